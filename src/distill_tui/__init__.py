@@ -1,0 +1,1 @@
+"""distill-tui: model distillation as an operation, in a terminal."""

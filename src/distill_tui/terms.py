@@ -1,0 +1,202 @@
+"""The words of the operation: stages, roles, kinds, and every action with its key, command and sentence.
+
+Standard library only. Screens, commands, rules, tables and docs take their words from here, so that a thing has
+one name everywhere. Nothing here decides anything: that is `rules`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Stage(StrEnum):
+    """Where a play stands. Five stages, then live; killed ends a play from any of the five."""
+
+    QUALIFY = "qualify"
+    GATE = "gate"
+    DATA = "data"
+    TRAIN = "train"
+    DECIDE = "decide"
+    LIVE = "live"
+    KILLED = "killed"
+
+
+class PlayKind(StrEnum):
+    """What a play wins: the reason for which one distils."""
+
+    COST = "cost"
+    LATENCY = "latency"
+    STABILITY = "stability"
+    SPECIALIZATION = "specialization"
+
+
+class Task(StrEnum):
+    """What the student is asked to do."""
+
+    CLASSIFICATION = "classification"
+    GENERATION = "generation"
+
+
+class Role(StrEnum):
+    """Who answers for what in one play."""
+
+    SPONSOR = "sponsor"
+    DRIVER = "driver"
+    VALIDATOR = "validator"
+    OPERATOR = "operator"
+
+
+class Split(StrEnum):
+    """The three parts of a frozen data set. Held-out is sealed: builders see counts and rates, never rows."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    HELD_OUT = "held-out"
+
+
+class RunKind(StrEnum):
+    """What a worker was started for."""
+
+    LABEL = "label"
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+    REPRODUCE = "reproduce"
+
+
+class RunStatus(StrEnum):
+    """How a run stands. A lost run's process is gone; it can be resumed."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    LOST = "lost"
+
+    @property
+    def active(self) -> bool:
+        """Whether a worker has it, or is about to."""
+        return self in (RunStatus.QUEUED, RunStatus.RUNNING)
+
+
+class StudentKind(StrEnum):
+    """The rungs of the ladder that this release can train."""
+
+    LAYERS = "layers"  # a transformer that starts from chosen layers of the teacher
+    SCRATCH = "scratch"  # a transformer that starts from random weights
+    STATIC = "static"  # token embeddings, averaged, and a small head: no attention
+
+
+class Metric(StrEnum):
+    """What a criterion measures."""
+
+    ACCURACY = "accuracy"  # share of rows on which the prediction is the gold label
+    AGREEMENT = "agreement"  # share of rows on which the student predicts what the teacher does
+    P95_LATENCY = "p95_latency_ms"  # 95th percentile of one request at a time, milliseconds
+    PAYBACK = "payback_months"  # build cost divided by the monthly saving
+    SIZE = "size_mb"  # bytes of the student on disk, in units of 1,000,000
+
+
+class Reference(StrEnum):
+    """What a criterion compares the student with."""
+
+    TEACHER = "teacher"
+    BASELINE = "baseline"
+    NONE = "none"  # an absolute threshold
+
+
+class Verdict(StrEnum):
+    """What the held-out rows say of one criterion. Only `holds` counts."""
+
+    HOLDS = "holds"
+    MISSES = "misses"
+    UNPROVEN = "unproven"
+    UNMEASURED = "unmeasured"
+
+
+class Assurance(StrEnum):
+    """How an identity was proved, weakest first."""
+
+    ACCOUNT = "account"  # the uid of the process
+    SESSION = "session"  # the key that an SSH session authenticated with
+    SIGNED = "signed"  # an OpenSSH signature
+    HARDWARE = "hardware"  # an OpenSSH signature by a hardware key, with touch
+
+    @property
+    def strength(self) -> int:
+        """A number to compare by: higher is stronger."""
+        return list(Assurance).index(self)
+
+
+class Opinion(StrEnum):
+    """What a validator's sign-off says."""
+
+    APPROVE = "approve"
+    REFUSE = "refuse"
+
+
+class Advice(StrEnum):
+    """What the app recommends at `decide`."""
+
+    SHIP = "ship"
+    ITERATE = "iterate"
+    KILL = "kill"
+
+
+class Action(StrEnum):
+    """Everything that a person or a worker can do that changes what is decided.
+
+    Each carries the `key` that does it on the screens (empty: no key of its own), the words of its `command`
+    (empty: only a worker does it) and the `sentence` that help, palette and docs show.
+    """
+
+    key: str
+    command: str
+    sentence: str
+
+    def __new__(cls, value: str, key: str, command: str, sentence: str) -> Action:
+        """Make the member whose value is stored, and hang its words on it."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.key, member.command, member.sentence = key, command, sentence
+        return member
+
+    # the project and its people
+    OPEN_PROJECT = ("open_project", "", "init", "Make a project file; whoever makes it keeps the roster.")
+    ENROL_PERSON = ("enrol_person", "", "person add", "Enrol a person, with an OS account, an SSH key, or both.")
+    ADD_ACCOUNT = ("add_account", "", "account add", "Add an OS account to a person.")
+    ADD_KEY = ("add_key", "", "key add", "Add an SSH public key to a person.")
+    REVOKE_KEY = ("revoke_key", "", "key revoke", "Revoke an SSH key; what it signed before still stands.")
+    OPEN_PLAY = ("open_play", "n", "new", "Open a play: one task that a small model should take over.")
+    # the five stages
+    ASSIGN_ROLE = ("assign_role", "A", "role", "Give a role in this play to a person.")
+    FILL_WORKSHEET = ("fill_worksheet", "e", "worksheet", "Fill in the numbers of the trigger.")
+    QUALIFY = ("qualify", "Q", "qualify", "Pass the trigger and go on to the gate.")
+    EDIT_GATE = ("edit_gate", "E", "gate edit", "Write the success gate (a TOML file), until it is locked.")
+    LOCK_GATE = ("lock_gate", "L", "gate lock", "Lock the success gate for good.")
+    IMPORT_TRAFFIC = ("import_traffic", "i", "import", "Import traffic from JSONL, CSV or Parquet.")
+    SET_TEACHER = ("set_teacher", "U", "teacher", "Choose the teacher: recorded outputs, or a local model folder.")
+    LABEL = ("label", "O", "label", "Have a worker compute the teacher's outputs.")
+    BUILD_DATA = ("build_data", "B", "data build", "Window, deduplicate, split and count: a draft data set.")
+    FREEZE_DATA = ("freeze_data", "F", "data freeze", "Freeze the data set by its digest.")
+    START_RUN = ("start_run", "T", "train", "Train a student in a background worker.")
+    STOP_RUN = ("stop_run", "K", "train stop", "Stop a run and keep its checkpoint.")
+    RESUME_RUN = ("resume_run", "C", "train resume", "Resume a stopped, failed or lost run from its checkpoint.")
+    EVALUATE = ("evaluate", "R", "eval", "Judge one trained student on the held-out split: this round's one look.")
+    REPRODUCE = ("reproduce", "V", "reproduce", "Run the evaluation again as the validator.")
+    SIGN_OFF = ("sign_off", "S", "sign", "Record the validator's sign-off.")
+    REFUSE = ("refuse", "X", "reject", "Record the validator's refusal, with its reason.")
+    WITHDRAW = ("withdraw", "W", "withdraw", "Take back your own sign-off or refusal.")
+    SET_MAINTENANCE = ("set_maintenance", "M", "maintain", "Set the sampling budget and the refresh cadence.")
+    SHIP = ("ship", "H", "ship", "Write the bundle and go live.")
+    ITERATE = ("iterate", "I", "iterate", "Open the next round, weighted to the failures.")
+    KILL = ("kill", "Z", "kill", "End this play for good, with a reason.")
+    COMMENT = ("comment", "c", "comment", "Leave a comment in the log.")
+    # what workers report as decisions
+    FINISH_RUN = ("finish_run", "", "", "A worker finished its run.")
+    END_RUN = ("end_run", "", "", "A run ended without finishing.")
+    RECORD_EVALUATION = ("record_evaluation", "", "", "A worker recorded an evaluation.")
+    RECORD_REPRODUCTION = ("record_reproduction", "", "", "A worker recorded the validator's own evaluation.")
+
+
+FIVE_STAGES = (Stage.QUALIFY, Stage.GATE, Stage.DATA, Stage.TRAIN, Stage.DECIDE)

@@ -1,0 +1,1 @@
+"""The only Textual in the house."""
