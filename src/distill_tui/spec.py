@@ -24,10 +24,10 @@ class Spec:
     vocabulary: int = 8192  # the most tokens kept of the teacher's tokenizer, by count in the training rows
     max_tokens: int = 96  # longer inputs are cut
     temperature: float = 2.0  # softens both distributions (Hinton et al. 2015)
-    alpha: float = 0.9  # weight of the teacher's soft labels against the hard labels
-    learning_rate: float = 3e-4
+    alpha: float = 0.7  # weight of the teacher's soft labels against the hard labels
+    learning_rate: float = 6e-4
     batch_size: int = 32
-    epochs: int = 3
+    epochs: int = 2
     patience: int = 2  # epochs without a better validation score before the run stops early
     seed: int = 7
     threads: int = 1  # torch threads; recorded, because latency and bits depend on it

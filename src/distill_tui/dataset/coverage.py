@@ -1,0 +1,124 @@
+"""What a data set covers, in counts: what builders may know of it, held-out rows included. It quotes no row."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from distill_tui.dataset import frozen
+from distill_tui.terms import Split
+
+THIN = 30  # held-out rows: below it a segment's rate can hardly be told from luck
+
+
+@dataclass(frozen=True)
+class Cell:
+    """How many rows of one split have one gold label (None: no gold) in one segment."""
+
+    split: Split
+    label: str | None
+    segment: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The counts of a data set."""
+
+    rows: int
+    cells: tuple[Cell, ...]  # by split, then segment, then label; for a generation task one cell for all gold texts
+    groups: int
+    without_teacher: int  # rows with neither an answer nor probabilities of the teacher
+    without_gold: int
+    rows_read: int
+    outside_window: int
+    duplicates_merged: int
+    gold_conflicts: int
+    gold_ties: int
+    unknown_gold: int
+    unknown_outputs: int
+    contaminated: int
+    straddling: int
+    findings: tuple[str, ...]  # one sentence each: what whoever freezes should know
+
+    def of(self, split: Split, segment: str | None = None) -> int:
+        """Give the rows of a split, or of one segment of it."""
+        return sum(cell.rows for cell in self.cells if cell.split is split and segment in (None, cell.segment))
+
+
+GIVEN = "any"  # the label of a cell that counts gold texts of a generation task
+
+
+def counts(path: Path) -> Counts:
+    """Count a data set. Raises BadInput where the file is none."""
+    labels = frozen.labels_of(path)
+    cells: Counter[tuple[Split, str, str | None]] = Counter()
+    groups: set[str] = set()
+    without_teacher = without_gold = 0
+    for row in frozen.stored(path):
+        gold = row["gold"]
+        cells[Split(row["split"]), row["segment"], gold if labels or gold is None else GIVEN] += 1
+        if row["group"] is not None:
+            groups.add(row["group"])
+        without_teacher += row["teacher_output"] is None and row["teacher_probabilities"] is None
+        without_gold += gold is None
+    tally = frozen.tally_of(path)
+    order = list(Split)
+    found = sorted(cells, key=lambda key: (order.index(key[0]), key[1], key[2] or ""))
+    return Counts(
+        rows=cells.total(),
+        cells=tuple(Cell(split, label, segment, cells[split, segment, label]) for split, segment, label in found),
+        groups=len(groups),
+        without_teacher=without_teacher,
+        without_gold=without_gold,
+        findings=tuple(_findings(cells, labels, tally, without_teacher)),
+        **tally,
+    )
+
+
+def _findings(
+    cells: Counter[tuple[Split, str, str | None]], labels: tuple[str, ...], tally: dict[str, int], without_teacher: int
+) -> list[str]:
+    return [
+        *_thin(cells),
+        *_absent(cells, labels),
+        *_ungraded(cells),
+        *_told(without_teacher, "{} no output of the teacher; label before training.", "row has", "rows have"),
+        *_told(tally["gold_ties"], "{} as many votes for two gold labels and lost both.", "row has", "rows have"),
+        *_told(tally["unknown_gold"], "{} a gold label that is none of the task's.", "row has", "rows have"),
+        *_told(tally["unknown_outputs"], "{} a teacher's answer that is none of the labels.", "row has", "rows have"),
+        *_told(tally["contaminated"], "{} left out: too close to held-out rows.", "row was", "rows were"),
+        *_told(tally["straddling"], "{} left out: they fall in the held-out period.", "row was", "rows were"),
+    ]
+
+
+def _told(number: int, sentence: str, one: str, many: str) -> list[str]:
+    return [sentence.format(f"{number:,} {one if number == 1 else many}")] if number else []
+
+
+def _thin(cells: Counter[tuple[Split, str, str | None]]) -> list[str]:
+    held_out = {segment: 0 for _, segment, _ in sorted(cells, key=lambda key: key[1])}
+    for (split, segment, _), rows in cells.items():
+        held_out[segment] += rows if split is Split.HELD_OUT else 0
+    return [
+        f"Segment {segment} has {rows} held-out rows, fewer than {THIN}: its own rate will prove next to nothing."
+        for segment, rows in held_out.items()
+        if rows < THIN
+    ]
+
+
+def _absent(cells: Counter[tuple[Split, str, str | None]], labels: tuple[str, ...]) -> list[str]:
+    return [
+        f"Label {label} has no {split} rows."
+        for split in (Split.HELD_OUT, Split.TRAIN)
+        for label in labels
+        if not any(found == label and where is split for where, _, found in cells)
+        and any(found is not None and where is split for where, _, found in cells)
+    ]
+
+
+def _ungraded(cells: Counter[tuple[Split, str, str | None]]) -> list[str]:
+    bare = sum(rows for (split, _, gold), rows in cells.items() if split is Split.HELD_OUT and gold is None)
+    sentence = "{} no gold label: only agreement with the teacher can be measured there."
+    return _told(bare, sentence, "held-out row has", "held-out rows have")

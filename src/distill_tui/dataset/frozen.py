@@ -1,0 +1,209 @@
+"""A frozen data set: one Parquet file of known columns, its digest, and what readers take from it.
+
+Rows are sorted by split and digest, so that a row's number is its place. The digest is taken of the content and not
+of the bytes, so that another release of Parquet gives the same one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from distill_tui.dataset.duplicates import input_digest
+from distill_tui.dataset.readers import BadInput
+from distill_tui.dataset.split import Candidate, components
+from distill_tui.terms import Split
+
+SCHEMA = pa.schema(
+    [
+        pa.field("row", pa.int64(), nullable=False),
+        pa.field("input_digest", pa.string(), nullable=False),
+        pa.field("input", pa.string(), nullable=False),
+        ("gold", pa.string()),
+        pa.field("segment", pa.string(), nullable=False),
+        ("group", pa.string()),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("weight", pa.float64(), nullable=False),
+        ("teacher_output", pa.string()),
+        ("teacher_probabilities", pa.list_(pa.float32())),
+    ]
+)
+COLUMNS = tuple(SCHEMA.names)
+DIGEST_VERSION = b"distill-tui data set 1"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one split as plain columns, in the order of their numbers."""
+
+    rows: NDArray[np.int64]  # their numbers in the data set
+    inputs: tuple[str, ...]
+    digests: tuple[str, ...]
+    labels: tuple[str, ...]  # of the whole data set; empty for a generation task
+    gold: NDArray[np.int64]  # index of the gold label, -1 where there is none
+    gold_texts: tuple[str | None, ...]
+    teacher: NDArray[np.int64]  # index of the teacher's label, -1 where there is none
+    teacher_texts: tuple[str | None, ...]
+    soft: NDArray[np.float32]  # (n, k): the teacher's probabilities, NaN in the rows that have none
+    weights: NDArray[np.float64]
+    segments: tuple[str, ...]
+    groups: tuple[str | None, ...]
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+def load(path: Path, split: Split | str) -> Rows:
+    """Read the rows of one split. Raises BadInput where the file is no frozen data set."""
+    labels = labels_of(path)
+    table = _read(path, [("split", "=", str(Split(split)))])
+    columns = {name: table.column(name).to_pylist() for name in COLUMNS}
+    index = {label: position for position, label in enumerate(labels)}
+    return Rows(
+        rows=np.array(columns["row"], dtype=np.int64),
+        inputs=tuple(columns["input"]),
+        digests=tuple(columns["input_digest"]),
+        labels=labels,
+        gold=np.array([index.get(text, -1) for text in columns["gold"]], dtype=np.int64),
+        gold_texts=tuple(columns["gold"]),
+        teacher=np.array([index.get(text, -1) for text in columns["teacher_output"]], dtype=np.int64),
+        teacher_texts=tuple(columns["teacher_output"]),
+        soft=_soft(columns["teacher_probabilities"], len(labels)),
+        weights=np.array(columns["weight"], dtype=np.float64),
+        segments=tuple(columns["segment"]),
+        groups=tuple(columns["group"]),
+    )
+
+
+def labels_of(path: Path) -> tuple[str, ...]:
+    """Give the labels of a frozen data set, in the order of its probabilities."""
+    return tuple(json.loads(_metadata(path)[b"labels"]))
+
+
+def tally_of(path: Path) -> dict[str, int]:
+    """Give what the build counted: see `build.Tally`."""
+    return dict(json.loads(_metadata(path)[b"tally"]))
+
+
+def splits_of(path: Path) -> dict[str, Split]:
+    """Give every row's split by its input digest: what the next round must keep."""
+    _metadata(path)
+    table = pq.read_table(path, columns=["input_digest", "split"])
+    pairs = zip(table.column(0).to_pylist(), table.column(1).to_pylist(), strict=True)
+    return {digest: Split(split) for digest, split in pairs}
+
+
+def content_digest(path: Path) -> str:
+    """Give the digest of a data set: SHA-256 over its labels and rows, every field framed by its length.
+
+    In order: the words `distill-tui data set 1`; the number of labels and each label; then of each row, in order,
+    row number, input digest, input, gold, segment, group, split, weight, teacher output and probabilities. Numbers
+    are 8 bytes, big-endian (weights as IEEE 754); a text is the length of its UTF-8 and its bytes; a missing value
+    is the length -1; probabilities are their number and each as 4 bytes (IEEE 754).
+    """
+    sha = hashlib.sha256(_text(DIGEST_VERSION.decode()))
+    labels = labels_of(path)
+    sha.update(_whole(len(labels)) + b"".join(map(_text, labels)))
+    for row in stored(path):
+        sha.update(_framed(row))
+    return sha.hexdigest()
+
+
+def stored(path: Path) -> Iterator[dict[str, Any]]:
+    """Stream the rows of a frozen data set as they are stored."""
+    _metadata(path)
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=2_000, columns=list(COLUMNS)):
+            yield from batch.to_pylist()
+
+
+def leaks(path: Path) -> list[str]:
+    """Say what the splits share that they must not: inputs, groups, near duplicates. Empty for a set that was built.
+
+    The sentences count and never quote a row.
+    """
+    rows = list(stored(path))
+    splits = [row["split"] for row in rows]
+    candidates = [Candidate(row["input_digest"], row["input"], row["segment"]) for row in rows]
+    found = [
+        *_crossings("input is", "inputs are", [row["input_digest"] for row in rows], splits),
+        *_crossings("group is", "groups are", [row["group"] for row in rows], splits),
+        *_crossings("set of near duplicates is", "sets of near duplicates are", components(candidates), splits),
+    ]
+    mistaken = sum(input_digest(row["input"]) != row["input_digest"] for row in rows)
+    if mistaken:
+        found.append(f"{mistaken:,} rows do not have the digest of their input; build the data set again.")
+    return found
+
+
+def _crossings(one: str, many: str, keys: Sequence[object], splits: Sequence[str]) -> Iterator[str]:
+    seen: dict[object, set[str]] = {}
+    for key, split in zip(keys, splits, strict=True):
+        if key is not None:
+            seen.setdefault(key, set()).add(split)
+    crossing = [where for where in seen.values() if len(where) > 1]
+    if crossing:
+        where = " and ".join(split for split in Split if any(split in splits for splits in crossing))
+        what = one if len(crossing) == 1 else many
+        yield f"{len(crossing):,} {what} in more than one split ({where}); build the data set again."
+
+
+def _metadata(path: Path) -> Mapping[bytes, bytes]:
+    if not path.is_file():
+        raise BadInput(f"{path.name} is not there; build the data set again.")
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowException, OSError) as error:
+        raise BadInput(f"{path.name} is no readable Parquet file; build the data set again.") from error
+    metadata: Mapping[bytes, bytes] = schema.metadata or {}
+    if tuple(schema.names) != COLUMNS or b"labels" not in metadata or b"tally" not in metadata:
+        raise BadInput(f"{path.name} is no frozen data set of this program; build it with `data build`.")
+    return metadata
+
+
+def _read(path: Path, filters: list[tuple[str, str, str]]) -> Any:
+    return pq.read_table(path, columns=list(COLUMNS), filters=filters)
+
+
+def _soft(probabilities: list[list[float] | None], width: int) -> NDArray[np.float32]:
+    soft = np.full((len(probabilities), width), np.nan, dtype=np.float32)
+    for position, row in enumerate(probabilities):
+        if row is not None:
+            soft[position] = row
+    return soft
+
+
+def _framed(row: Mapping[str, Any]) -> bytes:
+    probabilities = row["teacher_probabilities"]
+    return b"".join(
+        [
+            _whole(row["row"]),
+            *(_text(row[name]) for name in ("input_digest", "input", "gold", "segment", "group", "split")),
+            struct.pack(">d", row["weight"]),
+            _text(row["teacher_output"]),
+            _whole(-1)
+            if probabilities is None
+            else struct.pack(f">q{len(probabilities)}f", len(probabilities), *probabilities),
+        ]
+    )
+
+
+def _whole(number: int) -> bytes:
+    return struct.pack(">q", number)
+
+
+def _text(text: str | None) -> bytes:
+    if text is None:
+        return _whole(-1)
+    content = text.encode()
+    return _whole(len(content)) + content

@@ -1,0 +1,283 @@
+"""Which row goes to which split: by seed or by time, never across a group or a cluster of near duplicates.
+
+Rows that share a group or are near duplicates, directly or through others, form a component, and a component goes
+to one split as a whole. In a later round the held-out rows stay as they were: nothing joins them, and a new row
+that belongs with them is left out. Pure: it reads no file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+
+from distill_tui.dataset.duplicates import Together, near_duplicates
+from distill_tui.dataset.readers import BadInput
+from distill_tui.terms import Split
+
+OVERSHOOT = Fraction(1, 10)  # by time, the last component may exceed the held-out rows asked for by this share
+
+
+@dataclass(frozen=True)
+class SplitRule:
+    """The rule that draws the splits; the gate names it before the data is seen."""
+
+    seed: int
+    held_out_rows: int  # distinct rows
+    validation_share: Decimal | float  # of the rows that are not held out
+    window_from: str | None = None  # ISO 8601, included; a row without a time is outside of any window
+    window_to: str | None = None  # ISO 8601, not included
+    by_time: bool = False  # the latest rows are held out, and training ends before they begin
+
+    def problem(self) -> str | None:
+        """Say what makes the rule impossible, in one sentence, or nothing."""
+        if self.held_out_rows < 1:
+            return f"The split rule asks for {self.held_out_rows} held-out rows; ask for 1 or more."
+        if not 0 <= self.validation_share < 1:
+            return f"The split rule's validation share is {self.validation_share}; it must be 0 or more and below 1."
+        try:
+            start, end = utc(self.window_from), utc(self.window_to)
+        except ValueError:
+            return f"The window {self.window_from} to {self.window_to} is not in ISO 8601; write dates like 2026-11-24."
+        if start and end and start >= end:
+            return f"The window ends ({self.window_to}) before it begins ({self.window_from}); swap its ends."
+        return None
+
+    def in_window(self, time: str | None) -> bool:
+        """Say whether a row of this time (as traffic stores it) is in the window."""
+        start, end = utc(self.window_from), utc(self.window_to)
+        if start is None and end is None:
+            return True
+        return time is not None and (start is None or start <= time) and (end is None or time < end)
+
+
+class LeftOut(StrEnum):
+    """Why a row is in no split."""
+
+    CONTAMINATED = "contaminated"  # it belongs with held-out rows that were fixed before it came
+    STRADDLING = "straddling"  # by time: it falls in the period of the held-out rows without being one
+
+
+Place = Split | LeftOut
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What the split looks at of a row."""
+
+    digest: str
+    text: str
+    segment: str
+    groups: tuple[str, ...] = ()
+    time: str | None = None  # ISO 8601, UTC, as traffic stores it
+
+
+@dataclass(frozen=True)
+class _Component:
+    """Rows that must stay together."""
+
+    members: tuple[int, ...]
+    segment: str  # of most of its rows
+    since: str  # the earliest time of its rows
+    order: str  # where the seed puts it
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+
+def utc(time: str | None) -> str | None:
+    """Write an ISO 8601 time as traffic stores it (UTC where no zone is given). Raises ValueError."""
+    if time is None:
+        return None
+    moment = datetime.fromisoformat(time)
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")
+
+
+def assign(rows: Sequence[Candidate], rule: SplitRule, keep: Mapping[str, Split]) -> list[Place]:
+    """Give every row its place. The order of the rows does not matter, and their digests are distinct.
+
+    `keep` holds the splits of the round before, by digest: what was held out stays so, and what was not never is.
+    """
+    if rule.by_time and any(row.time is None for row in rows):
+        missing = sum(row.time is None for row in rows)
+        raise BadInput(f"The split rule goes by time, but {missing:,} rows have none; map the time or split by seed.")
+    places: dict[int, Place] = {}
+    free: list[_Component] = []
+    for component in _components(rows, rule.seed):
+        settled = _settled(component, rows, keep)
+        places.update(settled)
+        if not settled:
+            free.append(component)
+    if Split.HELD_OUT not in keep.values():
+        held_out, free = _hold_out(free, rule, len(rows))
+        places.update(_all(held_out, Split.HELD_OUT))
+    validation, free = _fill(free, _validation_wanted(places, free, rule))
+    places.update(_all(validation, Split.VALIDATION))
+    places.update(_all(free, Split.TRAIN))
+    if rule.by_time:
+        _leave_out_straddlers(rows, places)
+    if keep or any(isinstance(place, LeftOut) for place in places.values()):
+        _settle(rows, rule.seed, places)
+    return [places[position] for position in range(len(rows))]
+
+
+def components(rows: Sequence[Candidate]) -> list[int]:
+    """Give each row the number of its component: the position of the component's first row."""
+    together = Together(len(rows))
+    together.join_equal(near_duplicates([row.text for row in rows]))
+    first: dict[str, int] = {}
+    for position, row in enumerate(rows):
+        for group in row.groups:
+            together.join(first.setdefault(group, position), position)
+    return together.roots()
+
+
+def _components(rows: Sequence[Candidate], seed: int) -> list[_Component]:
+    members: dict[int, list[int]] = defaultdict(list)
+    for position, root in enumerate(components(rows)):
+        members[root].append(position)
+    found = [_component(tuple(positions), rows, seed) for positions in members.values()]
+    return sorted(found, key=lambda component: component.order)
+
+
+def _component(members: tuple[int, ...], rows: Sequence[Candidate], seed: int) -> _Component:
+    name = min(rows[member].digest for member in members)
+    return _Component(
+        members,
+        segment=most_common(Counter(rows[member].segment for member in members)),
+        since=min(rows[member].time or "" for member in members),
+        order=hashlib.sha256(f"{seed}:{name}".encode()).hexdigest(),
+    )
+
+
+def most_common(counts: Counter[str]) -> str:
+    """Give the name that is counted most; of equals the first by alphabet, so that the order of rows is no matter."""
+    return min(counts, key=lambda name: (-counts[name], name))
+
+
+def _settled(component: _Component, rows: Sequence[Candidate], keep: Mapping[str, Split]) -> dict[int, Place]:
+    """Place a component that the round before knew; an unknown one is not placed here."""
+    kept = {member: keep[rows[member].digest] for member in component.members if rows[member].digest in keep}
+    known = set(kept.values())
+    if Split.HELD_OUT in known:
+        return {member: kept.get(member, LeftOut.CONTAMINATED) for member in component.members}
+    if Split.TRAIN in known:  # a row once trained on spoils validation for all of its component
+        return dict.fromkeys(component.members, Split.TRAIN)
+    return dict.fromkeys(component.members, Split.VALIDATION) if known else {}
+
+
+def _hold_out(free: list[_Component], rule: SplitRule, total: int) -> tuple[list[_Component], list[_Component]]:
+    available = sum(map(len, free))
+    if available <= rule.held_out_rows:
+        raise BadInput(
+            f"The split rule asks for {rule.held_out_rows:,} held-out rows, and only {available:,} of the {total:,}"
+            " distinct rows could be; import more traffic."
+        )
+    taken, left = _latest(free, rule.held_out_rows) if rule.by_time else _fill(free, rule.held_out_rows)
+    if not taken:
+        raise BadInput(
+            f"Groups and near duplicates tie the {total:,} distinct rows together, so that no held-out split can be"
+            " cut from them; map another group column, or none."
+        )
+    return taken, left
+
+
+def _fill(free: list[_Component], target: int) -> tuple[list[_Component], list[_Component]]:
+    """Take components until a number of rows is reached, each segment in proportion, in the order of the seed."""
+    taken: list[_Component] = []
+    room = _allotted(free, target)
+    for component in free:
+        if len(component) <= room[component.segment]:
+            taken.append(component)
+            room[component.segment] -= len(component)
+    short = target - sum(map(len, taken))
+    for component in _without(free, taken):  # what rounding and large components left over
+        if len(component) <= short:
+            taken.append(component)
+            short -= len(component)
+    left = _without(free, taken)
+    if short > 0 and len(left) > 1:  # nothing fits: the smallest overshoots least, unless it is out of all proportion
+        smallest = min(left, key=lambda component: (len(component), component.order))
+        if not taken or len(smallest) <= short + target:
+            taken.append(smallest)
+    return taken, _without(free, taken)
+
+
+def _allotted(free: list[_Component], target: int) -> dict[str, int]:
+    """Share out a number of rows among the segments in proportion to their rows (largest remainders)."""
+    rows: Counter[str] = Counter()
+    for component in free:
+        rows[component.segment] += len(component)
+    exact = {name: Fraction(target * rows[name], max(1, rows.total())) for name in rows}
+    room = {name: int(share) for name, share in exact.items()}
+    over = sorted(rows, key=lambda name: (room[name] - exact[name], name))
+    for name in over[: max(0, min(target, rows.total()) - sum(room.values()))]:
+        room[name] += 1
+    return room
+
+
+def _latest(free: list[_Component], target: int) -> tuple[list[_Component], list[_Component]]:
+    """Take the components that begin last, up to a number of rows."""
+    taken: list[_Component] = []
+    short = target
+    by_order = sorted(free, key=lambda component: component.order)
+    for component in sorted(by_order, key=lambda component: component.since, reverse=True):
+        if short > 0 and len(component) <= short + OVERSHOOT * target:
+            taken.append(component)
+            short -= len(component)
+    return taken, _without(free, taken)
+
+
+def _without(free: list[_Component], taken: list[_Component]) -> list[_Component]:
+    names = {component.order for component in taken}
+    return [component for component in free if component.order not in names]
+
+
+def _all(chosen: list[_Component], place: Place) -> dict[int, Place]:
+    return {member: place for component in chosen for member in component.members}
+
+
+def _validation_wanted(places: Mapping[int, Place], free: list[_Component], rule: SplitRule) -> int:
+    counted = Counter(places.values())
+    open_rows = counted[Split.TRAIN] + counted[Split.VALIDATION] + sum(map(len, free))
+    wanted = round(Fraction(rule.validation_share) * open_rows)
+    return max(0, wanted - counted[Split.VALIDATION])
+
+
+def _leave_out_straddlers(rows: Sequence[Candidate], places: dict[int, Place]) -> None:
+    """Leave out what falls in the held-out period without being held out: no period is on both sides.
+
+    In a first round the period is the last one, so that training ends before it. Later rounds train on what came
+    after it too.
+    """
+    times = [rows[position].time or "" for position, place in places.items() if place is Split.HELD_OUT]
+    for position, place in places.items():
+        if place in (Split.TRAIN, Split.VALIDATION) and min(times) <= (rows[position].time or "") <= max(times):
+            places[position] = LeftOut.STRADDLING
+
+
+def _settle(rows: Sequence[Candidate], seed: int, places: dict[int, Place]) -> None:
+    """Look again without the rows left out, until no component crosses the splits.
+
+    What is boilerplate depends on the whole set, so that two rows may become near duplicates when others are gone.
+    """
+    crossing = True
+    while crossing:
+        crossing = False
+        inside = [position for position in sorted(places) if isinstance(places[position], Split)]
+        for component in _components([rows[position] for position in inside], seed):
+            members = [inside[member] for member in component.members]
+            found = {places[member] for member in members}
+            if len(found) == 1:
+                continue
+            crossing = True
+            held_out = Split.HELD_OUT in found
+            for member in members:
+                if places[member] is not Split.HELD_OUT:
+                    places[member] = LeftOut.CONTAMINATED if held_out else Split.TRAIN

@@ -1,0 +1,243 @@
+"""Traffic, imported once: whatever file it came in becomes one Parquet file of known columns, and a report.
+
+Memory stays bounded by one batch of rows and eight bytes for each latency. Nothing is deduplicated or left out for
+its content here: that is `build`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TextIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from distill_tui.dataset.duplicates import input_digest
+from distill_tui.dataset.readers import BadInput, Mapping, Reject, TrafficRow, read_rows
+
+BATCH = 2_000
+SHOWN_REJECTS = 20
+MOST_NAMES = 1_000  # of labels or segments; more than that are no labels but texts, and are not listed
+
+# one way to write, so that the same rows give the same bytes
+WRITING: dict[str, Any] = {"compression": "zstd", "version": "2.6", "use_dictionary": True}
+
+SCHEMA = pa.schema(
+    [
+        pa.field("input_digest", pa.string(), nullable=False),
+        pa.field("input", pa.string(), nullable=False),
+        ("teacher_output", pa.string()),
+        ("teacher_probabilities", pa.string()),  # JSON: an object label → p, or a list in the order of the labels
+        ("gold", pa.string()),
+        ("segment", pa.string()),
+        ("group", pa.string()),
+        ("time", pa.string()),  # ISO 8601, UTC, to the microsecond: its order as text is its order in time
+        ("cost", pa.string()),  # decimal
+        ("latency_ms", pa.float64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import read, and what the numbers of a worksheet can be filled from."""
+
+    file_name: str
+    source_digest: str  # SHA-256 of the file as it was given
+    parquet_digest: str  # SHA-256 of the Parquet file written
+    rows: int
+    rejects: int
+    first_rejects: tuple[Reject, ...]  # at most 20; all of them stand in OUT.rejects.jsonl
+    first_time: str | None  # ISO 8601, UTC
+    last_time: str | None
+    mean_cost: Decimal | None  # of the rows that state one
+    total_cost: Decimal | None
+    p95_latency_ms: float | None  # nearest rank
+    gold_share: float  # of the rows
+    teacher_share: float  # of the rows: with an output or probabilities of the teacher
+    disagreement: float | None  # share of the rows with both on which the teacher's output is not the gold label
+    labels: tuple[str, ...]  # in gold, or as the names of probabilities; empty when there are over 1,000
+    segments: tuple[tuple[str, int], ...]  # most rows first; empty when there are over 1,000
+
+
+@dataclass
+class _Sums:
+    """What is kept of the rows that went by."""
+
+    rows: int = 0
+    gold: int = 0
+    teacher: int = 0
+    both: int = 0
+    differ: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+    cost: Decimal = Decimal(0)
+    costs: int = 0
+    latencies: array[float] = field(default_factory=lambda: array("d"))
+    labels: set[str] = field(default_factory=set)
+    segments: Counter[str] = field(default_factory=Counter)
+
+    def add(self, row: TrafficRow) -> None:
+        self.rows += 1
+        self.gold += row.gold is not None
+        self.teacher += row.teacher_output is not None or row.teacher_probabilities is not None
+        if row.gold is not None and row.teacher_output is not None:
+            self.both += 1
+            self.differ += row.gold != row.teacher_output
+        if row.time is not None:
+            self.first = min(row.time, self.first or row.time)
+            self.last = max(row.time, self.last or row.time)
+        if row.cost is not None:
+            self.cost += row.cost
+            self.costs += 1
+        if row.latency_ms is not None:
+            self.latencies.append(row.latency_ms)
+        self._name(row)
+
+    def _name(self, row: TrafficRow) -> None:
+        if len(self.labels) <= MOST_NAMES:
+            named = row.teacher_probabilities if isinstance(row.teacher_probabilities, dict) else {}
+            self.labels.update(named, () if row.gold is None else (row.gold,))
+        if row.segment is not None and len(self.segments) <= MOST_NAMES:
+            self.segments[row.segment] += 1
+
+
+def import_traffic(path: Path, mapping: Mapping, out: Path) -> ImportReport:
+    """Stream a file's rows into `out` (Parquet), whole or not at all; rejects go to `OUT.rejects.jsonl`.
+
+    Raises BadInput where the file as a whole cannot be used, or no row of it can.
+    """
+    read = read_rows(path, mapping)
+    source_digest, stamp = file_digest(path), _stamp(path)
+    sums, rejects = _Sums(), 0
+    first_rejects: list[Reject] = []
+    rejects_out = out.with_suffix(".rejects.jsonl")
+    with replacing(rejects_out) as rejects_draft, replacing(out) as draft:
+        with rejects_draft.open("w", encoding="utf-8") as log, pq.ParquetWriter(draft, SCHEMA, **WRITING) as writer:
+            for reject in _store(read, sums, writer):
+                rejects += 1
+                _log(reject, log)
+                if len(first_rejects) < SHOWN_REJECTS:
+                    first_rejects.append(reject)
+        if not sums.rows:
+            first = first_rejects[0]
+            raise BadInput(f"{path.name} has no row that can be used; line {first.line}: {first.reason}.")
+        if _stamp(path) != stamp:
+            raise BadInput(f"{path.name} changed while it was read; import it again when nothing writes to it.")
+    if not rejects:
+        rejects_out.unlink()
+    return _report(path, source_digest, file_digest(out), sums, rejects, tuple(first_rejects))
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`; when all went well it is synced to disk and takes the name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield draft
+        _sync(draft)
+        draft.replace(path)
+        _sync(path.parent)  # the rename itself is only on disk when the folder is
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def file_digest(path: Path) -> str:
+    """Give the SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _store(read: Iterator[TrafficRow | Reject], sums: _Sums, writer: pq.ParquetWriter) -> Iterator[Reject]:
+    batch: list[dict[str, Any]] = []
+    for row in read:
+        if isinstance(row, Reject):
+            yield row
+            continue
+        sums.add(row)
+        batch.append(_stored(row))
+        if len(batch) == BATCH:
+            writer.write_table(pa.Table.from_pylist(batch, SCHEMA))
+            batch.clear()
+    if batch:
+        writer.write_table(pa.Table.from_pylist(batch, SCHEMA))
+
+
+def _stored(row: TrafficRow) -> dict[str, Any]:
+    probabilities = row.teacher_probabilities
+    return {
+        "input_digest": input_digest(row.input),
+        "input": row.input,
+        "teacher_output": row.teacher_output,
+        "teacher_probabilities": None if probabilities is None else json.dumps(probabilities, ensure_ascii=False),
+        "gold": row.gold,
+        "segment": row.segment,
+        "group": row.group,
+        "time": iso(row.time),
+        "cost": None if row.cost is None else f"{row.cost:f}",
+        "latency_ms": row.latency_ms,
+    }
+
+
+def iso(time: datetime | None) -> str | None:
+    """Write a UTC time so that times sort as text."""
+    return None if time is None else time.isoformat(timespec="microseconds")
+
+
+def _log(reject: Reject, log: TextIO) -> None:
+    log.write(json.dumps({"line": reject.line, "reason": reject.reason}) + "\n")
+
+
+def _report(
+    path: Path, source: str, parquet: str, sums: _Sums, rejects: int, first_rejects: tuple[Reject, ...]
+) -> ImportReport:
+    return ImportReport(
+        file_name=path.name,
+        source_digest=source,
+        parquet_digest=parquet,
+        rows=sums.rows,
+        rejects=rejects,
+        first_rejects=first_rejects,
+        first_time=iso(sums.first),
+        last_time=iso(sums.last),
+        mean_cost=sums.cost / sums.costs if sums.costs else None,
+        total_cost=sums.cost if sums.costs else None,
+        p95_latency_ms=_p95(sums.latencies),
+        gold_share=sums.gold / sums.rows,
+        teacher_share=sums.teacher / sums.rows,
+        disagreement=sums.differ / sums.both if sums.both else None,
+        labels=tuple(sorted(sums.labels)) if len(sums.labels) <= MOST_NAMES else (),
+        segments=tuple(sums.segments.most_common()) if len(sums.segments) <= MOST_NAMES else (),
+    )
+
+
+def _p95(latencies: array[float]) -> float | None:
+    """Give the smallest latency that at least 95 % of the calls did not exceed."""
+    if not latencies:
+        return None
+    return sorted(latencies)[math.ceil(0.95 * len(latencies)) - 1]
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    seen = path.stat()
+    return seen.st_size, seen.st_mtime_ns
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

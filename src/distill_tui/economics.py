@@ -1,0 +1,265 @@
+"""What teacher and student cost, when a student has paid for itself, and the trigger worksheets.
+
+Decimal only, never float: money is exact. One currency throughout, whichever the numbers are in. Pure; standard library
+and `terms`. It judges no quality: that is `gates`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from decimal import Decimal
+
+from distill_tui.terms import PlayKind
+
+_MICROSECONDS_PER_HOUR = Decimal(3_600_000_000)
+_THOUSAND = Decimal(1000)
+_DIGITS = 18  # before the point: no worksheet number needs more, and arithmetic stays exact enough
+
+
+# --- payback ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Prices:
+    """The numbers that payback is computed from; names are those of the worksheet."""
+
+    calls_per_month: Decimal
+    teacher_cost_per_1k: Decimal
+    machine_price_per_hour: Decimal
+    serving_cost_per_month: Decimal
+    build_cost: Decimal
+    sample_share: Decimal  # of the calls that still go to the teacher, to watch the student
+    retrains_per_month: Decimal = Decimal(0)
+    retrain_cost: Decimal = Decimal(0)
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Decimal]) -> Prices:
+        """Pick the prices out of a worksheet. Raises ValueError with one sentence: what is missing or wrong."""
+        wanted = [field.name for field in fields(cls)]
+        missing = [name for name in wanted[:6] if name not in values]
+        if missing:
+            raise ValueError(f"Payback needs {_and(missing)} too: fill in the worksheet.")
+        picked = {name: values[name] for name in wanted if name in values}
+        for name, value in picked.items():
+            wrong = _out_of_range(name, value)
+            if wrong:
+                raise ValueError(wrong)
+        return cls(**picked)
+
+
+def student_cost_per_1k(latency_us_mean: Decimal, machine_price_per_hour: Decimal) -> Decimal:
+    """Say what 1,000 answers of the student cost on a machine that gives them one after the other, without idling.
+
+    Idle time is not in it: a machine that is rented by the month belongs into `serving_cost_per_month`.
+    """
+    return latency_us_mean * _THOUSAND * machine_price_per_hour / _MICROSECONDS_PER_HOUR
+
+
+def monthly_saving(prices: Prices, student_per_1k: Decimal) -> Decimal:
+    """Say what the student saves a month; negative where it costs more than the teacher.
+
+    S = V·(c_T − c_S − s·c_T) − F − ρ·C_R: calls, cost of teacher and student a call, the share still sampled by the
+    teacher, the fixed cost of serving, and the refreshes.
+    """
+    teacher = prices.teacher_cost_per_1k
+    each = (teacher - student_per_1k - prices.sample_share * teacher) / _THOUSAND
+    upkeep = prices.serving_cost_per_month + prices.retrains_per_month * prices.retrain_cost
+    return prices.calls_per_month * each - upkeep
+
+
+def payback_months(prices: Prices, student_per_1k: Decimal) -> Decimal | None:
+    """Say after how many months the savings have paid the build, B/S; None where they never do."""
+    saving = monthly_saving(prices, student_per_1k)
+    return prices.build_cost / saving if saving > 0 else None
+
+
+# --- the trigger worksheets ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Question:
+    """One number that a trigger asks for."""
+
+    name: str
+    sentence: str
+    unit: str
+    example: Decimal
+
+
+def _question(name: str, sentence: str, unit: str, example: str) -> Question:
+    return Question(name, sentence, unit, Decimal(example))
+
+
+_CALLS = _question(
+    "calls_per_month", "How many calls of this one task does the teacher answer a month?", "calls", "900000"
+)
+
+WORKSHEET: dict[PlayKind, tuple[Question, ...]] = {
+    PlayKind.COST: (
+        _CALLS,
+        _question("teacher_cost_per_1k", "What do 1,000 calls of the teacher cost?", "money", "2.40"),
+        _question("threshold_per_month", "From which monthly cost on is a student worth building?", "money", "1000"),
+        _question("window_days", "How many days of production traffic is there, 30 to 90?", "days", "60"),
+        _question(
+            "machine_price_per_hour", "What does the machine that serves the student cost an hour?", "money", "0.08"
+        ),
+        _question(
+            "serving_cost_per_month",
+            "What does serving cost a month whatever the load, upkeep included?",
+            "money",
+            "60",
+        ),
+        _question("build_cost", "What does the build cost once: people, labelling, compute?", "money", "4000"),
+        _question(
+            "sample_share", "Which share of the calls still goes to the teacher, to watch the student?", "share", "0.01"
+        ),
+    ),
+    PlayKind.LATENCY: (
+        _CALLS,
+        _question("teacher_p95_ms", "How long does the teacher take at the 95th percentile?", "ms", "820"),
+        _question("target_p95_ms", "How long may it take at the 95th percentile?", "ms", "50"),
+        _question("abandoned_share", "Which share of requests do users abandon while they wait?", "share", "0.06"),
+        _question(
+            "share_of_top_patterns", "Which share of requests do the top interaction patterns make up?", "share", "0.8"
+        ),
+    ),
+    PlayKind.STABILITY: (
+        _CALLS,
+        _question("days_of_traffic", "How many days of today's use of the API does the sample cover?", "days", "30"),
+        _question(
+            "terms_permit_training",
+            "Do the provider's terms permit training on outputs: confirmed 1, else 0?",
+            "1 or 0",
+            "1",
+        ),
+        _question("price_change", "Is the price changing, or out of our control: 1 or 0?", "1 or 0", "1"),
+        _question("terms_change", "Are the terms changing, or out of our control: 1 or 0?", "1 or 0", "0"),
+        _question("availability", "Is the availability changing, or out of our control: 1 or 0?", "1 or 0", "0"),
+    ),
+    PlayKind.SPECIALIZATION: (
+        _question("domain_examples", "How many curated examples of the domain are there?", "examples", "2500"),
+        _question("edge_cases", "How many of them were chosen to cover edge cases?", "examples", "300"),
+        _question("generalist_accuracy", "On which share of domain examples is the generalist right?", "share", "0.62"),
+        _question("wanted_accuracy", "On which share does the domain need it to be right?", "share", "0.75"),
+    ),
+}
+
+LEAST_DAYS, MOST_DAYS = 30, 90  # of production traffic for a cost play
+LEAST_DAYS_OF_USE = 14  # for a stability play: each weekday twice
+LEAST_DOMAIN_EXAMPLES = 100  # for a specialization play: fewer marks by experts say little of the experts
+
+_SHARES = frozenset(question.name for each in WORKSHEET.values() for question in each if question.unit == "share")
+_FLAGS = frozenset(question.name for each in WORKSHEET.values() for question in each if question.unit == "1 or 0")
+
+
+def trigger_holds(kind: PlayKind, values: Mapping[str, Decimal]) -> list[str]:
+    """Say why the trigger of this kind does not hold, in full sentences; nothing means that it does.
+
+    Numbers that are missing or out of range come first, by name; the trigger itself is judged once they are sound.
+    """
+    unsound = []
+    for question in WORKSHEET[kind]:
+        if question.name not in values:
+            unsound.append(f"{question.name} is missing: {question.sentence} (for example {question.example}).")
+        else:
+            unsound.append(_out_of_range(question.name, values[question.name]))
+    reasons = [sentence for sentence in unsound if sentence]
+    return reasons or list(_TRIGGERS[kind](values))
+
+
+def _cost(values: Mapping[str, Decimal]) -> Iterator[str]:
+    calls, price = values["calls_per_month"], values["teacher_cost_per_1k"]
+    spend, threshold, days = calls * price / _THOUSAND, values["threshold_per_month"], values["window_days"]
+    if spend <= threshold:
+        yield (
+            f"The task costs {_money(spend)} a month ({calls:,f} calls at {price:,f} a thousand), which does not pass "
+            f"the threshold of {_money(threshold)}: mend the numbers or kill the play."
+        )
+    if not LEAST_DAYS <= days <= MOST_DAYS:
+        yield f"window_days is {days:f}; a cost play takes the last {LEAST_DAYS} to {MOST_DAYS} days of traffic."
+
+
+def _latency(values: Mapping[str, Decimal]) -> Iterator[str]:
+    teacher, target = values["teacher_p95_ms"], values["target_p95_ms"]
+    if target == 0:
+        yield "target_p95_ms is 0; no answer takes no time: give a target above 0."
+    elif teacher <= target:
+        yield (
+            f"The teacher's p95 is {teacher:,f} ms, which is within the target of {target:,f} ms: "
+            "there is nothing to win, so mend the numbers or kill the play."
+        )
+    if values["calls_per_month"] == 0:
+        yield "calls_per_month is 0; nobody waits on a feature without calls."
+    if values["abandoned_share"] == 0:
+        yield "abandoned_share is 0; the trigger is that users give up waiting: measure how many do, or kill the play."
+    if values["share_of_top_patterns"] == 0:
+        yield "share_of_top_patterns is 0; the data is weighted to the top patterns, so say which share they make up."
+
+
+def _stability(values: Mapping[str, Decimal]) -> Iterator[str]:
+    if values["terms_permit_training"] == 0:
+        yield (
+            "terms_permit_training is 0; confirm that the provider's terms permit training on its outputs "
+            "before anything is built, or kill the play."
+        )
+    if values["price_change"] == values["terms_change"] == values["availability"] == 0:
+        yield "None of price_change, terms_change and availability is 1; declare at least one that we do not control."
+    if values["days_of_traffic"] < LEAST_DAYS_OF_USE:
+        yield (
+            f"days_of_traffic is {values['days_of_traffic']:f}; a broad sample of today's use needs "
+            f"{LEAST_DAYS_OF_USE} days or more, so that each weekday is in it twice."
+        )
+    if values["calls_per_month"] == 0:
+        yield "calls_per_month is 0; an API that is not used needs no student."
+
+
+def _specialization(values: Mapping[str, Decimal]) -> Iterator[str]:
+    examples, edge = values["domain_examples"], values["edge_cases"]
+    has, wants = values["generalist_accuracy"], values["wanted_accuracy"]
+    if examples < LEAST_DOMAIN_EXAMPLES:
+        yield f"domain_examples is {examples:f}; curate {LEAST_DOMAIN_EXAMPLES} or more before a student is trained."
+    if edge == 0:
+        yield "edge_cases is 0; choose some examples to cover the edge cases of the domain deliberately."
+    if edge > examples:
+        yield f"edge_cases is {edge:f}, but they are part of the {examples:f} domain examples; correct one of the two."
+    if has >= wants:
+        yield (
+            f"The generalist is right on {_percent(has)} %, which is no less than the {_percent(wants)} % wanted: "
+            "it is not mediocre here, so mend the numbers or kill the play."
+        )
+
+
+_TRIGGERS: dict[PlayKind, Callable[[Mapping[str, Decimal]], Iterator[str]]] = {
+    PlayKind.COST: _cost,
+    PlayKind.LATENCY: _latency,
+    PlayKind.STABILITY: _stability,
+    PlayKind.SPECIALIZATION: _specialization,
+}
+
+
+def _out_of_range(name: str, value: Decimal) -> str:
+    """Say what is wrong with one number of a worksheet, or nothing."""
+    if not value.is_finite():
+        return f"{name} is {value}; give a finite number."
+    if value != 0 and not -_DIGITS <= value.adjusted() < _DIGITS:
+        return f"{name} has more than {_DIGITS} digits before the point, or zeros after it; give it in its own unit."
+    if value < 0:
+        return f"{name} is {value:f}; it cannot be below 0."
+    if name in _SHARES and value > 1:
+        return f"{name} is {value:f}; it is a share from 0 to 1, so write 5 % as 0.05."
+    if name in _FLAGS and value not in (0, 1):
+        return f"{name} is {value:f}; answer 1 for yes or 0 for no."
+    return ""
+
+
+def _and(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _money(amount: Decimal) -> str:
+    return f"{amount:,.2f}"
+
+
+def _percent(share: Decimal) -> str:
+    return f"{share * 100:.4f}".rstrip("0").rstrip(".")

@@ -1,0 +1,467 @@
+"""The open project file: read it, change it through the one door, and follow what others change.
+
+`change` is the door. It takes the write lock, begins, loads the dossier as it is now, asks the rules, lets the caller
+edit rows, moves the stage, appends the audit entry and commits: all of it, or none. Telemetry of a run (step, loss,
+heartbeat) is no decision; it goes through `telemetry`, fenced by the run's token.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy.pool import NullPool
+from sqlmodel import Session, col, select
+
+from distill_tui import gates, migrations, rules, signing, sqlite, tables
+from distill_tui.artifacts import Artifacts, canonical, digest_of
+from distill_tui.rules import Actor, Dossier, Refused, SignOffFacts
+from distill_tui.terms import Action, Assurance
+
+
+class ProjectError(Exception):
+    """A project file that cannot be used; one sentence says why and what to do."""
+
+
+def now() -> str:
+    """The time as it is stored: UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass
+class Change:
+    """One change under way: edit rows through `session`; what goes into `detail` is logged."""
+
+    session: Session
+    dossier: Dossier
+    play: tables.Play | None
+    actor: Actor
+    at: str
+    detail: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def the_play(self) -> tables.Play:
+        """The play that is being changed."""
+        assert self.play is not None
+        return self.play
+
+
+class Project:
+    """A project file that is open."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.artifacts = Artifacts(path.parent / f"{path.name}.artifacts")
+        self._reader = _engine(path, "BEGIN")
+        self._writer = _engine(path, "BEGIN IMMEDIATE")
+        self._watcher: Any = None
+
+    @classmethod
+    def create(cls, path: Path, name: str, keeper: str, keeper_name: str, actor: Actor) -> Project:
+        """Make a project file whose keeper is whoever makes it. Raises ProjectError where something is there."""
+        if path.exists() or path.is_symlink():
+            raise ProjectError(f"{path.name} exists already; choose another name, or open it.")
+        if not path.parent.is_dir():
+            raise ProjectError(f"The folder {path.parent} does not exist; make it first.")
+        request = {"person": keeper}
+        reasons = rules.objections(Action.OPEN_PROJECT, Dossier(), actor, request)
+        if reasons:
+            raise Refused(reasons)
+        connection = sqlite.module.connect(str(path), isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        finally:
+            connection.close()
+        with _write_lock(path):
+            _migrate(path)
+        project = cls(path)
+        project._found(name, keeper, keeper_name, actor)
+        return project
+
+    def _found(self, name: str, keeper: str, keeper_name: str, actor: Actor) -> None:
+        at = now()
+        with self._writing() as session:
+            session.add(tables.Person(id=keeper, name=keeper_name, enrolled_at=at))
+            session.flush()
+            session.add(tables.Project(uid=os.urandom(16).hex(), name=name, keeper=keeper, created_at=at))
+            session.add(tables.Account(uid=os.getuid(), person_id=keeper, added_at=at))
+            founder = Actor(keeper, actor.proof, actor.assurance)
+            detail = {"name": name, "keeper": keeper, "uid": os.getuid()}
+            _log(session, at, founder, Action.OPEN_PROJECT, None, detail)
+
+    @classmethod
+    def open(cls, path: Path) -> Project:
+        """Open a project file, and bring one of an older release up to date. Raises ProjectError with one line."""
+        check(path)
+        try:
+            with _write_lock(path):
+                _migrate(path)
+        except sqlite.DatabaseErrors as error:
+            raise ProjectError(f"{path.name} cannot be opened: {error}; `distill-tui doctor` says more.") from None
+        return cls(path)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._watcher is not None:
+            self._watcher.close()
+            self._watcher = None
+        self._reader.dispose()
+        self._writer.dispose()
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """One consistent view; what is read from it stays readable afterwards."""
+        with Session(self._reader, expire_on_commit=False) as session:
+            yield session
+
+    def dossier(self, play_id: int | None = None, *, thorough: bool = False) -> Dossier:
+        """Load everything known about a play now. `thorough` also checks the log's chain and every file."""
+        with self.read() as session:
+            return load(session, self.artifacts, play_id, thorough=thorough)
+
+    def version(self) -> int:
+        """A number that differs when another connection has changed the file; cheap enough to ask twice a second."""
+        if self._watcher is None:
+            self._watcher = sqlite.connect(self.path, read_only=True)
+        (version,) = self._watcher.execute("PRAGMA data_version").fetchone()
+        return int(version)
+
+    @contextmanager
+    def change(
+        self, action: Action, play_id: int | None, actor: Actor, request: rules.Request = rules.NOTHING
+    ) -> Iterator[Change]:
+        """The one door: permission, edit, stage, audit, in one transaction. Raises Refused with all the reasons."""
+        thorough = action in (Action.SIGN_OFF, Action.SHIP)
+        with self._writing() as session:
+            dossier = load(session, self.artifacts, play_id, thorough=thorough)
+            reasons = rules.objections(action, dossier, actor, request)
+            if reasons:
+                raise Refused(reasons)
+            at = now()
+            play = session.get(tables.Play, play_id) if play_id is not None else None
+            change = Change(session, dossier, play, actor, at)
+            yield change
+            if change.play is not None and action not in rules.ABOUT_THE_PROJECT:
+                _move(change, action)
+            if action in rules.BUILDING:
+                remember_builder(change, actor.person, action.value)
+            session.flush()
+            logged = change.play.id if change.play is not None else None
+            _log(session, at, actor, action, logged, change.detail)
+
+    @contextmanager
+    def telemetry(self) -> Iterator[Session]:
+        """Write what is no decision: a run's step, loss and heartbeat."""
+        with self._writing() as session:
+            yield session
+
+    @contextmanager
+    def _writing(self) -> Iterator[Session]:
+        with _write_lock(self.path), Session(self._writer, expire_on_commit=False) as session, session.begin():
+            yield session
+
+
+def _move(change: Change, action: Action) -> None:
+    play, before = change.the_play, change.the_play.stage
+    after = rules.NEXT_STAGE[before, action]
+    if after is not before:
+        play.stage, play.stage_since = after, change.at
+        change.detail["stage"] = [before.value, after.value]
+        change.session.add(play)
+
+
+def remember_builder(change: Change, person: str | None, deed: str) -> None:
+    """Record for good that a person built in this play."""
+    assert person is not None
+    play_id = change.the_play.id
+    key = (play_id, person, deed)
+    if change.session.get(tables.Builder, key) is None:
+        change.session.add(tables.Builder(play_id=play_id or 0, person_id=person, deed=deed, at=change.at))
+
+
+# --- the file ----------------------------------------------------------------------------------------------------
+
+
+def check(path: Path) -> None:
+    """See that a path is a project file that this program can use. Raises ProjectError with one line."""
+    if not path.exists():
+        raise ProjectError(f"There is no project file {path.name}; make one with `distill-tui init {path.name}`.")
+    if not path.is_file():
+        raise ProjectError(f"{path.name} is not a file; give the path of a project file.")
+    if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
+        raise ProjectError(f"{path.name} or its folder is read-only for you; ask its keeper for write access.")
+    try:
+        connection = sqlite.connect(path, read_only=True)
+        try:
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+        finally:
+            connection.close()
+    except sqlite.DatabaseErrors as error:
+        raise ProjectError(f"{path.name} is no readable project file: {error}; restore it from a backup.") from None
+    if application != migrations.APPLICATION_ID:
+        raise ProjectError(f"{path.name} is a database of another program, not a distill-tui project file.")
+    if version > migrations.VERSION:
+        raise ProjectError(
+            f"{path.name} is of a newer release (format {version}, this one knows {migrations.VERSION}): upgrade."
+        )
+
+
+def _migrate(path: Path) -> None:
+    connection = sqlite.connect(path)
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == migrations.VERSION:
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            migrations.migrate(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _write_lock(path: Path) -> Iterator[None]:
+    """Wait for this project's turn to write: an OS lock is fair and fast where SQLite's busy handler is neither."""
+    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _engine(path: Path, begin: str) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite", database=str(path.absolute())), module=sqlite.module, poolclass=NullPool, echo=False
+    )
+
+    @event.listens_for(engine, "connect")
+    def _guard(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # we begin by hand: the driver would begin too late and lose updates
+        sqlite.guard(connection)
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+# --- the log -----------------------------------------------------------------------------------------------------
+
+
+def _log(
+    session: Session, at: str, actor: Actor, action: Action, play_id: int | None, detail: Mapping[str, Any]
+) -> None:
+    last = session.exec(select(tables.AuditEntry).order_by(col(tables.AuditEntry.seq).desc()).limit(1)).first()
+    entry = tables.AuditEntry(
+        seq=last.seq + 1 if last else 1,
+        at=at,
+        person_id=actor.person,
+        proof=actor.proof,
+        action=action,
+        play_id=play_id,
+        detail=canonical(detail).decode(),
+        previous=last.digest if last else "",
+        digest="",
+    )
+    entry.digest = entry_digest(entry)
+    session.add(entry)
+
+
+def entry_digest(entry: tables.AuditEntry) -> str:
+    """Give the digest of an audit entry: over its fields and the digest of the one before."""
+    fields = [
+        entry.seq,
+        entry.at,
+        entry.person_id or "",
+        entry.proof,
+        entry.action.value,
+        entry.play_id or 0,
+        entry.detail,
+        entry.previous,
+    ]
+    return digest_of(canonical(fields))
+
+
+def chain_trouble(session: Session) -> str:
+    """Say at which entry the audit log breaks, or nothing; a guard that is gone from the file counts as a break."""
+    from sqlalchemy import text
+
+    previous, expected = "", 1
+    for entry in session.exec(select(tables.AuditEntry).order_by(col(tables.AuditEntry.seq))):
+        if entry.seq != expected:
+            return f"The audit log breaks at entry {expected}: it is missing."
+        if entry.previous != previous or entry.digest != entry_digest(entry):
+            return f"The audit log breaks at entry {entry.seq} ({entry.action.value}): it was altered."
+        previous, expected = entry.digest, expected + 1
+    rows = session.connection().execute(text("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"))
+    found = {str(name): str(sql) for name, sql in rows}
+    for name, sql in _expected_schema().items():
+        if found.get(name) != sql:
+            return f"The guard “{name}” of the project file was removed or changed; restore the file from a backup."
+    return ""
+
+
+@lru_cache(maxsize=1)
+def _expected_schema() -> dict[str, str]:
+    return migrations.expected_schema()
+
+
+# --- the dossier -------------------------------------------------------------------------------------------------
+
+
+def load(session: Session, artifacts: Artifacts, play_id: int | None, *, thorough: bool = False) -> Dossier:
+    """Read everything that rules and screens need, as it is in this session's view."""
+
+    def all_of(table: Any, *where: Any, order: Any = None) -> Any:
+        query = select(table).where(*where)
+        return tuple(session.exec(query.order_by(order) if order is not None else query))
+
+    last = session.exec(select(tables.AuditEntry).order_by(col(tables.AuditEntry.seq).desc()).limit(1)).first()
+    known: dict[str, Any] = {
+        "project": session.get(tables.Project, 1),
+        "people": {person.id: person for person in all_of(tables.Person)},
+        "accounts": all_of(tables.Account),
+        "keys": all_of(tables.SshKey),
+        "audit_size": last.seq if last else 0,
+        "audit_head": last.digest if last else "",
+    }
+    if thorough:
+        known["audit_trouble"] = chain_trouble(session)
+    play = session.get(tables.Play, play_id) if play_id is not None else None
+    if play is None:
+        return Dossier(play_names=frozenset(session.exec(select(tables.Play.name))), **known)
+    copy = tables.Play(**play.model_dump())  # the rules judge what was, while the caller edits the row
+
+    def of_play(table: Any, order: str = "id") -> Any:
+        return all_of(table, table.play_id == play_id, order=getattr(table, order))
+
+    gate_row = session.get(tables.GateRow, play_id)
+    if gate_row is not None:
+        gate_row = tables.GateRow(**gate_row.model_dump())
+    gate, gate_trouble = _read_gate(gate_row)
+    known |= {
+        "play": copy,
+        "roles": {holder.role: holder.person_id for holder in of_play(tables.RoleHolder, "role")},
+        "builders": _builders(of_play(tables.Builder, "at")),
+        "worksheet": {value.name: value for value in of_play(tables.WorksheetValue, "name")},
+        "gate": gate,
+        "gate_row": gate_row,
+        "gate_trouble": gate_trouble,
+        "traffic": of_play(tables.Traffic),
+        "data_sets": of_play(tables.DataSet),
+        "runs": of_play(tables.Run),
+        "evaluations": of_play(tables.Evaluation),
+        "bundles": of_play(tables.Bundle),
+    }
+    dossier = Dossier(**known)
+    troubles = list(_file_troubles(artifacts, dossier)) if thorough else []
+    evaluation = dossier.evaluation
+    if evaluation is not None and gate is not None:
+        try:
+            content = read_record(artifacts, evaluation.record)
+            known["record"], known["judgements"] = judged(content, gates.to_json(gate))
+        except (OSError, ValueError) as error:
+            troubles.append(f"The record of evaluation {evaluation.id} cannot be used: {error}")
+    known["file_troubles"] = tuple(dict.fromkeys(troubles))
+    rows = of_play(tables.SignOff)
+    entries = session.exec(select(tables.AuditEntry.seq, tables.AuditEntry.digest)) if rows else ()
+    heads = dict(iter(entries))
+    withdrawn = set(session.exec(select(tables.Withdrawal.sign_off_id))) if rows else set()
+    known["sign_offs"] = tuple(_facts(row, known["keys"], heads, row.id in withdrawn) for row in rows)
+    return Dossier(**known)
+
+
+def read_record(artifacts: Artifacts, digest: str) -> str:
+    """Read an evaluation's record, the very bytes that its digest names. Raises OSError or ValueError."""
+    content = artifacts.path(digest).read_bytes()
+    if digest_of(content) != digest:
+        raise ValueError("it was altered after it was made; restore the original.")
+    return content.decode()
+
+
+@lru_cache(maxsize=16)
+def judged(record_json: str, gate_json: str) -> tuple[gates.Record, tuple[gates.Judgement, ...]]:
+    """Judge a record by a gate; verdicts are computed again whenever they are asked for, never stored."""
+    record = gates.Record.from_json(record_json)
+    return record, gates.judge(gates.from_json(gate_json), record)
+
+
+def _read_gate(row: tables.GateRow | None) -> tuple[gates.Gate | None, str]:
+    if row is None:
+        return None, ""
+    try:
+        gate = gates.from_json(row.content)
+    except ValueError as error:
+        return None, f"The stored gate cannot be read: {error}"
+    if row.digest is not None and row.digest != gates.digest(gate):
+        return gate, "The gate is not what was locked: its digest differs; restore the file from a backup."
+    return gate, ""
+
+
+def _builders(rows: tuple[tables.Builder, ...]) -> dict[str, tuple[str, ...]]:
+    deeds: dict[str, tuple[str, ...]] = {}
+    for row in rows:
+        deeds[row.person_id] = (*deeds.get(row.person_id, ()), row.deed)
+    return deeds
+
+
+def _file_troubles(artifacts: Artifacts, dossier: Dossier) -> Iterator[str]:
+    """Look at every file that this round's decision stands on."""
+    wanted = [e.record for e in dossier.round_evaluations]
+    wanted += [e.model for e in dossier.round_evaluations]
+    if dossier.data_set is not None:
+        wanted.append(dossier.data_set.artifact)
+    for digest in dict.fromkeys(wanted):
+        trouble = artifacts.trouble(digest)
+        if trouble:
+            yield trouble
+
+
+def _facts(
+    row: tables.SignOff, keys: tuple[tables.SshKey, ...], heads: Mapping[int, str], withdrawn: bool
+) -> SignOffFacts:
+    """Read a sign-off and find out whether its bytes can be trusted; anything unexpected counts as trouble."""
+    statement: dict[str, Any] = {}
+    try:
+        statement = signing.read_statement(bytes(row.statement))
+        trouble = _statement_trouble(row, statement, keys, heads)
+    except signing.BadSignature as error:
+        trouble = f"The sign-off by {row.person_id} cannot be trusted: {error}"
+    return SignOffFacts(row, statement, trouble, withdrawn)
+
+
+def _statement_trouble(
+    row: tables.SignOff, statement: Mapping[str, Any], keys: tuple[tables.SshKey, ...], heads: Mapping[int, str]
+) -> str:
+    predicate = statement["predicate"]
+    who = f"The sign-off by {row.person_id}"
+    if (predicate.get("signer"), predicate.get("opinion")) != (row.person_id, row.opinion.value):
+        return f"{who} does not say what its row says."
+    audit = predicate["audit"]
+    if heads.get(audit.get("size")) != audit.get("head"):
+        return f"{who} names a head of the audit log that is not in it: the log was rewritten, or this is a copy."
+    if row.signature is None:
+        return "" if row.assurance is Assurance.ACCOUNT else f"{who} claims a signature and has none."
+    verified = signing.verify(bytes(row.statement), row.signature, signing.SIGN_OFF)
+    key = next((k for k in keys if k.fingerprint == verified.fingerprint), None)
+    if key is None or key.person_id != row.person_id:
+        return f"{who} is signed by a key that is not theirs ({verified.fingerprint})."
+    if key.revoked_at is not None and key.revoked_at <= row.recorded_at:
+        return f"{who} is signed by a key that was revoked before."
+    proved = Assurance.HARDWARE if verified.hardware and verified.present else Assurance.SIGNED
+    return "" if row.assurance.strength <= proved.strength else f"{who} claims a stronger proof than it has."

@@ -1,0 +1,1059 @@
+"""What may happen next, who may do it, and why not: the whole operation in one pure file.
+
+The one question is `objections(action, dossier, actor)`; an empty answer means go ahead. Screens dim a key with it,
+the command line exits with it, a worker is refused by it, and the door of the project file asks it again inside the
+transaction. Nothing here reads a clock, a file or a network, and every function answers for any dossier.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from math import sqrt
+from typing import TYPE_CHECKING, Any
+
+from distill_tui import economics, gates
+from distill_tui.terms import (
+    FIVE_STAGES,
+    Action,
+    Advice,
+    Assurance,
+    Opinion,
+    Role,
+    RunKind,
+    RunStatus,
+    Stage,
+    Task,
+)
+
+if TYPE_CHECKING:
+    from distill_tui import tables
+
+Request = Mapping[str, Any]  # what exactly is asked for; a screen that only dims a key asks with nothing in it
+NOTHING: Request = {}
+
+
+@dataclass(frozen=True)
+class Objection:
+    """A reason why not: a stable rule id, and one full sentence that names the thing and the cure."""
+
+    rule: str
+    sentence: str
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+class Refused(Exception):
+    """The rules said no. An answer, not a fault: front ends show the sentences."""
+
+    def __init__(self, objections: Iterable[Objection]) -> None:
+        self.objections = tuple(objections)
+        super().__init__(" ".join(o.sentence for o in self.objections))
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts, and how that was proved. A `person` of None may look, not act."""
+
+    person: str | None
+    proof: str
+    assurance: Assurance = Assurance.ACCOUNT
+    run: int | None = None  # set for a worker: it acts for the person who started its run
+
+
+@dataclass(frozen=True)
+class SignOffFacts:
+    """A sign-off with what was found out about it: `trouble` says why its bytes cannot be trusted."""
+
+    row: tables.SignOff
+    statement: Mapping[str, Any] = field(default_factory=dict)
+    trouble: str = ""
+    withdrawn: bool = False
+
+    @property
+    def covers(self) -> Mapping[str, Any]:
+        """What it was given for."""
+        covers = self.statement.get("predicate", {}).get("covers", {})
+        return covers if isinstance(covers, dict) else {}
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """All that is known at one moment: of the project, and of one play where there is one."""
+
+    project: tables.Project | None = None
+    people: Mapping[str, tables.Person] = field(default_factory=dict)
+    accounts: tuple[tables.Account, ...] = ()
+    keys: tuple[tables.SshKey, ...] = ()
+    play_names: frozenset[str] = frozenset()
+    audit_size: int = 0
+    audit_head: str = ""
+    audit_trouble: str = ""  # where the chain breaks; looked for before a sign-off and a ship
+    play: tables.Play | None = None
+    roles: Mapping[Role, str] = field(default_factory=dict)
+    builders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    worksheet: Mapping[str, tables.WorksheetValue] = field(default_factory=dict)
+    gate: gates.Gate | None = None
+    gate_row: tables.GateRow | None = None
+    gate_trouble: str = ""  # the stored gate cannot be read, or is not what was locked
+    traffic: tuple[tables.Traffic, ...] = ()
+    data_sets: tuple[tables.DataSet, ...] = ()
+    runs: tuple[tables.Run, ...] = ()
+    evaluations: tuple[tables.Evaluation, ...] = ()
+    record: gates.Record | None = None
+    judgements: tuple[gates.Judgement, ...] = ()
+    sign_offs: tuple[SignOffFacts, ...] = ()
+    bundles: tuple[tables.Bundle, ...] = ()
+    file_troubles: tuple[str, ...] = ()  # artifacts missing or altered; looked for before a sign-off and a ship
+
+    @property
+    def data_set(self) -> tables.DataSet | None:
+        """The data set of this round."""
+        return next((d for d in self.data_sets if self.play and d.round == self.play.round), None)
+
+    @property
+    def evaluation(self) -> tables.Evaluation | None:
+        """This round's one look at the held-out split."""
+        return next((e for e in self.round_evaluations if not e.reproduced), None)
+
+    @property
+    def round_evaluations(self) -> tuple[tables.Evaluation, ...]:
+        """Every evaluation of this round, the validator's own included."""
+        return tuple(e for e in self.evaluations if self.play and e.round == self.play.round)
+
+    @property
+    def locked(self) -> bool:
+        """Whether the gate is locked."""
+        return self.gate_row is not None and self.gate_row.locked_at is not None
+
+    @property
+    def passed(self) -> bool:
+        """Whether this round's student holds every criterion that counts."""
+        return bool(self.judgements) and gates.passed(self.judgements)
+
+    def run(self, run_id: object) -> tables.Run | None:
+        """Find a run of this play."""
+        return next((r for r in self.runs if r.id == run_id), None)
+
+    def name(self, person: str | None) -> str:
+        """Name a person for a sentence."""
+        return person if person else "nobody"
+
+
+def _from(*stages: Stage, to: Stage | None = None) -> dict[Stage, Stage]:
+    return {stage: to or stage for stage in stages}
+
+
+_BEFORE_LOCK = (Stage.QUALIFY, Stage.GATE)
+_ANY = (*FIVE_STAGES, Stage.LIVE, Stage.KILLED)
+
+# The state machine. What is not in it cannot happen.
+NEXT_STAGE: dict[tuple[Stage, Action], Stage] = {
+    (stage, action): after
+    for action, moves in {
+        Action.ASSIGN_ROLE: _from(*FIVE_STAGES, Stage.LIVE),
+        Action.FILL_WORKSHEET: _from(*_BEFORE_LOCK),
+        Action.QUALIFY: _from(Stage.QUALIFY, to=Stage.GATE),
+        Action.EDIT_GATE: _from(*_BEFORE_LOCK),
+        Action.LOCK_GATE: _from(Stage.GATE, to=Stage.DATA),
+        Action.IMPORT_TRAFFIC: _from(Stage.QUALIFY, Stage.GATE, Stage.DATA),
+        Action.SET_TEACHER: _from(Stage.QUALIFY, Stage.GATE, Stage.DATA),
+        Action.LABEL: _from(Stage.DATA),
+        Action.BUILD_DATA: _from(Stage.DATA),
+        Action.FREEZE_DATA: _from(Stage.DATA, to=Stage.TRAIN),
+        Action.START_RUN: _from(Stage.TRAIN),
+        Action.STOP_RUN: _from(Stage.DATA, Stage.TRAIN, Stage.DECIDE),
+        Action.RESUME_RUN: _from(Stage.DATA, Stage.TRAIN, Stage.DECIDE),
+        Action.EVALUATE: _from(Stage.TRAIN),
+        Action.RECORD_EVALUATION: _from(Stage.TRAIN, to=Stage.DECIDE),
+        Action.REPRODUCE: _from(Stage.DECIDE),
+        Action.RECORD_REPRODUCTION: _from(Stage.DECIDE),
+        Action.SIGN_OFF: _from(Stage.DECIDE),
+        Action.REFUSE: _from(Stage.DECIDE),
+        Action.WITHDRAW: _from(Stage.DECIDE),
+        Action.SET_MAINTENANCE: _from(*FIVE_STAGES, Stage.LIVE),
+        Action.SHIP: _from(Stage.DECIDE, to=Stage.LIVE),
+        Action.ITERATE: _from(Stage.DECIDE, to=Stage.DATA),
+        Action.KILL: _from(*FIVE_STAGES, to=Stage.KILLED),
+        Action.COMMENT: _from(*_ANY),
+        Action.FINISH_RUN: _from(*_ANY),
+        Action.END_RUN: _from(*_ANY),
+    }.items()
+    for stage, after in moves.items()
+}
+
+ABOUT_THE_PROJECT = (
+    Action.OPEN_PROJECT,
+    Action.ENROL_PERSON,
+    Action.ADD_ACCOUNT,
+    Action.ADD_KEY,
+    Action.REVOKE_KEY,
+    Action.OPEN_PLAY,
+)
+BY_WORKERS = (Action.FINISH_RUN, Action.END_RUN, Action.RECORD_EVALUATION, Action.RECORD_REPRODUCTION)
+BUILDING = (  # whoever does one of these has built, for good
+    Action.IMPORT_TRAFFIC,
+    Action.SET_TEACHER,
+    Action.LABEL,
+    Action.BUILD_DATA,
+    Action.FREEZE_DATA,
+    Action.START_RUN,
+    Action.EVALUATE,
+    Action.ITERATE,
+)
+
+
+def objections(action: Action, dossier: Dossier, actor: Actor, request: Request = NOTHING) -> list[Objection]:
+    """Say why this actor may not do this now: all the reasons, or none."""
+    if action is Action.OPEN_PROJECT:
+        return list(open_project(dossier, actor, request))
+    if actor.person is None or actor.person not in dossier.people:
+        return [
+            Objection(
+                "identity.unknown",
+                f"{actor.proof} belongs to nobody in this project, so you may look, not act; ask "
+                f"{dossier.project.keeper if dossier.project else 'its keeper'} to enrol you, or use --key.",
+            )
+        ]
+    if action not in ABOUT_THE_PROJECT:
+        if dossier.play is None:
+            return [Objection("play.none", "There is no such play; `distill-tui list` shows them.")]
+        if (dossier.play.stage, action) not in NEXT_STAGE:
+            return [_closed(action, dossier.play)]
+    return list(RULES[action](dossier, actor, request))
+
+
+def _closed(action: Action, play: tables.Play) -> Objection:
+    stages = [stage.value for stage in Stage if (stage, action) in NEXT_STAGE]
+    what = action.command or action.value
+    if play.stage is Stage.KILLED:
+        return Objection("stage.killed", f"{play.code} was killed; open a new play that names it as its predecessor.")
+    if action in (Action.EDIT_GATE, Action.LOCK_GATE, Action.FILL_WORKSHEET) and play.stage not in _BEFORE_LOCK:
+        return Objection(
+            "gate.locked",
+            f"The gate of {play.code} is locked and never changes; to move the goalposts, kill it and open another.",
+        )
+    return Objection(
+        "stage.closed", f"“{what}” belongs to {' or '.join(stages)}; {play.code} stands at {play.stage.value}."
+    )
+
+
+# --- who ---------------------------------------------------------------------------------------------------------
+
+
+def held_by(dossier: Dossier, actor: Actor, *roles: Role) -> Iterator[Objection]:
+    """Only the holder of one of these roles does this."""
+    holders = [dossier.roles.get(role) for role in roles]
+    if actor.person in holders:
+        return
+    named = " or ".join(f"the {role.value} ({dossier.name(dossier.roles.get(role))})" for role in roles)
+    yield Objection(f"role.{roles[0].value}", f"Only {named} may do this; you are {actor.person}.")
+
+
+def kept_by(dossier: Dossier, actor: Actor) -> Iterator[Objection]:
+    """Only the keeper of the project writes its roster."""
+    keeper = dossier.project.keeper if dossier.project else None
+    if actor.person != keeper:
+        yield Objection(
+            "roster.keeper", f"Only {keeper}, who keeps this project, may change its roster; you are {actor.person}."
+        )
+
+
+def run_of_worker(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """A worker speaks only for the run that it holds."""
+    run = dossier.run(request.get("run"))
+    if run is None or actor.run != run.id:
+        yield Objection("run.foreign", "Only the worker of a run may report on it.")
+    elif run.status is not RunStatus.RUNNING or run.token is None or request.get("token") != run.token:
+        yield Objection("run.fenced", f"Run {run.id} is no longer this worker's: it was stopped, resumed or given up.")
+
+
+def _reason(request: Request, what: str) -> Iterator[Objection]:
+    if "reason" in request and not str(request["reason"]).strip():
+        yield Objection("reason.missing", f"{what} needs a reason; say it with -m.")
+
+
+# --- the project and its people ----------------------------------------------------------------------------------
+
+
+def open_project(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """A project file is made once."""
+    if dossier.project is not None:
+        yield Objection("project.exists", f"This file is the project “{dossier.project.name}” already.")
+    yield from _person_words(dossier, request)
+
+
+_CONFUSABLE = str.maketrans({"0": "o", "1": "l", "i": "l", "5": "s", "_": "-"})
+
+
+def _person_words(dossier: Dossier, request: Request) -> Iterator[Objection]:
+    person = request.get("person")
+    if person is None:
+        return
+    person = str(person)
+    allowed = set("abcdefghijklmnopqrstuvwxyz0123456789_-")
+    if not 1 <= len(person) <= 32 or not set(person) <= allowed or person[0] in "_-":
+        yield Objection(
+            "person.id",
+            "A person's id has 1 to 32 of a-z, 0-9, - and _, and begins with a letter or a digit, like vera or dan-2.",
+        )
+        return
+    if person in dossier.people:
+        yield Objection("person.exists", f"{person} is enrolled already; add an account or a key to them instead.")
+        return
+    for other in dossier.people:
+        if other.translate(_CONFUSABLE) == person.translate(_CONFUSABLE):
+            yield Objection("person.confusable", f"{person} looks like {other}, who is enrolled; choose another id.")
+
+
+def enrol_person(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """Persons are enrolled by the keeper, under ids that cannot be mistaken for one another."""
+    yield from kept_by(dossier, actor)
+    yield from _person_words(dossier, request)
+    yield from _proofs_free(dossier, request)
+
+
+def _proofs_free(dossier: Dossier, request: Request) -> Iterator[Objection]:
+    """One account, and one key, belongs to one person."""
+    uid, fingerprint = request.get("uid"), request.get("fingerprint")
+    for account in dossier.accounts:
+        if uid is not None and account.uid == uid:
+            yield Objection("account.taken", f"The account with uid {uid} is {account.person_id}'s already.")
+    for key in dossier.keys:
+        if fingerprint is not None and key.fingerprint == fingerprint:
+            yield Objection(
+                "key.taken", f"The key {fingerprint} is {key.person_id}'s already; one key proves one person."
+            )
+
+
+def add_proof(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The keeper adds accounts and keys to persons who are enrolled."""
+    yield from kept_by(dossier, actor)
+    yield from _enrolled(dossier, request)
+    yield from _proofs_free(dossier, request)
+
+
+def _enrolled(dossier: Dossier, request: Request) -> Iterator[Objection]:
+    person = request.get("person")
+    if person is not None and person not in dossier.people:
+        known = ", ".join(sorted(dossier.people))
+        yield Objection("person.unknown", f"Nobody called “{person}” is enrolled; there are {known}.")
+
+
+def revoke_key(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """A key is revoked by its owner or by the keeper."""
+    fingerprint = request.get("fingerprint")
+    if fingerprint is None:
+        return
+    key = next((k for k in dossier.keys if k.fingerprint == fingerprint), None)
+    if key is None:
+        yield Objection("key.unknown", f"No key {fingerprint} is enrolled; `distill-tui person list` shows them.")
+    elif key.revoked_at is not None:
+        yield Objection("key.revoked", f"The key {fingerprint} was revoked already.")
+    elif actor.person != key.person_id:
+        yield from kept_by(dossier, actor)
+
+
+def open_play(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """Anyone enrolled may open a play, under a name that is free."""
+    name = request.get("name")
+    if name is not None:
+        if not 1 <= len(str(name).strip()) <= 80:
+            yield Objection("play.name", "A play's name has 1 to 80 characters.")
+        elif str(name) in dossier.play_names:
+            yield Objection("play.exists", f"There is a play “{name}” already; choose another name.")
+    if request.get("task") is Task.GENERATION:
+        yield Objection("play.task", "This release trains classifiers only; open the play with --task classification.")
+    predecessor = request.get("predecessor")
+    if predecessor is not None and predecessor.stage is not Stage.KILLED:
+        yield Objection("play.predecessor", f"{predecessor.code} is not killed; only a killed play has a successor.")
+
+
+# --- qualify -----------------------------------------------------------------------------------------------------
+
+
+def assign_role(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """Roles are given freely until the lock, then by the sponsor; no builder validates, no validator builds."""
+    yield from _enrolled(dossier, request)
+    if dossier.locked:
+        yield from held_by(dossier, actor, Role.SPONSOR)
+    role, person = request.get("role"), request.get("person")
+    if role is Role.VALIDATOR:
+        yield from never_built(dossier, person, "role.validator_built")
+        if person is not None and person == dossier.roles.get(Role.DRIVER):
+            yield Objection("role.driver_validates", f"{person} drives this play; the validator must be somebody else.")
+    if role is Role.DRIVER and person is not None and person == dossier.roles.get(Role.VALIDATOR):
+        yield Objection("role.driver_validates", f"{person} validates this play; the driver must be somebody else.")
+
+
+def never_built(dossier: Dossier, person: str | None, rule: str) -> Iterator[Objection]:
+    """Whoever ever built in a play can never sign it off."""
+    if person is not None and person in dossier.builders:
+        deeds = ", ".join(dossier.builders[person])
+        yield Objection(
+            rule, f"{person} built in this play ({deeds}), so somebody else must validate; this cannot be undone."
+        )
+
+
+def fill_worksheet(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The driver or the sponsor fills in the trigger's numbers."""
+    yield from held_by(dossier, actor, Role.DRIVER, Role.SPONSOR)
+    if dossier.play is None or "values" not in request:
+        return
+    known = {question.name for question in economics.WORKSHEET[dossier.play.kind]}
+    for name, value in request["values"].items():
+        if name not in known:
+            yield Objection(
+                "worksheet.unknown",
+                f"A {dossier.play.kind.value} play has no “{name}”; it asks for {', '.join(sorted(known))}.",
+            )
+        elif _number(value) is None:
+            yield Objection("worksheet.number", f"“{value}” is no number for {name}; write it like 1200 or 0.45.")
+
+
+def _number(value: object) -> Decimal | None:
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def worksheet_numbers(dossier: Dossier) -> dict[str, Decimal]:
+    """Give the trigger's numbers that can be read as numbers."""
+    read = {name: _number(row.value) for name, row in dossier.worksheet.items()}
+    return {name: number for name, number in read.items() if number is not None}
+
+
+def trigger(dossier: Dossier) -> Iterator[Objection]:
+    """The trigger's numbers are there, and hold."""
+    if dossier.play is not None:
+        for sentence in economics.trigger_holds(dossier.play.kind, worksheet_numbers(dossier)):
+            yield Objection("trigger.holds", sentence)
+
+
+def qualify(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """A play qualifies when the numbers of its trigger hold; else mend the numbers or kill the play."""
+    yield from held_by(dossier, actor, Role.DRIVER, Role.SPONSOR)
+    yield from trigger(dossier)
+
+
+# --- gate --------------------------------------------------------------------------------------------------------
+
+
+def edit_gate(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The draft of the gate is the driver's and the sponsor's to write."""
+    yield from held_by(dossier, actor, Role.DRIVER, Role.SPONSOR)
+
+
+def lock_gate(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The sponsor locks a gate that can pass and can fail, once all four roles are named and somebody can validate."""
+    yield from held_by(dossier, actor, Role.SPONSOR)
+    for role in Role:
+        if role not in dossier.roles:
+            yield Objection(
+                "roles.missing",
+                f"Nobody is the {role.value} yet; name one: `distill-tui role {_code(dossier)} {role.value} PERSON`.",
+            )
+    yield from trigger(dossier)
+    if dossier.gate is None or dossier.play is None:
+        yield Objection("gate.unreadable", dossier.gate_trouble or "There is no gate yet; write one with `gate edit`.")
+        return
+    for sentence in gates.problems(dossier.gate, dossier.play.kind):
+        yield Objection("gate.problem", sentence)
+    if "expected" in request and request["expected"] != gates.digest(dossier.gate):
+        yield Objection("gate.moved", "The gate was edited after you opened it; read it again before you lock it.")
+    yield from can_validate(dossier)
+
+
+def can_validate(dossier: Dossier) -> Iterator[Objection]:
+    """The validator can prove who they are as strongly as the gate asks, and has never built here."""
+    validator = dossier.roles.get(Role.VALIDATOR)
+    if validator is None or dossier.gate is None:
+        return
+    yield from never_built(dossier, validator, "gate.nobody_validates")
+    if validator == dossier.roles.get(Role.DRIVER):
+        yield Objection("gate.nobody_validates", f"{validator} drives this play; name another validator.")
+    least = dossier.gate.minimum_assurance
+    has_key = any(k.person_id == validator and k.revoked_at is None for k in dossier.keys)
+    has_account = any(a.person_id == validator for a in dossier.accounts)
+    if not has_key and (not has_account or least.strength >= Assurance.SESSION.strength):
+        yield Objection(
+            "gate.nobody_validates",
+            f"{validator} has no way to sign as strongly as this gate asks ({least.value}); add their SSH key with "
+            f"`distill-tui key add {validator} FILE.pub`.",
+        )
+
+
+def gate_untouched(dossier: Dossier) -> Iterator[Objection]:
+    """The locked gate is what was locked."""
+    if dossier.gate_trouble:
+        yield Objection("gate.touched", dossier.gate_trouble)
+
+
+# --- data --------------------------------------------------------------------------------------------------------
+
+
+def import_traffic(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The driver brings traffic in; the same file, read the same way, comes in once."""
+    yield from held_by(dossier, actor, Role.DRIVER)
+    if any(
+        t.source_digest == request.get("source_digest") and t.mapping == request.get("mapping") for t in dossier.traffic
+    ):
+        yield Objection("traffic.twice", f"“{request.get('name')}” was imported already; nothing was added.")
+    yield from _not_frozen(dossier)
+
+
+def _not_frozen(dossier: Dossier) -> Iterator[Objection]:
+    if dossier.data_set is not None and dossier.data_set.frozen_at is not None:
+        yield Objection("data.frozen", "The data set of this round is frozen and never changes; iterate for another.")
+
+
+def set_teacher(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The driver names the teacher before the data are frozen."""
+    yield from held_by(dossier, actor, Role.DRIVER)
+    yield from _not_frozen(dossier)
+    yield from _idle(dossier)
+
+
+def _idle(dossier: Dossier) -> Iterator[Objection]:
+    busy = next((r for r in dossier.runs if r.status.active), None)
+    if busy is not None:
+        yield Objection(
+            "run.active",
+            f"Run {busy.id} ({busy.kind.value}) is {busy.status.value}; wait for it, or stop it with "
+            f"`distill-tui train stop {_code(dossier)} --run {busy.id}`.",
+        )
+
+
+def _teacher(dossier: Dossier) -> Iterator[Objection]:
+    if dossier.play is not None and not dossier.play.teacher_source:
+        yield Objection(
+            "teacher.none",
+            f"There is no teacher yet; name one: `distill-tui teacher {_code(dossier)} --recorded`, or a model folder.",
+        )
+
+
+def _some_traffic(dossier: Dossier) -> Iterator[Objection]:
+    if not dossier.traffic:
+        yield Objection(
+            "traffic.none", f"There is no traffic yet; `distill-tui import {_code(dossier)} FILE` brings it in."
+        )
+
+
+def label(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """A worker asks a local teacher; recorded outputs are there already."""
+    yield from held_by(dossier, actor, Role.DRIVER)
+    yield from _some_traffic(dossier)
+    yield from _teacher(dossier)
+    yield from _not_frozen(dossier)
+    if dossier.play is not None and dossier.play.teacher_source == "recorded":
+        yield Objection(
+            "teacher.recorded", "The teacher's outputs are recorded in the traffic; there is nothing to compute."
+        )
+    yield from _idle(dossier)
+
+
+def labelled(dossier: Dossier) -> bool:
+    """Whether the teacher has answered all the traffic that there is."""
+    play = dossier.play
+    if play is None or not play.teacher_source:
+        return False
+    if play.teacher_source == "recorded":
+        return True
+    wanted = {traffic.artifact for traffic in dossier.traffic}
+    for run in dossier.runs:
+        if run.kind is RunKind.LABEL and run.status is RunStatus.FINISHED:
+            result = json.loads(run.result)
+            if result.get("teacher") == play.teacher_digest and wanted <= set(result.get("traffic", ())):
+                return True
+    return False
+
+
+def build_data(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """A data set is built from traffic that the teacher has answered."""
+    yield from held_by(dossier, actor, Role.DRIVER)
+    yield from _some_traffic(dossier)
+    yield from _teacher(dossier)
+    yield from _not_frozen(dossier)
+    yield from gate_untouched(dossier)
+    if dossier.play is not None and dossier.play.teacher_source and not labelled(dossier):
+        yield Objection(
+            "teacher.unasked",
+            f"The teacher has not answered all the traffic; run `distill-tui label {_code(dossier)}`.",
+        )
+    yield from _idle(dossier)
+
+
+def freeze_data(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """A data set is frozen when its held-out split is as large as the gate was promised, and nothing leaks."""
+    yield from held_by(dossier, actor, Role.DRIVER)
+    yield from _not_frozen(dossier)
+    if dossier.data_set is None or dossier.gate is None:
+        yield Objection("data.none", f"There is no data set yet; `distill-tui data build {_code(dossier)}` makes one.")
+        return
+    splits = json.loads(dossier.data_set.counts).get("splits", {})
+    held_out = splits.get("held-out", 0)
+    if held_out < dossier.gate.held_out_rows and dossier.data_set.round == 1:
+        yield Objection(
+            "data.held_out",
+            f"The held-out split has {held_out:,} rows; the locked gate was promised {dossier.gate.held_out_rows:,}: "
+            "import more traffic.",
+        )
+    for split in ("train", "validation"):
+        if not splits.get(split):
+            yield Objection("data.empty", f"The {split} split is empty; import more traffic.")
+    for leak in request.get("leaks", ()):
+        yield Objection("data.leak", str(leak))
+
+
+# --- train -------------------------------------------------------------------------------------------------------
+
+
+def start_run(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """Training starts on a frozen data set, one run of a play at a time."""
+    yield from held_by(dossier, actor, Role.DRIVER)
+    yield from gate_untouched(dossier)
+    if dossier.data_set is None or dossier.data_set.frozen_at is None:
+        yield Objection("data.not_frozen", "The data set is not frozen; freeze it first.")
+    yield from _idle(dossier)
+    spec = request.get("spec")
+    if spec is not None and spec.problem():
+        yield Objection("spec.problem", spec.problem())
+
+
+def stop_run(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """Whoever started a run, or the driver, stops it."""
+    run = dossier.run(request["run"]) if "run" in request else next((r for r in dossier.runs if r.status.active), None)
+    if run is None:
+        yield Objection("run.none", f"{_code(dossier)} has no run that could be stopped.")
+    elif not run.status.active:
+        yield Objection("run.ended", f"Run {run.id} is {run.status.value} already.")
+    elif actor.person != run.started_by:
+        yield from held_by(dossier, actor, Role.DRIVER)
+
+
+def resume_run(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """A run that ended early goes on from its last checkpoint, for whoever started it."""
+    run = dossier.run(request["run"]) if "run" in request else resumable(dossier)
+    if run is None:
+        yield Objection("run.none", f"{_code(dossier)} has no run that could be resumed.")
+        return
+    if run.status not in (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.LOST):
+        yield Objection(
+            "run.not_resumable", f"Run {run.id} is {run.status.value}; only a stopped, failed or lost run resumes."
+        )
+    if dossier.play is not None and run.round != dossier.play.round:
+        yield Objection(
+            "run.old_round", f"Run {run.id} belongs to round {run.round}; this is round {dossier.play.round}."
+        )
+    if actor.person != run.started_by:
+        yield Objection("run.foreign", f"{run.started_by} started run {run.id} and resumes it; you may start your own.")
+    yield from _one_look(dossier) if run.kind is RunKind.EVALUATE else ()
+    yield from _idle(dossier)
+
+
+def resumable(dossier: Dossier) -> tables.Run | None:
+    """The newest run of this round that ended early."""
+    ended = (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.LOST)
+    of_round = [r for r in dossier.runs if dossier.play and r.round == dossier.play.round and r.status in ended]
+    return of_round[-1] if of_round else None
+
+
+def trained(dossier: Dossier) -> list[tables.Run]:
+    """The students of this round, best on validation first."""
+    if dossier.play is None:
+        return []
+    done = [
+        r
+        for r in dossier.runs
+        if r.kind is RunKind.TRAIN and r.status is RunStatus.FINISHED and r.round == dossier.play.round and r.artifact
+    ]
+    return sorted(done, key=lambda r: -float(json.loads(r.result).get("validation_score") or 0))
+
+
+def _one_look(dossier: Dossier) -> Iterator[Objection]:
+    if dossier.evaluation is not None:
+        yield Objection(
+            "held_out.looked", "This round has had its one look at the held-out split; iterate for another."
+        )
+    looks = sum(not e.reproduced for e in dossier.evaluations)
+    if dossier.gate is not None and looks >= dossier.gate.rounds:
+        yield Objection(
+            "rounds.spent",
+            f"All {dossier.gate.rounds} looks that the gate allows are spent; the way on is to kill the play.",
+        )
+
+
+def evaluate(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The driver spends the round's one look at the held-out split on one trained student."""
+    yield from held_by(dossier, actor, Role.DRIVER)
+    yield from gate_untouched(dossier)
+    yield from _one_look(dossier)
+    yield from _idle(dossier)
+    if not trained(dossier):
+        yield Objection(
+            "run.untrained", f"There is no trained student yet; `distill-tui train {_code(dossier)}` makes one."
+        )
+    elif "run" in request and request["run"] not in [r.id for r in trained(dossier)]:
+        yield Objection("run.unknown", f"Run {request['run']} is no finished training run of this round.")
+
+
+def reproduce(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The validator may run the evaluation again; that makes nobody a builder."""
+    yield from held_by(dossier, actor, Role.VALIDATOR)
+    yield from _idle(dossier)
+    if dossier.evaluation is None:
+        yield Objection("evaluation.none", "There is no evaluation to reproduce.")
+
+
+def record_evaluation(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The worker's evaluation counts for the gate and data that are current, once a round."""
+    yield from run_of_worker(dossier, actor, request)
+    yield from gate_untouched(dossier)
+    yield from _one_look(dossier)
+
+
+# --- decide ------------------------------------------------------------------------------------------------------
+
+
+def covers(dossier: Dossier) -> dict[str, Any]:
+    """Name everything that a sign-off is given for; whatever changes it makes the sign-off stale."""
+    play, evaluation, data = dossier.play, dossier.evaluation, dossier.data_set
+    return {
+        "project": dossier.project.uid if dossier.project else "",
+        "play": play.id if play else 0,
+        "round": play.round if play else 0,
+        "gate": (dossier.gate_row.digest if dossier.gate_row else None) or "",
+        "data": data.digest if data else "",
+        "model": evaluation.model if evaluation else "",
+        "evaluations": [e.record for e in dossier.round_evaluations],
+        "verdict": "passed" if dossier.passed else "missed",
+        "roles": {role.value: person for role, person in sorted(dossier.roles.items())},
+        "builders": sorted(dossier.builders),
+    }
+
+
+def gate_holds(dossier: Dossier) -> Iterator[Objection]:
+    """Every criterion that counts holds; a point estimate, a tie and a missing measurement do not."""
+    if dossier.evaluation is None or not dossier.judgements:
+        yield Objection("gate.unmeasured", "There is no evaluation of this round that the gate could be judged by.")
+        return
+    for judgement in dossier.judgements:
+        if judgement.criterion.counts and judgement.verdict != "holds":
+            yield Objection(f"gate.{judgement.verdict.value}", judgement.sentence)
+
+
+def nothing_altered(dossier: Dossier) -> Iterator[Objection]:
+    """The log's chain is whole and the files are what their digests say."""
+    if dossier.audit_trouble:
+        yield Objection("audit.broken", dossier.audit_trouble)
+    for trouble in dossier.file_troubles:
+        yield Objection("artifact.altered", trouble)
+
+
+def may_sign(dossier: Dossier, actor: Actor) -> Iterator[Objection]:
+    """The validator signs, never having built, proved as strongly as the gate asks."""
+    yield from held_by(dossier, actor, Role.VALIDATOR)
+    yield from never_built(dossier, actor.person, "sign_off.builder")
+    if dossier.gate is not None and actor.assurance.strength < dossier.gate.minimum_assurance.strength:
+        yield Objection(
+            "sign_off.weak",
+            f"This gate accepts a sign-off that is {dossier.gate.minimum_assurance.value} or stronger; yours would be "
+            f"{actor.assurance.value}: sign with --key.",
+        )
+    if dossier.evaluation is None:
+        yield Objection("evaluation.none", "There is no evaluation to sign off.")
+
+
+def sign_off(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The validator approves what is true now, and only what they were shown."""
+    yield from may_sign(dossier, actor)
+    yield from nothing_altered(dossier)
+    yield from _unmoved(dossier, request)
+
+
+def refuse(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The validator refuses, with a reason."""
+    yield from may_sign(dossier, actor)
+    yield from _reason(request, "A refusal")
+    yield from _unmoved(dossier, request)
+
+
+def _unmoved(dossier: Dossier, request: Request) -> Iterator[Objection]:
+    if "covers" in request and request["covers"] != covers(dossier):
+        yield Objection("sign_off.moved", "Something changed after you opened this; look at it again before you sign.")
+
+
+def withdraw(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """A sign-off or refusal is taken back by who made it, before the ship."""
+    own = [s for s in dossier.sign_offs if s.row.person_id == actor.person and not s.withdrawn]
+    if not own:
+        yield Objection("sign_off.none", "You have no sign-off here that could be taken back.")
+    yield from _reason(request, "A withdrawal")
+
+
+def sign_off_troubles(dossier: Dossier, facts: SignOffFacts) -> Iterator[Objection]:
+    """Say why a sign-off does not count now. Nothing is stored: this is asked anew each time."""
+    who, now = facts.row.person_id, covers(dossier)
+    if facts.withdrawn:
+        yield Objection("sign_off.withdrawn", f"{who} withdrew the sign-off.")
+    if facts.trouble:
+        yield Objection("sign_off.broken", facts.trouble)
+    for name, value in now.items():
+        if facts.covers.get(name) != value:
+            yield Objection(
+                "sign_off.stale", f"The sign-off by {who} is stale: {name} changed since; {who} must look again."
+            )
+    if who in dossier.builders:
+        yield from never_built(dossier, who, "sign_off.builder")
+    if who != dossier.roles.get(Role.VALIDATOR):
+        yield Objection("sign_off.not_validator", f"{who} is not the validator of this play now.")
+    if dossier.gate and facts.row.assurance.strength < dossier.gate.minimum_assurance.strength:
+        yield Objection(
+            "sign_off.weak",
+            f"The sign-off by {who} is proved by {facts.row.assurance.value} only; the gate asks for "
+            f"{dossier.gate.minimum_assurance.value}: {who} signs again with --key.",
+        )
+
+
+def counting_sign_off(dossier: Dossier) -> SignOffFacts | None:
+    """The newest approval that counts now."""
+    for facts in reversed(dossier.sign_offs):
+        if facts.row.opinion is Opinion.APPROVE and not any(sign_off_troubles(dossier, facts)):
+            return facts
+    return None
+
+
+def standing_refusals(dossier: Dossier) -> list[SignOffFacts]:
+    """Refusals of this round that their makers have not lifted, by withdrawing or by approving later."""
+    latest: dict[str, SignOffFacts] = {}
+    for facts in dossier.sign_offs:
+        if dossier.play and facts.row.round == dossier.play.round and not facts.withdrawn:
+            latest[facts.row.person_id] = facts
+    return [facts for facts in latest.values() if facts.row.opinion is Opinion.REFUSE]
+
+
+def lacks_sign_off(dossier: Dossier, shipper: Actor) -> Iterator[Objection]:
+    """Somebody who never built says yes, nobody who may says no, and nobody ships on their own word."""
+    for facts in standing_refusals(dossier):
+        yield Objection(
+            "sign_off.refused",
+            f"{facts.row.person_id} refused: “{facts.row.comment}”; only {facts.row.person_id} can lift that.",
+        )
+    counting = counting_sign_off(dossier)
+    if counting is not None:
+        if counting.row.person_id == shipper.person:
+            yield Objection("sign_off.own", f"{shipper.person} signed this off, so somebody else must ship it.")
+        return
+    approvals = [f for f in dossier.sign_offs if f.row.opinion is Opinion.APPROVE]
+    if approvals:
+        yield from sign_off_troubles(dossier, approvals[-1])
+    else:
+        validator = dossier.name(dossier.roles.get(Role.VALIDATOR))
+        yield Objection(
+            "sign_off.missing",
+            f"Nobody has signed this off; {validator}, the validator, does it: `distill-tui sign {_code(dossier)}`.",
+        )
+
+
+def maintained(dossier: Dossier) -> Iterator[Objection]:
+    """A student that ships is watched from its first day."""
+    play = dossier.play
+    if Role.OPERATOR not in dossier.roles:
+        yield Objection("maintenance.operator", "Nobody is the operator; a live student needs an owner.")
+    if play is not None and (play.sampling_per_month is None or play.refresh_days is None):
+        yield Objection(
+            "maintenance.missing",
+            "The maintenance loop is not set; say how many calls a month are sampled and how often the student is "
+            f"refreshed: `distill-tui maintain {_code(dossier)} --sample 400 --refresh-days 90`.",
+        )
+
+
+def set_maintenance(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The operator or the driver sets how a live student is watched."""
+    yield from held_by(dossier, actor, Role.OPERATOR, Role.DRIVER)
+    for name in ("sample", "refresh_days"):
+        if name in request and not 1 <= int(request[name]) <= 100_000_000:
+            yield Objection("maintenance.number", f"{name} is {request[name]}; it must be 1 or more.")
+
+
+def ship(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """A student ships when it holds its locked gate and someone who did not build it says so."""
+    yield from held_by(dossier, actor, Role.DRIVER, Role.OPERATOR, Role.SPONSOR)
+    yield from gate_untouched(dossier)
+    yield from gate_holds(dossier)
+    yield from lacks_sign_off(dossier, shipper=actor)
+    yield from maintained(dossier)
+    yield from nothing_altered(dossier)
+    yield from _idle(dossier)
+
+
+def iterate(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """Another round opens while the gate has rounds left."""
+    yield from held_by(dossier, actor, Role.DRIVER, Role.SPONSOR)
+    yield from _idle(dossier)
+    if dossier.play is not None and dossier.gate is not None and dossier.play.round >= dossier.gate.rounds:
+        yield Objection(
+            "rounds.spent",
+            f"The gate allows {dossier.gate.rounds} rounds and this is round {dossier.play.round}; ship or kill.",
+        )
+
+
+def kill(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The sponsor or the driver ends a play, and says why."""
+    yield from held_by(dossier, actor, Role.SPONSOR, Role.DRIVER)
+    yield from _reason(request, "A kill")
+    yield from _idle(dossier)
+
+
+def comment(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """Anyone enrolled may comment."""
+    if "text" in request and not 1 <= len(str(request["text"]).strip()) <= 4000:
+        yield Objection("comment.length", "A comment has 1 to 4,000 characters.")
+
+
+RULES: dict[Action, Callable[[Dossier, Actor, Request], Iterator[Objection]]] = {
+    Action.OPEN_PROJECT: open_project,
+    Action.ENROL_PERSON: enrol_person,
+    Action.ADD_ACCOUNT: add_proof,
+    Action.ADD_KEY: add_proof,
+    Action.REVOKE_KEY: revoke_key,
+    Action.OPEN_PLAY: open_play,
+    Action.ASSIGN_ROLE: assign_role,
+    Action.FILL_WORKSHEET: fill_worksheet,
+    Action.QUALIFY: qualify,
+    Action.EDIT_GATE: edit_gate,
+    Action.LOCK_GATE: lock_gate,
+    Action.IMPORT_TRAFFIC: import_traffic,
+    Action.SET_TEACHER: set_teacher,
+    Action.LABEL: label,
+    Action.BUILD_DATA: build_data,
+    Action.FREEZE_DATA: freeze_data,
+    Action.START_RUN: start_run,
+    Action.STOP_RUN: stop_run,
+    Action.RESUME_RUN: resume_run,
+    Action.EVALUATE: evaluate,
+    Action.REPRODUCE: reproduce,
+    Action.SIGN_OFF: sign_off,
+    Action.REFUSE: refuse,
+    Action.WITHDRAW: withdraw,
+    Action.SET_MAINTENANCE: set_maintenance,
+    Action.SHIP: ship,
+    Action.ITERATE: iterate,
+    Action.KILL: kill,
+    Action.COMMENT: comment,
+    Action.FINISH_RUN: run_of_worker,
+    Action.END_RUN: run_of_worker,
+    Action.RECORD_EVALUATION: record_evaluation,
+    Action.RECORD_REPRODUCTION: run_of_worker,
+}
+
+
+# --- what next ---------------------------------------------------------------------------------------------------
+
+
+def next_step(dossier: Dossier) -> Action | None:
+    """The one next step of a play."""
+    play = dossier.play
+    if play is None:
+        return None
+    if play.stage in _BEFORE_LOCK and len(dossier.roles) < len(Role):
+        return Action.ASSIGN_ROLE
+    if play.stage is Stage.QUALIFY:
+        return Action.FILL_WORKSHEET if any(trigger(dossier)) else Action.QUALIFY
+    if play.stage is Stage.GATE:
+        return Action.EDIT_GATE if dossier.gate is None or gates.problems(dossier.gate, play.kind) else Action.LOCK_GATE
+    if play.stage is Stage.DATA:
+        return _next_data_step(dossier, play)
+    if play.stage is Stage.TRAIN:
+        return Action.EVALUATE if trained(dossier) else (Action.RESUME_RUN if resumable(dossier) else Action.START_RUN)
+    if play.stage is Stage.DECIDE:
+        return _next_decision(dossier)
+    return None
+
+
+def _next_data_step(dossier: Dossier, play: tables.Play) -> Action:
+    if not dossier.traffic:
+        return Action.IMPORT_TRAFFIC
+    if not play.teacher_source:
+        return Action.SET_TEACHER
+    if not labelled(dossier):
+        return Action.RESUME_RUN if resumable(dossier) else Action.LABEL
+    return Action.BUILD_DATA if dossier.data_set is None else Action.FREEZE_DATA
+
+
+def _next_decision(dossier: Dossier) -> Action:
+    advised, _ = advice(dossier)
+    if advised is not Advice.SHIP:
+        return Action.ITERATE if advised is Advice.ITERATE else Action.KILL
+    if any(maintained(dossier)):
+        return Action.SET_MAINTENANCE
+    return Action.SHIP if counting_sign_off(dossier) else Action.SIGN_OFF
+
+
+def advice(dossier: Dossier) -> tuple[Advice, list[str]]:
+    """Recommend ship, iterate or kill, with the reasons. A person decides."""
+    missing = [o.sentence for o in gate_holds(dossier)]
+    if not missing:
+        return Advice.SHIP, ["Every criterion of the locked gate holds on the held-out split."]
+    gate, play = dossier.gate, dossier.play
+    if gate is not None and play is not None and play.round >= gate.rounds:
+        return Advice.KILL, [f"All {gate.rounds} rounds of the gate are spent.", *missing]
+    flat = plateau(dossier)
+    if flat:
+        return Advice.KILL, [flat, *missing]
+    left = gate.rounds - play.round if gate and play else 0
+    return Advice.ITERATE, [f"The gate is not held and {left} of its rounds are left.", *missing]
+
+
+def plateau(dossier: Dossier) -> str:
+    """Say so where two targeted rounds have not moved the validation score by more than noise; else nothing.
+
+    The gain over the last two rounds is compared with 1.645 standard errors of a difference of two independent
+    shares, which is wider than the paired one, so that a kill is not advised too early.
+    """
+    scores = []
+    for evaluation in dossier.evaluations:
+        run = dossier.run(evaluation.run_id)
+        if run is not None and not evaluation.reproduced:
+            result = json.loads(run.result)
+            if result.get("validation_score") and result.get("validation_rows"):
+                scores.append((float(result["validation_score"]), int(result["validation_rows"])))
+    if len(scores) < 3:
+        return ""
+    (before, n), (after, m) = scores[-3], scores[-1]
+    noise = 1.645 * sqrt(before * (1 - before) / n + after * (1 - after) / m)
+    if after - before > noise:
+        return ""
+    return (
+        f"Two targeted rounds moved the validation score from {before:.3f} to {after:.3f}, "
+        f"which is within noise (±{noise:.3f})."
+    )
+
+
+def waits_for(dossier: Dossier) -> str | None:
+    """The person whose turn it is."""
+    step = next_step(dossier)
+    role = (
+        {
+            Action.LOCK_GATE: Role.SPONSOR,
+            Action.SIGN_OFF: Role.VALIDATOR,
+        }.get(step, Role.DRIVER)
+        if step is not None
+        else None
+    )
+    return dossier.roles.get(role) if role is not None else None
+
+
+FIRST_PLAY = (
+    "Begin with a cost play: its trigger is a number that you already pay, its gate compares with the teacher that you "
+    "have, and its payback shows within weeks."
+)
+
+
+def _code(dossier: Dossier) -> str:
+    return dossier.play.code if dossier.play is not None else "PLAY"

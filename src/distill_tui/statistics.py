@@ -1,0 +1,485 @@
+"""What a number of held-out rows can and cannot prove: p-values, bounds, rows needed.
+
+Standard library only, pure, and fast to import. Nothing here knows a gate, a play or a file. All errors are one-sided:
+`alpha` is the chance of a bound on the wrong side. A bound is always found by asking a p-value where it crosses
+`alpha`, so that a verdict and the interval shown beside it can never disagree.
+
+Sources: Clopper and Pearson 1934 and Wilson 1927 for one share; Tango 1998 (Statistics in Medicine 17:891) for two
+shares on the same rows; Miller 2024 (arXiv 2411.00640) for rows that depend on each other; Holm 1979 for accusations.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+POWER = 0.8  # how often a true tie is to be recognised, where rows are counted beforehand
+FEW_GROUPS = 20  # below this many groups a clustered bound is rough
+
+_HALVINGS = 46  # of an interval at most 2 wide: bounds are good to 3e-14
+
+
+# --- distributions ---------------------------------------------------------------------------------------------------
+
+
+def normal_quantile(probability: float) -> float:
+    """Say below which value a standard normal falls with this probability."""
+    from statistics import NormalDist  # takes longer to import than all of this module
+
+    return NormalDist().inv_cdf(probability)
+
+
+def normal_tail(z: float) -> float:
+    """Say how often a standard normal is above this value."""
+    return math.erfc(z / math.sqrt(2)) / 2
+
+
+def incomplete_beta(x: float, a: float, b: float) -> float:
+    """Give the regularised incomplete beta function I_x(a, b), by Lentz's continued fraction (DLMF 8.17.22)."""
+    if x <= 0 or x >= 1:
+        return 0.0 if x <= 0 else 1.0
+    if x > (a + 1) / (a + b + 2):  # the fraction converges fast on this side only
+        return 1 - incomplete_beta(1 - x, b, a)
+    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)) / a
+    tiny = 1e-300
+    fraction, c, d = 1.0, 1.0, 0.0
+    for step in range(100_000):
+        m = step // 2
+        if step == 0:
+            term = 1.0
+        elif step % 2 == 0:
+            term = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        else:
+            term = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        d = 1 / (1 + term * d or tiny)
+        c = 1 + term / c or tiny
+        fraction *= c * d
+        if step > 0 and abs(1 - c * d) < 1e-16:
+            break
+    return min(1.0, front * (fraction - 1))
+
+
+def t_tail(t: float, degrees: int) -> float:
+    """Say how often Student's t is above this value (DLMF 8.17: half of I_x(df/2, 1/2) at x = df/(df+t²))."""
+    square = t * t
+    half = incomplete_beta(degrees / (degrees + square), degrees / 2, 0.5) / 2 if square < math.inf else 0.0
+    return half if t >= 0 else 1 - half
+
+
+def t_quantile(probability: float, degrees: int) -> float:
+    """Say below which value Student's t falls with this probability, to 1e-9 of its size or better."""
+    if probability < 0.5:
+        return -t_quantile(1 - probability, degrees)
+    tail = 1 - probability
+    if degrees > 2000:  # Cornish-Fisher in 1/df (Abramowitz and Stegun 26.7.5): the next term is below 1e-12 here
+        z = normal_quantile(probability)
+        return z + (
+            (z**3 + z) / (4 * degrees)
+            + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)
+            + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * degrees**3)
+        )
+    low, high = 0.0, 1.0
+    while t_tail(high, degrees) > tail:
+        low, high = high, high * 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if t_tail(middle, degrees) > tail else (low, middle)
+    return (low + high) / 2
+
+
+def binomial_tail(hits: int, rows: int, share: float) -> float:
+    """Say how probable at least so many hits are where each row is one with probability `share`."""
+    if hits <= 0:
+        return 1.0
+    return 0.0 if hits > rows else incomplete_beta(share, hits, rows - hits + 1)
+
+
+# --- one share -------------------------------------------------------------------------------------------------------
+
+
+def share_exceeds(share: float, hits: int, rows: int) -> float:
+    """Give the exact binomial p-value of "the true share is above this one"."""
+    return binomial_tail(hits, rows, share)
+
+
+def share_at_least(hits: int, rows: int, alpha: float) -> float:
+    """Give the Clopper-Pearson lower bound of a share; 0 without rows."""
+    return _greatest_refuted(lambda share: share_exceeds(share, hits, rows), alpha, 0.0, 1.0)
+
+
+def share_at_most(hits: int, rows: int, alpha: float) -> float:
+    """Give the Clopper-Pearson upper bound of a share; 1 without rows."""
+    return 1 - share_at_least(rows - hits, rows, alpha)
+
+
+def wilson_interval(hits: float, rows: float, alpha: float) -> tuple[float, float]:
+    """Give Wilson's interval of a share, `alpha` on each side: to show, never to decide."""
+    if rows <= 0:
+        return 0.0, 1.0
+    z = normal_quantile(1 - alpha)
+    share, square = hits / rows, z * z / rows
+    middle = (share + square / 2) / (1 + square)
+    half = math.sqrt(max(0.0, share * (1 - share) * square + square * square / 4)) / (1 + square)
+    return (0.0 if hits <= 0 else max(0.0, middle - half)), (1.0 if hits >= rows else min(1.0, middle + half))
+
+
+# --- two shares on the same rows -------------------------------------------------------------------------------------
+
+
+def difference_exceeds(delta: float, losses: int, wins: int, rows: int) -> float:
+    """Give the p-value of "student minus other is above `delta`" by Tango's score statistic for paired shares.
+
+    `losses` are the rows on which only the other is right, `wins` those on which only the student is. The statistic is
+    z(δ) = (c − b − nδ) / √(n(2p + δ(1 − δ))), where p is the share of losses that is most likely given δ.
+    """
+    gap = wins - losses - rows * delta
+    if rows == 0 or gap <= 0:
+        return 1.0
+    linear = -losses - wins + (2 * rows - wins + losses) * delta
+    root = math.sqrt(max(0.0, linear * linear + 8 * rows * losses * delta * (1 - delta)))
+    variance = rows * (2 * (root - linear) / (4 * rows) + delta * (1 - delta))
+    if variance <= 0:  # only at -1, where the data cannot be, or within rounding of 0
+        return 0.0 if delta < -0.5 else 1.0
+    return normal_tail(gap / math.sqrt(variance))
+
+
+def difference_at_least(losses: int, wins: int, rows: int, alpha: float) -> float:
+    """Give Tango's lower bound of student minus other; -1 without rows."""
+    return _greatest_refuted(lambda delta: difference_exceeds(delta, losses, wins, rows), alpha, -1.0, 1.0)
+
+
+def difference_at_most(losses: int, wins: int, rows: int, alpha: float) -> float:
+    """Give Tango's upper bound of student minus other; 1 without rows."""
+    return -difference_at_least(wins, losses, rows, alpha)
+
+
+def not_inferior(losses: int, wins: int, rows: int, margin: float, alpha: float) -> bool:
+    """Say whether the rows prove that the student trails the other by less than the margin."""
+    return difference_exceeds(-margin, losses, wins, rows) <= alpha
+
+
+# --- rows that depend on each other ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, order=True)
+class Cluster:
+    """One group of dependent rows: the sum of its scores, its size, and the sum if the student were right on all of it.
+
+    A row's score is student right (1 or 0) minus other right (1 or 0). For a plain share there is no other: 0.
+    """
+
+    total: int
+    size: int
+    best: int
+
+
+def clustered_standard_error(clusters: Iterable[Cluster]) -> float:
+    """Give the cluster-robust standard error √(G/(G−1)·Σ(Σ(d−d̄))²)/n, as in Miller 2024 and Inspect; inf for one."""
+    each = list(clusters)
+    rows = sum(cluster.size for cluster in each)
+    if len(each) < 2:
+        return math.inf
+    mean = sum(cluster.total for cluster in each) / rows
+    squares = math.fsum((cluster.total - cluster.size * mean) ** 2 for cluster in each)
+    return math.sqrt(len(each) / (len(each) - 1) * squares) / rows
+
+
+def clustered_exceeds(delta: float, clusters: Counter[Cluster]) -> float:
+    """Give the p-value of "the mean score is above `delta`" where rows of one group depend on each other.
+
+    With yₘ = Σ over group m of (score − δ), u = Σy / √Σy² is the uncentred t statistic: t = u√((G−1)/(G−u²)) on G−1
+    degrees of freedom. For groups of one size this is exactly the bound d̄ − t·SE of Miller 2024. Two things are added,
+    because a studentised statistic alone can be flattered by a sample without spread:
+
+    * A worse student must never look better. A right answer that turns wrong can shrink the spread faster than the
+      mean, so u is the least that any student gets that is right wherever this one is. Trading each group's sum for
+      its best possible one, dearest in spread first, reaches that least value along a concave frontier.
+    * G groups cannot exclude what would happen in fewer than about 3/G of them: the bound stays at least
+      1 − alpha^(1/G') away from the mean, G' = n²/Σsize² (Kish), which is Clopper-Pearson for groups without an error.
+    """
+    groups, rows = sum(clusters.values()), sum(each.size * count for each, count in clusters.items())
+    if groups < 2:
+        return 1.0
+    mean = sum(each.total * count for each, count in clusters.items()) / rows
+    if mean - delta < 1e-12:  # not above it, or by nothing that floats could tell
+        return 1.0
+    kish = rows * rows / sum(each.size * each.size * count for each, count in clusters.items())
+    unseen = math.pow(max(0.0, 1 - (mean - delta)), kish)
+    # √G' is what u comes to far below the mean: without it, groups of very unequal sizes would refute a value and not
+    # one that is lower still
+    least = min(_least_uncentred_t(delta, clusters), math.sqrt(kish))
+    if least * least >= groups * (1 - 1e-12):
+        return unseen
+    return max(unseen, t_tail(least * math.sqrt((groups - 1) / (groups - least * least)), groups - 1))
+
+
+def _least_uncentred_t(delta: float, clusters: Counter[Cluster]) -> float:
+    steps = []  # (gain in Σy² for one more point of Σy, how many points there are to gain)
+    total = squares = 0.0
+    for each, count in sorted(clusters.items()):
+        now, best = each.total - each.size * delta, each.best - each.size * delta
+        total += count * now
+        squares += count * now * now
+        if best > now:
+            steps.append((now + best, count * (best - now)))
+    least = total / math.sqrt(squares)
+    for price, room in sorted(steps, reverse=True):
+        if price <= 0:
+            break
+        turning = total - 2 * squares / price  # where Σy / √Σy² is least along this step
+        if 0 < turning < room:
+            least = min(least, (total + turning) / math.sqrt(squares + price * turning))
+        total, squares = total + room, squares + price * room
+        least = min(least, total / math.sqrt(squares))
+    return least
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What one sample says of a mean: a share (`paired` false), or student minus other on the same rows.
+
+    It picks the method: exact binomial or Tango where every group has one row; else the clustered p-value, and never
+    a smaller one than independent rows would give.
+    """
+
+    clusters: Counter[Cluster]
+    paired: bool
+    losses: int
+    wins: int
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[bool, bool, int]], *, paired: bool) -> Scores:
+        """Count rows of (student right, other right, group); give False for the other where there is none."""
+        groups: dict[int, list[int]] = {}
+        losses = wins = 0
+        for student, other, group in rows:
+            entry = groups.setdefault(group, [0, 0, 0])
+            entry[0] += student - other
+            entry[1] += 1
+            entry[2] += 1 - other
+            losses += other and not student
+            wins += student and not other
+        clusters = Counter(Cluster(*entry) for entry in groups.values())
+        return cls(clusters=clusters, paired=paired, losses=losses, wins=wins)
+
+    @cached_property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return sum(each.size * count for each, count in self.clusters.items())
+
+    @cached_property
+    def groups(self) -> int:
+        """How many independent groups they come from."""
+        return sum(self.clusters.values())
+
+    @property
+    def clustered(self) -> bool:
+        """Whether some rows depend on each other."""
+        return self.groups < self.rows
+
+    @property
+    def rough(self) -> bool:
+        """Whether the groups are too few for a bound to be trusted to its last digit."""
+        return self.clustered and self.groups < FEW_GROUPS
+
+    @property
+    def estimate(self) -> float | None:
+        """The mean score, or nothing without rows."""
+        return (self.wins - self.losses) / self.rows if self.rows else None
+
+    @property
+    def discordance(self) -> float:
+        """The share of rows on which student and other differ; for a share, its hits."""
+        return (self.wins + self.losses) / self.rows if self.rows else 0.0
+
+    @property
+    def design_effect(self) -> float:
+        """How many dependent rows are worth one independent row, as seen in this sample; 1 at least."""
+        if not self.clustered or self.groups < 2:
+            return 1.0
+        mean = self.estimate or 0.0
+        alone = (self.discordance - mean * mean) / self.rows
+        return max(1.0, clustered_standard_error(self.clusters.elements()) ** 2 / alone) if alone > 0 else 1.0
+
+    def rows_needed(self, bar: float, alpha: float) -> int | None:
+        """Say how many such rows in all tell the mean from the bar, were it what it is here; None where none do."""
+        if self.estimate is None or self.estimate == bar or (self.clustered and self.groups < 2):
+            return None
+        gap = abs(self.estimate - bar)
+        if self.paired:
+            sign = 1 if self.estimate > bar else -1
+            needed = rows_for_difference(-sign * bar, self.discordance, alpha, difference=sign * self.estimate)
+        else:
+            needed = rows_for_share(bar, self.estimate, alpha)
+        if needed is None:
+            return None
+        needed = math.ceil(needed * self.design_effect)
+        if self.clustered and gap < 1:  # and enough groups for none to be unseen
+            squares = sum(each.size * each.size * count for each, count in self.clusters.items())
+            needed = max(needed, math.ceil(math.log(alpha) / math.log1p(-gap) * squares / self.rows))
+        return max(needed, self.rows + 1)
+
+    def exceeds(self, value: float) -> float:
+        """Give the p-value of "the true mean is above this value"."""
+        return self._exceeds(value)
+
+    def falls_below(self, value: float) -> float:
+        """Give the p-value of "the true mean is below this value"."""
+        return self._mirror._exceeds((0 if self.paired else 1) - value)
+
+    def at_least(self, alpha: float) -> float:
+        """Give the lower bound of the mean."""
+        return _greatest_refuted(self._exceeds, alpha, -1.0 if self.paired else 0.0, 1.0)
+
+    def at_most(self, alpha: float) -> float:
+        """Give the upper bound of the mean."""
+        return (0 if self.paired else 1) - self._mirror.at_least(alpha)
+
+    def _exceeds(self, value: float) -> float:
+        if self.paired:
+            alone = difference_exceeds(value, self.losses, self.wins, self.rows)
+        else:
+            alone = share_exceeds(value, self.wins, self.rows)
+        return max(alone, clustered_exceeds(value, self.clusters)) if self.clustered else alone
+
+    @cached_property
+    def _mirror(self) -> Scores:
+        """Give the scores turned round: their lower bound is the upper bound here, and worse is better."""
+        turned = Counter[Cluster]()
+        for each, count in self.clusters.items():
+            if self.paired:  # other minus student: at most the other's right answers
+                turned[Cluster(-each.total, each.size, each.size - each.best)] += count
+            else:  # student wrong
+                turned[Cluster(each.size - each.total, each.size, each.size)] += count
+        if self.paired:
+            return Scores(turned, True, self.wins, self.losses)
+        return Scores(turned, False, 0, self.rows - self.wins)
+
+
+def _greatest_refuted(p_value: Callable[[float], float], alpha: float, low: float, high: float) -> float:
+    """Halve one fixed interval: the same midpoints for every sample, so that bounds keep the order of p-values."""
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if p_value(middle) <= alpha else (low, middle)
+    return low
+
+
+# --- latency ---------------------------------------------------------------------------------------------------------
+
+
+def requests_to_bound(quantile: float, alpha: float) -> int:
+    """Say how many requests are the fewest that can bound a quantile from above: 59 for p95 at 95 %."""
+    count = max(1, math.ceil(math.log(alpha) / math.log(quantile)) - 1)
+    while binomial_tail(count, count, quantile) > alpha:
+        count += 1
+    return count
+
+
+def rank_at_most(count: int, quantile: float, alpha: float) -> int | None:
+    """Say which of `count` sorted values (from 1) bounds the quantile from above, or nothing where none does.
+
+    The smallest k with P(Bin(n, q) ≤ k−1) ≥ 1−alpha: free of any assumption on the shape of the distribution.
+    """
+    if count < 1 or binomial_tail(count, count, quantile) > alpha:
+        return None
+    low, high = 0, count  # the rank is in (low, high]
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if binomial_tail(middle, count, quantile) <= alpha else (middle, high)
+    return high
+
+
+def rank_at_least(count: int, quantile: float, alpha: float) -> int | None:
+    """Say which of `count` sorted values (from 1) bounds the quantile from below, or nothing where none does."""
+    turned = rank_at_most(count, 1 - quantile, alpha)
+    return None if turned is None else count + 1 - turned
+
+
+def sample_rank(count: int, quantile: float) -> int:
+    """Say which of `count` sorted values (from 1) is the sample's quantile: the first with that share at or below."""
+    return max(1, math.ceil(round(quantile * count, 9)))
+
+
+def mean_interval(runs: Sequence[Sequence[int]], alpha: float) -> tuple[float, float, float] | None:
+    """Give mean, lower and upper bound of a latency measured in several runs; nothing for fewer than two values.
+
+    Requests of one run share the machine's mood: with two runs or more each run is one group (Miller 2024), with t on
+    runs−1 degrees of freedom. With a single run the requests have to stand for themselves.
+    """
+    filled = [run for run in runs if run]
+    groups = [(sum(run), len(run)) for run in filled] if len(filled) > 1 else [(v, 1) for run in filled for v in run]
+    if len(groups) < 2:
+        return None
+    groups.sort()
+    count = sum(size for _, size in groups)
+    mean = sum(total for total, _ in groups) / count
+    squares = math.fsum((total - size * mean) ** 2 for total, size in groups)
+    error = math.sqrt(len(groups) / (len(groups) - 1) * squares) / count
+    half = t_quantile(1 - alpha, len(groups) - 1) * error
+    return mean, max(0.0, mean - half), mean + half
+
+
+# --- several questions at once, and rows counted beforehand ----------------------------------------------------------
+
+
+def holm(p_values: Sequence[float], alpha: float) -> tuple[bool, ...]:
+    """Say which of several accusations stand together (Holm 1979): the chance of any wrong one is at most alpha."""
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    stands = [False] * len(p_values)
+    for step, index in enumerate(order):
+        if p_values[index] > alpha / (len(p_values) - step):
+            break
+        stands[index] = True
+    return tuple(stands)
+
+
+def rows_for_difference(
+    margin: float, discordance: float, alpha: float, *, difference: float = 0.0, power: float = POWER
+) -> int | None:
+    """Say how many independent rows prove that the student trails by less than the margin, or nothing where none do.
+
+    n = (z₁₋α + z_power)²(ψ − Δ²)/(m + Δ)² for a true difference Δ, and never fewer than rows without one single
+    difference would need (Tango's bound is then −z²/(n + z²)).
+    """
+    gap = margin + difference
+    if gap <= 0:
+        return None
+    z = normal_quantile(1 - alpha)
+    spread = max(0.0, discordance - difference * difference)
+    rows = (z + normal_quantile(power)) ** 2 * spread / (gap * gap)
+    return max(1, math.ceil(rows - 1e-9), math.ceil(z * z * (1 - gap) / gap))
+
+
+def smallest_provable_margin(rows: float, discordance: float, alpha: float, *, power: float = POWER) -> float:
+    """Say from which margin on so many independent rows recognise a true tie, with this power."""
+    z = normal_quantile(1 - alpha)
+    if rows <= 0:
+        return 1.0
+    return min(1.0, max((z + normal_quantile(power)) * math.sqrt(discordance / rows), z * z / (rows + z * z)))
+
+
+def rows_for_share(floor: float, share: float, alpha: float, *, power: float = POWER) -> int | None:
+    """Say how many independent rows tell a true share from a floor, on either side; nothing where they are equal.
+
+    n = (z₁₋α√(f(1−f)) + z_power√(p(1−p)))²/(p−f)², and never fewer than `rows_without_error`.
+    """
+    if share == floor:
+        return None
+    spread = normal_quantile(1 - alpha) * math.sqrt(floor * (1 - floor))
+    spread += normal_quantile(power) * math.sqrt(share * (1 - share))
+    rows = math.ceil(spread * spread / (share - floor) ** 2)
+    return max(rows, rows_without_error(floor if share > floor else 1 - floor, alpha))
+
+
+def rows_without_error(floor: float, alpha: float) -> int:
+    """Say how many independent rows are the fewest that can prove a floor, when not one of them is wrong."""
+    return requests_to_bound(floor, alpha)
+
+
+def errors_allowed(rows: int, floor: float, alpha: float) -> int | None:
+    """Say with how many errors at most so many rows still prove a floor; nothing where even 0 are too many."""
+    rank = rank_at_most(rows, floor, alpha)
+    return None if rank is None else rows - rank

@@ -1,0 +1,69 @@
+"""Checkpoints that survive a kill at any moment: safetensors and a JSON manifest in a folder renamed whole.
+
+Nothing here knows what the tensors mean. No pickle: a checkpoint holds numbers and JSON only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from distill_tui.training.export import move_into_place
+
+KEEP = 2  # the newest may be damaged by the disk, so the one before it stays
+
+
+def save(
+    folder: Path, step: int, identity: str, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, object]
+) -> str:
+    """Write the checkpoint of one step and give its name; the newest two are kept, others in the folder go.
+
+    `identity` says which run this is (its spec and data); `facts` are plain JSON values.
+    """
+    name = f"step-{step:09d}"
+    fresh = folder / f".tmp-{name}-{os.getpid()}"
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, fresh / "state.safetensors")
+    manifest = {**facts, "step": step, "identity": identity, "sha256": _digest(fresh / "state.safetensors")}
+    (fresh / "manifest.json").write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    move_into_place(fresh, folder / name)
+    _forget_others(folder, name)
+    return name
+
+
+def newest(folder: Path, identity: str) -> tuple[dict[str, torch.Tensor], dict[str, object]] | None:
+    """Give tensors and facts of this run's newest intact checkpoint, or nothing; others are skipped."""
+    for path in sorted(folder.glob("step-*"), reverse=True):
+        facts = _intact(path)
+        if facts is not None and facts["identity"] == identity:
+            return load_file(path / "state.safetensors"), facts
+    return None
+
+
+def _intact(path: Path) -> dict[str, object] | None:
+    try:
+        facts = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        return facts if facts["sha256"] == _digest(path / "state.safetensors") and "identity" in facts else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _forget_others(folder: Path, name: str) -> None:
+    """What is later than the step just written is damaged or of another run, or it would have been resumed."""
+    kept = sorted(path.name for path in folder.glob("step-*") if path.name <= name)[-KEEP:]
+    for path in folder.iterdir():
+        if path.name not in kept and path.name.startswith(("step-", ".tmp-", ".step-")):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,347 @@
+"""Knowledge distillation: the loss, and a loop that yields each step and survives a kill at any moment.
+
+Same spec, same rows, same thread count: the same weights to the bit, however often the run was interrupted. For that
+the order of batches is a pure function of seed and epoch, the learning rate one of the step, and everything else
+that a step depends on is in the checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from distill_tui.spec import Spec
+from distill_tui.terms import StudentKind
+from distill_tui.training import checkpoints, export, models, students
+
+CHECKPOINT_SECONDS = 10.0  # work that a kill may cost
+WARM_UP = 0.1  # share of the steps in which the learning rate rises
+WEIGHT_DECAY = 0.01
+CLIP = 1.0  # the longest gradient
+POOL = 50  # batches that are sorted by length together: enough to save padding, few enough to stay random
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows to learn from: `n` inputs and what is known of each."""
+
+    inputs: tuple[str, ...]
+    labels: NDArray[np.int64]  # (n,) hard label, -1 where there is none
+    soft: NDArray[np.float32] | None  # (n, k) the teacher's probabilities, a row of NaN where it gave none
+    weights: NDArray[np.float32]  # (n,) how much a row counts
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one optimizer step did; loss = alpha * soft_loss + (1 - alpha) * hard_loss."""
+
+    number: int
+    total: int
+    epoch: int
+    loss: float
+    soft_loss: float
+    hard_loss: float
+    rows_per_second: float  # since this process started or resumed the run
+    validation: float | None  # at the end of an epoch: agreement with the teacher, or accuracy where there is none
+    checkpoint: str | None  # the name of the checkpoint that was written after this step
+
+
+def distillation_loss(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    soft: torch.Tensor,
+    weights: torch.Tensor,
+    temperature: float,
+    alpha: float,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Give (loss, soft term, hard term) of a batch, each a weighted mean over its rows (Hinton et al. 2015).
+
+    soft term: T^2 KL(p_T || q_T) with q_T = softmax(logits / T) and p_T = p^(1/T) renormalised, which is the softmax
+    of the teacher's logits / T. T^2 keeps its gradient as large as the hard term's. hard term: cross-entropy.
+    logits (n, k); labels (n,), -1 where unknown; soft (n, k), NaN where unknown; weights (n,). A term that a row has
+    no label for is 0 for it. A row without a gold label gets no hard term: the teacher's argmax would only say again,
+    with less in it, what the soft term says.
+    """
+    has_soft, has_hard = ~soft.isnan().any(dim=1), labels >= 0
+    p = soft.masked_fill(~has_soft[:, None], 1.0)  # any finite row will do: it is masked below
+    log_p = F.log_softmax(p.clamp_min(torch.finfo(p.dtype).tiny).log() / temperature, dim=1)
+    log_q = F.log_softmax(logits / temperature, dim=1)
+    divergence = (log_p.exp() * (log_p - log_q)).sum(dim=1) * temperature**2
+    surprise = F.cross_entropy(logits, labels.clamp_min(0), reduction="none")
+    share = weights / weights.sum()
+    soft_term = (share * has_soft * divergence).sum()
+    hard_term = (share * has_hard * surprise).sum()
+    return alpha * soft_term + (1 - alpha) * hard_term, soft_term, hard_term
+
+
+def train(
+    spec: Spec,
+    labels: tuple[str, ...],
+    training: Examples,
+    validation: Examples,
+    *,
+    teacher: Path | None,
+    checkpoints: Path,
+    out: Path,
+) -> Iterator[Step]:
+    """Train the spec's student and yield each step; when exhausted, `out` holds the best student of all epochs.
+
+    Resumes from this run's newest intact checkpoint in `checkpoints`. Closing the iterator writes one more. Best is by
+    the validation score, the earliest of equals; without validation rows it is the last. Raises ValueError at once,
+    with one sentence, where nothing could be learnt. Sets torch's threads and seed for the process.
+    """
+    problem = spec.problem() or _nothing_to_learn(spec, labels, training, validation)
+    if problem is None and spec.student is StudentKind.LAYERS and teacher is None:
+        problem = students.NO_TEACHER
+    if problem:
+        raise ValueError(problem)
+    return _steps(spec, labels, training, validation, teacher, checkpoints, out)
+
+
+def epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """Order the rows of one epoch: a pure function of seed and epoch, so that a resumed run needs only a cursor.
+
+    Rows are shuffled, sorted by length within pools of `POOL` batches, and the batches shuffled again.
+    """
+    random = np.random.default_rng((seed, epoch))
+    order = random.permutation(len(lengths))
+    batches: list[list[int]] = []
+    for start in range(0, len(order), batch_size * POOL):
+        pool = sorted((int(row) for row in order[start : start + batch_size * POOL]), key=lambda row: lengths[row])
+        batches += [pool[first : first + batch_size] for first in range(0, len(pool), batch_size)]
+    return [batches[number] for number in random.permutation(len(batches))]
+
+
+def rate(step: int, total: int) -> float:
+    """Give the factor on the learning rate: up over the first tenth of the steps, then straight down to 0."""
+    rising = max(1, round(WARM_UP * total))
+    return min((step + 1) / rising, max(0.0, (total - step) / max(1, total - rising)))
+
+
+def _nothing_to_learn(spec: Spec, labels: tuple[str, ...], training: Examples, validation: Examples) -> str | None:
+    for name, rows in (("training", training), ("validation", validation)):
+        problem = _misshapen(name, len(labels), rows)
+        if problem:
+            return problem
+    if len(labels) < 2:
+        return f"A classifier needs two labels or more; there are {len(labels)}."
+    if _useful(spec, training).any():
+        return None
+    if not len(training.inputs):
+        return "There are no training rows."
+    if spec.alpha == 1 and training.soft is None:
+        return "alpha is 1, so only soft labels count, and no training row has any; label the rows or lower alpha."
+    return "No training row has a label that counts: import gold labels, or label the rows with the teacher."
+
+
+def _misshapen(name: str, classes: int, rows: Examples) -> str | None:
+    n = len(rows.inputs)
+    if rows.labels.shape != (n,) or rows.weights.shape != (n,):
+        return f"The {name} rows are {n}, with {len(rows.labels)} labels and {len(rows.weights)} weights."
+    if rows.soft is not None and rows.soft.shape != (n, classes):
+        return f"The {name} rows have soft labels of shape {rows.soft.shape}; it must be {(n, classes)}."
+    if n and not -1 <= rows.labels.min() <= rows.labels.max() < classes:
+        return f"A {name} row has label number {rows.labels.max()}, and there are only {classes} labels."
+    if n and not (np.isfinite(rows.weights).all() and rows.weights.min() >= 0):
+        return f"A {name} row has a weight that is negative or no number."
+    return None
+
+
+def _useful(spec: Spec, rows: Examples) -> NDArray[np.bool_]:
+    """Mark the rows whose loss can have a gradient; the others would only cost time."""
+    soft, hard = ~np.isnan(_soft(rows, 1)).any(axis=1), rows.labels >= 0
+    return ((soft & (spec.alpha > 0)) | (hard & (spec.alpha < 1))) & (rows.weights > 0)
+
+
+def _soft(rows: Examples, classes: int) -> NDArray[np.float32]:
+    return rows.soft if rows.soft is not None else np.full((len(rows.inputs), classes), np.nan, dtype=np.float32)
+
+
+@dataclass
+class _Place:
+    """How far a run has come: all that a step depends on besides tensors."""
+
+    step: int = 0
+    epoch: int = 0
+    cursor: int = 0  # batches of this epoch that are done
+    best: float | None = None  # validation score of the best epoch
+    stale: int = 0  # epochs since then
+    ended: bool = False
+
+
+def _steps(
+    spec: Spec,
+    labels: tuple[str, ...],
+    training: Examples,
+    validation: Examples,
+    teacher: Path | None,
+    folder: Path,
+    out: Path,
+) -> Iterator[Step]:
+    torch.set_num_threads(spec.threads)
+    run = _Run(spec, labels, training, validation, teacher, folder)
+    run.resume()
+    yield from run.steps()
+    run.model.load_state_dict(run.best or run.model.state_dict())
+    export.write(run.model.eval(), run.student.tokenizer, out)
+
+
+class _Run:
+    """One training run: the student, its optimizer, the rows as tokens, and the place it has come to."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        labels: tuple[str, ...],
+        training: Examples,
+        validation: Examples,
+        teacher: Path | None,
+        folder: Path,
+    ) -> None:
+        self.spec, self.folder = spec, folder
+        useful = np.flatnonzero(_useful(spec, training))
+        texts = [training.inputs[row] for row in useful]
+        self.student = students.build(spec, labels, texts, teacher)
+        self.model = self.student.model
+        self.rows = models.tokenise(self.student.tokenizer, texts, spec.max_tokens)
+        self.labels = torch.from_numpy(training.labels[useful])
+        self.soft = torch.from_numpy(_soft(training, len(labels))[useful])
+        self.weights = torch.from_numpy(training.weights[useful])
+        self.check_inputs, self.check_targets = self._validation(validation)
+        self.optimizer = torch.optim.AdamW(_groups(self.model), lr=spec.learning_rate)
+        self.best: dict[str, torch.Tensor] = {}
+        self.place = _Place()
+        self.total = spec.epochs * -(-len(self.rows) // spec.batch_size)
+        self.identity = _identity(spec, labels, (training, validation), self.student.tokenizer)
+
+    def steps(self) -> Iterator[Step]:
+        """Go on from the present place to the end, epoch by epoch."""
+        started, done, saved = time.monotonic(), 0, time.monotonic()
+        place = self.place
+        try:
+            while not place.ended:
+                batches = epoch_batches(
+                    [len(row) for row in self.rows], self.spec.batch_size, self.spec.seed, place.epoch
+                )
+                for batch in batches[place.cursor :]:
+                    epoch = place.epoch
+                    losses = self.learn(batch)
+                    done += len(batch)
+                    last = place.cursor == len(batches)
+                    score = self.end_epoch() if last else None
+                    name = None
+                    if last or time.monotonic() - saved >= CHECKPOINT_SECONDS:
+                        name, saved = self.save(), time.monotonic()
+                    speed = done / (time.monotonic() - started)
+                    yield Step(place.step, self.total, epoch, *losses, speed, score, name)
+        except GeneratorExit:
+            self.save()
+            raise
+
+    def learn(self, batch: list[int]) -> tuple[float, float, float]:
+        """Take one optimizer step on a batch and give its loss, soft term and hard term."""
+        self.model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.spec.learning_rate * rate(self.place.step, self.total)
+        logits = models.logits(self.model, [self.rows[row] for row in batch])
+        loss, soft, hard = distillation_loss(
+            logits, self.labels[batch], self.soft[batch], self.weights[batch], self.spec.temperature, self.spec.alpha
+        )
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
+        self.optimizer.step()
+        self.place.step += 1
+        self.place.cursor += 1
+        return loss.item(), soft.item(), hard.item()
+
+    def end_epoch(self) -> float | None:
+        """Score the student on the validation rows, keep it if it is the best so far, and move to the next epoch."""
+        place, score = self.place, self.score()
+        if score is None or place.best is None or score > place.best:
+            place.best, place.stale = score, 0
+            self.best = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        else:
+            place.stale += 1
+        place.epoch, place.cursor = place.epoch + 1, 0
+        place.ended = place.epoch >= self.spec.epochs or place.stale >= self.spec.patience
+        return score
+
+    def score(self) -> float | None:
+        """Give the share of validation rows on which the student answers as the teacher, or as the gold, does."""
+        if not self.check_inputs:
+            return None
+        self.model.eval()
+        batches = models.by_length([len(row) for row in self.check_inputs], 2 * self.spec.batch_size)
+        answers = np.zeros(len(self.check_inputs), dtype=np.int64)
+        for positions, rows in models.probabilities(self.model, self.check_inputs, batches):
+            answers[positions] = rows.argmax(axis=1)
+        return float((answers == self.check_targets).mean())
+
+    def save(self) -> str:
+        """Write all that the next step depends on."""
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
+        for number, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in state.items()}
+        tensors["rng"] = torch.get_rng_state()
+        facts = {"place": asdict(self.place), "spec": self.spec.to_json()}
+        return checkpoints.save(self.folder, self.place.step, self.identity, tensors, facts)
+
+    def resume(self) -> None:
+        """Go to the newest intact checkpoint of this very run, if there is one."""
+        found = checkpoints.newest(self.folder, self.identity)
+        if found is None:
+            return
+        tensors, facts = found
+        self.place = _Place(**facts["place"])  # type: ignore[arg-type]
+        self.model.load_state_dict(_under("model.", tensors))
+        self.best = _under("best.", tensors)
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for name, tensor in _under("optimizer.", tensors).items():
+            number, _, key = name.partition(".")
+            state.setdefault(int(number), {})[key] = tensor
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+        torch.set_rng_state(tensors["rng"])
+
+    def _validation(self, validation: Examples) -> tuple[list[list[int]], NDArray[np.int64]]:
+        """Take the rows that the teacher answered, or, where there are none, those with a gold label."""
+        soft = _soft(validation, 1)
+        answered = ~np.isnan(soft).any(axis=1)
+        targets = np.where(answered, np.nan_to_num(soft).argmax(axis=1), -1) if answered.any() else validation.labels
+        chosen = np.flatnonzero(targets >= 0)
+        texts = [validation.inputs[row] for row in chosen]
+        return models.tokenise(self.student.tokenizer, texts, self.spec.max_tokens), targets[chosen]
+
+
+def _groups(model: Any) -> list[dict[str, object]]:
+    """Decay matrices only: a bias or a norm pulled to 0 loses what it is for (Loshchilov and Hutter 2019)."""
+    matrices = [weight for weight in model.parameters() if weight.dim() >= 2]
+    vectors = [weight for weight in model.parameters() if weight.dim() < 2]
+    return [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": vectors, "weight_decay": 0.0}]
+
+
+def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _identity(spec: Spec, labels: tuple[str, ...], rows: Sequence[Examples], tokenizer: Any) -> str:
+    """Name a run by all that determines it, so that no checkpoint of another is picked up."""
+    digest = hashlib.sha256()
+    parts = [spec.to_json(), str(torch.__version__), *labels, tokenizer.backend_tokenizer.to_str()]
+    for part in parts + [text for examples in rows for text in examples.inputs]:
+        encoded = part.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(8, "little") + encoded)
+    for examples in rows:
+        for array in (examples.labels, examples.weights, _soft(examples, len(labels))):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

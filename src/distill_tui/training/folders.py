@@ -1,0 +1,110 @@
+"""What a model folder says about itself, read from its files before anything is loaded.
+
+Standard library only, so that screens and commands can ask without waiting for torch. Nothing here runs code from
+a folder: no pickle is opened and no custom class is imported.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib")
+TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json")
+
+
+def teacher_labels(folder: Path) -> tuple[str, ...]:
+    """Give the labels of a classifier folder in the order of its outputs.
+
+    Raises ValueError with one sentence where config.json cannot be read or names no labels.
+    """
+    labels = _labels(_read(folder / "config.json"))
+    if not labels:
+        raise ValueError(f"{folder / 'config.json'} names no labels; add id2label with one name for each output.")
+    return labels
+
+
+def check_model_folder(folder: Path) -> str | None:
+    """Say in one sentence what keeps a folder from being used as a local sequence classifier, or nothing.
+
+    Only plain transformers folders pass: config.json with labels, weights as safetensors, a tokenizer, no code.
+    """
+    if not folder.is_dir():
+        return f"{folder} is not a folder; give the folder that holds config.json and model.safetensors."
+    try:
+        config = _read(folder / "config.json")
+        return _custom_code(folder, config) or _weights(folder) or _tokenizer(folder) or _classifier(folder, config)
+    except ValueError as error:
+        return str(error)
+
+
+def _read(path: Path) -> dict[str, object]:
+    if not path.is_file():
+        raise ValueError(f"{path.parent} has no {path.name}; save the model with save_pretrained() and try again.")
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, OSError):
+        raise ValueError(f"{path} is not readable JSON; save the model again with save_pretrained().") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} holds no JSON object; save the model again with save_pretrained().")
+    return value
+
+
+def _labels(config: dict[str, object]) -> tuple[str, ...]:
+    names = config.get("id2label")
+    if not isinstance(names, dict) or len(names) < 2 or set(names) != {str(i) for i in range(len(names))}:
+        return ()
+    return tuple(str(names[str(i)]) for i in range(len(names)))
+
+
+def _custom_code(folder: Path, config: dict[str, object]) -> str | None:
+    settings = folder / "tokenizer_config.json"
+    for name, values in (("config.json", config), (settings.name, _read(settings) if settings.is_file() else {})):
+        if values.get("auto_map"):
+            return f"{folder / name} asks for custom code (auto_map), which is never run; use a model without it."
+    return None
+
+
+def _weights(folder: Path) -> str | None:
+    weights = sorted(folder.glob("model*.safetensors"))
+    if not weights:
+        pickled = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
+        if pickled:
+            return f"{folder / pickled[0]} is a pickle, which can run code; save the weights as safetensors instead."
+        return f"{folder} has no model.safetensors; save the model with save_pretrained() and try again."
+    for path in weights:
+        if not _has_safetensors_header(path):
+            return f"{path} is not a safetensors file; save the model again with save_pretrained()."
+    return None
+
+
+def _has_safetensors_header(path: Path) -> bool:
+    """Eight bytes give the length of a JSON header, little-endian; then come the tensors."""
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        if not 2 <= length <= min(100_000_000, path.stat().st_size - 8):
+            return False
+        try:
+            return isinstance(json.loads(file.read(length)), dict)
+        except (ValueError, RecursionError):
+            return False
+
+
+def _tokenizer(folder: Path) -> str | None:
+    if any((folder / name).is_file() for name in TOKENIZERS):
+        return None
+    return f"{folder} has no tokenizer; put tokenizer.json there with the tokenizer's save_pretrained()."
+
+
+def _classifier(folder: Path, config: dict[str, object]) -> str | None:
+    architectures = config.get("architectures")
+    names = [str(name) for name in architectures] if isinstance(architectures, list) else []
+    if names and not any(name.endswith("ForSequenceClassification") for name in names):
+        return f"{folder} is a {names[0]}, not a sequence classifier; give it a classification head first."
+    if config.get("problem_type") in ("multi_label_classification", "regression"):
+        return f"{folder} does {config['problem_type']}; only one label for each text is supported."
+    if not _labels(config):
+        return f"{folder / 'config.json'} names no labels; add id2label with one name for each output."
+    return None

@@ -1,0 +1,110 @@
+"""What a student costs to run: latency of one request at a time, size, and the machine that it was measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from safetensors import safe_open
+
+from distill_tui.training import models
+from distill_tui.training.evaluate import Predictor
+
+
+def latencies(
+    folder: Path,
+    texts: Sequence[str],
+    *,
+    runs: int = 5,
+    per_run: int = 200,
+    warm_up: int = 20,
+    threads: int = 1,
+    max_tokens: int = 96,
+) -> list[list[int]]:
+    """Time single requests, tokenising included: `runs` lists of `per_run` microseconds each.
+
+    Each run is a separate pass with the model freshly loaded, because timings within one pass are correlated and a
+    pooled quantile would look more certain than it is. Warm-up requests are not counted. Texts repeat where there are
+    fewer than needed. Raises ValueError without texts. Sets torch's threads for the process.
+    """
+    torch.set_num_threads(threads)
+    return [
+        _microseconds(_request(folder, max_tokens), part, warm_up) for part in _passes(texts, runs, per_run, warm_up)
+    ]
+
+
+def baseline_latencies(
+    baseline: Predictor, texts: Sequence[str], *, runs: int = 5, per_run: int = 200, warm_up: int = 20
+) -> list[list[int]]:
+    """Time a fitted baseline as `latencies` times a model: one text at a time, microseconds."""
+    return [
+        _microseconds(lambda text: baseline([text]), part, warm_up) for part in _passes(texts, runs, per_run, warm_up)
+    ]
+
+
+def size(folder: Path) -> tuple[int, int]:
+    """Count the parameters in the weights, and the bytes of all the files that ship."""
+    parameters = 0
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="np") as file:
+            parameters += sum(int(np.prod(file.get_slice(name).get_shape())) for name in file.keys())  # noqa: SIM118
+    return parameters, sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def machine(threads: int) -> dict[str, str | int]:
+    """Describe what a latency was measured on, ints and strings only; load is the 1-minute average times 100."""
+    return {
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count() or 1,
+        "load_x100": round(os.getloadavg()[0] * 100),
+        "threads": threads,
+        "torch": str(torch.__version__),
+        "transformers": str(transformers.__version__),
+        "python": platform.python_version(),
+    }
+
+
+def _request(folder: Path, max_tokens: int) -> Callable[[str], object]:
+    model, tokenizer = models.load(folder)
+
+    def ask(text: str) -> object:
+        with torch.inference_mode():
+            return models.logits(model, models.tokenise(tokenizer, [text], max_tokens)).argmax().item()
+
+    return ask
+
+
+def _passes(texts: Sequence[str], runs: int, per_run: int, warm_up: int) -> Iterator[list[str]]:
+    """Walk on through the texts from pass to pass, so that five passes see five times as many of them."""
+    if not texts:
+        raise ValueError("Latency needs texts to send; there are none.")
+    for run in range(runs):
+        start = run * per_run
+        yield [texts[(start + offset) % len(texts)] for offset in range(warm_up + per_run)]
+
+
+def _microseconds(ask: Callable[[str], object], texts: Sequence[str], warm_up: int) -> list[int]:
+    for text in texts[:warm_up]:
+        ask(text)
+    times = []
+    for text in texts[warm_up:]:
+        start = time.perf_counter_ns()
+        ask(text)
+        times.append((time.perf_counter_ns() - start) // 1000)
+    return times
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass  # not Linux
+    return platform.processor() or platform.machine()
