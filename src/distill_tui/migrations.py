@@ -298,6 +298,12 @@ _TRIGGERS = (
         "(id = NEW.id OR (play_id = NEW.play_id AND round = NEW.round))",
         "a frozen data set never changes",
     ),
+    *(
+        f"CREATE TRIGGER worksheet_locked_{verb.lower()} BEFORE {verb} ON worksheet_value"
+        f" WHEN EXISTS (SELECT 1 FROM gate WHERE play_id = {row}.play_id AND locked_at IS NOT NULL)"
+        " BEGIN SELECT RAISE(ABORT, 'the worksheet was locked with the gate'); END"
+        for verb, row in (("INSERT", "NEW"), ("UPDATE", "OLD"), ("DELETE", "OLD"))
+    ),
     "CREATE TRIGGER play_kind_fixed BEFORE UPDATE OF id, kind, task, opened_at ON play"
     " BEGIN SELECT RAISE(ABORT, 'a play keeps its kind and task'); END",
     "CREATE TRIGGER play_never_deleted BEFORE DELETE ON play"

@@ -12,7 +12,7 @@ import math
 import os
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -241,3 +241,13 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def distinct_inputs(files: Sequence[Path]) -> dict[str, str]:
+    """Give every distinct input of imported traffic: digest → text, the smallest of those that normalise alike."""
+    found: dict[str, str] = {}
+    for path in files:
+        for batch in pq.ParquetFile(path).iter_batches(columns=["input_digest", "input"]):
+            for digest, text in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                found[digest] = min(text, found.get(digest, text))
+    return found

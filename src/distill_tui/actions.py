@@ -1,0 +1,556 @@
+"""The verbs: one function for each thing that a person does. Permission, stage and audit are the door's business.
+
+What takes long (reading a file, building a data set, signing) is done before the door is opened, and the door asks
+again. A verb that starts a run queues it through the door and then starts its worker.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlmodel import col, select
+
+from distill_tui import bundle, gates, launch, rules, signing, tables
+from distill_tui.artifacts import canonical
+from distill_tui.project import Change, Project, ProjectError, now, remember_builder
+from distill_tui.rules import Actor, Dossier, Objection, Refused
+from distill_tui.spec import Spec
+from distill_tui.terms import Action, Assurance, Opinion, PlayKind, Role, RunKind, RunStatus, Stage, Task
+
+if TYPE_CHECKING:
+    from distill_tui.dataset import readers
+
+# --- the project and its people ----------------------------------------------------------------------------------
+
+
+def enrol_person(
+    project: Project,
+    actor: Actor,
+    person: str,
+    name: str,
+    *,
+    uid: int | None = None,
+    key: signing.PublicKey | None = None,
+) -> None:
+    """Enrol a person with what proves them."""
+    request = {"person": person, "uid": uid, "fingerprint": key.fingerprint if key else None}
+    with project.change(Action.ENROL_PERSON, None, actor, request) as change:
+        change.session.add(tables.Person(id=person, name=name.strip()[:200] or person, enrolled_at=change.at))
+        change.session.flush()
+        if uid is not None:
+            change.session.add(tables.Account(uid=uid, person_id=person, added_at=change.at))
+        if key is not None:
+            change.session.add(_key_row(person, key, change.at))
+        change.detail |= {k: v for k, v in request.items() if v is not None} | {"name": name}
+
+
+def add_account(project: Project, actor: Actor, person: str, uid: int) -> None:
+    """Add an OS account to a person."""
+    with project.change(Action.ADD_ACCOUNT, None, actor, {"person": person, "uid": uid}) as change:
+        change.session.add(tables.Account(uid=uid, person_id=person, added_at=change.at))
+        change.detail |= {"person": person, "uid": uid}
+
+
+def add_key(project: Project, actor: Actor, person: str, key: signing.PublicKey) -> None:
+    """Add an SSH public key to a person."""
+    request = {"person": person, "fingerprint": key.fingerprint}
+    with project.change(Action.ADD_KEY, None, actor, request) as change:
+        change.session.add(_key_row(person, key, change.at))
+        change.detail |= request | {"key": key.line}
+
+
+def _key_row(person: str, key: signing.PublicKey, at: str) -> tables.SshKey:
+    return tables.SshKey(fingerprint=key.fingerprint, person_id=person, kind=key.kind, blob=key.blob, added_at=at)
+
+
+def revoke_key(project: Project, actor: Actor, fingerprint: str) -> None:
+    """Revoke a key from now on."""
+    with project.change(Action.REVOKE_KEY, None, actor, {"fingerprint": fingerprint}) as change:
+        row = change.session.get(tables.SshKey, fingerprint)
+        assert row is not None
+        row.revoked_at = change.at
+        change.session.add(row)
+        change.detail |= {"fingerprint": fingerprint, "person": row.person_id}
+
+
+def open_play(
+    project: Project,
+    actor: Actor,
+    name: str,
+    kind: PlayKind,
+    *,
+    summary: str = "",
+    task: Task = Task.CLASSIFICATION,
+    predecessor: int | None = None,
+) -> int:
+    """Open a play with its kind's default gate as the draft; gives its number."""
+    before = project.dossier(predecessor).play if predecessor is not None else None
+    request = {"name": name.strip(), "task": task, "predecessor": before}
+    with project.change(Action.OPEN_PLAY, None, actor, request) as change:
+        play = tables.Play(
+            name=name.strip(),
+            summary=summary,
+            kind=kind,
+            task=task,
+            stage=Stage.QUALIFY,
+            predecessor=predecessor,
+            opened_at=change.at,
+            stage_since=change.at,
+        )
+        change.session.add(play)
+        change.session.flush()
+        assert play.id is not None
+        gate = gates.default_gate(kind)
+        if before is not None:
+            gate = dataclasses.replace(gate, predecessor=before.code)
+        change.session.add(tables.GateRow(play_id=play.id, content=gates.to_json(gate)))
+        change.play = play
+        change.detail |= {"name": play.name, "kind": kind.value, "task": task.value}
+        return play.id
+
+
+# --- qualify and gate --------------------------------------------------------------------------------------------
+
+
+def assign_role(project: Project, play_id: int, actor: Actor, role: Role, person: str) -> None:
+    """Give a role to a person; whoever drives has built from that moment on."""
+    with project.change(Action.ASSIGN_ROLE, play_id, actor, {"role": role, "person": person}) as change:
+        holder = change.session.get(tables.RoleHolder, (play_id, role))
+        change.detail |= {"role": role.value, "before": holder.person_id if holder else "", "after": person}
+        if holder is None:
+            holder = tables.RoleHolder(play_id=play_id, role=role, person_id=person)
+        holder.person_id = person
+        change.session.add(holder)
+        if role is Role.DRIVER:
+            remember_builder(change, person, "drive")
+
+
+def fill_worksheet(project: Project, play_id: int, actor: Actor, values: Mapping[str, str], source: str = "") -> None:
+    """Fill in numbers of the trigger, with where they come from."""
+    with project.change(Action.FILL_WORKSHEET, play_id, actor, {"values": values}) as change:
+        for name, value in values.items():
+            row = change.session.get(tables.WorksheetValue, (play_id, name))
+            change.detail[name] = [row.value if row else "", value]
+            row = row or tables.WorksheetValue(play_id=play_id, name=name, value=value, source=source)
+            row.value, row.source = value, source
+            change.session.add(row)
+
+
+def qualify(project: Project, play_id: int, actor: Actor) -> None:
+    """Pass the trigger."""
+    with project.change(Action.QUALIFY, play_id, actor) as change:
+        change.detail["numbers"] = {name: row.value for name, row in change.dossier.worksheet.items()}
+
+
+def edit_gate(project: Project, play_id: int, actor: Actor, gate: gates.Gate) -> None:
+    """Write the draft of the gate."""
+    with project.change(Action.EDIT_GATE, play_id, actor) as change:
+        row = change.session.get(tables.GateRow, play_id)
+        assert row is not None
+        row.content = gates.to_json(gate)
+        change.session.add(row)
+        change.detail["gate"] = gates.digest(gate)
+
+
+def lock_gate(project: Project, play_id: int, actor: Actor, expected: str | None = None) -> None:
+    """Fix what success means; every later evaluation is held to this digest."""
+    request = {"expected": expected} if expected else {}
+    with project.change(Action.LOCK_GATE, play_id, actor, request) as change:
+        row, gate = change.session.get(tables.GateRow, play_id), change.dossier.gate
+        assert row is not None and gate is not None
+        row.content, row.digest = gates.to_json(gate), gates.digest(gate)
+        row.locked_by, row.locked_at = actor.person, change.at
+        change.session.add(row)
+        change.detail |= {
+            "gate": row.digest,
+            "numbers": {name: value.value for name, value in change.dossier.worksheet.items()},
+            "roles": {role.value: person for role, person in change.dossier.roles.items()},
+        }
+
+
+# --- data --------------------------------------------------------------------------------------------------------
+
+
+def _ask_first(project: Project, action: Action, play_id: int, actor: Actor, request: rules.Request = {}) -> Dossier:  # noqa: B006
+    """Ask the rules before work that takes long; the door asks again afterwards."""
+    dossier = project.dossier(play_id)
+    reasons = rules.objections(action, dossier, actor, request)
+    if reasons:
+        raise Refused(reasons)
+    return dossier
+
+
+def import_traffic(
+    project: Project, play_id: int, actor: Actor, path: Path, mapping: readers.Mapping | None = None
+) -> dict[str, Any]:
+    """Import a file of traffic; gives the report. Importing it again adds nothing."""
+    from distill_tui.dataset import readers, traffic
+
+    _ask_first(project, Action.IMPORT_TRAFFIC, play_id, actor)
+    mapping = mapping or readers.guess_mapping(path)
+    with project.artifacts.scratch() as scratch:
+        out = scratch / "traffic.parquet"
+        report = traffic.import_traffic(path, mapping, out)
+        if not report.rows:
+            first = report.first_rejects[0] if report.first_rejects else None
+            why = f": line {first.line}: {first.reason}" if first else ""
+            raise readers.BadInput(f"{path.name} has no row that can be used{why}.")
+        artifact = project.artifacts.store(out)
+        rejects = out.with_suffix(".rejects.jsonl")
+        rejected = project.artifacts.store(rejects) if rejects.exists() else ""
+    columns = {name: column for name, column in dataclasses.asdict(mapping).items() if column}
+    summary = _report(report) | {"rejects_file": rejected}
+    words = canonical(columns).decode()
+    request = {"source_digest": _sha256(report.source_digest), "mapping": words, "name": path.name}
+    with project.change(Action.IMPORT_TRAFFIC, play_id, actor, request) as change:
+        change.session.add(
+            tables.Traffic(
+                play_id=play_id,
+                round=change.the_play.round,
+                name=path.name,
+                source_digest=request["source_digest"],
+                artifact=artifact,
+                mapping=words,
+                rows=report.rows,
+                rejects=report.rejects,
+                report=json.dumps(summary),
+                imported_at=change.at,
+            )
+        )
+        change.detail |= {"name": path.name, "rows": report.rows, "rejects": report.rejects, "traffic": artifact}
+    return summary
+
+
+def _report(report: Any) -> dict[str, Any]:
+    values = dataclasses.asdict(report)
+    return json.loads(json.dumps(values, default=str))  # type: ignore[no-any-return]
+
+
+def _sha256(digest: str) -> str:
+    return digest if digest.startswith("sha256:") else f"sha256:{digest}"
+
+
+def set_teacher(project: Project, play_id: int, actor: Actor, folder: Path | None) -> None:
+    """Choose the teacher: outputs recorded in the traffic (None), or a local model folder, which is copied in."""
+    from distill_tui.training.folders import check_model_folder
+
+    _ask_first(project, Action.SET_TEACHER, play_id, actor)
+    digest = ""
+    if folder is not None:
+        trouble = check_model_folder(folder)
+        if trouble:
+            raise ProjectError(trouble)
+        digest = project.artifacts.store_copy(folder, ignore=lambda name: name.startswith("."))
+    with project.change(Action.SET_TEACHER, play_id, actor) as change:
+        play = change.the_play
+        play.teacher_source = "recorded" if folder is None else "local"
+        play.teacher_name = "recorded outputs" if folder is None else folder.resolve().name
+        play.teacher_digest = digest
+        change.session.add(play)
+        change.detail |= {"source": play.teacher_source, "name": play.teacher_name, "teacher": digest}
+
+
+def build_data(project: Project, play_id: int, actor: Actor) -> dict[str, Any]:
+    """Build the draft data set of this round; gives its counts."""
+    from distill_tui import rounds
+
+    seen = _ask_first(project, Action.BUILD_DATA, play_id, actor)
+    with project.artifacts.scratch() as scratch:
+        built = rounds.build(project.artifacts, seen, scratch / "data.parquet")
+        artifact = project.artifacts.store(scratch / "data.parquet")
+    with project.change(Action.BUILD_DATA, play_id, actor) as change:
+        _unmoved(change, seen)
+        if change.dossier.data_set is not None:
+            change.session.delete(change.session.get(tables.DataSet, change.dossier.data_set.id))
+            change.session.flush()
+        change.session.add(
+            tables.DataSet(
+                play_id=play_id,
+                round=change.the_play.round,
+                artifact=artifact,
+                digest=_sha256(built.digest),
+                labels=json.dumps(built.labels),
+                counts=json.dumps(built.counts),
+                built_at=change.at,
+            )
+        )
+        change.detail |= {"data": _sha256(built.digest), "splits": built.counts["splits"]}
+    return built.counts
+
+
+def _unmoved(change: Change, seen: Dossier) -> None:
+    def state(dossier: Dossier) -> object:
+        return [t.id for t in dossier.traffic], dossier.play and (dossier.play.teacher_digest, dossier.play.round)
+
+    if state(change.dossier) != state(seen):
+        raise Refused([Objection("data.moved", "The traffic or the teacher changed meanwhile; build again.")])
+
+
+def freeze_data(project: Project, play_id: int, actor: Actor) -> str:
+    """Freeze the data set, once it is shown that nothing leaks; gives its digest."""
+    from distill_tui.dataset import frozen
+
+    seen = _ask_first(project, Action.FREEZE_DATA, play_id, actor)
+    assert seen.data_set is not None
+    trouble = project.artifacts.trouble(seen.data_set.artifact)
+    if trouble:
+        raise ProjectError(trouble)
+    path = project.artifacts.path(seen.data_set.artifact)
+    request = {"leaks": frozen.leaks(path)}
+    with project.change(Action.FREEZE_DATA, play_id, actor, request) as change:
+        row = change.session.get(tables.DataSet, seen.data_set.id)
+        if row is None or row.digest != seen.data_set.digest:
+            raise Refused([Objection("data.moved", "The data set was built again meanwhile; look at it once more.")])
+        row.frozen_at = change.at
+        change.session.add(row)
+        change.detail["data"] = row.digest
+        return row.digest
+
+
+# --- runs --------------------------------------------------------------------------------------------------------
+
+
+def _queue(
+    project: Project, play_id: int, actor: Actor, action: Action, kind: RunKind, request: rules.Request, **columns: Any
+) -> int:
+    with project.change(action, play_id, actor, request) as change:
+        assert actor.person is not None
+        run = tables.Run(
+            play_id=play_id,
+            round=change.the_play.round,
+            kind=kind,
+            status=RunStatus.QUEUED,
+            started_by=actor.person,
+            created_at=change.at,
+            **({"spec": "{}"} | columns),
+        )
+        change.session.add(run)
+        change.session.flush()
+        assert run.id is not None
+        change.detail |= {"run": run.id, "kind": kind.value, "spec": run.spec}
+    launch.start(project, run.id)
+    return run.id
+
+
+def label(project: Project, play_id: int, actor: Actor) -> int:
+    """Have a worker ask the teacher; gives the run's number."""
+    return _queue(project, play_id, actor, Action.LABEL, RunKind.LABEL, {})
+
+
+def start_run(project: Project, play_id: int, actor: Actor, spec: Spec) -> int:
+    """Train a student in a worker; gives the run's number."""
+    seen = _ask_first(project, Action.START_RUN, play_id, actor, {"spec": spec})
+    assert seen.data_set is not None
+    columns = {"spec": spec.to_json(), "data_set_id": seen.data_set.id}
+    return _queue(project, play_id, actor, Action.START_RUN, RunKind.TRAIN, {"spec": spec}, **columns)
+
+
+def stop_run(project: Project, play_id: int, actor: Actor, run_id: int) -> None:
+    """Ask a run to stop; its worker keeps a checkpoint."""
+    with project.change(Action.STOP_RUN, play_id, actor, {"run": run_id}) as change:
+        run = change.session.get(tables.Run, run_id)
+        assert run is not None
+        run.stop_requested = 1
+        change.session.add(run)
+        change.detail["run"] = run_id
+
+
+def resume_run(project: Project, play_id: int, actor: Actor, run_id: int | None = None) -> int:
+    """Let a run that ended early go on from its last checkpoint."""
+    if run_id is None:
+        run = rules.resumable(project.dossier(play_id))
+        run_id = run.id if run else None
+    request = {"run": run_id} if run_id is not None else {}
+    with project.change(Action.RESUME_RUN, play_id, actor, request) as change:
+        row = change.session.get(tables.Run, run_id)
+        assert row is not None and run_id is not None
+        row.status, row.stop_requested, row.token, row.ended_at, row.error = RunStatus.QUEUED, 0, None, None, None
+        row.heartbeat_at = change.at
+        change.session.add(row)
+        change.detail["run"] = run_id
+    launch.start(project, run_id)
+    return run_id
+
+
+def evaluate(project: Project, play_id: int, actor: Actor, run_id: int | None = None) -> int:
+    """Spend this round's look at the held-out split on one student (the best on validation where none is named)."""
+    seen = project.dossier(play_id)
+    if run_id is None and rules.trained(seen):
+        run_id = rules.trained(seen)[0].id
+    request = {"run": run_id} if run_id is not None else {}
+    columns = {"student_run": run_id, "data_set_id": seen.data_set.id if seen.data_set else None}
+    return _queue(project, play_id, actor, Action.EVALUATE, RunKind.EVALUATE, request, **columns)
+
+
+def reproduce(project: Project, play_id: int, actor: Actor) -> int:
+    """Run the evaluation again, as the validator."""
+    seen = project.dossier(play_id)
+    columns = {
+        "student_run": seen.evaluation.run_id if seen.evaluation else None,
+        "data_set_id": seen.data_set.id if seen.data_set else None,
+    }
+    return _queue(project, play_id, actor, Action.REPRODUCE, RunKind.REPRODUCE, {}, **columns)
+
+
+# --- decide ------------------------------------------------------------------------------------------------------
+
+
+def sign_off(
+    project: Project,
+    play_id: int,
+    actor: Actor,
+    opinion: Opinion,
+    comment: str = "",
+    *,
+    key: Path | None = None,
+    covers: Mapping[str, Any] | None = None,
+) -> int:
+    """Record the validator's statement; with a key, signed over its exact bytes. Gives the sign-off's number.
+
+    `covers` is what the validator was shown; if anything of it has changed since, the rules refuse.
+    """
+    action = Action.SIGN_OFF if opinion is Opinion.APPROVE else Action.REFUSE
+    if key is None:
+        actor = dataclasses.replace(actor, assurance=Assurance.ACCOUNT)
+    dossier = project.dossier(play_id, thorough=True)
+    request = {"covers": dict(covers) if covers is not None else rules.covers(dossier), "reason": comment}
+    reasons = rules.objections(action, dossier, actor, request)
+    if reasons:
+        raise Refused(reasons)
+    content = statement_bytes(dossier, actor, opinion, comment)
+    signature, assurance = None, Assurance.ACCOUNT
+    if key is not None:
+        signature = signing.sign(content, key, signing.SIGN_OFF)
+        verified = signing.verify(content, signature, signing.SIGN_OFF)
+        assurance = _whose(dossier, actor, verified)
+    request["covers"] = rules.covers(dossier)
+    with project.change(action, play_id, actor, request) as change:
+        assert actor.person is not None
+        row = tables.SignOff(
+            play_id=play_id,
+            round=change.the_play.round,
+            person_id=actor.person,
+            opinion=opinion,
+            assurance=assurance,
+            statement=content,
+            signature=signature,
+            comment=comment,
+            recorded_at=change.at,
+        )
+        change.session.add(row)
+        change.session.flush()
+        assert row.id is not None
+        change.detail |= {"sign_off": row.id, "opinion": opinion.value, "assurance": assurance.value}
+        return row.id
+
+
+def statement_bytes(dossier: Dossier, actor: Actor, opinion: Opinion, comment: str) -> bytes:
+    """Write the statement that a sign-off consists of, in the bytes that are signed and stored."""
+    criteria = [
+        {
+            "criterion": judgement.criterion.words,
+            "scope": judgement.scope,
+            "verdict": judgement.verdict.value,
+            "says": judgement.sentence,
+        }
+        for judgement in dossier.judgements
+    ]
+    return canonical(
+        signing.statement(
+            rules.covers(dossier),
+            criteria,
+            signer=actor.person or "",
+            opinion=opinion.value,
+            comment=comment,
+            audit_size=dossier.audit_size,
+            audit_head=dossier.audit_head,
+            issued=now(),
+        )
+    )
+
+
+def _whose(dossier: Dossier, actor: Actor, verified: signing.Verified) -> Assurance:
+    """The signature must be by a key of the actor's own that is not revoked."""
+    from distill_tui.identity import actor_of
+
+    signer = actor_of(dossier, verified)
+    if signer.person is None or signer.person != actor.person:
+        sentence = f"The key {verified.fingerprint} is not {actor.person}'s; sign with your own."
+        raise Refused([Objection("sign_off.foreign_key", sentence)])
+    return signer.assurance
+
+
+def withdraw(project: Project, play_id: int, actor: Actor, reason: str) -> None:
+    """Take back one's newest sign-off or refusal that stands."""
+    with project.change(Action.WITHDRAW, play_id, actor, {"reason": reason}) as change:
+        own = [s for s in change.dossier.sign_offs if s.row.person_id == actor.person and not s.withdrawn]
+        sign_off_id = own[-1].row.id
+        assert sign_off_id is not None
+        change.session.add(tables.Withdrawal(sign_off_id=sign_off_id, reason=reason, recorded_at=change.at))
+        change.detail |= {"sign_off": sign_off_id, "reason": reason}
+
+
+def set_maintenance(project: Project, play_id: int, actor: Actor, sample: int, refresh_days: int) -> None:
+    """Set how many calls a month are sampled, and how often the student is refreshed."""
+    request = {"sample": sample, "refresh_days": refresh_days}
+    with project.change(Action.SET_MAINTENANCE, play_id, actor, request) as change:
+        play = change.the_play
+        play.sampling_per_month, play.refresh_days = sample, refresh_days
+        change.session.add(play)
+        change.detail |= request
+
+
+def ship(project: Project, play_id: int, actor: Actor) -> Path:
+    """Write the bundle and go live, whole or not at all; gives the bundle's folder."""
+    _ask_first(project, Action.SHIP, play_id, actor)
+    with project.change(Action.SHIP, play_id, actor) as change:
+        signed = rules.counting_sign_off(change.dossier)
+        assert signed is not None and signed.row.id is not None and actor.person is not None
+        log = list(
+            change.session.exec(
+                select(tables.AuditEntry)
+                .where(tables.AuditEntry.play_id == play_id)
+                .order_by(col(tables.AuditEntry.seq))
+            )
+        )
+        with project.artifacts.scratch() as scratch:
+            bundle.write(scratch / "bundle", project.artifacts, change.dossier, signed, log)
+            digest = project.artifacts.store(scratch / "bundle")
+        change.session.add(
+            tables.Bundle(
+                play_id=play_id,
+                round=change.the_play.round,
+                digest=digest,
+                sign_off_id=signed.row.id,
+                shipped_by=actor.person,
+                shipped_at=change.at,
+            )
+        )
+        change.detail |= {"bundle": digest, "sign_off": signed.row.id}
+    return project.artifacts.path(digest)
+
+
+def iterate(project: Project, play_id: int, actor: Actor) -> None:
+    """Open the next round in `data`."""
+    with project.change(Action.ITERATE, play_id, actor) as change:
+        change.the_play.round += 1
+        change.session.add(change.the_play)
+        change.detail["round"] = change.the_play.round
+
+
+def kill(project: Project, play_id: int, actor: Actor, reason: str) -> None:
+    """End a play for good."""
+    with project.change(Action.KILL, play_id, actor, {"reason": reason}) as change:
+        change.the_play.outcome = reason
+        change.session.add(change.the_play)
+        change.detail["reason"] = reason
+
+
+def comment(project: Project, play_id: int, actor: Actor, text: str) -> None:
+    """Leave a comment in the log."""
+    with project.change(Action.COMMENT, play_id, actor, {"text": text}) as change:
+        change.detail["text"] = text.strip()

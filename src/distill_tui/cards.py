@@ -1,0 +1,89 @@
+"""The model card and the decision record, as Markdown (pure: a dossier in, text out)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from distill_tui import gates, rules
+from distill_tui.rules import Dossier, SignOffFacts
+from distill_tui.terms import Role
+
+
+def plain(text: str) -> str:
+    """Make a text from people safe in Markdown: one line, no markup."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return "".join(f"\\{c}" if c in "\\`*_{}[]<>()#+!|~" else c for c in line)
+
+
+def model_card(dossier: Dossier, signed: SignOffFacts) -> str:
+    """Write the card that ships with the student."""
+    return "\n".join(_card(dossier, signed)) + "\n"
+
+
+def _card(dossier: Dossier, signed: SignOffFacts) -> Iterator[str]:
+    play, record, data = dossier.play, dossier.record, dossier.data_set
+    assert play is not None and record is not None and data is not None
+    yield f"# {plain(play.name)}"
+    yield ""
+    yield f"{plain(play.summary) or 'A distilled classifier.'} A {play.kind.value} play, round {play.round}."
+    yield f"Labels: {', '.join(plain(label) for label in record.labels)}. Teacher: {plain(play.teacher_name)}."
+    yield ""
+    yield "## Use"
+    yield ""
+    yield "```python"
+    yield "from transformers import AutoModelForSequenceClassification, AutoTokenizer"
+    yield 'tokenizer = AutoTokenizer.from_pretrained("model")'
+    yield 'model = AutoModelForSequenceClassification.from_pretrained("model")'
+    yield "```"
+    yield ""
+    yield "## What it was held to"
+    yield ""
+    for judgement in dossier.judgements:
+        role = "binding" if judgement.criterion.binding else ("" if judgement.criterion.counts else "watched only")
+        yield f"- {judgement.verdict.value}{f' ({role})' if role else ''}: {plain(judgement.sentence)}"
+    yield ""
+    yield "## On the held-out split"
+    yield ""
+    yield "| segment | rows | student | teacher | baseline | agreement |"
+    yield "|---|---|---|---|---|---|"
+    for rates in gates.segment_rates(record):
+        cells = [_share(rate) for rate in (rates.student, rates.teacher, rates.baseline, rates.agreement)]
+        yield f"| {plain(rates.scope)} | {rates.n:,} | {' | '.join(cells)} |"
+    yield ""
+    yield "## Cost of a request"
+    yield ""
+    for subject in gates.subjects(record):
+        size = f"{subject.bytes / 1e6:.1f} MB" if subject.bytes else "–"
+        p95 = f"{subject.p95_ms:.2f} ms" if subject.p95_ms is not None else "–"
+        yield f"- {subject.name}: p95 {p95}, {size}, {subject.parameters or 0:,} parameters"
+    machine = ", ".join(f"{name} {plain(str(value))}" for name, value in sorted(record.machine.items()))
+    yield f"- measured one request at a time on: {machine}"
+    yield ""
+    yield "## Data"
+    yield ""
+    splits = json.loads(data.counts)["splits"]
+    rows = ", ".join(f"{name} {count:,}" for name, count in splits.items())
+    yield f"Rows: {rows}; {data.digest}."
+    for finding in json.loads(data.counts)["findings"]:
+        yield f"- {plain(finding)}"
+    yield ""
+    yield "## Who answers for it"
+    yield ""
+    for role in Role:
+        yield f"- {role.value}: {dossier.roles.get(role, 'nobody')}"
+    yield f"- built by: {', '.join(sorted(dossier.builders))}"
+    comment = f": {plain(signed.row.comment)}" if signed.row.comment else ""
+    yield f"- signed off by {signed.row.person_id} ({signed.row.assurance.value}) on {signed.row.recorded_at}{comment}"
+    yield f"- watched on {play.sampling_per_month:,} sampled calls a month, refreshed every {play.refresh_days} days"
+
+
+def _share(rate: gates.Rate | None) -> str:
+    return f"{rate.share:.3f} ({rate.lower:.3f}–{rate.upper:.3f})" if rate is not None else "–"
+
+
+def decision_record(dossier: Dossier) -> str:
+    """Write down where the decision stands: the recommendation, its reasons, and what blocks a ship."""
+    advised, reasons = rules.advice(dossier)
+    lines = [f"Recommended: {advised.value}", *(f"- {reason}" for reason in reasons)]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,391 @@
+"""What the commands that act do: one function an action, named after it.
+
+A function asks `actions` and says what came of it; it decides nothing. Everything heavy is imported inside, so that a
+command pays only for what it uses.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distill_tui.calls import Call, UsageError, pairs, plain_objections, reading, text_of
+from distill_tui.questions import follow
+from distill_tui.terms import Action, Assurance, Opinion, PlayKind, Role, Task
+from distill_tui.text import visible
+
+if TYPE_CHECKING:
+    from distill_tui.rules import Actor
+
+
+def open_project(call: Call) -> None:
+    """Make a project file; whoever makes it is its keeper, proved by the uid of this process."""
+    from distill_tui.project import Project
+    from distill_tui.rules import Actor
+
+    if call.key is not None:
+        raise UsageError("A project is made by an OS account; leave --key out and add the key with `key add` then.")
+    uid = os.getuid()
+    me = call.args.me or _account_name(uid)
+    project = Project.create(Path(call.args.file), call.args.name, me, call.args.my_name or me, _nobody_yet(Actor, uid))
+    dossier = project.dossier()
+    assert dossier.project is not None
+    call.talk(f"Made {project.path.name}; {me} keeps it, proved by account uid {uid}.")
+    call.data({"project": dossier.project.name, "uid": dossier.project.uid, "keeper": me, "account": uid})
+
+
+def _nobody_yet(actor: type[Actor], uid: int) -> Actor:
+    return actor(None, f"account uid {uid}", Assurance.ACCOUNT)
+
+
+def _account_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name.lower()
+    except KeyError:
+        raise UsageError(f"The account with uid {uid} has no name; say who you are with --me ID.") from None
+
+
+def enrol_person(call: Call) -> None:
+    """Enrol a person."""
+    from distill_tui import actions, signing
+
+    key = signing.read_public_key(text_of(call.args.key_file)) if call.args.key_file else None
+    person, name = call.args.person, call.args.name or call.args.person
+    actions.enrol_person(call.project, call.actor, person, name, uid=call.args.uid, key=key)
+    call.talk(f"Enrolled {person}.")
+    call.data({"person": person, "uid": call.args.uid, "key": key.fingerprint if key else None})
+
+
+def add_account(call: Call) -> None:
+    """Add an account."""
+    from distill_tui import actions
+
+    actions.add_account(call.project, call.actor, call.args.person, call.args.uid)
+    call.talk(f"The account with uid {call.args.uid} is {call.args.person}'s now.")
+    call.data({"person": call.args.person, "uid": call.args.uid})
+
+
+def add_key(call: Call) -> None:
+    """Add a key."""
+    from distill_tui import actions, signing
+
+    key = signing.read_public_key(text_of(call.args.key_file))
+    actions.add_key(call.project, call.actor, call.args.person, key)
+    call.talk(f"The key {key.fingerprint} is {call.args.person}'s now.")
+    call.data({"person": call.args.person, "key": key.fingerprint})
+
+
+def revoke_key(call: Call) -> None:
+    """Revoke a key."""
+    from distill_tui import actions
+
+    actions.revoke_key(call.project, call.actor, call.args.fingerprint)
+    call.talk(f"The key {call.args.fingerprint} is revoked.")
+    call.data({"revoked": call.args.fingerprint})
+
+
+def open_play(call: Call) -> None:
+    """Open a play."""
+    from distill_tui import actions, queries
+
+    args = call.args
+    before = queries.find_play(call.project, args.predecessor) if args.predecessor else None
+    kind, task = PlayKind(args.kind), Task(args.task)
+    call.play_id = actions.open_play(
+        call.project, call.actor, args.name, kind, summary=args.summary, task=task, predecessor=before
+    )
+    code = f"P-{call.play_id:03d}"
+    call.done(f"Opened {code}.", [code], name=args.name)
+
+
+def assign_role(call: Call) -> None:
+    """Give a role."""
+    from distill_tui import actions
+
+    actions.assign_role(*call.about, Role(call.args.role), call.args.person)
+    call.done(f"{call.args.person} is the {call.args.role} now.", role=call.args.role, person=call.args.person)
+
+
+def fill_worksheet(call: Call) -> None:
+    """Fill in numbers; without any, show the worksheet."""
+    from distill_tui import actions, report, rules
+
+    values = pairs(call.args.values)
+    if values:
+        actions.fill_worksheet(*call.about, values, call.args.source)
+        call.talk(f"Filled in {', '.join(values)}.")
+    dossier = call.dossier()
+    reasons = list(rules.trigger(dossier))
+    numbers = {name: {"value": row.value, "source": row.source} for name, row in dossier.worksheet.items()}
+    value = {"numbers": numbers, "holds": not reasons, "reasons": [o.sentence for o in reasons]}
+    call.data(value, report.worksheet(dossier, plain=call.plain))
+
+
+def qualify(call: Call) -> None:
+    """Pass the trigger."""
+    from distill_tui import actions
+
+    actions.qualify(*call.about)
+    call.done("The trigger holds.")
+
+
+def edit_gate(call: Call) -> None:
+    """Write the draft."""
+    from distill_tui import actions, gates
+
+    with reading():
+        gate = gates.from_toml(text_of(call.args.file))
+    actions.edit_gate(*call.about, gate)
+    play = call.dossier().play
+    found = gates.problems(gate, play.kind) if play else []
+    for sentence in found:
+        call.talk(f"Cannot be locked yet: {sentence}")
+    call.done("The draft is written.", gate=gates.digest(gate), problems=found)
+
+
+def lock_gate(call: Call) -> None:
+    """Lock the gate that was just read, and no other."""
+    from distill_tui import actions, gates
+
+    seen = call.dossier()
+    assert seen.play is not None
+    if call.args.confirm != seen.play.code:
+        raise UsageError(f"A lock is for good; confirm it with the play's own code: --confirm {seen.play.code}.")
+    expected = gates.digest(seen.gate) if seen.gate else None
+    actions.lock_gate(*call.about, expected)
+    call.done("The gate is locked for good.", [str(expected)], gate=expected)
+
+
+def import_traffic(call: Call) -> None:
+    """Import a file."""
+    from distill_tui import actions
+    from distill_tui.dataset import readers
+
+    path = Path(call.args.file)
+    given = {name: getattr(call.args, name) for name in readers.Mapping.__dataclass_fields__}
+    given = {name: column for name, column in given.items() if column is not None}
+    mapping = _mapping(path, given) if given else None
+    report = actions.import_traffic(*call.about, path, mapping)
+    for reject in report.get("first_rejects", ()):
+        call.talk(f"{path.name}, line {reject['line']}: {reject['reason']}; left out.")
+    call.done(f"Imported {report['rows']:,} rows, left out {report['rejects']:,}.", [str(report["rows"])], **report)
+
+
+def _mapping(path: Path, given: Mapping[str, str]) -> Any:
+    """Put the columns that were named over those that are found by their usual names; an empty name is none."""
+    from dataclasses import asdict
+
+    from distill_tui.dataset import readers
+
+    try:
+        columns: dict[str, Any] = asdict(readers.guess_mapping(path))
+    except readers.BadInput:
+        if not given.get("input"):
+            raise
+        columns = {}
+    named: dict[str, Any] = {name: column or None for name, column in (columns | dict(given)).items()}
+    if not named.get("input"):
+        raise UsageError("The input's column cannot be empty; name it with --input COLUMN.")
+    return readers.Mapping(**named)
+
+
+def set_teacher(call: Call) -> None:
+    """Choose the teacher."""
+    from distill_tui import actions
+
+    if bool(call.args.folder) == call.args.recorded:
+        raise UsageError("Give either a model FOLDER or --recorded.")
+    with reading():
+        actions.set_teacher(*call.about, Path(call.args.folder) if call.args.folder else None)
+    play = call.dossier().play
+    assert play is not None
+    call.done(f"The teacher is {play.teacher_name}.", teacher=play.teacher_name, digest=play.teacher_digest)
+
+
+def build_data(call: Call) -> None:
+    """Build the draft."""
+    from distill_tui import actions, report
+
+    counts = actions.build_data(*call.about)
+    call.done("Built.", report.data(call.dossier(), plain=call.plain), **counts)
+
+
+def freeze_data(call: Call) -> None:
+    """Freeze the data set."""
+    from distill_tui import actions
+
+    digest = actions.freeze_data(*call.about)
+    call.done("The data set is frozen.", [digest], data=digest)
+
+
+def label(call: Call) -> int | None:
+    """Ask the teacher."""
+    from distill_tui import actions
+
+    return _started(call, actions.label(*call.about))
+
+
+def start_run(call: Call) -> int | None:
+    """Train a student."""
+    from distill_tui import actions
+
+    spec = _spec(call)
+    return _started(call, actions.start_run(*call.about, spec))
+
+
+def _spec(call: Call) -> Any:
+    """Read the spec: a file, over it the options, over them NAME=VALUE."""
+    import tomllib
+
+    from distill_tui.spec import Spec
+
+    with reading():
+        values: dict[str, object] = dict(tomllib.loads(text_of(call.args.spec))) if call.args.spec else {}
+        options = {name: getattr(call.args, name) for name in Spec.__dataclass_fields__}
+        values |= {name: value for name, value in options.items() if value is not None}
+        return Spec.from_mapping(values | pairs(call.args.values))
+
+
+def stop_run(call: Call) -> None:
+    """Stop a run: the active one, where none is named."""
+    from distill_tui import actions
+
+    active = next((run.id for run in call.dossier().runs if run.status.active), 0)
+    run_id = call.args.run if call.args.run is not None else active
+    actions.stop_run(*call.about, run_id or 0)
+    call.done(f"Run {run_id} was asked to stop.", run=run_id)
+
+
+def resume_run(call: Call) -> int | None:
+    """Resume a run."""
+    from distill_tui import actions
+
+    return _started(call, actions.resume_run(*call.about, call.args.run))
+
+
+def evaluate(call: Call) -> int | None:
+    """Spend the look at the held-out split."""
+    from distill_tui import actions
+
+    return _started(call, actions.evaluate(*call.about, call.args.run))
+
+
+def reproduce(call: Call) -> int | None:
+    """Evaluate again as the validator."""
+    from distill_tui import actions
+
+    return _started(call, actions.reproduce(*call.about))
+
+
+def _started(call: Call, run_id: int) -> int | None:
+    if not call.args.wait:
+        call.done(f"Run {run_id} is queued.", [str(run_id)], run=run_id)
+        return None
+    if not call.json:
+        call.data(None, [str(run_id)])
+        sys.stdout.flush()
+    return follow(call, run_id)
+
+
+def sign_off(call: Call) -> None:
+    """Sign; without --approve or --refuse, show what would be signed."""
+    args = call.args
+    if args.approve and args.refuse:
+        raise UsageError("Give --approve or --refuse, not both.")
+    if not args.approve and not args.refuse:
+        _show_what_is_signed(call)
+        return
+    if args.message is None:
+        raise UsageError("Say with -m TEXT what you found.")
+    _sign(call, Opinion.APPROVE if args.approve else Opinion.REFUSE)
+
+
+def refuse(call: Call) -> None:
+    """Refuse."""
+    _sign(call, Opinion.REFUSE)
+
+
+def _sign(call: Call, opinion: Opinion) -> None:
+    from distill_tui import actions, rules
+
+    covers = rules.covers(call.dossier())
+    if call.args.seen and call.args.seen != _seen(covers):
+        moved = rules.Objection(
+            "sign_off.moved", "Something changed after you opened this; look at it again before you sign."
+        )
+        raise rules.Refused([moved])
+    number = actions.sign_off(*call.about, opinion, call.args.message, key=call.key, covers=covers)
+    words = "approved" if opinion is Opinion.APPROVE else "refused"
+    call.done(f"Sign-off {number}: you {words}.", [str(number)], sign_off=number, opinion=opinion.value)
+
+
+def _seen(covers: Mapping[str, Any]) -> str:
+    from distill_tui.artifacts import canonical, digest_of
+
+    return digest_of(canonical(covers))
+
+
+def _show_what_is_signed(call: Call) -> None:
+    from distill_tui import report, rules
+
+    dossier = call.dossier(thorough=True)
+    covers, reasons = rules.covers(dossier), rules.objections(Action.SIGN_OFF, dossier, call.actor)
+    value = {
+        "covers": covers,
+        "seen": _seen(covers),
+        "judgements": [report.judgement_json(each) for each in dossier.judgements],
+        "objections": plain_objections(reasons),
+    }
+    call.data(value, report.to_sign(dossier, _seen(covers), reasons))
+
+
+def withdraw(call: Call) -> None:
+    """Take a sign-off back."""
+    from distill_tui import actions
+
+    actions.withdraw(*call.about, call.args.message)
+    call.done("Taken back.")
+
+
+def set_maintenance(call: Call) -> None:
+    """Set the maintenance loop."""
+    from distill_tui import actions
+
+    actions.set_maintenance(*call.about, call.args.sample, call.args.refresh_days)
+    call.done("The maintenance loop is set.", sample=call.args.sample, refresh_days=call.args.refresh_days)
+
+
+def ship(call: Call) -> None:
+    """Ship."""
+    from distill_tui import actions
+
+    folder = actions.ship(*call.about)
+    call.done("Shipped.", [visible(str(folder))], bundle=str(folder))
+
+
+def iterate(call: Call) -> None:
+    """Open the next round."""
+    from distill_tui import actions
+
+    actions.iterate(*call.about)
+    call.done("The next round is open.")
+
+
+def kill(call: Call) -> None:
+    """Kill."""
+    from distill_tui import actions
+
+    actions.kill(*call.about, call.args.message)
+    call.done("Killed for good.")
+
+
+def comment(call: Call) -> None:
+    """Comment."""
+    from distill_tui import actions
+
+    actions.comment(*call.about, call.args.text)
+    call.done("Noted.")

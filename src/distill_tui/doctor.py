@@ -1,0 +1,136 @@
+"""A look at the machine and at a project file for whatever is wrong. Nothing is changed, and nothing decided.
+
+It reads by plain sqlite3, because a file that is broken must be looked at too.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distill_tui import migrations, sqlite
+from distill_tui.artifacts import Artifacts
+
+FIXED = (3, 51, 3)  # the first SQLite without the WAL-reset corruption bug of 3.7.0 to 3.51.2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    says: str
+
+
+def machine() -> list[Finding]:
+    """Look at what the machine has."""
+    version = tuple(sqlite.module.sqlite_version_info)
+    safe = "the library has the fix" if version >= FIXED else "the project's write lock keeps checkpoints apart"
+    keygen = shutil.which("ssh-keygen")
+    return [
+        Finding("sqlite", True, f"{sqlite.module.sqlite_version} ({sqlite.module.__name__.split('.')[0]})"),
+        Finding("wal protection", True, safe),
+        Finding("ssh-keygen", keygen is not None, "there" if keygen else "missing; install OpenSSH's client to sign"),
+    ]
+
+
+def file(path: Path) -> Iterator[Finding]:
+    """Look at a project file, as far as it can be looked at."""
+    from distill_tui.project import ProjectError, check
+
+    try:
+        check(path)
+    except ProjectError as error:
+        yield Finding("project file", False, str(error))
+        return
+    yield Finding("project file", True, f"{path.name}, format {migrations.VERSION}")
+    try:
+        connection = sqlite.connect(path, read_only=True)
+    except sqlite.DatabaseErrors as error:
+        yield Finding("reading", False, str(error))
+        return
+    try:
+        for name, look in _LOOKS.items():
+            yield _look(name, look, connection)
+        yield from _artifacts(connection, path)
+    finally:
+        connection.close()
+    yield _chain(path)
+
+
+def _look(name: str, look: Any, connection: Any) -> Finding:
+    try:
+        trouble, fine = look(connection)
+    except sqlite.DatabaseErrors as error:
+        return Finding(name, False, str(error))
+    return Finding(name, not trouble, trouble or fine)
+
+
+def _journal(connection: Any) -> tuple[str, str]:
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    return ("" if mode == "wal" else f"journal mode is {mode}, not wal"), "wal"
+
+
+def _integrity(connection: Any) -> tuple[str, str]:
+    found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(10)")]
+    return ("" if found == ["ok"] else "; ".join(found)), "ok"
+
+
+def _references(connection: Any) -> tuple[str, str]:
+    found = connection.execute("PRAGMA foreign_key_check").fetchall()
+    return (f"{len(found)} rows name something that is not there" if found else ""), "ok"
+
+
+def _guards(connection: Any) -> tuple[str, str]:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version != migrations.VERSION:
+        return "", f"format {version}; opened once by this release, it is brought up to date"
+    wanted, found = migrations.expected_schema(), migrations.schema(connection)
+    wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    return (f"removed, changed or added: {', '.join(wrong)}" if wrong else ""), f"{len(wanted)} in place"
+
+
+_LOOKS = {"journal": _journal, "integrity": _integrity, "references": _references, "schema guards": _guards}
+
+_HELD = """
+SELECT artifact FROM traffic UNION SELECT artifact FROM data_set UNION SELECT record FROM evaluation
+UNION SELECT model FROM evaluation UNION SELECT digest FROM bundle
+UNION SELECT artifact FROM run WHERE artifact IS NOT NULL AND artifact <> ''
+UNION SELECT teacher_digest FROM play WHERE teacher_digest <> ''
+"""
+
+
+def _artifacts(connection: Any, path: Path) -> Iterator[Finding]:
+    """Look at every file that the project names by its digest."""
+    artifacts = Artifacts(path.parent / f"{path.name}.artifacts")
+    try:
+        digests = [str(row[0]) for row in connection.execute(_HELD)]
+    except sqlite.DatabaseErrors as error:
+        yield Finding("artifacts", False, str(error))
+        return
+    troubles = [trouble for digest in digests if (trouble := artifacts.trouble(digest))]
+    yield from (Finding("artifact", False, trouble) for trouble in troubles)
+    if not troubles:
+        writable = not artifacts.folder.exists() or os.access(artifacts.folder, os.W_OK)
+        says = f"{len(digests)} whole" if writable else f"{artifacts.folder.name} is read-only for you"
+        yield Finding("artifacts", writable, says)
+
+
+def _chain(path: Path) -> Finding:
+    from distill_tui.project import Project, ProjectError, chain_trouble
+
+    try:
+        project = Project.open(path)
+        with project.read() as session:
+            trouble = chain_trouble(session)
+        project.close()
+    except Exception as error:
+        if not isinstance(getattr(error, "orig", error), (ProjectError, *sqlite.DatabaseErrors)):
+            raise
+        return Finding("audit log", False, str(getattr(error, "orig", error)))
+    return Finding("audit log", not trouble, trouble or "the chain is whole")

@@ -1,0 +1,341 @@
+"""One look at the whole project by plain sqlite3: the board's frames and `distill-tui list`.
+
+SQLModel takes about a second to import, so whatever only looks goes through here. Nothing is decided: what a card
+says is a summary of its rows, and `rules` is asked before anything happens. Reads only; imports neither SQLModel nor
+Textual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from distill_tui import economics, sqlite
+from distill_tui.terms import FIVE_STAGES, Opinion, PlayKind, Role, RunKind, RunStatus, Stage
+
+ENDED_EARLY = (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.LOST)
+
+
+@dataclass(frozen=True)
+class RunGlance:
+    """The run of a card: the active one, else the newest of this round."""
+
+    id: int
+    kind: RunKind
+    status: RunStatus
+    step: int
+    total: int
+
+    @property
+    def share(self) -> float | None:
+        """How much of it is done, 0 to 1; None where nobody knows."""
+        return min(1.0, self.step / self.total) if self.total else None
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the board shows of one play."""
+
+    id: int
+    name: str
+    kind: PlayKind
+    stage: Stage
+    round: int
+    stage_since: str
+    summary: str = ""
+    outcome: str = ""
+    teacher_source: str = ""
+    maintained: bool = False  # sampling budget and refresh cadence are set
+    roles: dict[Role, str] = field(default_factory=dict)
+    numbers: dict[str, Decimal] = field(default_factory=dict)  # of the worksheet
+    gate_written: bool = False
+    gate_locked: bool = False
+    traffic: int = 0  # rows imported
+    data_built: bool = False  # of this round, like all below
+    data_frozen: bool = False
+    run: RunGlance | None = None
+    trained: bool = False
+    quality: float | None = None  # the best student's score on the validation split
+    passed: bool | None = None  # the evaluation of this round, where there is one
+    approved: int = 0
+    refused: int = 0
+
+    @cached_property
+    def code(self) -> str:
+        """The short id that people type."""
+        return f"P-{self.id:03d}"
+
+    @cached_property
+    def text(self) -> str:
+        """What a filter looks in, in lower case."""
+        return "\n".join((self.code, self.name, self.kind.value, *self.roles.values())).lower()
+
+    @cached_property
+    def saves(self) -> Decimal | None:
+        """What a student saves a month at most, by the worksheet: where its own answers cost nothing."""
+        try:
+            return economics.monthly_saving(economics.Prices.from_values(self.numbers), Decimal(0))
+        except ValueError:
+            return None
+
+    @cached_property
+    def state(self) -> tuple[str, str]:
+        """How it stands: a word that has a mark (`holds`, `misses`, `waiting`, `running` …), and a few words."""
+        if self.stage in (Stage.LIVE, Stage.KILLED):
+            return self.stage.value, self.stage.value
+        if self.run is not None and self.run.status.active:
+            return _running(self.run)
+        if self.run is not None and self.run.status in ENDED_EARLY:
+            return self.run.status.value, f"{self.run.kind.value} {self.run.status.value}"
+        return _STATES[self.stage](self)
+
+    @cached_property
+    def turn(self) -> Role | None:
+        """Whose turn it is, as far as a glance tells."""
+        if self.stage in (Stage.LIVE, Stage.KILLED):
+            return None
+        if self.stage is Stage.GATE and self.gate_written and len(self.roles) == len(Role):
+            return Role.SPONSOR
+        if self.stage is Stage.DECIDE and self.passed and self.maintained and not self.approved:
+            return Role.VALIDATOR
+        return Role.DRIVER
+
+    @cached_property
+    def waits(self) -> str | None:
+        """The person whose turn it is."""
+        return self.roles.get(self.turn) if self.turn is not None else None
+
+
+@dataclass(frozen=True)
+class Header:
+    """The project in one line."""
+
+    project: str
+    keeper: str
+    plays: int
+    active_runs: int
+    killed: int
+
+
+def header(path: Path) -> Header:
+    """Give the project's name and its counts."""
+    with _reading(path) as connection:
+        (name, keeper) = connection.execute("SELECT name, keeper FROM project").fetchone() or (path.stem, "")
+        (plays, killed) = connection.execute("SELECT count(*), coalesce(sum(stage = 'killed'), 0) FROM play").fetchone()
+        (active,) = connection.execute("SELECT count(*) FROM run WHERE status IN ('queued', 'running')").fetchone()
+    return Header(str(name), str(keeper), int(plays), int(active), int(killed))
+
+
+def whose(path: Path, uid: int) -> str | None:
+    """Give the person that an OS account belongs to."""
+    with _reading(path) as connection:
+        row = connection.execute("SELECT person_id FROM account WHERE uid = ?", (uid,)).fetchone()
+    return str(row[0]) if row else None
+
+
+def holder(path: Path, fingerprint: str) -> str | None:
+    """Give the person that an SSH key belongs to; a revoked key is nobody's."""
+    query = "SELECT person_id FROM ssh_key WHERE fingerprint = ? AND revoked_at IS NULL"
+    with _reading(path) as connection:
+        row = connection.execute(query, (fingerprint,)).fetchone()
+    return str(row[0]) if row else None
+
+
+def cards(path: Path) -> list[Card]:
+    """Give a card for every play, oldest first, all of one moment."""
+    with _reading(path) as connection:
+        found = {row["id"]: row for row in _rows(connection, _PLAYS)}
+        roles, numbers = _roles(connection), _numbers(connection)
+        runs, students = _runs(connection), _students(connection)
+        opinions = _opinions(connection)
+    return [
+        _card(row, roles.get(play, {}), numbers.get(play, {}), runs.get(play), students.get(play), opinions.get(play))
+        for play, row in found.items()
+    ]
+
+
+_PLAYS = """
+SELECT play.*,
+    gate.play_id IS NOT NULL AS gate_written, gate.locked_at IS NOT NULL AS gate_locked,
+    (SELECT coalesce(sum(rows), 0) FROM traffic WHERE traffic.play_id = play.id) AS traffic,
+    data_set.id IS NOT NULL AS data_built, data_set.frozen_at IS NOT NULL AS data_frozen,
+    (SELECT passed FROM evaluation WHERE evaluation.play_id = play.id AND evaluation.round = play.round
+        AND NOT reproduced ORDER BY evaluation.id DESC LIMIT 1) AS passed
+FROM play
+LEFT JOIN gate ON gate.play_id = play.id
+LEFT JOIN data_set ON data_set.play_id = play.id AND data_set.round = play.round
+ORDER BY play.id
+"""
+
+_RUNS = """
+SELECT run.play_id, run.id, run.kind, run.status, run.step, run.total FROM run
+JOIN play ON play.id = run.play_id AND play.round = run.round
+ORDER BY run.status IN ('queued', 'running'), run.id
+"""
+
+_STUDENTS = """
+SELECT run.play_id, max(json_extract(run.result, '$.validation_score')) FROM run
+JOIN play ON play.id = run.play_id AND play.round = run.round
+WHERE run.kind = 'train' AND run.status = 'finished' AND run.artifact IS NOT NULL GROUP BY run.play_id
+"""
+
+_OPINIONS = """
+SELECT sign_off.play_id, sign_off.person_id, sign_off.opinion FROM sign_off
+JOIN play ON play.id = sign_off.play_id AND play.round = sign_off.round
+WHERE sign_off.id NOT IN (SELECT sign_off_id FROM withdrawal) ORDER BY sign_off.id
+"""
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Any]:
+    connection = sqlite.connect(path, read_only=True)
+    try:
+        connection.execute("BEGIN")
+        yield connection
+    finally:
+        connection.close()
+
+
+def _rows(connection: Any, query: str) -> Iterator[dict[str, Any]]:
+    cursor = connection.execute(query)
+    names = [column[0] for column in cursor.description]
+    return (dict(zip(names, row, strict=True)) for row in cursor)
+
+
+def _roles(connection: Any) -> dict[int, dict[Role, str]]:
+    found: dict[int, dict[Role, str]] = {}
+    for play, role, person in connection.execute("SELECT play_id, role, person_id FROM role_holder"):
+        found.setdefault(play, {})[Role(role)] = str(person)
+    return found
+
+
+def _numbers(connection: Any) -> dict[int, dict[str, Decimal]]:
+    found: dict[int, dict[str, Decimal]] = {}
+    for play, name, value in connection.execute("SELECT play_id, name, value FROM worksheet_value"):
+        try:
+            number = Decimal(value)
+        except InvalidOperation:
+            continue
+        if number.is_finite():
+            found.setdefault(play, {})[name] = number
+    return found
+
+
+def _runs(connection: Any) -> dict[int, RunGlance]:
+    return {
+        play: RunGlance(run, RunKind(kind), RunStatus(status), step, total)
+        for play, run, kind, status, step, total in connection.execute(_RUNS)  # the last one wins
+    }
+
+
+def _students(connection: Any) -> dict[int, float | None]:
+    return {
+        play: float(score) if isinstance(score, int | float) else None for play, score in connection.execute(_STUDENTS)
+    }
+
+
+def _opinions(connection: Any) -> dict[int, dict[str, str]]:
+    found: dict[int, dict[str, str]] = {}
+    for play, person, opinion in connection.execute(_OPINIONS):
+        found.setdefault(play, {})[person] = opinion  # the last word of each person
+    return found
+
+
+def _card(
+    row: dict[str, Any],
+    roles: dict[Role, str],
+    numbers: dict[str, Decimal],
+    run: RunGlance | None,
+    score: float | None,
+    opinions: dict[str, str] | None,
+) -> Card:
+    said = list((opinions or {}).values())
+    return Card(
+        id=row["id"],
+        name=row["name"],
+        kind=PlayKind(row["kind"]),
+        stage=Stage(row["stage"]),
+        round=row["round"],
+        stage_since=row["stage_since"],
+        summary=row["summary"],
+        outcome=row["outcome"],
+        teacher_source=row["teacher_source"],
+        maintained=row["sampling_per_month"] is not None and row["refresh_days"] is not None,
+        roles=roles,
+        numbers=numbers,
+        gate_written=bool(row["gate_written"]),
+        gate_locked=bool(row["gate_locked"]),
+        traffic=row["traffic"],
+        data_built=bool(row["data_built"]),
+        data_frozen=bool(row["data_frozen"]),
+        run=run,
+        trained=score is not None or (run is not None and run.kind is RunKind.EVALUATE),
+        quality=score,
+        passed=None if row["passed"] is None else bool(row["passed"]),
+        approved=said.count(Opinion.APPROVE.value),
+        refused=said.count(Opinion.REFUSE.value),
+    )
+
+
+# --- how a card stands -------------------------------------------------------------------------------------------
+
+_DOING = {
+    RunKind.LABEL: "labelling",
+    RunKind.TRAIN: "training",
+    RunKind.EVALUATE: "evaluating",
+    RunKind.REPRODUCE: "reproducing",
+}
+
+
+def _running(run: RunGlance) -> tuple[str, str]:
+    if run.status is RunStatus.QUEUED:
+        return "queued", f"{run.kind.value} queued"
+    share = f" {run.share:.0%}" if run.share is not None else ""
+    return "running", f"{_DOING[run.kind]}{share}"
+
+
+def _at_qualify(card: Card) -> tuple[str, str]:
+    missing = [role.value for role in Role if role not in card.roles]
+    if missing:
+        return "waiting", f"needs {missing[0]}" if len(missing) == 1 else f"needs {len(missing)} roles"
+    if any(question.name not in card.numbers for question in economics.WORKSHEET[card.kind]):
+        return "waiting", "fill worksheet"
+    if economics.trigger_holds(card.kind, card.numbers):
+        return "look", "trigger fails"
+    return "holds", "trigger holds"
+
+
+def _at_gate(card: Card) -> tuple[str, str]:
+    if not card.gate_written:
+        return "waiting", "write the gate"
+    return "waiting", "lock the gate"
+
+
+def _at_data(card: Card) -> tuple[str, str]:
+    if not card.traffic:
+        return "waiting", "import traffic"
+    if not card.teacher_source:
+        return "waiting", "choose teacher"
+    return "waiting", "freeze the data" if card.data_built else "build the data"
+
+
+def _at_train(card: Card) -> tuple[str, str]:
+    return ("holds", "trained: evaluate") if card.trained else ("waiting", "ready to train")
+
+
+def _at_decide(card: Card) -> tuple[str, str]:
+    if card.refused:
+        return "refused", "sign-off refused"
+    if card.passed is False:
+        return "misses", "gate not held"
+    if card.approved:
+        return "holds", "signed off"
+    return "holds", "held: sign off" if card.maintained else "held: maintain"
+
+
+_STATES = dict(zip(FIVE_STAGES, (_at_qualify, _at_gate, _at_data, _at_train, _at_decide), strict=True))

@@ -1,0 +1,98 @@
+"""Start, follow and reap worker processes. A worker is its own session, so it outlives the app and a dropped SSH line.
+
+Whether a worker lives is asked of the lock that it holds, not of its pid: the system frees the lock when it dies.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlmodel import col, select
+
+from distill_tui import tables
+from distill_tui.project import Project, now
+from distill_tui.terms import RunStatus
+
+GRACE = 60  # seconds that a queued run's worker has to take its lock
+
+
+def start(project: Project, run_id: int) -> None:
+    """Start the worker of a queued run; the same line can be typed by hand or put in cron."""
+    folder = project.artifacts.run_folder(run_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    quiet = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    with (folder / "worker.log").open("ab") as log:
+        subprocess.Popen(
+            [sys.executable, "-m", "distill_tui.worker", str(project.path.absolute()), str(run_id)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=os.environ | quiet,
+        )
+
+
+def lock(folder: Path) -> int | None:
+    """Take a run's lock for this process's life, or give None where a living worker has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # POSIX: a forked child does not inherit it
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def alive(project: Project, run_id: int) -> bool:
+    """Whether a worker holds the run's lock."""
+    descriptor = lock(project.artifacts.run_folder(run_id))
+    if descriptor is None:
+        return True
+    os.close(descriptor)
+    return False
+
+
+def reap(project: Project) -> list[int]:
+    """Call every run `lost` whose worker is gone; it can be resumed. Asked on every opening and every poll."""
+    with project.read() as session:
+        active = [status for status in RunStatus if status.active]
+        runs = list(session.exec(select(tables.Run).where(col(tables.Run.status).in_(active))))
+    gone = [r.id for r in runs if r.id is not None and not _fresh(r) and not alive(project, r.id)]
+    if gone:
+        with project.telemetry() as session:
+            for run_id in gone:
+                run = session.get(tables.Run, run_id)
+                if run is not None and run.status.active and not _fresh(run):
+                    run.status, run.ended_at, run.token = RunStatus.LOST, now(), None
+                    run.message = "its worker is gone; resume it from its last checkpoint"
+                    session.add(run)
+    return gone
+
+
+def _fresh(run: tables.Run) -> bool:
+    """Whether a queued run's worker may still be on its way."""
+    if run.status is not RunStatus.QUEUED:
+        return False
+    queued = datetime.strptime(run.heartbeat_at or run.created_at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    return (datetime.now(UTC) - queued).total_seconds() < GRACE
+
+
+def wait(project: Project, run_id: int, report: Callable[[tables.Run], None]) -> tables.Run:
+    """Follow a run to its end, telling `report` how it stands about twice a second."""
+    while True:
+        with project.read() as session:
+            run = session.get(tables.Run, run_id)
+        assert run is not None
+        report(run)
+        if not run.status.active:
+            return run
+        time.sleep(0.5)
+        reap(project)

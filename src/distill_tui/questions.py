@@ -1,0 +1,417 @@
+"""What the commands that only ask do: one function a question. Nothing is written but by the run that is followed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distill_tui import cli
+from distill_tui.calls import Call, InputError, UsageError, plain_objections
+from distill_tui.terms import Action, RunKind, RunStatus
+from distill_tui.text import visible
+
+if TYPE_CHECKING:
+    from distill_tui import tables
+    from distill_tui.rules import Dossier, Objection
+
+
+def open_screens(call: Call) -> int | None:
+    """Show the screens, or where there is no terminal the list."""
+    call.args.project = call.args.file or call.args.project
+    terminal = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    if call.json or call.plain or not terminal:
+        call.args.filter = ""
+        list_plays(call)
+        call.talk(f"The screens open in a terminal: `{cli.PROGRAM} open {call.path.name}`.")
+        return None
+    from distill_tui.ui import app
+
+    return app.run(call.path, key=call.key, play=call.play_id if call.args.play else None)
+
+
+def list_people(call: Call) -> None:
+    """Show the roster."""
+    from distill_tui import report
+
+    dossier = call.project.dossier()
+    keeper = dossier.project.keeper if dossier.project else ""
+    people: list[dict[str, Any]] = [
+        {
+            "person": person.id,
+            "name": person.name,
+            "keeper": person.id == keeper,
+            "accounts": [a.uid for a in dossier.accounts if a.person_id == person.id],
+            "keys": [
+                {"fingerprint": k.fingerprint, "revoked_at": k.revoked_at}
+                for k in dossier.keys
+                if k.person_id == person.id
+            ],
+        }
+        for person in dossier.people.values()
+    ]
+    rows = [
+        (
+            p["person"],
+            p["name"],
+            "keeper" if p["keeper"] else "",
+            ", ".join(f"uid {uid}" for uid in p["accounts"]) or "–",
+            ", ".join(k["fingerprint"] + (" (revoked)" if k["revoked_at"] else "") for k in p["keys"]) or "–",
+        )
+        for p in people
+    ]
+    call.data(people, report.table(("PERSON", "NAME", "", "ACCOUNTS", "KEYS"), rows, plain=call.plain))
+
+
+def show_actor(call: Call) -> None:
+    """Say who this is."""
+    actor, found = call.actor, []
+    for card in _cards(call):
+        roles = [role.value for role, person in card.roles.items() if person == actor.person]
+        found.append({"play": card.code, "name": card.name, "roles": roles} if roles else None)
+    plays = [play for play in found if play]
+    who = actor.person or "nobody who is enrolled: you may look, not act"
+    lines = [visible(f"{who}, proved by {actor.proof} ({actor.assurance.value})")]
+    lines += [visible(f"{p['play']} {p['name']}: {', '.join(p['roles'])}") for p in plays]
+    value = {"person": actor.person, "proof": actor.proof, "assurance": actor.assurance.value, "plays": plays}
+    call.data(value, lines)
+
+
+def show_gate(call: Call) -> None:
+    """Show the gate."""
+    from distill_tui import gates, report
+
+    dossier = call.dossier()
+    if call.args.toml and dossier.gate is not None and not call.json:
+        sys.stdout.write(gates.to_toml(dossier.gate))
+        return
+    found = gates.problems(dossier.gate, dossier.play.kind) if dossier.gate and dossier.play else []
+    row = dossier.gate_row
+    value = {
+        "gate": json.loads(gates.to_json(dossier.gate)) if dossier.gate else None,
+        "digest": gates.digest(dossier.gate) if dossier.gate else None,
+        "locked_at": row.locked_at if row else None,
+        "locked_by": row.locked_by if row else None,
+        "problems": [*([dossier.gate_trouble] if dossier.gate_trouble else []), *found],
+    }
+    call.data(value, report.gate(dossier, plain=call.plain))
+
+
+def show_power(call: Call) -> None:
+    """Say what the rows can prove."""
+    from distill_tui import gates
+
+    dossier = call.dossier()
+    if dossier.gate is None:
+        raise InputError(dossier.gate_trouble or "There is no gate yet; write one with `gate edit`.")
+    notes = gates.power(dossier.gate, segment_shares=_segment_shares(dossier))
+    value: list[dict[str, object]] = [
+        {
+            "criterion": n.criterion.words,
+            "scope": n.scope,
+            "rows": n.rows,
+            "enough": n.enough,
+            "smallest": n.smallest,
+            "rows_needed": n.rows_needed,
+            "sentence": n.sentence,
+        }
+        for n in notes
+    ]
+    call.data(value, [visible(note.sentence) for note in notes])
+
+
+def _segment_shares(dossier: Dossier) -> dict[str, float] | None:
+    """Read from the imported traffic how large each segment is."""
+    rows: dict[str, int] = {}
+    for traffic in dossier.traffic:
+        for name, count in json.loads(traffic.report).get("segments", ()):
+            rows[name] = rows.get(name, 0) + count
+    total = sum(rows.values())
+    return {name: count / total for name, count in rows.items()} if total else None
+
+
+def show_data(call: Call) -> None:
+    """Show the counts."""
+    from distill_tui import report
+
+    dossier = call.dossier()
+    row = dossier.data_set
+    value = row.model_dump(exclude={"counts", "labels"}) | json.loads(row.counts) if row else None
+    call.data(value, report.data(dossier, plain=call.plain))
+
+
+def follow(call: Call, run_id: int) -> int:
+    """Show a run's progress on standard error until it ends."""
+    from distill_tui import launch, report
+
+    progress = Progress(call)
+    try:
+        run = launch.wait(call.project, run_id, progress)
+    except KeyboardInterrupt:
+        progress.end()
+        call.talk(f"Run {run_id} goes on; `{cli.PROGRAM} train status {call.args.play} --follow` follows it again.")
+        raise
+    progress.end()
+    finished = run.status is RunStatus.FINISHED
+    call.talk(f"Run {run_id} {run.status.value}{'' if finished else _why(run)}.")
+    if finished and run.kind in (RunKind.EVALUATE, RunKind.REPRODUCE):
+        call.talk(f"The gate is {'held' if call.dossier().passed else 'not held'}.")
+    if not finished:
+        call.talk(f"`{cli.PROGRAM} train resume {call.args.play} --run {run_id} --wait` goes on from its checkpoint.")
+    if call.json:
+        call.data(report.run_json(run))
+    return cli.DONE if finished else cli.FAILED
+
+
+def _why(run: tables.Run) -> str:
+    reason = (run.error or run.message).strip().rstrip(".")
+    return f": {reason}" if reason else ""
+
+
+class Progress:
+    """Tells how a run stands: one moving line on a terminal, else a line now and then."""
+
+    EVERY = 5.0  # seconds between two lines where they do not move
+
+    def __init__(self, call: Call, clock: Callable[[], float] = time.monotonic) -> None:
+        self.moving = sys.stderr.isatty() and not call.plain and os.environ.get("TERM", "dumb") != "dumb"
+        self.clock = clock
+        self.began: tuple[float, int] | None = None  # when we first saw it running, and at which step
+        self.told: tuple[float, RunStatus] | None = None
+
+    def __call__(self, run: tables.Run) -> None:
+        from distill_tui import report
+
+        now = self.clock()
+        line = report.progress(run, self._rate(run, now))
+        if self.moving:
+            width = max(20, os.get_terminal_size(sys.stderr.fileno()).columns - 1)
+            sys.stderr.write(f"\r{line[:width]}\x1b[K")
+        elif self.told is None or self.told[1] is not run.status or now - self.told[0] >= self.EVERY:
+            sys.stderr.write(f"{line}\n")
+            self.told = (now, run.status)
+        sys.stderr.flush()
+
+    def _rate(self, run: tables.Run, now: float) -> float | None:
+        if run.status is not RunStatus.RUNNING:
+            self.began = None
+            return None
+        began, step = self.began = self.began or (now, run.step)
+        return (run.step - step) / (now - began) if now > began and run.step > step else None
+
+    def end(self) -> None:
+        """Leave the moving line behind."""
+        if self.moving:
+            sys.stderr.write("\n")
+
+
+def show_runs(call: Call) -> int | None:
+    """Show runs, or follow the active one."""
+    from distill_tui import report
+
+    runs = call.dossier().runs
+    active = next((run.id for run in runs if run.status.active), None)
+    if call.args.follow:
+        if active is not None:
+            return follow(call, active)
+        call.talk("No run is active.")
+    call.data([report.run_json(run) for run in runs], report.runs(runs, plain=call.plain))
+    return None
+
+
+def show_jobs(call: Call) -> None:
+    """Show what workers do now."""
+    from distill_tui import queries, report
+
+    runs = queries.active_runs(call.project)
+    call.data([report.run_json(run) for run in runs], report.runs(runs, plain=call.plain) if runs else [])
+    if not runs:
+        call.talk("No run is active.")
+
+
+def show_evaluation(call: Call) -> None:
+    """Show the evaluation."""
+    from distill_tui import report
+
+    dossier = call.dossier()
+    for trouble in dossier.file_troubles:
+        call.talk(trouble)
+    call.data(report.evaluation_json(dossier), report.evaluation(dossier, plain=call.plain))
+
+
+def list_plays(call: Call) -> None:
+    """List the plays, without importing what a change needs."""
+    from distill_tui import report
+
+    words = call.args.filter.casefold().split()
+    cards = [card for card in _cards(call) if all(word in _haystack(card) for word in words)]
+    call.data([report.card_json(card) for card in cards], report.cards(cards, plain=call.plain) if cards else [])
+    if not cards:
+        call.talk("No play fits." if words else f"No plays yet; `{cli.PROGRAM} new NAME --kind cost` opens the first.")
+
+
+def _haystack(card: Any) -> str:
+    words = [card.code, card.name, card.summary, card.kind.value, card.stage.value, card.state[1], card.waits or ""]
+    return " ".join([*words, *card.roles.values()]).casefold()
+
+
+def _cards(call: Call) -> Any:
+    """Read the cards; a file that is not of this format goes the long way, which says why or brings it up to date."""
+    from distill_tui import glance, migrations, sqlite
+
+    try:
+        connection = sqlite.connect(call.path, read_only=True)
+        try:
+            found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id")]
+        finally:
+            connection.close()
+    except sqlite.DatabaseErrors:
+        found = []
+    if found != [migrations.VERSION, migrations.APPLICATION_ID]:
+        _ = call.project
+    return glance.cards(call.path)
+
+
+def show_play(call: Call) -> None:
+    """Show a play."""
+    from distill_tui import gates, report, rules
+
+    dossier = call.dossier()
+    assert dossier.play is not None
+    step = rules.next_step(dossier)
+    reasons = rules.objections(step, dossier, call.actor) if step else []
+    sign_offs = [
+        facts.row.model_dump(exclude={"statement", "signature"})
+        | {"troubles": plain_objections(rules.sign_off_troubles(dossier, facts))}
+        for facts in dossier.sign_offs
+    ]
+    value = {
+        "play": dossier.play.code,
+        **dossier.play.model_dump(exclude={"id"}),
+        "roles": dossier.roles,
+        "builders": dossier.builders,
+        "worksheet": {name: row.value for name, row in dossier.worksheet.items()},
+        "gate": json.loads(gates.to_json(dossier.gate)) if dossier.gate else None,
+        "gate_digest": dossier.gate_row.digest if dossier.gate_row else None,
+        "traffic": [t.model_dump(include={"name", "rows", "rejects", "imported_at"}) for t in dossier.traffic],
+        "data_set": dossier.data_set.model_dump(include={"digest", "frozen_at"}) if dossier.data_set else None,
+        "runs": [report.run_json(run) for run in dossier.runs],
+        **report.evaluation_json(dossier),
+        "sign_offs": sign_offs,
+        "bundles": [bundle.model_dump() for bundle in dossier.bundles],
+        "next": _next(dossier, step, reasons),
+    }
+    call.data(value, [*report.play(dossier), "", *report.next_step(dossier, step, reasons)])
+
+
+def _next(dossier: Dossier, step: Action | None, reasons: Iterable[Objection]) -> dict[str, Any]:
+    from distill_tui import report, rules
+
+    code = dossier.play.code if dossier.play else ""
+    return {
+        "action": step.value if step else None,
+        "sentence": step.sentence if step else None,
+        "command": report.command_line(step, code) if step else None,
+        "waits_for": rules.waits_for(dossier),
+        "objections": plain_objections(reasons),
+    }
+
+
+def show_next(call: Call) -> None:
+    """Say the next step."""
+    from distill_tui import report, rules
+
+    dossier = call.dossier()
+    step = rules.next_step(dossier)
+    reasons = rules.objections(step, dossier, call.actor) if step else []
+    call.data(_next(dossier, step, reasons), report.next_step(dossier, step, reasons))
+
+
+def show_why(call: Call) -> None:
+    """Say why not."""
+    from distill_tui import rules
+
+    words = " ".join(call.args.wanted)
+    wanted = next((a for a in Action if a.command and words in (a.command, a.value, a.key)), None)
+    if wanted is None:
+        known = ", ".join(action.command for action in Action if action.command)
+        raise UsageError(f"There is no action “{words}”; there are: {known}.")
+    dossier = call.dossier(thorough=wanted in (Action.SIGN_OFF, Action.SHIP))
+    reasons = rules.objections(wanted, dossier, call.actor)
+    value = {"action": wanted.value, "allowed": not reasons, "objections": plain_objections(reasons)}
+    call.data(value, [visible(reason.sentence) for reason in reasons] or [f"Nothing stands against “{words}”."])
+
+
+def show_log(call: Call) -> None:
+    """Show the log."""
+    from distill_tui import queries, report
+
+    if call.args.last is not None and call.args.last < 1:
+        raise UsageError("--last is 1 or more.")
+    play_id = call.play_id if call.args.play else None
+    entries = queries.entries(call.project, play_id, call.args.last)
+    value = [entry.model_dump() | {"detail": json.loads(entry.detail)} for entry in entries]
+    call.data(value, report.log(entries, plain=call.plain))
+
+
+def verify_log(call: Call) -> int:
+    """Check the chain."""
+    dossier = call.project.dossier(thorough=True)
+    trouble = dossier.audit_trouble
+    call.data(
+        {"entries": dossier.audit_size, "head": dossier.audit_head, "trouble": trouble or None},
+        [] if trouble else [f"{dossier.audit_size} entries, head {dossier.audit_head}: the chain is whole."],
+    )
+    if trouble:
+        call.talk(trouble)
+    return cli.FAILED if trouble else cli.DONE
+
+
+def verify_bundle(call: Call) -> int:
+    """Check a bundle."""
+    from distill_tui import bundle
+
+    folder = Path(call.args.bundle)
+    if not folder.is_dir():
+        raise InputError(f"{folder.name} is not a folder; give the folder of a bundle.")
+    found = bundle.verify(folder, call.args.signer)
+    for problem in found.problems:
+        call.talk(problem.sentence)
+    lines = [visible(f"{name}: {value}") for name, value in found.facts.items()]
+    verdict = f"{len(found.problems)} problems." if found.problems else "The bundle is whole."
+    call.data({"problems": plain_objections(found.problems), "facts": found.facts}, [*lines, verdict])
+    return cli.FAILED if found.problems else cli.DONE
+
+
+def examine(call: Call) -> int:
+    """Check machine and file."""
+    from distill_tui import doctor, report
+
+    try:
+        path = call.path
+    except UsageError as error:
+        call.talk(str(error))
+        findings = doctor.machine()
+    else:
+        findings = [*doctor.machine(), *doctor.file(path)]
+    rows = [("ok" if f.ok else "WRONG", f.name, f.says) for f in findings]
+    value = [{"check": f.name, "ok": f.ok, "says": f.says} for f in findings]
+    call.data(value, report.table(("", "CHECK", "SAYS"), rows, plain=call.plain))
+    return cli.DONE if all(f.ok for f in findings) else cli.FAILED
+
+
+def show_spec(call: Call) -> None:
+    """Print the table of actions."""
+    if call.args.markdown:
+        sys.stdout.write(cli.markdown())
+        return
+    questions = [{"command": c.words, "sentence": c.sentence} for c in cli.COMMANDS if not c.action]
+    value = {"actions": cli.actions(), "questions": questions, "exit_codes": cli.EXIT_CODES}
+    lines = [f"{a['key'] or ' ':<3}{a['command']:<14}{a['sentence']}" for a in cli.actions()]
+    lines += [f"   {q['command']:<14}{q['sentence']}" for q in questions]
+    lines += ["", *(f"{code:>4}  {says}" for code, says in cli.EXIT_CODES.items())]
+    call.data(value, lines)

@@ -1,0 +1,479 @@
+"""Plain-text reports: values in, lines of text out. Nothing is read, decided or printed here.
+
+Whatever comes from data goes through `visible`, so that a report never holds a control character of a stranger.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from distill_tui import economics, gates, rules
+from distill_tui.terms import Action, Metric, PlayKind, Reference, Role, RunStatus, Verdict
+from distill_tui.text import visible
+
+if TYPE_CHECKING:
+    from distill_tui import tables
+    from distill_tui.glance import Card
+    from distill_tui.rules import Dossier
+
+MARKS = {Verdict.HOLDS: "✓", Verdict.MISSES: "✗", Verdict.UNPROVEN: "?", Verdict.UNMEASURED: "–"}
+PROGRAM = "distill-tui"
+
+
+# --- layout ----------------------------------------------------------------------------------------------------------
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, plain: bool = False) -> list[str]:
+    """Lay out rows in columns under a head; plain: the cells of a row with tabs between them."""
+    cells = [[visible("" if cell is None else str(cell)) for cell in row] for row in (head, *rows)]
+    if plain:
+        return ["\t".join(row) for row in cells]
+    widths = [max(_width(row[place]) for row in cells) for place in range(len(head))]
+    return [
+        "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    ]
+
+
+def _width(text: str) -> int:
+    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
+
+
+def _facts(pairs: Iterable[tuple[str, object]]) -> list[str]:
+    return [f"{name + ':':<12} {visible(str(value))}" for name, value in pairs]
+
+
+def short(digest: str | None) -> str:
+    """Shorten a digest for the eye."""
+    return f"{digest.removeprefix('sha256:')[:12]}…" if digest else "–"
+
+
+def percent(share: float | None) -> str:
+    """Write a share as a percentage."""
+    return "–" if share is None else f"{share * 100:.1f}%"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.4g}"
+
+
+# --- the list --------------------------------------------------------------------------------------------------------
+
+
+def cards(found: Sequence[Card], *, plain: bool = False) -> list[str]:
+    """List the plays, one a line."""
+    head = ("ID", "PLAY", "KIND", "STAGE", "ROUND", "STATE", "WAITS FOR", "QUALITY", "SAVES A MONTH")
+    rows = [
+        (
+            card.code,
+            card.name,
+            card.kind.value,
+            card.stage.value,
+            card.round,
+            card.state[1],
+            card.waits or "–",
+            percent(card.quality),
+            "–" if card.saves is None else f"≤ {card.saves:,.2f}",
+        )
+        for card in found
+    ]
+    return table(head, rows, plain=plain)
+
+
+def card_json(card: Card) -> dict[str, Any]:
+    """Give a card as plain values."""
+    return {
+        "play": card.code,
+        "name": card.name,
+        "kind": card.kind.value,
+        "stage": card.stage.value,
+        "round": card.round,
+        "stage_since": card.stage_since,
+        "state": card.state[1],
+        "waits_for": card.waits,
+        "saves_per_month_at_most": None if card.saves is None else str(card.saves),
+        "validation_quality": card.quality,
+        "passed": card.passed,
+        "run": None if card.run is None else {"run": card.run.id, "kind": card.run.kind, "status": card.run.status},
+    }
+
+
+# --- a play ----------------------------------------------------------------------------------------------------------
+
+
+def play(dossier: Dossier) -> Iterator[str]:
+    """Tell all about a play on one page."""
+    row = dossier.play
+    assert row is not None
+    yield visible(f"{row.code} {row.name}: {row.kind.value}, {row.task.value}")
+    if row.summary:
+        yield visible(row.summary)
+    yield ""
+    teacher = f"{row.teacher_name} {short(row.teacher_digest) if row.teacher_digest else ''}".strip()
+    yield from _facts(
+        [
+            ("stage", f"{row.stage.value} since {row.stage_since}, round {row.round}"),
+            *([("outcome", row.outcome)] if row.outcome else []),
+            *((role.value, dossier.roles.get(role, "nobody yet")) for role in Role),
+            ("builders", ", ".join(f"{p} ({', '.join(deeds)})" for p, deeds in dossier.builders.items()) or "nobody"),
+            ("gate", _gate_line(dossier)),
+            ("teacher", teacher or "none yet"),
+            ("traffic", f"{sum(t.rows for t in dossier.traffic):,} rows in {len(dossier.traffic)} files"),
+            ("data set", _data_line(dossier)),
+            ("maintenance", _maintenance(row)),
+            *quality_and_savings(dossier),
+        ]
+    )
+    for facts in dossier.sign_offs:
+        yield from _facts([("sign-off", sign_off_line(dossier, facts))])
+
+
+def _gate_line(dossier: Dossier) -> str:
+    row = dossier.gate_row
+    if row is None:
+        return "none yet"
+    if row.locked_at is None:
+        return "a draft"
+    return f"locked {row.locked_at} by {row.locked_by}, {short(row.digest)}"
+
+
+def _data_line(dossier: Dossier) -> str:
+    data = dossier.data_set
+    if data is None:
+        return "none yet in this round"
+    splits = ", ".join(f"{name} {rows:,}" for name, rows in json.loads(data.counts).get("splits", {}).items())
+    return f"{splits}; {f'frozen {data.frozen_at}' if data.frozen_at else 'a draft'}, {short(data.digest)}"
+
+
+def _maintenance(row: tables.Play) -> str:
+    if row.sampling_per_month is None or row.refresh_days is None:
+        return "not set"
+    return f"{row.sampling_per_month:,} calls a month sampled, a refresh every {row.refresh_days} days"
+
+
+def quality_and_savings(dossier: Dossier) -> list[tuple[str, str]]:
+    """Tell quality and, of a cost play, savings; never one without the other."""
+    verdict = "not evaluated in this round"
+    if dossier.judgements:
+        binding = [j.sentence for j in dossier.judgements if j.criterion.binding]
+        verdict = f"the gate is {'held' if dossier.passed else 'not held'}. {' '.join(binding)}"
+    told = [("quality", verdict)]
+    if dossier.play is not None and dossier.play.kind is PlayKind.COST:
+        payback = [j.sentence for j in dossier.judgements if j.criterion.metric is Metric.PAYBACK]
+        told.append(("savings", " ".join(payback) or _most_saved(rules.worksheet_numbers(dossier))))
+    return told
+
+
+def _most_saved(numbers: Mapping[str, Decimal]) -> str:
+    try:
+        saving = economics.monthly_saving(economics.Prices.from_values(numbers), Decimal(0))
+    except ValueError:
+        return "unknown until the worksheet is filled in"
+    return f"at most {saving:,.2f} a month, if the student's own answers cost nothing"
+
+
+def sign_off_line(dossier: Dossier, facts: rules.SignOffFacts) -> str:
+    """Tell one sign-off and whether it counts now."""
+    row = facts.row
+    troubles = [o.sentence for o in rules.sign_off_troubles(dossier, facts)]
+    counts = " ".join(troubles) if troubles else "It counts."
+    return f"{row.person_id} {row.opinion.value}s ({row.assurance.value}, {row.recorded_at}): “{row.comment}”. {counts}"
+
+
+def next_step(dossier: Dossier, step: Action | None, reasons: Sequence[rules.Objection]) -> Iterator[str]:
+    """Tell the next step, whose turn it is, the command, and what stands against it."""
+    code = dossier.play.code if dossier.play else "PLAY"
+    if step is None:
+        yield f"{code} has no next step."
+        return
+    waits = rules.waits_for(dossier)
+    yield visible(f"{step.sentence}{f' Waits for {waits}.' if waits else ''}")
+    yield command_line(step, code)
+    yield from (visible(f"Not yet: {reason.sentence}") for reason in reasons)
+
+
+_ARGUMENTS = {
+    Action.ASSIGN_ROLE: " ROLE PERSON",
+    Action.FILL_WORKSHEET: " NAME=VALUE …",
+    Action.EDIT_GATE: " FILE",
+    Action.IMPORT_TRAFFIC: " FILE",
+    Action.SET_TEACHER: " --recorded",
+    Action.SET_MAINTENANCE: " --sample N --refresh-days N",
+    Action.KILL: " -m TEXT",
+}
+
+
+def command_line(action: Action, code: str) -> str:
+    """Give the line to type for an action."""
+    more = f" --confirm {code}" if action is Action.LOCK_GATE else _ARGUMENTS.get(action, "")
+    return f"{PROGRAM} {action.command} {code}{more}"
+
+
+# --- worksheet and gate ----------------------------------------------------------------------------------------------
+
+
+def worksheet(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
+    """Tell the trigger's questions, the numbers that there are, and whether it holds."""
+    assert dossier.play is not None
+    rows = []
+    for question in economics.WORKSHEET[dossier.play.kind]:
+        value = dossier.worksheet.get(question.name)
+        source = value.source if value else f"for example {question.example}"
+        rows.append((question.name, value.value if value else "–", question.unit, question.sentence, source))
+    yield from table(("NUMBER", "VALUE", "UNIT", "QUESTION", "SOURCE"), rows, plain=plain)
+    yield ""
+    reasons = list(rules.trigger(dossier))
+    yield from [visible(reason.sentence) for reason in reasons] or ["The trigger holds."]
+
+
+def gate(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
+    """Tell the gate in words."""
+    if dossier.gate_trouble:
+        yield visible(dossier.gate_trouble)
+    if dossier.gate is None or dossier.play is None:
+        return
+    is_ = dossier.gate
+    yield from _facts(
+        [
+            ("gate", _gate_line(dossier)),
+            ("statement", is_.statement or "–"),
+            ("confidence", f"{is_.confidence} of the whole gate over {is_.rounds} rounds"),
+            ("held-out", f"{is_.held_out_rows:,} rows; validation share {is_.validation_share}, seed {is_.seed}"),
+            ("window", f"{is_.window_from or 'any'} to {is_.window_to or 'any'}"),
+            ("baseline", is_.baseline),
+            ("assurance", f"{is_.minimum_assurance.value} or stronger"),
+            *([("predecessor", is_.predecessor)] if is_.predecessor else []),
+        ]
+    )
+    yield ""
+    yield from table(("CRITERION", "HOLDS WHEN", "COUNTS"), [_criterion(each) for each in is_.criteria], plain=plain)
+    for sentence in () if dossier.locked else gates.problems(is_, dossier.play.kind):
+        yield visible(f"Cannot be locked: {sentence}")
+
+
+def _criterion(each: gates.Criterion) -> tuple[str, str, str]:
+    bar = each.threshold if each.reference is Reference.NONE else each.margin
+    if each.reference is not Reference.NONE:
+        bound = f"within {bar} of the {each.reference.value}" if bar is None or bar > 0 else f"ahead by {-bar}"
+    else:
+        bound = f"{'at least' if each.metric in gates.QUALITY else 'at most'} {bar}"
+    return each.words, bound, "binding" if each.binding else (f"no: {each.watch_only}" if each.watch_only else "yes")
+
+
+# --- data, runs, log -------------------------------------------------------------------------------------------------
+
+
+def data(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
+    """Tell the data set of this round in counts."""
+    row = dossier.data_set
+    if row is None:
+        yield "There is no data set in this round yet."
+        return
+    counts = json.loads(row.counts)
+    yield f"Round {row.round}: {_data_line(dossier)}"
+    yield ""
+    cells = [(c.get("split"), c.get("segment"), c.get("label"), c.get("rows")) for c in counts.get("cells", ())]
+    yield from table(("SPLIT", "SEGMENT", "GOLD", "ROWS"), cells, plain=plain)
+    yield ""
+    tally = counts.get("tally", {})
+    yield from (visible(f"{name.replace('_', ' ')}: {value:,}") for name, value in tally.items() if value)
+    yield from (visible(f"! {finding}") for finding in counts.get("findings", ()))
+
+
+def runs(found: Sequence[tables.Run], *, plain: bool = False) -> list[str]:
+    """List runs, one a line."""
+    head = ("RUN", "PLAY", "ROUND", "KIND", "STATUS", "STEP", "VALIDATION", "STARTED", "BY", "SAYS")
+    rows = [
+        (
+            run.id,
+            f"P-{run.play_id:03d}",
+            run.round,
+            run.kind.value,
+            run.status.value,
+            f"{run.step}/{run.total}" if run.total else run.step,
+            percent(_score(run)),
+            run.created_at,
+            run.started_by,
+            run.error or run.message,
+        )
+        for run in found
+    ]
+    return table(head, rows, plain=plain)
+
+
+def _score(run: tables.Run) -> float | None:
+    score = json.loads(run.result).get("validation_score")
+    return float(score) if score is not None else None
+
+
+def run_json(run: tables.Run) -> dict[str, Any]:
+    """Give a run as plain values."""
+    values = run.model_dump(exclude={"token", "pid", "spec", "result", "stop_requested"})
+    return values | {"spec": json.loads(run.spec), "result": json.loads(run.result)}
+
+
+def progress(run: tables.Run, rate: float | None) -> str:
+    """Tell how a run stands in one line: step, rate, time left."""
+    parts = [f"run {run.id} {run.kind.value} {run.status.value}"]
+    if run.total:
+        parts.append(f"step {run.step:,}/{run.total:,} ({run.step / run.total:.0%})")
+    elif run.step:
+        parts.append(f"step {run.step:,}")
+    if rate and run.status is RunStatus.RUNNING:
+        parts.append(f"{rate:,.1f} steps/s")
+        if run.total:
+            parts.append(f"{_duration((run.total - run.step) / rate)} left")
+    if run.error or run.message:
+        parts.append(run.error or run.message)
+    return visible(" · ".join(parts))
+
+
+def _duration(seconds: float) -> str:
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min" if whole < 5400 else f"{whole / 3600:.1f} h"
+
+
+def log(entries: Sequence[tables.AuditEntry], *, plain: bool = False) -> list[str]:
+    """List audit entries, one a line."""
+    rows = [
+        (
+            entry.seq,
+            entry.at,
+            entry.person_id or "–",
+            entry.proof,
+            entry.action.value,
+            f"P-{entry.play_id:03d}" if entry.play_id else "–",
+            entry.detail,
+        )
+        for entry in entries
+    ]
+    return table(("ENTRY", "WHEN", "WHO", "PROVED BY", "ACTION", "PLAY", "DETAIL"), rows, plain=plain)
+
+
+# --- evaluation and sign-off -----------------------------------------------------------------------------------------
+
+
+def evaluation(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
+    """Tell the evaluation of this round: verdict, judgements, segments, latency and sizes, advice."""
+    if dossier.evaluation is None or dossier.record is None:
+        yield "There is no evaluation in this round yet."
+        return
+    seen = dossier.evaluation
+    yield f"{'PASSED' if dossier.passed else 'NOT PASSED'}: run {seen.run_id}, {seen.recorded_at}, {short(seen.record)}"
+    yield ""
+    yield from judgements(dossier)
+    yield ""
+    yield from _segments(dossier.record, plain)
+    yield ""
+    yield from _subjects(dossier.record, plain)
+    for again in dossier.round_evaluations:
+        if again.reproduced:
+            same = "and found the same" if again.passed == seen.passed else "and found otherwise"
+            yield visible(f"The validator reproduced it ({again.recorded_at}) {same}.")
+    advised, reasons = rules.advice(dossier)
+    yield ""
+    yield visible(f"Recommended: {advised.value}. {' '.join(reasons)}")
+
+
+def judgements(dossier: Dossier) -> Iterator[str]:
+    """Tell every judgement by mark, word and sentence."""
+    for each in dossier.judgements:
+        binding = " (binding)" if each.criterion.binding else ""
+        yield visible(f"{MARKS[each.verdict]} {each.verdict.value:<10} {each.sentence}{binding}")
+
+
+def _segments(record: gates.Record, plain: bool) -> list[str]:
+    rows = [
+        (
+            rates.scope,
+            f"{rates.n:,}",
+            _rate(rates.student),
+            _rate(rates.teacher),
+            _rate(rates.baseline),
+            _rate(rates.agreement),
+            _difference(rates.difference),
+        )
+        for rates in gates.segment_rates(record)
+    ]
+    head = ("SEGMENT", "ROWS", "STUDENT", "TEACHER", "BASELINE", "AGREEMENT", "STUDENT − TEACHER")
+    return table(head, rows, plain=plain)
+
+
+def _rate(rate: gates.Rate | None) -> str:
+    return "–" if rate is None else f"{rate.share * 100:.1f}% ({rate.lower * 100:.1f}–{rate.upper * 100:.1f})"
+
+
+def _difference(bounds: tuple[float, float, float] | None) -> str:
+    if bounds is None:
+        return "–"
+    estimate, lower, upper = (100 * bound for bound in bounds)
+    return f"{estimate:+.1f} ({lower:+.1f} to {upper:+.1f})"
+
+
+def _subjects(record: gates.Record, plain: bool) -> list[str]:
+    rows = [
+        (
+            each.name,
+            "–" if each.parameters is None else f"{each.parameters:,}",
+            "–" if each.bytes is None else f"{each.bytes / 1e6:,.2f}",
+            _number(each.p50_ms),
+            _number(each.p95_ms),
+        )
+        for each in gates.subjects(record)
+    ]
+    return table(("", "PARAMETERS", "MB", "P50 MS", "P95 MS"), rows, plain=plain)
+
+
+def evaluation_json(dossier: Dossier) -> dict[str, Any]:
+    """Give the evaluation in counts and rates; the held-out rows themselves stay sealed."""
+    seen, record = dossier.evaluation, dossier.record
+    if seen is None or record is None:
+        return {"evaluation": None}
+    advised, reasons = rules.advice(dossier)
+    return {
+        "evaluation": seen.model_dump(),
+        "passed": dossier.passed,
+        "judgements": [judgement_json(each) for each in dossier.judgements],
+        "segments": [_plain(rates) for rates in gates.segment_rates(record)],
+        "subjects": [_plain(each) for each in gates.subjects(record)],
+        "machine": dict(record.machine),
+        "reproduced": [each.model_dump() for each in dossier.round_evaluations if each.reproduced],
+        "advice": {"advice": advised.value, "reasons": reasons},
+    }
+
+
+def judgement_json(each: gates.Judgement) -> dict[str, Any]:
+    """Give a judgement as plain values."""
+    values = _plain(each)
+    values["criterion"] = _plain(each.criterion) | {"words": each.criterion.words}
+    return values
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    return dataclasses.asdict(value)
+
+
+def to_sign(dossier: Dossier, seen: str, reasons: Sequence[rules.Objection]) -> Iterator[str]:
+    """Tell the validator what a sign-off would be given for, and how to give it."""
+    assert dossier.play is not None
+    code = dossier.play.code
+    yield "A sign-off covers exactly this:"
+    for name, value in rules.covers(dossier).items():
+        yield visible(f"  {name + ':':<12} {value if isinstance(value, str | int) else json.dumps(value)}")
+    yield ""
+    yield from judgements(dossier)
+    yield ""
+    yield from (visible(f"Not yet: {reason.sentence}") for reason in reasons)
+    if reasons:
+        return
+    yield "To sign exactly that:"
+    yield f"  {PROGRAM} sign {code} --approve -m TEXT --seen {seen} --key FILE"
+    yield f"  {PROGRAM} reject {code} -m TEXT --seen {seen} --key FILE"
+    yield "Without --key it is proved by your OS account only."

@@ -1,0 +1,346 @@
+"""The app: one project file, who acts on it, and what its screens share.
+
+Its first frame comes from `glance`; the project itself, and SQLModel with it, is opened in a thread afterwards. It
+asks twice a second whether somebody changed the file. It decides nothing: verbs ask the rules, and it shows what they
+say.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.actions import ActionParseResult
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
+from textual.filter import LineFilter
+from textual.screen import Screen
+from textual.theme import Theme
+
+from distill_tui import glance, rules, sqlite
+from distill_tui.rules import Actor
+from distill_tui.ui import show, terminal, twin
+from distill_tui.ui.frame import Heading, MessageLine
+from distill_tui.ui.messages import ProjectChanged
+from distill_tui.ui.overview import BoardScreen
+from distill_tui.ui.palette import Plays, Verbs
+
+if TYPE_CHECKING:
+    from distill_tui.project import Project
+
+POLL, REAP = 0.5, 2.0  # seconds
+THEME = Theme(
+    name="distill",
+    primary="#4c9be8",
+    secondary="#7fb2e5",
+    accent="#e69f00",
+    success="#56b4e9",
+    warning="#e69f00",
+    error="#e8703a",
+    foreground="#d6dbe1",
+    background="#101418",
+    surface="#161b21",
+    panel="#1f262e",
+    dark=True,
+    variables={"footer-key-foreground": "#e69f00"},
+)
+TONES = {"good": "#56b4e9", "bad": "#e8703a", "warn": "#e69f00", "muted": "#8b97a3", "run": "#7fb2e5"}
+ANSI_TONES = dict.fromkeys(TONES, "ansi_default")
+
+
+class DistillApp(App[int]):
+    """One project file on a terminal."""
+
+    TITLE = "distill-tui"
+    CSS_PATH = Path(__file__).with_name("distill.tcss")
+    COMMANDS: ClassVar[set[Any]] = {Verbs, Plays}
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q", "quit", "Quit now", show=False, priority=True),
+        Binding("colon", "command_line", "Command", key_display=":", show=False),
+        Binding("question_mark", "keys", "Help", key_display="?", show=True),
+    ]
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        key: Path | None = None,
+        actor: Actor | None = None,
+        play: int | None = None,
+        restricted: bool = False,
+    ) -> None:
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)  # the one way to no colour codes at all
+        self.set_class(show.ascii_only(), "-ascii")
+        self.path, self.key, self.first_play, self.restricted = path, key, play, restricted
+        self.project: Project | None = None
+        self.project_name, self.running = path.stem, 0
+        self.actor = actor or Actor(None, f"account uid {os.getuid()}")
+        self._seen: int | None = None
+        self._said_unreadable = False
+        self._clean = terminal.VisibleOnly()
+        self.register_theme(THEME)
+        self.theme = "ansi-dark" if self.no_color else "distill"
+        self.look_up()
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Give every theme the tones of the marks; without colour they are the terminal's own."""
+        tones = ANSI_TONES if self.no_color else TONES
+        return {f"tone-{name}": colour for name, colour in tones.items()}
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Put the last net under whatever is written to the terminal."""
+        return [self._clean, *super().get_line_filters()]
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Offer few: the palette is for plays and actions."""
+        yield SystemCommand("Keys and help", "Every key that works here", self.action_keys)
+        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
+        yield SystemCommand("Quit", "Leave; runs go on", self.action_quit)
+
+    # --- start and end
+
+    def on_mount(self) -> None:
+        """Show the board, then open the project behind it."""
+        self.push_screen(BoardScreen())
+        if self.first_play is not None:
+            self.open_play(self.first_play)
+        if not self.is_headless:
+            terminal.watch_signals(self._leave)
+            self.set_interval(1, self._leave_with_terminal)
+        self.call_after_refresh(self.run_worker, self._open, thread=True, group="open")
+
+    def _leave(self, code: int) -> None:
+        self.exit(code, return_code=code)
+
+    def _leave_with_terminal(self) -> None:
+        if terminal.gone():
+            terminal.end_soon(129)
+            self._leave(129)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A restricted session neither suspends to a shell nor writes files."""
+        return not (self.restricted and action in ("suspend_process", "screenshot", "command_line"))
+
+    def _open(self) -> None:
+        from distill_tui.project import Project
+
+        try:
+            project = Project.open(self.path)
+            self._seen = project.version()
+        except answers() as error:
+            self.call_from_thread(self.say, str(error), "error")
+            return
+        self.call_from_thread(self._opened, project)
+
+    def _opened(self, project: Project) -> None:
+        self.project = project
+        self.set_interval(POLL, self.poll)
+        self.set_interval(REAP, self._reap)
+        self.changed()
+
+    def on_unmount(self) -> None:
+        """Let go of the file."""
+        if self.project is not None:
+            self.project.close()
+
+    # --- what others do
+
+    def look_up(self) -> None:
+        """Read the project's name, the running jobs, and who this is now: a person may have been enrolled meanwhile."""
+        header = glance.header(self.path)
+        self.project_name, self.running = header.project, header.active_runs
+        if self.actor.proof.startswith("key "):
+            person = glance.holder(self.path, self.actor.proof.removeprefix("key "))
+        else:
+            person = glance.whose(self.path, os.getuid())
+        self.actor = Actor(person, self.actor.proof, self.actor.assurance)
+
+    def poll(self) -> None:
+        """Tell the screens when somebody changed the file."""
+        if self.project is None:
+            return
+        try:
+            version = self.project.version()
+            if version == self._seen:
+                return
+            self._seen = version
+            self.look_up()
+        except sqlite.DatabaseErrors as error:
+            if not self._said_unreadable:
+                self.say(f"The project file cannot be read now: {error}", "error")
+            self._said_unreadable = True
+            return
+        self._said_unreadable = False
+        self.changed()
+
+    def changed(self) -> None:
+        """Have every screen load again what it shows."""
+        for screen in self.screen_stack:
+            screen.post_message(ProjectChanged())
+            for heading in screen.query(Heading):
+                heading.draw()
+
+    def _reap(self) -> None:
+        self.run_worker(self._reap_in_thread, thread=True, group="reap", exclusive=True)
+
+    def _reap_in_thread(self) -> None:
+        from distill_tui import launch
+
+        if self.project is not None:
+            try:
+                launch.reap(self.project)
+            except sqlite.DatabaseErrors as error:
+                self.call_from_thread(self.say, f"Runs cannot be watched now: {error}", "warning")
+
+    # --- what the person does
+
+    def say(self, text: str, severity: str = "information") -> None:
+        """Show one line on the message line of the nearest screen that has one; severity as in `notify`."""
+        for screen in reversed(self.screen_stack):
+            lines = screen.query(MessageLine)
+            if lines:
+                lines.first().say(text, severity)
+                return
+        self.notify(text, markup=False)
+
+    def perform(
+        self,
+        verb: Callable[..., Any],
+        *args: Any,
+        then: Callable[[Any], object] | None = None,
+        done: str = "",
+        **named: Any,
+    ) -> None:
+        """Run `verb(project, *args)` in a thread, say `done` and call `then` with what it gave; or say why not."""
+        if self.project is None:
+            self.say("The project is still being opened; try again in a moment.", "warning")
+            return
+        self.run_worker(partial(self._perform, partial(verb, self.project, *args, **named), then, done), thread=True)
+
+    def _perform(self, call: Callable[[], Any], then: Callable[[Any], object] | None, done: str) -> None:
+        try:
+            result = call()
+        except answers() as error:
+            self.call_from_thread(self.say, str(error) or type(error).__name__, "error")
+            return
+        self.call_from_thread(self._performed, result, then, done)
+
+    def _performed(self, result: Any, then: Callable[[Any], object] | None, done: str) -> None:
+        if done:
+            self.say(done, "success")
+        if then is not None:
+            then(result)
+        self.poll()
+
+    def twin(self, *words: str, done: str = "") -> None:
+        """Run a command of the command line as a child process, and say how it ended: `done`, or its last line."""
+        self.say(f"{' '.join(words[:3])} {show.glyph('dots')} is at work", "running")
+        self.run_worker(self._twin(words, done), group="twin")
+
+    async def _twin(self, words: tuple[str, ...], done: str) -> None:
+        well, line = await twin.run(self.path, self.key, words)
+        self.say((done or line or "Done.") if well else line, "success" if well else "error")
+        self.poll()
+
+    async def run_action(
+        self,
+        action: str | ActionParseResult,
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """Run an action; where its key is dimmed, say why instead of doing nothing."""
+        if await super().run_action(action, default_namespace, namespaces):
+            return True
+        target, name, parameters = self._parse_action(action, default_namespace or self, namespaces)
+        if target.check_action(name, parameters) is not None:
+            return False
+        why = getattr(target, "blocked", None) or getattr(self.screen, "blocked", None)
+        reason = why(name, parameters) if why is not None else None
+        self.say(reason or "This cannot be done now.", "warning")
+        return True
+
+    # --- screens
+
+    def open_play(self, play: int) -> None:
+        """Show one play."""
+        from distill_tui.ui.play import PlayScreen
+
+        self.push_screen(PlayScreen(play))
+
+    def new_play(self) -> None:
+        """Show the sheet that opens a play."""
+        import importlib
+
+        forms: Any = importlib.import_module("distill_tui.ui.forms")
+        self.push_screen(forms.NewPlay())
+
+    def action_keys(self) -> None:
+        """Show every key that works here; enter runs one."""
+        from distill_tui.ui.help import HelpScreen
+
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen.of(self.screen))
+
+    def action_command_line(self) -> None:
+        """Type a command, as in a shell."""
+        from distill_tui.ui.help import CommandLine
+
+        self.push_screen(CommandLine(), self._typed)
+
+    def _typed(self, words: list[str] | None) -> None:
+        if words:
+            self.twin(*words)
+
+
+def answers() -> tuple[type[Exception], ...]:
+    """Give what is an answer to show and not a fault: the rules' no, bad input, a file that cannot be used."""
+    from distill_tui.project import ProjectError
+
+    return (rules.Refused, ProjectError, ValueError, *sqlite.DatabaseErrors)
+
+
+def run(path: Path, *, key: Path | None = None, play: int | None = None, restricted: bool = False) -> int:
+    """Show a project file until the person leaves; give the exit code. Raises ProjectError, BadSignature."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
+        sys.stderr.write("The screens need a terminal; `distill-tui list` and the other commands do not.\n")
+        return 2
+    if os.environ.get("SSH_CONNECTION"):
+        os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
+    actor = None
+    if key is not None:  # before the screens take the terminal: ssh-keygen may ask for a passphrase
+        from distill_tui import identity
+        from distill_tui.project import Project
+
+        project = Project.open(path)
+        actor = identity.by_key(project.dossier(), key)
+        project.close()
+    else:
+        _check(path)
+    app = DistillApp(path, key=key, actor=actor, play=play, restricted=restricted)
+    code = app.run(mouse=os.environ.get("DISTILL_MOUSE", "1") != "0")
+    return code if isinstance(code, int) else (app.return_code or 0)
+
+
+def _check(path: Path) -> None:
+    """See that there is a file of this format to look at; one of another format goes the long way, which says why."""
+    from distill_tui import migrations
+
+    try:
+        connection = sqlite.connect(path, read_only=True)
+        try:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+        finally:
+            connection.close()
+    except sqlite.DatabaseErrors:
+        version, application = None, None
+    if (version, application) != (migrations.VERSION, migrations.APPLICATION_ID):
+        from distill_tui.project import Project
+
+        Project.open(path).close()

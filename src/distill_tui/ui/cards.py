@@ -1,0 +1,84 @@
+"""The words of a card: three lines on the board, one in the list. Pure: cards in, pieces of text and tone out."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len
+
+from distill_tui.glance import Card
+from distill_tui.terms import PlayKind, Role, Stage
+from distill_tui.ui import show
+from distill_tui.ui.shelf import Shelf
+
+
+def card_line(card: Card, line: int, width: int) -> list[tuple[str, str]]:
+    """Give one of a card's three lines as pieces of text and tone, of exactly so many cells in all."""
+    if line == 0:
+        return [(show.fit(f"{card.code} {card.name}", width), "name")]
+    if line == 1:
+        return [(show.fit(worth(card), width), "muted")]
+    word, text = card.state
+    sign = f"{show.mark(word)} "
+    return [(sign, show.tone(word)), (show.fit(text + _since(card), width - cell_len(sign)), "name")]
+
+
+def _since(card: Card) -> str:
+    return f" {show.ago(card.stage_since)}" if card.stage is Stage.LIVE else ""
+
+
+def worth(card: Card) -> str:
+    """Say what a play wins: for a cost play quality and savings side by side, for any other its kind."""
+    dot = show.glyph("dot")
+    if card.kind is PlayKind.COST:
+        return f"q {show.percent(card.quality)} {dot} {_saves(card)}/mo"
+    quality = f" {dot} q {show.percent(card.quality)}" if card.quality is not None else ""
+    return (
+        f"{card.kind.value}{quality}" if quality or card.round == 1 else f"{card.kind.value} {dot} round {card.round}"
+    )
+
+
+def _saves(card: Card) -> str:
+    """Say what it can save a month at most."""
+    return show.glyph("dash") if card.saves is None else show.glyph("most") + show.money(card.saves, short=True)
+
+
+_LIST = (("ID", 6), ("PLAY", 0), ("KIND", 10), ("QUALITY", 8), ("SAVES/MO", 9), ("DRIVER", 8), ("STATUS", 21))
+
+
+def _list_widths(width: int) -> list[int]:
+    return [size or max(8, width - 1 - sum(s for _, s in _LIST)) for _, size in _LIST]
+
+
+def list_heading(width: int) -> str:
+    """Give the heading of the one-stage list."""
+    texts = (show.fit(name, size) for (name, _), size in zip(_LIST, _list_widths(width - 1), strict=True))
+    return show.fit("  " + "".join(texts), width)
+
+
+def list_line(card: Card, width: int) -> list[tuple[str, str]]:
+    """Give a card's one line of the list, as pieces of text and tone."""
+    word, text = card.state
+    cost = card.kind is PlayKind.COST
+    texts = [
+        card.code,
+        card.name,
+        {PlayKind.SPECIALIZATION: "special"}.get(card.kind, card.kind.value),
+        show.percent(card.quality) if cost or card.quality is not None else "",
+        _saves(card) if cost else "",
+        card.roles.get(Role.DRIVER, show.glyph("dash")),
+    ]
+    widths = _list_widths(width)
+    pieces = [
+        (show.fit(show.clip(t, w - 1), w), "name" if n < 2 else "muted")
+        for n, (t, w) in enumerate(zip(texts, widths[:-1], strict=True))
+    ]
+    return [(" ", "name"), *pieces, (f"{show.mark(word)} ", show.tone(word)), (text + _since(card), "name")]
+
+
+def stage_strip(shelf: Shelf, width: int) -> list[str]:
+    """Give the stages as pieces of one line: the one that is shown in brackets and capitals."""
+    texts = []
+    for number, stage in enumerate(shelf.stages):
+        name = f"{number + 1} {stage.value.capitalize()} {len(shelf.columns[stage])}"
+        texts.append(f"[{name.upper()}]" if number == shelf.column else f" {name} ")
+    spare = width - sum(map(cell_len, texts))
+    return [f"{text} " for text in texts] if spare >= len(texts) else texts

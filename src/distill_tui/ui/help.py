@@ -1,0 +1,193 @@
+"""The keys that work here, and the command line. Both are sheets over whatever screen is open."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen, Screen
+from textual.suggester import SuggestFromList
+from textual.widgets import Input, Label, OptionList
+from textual.widgets.option_list import Option
+
+from distill_tui.terms import Action
+from distill_tui.ui import show
+
+_GENERIC = ("app.focus_next", "app.focus_previous", "screen.copy_text", "app.help_quit")
+
+
+@dataclass(frozen=True)
+class KeyHelp:
+    """One key that works on a screen, and why it does not now where that is so."""
+
+    key: str
+    shown: str
+    does: str
+    blocked: str = ""
+
+
+def keys_of(screen: Screen[Any]) -> list[KeyHelp]:
+    """Give the keys of a screen as it is now, each once."""
+    sentences = {action.key: action.sentence for action in Action if action.key}
+    found: dict[tuple[str, str], KeyHelp] = {}
+    bindings = sorted(screen.active_bindings.items(), key=lambda item: item[1].node is not screen)  # its own first
+    for key, active in bindings:
+        binding, node = active.binding, active.node
+        if not binding.description or binding.system or binding.action in _GENERIC:
+            continue
+        shown = screen.app.get_key_display(binding)
+        blocked = ""
+        if not active.enabled:
+            _, name, parameters = screen.app._parse_action(binding.action, node)
+            why = getattr(node, "blocked", None) or getattr(screen, "blocked", None)
+            blocked = (why(name, parameters) if why else None) or "not now"
+        is_action = binding.action.startswith(("take(", "act("))
+        does = sentences.get(key, binding.description) if is_action else binding.description
+        same = (binding.action, binding.description)
+        if same in found:
+            first = found[same]
+            both = first.shown if shown in first.shown.split(" ") else f"{first.shown} {shown}"
+            found[same] = KeyHelp(first.key, both, does, blocked)
+        else:
+            found[same] = KeyHelp(key, shown, does, blocked)
+    return list(found.values())
+
+
+class HelpScreen(ModalScreen[None]):
+    """Every key that works here: type to search, enter runs."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss", "Back"),
+        Binding("down", "move(1)", show=False),
+        Binding("up", "move(-1)", show=False),
+        Binding("pagedown", "move(10)", show=False),
+        Binding("pageup", "move(-10)", show=False),
+    ]
+
+    def __init__(self, keys: list[KeyHelp]) -> None:
+        super().__init__()
+        self.keys = keys
+
+    @classmethod
+    def of(cls, screen: Screen[Any]) -> HelpScreen:
+        """Make it for the screen that is open."""
+        return cls(keys_of(screen))
+
+    def compose(self) -> ComposeResult:
+        """A search box over the list of keys."""
+        with Vertical(classes="sheet"):
+            yield Label("Keys here: type to search, enter runs one, esc goes back", markup=False, classes="sheet-title")
+            yield Input(placeholder="search", id="search", compact=True)
+            keys = OptionList(id="keys", markup=False, compact=True)
+            keys.can_focus = False
+            yield keys
+            yield Label(legend(), id="legend", markup=False)
+
+    def on_mount(self) -> None:
+        """List all keys."""
+        self._list("")
+        self.query_one("#search", Input).focus()
+
+    @on(Input.Changed)
+    def _search(self, event: Input.Changed) -> None:
+        self._list(event.value)
+
+    def _list(self, words: str) -> None:
+        options = self.query_one(OptionList)
+        options.clear_options()
+        for help_ in self.keys:
+            if all(word in f"{help_.shown} {help_.does}".lower() for word in words.lower().split()):
+                options.add_option(Option(_line(help_), id=help_.key))
+        options.highlighted = 0 if options.option_count else None
+
+    def action_move(self, rows: int) -> None:
+        """Move in the list while the search box has the keys."""
+        options = self.query_one(OptionList)
+        if options.option_count:
+            options.highlighted = max(0, min((options.highlighted or 0) + rows, options.option_count - 1))
+
+    @on(Input.Submitted)
+    def _run(self) -> None:
+        options = self.query_one(OptionList)
+        if options.highlighted is not None:
+            self._press(options.get_option_at_index(options.highlighted))
+
+    @on(OptionList.OptionSelected)
+    def _clicked(self, event: OptionList.OptionSelected) -> None:
+        self._press(event.option)
+
+    def _press(self, option: Option) -> None:
+        key, app = option.id, self.app
+        self.dismiss()
+        if key is not None:
+            app.call_later(app.simulate_key, key)
+
+
+def _line(help_: KeyHelp) -> Content:
+    shown = show.fit(help_.shown, 14)
+    if not help_.blocked:
+        return Content.assemble((shown, "bold"), show.visible(help_.does))
+    why = f"  {show.mark('look')} {show.visible(help_.blocked)}"
+    return Content.assemble((shown, "$tone-muted"), (help_.does, "$tone-muted"), (why, "$tone-warn"))
+
+
+def legend() -> Content:
+    """Say what the marks mean."""
+    words = ("holds", "misses", "look", "waiting", "running", "paused")
+    return Content("   ").join([show.state(word) for word in words])
+
+
+class CommandLine(ModalScreen[list[str] | None]):
+    """One line for a command of the command line: the same words, for this project."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss", "Back"),
+        Binding("up", "older", show=False),
+        Binding("tab", "complete", show=False, priority=True),
+    ]
+    history: ClassVar[list[str]] = []
+
+    def compose(self) -> ComposeResult:
+        """A prompt at the foot of the screen."""
+        commands = [f"{action.command} " for action in Action if action.command]
+        looks = ["list ", "show ", "log ", "verify ", "doctor "]
+        with Vertical(id="command-line"):
+            yield Input(
+                placeholder="a command, as after distill-tui in a shell; tab completes",
+                suggester=SuggestFromList(sorted(commands) + looks),
+                compact=True,
+            )
+
+    def on_mount(self) -> None:
+        """Be ready to type."""
+        self.query_one(Input).focus()
+
+    def action_older(self) -> None:
+        """Take the line before."""
+        if self.history:
+            box = self.query_one(Input)
+            box.value = self.history[-1]
+            box.action_end()
+
+    def action_complete(self) -> None:
+        """Take the suggestion."""
+        self.query_one(Input).action_cursor_right()
+
+    @on(Input.Submitted)
+    def _run(self, event: Input.Submitted) -> None:
+        text = event.value.strip().removeprefix("distill-tui ")
+        try:
+            words = shlex.split(text)
+        except ValueError as error:
+            event.input.border_title = str(error)
+            self.notify(f"{error}", markup=False, severity="warning")
+            return
+        if words:
+            self.history.append(event.value)
+        self.dismiss(words or None)

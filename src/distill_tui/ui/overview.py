@@ -1,0 +1,296 @@
+"""The board's screen: the plays, the filter, and the selected play below. It loads and shows; it decides nothing."""
+
+from __future__ import annotations
+
+from functools import partial
+from textwrap import fill
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import Screen
+from textual.timer import Timer
+from textual.widgets import Input, Static
+from textual.worker import get_current_worker
+
+from distill_tui import glance, rules, sqlite
+from distill_tui.glance import Card
+from distill_tui.rules import Dossier
+from distill_tui.terms import Action
+from distill_tui.ui import preview, show
+from distill_tui.ui.board import Board
+from distill_tui.ui.frame import Heading, KeyLine, MessageLine
+from distill_tui.ui.messages import ProjectChanged
+
+if TYPE_CHECKING:
+    from distill_tui.ui.app import DistillApp
+
+REST = 0.08  # seconds that the cursor must rest on a play before it is loaded
+
+
+class BoardScreen(Screen[None]):
+    """All plays by stage, and the selected one below."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "Open", key_display=show.glyph("enter")),
+        Binding("a", "next_step", "Next step"),
+        Binding("n", "new_play", "New play"),
+        Binding("i", "import_hint", "How traffic comes in", show=False),
+        Binding("slash", "filter", "Filter", key_display="/"),
+        Binding("full_stop", "killed", "Show or hide killed plays", key_display=".", show=False),
+        Binding("colon", "app.command_line", "Command", key_display=":"),
+        Binding("question_mark", "app.keys", "Help", key_display="?"),
+        Binding("r", "reload", "Reload", show=False),
+        Binding("y", "copy_code", "Copy the play's code", show=False),
+        Binding("escape", "clear_filter", "Clear the filter", show=False),
+        Binding("q", "app.quit", "Quit"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.project_dossier: Dossier | None = None  # without a play
+        self.dossier: Dossier | None = None  # of the selected play
+        self._header: glance.Header | None = None
+        self._resting: Timer | None = None
+        self._counts, self._mine = "", 0
+        self._keys_state: tuple[object, ...] = ()
+
+    @property
+    def _app(self) -> DistillApp:
+        return cast("DistillApp", self.app)
+
+    @property
+    def board(self) -> Board:
+        """The board itself."""
+        return self.query_one(Board)
+
+    @property
+    def selected(self) -> Card | None:
+        """The play under the cursor."""
+        return self.board.shelf.selected
+
+    def compose(self) -> ComposeResult:
+        """Heading, counts and filter, the board or the first run's text, the preview, message, keys."""
+        yield Heading()
+        yield Static("", id="counts", markup=False)
+        yield Input(placeholder="text, kind:cost, stage:train, driver:dan, waits:me", id="filter", compact=True)
+        with Vertical(id="middle"):
+            yield Board(id="board")
+            yield Static("", id="first-run", markup=False)
+        yield Static("", id="preview", markup=False)
+        yield MessageLine()
+        yield KeyLine()
+
+    def on_mount(self) -> None:
+        """Show what a glance gives at once; the rest follows when the project is open."""
+        self.query_one("#filter", Input).display = False
+        self._show(glance.cards(self._app.path), glance.header(self._app.path))
+        self.board.focus()
+
+    # --- loading
+
+    def on_project_changed(self, _: ProjectChanged) -> None:
+        """Load again what is shown."""
+        self.run_worker(self._load, thread=True, exclusive=True, group="cards")
+
+    def _load(self) -> None:
+        worker = get_current_worker()
+        try:
+            cards, header = glance.cards(self._app.path), glance.header(self._app.path)
+            project = self._app.project
+            dossier = project.dossier() if project is not None else None
+        except sqlite.DatabaseErrors as error:
+            self.app.call_from_thread(self._app.say, f"The project file cannot be read now: {error}", "error")
+            return
+        if not worker.is_cancelled:
+            self.app.call_from_thread(self._loaded, cards, header, dossier)
+
+    def _loaded(self, cards: list[Card], header: glance.Header, dossier: Dossier | None) -> None:
+        self.project_dossier = dossier
+        self._show(cards, header)
+        self._check_keys()
+
+    def _show(self, cards: list[Card], header: glance.Header) -> None:
+        self._header, me = header, self._app.actor.person
+        self._mine = sum(card.waits == me for card in cards) if me is not None else 0
+        self.board.fill(cards, me)
+        empty = not cards
+        self.board.display, self.query_one("#preview").display = not empty, not empty
+        first_run = self.query_one("#first-run", Static)
+        first_run.display = empty
+        if empty:
+            first_run.update(first_run_text(self._app.path.name))
+        self._draw_counts()
+
+    def _draw_counts(self) -> None:
+        shelf, header = self.board.shelf, self._header
+        if header is None:
+            return
+        live = header.plays - header.killed
+        parts = [f" {live} play{'s' if live != 1 else ''}"]
+        if header.killed:
+            parts.append(f"{header.killed} killed {'shown' if shelf.killed else 'hidden: . shows'}")
+        if self._mine:
+            parts.append(f"{self._mine} wait{'s' if self._mine == 1 else ''} for you")
+        if shelf.words:
+            parts.append(f"filter “{show.visible(shelf.words)}”: {shelf.shown} shown, esc clears")
+        counts = f" {show.glyph('dot')} ".join(parts)
+        if counts != self._counts:
+            self._counts = counts
+            self.query_one("#counts", Static).update(counts)
+
+    # --- the selected play
+
+    def on_board_selected(self) -> None:
+        """Look at the play under the cursor, once the cursor rests."""
+        card = self.selected
+        if self.dossier is not None and (card is None or self.dossier.play is None or self.dossier.play.id != card.id):
+            self.dossier = None
+        if self._resting is not None:
+            self._resting.stop()
+        if card is None:
+            nothing = "No play passes the filter; esc clears it." if self.board.shelf.words else ""
+            self.query_one("#preview", Static).update(f" {nothing}")
+        else:
+            self._resting = self.set_timer(REST, partial(self._start_looking, card.id))
+        self._check_keys()
+
+    def _start_looking(self, play: int) -> None:
+        if self._app.project is not None:
+            self.run_worker(partial(self._look, play), thread=True, exclusive=True, group="look")
+
+    def _check_keys(self) -> None:
+        """Have the keys checked again, but only when an answer can have changed: it costs more than a move."""
+        killed = self._header.killed if self._header else 0
+        state = (self.selected is None, self._why_not_new(), bool(killed))
+        if state != self._keys_state:
+            self._keys_state = state
+            self.refresh_bindings()
+
+    def _look(self, play: int) -> None:
+        from distill_tui import queries
+
+        worker, project = get_current_worker(), self._app.project
+        if project is None or worker.is_cancelled:
+            return
+        try:
+            dossier = project.dossier(play)
+            entries = queries.entries(project, play, last=1)
+        except sqlite.DatabaseErrors as error:
+            self.app.call_from_thread(self._app.say, f"{error}", "error")
+            return
+        event = " ".join(f"{e.at[5:16].replace('T', ' ')} {e.person_id or ''} {e.action.value}" for e in entries)
+        if not worker.is_cancelled:
+            self.app.call_from_thread(self._looked, dossier, event)
+
+    def _looked(self, dossier: Dossier, event: str) -> None:
+        card = self.selected
+        if card is None or dossier.play is None or dossier.play.id != card.id:
+            return
+        self.dossier = dossier
+        found = preview.lines(dossier, self._app.actor, event, self.size.width, wide=self.board.wide)
+        self.query_one("#preview", Static).update(Content("\n").join(found))
+        self._check_keys()
+
+    # --- keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Dim a key exactly when there is a reason why not."""
+        return None if self.blocked(action, parameters) else True
+
+    def blocked(self, action: str, parameters: tuple[object, ...]) -> str | None:
+        """Say why a key does nothing now."""
+        if action in ("open", "next_step", "copy_code") and self.is_mounted and self.selected is None:
+            return "There is no play to open; n opens a new one."
+        if action == "new_play":
+            return self._why_not_new()
+        if action == "killed" and self._header is not None and not self._header.killed:
+            return "No play was killed."
+        return None
+
+    def _why_not_new(self) -> str | None:
+        if self.project_dossier is not None:
+            reasons = rules.objections(Action.OPEN_PLAY, self.project_dossier, self._app.actor)
+            return " ".join(o.sentence for o in reasons) or None
+        return None if self._app.actor.person is not None else f"{self._app.actor.proof} is nobody in this project."
+
+    @on(Board.Opened)
+    def action_open(self) -> None:
+        """Open the play under the cursor."""
+        if self.selected is not None:
+            self._app.open_play(self.selected.id)
+
+    def action_next_step(self) -> None:
+        """Open the play under the cursor and take its next step there."""
+        if self.selected is not None:
+            self._app.open_play(self.selected.id)
+            self.app.call_later(self.app.simulate_key, "a")
+
+    def action_new_play(self) -> None:
+        """Open a sheet for a new play."""
+        self._app.new_play()
+
+    def action_import_hint(self) -> None:
+        """Say how traffic comes in."""
+        card = self.selected
+        code = card.code if card is not None else "P-001"
+        lead = "Open a play with n first; then" if card is None else "Open the play and press i there, or"
+        self._app.say(f"{lead} `distill-tui import {code} FILE.jsonl` (JSONL, CSV or Parquet).")
+
+    def action_filter(self) -> None:
+        """Type a filter; the board follows."""
+        box = self.query_one("#filter", Input)
+        box.display = True
+        box.focus()
+
+    @on(Input.Changed, "#filter")
+    def _sift(self, event: Input.Changed) -> None:
+        self.board.sift(event.value)
+        self._draw_counts()
+
+    @on(Input.Submitted, "#filter")
+    def _keep(self) -> None:
+        self.query_one("#filter", Input).display = False
+        self.board.focus()
+
+    def action_clear_filter(self) -> None:
+        """Clear the filter."""
+        self.query_one("#filter", Input).value = ""
+        self._keep()
+
+    def action_killed(self) -> None:
+        """Show or hide killed plays."""
+        self.board.toggle_killed()
+        self._draw_counts()
+
+    def action_reload(self) -> None:
+        """Load everything again now."""
+        self._app.changed()
+
+    def action_copy_code(self) -> None:
+        """Copy the play's code to the terminal's clipboard."""
+        if self.selected is not None:
+            self.app.copy_to_clipboard(self.selected.code)
+            self._app.say(f"{self.selected.code} is on the clipboard.")
+
+
+def first_run_text(file: str) -> Content:
+    """Say what a play is, how to begin, and which play to begin with."""
+    return Content.assemble(
+        "\n   No plays yet. A play is one task that a small model should take over.\n\n",
+        *_key("n", "new play", "a name, a kind, and who drives it: takes a minute"),
+        *_key("i", "import traffic", "how a log of inputs and teacher outputs comes in"),
+        *_key("?", "all keys", ""),
+        *_key("q", "quit", ""),
+        f"\n{fill(rules.FIRST_PLAY, 76, initial_indent='   ', subsequent_indent='   ')}\n",
+        "\n   The same from a shell:\n\n",
+        f"     distill-tui --project {show.visible(file)} new refund-intent --kind cost\n",
+        "     distill-tui import P-001 traffic.jsonl\n",
+    )
+
+
+def _key(key: str, what: str, why: str) -> list[str | tuple[str, str]]:
+    return ["     ", (key, "bold"), f"   {what:<18}", (f"{why}\n", "$tone-muted")]

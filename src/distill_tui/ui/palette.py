@@ -1,0 +1,110 @@
+"""What ctrl+p finds: every action that has a key, those that can be done first, and every play."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+from distill_tui import glance, rules, sqlite
+from distill_tui.terms import Action
+from distill_tui.ui import show
+from distill_tui.ui.overview import BoardScreen
+
+if TYPE_CHECKING:
+    from distill_tui.rules import Dossier
+    from distill_tui.ui.app import DistillApp
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An action of the palette: what it does, and why not where it cannot be done."""
+
+    action: Action
+    title: str
+    why_not: str
+
+
+def entries(app: DistillApp, dossier: Dossier | None) -> list[Entry]:
+    """Give the actions that have a key, those that can be done first."""
+    found = [_entry(app, dossier, action) for action in Action if action.key]
+    return sorted(found, key=lambda entry: bool(entry.why_not))
+
+
+def _entry(app: DistillApp, dossier: Dossier | None, action: Action) -> Entry:
+    if dossier is None:
+        why = "" if action is Action.OPEN_PLAY else "No play is selected."
+    else:
+        why = " ".join(o.sentence for o in rules.objections(action, dossier, app.actor))
+    code = f" {dossier.play.code}" if dossier is not None and dossier.play is not None else ""
+    about = "" if action in rules.ABOUT_THE_PROJECT else code
+    return Entry(action, f"{action.command}{about}  ({action.key})", why)
+
+
+class Verbs(Provider):
+    """Actions on the play that is open or selected."""
+
+    @property
+    def _distill(self) -> DistillApp:
+        return cast("DistillApp", self.app)
+
+    def _entries(self) -> list[Entry]:
+        return entries(self._distill, getattr(self.screen, "dossier", None))
+
+    async def discover(self) -> Hits:
+        """Offer them all before anything is typed."""
+        for entry in self._entries():
+            yield DiscoveryHit(show.visible(entry.title), partial(self._press, entry), help=_help(entry))
+
+    async def search(self, query: str) -> Hits:
+        """Find actions by name or by what they do."""
+        matcher = self.matcher(query)
+        for entry in self._entries():
+            text = f"{entry.title} {entry.action.sentence}"
+            score = matcher.match(text)
+            if score > 0:
+                score = score if not entry.why_not else score / 10
+                yield Hit(score, show.visible(entry.title), partial(self._press, entry), help=_help(entry))
+
+    def _press(self, entry: Entry) -> None:
+        """Do it as its key does it; on the board, in the play that is selected."""
+        if entry.why_not:
+            self._distill.say(entry.why_not, "warning")
+            return
+        if entry.action is Action.OPEN_PLAY:
+            self._distill.new_play()
+            return
+        if isinstance(self.screen, BoardScreen) and (play := self._play()) is not None:
+            self._distill.open_play(play)
+        self.app.call_later(self.app.simulate_key, entry.action.key)
+
+    def _play(self) -> int | None:
+        dossier = getattr(self.screen, "dossier", None)
+        return dossier.play.id if dossier is not None and dossier.play is not None else None
+
+
+def _help(entry: Entry) -> str:
+    return show.clip(f"{show.mark('look')} {entry.why_not}" if entry.why_not else entry.action.sentence, 110)
+
+
+class Plays(Provider):
+    """Every play, by code and name."""
+
+    def _cards(self) -> Iterator[tuple[str, glance.Card]]:
+        app = cast("DistillApp", self.app)
+        try:
+            for card in glance.cards(app.path):
+                yield show.visible(f"open {card.code} {card.name}"), card
+        except sqlite.DatabaseErrors:
+            return
+
+    async def search(self, query: str) -> Hits:
+        """Find plays by code or name."""
+        matcher, app = self.matcher(query), cast("DistillApp", self.app)
+        for title, card in self._cards():
+            score = matcher.match(title)
+            if score > 0:
+                yield Hit(score, show.clip(title, 100), partial(app.open_play, card.id), help=card.stage.value)

@@ -1,0 +1,153 @@
+"""How values look: marks, numbers, ages and text from outside. Pure; it knows neither the file nor the app.
+
+A state is a symbol and a word; a colour may be added, never relied on. Text that a person or a file brought in goes
+through `visible` before it is laid out, so that it can neither steer the terminal nor pass for markup.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import lru_cache
+
+from rich.cells import cell_len, set_cell_size
+from textual.content import Content
+
+# word → (symbol, ASCII symbol, tone); several words share a symbol, no word has two
+_MARKS: dict[str, tuple[str, str, str]] = {
+    word: (symbol, ascii_symbol, tone)
+    for words, symbol, ascii_symbol, tone in (
+        ("holds passed passes finished approve approved live done success ok", "✓", "ok", "good"),
+        ("misses failed refuse refused killed error", "✗", "XX", "bad"),
+        ("unproven look warning lost stale", "!", "!!", "warn"),
+        ("waiting queued unmeasured todo information", "○", "..", "muted"),
+        ("running", "▸", ">>", "run"),
+        ("stopped paused", "‖", "||", "warn"),
+        ("drift", "≈", "~~", "warn"),
+    )
+    for word in words.split()
+}
+TONES = ("good", "bad", "warn", "muted", "run")
+
+_BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_INVISIBLE = "\u00ad\u200b\u2028\u2029\u2060\ufeff"
+
+
+def _replacements(mark_of_others: str, picture: bool) -> dict[int, str]:
+    table = {code: chr(0x2400 + code) if picture else "?" for code in range(0x20)}
+    table |= {0x7F: "␡" if picture else "?"}
+    table |= dict.fromkeys(range(0x80, 0xA0), mark_of_others)
+    table |= dict.fromkeys(map(ord, _BIDI + _INVISIBLE), mark_of_others)
+    table |= dict.fromkeys(range(0xD800, 0xE000), mark_of_others)
+    return table
+
+
+_PICTURES, _ASCII = _replacements("�", picture=True), _replacements("?", picture=False)
+
+
+@lru_cache(maxsize=1)
+def ascii_only() -> bool:
+    """Whether the terminal asked for ASCII: by DISTILL_ASCII=1, as the Linux console, or by a locale without UTF-8."""
+    if os.environ.get("DISTILL_ASCII", "") not in ("", "0") or os.environ.get("TERM") == "linux":
+        return True
+    locale = next((os.environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(name)), "UTF-8")
+    return "utf" not in locale.lower() and locale not in ("C", "POSIX")
+
+
+def visible(text: str) -> str:
+    """Replace whatever could steer a terminal (C0, C1, DEL, bidi controls) by a mark that is seen, of one cell."""
+    return text.translate(_ASCII if ascii_only() else _PICTURES)
+
+
+def mark(word: str) -> str:
+    """Give the symbol of a state's word, such as ✓ for `holds`; ○ for a word without one."""
+    symbol, plain, _ = _MARKS.get(str(word), _MARKS["waiting"])
+    return plain if ascii_only() else symbol
+
+
+def tone(word: str) -> str:
+    """Say in which tone a state's word is shown: good, bad, warn, muted or run."""
+    return _MARKS.get(str(word), _MARKS["waiting"])[2]
+
+
+def glyph(name: str) -> str:
+    """Give a drawing sign: bar, rule, cursor, dots, dash, most, dot, arrow, enter."""
+    fancy, plain = _GLYPHS[name]
+    return plain if ascii_only() else fancy
+
+
+_GLYPHS = {
+    "bar": ("│", "|"),
+    "rule": ("─", "-"),
+    "cursor": ("▌", ">"),
+    "dots": ("…", ".."),
+    "dash": ("–", "-"),
+    "most": ("≤", "<="),
+    "dot": ("·", "-"),
+    "arrow": ("→", "->"),
+    "enter": ("⏎", "enter"),
+}
+
+
+def state(word: str, text: str = "") -> Content:
+    """Give symbol and word of a state, with its colour on the symbol; `text` stands for the word where given."""
+    return Content.assemble((mark(word), f"$tone-{tone(word)}"), " ", visible(text or str(word)))
+
+
+def percent(share: float | Decimal | None, digits: int = 1) -> str:
+    """Write a share as a percentage: 0.957 → 95.7%. None is a dash."""
+    return glyph("dash") if share is None else f"{float(share) * 100:.{digits}f}%"
+
+
+def points(difference: float | Decimal | None, digits: int = 1) -> str:
+    """Write a difference of shares in percentage points, with its sign: −0.015 → −1.5 pts. None is a dash."""
+    if difference is None:
+        return glyph("dash")
+    written = f"{float(difference) * 100:+.{digits}f} pts"
+    return written if ascii_only() else written.replace("-", "−")
+
+
+def money(amount: float | Decimal | None, *, short: bool = False) -> str:
+    """Write an amount in the project's one currency, which has no name here: 2,160, or 2.2k when `short`."""
+    if amount is None:
+        return glyph("dash")
+    value = float(amount)
+    if short:
+        for size, unit in ((1e9, "bn"), (1e6, "M"), (1e3, "k")):
+            if abs(value) >= size:
+                return f"{value / size:.1f}{unit}" if abs(value) < 100 * size else f"{value / size:.0f}{unit}"
+        return f"{value:,.0f}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.2f}"
+
+
+def ago(at: str | None, now: datetime | None = None) -> str:
+    """Say how long ago a stored time was, in one unit: 40 s, 9 min, 3 h, 61 d. A dash where there is none."""
+    if not at:
+        return glyph("dash")
+    try:
+        then = datetime.fromisoformat(at)
+    except ValueError:
+        return glyph("dash")
+    then = then if then.tzinfo else then.replace(tzinfo=UTC)
+    seconds = max(0, int(((now or datetime.now(UTC)) - then).total_seconds()))
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def clip(text: str, width: int) -> str:
+    """Cut text to so many terminal cells, made visible first; a cut ends in …."""
+    text = visible(text)
+    if width <= 0:
+        return ""
+    if cell_len(text) <= width:
+        return text
+    dots = glyph("dots")
+    return set_cell_size(text, max(0, width - len(dots))).rstrip() + dots[: max(width, 0)]
+
+
+def fit(text: str, width: int) -> str:
+    """Cut or pad text to exactly so many terminal cells."""
+    return set_cell_size(clip(text, width), width)

@@ -1,0 +1,429 @@
+"""`python -m distill_tui.worker PROJECT RUN`: claims a run, drives it, reports, and leaves the truth in the file.
+
+A worker holds its run's lock for as long as it lives. Every write carries the token of its claim, so that a worker
+that was given up (and perhaps replaced) can change nothing any more. Progress is written at most twice a second.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from distill_tui import launch, rules, tables
+from distill_tui.project import Project, now
+from distill_tui.rules import Actor, Refused
+from distill_tui.terms import Action, Assurance, RunKind, RunStatus
+
+EVERY = 0.5  # seconds between two reports
+BEAT = 2.0  # seconds between two heartbeats
+
+
+class Stopped(Exception):
+    """Somebody asked the run to stop, or gave it to another worker."""
+
+
+class Claim:
+    """A run that this process holds: what it may report, and whether it should stop."""
+
+    def __init__(self, project: Project, run: tables.Run, token: str) -> None:
+        assert run.id is not None
+        self.project, self.run, self.token, self.id = project, run, token, run.id
+        self.folder = project.artifacts.run_folder(run.id)
+        self.actor = Actor(run.started_by, f"worker of run {run.id}", Assurance.ACCOUNT, run.id)
+        self._stop, self._over = threading.Event(), threading.Event()
+        self._last = 0.0
+        self._pulse = threading.Thread(target=self._beat, daemon=True)
+        self._pulse.start()
+
+    def _beat(self) -> None:
+        """Say that we live, and hear whether we should stop, also while a step takes long."""
+        while not self._over.wait(BEAT):
+            if not self._write(heartbeat_at=now()):
+                self._stop.set()
+
+    def _write(self, points: tuple[tables.RunPoint, ...] = (), **columns: Any) -> bool:
+        """Write telemetry if the run is still ours; False says that it is not, or that a stop was asked for."""
+        with self.project.telemetry() as session:
+            run = session.get(tables.Run, self.id)
+            if run is None or run.token != self.token or run.status is not RunStatus.RUNNING:
+                return False
+            for name, value in columns.items():
+                setattr(run, name, value)
+            session.add(run)
+            for point in points:
+                session.merge(point)
+            return not run.stop_requested
+
+    def report(
+        self, step: int, total: int, message: str, *, point: tables.RunPoint | None = None, always: bool = False
+    ) -> None:
+        """Report progress. Raises Stopped where the run should end here."""
+        if self._stop.is_set():
+            raise Stopped
+        due = time.monotonic() - self._last >= EVERY
+        if not (due or always):
+            return
+        self._last = time.monotonic()
+        points = (point,) if point is not None else ()
+        if not self._write(points, step=step, total=total, message=message, heartbeat_at=now()):
+            raise Stopped
+
+    def end(self, action: Action, status: RunStatus, edit: Callable[[Any, tables.Run], None]) -> None:
+        """End the run through the door, whatever kind of end it is."""
+        self._over.set()
+        self._pulse.join()
+        request = {"run": self.id, "token": self.token}
+        with self.project.change(action, self.run.play_id, self.actor, request) as change:
+            run = change.session.get(tables.Run, self.id)
+            assert run is not None
+            run.status, run.ended_at, run.token, run.pid = status, change.at, None, None
+            edit(change, run)
+            change.session.add(run)
+            change.detail |= {"run": self.id, "status": status.value}
+
+
+def claim(project: Project, run_id: int) -> Claim | None:
+    """Take a queued run; None where it is not there to take."""
+    token = secrets.token_hex(16)
+    with project.telemetry() as session:
+        run = session.get(tables.Run, run_id)
+        if run is None or run.status is not RunStatus.QUEUED:
+            return None
+        run.status, run.token, run.pid = RunStatus.RUNNING, token, os.getpid()
+        run.claimed_at = run.heartbeat_at = now()
+        run.message = "starting"
+        session.add(run)
+    return Claim(project, run, token)
+
+
+def work(claimed: Claim) -> None:
+    """Do what the run was started for."""
+    dossier = claimed.project.dossier(claimed.run.play_id)
+    {
+        RunKind.LABEL: label,
+        RunKind.TRAIN: train,
+        RunKind.EVALUATE: evaluate,
+        RunKind.REPRODUCE: evaluate,
+    }[claimed.run.kind](claimed, dossier)
+
+
+def label(claimed: Claim, dossier: rules.Dossier) -> None:
+    """Ask the local teacher for every input that it has not answered yet."""
+    from distill_tui import teacher_cache
+    from distill_tui.dataset.traffic import distinct_inputs
+    from distill_tui.training import teachers
+
+    project, play = claimed.project, dossier.play
+    assert play is not None
+    started = time.monotonic()
+    files = [traffic.artifact for traffic in dossier.traffic]
+    inputs = distinct_inputs([project.artifacts.path(artifact) for artifact in files])
+    known = teacher_cache.known(project.artifacts.folder, play.teacher_digest)
+    todo = [(digest, text) for digest, text in inputs.items() if digest not in known]
+    claimed.report(0, len(todo), f"{len(inputs) - len(todo):,} inputs were answered before", always=True)
+    done = 0
+    if todo:
+        folder = project.artifacts.path(play.teacher_digest)
+        batches = teachers.label(folder, [text for _, text in todo], threads=threads())
+        for positions, probabilities in batches:
+            answered = [(todo[at][0], row.tolist()) for at, row in zip(positions, probabilities, strict=True)]
+            teacher_cache.add(project.artifacts.folder, play.teacher_digest, answered)
+            done += len(answered)
+            rate = done / max(time.monotonic() - started, 1e-9)
+            claimed.report(done, len(todo), f"{rate:.0f} inputs a second")
+    result = {
+        "rows": len(inputs),
+        "new": done,
+        "cached": len(inputs) - done,
+        "seconds": round(time.monotonic() - started, 1),
+        "teacher": play.teacher_digest,
+        "traffic": files,
+    }
+    finish(claimed, result, done, None)
+
+
+def threads() -> int:
+    """The torch threads of a worker that labels: one, so that a board on the same small machine stays quick."""
+    return int(os.environ.get("DISTILL_THREADS", "1"))
+
+
+def train(claimed: Claim, dossier: rules.Dossier) -> None:
+    """Train the student of the run's spec, from its newest checkpoint if there is one, and look at validation."""
+    from distill_tui.dataset import frozen
+    from distill_tui.spec import Spec
+    from distill_tui.terms import Split
+    from distill_tui.training import distill, measure
+
+    project, spec, play = claimed.project, Spec.from_json(claimed.run.spec), dossier.play
+    data = next(d for d in dossier.data_sets if d.id == claimed.run.data_set_id)
+    assert play is not None
+    path = project.artifacts.path(data.artifact)
+    training, validation = frozen.load(path, Split.TRAIN), frozen.load(path, Split.VALIDATION)
+    teacher = project.artifacts.path(play.teacher_digest) if play.teacher_source == "local" else None
+    out = claimed.folder / "student"
+    started = time.monotonic()
+    last = 0
+    steps = distill.train(
+        spec,
+        training.labels,
+        examples(training),
+        examples(validation),
+        teacher=teacher,
+        checkpoints=claimed.folder / "checkpoints",
+        out=out,
+    )
+    try:
+        for step in steps:
+            last = step.total
+            point = tables.RunPoint(
+                run_id=claimed.id,
+                step=step.number,
+                loss=step.loss,
+                validation=step.validation,
+                rows_per_second=step.rows_per_second,
+            )
+            message = f"epoch {step.epoch} · loss {step.loss:.3f} · {step.rows_per_second:.0f} rows a second"
+            claimed.report(step.number, step.total, message, point=point, always=step.validation is not None)
+    finally:
+        steps.close()  # type: ignore[attr-defined]
+    parameters, size = measure.size(out)
+    result = validate(out, spec, validation) | {
+        "seconds": round(time.monotonic() - started, 1),
+        "parameters": parameters,
+        "bytes": size,
+        "data": data.digest,
+    }
+    finish(claimed, result, last, project.artifacts.store_copy(out))
+
+
+def examples(rows: Any) -> Any:
+    """Turn the rows of a split into what training reads."""
+    import numpy as np
+
+    from distill_tui.training.distill import Examples
+
+    hard = np.where(rows.gold >= 0, rows.gold, np.where(np.isnan(rows.soft).any(axis=1), rows.teacher, -1))
+    return Examples(rows.inputs, hard, rows.soft, rows.weights.astype(np.float32))
+
+
+def validate(student: Path, spec: Any, rows: Any) -> dict[str, Any]:
+    """Look at the validation split, which builders may look at freely: the score, and where the student fails."""
+    import numpy as np
+
+    from distill_tui.rounds import cell
+    from distill_tui.training.evaluate import predict
+
+    said = predict(student, rows.inputs, threads=spec.threads, max_tokens=spec.max_tokens).argmax(axis=1)
+    known = rows.gold if (rows.gold >= 0).any() else rows.teacher
+    name = "accuracy" if (rows.gold >= 0).any() else "agreement"
+    counted = np.flatnonzero(known >= 0)
+    failures: dict[str, list[int]] = {}
+    for at in counted:
+        where = cell(rows.segments[at], rows.labels[known[at]])
+        failed, total = failures.get(where, [0, 0])
+        failures[where] = [failed + int(said[at] != known[at]), total + 1]
+    right = int((said[counted] == known[counted]).sum())
+    return {
+        "validation_score": right / len(counted) if len(counted) else None,
+        "validation_rows": len(counted),
+        "score_name": name,
+        "agreement": float((said == rows.teacher)[rows.teacher >= 0].mean()) if (rows.teacher >= 0).any() else None,
+        "failures": failures,
+    }
+
+
+def evaluate(claimed: Claim, dossier: rules.Dossier) -> None:
+    """Judge one student on the held-out split: it, its teacher and the baseline, quality, latency and size."""
+    from distill_tui import gates
+    from distill_tui.project import judged
+    from distill_tui.spec import Spec
+    from distill_tui.terms import Split
+
+    project, gate, play = claimed.project, dossier.gate, dossier.play
+    run = dossier.run(claimed.run.student_run)
+    data = next(d for d in dossier.data_sets if d.id == claimed.run.data_set_id)
+    assert gate is not None and play is not None and run is not None and run.artifact is not None
+    trouble = project.artifacts.trouble(data.artifact) or project.artifacts.trouble(run.artifact)
+    if trouble:
+        raise ValueError(trouble)
+    started = time.monotonic()
+    from distill_tui.dataset import frozen
+
+    path = project.artifacts.path(data.artifact)
+    held_out, training = frozen.load(path, Split.HELD_OUT), frozen.load(path, Split.TRAIN)
+    spec = Spec.from_json(run.spec)
+    student = project.artifacts.path(run.artifact)
+    teacher = project.artifacts.path(play.teacher_digest) if play.teacher_source == "local" else None
+    numbers = {name: str(number) for name, number in rules.worksheet_numbers(dossier).items()}
+    columns = measure_all(claimed, gate, spec, student, teacher, training, held_out)
+    record = gates.Record(
+        labels=held_out.labels,
+        rows=tuple(int(row) for row in held_out.rows),
+        gold=tuple(int(label) for label in held_out.gold),
+        teacher=tuple(int(label) for label in held_out.teacher),
+        segments=tuple(sorted(set(held_out.segments))),
+        segment=tuple(sorted(set(held_out.segments)).index(segment) for segment in held_out.segments),
+        group=dependent(held_out),
+        data_set=data.digest,
+        model=run.artifact,
+        teacher_model=play.teacher_digest,
+        payback_inputs=numbers,
+        **columns,
+    )
+    content = record.to_json()
+    digest = project.artifacts.store_bytes(content.encode())
+    passed = gates.passed(judged(content, gates.to_json(gate))[1])
+    record_evaluation(claimed, dossier, run, data, digest, passed, round(time.monotonic() - started, 1))
+
+
+def measure_all(
+    claimed: Claim, gate: Any, spec: Any, student: Path, teacher: Path | None, training: Any, held_out: Any
+) -> dict[str, Any]:
+    """Predict and time the student and the baseline, and time a local teacher; its predictions are frozen already."""
+    import numpy as np
+
+    from distill_tui.training import evaluate as evaluating
+    from distill_tui.training import measure
+
+    claimed.report(1, 5, "the student on the held-out split", always=True)
+    options = {"threads": spec.threads, "max_tokens": spec.max_tokens}
+    said = evaluating.predict(student, held_out.inputs, **options).argmax(axis=1)
+    claimed.report(2, 5, "the baseline", always=True)
+    known = np.where(training.gold >= 0, training.gold, training.teacher)
+    majority = evaluating.majority(known)
+    latency: dict[str, Any] = {}
+    if gate.baseline == "majority":
+        baseline = np.full(len(held_out), majority)
+    else:
+        baseline_of = evaluating.fit_baseline(training.inputs, known, gate.seed)
+        baseline = baseline_of(held_out.inputs)
+        latency["baseline"] = measure.baseline_latencies(baseline_of, held_out.inputs)
+    claimed.report(3, 5, "the student's latency, one request at a time", always=True)
+    latency["student"] = measure.latencies(student, held_out.inputs, **options)
+    sizes = {"student": measure.size(student)}
+    if teacher is not None:
+        claimed.report(4, 5, "the teacher's latency, one request at a time", always=True)
+        latency["teacher"] = measure.latencies(teacher, held_out.inputs, per_run=60, **options)
+        sizes["teacher"] = measure.size(teacher)
+    claimed.report(5, 5, "judging", always=True)
+    return {
+        "student": tuple(int(label) for label in said),
+        "baseline": tuple(int(label) for label in baseline),
+        "majority": majority,
+        "latency_us": {name: tuple(tuple(run) for run in runs) for name, runs in latency.items()},
+        "parameters": {name: parameters for name, (parameters, _) in sizes.items()},
+        "bytes": {name: size for name, (_, size) in sizes.items()},
+        "machine": measure.machine(spec.threads),
+    }
+
+
+def dependent(rows: Any) -> tuple[int, ...]:
+    """Number the rows that are not independent alike: those of one group, and near duplicates."""
+    from distill_tui.dataset.duplicates import Together, near_duplicates
+
+    together = Together(len(rows))
+    together.join_equal(rows.groups)
+    together.join_equal(near_duplicates(rows.inputs))
+    return tuple(together.roots())
+
+
+def record_evaluation(
+    claimed: Claim,
+    dossier: rules.Dossier,
+    run: tables.Run,
+    data: tables.DataSet,
+    record: str,
+    passed: bool,
+    took: float,
+) -> None:
+    """Record the evaluation through the door; it moves the play to decide, unless it is the validator's own."""
+    own = claimed.run.kind is RunKind.REPRODUCE
+    assert dossier.gate_row is not None and dossier.gate_row.digest is not None
+    assert run.id is not None and run.artifact is not None
+    gate_digest, student, model = dossier.gate_row.digest, run.id, run.artifact
+
+    def edit(change: Any, row: tables.Run) -> None:
+        row.result = json.dumps({"seconds": took, "passed": passed})
+        row.message = "the gate is held" if passed else "the gate is not held"
+        change.session.add(
+            tables.Evaluation(
+                play_id=row.play_id,
+                round=row.round,
+                run_id=student,
+                evaluation_run=claimed.id,
+                gate_digest=gate_digest,
+                data_digest=data.digest,
+                model=model,
+                record=record,
+                passed=int(passed),
+                reproduced=int(own),
+                recorded_at=change.at,
+            )
+        )
+        change.detail |= {"record": record, "passed": passed, "reproduced": own}
+
+    claimed.end(Action.RECORD_REPRODUCTION if own else Action.RECORD_EVALUATION, RunStatus.FINISHED, edit)
+
+
+def finish(claimed: Claim, result: dict[str, Any], steps: int, artifact: str | None) -> None:
+    """Record that the run did what it was for."""
+
+    def edit(change: Any, row: tables.Run) -> None:
+        row.result, row.artifact, row.message = json.dumps(result), artifact, "done"
+        row.step = row.total = steps
+        if artifact:
+            change.detail["artifact"] = artifact
+
+    claimed.end(Action.FINISH_RUN, RunStatus.FINISHED, edit)
+
+
+def give_up(claimed: Claim, status: RunStatus, message: str, error: str | None) -> None:
+    """Record that the run ended early; it can be resumed."""
+
+    def edit(change: Any, row: tables.Run) -> None:
+        row.message, row.error = message, error
+
+    with suppress(Refused):  # refused: the run is no longer ours, and whoever has it tells its end
+        claimed.end(Action.END_RUN, status, edit)
+
+
+def main(arguments: list[str]) -> int:
+    """Work on one run, and say with the exit code how it ended: 0 finished, 1 failed, 3 not ours or stopped."""
+    project = Project.open(Path(arguments[0]))
+    run_id = int(arguments[1])
+    held = launch.lock(project.artifacts.run_folder(run_id))
+    if held is None:
+        return 3
+    claimed = claim(project, run_id)
+    if claimed is None:
+        return 3
+    if claimed.run.kind in (RunKind.LABEL, RunKind.TRAIN):
+        os.nice(10)  # a board on the same machine comes first; an evaluation measures latency and runs as it would
+    try:
+        work(claimed)
+    except Stopped:
+        give_up(claimed, RunStatus.STOPPED, "stopped; a checkpoint is kept", None)
+        return 3
+    except Refused as refused:
+        give_up(claimed, RunStatus.FAILED, str(refused), str(refused))
+        return 3
+    except ValueError as error:  # bad input: one sentence says what and where
+        give_up(claimed, RunStatus.FAILED, str(error), str(error))
+        return 1
+    except BaseException as error:
+        give_up(claimed, RunStatus.FAILED, f"{type(error).__name__}: {error}", traceback.format_exc())
+        raise
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,473 @@
+"""The board: what is on it, what its keys do, and that nothing from outside steers the terminal."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distill_tui import glance, rules, tables
+from distill_tui.project import Project, now
+from distill_tui.rules import Actor
+from distill_tui.terms import Action, Assurance, PlayKind, Role, RunKind, RunStatus, Stage, Task
+from distill_tui.ui import show
+from distill_tui.ui.app import DistillApp
+from distill_tui.ui.board import Board
+from distill_tui.ui.cards import card_line, list_line
+from distill_tui.ui.frame import KeyLine, MessageLine, who
+from distill_tui.ui.help import HelpScreen, keys_of
+from distill_tui.ui.overview import REST, BoardScreen
+from distill_tui.ui.palette import entries
+from distill_tui.ui.shelf import Shelf, matches
+
+HOSTILE = ("[red]x[/] \x1b[31mboo", "\u202eevil\u202c name", "tab\there\x9b2J", "宽字符 \x07 [@click=app.quit]q[/]")
+WIDE, NARROW = (120, 36), (80, 24)
+MINE = f"account uid {os.getuid()}"
+NUMBERS = {
+    "calls_per_month": "900000",
+    "teacher_cost_per_1k": "2.40",
+    "threshold_per_month": "1000",
+    "window_days": "60",
+    "machine_price_per_hour": "0.08",
+    "serving_cost_per_month": "60",
+    "build_cost": "4000",
+    "sample_share": "0.01",
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterable[Project]:
+    made = Project.create(tmp_path / "support.distill", "support-bot", "dana", "Dana", Actor(None, MINE))
+    with made.telemetry() as session:
+        for person in ("dan", "vera"):
+            session.add(tables.Person(id=person, name=person, enrolled_at=now()))
+    yield made
+    made.close()
+
+
+def add_play(project: Project, name: str, stage: Stage = Stage.QUALIFY, kind: PlayKind = PlayKind.COST) -> int:
+    """Put a play where a test wants it; the rules are not what is tested here."""
+    with project.telemetry() as session:
+        play = tables.Play(
+            name=name, kind=kind, task=Task.CLASSIFICATION, stage=stage, opened_at=now(), stage_since=now()
+        )
+        session.add(play)
+        session.flush()
+        assert play.id is not None
+        for role, person in ((Role.SPONSOR, "dana"), (Role.DRIVER, "dan"), (Role.VALIDATOR, "vera")):
+            session.add(tables.RoleHolder(play_id=play.id, role=role, person_id=person))
+        if kind is PlayKind.COST:
+            for key, value in NUMBERS.items():
+                session.add(tables.WorksheetValue(play_id=play.id, name=key, value=value, source="dan"))
+        return play.id
+
+
+def add_run(project: Project, play: int, status: RunStatus, result: str = "{}") -> None:
+    artifact = "sha256:" + "0" * 64 if status is RunStatus.FINISHED else None
+    with project.telemetry() as session:
+        session.add(
+            tables.Run(
+                play_id=play, round=1, kind=RunKind.TRAIN, status=status, spec="{}", started_by="dan",
+                created_at=now(), step=47, total=100, artifact=artifact, result=result,
+            )
+        )  # fmt: skip
+
+
+def an_app(project: Project, **named: Any) -> DistillApp:
+    return DistillApp(project.path, **named)
+
+
+async def settled(pilot: Any) -> None:
+    """Wait until the project is open and everything that was asked for is loaded."""
+    for _ in range(100):
+        await pilot.pause(0.05)
+        if pilot.app.project is not None:
+            break
+    await pilot.pause(REST + 0.02)
+    await pilot.app.workers.wait_for_complete()
+    await pilot.pause()
+
+
+def text_of(app: DistillApp) -> str:
+    lines = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in line) for line in lines)
+
+
+def message(app: DistillApp) -> str:
+    return app.screen.query_one(MessageLine).text
+
+
+# --- a glance ----------------------------------------------------------------------------------------------------
+
+
+def test_the_first_frame_needs_neither_sqlmodel_nor_anything_heavy(project: Project) -> None:
+    add_play(project, "refund-intent")
+    code = f"""
+import asyncio, sys
+from pathlib import Path
+from distill_tui import glance
+path = Path({str(project.path)!r})
+assert glance.cards(path)[0].name == "refund-intent" and glance.header(path).project == "support-bot"
+assert glance.whose(path, {os.getuid()}) == "dana" and glance.whose(path, 4_000_000_000) is None
+heavy = {{"sqlmodel", "sqlalchemy", "pydantic", "torch", "transformers", "datasets", "pyarrow", "numpy", "scipy"}}
+assert not heavy & set(sys.modules) and "textual" not in sys.modules, heavy & set(sys.modules)
+from distill_tui.ui.app import DistillApp
+DistillApp._open = lambda app: None
+async def look():
+    app = DistillApp(path)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.pause()
+        text = "".join(s.text for line in app.screen._compositor.render_strips() for s in line)
+        assert "refund-intent" in text and "dana" in text
+asyncio.run(look())
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_screens_never_import_what_trains(project: Project) -> None:
+    code = "import distill_tui.ui.app, distill_tui.project, sys; print(sorted(set(sys.modules) & set({!r})))".format(
+        ("torch", "transformers", "datasets", "pyarrow", "numpy")
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_card_says_how_its_play_stands(project: Project) -> None:
+    plays = {stage: add_play(project, stage.value, stage) for stage in Stage}
+    add_run(project, plays[Stage.TRAIN], RunStatus.RUNNING)
+    by_stage = {card.stage: card for card in glance.cards(project.path)}
+    assert by_stage[Stage.QUALIFY].state == ("waiting", "needs operator")
+    assert by_stage[Stage.GATE].state == ("waiting", "write the gate")
+    assert by_stage[Stage.DATA].state == ("waiting", "import traffic")
+    assert by_stage[Stage.TRAIN].state == ("running", "training 47%")
+    assert by_stage[Stage.KILLED].waits is None
+    assert by_stage[Stage.QUALIFY].waits == "dan"
+    assert glance.header(project.path).active_runs == 1
+    assert glance.header(project.path).killed == 1
+
+
+def test_a_cost_play_shows_quality_and_savings_side_by_side(project: Project) -> None:
+    play = add_play(project, "faq", Stage.TRAIN)
+    add_run(project, play, RunStatus.FINISHED, '{"validation_score": 0.953, "validation_rows": 800}')
+    (card,) = glance.cards(project.path)
+    for text in (card_line(card, 1, 30), list_line(card, 80)):
+        line = "".join(piece for piece, _ in text)
+        assert "95.3%" in line and "≤2.1k" in line
+
+
+# --- the filter --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("", {"refund", "urgency"}),
+        ("ref", {"refund"}),
+        ("P-002", {"urgency"}),
+        ("kind:cost", {"refund"}),
+        ("stage:train", {"urgency"}),
+        ("driver:dan", {"refund", "urgency"}),
+        ("driver:vera", set()),
+        ("waits:me", {"urgency"}),
+        ("vera latency", {"urgency"}),
+        ("no such thing", set()),
+    ],
+)
+def test_a_filter_finds_by_text_and_by_field(words: str, names: set[str]) -> None:
+    roles = {Role.DRIVER: "dan", Role.VALIDATOR: "vera"}
+    of = {"round": 1, "stage_since": "2026-01-01T00:00:00Z"}
+    cards = [
+        glance.Card(1, "refund", PlayKind.COST, Stage.LIVE, roles=roles, **of),
+        glance.Card(2, "urgency", PlayKind.LATENCY, Stage.TRAIN, roles=roles, **of),
+    ]
+    assert {card.name for card in cards if matches(card, words, "dan")} == names
+
+
+def test_nobody_waits_for_nobody() -> None:
+    card = glance.Card(1, "x", PlayKind.COST, Stage.TRAIN, 1, "2026-01-01T00:00:00Z")
+    assert not matches(card, "waits:me", None)
+
+
+def test_the_cursor_follows_its_play_into_another_column() -> None:
+    def card(id: int, stage: Stage) -> glance.Card:
+        return glance.Card(id, f"play {id}", PlayKind.COST, stage, 1, "2026-01-01T00:00:00Z")
+
+    shelf = Shelf()
+    shelf.fill([card(1, Stage.QUALIFY), card(2, Stage.QUALIFY)])
+    shelf.step(1)
+    shelf.fill([card(1, Stage.QUALIFY), card(2, Stage.GATE)])
+    assert shelf.selected is not None and shelf.selected.id == 2 and shelf.stage is Stage.GATE
+
+
+async def test_typing_a_filter_narrows_the_board_and_escape_clears_it(project: Project) -> None:
+    for name in ("refund-intent", "tone-check"):
+        add_play(project, name)
+    app = an_app(project)
+    async with app.run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        await pilot.press("slash", *"tone")
+        board = app.screen.query_one(Board)
+        assert "tone-check" in board.visible_text() and "refund-intent" not in board.visible_text()
+        await pilot.press("enter")
+        assert board.has_focus
+        await pilot.press("escape")
+        assert "refund-intent" in board.visible_text()
+
+
+# --- how it looks ------------------------------------------------------------------------------------------------
+
+
+async def test_a_wide_board_has_a_column_for_each_stage(project: Project) -> None:
+    for stage in Stage:
+        add_play(project, f"at-{stage.value}", stage)
+    app = an_app(project)
+    async with app.run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        text = text_of(app)
+        for stage in (s for s in Stage if s is not Stage.KILLED):
+            assert f"{stage.value.upper()} 1" in text and f"at-{stage.value}" in text
+        assert "at-killed" not in text
+        await pilot.press("full_stop")
+        assert "7 KILLED 1" in app.screen.query_one(Board).visible_text()
+
+
+async def test_a_narrow_board_lists_one_stage_under_a_strip_of_stages(project: Project) -> None:
+    add_play(project, "here", Stage.QUALIFY)
+    add_play(project, "there", Stage.TRAIN)
+    app = an_app(project)
+    async with app.run_test(size=NARROW) as pilot:
+        await settled(pilot)
+        board = app.screen.query_one(Board)
+        assert "[1 QUALIFY 1]" in board.visible_text() and "there" not in board.visible_text()
+        await pilot.press("4")
+        assert "[4 TRAIN 1]" in board.visible_text() and "there" in board.visible_text()
+        assert all(len(line) <= NARROW[0] for line in text_of(app).splitlines())
+
+
+async def test_the_line_of_keys_never_wraps_and_keeps_help_and_quit(project: Project) -> None:
+    app = an_app(project)
+    async with app.run_test(size=(60, 20)) as pilot:
+        await settled(pilot)
+        line = text_of(app).splitlines()[-1]
+        assert "? Help" in line and "q Quit" in line
+
+
+async def test_an_empty_board_says_how_to_begin(project: Project) -> None:
+    app = an_app(project)
+    async with app.run_test(size=NARROW) as pilot:
+        await settled(pilot)
+        text = text_of(app)
+        assert "No plays yet" in text and "distill-tui" in text and "new play" in text
+        assert " ".join(rules.FIRST_PLAY.split()) in " ".join(text.split())
+
+
+async def test_below_the_board_stands_the_next_step_and_why_it_is_blocked(project: Project) -> None:
+    add_play(project, "refund-intent", Stage.DATA)
+    app = an_app(project)
+    async with app.run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        text = text_of(app)
+        assert Action.IMPORT_TRAFFIC.sentence.rstrip(".") in text
+        assert "blocked" in text and "Only the driver (dan) may do this; you are dana." in text
+        assert "distill-tui import P-001" in text
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+async def test_hostile_names_are_shown_and_steer_nothing(project: Project, size: tuple[int, int]) -> None:
+    for name in HOSTILE:
+        add_play(project, name)
+    app = an_app(project)
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        for key in ("j", "j", "slash", "x", "escape", "question_mark"):
+            await pilot.press(key)
+            await pilot.pause(0.1)
+            text = text_of(app)
+            controls = [c for c in text if (ord(c) < 32 and c != "\n") or 127 <= ord(c) < 160 or c in "\u202e\u202c"]
+            assert not controls
+        await pilot.press("escape")
+        await settled(pilot)
+        assert "[red]x" in text_of(app)
+
+
+def test_what_cannot_be_seen_becomes_a_mark_of_one_cell() -> None:
+    assert show.visible("a\x1bb\x9bc\x7fd\u202ee") == "a␛b�c␡d�e"
+    assert show.clip("宽字符宽字符", 7) == "宽字符…"
+    assert show.fit("ab", 4) == "ab  "
+
+
+def test_states_have_a_symbol_and_ascii_instead_where_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [show.mark(word) for word in ("holds", "misses", "look", "waiting", "running", "paused")] == list("✓✗!○▸‖")
+    monkeypatch.setenv("DISTILL_ASCII", "1")
+    show.ascii_only.cache_clear()
+    try:
+        assert [show.mark(word) for word in ("holds", "misses", "running")] == ["ok", "XX", ">>"]
+    finally:
+        monkeypatch.undo()
+        show.ascii_only.cache_clear()
+
+
+# --- keys --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_dimmed_key_says_why(project: Project) -> None:
+    app = an_app(project)
+    async with app.run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        assert not app.screen.active_bindings["enter"].enabled
+        assert "Open –" in text_of(app)
+        await pilot.press("enter")
+        assert message(app) == "There is no play to open; n opens a new one."
+
+
+async def test_a_person_who_is_nobody_may_look_and_is_told_why_not_more(project: Project) -> None:
+    add_play(project, "refund-intent")
+    app = an_app(project, actor=Actor(None, "key SHA256:unknown", Assurance.SIGNED))
+    async with app.run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        assert "nobody · may look, not act" in text_of(app)
+        await pilot.press("n")
+        assert "you may look, not act" in message(app)
+
+
+async def test_moving_goes_everywhere(project: Project) -> None:
+    for number in range(12):
+        add_play(project, f"q{number}")
+    add_play(project, "far", Stage.LIVE)
+    app = an_app(project)
+    async with app.run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        shelf = app.screen.query_one(Board).shelf
+        for keys, name in (
+            (["j"], "q1"), (["G"], "q11"), (["g", "g"], "q0"), (["ctrl+d"], "q3"), (["k"], "q2"), (["end"], "q11"),
+            (["home"], "q0"), (["6"], "far"), (["1"], "q0"), (["pagedown"], "q6"),
+        ):  # fmt: skip
+            await pilot.press(*keys)
+            assert shelf.selected is not None and shelf.selected.name == name, keys
+
+
+async def test_a_click_selects(project: Project) -> None:
+    add_play(project, "first")
+    add_play(project, "second")
+    app = an_app(project)
+    async with app.run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        await pilot.click(Board, offset=(3, 7))
+        shelf = app.screen.query_one(Board).shelf
+        assert shelf.selected is not None and shelf.selected.name == "second"
+        await pilot.click(KeyLine, offset=(2, 0))  # h: it moves left, where nothing is
+        assert shelf.column == 0
+
+
+async def test_help_lists_every_key_once_searches_and_runs(project: Project) -> None:
+    add_play(project, "refund-intent")
+    app = an_app(project)
+    async with app.run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        found = keys_of(app.screen)
+        assert len({help_.key for help_ in found}) == len(found)
+        assert {"Filter", "New play", "Help", "Quit"} <= {help_.does for help_ in found}
+        await pilot.press("question_mark", *"filter")
+        assert isinstance(app.screen, HelpScreen)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(app.screen, BoardScreen) and app.screen.query_one("#filter").has_focus
+
+
+async def test_the_palette_puts_what_can_be_done_first_and_says_why_not(project: Project) -> None:
+    add_play(project, "refund-intent")
+    app = an_app(project)
+    async with app.run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        found = entries(app, app.screen.dossier)
+        assert {entry.action for entry in found} == {action for action in Action if action.key}
+        reasons = [bool(entry.why_not) for entry in found]
+        assert reasons == sorted(reasons) and not reasons[0]
+        ship = next(entry for entry in found if entry.action is Action.SHIP)
+        assert "belongs to decide" in ship.why_not
+
+
+# --- others ------------------------------------------------------------------------------------------------------
+
+
+async def test_what_another_process_does_is_seen_within_a_second(project: Project) -> None:
+    app = an_app(project)
+    async with app.run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        code = f"""
+from pathlib import Path
+from distill_tui import tables
+from distill_tui.project import Project, now
+from distill_tui.terms import PlayKind, Stage, Task
+project = Project.open(Path({str(project.path)!r}))
+with project.telemetry() as session:
+    session.add(tables.Play(name="from-elsewhere", kind=PlayKind.COST, task=Task.CLASSIFICATION, stage=Stage.QUALIFY,
+                            opened_at=now(), stage_since=now()))
+"""
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+        await pilot.pause(1.0)
+        assert "from-elsewhere" in text_of(app)
+
+
+async def test_a_refusal_and_bad_input_are_said_and_a_bug_is_not_hidden(project: Project) -> None:
+    def refused(project: Project) -> None:
+        raise rules.Refused([rules.Objection("test.no", "No, because it is a test.")])
+
+    def bad(project: Project, text: str) -> None:
+        raise ValueError(f"line 3: {text} is no number.")
+
+    said: list[object] = []
+    app = an_app(project)
+    async with app.run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        app.perform(refused)
+        await settled(pilot)
+        assert message(app) == "No, because it is a test."
+        app.perform(bad, "x\x1b[2J")
+        await settled(pilot)
+        assert message(app) == "line 3: x␛[2J is no number."
+        app.perform(lambda project, n: n + 1, 1, then=said.append, done="Counted.")
+        await settled(pilot)
+        assert said == [2] and message(app) == "Counted."
+
+
+async def test_a_command_that_fails_says_its_last_line(project: Project) -> None:
+    app = an_app(project)
+    async with app.run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        app.twin("no-such-command")
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+        assert message(app) and "at work" not in message(app)
+
+
+def test_who_acts_is_said_with_how_it_was_proved() -> None:
+    assert who(Actor("dana", "account uid 1000")) == "dana · account"
+    assert who(Actor("vera", "key SHA256:kX9abcdefgh", Assurance.SIGNED)) == "vera · signed key SHA256:kX9…"
+    assert who(Actor(None, "account uid 7")) == "nobody · may look, not act"
+
+
+async def test_two_thousand_plays(project: Project) -> None:
+    with project.telemetry() as session:
+        for number in range(2000):
+            session.add(
+                tables.Play(
+                    name=f"play-{number}", kind=PlayKind.LATENCY, task=Task.CLASSIFICATION,
+                    stage=list(Stage)[number % 7], opened_at=now(), stage_since=now(),
+                )
+            )  # fmt: skip
+    app = an_app(project)
+    async with app.run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        await pilot.press(*"jjjjllllkkGhh", "slash", *"play-19")
+        await settled(pilot)
+        assert app.screen.query_one(Board).shelf.shown == sum(
+            f"play-{n}".startswith("play-19") or "play-19" in f"play-{n}" for n in range(2000) if n % 7 != 6
+        )
