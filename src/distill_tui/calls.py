@@ -126,6 +126,9 @@ def _and(paths: Iterable[Path]) -> str:
     return ", ".join(path.name for path in paths)
 
 
+# --- what can go wrong -----------------------------------------------------------------------------------------------
+
+
 def explain(error: Exception, call: Call) -> int | None:
     """Say in one line each what is wrong, and give the exit code; None for a bug, which keeps its traceback."""
     from distill_tui import rules
@@ -162,10 +165,17 @@ def _said(error: Exception, call: Call) -> str | None:
     below = getattr(error, "orig", None) or error  # SQLAlchemy wraps what the driver raised
     if isinstance(below, sqlite.DatabaseErrors):
         return f"{_file_name(call)} cannot be used: {below}; `{cli.PROGRAM} doctor` says more."
+    if unknown_word(error):
+        return f"{_file_name(call)} holds a word that this release does not know ({error}); restore it from a backup."
     if isinstance(error, OSError) and error.strerror:
         where = f"{Path(os.fsdecode(error.filename)).name}: " if error.filename else ""
         return f"{where}{error.strerror}; see that the file and its folder can be used, and try again."
     return None
+
+
+def unknown_word(error: Exception) -> bool:
+    """Whether a row holds a word that no release writes: the file was altered in spite of its guards."""
+    return isinstance(error, LookupError) and "is not among the defined enum values" in str(error)
 
 
 def _file_name(call: Call) -> str:

@@ -312,7 +312,11 @@ def find(words: str) -> Command:
 
 GLOBAL = (
     _arg("--project", metavar="FILE", says="the project file (else $DISTILL_PROJECT, else the only *.distill here)"),
-    _arg("--key", metavar="FILE", says="prove who you are with this SSH key: a private key, or the .pub of an agent's"),
+    _arg(
+        "--key",
+        metavar="FILE",
+        says="prove who you are with this SSH key: a private key, or the .pub of one that ssh-agent holds",
+    ),
     _flag("--json", "print data as JSON"),
     _flag("--plain", "no screens, no columns, no moving lines"),
 )

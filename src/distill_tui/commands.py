@@ -11,15 +11,14 @@ import pwd
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from distill_tui.calls import Call, UsageError, pairs, plain_objections, reading, text_of
 from distill_tui.questions import follow
 from distill_tui.terms import Action, Assurance, Opinion, PlayKind, Role, Task
 from distill_tui.text import visible
 
-if TYPE_CHECKING:
-    from distill_tui.rules import Actor
+# --- the project and its people --------------------------------------------------------------------------------------
 
 
 def open_project(call: Call) -> None:
@@ -31,15 +30,12 @@ def open_project(call: Call) -> None:
         raise UsageError("A project is made by an OS account; leave --key out and add the key with `key add` then.")
     uid = os.getuid()
     me = call.args.me or _account_name(uid)
-    project = Project.create(Path(call.args.file), call.args.name, me, call.args.my_name or me, _nobody_yet(Actor, uid))
+    founder = Actor(None, f"account uid {uid}", Assurance.ACCOUNT)
+    project = Project.create(Path(call.args.file), call.args.name, me, call.args.my_name or me, founder)
     dossier = project.dossier()
     assert dossier.project is not None
     call.talk(f"Made {project.path.name}; {me} keeps it, proved by account uid {uid}.")
     call.data({"project": dossier.project.name, "uid": dossier.project.uid, "keeper": me, "account": uid})
-
-
-def _nobody_yet(actor: type[Actor], uid: int) -> Actor:
-    return actor(None, f"account uid {uid}", Assurance.ACCOUNT)
 
 
 def _account_name(uid: int) -> str:
@@ -86,6 +82,9 @@ def revoke_key(call: Call) -> None:
     actions.revoke_key(call.project, call.actor, call.args.fingerprint)
     call.talk(f"The key {call.args.fingerprint} is revoked.")
     call.data({"revoked": call.args.fingerprint})
+
+
+# --- qualify and gate ------------------------------------------------------------------------------------------------
 
 
 def open_play(call: Call) -> None:
@@ -160,6 +159,9 @@ def lock_gate(call: Call) -> None:
     call.done("The gate is locked for good.", [str(expected)], gate=expected)
 
 
+# --- data ------------------------------------------------------------------------------------------------------------
+
+
 def import_traffic(call: Call) -> None:
     """Import a file."""
     from distill_tui import actions
@@ -220,6 +222,9 @@ def freeze_data(call: Call) -> None:
 
     digest = actions.freeze_data(*call.about)
     call.done("The data set is frozen.", [digest], data=digest)
+
+
+# --- runs ------------------------------------------------------------------------------------------------------------
 
 
 def label(call: Call) -> int | None:
@@ -289,6 +294,9 @@ def _started(call: Call, run_id: int) -> int | None:
         call.data(None, [str(run_id)])
         sys.stdout.flush()
     return follow(call, run_id)
+
+
+# --- decide ----------------------------------------------------------------------------------------------------------
 
 
 def sign_off(call: Call) -> None:

@@ -122,6 +122,7 @@ def _artifacts(connection: Any, path: Path) -> Iterator[Finding]:
 
 
 def _chain(path: Path) -> Finding:
+    from distill_tui.calls import unknown_word
     from distill_tui.project import Project, ProjectError, chain_trouble
 
     try:
@@ -130,7 +131,8 @@ def _chain(path: Path) -> Finding:
             trouble = chain_trouble(session)
         project.close()
     except Exception as error:
-        if not isinstance(getattr(error, "orig", error), (ProjectError, *sqlite.DatabaseErrors)):
+        expected = isinstance(getattr(error, "orig", error), (ProjectError, *sqlite.DatabaseErrors))
+        if not expected and not unknown_word(error):
             raise
         return Finding("audit log", False, str(getattr(error, "orig", error)))
     return Finding("audit log", not trouble, trouble or "the chain is whole")

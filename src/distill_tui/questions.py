@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from distill_tui.rules import Dossier, Objection
 
 
+# --- the screens and the roster --------------------------------------------------------------------------------------
+
+
 def open_screens(call: Call) -> int | None:
     """Show the screens, or where there is no terminal the list."""
     call.args.project = call.args.file or call.args.project
@@ -79,6 +82,9 @@ def show_actor(call: Call) -> None:
     lines += [visible(f"{p['play']} {p['name']}: {', '.join(p['roles'])}") for p in plays]
     value = {"person": actor.person, "proof": actor.proof, "assurance": actor.assurance.value, "plays": plays}
     call.data(value, lines)
+
+
+# --- gate and data ---------------------------------------------------------------------------------------------------
 
 
 def show_gate(call: Call) -> None:
@@ -144,6 +150,9 @@ def show_data(call: Call) -> None:
     call.data(value, report.data(dossier, plain=call.plain))
 
 
+# --- runs ------------------------------------------------------------------------------------------------------------
+
+
 def follow(call: Call, run_id: int) -> int:
     """Show a run's progress on standard error until it ends."""
     from distill_tui import launch, report
@@ -189,7 +198,7 @@ class Progress:
         now = self.clock()
         line = report.progress(run, self._rate(run, now))
         if self.moving:
-            width = max(20, os.get_terminal_size(sys.stderr.fileno()).columns - 1)
+            width = (os.get_terminal_size(sys.stderr.fileno()).columns or 80) - 1
             sys.stderr.write(f"\r{line[:width]}\x1b[K")
         elif self.told is None or self.told[1] is not run.status or now - self.told[0] >= self.EVERY:
             sys.stderr.write(f"{line}\n")
@@ -197,7 +206,7 @@ class Progress:
         sys.stderr.flush()
 
     def _rate(self, run: tables.Run, now: float) -> float | None:
-        if run.status is not RunStatus.RUNNING:
+        if run.status is not RunStatus.RUNNING or not run.step:  # what comes before the first step has no rate
             self.began = None
             return None
         began, step = self.began = self.began or (now, run.step)
@@ -243,6 +252,9 @@ def show_evaluation(call: Call) -> None:
     call.data(report.evaluation_json(dossier), report.evaluation(dossier, plain=call.plain))
 
 
+# --- plays -----------------------------------------------------------------------------------------------------------
+
+
 def list_plays(call: Call) -> None:
     """List the plays, without importing what a change needs."""
     from distill_tui import report
@@ -250,8 +262,13 @@ def list_plays(call: Call) -> None:
     words = call.args.filter.casefold().split()
     cards = [card for card in _cards(call) if all(word in _haystack(card) for word in words)]
     call.data([report.card_json(card) for card in cards], report.cards(cards, plain=call.plain) if cards else [])
-    if not cards:
-        call.talk("No play fits." if words else f"No plays yet; `{cli.PROGRAM} new NAME --kind cost` opens the first.")
+    if not cards and words:
+        call.talk("No play fits.")
+    elif not cards:
+        from distill_tui.rules import FIRST_PLAY
+
+        call.talk(f"No plays yet; `{cli.PROGRAM} new NAME --kind cost` opens the first.")
+        call.talk(FIRST_PLAY)
 
 
 def _haystack(card: Any) -> str:
@@ -346,6 +363,9 @@ def show_why(call: Call) -> None:
     call.data(value, [visible(reason.sentence) for reason in reasons] or [f"Nothing stands against “{words}”."])
 
 
+# --- proofs ----------------------------------------------------------------------------------------------------------
+
+
 def show_log(call: Call) -> None:
     """Show the log."""
     from distill_tui import queries, report
@@ -354,8 +374,16 @@ def show_log(call: Call) -> None:
         raise UsageError("--last is 1 or more.")
     play_id = call.play_id if call.args.play else None
     entries = queries.entries(call.project, play_id, call.args.last)
-    value = [entry.model_dump() | {"detail": json.loads(entry.detail)} for entry in entries]
+    value = [entry.model_dump() | {"detail": _json_or_text(entry.detail)} for entry in entries]
     call.data(value, report.log(entries, plain=call.plain))
+
+
+def _json_or_text(text: str) -> object:
+    """Read JSON; what somebody put in its place is shown as it is, because a log is read when it is in doubt."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def verify_log(call: Call) -> int:
@@ -382,8 +410,8 @@ def verify_bundle(call: Call) -> int:
     for problem in found.problems:
         call.talk(problem.sentence)
     lines = [visible(f"{name}: {value}") for name, value in found.facts.items()]
-    verdict = f"{len(found.problems)} problems." if found.problems else "The bundle is whole."
-    call.data({"problems": plain_objections(found.problems), "facts": found.facts}, [*lines, verdict])
+    whole = [] if found.problems else ["The bundle is whole."]
+    call.data({"problems": plain_objections(found.problems), "facts": found.facts}, [*lines, *whole])
     return cli.FAILED if found.problems else cli.DONE
 
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from distill_tui import economics, gates, rules
-from distill_tui.terms import Action, Metric, PlayKind, Reference, Role, RunStatus, Verdict
+from distill_tui.terms import Action, Metric, PlayKind, Reference, Role, RunKind, RunStatus, Verdict
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
@@ -311,10 +311,17 @@ def _score(run: tables.Run) -> float | None:
     return float(score) if score is not None else None
 
 
+_RUN_COLUMNS = (
+    *("round", "kind", "status", "step", "total", "message", "error", "started_by", "created_at", "claimed_at"),
+    *("heartbeat_at", "ended_at", "student_run", "artifact"),
+)
+
+
 def run_json(run: tables.Run) -> dict[str, Any]:
     """Give a run as plain values."""
-    values = run.model_dump(exclude={"token", "pid", "spec", "result", "stop_requested"})
-    return values | {"spec": json.loads(run.spec), "result": json.loads(run.result)}
+    values = {name: getattr(run, name) for name in _RUN_COLUMNS}
+    read = {"spec": json.loads(run.spec), "result": json.loads(run.result)}
+    return {"run": run.id, "play": f"P-{run.play_id:03d}"} | values | read
 
 
 def progress(run: tables.Run, rate: float | None) -> str:
@@ -324,7 +331,8 @@ def progress(run: tables.Run, rate: float | None) -> str:
         parts.append(f"step {run.step:,}/{run.total:,} ({run.step / run.total:.0%})")
     elif run.step:
         parts.append(f"step {run.step:,}")
-    if rate and run.status is RunStatus.RUNNING:
+    even = run.kind in (RunKind.TRAIN, RunKind.LABEL)  # the steps of an evaluation take unlike times
+    if rate and even and run.status is RunStatus.RUNNING:
         parts.append(f"{rate:,.1f} steps/s")
         if run.total:
             parts.append(f"{_duration((run.total - run.step) / rate)} left")
@@ -392,7 +400,7 @@ def judgements(dossier: Dossier) -> Iterator[str]:
 def _segments(record: gates.Record, plain: bool) -> list[str]:
     rows = [
         (
-            rates.scope,
+            rates.scope.removeprefix("segment: "),
             f"{rates.n:,}",
             _rate(rates.student),
             _rate(rates.teacher),

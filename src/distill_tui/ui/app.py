@@ -25,7 +25,7 @@ from textual.theme import Theme
 from distill_tui import glance, rules, sqlite
 from distill_tui.rules import Actor
 from distill_tui.ui import show, terminal, twin
-from distill_tui.ui.frame import Heading, MessageLine
+from distill_tui.ui.frame import Heading, MessageLine, why_dimmed
 from distill_tui.ui.messages import ProjectChanged
 from distill_tui.ui.overview import BoardScreen
 from distill_tui.ui.palette import Plays, Verbs
@@ -59,7 +59,8 @@ class DistillApp(App[int]):
     TITLE = "distill-tui"
     CSS_PATH = Path(__file__).with_name("distill.tcss")
     COMMANDS: ClassVar[set[Any]] = {Verbs, Plays}
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (100, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-high")]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit now", show=False, priority=True),
         Binding("colon", "command_line", "Command", key_display=":", show=False),
@@ -82,8 +83,9 @@ class DistillApp(App[int]):
         self.project_name, self.running = path.stem, 0
         self.actor = actor or Actor(None, f"account uid {os.getuid()}")
         self._seen: int | None = None
-        self._said_unreadable = False
         self._clean = terminal.VisibleOnly()
+        if os.environ.get("SSH_CONNECTION"):
+            self.animation_level = "none"  # a frame that nobody asked for is a frame that a slow line must carry
         self.register_theme(THEME)
         self.theme = "ansi-dark" if self.no_color else "distill"
         self.look_up()
@@ -172,11 +174,8 @@ class DistillApp(App[int]):
             self._seen = version
             self.look_up()
         except sqlite.DatabaseErrors as error:
-            if not self._said_unreadable:
-                self.say(f"The project file cannot be read now: {error}", "error")
-            self._said_unreadable = True
+            self.say(f"The project file cannot be read now: {error}", "error")
             return
-        self._said_unreadable = False
         self.changed()
 
     def changed(self) -> None:
@@ -192,11 +191,11 @@ class DistillApp(App[int]):
     def _reap_in_thread(self) -> None:
         from distill_tui import launch
 
-        if self.project is not None:
-            try:
-                launch.reap(self.project)
-            except sqlite.DatabaseErrors as error:
-                self.call_from_thread(self.say, f"Runs cannot be watched now: {error}", "warning")
+        assert self.project is not None
+        try:
+            launch.reap(self.project)
+        except sqlite.DatabaseErrors as error:
+            self.call_from_thread(self.say, f"Runs cannot be watched now: {error}", "warning")
 
     # --- what the person does
 
@@ -232,10 +231,13 @@ class DistillApp(App[int]):
         self.call_from_thread(self._performed, result, then, done)
 
     def _performed(self, result: Any, then: Callable[[Any], object] | None, done: str) -> None:
+        before = self.screen
         if done:
             self.say(done, "success")
         if then is not None:
             then(result)
+        if done and self.screen is not before:
+            self.call_after_refresh(self.say, done, "success")
         self.poll()
 
     def twin(self, *words: str, done: str = "") -> None:
@@ -260,9 +262,7 @@ class DistillApp(App[int]):
         target, name, parameters = self._parse_action(action, default_namespace or self, namespaces)
         if target.check_action(name, parameters) is not None:
             return False
-        why = getattr(target, "blocked", None) or getattr(self.screen, "blocked", None)
-        reason = why(name, parameters) if why is not None else None
-        self.say(reason or "This cannot be done now.", "warning")
+        self.say(why_dimmed(target, self.screen, name, parameters), "warning")
         return True
 
     # --- screens
@@ -274,11 +274,16 @@ class DistillApp(App[int]):
         self.push_screen(PlayScreen(play))
 
     def new_play(self) -> None:
-        """Show the sheet that opens a play."""
-        import importlib
+        """Show the sheet that opens a play, and then the play."""
+        from distill_tui.ui.forms import NewPlaySheet
 
-        forms: Any = importlib.import_module("distill_tui.ui.forms")
-        self.push_screen(forms.NewPlay())
+        self.push_screen(NewPlaySheet(), self._named)
+
+    def _named(self, words: dict[str, Any] | None) -> None:
+        if words is not None:
+            from distill_tui import actions
+
+            self.perform(actions.open_play, self.actor, **words, then=self.open_play, done=f"{words['name']} is open.")
 
     def action_keys(self) -> None:
         """Show every key that works here; enter runs one."""
@@ -310,8 +315,6 @@ def run(path: Path, *, key: Path | None = None, play: int | None = None, restric
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
         sys.stderr.write("The screens need a terminal; `distill-tui list` and the other commands do not.\n")
         return 2
-    if os.environ.get("SSH_CONNECTION"):
-        os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
     actor = None
     if key is not None:  # before the screens take the terminal: ssh-keygen may ask for a passphrase
         from distill_tui import identity

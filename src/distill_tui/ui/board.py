@@ -22,7 +22,7 @@ from textual.widget import Widget
 from distill_tui.glance import Card
 from distill_tui.terms import Stage
 from distill_tui.ui import show
-from distill_tui.ui.cards import card_line, list_heading, list_line, stage_strip
+from distill_tui.ui.card_text import card_line, list_heading, list_line, stage_strip
 from distill_tui.ui.shelf import Shelf
 
 WIDE = 100  # columns of the terminal from which the stages are columns
@@ -289,11 +289,8 @@ class Board(Widget, can_focus=True):
         return self._painted([(lead, "run"), *list_line(column[row], width - 1)], width, selected)
 
     def _painted(self, pieces: list[tuple[str, str]], width: int, selected: bool) -> list[Segment]:
-        over = self._style("cursor") if selected else None
-        segments = []
-        for text, name in pieces:
-            style = self._style(name)
-            segments.append(
-                Segment(text, Style(color=style.color, bold=style.bold, dim=style.dim) + over if over else style)
-            )
-        return Segment.adjust_line_length(segments, width, over or self._style(""))
+        """Paint pieces of text in their tones; those of the selected card keep theirs on the cursor's ground."""
+        ground = self._style("cursor") if selected else self._style("")
+        over = Style(bgcolor=ground.bgcolor, bold=True) if selected else Style.null()
+        segments = [Segment(text, self._style(name) + over) for text, name in pieces]
+        return Segment.adjust_line_length(segments, width, ground)

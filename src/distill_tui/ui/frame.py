@@ -32,6 +32,12 @@ def who(actor: Actor) -> str:
     return f"{actor.person} {dot} {actor.assurance.value} {show.clip(actor.proof, 15)}"
 
 
+def why_dimmed(node: object, screen: object, action: str, parameters: tuple[object, ...]) -> str:
+    """Say why a key is dimmed: what `blocked` of the node that has it, or of its screen, answers."""
+    why = getattr(node, "blocked", None) or getattr(screen, "blocked", None)
+    return (why(action, parameters) if why is not None else None) or "This cannot be done now."
+
+
 class Heading(Static):
     """One line: the project, or what `title` says, then who acts, the runs that go on, and the time."""
 

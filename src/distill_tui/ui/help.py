@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -18,6 +19,7 @@ from textual.widgets.option_list import Option
 
 from distill_tui.terms import Action
 from distill_tui.ui import show
+from distill_tui.ui.frame import why_dimmed
 
 _GENERIC = ("app.focus_next", "app.focus_previous", "screen.copy_text", "app.help_quit")
 
@@ -45,8 +47,7 @@ def keys_of(screen: Screen[Any]) -> list[KeyHelp]:
         blocked = ""
         if not active.enabled:
             _, name, parameters = screen.app._parse_action(binding.action, node)
-            why = getattr(node, "blocked", None) or getattr(screen, "blocked", None)
-            blocked = (why(name, parameters) if why else None) or "not now"
+            blocked = why_dimmed(node, screen, name, parameters)
         is_action = binding.action.startswith(("take(", "act("))
         does = sentences.get(key, binding.description) if is_action else binding.description
         same = (binding.action, binding.description)
@@ -101,9 +102,10 @@ class HelpScreen(ModalScreen[None]):
     def _list(self, words: str) -> None:
         options = self.query_one(OptionList)
         options.clear_options()
+        width = min(110, self.size.width * 9 // 10) - 6
         for help_ in self.keys:
             if all(word in f"{help_.shown} {help_.does}".lower() for word in words.lower().split()):
-                options.add_option(Option(_line(help_), id=help_.key))
+                options.add_option(Option(_line(help_, width), id=help_.key))
         options.highlighted = 0 if options.option_count else None
 
     def action_move(self, rows: int) -> None:
@@ -129,18 +131,20 @@ class HelpScreen(ModalScreen[None]):
             app.call_later(app.simulate_key, key)
 
 
-def _line(help_: KeyHelp) -> Content:
+def _line(help_: KeyHelp, width: int) -> Content:
     shown = show.fit(help_.shown, 14)
     if not help_.blocked:
-        return Content.assemble((shown, "bold"), show.visible(help_.does))
-    why = f"  {show.mark('look')} {show.visible(help_.blocked)}"
+        return Content.assemble((shown, "bold"), show.clip(help_.does, width - 14))
+    room = width - 14 - cell_len(help_.does)
+    why = show.clip(f"  {show.mark('look')} {help_.blocked}", room)
     return Content.assemble((shown, "$tone-muted"), (help_.does, "$tone-muted"), (why, "$tone-warn"))
 
 
 def legend() -> Content:
-    """Say what the marks mean."""
+    """Say what the marks and the short forms mean."""
     words = ("holds", "misses", "look", "waiting", "running", "paused")
-    return Content("   ").join([show.state(word) for word in words])
+    marks = Content("   ").join([show.state(word) for word in words])
+    return marks + f"\non a card: q quality on validation rows, {show.glyph('most')} most it saves a month"
 
 
 class CommandLine(ModalScreen[list[str] | None]):

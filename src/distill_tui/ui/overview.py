@@ -74,6 +74,7 @@ class BoardScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Heading, counts and filter, the board or the first run's text, the preview, message, keys."""
+        yield Static("Needs 60 by 16 cells or more; `distill-tui list` does not.", id="too-small", markup=False)
         yield Heading()
         yield Static("", id="counts", markup=False)
         yield Input(placeholder="text, kind:cost, stage:train, driver:dan, waits:me", id="filter", compact=True)
@@ -118,11 +119,9 @@ class BoardScreen(Screen[None]):
         self._mine = sum(card.waits == me for card in cards) if me is not None else 0
         self.board.fill(cards, me)
         empty = not cards
-        self.board.display, self.query_one("#preview").display = not empty, not empty
-        first_run = self.query_one("#first-run", Static)
-        first_run.display = empty
+        self.set_class(empty, "-empty")
         if empty:
-            first_run.update(first_run_text(self._app.path.name))
+            self.query_one("#first-run", Static).update(first_run_text(self._app.path.name))
         self._draw_counts()
 
     def _draw_counts(self) -> None:

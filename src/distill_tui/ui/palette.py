@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
+from textual.markup import escape
 
 from distill_tui import glance, rules, sqlite
 from distill_tui.terms import Action
@@ -57,7 +58,7 @@ class Verbs(Provider):
     async def discover(self) -> Hits:
         """Offer them all before anything is typed."""
         for entry in self._entries():
-            yield DiscoveryHit(show.visible(entry.title), partial(self._press, entry), help=_help(entry))
+            yield DiscoveryHit(Content(entry.title), partial(self._press, entry), text=entry.title, help=_help(entry))
 
     async def search(self, query: str) -> Hits:
         """Find actions by name or by what they do."""
@@ -67,7 +68,8 @@ class Verbs(Provider):
             score = matcher.match(text)
             if score > 0:
                 score = score if not entry.why_not else score / 10
-                yield Hit(score, show.visible(entry.title), partial(self._press, entry), help=_help(entry))
+                press = partial(self._press, entry)
+                yield Hit(score, Content(entry.title), press, text=entry.title, help=_help(entry))
 
     def _press(self, entry: Entry) -> None:
         """Do it as its key does it; on the board, in the play that is selected."""
@@ -87,24 +89,31 @@ class Verbs(Provider):
 
 
 def _help(entry: Entry) -> str:
-    return show.clip(f"{show.mark('look')} {entry.why_not}" if entry.why_not else entry.action.sentence, 110)
+    """Give the line below; the palette reads it as markup, so what comes from data is escaped."""
+    line = f"{show.mark('look')} {entry.why_not}" if entry.why_not else entry.action.sentence
+    return escape(show.clip(line, 110))
 
 
 class Plays(Provider):
     """Every play, by code and name."""
 
-    def _cards(self) -> Iterator[tuple[str, glance.Card]]:
-        app = cast("DistillApp", self.app)
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._titles: list[tuple[str, glance.Card]] = []
+
+    async def startup(self) -> None:
+        """Look once, when the palette opens."""
         try:
-            for card in glance.cards(app.path):
-                yield show.visible(f"open {card.code} {card.name}"), card
+            cards = glance.cards(cast("DistillApp", self.app).path)
         except sqlite.DatabaseErrors:
             return
+        self._titles = [(show.visible(f"open {card.code} {card.name}"), card) for card in cards]
 
     async def search(self, query: str) -> Hits:
         """Find plays by code or name."""
         matcher, app = self.matcher(query), cast("DistillApp", self.app)
-        for title, card in self._cards():
+        for title, card in self._titles:
             score = matcher.match(title)
             if score > 0:
-                yield Hit(score, show.clip(title, 100), partial(app.open_play, card.id), help=card.stage.value)
+                opens = partial(app.open_play, card.id)
+                yield Hit(score, Content(show.clip(title, 100)), opens, text=title, help=card.stage.value)

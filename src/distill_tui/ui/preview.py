@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from textwrap import wrap
 
 from textual.content import Content
 
-from distill_tui import economics, rules
+from distill_tui import economics, gates, report, rules
 from distill_tui.rules import Actor, Dossier
 from distill_tui.terms import PlayKind, Role
 from distill_tui.ui import show
@@ -20,38 +19,47 @@ from distill_tui.ui import show
 class Figures:
     """Quality and savings of a play, as far as they are known."""
 
+    measure: str = "quality"  # accuracy against gold, agreement with the teacher, or the score on validation rows
     student: float | None = None
     teacher: float | None = None
     baseline: float | None = None
-    on: str = "validation"  # the split that quality was measured on
     saves: Decimal | None = None
     payback: Decimal | None = None
-    measured: bool = False  # savings from the student's measured cost; else they are what it saves at most
+    measured: bool = False  # savings by the student's measured cost; else what it saves at most
+
+    @property
+    def on(self) -> str:
+        """The split that quality was measured on."""
+        return "held-out" if self.measure in ("accuracy", "agreement") else "validation"
 
 
 def figures(dossier: Dossier) -> Figures:
     """Work out quality and savings: of the evaluation where there is one, else of the best student so far."""
-    record = dossier.record
-    per_1k, measured = Decimal(0), False
-    prices = _prices(dossier)
+    record, prices = dossier.record, _prices(dossier)
     if record is None:
         best = next(iter(rules.trained(dossier)), None)
         score = json.loads(best.result).get("validation_score") if best is not None else None
-        saves = economics.monthly_saving(prices, per_1k) if prices else None
-        return Figures(student=float(score) if score is not None else None, saves=saves)
-    times = [time for run in record.latency_us.get("student", ()) for time in run]
-    if times and prices:
-        mean = Decimal(sum(times)) / len(times)
-        per_1k, measured = economics.student_cost_per_1k(mean, prices.machine_price_per_hour), True
+        measure = "quality" if score is None else "validation score"
+        saves = economics.monthly_saving(prices, Decimal(0)) if prices else None
+        return Figures(measure, student=None if score is None else float(score), saves=saves)
+    rates, measure = gates.segment_rates(record)[0], "accuracy"
+    student, teacher, baseline = map(_share, (rates.student, rates.teacher, rates.baseline))
+    if student is None:
+        measure, student, teacher, baseline = "agreement", _share(rates.agreement), None, None
+    per_1k = _student_cost(record, prices) if prices else None
     return Figures(
-        student=_right(record.student, record.gold, record.teacher),
-        teacher=_right(record.teacher, record.gold, record.teacher),
-        baseline=_right(record.baseline, record.gold, record.teacher),
-        on="held-out",
-        saves=economics.monthly_saving(prices, per_1k) if prices else None,
-        payback=economics.payback_months(prices, per_1k) if prices and measured else None,
-        measured=measured,
+        measure,
+        student,
+        teacher,
+        baseline,
+        saves=economics.monthly_saving(prices, per_1k or Decimal(0)) if prices else None,
+        payback=economics.payback_months(prices, per_1k) if prices and per_1k is not None else None,
+        measured=per_1k is not None,
     )
+
+
+def _share(rate: gates.Rate | None) -> float | None:
+    return None if rate is None else rate.share
 
 
 def _prices(dossier: Dossier) -> economics.Prices | None:
@@ -61,24 +69,26 @@ def _prices(dossier: Dossier) -> economics.Prices | None:
         return None
 
 
-def _right(said: Sequence[int], gold: Sequence[int], teacher: Sequence[int]) -> float | None:
-    """Share of rows answered right: by gold where there is any, else by the teacher. None without answers."""
-    truth = gold if any(label >= 0 for label in gold) else teacher
-    pairs = [(s, t) for s, t in zip(said, truth, strict=False) if t >= 0 and s >= 0]
-    return sum(s == t for s, t in pairs) / len(pairs) if pairs else None
+def _student_cost(record: gates.Record, prices: economics.Prices) -> Decimal | None:
+    """Say what 1,000 answers of the student cost by its timed runs; None where none was timed."""
+    times = [time for run in record.latency_us.get("student", ()) for time in run]
+    if not times:
+        return None
+    return economics.student_cost_per_1k(Decimal(sum(times)) / len(times), prices.machine_price_per_hour)
 
 
 def worth(found: Figures, kind: PlayKind) -> list[str]:
     """Say quality, and beside it for a cost play the savings."""
-    dash = show.glyph("dash")
-    quality = f"quality ({found.on})  student {show.percent(found.student)}"
+    quality = f"{found.measure}  student {show.percent(found.student)}"
     if found.teacher is not None:
-        quality += f"  teacher {show.percent(found.teacher)}  baseline {show.percent(found.baseline)}"
+        quality += f"  teacher {show.percent(found.teacher)}"
+    if found.baseline is not None:
+        quality += f"  baseline {show.percent(found.baseline)}"
     if kind is not PlayKind.COST:
         return [quality]
     if found.saves is None:
-        return [quality, f"saves {dash}"]
-    saves = f"saves {'' if found.measured else 'at most '}{show.money(found.saves)}/month"
+        return [quality, f"saves {show.glyph('dash')}"]
+    saves = f"saves {'' if found.measured else 'at most '}{show.money(found.saves)} a month"
     if found.payback is not None:
         saves += f", pays back in {float(found.payback):.1f} months"
     return [quality, saves]
@@ -95,12 +105,11 @@ def next_step(dossier: Dossier, actor: Actor) -> tuple[str, str]:
 
 
 def shell_twin(dossier: Dossier) -> str:
-    """Give the command that does the next step."""
-    action = rules.next_step(dossier)
-    play = dossier.play
+    """Give the command that does the next step, or shows the play where nothing is due."""
+    action, play = rules.next_step(dossier), dossier.play
     if play is None:
         return ""
-    return f"distill-tui {action.command if action else 'show'} {play.code}"
+    return report.command_line(action, play.code) if action else f"{report.PROGRAM} show {play.code}"
 
 
 def lines(dossier: Dossier, actor: Actor, last_event: str, width: int, *, wide: bool) -> list[Content]:

@@ -14,6 +14,8 @@ from functools import lru_cache
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
+from distill_tui.text import visible as marked
+
 # word → (symbol, ASCII symbol, tone); several words share a symbol, no word has two
 _MARKS: dict[str, tuple[str, str, str]] = {
     word: (symbol, ascii_symbol, tone)
@@ -30,20 +32,7 @@ _MARKS: dict[str, tuple[str, str, str]] = {
 }
 TONES = ("good", "bad", "warn", "muted", "run")
 
-_BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-_INVISIBLE = "\u00ad\u200b\u2028\u2029\u2060\ufeff"
-
-
-def _replacements(mark_of_others: str, picture: bool) -> dict[int, str]:
-    table = {code: chr(0x2400 + code) if picture else "?" for code in range(0x20)}
-    table |= {0x7F: "␡" if picture else "?"}
-    table |= dict.fromkeys(range(0x80, 0xA0), mark_of_others)
-    table |= dict.fromkeys(map(ord, _BIDI + _INVISIBLE), mark_of_others)
-    table |= dict.fromkeys(range(0xD800, 0xE000), mark_of_others)
-    return table
-
-
-_PICTURES, _ASCII = _replacements("�", picture=True), _replacements("?", picture=False)
+_UNSEEN = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"), "�")  # of no width, so nobody would see them
 
 
 @lru_cache(maxsize=1)
@@ -57,7 +46,10 @@ def ascii_only() -> bool:
 
 def visible(text: str) -> str:
     """Replace whatever could steer a terminal (C0, C1, DEL, bidi controls) by a mark that is seen, of one cell."""
-    return text.translate(_ASCII if ascii_only() else _PICTURES)
+    if text.isascii() and text.isprintable():
+        return text
+    shown = marked(text).translate(_UNSEEN)
+    return shown if not ascii_only() else "".join("?" if c in "␡␤�" or "␀" <= c <= "␟" else c for c in shown)
 
 
 def mark(word: str) -> str:

@@ -9,6 +9,8 @@ from distill_tui.terms import PlayKind, Role, Stage
 from distill_tui.ui import show
 from distill_tui.ui.shelf import Shelf
 
+_SHORT = {PlayKind.SPECIALIZATION: "special"}
+
 
 def card_line(card: Card, line: int, width: int) -> list[tuple[str, str]]:
     """Give one of a card's three lines as pieces of text and tone, of exactly so many cells in all."""
@@ -30,10 +32,9 @@ def worth(card: Card) -> str:
     dot = show.glyph("dot")
     if card.kind is PlayKind.COST:
         return f"q {show.percent(card.quality)} {dot} {_saves(card)}/mo"
-    quality = f" {dot} q {show.percent(card.quality)}" if card.quality is not None else ""
-    return (
-        f"{card.kind.value}{quality}" if quality or card.round == 1 else f"{card.kind.value} {dot} round {card.round}"
-    )
+    if card.quality is not None:
+        return f"{_SHORT.get(card.kind, card.kind.value)} {dot} q {show.percent(card.quality)}"
+    return card.kind.value if card.round == 1 else f"{_SHORT.get(card.kind, card.kind.value)} {dot} round {card.round}"
 
 
 def _saves(card: Card) -> str:
@@ -61,7 +62,7 @@ def list_line(card: Card, width: int) -> list[tuple[str, str]]:
     texts = [
         card.code,
         card.name,
-        {PlayKind.SPECIALIZATION: "special"}.get(card.kind, card.kind.value),
+        _SHORT.get(card.kind, card.kind.value),
         show.percent(card.quality) if cost or card.quality is not None else "",
         _saves(card) if cost else "",
         card.roles.get(Role.DRIVER, show.glyph("dash")),

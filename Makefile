@@ -1,0 +1,52 @@
+# Two commands do all the set-up: `make demo` runs the main job, `make test` passes the tests.
+# Nothing is needed beforehand but Python 3.11 or newer, make and ssh-keygen (OpenSSH's client).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ARGS ?=
+export HF_HUB_OFFLINE := 1
+export TRANSFORMERS_OFFLINE := 1
+
+.PHONY: demo test slow check fix screenshots reference clean help
+
+help:            ## list what there is
+	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## */\t/'
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "distill-tui needs Python 3.11 or newer; name one: make PYTHON=python3.12 …")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV): torch, transformers, Textual and the rest; this takes some minutes the first time."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,sample]'
+	@touch $(READY)
+
+demo: $(READY)   ## make the sample project with real work, and open the app at `decide` (ARGS=--headless: a summary)
+	@$(BIN)/python sample_projects/feedback_sentiment/make_project.py demo $(ARGS)
+
+test: $(READY)   ## the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+slow: $(READY)   ## the proofs that take minutes
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+check: $(READY)  ## ruff, mypy, the import contracts, and the tests
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m pytest $(ARGS)
+
+fix: $(READY)    ## let ruff mend what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+screenshots: $(READY)  ## draw docs/screens/*.svg from the sample of `make demo`
+	@$(BIN)/python sample_projects/feedback_sentiment/screenshots.py demo docs/screens
+
+reference: $(READY)    ## write docs/cli.md from the table of commands
+	@$(BIN)/distill-tui spec --markdown > docs/cli.md
+
+clean:           ## remove the environment and the sample
+	@rm -rf $(VENV) demo

@@ -1,0 +1,83 @@
+"""A curve on a terminal: braille dots, or stars where the terminal has ASCII only. Pure; no axis is ever invented."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import isfinite
+
+from distill_tui.ui import show
+
+_DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # of a braille cell, by row and column
+Point = tuple[float, float]
+
+
+def curve(points: Sequence[Point], width: int, height: int, *, until: float | None = None) -> list[str]:
+    """Draw points as a line with its axes, in exactly `height` lines of at most `width` cells.
+
+    Values that are not finite are left out. `until` is where the horizontal axis ends, where more is to come.
+    """
+    points = [(x, y) for x, y in points if isfinite(x) and isfinite(y)]
+    if not points or width < 16 or height < 3:
+        return [show.fit(" no points yet", width)] + [""] * (height - 1)
+    low, high = min(y for _, y in points), max(y for _, y in points)
+    first, last = points[0][0], max(points[-1][0], until or 0)
+    labels = [f"{value:.4g}" for value in (high, low)]
+    margin = max(map(len, labels)) + 1
+    rows, columns = height - 2, width - margin - 1
+    grid = _Grid(columns, rows)
+    grid.draw(points, (first, last), (low, high))
+    tick, bar, corner, rule = ("+", "|", "+", "-") if show.ascii_only() else ("┤", "│", "└", "─")
+    lines = []
+    for number, drawn in enumerate(grid.lines()):
+        label = {0: labels[0], rows - 1: labels[1]}.get(number, "")
+        lines.append(f"{label:>{margin}}{tick if label else bar}{drawn}")
+    lines.append(" " * margin + corner + rule * columns)
+    left, right = f"{first:,.0f}", f"{last:,.0f}"
+    lines.append(" " * (margin + 1) + left + right.rjust(max(0, columns - len(left))))
+    return lines
+
+
+class _Grid:
+    """Dots, two by four to a cell of braille, or one to a cell of ASCII."""
+
+    def __init__(self, columns: int, rows: int) -> None:
+        self.plain = show.ascii_only()
+        self.columns, self.rows = columns, rows
+        self.wide, self.high = (columns, rows) if self.plain else (columns * 2, rows * 4)
+        self.cells = [[0] * columns for _ in range(rows)]
+
+    def draw(self, points: Sequence[Point], xs: Point, ys: Point) -> None:
+        """Join the points by lines."""
+        before = None
+        for x, y in points:
+            across = round(_share(x, xs) * (self.wide - 1))
+            down = round((1 - _share(y, ys)) * (self.high - 1))
+            for dot in _line(before or (across, down), (across, down)):
+                self._dot(*dot)
+            before = (across, down)
+
+    def _dot(self, across: int, down: int) -> None:
+        if self.plain:
+            self.cells[down][across] = 1
+        else:
+            self.cells[down // 4][across // 2] |= _DOTS[down % 4][across % 2]
+
+    def lines(self) -> Iterator[str]:
+        """Give the rows, from the top."""
+        for row in self.cells:
+            yield "".join((" *"[bool(cell)] if self.plain else chr(0x2800 + cell) if cell else " ") for cell in row)
+
+
+def _share(value: float, span: Point) -> float:
+    low, high = span
+    return 0.5 if high <= low else (value - low) / (high - low)
+
+
+def _line(start: tuple[int, int], end: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Give the dots from one to the other, ends included."""
+    (x0, y0), (x1, y1) = start, end
+    steps = max(abs(x1 - x0), abs(y1 - y0))
+    if not steps:
+        yield end
+    for step in range(steps + 1 if steps else 0):
+        yield round(x0 + (x1 - x0) * step / steps), round(y0 + (y1 - y0) * step / steps)

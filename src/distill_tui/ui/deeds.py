@@ -1,0 +1,237 @@
+"""What the keys of a play do: the table of all, and those that come before the first run.
+
+Whether an action may be done, the rules say, before the sheet opens and again at the door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from distill_tui import economics, gates
+from distill_tui.rules import Actor
+from distill_tui.terms import Action, Role
+from distill_tui.ui import decisions, forms, page
+from distill_tui.ui.asking import ask, objects, plain, twin, typed
+from distill_tui.ui.forms import Body, Field, Sheet, Values
+from distill_tui.ui.tabs import power_word
+from distill_tui.ui.view import View
+
+if TYPE_CHECKING:
+    from distill_tui.project import Project
+    from distill_tui.ui.app import DistillApp
+
+
+def take(app: DistillApp, action: Action, view: View) -> None:
+    """Open the sheet of an action; what is given back there is done."""
+    DEEDS[action](app, view)
+
+
+# --- qualify and gate --------------------------------------------------------------------------------------------
+
+
+def roles(app: DistillApp, view: View) -> None:
+    """Give the four roles."""
+    people = tuple(sorted(view.dossier.people))
+    held = {role: view.dossier.roles.get(role, "") for role in Role}
+
+    def changes(values: Values) -> dict[Role, str]:
+        return {role: values[role.value] for role in Role if values[role.value] not in ("", held[role])}
+
+    def check(values: Values) -> str:
+        for role, person in changes(values).items():
+            wrong = objects(Action.ASSIGN_ROLE, view, {"role": role, "person": person})
+            if wrong:
+                return wrong
+        given = held | changes(values)
+        if given[Role.DRIVER] and given[Role.DRIVER] == given[Role.VALIDATOR]:
+            return f"{given[Role.DRIVER]} cannot drive and validate; name two persons."
+        return ""
+
+    sheet = Sheet(
+        f"The roles of {view.play.code}",
+        (
+            "The sponsor locks the gate, the driver builds, the validator signs off, the operator keeps the live "
+            "student. Whoever drives has built, for good, and can never validate.",
+            f"Enrolled: {', '.join(people)}.",
+        ),
+        [Field(role.value, role.value, held[role], "A person's id; → completes it.", people) for role in Role],
+        does="give the roles",
+        check=check,
+        twin=twin(Action.ASSIGN_ROLE, view),
+    )
+    said = "The roles are given."
+    ask(app, sheet, lambda values: app.perform(_give, view.play.id, app.actor, changes(values), done=said))
+
+
+def _give(project: Project, play_id: int, actor: Actor, given: Mapping[Role, str]) -> None:
+    from distill_tui import actions
+
+    for role, person in given.items():
+        actions.assign_role(project, play_id, actor, role, person)
+
+
+def numbers(app: DistillApp, view: View) -> None:
+    """Fill in the trigger's numbers."""
+    rows = view.dossier.worksheet
+
+    def changes(values: Values) -> Values:
+        return {
+            name: value
+            for name, value in values.items()
+            if name != "source" and value and (name not in rows or rows[name].value != value)
+        }
+
+    fields = [
+        Field(
+            question.name,
+            question.name,
+            rows[question.name].value if question.name in rows else "",
+            f"{question.sentence} In {question.unit}, for example {question.example}.",
+        )
+        for question in economics.WORKSHEET[view.play.kind]
+    ]
+    sheet = Sheet(
+        f"The trigger of {view.play.code}: why a student is worth building",
+        (),
+        [*fields, Field("source", "where they come from", "typed", "Like: billing export of May.")],
+        does="fill in",
+        check=lambda values: objects(Action.FILL_WORKSHEET, view, {"values": changes(values)}),
+        twin=twin(Action.FILL_WORKSHEET, view),
+    )
+
+    def fill(values: Values) -> None:
+        from distill_tui import actions
+
+        given, source = changes(values), values["source"] or "typed"
+        if not given:
+            app.say("No number was changed.")
+            return
+        done = f"{len(given)} number{'s' * (len(given) > 1)} filled in."
+        app.perform(actions.fill_worksheet, view.play.id, app.actor, given, source, done=done)
+
+    ask(app, sheet, fill)
+
+
+def edit_gate(app: DistillApp, view: View) -> None:
+    """Write the draft of the gate."""
+    gate = view.dossier.gate or gates.default_gate(view.play.kind)
+
+    def written(new: gates.Gate | None) -> None:
+        from distill_tui import actions
+
+        if new is None or new == view.dossier.gate:
+            app.say("The gate was not changed.")
+        else:
+            app.perform(actions.edit_gate, view.play.id, app.actor, new, done="The draft of the gate is saved.")
+
+    app.push_screen(forms.GateSheet(view.play.code, view.play.kind, gates.to_toml(gate)), written)
+
+
+def lock(app: DistillApp, view: View) -> None:
+    """Lock the gate, after what its rows can prove was read."""
+    gate = view.dossier.gate
+    if gate is None:
+        return
+    expected = gates.digest(gate)
+    notes = [(power_word(note), note.sentence) for note in gates.power(gate)]
+    body: Body = (
+        "A locked gate never changes: not by a screen, a command or SQL. To move the goalposts one kills the play.",
+        f"{len(gate.criteria)} criteria, {gate.held_out_rows:,} held-out rows, {gate.rounds} rounds, "
+        f"digest {page.short(expected)}. What the rows can prove:",
+        *notes,
+    )
+    typed(app, Action.LOCK_GATE, view, f"Lock the gate of {view.play.code} for good", body, does="lock it",
+           args=(expected,), done="The gate is locked.")  # fmt: skip
+
+
+def qualify(app: DistillApp, view: View) -> None:
+    """Go on to the gate."""
+    body = ("The trigger holds. The numbers can still be mended until the gate is locked.",)
+    plain(app, Action.QUALIFY, view, body, does="qualify", done="It qualifies; the gate comes next.")
+
+
+# --- data --------------------------------------------------------------------------------------------------------
+
+
+def bring_traffic(app: DistillApp, view: View) -> None:
+    """Import a file, in a process of its own."""
+    sheet = Sheet(
+        f"Import traffic into {view.play.code}",
+        ("JSONL, CSV or Parquet. The usual column names are found; the command takes others. You become a builder.",),
+        [Field("file", "file", hint="A path on this machine.")],
+        does="import it",
+        check=lambda values: "" if values["file"] else "Name a file.",
+        twin=twin(Action.IMPORT_TRAFFIC, view),
+    )
+    ask(app, sheet, lambda values: app.twin("import", view.play.code, "--", values["file"]))
+
+
+def teacher(app: DistillApp, view: View) -> None:
+    """Choose the teacher."""
+    sheet = Sheet(
+        f"The teacher of {view.play.code}",
+        ("Write recorded for the outputs that stand in the traffic, or the folder of a local model, which is copied.",),
+        [Field("teacher", "teacher", "recorded", "recorded, or a path of a model folder", ("recorded",))],
+        does="choose it",
+        check=lambda values: "" if values["teacher"] else "Write recorded, or name a folder.",
+        twin=twin(Action.SET_TEACHER, view),
+    )
+
+    def choose(values: Values) -> None:
+        how = ("--recorded",) if values["teacher"] == "recorded" else ("--", values["teacher"])
+        app.twin("teacher", view.play.code, *how)
+
+    ask(app, sheet, choose)
+
+
+def label(app: DistillApp, view: View) -> None:
+    """Have the teacher asked."""
+    rows = sum(traffic.rows for traffic in view.dossier.traffic)
+    body = (f"A worker asks {view.play.teacher_name} for {rows:,} rows; answers that are known are not asked again.",)
+    plain(app, Action.LABEL, view, body, does="start it", done="A worker asks the teacher.")
+
+
+def build(app: DistillApp, view: View) -> None:
+    """Build the draft data set."""
+    body = ("The draft of this round is replaced; nothing is frozen yet.",)
+    plain(app, Action.BUILD_DATA, view, body, does="build it", by_twin=True)
+
+
+def freeze(app: DistillApp, view: View) -> None:
+    """Freeze the data set."""
+    data = view.dossier.data_set
+    body = (
+        "A frozen data set never changes; another one is another round.",
+        f"Digest {page.short(data.digest if data else '')}.",
+    )
+    title = f"Freeze the data set of {view.play.code} for good"
+    typed(app, Action.FREEZE_DATA, view, title, body, does="freeze it", by_twin=True)
+
+
+DEEDS: dict[Action, Callable[[DistillApp, View], None]] = {
+    Action.OPEN_PLAY: lambda app, view: app.new_play(),
+    Action.ASSIGN_ROLE: roles,
+    Action.FILL_WORKSHEET: numbers,
+    Action.QUALIFY: qualify,
+    Action.EDIT_GATE: edit_gate,
+    Action.LOCK_GATE: lock,
+    Action.IMPORT_TRAFFIC: bring_traffic,
+    Action.SET_TEACHER: teacher,
+    Action.LABEL: label,
+    Action.BUILD_DATA: build,
+    Action.FREEZE_DATA: freeze,
+    Action.START_RUN: decisions.start,
+    Action.STOP_RUN: decisions.stop,
+    Action.RESUME_RUN: decisions.resume,
+    Action.EVALUATE: decisions.evaluate,
+    Action.REPRODUCE: decisions.reproduce,
+    Action.SIGN_OFF: decisions.sign,
+    Action.REFUSE: decisions.refuse,
+    Action.WITHDRAW: decisions.withdraw,
+    Action.SET_MAINTENANCE: decisions.maintain,
+    Action.SHIP: decisions.ship,
+    Action.ITERATE: decisions.iterate,
+    Action.KILL: decisions.kill,
+    Action.COMMENT: decisions.comment,
+}

@@ -1,0 +1,402 @@
+"""The tabs on which a student is judged: train, eval, decide. Pure: a `View` in, lines out; the rules decide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from distill_tui import gates, rules
+from distill_tui.spec import Spec
+from distill_tui.terms import Opinion, PlayKind, Role, RunKind, RunStatus, Stage, Verdict
+from distill_tui.ui import chart, page, preview, show
+from distill_tui.ui.page import Column, Lines
+from distill_tui.ui.tabs import WIDE, maintenance, megabytes, number, read, share_of
+from distill_tui.ui.view import View, shown_run
+
+if TYPE_CHECKING:
+    from distill_tui import tables
+
+# --- 4 train -----------------------------------------------------------------------------------------------------
+
+
+def train(view: View, width: int) -> Lines:
+    """Show the runs, and of the newest one progress, curve, validation scores, spec and last message."""
+    run = shown_run(view.dossier)
+    if run is None:
+        waits = "No student was trained yet; T starts a run."
+        return page.stacked(page.sentence(waits, width, word="waiting"), runs(view, width))
+    head = run_head(view, run, width)
+    if width < WIDE:
+        return page.stacked(head, loss(view, run, width, 9), validation(view, run, width), runs(view, width))
+    left = width * 2 // 3
+    right = width - left - page.GAP
+    middle = page.beside(
+        loss(view, run, left, 13),
+        page.stacked(validation(view, run, right), spec(run, right)),
+        width,
+        left,
+    )
+    return page.stacked(head, middle, runs(view, width))
+
+
+def run_head(view: View, run: tables.Run, width: int) -> Lines:
+    """Say how a run stands: progress, rate, time left, its last words."""
+    bar = page.progress(run.step, run.total, 24 if width >= WIDE else 12)
+    parts = [f"run {run.id} {run.status.value} {share_of(run.step, run.total)}", bar, f"{run.step:,}/{run.total:,}"]
+    if run.status is RunStatus.RUNNING and view.curve:
+        rate = view.curve[-1].rows_per_second
+        parts.append(f"{rate:,.0f} rows/s")
+        parts.append(f"{time_left(run, rate)} left")
+    lines = page.sentence("  ".join(parts), width, word=run.status.value)
+    if run.stop_requested and run.status.active:
+        lines += page.sentence("a stop is asked for; it keeps its checkpoint", width, word="look")
+    if run.error:
+        lines += page.sentence(run.error, width, word="error")
+    elif run.message:
+        lines += page.sentence(run.message, width, label="  ")
+    return lines
+
+
+def time_left(run: tables.Run, rows_per_second: float) -> str:
+    """Say how long a run still takes at its present rate."""
+    if rows_per_second <= 0 or run.total <= run.step:
+        return show.glyph("dash")
+    seconds = int((run.total - run.step) * spec_of(run).batch_size / rows_per_second)
+    return (
+        f"{seconds // 3600} h {seconds % 3600 // 60} min"
+        if seconds >= 3600
+        else f"{seconds // 60}:{seconds % 60:02d} min"
+    )
+
+
+def spec_of(run: tables.Run) -> Spec:
+    """Read a run's spec; one that cannot be read is the default."""
+    try:
+        return Spec.from_json(run.spec)
+    except (ValueError, TypeError, AttributeError):
+        return Spec()
+
+
+def loss(view: View, run: tables.Run, width: int, height: int) -> Lines:
+    """Draw the loss curve."""
+    points = [(float(point.step), point.loss) for point in view.curve]
+    now = f"{points[-1][1]:.4f} at step {points[-1][0]:,.0f}" if points else "no points yet"
+    drawn = chart.curve(points, width - 2, height, until=run.total if run.status.active else None)
+    return [page.heading("LOSS", now), *(Content.assemble((f" {line}", "$tone-run")) for line in drawn)]
+
+
+def validation(view: View, run: tables.Run, width: int) -> Lines:
+    """List the validation scores, newest last, and the best one."""
+    scored = [(point.step, point.validation) for point in view.curve if point.validation is not None]
+    name = str(read(run.result).get("score_name") or "score")
+    lines = [page.heading("VALIDATION", name)]
+    if not scored:
+        return [*lines, *page.sentence("no score yet", width, word="waiting")]
+    best = max(scored, key=lambda each: each[1])
+    for step, score in scored[-6:]:
+        word = "done" if step == best[0] else "todo"
+        lines += page.sentence(f"step {step:>7,}  {score:.4f}{'  best' if step == best[0] else ''}", width, word=word)
+    return lines
+
+
+def spec(run: tables.Run, width: int) -> Lines:
+    """Show what determines the run."""
+    one = spec_of(run)
+    told = f"{one.student.value} {','.join(map(str, one.layers))}" if one.student == "layers" else one.student.value
+    text = (
+        f"{told} · epochs {one.epochs} · T {one.temperature:g} · alpha {one.alpha:g} · lr {one.learning_rate:g} · "
+        f"batch {one.batch_size} · seed {one.seed} · threads {one.threads}"
+    ).replace("·", show.glyph("dot"))
+    return [page.heading("SPEC"), *page.sentence(text, width)]
+
+
+def runs(view: View, width: int) -> Lines:
+    """List every run of the play, newest first."""
+    if not view.dossier.runs:
+        return []
+    columns = (
+        Column("RUN", 4, right=True),
+        Column("KIND", 10),
+        Column("STATUS", 11),
+        Column("ROUND", 5, 2, right=True),
+        Column("SCORE", 7, right=True),
+        Column("SECONDS", 8, 1, right=True),
+        Column("BY", 10, 3),
+        Column("STARTED", 16, 4),
+        Column("LAST WORDS", 0, 5),
+    )
+    rows = []
+    for run in reversed(view.dossier.runs):
+        result = read(run.result)
+        score, seconds = result.get("validation_score"), result.get("seconds")
+        status = (f"{show.mark(run.status.value)} {run.status.value}", f"$tone-{show.tone(run.status.value)}")
+        rows.append(
+            (
+                str(run.id),
+                run.kind.value,
+                status,
+                str(run.round),
+                f"{float(score):.4f}" if score is not None else show.glyph("dash"),
+                f"{float(seconds):,.0f}" if seconds is not None else show.glyph("dash"),
+                run.started_by,
+                page.when(run.created_at),
+                (run.error or run.message, "$tone-muted"),
+            )
+        )
+    return [page.heading("RUNS", "a run goes on when you leave"), *page.table(columns, rows, width)]
+
+
+# --- 5 eval ------------------------------------------------------------------------------------------------------
+
+
+def evaluation(view: View, width: int) -> Lines:
+    """The verdict first, then each judgement, each segment, sizes and speeds, and for a cost play what it saves."""
+    dossier = view.dossier
+    row = dossier.evaluation
+    if row is None:
+        run = next((r for r in dossier.runs if r.kind is RunKind.EVALUATE and r.status.active), None)
+        if run is not None:
+            text = f"run {run.id} evaluates: {share_of(run.step, run.total)} {run.message}"
+            return page.sentence(text, width, word="running")
+        text = "No evaluation in this round yet; R spends its one look at the held-out split on a trained student."
+        return page.stacked(page.sentence(text, width, word="waiting"), _students(view, width))
+    return page.stacked(
+        verdict(view, row, width),
+        judgements(dossier.judgements, width),
+        segments(view, width),
+        sides(view, width),
+    )
+
+
+def _students(view: View, width: int) -> Lines:
+    columns = (
+        Column("STUDENT", 8),
+        Column("VALIDATION", 10, right=True),
+        Column("MB", 8, right=True),
+        Column("SPEC", 0),
+    )
+    rows = []
+    for run in rules.trained(view.dossier):
+        result = read(run.result)
+        size = result.get("bytes")
+        one = spec_of(run)
+        told = f"{one.student.value}, {one.epochs} epochs, seed {one.seed}"
+        score = f"{float(result.get('validation_score') or 0):.4f}"
+        rows.append((f"run {run.id}", score, megabytes(size if isinstance(size, int) else None), told))
+    return [page.heading("STUDENTS", "best on validation first"), *page.table(columns, rows, width)] if rows else []
+
+
+def verdict(view: View, row: tables.Evaluation, width: int) -> Lines:
+    """Say whether the gate is held, and what was evaluated."""
+    dossier = view.dossier
+    if not dossier.judgements:
+        return page.sentence("The record of this evaluation cannot be used, so nothing is judged.", width, word="error")
+    counting = [j for j in dossier.judgements if j.criterion.counts]
+    holding = sum(j.verdict is Verdict.HOLDS for j in counting)
+    what = "GATE HELD" if dossier.passed else "GATE NOT HELD"
+    text = f"{what}: {holding} of {len(counting)} judgements hold; only “holds” counts."
+    lines = page.sentence(text, width, word="passed" if dossier.passed else "misses", style="bold")
+    about = (
+        f"round {row.round}, student of run {row.run_id}, {page.when(row.recorded_at)} UTC, data "
+        f"{page.short(row.data_digest)}, model {page.short(row.model)}, record {page.short(row.record)}"
+    )
+    lines += page.sentence(about, width, label="", style="$tone-muted")
+    if view.play.kind is PlayKind.COST:
+        lines += page.sentence(_worth(view), width, label="")
+    again = sum(e.reproduced for e in dossier.round_evaluations)
+    if again:
+        lines += page.sentence(f"reproduced {again} time{'s' * (again > 1)} by the validator", width, word="done")
+    return lines
+
+
+def _worth(view: View) -> str:
+    return f" {show.glyph('dot')} ".join(preview.worth(preview.figures(view.dossier), view.play.kind))
+
+
+def judgements(found: Sequence[gates.Judgement], width: int) -> Lines:
+    """Give each judgement's sentence with its mark."""
+    lines = [page.heading("JUDGEMENTS")]
+    for each in found:
+        words = {Verdict.UNMEASURED: "unmeasured", Verdict.UNPROVEN: "unproven"}
+        style = "$tone-muted" if not each.criterion.counts else ""
+        binding = "binding: " if each.criterion.binding else ""
+        word = words.get(each.verdict, each.verdict.value)
+        lines += page.sentence(f"{binding}{each.sentence}", width, word=word, style=style)
+    return lines
+
+
+def segments(view: View, width: int) -> Lines:
+    """Show how everyone did in each segment: accuracy against gold and agreement are two numbers."""
+    if not view.rates:
+        return []
+    columns = (
+        Column("SEGMENT", 0),
+        Column("N", 6, right=True),
+        Column("STUDENT", 7, right=True),
+        Column("95% INTERVAL", 13, right=True),
+        Column("TEACHER", 7, 0, right=True),
+        Column("BASELINE", 8, 3, right=True),
+        Column("AGREES", 6, 2, right=True),
+        Column("AHEAD OF TEACHER", 24, 4, right=True),
+    )
+    rows = []
+    for rate in view.rates:
+        rows.append(
+            (
+                rate.scope.removeprefix("segment: "),
+                f"{rate.n:,}",
+                _share(rate.student),
+                _interval(rate.student),
+                _share(rate.teacher),
+                _share(rate.baseline),
+                _share(rate.agreement),
+                _difference(rate.difference),
+            )
+        )
+    note = "accuracy against gold; AGREES with the teacher"
+    return [page.heading("HELD-OUT, BY SEGMENT", note), *page.table(columns, rows, width)]
+
+
+def _share(rate: gates.Rate | None) -> str:
+    return show.glyph("dash") if rate is None else f"{rate.share:.3f}"
+
+
+def _interval(rate: gates.Rate | None) -> str:
+    return show.glyph("dash") if rate is None else f"{rate.lower:.3f}{show.glyph('dash')}{rate.upper:.3f}"
+
+
+def _difference(difference: tuple[float, float, float] | None) -> str:
+    if difference is None:
+        return show.glyph("dash")
+    middle, low, high = difference
+    low_text, high_text = (show.points(bound).removesuffix(" pts") for bound in (low, high))
+    return f"{show.points(middle)} ({low_text} to {high_text})"
+
+
+def sides(view: View, width: int) -> Lines:
+    """Put sizes and speeds of student, teacher and baseline side by side."""
+    record = view.dossier.record
+    if record is None:
+        return []
+    columns = (
+        Column("", 10),
+        Column("P50 MS", 9, right=True),
+        Column("P95 MS", 9, right=True),
+        Column("SIZE MB", 9, right=True),
+        Column("PARAMETERS", 12, right=True),
+    )
+    dash = show.glyph("dash")
+    rows = [
+        (
+            each.name,
+            number(each.p50_ms),
+            number(each.p95_ms),
+            megabytes(each.bytes),
+            f"{each.parameters:,}" if each.parameters is not None else dash,
+        )
+        for each in gates.subjects(record)
+    ]
+    return [page.heading("SPEED AND SIZE", "one request at a time"), *page.table(columns, rows, width)]
+
+
+# --- 6 decide ----------------------------------------------------------------------------------------------------
+
+
+def decide(view: View, width: int) -> Lines:
+    """Recommend, say what stands against a ship and who can lift it, and show who said what."""
+    return page.stacked(
+        recommendation(view, width),
+        blockers(view, width),
+        sign_offs(view, width),
+        maintenance(view, width),
+        builders(view, width),
+    )
+
+
+def recommendation(view: View, width: int) -> Lines:
+    """Say what the app recommends, and why; a person decides."""
+    if view.play.stage is Stage.LIVE:
+        return page.sentence("This student is live; 7 shows what shipped.", width, word="live")
+    if view.play.stage is not Stage.DECIDE:
+        text = f"There is nothing to decide yet: {view.play.code} stands at {view.play.stage.value}."
+        return page.sentence(text, width, word="killed" if view.play.stage is Stage.KILLED else "waiting")
+    advised, reasons = rules.advice(view.dossier)
+    lines = [Content.assemble(" ", ("RECOMMENDED  ", "bold $accent"), (advised.value.upper(), "bold"))]
+    word = {"ship": "passes", "iterate": "look", "kill": "misses"}[advised.value]
+    below = {objection.sentence for objection in rules.gate_holds(view.dossier)}
+    for reason in (reason for reason in reasons if reason not in below):
+        lines += page.sentence(reason, width, word=word)
+    if view.play.kind is PlayKind.COST:
+        lines += page.sentence(_worth(view), width, label="")
+    return lines
+
+
+def blockers(view: View, width: int) -> Lines:
+    """List what stands against a ship by whoever looks, each with who can lift it."""
+    if view.play.stage in (Stage.LIVE, Stage.KILLED):
+        return []
+    found = list(rules.ship(view.dossier, view.actor, rules.NOTHING))
+    if not found:
+        return page.sentence("Nothing stands against a ship: H ships.", width, word="passes")
+    lines = [page.heading("AGAINST A SHIP", f"{len(found)} reason{'s' * (len(found) > 1)}, and who can lift each")]
+    for objection in found:
+        who = lifts(objection.rule, view.dossier)
+        arrow = show.glyph("arrow")
+        lines += page.sentence(f"{objection.sentence} {arrow} {who}", width, word="misses")
+    return lines
+
+
+def lifts(rule: str, dossier: rules.Dossier) -> str:
+    """Say who can lift an objection to a ship."""
+
+    def holder(role: Role) -> str:
+        return f"{role.value} {dossier.name(dossier.roles.get(role))}"
+
+    if rule == "sign_off.own":
+        return "whoever holds a role and did not sign"
+    if rule.startswith("sign_off."):
+        return holder(Role.VALIDATOR)
+    if rule.startswith("maintenance."):
+        return f"{holder(Role.OPERATOR)} or {holder(Role.DRIVER)}"
+    if rule.startswith(("audit.", "artifact.", "gate.touched")):
+        keeper = dossier.project.keeper if dossier.project else "nobody"
+        return f"keeper {keeper}, from a backup"
+    if rule.startswith("role."):
+        return "one of them"
+    if rule.startswith("gate."):
+        return f"{holder(Role.DRIVER)}: I iterates, Z kills"
+    return holder(Role.DRIVER)
+
+
+def sign_offs(view: View, width: int) -> Lines:
+    """Show every sign-off with how it was proved and whether it counts now."""
+    dossier = view.dossier
+    validator = dossier.name(dossier.roles.get(Role.VALIDATOR))
+    lines = [page.heading("SIGN-OFFS", f"validator {validator}")]
+    if not dossier.sign_offs:
+        return [*lines, *page.sentence("none yet; S signs, X refuses", width, word="waiting")]
+    for facts in reversed(dossier.sign_offs):
+        row = facts.row
+        said = f"{row.person_id} {row.opinion.value}d" if row.opinion is Opinion.REFUSE else f"{row.person_id} approved"
+        said += f", round {row.round}, {page.when(row.recorded_at)} UTC, proved by {row.assurance.value}"
+        lines += page.sentence(said, width, word=row.opinion.value)
+        if row.comment:
+            lines += page.sentence(f"“{row.comment}”", width, label="  ")
+        troubles = [o.sentence for o in rules.sign_off_troubles(dossier, facts)]
+        for trouble in troubles:
+            lines += page.sentence(f"does not count: {trouble}", width, word="stale")
+        if not troubles:
+            lines += page.sentence("counts now", width, label="  ")
+    return lines
+
+
+def builders(view: View, width: int) -> Lines:
+    """List who built, and so can never sign this off."""
+    lines = [page.heading("BUILDERS", "can never sign this off")]
+    if not view.dossier.builders:
+        return [*lines, *page.sentence("nobody has built yet", width, label="")]
+    for person, deeds in sorted(view.dossier.builders.items()):
+        lines += page.sentence(f"{person}: {', '.join(deeds)}", width, label="")
+    return lines

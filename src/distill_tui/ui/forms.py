@@ -1,0 +1,340 @@
+"""The sheets: a screen on top that says what will happen, takes what has to be typed, and gives it back or nothing.
+
+A sheet decides nothing. It refuses in place what its `check` says, in that sentence; whoever opened it acts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.suggester import SuggestFromList
+from textual.widgets import Input, Static, TextArea
+
+from distill_tui import gates, glance, rules, sqlite
+from distill_tui.rules import Dossier
+from distill_tui.terms import PlayKind
+from distill_tui.ui import page, show
+
+if TYPE_CHECKING:
+    from distill_tui.ui.app import DistillApp
+
+Values = dict[str, str]
+Check = Callable[[Values], str]
+Body = Sequence[str | tuple[str, str]]  # sentences, or a state's word and a sentence
+CONFIRM = "confirm"  # the name of the field in which a word has to be typed
+DEAF = 0.4  # seconds without a key before a sheet that asks for consent listens
+
+
+@dataclass(frozen=True)
+class Field:
+    """One line to fill in: its label, what stands in it, what is said below while it has the cursor."""
+
+    name: str
+    label: str
+    value: str = ""
+    hint: str = ""
+    choices: tuple[str, ...] = ()
+
+
+def fine(values: Values) -> str:
+    """Find nothing wrong."""
+    return ""
+
+
+class Sheet(ModalScreen[Values | None]):
+    """A title, what will happen, fields, and one line for what is wrong. Gives the fields' values, or None."""
+
+    DEFAULT_CSS = """
+    Sheet { align: center middle; background: $background 60%; }
+    Sheet > Vertical {
+        width: 94%; max-width: 104; height: auto; max-height: 100%;
+        background: $surface; border: round $accent; padding: 0 1;
+    }
+    Sheet.-ascii > Vertical { border: ascii $accent; }
+    Sheet .form-title { text-style: bold; height: 1; padding: 0 1; }
+    Sheet .form-body { height: auto; max-height: 12; margin: 1 0 0 0; }
+    Sheet .form-body Static { height: auto; }
+    Sheet .form-fields { height: auto; max-height: 14; margin: 1 0 0 0; }
+    Sheet .form-row { height: 1; padding: 0 1; }
+    Sheet .form-label { width: 26; color: $tone-muted; text-wrap: nowrap; text-overflow: ellipsis; }
+    Sheet Input { width: 1fr; background: $panel; }
+    Sheet .form-error { height: auto; max-height: 3; margin: 1 0 0 0; }
+    Sheet .form-foot { height: 1; padding: 0 1; color: $tone-muted; text-wrap: nowrap; text-overflow: ellipsis; }
+    """
+    AUTO_FOCUS = ""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", "Back, nothing is done"),
+        Binding("enter", "submit", "Do it"),
+        Binding("ctrl+s", "submit", "Do it", show=False),
+        Binding("down", "app.focus_next", show=False),
+        Binding("up", "app.focus_previous", show=False),
+    ]
+
+    def __init__(
+        self,
+        title: str,
+        body: Body = (),
+        fields: Sequence[Field] = (),
+        *,
+        does: str,
+        check: Check = fine,
+        typed: str = "",
+        twin: str = "",
+        deaf: bool = False,
+    ) -> None:
+        super().__init__()
+        if typed:
+            fields = (*fields, Field(CONFIRM, f"type {typed}", hint=f"{typed}, exactly so, or esc"))
+        self.heading, self.body, self.fields = title, tuple(body), tuple(fields)
+        self.does, self.check, self.typed, self.twin, self.deaf = does, check, typed, twin, deaf
+        self._patience: Any = None
+
+    def compose(self) -> ComposeResult:
+        """Title, what happens, fields, the line for what is wrong, the keys, and the command that does the same."""
+        with Vertical():
+            yield Static(show.visible(self.heading), classes="form-title", markup=False)
+            if self.body:
+                with VerticalScroll(classes="form-body", can_focus=False):
+                    yield Static("", id="form-text", markup=False)
+            if self.fields:
+                with VerticalScroll(classes="form-fields", can_focus=False):
+                    for field in self.fields:
+                        yield self._row(field)
+            yield Static("", classes="form-error", markup=False)
+            yield Static(f"{_enter()} {self.does}   esc back, nothing is done", classes="form-foot", markup=False)
+            if self.twin:
+                yield Static(f"CLI  {show.visible(self.twin)}", classes="form-foot", markup=False)
+
+    def _row(self, field: Field) -> Horizontal:
+        suggester = SuggestFromList(field.choices, case_sensitive=False) if field.choices else None
+        box = Input(show.visible(field.value), id=f"field-{field.name}", suggester=suggester, compact=True)
+        box.disabled = self.deaf
+        return Horizontal(
+            Static(show.visible(field.label), classes="form-label", markup=False), box, classes="form-row"
+        )
+
+    def on_mount(self) -> None:
+        """Listen at once, or, where consent is asked for, after a while without a key."""
+        self.set_class(show.ascii_only(), "-ascii")
+        if self.deaf:
+            self._be_patient()
+        else:
+            self._listen()
+
+    def on_resize(self) -> None:
+        """Lay the text out for the new width."""
+        if self.body:
+            lines = [line for part in self.body for line in self._body_lines(part)]
+            self.query_one("#form-text", Static).update(page.page(lines))
+
+    def _body_lines(self, part: str | tuple[str, str]) -> page.Lines:
+        word, text = part if isinstance(part, tuple) else ("", part)
+        return page.sentence(text, self._width, word=word)
+
+    @property
+    def _width(self) -> int:
+        """Cells of a line of text in the sheet."""
+        return max(20, min(104, self.size.width * 94 // 100) - 5)
+
+    # --- a sheet that asks for consent does not take what was typed before it was seen
+
+    def _be_patient(self) -> None:
+        if self._patience is not None:
+            self._patience.stop()
+        self._patience = self.set_timer(DEAF, self._listen)
+        self._say("Read this first; keys are taken in a moment.", "waiting")
+
+    def _listen(self) -> None:
+        self.deaf = False
+        boxes = list(self.query(Input))
+        for box in boxes:
+            box.disabled = False
+        if boxes:
+            boxes[0].focus()
+        self._say("")
+
+    def on_key(self, event: events.Key) -> None:
+        """Wait anew when a key comes too early."""
+        if self.deaf:
+            event.stop()
+            self._be_patient()
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Wait anew when something is pasted too early."""
+        if self.deaf:
+            event.stop()
+            self._be_patient()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Do nothing while deaf."""
+        return not (self.deaf and action == "submit")
+
+    # --- what is typed
+
+    @property
+    def values(self) -> Values:
+        """What stands in the fields now, without the blanks around it."""
+        return {field.name: self.query_one(f"#field-{field.name}", Input).value.strip() for field in self.fields}
+
+    @on(Input.Submitted)
+    def _entered(self, event: Input.Submitted) -> None:
+        event.stop()
+        boxes = list(self.query(Input))
+        if event.input is boxes[-1]:
+            self.action_submit()
+        else:
+            boxes[boxes.index(event.input) + 1].focus()
+
+    @on(events.DescendantFocus)
+    def _hint(self, event: events.DescendantFocus) -> None:
+        name = (event.widget.id or "").removeprefix("field-")
+        hint = next((field.hint for field in self.fields if field.name == name), "")
+        self._say(hint)
+
+    def action_submit(self) -> None:
+        """Give the values back, unless something is wrong with them."""
+        values = self.values
+        wrong = self.check(values)
+        if not wrong and self.typed and values[CONFIRM] != self.typed:
+            wrong = f"Nothing was done: type {self.typed} to {self.does}, or esc to leave it."
+        if wrong:
+            self._say(wrong, "error")
+        else:
+            self.dismiss(self.given(values))
+
+    def given(self, values: Values) -> Values:
+        """Make of the values what is given back."""
+        return values
+
+    def action_cancel(self) -> None:
+        """Leave; nothing is done."""
+        self.dismiss(None)
+
+    def _say(self, text: str, word: str = "") -> None:
+        if word:
+            lines = page.sentence(text, self._width, word=word)
+        else:
+            lines = page.sentence(text, self._width, style="$tone-muted")
+        self.query_one(".form-error", Static).update(page.page(lines[:3]))
+
+
+def _enter() -> str:
+    return "enter" if show.ascii_only() else "⏎"
+
+
+class GateSheet(ModalScreen[gates.Gate | None]):
+    """The gate as TOML in an editor; what is wrong with it stands in one line below. Gives the gate, or None."""
+
+    DEFAULT_CSS = """
+    GateSheet { align: center middle; background: $background 60%; }
+    GateSheet > Vertical {
+        width: 96%; max-width: 112; height: 92%; background: $surface; border: round $accent; padding: 0 1;
+    }
+    GateSheet.-ascii > Vertical { border: ascii $accent; }
+    GateSheet .form-title { text-style: bold; height: 1; padding: 0 1; }
+    GateSheet TextArea, GateSheet TextArea:focus { height: 1fr; border: none; padding: 0 1; background: $panel; }
+    GateSheet .form-error { height: 2; }
+    GateSheet .form-foot { height: 1; padding: 0 1; color: $tone-muted; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s", "save", "Save the draft", priority=True),
+        Binding("escape", "leave", "Back, nothing is saved", priority=True),
+    ]
+
+    def __init__(self, code: str, kind: PlayKind, text: str) -> None:
+        super().__init__()
+        self.code, self.kind, self.text = code, kind, text
+        self._warned = False
+
+    def compose(self) -> ComposeResult:
+        """The editor, with what is wrong below."""
+        with Vertical():
+            yield Static(f"The gate of {self.code}: a draft until it is locked", classes="form-title", markup=False)
+            yield TextArea(self.text, show_line_numbers=True, tab_behavior="indent")
+            yield Static("", classes="form-error", markup=False)
+            yield Static("ctrl+s saves the draft   esc back, nothing is saved", classes="form-foot", markup=False)
+
+    def on_mount(self) -> None:
+        """Begin to write."""
+        self.set_class(show.ascii_only(), "-ascii")
+        self.query_one(TextArea).focus()
+        self._judge()
+
+    @on(TextArea.Changed)
+    def _judge(self) -> None:
+        self._warned = False
+        try:
+            found = gates.problems(gates.from_toml(self.query_one(TextArea).text), self.kind)
+        except ValueError as error:
+            self._say(str(error), "error")
+            return
+        more = f" (+{len(found) - 1} more)" if len(found) > 1 else ""
+        if found:
+            self._say(f"It can be saved, not locked: {found[0]}{more}", "look")
+        else:
+            self._say("This gate can be locked.", "holds")
+
+    def action_save(self) -> None:
+        """Give the gate back, unless it cannot be read."""
+        try:
+            gate = gates.from_toml(self.query_one(TextArea).text)
+        except ValueError as error:
+            self._say(f"Not saved: {error}", "error")
+            return
+        self.dismiss(gate)
+
+    def action_leave(self) -> None:
+        """Leave; what was changed is lost only when that was said once."""
+        if self.query_one(TextArea).text != self.text and not self._warned:
+            self._say("The changes are not saved: ctrl+s saves them, esc once more drops them.", "look")
+            self._warned = True
+            return
+        self.dismiss(None)
+
+    def _say(self, text: str, word: str) -> None:
+        width = max(20, min(112, self.size.width * 96 // 100) - 5)
+        self.query_one(".form-error", Static).update(page.page(page.sentence(text, width, word=word)[:2]))
+
+
+class NewPlaySheet(Sheet):
+    """What a play needs to begin: a name, a kind, a sentence. Gives `name`, `kind` and `summary`, or None."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Open a play: one task that a small model takes over",
+            (rules.FIRST_PLAY,),
+            (
+                Field("name", "name", hint="What people call it, like refund-intent: 1 to 80 characters."),
+                Field("kind", "kind", PlayKind.COST.value, f"One of {', '.join(PlayKind)}.", tuple(PlayKind)),
+                Field("summary", "what the task is", hint="One sentence; it may stay empty."),
+            ),
+            does="open it",
+            check=self._wrong,
+            twin="distill-tui new NAME --kind cost",
+        )
+
+    def given(self, values: Values) -> Values:
+        """Give the kind as the word that it is."""
+        return values | {"kind": PlayKind(values["kind"])}
+
+    def _wrong(self, values: Values) -> str:
+        if values["kind"] not in list(PlayKind):
+            return f"“{values['kind']}” is no kind of play; it is one of {', '.join(PlayKind)}."
+        app = cast("DistillApp", self.app)
+        request = {"name": values["name"]}
+        reasons = list(rules.open_play(Dossier(play_names=_names(app)), app.actor, request))
+        return reasons[0].sentence if reasons else ""
+
+
+def _names(app: DistillApp) -> frozenset[str]:
+    try:
+        return frozenset(card.name for card in glance.cards(app.path))
+    except sqlite.DatabaseErrors:
+        return frozenset()

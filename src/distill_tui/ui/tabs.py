@@ -1,0 +1,490 @@
+"""The tabs of a play that tell and do not judge: overview, gate, data, live, log. Pure: a `View` in, lines out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from textual.content import Content
+
+from distill_tui import economics, gates, rules
+from distill_tui.rules import Dossier
+from distill_tui.terms import Action, PlayKind, Reference, Role, RunKind, Split, Stage
+from distill_tui.ui import page, preview, show
+from distill_tui.ui.page import Column, Lines
+from distill_tui.ui.view import View
+
+if TYPE_CHECKING:
+    from distill_tui import tables
+
+WIDE = 100  # cells from which two pages stand side by side
+MOST_CELLS = 200  # rows of the coverage table that are shown
+
+
+# --- 1 overview --------------------------------------------------------------------------------------------------
+
+
+def overview(view: View, width: int) -> Lines:
+    """What the play is, who answers for it, its trigger's worksheet, its numbers and what was done last."""
+    if width < WIDE:
+        worth = preview.worth(preview.figures(view.dossier), view.play.kind)
+        return page.stacked(
+            [*what(view, width), *(page.muted(line) for line in worth)],
+            people(view, width),
+            worksheet(view, width),
+            checks(view, width),
+        )
+    left = width * 6 // 11
+    right = width - left - page.GAP
+    return page.beside(
+        page.stacked(what(view, left), people(view, left), worksheet(view, left)),
+        page.stacked(numbers(view, right), checks(view, right), last_events(view, right)),
+        width,
+        left,
+    )
+
+
+def what(view: View, width: int) -> Lines:
+    """Say what the play is about."""
+    play = view.play
+    lines = [page.heading(f"{play.kind.value} play", f"{play.task.value}, round {play.round}")]
+    lines += page.sentence(play.summary or "No summary was written.", width)
+    traffic = sum(t.rows for t in view.dossier.traffic)
+    teacher = f"{play.teacher_name} ({play.teacher_source})" if play.teacher_source else "none chosen yet"
+    lines += page.fact("teacher", teacher, width)
+    files = len(view.dossier.traffic)
+    told = f"{traffic:,} rows in {files} file{'s' * (files != 1)}" if files else "none imported yet"
+    lines += page.fact("traffic", told, width)
+    if view.predecessor:
+        lines += page.fact("follows", view.predecessor, width)
+    if play.stage is Stage.KILLED:
+        lines += page.sentence(f"killed: {play.outcome}", width, word="killed")
+    return lines
+
+
+def people(view: View, width: int) -> Lines:
+    """Say who holds which role, and who built."""
+    lines = [page.heading("ROLES", "A assigns them")]
+    for role in Role:
+        person = view.dossier.roles.get(role)
+        you = " (you)" if person is not None and person == view.actor.person else ""
+        builds = f" {show.glyph('dot')} builder" if person in view.dossier.builders else ""
+        text = f"{role.value:<10} {person or 'nobody yet'}{you}{builds}"
+        lines += page.sentence(text, width, word="done" if person else "waiting")
+    others = sorted(set(view.dossier.builders) - set(view.dossier.roles.values()))
+    if others:
+        lines += page.sentence(f"also built: {', '.join(others)}", width, label="  ")
+    return lines
+
+
+def worksheet(view: View, width: int) -> Lines:
+    """Show the trigger's numbers, where they come from, and whether the trigger holds."""
+    kind, rows = view.play.kind, view.dossier.worksheet
+    reasons = [o.sentence for o in rules.trigger(view.dossier)]
+    note = "locked with the gate" if view.dossier.locked else "e fills it in"
+    lines = [page.heading("TRIGGER", note)]
+    columns = (Column("NUMBER", 24), Column("VALUE", 11, right=True), Column("UNIT", 8, 1), Column("FROM", 0, 2))
+    cells = []
+    for question in economics.WORKSHEET[kind]:
+        row = rows.get(question.name)
+        value = row.value if row else show.glyph("dash")
+        cells.append((question.name, value, question.unit, (row.source if row else "", "$tone-muted")))
+    lines += page.table(columns, cells, width)
+    if not reasons:
+        lines += page.sentence("The trigger holds.", width, word="holds")
+    for reason in reasons[:3]:
+        lines += page.sentence(reason, width, word="look")
+    if len(reasons) > 3:
+        lines.append(page.muted(f"  and {len(reasons) - 3} more"))
+    return lines
+
+
+def numbers(view: View, width: int) -> Lines:
+    """Put student, teacher and baseline side by side; for a cost play the savings beside the quality."""
+    found = preview.figures(view.dossier)
+    columns = [Column("NUMBERS", 0), *(Column(name, 8, right=True) for name in gates.SUBJECTS)]
+    rows = [(found.measure, *map(show.percent, (found.student, found.teacher, found.baseline)))]
+    record = view.dossier.record
+    if record is not None:
+        sides = gates.subjects(record)
+        rows.append(("p95 latency, ms", *(number(s.p95_ms) for s in sides)))
+        rows.append(("size, MB", *(megabytes(s.bytes) for s in sides)))
+    lines = page.table(columns, rows, width)
+    if view.play.kind is PlayKind.COST:
+        lines += page.sentence(preview.worth(found, view.play.kind)[-1], width, label="")
+    return lines
+
+
+def number(value: float | None) -> str:
+    """Write a measured number, or a dash."""
+    return show.glyph("dash") if value is None else f"{value:,.1f}" if value >= 1 else f"{value:.3f}"
+
+
+def megabytes(size: int | None) -> str:
+    """Write a size in units of 1,000,000 bytes, or a dash."""
+    return show.glyph("dash") if size is None else f"{size / 1e6:,.1f}"
+
+
+def checks(view: View, width: int) -> Lines:
+    """List what a play owes, and what of it is there."""
+    lines = [page.heading("CHECKS")]
+    for word, text in _checks(view.dossier):
+        lines += page.sentence(text, width, word=word)
+    return lines
+
+
+def _checks(dossier: Dossier) -> Iterator[tuple[str, str]]:
+    row, data, play = dossier.gate_row, dossier.data_set, dossier.play
+    holds = not any(rules.trigger(dossier))
+    yield ("holds" if holds else "waiting"), ("the trigger holds" if holds else "the trigger does not hold yet")
+    if row is not None and row.locked_at:
+        yield "done", f"gate locked {row.locked_at[:10]} by {row.locked_by}, {page.short(row.digest)}"
+    else:
+        yield "waiting", "the gate is a draft"
+    if data is not None and data.frozen_at:
+        yield "done", f"data frozen {data.frozen_at[:10]}, {page.short(data.digest)}"
+    else:
+        yield "waiting", "the data set is not frozen" if data is not None else "no data set yet"
+    active = next((r for r in dossier.runs if r.status.active), None)
+    students = len(rules.trained(dossier))
+    if active is not None:
+        yield "running", f"run {active.id} ({active.kind.value}) {share_of(active.step, active.total)}"
+    yield ("done" if students else "waiting"), f"{students} trained student{'s' * (students != 1)} in this round"
+    if dossier.evaluation is None:
+        yield "waiting", "not evaluated on the held-out split"
+    else:
+        yield ("holds" if dossier.passed else "misses"), f"gate {'held' if dossier.passed else 'not held'}"
+    signed = rules.counting_sign_off(dossier)
+    yield (
+        ("approved", f"signed off by {signed.row.person_id}") if signed else ("waiting", "no sign-off that counts now")
+    )
+    kept = not any(rules.maintained(dossier))
+    yield ("done" if kept else "waiting"), ("maintenance loop set" if kept else "maintenance loop not set")
+    if play is not None and play.stage is Stage.LIVE:
+        yield "live", f"live since {play.stage_since[:10]}"
+
+
+def share_of(step: int, total: int) -> str:
+    """Write how far a run is."""
+    return f"{step / total:.0%}" if total else "queued"
+
+
+def last_events(view: View, width: int, most: int = 5) -> Lines:
+    """Show the newest entries of the log."""
+    lines = [page.heading("LAST EVENTS", "8 shows all")]
+    for entry in view.entries[:most]:
+        text = f"{entry.at[5:16].replace('T', ' ')} {entry.person_id or ''} {action_words(entry.action)}"
+        told = detail(entry.detail)
+        lines.append(Content.assemble(" ", show.clip(f"{text}  {told}" if told else text, width - 2)))
+    return lines
+
+
+# --- 2 gate ------------------------------------------------------------------------------------------------------
+
+
+def gate(view: View, width: int) -> Lines:
+    """Show what success means: criteria, held-out rows, power, who can validate; after the lock its digest."""
+    gate, row = view.dossier.gate, view.dossier.gate_row
+    if gate is None:
+        return page.sentence(view.dossier.gate_trouble or "There is no gate yet; E writes one.", width, word="look")
+    return page.stacked(
+        _gate_head(view, row, width),
+        criteria(gate, width),
+        _gate_facts(gate, width),
+        [] if view.dossier.locked else _gate_problems(view, gate, width),
+        power_notes(gate, width, locked=view.dossier.locked),
+    )
+
+
+def _gate_head(view: View, row: tables.GateRow | None, width: int) -> Lines:
+    lines: Lines = []
+    if row is not None and row.locked_at:
+        text = f"Locked {page.when(row.locked_at)} UTC by {row.locked_by}; it never changes. {row.digest}"
+        lines += page.sentence(text, width, word="done")
+    else:
+        lines += page.sentence("Draft: E edits it, L locks it for good.", width, word="waiting")
+    if view.dossier.gate_trouble:
+        lines += page.sentence(view.dossier.gate_trouble, width, word="error")
+    statement = view.dossier.gate.statement if view.dossier.gate else ""
+    if statement:
+        lines += page.fact("statement", f"“{statement}”", width)
+    return lines
+
+
+def criteria(gate: gates.Gate, width: int) -> Lines:
+    """Show the criteria as a table."""
+    columns = (
+        Column("CRITERION", 0),
+        Column("AGAINST", 9),
+        Column("SCOPE", 20),
+        Column("BAR", 22),
+        Column("CONFIDENCE", 10, 1, right=True),
+        Column("COUNTS", 8),
+    )
+    rows = []
+    for each in gate.criteria:
+        counts = ("binding", "bold") if each.binding else "watched" if each.watch_only else "yes"
+        against = show.glyph("dash") if each.reference is Reference.NONE else each.reference.value
+        confidence = f"{gate.confidence * 100:f}".rstrip("0").rstrip(".")
+        rows.append((each.metric.value, against, each.scope, bar(each), f"{confidence}%", counts))
+    return page.table(columns, rows, width)
+
+
+def bar(criterion: gates.Criterion) -> str:
+    """Say in a few words what a criterion asks."""
+    margin, threshold = criterion.margin, criterion.threshold
+    if margin is not None:
+        percent = f"{abs(margin) * 100:f}".rstrip("0").rstrip(".") if margin else "0"
+        return f"at most {percent} pts below" if margin >= 0 else f"at least {percent} pts above"
+    if threshold is None:
+        return "no bar yet"
+    above = criterion.metric in gates.QUALITY
+    return f"{'at least' if above else 'at most'} {threshold:f}"
+
+
+def _gate_facts(gate: gates.Gate, width: int) -> Lines:
+    window = f"{gate.window_from or 'the first row'} to {gate.window_to or 'the last'}"
+    lines = page.fact("held-out", f"{gate.held_out_rows:,} rows, sealed; drawn by seed {gate.seed}", width)
+    share = f"{gate.validation_share * 100:f}".rstrip("0").rstrip(".")
+    lines += page.fact("splits", f"validation {share}% of the rest; traffic from {window}", width)
+    lines += page.fact("rounds", f"{gate.rounds}, one look at the held-out split each; baseline {gate.baseline}", width)
+    lines += page.fact("sign-off", f"{gate.minimum_assurance.value} or stronger", width)
+    if gate.predecessor:
+        lines += page.fact("follows", f"{gate.predecessor}, which was killed", width)
+    return lines
+
+
+def _gate_problems(view: View, gate: gates.Gate, width: int) -> Lines:
+    lines: Lines = []
+    for problem in gates.problems(gate, view.play.kind):
+        lines += page.sentence(problem, width, word="misses")
+    for objection in rules.can_validate(view.dossier):
+        lines += page.sentence(objection.sentence, width, word="misses")
+    validator = view.dossier.roles.get(Role.VALIDATOR)
+    if validator is None:
+        lines += page.sentence("Nobody is the validator yet; A names one.", width, word="waiting")
+    elif not any(rules.can_validate(view.dossier)):
+        lines += page.sentence(f"{validator} can validate: never built here, and can sign.", width, word="holds")
+    return [page.heading("BEFORE THE LOCK"), *lines]
+
+
+def power_notes(gate: gates.Gate, width: int, *, locked: bool = False) -> Lines:
+    """Say what the held-out rows can and cannot prove."""
+    lines = [
+        page.heading("WHAT THE ROWS CAN PROVE", "as it was known before the lock" if locked else "before the lock")
+    ]
+    for note in gates.power(gate):
+        lines += page.sentence(note.sentence, width, word=power_word(note))
+    return lines
+
+
+def power_word(note: gates.PowerNote) -> str:
+    """Give the state's word of a note: enough rows, too few, or it depends."""
+    return "holds" if note.enough else "look" if note.enough is False else "todo"
+
+
+# --- 3 data ------------------------------------------------------------------------------------------------------
+
+
+def data(view: View, width: int) -> Lines:
+    """Show traffic, teacher, labelling, and the data set in counts: never a held-out row."""
+    return page.stacked(
+        traffic(view, width),
+        _teacher(view, width),
+        _splits(view, width),
+        _findings(view, width),
+        _coverage(view, width),
+    )
+
+
+def traffic(view: View, width: int) -> Lines:
+    """Show the files that were imported, and what was rejected of them."""
+    lines = [page.heading("TRAFFIC", "i imports a file")]
+    if not view.dossier.traffic:
+        return [*lines, *page.sentence("Nothing was imported yet.", width, word="waiting")]
+    columns = (
+        Column("FILE", 0),
+        Column("ROWS", 10, right=True),
+        Column("REJECTS", 8, right=True),
+        Column("GOLD", 6, 1, right=True),
+        Column("IMPORTED", 16, 2),
+        Column("DIGEST", 12, 3),
+    )
+    rows = []
+    for each in view.dossier.traffic:
+        rejects = (f"{each.rejects:,}", "$tone-warn" if each.rejects else "")
+        gold = read(each.report).get("gold_share")
+        share = show.percent(gold, 0) if isinstance(gold, int | float) else show.glyph("dash")
+        digest = page.short(each.source_digest)
+        rows.append((each.name, f"{each.rows:,}", rejects, share, page.when(each.imported_at), digest))
+    lines += page.table(columns, rows, width)
+    for each in view.dossier.traffic:
+        for reject in list(read(each.report).get("first_rejects") or ())[:2]:
+            if isinstance(reject, dict):
+                text = f"{each.name} line {reject.get('line', '?')}: {reject.get('reason', '')}"
+                lines += page.sentence(text, width, word="look")
+    return lines
+
+
+def _teacher(view: View, width: int) -> Lines:
+    play, dossier = view.play, view.dossier
+    if not play.teacher_source:
+        return page.sentence("teacher: none chosen yet; U chooses one.", width, word="waiting")
+    digest = f", {page.short(play.teacher_digest)}" if play.teacher_digest else ""
+    lines = page.sentence(f"teacher: {play.teacher_name} ({play.teacher_source}{digest})", width, word="done")
+    run = next((r for r in reversed(dossier.runs) if r.kind is RunKind.LABEL), None)
+    if run is not None and run.status.active:
+        bar = page.progress(run.step, run.total, 20)
+        text = f"run {run.id} labels {bar} {run.step:,}/{run.total:,} {run.message}"
+        return [*lines, *page.sentence(text, width, word="running")]
+    if rules.labelled(dossier):
+        return [*lines, *page.sentence("the teacher has answered all the traffic", width, word="done")]
+    text = f"run {run.id} {run.status.value}: {run.error or run.message}" if run else "not asked yet; O asks it"
+    return [*lines, *page.sentence(f"labels: {text}", width, word=run.status.value if run else "waiting")]
+
+
+def _splits(view: View, width: int) -> Lines:
+    row = view.dossier.data_set
+    if row is None:
+        return [page.heading("DATA SET"), *page.sentence("None in this round yet; B builds it.", width, word="waiting")]
+    counts = read(row.counts)
+    splits = counts.get("splits", {})
+    note = f"frozen {page.when(row.frozen_at)} UTC" if row.frozen_at else f"draft of {page.when(row.built_at)} UTC"
+    lines = [page.heading("DATA SET", note)]
+    dot = f" {show.glyph('dot')} "
+    sealed = {Split.HELD_OUT: " (sealed)"}
+    text = dot.join(f"{split.value} {splits.get(split.value, 0):,}{sealed.get(split, '')}" for split in Split)
+    lines += page.sentence(f"{text}{dot}{counts.get('groups', 0):,} groups", width, label="")
+    promised = view.dossier.gate.held_out_rows if view.dossier.gate else 0
+    got = splits.get(Split.HELD_OUT.value, 0)
+    word, than = ("holds", "as") if got >= promised else ("look", "fewer than")
+    lines += page.sentence(f"held-out: {got:,} rows, {than} the gate was promised ({promised:,})", width, word=word)
+    if row.frozen_at:
+        lines += page.sentence(row.digest, width, word="done")
+    return lines
+
+
+def _findings(view: View, width: int) -> Lines:
+    counts = read(view.dossier.data_set.counts) if view.dossier.data_set else {}
+    lines: Lines = []
+    for finding in counts.get("findings", ()):
+        lines += page.sentence(str(finding), width, word="look")
+    tally = counts.get("tally", {})
+    told = [f"{name.replace('_', ' ')} {value:,}" for name, value in tally.items() if isinstance(value, int) and value]
+    if told:
+        lines += page.sentence(f" {show.glyph('dot')} ".join(told), width, label="counted: ")
+    return [page.heading("FINDINGS"), *lines] if lines else []
+
+
+def _coverage(view: View, width: int) -> Lines:
+    counts = read(view.dossier.data_set.counts) if view.dossier.data_set else {}
+    cells: dict[tuple[str, str], dict[str, int]] = {}
+    for cell in counts.get("cells", ()):
+        place = (str(cell.get("segment", "")), str(cell.get("label", "")))
+        by_split = cells.setdefault(place, {})
+        by_split[str(cell.get("split"))] = by_split.get(str(cell.get("split")), 0) + int(cell.get("rows", 0))
+    if not cells:
+        return []
+    columns = (Column("SEGMENT", 18), Column("LABEL", 0), *(Column(s.value.upper(), 10, right=True) for s in Split))
+    rows = [
+        (segment or "(none)", label, *(f"{by_split.get(split.value, 0):,}" for split in Split))
+        for (segment, label), by_split in sorted(cells.items())[:MOST_CELLS]
+    ]
+    lines = [page.heading("COVERAGE", "rows in each split"), *page.table(columns, rows, min(width, WIDE))]
+    if len(cells) > MOST_CELLS:
+        lines.append(page.muted(f"{len(cells) - MOST_CELLS:,} more: `distill-tui data show {view.play.code}`"))
+    return lines
+
+
+def read(text: str) -> dict[str, Any]:
+    """Read a JSON column that holds an object; anything else is nothing."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+# --- 7 live, 8 log -----------------------------------------------------------------------------------------------
+
+
+def live(view: View, width: int) -> Lines:
+    """Show what shipped and how it is kept; say plainly what this release does not do."""
+    return page.stacked(_bundles(view, width), maintenance(view, width), _not_in_this_release(width))
+
+
+def _bundles(view: View, width: int) -> Lines:
+    lines = [page.heading("SHIPPED")]
+    if not view.dossier.bundles:
+        return [*lines, *page.sentence("Nothing has shipped yet; H ships on the tab 6 Decide.", width, word="waiting")]
+    for bundle in reversed(view.dossier.bundles):
+        signed = next((s for s in view.dossier.sign_offs if s.row.id == bundle.sign_off_id), None)
+        text = f"round {bundle.round}: shipped {page.when(bundle.shipped_at)} UTC by {bundle.shipped_by}"
+        lines += page.sentence(text, width, word="live")
+        lines += page.sentence(bundle.digest, width, label="  bundle   ")
+        if signed is not None:
+            text = f"{signed.row.person_id}, {signed.row.assurance.value}, {page.when(signed.row.recorded_at)} UTC"
+            lines += page.sentence(text, width, label="  signed   ")
+        lines += page.sentence("anybody can: `distill-tui verify BUNDLE`", width, label="  verify   ")
+    return lines
+
+
+def maintenance(view: View, width: int) -> Lines:
+    """Show the maintenance loop."""
+    play = view.play
+    operator = view.dossier.roles.get(Role.OPERATOR)
+    sampled = f"{play.sampling_per_month:,} calls a month" if play.sampling_per_month else "not set; M sets it"
+    refresh = f"every {play.refresh_days} days" if play.refresh_days else "not set; M sets it"
+    return [
+        page.heading("MAINTENANCE LOOP"),
+        *page.sentence(operator or "nobody yet; A names one", width, label="operator   "),
+        *page.sentence(sampled, width, label="sampled    "),
+        *page.sentence(refresh, width, label="refreshed  "),
+    ]
+
+
+def _not_in_this_release(width: int) -> Lines:
+    text = (
+        "This release does not watch a live student: it records the loop that was promised, and neither samples calls "
+        "nor raises drift alarms. Until it does, the operator keeps the loop by hand, and a new round is a new play."
+    )
+    return page.sentence(text, width, word="information")
+
+
+def log(view: View, width: int) -> Lines:
+    """Show the audit entries of this play, newest first."""
+    if not view.entries:
+        return page.sentence("The log has no entry for this play.", width, word="waiting")
+    columns = (
+        Column("NO", 5, right=True),
+        Column("WHEN (UTC)", 16),
+        Column("WHO", 12),
+        Column("WHAT", 18),
+        Column("DETAIL", 0, 1),
+    )
+    rows = [
+        (f"{e.seq}", page.when(e.at), e.person_id or "", action_words(e.action), (detail(e.detail), "$tone-muted"))
+        for e in view.entries
+    ]
+    return page.table(columns, rows, width)
+
+
+def action_words(action: Action) -> str:
+    """Name an action as its command does."""
+    return action.command or action.value.replace("_", " ")
+
+
+def detail(text: str) -> str:
+    """Write the detail of an audit entry in one line."""
+    return "  ".join(f"{name}: {_plain(value)}" for name, value in read(text).items() if value not in ("", None, {}))
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list) and len(value) == 2:
+        before, after = (_plain(each) for each in value)
+        return f"{before} {show.glyph('arrow')} {after}" if before else after
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_plain(each)}" for name, each in value.items())
+    text = str(value)
+    return page.short(text) if text.startswith("sha256:") else text

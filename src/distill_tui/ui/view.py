@@ -1,0 +1,67 @@
+"""What a play's screen shows at one moment: loaded in a thread, frozen, and handed to the screen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from distill_tui import gates
+from distill_tui.rules import Actor, Dossier
+from distill_tui.terms import RunKind
+
+if TYPE_CHECKING:
+    from distill_tui import tables
+    from distill_tui.project import Project
+
+ENTRIES = 300  # entries of the log that are loaded
+
+
+@dataclass(frozen=True)
+class View:
+    """All that a play's screen shows at one moment, as it was loaded; it crosses from the thread to the screen."""
+
+    dossier: Dossier
+    actor: Actor
+    entries: tuple[tables.AuditEntry, ...] = ()  # newest first
+    rates: tuple[gates.SegmentRates, ...] = ()
+    curve: tuple[tables.RunPoint, ...] = ()
+    predecessor: str = ""
+
+    @property
+    def play(self) -> tables.Play:
+        """The play that is shown."""
+        assert self.dossier.play is not None
+        return self.dossier.play
+
+
+def load(project: Project, play_id: int, actor: Actor, before: View | None = None) -> View:
+    """Read all of it; rates by segment take half a second, so those of `before` are kept while the record is its."""
+    from distill_tui import queries
+
+    dossier = project.dossier(play_id)
+    run = shown_run(dossier)
+    predecessor = dossier.play.predecessor if dossier.play else None
+    earlier = project.dossier(predecessor).play if predecessor else None
+    return View(
+        dossier,
+        actor,
+        entries=tuple(reversed(queries.entries(project, play_id, last=ENTRIES))),
+        rates=_rates(dossier, before),
+        curve=tuple(queries.curve(project, run.id)) if run is not None and run.id is not None else (),
+        predecessor=f"{earlier.code} {earlier.name}" if earlier else "",
+    )
+
+
+def _rates(dossier: Dossier, before: View | None) -> tuple[gates.SegmentRates, ...]:
+    record = dossier.record
+    if record is None:
+        return ()
+    if before is not None and before.dossier.record is record and before.rates:
+        return before.rates
+    return gates.segment_rates(record)
+
+
+def shown_run(dossier: Dossier) -> tables.Run | None:
+    """Give the run whose curve is shown: the one that trains, else the newest training."""
+    trains = [run for run in dossier.runs if run.kind is RunKind.TRAIN]
+    return next((run for run in trains if run.status.active), trains[-1] if trains else None)

@@ -1,0 +1,58 @@
+"""Who imports what, seen from fresh interpreters: the front ends stay light, the rules pure, the training alone."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "transformers", "datasets")
+
+
+def loaded_by(statement: str) -> set[str]:
+    code = f"import sys\n{statement}\nprint(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def stays_away(statement: str, *names: str) -> None:
+    found = loaded_by(statement)
+    assert not {name for name in found for bad in names if name == bad or name.startswith(f"{bad}.")}
+
+
+@pytest.mark.parametrize("module", ["cli", "commands", "questions", "calls", "actions", "ui.app", "launch", "doctor"])
+def test_no_front_end_imports_what_trains(module: str) -> None:
+    stays_away(f"import distill_tui.{module}", *HEAVY)
+
+
+def test_the_rules_touch_nothing() -> None:
+    stays_away("import distill_tui.rules", "sqlmodel", "sqlalchemy", "textual", "subprocess", "pyarrow", *HEAVY)
+
+
+def test_a_glance_is_cheap() -> None:
+    stays_away("import distill_tui.glance", "sqlmodel", "sqlalchemy", "textual", "pyarrow", *HEAVY)
+
+
+def test_training_knows_no_play_and_no_role() -> None:
+    import pkgutil
+
+    from distill_tui import training
+
+    names = [module.name for module in pkgutil.iter_modules(training.__path__)]
+    statement = "\n".join(f"import distill_tui.training.{name}" for name in names)
+    stays_away(statement, *(f"distill_tui.{name}" for name in ("project", "rules", "tables", "actions", "identity")))
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["spec"], ["spec", "--markdown"], ["gate", "lock", "--help"], ["nothing"]]
+)
+def test_help_and_spec_import_only_the_standard_library(words: list[str]) -> None:
+    heavy = ("sqlmodel", "sqlalchemy", "textual", "pyarrow", "numpy", "cryptography", *HEAVY)
+    stays_away(f"from distill_tui.cli import main\nmain({words!r})\nprint()", *heavy)
+
+
+def test_the_list_is_read_without_sqlmodel(tmp_path: object) -> None:
+    path = f"{tmp_path}/team.distill"
+    make = f"from distill_tui.cli import main\nassert main(['init', {path!r}, '--name', 'Team', '--me', 'mia']) == 0"
+    subprocess.run([sys.executable, "-c", make], check=True)
+    look = f"from distill_tui.cli import main\nassert main(['--project', {path!r}, 'list']) == 0\nprint()"
+    stays_away(look, "sqlmodel", "sqlalchemy", "textual", "pyarrow", "cryptography", *HEAVY)
