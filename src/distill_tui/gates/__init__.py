@@ -1,0 +1,50 @@
+"""What success means, fixed beforehand; what an evaluation measured; and what the one says of the other.
+
+A `Gate` is written, locked by its digest, and never changes. A `Record` is everything that an evaluation measured, in
+integers and strings, so that anybody can compute the verdicts again. `judge` puts one against the other: a criterion
+holds only where the whole interval is on the right side, and a point estimate never decides.
+
+Pure: no file, no play, no person. Standard library, `terms`, `statistics` and `economics` only. Callers come in here.
+Each file imports only from files before it in this list: `wording`, `canonical`, `gate`, `problems`, `written`,
+`record`, `judgement`, `quality`, `measures`, `judging`, `power`, `rates`.
+"""
+
+from distill_tui.gates.gate import ALL, BASELINES, EVERY_SEGMENT, P95, QUALITY, SEGMENT, Criterion, Gate, default_gate
+from distill_tui.gates.judgement import Judgement
+from distill_tui.gates.judging import judge, passed
+from distill_tui.gates.power import ASSUMED_DISCORDANCE, PowerNote, power
+from distill_tui.gates.problems import problems
+from distill_tui.gates.rates import Rate, SegmentRates, Subject, segment_rates, subjects
+from distill_tui.gates.record import SUBJECTS, Record
+from distill_tui.gates.written import digest, from_json, from_toml, to_json, to_toml
+
+__all__ = [
+    "ALL",
+    "ASSUMED_DISCORDANCE",
+    "BASELINES",
+    "EVERY_SEGMENT",
+    "P95",
+    "QUALITY",
+    "SEGMENT",
+    "SUBJECTS",
+    "Criterion",
+    "Gate",
+    "Judgement",
+    "PowerNote",
+    "Rate",
+    "Record",
+    "SegmentRates",
+    "Subject",
+    "default_gate",
+    "digest",
+    "from_json",
+    "from_toml",
+    "judge",
+    "passed",
+    "power",
+    "problems",
+    "segment_rates",
+    "subjects",
+    "to_json",
+    "to_toml",
+]

@@ -1,0 +1,98 @@
+"""What success means for one play: its criteria, rounds and splits. Inert; `problems` says what is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from distill_tui.terms import Assurance, Metric, PlayKind, Reference
+
+ALL = "all"
+EVERY_SEGMENT = "every segment"
+SEGMENT = "segment: "  # and its name
+BASELINES = ("tfidf", "majority")
+QUALITY = (Metric.ACCURACY, Metric.AGREEMENT)
+P95 = 0.95
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One thing that a student must show. Either a margin against a reference, or a threshold without one.
+
+    `scope` is "all", "every segment" or "segment: NAME". A segment that has a criterion of its own (same metric and
+    reference) is not among "every segment": a looser tolerance for rare inputs is written down that way.
+    """
+
+    metric: Metric
+    reference: Reference = Reference.NONE
+    scope: str = ALL
+    margin: Decimal | None = None  # how far the student may trail the reference; negative: must lead by that much
+    threshold: Decimal | None = None  # at least (accuracy, agreement), below (p95), at most (payback, size)
+    binding: bool = False  # the win metric of the play: exactly one
+    watch_only: str = ""  # a reason: measured and shown, does not count
+
+    @property
+    def counts(self) -> bool:
+        """Whether the student must hold it."""
+        return not self.watch_only
+
+    @property
+    def segment(self) -> str | None:
+        """The one segment that it is about, if it is about one."""
+        return self.scope.removeprefix(SEGMENT) if self.scope.startswith(SEGMENT) else None
+
+    @property
+    def words(self) -> str:
+        """A name to call it by in a sentence."""
+        against = "" if self.reference is Reference.NONE else f" against the {self.reference}"
+        return f"{self.metric}{against}{'' if self.scope == ALL else f' ({self.scope})'}"
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What success means for one play. Locked by its digest before any data is seen."""
+
+    criteria: tuple[Criterion, ...]
+    confidence: Decimal = Decimal(
+        "0.95"
+    )  # of the whole gate over all rounds: the chance of a wrong pass is at most 1-c
+    rounds: int = 3  # the most looks at the held-out split; each spends its part of the error budget
+    held_out_rows: int = 1000
+    validation_share: Decimal = Decimal("0.1")
+    seed: int = 1  # of the rule that draws the splits
+    baseline: str = "tfidf"
+    minimum_assurance: Assurance = Assurance.ACCOUNT
+    window_from: str = ""  # ISO date of the first day of traffic; empty: no limit
+    window_to: str = ""
+    statement: str = ""  # what the sponsor says good enough means
+    predecessor: str = ""  # the killed play whose goalposts these replace
+
+
+def default_gate(kind: PlayKind) -> Gate:
+    """Suggest a gate for a kind of play, to be edited before the lock."""
+    accuracy, teacher, baseline = Metric.ACCURACY, Reference.TEACHER, Reference.BASELINE
+    within = Criterion(accuracy, teacher, margin=Decimal("0.05"))
+    segments = Criterion(accuracy, teacher, EVERY_SEGMENT, margin=Decimal("0.1"))
+    binding = Criterion(accuracy, teacher, margin=Decimal("0.05"), binding=True)
+    match kind:
+        case PlayKind.COST:
+            return Gate((binding, segments, Criterion(Metric.PAYBACK, threshold=Decimal(6))))
+        case PlayKind.LATENCY:
+            return Gate((Criterion(Metric.P95_LATENCY, threshold=Decimal(50), binding=True), within, segments))
+        case PlayKind.STABILITY:
+            return Gate((binding, segments))
+        case PlayKind.SPECIALIZATION:
+            optional = "A smaller model is welcome, but not what this play is for."
+            return Gate(
+                (
+                    Criterion(accuracy, baseline, margin=Decimal(0), binding=True),
+                    Criterion(accuracy, baseline, EVERY_SEGMENT, margin=Decimal("0.1")),
+                    Criterion(Metric.SIZE, threshold=Decimal(100), watch_only=optional),
+                )
+            )
+
+
+def bar_of(criterion: Criterion) -> Decimal:
+    """Give what a criterion asks for: its threshold, or its margin where it has a reference."""
+    bar = criterion.threshold if criterion.reference is Reference.NONE else criterion.margin
+    return Decimal(0) if bar is None else bar

@@ -1,0 +1,47 @@
+"""What a record says of one criterion: verdict, interval, and the sentence that people read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from distill_tui.gates.gate import SEGMENT, Criterion
+from distill_tui.terms import Metric, Verdict
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a record says of one criterion in one scope."""
+
+    criterion: Criterion
+    scope: str  # "all" or "segment: NAME"
+    verdict: Verdict
+    n: int  # rows, or requests, that were counted
+    groups: int  # how many of them are independent
+    estimate: float | None  # of what is judged: a difference, a share, milliseconds, months or megabytes
+    lower: float | None
+    upper: float | None  # None beside an estimate: there is no bound on that side
+    student: float | None  # accuracy or agreement, to show
+    reference: float | None
+    level: float  # the one-sided error that this look may spend
+    rows_needed: int | None  # rows in all that would decide, where the verdict is unproven and some number would
+    sentence: str
+
+
+def unmeasured(criterion: Criterion, scope: str, alpha: float, reason: str) -> Judgement:
+    """Say that a criterion could not be judged, and why; that never counts as held."""
+    name = name_of(criterion, scope)
+    text = sentence(criterion, f"{name} is unmeasured: {reason}")
+    return Judgement(criterion, scope, Verdict.UNMEASURED, 0, 0, None, None, None, None, None, alpha, None, text)
+
+
+def sentence(criterion: Criterion, text: str) -> str:
+    """Make a sentence of a text, with why it does not count where it does not."""
+    watched = f" (watched only: {criterion.watch_only.rstrip('. ')})" if criterion.watch_only else ""
+    return f"{text[:1].upper()}{text[1:]}{watched}."
+
+
+def name_of(criterion: Criterion, scope: str) -> str:
+    """Name what is judged, and where."""
+    words = {Metric.P95_LATENCY: "the student's p95 latency", Metric.PAYBACK: "payback", Metric.SIZE: "size"}
+    where = f" in segment '{scope.removeprefix(SEGMENT)}'" if scope.startswith(SEGMENT) else ""
+    return words.get(criterion.metric, str(criterion.metric)) + where

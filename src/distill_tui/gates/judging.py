@@ -1,0 +1,45 @@
+"""The verdict: a record put against a gate. A point estimate never decides; only the whole interval does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from distill_tui.gates.gate import Criterion, Gate, bar_of
+from distill_tui.gates.judgement import Judgement, unmeasured
+from distill_tui.gates.measures import judge_latency, judge_payback, judge_size
+from distill_tui.gates.problems import criterion_problems
+from distill_tui.gates.quality import judge_quality
+from distill_tui.gates.record import Record
+from distill_tui.terms import Metric, Verdict
+
+
+def judge(gate: Gate, record: Record, looks_split: int | None = None) -> tuple[Judgement, ...]:
+    """Judge every criterion in its concrete scopes; the error budget is split over the rounds (`looks_split`).
+
+    No correction for the number of criteria: all must hold, so the chance of a wrong pass is that of the worst one
+    (intersection-union, Berger 1982). To name single segments as missing is an accusation, and goes by Holm.
+    """
+    alpha = float((1 - gate.confidence) / max(1, gate.rounds if looks_split is None else looks_split))
+    alpha = min(max(alpha, 1e-12), 0.5)
+    return tuple(judgement for each in gate.criteria for judgement in _judge(each, gate, record, alpha))
+
+
+def passed(judgements: Iterable[Judgement]) -> bool:
+    """Say whether the gate is passed: something counts, and everything that counts holds."""
+    counting = [judgement.verdict for judgement in judgements if judgement.criterion.counts]
+    return bool(counting) and all(verdict is Verdict.HOLDS for verdict in counting)
+
+
+def _judge(criterion: Criterion, gate: Gate, record: Record, alpha: float) -> tuple[Judgement, ...]:
+    problem, bar = next(criterion_problems(criterion), None), bar_of(criterion)
+    if problem:  # no gate is locked with it, and nothing is ever passed on it
+        return (unmeasured(criterion, criterion.scope, alpha, problem.rstrip(".")),)
+    match criterion.metric:
+        case Metric.P95_LATENCY:
+            return (judge_latency(criterion, bar, record, alpha),)
+        case Metric.PAYBACK:
+            return (judge_payback(criterion, bar, record, alpha),)
+        case Metric.SIZE:
+            return (judge_size(criterion, bar, record, alpha),)
+        case _:
+            return tuple(judge_quality(criterion, gate, record, alpha))

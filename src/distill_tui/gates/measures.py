@@ -1,0 +1,158 @@
+"""The verdict on what is timed, weighed and paid: p95 latency, payback, size."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from distill_tui import economics, statistics
+from distill_tui.gates.canonical import decimal_text
+from distill_tui.gates.gate import ALL, P95, Criterion
+from distill_tui.gates.judgement import Judgement, sentence, unmeasured
+from distill_tui.gates.record import Record
+from distill_tui.gates.wording import points, trim
+from distill_tui.terms import Verdict
+
+
+def judge_latency(criterion: Criterion, bar: Decimal, record: Record, alpha: float) -> Judgement:
+    """Hold where every run's order-statistic upper bound of the p95 is below the target.
+
+    All runs must hold, so each may spend the whole level; to miss, one run is accused among several (Bonferroni).
+    """
+    runs = [sorted(run) for run in record.latency_us.get("student", ())]
+    if not runs or not all(runs):
+        return unmeasured(criterion, ALL, alpha, "no request of the student was timed, or none in one of the runs")
+    fewest, least = min(len(run) for run in runs), statistics.requests_to_bound(P95, alpha)
+    samples = [run[statistics.sample_rank(len(run), P95) - 1] for run in runs]
+    uppers = [_at_rank(run, statistics.rank_at_most(len(run), P95, alpha)) for run in runs]
+    lowers = [_at_rank(run, statistics.rank_at_least(len(run), P95, alpha / len(runs))) for run in runs]
+    target, worst, needed = bar * 1000, max(samples), None
+    highest = None if None in uppers else max(each for each in uppers if each is not None)
+    lowest = max((each for each in lowers if each is not None), default=None)
+    if highest is not None and highest < target:
+        verdict = Verdict.HOLDS
+    elif lowest is not None and lowest >= target:
+        verdict = Verdict.MISSES
+    else:
+        verdict = Verdict.UNPROVEN
+        shares = [sum(each < target for each in run) / len(run) for run in runs]
+        needed = least if fewest < least else statistics.rows_for_share(P95, min(shares), alpha)
+        needed = None if needed is None else max(needed, fewest + 1)
+    bound = "none" if highest is None else f"{_ms(lowest if verdict is Verdict.MISSES else highest)}"
+    text = (
+        f"the student's p95 latency is {_ms(worst)} ms in {_runs(len(runs))} ({points(1 - alpha)} % bound: {bound}); "
+        f"the gate asks for less than {decimal_text(bar)}: {verdict}"
+    )
+    if needed is not None:
+        text += f", and about {needed:,} requests in each run would decide"
+    return Judgement(
+        criterion=criterion,
+        scope=ALL,
+        verdict=verdict,
+        n=sum(len(run) for run in runs),
+        groups=len(runs),
+        estimate=worst / 1000,
+        lower=None if lowest is None else lowest / 1000,
+        upper=None if highest is None else highest / 1000,
+        student=worst / 1000,
+        reference=_teacher_p95(record),
+        level=alpha,
+        rows_needed=needed,
+        sentence=sentence(criterion, text),
+    )
+
+
+def _at_rank(run: list[int], rank: int | None) -> int | None:
+    return None if rank is None else run[rank - 1]
+
+
+def _runs(count: int) -> str:
+    return "its only run" if count == 1 else f"the slowest of {count} runs"
+
+
+def _ms(microseconds: int | None) -> str:
+    return "none" if microseconds is None else trim(f"{microseconds / 1000:.3f}")
+
+
+def _teacher_p95(record: Record) -> float | None:
+    worst = [
+        sorted(run)[statistics.sample_rank(len(run), P95) - 1] for run in record.latency_us.get("teacher", ()) if run
+    ]
+    return max(worst) / 1000 if worst else None
+
+
+def judge_payback(criterion: Criterion, bar: Decimal, record: Record, alpha: float) -> Judgement:
+    """Compute payback from the worksheet and from the bounds of the student's mean latency, which is what it costs."""
+    runs = record.latency_us.get("student", ())
+    interval = statistics.mean_interval(runs, alpha)
+    if interval is None:
+        return unmeasured(criterion, ALL, alpha, "the student's latency, which decides its cost, was not timed twice")
+    try:
+        prices = economics.Prices.from_values({name: Decimal(text) for name, text in record.payback_inputs.items()})
+    except ValueError as error:
+        return unmeasured(criterion, ALL, alpha, str(error)[:1].lower() + str(error)[1:].rstrip("."))
+    middle, best, worst = (_payback(prices, microseconds) for microseconds in interval)
+    if worst is not None and worst <= bar:
+        verdict = Verdict.HOLDS
+    elif best is None or best > bar:
+        verdict = Verdict.MISSES
+    else:
+        verdict = Verdict.UNPROVEN
+    pays = "never pays the build back" if middle is None else f"pays the build back in {_months(middle)} months"
+    bound = _months(best if verdict is Verdict.MISSES else worst)
+    text = f"the student {pays} ({points(1 - alpha)} % bound: {bound}); the gate allows {decimal_text(bar)}: {verdict}"
+    if verdict is Verdict.UNPROVEN:
+        text += ", and more timed runs would decide"
+    return Judgement(
+        criterion=criterion,
+        scope=ALL,
+        verdict=verdict,
+        n=sum(len(run) for run in runs),
+        groups=sum(1 for run in runs if run),
+        estimate=None if middle is None else float(middle),
+        lower=None if best is None else float(best),
+        upper=None if worst is None else float(worst),
+        student=None,
+        reference=None,
+        level=alpha,
+        rows_needed=None,
+        sentence=sentence(criterion, text),
+    )
+
+
+def _payback(prices: economics.Prices, microseconds: float) -> Decimal | None:
+    exact = Decimal(f"{microseconds:.3f}")
+    cost = economics.student_cost_per_1k(exact, prices.machine_price_per_hour)
+    return economics.payback_months(prices, cost)
+
+
+def _months(months: Decimal | None) -> str:
+    return "never" if months is None else trim(f"{months:.1f}") if months >= 1 else trim(f"{months:.3f}")
+
+
+def judge_size(criterion: Criterion, bar: Decimal, record: Record, alpha: float) -> Judgement:
+    """Compare bytes with the threshold; nothing is sampled, so there is no interval."""
+    size = record.bytes.get("student")
+    if size is None:
+        return unmeasured(criterion, ALL, alpha, "the record has no size of the student")
+    verdict = Verdict.HOLDS if size <= bar * 1_000_000 else Verdict.MISSES
+    megabytes = size / 1_000_000
+    shown = trim(f"{Decimal(size) / 1_000_000:.6f}" if megabytes < 1 else f"{Decimal(size) / 1_000_000:.1f}")
+    if verdict is Verdict.MISSES and Decimal(shown) <= bar:
+        shown = decimal_text(Decimal(size) / 1_000_000)
+    text = f"the student takes {shown} MB; the gate allows {decimal_text(bar)}: {verdict}"
+    teacher = record.bytes.get("teacher")
+    return Judgement(
+        criterion=criterion,
+        scope=ALL,
+        verdict=verdict,
+        n=1,
+        groups=1,
+        estimate=megabytes,
+        lower=megabytes,
+        upper=megabytes,
+        student=megabytes,
+        reference=None if teacher is None else teacher / 1_000_000,
+        level=alpha,
+        rows_needed=None,
+        sentence=sentence(criterion, text),
+    )

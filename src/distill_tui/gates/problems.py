@@ -1,0 +1,152 @@
+"""What stands against locking a gate, in full sentences: numbers out of range, bars that cannot fail or cannot pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+
+from distill_tui.gates.canonical import DIGITS, too_long
+from distill_tui.gates.gate import ALL, BASELINES, EVERY_SEGMENT, QUALITY, Criterion, Gate
+from distill_tui.terms import Metric, PlayKind, Reference
+
+
+def problems(gate: Gate, kind: PlayKind) -> list[str]:
+    """Say what stands against locking this gate for this kind of play, in full sentences; nothing means lockable."""
+    found = list(_gate_problems(gate))
+    for criterion in gate.criteria:
+        found.extend(criterion_problems(criterion))
+    found.extend(_duplicates(gate))
+    found.extend(_binding_problems(gate, kind))
+    return found
+
+
+def _gate_problems(gate: Gate) -> Iterator[str]:
+    if not gate.criteria:
+        yield "The gate has no criteria; add at least one."
+    if not (gate.confidence.is_finite() and Decimal("0.5") < gate.confidence < 1):
+        yield f"confidence is {gate.confidence}; it lies above 0.5 and below 1, like 0.95."
+    if gate.rounds < 1:
+        yield f"rounds is {gate.rounds}; the student must be looked at once at least."
+    if gate.held_out_rows < 1:
+        yield f"held_out_rows is {gate.held_out_rows}; without held-out rows nothing can be proven."
+    if not (gate.validation_share.is_finite() and 0 < gate.validation_share < 1):
+        yield f"validation_share is {gate.validation_share}; it lies above 0 and below 1, like 0.1."
+    if gate.seed < 0:
+        yield f"seed is {gate.seed}; it is 0 or more."
+    if gate.baseline not in BASELINES:
+        yield f"baseline is '{gate.baseline}'; it is {' or '.join(BASELINES)}."
+    dates = [("window_from", gate.window_from), ("window_to", gate.window_to)]
+    wrong = [f"{name} is '{day}'; write a date like 2026-01-31." for name, day in dates if day and not _is_date(day)]
+    yield from wrong
+    if not wrong and gate.window_from and gate.window_to and gate.window_from > gate.window_to:
+        yield f"window_from {gate.window_from} is after window_to {gate.window_to}; exchange them."
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def criterion_problems(criterion: Criterion) -> Iterator[str]:
+    """Say why one criterion could not be judged."""
+    name = criterion.words
+    if criterion.segment is None and criterion.scope not in (ALL, EVERY_SEGMENT):
+        yield f"The scope of {name} is none of 'all', 'every segment' and 'segment: NAME'; write one of them."
+    if criterion.segment is not None and not criterion.segment.strip():
+        yield f"The scope of {name} names no segment; write 'segment: NAME'."
+    if criterion.metric not in QUALITY and criterion.scope != ALL:
+        yield f"{name} is measured over all requests; give it the scope 'all'."
+    if criterion.metric is not Metric.ACCURACY and criterion.reference is not Reference.NONE:
+        if criterion.metric is Metric.AGREEMENT:
+            yield f"{name}: agreement already compares with the teacher; give it a threshold and the reference none."
+        else:
+            yield f"{name} has no reference to trail; give a threshold and the reference none."
+    elif criterion.reference is Reference.NONE:
+        yield from _threshold_problems(criterion)
+    else:
+        yield from _margin_problems(criterion)
+    if criterion.watch_only and criterion.binding:
+        yield f"{name} is binding and only watched; it is one or the other."
+    if criterion.watch_only and not criterion.watch_only.strip():
+        yield f"{name} is only watched, without a reason; say why it does not count."
+
+
+def _threshold_problems(criterion: Criterion) -> Iterator[str]:
+    name, threshold = criterion.words, criterion.threshold
+    if criterion.margin is not None:
+        yield f"{name} has a margin but no reference; name the teacher or the baseline, or give a threshold instead."
+        return
+    if threshold is None:
+        yield f"{name} has no threshold; give one, or a reference and a margin."
+    elif not threshold.is_finite() or too_long(threshold):
+        yield f"The threshold of {name} is {threshold}; give a number of at most {DIGITS} digits."
+    elif criterion.metric in QUALITY and threshold >= 1:
+        yield f"The threshold of {name} is {threshold}, which no sample proves; give a share below 1, like 0.9."
+    elif criterion.metric in QUALITY and threshold <= 0:
+        yield f"The threshold of {name} is {threshold}, which cannot fail; give a share above 0, like 0.9."
+    elif threshold <= 0:
+        yield f"The threshold of {name} is {threshold}, which cannot pass; give a number above 0."
+
+
+def _margin_problems(criterion: Criterion) -> Iterator[str]:
+    name, margin = criterion.words, criterion.margin
+    if criterion.threshold is not None:
+        yield f"{name} has a reference and a threshold; give a margin, or the reference none."
+        return
+    if margin is None:
+        yield f"{name} has no margin; say how far the student may trail the {criterion.reference}, like 0.05."
+    elif not margin.is_finite() or too_long(margin):
+        yield f"The margin of {name} is {margin}; give a number of at most {DIGITS} digits."
+    elif margin >= 1:
+        yield f"The margin of {name} is {margin}, which cannot fail; 5 points are written 0.05."
+    elif margin <= -1:
+        yield f"The margin of {name} is {margin}, which cannot pass; a lead of 5 points is written -0.05."
+    elif criterion.reference is Reference.TEACHER and margin <= 0:
+        yield (
+            f"The margin of {name} is {margin}, and a student that learns from the teacher proves no lead over it; "
+            "allow it to trail by something above 0, like 0.02."
+        )
+
+
+def _duplicates(gate: Gate) -> Iterator[str]:
+    seen = set()
+    for criterion in gate.criteria:
+        key = (criterion.metric, criterion.reference, criterion.scope)
+        if key in seen:
+            yield f"{criterion.words} stands in the gate twice; keep one of them."
+        seen.add(key)
+
+
+def _binding_problems(gate: Gate, kind: PlayKind) -> Iterator[str]:
+    binding = [criterion for criterion in gate.criteria if criterion.binding]
+    counting = {criterion.metric for criterion in gate.criteria if criterion.counts}
+    if gate.criteria and len(binding) != 1:
+        count = "No criterion is" if not binding else f"{len(binding)} criteria are"
+        yield f"{count} binding; mark exactly one, the win metric of a {kind} play: {_fit(kind)}."
+    for criterion in binding if len(binding) == 1 else ():
+        if not _fits(criterion, kind):
+            yield f"{criterion.words} is binding, but a {kind} play is won by {_fit(kind)}; mark that."
+    if gate.criteria and kind is PlayKind.COST and Metric.PAYBACK not in counting:
+        yield "A cost play must pay back within a window; add a payback_months criterion that counts."
+    if gate.criteria and kind is PlayKind.LATENCY and not counting.intersection(QUALITY):
+        yield "A latency play must not buy speed with quality; add an accuracy or agreement criterion that counts."
+
+
+def _fits(criterion: Criterion, kind: PlayKind) -> bool:
+    if kind is PlayKind.LATENCY:
+        return criterion.metric is Metric.P95_LATENCY
+    if kind is PlayKind.SPECIALIZATION:
+        lead = criterion.margin is None or criterion.margin.is_nan() or criterion.margin <= 0
+        return criterion.metric is Metric.ACCURACY and criterion.reference is Reference.BASELINE and lead
+    return criterion.metric in QUALITY
+
+
+def _fit(kind: PlayKind) -> str:
+    if kind is PlayKind.LATENCY:
+        return "p95_latency_ms below a threshold"
+    if kind is PlayKind.SPECIALIZATION:
+        return "accuracy against the baseline with a margin of 0 or less"
+    return "accuracy or agreement"

@@ -1,0 +1,158 @@
+"""Everything that one evaluation measured, in integers and strings, so that anybody can compute the verdicts again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+
+from distill_tui.gates.canonical import a_number, plain, sha256, show, strict_json
+from distill_tui.gates.gate import ALL, SEGMENT
+
+SUBJECTS = ("student", "teacher", "baseline")
+
+
+@dataclass(frozen=True)
+class Record:
+    """Everything that one evaluation measured on the held-out rows, in integers and strings only.
+
+    Labels, gold and predictions are indices into `labels`; -1 says that there is none (the student always answers).
+    Rows that share a `group` depend on each other. It is checked when it is made: a wrong one raises ValueError.
+    """
+
+    labels: tuple[str, ...]
+    rows: tuple[int, ...]  # numbers of the rows in the data set
+    gold: tuple[int, ...]
+    teacher: tuple[int, ...]
+    student: tuple[int, ...]
+    baseline: tuple[int, ...]
+    majority: int  # the label that is most frequent in training
+    segment: tuple[int, ...]  # indices into `segments`; -1 none
+    segments: tuple[str, ...]
+    group: tuple[int, ...]
+    latency_us: Mapping[str, tuple[tuple[int, ...], ...]] = field(
+        default_factory=dict
+    )  # subject -> runs, one at a time
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    bytes: Mapping[str, int] = field(default_factory=dict)
+    machine: Mapping[str, str | int] = field(default_factory=dict)
+    data_set: str = ""  # digests of what was measured with what
+    model: str = ""
+    teacher_model: str = ""
+    payback_inputs: Mapping[str, str] = field(default_factory=dict)  # worksheet numbers as decimal text
+
+    def __post_init__(self) -> None:
+        problem = next(_record_problems(self), None)
+        if problem:
+            raise ValueError(problem)
+
+    def to_json(self) -> str:
+        """Write canonical JSON: sorted keys, no spaces, ASCII, no floats."""
+        return json.dumps(plain(self), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Record:
+        """Read `to_json` back. Raises ValueError with one sentence."""
+        values = strict_json(text, "evaluation record")
+        known = [each.name for each in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise ValueError(f"An evaluation record has no {show(name)}; it has {', '.join(known)}.")
+        missing = [name for name in known if name not in values]
+        if missing:
+            raise ValueError(f"The evaluation record lacks {', '.join(missing)}.")
+        return cls(**{name: _tuples(value) for name, value in values.items()})  # type: ignore[arg-type]
+
+    def digest(self) -> str:
+        """Give SHA-256 of the canonical JSON."""
+        return sha256(self.to_json())
+
+
+def _tuples(value: object) -> object:
+    if isinstance(value, list):
+        return tuple(_tuples(each) for each in value)
+    if isinstance(value, dict):
+        return {name: _tuples(each) for name, each in value.items()}
+    return value
+
+
+_COLUMNS = ("rows", "gold", "teacher", "student", "baseline", "segment", "group")
+
+
+def _record_problems(record: Record) -> Iterator[str]:
+    for name in ("labels", "segments"):
+        words = getattr(record, name)
+        if not isinstance(words, tuple) or not all(isinstance(each, str) for each in words):
+            yield f"{name} of the evaluation record is not a list of texts."
+        elif len(set(words)) < len(words):
+            yield f"{name} of the evaluation record names one thing twice."
+    for name in _COLUMNS:
+        yield from _column_problems(name, getattr(record, name))
+    count = len(record.rows)
+    for name in _COLUMNS:
+        if len(getattr(record, name)) != count:
+            yield f"{name} of the evaluation record has {len(getattr(record, name))} values for {count} rows."
+    if len(set(record.rows)) < count:
+        yield "rows of the evaluation record names one row twice."
+    bounds = {"rows": (0, None), "group": (0, None), "segment": (-1, len(record.segments))}
+    for name in ("gold", "teacher", "student", "baseline"):
+        bounds[name] = (0 if name == "student" else -1, len(record.labels))
+    for name, (low, high) in bounds.items():
+        column = getattr(record, name)
+        if column and (min(column) < low or (high is not None and max(column) >= high)):
+            wrong = next(each for each in column if each < low or (high is not None and each >= high))
+            yield f"{name} of the evaluation record holds {wrong}, which is out of range."
+    if not _is_whole(record.majority) or not -1 <= record.majority < len(record.labels):
+        yield f"majority of the evaluation record is {show(record.majority)}, which is out of range."
+    yield from _mapping_problems(record)
+
+
+def _column_problems(name: str, column: object) -> Iterator[str]:
+    if not isinstance(column, tuple):
+        yield f"{name} of the evaluation record is not a list."
+    elif not all(_is_whole(each) for each in column):
+        wrong = next(each for each in column if not _is_whole(each))
+        yield f"{name} of the evaluation record holds {show(wrong)}; it takes whole numbers only."
+
+
+def _mapping_problems(record: Record) -> Iterator[str]:
+    for name in ("latency_us", "parameters", "bytes", "machine", "payback_inputs"):
+        values = getattr(record, name)
+        if not isinstance(values, Mapping) or not all(isinstance(key, str) for key in values):
+            yield f"{name} of the evaluation record is not a table of names and values."
+            return
+    for subject, runs in record.latency_us.items():
+        if subject not in SUBJECTS:
+            yield f"latency_us of the evaluation record has {show(subject)}; it has {', '.join(SUBJECTS)}."
+        if not isinstance(runs, tuple) or not all(isinstance(run, tuple) for run in runs):
+            yield f"latency_us of the {subject} is not a list of runs."
+        elif not all(_is_whole(each) and each >= 0 for run in runs for each in run):
+            yield f"latency_us of the {subject} holds something else than whole microseconds."
+    for name in ("parameters", "bytes"):
+        for subject, number in getattr(record, name).items():
+            if not _is_whole(number) or number < 0:
+                yield f"{name} of the {subject} is {show(number)}; it takes whole numbers from 0."
+    for name, value in record.machine.items():
+        if not isinstance(value, str) and not _is_whole(value):
+            yield f"machine {show(name)} is {show(value)}; it takes text and whole numbers."
+    for name in ("data_set", "model", "teacher_model"):
+        if not isinstance(getattr(record, name), str):
+            yield f"{name} of the evaluation record is {show(getattr(record, name))}; it takes text."
+    for name, value in record.payback_inputs.items():
+        try:
+            a_number(value if isinstance(value, str) else None, name)
+        except ValueError:
+            yield f"payback_inputs {show(name)} is {show(value)}; it takes a number as text."
+
+
+def _is_whole(value: object) -> bool:
+    return type(value) is int and -(2**63) <= value < 2**63
+
+
+def rows_in(record: Record, scope: str) -> list[int]:
+    """Give the positions of the rows in a scope, in an order that does not depend on that of the record."""
+    if scope == ALL:
+        return list(range(len(record.rows)))
+    name = scope.removeprefix(SEGMENT)
+    index = record.segments.index(name) if scope.startswith(SEGMENT) and name in record.segments else None
+    return [row for row, segment in enumerate(record.segment) if segment == index]
