@@ -396,14 +396,20 @@ def give_up(claimed: Claim, status: RunStatus, message: str, error: str | None) 
         claimed.end(Action.END_RUN, status, edit)
 
 
+def take_lock(project: Project, run_id: int) -> int | None:
+    """Take the run's lock for life; whoever had the run before may need a moment to leave, or a look holds it."""
+    end = time.monotonic() + launch.GRACE / 2
+    while (held := launch.lock(project.artifacts.run_folder(run_id))) is None and time.monotonic() < end:
+        time.sleep(0.1)
+    return held
+
+
 def main(arguments: list[str]) -> int:
     """Work on one run, and say with the exit code how it ended: 0 finished, 1 failed, 3 not ours or stopped."""
     project = Project.open(Path(arguments[0]))
     run_id = int(arguments[1])
-    held = launch.lock(project.artifacts.run_folder(run_id))
-    if held is None:
-        return 3
-    claimed = claim(project, run_id)
+    held = take_lock(project, run_id)
+    claimed = claim(project, run_id) if held is not None else None
     if claimed is None:
         return 3
     if claimed.run.kind in (RunKind.LABEL, RunKind.TRAIN):

@@ -1,0 +1,241 @@
+"""Workers are processes of their own: killed, stopped, frozen or orphaned, a run ends in the truth and resumes."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from distill_tui import actions, gates, launch, queries, tables
+from distill_tui.gates import Criterion, Gate
+from distill_tui.project import Project
+from distill_tui.rules import Actor, Refused
+from distill_tui.spec import Spec
+from distill_tui.terms import Action, Metric, PlayKind, Reference, Role, RunKind, RunStatus, Stage, StudentKind
+
+DAN = Actor("dan", f"account uid {os.getuid()}")
+VERA = Actor("vera", "account uid 4002")
+WORDS = {"bad": ("awful", "broken", "hate"), "good": ("lovely", "superb", "adore")}
+FILLERS = ("the", "product", "arrived", "today", "and", "it", "was", "really", "quite", "something", "indeed", "box")
+QUICK = Spec(student=StudentKind.STATIC, hidden=32, vocabulary=300, max_tokens=24, learning_rate=0.03, epochs=2)
+LONG = Spec(
+    student=StudentKind.SCRATCH, hidden=64, depth=2, vocabulary=300, max_tokens=24, learning_rate=1e-3, epochs=6,
+    patience=6,
+)  # fmt: skip
+GATE = Gate(
+    criteria=(
+        Criterion(Metric.P95_LATENCY, threshold=Decimal(500), binding=True),
+        Criterion(Metric.ACCURACY, Reference.TEACHER, margin=Decimal("0.3")),
+    ),
+    rounds=2,
+    held_out_rows=150,
+)
+
+
+def sentences(count: int) -> list[dict[str, object]]:
+    draw, rows = random.Random(5), []
+    for number in range(count):
+        label = draw.choice(sorted(WORDS))
+        words = [*draw.sample(FILLERS, 6), f"n{number}", draw.choice(WORDS[label])]
+        draw.shuffle(words)
+        sure = draw.uniform(0.7, 0.99)
+        rows.append({
+            "input": " ".join(words), "gold": label, "segment": draw.choice(("shop", "mail")),
+            "teacher_probabilities": {name: sure if name == label else 1 - sure for name in WORDS},
+        })  # fmt: skip
+    return rows
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A latency play with a frozen data set, made through the door."""
+    folder = tmp_path_factory.mktemp("made")
+    project = Project.create(folder / "team.distill", "Team", "dan", "Dan", Actor(None, DAN.proof))
+    for uid, person in ((4001, "sam"), (4002, "vera"), (4003, "olga")):
+        actions.enrol_person(project, DAN, person, person, uid=uid)
+    play = actions.open_play(project, DAN, "as-you-type", PlayKind.LATENCY)
+    people = {Role.SPONSOR: "sam", Role.DRIVER: "dan", Role.VALIDATOR: "vera", Role.OPERATOR: "olga"}
+    for role, person in people.items():
+        actions.assign_role(project, play, DAN, role, person)
+    numbers = {
+        "calls_per_month": "900000", "teacher_p95_ms": "900", "target_p95_ms": "50", "abandoned_share": "0.04",
+        "share_of_top_patterns": "0.8",
+    }  # fmt: skip
+    actions.fill_worksheet(project, play, DAN, numbers)
+    actions.qualify(project, play, DAN)
+    actions.edit_gate(project, play, DAN, GATE)
+    actions.lock_gate(project, play, Actor("sam", "account uid 4001"))
+    file = folder / "calls.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in sentences(1200)))
+    actions.import_traffic(project, play, DAN, file)
+    actions.set_teacher(project, play, DAN, None)
+    actions.build_data(project, play, DAN)
+    actions.freeze_data(project, play, DAN)
+    project.close()
+    return folder
+
+
+@pytest.fixture
+def project(made: Path, tmp_path: Path) -> Iterator[Project]:
+    shutil.copytree(made, tmp_path / "work")
+    opened = Project.open(tmp_path / "work" / "team.distill")
+    yield opened
+    for run in queries.active_runs(opened):
+        kill(opened, run.id or 0)
+    opened.close()
+
+
+def kill(project: Project, run_id: int, how: int = signal.SIGKILL) -> None:
+    pid = seen(project, run_id).pid
+    if pid is not None:
+        os.kill(pid, how)
+
+
+def seen(project: Project, run_id: int) -> tables.Run:
+    with project.read() as session:
+        run = session.get(tables.Run, run_id)
+    assert run is not None
+    return run
+
+
+def until(project: Project, run_id: int, reached: Callable[[tables.Run], bool], seconds: float = 120) -> tables.Run:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        run = seen(project, run_id)
+        if reached(run):
+            return run
+        assert run.status is not RunStatus.FAILED, run.error
+        time.sleep(0.05)
+    raise AssertionError(f"run {run_id} is {seen(project, run_id)}")
+
+
+def ended(project: Project, run_id: int) -> tables.Run:
+    return until(project, run_id, lambda run: not run.status.active)
+
+
+def in_second_epoch(project: Project) -> Callable[[tables.Run], bool]:
+    return lambda run: any(point.validation is not None for point in queries.curve(project, run.id or 0))
+
+
+def test_training_waits_for_a_frozen_data_set_and_for_the_run_before_it(project: Project) -> None:
+    first = actions.start_run(project, 1, DAN, LONG)
+    with pytest.raises(Refused) as refused:
+        actions.start_run(project, 1, DAN, QUICK)
+    assert [o.rule for o in refused.value.objections] == ["run.active"]
+    actions.stop_run(project, 1, DAN, first)
+    assert ended(project, first).status is RunStatus.STOPPED
+
+
+def test_a_killed_run_is_lost_resumes_and_gives_the_student_of_one_never_killed(project: Project) -> None:
+    never = actions.start_run(project, 1, DAN, LONG)
+    whole = ended(project, never)
+    assert whole.status is RunStatus.FINISHED
+
+    killed = actions.start_run(project, 1, DAN, LONG)
+    until(project, killed, in_second_epoch(project))
+    kill(project, killed)
+    until(project, killed, lambda run: bool(launch.reap(project)) or run.status is RunStatus.LOST)
+    lost = seen(project, killed)
+    assert lost.status is RunStatus.LOST and "resume" in lost.message and lost.artifact is None
+
+    assert actions.resume_run(project, 1, DAN, killed) == killed
+    resumed = ended(project, killed)
+    assert resumed.status is RunStatus.FINISHED
+    assert resumed.artifact == whole.artifact  # the digest of every file of the student: the same bits
+    first = next(p for p in queries.curve(project, killed) if p.validation is not None)
+    assert first.step < resumed.step == whole.step
+
+
+def test_a_stopped_run_keeps_a_checkpoint_and_goes_on(project: Project) -> None:
+    run = actions.start_run(project, 1, DAN, LONG)
+    until(project, run, lambda each: each.step > 3)
+    actions.stop_run(project, 1, DAN, run)
+    stopped = ended(project, run)
+    assert stopped.status is RunStatus.STOPPED and "checkpoint" in stopped.message
+    assert list((project.artifacts.run_folder(run) / "checkpoints").glob("step-*"))
+    with pytest.raises(Refused, match="dan started run"):
+        actions.resume_run(project, 1, Actor("sam", "account uid 4001"), run)
+    actions.resume_run(project, 1, DAN, run)
+    assert ended(project, run).status is RunStatus.FINISHED
+
+
+def test_a_worker_that_lost_its_claim_changes_nothing_any_more(project: Project) -> None:
+    run = actions.start_run(project, 1, DAN, LONG)
+    frozen = until(project, run, lambda each: each.step > 3)
+    assert frozen.pid is not None
+    os.kill(frozen.pid, signal.SIGSTOP)
+    try:
+        assert launch.reap(project) == []  # it lives: it still holds its lock
+        with project.telemetry() as session:  # somebody gives it up all the same
+            row = session.get(tables.Run, run)
+            assert row is not None
+            row.status, row.token = RunStatus.LOST, None
+            session.add(row)
+        before = seen(project, run)
+    finally:
+        os.kill(frozen.pid, signal.SIGCONT)
+    end = time.monotonic() + 30
+    while launch.alive(project, run) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not launch.alive(project, run)  # it noticed, and left
+    assert seen(project, run) == before
+    assert project.dossier(1, thorough=True).audit_trouble == ""
+
+
+def test_a_run_outlives_whoever_started_it_and_only_its_worker_reports_on_it(project: Project) -> None:
+    program = (
+        "import sys; from pathlib import Path; from distill_tui import actions;"
+        "from distill_tui.project import Project;"
+        "from distill_tui.rules import Actor; from distill_tui.spec import Spec;"
+        "p = Project.open(Path(sys.argv[1]));"
+        "print(actions.start_run(p, 1, Actor('dan', sys.argv[2]), Spec.from_json(sys.argv[3])))"
+    )
+    arguments = [sys.executable, "-c", program, str(project.path), DAN.proof, QUICK.to_json()]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    run = ended(project, int(done.stdout))
+    assert run.status is RunStatus.FINISHED
+    for actor in (DAN, Actor("dan", "worker of another run", run=run.id)):  # and nobody but its worker reports on it
+        with pytest.raises(Refused) as refused, project.change(Action.FINISH_RUN, 1, actor, {"run": run.id}):
+            pass
+        assert refused.value.objections[0].rule in ("run.foreign", "run.fenced")
+
+
+def test_a_student_that_was_altered_is_not_evaluated(project: Project) -> None:
+    run = ended(project, actions.start_run(project, 1, DAN, QUICK))
+    assert run.artifact is not None
+    weights = project.artifacts.path(run.artifact) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    evaluation = actions.evaluate(project, 1, DAN)
+    end = time.monotonic() + 60
+    while seen(project, evaluation).status.active and time.monotonic() < end:
+        time.sleep(0.1)
+    failed = seen(project, evaluation)
+    assert failed.status is RunStatus.FAILED and "altered" in failed.message
+    assert project.dossier(1).play.stage is Stage.TRAIN  # type: ignore[union-attr]
+
+
+def test_a_round_has_one_look_and_a_validators_own_look_builds_nothing(project: Project) -> None:
+    ended(project, actions.start_run(project, 1, DAN, QUICK))
+    ended(project, actions.evaluate(project, 1, DAN))
+    dossier = project.dossier(1)
+    assert dossier.play is not None and dossier.play.stage is Stage.DECIDE and dossier.passed
+    assert dossier.record is not None and len(dossier.record.rows) >= GATE.held_out_rows
+    with pytest.raises(Refused):
+        actions.evaluate(project, 1, DAN)
+
+    again = ended(project, actions.reproduce(project, 1, VERA))
+    assert again.kind is RunKind.REPRODUCE and again.status is RunStatus.FINISHED
+    dossier = project.dossier(1)
+    assert [e.reproduced for e in dossier.evaluations] == [0, 1] and "vera" not in dossier.builders
+    first, second = (gates.Record.from_json(project.artifacts.path(e.record).read_text()) for e in dossier.evaluations)
+    assert first.student == second.student and first.baseline == second.baseline  # measured again, and the same
