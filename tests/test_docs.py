@@ -1,0 +1,255 @@
+"""The docs keep up with the code: each failure names the page, the section and the line to write."""
+
+import ast
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+
+import pytest
+
+from distill_tui import cli, rules, terms
+from distill_tui.terms import Action, Role, Stage, Verdict
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "distill_tui"
+DOCS = ROOT / "docs"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "sample_projects").rglob("*.md")])
+WRITTEN = [page for page in PAGES if page != DOCS / "cli.md"]  # cli.md is generated; test_cli holds it to the table
+
+
+def name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def section(page: Path, heading: str) -> list[str]:
+    """The lines under a heading of the second level."""
+    parts = re.split(r"^## (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    found = dict(zip(parts[1::2], parts[2::2], strict=True))
+    assert heading in found, f"{name(page)} has no section “## {heading}”; write one."
+    return found[heading].splitlines()
+
+
+def first_cells(lines: list[str]) -> list[str]:
+    """The words in code marks that the rows of a table begin with."""
+    return [match[1] for line in lines if (match := re.match(r"\| `([^`]+)` \|", line))]
+
+
+# --- the words -------------------------------------------------------------------------------------------------------
+
+WORDS = [value for value in vars(terms).values() if isinstance(value, type) and issubclass(value, StrEnum)]
+WORDS = [words for words in WORDS if words is not StrEnum and words is not Action]
+
+
+@pytest.mark.parametrize("words", WORDS, ids=lambda words: words.__name__)
+def test_every_word_is_in_the_glossary(words: type[StrEnum]) -> None:
+    where, told = f"docs/glossary.md, section “## {words.__name__}”", section(DOCS / "glossary.md", words.__name__)
+    missing = [f"| `{word.value}` | what it means |" for word in words if word.value not in first_cells(told)]
+    assert not missing, f"{where}: add the lines\n" + "\n".join(missing)
+    gone = set(first_cells(told)) - {word.value for word in words}
+    assert not gone, f"{where}: {gone} is no such word; take its line out."
+
+
+def action_line(action: Action) -> str:
+    """The line of an action in the glossary: what is stored, its key, its command, where it works, what it does."""
+    moves = {stage: rules.NEXT_STAGE[stage, action] for stage in Stage if (stage, action) in rules.NEXT_STAGE}
+    where = ", ".join(moves) or "–"
+    after = {after.value for stage, after in moves.items() if after is not stage}
+    key, command = (f"`{word}`" if word else "–" for word in (action.key, action.command))
+    return f"| `{action.value}` | {key} | {command} | {' → '.join([where, *after])} | {action.sentence} |"
+
+
+def test_every_action_is_in_the_glossary_as_the_code_has_it() -> None:
+    told = section(DOCS / "glossary.md", "Action")
+    missing = [action_line(action) for action in Action if action_line(action) not in told]
+    assert not missing, "docs/glossary.md, section “## Action”: write these lines so:\n" + "\n".join(missing)
+    gone = set(first_cells(told)) - {action.value for action in Action}
+    assert not gone, f"docs/glossary.md, section “## Action”: {gone} is no action; take its line out."
+
+
+# --- the rules -------------------------------------------------------------------------------------------------------
+
+MADE = {"role": [role.value for role in Role], "gate": [v.value for v in Verdict if v is not Verdict.HOLDS]}
+
+
+def rule_ids(path: Path) -> Iterator[str]:
+    """Every rule id that a file's objections can have."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    for call in calls:
+        if not (_called(call) == "Objection" and call.args):
+            continue
+        rule = call.args[0]
+        if isinstance(rule, ast.Constant):
+            yield rule.value
+        elif isinstance(rule, ast.JoinedStr):  # f"role.{…}", f"gate.{…}"
+            area = str(getattr(rule.values[0], "value", "")).rstrip(".")
+            assert area in MADE, f"{path.name}:{call.lineno}: write the rule id as a plain string."
+            yield from (f"{area}.{word}" for word in MADE[area])
+        else:  # an argument of the function around it: the ids are with those who call it
+            around = next(f for f in functions if call in ast.walk(f) and _place(f, rule) is not None)
+            place = _place(around, rule)
+            yield from (_id(c.args[place]) for c in calls if _called(c) == around.name and place is not None)
+
+
+def _called(call: ast.Call) -> str:
+    return str(getattr(call.func, "id", getattr(call.func, "attr", "")))
+
+
+def _place(function: ast.FunctionDef, rule: ast.expr) -> int | None:
+    names = [argument.arg for argument in function.args.args]
+    return names.index(rule.id) if isinstance(rule, ast.Name) and rule.id in names else None
+
+
+def _id(rule: ast.expr) -> str:
+    assert isinstance(rule, ast.Constant), f"line {rule.lineno}: write the rule id as a plain string."
+    return str(rule.value)
+
+
+RULE_IDS = sorted({rule for path in SOURCE.rglob("*.py") for rule in rule_ids(path)})
+
+
+def test_the_rule_ids_are_found_in_the_source() -> None:
+    assert {"sign_off.builder", "role.sponsor", "gate.unproven", "role.validator_built"} <= set(RULE_IDS)
+
+
+def test_every_rule_has_one_line_in_the_table_of_rules() -> None:
+    where, told = "docs/operation.md, section “## Rules”", first_cells(section(DOCS / "operation.md", "Rules"))
+    missing = [f"| `{rule}` | what it says | what to do |" for rule in RULE_IDS if rule not in told]
+    assert not missing, f"{where}: add, by the alphabet, the lines\n" + "\n".join(missing)
+    gone = set(told) - set(RULE_IDS)
+    assert not gone, f"{where}: nothing in the source objects with {gone}; take the lines out."
+    assert told == sorted(set(told)), f"{where}: one line for each id, by the alphabet."
+
+
+# --- the files -------------------------------------------------------------------------------------------------------
+
+FILES = sorted(
+    path.relative_to(SOURCE).as_posix()
+    for path in SOURCE.rglob("*")
+    if path.is_file() and "__pycache__" not in path.parts
+)
+
+
+def test_every_file_of_the_package_has_one_line() -> None:
+    told = re.findall(r"^- `([^`]+)`: \S", (DOCS / "codebase.md").read_text(encoding="utf-8"), re.MULTILINE)
+    missing = [f"- `{file}`: what it is for." for file in FILES if told.count(file) != 1]
+    assert not missing, "docs/codebase.md: write one line each, with its folder:\n" + "\n".join(missing)
+    assert not set(told) - set(FILES), f"docs/codebase.md: {set(told) - set(FILES)} is no file; take its line out."
+
+
+# --- the commands ----------------------------------------------------------------------------------------------------
+
+
+def code(page: Path) -> Iterator[str]:
+    """Every line of code: of the blocks, continued lines joined, and in code marks."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```[a-z]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    for block in blocks:
+        yield from block.replace("\\\n", " ").splitlines()
+    yield from re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+
+
+def command_lines(page: Path) -> Iterator[str]:
+    for line in code(page):
+        yield from re.findall(r"(?:^|(?<=[ (/]))distill-tui(?: .*)?$", line.strip())
+
+
+def words_of(line: str) -> list[str]:
+    """The words of one command, without what a shell does with it."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    words: list[str] = []
+    for word in lexer:
+        if set(word) <= set("();<>|&"):
+            break
+        words.append(word)
+    return words[1:]
+
+
+def test_every_command_in_the_docs_parses(capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = []
+    for page in WRITTEN:
+        for line in command_lines(page):
+            try:
+                cli.parse(words_of(line))
+            except SystemExit as left:
+                told = capsys.readouterr().err
+                wrong += [f"{name(page)}: `{line}`: {told}"] if left.code else []
+    assert not wrong, "These are no commands of `distill-tui`:\n" + "\n".join(wrong)
+
+
+def test_the_readme_has_commands() -> None:
+    assert len(list(command_lines(ROOT / "README.md"))) >= 10
+
+
+MAKE = re.compile(r"(?:^|(?<=[ (]))make((?: +(?!\[)[A-Za-z_=.\-]+)+)")
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name)
+def test_every_make_target_in_the_docs_is_one(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z_-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for line in code(page):
+        called = MAKE.match(line.strip())
+        for word in called[1].split() if called else ():
+            assert "=" in word or word in targets, f"{name(page)}: “make {word}” is no target; there are {targets}."
+
+
+# --- the links -------------------------------------------------------------------------------------------------------
+
+
+def links(page: Path) -> list[str]:
+    text = re.sub(r"^```.*?^```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in links(page):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{name(page)}: the link {link} leads to nothing."
+        assert not anchor or anchor in anchors(target), f"{name(page)}: {link}: {target.name} has no such heading."
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    reached, todo = set(), [ROOT / "README.md"]
+    while todo:
+        page = todo.pop()
+        reached.add(page)
+        targets = {(page.parent / link.partition("#")[0]).resolve() for link in links(page)}
+        todo += [target for target in targets if target.suffix == ".md" and target not in reached]
+    lost = sorted(name(page) for page in PAGES if page not in reached)
+    assert not lost, f"No page links to {lost}; README.md, section “## Documentation”, lists the pages."
+
+
+# --- what must not be there ------------------------------------------------------------------------------------------
+
+MACHINE_PATH = re.compile(r"(?<![\w.~*])/(?:home|root|Users|work|mnt|workspace)/[\w.-]+")
+REGISTRY = re.compile(r"py[p]i\.org|python[h]osted|npm[j]s\.|[i]ndex-url|arti[f]actory|/[n]exus", re.IGNORECASE)
+
+
+def test_no_tracked_text_names_a_path_of_a_machine_or_the_host_of_a_registry() -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no checkout, so nothing says what is tracked")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    found = []
+    for file in filter(None, listed.split("\0")):
+        content = (ROOT / file).read_bytes() if (ROOT / file).is_file() else b""
+        for number, line in enumerate(content.decode(errors="replace").splitlines() if b"\0" not in content else (), 1):
+            hit = MACHINE_PATH.search(line) or REGISTRY.search(line)
+            if hit or str(ROOT) in line:
+                found.append(f"{file}:{number}: {hit[0] if hit else ROOT}")
+    assert not found, "Say it without a path of this machine and without a registry's host:\n" + "\n".join(found)
+
+
+def test_what_must_not_be_there_would_be_found() -> None:
+    assert MACHINE_PATH.search(f"see /{'home'}/ana/notes") and REGISTRY.search(f"from files.python{'hosted'}.org")
