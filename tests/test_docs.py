@@ -5,12 +5,15 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from dataclasses import fields
 from enum import StrEnum
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
-from distill_tui import cli, rules, terms
+from distill_tui import cli, migrations, rules, terms
+from distill_tui.gates import Criterion, Gate
 from distill_tui.terms import Action, Role, Stage, Verdict
 
 ROOT = Path(__file__).parents[1]
@@ -125,6 +128,33 @@ def test_every_rule_has_one_line_in_the_table_of_rules() -> None:
     assert told == sorted(set(told)), f"{where}: one line for each id, by the alphabet."
 
 
+# --- the gate and the project file -----------------------------------------------------------------------------------
+
+
+def marked(lines: list[str]) -> set[str]:
+    """The words in code marks."""
+    return set(re.findall(r"`([^`]+)`", "\n".join(lines)))
+
+
+def test_every_field_of_a_gate_is_told() -> None:
+    told = marked(section(DOCS / "operation.md", "Gate"))
+    names = [field.name for kind in (Gate, Criterion) for field in fields(kind)]
+    missing = [each for each in names if not any(each in re.split(r"\W+", word) for word in told)]
+    assert not missing, f"docs/operation.md, section “## Gate”: say what {missing} means."
+
+
+def test_every_table_and_every_trigger_is_told() -> None:
+    schema = migrations.expected_schema()
+    page = DOCS / "project-file.md"
+    told = marked(section(page, "Tables"))
+    missing = [each for each, sql in schema.items() if sql.startswith("CREATE TABLE") and each not in told]
+    assert not missing, f"docs/project-file.md, section “## Tables”: add a line each for {missing}."
+    patterns = [word.replace("…", "*") for word in marked(section(page, "Triggers"))]
+    triggers = [each for each, sql in schema.items() if sql.startswith("CREATE TRIGGER")]
+    missing = [each for each in triggers if not any(fnmatch(each, pattern) for pattern in patterns)]
+    assert not missing, f"docs/project-file.md, section “## Triggers”: say what {missing} stands against."
+
+
 # --- the files -------------------------------------------------------------------------------------------------------
 
 FILES = sorted(
@@ -150,7 +180,8 @@ def code(page: Path) -> Iterator[str]:
     blocks = re.findall(r"^```[a-z]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     for block in blocks:
         yield from block.replace("\\\n", " ").splitlines()
-    yield from re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+    for marked in re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)):
+        yield " ".join(marked.split())
 
 
 def command_lines(page: Path) -> Iterator[str]:
@@ -233,7 +264,7 @@ def test_every_page_is_reached_from_the_readme() -> None:
 
 # --- what must not be there ------------------------------------------------------------------------------------------
 
-MACHINE_PATH = re.compile(r"(?<![\w.~*])/(?:home|root|Users|work|mnt|workspace)/[\w.-]+")
+MACHINE_PATH = re.compile(r"(?<![\w.~*])/(?:home|root|Users|work|mnt|opt|srv|workspace)/[\w.-]+")
 REGISTRY = re.compile(r"py[p]i\.org|python[h]osted|npm[j]s\.|[i]ndex-url|arti[f]actory|/[n]exus", re.IGNORECASE)
 
 
