@@ -626,7 +626,7 @@ def test_a_play_goes_from_trigger_to_frozen_data(frozen: Team) -> None:
 
 def test_an_import_says_what_it_left_out(locked: Team, tmp_path: Path) -> None:
     (tmp_path / "calls.csv").write_text("text,label\nhello there,yes\n,no\n")
-    said = locked("import", "P-001", str(tmp_path / "calls.csv"), "--json", by="dan")
+    said = locked("import", "P-001", str(tmp_path / "calls.csv"), "--most-rejects", "0.5", "--json", by="dan")
     assert said.code == 0 and (said.json["rows"], said.json["rejects"]) == (1, 1)  # type: ignore[index]
     assert "calls.csv, line 3: the input is empty" in said.err
 

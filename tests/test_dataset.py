@@ -110,8 +110,8 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_sentence(tmp_path, name, c
     assert "\n" not in str(refusal.value)
 
 
-def test_a_folder_is_no_file(tmp_path):
-    with pytest.raises(BadInput, match="is not a file"):
+def test_a_folder_that_nobody_saved_a_set_in_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="`save_to_disk` of datasets did not write"):
         read_rows(tmp_path, PLAIN)
 
 

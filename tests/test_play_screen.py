@@ -468,15 +468,11 @@ async def test_what_takes_long_goes_through_the_command_line(project: Project, m
         await pilot.press("F")
         await typed(pilot, "P-001")
         await pilot.press("enter")
-        await pilot.press("i")
-        await typed(pilot, "-x")
-        await pilot.press("enter")
         await pilot.press("U", "enter")
         await pilot.pause()
     assert said == [
         ("data", "build", "P-001"),
         ("data", "freeze", "P-001"),
-        ("import", "P-001", "--", "-x"),
         ("teacher", "P-001", "--recorded"),
     ]
 
@@ -718,3 +714,28 @@ async def test_a_new_play_is_suggested_as_a_cost_play(project: Project) -> None:
         await settled(pilot)
     made = project.dossier(2).play
     assert made is not None and (made.name, made.kind) == ("refund-intent2", PlayKind.COST)
+
+
+async def test_columns_are_shown_and_can_be_changed_before_traffic_comes_in(project: Project, monkeypatch: Any) -> None:
+    play = at_data(project)
+    path = project.path.parent / "calls.jsonl"
+    path.write_text('{"query": "where is my parcel?", "verdict": "delivery"}\n' * 3)
+    app = an_app(project, play, DAN)
+    said: list[tuple[str, ...]] = []
+    monkeypatch.setattr(app, "twin", lambda *words, done="": said.append(words))
+    async with app.run_test(size=NARROW) as pilot:
+        await settled(pilot)
+        await pilot.press("i")
+        pilot.app.screen.query_one("#field-file", Input).value = str(path)
+        await pilot.press("enter", "enter")
+        await settled(pilot)
+        assert pilot.app.screen.query_one("#field-input", Input).value == "query"
+        pilot.app.screen.query_one("#field-gold", Input).value = "no such column"
+        await pilot.press("ctrl+s")
+        assert not said
+        pilot.app.screen.query_one("#field-gold", Input).value = "verdict"
+        await pilot.press("ctrl+s")
+        await pilot.pause(0.1)
+    (words,) = said
+    assert words[:4] == ("import", "P-001", "--most-rejects", "0.05") and words[-1] == str(path)
+    assert words[words.index("--gold") + 1] == "verdict" and words[words.index("--input") + 1] == "query"

@@ -185,9 +185,18 @@ def _ask_first(project: Project, action: Action, play_id: int, actor: Actor, req
 
 
 def import_traffic(
-    project: Project, play_id: int, actor: Actor, path: Path, mapping: readers.Mapping | None = None
+    project: Project,
+    play_id: int,
+    actor: Actor,
+    path: Path,
+    mapping: readers.Mapping | None = None,
+    *,
+    most_rejects: float = 0.05,
 ) -> dict[str, Any]:
-    """Import a file of traffic; gives the report. Importing it again adds nothing."""
+    """Import a file of traffic; gives the report. Importing it again adds nothing.
+
+    More than `most_rejects` of the rows unusable, and the whole file is refused.
+    """
     from distill_tui.dataset import readers, traffic
 
     _ask_first(project, Action.IMPORT_TRAFFIC, play_id, actor)
@@ -195,17 +204,21 @@ def import_traffic(
     with project.artifacts.scratch() as scratch:
         out = scratch / "traffic.parquet"
         report = traffic.import_traffic(path, mapping, out)
-        if not report.rows:
-            first = report.first_rejects[0] if report.first_rejects else None
-            why = f": line {first.line}: {first.reason}" if first else ""
-            raise readers.BadInput(f"{path.name} has no row that can be used{why}.")
+        columns = {name: column for name, column in dataclasses.asdict(mapping).items() if column}
+        words = canonical(columns).decode()
+        request: dict[str, Any] = {
+            "source_digest": _sha256(report.source_digest),
+            "mapping": words,
+            "name": path.name,
+            "rows": report.rows,
+            "rejects": report.rejects,
+            "most_rejects": most_rejects,
+            "reasons": report.reasons,
+        }
+        _ask_first(project, Action.IMPORT_TRAFFIC, play_id, actor, request)  # what is refused is not kept
         artifact = project.artifacts.store(out)
         rejects = out.with_suffix(".rejects.jsonl")
-        rejected = project.artifacts.store(rejects) if rejects.exists() else ""
-    columns = {name: column for name, column in dataclasses.asdict(mapping).items() if column}
-    summary = _report(report) | {"rejects_file": rejected}
-    words = canonical(columns).decode()
-    request = {"source_digest": _sha256(report.source_digest), "mapping": words, "name": path.name}
+        summary = _report(report) | {"rejects_file": project.artifacts.store(rejects) if rejects.exists() else ""}
     with project.change(Action.IMPORT_TRAFFIC, play_id, actor, request) as change:
         change.session.add(
             tables.Traffic(
@@ -222,6 +235,7 @@ def import_traffic(
             )
         )
         change.detail |= {"name": path.name, "rows": report.rows, "rejects": report.rejects, "traffic": artifact}
+        change.detail |= {"most_rejects": str(most_rejects), "mapping": columns}
     return summary
 
 

@@ -107,6 +107,8 @@ _COLUMNS = (
     "time",
     "cost",
     "latency-ms",
+    "tokens-in",
+    "tokens-out",
 )
 
 
@@ -196,8 +198,15 @@ COMMANDS: tuple[Command, ...] = (
     _does(
         Action.IMPORT_TRAFFIC,
         _PLAY,
-        _arg("file", metavar="FILE", says="JSONL, CSV or Parquet"),
+        _arg("file", metavar="FILE", says="JSONL, CSV, Parquet, gzip of one, or a folder that `datasets` saved"),
         *_columns(),
+        _arg(
+            "--most-rejects",
+            metavar="SHARE",
+            default="0.05",
+            says="the share of rows that may be unusable before the import is refused (default 0.05)",
+        ),
+        _flag("--preview", "only show the columns as they would be read, with sample rows; nothing is stored"),
     ),
     _does(
         Action.SET_TEACHER,

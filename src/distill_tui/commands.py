@@ -170,11 +170,39 @@ def import_traffic(call: Call) -> None:
     path = Path(call.args.file)
     given = {name: getattr(call.args, name) for name in readers.Mapping.__dataclass_fields__}
     given = {name: column for name, column in given.items() if column is not None}
-    mapping = _mapping(path, given) if given else None
-    report = actions.import_traffic(*call.about, path, mapping)
+    mapping = _mapping(path, given) if given else readers.guess_mapping(path)
+    if call.args.preview:
+        _preview(call, path, mapping)
+        return
+    report = actions.import_traffic(*call.about, path, mapping, most_rejects=_share(call.args.most_rejects))
     for reject in report.get("first_rejects", ()):
         call.talk(f"{path.name}, line {reject['line']}: {reject['reason']}; left out.")
     call.done(f"Imported {report['rows']:,} rows, left out {report['rejects']:,}.", [str(report["rows"])], **report)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise UsageError(f"--most-rejects is “{text}”; it is a share from 0 to 1, like 0.05.")
+    return share
+
+
+def _preview(call: Call, path: Path, mapping: Any) -> None:
+    """Show how a file would be read."""
+    from dataclasses import asdict
+
+    from distill_tui import data_report
+    from distill_tui.dataset import readers
+
+    look = readers.preview(path, mapping)
+    columns = {name: column for name, column in asdict(mapping).items() if column}
+    value = {"mapping": columns, "columns": look.columns, "rows": look.rows, "rejects": look.rejects}
+    call.data(value | {"sampled": look.sampled}, data_report.import_preview(look, columns, plain=call.plain))
+    if look.rejects:
+        call.talk(f"{len(look.rejects):,} of the first {look.sampled:,} rows cannot be used; nothing was stored.")
 
 
 def _mapping(path: Path, given: Mapping[str, str]) -> Any:

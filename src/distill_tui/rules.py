@@ -504,7 +504,20 @@ def import_traffic(dossier: Dossier, actor: Actor, request: Request) -> Iterator
         t.source_digest == request.get("source_digest") and t.mapping == request.get("mapping") for t in dossier.traffic
     ):
         yield Objection("traffic.twice", f"“{request.get('name')}” was imported already; nothing was added.")
+    yield from _too_many_rejects(request)
     yield from _not_frozen(dossier)
+
+
+def _too_many_rejects(request: Request) -> Iterator[Objection]:
+    rejects, rows, most = (request.get(name) for name in ("rejects", "rows", "most_rejects"))
+    if rejects is None or rows is None or most is None or rejects <= most * (rejects + rows):
+        return
+    reasons = "; ".join(f"{reason} ({count:,})" for reason, count in request.get("reasons", ())[:3])
+    yield Objection(
+        "traffic.rejects",
+        f"{rejects:,} of the {rejects + rows:,} rows of “{request.get('name')}” cannot be used, more than the "
+        f"{most:.4g} that you allow: {reasons}. Mend the file, or allow more with --most-rejects.",
+    )
 
 
 def _not_frozen(dossier: Dossier) -> Iterator[Objection]:

@@ -174,7 +174,12 @@ class Action(StrEnum):
     QUALIFY = ("qualify", "Q", "qualify", "Pass the trigger and go on to the gate.")
     EDIT_GATE = ("edit_gate", "E", "gate edit", "Write the success gate (a TOML file), until it is locked.")
     LOCK_GATE = ("lock_gate", "L", "gate lock", "Lock the success gate for good.")
-    IMPORT_TRAFFIC = ("import_traffic", "i", "import", "Import traffic from JSONL, CSV or Parquet.")
+    IMPORT_TRAFFIC = (
+        "import_traffic",
+        "i",
+        "import",
+        "Import traffic from a file or a saved data set.",
+    )
     SET_TEACHER = ("set_teacher", "U", "teacher", "Choose the teacher: recorded outputs, or a local model folder.")
     LABEL = ("label", "O", "label", "Have a worker compute the teacher's outputs.")
     BUILD_DATA = ("build_data", "B", "data build", "Window, deduplicate, split and count: a draft data set.")

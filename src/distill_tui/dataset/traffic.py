@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -25,10 +26,13 @@ import pyarrow.parquet as pq
 
 from distill_tui.dataset.duplicates import input_digest
 from distill_tui.dataset.readers import BadInput, Mapping, Reject, TrafficRow, read_rows
+from distill_tui.dataset.records import saved_parts
 
 BATCH = 2_000
-SHOWN_REJECTS = 20
+SHOWN_REJECTS, SHOWN_REASONS = 20, 5
 MOST_NAMES = 1_000  # of labels or segments; more than that are no labels but texts, and are not listed
+
+_NUMBERS = re.compile(r"'(?:[^'\\]|\\.)*'|\d[\d.,]*")  # what is quoted, and numbers
 
 # one way to write, so that the same rows give the same bytes
 WRITING: dict[str, Any] = {"compression": "zstd", "version": "2.6", "use_dictionary": True}
@@ -45,6 +49,8 @@ SCHEMA = pa.schema(
         ("time", pa.string()),  # ISO 8601, UTC, to the microsecond: its order as text is its order in time
         ("cost", pa.string()),  # decimal
         ("latency_ms", pa.float64()),
+        ("tokens_in", pa.int64()),
+        ("tokens_out", pa.int64()),
     ]
 )
 
@@ -54,16 +60,18 @@ class ImportReport:
     """What an import read, and what the numbers of a worksheet can be filled from."""
 
     file_name: str
-    source_digest: str  # SHA-256 of the file as it was given
+    source_digest: str  # SHA-256 of the file as it was given, or of a folder's names and digests
     parquet_digest: str  # SHA-256 of the Parquet file written
     rows: int
     rejects: int
     first_rejects: tuple[Reject, ...]  # at most 20; all of them stand in OUT.rejects.jsonl
+    reasons: tuple[tuple[str, int], ...]  # the commonest reasons, without what differs from line to line
     first_time: str | None  # ISO 8601, UTC
     last_time: str | None
     mean_cost: Decimal | None  # of the rows that state one
     total_cost: Decimal | None
     p95_latency_ms: float | None  # nearest rank
+    tokens: int | None  # in and out, of the rows that state them
     gold_share: float  # of the rows
     teacher_share: float  # of the rows: with an output or probabilities of the teacher
     disagreement: float | None  # share of the rows with both on which the teacher's output is not the gold label
@@ -84,6 +92,7 @@ class _Sums:
     last: datetime | None = None
     cost: Decimal = Decimal(0)
     costs: int = 0
+    tokens: int | None = None
     latencies: array[float] = field(default_factory=lambda: array("d"))
     labels: set[str] = field(default_factory=set)
     segments: Counter[str] = field(default_factory=Counter)
@@ -103,6 +112,8 @@ class _Sums:
             self.costs += 1
         if row.latency_ms is not None:
             self.latencies.append(row.latency_ms)
+        if row.tokens_in is not None or row.tokens_out is not None:
+            self.tokens = (self.tokens or 0) + (row.tokens_in or 0) + (row.tokens_out or 0)
         self._name(row)
 
     def _name(self, row: TrafficRow) -> None:
@@ -119,15 +130,17 @@ def import_traffic(path: Path, mapping: Mapping, out: Path) -> ImportReport:
     Raises BadInput where the file as a whole cannot be used, or no row of it can.
     """
     read = read_rows(path, mapping)
-    source_digest, stamp = file_digest(path), _stamp(path)
+    source, stamp = source_digest(path), _stamp(path)
     sums, rejects = _Sums(), 0
+    reasons: Counter[str] = Counter()
     first_rejects: list[Reject] = []
     rejects_out = out.with_suffix(".rejects.jsonl")
     with replacing(rejects_out) as rejects_draft, replacing(out) as draft:
         with rejects_draft.open("w", encoding="utf-8") as log, pq.ParquetWriter(draft, SCHEMA, **WRITING) as writer:
             for reject in _store(read, sums, writer):
                 rejects += 1
-                _log(reject, log)
+                _log(path, reject, log)
+                reasons[_NUMBERS.sub("…", reject.reason)] += 1
                 if len(first_rejects) < SHOWN_REJECTS:
                     first_rejects.append(reject)
         if not sums.rows:
@@ -137,7 +150,8 @@ def import_traffic(path: Path, mapping: Mapping, out: Path) -> ImportReport:
             raise BadInput(f"{path.name} changed while it was read; import it again when nothing writes to it.")
     if not rejects:
         rejects_out.unlink()
-    return _report(path, source_digest, file_digest(out), sums, rejects, tuple(first_rejects))
+    common = tuple(reasons.most_common(SHOWN_REASONS))
+    return _report(path, source, file_digest(out), sums, rejects, tuple(first_rejects), common)
 
 
 @contextmanager
@@ -152,6 +166,16 @@ def replacing(path: Path) -> Iterator[Path]:
         _sync(path.parent)  # the rename itself is only on disk when the folder is
     finally:
         draft.unlink(missing_ok=True)
+
+
+def source_digest(path: Path) -> str:
+    """Give the digest of what was given to import: of a file its bytes, of a saved folder its parts and their bytes."""
+    if not path.is_dir():
+        return file_digest(path)
+    sha = hashlib.sha256()
+    for part in saved_parts(path):
+        sha.update(f"{part.relative_to(path).as_posix()}\0{file_digest(part)}\n".encode())
+    return sha.hexdigest()
 
 
 def file_digest(path: Path) -> str:
@@ -188,6 +212,8 @@ def _stored(row: TrafficRow) -> dict[str, Any]:
         "time": iso(row.time),
         "cost": None if row.cost is None else f"{row.cost:f}",
         "latency_ms": row.latency_ms,
+        "tokens_in": row.tokens_in,
+        "tokens_out": row.tokens_out,
     }
 
 
@@ -196,12 +222,18 @@ def iso(time: datetime | None) -> str | None:
     return None if time is None else time.isoformat(timespec="microseconds")
 
 
-def _log(reject: Reject, log: TextIO) -> None:
-    log.write(json.dumps({"line": reject.line, "reason": reject.reason}) + "\n")
+def _log(path: Path, reject: Reject, log: TextIO) -> None:
+    log.write(json.dumps({"file": path.name, "line": reject.line, "reason": reject.reason}) + "\n")
 
 
 def _report(
-    path: Path, source: str, parquet: str, sums: _Sums, rejects: int, first_rejects: tuple[Reject, ...]
+    path: Path,
+    source: str,
+    parquet: str,
+    sums: _Sums,
+    rejects: int,
+    first_rejects: tuple[Reject, ...],
+    reasons: tuple[tuple[str, int], ...],
 ) -> ImportReport:
     return ImportReport(
         file_name=path.name,
@@ -210,11 +242,13 @@ def _report(
         rows=sums.rows,
         rejects=rejects,
         first_rejects=first_rejects,
+        reasons=reasons,
         first_time=iso(sums.first),
         last_time=iso(sums.last),
         mean_cost=sums.cost / sums.costs if sums.costs else None,
         total_cost=sums.cost if sums.costs else None,
-        p95_latency_ms=_p95(sums.latencies),
+        p95_latency_ms=p95(sums.latencies),
+        tokens=sums.tokens,
         gold_share=sums.gold / sums.rows,
         teacher_share=sums.teacher / sums.rows,
         disagreement=sums.differ / sums.both if sums.both else None,
@@ -223,16 +257,16 @@ def _report(
     )
 
 
-def _p95(latencies: array[float]) -> float | None:
+def p95(latencies: Sequence[float]) -> float | None:
     """Give the smallest latency that at least 95 % of the calls did not exceed."""
     if not latencies:
         return None
     return sorted(latencies)[math.ceil(0.95 * len(latencies)) - 1]
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    seen = path.stat()
-    return seen.st_size, seen.st_mtime_ns
+def _stamp(path: Path) -> list[tuple[int, int]]:
+    seen = [part.stat() for part in (saved_parts(path) if path.is_dir() else [path])]
+    return [(one.st_size, one.st_mtime_ns) for one in seen]
 
 
 def _sync(path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from distill_tui import economics, gates
 from distill_tui.rules import Actor
 from distill_tui.terms import Action, Role
-from distill_tui.ui import decisions, forms, page
+from distill_tui.ui import decisions, forms, intake, page
 from distill_tui.ui.asking import ask, objects, plain, twin, typed
 from distill_tui.ui.forms import Body, Field, Sheet, Values
 from distill_tui.ui.tabs import power_word
@@ -154,19 +154,6 @@ def qualify(app: DistillApp, view: View) -> None:
 # --- data --------------------------------------------------------------------------------------------------------
 
 
-def bring_traffic(app: DistillApp, view: View) -> None:
-    """Import a file, in a process of its own."""
-    sheet = Sheet(
-        f"Import traffic into {view.play.code}",
-        ("JSONL, CSV or Parquet. The usual column names are found; the command takes others. You become a builder.",),
-        [Field("file", "file", hint="A path on this machine.")],
-        does="import it",
-        check=lambda values: "" if values["file"] else "Name a file.",
-        twin=twin(Action.IMPORT_TRAFFIC, view),
-    )
-    ask(app, sheet, lambda values: app.twin("import", view.play.code, "--", values["file"]))
-
-
 def teacher(app: DistillApp, view: View) -> None:
     """Choose the teacher."""
     sheet = Sheet(
@@ -216,7 +203,7 @@ DEEDS: dict[Action, Callable[[DistillApp, View], None]] = {
     Action.QUALIFY: qualify,
     Action.EDIT_GATE: edit_gate,
     Action.LOCK_GATE: lock,
-    Action.IMPORT_TRAFFIC: bring_traffic,
+    Action.IMPORT_TRAFFIC: intake.bring_traffic,
     Action.SET_TEACHER: teacher,
     Action.LABEL: label,
     Action.BUILD_DATA: build,

@@ -1,0 +1,108 @@
+"""Logs of chat calls as plain columns: messages in, a choice out, usage, time, model (standard library; pure).
+
+A record that holds `messages`, at the top or under `request`, `body` or both (as a proxy, or OpenAI's batch files,
+log it), gets the columns below; its own stay as they are. The system message is the frame of every call and no part
+of the input. An answer that was cut off for its length is none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+INPUT, OUTPUT, TIME, MODEL, TOKENS_IN, TOKENS_OUT = COLUMNS = (
+    "chat_input",
+    "chat_output",
+    "chat_time",
+    "chat_model",
+    "chat_tokens_in",
+    "chat_tokens_out",
+)
+PARTS = ("messages", "choices", "usage", "created", "model", "request", "response", "body", "completion")
+FRAME = ("system", "developer")
+
+
+def flattened(record: Mapping[str, object]) -> Mapping[str, object]:
+    """Add a chat's columns to a record; any other record is given back as it is."""
+    asked = next((found for found in _places(record, "request") if _messages(found)), None)
+    if asked is None:
+        return record
+    said = next((found for found in _places(record, "response") if _listed(found.get("choices"))), None) or {}
+    messages = _messages(asked)
+    answer = _answer(said)
+    if not said and len(messages) > 1 and messages[-1].get("role") == "assistant":
+        answer = _text(messages.pop())
+    used = _opened(said.get("usage"))
+    usage = used if isinstance(used, Mapping) else {}
+    columns = {
+        INPUT: _input(messages),
+        OUTPUT: answer,
+        TIME: said.get("created") or asked.get("created"),
+        MODEL: said.get("model") or asked.get("model"),
+        TOKENS_IN: usage.get("prompt_tokens", usage.get("input_tokens")),
+        TOKENS_OUT: usage.get("completion_tokens", usage.get("output_tokens")),
+    }
+    return {**record, **{name: value for name, value in columns.items() if value is not None}}
+
+
+def _places(record: Mapping[str, object], side: str) -> Iterator[Mapping[str, Any]]:
+    """Look where the two sides of a call are usually kept, the record itself first."""
+    yield record
+    for name in (side, "body", "completion"):
+        inner = _opened(record.get(name))
+        if isinstance(inner, Mapping):
+            yield inner
+            body = _opened(inner.get("body"))
+            if isinstance(body, Mapping):
+                yield body
+
+
+def _opened(value: object) -> object:
+    """Read an object or a list that was logged as JSON text."""
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return None
+    return value
+
+
+def _listed(value: object) -> list[Mapping[str, Any]]:
+    """Take a list of objects as one, and anything else as an empty list."""
+    opened = _opened(value)
+    if isinstance(opened, list) and opened and all(isinstance(each, Mapping) for each in opened):
+        return list(opened)
+    return []
+
+
+def _messages(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    messages = _listed(found.get("messages"))
+    return messages if all(isinstance(each.get("role"), str) for each in messages) else []
+
+
+def _answer(said: Mapping[str, Any]) -> str | None:
+    """Give the text of the first choice, unless it was cut off."""
+    choices = _listed(said.get("choices"))
+    if not choices or choices[0].get("finish_reason") == "length":
+        return None
+    message = choices[0].get("message")
+    return _text(message) if isinstance(message, Mapping) else None
+
+
+def _input(messages: list[Mapping[str, Any]]) -> str | None:
+    """Write what was asked: one message as it is, a conversation with who said what."""
+    asked = [(each["role"], _text(each)) for each in messages if each["role"] not in FRAME]
+    spoken = [(role, text) for role, text in asked if text]
+    if len(spoken) == 1:
+        return spoken[0][1]
+    return "\n".join(f"{role}: {text}" for role, text in spoken) or None
+
+
+def _text(message: Mapping[str, Any]) -> str | None:
+    """Give a message's text; of one in parts the parts that are text."""
+    content = message.get("content")
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, Mapping)]
+        content = "\n".join(part for part in parts if isinstance(part, str))
+    return content if isinstance(content, str) and content else None

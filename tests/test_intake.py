@@ -1,0 +1,310 @@
+"""Traffic as it really is: packed, saved, logged as chats, damaged; what it means is shown before it is stored."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from distill_tui import actions, rules
+from distill_tui.dataset import traffic
+from distill_tui.dataset.readers import (
+    BadInput,
+    Mapping,
+    Reject,
+    TrafficRow,
+    column_names,
+    guess_mapping,
+    preview,
+    read_rows,
+)
+from distill_tui.project import Project
+from distill_tui.rules import Actor, Refused
+from distill_tui.terms import PlayKind, Role
+
+MINE = f"account uid {os.getuid()}"
+MIA = Actor("mia", MINE)
+PLAIN = Mapping(input="text", gold="label")
+ROWS = [{"text": f"sentence number {n}", "label": "ab"[n % 2]} for n in range(7)]
+
+
+def jsonl(path: Path, rows: list[dict[str, object]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def packed(path: Path) -> Path:
+    into = path.with_name(f"{path.name}.gz")
+    with path.open("rb") as plain, gzip.open(into, "wb") as file:
+        shutil.copyfileobj(plain, file)
+    return into
+
+
+def saved(folder: Path, rows: list[tuple[str, int]], names: list[str] | None = None) -> Path:
+    """Write a folder as `save_to_disk` of datasets does; `test_the_folder_is_like_the_real_one` holds it to that."""
+    folder.mkdir(parents=True)
+    table = pa.table({"text": [text for text, _ in rows], "label": [label for _, label in rows]})
+    with (
+        pa.OSFile(str(folder / "data-00000-of-00001.arrow"), "wb") as sink,
+        pa.ipc.new_stream(sink, table.schema) as out,
+    ):
+        out.write_table(table)
+    label = {"names": names, "_type": "ClassLabel"} if names else {"dtype": "int64", "_type": "Value"}
+    info = {"features": {"text": {"dtype": "string", "_type": "Value"}, "label": label}}
+    (folder / "dataset_info.json").write_text(json.dumps(info))
+    (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": "data-00000-of-00001.arrow"}]}))
+    return folder
+
+
+# refusals
+
+
+@pytest.mark.parametrize("cut", [1, 5, 40])
+def test_a_damaged_gzip_is_refused_in_one_sentence_and_not_read_short(tmp_path: Path, cut: int) -> None:
+    path = packed(jsonl(tmp_path / "calls.jsonl", ROWS * 200))
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(BadInput, match=r"calls\.jsonl\.gz is damaged gzip"):
+        list(read_rows(path, PLAIN))
+
+
+def test_what_calls_itself_gzip_and_is_not_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl.gz").write_bytes(b"\x1f\x8b not gzip at all")
+    with pytest.raises(BadInput, match="damaged gzip"):
+        guess_mapping(tmp_path / "x.jsonl.gz")
+
+
+@pytest.mark.parametrize("name", ["../secret.arrow", "/etc/passwd", "sub/data.arrow", "", None])
+def test_a_saved_folder_never_leads_out_of_itself(tmp_path: Path, name: str | None) -> None:
+    folder = saved(tmp_path / "set", [("a", 0)])
+    (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": name}]}))
+    with pytest.raises(BadInput, match=r"not a plain name|does not say"):
+        list(read_rows(folder, PLAIN))
+
+
+def test_a_link_in_a_saved_folder_is_not_followed(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "set", [("a", 0)])
+    part = folder / "data-00000-of-00001.arrow"
+    part.rename(tmp_path / "elsewhere.arrow")
+    part.symlink_to(tmp_path / "elsewhere.arrow")
+    with pytest.raises(BadInput, match="not a plain name"):
+        list(read_rows(folder, PLAIN))
+
+
+def test_a_saved_folder_that_was_damaged_is_refused(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "set", [("a", 0)])
+    (folder / "data-00000-of-00001.arrow").write_bytes(b"no arrow")
+    with pytest.raises(BadInput, match="no readable Arrow file"):
+        list(read_rows(folder, PLAIN))
+    (folder / "state.json").write_text("[")
+    with pytest.raises(BadInput, match="not readable JSON"):
+        list(read_rows(folder, PLAIN))
+
+
+def test_tokens_that_are_no_count_reject_their_row(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "x.jsonl", [{"text": "a", "prompt_tokens": value} for value in (-1, 1.5, "many", 10**12)])
+    found = list(read_rows(path, guess_mapping(path)))
+    assert [row.line for row in found if isinstance(row, Reject)] == [1, 2, 3, 4]
+
+
+# gzip and saved folders
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+def test_gzip_of_a_file_reads_as_the_file(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"x.{kind}"
+    if kind == "jsonl":
+        jsonl(path, ROWS)  # type: ignore[arg-type]
+    elif kind == "csv":
+        path.write_text("text,label\n" + "".join(f"{row['text']},{row['label']}\n" for row in ROWS))
+    else:
+        pq.write_table(pa.Table.from_pylist(ROWS), path)
+    assert guess_mapping(packed(path)) == guess_mapping(path) == PLAIN
+    assert list(read_rows(packed(path), PLAIN)) == list(read_rows(path, PLAIN))
+    assert len(list(read_rows(path, PLAIN))) == len(ROWS)
+
+
+def test_a_saved_set_reads_with_its_class_names(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "set", [("one", 0), ("two", 1), ("three", -1)], ["bad", "good"])
+    assert guess_mapping(folder) == PLAIN
+    assert list(read_rows(folder, PLAIN)) == [
+        TrafficRow(1, "one", gold="bad"),
+        TrafficRow(2, "two", gold="good"),
+        TrafficRow(3, "three"),
+    ]
+
+
+def test_every_split_of_a_saved_set_is_read(tmp_path: Path) -> None:
+    saved(tmp_path / "all" / "train", [("one", 0)])
+    saved(tmp_path / "all" / "test", [("two", 1)])
+    (tmp_path / "all" / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
+    assert [row.input for row in read_rows(tmp_path / "all", PLAIN) if isinstance(row, TrafficRow)] == ["one", "two"]
+
+
+def test_the_folder_is_like_the_real_one(tmp_path: Path) -> None:
+    write = (
+        "import sys, datasets as d\n"
+        "f = d.Features({'text': d.Value('string'), 'label': d.ClassLabel(names=['bad', 'good'])})\n"
+        "s = d.Dataset.from_dict({'text': ['one', 'two', 'three'], 'label': [0, 1, -1]}, features=f)\n"
+        "d.DatasetDict({'train': s, 'test': s.select([1])}).save_to_disk(sys.argv[1])\n"
+    )
+    subprocess.run([sys.executable, "-c", write, str(tmp_path / "set")], check=True, capture_output=True)
+    found = [(row.input, row.gold) for row in read_rows(tmp_path / "set", PLAIN) if isinstance(row, TrafficRow)]
+    assert found == [("one", "bad"), ("two", "good"), ("three", None), ("two", "good")]
+
+
+# chat logs
+
+
+def call(text: str, answer: str | None = "good", **more: object) -> dict[str, object]:
+    messages = [{"role": "system", "content": "Name the mood."}, {"role": "user", "content": text}]
+    choices = [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": answer}}]
+    usage = {"prompt_tokens": 21, "completion_tokens": 1, "total_tokens": 22}
+    flat = {"messages": messages, "choices": choices, "usage": usage, "created": 1795525200, "model": "big-1"}
+    return flat | more
+
+
+def nested(flat: dict[str, object]) -> dict[str, object]:
+    said = {name: flat[name] for name in ("choices", "usage", "created", "model")}
+    return {"request": {"messages": flat["messages"]}, "response": said}
+
+
+def batch(flat: dict[str, object]) -> dict[str, object]:
+    both = nested(flat)
+    return {"request": {"body": both["request"]}, "response": {"status_code": 200, "body": both["response"]}}
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda flat: flat,
+        nested,
+        batch,
+        lambda flat: {name: json.dumps(value) for name, value in nested(flat).items()},
+    ],
+    ids=["flat", "request and response", "batch bodies", "JSON in text"],
+)
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_a_chat_log_in_any_usual_shape_is_one_row_a_call(tmp_path: Path, shape: object, kind: str) -> None:
+    logged = shape(call("I love it"))  # type: ignore[operator]
+    path = tmp_path / f"x.{kind}"
+    if kind == "jsonl":
+        jsonl(path, [logged])
+    else:
+        pq.write_table(pa.Table.from_pylist([logged]), path)
+    time_ = datetime(2026, 11, 24, 13, tzinfo=UTC)
+    expected = TrafficRow(1, "I love it", "good", time=time_, tokens_in=21, tokens_out=1)
+    assert list(read_rows(path, guess_mapping(path))) == [expected]
+
+
+def test_a_conversation_keeps_who_said_what_and_its_last_answer_is_the_output(tmp_path: Path) -> None:
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "Hello"}, {"type": "image_url", "image_url": {}}]},
+        {"role": "assistant", "content": "Hi"},
+        {"role": "user", "content": "Where is my parcel?"},
+        {"role": "assistant", "content": "delivery"},
+    ]
+    path = jsonl(tmp_path / "x.jsonl", [{"messages": messages}])
+    (row,) = read_rows(path, guess_mapping(path))
+    assert isinstance(row, TrafficRow)
+    assert row.input == "user: Hello\nassistant: Hi\nuser: Where is my parcel?"
+    assert row.teacher_output == "delivery"
+
+
+def test_an_answer_that_was_cut_off_or_never_came_is_none(tmp_path: Path) -> None:
+    cut = call("one")
+    cut["choices"] = [{"finish_reason": "length", "message": {"role": "assistant", "content": "go"}}]
+    rows = [cut, call("two", None), call("three", choices=[]), call("four", choices=None)]
+    path = jsonl(tmp_path / "x.jsonl", rows)
+    found = [
+        (row.input, row.teacher_output) for row in read_rows(path, guess_mapping(path)) if isinstance(row, TrafficRow)
+    ]
+    assert found == [("one", None), ("two", None), ("three", None), ("four", None)]
+
+
+def test_a_chat_without_a_question_is_a_reject(tmp_path: Path) -> None:
+    rows = [call("fine"), {"messages": [{"role": "system", "content": "Be brief."}]}, {"messages": "none"}]
+    path = jsonl(tmp_path / "x.jsonl", rows)
+    assert [row.line for row in read_rows(path, guess_mapping(path)) if isinstance(row, Reject)] == [2, 3]
+
+
+# preview, limits, crashes
+
+
+def test_a_preview_tells_the_columns_sample_rows_and_what_is_wrong(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "x.jsonl", ROWS)  # type: ignore[arg-type]
+    path.write_text("{\n" + path.read_text())
+    look = preview(path, guess_mapping(path))
+    assert look.columns == column_names(path) == ["text", "label"]
+    assert look.rows[0] == {"line": 2, "input": "sentence number 0", "gold": "a"}
+    assert (look.sampled, [reject.line for reject in look.rejects]) == (8, [1])
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    made = Project.create(tmp_path / "team.distill", "Team", "mia", "Mia", Actor(None, MINE))
+    play = actions.open_play(made, MIA, "mood", PlayKind.COST)
+    actions.assign_role(made, play, MIA, Role.DRIVER, "mia")
+    return made
+
+
+def test_more_bad_rows_than_the_driver_allows_refuse_the_import_and_keep_nothing(
+    project: Project, tmp_path: Path
+) -> None:
+    path = jsonl(tmp_path / "calls.jsonl", ROWS)  # type: ignore[arg-type]
+    path.write_text(path.read_text() + "{\n" + '{"text": ""}\n{"text": ""}\n')
+    before = sorted(project.artifacts.folder.glob("*")) if project.artifacts.folder.exists() else []
+    with pytest.raises(Refused) as refusal:
+        actions.import_traffic(project, 1, MIA, path, most_rejects=0.2)
+    (reason,) = refusal.value.objections
+    assert reason.rule == "traffic.rejects"
+    assert "3 of the 10 rows" in reason.sentence and "the input is empty (2)" in reason.sentence
+    assert sorted(project.artifacts.folder.glob("*")) == before and not project.dossier(1).traffic
+    report = actions.import_traffic(project, 1, MIA, path, most_rejects=0.3)
+    assert (report["rows"], report["rejects"]) == (7, 3)
+    kept = project.artifacts.path(report["rejects_file"]).read_text().splitlines()
+    assert json.loads(kept[0])["file"] == "calls.jsonl" and json.loads(kept[0])["line"] == 8
+
+
+def test_importing_again_adds_nothing_whatever_it_is_packed_in(project: Project, tmp_path: Path) -> None:
+    folder = saved(tmp_path / "set", [(f"text {n}", 0) for n in range(5)])
+    actions.import_traffic(project, 1, MIA, folder)
+    with pytest.raises(Refused) as refusal:
+        actions.import_traffic(project, 1, MIA, folder)
+    assert [reason.rule for reason in refusal.value.objections] == ["traffic.twice"]
+
+
+def test_an_import_that_is_killed_half_way_leaves_nothing_and_comes_in_once(project: Project, tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "big.jsonl", [{"text": f"sentence {n} of many, said at length"} for n in range(80_000)])
+    words = ["--project", str(project.path), "import", "P-001", str(path)]
+    child = subprocess.Popen([sys.executable, "-m", "distill_tui", *words], stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not list(project.artifacts.folder.glob(".tmp-*/.traffic.parquet.*")) and time.monotonic() < until:
+        time.sleep(0.01)
+    time.sleep(0.05)
+    os.kill(child.pid, signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    assert not project.dossier(1).traffic
+    assert actions.import_traffic(project, 1, MIA, path)["rows"] == 80_000
+    assert [t.rows for t in project.dossier(1).traffic] == [80_000]
+
+
+def test_the_rules_ask_for_counts_before_they_object_to_rejects() -> None:
+    assert not list(rules._too_many_rejects({}))
+
+
+def test_a_source_is_known_by_what_is_in_it(tmp_path: Path) -> None:
+    one, other = saved(tmp_path / "one", [("a", 0)]), saved(tmp_path / "other", [("a", 0)])
+    assert traffic.source_digest(one) == traffic.source_digest(other)
+    assert traffic.source_digest(one) != traffic.source_digest(saved(tmp_path / "third", [("b", 0)]))
