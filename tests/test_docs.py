@@ -155,6 +155,15 @@ def test_every_table_and_every_trigger_is_told() -> None:
     assert not missing, f"docs/project-file.md, section “## Triggers”: say what {missing} stands against."
 
 
+def test_every_variable_of_the_environment_is_told() -> None:
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py"))
+    told = first_cells(section(DOCS / "operation.md", "Screens"))
+    missing = [
+        f"| `{each}` | what it does |" for each in sorted(set(re.findall(r"DISTILL_[A-Z_]+", sources)) - set(told))
+    ]
+    assert not missing, "docs/operation.md, section “## Screens”: add the lines\n" + "\n".join(missing)
+
+
 # --- the files -------------------------------------------------------------------------------------------------------
 
 FILES = sorted(
