@@ -384,6 +384,11 @@ def test_the_digest_changes_with_every_field_of_a_gate() -> None:
         ({"machine": {"load": 0.5}}, "machine 'load' is 0.5; it takes text and whole numbers."),
         ({"payback_inputs": {"build_cost": "NaN"}}, "payback_inputs 'build_cost' is 'NaN'; it takes a number as text."),
         ({"payback_inputs": {"build_cost": 5}}, "payback_inputs 'build_cost' is 5; it takes a number as text."),
+        ({"confidence": (1,)}, "confidence of the evaluation record has 1 values for 2 rows."),
+        ({"confidence": (1, 10_001)}, "confidence of the evaluation record holds 10001, which is out of range."),
+        ({"pattern": (0, -1)}, "pattern of the evaluation record holds -1, which is out of range."),
+        ({"key": (4, 4)}, "key of the evaluation record names one row twice."),
+        ({"key": (4, 0.5)}, "key of the evaluation record holds 0.5; it takes whole numbers only."),
         ({"model": None}, "model of the evaluation record is None; it takes text."),
     ],
 )
@@ -428,7 +433,7 @@ def test_the_digest_changes_with_every_field_of_a_record() -> None:
     one = record([1, 0], segments=("a", "b"), segment=(0, 0))
     other = Record(
         ("yes", "no"), (5, 6), (0, 1), (0, 0), (0, 0), (1, 1), 1, (1, 1), ("a", "c"), (7, 7), {"student": ((1,),)},
-        {"student": 1}, {"student": 1}, {"cpu": "x"}, "d", "m", "t", {"build_cost": "1"},
+        {"student": 1}, {"student": 1}, {"cpu": "x"}, "d", "m", "t", {"build_cost": "1"}, (9_000, 1), (0, 1), (7, 8),
     )  # fmt: skip
     changed = [replace(one, **{each.name: getattr(other, each.name)}) for each in fields(Record)]
     assert len({each.digest() for each in [one, *changed]}) == len(changed) + 1

@@ -325,6 +325,32 @@ def freeze_data(project: Project, play_id: int, actor: Actor) -> str:
         return row.digest
 
 
+def open_row(project: Project, play_id: int, actor: Actor, row: int, *, burn: bool = False) -> dict[str, Any]:
+    """Open one held-out row; gives what is in it. `burn` says that a builder knows what that costs."""
+    from distill_tui.dataset import frozen
+    from distill_tui.terms import Split
+
+    seen = _ask_first(project, Action.OPEN_ROW, play_id, actor)
+    assert seen.data_set is not None and actor.person is not None
+    found = frozen.row_of(project.artifacts.path(seen.data_set.artifact), row)
+    held_out = found is not None and found["split"] == Split.HELD_OUT
+    request = {"row": row, "held_out": held_out, "burn": burn}
+    with project.change(Action.OPEN_ROW, play_id, actor, request) as change:
+        assert found is not None
+        key = (play_id, found["input_digest"], actor.person)
+        if change.session.get(tables.OpenedRow, key) is None:
+            opened = tables.OpenedRow(
+                play_id=play_id,
+                input_digest=found["input_digest"],
+                person_id=actor.person,
+                round=change.the_play.round,
+                at=change.at,
+            )
+            change.session.add(opened)
+        change.detail |= {"row": row, "input_digest": key[1], "burnt": actor.person in change.dossier.builders}
+        return found
+
+
 # --- runs --------------------------------------------------------------------------------------------------------
 
 

@@ -219,6 +219,12 @@ COMMANDS: tuple[Command, ...] = (
     _does(Action.FREEZE_DATA, _PLAY),
     _asks("data show", "Show the data set of this round in counts: splits, cells, findings.", "show_data", _PLAY),
     _does(
+        Action.OPEN_ROW,
+        _PLAY,
+        _arg("row", metavar="ROW", type=int, says="the row's number in the data set"),
+        _flag("--burn", "for a builder: I know that the row is burnt by this, and counts no longer"),
+    ),
+    _does(
         Action.START_RUN,
         _PLAY,
         _arg("values", metavar="NAME=VALUE", nargs="*", says="fields of the spec, like epochs=3"),

@@ -252,6 +252,15 @@ def freeze_data(call: Call) -> None:
     call.done("The data set is frozen.", [digest], data=digest)
 
 
+def open_row(call: Call) -> None:
+    """Open a held-out row."""
+    from distill_tui import actions
+
+    row = actions.open_row(*call.about, call.args.row, burn=call.args.burn)
+    names = ("input", "gold", "teacher_output", "segment", "group")
+    call.done("Opened, and logged.", [visible(f"{name}: {row[name]}") for name in names], opened=row)
+
+
 # --- runs ------------------------------------------------------------------------------------------------------------
 
 

@@ -159,6 +159,14 @@ _TABLES = (
         frozen_at TEXT,
         UNIQUE (play_id, round)
     ) STRICT""",
+    """CREATE TABLE opened_row (
+        play_id INTEGER NOT NULL REFERENCES play (id),
+        input_digest TEXT NOT NULL CHECK (length(input_digest) = 64 AND input_digest NOT GLOB '*[^0-9a-f]*'),
+        person_id TEXT NOT NULL REFERENCES person (id),
+        round INTEGER NOT NULL CHECK (round >= 1),
+        at TEXT NOT NULL,
+        PRIMARY KEY (play_id, input_digest, person_id)
+    ) STRICT""",
     f"""CREATE TABLE run (
         id INTEGER PRIMARY KEY,
         play_id INTEGER NOT NULL REFERENCES play (id),
@@ -281,6 +289,7 @@ _TRIGGERS = (
     " OR EXISTS (SELECT 1 FROM audit WHERE digest = NEW.digest)"
     " BEGIN SELECT RAISE(ABORT, 'an audit entry must follow the last one'); END",
     *_append_only("builder", "play_id person_id deed", "nobody stops having built"),
+    *_append_only("opened_row", "play_id input_digest person_id", "a row that was opened stays opened"),
     *_append_only("evaluation", "id", "an evaluation is append-only"),
     *_append_only("sign_off", "id", "a sign-off is append-only"),
     *_append_only("withdrawal", "sign_off_id", "a withdrawal is append-only"),

@@ -364,6 +364,7 @@ def load(session: Session, artifacts: Artifacts, play_id: int | None, *, thoroug
         "gate_trouble": gate_trouble,
         "traffic": of_play(tables.Traffic),
         "data_sets": of_play(tables.DataSet),
+        "opened": of_play(tables.OpenedRow, "at"),
         "runs": of_play(tables.Run),
         "evaluations": of_play(tables.Evaluation),
         "bundles": of_play(tables.Bundle),

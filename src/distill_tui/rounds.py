@@ -33,7 +33,7 @@ class Built:
 def build(artifacts: Artifacts, dossier: Dossier, out: Path) -> Built:
     """Build this round's data set and write it. Raises BadInput with one sentence."""
     from distill_tui.dataset import build as building
-    from distill_tui.dataset import coverage, frozen
+    from distill_tui.dataset import coverage
     from distill_tui.dataset.split import SplitRule
     from distill_tui.training.folders import teacher_labels
 
@@ -49,7 +49,7 @@ def build(artifacts: Artifacts, dossier: Dossier, out: Path) -> Built:
         gate.seed, gate.held_out_rows, gate.validation_share, gate.window_from or None, gate.window_to or None
     )
     before = next((d for d in reversed(dossier.data_sets) if d.round < play.round and d.frozen_at), None)
-    keep = frozen.splits_of(artifacts.path(before.artifact)) if before else None
+    keep = _kept(artifacts.path(before.artifact), dossier.burnt) if before else None
     files = [artifacts.path(traffic.artifact) for traffic in dossier.traffic]
     data = building.build(files, outputs, rule, labels, keep=keep)
     factors = cell_factors(_failures(dossier))
@@ -57,6 +57,13 @@ def build(artifacts: Artifacts, dossier: Dossier, out: Path) -> Built:
         data = dataclasses.replace(data, rows=tuple(_weighted(row, factors) for row in data.rows))
     digest = building.write(data, out)
     return Built(digest, data.labels, _plain(coverage.counts(out)))
+
+
+def _kept(path: Path, burnt: frozenset[str]) -> dict[str, Split]:
+    """Keep the splits of the round before; what a builder has opened of the held-out split moves to validation."""
+    from distill_tui.dataset import frozen
+
+    return frozen.splits_of(path) | dict.fromkeys(frozen.held_out_with(path, burnt), Split.VALIDATION)
 
 
 def _plain(counts: Any) -> dict[str, Any]:

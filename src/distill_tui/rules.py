@@ -101,6 +101,7 @@ class Dossier:
     gate_trouble: str = ""  # the stored gate cannot be read, or is not what was locked
     traffic: tuple[tables.Traffic, ...] = ()
     data_sets: tuple[tables.DataSet, ...] = ()
+    opened: tuple[tables.OpenedRow, ...] = ()
     runs: tuple[tables.Run, ...] = ()
     evaluations: tuple[tables.Evaluation, ...] = ()
     record: gates.Record | None = None
@@ -113,6 +114,11 @@ class Dossier:
     def data_set(self) -> tables.DataSet | None:
         """The data set of this round."""
         return next((d for d in self.data_sets if self.play and d.round == self.play.round), None)
+
+    @property
+    def burnt(self) -> frozenset[str]:
+        """The held-out rows, by input digest, that somebody who ever built has opened: they are held out no longer."""
+        return frozenset(row.input_digest for row in self.opened if row.person_id in self.builders)
 
     @property
     def evaluation(self) -> tables.Evaluation | None:
@@ -164,6 +170,7 @@ NEXT_STAGE: dict[tuple[Stage, Action], Stage] = {
         Action.LABEL: _from(Stage.DATA),
         Action.BUILD_DATA: _from(Stage.DATA),
         Action.FREEZE_DATA: _from(Stage.DATA, to=Stage.TRAIN),
+        Action.OPEN_ROW: _from(Stage.TRAIN, Stage.DECIDE, Stage.LIVE),
         Action.START_RUN: _from(Stage.TRAIN),
         Action.STOP_RUN: _from(Stage.DATA, Stage.TRAIN, Stage.DECIDE),
         Action.RESUME_RUN: _from(Stage.DATA, Stage.TRAIN, Stage.DECIDE),
@@ -623,6 +630,28 @@ def freeze_data(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Ob
         yield Objection("data.leak", str(leak))
 
 
+def open_row(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """A held-out row is opened knowingly, by somebody of this play; a builder who opens one burns it."""
+    if actor.person not in dossier.roles.values() and actor.person not in dossier.builders:
+        yield Objection(
+            "held_out.sealed",
+            f"Held-out rows are sealed; {actor.person} has no role in {_code(dossier)} to open one by.",
+        )
+    if dossier.data_set is None or dossier.data_set.frozen_at is None:
+        yield Objection("data.not_frozen", "The data set of this round is not frozen, so it has no held-out row yet.")
+    if "row" in request and not request.get("held_out"):
+        yield Objection(
+            "held_out.none",
+            f"Row {request['row']} is no held-out row of this round's data set; `data show` counts them.",
+        )
+    if "burn" in request and not request["burn"] and actor.person in dossier.builders:
+        yield Objection(
+            "held_out.burns",
+            f"{actor.person} built in this play, so opening row {request.get('row')} burns it and its near duplicates: "
+            "they no longer count in an evaluation and move to validation with the next data set. Say so with --burn.",
+        )
+
+
 # --- train -------------------------------------------------------------------------------------------------------
 
 
@@ -946,6 +975,7 @@ RULES: dict[Action, Callable[[Dossier, Actor, Request], Iterator[Objection]]] = 
     Action.LABEL: label,
     Action.BUILD_DATA: build_data,
     Action.FREEZE_DATA: freeze_data,
+    Action.OPEN_ROW: open_row,
     Action.START_RUN: start_run,
     Action.STOP_RUN: stop_run,
     Action.RESUME_RUN: resume_run,

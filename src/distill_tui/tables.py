@@ -156,6 +156,17 @@ class DataSet(SQLModel, table=True):
     frozen_at: str | None = None
 
 
+class OpenedRow(SQLModel, table=True):
+    """That somebody opened a held-out row. Append-only. Whether it is burnt follows from who has built: see `rules`."""
+
+    __tablename__ = "opened_row"
+    play_id: int = Field(primary_key=True)
+    input_digest: str = Field(primary_key=True)  # the row's name in every round
+    person_id: str = Field(primary_key=True)
+    round: int
+    at: str
+
+
 class Run(SQLModel, table=True):
     """One execution in one worker process. `token` fences off a worker that lost its claim."""
 

@@ -184,6 +184,7 @@ class Action(StrEnum):
     LABEL = ("label", "O", "label", "Have a worker compute the teacher's outputs.")
     BUILD_DATA = ("build_data", "B", "data build", "Window, deduplicate, split and count: a draft data set.")
     FREEZE_DATA = ("freeze_data", "F", "data freeze", "Freeze the data set by its digest.")
+    OPEN_ROW = ("open_row", "", "row open", "Open a held-out row: audited, and burnt where a builder opens it.")
     START_RUN = ("start_run", "T", "train", "Train a student in a background worker.")
     STOP_RUN = ("stop_run", "K", "train stop", "Stop a run and keep its checkpoint.")
     RESUME_RUN = ("resume_run", "C", "train resume", "Resume a stopped, failed or lost run from its checkpoint.")

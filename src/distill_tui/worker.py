@@ -196,7 +196,7 @@ def train(claimed: Claim, dossier: rules.Dossier) -> None:
     finally:
         steps.close()  # type: ignore[attr-defined]
     parameters, size = measure.size(out)
-    result = validate(out, spec, validation) | {
+    result = validate(claimed, out, spec, training, validation) | {
         "seconds": round(time.monotonic() - started, 1),
         "parameters": parameters,
         "bytes": size,
@@ -215,14 +215,22 @@ def examples(rows: Any) -> Any:
     return Examples(rows.inputs, hard, rows.soft, rows.weights.astype(np.float32))
 
 
-def validate(student: Path, spec: Any, rows: Any) -> dict[str, Any]:
-    """Look at the validation split, which builders may look at freely: the score, and where the student fails."""
+def validate(claimed: Claim, student: Path, spec: Any, training: Any, rows: Any) -> dict[str, Any]:
+    """Look at the validation split, which builders may look at freely: the score, and where the student fails.
+
+    What every row got is kept as a record, so that rounds are compared row by row and failures can be paged through.
+    """
     import numpy as np
 
+    from distill_tui import gates
     from distill_tui.rounds import cell
-    from distill_tui.training.evaluate import predict
+    from distill_tui.training import evaluate as evaluating
 
-    said = predict(student, rows.inputs, threads=spec.threads, max_tokens=spec.max_tokens).argmax(axis=1)
+    probabilities = evaluating.predict(student, rows.inputs, threads=spec.threads, max_tokens=spec.max_tokens)
+    said = probabilities.argmax(axis=1)
+    taught = np.where(training.gold >= 0, training.gold, training.teacher)
+    baseline = evaluating.fit_baseline(training.inputs, taught, spec.seed)(rows.inputs)
+    record = gates.Record(**answers(rows, probabilities, baseline, evaluating.majority(taught)))
     known = rows.gold if (rows.gold >= 0).any() else rows.teacher
     name = "accuracy" if (rows.gold >= 0).any() else "agreement"
     counted = np.flatnonzero(known >= 0)
@@ -238,7 +246,44 @@ def validate(student: Path, spec: Any, rows: Any) -> dict[str, Any]:
         "score_name": name,
         "agreement": float((said == rows.teacher)[rows.teacher >= 0].mean()) if (rows.teacher >= 0).any() else None,
         "failures": failures,
+        "validation": claimed.project.artifacts.store_bytes(record.to_json().encode()),
     }
+
+
+def answers(rows: Any, probabilities: Any, baseline: Any, majority: int) -> dict[str, Any]:
+    """Give the columns of a record that say what everybody answered to the rows of a split."""
+    from distill_tui.gates import CERTAIN
+
+    names = tuple(sorted(set(rows.segments)))
+    return {
+        "labels": rows.labels,
+        "rows": tuple(int(row) for row in rows.rows),
+        "gold": tuple(int(label) for label in rows.gold),
+        "teacher": tuple(int(label) for label in rows.teacher),
+        "student": tuple(int(label) for label in probabilities.argmax(axis=1)),
+        "baseline": tuple(int(label) for label in baseline),
+        "majority": majority,
+        "segments": names,
+        "segment": tuple(names.index(segment) for segment in rows.segments),
+        "group": dependent(rows),
+        "confidence": tuple(round(CERTAIN * float(each)) for each in probabilities.max(axis=1)),
+        "pattern": patterns(rows),
+        "key": tuple(int(digest[:15], 16) for digest in rows.digests),
+    }
+
+
+def patterns(rows: Any) -> tuple[int, ...]:
+    """Rank the interaction patterns (near duplicates) of a split by how often they were asked; 0 is the commonest."""
+    from collections import Counter
+
+    from distill_tui.dataset.duplicates import near_duplicates
+
+    clusters = near_duplicates(rows.inputs)
+    asked: Counter[int] = Counter()
+    for cluster, weight in zip(clusters, rows.weights, strict=True):
+        asked[cluster] += round(float(weight))
+    rank = {cluster: place for place, cluster in enumerate(sorted(asked, key=lambda each: (-asked[each], each)))}
+    return tuple(rank[cluster] for cluster in clusters)
 
 
 def evaluate(claimed: Claim, dossier: rules.Dossier) -> None:
@@ -260,19 +305,13 @@ def evaluate(claimed: Claim, dossier: rules.Dossier) -> None:
 
     path = project.artifacts.path(data.artifact)
     held_out, training = frozen.load(path, Split.HELD_OUT), frozen.load(path, Split.TRAIN)
+    held_out = frozen.without(held_out, frozen.held_out_with(path, dossier.burnt))
     spec = Spec.from_json(run.spec)
     student = project.artifacts.path(run.artifact)
     teacher = project.artifacts.path(play.teacher_digest) if play.teacher_source == "local" else None
     numbers = {name: str(number) for name, number in rules.worksheet_numbers(dossier).items()}
     columns = measure_all(claimed, gate, spec, student, teacher, training, held_out)
     record = gates.Record(
-        labels=held_out.labels,
-        rows=tuple(int(row) for row in held_out.rows),
-        gold=tuple(int(label) for label in held_out.gold),
-        teacher=tuple(int(label) for label in held_out.teacher),
-        segments=tuple(sorted(set(held_out.segments))),
-        segment=tuple(sorted(set(held_out.segments)).index(segment) for segment in held_out.segments),
-        group=dependent(held_out),
         data_set=data.digest,
         model=run.artifact,
         teacher_model=play.teacher_digest,
@@ -296,7 +335,7 @@ def measure_all(
 
     claimed.report(1, 5, "the student on the held-out split", always=True)
     options = {"threads": spec.threads, "max_tokens": spec.max_tokens}
-    said = evaluating.predict(student, held_out.inputs, **options).argmax(axis=1)
+    probabilities = evaluating.predict(student, held_out.inputs, **options)
     claimed.report(2, 5, "the baseline", always=True)
     known = np.where(training.gold >= 0, training.gold, training.teacher)
     majority = evaluating.majority(known)
@@ -315,10 +354,7 @@ def measure_all(
         latency["teacher"] = measure.latencies(teacher, held_out.inputs, per_run=60, **options)
         sizes["teacher"] = measure.size(teacher)
     claimed.report(5, 5, "judging", always=True)
-    return {
-        "student": tuple(int(label) for label in said),
-        "baseline": tuple(int(label) for label in baseline),
-        "majority": majority,
+    return answers(held_out, probabilities, baseline, majority) | {
         "latency_us": {name: tuple(tuple(run) for run in runs) for name, runs in latency.items()},
         "parameters": {name: parameters for name, (parameters, _) in sizes.items()},
         "bytes": {name: size for name, (_, size) in sizes.items()},

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +125,37 @@ def stored(path: Path) -> Iterator[dict[str, Any]]:
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=2_000, columns=list(COLUMNS)):
             yield from batch.to_pylist()
+
+
+def row_of(path: Path, number: int) -> dict[str, Any] | None:
+    """Give one row as it is stored, or nothing where the data set has none of this number."""
+    _metadata(path)
+    found: list[dict[str, Any]] = pq.read_table(path, columns=list(COLUMNS), filters=[("row", "=", number)]).to_pylist()
+    return found[0] if found else None
+
+
+def held_out_with(path: Path, burnt: Collection[str]) -> frozenset[str]:
+    """Give the held-out rows, by input digest, that are burnt, or near duplicates of a burnt row, or of its group."""
+    rows = [row for row in stored(path) if row["split"] == Split.HELD_OUT] if burnt else []
+    candidates = [
+        Candidate(row["input_digest"], row["input"], row["segment"], (row["group"],) if row["group"] else ())
+        for row in rows
+    ]
+    roots = components(candidates)
+    gone = {root for root, row in zip(roots, rows, strict=True) if row["input_digest"] in burnt}
+    return frozenset(row["input_digest"] for root, row in zip(roots, rows, strict=True) if root in gone)
+
+
+def without(rows: Rows, digests: Collection[str]) -> Rows:
+    """Leave rows out, by input digest."""
+    stay = [position for position, digest in enumerate(rows.digests) if digest not in digests]
+    columns = {field.name: getattr(rows, field.name) for field in fields(Rows)}
+    picked: dict[str, Any] = {
+        name: column[stay] if isinstance(column, np.ndarray) else tuple(column[position] for position in stay)
+        for name, column in columns.items()
+        if name != "labels"
+    }
+    return Rows(labels=rows.labels, **picked)
 
 
 def leaks(path: Path) -> list[str]:

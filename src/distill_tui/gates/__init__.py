@@ -15,13 +15,14 @@ from distill_tui.gates.judging import judge, passed
 from distill_tui.gates.power import ASSUMED_DISCORDANCE, PowerNote, power
 from distill_tui.gates.problems import problems
 from distill_tui.gates.rates import Rate, SegmentRates, Subject, segment_rates, subjects
-from distill_tui.gates.record import SUBJECTS, Record
+from distill_tui.gates.record import CERTAIN, SUBJECTS, Record
 from distill_tui.gates.written import digest, from_json, from_toml, to_json, to_toml
 
 __all__ = [
     "ALL",
     "ASSUMED_DISCORDANCE",
     "BASELINES",
+    "CERTAIN",
     "EVERY_SEGMENT",
     "P95",
     "QUALITY",

@@ -10,6 +10,7 @@ from distill_tui.gates.canonical import a_number, plain, sha256, show, strict_js
 from distill_tui.gates.gate import ALL, SEGMENT
 
 SUBJECTS = ("student", "teacher", "baseline")
+CERTAIN = 10_000  # a confidence of 1
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class Record:
     model: str = ""
     teacher_model: str = ""
     payback_inputs: Mapping[str, str] = field(default_factory=dict)  # worksheet numbers as decimal text
+    # columns that not every record has: empty, or one number a row
+    confidence: tuple[int, ...] = ()  # the student's probability of its answer, in 1/10,000
+    pattern: tuple[int, ...] = ()  # rank of the row's interaction pattern by how often it is asked; 0 the commonest
+    key: tuple[int, ...] = ()  # the first 60 bits of the input's digest: a row's name in every round
 
     def __post_init__(self) -> None:
         problem = next(_record_problems(self), None)
@@ -58,7 +63,7 @@ class Record:
         for name in values:
             if name not in known:
                 raise ValueError(f"An evaluation record has no {show(name)}; it has {', '.join(known)}.")
-        missing = [name for name in known if name not in values]
+        missing = [name for name in known if name not in values and name not in _OPTIONAL]
         if missing:
             raise ValueError(f"The evaluation record lacks {', '.join(missing)}.")
         return cls(**{name: _tuples(value) for name, value in values.items()})  # type: ignore[arg-type]
@@ -77,6 +82,7 @@ def _tuples(value: object) -> object:
 
 
 _COLUMNS = ("rows", "gold", "teacher", "student", "baseline", "segment", "group")
+_OPTIONAL = ("confidence", "pattern", "key")
 
 
 def _record_problems(record: Record) -> Iterator[str]:
@@ -86,15 +92,18 @@ def _record_problems(record: Record) -> Iterator[str]:
             yield f"{name} of the evaluation record is not a list of texts."
         elif len(set(words)) < len(words):
             yield f"{name} of the evaluation record names one thing twice."
-    for name in _COLUMNS:
+    there = (*_COLUMNS, *(name for name in _OPTIONAL if getattr(record, name) != ()))
+    for name in there:
         yield from _column_problems(name, getattr(record, name))
     count = len(record.rows)
-    for name in _COLUMNS:
+    for name in there:
         if len(getattr(record, name)) != count:
             yield f"{name} of the evaluation record has {len(getattr(record, name))} values for {count} rows."
-    if len(set(record.rows)) < count:
-        yield "rows of the evaluation record names one row twice."
-    bounds = {"rows": (0, None), "group": (0, None), "segment": (-1, len(record.segments))}
+    for name in ("rows", "key"):
+        if len(set(getattr(record, name))) < len(getattr(record, name)):
+            yield f"{name} of the evaluation record names one row twice."
+    bounds: dict[str, tuple[int, int | None]] = dict.fromkeys(("rows", "group", "pattern", "key"), (0, None))
+    bounds |= {"segment": (-1, len(record.segments)), "confidence": (0, CERTAIN + 1)}
     for name in ("gold", "teacher", "student", "baseline"):
         bounds[name] = (0 if name == "student" else -1, len(record.labels))
     for name, (low, high) in bounds.items():
