@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlmodel import col, select
 
-from distill_tui import bundle, gates, launch, rules, signing, tables
+from distill_tui import bundle, gates, launch, rules, signing, statements, tables
 from distill_tui.artifacts import canonical
 from distill_tui.project import Change, Project, ProjectError, now, remember_builder
 from distill_tui.rules import Actor, Dossier, Objection, Refused
@@ -499,17 +499,15 @@ def statement_bytes(dossier: Dossier, actor: Actor, opinion: Opinion, comment: s
         }
         for judgement in dossier.judgements
     ]
-    return canonical(
-        signing.statement(
-            rules.covers(dossier),
-            criteria,
-            signer=actor.person or "",
-            opinion=opinion.value,
-            comment=comment,
-            audit_size=dossier.audit_size,
-            audit_head=dossier.audit_head,
-            issued=now(),
-        )
+    return statements.sign_off(
+        rules.covers(dossier),
+        criteria,
+        opinion=opinion.value,
+        comment=comment,
+        signer=actor.person or "",
+        audit_size=dossier.audit_size,
+        audit_head=dossier.audit_head,
+        issued=now(),
     )
 
 

@@ -14,25 +14,45 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distill_tui import cards, gates, signing, tables
+from distill_tui import cards, gates, rules, signing, statements, tables
 from distill_tui.artifacts import Artifacts, canonical, digest_of, folder_digest, folder_manifest
 from distill_tui.rules import Dossier, Objection, SignOffFacts
 from distill_tui.terms import Role
 
 FORMAT = "distill-tui bundle 1"
 MANIFEST = "manifest.json"
+ROSTER = "roster.json"
+SUMS = "SHA256SUMS"
 VERIFY = """# Checking this bundle by hand
 
-With standard tools only, in this folder:
+With `ssh-keygen`, `sha256sum` and a shell, in this folder:
 
-    ssh-keygen -Y verify -f allowed_signers -I {signer} -n {namespace} -s sign_off.sig < sign_off.json
-    python3 -c "import json, sys; files = json.load(sys.stdin)['files']; \\
-    print(*(f'{{d[7:]}}  {{n}}' for n, d in files.items()), sep='\\n')" < manifest.json | sha256sum -c
+1. The sign-off is signed by a key of {signer}'s that `allowed_signers` holds:
 
-The first says that the key in `allowed_signers` signed `sign_off.json`; compare its fingerprint
-(`ssh-keygen -l -f allowed_signers` after removing the first two words) with the validator's, got another way:
-{fingerprint}. The second says that no listed file was changed. `distill-tui verify .` does both, finds files that were
-added, and computes every verdict of the gate again.
+       ssh-keygen -Y verify -f allowed_signers -I {signer} -n {namespace} -s sign_off.sig < sign_off.json
+
+2. The key is really {signer}'s. No bundle can prove that: compare its fingerprint with the one that {signer}, or
+   whoever keeps the roster, gives you in another way.
+
+       {fingerprint}
+
+3. What was signed is what is here: the sign-off names these files by their SHA-256.
+
+       for f in gate.json model.json roster.json records/*.json; do
+         digest=$(sha256sum < "$f" | cut -c 1-64)
+         if grep -q "sha256:$digest" sign_off.json; then echo "$f: signed"; else echo "$f: CHANGED"; fi
+       done
+
+4. The student's files are those that `model.json` names, and every other file is whole.
+
+       for f in model/*; do
+         digest=$(sha256sum < "$f" | cut -c 1-64)
+         line="\\"${{f#model/}}\\":\\"sha256:$digest\\""
+         if grep -qF "$line" model.json; then echo "$f: signed"; else echo "$f: CHANGED"; fi
+       done
+       sha256sum --check --strict --quiet SHA256SUMS
+
+`distill-tui verify .` does all of this, finds files that were added, and computes every verdict of the gate again.
 """
 
 
@@ -53,9 +73,11 @@ def write(folder: Path, artifacts: Artifacts, dossier: Dossier, signed: SignOffF
     files = {
         "gate.toml": gates.to_toml(gate).encode(),
         "gate.json": gates.to_json(gate).encode(),
+        "model.json": canonical(folder_manifest(folder / "model")),
+        ROSTER: canonical(rules.roster(dossier)),
         "sign_off.json": bytes(signed.row.statement),
         "recipe.json": canonical(recipe),
-        "evaluation.json": canonical(_evaluation(dossier)),
+        "evaluation.json": canonical(_evaluation(dossier.judgements)),
         "MODEL_CARD.md": cards.model_card(dossier, signed).encode(),
         "log.jsonl": b"".join(canonical(_entry(entry)) + b"\n" for entry in log),
     }
@@ -66,6 +88,8 @@ def write(folder: Path, artifacts: Artifacts, dossier: Dossier, signed: SignOffF
     for name, content in files.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
+    sums = "".join(f"{digest.removeprefix('sha256:')}  {name}\n" for name, digest in folder_manifest(folder).items())
+    (folder / SUMS).write_text(sums)
     manifest = {"format": FORMAT, "files": folder_manifest(folder)}
     (folder / MANIFEST).write_bytes(canonical(manifest))
 
@@ -102,15 +126,17 @@ def _entry(entry: tables.AuditEntry) -> dict[str, Any]:
         "person": entry.person_id or "",
         "proof": entry.proof,
         "action": entry.action.value,
+        "play": entry.play_id or 0,
         "detail": entry.detail,
+        "previous": entry.previous,
         "digest": entry.digest,
     }
 
 
-def _evaluation(dossier: Dossier) -> dict[str, Any]:
+def _evaluation(judgements: Sequence[gates.Judgement]) -> dict[str, Any]:
     """Write the judgements for people and programs, numbers as text."""
     return {
-        "verdict": "passed" if dossier.passed else "missed",
+        "verdict": "passed" if gates.passed(judgements) else "missed",
         "criteria": [
             {
                 "criterion": judgement.criterion.words,
@@ -122,7 +148,7 @@ def _evaluation(dossier: Dossier) -> dict[str, Any]:
                 "upper": _text(judgement.upper),
                 "sentence": judgement.sentence,
             }
-            for judgement in dossier.judgements
+            for judgement in judgements
         ],
     }
 
@@ -134,6 +160,14 @@ def _text(number: float | None) -> str:
 # --- checking ----------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Trust:
+    """What whoever verifies knows from elsewhere; nothing of it is in the bundle's power."""
+
+    signer: str | None = None  # fingerprint of the key that must have signed the sign-off
+    roster: str | None = None  # digest of the roster that says whose keys these are
+
+
 @dataclass
 class Report:
     """What `verify` found: problems, each with its rule, and facts to show."""
@@ -142,23 +176,29 @@ class Report:
     facts: dict[str, str] = field(default_factory=dict)
 
 
-def verify(folder: Path, signer: str | None = None) -> Report:
-    """Check a bundle where its project was never seen; `signer` is the fingerprint that must have signed."""
-    report = Report()
+def verify(folder: Path, signer: str | None = None, roster: str | None = None) -> Report:
+    """Check a bundle where its project was never seen, by what is known from elsewhere: a key, or the whole roster."""
+    report, trust = Report(), Trust(signer, roster)
     if not (folder / MANIFEST).is_file():
         report.problems.append(Objection("bundle.missing", f"{folder.name} is no bundle: it has no {MANIFEST}."))
         return report
-    steps: tuple[Callable[[Path, Report, str | None], Iterator[Objection]], ...] = (_files, _statement, _content)
+    steps: tuple[Callable[[Path, Report, Trust], Iterator[Objection]], ...] = (_files, _statement, _content, _claims)
     for step in steps:
         try:
-            report.problems += step(folder, report, signer)
+            report.problems += step(folder, report, trust)
         except Exception as error:  # whatever untrusted files do to us, it is a problem of theirs and never a pass
             report.problems.append(Objection("bundle.unreadable", f"The bundle cannot be read: {error!r}."))
+    report.problems = list(dict.fromkeys(report.problems))
     return report
 
 
-def _files(folder: Path, report: Report, signer: str | None) -> Iterator[Objection]:
+def _files(folder: Path, report: Report, trust: Trust) -> Iterator[Objection]:
     """Every listed file is there and unchanged, and no other is."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            name = path.relative_to(folder).as_posix()
+            yield Objection("bundle.extra", f"{name} is a link or no plain file; a bundle has none.")
+            return
     content = (folder / MANIFEST).read_bytes()
     manifest = json.loads(content)
     if canonical(manifest) != content or manifest.get("format") != FORMAT:
@@ -178,7 +218,7 @@ def _files(folder: Path, report: Report, signer: str | None) -> Iterator[Objecti
             yield Objection("bundle.altered", f"{name} was changed after the bundle was written.")
 
 
-def _statement(folder: Path, report: Report, signer: str | None) -> Iterator[Objection]:
+def _statement(folder: Path, report: Report, trust: Trust) -> Iterator[Objection]:
     """The sign-off is a statement, approves, and is signed by who it says."""
     path = folder / "sign_off.json"
     if not path.is_file():
@@ -186,8 +226,7 @@ def _statement(folder: Path, report: Report, signer: str | None) -> Iterator[Obj
         return
     content = path.read_bytes()
     try:
-        statement = signing.read_statement(content)
-        predicate = statement["predicate"]
+        predicate = statements.read_sign_off(content)["predicate"]
         who = str(predicate.get("signer"))
         report.facts |= {
             "signed off by": who,
@@ -207,28 +246,55 @@ def _statement(folder: Path, report: Report, signer: str | None) -> Iterator[Obj
         yield Objection("sign_off.broken", str(error))
         return
     report.facts["signed with"] = found.fingerprint
-    report.facts["signer's key"] = (
-        "as you asked for" if signer == found.fingerprint else "not compared with a known one"
-    )
     report.facts["assurance"] = "hardware" if found.hardware and found.present else "signed"
-    if signer is not None and signer != found.fingerprint:
-        yield Objection("sign_off.foreign_key", f"The sign-off is signed with {found.fingerprint}, not with {signer}.")
+    yield from _whose_key(folder, who, found, report, trust)
+
+
+def _whose_key(folder: Path, who: str, found: signing.Verified, report: Report, trust: Trust) -> Iterator[Objection]:
+    """The key is the signer's by the roster that was signed, and by what whoever verifies knows."""
+    roster = json.loads((folder / ROSTER).read_bytes())
+    owners = {
+        signing.read_public_key(line).fingerprint: person
+        for person, proofs in roster["people"].items()
+        for line in proofs["keys"]
+    }
+    if owners.get(found.fingerprint) != who:
+        yield Objection("sign_off.foreign_key", f"The key that signed is not {who}'s by the roster of this bundle.")
     lines = [line.split() for line in (folder / "allowed_signers").read_text().splitlines()]
-    keys = [signing.read_public_key(" ".join(words[2:])).fingerprint for words in lines if words and words[0] == who]
-    if found.fingerprint not in keys:
-        yield Objection("sign_off.foreign_key", f"The key that signed is not listed as {who}'s in allowed_signers.")
+    if not any(words[:1] == [who] and " ".join(words[2:]) in roster["people"][who]["keys"] for words in lines):
+        yield Objection("sign_off.foreign_key", f"allowed_signers does not hold the key that is {who}'s by the roster.")
+    if trust.signer is not None and trust.signer != found.fingerprint:
+        yield Objection(
+            "sign_off.foreign_key", f"The sign-off is signed with {found.fingerprint}, not with {trust.signer}."
+        )
+    there = digest_of((folder / ROSTER).read_bytes())
+    if trust.roster is not None and trust.roster.removeprefix("sha256:") != there.removeprefix("sha256:"):
+        yield Objection("roster.foreign", f"The roster of this bundle is {there}, not the one that you trust.")
+    known = [name for name, value in (("key", trust.signer), ("roster", trust.roster)) if value]
+    report.facts["trusted"] = (
+        f"the {' and the '.join(known)} that you named"
+        if known
+        else f"nothing yet: compare the key with {who}'s, got in another way, and name it with --signer"
+    )
 
 
-def _content(folder: Path, report: Report, signer: str | None) -> Iterator[Objection]:
+def _content(folder: Path, report: Report, trust: Trust) -> Iterator[Objection]:
     """What was signed is what is here, the verdicts come out again, and the signer never built."""
-    statement = signing.read_statement((folder / "sign_off.json").read_bytes())
-    covers, predicate = statement["predicate"]["covers"], statement["predicate"]
+    predicate = statements.read_sign_off((folder / "sign_off.json").read_bytes())["predicate"]
+    covers = predicate["covers"]
     gate = gates.from_json((folder / "gate.json").read_text())
     digest = gates.digest(gate)
     if digest != covers.get("gate") or gates.digest(gates.from_toml((folder / "gate.toml").read_text())) != digest:
         yield Objection("sign_off.stale", "The gate in this bundle is not the one that was signed off.")
     if folder_digest(folder / "model") != covers.get("model"):
         yield Objection("sign_off.stale", "The student in this bundle is not the one that was signed off.")
+    if digest_of((folder / ROSTER).read_bytes()) != covers.get("roster"):
+        yield Objection("sign_off.stale", "The roster in this bundle is not the one that was signed off.")
+    who = predicate.get("signer")
+    if who in covers.get("builders", []):
+        yield Objection("sign_off.builder", f"{who} built this student and cannot sign it off.")
+    if covers.get("roles", {}).get(Role.VALIDATOR.value) != who:
+        yield Objection("sign_off.not_validator", f"{who} was not the validator of this play.")
     records = []
     for name in covers.get("evaluations", []):
         path = folder / "records" / f"{str(name).removeprefix('sha256:')}.json"
@@ -248,8 +314,17 @@ def _content(folder: Path, report: Report, signer: str | None) -> Iterator[Objec
             yield Objection(f"gate.{judgement.verdict.value}", judgement.sentence)
     report.facts["gate"] = "held" if gates.passed(judgements) else "not held"
     report.facts["verdicts"] = f"{len(judgements)} computed again from {len(record.rows):,} held-out rows"
-    who = predicate.get("signer")
-    if who in covers.get("builders", []):
-        yield Objection("sign_off.builder", f"{who} built this student and cannot sign it off.")
-    if covers.get("roles", {}).get(Role.VALIDATOR.value) != who:
-        yield Objection("sign_off.not_validator", f"{who} was not the validator of this play.")
+    if (folder / "evaluation.json").read_bytes() != canonical(_evaluation(judgements)):
+        yield Objection("bundle.claims", "evaluation.json says something else than the signed evaluation gives.")
+
+
+def _claims(folder: Path, report: Report, trust: Trust) -> Iterator[Objection]:
+    """The log that travels with the student is what was logged, and the sign-off was given on top of it."""
+    audit = statements.read_sign_off((folder / "sign_off.json").read_bytes())["predicate"]["audit"]
+    for line in (folder / "log.jsonl").read_bytes().splitlines():
+        entry = json.loads(line)
+        names = ("seq", "at", "person", "proof", "action", "play", "detail", "previous")
+        if digest_of(canonical([entry[name] for name in names])) != entry["digest"]:
+            yield Objection("bundle.claims", f"Entry {entry['seq']} of log.jsonl is not what was logged.")
+        elif entry["seq"] == audit.get("size") and entry["digest"] != audit.get("head"):
+            yield Objection("bundle.claims", f"Entry {entry['seq']} of log.jsonl is not the one that was signed over.")

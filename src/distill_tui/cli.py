@@ -307,6 +307,7 @@ COMMANDS: tuple[Command, ...] = (
         "verify_bundle",
         _arg("bundle", metavar="BUNDLE", says="the bundle's folder"),
         _arg("--signer", metavar="FINGERPRINT", says="the key that must have signed"),
+        _arg("--roster", metavar="DIGEST", says="the digest of the roster that you trust"),
     ),
     _asks("doctor", "Check this machine and the project file; exit 1 where something is wrong.", "examine"),
     _asks(

@@ -21,7 +21,7 @@ from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 from sqlmodel import Session, col, select
 
-from distill_tui import gates, migrations, rules, signing, sqlite, tables
+from distill_tui import gates, migrations, rules, signing, sqlite, statements, tables
 from distill_tui.artifacts import Artifacts, canonical, digest_of
 from distill_tui.rules import Actor, Dossier, Refused, SignOffFacts
 from distill_tui.terms import Action, Assurance
@@ -439,7 +439,7 @@ def _facts(
     """Read a sign-off and find out whether its bytes can be trusted; anything unexpected counts as trouble."""
     statement: dict[str, Any] = {}
     try:
-        statement = signing.read_statement(bytes(row.statement))
+        statement = statements.read_sign_off(bytes(row.statement))
         trouble = _statement_trouble(row, statement, keys, heads)
     except signing.BadSignature as error:
         trouble = f"The sign-off by {row.person_id} cannot be trusted: {error}"

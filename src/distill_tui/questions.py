@@ -406,7 +406,7 @@ def verify_bundle(call: Call) -> int:
     folder = Path(call.args.bundle)
     if not folder.is_dir():
         raise InputError(f"{folder.name} is not a folder; give the folder of a bundle.")
-    found = bundle.verify(folder, call.args.signer)
+    found = bundle.verify(folder, call.args.signer, call.args.roster)
     for problem in found.problems:
         call.talk(problem.sentence)
     lines = [visible(f"{name}: {value}") for name, value in found.facts.items()]

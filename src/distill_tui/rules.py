@@ -15,6 +15,7 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 from distill_tui import economics, gates
+from distill_tui.artifacts import canonical, digest_of
 from distill_tui.terms import (
     FIVE_STAGES,
     Action,
@@ -762,6 +763,21 @@ def record_evaluation(dossier: Dossier, actor: Actor, request: Request) -> Itera
 # --- decide ------------------------------------------------------------------------------------------------------
 
 
+def roster(dossier: Dossier) -> dict[str, Any]:
+    """Say who the persons of this play are: their roles, and every account and key that proves them."""
+    people = sorted({*dossier.roles.values(), *dossier.builders})
+    return {
+        "roles": {role.value: person for role, person in sorted(dossier.roles.items())},
+        "people": {
+            person: {
+                "accounts": sorted(a.uid for a in dossier.accounts if a.person_id == person),
+                "keys": sorted(f"{k.kind} {k.blob}" for k in dossier.keys if k.person_id == person),
+            }
+            for person in people
+        },
+    }
+
+
 def covers(dossier: Dossier) -> dict[str, Any]:
     """Name everything that a sign-off is given for; whatever changes it makes the sign-off stale."""
     play, evaluation, data = dossier.play, dossier.evaluation, dossier.data_set
@@ -775,6 +791,7 @@ def covers(dossier: Dossier) -> dict[str, Any]:
         "evaluations": [e.record for e in dossier.round_evaluations],
         "verdict": "passed" if dossier.passed else "missed",
         "roles": {role.value: person for role, person in sorted(dossier.roles.items())},
+        "roster": digest_of(canonical(roster(dossier))),
         "builders": sorted(dossier.builders),
     }
 

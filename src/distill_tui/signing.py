@@ -1,8 +1,8 @@
-"""Statements and OpenSSH signatures (SSHSIG): made by `ssh-keygen -Y sign`, checked here.
+"""OpenSSH signatures (SSHSIG) and keys: made by `ssh-keygen -Y sign`, checked here.
 
 The checker is small and needs `cryptography` only, so that a false `ssh-keygen` on the PATH changes nothing; any
 third party can check the same bytes with `ssh-keygen -Y verify`. The format is OpenSSH's PROTOCOL.sshsig. One namespace
-for each meaning, so that a signature given for one can never serve as another.
+for each meaning, so that a signature given for one can never serve as another. What is signed is in `statements`.
 """
 
 from __future__ import annotations
@@ -10,23 +10,21 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
+import re
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 SIGN_OFF = "sign-off.v1@distill-tui"
-IDENTITY = "identity.v1@distill-tui"
+WITHDRAWAL = "withdrawal.v1@distill-tui"
+GATE = "gate.v1@distill-tui"
+ROSTER = "roster.v1@distill-tui"
+SHIP = "ship.v1@distill-tui"
+IDENTITY = "identity.v1@distill-tui"  # a challenge: it proves who acts, and says nothing
 
-STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
-PREDICATE_TYPE = "urn:distill-tui:sign-off:v1"
-MEANING = {
-    "approve": "I independently reviewed this student against its locked gate and accept its quality for launch.",
-    "refuse": "I independently reviewed this student against its locked gate and do not accept it for launch.",
-}
 _PRESENT = 0x01  # the flag of a hardware key that says somebody touched it
 
 
@@ -60,7 +58,7 @@ def fingerprint(blob: bytes) -> str:
 def read_public_key(text: str) -> PublicKey:
     """Read one line of an OpenSSH public key file. Raises BadSignature."""
     parts = text.strip().split(None, 2)
-    if len(parts) < 2 or "\n" in text.strip():
+    if len(parts) < 2 or len(text) > 20_000 or len(text.strip().splitlines()) > 1:
         raise BadSignature("This is no OpenSSH public key; give the one line of a .pub file.")
     try:
         blob = base64.b64decode(parts[1], validate=True)
@@ -158,11 +156,12 @@ def _check(key: bytes, raw: bytes, signed: bytes) -> int | None:
             public.verify(value, signed)
         elif isinstance(public, ec.EllipticCurvePublicKey):
             _same(algorithm.decode(), kind)
-            (r, after), sizes = _string(value, 0), {256: hashes.SHA256(), 384: hashes.SHA384(), 521: hashes.SHA512()}
-            s, end = _string(value, after)
+            sizes = {256: hashes.SHA256(), 384: hashes.SHA384(), 521: hashes.SHA512()}
+            r, after = _whole(value, 0)
+            s, end = _whole(value, after)
             if end != len(value):
                 raise BadSignature("The signature has bytes after its end.")
-            encoded = utils.encode_dss_signature(int.from_bytes(r, "big"), int.from_bytes(s, "big"))
+            encoded = utils.encode_dss_signature(r, s)
             public.verify(encoded, signed, ec.ECDSA(sizes[public.curve.key_size]))
         else:
             choices = {b"rsa-sha2-256": hashes.SHA256(), b"rsa-sha2-512": hashes.SHA512()}
@@ -194,9 +193,9 @@ def _verifier(blob: bytes) -> tuple[Any, bytes | None]:
         curves = {b"nistp256": ec.SECP256R1(), b"nistp384": ec.SECP384R1(), b"nistp521": ec.SECP521R1()}
         public = ec.EllipticCurvePublicKey.from_encoded_point(curves[curve], point)
     elif kind == "ssh-rsa":
-        e, at = _string(blob, at)
-        n, at = _string(blob, at)
-        public = rsa.RSAPublicNumbers(int.from_bytes(e, "big"), int.from_bytes(n, "big")).public_key()
+        e, at = _whole(blob, at)
+        n, at = _whole(blob, at)
+        public = rsa.RSAPublicNumbers(e, n).public_key()
         if public.key_size < 2048:
             raise ValueError("an RSA key needs at least 2048 bits")
     else:
@@ -210,7 +209,8 @@ def _verifier(blob: bytes) -> tuple[Any, bytes | None]:
 
 
 def _dearmor(text: str) -> bytes:
-    lines = text.strip().splitlines()
+    """Read the armor as `ssh-keygen` writes it and in no other way: one signature has one text."""
+    lines = text.removesuffix("\n").split("\n")
     if (
         len(text) > 100_000
         or len(lines) < 3
@@ -218,7 +218,11 @@ def _dearmor(text: str) -> bytes:
         or lines[-1] != "-----END SSH SIGNATURE-----"
     ):
         raise BadSignature("This is no armored OpenSSH signature.")
-    return base64.b64decode("".join(lines[1:-1]), validate=True)
+    written = "".join(lines[1:-1])
+    blob = base64.b64decode(written, validate=True)
+    if base64.b64encode(blob).decode() != written:
+        raise BadSignature("This is no armored OpenSSH signature.")
+    return blob
 
 
 def _string(blob: bytes, at: int) -> tuple[bytes, int]:
@@ -229,61 +233,29 @@ def _string(blob: bytes, at: int) -> tuple[bytes, int]:
     return blob[at + 4 : end], end
 
 
+def _whole(blob: bytes, at: int) -> tuple[int, int]:
+    """Read a positive number of the SSH wire format, written in the one way that it allows."""
+    content, end = _string(blob, at)
+    value = int.from_bytes(content, "big", signed=True)
+    if value <= 0 or len(content) != value.bit_length() // 8 + 1:
+        raise ValueError("it holds a number that is not written as SSH writes it")
+    return value, end
+
+
 def _pack(value: bytes) -> bytes:
     return len(value).to_bytes(4, "big") + value
 
 
-def allowed_signers(keys: Sequence[tuple[str, PublicKey]]) -> str:
-    """Write the allowed_signers file for `ssh-keygen -Y verify`: one line a key, made of checked parts only."""
-    return "".join(f'{person} namespaces="{SIGN_OFF}" {key.line}\n' for person, key in keys)
+def allowed_signers(keys: Sequence[tuple[str, PublicKey]], namespaces: Sequence[str] = (SIGN_OFF,)) -> str:
+    """Write the allowed_signers file for `ssh-keygen -Y verify`: one line a key, made of checked parts only.
 
-
-def statement(
-    covers: Mapping[str, Any],
-    criteria: Sequence[Mapping[str, str]],
-    *,
-    signer: str,
-    opinion: str,
-    comment: str,
-    audit_size: int,
-    audit_head: str,
-    issued: str,
-) -> dict[str, Any]:
-    """Write an in-toto Statement v1 of a sign-off: what was reviewed, what it means, who, when, and the log's head."""
-    return {
-        "_type": STATEMENT_TYPE,
-        "subject": [{"name": "student", "digest": {"sha256": str(covers["model"]).removeprefix("sha256:")}}],
-        "predicateType": PREDICATE_TYPE,
-        "predicate": {
-            "covers": dict(covers),
-            "criteria": [dict(each) for each in criteria],
-            "signer": signer,
-            "role": "validator",
-            "opinion": opinion,
-            "meaning": MEANING[opinion],
-            "comment": comment,
-            "audit": {"size": audit_size, "head": audit_head},
-            "issued": issued,
-        },
-    }
-
-
-def read_statement(content: bytes) -> dict[str, Any]:
-    """Read the exact bytes of a statement. Anything that is not canonical is refused. Raises BadSignature."""
-    from distill_tui.artifacts import canonical
-
-    try:
-        value = json.loads(content)
-        same = canonical(value) == content
-    except (ValueError, TypeError, RecursionError):
-        raise BadSignature("The statement is not canonical JSON.") from None
-    if not same or not isinstance(value, dict):
-        raise BadSignature("The statement is not canonical JSON.")
-    if value.get("_type") != STATEMENT_TYPE or value.get("predicateType") != PREDICATE_TYPE:
-        raise BadSignature("This is no sign-off statement of a known version.")
-    predicate = value.get("predicate")
-    if not isinstance(predicate, dict) or not isinstance(predicate.get("covers"), dict):
-        raise BadSignature("The statement says not what it covers.")
-    if not isinstance(predicate.get("audit"), dict):
-        raise BadSignature("The statement names no head of the audit log.")
-    return value
+    Raises BadSignature at an id with which a line could say more than it should, and at a key that two persons have.
+    """
+    owners: dict[str, str] = {}
+    for person, key in keys:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", person):
+            raise BadSignature(f"{person!r} is no id of a person, so no signer can be named by it.")
+        if owners.setdefault(key.blob, person) != person:
+            raise BadSignature(f"{owners[key.blob]} and {person} have one key, which proves neither of them.")
+    spaces = ",".join(namespaces)
+    return "".join(f'{person} namespaces="{spaces}" {read_public_key(key.line).line}\n' for person, key in keys)

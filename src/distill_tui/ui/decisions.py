@@ -112,14 +112,14 @@ def refuse(app: DistillApp, view: View) -> None:
 
 def _say_opinion(app: DistillApp, view: View, opinion: Opinion) -> None:
     """Show what is signed, as it is now, and sign that and nothing else."""
-    from distill_tui import signing
+    from distill_tui import statements
     from distill_tui.artifacts import canonical, digest_of
 
     seen = rules.covers(view.dossier)
     approves = opinion is Opinion.APPROVE
     proof = f"signed with {app.key.name}" if app.key is not None else "proved by your account"
     body = (
-        signing.MEANING[opinion.value],
+        statements.MEANING[opinion.value],
         f"The gate is {'held' if view.dossier.passed else 'not held'}: {_holding(view.dossier)}.",
         f"gate {page.short(seen['gate'])}  data {page.short(seen['data'])}  model {page.short(seen['model'])}",
         f"all of it, with the roles, under the digest …{digest_of(canonical(seen))[-6:]}; round {seen['round']}, "

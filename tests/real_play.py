@@ -1,0 +1,178 @@
+"""A play at `decide` that was made by real work, once a session: real files, real keys, real workers, a real student.
+
+Ada keeps the project by the account that runs the tests and holds no role. Dan drives, Vera validates, Sam sponsors and
+Olga operates, each by a key. The teacher's recorded answers are wrong on every tenth row, so that student and teacher
+differ on some held-out rows; the gate is held.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import random
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from distill_tui import actions, gates, identity, launch, signing
+from distill_tui.gates import Criterion, Gate
+from distill_tui.project import Project
+from distill_tui.rules import Actor
+from distill_tui.spec import Spec
+from distill_tui.terms import Assurance, Metric, Opinion, PlayKind, Reference, Role, RunStatus, StudentKind
+
+ROLES = {Role.SPONSOR: "sam", Role.DRIVER: "dan", Role.VALIDATOR: "vera", Role.OPERATOR: "olga"}
+PEOPLE = (*ROLES.values(), "bob")  # bob is enrolled and holds no role
+NUMBERS = {
+    "calls_per_month": "900000",
+    "teacher_cost_per_1k": "2.40",
+    "threshold_per_month": "1000",
+    "window_days": "60",
+    "machine_price_per_hour": "0.08",
+    "serving_cost_per_month": "60",
+    "build_cost": "4000",
+    "sample_share": "0.01",
+}
+GATE = Gate(
+    criteria=(
+        Criterion(Metric.ACCURACY, Reference.TEACHER, margin=Decimal("0.05"), binding=True),
+        Criterion(Metric.PAYBACK, threshold=Decimal(6)),
+    ),
+    rounds=2,
+    held_out_rows=120,
+    minimum_assurance=Assurance.SIGNED,
+)
+SPEC = Spec(
+    student=StudentKind.STATIC,
+    hidden=32,
+    alpha=0.0,
+    epochs=20,
+    patience=20,
+    learning_rate=5e-2,
+    vocabulary=2000,
+    max_tokens=24,
+)
+WORDS = {
+    "money": ("refund", "invoice", "charge", "credit", "payment"),
+    "post": ("parcel", "courier", "delivery", "tracking", "package"),
+}
+
+
+@dataclass
+class Play:
+    """A copy of the project in a folder of its own, opened; what its persons do."""
+
+    folder: Path
+    project: Project
+    id: int = 1
+
+    @property
+    def path(self) -> Path:
+        return self.project.path
+
+    def key(self, person: str) -> Path:
+        return self.folder / "keys" / person
+
+    def by(self, person: str) -> Actor:
+        """Prove a person by the key that is theirs; ada by her account."""
+        dossier = self.project.dossier()
+        return identity.by_account(dossier) if person == "ada" else identity.by_key(dossier, self.key(person))
+
+    def public(self, person: str) -> signing.PublicKey:
+        return signing.read_public_key(Path(f"{self.key(person)}.pub").read_text())
+
+    def sign(self, opinion: Opinion = Opinion.APPROVE, comment: str = "Looked at it.", by: str = "vera") -> int:
+        return actions.sign_off(self.project, self.id, self.by(by), opinion, comment, key=self.key(by))
+
+    def ship(self, by: str = "dan") -> Path:
+        return actions.ship(self.project, self.id, self.by(by))
+
+    def sql(self, *statements: str, values: tuple[Any, ...] = ()) -> None:
+        """Do what somebody with a plain `sqlite3` does; foreign keys are off there."""
+        connection = sqlite3.connect(self.path, isolation_level=None)
+        try:
+            for statement in statements:
+                connection.execute(statement, values)
+        finally:
+            connection.close()
+
+
+def traffic() -> Iterator[dict[str, str]]:
+    """Write 480 rows: a word that tells the label among words that do not; the recorded teacher errs on every tenth."""
+    chance = random.Random(1)
+    others = ["".join(chance.choices("abcdefghijklmnoprstuvwz", k=6)) for _ in range(80)]
+    for number in range(480):
+        label = ("money", "post")[number % 2]
+        words = [chance.choice(WORDS[label]), *chance.sample(others, 7)]
+        chance.shuffle(words)
+        wrong = {"money": "post", "post": "money"}[label]
+        yield {
+            "input": " ".join(words),
+            "teacher_output": wrong if number % 10 in (0, 1) and number % 20 < 10 else label,
+            "gold": label,
+            "segment": ("de", "en", "fr")[number % 3],
+        }
+
+
+@cache
+def _made() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="real-play-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "keys").mkdir(mode=0o700)
+    account = Actor(None, f"account uid {os.getuid()}")
+    project = Project.create(folder / "team.distill", "Team", "ada", "Ada Admin", account)
+    play = Play(folder, project)
+    for person in PEOPLE:
+        make_key(play.key(person))
+        actions.enrol_person(project, play.by("ada"), person, person.capitalize(), key=play.public(person))
+    actions.open_play(project, play.by("sam"), "mail-topic", PlayKind.COST)
+    for role, person in ROLES.items():
+        actions.assign_role(project, play.id, play.by("sam"), role, person)
+    actions.fill_worksheet(project, play.id, play.by("dan"), NUMBERS, "invoice")
+    actions.qualify(project, play.id, play.by("dan"))
+    actions.edit_gate(project, play.id, play.by("dan"), GATE)
+    actions.lock_gate(project, play.id, play.by("sam"), gates.digest(GATE))
+    (folder / "calls.jsonl").write_text("".join(json.dumps(row) + "\n" for row in traffic()))
+    dan = play.by("dan")
+    actions.import_traffic(project, play.id, dan, folder / "calls.jsonl")
+    actions.set_teacher(project, play.id, dan, None)
+    actions.build_data(project, play.id, dan)
+    actions.freeze_data(project, play.id, dan)
+    finished(project, actions.start_run(project, play.id, dan, SPEC))
+    finished(project, actions.evaluate(project, play.id, dan))
+    actions.set_maintenance(project, play.id, play.by("olga"), 400, 90)
+    assert project.dossier(play.id).passed, [j.sentence for j in project.dossier(play.id).judgements]
+    project.close()
+    connection = sqlite3.connect(project.path)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    return folder
+
+
+def finished(project: Project, run_id: int) -> None:
+    """Wait for a worker's end, and see that it is a good one."""
+    run = launch.wait(project, run_id, lambda _: None)
+    assert run.status is RunStatus.FINISHED, run.error
+
+
+def make_key(path: Path, kind: str = "ed25519", *more: str) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, *more, "-N", "", "-C", "", "-f", str(path)], check=True)
+
+
+def copy_to(folder: Path) -> Play:
+    """Give a copy of the play at `decide`, opened."""
+    shutil.copytree(_made(), folder / "team")
+    return Play(folder / "team", Project.open(folder / "team" / "team.distill"))
+
+
+def gate_with(**changes: Any) -> Gate:
+    """Give the gate of the play with something else in it."""
+    return replace(GATE, **changes)
