@@ -246,8 +246,8 @@ class DistillApp(App[int]):
         self.run_worker(self._twin(words, done), group="twin")
 
     async def _twin(self, words: tuple[str, ...], done: str) -> None:
-        well, line = await twin.run(self.path, self.key, words)
-        self.say((done or line or "Done.") if well else line, "success" if well else "error")
+        ended = await twin.run(self.path, self.key, words)
+        self.say((ended.well and done) or ended.line or "Done.", "success" if ended.well else "error")
         self.poll()
 
     async def run_action(

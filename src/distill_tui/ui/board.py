@@ -27,7 +27,7 @@ from distill_tui.ui.shelf import Shelf
 
 WIDE = 100  # columns of the terminal from which the stages are columns
 SLOT = 4  # lines of a card, the blank one included
-EMPTY_COLUMN = 11  # cells that a stage without plays takes: its heading
+EMPTY_COLUMN = 12  # cells that a stage without plays takes: its heading
 _TITLES = {stage: f"{number} {stage.value.upper()}" for number, stage in enumerate(Stage, start=1)}
 
 _KEYS: list[BindingType] = [

@@ -90,8 +90,8 @@ def loss(view: View, run: tables.Run, width: int, height: int) -> Lines:
 def validation(view: View, run: tables.Run, width: int) -> Lines:
     """List the validation scores, newest last, and the best one."""
     scored = [(point.step, point.validation) for point in view.curve if point.validation is not None]
-    name = str(read(run.result).get("score_name") or "score")
-    lines = [page.heading("VALIDATION", name)]
+    without = read(run.result).get("agreement", 0) is None  # no teacher had answered: epochs are scored on gold
+    lines = [page.heading("VALIDATION", "accuracy" if without else "agreement with the teacher")]
     if not scored:
         return [*lines, *page.sentence("no score yet", width, word="waiting")]
     best = max(scored, key=lambda each: each[1])
@@ -398,5 +398,5 @@ def builders(view: View, width: int) -> Lines:
     if not view.dossier.builders:
         return [*lines, *page.sentence("nobody has built yet", width, label="")]
     for person, deeds in sorted(view.dossier.builders.items()):
-        lines += page.sentence(f"{person}: {', '.join(deeds)}", width, label="")
+        lines += page.sentence(f"{person}: {', '.join(deeds).replace('_', ' ')}", width, label="")
     return lines

@@ -32,6 +32,11 @@ def who(actor: Actor) -> str:
     return f"{actor.person} {dot} {actor.assurance.value} {show.clip(actor.proof, 15)}"
 
 
+def clock() -> str:
+    """Say what time it is here."""
+    return datetime.now().strftime("%H:%M")
+
+
 def why_dimmed(node: object, screen: object, action: str, parameters: tuple[object, ...]) -> str:
     """Say why a key is dimmed: what `blocked` of the node that has it, or of its screen, answers."""
     why = getattr(node, "blocked", None) or getattr(screen, "blocked", None)
@@ -61,7 +66,7 @@ class Heading(Static):
         parts = [who(app.actor)]
         if app.running:
             parts.append(f"{show.mark('running')} {app.running} running")
-        parts.append(datetime.now().strftime("%H:%M"))
+        parts.append(clock())
         right = "   ".join(parts)
         name = self.title or f"distill-tui  {app.project_name}"
         left = show.fit(f" {name}", width - cell_len(right) - 2)

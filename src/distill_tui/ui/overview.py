@@ -24,6 +24,7 @@ from distill_tui.ui import preview, show
 from distill_tui.ui.board import Board
 from distill_tui.ui.frame import Heading, KeyLine, MessageLine
 from distill_tui.ui.messages import ProjectChanged
+from distill_tui.ui.tabs import action_words
 
 if TYPE_CHECKING:
     from distill_tui.ui.app import DistillApp
@@ -181,7 +182,9 @@ class BoardScreen(Screen[None]):
         except sqlite.DatabaseErrors as error:
             self.app.call_from_thread(self._app.say, f"{error}", "error")
             return
-        event = " ".join(f"{e.at[5:16].replace('T', ' ')} {e.person_id or ''} {e.action.value}" for e in entries)
+        event = " ".join(
+            f"{e.at[5:16].replace('T', ' ')} {e.person_id or ''} {action_words(e.action)}" for e in entries
+        )
         if not worker.is_cancelled:
             self.app.call_from_thread(self._looked, dossier, event)
 

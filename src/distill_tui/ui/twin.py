@@ -5,11 +5,21 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 
-async def run(path: Path, key: Path | None, words: Sequence[str]) -> tuple[bool, str]:
-    """Run `distill-tui --project PATH words…`; say whether it went well, and the last line that it said."""
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: whether it went well, the last line that it said, and the data that it printed."""
+
+    well: bool
+    line: str
+    data: tuple[str, ...] = ()
+
+
+async def run(path: Path, key: Path | None, words: Sequence[str]) -> Ended:
+    """Run `distill-tui --project PATH words…` to its end."""
     prove = ("--key", str(key)) if key is not None else ()
     child = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -20,12 +30,12 @@ async def run(path: Path, key: Path | None, words: Sequence[str]) -> tuple[bool,
         start_new_session=True,  # nothing that it asks reaches our terminal, and it survives the terminal's end
     )
     output, errors = await child.communicate()
-    if child.returncode == 0:
-        return True, last_line(output) or last_line(errors)
-    return False, last_line(errors) or last_line(output) or f"It ended with code {child.returncode}."
+    data, talk = lines(output), lines(errors)
+    if child.returncode == 0:  # talk is for people; data are for whoever asked a question
+        return Ended(True, [*data, *talk][-1] if data or talk else "", tuple(data))
+    return Ended(False, [f"It ended with code {child.returncode}.", *data, *talk][-1], tuple(data))
 
 
-def last_line(output: bytes) -> str:
-    """Give the last line that says something."""
-    lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+def lines(output: bytes) -> list[str]:
+    """Give the lines that say something."""
+    return [line.rstrip() for line in output.decode(errors="replace").splitlines() if line.strip()]
