@@ -192,7 +192,9 @@ async def locks_the_gate(dana: Person) -> None:
 async def freezes_data(dana: Person) -> None:
     await dana.until("NEXT  a  Import traffic")
     await dana.press("a")
-    await dana.type("calls.jsonl", "enter")
+    await dana.type("calls.jsonl", "ctrl+s")
+    await dana.until("How calls.jsonl is read")
+    await dana.press("ctrl+s")
     await dana.until("Imported 600 rows")
     await dana.until("NEXT  a  Choose the teacher")
     await dana.press("a", "enter")
