@@ -739,3 +739,25 @@ async def test_columns_are_shown_and_can_be_changed_before_traffic_comes_in(proj
     (words,) = said
     assert words[:4] == ("import", "P-001", "--most-rejects", "0.05") and words[-1] == str(path)
     assert words[words.index("--gold") + 1] == "verdict" and words[words.index("--input") + 1] == "query"
+
+
+async def test_the_trigger_is_offered_what_the_traffic_says(project: Project) -> None:
+    play = qualifying(project)
+    for role, person in ROLES.items():
+        actions.assign_role(project, play, DANA, role, person)
+    path = project.path.parent / "calls.jsonl"
+    path.write_text("".join(f'{{"input": "text {n}", "time": "2026-10-{n:02}", "cost": 0.01}}\n' for n in range(1, 31)))
+    actions.import_traffic(project, play, DAN, path)
+    app = an_app(project, play, DAN)
+    async with app.run_test(size=NARROW) as pilot:
+        await settled(pilot)
+        await pilot.press("e")
+        await settled(pilot)
+        assert pilot.app.screen.query_one("#field-window_days", Input).value == "30"
+        pilot.app.screen.query_one("#field-build_cost", Input).value = "4000"
+        await pilot.press("ctrl+s")
+        await settled(pilot)
+    rows = project.dossier(play).worksheet
+    assert rows["teacher_cost_per_1k"].value == "10.0000"
+    assert rows["calls_per_month"].source.startswith("traffic 2026-10-01 to 2026-10-30, 30 calls; costs logged")
+    assert (rows["build_cost"].value, rows["build_cost"].source) == ("4000", "typed")

@@ -112,6 +112,14 @@ _COLUMNS = (
 )
 
 
+_WINDOW = (
+    _arg("--days", metavar="N", type=int, default=90, says="how many of the last days of the traffic (default 90)"),
+    _arg("--price-in", metavar="MONEY", says="what a million tokens in cost, for calls without a logged cost"),
+    _arg("--price-out", metavar="MONEY", says="what a million tokens out cost"),
+    _arg("--price-source", metavar="TEXT", says="where the prices are written, and of which date"),
+)
+
+
 def _columns() -> Iterator[Argument]:
     for name in _COLUMNS:
         says = f"the column of the {name.replace('-', ' ')}; empty for none (default: the usual names are looked for)"
@@ -179,6 +187,8 @@ COMMANDS: tuple[Command, ...] = (
         _PLAY,
         _arg("values", metavar="NAME=VALUE", nargs="*", says="numbers; without any, the worksheet is shown"),
         _arg("--source", metavar="TEXT", default="typed", says="where the numbers come from"),
+        _flag("--from-traffic", "fill in what the imported traffic says; NAME=VALUE goes before it"),
+        *_WINDOW,
     ),
     _does(Action.QUALIFY, _PLAY),
     _asks(
@@ -217,6 +227,13 @@ COMMANDS: tuple[Command, ...] = (
     _does(Action.LABEL, _PLAY, _WAIT),
     _does(Action.BUILD_DATA, _PLAY),
     _does(Action.FREEZE_DATA, _PLAY),
+    _asks(
+        "data window",
+        "Measure the traffic: calls, tokens, spend and p95 by month, the teacher against gold, the top patterns.",
+        "show_window",
+        _PLAY,
+        *_WINDOW,
+    ),
     _asks("data show", "Show the data set of this round in counts: splits, cells, findings.", "show_data", _PLAY),
     _does(
         Action.OPEN_ROW,

@@ -11,12 +11,15 @@ import pwd
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distill_tui.calls import Call, UsageError, pairs, plain_objections, reading, text_of
-from distill_tui.questions import follow
+from distill_tui.questions import follow, measured_window
 from distill_tui.terms import Action, Assurance, Opinion, PlayKind, Role, Task
 from distill_tui.text import visible
+
+if TYPE_CHECKING:
+    from distill_tui.dataset.window import Measured
 
 # --- the project and its people --------------------------------------------------------------------------------------
 
@@ -114,6 +117,11 @@ def fill_worksheet(call: Call) -> None:
     from distill_tui import actions, report, rules
 
     values = pairs(call.args.values)
+    if call.args.from_traffic:
+        measured, found = measured_window(call)
+        found = {name: value for name, value in found.items() if name not in values}
+        actions.fill_worksheet(*call.about, found, _source(measured))
+        call.talk(f"Filled in from {_source(measured)}: {', '.join(found) or 'nothing'}.")
     if values:
         actions.fill_worksheet(*call.about, values, call.args.source)
         call.talk(f"Filled in {', '.join(values)}.")
@@ -122,6 +130,12 @@ def fill_worksheet(call: Call) -> None:
     numbers = {name: {"value": row.value, "source": row.source} for name, row in dossier.worksheet.items()}
     value = {"numbers": numbers, "holds": not reasons, "reasons": [o.sentence for o in reasons]}
     call.data(value, report.worksheet(dossier, plain=call.plain))
+
+
+def _source(measured: Measured) -> str:
+    from distill_tui.dataset import window
+
+    return window.source(measured)
 
 
 def qualify(call: Call) -> None:

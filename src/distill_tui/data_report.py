@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from distill_tui.report import table
+from distill_tui.report import percent, table
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
     from distill_tui.dataset.readers import Preview
+    from distill_tui.dataset.window import Measured
 
 MOST = 48  # characters of a text that is shown beside others
 
@@ -33,3 +34,41 @@ def import_preview(look: Preview, columns: Mapping[str, str], *, plain: bool = F
         yield visible(f"Not read: {', '.join(left[:20])}{' …' if len(left) > 20 else ''}.")
     for reject in look.rejects[:5]:
         yield visible(f"! line {reject.line}: {reject.reason}")
+
+
+def window(measured: Measured, numbers: Mapping[str, str], *, plain: bool = False) -> Iterator[str]:
+    """Tell what the traffic of a window says, and the worksheet's numbers that follow from it."""
+    if measured.days:
+        yield f"{measured.calls:,} calls from {measured.first_day} to {measured.last_day}, {measured.days} days."
+    else:
+        yield f"{measured.calls:,} calls, none with a time; map a time column to count them by month."
+    if measured.undated and measured.days:
+        yield f"! {measured.undated:,} rows have no time and are in no window."
+    if measured.months:
+        yield ""
+        rows = [
+            (
+                month.month,
+                f"{month.calls:,}",
+                _or_dash(month.tokens),
+                "–" if month.spend is None else f"{month.spend:,.{2 if month.spend >= 1 else 4}f}",
+                "–" if month.p95_ms is None else f"{month.p95_ms:,.0f}",
+            )
+            for month in measured.months
+        ]
+        yield from table(("MONTH", "CALLS", "TOKENS", "SPEND", "P95 MS"), rows, plain=plain)
+        yield ""
+    yield visible(f"money: {measured.priced or 'no cost was logged and no prices were given'}")
+    if measured.disagreement is not None:
+        yield f"teacher against gold: differs on {percent(measured.disagreement)} of {measured.judged:,} rows"
+    if measured.patterns:
+        cut = 20 if measured.pattern_of == "segment" else 8  # an input is named by its digest
+        named = [clipped(name or "(none)", cut) for name, _ in measured.patterns]
+        what = f"the {len(named)} largest of the {measured.pattern_of}s ({', '.join(named[:5])})"
+        yield visible(f"top patterns: {what} make up {percent(measured.top_share)} of the calls")
+    yield ""
+    yield from table(("NUMBER", "VALUE"), numbers.items(), plain=plain)
+
+
+def _or_dash(number: int | None) -> str:
+    return "–" if number is None else f"{number:,}"

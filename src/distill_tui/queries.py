@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlmodel import col, select
 
 from distill_tui import tables
 from distill_tui.project import Project, ProjectError
 from distill_tui.terms import RunStatus
+
+if TYPE_CHECKING:
+    from distill_tui.dataset.window import Measured, TokenPrices
 
 
 def find_play(project: Project, word: str) -> int:
@@ -48,6 +51,21 @@ def active_runs(project: Project) -> list[tables.Run]:
     active = [status for status in RunStatus if status.active]
     with project.read() as session:
         return list(session.exec(select(tables.Run).where(col(tables.Run.status).in_(active))))
+
+
+def window(
+    project: Project, play_id: int, *, days: int = 90, prices: TokenPrices | None = None
+) -> tuple[Measured, dict[str, str]]:
+    """Measure a play's traffic; gives what was found, and the numbers of its worksheet that follow. Raises BadInput."""
+    from distill_tui import economics
+    from distill_tui.dataset import window as windows
+
+    dossier = project.dossier(play_id)
+    assert dossier.play is not None
+    files = [project.artifacts.path(traffic.artifact) for traffic in dossier.traffic]
+    measured = windows.measure(files, days=days, prices=prices)
+    asked = {question.name for question in economics.WORKSHEET[dossier.play.kind]}
+    return measured, {name: f"{n:f}" for name, n in windows.worksheet(measured).items() if name in asked}
 
 
 def result(run: tables.Run) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from distill_tui.text import visible
 
 if TYPE_CHECKING:
     from distill_tui import tables
+    from distill_tui.dataset.window import Measured, TokenPrices
     from distill_tui.rules import Dossier, Objection
 
 
@@ -138,6 +139,45 @@ def _segment_shares(dossier: Dossier) -> dict[str, float] | None:
             rows[name] = rows.get(name, 0) + count
     total = sum(rows.values())
     return {name: count / total for name, count in rows.items()} if total else None
+
+
+def measured_window(call: Call) -> tuple[Measured, dict[str, str]]:
+    """Measure the traffic by the options that say over how many days and at what prices."""
+    from distill_tui import queries
+
+    if not 1 <= call.args.days <= 366:
+        raise UsageError(f"--days is {call.args.days}; it is 1 to 366.")
+    return queries.window(call.project, call.play_id, days=call.args.days, prices=_prices(call))
+
+
+def _prices(call: Call) -> TokenPrices | None:
+    from decimal import Decimal, InvalidOperation
+
+    from distill_tui.dataset.window import TokenPrices
+
+    given = (call.args.price_in, call.args.price_out, call.args.price_source)
+    if not any(given):
+        return None
+    if not all(given):
+        raise UsageError("Prices are given together: --price-in, --price-out and --price-source.")
+    try:
+        per_in, per_out = Decimal(given[0]), Decimal(given[1])
+    except InvalidOperation:
+        raise UsageError("A price is a number like 0.15, for a million tokens.") from None
+    if not (per_in.is_finite() and per_out.is_finite() and per_in >= 0 and per_out >= 0):
+        raise UsageError("A price is a number of 0 or more, like 0.15.")
+    return TokenPrices(per_in, per_out, given[2])
+
+
+def show_window(call: Call) -> None:
+    """Measure the traffic."""
+    import dataclasses
+
+    from distill_tui import data_report
+
+    measured, numbers = measured_window(call)
+    value = dataclasses.asdict(measured) | {"worksheet": numbers}
+    call.data(value, data_report.window(measured, numbers, plain=call.plain))
 
 
 def show_data(call: Call) -> None:

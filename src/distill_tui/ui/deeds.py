@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from distill_tui import economics, gates
+from distill_tui import economics, gates, rules
 from distill_tui.rules import Actor
 from distill_tui.terms import Action, Role
 from distill_tui.ui import decisions, forms, intake, page
@@ -72,7 +72,26 @@ def _give(project: Project, play_id: int, actor: Actor, given: Mapping[Role, str
 
 
 def numbers(app: DistillApp, view: View) -> None:
-    """Fill in the trigger's numbers."""
+    """Fill in the trigger's numbers; those that imported traffic knows are offered."""
+    if not view.dossier.traffic or rules.objections(Action.FILL_WORKSHEET, view.dossier, view.actor):
+        _numbers(app, view, {}, "")
+        return
+
+    def measured(found: tuple[Mapping[str, str], str]) -> None:
+        _numbers(app, view, *found)
+
+    app.perform(_from_traffic, view.play.id, then=measured)
+
+
+def _from_traffic(project: Project, play_id: int) -> tuple[Mapping[str, str], str]:
+    from distill_tui import queries
+    from distill_tui.dataset import window
+
+    measured, found = queries.window(project, play_id)
+    return found, window.source(measured)
+
+
+def _numbers(app: DistillApp, view: View, offered: Mapping[str, str], source: str) -> None:
     rows = view.dossier.worksheet
 
     def changes(values: Values) -> Values:
@@ -82,35 +101,45 @@ def numbers(app: DistillApp, view: View) -> None:
             if name != "source" and value and (name not in rows or rows[name].value != value)
         }
 
-    fields = [
-        Field(
-            question.name,
-            question.name,
-            rows[question.name].value if question.name in rows else "",
-            f"{question.sentence} In {question.unit}, for example {question.example}.",
-        )
-        for question in economics.WORKSHEET[view.play.kind]
-    ]
+    def field(question: economics.Question) -> Field:
+        name = question.name
+        value = rows[name].value if name in rows else offered.get(name, "")
+        hint = f"{question.sentence} In {question.unit}, for example {question.example}."
+        return Field(name, name, value, f"The traffic says {offered[name]}. {hint}" if name in offered else hint)
+
+    told = f"What the traffic says is filled in where nothing stood: {source}." if offered else ""
     sheet = Sheet(
         f"The trigger of {view.play.code}: why a student is worth building",
-        (),
-        [*fields, Field("source", "where they come from", "typed", "Like: billing export of May.")],
+        (told,) if told else (),
+        [
+            *(field(question) for question in economics.WORKSHEET[view.play.kind]),
+            Field("source", "where the others come from", "typed", "Like: billing export of May."),
+        ],
         does="fill in",
         check=lambda values: objects(Action.FILL_WORKSHEET, view, {"values": changes(values)}),
-        twin=twin(Action.FILL_WORKSHEET, view),
+        twin=twin(Action.FILL_WORKSHEET, view) + (" --from-traffic" if offered else ""),
     )
 
     def fill(values: Values) -> None:
-        from distill_tui import actions
-
-        given, source = changes(values), values["source"] or "typed"
+        given = changes(values)
         if not given:
             app.say("No number was changed.")
             return
+        taken = {name: value for name, value in given.items() if offered.get(name) == value}
+        typed = {name: value for name, value in given.items() if name not in taken}
+        parts = {source: taken, values["source"] or "typed": typed}
         done = f"{len(given)} number{'s' * (len(given) > 1)} filled in."
-        app.perform(actions.fill_worksheet, view.play.id, app.actor, given, source, done=done)
+        app.perform(_fill, view.play.id, app.actor, parts, done=done)
 
     ask(app, sheet, fill)
+
+
+def _fill(project: Project, play_id: int, actor: Actor, parts: Mapping[str, Mapping[str, str]]) -> None:
+    from distill_tui import actions
+
+    for source, values in parts.items():
+        if values:
+            actions.fill_worksheet(project, play_id, actor, values, source)
 
 
 def edit_gate(app: DistillApp, view: View) -> None:

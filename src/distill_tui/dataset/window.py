@@ -1,0 +1,222 @@
+"""What imported traffic says for a trigger's worksheet: calls, tokens, spend and latency by month, and the teacher.
+
+The window is the last so many whole days of the traffic, fixed by its dates and never by today. Only counts come out,
+no row. Which numbers a kind of play asks for, `economics` says; money is decimal.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from distill_tui.dataset.records import BadInput
+from distill_tui.dataset.traffic import p95
+
+DAYS_A_MONTH = Decimal("30.4375")
+MOST_DAYS = 90
+TOP_SHARE, MOST_PATTERNS = 0.8, 10  # the fewest patterns that make up this share of the calls, and no more than so many
+_COLUMNS = [
+    *("time", "cost", "latency_ms", "tokens_in", "tokens_out"),
+    *("segment", "input_digest", "gold", "teacher_output"),
+]
+
+
+@dataclass(frozen=True)
+class TokenPrices:
+    """What a million tokens cost, and where that is written; used for calls whose cost was not logged."""
+
+    per_million_in: Decimal
+    per_million_out: Decimal
+    source: str  # like: price list of the provider, 2026-11-01
+
+
+@dataclass(frozen=True)
+class Month:
+    """One month of the window."""
+
+    month: str  # 2026-11
+    calls: int
+    tokens: int | None  # in and out
+    spend: Decimal | None
+    p95_ms: float | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the traffic of a window says."""
+
+    first_day: str  # ISO 8601, included
+    last_day: str  # included
+    days: int
+    calls: int  # rows in the window, or all of them where none has a time
+    undated: int  # rows without a time, which are in no window
+    months: tuple[Month, ...]
+    calls_per_month: Decimal | None
+    cost_per_1k: Decimal | None
+    priced: str  # where the money comes from: logged costs, prices of tokens, both, or empty
+    p95_ms: float | None
+    patterns: tuple[tuple[str, float], ...]  # the top interaction patterns and their shares of the calls
+    pattern_of: str  # what a pattern is here: a segment, or an input that comes again and again
+    judged: int  # rows with a gold label and a teacher's output
+    disagreement: float | None  # the share of them on which they differ
+    examples: int  # distinct inputs with a gold label
+
+    @property
+    def top_share(self) -> float | None:
+        """The share of the calls that the top patterns make up."""
+        return sum(share for _, share in self.patterns) if self.patterns else None
+
+
+@dataclass
+class _Sums:
+    calls: int = 0
+    tokens: int = 0
+    counted: int = 0  # calls with tokens
+    spend: Decimal = Decimal(0)
+    logged: int = 0  # calls with a cost of their own
+    computed: int = 0  # calls with a cost from prices
+    latencies: array[float] = field(default_factory=lambda: array("d"))
+
+    def add(self, row: Mapping[str, Any], prices: TokenPrices | None) -> None:
+        self.calls += 1
+        tokens_in, tokens_out = row.get("tokens_in"), row.get("tokens_out")
+        if tokens_in is not None or tokens_out is not None:
+            self.tokens += (tokens_in or 0) + (tokens_out or 0)
+            self.counted += 1
+        if row["cost"] is not None:
+            self.spend += Decimal(row["cost"])
+            self.logged += 1
+        elif prices is not None and tokens_in is not None and tokens_out is not None:
+            self.spend += (tokens_in * prices.per_million_in + tokens_out * prices.per_million_out) / 1_000_000
+            self.computed += 1
+        if row["latency_ms"] is not None:
+            self.latencies.append(row["latency_ms"])
+
+    @property
+    def paid(self) -> int:
+        return self.logged + self.computed
+
+    def month(self, name: str) -> Month:
+        spend = self.spend if self.paid else None
+        return Month(name, self.calls, self.tokens if self.counted else None, spend, p95(self.latencies))
+
+
+def measure(files: Sequence[Path], *, days: int = MOST_DAYS, prices: TokenPrices | None = None) -> Measured:
+    """Read imported traffic once and say what a worksheet asks. Raises BadInput where there is no row."""
+    last = _last_day(files)
+    since, until = (_text(last - timedelta(days=days - 1)), _text(last + timedelta(days=1))) if last else ("", "")
+    months: dict[str, _Sums] = {}
+    whole = _Sums()
+    segments: Counter[str] = Counter()
+    inputs: Counter[str] = Counter()
+    examples: set[str] = set()
+    undated = judged = differ = 0
+    first = until
+    for row in _rows(files):
+        time = row["time"]
+        if last and not (time and since <= time < until):
+            undated += time is None
+            continue
+        if time:
+            first = min(first, time)
+            months.setdefault(time[:7], _Sums()).add(row, prices)
+        whole.add(row, prices)
+        segments[row["segment"] or ""] += 1
+        inputs[row["input_digest"]] += 1
+        if row["gold"] is not None:
+            examples.add(row["input_digest"])
+            judged += row["teacher_output"] is not None
+            differ += row["teacher_output"] is not None and row["teacher_output"] != row["gold"]
+    if not whole.calls:
+        raise BadInput("There is no traffic to measure; import some first.")
+    covered = (last - date.fromisoformat(first[:10])).days + 1 if last else 0
+    by_segment = len(segments) > 1
+    return Measured(
+        first_day=first[:10],
+        last_day=last.isoformat() if last else "",
+        days=covered,
+        calls=whole.calls,
+        undated=undated,
+        months=tuple(months[name].month(name) for name in sorted(months)),
+        calls_per_month=(whole.calls / Decimal(covered) * DAYS_A_MONTH).quantize(Decimal(1)) if covered else None,
+        cost_per_1k=(whole.spend / whole.paid * 1000).quantize(Decimal("0.0001")) if whole.paid else None,
+        priced=_priced(whole, prices),
+        p95_ms=p95(whole.latencies),
+        patterns=_top(segments if by_segment else inputs, whole.calls),
+        pattern_of="segment" if by_segment else "input",
+        judged=judged,
+        disagreement=differ / judged if judged else None,
+        examples=len(examples),
+    )
+
+
+def _last_day(files: Sequence[Path]) -> date | None:
+    latest = [pc.max(pq.read_table(path, columns=["time"]).column(0)).as_py() for path in files]
+    found = max((time for time in latest if time), default=None)
+    return date.fromisoformat(found[:10]) if found else None
+
+
+def _text(day: date) -> str:
+    """Write the beginning of a day as traffic stores times."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC).isoformat(timespec="microseconds")
+
+
+def _rows(files: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
+    for path in files:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=2_000, columns=_COLUMNS):
+                yield from batch.to_pylist()
+
+
+def _priced(whole: _Sums, prices: TokenPrices | None) -> str:
+    told = []
+    if whole.logged:
+        told.append(f"costs logged with {whole.logged:,} calls")
+    if whole.computed and prices:
+        told.append(
+            f"{prices.per_million_in:f} in and {prices.per_million_out:f} out a million tokens for {whole.computed:,} "
+            f"calls ({prices.source})"
+        )
+    return " and ".join(told)
+
+
+def _top(counted: Counter[str], calls: int) -> tuple[tuple[str, float], ...]:
+    """Give the fewest patterns that make up most of the calls, the largest first."""
+    found: list[tuple[str, float]] = []
+    for name, count in sorted(counted.items(), key=lambda item: (-item[1], item[0]))[:MOST_PATTERNS]:
+        if count == 1 or sum(share for _, share in found) >= TOP_SHARE:  # what came once is no pattern
+            break
+        found.append((name, count / calls))
+    return tuple(found)
+
+
+def worksheet(measured: Measured) -> dict[str, Decimal]:
+    """Give the numbers that worksheets ask for and traffic knows, by their names in `economics`."""
+    days = Decimal(measured.days) if measured.days else None
+    top, wrong = measured.top_share, measured.disagreement
+    known: dict[str, Decimal | None] = {
+        "calls_per_month": measured.calls_per_month,
+        "teacher_cost_per_1k": measured.cost_per_1k,
+        "window_days": days,
+        "days_of_traffic": days,
+        "teacher_p95_ms": None if measured.p95_ms is None else Decimal(str(round(measured.p95_ms, 1))),
+        "share_of_top_patterns": None if top is None else Decimal(str(round(min(1.0, top), 4))),
+        "domain_examples": Decimal(measured.examples) if measured.examples else None,
+        "generalist_accuracy": None if wrong is None else Decimal(str(round(1 - wrong, 4))),
+    }
+    return {name: number for name, number in known.items() if number is not None}
+
+
+def source(measured: Measured) -> str:
+    """Say where the numbers come from: the dates of the window and the prices used."""
+    dates = f"traffic {measured.first_day} to {measured.last_day}" if measured.days else "traffic without times"
+    return f"{dates}, {measured.calls:,} calls{'; ' + measured.priced if measured.priced else ''}"
