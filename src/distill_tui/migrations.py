@@ -270,14 +270,26 @@ def _append_only(table: str, key: str, words: str) -> tuple[str, ...]:
     )
 
 
-def _fixed_once(table: str, mark: str, key: str, words: str) -> tuple[str, ...]:
-    """Refuse any change of a row once its mark is set."""
+def _keeps(table: str, columns: str, same: str, words: str) -> tuple[str, ...]:
+    """Refuse that a row goes, or that these columns of it change; the others may."""
     abort = f"SELECT RAISE(ABORT, '{words}')"
     return (
-        f"CREATE TRIGGER {table}_fixed_update BEFORE UPDATE ON {table} WHEN OLD.{mark} IS NOT NULL BEGIN {abort}; END",
+        f"CREATE TRIGGER {table}_fixed BEFORE UPDATE OF {', '.join(columns.split())} ON {table} BEGIN {abort}; END",
+        f"CREATE TRIGGER {table}_never_deleted BEFORE DELETE ON {table} BEGIN {abort}; END",
+        f"CREATE TRIGGER {table}_never_replaced BEFORE INSERT ON {table}"
+        f" WHEN EXISTS (SELECT 1 FROM {table} WHERE {same}) BEGIN {abort}; END",
+    )
+
+
+def _fixed_once(table: str, mark: str, key: str, words: str) -> tuple[str, ...]:
+    """Refuse any change of a row once its mark is set, also that another row takes its place (UPDATE OR REPLACE)."""
+    abort = f"SELECT RAISE(ABORT, '{words}')"
+    taken = f"EXISTS (SELECT 1 FROM {table} WHERE {key} AND {mark} IS NOT NULL)"
+    return (
+        f"CREATE TRIGGER {table}_fixed_update BEFORE UPDATE ON {table}"
+        f" WHEN OLD.{mark} IS NOT NULL OR {taken} BEGIN {abort}; END",
         f"CREATE TRIGGER {table}_fixed_delete BEFORE DELETE ON {table} WHEN OLD.{mark} IS NOT NULL BEGIN {abort}; END",
-        f"CREATE TRIGGER {table}_fixed_replace BEFORE INSERT ON {table}"
-        f" WHEN EXISTS (SELECT 1 FROM {table} WHERE {key} AND {mark} IS NOT NULL) BEGIN {abort}; END",
+        f"CREATE TRIGGER {table}_fixed_replace BEFORE INSERT ON {table} WHEN {taken} BEGIN {abort}; END",
     )
 
 
@@ -309,9 +321,13 @@ _TRIGGERS = (
     ),
     *(
         f"CREATE TRIGGER worksheet_locked_{verb.lower()} BEFORE {verb} ON worksheet_value"
-        f" WHEN EXISTS (SELECT 1 FROM gate WHERE play_id = {row}.play_id AND locked_at IS NOT NULL)"
+        f" WHEN EXISTS (SELECT 1 FROM gate WHERE play_id IN ({plays}) AND locked_at IS NOT NULL)"
         " BEGIN SELECT RAISE(ABORT, 'the worksheet was locked with the gate'); END"
-        for verb, row in (("INSERT", "NEW"), ("UPDATE", "OLD"), ("DELETE", "OLD"))
+        for verb, plays in (
+            ("INSERT", "NEW.play_id"),
+            ("UPDATE", "OLD.play_id, NEW.play_id"),
+            ("DELETE", "OLD.play_id"),
+        )
     ),
     "CREATE TRIGGER play_kind_fixed BEFORE UPDATE OF id, kind, task, opened_at ON play"
     " BEGIN SELECT RAISE(ABORT, 'a play keeps its kind and task'); END",
@@ -320,10 +336,18 @@ _TRIGGERS = (
     "CREATE TRIGGER play_never_replaced BEFORE INSERT ON play"
     " WHEN EXISTS (SELECT 1 FROM play WHERE id = NEW.id OR name = NEW.name)"
     " BEGIN SELECT RAISE(ABORT, 'a play of this name or number exists'); END",
-    "CREATE TRIGGER project_fixed BEFORE UPDATE OF id, uid, created_at ON project"
-    " BEGIN SELECT RAISE(ABORT, 'a project keeps its identity'); END",
-    "CREATE TRIGGER project_never_deleted BEFORE DELETE ON project"
-    " BEGIN SELECT RAISE(ABORT, 'a project keeps its identity'); END",
-    "CREATE TRIGGER person_never_deleted BEFORE DELETE ON person"
-    " BEGIN SELECT RAISE(ABORT, 'a person is never deleted'); END",
+    "CREATE TRIGGER play_name_taken BEFORE UPDATE OF name ON play"
+    " WHEN EXISTS (SELECT 1 FROM play WHERE name = NEW.name AND id <> OLD.id)"
+    " BEGIN SELECT RAISE(ABORT, 'a play of this name or number exists'); END",
+    *_keeps("project", "id uid keeper created_at", "TRUE", "a project keeps its identity"),
+    *_keeps("person", "id enrolled_at", "id = NEW.id", "a person is never deleted"),
+    *_append_only("account", "uid", "an account keeps its owner"),
+    *_keeps(
+        "ssh_key",
+        "fingerprint person_id kind blob added_at",
+        "fingerprint = NEW.fingerprint OR blob = NEW.blob",
+        "a key keeps its owner",
+    ),
+    "CREATE TRIGGER ssh_key_revoked BEFORE UPDATE OF revoked_at ON ssh_key WHEN OLD.revoked_at IS NOT NULL"
+    " BEGIN SELECT RAISE(ABORT, 'a key that was revoked stays revoked'); END",
 )

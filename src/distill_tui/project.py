@@ -22,7 +22,7 @@ from sqlalchemy.pool import NullPool
 from sqlmodel import Session, col, select
 
 from distill_tui import gates, migrations, rules, signing, sqlite, statements, tables
-from distill_tui.artifacts import Artifacts, canonical, digest_of
+from distill_tui.artifacts import Artifacts, canonical, digest_of, sync_folder
 from distill_tui.rules import Actor, Dossier, Refused, SignOffFacts
 from distill_tui.terms import Action, Assurance
 
@@ -67,28 +67,30 @@ class Project:
     @classmethod
     def create(cls, path: Path, name: str, keeper: str, keeper_name: str, actor: Actor) -> Project:
         """Make a project file whose keeper is whoever makes it. Raises ProjectError where something is there."""
-        if path.exists() or path.is_symlink():
-            raise ProjectError(f"{path.name} exists already; choose another name, or open it.")
         if not path.parent.is_dir():
             raise ProjectError(f"The folder {path.parent} does not exist; make it first.")
         request = {"person": keeper}
         reasons = rules.objections(Action.OPEN_PROJECT, Dossier(), actor, request)
         if reasons:
             raise Refused(reasons)
-        connection = sqlite.module.connect(str(path), isolation_level=None)
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        finally:
-            connection.close()
+        _see_free(path)
         with _write_lock(path):
-            _migrate(path)
-        project = cls(path)
-        project._found(name, keeper, keeper_name, actor)
-        return project
+            _see_free(path)
+            making = path.with_name(f".{path.name}.making")
+            making.unlink(missing_ok=True)  # of somebody who was killed while making it
+            sqlite.module.connect(str(making), isolation_level=None).close()
+            _migrate(making)
+            cls(making)._found(name, keeper, keeper_name, actor)
+            connection = sqlite.connect(making)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.close()
+            making.rename(path)
+            sync_folder(path.parent)
+        return cls(path)
 
     def _found(self, name: str, keeper: str, keeper_name: str, actor: Actor) -> None:
         at = now()
-        with self._writing() as session:
+        with Session(self._writer) as session, session.begin():
             session.add(tables.Person(id=keeper, name=keeper_name, enrolled_at=at))
             session.flush()
             session.add(tables.Project(uid=os.urandom(16).hex(), name=name, keeper=keeper, created_at=at))
@@ -102,10 +104,13 @@ class Project:
         """Open a project file, and bring one of an older release up to date. Raises ProjectError with one line."""
         check(path)
         try:
+            _see_whole(path)
             with _write_lock(path):
                 _migrate(path)
         except sqlite.DatabaseErrors as error:
-            raise ProjectError(f"{path.name} cannot be opened: {error}; `distill-tui doctor` says more.") from None
+            raise ProjectError(
+                f"{path.name} cannot be opened: {error}; restore it from a backup (`distill-tui doctor` says more)."
+            ) from None
         return cls(path)
 
     def close(self) -> None:
@@ -192,12 +197,18 @@ def remember_builder(change: Change, person: str | None, deed: str) -> None:
 
 def check(path: Path) -> None:
     """See that a path is a project file that this program can use. Raises ProjectError with one line."""
+    if path.is_symlink():
+        raise ProjectError(
+            f"{path.name} is a symbolic link, and locks and artifacts would go beside the link; name the file itself."
+        )
     if not path.exists():
         raise ProjectError(f"There is no project file {path.name}; make one with `distill-tui init {path.name}`.")
     if not path.is_file():
         raise ProjectError(f"{path.name} is not a file; give the path of a project file.")
     if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
         raise ProjectError(f"{path.name} or its folder is read-only for you; ask its keeper for write access.")
+    if not path.stat().st_size:
+        raise ProjectError(f"{path.name} is empty; restore it from a backup, or remove it and make it with `init`.")
     try:
         connection = sqlite.connect(path, read_only=True)
         try:
@@ -211,8 +222,29 @@ def check(path: Path) -> None:
         raise ProjectError(f"{path.name} is a database of another program, not a distill-tui project file.")
     if version > migrations.VERSION:
         raise ProjectError(
-            f"{path.name} is of a newer release (format {version}, this one knows {migrations.VERSION}): upgrade."
+            f"{path.name} is of a newer release (format {version}, this one knows {migrations.VERSION}); upgrade."
         )
+
+
+def _see_whole(path: Path) -> None:
+    """See that nothing is torn out of a file; what its rows say is for the log's chain to show. Raises ProjectError."""
+    connection = sqlite.connect(path, read_only=True)
+    try:
+        (state,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    finally:
+        connection.close()
+    if state != "ok":
+        what = " ".join(str(state).split())
+        raise ProjectError(f"{path.name} is damaged ({what}); restore it from a backup.")
+
+
+def _see_free(path: Path) -> None:
+    """See that a project file can be made here. Raises ProjectError."""
+    if path.exists() or path.is_symlink():
+        raise ProjectError(f"{path.name} exists already; choose another name, or open it.")
+    for left in (Path(f"{path}{end}") for end in ("-wal", "-journal")):
+        if left.exists():  # SQLite would take it for a part of the new file
+            raise ProjectError(f"{left.name} is left of an earlier {path.name}; restore that, or move it away.")
 
 
 def _migrate(path: Path) -> None:
@@ -235,7 +267,7 @@ def _migrate(path: Path) -> None:
 @contextmanager
 def _write_lock(path: Path) -> Iterator[None]:
     """Wait for this project's turn to write: an OS lock is fair and fast where SQLite's busy handler is neither."""
-    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -309,10 +341,12 @@ def chain_trouble(session: Session) -> str:
             return f"The audit log breaks at entry {entry.seq} ({entry.action.value}): it was altered."
         previous, expected = entry.digest, expected + 1
     rows = session.connection().execute(text("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"))
-    found = {str(name): str(sql) for name, sql in rows}
-    for name, sql in _expected_schema().items():
-        if found.get(name) != sql:
-            return f"The guard “{name}” of the project file was removed or changed; restore the file from a backup."
+    found = {str(name): str(sql) for name, sql in rows if not str(name).startswith("sqlite_")}
+    wanted = _expected_schema()
+    for name in sorted(wanted.keys() | found.keys()):
+        if found.get(name) != wanted.get(name):
+            how = "removed or changed" if name in wanted else "added"
+            return f"The guard “{name}” of the project file was {how}; restore the file from a backup."
     return ""
 
 

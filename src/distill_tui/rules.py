@@ -588,10 +588,26 @@ def labelled(dossier: Dossier) -> bool:
     wanted = {traffic.artifact for traffic in dossier.traffic}
     for run in dossier.runs:
         if run.kind is RunKind.LABEL and run.status is RunStatus.FINISHED:
-            result = json.loads(run.result)
-            if result.get("teacher") == play.teacher_digest and wanted <= set(result.get("traffic", ())):
+            result = _stored(run.result)
+            files = result.get("traffic")
+            if (
+                result.get("teacher") == play.teacher_digest
+                and isinstance(files, list)
+                and all(w in files for w in wanted)
+            ):
                 return True
     return False
+
+
+def _stored(column: str) -> dict[str, Any]:
+    """Read a JSON column of the project file; what is no object there says nothing."""
+    value = json.loads(column)
+    return value if isinstance(value, dict) else {}
+
+
+def _measured(value: object) -> float:
+    """Read a number that a worker reported; what is none counts as nothing."""
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def build_data(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
@@ -616,8 +632,9 @@ def freeze_data(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Ob
     if dossier.data_set is None or dossier.gate is None:
         yield Objection("data.none", f"There is no data set yet; `distill-tui data build {_code(dossier)}` makes one.")
         return
-    splits = json.loads(dossier.data_set.counts).get("splits", {})
-    held_out = splits.get("held-out", 0)
+    counted = _stored(dossier.data_set.counts).get("splits")
+    splits = counted if isinstance(counted, dict) else {}
+    held_out = int(_measured(splits.get("held-out")))
     if held_out < dossier.gate.held_out_rows and dossier.data_set.round == 1:
         yield Objection(
             "data.held_out",
@@ -715,7 +732,7 @@ def trained(dossier: Dossier) -> list[tables.Run]:
         for r in dossier.runs
         if r.kind is RunKind.TRAIN and r.status is RunStatus.FINISHED and r.round == dossier.play.round and r.artifact
     ]
-    return sorted(done, key=lambda r: -float(json.loads(r.result).get("validation_score") or 0))
+    return sorted(done, key=lambda r: -_measured(_stored(r.result).get("validation_score")))
 
 
 def _one_look(dossier: Dossier) -> Iterator[Objection]:
@@ -936,8 +953,9 @@ def set_maintenance(dossier: Dossier, actor: Actor, request: Request) -> Iterato
     """The operator or the driver sets how a live student is watched."""
     yield from held_by(dossier, actor, Role.OPERATOR, Role.DRIVER)
     for name in ("sample", "refresh_days"):
-        if name in request and not 1 <= int(request[name]) <= 100_000_000:
-            yield Objection("maintenance.number", f"{name} is {request[name]}; it must be 1 or more.")
+        number = request.get(name, 1)
+        if not isinstance(number, int) or not 1 <= number <= 100_000_000:
+            yield Objection("maintenance.number", f"{name} is {number}; it is a whole number from 1 to 100,000,000.")
 
 
 def ship(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
@@ -1080,9 +1098,10 @@ def plateau(dossier: Dossier) -> str:
     for evaluation in dossier.evaluations:
         run = dossier.run(evaluation.run_id)
         if run is not None and not evaluation.reproduced:
-            result = json.loads(run.result)
-            if result.get("validation_score") and result.get("validation_rows"):
-                scores.append((float(result["validation_score"]), int(result["validation_rows"])))
+            result = _stored(run.result)
+            score, rows = _measured(result.get("validation_score")), _measured(result.get("validation_rows"))
+            if 0 < score <= 1 and rows >= 1:
+                scores.append((score, rows))
     if len(scores) < 3:
         return ""
     (before, n), (after, m) = scores[-3], scores[-1]

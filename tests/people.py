@@ -1,0 +1,433 @@
+"""People on a real project file: everything that they can try, in any order, and an auditor who trusts no code of ours.
+
+Workers are not started: the run that an action queues is claimed here and ended through the door by a real `Claim`,
+with a small student and a small real record. `Auditor` reads the file by plain SQL and says what must never be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from distill_tui import actions, gates, tables, worker
+from distill_tui.project import Project, ProjectError, now
+from distill_tui.rules import Actor, Refused
+from distill_tui.spec import Spec
+from distill_tui.terms import Action, Opinion, PlayKind, Role, RunKind, RunStatus, Split, Stage
+from story import EVERYBODY, GATE, ROLES, WORKSHEET, actor
+
+WORDS = ("refund", "parcel", "invoice", "delay")
+TRAFFIC = [
+    {"prompt": f"{word} {number * 7919} {word * 2} question {number}", "teacher": label, "label": label}
+    for number in range(40)
+    for word, label in zip(WORDS, ("no", "yes", "no", "yes"), strict=True)
+]
+
+
+def write_traffic(path: Path) -> Path:
+    """Write a small file of traffic."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in TRAFFIC))
+    return path
+
+
+def found(path: Path) -> Project:
+    """Make a project with its people."""
+    project = Project.create(path, "support", "mia", "Mia", Actor(None, "account of mia"))
+    for at, person in enumerate(EVERYBODY[1:], start=100_001):
+        actions.enrol_person(project, actor("mia"), person, person.title(), uid=at)
+    return project
+
+
+def open_play(project: Project, name: str = "refunds") -> int:
+    """Open a play, give its roles and write its gate."""
+    play = actions.open_play(project, actor("mia"), name, PlayKind.STABILITY)
+    for role, person in ROLES.items():
+        actions.assign_role(project, play, actor("mia"), role, person)
+    actions.fill_worksheet(project, play, actor("dan"), WORKSHEET)
+    actions.edit_gate(project, play, actor("dan"), GATE)
+    actions.set_maintenance(project, play, actor("olga"), 400, 90)
+    return play
+
+
+def drive_to_data(project: Project, play: int, traffic: Path) -> None:
+    """Qualify, lock, import, build and freeze."""
+    actions.qualify(project, play, actor("dan"))
+    actions.lock_gate(project, play, actor("sam"))
+    actions.import_traffic(project, play, actor("dan"), traffic)
+    actions.set_teacher(project, play, actor("dan"), None)
+    actions.build_data(project, play, actor("dan"))
+
+
+def drive_to_decide(project: Project, play: int, right: int = 12) -> None:
+    """Freeze, train and evaluate a student that has so many held-out rows right."""
+    actions.freeze_data(project, play, actor("dan"))
+    finish_training(project, actions.start_run(project, play, actor("dan"), Spec()))
+    finish_evaluation(project, actions.evaluate(project, play, actor("dan")), right)
+
+
+def finish_training(project: Project, run: int, weights: str = "w") -> None:
+    """Do what a training worker does at its end, with a student that is one small file."""
+    claimed = worker.claim(project, run)
+    assert claimed is not None
+    with project.artifacts.scratch() as scratch:
+        (scratch / "student").mkdir()
+        (scratch / "student" / "config.json").write_text(json.dumps({"weights": weights}))
+        student = project.artifacts.store(scratch / "student")
+    worker.finish(claimed, {"validation_score": 0.9, "validation_rows": 16}, 10, student)
+
+
+def finish_evaluation(project: Project, run: int, right: int) -> None:
+    """Do what an evaluating worker does: a record of the real held-out rows, judged by the locked gate, stored."""
+    claimed = worker.claim(project, run)
+    assert claimed is not None
+    seen = project.dossier(claimed.run.play_id)
+    assert seen.gate is not None and seen.data_set is not None and claimed.run.student_run is not None
+    student = seen.run(claimed.run.student_run)
+    assert student is not None and student.artifact is not None
+    record = a_record(project, seen.data_set, student.artifact, right)
+    digest = project.artifacts.store_bytes(record.to_json().encode())
+    passed = gates.passed(gates.judge(seen.gate, record))
+    worker.record_evaluation(claimed, seen, student, seen.data_set, digest, passed, 0.1)
+
+
+def a_record(project: Project, data: tables.DataSet, model: str, right: int) -> gates.Record:
+    """Write down a student that has the first so many of the held-out rows right."""
+    from distill_tui.dataset import frozen
+
+    held_out = frozen.load(project.artifacts.path(data.artifact), Split.HELD_OUT)
+    gold = tuple(int(label) for label in held_out.gold)
+    return gates.Record(
+        labels=held_out.labels,
+        rows=tuple(int(row) for row in held_out.rows),
+        gold=gold,
+        teacher=tuple(int(label) for label in held_out.teacher),
+        student=tuple(label if at < right else 1 - label for at, label in enumerate(gold)),
+        baseline=(0,) * len(gold),
+        majority=0,
+        segment=(-1,) * len(gold),
+        segments=(),
+        group=tuple(range(len(gold))),
+        data_set=data.digest,
+        model=model,
+    )
+
+
+# --- what people try ----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Story:
+    """One project, several people, and chance. A seed tells the same story each time."""
+
+    project: Project
+    traffic: Path
+    random: Random
+    told: list[str] = field(default_factory=list)
+    ships: int = 0
+    refusals: int = 0
+
+    @property
+    def plays(self) -> list[int]:
+        """The plays that there are."""
+        with self.project.read() as session:
+            from sqlmodel import select
+
+            return [number for number in session.exec(select(tables.Play.id)) if number is not None]
+
+    def turn(self, deed: str | None = None, who: str | None = None, play: int | None = None) -> str | None:
+        """Let somebody try something; gives the rule that refused, or None where it was done."""
+        deed = deed or self.random.choice(LIKELY)
+        play = play or self.random.choice(self.plays)
+        who = who or self._somebody(play)
+        try:
+            DEEDS[deed](self, play, actor(who))
+        except Refused as refused:
+            self.refusals += 1
+            self.told.append(f"{who} tries {deed} on {play}: {refused.objections[0].rule}")
+            return refused.objections[0].rule
+        except ProjectError as error:
+            self.told.append(f"{who} tries {deed} on {play}: {error}")
+            return "project.error"
+        self.ships += deed == "ship"
+        self.told.append(f"{who} does {deed} on {play}")
+        return None
+
+    def _somebody(self, play: int) -> str:
+        """Mostly one who holds a role, else anybody."""
+        holders = sorted(set(self.project.dossier(play).roles.values()))
+        return self.random.choice(holders if holders and self.random.random() < 0.7 else list(EVERYBODY))
+
+    def next_deed(self, play: int) -> tuple[str, str]:
+        """What would bring a play on, and who could do it: stories without it would seldom get anywhere."""
+        seen = self.project.dossier(play)
+        assert seen.play is not None
+        roles = {role: seen.roles.get(role, "mia") for role in Role}
+        driver, sponsor, validator = roles[Role.DRIVER], roles[Role.SPONSOR], roles[Role.VALIDATOR]
+        match seen.play.stage:
+            case Stage.QUALIFY:
+                return ("qualify", driver)
+            case Stage.GATE:
+                return ("lock_gate", sponsor)
+            case Stage.DATA:
+                steps = {
+                    "import_traffic": seen.traffic,
+                    "set_teacher": seen.play.teacher_source,
+                    "build_data": seen.data_set,
+                }
+                return (next((step for step, done in steps.items() if not done), "freeze_data"), driver)
+            case Stage.TRAIN:
+                trained = any(r.round == seen.play.round and r.artifact for r in seen.runs)
+                return ("evaluate" if trained else "start_run", driver)
+            case Stage.DECIDE if any(not s.withdrawn and s.row.round == seen.play.round for s in seen.sign_offs):
+                return ("ship", driver)
+            case Stage.DECIDE:
+                return ("sign_off", validator)
+            case _:
+                return ("comment", driver)
+
+    def active(self, play: int, *kinds: RunKind) -> list[tables.Run]:
+        """The runs of a play that have not ended."""
+        return [r for r in self.project.dossier(play).runs if r.status.active and r.kind in kinds]
+
+
+Deed = Callable[[Story, int, Actor], object]
+
+
+def _run_to_its_end(story: Story, play: int, run: int) -> None:
+    """What a worker does with a queued run: it trains or judges, or dies on the way."""
+    row = story.project.dossier(play).run(run)
+    assert row is not None
+    fate = story.random.random()
+    if fate < 0.05:
+        return  # its worker never came; later actions find the run active
+    if fate < 0.1:
+        claimed = worker.claim(story.project, run)
+        assert claimed is not None
+        worker.give_up(claimed, RunStatus.FAILED, "the disk was full", "the disk was full")
+    elif row.kind is RunKind.TRAIN:
+        finish_training(story.project, run, str(story.random.random()))
+    else:
+        finish_evaluation(story.project, run, story.random.choice((0, 6, 12, 12, 12)))
+
+
+def _start(queue: Callable[[Story, int, Actor], int]) -> Deed:
+    return lambda story, play, who: _run_to_its_end(story, play, queue(story, play, who))
+
+
+def _assign(story: Story, play: int, who: Actor) -> None:
+    role, person = story.random.choice(list(Role)), story.random.choice(EVERYBODY)
+    actions.assign_role(story.project, play, who, role, person)
+
+
+def _sign(opinion: Opinion) -> Deed:
+    return lambda story, play, who: actions.sign_off(story.project, play, who, opinion, "I looked.")
+
+
+def _edit_gate(story: Story, play: int, who: Actor) -> None:
+    threshold = Decimal(story.random.choice(("0.4", "0.5", "0.6")))
+    criterion = replace(GATE.criteria[0], threshold=threshold)
+    actions.edit_gate(story.project, play, who, replace(GATE, criteria=(criterion,)))
+
+
+def _stop(story: Story, play: int, who: Actor) -> None:
+    """Stop a run; the worker that has it, or would have taken it, then ends it."""
+    runs = story.active(play, *RunKind)
+    actions.stop_run(story.project, play, who, (runs[0].id if runs else None) or 0)
+    with story.project.telemetry() as session:  # what `launch.reap` does once the worker is gone
+        run = session.get(tables.Run, runs[0].id)
+        assert run is not None
+        run.status, run.token, run.ended_at = RunStatus.LOST, None, now()
+        session.add(run)
+
+
+def _report_for_another(story: Story, play: int, who: Actor) -> None:
+    """Somebody who is no worker reports that a run is finished."""
+    runs = story.project.dossier(play).runs
+    request = {"run": runs[-1].id, "token": runs[-1].token} if runs else {}
+    with story.project.change(Action.FINISH_RUN, play, who, request):
+        raise AssertionError("a person spoke for a worker")
+
+
+def _by_hand(story: Story, play: int, who: Actor) -> None:
+    """Somebody with a database tool moves the goalposts, or takes a deed back; the file refuses."""
+    statement = story.random.choice(
+        (
+            "UPDATE gate SET content = '{}' WHERE locked_at IS NOT NULL",
+            "DELETE FROM builder",
+            "UPDATE evaluation SET passed = 1, reproduced = 1",
+            "REPLACE INTO audit SELECT seq, at, person_id, proof, action, play_id, '{}', previous, digest FROM audit",
+            "UPDATE data_set SET digest = 'sha256:' || hex(zeroblob(32)) WHERE frozen_at IS NOT NULL",
+        )
+    )
+    connection = sqlite3.connect(story.project.path)
+    try:
+        connection.execute(statement)
+        connection.commit()
+    except sqlite3.IntegrityError as error:
+        raise ProjectError(str(error)) from None
+    finally:
+        connection.close()
+
+
+DEEDS: dict[str, Deed] = {
+    "open_play": lambda s, play, who: actions.open_play(
+        s.project, who, f"play {s.random.random()}", PlayKind.STABILITY
+    ),
+    "assign_role": _assign,
+    "fill_worksheet": lambda s, play, who: actions.fill_worksheet(s.project, play, who, WORKSHEET),
+    "qualify": lambda s, play, who: actions.qualify(s.project, play, who),
+    "edit_gate": _edit_gate,
+    "lock_gate": lambda s, play, who: actions.lock_gate(s.project, play, who),
+    "import_traffic": lambda s, play, who: actions.import_traffic(s.project, play, who, s.traffic),
+    "set_teacher": lambda s, play, who: actions.set_teacher(s.project, play, who, None),
+    "build_data": lambda s, play, who: actions.build_data(s.project, play, who),
+    "freeze_data": lambda s, play, who: actions.freeze_data(s.project, play, who),
+    "start_run": _start(lambda s, play, who: actions.start_run(s.project, play, who, Spec())),
+    "stop_run": _stop,
+    "resume_run": _start(lambda s, play, who: actions.resume_run(s.project, play, who)),
+    "evaluate": _start(lambda s, play, who: actions.evaluate(s.project, play, who)),
+    "reproduce": _start(lambda s, play, who: actions.reproduce(s.project, play, who)),
+    "report_for_another": _report_for_another,
+    "by_hand": _by_hand,
+    "sign_off": _sign(Opinion.APPROVE),
+    "refuse": _sign(Opinion.REFUSE),
+    "withdraw": lambda s, play, who: actions.withdraw(s.project, play, who, "I erred."),
+    "set_maintenance": lambda s, play, who: actions.set_maintenance(s.project, play, who, 400, 90),
+    "ship": lambda s, play, who: actions.ship(s.project, play, who),
+    "iterate": lambda s, play, who: actions.iterate(s.project, play, who),
+    "kill": lambda s, play, who: actions.kill(s.project, play, who, "No headroom."),
+    "comment": lambda s, play, who: actions.comment(s.project, play, who, "noted"),
+}
+RARE = ("kill", "open_play", "set_maintenance", "comment", "fill_worksheet", "refuse", "iterate", "by_hand")
+LIKELY = [deed for deed in DEEDS for _ in range(1 if deed in RARE else 3)]
+
+
+# --- what must never be -------------------------------------------------------------------------------------------
+
+
+class Wrong(AssertionError):
+    """Something that must never be is so."""
+
+
+@dataclass
+class Auditor:
+    """Looks at the file by plain SQL after each turn, knowing nothing of `rules`."""
+
+    path: Path
+    locked: dict[int, tuple[str, str]] = field(default_factory=dict)
+    live: set[int] = field(default_factory=set)
+    seen: int = 0  # entries of the log whose chain was followed
+    head: str = ""
+
+    def rows(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Every row of every table."""
+        connection = sqlite3.connect(self.path)
+        try:
+            names = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+            return {name: connection.execute(f'SELECT * FROM "{name}" ORDER BY 1, 2, 3').fetchall() for name in names}
+        finally:
+            connection.close()
+
+    def look(self) -> None:
+        """Raise Wrong where something must not be so."""
+        connection = sqlite3.connect(self.path)
+        connection.row_factory = sqlite3.Row
+        try:
+            self._chain(connection)
+            self._gates(connection)
+            live = connection.execute("SELECT * FROM play WHERE stage = 'live'").fetchall()
+            for play in live:
+                if play["id"] not in self.live:
+                    self._ship(connection, play)
+                    self.live.add(play["id"])
+            if len(live) < len(self.live):
+                raise Wrong("a live play is not live any more")
+        finally:
+            connection.close()
+
+    def _chain(self, connection: sqlite3.Connection) -> None:
+        for row in connection.execute("SELECT * FROM audit WHERE seq > ? ORDER BY seq", (self.seen,)):
+            names = ("seq", "at", "person_id", "proof", "action", "play_id", "detail", "previous")
+            fields = [row[name] if row[name] is not None else (0 if name == "play_id" else "") for name in names]
+            text = json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
+            if row["digest"] != "sha256:" + hashlib.sha256(text.encode()).hexdigest():
+                raise Wrong(f"entry {row['seq']} of the log is not what its digest says")
+            if (row["previous"], row["seq"]) != (self.head, self.seen + 1):
+                raise Wrong(f"entry {row['seq']} of the log does not follow the one before")
+            self.seen, self.head = row["seq"], row["digest"]
+
+    def _gates(self, connection: sqlite3.Connection) -> None:
+        now_locked = {
+            row["play_id"]: (row["content"], row["digest"])
+            for row in connection.execute("SELECT * FROM gate WHERE locked_at IS NOT NULL")
+        }
+        for play, gate in self.locked.items():
+            if now_locked.get(play) != gate:
+                raise Wrong(f"the locked gate of play {play} changed")
+        self.locked = now_locked
+
+    def _ship(self, connection: sqlite3.Connection, play: sqlite3.Row) -> None:
+        """A play went live: its gate is passed, and somebody who never built said yes, and nobody says no."""
+
+        def of_play(table: str, *more: str) -> list[sqlite3.Row]:
+            where = " AND ".join(("play_id = ?", *more))
+            return connection.execute(f"SELECT * FROM {table} WHERE {where} ORDER BY rowid", (play["id"],)).fetchall()
+
+        def must(holds: object, what: str) -> None:
+            if not holds:
+                raise Wrong(f"play {play['id']} went live, but {what}")
+
+        this_round = f"round = {play['round']}"
+        gate = self.locked.get(play["id"])
+        must(gate is not None, "no gate is locked")
+        assert gate is not None
+        evaluations = of_play("evaluation", this_round)
+        own = [row for row in evaluations if not row["reproduced"]]
+        must(len(own) == 1, f"{len(own)} evaluations decide")
+        looked = own[0]
+        record = gates.Record.from_json((self._artifacts / looked["record"][7:]).read_text())
+        right = sum(said == true for said, true in zip(record.student, record.gold, strict=True))
+        must(right >= 11 and len(record.gold) >= 12, f"its student has {right} of {len(record.gold)} right")
+        must(looked["gate_digest"] == gate[1], "it was judged by another gate")
+        (data,) = of_play("data_set", this_round)
+        must(data["frozen_at"] and data["digest"] == looked["data_digest"], "its data were not frozen")
+        builders = {row["person_id"] for row in of_play("builder")}
+        roles = {row["role"]: row["person_id"] for row in of_play("role_holder")}
+        (bundle,) = of_play("bundle", this_round)
+        gone = {row["sign_off_id"] for row in connection.execute("SELECT sign_off_id FROM withdrawal")}
+        stands = [row for row in of_play("sign_off", this_round) if row["id"] not in gone]
+        latest = {row["person_id"]: row["opinion"] for row in stands}
+        must("refuse" not in latest.values(), "a refusal stands")
+        signed = next((row for row in stands if row["id"] == bundle["sign_off_id"]), None)
+        must(signed is not None and signed["opinion"] == "approve", "nobody approved")
+        assert signed is not None
+        who = signed["person_id"]
+        must(who not in builders, f"{who}, who signed, built")
+        must(who == roles.get("validator"), f"{who}, who signed, does not validate")
+        must(who != bundle["shipped_by"], f"{who} shipped on their own word")
+        must(roles.get("driver") != who and roles.get("operator"), "its roles are not filled")
+        covers = json.loads(signed["statement"])["predicate"]["covers"]
+        must(covers["model"] == looked["model"], "the sign-off is for another student")
+        must(covers["evaluations"] == [row["record"] for row in evaluations], "the sign-off saw other evaluations")
+        must(covers["gate"] == gate[1] and covers["data"] == data["digest"], "the sign-off is for something else")
+        must(
+            covers["builders"] == sorted(builders) and covers["roles"] == roles, "the people changed after the sign-off"
+        )
+        must(play["sampling_per_month"] and play["refresh_days"], "nobody maintains it")
+        must((self._artifacts / bundle["digest"][7:] / "manifest.json").is_file(), "there is no bundle")
+
+    @property
+    def _artifacts(self) -> Path:
+        return self.path.parent / f"{self.path.name}.artifacts"
+
+
+def stand_still() -> Callable[..., None]:
+    """Use in place of `launch.start`: the worker's part is played here, so no process is needed."""
+    return lambda project, run: None

@@ -1,0 +1,198 @@
+"""The people, and a play at any stage, as plain rows: what the tests of the rules and of the project file stand on.
+
+Nobody trains here. A record is small, real, and judged by the real gate.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from distill_tui import gates, rules, signing, tables
+from distill_tui.rules import Actor, Dossier, SignOffFacts
+from distill_tui.spec import Spec
+from distill_tui.terms import (
+    Assurance,
+    Metric,
+    Opinion,
+    PlayKind,
+    Role,
+    RunKind,
+    RunStatus,
+    Stage,
+    Task,
+)
+
+AT = "2026-11-25T08:00:00Z"
+ROWS = 12
+ROLES = {Role.SPONSOR: "sam", Role.DRIVER: "dan", Role.VALIDATOR: "vera", Role.OPERATOR: "olga"}
+EVERYBODY = ("mia", "sam", "dan", "vera", "olga", "bob")  # mia keeps the project, bob holds no role
+WORKSHEET = {
+    "calls_per_month": "900000",
+    "days_of_traffic": "30",
+    "terms_permit_training": "1",
+    "price_change": "1",
+    "terms_change": "0",
+    "availability": "0",
+}
+GATE = gates.Gate(
+    (gates.Criterion(Metric.ACCURACY, threshold=Decimal("0.5"), binding=True),), held_out_rows=ROWS, rounds=3
+)
+
+
+def digest(letter: str) -> str:
+    """Give something that has the form of a digest."""
+    return "sha256:" + letter * 64
+
+
+def actor(person: str | None, **more: Any) -> Actor:
+    """Somebody whose account was proved."""
+    return Actor(person, f"account of {person}", **more)
+
+
+def record(right: int = ROWS, *, model: str = digest("c"), data: str = digest("d")) -> gates.Record:
+    """What an evaluation measured in which the student had so many of the held-out rows right."""
+    rows = range(ROWS)
+    return gates.Record(
+        labels=("no", "yes"),
+        rows=tuple(rows),
+        gold=(1,) * ROWS,
+        teacher=(1,) * ROWS,
+        student=tuple(int(row < right) for row in rows),
+        baseline=(0,) * ROWS,
+        majority=0,
+        segment=(-1,) * ROWS,
+        segments=(),
+        group=tuple(rows),
+        data_set=data,
+        model=model,
+    )
+
+
+def person(name: str) -> tables.Person:
+    """Enrol somebody."""
+    return tables.Person(id=name, name=name.title(), enrolled_at=AT)
+
+
+def key(name: str, letter: str, *, revoked: bool = False) -> tables.SshKey:
+    """A key that somebody has."""
+    return tables.SshKey(
+        fingerprint=f"SHA256:{letter}", person_id=name, kind="ssh-ed25519", blob=letter, added_at=AT,
+        revoked_at=AT if revoked else None,
+    )  # fmt: skip
+
+
+def run(number: int, kind: RunKind, status: RunStatus, **more: Any) -> tables.Run:
+    """A run that dan started in round 1."""
+    known = {"play_id": 1, "round": 1, "spec": Spec().to_json(), "started_by": "dan", "created_at": AT}
+    return tables.Run(**known | {"id": number, "kind": kind, "status": status} | more)
+
+
+TRAINED = run(1, RunKind.TRAIN, RunStatus.FINISHED, artifact=digest("c"), result='{"validation_score": 0.9}')
+LOOKED = run(2, RunKind.EVALUATE, RunStatus.FINISHED, student_run=1)
+TRAFFIC = tables.Traffic(
+    id=1, play_id=1, round=1, name="calls.jsonl", source_digest=digest("a"), artifact=digest("b"),
+    mapping='{"input":"text"}', rows=400, rejects=0, report="{}", imported_at=AT,
+)  # fmt: skip
+
+
+def data_set(*, frozen: bool = True, round: int = 1, digest: str = digest("d"), **splits: int) -> tables.DataSet:
+    """The data set of a round, with so many rows in its splits."""
+    counts = {"train": 300, "validation": 40, "held-out": ROWS} | {n.replace("_", "-"): v for n, v in splits.items()}
+    return tables.DataSet(
+        id=round, play_id=1, round=round, artifact="sha256:" + "e" * 64, digest=digest, labels='["no", "yes"]',
+        counts=json.dumps({"splits": counts}), built_at=AT, frozen_at=AT if frozen else None,
+    )  # fmt: skip
+
+
+def evaluation(number: int = 1, *, passed: bool = True, **more: Any) -> tables.Evaluation:
+    """An evaluation of round 1."""
+    known = {
+        "play_id": 1, "round": 1, "run_id": 1, "evaluation_run": 2, "gate_digest": gates.digest(GATE),
+        "data_digest": digest("d"), "model": digest("c"), "record": digest("f"), "reproduced": 0, "recorded_at": AT,
+    }  # fmt: skip
+    return tables.Evaluation(**known | {"id": number, "passed": int(passed)} | more)
+
+
+def a_play(stage: Stage, **more: Any) -> tables.Play:
+    """A stability play, maintained from the start."""
+    known: dict[str, Any] = {
+        "id": 1, "name": "refunds", "kind": PlayKind.STABILITY, "task": Task.CLASSIFICATION, "opened_at": AT,
+        "stage_since": AT, "teacher_source": "recorded", "sampling_per_month": 400, "refresh_days": 90,
+    }  # fmt: skip
+    return tables.Play(**known | {"stage": stage} | more)
+
+
+def dossier(stage: Stage = Stage.DECIDE, **changes: Any) -> Dossier:
+    """A play at a stage, with all that the next step asks for; name what should differ."""
+    order = list(Stage)
+
+    def since(first: Stage) -> bool:
+        return order.index(stage) >= order.index(first)
+
+    locked = since(Stage.DATA)
+    gate_row = tables.GateRow(play_id=1, content=gates.to_json(GATE))
+    if locked:
+        gate_row = tables.GateRow(
+            play_id=1, content=gates.to_json(GATE), digest=gates.digest(GATE), locked_by="sam", locked_at=AT
+        )
+    looked = since(Stage.DECIDE)
+    known: dict[str, Any] = {
+        "project": tables.Project(uid="0" * 32, name="support", keeper="mia", created_at=AT),
+        "people": {name: person(name) for name in EVERYBODY},
+        "accounts": tuple(tables.Account(uid=at, person_id=name, added_at=AT) for at, name in enumerate(EVERYBODY)),
+        "keys": (key("vera", "v"), key("bob", "b", revoked=True)),
+        "play_names": frozenset({"refunds"}),
+        "audit_size": 9,
+        "audit_head": digest("0"),
+        "play": a_play(stage),
+        "roles": ROLES,
+        "builders": {"dan": ("drive", "import_traffic")},
+        "worksheet": {
+            name: tables.WorksheetValue(play_id=1, name=name, value=value, source="")
+            for name, value in WORKSHEET.items()
+        },
+        "gate": GATE,
+        "gate_row": gate_row,
+        "traffic": (TRAFFIC,),
+        "data_sets": (data_set(frozen=since(Stage.TRAIN)),) if locked else (),
+        "runs": (TRAINED, LOOKED) if looked else ((TRAINED,) if since(Stage.TRAIN) else ()),
+        "evaluations": (evaluation(),) if looked else (),
+        "judgements": gates.judge(GATE, record()) if looked else (),
+    }
+    return replace(Dossier(**known), **changes)
+
+
+def sign_off(
+    of: Dossier,
+    who: str = "vera",
+    opinion: Opinion = Opinion.APPROVE,
+    *,
+    assurance: Assurance = Assurance.ACCOUNT,
+    comment: str = "I looked.",
+    **facts: Any,
+) -> SignOffFacts:
+    """A statement about a dossier as it is, and what was found out about it."""
+    statement = signing.statement(
+        rules.covers(of), [], signer=who, opinion=opinion.value, comment=comment, audit_size=of.audit_size,
+        audit_head=of.audit_head, issued=AT,
+    )  # fmt: skip
+    row = tables.SignOff(
+        id=1, play_id=1, round=of.play.round if of.play else 1, person_id=who, opinion=opinion, assurance=assurance,
+        statement=b"{}", comment=comment, recorded_at=AT,
+    )  # fmt: skip
+    return SignOffFacts(row, statement, **facts)
+
+
+def signed(of: Dossier | None = None, *more: SignOffFacts) -> Dossier:
+    """A play at decide with a gate that holds, and vera's approval."""
+    of = of or dossier()
+    return replace(of, sign_offs=(sign_off(of), *more))
+
+
+def ids(reasons: Iterable[rules.Objection]) -> set[str]:
+    """The rule ids of some objections."""
+    return {reason.rule for reason in reasons}

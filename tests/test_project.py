@@ -1,0 +1,600 @@
+"""The project file: what no SQL can change, what a refused action leaves, and who notices what."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import pytest
+from sqlalchemy import Enum, inspect
+from sqlalchemy.exc import IntegrityError, StatementError
+from sqlmodel import SQLModel, select
+
+from distill_tui import actions, launch, migrations, rules, sqlite, tables
+from distill_tui.project import Project, ProjectError, chain_trouble, check
+from distill_tui.rules import Actor, Refused
+from distill_tui.terms import Action, Opinion, Role
+from people import Auditor, drive_to_data, drive_to_decide, found, open_play, write_traffic
+from story import EVERYBODY, actor
+
+NAME = "team.distill"
+
+
+@pytest.fixture(scope="module")
+def shipped_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a shipped play, a refusal that was taken back, and a second play that is still being built."""
+    folder, patch = tmp_path_factory.mktemp("made") / "made", pytest.MonkeyPatch()
+    folder.mkdir()
+    patch.setattr(launch, "start", lambda project, run: None)
+    traffic, project = write_traffic(folder / "calls.jsonl"), found(folder / NAME)
+    first, second = open_play(project), open_play(project, "parcels")
+    for play in (first, second):
+        drive_to_data(project, play, traffic)
+    drive_to_decide(project, first)
+    actions.sign_off(project, first, actor("vera"), Opinion.REFUSE, "It fails.")
+    actions.withdraw(project, first, actor("vera"), "It does not.")
+    actions.sign_off(project, first, actor("vera"), Opinion.APPROVE, "I looked.")
+    actions.ship(project, first, actor("olga"))
+    open_play(project, "third")
+    project.close()
+    patch.undo()
+    return folder
+
+
+@pytest.fixture
+def path(shipped_once: Path, tmp_path: Path) -> Path:
+    shutil.copytree(shipped_once, tmp_path / "made")
+    return tmp_path / "made" / NAME
+
+
+@pytest.fixture
+def project(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    monkeypatch.setattr(launch, "start", lambda project, run: None)
+    opened = Project.open(path)
+    yield opened
+    opened.close()
+
+
+def sql(path: Path, *statements: str) -> None:
+    """Somebody with another program, whose connection has none of our guards."""
+    connection = sqlite3.connect(path)
+    try:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+    finally:
+        connection.close()
+
+
+# --- the schema -------------------------------------------------------------------------------------------------
+
+MODELS: list[Any] = sorted(
+    (mapper.class_ for mapper in SQLModel._sa_registry.mappers), key=lambda model: str(model.__tablename__)
+)
+AFFINITY = {int: "INTEGER", str: "TEXT", float: "REAL", bytes: "BLOB"}
+
+
+def test_every_table_has_a_class_and_every_class_a_table() -> None:
+    made = {name for name, text in migrations.expected_schema().items() if text.startswith("CREATE TABLE")}
+    assert {model.__tablename__ for model in MODELS} == made
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__tablename__)
+def test_each_column_is_the_same_in_the_class_and_in_the_file(model: Any, path: Path) -> None:
+    connection = sqlite3.connect(path)
+    info = {row[1]: row for row in connection.execute(f"PRAGMA table_info({model.__tablename__})")}
+    connection.close()
+    hints = get_type_hints(model)
+    assert list(info) == [column.name for column in inspect(model).columns]
+    for name, (_, _, kind, not_null, default, key) in info.items():
+        options = list(get_args(hints[name]) or (hints[name],))
+        plain = next(each for each in options if each is not type(None))
+        column = inspect(model).columns[name]
+        assert kind == AFFINITY[str if issubclass(plain, StrEnum) else plain], name
+        assert bool(key) == column.primary_key, name
+        if not column.primary_key:
+            assert bool(not_null) == (type(None) not in options), name
+        given = model.model_fields[name].default
+        if default is not None:
+            assert str(given) == default.strip("'"), name
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__tablename__)
+def test_words_are_stored_by_value_and_the_file_knows_them_all(model: Any, path: Path) -> None:
+    text = migrations.expected_schema()[model.__tablename__]
+    for column in inspect(model).columns:
+        if isinstance(column.type, Enum):
+            (listed,) = re.findall(rf"CHECK \({column.name} IN \(([^)]*)\)\)", text)
+            assert column.type.enums == [word.strip(" '") for word in listed.split(",")]
+            with pytest.raises(sqlite3.IntegrityError, match=r"CHECK|never|append-only|keeps|follow"):
+                sql(path, f"UPDATE {model.__tablename__} SET {column.name} = 'nonsense'", "SELECT 1/0")
+
+
+def test_a_word_that_no_release_knows_is_refused_when_written(project: Project) -> None:
+    with pytest.raises((StatementError, IntegrityError, LookupError)), project.telemetry() as session:
+        play = session.get(tables.Play, 1)
+        assert play is not None
+        play.stage = "nonsense"  # type: ignore[assignment]
+        session.add(play)
+
+
+def test_every_table_is_strict() -> None:
+    made = [text for text in migrations.expected_schema().values() if text.startswith("CREATE TABLE")]
+    assert all(text.rstrip().endswith("STRICT") for text in made)
+
+
+# --- what no SQL changes ----------------------------------------------------------------------------------------
+
+LOCKED = "play_id = 1"
+FIXED = {  # table: which rows can never change
+    "audit": "1",
+    "builder": "1",
+    "evaluation": "1",
+    "sign_off": "1",
+    "withdrawal": "1",
+    "bundle": "1",
+    "gate": LOCKED,
+    "data_set": LOCKED,
+    "worksheet_value": LOCKED,
+    "project": "1",
+    "person": "1",
+    "account": "1",
+    "play": "1",
+}
+FREE = {  # columns of them that may
+    "project": {"name"},
+    "person": {"name"},
+    "play": {
+        "name", "summary", "stage", "round", "predecessor", "teacher_source", "teacher_name", "teacher_digest",
+        "sampling_per_month", "refresh_days", "outcome", "stage_since",
+    },
+}  # fmt: skip
+
+
+def columns(table: str) -> list[str]:
+    return [column.name for model in MODELS if model.__tablename__ == table for column in inspect(model).columns]
+
+
+def keys(table: str) -> list[list[str]]:
+    """The primary key and every other set of columns that is unique."""
+    text = migrations.expected_schema()[table]
+    found_ = [re.split(r",\s*", group) for group in re.findall(r"(?:UNIQUE|PRIMARY KEY) \(([^)]*)\)", text)]
+    found_ += [[name] for name in re.findall(r"(\w+) [A-Z]+[^,]*?(?:PRIMARY KEY|UNIQUE)\b(?! \()", text)]
+    return found_
+
+
+def attempts() -> Iterator[tuple[str, str]]:
+    """Every way by which plain SQL could change or take away a row that is fixed."""
+    for table, which in FIXED.items():
+        for column in columns(table):
+            if column not in FREE.get(table, set()):
+                for verb in ("UPDATE", "UPDATE OR REPLACE", "UPDATE OR IGNORE"):
+                    yield table, f"{verb} {table} SET {column} = 'x' || {column} WHERE {which}"
+        yield table, f"DELETE FROM {table} WHERE {which}"
+        names = ", ".join(columns(table))
+        free = FREE.get(table, set())
+        for verb in ("INSERT OR REPLACE", "REPLACE"):
+            yield table, f"{verb} INTO {table} SELECT {names} FROM {table} WHERE {which}"
+            for column in columns(table):
+                others = ", ".join("'x'" if name == column else name for name in columns(table))
+                if free:
+                    yield table, f"{verb} INTO {table} SELECT {others} FROM {table} WHERE {which}"
+        # another row that may change takes the place of one that may not
+        for key in keys(table):
+            given = ", ".join(f"{name} = (SELECT {name} FROM {table} WHERE {which} LIMIT 1)" for name in key)
+            yield (
+                table,
+                f"UPDATE OR REPLACE {table} SET {given} WHERE NOT ({which})"
+                if which != "1"
+                else (f"UPDATE OR REPLACE {table} SET {given}"),
+            )
+    yield "gate", "UPDATE OR REPLACE gate SET play_id = 1 WHERE play_id = 3"
+    yield "data_set", "UPDATE OR REPLACE data_set SET id = 1 WHERE id = 2"
+    yield "data_set", "UPDATE OR REPLACE data_set SET play_id = 1 WHERE id = 2"
+    yield "data_set", "UPDATE OR REPLACE data_set SET play_id = 1, frozen_at = 'now' WHERE id = 2"
+    yield "worksheet_value", "UPDATE OR REPLACE worksheet_value SET play_id = 1 WHERE play_id = 3"
+    yield "worksheet_value", "INSERT INTO worksheet_value VALUES (1, 'luck', '1', '')"
+    yield "play", "UPDATE OR REPLACE play SET name = 'refunds' WHERE id = 3"
+    yield "play", "UPDATE OR REPLACE play SET id = 1 WHERE id = 3"
+    yield (
+        "audit",
+        "INSERT INTO audit SELECT 99, at, person_id, proof, action, play_id, detail, previous, digest FROM audit",
+    )
+    yield (
+        "audit",
+        "INSERT INTO audit SELECT max(seq) + 1, at, person_id, proof, action, play_id, detail, '', digest FROM audit",
+    )
+
+
+ATTEMPTS = sorted(set(attempts()))
+
+
+def fixed_rows(path: Path) -> dict[str, object]:
+    """The rows that can never change, without the columns that may; further rows may come."""
+    connection = sqlite3.connect(path)
+    found_ = {}
+    for table, which in FIXED.items():
+        kept = ", ".join(name for name in columns(table) if name not in FREE.get(table, set()))
+        found_[table] = connection.execute(f"SELECT {kept} FROM {table} WHERE {which} ORDER BY 1, 2").fetchall()
+    connection.close()
+    return found_
+
+
+@pytest.mark.parametrize("guarded", [False, True], ids=["a plain connection", "a guarded connection"])
+@pytest.mark.parametrize("table", sorted(FIXED))
+def test_what_is_fixed_is_changed_by_no_sql(table: str, guarded: bool, path: Path) -> None:
+    before, refused = fixed_rows(path), 0
+    assert before[table], "there is something to change"
+    for at, statement in ATTEMPTS:
+        if at == table:
+            connection = sqlite3.connect(path, isolation_level=None)
+            if guarded:
+                sqlite.guard(connection)
+            try:
+                connection.execute(statement)
+            except sqlite3.DatabaseError:
+                refused += 1
+            connection.close()
+            assert fixed_rows(path) == before, statement
+    assert refused >= 3
+
+
+def test_a_draft_changes_freely(path: Path) -> None:
+    sql(path, "UPDATE gate SET content = '{}' WHERE play_id = 3", "DELETE FROM worksheet_value WHERE play_id = 3")
+    sql(path, "UPDATE data_set SET counts = '{}' WHERE play_id = 2", "DELETE FROM data_set WHERE play_id = 2")
+
+
+def test_a_key_keeps_its_owner(project: Project) -> None:
+    with project.telemetry() as session:
+        session.add(
+            tables.SshKey(
+                fingerprint="SHA256:v", person_id="vera", kind="ssh-ed25519", blob="v", added_at="2026-01-01T"
+            )
+        )
+    for statement in (
+        "UPDATE ssh_key SET person_id = 'dan'",
+        "DELETE FROM ssh_key",
+        "REPLACE INTO ssh_key SELECT fingerprint, 'dan', kind, blob, added_at, revoked_at FROM ssh_key",
+        "REPLACE INTO ssh_key SELECT 'SHA256:w', 'dan', kind, blob, added_at, revoked_at FROM ssh_key",
+    ):
+        with pytest.raises(sqlite3.IntegrityError, match="a key keeps its owner"):
+            sql(project.path, statement)
+    actions.revoke_key(project, actor("mia"), "SHA256:v")
+    with pytest.raises(sqlite3.IntegrityError, match="stays revoked"):
+        sql(project.path, "UPDATE ssh_key SET revoked_at = NULL")
+
+
+# --- the door ---------------------------------------------------------------------------------------------------
+
+
+def test_a_refused_action_changes_nothing(project: Project) -> None:
+    auditor = Auditor(project.path)
+    before = auditor.rows()
+    for who in EVERYBODY:
+        for action in Action:
+            try:
+                with project.change(action, 1, actor(who)) as change:
+                    change.session.add(tables.Person(id="new", name="new", enrolled_at="2026-01-01T"))
+                    raise Refused([])
+            except Refused:
+                pass
+    assert auditor.rows() == before
+
+
+def test_a_change_that_breaks_off_changes_nothing(project: Project) -> None:
+    auditor = Auditor(project.path)
+    before = auditor.rows()
+    with pytest.raises(ZeroDivisionError), project.change(Action.COMMENT, 1, actor("bob")) as change:
+        change.session.add(tables.Person(id="new", name="new", enrolled_at="2026-01-01T"))
+        change.session.flush()
+        raise ZeroDivisionError
+    assert auditor.rows() == before
+
+
+def test_every_change_is_one_entry_that_says_who_and_what(project: Project) -> None:
+    size = project.dossier(1).audit_size
+    actions.comment(project, 1, actor("bob"), "Fine.")
+    with project.read() as session:
+        entry = session.exec(select(tables.AuditEntry).where(tables.AuditEntry.seq == size + 1)).one()
+    assert (entry.person_id, entry.action, entry.play_id) == ("bob", Action.COMMENT, 1)
+    assert (entry.proof, entry.detail) == ("account of bob", '{"text":"Fine."}')
+
+
+def test_who_builds_is_remembered_though_the_role_moves_on(project: Project) -> None:
+    actions.assign_role(project, 2, actor("sam"), Role.DRIVER, "bob")
+    actions.build_data(project, 2, actor("bob"))
+    builders = project.dossier(2).builders
+    assert "drive" in builders["dan"] and {"drive", "build_data"} <= set(builders["bob"])
+    with pytest.raises(Refused, match="bob built in this play"):
+        actions.assign_role(project, 2, actor("sam"), Role.VALIDATOR, "bob")
+
+
+# --- the log ----------------------------------------------------------------------------------------------------
+
+
+def drop_guards(path: Path, table: str) -> None:
+    connection = sqlite3.connect(path)
+    names = [
+        n
+        for (n,) in connection.execute(
+            "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?", (table,)
+        )
+    ]
+    texts = [
+        connection.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (name,)).fetchone()[0] for name in names
+    ]
+    connection.close()
+    sql(path, *(f"DROP TRIGGER {name}" for name in names))
+    _GUARDS[path] = texts
+
+
+_GUARDS: dict[Path, list[str]] = {}
+
+
+def trouble(path: Path) -> str:
+    project = Project.open(path)
+    try:
+        with project.read() as session:
+            return chain_trouble(session)
+    finally:
+        project.close()
+
+
+def test_a_log_that_nobody_touched_is_whole(path: Path) -> None:
+    assert trouble(path) == ""
+
+
+@pytest.mark.parametrize("entry", [1, 7, 20])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "person_id = 'bob'", "at = '2020-01-01T00:00:00Z'", "proof = 'none'", "action = 'comment'", "play_id = 3",
+        "detail = '{\"x\":1}'", "previous = 'sha256:x'", f"digest = 'sha256:{'0' * 64}'",
+    ],
+)  # fmt: skip
+def test_the_chain_names_the_entry_that_was_altered(path: Path, entry: int, change: str) -> None:
+    drop_guards(path, "audit")
+    sql(path, f"UPDATE audit SET {change} WHERE seq = {entry}", *_GUARDS[path])
+    assert re.match(rf"The audit log breaks at entry {entry} \(\w+\): it was altered\.", trouble(path))
+
+
+def test_the_chain_names_the_entry_that_is_missing(path: Path) -> None:
+    drop_guards(path, "audit")
+    sql(path, "DELETE FROM audit WHERE seq = 9", *_GUARDS[path])
+    assert trouble(path) == "The audit log breaks at entry 9: it is missing."
+
+
+@pytest.mark.parametrize(
+    "name", sorted(n for n, t in migrations.expected_schema().items() if t.startswith("CREATE TRIGGER"))
+)
+def test_a_dropped_guard_is_noticed(path: Path, name: str) -> None:
+    sql(path, f"DROP TRIGGER {name}")
+    assert (
+        trouble(path)
+        == f"The guard “{name}” of the project file was removed or changed; restore the file from a backup."
+    )
+
+
+def test_an_added_trigger_is_noticed(path: Path) -> None:
+    sql(path, "CREATE TRIGGER sly AFTER INSERT ON audit BEGIN DELETE FROM role_holder; END")
+    assert "“sly”" in trouble(path)
+
+
+def test_with_a_broken_log_nobody_signs(project: Project) -> None:
+    sql(project.path, "DROP TRIGGER gate_fixed_update")
+    reasons = rules.objections(Action.SIGN_OFF, project.dossier(1, thorough=True), actor("vera"))
+    assert reasons[0].rule == "stage.closed"  # it is live; what would stop a signature is found all the same
+    assert "gate_fixed_update" in project.dossier(1, thorough=True).audit_trouble
+
+
+# --- a file that cannot be used -----------------------------------------------------------------------------------
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(ProjectError) as error:
+        Project.open(path).close()
+    said = str(error.value)
+    assert "\n" not in said and said.endswith(".") and path.name in said
+    return said
+
+
+def other_database(path: Path) -> None:
+    path.unlink()
+    sql(path, "CREATE TABLE note (text TEXT)")
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(os.urandom(9000))
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def truncated(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def holes(path: Path) -> None:
+    with path.open("r+b") as file:
+        for page in range(2, path.stat().st_size // 4096, 3):
+            file.seek(page * 4096)
+            file.write(b"\xff" * 64)
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def symlink(path: Path) -> None:
+    path.rename(path.with_name("real.distill"))
+    path.symlink_to("real.distill")
+
+
+def dangling(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
+def fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def missing(path: Path) -> None:
+    path.unlink()
+
+
+def newer(path: Path) -> None:
+    sql(path, f"PRAGMA user_version = {migrations.VERSION + 1}")
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (missing, "There is no project file"),
+        (folder, "is not a file"),
+        (fifo, "is not a file"),
+        (symlink, "is a symbolic link"),
+        (dangling, "is a symbolic link"),
+        (empty, "is empty"),
+        (garbage, "is no readable project file"),
+        (other_database, "is a database of another program"),
+        (newer, "is of a newer release"),
+        (truncated, "restore it from a backup"),
+        (holes, "restore it from a backup"),
+    ],
+)
+def test_a_file_that_cannot_be_used_gives_one_line(path: Path, damage: Callable[[Path], None], says: str) -> None:
+    sql(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+    damage(path)
+    assert says in refused(path)
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_what_is_read_only_for_you_gives_one_line(path: Path, what: str) -> None:
+    path.chmod(0o666 if what == "folder" else 0o444)
+    path.parent.chmod(0o555 if what == "folder" else 0o777)
+    said = as_nobody(lambda: check(Path(path.name)), path.parent)
+    path.parent.chmod(0o755)
+    assert said == f"{path.name} or its folder is read-only for you; ask its keeper for write access."
+
+
+def as_nobody(ask: Callable[[], None], folder: Path) -> str:
+    """Ask as a user without rights, in a child that is in the folder already; gives the one line that is said."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.chdir(folder)
+        if os.getuid() == 0:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+        try:
+            ask()
+        except ProjectError as error:
+            os.write(writing, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with os.fdopen(reading) as pipe:
+        return pipe.read()
+
+
+def test_nothing_is_made_over_what_is_there(path: Path, tmp_path: Path) -> None:
+    before = path.read_bytes()
+    link = tmp_path / "link.distill"
+    link.symlink_to(tmp_path / "target.distill")
+    for there in (path, path.parent, link):
+        with pytest.raises(ProjectError, match="exists already"):
+            Project.create(there, "x", "eve", "Eve", Actor(None, "account of eve"))
+    assert path.read_bytes() == before and not (tmp_path / "target.distill").exists()
+
+
+def test_a_project_that_was_refused_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="A person's id"):
+        Project.create(tmp_path / "new.distill", "x", "Eve!", "Eve", Actor(None, "account of eve"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_is_checked_without_being_changed(path: Path) -> None:
+    sql(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+    before = path.read_bytes()
+    check(path)
+    assert path.read_bytes() == before
+
+
+# --- many at once -------------------------------------------------------------------------------------------------
+
+COMMENTER = """
+import sys
+from pathlib import Path
+from distill_tui import actions
+from distill_tui.project import Project
+from distill_tui.rules import Actor
+project = Project.open(Path(sys.argv[1]))
+for number in range(int(sys.argv[3])):
+    with project.telemetry() as session:
+        from distill_tui import tables
+        play = session.get(tables.Play, 1)
+        play.round += 1
+        session.add(play)
+    actions.comment(project, 1, Actor(sys.argv[2], "account"), f"number {number}")
+"""
+
+
+def test_two_processes_at_once_lose_no_update(path: Path) -> None:
+    size = len(Auditor(path).rows()["audit"])
+    both = [subprocess.Popen([sys.executable, "-c", COMMENTER, str(path), who, "25"]) for who in ("bob", "dan")]
+    assert [process.wait(timeout=120) for process in both] == [0, 0]
+    rows = Auditor(path).rows()
+    assert len(rows["audit"]) == size + 50
+    assert next(row for row in rows["play"] if row[0] == 1)[columns("play").index("round")] == 51
+    assert trouble(path) == ""
+
+
+CREATOR = """
+import sys
+from pathlib import Path
+from distill_tui.project import Project, ProjectError
+from distill_tui.rules import Actor
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    Project.create(Path(sys.argv[1]), "x", sys.argv[2], sys.argv[2], Actor(None, "account"))
+except ProjectError as error:
+    assert "exists already" in str(error), error
+    sys.exit(3)
+"""
+
+
+def test_of_several_who_make_one_file_at_once_one_wins(tmp_path: Path) -> None:
+    path, pipe = tmp_path / "new.distill", subprocess.PIPE
+    racers = [
+        subprocess.Popen([sys.executable, "-c", CREATOR, str(path), f"p{n}"], stdin=pipe, stdout=pipe, text=True)
+        for n in range(3)
+    ]
+    for racer in racers:
+        assert racer.stdout is not None and racer.stdout.readline() == "ready\n"
+    for racer in racers:
+        racer.communicate("go\n", timeout=60)
+    assert sorted(racer.returncode for racer in racers) == [0, 3, 3]
+    assert trouble(path) == ""
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["new.distill", "new.distill.lock"]
+
+
+def test_what_another_process_changes_is_seen(project: Project) -> None:
+    before = project.version()
+    assert project.version() == before
+    subprocess.run([sys.executable, "-c", COMMENTER, str(project.path), "bob", "1"], check=True)
+    assert project.version() != before

@@ -1,0 +1,605 @@
+"""The rulebook: what is refused, by which rule, and what makes it allowed. Every rule id stands here once at least."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from distill_tui import gates, rules, tables
+from distill_tui.rules import NEXT_STAGE, RULES, Actor, Dossier, Objection, covers, objections
+from distill_tui.spec import Spec
+from distill_tui.terms import (
+    Action,
+    Assurance,
+    Metric,
+    Opinion,
+    PlayKind,
+    Role,
+    RunKind,
+    RunStatus,
+    Stage,
+    Task,
+    Verdict,
+)
+from story import (
+    AT,
+    EVERYBODY,
+    GATE,
+    ROLES,
+    TRAINED,
+    a_play,
+    actor,
+    data_set,
+    digest,
+    dossier,
+    evaluation,
+    ids,
+    key,
+    person,
+    record,
+    run,
+    sign_off,
+    signed,
+)
+
+MIA, SAM, DAN, VERA, OLGA, BOB = (actor(name) for name in EVERYBODY)
+DRAFT_GATE = tables.GateRow(play_id=1, content="{}")
+LOCAL = a_play(Stage.DATA, teacher_source="local", teacher_digest=digest("9"))
+QUEUED = run(3, RunKind.TRAIN, RunStatus.QUEUED)
+RUNNING = run(3, RunKind.EVALUATE, RunStatus.RUNNING, token="t", student_run=1)
+LOST = run(3, RunKind.TRAIN, RunStatus.LOST)
+WORKER = actor("dan", run=3)
+STRICT = replace(GATE, minimum_assurance=Assurance.SIGNED)
+
+
+def without(roles: Mapping[Role, str], gone: Role) -> dict[Role, str]:
+    return {role: holder for role, holder in roles.items() if role is not gone}
+
+
+@dataclass
+class Case:
+    """One rule: what it refuses, and the nearest thing that is allowed."""
+
+    rule: str
+    action: Action
+    by: Actor
+    refused: Dossier
+    allowed: Dossier
+    request: Mapping[str, Any] = field(default_factory=dict)
+    instead: Mapping[str, Any] | None = None  # the request that is allowed, where it is the request that was wrong
+    allowed_by: Actor | None = None
+
+
+def at(stage: Stage, **changes: Any) -> Dossier:
+    return dossier(stage, **changes)
+
+
+Q, G, D, T, DECIDE = (at(stage) for stage in (Stage.QUALIFY, Stage.GATE, Stage.DATA, Stage.TRAIN, Stage.DECIDE))
+NOT_EVALUATED = at(Stage.TRAIN, runs=(TRAINED, RUNNING))
+
+
+def cases() -> list[Case]:
+    """Every rule, refused and then allowed."""
+    a = Action
+    live = at(Stage.LIVE)
+    killed = at(Stage.KILLED)
+    misses, unproven = (gates.judge(GATE, record(right)) for right in (0, 6))
+    size_only = gates.Gate((gates.Criterion(Metric.SIZE, threshold=Decimal(9)),))
+    unmeasured = gates.judge(size_only, record())
+    no_keys = tuple(account for account in G.accounts if account.person_id != "vera")
+    return [
+        # who
+        Case("identity.unknown", a.COMMENT, actor(None), DECIDE, DECIDE, allowed_by=BOB),
+        Case("play.none", a.COMMENT, BOB, replace(DECIDE, play=None), DECIDE),
+        Case("stage.closed", a.SHIP, DAN, live, signed()),
+        Case("stage.killed", a.SHIP, DAN, killed, signed()),
+        Case("roster.keeper", a.ENROL_PERSON, DAN, DECIDE, DECIDE, {"person": "zoe"}, allowed_by=MIA),
+        Case("role.sponsor", a.LOCK_GATE, DAN, G, G, allowed_by=SAM),
+        Case("role.driver", a.START_RUN, SAM, T, T, allowed_by=DAN),
+        Case("role.validator", a.SIGN_OFF, SAM, DECIDE, DECIDE, allowed_by=VERA),
+        Case("role.operator", a.SET_MAINTENANCE, BOB, DECIDE, DECIDE, allowed_by=OLGA),
+        # the project and its people
+        Case("project.exists", a.OPEN_PROJECT, actor(None), Dossier(project=DECIDE.project), Dossier()),
+        Case("person.id", a.ENROL_PERSON, MIA, DECIDE, DECIDE, {"person": "Zoë\n"}, {"person": "zoe"}),
+        Case("person.exists", a.ENROL_PERSON, MIA, DECIDE, DECIDE, {"person": "dan"}, {"person": "dave"}),
+        Case("person.confusable", a.ENROL_PERSON, MIA, DECIDE, DECIDE, {"person": "b0b"}, {"person": "bobby"}),
+        Case("person.unknown", a.ADD_ACCOUNT, MIA, DECIDE, DECIDE, {"person": "eve"}, {"person": "bob"}),
+        Case("account.taken", a.ADD_ACCOUNT, MIA, DECIDE, DECIDE, {"person": "bob", "uid": 2}, {"uid": 77}),
+        Case("key.taken", a.ADD_KEY, MIA, DECIDE, DECIDE, {"fingerprint": "SHA256:v"}, {"fingerprint": "SHA256:n"}),
+        Case("key.unknown", a.REVOKE_KEY, VERA, DECIDE, DECIDE, {"fingerprint": "SHA256:n"},
+             {"fingerprint": "SHA256:v"}),
+        Case("key.revoked", a.REVOKE_KEY, MIA, DECIDE, DECIDE, {"fingerprint": "SHA256:b"},
+             {"fingerprint": "SHA256:v"}),
+        # opening a play
+        Case("play.name", a.OPEN_PLAY, BOB, DECIDE, DECIDE, {"name": "x" * 81}, {"name": "x" * 80}),
+        Case("play.exists", a.OPEN_PLAY, BOB, DECIDE, DECIDE, {"name": "refunds"}, {"name": "refunds-2"}),
+        Case("play.task", a.OPEN_PLAY, BOB, DECIDE, DECIDE, {"task": Task.GENERATION}, {"task": Task.CLASSIFICATION}),
+        Case("play.predecessor", a.OPEN_PLAY, BOB, DECIDE, DECIDE, {"predecessor": live.play},
+             {"predecessor": killed.play}),
+        # roles
+        Case("role.validator_built", a.ASSIGN_ROLE, SAM, DECIDE, DECIDE,
+             {"role": Role.VALIDATOR, "person": "dan"}, {"role": Role.VALIDATOR, "person": "bob"}),
+        Case("role.driver_validates", a.ASSIGN_ROLE, SAM, G, G,
+             {"role": Role.DRIVER, "person": "vera"}, {"role": Role.DRIVER, "person": "bob"}),
+        # qualify and gate
+        Case("worksheet.unknown", a.FILL_WORKSHEET, DAN, Q, Q, {"values": {"luck": "1"}},
+             {"values": {"price_change": "1"}}),
+        Case("worksheet.number", a.FILL_WORKSHEET, DAN, Q, Q,
+             {"values": {"price_change": "NaN"}}, {"values": {"price_change": "0"}}),
+        Case("trigger.holds", a.QUALIFY, DAN, at(Stage.QUALIFY, worksheet={}), Q),
+        Case("roles.missing", a.LOCK_GATE, SAM, at(Stage.GATE, roles=without(ROLES, Role.OPERATOR)), G),
+        Case("gate.unreadable", a.LOCK_GATE, SAM, at(Stage.GATE, gate=None), G),
+        Case("gate.problem", a.LOCK_GATE, SAM, at(Stage.GATE, gate=replace(GATE, criteria=())), G),
+        Case("gate.moved", a.LOCK_GATE, SAM, G, G, {"expected": digest("1")}, {"expected": gates.digest(GATE)}),
+        Case("gate.nobody_validates", a.LOCK_GATE, SAM, at(Stage.GATE, builders={"vera": ("label",)}), G),
+        Case("gate.nobody_validates", a.LOCK_GATE, SAM, at(Stage.GATE, keys=(), accounts=no_keys), G),
+        Case("gate.nobody_validates", a.LOCK_GATE, SAM,
+             at(Stage.GATE, gate=STRICT, keys=(key("vera", "v", revoked=True),)), at(Stage.GATE, gate=STRICT)),
+        Case("gate.locked", a.EDIT_GATE, DAN, D, G),
+        Case("gate.touched", a.START_RUN, DAN, at(Stage.TRAIN, gate_trouble="The gate is not what was locked."), T),
+        # data
+        Case("traffic.twice", a.IMPORT_TRAFFIC, DAN, at(Stage.DATA, data_sets=()), at(Stage.DATA, data_sets=()),
+             {"source_digest": digest("a"), "mapping": '{"input":"text"}'},
+             {"source_digest": digest("2"), "mapping": "{}"}),
+        Case("traffic.none", a.BUILD_DATA, DAN, at(Stage.DATA, traffic=()), D),
+        Case("teacher.none", a.BUILD_DATA, DAN, at(Stage.DATA, play=a_play(Stage.DATA, teacher_source="")), D),
+        Case("teacher.recorded", a.LABEL, DAN, D, at(Stage.DATA, play=LOCAL)),
+        Case("teacher.unasked", a.BUILD_DATA, DAN, at(Stage.DATA, play=LOCAL), D),
+        Case("data.frozen", a.BUILD_DATA, DAN, at(Stage.DATA, data_sets=(data_set(),)), D),
+        Case("data.none", a.FREEZE_DATA, DAN, at(Stage.DATA, data_sets=()), D),
+        Case("data.held_out", a.FREEZE_DATA, DAN, at(Stage.DATA, data_sets=(data_set(frozen=False, held_out=11),)), D),
+        Case("data.empty", a.FREEZE_DATA, DAN, at(Stage.DATA, data_sets=(data_set(frozen=False, validation=0),)), D),
+        Case("data.leak", a.FREEZE_DATA, DAN, D, D, {"leaks": ["Row 3 of held-out is row 9 of train."]}, {"leaks": []}),
+        # train
+        Case("data.not_frozen", a.START_RUN, DAN, at(Stage.TRAIN, data_sets=(data_set(frozen=False),)), T),
+        Case("spec.problem", a.START_RUN, DAN, T, T, {"spec": replace(Spec(), alpha=2.0)}, {"spec": Spec()}),
+        Case("run.active", a.START_RUN, DAN, at(Stage.TRAIN, runs=(QUEUED,)), T),
+        Case("run.none", a.STOP_RUN, DAN, T, at(Stage.TRAIN, runs=(QUEUED,))),
+        Case("run.ended", a.STOP_RUN, DAN, T, at(Stage.TRAIN, runs=(QUEUED,)), {"run": 1}, {"run": 3}),
+        Case("run.not_resumable", a.RESUME_RUN, DAN, T, at(Stage.TRAIN, runs=(LOST,)), {"run": 1}, {"run": 3}),
+        Case("run.old_round", a.RESUME_RUN, DAN,
+             at(Stage.TRAIN, runs=(LOST,), play=a_play(Stage.TRAIN, round=2)), at(Stage.TRAIN, runs=(LOST,)),
+             {"run": 3}),
+        Case("run.foreign", a.RESUME_RUN, BOB, at(Stage.TRAIN, runs=(LOST,)), at(Stage.TRAIN, runs=(LOST,)),
+             allowed_by=DAN),
+        Case("run.foreign", a.FINISH_RUN, DAN, NOT_EVALUATED, NOT_EVALUATED, {"run": 3, "token": "t"},
+             allowed_by=WORKER),
+        Case("run.fenced", a.FINISH_RUN, WORKER, NOT_EVALUATED, NOT_EVALUATED,
+             {"run": 3, "token": "old"}, {"run": 3, "token": "t"}),
+        Case("run.untrained", a.EVALUATE, DAN, at(Stage.TRAIN, runs=()), T),
+        Case("run.unknown", a.EVALUATE, DAN, T, T, {"run": 7}, {"run": 1}),
+        Case("held_out.looked", a.EVALUATE, DAN, at(Stage.TRAIN, evaluations=(evaluation(),)), T),
+        Case("rounds.spent", a.EVALUATE, DAN,
+             at(Stage.TRAIN, evaluations=tuple(evaluation(n, round=9) for n in (1, 2, 3))), T),
+        Case("rounds.spent", a.ITERATE, DAN, at(Stage.DECIDE, play=a_play(Stage.DECIDE, round=3)), DECIDE),
+        # decide
+        Case("evaluation.none", a.REPRODUCE, VERA, at(Stage.DECIDE, evaluations=()), DECIDE),
+        Case("evaluation.none", a.SIGN_OFF, VERA, at(Stage.DECIDE, evaluations=()), DECIDE),
+        Case("gate.unmeasured", a.SHIP, DAN, signed(at(Stage.DECIDE, judgements=())), signed()),
+        Case("gate.unmeasured", a.SHIP, DAN, signed(at(Stage.DECIDE, judgements=unmeasured)), signed()),
+        Case("gate.misses", a.SHIP, DAN, signed(at(Stage.DECIDE, judgements=misses)), signed()),
+        Case("gate.unproven", a.SHIP, DAN, signed(at(Stage.DECIDE, judgements=unproven)), signed()),
+        Case("audit.broken", a.SHIP, DAN,
+             signed(at(Stage.DECIDE, audit_trouble="The audit log breaks at entry 3.")), signed()),
+        Case("artifact.altered", a.SIGN_OFF, VERA,
+             at(Stage.DECIDE, file_troubles=("The artifact was altered.",)), DECIDE),
+        Case("sign_off.builder", a.SIGN_OFF, VERA, at(Stage.DECIDE, builders={"vera": ("label",)}), DECIDE),
+        Case("sign_off.weak", a.SIGN_OFF, VERA, at(Stage.DECIDE, gate=STRICT), at(Stage.DECIDE, gate=STRICT),
+             allowed_by=actor("vera", assurance=Assurance.SIGNED)),
+        Case("sign_off.moved", a.SIGN_OFF, VERA, DECIDE, DECIDE, {"covers": {}}, {"covers": covers(DECIDE)}),
+        Case("reason.missing", a.REFUSE, VERA, DECIDE, DECIDE, {"reason": " "}, {"reason": "It fails on refunds."}),
+        Case("sign_off.none", a.WITHDRAW, VERA, DECIDE, signed()),
+        Case("sign_off.missing", a.SHIP, DAN, DECIDE, signed()),
+        Case("sign_off.own", a.SHIP, VERA, sponsored_by("vera"), sponsored_by("vera"), allowed_by=DAN),
+        Case("sign_off.refused", a.SHIP, DAN,
+             signed(None, sign_off(DECIDE, opinion=Opinion.REFUSE)),
+             signed(None, sign_off(DECIDE, opinion=Opinion.REFUSE), sign_off(DECIDE))),
+        Case("sign_off.withdrawn", a.SHIP, DAN, replace(DECIDE, sign_offs=(sign_off(DECIDE, withdrawn=True),)),
+             signed()),
+        Case("sign_off.broken", a.SHIP, DAN, replace(DECIDE, sign_offs=(sign_off(DECIDE, trouble="Forged."),)),
+             signed()),
+        Case("sign_off.stale", a.SHIP, DAN, replace(DECIDE, sign_offs=(sign_off(T),)), signed()),
+        Case("sign_off.not_validator", a.SHIP, DAN, replace(DECIDE, sign_offs=(sign_off(DECIDE, "bob"),)), signed()),
+        Case("maintenance.operator", a.SHIP, DAN, signed(at(Stage.DECIDE, roles=without(ROLES, Role.OPERATOR))),
+             signed()),
+        Case("maintenance.missing", a.SHIP, DAN,
+             signed(at(Stage.DECIDE, play=a_play(Stage.DECIDE, refresh_days=None))), signed()),
+        Case("maintenance.number", a.SET_MAINTENANCE, OLGA, DECIDE, DECIDE, {"sample": 0}, {"sample": 1}),
+        Case("comment.length", a.COMMENT, BOB, DECIDE, DECIDE, {"text": "\n"}, {"text": "Fine."}),
+    ]  # fmt: skip
+
+
+def sponsored_by(who: str) -> Dossier:
+    """A signed play whose sponsor also validates: one person may hold both."""
+    return signed(at(Stage.DECIDE, roles={**ROLES, Role.SPONSOR: who}))
+
+
+CASES = cases()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}-{case.action.value}")
+def test_each_rule_refuses_and_then_allows(case: Case) -> None:
+    assert case.rule in ids(objections(case.action, case.refused, case.by, case.request))
+    request = case.request if case.instead is None else case.instead
+    assert objections(case.action, case.allowed, case.allowed_by or case.by, request) == []
+
+
+def test_no_rule_is_missing_here() -> None:
+    assert {case.rule for case in CASES} == rule_ids()
+
+
+def rule_ids() -> set[str]:
+    """Every rule id that the rules can give, read from their source; the two that are made up of words, spelled out."""
+    found = set()
+    for node in ast.walk(ast.parse(Path(rules.__file__).read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if node.func.id == "Objection" and isinstance(node.args[0], ast.Constant):
+                found.add(str(node.args[0].value))
+            if node.func.id == "never_built" and isinstance(node.args[-1], ast.Constant):
+                found.add(str(node.args[-1].value))
+    verdicts = {f"gate.{verdict.value}" for verdict in Verdict if verdict is not Verdict.HOLDS}
+    return found | verdicts | {f"role.{role.value}" for role in Role}
+
+
+# --- who does what -----------------------------------------------------------------------------------------------
+
+MAY = {
+    Action.FILL_WORKSHEET: (Q, {"dan", "sam"}),
+    Action.QUALIFY: (Q, {"dan", "sam"}),
+    Action.EDIT_GATE: (G, {"dan", "sam"}),
+    Action.LOCK_GATE: (G, {"sam"}),
+    Action.IMPORT_TRAFFIC: (D, {"dan"}),
+    Action.SET_TEACHER: (D, {"dan"}),
+    Action.LABEL: (at(Stage.DATA, play=LOCAL), {"dan"}),
+    Action.BUILD_DATA: (D, {"dan"}),
+    Action.FREEZE_DATA: (D, {"dan"}),
+    Action.START_RUN: (T, {"dan"}),
+    Action.STOP_RUN: (at(Stage.TRAIN, runs=(QUEUED,)), {"dan"}),
+    Action.RESUME_RUN: (at(Stage.TRAIN, runs=(LOST,)), {"dan"}),
+    Action.EVALUATE: (T, {"dan"}),
+    Action.REPRODUCE: (DECIDE, {"vera"}),
+    Action.SIGN_OFF: (DECIDE, {"vera"}),
+    Action.REFUSE: (DECIDE, {"vera"}),
+    Action.WITHDRAW: (signed(), {"vera"}),
+    Action.SET_MAINTENANCE: (DECIDE, {"olga", "dan"}),
+    Action.SHIP: (signed(), {"dan", "olga", "sam"}),
+    Action.ITERATE: (DECIDE, {"dan", "sam"}),
+    Action.KILL: (DECIDE, {"sam", "dan"}),
+    Action.COMMENT: (DECIDE, set(EVERYBODY)),
+    Action.ASSIGN_ROLE: (D, {"sam"}),
+    Action.OPEN_PLAY: (DECIDE, set(EVERYBODY)),
+    Action.ENROL_PERSON: (DECIDE, {"mia"}),
+    Action.ADD_ACCOUNT: (DECIDE, {"mia"}),
+    Action.ADD_KEY: (DECIDE, {"mia"}),
+    Action.REVOKE_KEY: (DECIDE, set(EVERYBODY)),
+    Action.FINISH_RUN: (NOT_EVALUATED, set()),
+    Action.END_RUN: (NOT_EVALUATED, set()),
+    Action.RECORD_EVALUATION: (NOT_EVALUATED, set()),
+    Action.RECORD_REPRODUCTION: (at(Stage.DECIDE, runs=(TRAINED, RUNNING)), set()),
+}
+
+
+@pytest.mark.parametrize("action", [action for action in Action if action is not Action.OPEN_PROJECT])
+def test_only_these_people_do_it(action: Action) -> None:
+    seen, may = MAY[action]
+    request = {"run": 3, "token": "t"} if action in rules.BY_WORKERS else {}
+    assert {who for who in EVERYBODY if not objections(action, seen, actor(who), request)} == may
+
+
+def test_roles_are_free_until_the_lock() -> None:
+    request = {"role": Role.OPERATOR, "person": "bob"}
+    assert objections(Action.ASSIGN_ROLE, G, BOB, request) == []
+
+
+@pytest.mark.parametrize("action", [action for action in Action if action is not Action.OPEN_PROJECT])
+def test_who_is_not_enrolled_may_look_not_act(action: Action) -> None:
+    seen, _ = MAY[action]
+    for stranger in (actor(None), actor("eve"), actor("")):
+        assert ids(objections(action, seen, stranger)) == {"identity.unknown"}
+
+
+def test_no_person_acts_for_a_worker_without_its_token() -> None:
+    for wrong in ({}, {"run": 3}, {"run": 3, "token": ""}, {"run": 3, "token": None}, {"run": 1, "token": "t"}):
+        assert objections(Action.FINISH_RUN, NOT_EVALUATED, WORKER, wrong)
+
+
+@pytest.mark.parametrize("status", [status for status in RunStatus if status is not RunStatus.RUNNING])
+def test_a_run_that_is_not_running_takes_no_report(status: RunStatus) -> None:
+    given_up = at(Stage.TRAIN, runs=(TRAINED, run(3, RunKind.EVALUATE, status, token="t")))
+    assert "run.fenced" in ids(objections(Action.RECORD_EVALUATION, given_up, WORKER, {"run": 3, "token": "t"}))
+
+
+# --- builders ----------------------------------------------------------------------------------------------------
+
+
+def test_who_built_once_never_signs_whatever_the_role_is_now() -> None:
+    roles = {**ROLES, Role.DRIVER: "bob", Role.VALIDATOR: "dan"}
+    handed_over = at(Stage.DECIDE, roles=roles)
+    assert "sign_off.builder" in ids(objections(Action.SIGN_OFF, handed_over, DAN))
+    assert "sign_off.builder" in ids(objections(Action.REFUSE, handed_over, DAN))
+    forced = replace(handed_over, sign_offs=(sign_off(handed_over, "dan"),))
+    assert "sign_off.builder" in ids(objections(Action.SHIP, forced, OLGA))
+
+
+@pytest.mark.parametrize("deed", [action.value for action in rules.BUILDING])
+def test_every_deed_of_building_makes_a_sign_off_impossible(deed: str) -> None:
+    built = at(Stage.DECIDE, builders={"dan": ("drive",), "vera": (deed,)})
+    assert "sign_off.builder" in ids(objections(Action.SIGN_OFF, built, VERA))
+
+
+def test_who_signs_first_and_builds_later_makes_the_sign_off_worthless() -> None:
+    before = signed()
+    later = replace(before, builders={**before.builders, "vera": ("label",)})
+    assert {"sign_off.stale", "sign_off.builder"} <= ids(objections(Action.SHIP, later, DAN))
+
+
+def test_reproducing_makes_nobody_a_builder() -> None:
+    assert Action.REPRODUCE not in rules.BUILDING
+    assert Action.RECORD_REPRODUCTION not in rules.BUILDING
+
+
+# --- the sign-off ------------------------------------------------------------------------------------------------
+
+MOVES: dict[str, dict[str, Any]] = {
+    "project": {"project": tables.Project(uid="1" * 32, name="copy", keeper="mia", created_at=AT)},
+    "play": {"play": a_play(Stage.DECIDE, id=2)},
+    "round": {"play": a_play(Stage.DECIDE, round=2), "evaluations": (evaluation(round=2),)},
+    "gate": {"gate_row": tables.GateRow(play_id=1, content="{}", digest=digest("1"), locked_by="sam", locked_at=AT)},
+    "data": {"data_sets": (data_set(digest=digest("6")),)},
+    "model": {"evaluations": (evaluation(model=digest("8")),)},
+    "evaluations": {"evaluations": (evaluation(), evaluation(2, record=digest("7"), reproduced=1, evaluation_run=3))},
+    "verdict": {"judgements": gates.judge(GATE, record(0))},
+    "roles": {"roles": {**ROLES, Role.OPERATOR: "bob"}},
+    "builders": {"builders": {"dan": ("drive",), "bob": ("label",)}},
+}
+
+
+def test_everything_that_a_sign_off_covers_is_moved_below() -> None:
+    assert MOVES.keys() == covers(DECIDE).keys()
+
+
+@pytest.mark.parametrize("item", sorted(MOVES))
+def test_a_sign_off_is_stale_once_this_changes(item: str) -> None:
+    before = signed()
+    moved = replace(before, **MOVES[item])
+    assert covers(moved)[item] != covers(before)[item]
+    assert any(f": {item} changed since" in reason.sentence for reason in objections(Action.SHIP, moved, DAN))
+
+
+def test_a_note_leaves_a_sign_off_as_it_is() -> None:
+    before = signed()
+    noted = replace(before, audit_size=50, play=a_play(Stage.DECIDE, summary="new words", name="renamed"))
+    assert objections(Action.SHIP, noted, DAN) == []
+
+
+def test_a_refusal_stands_until_its_maker_lifts_it() -> None:
+    refusal = sign_off(DECIDE, "vera", Opinion.REFUSE, comment="It fails on refunds.")
+    handed_over = at(Stage.DECIDE, roles={**ROLES, Role.VALIDATOR: "bob"})
+    for lifted, sign_offs in (
+        (False, (refusal, sign_off(handed_over, "bob"))),
+        (False, (sign_off(handed_over, "bob"), refusal)),
+        (True, (replace(refusal, withdrawn=True), sign_off(handed_over, "bob"))),
+    ):
+        found = ids(objections(Action.SHIP, replace(handed_over, sign_offs=sign_offs), DAN))
+        assert found == (set() if lifted else {"sign_off.refused"})
+
+
+def test_a_refusal_of_an_earlier_round_is_history() -> None:
+    second = at(Stage.DECIDE, play=a_play(Stage.DECIDE, round=2), evaluations=(evaluation(round=2),),
+                data_sets=(data_set(round=2),))  # fmt: skip
+    found = replace(second, sign_offs=(sign_off(DECIDE, opinion=Opinion.REFUSE), sign_off(second)))
+    assert objections(Action.SHIP, found, DAN) == []
+
+
+def test_an_approval_of_an_earlier_round_is_worth_nothing() -> None:
+    second = at(Stage.DECIDE, play=a_play(Stage.DECIDE, round=2), evaluations=(evaluation(round=2),),
+                data_sets=(data_set(round=2),), sign_offs=(sign_off(DECIDE),))  # fmt: skip
+    assert "sign_off.stale" in ids(objections(Action.SHIP, second, DAN))
+
+
+@pytest.mark.parametrize("right", [0, 6, 12])
+@pytest.mark.parametrize("approved", [False, True])
+def test_gate_and_sign_off_are_two_conditions(right: int, approved: bool) -> None:
+    seen = at(Stage.DECIDE, judgements=gates.judge(GATE, record(right)))
+    found = ids(objections(Action.SHIP, signed(seen) if approved else seen, DAN))
+    verdict = {0: {"gate.misses"}, 6: {"gate.unproven"}, 12: set()}[right]
+    assert found == verdict | (set() if approved else {"sign_off.missing"})
+
+
+def test_a_criterion_that_is_only_watched_stops_nobody() -> None:
+    watched = gates.Criterion(Metric.SIZE, threshold=Decimal(1), watch_only="a smaller one is welcome")
+    seen = at(Stage.DECIDE, judgements=gates.judge(replace(GATE, criteria=(*GATE.criteria, watched)), record()))
+    assert len(seen.judgements) == 2
+    assert objections(Action.SHIP, signed(seen), DAN) == []
+
+
+def test_all_the_reasons_are_given_at_once() -> None:
+    bare = at(Stage.DECIDE, judgements=(), runs=(TRAINED, QUEUED), roles=without(ROLES, Role.OPERATOR),
+              gate_trouble="The gate was touched.", audit_trouble="The log breaks.")  # fmt: skip
+    assert ids(objections(Action.SHIP, bare, BOB)) == {
+        "role.driver", "gate.touched", "gate.unmeasured", "sign_off.missing", "maintenance.operator", "audit.broken",
+        "run.active",
+    }  # fmt: skip
+
+
+# --- the state machine -------------------------------------------------------------------------------------------
+
+
+def test_every_action_has_a_rule_and_a_place() -> None:
+    placed = {action for _, action in NEXT_STAGE}
+    assert set(RULES) == set(Action) == placed | set(rules.ABOUT_THE_PROJECT)
+    assert placed.isdisjoint(rules.ABOUT_THE_PROJECT)
+
+
+def reachable(closed: Action | None = None) -> set[Stage]:
+    """The stages that a new play can come to, with one action out of use."""
+    found, ahead = set[Stage](), [Stage.QUALIFY]
+    while ahead:
+        stage = ahead.pop()
+        if stage not in found:
+            found.add(stage)
+            ahead += [
+                after for (before, action), after in NEXT_STAGE.items() if before is stage and action is not closed
+            ]
+    return found
+
+
+def test_every_stage_can_be_reached() -> None:
+    assert reachable() == set(Stage)
+
+
+ON_THE_WAY = (
+    Action.QUALIFY, Action.LOCK_GATE, Action.FREEZE_DATA, Action.RECORD_EVALUATION, Action.SHIP,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("step", ON_THE_WAY)
+def test_nothing_goes_live_past(step: Action) -> None:
+    assert Stage.LIVE not in reachable(step)
+
+
+def test_a_killed_play_stays_killed_and_takes_comments_only() -> None:
+    open_ = {action: after for (stage, action), after in NEXT_STAGE.items() if stage is Stage.KILLED}
+    assert open_.keys() == {Action.COMMENT, Action.FINISH_RUN, Action.END_RUN}
+    assert set(open_.values()) == {Stage.KILLED}
+
+
+@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize("action", [action for action in Action if action not in rules.ABOUT_THE_PROJECT])
+def test_what_is_not_in_the_machine_cannot_happen(stage: Stage, action: Action) -> None:
+    if (stage, action) not in NEXT_STAGE:
+        found = ids(objections(action, at(stage), DAN))
+        assert len(found) == 1 and found <= {"stage.closed", "stage.killed", "gate.locked"}
+
+
+# --- total: an answer for anything ---------------------------------------------------------------------------------
+
+WORDS = st.text(max_size=12)
+PEOPLE = st.sampled_from([*EVERYBODY, "eve"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False, allow_infinity=False) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=6,
+).map(json.dumps)
+RESULTS = JSON | st.sampled_from(
+    [
+        '{"validation_score": "x", "validation_rows": 0}',
+        '{"validation_score": 0.5, "validation_rows": 40}',
+        '{"traffic": 3}',
+    ]
+)
+COUNTS = JSON | st.sampled_from(['{"splits": 3}', '{"splits": {"held-out": "many"}}', '{"splits": {"held-out": 12}}'])
+DIGESTS = st.sampled_from([digest("c"), digest("d"), digest("e"), "", "x"])
+JUDGEMENTS = [gates.judge(GATE, record(right))[0] for right in (0, 6, 12)]
+GATES = st.sampled_from([GATE, STRICT, replace(GATE, criteria=()), replace(GATE, rounds=0)]) | st.sampled_from(
+    [gates.default_gate(kind) for kind in PlayKind]
+)
+
+
+def runs() -> st.SearchStrategy[tables.Run]:
+    return st.builds(
+        run, st.integers(1, 5), st.sampled_from(RunKind), st.sampled_from(RunStatus), started_by=PEOPLE, result=RESULTS,
+        round=st.integers(1, 3), token=st.none() | st.just("t"), artifact=st.none() | DIGESTS,
+    )  # fmt: skip
+
+
+def plays() -> st.SearchStrategy[tables.Play]:
+    return st.builds(
+        a_play, st.sampled_from(Stage), kind=st.sampled_from(PlayKind), round=st.integers(1, 4), name=WORDS,
+        teacher_source=st.sampled_from(["", "recorded", "local"]), refresh_days=st.none() | st.integers(1, 9),
+    )  # fmt: skip
+
+
+def sign_offs() -> st.SearchStrategy[rules.SignOffFacts]:
+    statements = st.fixed_dictionaries({"predicate": st.fixed_dictionaries({"covers": st.dictionaries(WORDS, WORDS)})})
+    troubles = st.sampled_from(["", "It is forged."])
+    rows = st.builds(
+        lambda who, opinion, how, of: tables.SignOff(
+            id=1, play_id=1, round=of, person_id=who, opinion=opinion, assurance=how, statement=b"{}", comment="No.",
+            recorded_at=AT,
+        ),
+        PEOPLE, st.sampled_from(Opinion), st.sampled_from(Assurance), st.integers(1, 3),
+    )  # fmt: skip
+    return st.builds(rules.SignOffFacts, rows, statements | st.just({}), troubles, st.booleans())
+
+
+def dossiers() -> st.SearchStrategy[Dossier]:
+    few = {"max_size": 3}
+    values = st.builds(
+        lambda name, value: tables.WorksheetValue(play_id=1, name=name, value=value, source=""), WORDS, WORDS
+    )
+    sets = st.builds(_counted, COUNTS, st.booleans(), st.integers(1, 3))
+    return st.builds(
+        dossier,
+        st.sampled_from(Stage),
+        project=st.none() | st.just(DECIDE.project),
+        people=st.just(DECIDE.people) | st.just({"dan": person("dan")}),
+        play=st.none() | plays(),
+        roles=st.dictionaries(st.sampled_from(Role), PEOPLE),
+        builders=st.dictionaries(PEOPLE, st.just(("drive",)), **few),
+        worksheet=st.just(DECIDE.worksheet) | st.dictionaries(WORDS, values, **few),
+        gate=st.none() | GATES,
+        gate_row=st.none() | st.just(DECIDE.gate_row) | st.just(DRAFT_GATE),
+        gate_trouble=st.sampled_from(["", "The gate is not what was locked."]),
+        traffic=st.just(()) | st.just(DECIDE.traffic),
+        data_sets=st.lists(sets, **few).map(tuple),
+        runs=st.lists(runs(), **few).map(tuple),
+        evaluations=st.lists(
+            st.builds(evaluation, st.integers(1, 4), round=st.integers(1, 3), reproduced=st.integers(0, 1),
+            run_id=st.integers(1, 5)), max_size=4
+        ).map(tuple),
+        judgements=st.lists(st.sampled_from(JUDGEMENTS), **few).map(tuple),
+        sign_offs=st.lists(sign_offs(), **few).map(tuple),
+        audit_trouble=st.sampled_from(["", "The audit log breaks at entry 3."]),
+        file_troubles=st.just(()) | st.just(("The artifact is missing.",)),
+    )  # fmt: skip
+
+
+def _counted(counts: str, frozen: bool, of: int) -> tables.DataSet:
+    row = data_set(frozen=frozen, round=of)
+    row.counts = counts
+    return row
+
+
+REQUESTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "person": PEOPLE | WORDS, "uid": st.integers(), "fingerprint": WORDS | st.just("SHA256:v"), "name": WORDS,
+        "task": st.sampled_from(Task), "predecessor": st.none() | plays(), "role": st.sampled_from(Role),
+        "values": st.dictionaries(WORDS | st.just("price_change"), WORDS | st.sampled_from(["1", "NaN",
+        "1e999999999"])),
+        "expected": DIGESTS, "source_digest": DIGESTS, "mapping": WORDS, "leaks": st.just(["A row leaks."]),
+        "spec": st.sampled_from([Spec(), replace(Spec(), alpha=9.0)]), "run": st.integers(0, 6), "token": WORDS,
+        "covers": st.dictionaries(WORDS, WORDS), "reason": WORDS, "text": WORDS, "sample": st.integers() | WORDS,
+        "refresh_days": st.integers() | WORDS,
+    },
+)  # fmt: skip
+ACTORS = st.builds(actor, st.none() | PEOPLE, assurance=st.sampled_from(Assurance), run=st.none() | st.integers(1, 5))
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(dossiers(), ACTORS, REQUESTS)
+def test_there_is_an_answer_in_full_sentences_for_anything(seen: Dossier, who: Actor, request: dict[str, Any]) -> None:
+    for action in Action:
+        for reason in objections(action, seen, who, request):
+            assert isinstance(reason, Objection) and is_a_sentence(reason.sentence), reason
+            assert reason.rule in KNOWN
+    rules.next_step(seen)
+    rules.waits_for(seen)
+    assert all(is_a_sentence(each) for each in rules.advice(seen)[1])
+
+
+KNOWN = rule_ids()
+
+
+def is_a_sentence(text: str) -> bool:
+    return len(text) > 8 and text.rstrip().endswith(".") and " " in text
