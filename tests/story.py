@@ -11,7 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from distill_tui import gates, rules, signing, tables
+from distill_tui import gates, rules, statements, tables
 from distill_tui.rules import Actor, Dossier, SignOffFacts
 from distill_tui.spec import Spec
 from distill_tui.terms import (
@@ -176,13 +176,14 @@ def sign_off(
     **facts: Any,
 ) -> SignOffFacts:
     """A statement about a dossier as it is, and what was found out about it."""
-    statement = signing.statement(
-        rules.covers(of), [], signer=who, opinion=opinion.value, comment=comment, audit_size=of.audit_size,
+    written = statements.sign_off(
+        rules.covers(of), [], opinion=opinion.value, comment=comment, signer=who, audit_size=of.audit_size,
         audit_head=of.audit_head, issued=AT,
     )  # fmt: skip
+    statement = json.loads(written)
     row = tables.SignOff(
         id=1, play_id=1, round=of.play.round if of.play else 1, person_id=who, opinion=opinion, assurance=assurance,
-        statement=b"{}", comment=comment, recorded_at=AT,
+        statement=written, comment=comment, recorded_at=AT,
     )  # fmt: skip
     return SignOffFacts(row, statement, **facts)
 

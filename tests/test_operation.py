@@ -84,9 +84,11 @@ class Operation(RuleBasedStateMachine):
     def somebody_tries(self, deed: str, who: str) -> None:
         self._turn(deed, who)
 
-    @rule()
-    def the_play_goes_on(self) -> None:
-        self._turn(*self.story.next_deed(1))
+    @rule(steps=st.integers(1, 4))
+    def the_play_goes_on(self, steps: int) -> None:
+        for _ in range(steps):
+            self._turn(*self.story.next_deed(1))
+            self.auditor.look()
 
     @rule(who=WHO)
     def somebody_tries_to_ship(self, who: str) -> None:
@@ -125,7 +127,7 @@ def test_no_story_ships_wrongly_and_some_ship(beginnings: dict[str, Path]) -> No
             suppress_health_check=list(HealthCheck),
         ),
     )
-    assert COUNTED["ships"] >= 3 and COUNTED["refused"] >= 100 and COUNTED["done"] >= 50, COUNTED
+    assert COUNTED["ships"] >= 3 and COUNTED["done"] >= 50 and COUNTED["refused"] >= 100, COUNTED
 
 
 @pytest.mark.slow

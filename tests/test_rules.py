@@ -159,6 +159,15 @@ def cases() -> list[Case]:
         Case("data.held_out", a.FREEZE_DATA, DAN, at(Stage.DATA, data_sets=(data_set(frozen=False, held_out=11),)), D),
         Case("data.empty", a.FREEZE_DATA, DAN, at(Stage.DATA, data_sets=(data_set(frozen=False, validation=0),)), D),
         Case("data.leak", a.FREEZE_DATA, DAN, D, D, {"leaks": ["Row 3 of held-out is row 9 of train."]}, {"leaks": []}),
+        Case("traffic.rejects", a.IMPORT_TRAFFIC, DAN, D, D,
+             {"rows": 9, "rejects": 1, "most_rejects": 0.05, "reasons": [("no text", 1)], "name": "calls.jsonl"},
+             {"rows": 99, "rejects": 1, "most_rejects": 0.05, "reasons": [("no text", 1)], "name": "calls.jsonl"}),
+        # held-out rows
+        Case("held_out.sealed", a.OPEN_ROW, BOB, DECIDE, DECIDE, allowed_by=VERA),
+        Case("held_out.none", a.OPEN_ROW, VERA, DECIDE, DECIDE,
+             {"row": 7, "held_out": False}, {"row": 7, "held_out": True}),
+        Case("held_out.burns", a.OPEN_ROW, DAN, DECIDE, DECIDE,
+             {"row": 7, "held_out": True, "burn": False}, {"row": 7, "held_out": True, "burn": True}),
         # train
         Case("data.not_frozen", a.START_RUN, DAN, at(Stage.TRAIN, data_sets=(data_set(frozen=False),)), T),
         Case("spec.problem", a.START_RUN, DAN, T, T, {"spec": replace(Spec(), alpha=2.0)}, {"spec": Spec()}),
@@ -262,6 +271,7 @@ MAY = {
     Action.LABEL: (at(Stage.DATA, play=LOCAL), {"dan"}),
     Action.BUILD_DATA: (D, {"dan"}),
     Action.FREEZE_DATA: (D, {"dan"}),
+    Action.OPEN_ROW: (DECIDE, {"dan", "sam", "vera", "olga"}),
     Action.START_RUN: (T, {"dan"}),
     Action.STOP_RUN: (at(Stage.TRAIN, runs=(QUEUED,)), {"dan"}),
     Action.RESUME_RUN: (at(Stage.TRAIN, runs=(LOST,)), {"dan"}),
@@ -359,6 +369,7 @@ MOVES: dict[str, dict[str, Any]] = {
     "evaluations": {"evaluations": (evaluation(), evaluation(2, record=digest("7"), reproduced=1, evaluation_run=3))},
     "verdict": {"judgements": gates.judge(GATE, record(0))},
     "roles": {"roles": {**ROLES, Role.OPERATOR: "bob"}},
+    "roster": {"keys": (*DECIDE.keys, key("vera", "w"))},
     "builders": {"builders": {"dan": ("drive",), "bob": ("label",)}},
 }
 
