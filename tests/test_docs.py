@@ -222,6 +222,14 @@ def test_every_command_in_the_docs_parses(capsys: pytest.CaptureFixture[str]) ->
     assert not wrong, "These are no commands of `distill-tui`:\n" + "\n".join(wrong)
 
 
+def test_every_option_in_the_docs_is_one() -> None:
+    arguments = [*cli.GLOBAL, *(argument for command in cli.COMMANDS for argument in command.arguments)]
+    options = {option for argument in arguments for option in argument.names}
+    for page in WRITTEN:
+        told = {line.split()[0].split("=")[0] for line in code(page) if line.startswith("--")}
+        assert not told - options, f"{name(page)}: no command has {told - options}."
+
+
 def test_the_readme_has_commands() -> None:
     assert len(list(command_lines(ROOT / "README.md"))) >= 10
 
