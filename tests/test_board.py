@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from textual.filter import NoColor
 
-from distill_tui import glance, rules, tables
+from distill_tui import glance, remembered, rules, tables
 from distill_tui.project import Project, now
 from distill_tui.rules import Actor
 from distill_tui.terms import Action, Assurance, PlayKind, Role, RunKind, RunStatus, Stage, Task
@@ -24,7 +25,7 @@ from distill_tui.ui.frame import KeyLine, MessageLine, who
 from distill_tui.ui.help import HelpScreen, keys_of
 from distill_tui.ui.overview import REST, BoardScreen
 from distill_tui.ui.palette import entries
-from distill_tui.ui.shelf import Shelf, matches
+from distill_tui.ui.shelf import Shelf, matches, toggled
 
 HOSTILE = ("[red]x[/] \x1b[31mboo", "\u202eevil\u202c name", "tab\there\x9b2J", "宽字符 \x07 [@click=app.quit]q[/]")
 WIDE, NARROW = (120, 36), (80, 24)
@@ -509,3 +510,127 @@ async def test_two_thousand_plays(project: Project) -> None:
         assert app.screen.query_one(Board).shelf.shown == sum(
             f"play-{n}".startswith("play-19") or "play-19" in f"play-{n}" for n in range(2000) if n % 7 != 6
         )
+
+
+# --- what is remembered ------------------------------------------------------------------------------------------
+
+
+async def test_the_board_comes_back_as_it_was_left(project: Project) -> None:
+    for name in ("refund-intent", "tone-check", "tone-map"):
+        add_play(project, name)
+    app = an_app(project)
+    async with app.run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        await pilot.press("slash", *"tone", "enter", "s", "down", "enter", "j")
+        assert "sorted by number, the newest play first" in text_of(app)
+        await pilot.press("q")
+    app = an_app(project)
+    async with app.run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        shelf = app.screen.query_one(Board).shelf
+        assert (shelf.words, shelf.order, shelf.shown) == ("tone", "newest", 2)
+        assert shelf.selected is not None and shelf.selected.name == "tone-check"
+        assert "refund-intent" not in text_of(app)
+        await pilot.press("escape")
+        assert "refund-intent" in text_of(app)
+
+
+async def test_an_open_play_comes_back_on_its_tab_for_whoever_left_it(project: Project) -> None:
+    add_play(project, "refund-intent")
+    app = an_app(project)
+    async with app.run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        await pilot.press("enter", "8", "ctrl+q")
+    app = an_app(project)
+    async with app.run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        assert "[8 Log]" in text_of(app) and "P-001 refund-intent" in text_of(app)
+    with project.telemetry() as session:
+        session.add(tables.Account(uid=999_999, person_id="vera", added_at=now()))
+    app = an_app(project, actor=Actor("vera", "key SHA256:unknown", Assurance.SIGNED))
+    app.left = remembered.left(project.path, "vera")
+    async with app.run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        assert isinstance(app.screen, BoardScreen)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"views": 3, "recent": {}}', "[" * 100_000])
+def test_a_broken_memory_is_an_empty_one(text: str, nothing_remembered: Path, tmp_path: Path) -> None:
+    file = nothing_remembered / "distill-tui" / "screens.json"
+    file.parent.mkdir()
+    file.write_text(text)
+    assert remembered.recent() == [] and remembered.left(tmp_path, "dana") is None
+    remembered.leave(tmp_path, "dana", remembered.Left("kind:cost"))
+    assert remembered.left(tmp_path, "dana") == remembered.Left("kind:cost")
+    view = json.loads(file.read_text())
+    view["views"][f"dana {tmp_path}"] = {"words": 7, "play": "x", "more": 1, "killed": True}
+    file.write_text(json.dumps(view))
+    assert remembered.left(tmp_path, "dana") == remembered.Left(killed=True)
+
+
+def test_what_cannot_be_remembered_is_no_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file" / "below"))
+    remembered.opened(tmp_path / "file")
+    assert remembered.recent() == []
+
+
+async def test_who_only_approves_sees_first_what_waits_for_them(project: Project) -> None:
+    with project.telemetry() as session:
+        for name in ("sam", "olaf"):
+            session.add(tables.Person(id=name, name=name, enrolled_at=now()))
+    for name, stage in (("locks", Stage.GATE), ("drives", Stage.DATA)):
+        play = add_play(project, name, stage)
+        with project.telemetry() as session:
+            session.add(tables.RoleHolder(play_id=play, role=Role.OPERATOR, person_id="olaf"))
+            sponsor = session.get(tables.RoleHolder, (play, Role.SPONSOR))
+            assert sponsor is not None
+            sponsor.person_id = "sam"
+            session.add(tables.GateRow(play_id=play, content="{}"))
+    app = DistillApp(project.path, actor=Actor("sam", "key SHA256:unknown", Assurance.SIGNED))
+    app.look_up = lambda: None  # type: ignore[method-assign]
+    app.actor = Actor("sam", "key SHA256:unknown", Assurance.SIGNED)
+    async with app.run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        text = text_of(app)
+        assert "locks" in text and "drives" not in text and "filter “waits:me”: 1 shown, esc clears" in text
+
+
+async def test_filters_are_chosen_from_what_there_is(project: Project) -> None:
+    add_play(project, "dear")
+    add_play(project, "slow", kind=PlayKind.LATENCY)
+    app = an_app(project)
+    async with app.run_test(size=NARROW) as pilot:
+        await settled(pilot)
+        await pilot.press("f")
+        text = text_of(app)
+        assert "kind:cost (1)" in text and "kind:latency (1)" in text and "driver:dan (2)" in text
+        await pilot.press("j", "enter", "escape")
+        await settled(pilot)
+        assert (
+            "filter “kind:cost”: 1 shown" in text_of(app) and "slow" not in app.screen.query_one(Board).visible_text()
+        )
+        await pilot.press("f", "enter", "escape")
+        assert "slow" in app.screen.query_one(Board).visible_text()
+
+
+def test_columns_are_sorted_by_what_was_chosen() -> None:
+    def card(id: int, name: str, **more: Any) -> glance.Card:
+        return glance.Card(id, name, PlayKind.COST, Stage.TRAIN, 1, f"2026-01-0{id}T00:00:00Z", **more)
+
+    shelf = Shelf()
+    shelf.me = "vera"
+    shelf.fill([card(1, "b", quality=0.7), card(2, "a"), card(3, "C", quality=0.9, roles={Role.DRIVER: "vera"})])
+    for order, names in (
+        ("number", "baC"), ("newest", "Cab"), ("name", "abC"), ("quality", "Cba"), ("still", "baC"), ("waits", "Cba"),
+        ("saves", "baC"),
+    ):  # fmt: skip
+        shelf.order = order
+        shelf.sort()
+        assert "".join(each.name for each in shelf.columns[Stage.TRAIN]) == names, order
+
+
+def test_a_filter_word_replaces_the_one_of_its_field() -> None:
+    assert toggled("tone kind:cost", "kind:latency") == "tone kind:latency"
+    assert toggled("tone kind:cost", "kind:cost") == "tone"
+    assert toggled("", "waits:me") == "waits:me"

@@ -146,6 +146,12 @@ def holder(path: Path, fingerprint: str) -> str | None:
     return str(row[0]) if row else None
 
 
+def has_play(path: Path, play: int) -> bool:
+    """Whether there is such a play."""
+    with _reading(path) as connection:
+        return connection.execute("SELECT 1 FROM play WHERE id = ?", (play,)).fetchone() is not None
+
+
 def cards(path: Path) -> list[Card]:
     """Give a card for every play, oldest first, all of one moment."""
     with _reading(path) as connection:

@@ -22,7 +22,7 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.theme import Theme
 
-from distill_tui import glance, rules, sqlite
+from distill_tui import glance, remembered, rules, sqlite
 from distill_tui.rules import Actor
 from distill_tui.ui import show, terminal, twin
 from distill_tui.ui.frame import Heading, MessageLine, why_dimmed
@@ -89,6 +89,7 @@ class DistillApp(App[int]):
         self.register_theme(THEME)
         self.theme = "ansi-dark" if self.no_color else "distill"
         self.look_up()
+        self.left = remembered.left(path, self.actor.person)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Give every theme the tones of the marks; without colour they are the terminal's own."""
@@ -112,13 +113,35 @@ class DistillApp(App[int]):
         self.push_screen(BoardScreen())
         if self.first_play is not None:
             self.open_play(self.first_play)
+        elif self.left is not None and self.left.opened and glance.has_play(self.path, self.left.play):
+            self.open_play(self.left.play, self.left.tab)
         if not self.is_headless:
             terminal.watch_signals(self._leave)
             self.set_interval(1, self._leave_with_terminal)
         self.call_after_refresh(self.run_worker, self._open, thread=True, group="open")
 
     def _leave(self, code: int) -> None:
+        self.remember()
         self.exit(code, return_code=code)
+
+    async def action_quit(self) -> None:
+        """Leave; runs go on."""
+        self.remember()
+        self.exit()
+
+    def remember(self) -> None:
+        """Keep how the screens stand for the next time: filter, order, cursor, open play and tab."""
+        from distill_tui.ui.play import PlayScreen
+
+        board = next((screen for screen in self.screen_stack if isinstance(screen, BoardScreen)), None)
+        play = next((screen for screen in reversed(self.screen_stack) if isinstance(screen, PlayScreen)), None)
+        if board is None:
+            return
+        shelf = board.board.shelf
+        at = play.play_id if play is not None else shelf.selected.id if shelf.selected else 0
+        tab = play.tab if play is not None else self.left.tab if self.left is not None else 1
+        self.left = remembered.Left(shelf.words, shelf.order, shelf.killed, at, play is not None, tab)
+        remembered.leave(self.path, self.actor.person, self.left)
 
     def _leave_with_terminal(self) -> None:
         if terminal.gone():
@@ -267,11 +290,11 @@ class DistillApp(App[int]):
 
     # --- screens
 
-    def open_play(self, play: int) -> None:
+    def open_play(self, play: int, tab: int = 1) -> None:
         """Show one play."""
         from distill_tui.ui.play import PlayScreen
 
-        self.push_screen(PlayScreen(play))
+        self.push_screen(PlayScreen(play, tab))
 
     def new_play(self) -> None:
         """Show the sheet that opens a play, and then the play."""
@@ -325,6 +348,7 @@ def run(path: Path, *, key: Path | None = None, play: int | None = None, restric
         project.close()
     else:
         _check(path)
+    remembered.opened(path)
     app = DistillApp(path, key=key, actor=actor, play=play, restricted=restricted)
     code = app.run(mouse=os.environ.get("DISTILL_MOUSE", "1") != "0")
     return code if isinstance(code, int) else (app.return_code or 0)

@@ -108,10 +108,20 @@ class Board(Widget, can_focus=True):
         self.shelf.sort()
         self._settle()
 
+    def order(self, name: str) -> None:
+        """Show the plays of each column in another order."""
+        self.shelf.order = name
+        self.shelf.sort()
+        self._settle()
+
     def toggle_killed(self) -> None:
         """Show or hide the killed plays, in a column of their own."""
         self.shelf.killed = not self.shelf.killed
         self.shelf.sort()
+        self._settle()
+
+    def follow(self) -> None:
+        """Bring the cursor into view after it was put somewhere else."""
         self._settle()
 
     def _settle(self) -> None:

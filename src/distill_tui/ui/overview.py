@@ -18,17 +18,21 @@ from textual.worker import get_current_worker
 
 from distill_tui import glance, rules, sqlite
 from distill_tui.glance import Card
+from distill_tui.remembered import Left
 from distill_tui.rules import Dossier
-from distill_tui.terms import Action
+from distill_tui.terms import Action, Role
 from distill_tui.ui import preview, show
 from distill_tui.ui.board import Board
 from distill_tui.ui.frame import Heading, KeyLine, MessageLine
+from distill_tui.ui.menu import Entries, Menu
 from distill_tui.ui.messages import ProjectChanged
+from distill_tui.ui.shelf import ORDERS, toggled
 from distill_tui.ui.tabs import action_words
 
 if TYPE_CHECKING:
     from distill_tui.ui.app import DistillApp
 
+WAITS = "waits:me"
 REST = 0.08  # seconds that the cursor must rest on a play before it is loaded
 
 
@@ -41,6 +45,8 @@ class BoardScreen(Screen[None]):
         Binding("n", "new_play", "New play"),
         Binding("i", "import_hint", "How traffic comes in", show=False),
         Binding("slash", "filter", "Filter", key_display="/"),
+        Binding("f", "filter_menu", "Filter by kind, driver, stage", show=False),
+        Binding("s", "sort_menu", "Sort"),
         Binding("full_stop", "killed", "Show or hide killed plays", key_display=".", show=False),
         Binding("colon", "app.command_line", "Command", key_display=":"),
         Binding("question_mark", "app.keys", "Help", key_display="?"),
@@ -87,9 +93,18 @@ class BoardScreen(Screen[None]):
         yield KeyLine()
 
     def on_mount(self) -> None:
-        """Show what a glance gives at once; the rest follows when the project is open."""
-        self.query_one("#filter", Input).display = False
-        self._show(glance.cards(self._app.path), glance.header(self._app.path))
+        """Show what a glance gives at once, as it was left; the rest follows when the project is open."""
+        box = self.query_one("#filter", Input)
+        box.display = False
+        cards, header = glance.cards(self._app.path), glance.header(self._app.path)
+        left, shelf = self._app.left or at_first(cards, self._app.actor.person), self.board.shelf
+        shelf.words, shelf.killed = left.words, left.killed
+        shelf.order = left.order if left.order in ORDERS else shelf.order
+        with self.prevent(Input.Changed):
+            box.value = left.words
+        self._show(cards, header)
+        if shelf.find(left.play):
+            self.board.follow()
         self.board.focus()
 
     # --- loading
@@ -137,6 +152,8 @@ class BoardScreen(Screen[None]):
             parts.append(f"{self._mine} wait{'s' if self._mine == 1 else ''} for you")
         if shelf.words:
             parts.append(f"filter “{show.visible(shelf.words)}”: {shelf.shown} shown, esc clears")
+        if shelf.order != "number":
+            parts.append(f"sorted {ORDERS[shelf.order].name}")
         counts = f" {show.glyph('dot')} ".join(parts)
         if counts != self._counts:
             self._counts = counts
@@ -152,11 +169,16 @@ class BoardScreen(Screen[None]):
         if self._resting is not None:
             self._resting.stop()
         if card is None:
-            nothing = "No play passes the filter; esc clears it." if self.board.shelf.words else ""
-            self.query_one("#preview", Static).update(f" {nothing}")
+            self.query_one("#preview", Static).update(f" {self._nothing()}")
         else:
             self._resting = self.set_timer(REST, partial(self._start_looking, card.id))
         self._check_keys()
+
+    def _nothing(self) -> str:
+        words = self.board.shelf.words
+        if words == WAITS:
+            return "Nothing waits for you; esc shows all plays."
+        return "No play passes the filter; esc clears it." if words else ""
 
     def _start_looking(self, play: int) -> None:
         if self._app.project is not None:
@@ -257,6 +279,38 @@ class BoardScreen(Screen[None]):
     def _keep(self) -> None:
         self.query_one("#filter", Input).display = False
         self.board.focus()
+        self._app.remember()
+
+    def action_filter_menu(self) -> None:
+        """Choose what is shown from what there is."""
+        box = self.query_one("#filter", Input)
+
+        def entries() -> Entries:
+            given = box.value.split()
+            told = {WAITS: "what waits for me"}
+            return [
+                (word, f"{told.get(word, word)} ({count:,})", word in given)
+                for word, count in self.board.shelf.filters()
+            ]
+
+        def pick(word: str) -> None:
+            box.value = toggled(box.value, word)
+            self._app.call_after_refresh(self._app.remember)
+
+        self._app.push_screen(Menu("Show only", entries, pick, stays=True))
+
+    def action_sort_menu(self) -> None:
+        """Choose the order of the plays in a column."""
+
+        def entries() -> Entries:
+            return [(name, order.name, name == self.board.shelf.order) for name, order in ORDERS.items()]
+
+        self._app.push_screen(Menu("Sort each column", entries, self._sort))
+
+    def _sort(self, name: str) -> None:
+        self.board.order(name)
+        self._draw_counts()
+        self._app.remember()
 
     def action_clear_filter(self) -> None:
         """Clear the filter."""
@@ -267,6 +321,7 @@ class BoardScreen(Screen[None]):
         """Show or hide killed plays."""
         self.board.toggle_killed()
         self._draw_counts()
+        self._app.remember()
 
     def action_reload(self) -> None:
         """Load everything again now."""
@@ -279,11 +334,19 @@ class BoardScreen(Screen[None]):
             self._app.say(f"{self.selected.code} is on the clipboard.")
 
 
+def at_first(cards: list[Card], me: str | None) -> Left:
+    """Say what somebody sees first who was never here: who only approves, what waits for them."""
+    held = {role for card in cards for role, person in card.roles.items() if person == me}
+    approves = bool(held & {Role.SPONSOR, Role.VALIDATOR}) and Role.DRIVER not in held
+    waiting = any(card.waits == me for card in cards)
+    return Left(words=WAITS) if me is not None and approves and waiting else Left()
+
+
 def first_run_text(file: str) -> Content:
     """Say what a play is, how to begin, and which play to begin with."""
     return Content.assemble(
         "\n   No plays yet. A play is one task that a small model should take over.\n\n",
-        *_key("n", "new play", "a name, a kind, and who drives it: takes a minute"),
+        *_key("n", "new play", "a name, a kind and a sentence: takes a minute"),
         *_key("i", "import traffic", "how a log of inputs and teacher outputs comes in"),
         *_key("?", "all keys", ""),
         *_key("q", "quit", ""),

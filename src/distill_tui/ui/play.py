@@ -131,9 +131,10 @@ class PlayScreen(Screen[None]):
     view: reactive[View | None] = reactive(None, init=False, always_update=True)
     tab: reactive[int] = reactive(1, init=False)
 
-    def __init__(self, play_id: int) -> None:
+    def __init__(self, play_id: int, tab: int = 1) -> None:
         super().__init__()
         self.play_id = play_id
+        self.set_reactive(PlayScreen.tab, tab if 1 <= tab <= len(TABS) else 1)
         self._reasons: dict[Action, list[rules.Objection]] = {}
         self._wanted = ""  # a key's action that was pressed before the play was loaded
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
 
 from distill_tui.glance import Card
 from distill_tui.terms import Role, Stage
@@ -11,9 +15,42 @@ COLUMNS = (Stage.QUALIFY, Stage.GATE, Stage.DATA, Stage.TRAIN, Stage.DECIDE, Sta
 FILTER_WORDS = ("kind", "stage", "waits", *(role.value for role in Role))
 
 
+def _least(number: float | Decimal | None) -> float | Decimal:
+    """Put what is not known behind all that is."""
+    return Decimal("-Infinity") if number is None else number
+
+
+@dataclass(frozen=True)
+class Order:
+    """In which order a column's plays stand: what it is called, by what, and whether the most comes first."""
+
+    name: str
+    by: Callable[[Card, str | None], Any]
+    most_first: bool = False
+
+
+ORDERS = {
+    "number": Order("by number, the oldest play first", lambda card, me: card.id),
+    "newest": Order("by number, the newest play first", lambda card, me: card.id, most_first=True),
+    "waits": Order("what waits for me first", lambda card, me: me is None or card.waits != me),
+    "still": Order("longest in its stage first", lambda card, me: card.stage_since),
+    "name": Order("by name", lambda card, me: card.name.casefold()),
+    "quality": Order("best student first", lambda card, me: _least(card.quality), most_first=True),
+    "saves": Order("most saved first", lambda card, me: _least(card.saves), most_first=True),
+}
+
+
 def matches(card: Card, words: str, me: str | None) -> bool:
     """Whether a card passes a filter: every word is in its code, name, kind or persons, or holds as `kind:cost`."""
     return all(_matches(card, word, me) for word in words.lower().split())
+
+
+def toggled(words: str, word: str) -> str:
+    """Put a word such as `kind:cost` into a filter in place of another of its field, or take it out."""
+    field = word.partition(":")[0]
+    given = words.split()
+    others = [each for each in given if each.partition(":")[0] != field or ":" not in each]
+    return " ".join(others if word in given else [*others, word])
 
 
 def _sifted(cards: Iterable[Card], words: str, me: str | None) -> Iterable[Card]:
@@ -42,6 +79,7 @@ class Shelf:
     def __init__(self) -> None:
         self.cards: list[Card] = []
         self.words, self.me, self.killed = "", None, False
+        self.order = "number"
         self.stages: tuple[Stage, ...] = COLUMNS
         self.columns: dict[Stage, list[Card]] = {stage: [] for stage in Stage}
         self.column = 0
@@ -82,12 +120,30 @@ class Shelf:
         self.stages = (*COLUMNS, Stage.KILLED) if self.killed else COLUMNS
         self.column = min(self.column, len(self.stages) - 1)
         self.columns = {stage: [] for stage in Stage}
-        for card in _sifted(self.cards, self.words, self.me):
+        for card in self._ordered(_sifted(self.cards, self.words, self.me)):
             self.columns[card.stage].append(card)
         for stage, column in self.columns.items():
             self.rows[stage] = max(0, min(self.rows[stage], len(column) - 1))
         if held is None or not self.find(held.id):
             self._nearest()
+
+    def _ordered(self, cards: Iterable[Card]) -> Iterable[Card]:
+        """Sort; cards come by number, and a sort keeps that among equals."""
+        order = ORDERS[self.order]
+        if self.order == "number":
+            return cards
+        return sorted(cards, key=lambda card: order.by(card, self.me), reverse=order.most_first)
+
+    def filters(self) -> list[tuple[str, int]]:
+        """Give the filter words that single plays out, each with how many it shows."""
+        shown = [card for card in self.cards if self.killed or card.stage is not Stage.KILLED]
+        found = [("waits:me", sum(self.me is not None and card.waits == self.me for card in shown))]
+        found += [(f"stage:{stage.value}", sum(card.stage is stage for card in shown)) for stage in self.stages]
+        kinds = Counter(card.kind.value for card in shown)
+        drivers = Counter(card.roles.get(Role.DRIVER, "") for card in shown)
+        found += [(f"kind:{kind}", count) for kind, count in sorted(kinds.items())]
+        found += [(f"driver:{person}", count) for person, count in sorted(drivers.items()) if person]
+        return [(word, count) for word, count in found if count]
 
     def find(self, play: int) -> bool:
         """Put the cursor on a play, if it is shown."""
