@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -634,3 +635,19 @@ def test_a_filter_word_replaces_the_one_of_its_field() -> None:
     assert toggled("tone kind:cost", "kind:latency") == "tone kind:latency"
     assert toggled("tone kind:cost", "kind:cost") == "tone"
     assert toggled("", "waits:me") == "waits:me"
+
+
+async def test_a_file_that_cannot_be_read_any_more_is_said_and_does_not_end_the_app(project: Project) -> None:
+    add_play(project, "refund-intent")
+    app = an_app(project)
+    async with app.run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        connection = sqlite3.connect(project.path)
+        connection.execute("ALTER TABLE role_holder RENAME TO gone")
+        connection.commit()
+        connection.close()
+        await pilot.pause(1.0)
+        assert "cannot be read now: no such table: role_holder" in message(app)
+        await pilot.press("enter")
+        await pilot.pause(0.5)
+        assert "no such table: role_holder" in message(app) and "SELECT" not in message(app)

@@ -8,6 +8,7 @@ project's write lock, which keeps a checkpoint and a resetting commit apart.
 from __future__ import annotations
 
 import sqlite3 as standard
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,17 @@ except ImportError:
 module: Any = _newest
 
 DatabaseErrors: tuple[type[Exception], ...] = (module.DatabaseError, standard.DatabaseError)
+
+
+def errors() -> tuple[type[Exception], ...]:
+    """Give what a driver raises, and what SQLAlchemy wraps it in where that was imported: it costs a second."""
+    wrapper = sys.modules.get("sqlalchemy.exc")
+    return DatabaseErrors if wrapper is None else (*DatabaseErrors, wrapper.DBAPIError)
+
+
+def sentence(error: Exception) -> str:
+    """Say what is wrong in the driver's own words, without the statement that SQLAlchemy adds."""
+    return str(getattr(error, "orig", None) or error)
 
 
 def connect(path: Path, *, read_only: bool = False) -> Any:

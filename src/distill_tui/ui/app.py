@@ -159,7 +159,7 @@ class DistillApp(App[int]):
             project = Project.open(self.path)
             self._seen = project.version()
         except answers() as error:
-            self.call_from_thread(self.say, str(error), "error")
+            self.call_from_thread(self.say, sqlite.sentence(error), "error")
             return
         self.call_from_thread(self._opened, project)
 
@@ -196,8 +196,8 @@ class DistillApp(App[int]):
                 return
             self._seen = version
             self.look_up()
-        except sqlite.DatabaseErrors as error:
-            self.say(f"The project file cannot be read now: {error}", "error")
+        except sqlite.errors() as error:
+            self.say(f"The project file cannot be read now: {sqlite.sentence(error)}", "error")
             return
         self.changed()
 
@@ -217,8 +217,8 @@ class DistillApp(App[int]):
         assert self.project is not None
         try:
             launch.reap(self.project)
-        except sqlite.DatabaseErrors as error:
-            self.call_from_thread(self.say, f"Runs cannot be watched now: {error}", "warning")
+        except sqlite.errors() as error:
+            self.call_from_thread(self.say, f"Runs cannot be watched now: {sqlite.sentence(error)}", "warning")
 
     # --- what the person does
 
@@ -230,6 +230,10 @@ class DistillApp(App[int]):
                 lines.first().say(text, severity)
                 return
         self.notify(text, markup=False)
+
+    def unreadable(self, error: Exception) -> None:
+        """Say from a thread that the file cannot be read."""
+        self.call_from_thread(self.say, f"The project file cannot be read now: {sqlite.sentence(error)}", "error")
 
     def perform(
         self,
@@ -249,7 +253,7 @@ class DistillApp(App[int]):
         try:
             result = call()
         except answers() as error:
-            self.call_from_thread(self.say, str(error) or type(error).__name__, "error")
+            self.call_from_thread(self.say, sqlite.sentence(error) or type(error).__name__, "error")
             return
         self.call_from_thread(self._performed, result, then, done)
 
@@ -330,7 +334,7 @@ def answers() -> tuple[type[Exception], ...]:
     """Give what is an answer to show and not a fault: the rules' no, bad input, a file that cannot be used."""
     from distill_tui.project import ProjectError
 
-    return (rules.Refused, ProjectError, ValueError, *sqlite.DatabaseErrors)
+    return (rules.Refused, ProjectError, ValueError, *sqlite.errors())
 
 
 def run(path: Path, *, key: Path | None = None, play: int | None = None, restricted: bool = False) -> int:

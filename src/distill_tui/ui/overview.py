@@ -119,8 +119,10 @@ class BoardScreen(Screen[None]):
             cards, header = glance.cards(self._app.path), glance.header(self._app.path)
             project = self._app.project
             dossier = project.dossier() if project is not None else None
-        except sqlite.DatabaseErrors as error:
-            self.app.call_from_thread(self._app.say, f"The project file cannot be read now: {error}", "error")
+        except sqlite.errors() as error:
+            self.app.call_from_thread(
+                self._app.say, f"The project file cannot be read now: {sqlite.sentence(error)}", "error"
+            )
             return
         if not worker.is_cancelled:
             self.app.call_from_thread(self._loaded, cards, header, dossier)
@@ -201,8 +203,8 @@ class BoardScreen(Screen[None]):
         try:
             dossier = project.dossier(play)
             entries = queries.entries(project, play, last=1)
-        except sqlite.DatabaseErrors as error:
-            self.app.call_from_thread(self._app.say, f"{error}", "error")
+        except sqlite.errors() as error:
+            self._app.unreadable(error)
             return
         event = " ".join(
             f"{e.at[5:16].replace('T', ' ')} {e.person_id or ''} {action_words(e.action)}" for e in entries

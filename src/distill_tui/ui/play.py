@@ -175,8 +175,10 @@ class PlayScreen(Screen[None]):
             return
         try:
             view = load(project, self.play_id, self._app.actor, self.view)
-        except sqlite.DatabaseErrors as error:
-            self.app.call_from_thread(self._app.say, f"The project file cannot be read now: {error}", "error")
+        except sqlite.errors() as error:
+            self.app.call_from_thread(
+                self._app.say, f"The project file cannot be read now: {sqlite.sentence(error)}", "error"
+            )
             return
         if not worker.is_cancelled:
             self.app.call_from_thread(self._loaded, view)
