@@ -53,6 +53,15 @@ def active_runs(project: Project) -> list[tables.Run]:
         return list(session.exec(select(tables.Run).where(col(tables.Run.status).in_(active))))
 
 
+def jobs(project: Project, last: int) -> list[tuple[tables.Run, str]]:
+    """Give the last runs of all plays with the play's code and name: the active ones first, then the newest."""
+    active = col(tables.Run.status).in_([status for status in RunStatus if status.active])
+    query = select(tables.Run, tables.Play).join(tables.Play, col(tables.Play.id) == col(tables.Run.play_id))
+    with project.read() as session:
+        found = session.exec(query.order_by(active.desc(), col(tables.Run.id).desc()).limit(last))
+        return [(run, f"{play.code} {play.name}") for run, play in found]
+
+
 def window(
     project: Project, play_id: int, *, days: int = 90, prices: TokenPrices | None = None
 ) -> tuple[Measured, dict[str, str]]:

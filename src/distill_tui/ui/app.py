@@ -28,7 +28,7 @@ from distill_tui.ui import show, terminal, twin
 from distill_tui.ui.frame import Heading, MessageLine, why_dimmed
 from distill_tui.ui.messages import ProjectChanged
 from distill_tui.ui.overview import BoardScreen
-from distill_tui.ui.palette import Plays, Verbs
+from distill_tui.ui.palette import Commands, Plays, Verbs
 
 if TYPE_CHECKING:
     from distill_tui.project import Project
@@ -58,13 +58,14 @@ class DistillApp(App[int]):
 
     TITLE = "distill-tui"
     CSS_PATH = Path(__file__).with_name("distill.tcss")
-    COMMANDS: ClassVar[set[Any]] = {Verbs, Plays}
+    COMMANDS: ClassVar[set[Any]] = {Verbs, Plays, Commands}
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (100, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-high")]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit now", show=False, priority=True),
         Binding("colon", "command_line", "Command", key_display=":", show=False),
         Binding("question_mark", "keys", "Help", key_display="?", show=True),
+        Binding("J", "jobs", "Jobs: follow, stop", show=False),
     ]
 
     def __init__(
@@ -103,6 +104,9 @@ class DistillApp(App[int]):
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Offer few: the palette is for plays and actions."""
         yield SystemCommand("Keys and help", "Every key that works here", self.action_keys)
+        yield SystemCommand("Jobs", "What workers do now, and did last", self.action_jobs)
+        yield SystemCommand("People", "Who is enrolled, and who holds which role", self.action_people)
+        yield SystemCommand("Checkup", "What is wrong with this machine or this file", self.action_checkup)
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
         yield SystemCommand("Quit", "Leave; runs go on", self.action_quit)
 
@@ -267,14 +271,18 @@ class DistillApp(App[int]):
             self.call_after_refresh(self.say, done, "success")
         self.poll()
 
-    def twin(self, *words: str, done: str = "") -> None:
-        """Run a command of the command line as a child process, and say how it ended: `done`, or its last line."""
+    def twin(self, *words: str, done: str = "", shows: bool = False) -> None:
+        """Run a command as a child process, and say how it ended: `done`, or its last line; or show all it printed."""
         self.say(f"{' '.join(words[:3])} {show.glyph('dots')} is at work", "running")
-        self.run_worker(self._twin(words, done), group="twin")
+        self.run_worker(self._twin(words, done, shows), group="twin")
 
-    async def _twin(self, words: tuple[str, ...], done: str) -> None:
+    async def _twin(self, words: tuple[str, ...], done: str, shows: bool) -> None:
         ended = await twin.run(self.path, self.key, words)
         self.say((ended.well and done) or ended.line or "Done.", "success" if ended.well else "error")
+        if shows and len(ended.data) > 1:
+            from distill_tui.ui.output import OutputSheet
+
+            self.push_screen(OutputSheet(f"distill-tui {' '.join(words)}", ended.data))
         self.poll()
 
     async def run_action(
@@ -319,15 +327,33 @@ class DistillApp(App[int]):
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen.of(self.screen))
 
-    def action_command_line(self) -> None:
-        """Type a command, as in a shell."""
+    def action_jobs(self) -> None:
+        """Show what workers do."""
+        from distill_tui.ui.jobs import JobsScreen
+
+        self.push_screen(JobsScreen())
+
+    def action_people(self) -> None:
+        """Show who is enrolled."""
+        from distill_tui.ui.roster import RosterScreen
+
+        self.push_screen(RosterScreen())
+
+    def action_checkup(self) -> None:
+        """Look at the machine and the file for whatever is wrong."""
+        from distill_tui.ui.checkup import CheckupScreen
+
+        self.push_screen(CheckupScreen())
+
+    def action_command_line(self, begun: str = "") -> None:
+        """Type a command, as in a shell; some of it may stand there already."""
         from distill_tui.ui.help import CommandLine
 
-        self.push_screen(CommandLine(), self._typed)
+        self.push_screen(CommandLine(begun), self._typed)
 
     def _typed(self, words: list[str] | None) -> None:
         if words:
-            self.twin(*words)
+            self.twin(*words, shows=True)
 
 
 def answers() -> tuple[type[Exception], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -152,32 +153,39 @@ class CommandLine(ModalScreen[list[str] | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "Back"),
-        Binding("up", "older", show=False),
+        Binding("up", "recall(-1)", show=False),
+        Binding("down", "recall(1)", show=False),
         Binding("tab", "complete", show=False, priority=True),
     ]
     history: ClassVar[list[str]] = []
 
+    def __init__(self, begun: str = "") -> None:
+        super().__init__()
+        self.begun, self.back = begun, 0
+
     def compose(self) -> ComposeResult:
         """A prompt at the foot of the screen."""
-        commands = [f"{action.command} " for action in Action if action.command]
-        looks = ["list ", "show ", "log ", "verify ", "doctor "]
         with Vertical(id="command-line"):
             yield Input(
+                self.begun,
                 placeholder="a command, as after distill-tui in a shell; tab completes",
-                suggester=SuggestFromList(sorted(commands) + looks),
+                suggester=SuggestFromList(commands(_code(self.app.screen_stack))),
+                select_on_focus=False,
                 compact=True,
             )
 
     def on_mount(self) -> None:
         """Be ready to type."""
-        self.query_one(Input).focus()
+        box = self.query_one(Input)
+        box.focus()
+        box.action_end()
 
-    def action_older(self) -> None:
-        """Take the line before."""
-        if self.history:
-            box = self.query_one(Input)
-            box.value = self.history[-1]
-            box.action_end()
+    def action_recall(self, by: int) -> None:
+        """Take an earlier line, or a later one."""
+        self.back = max(0, min(self.back - by, len(self.history)))
+        box = self.query_one(Input)
+        box.value = self.history[-self.back] if self.back else self.begun
+        box.action_end()
 
     def action_complete(self) -> None:
         """Take the suggestion."""
@@ -189,9 +197,28 @@ class CommandLine(ModalScreen[list[str] | None]):
         try:
             words = shlex.split(text)
         except ValueError as error:
-            event.input.border_title = str(error)
             self.notify(f"{error}", markup=False, severity="warning")
             return
         if words:
             self.history.append(event.value)
         self.dismiss(words or None)
+
+
+def commands(code: str = "") -> list[str]:
+    """Give the commands as one begins to type them, with the code of the play that is looked at."""
+    from distill_tui import cli
+
+    begun = []
+    for command in cli.COMMANDS:
+        about = bool(command.arguments) and command.arguments[0].names == ("play",)
+        begun.append(f"{command.words} {code} " if about and code else f"{command.words} ")
+    return sorted(begun)
+
+
+def _code(screens: Sequence[Screen[Any]]) -> str:
+    """Give the code of the play that is open or selected, or nothing."""
+    for screen in reversed(screens):
+        dossier = getattr(screen, "dossier", None)
+        if dossier is not None and dossier.play is not None:
+            return str(dossier.play.code)
+    return ""

@@ -50,6 +50,8 @@ class BoardScreen(Screen[None]):
         Binding("full_stop", "killed", "Show or hide killed plays", key_display=".", show=False),
         Binding("colon", "app.command_line", "Command", key_display=":"),
         Binding("question_mark", "app.keys", "Help", key_display="?"),
+        Binding("p", "app.people", "People", show=False),
+        Binding("d", "app.checkup", "Checkup of machine and file", show=False),
         Binding("r", "reload", "Reload", show=False),
         Binding("y", "copy_code", "Copy the play's code", show=False),
         Binding("escape", "clear_filter", "Clear the filter", show=False),

@@ -94,6 +94,45 @@ def _help(entry: Entry) -> str:
     return escape(show.clip(line, 110))
 
 
+class Commands(Provider):
+    """What has no key of its own: questions, and what the keeper does; enter begins to type it."""
+
+    def _found(self) -> list[tuple[str, str]]:
+        from distill_tui import cli
+        from distill_tui.ui.help import commands
+
+        if cast("DistillApp", self.app).restricted:
+            return []
+        keyed = {action.command for action in Action if action.key}
+        told = {command.words: command.sentence for command in cli.COMMANDS if command.words not in keyed}
+        dossier = getattr(self.screen, "dossier", None)
+        code = dossier.play.code if dossier is not None and dossier.play is not None else ""
+        return [
+            (begun, sentence)
+            for begun in commands(code)
+            if (sentence := told.get(begun.replace(f" {code} ", "").strip() if code else begun.strip()))
+        ]
+
+    async def discover(self) -> Hits:
+        """Offer them all."""
+        for begun, sentence in self._found():
+            title = f": {begun}"
+            yield DiscoveryHit(Content(title), partial(self._begin, begun), text=title, help=escape(sentence))
+
+    async def search(self, query: str) -> Hits:
+        """Find commands by their words or by what they do."""
+        matcher = self.matcher(query)
+        for begun, sentence in self._found():
+            score = matcher.match(f"{begun}{sentence}")
+            if score > 0:
+                title = f": {begun}"
+                yield Hit(score / 2, Content(title), partial(self._begin, begun), text=title, help=escape(sentence))
+
+    def _begin(self, begun: str) -> None:
+        app = cast("DistillApp", self.app)
+        app.call_later(app.action_command_line, begun)
+
+
 class Plays(Provider):
     """Every play, by code and name."""
 

@@ -1,0 +1,77 @@
+"""What `distill-tui doctor` finds, on a screen: the machine, the project file, and whatever is wrong with either."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import Screen
+from textual.widgets import Static
+
+from distill_tui.ui import page
+from distill_tui.ui.frame import Heading, KeyLine, MessageLine
+
+if TYPE_CHECKING:
+    from distill_tui.doctor import Finding
+    from distill_tui.ui.app import DistillApp
+
+
+class CheckupScreen(Screen[None]):
+    """The findings, those that are wrong first."""
+
+    DEFAULT_CSS = """
+    CheckupScreen #found { height: auto; }
+    """
+    AUTO_FOCUS = "VerticalScroll"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("r", "look", "look again"),
+        Binding("colon", "app.command_line", "Command", key_display=":", show=False),
+        Binding("question_mark", "app.keys", "help", key_display="?"),
+        Binding("q,escape", "dismiss", "back"),
+    ]
+
+    def compose(self) -> ComposeResult:
+        """Heading, findings, message, keys."""
+        yield Heading("Checkup of this machine and this file")
+        with VerticalScroll():
+            yield Static(" looking", id="found", markup=False)
+        yield MessageLine()
+        yield KeyLine()
+
+    def on_mount(self) -> None:
+        """Look at once."""
+        self.action_look()
+
+    def action_look(self) -> None:
+        """Look again, in a thread: the audit chain is walked and every artifact is asked for."""
+        self.query_one("#found", Static).update(" looking")
+        self.run_worker(self._look, thread=True, exclusive=True)
+
+    def _look(self) -> None:
+        from distill_tui import doctor
+
+        found = [*doctor.machine(), *doctor.file(cast("DistillApp", self.app).path)]
+        self.app.call_from_thread(self._found, found)
+
+    def _found(self, found: list[Finding]) -> None:
+        self._findings = found
+        self._draw()
+
+    def on_resize(self) -> None:
+        """Lay it out for the new width."""
+        self._draw()
+
+    _findings: list[Finding] = []  # replaced whole, never changed
+
+    def _draw(self) -> None:
+        if not self._findings:
+            return
+        wrong = [finding for finding in self._findings if not finding.ok]
+        told = f"{len(wrong)} of {len(self._findings)} checks found something" if wrong else "nothing is wrong"
+        lines = [page.heading("CHECKUP", told)]
+        for finding in sorted(self._findings, key=lambda each: each.ok):
+            word = "ok" if finding.ok else "error"
+            lines += page.sentence(f"{finding.name}: {finding.says}", self.size.width - 2, word=word)
+        self.query_one("#found", Static).update(page.page(lines))

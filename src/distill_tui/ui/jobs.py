@@ -1,0 +1,289 @@
+"""What workers do now and did last, over whatever screen is open.
+
+A run is followed here, its log is read, it is stopped, and its play is opened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+from textual.worker import get_current_worker
+
+from distill_tui import rules, sqlite
+from distill_tui.terms import Action, RunStatus
+from distill_tui.ui import page, show
+from distill_tui.ui.asking import ask
+from distill_tui.ui.forms import Sheet
+from distill_tui.ui.frame import KeyLine, MessageLine
+from distill_tui.ui.messages import ProjectChanged
+from distill_tui.ui.output import OutputSheet
+from distill_tui.ui.page import Column, Lines
+
+if TYPE_CHECKING:
+    from distill_tui import tables
+    from distill_tui.project import Project
+    from distill_tui.rules import Actor
+    from distill_tui.ui.app import DistillApp
+
+LAST, TAIL = 40, 32_768  # runs that are listed, bytes of a log that are read
+TRAIN_TAB = 4
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run as it was loaded: of which play, how fast, what its log says last, and why it cannot be stopped."""
+
+    run: tables.Run
+    play: str
+    rows_per_second: float | None = None
+    log: tuple[str, ...] = ()
+    keeps: str = ""
+
+    @property
+    def left(self) -> str:
+        """Say how long it still takes at its present rate."""
+        from distill_tui.ui.evidence import time_left
+
+        return time_left(self.run, self.rows_per_second) if self.rows_per_second else show.glyph("dash")
+
+
+def load(project: Project, actor: Actor) -> list[Job]:
+    """Read the runs, active ones first; of those the rate and what the rules have against a stop."""
+    from distill_tui import queries
+
+    return [_job(project, actor, run, play) for run, play in queries.jobs(project, LAST)]
+
+
+def _job(project: Project, actor: Actor, run: tables.Run, play: str) -> Job:
+    from distill_tui import queries
+
+    assert run.id is not None
+    log = tail(project.artifacts.run_folder(run.id) / "worker.log")
+    if not run.status.active:
+        return Job(run, play, log=log, keeps=f"Run {run.id} is {run.status.value} already.")
+    objects = rules.objections(Action.STOP_RUN, project.dossier(run.play_id), actor, {"run": run.id})
+    curve = queries.curve(project, run.id)
+    rate = curve[-1].rows_per_second if curve and run.status is RunStatus.RUNNING else None
+    return Job(run, play, rate, log, objects[0].sentence if objects else "")
+
+
+def tail(file: Path) -> tuple[str, ...]:
+    """Read the last lines of a worker's log; one that is not there has none."""
+    try:
+        with file.open("rb") as log:
+            log.seek(max(0, file.stat().st_size - TAIL))
+            return tuple(log.read().decode(errors="replace").splitlines())
+    except OSError:
+        return ()
+
+
+COLUMNS = (
+    Column("RUN", 5, right=True),
+    Column("PLAY", 0),
+    Column("KIND", 9),
+    Column("STATUS", 11),
+    Column("DONE", 4, right=True),
+    Column("ROWS/S", 6, 1, right=True),
+    Column("LEFT", 9, 2, right=True),
+    Column("BY", 8, 4),
+    Column("STARTED", 11, 3),
+)
+
+
+def table(jobs: list[Job], width: int) -> Lines:
+    """Lay the runs out, one a line, under a heading."""
+    rows: list[tuple[str | tuple[str, str], ...]] = []
+    for job in jobs:
+        run, dash = job.run, show.glyph("dash")
+        status = f"{show.mark(run.status.value)} {run.status.value}"
+        done = f"{min(1.0, run.step / run.total):.0%}" if run.total else dash
+        rate = f"{job.rows_per_second:,.0f}" if job.rows_per_second else dash
+        rows.append(
+            (
+                *(str(run.id), job.play, run.kind.value, (status, f"$tone-{show.tone(run.status.value)}")),
+                *(done, rate, job.left, run.started_by, page.when(run.created_at)[5:]),
+            )
+        )
+    return page.table(COLUMNS, rows, width)
+
+
+def detail(job: Job, width: int, height: int) -> Lines:
+    """Say of one run how it stands, in its own words, with the end of its log below."""
+    run = job.run
+    bar = f"  {page.progress(run.step, run.total, 24)} {run.step:,}/{run.total:,}" if run.total else ""
+    lines = page.sentence(f"run {run.id} of {job.play}{bar}", width, word=run.status.value, style="bold")
+    if run.error:
+        lines += page.sentence(run.error, width, word="error")
+    elif run.message:
+        lines += page.sentence(run.message, width, label="  ")
+    if run.stop_requested and run.status.active:
+        lines += page.sentence("a stop is asked for; it keeps its checkpoint", width, word="look")
+    room = height - len(lines) - 1
+    if job.log and room > 0:
+        lines += [page.heading("LOG", "o reads all of it"), *(page.muted(show.clip(t, width)) for t in job.log[-room:])]
+    return lines[:height]
+
+
+class JobsScreen(ModalScreen[None]):
+    """The runs, live; the selected one below."""
+
+    DEFAULT_CSS = """
+    JobsScreen { align: center middle; background: $background 60%; }
+    JobsScreen > Vertical { width: 96%; height: 90%; background: $surface; border: round $accent; padding: 0 1; }
+    JobsScreen.-ascii > Vertical { border: ascii $accent; }
+    JobsScreen .jobs-title { text-style: bold; height: 1; }
+    JobsScreen #jobs-head { height: 1; margin: 1 0 0 0; }
+    JobsScreen OptionList { height: 1fr; border: none; padding: 0; background: $surface; }
+    JobsScreen #jobs-detail { height: 9; text-wrap: nowrap; border-top: solid $tone-muted 50%; }
+    JobsScreen.-ascii #jobs-detail { border-top: ascii $tone-muted; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "open its play", key_display=show.glyph("enter"), priority=True),
+        Binding("o", "log", "log"),
+        Binding("K", "stop", "stop"),
+        Binding("j", "move(1)", "Down", show=False),
+        Binding("k", "move(-1)", "Up", show=False),
+        Binding("question_mark", "app.keys", "help", key_display="?"),
+        Binding("escape,q,J", "dismiss", "back", key_display="q"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.jobs: list[Job] | None = None
+
+    @property
+    def _app(self) -> DistillApp:
+        return cast("DistillApp", self.app)
+
+    @property
+    def selected(self) -> Job | None:
+        """The run under the cursor."""
+        at = self.query_one(OptionList).highlighted if self.is_mounted else None
+        return self.jobs[at] if self.jobs and at is not None and at < len(self.jobs) else None
+
+    def compose(self) -> ComposeResult:
+        """Title, the runs, the selected one, message, keys."""
+        with Vertical():
+            yield Static("Jobs: runs go on when you leave", classes="jobs-title", markup=False)
+            yield Static("", id="jobs-head", markup=False)
+            yield OptionList(markup=False, compact=True)
+            yield Static(" loading", id="jobs-detail", markup=False)
+            yield MessageLine()
+            yield KeyLine()
+
+    def on_mount(self) -> None:
+        """Load, and go on loading: a log grows without a change of the project."""
+        self.set_class(show.ascii_only(), "-ascii")
+        self.on_project_changed()
+        self.set_interval(1.0, self.on_project_changed)
+
+    def on_project_changed(self, _: ProjectChanged | None = None) -> None:
+        """Load again what is shown."""
+        self.run_worker(self._load, thread=True, exclusive=True, group="jobs")
+
+    def _load(self) -> None:
+        worker, project = get_current_worker(), self._app.project
+        if project is None or worker.is_cancelled:
+            return
+        try:
+            jobs = load(project, self._app.actor)
+        except sqlite.errors() as error:
+            self._app.unreadable(error)
+            return
+        if not worker.is_cancelled:
+            self.app.call_from_thread(self._loaded, jobs)
+
+    def _loaded(self, jobs: list[Job]) -> None:
+        if not self.is_mounted or jobs == self.jobs:
+            return
+        held = self.selected
+        self.jobs = jobs
+        self._draw(held.run.id if held else None)
+
+    def on_resize(self) -> None:
+        """Lay it out for the new width."""
+        if self.jobs is not None:
+            self._draw(self.selected.run.id if self.selected else None)
+
+    def _draw(self, at: int | None) -> None:
+        options, width = self.query_one(OptionList), self.size.width * 96 // 100 - 6
+        head, *lines = table(self.jobs or [], width)
+        self.query_one("#jobs-head", Static).update(head)
+        options.clear_options()
+        options.add_options([Option(line) for line in lines])
+        ids = [job.run.id for job in self.jobs or []]
+        options.highlighted = ids.index(at) if at in ids else 0 if ids else None
+        self._draw_detail()
+
+    @on(OptionList.OptionHighlighted)
+    def _draw_detail(self) -> None:
+        job, below = self.selected, self.query_one("#jobs-detail", Static)
+        width = self.size.width * 96 // 100 - 6
+        none = page.sentence("No run was ever started here; T on a play's screen trains.", width, word="waiting")
+        below.update(page.page(detail(job, width, 8) if job else none))
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Dim a key exactly when there is a reason why not."""
+        return None if self.blocked(action, parameters) else True
+
+    def blocked(self, action: str, parameters: tuple[object, ...]) -> str | None:
+        """Say why a key does nothing now."""
+        if action in ("open", "log", "stop") and self.is_mounted:
+            job = self.selected
+            if job is None:
+                return "There is no run."
+            if action == "stop":
+                return job.keeps or None
+            if action == "log" and not job.log:
+                return f"Run {job.run.id} wrote no log."
+        return None
+
+    def action_move(self, rows: int) -> None:
+        """Move like the arrows."""
+        options = self.query_one(OptionList)
+        options.action_cursor_down() if rows > 0 else options.action_cursor_up()
+
+    @on(OptionList.OptionSelected)
+    def action_open(self) -> None:
+        """Open the play of the run where its curve is."""
+        job = self.selected
+        if job is not None:
+            self.dismiss()
+            self._app.open_play(job.run.play_id, TRAIN_TAB)
+
+    def action_log(self) -> None:
+        """Read what the worker wrote."""
+        job = self.selected
+        if job is not None:
+            self._app.push_screen(OutputSheet(f"The last of the log of run {job.run.id}", job.log))
+
+    def action_stop(self) -> None:
+        """Ask once, then have the run stop."""
+        job = self.selected
+        if job is None:
+            return
+        run = job.run
+        sheet = Sheet(
+            f"Stop run {run.id} ({run.kind.value}) of {job.play}",
+            ("It stops after its step and keeps its checkpoint; C on the play's screen resumes it.",),
+            does="stop it",
+            twin=f"distill-tui train stop P-{run.play_id:03d} --run {run.id}",
+        )
+        ask(self._app, sheet, lambda _: self._stop(run.play_id, run.id))
+
+    def _stop(self, play: int, run: int | None) -> None:
+        from distill_tui import actions
+
+        verb = partial(actions.stop_run, play_id=play, actor=self._app.actor, run_id=run or 0)
+        self._app.perform(verb, done=f"Run {run} is asked to stop.")

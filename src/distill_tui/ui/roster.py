@@ -1,0 +1,364 @@
+"""Who is enrolled, with what proves them, and which roles they hold; the keeper enrols and adds proofs here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+from textual.worker import get_current_worker
+
+from distill_tui import glance, rules, sqlite
+from distill_tui.rules import Dossier, Request
+from distill_tui.terms import Action, Role, Stage
+from distill_tui.ui import page, show
+from distill_tui.ui.asking import ask
+from distill_tui.ui.forms import Field, Sheet, Values
+from distill_tui.ui.frame import Heading, KeyLine, MessageLine
+from distill_tui.ui.messages import ProjectChanged
+from distill_tui.ui.page import Column, Lines
+
+if TYPE_CHECKING:
+    from distill_tui import signing
+    from distill_tui.glance import Card
+    from distill_tui.ui.app import DistillApp
+
+KEYS = {  # keys of this screen alone; on a play they mean something else
+    "E": (Action.ENROL_PERSON, "enrol"),
+    "U": (Action.ADD_ACCOUNT, "add account"),
+    "P": (Action.ADD_KEY, "add public key"),
+    "R": (Action.REVOKE_KEY, "revoke key"),
+}
+BY_NAME = {action.value: action for action, _ in KEYS.values()}
+COLUMNS = (
+    Column("PERSON", 16),
+    Column("NAME", 0),
+    Column("ACCOUNTS", 14),
+    Column("KEYS", 14),
+    Column("ROLES", 30, 1),
+)
+
+
+def table(dossier: Dossier, cards: list[Card], width: int) -> Lines:
+    """Lay the persons out, one a line, under a heading."""
+    keeper = dossier.project.keeper if dossier.project else ""
+    rows = []
+    for person in _people(dossier):
+        keys = [key for key in dossier.keys if key.person_id == person]
+        revoked = sum(key.revoked_at is not None for key in keys)
+        told = f"{len(keys) - revoked}" + (f" (+{revoked} revoked)" if revoked else "")
+        name = dossier.people[person].name + (" (keeper)" if person == keeper else "")
+        rows.append((person, name, _accounts(dossier, person), told, _held(cards, person)))
+    return page.table(COLUMNS, rows, width)
+
+
+def _people(dossier: Dossier) -> list[str]:
+    return sorted(dossier.people)
+
+
+def _accounts(dossier: Dossier, person: str) -> str:
+    uids = [f"uid {account.uid}" for account in dossier.accounts if account.person_id == person]
+    return ", ".join(uids) or show.glyph("dash")
+
+
+def _held(cards: list[Card], person: str) -> str:
+    """Say how often somebody holds each role in plays that are not killed."""
+    alive = [card for card in cards if card.stage is not Stage.KILLED]
+    counts = {role: sum(card.roles.get(role) == person for card in alive) for role in Role}
+    return ", ".join(f"{role.value} {count}" for role, count in counts.items() if count) or show.glyph("dash")
+
+
+def detail(dossier: Dossier, cards: list[Card], person: str, width: int) -> Lines:
+    """Say of one person what proves them, and in which plays they do what."""
+    lines = [page.heading(person.upper(), dossier.people[person].name)]
+    lines += page.fact("accounts", _accounts(dossier, person), width)
+    keys = [key for key in dossier.keys if key.person_id == person]
+    for key in keys:
+        gone = f", revoked {key.revoked_at[:10]}" if key.revoked_at else ""
+        lines += page.fact("key", f"{key.fingerprint} ({key.kind}){gone}", width)
+    if not keys:
+        lines += page.fact("key", "none: this person can sign by account only", width)
+    for card in cards:
+        roles = [role.value for role, holder in card.roles.items() if holder == person]
+        waits = "; it waits for them" if card.waits == person else ""
+        if roles:
+            lines += page.fact(card.code, f"{card.name}: {', '.join(sorted(roles))}{waits}", width)
+    return lines
+
+
+class RosterScreen(Screen[None]):
+    """The persons of a project; the selected one below."""
+
+    DEFAULT_CSS = """
+    RosterScreen #roster-head { height: 1; margin: 1 0 0 0; }
+    RosterScreen OptionList { height: 1fr; border: none; padding: 0; background: $background; }
+    RosterScreen #person { height: 9; text-wrap: nowrap; border-top: solid $tone-muted 50%; }
+    RosterScreen.-ascii #person { border-top: ascii $tone-muted; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(key, f"change('{action.value}')", short) for key, (action, short) in KEYS.items()),
+        Binding("j", "move(1)", "Down", show=False),
+        Binding("k", "move(-1)", "Up", show=False),
+        Binding("y", "copy", "Copy the person's keys", show=False),
+        Binding("colon", "app.command_line", "Command", key_display=":", show=False),
+        Binding("question_mark", "app.keys", "help", key_display="?"),
+        Binding("q,escape", "dismiss", "back"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dossier: Dossier | None = None  # without a play
+        self.cards: list[Card] = []
+
+    @property
+    def _app(self) -> DistillApp:
+        return cast("DistillApp", self.app)
+
+    @property
+    def selected(self) -> str | None:
+        """The person under the cursor."""
+        at = self.query_one(OptionList).highlighted if self.is_mounted else None
+        people = _people(self.dossier) if self.dossier is not None else []
+        return people[at] if at is not None and at < len(people) else None
+
+    def compose(self) -> ComposeResult:
+        """Heading, the persons, the selected one, message, keys."""
+        yield Heading("People of this project")
+        yield Static("", id="roster-head", markup=False)
+        yield OptionList(markup=False, compact=True)
+        yield Static(" loading", id="person", markup=False)
+        yield MessageLine()
+        yield KeyLine()
+
+    def on_mount(self) -> None:
+        """Load."""
+        self.set_class(show.ascii_only(), "-ascii")
+        self.on_project_changed()
+
+    def on_project_changed(self, _: ProjectChanged | None = None) -> None:
+        """Load again what is shown."""
+        self.run_worker(self._load, thread=True, exclusive=True, group="roster")
+
+    def _load(self) -> None:
+        worker, project = get_current_worker(), self._app.project
+        if project is None or worker.is_cancelled:
+            return
+        try:
+            dossier, cards = project.dossier(), glance.cards(self._app.path)
+        except sqlite.errors() as error:
+            self._app.unreadable(error)
+            return
+        if not worker.is_cancelled:
+            self.app.call_from_thread(self._loaded, dossier, cards)
+
+    def _loaded(self, dossier: Dossier, cards: list[Card]) -> None:
+        held = self.selected
+        self.dossier, self.cards = dossier, cards
+        self._draw(held or self._app.actor.person)
+
+    def on_resize(self) -> None:
+        """Lay it out for the new width."""
+        self._draw(self.selected)
+
+    def _draw(self, at: str | None) -> None:
+        if self.dossier is None:
+            return
+        options, people = self.query_one(OptionList), _people(self.dossier)
+        head, *lines = table(self.dossier, self.cards, self.size.width - 2)
+        self.query_one("#roster-head", Static).update(head)
+        options.clear_options()
+        options.add_options([Option(line) for line in lines])
+        options.highlighted = people.index(at) if at in people else 0 if people else None
+        self._draw_person()
+
+    @on(OptionList.OptionHighlighted)
+    def _draw_person(self) -> None:
+        person = self.selected
+        if self.dossier is not None and person is not None:
+            lines = detail(self.dossier, self.cards, person, self.size.width - 2)
+            self.query_one("#person", Static).update(page.page(lines[:8]))
+        self.refresh_bindings()
+
+    # --- keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Dim a key exactly when the rules object to it."""
+        return None if self.blocked(action, parameters) else True
+
+    def blocked(self, action: str, parameters: tuple[object, ...]) -> str | None:
+        """Say why a key does nothing now."""
+        if action != "change":
+            return None
+        if self.dossier is None:
+            return "The roster is still being loaded."
+        wanted = BY_NAME[str(parameters[0])]
+        if wanted is Action.REVOKE_KEY:
+            keys = self._keys_of(self.selected)
+            if not keys:
+                return f"{self.selected or 'Nobody'} has no key that could be revoked."
+            return self._objects(wanted, {"fingerprint": keys[0]})
+        return self._objects(wanted, {})
+
+    def _objects(self, action: Action, request: Request) -> str:
+        """Give the first thing that the rules have against it, or nothing."""
+        if self.dossier is None:
+            return ""
+        reasons = rules.objections(action, self.dossier, self._app.actor, request)
+        return reasons[0].sentence if reasons else ""
+
+    def _keys_of(self, person: str | None) -> list[str]:
+        keys = self.dossier.keys if self.dossier is not None else ()
+        return [key.fingerprint for key in keys if key.person_id == person and key.revoked_at is None]
+
+    def action_move(self, rows: int) -> None:
+        """Move like the arrows."""
+        options = self.query_one(OptionList)
+        options.action_cursor_down() if rows > 0 else options.action_cursor_up()
+
+    def action_copy(self) -> None:
+        """Copy the fingerprints of the person's keys."""
+        keys = self._keys_of(self.selected)
+        self.app.copy_to_clipboard("\n".join(keys))
+        self._app.say(f"{len(keys)} fingerprint{'s' * (len(keys) != 1)} on the clipboard.")
+
+    def action_change(self, name: str) -> None:
+        """Open the sheet of a change to the roster."""
+        {
+            Action.ENROL_PERSON: self._enrol,
+            Action.ADD_ACCOUNT: self._add_account,
+            Action.ADD_KEY: self._add_key,
+            Action.REVOKE_KEY: self._revoke,
+        }[BY_NAME[name]]()
+
+    def _enrol(self) -> None:
+        def request(values: Values) -> Request:
+            asked = {"person": values["person"]} | _proofs(values)
+            return {name: value for name, value in asked.items() if value is not None}
+
+        sheet = Sheet(
+            "Enrol a person",
+            ("A person acts once an account or a key proves them; more can be added later, by the keeper only.",),
+            [
+                Field("person", "id", hint="What they are called here, like vera: a-z, 0-9, - and _."),
+                Field("name", "name", hint="For display; it may stay empty."),
+                Field("uid", "uid of their account", hint="What `id -u` says in their shell; it may stay empty."),
+                Field("key", "public key file", hint="Like ~/.ssh/id_ed25519.pub; never a private key. May be empty."),
+            ],
+            does="enrol them",
+            check=lambda values: _unread(values) or self._objects(Action.ENROL_PERSON, request(values)),
+            twin="distill-tui person add ID --uid N --key-file FILE.pub",
+        )
+
+        def act(values: Values) -> None:
+            from distill_tui import actions
+
+            person, uid, key = values["person"], _uid(values["uid"]), _key(values["key"])
+            given = self._app.actor, person, values["name"]
+            self._app.perform(actions.enrol_person, *given, uid=uid, key=key, done=f"{person} is enrolled.")
+
+        ask(self._app, sheet, act)
+
+    def _add_account(self) -> None:
+        person = self.selected or ""
+        sheet = Sheet(
+            f"An account of {person}",
+            ("Whoever works under this uid acts as this person from now on.",),
+            [Field("uid", "uid", hint="What `id -u` says in their shell.")],
+            does="add it",
+            check=lambda values: (
+                _unread(values)
+                or ("" if values["uid"] else "Write the uid, a whole number.")
+                or self._objects(Action.ADD_ACCOUNT, {"person": person, "uid": _uid(values["uid"])})
+            ),
+            twin=f"distill-tui account add {person} UID",
+        )
+
+        def act(values: Values) -> None:
+            from distill_tui import actions
+
+            given = person, _uid(values["uid"]) or 0
+            self._app.perform(actions.add_account, self._app.actor, *given, done=f"The account is {person}'s.")
+
+        ask(self._app, sheet, act)
+
+    def _add_key(self) -> None:
+        person = self.selected or ""
+        sheet = Sheet(
+            f"An SSH public key of {person}",
+            ("Whoever can sign with its private half acts as this person from now on.",),
+            [Field("key", "public key file", hint="Like ~/.ssh/id_ed25519.pub; never a private key.")],
+            does="add it",
+            check=lambda values: (
+                _unread(values)
+                or ("" if values["key"] else "Name the file of the public key.")
+                or self._objects(Action.ADD_KEY, {"person": person} | _proofs(values))
+            ),
+            twin=f"distill-tui key add {person} FILE.pub",
+        )
+
+        def act(values: Values) -> None:
+            from distill_tui import actions
+
+            given = person, _key(values["key"])
+            self._app.perform(actions.add_key, self._app.actor, *given, done=f"The key is {person}'s.")
+
+        ask(self._app, sheet, act)
+
+    def _revoke(self) -> None:
+        person, keys = self.selected or "", self._keys_of(self.selected)
+        sheet = Sheet(
+            f"Revoke a key of {person}",
+            ("It proves nobody from now on; what it signed before still stands. This cannot be undone.",),
+            [Field("fingerprint", "fingerprint", keys[0], f"One of {', '.join(keys)}", tuple(keys))],
+            does="revoke it",
+            check=lambda values: self._objects(Action.REVOKE_KEY, {"fingerprint": values["fingerprint"]}),
+            typed=person,
+            twin=f"distill-tui key revoke {keys[0]}",
+        )
+
+        def act(values: Values) -> None:
+            from distill_tui import actions
+
+            given = self._app.actor, values["fingerprint"]
+            self._app.perform(actions.revoke_key, *given, done="The key is revoked.")
+
+        ask(self._app, sheet, act)
+
+
+# --- what is typed into the sheets -------------------------------------------------------------------------------
+
+
+def _uid(text: str) -> int | None:
+    return int(text) if text else None
+
+
+def _key(text: str) -> signing.PublicKey | None:
+    from distill_tui import signing
+
+    return signing.read_public_key(Path(text).expanduser().read_text(encoding="utf-8")) if text else None
+
+
+def _proofs(values: Mapping[str, str]) -> dict[str, object]:
+    key = _key(values.get("key", ""))
+    return {"uid": _uid(values.get("uid", "")), "fingerprint": key.fingerprint if key else None}
+
+
+def _unread(values: Mapping[str, str]) -> str:
+    """Say what of the proofs cannot be read."""
+    uid = values.get("uid", "")
+    if uid and not (uid.isascii() and uid.isdigit()):
+        return f"“{uid}” is no uid; write the whole number that `id -u` says."
+    try:
+        _key(values.get("key", ""))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        return f"{Path(values['key']).name} cannot be read: {reason}; name the .pub file."
+    except ValueError as error:
+        return str(error)
+    return ""
