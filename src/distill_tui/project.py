@@ -8,9 +8,10 @@ heartbeat) is no decision; it goes through `telemetry`, fenced by the run's toke
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -412,6 +413,7 @@ def load(session: Session, artifacts: Artifacts, play_id: int | None, *, thoroug
             known["record"], known["judgements"] = judged(content, gates.to_json(gate))
         except (OSError, ValueError) as error:
             troubles.append(f"The record of evaluation {evaluation.id} cannot be used: {error}")
+    known["validations"] = dict(_validations(artifacts, dossier))
     known["file_troubles"] = tuple(dict.fromkeys(troubles))
     rows = of_play(tables.SignOff)
     entries = session.exec(select(tables.AuditEntry.seq, tables.AuditEntry.digest)) if rows else ()
@@ -419,6 +421,25 @@ def load(session: Session, artifacts: Artifacts, play_id: int | None, *, thoroug
     withdrawn = set(session.exec(select(tables.Withdrawal.sign_off_id))) if rows else set()
     known["sign_offs"] = tuple(_facts(row, known["keys"], heads, row.id in withdrawn) for row in rows)
     return Dossier(**known)
+
+
+def _validations(artifacts: Artifacts, dossier: Dossier) -> Iterator[tuple[int, gates.Record]]:
+    """Read what the students that were evaluated did on the validation split; what cannot be read is not there."""
+    for evaluation in dossier.evaluations:
+        run = dossier.run(evaluation.run_id)
+        result = json.loads(run.result) if run is not None else {}
+        digest = result.get("validation") if isinstance(result, dict) else None
+        if isinstance(digest, str):
+            with suppress(OSError, ValueError):
+                yield evaluation.run_id, _record_of(artifacts.path(digest), digest)
+
+
+@lru_cache(maxsize=16)
+def _record_of(path: Path, digest: str) -> gates.Record:
+    content = path.read_bytes()
+    if digest_of(content) != digest:
+        raise ValueError("it was altered after it was made")
+    return gates.Record.from_json(content.decode())
 
 
 def read_record(artifacts: Artifacts, digest: str) -> str:

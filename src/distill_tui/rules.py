@@ -11,11 +11,11 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 from distill_tui import economics, gates
 from distill_tui.artifacts import canonical, digest_of
+from distill_tui.paired import Prospect
 from distill_tui.terms import (
     FIVE_STAGES,
     Action,
@@ -106,6 +106,7 @@ class Dossier:
     runs: tuple[tables.Run, ...] = ()
     evaluations: tuple[tables.Evaluation, ...] = ()
     record: gates.Record | None = None
+    validations: Mapping[int, gates.Record] = field(default_factory=dict)  # by training run: builders may see these
     judgements: tuple[gates.Judgement, ...] = ()
     sign_offs: tuple[SignOffFacts, ...] = ()
     bundles: tuple[tables.Bundle, ...] = ()
@@ -1081,37 +1082,24 @@ def advice(dossier: Dossier) -> tuple[Advice, list[str]]:
     gate, play = dossier.gate, dossier.play
     if gate is not None and play is not None and play.round >= gate.rounds:
         return Advice.KILL, [f"All {gate.rounds} rounds of the gate are spent.", *missing]
-    flat = plateau(dossier)
-    if flat:
-        return Advice.KILL, [flat, *missing]
+    seen = progress(dossier)
+    if seen is not None and seen.outlook.prospect is Prospect.HOPELESS:
+        return Advice.KILL, [seen.sentence, *missing]
     left = gate.rounds - play.round if gate and play else 0
-    return Advice.ITERATE, [f"The gate is not held and {left} of its rounds are left.", *missing]
+    gained = [seen.sentence] if seen is not None else []
+    return Advice.ITERATE, [f"The gate is not held and {left} of its rounds are left.", *gained, *missing]
 
 
-def plateau(dossier: Dossier) -> str:
-    """Say so where two targeted rounds have not moved the validation score by more than noise; else nothing.
-
-    The gain over the last two rounds is compared with 1.645 standard errors of a difference of two independent
-    shares, which is wider than the paired one, so that a kill is not advised too early.
-    """
-    scores = []
-    for evaluation in dossier.evaluations:
-        run = dossier.run(evaluation.run_id)
-        if run is not None and not evaluation.reproduced:
-            result = _stored(run.result)
-            score, rows = _measured(result.get("validation_score")), _measured(result.get("validation_rows"))
-            if 0 < score <= 1 and rows >= 1:
-                scores.append((score, rows))
-    if len(scores) < 3:
-        return ""
-    (before, n), (after, m) = scores[-3], scores[-1]
-    noise = 1.645 * sqrt(before * (1 - before) / n + after * (1 - after) / m)
-    if after - before > noise:
-        return ""
-    return (
-        f"Two targeted rounds moved the validation score from {before:.3f} to {after:.3f}, "
-        f"which is within noise (±{noise:.3f})."
-    )
+def progress(dossier: Dossier) -> gates.Progress | None:
+    """What the last two rounds brought on the validation split, where there were two and more are left."""
+    gate, play = dossier.gate, dossier.play
+    looked = [e.run_id for e in dossier.evaluations if not e.reproduced]
+    if gate is None or play is None or len(looked) < 3:
+        return None
+    before, after = dossier.validations.get(looked[-3]), dossier.validations.get(looked[-1])
+    if before is None or after is None:
+        return None
+    return gates.progress(gate, before, after, gate.rounds - play.round)
 
 
 def waits_for(dossier: Dossier) -> str | None:

@@ -441,24 +441,39 @@ def rows_for_difference(
 ) -> int | None:
     """Say how many independent rows prove that the student trails by less than the margin, or nothing where none do.
 
-    n = (z₁₋α + z_power)²(ψ − Δ²)/(m + Δ)² for a true difference Δ, and never fewer than rows without one single
-    difference would need (Tango's bound is then −z²/(n + z²)).
+    n = (z₁₋α·√V₀ + z_power·√(ψ − Δ²))²/(m + Δ)² for a true difference Δ, where V₀ is the variance at the margin that
+    Tango's statistic divides by; with ψ in its place, as often printed, the power falls short by up to 36 points where
+    the margin is as large as ψ. Never fewer than rows without one single difference need (the bound is −z²/(n + z²)).
     """
-    gap = margin + difference
-    if gap <= 0:
+    if margin + difference <= 0:
         return None
-    z = normal_quantile(1 - alpha)
-    spread = max(0.0, discordance - difference * difference)
-    rows = (z + normal_quantile(power)) ** 2 * spread / (gap * gap)
-    return max(1, math.ceil(rows - 1e-9), math.ceil(z * z * (1 - gap) / gap))
+    return max(1, math.ceil(_rows_for_difference(margin, discordance, alpha, difference, power) - 1e-9))
+
+
+def _rows_for_difference(margin: float, discordance: float, alpha: float, difference: float, power: float) -> float:
+    z, gap = normal_quantile(1 - alpha), margin + difference
+    at_margin = math.sqrt(_spread_at(-margin, discordance, difference))
+    truth = math.sqrt(max(0.0, discordance - difference * difference))
+    rows = (z * at_margin + normal_quantile(power) * truth) ** 2 / (gap * gap)
+    return max(rows, z * z * (1 - gap) / gap)
+
+
+def _spread_at(delta: float, discordance: float, difference: float) -> float:
+    """Give n times the variance that `difference_exceeds` takes at δ, for the table that is to be expected."""
+    losses = max(0.0, discordance - difference) / 2
+    linear = (2 - difference) * delta - discordance
+    root = math.sqrt(max(0.0, linear * linear + 8 * losses * delta * (1 - delta)))
+    return max(0.0, (root - linear) / 2 + delta * (1 - delta))
 
 
 def smallest_provable_margin(rows: float, discordance: float, alpha: float, *, power: float = POWER) -> float:
     """Say from which margin on so many independent rows recognise a true tie, with this power."""
-    z = normal_quantile(1 - alpha)
-    if rows <= 0:
-        return 1.0
-    return min(1.0, max((z + normal_quantile(power)) * math.sqrt(discordance / rows), z * z / (rows + z * z)))
+    low, high = 0.0, 1.0  # the margin is in (low, high]; rows fall as it grows
+    for _ in range(_HALVINGS if rows > 0 else 0):
+        middle = (low + high) / 2
+        enough = _rows_for_difference(middle, discordance, alpha, 0.0, power) <= rows
+        low, high = (low, middle) if enough else (middle, high)
+    return high
 
 
 def rows_for_share(floor: float, share: float, alpha: float, *, power: float = POWER) -> int | None:

@@ -6,7 +6,8 @@ holds only where the whole interval is on the right side, and a point estimate n
 
 Pure: no file, no play, no person. Standard library, `terms`, `statistics` and `economics` only. Callers come in here.
 Each file imports only from files before it in this list: `wording`, `canonical`, `gate`, `problems`, `written`,
-`record`, `judgement`, `quality`, `measures`, `judging`, `power`, `rates`.
+`record`, `judgement`, `quality`, `measures`, `judging`, `power`, `rates`,
+`progress`.
 """
 
 from distill_tui.gates.gate import ALL, BASELINES, EVERY_SEGMENT, P95, QUALITY, SEGMENT, Criterion, Gate, default_gate
@@ -14,6 +15,7 @@ from distill_tui.gates.judgement import Judgement
 from distill_tui.gates.judging import judge, passed
 from distill_tui.gates.power import ASSUMED_DISCORDANCE, PowerNote, power
 from distill_tui.gates.problems import problems
+from distill_tui.gates.progress import Progress, progress
 from distill_tui.gates.rates import Rate, SegmentRates, Subject, segment_rates, subjects
 from distill_tui.gates.record import CERTAIN, SUBJECTS, Record
 from distill_tui.gates.written import digest, from_json, from_toml, to_json, to_toml
@@ -32,6 +34,7 @@ __all__ = [
     "Gate",
     "Judgement",
     "PowerNote",
+    "Progress",
     "Rate",
     "Record",
     "SegmentRates",
@@ -44,6 +47,7 @@ __all__ = [
     "passed",
     "power",
     "problems",
+    "progress",
     "segment_rates",
     "subjects",
     "to_json",

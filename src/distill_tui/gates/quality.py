@@ -20,7 +20,7 @@ def judge_quality(criterion: Criterion, gate: Gate, record: Record, alpha: float
     if not scopes:
         yield unmeasured(criterion, criterion.scope, alpha, "the rows name no segment that it could be about")
         return
-    samples = [_Sample.of(criterion, gate, record, scope) for scope in scopes]
+    samples = [Sample.of(criterion, gate, record, scope) for scope in scopes]
     accusations = [1.0 if each.one_sided else each.scores.falls_below(each.bar) for each in samples if each.scores.rows]
     stands = iter(statistics.holm(accusations, alpha))
     for sample in samples:
@@ -42,8 +42,41 @@ def _scopes(criterion: Criterion, gate: Gate, record: Record) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _Sample:
-    """The rows that bear on one criterion in one scope, and where its bar lies on their scale."""
+class Picked:
+    """The rows that bear on one criterion in one scope, and who has each of them right."""
+
+    rows: tuple[int, ...]  # positions in the record
+    right: tuple[bool, ...]  # the student, row by row
+    other_right: tuple[bool, ...]  # the reference; False throughout where there is none
+    paired: bool
+    through_agreement: bool  # no gold: accuracy against the teacher is shown by agreement
+    other_name: str
+    lacks: str  # why there are no rows, where there are none
+
+    @classmethod
+    def of(cls, criterion: Criterion, gate: Gate, record: Record, scope: str) -> Picked:
+        """Pick the rows that have what it takes to compare."""
+        rows = rows_in(record, scope)
+        against_teacher = criterion.metric is Metric.ACCURACY and criterion.reference is Reference.TEACHER
+        through = against_teacher and not any(record.gold[row] >= 0 for row in rows)
+        truth = record.teacher if through or criterion.metric is Metric.AGREEMENT else record.gold
+        rival, rival_name = _rival(criterion, gate, record)
+        paired = not through and criterion.metric is Metric.ACCURACY and criterion.reference is not Reference.NONE
+        usable = tuple(row for row in rows if truth[row] >= 0 and (not paired or rival[row] >= 0))
+        return cls(
+            rows=usable,
+            right=tuple(record.student[row] == truth[row] for row in usable),
+            other_right=tuple(paired and rival[row] == truth[row] for row in usable),
+            paired=paired,
+            through_agreement=through,
+            other_name=rival_name,
+            lacks=_lacking(rows, truth is record.gold, rival_name if paired else ""),
+        )
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The scores that bear on one criterion in one scope, and where its bar lies on their scale."""
 
     criterion: Criterion
     scope: str
@@ -56,31 +89,23 @@ class _Sample:
     lacks: str  # why there are no rows, where there are none
 
     @classmethod
-    def of(cls, criterion: Criterion, gate: Gate, record: Record, scope: str) -> _Sample:
-        """Pick and score the rows."""
-        rows = rows_in(record, scope)
-        against_teacher = criterion.metric is Metric.ACCURACY and criterion.reference is Reference.TEACHER
-        through = against_teacher and not any(record.gold[row] >= 0 for row in rows)
-        truth = record.teacher if through or criterion.metric is Metric.AGREEMENT else record.gold
-        rival, rival_name = _rival(criterion, gate, record)
-        paired = not through and criterion.metric is Metric.ACCURACY and criterion.reference is not Reference.NONE
-        usable = [row for row in rows if truth[row] >= 0 and (not paired or rival[row] >= 0)]
-        right = [(record.student[row] == truth[row], paired and rival[row] == truth[row]) for row in usable]
+    def of(cls, criterion: Criterion, gate: Gate, record: Record, scope: str) -> Sample:
+        """Score the rows."""
+        picked = Picked.of(criterion, gate, record, scope)
         bar = bar_of(criterion)
         if criterion.reference is not Reference.NONE:
-            bar = 1 - bar if through else -bar
+            bar = 1 - bar if picked.through_agreement else -bar
+        groups = [record.group[row] for row in picked.rows]
         return cls(
             criterion=criterion,
             scope=scope,
-            scores=Scores.of(
-                ((*each, record.group[row]) for each, row in zip(right, usable, strict=True)), paired=paired
-            ),
+            scores=Scores.of(zip(picked.right, picked.other_right, groups, strict=True), paired=picked.paired),
             bar=float(bar),
-            through_agreement=through,
-            students=sum(student for student, _ in right),
-            others=sum(other for _, other in right),
-            other_name=rival_name,
-            lacks=_lacking(rows, truth is record.gold, rival_name if paired else ""),
+            through_agreement=picked.through_agreement,
+            students=sum(picked.right),
+            others=sum(picked.other_right),
+            other_name=picked.other_name,
+            lacks=picked.lacks,
         )
 
     @property

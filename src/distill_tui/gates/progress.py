@@ -1,0 +1,69 @@
+"""How a later student compares with an earlier one on the same rows: the gain of rounds, and the gap that is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from distill_tui.gates.gate import ALL, QUALITY, Criterion, Gate
+from distill_tui.gates.quality import Picked, Sample
+from distill_tui.gates.record import Record
+from distill_tui.gates.wording import count, points
+from distill_tui.paired import Gain, Outlook, Prospect, outlook
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What two rounds brought on the quality metric that binds, on rows that both students answered."""
+
+    criterion: Criterion
+    outlook: Outlook
+
+    @property
+    def sentence(self) -> str:
+        """Say it with its figures: gain, what it may at most have been, the gap and the pace that it takes."""
+        seen, name = self.outlook, self.criterion.words
+        gained = (
+            f"Two rounds moved {name} on the validation split by {points(seen.gain.mean)} points "
+            f"(at most {points(seen.best)}, on {count(seen.gain.rows, 'row')})"
+        )
+        if seen.prospect is Prospect.REACHED:
+            return f"{gained}; it is at the bar there."
+        pace = f"; it is {points(seen.gap)} short of the bar, and with {count(seen.rounds_left, 'round')} left"
+        pace += f" two rounds must bring {points(seen.need)}"
+        said = {
+            Prospect.HOPELESS: ": not even the most that they may have brought suffices",
+            Prospect.ON_TRACK: ": that is on track",
+            Prospect.UNCLEAR: ": these rows cannot tell whether it will; more validation rows would",
+        }
+        return f"{gained}{pace}{said[seen.prospect]}."
+
+
+def progress(gate: Gate, before: Record, after: Record, rounds_left: int) -> Progress | None:
+    """Compare two students on the validation split, row by row; None where there is nothing to compare.
+
+    The target is the bar itself. To be proven takes more than the bar, so a kill is never advised for being close.
+    """
+    criterion = binding_quality(gate)
+    if criterion is None or rounds_left < 1:
+        return None
+    first, last = (_right(criterion, gate, record) for record in (before, after))
+    groups = dict(zip(after.key, after.group, strict=True))
+    shared = sorted(first.keys() & last.keys())
+    sample = Sample.of(criterion, gate, after, criterion.scope)
+    if not shared or sample.scores.estimate is None:
+        return None
+    gain = Gain.of([last[key] - first[key] for key in shared], [groups[key] for key in shared])
+    return Progress(criterion, outlook(gain, sample.bar - sample.scores.estimate, rounds_left))
+
+
+def binding_quality(gate: Gate) -> Criterion | None:
+    """Give the quality metric that binds: the binding one, or the first that counts over all rows."""
+    quality = [each for each in gate.criteria if each.metric in QUALITY and each.counts and each.scope == ALL]
+    return next((each for each in quality if each.binding), quality[0] if quality else None)
+
+
+def _right(criterion: Criterion, gate: Gate, record: Record) -> dict[int, int]:
+    if not record.key:
+        return {}
+    picked = Picked.of(criterion, gate, record, criterion.scope)
+    return {record.key[row]: int(right) for row, right in zip(picked.rows, picked.right, strict=True)}
