@@ -12,7 +12,7 @@ export TRANSFORMERS_OFFLINE := 1
 .PHONY: demo test slow check fix screenshots reference bench-drift bench-gates clean help
 
 help:            ## list what there is
-	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## */\t/'
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## */\t/'
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "distill-tui needs Python 3.11 or newer; name one: make PYTHON=python3.12 …")'
