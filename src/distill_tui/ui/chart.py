@@ -11,30 +11,61 @@ _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # of a braille
 Point = tuple[float, float]
 
 
-def curve(points: Sequence[Point], width: int, height: int, *, until: float | None = None) -> list[str]:
+def smoothed(points: Sequence[Point], over: int) -> list[Point]:
+    """Give the mean of each point and those before it, at most so many: a loss jumps from batch to batch."""
+    found, total = [], 0.0
+    for number, (x, y) in enumerate(points):
+        total += y - (points[number - over][1] if number >= over else 0.0)
+        found.append((x, total / min(number + 1, over)))
+    return found
+
+
+def curve(
+    points: Sequence[Point],
+    width: int,
+    height: int,
+    *,
+    until: float | None = None,
+    level: float | None = None,
+    unit: str = "",
+) -> list[str]:
     """Draw points as a line with its axes, in exactly `height` lines of at most `width` cells.
 
-    Values that are not finite are left out. `until` is where the horizontal axis ends, where more is to come.
+    Values that are not finite are left out. `until` is where the horizontal axis ends, where more is to come; at
+    `level` there is a dotted line; `unit` stands behind the end of the horizontal axis.
     """
     points = [(x, y) for x, y in points if isfinite(x) and isfinite(y)]
     if not points or width < 16 or height < 3:
         return [show.fit(" no points yet", width)] + [""] * (height - 1)
     low, high = min(y for _, y in points), max(y for _, y in points)
     first, last = points[0][0], max(points[-1][0], until or 0)
-    labels = [f"{value:.4g}" for value in (high, low)]
-    margin = max(map(len, labels)) + 1
-    rows, columns = height - 2, width - margin - 1
+    rows = height - 2
+    labels = {0: _short(high), rows - 1: _short(low)}
+    at_level = (
+        None if level is None or not low <= level <= high else round((1 - _share(level, (low, high))) * (rows - 1))
+    )
+    if level is not None and at_level is not None:
+        labels.setdefault(at_level, _short(level))
+    margin = max(map(len, labels.values())) + 1
+    columns = width - margin - 1
     grid = _Grid(columns, rows)
     grid.draw(points, (first, last), (low, high))
     tick, bar, corner, rule = ("+", "|", "+", "-") if show.ascii_only() else ("┤", "│", "└", "─")
     lines = []
+    dotted = "." if show.ascii_only() else "┄"
     for number, drawn in enumerate(grid.lines()):
-        label = {0: labels[0], rows - 1: labels[1]}.get(number, "")
+        label = labels.get(number, "")
+        if number == at_level:
+            drawn = "".join(dotted if cell == " " else cell for cell in drawn)
         lines.append(f"{label:>{margin}}{tick if label else bar}{drawn}")
     lines.append(" " * margin + corner + rule * columns)
-    left, right = f"{first:,.0f}", f"{last:,.0f}"
+    left, right = f"{first:,.0f}", f"{last:,.0f}{unit}"
     lines.append(" " * (margin + 1) + left + right.rjust(max(0, columns - len(left))))
     return lines
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 class _Grid:

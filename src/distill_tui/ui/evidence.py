@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -10,7 +11,7 @@ from textual.content import Content
 from distill_tui import gates, rules
 from distill_tui.spec import Spec
 from distill_tui.terms import Opinion, PlayKind, Role, RunKind, RunStatus, Stage, Verdict
-from distill_tui.ui import chart, page, preview, show
+from distill_tui.ui import chart, page, plots, preview, show
 from distill_tui.ui.page import Column, Lines
 from distill_tui.ui.tabs import WIDE, maintenance, megabytes, number, read, share_of
 from distill_tui.ui.view import View, shown_run
@@ -29,7 +30,8 @@ def train(view: View, width: int) -> Lines:
         return page.stacked(page.sentence(waits, width, word="waiting"), runs(view, width))
     head = run_head(view, run, width)
     if width < WIDE:
-        return page.stacked(head, loss(view, run, width, 9), validation(view, run, width), runs(view, width))
+        curve = loss(view, run, width, 9)
+        return page.stacked(head, curve, validation(view, run, width), ladder(view, width), runs(view, width))
     left = width * 2 // 3
     right = width - left - page.GAP
     middle = page.beside(
@@ -38,7 +40,18 @@ def train(view: View, width: int) -> Lines:
         width,
         left,
     )
-    return page.stacked(head, middle, runs(view, width))
+    return page.stacked(head, middle, ladder(view, width), runs(view, width))
+
+
+def ladder(view: View, width: int) -> Lines:
+    """Draw the students of this round, quality against size, where there are two to compare."""
+    rungs = []
+    for run in rules.trained(view.dossier):
+        result, one = read(run.result), spec_of(run)
+        score, size = result.get("validation_score"), result.get("bytes")
+        if isinstance(score, float) and isinstance(size, int):
+            rungs.append(plots.Rung(f"run {run.id}, {one.student.value}, seed {one.seed}", size / 1e6, score))
+    return plots.ladder(rungs, "MB", width, 6)
 
 
 def run_head(view: View, run: tables.Run, width: int) -> Lines:
@@ -82,8 +95,11 @@ def spec_of(run: tables.Run) -> Spec:
 def loss(view: View, run: tables.Run, width: int, height: int) -> Lines:
     """Draw the loss curve."""
     points = [(float(point.step), point.loss) for point in view.curve]
-    now = f"{points[-1][1]:.4f} at step {points[-1][0]:,.0f}" if points else "no points yet"
-    drawn = chart.curve(points, width - 2, height, until=run.total if run.status.active else None)
+    over = max(1, len(points) // 30)
+    mean = f", mean of {over} points" if over > 1 else ""
+    now = f"{points[-1][1]:.4f} at step {points[-1][0]:,.0f}{mean}" if points else "no points yet"
+    smooth = chart.smoothed([(x, y) for x, y in points if isfinite(y)], over)
+    drawn = chart.curve(smooth, width - 2, height, until=run.total if run.status.active else None, unit=" steps")
     return [page.heading("LOSS", now), *(Content.assemble((f" {line}", "$tone-run")) for line in drawn)]
 
 
@@ -166,6 +182,7 @@ def evaluation(view: View, width: int) -> Lines:
         verdict(view, row, width),
         judgements(dossier.judgements, width),
         segments(view, width),
+        plots.segments(view.rates, min(width, 110)),
         sides(view, width),
     )
 

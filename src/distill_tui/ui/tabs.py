@@ -11,7 +11,7 @@ from textual.content import Content
 from distill_tui import economics, gates, rules
 from distill_tui.rules import Dossier
 from distill_tui.terms import Action, PlayKind, Reference, Role, RunKind, Split, Stage
-from distill_tui.ui import page, preview, show
+from distill_tui.ui import page, plots, preview, show
 from distill_tui.ui.page import Column, Lines
 from distill_tui.ui.view import View
 
@@ -34,12 +34,13 @@ def overview(view: View, width: int) -> Lines:
             people(view, width),
             worksheet(view, width),
             checks(view, width),
+            earned(view, width),
         )
     left = width * 6 // 11
     right = width - left - page.GAP
     return page.beside(
         page.stacked(what(view, left), people(view, left), worksheet(view, left)),
-        page.stacked(numbers(view, right), checks(view, right), last_events(view, right)),
+        page.stacked(numbers(view, right), checks(view, right), last_events(view, right), earned(view, right)),
         width,
         left,
     )
@@ -114,6 +115,14 @@ def numbers(view: View, width: int) -> Lines:
     if view.play.kind is PlayKind.COST:
         lines += page.sentence(preview.worth(found, view.play.kind)[-1], width, label="")
     return lines
+
+
+def earned(view: View, width: int) -> Lines:
+    """Draw when a cost play pays back: by the student's measured cost, so only once it was evaluated."""
+    found, build = preview.figures(view.dossier), rules.worksheet_numbers(view.dossier).get("build_cost")
+    if view.play.kind is not PlayKind.COST or not found.measured or found.saves is None or build is None:
+        return []
+    return plots.payback(float(build), float(found.saves), min(width, 76), 8)
 
 
 def number(value: float | None) -> str:
