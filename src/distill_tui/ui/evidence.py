@@ -107,7 +107,7 @@ def validation(view: View, run: tables.Run, width: int) -> Lines:
     """List the validation scores, newest last, and the best one."""
     scored = [(point.step, point.validation) for point in view.curve if point.validation is not None]
     without = read(run.result).get("agreement", 0) is None  # no teacher had answered: epochs are scored on gold
-    lines = [page.heading("VALIDATION", "accuracy" if without else "agreement with the teacher")]
+    lines = [page.heading("VALIDATION", "accuracy" if without else "agrees with teacher")]
     if not scored:
         return [*lines, *page.sentence("no score yet", width, word="waiting")]
     best = max(scored, key=lambda each: each[1])
@@ -256,7 +256,7 @@ def segments(view: View, width: int) -> Lines:
         Column("TEACHER", 7, 0, right=True),
         Column("BASELINE", 8, 3, right=True),
         Column("AGREES", 6, 2, right=True),
-        Column("AHEAD OF TEACHER", 24, 4, right=True),
+        Column("AHEAD OF TEACHER", 26, 4, right=True),
     )
     rows = []
     for rate in view.rates:
