@@ -338,7 +338,7 @@ def test_the_digest_changes_with_every_field_of_a_gate() -> None:
     gate = default_gate(PlayKind.COST)
     other = Gate(
         gate.criteria[:1], Decimal("0.9"), 2, 999, Decimal("0.2"), 2, "majority", Assurance.SIGNED, "2026-01-01",
-        "2026-02-01", "good", "p1",
+        "2026-02-01", "good", "p1", 20,
     )  # fmt: skip
     changed = [replace(gate, **{each.name: getattr(other, each.name)}) for each in fields(Gate)]
     criterion = Criterion(AGREEMENT, Reference.NONE, "every segment", Decimal(1), Decimal(2), False, "why")

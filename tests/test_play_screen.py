@@ -18,7 +18,7 @@ from distill_tui.project import Project, now
 from distill_tui.rules import Actor
 from distill_tui.spec import Spec
 from distill_tui.terms import Action, PlayKind, Role, RunKind, RunStatus, Stage
-from distill_tui.ui import chart, show
+from distill_tui.ui import chart, review, show
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.forms import DEAF, GateSheet, NewPlaySheet, Sheet
 from distill_tui.ui.frame import KeyLine, MessageLine
@@ -531,11 +531,12 @@ async def test_the_validator_signs_what_was_shown(project: Project, monkeypatch:
         await listening(pilot)
         await typed(pilot, "seen")
         await pilot.press("enter")
-        await typed(pilot, "approve P-001")
+        wanted = review.intent("P-001", rules.covers(project.dossier(play)))
+        await typed(pilot, wanted.lower())
         await pilot.press("enter")
-        assert not signed and "type APPROVE P-001" in text_of(app)
-        await pilot.press(*["backspace"] * 13)
-        await typed(pilot, "APPROVE P-001")
+        assert not signed and f"type {wanted}" in text_of(app)
+        await pilot.press(*["backspace"] * len(wanted))
+        await typed(pilot, wanted)
         await pilot.press("enter")
         await settled(pilot)
     ((args, named),) = signed
@@ -551,7 +552,7 @@ async def test_keys_typed_before_the_sign_sheet_was_seen_are_not_consent(project
     async with app.run_test(size=NARROW) as pilot:
         await settled(pilot)
         await pilot.press("S", "enter")
-        await typed(pilot, "APPROVE P-001")
+        await typed(pilot, review.intent("P-001", rules.covers(project.dossier(play))))
         await pilot.press("enter")
         assert isinstance(app.screen, Sheet) and app.screen.deaf and not any(app.screen.values.values())
         await pilot.pause(DEAF + 0.2)
@@ -568,7 +569,7 @@ async def test_a_refusal_needs_its_reason(project: Project, monkeypatch: Any) ->
         await pilot.press("X")
         await listening(pilot)
         await pilot.press("enter")
-        await typed(pilot, "REFUSE P-001")
+        await typed(pilot, review.intent("P-001", rules.covers(project.dossier(play))))
         await pilot.press("enter")
         assert "A refusal needs a reason." in text_of(app) and not signed
         await pilot.press("up")

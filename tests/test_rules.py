@@ -14,12 +14,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from distill_tui import gates, rules, tables
+from distill_tui import gates, rules, spotcheck, tables
+from distill_tui.artifacts import canonical, digest_of
 from distill_tui.rules import NEXT_STAGE, RULES, Actor, Dossier, Objection, covers, objections
 from distill_tui.spec import Spec
 from distill_tui.terms import (
     Action,
     Assurance,
+    Judged,
     Metric,
     Opinion,
     PlayKind,
@@ -59,6 +61,8 @@ RUNNING = run(3, RunKind.EVALUATE, RunStatus.RUNNING, token="t", student_run=1)
 LOST = run(3, RunKind.TRAIN, RunStatus.LOST)
 WORKER = actor("dan", run=3)
 STRICT = replace(GATE, minimum_assurance=Assurance.SIGNED)
+SURE = Assurance.SIGNED
+JUDGING = replace(GATE, minimum_spot_check=4)
 
 
 def without(roles: Mapping[Role, str], gone: Role) -> dict[Role, str]:
@@ -119,6 +123,22 @@ def cases() -> list[Case]:
              {"fingerprint": "SHA256:v"}),
         Case("key.revoked", a.REVOKE_KEY, MIA, DECIDE, DECIDE, {"fingerprint": "SHA256:b"},
              {"fingerprint": "SHA256:v"}),
+        Case("assurance.lowered", a.SET_ASSURANCE, MIA, by_signature(DECIDE), by_signature(DECIDE),
+             {"assurance": Assurance.SESSION}, {"assurance": Assurance.HARDWARE}),
+        Case("roster.key", a.SIGN_ROSTER, SAM, DECIDE, DECIDE, allowed_by=actor("sam", assurance=SURE)),
+        Case("roster.moved", a.SIGN_ROSTER, actor("sam", assurance=SURE), DECIDE, DECIDE, {"roster": {}},
+             {"roster": rules.roster(DECIDE)}),
+        Case("roster.unsigned", a.SIGN_OFF, actor("vera", assurance=SURE),
+             replace(vouched(by_signature(DECIDE)), keys=(*DECIDE.keys, key("olga", "o"))),
+             vouched(by_signature(DECIDE))),
+        Case("roster.unsigned", a.SIGN_OFF, actor("vera", assurance=SURE),
+             vouched(by_signature(DECIDE), trouble="It is forged."), vouched(by_signature(DECIDE))),
+        # sessions over SSH
+        Case("session.no_files", a.IMPORT_TRAFFIC, actor("dan", assurance=Assurance.SESSION), D, D, allowed_by=DAN),
+        Case("session.host_built", a.SIGN_OFF, actor("vera", assurance=Assurance.SESSION, host="dan"), DECIDE, DECIDE,
+             allowed_by=actor("vera", assurance=Assurance.SESSION, host="mia")),
+        Case("session.host_built", a.WITHDRAW, actor("vera", assurance=Assurance.SESSION, host="dan"), signed(),
+             signed(), instead={"proof": SURE}),
         # opening a play
         Case("play.name", a.OPEN_PLAY, BOB, DECIDE, DECIDE, {"name": "x" * 81}, {"name": "x" * 80}),
         Case("play.exists", a.OPEN_PLAY, BOB, DECIDE, DECIDE, {"name": "refunds"}, {"name": "refunds-2"}),
@@ -140,6 +160,7 @@ def cases() -> list[Case]:
         Case("gate.unreadable", a.LOCK_GATE, SAM, at(Stage.GATE, gate=None), G),
         Case("gate.problem", a.LOCK_GATE, SAM, at(Stage.GATE, gate=replace(GATE, criteria=())), G),
         Case("gate.moved", a.LOCK_GATE, SAM, G, G, {"expected": digest("1")}, {"expected": gates.digest(GATE)}),
+        Case("gate.weak", a.LOCK_GATE, SAM, by_signature(G), by_signature(G), allowed_by=actor("sam", assurance=SURE)),
         Case("gate.nobody_validates", a.LOCK_GATE, SAM, at(Stage.GATE, builders={"vera": ("label",)}), G),
         Case("gate.nobody_validates", a.LOCK_GATE, SAM, at(Stage.GATE, keys=(), accounts=no_keys), G),
         Case("gate.nobody_validates", a.LOCK_GATE, SAM,
@@ -201,12 +222,22 @@ def cases() -> list[Case]:
              signed(at(Stage.DECIDE, audit_trouble="The audit log breaks at entry 3.")), signed()),
         Case("artifact.altered", a.SIGN_OFF, VERA,
              at(Stage.DECIDE, file_troubles=("The artifact was altered.",)), DECIDE),
+        Case("spot_check.missing", a.SIGN_OFF, VERA, judging(), judging(checked=4)),
+        Case("spot_check.missing", a.SHIP, DAN, signed(judging()), signed(judging(checked=4))),
+        Case("spot_check.short", a.SPOT_CHECK, VERA, judging(), judging(),
+             {"content": check(3)}, {"content": check(4)}),
+        Case("spot_check.wrong", a.SPOT_CHECK, VERA, judging(), judging(),
+             {"content": check(4, "dan")}, {"content": check(4)}),
+        Case("sign_off.builder", a.SPOT_CHECK, VERA, judging(builders={"vera": ("label",)}), judging()),
         Case("sign_off.builder", a.SIGN_OFF, VERA, at(Stage.DECIDE, builders={"vera": ("label",)}), DECIDE),
         Case("sign_off.weak", a.SIGN_OFF, VERA, at(Stage.DECIDE, gate=STRICT), at(Stage.DECIDE, gate=STRICT),
              allowed_by=actor("vera", assurance=Assurance.SIGNED)),
         Case("sign_off.moved", a.SIGN_OFF, VERA, DECIDE, DECIDE, {"covers": {}}, {"covers": covers(DECIDE)}),
         Case("reason.missing", a.REFUSE, VERA, DECIDE, DECIDE, {"reason": " "}, {"reason": "It fails on refunds."}),
         Case("sign_off.none", a.WITHDRAW, VERA, DECIDE, signed()),
+        Case("withdrawal.weak", a.WITHDRAW, VERA,
+             replace(DECIDE, sign_offs=(sign_off(DECIDE, opinion=Opinion.REFUSE, assurance=SURE),)), signed()),
+        Case("ship.weak", a.SHIP, DAN, surely_signed(), surely_signed(), allowed_by=actor("dan", assurance=SURE)),
         Case("sign_off.missing", a.SHIP, DAN, DECIDE, signed()),
         Case("sign_off.own", a.SHIP, VERA, sponsored_by("vera"), sponsored_by("vera"), allowed_by=DAN),
         Case("sign_off.refused", a.SHIP, DAN,
@@ -232,6 +263,43 @@ def sponsored_by(who: str) -> Dossier:
     return signed(at(Stage.DECIDE, roles={**ROLES, Role.SPONSOR: who}))
 
 
+def by_signature(of: Dossier) -> Dossier:
+    """A play in a project that asks for signatures, whose validator has a key."""
+    return replace(of, project=tables.Project(**{**of.project.model_dump(), "minimum_assurance": SURE}))  # type: ignore[union-attr]
+
+
+def vouched(of: Dossier, trouble: str = "") -> Dossier:
+    """A play whose sponsor has signed the roster."""
+    row = tables.Statement(
+        id=1, play_id=1, kind="roster", person_id="sam", content=b"{}", signature="", recorded_at=AT
+    )  # fmt: skip
+    about = digest_of(canonical(rules.roster(of))).removeprefix("sha256:")
+    statement = {"subject": [{"name": "roster", "digest": {"sha256": about}}]}
+    return replace(of, statements=(rules.StatementFacts(row, statement, trouble),))
+
+
+def surely_signed() -> Dossier:
+    """A play of a project that asks for signatures, with roster and sign-off signed."""
+    of = vouched(by_signature(DECIDE))
+    return replace(of, sign_offs=(sign_off(of, assurance=SURE),))
+
+
+def judging(checked: int = 0, **changes: Any) -> Dossier:
+    """A play whose gate asks for four answers judged blind, and so many that vera has judged."""
+    judged = evaluation(record=record(8).digest())
+    of = at(Stage.DECIDE, gate=JUDGING, record=record(8), evaluations=(judged,), **changes)
+    row = tables.SpotCheck(
+        id=1, play_id=1, round=1, person_id="vera", evaluation=judged.record, content=check(checked), recorded_at=AT
+    )  # fmt: skip
+    return replace(of, spot_checks=(row,) if checked else ())
+
+
+def check(count: int, who: str = "vera") -> str:
+    """What a validator recorded who finds both right, or neither."""
+    items = spotcheck.draw(record(8), who, count)
+    return spotcheck.content(record(8), items, [Judged.BOTH] * len(items))
+
+
 CASES = cases()
 
 
@@ -253,7 +321,7 @@ def rule_ids() -> set[str]:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             if node.func.id == "Objection" and isinstance(node.args[0], ast.Constant):
                 found.add(str(node.args[0].value))
-            if node.func.id == "never_built" and isinstance(node.args[-1], ast.Constant):
+            if node.func.id in ("never_built", "proved") and isinstance(node.args[-1], ast.Constant):
                 found.add(str(node.args[-1].value))
     verdicts = {f"gate.{verdict.value}" for verdict in Verdict if verdict is not Verdict.HOLDS}
     return found | verdicts | {f"role.{role.value}" for role in Role}
@@ -277,6 +345,7 @@ MAY = {
     Action.RESUME_RUN: (at(Stage.TRAIN, runs=(LOST,)), {"dan"}),
     Action.EVALUATE: (T, {"dan"}),
     Action.REPRODUCE: (DECIDE, {"vera"}),
+    Action.SPOT_CHECK: (at(Stage.DECIDE, record=record()), {"vera"}),
     Action.SIGN_OFF: (DECIDE, {"vera"}),
     Action.REFUSE: (DECIDE, {"vera"}),
     Action.WITHDRAW: (signed(), {"vera"}),
@@ -288,6 +357,8 @@ MAY = {
     Action.ASSIGN_ROLE: (D, {"sam"}),
     Action.OPEN_PLAY: (DECIDE, set(EVERYBODY)),
     Action.ENROL_PERSON: (DECIDE, {"mia"}),
+    Action.SET_ASSURANCE: (DECIDE, {"mia"}),
+    Action.SIGN_ROSTER: (DECIDE, {"sam"}),
     Action.ADD_ACCOUNT: (DECIDE, {"mia"}),
     Action.ADD_KEY: (DECIDE, {"mia"}),
     Action.REVOKE_KEY: (DECIDE, set(EVERYBODY)),
@@ -302,6 +373,7 @@ MAY = {
 def test_only_these_people_do_it(action: Action) -> None:
     seen, may = MAY[action]
     request = {"run": 3, "token": "t"} if action in rules.BY_WORKERS else {}
+    request = {"proof": SURE} if action is Action.SIGN_ROSTER else request
     assert {who for who in EVERYBODY if not objections(action, seen, actor(who), request)} == may
 
 
@@ -371,6 +443,7 @@ MOVES: dict[str, dict[str, Any]] = {
     "roles": {"roles": {**ROLES, Role.OPERATOR: "bob"}},
     "roster": {"keys": (*DECIDE.keys, key("vera", "w"))},
     "builders": {"builders": {"dan": ("drive",), "bob": ("label",)}},
+    "spot_check": {key: getattr(judging(checked=4), key) for key in ("record", "evaluations", "spot_checks")},
 }
 
 
@@ -383,7 +456,9 @@ def test_a_sign_off_is_stale_once_this_changes(item: str) -> None:
     before = signed()
     moved = replace(before, **MOVES[item])
     assert covers(moved)[item] != covers(before)[item]
-    assert any(f": {item} changed since" in reason.sentence for reason in objections(Action.SHIP, moved, DAN))
+    assert any(
+        f": {item.replace('_', ' ')} changed since" in reason.sentence for reason in objections(Action.SHIP, moved, DAN)
+    )
 
 
 def test_a_note_leaves_a_sign_off_as_it_is() -> None:
@@ -570,6 +645,9 @@ def dossiers() -> st.SearchStrategy[Dossier]:
         ).map(tuple),
         judgements=st.lists(st.sampled_from(JUDGEMENTS), **few).map(tuple),
         sign_offs=st.lists(sign_offs(), **few).map(tuple),
+        record=st.none() | st.just(record(8)),
+        spot_checks=st.just(()) | st.just(judging(checked=4).spot_checks),
+        statements=st.just(()) | st.just(vouched(DECIDE).statements),
         audit_trouble=st.sampled_from(["", "The audit log breaks at entry 3."]),
         file_troubles=st.just(()) | st.just(("The artifact is missing.",)),
     )  # fmt: skip
@@ -591,10 +669,15 @@ REQUESTS = st.fixed_dictionaries(
         "expected": DIGESTS, "source_digest": DIGESTS, "mapping": WORDS, "leaks": st.just(["A row leaks."]),
         "spec": st.sampled_from([Spec(), replace(Spec(), alpha=9.0)]), "run": st.integers(0, 6), "token": WORDS,
         "covers": st.dictionaries(WORDS, WORDS), "reason": WORDS, "text": WORDS, "sample": st.integers() | WORDS,
-        "refresh_days": st.integers() | WORDS,
+        "refresh_days": st.integers() | WORDS, "content": JSON | st.just(check(4)),
+        "assurance": st.sampled_from(Assurance), "proof": st.sampled_from(Assurance),
+        "roster": st.dictionaries(WORDS, WORDS),
     },
 )  # fmt: skip
-ACTORS = st.builds(actor, st.none() | PEOPLE, assurance=st.sampled_from(Assurance), run=st.none() | st.integers(1, 5))
+ACTORS = st.builds(
+    actor, st.none() | PEOPLE, assurance=st.sampled_from(Assurance), run=st.none() | st.integers(1, 5),
+    host=st.none() | PEOPLE,
+)  # fmt: skip
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))

@@ -1,5 +1,7 @@
 """The verbs: one function for each thing that a person does. Permission, stage and audit are the door's business.
 
+Those of the validator are in `sign_offs`, and are verbs like the others.
+
 What takes long (reading a file, building a data set, signing) is done before the door is opened, and the door asks
 again. A verb that starts a run queues it through the door and then starts its worker.
 """
@@ -14,12 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from sqlmodel import col, select
 
-from distill_tui import bundle, gates, launch, rules, signing, statements, tables
-from distill_tui.artifacts import canonical
-from distill_tui.project import Change, Project, ProjectError, now, remember_builder
+from distill_tui import bundle, consent, gates, launch, rules, signing, tables
+from distill_tui.artifacts import canonical, digest_of
+from distill_tui.project import Change, Project, ProjectError, remember_builder
 from distill_tui.rules import Actor, Dossier, Objection, Refused
+from distill_tui.sign_offs import hand_in as hand_in
+from distill_tui.sign_offs import sign_off as sign_off
+from distill_tui.sign_offs import spot_check as spot_check
+from distill_tui.sign_offs import withdraw as withdraw
 from distill_tui.spec import Spec
-from distill_tui.terms import Action, Assurance, Opinion, PlayKind, Role, RunKind, RunStatus, Stage, Task
+from distill_tui.terms import Action, Assurance, PlayKind, Role, RunKind, RunStatus, Stage, Task
 
 if TYPE_CHECKING:
     from distill_tui.dataset import readers
@@ -75,6 +81,16 @@ def revoke_key(project: Project, actor: Actor, fingerprint: str) -> None:
         row.revoked_at = change.at
         change.session.add(row)
         change.detail |= {"fingerprint": fingerprint, "person": row.person_id}
+
+
+def set_assurance(project: Project, actor: Actor, least: Assurance) -> None:
+    """State the weakest proof with which a decision is accepted."""
+    with project.change(Action.SET_ASSURANCE, None, actor, {"assurance": least}) as change:
+        row = change.session.get(tables.Project, 1)
+        assert row is not None
+        change.detail["assurance"] = [row.minimum_assurance.value, least.value]
+        row.minimum_assurance = least
+        change.session.add(row)
 
 
 def open_play(
@@ -156,9 +172,17 @@ def edit_gate(project: Project, play_id: int, actor: Actor, gate: gates.Gate) ->
         change.detail["gate"] = gates.digest(gate)
 
 
-def lock_gate(project: Project, play_id: int, actor: Actor, expected: str | None = None) -> None:
-    """Fix what success means; every later evaluation is held to this digest."""
-    request = {"expected": expected} if expected else {}
+def lock_gate(
+    project: Project, play_id: int, actor: Actor, expected: str | None = None, *, key: Path | None = None
+) -> None:
+    """Fix what success means; every later evaluation is held to this digest. With a key, gate and roster are signed."""
+    seen = project.dossier(play_id)
+    about = {"gate": gates.digest(seen.gate)} if seen.gate else {}
+    signed = consent.give(seen, actor, "gate", about, key) if seen.gate else None
+    request = {"proof": consent.proof(actor, signed)}
+    if expected or signed:
+        request |= {"expected": expected or about["gate"]}  # type: ignore[dict-item]
+    roster = consent.roster(seen, actor, key)
     with project.change(Action.LOCK_GATE, play_id, actor, request) as change:
         row, gate = change.session.get(tables.GateRow, play_id), change.dossier.gate
         assert row is not None and gate is not None
@@ -170,18 +194,21 @@ def lock_gate(project: Project, play_id: int, actor: Actor, expected: str | None
             "numbers": {name: value.value for name, value in change.dossier.worksheet.items()},
             "roles": {role.value: person for role, person in change.dossier.roles.items()},
         }
+        consent.keep(change, signed, roster)
+
+
+def sign_roster(project: Project, play_id: int, actor: Actor, *, key: Path | None = None) -> str:
+    """Sign who holds which role in a play and whose keys are whose, as it is now; gives the roster's digest."""
+    seen = project.dossier(play_id)
+    signed, who = consent.roster(seen, actor, key), rules.roster(seen)
+    request = {"proof": consent.proof(actor, signed), "roster": who}
+    with project.change(Action.SIGN_ROSTER, play_id, actor, request) as change:
+        consent.keep(change, signed)
+        change.detail["roster"] = digest_of(canonical(who))
+        return str(change.detail["roster"])
 
 
 # --- data --------------------------------------------------------------------------------------------------------
-
-
-def _ask_first(project: Project, action: Action, play_id: int, actor: Actor, request: rules.Request = {}) -> Dossier:  # noqa: B006
-    """Ask the rules before work that takes long; the door asks again afterwards."""
-    dossier = project.dossier(play_id)
-    reasons = rules.objections(action, dossier, actor, request)
-    if reasons:
-        raise Refused(reasons)
-    return dossier
 
 
 def import_traffic(
@@ -199,7 +226,7 @@ def import_traffic(
     """
     from distill_tui.dataset import readers, traffic
 
-    _ask_first(project, Action.IMPORT_TRAFFIC, play_id, actor)
+    project.ask_first(Action.IMPORT_TRAFFIC, play_id, actor)
     mapping = mapping or readers.guess_mapping(path)
     with project.artifacts.scratch() as scratch:
         out = scratch / "traffic.parquet"
@@ -215,7 +242,7 @@ def import_traffic(
             "most_rejects": most_rejects,
             "reasons": report.reasons,
         }
-        _ask_first(project, Action.IMPORT_TRAFFIC, play_id, actor, request)  # what is refused is not kept
+        project.ask_first(Action.IMPORT_TRAFFIC, play_id, actor, request)  # what is refused is not kept
         artifact = project.artifacts.store(out)
         rejects = out.with_suffix(".rejects.jsonl")
         summary = _report(report) | {"rejects_file": project.artifacts.store(rejects) if rejects.exists() else ""}
@@ -252,7 +279,7 @@ def set_teacher(project: Project, play_id: int, actor: Actor, folder: Path | Non
     """Choose the teacher: outputs recorded in the traffic (None), or a local model folder, which is copied in."""
     from distill_tui.training.folders import check_model_folder
 
-    _ask_first(project, Action.SET_TEACHER, play_id, actor)
+    project.ask_first(Action.SET_TEACHER, play_id, actor)
     digest = ""
     if folder is not None:
         trouble = check_model_folder(folder)
@@ -272,7 +299,7 @@ def build_data(project: Project, play_id: int, actor: Actor) -> dict[str, Any]:
     """Build the draft data set of this round; gives its counts."""
     from distill_tui import rounds
 
-    seen = _ask_first(project, Action.BUILD_DATA, play_id, actor)
+    seen = project.ask_first(Action.BUILD_DATA, play_id, actor)
     with project.artifacts.scratch() as scratch:
         built = rounds.build(project.artifacts, seen, scratch / "data.parquet")
         artifact = project.artifacts.store(scratch / "data.parquet")
@@ -308,7 +335,7 @@ def freeze_data(project: Project, play_id: int, actor: Actor) -> str:
     """Freeze the data set, once it is shown that nothing leaks; gives its digest."""
     from distill_tui.dataset import frozen
 
-    seen = _ask_first(project, Action.FREEZE_DATA, play_id, actor)
+    seen = project.ask_first(Action.FREEZE_DATA, play_id, actor)
     assert seen.data_set is not None
     trouble = project.artifacts.trouble(seen.data_set.artifact)
     if trouble:
@@ -330,7 +357,7 @@ def open_row(project: Project, play_id: int, actor: Actor, row: int, *, burn: bo
     from distill_tui.dataset import frozen
     from distill_tui.terms import Split
 
-    seen = _ask_first(project, Action.OPEN_ROW, play_id, actor)
+    seen = project.ask_first(Action.OPEN_ROW, play_id, actor)
     assert seen.data_set is not None and actor.person is not None
     found = frozen.row_of(project.artifacts.path(seen.data_set.artifact), row)
     held_out = found is not None and found["split"] == Split.HELD_OUT
@@ -383,7 +410,7 @@ def label(project: Project, play_id: int, actor: Actor) -> int:
 
 def start_run(project: Project, play_id: int, actor: Actor, spec: Spec) -> int:
     """Train a student in a worker; gives the run's number."""
-    seen = _ask_first(project, Action.START_RUN, play_id, actor, {"spec": spec})
+    seen = project.ask_first(Action.START_RUN, play_id, actor, {"spec": spec})
     assert seen.data_set is not None
     columns = {"spec": spec.to_json(), "data_set_id": seen.data_set.id}
     return _queue(project, play_id, actor, Action.START_RUN, RunKind.TRAIN, {"spec": spec}, **columns)
@@ -439,99 +466,6 @@ def reproduce(project: Project, play_id: int, actor: Actor) -> int:
 # --- decide ------------------------------------------------------------------------------------------------------
 
 
-def sign_off(
-    project: Project,
-    play_id: int,
-    actor: Actor,
-    opinion: Opinion,
-    comment: str = "",
-    *,
-    key: Path | None = None,
-    covers: Mapping[str, Any] | None = None,
-) -> int:
-    """Record the validator's statement; with a key, signed over its exact bytes. Gives the sign-off's number.
-
-    `covers` is what the validator was shown; if anything of it has changed since, the rules refuse.
-    """
-    action = Action.SIGN_OFF if opinion is Opinion.APPROVE else Action.REFUSE
-    if key is None:
-        actor = dataclasses.replace(actor, assurance=Assurance.ACCOUNT)
-    dossier = project.dossier(play_id, thorough=True)
-    request = {"covers": dict(covers) if covers is not None else rules.covers(dossier), "reason": comment}
-    reasons = rules.objections(action, dossier, actor, request)
-    if reasons:
-        raise Refused(reasons)
-    content = statement_bytes(dossier, actor, opinion, comment)
-    signature, assurance = None, Assurance.ACCOUNT
-    if key is not None:
-        signature = signing.sign(content, key, signing.SIGN_OFF)
-        verified = signing.verify(content, signature, signing.SIGN_OFF)
-        assurance = _whose(dossier, actor, verified)
-    request["covers"] = rules.covers(dossier)
-    with project.change(action, play_id, actor, request) as change:
-        assert actor.person is not None
-        row = tables.SignOff(
-            play_id=play_id,
-            round=change.the_play.round,
-            person_id=actor.person,
-            opinion=opinion,
-            assurance=assurance,
-            statement=content,
-            signature=signature,
-            comment=comment,
-            recorded_at=change.at,
-        )
-        change.session.add(row)
-        change.session.flush()
-        assert row.id is not None
-        change.detail |= {"sign_off": row.id, "opinion": opinion.value, "assurance": assurance.value}
-        return row.id
-
-
-def statement_bytes(dossier: Dossier, actor: Actor, opinion: Opinion, comment: str) -> bytes:
-    """Write the statement that a sign-off consists of, in the bytes that are signed and stored."""
-    criteria = [
-        {
-            "criterion": judgement.criterion.words,
-            "scope": judgement.scope,
-            "verdict": judgement.verdict.value,
-            "says": judgement.sentence,
-        }
-        for judgement in dossier.judgements
-    ]
-    return statements.sign_off(
-        rules.covers(dossier),
-        criteria,
-        opinion=opinion.value,
-        comment=comment,
-        signer=actor.person or "",
-        audit_size=dossier.audit_size,
-        audit_head=dossier.audit_head,
-        issued=now(),
-    )
-
-
-def _whose(dossier: Dossier, actor: Actor, verified: signing.Verified) -> Assurance:
-    """The signature must be by a key of the actor's own that is not revoked."""
-    from distill_tui.identity import actor_of
-
-    signer = actor_of(dossier, verified)
-    if signer.person is None or signer.person != actor.person:
-        sentence = f"The key {verified.fingerprint} is not {actor.person}'s; sign with your own."
-        raise Refused([Objection("sign_off.foreign_key", sentence)])
-    return signer.assurance
-
-
-def withdraw(project: Project, play_id: int, actor: Actor, reason: str) -> None:
-    """Take back one's newest sign-off or refusal that stands."""
-    with project.change(Action.WITHDRAW, play_id, actor, {"reason": reason}) as change:
-        own = [s for s in change.dossier.sign_offs if s.row.person_id == actor.person and not s.withdrawn]
-        sign_off_id = own[-1].row.id
-        assert sign_off_id is not None
-        change.session.add(tables.Withdrawal(sign_off_id=sign_off_id, reason=reason, recorded_at=change.at))
-        change.detail |= {"sign_off": sign_off_id, "reason": reason}
-
-
 def set_maintenance(project: Project, play_id: int, actor: Actor, sample: int, refresh_days: int) -> None:
     """Set how many calls a month are sampled, and how often the student is refreshed."""
     request = {"sample": sample, "refresh_days": refresh_days}
@@ -542,10 +476,15 @@ def set_maintenance(project: Project, play_id: int, actor: Actor, sample: int, r
         change.detail |= request
 
 
-def ship(project: Project, play_id: int, actor: Actor) -> Path:
-    """Write the bundle and go live, whole or not at all; gives the bundle's folder."""
-    _ask_first(project, Action.SHIP, play_id, actor)
-    with project.change(Action.SHIP, play_id, actor) as change:
+def ship(project: Project, play_id: int, actor: Actor, *, key: Path | None = None) -> Path:
+    """Write the bundle and go live, whole or not at all; with a key, signed. Gives the bundle's folder."""
+    optimist = {"proof": Assurance.HARDWARE if key is not None else consent.proof(actor, None)}
+    seen = project.ask_first(Action.SHIP, play_id, actor, optimist)
+    stands = rules.counting_sign_off(seen)
+    assert stands is not None
+    about = {"student": str(stands.covers["model"]), "sign_off": digest_of(bytes(stands.row.statement))}
+    given = consent.give(seen, actor, "ship", about, key)
+    with project.change(Action.SHIP, play_id, actor, {"proof": consent.proof(actor, given)}) as change:
         signed = rules.counting_sign_off(change.dossier)
         assert signed is not None and signed.row.id is not None and actor.person is not None
         log = list(
@@ -569,6 +508,7 @@ def ship(project: Project, play_id: int, actor: Actor) -> Path:
             )
         )
         change.detail |= {"bundle": digest, "sign_off": signed.row.id}
+        consent.keep(change, given)
     return project.artifacts.path(digest)
 
 

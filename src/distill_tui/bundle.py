@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distill_tui import cards, gates, rules, signing, statements, tables
+from distill_tui import cards, gates, rules, signing, spotcheck, statements, tables
 from distill_tui.artifacts import Artifacts, canonical, digest_of, folder_digest, folder_manifest
 from distill_tui.rules import Dossier, Objection, SignOffFacts
 from distill_tui.terms import Role
@@ -22,6 +22,7 @@ from distill_tui.terms import Role
 FORMAT = "distill-tui bundle 1"
 MANIFEST = "manifest.json"
 ROSTER = "roster.json"
+SPOT_CHECK = "spot_check.json"
 SUMS = "SHA256SUMS"
 VERIFY = """# Checking this bundle by hand
 
@@ -83,6 +84,9 @@ def write(folder: Path, artifacts: Artifacts, dossier: Dossier, signed: SignOffF
     }
     for each in dossier.round_evaluations:
         files[f"records/{each.record.removeprefix('sha256:')}.json"] = artifacts.path(each.record).read_bytes()
+    counted = rules.counted_spot_check(dossier)
+    if counted is not None:
+        files[SPOT_CHECK] = counted.content.encode()
     if signed.row.signature is not None:
         files |= _signature_files(dossier, signed)
     for name, content in files.items():
@@ -314,8 +318,25 @@ def _content(folder: Path, report: Report, trust: Trust) -> Iterator[Objection]:
             yield Objection(f"gate.{judgement.verdict.value}", judgement.sentence)
     report.facts["gate"] = "held" if gates.passed(judgements) else "not held"
     report.facts["verdicts"] = f"{len(judgements)} computed again from {len(record.rows):,} held-out rows"
+    yield from _spot_check(folder, covers, gate, record, str(who))
     if (folder / "evaluation.json").read_bytes() != canonical(_evaluation(judgements)):
         yield Objection("bundle.claims", "evaluation.json says something else than the signed evaluation gives.")
+
+
+def _spot_check(
+    folder: Path, covers: Mapping[str, Any], gate: gates.Gate, record: gates.Record, who: str
+) -> Iterator[Objection]:
+    """The spot check is the one that was signed, holds what was drawn, and is as long as the gate says."""
+    path = folder / SPOT_CHECK
+    text = path.read_text() if path.is_file() else None
+    if spotcheck.summary(text) != covers.get("spot_check"):
+        yield Objection("sign_off.stale", "The spot check in this bundle is not the one that was signed off.")
+        return
+    wrong = spotcheck.trouble(record, who, text) if text is not None else ""
+    if wrong:
+        yield Objection("spot_check.wrong", wrong)
+    elif spotcheck.summary(text)["judged"] < min(gate.minimum_spot_check, sum(each >= 0 for each in record.teacher)):
+        yield Objection("spot_check.missing", f"The gate asks for {gate.minimum_spot_check} answers judged blind.")
 
 
 def _claims(folder: Path, report: Report, trust: Trust) -> Iterator[Objection]:

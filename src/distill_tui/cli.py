@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any, NoReturn
 
 from distill_tui.spec import Spec
-from distill_tui.terms import Action, PlayKind, Role, StudentKind, Task
+from distill_tui.terms import Action, Assurance, PlayKind, Role, StudentKind, Task
 from distill_tui.text import visible
 
 PROGRAM = "distill-tui"
@@ -169,6 +169,10 @@ COMMANDS: tuple[Command, ...] = (
     ),
     _does(Action.REVOKE_KEY, _arg("fingerprint", metavar="FINGERPRINT", says="as `person list` shows it")),
     _does(
+        Action.SET_ASSURANCE,
+        _arg("least", choices=[each.value for each in Assurance], says="the weakest that counts; it is never lowered"),
+    ),
+    _does(
         Action.OPEN_PLAY,
         _arg("name", metavar="NAME", says="the play's name"),
         _arg("--kind", choices=[kind.value for kind in PlayKind], required=True, says="what the play wins"),
@@ -182,6 +186,8 @@ COMMANDS: tuple[Command, ...] = (
         _arg("role", choices=[role.value for role in Role], says="the role"),
         _arg("person", metavar="PERSON", says="who holds it from now on"),
     ),
+    _does(Action.SIGN_ROSTER, _PLAY),
+    _asks("roster show", "Show who is who in a play, and the digest that the sponsor signs.", "show_roster", _PLAY),
     _does(
         Action.FILL_WORKSHEET,
         _PLAY,
@@ -267,6 +273,12 @@ COMMANDS: tuple[Command, ...] = (
     ),
     _does(Action.REPRODUCE, _PLAY, _WAIT),
     _does(
+        Action.SPOT_CHECK,
+        _PLAY,
+        _arg("said", metavar="NUMBER=WORD", nargs="*", says="a, b, both or neither; without any, they are shown"),
+        _arg("--rows", metavar="N", type=int, says="how many (default: as many as the gate asks for, or 10)"),
+    ),
+    _does(
         Action.SIGN_OFF,
         _PLAY,
         _flag("--approve", "accept the student for launch"),
@@ -324,7 +336,7 @@ COMMANDS: tuple[Command, ...] = (
         "verify_bundle",
         _arg("bundle", metavar="BUNDLE", says="the bundle's folder"),
         _arg("--signer", metavar="FINGERPRINT", says="the key that must have signed"),
-        _arg("--roster", metavar="DIGEST", says="the digest of the roster that you trust"),
+        _arg("--roster", metavar="DIGEST", says="the digest of the roster that you trust, as `roster show` prints it"),
     ),
     _asks("doctor", "Check this machine and the project file; exit 1 where something is wrong.", "examine"),
     _asks(

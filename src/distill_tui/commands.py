@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import pwd
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill_tui.calls import Call, UsageError, pairs, plain_objections, reading, text_of
 from distill_tui.questions import follow, measured_window
-from distill_tui.terms import Action, Assurance, Opinion, PlayKind, Role, Task
+from distill_tui.terms import Action, Assurance, Judged, Opinion, PlayKind, Role, Task
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
@@ -85,6 +85,24 @@ def revoke_key(call: Call) -> None:
     actions.revoke_key(call.project, call.actor, call.args.fingerprint)
     call.talk(f"The key {call.args.fingerprint} is revoked.")
     call.data({"revoked": call.args.fingerprint})
+
+
+def set_assurance(call: Call) -> None:
+    """State the weakest proof."""
+    from distill_tui import actions
+
+    least = Assurance(call.args.least)
+    actions.set_assurance(call.project, call.actor, least)
+    call.talk(f"From now on a decision counts here that is {least.value} or stronger.")
+    call.data({"assurance": least.value})
+
+
+def sign_roster(call: Call) -> None:
+    """Sign who is who in a play."""
+    from distill_tui import actions
+
+    digest = actions.sign_roster(*call.about, key=call.key)
+    call.done("The roster is signed.", [digest], roster=digest)
 
 
 # --- qualify and gate ------------------------------------------------------------------------------------------------
@@ -169,7 +187,7 @@ def lock_gate(call: Call) -> None:
     if call.args.confirm != seen.play.code:
         raise UsageError(f"A lock is for good; confirm it with the play's own code: --confirm {seen.play.code}.")
     expected = gates.digest(seen.gate) if seen.gate else None
-    actions.lock_gate(*call.about, expected)
+    actions.lock_gate(*call.about, expected, key=call.key)
     call.done("The gate is locked for good.", [str(expected)], gate=expected)
 
 
@@ -350,6 +368,37 @@ def _started(call: Call, run_id: int) -> int | None:
 # --- decide ----------------------------------------------------------------------------------------------------------
 
 
+def spot_check(call: Call) -> None:
+    """Judge answers blind; without judgements, show what was drawn."""
+    from distill_tui import actions, queries, report, spotcheck
+
+    said = _said(call.args.said)
+    count = queries.answers_to_draw(call.dossier(), len(said) or call.args.rows or 0)
+    items = queries.to_judge(call.project, call.play_id, call.actor, count)
+    if not said:
+        shown = [{"number": n, "input": i.text, "a": i.item.a, "b": i.item.b} for n, i in enumerate(items, 1)]
+        call.data({"answers": shown}, report.to_judge(call.dossier(), items))
+        return
+    wanted = set(range(1, len(items) + 1))
+    if set(said) != wanted:
+        odd = sorted(set(said) ^ wanted)
+        raise UsageError(f"Judge each answer from 1 to {len(items)} once; {odd[0]} is left out, or is none of them.")
+    number = actions.spot_check(*call.about, [said[n] for n in sorted(said)])
+    found = spotcheck.result(call.dossier().spot_checks[-1].content)
+    lines = [f"{name}: {count}" for name, count in found.items()]
+    call.done(f"Spot check {number} is recorded.", lines, spot_check=number, **found)
+
+
+def _said(words: Iterable[str]) -> dict[int, Judged]:
+    """Read NUMBER=a|b|both|neither words. Raises UsageError."""
+    found = {}
+    for number, word in pairs(words).items():
+        if not number.isdecimal() or word not in list(Judged):
+            raise UsageError(f"“{number}={word}” is no judgement; write it like 1=a 2=both 3=neither.")
+        found[int(number)] = Judged(word)
+    return found
+
+
 def sign_off(call: Call) -> None:
     """Sign; without --approve or --refuse, show what would be signed."""
     args = call.args
@@ -374,7 +423,7 @@ def _sign(call: Call, opinion: Opinion) -> None:
     covers = rules.covers(call.dossier())
     if call.args.seen and call.args.seen != _seen(covers):
         moved = rules.Objection(
-            "sign_off.moved", "Something changed after you opened this; look at it again before you sign."
+            "sign_off.moved", "Something changed after you looked; look again with `sign` before you sign."
         )
         raise rules.Refused([moved])
     number = actions.sign_off(*call.about, opinion, call.args.message, key=call.key, covers=covers)
@@ -406,7 +455,7 @@ def withdraw(call: Call) -> None:
     """Take a sign-off back."""
     from distill_tui import actions
 
-    actions.withdraw(*call.about, call.args.message)
+    actions.withdraw(*call.about, call.args.message, key=call.key)
     call.done("Taken back.")
 
 
@@ -422,7 +471,7 @@ def ship(call: Call) -> None:
     """Ship."""
     from distill_tui import actions
 
-    folder = actions.ship(*call.about)
+    folder = actions.ship(*call.about, key=call.key)
     call.done("Shipped.", [visible(str(folder))], bundle=str(folder))
 
 

@@ -67,11 +67,12 @@ _TABLES = (
         name TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
         enrolled_at TEXT NOT NULL
     ) STRICT""",
-    """CREATE TABLE project (
+    f"""CREATE TABLE project (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         uid TEXT NOT NULL CHECK (length(uid) = 32),
         name TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
         keeper TEXT NOT NULL REFERENCES person (id),
+        minimum_assurance TEXT NOT NULL DEFAULT 'account' CHECK (minimum_assurance IN ({_words(Assurance)})),
         created_at TEXT NOT NULL
     ) STRICT""",
     """CREATE TABLE account (
@@ -213,6 +214,24 @@ _TABLES = (
         reproduced INTEGER NOT NULL CHECK (reproduced IN (0, 1)),
         recorded_at TEXT NOT NULL
     ) STRICT""",
+    f"""CREATE TABLE spot_check (
+        id INTEGER PRIMARY KEY,
+        play_id INTEGER NOT NULL REFERENCES play (id),
+        round INTEGER NOT NULL CHECK (round >= 1),
+        person_id TEXT NOT NULL REFERENCES person (id),
+        {_digest("evaluation")},
+        content TEXT NOT NULL CHECK (json_valid(content) AND length(content) <= 1000000),
+        recorded_at TEXT NOT NULL
+    ) STRICT""",
+    """CREATE TABLE statement (
+        id INTEGER PRIMARY KEY,
+        play_id INTEGER NOT NULL REFERENCES play (id),
+        kind TEXT NOT NULL CHECK (kind IN ('gate', 'roster', 'withdrawal', 'ship')),
+        person_id TEXT NOT NULL REFERENCES person (id),
+        content BLOB NOT NULL CHECK (length(content) BETWEEN 2 AND 1000000),
+        signature TEXT NOT NULL,
+        recorded_at TEXT NOT NULL
+    ) STRICT""",
     f"""CREATE TABLE sign_off (
         id INTEGER PRIMARY KEY,
         play_id INTEGER NOT NULL REFERENCES play (id),
@@ -255,6 +274,8 @@ _TABLES = (
     "CREATE INDEX audit_by_play ON audit (play_id)",
     "CREATE INDEX evaluation_by_play ON evaluation (play_id)",
     "CREATE INDEX sign_off_by_play ON sign_off (play_id)",
+    "CREATE INDEX spot_check_by_play ON spot_check (play_id)",
+    "CREATE INDEX statement_by_play ON statement (play_id)",
 )
 
 
@@ -303,6 +324,8 @@ _TRIGGERS = (
     *_append_only("builder", "play_id person_id deed", "nobody stops having built"),
     *_append_only("opened_row", "play_id input_digest person_id", "a row that was opened stays opened"),
     *_append_only("evaluation", "id", "an evaluation is append-only"),
+    *_append_only("spot_check", "id", "a spot check is append-only"),
+    *_append_only("statement", "id", "a signed statement is append-only"),
     *_append_only("sign_off", "id", "a sign-off is append-only"),
     *_append_only("withdrawal", "sign_off_id", "a withdrawal is append-only"),
     *_append_only("bundle", "id", "a bundle is append-only"),

@@ -22,10 +22,10 @@ from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 from sqlmodel import Session, col, select
 
-from distill_tui import gates, migrations, rules, signing, sqlite, statements, tables
+from distill_tui import gates, ledger, migrations, rules, sqlite, tables
 from distill_tui.artifacts import Artifacts, canonical, digest_of, sync_folder
-from distill_tui.rules import Actor, Dossier, Refused, SignOffFacts
-from distill_tui.terms import Action, Assurance
+from distill_tui.rules import Actor, Dossier, Refused
+from distill_tui.terms import Action
 
 
 class ProjectError(Exception):
@@ -132,6 +132,21 @@ class Project:
         """Load everything known about a play now. `thorough` also checks the log's chain and every file."""
         with self.read() as session:
             return load(session, self.artifacts, play_id, thorough=thorough)
+
+    def ask_first(self, action: Action, play_id: int, actor: Actor, request: rules.Request = rules.NOTHING) -> Dossier:
+        """Ask the rules before work that takes long; the door asks again afterwards. Raises Refused."""
+        dossier = self.dossier(play_id)
+        reasons = rules.objections(action, dossier, actor, request)
+        if reasons:
+            raise Refused(reasons)
+        return dossier
+
+    def has_entry(self, head: Mapping[str, Any]) -> bool:
+        """Whether the log has this head: an entry of this number with this digest."""
+        with self.read() as session:
+            size = head.get("size")
+            entry = session.get(tables.AuditEntry, size) if isinstance(size, int) else None
+            return entry is not None and entry.digest == head.get("head")
 
     def version(self) -> int:
         """A number that differs when another connection has changed the file; cheap enough to ask twice a second."""
@@ -389,10 +404,11 @@ def load(session: Session, artifacts: Artifacts, play_id: int | None, *, thoroug
     if gate_row is not None:
         gate_row = tables.GateRow(**gate_row.model_dump())
     gate, gate_trouble = _read_gate(gate_row)
+    logged = ledger.Logged(of_play(tables.AuditEntry, "seq"))
     known |= {
         "play": copy,
         "roles": {holder.role: holder.person_id for holder in of_play(tables.RoleHolder, "role")},
-        "builders": _builders(of_play(tables.Builder, "at")),
+        "builders": _builders(of_play(tables.Builder, "at"), logged),
         "worksheet": {value.name: value for value in of_play(tables.WorksheetValue, "name")},
         "gate": gate,
         "gate_row": gate_row,
@@ -415,11 +431,15 @@ def load(session: Session, artifacts: Artifacts, play_id: int | None, *, thoroug
             troubles.append(f"The record of evaluation {evaluation.id} cannot be used: {error}")
     known["validations"] = dict(_validations(artifacts, dossier))
     known["file_troubles"] = tuple(dict.fromkeys(troubles))
-    rows = of_play(tables.SignOff)
-    entries = session.exec(select(tables.AuditEntry.seq, tables.AuditEntry.digest)) if rows else ()
+    rows, signed = of_play(tables.SignOff), of_play(tables.Statement)
+    entries = session.exec(select(tables.AuditEntry.seq, tables.AuditEntry.digest)) if rows or signed else ()
     heads = dict(iter(entries))
-    withdrawn = set(session.exec(select(tables.Withdrawal.sign_off_id))) if rows else set()
-    known["sign_offs"] = tuple(_facts(row, known["keys"], heads, row.id in withdrawn) for row in rows)
+    withdrawn = {row.sign_off_id for row in all_of(tables.Withdrawal)} if rows else set()
+    known["spot_checks"] = tuple(row for row in of_play(tables.SpotCheck) if logged.has_spot_check(row))
+    known["statements"] = tuple(ledger.statement_facts(row, known["keys"], heads, logged) for row in signed)
+    known["sign_offs"] = tuple(
+        ledger.sign_off_facts(row, known["keys"], heads, row.id in withdrawn, logged) for row in rows
+    )
     return Dossier(**known)
 
 
@@ -469,10 +489,13 @@ def _read_gate(row: tables.GateRow | None) -> tuple[gates.Gate | None, str]:
     return gate, ""
 
 
-def _builders(rows: tuple[tables.Builder, ...]) -> dict[str, tuple[str, ...]]:
+def _builders(rows: tuple[tables.Builder, ...], logged: ledger.Logged) -> dict[str, tuple[str, ...]]:
+    """Whoever the table or the log names: to take a row away does not help."""
     deeds: dict[str, tuple[str, ...]] = {}
     for row in rows:
         deeds[row.person_id] = (*deeds.get(row.person_id, ()), row.deed)
+    for person, logged_deeds in logged.builders.items():
+        deeds[person] = tuple(dict.fromkeys((*deeds.get(person, ()), *logged_deeds)))
     return deeds
 
 
@@ -486,38 +509,3 @@ def _file_troubles(artifacts: Artifacts, dossier: Dossier) -> Iterator[str]:
         trouble = artifacts.trouble(digest)
         if trouble:
             yield trouble
-
-
-def _facts(
-    row: tables.SignOff, keys: tuple[tables.SshKey, ...], heads: Mapping[int, str], withdrawn: bool
-) -> SignOffFacts:
-    """Read a sign-off and find out whether its bytes can be trusted; anything unexpected counts as trouble."""
-    statement: dict[str, Any] = {}
-    try:
-        statement = statements.read_sign_off(bytes(row.statement))
-        trouble = _statement_trouble(row, statement, keys, heads)
-    except signing.BadSignature as error:
-        trouble = f"The sign-off by {row.person_id} cannot be trusted: {error}"
-    return SignOffFacts(row, statement, trouble, withdrawn)
-
-
-def _statement_trouble(
-    row: tables.SignOff, statement: Mapping[str, Any], keys: tuple[tables.SshKey, ...], heads: Mapping[int, str]
-) -> str:
-    predicate = statement["predicate"]
-    who = f"The sign-off by {row.person_id}"
-    if (predicate.get("signer"), predicate.get("opinion")) != (row.person_id, row.opinion.value):
-        return f"{who} does not say what its row says."
-    audit = predicate["audit"]
-    if heads.get(audit.get("size")) != audit.get("head"):
-        return f"{who} names a head of the audit log that is not in it: the log was rewritten, or this is a copy."
-    if row.signature is None:
-        return "" if row.assurance is Assurance.ACCOUNT else f"{who} claims a signature and has none."
-    verified = signing.verify(bytes(row.statement), row.signature, signing.SIGN_OFF)
-    key = next((k for k in keys if k.fingerprint == verified.fingerprint), None)
-    if key is None or key.person_id != row.person_id:
-        return f"{who} is signed by a key that is not theirs ({verified.fingerprint})."
-    if key.revoked_at is not None and key.revoked_at <= row.recorded_at:
-        return f"{who} is signed by a key that was revoked before."
-    proved = Assurance.HARDWARE if verified.hardware and verified.present else Assurance.SIGNED
-    return "" if row.assurance.strength <= proved.strength else f"{who} claims a stronger proof than it has."

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlmodel import col, select
 
-from distill_tui import tables
+from distill_tui import rules, spotcheck, tables
 from distill_tui.project import Project, ProjectError
-from distill_tui.terms import RunStatus
+from distill_tui.rules import Actor, Dossier
+from distill_tui.spotcheck import Item
+from distill_tui.terms import Action, RunStatus, Split
 
 if TYPE_CHECKING:
     from distill_tui.dataset.window import Measured, TokenPrices
@@ -44,6 +47,34 @@ def curve(project: Project, run_id: int) -> list[tables.RunPoint]:
     query = select(tables.RunPoint).where(tables.RunPoint.run_id == run_id).order_by(col(tables.RunPoint.step))
     with project.read() as session:
         return list(session.exec(query))
+
+
+@dataclass(frozen=True)
+class ToJudge:
+    """Two answers for a validator to judge blind, with the input that they were given to."""
+
+    item: Item
+    text: str
+
+
+def answers_to_draw(dossier: Dossier, wanted: int = 0) -> int:
+    """How many answers a validator is shown: what they want, or the gate where that is more; else ten."""
+    return max(wanted, rules.answers_to_judge(dossier)) or 10
+
+
+def to_judge(project: Project, play_id: int, actor: Actor, count: int) -> list[ToJudge]:
+    """Draw answers for this validator, with their held-out inputs. Raises Refused for anybody else."""
+    from distill_tui.dataset import frozen
+
+    dossier = project.ask_first(Action.SPOT_CHECK, play_id, actor)
+    assert dossier.record is not None and dossier.data_set is not None and actor.person is not None
+    trouble = project.artifacts.trouble(dossier.data_set.artifact)
+    if trouble:
+        raise ProjectError(trouble)
+    items = spotcheck.draw(dossier.record, actor.person, count)
+    rows = frozen.load(project.artifacts.path(dossier.data_set.artifact), Split.HELD_OUT)
+    texts = dict(zip(rows.rows.tolist(), rows.inputs, strict=True))
+    return [ToJudge(item, texts.get(item.row, "")) for item in items]
 
 
 def active_runs(project: Project) -> list[tables.Run]:

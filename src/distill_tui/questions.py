@@ -85,6 +85,25 @@ def show_actor(call: Call) -> None:
     call.data(value, lines)
 
 
+def show_roster(call: Call) -> None:
+    """Show who is who in a play, under the digest that is signed."""
+    from distill_tui import rules
+    from distill_tui.artifacts import canonical, digest_of
+
+    dossier = call.dossier()
+    roster = rules.roster(dossier)
+    digest = digest_of(canonical(roster))
+    unsigned = list(rules.roster_signed(dossier))
+    lines = [digest]
+    for person, proofs in roster["people"].items():
+        roles = ", ".join(role for role, holder in roster["roles"].items() if holder == person) or "a builder"
+        uids = ", ".join(f"uid {uid}" for uid in proofs["accounts"])
+        keys = [k.fingerprint for k in dossier.keys if k.person_id == person]
+        lines.append(visible(f"{person} ({roles}): {', '.join([*([uids] if uids else []), *keys])}"))
+    lines += [visible(each.sentence) for each in unsigned]
+    call.data({"digest": digest, **roster, "objections": plain_objections(unsigned)}, lines)
+
+
 # --- gate and data ---------------------------------------------------------------------------------------------------
 
 

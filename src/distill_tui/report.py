@@ -17,7 +17,7 @@ from distill_tui.terms import Action, Metric, PlayKind, Reference, Role, RunKind
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
-    from distill_tui import tables
+    from distill_tui import queries, tables
     from distill_tui.glance import Card
     from distill_tui.rules import Dossier
 
@@ -466,6 +466,18 @@ def judgement_json(each: gates.Judgement) -> dict[str, Any]:
 
 def _plain(value: Any) -> dict[str, Any]:
     return dataclasses.asdict(value)
+
+
+def to_judge(dossier: Dossier, items: Sequence[queries.ToJudge]) -> Iterator[str]:
+    """Show a validator answers whose author is not told, and how to say what they are."""
+    assert dossier.play is not None
+    for number, each in enumerate(items, 1):
+        yield visible(f"{number}. {' '.join(each.text.split())}")
+        yield visible(f"   a  {each.item.a}")
+        yield visible(f"   b  {each.item.b}")
+        yield ""
+    yield "Say of each which is right: a, b, both or neither; where both are the same: both or neither."
+    yield f"  {PROGRAM} spotcheck {dossier.play.code} 1=both 2=a … {len(items)}=neither"
 
 
 def to_sign(dossier: Dossier, seen: str, reasons: Sequence[rules.Objection]) -> Iterator[str]:

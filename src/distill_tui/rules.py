@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from distill_tui import economics, gates
+from distill_tui import economics, gates, spotcheck
 from distill_tui.artifacts import canonical, digest_of
 from distill_tui.paired import Prospect
 from distill_tui.terms import (
@@ -63,6 +63,7 @@ class Actor:
     proof: str
     assurance: Assurance = Assurance.ACCOUNT
     run: int | None = None  # set for a worker: it acts for the person who started its run
+    host: str | None = None  # of a session over SSH: the person whose account runs it, where it is somebody's
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,23 @@ class SignOffFacts:
         """What it was given for."""
         covers = self.statement.get("predicate", {}).get("covers", {})
         return covers if isinstance(covers, dict) else {}
+
+
+@dataclass(frozen=True)
+class StatementFacts:
+    """Something else that was signed, with what was found out about it, and the strength of its signature."""
+
+    row: tables.Statement
+    statement: Mapping[str, Any] = field(default_factory=dict)
+    trouble: str = ""
+    assurance: Assurance = Assurance.SIGNED
+
+    def about(self, name: str) -> str:
+        """The digest of one of its subjects, by name; empty where it has none."""
+        for subject in self.statement.get("subject", ()):
+            if subject["name"] == name:
+                return f"sha256:{subject['digest']['sha256']}"
+        return ""
 
 
 @dataclass(frozen=True)
@@ -108,7 +126,9 @@ class Dossier:
     record: gates.Record | None = None
     validations: Mapping[int, gates.Record] = field(default_factory=dict)  # by training run: builders may see these
     judgements: tuple[gates.Judgement, ...] = ()
+    spot_checks: tuple[tables.SpotCheck, ...] = ()  # those that the log knows
     sign_offs: tuple[SignOffFacts, ...] = ()
+    statements: tuple[StatementFacts, ...] = ()
     bundles: tuple[tables.Bundle, ...] = ()
     file_troubles: tuple[str, ...] = ()  # artifacts missing or altered; looked for before a sign-off and a ship
 
@@ -163,6 +183,7 @@ NEXT_STAGE: dict[tuple[Stage, Action], Stage] = {
     (stage, action): after
     for action, moves in {
         Action.ASSIGN_ROLE: _from(*FIVE_STAGES, Stage.LIVE),
+        Action.SIGN_ROSTER: _from(*FIVE_STAGES, Stage.LIVE),
         Action.FILL_WORKSHEET: _from(*_BEFORE_LOCK),
         Action.QUALIFY: _from(Stage.QUALIFY, to=Stage.GATE),
         Action.EDIT_GATE: _from(*_BEFORE_LOCK),
@@ -180,6 +201,7 @@ NEXT_STAGE: dict[tuple[Stage, Action], Stage] = {
         Action.RECORD_EVALUATION: _from(Stage.TRAIN, to=Stage.DECIDE),
         Action.REPRODUCE: _from(Stage.DECIDE),
         Action.RECORD_REPRODUCTION: _from(Stage.DECIDE),
+        Action.SPOT_CHECK: _from(Stage.DECIDE),
         Action.SIGN_OFF: _from(Stage.DECIDE),
         Action.REFUSE: _from(Stage.DECIDE),
         Action.WITHDRAW: _from(Stage.DECIDE),
@@ -200,6 +222,7 @@ ABOUT_THE_PROJECT = (
     Action.ADD_ACCOUNT,
     Action.ADD_KEY,
     Action.REVOKE_KEY,
+    Action.SET_ASSURANCE,
     Action.OPEN_PLAY,
 )
 BY_WORKERS = (Action.FINISH_RUN, Action.END_RUN, Action.RECORD_EVALUATION, Action.RECORD_REPRODUCTION)
@@ -232,7 +255,7 @@ def objections(action: Action, dossier: Dossier, actor: Actor, request: Request 
             return [Objection("play.none", "There is no such play; `distill-tui list` shows them.")]
         if (dossier.play.stage, action) not in NEXT_STAGE:
             return [_closed(action, dossier.play)]
-    return list(RULES[action](dossier, actor, request))
+    return [*hosted(action, dossier, actor, request), *RULES[action](dossier, actor, request)]
 
 
 def _closed(action: Action, play: tables.Play) -> Objection:
@@ -278,6 +301,48 @@ def run_of_worker(dossier: Dossier, actor: Actor, request: Request) -> Iterator[
         yield Objection("run.foreign", "Only the worker of a run may report on it.")
     elif run.status is not RunStatus.RUNNING or run.token is None or request.get("token") != run.token:
         yield Objection("run.fenced", f"Run {run.id} is no longer this worker's: it was stopped, resumed or given up.")
+
+
+NEEDS_FILES = (Action.IMPORT_TRAFFIC, Action.SET_TEACHER)
+
+
+def hosted(action: Action, dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """A session over SSH reaches no files, and proves nothing against whoever runs its server."""
+    if actor.assurance is not Assurance.SESSION:
+        return
+    if action in NEEDS_FILES:
+        yield Objection("session.no_files", "A session over SSH reaches no files of its host; do this on the host.")
+    if actor.host in dossier.builders and actor.host != actor.person and proof(actor, request) is Assurance.SESSION:
+        yield Objection(
+            "session.host_built",
+            f"This session is run by {actor.host}'s account, and {actor.host} built in this play, so it does not prove "
+            f"that you are {actor.person}; sign with your own key: `distill-tui sign --via`.",
+        )
+
+
+def proof(actor: Actor, request: Request) -> Assurance:
+    """How what is asked for is proved: by its signature, where it has one, else as its actor is."""
+    found: Assurance = request.get("proof", actor.assurance)
+    return found
+
+
+def least_proof(dossier: Dossier) -> Assurance:
+    """The weakest proof that counts here: what the project states, or the gate where it asks for more."""
+    stated = [dossier.project.minimum_assurance] if dossier.project else []
+    stated += [dossier.gate.minimum_assurance] if dossier.gate else []
+    return max(stated, key=lambda each: each.strength, default=Assurance.ACCOUNT)
+
+
+def proved(dossier: Dossier, actor: Actor, request: Request, rule: str) -> Iterator[Objection]:
+    """A decision is proved as strongly as the project asks."""
+    least = dossier.project.minimum_assurance if dossier.project else Assurance.ACCOUNT
+    found = proof(actor, request)
+    if found.strength < least.strength:
+        yield Objection(
+            rule,
+            f"This project accepts a decision that is {least.value} or stronger; yours would be {found.value}: "
+            "sign with --key.",
+        )
 
 
 def _reason(request: Request, what: str) -> Iterator[Objection]:
@@ -364,6 +429,41 @@ def revoke_key(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Obj
         yield Objection("key.revoked", f"The key {fingerprint} was revoked already.")
     elif actor.person != key.person_id:
         yield from kept_by(dossier, actor)
+
+
+def set_assurance(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The keeper states the weakest proof that counts; it can be raised, never lowered."""
+    yield from kept_by(dossier, actor)
+    wanted = request.get("assurance")
+    if wanted is not None and dossier.project and wanted.strength < dossier.project.minimum_assurance.strength:
+        yield Objection(
+            "assurance.lowered",
+            f"The project asks for {dossier.project.minimum_assurance.value} already; that can be raised, not lowered.",
+        )
+
+
+def sign_roster(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The sponsor vouches with a key for who is who in this play."""
+    yield from held_by(dossier, actor, Role.SPONSOR)
+    if proof(actor, request).strength < Assurance.SIGNED.strength:
+        yield Objection("roster.key", "A roster is signed with a key; say which with --key FILE.")
+    if "roster" in request and request["roster"] != roster(dossier):
+        yield Objection("roster.moved", "The roster changed meanwhile; look at it again with `roster show`.")
+
+
+def roster_signed(dossier: Dossier) -> Iterator[Objection]:
+    """Where the project asks for signatures, the sponsor has signed the roster as it is now."""
+    if dossier.project is None or dossier.project.minimum_assurance.strength < Assurance.SIGNED.strength:
+        return
+    sponsor, now = dossier.roles.get(Role.SPONSOR), digest_of(canonical(roster(dossier)))
+    signed = [f for f in dossier.statements if f.row.kind == "roster" and f.row.person_id == sponsor and not f.trouble]
+    if any(facts.about("roster") == now for facts in signed):
+        return
+    yield Objection(
+        "roster.unsigned",
+        f"This project asks for a signed roster, and {dossier.name(sponsor)}, the sponsor, has not signed it as it is "
+        f"now: `distill-tui roster sign {_code(dossier)} --key FILE`.",
+    )
 
 
 def open_play(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
@@ -475,6 +575,7 @@ def lock_gate(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Obje
         yield Objection("gate.problem", sentence)
     if "expected" in request and request["expected"] != gates.digest(dossier.gate):
         yield Objection("gate.moved", "The gate was edited after you opened it; read it again before you lock it.")
+    yield from proved(dossier, actor, request, "gate.weak")
     yield from can_validate(dossier)
 
 
@@ -486,7 +587,7 @@ def can_validate(dossier: Dossier) -> Iterator[Objection]:
     yield from never_built(dossier, validator, "gate.nobody_validates")
     if validator == dossier.roles.get(Role.DRIVER):
         yield Objection("gate.nobody_validates", f"{validator} drives this play; name another validator.")
-    least = dossier.gate.minimum_assurance
+    least = least_proof(dossier)
     has_key = any(k.person_id == validator and k.revoked_at is None for k in dossier.keys)
     has_account = any(a.person_id == validator for a in dossier.accounts)
     if not has_key and (not has_account or least.strength >= Assurance.SESSION.strength):
@@ -501,6 +602,10 @@ def gate_untouched(dossier: Dossier) -> Iterator[Objection]:
     """The locked gate is what was locked."""
     if dossier.gate_trouble:
         yield Objection("gate.touched", dossier.gate_trouble)
+    locked = dossier.gate_row.digest if dossier.gate_row else None
+    for facts in dossier.statements:
+        if facts.row.kind == "gate" and (facts.trouble or facts.about("gate") != locked):
+            yield Objection("gate.touched", facts.trouble or "The gate is not the one that its lock was signed for.")
 
 
 # --- data --------------------------------------------------------------------------------------------------------
@@ -811,7 +916,56 @@ def covers(dossier: Dossier) -> dict[str, Any]:
         "roles": {role.value: person for role, person in sorted(dossier.roles.items())},
         "roster": digest_of(canonical(roster(dossier))),
         "builders": sorted(dossier.builders),
+        "spot_check": spotcheck.summary(counted.content if (counted := counted_spot_check(dossier)) else None),
     }
+
+
+def counted_spot_check(dossier: Dossier) -> tables.SpotCheck | None:
+    """The validator's newest blind spot check of this round's evaluation that holds what was drawn."""
+    validator, record = dossier.roles.get(Role.VALIDATOR), dossier.record
+    for row in reversed(dossier.spot_checks):
+        if record is not None and dossier.evaluation is not None and row.person_id == validator:
+            same = row.evaluation == dossier.evaluation.record
+            if same and not spotcheck.trouble(record, row.person_id, row.content):
+                return row
+    return None
+
+
+def spot_check(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The validator judges what was drawn, all of it, and at least as much as the gate says."""
+    yield from held_by(dossier, actor, Role.VALIDATOR)
+    yield from never_built(dossier, actor.person, "sign_off.builder")
+    if dossier.evaluation is None or dossier.record is None:
+        yield Objection("evaluation.none", "There is no evaluation whose answers could be judged.")
+    elif "content" in request:
+        wrong = spotcheck.trouble(dossier.record, str(actor.person), request["content"])
+        if wrong:
+            yield Objection("spot_check.wrong", wrong)
+        elif spotcheck.result(request["content"])["judged"] < answers_to_judge(dossier):
+            yield Objection(
+                "spot_check.short",
+                f"The gate asks for {answers_to_judge(dossier)} answers judged blind; judge them all.",
+            )
+
+
+def answers_to_judge(dossier: Dossier) -> int:
+    """How many answers the gate wants judged, as far as there are any that can be."""
+    if dossier.gate is None or dossier.record is None:
+        return 0
+    return min(dossier.gate.minimum_spot_check, sum(teacher >= 0 for teacher in dossier.record.teacher))
+
+
+def spot_checked(dossier: Dossier) -> Iterator[Objection]:
+    """The validator has judged as many answers blind as the gate says."""
+    counted = counted_spot_check(dossier)
+    done = spotcheck.result(counted.content)["judged"] if counted else 0
+    if done < answers_to_judge(dossier):
+        validator = dossier.name(dossier.roles.get(Role.VALIDATOR))
+        yield Objection(
+            "spot_check.missing",
+            f"The gate asks for {answers_to_judge(dossier)} held-out answers judged blind before a sign-off; "
+            f"{validator} has judged {done}: `distill-tui spotcheck {_code(dossier)}`.",
+        )
 
 
 def gate_holds(dossier: Dossier) -> Iterator[Objection]:
@@ -832,15 +986,16 @@ def nothing_altered(dossier: Dossier) -> Iterator[Objection]:
         yield Objection("artifact.altered", trouble)
 
 
-def may_sign(dossier: Dossier, actor: Actor) -> Iterator[Objection]:
+def may_sign(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The validator signs, never having built, proved as strongly as the gate asks."""
     yield from held_by(dossier, actor, Role.VALIDATOR)
     yield from never_built(dossier, actor.person, "sign_off.builder")
-    if dossier.gate is not None and actor.assurance.strength < dossier.gate.minimum_assurance.strength:
+    found, least = proof(actor, request), least_proof(dossier)
+    if found.strength < least.strength:
         yield Objection(
             "sign_off.weak",
-            f"This gate accepts a sign-off that is {dossier.gate.minimum_assurance.value} or stronger; yours would be "
-            f"{actor.assurance.value}: sign with --key.",
+            f"A sign-off counts here that is {least.value} or stronger; yours would be {found.value}: "
+            f"{_stronger(least)}.",
         )
     if dossier.evaluation is None:
         yield Objection("evaluation.none", "There is no evaluation to sign off.")
@@ -848,21 +1003,37 @@ def may_sign(dossier: Dossier, actor: Actor) -> Iterator[Objection]:
 
 def sign_off(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The validator approves what is true now, and only what they were shown."""
-    yield from may_sign(dossier, actor)
+    yield from may_sign(dossier, actor, request)
+    yield from roster_signed(dossier)
+    yield from spot_checked(dossier)
     yield from nothing_altered(dossier)
     yield from _unmoved(dossier, request)
 
 
 def refuse(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The validator refuses, with a reason."""
-    yield from may_sign(dossier, actor)
+    yield from may_sign(dossier, actor, request)
     yield from _reason(request, "A refusal")
     yield from _unmoved(dossier, request)
 
 
 def _unmoved(dossier: Dossier, request: Request) -> Iterator[Objection]:
     if "covers" in request and request["covers"] != covers(dossier):
-        yield Objection("sign_off.moved", "Something changed after you opened this; look at it again before you sign.")
+        what = ", ".join(moved(request["covers"], covers(dossier)))
+        yield Objection(
+            "sign_off.moved", f"This changed after you opened it: {what}; look at it again before you sign."
+        )
+
+
+def moved(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Name what a sign-off covers and is not as it was."""
+    return [name.replace("_", " ") for name in now if before.get(name) != now[name]]
+
+
+def _stronger(least: Assurance) -> str:
+    if least is Assurance.HARDWARE:
+        return "sign with --key, with a hardware key that you touch"
+    return "sign with --key" if least is Assurance.SIGNED else "sign over SSH, or with --key"
 
 
 def withdraw(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
@@ -870,6 +1041,12 @@ def withdraw(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objec
     own = [s for s in dossier.sign_offs if s.row.person_id == actor.person and not s.withdrawn]
     if not own:
         yield Objection("sign_off.none", "You have no sign-off here that could be taken back.")
+    if own and proof(actor, request).strength < min(own[-1].row.assurance.strength, Assurance.SIGNED.strength):
+        yield Objection(
+            "withdrawal.weak",
+            f"What you take back is {own[-1].row.assurance.value}, so taking it back must be, too: "
+            f"{_stronger(own[-1].row.assurance)}.",
+        )
     yield from _reason(request, "A withdrawal")
 
 
@@ -883,17 +1060,19 @@ def sign_off_troubles(dossier: Dossier, facts: SignOffFacts) -> Iterator[Objecti
     for name, value in now.items():
         if facts.covers.get(name) != value:
             yield Objection(
-                "sign_off.stale", f"The sign-off by {who} is stale: {name} changed since; {who} must look again."
+                "sign_off.stale",
+                f"The sign-off by {who} is stale: {name.replace('_', ' ')} changed since; {who} must look again.",
             )
     if who in dossier.builders:
         yield from never_built(dossier, who, "sign_off.builder")
     if who != dossier.roles.get(Role.VALIDATOR):
         yield Objection("sign_off.not_validator", f"{who} is not the validator of this play now.")
-    if dossier.gate and facts.row.assurance.strength < dossier.gate.minimum_assurance.strength:
+    least = least_proof(dossier)
+    if facts.row.assurance.strength < least.strength:
         yield Objection(
             "sign_off.weak",
-            f"The sign-off by {who} is proved by {facts.row.assurance.value} only; the gate asks for "
-            f"{dossier.gate.minimum_assurance.value}: {who} signs again with --key.",
+            f"The sign-off by {who} is proved by {facts.row.assurance.value} only; {least.value} is asked for: {who} "
+            f"signs again: {_stronger(least)}.",
         )
 
 
@@ -965,6 +1144,9 @@ def ship(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection
     yield from gate_untouched(dossier)
     yield from gate_holds(dossier)
     yield from lacks_sign_off(dossier, shipper=actor)
+    yield from spot_checked(dossier)
+    yield from roster_signed(dossier)
+    yield from proved(dossier, actor, request, "ship.weak")
     yield from maintained(dossier)
     yield from nothing_altered(dossier)
     yield from _idle(dossier)
@@ -1000,6 +1182,9 @@ RULES: dict[Action, Callable[[Dossier, Actor, Request], Iterator[Objection]]] = 
     Action.ADD_ACCOUNT: add_proof,
     Action.ADD_KEY: add_proof,
     Action.REVOKE_KEY: revoke_key,
+    Action.SET_ASSURANCE: set_assurance,
+    Action.SIGN_ROSTER: sign_roster,
+    Action.SPOT_CHECK: spot_check,
     Action.OPEN_PLAY: open_play,
     Action.ASSIGN_ROLE: assign_role,
     Action.FILL_WORKSHEET: fill_worksheet,
@@ -1071,7 +1256,9 @@ def _next_decision(dossier: Dossier) -> Action:
         return Action.ITERATE if advised is Advice.ITERATE else Action.KILL
     if any(maintained(dossier)):
         return Action.SET_MAINTENANCE
-    return Action.SHIP if counting_sign_off(dossier) else Action.SIGN_OFF
+    if counting_sign_off(dossier):
+        return Action.SHIP
+    return Action.SPOT_CHECK if any(spot_checked(dossier)) else Action.SIGN_OFF
 
 
 def advice(dossier: Dossier) -> tuple[Advice, list[str]]:
@@ -1108,6 +1295,7 @@ def waits_for(dossier: Dossier) -> str | None:
     role = (
         {
             Action.LOCK_GATE: Role.SPONSOR,
+            Action.SPOT_CHECK: Role.VALIDATOR,
             Action.SIGN_OFF: Role.VALIDATOR,
         }.get(step, Role.DRIVER)
         if step is not None

@@ -29,7 +29,7 @@ MEANING = {
     "withdrawal": "I take back the sign-off or refusal that is named here.",
     "gate": "I lock this gate: it says what success means in this play, and never changes.",
     "roster": "These persons hold these roles in this play, and these accounts and keys are theirs and nobody else's.",
-    "ship": "I put the student of this bundle into service, on the sign-off that is named here.",
+    "ship": "I put this student into service, on the sign-off that is named here.",
 }
 
 

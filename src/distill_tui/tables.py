@@ -16,10 +16,11 @@ from sqlmodel import Field, SQLModel
 from distill_tui.terms import Action, Assurance, Opinion, PlayKind, Role, RunKind, RunStatus, Stage, Task
 
 
-def _word(words: type[StrEnum], **arguments: Any) -> Any:
+def _word(words: type[StrEnum], *, first: StrEnum | None = None, **arguments: Any) -> Any:
     """Store a word by its value, and refuse any other, when written and when read."""
     kind = Enum(words, values_callable=lambda all_: [w.value for w in all_], native_enum=False, validate_strings=True)
-    return Field(sa_column=Column(kind, nullable=False, **arguments))
+    more: dict[str, Any] = {} if first is None else {"default": first}
+    return Field(sa_column=Column(kind, nullable=False, **arguments), **more)
 
 
 class Project(SQLModel, table=True):
@@ -29,6 +30,7 @@ class Project(SQLModel, table=True):
     uid: str
     name: str
     keeper: str
+    minimum_assurance: Assurance = _word(Assurance, first=Assurance.ACCOUNT)
     created_at: str
 
 
@@ -235,6 +237,31 @@ class SignOff(SQLModel, table=True):
     statement: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     signature: str | None = None
     comment: str
+    recorded_at: str
+
+
+class SpotCheck(SQLModel, table=True):
+    """What a validator said of held-out answers, not knowing whose they are. Append-only."""
+
+    __tablename__ = "spot_check"
+    id: int | None = Field(default=None, primary_key=True)
+    play_id: int
+    round: int
+    person_id: str
+    evaluation: str  # digest of the record whose answers were judged; the draw follows from it
+    content: str  # canonical JSON: which rows, in which order, judged how
+    recorded_at: str
+
+
+class Statement(SQLModel, table=True):
+    """What somebody signed with a key besides a sign-off: a gate, a roster, a withdrawal, a ship. Append-only."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    play_id: int
+    kind: str
+    person_id: str
+    content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    signature: str
     recorded_at: str
 
 

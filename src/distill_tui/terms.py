@@ -135,6 +135,15 @@ class Opinion(StrEnum):
     REFUSE = "refuse"
 
 
+class Judged(StrEnum):
+    """What a validator says of two answers, not knowing whose they are."""
+
+    A = "a"  # only the first is right
+    B = "b"  # only the second is right
+    BOTH = "both"
+    NEITHER = "neither"
+
+
 class Advice(StrEnum):
     """What the app recommends at `decide`."""
 
@@ -167,9 +176,16 @@ class Action(StrEnum):
     ADD_ACCOUNT = ("add_account", "", "account add", "Add an OS account to a person.")
     ADD_KEY = ("add_key", "", "key add", "Add an SSH public key to a person.")
     REVOKE_KEY = ("revoke_key", "", "key revoke", "Revoke an SSH key; what it signed before still stands.")
+    SET_ASSURANCE = (
+        "set_assurance",
+        "",
+        "assurance",
+        "State the weakest proof with which a decision is accepted here.",
+    )
     OPEN_PLAY = ("open_play", "n", "new", "Open a play: one task that a small model should take over.")
     # the five stages
     ASSIGN_ROLE = ("assign_role", "A", "role", "Give a role in this play to a person.")
+    SIGN_ROSTER = ("sign_roster", "", "roster sign", "Sign who holds which role in a play, and whose keys are whose.")
     FILL_WORKSHEET = ("fill_worksheet", "e", "worksheet", "Fill in the numbers of the trigger.")
     QUALIFY = ("qualify", "Q", "qualify", "Pass the trigger and go on to the gate.")
     EDIT_GATE = ("edit_gate", "E", "gate edit", "Write the success gate (a TOML file), until it is locked.")
@@ -190,6 +206,7 @@ class Action(StrEnum):
     RESUME_RUN = ("resume_run", "C", "train resume", "Resume a stopped, failed or lost run from its checkpoint.")
     EVALUATE = ("evaluate", "R", "eval", "Judge one trained student on the held-out split: this round's one look.")
     REPRODUCE = ("reproduce", "V", "reproduce", "Run the evaluation again as the validator.")
+    SPOT_CHECK = ("spot_check", "P", "spotcheck", "Judge held-out answers blind: whose they are is not shown.")
     SIGN_OFF = ("sign_off", "S", "sign", "Record the validator's sign-off.")
     REFUSE = ("refuse", "X", "reject", "Record the validator's refusal, with its reason.")
     WITHDRAW = ("withdraw", "W", "withdraw", "Take back your own sign-off or refusal.")

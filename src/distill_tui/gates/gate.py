@@ -66,6 +66,7 @@ class Gate:
     window_to: str = ""
     statement: str = ""  # what the sponsor says good enough means
     predecessor: str = ""  # the killed play whose goalposts these replace
+    minimum_spot_check: int = 0  # held-out answers that the validator judges blind before a sign-off
 
 
 def default_gate(kind: PlayKind) -> Gate:

@@ -30,6 +30,11 @@ def _gate_problems(gate: Gate) -> Iterator[str]:
         yield f"rounds is {gate.rounds}; the student must be looked at once at least."
     if gate.held_out_rows < 1:
         yield f"held_out_rows is {gate.held_out_rows}; without held-out rows nothing can be proven."
+    elif not 0 <= gate.minimum_spot_check <= gate.held_out_rows:
+        yield (
+            f"minimum_spot_check is {gate.minimum_spot_check}; it lies between 0 and the {gate.held_out_rows:,} "
+            "held-out rows that it is drawn from."
+        )
     if not (gate.validation_share.is_finite() and 0 < gate.validation_share < 1):
         yield f"validation_share is {gate.validation_share}; it lies above 0 and below 1, like 0.1."
     if gate.seed < 0:

@@ -22,6 +22,8 @@ from distill_tui.gates.canonical import (
 from distill_tui.gates.gate import Criterion, Gate
 from distill_tui.terms import Assurance, Metric, Reference
 
+_LEFT_OUT = (("minimum_spot_check", 0),)  # younger than the format: a gate that was locked before keeps its digest
+
 
 def to_toml(gate: Gate) -> str:
     """Write the gate as the TOML that people edit and bundles carry."""
@@ -55,7 +57,8 @@ def from_toml(text: str) -> Gate:
 
 def to_json(gate: Gate) -> str:
     """Write the gate as canonical JSON: sorted keys, no spaces, ASCII, decimals as normalised strings."""
-    return json.dumps(plain(gate), sort_keys=True, separators=(",", ":"))
+    values = {name: value for name, value in plain(gate).items() if (name, value) not in _LEFT_OUT}
+    return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
 
 def from_json(text: str) -> Gate:
@@ -121,6 +124,7 @@ _GATE_READERS: dict[str, Callable[[object, str], object]] = {
     "seed": a_whole_number,
     "baseline": a_string,
     "minimum_assurance": one_of(Assurance),
+    "minimum_spot_check": a_whole_number,
     "window_from": a_string,
     "window_to": a_string,
     "statement": a_string,

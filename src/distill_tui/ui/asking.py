@@ -67,10 +67,18 @@ def typed(
 
 
 def _do(app: DistillApp, action: Action, view: View, args: Sequence[object], done: str, by_twin: bool) -> None:
-    if by_twin:
+    if by_twin and not app.restricted:  # a session over SSH has no shell to give to a child
         app.twin(*action.command.split(), view.play.code, done=done)
     else:
-        app.perform(verb(action), view.play.id, app.actor, *args, done=done)
+        app.perform(verb(action), view.play.id, app.actor, *args, done=done, **_key(app, action))
+
+
+def _key(app: DistillApp, action: Action) -> dict[str, Any]:
+    """Have what can be signed be signed, where the person acts by a key."""
+    return {"key": app.key} if app.key is not None and action in SIGNED else {}
+
+
+SIGNED = (Action.LOCK_GATE, Action.WITHDRAW, Action.SHIP)
 
 
 def verb(action: Action) -> Callable[..., Any]:
@@ -118,4 +126,4 @@ def with_reason(
         typed=code,
         twin=twin(action, view),
     )
-    ask(app, sheet, lambda values: app.perform(verb(action), view.play.id, app.actor, values["reason"], done=done))
+    ask(app, sheet, lambda values: _do(app, action, view, (values["reason"],), done, by_twin=False))

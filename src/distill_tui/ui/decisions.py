@@ -1,14 +1,13 @@
-"""What the keys do from the first run to the end of a play: train, evaluate, sign, ship, iterate, kill."""
+"""What the keys do from the first run to the end of a play: train, evaluate, withdraw, ship, iterate, kill."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from distill_tui import rules
-from distill_tui.rules import Dossier
 from distill_tui.spec import Spec
-from distill_tui.terms import Action, Opinion, StudentKind
-from distill_tui.ui import page, preview
+from distill_tui.terms import Action, StudentKind
+from distill_tui.ui import preview
 from distill_tui.ui.asking import ask, objects, plain, twin, typed, with_reason
 from distill_tui.ui.forms import Field, Sheet, Values
 from distill_tui.ui.view import View
@@ -98,57 +97,6 @@ def reproduce(app: DistillApp, view: View) -> None:
 
 
 # --- decide ------------------------------------------------------------------------------------------------------
-
-
-def sign(app: DistillApp, view: View) -> None:
-    """Approve."""
-    _say_opinion(app, view, Opinion.APPROVE)
-
-
-def refuse(app: DistillApp, view: View) -> None:
-    """Refuse, with a reason."""
-    _say_opinion(app, view, Opinion.REFUSE)
-
-
-def _say_opinion(app: DistillApp, view: View, opinion: Opinion) -> None:
-    """Show what is signed, as it is now, and sign that and nothing else."""
-    from distill_tui import statements
-    from distill_tui.artifacts import canonical, digest_of
-
-    seen = rules.covers(view.dossier)
-    approves = opinion is Opinion.APPROVE
-    proof = f"signed with {app.key.name}" if app.key is not None else "proved by your account"
-    body = (
-        statements.MEANING[opinion.value],
-        f"The gate is {'held' if view.dossier.passed else 'not held'}: {_holding(view.dossier)}.",
-        f"gate {page.short(seen['gate'])}  data {page.short(seen['data'])}  model {page.short(seen['model'])}",
-        f"all of it, with the roles, under the digest …{digest_of(canonical(seen))[-6:]}; round {seen['round']}, "
-        f"{app.actor.person}, {proof}",
-    )
-    sheet = Sheet(
-        f"{'Sign off' if approves else 'Refuse'} {view.play.code} {view.play.name}",
-        body,
-        [Field("comment", "comment" if approves else "reason", hint="It goes into the statement.")],
-        does="sign" if approves else "refuse",
-        check=lambda values: "" if approves or values["comment"] else "A refusal needs a reason.",
-        typed=f"{opinion.value.upper()} {view.play.code}",
-        twin=twin(Action.SIGN_OFF if approves else Action.REFUSE, view),
-        deaf=True,
-    )
-
-    def act(values: Values) -> None:
-        from distill_tui import actions
-
-        done = "Your sign-off is recorded." if approves else "Your refusal is recorded."
-        says = opinion, values["comment"]
-        app.perform(actions.sign_off, view.play.id, app.actor, *says, done=done, key=app.key, covers=seen)
-
-    ask(app, sheet, act)
-
-
-def _holding(dossier: Dossier) -> str:
-    counting = [judgement for judgement in dossier.judgements if judgement.criterion.counts]
-    return f"{sum(judgement.verdict == 'holds' for judgement in counting)} of {len(counting)} judgements hold"
 
 
 def withdraw(app: DistillApp, view: View) -> None:

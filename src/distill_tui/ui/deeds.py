@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from distill_tui import economics, gates, rules
 from distill_tui.rules import Actor
 from distill_tui.terms import Action, Role
-from distill_tui.ui import decisions, forms, intake, page
+from distill_tui.ui import decisions, forms, intake, page, review
 from distill_tui.ui.asking import ask, objects, plain, twin, typed
 from distill_tui.ui.forms import Body, Field, Sheet, Values
 from distill_tui.ui.tabs import power_word
@@ -242,8 +242,9 @@ DEEDS: dict[Action, Callable[[DistillApp, View], None]] = {
     Action.RESUME_RUN: decisions.resume,
     Action.EVALUATE: decisions.evaluate,
     Action.REPRODUCE: decisions.reproduce,
-    Action.SIGN_OFF: decisions.sign,
-    Action.REFUSE: decisions.refuse,
+    Action.SPOT_CHECK: review.spot_check,
+    Action.SIGN_OFF: review.sign,
+    Action.REFUSE: review.refuse,
     Action.WITHDRAW: decisions.withdraw,
     Action.SET_MAINTENANCE: decisions.maintain,
     Action.SHIP: decisions.ship,

@@ -75,6 +75,8 @@ class Sheet(ModalScreen[Values | None]):
         Binding("ctrl+s", "submit", "Do it", show=False),
         Binding("down", "app.focus_next", show=False),
         Binding("up", "app.focus_previous", show=False),
+        Binding("pagedown", "read(1)", "Read on", show=False),
+        Binding("pageup", "read(-1)", "Read back", show=False),
     ]
 
     def __init__(
@@ -175,6 +177,11 @@ class Sheet(ModalScreen[Values | None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Do nothing while deaf."""
         return not (self.deaf and action == "submit")
+
+    def action_read(self, by: int) -> None:
+        """Move in what is to be read, while a field has the cursor."""
+        for text in self.query(".form-body"):
+            text.scroll_relative(y=by * max(1, text.size.height - 1), animate=False)
 
     # --- what is typed
 

@@ -54,6 +54,7 @@ HOME = {
         4: (Action.START_RUN, Action.STOP_RUN, Action.RESUME_RUN),
         5: (Action.EVALUATE, Action.REPRODUCE),
         6: (
+            Action.SPOT_CHECK,
             Action.SIGN_OFF,
             Action.REFUSE,
             Action.WITHDRAW,
@@ -70,7 +71,15 @@ MATTERS: dict[Stage, tuple[Action, ...]] = {
     Stage.GATE: (Action.EDIT_GATE, Action.LOCK_GATE, Action.ASSIGN_ROLE),
     Stage.DATA: (Action.IMPORT_TRAFFIC, Action.SET_TEACHER, Action.LABEL, Action.BUILD_DATA, Action.FREEZE_DATA),
     Stage.TRAIN: (Action.START_RUN, Action.STOP_RUN, Action.RESUME_RUN, Action.EVALUATE),
-    Stage.DECIDE: (Action.SHIP, Action.SIGN_OFF, Action.REFUSE, Action.ITERATE, Action.KILL, Action.REPRODUCE),
+    Stage.DECIDE: (
+        Action.SHIP,
+        Action.SPOT_CHECK,
+        Action.SIGN_OFF,
+        Action.REFUSE,
+        Action.ITERATE,
+        Action.KILL,
+        Action.REPRODUCE,
+    ),
     Stage.LIVE: (Action.SET_MAINTENANCE, Action.COMMENT),
     Stage.KILLED: (),
 }

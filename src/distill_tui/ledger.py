@@ -1,0 +1,142 @@
+"""What the audit log says of the rows that decide: whether they came in through the door, and whether they are proved.
+
+It reads, and finds out; what follows from it is for `rules` to say.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from distill_tui import rules, signing, statements, tables
+from distill_tui.artifacts import digest_of
+from distill_tui.rules import SignOffFacts, StatementFacts
+from distill_tui.terms import Action, Assurance, Role
+
+
+class Logged:
+    """What the log says that was done in one play: rows that got into the file by another way than the door count not.
+
+    The log is the record, and the tables are what is convenient to read. Whoever writes a row with another program
+    would have to forge the log as well, and then the log no longer holds the heads that were signed or remembered.
+    """
+
+    def __init__(self, entries: Iterable[tables.AuditEntry]) -> None:
+        self.sign_offs: dict[object, tuple[object, object]] = {}
+        self.withdrawals: dict[object, object] = {}
+        self.spot_checks: dict[object, tuple[object, object]] = {}
+        self.statements: dict[object, tuple[object, object]] = {}
+        self.builders: dict[str, list[str]] = {}
+        for entry in entries:
+            self._take(entry, _object(entry.detail))
+
+    def _take(self, entry: tables.AuditEntry, detail: Mapping[str, Any]) -> None:
+        if entry.action in (Action.SIGN_OFF, Action.REFUSE):
+            self.sign_offs[detail.get("sign_off")] = (entry.person_id, detail.get("statement"))
+        elif entry.action is Action.WITHDRAW:
+            self.withdrawals[detail.get("sign_off")] = entry.person_id
+        elif entry.action is Action.SPOT_CHECK:
+            self.spot_checks[detail.get("spot_check")] = (entry.person_id, detail.get("digest"))
+        for number, digest in _object(detail.get("signed")).items():
+            self.statements[number] = (entry.person_id, digest)
+        if entry.action in rules.BUILDING and entry.person_id:
+            self._built(entry.person_id, entry.action.value)
+        elif entry.action is Action.ASSIGN_ROLE and detail.get("role") == Role.DRIVER.value:
+            self._built(str(detail.get("after")), "drive")
+
+    def _built(self, person: str, deed: str) -> None:
+        deeds = self.builders.setdefault(person, [])
+        if deed not in deeds:
+            deeds.append(deed)
+
+    def has_spot_check(self, row: tables.SpotCheck) -> bool:
+        """Whether this check was recorded through the door, as it is."""
+        return self.spot_checks.get(row.id) == (row.person_id, digest_of(row.content.encode()))
+
+    def has_sign_off(self, row: tables.SignOff) -> bool:
+        """Whether this sign-off was recorded through the door, as it is."""
+        return self.sign_offs.get(row.id) == (row.person_id, digest_of(bytes(row.statement)))
+
+    def has_statement(self, row: tables.Statement) -> bool:
+        """Whether this statement was recorded through the door, as it is."""
+        return self.statements.get(str(row.id)) == (row.person_id, digest_of(bytes(row.content)))
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    """Take a JSON object, as text or as it was read; anything else is an empty one."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return {}
+    return value if isinstance(value, dict) else {}
+
+
+def statement_facts(
+    row: tables.Statement, keys: tuple[tables.SshKey, ...], heads: Mapping[int, str], logged: Logged
+) -> StatementFacts:
+    """Read another signed statement and find out whether it can be trusted."""
+    who, statement = f"The {row.kind} statement by {row.person_id}", {}
+    try:
+        content = bytes(row.content)
+        statement = statements.read(content, row.kind)
+        predicate = statement["predicate"]
+        verified = signing.verify(content, row.signature, statements.NAMESPACES[row.kind])
+        trouble = _key_trouble(who, row.person_id, row.recorded_at, verified, keys)
+        if predicate.get("signer") != row.person_id or not logged.has_statement(row):
+            trouble = f"{who} is not what the audit log says."
+        elif heads.get(predicate["audit"].get("size")) != predicate["audit"].get("head"):
+            trouble = f"{who} names a head of the audit log that is not in it."
+    except (signing.BadSignature, TypeError, KeyError) as error:
+        return StatementFacts(row, statement, f"{who} cannot be trusted: {error}")
+    return StatementFacts(row, statement, trouble, _strength(verified))
+
+
+def _strength(verified: signing.Verified) -> Assurance:
+    return Assurance.HARDWARE if verified.hardware and verified.present else Assurance.SIGNED
+
+
+def _key_trouble(who: str, person: str, at: str, verified: signing.Verified, keys: tuple[tables.SshKey, ...]) -> str:
+    key = next((k for k in keys if k.fingerprint == verified.fingerprint), None)
+    if key is None or key.person_id != person:
+        return f"{who} is signed by a key that is not theirs ({verified.fingerprint})."
+    if key.revoked_at is not None and key.revoked_at <= at:
+        return f"{who} is signed by a key that was revoked before."
+    return ""
+
+
+def sign_off_facts(
+    row: tables.SignOff, keys: tuple[tables.SshKey, ...], heads: Mapping[int, str], withdrawn: bool, logged: Logged
+) -> SignOffFacts:
+    """Read a sign-off and find out whether its bytes can be trusted; anything unexpected counts as trouble."""
+    statement: dict[str, Any] = {}
+    try:
+        statement = statements.read_sign_off(bytes(row.statement))
+        trouble = _statement_trouble(row, statement, keys, heads)
+        if not logged.has_sign_off(row):
+            trouble = f"The sign-off by {row.person_id} is not in the audit log as it is; it came in by another way."
+    except (signing.BadSignature, TypeError) as error:
+        trouble = f"The sign-off by {row.person_id} cannot be trusted: {error}"
+    return SignOffFacts(row, statement, trouble, withdrawn and logged.withdrawals.get(row.id) == row.person_id)
+
+
+def _statement_trouble(
+    row: tables.SignOff, statement: Mapping[str, Any], keys: tuple[tables.SshKey, ...], heads: Mapping[int, str]
+) -> str:
+    predicate = statement["predicate"]
+    who = f"The sign-off by {row.person_id}"
+    if (predicate.get("signer"), predicate.get("opinion")) != (row.person_id, row.opinion.value):
+        return f"{who} does not say what its row says."
+    audit = predicate["audit"]
+    if heads.get(audit.get("size")) != audit.get("head"):
+        return f"{who} names a head of the audit log that is not in it: the log was rewritten, or this is a copy."
+    if row.signature is None:
+        unsigned = row.assurance in (Assurance.ACCOUNT, Assurance.SESSION)
+        return "" if unsigned else f"{who} claims a signature and has none."
+    verified = signing.verify(bytes(row.statement), row.signature, signing.SIGN_OFF)
+    trouble = _key_trouble(who, row.person_id, row.recorded_at, verified, keys)
+    if trouble:
+        return trouble
+    stronger = row.assurance.strength > _strength(verified).strength
+    return f"{who} claims a stronger proof than it has." if stronger else ""
