@@ -52,6 +52,7 @@ def open_play(project: Project, name: str = "refunds") -> int:
         actions.assign_role(project, play, actor("mia"), role, person)
     actions.fill_worksheet(project, play, actor("dan"), WORKSHEET)
     actions.edit_gate(project, play, actor("dan"), GATE)
+    actions.confirm_terms(project, play, actor("dan"), "Acme", "3.1", "2026-11-01", True)
     actions.set_maintenance(project, play, actor("olga"), 400, 90)
     return play
 
@@ -286,6 +287,10 @@ DEEDS: dict[str, Deed] = {
     "edit_gate": _edit_gate,
     "lock_gate": lambda s, play, who: actions.lock_gate(s.project, play, who),
     "import_traffic": lambda s, play, who: actions.import_traffic(s.project, play, who, s.traffic),
+    "confirm_terms": lambda s, play, who: actions.confirm_terms(
+        s.project, play, who, "Acme", "3.1", "2026-11-01", s.random.random() < 0.9
+    ),
+    "accept_findings": lambda s, play, who: actions.accept_findings(s.project, play, who, [], "known"),
     "set_teacher": lambda s, play, who: actions.set_teacher(s.project, play, who, None),
     "build_data": lambda s, play, who: actions.build_data(s.project, play, who),
     "freeze_data": lambda s, play, who: actions.freeze_data(s.project, play, who),
@@ -305,7 +310,10 @@ DEEDS: dict[str, Deed] = {
     "kill": lambda s, play, who: actions.kill(s.project, play, who, "No headroom."),
     "comment": lambda s, play, who: actions.comment(s.project, play, who, "noted"),
 }
-RARE = ("kill", "open_play", "set_maintenance", "comment", "fill_worksheet", "refuse", "iterate", "by_hand")
+RARE = (
+    *("kill", "open_play", "set_maintenance", "comment", "fill_worksheet"),
+    *("confirm_terms", "accept_findings", "refuse", "iterate", "by_hand"),
+)
 LIKELY = [deed for deed in DEEDS for _ in range(1 if deed in RARE else 3)]
 
 

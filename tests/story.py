@@ -6,7 +6,7 @@ Nobody trains here. A record is small, real, and judged by the real gate.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -99,12 +99,24 @@ TRAFFIC = tables.Traffic(
 )  # fmt: skip
 
 
-def data_set(*, frozen: bool = True, round: int = 1, digest: str = digest("d"), **splits: int) -> tables.DataSet:
-    """The data set of a round, with so many rows in its splits."""
+TERMS = tables.ProviderTerms(
+    play_id=1, provider="Acme", version="3.1", dated="2026-11-01", permits=1, checked_by="dan", checked_at=AT
+)
+
+
+def data_set(
+    *,
+    frozen: bool = True,
+    round: int = 1,
+    digest: str = digest("d"),
+    findings: Sequence[dict[str, str]] = (),
+    **splits: int,
+) -> tables.DataSet:
+    """The data set of a round, with so many rows in its splits and these findings."""
     counts = {"train": 300, "validation": 40, "held-out": ROWS} | {n.replace("_", "-"): v for n, v in splits.items()}
     return tables.DataSet(
         id=round, play_id=1, round=round, artifact="sha256:" + "e" * 64, digest=digest, labels='["no", "yes"]',
-        counts=json.dumps({"splits": counts}), built_at=AT, frozen_at=AT if frozen else None,
+        counts=json.dumps({"splits": counts, "findings": findings}), built_at=AT, frozen_at=AT if frozen else None,
     )  # fmt: skip
 
 
@@ -158,6 +170,7 @@ def dossier(stage: Stage = Stage.DECIDE, **changes: Any) -> Dossier:
         "gate": GATE,
         "gate_row": gate_row,
         "traffic": (TRAFFIC,),
+        "terms": TERMS,
         "data_sets": (data_set(frozen=since(Stage.TRAIN)),) if locked else (),
         "runs": (TRAINED, LOOKED) if looked else ((TRAINED,) if since(Stage.TRAIN) else ()),
         "evaluations": (evaluation(),) if looked else (),

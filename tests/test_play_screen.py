@@ -92,7 +92,24 @@ def with_draft(project: Project, name: str = "refund-intent", text: str = "suppo
         "splits": splits,
         "cells": cells,
         "groups": 5120,
-        "findings": [f"The segment {text} has 21 held-out rows; below 30 its rate can hardly be told from luck."],
+        "findings": [{"id": "thin-0a1b2c", "level": "note", "says": f"Segment {text} has 21 held-out rows only."}],
+        "audit": {
+            "axes": {
+                "segment": [
+                    {
+                        "value": text,
+                        "traffic": 0.4,
+                        "train": 20,
+                        "validation": 9,
+                        "held_out": 21,
+                        "judged": 9,
+                        "differ": 1,
+                    }
+                ]
+            },
+            "pii": [],
+            "teacher_says": "The teacher is right on 91.0% (88.0% to 93.2%) of 500 rows with gold.",
+        },
         "tally": {"duplicates_merged": 412, "gold_conflicts": 3},
     }
     with project.telemetry() as session:

@@ -37,6 +37,7 @@ from story import (
     EVERYBODY,
     GATE,
     ROLES,
+    TERMS,
     TRAINED,
     a_play,
     actor,
@@ -83,6 +84,22 @@ class Case:
     allowed_by: Actor | None = None
 
 
+FINDINGS = (
+    {"id": "must-1", "level": "must", "says": "The teacher is below the gate."},
+    {"id": "note-1", "level": "note", "says": "Segment de is thin."},
+)
+
+
+def accepted(name: str, **more: Any) -> tables.AcceptedFinding:
+    says = next(each["says"] for each in FINDINGS if each["id"] == name)
+    known = {"play_id": 1, "round": 1, "finding": name, "says": says, "reason": "known", "person_id": "dan", "at": AT}
+    return tables.AcceptedFinding(**known | more)
+
+
+def terms(**more: Any) -> tables.ProviderTerms:
+    return tables.ProviderTerms(**TERMS.model_dump() | more)
+
+
 def at(stage: Stage, **changes: Any) -> Dossier:
     return dossier(stage, **changes)
 
@@ -99,6 +116,7 @@ def cases() -> list[Case]:
     misses, unproven = (gates.judge(GATE, record(right)) for right in (0, 6))
     size_only = gates.Gate((gates.Criterion(Metric.SIZE, threshold=Decimal(9)),))
     unmeasured = gates.judge(size_only, record())
+    must = at(Stage.DATA, data_sets=(data_set(frozen=False, findings=FINDINGS),))
     no_keys = tuple(account for account in G.accounts if account.person_id != "vera")
     return [
         # who
@@ -183,6 +201,14 @@ def cases() -> list[Case]:
         Case("traffic.rejects", a.IMPORT_TRAFFIC, DAN, D, D,
              {"rows": 9, "rejects": 1, "most_rejects": 0.05, "reasons": [("no text", 1)], "name": "calls.jsonl"},
              {"rows": 99, "rejects": 1, "most_rejects": 0.05, "reasons": [("no text", 1)], "name": "calls.jsonl"}),
+        Case("data.finding", a.FREEZE_DATA, DAN, must, replace(must, accepted=(accepted("must-1"),))),
+        Case("finding.none", a.ACCEPT_FINDINGS, DAN, D, must),
+        Case("finding.unknown", a.ACCEPT_FINDINGS, DAN, must, must, {"findings": ["no-1"]}, {"findings": ["must-1"]}),
+        # the provider's terms
+        Case("terms.unconfirmed", a.LOCK_GATE, SAM, at(Stage.GATE, terms=None), G),
+        Case("terms.forbid", a.LOCK_GATE, SAM, at(Stage.GATE, terms=terms(permits=0)), G),
+        Case("terms.words", a.CONFIRM_TERMS, DAN, D, D, {"provider": " "}, {"provider": "Acme"}),
+        Case("terms.date", a.CONFIRM_TERMS, DAN, D, D, {"dated": "1 May"}, {"dated": "2026-05-01"}),
         # held-out rows
         Case("held_out.sealed", a.OPEN_ROW, BOB, DECIDE, DECIDE, allowed_by=VERA),
         Case("held_out.none", a.OPEN_ROW, VERA, DECIDE, DECIDE,
@@ -338,6 +364,8 @@ MAY = {
     Action.SET_TEACHER: (D, {"dan"}),
     Action.LABEL: (at(Stage.DATA, play=LOCAL), {"dan"}),
     Action.BUILD_DATA: (D, {"dan"}),
+    Action.CONFIRM_TERMS: (D, {"dan", "sam"}),
+    Action.ACCEPT_FINDINGS: (at(Stage.DATA, data_sets=(data_set(frozen=False, findings=FINDINGS),)), {"dan"}),
     Action.FREEZE_DATA: (D, {"dan"}),
     Action.OPEN_ROW: (DECIDE, {"dan", "sam", "vera", "olga"}),
     Action.START_RUN: (T, {"dan"}),
@@ -375,6 +403,27 @@ def test_only_these_people_do_it(action: Action) -> None:
     request = {"run": 3, "token": "t"} if action in rules.BY_WORKERS else {}
     request = {"proof": SURE} if action is Action.SIGN_ROSTER else request
     assert {who for who in EVERYBODY if not objections(action, seen, actor(who), request)} == may
+
+
+def test_an_acceptance_holds_for_the_words_that_were_accepted_only() -> None:
+    seen = at(Stage.DATA, data_sets=(data_set(frozen=False, findings=FINDINGS),))
+    for other in (accepted("must-1", says="The teacher is far below the gate."), accepted("must-1", round=2)):
+        assert "data.finding" in ids(objections(Action.FREEZE_DATA, replace(seen, accepted=(other,)), DAN))
+
+
+def test_a_finding_that_is_a_note_may_stay_open_at_the_freeze() -> None:
+    seen = at(Stage.DATA, data_sets=(data_set(frozen=False, findings=FINDINGS[1:]),))
+    assert not objections(Action.FREEZE_DATA, seen, DAN)
+    assert rules.next_step(seen) is Action.FREEZE_DATA
+    grave = at(Stage.DATA, data_sets=(data_set(frozen=False, findings=FINDINGS),))
+    assert rules.next_step(grave) is Action.ACCEPT_FINDINGS
+
+
+@pytest.mark.parametrize("kind", [kind for kind in PlayKind if kind is not PlayKind.STABILITY])
+def test_terms_only_warn_where_the_play_is_no_stability_play(kind: PlayKind) -> None:
+    seen = at(Stage.GATE, play=a_play(Stage.GATE, kind=kind), terms=None)
+    assert not {rule for rule in ids(objections(Action.LOCK_GATE, seen, SAM)) if rule.startswith("terms")}
+    assert list(rules.terms_unclear(seen))
 
 
 def test_roles_are_free_until_the_lock() -> None:
@@ -583,7 +632,15 @@ RESULTS = JSON | st.sampled_from(
         '{"traffic": 3}',
     ]
 )
-COUNTS = JSON | st.sampled_from(['{"splits": 3}', '{"splits": {"held-out": "many"}}', '{"splits": {"held-out": 12}}'])
+COUNTS = JSON | st.sampled_from(
+    [
+        '{"findings": 3}',
+        '{"findings": [null, {"id": "a"}]}',
+        '{"splits": 3}',
+        '{"splits": {"held-out": "many"}}',
+        '{"splits": {"held-out": 12}}',
+    ]
+)
 DIGESTS = st.sampled_from([digest("c"), digest("d"), digest("e"), "", "x"])
 JUDGEMENTS = [gates.judge(GATE, record(right))[0] for right in (0, 6, 12)]
 GATES = st.sampled_from([GATE, STRICT, replace(GATE, criteria=()), replace(GATE, rounds=0)]) | st.sampled_from(

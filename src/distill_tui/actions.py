@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -295,6 +295,21 @@ def set_teacher(project: Project, play_id: int, actor: Actor, folder: Path | Non
         change.detail |= {"source": play.teacher_source, "name": play.teacher_name, "teacher": digest}
 
 
+def confirm_terms(
+    project: Project, play_id: int, actor: Actor, provider: str, version: str, dated: str, permits: bool
+) -> None:
+    """Record what the terms of the teacher's provider say of training on its outputs."""
+    request: dict[str, Any] = {"provider": provider.strip(), "version": version.strip(), "dated": dated}
+    request["permits"] = permits
+    with project.change(Action.CONFIRM_TERMS, play_id, actor, request) as change:
+        row = change.session.get(tables.ProviderTerms, play_id)
+        before = "" if row is None else f"{row.provider} {row.version} {row.dated}, permits {bool(row.permits)}"
+        assert actor.person is not None
+        columns = request | {"permits": int(permits), "checked_by": actor.person, "checked_at": change.at}
+        change.session.merge(tables.ProviderTerms(play_id=play_id, **columns))
+        change.detail |= request | {"before": before}
+
+
 def build_data(project: Project, play_id: int, actor: Actor) -> dict[str, Any]:
     """Build the draft data set of this round; gives its counts."""
     from distill_tui import rounds
@@ -331,6 +346,26 @@ def _unmoved(change: Change, seen: Dossier) -> None:
         raise Refused([Objection("data.moved", "The traffic or the teacher changed meanwhile; build again.")])
 
 
+def accept_findings(project: Project, play_id: int, actor: Actor, names: Sequence[str], reason: str) -> list[str]:
+    """Accept findings by their ids, all that are open where none is named; gives those that were."""
+    with project.change(Action.ACCEPT_FINDINGS, play_id, actor, {"findings": names, "reason": reason}) as change:
+        chosen = [each for each in rules.open_findings(change.dossier) if not names or each["id"] in names]
+        for each in chosen:
+            change.session.add(
+                tables.AcceptedFinding(
+                    play_id=play_id,
+                    round=change.the_play.round,
+                    finding=each["id"],
+                    says=each["says"],
+                    reason=reason.strip(),
+                    person_id=actor.person or "",
+                    at=change.at,
+                )
+            )
+        change.detail |= {"accepted": {each["id"]: each["says"] for each in chosen}, "reason": reason}
+        return [each["id"] for each in chosen]
+
+
 def freeze_data(project: Project, play_id: int, actor: Actor) -> str:
     """Freeze the data set, once it is shown that nothing leaks; gives its digest."""
     from distill_tui.dataset import frozen
@@ -348,7 +383,7 @@ def freeze_data(project: Project, play_id: int, actor: Actor) -> str:
             raise Refused([Objection("data.moved", "The data set was built again meanwhile; look at it once more.")])
         row.frozen_at = change.at
         change.session.add(row)
-        change.detail["data"] = row.digest
+        change.detail |= {"data": row.digest, "open": [each["says"] for each in rules.open_findings(change.dossier)]}
         return row.digest
 
 

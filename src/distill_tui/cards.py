@@ -65,8 +65,15 @@ def _card(dossier: Dossier, signed: SignOffFacts) -> Iterator[str]:
     splits = json.loads(data.counts)["splits"]
     rows = ", ".join(f"{name} {count:,}" for name, count in splits.items())
     yield f"Rows: {rows}; {data.digest}."
-    for finding in json.loads(data.counts)["findings"]:
-        yield f"- {plain(finding)}"
+    for finding in rules.findings(dossier):
+        state = f"accepted: {plain(finding['accepted'])}" if finding["accepted"] else "left open"
+        yield f"- {plain(finding['says'])} ({state})"
+    if dossier.terms is not None:
+        terms = dossier.terms
+        yield (
+            f"- terms of {plain(terms.provider)} ({plain(terms.version)}, {terms.dated}): training on outputs "
+            f"{'permitted' if terms.permits else 'NOT permitted'}, as {terms.checked_by} read them"
+        )
     yield ""
     yield "## Who answers for it"
     yield ""

@@ -230,8 +230,24 @@ COMMANDS: tuple[Command, ...] = (
         _arg("folder", metavar="FOLDER", nargs="?", says="a local model folder"),
         _flag("--recorded", "the outputs that the traffic holds"),
     ),
+    _does(
+        Action.CONFIRM_TERMS,
+        _PLAY,
+        _arg("--provider", metavar="NAME", required=True, says="whose terms they are"),
+        _arg("--terms-version", metavar="TEXT", required=True, says="the version that the terms name"),
+        _arg("--dated", metavar="DATE", required=True, says="the date of the terms, like 2026-11-24"),
+        _flag("--permitted", "they permit training on outputs"),
+        _flag("--forbidden", "they do not"),
+    ),
     _does(Action.LABEL, _PLAY, _WAIT),
     _does(Action.BUILD_DATA, _PLAY),
+    _does(
+        Action.ACCEPT_FINDINGS,
+        _PLAY,
+        _arg("findings", metavar="FINDING", nargs="*", says="their ids, as `data show` gives them"),
+        _flag("--all", "all that are open"),
+        _REASON,
+    ),
     _does(Action.FREEZE_DATA, _PLAY),
     _asks(
         "data window",
@@ -239,6 +255,13 @@ COMMANDS: tuple[Command, ...] = (
         "show_window",
         _PLAY,
         *_WINDOW,
+    ),
+    _asks(
+        "data audit",
+        "Show how the data set covers its traffic: by label, segment, length, language, month and topic.",
+        "show_audit",
+        _PLAY,
+        _arg("--axis", metavar="NAME", says="only this one"),
     ),
     _asks("data show", "Show the data set of this round in counts: splits, cells, findings.", "show_data", _PLAY),
     _does(

@@ -268,6 +268,27 @@ def set_teacher(call: Call) -> None:
     call.done(f"The teacher is {play.teacher_name}.", teacher=play.teacher_name, digest=play.teacher_digest)
 
 
+def confirm_terms(call: Call) -> None:
+    """Record the provider's terms."""
+    from distill_tui import actions
+
+    args = call.args
+    if args.permitted == args.forbidden:
+        raise UsageError("Say what the terms say of training on outputs: either --permitted or --forbidden.")
+    actions.confirm_terms(*call.about, args.provider, args.terms_version, args.dated, args.permitted)
+    call.done(f"The terms of {args.provider} are recorded.", permits=args.permitted)
+
+
+def accept_findings(call: Call) -> None:
+    """Accept findings."""
+    from distill_tui import actions
+
+    if bool(call.args.findings) == call.args.all:
+        raise UsageError("Name the findings, or say --all.")
+    accepted = actions.accept_findings(*call.about, call.args.findings, call.args.message)
+    call.done(f"Accepted {len(accepted)}.", accepted, accepted=accepted)
+
+
 def build_data(call: Call) -> None:
     """Build the draft."""
     from distill_tui import actions, report

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from distill_tui.report import percent, table
 from distill_tui.text import visible
@@ -72,3 +72,26 @@ def window(measured: Measured, numbers: Mapping[str, str], *, plain: bool = Fals
 
 def _or_dash(number: int | None) -> str:
     return "–" if number is None else f"{number:,}"
+
+
+def audit(found: Mapping[str, Any], *, plain: bool = False) -> Iterator[str]:
+    """Tell how the rows cover the traffic, one table an axis, what looks private, and how good the teacher is."""
+    if found.get("teacher_says"):
+        yield visible(found["teacher_says"])
+        yield ""
+    for axis, values in found.get("axes", {}).items():
+        rows = [
+            (
+                clipped(each["value"], 32),
+                percent(each["traffic"]),
+                *(f"{each[split]:,}" for split in ("train", "validation", "held_out")),
+                f"{each['differ']:,} of {each['judged']:,}" if each["judged"] else "–",
+            )
+            for each in values
+        ]
+        yield from table(
+            (axis.upper(), "TRAFFIC", "TRAIN", "VALIDATION", "HELD-OUT", "TEACHER ≠ GOLD"), rows, plain=plain
+        )
+        yield ""
+    for each in found.get("pii", ()):
+        yield visible(f"{each['kind']}: {each['rows']:,} rows, like {', '.join(each['examples'])}")

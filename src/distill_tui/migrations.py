@@ -168,6 +168,25 @@ _TABLES = (
         at TEXT NOT NULL,
         PRIMARY KEY (play_id, input_digest, person_id)
     ) STRICT""",
+    """CREATE TABLE provider_terms (
+        play_id INTEGER PRIMARY KEY REFERENCES play (id),
+        provider TEXT NOT NULL CHECK (length(provider) BETWEEN 1 AND 200),
+        version TEXT NOT NULL CHECK (length(version) BETWEEN 1 AND 200),
+        dated TEXT NOT NULL CHECK (dated GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]'),
+        permits INTEGER NOT NULL CHECK (permits IN (0, 1)),
+        checked_by TEXT NOT NULL REFERENCES person (id),
+        checked_at TEXT NOT NULL
+    ) STRICT""",
+    """CREATE TABLE accepted_finding (
+        play_id INTEGER NOT NULL REFERENCES play (id),
+        round INTEGER NOT NULL CHECK (round >= 1),
+        finding TEXT NOT NULL,
+        says TEXT NOT NULL,
+        reason TEXT NOT NULL CHECK (length(reason) BETWEEN 1 AND 4000),
+        person_id TEXT NOT NULL REFERENCES person (id),
+        at TEXT NOT NULL,
+        PRIMARY KEY (play_id, round, finding, says)
+    ) STRICT""",
     f"""CREATE TABLE run (
         id INTEGER PRIMARY KEY,
         play_id INTEGER NOT NULL REFERENCES play (id),
@@ -322,6 +341,7 @@ _TRIGGERS = (
     " OR EXISTS (SELECT 1 FROM audit WHERE digest = NEW.digest)"
     " BEGIN SELECT RAISE(ABORT, 'an audit entry must follow the last one'); END",
     *_append_only("builder", "play_id person_id deed", "nobody stops having built"),
+    *_append_only("accepted_finding", "play_id round finding says", "what was accepted stays accepted"),
     *_append_only("opened_row", "play_id input_digest person_id", "a row that was opened stays opened"),
     *_append_only("evaluation", "id", "an evaluation is append-only"),
     *_append_only("spot_check", "id", "a spot check is append-only"),

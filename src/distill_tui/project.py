@@ -416,6 +416,8 @@ def load(session: Session, artifacts: Artifacts, play_id: int | None, *, thoroug
         "traffic": of_play(tables.Traffic),
         "data_sets": of_play(tables.DataSet),
         "opened": of_play(tables.OpenedRow, "at"),
+        "terms": session.get(tables.ProviderTerms, play_id),
+        "accepted": of_play(tables.AcceptedFinding, "at"),
         "runs": of_play(tables.Run),
         "evaluations": of_play(tables.Evaluation),
         "bundles": of_play(tables.Bundle),

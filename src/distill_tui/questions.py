@@ -199,6 +199,22 @@ def show_window(call: Call) -> None:
     call.data(value, data_report.window(measured, numbers, plain=call.plain))
 
 
+def show_audit(call: Call) -> None:
+    """Show the audit."""
+    from distill_tui import data_report
+
+    dossier = call.dossier()
+    found = json.loads(dossier.data_set.counts).get("audit", {}) if dossier.data_set else {}
+    axes = found.get("axes", {})
+    if call.args.axis:
+        if axes and call.args.axis not in axes:
+            raise UsageError(f"There is no axis “{call.args.axis}”; there are {', '.join(axes)}.")
+        found = found | {"axes": {name: values for name, values in axes.items() if name == call.args.axis}}
+    if not found:
+        call.talk("There is no data set in this round yet, or it was built before audits.")
+    call.data(found, data_report.audit(found, plain=call.plain))
+
+
 def show_data(call: Call) -> None:
     """Show the counts."""
     from distill_tui import report

@@ -282,7 +282,11 @@ def data(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
     yield ""
     tally = counts.get("tally", {})
     yield from (visible(f"{name.replace('_', ' ')}: {value:,}") for name, value in tally.items() if value)
-    yield from (visible(f"! {finding}") for finding in counts.get("findings", ()))
+    for each in rules.findings(dossier):
+        state = f"accepted: {each['accepted']}" if each["accepted"] else each["level"]
+        yield visible(f"! {each['id']} ({state}): {each['says']}")
+    if dossier.play is not None and dossier.play.teacher_source == "recorded":
+        yield from (visible(f"! {objection.sentence}") for objection in rules.terms_unclear(dossier))
 
 
 def runs(found: Sequence[tables.Run], *, plain: bool = False) -> list[str]:

@@ -32,8 +32,9 @@ class Built:
 
 def build(artifacts: Artifacts, dossier: Dossier, out: Path) -> Built:
     """Build this round's data set and write it. Raises BadInput with one sentence."""
+    from distill_tui import teacher_first
+    from distill_tui.dataset import audit, coverage
     from distill_tui.dataset import build as building
-    from distill_tui.dataset import coverage
     from distill_tui.dataset.split import SplitRule
     from distill_tui.training.folders import teacher_labels
 
@@ -52,11 +53,20 @@ def build(artifacts: Artifacts, dossier: Dossier, out: Path) -> Built:
     keep = _kept(artifacts.path(before.artifact), dossier.burnt) if before else None
     files = [artifacts.path(traffic.artifact) for traffic in dossier.traffic]
     data = building.build(files, outputs, rule, labels, keep=keep)
+    found = audit.audit(data.rows, data.since, gate, data.labels)
+    teacher = teacher_first.measure(data.rows, data.labels, gate.seed) if data.labels else None
     factors = cell_factors(_failures(dossier))
     if factors:
         data = dataclasses.replace(data, rows=tuple(_weighted(row, factors) for row in data.rows))
     digest = building.write(data, out)
-    return Built(digest, data.labels, _plain(coverage.counts(out)))
+    counted = coverage.counts(out)
+    findings = [*teacher_first.findings(teacher, gate), *found.findings, *counted.findings]
+    counts = _plain(counted) | {
+        "findings": [dataclasses.asdict(finding) for finding in findings],
+        "audit": audit.plain(found)
+        | {"teacher": teacher, "teacher_says": teacher_first.told(teacher) if teacher else ""},
+    }
+    return Built(digest, data.labels, counts)
 
 
 def _kept(path: Path, burnt: frozenset[str]) -> dict[str, Split]:
@@ -68,11 +78,12 @@ def _kept(path: Path, burnt: frozenset[str]) -> dict[str, Split]:
 
 def _plain(counts: Any) -> dict[str, Any]:
     values = json.loads(json.dumps(dataclasses.asdict(counts), default=str))
-    cells, findings = values.pop("cells"), values.pop("findings")
+    cells = values.pop("cells")
+    values.pop("findings")
     splits = {split.value: counts.of(split) for split in Split}
     for cell in cells:
         cell["label"] = cell["label"] or "(no gold)"
-    return {"splits": splits, "cells": cells, "findings": findings, "groups": values.pop("groups"), "tally": values}
+    return {"splits": splits, "cells": cells, "groups": values.pop("groups"), "tally": values}
 
 
 def _failures(dossier: Dossier) -> Mapping[str, Sequence[int]]:

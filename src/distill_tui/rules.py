@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from distill_tui.terms import (
     Advice,
     Assurance,
     Opinion,
+    PlayKind,
     Role,
     RunKind,
     RunStatus,
@@ -121,6 +123,8 @@ class Dossier:
     traffic: tuple[tables.Traffic, ...] = ()
     data_sets: tuple[tables.DataSet, ...] = ()
     opened: tuple[tables.OpenedRow, ...] = ()
+    terms: tables.ProviderTerms | None = None
+    accepted: tuple[tables.AcceptedFinding, ...] = ()
     runs: tuple[tables.Run, ...] = ()
     evaluations: tuple[tables.Evaluation, ...] = ()
     record: gates.Record | None = None
@@ -191,7 +195,9 @@ NEXT_STAGE: dict[tuple[Stage, Action], Stage] = {
         Action.IMPORT_TRAFFIC: _from(Stage.QUALIFY, Stage.GATE, Stage.DATA),
         Action.SET_TEACHER: _from(Stage.QUALIFY, Stage.GATE, Stage.DATA),
         Action.LABEL: _from(Stage.DATA),
+        Action.CONFIRM_TERMS: _from(Stage.QUALIFY, Stage.GATE, Stage.DATA),
         Action.BUILD_DATA: _from(Stage.DATA),
+        Action.ACCEPT_FINDINGS: _from(Stage.DATA),
         Action.FREEZE_DATA: _from(Stage.DATA, to=Stage.TRAIN),
         Action.OPEN_ROW: _from(Stage.TRAIN, Stage.DECIDE, Stage.LIVE),
         Action.START_RUN: _from(Stage.TRAIN),
@@ -573,10 +579,46 @@ def lock_gate(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Obje
         return
     for sentence in gates.problems(dossier.gate, dossier.play.kind):
         yield Objection("gate.problem", sentence)
+    if dossier.play.kind is PlayKind.STABILITY:
+        yield from terms_unclear(dossier)
     if "expected" in request and request["expected"] != gates.digest(dossier.gate):
         yield Objection("gate.moved", "The gate was edited after you opened it; read it again before you lock it.")
     yield from proved(dossier, actor, request, "gate.weak")
     yield from can_validate(dossier)
+
+
+def terms_unclear(dossier: Dossier) -> Iterator[Objection]:
+    """Somebody read the provider's terms, and they permit training on outputs."""
+    terms = dossier.terms
+    if terms is None:
+        yield Objection(
+            "terms.unconfirmed",
+            "Nobody has recorded what the provider's terms say of training on outputs; read them, then "
+            f"`distill-tui terms {_code(dossier)} --provider NAME --terms-version TEXT --dated DATE --permitted`.",
+        )
+    elif not terms.permits:
+        yield Objection(
+            "terms.forbid",
+            f"The terms of {terms.provider} ({terms.version}, {terms.dated}) do not permit training on outputs, as "
+            f"{terms.checked_by} read them; change the teacher, or kill the play.",
+        )
+
+
+def confirm_terms(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The driver or the sponsor records which terms were read, of what date, and what they permit."""
+    yield from held_by(dossier, actor, Role.DRIVER, Role.SPONSOR)
+    for name in ("provider", "version"):
+        if name in request and not 1 <= len(str(request[name]).strip()) <= 200:
+            yield Objection("terms.words", f"The {name} of the terms has 1 to 200 characters; write it down.")
+    if "dated" in request and not _is_date(str(request["dated"])):
+        yield Objection("terms.date", f"“{request['dated']}” is no date of the terms; write it like 2026-11-24.")
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def can_validate(dossier: Dossier) -> Iterator[Objection]:
@@ -731,6 +773,38 @@ def build_data(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Obj
     yield from _idle(dossier)
 
 
+def findings(dossier: Dossier) -> list[dict[str, str]]:
+    """What the audit of this round's data set found: `id`, `level`, `says`, and `accepted`, a reason or nothing."""
+    if dossier.data_set is None:
+        return []
+    reasons = {(a.finding, a.says): a.reason for a in dossier.accepted if a.round == dossier.data_set.round}
+    found = _stored(dossier.data_set.counts).get("findings")
+    whole = [each for each in found if _is_finding(each)] if isinstance(found, list) else []
+    return [each | {"accepted": reasons.get((each["id"], each["says"]), "")} for each in whole]
+
+
+def _is_finding(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in ("id", "level", "says"))
+
+
+def open_findings(dossier: Dossier) -> list[dict[str, str]]:
+    """What of it nobody has accepted."""
+    return [each for each in findings(dossier) if not each["accepted"]]
+
+
+def accept_findings(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The driver accepts what the audit found, knowingly and with a reason; the rest is mended."""
+    yield from held_by(dossier, actor, Role.DRIVER)
+    yield from _not_frozen(dossier)
+    still = [each["id"] for each in open_findings(dossier)]
+    if not still:
+        yield Objection("finding.none", f"{_code(dossier)} has no finding that is open; `data show` lists all.")
+    for name in request.get("findings", ()):
+        if still and name not in still:
+            yield Objection("finding.unknown", f"“{name}” is no open finding; there are {', '.join(still[:12])}.")
+    yield from _reason(request, "Accepting a finding")
+
+
 def freeze_data(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """A data set is frozen when its held-out split is as large as the gate was promised, and nothing leaks."""
     yield from held_by(dossier, actor, Role.DRIVER)
@@ -752,6 +826,10 @@ def freeze_data(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Ob
             yield Objection("data.empty", f"The {split} split is empty; import more traffic.")
     for leak in request.get("leaks", ()):
         yield Objection("data.leak", str(leak))
+    for each in open_findings(dossier):
+        if each["level"] == "must":
+            accept = f"`distill-tui data accept {_code(dossier)} {each['id']} -m WHY`"
+            yield Objection("data.finding", f"{each['says']} Mend it, or accept it: {accept}.")
 
 
 def open_row(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
@@ -1194,7 +1272,9 @@ RULES: dict[Action, Callable[[Dossier, Actor, Request], Iterator[Objection]]] = 
     Action.IMPORT_TRAFFIC: import_traffic,
     Action.SET_TEACHER: set_teacher,
     Action.LABEL: label,
+    Action.CONFIRM_TERMS: confirm_terms,
     Action.BUILD_DATA: build_data,
+    Action.ACCEPT_FINDINGS: accept_findings,
     Action.FREEZE_DATA: freeze_data,
     Action.OPEN_ROW: open_row,
     Action.START_RUN: start_run,
@@ -1247,7 +1327,10 @@ def _next_data_step(dossier: Dossier, play: tables.Play) -> Action:
         return Action.SET_TEACHER
     if not labelled(dossier):
         return Action.RESUME_RUN if resumable(dossier) else Action.LABEL
-    return Action.BUILD_DATA if dossier.data_set is None else Action.FREEZE_DATA
+    if dossier.data_set is None:
+        return Action.BUILD_DATA
+    must = any(each["level"] == "must" for each in open_findings(dossier))
+    return Action.ACCEPT_FINDINGS if must else Action.FREEZE_DATA
 
 
 def _next_decision(dossier: Dossier) -> Action:

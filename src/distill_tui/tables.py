@@ -169,6 +169,32 @@ class OpenedRow(SQLModel, table=True):
     at: str
 
 
+class ProviderTerms(SQLModel, table=True):
+    """What the terms of the teacher's provider say of training on its outputs, and who read them."""
+
+    __tablename__ = "provider_terms"
+    play_id: int = Field(primary_key=True)
+    provider: str
+    version: str  # of the terms, as they name it themselves
+    dated: str  # ISO 8601 date of the terms
+    permits: int
+    checked_by: str
+    checked_at: str
+
+
+class AcceptedFinding(SQLModel, table=True):
+    """That somebody accepted a finding about a data set, word for word. Append-only; it holds for those words only."""
+
+    __tablename__ = "accepted_finding"
+    play_id: int = Field(primary_key=True)
+    round: int = Field(primary_key=True)
+    finding: str = Field(primary_key=True)
+    says: str = Field(primary_key=True)
+    reason: str
+    person_id: str
+    at: str
+
+
 class Run(SQLModel, table=True):
     """One execution in one worker process. `token` fences off a worker that lost its claim."""
 

@@ -197,8 +197,10 @@ class Action(StrEnum):
         "Import traffic from a file or a saved data set.",
     )
     SET_TEACHER = ("set_teacher", "U", "teacher", "Choose the teacher: recorded outputs, or a local model folder.")
+    CONFIRM_TERMS = ("confirm_terms", "p", "terms", "Record what the provider's terms say of training on its outputs.")
     LABEL = ("label", "O", "label", "Have a worker compute the teacher's outputs.")
     BUILD_DATA = ("build_data", "B", "data build", "Window, deduplicate, split and count: a draft data set.")
+    ACCEPT_FINDINGS = ("accept_findings", "D", "data accept", "Accept what the audit of the data found, with a reason.")
     FREEZE_DATA = ("freeze_data", "F", "data freeze", "Freeze the data set by its digest.")
     OPEN_ROW = ("open_row", "", "row open", "Open a held-out row: audited, and burnt where a builder opens it.")
     START_RUN = ("start_run", "T", "train", "Train a student in a background worker.")

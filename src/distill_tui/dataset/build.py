@@ -73,6 +73,7 @@ class DataSet:
     labels: tuple[str, ...]  # empty for a generation task
     rows: tuple[Row, ...]
     tally: Tally
+    since: tuple[str | None, ...] = ()  # when each row was first seen (ISO 8601, UTC); not written
 
 
 @dataclass(slots=True)
@@ -140,7 +141,9 @@ def build(
     tally = replace(tally, contaminated=counted[LeftOut.CONTAMINATED], straddling=counted[LeftOut.STRADDLING], **lost)
     order = {split: position for position, split in enumerate(Split)}
     rows.sort(key=lambda row: (order[row.split], row.input_digest))
-    return DataSet(named, tuple(replace(row, row=number) for number, row in enumerate(rows)), tally)
+    first = {one.digest: one.since for one in merged}
+    numbered = tuple(replace(row, row=number) for number, row in enumerate(rows))
+    return DataSet(named, numbered, tally, tuple(first[row.input_digest] for row in rows))
 
 
 def write(dataset: DataSet, out: Path) -> str:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distill_tui.dataset import frozen
+from distill_tui.dataset.findings import NOTE, Finding
 from distill_tui.terms import Split
-
-THIN = 30  # held-out rows: below it a segment's rate can hardly be told from luck
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Counts:
     unknown_outputs: int
     contaminated: int
     straddling: int
-    findings: tuple[str, ...]  # one sentence each: what whoever freezes should know
+    findings: tuple[Finding, ...]  # what the build left out or lost; how the rows cover the traffic is `audit`'s
 
     def of(self, split: Split, segment: str | None = None) -> int:
         """Give the rows of a split, or of one segment of it."""
@@ -72,53 +71,30 @@ def counts(path: Path) -> Counts:
         groups=len(groups),
         without_teacher=without_teacher,
         without_gold=without_gold,
-        findings=tuple(_findings(cells, labels, tally, without_teacher)),
+        findings=tuple(_findings(cells, tally, without_teacher)),
         **tally,
     )
 
 
 def _findings(
-    cells: Counter[tuple[Split, str, str | None]], labels: tuple[str, ...], tally: dict[str, int], without_teacher: int
-) -> list[str]:
-    return [
-        *_thin(cells),
-        *_absent(cells, labels),
-        *_ungraded(cells),
-        *_told(without_teacher, "{} no output of the teacher; label before training.", "row has", "rows have"),
-        *_told(tally["gold_ties"], "{} as many votes for two gold labels and lost both.", "row has", "rows have"),
-        *_told(tally["unknown_gold"], "{} a gold label that is none of the task's.", "row has", "rows have"),
-        *_told(tally["unknown_outputs"], "{} a teacher's answer that is none of the labels.", "row has", "rows have"),
-        *_told(tally["contaminated"], "{} left out: too close to held-out rows.", "row was", "rows were"),
-        *_told(tally["straddling"], "{} left out: they fall in the held-out period.", "row was", "rows were"),
-    ]
-
-
-def _told(number: int, sentence: str, one: str, many: str) -> list[str]:
-    return [sentence.format(f"{number:,} {one if number == 1 else many}")] if number else []
-
-
-def _thin(cells: Counter[tuple[Split, str, str | None]]) -> list[str]:
-    held_out = {segment: 0 for _, segment, _ in sorted(cells, key=lambda key: key[1])}
-    for (split, segment, _), rows in cells.items():
-        held_out[segment] += rows if split is Split.HELD_OUT else 0
-    return [
-        f"Segment {segment} has {rows} held-out rows, fewer than {THIN}: its own rate will prove next to nothing."
-        for segment, rows in held_out.items()
-        if rows < THIN
-    ]
-
-
-def _absent(cells: Counter[tuple[Split, str, str | None]], labels: tuple[str, ...]) -> list[str]:
-    return [
-        f"Label {label} has no {split} rows."
-        for split in (Split.HELD_OUT, Split.TRAIN)
-        for label in labels
-        if not any(found == label and where is split for where, _, found in cells)
-        and any(found is not None and where is split for where, _, found in cells)
-    ]
-
-
-def _ungraded(cells: Counter[tuple[Split, str, str | None]]) -> list[str]:
+    cells: Counter[tuple[Split, str, str | None]], tally: dict[str, int], without_teacher: int
+) -> list[Finding]:
     bare = sum(rows for (split, _, gold), rows in cells.items() if split is Split.HELD_OUT and gold is None)
-    sentence = "{} no gold label: only agreement with the teacher can be measured there."
-    return _told(bare, sentence, "held-out row has", "held-out rows have")
+    ungraded = "{} no gold label: only agreement with the teacher can be measured there."
+    return [
+        *_told("ungraded", bare, ungraded, "held-out row has", "held-out rows have"),
+        *_told("silent", without_teacher, "{} no output of the teacher; label before training.", *_HAVE),
+        *_told("gold", tally["gold_ties"], "{} as many votes for two gold labels and lost both.", *_HAVE),
+        *_told("gold", tally["unknown_gold"], "{} a gold label that is none of the task's.", *_HAVE),
+        *_told("answer", tally["unknown_outputs"], "{} a teacher's answer that is none of the labels.", *_HAVE),
+        *_told("close", tally["contaminated"], "{} left out: too close to held-out rows.", *_WERE),
+        *_told("period", tally["straddling"], "{} left out: they fall in the held-out period.", *_WERE),
+    ]
+
+
+_HAVE, _WERE = ("row has", "rows have"), ("row was", "rows were")
+
+
+def _told(kind: str, number: int, sentence: str, one: str, many: str) -> list[Finding]:
+    says = sentence.format(f"{number:,} {one if number == 1 else many}")
+    return [Finding.of(kind, NOTE, sentence, says)] if number else []

@@ -1,19 +1,18 @@
-"""Predictions of a student or teacher folder, and of the baselines that any student has to beat."""
+"""Predictions of a student or teacher folder; those of the baselines that any student has to beat are `baseline`'s."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from distill_tui.training import teachers
+from distill_tui.training.baseline import Labels, Predictor, fit_baseline, majority
 from distill_tui.training.folders import teacher_labels
 from distill_tui.training.models import Floats
 
-Labels = NDArray[np.int64]
-Predictor = Callable[[Sequence[str]], Labels]
+__all__ = ["Labels", "Predictor", "fit_baseline", "majority", "predict"]
 
 
 def predict(folder: Path, texts: Sequence[str], *, threads: int, batch_size: int = 64, max_tokens: int = 96) -> Floats:
@@ -22,45 +21,3 @@ def predict(folder: Path, texts: Sequence[str], *, threads: int, batch_size: int
     for positions, rows in teachers.label(folder, texts, threads=threads, batch_size=batch_size, max_tokens=max_tokens):
         result[positions] = rows
     return result
-
-
-def majority(labels: Labels) -> int:
-    """Name the most frequent label, the lowest of equals; -1 means no label. Raises ValueError where there is none."""
-    known = labels[labels >= 0]
-    if not len(known):
-        raise ValueError("No training row has a label, so there is no majority; import gold labels or label the rows.")
-    return int(np.bincount(known).argmax())
-
-
-def fit_baseline(texts: Sequence[str], labels: Labels, seed: int) -> Predictor:
-    """Fit TF-IDF over words and word pairs with logistic regression; rows whose label is -1 are left out.
-
-    What it gives takes texts and returns label numbers, int64. Where the training rows show one label only, or no
-    word at all, it always answers with the majority. Raises ValueError where no row has a label.
-    """
-    # sklearn takes a second to import, and only this function needs it
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    usual = majority(labels)
-    known = [int(position) for position in np.flatnonzero(labels >= 0)]
-    pipeline = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
-        LogisticRegression(max_iter=1000, C=4.0, random_state=seed),
-    )
-
-    def always(texts: Sequence[str]) -> Labels:
-        return np.full(len(texts), usual, dtype=np.int64)
-
-    if len(np.unique(labels[known])) < 2:
-        return always
-    try:
-        pipeline.fit([texts[position] for position in known], labels[known])
-    except ValueError:  # an empty vocabulary: not one word in all the rows
-        return always
-
-    def by_words(texts: Sequence[str]) -> Labels:
-        return np.asarray(pipeline.predict(list(texts)), dtype=np.int64) if len(texts) else always(texts)
-
-    return by_words

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from distill_tui import economics, gates, rules
 from distill_tui.rules import Actor
 from distill_tui.terms import Action, Role
-from distill_tui.ui import decisions, forms, intake, page, review
+from distill_tui.ui import data_deeds, decisions, forms, intake, page, review
 from distill_tui.ui.asking import ask, objects, plain, twin, typed
 from distill_tui.ui.forms import Body, Field, Sheet, Values
 from distill_tui.ui.tabs import power_word
@@ -234,8 +234,10 @@ DEEDS: dict[Action, Callable[[DistillApp, View], None]] = {
     Action.LOCK_GATE: lock,
     Action.IMPORT_TRAFFIC: intake.bring_traffic,
     Action.SET_TEACHER: teacher,
+    Action.CONFIRM_TERMS: data_deeds.terms,
     Action.LABEL: label,
     Action.BUILD_DATA: build,
+    Action.ACCEPT_FINDINGS: data_deeds.accept,
     Action.FREEZE_DATA: freeze,
     Action.START_RUN: decisions.start,
     Action.STOP_RUN: decisions.stop,

@@ -23,7 +23,7 @@ from textual.worker import get_current_worker
 from distill_tui import rules, sqlite
 from distill_tui.rules import Dossier
 from distill_tui.terms import FIVE_STAGES, Action, Stage
-from distill_tui.ui import evidence, page, preview, show, tabs
+from distill_tui.ui import data_tab, evidence, page, preview, show, tabs
 from distill_tui.ui.frame import Heading, KeyLine, MessageLine
 from distill_tui.ui.messages import ProjectChanged
 from distill_tui.ui.page import Lines
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 TABS: tuple[tuple[str, Callable[[View, int], Lines]], ...] = (
     ("Overview", tabs.overview),
     ("Gate", tabs.gate),
-    ("Data", tabs.data),
+    ("Data", data_tab.data),
     ("Train", evidence.train),
     ("Eval", evidence.evaluation),
     ("Decide", evidence.decide),
@@ -50,7 +50,15 @@ HOME = {
     for tab, actions in {
         1: (Action.ASSIGN_ROLE, Action.FILL_WORKSHEET, Action.QUALIFY),
         2: (Action.EDIT_GATE, Action.LOCK_GATE),
-        3: (Action.IMPORT_TRAFFIC, Action.SET_TEACHER, Action.LABEL, Action.BUILD_DATA, Action.FREEZE_DATA),
+        3: (
+            Action.IMPORT_TRAFFIC,
+            Action.SET_TEACHER,
+            Action.CONFIRM_TERMS,
+            Action.LABEL,
+            Action.BUILD_DATA,
+            Action.ACCEPT_FINDINGS,
+            Action.FREEZE_DATA,
+        ),
         4: (Action.START_RUN, Action.STOP_RUN, Action.RESUME_RUN),
         5: (Action.EVALUATE, Action.REPRODUCE),
         6: (
@@ -89,6 +97,7 @@ SHORT = {
     Action.EDIT_GATE: "edit",
     Action.LOCK_GATE: "lock",
     Action.BUILD_DATA: "build",
+    Action.ACCEPT_FINDINGS: "accept",
     Action.FREEZE_DATA: "freeze",
     Action.STOP_RUN: "stop",
     Action.RESUME_RUN: "resume",

@@ -10,7 +10,7 @@ from textual.content import Content
 
 from distill_tui import economics, gates, rules
 from distill_tui.rules import Dossier
-from distill_tui.terms import Action, PlayKind, Reference, Role, RunKind, Split, Stage
+from distill_tui.terms import Action, PlayKind, Reference, Role, Stage
 from distill_tui.ui import page, plots, preview, show
 from distill_tui.ui.page import Column, Lines
 from distill_tui.ui.view import View
@@ -291,119 +291,6 @@ def power_notes(gate: gates.Gate, width: int, *, locked: bool = False) -> Lines:
 def power_word(note: gates.PowerNote) -> str:
     """Give the state's word of a note: enough rows, too few, or it depends."""
     return "holds" if note.enough else "look" if note.enough is False else "todo"
-
-
-# --- 3 data ------------------------------------------------------------------------------------------------------
-
-
-def data(view: View, width: int) -> Lines:
-    """Show traffic, teacher, labelling, and the data set in counts: never a held-out row."""
-    return page.stacked(
-        traffic(view, width),
-        _teacher(view, width),
-        _splits(view, width),
-        _findings(view, width),
-        _coverage(view, width),
-    )
-
-
-def traffic(view: View, width: int) -> Lines:
-    """Show the files that were imported, and what was rejected of them."""
-    lines = [page.heading("TRAFFIC", "i imports a file")]
-    if not view.dossier.traffic:
-        return [*lines, *page.sentence("Nothing was imported yet.", width, word="waiting")]
-    columns = (
-        Column("FILE", 0),
-        Column("ROWS", 10, right=True),
-        Column("REJECTS", 8, right=True),
-        Column("GOLD", 6, 1, right=True),
-        Column("IMPORTED", 16, 2),
-        Column("DIGEST", 12, 3),
-    )
-    rows = []
-    for each in view.dossier.traffic:
-        rejects = (f"{each.rejects:,}", "$tone-warn" if each.rejects else "")
-        gold = read(each.report).get("gold_share")
-        share = show.percent(gold, 0) if isinstance(gold, int | float) else show.glyph("dash")
-        digest = page.short(each.source_digest)
-        rows.append((each.name, f"{each.rows:,}", rejects, share, page.when(each.imported_at), digest))
-    lines += page.table(columns, rows, width)
-    for each in view.dossier.traffic:
-        for reject in list(read(each.report).get("first_rejects") or ())[:2]:
-            if isinstance(reject, dict):
-                text = f"{each.name} line {reject.get('line', '?')}: {reject.get('reason', '')}"
-                lines += page.sentence(text, width, word="look")
-    return lines
-
-
-def _teacher(view: View, width: int) -> Lines:
-    play, dossier = view.play, view.dossier
-    if not play.teacher_source:
-        return page.sentence("teacher: none chosen yet; U chooses one.", width, word="waiting")
-    digest = f", {page.short(play.teacher_digest)}" if play.teacher_digest else ""
-    lines = page.sentence(f"teacher: {play.teacher_name} ({play.teacher_source}{digest})", width, word="done")
-    run = next((r for r in reversed(dossier.runs) if r.kind is RunKind.LABEL), None)
-    if run is not None and run.status.active:
-        bar = page.progress(run.step, run.total, 20)
-        text = f"run {run.id} labels {bar} {run.step:,}/{run.total:,} {run.message}"
-        return [*lines, *page.sentence(text, width, word="running")]
-    if rules.labelled(dossier):
-        return [*lines, *page.sentence("the teacher has answered all the traffic", width, word="done")]
-    text = f"run {run.id} {run.status.value}: {run.error or run.message}" if run else "not asked yet; O asks it"
-    return [*lines, *page.sentence(f"labels: {text}", width, word=run.status.value if run else "waiting")]
-
-
-def _splits(view: View, width: int) -> Lines:
-    row = view.dossier.data_set
-    if row is None:
-        return [page.heading("DATA SET"), *page.sentence("None in this round yet; B builds it.", width, word="waiting")]
-    counts = read(row.counts)
-    splits = counts.get("splits", {})
-    note = f"frozen {page.when(row.frozen_at)} UTC" if row.frozen_at else f"draft of {page.when(row.built_at)} UTC"
-    lines = [page.heading("DATA SET", note)]
-    dot = f" {show.glyph('dot')} "
-    sealed = {Split.HELD_OUT: " (sealed)"}
-    text = dot.join(f"{split.value} {splits.get(split.value, 0):,}{sealed.get(split, '')}" for split in Split)
-    lines += page.sentence(f"{text}{dot}{counts.get('groups', 0):,} groups", width, label="")
-    promised = view.dossier.gate.held_out_rows if view.dossier.gate else 0
-    got = splits.get(Split.HELD_OUT.value, 0)
-    word, than = ("holds", "as") if got >= promised else ("look", "fewer than")
-    lines += page.sentence(f"held-out: {got:,} rows, {than} the gate was promised ({promised:,})", width, word=word)
-    if row.frozen_at:
-        lines += page.sentence(row.digest, width, word="done")
-    return lines
-
-
-def _findings(view: View, width: int) -> Lines:
-    counts = read(view.dossier.data_set.counts) if view.dossier.data_set else {}
-    lines: Lines = []
-    for finding in counts.get("findings", ()):
-        lines += page.sentence(str(finding), width, word="look")
-    tally = counts.get("tally", {})
-    told = [f"{name.replace('_', ' ')} {value:,}" for name, value in tally.items() if isinstance(value, int) and value]
-    if told:
-        lines += page.sentence(f" {show.glyph('dot')} ".join(told), width, label="counted: ")
-    return [page.heading("FINDINGS"), *lines] if lines else []
-
-
-def _coverage(view: View, width: int) -> Lines:
-    counts = read(view.dossier.data_set.counts) if view.dossier.data_set else {}
-    cells: dict[tuple[str, str], dict[str, int]] = {}
-    for cell in counts.get("cells", ()):
-        place = (str(cell.get("segment", "")), str(cell.get("label", "")))
-        by_split = cells.setdefault(place, {})
-        by_split[str(cell.get("split"))] = by_split.get(str(cell.get("split")), 0) + int(cell.get("rows", 0))
-    if not cells:
-        return []
-    columns = (Column("SEGMENT", 18), Column("LABEL", 0), *(Column(s.value.upper(), 10, right=True) for s in Split))
-    rows = [
-        (segment or "(none)", label, *(f"{by_split.get(split.value, 0):,}" for split in Split))
-        for (segment, label), by_split in sorted(cells.items())[:MOST_CELLS]
-    ]
-    lines = [page.heading("COVERAGE", "rows in each split"), *page.table(columns, rows, min(width, WIDE))]
-    if len(cells) > MOST_CELLS:
-        lines.append(page.muted(f"{len(cells) - MOST_CELLS:,} more: `distill-tui data show {view.play.code}`"))
-    return lines
 
 
 def read(text: str) -> dict[str, Any]:

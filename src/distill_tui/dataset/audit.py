@@ -1,0 +1,197 @@
+"""Whether a data set covers its traffic: by label, segment, length, language, month and topic, and what is wrong.
+
+Shares of the traffic count every row as often as it came; shares of a split count its distinct rows. Builders see
+counts of the held-out split, never its rows: what is quoted (masked) or compared with gold comes from the others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from distill_tui import gates, statistics
+from distill_tui.dataset import language, privacy, topics
+from distill_tui.dataset.duplicates import near_duplicates
+from distill_tui.dataset.findings import MUST, NOTE, Finding
+from distill_tui.terms import Split
+
+THIN_TRAIN, THIN_HELD_OUT = 30, 30  # rows: below it a value is hardly learned, and its rate hardly told from luck
+COMMON = 0.02  # the share of the traffic from which a value's absence matters
+LENGTHS = ((4, "1-4 words"), (12, "5-12 words"), (30, "13-30 words"), (80, "31-80 words"))
+HOT_ROWS = 20  # rows of a cell from which its disagreement is looked at
+MOST_VALUES = 40  # of one axis that are shown and judged, the commonest first
+ALPHA = 0.025
+
+
+@dataclass(frozen=True)
+class Value:
+    """How one value of an axis is covered."""
+
+    value: str
+    traffic: float  # share of the calls
+    train: int
+    validation: int
+    held_out: int
+    judged: int  # rows outside the held-out split with gold and a teacher's label
+    differ: int  # of them, those on which the two differ
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found."""
+
+    axes: Mapping[str, tuple[Value, ...]]
+    pii: tuple[privacy.Screened, ...]
+    findings: tuple[Finding, ...]
+
+
+def audit(rows: Sequence[Any], since: Sequence[str | None], gate: gates.Gate, labels: Sequence[str]) -> Audit:
+    """Audit the rows of a data set as built, before any weighting: a row's weight is how often it came."""
+    own, names = topics.clusters([row.input for row in rows])
+    read: dict[str, Callable[[int], str | None]] = {
+        "label": lambda at: rows[at].gold or rows[at].teacher_output if labels else None,
+        "segment": lambda at: rows[at].segment,
+        "length": lambda at: _length(rows[at].input),
+        "language": lambda at: language.guess(rows[at].input),
+        "month": lambda at: (since[at] or "")[:7] or None,
+        "topic": lambda at: names[own[at]],
+    }
+    axes = {axis: _axis(rows, of) for axis, of in read.items()}
+    pii = tuple(privacy.screen(row.input for row in rows if row.split is not Split.HELD_OUT))
+    found = [
+        *_covered(axes, labels),
+        *_needed(rows, gate),
+        *_hot(rows, labels),
+        *_conflicts(rows),
+        *_private(pii),
+    ]
+    return Audit({axis: values for axis, values in axes.items() if values}, pii, tuple(found))
+
+
+def plain(audit: Audit) -> dict[str, Any]:
+    """Give the tables of an audit as plain values; its findings are kept with the others."""
+    values = dataclasses.asdict(audit)
+    return {"axes": values["axes"], "pii": values["pii"]}
+
+
+def _length(text: str) -> str:
+    words = len(text.split())
+    return next((name for most, name in LENGTHS if words <= most), "over 80 words")
+
+
+def _axis(rows: Sequence[Any], of: Callable[[int], str | None]) -> tuple[Value, ...]:
+    calls: Counter[str] = Counter()
+    splits: dict[str, Counter[Split]] = defaultdict(Counter)
+    judged: Counter[str] = Counter()
+    differ: Counter[str] = Counter()
+    for at, row in enumerate(rows):
+        value = of(at)
+        if value is None:
+            continue
+        calls[value] += row.weight
+        splits[value][row.split] += 1
+        if row.split is not Split.HELD_OUT and row.gold is not None and row.teacher_output is not None:
+            judged[value] += 1
+            differ[value] += row.gold != row.teacher_output
+    total = sum(calls.values())
+    return tuple(
+        Value(
+            value,
+            calls[value] / total,
+            splits[value][Split.TRAIN],
+            splits[value][Split.VALIDATION],
+            splits[value][Split.HELD_OUT],
+            judged[value],
+            differ[value],
+        )
+        for value, _ in sorted(calls.items(), key=lambda item: (-item[1], item[0]))[:MOST_VALUES]
+    )
+
+
+def _covered(axes: Mapping[str, Sequence[Value]], labels: Sequence[str]) -> Iterator[Finding]:
+    """Name what is missing or thin: of labels and segments always, of the rest where the traffic has enough of it."""
+    present = {value.value for value in axes["label"]}
+    for label in labels:
+        if label not in present:
+            yield Finding.of("missing", NOTE, f"label={label}", f"Label {label} has no row in any split.")
+    for axis, values in axes.items():
+        for value in values:
+            if axis not in ("label", "segment") and (value.traffic < COMMON or value.value == "unknown"):
+                continue
+            yield from _thin(axis, value)
+
+
+def _thin(axis: str, value: Value) -> Iterator[Finding]:
+    about, share = f"{axis}={value.value}", f"{value.traffic:.1%} of the traffic"
+    name = f"{axis.capitalize()} {value.value}"
+    if not value.train:
+        yield Finding.of("missing", NOTE, about, f"{name} ({share}) has no training row.")
+    elif value.train < THIN_TRAIN:
+        yield Finding.of("thin", NOTE, about, f"{name} ({share}) has {value.train:,} training rows only.")
+    if value.held_out < THIN_HELD_OUT:
+        yield Finding.of(
+            "unproven", NOTE, about,
+            f"{name} ({share}) has {value.held_out:,} held-out rows, fewer than {THIN_HELD_OUT}: its own rate will "
+            "prove next to nothing.",
+        )  # fmt: skip
+
+
+def _needed(rows: Sequence[Any], gate: gates.Gate) -> Iterator[Finding]:
+    """Set what the gate's criteria of single segments need against the held-out rows that are there."""
+    there = Counter(row.segment for row in rows if row.split is Split.HELD_OUT)
+    total = there.total()
+    if not total:
+        return
+    shares = {row.segment: there[row.segment] / total for row in rows}
+    sized = dataclasses.replace(gate, held_out_rows=total)
+    for note in gates.power(sized, segment_shares=shares):
+        if note.scope.startswith("segment: ") and note.enough is False and note.criterion.counts:
+            level = MUST if not note.rows else NOTE
+            yield Finding.of("gate", level, f"{note.criterion.words} {note.scope}", note.sentence)
+
+
+def _hot(rows: Sequence[Any], labels: Sequence[str]) -> Iterator[Finding]:
+    """Find the cells in which the teacher is wrong more often than elsewhere, beyond chance."""
+    cells: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+    for row in rows if labels else ():
+        if row.split is not Split.HELD_OUT and row.gold is not None and row.teacher_output is not None:
+            cells[row.segment, row.gold][0] += row.gold != row.teacher_output
+            cells[row.segment, row.gold][1] += 1
+    wrong, judged = (sum(cell[at] for cell in cells.values()) for at in (0, 1))
+    for (segment, label), (differ, count) in sorted(cells.items()):
+        if count < HOT_ROWS:
+            continue
+        low, _ = statistics.wilson_interval(differ, count, ALPHA / len(cells))
+        if low > wrong / judged:
+            yield Finding.of(
+                "hot", NOTE, f"{segment}/{label}",
+                f"The teacher differs from gold on {differ / count:.0%} of the {count:,} rows of {segment} / {label}, "
+                f"against {wrong / judged:.0%} of all.",
+            )  # fmt: skip
+
+
+def _conflicts(rows: Sequence[Any]) -> Iterator[Finding]:
+    """Count near duplicates whose gold labels differ; what is the same text was settled by majority before."""
+    open_rows = [row for row in rows if row.split is not Split.HELD_OUT and row.gold is not None]
+    golds: dict[int, set[str]] = defaultdict(set)
+    for cluster, row in zip(near_duplicates([row.input for row in open_rows]), open_rows, strict=True):
+        golds[cluster].add(row.gold)
+    clashing = sum(len(labels) > 1 for labels in golds.values())
+    if clashing:
+        yield Finding.of(
+            "conflict", NOTE, "near",
+            f"{clashing:,} sets of near duplicates carry more than one gold label; `rows --conflicts` shows them.",
+        )  # fmt: skip
+
+
+def _private(pii: Sequence[privacy.Screened]) -> Iterator[Finding]:
+    for each in pii:
+        level = MUST if each.kind in privacy.GRAVE else NOTE
+        rows = "row holds" if each.rows == 1 else "rows hold"
+        yield Finding.of(
+            "private", level, each.kind,
+            f"{each.rows:,} {rows} what looks like a {each.kind} ({', '.join(each.examples)}).",
+        )  # fmt: skip
