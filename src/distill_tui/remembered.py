@@ -1,4 +1,4 @@
-"""What this account remembers on this machine: recent projects, and how each person left the screens of each.
+"""What this account remembers on this machine: recent projects, the colours, and how each person left the screens.
 
 One small JSON file in the user's state folder (XDG). It holds nothing that decides anything, so a file that is gone,
 broken or somebody else's is as good as an empty one. Standard library only.
@@ -67,6 +67,17 @@ def leave(project: Path, person: str | None, view: Left) -> None:
     views[name] = asdict(view)  # the newest last
     kept["views"] = dict(list(views.items())[-VIEWS:])
     _write(kept)
+
+
+def theme() -> str:
+    """Give the name of the colours that were chosen last; empty where none were."""
+    found = _read().get("theme")
+    return found if isinstance(found, str) else ""
+
+
+def choose_theme(name: str) -> None:
+    """Remember the colours."""
+    _write(_read() | {"theme": name})
 
 
 def _name(project: Path, person: str | None) -> str:

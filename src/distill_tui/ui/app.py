@@ -20,11 +20,10 @@ from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.filter import LineFilter
 from textual.screen import Screen
-from textual.theme import Theme
 
 from distill_tui import glance, remembered, rules, sqlite
 from distill_tui.rules import Actor
-from distill_tui.ui import show, terminal, twin
+from distill_tui.ui import show, terminal, themes, twin
 from distill_tui.ui.frame import Heading, MessageLine, why_dimmed
 from distill_tui.ui.messages import ProjectChanged
 from distill_tui.ui.overview import BoardScreen
@@ -34,23 +33,6 @@ if TYPE_CHECKING:
     from distill_tui.project import Project
 
 POLL, REAP = 0.5, 2.0  # seconds
-THEME = Theme(
-    name="distill",
-    primary="#4c9be8",
-    secondary="#7fb2e5",
-    accent="#e69f00",
-    success="#56b4e9",
-    warning="#e69f00",
-    error="#e8703a",
-    foreground="#d6dbe1",
-    background="#101418",
-    surface="#161b21",
-    panel="#1f262e",
-    dark=True,
-    variables={"footer-key-foreground": "#e69f00"},
-)
-TONES = {"good": "#56b4e9", "bad": "#e8703a", "warn": "#e69f00", "muted": "#8b97a3", "run": "#7fb2e5"}
-ANSI_TONES = dict.fromkeys(TONES, "ansi_default")
 
 
 class DistillApp(App[int]):
@@ -87,15 +69,16 @@ class DistillApp(App[int]):
         self._clean = terminal.VisibleOnly()
         if os.environ.get("SSH_CONNECTION"):
             self.animation_level = "none"  # a frame that nobody asked for is a frame that a slow line must carry
-        self.register_theme(THEME)
-        self.theme = "ansi-dark" if self.no_color else "distill"
+        self.register_theme(themes.DARK)
+        self.register_theme(themes.LIGHT)
+        chosen = remembered.theme()
+        self.theme = "ansi-dark" if self.no_color else chosen if chosen in self.available_themes else themes.DARK.name
         self.look_up()
         self.left = remembered.left(path, self.actor.person)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Give every theme the tones of the marks; without colour they are the terminal's own."""
-        tones = ANSI_TONES if self.no_color else TONES
-        return {f"tone-{name}": colour for name, colour in tones.items()}
+        """Give every theme the tones of the marks."""
+        return themes.tones(self.current_theme, colour=not self.no_color)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Put the last net under whatever is written to the terminal."""
@@ -114,6 +97,8 @@ class DistillApp(App[int]):
 
     def on_mount(self) -> None:
         """Show the board, then open the project behind it."""
+        if not self.no_color:
+            self.theme_changed_signal.subscribe(self, lambda theme: remembered.choose_theme(theme.name))
         self.push_screen(BoardScreen())
         if self.first_play is not None:
             self.open_play(self.first_play)

@@ -97,7 +97,10 @@ class Board(Widget, can_focus=True):
     # --- what changes it
 
     def fill(self, cards: list[Card], me: str | None) -> None:
-        """Take new cards."""
+        """Take new cards; where they are what is shown already, nothing is drawn again."""
+        if me == self.shelf.me and cards == self.shelf.cards:
+            self.post_message(self.Selected())
+            return
         self.shelf.me = me
         self.shelf.fill(cards)
         self._settle()
@@ -133,21 +136,31 @@ class Board(Widget, can_focus=True):
         self.post_message(self.Selected())
 
     def _moved(self, column: int, row: int) -> None:
-        """Redraw as little as the move allows."""
+        """Redraw as little as the move allows: every cell that is written must cross a slow line."""
         scrolled = self.shelf.follow(self.slots)
-        if scrolled or column != self.shelf.column:
+        if not self.wide and (scrolled or column != self.shelf.column):
             self.refresh()
         else:
-            self.refresh(self._region(row), self._region(self.shelf.row))
+            regions = [self._region(column, row), self._region(self.shelf.column, self.shelf.row)]
+            if column != self.shelf.column:
+                regions.append(Region(0, 0, self.size.width, 1))
+            if scrolled:
+                regions.append(self._column_region(self.shelf.column))
+            self.refresh(*regions)
         self.post_message(self.Selected())
 
-    def _region(self, row: int) -> Region:
-        top = self.shelf.tops[self.shelf.stage]
+    def _region(self, column: int, row: int) -> Region:
+        """Where a card is drawn."""
+        top = self.shelf.tops[self.shelf.stages[column]]
         if not self.wide:
             return Region(0, 3 + row - top, self.size.width, 1)
+        left, _, width, _ = self._column_region(column)
+        return Region(left, 2 + (row - top) * SLOT, width, SLOT - 1)
+
+    def _column_region(self, column: int) -> Region:
+        """Where the cards of a stage are drawn, on a wide board."""
         widths = self.widths()
-        left = sum(widths[: self.shelf.column]) + self.shelf.column
-        return Region(left, 2 + (row - top) * SLOT, widths[self.shelf.column], SLOT - 1)
+        return Region(sum(widths[:column]) + column, 2, widths[column], max(0, self.size.height - 2))
 
     # --- keys and mouse
 

@@ -70,7 +70,9 @@ class Heading(Static):
         right = "   ".join(parts)
         name = self.title or f"distill-tui  {app.project_name}"
         left = show.fit(f" {name}", width - cell_len(right) - 2)
-        self.update(Content.assemble((left, "bold"), " ", right, " "))
+        line = Content.assemble((left, "bold"), " ", right, " ")
+        if line != self.content:  # it is asked every few seconds, and on a slow line a write costs
+            self.update(line)
 
 
 class MessageLine(Static):

@@ -90,7 +90,7 @@ class BoardScreen(Screen[None]):
         with Vertical(id="middle"):
             yield Board(id="board")
             yield Static("", id="first-run", markup=False)
-        yield Static("", id="preview", markup=False)
+        yield Below(id="preview")
         yield MessageLine()
         yield KeyLine()
 
@@ -122,9 +122,7 @@ class BoardScreen(Screen[None]):
             project = self._app.project
             dossier = project.dossier() if project is not None else None
         except sqlite.errors() as error:
-            self.app.call_from_thread(
-                self._app.say, f"The project file cannot be read now: {sqlite.sentence(error)}", "error"
-            )
+            self._app.unreadable(error)
             return
         if not worker.is_cancelled:
             self.app.call_from_thread(self._loaded, cards, header, dossier)
@@ -173,7 +171,7 @@ class BoardScreen(Screen[None]):
         if self._resting is not None:
             self._resting.stop()
         if card is None:
-            self.query_one("#preview", Static).update(f" {self._nothing()}")
+            self.query_one(Below).show([Content(f" {self._nothing()}")])
         else:
             self._resting = self.set_timer(REST, partial(self._start_looking, card.id))
         self._check_keys()
@@ -219,8 +217,8 @@ class BoardScreen(Screen[None]):
         if card is None or dossier.play is None or dossier.play.id != card.id:
             return
         self.dossier = dossier
-        found = preview.lines(dossier, self._app.actor, event, self.size.width, wide=self.board.wide)
-        self.query_one("#preview", Static).update(Content("\n").join(found))
+        width, wide = self.size.width, self.board.wide
+        self.query_one(Below).show(preview.lines(dossier, self._app.actor, event, width, wide=wide))
         self._check_keys()
 
     # --- keys
@@ -336,6 +334,23 @@ class BoardScreen(Screen[None]):
         if self.selected is not None:
             self.app.copy_to_clipboard(self.selected.code)
             self._app.say(f"{self.selected.code} is on the clipboard.")
+
+
+class Below(Vertical):
+    """A few lines of which only those are written anew that changed."""
+
+    LINES = 5
+
+    def compose(self) -> ComposeResult:
+        """One widget a line."""
+        yield from (Static("", markup=False) for _ in range(self.LINES))
+
+    def show(self, lines: list[Content]) -> None:
+        """Show at most so many lines."""
+        for number, widget in enumerate(self.query(Static)):
+            line = lines[number] if number < len(lines) else Content("")
+            if widget.content != line:
+                widget.update(line)
 
 
 def at_first(cards: list[Card], me: str | None) -> Left:

@@ -1,0 +1,209 @@
+"""At home in a terminal, by the real program on a real pty: left as it was found, and nothing sent that steers it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pty
+import re
+import select
+import signal
+import statistics
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from fcntl import ioctl
+from pathlib import Path
+from struct import pack
+
+import pytest
+from textual.color import Color
+
+from distill_tui import actions
+from distill_tui.project import Project
+from distill_tui.rules import Actor
+from distill_tui.terms import PlayKind
+from distill_tui.ui import themes
+
+MINE = f"account uid {os.getuid()}"
+HOSTILE = "\x1b[31mboo\x9b2J \u202eevil [@click=app.quit]q[/]"
+LEAVES = [b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l", b"\x1b[?1003l", b"\x1b[?2004l"]  # screen, cursor, mouse, paste
+COLOUR = re.compile(rb"\x1b\[(?:[0-9;]*;)?(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?:;[0-9;]*)?m")
+
+
+class Terminal:
+    """The program on a pty of its own: what it writes, and keys for it."""
+
+    def __init__(self, *words: str, ignore_hangup: bool = False, size: tuple[int, int] = (120, 36), **env: str) -> None:
+        self.master, slave = pty.openpty()
+        ioctl(slave, termios.TIOCSWINSZ, pack("HHHH", size[1], size[0], 0, 0))
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("DISTILL_", "SSH_", "NO_COLOR", "TEXTUAL"))}
+
+        def own_the_terminal() -> None:
+            os.setsid()
+            ioctl(0, termios.TIOCSCTTY, 0)
+            if ignore_hangup:
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "distill_tui", *words],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=clean | {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"} | env,
+            preexec_fn=own_the_terminal,
+        )
+        os.close(slave)
+        self.written = b""
+
+    def read(self, quiet: float = 0.2) -> bytes:
+        """Read until nothing came for a while; give what came."""
+        found = b""
+        while select.select([self.master], [], [], quiet)[0]:
+            try:
+                piece = os.read(self.master, 65_536)
+            except OSError:  # the other side is closed
+                break
+            if not piece:
+                break
+            found += piece
+        self.written += found
+        return found
+
+    def until(self, found: Callable[[], bool], seconds: float = 30) -> None:
+        end = time.monotonic() + seconds
+        while not found():
+            assert time.monotonic() < end, self.written[-3000:]
+            self.read(0.05)
+
+    def shows(self, text: bytes) -> None:
+        self.until(lambda: text in self.written)
+
+    def press(self, keys: bytes) -> bytes:
+        os.write(self.master, keys)
+        return self.read()
+
+    def ended(self, seconds: float = 10) -> int:
+        end = time.monotonic() + seconds
+        while self.process.poll() is None and time.monotonic() < end:
+            self.read(0.05)
+        assert self.process.poll() is not None, "it never ended"
+        self.read(0.05)
+        return self.process.returncode
+
+    def hang_up(self) -> None:
+        os.close(self.master)
+        self.master = -1
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        if self.master >= 0:
+            os.close(self.master)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    project = Project.create(tmp_path / "support.distill", "support-bot", "dana", "Dana", Actor(None, MINE))
+    dana = Actor("dana", MINE)
+    actions.open_play(project, dana, "refund-intent", PlayKind.COST)
+    actions.open_play(project, dana, HOSTILE, PlayKind.COST)
+    project.close()
+    return project.path
+
+
+@pytest.fixture
+def terminal() -> Iterator[Callable[..., Terminal]]:
+    opened: list[Terminal] = []
+
+    def open_one(*words: str, **more: object) -> Terminal:
+        opened.append(Terminal(*words, **more))  # type: ignore[arg-type]
+        return opened[-1]
+
+    yield open_one
+    for each in opened:
+        each.close()
+
+
+def test_a_terminated_app_leaves_the_terminal_as_it_was(path: Path, terminal: Callable[..., Terminal]) -> None:
+    it = terminal("open", str(path))
+    it.shows(b"refund-intent")
+    it.press(b"j")
+    it.process.send_signal(signal.SIGTERM)
+    assert it.ended() == 128 + signal.SIGTERM
+    after = it.written[it.written.rindex(b"\x1b[?1049h") :]
+    assert all(code in after for code in LEAVES), [code for code in LEAVES if code not in after]
+
+
+@pytest.mark.parametrize("ignore_hangup", [False, True])
+def test_a_lost_terminal_ends_the_app_and_what_was_seen_comes_back(
+    path: Path, terminal: Callable[..., Terminal], nothing_remembered: Path, ignore_hangup: bool
+) -> None:
+    it = terminal("open", str(path), ignore_hangup=ignore_hangup)
+    it.shows(b"refund-intent")
+    it.press(b"\r")
+    it.shows(b"Overview")
+    it.press(b"8")
+    it.hang_up()
+    code = it.process.wait(timeout=15)
+    assert code in (129, 128 + signal.SIGHUP)
+    (view,) = json.loads((nothing_remembered / "distill-tui" / "screens.json").read_text())["views"].values()
+    assert (view["play"], view["opened"], view["tab"]) == (1, True, 8)
+
+
+def test_no_color_sends_no_colour_and_hostile_names_steer_nothing(
+    path: Path, terminal: Callable[..., Terminal]
+) -> None:
+    it = terminal("open", str(path), NO_COLOR="1")
+    it.shows(b"refund-intent")
+    for keys in (b"j", b"\r", b"8", b"?", b"\x1b", b"q", b"f"):
+        it.press(keys)
+    assert not COLOUR.findall(it.written)
+    assert b"boo" in it.written and b"\x1b[31mboo" not in it.written
+    assert "\x9b".encode() not in it.written and "\u202e".encode() not in it.written
+
+
+def test_a_copied_code_goes_to_the_terminals_own_clipboard(path: Path, terminal: Callable[..., Terminal]) -> None:
+    it = terminal("open", str(path))
+    it.shows(b"refund-intent")
+    it.press(b"y")
+    it.shows(b"\x1b]52;c;" + base64.b64encode(b"P-001"))
+
+
+def test_a_dumb_terminal_gets_the_list_and_is_told_what_to_use(path: Path, terminal: Callable[..., Terminal]) -> None:
+    it = terminal("open", str(path), TERM="dumb")
+    assert it.ended(30) == 0
+    assert b"refund-intent" in it.written and b"The screens open in a terminal" in it.written
+    assert b"\x1b" not in it.written
+
+
+def test_a_cursor_move_is_a_small_write(tmp_path: Path, terminal: Callable[..., Terminal]) -> None:
+    project = Project.create(tmp_path / "many.distill", "many", "dana", "Dana", Actor(None, MINE))
+    for number in range(40):
+        actions.open_play(project, Actor("dana", MINE), f"play-{number}", PlayKind.COST)
+    project.close()
+    it = terminal("open", str(project.path))
+    it.shows(b"ROLE PERSON")  # below the board stands the selected play: all is loaded
+    it.read(0.5)
+    sizes = [len(it.press(b"j")) for _ in range(12)]
+    assert statistics.median(sizes) <= 1536, sizes  # two cards of a column that is half the board, and the look below
+
+
+@pytest.mark.parametrize("theme", [themes.DARK, themes.LIGHT], ids=lambda theme: theme.name)
+def test_every_tone_can_be_read_on_every_ground(theme: themes.Theme) -> None:
+    grounds = [Color.parse(ground) for ground in (theme.background, theme.surface) if ground]
+    shades = [*themes.tones(theme).values(), theme.foreground, theme.accent]
+    for shade in filter(None, shades):
+        for ground in grounds:
+            light, dark = sorted((luminance(Color.parse(shade)), luminance(ground)), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, (shade, ground)  # WCAG 2.1, 1.4.3
+
+
+def luminance(colour: Color) -> float:
+    """Relative luminance, as WCAG 2.1 defines it."""
+    parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour.normalized]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
