@@ -80,11 +80,27 @@ class RunStatus(StrEnum):
 
 
 class StudentKind(StrEnum):
-    """The rungs of the ladder that this release can train."""
+    """The rungs of the ladder that this release can train, cheapest first."""
 
-    LAYERS = "layers"  # a transformer that starts from chosen layers of the teacher
-    SCRATCH = "scratch"  # a transformer that starts from random weights
+    NGRAM = "ngram"  # words, pairs of words and pieces of words, weighed and added up
     STATIC = "static"  # token embeddings, averaged, and a small head: no attention
+    SCRATCH = "scratch"  # a transformer that starts from random weights
+    LAYERS = "layers"  # a transformer that starts from chosen layers of the teacher
+    FOLDER = "folder"  # a transformer that starts from a local model folder
+
+
+class Export(StrEnum):
+    """The form in which a student ships. The gate judges that form."""
+
+    SAFETENSORS = "safetensors"
+    ONNX_INT8 = "onnx-int8"  # 8-bit weights, run by ONNX Runtime
+
+
+class Control(StrEnum):
+    """What is trained beside a student, to see what distillation is worth."""
+
+    HARD = "hard"  # hard labels only: gold where there is gold, else the teacher's answer
+    GOLD = "gold"  # gold labels only: no teacher at all
 
 
 class Metric(StrEnum):

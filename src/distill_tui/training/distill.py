@@ -18,16 +18,20 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 
 from distill_tui.spec import Spec
 from distill_tui.terms import StudentKind
 from distill_tui.training import checkpoints, export, models, students
+from distill_tui.training.folders import teacher_labels
 
 CHECKPOINT_SECONDS = 10.0  # work that a kill may cost
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
 WEIGHT_DECAY = 0.01
 CLIP = 1.0  # the longest gradient
 POOL = 50  # batches that are sorted by length together: enough to save padding, few enough to stay random
+ROUNDING = 1e-7  # the largest entry of a gradient that is nothing but rounding
+LEAST = 1e-6  # probabilities below count as this: a teacher's logit of -40 is not worth more than one of -14
 
 
 @dataclass(frozen=True)
@@ -41,15 +45,24 @@ class Examples:
 
 
 @dataclass(frozen=True)
+class Terms:
+    """What a loss is made of, each term a weighted mean over the rows of a batch; the spec says what each weighs."""
+
+    soft: float = 0.0  # divergence from the teacher's softened probabilities, weighs alpha
+    hard: float = 0.0  # cross-entropy with the hard labels, weighs 1 - alpha
+    logit: float = 0.0  # squared distance from the teacher's logits, weighs logit_mse
+    hidden: float = 0.0  # distance from the teacher's hidden states, weighs hidden_cosine
+
+
+@dataclass(frozen=True)
 class Step:
-    """What one optimizer step did; loss = alpha * soft_loss + (1 - alpha) * hard_loss."""
+    """What one optimizer step did."""
 
     number: int
     total: int
     epoch: int
     loss: float
-    soft_loss: float
-    hard_loss: float
+    terms: Terms
     rows_per_second: float  # since this process started or resumed the run
     validation: float | None  # at the end of an epoch: agreement with the teacher, or accuracy where there is none
     checkpoint: str | None  # the name of the checkpoint that was written after this step
@@ -83,6 +96,28 @@ def distillation_loss(
     return alpha * soft_term + (1 - alpha) * hard_term, soft_term, hard_term
 
 
+def logit_loss(logits: torch.Tensor, soft: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Give the weighted mean over rows of the squared distance from the teacher's logits (Ba and Caruana 2014).
+
+    Of the teacher only probabilities are known: their logarithms are its logits but for a constant in each row, so
+    both sides are taken relative to their row's mean. logits (n, k); soft (n, k), NaN where unknown; weights (n,).
+    """
+    known = ~soft.isnan().any(dim=1)
+    theirs = soft.masked_fill(~known[:, None], 1.0).clamp_min(LEAST).log()
+    centred = [each - each.mean(dim=1, keepdim=True) for each in (logits, theirs)]
+    return (weights / weights.sum() * known * (centred[0] - centred[1]).square().mean(dim=1)).sum()
+
+
+def hidden_loss(ours: torch.Tensor, theirs: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Give the weighted mean over rows of 1 - cosine between hidden states that correspond (Sanh et al. 2019).
+
+    ours, theirs (n, layers, width): each layer's output averaged over the text, because a pruned vocabulary cuts
+    another number of tokens than the teacher's. weights (n,).
+    """
+    apart = 1 - F.cosine_similarity(ours, theirs, dim=2).mean(dim=1)
+    return (weights / weights.sum() * apart).sum()
+
+
 def train(
     spec: Spec,
     labels: tuple[str, ...],
@@ -92,19 +127,24 @@ def train(
     teacher: Path | None,
     checkpoints: Path,
     out: Path,
+    start: Path | None = None,
 ) -> Iterator[Step]:
     """Train the spec's student and yield each step; when exhausted, `out` holds the best student of all epochs.
 
     Resumes from this run's newest intact checkpoint in `checkpoints`. Closing the iterator writes one more. Best is by
-    the validation score, the earliest of equals; without validation rows it is the last. Raises ValueError at once,
-    with one sentence, where nothing could be learnt. Sets torch's threads and seed for the process.
+    the validation score, the earliest of equals; without validation rows it is the last. `start` is the folder that a
+    student of kind folder starts from. Raises ValueError with one sentence where nothing could be learnt, before
+    anything is loaded, and at the first step where a term of the teacher's turns out to have no gradient. Sets torch's
+    threads and seed for the process.
     """
-    problem = spec.problem() or _nothing_to_learn(spec, labels, training, validation)
-    if problem is None and spec.student is StudentKind.LAYERS and teacher is None:
-        problem = students.NO_TEACHER
+    problem = spec.problem() or nothing_to_learn(spec, labels, training, validation)
+    if problem is None and teacher is None:
+        problem = students.NO_TEACHER if spec.student is StudentKind.LAYERS else None
+    if problem is None and teacher is not None:
+        problem = _other_labels(spec, labels, teacher)
     if problem:
         raise ValueError(problem)
-    return _steps(spec, labels, training, validation, teacher, checkpoints, out)
+    return _steps(spec, labels, training, validation, teacher, start, checkpoints, out)
 
 
 def epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
@@ -127,20 +167,43 @@ def rate(step: int, total: int) -> float:
     return min((step + 1) / rising, max(0.0, (total - step) / max(1, total - rising)))
 
 
-def _nothing_to_learn(spec: Spec, labels: tuple[str, ...], training: Examples, validation: Examples) -> str | None:
+def nothing_to_learn(spec: Spec, labels: tuple[str, ...], training: Examples, validation: Examples) -> str | None:
+    """Say in one sentence why nothing, or nothing of the teacher's, could be learnt from these rows, or nothing."""
     for name, rows in (("training", training), ("validation", validation)):
         problem = _misshapen(name, len(labels), rows)
         if problem:
             return problem
     if len(labels) < 2:
         return f"A classifier needs two labels or more; there are {len(labels)}."
-    if _useful(spec, training).any():
-        return None
     if not len(training.inputs):
         return "There are no training rows."
-    if spec.alpha == 1 and training.soft is None:
-        return "alpha is 1, so only soft labels count, and no training row has any; label the rows or lower alpha."
+    if _useful(spec, training).any():
+        return _silent(spec, training)
+    if spec.alpha == 1 and (training.labels >= 0).any() and (training.weights > 0).any():
+        return _silent(spec, training)
     return "No training row has a label that counts: import gold labels, or label the rows with the teacher."
+
+
+def _silent(spec: Spec, training: Examples) -> str | None:
+    """Name the term of the teacher's that no row feeds: its gradient would be zero from the first step to the last."""
+    fed = (~np.isnan(_soft(training, 1)).any(axis=1) & (training.weights > 0)).any()
+    for name, weight in (("alpha", spec.alpha), ("logit_mse", spec.logit_mse)):
+        if weight > 0 and not fed:
+            return (
+                f"{name} is {weight:g}, and no training row has the teacher's probabilities, so that term would "
+                f"have no gradient; label the rows, or give {name}=0 to train on labels alone."
+            )
+    return None
+
+
+def _other_labels(spec: Spec, labels: tuple[str, ...], teacher: Path) -> str | None:
+    theirs = teacher_labels(teacher)
+    if not spec.distils or sorted(theirs) == sorted(labels):
+        return None
+    return (
+        f"The teacher answers {', '.join(theirs)}, and the data set's labels are {', '.join(labels)}; a student cannot "
+        "learn one from the other: import gold in the teacher's words, or choose another teacher."
+    )
 
 
 def _misshapen(name: str, classes: int, rows: Examples) -> str | None:
@@ -159,7 +222,8 @@ def _misshapen(name: str, classes: int, rows: Examples) -> str | None:
 def _useful(spec: Spec, rows: Examples) -> NDArray[np.bool_]:
     """Mark the rows whose loss can have a gradient; the others would only cost time."""
     soft, hard = ~np.isnan(_soft(rows, 1)).any(axis=1), rows.labels >= 0
-    return ((soft & (spec.alpha > 0)) | (hard & (spec.alpha < 1))) & (rows.weights > 0)
+    soft &= spec.alpha > 0 or spec.logit_mse > 0
+    return (soft | (hard & (spec.alpha < 1)) | (spec.hidden_cosine > 0)) & (rows.weights > 0)
 
 
 def _soft(rows: Examples, classes: int) -> NDArray[np.float32]:
@@ -184,15 +248,19 @@ def _steps(
     training: Examples,
     validation: Examples,
     teacher: Path | None,
+    start: Path | None,
     folder: Path,
     out: Path,
 ) -> Iterator[Step]:
     torch.set_num_threads(spec.threads)
-    run = _Run(spec, labels, training, validation, teacher, folder)
+    run = _Run(spec, labels, training, validation, teacher, start, folder)
     run.resume()
+    if run.place.step == 0:
+        run.refuse_silence()
     yield from run.steps()
     run.model.load_state_dict(run.best or run.model.state_dict())
-    export.write(run.model.eval(), run.student.tokenizer, out)
+    run.model.eval()
+    export.replace_folder(out, run.student.save)
 
 
 class _Run:
@@ -205,36 +273,61 @@ class _Run:
         training: Examples,
         validation: Examples,
         teacher: Path | None,
+        start: Path | None,
         folder: Path,
     ) -> None:
         self.spec, self.folder = spec, folder
         useful = np.flatnonzero(_useful(spec, training))
         texts = [training.inputs[row] for row in useful]
-        self.student = students.build(spec, labels, texts, teacher)
+        self.student = students.build(spec, labels, texts, teacher, start)
         self.model = self.student.model
-        self.rows = models.tokenise(self.student.tokenizer, texts, spec.max_tokens)
+        self.rows = self.student.tokenise(texts, spec.max_tokens)
         self.labels = torch.from_numpy(training.labels[useful])
         self.soft = torch.from_numpy(_soft(training, len(labels))[useful])
         self.weights = torch.from_numpy(training.weights[useful])
         self.check_inputs, self.check_targets = self._validation(validation)
-        self.optimizer = torch.optim.AdamW(_groups(self.model), lr=spec.learning_rate)
+        self.optimizer = torch.optim.AdamW(_groups(self.model), lr=spec.learning_rate, fused=True)
         self.best: dict[str, torch.Tensor] = {}
         self.place = _Place()
         self.total = spec.epochs * -(-len(self.rows) // spec.batch_size)
-        self.identity = _identity(spec, labels, (training, validation), self.student.tokenizer)
+        self.identity = _identity(spec, labels, (training, validation), self.student.description())
+        self.states = _teacher_states(teacher, texts, spec, folder, self.identity) if spec.hidden_cosine > 0 else None
+
+    def refuse_silence(self) -> None:
+        """Take the gradient of each of the teacher's terms on the first batch. Raises ValueError where one has none."""
+        batch = epoch_batches([len(row) for row in self.rows], self.spec.batch_size, self.spec.seed, 0)[0]
+        self.model.train()
+        for name, term in self.terms(batch).items():
+            if name == "hard" or not self.weighs[name]:
+                continue
+            slopes = torch.autograd.grad(term, list(self.model.parameters()), allow_unused=True, retain_graph=True)
+            if not any(slope is not None and slope.abs().max() > ROUNDING for slope in slopes):
+                raise ValueError(
+                    f"The {name} term has no gradient on the first batch, so nothing would be learnt from it: the "
+                    "teacher says of every row what the student says already; look at its outputs, or weigh it 0."
+                )
+
+    @property
+    def weighs(self) -> dict[str, float]:
+        """What each term counts for in the loss."""
+        spec = self.spec
+        return {
+            "soft": spec.alpha,
+            "hard": 1 - spec.alpha,
+            "logit": spec.logit_mse,
+            "hidden": spec.hidden_cosine,
+        }
 
     def steps(self) -> Iterator[Step]:
         """Go on from the present place to the end, epoch by epoch."""
         started, done, saved = time.monotonic(), 0, time.monotonic()
-        place = self.place
+        place, lengths = self.place, [len(row) for row in self.rows]
         try:
             while not place.ended:
-                batches = epoch_batches(
-                    [len(row) for row in self.rows], self.spec.batch_size, self.spec.seed, place.epoch
-                )
+                batches = epoch_batches(lengths, self.spec.batch_size, self.spec.seed, place.epoch)
                 for batch in batches[place.cursor :]:
                     epoch = place.epoch
-                    losses = self.learn(batch)
+                    loss, terms = self.learn(batch)
                     done += len(batch)
                     last = place.cursor == len(batches)
                     score = self.end_epoch() if last else None
@@ -242,27 +335,44 @@ class _Run:
                     if last or time.monotonic() - saved >= CHECKPOINT_SECONDS:
                         name, saved = self.save(), time.monotonic()
                     speed = done / (time.monotonic() - started)
-                    yield Step(place.step, self.total, epoch, *losses, speed, score, name)
+                    yield Step(place.step, self.total, epoch, loss, terms, speed, score, name)
         except GeneratorExit:
             self.save()
             raise
 
-    def learn(self, batch: list[int]) -> tuple[float, float, float]:
-        """Take one optimizer step on a batch and give its loss, soft term and hard term."""
+    def terms(self, batch: list[int]) -> dict[str, torch.Tensor]:
+        """Give each term of the loss on a batch; those that weigh nothing are left out where they cost something."""
+        rows = [self.rows[row] for row in batch]
+        soft, weights = self.soft[batch], self.weights[batch]
+        if self.states is None:
+            logits, states = self.student.logits(rows), None
+        else:
+            logits, states = models.states(self.model, rows)
+        _, divergence, surprise = distillation_loss(
+            logits, self.labels[batch], soft, weights, self.spec.temperature, self.spec.alpha
+        )
+        found = {"soft": divergence, "hard": surprise}
+        if self.spec.logit_mse > 0:
+            found["logit"] = logit_loss(logits, soft, weights)
+        if states is not None and self.states is not None:
+            found["hidden"] = hidden_loss(states, self.states[batch], weights)
+        return found
+
+    def learn(self, batch: list[int]) -> tuple[float, Terms]:
+        """Take one optimizer step on a batch and give its loss and the terms of it."""
         self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self.spec.learning_rate * rate(self.place.step, self.total)
-        logits = models.logits(self.model, [self.rows[row] for row in batch])
-        loss, soft, hard = distillation_loss(
-            logits, self.labels[batch], self.soft[batch], self.weights[batch], self.spec.temperature, self.spec.alpha
-        )
+        terms = self.terms(batch)
+        weighs = self.weighs
+        loss = torch.stack([weighs[name] * term for name, term in terms.items()]).sum()
         self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
         self.optimizer.step()
         self.place.step += 1
         self.place.cursor += 1
-        return loss.item(), soft.item(), hard.item()
+        return loss.item(), Terms(**{name: term.item() for name, term in terms.items()})
 
     def end_epoch(self) -> float | None:
         """Score the student on the validation rows, keep it if it is the best so far, and move to the next epoch."""
@@ -283,8 +393,10 @@ class _Run:
         self.model.eval()
         batches = models.by_length([len(row) for row in self.check_inputs], 2 * self.spec.batch_size)
         answers = np.zeros(len(self.check_inputs), dtype=np.int64)
-        for positions, rows in models.probabilities(self.model, self.check_inputs, batches):
-            answers[positions] = rows.argmax(axis=1)
+        for positions in batches:
+            with torch.inference_mode():
+                logits = self.student.logits([self.check_inputs[position] for position in positions])
+            answers[positions] = logits.argmax(dim=1).numpy()
         return float((answers == self.check_targets).mean())
 
     def save(self) -> str:
@@ -320,7 +432,30 @@ class _Run:
         targets = np.where(answered, np.nan_to_num(soft).argmax(axis=1), -1) if answered.any() else validation.labels
         chosen = np.flatnonzero(targets >= 0)
         texts = [validation.inputs[row] for row in chosen]
-        return models.tokenise(self.student.tokenizer, texts, self.spec.max_tokens), targets[chosen]
+        return self.student.tokenise(texts, self.spec.max_tokens), targets[chosen]
+
+
+def _teacher_states(
+    teacher: Path | None, texts: Sequence[str], spec: Spec, folder: Path, identity: str
+) -> torch.Tensor:
+    """Give what the student's layers gave in the teacher: (rows, layers, width). Asked once, then kept in `folder`."""
+    assert teacher is not None  # a student of its layers was built from it
+    kept = folder / f"teacher-{identity[:16]}.safetensors"
+    if kept.exists():
+        states: torch.Tensor = load_file(kept)["states"]
+        return states
+    model, tokenizer = models.load(teacher)
+    rows = models.tokenise(tokenizer, texts, spec.max_tokens)
+    found = torch.zeros(len(rows), len(spec.layers), model.config.hidden_size)
+    for positions in models.by_length([len(row) for row in rows], 64):
+        with torch.inference_mode():
+            _, states = models.states(model, [rows[position] for position in positions])
+        found[positions] = states[:, list(spec.layers)]
+    folder.mkdir(parents=True, exist_ok=True)
+    fresh = kept.with_suffix(".tmp")
+    save_file({"states": found}, fresh)
+    fresh.replace(kept)
+    return found
 
 
 def _groups(model: Any) -> list[dict[str, object]]:
@@ -334,10 +469,10 @@ def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Ten
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _identity(spec: Spec, labels: tuple[str, ...], rows: Sequence[Examples], tokenizer: Any) -> str:
+def _identity(spec: Spec, labels: tuple[str, ...], rows: Sequence[Examples], vocabulary: str) -> str:
     """Name a run by all that determines it, so that no checkpoint of another is picked up."""
     digest = hashlib.sha256()
-    parts = [spec.to_json(), str(torch.__version__), *labels, tokenizer.backend_tokenizer.to_str()]
+    parts = [spec.to_json(), str(torch.__version__), *labels, vocabulary]
     for part in parts + [text for examples in rows for text in examples.inputs]:
         encoded = part.encode("utf-8", "surrogatepass")
         digest.update(len(encoded).to_bytes(8, "little") + encoded)

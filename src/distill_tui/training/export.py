@@ -1,18 +1,107 @@
-"""A student's folder on disk: plain transformers files, written whole or not at all."""
+"""A student's folder on disk, written whole or not at all: plain transformers files, or ONNX with 8-bit weights."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save_file
+
+from distill_tui.training import models
+from distill_tui.training.folders import ONNX
 
 
 def write(model: Any, tokenizer: Any, out: Path) -> None:
-    """Write config.json, model.safetensors and the tokenizer to `out`; what was there is replaced in one rename.
+    """Write config.json, model.safetensors and the tokenizer to `out`, as plain transformers reads them."""
+    replace_folder(out, lambda folder: save(model, tokenizer, folder))
+
+
+def save(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write a transformers model and its tokenizer into a folder that is there."""
+    model.config.architectures = [type(model).__name__]
+    model.config.save_pretrained(folder)
+    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    tokenizer.save_pretrained(folder)
+    _name_the_usual_class(folder / "tokenizer_config.json")
+
+
+def onnx_int8(source: Path, out: Path) -> None:
+    """Turn a transformers folder into one that ONNX Runtime runs: model.onnx with 8-bit weights, and its tokenizer.
+
+    Matrices and embeddings are rounded to 8 bits with a scale for each; activations are rounded as they come (dynamic
+    quantisation), so no rows are needed for it. The float weights do not go along: what ships is what was judged.
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    model, tokenizer = models.load(source)
+
+    def fill(folder: Path) -> None:
+        _trace(model, folder / "float.onnx")
+        with _quiet():
+            quantize_dynamic(folder / "float.onnx", folder / ONNX, weight_type=QuantType.QInt8)
+        (folder / "float.onnx").unlink()
+        model.config.parameters = sum(weight.numel() for weight in model.parameters())
+        model.config.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        _name_the_usual_class(folder / "tokenizer_config.json")
+
+    replace_folder(out, fill)
+
+
+class _Logits(torch.nn.Module):
+    """A classifier as a function of two tensors, which is what ONNX knows."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Give the logits (rows, labels)."""
+        logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
+        return logits
+
+
+def _trace(model: Any, path: Path) -> None:
+    """Write a model as ONNX in 32 bits, for batches of any size and texts of any length."""
+    ids, mask = models.pad([[1, 2, 3], [1, 2]], model.config.pad_token_id or 0)
+    whole, axes = _Logits(model).eval(), {0: "rows", 1: "tokens"}
+    with _quiet():
+        torch.onnx.export(
+            whole,
+            (ids, mask),
+            path,
+            input_names=["input_ids", "attention_mask"],
+            output_names=["logits"],
+            dynamic_axes={"input_ids": axes, "attention_mask": axes, "logits": {0: "rows"}},
+            opset_version=17,
+            dynamo=False,  # the newer exporter needs another package and gives the same graph for these models
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Both libraries give advice that is for their own callers."""
+    level = logging.getLogger().level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.getLogger().setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logging.getLogger().setLevel(level)
+
+
+def replace_folder(out: Path, fill: Callable[[Path], None]) -> None:
+    """Make a folder whole or not at all; what was there is replaced in one rename.
 
     The files are made beside `out`, synced and renamed, so that a crash leaves either the old folder or the new one.
     """
@@ -21,12 +110,7 @@ def write(model: Any, tokenizer: Any, out: Path) -> None:
         shutil.rmtree(left)  # of a process that was killed
     fresh = out.with_name(f".{out.name}.tmp-{os.getpid()}")
     fresh.mkdir()
-    model.config.architectures = [type(model).__name__]
-    model.config.save_pretrained(fresh)
-    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    save_file(weights, fresh / "model.safetensors", metadata={"format": "pt"})
-    tokenizer.save_pretrained(fresh)
-    _name_the_usual_class(fresh / "tokenizer_config.json")
+    fill(fresh)
     move_into_place(fresh, out)
 
 

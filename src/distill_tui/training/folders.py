@@ -11,6 +11,7 @@ import struct
 from pathlib import Path
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib")
+ONNX, NGRAMS = "model.onnx", "ngrams.json"
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json")
 
 
@@ -35,6 +36,37 @@ def check_model_folder(folder: Path) -> str | None:
     try:
         config = _read(folder / "config.json")
         return _custom_code(folder, config) or _weights(folder) or _tokenizer(folder) or _classifier(folder, config)
+    except ValueError as error:
+        return str(error)
+
+
+def form(folder: Path) -> str:
+    """Name the form of a student's folder: `onnx`, `ngram` or `transformers`."""
+    if (folder / ONNX).is_file():
+        return "onnx"
+    return "ngram" if (folder / NGRAMS).is_file() else "transformers"
+
+
+def tokens_read(folder: Path) -> int:
+    """Say how many tokens the folder's tokenizer cuts a text to."""
+    return int(str(_read(folder / "tokenizer_config.json")["model_max_length"]))
+
+
+def parameters_told(folder: Path) -> int:
+    """Say how many parameters config.json claims, 0 where it claims none."""
+    return int(str(_read(folder / "config.json").get("parameters") or 0))
+
+
+def check_encoder_folder(folder: Path) -> str | None:
+    """Say in one sentence what keeps a folder from being a local model that a student can start from, or nothing.
+
+    Unlike a teacher's folder it need not be a classifier: a head is added.
+    """
+    if not folder.is_dir():
+        return f"{folder} is not a folder; give the folder that holds config.json and model.safetensors."
+    try:
+        config = _read(folder / "config.json")
+        return _custom_code(folder, config) or _weights(folder) or _tokenizer(folder)
     except ValueError as error:
         return str(error)
 

@@ -13,8 +13,9 @@ import torch
 import transformers
 from safetensors import safe_open
 
-from distill_tui.training import models
+from distill_tui.training import serving
 from distill_tui.training.evaluate import Predictor
+from distill_tui.training.folders import parameters_told
 
 
 def latencies(
@@ -33,9 +34,9 @@ def latencies(
     pooled quantile would look more certain than it is. Warm-up requests are not counted. Texts repeat where there are
     fewer than needed. Raises ValueError without texts. Sets torch's threads for the process.
     """
-    torch.set_num_threads(threads)
     return [
-        _microseconds(_request(folder, max_tokens), part, warm_up) for part in _passes(texts, runs, per_run, warm_up)
+        _microseconds(serving.open_folder(folder, threads=threads, max_tokens=max_tokens).answer, part, warm_up)
+        for part in _passes(texts, runs, per_run, warm_up)
     ]
 
 
@@ -50,7 +51,7 @@ def baseline_latencies(
 
 def size(folder: Path) -> tuple[int, int]:
     """Count the parameters in the weights, and the bytes of all the files that ship."""
-    parameters = 0
+    parameters = parameters_told(folder)
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, framework="np") as file:
             parameters += sum(int(np.prod(file.get_slice(name).get_shape())) for name in file.keys())  # noqa: SIM118
@@ -68,16 +69,6 @@ def machine(threads: int) -> dict[str, str | int]:
         "transformers": str(transformers.__version__),
         "python": platform.python_version(),
     }
-
-
-def _request(folder: Path, max_tokens: int) -> Callable[[str], object]:
-    model, tokenizer = models.load(folder)
-
-    def ask(text: str) -> object:
-        with torch.inference_mode():
-            return models.logits(model, models.tokenise(tokenizer, [text], max_tokens)).argmax().item()
-
-    return ask
 
 
 def _passes(texts: Sequence[str], runs: int, per_run: int, warm_up: int) -> Iterator[list[str]]:

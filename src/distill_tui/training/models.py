@@ -6,6 +6,7 @@ The one place that loads weights. Only local files, only safetensors, never code
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 import transformers
 from numpy.typing import NDArray
 
-from distill_tui.training.folders import check_model_folder
+from distill_tui.training.folders import check_encoder_folder, check_model_folder
 
 Floats = NDArray[np.float32]
 
@@ -27,6 +28,21 @@ def load(folder: Path) -> tuple[Any, Any]:
     problem = check_model_folder(folder)
     if problem:
         raise ValueError(problem)
+    return _load(folder)
+
+
+def load_encoder(folder: Path) -> tuple[Any, Any]:
+    """Load any encoder and its tokenizer as a classifier; where it has no head, it gets a random one of two labels.
+
+    Raises ValueError with one sentence where the folder is not a local safetensors model.
+    """
+    problem = check_encoder_folder(folder)
+    if problem:
+        raise ValueError(problem)
+    return _load(folder)
+
+
+def _load(folder: Path) -> tuple[Any, Any]:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     local = {"local_files_only": True, "trust_remote_code": False}
@@ -51,12 +67,11 @@ def tokenise(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[list
     """Cut each text into at most `max_tokens` token ids, special tokens included; nothing is padded.
 
     Never more than the tokenizer's model can read, and never none: a text without any token becomes one padding token.
-    Half a surrogate pair, which JSON can carry and UTF-8 cannot, becomes a question mark.
     """
     if not texts:
         return []
     ids: list[list[int]] = tokenizer(
-        [text.encode("utf-8", "replace").decode() for text in texts],
+        [speakable(text) for text in texts],
         truncation=True,
         max_length=min(max_tokens, tokenizer.model_max_length),
         padding=False,
@@ -65,15 +80,24 @@ def tokenise(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[list
     return [row or [tokenizer.pad_token_id or 0] for row in ids]
 
 
+def speakable(text: str) -> str:
+    """Write half a surrogate pair, which JSON can carry and UTF-8 cannot, as a question mark."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def pad(rows: Sequence[Sequence[int]], padding: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Lay token rows side by side as tensors: see `side_by_side`."""
+    ids, mask = side_by_side(rows, padding)
+    return torch.from_numpy(ids), torch.from_numpy(mask)
+
+
+def side_by_side(rows: Sequence[Sequence[int]], padding: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Lay token rows side by side: ids and mask, both (rows, longest), int64; the mask is 1 on real tokens."""
-    longest = max(len(row) for row in rows)
-    ids = torch.full((len(rows), longest), padding, dtype=torch.long)
-    mask = torch.zeros((len(rows), longest), dtype=torch.long)
-    for number, row in enumerate(rows):
-        ids[number, : len(row)] = torch.tensor(row, dtype=torch.long)
-        mask[number, : len(row)] = 1
-    return ids, mask
+    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    ids = np.full(mask.shape, padding, np.int64)
+    ids[mask] = np.fromiter(chain.from_iterable(rows), np.int64, int(lengths.sum()))
+    return ids, mask.astype(np.int64)
 
 
 def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
@@ -87,6 +111,15 @@ def logits(model: Any, rows: Sequence[Sequence[int]]) -> torch.Tensor:
     ids, mask = pad(rows, model.config.pad_token_id or 0)
     result: torch.Tensor = model(input_ids=ids, attention_mask=mask).logits
     return result
+
+
+def states(model: Any, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Run one batch: logits (rows, labels), and what each layer gives, averaged over a text: (rows, layers, width)."""
+    ids, mask = pad(rows, model.config.pad_token_id or 0)
+    result = model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+    share = (mask / mask.sum(dim=1, keepdim=True))[:, :, None]
+    means = [(hidden * share).sum(dim=1) for hidden in result.hidden_states[1:]]  # the first is before any layer
+    return result.logits, torch.stack(means, dim=1)
 
 
 def probabilities(

@@ -1,6 +1,6 @@
-"""The rungs of the ladder: a student before its first step, from a teacher's layers, from nothing, or static.
+"""The rungs of the ladder: a student before its first step, from a teacher's layers, a folder, nothing, or static.
 
-Every student is a stock transformers architecture, so that whoever gets the folder needs none of our code.
+All but the n-grams are stock transformers architectures, so that whoever gets the folder needs none of our code.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import transformers
 
 from distill_tui.spec import Spec
 from distill_tui.terms import StudentKind
-from distill_tui.training import models, vocabulary
+from distill_tui.training import export, models, ngrams, vocabulary
 
 FAMILIES = (
     "bert",
@@ -27,33 +27,67 @@ FAMILIES = (
     "distilbert",
 )  # layers named "layer.N", words "word_embeddings"
 WORDS = "word_embeddings.weight"
-NO_TEACHER = "A student from the teacher's layers needs the teacher's folder; choose scratch or static."
+NO_TEACHER = "A student from the teacher's layers needs the teacher's folder; choose scratch, static or ngram."
+NO_FOLDER = "A student of kind folder starts from a local model folder, and none was given."
+RARE = 1e-3  # a token this share of all tokens counts half (the `a` of Arora et al. 2017)
+FLAT = 1e3  # an RMS norm with eps = FLAT^2 and weight FLAT passes short vectors on as they are
+
+
+class AnyStudent(Protocol):
+    """What training asks of a student, whatever it is made of."""
+
+    @property
+    def model(self) -> Any: ...
+    def tokenise(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]: ...
+    def logits(self, rows: Sequence[Sequence[int]]) -> torch.Tensor: ...
+    def description(self) -> str: ...
+    def save(self, folder: Path) -> None: ...
 
 
 @dataclass(frozen=True)
 class Student:
-    """A model and the tokenizer that belongs to it."""
+    """A transformers model and the tokenizer that belongs to it."""
 
     model: Any
     tokenizer: Any
 
+    def tokenise(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
+        """Cut each text into at most `max_tokens` token ids."""
+        return models.tokenise(self.tokenizer, texts, max_tokens)
 
-def build(spec: Spec, labels: tuple[str, ...], texts: Sequence[str], teacher: Path | None) -> Student:
-    """Make the untrained student of a spec; a pure function of its arguments (and of the teacher's files).
+    def logits(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Run one batch: (rows, labels)."""
+        return models.logits(self.model, rows)
 
-    `texts` are the training rows: they choose the vocabulary. Raises ValueError with one sentence where the teacher
-    cannot give what the spec asks for.
+    def description(self) -> str:
+        """Tell this tokenizer from any other."""
+        return str(self.tokenizer.backend_tokenizer.to_str())
+
+    def save(self, folder: Path) -> None:
+        """Write what plain transformers loads."""
+        export.save(self.model, self.tokenizer, folder)
+
+
+def build(
+    spec: Spec, labels: tuple[str, ...], texts: Sequence[str], teacher: Path | None, start: Path | None = None
+) -> AnyStudent:
+    """Make the untrained student of a spec; a pure function of its arguments (and of the files in the folders).
+
+    `texts` are the training rows: they choose the vocabulary. `start` is the folder that a student of kind folder
+    starts from. Raises ValueError with one sentence where a folder cannot give what the spec asks for.
     """
     torch.manual_seed(spec.seed)
-    source = models.load(teacher) if teacher else None
-    if spec.student is StudentKind.LAYERS:
-        if source is None:
+    if spec.student is StudentKind.NGRAM:
+        return ngrams.build(texts, labels, spec.max_tokens)
+    if spec.student is StudentKind.FOLDER:
+        student = _from_folder(spec, labels, texts, start)
+    elif spec.student is StudentKind.LAYERS:
+        if teacher is None:
             raise ValueError(NO_TEACHER)
-        student = _from_layers(spec, labels, texts, *source)
-    elif spec.student is StudentKind.SCRATCH:
-        student = _from_scratch(spec, labels, texts, source)
+        student = _from_layers(spec, labels, texts, *models.load(teacher))
     else:
-        student = _static(spec, labels, texts, source)
+        source = models.load(teacher) if teacher else None
+        student = (_from_scratch if spec.student is StudentKind.SCRATCH else _static)(spec, labels, texts, source)
     student.tokenizer.model_max_length = spec.max_tokens  # whoever loads the folder cuts texts as they were judged
     return student
 
@@ -66,14 +100,36 @@ def _from_layers(spec: Spec, labels: tuple[str, ...], texts: Sequence[str], teac
     kept = None
     if vocabulary.is_word_piece(tokenizer):
         tokenizer, kept = vocabulary.prune(tokenizer, texts, spec.vocabulary)
+    return _taken_over(labels, spec.layers, kept, teacher, tokenizer)
+
+
+def _from_folder(spec: Spec, labels: tuple[str, ...], texts: Sequence[str], folder: Path | None) -> Student:
+    """Start from all layers of a local model: an encoder, whose head is then new, or a classifier."""
+    if folder is None:
+        raise ValueError(NO_FOLDER)
+    model, tokenizer = models.load_encoder(folder)
+    if spec.max_tokens > models.positions(model.config):
+        raise ValueError(
+            f"max_tokens is {spec.max_tokens}, and {folder.name} reads at most {models.positions(model.config)} tokens."
+        )
+    kept = None
+    if vocabulary.is_word_piece(tokenizer) and model.config.model_type in FAMILIES:
+        tokenizer, kept = vocabulary.prune(tokenizer, texts, spec.vocabulary)
+    return _taken_over(labels, tuple(range(model.config.num_hidden_layers)), kept, model, tokenizer)
+
+
+def _taken_over(
+    labels: tuple[str, ...], layers: tuple[int, ...], kept: list[int] | None, teacher: Any, tokenizer: Any
+) -> Student:
+    """Make a classifier of some layers of another, with the pieces of its vocabulary that are kept."""
     config = copy.deepcopy(teacher.config)
-    config.num_hidden_layers = len(spec.layers)
+    config.num_hidden_layers = len(layers)
     config.vocab_size = len(kept) if kept else config.vocab_size
     _number_special_tokens(config, tokenizer)
     head = _head_rows(teacher.config, labels)
     _name_labels(config, labels)
     model = transformers.AutoModelForSequenceClassification.from_config(config)
-    model.load_state_dict(_inherited(model.state_dict(), teacher.state_dict(), spec.layers, kept, head))
+    model.load_state_dict(_inherited(model.state_dict(), teacher.state_dict(), layers, kept, head))
     return Student(model, tokenizer)
 
 
@@ -97,9 +153,12 @@ def _static(spec: Spec, labels: tuple[str, ...], texts: Sequence[str], source: t
     """Average token embeddings and put a small head on them: no attention, and word order does not matter.
 
     EuroBERT with no layers is just that, in stock transformers: embeddings, RMS norm, mean, dense, GELU, linear.
-    (ModernBERT looks the same but divides by the number of its layers when it starts.)
+    (ModernBERT looks the same but divides by the number of its layers when it starts.) With a teacher, each token
+    starts as what the teacher's encoder makes of it alone, and its norm is made to do nothing, because there a
+    token's length says how much it counts.
     """
     tokenizer, kept = _tokenizer(spec, texts, source)
+    encoded = source is not None and kept is not None
     config = transformers.EuroBertConfig(
         vocab_size=len(tokenizer),
         hidden_size=spec.hidden,
@@ -109,14 +168,16 @@ def _static(spec: Spec, labels: tuple[str, ...], texts: Sequence[str], source: t
         intermediate_size=1,
         max_position_embeddings=max(spec.max_tokens, 128),
         classifier_pooling="mean",
+        rms_norm_eps=FLAT**2 if encoded else 1e-5,
         mask_token_id=tokenizer.mask_token_id or 0,
     )
     _number_special_tokens(config, tokenizer)
     _name_labels(config, labels)
     model = transformers.EuroBertForSequenceClassification(config)
     if source is not None and kept is not None:
-        words = source[0].get_input_embeddings().weight.detach()[kept]
-        _start_words(model.get_input_embeddings().weight, words)
+        words = _principal(_each_alone(*source, kept), spec.hidden)
+        counts = torch.bincount(torch.tensor([i for row in models.tokenise(tokenizer, texts, 512) for i in row]))
+        _start_words(model, words, torch.nn.functional.pad(counts, (0, len(kept) - len(counts))))
     return Student(model, tokenizer)
 
 
@@ -127,17 +188,35 @@ def _tokenizer(spec: Spec, texts: Sequence[str], source: tuple[Any, Any] | None)
     return vocabulary.train(texts, spec.vocabulary), None
 
 
-@torch.no_grad()
-def _start_words(target: torch.Tensor, words: torch.Tensor) -> None:
-    """Start static embeddings from the principal components of the teacher's (PCA), scaled to unit spread.
+@torch.inference_mode()
+def _each_alone(teacher: Any, tokenizer: Any, kept: Sequence[int]) -> torch.Tensor:
+    """Pass each kept token through the teacher's encoder by itself: its mean hidden state, (tokens, width).
 
-    words (tokens, teacher's width) -> target (tokens, student's width); columns beyond the teacher's stay random.
+    What comes out of the encoder makes far better static embeddings than what goes in (model2vec's ablations).
     """
+    first, last = tokenizer.cls_token_id, tokenizer.sep_token_id
+    ends = ([] if first is None else [first], [] if last is None else [last])
+    rows = torch.tensor([[*ends[0], token, *ends[1]] for token in kept])
+    encoder = teacher.base_model
+    return torch.cat([encoder(input_ids=part).last_hidden_state.mean(dim=1) for part in rows.split(256)])
+
+
+def _principal(words: torch.Tensor, width: int) -> torch.Tensor:
+    """Turn vectors to their principal components, the largest first: (tokens, at most `width`), of unit spread."""
     centred = words - words.mean(dim=0)
     values, directions = torch.linalg.eigh(centred.T @ centred)  # ascending
-    width = min(target.shape[1], words.shape[1])
-    projected = centred @ directions[:, values.argsort(descending=True)[:width]]
-    target[:, :width] = projected / projected.std().clamp_min(1e-8)
+    turned: torch.Tensor = centred @ directions[:, values.argsort(descending=True)[:width]]
+    return turned / turned.std().clamp_min(1e-8)
+
+
+@torch.no_grad()
+def _start_words(model: Any, words: torch.Tensor, counts: torch.Tensor) -> None:
+    """Start a static student's embeddings from words (tokens, width), frequent tokens short (Arora et al. 2017)."""
+    share = counts / counts.sum().clamp_min(1)
+    target = model.get_input_embeddings().weight
+    target[:, : words.shape[1]] = words * (RARE / (RARE + share))[:, None]
+    target[:, words.shape[1] :] = 0.0
+    model.model.norm.weight.fill_(FLAT)
 
 
 def _unsuitable(config: Any, spec: Spec) -> str | None:

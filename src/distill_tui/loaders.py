@@ -1,0 +1,71 @@
+"""How a stranger runs a student with standard tools: a short program for each form in which it ships (text only).
+
+The model card prints the one that fits, a test runs each where this package cannot be imported, and the cold start
+of a student is measured by running it. Each defines `predict(text)`, which gives every label's probability.
+"""
+
+from __future__ import annotations
+
+TRANSFORMERS = """\
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("model")
+model = AutoModelForSequenceClassification.from_pretrained("model")
+
+
+def predict(text):
+    with torch.inference_mode():
+        logits = model(**tokenizer(text, truncation=True, return_tensors="pt")).logits[0]
+    return dict(zip(model.config.id2label.values(), logits.softmax(0).tolist()))
+"""
+
+ONNX = """\
+import json, pathlib
+import numpy, onnxruntime, tokenizers
+
+folder = pathlib.Path("model")
+labels = json.loads((folder / "config.json").read_text())["id2label"]
+most = json.loads((folder / "tokenizer_config.json").read_text())["model_max_length"]
+tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+tokenizer.enable_truncation(most)
+session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+
+
+def predict(text):
+    ids = numpy.array([tokenizer.encode(text).ids])
+    logits = session.run(None, {"input_ids": ids, "attention_mask": numpy.ones_like(ids)})[0][0]
+    shares = numpy.exp(logits - logits.max())
+    return dict(zip(labels.values(), (shares / shares.sum()).tolist()))
+"""
+
+NGRAM = '''\
+import json, pathlib, re
+import numpy
+from safetensors.numpy import load_file
+
+folder = pathlib.Path("model")
+settings = json.loads((folder / "config.json").read_text())
+row_of = {name: row for row, name in enumerate(json.loads((folder / "ngrams.json").read_text()))}
+tensors = load_file(folder / "model.safetensors")  # weight (n-grams, labels), rarity (n-grams,), bias (labels,)
+
+
+def ngrams(text):
+    """Words; pairs of words; the letters inside each word, its ends marked by < and >, after a #."""
+    words = re.findall(r"\\w+|[^\\w\\s]", text.lower())[: settings["most_words"]]
+    found = set(words) | {f"{one} {two}" for one, two in zip(words, words[1:])}
+    for word in (f"<{word}>" for word in words):
+        for size in range(settings["shortest"], settings["longest"] + 1):
+            found |= {"#" + word[at : at + size] for at in range(len(word) - size + 1)}
+    return found
+
+
+def predict(text):
+    rows = sorted(row_of[name] for name in ngrams(text) if name in row_of)
+    each = tensors["rarity"][rows]
+    logits = each @ tensors["weight"][rows] / (numpy.sqrt(each @ each) or 1) + tensors["bias"]
+    shares = numpy.exp(logits - logits.max())
+    return dict(zip(settings["id2label"].values(), (shares / shares.sum()).tolist()))
+'''
+
+BY_FORM = {"transformers": TRANSFORMERS, "onnx": ONNX, "ngram": NGRAM}

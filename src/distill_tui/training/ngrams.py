@@ -1,0 +1,156 @@
+"""The cheapest rung: words, pairs of words and pieces of words, weighed by rarity and added up to logits.
+
+A linear softmax over n-grams (Joachims 1998; Wang and Manning 2012 on how hard it is to beat), here trained on soft
+labels. It ships as three small files, and a page of plain numpy runs it: the model card prints that page.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from distill_tui.training.folders import NGRAMS
+
+MODEL_TYPE = "distill-tui-ngram"
+WORD = re.compile(r"\w+|[^\w\s]")
+SHORTEST, LONGEST = 2, 5  # letters in a piece of a word, its two ends included
+ROWS = 2  # texts that an n-gram must stand in to be kept
+MOST = 200_000  # n-grams that are kept, the most frequent first
+
+
+def pieces(text: str, most_words: int, shortest: int = SHORTEST, longest: int = LONGEST) -> Iterator[str]:
+    """Yield the n-grams of a text, some more than once: words, pairs of words, and letters inside a word after a #."""
+    words = WORD.findall(text.lower())[:most_words]
+    yield from words
+    for first, second in pairwise(words):
+        yield f"{first} {second}"
+    for word in words:
+        ends = f"<{word}>"
+        for size in range(shortest, longest + 1):
+            for start in range(len(ends) - size + 1):
+                yield "#" + ends[start : start + size]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The n-grams that a student knows, each with its row, and how rare each is among the training rows."""
+
+    numbers: dict[str, int]
+    rarity: NDArray[np.float32]  # (n-grams,) ln((1 + rows) / (1 + rows with it)) + 1, as TF-IDF has it
+    most_words: int  # longer texts are cut
+    shortest: int = SHORTEST
+    longest: int = LONGEST
+
+    def numbers_of(self, text: str) -> list[int]:
+        """Give the rows of a text's n-grams, each once, in order; those that are not known are left out."""
+        known = map(self.numbers.get, pieces(text, self.most_words, self.shortest, self.longest))
+        return sorted({number for number in known if number is not None})
+
+
+def fit(texts: Sequence[str], most_words: int) -> Vocabulary:
+    """Take the n-grams that stand in two texts or more; the same texts give the same vocabulary."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(set(pieces(text, most_words)))
+    frequent = sorted((gram for gram, rows in counts.items() if rows >= ROWS), key=lambda gram: (-counts[gram], gram))
+    kept = sorted(frequent[:MOST])
+    rows = np.array([counts[gram] for gram in kept], dtype=np.float64)
+    rarity = np.log((1 + len(texts)) / (1 + rows)) + 1
+    return Vocabulary({gram: row for row, gram in enumerate(kept)}, rarity.astype(np.float32), most_words)
+
+
+class Weights(torch.nn.Module):
+    """One row of weights for each n-gram, and a bias. It starts from nothing: all zeros, as a convex problem may."""
+
+    def __init__(self, vocabulary: Vocabulary, labels: int) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(len(vocabulary.numbers), labels))
+        self.bias = torch.nn.Parameter(torch.zeros(labels))
+        self.rarity = torch.from_numpy(vocabulary.rarity)
+
+    def forward(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Give the logits (rows, labels) of texts as n-gram numbers: their weights' sum, each text of unit length."""
+        lengths = torch.tensor([len(row) for row in rows])
+        flat = torch.from_numpy(np.concatenate([np.asarray(row, dtype=np.int64) for row in rows]))
+        which = torch.repeat_interleave(torch.arange(len(rows)), lengths)
+        rarity = self.rarity[flat]
+        squares = torch.zeros(len(rows)).index_add_(0, which, rarity * rarity)
+        shares = rarity / squares.sqrt()[which]
+        starts = lengths.cumsum(0) - lengths
+        return F.embedding_bag(flat, self.weight, starts, mode="sum", per_sample_weights=shares) + self.bias
+
+
+@dataclass(frozen=True)
+class NGramStudent:
+    """A vocabulary and its weights, with the same deeds as a student made of a transformer."""
+
+    model: Weights
+    vocabulary: Vocabulary
+    labels: tuple[str, ...]
+
+    def tokenise(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
+        """Give each text as the numbers of its n-grams."""
+        return [self.vocabulary.numbers_of(text) for text in texts]
+
+    def logits(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Run one batch: (rows, labels)."""
+        logits: torch.Tensor = self.model(rows)
+        return logits
+
+    def description(self) -> str:
+        """Tell this vocabulary from any other."""
+        return json.dumps([list(self.vocabulary.numbers), self.vocabulary.most_words])
+
+    def save(self, folder: Path) -> None:
+        """Write config.json, the n-grams in the order of their rows, and the weights."""
+        settings = {
+            "model_type": MODEL_TYPE,
+            "id2label": dict(enumerate(self.labels)),
+            "shortest": self.vocabulary.shortest,
+            "longest": self.vocabulary.longest,
+            "most_words": self.vocabulary.most_words,
+        }
+        (folder / "config.json").write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        (folder / NGRAMS).write_text(json.dumps(list(self.vocabulary.numbers)) + "\n", encoding="utf-8")
+        tensors = {"weight": self.model.weight, "bias": self.model.bias, "rarity": self.model.rarity}
+        save_file(
+            {name: tensor.detach().contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors"
+        )
+
+
+def build(texts: Sequence[str], labels: tuple[str, ...], most_words: int) -> NGramStudent:
+    """Make the untrained student; a pure function of its arguments. Raises ValueError where no n-gram repeats."""
+    vocabulary = fit(texts, most_words)
+    if not vocabulary.numbers:
+        raise ValueError("No n-gram stands in two training rows, so nothing could be learnt from n-grams; add rows.")
+    return NGramStudent(Weights(vocabulary, len(labels)), vocabulary, labels)
+
+
+def reader(folder: Path) -> tuple[Callable[[str], list[int]], Callable[[Sequence[int]], NDArray[np.float32]]]:
+    """Open a folder that `save` wrote, in plain numpy: text → numbers of its n-grams, and these → logits (labels,)."""
+    settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    names = json.loads((folder / NGRAMS).read_text(encoding="utf-8"))
+    with safe_open(folder / "model.safetensors", framework="np") as file:
+        weight, bias, rarity = (file.get_tensor(name) for name in ("weight", "bias", "rarity"))
+    sizes = (int(settings[name]) for name in ("most_words", "shortest", "longest"))
+    vocabulary = Vocabulary({name: row for row, name in enumerate(names)}, rarity, *sizes)
+
+    def logits(rows: Sequence[int]) -> NDArray[np.float32]:
+        each = rarity[rows]
+        length = np.sqrt(each @ each) or np.float32(1)
+        answer: NDArray[np.float32] = each @ weight[rows] / length + bias
+        return answer
+
+    return vocabulary.numbers_of, logits

@@ -1,0 +1,293 @@
+"""The ladder of students: what a spec may ask for, what each rung is made of, and the form in which it ships."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from distill_tui import loaders
+from distill_tui.spec import Spec
+from distill_tui.terms import Control, Export, StudentKind
+from distill_tui.training import distill, evaluate, export, folders, measure, models, ngrams, serving, students
+from test_training import LABELS, SPEC, examples, run, soft_from, spoilt, teacher, texts_and_labels
+
+__all__ = ["teacher"]  # the fixture of a tiny teacher
+
+QUICK = replace(SPEC, student=StudentKind.NGRAM, learning_rate=3e-2, epochs=3)
+
+# --- what a spec may ask for ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"ladder": "ngram, forest"}, "'forest' is no rung"),
+        ({"ladder": "layers zero"}, "'layers zero' is no rung"),
+        ({"ladder": "ngram 3"}, "only layers takes numbers"),
+        ({"ladder": "folder"}, "The rung 'folder' cannot be trained: A student of kind folder starts from"),
+        ({"student": "folder"}, "name its folder"),
+        ({"student": "static", "hidden_cosine": "1"}, "no layer of a static student corresponds"),
+        ({"logit_mse": "-1"}, "logit_mse is -1"),
+        ({"enough": "0"}, "enough is 0"),
+        ({"controls": "hard,soft"}, "give hard, gold"),
+        ({"export": "pickle"}, "give safetensors, onnx-int8"),
+        ({"probe": "perhaps"}, "'perhaps' is no probe"),
+    ],
+)
+def test_a_spec_that_cannot_be_trained_is_refused_in_one_sentence(asked: dict[str, object], says: str) -> None:
+    with pytest.raises(ValueError, match=r"\.$") as refusal:
+        Spec.from_mapping(asked)
+    assert says in str(refusal.value)
+
+
+def test_a_ladder_is_climbed_cheapest_first_each_rung_by_its_own_recipe() -> None:
+    spec = Spec.from_mapping({"ladder": "layers 0 2 5, static, layers 5, ngram", "hidden_cosine": "0.5", "seed": "3"})
+    rungs = spec.rungs()
+    assert [rung.rung for rung in rungs] == ["ngram", "static", "layers 5", "layers 0 2 5"]
+    assert all(rung.ladder == () and rung.seed == 3 and rung.problem() is None for rung in rungs)
+    assert rungs[0].learning_rate != rungs[1].learning_rate != rungs[3].learning_rate
+    assert [rung.hidden_cosine for rung in rungs] == [0, 0, 0.5, 0.5]
+    assert replace(spec, ladder=()).rungs() == (replace(spec, ladder=()),)
+
+
+def test_a_spec_survives_being_written_down() -> None:
+    words = {"ladder": "ngram, layers 1", "controls": "hard,gold", "probe": "true", "export": "onnx-int8"}
+    spec = Spec.from_mapping(words)
+    assert Spec.from_json(spec.to_json()) == spec
+    assert spec.controls == (Control.HARD, Control.GOLD) and spec.probe and spec.export is Export.ONNX_INT8
+    assert Spec.from_mapping({"controls": ""}).controls == ()
+    assert Spec.from_mapping({"student": "ngram"}).learning_rate != Spec().learning_rate
+    assert Spec.from_mapping({"student": "ngram", "learning_rate": "0.5"}).learning_rate == 0.5
+
+
+def test_a_control_learns_from_labels_alone() -> None:
+    control = Spec(logit_mse=1.0, hidden_cosine=0.3, probe=True).control(Control.HARD)
+    assert not control.distils and not control.controls and not control.probe
+
+
+# --- a term of the teacher's that would teach nothing -----------------------------------------------------------------
+
+
+def refusal(spec: Spec, folder: Path, teacher: Path | None = None, **changes: object) -> str:
+    with pytest.raises(ValueError, match=r"\.$") as caught:
+        run(spec, folder, teacher, replace(examples(64), **changes))  # type: ignore[arg-type]
+    assert not (folder / "student").exists()
+    return str(caught.value)
+
+
+def test_a_soft_term_without_soft_labels_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+    assert "alpha is 0.7, and no training row has the teacher's prob" in refusal(QUICK, tmp_path, soft=None)
+    said = refusal(replace(QUICK, alpha=0.0, logit_mse=1.0), tmp_path, soft=None)
+    assert "logit_mse is 1" in said and "logit_mse=0" in said
+
+
+@pytest.mark.parametrize(("weights", "term"), [({"alpha": 0.5}, "soft"), ({"alpha": 0.0, "logit_mse": 1.0}, "logit")])
+def test_a_teacher_that_says_nothing_is_refused_at_the_first_batch(
+    weights: dict[str, float], term: str, tmp_path: Path
+) -> None:
+    """A third for each label is what a student of zeros says too: there is no gradient, and there never will be."""
+    blank = np.full((64, 3), 1 / 3, dtype=np.float32)
+    assert f"The {term} term has no gradient" in refusal(replace(QUICK, **weights), tmp_path, soft=blank)  # type: ignore[arg-type]
+
+
+def test_a_teacher_of_other_labels_is_refused(teacher: Path, tmp_path: Path) -> None:
+    stranger = spoilt(teacher, tmp_path / "stranger", id2label={"0": "spam", "1": "ham", "2": "eggs"})
+    assert "The teacher answers spam, ham, eggs, and the data set's labels are bad" in refusal(
+        QUICK, tmp_path, stranger
+    )
+    assert run(replace(QUICK, alpha=0.0), tmp_path, stranger)  # nothing is learnt from it, so its labels do not matter
+
+
+def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    spec = replace(SPEC, student=StudentKind.FOLDER, folder="its digest")
+    with pytest.raises(ValueError, match="none was given"):
+        run(spec, tmp_path, None)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"has no config\.json"):
+        run(spec, tmp_path, None, start=tmp_path / "empty")
+
+
+# --- the terms --------------------------------------------------------------------------------------------------------
+
+
+def test_the_logit_term_is_the_one_worked_out_by_hand() -> None:
+    """Teacher (.8, .2): ln .8 = -.2231436, ln .2 = -1.6094379, centred ±.6931472; student (1, -1): (.3068528)^2."""
+    loss = distill.logit_loss(torch.tensor([[1.0, -1.0]]), torch.tensor([[0.8, 0.2]]), torch.ones(1))
+    assert float(loss) == pytest.approx(0.3068528**2, rel=1e-5)
+
+
+def test_the_logit_term_sees_no_constant_and_no_row_that_the_teacher_did_not_answer() -> None:
+    torch.manual_seed(0)
+    theirs = torch.randn(3, 4, dtype=torch.float64)
+    soft = theirs.softmax(1)
+    weights = torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64)
+    assert float(distill.logit_loss(theirs + 5, soft, weights)) == pytest.approx(0, abs=1e-12)
+    soft[2] = torch.nan
+    logits = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    distill.logit_loss(logits, soft, weights).backward()
+    assert torch.isfinite(logits.grad).all() and (logits.grad[2] == 0).all() and (logits.grad[0] != 0).any()
+    assert torch.autograd.gradcheck(lambda z: distill.logit_loss(z, soft, weights), (logits,))
+
+
+def test_the_hidden_term_is_nothing_between_equals_and_two_between_opposites() -> None:
+    ours, even = torch.randn(2, 3, 5), torch.ones(2)
+    assert float(distill.hidden_loss(ours, 4 * ours, even)) == pytest.approx(0, abs=1e-6)
+    assert float(distill.hidden_loss(ours, -ours, even)) == pytest.approx(2, abs=1e-6)
+
+
+def test_the_size_of_each_term_is_told_and_they_add_up(teacher: Path, tmp_path: Path) -> None:
+    spec = replace(SPEC, logit_mse=0.2, hidden_cosine=0.5, epochs=1)
+    for step in run(spec, tmp_path, teacher):
+        terms = step.terms
+        whole = 0.7 * terms.soft + 0.3 * terms.hard + 0.2 * terms.logit + 0.5 * terms.hidden
+        assert step.loss == pytest.approx(whole, rel=1e-4)
+    assert terms.hidden > 0 and terms.logit > 0
+
+
+def test_the_teachers_hidden_states_are_asked_for_once(
+    teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = replace(SPEC, hidden_cosine=0.5, epochs=1)
+    arguments = {"teacher": teacher, "checkpoints": tmp_path / "checkpoints", "out": tmp_path / "student"}
+    steps = distill.train(spec, LABELS, examples(), examples(60, seed=1), **arguments)  # type: ignore[arg-type]
+    next(steps)
+    steps.close()  # type: ignore[attr-defined]
+    loaded: list[Path] = []
+    usual = models.load
+    monkeypatch.setattr(models, "load", lambda folder: loaded.append(folder) or usual(folder))
+    assert run(spec, tmp_path, teacher)[0].number == 2
+    assert loaded == [teacher]  # to take its layers; its states were kept
+
+
+# --- n-grams ----------------------------------------------------------------------------------------------------------
+
+
+def test_n_grams_are_words_pairs_and_pieces() -> None:
+    found = set(ngrams.pieces("Not GOOD!", 10))
+    assert {"not", "good", "!", "not good", "good !", "#<n", "#<not>", "#ood>"} <= found
+    assert "#<good>" not in found  # six letters with its ends, and pieces have five at most
+    assert "good" not in set(ngrams.pieces("Not GOOD!", 1))
+
+
+def test_n_grams_need_something_that_repeats(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="No n-gram stands in two training rows"):
+        ngrams.build(["abc", "xyz"], LABELS, 10)
+
+
+def test_a_text_without_a_known_n_gram_gets_an_answer(tmp_path: Path) -> None:
+    run(QUICK, tmp_path, None)
+    said = evaluate.predict(tmp_path / "student", ["", "\ud800", "\x00 漢字"], threads=1)
+    assert said.shape == (3, 3) and np.isfinite(said).all()
+    np.testing.assert_allclose(said[0], said[1], atol=1e-6)
+
+
+def test_numpy_gives_what_torch_trained(tmp_path: Path) -> None:
+    texts = list(texts_and_labels(40, seed=5)[0])
+    student = ngrams.build(texts, LABELS, 24)
+    torch.nn.init.normal_(student.model.weight)
+    student.save(tmp_path)
+    with torch.inference_mode():
+        ours = student.logits(student.tokenise(texts, 24)).softmax(1).numpy()
+    np.testing.assert_allclose(ours, evaluate.predict(tmp_path, texts, threads=1), atol=1e-5)
+
+
+# --- static embeddings ------------------------------------------------------------------------------------------------
+
+
+def test_a_static_student_starts_from_what_the_encoder_makes_of_each_token(teacher: Path) -> None:
+    """PCA keeps distances where nothing is dropped, so two tokens stand as far apart as they do in the encoder."""
+    texts = examples(60, seed=2).inputs
+    spec = replace(SPEC, student=StudentKind.STATIC, hidden=64, vocabulary=10_000)
+    student = students.build(spec, LABELS, texts, teacher)
+    model, tokenizer = models.load(teacher)
+    ours = student.model.get_input_embeddings().weight
+    words = ["superb", "awful", "lovely"]
+    with torch.inference_mode():
+        theirs = torch.cat(
+            [model.base_model(**tokenizer(w, return_tensors="pt")).last_hidden_state.mean(1) for w in words]
+        )
+        counts = torch.bincount(torch.tensor([i for row in student.tokenise(texts, 512) for i in row]))
+        rows = [student.tokenise([word], 24)[0][1] for word in words]
+        mine = ours[rows] / (students.RARE / (students.RARE + counts[rows] / counts.sum()))[:, None]
+        ratio = torch.cdist(mine, mine)[0, 1:] / torch.cdist(theirs, theirs)[0, 1:]
+    assert float(ratio.std() / ratio.mean()) < 1e-3
+
+
+def test_frequent_tokens_count_less_in_a_static_student(teacher: Path) -> None:
+    texts = ["the awful thing"] + ["the the the the"] * 50
+    spec = replace(SPEC, student=StudentKind.STATIC, hidden=64, vocabulary=10_000)
+    student = students.build(spec, LABELS, texts, teacher)
+    often, seldom = (student.tokenise([word], 24)[0][1] for word in ("the", "awful"))
+    lengths = student.model.get_input_embeddings().weight.norm(dim=1)
+    assert lengths[often] < 0.1 * lengths[seldom]
+
+
+# --- the form that ships ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def forms(teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A student in each form: floats, 8-bit ONNX of a transformer and of static embeddings, n-grams."""
+    folder = tmp_path_factory.mktemp("forms")
+    made = {}
+    for name, spec in (
+        ("transformers", replace(SPEC, epochs=2)),
+        ("static", replace(SPEC, student=StudentKind.STATIC, learning_rate=3e-2)),
+        ("ngram", QUICK),
+    ):
+        run(spec, folder / name, teacher)
+        made[name] = folder / name / "student"
+    for name, source in (("onnx", "transformers"), ("static onnx", "static")):
+        made[name] = folder / name
+        export.onnx_int8(made[source], made[name])
+    return made
+
+
+def test_every_form_runs_by_the_program_in_its_card_and_answers_as_we_do(forms: dict[str, Path]) -> None:
+    texts = [*texts_and_labels(5, seed=6)[0], "", "long " * 100]
+    for name, folder in forms.items():
+        program = loaders.BY_FORM[folders.form(folder)].replace('"model"', repr(str(folder)))
+        asks = f"print(json.dumps([predict(text) for text in {texts!r}]))"
+        code = f"import sys, json; sys.modules['distill_tui'] = None\n{program}\n{asks}"
+        done = subprocess.run([sys.executable, "-I", "-c", code], check=True, capture_output=True, text=True)
+        theirs = json.loads(done.stdout)
+        ours = evaluate.predict(folder, texts, threads=1)
+        assert list(theirs[0]) == list(LABELS) == list(folders.teacher_labels(folder))
+        np.testing.assert_allclose([list(each.values()) for each in theirs], ours, atol=2e-3, err_msg=name)
+
+
+@pytest.mark.parametrize(("exported", "source"), [("onnx", "transformers"), ("static onnx", "static")])
+def test_eight_bits_answer_nearly_as_floats_do_and_take_less_room(
+    exported: str, source: str, forms: dict[str, Path]
+) -> None:
+    texts = texts_and_labels(200, seed=8)[0]
+    floats, eights = (evaluate.predict(forms[name], texts, threads=1) for name in (source, exported))
+    assert (floats.argmax(1) == eights.argmax(1)).mean() > 0.95
+    assert not np.array_equal(floats, eights)  # it is the 8-bit model that answers
+    assert measure.size(forms[exported])[0] == measure.size(forms[source])[0]
+    assert (forms[exported] / "model.onnx").stat().st_size < 0.7 * (forms[source] / "model.safetensors").stat().st_size
+    assert not (forms[exported] / "model.safetensors").exists()
+
+
+def test_the_same_student_gives_the_same_export(forms: dict[str, Path], tmp_path: Path) -> None:
+    export.onnx_int8(forms["static"], tmp_path / "again")
+    for path in sorted((tmp_path / "again").iterdir()):
+        assert path.read_bytes() == (forms["static onnx"] / path.name).read_bytes(), path.name
+
+
+def test_every_form_is_timed_one_request_at_a_time(forms: dict[str, Path]) -> None:
+    for folder in forms.values():
+        times = measure.latencies(folder, ["one", "two words"], runs=2, per_run=3, warm_up=1)
+        assert [len(each) for each in times] == [3, 3] and all(t > 0 for each in times for t in each)
+    assert serving.open_folder(forms["onnx"], threads=1).answer("\ud800 superb").shape == (3,)
+
+
+def test_soft_labels_are_what_these_tests_say() -> None:
+    np.testing.assert_allclose(soft_from(np.array([1])), [[0.05, 0.9, 0.05]])
