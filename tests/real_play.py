@@ -105,8 +105,11 @@ class Play:
             connection.close()
 
 
-def traffic() -> Iterator[dict[str, str]]:
-    """Write 480 rows: a word that tells the label among words that do not; the recorded teacher errs on every tenth."""
+def traffic(soft: bool) -> Iterator[dict[str, Any]]:
+    """Write 480 rows: a word that tells the label among words that do not; the recorded teacher errs on every tenth.
+
+    Where it is `soft`, the teacher's probabilities were recorded too, and an eighth of the rows has no gold.
+    """
     chance = random.Random(1)
     others = ["".join(chance.choices("abcdefghijklmnoprstuvwz", k=6)) for _ in range(80)]
     for number in range(480):
@@ -114,16 +117,17 @@ def traffic() -> Iterator[dict[str, str]]:
         words = [chance.choice(WORDS[label]), *chance.sample(others, 7)]
         chance.shuffle(words)
         wrong = {"money": "post", "post": "money"}[label]
+        said = wrong if number % 10 in (0, 1) and number % 20 < 10 else label
         yield {
             "input": " ".join(words),
-            "teacher_output": wrong if number % 10 in (0, 1) and number % 20 < 10 else label,
-            "gold": label,
+            "teacher_output": said,
+            "gold": None if soft and number % 8 == 7 else label,
             "segment": ("de", "en", "fr")[number % 3],
-        }
+        } | ({"teacher_probabilities": {name: 0.8 if name == said else 0.2 for name in WORDS}} if soft else {})
 
 
 @cache
-def _made() -> Path:
+def _made(spec: Spec, soft: bool) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="real-play-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     (folder / "keys").mkdir(mode=0o700)
@@ -140,13 +144,13 @@ def _made() -> Path:
     actions.qualify(project, play.id, play.by("dan"))
     actions.edit_gate(project, play.id, play.by("dan"), GATE)
     actions.lock_gate(project, play.id, play.by("sam"), gates.digest(GATE))
-    (folder / "calls.jsonl").write_text("".join(json.dumps(row) + "\n" for row in traffic()))
+    (folder / "calls.jsonl").write_text("".join(json.dumps(row) + "\n" for row in traffic(soft)))
     dan = play.by("dan")
     actions.import_traffic(project, play.id, dan, folder / "calls.jsonl")
     actions.set_teacher(project, play.id, dan, None)
     actions.build_data(project, play.id, dan)
     actions.freeze_data(project, play.id, dan)
-    finished(project, actions.start_run(project, play.id, dan, SPEC))
+    finished(project, actions.start_run(project, play.id, dan, spec))
     finished(project, actions.evaluate(project, play.id, dan))
     actions.set_maintenance(project, play.id, play.by("olga"), 400, 90)
     assert project.dossier(play.id).passed, [j.sentence for j in project.dossier(play.id).judgements]
@@ -167,9 +171,9 @@ def make_key(path: Path, kind: str = "ed25519", *more: str) -> None:
     subprocess.run(["ssh-keygen", "-q", "-t", kind, *more, "-N", "", "-C", "", "-f", str(path)], check=True)
 
 
-def copy_to(folder: Path) -> Play:
-    """Give a copy of the play at `decide`, opened."""
-    shutil.copytree(_made(), folder / "team")
+def copy_to(folder: Path, spec: Spec = SPEC, *, soft: bool = False) -> Play:
+    """Give a copy of the play at `decide`, opened; its student is of this spec, its teacher recorded, or soft too."""
+    shutil.copytree(_made(spec, soft), folder / "team")
     return Play(folder / "team", Project.open(folder / "team" / "team.distill"))
 
 

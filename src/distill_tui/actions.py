@@ -444,11 +444,28 @@ def label(project: Project, play_id: int, actor: Actor) -> int:
 
 
 def start_run(project: Project, play_id: int, actor: Actor, spec: Spec) -> int:
-    """Train a student in a worker; gives the run's number."""
+    """Train a student in a worker; gives the run's number. The folder that it may start from is copied in."""
     seen = project.ask_first(Action.START_RUN, play_id, actor, {"spec": spec})
     assert seen.data_set is not None
+    if spec.folder:
+        spec = dataclasses.replace(spec, folder=_model(project, spec.folder))
     columns = {"spec": spec.to_json(), "data_set_id": seen.data_set.id}
     return _queue(project, play_id, actor, Action.START_RUN, RunKind.TRAIN, {"spec": spec}, **columns)
+
+
+def _model(project: Project, folder: str) -> str:
+    """Give the digest of a model that is kept already, or copy its folder in."""
+    from distill_tui.training.folders import check_encoder_folder
+
+    if folder.startswith("sha256:"):
+        trouble = project.artifacts.trouble(folder)
+        if trouble:
+            raise ProjectError(trouble)
+        return folder
+    trouble = check_encoder_folder(Path(folder))
+    if trouble:
+        raise ProjectError(trouble)
+    return project.artifacts.store_copy(Path(folder), ignore=lambda name: name.startswith("."))
 
 
 def stop_run(project: Project, play_id: int, actor: Actor, run_id: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from distill_tui import gates, rules
+from distill_tui import controls, gates, loaders, rules
 from distill_tui.rules import Dossier, SignOffFacts
 from distill_tui.terms import Role
 
@@ -32,9 +32,7 @@ def _card(dossier: Dossier, signed: SignOffFacts) -> Iterator[str]:
     yield "## Use"
     yield ""
     yield "```python"
-    yield "from transformers import AutoModelForSequenceClassification, AutoTokenizer"
-    yield 'tokenizer = AutoTokenizer.from_pretrained("model")'
-    yield 'model = AutoModelForSequenceClassification.from_pretrained("model")'
+    yield loaders.BY_FORM[form(dossier)].rstrip()
     yield "```"
     yield ""
     yield "## What it was held to"
@@ -50,6 +48,11 @@ def _card(dossier: Dossier, signed: SignOffFacts) -> Iterator[str]:
     for rates in gates.segment_rates(record):
         cells = [_share(rate) for rate in (rates.student, rates.teacher, rates.baseline, rates.agreement)]
         yield f"| {plain(rates.scope)} | {rates.n:,} | {' | '.join(cells)} |"
+    yield ""
+    yield "## What distillation is worth"
+    yield ""
+    for sentence in controls.findings(record):
+        yield f"- {plain(sentence)}"
     yield ""
     yield "## Cost of a request"
     yield ""
@@ -83,6 +86,13 @@ def _card(dossier: Dossier, signed: SignOffFacts) -> Iterator[str]:
     comment = f": {plain(signed.row.comment)}" if signed.row.comment else ""
     yield f"- signed off by {signed.row.person_id} ({signed.row.assurance.value}) on {signed.row.recorded_at}{comment}"
     yield f"- watched on {play.sampling_per_month:,} sampled calls a month, refreshed every {play.refresh_days} days"
+
+
+def form(dossier: Dossier) -> str:
+    """Name the form in which the evaluated student ships."""
+    run = dossier.run(dossier.evaluation.run_id) if dossier.evaluation else None
+    told = str(json.loads(run.result).get("form")) if run else ""
+    return told if told in loaders.BY_FORM else "transformers"
 
 
 def _share(rate: gates.Rate | None) -> str:

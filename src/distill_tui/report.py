@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from distill_tui import economics, gates, rules
+from distill_tui import controls, economics, gates, rules
 from distill_tui.terms import Action, Metric, PlayKind, Reference, Role, RunKind, RunStatus, Verdict
 from distill_tui.text import visible
 
@@ -383,6 +383,8 @@ def evaluation(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
     yield from judgements(dossier)
     yield ""
     yield from _segments(dossier.record, plain)
+    yield ""
+    yield from map(visible, controls.findings(dossier.record))
     yield ""
     yield from _subjects(dossier.record, plain)
     for again in dossier.round_evaluations:

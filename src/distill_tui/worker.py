@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from distill_tui import launch, rules, tables
+from distill_tui import arms, launch, rules, tables
 from distill_tui.project import Project, now
 from distill_tui.rules import Actor, Refused
 from distill_tui.terms import Action, Assurance, RunKind, RunStatus
@@ -161,7 +161,8 @@ def train(claimed: Claim, dossier: rules.Dossier) -> None:
     from distill_tui.dataset import frozen
     from distill_tui.spec import Spec
     from distill_tui.terms import Split
-    from distill_tui.training import distill, measure
+    from distill_tui.training import measure
+    from distill_tui.training.folders import form
 
     project, spec, play = claimed.project, Spec.from_json(claimed.run.spec), dossier.play
     data = next(d for d in dossier.data_sets if d.id == claimed.run.data_set_id)
@@ -169,68 +170,49 @@ def train(claimed: Claim, dossier: rules.Dossier) -> None:
     path = project.artifacts.path(data.artifact)
     training, validation = frozen.load(path, Split.TRAIN), frozen.load(path, Split.VALIDATION)
     teacher = project.artifacts.path(play.teacher_digest) if play.teacher_source == "local" else None
-    out = claimed.folder / "student"
     started = time.monotonic()
-    last = 0
-    steps = distill.train(
-        spec,
-        training.labels,
-        examples(training),
-        examples(validation),
-        teacher=teacher,
-        checkpoints=claimed.folder / "checkpoints",
-        out=out,
-    )
-    try:
-        for step in steps:
-            last = step.total
-            point = tables.RunPoint(
-                run_id=claimed.id,
-                step=step.number,
-                loss=step.loss,
-                validation=step.validation,
-                rows_per_second=step.rows_per_second,
-            )
-            message = f"epoch {step.epoch} · loss {step.loss:.3f} · {step.rows_per_second:.0f} rows a second"
-            claimed.report(step.number, step.total, message, point=point, always=step.validation is not None)
-    finally:
-        steps.close()  # type: ignore[attr-defined]
-    parameters, size = measure.size(out)
-    result = validate(claimed, out, spec, training, validation) | {
+    trained, last = arms.climb(claimed, spec, training, validation, teacher)
+    kept = trained.kept
+    controls = {control.value: arm for control, arm in trained.controls.items()}
+    beside = {name: arm.says.argmax(axis=1) for name, arm in (controls | trained.probe).items()}
+    parameters, size = measure.size(kept.folder)
+    result = validate(claimed, kept.says, kept.spec, training, validation, beside) | {
         "seconds": round(time.monotonic() - started, 1),
         "parameters": parameters,
         "bytes": size,
         "data": data.digest,
+        "rung": kept.spec.rung,
+        "form": form(kept.folder),
+        "rungs": [arms.told(arm, trained.good_enough(arm)) for arm in trained.rungs],
+        "enough": trained.bar,
+        "terms": [vars(terms) for terms in kept.epochs],
+        "controls": {
+            name: {"artifact": project.artifacts.store_copy(arm.folder)} | arms.told(arm, False)
+            for name, arm in controls.items()
+        },
     }
-    finish(claimed, result, last, project.artifacts.store_copy(out))
+    finish(claimed, result, last, project.artifacts.store_copy(kept.folder))
 
 
-def examples(rows: Any) -> Any:
-    """Turn the rows of a split into what training reads."""
-    import numpy as np
-
-    from distill_tui.training.distill import Examples
-
-    hard = np.where(rows.gold >= 0, rows.gold, np.where(np.isnan(rows.soft).any(axis=1), rows.teacher, -1))
-    return Examples(rows.inputs, hard, rows.soft, rows.weights.astype(np.float32))
-
-
-def validate(claimed: Claim, student: Path, spec: Any, training: Any, rows: Any) -> dict[str, Any]:
+def validate(
+    claimed: Claim, probabilities: Any, spec: Any, training: Any, rows: Any, beside: dict[str, Any]
+) -> dict[str, Any]:
     """Look at the validation split, which builders may look at freely: the score, and where the student fails.
 
     What every row got is kept as a record, so that rounds are compared row by row and failures can be paged through.
+    `beside` is what each arm that was trained beside the student answers.
     """
     import numpy as np
 
-    from distill_tui import gates
+    from distill_tui import controls, gates
     from distill_tui.rounds import cell
     from distill_tui.training import evaluate as evaluating
 
-    probabilities = evaluating.predict(student, rows.inputs, threads=spec.threads, max_tokens=spec.max_tokens)
     said = probabilities.argmax(axis=1)
     taught = np.where(training.gold >= 0, training.gold, training.teacher)
     baseline = evaluating.fit_baseline(training.inputs, taught, spec.seed)(rows.inputs)
-    record = gates.Record(**answers(rows, probabilities, baseline, evaluating.majority(taught)))
+    also = {name: tuple(int(label) for label in answer) for name, answer in beside.items()}
+    record = gates.Record(**answers(rows, probabilities, baseline, evaluating.majority(taught)), controls=also)
     known = rows.gold if (rows.gold >= 0).any() else rows.teacher
     name = "accuracy" if (rows.gold >= 0).any() else "agreement"
     counted = np.flatnonzero(known >= 0)
@@ -246,6 +228,7 @@ def validate(claimed: Claim, student: Path, spec: Any, training: Any, rows: Any)
         "score_name": name,
         "agreement": float((said == rows.teacher)[rows.teacher >= 0].mean()) if (rows.teacher >= 0).any() else None,
         "failures": failures,
+        "findings": controls.findings(record),
         "validation": claimed.project.artifacts.store_bytes(record.to_json().encode()),
     }
 
@@ -311,6 +294,7 @@ def evaluate(claimed: Claim, dossier: rules.Dossier) -> None:
     teacher = project.artifacts.path(play.teacher_digest) if play.teacher_source == "local" else None
     numbers = {name: str(number) for name, number in rules.worksheet_numbers(dossier).items()}
     columns = measure_all(claimed, gate, spec, student, teacher, training, held_out)
+    columns["controls"] = arms.answers(claimed, run, spec, held_out.inputs)
     record = gates.Record(
         data_set=data.digest,
         model=run.artifact,

@@ -44,6 +44,7 @@ class Record:
     # columns that not every record has: empty, or one number a row
     confidence: tuple[int, ...] = ()  # the student's probability of its answer, in 1/10,000
     pattern: tuple[int, ...] = ()  # rank of the row's interaction pattern by how often it is asked; 0 the commonest
+    controls: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # arm -> predictions: see `controls`
     key: tuple[int, ...] = ()  # the first 60 bits of the input's digest: a row's name in every round
 
     def __post_init__(self) -> None:
@@ -63,7 +64,7 @@ class Record:
         for name in values:
             if name not in known:
                 raise ValueError(f"An evaluation record has no {show(name)}; it has {', '.join(known)}.")
-        missing = [name for name in known if name not in values and name not in _OPTIONAL]
+        missing = [name for name in known if name not in values and name not in _LATER]
         if missing:
             raise ValueError(f"The evaluation record lacks {', '.join(missing)}.")
         return cls(**{name: _tuples(value) for name, value in values.items()})  # type: ignore[arg-type]
@@ -83,6 +84,7 @@ def _tuples(value: object) -> object:
 
 _COLUMNS = ("rows", "gold", "teacher", "student", "baseline", "segment", "group")
 _OPTIONAL = ("confidence", "pattern", "key")
+_LATER = ("controls", *_OPTIONAL)  # what a record may lack
 
 
 def _record_problems(record: Record) -> Iterator[str]:
@@ -125,7 +127,7 @@ def _column_problems(name: str, column: object) -> Iterator[str]:
 
 
 def _mapping_problems(record: Record) -> Iterator[str]:
-    for name in ("latency_us", "parameters", "bytes", "machine", "payback_inputs"):
+    for name in ("latency_us", "parameters", "bytes", "machine", "payback_inputs", "controls"):
         values = getattr(record, name)
         if not isinstance(values, Mapping) or not all(isinstance(key, str) for key in values):
             yield f"{name} of the evaluation record is not a table of names and values."
@@ -141,6 +143,10 @@ def _mapping_problems(record: Record) -> Iterator[str]:
         for subject, number in getattr(record, name).items():
             if not _is_whole(number) or number < 0:
                 yield f"{name} of the {subject} is {show(number)}; it takes whole numbers from 0."
+    for arm, column in record.controls.items():
+        yield from _column_problems(f"controls {show(arm)}", column)
+        if len(column) != len(record.rows) or not all(0 <= label < len(record.labels) for label in column):
+            yield f"controls {show(arm)} of the evaluation record does not answer each row with one of the labels."
     for name, value in record.machine.items():
         if not isinstance(value, str) and not _is_whole(value):
             yield f"machine {show(name)} is {show(value)}; it takes text and whole numbers."

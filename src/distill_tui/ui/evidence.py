@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from distill_tui import gates, rules
+from distill_tui import controls, gates, rules
 from distill_tui.spec import Spec
 from distill_tui.terms import Opinion, PlayKind, Role, RunKind, RunStatus, Stage, Verdict
 from distill_tui.ui import chart, page, plots, preview, show
@@ -69,6 +69,8 @@ def run_head(view: View, run: tables.Run, width: int) -> Lines:
         lines += page.sentence(run.error, width, word="error")
     elif run.message:
         lines += page.sentence(run.message, width, label="  ")
+    for finding in read(run.result).get("findings", ()):
+        lines += page.sentence(f"on validation: {finding}", width, label="  ")
     return lines
 
 
@@ -183,6 +185,7 @@ def evaluation(view: View, width: int) -> Lines:
         judgements(dossier.judgements, width),
         segments(view, width),
         plots.segments(view.rates, min(width, 110)),
+        worth(view, width),
         sides(view, width),
     )
 
@@ -203,6 +206,17 @@ def _students(view: View, width: int) -> Lines:
         score = f"{float(result.get('validation_score') or 0):.4f}"
         rows.append((f"run {run.id}", score, megabytes(size if isinstance(size, int) else None), told))
     return [page.heading("STUDENTS", "best on validation first"), *page.table(columns, rows, width)] if rows else []
+
+
+def worth(view: View, width: int) -> Lines:
+    """Say what distillation is worth against the controls on the held-out rows."""
+    if view.dossier.record is None:
+        return []
+    lines = [page.heading("WHAT DISTILLATION IS WORTH")]
+    found = controls.comparisons(view.dossier.record)
+    for each in found:
+        lines += page.sentence(each.sentence, width, word="done" if each.beats else "look")
+    return lines if found else [*lines, *page.sentence(controls.NONE, width, word="look")]
 
 
 def verdict(view: View, row: tables.Evaluation, width: int) -> Lines:

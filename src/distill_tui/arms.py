@@ -1,0 +1,118 @@
+"""What a worker trains for one student: its rungs, and the arms beside it; and what these say of the held-out rows.
+
+It stands between the worker, which knows the project, and `training`, which knows rows and folders only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distill_tui import tables
+
+if TYPE_CHECKING:
+    from distill_tui.worker import Claim
+
+
+def climb(claimed: Claim, spec: Any, training: Any, validation: Any, teacher: Path | None) -> tuple[Any, int]:
+    """Drive the trainings of a run, reporting each step; gives what was trained, and how many steps that took.
+
+    The curve is that of the student, or of one rung after the other; controls and probe are told of in words.
+    """
+    from distill_tui.training.ladder import Climb, Rows
+
+    rows = Rows(
+        labels=training.labels,
+        training=examples(training),
+        controls=control_examples(training),
+        validation=examples(validation),
+        truth=validation.gold if (validation.gold >= 0).any() else validation.teacher,
+        teacher=validation.teacher,
+    )
+    start = claimed.project.artifacts.path(spec.folder) if spec.folder else None
+    trained = Climb(spec, rows, teacher=teacher, start=start, folder=claimed.folder)
+    total, before, last, arm, steps = trained.total(), 0, 0, "", trained.steps()
+    try:
+        for name, step in steps:
+            if name != arm:
+                arm, before = name, last
+            last = before + step.number
+            point = None if name.startswith(("control", "probe")) else _point(claimed.id, last, step)
+            always = point is not None and step.validation is not None
+            claimed.report(last, max(last, total), _step_told(name, step), point=point, always=always)
+    finally:
+        steps.close()  # type: ignore[attr-defined]
+    return trained, last
+
+
+def _point(run_id: int, number: int, step: Any) -> tables.RunPoint:
+    return tables.RunPoint(
+        run_id=run_id,
+        step=number,
+        loss=step.loss,
+        validation=step.validation,
+        rows_per_second=step.rows_per_second,
+    )
+
+
+def _step_told(name: str, step: Any) -> str:
+    """Say in one line what a step did: the arm, the loss and the size of each of its terms."""
+    terms = ", ".join(f"{term} {size:.3f}" for term, size in vars(step.terms).items() if size)
+    return f"{name} · epoch {step.epoch} · loss {step.loss:.3f} ({terms}) · {step.rows_per_second:.0f} rows a second"
+
+
+def told(arm: Any, enough: bool) -> dict[str, Any]:
+    """Give what a run's result keeps of one student that it trained."""
+    from distill_tui.training import measure
+
+    parameters, size = measure.size(arm.folder)
+    return {
+        "rung": arm.spec.rung,
+        "score": arm.score,
+        "good_enough": enough,
+        "seconds": round(arm.seconds, 1),
+        "parameters": parameters,
+        "bytes": size,
+    }
+
+
+def examples(rows: Any) -> Any:
+    """Turn the rows of a split into what training reads."""
+    import numpy as np
+
+    from distill_tui.training.distill import Examples
+
+    hard = np.where(rows.gold >= 0, rows.gold, np.where(np.isnan(rows.soft).any(axis=1), rows.teacher, -1))
+    return Examples(rows.inputs, hard, rows.soft, rows.weights.astype(np.float32))
+
+
+def control_examples(rows: Any) -> dict[Any, Any]:
+    """Give the training rows as each control arm sees them: hard labels, and none of the teacher's probabilities."""
+    import numpy as np
+
+    from distill_tui.terms import Control
+    from distill_tui.training.distill import Examples
+
+    weights = rows.weights.astype(np.float32)
+    hard = np.where(rows.gold >= 0, rows.gold, rows.teacher)
+    return {
+        Control.HARD: Examples(rows.inputs, hard, None, weights),
+        Control.GOLD: Examples(rows.inputs, rows.gold, None, weights),
+    }
+
+
+def answers(claimed: Claim, run: tables.Run, spec: Any, texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Ask the control arms of a training run what they say of some texts: arm → label numbers."""
+    from distill_tui.training import evaluate
+
+    said = {}
+    for name, arm in json.loads(run.result).get("controls", {}).items():
+        trouble = claimed.project.artifacts.trouble(arm["artifact"])
+        if trouble:
+            raise ValueError(trouble)
+        folder = claimed.project.artifacts.path(arm["artifact"])
+        answer = evaluate.predict(folder, texts, threads=spec.threads, max_tokens=spec.max_tokens).argmax(axis=1)
+        said[name] = tuple(int(label) for label in answer)
+    return said

@@ -1,0 +1,228 @@
+"""What distillation is worth is said only as far as the rows show it: controls, the probe, and a whole climb."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import real_play
+from distill_tui import bundle, cards, controls, gates, report
+from distill_tui.artifacts import folder_digest
+from distill_tui.gates import Record
+from distill_tui.spec import Spec
+from distill_tui.terms import Control, Export, StudentKind
+from distill_tui.training import folders, ladder
+from distill_tui.training.ladder import Climb, Rows
+from test_training import LABELS, SPEC, examples, texts_and_labels
+
+# --- what a record says of its arms -----------------------------------------------------------------------------------
+
+
+def record(student: float, *, gold: bool = True, rows: int = 1000, **arms: float) -> Record:
+    """A record of two labels where the student, and each arm, is right on such a share of rows, spread evenly."""
+    chance = np.random.default_rng(1)
+
+    def column(share: float) -> tuple[int, ...]:
+        return tuple(int(wrong) for wrong in chance.random(rows) >= share)
+
+    truth = (0,) * rows
+    return Record(
+        labels=("yes", "no"),
+        rows=tuple(range(rows)),
+        gold=truth if gold else (-1,) * rows,
+        teacher=truth,
+        student=column(student),
+        baseline=column(0.5),
+        majority=0,
+        segment=(-1,) * rows,
+        segments=(),
+        group=tuple(range(rows)),
+        controls={name: column(share) for name, share in arms.items()},
+    )
+
+
+def test_without_controls_nothing_is_claimed() -> None:
+    assert controls.comparisons(record(0.9)) == ()
+    assert controls.findings(record(0.9)) == (controls.NONE,)
+
+
+def test_a_lead_within_noise_is_no_lead() -> None:
+    (found,) = controls.comparisons(record(0.80, hard=0.79))
+    assert not found.beats and found.lower < 0 < found.upper
+    assert found.sentence.startswith("Distillation does not beat the same student trained on hard labels only")
+
+
+def test_a_control_that_is_better_is_said_to_be() -> None:
+    (found,) = controls.comparisons(record(0.70, hard=0.80))
+    assert found.upper < 0 and found.sentence.startswith("Distillation does harm: the same student trained on hard")
+
+
+def test_a_lead_beyond_noise_is_told_with_its_interval() -> None:
+    hard, gold = controls.comparisons(record(0.85, gold=False, hard=0.75, quarter=0.1))[0], None
+    assert hard.beats and gold is None
+    assert hard.lower < hard.lead < hard.upper and 0.05 < hard.lead < 0.15
+    assert (
+        "points of agreement with the teacher over the same student trained on hard labels only (95 %" in hard.sentence
+    )
+    assert "1,000 rows" in hard.sentence
+
+
+@pytest.mark.parametrize(
+    ("shares", "says"),
+    [
+        ({"quarter": 0.6, "half": 0.7}, "so more rows of this kind would help"),
+        ({"quarter": 0.78, "half": 0.8}, "within noise: more rows of this kind would hardly help"),
+        ({"quarter": 0.7, "half": 0.9}, "so it did harm"),
+        ({"half": 0.7}, ""),
+    ],
+)
+def test_the_probe_judges_what_the_second_half_brought(shares: dict[str, float], says: str) -> None:
+    told = controls.probe(record(0.8, **shares))
+    assert says in told and bool(told) == bool(says)
+
+
+@pytest.mark.parametrize("wrong", [(0, 1), (0,) * 999 + (2,), "no list"])
+def test_an_arm_that_does_not_answer_every_row_is_refused(wrong: object) -> None:
+    with pytest.raises(ValueError, match=r"controls .* evaluation record"):
+        replace(record(0.8), controls={"hard": wrong})  # type: ignore[dict-item]
+
+
+def test_a_record_without_controls_is_still_read() -> None:
+    values = json.loads(record(0.8, hard=0.7).to_json())
+    assert Record.from_json(json.dumps(values)) == record(0.8, hard=0.7)
+    del values["controls"]
+    assert Record.from_json(json.dumps(values)).controls == {}
+
+
+# --- the climb --------------------------------------------------------------------------------------------------------
+
+QUICK = replace(SPEC, ladder=("ngram", "static", "scratch"), controls=(), threads=1, seed=3)
+
+
+def rows(teacher_errs: int = 0) -> Rows:
+    _, gold = texts_and_labels(60, seed=1)
+    hard = replace(examples(), soft=None)
+    said = gold.copy()
+    said[:teacher_errs] = (said[:teacher_errs] + 1) % 3
+    both = {Control.HARD: hard, Control.GOLD: hard}
+    return Rows(LABELS, examples(), both, examples(60, seed=1), truth=gold, teacher=said)
+
+
+def climbed(spec: Spec, folder: Path, found: Rows) -> tuple[Climb, list[str]]:
+    climb = Climb(spec, found, teacher=None, start=None, folder=folder)
+    return climb, list(dict.fromkeys(name for name, _ in climb.steps()))
+
+
+def test_a_climb_without_a_rung_that_can_learn_is_refused_before_it_starts(tmp_path: Path) -> None:
+    mute = replace(rows(), training=replace(examples(), soft=None))
+    with pytest.raises(ValueError, match=r"alpha is 0\.7, and no training row has the teacher's probabilities"):
+        Climb(QUICK, mute, teacher=None, start=None, folder=tmp_path)
+
+
+def test_a_climb_stops_at_the_first_rung_that_is_good_enough_on_validation(tmp_path: Path) -> None:
+    climb, names = climbed(replace(QUICK, enough=0.5), tmp_path, rows())
+    assert names == ["ngram"] and climb.kept.spec.student is StudentKind.NGRAM
+    assert climb.good_enough(climb.kept) and climb.bar == 0.5
+
+
+def test_a_climb_that_nothing_ends_keeps_the_best_rung(tmp_path: Path) -> None:
+    climb, names = climbed(replace(QUICK, ladder=("ngram", "static"), enough=1.0, epochs=1), tmp_path, rows())
+    scores = [arm.score for arm in climb.rungs]
+    if max(scores) < 1:  # type: ignore[type-var]
+        assert names == ["ngram", "static"] and climb.kept.score == max(scores)
+    assert climb.total() >= sum(len(arm.epochs) for arm in climb.rungs)
+
+
+def test_good_enough_is_a_share_of_what_the_teacher_reaches(tmp_path: Path) -> None:
+    climb = Climb(replace(QUICK, enough=0.9), rows(teacher_errs=15), teacher=None, start=None, folder=tmp_path)
+    assert climb.bar == pytest.approx(0.9 * 0.75)
+    silent = replace(rows(), teacher=np.full(60, -1))
+    assert Climb(QUICK, silent, teacher=None, start=None, folder=tmp_path).bar is None
+
+
+def test_a_climb_that_was_killed_does_not_train_again_what_was_trained(tmp_path: Path) -> None:
+    spec = replace(QUICK, ladder=("ngram", "static"), enough=1.0, controls=(Control.HARD,), probe=True)
+    whole, _ = climbed(spec, tmp_path / "whole", rows(teacher_errs=0))
+    cut = Climb(spec, rows(), teacher=None, start=None, folder=tmp_path / "cut")
+    steps = cut.steps()
+    for name, _ in steps:
+        if name != "ngram":
+            break
+    steps.close()  # type: ignore[attr-defined]
+    again, names = climbed(spec, tmp_path / "cut", rows())
+    assert "ngram" not in names
+    for one, other in zip(whole.rungs, again.rungs, strict=True):
+        assert folder_digest(one.folder) == folder_digest(other.folder)
+    assert folder_digest(whole.controls[Control.HARD].folder) == folder_digest(again.controls[Control.HARD].folder)
+
+
+def test_two_controls_that_learn_the_same_are_trained_once(tmp_path: Path) -> None:
+    spec = replace(QUICK, ladder=("ngram",), controls=(Control.HARD, Control.GOLD))
+    climb, names = climbed(spec, tmp_path, rows())
+    assert names == ["ngram", "control hard"] and list(climb.controls) == [Control.HARD]
+    apart = replace(rows(), controls={**rows().controls, Control.GOLD: replace(examples(gold=False), soft=None)})
+    assert climbed(spec, tmp_path / "none", apart)[1] == ["ngram", "control hard"]  # no gold, so no such arm
+
+
+def test_the_probe_trains_on_nested_parts_for_as_many_steps(tmp_path: Path) -> None:
+    spec = replace(QUICK, ladder=("ngram",), probe=True)
+    climb, names = climbed(spec, tmp_path, rows())
+    assert names == ["ngram", "probe quarter", "probe half"]
+    quarter, half = (ladder._nested(examples(), one_in, 3) for one_in in (4, 2))
+    assert (len(quarter.inputs), len(half.inputs)) == (60, 120) and set(quarter.inputs) <= set(half.inputs)
+    assert climb.probe["quarter"].spec.epochs == 4 * climb.kept.spec.epochs
+
+
+# --- a whole play -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[real_play.Play]:
+    """A play whose student was trained on soft labels, with both controls and the probe, and ships in 8 bits."""
+    spec = replace(
+        real_play.SPEC,
+        alpha=0.5,
+        controls=(Control.HARD, Control.GOLD),
+        probe=True,
+        export=Export.ONNX_INT8,
+    )
+    made = real_play.copy_to(tmp_path_factory.mktemp("climbed"), spec, soft=True)
+    yield made
+    made.project.close()
+
+
+def test_a_run_tells_every_rung_its_terms_its_controls_and_the_probe(play: real_play.Play) -> None:
+    dossier = play.project.dossier(play.id)
+    run = dossier.run(dossier.evaluation.run_id)
+    result = json.loads(run.result)
+    assert [rung["rung"] for rung in result["rungs"]] == [result["rung"]] == ["static"] and result["form"] == "onnx"
+    assert set(result["controls"]) == {"hard", "gold"} and 0 < result["enough"] <= 1
+    assert all(set(terms) == {"soft", "hard", "logit", "hidden"} and terms["soft"] > 0 for terms in result["terms"])
+    seen = Record.from_json(play.project.artifacts.path(result["validation"]).read_text())
+    assert set(seen.controls) == {"hard", "gold", "quarter", "half"}
+    assert result["findings"] == list(controls.findings(seen)) and "25, 50 and 100 %" in result["findings"][-1]
+
+
+def test_the_controls_stand_in_the_verdict_the_card_and_the_report(play: real_play.Play) -> None:
+    dossier = play.project.dossier(play.id)
+    found = controls.comparisons(dossier.record)
+    assert [each.arm for each in found] == ["hard", "gold"] and found[0].rows == found[1].rows > 0
+    told = "\n".join(report.evaluation(dossier))
+    assert all(each.sentence in told for each in found)
+
+
+def test_what_was_judged_is_what_ships_in_its_form_with_its_program(play: real_play.Play) -> None:
+    dossier = play.project.dossier(play.id)
+    folder = play.project.artifacts.path(dossier.evaluation.model)
+    assert folders.form(folder) == cards.form(dossier)
+    assert gates.subjects(dossier.record)[0].parameters
+    play.sign()
+    there = play.ship()
+    assert not bundle.verify(there).problems
+    card = (there / "MODEL_CARD.md").read_text()
+    assert "def predict(text):" in card and "## What distillation is worth" in card
