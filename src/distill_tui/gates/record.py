@@ -44,8 +44,8 @@ class Record:
     # columns that not every record has: empty, or one number a row
     confidence: tuple[int, ...] = ()  # the student's probability of its answer, in 1/10,000
     pattern: tuple[int, ...] = ()  # rank of the row's interaction pattern by how often it is asked; 0 the commonest
-    controls: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # arm -> predictions: see `controls`
     key: tuple[int, ...] = ()  # the first 60 bits of the input's digest: a row's name in every round
+    controls: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # arm -> predictions: see `controls`
 
     def __post_init__(self) -> None:
         problem = next(_record_problems(self), None)
