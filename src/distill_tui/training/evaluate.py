@@ -1,4 +1,4 @@
-"""What a student or teacher folder says, in the form that ships; the baselines that it has to beat are in `baseline`."""
+"""What a student or teacher folder says, in the form that ships; baselines that it has to beat are in `baseline`."""
 
 from __future__ import annotations
 
