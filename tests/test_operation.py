@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 
 from distill_tui import launch
 from distill_tui.project import Project
-from people import DEEDS, Auditor, Story, drive_to_data, drive_to_decide, found, open_play, write_traffic
+from stories import DEEDS, Auditor, Story, drive_to_data, drive_to_decide, found, open_play, write_traffic
 from story import EVERYBODY
 
 WHO = st.sampled_from(EVERYBODY)

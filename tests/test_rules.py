@@ -326,7 +326,68 @@ def check(count: int, who: str = "vera") -> str:
     return spotcheck.content(record(8), items, [Judged.BOTH] * len(items))
 
 
-CASES = cases()
+def shared() -> list[Case]:
+    """What several actions ask alike, at each of them."""
+    a = Action
+    no_reason, reason = {"reason": ""}, {"reason": "No headroom."}
+    local = at(Stage.DATA, play=LOCAL)
+    run_of = {"run": 3, "token": "t"}
+    failed_look = run(3, RunKind.EVALUATE, RunStatus.FAILED)
+    old_look = evaluation(2, reproduced=0, evaluation_run=4)
+    touched = {"gate_trouble": "The gate is not what was locked."}
+    signed_as = sign_off(at(Stage.DECIDE, gate=STRICT))
+
+    def busy(seen: Dossier) -> Dossier:
+        return replace(seen, runs=(*seen.runs, run(9, RunKind.LABEL, RunStatus.RUNNING)))
+
+    def frozen(seen: Dossier) -> Dossier:
+        return replace(seen, data_sets=(data_set(),))
+
+    idle = {
+        a.SET_TEACHER: D, a.LABEL: local, a.BUILD_DATA: D, a.EVALUATE: T, a.SHIP: signed(), a.ITERATE: DECIDE,
+        a.KILL: DECIDE, a.RESUME_RUN: at(Stage.TRAIN, runs=(LOST,)),
+    }  # fmt: skip
+    before_freeze = {a.IMPORT_TRAFFIC: D, a.SET_TEACHER: D, a.LABEL: local, a.FREEZE_DATA: D}
+    untouched = {a.BUILD_DATA: D, a.EVALUATE: T, a.SHIP: signed()}
+    return [
+        *(Case("run.active", action, DAN, busy(seen), seen) for action, seen in idle.items()),
+        Case("run.active", a.REPRODUCE, VERA, busy(DECIDE), DECIDE),
+        *(Case("data.frozen", action, DAN, frozen(seen), seen) for action, seen in before_freeze.items()),
+        *(Case("gate.touched", action, DAN, replace(seen, **touched), seen) for action, seen in untouched.items()),
+        Case("gate.touched", a.RECORD_EVALUATION, WORKER, replace(NOT_EVALUATED, **touched), NOT_EVALUATED, run_of),
+        Case("run.fenced", a.RECORD_EVALUATION, WORKER, NOT_EVALUATED, NOT_EVALUATED, {"run": 3}, run_of),
+        Case("held_out.looked", a.RECORD_EVALUATION, WORKER,
+             replace(NOT_EVALUATED, evaluations=(old_look,)), NOT_EVALUATED, run_of),
+        Case("held_out.looked", a.RESUME_RUN, DAN,
+             at(Stage.TRAIN, runs=(failed_look,), evaluations=(old_look,)), at(Stage.TRAIN, runs=(failed_look,))),
+        Case("reason.missing", a.WITHDRAW, VERA, signed(), signed(), no_reason, reason),
+        Case("reason.missing", a.KILL, SAM, DECIDE, DECIDE, no_reason, reason),
+        Case("sign_off.builder", a.REFUSE, VERA, at(Stage.DECIDE, builders={"vera": ("label",)}), DECIDE),
+        Case("sign_off.moved", a.REFUSE, VERA, DECIDE, DECIDE, {"covers": {}}, {"covers": covers(DECIDE)}),
+        Case("sign_off.builder", a.SHIP, DAN,
+             signed(at(Stage.DECIDE, builders={"vera": ("label",), "dan": ("drive",)})), signed()),
+        Case("sign_off.weak", a.SHIP, DAN, at(Stage.DECIDE, gate=STRICT, sign_offs=(signed_as,)), signed()),
+        Case("person.id", a.OPEN_PROJECT, actor(None), Dossier(), Dossier(), {"person": "*"}, {"person": "mia"}),
+        Case("account.taken", a.ENROL_PERSON, MIA, DECIDE, DECIDE, {"person": "zoe", "uid": 2}, {"person": "zoe"}),
+        Case("roster.keeper", a.ADD_KEY, BOB, DECIDE, DECIDE, allowed_by=MIA),
+        Case("roster.keeper", a.REVOKE_KEY, DAN, DECIDE, DECIDE, {"fingerprint": "SHA256:v"}, allowed_by=MIA),
+        Case("person.unknown", a.ASSIGN_ROLE, SAM, G, G, {"person": "eve"}, {"person": "bob"}),
+        Case("role.sponsor", a.ASSIGN_ROLE, DAN, D, D, allowed_by=SAM),
+        Case("role.driver_validates", a.ASSIGN_ROLE, SAM, at(Stage.GATE, builders={}), at(Stage.GATE, builders={}),
+             {"role": Role.VALIDATOR, "person": "dan"}, {"role": Role.VALIDATOR, "person": "bob"}),
+        Case("trigger.holds", a.LOCK_GATE, SAM, at(Stage.GATE, worksheet={}), G),
+        Case("gate.nobody_validates", a.LOCK_GATE, SAM,
+             at(Stage.GATE, roles={**ROLES, Role.VALIDATOR: "dan"}, builders={}), G),
+        Case("traffic.none", a.LABEL, DAN, replace(local, traffic=()), local),
+        Case("teacher.none", a.LABEL, DAN, at(Stage.DATA, play=a_play(Stage.DATA, teacher_source="")), local),
+        Case("data.not_frozen", a.OPEN_ROW, DAN, at(Stage.DECIDE, data_sets=()), DECIDE),
+        Case("role.driver", a.STOP_RUN, BOB, at(Stage.TRAIN, runs=(QUEUED,)), at(Stage.TRAIN, runs=(QUEUED,)),
+             allowed_by=DAN),
+        Case("run.none", a.RESUME_RUN, DAN, T, at(Stage.TRAIN, runs=(LOST,))),
+    ]  # fmt: skip
+
+
+CASES = [*cases(), *shared()]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}-{case.action.value}")
@@ -400,9 +461,15 @@ MAY = {
 @pytest.mark.parametrize("action", [action for action in Action if action is not Action.OPEN_PROJECT])
 def test_only_these_people_do_it(action: Action) -> None:
     seen, may = MAY[action]
+    assert who_may(action, seen) == may
+
+
+def who_may(action: Action, seen: Dossier) -> set[str]:
     request = {"run": 3, "token": "t"} if action in rules.BY_WORKERS else {}
     request = {"proof": SURE} if action is Action.SIGN_ROSTER else request
     assert {who for who in EVERYBODY if not objections(action, seen, actor(who), request)} == may
+=======
+    return {who for who in EVERYBODY if not objections(action, seen, actor(who), request)}
 
 
 def test_an_acceptance_holds_for_the_words_that_were_accepted_only() -> None:

@@ -134,13 +134,22 @@ class Story:
     ships: int = 0
     refusals: int = 0
 
+    def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Look something up by plain SQL: chance needs no dossier."""
+        connection = sqlite3.connect(self.project.path)
+        try:
+            return connection.execute(query, values).fetchall()
+        finally:
+            connection.close()
+
     @property
     def plays(self) -> list[int]:
         """The plays that there are."""
-        with self.project.read() as session:
-            from sqlmodel import select
+        return [number for (number,) in self.ask("SELECT id FROM play ORDER BY id")]
 
-            return [number for number in session.exec(select(tables.Play.id)) if number is not None]
+    def roles(self, play: int) -> dict[str, str]:
+        """Who holds which role."""
+        return dict(self.ask("SELECT role, person_id FROM role_holder WHERE play_id = ?", play))  # type: ignore[arg-type]
 
     def turn(self, deed: str | None = None, who: str | None = None, play: int | None = None) -> str | None:
         """Let somebody try something; gives the rule that refused, or None where it was done."""
@@ -162,36 +171,37 @@ class Story:
 
     def _somebody(self, play: int) -> str:
         """Mostly one who holds a role, else anybody."""
-        holders = sorted(set(self.project.dossier(play).roles.values()))
+        holders = sorted(set(self.roles(play).values()))
         return self.random.choice(holders if holders and self.random.random() < 0.7 else list(EVERYBODY))
 
     def next_deed(self, play: int) -> tuple[str, str]:
         """What would bring a play on, and who could do it: stories without it would seldom get anywhere."""
-        seen = self.project.dossier(play)
-        assert seen.play is not None
-        roles = {role: seen.roles.get(role, "mia") for role in Role}
-        driver, sponsor, validator = roles[Role.DRIVER], roles[Role.SPONSOR], roles[Role.VALIDATOR]
-        match seen.play.stage:
+        roles = self.roles(play)
+        driver, sponsor, validator = (
+            roles.get(role.value, "mia") for role in (Role.DRIVER, Role.SPONSOR, Role.VALIDATOR)
+        )
+        ((stage, round_, teacher),) = self.ask("SELECT stage, round, teacher_source FROM play WHERE id = ?", play)
+
+        def there(table: str, more: str = "") -> bool:
+            return bool(self.ask(f"SELECT 1 FROM {table} WHERE play_id = ? AND round = ? {more}", play, round_))
+
+        match stage:
             case Stage.QUALIFY:
                 return ("qualify", driver)
             case Stage.GATE:
                 return ("lock_gate", sponsor)
             case Stage.DATA:
-                steps = {
-                    "import_traffic": seen.traffic,
-                    "set_teacher": seen.play.teacher_source,
-                    "build_data": seen.data_set,
-                }
+                imported = bool(self.ask("SELECT 1 FROM traffic WHERE play_id = ?", play))
+                steps = {"import_traffic": imported, "set_teacher": teacher, "build_data": there("data_set")}
                 return (next((step for step, done in steps.items() if not done), "freeze_data"), driver)
             case Stage.TRAIN:
-                trained = any(r.round == seen.play.round and r.artifact for r in seen.runs)
-                return ("evaluate" if trained else "start_run", driver)
-            case Stage.DECIDE if any(not s.withdrawn and s.row.round == seen.play.round for s in seen.sign_offs):
+                return ("evaluate" if there("run", "AND artifact IS NOT NULL") else "start_run", driver)
+            case Stage.DECIDE if there("sign_off", "AND id NOT IN (SELECT sign_off_id FROM withdrawal)"):
                 return ("ship", driver)
             case Stage.DECIDE:
                 return ("sign_off", validator)
             case _:
-                return ("comment", driver)
+                return (self.random.choice(LIKELY), self._somebody(play))
 
     def active(self, play: int, *kinds: RunKind) -> list[tables.Run]:
         """The runs of a play that have not ended."""
@@ -269,8 +279,11 @@ def _by_hand(story: Story, play: int, who: Actor) -> None:
     )
     connection = sqlite3.connect(story.project.path)
     try:
+        before = connection.total_changes
         connection.execute(statement)
-        connection.commit()
+        if connection.total_changes > before:
+            raise Wrong(f"plain SQL changed what is fixed: {statement}")
+        raise ProjectError("nothing to change yet")
     except sqlite3.IntegrityError as error:
         raise ProjectError(str(error)) from None
     finally:
@@ -324,11 +337,70 @@ class Wrong(AssertionError):
     """Something that must never be is so."""
 
 
+DRIVER, SPONSOR, VALIDATOR, OPERATOR = "driver", "sponsor", "validator", "operator"
+BY = {  # who does it; the rules say the same in other words, and neither reads the other
+    "fill_worksheet": {DRIVER, SPONSOR},
+    "qualify": {DRIVER, SPONSOR},
+    "edit_gate": {DRIVER, SPONSOR},
+    "lock_gate": {SPONSOR},
+    "import_traffic": {DRIVER},
+    "set_teacher": {DRIVER},
+    "build_data": {DRIVER},
+    "freeze_data": {DRIVER},
+    "start_run": {DRIVER},
+    "evaluate": {DRIVER},
+    "reproduce": {VALIDATOR},
+    "sign_off": {VALIDATOR},
+    "refuse": {VALIDATOR},
+    "set_maintenance": {DRIVER, OPERATOR},
+    "ship": {DRIVER, OPERATOR, SPONSOR},
+    "iterate": {DRIVER, SPONSOR},
+    "kill": {DRIVER, SPONSOR},
+}
+BUILDS = {"import_traffic", "set_teacher", "label", "build_data", "freeze_data", "start_run", "evaluate", "iterate"}
+IN_ORDER = ("qualify", "gate", "data", "train", "decide", "live")
+
+
+NEVER = {  # what no row may ever show
+    "two workers of one play at once": (
+        "SELECT play_id FROM run WHERE status IN ('queued', 'running') GROUP BY play_id HAVING count(*) > 1"
+    ),
+    "two looks at the held-out split in one round": (
+        "SELECT play_id, round FROM evaluation WHERE NOT reproduced GROUP BY play_id, round HAVING count(*) > 1"
+    ),
+    "more rounds than the gate allows": (
+        "SELECT play.id, round FROM play JOIN gate ON play_id = play.id WHERE round > content ->> '$.rounds'"
+    ),
+    "a student of data that are not frozen": (
+        "SELECT run.id FROM run JOIN data_set ON data_set_id = data_set.id WHERE frozen_at IS NULL"
+    ),
+    "frozen with less held out than was promised": (
+        "SELECT data_set.id FROM data_set JOIN gate USING (play_id) WHERE frozen_at IS NOT NULL"
+        " AND counts ->> '$.splits.held-out' < content ->> '$.held_out_rows' AND round = 1"
+    ),
+    "past the gate without a lock": (
+        "SELECT play_id FROM gate JOIN play ON play_id = play.id WHERE locked_at IS NULL"
+        " AND stage IN ('data', 'train', 'decide', 'live')"
+    ),
+}
+
+
+@dataclass
+class Play:
+    """A play as the log alone tells of it."""
+
+    roles: dict[str, str] = field(default_factory=dict)
+    built: set[str] = field(default_factory=set)
+    stage: str = "qualify"
+    locked: bool = False
+
+
 @dataclass
 class Auditor:
     """Looks at the file by plain SQL after each turn, knowing nothing of `rules`."""
 
     path: Path
+    plays: dict[int, Play] = field(default_factory=dict)
     locked: dict[int, tuple[str, str]] = field(default_factory=dict)
     live: set[int] = field(default_factory=set)
     seen: int = 0  # entries of the log whose chain was followed
@@ -370,6 +442,42 @@ class Auditor:
             if (row["previous"], row["seq"]) != (self.head, self.seen + 1):
                 raise Wrong(f"entry {row['seq']} of the log does not follow the one before")
             self.seen, self.head = row["seq"], row["digest"]
+            if row["play_id"] is not None:
+                self._entry(row, self.plays.setdefault(row["play_id"], Play()))
+
+    def _entry(self, row: sqlite3.Row, play: Play) -> None:
+        """Was this entry allowed to whoever made it, by what the log told before?"""
+        who, action, detail = row["person_id"], row["action"], json.loads(row["detail"])
+
+        def must(holds: object, what: str) -> None:
+            if not holds:
+                raise Wrong(f"entry {row['seq']}: {who} did {action} on play {row['play_id']}, but {what}")
+
+        if action in BY:
+            must(who in {play.roles.get(role) for role in BY[action]}, "holds no role for that")
+        if action in ("finish_run", "end_run", "record_evaluation", "record_reproduction"):
+            must(row["proof"].startswith("worker of run"), "is no worker")
+        if action in ("sign_off", "refuse"):
+            must(who not in play.built, "built")
+        if action == "assign_role":
+            must(not play.locked or who == play.roles.get(SPONSOR), "is not the sponsor of a locked play")
+            must(detail["role"] != VALIDATOR or detail["after"] not in play.built, f"{detail['after']} built")
+            play.roles[detail["role"]] = detail["after"]
+            must(play.roles.get(DRIVER) != play.roles.get(VALIDATOR, ""), "one person drives and validates")
+        if action in BUILDS or detail.get("role") == DRIVER:
+            play.built.add(detail["after"] if action == "assign_role" else who)
+        if action == "lock_gate":
+            must(len(play.roles) == 4, "not all roles are named")
+            must(play.roles[VALIDATOR] not in play.built, "nobody could validate")
+            play.locked = True
+        if "stage" in detail:
+            before, after = detail["stage"]
+            must(before == play.stage, f"it stood at {play.stage}")
+            onwards = after in IN_ORDER and IN_ORDER.index(after) == IN_ORDER.index(before) + 1
+            must(
+                onwards or after == "killed" or (before, after) == ("decide", "data"), f"{before} leads not to {after}"
+            )
+            play.stage = after
 
     def _gates(self, connection: sqlite3.Connection) -> None:
         now_locked = {
@@ -380,6 +488,10 @@ class Auditor:
             if now_locked.get(play) != gate:
                 raise Wrong(f"the locked gate of play {play} changed")
         self.locked = now_locked
+        for name, query in NEVER.items():
+            found = connection.execute(query).fetchone()
+            if found is not None:
+                raise Wrong(f"{name}: {tuple(found)}")
 
     def _ship(self, connection: sqlite3.Connection, play: sqlite3.Row) -> None:
         """A play went live: its gate is passed, and somebody who never built said yes, and nobody says no."""
