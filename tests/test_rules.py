@@ -467,8 +467,6 @@ def test_only_these_people_do_it(action: Action) -> None:
 def who_may(action: Action, seen: Dossier) -> set[str]:
     request = {"run": 3, "token": "t"} if action in rules.BY_WORKERS else {}
     request = {"proof": SURE} if action is Action.SIGN_ROSTER else request
-    assert {who for who in EVERYBODY if not objections(action, seen, actor(who), request)} == may
-=======
     return {who for who in EVERYBODY if not objections(action, seen, actor(who), request)}
 
 

@@ -361,6 +361,12 @@ COMMANDS: tuple[Command, ...] = (
         _arg("--signer", metavar="FINGERPRINT", says="the key that must have signed"),
         _arg("--roster", metavar="DIGEST", says="the digest of the roster that you trust, as `roster show` prints it"),
     ),
+    _asks(
+        "backup",
+        "Copy the project, of one moment, while others write; exit 1 where the project is not whole.",
+        "back_up",
+        _arg("file", metavar="FILE", says="the new project file; its artifacts are put beside it"),
+    ),
     _asks("doctor", "Check this machine and the project file; exit 1 where something is wrong.", "examine"),
     _asks(
         "spec",

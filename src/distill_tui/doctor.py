@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distill_tui import migrations, sqlite
+from distill_tui import disks, migrations, sqlite
 from distill_tui.artifacts import Artifacts
 
+LOGIND = Path("/etc/systemd/logind.conf")
 FIXED = (3, 51, 3)  # the first SQLite without the WAL-reset corruption bug of 3.7.0 to 3.51.2
 
 
@@ -32,11 +33,24 @@ def machine() -> list[Finding]:
     version = tuple(sqlite.module.sqlite_version_info)
     safe = "the library has the fix" if version >= FIXED else "the project's write lock keeps checkpoints apart"
     keygen = shutil.which("ssh-keygen")
+    killed = _kills_on_logout()
     return [
         Finding("sqlite", True, f"{sqlite.module.sqlite_version} ({sqlite.module.__name__.split('.')[0]})"),
         Finding("wal protection", True, safe),
         Finding("ssh-keygen", keygen is not None, "there" if keygen else "missing; install OpenSSH's client to sign"),
+        Finding("after logout", not killed, killed or "workers go on"),
     ]
+
+
+def _kills_on_logout() -> str:
+    """Ask systemd-logind's settings whether a worker would be killed when its user logs out."""
+    try:
+        lines = LOGIND.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    if not any(line.replace(" ", "").lower() in ("killuserprocesses=yes", "killuserprocesses=true") for line in lines):
+        return ""
+    return f"{LOGIND} kills workers when their user logs out; run `loginctl enable-linger`, or start them in a service"
 
 
 def file(path: Path) -> Iterator[Finding]:
@@ -49,6 +63,7 @@ def file(path: Path) -> Iterator[Finding]:
         yield Finding("project file", False, str(error))
         return
     yield Finding("project file", True, f"{path.name}, format {migrations.VERSION}")
+    yield from _disk(path)
     try:
         connection = sqlite.connect(path, read_only=True)
     except sqlite.DatabaseErrors as error:
@@ -61,6 +76,26 @@ def file(path: Path) -> Iterator[Finding]:
     finally:
         connection.close()
     yield _chain(path)
+
+
+def _disk(path: Path) -> Iterator[Finding]:
+    """Look at what the file lies on."""
+    yield Finding("file system", True, disks.kind(path) or "not told by this system")
+    artifacts = Artifacts(path.parent / f"{path.name}.artifacts")
+    entries = list(artifacts.folder.iterdir()) if artifacts.folder.is_dir() else []
+    largest = max((_size(each) for each in entries if len(each.name) == 64), default=0)
+    room, wanted = disks.free(path.parent), max(disks.LEAST, 3 * largest)
+    says = f"{room / 1e6:,.0f} MB free"
+    low = f"; a run may need {wanted / 1e6:,.0f}: free some room before you start one"
+    yield Finding("room", room >= wanted, says if room >= wanted else says + low)
+    left = [each for each in entries if each.name.startswith(".tmp-")]
+    told = f"{len(left)} work files, {sum(map(_size, left)) / 1e6:,.1f} MB; of runs that are going on, or were killed"
+    yield Finding("work files", True, told if left else "none")
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(each.stat().st_size for each in files if each.is_file())
 
 
 def _look(name: str, look: Any, connection: Any) -> Finding:
@@ -90,7 +125,8 @@ def _guards(connection: Any) -> tuple[str, str]:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version != migrations.VERSION:
         return "", f"format {version}; opened once by this release, it is brought up to date"
-    wanted, found = migrations.expected_schema(), migrations.schema(connection)
+    wanted = migrations.expected_schema()
+    found = {name: sql for name, sql in migrations.schema(connection).items() if not name.startswith("sqlite_")}
     wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
     return (f"removed, changed or added: {', '.join(wrong)}" if wrong else ""), f"{len(wanted)} in place"
 
@@ -102,6 +138,8 @@ SELECT artifact FROM traffic UNION SELECT artifact FROM data_set UNION SELECT re
 UNION SELECT model FROM evaluation UNION SELECT digest FROM bundle
 UNION SELECT artifact FROM run WHERE artifact IS NOT NULL AND artifact <> ''
 UNION SELECT teacher_digest FROM play WHERE teacher_digest <> ''
+UNION SELECT result ->> '$.validation' FROM run WHERE result ->> '$.validation' <> ''
+UNION SELECT report ->> '$.rejects_file' FROM traffic WHERE report ->> '$.rejects_file' <> ''
 """
 
 

@@ -22,7 +22,7 @@ from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 from sqlmodel import Session, col, select
 
-from distill_tui import gates, ledger, migrations, rules, sqlite, tables
+from distill_tui import disks, gates, ledger, migrations, rules, sqlite, tables
 from distill_tui.artifacts import Artifacts, canonical, digest_of, sync_folder
 from distill_tui.rules import Actor, Dossier, Refused
 from distill_tui.terms import Action
@@ -223,6 +223,12 @@ def check(path: Path) -> None:
         raise ProjectError(f"{path.name} is not a file; give the path of a project file.")
     if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
         raise ProjectError(f"{path.name} or its folder is read-only for you; ask its keeper for write access.")
+    network = disks.network(path)
+    if network:
+        raise ProjectError(
+            f"{path.name} lies on a network file system ({network}), where two machines would destroy it; keep it on a "
+            "local disk and reach it over SSH."
+        )
     if not path.stat().st_size:
         raise ProjectError(f"{path.name} is empty; restore it from a backup, or remove it and make it with `init`.")
     try:

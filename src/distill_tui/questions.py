@@ -490,6 +490,20 @@ def verify_bundle(call: Call) -> int:
     return cli.FAILED if found.problems else cli.DONE
 
 
+def back_up(call: Call) -> int:
+    """Copy the project."""
+    from distill_tui.backup import backup
+
+    target = Path(call.args.file)
+    copied = backup(call.project, target)
+    size = f"{copied.artifacts} artifacts, {copied.bytes / 1e6:,.1f} MB"
+    lines = [visible(f"{target.name}: {copied.entries} entries, head {copied.head}; {size}.")]
+    call.data({"file": str(target)} | {name: getattr(copied, name) for name in copied.__slots__}, lines)
+    if copied.trouble:
+        call.talk(f"It was copied as it is, but it is not whole: {copied.trouble}")
+    return cli.FAILED if copied.trouble else cli.DONE
+
+
 def examine(call: Call) -> int:
     """Check machine and file."""
     from distill_tui import doctor, report
