@@ -8,7 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill_tui import economics
-from distill_tui.economics import WORKSHEET, Prices, monthly_saving, payback_months, student_cost_per_1k, trigger_holds
+from distill_tui.economics import (
+    WORKSHEET,
+    Prices,
+    Range,
+    break_even_calls,
+    break_even_price,
+    chance_of_payback,
+    monthly_saving,
+    net_present_value,
+    payback_months,
+    student_cost_per_1k,
+    tornado,
+    trigger_holds,
+)
 from distill_tui.terms import PlayKind
 
 PRICES = Prices(
@@ -176,3 +189,83 @@ def test_money_is_never_a_float() -> None:
     assert isinstance(student_cost_per_1k(Decimal(1), Decimal(1)), Decimal)
     assert isinstance(monthly_saving(PRICES, Decimal(1)), Decimal)
     assert "float" not in economics.__dict__
+
+
+# --- what is not known exactly, and what it is worth -----------------------------------------------------------------
+
+SLOW = Decimal(10_000)  # microseconds an answer: 0.001 for 1,000 of them at 0.36 an hour
+BUILD = Range("build_cost", Decimal(3000), Decimal(9000), "quotes", "2026-01-31")
+
+
+def test_what_the_student_hands_back_is_not_saved() -> None:
+    handed_back = replace(PRICES, fallback_share=Decimal("0.10"))
+    assert monthly_saving(PRICES, Decimal("0.001")) - monthly_saving(handed_back, Decimal("0.001")) == 200
+
+
+def test_the_worth_today_is_less_than_the_sum_of_savings_by_the_discount() -> None:
+    plain = net_present_value(PRICES, Decimal("0.001"), 12, Decimal(0))
+    assert plain == 12 * Decimal(1879) - 5000
+    discounted = net_present_value(PRICES, Decimal("0.001"), 12, Decimal("0.12"))
+    # an annuity: 1 % a month, (1 - 1.01^-12) / 0.01 = 11.25507747…
+    assert discounted == pytest.approx(Decimal(1879) * Decimal("11.2550774749") - 5000, abs=Decimal("0.01"))
+
+
+def test_at_the_break_even_calls_and_price_the_build_is_paid_back_exactly_in_time() -> None:
+    calls = break_even_calls(PRICES, Decimal("0.001"), Decimal(6))
+    price = break_even_price(PRICES, Decimal("0.001"), Decimal(6))
+    assert calls is not None and price is not None
+    for changed in (replace(PRICES, calls_per_month=calls), replace(PRICES, teacher_cost_per_1k=price)):
+        assert payback_months(changed, Decimal("0.001")) == pytest.approx(Decimal(6), rel=Decimal("1e-20"))
+    assert break_even_calls(PRICES, Decimal(5), Decimal(6)) is None
+    assert break_even_price(replace(PRICES, calls_per_month=Decimal(0)), Decimal(0), Decimal(6)) is None
+
+
+def test_the_tornado_has_five_inputs_and_what_matters_most_comes_first() -> None:
+    swings = tornado(PRICES, SLOW, Decimal(6), [BUILD])
+    assert sorted(swing.name for swing in swings) == sorted(economics.SWUNG) and len(swings) == 5
+    assert [swing.width for swing in swings] == sorted((swing.width for swing in swings), reverse=True)
+    build = next(swing for swing in swings if swing.name == "build_cost")
+    assert (build.net_at_low, build.net_at_high) == (6 * Decimal(1879) - 3000, 6 * Decimal(1879) - 9000)
+    calls = next(swing for swing in swings if swing.name == "calls_per_month")
+    assert (calls.low, calls.high) == (Decimal(800_000), Decimal(1_200_000))
+
+
+def test_the_chance_of_payback_is_that_of_the_triangle_and_the_same_on_every_machine() -> None:
+    # saved in 3 months: 5,637; a build from 3,000 to 9,000, likeliest 5,000: below 5,637 with 1 - 3363² / (6000·4000)
+    chance = chance_of_payback(PRICES, SLOW, Decimal(3), [BUILD], seed=1)
+    assert chance == Decimal("0.5324")
+    assert float(chance) == pytest.approx(1 - 3363**2 / (6000 * 4000), abs=0.015)
+
+
+def test_without_room_a_range_is_its_number() -> None:
+    fixed = replace(BUILD, low=Decimal(5000), high=Decimal(5000))
+    assert chance_of_payback(PRICES, SLOW, Decimal(3), [fixed], seed=1, draws=10) == 1
+    assert chance_of_payback(PRICES, SLOW, Decimal(2), [fixed], seed=1, draws=10) == 0
+
+
+@given(st.integers(0, 10**5), st.integers(1, 24))
+@settings(max_examples=15, deadline=None)
+def test_a_slower_student_never_has_a_better_chance(latency: int, months: int) -> None:
+    chances = [
+        chance_of_payback(PRICES, Decimal(each), Decimal(months), [BUILD], seed=3, draws=60)
+        for each in (latency, latency * 100 + 1)
+    ]
+    assert chances[1] <= chances[0]
+
+
+def test_no_figure_of_the_build_is_a_float() -> None:
+    values = [
+        net_present_value(PRICES, Decimal("0.001"), 7, Decimal("0.08")),
+        break_even_calls(PRICES, Decimal("0.001"), Decimal(6)),
+        break_even_price(PRICES, Decimal("0.001"), Decimal(6)),
+        chance_of_payback(PRICES, SLOW, Decimal(3), [BUILD], seed=1, draws=5),
+        *(swing.width for swing in tornado(PRICES, SLOW, Decimal(6))),
+    ]
+    assert all(type(value) is Decimal for value in values)
+
+
+def test_a_worksheet_may_hold_more_than_it_owes() -> None:
+    more = {question.name: question.example for question in economics.BESIDES[PlayKind.COST]}
+    assert trigger_holds(PlayKind.COST, filled(PlayKind.COST) | more) == []
+    (reason,) = trigger_holds(PlayKind.COST, filled(PlayKind.COST) | {"fallback_share": Decimal(3)})
+    assert reason.startswith("fallback_share is 3; it is a share")

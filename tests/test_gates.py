@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from distill_tui import gates
+from distill_tui import economics, gates
 from distill_tui.gates import Criterion, Gate, Judgement, Record, default_gate, judge, passed, power, problems
 from distill_tui.terms import Assurance, Metric, PlayKind, Reference, Verdict
 
@@ -92,6 +92,7 @@ def records(draw: st.DrawFn) -> Record:
     )
 
 
+TO_SIX_THOUSAND = economics.Range("build_cost", Decimal(4000), Decimal(6000), "quotes", "2026-01-31")
 PRICES = {
     "calls_per_month": "1000000",
     "teacher_cost_per_1k": "2.00",
@@ -123,11 +124,21 @@ criteria = st.builds(
     Criterion,
     metric=st.sampled_from(Metric),
     reference=st.sampled_from(Reference),
-    scope=st.sampled_from(["all", "every segment", "segment: s0"]) | words,
+    scope=st.sampled_from(["all", "every segment", "segment: s0", "top 3 patterns", "beyond the top 3 patterns"])
+    | words,
     margin=st.none() | numbers,
     threshold=st.none() | numbers,
     binding=st.booleans(),
     watch_only=words,
+    agreed_with=words,
+)
+ranges = st.builds(
+    economics.Range,
+    name=st.sampled_from(["build_cost", "calls_per_month", "rent"]),
+    low=numbers,
+    high=numbers,
+    source=words,
+    dated=st.sampled_from(["", "2026-01-31"]),
 )
 any_gate = st.builds(
     Gate,
@@ -143,6 +154,9 @@ any_gate = st.builds(
     window_to=words,
     statement=words,
     predecessor=words,
+    teacher_agreement=st.none() | numbers,
+    ranges=st.lists(ranges, max_size=2).map(tuple),
+    payback_chance=numbers,
 )
 
 
@@ -224,6 +238,26 @@ def test_a_criterion_that_cannot_be_judged_cannot_be_locked(criterion: Criterion
         ({"confidence": Decimal("NaN")}, "confidence is NaN; it lies above 0.5 and below 1, like 0.95."),
         ({"confidence": Decimal(95)}, "confidence is 95; it lies above 0.5 and below 1, like 0.95."),
         ({"validation_share": Decimal(0)}, "validation_share is 0; it lies above 0 and below 1, like 0.1."),
+        (
+            {"ranges": (replace(TO_SIX_THOUSAND, name="rent"),)},
+            "There is no price 'rent' to give a range for; the prices are calls_per_month, teacher_cost_per_1k, "
+            "machine_price_per_hour, serving_cost_per_month, build_cost, sample_share, retrains_per_month, "
+            "retrain_cost, fallback_share.",
+        ),
+        (
+            {"ranges": (replace(TO_SIX_THOUSAND, low=Decimal(7000)),)},
+            "The range of build_cost goes from 7000 to 6000; begin at 0 or more and end no lower.",
+        ),
+        (
+            {"ranges": (replace(TO_SIX_THOUSAND, dated="soon"),)},
+            "The range of build_cost has no source or no date; say where it comes from and when, as 2026-01-31.",
+        ),
+        ({"ranges": (TO_SIX_THOUSAND, TO_SIX_THOUSAND)}, "A price has two ranges; keep one of them."),
+        ({"payback_chance": Decimal(80)}, "payback_chance is 80; it lies above 0 and below 1, like 0.8."),
+        (
+            {"teacher_agreement": Decimal(97)},
+            "teacher_agreement is 97; it is a share above 0 and at most 1, like 0.97.",
+        ),
         ({"seed": -1}, "seed is -1; it is 0 or more."),
         ({"baseline": "gpt"}, "baseline is 'gpt'; it is tfidf or majority."),
         ({"window_from": "2026-13-01"}, "window_from is '2026-13-01'; write a date like 2026-01-31."),
@@ -256,6 +290,25 @@ def test_a_latency_gate_does_not_buy_speed_with_quality() -> None:
     gate = Gate((at_least("50", P95, binding=True), at_least("0.9", watch_only="for interest")))
     (problem,) = problems(gate, PlayKind.LATENCY)
     assert problem.startswith("A latency play must not buy speed with quality")
+
+
+def test_a_looser_margin_on_rare_inputs_names_who_agreed_to_it() -> None:
+    fast = at_least("50", P95, binding=True)
+    common, rare = close_to_teacher("0.03", "top 50 patterns"), close_to_teacher("0.1", "beyond the top 50 patterns")
+    assert problems(Gate((fast, common, rare)), PlayKind.LATENCY) == [
+        "accuracy against the teacher (beyond the top 50 patterns) allows more on rare inputs than on common ones; "
+        "write down who owns the product and agreed to that: agreed_with."
+    ]
+    assert problems(Gate((fast, common, replace(rare, agreed_with="Pat Product"))), PlayKind.LATENCY) == []
+    assert problems(Gate((fast, common, replace(rare, margin=Decimal("0.03")))), PlayKind.LATENCY) == []
+
+
+def test_no_student_is_asked_to_agree_more_than_the_teacher_does_with_itself() -> None:
+    gate = Gate((at_least("0.97", AGREEMENT, binding=True),), teacher_agreement=Decimal("0.96"))
+    assert problems(gate, PlayKind.STABILITY) == [
+        "agreement asks for more than 0.97, and the teacher agrees with itself on 0.96 only: no student can pass that; "
+        "ask for less, or judge by accuracy."
+    ]
 
 
 @pytest.mark.parametrize("kind", PlayKind)
@@ -293,6 +346,10 @@ def test_problems_answer_for_any_gate_in_full_sentences(gate: Gate, kind: PlayKi
         ('[[criteria]]\nmetric = "accuracy"\nbinding = 1', "binding of criterion 1 is 1; write true or false."),
         ("a = " + "[" * 5000, "The gate is not TOML: "),
         ("rounds = " + "9" * 5000, "The gate is not TOML: "),
+        ("ranges = 3", "ranges (line 1) is no list; write each one under [[ranges]]."),
+        ('[[ranges]]\nname = "build_cost"', "Range 1 lacks low, high; write the name of a price, low and high."),
+        ("[[ranges]]\nnam = 3", "Range 1 has an unknown 'nam' (line 2); it may have name, low, high, source, dated."),
+        ('[[ranges]]\nname = "x"\nlow = "a"\nhigh = 1', "low of range 1 is 'a'; give a number"),
     ],
 )
 def test_a_gate_that_cannot_be_read_says_where(text: str, sentence: str) -> None:
@@ -328,6 +385,12 @@ def test_canonical_json_has_sorted_keys_no_spaces_and_no_floats() -> None:
     )
 
 
+def test_what_a_gate_does_not_say_leaves_no_trace_in_its_digest() -> None:
+    plain = Gate((close_to_teacher(),))
+    assert not any(word in gates.to_json(plain) for word in ("agreed_with", "ranges", "teacher_agreement", "chance"))
+    assert "ranges" in gates.to_toml(replace(plain, ranges=(TO_SIX_THOUSAND,)))
+
+
 def test_the_digest_does_not_depend_on_how_a_number_is_written() -> None:
     one, two = close_to_teacher("0.05"), close_to_teacher("0.0500")
     assert gates.digest(Gate((one,))) == gates.digest(Gate((two,)))
@@ -338,10 +401,10 @@ def test_the_digest_changes_with_every_field_of_a_gate() -> None:
     gate = default_gate(PlayKind.COST)
     other = Gate(
         gate.criteria[:1], Decimal("0.9"), 2, 999, Decimal("0.2"), 2, "majority", Assurance.SIGNED, "2026-01-01",
-        "2026-02-01", "good", "p1", 20,
+        "2026-02-01", "good", "p1", 20, Decimal("0.97"), (TO_SIX_THOUSAND,), Decimal("0.9"),
     )  # fmt: skip
     changed = [replace(gate, **{each.name: getattr(other, each.name)}) for each in fields(Gate)]
-    criterion = Criterion(AGREEMENT, Reference.NONE, "every segment", Decimal(1), Decimal(2), False, "why")
+    criterion = Criterion(AGREEMENT, Reference.NONE, "every segment", Decimal(1), Decimal(2), False, "why", "pat")
     for each in fields(Criterion):
         first = replace(gate.criteria[0], **{each.name: getattr(criterion, each.name)})
         changed.append(replace(gate, criteria=(first, *gate.criteria[1:])))
@@ -609,6 +672,21 @@ def test_a_segment_with_a_criterion_of_its_own_is_not_among_every_segment() -> N
     assert scopes == [(strict, "segment: top"), (loose, "segment: rare")]
 
 
+def test_the_top_patterns_are_the_rows_that_are_asked_most_often() -> None:
+    measured = record([1] * 60 + [0] * 60, pattern=tuple(row // 6 for row in range(120)))
+    gate = one_look(at_least("0.9", scope="top 10 patterns"), at_least("0.9", scope="beyond the top 10 patterns"))
+    common, rare = judge(gate, measured)
+    assert (common.n, common.verdict, rare.n, rare.verdict) == (60, Verdict.HOLDS, 60, Verdict.MISSES)
+    assert common.sentence.startswith("Accuracy on the top 10 patterns is 100 %")
+    assert rare.sentence.startswith("Accuracy beyond the top 10 patterns is 0 %")
+
+
+def test_a_record_without_patterns_leaves_their_criterion_unmeasured() -> None:
+    assert (
+        only(judge(one_look(at_least("0.5", scope="top 3 patterns")), record([1] * 99))).verdict is Verdict.UNMEASURED
+    )
+
+
 # --- latency, payback, size ------------------------------------------------------------------------------------------
 
 
@@ -661,6 +739,18 @@ def test_payback_carries_the_interval_of_the_latency() -> None:
     assert judgement.lower is not None and judgement.upper is not None and judgement.estimate is not None
     assert judgement.lower < judgement.estimate < judgement.upper
     assert judgement.sentence.startswith("The student pays the build back in 2.7 months (95 % bound: 2.7)")
+
+
+def test_payback_over_locked_ranges_is_judged_by_its_chance() -> None:
+    runs = [[10_000] * 50, [12_000] * 50, [11_000] * 50]
+    measured = timed(*runs, payback_inputs=PRICES)
+    wide = economics.Range("build_cost", Decimal(1000), Decimal(20_000), "quotes", "2026-01-31")
+    strict = replace(one_look(at_least("6", Metric.PAYBACK)), ranges=(wide,), payback_chance=Decimal("0.95"))
+    judgement = only(judge(strict, measured))
+    assert judgement.verdict is Verdict.MISSES
+    assert "the gate allows 6 with a chance of 95 % at least, and it is " in judgement.sentence
+    assert only(judge(replace(strict, payback_chance=Decimal("0.5")), measured)).verdict is Verdict.HOLDS
+    assert judge(strict, measured) == judge(strict, measured)
 
 
 def test_payback_that_never_comes_misses_and_an_uncertain_one_is_unproven() -> None:
@@ -738,8 +828,11 @@ def test_too_few_rows_are_told_before_the_lock() -> None:
     assert note.enough is False
     assert note.sentence == (
         "Accuracy: with 80 rows a true tie is recognised only with a margin of 10.1 points; you asked for 2: add 1,498 "
-        "rows, accept 10.1, or lock knowing that the answer will most likely be unproven."
+        "rows, accept 10.1, or lock knowing that the answer cannot but be unproven: not even a student without a "
+        "single difference holds on fewer than 133 rows."
     )
+    (note,) = power(one_look(close_to_teacher("0.02"), held_out_rows=150), discordance=0.1)
+    assert note.possible and note.sentence.endswith("lock knowing that the answer will most likely be unproven.")
 
 
 def test_a_floor_that_no_result_could_prove_is_told() -> None:
@@ -768,6 +861,35 @@ def test_segments_are_told_one_by_one_once_their_shares_are_known() -> None:
     assert (large.rows, large.enough) == (900, True)
     assert (small.rows, small.enough) == (100, False)
     assert "in segment 'small': with 100 rows" in small.sentence
+
+
+def test_what_no_result_could_prove_is_said_to_be_impossible() -> None:
+    gate = one_look(close_to_teacher("0.05", "every segment"), at_least("0.9", AGREEMENT), held_out_rows=500)
+    large, small, floor = power(gate, segment_shares={"large": 0.9, "small": 0.1})
+    assert (large.possible, small.possible, floor.possible) == (True, False, True)
+    assert small.sentence.endswith("not even a student without a single difference holds on fewer than 52 rows.")
+
+
+def test_each_pattern_counts_as_one_row_and_the_teachers_own_disagreement_is_used() -> None:
+    gate = one_look(
+        close_to_teacher("0.05", "top 400 patterns"), close_to_teacher("0.05", "beyond the top 400 patterns")
+    )
+    assert [note.rows for note in power(gate)] == [400, 600]
+    sure = power(replace(gate, teacher_agreement=Decimal("0.99")))
+    assert (sure[0].rows_needed or 0) < (power(gate)[0].rows_needed or 0)
+
+
+def test_two_gates_stand_side_by_side() -> None:
+    before = one_look(close_to_teacher("0.02", binding=True), at_least("50", P95))
+    now = replace(before, criteria=(close_to_teacher("0.05", binding=True),), rounds=4, ranges=(TO_SIX_THOUSAND,))
+    moved = {line.what: (line.before, line.now) for line in gates.compare(before, now) if line.moved}
+    assert moved == {
+        "accuracy against the teacher": ("margin 0.02, binding", "margin 0.05, binding"),
+        "p95_latency_ms": ("50", ""),
+        "rounds": ("1", "4"),
+        "ranges": ("", "build_cost 4000 to 6000"),
+    }
+    assert not any(line.moved for line in gates.compare(now, now))
 
 
 def test_dependent_rows_are_worth_fewer() -> None:

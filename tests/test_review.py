@@ -3,13 +3,17 @@
 import json
 import os
 import random
+import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from distill_tui import actions, gates, launch, rules
 from distill_tui.dataset import frozen
+from distill_tui.economics import Range
 from distill_tui.gates import Criterion, Gate
 from distill_tui.project import Project
 from distill_tui.rules import Actor, Refused
@@ -61,10 +65,8 @@ def traffic() -> Iterator[dict[str, str]]:
         }
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A play whose data set is frozen, through the door all the way."""
-    folder = tmp_path_factory.mktemp("review")
+def opened(folder: Path, gate: Gate) -> Project:
+    """A play whose gate is drafted, and a file of traffic beside it."""
     project = Project.create(folder / "team.distill", "Team", "ada", "Ada", Actor(None, f"account uid {os.getuid()}"))
     for number, person in enumerate((*PEOPLE.values(), "bob"), 90_000):
         actions.enrol_person(project, by("ada"), person, person, uid=number)
@@ -73,14 +75,82 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
         actions.assign_role(project, 1, by("sam"), role, person)
     actions.fill_worksheet(project, 1, by("dan"), NUMBERS, "invoice")
     actions.qualify(project, 1, by("dan"))
-    actions.edit_gate(project, 1, by("dan"), GATE)
-    actions.lock_gate(project, 1, by("sam"))
+    actions.edit_gate(project, 1, by("dan"), gate)
     (folder / "calls.jsonl").write_text("".join(json.dumps(row) + "\n" for row in traffic()))
-    actions.import_traffic(project, 1, by("dan"), folder / "calls.jsonl")
+    return project
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A play whose data set is frozen, through the door all the way."""
+    project = opened(tmp_path_factory.mktemp("review"), GATE)
+    actions.lock_gate(project, 1, by("sam"))
+    actions.import_traffic(project, 1, by("dan"), project.path.parent / "calls.jsonl")
     actions.set_teacher(project, 1, by("dan"), None)
     actions.build_data(project, 1, by("dan"))
     actions.freeze_data(project, 1, by("dan"))
     return project
+
+
+# --- the lock --------------------------------------------------------------------------------------------------------
+
+SEGMENTS = Criterion(Metric.ACCURACY, Reference.TEACHER, gates.EVERY_SEGMENT, margin=Decimal("0.1"))
+
+
+def test_a_segment_that_could_never_be_proven_is_merged_filled_or_only_watched(tmp_path: Path) -> None:
+    project = opened(tmp_path, replace(GATE, criteria=(*GATE.criteria, SEGMENTS)))
+    actions.import_traffic(project, 1, by("dan"), tmp_path / "calls.jsonl")
+    with pytest.raises(Refused) as refused:
+        actions.lock_gate(project, 1, by("sam"))
+    assert [objection.rule for objection in refused.value.objections] == ["gate.unprovable"] * 3
+    assert "in segment 'de'" in str(refused.value)
+    watched = tuple(replace(SEGMENTS, scope=f"segment: {name}", watch_only="few rows") for name in ("de", "en", "fr"))
+    actions.edit_gate(project, 1, by("dan"), replace(GATE, criteria=(*GATE.criteria, SEGMENTS, *watched)))
+    actions.lock_gate(project, 1, by("sam"))
+
+
+def test_a_range_that_does_not_hold_the_worksheets_number_is_not_locked(tmp_path: Path) -> None:
+    wrong = Range("build_cost", Decimal(5000), Decimal(6000), "quotes", "2026-01-31")
+    project = opened(tmp_path, replace(GATE, ranges=(wrong,)))
+    with pytest.raises(Refused, match=r"goes from 5000 to 6000, and the worksheet says 4000"):
+        actions.lock_gate(project, 1, by("sam"))
+    actions.edit_gate(project, 1, by("dan"), replace(GATE, ranges=(replace(wrong, low=Decimal(3000)),)))
+    actions.lock_gate(project, 1, by("sam"))
+
+
+def test_a_lock_fixes_teacher_segments_methods_and_numbers_with_their_source_and_time(tmp_path: Path) -> None:
+    project = opened(tmp_path, GATE)
+    actions.import_traffic(project, 1, by("dan"), tmp_path / "calls.jsonl")
+    actions.set_teacher(project, 1, by("dan"), None)
+    assert rules.locked_facts(project.dossier(1)) == {}
+    actions.lock_gate(project, 1, by("sam"))
+    facts = rules.locked_facts(project.dossier(1))
+    assert facts["teacher"] == {"source": "recorded", "name": "recorded outputs", "digest": ""}
+    assert facts["segments"] == {"de": "0.3333", "en": "0.3333", "fr": "0.3333"}
+    assert set(facts["methods"]) == {"accuracy", "payback_months"}
+    value, source, at = facts["numbers"]["build_cost"]
+    assert (value, source) == ("4000", "invoice") and at.startswith("20")
+    assert facts["roles"] == {role.value: person for role, person in PEOPLE.items()}
+
+
+def test_after_the_lock_the_teacher_is_not_exchanged(tmp_path: Path) -> None:
+    project = opened(tmp_path, GATE)
+    actions.set_teacher(project, 1, by("dan"), None)
+    actions.lock_gate(project, 1, by("sam"))
+    other = {"source": "local", "teacher": "sha256:" + "a" * 64}
+    found = rules.objections(Action.SET_TEACHER, project.dossier(1), by("dan"), other)
+    assert [objection.rule for objection in found] == ["gate.teacher"]
+    actions.set_teacher(project, 1, by("dan"), None)
+
+
+def test_a_locked_gate_and_what_it_fixed_change_by_no_statement(tmp_path: Path) -> None:
+    project = opened(tmp_path, GATE)
+    actions.lock_gate(project, 1, by("sam"))
+    connection = sqlite3.connect(project.path)
+    for change in ("facts = '{}'", "content = '{}'", "locked_at = NULL"):
+        with pytest.raises(sqlite3.IntegrityError, match="a locked gate never changes"):
+            connection.execute(f"UPDATE gate SET {change}")
+    connection.close()
 
 
 def held_out(project: Project) -> frozen.Rows:

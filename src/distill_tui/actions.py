@@ -152,7 +152,7 @@ def fill_worksheet(project: Project, play_id: int, actor: Actor, values: Mapping
             row = change.session.get(tables.WorksheetValue, (play_id, name))
             change.detail[name] = [row.value if row else "", value]
             row = row or tables.WorksheetValue(play_id=play_id, name=name, value=value, source=source)
-            row.value, row.source = value, source
+            row.value, row.source, row.at = value, source, change.at
             change.session.add(row)
 
 
@@ -188,12 +188,10 @@ def lock_gate(
         assert row is not None and gate is not None
         row.content, row.digest = gates.to_json(gate), gates.digest(gate)
         row.locked_by, row.locked_at = actor.person, change.at
+        facts = rules.lock_facts(change.dossier)
+        row.facts = canonical(facts).decode()
         change.session.add(row)
-        change.detail |= {
-            "gate": row.digest,
-            "numbers": {name: value.value for name, value in change.dossier.worksheet.items()},
-            "roles": {role.value: person for role, person in change.dossier.roles.items()},
-        }
+        change.detail |= {"gate": row.digest, **facts}
         consent.keep(change, signed, roster)
 
 
@@ -286,7 +284,8 @@ def set_teacher(project: Project, play_id: int, actor: Actor, folder: Path | Non
         if trouble:
             raise ProjectError(trouble)
         digest = project.artifacts.store_copy(folder, ignore=lambda name: name.startswith("."))
-    with project.change(Action.SET_TEACHER, play_id, actor) as change:
+    request = {"source": "recorded" if folder is None else "local", "teacher": digest}
+    with project.change(Action.SET_TEACHER, play_id, actor, request) as change:
         play = change.the_play
         play.teacher_source = "recorded" if folder is None else "local"
         play.teacher_name = "recorded outputs" if folder is None else folder.resolve().name

@@ -205,6 +205,13 @@ COMMANDS: tuple[Command, ...] = (
         _flag("--toml", "as TOML"),
     ),
     _does(Action.EDIT_GATE, _PLAY, _arg("file", metavar="FILE", says="a TOML file; - reads standard input")),
+    _asks(
+        "gate compare",
+        "Show the gate beside that of the killed play that it follows, or of another play.",
+        "compare_gates",
+        _PLAY,
+        _arg("other", metavar="OTHER", nargs="?", says="the play to compare with (default: the predecessor)"),
+    ),
     _asks("gate power", "Say what the held-out rows can and cannot prove.", "show_power", _PLAY),
     _does(
         Action.LOCK_GATE,

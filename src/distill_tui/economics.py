@@ -6,9 +6,10 @@ and `terms`. It judges no quality: that is `gates`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
-from decimal import Decimal
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from decimal import Context, Decimal, localcontext
 
 from distill_tui.terms import PlayKind
 
@@ -32,6 +33,7 @@ class Prices:
     sample_share: Decimal  # of the calls that still go to the teacher, to watch the student
     retrains_per_month: Decimal = Decimal(0)
     retrain_cost: Decimal = Decimal(0)
+    fallback_share: Decimal = Decimal(0)  # of the calls that the student hands back to the teacher
 
     @classmethod
     def from_values(cls, values: Mapping[str, Decimal]) -> Prices:
@@ -59,19 +61,134 @@ def student_cost_per_1k(latency_us_mean: Decimal, machine_price_per_hour: Decima
 def monthly_saving(prices: Prices, student_per_1k: Decimal) -> Decimal:
     """Say what the student saves a month; negative where it costs more than the teacher.
 
-    S = V·(c_T − c_S − s·c_T) − F − ρ·C_R: calls, cost of teacher and student a call, the share still sampled by the
-    teacher, the fixed cost of serving, and the refreshes.
+    S = V·(c_T − c_S − φ·c_T − s·c_T) − F − ρ·C_R: calls, cost of teacher and student a call, the shares that are handed
+    back to the teacher and still sampled by it, the fixed cost of serving, and the refreshes.
     """
     teacher = prices.teacher_cost_per_1k
-    each = (teacher - student_per_1k - prices.sample_share * teacher) / _THOUSAND
-    upkeep = prices.serving_cost_per_month + prices.retrains_per_month * prices.retrain_cost
-    return prices.calls_per_month * each - upkeep
+    each = (teacher * _replaced(prices) - student_per_1k) / _THOUSAND
+    return prices.calls_per_month * each - _upkeep(prices)
+
+
+def _replaced(prices: Prices) -> Decimal:
+    return 1 - prices.fallback_share - prices.sample_share
+
+
+def _upkeep(prices: Prices) -> Decimal:
+    return prices.serving_cost_per_month + prices.retrains_per_month * prices.retrain_cost
 
 
 def payback_months(prices: Prices, student_per_1k: Decimal) -> Decimal | None:
     """Say after how many months the savings have paid the build, B/S; None where they never do."""
     saving = monthly_saving(prices, student_per_1k)
     return prices.build_cost / saving if saving > 0 else None
+
+
+def net_present_value(prices: Prices, student_per_1k: Decimal, months: int, discount_per_year: Decimal) -> Decimal:
+    """Say what the build is worth today over so many months: −B + Σ S/(1 + r/12)^t."""
+    saving, monthly = monthly_saving(prices, student_per_1k), 1 + discount_per_year / 12
+    with localcontext(_EXACT):
+        return sum((saving / monthly**month for month in range(1, months + 1)), -prices.build_cost)
+
+
+def break_even_calls(prices: Prices, student_per_1k: Decimal, months: Decimal) -> Decimal | None:
+    """Say from how many calls a month on the build is paid back in so many months; None where no number would do."""
+    each = (prices.teacher_cost_per_1k * _replaced(prices) - student_per_1k) / _THOUSAND
+    return (_upkeep(prices) + prices.build_cost / months) / each if each > 0 else None
+
+
+def break_even_price(prices: Prices, student_per_1k: Decimal, months: Decimal) -> Decimal | None:
+    """Say how low the teacher's price for 1,000 calls may fall before the build is not paid back in so many months."""
+    if prices.calls_per_month <= 0 or _replaced(prices) <= 0:
+        return None
+    owed = (_upkeep(prices) + prices.build_cost / months) * _THOUSAND / prices.calls_per_month
+    return (owed + student_per_1k) / _replaced(prices)
+
+
+# --- what is not known exactly ---------------------------------------------------------------------------------------
+
+DRAWS = 10_000
+SWUNG = (  # the five inputs of the tornado
+    "calls_per_month",
+    "teacher_cost_per_1k",
+    "machine_price_per_hour",
+    "serving_cost_per_month",
+    "build_cost",
+)
+_SWING = Decimal("0.2")  # either way, where no range is locked
+_EXACT = Context(prec=28)
+_UNIT = 2**53
+
+
+@dataclass(frozen=True)
+class Range:
+    """How far a price may be off: the worksheet's number is the likeliest, these are the ends. Sourced and dated."""
+
+    name: str
+    low: Decimal
+    high: Decimal
+    source: str = ""
+    dated: str = ""  # ISO date
+
+
+@dataclass(frozen=True)
+class Swing:
+    """What one input alone does to the net after the window: savings less the build."""
+
+    name: str
+    low: Decimal
+    high: Decimal
+    net_at_low: Decimal
+    net_at_high: Decimal
+
+    @property
+    def width(self) -> Decimal:
+        """How much hangs on it."""
+        return abs(self.net_at_high - self.net_at_low)
+
+
+def tornado(prices: Prices, latency_us_mean: Decimal, months: Decimal, ranges: Sequence[Range] = ()) -> list[Swing]:
+    """Move each of the five inputs over its locked range (a fifth either way without one); what matters most first."""
+    known = {each.name: (each.low, each.high) for each in ranges}
+    swings = []
+    for name in SWUNG:
+        value: Decimal = getattr(prices, name)
+        low, high = known.get(name, (value * (1 - _SWING), value * (1 + _SWING)))
+        nets = [_net(replace(prices, **{name: end}), latency_us_mean, months) for end in (low, high)]
+        swings.append(Swing(name, low, high, *nets))
+    return sorted(swings, key=lambda swing: -swing.width)
+
+
+def _net(prices: Prices, latency_us_mean: Decimal, months: Decimal) -> Decimal:
+    return monthly_saving(prices, student_cost_per_1k(latency_us_mean, prices.machine_price_per_hour)) * months - (
+        prices.build_cost
+    )
+
+
+def chance_of_payback(
+    prices: Prices, latency_us_mean: Decimal, months: Decimal, ranges: Sequence[Range], seed: int, draws: int = DRAWS
+) -> Decimal:
+    """Say how often the build is paid back in so many months where the ranged prices are drawn from triangles.
+
+    The same seed gives the same share on any machine: whole random numbers, decimal arithmetic of 28 digits.
+    """
+    chance, paid = random.Random(seed), 0
+    with localcontext(_EXACT):
+        for _ in range(draws):
+            drawn = {each.name: _triangular(chance, each, getattr(prices, each.name)) for each in ranges}
+            paid += _net(replace(prices, **drawn), latency_us_mean, months) >= 0
+        return Decimal(paid) / draws
+
+
+def _triangular(chance: random.Random, ends: Range, likeliest: Decimal) -> Decimal:
+    """Draw by the inverse of the distribution function."""
+    share, width = Decimal(chance.getrandbits(53)) / _UNIT, ends.high - ends.low
+    likeliest = min(max(likeliest, ends.low), ends.high)
+    if width <= 0:
+        return likeliest
+    below = likeliest - ends.low
+    if share * width < below:
+        return ends.low + (share * width * below).sqrt()
+    return ends.high - ((1 - share) * width * (ends.high - likeliest)).sqrt()
 
 
 # --- the trigger worksheets ------------------------------------------------------------------------------------------
@@ -145,11 +262,27 @@ WORKSHEET: dict[PlayKind, tuple[Question, ...]] = {
     ),
 }
 
+# What a worksheet may hold besides; nothing of it is owed.
+BESIDES: dict[PlayKind, tuple[Question, ...]] = dict.fromkeys(PlayKind, ()) | {
+    PlayKind.COST: (
+        _question("retrains_per_month", "How many refreshes are there a month?", "refreshes", "0.33"),
+        _question("retrain_cost", "What does one refresh cost: labelling, compute, review?", "money", "300"),
+        _question(
+            "fallback_share", "Which share of the calls does the student hand back to the teacher?", "share", "0"
+        ),
+        _question("horizon_months", "Over how many months is the build's worth counted?", "months", "24"),
+        _question("discount_per_year", "At which yearly rate are later savings discounted?", "share", "0.08"),
+    )
+}
+HORIZON_MONTHS, DISCOUNT_PER_YEAR = Decimal(24), Decimal("0.08")  # where the worksheet has none
+
 LEAST_DAYS, MOST_DAYS = 30, 90  # of production traffic for a cost play
 LEAST_DAYS_OF_USE = 14  # for a stability play: each weekday twice
 LEAST_DOMAIN_EXAMPLES = 100  # for a specialization play: fewer marks by experts say little of the experts
 
-_SHARES = frozenset(question.name for each in WORKSHEET.values() for question in each if question.unit == "share")
+_SHARES = frozenset(
+    question.name for each in (*WORKSHEET.values(), *BESIDES.values()) for question in each if question.unit == "share"
+)
 _FLAGS = frozenset(question.name for each in WORKSHEET.values() for question in each if question.unit == "1 or 0")
 
 
@@ -164,6 +297,9 @@ def trigger_holds(kind: PlayKind, values: Mapping[str, Decimal]) -> list[str]:
             unsound.append(f"{question.name} is missing: {question.sentence} (for example {question.example}).")
         else:
             unsound.append(_out_of_range(question.name, values[question.name]))
+    unsound += [
+        _out_of_range(question.name, values[question.name]) for question in BESIDES[kind] if question.name in values
+    ]
     reasons = [sentence for sentence in unsound if sentence]
     return reasons or list(_TRIGGERS[kind](values))
 

@@ -124,6 +124,7 @@ _TABLES = (
         name TEXT NOT NULL,
         value TEXT NOT NULL,
         source TEXT NOT NULL,
+        at TEXT NOT NULL DEFAULT '',
         PRIMARY KEY (play_id, name)
     ) STRICT""",
     """CREATE TABLE gate (
@@ -132,6 +133,7 @@ _TABLES = (
         digest TEXT,
         locked_by TEXT REFERENCES person (id),
         locked_at TEXT,
+        facts TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(facts)),
         CHECK ((digest IS NULL) = (locked_at IS NULL) AND (locked_by IS NULL) = (locked_at IS NULL))
     ) STRICT""",
     f"""CREATE TABLE traffic (

@@ -127,20 +127,44 @@ def show_gate(call: Call) -> None:
     call.data(value, report.gate(dossier, plain=call.plain))
 
 
+def compare_gates(call: Call) -> None:
+    """Put two gates side by side."""
+    from distill_tui import gates, queries, report
+
+    dossier = call.dossier()
+    assert dossier.play is not None
+    other = queries.find_play(call.project, call.args.other) if call.args.other else dossier.play.predecessor
+    if other is None:
+        raise UsageError(f"{dossier.play.code} follows no other play; name the one to compare with.")
+    before = call.project.dossier(other)
+    assert before.play is not None
+    if before.gate is None or dossier.gate is None:
+        raise InputError(before.gate_trouble or dossier.gate_trouble or "One of the two plays has no gate yet.")
+    lines = gates.compare(before.gate, dossier.gate)
+    head = ("", "", before.play.code, dossier.play.code)
+    rows = [("moved" if line.moved else "", line.what, line.before or "–", line.now or "–") for line in lines]
+    value = [{"what": line.what, "before": line.before, "now": line.now, "moved": line.moved} for line in lines]
+    call.data(
+        {"before": before.play.code, "now": dossier.play.code, "lines": value},
+        report.table(head, rows, plain=call.plain),
+    )
+
+
 def show_power(call: Call) -> None:
     """Say what the rows can prove."""
-    from distill_tui import gates
+    from distill_tui import gates, rules
 
     dossier = call.dossier()
     if dossier.gate is None:
         raise InputError(dossier.gate_trouble or "There is no gate yet; write one with `gate edit`.")
-    notes = gates.power(dossier.gate, segment_shares=_segment_shares(dossier))
+    notes = gates.power(dossier.gate, segment_shares=rules.segment_shares(dossier))
     value: list[dict[str, object]] = [
         {
             "criterion": n.criterion.words,
             "scope": n.scope,
             "rows": n.rows,
             "enough": n.enough,
+            "possible": n.possible,
             "smallest": n.smallest,
             "rows_needed": n.rows_needed,
             "sentence": n.sentence,
@@ -148,16 +172,6 @@ def show_power(call: Call) -> None:
         for n in notes
     ]
     call.data(value, [visible(note.sentence) for note in notes])
-
-
-def _segment_shares(dossier: Dossier) -> dict[str, float] | None:
-    """Read from the imported traffic how large each segment is."""
-    rows: dict[str, int] = {}
-    for traffic in dossier.traffic:
-        for name, count in json.loads(traffic.report).get("segments", ()):
-            rows[name] = rows.get(name, 0) + count
-    total = sum(rows.values())
-    return {name: count / total for name, count in rows.items()} if total else None
 
 
 def measured_window(call: Call) -> tuple[Measured, dict[str, str]]:

@@ -518,7 +518,8 @@ def fill_worksheet(dossier: Dossier, actor: Actor, request: Request) -> Iterator
     yield from held_by(dossier, actor, Role.DRIVER, Role.SPONSOR)
     if dossier.play is None or "values" not in request:
         return
-    known = {question.name for question in economics.WORKSHEET[dossier.play.kind]}
+    kind = dossier.play.kind
+    known = {question.name for question in (*economics.WORKSHEET[kind], *economics.BESIDES[kind])}
     for name, value in request["values"].items():
         if name not in known:
             yield Objection(
@@ -585,6 +586,64 @@ def lock_gate(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Obje
         yield Objection("gate.moved", "The gate was edited after you opened it; read it again before you lock it.")
     yield from proved(dossier, actor, request, "gate.weak")
     yield from can_validate(dossier)
+    yield from provable(dossier)
+    yield from priced(dossier)
+
+
+def segment_shares(dossier: Dossier) -> dict[str, float] | None:
+    """Say from the imported traffic how large each segment is; None where there is no traffic yet."""
+    rows: dict[str, int] = {}
+    for traffic in dossier.traffic:
+        for pair in _stored(traffic.report).get("segments") or ():
+            if isinstance(pair, list) and len(pair) == 2:
+                rows[str(pair[0])] = rows.get(str(pair[0]), 0) + int(_measured(pair[1]))
+    total = sum(rows.values())
+    return {name: count / total for name, count in rows.items()} if total else None
+
+
+def provable(dossier: Dossier) -> Iterator[Objection]:
+    """A segment whose rows could not prove its criterion at their best is merged, filled, or only watched."""
+    shares = segment_shares(dossier)
+    for note in gates.power(dossier.gate, segment_shares=shares) if dossier.gate is not None and shares else ():
+        if note.criterion.counts and not note.possible and note.scope.startswith(gates.SEGMENT):
+            yield Objection(
+                "gate.unprovable",
+                f"{note.sentence} By the traffic imported so far: merge the segment, import more of it, or write it a "
+                "criterion of its own with watch_only and the reason.",
+            )
+
+
+def priced(dossier: Dossier) -> Iterator[Objection]:
+    """A range of a price holds the worksheet's number, which is the likeliest one."""
+    numbers = worksheet_numbers(dossier)
+    for each in dossier.gate.ranges if dossier.gate is not None else ():
+        likeliest = numbers.get(each.name)
+        if likeliest is None or not each.low <= likeliest <= each.high:
+            yield Objection(
+                "gate.range",
+                f"The range of {each.name} goes from {each.low} to {each.high}, and the worksheet says "
+                f"{'nothing' if likeliest is None else likeliest}; the range must hold the worksheet's number.",
+            )
+
+
+def lock_facts(dossier: Dossier) -> dict[str, Any]:
+    """Say what a lock fixes besides the gate itself: nothing of it may move afterwards."""
+    play, shares = dossier.play, segment_shares(dossier)
+    metrics = sorted({each.metric for each in dossier.gate.criteria}) if dossier.gate is not None else []
+    teacher = {"source": play.teacher_source, "name": play.teacher_name, "digest": play.teacher_digest} if play else {}
+    return {
+        "methods": {metric.value: gates.METHODS[metric] for metric in metrics},
+        "teacher": teacher if play is not None and play.teacher_source else {},
+        "segments": {name: f"{share:.4f}" for name, share in sorted((shares or {}).items())},
+        "numbers": {name: [row.value, row.source, row.at] for name, row in sorted(dossier.worksheet.items())},
+        "roles": {role.value: person for role, person in sorted(dossier.roles.items())},
+    }
+
+
+def locked_facts(dossier: Dossier) -> dict[str, Any]:
+    """Give what was fixed at the lock; nothing before it."""
+    row = dossier.gate_row
+    return _stored(row.facts) if row is not None and row.locked_at is not None else {}
 
 
 def terms_unclear(dossier: Dossier) -> Iterator[Objection]:
@@ -682,8 +741,16 @@ def _not_frozen(dossier: Dossier) -> Iterator[Objection]:
 
 
 def set_teacher(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
-    """The driver names the teacher before the data are frozen."""
+    """The driver names the teacher before the data are frozen; one that the lock names stays."""
     yield from held_by(dossier, actor, Role.DRIVER)
+    locked = locked_facts(dossier).get("teacher")
+    named = {"source": request.get("source"), "digest": request.get("teacher")}
+    known = locked if isinstance(locked, dict) else {}
+    if "teacher" in request and known and named != {name: known.get(name) for name in named}:
+        yield Objection(
+            "gate.teacher",
+            f"The gate was locked against the teacher “{known.get('name')}”; another one is another play.",
+        )
     yield from _not_frozen(dossier)
     yield from _idle(dossier)
 

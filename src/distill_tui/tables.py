@@ -114,6 +114,7 @@ class WorksheetValue(SQLModel, table=True):
     name: str = Field(primary_key=True)
     value: str
     source: str
+    at: str = ""  # when it was filled in
 
 
 class GateRow(SQLModel, table=True):
@@ -125,6 +126,7 @@ class GateRow(SQLModel, table=True):
     digest: str | None = None
     locked_by: str | None = None
     locked_at: str | None = None
+    facts: str = "{}"  # what else the lock fixes: methods, teacher, segments, prices, roles (see `rules.lock_facts`)
 
 
 class Traffic(SQLModel, table=True):

@@ -6,13 +6,14 @@ holds only where the whole interval is on the right side, and a point estimate n
 
 Pure: no file, no play, no person. Standard library, `terms`, `statistics` and `economics` only. Callers come in here.
 Each file imports only from files before it in this list: `wording`, `canonical`, `gate`, `problems`, `written`,
-`record`, `judgement`, `quality`, `measures`, `judging`, `power`, `rates`,
+`compare`, `record`, `judgement`, `quality`, `measures`, `judging`, `power`, `rates`,
 `progress`.
 """
 
+from distill_tui.gates.compare import Line, compare
 from distill_tui.gates.gate import ALL, BASELINES, EVERY_SEGMENT, P95, QUALITY, SEGMENT, Criterion, Gate, default_gate
 from distill_tui.gates.judgement import Judgement
-from distill_tui.gates.judging import judge, passed
+from distill_tui.gates.judging import METHODS, judge, passed
 from distill_tui.gates.power import ASSUMED_DISCORDANCE, PowerNote, power
 from distill_tui.gates.problems import problems
 from distill_tui.gates.progress import Progress, progress
@@ -26,6 +27,7 @@ __all__ = [
     "BASELINES",
     "CERTAIN",
     "EVERY_SEGMENT",
+    "METHODS",
     "P95",
     "QUALITY",
     "SEGMENT",
@@ -33,12 +35,14 @@ __all__ = [
     "Criterion",
     "Gate",
     "Judgement",
+    "Line",
     "PowerNote",
     "Progress",
     "Rate",
     "Record",
     "SegmentRates",
     "Subject",
+    "compare",
     "default_gate",
     "digest",
     "from_json",

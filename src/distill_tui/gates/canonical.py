@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -31,8 +31,13 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): plain(each) for name, each in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
-        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
+        said = [each for each in fields(value) if not (each.metadata.get("silent") and _silent(value, each))]
+        return {each.name: plain(getattr(value, each.name)) for each in said}
     return value
+
+
+def _silent(value: Any, each: Field[Any]) -> bool:
+    return bool(getattr(value, each.name) == each.default)
 
 
 def decimal_text(number: Decimal) -> str:

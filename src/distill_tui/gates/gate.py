@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from decimal import Decimal
 
+from distill_tui.economics import Range
 from distill_tui.terms import Assurance, Metric, PlayKind, Reference
 
 ALL = "all"
@@ -13,14 +15,20 @@ SEGMENT = "segment: "  # and its name
 BASELINES = ("tfidf", "majority")
 QUALITY = (Metric.ACCURACY, Metric.AGREEMENT)
 P95 = 0.95
+_PATTERNS = re.compile(r"(beyond the )?top ([1-9]\d{0,5}) patterns")
+
+# left out of the canonical form where nothing is said, so that an older gate keeps its digest
+_SILENT = {"silent": True}
 
 
 @dataclass(frozen=True)
 class Criterion:
     """One thing that a student must show. Either a margin against a reference, or a threshold without one.
 
-    `scope` is "all", "every segment" or "segment: NAME". A segment that has a criterion of its own (same metric and
-    reference) is not among "every segment": a looser tolerance for rare inputs is written down that way.
+    `scope` is "all", "every segment", "segment: NAME", "top K patterns" or "beyond the top K patterns": the rows of the
+    K interaction patterns that are asked most often among the held-out rows, and the others. A segment that has a
+    criterion of its own (same metric and reference) is not among "every segment": a looser tolerance for it is written
+    down that way.
     """
 
     metric: Metric
@@ -30,6 +38,7 @@ class Criterion:
     threshold: Decimal | None = None  # at least (accuracy, agreement), below (p95), at most (payback, size)
     binding: bool = False  # the win metric of the play: exactly one
     watch_only: str = ""  # a reason: measured and shown, does not count
+    agreed_with: str = field(default="", metadata=_SILENT)  # the product owner, where rare inputs may trail further
 
     @property
     def counts(self) -> bool:
@@ -40,6 +49,12 @@ class Criterion:
     def segment(self) -> str | None:
         """The one segment that it is about, if it is about one."""
         return self.scope.removeprefix(SEGMENT) if self.scope.startswith(SEGMENT) else None
+
+    @property
+    def patterns(self) -> tuple[int, bool] | None:
+        """How many of the commonest interaction patterns it is about, and whether it is about the others."""
+        found = _PATTERNS.fullmatch(self.scope)
+        return (int(found[2]), bool(found[1])) if found else None
 
     @property
     def words(self) -> str:
@@ -67,6 +82,11 @@ class Gate:
     statement: str = ""  # what the sponsor says good enough means
     predecessor: str = ""  # the killed play whose goalposts these replace
     minimum_spot_check: int = 0  # held-out answers that the validator judges blind before a sign-off
+    teacher_agreement: Decimal | None = field(
+        default=None, metadata=_SILENT
+    )  # of the teacher with itself: the same prompt twice
+    ranges: tuple[Range, ...] = field(default=(), metadata=_SILENT)  # how far prices may be off
+    payback_chance: Decimal = field(default=Decimal("0.8"), metadata=_SILENT)  # of paying back in time, over the ranges
 
 
 def default_gate(kind: PlayKind) -> Gate:
@@ -79,7 +99,9 @@ def default_gate(kind: PlayKind) -> Gate:
         case PlayKind.COST:
             return Gate((binding, segments, Criterion(Metric.PAYBACK, threshold=Decimal(6))))
         case PlayKind.LATENCY:
-            return Gate((Criterion(Metric.P95_LATENCY, threshold=Decimal(50), binding=True), within, segments))
+            fast = Criterion(Metric.P95_LATENCY, threshold=Decimal(50), binding=True)
+            top = Criterion(accuracy, teacher, "top 500 patterns", margin=Decimal("0.05"))
+            return Gate((fast, top, within, segments))
         case PlayKind.STABILITY:
             return Gate((binding, segments))
         case PlayKind.SPECIALIZATION:

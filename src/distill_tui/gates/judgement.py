@@ -44,4 +44,6 @@ def name_of(criterion: Criterion, scope: str) -> str:
     """Name what is judged, and where."""
     words = {Metric.P95_LATENCY: "the student's p95 latency", Metric.PAYBACK: "payback", Metric.SIZE: "size"}
     where = f" in segment '{scope.removeprefix(SEGMENT)}'" if scope.startswith(SEGMENT) else ""
+    if scope == criterion.scope and criterion.patterns is not None:
+        where = f" {'' if criterion.patterns[1] else 'on the '}{scope}"
     return words.get(criterion.metric, str(criterion.metric)) + where

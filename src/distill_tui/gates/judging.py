@@ -12,6 +12,14 @@ from distill_tui.gates.quality import judge_quality
 from distill_tui.gates.record import Record
 from distill_tui.terms import Metric, Verdict
 
+METHODS = {  # the version of what each metric means and how it is judged; a lock names them
+    Metric.ACCURACY: "1: exact label; Clopper-Pearson, Tango's score for differences, clustered t where dependent",
+    Metric.AGREEMENT: "1: same label as the teacher; Clopper-Pearson, clustered t where dependent",
+    Metric.P95_LATENCY: "1: one request at a time, every run; order statistics",
+    Metric.PAYBACK: "1: build over saving, at the t bounds of the mean latency, over the locked ranges",
+    Metric.SIZE: "1: bytes on disk, in units of 1,000,000",
+}
+
 
 def judge(gate: Gate, record: Record, looks_split: int | None = None) -> tuple[Judgement, ...]:
     """Judge every criterion in its concrete scopes; the error budget is split over the rounds (`looks_split`).
@@ -38,7 +46,7 @@ def _judge(criterion: Criterion, gate: Gate, record: Record, alpha: float) -> tu
         case Metric.P95_LATENCY:
             return (judge_latency(criterion, bar, record, alpha),)
         case Metric.PAYBACK:
-            return (judge_payback(criterion, bar, record, alpha),)
+            return (judge_payback(criterion, bar, gate, record, alpha),)
         case Metric.SIZE:
             return (judge_size(criterion, bar, record, alpha),)
         case _:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from distill_tui import economics, statistics
 from distill_tui.gates.canonical import decimal_text
-from distill_tui.gates.gate import ALL, P95, Criterion
+from distill_tui.gates.gate import ALL, P95, Criterion, Gate
 from distill_tui.gates.judgement import Judgement, sentence, unmeasured
 from distill_tui.gates.record import Record
 from distill_tui.gates.wording import points, trim
@@ -80,8 +80,11 @@ def _teacher_p95(record: Record) -> float | None:
     return max(worst) / 1000 if worst else None
 
 
-def judge_payback(criterion: Criterion, bar: Decimal, record: Record, alpha: float) -> Judgement:
-    """Compute payback from the worksheet and from the bounds of the student's mean latency, which is what it costs."""
+def judge_payback(criterion: Criterion, bar: Decimal, gate: Gate, record: Record, alpha: float) -> Judgement:
+    """Compute payback from the worksheet and from the bounds of the student's mean latency, which is what it costs.
+
+    Where the gate locked ranges of prices, what is judged is the chance of paying back in time over those ranges.
+    """
     runs = record.latency_us.get("student", ())
     interval = statistics.mean_interval(runs, alpha)
     if interval is None:
@@ -91,15 +94,17 @@ def judge_payback(criterion: Criterion, bar: Decimal, record: Record, alpha: flo
     except ValueError as error:
         return unmeasured(criterion, ALL, alpha, str(error)[:1].lower() + str(error)[1:].rstrip("."))
     middle, best, worst = (_payback(prices, microseconds) for microseconds in interval)
-    if worst is not None and worst <= bar:
+    chances = _chances(prices, bar, gate, interval[1:])
+    if chances[1] >= gate.payback_chance if chances else worst is not None and worst <= bar:
         verdict = Verdict.HOLDS
-    elif best is None or best > bar:
+    elif chances[0] < gate.payback_chance if chances else best is None or best > bar:
         verdict = Verdict.MISSES
     else:
         verdict = Verdict.UNPROVEN
     pays = "never pays the build back" if middle is None else f"pays the build back in {_months(middle)} months"
     bound = _months(best if verdict is Verdict.MISSES else worst)
-    text = f"the student {pays} ({points(1 - alpha)} % bound: {bound}); the gate allows {decimal_text(bar)}: {verdict}"
+    allowed = f"the gate allows {decimal_text(bar)}{_odds(chances, gate)}"
+    text = f"the student {pays} ({points(1 - alpha)} % bound: {bound}); {allowed}: {verdict}"
     if verdict is Verdict.UNPROVEN:
         text += ", and more timed runs would decide"
     return Judgement(
@@ -117,6 +122,22 @@ def judge_payback(criterion: Criterion, bar: Decimal, record: Record, alpha: flo
         rows_needed=None,
         sentence=sentence(criterion, text),
     )
+
+
+def _chances(prices: economics.Prices, bar: Decimal, gate: Gate, ends: tuple[float, float]) -> tuple[Decimal, ...]:
+    """Give the chance of payback in time at the least and at the greatest mean latency; nothing without ranges."""
+    ranges = [each for each in gate.ranges if hasattr(prices, each.name)]
+    if not ranges:
+        return ()
+    return tuple(economics.chance_of_payback(prices, Decimal(f"{end:.3f}"), bar, ranges, gate.seed) for end in ends)
+
+
+def _odds(chances: tuple[Decimal, ...], gate: Gate) -> str:
+    if not chances:
+        return ""
+    asked, found = (trim(f"{100 * share:.1f}") for share in (gate.payback_chance, chances[1]))
+    drawn = f"{economics.DRAWS:,} draws of the locked ranges"
+    return f" with a chance of {asked} % at least, and it is {found} % over {drawn}"
 
 
 def _payback(prices: economics.Prices, microseconds: float) -> Decimal | None:

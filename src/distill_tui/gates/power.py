@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from distill_tui import statistics
 from distill_tui.gates.gate import ALL, EVERY_SEGMENT, P95, QUALITY, SEGMENT, Criterion, Gate, bar_of
@@ -26,19 +27,22 @@ class PowerNote:
     smallest: float | None  # smallest provable margin or lead, where there is one
     rows_needed: int | None  # in all
     sentence: str
+    possible: bool = True  # whether a student without a single error or difference would prove it
 
 
 def power(
     gate: Gate,
-    discordance: float = ASSUMED_DISCORDANCE,
+    discordance: float | None = None,
     segment_shares: Mapping[str, float] | None = None,
     design_effect: float = 1,
 ) -> list[PowerNote]:
     """Say for each criterion what the held-out rows can prove (80 % power, the error budget split over the rounds).
 
-    `discordance` is the share of rows on which exactly one of the two is right; `segment_shares` the share of each
-    segment; `design_effect` how many dependent rows are worth one independent row. Each row is taken to have gold.
+    `discordance` is the share of rows on which exactly one of the two is right; without it, twice what the teacher
+    disagrees with itself, or a fifth. `segment_shares` is the share of each segment; `design_effect` how many dependent
+    rows are worth one independent row. Each row is taken to have gold, and each interaction pattern to be one row.
     """
+    discordance = _discordance(gate) if discordance is None else discordance
     alpha = min(max(float((1 - gate.confidence) / max(1, gate.rounds)), 1e-12), 0.5)
     notes = []
     for criterion in gate.criteria:
@@ -47,12 +51,21 @@ def power(
     return notes
 
 
+def _discordance(gate: Gate) -> float:
+    own = gate.teacher_agreement
+    return float(2 * (1 - own)) if own is not None and Decimal("0.5") < own < 1 else ASSUMED_DISCORDANCE
+
+
 def _expected_rows(
     criterion: Criterion, gate: Gate, shares: Mapping[str, float] | None
 ) -> Iterator[tuple[str, int | None]]:
     segment = criterion.segment
     if segment is not None:
         yield criterion.scope, None if shares is None else int(gate.held_out_rows * shares.get(segment, 0.0))
+    elif criterion.patterns is not None:
+        most, others = criterion.patterns
+        top = min(most, gate.held_out_rows)
+        yield criterion.scope, gate.held_out_rows - top if others else top
     elif criterion.scope != EVERY_SEGMENT:
         yield criterion.scope, gate.held_out_rows
     elif not shares:
@@ -107,13 +120,18 @@ def _margin_power(
     if rows >= needed:
         text = f"{title}: with {rows:,} rows a true tie is recognised from a margin of {points(smallest)} points on"
         return PowerNote(criterion, scope, rows, True, smallest, needed, f"{text}; you asked for {asked}.")
+    least = ceil((statistics.rows_for_difference(margin, 0.0, alpha) or 0) * effect)
+    will = "will most likely be unproven"
+    if rows < least:
+        will = (
+            f"cannot but be unproven: not even a student without a single difference holds on fewer than {least:,} rows"
+        )
     accept = f"accept {points(smallest)}, " if smallest < 1 else ""
     text = (
         f"{title}: with {rows:,} rows a true tie is recognised only with a margin of {points(smallest)} points; "
-        f"you asked for {asked}: add {count(needed - rows, 'row')}, {accept}or lock knowing that the answer "
-        "will most likely be unproven."
+        f"you asked for {asked}: add {count(needed - rows, 'row')}, {accept}or lock knowing that the answer {will}."
     )
-    return PowerNote(criterion, scope, rows, False, smallest, needed, text)
+    return PowerNote(criterion, scope, rows, False, smallest, needed, text, possible=rows >= least)
 
 
 def _lead_power(
@@ -152,7 +170,7 @@ def _floor_power(
             f"{title}: with {rows:,} rows a floor of {points(floor)} % can never be proven, even with 0 errors: "
             f"it takes {least:,}, so add {count(least - rows, 'row')}, lower the floor, or only watch it."
         )
-        return PowerNote(criterion, scope, rows, False, None, least, text)
+        return PowerNote(criterion, scope, rows, False, None, least, text, possible=False)
     errors = int(errors * effect)
     text = f"{title}: with {rows:,} rows a floor of {points(floor)} % is proven by {count(errors, 'error')} at most"
     return PowerNote(criterion, scope, rows, True, None, least, f"{text}.")
@@ -166,4 +184,5 @@ def _latency_power(criterion: Criterion, gate: Gate, alpha: float) -> PowerNote:
             f"with {rows:,} held-out rows to time, no p95 can be bounded from above: that takes {least} requests in "
             f"each run, so add {count(least - rows, 'row')}"
         )
-    return PowerNote(criterion, ALL, rows, rows >= least, None, least, f"{_title(criterion, ALL)}: {text}.")
+    said = f"{_title(criterion, ALL)}: {text}."
+    return PowerNote(criterion, ALL, rows, rows >= least, None, least, said, possible=rows >= least)

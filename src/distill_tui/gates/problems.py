@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from datetime import date
 from decimal import Decimal
 
+from distill_tui import economics
 from distill_tui.gates.canonical import DIGITS, too_long
 from distill_tui.gates.gate import ALL, BASELINES, EVERY_SEGMENT, QUALITY, Criterion, Gate
 from distill_tui.terms import Metric, PlayKind, Reference
@@ -17,6 +19,9 @@ def problems(gate: Gate, kind: PlayKind) -> list[str]:
     for criterion in gate.criteria:
         found.extend(criterion_problems(criterion))
     found.extend(_duplicates(gate))
+    found.extend(_range_problems(gate))
+    found.extend(_rare_problems(gate))
+    found.extend(_agreement_problems(gate))
     found.extend(_binding_problems(gate, kind))
     return found
 
@@ -58,8 +63,11 @@ def _is_date(text: str) -> bool:
 def criterion_problems(criterion: Criterion) -> Iterator[str]:
     """Say why one criterion could not be judged."""
     name = criterion.words
-    if criterion.segment is None and criterion.scope not in (ALL, EVERY_SEGMENT):
-        yield f"The scope of {name} is none of 'all', 'every segment' and 'segment: NAME'; write one of them."
+    if criterion.segment is None and criterion.patterns is None and criterion.scope not in (ALL, EVERY_SEGMENT):
+        yield (
+            f"The scope of {name} is none of 'all', 'every segment' and 'segment: NAME', nor 'top 50 patterns' or "
+            "'beyond the top 50 patterns'; write one of them."
+        )
     if criterion.segment is not None and not criterion.segment.strip():
         yield f"The scope of {name} names no segment; write 'segment: NAME'."
     if criterion.metric not in QUALITY and criterion.scope != ALL:
@@ -114,6 +122,56 @@ def _margin_problems(criterion: Criterion) -> Iterator[str]:
             f"The margin of {name} is {margin}, and a student that learns from the teacher proves no lead over it; "
             "allow it to trail by something above 0, like 0.02."
         )
+
+
+def _range_problems(gate: Gate) -> Iterator[str]:
+    names = [each.name for each in fields(economics.Prices)]
+    for each in gate.ranges:
+        if each.name not in names:
+            yield f"There is no price '{each.name}' to give a range for; the prices are {', '.join(names)}."
+        elif not (each.low.is_finite() and each.high.is_finite() and 0 <= each.low <= each.high):
+            yield f"The range of {each.name} goes from {each.low} to {each.high}; begin at 0 or more and end no lower."
+        if not each.source.strip() or not _is_date(each.dated):
+            yield f"The range of {each.name} has no source or no date; say where it comes from and when, as 2026-01-31."
+    if len({each.name for each in gate.ranges}) < len(gate.ranges):
+        yield "A price has two ranges; keep one of them."
+    if not (gate.payback_chance.is_finite() and 0 < gate.payback_chance < 1):
+        yield f"payback_chance is {gate.payback_chance}; it lies above 0 and below 1, like 0.8."
+
+
+def _rare_problems(gate: Gate) -> Iterator[str]:
+    """Rare inputs may trail further than common ones, where the product owner has agreed to it by name."""
+    for criterion in gate.criteria:
+        if criterion.patterns is None or not criterion.patterns[1] or criterion.agreed_with.strip():
+            continue
+        common = [c for c in gate.criteria if c is not criterion and _alike(c, criterion) and c.segment is None]
+        strictest = min((c.margin for c in common if c.margin is not None and c.margin.is_finite()), default=None)
+        looser = criterion.margin is not None and criterion.margin.is_finite()
+        if looser and (strictest is None or (criterion.margin or 0) > strictest):
+            yield (
+                f"{criterion.words} allows more on rare inputs than on common ones; write down who owns the product "
+                "and agreed to that: agreed_with."
+            )
+
+
+def _alike(one: Criterion, other: Criterion) -> bool:
+    return (one.metric, one.reference) == (other.metric, other.reference)
+
+
+def _agreement_problems(gate: Gate) -> Iterator[str]:
+    own = gate.teacher_agreement
+    if own is None:
+        return
+    if not (own.is_finite() and 0 < own <= 1):
+        yield f"teacher_agreement is {own}; it is a share above 0 and at most 1, like 0.97."
+        return
+    for criterion in gate.criteria:
+        bar = criterion.threshold
+        if criterion.metric is Metric.AGREEMENT and criterion.counts and bar is not None and own <= bar:
+            yield (
+                f"{criterion.words} asks for more than {bar}, and the teacher agrees with itself on {own} only: no "
+                "student can pass that; ask for less, or judge by accuracy."
+            )
 
 
 def _duplicates(gate: Gate) -> Iterator[str]:

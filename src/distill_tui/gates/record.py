@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 
 from distill_tui.gates.canonical import a_number, plain, sha256, show, strict_json
-from distill_tui.gates.gate import ALL, SEGMENT
+from distill_tui.gates.gate import ALL, SEGMENT, Criterion
+from distill_tui.terms import Metric
 
 SUBJECTS = ("student", "teacher", "baseline")
 CERTAIN = 10_000  # a confidence of 1
@@ -168,6 +169,10 @@ def rows_in(record: Record, scope: str) -> list[int]:
     """Give the positions of the rows in a scope, in an order that does not depend on that of the record."""
     if scope == ALL:
         return list(range(len(record.rows)))
+    patterns = Criterion(Metric.ACCURACY, scope=scope).patterns
+    if patterns is not None:
+        most, others = patterns
+        return [row for row, rank in enumerate(record.pattern) if (rank >= most) is others]
     name = scope.removeprefix(SEGMENT)
     index = record.segments.index(name) if scope.startswith(SEGMENT) and name in record.segments else None
     return [row for row, segment in enumerate(record.segment) if segment == index]

@@ -9,6 +9,7 @@ from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
+from distill_tui.economics import Range
 from distill_tui.gates.canonical import (
     a_boolean,
     a_number,
@@ -29,9 +30,12 @@ def to_toml(gate: Gate) -> str:
     """Write the gate as the TOML that people edit and bundles carry."""
     import tomli_w
 
-    whole: dict[str, Any] = {name: value for name, value in plain(gate).items() if name != "criteria"}
-    for name in ("confidence", "validation_share"):
-        whole[name] = Decimal(whole[name])
+    whole: dict[str, Any] = {name: value for name, value in plain(gate).items() if name not in _TABLES}
+    for name in ("confidence", "validation_share", "teacher_agreement", "payback_chance"):
+        if name in whole:
+            whole[name] = Decimal(whole[name])
+    if gate.ranges:
+        whole["ranges"] = [plain(each) | {"low": each.low, "high": each.high} for each in gate.ranges]
     whole["criteria"] = [
         {
             name: Decimal(value) if name in ("margin", "threshold") else value
@@ -78,10 +82,10 @@ def _read_gate(values: Mapping[str, object], text: str) -> Gate:
     for name, value in values.items():
         if name not in known:
             raise ValueError(f"A gate has no '{name}'{where(name)}; it has {', '.join(sorted(known))}.")
-        if name == "criteria":
+        if name in _TABLES:
             if not isinstance(value, list):
-                raise ValueError(f"criteria{where(name)} is no list; write each one under [[criteria]].")
-            read[name] = tuple(_read_criterion(each, index, where) for index, each in enumerate(value, 1))
+                raise ValueError(f"{name}{where(name)} is no list; write each one under [[{name}]].")
+            read[name] = tuple(_TABLES[name](each, index, where) for index, each in enumerate(value, 1))
         else:
             read[name] = _GATE_READERS[name](value, f"{name}{where(name)}")
     read.setdefault("criteria", ())
@@ -102,6 +106,19 @@ def _read_criterion(values: object, index: int, where: Callable[[str], str]) -> 
     if read.get("metric") is None:
         raise ValueError(f"Criterion {index} has no metric; name one of {', '.join(Metric)}.")
     return Criterion(**{name: value for name, value in read.items() if value is not None})
+
+
+def _read_range(values: object, index: int, where: Callable[[str], str]) -> Range:
+    if not isinstance(values, dict):
+        raise ValueError(f"Range {index} is no table; write it under [[ranges]].")
+    known = [each.name for each in fields(Range)]
+    for name in values:
+        if name not in known:
+            raise ValueError(f"Range {index} has an unknown '{name}'{where(name)}; it may have {', '.join(known)}.")
+    missing = [name for name in known[:3] if name not in values]
+    if missing:
+        raise ValueError(f"Range {index} lacks {', '.join(missing)}; write the name of a price, low and high.")
+    return Range(**{name: _RANGE_READERS[name](value, f"{name} of range {index}") for name, value in values.items()})
 
 
 def _finder(text: str) -> Callable[[str], str]:
@@ -129,6 +146,19 @@ _GATE_READERS: dict[str, Callable[[object, str], object]] = {
     "window_to": a_string,
     "statement": a_string,
     "predecessor": a_string,
+    "teacher_agreement": a_number,
+    "payback_chance": a_number,
+}
+_RANGE_READERS: dict[str, Callable[[object, str], Any]] = {
+    "name": a_string,
+    "low": a_number,
+    "high": a_number,
+    "source": a_string,
+    "dated": a_string,
+}
+_TABLES: dict[str, Callable[[object, int, Callable[[str], str]], object]] = {
+    "criteria": _read_criterion,
+    "ranges": _read_range,
 }
 _CRITERION_READERS: dict[str, Callable[[object, str], object]] = {
     "metric": one_of(Metric),
@@ -138,4 +168,5 @@ _CRITERION_READERS: dict[str, Callable[[object, str], object]] = {
     "threshold": a_number,
     "binding": a_boolean,
     "watch_only": a_string,
+    "agreed_with": a_string,
 }

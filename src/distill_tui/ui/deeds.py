@@ -163,7 +163,10 @@ def lock(app: DistillApp, view: View) -> None:
     if gate is None:
         return
     expected = gates.digest(gate)
-    notes = [(power_word(note), note.sentence) for note in gates.power(gate)]
+    notes = [
+        (power_word(note), note.sentence)
+        for note in gates.power(gate, segment_shares=rules.segment_shares(view.dossier))
+    ]
     body: Body = (
         "A locked gate never changes: not by a screen, a command or SQL. To move the goalposts one kills the play.",
         f"{len(gate.criteria)} criteria, {gate.held_out_rows:,} held-out rows, {gate.rounds} rounds, "

@@ -202,7 +202,9 @@ def gate(view: View, width: int) -> Lines:
         criteria(gate, width),
         _gate_facts(gate, width),
         [] if view.dossier.locked else _gate_problems(view, gate, width),
-        power_notes(gate, width, locked=view.dossier.locked),
+        _locked_facts(view, width),
+        goalposts(view, gate, width),
+        power_notes(gate, width, locked=view.dossier.locked, shares=_shares(view.dossier)),
     )
 
 
@@ -259,6 +261,10 @@ def _gate_facts(gate: gates.Gate, width: int) -> Lines:
     lines += page.fact("splits", f"validation {share}% of the rest; traffic from {window}", width)
     lines += page.fact("rounds", f"{gate.rounds}, one look at the held-out split each; baseline {gate.baseline}", width)
     lines += page.fact("sign-off", f"{gate.minimum_assurance.value} or stronger", width)
+    if gate.teacher_agreement is not None:
+        lines += page.fact("teacher", f"agrees with itself on {show.percent(float(gate.teacher_agreement))}", width)
+    for each in gate.ranges:
+        lines += page.fact(each.name, f"{each.low:f} to {each.high:f}: {each.source}, {each.dated}", width)
     if gate.predecessor:
         lines += page.fact("follows", f"{gate.predecessor}, which was killed", width)
     return lines
@@ -268,7 +274,7 @@ def _gate_problems(view: View, gate: gates.Gate, width: int) -> Lines:
     lines: Lines = []
     for problem in gates.problems(gate, view.play.kind):
         lines += page.sentence(problem, width, word="misses")
-    for objection in rules.can_validate(view.dossier):
+    for objection in (*rules.can_validate(view.dossier), *rules.provable(view.dossier), *rules.priced(view.dossier)):
         lines += page.sentence(objection.sentence, width, word="misses")
     validator = view.dossier.roles.get(Role.VALIDATOR)
     if validator is None:
@@ -278,18 +284,62 @@ def _gate_problems(view: View, gate: gates.Gate, width: int) -> Lines:
     return [page.heading("BEFORE THE LOCK"), *lines]
 
 
-def power_notes(gate: gates.Gate, width: int, *, locked: bool = False) -> Lines:
+def _shares(dossier: Dossier) -> dict[str, float] | None:
+    """Give the segments' shares as the lock saw them; of a draft, as the traffic has them now."""
+    if not dossier.locked:
+        return rules.segment_shares(dossier)
+    fixed = rules.locked_facts(dossier).get("segments")
+    return {name: float(share) for name, share in fixed.items()} if isinstance(fixed, dict) and fixed else None
+
+
+def _locked_facts(view: View, width: int) -> Lines:
+    """Show what the lock fixed besides the gate: teacher, segments, methods, and the prices with source and date."""
+    facts = rules.locked_facts(view.dossier)
+    if not facts:
+        return []
+    lines = [page.heading("FIXED BY THE LOCK")]
+    teacher = facts.get("teacher") or {}
+    lines += page.fact(
+        "teacher", f"{teacher.get('name')} {page.short(teacher.get('digest'))}" if teacher else "not yet", width
+    )
+    lines += page.fact("segments", ", ".join(facts.get("segments") or {}) or "not known yet", width)
+    for metric, method in (facts.get("methods") or {}).items():
+        lines += page.fact(metric, method, width)
+    columns = (Column("NUMBER", 24), Column("VALUE", 11, right=True), Column("FILLED IN", 16, 1), Column("FROM", 0, 2))
+    rows = [
+        (name, value, page.when(at) if at else "", source) for name, (value, source, at) in facts["numbers"].items()
+    ]
+    return [*lines, *page.table(columns, rows, width)] if rows else lines
+
+
+def goalposts(view: View, gate: gates.Gate, width: int) -> Lines:
+    """Put this gate beside that of the killed play that it follows."""
+    if view.predecessor_gate is None:
+        return []
+    columns = (Column("", 5), Column("", 0), Column("BEFORE", 26), Column("NOW", 26))
+    rows = []
+    for line in gates.compare(view.predecessor_gate, gate):
+        moved = ("moved", "$tone-warn") if line.moved else ""
+        rows.append((moved, line.what, line.before or show.glyph("dash"), line.now or show.glyph("dash")))
+    return [page.heading("GOALPOSTS", f"beside {view.predecessor}"), *page.table(columns, rows, width)]
+
+
+def power_notes(
+    gate: gates.Gate, width: int, *, locked: bool = False, shares: Mapping[str, float] | None = None
+) -> Lines:
     """Say what the held-out rows can and cannot prove."""
     lines = [
         page.heading("WHAT THE ROWS CAN PROVE", "as it was known before the lock" if locked else "before the lock")
     ]
-    for note in gates.power(gate):
+    for note in gates.power(gate, segment_shares=shares):
         lines += page.sentence(note.sentence, width, word=power_word(note))
     return lines
 
 
 def power_word(note: gates.PowerNote) -> str:
     """Give the state's word of a note: enough rows, too few, or it depends."""
+    if not note.possible:
+        return "misses"
     return "holds" if note.enough else "look" if note.enough is False else "todo"
 
 

@@ -26,6 +26,7 @@ class View:
     rates: tuple[gates.SegmentRates, ...] = ()
     curve: tuple[tables.RunPoint, ...] = ()
     predecessor: str = ""
+    predecessor_gate: gates.Gate | None = None
 
     @property
     def play(self) -> tables.Play:
@@ -41,7 +42,8 @@ def load(project: Project, play_id: int, actor: Actor, before: View | None = Non
     dossier = project.dossier(play_id)
     run = shown_run(dossier)
     predecessor = dossier.play.predecessor if dossier.play else None
-    earlier = project.dossier(predecessor).play if predecessor else None
+    before_it = project.dossier(predecessor) if predecessor else None
+    earlier = before_it.play if before_it else None
     return View(
         dossier,
         actor,
@@ -49,6 +51,7 @@ def load(project: Project, play_id: int, actor: Actor, before: View | None = Non
         rates=_rates(dossier, before),
         curve=tuple(queries.curve(project, run.id)) if run is not None and run.id is not None else (),
         predecessor=f"{earlier.code} {earlier.name}" if earlier else "",
+        predecessor_gate=before_it.gate if before_it else None,
     )
 
 

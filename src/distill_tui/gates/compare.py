@@ -1,0 +1,58 @@
+"""Two gates side by side: what a play that was started anew asks for, beside what its killed predecessor asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from decimal import Decimal
+
+from distill_tui.gates.canonical import decimal_text
+from distill_tui.gates.gate import Criterion, Gate, bar_of
+from distill_tui.terms import Reference
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that a gate says, before and now; empty where it says nothing of it."""
+
+    what: str
+    before: str
+    now: str
+
+    @property
+    def moved(self) -> bool:
+        """Whether the goalposts were moved here."""
+        return self.before != self.now
+
+
+def compare(before: Gate, now: Gate) -> list[Line]:
+    """Put two gates side by side: first the criteria, then everything else that both of them fix."""
+    return [*_criteria(before, now), *_rest(before, now)]
+
+
+def _criteria(before: Gate, now: Gate) -> Iterator[Line]:
+    first, second = ({each.words: _said(each) for each in gate.criteria} for gate in (before, now))
+    for words in dict.fromkeys([*first, *second]):
+        yield Line(words, first.get(words, ""), second.get(words, ""))
+
+
+def _said(criterion: Criterion) -> str:
+    bar = decimal_text(bar_of(criterion))
+    said = f"margin {bar}" if criterion.reference is not Reference.NONE else bar
+    said += ", binding" if criterion.binding else ""
+    said += f", watched only: {criterion.watch_only}" if criterion.watch_only else ""
+    return said + (f", agreed with {criterion.agreed_with}" if criterion.agreed_with else "")
+
+
+def _rest(before: Gate, now: Gate) -> Iterator[Line]:
+    for each in fields(Gate):
+        if each.name not in ("criteria", "predecessor"):
+            yield Line(each.name, _text(getattr(before, each.name)), _text(getattr(now, each.name)))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Decimal):
+        return decimal_text(value)
+    if isinstance(value, tuple):
+        return "; ".join(f"{each.name} {each.low} to {each.high}" for each in value)
+    return "" if value is None else str(value)
