@@ -37,9 +37,11 @@ COLOUR = re.compile(rb"\x1b\[(?:[0-9;]*;)?(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?:;[0
 class Terminal:
     """The program on a pty of its own: what it writes, and keys for it."""
 
-    def __init__(self, *words: str, ignore_hangup: bool = False, size: tuple[int, int] = (120, 36), **env: str) -> None:
+    def __init__(self, *words: str, ignore_hangup: bool = False, cwd: Path | None = None, **env: str) -> None:
+        if cwd is not None:
+            cwd.mkdir(exist_ok=True)
         self.master, slave = pty.openpty()
-        ioctl(slave, termios.TIOCSWINSZ, pack("HHHH", size[1], size[0], 0, 0))
+        ioctl(slave, termios.TIOCSWINSZ, pack("HHHH", 36, 120, 0, 0))
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("DISTILL_", "SSH_", "NO_COLOR", "TEXTUAL"))}
 
         def own_the_terminal() -> None:
@@ -55,6 +57,7 @@ class Terminal:
             stderr=slave,
             env=clean | {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"} | env,
             preexec_fn=own_the_terminal,
+            cwd=cwd,
         )
         os.close(slave)
         self.written = b""
@@ -207,3 +210,19 @@ def luminance(colour: Color) -> float:
     """Relative luminance, as WCAG 2.1 defines it."""
     parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour.normalized]
     return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+def test_open_without_a_project_offers_the_recent_ones(path: Path, terminal: Callable[..., Terminal]) -> None:
+    it = terminal("open", str(path))
+    it.shows(b"refund-intent")
+    it.press(b"q")
+    assert it.ended() == 0
+    again = terminal("open", cwd=path.parent / "empty")
+    again.shows(b"Which one? [1] ")
+    assert str(path).encode() in again.written
+    again.press(b"7\n")
+    assert again.ended() == 2 and b"is none of them" in again.written
+    once_more = terminal("open", cwd=path.parent / "empty")
+    once_more.shows(b"Which one? [1] ")
+    once_more.press(b"\n")
+    once_more.shows(b"refund-intent")

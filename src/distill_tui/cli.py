@@ -141,6 +141,7 @@ COMMANDS: tuple[Command, ...] = (
         "open_screens",
         _arg("file", metavar="FILE", nargs="?", says="the project file"),
         _arg("--play", metavar="PLAY", says="open this play first"),
+        _flag("--recent", "list the projects that were opened last, and open none"),
     ),
     _does(
         Action.OPEN_PROJECT,
@@ -374,6 +375,12 @@ COMMANDS: tuple[Command, ...] = (
         "back_up",
         _arg("file", metavar="FILE", says="the new project file; its artifacts are put beside it"),
     ),
+    _asks(
+        "completion",
+        "Print a completion script for a shell, to be sourced there.",
+        "print_completion",
+        _arg("shell", choices=["bash", "zsh", "fish"], says="the shell"),
+    ),
     _asks("doctor", "Check this machine and the project file; exit 1 where something is wrong.", "examine"),
     _asks(
         "spec",
@@ -429,7 +436,9 @@ def parser() -> Parser:
     top = Parser(prog=PROGRAM, description="Run model distillation as an operation.", epilog=_exit_lines())
     top.add_argument("--version", action="version", version=_version())
     _add_global(top)
-    top.set_defaults(project=None, key=None, json=False, plain=False, command=find("open"), file=None, play=None)
+    top.set_defaults(
+        project=None, key=None, json=False, plain=False, command=find("open"), file=None, play=None, recent=False
+    )
     heads = top.add_subparsers(metavar="COMMAND", parser_class=Parser)
     for head, members in _groups().items():
         if len(members) == 1 and members[0].words == head:

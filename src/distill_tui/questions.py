@@ -26,8 +26,13 @@ if TYPE_CHECKING:
 
 def open_screens(call: Call) -> int | None:
     """Show the screens, or where there is no terminal the list."""
+    if call.args.recent:
+        list_recent(call)
+        return None
     call.args.project = call.args.file or call.args.project
     terminal = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    if terminal and not (call.json or call.plain):
+        call.args.project = call.args.project or choose_recent(call)
     if call.json or call.plain or not terminal:
         call.args.filter = ""
         list_plays(call)
@@ -36,6 +41,47 @@ def open_screens(call: Call) -> int | None:
     from distill_tui.ui import app
 
     return app.run(call.path, key=call.key, play=call.play_id if call.args.play else None)
+
+
+def list_recent(call: Call) -> None:
+    """List the projects that were opened last on this account."""
+    from distill_tui import remembered
+
+    found = remembered.recent()
+    call.data([str(path) for path in found], [visible(str(path)) for path in found])
+    if not found:
+        call.talk(f"No project was opened here yet; `{cli.PROGRAM} init FILE.distill --name TEXT` makes one.")
+
+
+def choose_recent(call: Call) -> str | None:
+    """Where no project is named and none is here, ask which of the recent ones is meant; None where one is clear."""
+    from distill_tui import remembered
+
+    try:
+        _ = call.path
+        return None
+    except UsageError:
+        found = remembered.recent()
+        if not found:
+            raise
+    call.talk("No project is named. Recent ones, the newest first:")
+    for number, path in enumerate(found, start=1):
+        call.talk(f"  {number}  {path}")
+    sys.stderr.write("Which one? [1] ")
+    sys.stderr.flush()
+    answer = sys.stdin.readline()
+    chosen = answer.strip() or "1"
+    if not answer or not chosen.isdecimal() or not 1 <= int(chosen) <= len(found):
+        raise UsageError(f"“{chosen}” is none of them; `{cli.PROGRAM} open FILE` opens a file.")
+    return str(found[int(chosen) - 1])
+
+
+def print_completion(call: Call) -> None:
+    """Print a completion script."""
+    from distill_tui import completion
+
+    text = completion.script(call.args.shell)
+    call.data({"shell": call.args.shell, "script": text}, text.splitlines())
 
 
 def list_people(call: Call) -> None:
