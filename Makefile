@@ -26,6 +26,8 @@ demo: $(READY)   ## make the sample project with real work, and open the app at 
 	@$(BIN)/python sample_projects/feedback_sentiment/make_project.py demo $(ARGS)
 
 test: $(READY)   ## the tests
+	@PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v sshd >/dev/null || \
+		echo "sshd is missing: install OpenSSH's server (apt-get install openssh-server), or the tests of sessions fail."
 	@$(BIN)/python -m pytest $(ARGS)
 
 slow: $(READY)   ## the proofs that take minutes

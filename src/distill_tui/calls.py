@@ -66,11 +66,14 @@ class Call:
     @cached_property
     def project(self) -> Project:
         """The project, opened; runs whose workers are gone are called lost."""
-        from distill_tui import launch
+        from distill_tui import launch, queries
         from distill_tui.project import Project
 
         project = Project.open(self.path)
         launch.reap(project)
+        trouble = queries.look_back(project)
+        if trouble:
+            self.talk(trouble)
         return project
 
     @cached_property

@@ -316,6 +316,8 @@ COMMANDS: tuple[Command, ...] = (
         _flag("--refuse", "do not accept it"),
         _arg("-m", "--message", metavar="TEXT", says="the comment that goes into the statement"),
         _arg("--seen", metavar="DIGEST", says="sign only what `sign PLAY` showed under this digest"),
+        _arg("--via", metavar="URL", says="fetch from ssh://[user@]host[:port], show and sign here, and hand it in"),
+        _arg("--ssh-config", metavar="FILE", says="with --via: the configuration file that ssh reads"),
     ),
     _does(
         Action.REFUSE,
@@ -357,7 +359,35 @@ COMMANDS: tuple[Command, ...] = (
         _arg("--last", metavar="N", type=int, says="only the last N entries"),
     ),
     _asks(
-        "audit verify", "Check the audit log's chain and the guards of the file; exit 1 where it breaks.", "verify_log"
+        "audit verify",
+        "Check the log's chain, the guards of the file, and that it follows on what you saw; exit 1 where not.",
+        "verify_log",
+        _flag("--forget", "begin anew: forget what this account saw of the log before"),
+    ),
+    _asks(
+        "ssh setup",
+        "Show what an OpenSSH server needs for sessions of this project, and check what it has.",
+        "set_up_ssh",
+        _arg("--user", metavar="NAME", says="the account that sessions run under (default: yours)"),
+        _arg("--check", metavar="FILE", says="check this authorized_keys file, and sshd's settings; exit 1 if not fit"),
+        _arg("--sshd-config", metavar="FILE", says="the settings to check (default: the system's)"),
+        _flag("--agent", "let people forward an agent to sign in the session"),
+    ),
+    _asks(
+        "ssh serve",
+        "Run a private OpenSSH server whose sessions open this project and nothing else, until ctrl+c.",
+        "serve_ssh",
+        _arg("--port", metavar="N", type=int, required=True, says="the port to listen on"),
+        _arg("--listen", metavar="ADDRESS", default="0.0.0.0", says="the address to listen on (default: all)"),
+        _flag("--agent", "let people forward an agent to sign in the session"),
+    ),
+    _asks(
+        "ssh session",
+        "Be what a session over SSH runs: a forced command starts it, nobody types it.",
+        "run_session",
+        _arg(
+            "--idle", metavar="MINUTES", type=float, default=30, says="leave after this long without a key (default 30)"
+        ),
     ),
     _asks("whoami", "Say who you are here, how that was proved, and your roles.", "show_actor"),
     _asks("jobs", "Show the runs that workers have now.", "show_jobs"),

@@ -423,8 +423,13 @@ def _said(words: Iterable[str]) -> dict[int, Judged]:
 def sign_off(call: Call) -> None:
     """Sign; without --approve or --refuse, show what would be signed."""
     args = call.args
+    if args.ssh_config and not args.via:
+        raise UsageError("--ssh-config is for --via.")
     if args.approve and args.refuse:
         raise UsageError("Give --approve or --refuse, not both.")
+    if args.via:
+        _sign_via(call)
+        return
     if not args.approve and not args.refuse:
         _show_what_is_signed(call)
         return
@@ -443,13 +448,57 @@ def _sign(call: Call, opinion: Opinion) -> None:
 
     covers = rules.covers(call.dossier())
     if call.args.seen and call.args.seen != _seen(covers):
-        moved = rules.Objection(
-            "sign_off.moved", "Something changed after you looked; look again with `sign` before you sign."
-        )
-        raise rules.Refused([moved])
+        raise rules_moved()
     number = actions.sign_off(*call.about, opinion, call.args.message, key=call.key, covers=covers)
     words = "approved" if opinion is Opinion.APPROVE else "refused"
     call.done(f"Sign-off {number}: you {words}.", [str(number)], sign_off=number, opinion=opinion.value)
+
+
+def _sign_via(call: Call) -> None:
+    """Fetch a statement, show it, and sign it here; on a terminal its last digits are typed, else --seen names it."""
+    from distill_tui import ssh_client
+
+    args, opinion = call.args, Opinion.REFUSE if call.args.refuse else Opinion.APPROVE
+    with reading():
+        host = ssh_client.Host.read(args.via, call.key, Path(args.ssh_config) if args.ssh_config else None)
+        fetched = ssh_client.fetch(host, args.play, opinion.value, args.message or "")
+    shown = {"covers": dict(fetched.covers), "seen": fetched.seen, "statement": fetched.content.decode()}
+    if not args.approve and not args.refuse:
+        call.data(shown, ssh_client.lines(fetched))
+        return
+    if args.message is None or call.key is None:
+        raise UsageError("Say with -m TEXT what you found, and with --key FILE which key signs.")
+    if args.seen is None:
+        for line in ssh_client.lines(fetched):
+            call.talk(line)
+        _typed(f"{args.play} {fetched.seen[-6:]}")
+    elif args.seen != fetched.seen:
+        raise rules_moved()
+    with reading():
+        said = ssh_client.hand_in(host, args.play, fetched, call.key)
+    counts = "It counts." if said.get("counts") else "It does not count now; the host says why."
+    call.talk(f"Sign-off {said.get('sign_off')} is recorded: {opinion.value}, {said.get('assurance')}. {counts}")
+    call.data(shown | said, [str(said.get("sign_off"))])
+
+
+def _typed(wanted: str) -> None:
+    """Have the intent typed, by somebody who sits at a terminal. Raises UsageError."""
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "Nobody sits at this terminal; look with `sign --via` first, and name what you saw with --seen."
+        )
+    sys.stderr.write(f"Type {wanted} to sign: ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip() != wanted:
+        raise UsageError("Nothing was signed.")
+
+
+def rules_moved() -> Exception:
+    """Say that what is there now is not what was looked at."""
+    from distill_tui import rules
+
+    sentence = "Something changed after you looked; look again with `sign` before you sign."
+    return rules.Refused([rules.Objection("sign_off.moved", sentence)])
 
 
 def _seen(covers: Mapping[str, Any]) -> str:

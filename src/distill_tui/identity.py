@@ -1,4 +1,4 @@
-"""Who is acting, and how that was proved: by the uid of this process, or by a key that signs a challenge.
+"""Who is acting, and how that was proved: the uid of this process, a key that signs a challenge, or an SSH session.
 
 Never by `$USER`, `$LOGNAME` or a name on the command line: those are claims.
 """
@@ -27,6 +27,29 @@ def by_key(dossier: Dossier, key: Path) -> Actor:
     challenge = f"{project} {secrets.token_hex(32)}".encode()
     verified = signing.verify(challenge, signing.sign(challenge, key, signing.IDENTITY), signing.IDENTITY)
     return actor_of(dossier, verified)
+
+
+def by_session(dossier: Dossier) -> Actor:
+    """Say whose key this session over SSH authenticated with; `ssh_session` asks this and nothing else does.
+
+    sshd writes the key into a file and names it in SSH_USER_AUTH (ExposeAuthInfo). No other command reads that name:
+    in a shell of one's own it can be set to anything. In a session it is evidence against everybody but whoever runs
+    the server, who is named as `host` where the account is somebody's.
+    """
+    fingerprints = [signing.read_public_key(line).fingerprint for line in _authenticated()]
+    owners = {k.person_id for k in dossier.keys if k.fingerprint in fingerprints and k.revoked_at is None}
+    person, host = owners.pop() if len(owners) == 1 else None, by_account(dossier).person
+    of = f"of {host}'s account, " if host else ""
+    return Actor(person, f"session {of}key {fingerprints[0] if fingerprints else 'none'}", Assurance.SESSION, host=host)
+
+
+def _authenticated() -> list[str]:
+    """Read the keys that this session authenticated with; none where sshd says nothing of it."""
+    try:
+        lines = Path(os.environ.get("SSH_USER_AUTH", "")).read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):
+        return []
+    return [line.removeprefix("publickey ") for line in lines if line.startswith("publickey ")]
 
 
 def actor_of(dossier: Dossier, verified: signing.Verified) -> Actor:

@@ -22,24 +22,28 @@ class Logged:
     would have to forge the log as well, and then the log no longer holds the heads that were signed or remembered.
     """
 
-    def __init__(self, entries: Iterable[tables.AuditEntry]) -> None:
+    def __init__(self, entries: Iterable[tables.AuditEntry], revocations: Iterable[tables.AuditEntry] = ()) -> None:
         self.sign_offs: dict[object, tuple[object, object]] = {}
         self.withdrawals: dict[object, object] = {}
         self.spot_checks: dict[object, tuple[object, object]] = {}
         self.statements: dict[object, tuple[object, object]] = {}
         self.builders: dict[str, list[str]] = {}
+        self.places: dict[str, int] = {}  # of statements, by digest: the number of the entry that names them
+        self.revoked = {str(_object(each.detail).get("fingerprint")): each.seq for each in revocations}
         for entry in entries:
             self._take(entry, _object(entry.detail))
 
     def _take(self, entry: tables.AuditEntry, detail: Mapping[str, Any]) -> None:
         if entry.action in (Action.SIGN_OFF, Action.REFUSE):
             self.sign_offs[detail.get("sign_off")] = (entry.person_id, detail.get("statement"))
+            self.places[str(detail.get("statement"))] = entry.seq
         elif entry.action is Action.WITHDRAW:
             self.withdrawals[detail.get("sign_off")] = entry.person_id
         elif entry.action is Action.SPOT_CHECK:
             self.spot_checks[detail.get("spot_check")] = (entry.person_id, detail.get("digest"))
         for number, digest in _object(detail.get("signed")).items():
             self.statements[number] = (entry.person_id, digest)
+            self.places[str(digest)] = entry.seq
         if entry.action in rules.BUILDING and entry.person_id:
             self._built(entry.person_id, entry.action.value)
         elif entry.action is Action.ASSIGN_ROLE and detail.get("role") == Role.DRIVER.value:
@@ -49,6 +53,10 @@ class Logged:
         deeds = self.builders.setdefault(person, [])
         if deed not in deeds:
             deeds.append(deed)
+
+    def place(self, content: bytes) -> int:
+        """Give the number of the entry that names these bytes; what none names counts as the last."""
+        return self.places.get(digest_of(content), 1 << 62)
 
     def has_spot_check(self, row: tables.SpotCheck) -> bool:
         """Whether this check was recorded through the door, as it is."""
@@ -83,7 +91,7 @@ def statement_facts(
         statement = statements.read(content, row.kind)
         predicate = statement["predicate"]
         verified = signing.verify(content, row.signature, statements.NAMESPACES[row.kind])
-        trouble = _key_trouble(who, row.person_id, row.recorded_at, verified, keys)
+        trouble = _key_trouble(who, row.person_id, logged.place(content), verified, keys, logged)
         if predicate.get("signer") != row.person_id or not logged.has_statement(row):
             trouble = f"{who} is not what the audit log says."
         elif heads.get(predicate["audit"].get("size")) != predicate["audit"].get("head"):
@@ -97,11 +105,15 @@ def _strength(verified: signing.Verified) -> Assurance:
     return Assurance.HARDWARE if verified.hardware and verified.present else Assurance.SIGNED
 
 
-def _key_trouble(who: str, person: str, at: str, verified: signing.Verified, keys: tuple[tables.SshKey, ...]) -> str:
+def _key_trouble(
+    who: str, person: str, place: int, verified: signing.Verified, keys: tuple[tables.SshKey, ...], logged: Logged
+) -> str:
+    """Whose key it is, and whether it was revoked before: before is a place in the log, not what a clock said."""
     key = next((k for k in keys if k.fingerprint == verified.fingerprint), None)
     if key is None or key.person_id != person:
         return f"{who} is signed by a key that is not theirs ({verified.fingerprint})."
-    if key.revoked_at is not None and key.revoked_at <= at:
+    revoked = logged.revoked.get(key.fingerprint, 0 if key.revoked_at is not None else None)
+    if revoked is not None and revoked < place:
         return f"{who} is signed by a key that was revoked before."
     return ""
 
@@ -113,7 +125,7 @@ def sign_off_facts(
     statement: dict[str, Any] = {}
     try:
         statement = statements.read_sign_off(bytes(row.statement))
-        trouble = _statement_trouble(row, statement, keys, heads)
+        trouble = _statement_trouble(row, statement, keys, heads, logged)
         if not logged.has_sign_off(row):
             trouble = f"The sign-off by {row.person_id} is not in the audit log as it is; it came in by another way."
     except (signing.BadSignature, TypeError) as error:
@@ -122,7 +134,11 @@ def sign_off_facts(
 
 
 def _statement_trouble(
-    row: tables.SignOff, statement: Mapping[str, Any], keys: tuple[tables.SshKey, ...], heads: Mapping[int, str]
+    row: tables.SignOff,
+    statement: Mapping[str, Any],
+    keys: tuple[tables.SshKey, ...],
+    heads: Mapping[int, str],
+    logged: Logged,
 ) -> str:
     predicate = statement["predicate"]
     who = f"The sign-off by {row.person_id}"
@@ -135,7 +151,7 @@ def _statement_trouble(
         unsigned = row.assurance in (Assurance.ACCOUNT, Assurance.SESSION)
         return "" if unsigned else f"{who} claims a signature and has none."
     verified = signing.verify(bytes(row.statement), row.signature, signing.SIGN_OFF)
-    trouble = _key_trouble(who, row.person_id, row.recorded_at, verified, keys)
+    trouble = _key_trouble(who, row.person_id, logged.place(bytes(row.statement)), verified, keys, logged)
     if trouble:
         return trouble
     stronger = row.assurance.strength > _strength(verified).strength

@@ -338,7 +338,12 @@ def _log(
 
 def entry_digest(entry: tables.AuditEntry) -> str:
     """Give the digest of an audit entry: over its fields and the digest of the one before."""
-    fields = [
+    return digest_of(canonical(entry_fields(entry)))
+
+
+def entry_fields(entry: tables.AuditEntry) -> list[Any]:
+    """Give what the digest of an audit entry is of, in order."""
+    return [
         entry.seq,
         entry.at,
         entry.person_id or "",
@@ -348,7 +353,6 @@ def entry_digest(entry: tables.AuditEntry) -> str:
         entry.detail,
         entry.previous,
     ]
-    return digest_of(canonical(fields))
 
 
 def chain_trouble(session: Session) -> str:
@@ -410,7 +414,8 @@ def load(session: Session, artifacts: Artifacts, play_id: int | None, *, thoroug
     if gate_row is not None:
         gate_row = tables.GateRow(**gate_row.model_dump())
     gate, gate_trouble = _read_gate(gate_row)
-    logged = ledger.Logged(of_play(tables.AuditEntry, "seq"))
+    revocations = all_of(tables.AuditEntry, tables.AuditEntry.action == Action.REVOKE_KEY)
+    logged = ledger.Logged(of_play(tables.AuditEntry, "seq"), revocations)
     known |= {
         "play": copy,
         "roles": {holder.role: holder.person_id for holder in of_play(tables.RoleHolder, "role")},

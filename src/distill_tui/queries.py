@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlmodel import col, select
 
-from distill_tui import rules, spotcheck, tables
-from distill_tui.project import Project, ProjectError
+from distill_tui import heads, rules, spotcheck, tables
+from distill_tui.project import Project, ProjectError, entry_fields
 from distill_tui.rules import Actor, Dossier
 from distill_tui.spotcheck import Item
 from distill_tui.terms import Action, RunStatus, Split
@@ -40,6 +40,28 @@ def entries(project: Project, play_id: int | None = None, last: int | None = Non
         query = query.limit(last)
     with project.read() as session:
         return list(reversed(list(session.exec(query))))
+
+
+def look_back(project: Project) -> str:
+    """Say so where the log does not follow on what this account saw of it; else remember how far it goes now."""
+    with project.read() as session:
+        last = session.exec(select(tables.AuditEntry).order_by(col(tables.AuditEntry.seq).desc()).limit(1)).first()
+        row = session.get(tables.Project, 1)
+        if last is None or row is None:
+            return ""
+        before, now = heads.seen(row.uid), heads.Head(last.seq, last.digest)
+        then = session.get(tables.AuditEntry, before.size) if before else None
+    trouble = heads.trouble(row.uid, now, then.digest if then else None)
+    if not trouble and before != now:
+        heads.remember(row.uid, now)
+    return trouble
+
+
+def log_since(project: Project, after: int, size: int) -> list[list[Any]]:
+    """Give the entries after one up to another, in the form that their digests are of, each with its digest."""
+    query = select(tables.AuditEntry).where(col(tables.AuditEntry.seq) > after, col(tables.AuditEntry.seq) <= size)
+    with project.read() as session:
+        return [[*entry_fields(each), each.digest] for each in session.exec(query.order_by(col(tables.AuditEntry.seq)))]
 
 
 def curve(project: Project, run_id: int) -> list[tables.RunPoint]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill_tui import cli
-from distill_tui.calls import Call, InputError, UsageError, plain_objections
+from distill_tui.calls import Call, InputError, UsageError, plain_objections, text_of
 from distill_tui.terms import Action, RunKind, RunStatus
 from distill_tui.text import visible
 
@@ -522,9 +522,14 @@ def _json_or_text(text: str) -> object:
 
 
 def verify_log(call: Call) -> int:
-    """Check the chain."""
+    """Check the chain, and that it follows on what this account saw."""
+    from distill_tui import heads, queries
+
     dossier = call.project.dossier(thorough=True)
-    trouble = dossier.audit_trouble
+    if call.args.forget and dossier.project is not None:
+        heads.forget(dossier.project.uid)
+        call.talk("What you saw of this log before is forgotten.")
+    trouble = dossier.audit_trouble or queries.look_back(call.project)
     call.data(
         {"entries": dossier.audit_size, "head": dossier.audit_head, "trouble": trouble or None},
         [] if trouble else [f"{dossier.audit_size} entries, head {dossier.audit_head}: the chain is whole."],
@@ -562,6 +567,54 @@ def back_up(call: Call) -> int:
     if copied.trouble:
         call.talk(f"It was copied as it is, but it is not whole: {copied.trouble}")
     return cli.FAILED if copied.trouble else cli.DONE
+
+
+def set_up_ssh(call: Call) -> int | None:
+    """Show and check the set-up of an OpenSSH server."""
+    import pwd
+
+    from distill_tui import report, ssh_server
+
+    user = call.args.user or pwd.getpwuid(os.getuid()).pw_name
+    dossier, path = call.project.dossier(), call.project.path
+    keys = ssh_server.key_lines(dossier, path, agent=call.args.agent)
+    block = ssh_server.match_block(user, agent=call.args.agent)
+    if call.args.check is None:
+        lines = [
+            f"# ~{user}/.ssh/authorized_keys, or better a file that only root can write:",
+            *keys,
+            "",
+            "# /etc/ssh/sshd_config:",
+            *block.splitlines(),
+        ]
+        call.data({"user": user, "authorized_keys": keys, "sshd_config": block}, map(visible, lines))
+        return None
+    config = Path(call.args.sshd_config) if call.args.sshd_config else None
+    looks = [
+        *ssh_server.check_keys(dossier, path, text_of(call.args.check)),
+        *ssh_server.check_server(user, config),
+    ]
+    rows = [("ok" if look.ok else "WRONG", look.name, look.says) for look in looks]
+    value = [{"check": look.name, "ok": look.ok, "says": look.says} for look in looks]
+    call.data(value, report.table(("", "CHECK", "SAYS"), rows, plain=call.plain))
+    return cli.DONE if all(look.ok for look in looks) else cli.FAILED
+
+
+def serve_ssh(call: Call) -> int:
+    """Run a private server."""
+    from distill_tui import ssh_server
+
+    if not 0 < call.args.port < 65536:
+        raise UsageError("--port is a number from 1 to 65535.")
+    code = ssh_server.serve(call.project, call.args.port, call.args.listen, call.talk, agent=call.args.agent)
+    return cli.FAILED if code else cli.DONE
+
+
+def run_session(call: Call) -> int:
+    """Run a session."""
+    from distill_tui import ssh_session
+
+    return ssh_session.run(call.path, call.args.idle)
 
 
 def examine(call: Call) -> int:

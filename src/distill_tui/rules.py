@@ -1140,7 +1140,7 @@ def may_sign(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objec
         yield Objection(
             "sign_off.weak",
             f"A sign-off counts here that is {least.value} or stronger; yours would be {found.value}: "
-            f"{_stronger(least)}.",
+            f"{_stronger(least)}{_elsewhere(dossier, actor)}.",
         )
     if dossier.evaluation is None:
         yield Objection("evaluation.none", "There is no evaluation to sign off.")
@@ -1173,6 +1173,13 @@ def _unmoved(dossier: Dossier, request: Request) -> Iterator[Objection]:
 def moved(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Name what a sign-off covers and is not as it was."""
     return [name.replace("_", " ") for name in now if before.get(name) != now[name]]
+
+
+def _elsewhere(dossier: Dossier, actor: Actor) -> str:
+    """In a session there is no key to sign with: it is on the validator's own machine."""
+    if actor.assurance is not Assurance.SESSION:
+        return ""
+    return f", on your own machine: `distill-tui sign --via ssh://… {_code(dossier)}`"
 
 
 def _stronger(least: Assurance) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -142,15 +143,19 @@ class DistillApp(App[int]):
         return not (self.restricted and action in ("suspend_process", "screenshot", "command_line"))
 
     def _open(self) -> None:
+        from distill_tui import queries
         from distill_tui.project import Project
 
         try:
             project = Project.open(self.path)
             self._seen = project.version()
+            trouble = queries.look_back(project)
         except answers() as error:
             self.call_from_thread(self.say, sqlite.sentence(error), "error")
             return
         self.call_from_thread(self._opened, project)
+        if trouble:
+            self.call_from_thread(self.say, trouble, "error")
 
     def _opened(self, project: Project) -> None:
         self.project = project
@@ -169,11 +174,11 @@ class DistillApp(App[int]):
         """Read the project's name, the running jobs, and who this is now: a person may have been enrolled meanwhile."""
         header = glance.header(self.path)
         self.project_name, self.running = header.project, header.active_runs
-        if self.actor.proof.startswith("key "):
-            person = glance.holder(self.path, self.actor.proof.removeprefix("key "))
+        if "key " in self.actor.proof:
+            person = glance.holder(self.path, self.actor.proof.rpartition("key ")[2])
         else:
             person = glance.whose(self.path, os.getuid())
-        self.actor = Actor(person, self.actor.proof, self.actor.assurance)
+        self.actor = replace(self.actor, person=person)
 
     def poll(self) -> None:
         """Tell the screens when somebody changed the file."""
@@ -286,6 +291,10 @@ class DistillApp(App[int]):
         return True
 
     # --- screens
+
+    def via(self, code: str) -> str:
+        """Give the command that signs this elsewhere; there is none but in a session over SSH."""
+        return ""
 
     def open_play(self, play: int, tab: int = 1) -> None:
         """Show one play."""

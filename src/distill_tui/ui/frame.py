@@ -29,7 +29,7 @@ def who(actor: Actor) -> str:
         return f"nobody {dot} may look, not act"
     if actor.assurance is Assurance.ACCOUNT:
         return f"{actor.person} {dot} account"
-    return f"{actor.person} {dot} {actor.assurance.value} {show.clip(actor.proof, 15)}"
+    return f"{actor.person} {dot} {actor.assurance.value} {show.clip(actor.proof.rpartition('key ')[2], 15)}"
 
 
 def clock() -> str:

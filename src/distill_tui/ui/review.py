@@ -74,7 +74,7 @@ def _say_opinion(app: DistillApp, view: View, opinion: Opinion, notice: str = ""
         does="sign" if approves else "refuse",
         check=lambda values: "" if approves or values["comment"] else "A refusal needs a reason.",
         typed=intent(view.play.code, seen),
-        twin=twin(Action.SIGN_OFF if approves else Action.REFUSE, view),
+        twin=app.via(view.play.code) or twin(Action.SIGN_OFF if approves else Action.REFUSE, view),
         deaf=True,
     )
 

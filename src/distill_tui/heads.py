@@ -1,0 +1,87 @@
+"""The last head of each project's audit log that this account saw, on this machine.
+
+The file alone cannot show that it is an older copy of itself, or that somebody else was shown another one. Whoever has
+seen a later head can: a log that does not hold it was restored, rewritten or forked. Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distill_tui import remembered
+
+
+@dataclass(frozen=True)
+class Head:
+    """So many entries, and the digest of the last."""
+
+    size: int
+    digest: str
+
+
+def file() -> Path:
+    """Say where heads are kept: beside what else this account remembers."""
+    return remembered.file().with_name("heads.json")
+
+
+def seen(project: str) -> Head | None:
+    """Give the last head that was seen of a project, by its uid."""
+    kept = _read().get(project)
+    if isinstance(kept, dict) and isinstance(kept.get("size"), int) and isinstance(kept.get("digest"), str):
+        return Head(kept["size"], kept["digest"])
+    return None
+
+
+def remember(project: str, head: Head) -> None:
+    """Remember a head that follows on the last one."""
+    kept = _read()
+    kept[project] = {"size": head.size, "digest": head.digest}
+    _write(kept)
+
+
+def forget(project: str) -> None:
+    """Forget what was seen of a project: its log begins anew for this account."""
+    kept = _read()
+    if kept.pop(project, None) is not None:
+        _write(kept)
+
+
+def trouble(project: str, now: Head, at: str | None) -> str:
+    """Say so where a log no longer holds the head that was seen; `at` is the digest that it has at that place now."""
+    last = seen(project)
+    if last is None or at == last.digest:
+        return ""
+    if now.size < last.size:
+        return (
+            f"The audit log has {now.size} entries, and you have seen {last.size}: this file is an older copy, or part "
+            "of its log was taken away. If it was restored on purpose, `distill-tui audit verify --forget` begins anew."
+        )
+    return (
+        f"Entry {last.size} of the audit log is not the one that you have seen: the log was rewritten, or this is "
+        "another copy of the project. If that is right, `distill-tui audit verify --forget` begins anew."
+    )
+
+
+def _read() -> dict[str, Any]:
+    try:
+        kept = json.loads(file().read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, RuntimeError):  # RuntimeError: an account without a home
+        return {}
+    return kept if isinstance(kept, dict) else {}
+
+
+def _write(kept: dict[str, Any]) -> None:
+    """Write it whole or not at all; where it cannot be written, nothing is remembered."""
+    with suppress(OSError, RuntimeError):
+        path = file()
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".heads-")
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            json.dump(kept, out)
+        Path(name).replace(path)

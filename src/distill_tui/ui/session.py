@@ -1,0 +1,115 @@
+"""The screens inside a session over SSH: no shell, no files, no child process; straight at what waits for this person.
+
+The other end of the line is somebody's terminal, or says so: its size and silence are not trusted either.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual import events
+from textual.app import SystemCommand
+from textual.drivers.linux_driver import LinuxDriver
+from textual.geometry import Size
+from textual.message import Message
+from textual.screen import Screen
+
+from distill_tui import glance
+from distill_tui.rules import Actor
+from distill_tui.terms import Stage
+from distill_tui.ui.app import DistillApp
+from distill_tui.ui.palette import Plays, Verbs
+
+WIDEST, TALLEST = 500, 200  # cells: more is no terminal, and would be drawn all the same
+CLOSED = ("suspend_process", "screenshot", "command_line", "people", "checkup", "new_play")
+DECIDE_TAB = 6
+
+
+class ClampedDriver(LinuxDriver):
+    """A terminal whose size is believed within bounds."""
+
+    def _get_terminal_size(self) -> tuple[int, int]:
+        return clamped(*super()._get_terminal_size())
+
+    def process_message(self, message: Message) -> None:
+        """Take a size that the terminal reports in its input no more seriously than another."""
+        if isinstance(message, events.Resize):
+            size = Size(*clamped(message.size.width, message.size.height))
+            message = events.Resize(size, size)
+        super().process_message(message)
+
+
+def clamped(width: int, height: int) -> tuple[int, int]:
+    """Bring a size within bounds; none at all is 80 by 24."""
+    return min(width, WIDEST) if width > 0 else 80, min(height, TALLEST) if height > 0 else 24
+
+
+class SessionApp(DistillApp):
+    """A project over SSH, for one person who authenticated by key."""
+
+    COMMANDS: ClassVar[set[Any]] = {Verbs, Plays}
+
+    def __init__(self, path: Path, actor: Actor, *, key: Path | None = None, idle_minutes: float = 30) -> None:
+        self._idle, self._touched = idle_minutes * 60, time.monotonic()
+        self.waiting = [card for card in glance.cards(path) if actor.person and card.waits == actor.person]
+        first = self.waiting[0].id if self.waiting else None
+        super().__init__(path, key=key, actor=actor, play=first, restricted=True)
+        self.driver_class = ClampedDriver
+
+    def on_mount(self) -> None:
+        """Open what waits, and watch for a line that nobody sits at any more."""
+        super().on_mount()
+        self.set_interval(1, self._leave_when_idle)
+        codes = ", ".join(card.code for card in self.waiting)
+        says = f"These plays wait for you: {codes}." if self.waiting else "Nothing waits for you."
+        if any(card.stage is Stage.DECIDE for card in self.waiting) and self.key is None:
+            says += f" To sign on your own machine: {self.via(codes.split(', ')[0])}"
+        self.call_after_refresh(self.say, says)
+
+    def via(self, code: str) -> str:
+        """Give the command that signs on the validator's own machine, as far as this end knows its own address."""
+        server = os.environ.get("SSH_CONNECTION", "").split()[2:4]
+        user = pwd.getpwuid(os.getuid()).pw_name
+        host = f"{user}@{server[0]}:{server[1]}" if len(server) == 2 else f"{user}@HOST"
+        return f"distill-tui sign --via ssh://{host} {code} --approve -m TEXT --key FILE"
+
+    def open_play(self, play: int, tab: int = 1) -> None:
+        """Show a play that is to be decided where it is decided."""
+        deciding = any(card.id == play and card.stage is Stage.DECIDE for card in self.waiting)
+        super().open_play(play, DECIDE_TAB if deciding and tab == 1 else tab)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Notice that somebody is there."""
+        if isinstance(event, events.Key | events.MouseEvent | events.Paste):
+            self._touched = time.monotonic()
+        await super().on_event(event)
+
+    def _leave_when_idle(self) -> None:
+        if time.monotonic() - self._touched > self._idle:
+            self._leave(0)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Offer what neither writes a file nor starts anything."""
+        for command in super().get_system_commands(screen):
+            if command.title in ("Keys and help", "Jobs", "Theme", "Quit"):
+                yield command
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Close whatever leads to a shell, a file or another program."""
+        return action not in CLOSED
+
+    def twin(self, *words: str, done: str = "", shows: bool = False) -> None:
+        """Start nothing: a child would not be this person."""
+        self.say("A session over SSH starts no command; do this on the host.", "warning")
+
+
+def run(path: Path, actor: Actor, *, key: Path | None, idle_minutes: float) -> int:
+    """Show the project until the person leaves, or is gone; gives the exit code."""
+    app = SessionApp(path, actor, key=key, idle_minutes=idle_minutes)
+    code = app.run()
+    return code if isinstance(code, int) else (app.return_code or 0)
