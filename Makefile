@@ -9,7 +9,7 @@ ARGS ?=
 export HF_HUB_OFFLINE := 1
 export TRANSFORMERS_OFFLINE := 1
 
-.PHONY: demo test slow check fix screenshots reference bench-drift bench-gates clean help
+.PHONY: demo test slow check fix screenshots reference bench-duplicates bench-drift bench-gates clean help
 
 help:            ## list what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## */\t/'
@@ -53,6 +53,10 @@ reference: $(READY)    ## write docs/cli.md from the table of commands
 bench-gates: $(READY)  ## false passes, false ships, power and kill advice of the gate; its kernel against scipy
 	@$(BIN)/python benchmarks/gate_errors.py $(ARGS)
 	@$(BIN)/python benchmarks/gate_oracles.py
+
+bench-duplicates: $(READY)  ## near duplicates at a million rows, beside datasketch and rensa
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@$(BIN)/python benchmarks/duplicates.py $(ARGS)
 
 bench-drift: $(READY)  ## false alarms and delays of the drift monitor, beside river's on the same streams
 	@$(BIN)/python benchmarks/drift.py $(ARGS)

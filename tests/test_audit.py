@@ -113,7 +113,7 @@ def test_near_duplicates_with_two_gold_labels_are_a_conflict() -> None:
     text = sentence(1)
     pair = [Row(text + " indeed", gold="good"), Row(text + " indeed!", gold="bad")]
     assert says(audited([*rows(), *pair]), "conflict") == [
-        "1 sets of near duplicates carry more than one gold label; `rows --conflicts` shows them."
+        "1 sets of near duplicates carry more than one gold label; `rows --conflicts near` shows them."
     ]
 
 

@@ -893,3 +893,19 @@ def test_names_in_an_archive_never_become_paths(fetching, tmp_path, monkeypatch)
 )
 def test_gold_is_the_class_of_the_mean_rating(fetching, votes, label):
     assert fetching.gold(votes) == label
+
+
+def test_pairs_at_the_border_show_what_is_taken_as_the_same_and_what_is_not():
+    texts = [sentence(n) for n in range(60)]
+    for n in range(20):
+        words = texts[n].split()
+        changed = words[:9] + sentence(900 + n).split()[:3]  # a quarter is another
+        texts.append(" ".join(changed))
+    found = duplicates.border(texts, 0.5, 0.25)
+    assert {(pair.one, pair.other) for pair in found} >= {(n, n + 60) for n in range(20)}
+    assert [pair.similarity for pair in found] == sorted(
+        (pair.similarity for pair in found), key=lambda s: abs(s - 0.5)
+    )
+    clusters = duplicates.near_duplicates(texts)
+    assert all(pair.joined == (clusters[pair.one] == clusters[pair.other]) for pair in found)
+    assert duplicates.border([]) == []

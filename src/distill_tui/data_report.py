@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from distill_tui.report import percent, table
@@ -95,3 +95,25 @@ def audit(found: Mapping[str, Any], *, plain: bool = False) -> Iterator[str]:
         yield ""
     for each in found.get("pii", ()):
         yield visible(f"{each['kind']}: {each['rows']:,} rows, like {', '.join(each['examples'])}")
+
+
+def pairs(found: Sequence[Mapping[str, Any]], *, plain: bool = False) -> Iterator[str]:
+    """Tell pairs at the border: how alike, whether they were taken as the same, and both texts."""
+    for each in found:
+        yield visible(f"{each['similarity']:.2f}  {'the same' if each['joined'] else 'apart'}")
+        for name in ("one", "other"):
+            yield visible(f"      {each[name] if plain else clipped(each[name], 110)}")
+
+
+def rows(found: Sequence[Mapping[str, Any]], *, plain: bool = False) -> Iterator[str]:
+    """List rows of a data set."""
+    head = ("ROW", "SPLIT", "SEGMENT", "GOLD", "TEACHER", "P", "INPUT")
+    lines = [
+        (
+            *(each[name] for name in ("row", "split", "segment", "gold", "teacher_output")),
+            "" if each["confidence"] is None else f"{each['confidence']:.2f}",
+            each["input"] if plain else clipped(each["input"], 80),
+        )
+        for each in found
+    ]
+    yield from table(head, lines, plain=plain)

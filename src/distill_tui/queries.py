@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sqlmodel import col, select
@@ -15,6 +16,8 @@ from distill_tui.spotcheck import Item
 from distill_tui.terms import Action, RunStatus, Split
 
 if TYPE_CHECKING:
+    from distill_tui.dataset.browse import Rows
+    from distill_tui.dataset.duplicates import Pair
     from distill_tui.dataset.window import Measured, TokenPrices
 
 
@@ -128,6 +131,36 @@ def window(
     measured = windows.measure(files, days=days, prices=prices)
     asked = {question.name for question in economics.WORKSHEET[dossier.play.kind]}
     return measured, {name: f"{n:f}" for name, n in windows.worksheet(measured).items() if name in asked}
+
+
+def rows(project: Project, play_id: int) -> Rows:
+    """Give this round's rows to look through, held-out rows left out. Raises ProjectError, BadInput."""
+    from distill_tui.dataset import browse
+
+    data = project.dossier(play_id).data_set
+    if data is None:
+        raise ProjectError("There is no data set in this round yet; `data build` makes one.")
+    return browse.Rows(project.artifacts.path(data.artifact))
+
+
+MOST_PAIRED = 20_000  # rows among which pairs at the border are looked for
+
+
+def border(project: Project, play_id: int, around: float) -> tuple[list[Pair], list[str], int]:
+    """Find pairs at the border of near duplicates in this round's data set, held-out rows left out.
+
+    Gives the pairs, the texts that they number, and how many rows were looked at. Raises ProjectError.
+    """
+    from distill_tui.dataset import duplicates, frozen
+    from distill_tui.terms import Split
+
+    data = project.dossier(play_id).data_set
+    if data is None:
+        raise ProjectError("There is no data set in this round yet; `data build` makes one.")
+    path = project.artifacts.path(data.artifact)
+    rows = (row for row in frozen.stored(path) if row["split"] != Split.HELD_OUT)
+    texts = [row["input"] for row in islice(rows, MOST_PAIRED)]
+    return duplicates.border(texts, around), texts, len(texts)
 
 
 def result(run: tables.Run) -> dict[str, Any]:

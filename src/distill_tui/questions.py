@@ -275,6 +275,42 @@ def show_audit(call: Call) -> None:
     call.data(found, data_report.audit(found, plain=call.plain))
 
 
+def show_rows(call: Call) -> None:
+    """Show rows."""
+    from distill_tui import data_report, queries
+    from distill_tui.dataset.browse import Wanted
+
+    args = call.args
+    wanted = Wanted(args.label, args.segment, args.split, args.search, args.below, args.above, args.conflicts)
+    if wanted.problem():
+        raise UsageError(wanted.problem())
+    if args.offset < 0 or args.show < 1:
+        raise UsageError("--offset is 0 or more, and --show is 1 or more.")
+    rows = queries.rows(call.project, call.play_id)
+    found = rows.find(wanted)
+    shown = [rows.at(int(place)) for place in found[args.offset : args.offset + args.show]]
+    value = {"found": len(found), "rows_in_all": len(rows), "held_out_sealed": rows.sealed, "rows": shown}
+    call.data(value, data_report.rows(shown, plain=call.plain))
+    call.talk(f"{len(found):,} of {len(rows):,} rows; {rows.sealed:,} held-out rows are sealed.")
+
+
+def show_pairs(call: Call) -> None:
+    """Show pairs at the border."""
+    import dataclasses
+
+    from distill_tui import data_report, queries
+
+    if not 0 <= call.args.around <= 1 or call.args.show < 1:
+        raise UsageError("--around is a similarity from 0 to 1, and --show is 1 or more.")
+    pairs, texts, looked = queries.border(call.project, call.play_id, call.args.around)
+    shown = [
+        dataclasses.asdict(pair) | {"one": texts[pair.one], "other": texts[pair.other]}
+        for pair in pairs[: call.args.show]
+    ]
+    call.data({"rows": looked, "pairs": shown, "found": len(pairs)}, data_report.pairs(shown, plain=call.plain))
+    call.talk(f"{len(pairs):,} pairs of {looked:,} rows are within 0.2 of {call.args.around}.")
+
+
 def show_data(call: Call) -> None:
     """Show the counts."""
     from distill_tui import report

@@ -8,6 +8,7 @@ frozen. Held-out rows are not looked at.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -45,7 +46,8 @@ def measure(rows: Sequence[Any], labels: Sequence[str], seed: int) -> dict[str, 
 def _compared(given: str) -> str:
     """Ask the process that may import what trains; the same rows are not asked about again."""
     command = [sys.executable, "-m", "distill_tui.training.headroom"]
-    return subprocess.run(command, input=given, capture_output=True, text=True, check=True).stdout
+    env = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")  # two threads would only spin
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=True, env=env).stdout
 
 
 def told(counts: dict[str, int]) -> str:

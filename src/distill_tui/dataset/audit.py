@@ -183,7 +183,7 @@ def _conflicts(rows: Sequence[Any]) -> Iterator[Finding]:
     if clashing:
         yield Finding.of(
             "conflict", NOTE, "near",
-            f"{clashing:,} sets of near duplicates carry more than one gold label; `rows --conflicts` shows them.",
+            f"{clashing:,} sets of near duplicates carry more than one gold label; `rows --conflicts near` shows them.",
         )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,49 @@ def near_duplicates(texts: Sequence[str]) -> list[int]:
         for place in np.flatnonzero(sorted_keys[1:] == sorted_keys[:-1]):
             together.join(int(order[place]), int(order[place + 1]))
     return together.roots()
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two texts that are alike: by how much (Jaccard similarity of what is compared), and whether they were joined."""
+
+    one: int
+    other: int
+    similarity: float
+    joined: bool
+
+
+LOOSE_MINIMA = 3  # in a band of the search for pairs at the border: finds half of those with a similarity of .2
+
+
+def border(texts: Sequence[str], around: float = 0.5, width: float = 0.2) -> list[Pair]:
+    """Find pairs whose similarity is near a value, nearest first: where the rule begins to take them as the same."""
+    frame = _boilerplate(texts)
+    sketches = [_sketch(text, frame) for text in texts]
+    minima = np.stack([_minima(sketch) for sketch in sketches]) if sketches else np.empty((0, 240), np.uint32)
+    clusters = near_duplicates(texts)
+    seen: dict[tuple[int, int], float] = {}
+    for band in range(0, minima.shape[1], LOOSE_MINIMA):
+        order = np.lexsort(minima[:, band : band + LOOSE_MINIMA].T)
+        rows = minima[order, band : band + LOOSE_MINIMA]
+        # neighbours in the order are compared, and not all that share a band: a frame would make millions of pairs
+        for place in np.flatnonzero((rows[1:] == rows[:-1]).all(axis=1)):
+            pair = sorted((int(order[place]), int(order[place + 1])))
+            key = (pair[0], pair[1])
+            if key not in seen:
+                seen[key] = _similarity(sketches[key[0]], sketches[key[1]])
+    found = [
+        Pair(one, other, similarity, clusters[one] == clusters[other])
+        for (one, other), similarity in seen.items()
+        if abs(similarity - around) <= width
+    ]
+    return sorted(found, key=lambda pair: (abs(pair.similarity - around), pair.one, pair.other))
+
+
+def _similarity(one: Hashes, other: Hashes) -> float:
+    """Give the Jaccard similarity of two sketches."""
+    shared = len(np.intersect1d(one, other, assume_unique=True))
+    return shared / (len(one) + len(other) - shared)
 
 
 def _shingles(text: str) -> Hashes:

@@ -21,7 +21,7 @@ _COMMON = {
 }
 _WORDS = {language: frozenset(words.split()) for language, words in _COMMON.items()}
 _SCRIPTS = {"CJK": "zh", "HIRAGANA": "ja", "KATAKANA": "ja", "HANGUL": "ko"}
-LOOKED_AT = 400  # characters
+LOOKED_AT = 160  # characters
 
 
 def guess(text: str) -> str:

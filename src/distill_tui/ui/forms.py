@@ -59,9 +59,11 @@ class Sheet(ModalScreen[Values | None]):
     }
     Sheet.-ascii > Vertical { border: ascii $accent; }
     Sheet .form-title { text-style: bold; height: 1; padding: 0 1; }
-    Sheet .form-body { height: auto; max-height: 28vh; margin: 1 0 0 0; }
+    Sheet .form-body { height: auto; max-height: 12; margin: 1 0 0 0; }
+    Sheet.-short .form-body { max-height: 6; }
+    Sheet.-short .form-fields { max-height: 9; }
     Sheet .form-body Static { height: auto; }
-    Sheet .form-fields { height: auto; max-height: 36vh; margin: 1 0 0 0; }
+    Sheet .form-fields { height: auto; max-height: 14; margin: 1 0 0 0; }
     Sheet .form-row { height: 1; padding: 0 1; }
     Sheet .form-label { width: 26; color: $tone-muted; text-wrap: nowrap; text-overflow: ellipsis; }
     Sheet Input { width: 1fr; background: $panel; }
@@ -69,6 +71,7 @@ class Sheet(ModalScreen[Values | None]):
     Sheet .form-foot { height: 1; padding: 0 1; color: $tone-muted; text-wrap: nowrap; text-overflow: ellipsis; }
     """
     AUTO_FOCUS = ""
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Back, nothing is done"),
         Binding("enter", "submit", "Do it"),

@@ -126,6 +126,7 @@ class PlayScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "next_step", "next step"),
         *(_take(action) for action in Action if action.key),
+        Binding("d", "rows", "Rows of the data set", show=False),
         Binding("tab,l,right", "turn(1)", "Next tab", show=False),
         Binding("shift+tab,h,left", "turn(-1)", "Previous tab", show=False),
         Binding("1", "tab(1)", "tabs", key_display="1-8"),
@@ -305,6 +306,15 @@ class PlayScreen(Screen[None]):
         step = rules.next_step(self.view.dossier)
         if step is not None:
             self.action_take(step.value)
+
+    def action_rows(self) -> None:
+        """Look through the rows of the data set."""
+        from distill_tui.ui.rows import RowsScreen
+
+        if self.dossier is None or self.dossier.data_set is None:
+            self._app.say("There is no data set in this round yet; B builds one.", "warning")
+        else:
+            self.app.push_screen(RowsScreen(self.play_id, self.view.play.code if self.view else ""))
 
     def action_tab(self, number: int) -> None:
         """Show a tab."""

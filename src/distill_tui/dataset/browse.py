@@ -1,0 +1,132 @@
+"""The rows of a data set to look through: filters over Arrow columns, so that a million rows answer at once.
+
+Held-out rows are never in it: they are counted, and `row open` opens one, audited.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from distill_tui.dataset import frozen
+from distill_tui.dataset.duplicates import near_duplicates
+from distill_tui.terms import Split
+
+CONFLICTS = ("teacher", "near")  # the teacher says other than gold; a near duplicate has another gold label
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which rows are wanted; what is empty does not matter."""
+
+    label: str = ""  # gold, or the teacher's where there is none
+    segment: str = ""
+    split: str = ""
+    search: str = ""  # anywhere in the input, whatever its case
+    below: float | None = None  # the teacher's confidence: its highest probability
+    above: float | None = None
+    conflicts: str = ""  # one of CONFLICTS
+
+    def problem(self) -> str:
+        """Say what makes the filter impossible, in one sentence, or nothing."""
+        if self.split == Split.HELD_OUT:
+            return "Held-out rows are sealed and not browsed; `row open` opens one, audited."
+        if self.split and self.split not in list(Split):
+            return f"There is no split “{self.split}”; there are train and validation."
+        if self.conflicts and self.conflicts not in CONFLICTS:
+            return f"There is no conflict “{self.conflicts}”; there are {' and '.join(CONFLICTS)}."
+        for name, share in (("below", self.below), ("above", self.above)):
+            if share is not None and not 0 <= share <= 1:
+                return f"“{name}” is {share:g}; a confidence is a share from 0 to 1."
+        return ""
+
+
+class Rows:
+    """The open rows of one data set."""
+
+    def __init__(self, path: Path) -> None:
+        frozen.labels_of(path)  # refuses what is no data set
+        whole = pq.read_table(path, columns=list(frozen.COLUMNS), memory_map=True)
+        sealed = pc.equal(whole.column("split"), str(Split.HELD_OUT))
+        self.sealed: int = pc.sum(sealed).as_py() or 0
+        self.table = whole.filter(pc.invert(sealed)).combine_chunks()
+        self.labels = frozen.labels_of(path)
+        self.confidence = _confidence(self.table.column("teacher_probabilities"))
+        self._near: NDArray[np.bool_] | None = None
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def find(self, wanted: Wanted) -> NDArray[np.int64]:
+        """Give the places of the rows that are wanted, in order."""
+        mask = np.ones(len(self), dtype=bool)
+        known = pc.coalesce(self.table.column("gold"), self.table.column("teacher_output"))
+        for column, value in ((known, wanted.label), (self._column("segment"), wanted.segment)):
+            if value:
+                mask &= _true(pc.equal(column, value))
+        if wanted.split:
+            mask &= _true(pc.equal(self._column("split"), wanted.split))
+        if wanted.search:
+            mask &= _true(pc.match_substring(self._column("input"), wanted.search, ignore_case=True))
+        with np.errstate(invalid="ignore"):  # a row without probabilities is neither below nor above
+            if wanted.below is not None:
+                mask &= self.confidence < wanted.below
+            if wanted.above is not None:
+                mask &= self.confidence >= wanted.above
+        if wanted.conflicts == "teacher":
+            mask &= _true(pc.not_equal(self._column("gold"), self._column("teacher_output")))
+        elif wanted.conflicts == "near":
+            mask &= self._clashing()
+        return np.flatnonzero(mask)
+
+    def at(self, place: int) -> dict[str, Any]:
+        """Give one row, with the teacher's confidence."""
+        row: dict[str, Any] = self.table.slice(place, 1).to_pylist()[0]
+        confidence = float(self.confidence[place])
+        return row | {"confidence": None if np.isnan(confidence) else confidence}
+
+    def values(self, column: str) -> list[str]:
+        """List the values of a column, the commonest first."""
+        counted = pc.value_counts(self._column(column)).to_pylist()
+        found = sorted(counted, key=lambda each: (-each["counts"], str(each["values"])))
+        return [each["values"] for each in found if each["values"] is not None]
+
+    def _column(self, name: str) -> Any:
+        return self.table.column(name)
+
+    def _clashing(self) -> NDArray[np.bool_]:
+        """Find the rows whose near duplicates carry another gold label; looked for once, when it is first asked."""
+        if self._near is None:
+            gold = self._column("gold").to_pylist()
+            golds: dict[int, set[str]] = defaultdict(set)
+            clusters = near_duplicates(self._column("input").to_pylist())
+            for cluster, label in zip(clusters, gold, strict=True):
+                if label is not None:
+                    golds[cluster].add(label)
+            self._near = np.array([len(golds[cluster]) > 1 for cluster in clusters], dtype=bool)
+        return self._near
+
+
+def _true(mask: Any) -> NDArray[np.bool_]:
+    """Take unknown as no."""
+    found: NDArray[np.bool_] = pc.fill_null(mask, False).to_numpy(zero_copy_only=False)
+    return found
+
+
+def _confidence(column: Any) -> NDArray[np.float64]:
+    """Give the highest probability of each row, NaN where there is none."""
+    lists = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    confidence = np.full(len(lists), np.nan)
+    there = np.flatnonzero(lists.is_valid().to_numpy(zero_copy_only=False))
+    if len(there):
+        flat = lists.flatten().to_numpy(zero_copy_only=False)
+        confidence[there] = flat.reshape(len(there), -1).max(axis=1)
+    return confidence

@@ -1,0 +1,187 @@
+"""A look at the rows: by what they say, at any size, and never at a held-out one."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from textual.widgets import Input
+
+from distill_tui import actions, tables
+from distill_tui.cli import main
+from distill_tui.dataset import browse, build, split
+from distill_tui.dataset.browse import Wanted
+from distill_tui.project import Project
+from distill_tui.rules import Actor
+from distill_tui.terms import PlayKind, Role, Split, Stage
+from distill_tui.ui.app import DistillApp
+from distill_tui.ui.rows import RowsScreen
+from test_audit import sentence
+from test_dataset import imported
+
+MIA = Actor("mia", f"account uid {os.getuid()}")
+LABELS = ("bad", "good")
+
+
+def lines(count: int = 120) -> list[dict[str, object]]:
+    """Every tenth teacher's label differs from gold; confidence runs from .5 to 1; two near duplicates clash."""
+    made: list[dict[str, object]] = []
+    for n in range(count):
+        gold = LABELS[n % 2]
+        said = LABELS[1 - n % 2] if n % 10 == 0 else gold
+        share = round(0.5 + 0.5 * n / count, 3)
+        shares = {said: share, LABELS[1 - LABELS.index(said)]: round(1 - share, 3)}
+        row = {"input": sentence(n), "gold": gold, "teacher_output": said, "probs": shares}
+        made.append(row | {"segment": "mail" if n % 4 == 0 else "web"})
+    clash = {"teacher_output": "bad", "probs": {"bad": 0.9, "good": 0.1}, "segment": "web"}
+    return [
+        *made,
+        *({"input": sentence(999) + end, "gold": gold, **clash} for end, gold in (("", "bad"), ("!!", "good"))),
+    ]
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> browse.Rows:
+    rule = split.SplitRule(seed=3, held_out_rows=30, validation_share=0.2)
+    data = build.build([imported(tmp_path, lines())], {}, rule, LABELS)
+    build.write(data, tmp_path / "data.parquet")
+    return browse.Rows(tmp_path / "data.parquet")
+
+
+def found(rows: browse.Rows, **wanted: object) -> list[dict[str, object]]:
+    return [rows.at(int(place)) for place in rows.find(Wanted(**wanted))]  # type: ignore[arg-type]
+
+
+def test_no_filter_ever_shows_a_held_out_row(rows: browse.Rows) -> None:
+    assert rows.sealed == 30 and len(rows) == 122 - 30
+    assert {row["split"] for row in found(rows)} == {"train", "validation"}
+    assert "sealed" in Wanted(split="held-out").problem()
+    assert not len(rows.find(Wanted(split="held-out")))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        (Wanted(split="test"), "no split “test”"),
+        (Wanted(conflicts="all"), "no conflict “all”"),
+        (Wanted(below=2), "“below” is 2"),
+        (Wanted(above=-1), "“above” is -1"),
+    ],
+)
+def test_a_filter_that_cannot_be_meant_is_refused(wanted: Wanted, says: str) -> None:
+    assert says in wanted.problem()
+
+
+def test_rows_are_found_by_what_they_say(rows: browse.Rows) -> None:
+    everything = found(rows)
+    assert found(rows, label="good") == [row for row in everything if row["gold"] == "good"]
+    assert found(rows, segment="mail") == [row for row in everything if row["segment"] == "mail"]
+    assert found(rows, split="validation") == [row for row in everything if row["split"] == "validation"]
+    one = str(everything[0]["input"])
+    assert found(rows, search=one.upper()) == [everything[0]]
+    low = [row for row in everything if row["confidence"] is not None and row["confidence"] < 0.7]  # type: ignore[operator]
+    assert low and found(rows, below=0.7) == low
+    assert len(found(rows, above=0.7)) + len(low) == len(everything)
+    both = found(rows, label="good", segment="mail", below=0.8)
+    assert both == [row for row in found(rows, label="good", segment="mail") if row in found(rows, below=0.8)]
+
+
+def test_conflicts_are_of_teacher_and_gold_or_of_near_duplicates(rows: browse.Rows) -> None:
+    assert all(row["gold"] != row["teacher_output"] for row in found(rows, conflicts="teacher"))
+    assert len(found(rows, conflicts="teacher")) == sum(
+        row["gold"] is not None and row["gold"] != row["teacher_output"] for row in found(rows)
+    )
+    near = {str(row["input"]).rstrip("!") for row in found(rows, conflicts="near")}
+    assert near <= {sentence(999)}
+
+
+def test_a_search_is_text_and_no_pattern(rows: browse.Rows) -> None:
+    for text in (".*", "[a-z]", "%", "'; DROP TABLE"):
+        assert not len(rows.find(Wanted(search=text)))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    made = Project.create(tmp_path / "team.distill", "Team", "mia", "Mia", Actor(None, MIA.proof))
+    play = actions.open_play(made, MIA, "mood", PlayKind.COST)
+    actions.assign_role(made, play, MIA, Role.DRIVER, "mia")
+    rule = split.SplitRule(seed=3, held_out_rows=30, validation_share=0.2)
+    data = build.build([imported(tmp_path, lines())], {}, rule, LABELS)
+    with made.artifacts.scratch() as scratch:
+        digest = build.write(data, scratch / "data.parquet")
+        artifact = made.artifacts.store(scratch / "data.parquet")
+    with made.telemetry() as session:
+        row = session.get(tables.Play, play)
+        assert row is not None
+        row.stage = Stage.DATA
+        session.add(row)
+        columns = {"play_id": play, "round": 1, "artifact": artifact, "digest": f"sha256:{digest}", "labels": "[]"}
+        session.add(tables.DataSet(**columns, counts="{}", built_at="2026-11-25T08:00:00Z"))
+    yield made
+    made.close()
+
+
+def test_the_command_gives_rows_and_counts_what_is_sealed(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    about = ["--project", str(project.path), "rows", "P-001"]
+    capsys.readouterr()
+    assert main([*about, "--conflicts", "teacher", "--show", "3", "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert value["held_out_sealed"] == 30 and len(value["rows"]) == 3 <= value["found"]
+    assert all(row["split"] != Split.HELD_OUT for row in value["rows"])
+    assert main([*about, "--split", "held-out"]) == 2
+    assert main([*about, "--offset", "-1"]) == 2
+
+
+@pytest.mark.parametrize("size", [(120, 36), (80, 24)])
+async def test_the_screen_filters_by_keys_and_goes_to_the_next_conflict(
+    project: Project, size: tuple[int, int]
+) -> None:
+    app = DistillApp(project.path, play=1)
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        await pilot.press("d")
+        await settled(pilot)
+        screen = pilot.app.screen
+        assert isinstance(screen, RowsScreen) and screen.rows is not None and screen.found is not None
+        whole = len(screen.found)
+        await pilot.press("n")
+        here = screen.rows.at(int(screen.found[screen.cursor]))
+        assert here["gold"] != here["teacher_output"]
+        await pilot.press("G", "g", "slash")
+        pilot.app.screen.query_one("#field-search", Input).value = str(here["input"])
+        await pilot.press("enter")
+        await settled(pilot)
+        assert len(screen.found) == 1
+        await pilot.press("f")
+        pilot.app.screen.query_one("#field-split", Input).value = "held-out"
+        await pilot.press("ctrl+s")
+        assert not isinstance(pilot.app.screen, RowsScreen)  # the sheet stays, and says that they are sealed
+        await pilot.press("escape", "x")
+        await settled(pilot)
+        assert len(screen.found) == whole
+        await pilot.press("q")
+        await pilot.pause()
+        assert not isinstance(pilot.app.screen, RowsScreen)
+
+
+async def settled(pilot: object) -> None:
+    """Wait until nothing is loaded any more."""
+    for _ in range(100):
+        await pilot.pause(0.05)  # type: ignore[attr-defined]
+        app = pilot.app  # type: ignore[attr-defined]
+        if app.project is not None and all(worker.is_finished for worker in app.workers):
+            break
+    await pilot.pause()  # type: ignore[attr-defined]
+
+
+def test_a_row_without_probabilities_has_no_confidence(tmp_path: Path) -> None:
+    plain = [{"input": sentence(n), "gold": LABELS[n % 2]} for n in range(40)]
+    rule = split.SplitRule(seed=3, held_out_rows=5, validation_share=0.2)
+    build.write(build.build([imported(tmp_path, plain)], {}, rule, LABELS), tmp_path / "d.parquet")
+    bare = browse.Rows(tmp_path / "d.parquet")
+    assert np.isnan(bare.confidence).all() and bare.at(0)["confidence"] is None
+    assert not len(bare.find(Wanted(below=1.0))) and not len(bare.find(Wanted(above=0.0)))
