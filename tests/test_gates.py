@@ -497,7 +497,7 @@ def test_the_digest_changes_with_every_field_of_a_record() -> None:
     other = Record(
         ("yes", "no"), (5, 6), (0, 1), (0, 0), (0, 0), (1, 1), 1, (1, 1), ("a", "c"), (7, 7), {"student": ((1,),)},
         {"student": 1}, {"student": 1}, {"cpu": "x"}, "d", "m", "t", {"build_cost": "1"}, (9_000, 1), (0, 1), (7, 8),
-        {"hard": (0, 1)},
+        {"hard": (0, 1)}, {"student": {"peak_kb": 1}},
     )  # fmt: skip
     changed = [replace(one, **{each.name: getattr(other, each.name)}) for each in fields(Record)]
     assert len({each.digest() for each in [one, *changed]}) == len(changed) + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -292,3 +293,15 @@ def test_every_form_is_timed_one_request_at_a_time(forms: dict[str, Path]) -> No
 
 def test_soft_labels_are_what_these_tests_say() -> None:
     np.testing.assert_allclose(soft_from(np.array([1])), [[0.05, 0.9, 0.05]])
+
+
+def test_cold_start_memory_and_throughput_are_measured_on_the_artifact(forms: dict[str, Path]) -> None:
+    found = {name: measure.running(forms[name], ["one text", "\ud800"]) for name in ("ngram", "onnx")}
+    for numbers in found.values():
+        assert set(numbers) == {"cold_start_us", "peak_kb", "batch_1", "batch_8", "batch_32"}
+        assert all(type(each) is int and each > 0 for each in numbers.values())
+    broken = forms["ngram"].with_name("broken")
+    shutil.copytree(forms["ngram"], broken)
+    (broken / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match="The program in the model card fails on broken"):
+        measure.running(broken, ["text"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from distill_tui import controls, gates, loaders, rules
+from distill_tui import controls, costs, gates, loaders, rules
 from distill_tui.rules import Dossier, SignOffFacts
 from distill_tui.terms import Role
 
@@ -56,12 +56,8 @@ def _card(dossier: Dossier, signed: SignOffFacts) -> Iterator[str]:
     yield ""
     yield "## Cost of a request"
     yield ""
-    for subject in gates.subjects(record):
-        size = f"{subject.bytes / 1e6:.1f} MB" if subject.bytes else "–"
-        p95 = f"{subject.p95_ms:.2f} ms" if subject.p95_ms is not None else "–"
-        yield f"- {subject.name}: p95 {p95}, {size}, {subject.parameters or 0:,} parameters"
-    machine = ", ".join(f"{name} {plain(str(value))}" for name, value in sorted(record.machine.items()))
-    yield f"- measured one request at a time on: {machine}"
+    for sentence in costs.sentences(record):
+        yield f"- {plain(sentence)}"
     yield ""
     yield "## Data"
     yield ""

@@ -332,16 +332,19 @@ def measure_all(
         latency["baseline"] = measure.baseline_latencies(baseline_of, held_out.inputs)
     claimed.report(3, 5, "the student's latency, one request at a time", always=True)
     latency["student"] = measure.latencies(student, held_out.inputs, **options)
-    sizes = {"student": measure.size(student)}
+    sizes, running = {"student": measure.size(student)}, {}
+    running["student"] = measure.running(student, held_out.inputs, **options)
     if teacher is not None:
         claimed.report(4, 5, "the teacher's latency, one request at a time", always=True)
         latency["teacher"] = measure.latencies(teacher, held_out.inputs, per_run=60, **options)
         sizes["teacher"] = measure.size(teacher)
+        running["teacher"] = measure.running(teacher, held_out.inputs, **options)
     claimed.report(5, 5, "judging", always=True)
     return answers(held_out, probabilities, baseline, majority) | {
         "latency_us": {name: tuple(tuple(run) for run in runs) for name, runs in latency.items()},
         "parameters": {name: parameters for name, (parameters, _) in sizes.items()},
         "bytes": {name: size for name, (_, size) in sizes.items()},
+        "running": running,
         "machine": measure.machine(spec.threads),
     }
 

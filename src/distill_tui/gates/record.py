@@ -47,6 +47,7 @@ class Record:
     pattern: tuple[int, ...] = ()  # rank of the row's interaction pattern by how often it is asked; 0 the commonest
     key: tuple[int, ...] = ()  # the first 60 bits of the input's digest: a row's name in every round
     controls: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # arm -> predictions: see `controls`
+    running: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # subject -> what else it takes: see `costs`
 
     def __post_init__(self) -> None:
         problem = next(_record_problems(self), None)
@@ -85,7 +86,7 @@ def _tuples(value: object) -> object:
 
 _COLUMNS = ("rows", "gold", "teacher", "student", "baseline", "segment", "group")
 _OPTIONAL = ("confidence", "pattern", "key")
-_LATER = ("controls", *_OPTIONAL)  # what a record may lack
+_LATER = ("controls", "running", *_OPTIONAL)  # what a record may lack
 
 
 def _record_problems(record: Record) -> Iterator[str]:
@@ -128,7 +129,7 @@ def _column_problems(name: str, column: object) -> Iterator[str]:
 
 
 def _mapping_problems(record: Record) -> Iterator[str]:
-    for name in ("latency_us", "parameters", "bytes", "machine", "payback_inputs", "controls"):
+    for name in ("latency_us", "parameters", "bytes", "machine", "payback_inputs", "controls", "running"):
         values = getattr(record, name)
         if not isinstance(values, Mapping) or not all(isinstance(key, str) for key in values):
             yield f"{name} of the evaluation record is not a table of names and values."
@@ -144,6 +145,11 @@ def _mapping_problems(record: Record) -> Iterator[str]:
         for subject, number in getattr(record, name).items():
             if not _is_whole(number) or number < 0:
                 yield f"{name} of the {subject} is {show(number)}; it takes whole numbers from 0."
+    for subject, numbers in record.running.items():
+        if subject not in SUBJECTS or not isinstance(numbers, Mapping):
+            yield f"running of the evaluation record has {show(subject)}; it has {', '.join(SUBJECTS)}."
+        elif not all(_is_whole(each) and each >= 0 for each in numbers.values()):
+            yield f"running of the {subject} holds something else than whole numbers from 0."
     for arm, column in record.controls.items():
         yield from _column_problems(f"controls {show(arm)}", column)
         if len(column) != len(record.rows) or not all(0 <= label < len(record.labels) for label in column):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,9 +16,14 @@ import torch
 import transformers
 from safetensors import safe_open
 
+from distill_tui import loaders
 from distill_tui.training import serving
 from distill_tui.training.evaluate import Predictor
-from distill_tui.training.folders import parameters_told
+from distill_tui.training.folders import form, parameters_told
+
+BATCHES = (1, 8, 32)
+ROUNDS = 8  # batches of the largest size that throughput is measured on
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def latencies(
@@ -47,6 +55,41 @@ def baseline_latencies(
     return [
         _microseconds(lambda text: baseline([text]), part, warm_up) for part in _passes(texts, runs, per_run, warm_up)
     ]
+
+
+def running(folder: Path, texts: Sequence[str], *, threads: int = 1, max_tokens: int = 96) -> dict[str, int]:
+    """Measure what else it takes to run a folder, in whole numbers.
+
+    `cold_start_us` is from the start of Python to the first answer, and `peak_kb` the memory of that process, by the
+    program that the model card prints, so that nothing of ours is in it; `batch_N` is texts a second in batches of N,
+    as they come. Raises ValueError where the program fails.
+    """
+    found = _first_answer(folder, texts[0], threads)
+    served = serving.open_folder(folder, threads=threads, max_tokens=max_tokens)
+    for batch in BATCHES:
+        some = [texts[at % len(texts)] for at in range(max(BATCHES) * ROUNDS)]
+        served.run(served.cut(some[:batch]))
+        started = time.perf_counter()
+        for at in range(0, len(some), batch):
+            served.run(served.cut(some[at : at + batch]))
+        found[f"batch_{batch}"] = round(len(some) / (time.perf_counter() - started))
+    return found
+
+
+def _first_answer(folder: Path, text: str, threads: int) -> dict[str, int]:
+    program = loaders.BY_FORM[form(folder)].replace('"model"', repr(str(folder.absolute())))
+    asked = json.dumps(text.encode("utf-8", "replace").decode())
+    code = f"{program}\npredict({asked})\nimport resource\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    environment = os.environ | {name: str(threads) for name in THREADS}
+    started = time.perf_counter_ns()
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False, env=environment
+    )
+    took = (time.perf_counter_ns() - started) // 1000
+    if done.returncode:
+        raise ValueError(f"The program in the model card fails on {folder.name}: {done.stderr.strip()[-200:]}")
+    unit = 1000 if sys.platform == "darwin" else 1  # macOS tells bytes, Linux kilobytes
+    return {"cold_start_us": took, "peak_kb": int(done.stdout.split()[-1]) // unit}
 
 
 def size(folder: Path) -> tuple[int, int]:

@@ -1,0 +1,50 @@
+"""What running a student costs is told with its spread, and with where each number comes from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from distill_tui import costs
+from distill_tui.gates import Record
+from test_controls import record
+
+
+def timed(**changes: object) -> Record:
+    passes = tuple(tuple(1000 * scale + at for at in range(100)) for scale in (1, 2, 3, 4, 5))
+    return replace(record(0.9), latency_us={"student": passes}, bytes={"student": 2_500_000}, **changes)  # type: ignore[arg-type]
+
+
+def test_nothing_is_told_of_what_was_not_measured() -> None:
+    assert costs.costs(record(0.9)) == () and list(costs.sentences(record(0.9))) == []
+
+
+def test_a_number_of_the_worksheet_is_not_passed_off_as_measured() -> None:
+    _, teacher = costs.costs(timed(payback_inputs={"teacher_p95_ms": "35"}))
+    assert teacher.quantiles == {0.95: costs.Spread(35, 35, 35)} and "not measured here" in teacher.source
+    both = timed(payback_inputs={"teacher_p95_ms": "35"})
+    both = replace(both, latency_us={**both.latency_us, "teacher": ((7000,) * 20,)})
+    assert costs.costs(both)[1].quantiles[0.95].middle == 7 and "measured here" in costs.costs(both)[1].source
+
+
+def test_the_spread_is_that_of_the_passes() -> None:
+    (student,) = costs.costs(timed())
+    assert student.quantiles[0.5] == costs.Spread(3.049, 1.049, 5.049)
+    assert student.quantiles[0.99].middle == pytest.approx(3.098)
+
+
+def test_everything_measured_is_told() -> None:
+    running = {"student": {"cold_start_us": 1_500_000, "peak_kb": 120_000, "batch_1": 900, "batch_32": 4000}}
+    told, machine = costs.sentences(timed(running=running, machine={"cpu": "x", "threads": 1}))
+    assert "p95 3.09 ms (1.09 to 5.09 in 5 passes)" in told
+    assert "900 at batch 1, 4,000 at batch 32; cold start 1,500 ms and peak memory 120 MB" in told
+    assert machine == "Measured one request at a time on: cpu x, threads 1."
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"driver": {}}, {"student": 7}, {"student": {"peak_kb": -1}}, {"student": {"a": 0.5}}]
+)
+def test_a_cost_that_is_no_whole_number_is_refused(wrong: object) -> None:
+    with pytest.raises(ValueError, match="running of the"):
+        timed(running=wrong)
