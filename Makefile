@@ -9,7 +9,7 @@ ARGS ?=
 export HF_HUB_OFFLINE := 1
 export TRANSFORMERS_OFFLINE := 1
 
-.PHONY: demo test slow check fix screenshots reference bench-duplicates bench-drift bench-gates clean help
+.PHONY: demo test slow check fix screenshots reference bench-duplicates bench-drift bench-gates bench-training bench-headline clean help
 
 help:            ## list what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## */\t/'
@@ -57,6 +57,13 @@ bench-gates: $(READY)  ## false passes, false ships, power and kill advice of th
 bench-duplicates: $(READY)  ## near duplicates at a million rows, beside datasketch and rensa
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@$(BIN)/python benchmarks/duplicates.py $(ARGS)
+
+bench-training: $(READY)  ## the training loop beside transformers.Trainer and beside the machine's limit
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@$(BIN)/python benchmarks/training.py $(ARGS)
+
+bench-headline: $(READY)  ## the ladder on real text, three seeds, controls beside (ARGS=CACHE_FOLDER; hours on a slow machine)
+	@$(BIN)/python benchmarks/headline.py $(ARGS)
 
 bench-drift: $(READY)  ## false alarms and delays of the drift monitor, beside river's on the same streams
 	@$(BIN)/python benchmarks/drift.py $(ARGS)

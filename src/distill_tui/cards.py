@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from distill_tui import controls, costs, gates, loaders, rules
+from distill_tui import controls, costs, deferral, gates, loaders, rules
 from distill_tui.rules import Dossier, SignOffFacts
 from distill_tui.terms import Role
 
@@ -59,6 +59,7 @@ def _card(dossier: Dossier, signed: SignOffFacts) -> Iterator[str]:
     for sentence in costs.sentences(record):
         yield f"- {plain(sentence)}"
     yield ""
+    yield from _deferral(record)
     yield "## Data"
     yield ""
     splits = json.loads(data.counts)["splits"]
@@ -82,6 +83,16 @@ def _card(dossier: Dossier, signed: SignOffFacts) -> Iterator[str]:
     comment = f": {plain(signed.row.comment)}" if signed.row.comment else ""
     yield f"- signed off by {signed.row.person_id} ({signed.row.assurance.value}) on {signed.row.recorded_at}{comment}"
     yield f"- watched on {play.sampling_per_month:,} sampled calls a month, refreshed every {play.refresh_days} days"
+
+
+def _deferral(record: gates.Record) -> Iterator[str]:
+    told = list(deferral.sentences(record))
+    if told:
+        yield "## Sending back what the student is least sure of"
+        yield ""
+        yield from (f"- {plain(sentence)}" for sentence in told)
+        yield "- The thresholds were read off the rows that they are described on; judge one anew before serving it."
+        yield ""
 
 
 def form(dossier: Dossier) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from distill_tui import controls, costs, economics, gates, rules
+from distill_tui import controls, costs, deferral, economics, gates, rules
 from distill_tui.terms import Action, Metric, PlayKind, Reference, Role, RunKind, RunStatus, Verdict
 from distill_tui.text import visible
 
@@ -388,6 +388,8 @@ def evaluation(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
     yield ""
     yield from _subjects(dossier.record, plain)
     yield from map(visible, costs.sentences(dossier.record))
+    yield ""
+    yield from map(visible, deferral.sentences(dossier.record))
     for again in dossier.round_evaluations:
         if again.reproduced:
             same = "and found the same" if again.passed == seen.passed else "and found otherwise"
