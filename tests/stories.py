@@ -71,6 +71,7 @@ def drive_to_decide(project: Project, play: int, right: int = 12) -> None:
     actions.freeze_data(project, play, actor("dan"))
     finish_training(project, actions.start_run(project, play, actor("dan"), Spec()))
     finish_evaluation(project, actions.evaluate(project, play, actor("dan")), right)
+    finish_rehearsal(project, actions.rehearse(project, play, actor("olga")))
 
 
 def finish_training(project: Project, run: int, weights: str = "w") -> None:
@@ -82,6 +83,13 @@ def finish_training(project: Project, run: int, weights: str = "w") -> None:
         (scratch / "student" / "config.json").write_text(json.dumps({"weights": weights}))
         student = project.artifacts.store(scratch / "student")
     worker.finish(claimed, {"validation_score": 0.9, "validation_rows": 16}, 10, student)
+
+
+def finish_rehearsal(project: Project, run: int) -> None:
+    """Do what a rehearsing worker does at its end, where the recipe gave the same student."""
+    claimed = worker.claim(project, run)
+    assert claimed is not None
+    worker.finish(claimed, {"same": True}, 10, None)
 
 
 def finish_evaluation(project: Project, run: int, right: int) -> None:
@@ -196,6 +204,8 @@ class Story:
                 return (next((step for step, done in steps.items() if not done), "freeze_data"), driver)
             case Stage.TRAIN:
                 return ("evaluate" if there("run", "AND artifact IS NOT NULL") else "start_run", driver)
+            case Stage.DECIDE if not there("run", "AND kind = 'rehearse' AND status = 'finished'"):
+                return ("rehearse", driver)
             case Stage.DECIDE if there("sign_off", "AND id NOT IN (SELECT sign_off_id FROM withdrawal)"):
                 return ("ship", driver)
             case Stage.DECIDE:
@@ -224,6 +234,8 @@ def _run_to_its_end(story: Story, play: int, run: int) -> None:
         worker.give_up(claimed, RunStatus.FAILED, "the disk was full", "the disk was full")
     elif row.kind is RunKind.TRAIN:
         finish_training(story.project, run, str(story.random.random()))
+    elif row.kind is RunKind.REHEARSE:
+        finish_rehearsal(story.project, run)
     else:
         finish_evaluation(story.project, run, story.random.choice((0, 6, 12, 12, 12)))
 
@@ -312,6 +324,7 @@ DEEDS: dict[str, Deed] = {
     "resume_run": _start(lambda s, play, who: actions.resume_run(s.project, play, who)),
     "evaluate": _start(lambda s, play, who: actions.evaluate(s.project, play, who)),
     "reproduce": _start(lambda s, play, who: actions.reproduce(s.project, play, who)),
+    "rehearse": _start(lambda s, play, who: actions.rehearse(s.project, play, who)),
     "report_for_another": _report_for_another,
     "by_hand": _by_hand,
     "sign_off": _sign(Opinion.APPROVE),

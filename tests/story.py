@@ -19,10 +19,12 @@ from distill_tui.terms import (
     Metric,
     Opinion,
     PlayKind,
+    Remedy,
     Role,
     RunKind,
     RunStatus,
     Stage,
+    Standing,
     Task,
 )
 
@@ -93,6 +95,8 @@ def run(number: int, kind: RunKind, status: RunStatus, **more: Any) -> tables.Ru
 
 TRAINED = run(1, RunKind.TRAIN, RunStatus.FINISHED, artifact=digest("c"), result='{"validation_score": 0.9}')
 LOOKED = run(2, RunKind.EVALUATE, RunStatus.FINISHED, student_run=1)
+REHEARSED = run(3, RunKind.REHEARSE, RunStatus.FINISHED, student_run=1, result='{"same": true}')
+OBSERVING = run(4, RunKind.OBSERVE, RunStatus.RUNNING, token="t")
 TRAFFIC = tables.Traffic(
     id=1, play_id=1, round=1, name="calls.jsonl", source_digest=digest("a"), artifact=digest("b"),
     mapping='{"input":"text"}', rows=400, rejects=0, report="{}", imported_at=AT,
@@ -127,6 +131,30 @@ def evaluation(number: int = 1, *, passed: bool = True, **more: Any) -> tables.E
         "data_digest": digest("d"), "model": digest("c"), "record": digest("f"), "reproduced": 0, "recorded_at": AT,
     }  # fmt: skip
     return tables.Evaluation(**known | {"id": number, "passed": int(passed)} | more)
+
+
+def bundle(number: int = 1, **more: Any) -> tables.Bundle:
+    """What shipped of a round."""
+    known = {"play_id": 1, "round": number, "digest": digest("8"), "sign_off_id": 1, "shipped_by": "dan"}
+    return tables.Bundle(**known | {"id": number, "shipped_at": AT} | more)
+
+
+FEED = tables.Feed(
+    id=1, play_id=1, bundle_id=1, name="may.jsonl", source_digest=digest("6"), artifact=digest("7"), rows=9, rejects=0,
+    received_at=AT,
+)  # fmt: skip
+
+
+def watch(standing: Standing = Standing.ALARM, **more: Any) -> tables.Watch:
+    """How the monitor stood after the feed."""
+    known = {"feed_id": 1, "play_id": 1, "bundle_id": 1, "plan": "{}", "state": "{}", "findings": "[]"}
+    return tables.Watch(**known | {"standing": standing, "recorded_at": AT} | more)
+
+
+def remedy(kind: Remedy, **more: Any) -> tables.RemedyRow:
+    """What olga did about the live student."""
+    known = {"id": 1, "play_id": 1, "round": 2, "bundle_id": 1, "newest_bundle": 1, "feed_id": 0, "reason": "drift"}
+    return tables.RemedyRow(**known | {"kind": kind, "detail": "{}", "person_id": "olga", "at": AT} | more)
 
 
 def a_play(stage: Stage, **more: Any) -> tables.Play:
@@ -172,7 +200,7 @@ def dossier(stage: Stage = Stage.DECIDE, **changes: Any) -> Dossier:
         "traffic": (TRAFFIC,),
         "terms": TERMS,
         "data_sets": (data_set(frozen=since(Stage.TRAIN)),) if locked else (),
-        "runs": (TRAINED, LOOKED) if looked else ((TRAINED,) if since(Stage.TRAIN) else ()),
+        "runs": (TRAINED, LOOKED, REHEARSED) if looked else ((TRAINED,) if since(Stage.TRAIN) else ()),
         "evaluations": (evaluation(),) if looked else (),
         "judgements": gates.judge(GATE, record()) if looked else (),
     }

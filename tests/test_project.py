@@ -22,7 +22,7 @@ from sqlmodel import SQLModel, select
 from distill_tui import actions, launch, migrations, rules, signing, sqlite, tables
 from distill_tui.project import Project, ProjectError, chain_trouble, check
 from distill_tui.rules import Actor, Refused
-from distill_tui.terms import Action, Opinion, Role, Split
+from distill_tui.terms import Action, Opinion, Role, Split, Standing
 from stories import Auditor, drive_to_data, drive_to_decide, found, open_play, write_traffic
 from story import EVERYBODY, actor
 
@@ -50,6 +50,8 @@ def make(parent: Path) -> Path:
     actions.sign_off(project, first, actor("vera"), Opinion.APPROVE, "I looked.")
     actions.ship(project, first, actor("olga"))
     actions.open_row(project, first, actor("vera"), held_out_row(project, first))
+    observed_once(project, first)
+    actions.acknowledge(project, first, actor("olga"), "A holiday.")
     for person, blob in (("vera", b"one key"), ("bob", b"another")):
         key = signing.PublicKey("ssh-ed25519", base64.b64encode(blob).decode())
         actions.add_key(project, actor("mia"), person, key)
@@ -57,6 +59,30 @@ def make(parent: Path) -> Path:
     open_play(project, "third")
     project.close()
     return folder
+
+
+def observed_once(project: Project, play: int) -> None:
+    """One feed of one row that diverges, and an alarm, as a worker leaves them."""
+    known = {"play_id": play, "bundle_id": 1}
+    at, digest = "2026-11-25T08:00:00Z", "sha256:" + "5e" * 32
+    with project.telemetry() as session:
+        session.add(
+            tables.Feed(
+                **known, name="may.jsonl", source_digest=digest, artifact=digest, rows=1, rejects=0, received_at=at
+            )
+        )
+        session.flush()
+        session.add(
+            tables.Observation(
+                **known, feed_id=1, day=at[:10], input_digest="5e" * 32, probe=0, segment="all", answer="no",
+                teacher="yes", asked=0, uncertainty=0.25, distance=1.5, length=9, excerpt="a refund",
+            )
+        )  # fmt: skip
+        session.add(
+            tables.Watch(
+                **known, feed_id=1, standing=Standing.ALARM, plan="{}", state="{}", findings="[]", recorded_at=at
+            )
+        )
 
 
 def held_out_row(project: Project, play: int) -> int:
@@ -160,6 +186,10 @@ FIXED = {  # table: which rows can never change
     "sign_off": "1",
     "withdrawal": "1",
     "bundle": "1",
+    "feed": "1",
+    "observation": "1",
+    "watch": "1",
+    "remedy": "1",
     "gate": LOCKED,
     "data_set": LOCKED,
     "worksheet_value": LOCKED,

@@ -25,22 +25,28 @@ from distill_tui.terms import (
     Metric,
     Opinion,
     PlayKind,
+    Remedy,
     Role,
     RunKind,
     RunStatus,
     Stage,
+    Standing,
     Task,
     Verdict,
 )
 from story import (
     AT,
     EVERYBODY,
+    FEED,
     GATE,
+    LOOKED,
+    OBSERVING,
     ROLES,
     TERMS,
     TRAINED,
     a_play,
     actor,
+    bundle,
     data_set,
     digest,
     dossier,
@@ -49,9 +55,11 @@ from story import (
     key,
     person,
     record,
+    remedy,
     run,
     sign_off,
     signed,
+    watch,
 )
 
 MIA, SAM, DAN, VERA, OLGA, BOB = (actor(name) for name in EVERYBODY)
@@ -105,6 +113,10 @@ def at(stage: Stage, **changes: Any) -> Dossier:
 
 
 Q, G, D, T, DECIDE = (at(stage) for stage in (Stage.QUALIFY, Stage.GATE, Stage.DATA, Stage.TRAIN, Stage.DECIDE))
+LIVE = at(Stage.LIVE, bundles=(bundle(),), feeds=(FEED,))
+ALARMED = replace(LIVE, watches=(watch(),))
+TWICE = replace(LIVE, bundles=(bundle(), bundle(2)))
+REFRESHING = at(Stage.DATA, bundles=(bundle(),), remedies=(remedy(Remedy.REFRESH),), play=a_play(Stage.DATA, round=2))
 NOT_EVALUATED = at(Stage.TRAIN, runs=(TRAINED, RUNNING))
 
 
@@ -280,8 +292,29 @@ def cases() -> list[Case]:
         Case("maintenance.missing", a.SHIP, DAN,
              signed(at(Stage.DECIDE, play=a_play(Stage.DECIDE, refresh_days=None))), signed()),
         Case("maintenance.number", a.SET_MAINTENANCE, OLGA, DECIDE, DECIDE, {"sample": 0}, {"sample": 1}),
+        # live
+        Case("rehearsal.missing", a.SHIP, DAN, signed(at(Stage.DECIDE, runs=(TRAINED, LOOKED))), signed()),
+        Case("rehearsal.differs", a.SHIP, DAN,
+             signed(at(Stage.DECIDE, runs=(TRAINED, LOOKED, rehearsal('{"same": false}')))), signed()),
+        Case("live.none", a.OBSERVE, OLGA, at(Stage.LIVE), LIVE),
+        Case("feed.twice", a.OBSERVE, OLGA, LIVE, LIVE, {"source_digest": digest("6")}, {"source_digest": digest("5")}),
+        Case("run.observes", a.OBSERVE, OLGA, replace(LIVE, runs=(OBSERVING,)), LIVE),
+        Case("watch.steady", a.ACKNOWLEDGE, OLGA, replace(LIVE, watches=(watch(Standing.STEADY),)), ALARMED),
+        Case("rollback.none", a.ROLL_BACK, OLGA, LIVE, TWICE),
+        Case("rollback.unknown", a.ROLL_BACK, OLGA, TWICE, TWICE, {"bundle": 2}, {"bundle": 1}),
+        Case("refresh.validator", a.REFRESH, DAN, drives_and_validates(), LIVE),
         Case("comment.length", a.COMMENT, BOB, DECIDE, DECIDE, {"text": "\n"}, {"text": "Fine."}),
     ]  # fmt: skip
+
+
+def rehearsal(result: str) -> Any:
+    """A rehearsal that ended so."""
+    return run(3, RunKind.REHEARSE, RunStatus.FINISHED, student_run=1, result=result)
+
+
+def drives_and_validates() -> Dossier:
+    """A live play whose roles were given by hand to one person; no rule would have."""
+    return replace(LIVE, roles={**ROLES, Role.VALIDATOR: "dan"})
 
 
 def sponsored_by(who: str) -> Dossier:
@@ -443,6 +476,12 @@ MAY = {
     Action.ITERATE: (DECIDE, {"dan", "sam"}),
     Action.KILL: (DECIDE, {"sam", "dan"}),
     Action.COMMENT: (DECIDE, set(EVERYBODY)),
+    Action.REHEARSE: (DECIDE, {"dan", "olga", "vera"}),
+    Action.OBSERVE: (LIVE, {"olga", "dan"}),
+    Action.ACKNOWLEDGE: (ALARMED, {"olga"}),
+    Action.ROLL_BACK: (TWICE, {"olga", "sam"}),
+    Action.REFRESH: (LIVE, {"olga", "dan"}),
+    Action.RECORD_OBSERVATIONS: (replace(LIVE, runs=(OBSERVING,)), set()),
     Action.ASSIGN_ROLE: (D, {"sam"}),
     Action.OPEN_PLAY: (DECIDE, set(EVERYBODY)),
     Action.ENROL_PERSON: (DECIDE, {"mia"}),
@@ -622,12 +661,64 @@ def test_a_criterion_that_is_only_watched_stops_nobody() -> None:
     assert objections(Action.SHIP, signed(seen), DAN) == []
 
 
+def test_a_refresh_has_looks_of_its_own_and_the_earlier_ones_do_not_count() -> None:
+    spent = tuple(evaluation(n, round=n) for n in (1, 2, 3))
+    play = a_play(Stage.TRAIN, round=4)
+    assert "rounds.spent" in ids(objections(Action.EVALUATE, at(Stage.TRAIN, evaluations=spent, play=play), DAN))
+    opened = at(
+        Stage.TRAIN, evaluations=spent, play=play, bundles=(bundle(3),), remedies=(remedy(Remedy.REFRESH, round=4),)
+    )
+    assert "rounds.spent" not in ids(objections(Action.EVALUATE, opened, DAN))
+    again = replace(opened, evaluations=tuple(evaluation(n, round=n + 3) for n in (1, 2, 3)))
+    assert "rounds.spent" in ids(objections(Action.EVALUATE, again, DAN))
+
+
+def test_a_refresh_owes_new_held_out_rows_as_many_as_the_gate_was_promised() -> None:
+    few = replace(REFRESHING, data_sets=(data_set(round=2, frozen=False, held_out=3),))
+    assert "data.held_out" in ids(objections(Action.FREEZE_DATA, few, DAN))
+
+
+def test_what_shipped_stays_live_while_a_refresh_is_under_way_and_can_be_put_back() -> None:
+    assert REFRESHING.live is not None and REFRESHING.live.id == 1
+    assert objections(Action.OBSERVE, REFRESHING, OLGA, {"source_digest": digest("5")}) == []
+    assert objections(Action.ROLL_BACK, REFRESHING, OLGA, {"bundle": 1, "reason": "no headroom"}) == []
+
+
+def test_the_bundle_that_was_put_back_is_live_until_the_next_ships() -> None:
+    back = remedy(Remedy.ROLL_BACK, bundle_id=1, newest_bundle=2)
+    assert TWICE.live is not None and TWICE.live.id == 2
+    assert (seen := replace(TWICE, remedies=(back,)).live) is not None and seen.id == 1
+    third = replace(TWICE, bundles=(*TWICE.bundles, bundle(3)), remedies=(back,))
+    assert third.live is not None and third.live.id == 3
+
+
+def test_an_acknowledged_alarm_is_over_and_the_next_feed_begins_a_new_watch() -> None:
+    seen = replace(ALARMED, remedies=(remedy(Remedy.ACKNOWLEDGE, feed_id=1),))
+    assert ALARMED.standing is Standing.ALARM and seen.standing is Standing.STEADY
+    assert replace(seen, watches=(*seen.watches, watch(feed_id=2))).standing is Standing.ALARM
+
+
+def test_a_refresh_is_due_after_its_cadence_and_not_while_one_is_under_way() -> None:
+    due = replace(LIVE, now="2027-02-23T00:00:00Z")
+    assert due.refresh_due == "2027-02-23" and due.overdue and not replace(LIVE, now="2027-02-22T23:59:59Z").overdue
+    assert rules.next_step(due) is Action.REFRESH and rules.next_step(replace(LIVE, now=AT)) is None
+    assert not replace(REFRESHING, now="2030-01-01T00:00:00Z").overdue
+
+
+def test_an_alarm_asks_for_an_answer_from_the_operator() -> None:
+    assert rules.next_step(ALARMED) is Action.REFRESH and rules.waits_for(ALARMED) == "olga"
+
+
+def test_observing_goes_on_beside_training() -> None:
+    assert objections(Action.START_RUN, at(Stage.TRAIN, runs=(OBSERVING,)), DAN) == []
+
+
 def test_all_the_reasons_are_given_at_once() -> None:
     bare = at(Stage.DECIDE, judgements=(), runs=(TRAINED, QUEUED), roles=without(ROLES, Role.OPERATOR),
               gate_trouble="The gate was touched.", audit_trouble="The log breaks.")  # fmt: skip
     assert ids(objections(Action.SHIP, bare, BOB)) == {
         "role.driver", "gate.touched", "gate.unmeasured", "sign_off.missing", "maintenance.operator", "audit.broken",
-        "run.active",
+        "run.active", "rehearsal.missing",
     }  # fmt: skip
 
 
@@ -640,15 +731,15 @@ def test_every_action_has_a_rule_and_a_place() -> None:
     assert placed.isdisjoint(rules.ABOUT_THE_PROJECT)
 
 
-def reachable(closed: Action | None = None) -> set[Stage]:
-    """The stages that a new play can come to, with one action out of use."""
+def reachable(*closed: Action) -> set[Stage]:
+    """The stages that a new play can come to, with some actions out of use."""
     found, ahead = set[Stage](), [Stage.QUALIFY]
     while ahead:
         stage = ahead.pop()
         if stage not in found:
             found.add(stage)
             ahead += [
-                after for (before, action), after in NEXT_STAGE.items() if before is stage and action is not closed
+                after for (before, action), after in NEXT_STAGE.items() if before is stage and action not in closed
             ]
     return found
 
@@ -664,7 +755,13 @@ ON_THE_WAY = (
 
 @pytest.mark.parametrize("step", ON_THE_WAY)
 def test_nothing_goes_live_past(step: Action) -> None:
-    assert Stage.LIVE not in reachable(step)
+    assert Stage.LIVE not in reachable(step, Action.ROLL_BACK)  # which needs a bundle that shipped:
+
+
+@pytest.mark.parametrize("stage", [Stage.DATA, Stage.TRAIN, Stage.DECIDE])
+def test_nothing_is_put_back_that_never_shipped(stage: Stage) -> None:
+    for request in ({}, {"bundle": 1}, {"bundle": None}):
+        assert "live.none" in ids(objections(Action.ROLL_BACK, at(stage), OLGA, request))
 
 
 def test_a_killed_play_stays_killed_and_takes_comments_only() -> None:

@@ -25,7 +25,7 @@ from distill_tui.sign_offs import sign_off as sign_off
 from distill_tui.sign_offs import spot_check as spot_check
 from distill_tui.sign_offs import withdraw as withdraw
 from distill_tui.spec import Spec
-from distill_tui.terms import Action, Assurance, PlayKind, Role, RunKind, RunStatus, Stage, Task
+from distill_tui.terms import Action, Assurance, PlayKind, Remedy, Role, RunKind, RunStatus, Stage, Task
 
 if TYPE_CHECKING:
     from distill_tui.dataset import readers
@@ -569,6 +569,137 @@ def iterate(project: Project, play_id: int, actor: Actor) -> None:
         change.the_play.round += 1
         change.session.add(change.the_play)
         change.detail["round"] = change.the_play.round
+
+
+# --- live --------------------------------------------------------------------------------------------------------
+
+
+def rehearse(project: Project, play_id: int, actor: Actor) -> int:
+    """Have a worker run the recipe of the judged student again; gives the run's number."""
+    seen = project.dossier(play_id)
+    columns = {
+        "student_run": seen.evaluation.run_id if seen.evaluation else None,
+        "data_set_id": seen.data_set.id if seen.data_set else None,
+    }
+    return _queue(project, play_id, actor, Action.REHEARSE, RunKind.REHEARSE, {}, **columns)
+
+
+def observe(
+    project: Project,
+    play_id: int,
+    actor: Actor,
+    path: Path,
+    mapping: readers.Mapping | None = None,
+    *,
+    name: str = "",
+) -> int:
+    """Take in a file of production and have a worker observe the live student on it; gives the run's number."""
+    from distill_tui.dataset import readers, traffic
+
+    seen = project.ask_first(Action.OBSERVE, play_id, actor)
+    assert seen.live is not None and actor.person is not None
+    name = name or path.name
+    digest = _sha256(traffic.source_digest(path))
+    project.ask_first(Action.OBSERVE, play_id, actor, {"source_digest": digest, "name": name})
+    with project.artifacts.scratch() as scratch:
+        report = traffic.import_traffic(path, mapping or readers.guess_mapping(path), scratch / "feed.parquet")
+        artifact = project.artifacts.store(scratch / "feed.parquet")
+    request = {"source_digest": digest, "name": name}
+    with project.change(Action.OBSERVE, play_id, actor, request) as change:
+        assert change.dossier.live is not None and change.dossier.live.id is not None
+        feed = tables.Feed(
+            play_id=play_id,
+            bundle_id=change.dossier.live.id,
+            name=name,
+            source_digest=digest,
+            artifact=artifact,
+            rows=report.rows,
+            rejects=report.rejects,
+            received_at=change.at,
+        )
+        change.session.add(feed)
+        change.session.flush()
+        run = tables.Run(
+            play_id=play_id,
+            round=change.the_play.round,
+            kind=RunKind.OBSERVE,
+            status=RunStatus.QUEUED,
+            spec=json.dumps({"feed": feed.id}),
+            started_by=actor.person,
+            created_at=change.at,
+        )
+        change.session.add(run)
+        change.session.flush()
+        assert run.id is not None
+        change.detail |= {"feed": feed.id, "name": name, "rows": feed.rows, "rejects": feed.rejects, "run": run.id}
+    launch.start(project, run.id)
+    return run.id
+
+
+def acknowledge(project: Project, play_id: int, actor: Actor, reason: str) -> None:
+    """Answer an alarm; the watch begins anew, with the same ceiling."""
+    with project.change(Action.ACKNOWLEDGE, play_id, actor, {"reason": reason}) as change:
+        assert change.dossier.live is not None
+        _remedy(change, Remedy.ACKNOWLEDGE, change.dossier.live, reason, {"standing": change.dossier.standing.value})
+
+
+def roll_back(project: Project, play_id: int, actor: Actor, bundle_id: int, reason: str) -> None:
+    """Put an earlier bundle back as the live one, after its files were checked."""
+    request = {"bundle": bundle_id, "reason": reason}
+    seen = project.ask_first(Action.ROLL_BACK, play_id, actor, request)
+    trouble = project.artifacts.trouble(next(b.digest for b in seen.bundles if b.id == bundle_id))
+    if trouble:
+        raise ProjectError(trouble)
+    with project.change(Action.ROLL_BACK, play_id, actor, request) as change:
+        back = next(b for b in change.dossier.bundles if b.id == bundle_id)
+        before = change.dossier.live.id if change.dossier.live else None
+        _remedy(change, Remedy.ROLL_BACK, back, reason, {"bundle": [str(before), str(bundle_id)]})
+
+
+def refresh(project: Project, play_id: int, actor: Actor, reason: str) -> None:
+    """Open a round whose traffic holds what was observed, and whose training rows are weighted to what diverged."""
+    from distill_tui import observed
+
+    seen = project.ask_first(Action.REFRESH, play_id, actor, {"reason": reason})
+    with project.artifacts.scratch() as scratch:
+        taken = observed.take_in(project, seen, scratch / "observed.parquet")
+    with project.change(Action.REFRESH, play_id, actor, {"reason": reason}) as change:
+        if [f.id for f in change.dossier.feeds] != [f.id for f in seen.feeds]:
+            raise Refused([Objection("data.moved", "A feed came in meanwhile; open the refresh again.")])
+        change.the_play.round += 1
+        change.session.add(change.the_play)
+        assert change.dossier.live is not None
+        told = {"rows": taken.rows if taken else 0, "round": change.the_play.round}
+        _remedy(change, Remedy.REFRESH, change.dossier.live, reason, told, observed.failures(project, seen))
+        if taken is not None:
+            change.session.add(taken.traffic(play_id, change.the_play.round, change.at))
+
+
+def _remedy(
+    change: Change,
+    kind: Remedy,
+    bundle_row: tables.Bundle,
+    reason: str,
+    told: Mapping[str, Any],
+    failures: Mapping[str, Any] | None = None,
+) -> None:
+    assert change.actor.person is not None and bundle_row.id is not None
+    dossier = change.dossier
+    change.session.add(
+        tables.RemedyRow(
+            play_id=change.the_play.id or 0,
+            kind=kind,
+            round=change.the_play.round,
+            bundle_id=bundle_row.id,
+            newest_bundle=dossier.bundles[-1].id or 0,
+            feed_id=max((feed.id or 0 for feed in dossier.feeds), default=0),
+            reason=reason,
+            detail=json.dumps(failures or {}),
+            person_id=change.actor.person,
+            at=change.at,
+        )
+    )
+    change.detail |= {"reason": reason, **told}
 
 
 def kill(project: Project, play_id: int, actor: Actor, reason: str) -> None:

@@ -67,6 +67,7 @@ def write(folder: Path, artifacts: Artifacts, dossier: Dossier, signed: SignOffF
     recipe = {
         "format": "distill-tui recipe 1",
         "spec": run.spec if run else "",
+        "rung": str(json.loads(run.result).get("rung", "")) if run else "",
         "data": data.digest,
         "teacher": play.teacher_digest or play.teacher_source,
         "labels": json.loads(data.labels),

@@ -19,13 +19,15 @@ from distill_tui.terms import Action, Assurance, PlayKind, Role, StudentKind, Ta
 from distill_tui.text import visible
 
 PROGRAM = "distill-tui"
-DONE, FAILED, USAGE, REFUSED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 3, 4, 130
+DONE, FAILED, USAGE, REFUSED, BAD_INPUT, ALARM, DUE, INTERRUPTED = 0, 1, 2, 3, 4, 6, 7, 130
 EXIT_CODES = {
     DONE: "done",
     FAILED: "failed: a check found something wrong, or a run that was waited for ended without finishing",
     USAGE: "usage: the command line itself is wrong",
     REFUSED: "refused by a rule: each reason on a line of its own; with --json a list of {rule, sentence}",
     BAD_INPUT: "bad input: a file, a number or a key that cannot be used",
+    ALARM: "a drift alarm stands: from `observe` and `live`, so that cron can tell",
+    DUE: "a refresh is due, and no alarm stands: from `observe` and `live`",
     INTERRUPTED: "interrupted; a run that was waited for goes on",
 }
 _IRREVERSIBLE = (Action.LOCK_GATE, Action.FREEZE_DATA, Action.EVALUATE, Action.SHIP, Action.KILL, Action.REVOKE_KEY)
@@ -358,6 +360,27 @@ COMMANDS: tuple[Command, ...] = (
     _does(Action.SHIP, _PLAY),
     _does(Action.ITERATE, _PLAY),
     _does(Action.KILL, _PLAY, _REASON),
+    _does(Action.REHEARSE, _PLAY, _WAIT),
+    _does(
+        Action.OBSERVE,
+        _PLAY,
+        _arg(
+            "file",
+            metavar="FILE",
+            says="a file as `import` reads it, a folder of such, or - for JSONL on standard input",
+        ),
+        *_columns(),
+        _flag("--no-wait", "leave the run to its worker; else it is followed, and the exit code says how things stand"),
+    ),
+    _does(Action.ACKNOWLEDGE, _PLAY, _REASON),
+    _does(
+        Action.ROLL_BACK,
+        _PLAY,
+        _arg("--bundle", metavar="N", type=int, required=True, says="the number of the bundle, as `live` shows it"),
+        _REASON,
+        _arg("--confirm", metavar="CODE", required=True, says="the play's code once more: what is live changes"),
+    ),
+    _does(Action.REFRESH, _PLAY, _REASON),
     _does(Action.COMMENT, _PLAY, _arg("text", metavar="TEXT", says="the comment")),
     _asks(
         "list",
@@ -433,6 +456,26 @@ COMMANDS: tuple[Command, ...] = (
         "Print a completion script for a shell, to be sourced there.",
         "print_completion",
         _arg("shell", choices=["bash", "zsh", "fish"], says="the shell"),
+    ),
+    _asks(
+        "live",
+        "Show how the live student does: standing, findings, segments, what the sample notices; exit 6 alarm, 7 due.",
+        "show_live",
+        _PLAY,
+    ),
+    _asks(
+        "probe", "Print the inputs that the teacher is asked again, so that its own drift is seen.", "show_probe", _PLAY
+    ),
+    _asks(
+        "retrain",
+        "Run a bundle's recipe again, without its project: the same data give the same weights.",
+        "retrain",
+        _arg("bundle", metavar="BUNDLE", says="the bundle's folder"),
+        _arg("--data", metavar="FILE", required=True, says="the frozen data set (reproduces), or traffic (refreshes)"),
+        _arg("--out", metavar="FOLDER", required=True, says="a new folder for the student"),
+        _arg("--teacher", metavar="FOLDER", says="the teacher's folder, where the recipe names a local one"),
+        _arg("--start", metavar="FOLDER", says="the model that a student of kind folder starts from"),
+        _arg("--threads", metavar="N", type=int, says="torch threads (default: the recipe's; others give other bits)"),
     ),
     _asks("doctor", "Check this machine and the project file; exit 1 where something is wrong.", "examine"),
     _asks(

@@ -17,6 +17,7 @@ from distill_tui.calls import Call, UsageError, pairs, plain_objections, reading
 from distill_tui.questions import follow, measured_window
 from distill_tui.terms import Action, Assurance, Judged, Opinion, PlayKind, Role, Task
 from distill_tui.text import visible
+from distill_tui.watching import acknowledge, observe, refresh, rehearse, roll_back  # noqa: F401
 
 if TYPE_CHECKING:
     from distill_tui.dataset.window import Measured
@@ -197,12 +198,9 @@ def lock_gate(call: Call) -> None:
 def import_traffic(call: Call) -> None:
     """Import a file."""
     from distill_tui import actions
-    from distill_tui.dataset import readers
 
     path = Path(call.args.file)
-    given = {name: getattr(call.args, name) for name in readers.Mapping.__dataclass_fields__}
-    given = {name: column for name, column in given.items() if column is not None}
-    mapping = _mapping(path, given) if given else readers.guess_mapping(path)
+    mapping = mapping_of(call, path)
     if call.args.preview:
         _preview(call, path, mapping)
         return
@@ -210,6 +208,15 @@ def import_traffic(call: Call) -> None:
     for reject in report.get("first_rejects", ()):
         call.talk(f"{path.name}, line {reject['line']}: {reject['reason']}; left out.")
     call.done(f"Imported {report['rows']:,} rows, left out {report['rejects']:,}.", [str(report["rows"])], **report)
+
+
+def mapping_of(call: Call, path: Path) -> Any:
+    """Give the columns that were named, over those that are found by their usual names."""
+    from distill_tui.dataset import readers
+
+    given = {name: getattr(call.args, name) for name in readers.Mapping.__dataclass_fields__}
+    given = {name: column for name, column in given.items() if column is not None}
+    return _mapping(path, given) if given else readers.guess_mapping(path)
 
 
 def _share(text: str) -> float:
@@ -321,7 +328,7 @@ def label(call: Call) -> int | None:
     """Ask the teacher."""
     from distill_tui import actions
 
-    return _started(call, actions.label(*call.about))
+    return started(call, actions.label(*call.about))
 
 
 def start_run(call: Call) -> int | None:
@@ -329,7 +336,7 @@ def start_run(call: Call) -> int | None:
     from distill_tui import actions
 
     spec = _spec(call)
-    return _started(call, actions.start_run(*call.about, spec))
+    return started(call, actions.start_run(*call.about, spec))
 
 
 def _spec(call: Call) -> Any:
@@ -359,24 +366,25 @@ def resume_run(call: Call) -> int | None:
     """Resume a run."""
     from distill_tui import actions
 
-    return _started(call, actions.resume_run(*call.about, call.args.run))
+    return started(call, actions.resume_run(*call.about, call.args.run))
 
 
 def evaluate(call: Call) -> int | None:
     """Spend the look at the held-out split."""
     from distill_tui import actions
 
-    return _started(call, actions.evaluate(*call.about, call.args.run))
+    return started(call, actions.evaluate(*call.about, call.args.run))
 
 
 def reproduce(call: Call) -> int | None:
     """Evaluate again as the validator."""
     from distill_tui import actions
 
-    return _started(call, actions.reproduce(*call.about))
+    return started(call, actions.reproduce(*call.about))
 
 
-def _started(call: Call, run_id: int) -> int | None:
+def started(call: Call, run_id: int) -> int | None:
+    """Say that a run is queued, or follow it to its end."""
     if not call.args.wait:
         call.done(f"Run {run_id} is queued.", [str(run_id)], run=run_id)
         return None

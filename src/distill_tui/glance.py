@@ -7,16 +7,18 @@ Textual.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from distill_tui import economics, sqlite
-from distill_tui.terms import FIVE_STAGES, Opinion, PlayKind, Role, RunKind, RunStatus, Stage
+from distill_tui.terms import FIVE_STAGES, Opinion, PlayKind, Role, RunKind, RunStatus, Stage, Standing
 
 ENDED_EARLY = (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.LOST)
 
@@ -64,6 +66,9 @@ class Card:
     passed: bool | None = None  # the evaluation of this round, where there is one
     approved: int = 0
     refused: int = 0
+    standing: Standing = Standing.STEADY  # of the live student
+    diverges: str = ""  # where it diverges first
+    overdue: bool = False  # its refresh is due, and none is under way
 
     @cached_property
     def code(self) -> str:
@@ -86,7 +91,9 @@ class Card:
     @cached_property
     def state(self) -> tuple[str, str]:
         """How it stands: a word that has a mark (`holds`, `misses`, `waiting`, `running` …), and a few words."""
-        if self.stage in (Stage.LIVE, Stage.KILLED):
+        if self.stage is Stage.LIVE:
+            return _live(self)
+        if self.stage is Stage.KILLED:
             return self.stage.value, self.stage.value
         if self.run is not None and self.run.status.active:
             return _running(self.run)
@@ -97,6 +104,8 @@ class Card:
     @cached_property
     def turn(self) -> Role | None:
         """Whose turn it is, as far as a glance tells."""
+        if self.stage is Stage.LIVE and (self.standing is Standing.ALARM or self.overdue):
+            return Role.OPERATOR
         if self.stage in (Stage.LIVE, Stage.KILLED):
             return None
         if self.stage is Stage.GATE and self.gate_written and len(self.roles) == len(Role):
@@ -159,8 +168,14 @@ def cards(path: Path) -> list[Card]:
         roles, numbers = _roles(connection), _numbers(connection)
         runs, students = _runs(connection), _students(connection)
         opinions = _opinions(connection)
+        lives = _lives(connection)
     return [
-        _card(row, roles.get(play, {}), numbers.get(play, {}), runs.get(play), students.get(play), opinions.get(play))
+        replace(
+            _card(
+                row, roles.get(play, {}), numbers.get(play, {}), runs.get(play), students.get(play), opinions.get(play)
+            ),
+            **lives.get(play, {}),
+        )
         for play, row in found.items()
     ]
 
@@ -181,6 +196,7 @@ ORDER BY play.id
 _RUNS = """
 SELECT run.play_id, run.id, run.kind, run.status, run.step, run.total FROM run
 JOIN play ON play.id = run.play_id AND play.round = run.round
+WHERE run.kind NOT IN ('observe', 'rehearse') OR run.status IN ('queued', 'running')
 ORDER BY run.status IN ('queued', 'running'), run.id
 """
 
@@ -188,6 +204,19 @@ _STUDENTS = """
 SELECT run.play_id, max(json_extract(run.result, '$.validation_score')) FROM run
 JOIN play ON play.id = run.play_id AND play.round = run.round
 WHERE run.kind = 'train' AND run.status = 'finished' AND run.artifact IS NOT NULL GROUP BY run.play_id
+"""
+
+_LIVES = """
+SELECT play.id, play.refresh_days, bundle.id, bundle.shipped_at, watch.standing, watch.findings, watch.bundle_id,
+    max(watch.feed_id) > coalesce((SELECT max(feed_id) FROM remedy
+        WHERE remedy.play_id = play.id AND kind <> 'refresh'), 0)
+FROM play
+JOIN bundle ON bundle.id = coalesce(
+    (SELECT bundle_id FROM remedy WHERE remedy.play_id = play.id AND kind = 'roll_back'
+        AND newest_bundle = (SELECT max(id) FROM bundle WHERE bundle.play_id = play.id) ORDER BY id DESC LIMIT 1),
+    (SELECT max(id) FROM bundle WHERE bundle.play_id = play.id))
+LEFT JOIN watch ON watch.play_id = play.id
+GROUP BY play.id
 """
 
 _OPINIONS = """
@@ -252,6 +281,19 @@ def _opinions(connection: Any) -> dict[int, dict[str, str]]:
     return found
 
 
+def _lives(connection: Any) -> dict[int, dict[str, Any]]:
+    """Say of each play that shipped how its live student stands, where it diverges, and whether a refresh is due."""
+    found: dict[int, dict[str, Any]] = {}
+    today = datetime.now(UTC).date()
+    for play, days, live, shipped, standing, findings, watched, counts in connection.execute(_LIVES):
+        found[play] = {"overdue": days is not None and today >= date.fromisoformat(shipped[:10]) + timedelta(days)}
+        if counts and watched == live:
+            told = json.loads(findings)
+            where = str(told[0].get("where") or "all") if told else ""
+            found[play] |= {"standing": Standing(standing), "diverges": where}
+    return found
+
+
 def _card(
     row: dict[str, Any],
     roles: dict[Role, str],
@@ -295,7 +337,19 @@ _DOING = {
     RunKind.TRAIN: "training",
     RunKind.EVALUATE: "evaluating",
     RunKind.REPRODUCE: "reproducing",
+    RunKind.OBSERVE: "observing",
+    RunKind.REHEARSE: "rehearsing",
 }
+
+
+def _live(card: Card) -> tuple[str, str]:
+    if card.standing is Standing.ALARM:
+        return "drift", f"drift: {card.diverges}"
+    if card.overdue:
+        return "look", "refresh due"
+    if card.standing is Standing.LOOK:
+        return "look", f"look: {card.diverges}"
+    return "live", "live"
 
 
 def _running(run: RunGlance) -> tuple[str, str]:

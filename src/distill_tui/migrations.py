@@ -10,7 +10,19 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
-from distill_tui.terms import Action, Assurance, Opinion, PlayKind, Role, RunKind, RunStatus, Stage, Task
+from distill_tui.terms import (
+    Action,
+    Assurance,
+    Opinion,
+    PlayKind,
+    Remedy,
+    Role,
+    RunKind,
+    RunStatus,
+    Stage,
+    Standing,
+    Task,
+)
 
 APPLICATION_ID = 0x44695354  # "DiST"
 
@@ -280,6 +292,59 @@ _TABLES = (
         shipped_at TEXT NOT NULL,
         UNIQUE (play_id, round)
     ) STRICT""",
+    f"""CREATE TABLE feed (
+        id INTEGER PRIMARY KEY,
+        play_id INTEGER NOT NULL REFERENCES play (id),
+        bundle_id INTEGER NOT NULL REFERENCES bundle (id),
+        name TEXT NOT NULL,
+        {_digest("source_digest")},
+        {_digest("artifact")},
+        rows INTEGER NOT NULL CHECK (rows >= 0),
+        rejects INTEGER NOT NULL CHECK (rejects >= 0),
+        received_at TEXT NOT NULL,
+        UNIQUE (play_id, source_digest)
+    ) STRICT""",
+    """CREATE TABLE observation (
+        id INTEGER PRIMARY KEY,
+        play_id INTEGER NOT NULL REFERENCES play (id),
+        bundle_id INTEGER NOT NULL REFERENCES bundle (id),
+        feed_id INTEGER NOT NULL REFERENCES feed (id),
+        day TEXT NOT NULL CHECK (day GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]'),
+        input_digest TEXT NOT NULL CHECK (length(input_digest) = 64),
+        probe INTEGER NOT NULL CHECK (probe IN (0, 1)),
+        segment TEXT NOT NULL,
+        answer TEXT NOT NULL,
+        teacher TEXT,
+        asked INTEGER NOT NULL CHECK (asked IN (0, 1)),
+        uncertainty REAL NOT NULL,
+        distance REAL NOT NULL,
+        length INTEGER NOT NULL CHECK (length >= 0),
+        excerpt TEXT NOT NULL CHECK (length(excerpt) <= 200),
+        UNIQUE (bundle_id, day, input_digest, probe)
+    ) STRICT""",
+    f"""CREATE TABLE watch (
+        feed_id INTEGER PRIMARY KEY REFERENCES feed (id),
+        play_id INTEGER NOT NULL REFERENCES play (id),
+        bundle_id INTEGER NOT NULL REFERENCES bundle (id),
+        standing TEXT NOT NULL CHECK (standing IN ({_words(Standing)})),
+        plan TEXT NOT NULL CHECK (json_valid(plan)),
+        state TEXT NOT NULL CHECK (json_valid(state)),
+        findings TEXT NOT NULL CHECK (json_valid(findings)),
+        recorded_at TEXT NOT NULL
+    ) STRICT""",
+    f"""CREATE TABLE remedy (
+        id INTEGER PRIMARY KEY,
+        play_id INTEGER NOT NULL REFERENCES play (id),
+        kind TEXT NOT NULL CHECK (kind IN ({_words(Remedy)})),
+        round INTEGER NOT NULL CHECK (round >= 1),
+        bundle_id INTEGER NOT NULL REFERENCES bundle (id),
+        newest_bundle INTEGER NOT NULL REFERENCES bundle (id),
+        feed_id INTEGER NOT NULL CHECK (feed_id >= 0),
+        reason TEXT NOT NULL,
+        detail TEXT NOT NULL CHECK (json_valid(detail)),
+        person_id TEXT NOT NULL REFERENCES person (id),
+        at TEXT NOT NULL
+    ) STRICT""",
     f"""CREATE TABLE audit (
         seq INTEGER PRIMARY KEY CHECK (seq > 0),
         at TEXT NOT NULL,
@@ -297,6 +362,8 @@ _TABLES = (
     "CREATE INDEX sign_off_by_play ON sign_off (play_id)",
     "CREATE INDEX spot_check_by_play ON spot_check (play_id)",
     "CREATE INDEX statement_by_play ON statement (play_id)",
+    "CREATE INDEX watch_by_play ON watch (play_id)",
+    "CREATE INDEX observation_by_feed ON observation (feed_id)",
 )
 
 
@@ -351,6 +418,17 @@ _TRIGGERS = (
     *_append_only("sign_off", "id", "a sign-off is append-only"),
     *_append_only("withdrawal", "sign_off_id", "a withdrawal is append-only"),
     *_append_only("bundle", "id", "a bundle is append-only"),
+    *_append_only("feed", "id", "a feed is append-only"),
+    *_append_only("observation", "id", "an observation is append-only"),
+    *_append_only("watch", "feed_id", "what was watched is append-only"),
+    *_append_only("remedy", "id", "a remedy is append-only"),
+    "CREATE TRIGGER feed_once BEFORE INSERT ON feed"
+    " WHEN EXISTS (SELECT 1 FROM feed WHERE play_id = NEW.play_id AND source_digest = NEW.source_digest)"
+    " BEGIN SELECT RAISE(ABORT, 'a feed is append-only'); END",
+    "CREATE TRIGGER observation_once BEFORE INSERT ON observation"
+    " WHEN EXISTS (SELECT 1 FROM observation WHERE bundle_id = NEW.bundle_id AND day = NEW.day"
+    " AND input_digest = NEW.input_digest AND probe = NEW.probe)"
+    " BEGIN SELECT RAISE(ABORT, 'an observation is append-only'); END",
     "CREATE TRIGGER evaluation_run_once BEFORE INSERT ON evaluation"
     " WHEN EXISTS (SELECT 1 FROM evaluation WHERE evaluation_run = NEW.evaluation_run)"
     " BEGIN SELECT RAISE(ABORT, 'an evaluation is append-only'); END",

@@ -393,6 +393,7 @@ def load(session: Session, artifacts: Artifacts, play_id: int | None, *, thoroug
 
     last = session.exec(select(tables.AuditEntry).order_by(col(tables.AuditEntry.seq).desc()).limit(1)).first()
     known: dict[str, Any] = {
+        "now": now(),
         "project": session.get(tables.Project, 1),
         "people": {person.id: person for person in all_of(tables.Person)},
         "accounts": all_of(tables.Account),
@@ -432,6 +433,9 @@ def load(session: Session, artifacts: Artifacts, play_id: int | None, *, thoroug
         "runs": of_play(tables.Run),
         "evaluations": of_play(tables.Evaluation),
         "bundles": of_play(tables.Bundle),
+        "feeds": of_play(tables.Feed),
+        "watches": of_play(tables.Watch, "feed_id"),
+        "remedies": of_play(tables.RemedyRow),
     }
     dossier = Dossier(**known)
     troubles = list(_file_troubles(artifacts, dossier)) if thorough else []

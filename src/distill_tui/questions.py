@@ -14,6 +14,7 @@ from distill_tui import cli
 from distill_tui.calls import Call, InputError, UsageError, plain_objections, text_of
 from distill_tui.terms import Action, RunKind, RunStatus
 from distill_tui.text import visible
+from distill_tui.watching import retrain, show_live, show_probe  # noqa: F401
 
 if TYPE_CHECKING:
     from distill_tui import tables
@@ -324,8 +325,8 @@ def show_data(call: Call) -> None:
 # --- runs ------------------------------------------------------------------------------------------------------------
 
 
-def follow(call: Call, run_id: int) -> int:
-    """Show a run's progress on standard error until it ends."""
+def follow(call: Call, run_id: int, *, quiet: bool = False) -> int:
+    """Show a run's progress on standard error until it ends; `quiet` prints no data of it."""
     from distill_tui import launch, report
 
     progress = Progress(call)
@@ -342,7 +343,7 @@ def follow(call: Call, run_id: int) -> int:
         call.talk(f"The gate is {'held' if call.dossier().passed else 'not held'}.")
     if not finished:
         call.talk(f"`{cli.PROGRAM} train resume {call.args.play} --run {run_id} --wait` goes on from its checkpoint.")
-    if call.json:
+    if call.json and not quiet:
         call.data(report.run_json(run))
     return cli.DONE if finished else cli.FAILED
 

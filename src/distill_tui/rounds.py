@@ -1,7 +1,8 @@
 """How a round's data set is made from what the project holds: traffic, the teacher's outputs, the gate's rule.
 
 The first round draws the splits. A later round keeps them: what was held out stays so and what was not never becomes
-so; its training rows are weighted to where the last student failed on the validation split.
+so; its training rows are weighted to where the last student failed on the validation split. A refresh draws new
+held-out rows by the same rule, from fresh rows that nobody has seen; the old ones are never looked at again.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distill_tui import teacher_cache
+from distill_tui import tables, teacher_cache
 from distill_tui.artifacts import Artifacts
+from distill_tui.observe import sealed
 from distill_tui.rules import Dossier
-from distill_tui.terms import Split
+from distill_tui.terms import Remedy, Split
 
 MOST, LEAST, ENOUGH = 3.0, 0.5, 10  # bounds of a cell's weight, and the validation rows that make its rate count
 
@@ -52,6 +54,9 @@ def build(artifacts: Artifacts, dossier: Dossier, out: Path) -> Built:
     before = next((d for d in reversed(dossier.data_sets) if d.round < play.round and d.frozen_at), None)
     keep = _kept(artifacts.path(before.artifact), dossier.burnt) if before else None
     files = [artifacts.path(traffic.artifact) for traffic in dossier.traffic]
+    if dossier.first_round > 1:
+        files, keep = _refreshed(artifacts, dossier, keep or {}, out.parent)
+        rule = dataclasses.replace(rule, window_from=None, window_to=None)  # the window was of the first traffic
     data = building.build(files, outputs, rule, labels, keep=keep)
     found = audit.audit(data.rows, data.since, gate, data.labels)
     teacher = teacher_first.measure(data.rows, data.labels, gate.seed) if data.labels else None
@@ -76,6 +81,41 @@ def _kept(path: Path, burnt: frozenset[str]) -> dict[str, Split]:
     return frozen.splits_of(path) | dict.fromkeys(frozen.held_out_with(path, burnt), Split.VALIDATION)
 
 
+def _refreshed(
+    artifacts: Artifacts, dossier: Dossier, keep: Mapping[str, Split], scratch: Path
+) -> tuple[list[Path], dict[str, Split]]:
+    """Give the traffic of a refresh, and the splits that are fixed in it.
+
+    What was held out in an earlier effort is left out for good: it was looked at. Earlier traffic gives only the rows
+    that were trained or validated on. Of what was observed, the open half may only be trained on, since its rows are
+    shown to whoever wants to see what diverges; held-out rows are drawn from the sealed half and from what is imported.
+    """
+    from distill_tui.dataset import frozen, observed
+
+    begin = dossier.first_round
+    earlier = [d for d in dossier.data_sets if d.round < begin and d.frozen_at]
+    splits = [frozen.splits_of(artifacts.path(d.artifact)) for d in earlier]
+    retired = {digest for each in splits for digest, split in each.items() if split is Split.HELD_OUT}
+    fixed = {digest: split for digest, split in keep.items() if digest not in retired}
+    old, fresh = scratch / "earlier.parquet", scratch / "fresh.parquet"
+    paths = {t.id: artifacts.path(t.artifact) for t in dossier.traffic}
+    known = set(fixed)
+    observed.pick([paths[t.id] for t in dossier.traffic if t.round < begin], lambda r: r["input_digest"] in known, old)
+    observed.pick(
+        [paths[t.id] for t in dossier.traffic if t.round >= begin], lambda r: r["input_digest"] not in retired, fresh
+    )
+    for each in (t for t in dossier.traffic if t.round >= begin and is_observed(t)):
+        for row in observed.rows(paths[each.id]):
+            if not sealed(row["input_digest"]) and row["input_digest"] not in retired:
+                fixed.setdefault(row["input_digest"], Split.TRAIN)
+    return [old, fresh], fixed
+
+
+def is_observed(traffic: tables.Traffic) -> bool:
+    """Whether a file of traffic is what a live student was observed on."""
+    return bool(json.loads(traffic.report).get("observed"))
+
+
 def _plain(counts: Any) -> dict[str, Any]:
     values = json.loads(json.dumps(dataclasses.asdict(counts), default=str))
     cells = values.pop("cells")
@@ -87,8 +127,15 @@ def _plain(counts: Any) -> dict[str, Any]:
 
 
 def _failures(dossier: Dossier) -> Mapping[str, Sequence[int]]:
-    """Read where the last evaluated student failed on the validation split: cell → (failed, rows)."""
-    last = next((e for e in reversed(dossier.evaluations) if not e.reproduced), None)
+    """Read where the last evaluated student failed on the validation split: cell → (failed, rows).
+
+    In the first round of a refresh: where the live student diverged from its teacher, on open rows.
+    """
+    if dossier.first_round > 1 and not dossier.looks:
+        opened = next(r for r in reversed(dossier.remedies) if r.kind is Remedy.REFRESH)
+        diverged: Mapping[str, Sequence[int]] = json.loads(opened.detail)
+        return diverged
+    last = dossier.looks[-1] if dossier.looks else None
     run = dossier.run(last.run_id) if last else None
     failures = json.loads(run.result).get("failures", {}) if run else {}
     return failures if isinstance(failures, dict) else {}

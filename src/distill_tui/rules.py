@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +24,12 @@ from distill_tui.terms import (
     Assurance,
     Opinion,
     PlayKind,
+    Remedy,
     Role,
     RunKind,
     RunStatus,
     Stage,
+    Standing,
     Task,
 )
 
@@ -105,6 +107,7 @@ class StatementFacts:
 class Dossier:
     """All that is known at one moment: of the project, and of one play where there is one."""
 
+    now: str = ""  # when it was loaded: rules read no clock
     project: tables.Project | None = None
     people: Mapping[str, tables.Person] = field(default_factory=dict)
     accounts: tuple[tables.Account, ...] = ()
@@ -134,6 +137,9 @@ class Dossier:
     sign_offs: tuple[SignOffFacts, ...] = ()
     statements: tuple[StatementFacts, ...] = ()
     bundles: tuple[tables.Bundle, ...] = ()
+    feeds: tuple[tables.Feed, ...] = ()
+    watches: tuple[tables.Watch, ...] = ()
+    remedies: tuple[tables.RemedyRow, ...] = ()
     file_troubles: tuple[str, ...] = ()  # artifacts missing or altered; looked for before a sign-off and a ship
 
     @property
@@ -166,6 +172,64 @@ class Dossier:
         """Whether this round's student holds every criterion that counts."""
         return bool(self.judgements) and gates.passed(self.judgements)
 
+    @property
+    def first_round(self) -> int:
+        """The first round of this effort: 1, or that of the newest refresh. Looks are counted from it on."""
+        return max((r.round for r in self.remedies if r.kind is Remedy.REFRESH), default=1)
+
+    @property
+    def looks(self) -> tuple[tables.Evaluation, ...]:
+        """The looks at the held-out split of this effort, the validator's own left out."""
+        return tuple(e for e in self.evaluations if not e.reproduced and e.round >= self.first_round)
+
+    @property
+    def round_of_effort(self) -> int:
+        """Which round of this effort it is, from 1."""
+        return self.play.round - self.first_round + 1 if self.play else 1
+
+    @property
+    def live(self) -> tables.Bundle | None:
+        """The bundle that is live: the newest, or the one that was put back after it."""
+        if not self.bundles:
+            return None
+        newest = self.bundles[-1]
+        back = [r for r in self.remedies if r.kind is Remedy.ROLL_BACK and r.newest_bundle == newest.id]
+        return next((b for b in self.bundles if back and b.id == back[-1].bundle_id), newest)
+
+    @property
+    def watched_from(self) -> int:
+        """The feed after which the present watch began: the one before the newest acknowledgement or rollback."""
+        return max((r.feed_id for r in self.remedies if r.kind is not Remedy.REFRESH), default=0)
+
+    @property
+    def watch(self) -> tables.Watch | None:
+        """How the monitor of the live bundle stands, where anything was observed since the watch began."""
+        live = self.live
+        mine = [w for w in self.watches if live and w.bundle_id == live.id and w.feed_id > self.watched_from]
+        return mine[-1] if mine else None
+
+    @property
+    def standing(self) -> Standing:
+        """How the live student stands; steady while nothing was observed."""
+        return self.watch.standing if self.watch else Standing.STEADY
+
+    @property
+    def refreshing(self) -> bool:
+        """Whether a bundle is live and another round is under way."""
+        return bool(self.bundles) and self.play is not None and self.play.stage in FIVE_STAGES
+
+    @property
+    def refresh_due(self) -> str:
+        """The day on which a refresh is due, ISO 8601; empty where none is."""
+        if self.live is None or self.play is None or self.play.refresh_days is None or self.play.stage is Stage.KILLED:
+            return ""
+        return (date.fromisoformat(self.live.shipped_at[:10]) + timedelta(self.play.refresh_days)).isoformat()
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the live student's refresh is due, and none is under way."""
+        return bool(self.refresh_due) and not self.refreshing and self.now[:10] >= self.refresh_due
+
     def run(self, run_id: object) -> tables.Run | None:
         """Find a run of this play."""
         return next((r for r in self.runs if r.id == run_id), None)
@@ -181,6 +245,7 @@ def _from(*stages: Stage, to: Stage | None = None) -> dict[Stage, Stage]:
 
 _BEFORE_LOCK = (Stage.QUALIFY, Stage.GATE)
 _ANY = (*FIVE_STAGES, Stage.LIVE, Stage.KILLED)
+_SHIPPABLE = (Stage.DATA, Stage.TRAIN, Stage.DECIDE, Stage.LIVE)  # a bundle stays live while a refresh is under way
 
 # The state machine. What is not in it cannot happen.
 NEXT_STAGE: dict[tuple[Stage, Action], Stage] = {
@@ -201,8 +266,8 @@ NEXT_STAGE: dict[tuple[Stage, Action], Stage] = {
         Action.FREEZE_DATA: _from(Stage.DATA, to=Stage.TRAIN),
         Action.OPEN_ROW: _from(Stage.TRAIN, Stage.DECIDE, Stage.LIVE),
         Action.START_RUN: _from(Stage.TRAIN),
-        Action.STOP_RUN: _from(Stage.DATA, Stage.TRAIN, Stage.DECIDE),
-        Action.RESUME_RUN: _from(Stage.DATA, Stage.TRAIN, Stage.DECIDE),
+        Action.STOP_RUN: _from(*_SHIPPABLE),
+        Action.RESUME_RUN: _from(*_SHIPPABLE),
         Action.EVALUATE: _from(Stage.TRAIN),
         Action.RECORD_EVALUATION: _from(Stage.TRAIN, to=Stage.DECIDE),
         Action.REPRODUCE: _from(Stage.DECIDE),
@@ -215,6 +280,12 @@ NEXT_STAGE: dict[tuple[Stage, Action], Stage] = {
         Action.SHIP: _from(Stage.DECIDE, to=Stage.LIVE),
         Action.ITERATE: _from(Stage.DECIDE, to=Stage.DATA),
         Action.KILL: _from(*FIVE_STAGES, to=Stage.KILLED),
+        Action.REHEARSE: _from(Stage.DECIDE),
+        Action.OBSERVE: _from(*_SHIPPABLE),
+        Action.RECORD_OBSERVATIONS: _from(*_SHIPPABLE),
+        Action.ACKNOWLEDGE: _from(*_SHIPPABLE),
+        Action.ROLL_BACK: _from(*_SHIPPABLE, to=Stage.LIVE),
+        Action.REFRESH: _from(Stage.LIVE, to=Stage.DATA),
         Action.COMMENT: _from(*_ANY),
         Action.FINISH_RUN: _from(*_ANY),
         Action.END_RUN: _from(*_ANY),
@@ -231,7 +302,13 @@ ABOUT_THE_PROJECT = (
     Action.SET_ASSURANCE,
     Action.OPEN_PLAY,
 )
-BY_WORKERS = (Action.FINISH_RUN, Action.END_RUN, Action.RECORD_EVALUATION, Action.RECORD_REPRODUCTION)
+BY_WORKERS = (
+    Action.FINISH_RUN,
+    Action.END_RUN,
+    Action.RECORD_EVALUATION,
+    Action.RECORD_REPRODUCTION,
+    Action.RECORD_OBSERVATIONS,
+)
 BUILDING = (  # whoever does one of these has built, for good
     Action.IMPORT_TRAFFIC,
     Action.SET_TEACHER,
@@ -241,6 +318,7 @@ BUILDING = (  # whoever does one of these has built, for good
     Action.START_RUN,
     Action.EVALUATE,
     Action.ITERATE,
+    Action.REFRESH,  # it takes what was observed in as training data
 )
 
 
@@ -756,7 +834,7 @@ def set_teacher(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Ob
 
 
 def _idle(dossier: Dossier) -> Iterator[Objection]:
-    busy = next((r for r in dossier.runs if r.status.active), None)
+    busy = next((r for r in dossier.runs if r.status.active and r.kind is not RunKind.OBSERVE), None)
     if busy is not None:
         yield Objection(
             "run.active",
@@ -882,7 +960,7 @@ def freeze_data(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Ob
     counted = _stored(dossier.data_set.counts).get("splits")
     splits = counted if isinstance(counted, dict) else {}
     held_out = int(_measured(splits.get("held-out")))
-    if held_out < dossier.gate.held_out_rows and dossier.data_set.round == 1:
+    if held_out < dossier.gate.held_out_rows and dossier.data_set.round == dossier.first_round:
         yield Objection(
             "data.held_out",
             f"The held-out split has {held_out:,} rows; the locked gate was promised {dossier.gate.held_out_rows:,}: "
@@ -957,20 +1035,21 @@ def resume_run(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Obj
         yield Objection(
             "run.not_resumable", f"Run {run.id} is {run.status.value}; only a stopped, failed or lost run resumes."
         )
-    if dossier.play is not None and run.round != dossier.play.round:
+    if dossier.play is not None and run.round != dossier.play.round and run.kind is not RunKind.OBSERVE:
         yield Objection(
             "run.old_round", f"Run {run.id} belongs to round {run.round}; this is round {dossier.play.round}."
         )
     if actor.person != run.started_by:
         yield Objection("run.foreign", f"{run.started_by} started run {run.id} and resumes it; you may start your own.")
     yield from _one_look(dossier) if run.kind is RunKind.EVALUATE else ()
-    yield from _idle(dossier)
+    yield from _unobserved(dossier) if run.kind is RunKind.OBSERVE else _idle(dossier)
 
 
 def resumable(dossier: Dossier) -> tables.Run | None:
-    """The newest run of this round that ended early."""
+    """The newest run of this round that ended early; one that observes is resumed by its feed."""
     ended = (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.LOST)
     of_round = [r for r in dossier.runs if dossier.play and r.round == dossier.play.round and r.status in ended]
+    of_round = [r for r in of_round if r.kind is not RunKind.OBSERVE]
     return of_round[-1] if of_round else None
 
 
@@ -991,8 +1070,7 @@ def _one_look(dossier: Dossier) -> Iterator[Objection]:
         yield Objection(
             "held_out.looked", "This round has had its one look at the held-out split; iterate for another."
         )
-    looks = sum(not e.reproduced for e in dossier.evaluations)
-    if dossier.gate is not None and looks >= dossier.gate.rounds:
+    if dossier.gate is not None and len(dossier.looks) >= dossier.gate.rounds:
         yield Objection(
             "rounds.spent",
             f"All {dossier.gate.rounds} looks that the gate allows are spent; the way on is to kill the play.",
@@ -1300,6 +1378,7 @@ def ship(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection
     yield from roster_signed(dossier)
     yield from proved(dossier, actor, request, "ship.weak")
     yield from maintained(dossier)
+    yield from rehearsed(dossier)
     yield from nothing_altered(dossier)
     yield from _idle(dossier)
 
@@ -1308,10 +1387,11 @@ def iterate(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Object
     """Another round opens while the gate has rounds left."""
     yield from held_by(dossier, actor, Role.DRIVER, Role.SPONSOR)
     yield from _idle(dossier)
-    if dossier.play is not None and dossier.gate is not None and dossier.play.round >= dossier.gate.rounds:
+    if dossier.play is not None and dossier.gate is not None and dossier.round_of_effort >= dossier.gate.rounds:
+        ways = "ship, put a bundle back or kill" if dossier.bundles else "ship or kill"
         yield Objection(
             "rounds.spent",
-            f"The gate allows {dossier.gate.rounds} rounds and this is round {dossier.play.round}; ship or kill.",
+            f"The gate allows {dossier.gate.rounds} rounds and this is the last; {ways}.",
         )
 
 
@@ -1326,6 +1406,97 @@ def comment(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Object
     """Anyone enrolled may comment."""
     if "text" in request and not 1 <= len(str(request["text"]).strip()) <= 4000:
         yield Objection("comment.length", "A comment has 1 to 4,000 characters.")
+
+
+# --- live --------------------------------------------------------------------------------------------------------
+
+
+def rehearse(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The recipe of the student that was judged is run again; whoever only does that has not built."""
+    yield from held_by(dossier, actor, Role.DRIVER, Role.OPERATOR, Role.VALIDATOR)
+    yield from _idle(dossier)
+    if dossier.evaluation is None:
+        yield Objection("evaluation.none", "There is no evaluation, so no student whose recipe could be rehearsed.")
+
+
+def rehearsed(dossier: Dossier) -> Iterator[Objection]:
+    """A stability play ships once its retraining path was run, and gave the student that was judged."""
+    play, judged = dossier.play, dossier.evaluation
+    if play is None or play.kind is not PlayKind.STABILITY or judged is None:
+        return
+    runs = [r for r in dossier.runs if r.kind is RunKind.REHEARSE and r.student_run == judged.run_id]
+    done = [json.loads(r.result) for r in runs if r.status is RunStatus.FINISHED]
+    if not done:
+        yield Objection(
+            "rehearsal.missing",
+            "A stability play ships only after its retraining path was run, not only written: "
+            f"`distill-tui rehearse {_code(dossier)}`.",
+        )
+    elif not any(result.get("same") for result in done):
+        yield Objection(
+            "rehearsal.differs",
+            "The recipe gave another student than the one that was judged, so nobody could make it again; train with "
+            "the same thread count and libraries, and judge that student.",
+        )
+
+
+def shipped(dossier: Dossier) -> Iterator[Objection]:
+    """A student is live."""
+    if dossier.live is None:
+        yield Objection("live.none", f"Nothing of {_code(dossier)} has shipped yet, so there is nothing to watch.")
+
+
+def observe(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The operator or the driver brings in samples of production; the same file comes in once."""
+    yield from held_by(dossier, actor, Role.OPERATOR, Role.DRIVER)
+    yield from shipped(dossier)
+    yield from _unobserved(dossier)
+    if any(f.source_digest == request.get("source_digest") for f in dossier.feeds):
+        yield Objection("feed.twice", f"“{request.get('name')}” was observed already; nothing was added.")
+
+
+def _unobserved(dossier: Dossier) -> Iterator[Objection]:
+    busy = next((r for r in dossier.runs if r.status.active and r.kind is RunKind.OBSERVE), None)
+    if busy is not None:
+        yield Objection("run.observes", f"Run {busy.id} observes already; wait for it to end.")
+
+
+def acknowledge(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The operator answers an alarm. The ceiling stays what it is: what goes on diverging will alarm again."""
+    yield from held_by(dossier, actor, Role.OPERATOR)
+    yield from shipped(dossier)
+    if dossier.standing is Standing.STEADY:
+        yield Objection("watch.steady", "The live student is steady; there is no alarm to acknowledge.")
+    yield from _reason(request, "An acknowledgement")
+
+
+def roll_back(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The operator or the sponsor puts back a bundle that shipped; a refresh that is under way is put aside."""
+    yield from held_by(dossier, actor, Role.OPERATOR, Role.SPONSOR)
+    yield from shipped(dossier)
+    yield from _idle(dossier)
+    others = [b.id for b in dossier.bundles if dossier.refreshing or dossier.live is None or b.id != dossier.live.id]
+    if dossier.bundles and not others:
+        yield Objection("rollback.none", "There is no other bundle to go back to; open a refresh instead.")
+    elif "bundle" in request and request["bundle"] not in others:
+        known = ", ".join(str(each) for each in others)
+        yield Objection("rollback.unknown", f"Bundle {request['bundle']} cannot be put back; there are: {known}.")
+    yield from _reason(request, "A rollback")
+
+
+def refresh(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """A round opens from `live`: new held-out rows, a new set of looks, the same locked gate, a new sign-off."""
+    yield from held_by(dossier, actor, Role.OPERATOR, Role.DRIVER)
+    yield from shipped(dossier)
+    yield from gate_untouched(dossier)
+    yield from _idle(dossier)
+    yield from _unobserved(dossier)
+    if actor.person is not None and actor.person == dossier.roles.get(Role.VALIDATOR):
+        yield Objection(
+            "refresh.validator",
+            f"A refresh takes in training data, and {actor.person} validates this play; the driver opens it.",
+        )
+    yield from _reason(request, "A refresh")
 
 
 RULES: dict[Action, Callable[[Dossier, Actor, Request], Iterator[Objection]]] = {
@@ -1364,10 +1535,16 @@ RULES: dict[Action, Callable[[Dossier, Actor, Request], Iterator[Objection]]] = 
     Action.ITERATE: iterate,
     Action.KILL: kill,
     Action.COMMENT: comment,
+    Action.REHEARSE: rehearse,
+    Action.OBSERVE: observe,
+    Action.ACKNOWLEDGE: acknowledge,
+    Action.ROLL_BACK: roll_back,
+    Action.REFRESH: refresh,
     Action.FINISH_RUN: run_of_worker,
     Action.END_RUN: run_of_worker,
     Action.RECORD_EVALUATION: record_evaluation,
     Action.RECORD_REPRODUCTION: run_of_worker,
+    Action.RECORD_OBSERVATIONS: run_of_worker,
 }
 
 
@@ -1391,6 +1568,8 @@ def next_step(dossier: Dossier) -> Action | None:
         return Action.EVALUATE if trained(dossier) else (Action.RESUME_RUN if resumable(dossier) else Action.START_RUN)
     if play.stage is Stage.DECIDE:
         return _next_decision(dossier)
+    if play.stage is Stage.LIVE and (dossier.standing is Standing.ALARM or dossier.overdue):
+        return Action.REFRESH
     return None
 
 
@@ -1410,9 +1589,12 @@ def _next_data_step(dossier: Dossier, play: tables.Play) -> Action:
 def _next_decision(dossier: Dossier) -> Action:
     advised, _ = advice(dossier)
     if advised is not Advice.SHIP:
-        return Action.ITERATE if advised is Advice.ITERATE else Action.KILL
+        last = Action.ROLL_BACK if dossier.bundles else Action.KILL  # a refresh that fails leaves what is live
+        return Action.ITERATE if advised is Advice.ITERATE else last
     if any(maintained(dossier)):
         return Action.SET_MAINTENANCE
+    if any(rehearsed(dossier)):
+        return Action.REHEARSE
     if counting_sign_off(dossier):
         return Action.SHIP
     return Action.SPOT_CHECK if any(spot_checked(dossier)) else Action.SIGN_OFF
@@ -1424,12 +1606,13 @@ def advice(dossier: Dossier) -> tuple[Advice, list[str]]:
     if not missing:
         return Advice.SHIP, ["Every criterion of the locked gate holds on the held-out split."]
     gate, play = dossier.gate, dossier.play
-    if gate is not None and play is not None and play.round >= gate.rounds:
-        return Advice.KILL, [f"All {gate.rounds} rounds of the gate are spent.", *missing]
+    if gate is not None and play is not None and dossier.round_of_effort >= gate.rounds:
+        stays = ["The bundle that shipped stays live: put this refresh aside with `rollback`."] if dossier.live else []
+        return Advice.KILL, [f"All {gate.rounds} rounds of the gate are spent.", *stays, *missing]
     seen = progress(dossier)
     if seen is not None and seen.outlook.prospect is Prospect.HOPELESS:
         return Advice.KILL, [seen.sentence, *missing]
-    left = gate.rounds - play.round if gate and play else 0
+    left = gate.rounds - dossier.round_of_effort if gate else 0
     gained = [seen.sentence] if seen is not None else []
     return Advice.ITERATE, [f"The gate is not held and {left} of its rounds are left.", *gained, *missing]
 
@@ -1437,13 +1620,13 @@ def advice(dossier: Dossier) -> tuple[Advice, list[str]]:
 def progress(dossier: Dossier) -> gates.Progress | None:
     """What the last two rounds brought on the validation split, where there were two and more are left."""
     gate, play = dossier.gate, dossier.play
-    looked = [e.run_id for e in dossier.evaluations if not e.reproduced]
+    looked = [e.run_id for e in dossier.looks]
     if gate is None or play is None or len(looked) < 3:
         return None
     before, after = dossier.validations.get(looked[-3]), dossier.validations.get(looked[-1])
     if before is None or after is None:
         return None
-    return gates.progress(gate, before, after, gate.rounds - play.round)
+    return gates.progress(gate, before, after, gate.rounds - dossier.round_of_effort)
 
 
 def waits_for(dossier: Dossier) -> str | None:
@@ -1454,6 +1637,8 @@ def waits_for(dossier: Dossier) -> str | None:
             Action.LOCK_GATE: Role.SPONSOR,
             Action.SPOT_CHECK: Role.VALIDATOR,
             Action.SIGN_OFF: Role.VALIDATOR,
+            Action.REFRESH: Role.OPERATOR,
+            Action.ROLL_BACK: Role.OPERATOR,
         }.get(step, Role.DRIVER)
         if step is not None
         else None

@@ -94,6 +94,11 @@ class Spec:
         found = [replace(_rung(self, words), ladder=()) for words in self.ladder]
         return tuple(sorted(found, key=lambda one: (_COST.index(one.student), len(one.layers))))
 
+    def kept(self, rung: str) -> Spec:
+        """Give the spec of the one student that a run kept, by the words of its rung; its other arms are left out."""
+        chosen = next((one for one in self.rungs() if one.rung == rung), self.rungs()[0])
+        return replace(chosen, controls=(), probe=False)
+
     def control(self, control: Control) -> Spec:
         """Give the spec of a control arm: the same student on hard labels only. Which labels is for the rows to say."""
         alone = {"alpha": 0.0, "logit_mse": 0.0, "hidden_cosine": 0.0, "controls": (), "probe": False}

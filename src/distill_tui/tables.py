@@ -13,7 +13,19 @@ from typing import Any
 from sqlalchemy import Column, Enum, LargeBinary
 from sqlmodel import Field, SQLModel
 
-from distill_tui.terms import Action, Assurance, Opinion, PlayKind, Role, RunKind, RunStatus, Stage, Task
+from distill_tui.terms import (
+    Action,
+    Assurance,
+    Opinion,
+    PlayKind,
+    Remedy,
+    Role,
+    RunKind,
+    RunStatus,
+    Stage,
+    Standing,
+    Task,
+)
 
 
 def _word(words: type[StrEnum], *, first: StrEnum | None = None, **arguments: Any) -> Any:
@@ -311,6 +323,73 @@ class Bundle(SQLModel, table=True):
     sign_off_id: int
     shipped_by: str
     shipped_at: str
+
+
+class Feed(SQLModel, table=True):
+    """One file of production that was taken in to watch a live student. Append-only."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    play_id: int
+    bundle_id: int  # the bundle that was live, and is watched by it
+    name: str
+    source_digest: str
+    artifact: str  # the rows, as imported traffic
+    rows: int
+    rejects: int
+    received_at: str
+
+
+class Observation(SQLModel, table=True):
+    """One sampled row: what the live student said, and the teacher where it was asked. Append-only.
+
+    Of a row of the probe, `answer` is what the teacher said at the gate instead.
+    """
+
+    id: int | None = Field(default=None, primary_key=True)
+    play_id: int
+    bundle_id: int
+    feed_id: int
+    day: str
+    input_digest: str
+    probe: int
+    segment: str
+    answer: str
+    teacher: str | None
+    asked: int  # whether the sampling budget paid for the teacher's answer
+    uncertainty: float  # 1 - the student's highest probability
+    distance: float  # of the student's embedding from its training rows, in their standard deviations
+    length: int  # characters
+    excerpt: str  # the beginning of an open row that diverges; sealed rows keep none
+
+
+class Watch(SQLModel, table=True):
+    """How the monitor stood after a feed. Append-only; a replay of the observations must give it again."""
+
+    feed_id: int = Field(primary_key=True)
+    play_id: int
+    bundle_id: int
+    standing: Standing = _word(Standing)
+    plan: str
+    state: str
+    findings: str
+    recorded_at: str
+
+
+class RemedyRow(SQLModel, table=True):
+    """What somebody did about a live student, and why. Append-only."""
+
+    __tablename__ = "remedy"
+    id: int | None = Field(default=None, primary_key=True)
+    play_id: int
+    kind: Remedy = _word(Remedy)
+    round: int  # the round after it: of a refresh, its first
+    bundle_id: int  # the bundle that is live after it
+    newest_bundle: int  # the newest bundle at that moment
+    feed_id: int  # the newest feed at that moment, 0 where there was none
+    reason: str
+    detail: str
+    person_id: str
+    at: str
 
 
 class AuditEntry(SQLModel, table=True):

@@ -61,6 +61,8 @@ class RunKind(StrEnum):
     TRAIN = "train"
     EVALUATE = "evaluate"
     REPRODUCE = "reproduce"
+    OBSERVE = "observe"  # the live student, on a sample of production
+    REHEARSE = "rehearse"  # the recipe, run again to see that it gives the same student
 
 
 class RunStatus(StrEnum):
@@ -168,6 +170,22 @@ class Advice(StrEnum):
     KILL = "kill"
 
 
+class Standing(StrEnum):
+    """How a live student does, by what was observed."""
+
+    STEADY = "steady"
+    LOOK = "look"  # amber: a row-by-row alarm, or other inputs, or another teacher
+    ALARM = "alarm"  # red: the ceiling of disagreement is broken
+
+
+class Remedy(StrEnum):
+    """What was done about a live student."""
+
+    ACKNOWLEDGE = "acknowledge"
+    ROLL_BACK = "roll_back"
+    REFRESH = "refresh"
+
+
 class Action(StrEnum):
     """Everything that a person or a worker can do that changes what is decided.
 
@@ -232,12 +250,19 @@ class Action(StrEnum):
     SHIP = ("ship", "H", "ship", "Write the bundle and go live.")
     ITERATE = ("iterate", "I", "iterate", "Open the next round, weighted to the failures.")
     KILL = ("kill", "Z", "kill", "End this play for good, with a reason.")
+    REHEARSE = ("rehearse", "t", "rehearse", "Run the recipe again and see that it gives the same student.")
+    # the live student
+    OBSERVE = ("observe", "o", "observe", "Take in a sample of production that the live student is watched by.")
+    ACKNOWLEDGE = ("acknowledge", "w", "acknowledge", "Answer a drift alarm with a reason; the watch begins anew.")
+    ROLL_BACK = ("roll_back", "b", "rollback", "Put a bundle that shipped before back as the live one.")
+    REFRESH = ("refresh", "N", "refresh", "Open a round with fresh data, weighted to the new failures.")
     COMMENT = ("comment", "c", "comment", "Leave a comment in the log.")
     # what workers report as decisions
     FINISH_RUN = ("finish_run", "", "", "A worker finished its run.")
     END_RUN = ("end_run", "", "", "A run ended without finishing.")
     RECORD_EVALUATION = ("record_evaluation", "", "", "A worker recorded an evaluation.")
     RECORD_REPRODUCTION = ("record_reproduction", "", "", "A worker recorded the validator's own evaluation.")
+    RECORD_OBSERVATIONS = ("record_observations", "", "", "A worker recorded what it observed of the live student.")
 
 
 FIVE_STAGES = (Stage.QUALIFY, Stage.GATE, Stage.DATA, Stage.TRAIN, Stage.DECIDE)

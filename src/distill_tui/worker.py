@@ -113,7 +113,16 @@ def work(claimed: Claim) -> None:
         RunKind.TRAIN: train,
         RunKind.EVALUATE: evaluate,
         RunKind.REPRODUCE: evaluate,
+        RunKind.OBSERVE: observe,
+        RunKind.REHEARSE: rehearse,
     }[claimed.run.kind](claimed, dossier)
+
+
+def observe(claimed: Claim, dossier: rules.Dossier) -> None:
+    """Have the live student answer a feed."""
+    from distill_tui import observe_run
+
+    observe_run.run(claimed, dossier)
 
 
 def label(claimed: Claim, dossier: rules.Dossier) -> None:
@@ -192,6 +201,38 @@ def train(claimed: Claim, dossier: rules.Dossier) -> None:
         },
     }
     finish(claimed, result, last, project.artifacts.store_copy(kept.folder))
+
+
+def rehearse(claimed: Claim, dossier: rules.Dossier) -> None:
+    """Run the recipe of the student that was judged anew, from nothing, and compare what comes out."""
+    import shutil
+
+    from distill_tui import retrain
+    from distill_tui.artifacts import folder_digest
+    from distill_tui.spec import Spec
+
+    project, play = claimed.project, dossier.play
+    judged = dossier.run(claimed.run.student_run)
+    data = next(d for d in dossier.data_sets if d.id == claimed.run.data_set_id)
+    assert play is not None and judged is not None and judged.artifact is not None
+    teacher = project.artifacts.path(play.teacher_digest) if play.teacher_source == "local" else None
+    spec = Spec.from_json(judged.spec).kept(json.loads(judged.result).get("rung", ""))
+    start = project.artifacts.path(spec.folder) if spec.folder else None
+    started, last = time.monotonic(), 0
+    made = retrain.Training(spec, project.artifacts.path(data.artifact), teacher, start, claimed.folder)
+    for step in made.steps():
+        last = step.number
+        claimed.report(step.number, step.total, f"epoch {step.epoch} · loss {step.loss:.3f}")
+    digest = folder_digest(made.student)
+    result = {
+        "same": digest == judged.artifact,
+        "student": digest,
+        "seconds": round(time.monotonic() - started, 1),
+        "data": data.digest,
+    }
+    for name in ("checkpoints", "student", "shipped"):
+        shutil.rmtree(claimed.folder / name, ignore_errors=True)
+    finish(claimed, result, last, None)
 
 
 def validate(
@@ -435,7 +476,7 @@ def main(arguments: list[str]) -> int:
     claimed = claim(project, run_id) if held is not None else None
     if claimed is None:
         return 3
-    if claimed.run.kind in (RunKind.LABEL, RunKind.TRAIN):
+    if claimed.run.kind not in (RunKind.EVALUATE, RunKind.REPRODUCE):
         os.nice(10)  # a board on the same machine comes first; an evaluation measures latency and runs as it would
     try:
         work(claimed)

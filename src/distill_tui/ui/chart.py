@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 from math import isfinite
 
 from distill_tui.ui import show
@@ -68,6 +69,46 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
+def levelled(
+    series: Sequence[Sequence[Point]],
+    width: int,
+    height: int,
+    *,
+    level: float | None,
+    marks: Sequence[tuple[float, str]] = (),
+) -> list[str]:
+    """Draw lines by day (ordinals of a date) from 0 up, a dotted one at `level`, and marks of one cell below."""
+    points = [point for each in series for point in each]
+    if not points or width < 16 or height < 4:
+        return [show.fit(" no points yet", width)] + [""] * (height - 1)
+    days = [x for x, _ in points] + [day for day, _ in marks]
+    span = min(days), max(days)
+    high = 1.1 * max(max(y for _, y in points), level or 0) or 1.0
+    labels = {0: f"{high:.3g}"}
+    margin = max(len(labels[0]), 4) + 1
+    rows, columns = height - 3, width - margin - 1
+    grid = _Grid(columns, rows)
+    if level is not None:
+        labels[round((1 - level / high) * (rows - 1))] = f"{level:.3g}"
+        grid.dash(level, (0.0, high))
+    labels[rows - 1] = "0"
+    for each in series:
+        grid.draw(each, span, (0.0, high))
+    tick, bar, corner, rule = ("+", "|", "+", "-") if show.ascii_only() else ("┤", "│", "└", "─")
+    lines = [
+        f"{labels.get(number, ''):>{margin}}{tick if number in labels else bar}{drawn}"
+        for number, drawn in enumerate(grid.lines())
+    ]
+    below = [" "] * columns
+    for day, sign in marks:
+        below[round(_share(day, span) * (columns - 1))] = sign
+    left, right = (date.fromordinal(int(day)).isoformat() for day in span)
+    lines.append(" " * margin + corner + rule * columns)
+    lines.append(" " * (margin + 1) + "".join(below))
+    lines.append(" " * (margin + 1) + left + right.rjust(max(0, columns - len(left))))
+    return lines
+
+
 class _Grid:
     """Dots, two by four to a cell of braille, or one to a cell of ASCII."""
 
@@ -86,6 +127,12 @@ class _Grid:
             for dot in _line(before or (across, down), (across, down)):
                 self._dot(*dot)
             before = (across, down)
+
+    def dash(self, value: float, ys: Point) -> None:
+        """Draw a broken line across."""
+        down = round((1 - _share(value, ys)) * (self.high - 1))
+        for across in range(0, self.wide, 3):
+            self._dot(across, down)
 
     def _dot(self, across: int, down: int) -> None:
         if self.plain:

@@ -9,7 +9,7 @@ from distill_tui.spec import Spec
 from distill_tui.terms import Action, StudentKind
 from distill_tui.ui import preview
 from distill_tui.ui.asking import ask, objects, plain, twin, typed, with_reason
-from distill_tui.ui.forms import Field, Sheet, Values
+from distill_tui.ui.forms import Body, Field, Sheet, Values
 from distill_tui.ui.view import View
 
 if TYPE_CHECKING:
@@ -151,7 +151,8 @@ def ship(app: DistillApp, view: View) -> None:
     signed = rules.counting_sign_off(view.dossier)
     by = f"Signed off by {signed.row.person_id}, {signed.row.assurance.value}. " if signed else ""
     worth = ". ".join(preview.worth(preview.figures(view.dossier), view.play.kind))
-    body = (f"{by}The bundle is written, and the play goes live.", f"{worth}.")
+    notices = [("todo", sentence) for sentence in view.expected]
+    body: Body = (f"{by}The bundle is written, and the play goes live.", f"{worth}.", *notices)
     title = f"Ship {view.play.code} {view.play.name}"
     typed(app, Action.SHIP, view, title, body, does="ship it", by_twin=True, done="It is live; the bundle is written.")
 

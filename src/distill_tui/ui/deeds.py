@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from distill_tui import economics, gates, rules
 from distill_tui.rules import Actor
 from distill_tui.terms import Action, Role
-from distill_tui.ui import data_deeds, decisions, forms, intake, page, review
+from distill_tui.ui import data_deeds, decisions, forms, intake, keeping, page, review
 from distill_tui.ui.asking import ask, objects, plain, twin, typed
 from distill_tui.ui.forms import Body, Field, Sheet, Values
 from distill_tui.ui.tabs import power_word
@@ -255,5 +255,10 @@ DEEDS: dict[Action, Callable[[DistillApp, View], None]] = {
     Action.SHIP: decisions.ship,
     Action.ITERATE: decisions.iterate,
     Action.KILL: decisions.kill,
+    Action.REHEARSE: keeping.rehearse,
+    Action.OBSERVE: keeping.observe,
+    Action.ACKNOWLEDGE: keeping.acknowledge,
+    Action.ROLL_BACK: keeping.roll_back,
+    Action.REFRESH: keeping.refresh,
     Action.COMMENT: decisions.comment,
 }

@@ -12,8 +12,9 @@ from distill_tui import controls, gates, rules
 from distill_tui.spec import Spec
 from distill_tui.terms import Opinion, PlayKind, Role, RunKind, RunStatus, Stage, Verdict
 from distill_tui.ui import chart, page, plots, preview, show
+from distill_tui.ui.live import maintenance
 from distill_tui.ui.page import Column, Lines
-from distill_tui.ui.tabs import WIDE, maintenance, megabytes, number, read, share_of
+from distill_tui.ui.tabs import WIDE, megabytes, number, read, share_of
 from distill_tui.ui.view import View, shown_run
 
 if TYPE_CHECKING:

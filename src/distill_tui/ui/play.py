@@ -23,7 +23,7 @@ from textual.worker import get_current_worker
 from distill_tui import rules, sqlite
 from distill_tui.rules import Dossier
 from distill_tui.terms import FIVE_STAGES, Action, Stage
-from distill_tui.ui import data_tab, evidence, page, preview, show, tabs
+from distill_tui.ui import data_tab, evidence, live, page, preview, show, tabs
 from distill_tui.ui.frame import Heading, KeyLine, MessageLine
 from distill_tui.ui.messages import ProjectChanged
 from distill_tui.ui.page import Lines
@@ -39,7 +39,7 @@ TABS: tuple[tuple[str, Callable[[View, int], Lines]], ...] = (
     ("Train", evidence.train),
     ("Eval", evidence.evaluation),
     ("Decide", evidence.decide),
-    ("Live", tabs.live),
+    ("Live", live.live),
     ("Log", tabs.log),
 )
 BY_NAME = {action.value: action for action in Action}
@@ -70,7 +70,9 @@ HOME = {
             Action.SHIP,
             Action.ITERATE,
             Action.KILL,
+            Action.REHEARSE,
         ),
+        7: (Action.OBSERVE, Action.ACKNOWLEDGE, Action.ROLL_BACK, Action.REFRESH),
     }.items()
     for action in actions
 }
@@ -88,7 +90,7 @@ MATTERS: dict[Stage, tuple[Action, ...]] = {
         Action.KILL,
         Action.REPRODUCE,
     ),
-    Stage.LIVE: (Action.SET_MAINTENANCE, Action.COMMENT),
+    Stage.LIVE: (Action.OBSERVE, Action.ACKNOWLEDGE, Action.REFRESH, Action.ROLL_BACK, Action.SET_MAINTENANCE),
     Stage.KILLED: (),
 }
 SHORT = {

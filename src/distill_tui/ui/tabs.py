@@ -352,50 +352,7 @@ def read(text: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-# --- 7 live, 8 log -----------------------------------------------------------------------------------------------
-
-
-def live(view: View, width: int) -> Lines:
-    """Show what shipped and how it is kept; say plainly what this release does not do."""
-    return page.stacked(_bundles(view, width), maintenance(view, width), _not_in_this_release(width))
-
-
-def _bundles(view: View, width: int) -> Lines:
-    lines = [page.heading("SHIPPED")]
-    if not view.dossier.bundles:
-        return [*lines, *page.sentence("Nothing has shipped yet; H ships on the tab 6 Decide.", width, word="waiting")]
-    for bundle in reversed(view.dossier.bundles):
-        signed = next((s for s in view.dossier.sign_offs if s.row.id == bundle.sign_off_id), None)
-        text = f"round {bundle.round}: shipped {page.when(bundle.shipped_at)} UTC by {bundle.shipped_by}"
-        lines += page.sentence(text, width, word="live")
-        lines += page.sentence(bundle.digest, width, label="  bundle   ")
-        if signed is not None:
-            text = f"{signed.row.person_id}, {signed.row.assurance.value}, {page.when(signed.row.recorded_at)} UTC"
-            lines += page.sentence(text, width, label="  signed   ")
-        lines += page.sentence("anybody can: `distill-tui verify BUNDLE`", width, label="  verify   ")
-    return lines
-
-
-def maintenance(view: View, width: int) -> Lines:
-    """Show the maintenance loop."""
-    play = view.play
-    operator = view.dossier.roles.get(Role.OPERATOR)
-    sampled = f"{play.sampling_per_month:,} calls a month" if play.sampling_per_month else "not set; M sets it"
-    refresh = f"every {play.refresh_days} days" if play.refresh_days else "not set; M sets it"
-    return [
-        page.heading("MAINTENANCE LOOP"),
-        *page.sentence(operator or "nobody yet; A names one", width, label="operator   "),
-        *page.sentence(sampled, width, label="sampled    "),
-        *page.sentence(refresh, width, label="refreshed  "),
-    ]
-
-
-def _not_in_this_release(width: int) -> Lines:
-    text = (
-        "This release does not watch a live student: it records the loop that was promised, and neither samples calls "
-        "nor raises drift alarms. Until it does, the operator keeps the loop by hand, and a new round is a new play."
-    )
-    return page.sentence(text, width, word="information")
+# --- 8 log --------------------------------------------------------------------------------------------------------
 
 
 def log(view: View, width: int) -> Lines:

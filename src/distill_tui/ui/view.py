@@ -11,6 +11,7 @@ from distill_tui.terms import RunKind
 
 if TYPE_CHECKING:
     from distill_tui import tables
+    from distill_tui.observed import LiveView
     from distill_tui.project import Project
 
 ENTRIES = 300  # entries of the log that are loaded
@@ -27,6 +28,8 @@ class View:
     curve: tuple[tables.RunPoint, ...] = ()
     predecessor: str = ""
     predecessor_gate: gates.Gate | None = None
+    life: LiveView | None = None  # of a play that has shipped
+    expected: tuple[str, ...] = ()  # of one that may: what the sample will notice
 
     @property
     def play(self) -> tables.Play:
@@ -37,7 +40,7 @@ class View:
 
 def load(project: Project, play_id: int, actor: Actor, before: View | None = None) -> View:
     """Read all of it; rates by segment take half a second, so those of `before` are kept while the record is its."""
-    from distill_tui import queries
+    from distill_tui import observed, queries
 
     dossier = project.dossier(play_id)
     run = shown_run(dossier)
@@ -52,6 +55,8 @@ def load(project: Project, play_id: int, actor: Actor, before: View | None = Non
         curve=tuple(queries.curve(project, run.id)) if run is not None and run.id is not None else (),
         predecessor=f"{earlier.code} {earlier.name}" if earlier else "",
         predecessor_gate=before_it.gate if before_it else None,
+        life=observed.life(project, dossier),
+        expected=observed.expected(dossier),
     )
 
 

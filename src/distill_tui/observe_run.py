@@ -1,0 +1,324 @@
+"""What a worker does with a feed: student and teacher answer it, the teacher as far as the budget goes.
+
+All observations of a feed are recorded in one transaction, or none: a worker that dies is resumed, and what the
+teacher answered by then is in its cache. Runs in workers only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlmodel import Session, select
+
+from distill_tui import observe, observed, tables, teacher_cache
+from distill_tui.artifacts import Artifacts
+from distill_tui.rules import Dossier
+from distill_tui.terms import Action, RunStatus, Split
+
+if TYPE_CHECKING:
+    from distill_tui.worker import Claim
+
+CENTRE_ROWS, CALIBRATION = 2_000, 1_000  # training rows that make the centre, held-out scores that are kept
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a feed on its way to an observation."""
+
+    day: str
+    digest: str
+    input: str
+    segment: str
+    teacher: str | None
+    probe: bool = False
+    asked: bool = False
+
+
+def run(claimed: Claim, dossier: Dossier) -> None:
+    """Observe one feed, record what was seen, and say how the student stands."""
+    from distill_tui.dataset import frozen
+    from distill_tui.spec import Spec
+
+    project = claimed.project
+    feed_id = json.loads(claimed.run.spec)["feed"]
+    feed = next(each for each in dossier.feeds if each.id == feed_id)
+    bundle = next(each for each in dossier.bundles if each.id == feed.bundle_id)
+    judged = next(e for e in dossier.evaluations if e.round == bundle.round and not e.reproduced)
+    data = next(each for each in dossier.data_sets if each.round == bundle.round)
+    trained = dossier.run(judged.run_id)
+    assert trained is not None and trained.artifact is not None
+    for digest in (feed.artifact, trained.artifact, data.artifact):
+        trouble = project.artifacts.trouble(digest)
+        if trouble:
+            raise ValueError(trouble)
+    spec, student = Spec.from_json(trained.spec), project.artifacts.path(trained.artifact)
+    options = {"threads": spec.threads, "max_tokens": spec.max_tokens}
+    path = project.artifacts.path(data.artifact)
+    claimed.report(0, 3, "the scores at the gate", always=True)
+    reference = _known_reference(dossier, bundle) or _reference(project.artifacts, path, student, options)
+    known = observed.read_reference(project.artifacts, reference)
+    rows = _read(project.artifacts.path(feed.artifact), feed.received_at[:10], known["probe"], frozen.labels_of(path))
+    with project.read() as session:
+        seen = _observed(session, feed)
+        asked = _asked_by_month(session, feed.play_id)
+    rows = [row for row in rows if (row.day, row.digest, row.probe) not in seen]
+    claimed.report(1, 3, f"{len(rows):,} rows that were not observed before", always=True)
+    rows = _with_teacher(claimed, dossier, rows, asked, known, seen)
+    claimed.report(2, 3, f"the live student answers {len(rows):,} rows", always=True)
+    observations = _observations(rows, feed, student, known, options)
+    _record(claimed, feed, reference, known, observations)
+
+
+# --- the scores at the gate ------------------------------------------------------------------------------------------
+
+
+def _known_reference(dossier: Dossier, bundle: tables.Bundle) -> str:
+    watches = [watch for watch in dossier.watches if watch.bundle_id == bundle.id]
+    return observe.Plan.from_json(watches[-1].plan).reference if watches else ""
+
+
+def _reference(artifacts: Artifacts, data: Path, student: Path, options: Mapping[str, int]) -> str:
+    """Score the held-out rows as the gate saw them: numbers only, and never what makes a number a row.
+
+    A row that came often in the traffic counts as often. The probe is taken from the training rows, which anybody
+    may see.
+    """
+    import numpy as np
+
+    from distill_tui.dataset import frozen
+    from distill_tui.training.answers import answers
+
+    training, held_out = frozen.load(data, Split.TRAIN), frozen.load(data, Split.HELD_OUT)
+    chosen = sorted(range(len(training)), key=lambda row: observe.order("", training.digests[row]))
+    _, lies = answers(student, [training.inputs[row] for row in chosen[:CENTRE_ROWS]], **options)
+    centre, spread = lies.mean(axis=0), lies.std(axis=0) + 1e-6
+    said, places = answers(student, held_out.inputs, **options)
+    distance = np.sqrt((((places - centre) / spread) ** 2).mean(axis=1))
+    often = np.repeat(np.arange(len(held_out)), np.maximum(1, held_out.weights.round().astype(int)))
+    kept = sorted(range(len(often)), key=lambda at: observe.order(str(at), held_out.digests[often[at]]))[:CALIBRATION]
+    rows = [int(often[at]) for at in kept]
+    probed = [row for row in chosen if training.teacher[row] >= 0][: observe.PROBE_ROWS]
+    value = {
+        "uncertainty": [float(1 - said[row].max()) for row in rows],
+        "distance": [float(distance[row]) for row in rows],
+        "length": [len(held_out.inputs[row]) for row in rows],
+        "labels": Counter(held_out.labels[int(said[row].argmax())] for row in rows),
+        "segments": Counter(held_out.segments[row] for row in rows),
+        "centre": [float(x) for x in centre],
+        "spread": [float(x) for x in spread],
+        "probe": {
+            training.digests[row]: [training.inputs[row], training.labels[training.teacher[row]]] for row in probed
+        },
+    }
+    return artifacts.store_bytes(json.dumps(value, sort_keys=True).encode())
+
+
+# --- the rows of a feed ----------------------------------------------------------------------------------------------
+
+
+def _read(path: Path, received: str, probe: Mapping[str, Any], labels: Sequence[str]) -> list[Row]:
+    """Read a feed, each input of a day once; a row without a time is of the day on which the feed was received."""
+    from distill_tui.dataset.observed import rows as stored
+
+    found: dict[tuple[str, str], Row] = {}
+    for each in stored(path):
+        day = (each["time"] or received)[:10]
+        key = (day, each["input_digest"])
+        teacher = _label(each, labels)
+        if key not in found or (found[key].teacher is None and teacher is not None):
+            is_probe = each["input_digest"] in probe and teacher is not None
+            found[key] = Row(*key, each["input"], each["segment"] or "all", teacher, is_probe)
+    return sorted(found.values(), key=lambda row: (row.day, observe.order(row.day, row.digest)))
+
+
+def _label(row: Mapping[str, Any], labels: Sequence[str]) -> str | None:
+    """Give what the teacher said, where it said one of the labels."""
+    if row["teacher_output"] in labels:
+        return str(row["teacher_output"])
+    if row["teacher_probabilities"] is None:
+        return None
+    said = json.loads(row["teacher_probabilities"])
+    if isinstance(said, dict):
+        best = max(said, key=lambda label: said[label], default="")
+        return best if best in labels else None
+    return labels[said.index(max(said))] if len(said) == len(labels) else None
+
+
+def _observed(session: Session, feed: tables.Feed) -> set[tuple[str, str, bool]]:
+    table = tables.Observation
+    query = select(table.day, table.input_digest, table.probe).where(table.bundle_id == feed.bundle_id)
+    return {(day, digest, bool(probe)) for day, digest, probe in session.exec(query)}
+
+
+def _asked_by_month(session: Session, play_id: int) -> Counter[str]:
+    table = tables.Observation
+    query = select(table.day).where(table.play_id == play_id, table.asked == 1)
+    return Counter(day[:7] for day in session.exec(query))
+
+
+# --- the teacher -----------------------------------------------------------------------------------------------------
+
+
+def _with_teacher(
+    claimed: Claim,
+    dossier: Dossier,
+    rows: list[Row],
+    asked: Counter[str],
+    known: Mapping[str, Any],
+    seen: set[tuple[str, str, bool]],
+) -> list[Row]:
+    """Attach what a local teacher says of the rows that the budget allows; leave the others to be scored only."""
+    play = dossier.play
+    assert play is not None
+    local, budget = play.teacher_source == "local", play.sampling_per_month or 0
+    if local:
+        rows = [*_probe_again(rows, known, seen), *rows]
+    chosen, watched = [], Counter[str]()
+    for row in rows:
+        if row.teacher is not None:
+            chosen.append(row)
+        elif local and (row.probe or observe.allowance(budget, row.day, asked[row.day[:7]])):
+            chosen.append(replace(row, asked=True))
+            asked[row.day[:7]] += 1
+        elif watched[row.day] < observe.WATCHED:
+            chosen.append(row)
+            watched[row.day] += 1
+    to_ask = [row for row in chosen if row.asked]
+    said = _ask(claimed, play.teacher_digest, to_ask) if to_ask else {}
+    return [replace(row, teacher=said[row.digest]) if row.asked else row for row in chosen]
+
+
+def _probe_again(rows: Sequence[Row], known: Mapping[str, Any], seen: set[tuple[str, str, bool]]) -> list[Row]:
+    """Ask a local teacher the probe once in four weeks; of a recorded one, a feed brings the answers."""
+    from datetime import date
+
+    if not rows:
+        return []
+    day = rows[-1].day
+    before = max((probed for probed, _, probe in seen if probe), default="")
+    if before and (date.fromisoformat(day) - date.fromisoformat(before)).days < observe.PROBE_DAYS:
+        return []
+    probe = [Row(day, digest, text, "", None, probe=True) for digest, (text, _) in sorted(known["probe"].items())]
+    return [row for row in probe if (row.day, row.digest, True) not in seen]
+
+
+def _ask(claimed: Claim, teacher: str, rows: Sequence[Row]) -> dict[str, str]:
+    """Ask the teacher what it has not answered before; every batch is kept as it comes."""
+    from distill_tui.training import teachers
+    from distill_tui.training.folders import teacher_labels
+    from distill_tui.worker import threads
+
+    artifacts = claimed.project.artifacts
+    trouble = artifacts.trouble(teacher)
+    if trouble:
+        raise ValueError(trouble)
+    folder, answered = artifacts.path(teacher), teacher_cache.outputs(artifacts.folder, teacher)
+    again = {row.digest for row in rows if row.probe}  # what was answered once says nothing of what is answered now
+    todo = list({row.digest: row for row in rows if row.digest not in answered or row.digest in again}.values())
+    done = 0
+    for positions, shares in teachers.label(folder, [row.input for row in todo], threads=threads()) if todo else ():
+        fresh = [(todo[at].digest, share.tolist()) for at, share in zip(positions, shares, strict=True)]
+        answered |= dict(fresh)
+        teacher_cache.add(artifacts.folder, teacher, [each for each in fresh if each[0] not in again])
+        done += len(fresh)
+        claimed.report(1, 3, f"the teacher answered {done:,} of {len(todo):,}")
+    labels = teacher_labels(folder)
+    return {row.digest: labels[answered[row.digest].index(max(answered[row.digest]))] for row in rows}
+
+
+# --- the student, and the record -------------------------------------------------------------------------------------
+
+
+def _observations(
+    rows: Sequence[Row], feed: tables.Feed, student: Path, known: Mapping[str, Any], options: Mapping[str, int]
+) -> list[tables.Observation]:
+    import numpy as np
+
+    from distill_tui.training.answers import answers
+    from distill_tui.training.folders import teacher_labels
+
+    labels = teacher_labels(student)
+    said, places = answers(student, [row.input for row in rows], **options)
+    away = (places - np.array(known["centre"])) / np.array(known["spread"])
+    distance = np.sqrt((away**2).mean(axis=1))
+    found = []
+    for at, row in enumerate(rows):
+        answer = known["probe"][row.digest][1] if row.probe else labels[int(said[at].argmax())]
+        shown = not row.probe and row.teacher not in (None, answer) and not observe.sealed(row.digest)
+        found.append(
+            tables.Observation(
+                play_id=feed.play_id,
+                bundle_id=feed.bundle_id,
+                feed_id=feed.id or 0,
+                day=row.day,
+                input_digest=row.digest,
+                probe=int(row.probe),
+                segment=row.segment,
+                answer=answer,
+                teacher=row.teacher,
+                asked=int(row.asked),
+                uncertainty=float(1 - said[at].max()),
+                distance=float(distance[at]),
+                length=len(row.input),
+                excerpt=_storable(row.input[: observe.EXCERPT]) if shown else "",
+            )
+        )
+    return found
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode().replace("\0", "␀")
+
+
+def _record(
+    claimed: Claim,
+    feed: tables.Feed,
+    reference: str,
+    known: Mapping[str, Any],
+    observations: Sequence[tables.Observation],
+) -> None:
+    def edit(change: Any, row: tables.Run) -> None:
+        change.session.add_all(observations)
+        change.session.flush()
+        watch = _watched(claimed, change, feed, reference, known)
+        change.session.add(watch)
+        labelled = sum(each.teacher is not None for each in observations)
+        asked = sum(each.asked for each in observations)
+        told = {"rows": len(observations), "labelled": labelled, "asked": asked, "standing": watch.standing.value}
+        row.result, row.message = json.dumps(told), watch.standing.value
+        row.step = row.total = 3
+        row.artifact = row.artifact or None
+        change.detail |= {"feed": feed.id, **told}
+        change.detail["state"] = "sha256:" + hashlib.sha256(watch.state.encode()).hexdigest()
+
+    claimed.end(Action.RECORD_OBSERVATIONS, RunStatus.FINISHED, edit)
+
+
+def _watched(claimed: Claim, change: Any, feed: tables.Feed, reference: str, known: Mapping[str, Any]) -> tables.Watch:
+    """Read everything since the watch began, this feed included, and say how it stands."""
+    dossier: Dossier = change.dossier
+    bundle = next(each for each in dossier.bundles if each.id == feed.bundle_id)
+    begun = [w for w in dossier.watches if w.bundle_id == feed.bundle_id and w.feed_id > dossier.watched_from]
+    plan = (
+        observe.Plan.from_json(begun[0].plan)
+        if begun
+        else observed.new_plan(claimed.project, dossier, bundle, reference)
+    )
+    feeds = [each for each in dossier.feeds if each.bundle_id == feed.bundle_id]
+    monitor = observe.replay(plan, known, observed.read_feeds(change.session, feeds, dossier.watched_from))
+    return tables.Watch(
+        feed_id=feed.id or 0,
+        play_id=feed.play_id,
+        bundle_id=feed.bundle_id,
+        standing=monitor.standing,
+        plan=plan.to_json(),
+        state=json.dumps(monitor.state(), sort_keys=True),
+        findings=json.dumps([vars(each) | {"sentence": each.sentence} for each in monitor.findings()]),
+        recorded_at=change.at,
+    )

@@ -1,0 +1,244 @@
+"""`python -m distill_tui.retrain BUNDLE DATA OUT …`: the recipe of a bundle, run again wherever there are data.
+
+No project file is needed. The data set that the recipe names reproduces the student: the same data, teacher, thread
+count and libraries give the same weights. Other data refresh it; what comes out was judged by nobody and carries no
+sign-off. Loads torch, so it is run in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distill_tui.artifacts import folder_digest
+from distill_tui.spec import Spec
+from distill_tui.terms import Split, StudentKind
+
+FORMAT = "distill-tui recipe 1"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a bundle says of how its student was made."""
+
+    spec: Spec
+    data: str
+    teacher: str  # the digest of a local teacher's folder, or `recorded`
+    labels: tuple[str, ...]
+    student: str  # the digest of the student in the bundle
+    seed: int
+    held_out_rows: int
+    validation_share: str
+
+    @property
+    def local(self) -> bool:
+        """Whether the teacher was a model folder."""
+        return self.teacher.startswith("sha256:")
+
+
+def read(bundle: Path) -> Recipe:
+    """Read a bundle's recipe. Raises ValueError with one sentence."""
+    recipe, gate = _json(bundle / "recipe.json"), _json(bundle / "gate.json")
+    if recipe.get("format") != FORMAT:
+        raise ValueError(f"{bundle.name} has a recipe that this release cannot read; use the release that wrote it.")
+    return Recipe(
+        Spec.from_json(recipe["spec"]).kept(recipe.get("rung", "")),
+        recipe["data"],
+        recipe["teacher"],
+        tuple(recipe["labels"]),
+        folder_digest(bundle / "model"),
+        int(gate["seed"]),
+        int(gate["held_out_rows"]),
+        str(gate["validation_share"]),
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ValueError(f"{path.parent.name} is no bundle: {path.name} cannot be read.") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{path.parent.name} is no bundle: {path.name} holds no object.")
+    return value
+
+
+class Training:
+    """The training of one student on a frozen data set: drive it by `steps`; afterwards `student` is its folder."""
+
+    def __init__(self, spec: Spec, data: Path, teacher: Path | None, start: Path | None, folder: Path) -> None:
+        self.spec, self.data, self.teacher, self.start, self.folder = spec, data, teacher, start, folder
+        self.student = folder / "student"
+
+    def steps(self) -> Iterator[Any]:
+        """Train, then give the student the form that its spec ships."""
+        from distill_tui.arms import examples
+        from distill_tui.dataset import frozen
+        from distill_tui.training import distill, ladder
+
+        training, validation = frozen.load(self.data, Split.TRAIN), frozen.load(self.data, Split.VALIDATION)
+        yield from distill.train(
+            self.spec,
+            training.labels,
+            examples(training),
+            examples(validation),
+            teacher=self.teacher,
+            checkpoints=self.folder / "checkpoints",
+            out=self.student,
+            start=self.start,
+        )
+        self.student = ladder.ship(self.student, self.spec, self.folder / "shipped")
+
+
+# --- the data --------------------------------------------------------------------------------------------------------
+
+
+def data_set(recipe: Recipe, data: Path, teacher: Path | None, scratch: Path) -> tuple[Path, bool]:
+    """Give a frozen data set, and whether it is the recipe's: the file itself, or one built from traffic.
+
+    Raises ValueError with one sentence where the data cannot be used.
+    """
+    from distill_tui.dataset import frozen
+
+    if _is_frozen(data):
+        digest = f"sha256:{frozen.content_digest(data)}"
+        if frozen.labels_of(data) != recipe.labels:
+            raise ValueError(f"{data.name} has other labels than the recipe ({', '.join(recipe.labels)}).")
+        return data, digest == recipe.data
+    return _built(recipe, data, teacher, scratch), False
+
+
+def _is_frozen(path: Path) -> bool:
+    from distill_tui.dataset import frozen
+
+    try:
+        frozen.labels_of(path)
+    except ValueError:
+        return False
+    return True
+
+
+def _built(recipe: Recipe, data: Path, teacher: Path | None, scratch: Path) -> Path:
+    """Build a data set from traffic by the locked rule; a fifth is held out at most, so that something is left."""
+    from distill_tui.dataset import build, readers, traffic
+    from distill_tui.dataset.split import SplitRule
+
+    file, out = scratch / "traffic.parquet", scratch / "data.parquet"
+    report = traffic.import_traffic(data, readers.guess_mapping(data), file)
+    outputs = _answers(file, teacher) if teacher is not None and report.teacher_share < 1 else {}
+    held_out = max(1, min(recipe.held_out_rows, report.rows // 5))
+    rule = SplitRule(recipe.seed, held_out, float(recipe.validation_share))
+    build.write(build.build([file], outputs, rule, recipe.labels), out)
+    return out
+
+
+def _answers(file: Path, teacher: Path) -> dict[str, Any]:
+    """Ask a local teacher for what the traffic does not hold."""
+    from distill_tui.dataset import build, observed
+    from distill_tui.training import teachers
+    from distill_tui.training.folders import teacher_labels
+
+    unanswered = [r for r in observed.rows(file) if r["teacher_output"] is None and r["teacher_probabilities"] is None]
+    texts = {row["input_digest"]: row["input"] for row in unanswered}
+    digests, labels, found = list(texts), teacher_labels(teacher), {}
+    for positions, shares in teachers.label(teacher, list(texts.values()), threads=1):
+        for at, share in zip(positions, shares.tolist(), strict=True):
+            found[digests[at]] = build.TeacherOutput(
+                labels[share.index(max(share))], dict(zip(labels, share, strict=True))
+            )
+    return found
+
+
+def check_folders(recipe: Recipe, teacher: Path | None, start: Path | None) -> None:
+    """See that what a recipe starts from is there. Raises ValueError with one sentence."""
+    if recipe.spec.student is StudentKind.FOLDER:
+        if start is None:
+            raise ValueError(f"The student starts from the model {recipe.spec.folder[7:19]}…; give it with --start.")
+        if folder_digest(start) != recipe.spec.folder:
+            print(f"{start.name} is not the recipe's start ({recipe.spec.folder[7:19]}…); the student will differ.")
+    if teacher is None:
+        if recipe.local:
+            short = recipe.teacher[7:19]
+            why = "it starts from that teacher's layers" if recipe.spec.student is StudentKind.LAYERS else "it uses it"
+            raise ValueError(f"The recipe needs its teacher ({short}…), {why}; give the folder with --teacher.")
+        return
+    if not teacher.is_dir():
+        raise ValueError(f"{teacher.name} is no folder; give the teacher's folder.")
+    if recipe.local and folder_digest(teacher) != recipe.teacher:
+        print(f"{teacher.name} is not the recipe's teacher ({recipe.teacher[7:19]}…); the student will differ.")
+
+
+# --- the process -----------------------------------------------------------------------------------------------------
+
+
+def make(
+    bundle: Path, data: Path, out: Path, teacher: Path | None, start: Path | None, threads: int | None
+) -> Mapping[str, Any]:
+    """Run the recipe, write the student, and say what it is. Raises ValueError with one sentence."""
+    import dataclasses
+
+    from distill_tui.dataset import frozen
+
+    if out.exists():
+        raise ValueError(f"{out.name} exists already; name a new folder.")
+    recipe = read(bundle)
+    check_folders(recipe, teacher, start)
+    spec = dataclasses.replace(recipe.spec, threads=threads) if threads else recipe.spec
+    with tempfile.TemporaryDirectory(dir=out.absolute().parent) as name:
+        scratch = Path(name)
+        path, same_data = data_set(recipe, data, teacher, scratch)
+        training = Training(spec, path, teacher if recipe.local else None, start, scratch)
+        for step in training.steps():
+            if step.validation is not None:
+                print(f"step {step.number:,} of {step.total:,}: loss {step.loss:.3f}, validation {step.validation:.3f}")
+        scored = _score(training.student, spec, frozen.load(path, Split.HELD_OUT))
+        made = folder_digest(training.student)
+        shutil.move(training.student, out)
+    return {
+        "student": str(out),
+        "digest": made,
+        "same_data": same_data,
+        "same_student": made == recipe.student,
+        **scored,
+    }
+
+
+def _score(student: Path, spec: Spec, rows: Any) -> dict[str, Any]:
+    """Compare a student with gold, or where there is none with the teacher, on the rows that were set aside."""
+    from distill_tui.training.evaluate import predict
+
+    said = predict(student, rows.inputs, threads=spec.threads, max_tokens=spec.max_tokens).argmax(axis=1)
+    name, known = ("accuracy", rows.gold) if (rows.gold >= 0).any() else ("agreement", rows.teacher)
+    counted = known >= 0
+    score = float((said == known)[counted].mean()) if counted.any() else None
+    return {"rows_aside": int(counted.sum()), "score_name": name, "score": score}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the recipe for the command line; the last line is JSON. 0 done, 4 what was given cannot be used."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--teacher", type=Path)
+    parser.add_argument("--start", type=Path)
+    parser.add_argument("--threads", type=int)
+    given = parser.parse_args(arguments)
+    try:
+        result = make(given.bundle, given.data, given.out, given.teacher, given.start, given.threads)
+    except (ValueError, OSError) as error:
+        print(json.dumps({"error": str(error)}), flush=True)
+        return 4
+    print(json.dumps(result), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

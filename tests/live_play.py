@@ -1,0 +1,127 @@
+"""A small play that ships, for tests of what comes after: real data sets, real training, real workers.
+
+Its teacher knows two ways of saying each thing. Before the launch customers use one of them; the other comes later, in
+the segment `app`, and the student has never seen it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from unittest import mock
+
+from distill_tui import actions, launch, worker
+from distill_tui.gates import Criterion, Gate
+from distill_tui.project import Project
+from distill_tui.rules import Actor
+from distill_tui.spec import Spec
+from distill_tui.terms import Metric, Opinion, PlayKind, Role, StudentKind
+
+DANA = Actor("dana", f"account uid {os.getuid()}")
+SAM, VERA, OLGA = (Actor(name, f"account uid {uid}") for name, uid in (("sam", 4001), ("vera", 4002), ("olga", 4003)))
+ROLES = {Role.SPONSOR: SAM, Role.DRIVER: DANA, Role.VALIDATOR: VERA, Role.OPERATOR: OLGA}
+
+SAID = {
+    "refund": ("refund money return cash", "reimburse chargeback rebate repay"),
+    "delivery": ("parcel late courier shipping", "dispatch carrier depot transit"),
+    "login": ("password account signin locked", "credentials authenticate token reset"),
+}
+FILLER = [
+    f"{a}{b}" for a in ("ba", "do", "ki", "lu", "me", "no", "pa", "ru") for b in ("ran", "sel", "tim", "vok", "zed")
+]
+SPEC = Spec(student=StudentKind.STATIC, hidden=32, epochs=10, learning_rate=2e-2, vocabulary=400, alpha=0.0)
+GATE = Gate(
+    (Criterion(Metric.AGREEMENT, threshold=Decimal("0.8"), binding=True),),
+    rounds=2,
+    held_out_rows=200,
+    baseline="majority",
+)
+NUMBERS = {
+    "calls_per_month": "90000",
+    "days_of_traffic": "30",
+    "terms_permit_training": "1",
+    "price_change": "1",
+    "terms_change": "0",
+    "availability": "0",
+}
+
+
+def rows(
+    count: int, seed: int, *, start: str = "2026-01-01", days: int = 30, new: float = 0.0, noise: float = 0.02
+) -> list[dict[str, str]]:
+    """Make calls of the teacher over some days; `new` is the share of `app` that speaks the new way."""
+    random, first = Random(seed), date.fromisoformat(start)
+    made = []
+    for number in range(count):
+        label, segment = random.choice(sorted(SAID)), random.choice(("app", "web"))
+        way = 1 if segment == "app" and random.random() < new else 0
+        words = [
+            *random.sample(SAID[label][way].split(), 2),
+            *random.sample(FILLER, 5),
+            "".join(random.choices("bdfgklmnprstvz", k=6)),
+        ]
+        random.shuffle(words)
+        said = random.choice(sorted(SAID)) if random.random() < noise else label
+        day = first + timedelta(number * days // count)
+        made.append({"input": " ".join(words), "teacher_output": said, "segment": segment, "time": f"{day}T12:00:00Z"})
+    return made
+
+
+def write(path: Path, calls: list[dict[str, str]]) -> Path:
+    """Write calls as JSONL."""
+    path.write_text("".join(json.dumps(call) + "\n" for call in calls))
+    return path
+
+
+@contextmanager
+def workers_here() -> Iterator[None]:
+    """Let workers run in this process, one after the other, so that torch is imported once."""
+
+    def start(project: Project, run_id: int) -> None:
+        with mock.patch.object(os, "nice"):
+            worker.main([str(project.path), str(run_id)])
+
+    with mock.patch.object(launch, "start", start):
+        yield
+
+
+def shipped(folder: Path, gate: Gate = GATE) -> tuple[Project, int]:
+    """Take a play from nothing to live."""
+    project = Project.create(folder / "live.distill", "live", "dana", "Dana", Actor(None, DANA.proof))
+    for person in (SAM, VERA, OLGA):
+        actions.enrol_person(project, DANA, person.person or "", "", uid=int(person.proof.split()[-1]))
+    play = actions.open_play(project, DANA, "intent", PlayKind.STABILITY)
+    for role, actor in ROLES.items():
+        actions.assign_role(project, play, DANA, role, actor.person or "")
+    actions.fill_worksheet(project, play, DANA, NUMBERS, "made up")
+    actions.confirm_terms(project, play, DANA, "Acme", "3.1", "2026-01-01", True)
+    actions.qualify(project, play, DANA)
+    actions.edit_gate(project, play, DANA, gate)
+    actions.lock_gate(project, play, SAM)
+    actions.import_traffic(project, play, DANA, write(folder / "first.jsonl", rows(900, 1)))
+    actions.set_teacher(project, play, DANA, None)
+    actions.set_maintenance(project, play, OLGA, 600, 60)
+    trained_and_judged(project, play)
+    actions.rehearse(project, play, OLGA)
+    sign_and_ship(project, play)
+    return project, play
+
+
+def trained_and_judged(project: Project, play: int) -> None:
+    """Build, freeze, train, evaluate."""
+    actions.build_data(project, play, DANA)
+    actions.freeze_data(project, play, DANA)
+    actions.start_run(project, play, DANA, SPEC)
+    actions.evaluate(project, play, DANA)
+
+
+def sign_and_ship(project: Project, play: int) -> None:
+    """Sign off and go live."""
+    actions.sign_off(project, play, VERA, Opinion.APPROVE, "Looked.")
+    actions.ship(project, play, DANA)
