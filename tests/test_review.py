@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from distill_tui import actions, gates, launch, rules
+from distill_tui import actions, failures, gates, launch, report, rules, sponsor_page, verdicts
 from distill_tui.dataset import frozen
 from distill_tui.economics import Range
 from distill_tui.gates import Criterion, Gate
@@ -280,3 +281,150 @@ def test_no_held_out_text_reaches_log_messages_results_or_records(second: Projec
             content, looked = path.read_bytes(), looked + 1
             assert not any(word in content for word in secret), path.name
     assert looked > 20
+
+
+# --- failures to page through ----------------------------------------------------------------------------------------
+
+
+def test_a_builder_pages_through_validation_and_the_validator_through_the_held_out_split(second: Project) -> None:
+    dossier = second.dossier(1)
+    assert dossier.record is not None
+    for person in ("dan", "sam", "olga", "bob"):
+        found = failures.failures(second, dossier, by(person))
+        assert found is not None and found.split is Split.VALIDATION
+        assert set(found.record.key).isdisjoint(dossier.record.key)
+    sealed = failures.failures(second, dossier, by("vera"))
+    assert sealed is not None and sealed.split is Split.HELD_OUT and sealed.order
+
+
+def test_the_validators_look_at_a_failure_is_logged_and_burns_nothing(second: Project) -> None:
+    found = failures.failures(second, second.dossier(1), by("vera"))
+    assert found is not None
+    burnt, size = second.dossier(1).burnt, second.dossier(1).audit_size
+    seen = failures.look(second, by("vera"), found, 1)
+    assert seen.split is Split.HELD_OUT and seen.input and seen.student != seen.gold
+    after = second.dossier(1)
+    assert after.audit_size == size + 1 and after.burnt == burnt
+
+
+def test_failures_that_the_teacher_has_right_come_first_and_show_both_answers(second: Project) -> None:
+    found = failures.failures(second, second.dossier(1), by("dan"))
+    assert found is not None and found.order
+    size = second.dossier(1).audit_size
+    seen = [failures.look(second, by("dan"), found, number) for number in range(1, len(found.order) + 1)]
+    assert [each.teacher_right for each in seen] == sorted((each.teacher_right for each in seen), reverse=True)
+    assert all(each.student != each.gold and each.teacher and each.sure for each in seen)
+    assert second.dossier(1).audit_size == size
+
+
+# --- the review, everywhere ------------------------------------------------------------------------------------------
+
+
+def test_rounds_are_compared_and_the_sponsor_reads_it_all_without_a_held_out_text(second: Project) -> None:
+    dossier = second.dossier(1)
+    page, told = sponsor_page.page(dossier), "\n".join(report.evaluation(dossier))
+    value = json.dumps(report.evaluation_json(dossier), default=str)
+    for text in (page, told, value):
+        assert ("fixed and" in text and "Not measured" in text) or "not_measured" in text
+        assert not any(word in text for word in canaries(second))
+    assert "script" not in page.replace("scripts", "") and "http" not in page.replace("http-equiv", "")
+    assert page.index("The gate is") < page.index("What the gate asked for")
+
+
+def test_hostile_words_reach_no_markup_and_no_terminal(second: Project) -> None:
+    dossier = second.dossier(1)
+    assert dossier.play is not None and dossier.record is not None
+    evil = "<script>alert(1)</script>\x1b[31m\u202e[/x]&"
+    dossier.play.name = dossier.play.summary = evil
+    labels = (evil, "post")
+    dressed = replace(dossier, record=replace(dossier.record, labels=labels, segments=(evil, "en", "fr")))
+    page, told = sponsor_page.page(dressed), "\n".join(report.evaluation(dressed))
+    assert "<script" not in page and "&lt;script&gt;" in page
+    assert not any(mark in text for text in (page, told) for mark in ("\x1b", "\u202e"))
+
+
+def test_every_stored_verdict_comes_out_again_and_one_that_was_altered_does_not(
+    second: Project, tmp_path: Path
+) -> None:
+    found = list(verdicts.check(second))
+    assert [(each.play, each.round, each.trouble) for each in found] == [("P-001", 1, ""), ("P-001", 2, "")]
+    connection = sqlite3.connect(second.path)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    shutil.copytree(second.path.parent, tmp_path / "copy")
+    copy = Project.open(tmp_path / "copy" / "team.distill")
+    connection = sqlite3.connect(copy.path)
+    connection.execute("DROP TRIGGER evaluation_never_updated")
+    connection.execute("UPDATE evaluation SET passed = 1 - passed WHERE round = 2")
+    connection.commit()
+    connection.close()
+    first, altered = verdicts.check(copy)
+    assert not first.trouble
+    assert altered.trouble.startswith("Evaluation 2 of P-001, round 2: it says ")
+    record = copy.artifacts.path(copy.dossier(1).evaluations[0].record)
+    record.write_text(record.read_text().replace('"majority":', '"majority": '))
+    assert "cannot be used: it was altered" in next(iter(verdicts.check(copy))).trouble
+
+
+# --- the arithmetic of a review --------------------------------------------------------------------------------------
+
+
+def measured(student: list[int], teacher: list[int], gold: list[int], **more: object) -> gates.Record:
+    count = len(student)
+    return gates.Record(
+        labels=("no", "yes"),
+        rows=tuple(range(count)),
+        gold=tuple(gold),
+        teacher=tuple(teacher),
+        student=tuple(student),
+        baseline=(0,) * count,
+        majority=0,
+        segment=(-1,) * count,
+        segments=(),
+        group=tuple(range(count)),
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def test_right_and_wrong_are_counted_on_rows_that_have_both() -> None:
+    record = measured([1, 0, 1, 0, 1], [1, 1, 0, 0, -1], [1, 1, 1, 1, 1])
+    found = gates.right_and_wrong(record)
+    assert (found.both, found.teacher_only, found.student_only, found.neither, found.rows) == (1, 1, 1, 1, 4)
+
+
+def test_confusions_are_sorted_by_how_often_the_student_makes_them() -> None:
+    record = measured([1, 1, 1, 0, 0], [1, 0, 0, 1, 1], [0, 0, 0, 1, 1])
+    found = [(each.label, each.said, each.student, each.teacher) for each in gates.confusions(record)]
+    assert found == [("no", "yes", 3, 1), ("yes", "no", 2, 0)]
+
+
+def test_calibration_compares_confidence_with_being_right() -> None:
+    sure = tuple([6_000] * 50 + [9_000] * 50)
+    record = measured([1] * 100, [1] * 100, [1] * 30 + [0] * 20 + [1] * 45 + [0] * 5, confidence=sure)
+    found = gates.calibration(record)
+    assert found is not None and len(found.bins) == 10
+    assert sum(each.rows for each in found.bins) == 100
+    assert found.bins[0].sure == pytest.approx(0.6) and found.bins[-1].sure == pytest.approx(0.9)
+    assert gates.calibration(measured([1], [1], [1])) is None
+
+
+def test_the_segment_that_may_be_worst_comes_first_after_all_rows() -> None:
+    student = [1] * 60 + [0] * 20 + [1] * 40
+    record = replace(
+        measured(student, [1] * 120, [1] * 120),
+        segment=(0,) * 60 + (1,) * 40 + (2,) * 20,
+        segments=("good", "bad", "few"),
+    )
+    found = [each.scope for each in gates.by_danger(gates.segment_rates(record))]
+    assert found == ["all", "segment: bad", "segment: few", "segment: good"]
+
+
+def test_a_change_counts_what_was_fixed_and_broken_on_shared_rows() -> None:
+    before = measured([1, 0, 0, 1], [1] * 4, [1] * 4, key=(1, 2, 3, 4))
+    now = measured([0, 1, 1, 1], [1] * 4, [1] * 4, key=(1, 2, 3, 9))
+    found = gates.change(before, now)
+    assert found is not None and (found.rows, found.fixed, found.broken) == (3, 2, 1)
+    assert found.sentence.startswith(
+        "Since the round before: 2 fixed and 1 broken of 3 rows that both students answered"
+    )
+    assert gates.change(before, measured([1], [1], [1])) is None

@@ -323,9 +323,24 @@ COMMANDS: tuple[Command, ...] = (
     _does(Action.EVALUATE, _PLAY, _RUN, _WAIT),
     _asks(
         "eval show",
-        "Show the evaluation of this round: verdict, judgements, segments, latency and sizes.",
+        "Show the evaluation of this round: the verdict first, then all that a reviewer looks at.",
         "show_evaluation",
         _PLAY,
+    ),
+    _asks(
+        "eval failures",
+        "Page through the rows that the student has wrong: of validation, or for the validator of the held-out split.",
+        "show_failures",
+        _PLAY,
+        _arg("--first", metavar="N", type=int, default=1, says="begin with the N-th (default 1)"),
+        _arg("--count", metavar="N", type=int, default=10, says="show so many (default 10)"),
+    ),
+    _asks(
+        "eval html",
+        "Write the evaluation as one HTML file that needs nothing else, for somebody without a terminal.",
+        "write_evaluation",
+        _PLAY,
+        _arg("file", metavar="FILE", says="the file to write; it must not be there yet"),
     ),
     _does(Action.REPRODUCE, _PLAY, _WAIT),
     _does(
@@ -439,9 +454,10 @@ COMMANDS: tuple[Command, ...] = (
     _asks("jobs", "Show the runs that workers have now.", "show_jobs"),
     _asks(
         "verify",
-        "Check a shipped bundle: digests, verdict and signature; exit 1 where something is wrong.",
+        "Check a shipped bundle: digests, verdict and signature; without one, compute every verdict that the project "
+        "stores again. Exit 1 where something is wrong.",
         "verify_bundle",
-        _arg("bundle", metavar="BUNDLE", says="the bundle's folder"),
+        _arg("bundle", metavar="BUNDLE", nargs="?", says="the bundle's folder (default: the project's own verdicts)"),
         _arg("--signer", metavar="FINGERPRINT", says="the key that must have signed"),
         _arg("--roster", metavar="DIGEST", says="the digest of the roster that you trust, as `roster show` prints it"),
     ),

@@ -446,6 +446,11 @@ def load(session: Session, artifacts: Artifacts, play_id: int | None, *, thoroug
             known["record"], known["judgements"] = judged(content, gates.to_json(gate))
         except (OSError, ValueError) as error:
             troubles.append(f"The record of evaluation {evaluation.id} cannot be used: {error}")
+    earlier = next((e for e in reversed(dossier.evaluations) if not e.reproduced and e.round < copy.round), None)
+    if earlier is not None and gate is not None:
+        with suppress(OSError, ValueError):  # what cannot be read is not compared with; `verify` says what is wrong
+            content = read_record(artifacts, earlier.record)
+            known["record_before"], known["judgements_before"] = judged(content, gates.to_json(gate))
     known["validations"] = dict(_validations(artifacts, dossier))
     known["file_troubles"] = tuple(dict.fromkeys(troubles))
     rows, signed = of_play(tables.SignOff), of_play(tables.Statement)
@@ -468,11 +473,12 @@ def _validations(artifacts: Artifacts, dossier: Dossier) -> Iterator[tuple[int, 
         digest = result.get("validation") if isinstance(result, dict) else None
         if isinstance(digest, str):
             with suppress(OSError, ValueError):
-                yield evaluation.run_id, _record_of(artifacts.path(digest), digest)
+                yield evaluation.run_id, record_of(artifacts.path(digest), digest)
 
 
 @lru_cache(maxsize=16)
-def _record_of(path: Path, digest: str) -> gates.Record:
+def record_of(path: Path, digest: str) -> gates.Record:
+    """Read a record, the very bytes that its digest names. Raises OSError or ValueError."""
     content = path.read_bytes()
     if digest_of(content) != digest:
         raise ValueError("it was altered after it was made")

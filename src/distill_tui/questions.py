@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from distill_tui.watching import retrain, show_live, show_probe  # noqa: F401
 if TYPE_CHECKING:
     from distill_tui import tables
     from distill_tui.dataset.window import Measured, TokenPrices
+    from distill_tui.failures import Failure
     from distill_tui.rules import Dossier, Objection
 
 
@@ -424,6 +425,46 @@ def show_evaluation(call: Call) -> None:
     call.data(report.evaluation_json(dossier), report.evaluation(dossier, plain=call.plain))
 
 
+def show_failures(call: Call) -> None:
+    """Page through failures; a held-out row is opened through the door, one log entry each."""
+    from dataclasses import asdict
+
+    from distill_tui import failures
+
+    dossier = call.dossier()
+    found = failures.failures(call.project, dossier, call.actor)
+    if found is None:
+        raise InputError("No student of this round was looked at yet; train one first.")
+    if call.args.first < 1 or call.args.count < 1:
+        raise UsageError("--first and --count are 1 or more.")
+    numbers = range(call.args.first, min(call.args.first + call.args.count, len(found.order) + 1))
+    seen = [failures.look(call.project, call.actor, found, number) for number in numbers]
+    call.data([asdict(each) for each in seen], [line for each in seen for line in _failure(each)])
+    call.talk(f"{len(found.order):,} rows of the {found.split.value} split are wrong; run {found.run}.")
+
+
+def _failure(each: Failure) -> Iterator[str]:
+    sure = "" if each.sure is None else f", {each.sure:.0%} sure"
+    kind = "student wrong, teacher right" if each.teacher_right else "both wrong"
+    yield visible(f"{each.number}/{each.total} row {each.row} ({each.split.value}, {each.segment}): {kind}")
+    yield visible(f"  input    {each.input}")
+    yield visible(f"  gold     {each.gold or '–'}")
+    yield visible(f"  teacher  {each.teacher or '–'}")
+    yield visible(f"  student  {each.student}{sure}")
+
+
+def write_evaluation(call: Call) -> None:
+    """Write the sponsor's page."""
+    from distill_tui import sponsor_page
+
+    dossier, path = call.dossier(), Path(call.args.file)
+    if dossier.evaluation is None or dossier.record is None:
+        raise InputError("There is no evaluation in this round yet.")
+    with path.open("x", encoding="utf-8") as file:
+        file.write(sponsor_page.page(dossier))
+    call.data({"file": str(path)}, [visible(str(path))])
+
+
 # --- plays -----------------------------------------------------------------------------------------------------------
 
 
@@ -577,9 +618,11 @@ def verify_log(call: Call) -> int:
 
 
 def verify_bundle(call: Call) -> int:
-    """Check a bundle."""
+    """Check a bundle, or the verdicts of the project."""
     from distill_tui import bundle
 
+    if call.args.bundle is None:
+        return _verify_verdicts(call)
     folder = Path(call.args.bundle)
     if not folder.is_dir():
         raise InputError(f"{folder.name} is not a folder; give the folder of a bundle.")
@@ -590,6 +633,23 @@ def verify_bundle(call: Call) -> int:
     whole = [] if found.problems else ["The bundle is whole."]
     call.data({"problems": plain_objections(found.problems), "facts": found.facts}, [*lines, *whole])
     return cli.FAILED if found.problems else cli.DONE
+
+
+def _verify_verdicts(call: Call) -> int:
+    """Compute every stored verdict again, and check the chain that they are logged in."""
+    from dataclasses import asdict
+
+    from distill_tui import verdicts
+
+    found = list(verdicts.check(call.project))
+    chain = call.project.dossier(thorough=True).audit_trouble
+    troubles = [*(each.trouble for each in found if each.trouble), *([chain] if chain else [])]
+    for trouble in troubles:
+        call.talk(trouble)
+    whole = [] if troubles else [f"{len(found)} stored verdicts come out again, and the log's chain is whole."]
+    value = {"verdicts": [asdict(each) for each in found], "chain": chain or None}
+    call.data(value, whole)
+    return cli.FAILED if troubles else cli.DONE
 
 
 def back_up(call: Call) -> int:

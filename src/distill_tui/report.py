@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from distill_tui import controls, costs, deferral, economics, gates, rules
+from distill_tui import controls, costs, deferral, economics, gates, rules, worth
 from distill_tui.terms import Action, Metric, PlayKind, Reference, Role, RunKind, RunStatus, Verdict
 from distill_tui.text import visible
 
@@ -373,30 +373,73 @@ def log(entries: Sequence[tables.AuditEntry], *, plain: bool = False) -> list[st
 
 
 def evaluation(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
-    """Tell the evaluation of this round: verdict, judgements, segments, latency and sizes, advice."""
-    if dossier.evaluation is None or dossier.record is None:
+    """Tell the evaluation of this round: the verdict first, then all that a reviewer looks at."""
+    seen, record, gate = dossier.evaluation, dossier.record, dossier.gate
+    if seen is None or record is None or gate is None:
         yield "There is no evaluation in this round yet."
         return
-    seen = dossier.evaluation
     yield f"{'PASSED' if dossier.passed else 'NOT PASSED'}: run {seen.run_id}, {seen.recorded_at}, {short(seen.record)}"
     yield ""
     yield from judgements(dossier)
+    for name, told in quality_and_savings(dossier):
+        yield visible(f"{name}: {told}")
     yield ""
-    yield from _segments(dossier.record, plain)
+    yield from _segments(record, plain)
     yield ""
-    yield from map(visible, controls.findings(dossier.record))
+    yield from _review(dossier, record, plain)
     yield ""
-    yield from _subjects(dossier.record, plain)
-    yield from map(visible, costs.sentences(dossier.record))
+    yield from map(visible, controls.findings(record))
     yield ""
-    yield from map(visible, deferral.sentences(dossier.record))
+    yield from _subjects(record, plain)
+    yield from map(visible, costs.sentences(record))
+    yield ""
+    yield from map(visible, deferral.sentences(record))
     for again in dossier.round_evaluations:
         if again.reproduced:
             same = "and found the same" if again.passed == seen.passed else "and found otherwise"
             yield visible(f"The validator reproduced it ({again.recorded_at}) {same}.")
+    found = worth.of(dossier)
+    yield from (visible(each) for each in (worth.sentences(found) if found is not None else ()))
+    yield ""
+    yield "Not measured:"
+    yield from (
+        visible(f"- {each}") for each in gates.not_measured(gate, record, dossier.judgements, len(dossier.burnt))
+    )
     advised, reasons = rules.advice(dossier)
     yield ""
     yield visible(f"Recommended: {advised.value}. {' '.join(reasons)}")
+
+
+def _review(dossier: Dossier, record: gates.Record, plain: bool) -> Iterator[str]:
+    told = gates.right_and_wrong(record)
+    if told.rows:
+        rows = [("student right", told.both, told.student_only), ("student wrong", told.teacher_only, told.neither)]
+        yield from table(("", "TEACHER RIGHT", "TEACHER WRONG"), rows, plain=plain)
+        yield ""
+    mixed = [(each.label, each.said, each.student, each.teacher) for each in gates.confusions(record)]
+    if mixed:
+        yield from table(("IS", "STUDENT SAYS", "STUDENT", "TEACHER"), mixed, plain=plain)
+        yield ""
+    sure = gates.calibration(record)
+    if sure is not None:
+        bins = [(f"{each.sure:.0%}", f"{each.right:.0%}", each.rows) for each in sure.bins]
+        yield from table(("SURE", "RIGHT", "ROWS"), bins, plain=plain)
+        yield f"Confidence is off by {sure.error * 100:.1f} points on average."
+    yield from (visible(line) for line in since_before(dossier))
+
+
+def since_before(dossier: Dossier) -> Iterator[str]:
+    """Say how this round differs from the last: rows fixed and broken, and verdicts that changed."""
+    if dossier.record is None or dossier.record_before is None:
+        return
+    changed = gates.change(dossier.record_before, dossier.record)
+    if changed is not None:
+        yield changed.sentence
+    before = {(each.criterion, each.scope): each.verdict for each in dossier.judgements_before}
+    for each in dossier.judgements:
+        was = before.get((each.criterion, each.scope))
+        if was is not None and was is not each.verdict:
+            yield f"{each.criterion.words}, {each.scope}: {was.value} before, {each.verdict.value} now."
 
 
 def judgements(dossier: Dossier) -> Iterator[str]:
@@ -417,7 +460,7 @@ def _segments(record: gates.Record, plain: bool) -> list[str]:
             _rate(rates.agreement),
             _difference(rates.difference),
         )
-        for rates in gates.segment_rates(record)
+        for rates in gates.by_danger(gates.segment_rates(record))
     ]
     head = ("SEGMENT", "ROWS", "STUDENT", "TEACHER", "BASELINE", "AGREEMENT", "STUDENT − TEACHER")
     return table(head, rows, plain=plain)
@@ -454,11 +497,23 @@ def evaluation_json(dossier: Dossier) -> dict[str, Any]:
     if seen is None or record is None:
         return {"evaluation": None}
     advised, reasons = rules.advice(dossier)
+    sure, found = gates.calibration(record), worth.of(dossier)
+    changed = gates.change(dossier.record_before, record) if dossier.record_before is not None else None
     return {
         "evaluation": seen.model_dump(),
         "passed": dossier.passed,
         "judgements": [judgement_json(each) for each in dossier.judgements],
-        "segments": [_plain(rates) for rates in gates.segment_rates(record)],
+        "segments": [_plain(rates) for rates in gates.by_danger(gates.segment_rates(record))],
+        "right_and_wrong": _plain(gates.right_and_wrong(record)),
+        "confusions": [_plain(each) for each in gates.confusions(record)],
+        "calibration": _plain(sure) if sure is not None else None,
+        "since_before": list(since_before(dossier)),
+        "change": _plain(changed) if changed is not None else None,
+        "controls": list(controls.findings(record)),
+        "not_measured": gates.not_measured(dossier.gate, record, dossier.judgements, len(dossier.burnt))
+        if dossier.gate is not None
+        else [],
+        "worth": _plain(found) if found is not None else None,
         "subjects": [_plain(each) for each in gates.subjects(record)],
         "machine": dict(record.machine),
         "reproduced": [each.model_dump() for each in dossier.round_evaluations if each.reproduced],

@@ -131,6 +131,8 @@ class Dossier:
     runs: tuple[tables.Run, ...] = ()
     evaluations: tuple[tables.Evaluation, ...] = ()
     record: gates.Record | None = None
+    record_before: gates.Record | None = None  # of the round before, to compare with
+    judgements_before: tuple[gates.Judgement, ...] = ()
     validations: Mapping[int, gates.Record] = field(default_factory=dict)  # by training run: builders may see these
     judgements: tuple[gates.Judgement, ...] = ()
     spot_checks: tuple[tables.SpotCheck, ...] = ()  # those that the log knows

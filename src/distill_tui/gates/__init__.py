@@ -7,7 +7,7 @@ holds only where the whole interval is on the right side, and a point estimate n
 Pure: no file, no play, no person. Standard library, `terms`, `statistics` and `economics` only. Callers come in here.
 Each file imports only from files before it in this list: `wording`, `canonical`, `gate`, `problems`, `written`,
 `compare`, `record`, `judgement`, `quality`, `measures`, `judging`, `power`, `rates`,
-`progress`.
+`progress`, `review`.
 """
 
 from distill_tui.gates.compare import Line, compare
@@ -19,6 +19,19 @@ from distill_tui.gates.problems import problems
 from distill_tui.gates.progress import Progress, progress
 from distill_tui.gates.rates import Rate, SegmentRates, Subject, segment_rates, subjects
 from distill_tui.gates.record import CERTAIN, SUBJECTS, Record
+from distill_tui.gates.review import (
+    Calibration,
+    Change,
+    Confusion,
+    RightAndWrong,
+    by_danger,
+    calibration,
+    change,
+    confusions,
+    failures,
+    not_measured,
+    right_and_wrong,
+)
 from distill_tui.gates.written import digest, from_json, from_toml, to_json, to_toml
 
 __all__ = [
@@ -32,6 +45,9 @@ __all__ = [
     "QUALITY",
     "SEGMENT",
     "SUBJECTS",
+    "Calibration",
+    "Change",
+    "Confusion",
     "Criterion",
     "Gate",
     "Judgement",
@@ -40,18 +56,26 @@ __all__ = [
     "Progress",
     "Rate",
     "Record",
+    "RightAndWrong",
     "SegmentRates",
     "Subject",
+    "by_danger",
+    "calibration",
+    "change",
     "compare",
+    "confusions",
     "default_gate",
     "digest",
+    "failures",
     "from_json",
     "from_toml",
     "judge",
+    "not_measured",
     "passed",
     "power",
     "problems",
     "progress",
+    "right_and_wrong",
     "segment_rates",
     "subjects",
     "to_json",

@@ -11,7 +11,7 @@ from textual.content import Content
 from distill_tui import controls, gates, rules
 from distill_tui.spec import Spec
 from distill_tui.terms import Opinion, PlayKind, Role, RunKind, RunStatus, Stage, Verdict
-from distill_tui.ui import chart, page, plots, preview, show
+from distill_tui.ui import chart, errors_tab, page, plots, preview, show
 from distill_tui.ui.live import maintenance
 from distill_tui.ui.page import Column, Lines
 from distill_tui.ui.tabs import WIDE, megabytes, number, read, share_of
@@ -188,6 +188,7 @@ def evaluation(view: View, width: int) -> Lines:
         plots.segments(view.rates, min(width, 110)),
         worth(view, width),
         sides(view, width),
+        errors_tab.all_of(view.review, width),
     )
 
 
@@ -274,7 +275,7 @@ def segments(view: View, width: int) -> Lines:
         Column("AHEAD OF TEACHER", 26, 4, right=True),
     )
     rows = []
-    for rate in view.rates:
+    for rate in gates.by_danger(view.rates):
         rows.append(
             (
                 rate.scope.removeprefix("segment: "),
@@ -288,7 +289,7 @@ def segments(view: View, width: int) -> Lines:
             )
         )
     note = "accuracy against gold; AGREES with the teacher"
-    return [page.heading("HELD-OUT, BY SEGMENT", note), *page.table(columns, rows, width)]
+    return [page.heading("HELD-OUT, BY SEGMENT, WORST FIRST", note), *page.table(columns, rows, width)]
 
 
 def _share(rate: gates.Rate | None) -> str:

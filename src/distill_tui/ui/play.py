@@ -141,6 +141,7 @@ class PlayScreen(Screen[None]):
         Binding("ctrl+u", "scroll(-10)", "Half a page up", show=False),
         Binding("g,home", "scroll(-100000)", "Top", show=False),
         Binding("G,end", "scroll(100000)", "Bottom", show=False),
+        Binding("f", "failures", "Page through what the student has wrong", show=False),
         Binding("y", "copy_code", "Copy the play's code", show=False),
         Binding("Y", "copy_twin", "Copy the command of the next step", show=False),
         Binding("r", "reload", "Reload", show=False),
@@ -340,6 +341,14 @@ class PlayScreen(Screen[None]):
             self.on_project_changed()
         else:
             self._app.say("There is no other play.")
+
+    def action_failures(self) -> None:
+        """Page through the rows that the student has wrong."""
+        from distill_tui.ui import failure_sheet
+
+        if self.view is not None:
+            self.tab = 5
+            failure_sheet.page_through(self._app, self.view)
 
     def action_copy_code(self) -> None:
         """Copy the play's code to the terminal's clipboard."""

@@ -13,8 +13,21 @@ if TYPE_CHECKING:
     from distill_tui import tables
     from distill_tui.observed import LiveView
     from distill_tui.project import Project
+    from distill_tui.worth import Worth
 
 ENTRIES = 300  # entries of the log that are loaded
+
+
+@dataclass(frozen=True)
+class Review:
+    """What a reviewer looks at beside the verdict; worked out in the thread, because some of it takes a while."""
+
+    right_and_wrong: gates.RightAndWrong
+    confusions: tuple[gates.Confusion, ...]
+    calibration: gates.Calibration | None
+    since_before: tuple[str, ...]
+    not_measured: tuple[str, ...]
+    worth: Worth | None
 
 
 @dataclass(frozen=True)
@@ -25,6 +38,7 @@ class View:
     actor: Actor
     entries: tuple[tables.AuditEntry, ...] = ()  # newest first
     rates: tuple[gates.SegmentRates, ...] = ()
+    review: Review | None = None
     curve: tuple[tables.RunPoint, ...] = ()
     predecessor: str = ""
     predecessor_gate: gates.Gate | None = None
@@ -52,6 +66,7 @@ def load(project: Project, play_id: int, actor: Actor, before: View | None = Non
         actor,
         entries=tuple(reversed(queries.entries(project, play_id, last=ENTRIES))),
         rates=_rates(dossier, before),
+        review=_review(dossier, before),
         curve=tuple(queries.curve(project, run.id)) if run is not None and run.id is not None else (),
         predecessor=f"{earlier.code} {earlier.name}" if earlier else "",
         predecessor_gate=before_it.gate if before_it else None,
@@ -67,6 +82,24 @@ def _rates(dossier: Dossier, before: View | None) -> tuple[gates.SegmentRates, .
     if before is not None and before.dossier.record is record and before.rates:
         return before.rates
     return gates.segment_rates(record)
+
+
+def _review(dossier: Dossier, before: View | None) -> Review | None:
+    from distill_tui import report, worth
+
+    record, gate = dossier.record, dossier.gate
+    if record is None or gate is None:
+        return None
+    if before is not None and before.review is not None and before.dossier.record is record:
+        return before.review
+    return Review(
+        right_and_wrong=gates.right_and_wrong(record),
+        confusions=tuple(gates.confusions(record)),
+        calibration=gates.calibration(record),
+        since_before=tuple(report.since_before(dossier)),
+        not_measured=tuple(gates.not_measured(gate, record, dossier.judgements, len(dossier.burnt))),
+        worth=worth.of(dossier),
+    )
 
 
 def shown_run(dossier: Dossier) -> tables.Run | None:

@@ -1,0 +1,195 @@
+"""What a reviewer looks at beside the verdict: who is right where, confusions, confidence, changes, gaps.
+
+Counts and shares only; nothing here decides, and nothing here knows a text.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from distill_tui.gates.gate import ALL, QUALITY, Gate
+from distill_tui.gates.judgement import Judgement
+from distill_tui.gates.rates import SegmentRates
+from distill_tui.gates.record import CERTAIN, Record, rows_in
+from distill_tui.gates.wording import count, points
+from distill_tui.paired import Gain
+from distill_tui.terms import Metric, Verdict
+
+BINS = 10
+
+
+@dataclass(frozen=True)
+class RightAndWrong:
+    """Student and teacher on the rows of a scope that have gold and a teacher's output."""
+
+    both: int
+    teacher_only: int
+    student_only: int
+    neither: int
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return self.both + self.teacher_only + self.student_only + self.neither
+
+
+def right_and_wrong(record: Record, scope: str = ALL) -> RightAndWrong:
+    """Count the 2x2 table of right and wrong, student against teacher."""
+    counted = Counter(
+        (record.student[row] == record.gold[row], record.teacher[row] == record.gold[row])
+        for row in rows_in(record, scope)
+        if record.gold[row] >= 0 and record.teacher[row] >= 0
+    )
+    return RightAndWrong(counted[True, True], counted[False, True], counted[True, False], counted[False, False])
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """One label taken for another by the student, and how often the teacher does the same."""
+
+    label: str  # gold; the teacher's label where no row has gold
+    said: str
+    student: int
+    teacher: int
+
+
+def confusions(record: Record, most: int = 10) -> list[Confusion]:
+    """Give the pairs of labels that the student confuses most often."""
+    truth = record.gold if any(label >= 0 for label in record.gold) else record.teacher
+    pairs = [
+        Counter((true, said) for true, said in zip(truth, column, strict=True) if true >= 0 <= said and true != said)
+        for column in (record.student, record.teacher)
+    ]
+    ordered = sorted(pairs[0].items(), key=lambda each: (-each[1], each[0]))
+    return [
+        Confusion(record.labels[true], record.labels[said], number, pairs[1][true, said])
+        for (true, said), number in ordered[:most]
+    ]
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Answers of about one confidence: how sure the student was, and how often it was right."""
+
+    rows: int
+    sure: float
+    right: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far the student's confidence can be taken at its word."""
+
+    bins: tuple[Bin, ...]  # of as equal a number of rows as there can be, least sure first
+    error: float  # mean distance of confidence and share right, weighted by rows (expected calibration error)
+    by_gold: bool  # else right means as the teacher said
+
+
+def calibration(record: Record) -> Calibration | None:
+    """Compare confidence with being right; None where the record has no confidences, or no row to judge by."""
+    truth = record.gold if any(label >= 0 for label in record.gold) else record.teacher
+    judged = [row for row, label in enumerate(truth) if label >= 0] if record.confidence else []
+    if not judged:
+        return None
+    judged.sort(key=lambda row: (record.confidence[row], record.rows[row]))
+    bins = []
+    for number in range(min(BINS, len(judged))):
+        some = judged[number * len(judged) // BINS : (number + 1) * len(judged) // BINS]
+        if some:
+            sure = sum(record.confidence[row] for row in some) / CERTAIN / len(some)
+            bins.append(Bin(len(some), sure, sum(record.student[row] == truth[row] for row in some) / len(some)))
+    error = sum(each.rows * abs(each.sure - each.right) for each in bins) / len(judged)
+    return Calibration(tuple(bins), error, truth is record.gold)
+
+
+def by_danger(rates: Sequence[SegmentRates]) -> list[SegmentRates]:
+    """Sort segments by how bad they may be: by the lower bound against the teacher, else of accuracy or agreement."""
+
+    def worst(each: SegmentRates) -> float:
+        if each.difference is not None:
+            return each.difference[1]
+        share = each.student or each.agreement
+        return share.lower if share is not None else -2.0
+
+    everything = [each for each in rates if each.scope == ALL]
+    segments = [each for each in rates if each.scope != ALL]
+    return everything + sorted(segments, key=lambda each: (worst(each), each.scope))
+
+
+def failures(record: Record) -> list[int]:
+    """Give the positions of the rows that the student has wrong, those that the teacher has right first."""
+    truth = record.gold if any(label >= 0 for label in record.gold) else record.teacher
+    wrong = [row for row, label in enumerate(truth) if label >= 0 and record.student[row] != label]
+    return sorted(wrong, key=lambda row: (record.teacher[row] != truth[row], record.rows[row]))
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a student differs from the one before it on the rows that both answered."""
+
+    rows: int
+    fixed: int  # wrong before, right now
+    broken: int  # right before, wrong now
+    gain: float
+    lower: float
+    upper: float
+
+    @property
+    def sentence(self) -> str:
+        """Say it with its interval."""
+        told = (
+            f"{self.fixed:,} fixed and {self.broken:,} broken of {count(self.rows, 'row')} that both students answered"
+        )
+        bounds = f"95 % interval {points(self.lower)} to {points(self.upper)}" if self.lower > -1 else "no interval"
+        noise = "" if self.lower > 0 or self.upper < 0 else ", which is within noise"
+        return f"Since the round before: {told}: {points(self.gain)} points ({bounds}){noise}."
+
+
+def change(before: Record, now: Record) -> Change | None:
+    """Compare two records row by row; None where they have no named row with a truth in common."""
+    first, last = _right(before), _right(now)
+    groups = dict(zip(now.key, now.group, strict=True)) if now.key else {}
+    shared = sorted(first.keys() & last.keys())
+    if not shared:
+        return None
+    gain = Gain.of([last[key] - first[key] for key in shared], [groups[key] for key in shared])
+    return Change(
+        rows=len(shared),
+        fixed=sum(last[key] > first[key] for key in shared),
+        broken=sum(last[key] < first[key] for key in shared),
+        gain=gain.mean,
+        lower=max(-1.0, gain.at_least(0.025)),
+        upper=min(1.0, gain.at_most(0.025)),
+    )
+
+
+def _right(record: Record) -> dict[int, int]:
+    truth = record.gold if any(label >= 0 for label in record.gold) else record.teacher
+    return {key: int(record.student[row] == truth[row]) for row, key in enumerate(record.key) if truth[row] >= 0}
+
+
+def not_measured(gate: Gate, record: Record, judgements: Sequence[Judgement], burnt: int = 0) -> list[str]:
+    """Say what this evaluation does not show; a reviewer should know it before they sign."""
+    rows = len(record.rows)
+    without_gold = sum(label < 0 for label in record.gold)
+    told = [each.sentence for each in judgements if each.verdict is Verdict.UNMEASURED]
+    asked = {each.metric for each in gate.criteria}
+    if without_gold:
+        told.append(f"{without_gold:,} of {count(rows, 'row')} have no gold label: accuracy says nothing of them.")
+    if not asked.intersection(QUALITY):
+        told.append("The gate asks for no quality: neither accuracy nor agreement is judged.")
+    if Metric.P95_LATENCY not in asked:
+        told.append("The gate asks for no latency: what was timed is shown and not judged.")
+    if not record.latency_us.get("teacher"):
+        told.append("The teacher was not timed here, so no speed-up can be stated.")
+    if not record.confidence:
+        told.append("How sure the student was is not in this record, so its calibration is unknown.")
+    if not record.segments or len(record.segments) < 2:
+        told.append("The rows name no segments, so nobody knows whether one group of users is served worse.")
+    if burnt:
+        told.append(f"{count(burnt, 'held-out row')} left out: builders have opened them.")
+    told.append("Latency is that of one request at a time on one machine: load, queues and network are not in it.")
+    told.append("Paraphrases of training rows among the held-out rows are not found; near duplicates are.")
+    return told
