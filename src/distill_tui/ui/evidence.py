@@ -288,8 +288,8 @@ def segments(view: View, width: int) -> Lines:
                 _difference(rate.difference),
             )
         )
-    note = "accuracy against gold; AGREES with the teacher"
-    return [page.heading("HELD-OUT, BY SEGMENT, WORST FIRST", note), *page.table(columns, rows, width)]
+    note = "worst first; accuracy by gold, AGREES by the teacher"
+    return [page.heading("HELD-OUT, BY SEGMENT", note), *page.table(columns, rows, width)]
 
 
 def _share(rate: gates.Rate | None) -> str:
