@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from distill_tui import rules
 from distill_tui.spec import Spec
-from distill_tui.terms import Action, StudentKind
+from distill_tui.terms import Action, Export, StudentKind
 from distill_tui.ui import preview
 from distill_tui.ui.asking import ask, objects, plain, twin, typed, with_reason
 from distill_tui.ui.forms import Body, Field, Sheet, Values
@@ -17,12 +17,23 @@ if TYPE_CHECKING:
 
 # --- runs --------------------------------------------------------------------------------------------------------
 
-SPEC_FIELDS = ("student", "layers", "epochs", "temperature", "alpha", "learning_rate", "batch_size", "seed", "threads")
+SPEC_FIELDS = (
+    *("student", "layers", "epochs", "temperature", "alpha", "learning_rate", "batch_size", "seed", "threads"),
+    *("ladder", "controls", "probe", "export"),
+)
+_BY_KIND = ("epochs", "temperature", "learning_rate", "batch_size")  # empty: as it suits the student
 _HINTS = {
-    "student": f"One of {', '.join(StudentKind)}: chosen layers of the teacher, random weights, or static embeddings.",
+    "student": f"One of {', '.join(StudentKind)}, cheapest first; a folder is named on the command line.",
+    "epochs": "Empty: as it suits the student.",
+    "learning_rate": "Empty: as it suits the student.",
+    "batch_size": "Empty: as it suits the student.",
+    "ladder": "Students to try instead, like ngram, static, layers 0 5; a run stops at the first that is good enough.",
+    "controls": "Trained beside the student to see what distillation is worth: hard, gold, both, or nothing.",
+    "probe": "True also trains on a quarter and a half of the rows, and says whether more would help.",
+    "export": "The form that ships, and that the gate judges.",
     "layers": "For a student of layers: which of the teacher's it starts from, like 0,5.",
     "alpha": "The weight of the teacher's soft labels against the hard labels, 0 to 1.",
-    "temperature": "Softens both distributions; above 0.",
+    "temperature": "Softens both distributions; above 0. Empty: as it suits the student.",
     "threads": "Torch threads; recorded, because latency and bits depend on it.",
 }
 
@@ -32,17 +43,20 @@ def start(app: DistillApp, view: View) -> None:
     spec = Spec()
 
     def text(name: str) -> str:
-        value = getattr(spec, name)
+        value = "" if name in _BY_KIND else getattr(spec, name)
         return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+    def asked(values: Values) -> Spec:
+        return Spec.from_mapping({name: value for name, value in values.items() if value or name not in _BY_KIND})
 
     def check(values: Values) -> str:
         try:
-            Spec.from_mapping(values)
+            asked(values)
         except ValueError as error:
             return str(error)
         return ""
 
-    choices = {"student": tuple(StudentKind)}
+    choices = {"student": tuple(StudentKind), "export": tuple(Export), "probe": ("False", "True")}
     fields = [Field(name, name, text(name), _HINTS.get(name, ""), choices.get(name, ())) for name in SPEC_FIELDS]
     sheet = Sheet(
         f"Train a student for {view.play.code}",
@@ -56,7 +70,7 @@ def start(app: DistillApp, view: View) -> None:
     def begin(values: Values) -> None:
         from distill_tui import actions
 
-        app.perform(actions.start_run, view.play.id, app.actor, Spec.from_mapping(values), done="The run is queued.")
+        app.perform(actions.start_run, view.play.id, app.actor, asked(values), done="The run is queued.")
 
     ask(app, sheet, begin)
 
