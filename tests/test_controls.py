@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import real_play
-from distill_tui import bundle, cards, controls, gates, report
+from distill_tui import bundle, cards, controls, gates, report, rules
 from distill_tui.artifacts import folder_digest
+from distill_tui.dataset import frozen
 from distill_tui.gates import Record
 from distill_tui.spec import Spec
 from distill_tui.terms import Control, Export, StudentKind
@@ -226,3 +227,13 @@ def test_what_was_judged_is_what_ships_in_its_form_with_its_program(play: real_p
     assert not bundle.verify(there).problems
     card = (there / "MODEL_CARD.md").read_text()
     assert "def predict(text):" in card and "## What distillation is worth" in card
+
+
+def test_a_run_that_would_learn_nothing_of_the_teacher_is_not_even_queued(tmp_path: Path) -> None:
+    recorded = real_play.copy_to(tmp_path)
+    dossier = recorded.project.dossier(recorded.id)
+    count = frozen.soft_rows(recorded.project.artifacts.path(dossier.data_set.artifact))
+    request = {"spec": Spec(), "soft_rows": count}
+    found = {each.rule: each.sentence for each in rules.start_run(dossier, recorded.by("dan"), request)}
+    assert count == 0 and "give alpha=0 to train on labels alone" in found["spec.silent"]
+    recorded.project.close()

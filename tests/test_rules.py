@@ -229,6 +229,7 @@ def cases() -> list[Case]:
              {"row": 7, "held_out": True, "burn": False}, {"row": 7, "held_out": True, "burn": True}),
         # train
         Case("data.not_frozen", a.START_RUN, DAN, at(Stage.TRAIN, data_sets=(data_set(frozen=False),)), T),
+        Case("spec.silent", a.START_RUN, DAN, T, T, {"spec": Spec(), "soft_rows": 0}, {"spec": Spec(), "soft_rows": 1}),
         Case("spec.problem", a.START_RUN, DAN, T, T, {"spec": replace(Spec(), alpha=2.0)}, {"spec": Spec()}),
         Case("run.active", a.START_RUN, DAN, at(Stage.TRAIN, runs=(QUEUED,)), T),
         Case("run.none", a.STOP_RUN, DAN, T, at(Stage.TRAIN, runs=(QUEUED,))),

@@ -444,12 +444,16 @@ def label(project: Project, play_id: int, actor: Actor) -> int:
 
 def start_run(project: Project, play_id: int, actor: Actor, spec: Spec) -> int:
     """Train a student in a worker; gives the run's number. The folder that it may start from is copied in."""
+    from distill_tui.dataset import frozen
+
     seen = project.ask_first(Action.START_RUN, play_id, actor, {"spec": spec})
     assert seen.data_set is not None
+    path = project.artifacts.path(seen.data_set.artifact)
+    request = {"spec": spec} | ({"soft_rows": frozen.soft_rows(path)} if spec.soft_terms and path.exists() else {})
     if spec.folder:
         spec = dataclasses.replace(spec, folder=_model(project, spec.folder))
     columns = {"spec": spec.to_json(), "data_set_id": seen.data_set.id}
-    return _queue(project, play_id, actor, Action.START_RUN, RunKind.TRAIN, {"spec": spec}, **columns)
+    return _queue(project, play_id, actor, Action.START_RUN, RunKind.TRAIN, request, **columns)
 
 
 def _model(project: Project, folder: str) -> str:

@@ -43,11 +43,7 @@ def _card(dossier: Dossier, signed: SignOffFacts) -> Iterator[str]:
     yield ""
     yield "## On the held-out split"
     yield ""
-    yield "| segment | rows | student | teacher | baseline | agreement |"
-    yield "|---|---|---|---|---|---|"
-    for rates in gates.segment_rates(record):
-        cells = [_share(rate) for rate in (rates.student, rates.teacher, rates.baseline, rates.agreement)]
-        yield f"| {plain(rates.scope)} | {rates.n:,} | {' | '.join(cells)} |"
+    yield from _segments(record)
     yield ""
     yield "## What distillation is worth"
     yield ""
@@ -83,6 +79,14 @@ def _card(dossier: Dossier, signed: SignOffFacts) -> Iterator[str]:
     comment = f": {plain(signed.row.comment)}" if signed.row.comment else ""
     yield f"- signed off by {signed.row.person_id} ({signed.row.assurance.value}) on {signed.row.recorded_at}{comment}"
     yield f"- watched on {play.sampling_per_month:,} sampled calls a month, refreshed every {play.refresh_days} days"
+
+
+def _segments(record: gates.Record) -> Iterator[str]:
+    yield "| segment | rows | student | teacher | baseline | agreement |"
+    yield "|---|---|---|---|---|---|"
+    for rates in gates.segment_rates(record):
+        cells = [_share(rate) for rate in (rates.student, rates.teacher, rates.baseline, rates.agreement)]
+        yield f"| {plain(rates.scope)} | {rates.n:,} | {' | '.join(cells)} |"
 
 
 def _deferral(record: gates.Record) -> Iterator[str]:

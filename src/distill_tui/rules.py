@@ -1014,6 +1014,19 @@ def start_run(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Obje
     spec = request.get("spec")
     if spec is not None and spec.problem():
         yield Objection("spec.problem", spec.problem())
+    elif spec is not None and "soft_rows" in request:
+        yield from _fed(spec, request["soft_rows"], dossier)
+
+
+def _fed(spec: Any, soft_rows: int, dossier: Dossier) -> Iterator[Objection]:
+    """A term of the teacher's that no row feeds would teach nothing."""
+    for name in spec.soft_terms if not soft_rows else ():
+        yield Objection(
+            "spec.silent",
+            f"{name} is {getattr(spec, name):g}, and no training row has the teacher's probabilities, so that nothing "
+            f"would be learnt from it; give {name}=0 to train on labels alone: `distill-tui train {_code(dossier)} "
+            f"{name}=0`.",
+        )
 
 
 def stop_run(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:

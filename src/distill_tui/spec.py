@@ -82,6 +82,11 @@ class Spec:
         return self.alpha > 0 or self.logit_mse > 0 or self.hidden_cosine > 0
 
     @property
+    def soft_terms(self) -> tuple[str, ...]:
+        """The weights above zero that need the teacher's probabilities."""
+        return tuple(name for name in ("alpha", "logit_mse") if getattr(self, name) > 0)
+
+    @property
     def rung(self) -> str:
         """The words for this student in a ladder."""
         layers = " ".join(map(str, self.layers)) if self.student is StudentKind.LAYERS else ""

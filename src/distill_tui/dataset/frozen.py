@@ -103,6 +103,13 @@ def splits_of(path: Path) -> dict[str, Split]:
     return {digest: Split(split) for digest, split in pairs}
 
 
+def soft_rows(path: Path) -> int:
+    """Count the training rows that have the teacher's probabilities."""
+    _metadata(path)
+    table = pq.read_table(path, columns=["teacher_probabilities"], filters=[("split", "=", str(Split.TRAIN))])
+    return int(table.num_rows - table.column(0).null_count)
+
+
 def content_digest(path: Path) -> str:
     """Give the digest of a data set: SHA-256 over its labels and rows, every field framed by its length.
 

@@ -187,11 +187,11 @@ def nothing_to_learn(spec: Spec, labels: tuple[str, ...], training: Examples, va
 def _silent(spec: Spec, training: Examples) -> str | None:
     """Name the term of the teacher's that no row feeds: its gradient would be zero from the first step to the last."""
     fed = (~np.isnan(_soft(training, 1)).any(axis=1) & (training.weights > 0)).any()
-    for name, weight in (("alpha", spec.alpha), ("logit_mse", spec.logit_mse)):
-        if weight > 0 and not fed:
+    for name in spec.soft_terms:
+        if not fed:
             return (
-                f"{name} is {weight:g}, and no training row has the teacher's probabilities, so that term would "
-                f"have no gradient; label the rows, or give {name}=0 to train on labels alone."
+                f"{name} is {getattr(spec, name):g}, and no training row has the teacher's probabilities, so that term "
+                f"would have no gradient; label the rows, or give {name}=0 to train on labels alone."
             )
     return None
 
