@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from distill_tui import gates, rules, spotcheck, tables
 from distill_tui.artifacts import canonical, digest_of
+from distill_tui.economics import Range
 from distill_tui.rules import NEXT_STAGE, RULES, Actor, Dossier, Objection, covers, objections
 from distill_tui.spec import Spec
 from distill_tui.terms import (
@@ -25,6 +26,7 @@ from distill_tui.terms import (
     Metric,
     Opinion,
     PlayKind,
+    Reference,
     Remedy,
     Role,
     RunKind,
@@ -43,6 +45,7 @@ from story import (
     OBSERVING,
     ROLES,
     TERMS,
+    TRAFFIC,
     TRAINED,
     a_play,
     actor,
@@ -98,6 +101,19 @@ FINDINGS = (
 )
 
 
+SEGMENTED = replace(GATE, criteria=(
+    *GATE.criteria, gates.Criterion(Metric.ACCURACY, Reference.TEACHER, "segment: rare", margin=Decimal("0.01"))
+))  # fmt: skip
+
+
+def of_segments(**rows: int) -> tables.Traffic:
+    return tables.Traffic(**TRAFFIC.model_dump() | {"report": json.dumps({"segments": list(rows.items())})})
+
+
+def ranged(low: int, high: int) -> Any:
+    return Range("calls_per_month", Decimal(low), Decimal(high), "quotes", "2026-01-31")
+
+
 def accepted(name: str, **more: Any) -> tables.AcceptedFinding:
     says = next(each["says"] for each in FINDINGS if each["id"] == name)
     known = {"play_id": 1, "round": 1, "finding": name, "says": says, "reason": "known", "person_id": "dan", "at": AT}
@@ -128,6 +144,18 @@ def cases() -> list[Case]:
     misses, unproven = (gates.judge(GATE, record(right)) for right in (0, 6))
     size_only = gates.Gate((gates.Criterion(Metric.SIZE, threshold=Decimal(9)),))
     unmeasured = gates.judge(size_only, record())
+    paid = at(Stage.DATA, play=a_play(Stage.DATA, teacher_source="endpoint", teacher_digest=digest("8")))
+    named = at(
+        Stage.DATA,
+        gate_row=tables.GateRow(
+            play_id=1,
+            content=gates.to_json(GATE),
+            digest=gates.digest(GATE),
+            locked_by="sam",
+            locked_at=AT,
+            facts='{"teacher": {"source": "recorded", "name": "recorded outputs", "digest": ""}}',
+        ),
+    )
     must = at(Stage.DATA, data_sets=(data_set(frozen=False, findings=FINDINGS),))
     no_keys = tuple(account for account in G.accounts if account.person_id != "vera")
     return [
@@ -196,6 +224,12 @@ def cases() -> list[Case]:
         Case("gate.nobody_validates", a.LOCK_GATE, SAM,
              at(Stage.GATE, gate=STRICT, keys=(key("vera", "v", revoked=True),)), at(Stage.GATE, gate=STRICT)),
         Case("gate.locked", a.EDIT_GATE, DAN, D, G),
+        Case("gate.unprovable", a.LOCK_GATE, SAM,
+             at(Stage.GATE, gate=SEGMENTED, traffic=(of_segments(rare=1, usual=399),)), G),
+        Case("gate.range", a.LOCK_GATE, SAM, at(Stage.GATE, gate=replace(GATE, ranges=(ranged(1, 2),))),
+             at(Stage.GATE, gate=replace(GATE, ranges=(ranged(1, 900_000),)))),
+        Case("gate.teacher", a.SET_TEACHER, DAN, named, named, {"source": "local", "teacher": digest("2")},
+             {"source": "recorded", "teacher": ""}),
         Case("gate.touched", a.START_RUN, DAN, at(Stage.TRAIN, gate_trouble="The gate is not what was locked."), T),
         # data
         Case("traffic.twice", a.IMPORT_TRAFFIC, DAN, at(Stage.DATA, data_sets=()), at(Stage.DATA, data_sets=()),
@@ -204,6 +238,8 @@ def cases() -> list[Case]:
         Case("traffic.none", a.BUILD_DATA, DAN, at(Stage.DATA, traffic=()), D),
         Case("teacher.none", a.BUILD_DATA, DAN, at(Stage.DATA, play=a_play(Stage.DATA, teacher_source="")), D),
         Case("teacher.recorded", a.LABEL, DAN, D, at(Stage.DATA, play=LOCAL)),
+        Case("teacher.budget", a.LABEL, DAN, paid, paid, {"limits": {"budget": "5"}},
+             {"limits": {"budget": "5", "price_in": "1", "price_out": "2"}}),
         Case("teacher.unasked", a.BUILD_DATA, DAN, at(Stage.DATA, play=LOCAL), D),
         Case("data.frozen", a.BUILD_DATA, DAN, at(Stage.DATA, data_sets=(data_set(),)), D),
         Case("data.none", a.FREEZE_DATA, DAN, at(Stage.DATA, data_sets=()), D),

@@ -29,6 +29,7 @@ from distill_tui.terms import Action, Assurance, PlayKind, Remedy, Role, RunKind
 
 if TYPE_CHECKING:
     from distill_tui.dataset import readers
+    from distill_tui.described import Described
 
 # --- the project and its people ----------------------------------------------------------------------------------
 
@@ -273,25 +274,40 @@ def _sha256(digest: str) -> str:
     return digest if digest.startswith("sha256:") else f"sha256:{digest}"
 
 
-def set_teacher(project: Project, play_id: int, actor: Actor, folder: Path | None) -> None:
-    """Choose the teacher: outputs recorded in the traffic (None), or a local model folder, which is copied in."""
-    from distill_tui.training.folders import check_model_folder
+def set_teacher(
+    project: Project, play_id: int, actor: Actor, folder: Path | None, described: Described | None = None
+) -> None:
+    """Choose the teacher: outputs recorded in the traffic (None), a model folder, which is copied in, or a description.
 
+    A description names an endpoint, or says in which words the model of `folder` is asked.
+    """
     project.ask_first(Action.SET_TEACHER, play_id, actor)
-    digest = ""
+    source, name, digest = "recorded", "recorded outputs", ""
     if folder is not None:
-        trouble = check_model_folder(folder)
-        if trouble:
-            raise ProjectError(trouble)
-        digest = project.artifacts.store_copy(folder, ignore=lambda name: name.startswith("."))
-    request = {"source": "recorded" if folder is None else "local", "teacher": digest}
-    with project.change(Action.SET_TEACHER, play_id, actor, request) as change:
+        source, name, digest = "local", folder.resolve().name, _teacher_folder(project, folder, described)
+    if described is not None:
+        described = dataclasses.replace(described, model=digest or described.model)
+        if described.problem():
+            raise ProjectError(str(described.problem()))
+        source, name = described.source, name if folder is not None else described.model
+        digest = project.artifacts.store_bytes(described.to_json().encode())
+    with project.change(Action.SET_TEACHER, play_id, actor, {"source": source, "teacher": digest}) as change:
         play = change.the_play
-        play.teacher_source = "recorded" if folder is None else "local"
-        play.teacher_name = "recorded outputs" if folder is None else folder.resolve().name
-        play.teacher_digest = digest
+        play.teacher_source, play.teacher_name, play.teacher_digest = source, name, digest
         change.session.add(play)
-        change.detail |= {"source": play.teacher_source, "name": play.teacher_name, "teacher": digest}
+        change.detail |= {"source": source, "name": name, "teacher": digest}
+
+
+def _teacher_folder(project: Project, folder: Path, described: Described | None) -> str:
+    """See that a folder is what it should be, and copy it in; gives its digest."""
+    from distill_tui.described import PROMPTED
+    from distill_tui.training.folders import check_causal_folder, check_model_folder
+
+    causal = described is not None and described.source == PROMPTED
+    trouble = check_causal_folder(folder) if causal else check_model_folder(folder)
+    if trouble:
+        raise ProjectError(trouble)
+    return project.artifacts.store_copy(folder, ignore=lambda name: name.startswith("."))
 
 
 def confirm_terms(
@@ -437,9 +453,14 @@ def _queue(
     return run.id
 
 
-def label(project: Project, play_id: int, actor: Actor) -> int:
-    """Have a worker ask the teacher; gives the run's number."""
-    return _queue(project, play_id, actor, Action.LABEL, RunKind.LABEL, {})
+def label(project: Project, play_id: int, actor: Actor, limits: Mapping[str, str] = {}) -> int:
+    """Have a worker ask the teacher; gives the run's number. `limits` says how an endpoint is asked, and its budget."""
+    from distill_tui import asked
+
+    given = {name: value for name, value in limits.items() if value is not None}
+    asked.read_limits(given)
+    columns = {"spec": canonical(given).decode()}
+    return _queue(project, play_id, actor, Action.LABEL, RunKind.LABEL, {"limits": given}, **columns)
 
 
 def start_run(project: Project, play_id: int, actor: Actor, spec: Spec) -> int:

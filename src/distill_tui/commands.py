@@ -20,7 +20,10 @@ from distill_tui.text import visible
 from distill_tui.watching import acknowledge, observe, refresh, rehearse, roll_back  # noqa: F401
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from distill_tui.dataset.window import Measured
+    from distill_tui.described import Described
 
 # --- the project and its people --------------------------------------------------------------------------------------
 
@@ -266,13 +269,28 @@ def set_teacher(call: Call) -> None:
     """Choose the teacher."""
     from distill_tui import actions
 
-    if bool(call.args.folder) == call.args.recorded:
-        raise UsageError("Give either a model FOLDER or --recorded.")
+    args = call.args
+    if (bool(args.folder), args.recorded, bool(args.endpoint)).count(True) != 1:
+        raise UsageError("Give one of: a model FOLDER, --recorded, or --endpoint URL.")
     with reading():
-        actions.set_teacher(*call.about, Path(call.args.folder) if call.args.folder else None)
+        actions.set_teacher(*call.about, Path(args.folder) if args.folder else None, _described(args))
     play = call.dossier().play
     assert play is not None
     call.done(f"The teacher is {play.teacher_name}.", teacher=play.teacher_name, digest=play.teacher_digest)
+
+
+def _described(args: Namespace) -> Described | None:
+    """Read the description of a teacher that is asked in words; None for one that is not."""
+    from distill_tui.described import ENDPOINT, PROMPTED, TEMPLATES, ZERO_SHOT, Described
+
+    if (args.zero_shot and args.prompted) or ((args.zero_shot or args.prompted) and not args.folder):
+        raise UsageError("--zero-shot and --prompted say how a model FOLDER is asked; give one, and the folder.")
+    source = ENDPOINT if args.endpoint else ZERO_SHOT if args.zero_shot else PROMPTED if args.prompted else ""
+    if not source:
+        return None
+    labels = tuple(label.strip() for label in (args.labels or "").split(","))
+    template = text_of(args.template) if args.template else TEMPLATES[source]
+    return Described(source, args.model or "", labels, template, args.endpoint or "", args.revision)
 
 
 def confirm_terms(call: Call) -> None:
@@ -328,7 +346,25 @@ def label(call: Call) -> int | None:
     """Ask the teacher."""
     from distill_tui import actions
 
-    return started(call, actions.label(*call.about))
+    names = ("budget", "price_in", "price_out", "concurrency", "per_minute", "timeout", "attempts")
+    limits = {name: getattr(call.args, name) for name in names if getattr(call.args, name) is not None}
+    if call.args.estimate:
+        _estimate(call, limits)
+        return None
+    with reading():
+        return started(call, actions.label(*call.about, limits))
+
+
+def _estimate(call: Call, limits: Mapping[str, str]) -> None:
+    """Ask one input, and tell what all of them would cost."""
+    from distill_tui import asked, data_report, rules
+
+    reasons = rules.objections(Action.LABEL, call.dossier(), call.actor, {"limits": limits})
+    if reasons:
+        raise rules.Refused(reasons)
+    with reading():
+        found = asked.estimate(call.project.artifacts, call.dossier(), limits)
+    call.data(found, data_report.estimate(found))
 
 
 def start_run(call: Call) -> int | None:

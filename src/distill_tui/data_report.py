@@ -117,3 +117,22 @@ def rows(found: Sequence[Mapping[str, Any]], *, plain: bool = False) -> Iterator
         for each in found
     ]
     yield from table(head, lines, plain=plain)
+
+
+def ledger(found: Mapping[str, Any]) -> Iterator[str]:
+    """Tell what a teacher was asked, and what the cache saved."""
+    yield visible(f"{found['teacher']}: {found['calls']:,} calls, {found['tokens_in']:,} tokens in, "
+                  f"{found['tokens_out']:,} out, {found['money']} spent")  # fmt: skip
+    if found["unread"]:
+        yield f"! {found['unread']:,} answers named none of the labels"
+    yield f"not asked again: {found['cache_hits']:,} inputs, {found['money_not_spent']} not spent"
+
+
+def estimate(found: Mapping[str, Any]) -> Iterator[str]:
+    """Tell what one answer was, and what all would cost and take."""
+    yield visible(f"asked one input: “{clipped(found['input'], 60)}” → “{clipped(found['said'], 40)}”, "
+                  f"read as {found['label'] or 'no label'}, {found['seconds']:.2f} s")  # fmt: skip
+    yield f"{found['left']:,} inputs are left: about {found['tokens_in']:,} tokens in and {found['tokens_out']:,} out"
+    pace = f"{found['minutes']:.1f} minutes with {found['concurrency']} requests at once"
+    yield f"about {found['money']} of money and {pace}"
+    yield f"probabilities: {'given' if found['probabilities'] else 'not given; hard labels only'}"

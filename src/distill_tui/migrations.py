@@ -109,7 +109,8 @@ _TABLES = (
         stage TEXT NOT NULL CHECK (stage IN ({_words(Stage)})),
         round INTEGER NOT NULL DEFAULT 1 CHECK (round >= 1),
         predecessor INTEGER REFERENCES play (id),
-        teacher_source TEXT NOT NULL DEFAULT '' CHECK (teacher_source IN ('', 'recorded', 'local')),
+        teacher_source TEXT NOT NULL DEFAULT '' 
+            CHECK (teacher_source IN ('', 'recorded', 'local', 'zero-shot', 'prompted', 'endpoint')),
         teacher_name TEXT NOT NULL DEFAULT '',
         teacher_digest TEXT NOT NULL DEFAULT '',
         sampling_per_month INTEGER CHECK (sampling_per_month > 0),

@@ -210,9 +210,9 @@ def _probe_again(rows: Sequence[Row], known: Mapping[str, Any], seen: set[tuple[
 
 def _ask(claimed: Claim, teacher: str, rows: Sequence[Row]) -> dict[str, str]:
     """Ask the teacher what it has not answered before; every batch is kept as it comes."""
+    from distill_tui.labelling import threads
     from distill_tui.training import teachers
     from distill_tui.training.folders import teacher_labels
-    from distill_tui.worker import threads
 
     artifacts = claimed.project.artifacts
     trouble = artifacts.trouble(teacher)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -141,6 +142,29 @@ def rows(project: Project, play_id: int) -> Rows:
     if data is None:
         raise ProjectError("There is no data set in this round yet; `data build` makes one.")
     return browse.Rows(project.artifacts.path(data.artifact))
+
+
+def ledger(project: Project, play_id: int) -> dict[str, Any]:
+    """Say what a play's teacher was asked, and what its cache saved: inputs not asked again, and their price."""
+    from distill_tui import teacher_cache
+    from distill_tui.terms import RunKind
+
+    dossier = project.dossier(play_id)
+    assert dossier.play is not None
+    paid = teacher_cache.ledger(project.artifacts.folder, dossier.play.teacher_digest)
+    runs = [result(run) for run in dossier.runs if run.kind is RunKind.LABEL]
+    hits = sum(int(run.get("cached", 0)) for run in runs)
+    each = paid.money / paid.calls if paid.calls else Decimal(0)
+    return {
+        "teacher": dossier.play.teacher_name,
+        "calls": paid.calls,
+        "tokens_in": paid.tokens_in,
+        "tokens_out": paid.tokens_out,
+        "money": f"{paid.money:.6f}",
+        "unread": paid.unread,
+        "cache_hits": hits,
+        "money_not_spent": f"{each * hits:.6f}",
+    }
 
 
 MOST_PAIRED = 20_000  # rows among which pairs at the border are looked for

@@ -296,6 +296,14 @@ def show_rows(call: Call) -> None:
     call.talk(f"{len(found):,} of {len(rows):,} rows; {rows.sealed:,} held-out rows are sealed.")
 
 
+def show_ledger(call: Call) -> None:
+    """Show the ledger."""
+    from distill_tui import data_report, queries
+
+    found = queries.ledger(call.project, call.play_id)
+    call.data(found, data_report.ledger(found))
+
+
 def show_pairs(call: Call) -> None:
     """Show pairs at the border."""
     import dataclasses

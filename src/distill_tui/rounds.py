@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distill_tui import tables, teacher_cache
+from distill_tui import asked, tables
 from distill_tui.artifacts import Artifacts
+from distill_tui.described import Described
 from distill_tui.observe import sealed
 from distill_tui.rules import Dossier
 from distill_tui.terms import Remedy, Split
@@ -38,16 +39,16 @@ def build(artifacts: Artifacts, dossier: Dossier, out: Path) -> Built:
     from distill_tui.dataset import audit, coverage
     from distill_tui.dataset import build as building
     from distill_tui.dataset.split import SplitRule
-    from distill_tui.training.folders import teacher_labels
 
     play, gate = dossier.play, dossier.gate
     assert play is not None and gate is not None
     labels, outputs = None, {}
-    if play.teacher_source == "local":
-        labels = teacher_labels(artifacts.path(play.teacher_digest))
-        for digest, probabilities in teacher_cache.outputs(artifacts.folder, play.teacher_digest).items():
-            named = dict(zip(labels, probabilities, strict=True))
-            outputs[digest] = building.TeacherOutput(max(named, key=lambda name: named[name]), named)
+    if play.teacher_source not in ("", "recorded"):
+        labels = _labels(artifacts, play)
+        said = asked.outputs(artifacts.folder, play.teacher_source, play.teacher_digest, labels)
+        for digest, (label, shares) in said.items():
+            named = None if shares is None else dict(zip(labels, shares, strict=True))
+            outputs[digest] = building.TeacherOutput(label, named)
     rule = SplitRule(
         gate.seed, gate.held_out_rows, gate.validation_share, gate.window_from or None, gate.window_to or None
     )
@@ -72,6 +73,16 @@ def build(artifacts: Artifacts, dossier: Dossier, out: Path) -> Built:
         | {"teacher": teacher, "teacher_says": teacher_first.told(teacher) if teacher else ""},
     }
     return Built(digest, data.labels, counts)
+
+
+def _labels(artifacts: Artifacts, play: tables.Play) -> tuple[str, ...]:
+    """Give the labels that the teacher answers with: of a model folder, or as it was described."""
+    from distill_tui.training.folders import teacher_labels
+
+    path = artifacts.path(play.teacher_digest)
+    if play.teacher_source == "local":
+        return teacher_labels(path)
+    return Described.from_json(path.read_text(encoding="utf-8")).labels
 
 
 def _kept(path: Path, burnt: frozenset[str]) -> dict[str, Split]:

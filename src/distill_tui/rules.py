@@ -870,7 +870,21 @@ def label(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objectio
         yield Objection(
             "teacher.recorded", "The teacher's outputs are recorded in the traffic; there is nothing to compute."
         )
+    yield from _budget(dossier, request)
     yield from _idle(dossier)
+
+
+def _budget(dossier: Dossier, request: Request) -> Iterator[Objection]:
+    """Whoever has an endpoint asked says what it may cost."""
+    if dossier.play is None or dossier.play.teacher_source != "endpoint" or "limits" not in request:
+        return
+    missing = [name for name in ("budget", "price_in", "price_out") if name not in request["limits"]]
+    if missing:
+        yield Objection(
+            "teacher.budget",
+            f"{dossier.play.teacher_name} is asked for money: say {', '.join(missing)}, with the prices of a million "
+            f"tokens, 0 where it is free; `distill-tui label {_code(dossier)} --estimate` asks one row first.",
+        )
 
 
 def labelled(dossier: Dossier) -> bool:

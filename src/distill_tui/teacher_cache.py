@@ -9,10 +9,15 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distill_tui import sqlite
+
+if TYPE_CHECKING:
+    from distill_tui.endpoint import Answer
 
 NAME = "teacher-outputs.sqlite"
 
@@ -26,6 +31,11 @@ def _open(folder: Path) -> Iterator[Any]:
         connection.execute(
             "CREATE TABLE IF NOT EXISTS output (teacher TEXT NOT NULL, input TEXT NOT NULL,"
             " probabilities BLOB NOT NULL, PRIMARY KEY (teacher, input)) STRICT, WITHOUT ROWID"
+        )
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS answer (teacher TEXT NOT NULL, input TEXT NOT NULL, label TEXT,"
+            " said TEXT NOT NULL, probabilities BLOB, tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL,"
+            " money TEXT NOT NULL, PRIMARY KEY (teacher, input)) STRICT, WITHOUT ROWID"
         )
         yield connection
     finally:
@@ -56,3 +66,54 @@ def outputs(folder: Path, teacher: str) -> dict[str, list[float]]:
     with _open(folder) as connection:
         rows = connection.execute("SELECT input, probabilities FROM output WHERE teacher = ?", (teacher,)).fetchall()
     return {digest: array("f", blob).tolist() for digest, blob in rows}
+
+
+# --- answers of an endpoint, with what they cost
+
+
+def add_answer(folder: Path, teacher: str, answer: Answer) -> None:
+    """Keep one answer the moment it came; one that names no label is kept too, as it was paid for."""
+    shares = None if answer.probabilities is None else array("f", answer.probabilities).tobytes()
+    row = (teacher, answer.digest, answer.label, answer.said, shares, answer.tokens_in, answer.tokens_out)
+    with _open(folder) as connection:
+        connection.execute("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, str(answer.money)))
+
+
+def answered(folder: Path, teacher: str) -> set[str]:
+    """Give the digests of the inputs that this endpoint has answered, in whatever way."""
+    if not (folder / NAME).exists():
+        return set()
+    with _open(folder) as connection:
+        return {digest for (digest,) in connection.execute("SELECT input FROM answer WHERE teacher = ?", (teacher,))}
+
+
+def answers(folder: Path, teacher: str) -> dict[str, tuple[str | None, list[float] | None]]:
+    """Give every answer: input digest → the label that it named, or None; and probabilities where there are some."""
+    if not (folder / NAME).exists():
+        return {}
+    query = "SELECT input, label, probabilities FROM answer WHERE teacher = ?"
+    with _open(folder) as connection:
+        rows = connection.execute(query, (teacher,)).fetchall()
+    return {digest: (label, array("f", blob).tolist() if blob is not None else None) for digest, label, blob in rows}
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What an endpoint was asked, and what that cost."""
+
+    calls: int
+    tokens_in: int
+    tokens_out: int
+    money: Decimal
+    unread: int  # answers that named none of the labels
+
+
+def ledger(folder: Path, teacher: str) -> Ledger:
+    """Add up what this teacher was asked."""
+    if not (folder / NAME).exists():
+        return Ledger(0, 0, 0, Decimal(0), 0)
+    query = "SELECT tokens_in, tokens_out, money, label IS NULL FROM answer WHERE teacher = ?"
+    with _open(folder) as connection:
+        rows = connection.execute(query, (teacher,)).fetchall()
+    sums = [sum(row[at] for row in rows) for at in (0, 1, 3)]
+    return Ledger(len(rows), sums[0], sums[1], sum((Decimal(row[2]) for row in rows), Decimal(0)), sums[2])

@@ -126,43 +126,11 @@ def observe(claimed: Claim, dossier: rules.Dossier) -> None:
 
 
 def label(claimed: Claim, dossier: rules.Dossier) -> None:
-    """Ask the local teacher for every input that it has not answered yet."""
-    from distill_tui import teacher_cache
-    from distill_tui.dataset.traffic import distinct_inputs
-    from distill_tui.training import teachers
+    """Ask the teacher for every input that it has not answered yet."""
+    from distill_tui import labelling
 
-    project, play = claimed.project, dossier.play
-    assert play is not None
-    started = time.monotonic()
-    files = [traffic.artifact for traffic in dossier.traffic]
-    inputs = distinct_inputs([project.artifacts.path(artifact) for artifact in files])
-    known = teacher_cache.known(project.artifacts.folder, play.teacher_digest)
-    todo = [(digest, text) for digest, text in inputs.items() if digest not in known]
-    claimed.report(0, len(todo), f"{len(inputs) - len(todo):,} inputs were answered before", always=True)
-    done = 0
-    if todo:
-        folder = project.artifacts.path(play.teacher_digest)
-        batches = teachers.label(folder, [text for _, text in todo], threads=threads())
-        for positions, probabilities in batches:
-            answered = [(todo[at][0], row.tolist()) for at, row in zip(positions, probabilities, strict=True)]
-            teacher_cache.add(project.artifacts.folder, play.teacher_digest, answered)
-            done += len(answered)
-            rate = done / max(time.monotonic() - started, 1e-9)
-            claimed.report(done, len(todo), f"{rate:.0f} inputs a second")
-    result = {
-        "rows": len(inputs),
-        "new": done,
-        "cached": len(inputs) - done,
-        "seconds": round(time.monotonic() - started, 1),
-        "teacher": play.teacher_digest,
-        "traffic": files,
-    }
-    finish(claimed, result, done, None)
-
-
-def threads() -> int:
-    """The torch threads of a worker that labels: one, so that a board on the same small machine stays quick."""
-    return int(os.environ.get("DISTILL_THREADS", "1"))
+    result = labelling.run(claimed, dossier)
+    finish(claimed, result, result["new"], None)
 
 
 def train(claimed: Claim, dossier: rules.Dossier) -> None:

@@ -71,6 +71,21 @@ def check_encoder_folder(folder: Path) -> str | None:
         return str(error)
 
 
+def check_causal_folder(folder: Path) -> str | None:
+    """Say in one sentence what keeps a folder from being used as a local causal language model, or nothing."""
+    if not folder.is_dir():
+        return f"{folder} is not a folder; give the folder that holds config.json and model.safetensors."
+    try:
+        config = _read(folder / "config.json")
+        architectures = config.get("architectures")
+        names = [str(name) for name in architectures] if isinstance(architectures, list) else []
+        causal = any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in names)
+        trouble = None if causal else f"{folder} is no causal language model; give one that is, or use --zero-shot."
+        return _custom_code(folder, config) or _weights(folder) or _tokenizer(folder) or trouble
+    except ValueError as error:
+        return str(error)
+
+
 def _read(path: Path) -> dict[str, object]:
     if not path.is_file():
         raise ValueError(f"{path.parent} has no {path.name}; save the model with save_pretrained() and try again.")

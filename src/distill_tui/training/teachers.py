@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from distill_tui.described import Described
 from distill_tui.training import models
 from distill_tui.training.folders import check_model_folder, teacher_labels
 from distill_tui.training.models import Floats
 
-__all__ = ["check_model_folder", "label", "teacher_labels"]
+__all__ = ["check_model_folder", "label", "prompted", "teacher_labels", "zero_shot"]
 
 
 def label(
@@ -26,3 +28,75 @@ def label(
     model, tokenizer = models.load(folder)
     rows = models.tokenise(tokenizer, texts, max_tokens)
     yield from models.probabilities(model, rows, models.by_length([len(row) for row in rows], batch_size))
+
+
+def zero_shot(
+    folder: Path, texts: Sequence[str], teacher: Described, *, threads: int, batch_size: int = 16, max_tokens: int = 192
+) -> Iterator[tuple[list[int], Floats]]:
+    """Yield (positions, probabilities) by entailment: how much each text entails the template with each label in it.
+
+    The folder is an NLI classifier, one of whose labels begins with `entail`; the entailment logits of the labels are
+    compared by a softmax (Yin, Hay and Roth 2019). Raises ValueError with one sentence.
+    """
+    torch.set_num_threads(threads)
+    names = [name.casefold() for name in teacher_labels(folder)]
+    entails = next((at for at, name in enumerate(names) if name.startswith("entail")), None)
+    if entails is None:
+        raise ValueError(f"{folder.name} is no NLI model: none of its labels begins with “entail”; choose another.")
+    model, tokenizer = models.load(folder)
+    claims = [teacher.template.replace("{label}", label) for label in teacher.labels]
+    for positions in _batched(texts, batch_size):
+        pairs = [(texts[at], claim) for at in positions for claim in claims]
+        batch = tokenizer([a for a, _ in pairs], [b for _, b in pairs], truncation="only_first", max_length=max_tokens,
+                          padding=True, return_tensors="pt")  # fmt: skip
+        with torch.inference_mode():
+            logits = model(**batch).logits[:, entails].reshape(len(positions), len(claims))
+        yield positions, torch.softmax(logits.float(), dim=1).numpy()
+
+
+def prompted(
+    folder: Path, texts: Sequence[str], teacher: Described, *, threads: int, batch_size: int = 8, max_tokens: int = 512
+) -> Iterator[tuple[list[int], Floats]]:
+    """Yield (positions, probabilities) by a causal language model: the probability of each label's words as the answer.
+
+    A label's score is the mean log-probability of its tokens after the prompt, so that a long label is not punished for
+    its length; a softmax compares them. Raises ValueError with one sentence.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    torch.set_num_threads(threads)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
+    answers = [tokenizer(f" {label}", add_special_tokens=False)["input_ids"] for label in teacher.labels]
+    if not all(answers):
+        raise ValueError(f"{folder.name} has no tokens for one of the labels; choose another model or other labels.")
+    room = max_tokens - max(map(len, answers))
+    for positions in _batched(texts, batch_size):
+        prompts = [tokenizer(teacher.prompt(texts[at]))["input_ids"][-room:] for at in positions]
+        scores = torch.stack([_scores(model, prompts, answer) for answer in answers], dim=1)
+        yield positions, torch.softmax(scores, dim=1).numpy()
+
+
+def _scores(model: Any, prompts: Sequence[list[int]], answer: list[int]) -> torch.Tensor:
+    """Give the mean log-probability of an answer's tokens after each prompt."""
+    longest = max(map(len, prompts)) + len(answer)
+    rows = torch.zeros(len(prompts), longest, dtype=torch.long)
+    mask = torch.zeros(len(prompts), longest, dtype=torch.long)
+    for at, prompt in enumerate(prompts):  # filled up behind, where a causal model does not look
+        whole = torch.tensor(prompt + answer)
+        rows[at, : len(whole)], mask[at, : len(whole)] = whole, 1
+    with torch.inference_mode():
+        logs = torch.log_softmax(model(input_ids=rows, attention_mask=mask).logits.float(), dim=-1)
+    wanted = torch.tensor(answer)
+    means = [
+        logs[at, len(prompt) - 1 : len(prompt) - 1 + len(answer)].gather(1, wanted[:, None]).mean()
+        for at, prompt in enumerate(prompts)
+    ]
+    return torch.stack(means)
+
+
+def _batched(texts: Sequence[str], size: int) -> Iterator[list[int]]:
+    """Put texts of like length together, the longest first."""
+    order = sorted(range(len(texts)), key=lambda at: -len(texts[at]))
+    for start in range(0, len(order), size):
+        yield order[start : start + size]

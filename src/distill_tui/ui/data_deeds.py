@@ -1,4 +1,4 @@
-"""The sheets of the data stage that record what a person found out: the provider's terms, and accepted findings."""
+"""The sheets of the data stage: the teacher and how it is asked, its provider's terms, and accepted findings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from distill_tui import rules
 from distill_tui.terms import Action
-from distill_tui.ui.asking import ask, objects, twin
+from distill_tui.ui.asking import ask, objects, plain, twin
 from distill_tui.ui.forms import Body, Field, Sheet, Values
 from distill_tui.ui.view import View
 
@@ -14,6 +14,95 @@ if TYPE_CHECKING:
     from distill_tui.ui.app import DistillApp
 
 YES, NO = "permitted", "forbidden"
+HOW = ("as a classifier", "zero-shot", "prompted")
+
+
+def teacher(app: DistillApp, view: View) -> None:
+    """Choose the teacher: recorded outputs, a model folder and how it is asked, or an endpoint."""
+
+    def check(values: Values) -> str:
+        if not values["teacher"]:
+            return "Write recorded, or name a folder or the address of an endpoint."
+        in_words = values["how"] in HOW[1:] or _is_endpoint(values)
+        return "Name the labels to choose from, with commas." if in_words and not values["labels"] else ""
+
+    sheet = Sheet(
+        f"The teacher of {view.play.code}",
+        (
+            "Write recorded for the outputs that stand in the traffic, the folder of a local model, which is copied, "
+            "or the address of an OpenAI-compatible endpoint. Its key is read from DISTILL_TEACHER_KEY.",
+        ),
+        [
+            Field("teacher", "teacher", "recorded", "recorded, a folder, or https://host/v1", ("recorded",)),
+            Field("how", "a folder is asked", HOW[0], f"{', '.join(HOW)}; → completes it.", HOW),
+            Field("model", "model at an endpoint", "", "The model's name there."),
+            Field("labels", "labels", "", "Like bad,fine,good; not for a classifier, which has its own."),
+        ],
+        does="choose it",
+        check=check,
+        twin=twin(Action.SET_TEACHER, view),
+    )
+
+    def choose(values: Values) -> None:
+        more = ("--labels", values["labels"]) if values["labels"] else ()
+        if values["teacher"] == "recorded":
+            app.twin("teacher", view.play.code, "--recorded")
+        elif _is_endpoint(values):
+            app.twin("teacher", view.play.code, "--endpoint", values["teacher"], "--model", values["model"], *more)
+        else:
+            how = (f"--{values['how']}",) if values["how"] in HOW[1:] else ()
+            app.twin("teacher", view.play.code, *how, *more, "--", values["teacher"])
+
+    ask(app, sheet, choose)
+
+
+def _is_endpoint(values: Values) -> bool:
+    return values["teacher"].startswith(("http://", "https://"))
+
+
+def label(app: DistillApp, view: View) -> None:
+    """Have the teacher asked; an endpoint within a budget."""
+    rows = sum(traffic.rows for traffic in view.dossier.traffic)
+    body = f"A worker asks {view.play.teacher_name} for {rows:,} rows; answers that are known are not asked again."
+    done = "A worker asks the teacher."
+    if view.play.teacher_source != "endpoint":
+        plain(app, Action.LABEL, view, (body,), does="start it", done=done)
+        return
+    sheet = Sheet(
+        f"Have the teacher asked: {view.play.code}",
+        (body, f"One row is tried first, and all is reckoned, by `{twin(Action.LABEL, view)} --estimate`.", _KEY),
+        [
+            Field("budget", "budget", "", "The most that this teacher may cost in all; the run ends before."),
+            Field("price_in", "price in", "", "Of a million tokens; 0 where it is free."),
+            Field("price_out", "price out", "", "Of a million tokens; 0 where it is free."),
+            Field("concurrency", "requests at once", "4", "1 to 256."),
+            Field("per_minute", "requests a minute", "0", "At most; 0 for no limit."),
+        ],
+        does="start it",
+        check=lambda values: _limits_wrong(view, values),
+        twin=twin(Action.LABEL, view) + " --budget MONEY --price-in MONEY --price-out MONEY",
+    )
+
+    def start(values: Values) -> None:
+        from distill_tui import actions
+
+        app.perform(actions.label, view.play.id, app.actor, values, done=done)
+
+    ask(app, sheet, start)
+
+
+_KEY = "The key is read from DISTILL_TEACHER_KEY, or the keyring; it is written nowhere."
+
+
+def _limits_wrong(view: View, values: Values) -> str:
+    from distill_tui import asked
+
+    given = {name: value for name, value in values.items() if value}
+    try:
+        asked.read_limits(given)
+    except ValueError as error:
+        return str(error)
+    return objects(Action.LABEL, view, {"limits": given})
 
 
 def terms(app: DistillApp, view: View) -> None:

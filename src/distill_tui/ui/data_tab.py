@@ -84,7 +84,7 @@ def _terms(view: View, width: int) -> Lines:
         says = "permit training on outputs" if terms.permits else "do NOT permit training on outputs"
         text = f"terms of {terms.provider} ({terms.version}, {terms.dated}) {says}; read by {terms.checked_by}"
         return page.sentence(text, width, word="done" if terms.permits else "misses")
-    if view.play.teacher_source == "local":
+    if view.play.teacher_source not in ("recorded", "endpoint"):
         return []
     return page.sentence("terms: nobody has recorded what they permit; p records them.", width, word="look")
 

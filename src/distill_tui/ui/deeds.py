@@ -186,31 +186,6 @@ def qualify(app: DistillApp, view: View) -> None:
 # --- data --------------------------------------------------------------------------------------------------------
 
 
-def teacher(app: DistillApp, view: View) -> None:
-    """Choose the teacher."""
-    sheet = Sheet(
-        f"The teacher of {view.play.code}",
-        ("Write recorded for the outputs that stand in the traffic, or the folder of a local model, which is copied.",),
-        [Field("teacher", "teacher", "recorded", "recorded, or a path of a model folder", ("recorded",))],
-        does="choose it",
-        check=lambda values: "" if values["teacher"] else "Write recorded, or name a folder.",
-        twin=twin(Action.SET_TEACHER, view),
-    )
-
-    def choose(values: Values) -> None:
-        how = ("--recorded",) if values["teacher"] == "recorded" else ("--", values["teacher"])
-        app.twin("teacher", view.play.code, *how)
-
-    ask(app, sheet, choose)
-
-
-def label(app: DistillApp, view: View) -> None:
-    """Have the teacher asked."""
-    rows = sum(traffic.rows for traffic in view.dossier.traffic)
-    body = (f"A worker asks {view.play.teacher_name} for {rows:,} rows; answers that are known are not asked again.",)
-    plain(app, Action.LABEL, view, body, does="start it", done="A worker asks the teacher.")
-
-
 def build(app: DistillApp, view: View) -> None:
     """Build the draft data set."""
     body = ("The draft of this round is replaced; nothing is frozen yet.",)
@@ -236,9 +211,9 @@ DEEDS: dict[Action, Callable[[DistillApp, View], None]] = {
     Action.EDIT_GATE: edit_gate,
     Action.LOCK_GATE: lock,
     Action.IMPORT_TRAFFIC: intake.bring_traffic,
-    Action.SET_TEACHER: teacher,
+    Action.SET_TEACHER: data_deeds.teacher,
     Action.CONFIRM_TERMS: data_deeds.terms,
-    Action.LABEL: label,
+    Action.LABEL: data_deeds.label,
     Action.BUILD_DATA: build,
     Action.ACCEPT_FINDINGS: data_deeds.accept,
     Action.FREEZE_DATA: freeze,

@@ -1,0 +1,93 @@
+"""What a teacher was asked and said, without the models that said it: limits, an estimate, the outputs by input.
+
+Front ends may import it; `labelling` is the worker's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from distill_tui import teacher_cache
+from distill_tui.described import ENDPOINT, Described
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from distill_tui.artifacts import Artifacts
+    from distill_tui.endpoint import Answer, Limits
+    from distill_tui.rules import Dossier
+
+
+def estimate(artifacts: Artifacts, dossier: Dossier, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask the endpoint about one input, keep the answer, and say what all the others would cost and take."""
+    from distill_tui import endpoint
+    from distill_tui.dataset.traffic import distinct_inputs
+
+    play = dossier.play
+    assert play is not None
+    if play.teacher_source != ENDPOINT:
+        raise ValueError("Only an endpoint is asked for money; a local teacher costs time alone.")
+    teacher, limits = play.teacher_digest, read_limits(given)
+    described = Described.from_json(artifacts.path(teacher).read_text(encoding="utf-8"))
+    inputs = distinct_inputs([artifacts.path(traffic.artifact) for traffic in dossier.traffic])
+    known = teacher_cache.answered(artifacts.folder, teacher)
+    todo = [(digest, text) for digest, text in inputs.items() if digest not in known]
+    if not todo:
+        raise ValueError("The teacher has answered all the traffic; nothing is left to ask.")
+    kept: list[Answer] = []
+
+    def keep(answer: Answer) -> None:
+        teacher_cache.add_answer(artifacts.folder, teacher, answer)
+        kept.append(answer)
+
+    began = time.monotonic()
+    key = endpoint.key_for(described.base_url)
+    paid = teacher_cache.ledger(artifacts.folder, teacher).money
+    endpoint.ask(described, todo[:1], limits, spent=paid, keep=keep, tell=lambda *_: None, key=key)
+    seconds, answer = time.monotonic() - began, kept[0]
+    size = len(described.prompt(todo[0][1]).encode())
+    rest = sum(len(described.prompt(text).encode()) for _, text in todo[1:])
+    tokens_in, tokens_out = round(rest * answer.tokens_in / size), (len(todo) - 1) * answer.tokens_out
+    pace = max(seconds / limits.concurrency, 60 / limits.per_minute if limits.per_minute else 0.0)
+    return {
+        "input": todo[0][1],
+        "said": answer.said,
+        "label": answer.label,
+        "probabilities": answer.probabilities is not None,
+        "seconds": seconds,
+        "left": len(todo) - 1,
+        "tokens_in": tokens_in,
+        "tokens_out": tokens_out,
+        "money": f"{limits.money(tokens_in, tokens_out):.4f}",
+        "minutes": (len(todo) - 1) * pace / 60,
+        "concurrency": limits.concurrency,
+    }
+
+
+def read_limits(values: Mapping[str, Any]) -> Limits:
+    """Read how an endpoint is asked, as a command, a form or a run's spec gives it. Raises ValueError."""
+    from decimal import InvalidOperation
+
+    from distill_tui.endpoint import Limits
+
+    kinds = {name: type(getattr(Limits(), name)) for name in Limits.__dataclass_fields__}
+    try:
+        limits = Limits(**{name: kinds[name](str(value)) for name, value in values.items() if name in kinds})
+    except (ValueError, InvalidOperation):
+        raise ValueError("Budget and prices are numbers like 5.00, requests and attempts whole numbers.") from None
+    if limits.problem():
+        raise ValueError(limits.problem())
+    return limits
+
+
+Said = tuple[str | None, list[float] | None]  # a label, and probabilities in label order, where there are some
+
+
+def outputs(folder: Path, source: str, teacher: str, labels: tuple[str, ...]) -> Mapping[str, Said]:
+    """Give what the teacher said, by input digest; an answer that named no label is nothing said."""
+    if source == ENDPOINT:
+        return teacher_cache.answers(folder, teacher)
+    said = teacher_cache.outputs(folder, teacher)
+    return {digest: (labels[shares.index(max(shares))], shares) for digest, shares in said.items()}

@@ -1,0 +1,80 @@
+"""A teacher that is described rather than copied: an endpoint, or a local model that is asked in words (pure).
+
+The description is an artifact, and its digest is the teacher's name in the cache: another model, revision, template or
+label is another teacher. Prices and speed are no part of it, so that a cheaper day asks nothing twice.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from urllib.parse import urlsplit
+
+ENDPOINT, ZERO_SHOT, PROMPTED = SOURCES = ("endpoint", "zero-shot", "prompted")
+TEMPLATES = {
+    ENDPOINT: "Answer with exactly one of these labels, and nothing else: {labels}.\n\n{input}",
+    ZERO_SHOT: "This text is {label}.",
+    PROMPTED: "{input}\nOne of {labels}.\nLabel:",
+}
+
+
+@dataclass(frozen=True)
+class Described:
+    """All that decides what the teacher says."""
+
+    source: str
+    model: str  # the model's name at the endpoint, or the digest of a model folder
+    labels: tuple[str, ...]
+    template: str
+    base_url: str = ""  # of an endpoint
+    revision: str = ""  # of an endpoint's model, as the provider names it; nobody can check it
+    max_tokens: int = 16  # of an answer; temperature is 0
+
+    def to_json(self) -> str:
+        """Give the canonical JSON text."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Described:
+        """Read `to_json` back. Raises ValueError."""
+        values = json.loads(text)
+        return cls(**values | {"labels": tuple(values["labels"])})
+
+    def problem(self) -> str | None:
+        """Say what makes the teacher impossible, in one sentence, or nothing."""
+        if len(self.labels) < 2 or len(set(map(_folded, self.labels))) < len(self.labels) or "" in self.labels:
+            return "A described teacher needs two labels or more that differ; give them with --labels a,b,c."
+        hole = "{label}" if self.source == ZERO_SHOT else "{input}"
+        if hole not in self.template:
+            return f"The template has no {hole}; write it where the {hole.strip('{}')} goes."
+        if self.source != ENDPOINT:
+            return None
+        if not self.model.strip():
+            return "An endpoint needs the name of a model; give it with --model NAME."
+        parts = urlsplit(self.base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+            return "The address of the endpoint is like https://host/v1, with no key, name or query in it."
+        if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+            return "An endpoint that is not on this machine is asked over https only: all else is open."
+        return None
+
+    def prompt(self, text: str) -> str:
+        """Write what is asked about one input; what is in the input is never a place to fill in."""
+        before, after = self.template.split("{input}", 1)
+        named = ", ".join(self.labels)
+        return f"{before.replace('{labels}', named)}{text}{after.replace('{labels}', named)}"
+
+    def read(self, answer: str) -> str | None:
+        """Find the label that an answer names: the whole answer, or the only label in it; else nothing."""
+        said = _folded(answer)
+        whole = [label for label in self.labels if _folded(label) == said]
+        if whole:
+            return whole[0]
+        inside = [label for label in self.labels if f" {_folded(label)} " in f" {said} "]
+        longest = [label for label in inside if not any(_folded(label) in _folded(o) and o != label for o in inside)]
+        return longest[0] if len(longest) == 1 else None
+
+
+def _folded(text: str) -> str:
+    """Leave letters and digits, each run of others one blank."""
+    return " ".join("".join(c if c.isalnum() else " " for c in text.casefold()).split())

@@ -1,0 +1,498 @@
+"""A teacher that is asked: over a real server with a model behind faults, or locally in words; never paid twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
+
+import pytest
+
+from distill_tui import actions, described, endpoint, queries, rules, tables, teacher_cache
+from distill_tui.asked import outputs as teacher_outputs
+from distill_tui.cli import main
+from distill_tui.described import ENDPOINT, PROMPTED, TEMPLATES, ZERO_SHOT, Described
+from distill_tui.endpoint import Answer, EndpointError, Limits
+from distill_tui.project import Project
+from distill_tui.rules import Actor, Refused
+from distill_tui.terms import PlayKind, Role, RunStatus, Stage
+
+MIA = Actor("mia", f"account uid {os.getuid()}")
+LABELS = ("bad", "fine", "good")
+QUICK = Limits(budget=Decimal(1), price_in=Decimal(1), price_out=Decimal(2), concurrency=3, timeout=5, backoff=0.01)
+TODO = [(f"{n:064x}", f"text number {n} is {('awful', 'a table', 'lovely')[n % 3]}") for n in range(24)]
+
+
+@pytest.fixture(scope="module")
+def causal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny causal model of random weights, with a tokenizer of its own: small, and really a model."""
+    import torch
+    import transformers
+
+    from distill_tui.training import vocabulary
+
+    torch.manual_seed(0)
+    texts = [text for _, text in TODO] + [f"Label: {label} one of {', '.join(LABELS)}" for label in LABELS] * 9
+    tokenizer = vocabulary.train(texts, 300)
+    config = transformers.LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2,
+        max_position_embeddings=256,
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("causal")
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+class Server(ThreadingHTTPServer):
+    """An OpenAI-compatible endpoint on this machine: a real model answers, and faults come between as they are set."""
+
+    daemon_threads = True
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.folder, self.asked, self.plan, self.keys = folder, [], [], []  # type: ignore[var-annotated]
+        self.logprobs, self.slow, self.says = True, 0.0, ""
+        self.lock = threading.Lock()
+        self._batch = labelling_model(folder)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    def answer(self, prompt: str) -> tuple[str, list[float]]:
+        with self.lock:
+            return self._batch(prompt)
+
+
+def labelling_model(folder: Path) -> Any:
+    """Ask the model as `prompted` does: the label whose words it finds most likely."""
+    from distill_tui.training import teachers
+
+    teacher = Described(PROMPTED, "", LABELS, "{input}")
+
+    def say(prompt: str) -> tuple[str, list[float]]:
+        ((_, shares),) = teachers.prompted(folder, [prompt], teacher, threads=1)
+        found = shares[0].tolist()
+        return LABELS[found.index(max(found))], found
+
+    return say
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request: a fault from the plan, or the model's answer."""
+
+    server: Server
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+    def do_POST(self) -> None:
+        import math
+
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.server.keys.append(self.headers.get("authorization", ""))
+        fault = self.server.plan.pop(0) if self.server.plan else ""
+        if body.get("logprobs") and not self.server.logprobs:
+            fault = "400"
+        if fault == "timeout":
+            time.sleep(2)
+        if fault == "cut":  # half an answer: the length says more than comes
+            self.send_response(200)
+            self.send_header("content-length", "500")
+            self.end_headers()
+            self.wfile.write(b'{"id": "x", "choices": [')
+            self.close_connection = True
+            return
+        if fault in ("429", "500", "503", "400", "401"):
+            said = {"error": {"message": f"no: {self.headers.get('authorization')}", "type": "x", "code": None}}
+            self.reply(int(fault), json.dumps(said), {"retry-after": "0.01"} if fault == "429" else {})
+            return
+        if fault in ("no json", "no choices", "null"):
+            self.reply(200, {"no json": "<html>", "null": "null"}.get(fault, '{"id": "x", "choices": []}'))
+            return
+        prompt = body["messages"][0]["content"]
+        time.sleep(self.server.slow)
+        label, shares = self.server.answer(prompt)
+        self.server.asked.append(prompt)
+        top = [
+            {"token": f" {name}", "logprob": math.log(max(p, 1e-9)), "bytes": None}
+            for name, p in zip(LABELS, shares, strict=True)
+        ]
+        logs = {"content": [top[0] | {"top_logprobs": top}]} if body.get("logprobs") else None
+        message = {"role": "assistant", "content": self.server.says or f"{label}."}
+        choice = {"index": 0, "finish_reason": "stop", "message": message, "logprobs": logs}
+        usage = {"prompt_tokens": len(prompt) // 4, "completion_tokens": 2, "total_tokens": len(prompt) // 4 + 2}
+        whole = {
+            "id": "x",
+            "object": "chat.completion",
+            "created": 1,
+            "model": body["model"],
+            "choices": [choice],
+            "usage": usage,
+        }
+        self.reply(200, json.dumps(whole))
+
+    def reply(self, status: int, text: str, headers: dict[str, str] = {}) -> None:  # noqa: B006
+        content = text.encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(content)))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+
+@pytest.fixture
+def server(causal: Path) -> Iterator[Server]:
+    made = Server(causal)
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+def teacher_of(server: Server) -> Described:
+    return Described(ENDPOINT, "tiny", LABELS, TEMPLATES[ENDPOINT], server.url)
+
+
+def asked(
+    server: Server, todo: list[tuple[str, str]] = TODO, limits: Limits = QUICK, key: str = ""
+) -> dict[str, Answer]:
+    kept: dict[str, Answer] = {}
+
+    def keep(answer: Answer) -> None:
+        assert answer.digest not in kept
+        kept[answer.digest] = answer
+
+    endpoint.ask(teacher_of(server), todo, limits, spent=Decimal(0), keep=keep, tell=lambda *_: None, key=key)
+    return kept
+
+
+# what is described
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"labels": ("one",)}, "needs two labels or more"),
+        ({"labels": ("Good", "good!")}, "labels or more that differ"),
+        ({"template": "What is it?"}, "The template has no {input}"),
+        ({"model": " "}, "needs the name of a model"),
+        ({"base_url": "ftp://x/v1"}, "is like https://host/v1"),
+        ({"base_url": "https://me:secret@x/v1"}, "with no key"),
+        ({"base_url": "http://example.org/v1"}, "over https only"),
+    ],
+)
+def test_a_teacher_that_cannot_be_is_refused_in_one_sentence(changes: dict[str, Any], says: str) -> None:
+    good = Described(ENDPOINT, "m", LABELS, TEMPLATES[ENDPOINT], "https://example.org/v1")
+    assert good.problem() is None and Described.from_json(good.to_json()) == good
+    assert says in str(replace(good, **changes).problem())
+
+
+@pytest.mark.parametrize(
+    ("answer", "label"),
+    [
+        ("good", "good"), (" Good. ", "good"), ("**GOOD**", "good"), ("The answer is: fine", "fine"),
+        ("not good", "not good"), ("good or bad", None), ("goodness", None), ("", None), ("42", None),
+    ],
+)  # fmt: skip
+def test_an_answer_is_the_only_label_that_it_names(answer: str, label: str | None) -> None:
+    assert Described(PROMPTED, "", ("good", "bad", "fine", "not good"), "{input}").read(answer) == label
+
+
+def test_what_an_input_says_is_never_a_place_to_fill_in() -> None:
+    prompt = Described(PROMPTED, "", LABELS, "{input} of {labels}").prompt("{labels} {input}")
+    assert prompt == "{labels} {input} of bad, fine, good"
+
+
+# the endpoint
+
+
+def test_a_wrong_key_costs_one_request_and_is_in_no_error(server: Server) -> None:
+    server.plan = ["401"]
+    with pytest.raises(EndpointError) as refusal:
+        asked(server, key="sk-very-secret")
+    assert "AuthenticationError" in str(refusal.value) and "sk-very-secret" not in str(refusal.value)
+    assert server.keys == ["Bearer sk-very-secret"] and "\n" not in str(refusal.value)
+
+
+def test_keys_come_from_the_environment_and_go_to_their_own_host_only() -> None:
+    assert endpoint.key_for("https://api.openai.com/v1", {"OPENAI_API_KEY": "o"}) == "o"
+    assert endpoint.key_for("https://elsewhere.example/v1", {"OPENAI_API_KEY": "o"}) == ""
+    assert endpoint.key_for("https://elsewhere.example/v1", {"DISTILL_TEACHER_KEY": "d", "OPENAI_API_KEY": "o"}) == "d"
+
+
+def test_an_endpoint_that_stays_broken_fails_with_what_was_kept(server: Server) -> None:
+    server.plan = [""] * 5 + ["500"] * 60
+    with pytest.raises(EndpointError, match="InternalServerError") as refusal:
+        asked(server, limits=replace(QUICK, attempts=3))
+    assert f"{len(server.asked):,} answers were kept" in str(refusal.value)
+
+
+def test_nobody_there_is_one_sentence() -> None:
+    gone = Described(ENDPOINT, "m", LABELS, TEMPLATES[ENDPOINT], "http://127.0.0.1:9/v1")
+    with pytest.raises(EndpointError, match="0 answers were kept"):
+        endpoint.ask(gone, TODO, replace(QUICK, attempts=2), spent=Decimal(0), keep=print, tell=print)
+
+
+FAULTS = ["429", "500", "no json", "503", "cut", "no choices", "null", "429", "timeout"]
+
+
+def test_every_input_is_answered_once_whatever_comes_between(server: Server) -> None:
+    server.plan = [fault for pair in zip(FAULTS, [""] * len(FAULTS), strict=True) for fault in pair]
+    kept = asked(server, limits=replace(QUICK, timeout=1))
+    assert set(kept) == {digest for digest, _ in TODO} and not server.plan
+    alone = {digest: server.answer(teacher_of(server).prompt(text)) for digest, text in TODO}
+    for digest, answer in kept.items():
+        label, shares = alone[digest]
+        assert answer.label == label and answer.probabilities == pytest.approx(shares, abs=1e-4)
+        assert answer.money == QUICK.money(answer.tokens_in, 2) and answer.tokens_in > 10
+
+
+def test_an_endpoint_without_log_probabilities_gives_hard_labels(server: Server) -> None:
+    server.logprobs = False
+    kept = asked(server)
+    assert len(kept) == len(TODO) and len(server.asked) == len(TODO)
+    assert {answer.probabilities for answer in kept.values()} == {None} and all(a.label for a in kept.values())
+
+
+def test_an_answer_that_names_no_label_is_kept_as_paid(server: Server) -> None:
+    server.says = "I would rather not say."
+    kept = asked(server, TODO[:3])
+    assert {answer.label for answer in kept.values()} == {None} and all(a.money > 0 for a in kept.values())
+
+
+def test_the_budget_is_never_passed(server: Server) -> None:
+    kept: list[Answer] = []
+    tight = replace(QUICK, budget=Decimal("0.0008"))
+    with pytest.raises(EndpointError, match=r"The budget of 0\.0008 is reached"):
+        endpoint.ask(teacher_of(server), TODO, tight, spent=Decimal(0), keep=kept.append, tell=lambda *_: None)
+    assert 0 < sum(answer.money for answer in kept) <= tight.budget and len(kept) == len(server.asked) < len(TODO)
+
+
+def test_requests_a_minute_are_not_passed(server: Server) -> None:
+    began = time.monotonic()
+    asked(server, TODO[:6], replace(QUICK, per_minute=600))
+    assert time.monotonic() - began >= 5 * 0.1
+
+
+def test_a_stop_keeps_what_is_in_flight(server: Server) -> None:
+    kept: list[Answer] = []
+
+    def tell(done: int, *_: object) -> None:
+        if done == 7:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        endpoint.ask(teacher_of(server), TODO, QUICK, spent=Decimal(0), keep=kept.append, tell=tell)
+    assert 7 <= len(kept) == len(server.asked) <= 7 + QUICK.concurrency
+
+
+# through the door
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    made = Project.create(tmp_path / "team.distill", "Team", "mia", "Mia", Actor(None, MIA.proof))
+    play = actions.open_play(made, MIA, "mood", PlayKind.COST)
+    actions.assign_role(made, play, MIA, Role.DRIVER, "mia")
+    path = tmp_path / "calls.jsonl"
+    path.write_text("".join(json.dumps({"input": text}) + "\n" for _, text in TODO))
+    actions.import_traffic(made, play, MIA, path)
+    with made.telemetry() as session:
+        row = session.get(tables.Play, play)
+        assert row is not None
+        row.stage = Stage.DATA
+        session.add(row)
+    yield made
+    made.close()
+
+
+def does(project: Project, *words: str) -> int:
+    return main(["--project", str(project.path), *words])
+
+
+def chosen(project: Project, server: Server, model: str = "tiny") -> str:
+    teacher = ["--endpoint", server.url, "--model", model, "--labels", ",".join(LABELS)]
+    assert does(project, "teacher", "P-001", *teacher) == 0
+    play = project.dossier(1).play
+    assert play is not None and play.teacher_source == ENDPOINT
+    return play.teacher_digest
+
+
+PRICES = ("--budget", "1", "--price-in", "1", "--price-out", "2")
+
+
+def test_without_a_budget_nothing_is_asked(project: Project, server: Server) -> None:
+    chosen(project, server)
+    with pytest.raises(Refused) as refusal:
+        actions.label(project, 1, MIA, {"price_in": "1"})
+    assert [o.rule for o in refusal.value.objections] == ["teacher.budget"] and not server.keys
+
+
+def test_a_run_asks_each_input_once_and_another_run_asks_nothing(
+    project: Project, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    teacher = chosen(project, server)
+    assert does(project, "label", "P-001", "--estimate", *PRICES) == 0
+    assert len(server.asked) == 1 and "23 inputs are left" in capsys.readouterr().out
+    assert does(project, "label", "P-001", *PRICES, "--wait") == 0
+    assert len(server.asked) == len(set(server.asked)) == len(TODO)
+    assert rules.labelled(project.dossier(1))
+    assert does(project, "label", "P-001", *PRICES, "--wait") == 0
+    assert len(server.asked) == len(TODO)
+    paid = queries.ledger(project, 1)
+    assert (paid["calls"], paid["unread"], paid["cache_hits"]) == (24, 0, 1 + 24)
+    assert Decimal(paid["money_not_spent"]) > 0
+    assert len(teacher_cache.answers(project.artifacts.folder, teacher)) == len(TODO)
+    chosen(project, server, "another")
+    assert queries.ledger(project, 1)["calls"] == 0  # another model is another teacher
+
+
+def test_a_killed_worker_loses_at_most_what_was_in_flight(project: Project, server: Server, monkeypatch: Any) -> None:
+    teacher = chosen(project, server)
+    server.slow = 0.15
+    monkeypatch.setenv("DISTILL_TEACHER_KEY", "sk-very-secret")
+    run = actions.label(project, 1, MIA, {"budget": "1", "price_in": "1", "price_out": "2", "concurrency": "2"})
+    until = time.monotonic() + 60
+    while len(server.asked) < 6 and time.monotonic() < until:
+        time.sleep(0.02)
+    pid = project.dossier(1).run(run).pid  # type: ignore[union-attr]
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    time.sleep(0.5)
+    kept = len(teacher_cache.answered(project.artifacts.folder, teacher))
+    assert len(server.asked) - 2 <= kept <= len(server.asked)
+    server.slow = 0.0
+    until = time.monotonic() + 60
+    while project.dossier(1).run(run).status is not RunStatus.LOST and time.monotonic() < until:  # type: ignore[union-attr]
+        from distill_tui import launch
+
+        launch.reap(project)
+        time.sleep(0.1)
+    assert does(project, "train", "resume", "P-001", "--wait") == 0
+    assert len(teacher_cache.answered(project.artifacts.folder, teacher)) == len(TODO)
+    assert len(server.asked) <= len(TODO) + 2
+    written = b"".join(path.read_bytes() for path in project.path.parent.rglob("*") if path.is_file())
+    assert b"sk-very-secret" not in written and server.keys[-1] == "Bearer sk-very-secret"
+
+
+@pytest.mark.parametrize("words", [["--endpoint", "x", "--recorded"], ["--zero-shot", "--recorded"], []])
+def test_one_teacher_is_chosen(project: Project, words: list[str]) -> None:
+    assert does(project, "teacher", "P-001", *words) == 2
+
+
+# local models that are asked in words
+
+
+def test_a_causal_model_gives_each_label_a_share_whatever_the_batch(causal: Path) -> None:
+    from distill_tui.training import teachers
+
+    teacher = Described(PROMPTED, "", LABELS, TEMPLATES[PROMPTED])
+    texts = [text for _, text in TODO]
+
+    def shares(size: int) -> dict[int, list[float]]:
+        batches = teachers.prompted(causal, texts, teacher, threads=1, batch_size=size)
+        return {at: row.tolist() for places, rows in batches for at, row in zip(places, rows, strict=True)}
+
+    one, many = shares(1), shares(8)
+    assert set(one) == set(range(len(texts)))
+    for at in one:
+        assert sum(one[at]) == pytest.approx(1, abs=1e-5) and many[at] == pytest.approx(one[at], abs=1e-4)
+
+
+def test_the_label_words_are_scored_as_the_model_scores_them(causal: Path) -> None:
+    import torch
+    import transformers
+
+    from distill_tui.training import teachers
+
+    teacher = Described(PROMPTED, "", ("good", "bad"), "{input} is")
+    ((_, shares),) = teachers.prompted(causal, ["the table"], teacher, threads=1)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(causal)
+    model = transformers.AutoModelForCausalLM.from_pretrained(causal).eval()
+    scores = []
+    for label in ("good", "bad"):
+        prompt = tokenizer("the table is")["input_ids"]
+        answer = tokenizer(f" {label}", add_special_tokens=False)["input_ids"]
+        with torch.inference_mode():
+            logs = torch.log_softmax(model(torch.tensor([prompt + answer])).logits[0], dim=-1)
+        scores.append(sum(float(logs[len(prompt) - 1 + n, token]) for n, token in enumerate(answer)) / len(answer))
+    assert shares[0].tolist() == pytest.approx(torch.softmax(torch.tensor(scores), 0).tolist(), abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def nli(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny NLI model of random weights."""
+    import torch
+    import transformers
+
+    from distill_tui.training import vocabulary
+
+    torch.manual_seed(1)
+    tokenizer = vocabulary.train([text for _, text in TODO] * 3, 200)
+    config = transformers.BertConfig(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
+        id2label={0: "contradiction", 1: "neutral", 2: "entailment"},
+        label2id={"contradiction": 0, "neutral": 1, "entailment": 2},
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("nli")
+    transformers.BertForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_a_model_without_entailment_is_no_nli_model(nli: Path, tmp_path: Path) -> None:
+    import shutil
+
+    from distill_tui.training import teachers
+
+    shutil.copytree(nli, tmp_path / "other")
+    config = json.loads((nli / "config.json").read_text())
+    config |= {"id2label": {"0": "a", "1": "b", "2": "c"}, "label2id": {"a": 0, "b": 1, "c": 2}}
+    (tmp_path / "other" / "config.json").write_text(json.dumps(config))
+    teacher = Described(ZERO_SHOT, "", LABELS, TEMPLATES[ZERO_SHOT])
+    with pytest.raises(ValueError, match="no NLI model"):
+        next(teachers.zero_shot(tmp_path / "other", ["a"], teacher, threads=1))
+
+
+def test_an_nli_model_labels_the_traffic_and_its_words_are_part_of_the_teacher(
+    project: Project, nli: Path, tmp_path: Path
+) -> None:
+    words = ["teacher", "P-001", str(nli), "--zero-shot", "--labels", ",".join(LABELS)]
+    assert does(project, *words) == 0
+    first = project.dossier(1).play
+    assert first is not None and first.teacher_source == ZERO_SHOT
+    assert does(project, "label", "P-001", "--wait") == 0
+    outputs = teacher_outputs(project.artifacts.folder, ZERO_SHOT, first.teacher_digest, LABELS)
+    assert len(outputs) == len(TODO) and all(label in LABELS for label, _ in outputs.values())
+    (tmp_path / "template.txt").write_text("The mood is {label}.")
+    assert does(project, *words, "--template", str(tmp_path / "template.txt")) == 0
+    second = project.dossier(1).play
+    assert second is not None and second.teacher_digest != first.teacher_digest
+    assert not rules.labelled(project.dossier(1))
+
+
+def test_a_classifier_is_no_causal_model_and_the_other_way(project: Project, nli: Path, causal: Path) -> None:
+    assert does(project, "teacher", "P-001", str(nli), "--prompted", "--labels", "a,b") == 4
+    assert does(project, "teacher", "P-001", str(causal), "--zero-shot", "--labels", "a,b") == 4
+
+
+def test_the_front_end_needs_no_openai(tmp_path: Path) -> None:
+    code = "import sys, distill_tui.commands, distill_tui.asked, distill_tui.endpoint; print('openai' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False" and described.SOURCES
