@@ -154,6 +154,7 @@ any_gate = st.builds(
     window_to=words,
     statement=words,
     predecessor=words,
+    by_time=st.booleans(),
     teacher_agreement=st.none() | numbers,
     ranges=st.lists(ranges, max_size=2).map(tuple),
     payback_chance=numbers,
@@ -346,6 +347,7 @@ def test_problems_answer_for_any_gate_in_full_sentences(gate: Gate, kind: PlayKi
         ('[[criteria]]\nmetric = "accuracy"\nbinding = 1', "binding of criterion 1 is 1; write true or false."),
         ("a = " + "[" * 5000, "The gate is not TOML: "),
         ("rounds = " + "9" * 5000, "The gate is not TOML: "),
+        ("by_time = 1", "by_time (line 1) is 1; write true or false."),
         ("ranges = 3", "ranges (line 1) is no list; write each one under [[ranges]]."),
         ('[[ranges]]\nname = "build_cost"', "Range 1 lacks low, high; write the name of a price, low and high."),
         ("[[ranges]]\nnam = 3", "Range 1 has an unknown 'nam' (line 2); it may have name, low, high, source, dated."),
@@ -401,7 +403,7 @@ def test_the_digest_changes_with_every_field_of_a_gate() -> None:
     gate = default_gate(PlayKind.COST)
     other = Gate(
         gate.criteria[:1], Decimal("0.9"), 2, 999, Decimal("0.2"), 2, "majority", Assurance.SIGNED, "2026-01-01",
-        "2026-02-01", "good", "p1", 20, Decimal("0.97"), (TO_SIX_THOUSAND,), Decimal("0.9"),
+        "2026-02-01", "good", "p1", 20, True, Decimal("0.97"), (TO_SIX_THOUSAND,), Decimal("0.9"),
     )  # fmt: skip
     changed = [replace(gate, **{each.name: getattr(other, each.name)}) for each in fields(Gate)]
     criterion = Criterion(AGREEMENT, Reference.NONE, "every segment", Decimal(1), Decimal(2), False, "why", "pat")

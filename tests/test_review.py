@@ -5,21 +5,37 @@ import os
 import random
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from textual.widgets import Static
 
-from distill_tui import actions, failures, gates, launch, report, rules, sponsor_page, verdicts
+from distill_tui import (
+    actions,
+    bundle,
+    failures,
+    gates,
+    launch,
+    queries,
+    report,
+    rules,
+    sign_offs,
+    sponsor_page,
+    verdicts,
+)
 from distill_tui.dataset import frozen
 from distill_tui.economics import Range
 from distill_tui.gates import Criterion, Gate
 from distill_tui.project import Project
 from distill_tui.rules import Actor, Refused
 from distill_tui.spec import Spec
-from distill_tui.terms import Action, Metric, PlayKind, Reference, Role, RunStatus, Split, StudentKind
+from distill_tui.terms import Action, Metric, Opinion, PlayKind, Reference, Role, RunStatus, Split, StudentKind
+from distill_tui.ui.app import DistillApp
+from distill_tui.ui.failure_sheet import FailureSheet
+from distill_tui.ui.play import PlayScreen
 
 SPEC = Spec(
     student=StudentKind.STATIC, hidden=32, alpha=0.0, epochs=12, patience=12, learning_rate=5e-2, max_tokens=24, seed=3
@@ -283,6 +299,27 @@ def test_no_held_out_text_reaches_log_messages_results_or_records(second: Projec
     assert looked > 20
 
 
+def copied(project: Project, folder: Path) -> Project:
+    connection = sqlite3.connect(project.path)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    shutil.copytree(project.path.parent, folder / "copy")
+    return Project.open(folder / "copy" / "team.distill")
+
+
+def test_no_held_out_text_ships(second: Project, tmp_path: Path) -> None:
+    copy = copied(second, tmp_path)
+    actions.set_maintenance(copy, 1, by("dan"), 400, 90)
+    sign_offs.sign_off(copy, 1, by("vera"), Opinion.APPROVE, "Looked at it.")
+    dossier = copy.dossier(1)
+    bundle.write(tmp_path / "bundle", copy.artifacts, dossier, dossier.sign_offs[-1], queries.entries(copy, 1))
+    secret = [word.encode() for word in canaries(second)]
+    files = [path for path in (tmp_path / "bundle").rglob("*") if path.is_file()]
+    assert {"MODEL_CARD.md", "log.jsonl", "evaluation.json"} <= {path.name for path in files}
+    for path in files:
+        assert not any(word in path.read_bytes() for word in secret), path.name
+
+
 # --- failures to page through ----------------------------------------------------------------------------------------
 
 
@@ -317,6 +354,34 @@ def test_failures_that_the_teacher_has_right_come_first_and_show_both_answers(se
     assert second.dossier(1).audit_size == size
 
 
+async def test_the_key_f_pages_through_failures_and_hostile_text_stays_text(second: Project, tmp_path: Path) -> None:
+    app = DistillApp(copied(second, tmp_path).path, play=1)
+    async with app.run_test(size=(80, 24)) as pilot:
+
+        async def until(done: Callable[[], bool]) -> None:
+            for _ in range(1200):
+                if done():
+                    return
+                await pilot.pause(0.05)
+            raise AssertionError("it never came")
+
+        await until(lambda: isinstance(app.screen, PlayScreen) and app.screen.view is not None)
+        await pilot.press("f")
+        await until(lambda: isinstance(app.screen, FailureSheet) and app.screen.shown is not None)
+        sheet = app.screen
+        assert isinstance(sheet, FailureSheet) and sheet.shown is not None
+        assert "(validation)" in str(sheet.query_one(".form-title", Static).content)
+        await pilot.press("j")
+        await until(lambda: sheet.shown is not None and sheet.shown.number == 2)
+        sheet.shown = replace(sheet.shown, input="\x1b[31m[/x]\u202e[@click=app.quit]x[/]\n" * 9, student="[bold]\x07")
+        sheet.draw()
+        shown = str(sheet.query_one("#row", Static).content)
+        assert "[/x]" in shown and "[@click=app.quit]" in shown
+        assert not any(mark in shown for mark in ("\x1b", "\u202e", "\x07"))
+        await pilot.press("escape")
+        await until(lambda: isinstance(app.screen, PlayScreen))
+
+
 # --- the review, everywhere ------------------------------------------------------------------------------------------
 
 
@@ -348,11 +413,7 @@ def test_every_stored_verdict_comes_out_again_and_one_that_was_altered_does_not(
 ) -> None:
     found = list(verdicts.check(second))
     assert [(each.play, each.round, each.trouble) for each in found] == [("P-001", 1, ""), ("P-001", 2, "")]
-    connection = sqlite3.connect(second.path)
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.close()
-    shutil.copytree(second.path.parent, tmp_path / "copy")
-    copy = Project.open(tmp_path / "copy" / "team.distill")
+    copy = copied(second, tmp_path)
     connection = sqlite3.connect(copy.path)
     connection.execute("DROP TRIGGER evaluation_never_updated")
     connection.execute("UPDATE evaluation SET passed = 1 - passed WHERE round = 2")
@@ -428,3 +489,20 @@ def test_a_change_counts_what_was_fixed_and_broken_on_shared_rows() -> None:
         "Since the round before: 2 fixed and 1 broken of 3 rows that both students answered"
     )
     assert gates.change(before, measured([1], [1], [1])) is None
+
+
+# --- new traffic that belongs with held-out rows ---------------------------------------------------------------------
+
+
+def test_an_import_says_what_of_it_belongs_with_held_out_rows_and_none_of_it_trains(second: Project) -> None:
+    rows = held_out(second)
+    near = rows.inputs[3].replace(rows.inputs[3].split()[-1], "another")
+    fresh = "a sentence about nothing that anybody wrote before in this play"
+    file = second.path.parent / "more.jsonl"
+    texts = [rows.inputs[2].upper(), near, fresh]
+    file.write_text("".join(json.dumps({"input": text, "teacher_output": "post"}) + "\n" for text in texts))
+    actions.iterate(second, 1, by("dan"))
+    report = actions.import_traffic(second, 1, by("dan"), file)
+    assert report["held_out"] == {"same": 1, "near": 1, "group": 0}
+    counts = actions.build_data(second, 1, by("dan"))
+    assert counts["tally"]["contaminated"] == 1

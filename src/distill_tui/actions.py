@@ -223,9 +223,10 @@ def import_traffic(
 
     More than `most_rejects` of the rows unusable, and the whole file is refused.
     """
+    from distill_tui import rounds
     from distill_tui.dataset import readers, traffic
 
-    project.ask_first(Action.IMPORT_TRAFFIC, play_id, actor)
+    seen = project.ask_first(Action.IMPORT_TRAFFIC, play_id, actor)
     mapping = mapping or readers.guess_mapping(path)
     with project.artifacts.scratch() as scratch:
         out = scratch / "traffic.parquet"
@@ -242,9 +243,11 @@ def import_traffic(
             "reasons": report.reasons,
         }
         project.ask_first(Action.IMPORT_TRAFFIC, play_id, actor, request)  # what is refused is not kept
+        leaks = rounds.held_out_in(project.artifacts, seen, out)
         artifact = project.artifacts.store(out)
         rejects = out.with_suffix(".rejects.jsonl")
         summary = _report(report) | {"rejects_file": project.artifacts.store(rejects) if rejects.exists() else ""}
+        summary["held_out"] = leaks
     with project.change(Action.IMPORT_TRAFFIC, play_id, actor, request) as change:
         change.session.add(
             tables.Traffic(
@@ -261,7 +264,7 @@ def import_traffic(
             )
         )
         change.detail |= {"name": path.name, "rows": report.rows, "rejects": report.rejects, "traffic": artifact}
-        change.detail |= {"most_rejects": str(most_rejects), "mapping": columns}
+        change.detail |= {"most_rejects": str(most_rejects), "mapping": columns, "held_out": leaks}
     return summary
 
 

@@ -210,6 +210,10 @@ def import_traffic(call: Call) -> None:
     report = actions.import_traffic(*call.about, path, mapping, most_rejects=_share(call.args.most_rejects))
     for reject in report.get("first_rejects", ()):
         call.talk(f"{path.name}, line {reject['line']}: {reject['reason']}; left out.")
+    leaks = report.get("held_out") or {}
+    if sum(leaks.values()):
+        told = ", ".join(f"{count:,} {name}" for name, count in leaks.items() if count)
+        call.talk(f"{sum(leaks.values()):,} inputs belong with held-out rows ({told}); none of them will train.")
     call.done(f"Imported {report['rows']:,} rows, left out {report['rejects']:,}.", [str(report["rows"])], **report)
 
 

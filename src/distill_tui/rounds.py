@@ -50,7 +50,12 @@ def build(artifacts: Artifacts, dossier: Dossier, out: Path) -> Built:
             named = None if shares is None else dict(zip(labels, shares, strict=True))
             outputs[digest] = building.TeacherOutput(label, named)
     rule = SplitRule(
-        gate.seed, gate.held_out_rows, gate.validation_share, gate.window_from or None, gate.window_to or None
+        gate.seed,
+        gate.held_out_rows,
+        gate.validation_share,
+        gate.window_from or None,
+        gate.window_to or None,
+        by_time=gate.by_time,
     )
     before = next((d for d in reversed(dossier.data_sets) if d.round < play.round and d.frozen_at), None)
     keep = _kept(artifacts.path(before.artifact), dossier.burnt) if before else None
@@ -83,6 +88,30 @@ def _labels(artifacts: Artifacts, play: tables.Play) -> tuple[str, ...]:
     if play.teacher_source == "local":
         return teacher_labels(path)
     return Described.from_json(path.read_text(encoding="utf-8")).labels
+
+
+def held_out_in(artifacts: Artifacts, dossier: Dossier, traffic: Path) -> dict[str, int]:
+    """Count the inputs of a new file that belong with held-out rows of an earlier round: they train nothing.
+
+    `same` are held out already, `near` are near duplicates of one, `group` share one's group; each input counts once,
+    under the first that fits. Empty where nothing is held out yet.
+    """
+    from distill_tui.dataset import frozen
+    from distill_tui.dataset.duplicates import near_duplicates
+    from distill_tui.dataset.traffic import rows_of
+
+    before = next((d for d in reversed(dossier.data_sets) if d.frozen_at), None)
+    if before is None:
+        return {}
+    sealed = frozen.load(artifacts.path(before.artifact), Split.HELD_OUT)
+    known, groups = set(sealed.digests), {group for group in sealed.groups if group is not None}
+    new = {row["input_digest"]: row for row in rows_of(traffic)}
+    others = [row for digest, row in new.items() if digest not in known]
+    clusters = near_duplicates([*sealed.inputs, *(row["input"] for row in others)])
+    touched = set(clusters[: len(sealed)])
+    near = [cluster in touched for cluster in clusters[len(sealed) :]]
+    grouped = sum(row["group"] in groups and not close for row, close in zip(others, near, strict=True))
+    return {"same": len(new) - len(others), "near": sum(near), "group": grouped}
 
 
 def _kept(path: Path, burnt: frozenset[str]) -> dict[str, Split]:

@@ -79,6 +79,13 @@ class ImportReport:
     segments: tuple[tuple[str, int], ...]  # most rows first; empty when there are over 1,000
 
 
+def rows_of(path: Path) -> Iterator[dict[str, Any]]:
+    """Stream input digest, input and group of an imported file."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=BATCH, columns=["input_digest", "input", "group"]):
+            yield from batch.to_pylist()
+
+
 @dataclass
 class _Sums:
     """What is kept of the rows that went by."""

@@ -82,6 +82,7 @@ class Gate:
     statement: str = ""  # what the sponsor says good enough means
     predecessor: str = ""  # the killed play whose goalposts these replace
     minimum_spot_check: int = 0  # held-out answers that the validator judges blind before a sign-off
+    by_time: bool = field(default=False, metadata=_SILENT)  # the latest rows are held out; training ends before them
     teacher_agreement: Decimal | None = field(
         default=None, metadata=_SILENT
     )  # of the teacher with itself: the same prompt twice

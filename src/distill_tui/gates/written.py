@@ -146,6 +146,7 @@ _GATE_READERS: dict[str, Callable[[object, str], object]] = {
     "window_to": a_string,
     "statement": a_string,
     "predecessor": a_string,
+    "by_time": a_boolean,
     "teacher_agreement": a_number,
     "payback_chance": a_number,
 }

@@ -82,8 +82,7 @@ def money(review: Review, width: int) -> Lines:
         lines += page.sentence(each, width, label="")
     columns = (
         Column("INPUT", 24),
-        Column("FROM", 13, 1, right=True),
-        Column("TO", 13, 1, right=True),
+        Column(f"FROM {show.glyph('dash')} TO", 24, 1, right=True),
         Column("NET AT FROM", 13, right=True),
         Column("NET AT TO", 13, right=True),
         Column("", 0, 2),
@@ -92,8 +91,7 @@ def money(review: Review, width: int) -> Lines:
     rows = [
         (
             swing.name,
-            worth.plainly(swing.low),
-            worth.plainly(swing.high),
+            f"{worth.plainly(swing.low)} {show.glyph('dash')} {worth.plainly(swing.high)}",
             f"{swing.net_at_low:,.0f}",
             f"{swing.net_at_high:,.0f}",
             page.progress(int(swing.width * 100 / most) if most else 0, 100, 16),

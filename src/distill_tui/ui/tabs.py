@@ -259,6 +259,8 @@ def _gate_facts(gate: gates.Gate, width: int) -> Lines:
     lines = page.fact("held-out", f"{gate.held_out_rows:,} rows, sealed; drawn by seed {gate.seed}", width)
     share = f"{gate.validation_share * 100:f}".rstrip("0").rstrip(".")
     lines += page.fact("splits", f"validation {share}% of the rest; traffic from {window}", width)
+    if gate.by_time:
+        lines += page.fact("time", "the latest rows are held out, and training ends before them", width)
     lines += page.fact("rounds", f"{gate.rounds}, one look at the held-out split each; baseline {gate.baseline}", width)
     lines += page.fact("sign-off", f"{gate.minimum_assurance.value} or stronger", width)
     if gate.teacher_agreement is not None:
