@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import random
 import subprocess
 import sys
@@ -207,9 +208,8 @@ async def freezes_data(dana: Person) -> None:
 
 
 async def trains(dana: Person) -> None:
-    await dana.press("a", *["backspace"] * 6)
-    await dana.type("static", "enter")
-    await dana.press("down")  # past layers, to epochs
+    await dana.press("a")  # a static student is suggested, since the teacher's outputs are recorded
+    await dana.press("down", "down")  # past student and layers, to epochs
     await dana.type("12", "enter")
     await dana.press("down", "down")  # past temperature and alpha, to learning_rate
     await dana.type("0.01")
@@ -249,7 +249,7 @@ async def signs(vera: Person) -> None:
     await vera.press("S")
     await vera.until(lambda: not vera.pilot.app.screen.deaf)  # type: ignore[attr-defined]
     await vera.type("Read the phone rows.", "enter")
-    await vera.type("APPROVE P-001", "enter")
+    await vera.type(re.findall(r"type (P-001 \w+)", vera.sees)[0], "enter")  # the last digits of what is signed
     await vera.until("Your sign-off is recorded.")
     await vera.press("H")
     assert "you are vera" in vera.told

@@ -509,7 +509,7 @@ async def test_a_bad_spec_is_refused_in_place_and_a_good_one_starts_a_run(projec
         box.value = "0.5"
         await pilot.press("ctrl+s")
         await settled(pilot)
-    assert started == [Spec(alpha=0.5)]
+    assert started == [Spec.from_mapping({"student": "static", "alpha": 0.5})]  # the rest as suits a static student
 
 
 async def test_stopping_a_run_asks_once_and_names_it(project: Project) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from distill_tui import gates, rules, spotcheck, tables
+from distill_tui import economics, gates, rules, spotcheck, tables
 from distill_tui.artifacts import canonical, digest_of
 from distill_tui.economics import Range
 from distill_tui.rules import NEXT_STAGE, RULES, Actor, Dossier, Objection, covers, objections
@@ -33,6 +33,7 @@ from distill_tui.terms import (
     RunStatus,
     Stage,
     Standing,
+    StudentKind,
     Task,
     Verdict,
 )
@@ -75,6 +76,7 @@ WORKER = actor("dan", run=3)
 STRICT = replace(GATE, minimum_assurance=Assurance.SIGNED)
 SURE = Assurance.SIGNED
 JUDGING = replace(GATE, minimum_spot_check=4)
+STATIC = Spec(student=StudentKind.STATIC)
 
 
 def without(roles: Mapping[Role, str], gone: Role) -> dict[Role, str]:
@@ -128,6 +130,27 @@ def at(stage: Stage, **changes: Any) -> Dossier:
     return dossier(stage, **changes)
 
 
+def ranging(high: str) -> Dossier:
+    """A gate that locks a range of a price up to this."""
+    known = economics.Range("calls_per_month", Decimal(1), Decimal(high), "bill", "2026-10-01")
+    return at(Stage.GATE, gate=replace(GATE, ranges=(known,)))
+
+
+def thin(watch_only: str) -> Dossier:
+    """A gate with a floor in a segment that almost no traffic is in."""
+    floor = gates.Criterion(Metric.ACCURACY, scope="segment: de", threshold=Decimal("0.9"), watch_only=watch_only)
+    report = json.dumps({"segments": [["de", 1], ["en", 399]]})
+    traffic = tables.Traffic(**TRAFFIC.model_dump() | {"report": report})
+    return at(Stage.GATE, gate=replace(GATE, criteria=(*GATE.criteria, floor)), traffic=(traffic,))
+
+
+AGAINST_RECORDED = at(
+    Stage.DATA,
+    gate_row=tables.GateRow(
+        play_id=1, content=gates.to_json(GATE), digest=gates.digest(GATE), locked_by="sam", locked_at=AT,
+        facts='{"teacher": {"source": "recorded", "name": "recorded outputs", "digest": ""}}',
+    ),
+)  # fmt: skip
 Q, G, D, T, DECIDE = (at(stage) for stage in (Stage.QUALIFY, Stage.GATE, Stage.DATA, Stage.TRAIN, Stage.DECIDE))
 LIVE = at(Stage.LIVE, bundles=(bundle(),), feeds=(FEED,))
 ALARMED = replace(LIVE, watches=(watch(),))
@@ -217,6 +240,10 @@ def cases() -> list[Case]:
         Case("roles.missing", a.LOCK_GATE, SAM, at(Stage.GATE, roles=without(ROLES, Role.OPERATOR)), G),
         Case("gate.unreadable", a.LOCK_GATE, SAM, at(Stage.GATE, gate=None), G),
         Case("gate.problem", a.LOCK_GATE, SAM, at(Stage.GATE, gate=replace(GATE, criteria=())), G),
+        Case("gate.range", a.LOCK_GATE, SAM, ranging("10"), ranging("1000000")),
+        Case("gate.unprovable", a.LOCK_GATE, SAM, thin(""), thin("There are too few of them.")),
+        Case("gate.teacher", a.SET_TEACHER, DAN, AGAINST_RECORDED, AGAINST_RECORDED,
+             {"source": "local", "teacher": digest("7")}, {"source": "recorded", "teacher": ""}),
         Case("gate.moved", a.LOCK_GATE, SAM, G, G, {"expected": digest("1")}, {"expected": gates.digest(GATE)}),
         Case("gate.weak", a.LOCK_GATE, SAM, by_signature(G), by_signature(G), allowed_by=actor("sam", assurance=SURE)),
         Case("gate.nobody_validates", a.LOCK_GATE, SAM, at(Stage.GATE, builders={"vera": ("label",)}), G),
@@ -265,8 +292,9 @@ def cases() -> list[Case]:
              {"row": 7, "held_out": True, "burn": False}, {"row": 7, "held_out": True, "burn": True}),
         # train
         Case("data.not_frozen", a.START_RUN, DAN, at(Stage.TRAIN, data_sets=(data_set(frozen=False),)), T),
-        Case("spec.silent", a.START_RUN, DAN, T, T, {"spec": Spec(), "soft_rows": 0}, {"spec": Spec(), "soft_rows": 1}),
-        Case("spec.problem", a.START_RUN, DAN, T, T, {"spec": replace(Spec(), alpha=2.0)}, {"spec": Spec()}),
+        Case("spec.silent", a.START_RUN, DAN, T, T, {"spec": STATIC, "soft_rows": 0}, {"spec": STATIC, "soft_rows": 1}),
+        Case("spec.problem", a.START_RUN, DAN, T, T, {"spec": replace(Spec(), alpha=2.0)}, {"spec": STATIC}),
+        Case("spec.no_layers", a.START_RUN, DAN, T, T, {"spec": Spec()}, {"spec": STATIC}),
         Case("run.active", a.START_RUN, DAN, at(Stage.TRAIN, runs=(QUEUED,)), T),
         Case("run.none", a.STOP_RUN, DAN, T, at(Stage.TRAIN, runs=(QUEUED,))),
         Case("run.ended", a.STOP_RUN, DAN, T, at(Stage.TRAIN, runs=(QUEUED,)), {"run": 1}, {"run": 3}),

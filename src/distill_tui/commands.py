@@ -380,16 +380,17 @@ def start_run(call: Call) -> int | None:
 
 
 def _spec(call: Call) -> Any:
-    """Read the spec: a file, over it the options, over them NAME=VALUE."""
+    """Read the spec: a file, over it the options, over them NAME=VALUE; the student, where none is named, suits."""
     import tomllib
 
+    from distill_tui import rules
     from distill_tui.spec import Spec
 
     with reading():
         values: dict[str, object] = dict(tomllib.loads(text_of(call.args.spec))) if call.args.spec else {}
         options = {name: getattr(call.args, name) for name in Spec.__dataclass_fields__}
         values |= {name: value for name, value in options.items() if value is not None}
-        return Spec.from_mapping(values | pairs(call.args.values))
+        return Spec.from_mapping({"student": rules.suits(call.dossier())} | values | pairs(call.args.values))
 
 
 def stop_run(call: Call) -> None:

@@ -30,6 +30,7 @@ from distill_tui.terms import (
     RunStatus,
     Stage,
     Standing,
+    StudentKind,
     Task,
 )
 
@@ -1028,6 +1029,12 @@ def start_run(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Obje
     spec = request.get("spec")
     if spec is not None and spec.problem():
         yield Objection("spec.problem", spec.problem())
+    elif spec is not None and suits(dossier) is not StudentKind.LAYERS and spec.needs_layers:
+        yield Objection(
+            "spec.no_layers",
+            "The teacher's outputs are recorded, so there are no layers of it for a student to start from; train "
+            "another kind, like student=static or student=ngram.",
+        )
     elif spec is not None and "soft_rows" in request:
         yield from _fed(spec, request["soft_rows"], dossier)
 
@@ -1041,6 +1048,12 @@ def _fed(spec: Any, soft_rows: int, dossier: Dossier) -> Iterator[Objection]:
             f"would be learnt from it; give {name}=0 to train on labels alone: `distill-tui train {_code(dossier)} "
             f"{name}=0`.",
         )
+
+
+def suits(dossier: Dossier) -> StudentKind:
+    """The kind of student that a play trains where none is named: the teacher's own layers, where it has them."""
+    local = dossier.play is not None and dossier.play.teacher_source == "local"
+    return StudentKind.LAYERS if local else StudentKind.STATIC
 
 
 def stop_run(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
@@ -1643,7 +1656,8 @@ def advice(dossier: Dossier) -> tuple[Advice, list[str]]:
         return Advice.KILL, [seen.sentence, *missing]
     left = gate.rounds - dossier.round_of_effort if gate else 0
     gained = [seen.sentence] if seen is not None else []
-    return Advice.ITERATE, [f"The gate is not held and {left} of its rounds are left.", *gained, *missing]
+    rounds = f"{left} of its rounds {'is' if left == 1 else 'are'} left"
+    return Advice.ITERATE, [f"The gate is not held and {rounds}.", *gained, *missing]
 
 
 def progress(dossier: Dossier) -> gates.Progress | None:

@@ -87,6 +87,11 @@ class Spec:
         return tuple(name for name in ("alpha", "logit_mse") if getattr(self, name) > 0)
 
     @property
+    def needs_layers(self) -> bool:
+        """Whether a student of it starts from layers of the teacher."""
+        return any(rung.student is StudentKind.LAYERS for rung in self.rungs())
+
+    @property
     def rung(self) -> str:
         """The words for this student in a ladder."""
         layers = " ".join(map(str, self.layers)) if self.student is StudentKind.LAYERS else ""

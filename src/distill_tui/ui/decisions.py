@@ -40,10 +40,10 @@ _HINTS = {
 
 def start(app: DistillApp, view: View) -> None:
     """Start a training run."""
-    spec = Spec()
+    suits = rules.suits(view.dossier)
 
     def text(name: str) -> str:
-        value = "" if name in _BY_KIND else getattr(spec, name)
+        value = suits if name == "student" else "" if name in _BY_KIND else getattr(Spec(), name)
         return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
     def asked(values: Values) -> Spec:
@@ -51,10 +51,9 @@ def start(app: DistillApp, view: View) -> None:
 
     def check(values: Values) -> str:
         try:
-            asked(values)
+            return objects(Action.START_RUN, view, {"spec": asked(values)})
         except ValueError as error:
             return str(error)
-        return ""
 
     choices = {"student": tuple(StudentKind), "export": tuple(Export), "probe": ("False", "True")}
     fields = [Field(name, name, text(name), _HINTS.get(name, ""), choices.get(name, ())) for name in SPEC_FIELDS]
