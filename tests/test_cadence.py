@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -239,7 +239,7 @@ async def is_blocked(dana: Person) -> None:
 
 
 async def signs(vera: Person) -> None:
-    await vera.until("vera · signed key")
+    await vera.until("vera · signed")
     await vera.until("1 waits for you")
     assert vera.pilot.app.screen.query_one(Board).shelf.selected is not None
     await vera.press("enter")
