@@ -224,7 +224,11 @@ COMMANDS: tuple[Command, ...] = (
     _does(
         Action.IMPORT_TRAFFIC,
         _PLAY,
-        _arg("file", metavar="FILE", says="JSONL, CSV, Parquet, gzip of one, or a folder that `datasets` saved"),
+        _arg(
+            "file",
+            metavar="FILE",
+            says="JSONL, CSV, Parquet, gzip of one, a folder `datasets` saved; - reads JSONL",
+        ),
         *_columns(),
         _arg(
             "--most-rejects",
@@ -312,6 +316,15 @@ COMMANDS: tuple[Command, ...] = (
         "Show what the teacher was asked: calls, tokens, money, what the cache saved.",
         "show_ledger",
         _PLAY,
+    ),
+    _asks(
+        "data request",
+        "Choose the inputs that the next round needs labels for: nearest to the last student's failures on validation.",
+        "show_request",
+        _PLAY,
+        _arg("file", metavar="FILE", nargs="?", says="fresh traffic (default: the imported traffic without gold)"),
+        _arg("--rows", metavar="N", type=int, default=100, says="how many (default 100)"),
+        _arg("--out", metavar="FILE.jsonl", says="write them there: fill in gold, then import the file"),
     ),
     _asks(
         "data pairs",

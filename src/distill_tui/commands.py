@@ -202,6 +202,9 @@ def import_traffic(call: Call) -> None:
     """Import a file."""
     from distill_tui import actions
 
+    if call.args.file == "-":
+        _import_typed(call)
+        return
     path = Path(call.args.file)
     mapping = mapping_of(call, path)
     if call.args.preview:
@@ -224,6 +227,16 @@ def mapping_of(call: Call, path: Path) -> Any:
     given = {name: getattr(call.args, name) for name in readers.Mapping.__dataclass_fields__}
     given = {name: column for name, column in given.items() if column is not None}
     return _mapping(path, given) if given else readers.guess_mapping(path)
+
+
+def _import_typed(call: Call) -> None:
+    """Import what comes on standard input, as a file of its own."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        call.args.file = str(Path(folder) / "typed.jsonl")
+        Path(call.args.file).write_bytes(sys.stdin.buffer.read())
+        import_traffic(call)
 
 
 def _share(text: str) -> float:

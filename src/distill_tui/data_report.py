@@ -11,6 +11,7 @@ from distill_tui.text import visible
 if TYPE_CHECKING:
     from distill_tui.dataset.readers import Preview
     from distill_tui.dataset.window import Measured
+    from distill_tui.targeted import Wanted
 
 MOST = 48  # characters of a text that is shown beside others
 
@@ -136,3 +137,13 @@ def estimate(found: Mapping[str, Any]) -> Iterator[str]:
     pace = f"{found['minutes']:.1f} minutes with {found['concurrency']} requests at once"
     yield f"about {found['money']} of money and {pace}"
     yield f"probabilities: {'given' if found['probabilities'] else 'not given; hard labels only'}"
+
+
+def request(wanted: Sequence[Wanted], cells: Mapping[str, int], *, plain: bool = False) -> Iterator[str]:
+    """Tell where the last student failed, and which inputs are like that."""
+    yield from table(("FAILED ON (SEGMENT / LABEL)", "ROWS"), list(cells.items())[:20], plain=plain)
+    yield ""
+    rows = [(f"{each.similarity:.2f}", each.like_row, each.cell, clipped(each.input, 80)) for each in wanted[:20]]
+    yield from table(("LIKE", "ROW", "CELL", "INPUT"), rows, plain=plain)
+    if len(wanted) > 20:
+        yield f"and {len(wanted) - 20:,} more"

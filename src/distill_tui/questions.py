@@ -304,6 +304,26 @@ def show_ledger(call: Call) -> None:
     call.data(found, data_report.ledger(found))
 
 
+def show_request(call: Call) -> None:
+    """Show what the next round needs."""
+    import dataclasses
+
+    from distill_tui import data_report, targeted
+
+    if call.args.rows < 1:
+        raise UsageError("--rows is 1 or more.")
+    file = Path(call.args.file) if call.args.file else None
+    wanted, cells = targeted.request(call.project, call.play_id, file, call.args.rows)
+    if call.args.out:
+        out = Path(call.args.out)
+        if out.exists():
+            raise InputError(f"{out.name} exists already; name a new file.")
+        out.write_text("".join(f"{line}\n" for line in targeted.lines(wanted)), encoding="utf-8")
+        call.talk(f"{len(wanted):,} inputs are in {out.name}; fill in gold and import it.")
+    value = {"failures": cells, "rows": [dataclasses.asdict(each) for each in wanted]}
+    call.data(value, data_report.request(wanted, cells, plain=call.plain))
+
+
 def show_pairs(call: Call) -> None:
     """Show pairs at the border."""
     import dataclasses

@@ -282,6 +282,8 @@ def data(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
     yield ""
     tally = counts.get("tally", {})
     yield from (visible(f"{name.replace('_', ' ')}: {value:,}") for name, value in tally.items() if value)
+    for name, factor in (counts.get("weights") or {}).items():
+        yield visible(f"weight of training rows {name}: {factor}")
     for each in rules.findings(dossier):
         state = f"accepted: {each['accepted']}" if each["accepted"] else each["level"]
         yield visible(f"! {each['id']} ({state}): {each['says']}")

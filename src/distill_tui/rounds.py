@@ -73,6 +73,7 @@ def build(artifacts: Artifacts, dossier: Dossier, out: Path) -> Built:
     counted = coverage.counts(out)
     findings = [*teacher_first.findings(teacher, gate), *found.findings, *counted.findings]
     counts = _plain(counted) | {
+        "weights": {name: round(factor, 2) for name, factor in sorted(factors.items())},
         "findings": [dataclasses.asdict(finding) for finding in findings],
         "audit": audit.plain(found)
         | {"teacher": teacher, "teacher_says": teacher_first.told(teacher) if teacher else ""},

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from distill_tui.dataset.duplicates import input_digest
 
-WIDTH = 512  # buckets that words are hashed into
+WIDTH = 2048  # buckets that words are hashed into
 SAMPLE = 5_000  # rows that the clusters are fitted on
 ROUNDS = 12
+FRAME = 0.8  # share of the texts from which a word is the frame of a prompt
 BATCH = 5_000
 WORDS_IN_A_NAME = 3
 _WORD = re.compile(r"[^\W\d_]{3,}")
@@ -41,6 +42,19 @@ def clusters(texts: Sequence[str], count: int = 8) -> tuple[list[int], list[str]
     return found, _names([texts[at] for at in order[:SAMPLE]], [found[at] for at in order[:SAMPLE]], count)
 
 
+def nearest(texts: Sequence[str], others: Sequence[str]) -> tuple[list[int], list[float]]:
+    """Give each text the place of the most similar other text, and the cosine of their words weighted by rarity."""
+    rarity = _rarity([*sorted(texts, key=input_digest)[:SAMPLE], *others])
+    against = _vectors(others, rarity)
+    places: list[int] = []
+    cosines: list[float] = []
+    for start in range(0, len(texts), BATCH):
+        similar = _vectors(texts[start : start + BATCH], rarity) @ against.T
+        places += similar.argmax(axis=1).tolist()
+        cosines += similar.max(axis=1).tolist()
+    return places, cosines
+
+
 def _words(text: str) -> set[str]:
     return set(_WORD.findall(text.casefold()))
 
@@ -50,12 +64,12 @@ def _bucket(word: str) -> int:
 
 
 def _rarity(sample: Sequence[str]) -> Matrix:
-    """Weigh a bucket by how few texts have it; one that over half of them have weighs nothing."""
+    """Weigh a bucket by how few texts have it; a frame of most, and a word of one alone, weigh nothing."""
     counts = np.zeros(WIDTH, dtype=np.float32)
     for text in sample:
         counts[list({_bucket(word) for word in _words(text)})] += 1
     weights: Matrix = np.log((1 + len(sample)) / (1 + counts)).astype(np.float32)
-    weights[counts > len(sample) / 2] = 0
+    weights[(counts > FRAME * len(sample)) | (counts < 2)] = 0
     return weights
 
 

@@ -24,6 +24,7 @@ def data(view: View, width: int) -> Lines:
         traffic(view, width),
         _teacher(view, width),
         _splits(view, width),
+        _weights(view, width),
         _findings(view, width),
         _audit(view, width),
         _coverage(view, width),
@@ -108,6 +109,22 @@ def _splits(view: View, width: int) -> Lines:
     if row.frozen_at:
         lines += page.sentence(row.digest, width, word="done")
     return lines
+
+
+def _weights(view: View, width: int) -> Lines:
+    """Show what the training rows of each cell are weighed with, where the last round failed."""
+    found = read(view.dossier.data_set.counts).get("weights") if view.dossier.data_set else None
+    if not found:
+        return []
+    dot = f" {show.glyph('dot')} "
+    heaviest = sorted(found.items(), key=lambda each: (-each[1], each[0]))
+    text = dot.join(f"{name} {factor:g}" for name, factor in heaviest[:MOST_WEIGHTS])
+    more = f"{dot}and {len(found) - MOST_WEIGHTS} more" if len(found) > MOST_WEIGHTS else ""
+    note = "of training rows, by the failures of the last student on validation"
+    return [page.heading("WEIGHTS", note), *page.sentence(text + more, width, label="")]
+
+
+MOST_WEIGHTS = 12  # cells whose weights are written out
 
 
 def _findings(view: View, width: int) -> Lines:
