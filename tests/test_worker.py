@@ -30,7 +30,7 @@ FILLERS = ("the", "product", "arrived", "today", "and", "it", "was", "really", "
 QUICK = Spec(student=StudentKind.STATIC, hidden=32, vocabulary=300, max_tokens=24, learning_rate=0.03, epochs=2)
 LONG = Spec(
     student=StudentKind.SCRATCH, hidden=64, depth=2, vocabulary=300, max_tokens=24, learning_rate=1e-3, epochs=6,
-    patience=6,
+    patience=6, controls=(),
 )  # fmt: skip
 GATE = Gate(
     criteria=(

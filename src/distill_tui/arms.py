@@ -33,12 +33,10 @@ def climb(claimed: Claim, spec: Any, training: Any, validation: Any, teacher: Pa
     )
     start = claimed.project.artifacts.path(spec.folder) if spec.folder else None
     trained = Climb(spec, rows, teacher=teacher, start=start, folder=claimed.folder)
-    total, before, last, arm, steps = trained.total(), 0, 0, "", trained.steps()
+    total, last, steps = trained.total(), 0, trained.steps()
     try:
         for name, step in steps:
-            if name != arm:
-                arm, before = name, last
-            last = before + step.number
+            last = trained.before + step.number  # the same numbers for a run that was killed and goes on
             point = None if name.startswith(("control", "probe")) else _point(claimed.id, last, step)
             always = point is not None and step.validation is not None
             claimed.report(last, max(last, total), _step_told(name, step), point=point, always=always)

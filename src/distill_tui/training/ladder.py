@@ -61,6 +61,8 @@ class Climb:
         self.rungs: list[Arm] = []
         self.controls: dict[Control, Arm] = {}
         self.probe: dict[str, Arm] = {}
+        self.before = 0  # steps that were planned for the arms before the present one, however early these stopped
+        self._planned = 0
 
     @property
     def kept(self) -> Arm:
@@ -116,6 +118,7 @@ class Climb:
         """Train one arm, export it and ask it the validation rows; gives the arm as the generator's value."""
         place, started = self.folder / name.replace(" ", "-"), time.monotonic()
         epochs: dict[int, list[Terms]] = {}
+        self.before, self._planned = self._planned, self._planned + _steps(spec, training)
         if not (place / "student").exists():
             steps = distill.train(
                 spec,
