@@ -67,17 +67,24 @@ def prepared(cache: Path, most: int, held_out: int) -> tuple[dict[str, dict[str,
     """Fetch, split by group and near duplicate, make the teacher, and have it answer every row: (splits, teacher)."""
     path = fetch.fetch(cache, print)
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    rows = list({input_digest(row["input"]): row for row in rows}.values())
-    ordered = shuffled(rows)
+    first, rest = divided(rows)
     teacher = cache / "teacher"
     if not teacher.exists():
-        sample_teacher.make_teacher(ordered[:TEACHER_ROWS], teacher, threads=1)
-    rest = ordered[whole(ordered, TEACHER_ROWS) :]
-    rest = rest[:most] if most else rest
+        sample_teacher.make_teacher(first, teacher, threads=1)
+    rest = shuffled(rest[:most] if most else rest)
     soft = answers(cache, teacher, rest)
-    first, second = whole(rest, held_out), whole(rest, held_out + VALIDATION)
-    parts = {"held_out": slice(0, first), "validation": slice(first, second), "train": slice(second, None)}
+    one, two = whole(rest, held_out), whole(rest, held_out + VALIDATION)
+    parts = {"held_out": slice(0, one), "validation": slice(one, two), "train": slice(two, None)}
     return {name: {"rows": rest[part], "soft": soft[part]} for name, part in parts.items()}, teacher
+
+
+def divided(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Take the sample's teacher rows, and of the rest each text once that shares no text and no group with them."""
+    chosen = sorted(rows, key=lambda row: input_digest(f"sample {row['group'] or row['input']}"))
+    teacher, rest = chosen[:TEACHER_ROWS], chosen[TEACHER_ROWS:]
+    seen = {row["group"] for row in teacher if row["group"]} | {input_digest(row["input"]) for row in teacher}
+    fresh = {input_digest(row["input"]): row for row in rest if row["group"] not in seen}
+    return teacher, [row for digest, row in fresh.items() if digest not in seen]
 
 
 def shuffled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
