@@ -9,7 +9,7 @@ ARGS ?=
 export HF_HUB_OFFLINE := 1
 export TRANSFORMERS_OFFLINE := 1
 
-.PHONY: demo test slow check fix screenshots reference bench-duplicates bench-drift bench-gates bench-training bench-headline clean help
+.PHONY: demo demo-live test slow check fix screenshots reference bench-duplicates bench-drift bench-gates bench-training bench-headline clean help
 
 help:            ## list what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## */\t/'
@@ -24,6 +24,9 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)   ## make the sample project with real work, and open the app at `decide` (ARGS=--headless: a summary)
 	@$(BIN)/python sample_projects/feedback_sentiment/make_project.py demo $(ARGS)
+
+demo-live: $(READY)  ## replay a shipped student whose traffic shifts: alarm, refresh, recovery, with the figures of each
+	@$(BIN)/python sample_projects/feedback_live/replay.py demo-live --demo demo $(ARGS)
 
 test: $(READY)   ## the tests
 	@PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v sshd >/dev/null || \
@@ -69,4 +72,4 @@ bench-drift: $(READY)  ## false alarms and delays of the drift monitor, beside r
 	@$(BIN)/python benchmarks/drift.py $(ARGS)
 
 clean:           ## remove the environment and the sample
-	@rm -rf $(VENV) demo
+	@rm -rf $(VENV) demo demo-live

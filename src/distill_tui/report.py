@@ -205,12 +205,16 @@ _ARGUMENTS = {
     Action.SET_TEACHER: " --recorded",
     Action.SET_MAINTENANCE: " --sample N --refresh-days N",
     Action.KILL: " -m TEXT",
+    Action.OBSERVE: " FILE",
+    Action.ACKNOWLEDGE: " -m TEXT",
+    Action.REFRESH: " -m TEXT",
 }
 
 
 def command_line(action: Action, code: str) -> str:
     """Give the line to type for an action."""
     more = f" --confirm {code}" if action is Action.LOCK_GATE else _ARGUMENTS.get(action, "")
+    more = f" --bundle N -m TEXT --confirm {code}" if action is Action.ROLL_BACK else more
     return f"{PROGRAM} {action.command} {code}{more}"
 
 

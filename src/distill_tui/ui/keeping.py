@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from distill_tui import report
 from distill_tui.terms import Action
 from distill_tui.ui import page
 from distill_tui.ui.asking import ask, objects, plain, twin, with_reason
@@ -35,7 +34,7 @@ def observe(app: DistillApp, view: View) -> None:
         [Field("file", "file or folder", hint="A path on this machine.")],
         does="observe it",
         check=lambda values: "" if values["file"] else "Name a file or a folder.",
-        twin=f"{twin(Action.OBSERVE, view)} FILE",
+        twin=twin(Action.OBSERVE, view),
     )
     ask(app, sheet, lambda values: app.twin("observe", view.play.code, "--no-wait", "--", values["file"]))
 
@@ -64,7 +63,7 @@ def roll_back(app: DistillApp, view: View) -> None:
         does="put it back",
         check=lambda values: objects(Action.ROLL_BACK, view, request(values)),
         typed=view.play.code,
-        twin=f"{report.PROGRAM} rollback {view.play.code} --bundle N -m TEXT --confirm {view.play.code}",
+        twin=twin(Action.ROLL_BACK, view),
     )
 
     def act(values: Values) -> None:
