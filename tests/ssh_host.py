@@ -90,7 +90,14 @@ class Host:
 class Session:
     """A session with a terminal: what it writes, and keys for it."""
 
-    def __init__(self, host: Host, person: str, size: tuple[int, int] = (80, 24), **env: str) -> None:
+    def __init__(
+        self,
+        host: Host,
+        person: str,
+        size: tuple[int, int] = (80, 24),
+        options: tuple[str, ...] = (),
+        **env: str,
+    ) -> None:
         self.master, slave = pty.openpty()
         self.resize(*size)
 
@@ -99,7 +106,7 @@ class Session:
             ioctl(0, termios.TIOCSCTTY, 0)
 
         self.process = subprocess.Popen(
-            host.command(person, options=("-tt",)),
+            host.command(person, options=("-tt", *options)),
             stdin=slave,
             stdout=slave,
             stderr=slave,

@@ -380,22 +380,6 @@ def test_a_session_opens_at_what_waits_and_judges_blind_over_the_line(host: Host
         session.close()
 
 
-@pytest.mark.slow
-def test_a_session_that_nobody_sits_at_ends(play: real_play.Play, tmp_path: Path) -> None:
-    """Idling ends a session: the forced command says after how long."""
-    made = Host(play, tmp_path)
-    try:
-        keys = made.folder / "state" / "distill-tui" / "ssh"
-        (file,) = keys.glob("*/authorized_keys")
-        file.write_text(file.read_text().replace("ssh session", "ssh session --idle 0.05"))
-        session = Session(made, "vera")
-        session.wait_for(b"mail-topic")
-        assert session.ended(60) == 0
-        session.close()
-    finally:
-        made.close()
-
-
 def test_a_port_is_a_number_and_a_server_ends_when_it_is_told(host: Host) -> None:
     words = [sys.executable, "-m", "distill_tui", "--project", str(host.play.path), "ssh", "serve", "--port", "70000"]
     assert subprocess.run(words, capture_output=True, env=host.env, check=False).returncode == 2

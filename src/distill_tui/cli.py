@@ -99,6 +99,9 @@ _WAIT = _flag("--wait", "follow the run to its end; exit 1 when it does not fini
 _RUN = _arg("--run", metavar="N", type=int, says="the number of the run")
 _UID = _arg("--uid", metavar="N", type=int, says="the uid of an OS account of theirs")
 _REASON = _arg("-m", "--message", metavar="TEXT", required=True, says="the reason, for the log")
+_IDLE = _arg(
+    "--idle", metavar="MINUTES", type=float, default=30, says="sessions leave after this long without a key (30)"
+)
 _COLUMNS = (
     "input",
     "teacher-output",
@@ -478,15 +481,14 @@ COMMANDS: tuple[Command, ...] = (
         "serve_ssh",
         _arg("--port", metavar="N", type=int, required=True, says="the port to listen on"),
         _arg("--listen", metavar="ADDRESS", default="0.0.0.0", says="the address to listen on (default: all)"),
+        _IDLE,
         _flag("--agent", "let people forward an agent to sign in the session"),
     ),
     _asks(
         "ssh session",
         "Be what a session over SSH runs: a forced command starts it, nobody types it.",
         "run_session",
-        _arg(
-            "--idle", metavar="MINUTES", type=float, default=30, says="leave after this long without a key (default 30)"
-        ),
+        _IDLE,
     ),
     _asks("whoami", "Say who you are here, how that was proved, and your roles.", "show_actor"),
     _asks("jobs", "Show the runs that workers have now.", "show_jobs"),

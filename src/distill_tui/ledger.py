@@ -6,7 +6,7 @@ It reads, and finds out; what follows from it is for `rules` to say.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from distill_tui import rules, signing, statements, tables
@@ -28,6 +28,9 @@ class Logged:
         self.spot_checks: dict[object, tuple[object, object]] = {}
         self.statements: dict[object, tuple[object, object]] = {}
         self.builders: dict[str, list[str]] = {}
+        self.roles: dict[str, str] = {}
+        self.gate: object = None
+        self.frozen: set[object] = set()
         self.places: dict[str, int] = {}  # of statements, by digest: the number of the entry that names them
         self.revoked = {str(_object(each.detail).get("fingerprint")): each.seq for each in revocations}
         for entry in entries:
@@ -44,10 +47,16 @@ class Logged:
         for number, digest in _object(detail.get("signed")).items():
             self.statements[number] = (entry.person_id, digest)
             self.places[str(digest)] = entry.seq
+        if entry.action is Action.LOCK_GATE:
+            self.gate = detail.get("gate")
+        elif entry.action is Action.FREEZE_DATA:
+            self.frozen.add(detail.get("data"))
         if entry.action in rules.BUILDING and entry.person_id:
             self._built(entry.person_id, entry.action.value)
-        elif entry.action is Action.ASSIGN_ROLE and detail.get("role") == Role.DRIVER.value:
-            self._built(str(detail.get("after")), "drive")
+        elif entry.action is Action.ASSIGN_ROLE:
+            self.roles[str(detail.get("role"))] = str(detail.get("after"))
+            if detail.get("role") == Role.DRIVER.value:
+                self._built(str(detail.get("after")), "drive")
 
     def _built(self, person: str, deed: str) -> None:
         deeds = self.builders.setdefault(person, [])
@@ -57,6 +66,19 @@ class Logged:
     def place(self, content: bytes) -> int:
         """Give the number of the entry that names these bytes; what none names counts as the last."""
         return self.places.get(digest_of(content), 1 << 62)
+
+    def disagreements(self, dossier: rules.Dossier) -> Iterator[str]:
+        """Say where the tables of a play are not what the log says was done."""
+        code = dossier.play.code if dossier.play else ""
+        roles = {role.value: person for role, person in dossier.roles.items()}
+        if roles != self.roles:
+            yield f"The roles of {code} are not those that the audit log gives; restore the file from a backup."
+        locked = dossier.gate_row.digest if dossier.gate_row else None
+        if locked != self.gate:
+            yield f"The gate of {code} is not the one that the audit log saw locked; restore the file from a backup."
+        for data in dossier.data_sets:
+            if data.frozen_at is not None and data.digest not in self.frozen:
+                yield f"A data set of {code} is not one that the audit log saw frozen; restore the file from a backup."
 
     def has_spot_check(self, row: tables.SpotCheck) -> bool:
         """Whether this check was recorded through the door, as it is."""

@@ -439,6 +439,8 @@ def load(session: Session, artifacts: Artifacts, play_id: int | None, *, thoroug
     }
     dossier = Dossier(**known)
     troubles = list(_file_troubles(artifacts, dossier)) if thorough else []
+    if thorough and not dossier.audit_trouble:
+        known["audit_trouble"] = next(logged.disagreements(dossier), "")
     evaluation = dossier.evaluation
     if evaluation is not None and gate is not None:
         try:
@@ -469,10 +471,9 @@ def _validations(artifacts: Artifacts, dossier: Dossier) -> Iterator[tuple[int, 
     """Read what the students that were evaluated did on the validation split; what cannot be read is not there."""
     for evaluation in dossier.evaluations:
         run = dossier.run(evaluation.run_id)
-        result = json.loads(run.result) if run is not None else {}
-        digest = result.get("validation") if isinstance(result, dict) else None
-        if isinstance(digest, str):
-            with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, AttributeError):
+            digest = json.loads(run.result).get("validation") if run is not None else None
+            if isinstance(digest, str):
                 yield evaluation.run_id, record_of(artifacts.path(digest), digest)
 
 

@@ -46,6 +46,19 @@ def entries(project: Project, play_id: int | None = None, last: int | None = Non
         return list(reversed(list(session.exec(query))))
 
 
+def untrustworthy(project: Project) -> list[str]:
+    """Say of every play where its tables are not what the log says, and which of its signed statements do not hold."""
+    with project.read() as session:
+        plays = list(session.exec(select(tables.Play.id).order_by(col(tables.Play.id))))
+    found: list[str] = []
+    for play in plays:
+        dossier = project.dossier(play, thorough=True)
+        told = [dossier.audit_trouble, dossier.gate_trouble]
+        told += [facts.trouble for facts in dossier.sign_offs] + [facts.trouble for facts in dossier.statements]
+        found += [trouble for trouble in told if trouble and trouble not in found]
+    return found
+
+
 def look_back(project: Project) -> str:
     """Say so where the log does not follow on what this account saw of it; else remember how far it goes now."""
     with project.read() as session:

@@ -635,7 +635,8 @@ def verify_log(call: Call) -> int:
     if call.args.forget and dossier.project is not None:
         heads.forget(dossier.project.uid)
         call.talk("What you saw of this log before is forgotten.")
-    trouble = dossier.audit_trouble or queries.look_back(call.project)
+    found = queries.untrustworthy(call.project)
+    trouble = dossier.audit_trouble or queries.look_back(call.project) or next(iter(found), "")
     call.data(
         {"entries": dossier.audit_size, "head": dossier.audit_head, "trouble": trouble or None},
         [] if trouble else [f"{dossier.audit_size} entries, head {dossier.audit_head}: the chain is whole."],
@@ -731,7 +732,8 @@ def serve_ssh(call: Call) -> int:
 
     if not 0 < call.args.port < 65536:
         raise UsageError("--port is a number from 1 to 65535.")
-    code = ssh_server.serve(call.project, call.args.port, call.args.listen, call.talk, agent=call.args.agent)
+    how = ssh_server.Serving(call.args.port, call.args.listen, call.args.agent, call.args.idle)
+    code = ssh_server.serve(call.project, how, call.talk)
     return cli.FAILED if code else cli.DONE
 
 

@@ -910,8 +910,11 @@ def labelled(dossier: Dossier) -> bool:
 
 
 def _stored(column: str) -> dict[str, Any]:
-    """Read a JSON column of the project file; what is no object there says nothing."""
-    value = json.loads(column)
+    """Read a JSON column of the project file; what is no JSON, or no object, says nothing."""
+    try:
+        value = json.loads(column)
+    except (ValueError, TypeError, RecursionError):  # another program wrote it
+        return {}
     return value if isinstance(value, dict) else {}
 
 

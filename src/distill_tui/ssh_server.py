@@ -22,6 +22,7 @@ from distill_tui import remembered, signing
 from distill_tui.project import Project, ProjectError
 from distill_tui.rules import Dossier
 
+IDLE = 30.0  # minutes without a key after which a session leaves
 SETTINGS = {  # what `sshd -T` must say for the account that sessions run under, and why
     "exposeauthinfo": ("yes", "without it a session cannot tell who it is"),
     "permituserrc": ("no", "a file in the account's home would run before our command"),
@@ -44,20 +45,21 @@ class Look:
     says: str
 
 
-def program(path: Path) -> str:
+def program(path: Path, idle: float = IDLE) -> str:
     """Give the command that every key may run, and no other: the session of this project."""
     source = Path(__file__).parents[1]
     named = {"PYTHONPATH": str(source)} if "site-packages" not in source.parts else {}  # a working copy
     if os.environ.get("XDG_STATE_HOME", "").startswith("/"):
         named["XDG_STATE_HOME"] = os.environ["XDG_STATE_HOME"]
     words = [sys.executable, "-s", "-P", "-m", "distill_tui.cli", "--project", str(path.absolute()), "ssh", "session"]
+    words += ["--idle", f"{idle:g}"] if idle != IDLE else []
     before = ["/usr/bin/env", *(f"{name}={value}" for name, value in named.items())] if named else []
     return shlex.join([*before, *words])
 
 
-def key_lines(dossier: Dossier, path: Path, *, agent: bool = False) -> list[str]:
+def key_lines(dossier: Dossier, path: Path, *, agent: bool = False, idle: float = IDLE) -> list[str]:
     """Write an authorized_keys line for every key that is enrolled and not revoked; made of checked parts only."""
-    command = program(path).replace("\\", "\\\\").replace('"', '\\"')
+    command = program(path, idle).replace("\\", "\\\\").replace('"', '\\"')
     if "\n" in command:
         raise ProjectError(f"The path of {path.name} holds a line break; move the project to another folder.")
     options = f'restrict,pty,{"agent-forwarding," if agent else ""}command="{command}"'
@@ -136,25 +138,35 @@ def sshd() -> str:
 # --- a private server --------------------------------------------------------------------------------------------
 
 
-def serve(project: Project, port: int, listen: str, tell: Callable[[str], object], *, agent: bool = False) -> int:
+@dataclass(frozen=True)
+class Serving:
+    """How a private server serves: where it listens, whether agents are forwarded, after how long sessions leave."""
+
+    port: int
+    listen: str
+    agent: bool = False
+    idle: float = IDLE
+
+
+def serve(project: Project, how: Serving, tell: Callable[[str], object]) -> int:
     """Run a private sshd in the foreground until it is ended; gives its exit code. Keys are kept up to date."""
     dossier = project.dossier()
     assert dossier.project is not None
     folder = _state(dossier.project.uid)
-    config = _write_config(folder, port, listen, agent=agent)
+    config = _write_config(folder, how)
     tested = subprocess.run([sshd(), "-t", "-f", str(config)], capture_output=True, text=True, check=False)
     if tested.returncode:
         raise ProjectError(f"sshd does not take its settings: {tested.stderr.strip()}.")
-    _write_keys(folder, dossier, project.path, agent=agent)
+    _write_keys(folder, dossier, project.path, how)
     user = pwd.getpwuid(os.getuid()).pw_name
     host = signing.read_public_key((folder / "host_key.pub").read_text())
-    tell(f"Serving {project.path.name} on port {port} of {listen}, as {user}; ctrl+c ends it.")
+    tell(f"Serving {project.path.name} on port {how.port} of {how.listen}, as {user}; ctrl+c ends it.")
     tell(f"Whoever connects compares the host's key: {host.fingerprint}")
-    tell(f"  ssh -t -p {port} {user}@HOST")
+    tell(f"  ssh -t -p {how.port} {user}@HOST")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     server = subprocess.Popen([sshd(), "-D", "-e", "-f", str(config)], stdin=subprocess.DEVNULL, start_new_session=True)
     try:
-        return _watch(server, project, folder, agent)
+        return _watch(server, project, folder, how)
     except KeyboardInterrupt:
         return 0
     finally:
@@ -162,13 +174,13 @@ def serve(project: Project, port: int, listen: str, tell: Callable[[str], object
         server.wait()
 
 
-def _watch(server: subprocess.Popen[bytes], project: Project, folder: Path, agent: bool) -> int:
+def _watch(server: subprocess.Popen[bytes], project: Project, folder: Path, how: Serving) -> int:
     version = project.version()
     while server.poll() is None:
         time.sleep(0.5)
         if project.version() != version:
             version = project.version()
-            _write_keys(folder, project.dossier(), project.path, agent=agent)
+            _write_keys(folder, project.dossier(), project.path, how)
     return server.returncode
 
 
@@ -188,13 +200,13 @@ def _state(uid: str) -> Path:
     return folder
 
 
-def _write_config(folder: Path, port: int, listen: str, *, agent: bool) -> Path:
+def _write_config(folder: Path, how: Serving) -> Path:
     user = pwd.getpwuid(os.getuid()).pw_name
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd will not start as root without it
     settings = {
-        "Port": str(port),
-        "ListenAddress": listen,
+        "Port": str(how.port),
+        "ListenAddress": how.listen,
         "HostKey": f'"{folder / "host_key"}"',
         "PidFile": "none",
         "AuthorizedKeysFile": f'"{folder / "authorized_keys"}"',
@@ -214,8 +226,8 @@ def _write_config(folder: Path, port: int, listen: str, *, agent: bool) -> Path:
         "X11Forwarding": "no",
         "AllowTcpForwarding": "no",
         "AllowStreamLocalForwarding": "no",
-        "AllowAgentForwarding": "yes" if agent else "no",
-        "DisableForwarding": "no" if agent else "yes",
+        "AllowAgentForwarding": "yes" if how.agent else "no",
+        "DisableForwarding": "no" if how.agent else "yes",
         "GatewayPorts": "no",
         "MaxSessions": "1",
         "MaxAuthTries": "10",
@@ -231,9 +243,9 @@ def _write_config(folder: Path, port: int, listen: str, *, agent: bool) -> Path:
     return config
 
 
-def _write_keys(folder: Path, dossier: Dossier, path: Path, *, agent: bool) -> None:
+def _write_keys(folder: Path, dossier: Dossier, path: Path, how: Serving) -> None:
     """Write the keys of whoever is enrolled now, whole or not at all."""
     new = folder / "authorized_keys.new"
-    new.write_text("".join(f"{line}\n" for line in key_lines(dossier, path, agent=agent)))
+    new.write_text("".join(f"{line}\n" for line in key_lines(dossier, path, agent=how.agent, idle=how.idle)))
     new.chmod(0o600)
     new.replace(folder / "authorized_keys")

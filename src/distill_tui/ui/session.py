@@ -5,10 +5,14 @@ The other end of the line is somebody's terminal, or says so: its size and silen
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
+import struct
+import termios
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -34,6 +38,7 @@ class ClampedDriver(LinuxDriver):
     """A terminal whose size is believed within bounds."""
 
     def _get_terminal_size(self) -> tuple[int, int]:
+        clamp_terminal()
         return clamped(*super()._get_terminal_size())
 
     def process_message(self, message: Message) -> None:
@@ -42,6 +47,15 @@ class ClampedDriver(LinuxDriver):
             size = Size(*clamped(message.size.width, message.size.height))
             message = events.Resize(size, size)
         super().process_message(message)
+
+
+def clamp_terminal() -> None:
+    """Tell this end of the line a size within bounds, for whatever else asks for it."""
+    with suppress(OSError):
+        size = os.get_terminal_size(0)
+        within = clamped(size.columns, size.lines)
+        if within != (size.columns, size.lines):
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", within[1], within[0], 0, 0))
 
 
 def clamped(width: int, height: int) -> tuple[int, int]:
@@ -110,6 +124,7 @@ class SessionApp(DistillApp):
 
 def run(path: Path, actor: Actor, *, key: Path | None, idle_minutes: float) -> int:
     """Show the project until the person leaves, or is gone; gives the exit code."""
+    clamp_terminal()
     app = SessionApp(path, actor, key=key, idle_minutes=idle_minutes)
     code = app.run()
     return code if isinstance(code, int) else (app.return_code or 0)
