@@ -76,7 +76,7 @@ def probe(record: Record, confidence: float = 0.95) -> str:
 
 
 def _compared(record: Record, arm: str, words: str, confidence: float) -> Comparison:
-    truth = record.gold if any(label >= 0 for label in record.gold) else record.teacher
+    truth = record.truth
     measure = "accuracy" if truth is record.gold else "agreement with the teacher"
     said = record.controls[arm]
     rows = [row for row, label in enumerate(truth) if label >= 0]

@@ -225,9 +225,10 @@ def worksheet(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
     """Tell the trigger's questions, the numbers that there are, and whether it holds."""
     assert dossier.play is not None
     rows = []
-    for question in economics.WORKSHEET[dossier.play.kind]:
+    for question in (*economics.WORKSHEET[dossier.play.kind], *economics.BESIDES[dossier.play.kind]):
         value = dossier.worksheet.get(question.name)
-        source = value.source if value else f"for example {question.example}"
+        owed = question in economics.WORKSHEET[dossier.play.kind]
+        source = value.source if value else f"{'' if owed else 'optional, '}for example {question.example}"
         rows.append((question.name, value.value if value else "–", question.unit, question.sentence, source))
     yield from table(("NUMBER", "VALUE", "UNIT", "QUESTION", "SOURCE"), rows, plain=plain)
     yield ""

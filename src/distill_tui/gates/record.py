@@ -54,6 +54,11 @@ class Record:
         if problem:
             raise ValueError(problem)
 
+    @property
+    def truth(self) -> tuple[int, ...]:
+        """What being right is judged by: gold where any row has it, else what the teacher says."""
+        return self.gold if any(label >= 0 for label in self.gold) else self.teacher
+
     def to_json(self) -> str:
         """Write canonical JSON: sorted keys, no spaces, ASCII, no floats."""
         return json.dumps(plain(self), sort_keys=True, separators=(",", ":"))

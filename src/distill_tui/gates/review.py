@@ -57,9 +57,10 @@ class Confusion:
 
 def confusions(record: Record, most: int = 10) -> list[Confusion]:
     """Give the pairs of labels that the student confuses most often."""
-    truth = record.gold if any(label >= 0 for label in record.gold) else record.teacher
     pairs = [
-        Counter((true, said) for true, said in zip(truth, column, strict=True) if true >= 0 <= said and true != said)
+        Counter(
+            (true, said) for true, said in zip(record.truth, column, strict=True) if true >= 0 <= said and true != said
+        )
         for column in (record.student, record.teacher)
     ]
     ordered = sorted(pairs[0].items(), key=lambda each: (-each[1], each[0]))
@@ -89,7 +90,7 @@ class Calibration:
 
 def calibration(record: Record) -> Calibration | None:
     """Compare confidence with being right; None where the record has no confidences, or no row to judge by."""
-    truth = record.gold if any(label >= 0 for label in record.gold) else record.teacher
+    truth = record.truth
     judged = [row for row, label in enumerate(truth) if label >= 0] if record.confidence else []
     if not judged:
         return None
@@ -120,7 +121,7 @@ def by_danger(rates: Sequence[SegmentRates]) -> list[SegmentRates]:
 
 def failures(record: Record) -> list[int]:
     """Give the positions of the rows that the student has wrong, those that the teacher has right first."""
-    truth = record.gold if any(label >= 0 for label in record.gold) else record.teacher
+    truth = record.truth
     wrong = [row for row, label in enumerate(truth) if label >= 0 and record.student[row] != label]
     return sorted(wrong, key=lambda row: (record.teacher[row] != truth[row], record.rows[row]))
 
@@ -166,7 +167,7 @@ def change(before: Record, now: Record) -> Change | None:
 
 
 def _right(record: Record) -> dict[int, int]:
-    truth = record.gold if any(label >= 0 for label in record.gold) else record.teacher
+    truth = record.truth
     return {key: int(record.student[row] == truth[row]) for row, key in enumerate(record.key) if truth[row] >= 0}
 
 

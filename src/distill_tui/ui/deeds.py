@@ -101,10 +101,10 @@ def _numbers(app: DistillApp, view: View, offered: Mapping[str, str], source: st
             if name != "source" and value and (name not in rows or rows[name].value != value)
         }
 
-    def field(question: economics.Question) -> Field:
+    def field(question: economics.Question, owed: str = "") -> Field:
         name = question.name
         value = rows[name].value if name in rows else offered.get(name, "")
-        hint = f"{question.sentence} In {question.unit}, for example {question.example}."
+        hint = f"{owed}{question.sentence} In {question.unit}, for example {question.example}."
         return Field(name, name, value, f"The traffic says {offered[name]}. {hint}" if name in offered else hint)
 
     told = f"What the traffic says is filled in where nothing stood: {source}." if offered else ""
@@ -114,6 +114,7 @@ def _numbers(app: DistillApp, view: View, offered: Mapping[str, str], source: st
         [
             *(field(question) for question in economics.WORKSHEET[view.play.kind]),
             Field("source", "where the others come from", "typed", "Like: billing export of May."),
+            *(field(question, "Optional. ") for question in economics.BESIDES[view.play.kind]),
         ],
         does="fill in",
         check=lambda values: objects(Action.FILL_WORKSHEET, view, {"values": changes(values)}),

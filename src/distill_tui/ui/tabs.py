@@ -87,7 +87,8 @@ def worksheet(view: View, width: int) -> Lines:
     lines = [page.heading("TRIGGER", note)]
     columns = (Column("NUMBER", 24), Column("VALUE", 11, right=True), Column("UNIT", 8, 1), Column("FROM", 0, 2))
     cells = []
-    for question in economics.WORKSHEET[kind]:
+    besides = [question for question in economics.BESIDES[kind] if question.name in rows]
+    for question in (*economics.WORKSHEET[kind], *besides):
         row = rows.get(question.name)
         value = row.value if row else show.glyph("dash")
         cells.append((question.name, value, question.unit, (row.source if row else "", "$tone-muted")))
@@ -200,7 +201,7 @@ def gate(view: View, width: int) -> Lines:
     return page.stacked(
         _gate_head(view, row, width),
         criteria(gate, width),
-        _gate_facts(gate, width),
+        _gate_facts(gate, width, len(view.dossier.burnt)),
         [] if view.dossier.locked else _gate_problems(view, gate, width),
         _locked_facts(view, width),
         goalposts(view, gate, width),
@@ -254,11 +255,14 @@ def bar(criterion: gates.Criterion) -> str:
     return f"{'at least' if above else 'at most'} {threshold:f}"
 
 
-def _gate_facts(gate: gates.Gate, width: int) -> Lines:
+def _gate_facts(gate: gates.Gate, width: int, burnt: int) -> Lines:
     window = f"{gate.window_from or 'the first row'} to {gate.window_to or 'the last'}"
     lines = page.fact("held-out", f"{gate.held_out_rows:,} rows, sealed; drawn by seed {gate.seed}", width)
     share = f"{gate.validation_share * 100:f}".rstrip("0").rstrip(".")
     lines += page.fact("splits", f"validation {share}% of the rest; traffic from {window}", width)
+    if burnt:
+        text = f"{burnt:,} held-out row{'s' * (burnt > 1)} opened by builders count no longer"
+        lines += page.sentence(text, width, word="look")
     if gate.by_time:
         lines += page.fact("time", "the latest rows are held out, and training ends before them", width)
     lines += page.fact("rounds", f"{gate.rounds}, one look at the held-out split each; baseline {gate.baseline}", width)
