@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from distill_tui import disks, doctor, launch
+from distill_tui import actions, disks, doctor, launch
 from distill_tui.backup import backup
 from distill_tui.cli import main
 from distill_tui.project import Project, ProjectError, check
 from stories import Auditor
+from story import actor
 from test_project import NAME, make
 
 
@@ -137,6 +138,32 @@ def test_a_writer_that_is_killed_loses_nothing_that_it_was_told_is_kept(path: Pa
         assert run[: len(numbers)] == [f"number {number}" for number in numbers] and len(run) <= len(numbers) + 1
         Auditor(path).look()
     assert wrong(path) == {}
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from distill_tui.project import Project
+with Project.open(Path(sys.argv[1])).telemetry():
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_whoever_waits_too_long_for_another_is_told_so_and_may_go_on_later(path: Path) -> None:
+    project = Project.open(path)
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    project.patience = 0.3
+    with pytest.raises(ProjectError, match="Another program has been writing to"):
+        actions.comment(project, 1, actor("bob"), "Hello?")
+    holder.kill()
+    holder.wait()
+    project.patience = 30
+    actions.comment(project, 1, actor("bob"), "Hello.")  # the turn that was given up keeps nobody out
+    actions.comment(project, 1, actor("bob"), "Hello again.")
+    project.close()
+    Auditor(path).look()
 
 
 # --- what the doctor names -----------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from distill_tui import disks, gates, ledger, migrations, rules, sqlite, tables
 from distill_tui.artifacts import Artifacts, canonical, digest_of, sync_folder
 from distill_tui.rules import Actor, Dossier, Refused
 from distill_tui.terms import Action
+
+PATIENCE = 60.0  # seconds that a person waits for another program's write; a commit takes milliseconds
 
 
 class ProjectError(Exception):
@@ -64,6 +67,7 @@ class Project:
         self._reader = _engine(path, "BEGIN")
         self._writer = _engine(path, "BEGIN IMMEDIATE")
         self._watcher: Any = None
+        self.patience: float | None = PATIENCE
 
     @classmethod
     def create(cls, path: Path, name: str, keeper: str, keeper_name: str, actor: Actor) -> Project:
@@ -186,7 +190,11 @@ class Project:
 
     @contextmanager
     def _writing(self) -> Iterator[Session]:
-        with _write_lock(self.path), Session(self._writer, expire_on_commit=False) as session, session.begin():
+        with (
+            _write_lock(self.path, self.patience),
+            Session(self._writer, expire_on_commit=False) as session,
+            session.begin(),
+        ):
             yield session
 
 
@@ -287,12 +295,42 @@ def _migrate(path: Path) -> None:
 
 
 @contextmanager
-def _write_lock(path: Path) -> Iterator[None]:
-    """Wait for this project's turn to write: an OS lock is fair and fast where SQLite's busy handler is neither."""
+def _write_lock(path: Path, patience: float | None = PATIENCE) -> Iterator[None]:
+    """Wait for this project's turn to write: an OS lock is fair and fast where SQLite's busy handler is neither.
+
+    Raises ProjectError after `patience` seconds; with None it waits for as long as it takes.
+    """
     descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if not _taken(descriptor, patience):
+            raise ProjectError(
+                f"Another program has been writing to {path.name} for {patience:.0f} seconds; nothing was changed. See "
+                "whether one is stopped (`ps`, state T), let it go on or end it, and try again."
+            )
         yield
+    finally:
+        os.close(descriptor)
+
+
+def _taken(descriptor: int, patience: float | None) -> bool:
+    """Take the lock in the order in which others came; False where it is not had in time."""
+    if patience is None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        waiting = threading.Thread(target=_wait_for, args=(os.dup(descriptor),), daemon=True)
+    waiting.start()
+    waiting.join(patience)
+    return not waiting.is_alive()
+
+
+def _wait_for(descriptor: int) -> None:
+    """Wait in the kernel's queue. Whoever gave up meanwhile has closed the file, so the lock goes with this copy."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
     finally:
         os.close(descriptor)
 

@@ -439,6 +439,7 @@ def take_lock(project: Project, run_id: int) -> int | None:
 def main(arguments: list[str]) -> int:
     """Work on one run, and say with the exit code how it ended: 0 finished, 1 failed, 3 not ours or stopped."""
     project = Project.open(Path(arguments[0]))
+    project.patience = None  # hours of work are not given up because somebody else's program hangs
     run_id = int(arguments[1])
     held = take_lock(project, run_id)
     claimed = claim(project, run_id) if held is not None else None
