@@ -9,7 +9,7 @@ ARGS ?=
 export HF_HUB_OFFLINE := 1
 export TRANSFORMERS_OFFLINE := 1
 
-.PHONY: demo demo-live test slow check fix screenshots reference bench-duplicates bench-drift bench-gates bench-training bench-headline clean help
+.PHONY: demo demo-live test slow prove check fix screenshots reference bench-duplicates bench-drift bench-gates bench-training bench-headline clean help
 
 help:            ## list what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## */\t/'
@@ -67,6 +67,9 @@ bench-training: $(READY)  ## the training loop beside transformers.Trainer and b
 
 bench-headline: $(READY)  ## the ladder on real text, three seeds, controls beside (ARGS=CACHE_FOLDER; hours on a slow machine)
 	@$(BIN)/python benchmarks/headline.py $(ARGS)
+
+prove: $(READY)  ## what takes hours: stories, storms, failing disks, flipped bytes, bad input (ARGS='--scale 0.1': a tenth)
+	@$(BIN)/python benchmarks/prove.py $(ARGS)
 
 bench-drift: $(READY)  ## false alarms and delays of the drift monitor, beside river's on the same streams
 	@$(BIN)/python benchmarks/drift.py $(ARGS)

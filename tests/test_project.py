@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -19,10 +20,10 @@ from sqlalchemy import Enum, inspect
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlmodel import SQLModel, select
 
-from distill_tui import actions, launch, migrations, rules, signing, sqlite, tables
+from distill_tui import actions, gates, launch, migrations, rules, signing, sqlite, tables
 from distill_tui.project import Project, ProjectError, chain_trouble, check
 from distill_tui.rules import Actor, Refused
-from distill_tui.terms import Action, Opinion, Role, Split, Standing
+from distill_tui.terms import Action, Metric, Opinion, Role, Split
 from stories import Auditor, drive_to_data, drive_to_decide, found, open_play, write_traffic
 from story import EVERYBODY, actor
 
@@ -431,6 +432,31 @@ def test_a_dropped_guard_is_noticed(path: Path, name: str) -> None:
 def test_an_added_trigger_is_noticed(path: Path) -> None:
     sql(path, "CREATE TRIGGER sly AFTER INSERT ON audit BEGIN DELETE FROM role_holder; END")
     assert "“sly”" in trouble(path)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "what"),
+    [
+        ("gate", "content", "The locked gate of play 1"),
+        ("gate", "digest", "The locked gate of play 1"),
+        ("data_set", "digest", "The frozen data set of play 1, round 1,"),
+    ],
+)
+def test_what_is_fixed_is_what_the_log_tells_of(path: Path, table: str, column: str, what: str) -> None:
+    drop_guards(path, table)
+    value = (
+        "replace(content, '0.5', '0.4')" if column == "content" else f"'sha256:{'1' * 64}'"
+    )  # the goalposts, or the name of them
+    sql(path, f"UPDATE {table} SET {column} = {value} WHERE play_id = 1", *_GUARDS[path])
+    assert trouble(path) == f"{what} is not the one that the log tells of; restore the file from a backup."
+
+
+def test_a_gate_that_was_forged_with_its_digest_is_found(path: Path) -> None:
+    easier = gates.Gate((gates.Criterion(Metric.ACCURACY, threshold=Decimal("0.1"), binding=True),))
+    drop_guards(path, "gate")
+    forged = f"content = '{gates.to_json(easier)}', digest = '{gates.digest(easier)}'"
+    sql(path, f"UPDATE gate SET {forged} WHERE play_id = 1", *_GUARDS[path])
+    assert "The locked gate of play 1 is not the one" in trouble(path)
 
 
 def test_with_a_broken_log_nobody_signs(project: Project) -> None:

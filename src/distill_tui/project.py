@@ -19,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy import URL, Engine, create_engine, event, text
 from sqlalchemy.pool import NullPool
 from sqlmodel import Session, col, select
 
@@ -394,16 +394,25 @@ def entry_fields(entry: tables.AuditEntry) -> list[Any]:
 
 
 def chain_trouble(session: Session) -> str:
-    """Say at which entry the audit log breaks, or nothing; a guard that is gone from the file counts as a break."""
-    from sqlalchemy import text
+    """Say at which entry the audit log breaks, or nothing.
 
-    previous, expected = "", 1
+    A guard that is gone from the file counts as a break, and so does a locked gate or a frozen data set that is not the
+    one of which the log tells.
+    """
+    previous, expected, told = "", 1, set()
     for entry in session.exec(select(tables.AuditEntry).order_by(col(tables.AuditEntry.seq))):
         if entry.seq != expected:
             return f"The audit log breaks at entry {expected}: it is missing."
         if entry.previous != previous or entry.digest != entry_digest(entry):
             return f"The audit log breaks at entry {entry.seq} ({entry.action.value}): it was altered."
         previous, expected = entry.digest, expected + 1
+        if entry.action in (Action.LOCK_GATE, Action.FREEZE_DATA):
+            detail = json.loads(entry.detail)
+            told.add((entry.play_id, detail.get("gate") or detail.get("data")))
+    return _guard_trouble(session) or next(_untold(session, told), "")
+
+
+def _guard_trouble(session: Session) -> str:
     rows = session.connection().execute(text("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"))
     found = {str(name): str(sql) for name, sql in rows if not str(name).startswith("sqlite_")}
     wanted = _expected_schema()
@@ -412,6 +421,18 @@ def chain_trouble(session: Session) -> str:
             how = "removed or changed" if name in wanted else "added"
             return f"The guard “{name}” of the project file was {how}; restore the file from a backup."
     return ""
+
+
+def _untold(session: Session, told: set[tuple[int | None, str]]) -> Iterator[str]:
+    """Name what is fixed and is not what the log says was fixed."""
+    restore = "is not the one that the log tells of; restore the file from a backup."
+    for row in session.exec(select(tables.GateRow).where(col(tables.GateRow.locked_at).is_not(None))):
+        gate, trouble = _read_gate(row)
+        if gate is None or trouble or (row.play_id, row.digest) not in told:
+            yield f"The locked gate of play {row.play_id} {restore}"
+    for data in session.exec(select(tables.DataSet).where(col(tables.DataSet.frozen_at).is_not(None))):
+        if (data.play_id, data.digest) not in told:
+            yield f"The frozen data set of play {data.play_id}, round {data.round}, {restore}"
 
 
 @lru_cache(maxsize=1)
