@@ -23,7 +23,7 @@ from sqlmodel import SQLModel, select
 from distill_tui import actions, gates, launch, migrations, rules, signing, sqlite, tables
 from distill_tui.project import Project, ProjectError, chain_trouble, check
 from distill_tui.rules import Actor, Refused
-from distill_tui.terms import Action, Metric, Opinion, Role, Split
+from distill_tui.terms import Action, Metric, Opinion, Role, Split, Standing
 from stories import Auditor, drive_to_data, drive_to_decide, found, open_play, write_traffic
 from story import EVERYBODY, actor
 
