@@ -9,7 +9,7 @@ ARGS ?=
 export HF_HUB_OFFLINE := 1
 export TRANSFORMERS_OFFLINE := 1
 
-.PHONY: demo demo-live test slow prove check fix screenshots reference bench-duplicates bench-drift bench-gates bench-training bench-headline clean help
+.PHONY: demo demo-live test slow prove fixture check fix screenshots reference bench-duplicates bench-drift bench-gates bench-training bench-headline clean help
 
 help:            ## list what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## */\t/'
@@ -70,6 +70,9 @@ bench-headline: $(READY)  ## the ladder on real text, three seeds, controls besi
 
 prove: $(READY)  ## what takes hours: stories, storms, failing disks, flipped bytes, bad input (ARGS='--scale 0.1': a tenth)
 	@$(BIN)/python benchmarks/prove.py $(ARGS)
+
+fixture: $(READY)      ## write tests/fixtures for the present format of the project file, before it is released
+	@$(BIN)/python tests/test_releases.py
 
 bench-drift: $(READY)  ## false alarms and delays of the drift monitor, beside river's on the same streams
 	@$(BIN)/python benchmarks/drift.py $(ARGS)

@@ -105,7 +105,7 @@ class Deed:
     begins: str
     do: Callable[[Project], object]
     done: str  # SQL that gives a row once it is done
-    again: Callable[[Project], object] | None = None  # how it is done after it was broken off; else as before
+    once: bool = True  # whether the rules refuse it once it is done
 
 
 def _calls(project: Project) -> Path:
@@ -122,7 +122,7 @@ def _run_on(project: Project, kind: RunKind) -> int:
 
 DEEDS = {
     "import": Deed("locked", lambda p: actions.import_traffic(p, 1, actor("dan"), _calls(p)), "SELECT 1 FROM traffic"),
-    "data build": Deed("imported", lambda p: actions.build_data(p, 1, actor("dan")), "SELECT 1 FROM data_set"),
+    "data build": Deed("imported", lambda p: actions.build_data(p, 1, actor("dan")), "SELECT 1 FROM data_set", False),
     "gate lock": Deed(
         "unlocked", lambda p: actions.lock_gate(p, 1, actor("sam")), "SELECT 1 FROM gate WHERE locked_at IS NOT NULL"
     ),
@@ -140,6 +140,7 @@ DEEDS = {
         "decided",
         lambda p: actions.sign_off(p, 1, actor("vera"), Opinion.APPROVE, "I looked."),
         "SELECT 1 FROM sign_off",
+        False,
     ),
     "ship": Deed(
         "signed", lambda p: actions.ship(p, 1, actor("olga")), "SELECT 1 FROM bundle JOIN play ON stage = 'live'"
@@ -181,8 +182,8 @@ def see_whole(folder: Path, deed: Deed, told: bool) -> str:
     project = Project.open(path)
     try:
         if not is_done(path, deed):
-            (deed.again or deed.do)(project)
-        else:
+            deed.do(project)
+        elif deed.once:
             try:
                 deed.do(project)
             except (Refused, StopIteration):

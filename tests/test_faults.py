@@ -5,6 +5,7 @@ The same is done by the thousand in `benchmarks/storms.py` and `benchmarks/flips
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import sqlite3
@@ -17,7 +18,9 @@ import pytest
 from distill_tui import actions, disks, doctor, launch
 from distill_tui.backup import backup
 from distill_tui.cli import main
+from distill_tui.dataset import readers
 from distill_tui.project import Project, ProjectError, check
+from distill_tui.training.folders import check_encoder_folder, check_model_folder
 from stories import Auditor
 from story import actor
 from test_project import NAME, make
@@ -234,3 +237,22 @@ def test_what_a_killed_import_left_is_told_and_does_no_harm(path: Path) -> None:
     (left / "traffic.parquet").write_bytes(b"half")
     assert {f.name: f.says for f in doctor.file(path)}["work files"].startswith("1 work files")
     assert wrong(path) == {} and left.exists()
+
+
+# --- what comes in -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trick", ["pipe", "link"])
+def test_a_model_folder_with_a_pipe_or_a_link_is_refused_and_not_waited_for(tmp_path: Path, trick: str) -> None:
+    (tmp_path / "config.json").write_text('{"id2label": {"0": "no"}}')
+    weights = tmp_path / "model.safetensors"
+    os.mkfifo(weights) if trick == "pipe" else weights.symlink_to("/dev/zero")
+    for check_folder in (check_model_folder, check_encoder_folder):
+        assert str(check_folder(tmp_path)).startswith(f"{weights} is ")
+
+
+@pytest.mark.parametrize("name", ["calls.jsonl", "calls.csv", "calls.parquet"])
+def test_a_pipe_is_no_traffic_and_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(readers.BadInput, match="is not a file"):
+        readers.guess_mapping(tmp_path / name)

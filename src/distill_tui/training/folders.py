@@ -34,10 +34,23 @@ def check_model_folder(folder: Path) -> str | None:
     if not folder.is_dir():
         return f"{folder} is not a folder; give the folder that holds config.json and model.safetensors."
     try:
+        strange = _strange(folder)
+        if strange:
+            return strange
         config = _read(folder / "config.json")
         return _custom_code(folder, config) or _weights(folder) or _tokenizer(folder) or _classifier(folder, config)
     except ValueError as error:
         return str(error)
+
+
+def _strange(folder: Path) -> str | None:
+    """Name what is no plain file, before anything is opened: a pipe would be waited for without end."""
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink():
+            return f"{path} is a symbolic link; replace it by the file itself."
+        if not path.is_file() and not path.is_dir():
+            return f"{path} is neither a file nor a folder; remove it."
+    return None
 
 
 def form(folder: Path) -> str:
@@ -65,6 +78,9 @@ def check_encoder_folder(folder: Path) -> str | None:
     if not folder.is_dir():
         return f"{folder} is not a folder; give the folder that holds config.json and model.safetensors."
     try:
+        strange = _strange(folder)
+        if strange:
+            return strange
         config = _read(folder / "config.json")
         return _custom_code(folder, config) or _weights(folder) or _tokenizer(folder)
     except ValueError as error:
