@@ -26,9 +26,8 @@ from distill_tui.artifacts import Artifacts
 from distill_tui.dataset import build, coverage, frozen, readers, traffic  # noqa: F401  # before any fork
 from distill_tui.project import Project
 from distill_tui.rules import Refused
-from distill_tui.spec import Spec
 from distill_tui.terms import Opinion, RunKind
-from stories import Auditor, finish_evaluation, finish_training, found, open_play
+from stories import SPEC, Auditor, finish_evaluation, finish_training, found, open_play
 from stories import write_traffic as write_traffic
 from story import actor
 
@@ -85,7 +84,7 @@ def beginnings(folder: Path) -> dict[str, Path]:
     keep("built")
     actions.freeze_data(project, play, actor("dan"))
     keep("frozen")
-    run = actions.start_run(project, play, actor("dan"), Spec())
+    run = actions.start_run(project, play, actor("dan"), SPEC)
     keep("queued")
     finish_training(project, run)
     look = actions.evaluate(project, play, actor("dan"))
