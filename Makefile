@@ -9,7 +9,7 @@ ARGS ?=
 export HF_HUB_OFFLINE := 1
 export TRANSFORMERS_OFFLINE := 1
 
-.PHONY: demo demo-live test slow prove fixture check fix screenshots reference bench-duplicates bench-drift bench-gates bench-training bench-headline clean help
+.PHONY: demo demo-live test slow prove fixture check fix screenshots reference bench-duplicates bench-rows bench-drift bench-gates bench-training bench-headline clean help
 
 help:            ## list what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## */\t/'
@@ -73,6 +73,9 @@ prove: $(READY)  ## what takes hours: stories, storms, failing disks, flipped by
 
 fixture: $(READY)      ## write tests/fixtures for the present format of the project file, before it is released
 	@$(BIN)/python tests/test_releases.py
+
+bench-rows: $(READY)     ## a look at a million rows, beside pandas
+	@$(BIN)/python benchmarks/rows.py $(ARGS)
 
 bench-drift: $(READY)  ## false alarms and delays of the drift monitor, beside river's on the same streams
 	@$(BIN)/python benchmarks/drift.py $(ARGS)

@@ -86,7 +86,7 @@ def label(app: DistillApp, view: View) -> None:
     def start(values: Values) -> None:
         from distill_tui import actions
 
-        app.perform(actions.label, view.play.id, app.actor, values, done=done)
+        app.perform(actions.label, view.play.id, app.actor, _given(values), done=done)
 
     ask(app, sheet, start)
 
@@ -94,10 +94,14 @@ def label(app: DistillApp, view: View) -> None:
 _KEY = "The key is read from DISTILL_TEACHER_KEY, or the keyring; it is written nowhere."
 
 
+def _given(values: Values) -> Values:
+    return {name: value for name, value in values.items() if value}
+
+
 def _limits_wrong(view: View, values: Values) -> str:
     from distill_tui import asked
 
-    given = {name: value for name, value in values.items() if value}
+    given = _given(values)
     try:
         asked.read_limits(given)
     except ValueError as error:

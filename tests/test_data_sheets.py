@@ -1,0 +1,111 @@
+"""The sheets of the data stage, by keys only: teacher, labelling within a budget, terms, accepted findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.widgets import Input
+
+from distill_tui import rules, tables
+from distill_tui.project import Project
+from distill_tui.ui.forms import Sheet
+from distill_tui.ui.play import PlayScreen
+from test_play_screen import DAN, NARROW, WIDE, a_project, an_app, settled, with_draft
+
+SIZES = pytest.mark.parametrize("size", [WIDE, NARROW])
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterable[Project]:
+    made = a_project(tmp_path)
+    yield made
+    made.close()
+
+
+def fill(app: Any, **values: str) -> None:
+    for name, value in values.items():
+        app.screen.query_one(f"#field-{name}", Input).value = value
+
+
+@SIZES
+async def test_an_endpoint_is_chosen_with_its_model_and_labels(
+    project: Project,
+    monkeypatch: Any,
+    size: tuple[int, int],
+) -> None:
+    app = an_app(project, with_draft(project), DAN)
+    said: list[tuple[str, ...]] = []
+    monkeypatch.setattr(app, "twin", lambda *words, done="": said.append(words))
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        await pilot.press("U")
+        fill(pilot.app, teacher="https://models.example/v1", model="big-1")
+        await pilot.press("ctrl+s")
+        assert isinstance(pilot.app.screen, Sheet) and not said  # labels are missing
+        fill(pilot.app, labels="bad,good")
+        await pilot.press("ctrl+s")
+        await pilot.press("U")
+        fill(pilot.app, teacher="/models/nli", how="zero-shot", labels="bad,good")
+        await pilot.press("ctrl+s")
+        await pilot.pause()
+    assert said == [
+        ("teacher", "P-001", "--endpoint", "https://models.example/v1", "--model", "big-1", "--labels", "bad,good"),
+        ("teacher", "P-001", "--zero-shot", "--labels", "bad,good", "--", "/models/nli"),
+    ]
+
+
+async def test_an_endpoint_is_not_asked_without_a_budget(project: Project, monkeypatch: Any) -> None:
+    from distill_tui import actions
+
+    play = with_draft(project)
+    with project.telemetry() as session:
+        row = session.get(tables.Play, play)
+        assert row is not None
+        row.teacher_source, row.teacher_name = "endpoint", "big-1"
+        session.add(row)
+    asked: list[Any] = []
+    monkeypatch.setattr(actions, "label", lambda *args: asked.append(args[-1]))
+    app = an_app(project, play, DAN)
+    async with app.run_test(size=NARROW) as pilot:
+        await settled(pilot)
+        await pilot.press("O")
+        await pilot.press("ctrl+s")
+        assert isinstance(pilot.app.screen, Sheet) and not asked
+        fill(pilot.app, budget="5", price_in="much", price_out="0.6")
+        await pilot.press("ctrl+s")
+        assert isinstance(pilot.app.screen, Sheet) and not asked
+        fill(pilot.app, price_in="0.15")
+        await pilot.press("ctrl+s")
+        await settled(pilot)
+    assert asked == [{"budget": "5", "price_in": "0.15", "price_out": "0.6", "concurrency": "4", "per_minute": "0"}]
+
+
+@SIZES
+async def test_terms_are_recorded_and_findings_accepted_by_keys(
+    project: Project,
+    size: tuple[int, int],
+) -> None:
+    play = with_draft(project)
+    app = an_app(project, play, DAN)
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        await pilot.press("p")
+        fill(pilot.app, provider="Acme", version="3.1", dated="May 1", says="permitted")
+        await pilot.press("ctrl+s")
+        assert isinstance(pilot.app.screen, Sheet)  # that is no date
+        fill(pilot.app, dated="2026-05-01")
+        await pilot.press("ctrl+s")
+        await settled(pilot)
+        await pilot.press("D")
+        await pilot.press("ctrl+s")
+        assert isinstance(pilot.app.screen, Sheet)  # a reason is asked for
+        fill(pilot.app, reason="few, and known")
+        await pilot.press("ctrl+s")
+        await settled(pilot)
+        assert isinstance(pilot.app.screen, PlayScreen)
+    dossier = project.dossier(play)
+    assert dossier.terms is not None and (dossier.terms.provider, dossier.terms.permits) == ("Acme", 1)
+    assert [each["accepted"] for each in rules.findings(dossier)] == ["few, and known"]
