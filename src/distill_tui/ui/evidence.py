@@ -123,7 +123,7 @@ def validation(view: View, run: tables.Run, width: int) -> Lines:
 def spec(run: tables.Run, width: int) -> Lines:
     """Show what determines the run."""
     one = spec_of(run)
-    told = f"{one.student.value} {','.join(map(str, one.layers))}" if one.student == "layers" else one.student.value
+    told = f"ladder {', '.join(one.ladder)}" if one.ladder else one.rung
     text = (
         f"{told} · epochs {one.epochs} · T {one.temperature:g} · alpha {one.alpha:g} · lr {one.learning_rate:g} · "
         f"batch {one.batch_size} · seed {one.seed} · threads {one.threads}"
@@ -204,7 +204,7 @@ def _students(view: View, width: int) -> Lines:
         result = read(run.result)
         size = result.get("bytes")
         one = spec_of(run)
-        told = f"{one.student.value}, {one.epochs} epochs, seed {one.seed}"
+        told = f"{result.get('rung') or one.rung}, {one.export.value}, seed {one.seed}"
         score = f"{float(result.get('validation_score') or 0):.4f}"
         rows.append((f"run {run.id}", score, megabytes(size if isinstance(size, int) else None), told))
     return [page.heading("STUDENTS", "best on validation first"), *page.table(columns, rows, width)] if rows else []
