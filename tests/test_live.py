@@ -254,6 +254,15 @@ def test_drift_turns_the_card_and_says_what_where_and_since_when(alarmed: Projec
     assert card.state == ("drift", "drift: app") and card.waits == "olga"
 
 
+def test_the_weeks_of_the_curve_add_up_to_what_was_observed(alarmed: Project) -> None:
+    view = observed.life(alarmed, alarmed.dossier(1))
+    assert view is not None
+    (overall,) = (each for each in view.segments if each.name == "")
+    assert sum(week.rows for week in view.weeks) == overall.rows == 1000
+    assert sum(week.differ for week in view.weeks) == overall.differ > 200
+    assert max(week.rate for week in view.weeks) > 0.3 > min(week.rate for week in view.weeks)
+
+
 def test_the_worst_rows_that_are_shown_are_open_ones_and_no_sealed_text_is_kept(alarmed: Project) -> None:
     shown = ask(alarmed, "SELECT input_digest, excerpt, answer, teacher FROM observation")
     assert any(text for _, text, _, _ in shown)

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, case, col, func, select
 
 from distill_tui import observe, tables
 from distill_tui.artifacts import Artifacts, canonical
@@ -262,8 +262,9 @@ def _plan(project: Project, dossier: Dossier, bundle: tables.Bundle) -> observe.
 def _weeks(project: Project, dossier: Dossier) -> tuple[Week, ...]:
     table = tables.Observation
     where = (table.play_id == (dossier.play.id if dossier.play else 0), table.probe == 0)
+    differs = case((col(table.answer) != table.teacher, 1), else_=0)
     query = (
-        select(table.day, table.bundle_id, func.count(), func.sum(col(table.answer) != table.teacher))
+        select(table.day, table.bundle_id, func.count(), func.sum(differs))
         .where(*where, col(table.teacher).is_not(None))
         .group_by(col(table.day), col(table.bundle_id))
     )

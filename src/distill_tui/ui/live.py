@@ -126,7 +126,7 @@ def worst(seen: LiveView, width: int) -> Lines:
 
 def curve(view: View, seen: LiveView, width: int, height: int) -> Lines:
     """Draw the disagreement of each week, with the line of the ceiling; ships, refreshes and rollbacks marked below."""
-    lines = [page.heading("DISAGREEMENT BY WEEK", "in per cent; dotted: the ceiling")]
+    lines = [page.heading("DISAGREEMENT BY WEEK", "%, dotted: the ceiling")]
     if not seen.weeks:
         return [*lines, *page.sentence("no labelled week yet", width, word="waiting")]
     marks = [(_day(b.shipped_at), "S") for b in view.dossier.bundles]
