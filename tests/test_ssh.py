@@ -35,6 +35,7 @@ from distill_tui.rules import Refused
 from distill_tui.ssh_client import Host as Address
 from distill_tui.ssh_client import ViaError
 from distill_tui.terms import Assurance, Opinion, Role
+from distill_tui.ui.review import intent
 from ssh_host import Host, Session, free_port, sshd_or_fail
 
 
@@ -448,3 +449,33 @@ def test_the_roster_that_a_project_asks_for_is_signed_by_its_sponsor(play: real_
     actions.ship(play.project, 1, play.by("dan"), key=play.key("dan"))
     kinds = [facts.row.kind for facts in play.project.dossier(1).statements if not facts.trouble]
     assert kinds == ["roster", "roster", "ship"]
+
+
+@pytest.mark.slow
+def test_a_forwarded_agent_signs_inside_a_session(play: real_play.Play, tmp_path: Path) -> None:
+    made, socket = Host(play, tmp_path, "--agent"), tmp_path / "agent"
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL)
+    try:
+        while not socket.exists():
+            time.sleep(0.05)
+        held = os.environ | {"SSH_AUTH_SOCK": str(socket)}
+        subprocess.run(["ssh-add", "-q", str(play.key("vera"))], env=held, check=True)
+        forward = ("-A", "-o", "IdentityAgent=SSH_AUTH_SOCK")
+        session = Session(made, "vera", (100, 30), options=forward, SSH_AUTH_SOCK=str(socket))
+        session.wait_for(b"mail-topic")
+        session.read(2)
+        session.press(b"S")
+        session.wait_for(b"type P-001")
+        session.read(2)
+        session.press(b"in the session\r")
+        session.press(intent("P-001", rules.covers(play.project.dossier(1))).encode() + b"\r")
+        session.wait_for(b"is recorded")
+        session.close()
+    finally:
+        agent.terminate()
+        agent.wait()
+        made.close()
+    (facts,) = play.project.dossier(1, thorough=True).sign_offs
+    assert facts.row.assurance is Assurance.SIGNED and not facts.trouble
+    proofs = [entry.proof for entry in queries.entries(play.project, 1) if entry.action is rules.Action.SIGN_OFF]
+    assert proofs == [f"session of ada's account, key {play.public('vera').fingerprint}"]

@@ -40,7 +40,13 @@ def by_session(dossier: Dossier) -> Actor:
     owners = {k.person_id for k in dossier.keys if k.fingerprint in fingerprints and k.revoked_at is None}
     person, host = owners.pop() if len(owners) == 1 else None, by_account(dossier).person
     of = f"of {host}'s account, " if host else ""
-    return Actor(person, f"session {of}key {fingerprints[0] if fingerprints else 'none'}", Assurance.SESSION, host=host)
+    return Actor(
+        person,
+        f"session {of}key {fingerprints[0] if fingerprints else 'none'}",
+        Assurance.SESSION,
+        host=host,
+        over_ssh=True,
+    )
 
 
 def _authenticated() -> list[str]:

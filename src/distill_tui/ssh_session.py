@@ -16,6 +16,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,12 +90,15 @@ def run(path: Path, idle_minutes: float) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         sys.stderr.write(HINT)
         return 2
+    from distill_tui import identity
     from distill_tui.project import Project
 
     project = Project.open(path)
     try:
         actor = begin(project)
         key = _agent_key(project, actor)
+        if key is not None:  # a forwarded agent that answers a challenge proves more than the session does
+            actor = replace(actor, assurance=identity.by_key(project.dossier(), key).assurance)
     finally:
         project.close()
     from distill_tui.ui import session
