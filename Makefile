@@ -50,6 +50,10 @@ fix: $(READY)    ## let ruff mend what it can
 screenshots: $(READY)  ## draw docs/screens/*.svg from the sample of `make demo`
 	@$(BIN)/python sample_projects/feedback_sentiment/screenshots.py demo docs/screens
 
+.PHONY: bench-screens
+bench-screens: $(READY)  ## first frame, keys, filter, bytes and memory of the screens, beside a bare app and two peers
+	@$(BIN)/python benchmarks/screens.py $(ARGS)
+
 reference: $(READY)    ## write docs/cli.md from the table of commands
 	@$(BIN)/distill-tui spec --markdown > docs/cli.md
 

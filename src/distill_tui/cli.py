@@ -583,25 +583,36 @@ def _groups() -> dict[str, list[Command]]:
     return groups
 
 
-def parser() -> Parser:
-    """Make the parser of all commands from the table."""
+class _Version(argparse.Action):
+    """Says the version; looks it up only when asked, for that takes longer than the rest of a command line."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        parser.exit(DONE, f"{_version()}\n")
+
+
+def parser(head: str = "") -> Parser:
+    """Make the parser from the table: of all commands, or only of those that begin with `head` where there are any."""
     top = Parser(prog=PROGRAM, description="Run model distillation as an operation.", epilog=_exit_lines())
-    top.add_argument("--version", action="version", version=_version())
+    top.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
     _add_global(top)
     top.set_defaults(
         project=None, key=None, json=False, plain=False, command=find("open"), file=None, play=None, recent=False
     )
     heads = top.add_subparsers(metavar="COMMAND", parser_class=Parser)
-    for head, members in _groups().items():
-        if len(members) == 1 and members[0].words == head:
-            _add(heads, head, members[0])
-            continue
-        group = heads.add_parser(head, help=_group_help(head, members), description=f"The commands of {head}.")
-        _add_global(group)
-        seconds = group.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-        for member in members:
-            _add(seconds, member.words[len(head) + 1 :] or _FIRST, member)
+    for name in (head,) if head in _groups() else _groups():
+        _add_group(heads, name, _groups()[name])
     return top
+
+
+def _add_group(heads: Any, head: str, members: Sequence[Command]) -> None:
+    if len(members) == 1 and members[0].words == head:
+        _add(heads, head, members[0])
+        return
+    group = heads.add_parser(head, help=_group_help(head, members), description=f"The commands of {head}.")
+    _add_global(group)
+    seconds = group.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+    for member in members:
+        _add(seconds, member.words[len(head) + 1 :] or _FIRST, member)
 
 
 def _add(heads: Any, name: str, command: Command) -> None:
@@ -646,8 +657,9 @@ def _version() -> str:
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Read a command line; leaves (SystemExit) with 2 where it is wrong and with 0 after --help."""
-    top = parser()
-    args, more = top.parse_known_args(_expanded(list(argv)))
+    words = _expanded(list(argv))
+    top = parser(next((words[place] for place in _words_at(words)), ""))
+    args, more = top.parse_known_args(words)
     command: Command = args.command
     if more and all(not word.startswith("-") for word in more) and isinstance(getattr(args, "values", None), list):
         args.values += more  # name=value words that stood after an option

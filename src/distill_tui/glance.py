@@ -8,18 +8,21 @@ Textual.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from distill_tui import economics, sqlite
 from distill_tui.terms import FIVE_STAGES, Opinion, PlayKind, Role, RunKind, RunStatus, Stage, Standing
 
+T = TypeVar("T", bound=str)
 ENDED_EARLY = (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.LOST)
 
 
@@ -54,7 +57,7 @@ class Card:
     teacher_source: str = ""
     maintained: bool = False  # sampling budget and refresh cadence are set
     roles: dict[Role, str] = field(default_factory=dict)
-    numbers: dict[str, Decimal] = field(default_factory=dict)  # of the worksheet
+    worksheet: dict[str, str] = field(default_factory=dict)  # as it was written
     gate_written: bool = False
     gate_locked: bool = False
     traffic: int = 0  # rows imported
@@ -79,6 +82,19 @@ class Card:
     def text(self) -> str:
         """What a filter looks in, in lower case."""
         return "\n".join((self.code, self.name, self.kind.value, *self.roles.values())).lower()
+
+    @cached_property
+    def numbers(self) -> dict[str, Decimal]:
+        """The numbers of the worksheet that can be read."""
+        read = {}
+        for name, value in self.worksheet.items():
+            try:
+                number = Decimal(value)
+            except InvalidOperation:
+                continue
+            if number.is_finite():
+                read[name] = number
+        return read
 
     @cached_property
     def saves(self) -> Decimal | None:
@@ -164,33 +180,31 @@ def has_play(path: Path, play: int) -> bool:
 def cards(path: Path) -> list[Card]:
     """Give a card for every play, oldest first, all of one moment."""
     with _reading(path) as connection:
-        found = {row["id"]: row for row in _rows(connection, _PLAYS)}
-        roles, numbers = _roles(connection), _numbers(connection)
-        runs, students = _runs(connection), _students(connection)
-        opinions = _opinions(connection)
+        plays = connection.execute(_PLAYS).fetchall()
+        roles, numbers, about = _shared(_roles(connection)), _shared(_numbers(connection)), _about(connection)
         lives = _lives(connection)
-    return [
-        replace(
-            _card(
-                row, roles.get(play, {}), numbers.get(play, {}), runs.get(play), students.get(play), opinions.get(play)
-            ),
-            **lives.get(play, {}),
-        )
-        for play, row in found.items()
+    found = [
+        _card(play, roles.get(play[0], {}), numbers.get(play[0], {}), about.get(play[0], _NOTHING)) for play in plays
     ]
+    return [replace(card, **lives[card.id]) if card.id in lives else card for card in found]
 
 
 _PLAYS = """
-SELECT play.*,
-    gate.play_id IS NOT NULL AS gate_written, gate.locked_at IS NOT NULL AS gate_locked,
-    (SELECT coalesce(sum(rows), 0) FROM traffic WHERE traffic.play_id = play.id) AS traffic,
-    data_set.id IS NOT NULL AS data_built, data_set.frozen_at IS NOT NULL AS data_frozen,
-    (SELECT passed FROM evaluation WHERE evaluation.play_id = play.id AND evaluation.round = play.round
-        AND NOT reproduced ORDER BY evaluation.id DESC LIMIT 1) AS passed
+SELECT play.id, name, kind, stage, play.round, stage_since, summary, outcome, teacher_source,
+    sampling_per_month IS NOT NULL AND refresh_days IS NOT NULL,
+    gate.play_id IS NOT NULL, gate.locked_at IS NOT NULL, data_set.id IS NOT NULL, data_set.frozen_at IS NOT NULL
 FROM play
 LEFT JOIN gate ON gate.play_id = play.id
 LEFT JOIN data_set ON data_set.play_id = play.id AND data_set.round = play.round
 ORDER BY play.id
+"""
+
+_TRAFFIC = "SELECT play_id, sum(rows) FROM traffic GROUP BY play_id"
+
+_PASSED = """
+SELECT evaluation.play_id, passed FROM evaluation
+JOIN play ON play.id = evaluation.play_id AND play.round = evaluation.round
+WHERE NOT reproduced ORDER BY evaluation.id
 """
 
 _RUNS = """
@@ -236,48 +250,37 @@ def _reading(path: Path) -> Iterator[Any]:
         connection.close()
 
 
-def _rows(connection: Any, query: str) -> Iterator[dict[str, Any]]:
-    cursor = connection.execute(query)
-    names = [column[0] for column in cursor.description]
-    return (dict(zip(names, row, strict=True)) for row in cursor)
+class _Words(dict[str, Any]):
+    """The words of an enum by value: a look-up is many times quicker than a call; an unknown word is a ValueError."""
+
+    def __init__(self, words: type[StrEnum]) -> None:
+        super().__init__({word.value: word for word in words})
+        self.words = words
+
+    def __missing__(self, value: str) -> Any:
+        return self.words(value)
+
+
+_ROLE, _KIND, _STAGE = _Words(Role), _Words(PlayKind), _Words(Stage)
 
 
 def _roles(connection: Any) -> dict[int, dict[Role, str]]:
     found: dict[int, dict[Role, str]] = {}
     for play, role, person in connection.execute("SELECT play_id, role, person_id FROM role_holder"):
-        found.setdefault(play, {})[Role(role)] = str(person)
+        if play in found:
+            found[play][_ROLE[role]] = person
+        else:
+            found[play] = {_ROLE[role]: person}
     return found
 
 
-def _numbers(connection: Any) -> dict[int, dict[str, Decimal]]:
-    found: dict[int, dict[str, Decimal]] = {}
-    for play, name, value in connection.execute("SELECT play_id, name, value FROM worksheet_value"):
-        try:
-            number = Decimal(value)
-        except InvalidOperation:
-            continue
-        if number.is_finite():
-            found.setdefault(play, {})[name] = number
-    return found
-
-
-def _runs(connection: Any) -> dict[int, RunGlance]:
-    return {
-        play: RunGlance(run, RunKind(kind), RunStatus(status), step, total)
-        for play, run, kind, status, step, total in connection.execute(_RUNS)  # the last one wins
-    }
-
-
-def _students(connection: Any) -> dict[int, float | None]:
-    return {
-        play: float(score) if isinstance(score, int | float) else None for play, score in connection.execute(_STUDENTS)
-    }
-
-
-def _opinions(connection: Any) -> dict[int, dict[str, str]]:
+def _numbers(connection: Any) -> dict[int, dict[str, str]]:
     found: dict[int, dict[str, str]] = {}
-    for play, person, opinion in connection.execute(_OPINIONS):
-        found.setdefault(play, {})[person] = opinion  # the last word of each person
+    for play, name, value in connection.execute("SELECT play_id, name, value FROM worksheet_value"):
+        if play in found:
+            found[play][name] = value
+        else:
+            found[play] = {name: value}
     return found
 
 
@@ -294,37 +297,66 @@ def _lives(connection: Any) -> dict[int, dict[str, Any]]:
     return found
 
 
-def _card(
-    row: dict[str, Any],
-    roles: dict[Role, str],
-    numbers: dict[str, Decimal],
-    run: RunGlance | None,
-    score: float | None,
-    opinions: dict[str, str] | None,
-) -> Card:
-    said = list((opinions or {}).values())
+def _shared(found: dict[int, dict[T, str]]) -> dict[int, dict[T, str]]:
+    """Let plays that have the same share one; ten thousand plays have few sets of people."""
+    kept: dict[tuple[tuple[T, str], ...], dict[T, str]] = {}
+    return {play: kept.setdefault(tuple(values.items()), values) for play, values in found.items()}
+
+
+@dataclass
+class _About:
+    """What is known of a play besides its own row; most plays of a large project have little of it."""
+
+    traffic: int = 0
+    run: RunGlance | None = None
+    quality: float | None = None
+    passed: bool | None = None
+    opinions: dict[str, str] = field(default_factory=dict)  # the last word of each person
+
+
+_NOTHING = _About()
+
+
+def _about(connection: Any) -> dict[int, _About]:
+    found: defaultdict[int, _About] = defaultdict(_About)
+    for play, rows in connection.execute(_TRAFFIC):
+        found[play].traffic = rows
+    for play, run, kind, status, step, total in connection.execute(_RUNS):  # the last one wins
+        found[play].run = RunGlance(run, RunKind(kind), RunStatus(status), step, total)
+    for play, score in connection.execute(_STUDENTS):
+        found[play].quality = float(score) if isinstance(score, int | float) else None
+    for play, passed in connection.execute(_PASSED):
+        found[play].passed = bool(passed)
+    for play, person, opinion in connection.execute(_OPINIONS):
+        found[play].opinions[person] = opinion
+    return found
+
+
+def _card(play: tuple[Any, ...], roles: dict[Role, str], worksheet: dict[str, str], about: _About) -> Card:
+    id, name, kind, stage, number, since, summary, outcome, teacher, maintained, written, locked, built, frozen = play
+    said, run = list(about.opinions.values()), about.run
     return Card(
-        id=row["id"],
-        name=row["name"],
-        kind=PlayKind(row["kind"]),
-        stage=Stage(row["stage"]),
-        round=row["round"],
-        stage_since=row["stage_since"],
-        summary=row["summary"],
-        outcome=row["outcome"],
-        teacher_source=row["teacher_source"],
-        maintained=row["sampling_per_month"] is not None and row["refresh_days"] is not None,
+        id=id,
+        name=name,
+        kind=_KIND[kind],
+        stage=_STAGE[stage],
+        round=number,
+        stage_since=since,
+        summary=summary,
+        outcome=outcome,
+        teacher_source=teacher,
+        maintained=bool(maintained),
         roles=roles,
-        numbers=numbers,
-        gate_written=bool(row["gate_written"]),
-        gate_locked=bool(row["gate_locked"]),
-        traffic=row["traffic"],
-        data_built=bool(row["data_built"]),
-        data_frozen=bool(row["data_frozen"]),
+        worksheet=worksheet,
+        gate_written=bool(written),
+        gate_locked=bool(locked),
+        traffic=about.traffic,
+        data_built=bool(built),
+        data_frozen=bool(frozen),
         run=run,
-        trained=score is not None or (run is not None and run.kind is RunKind.EVALUATE),
-        quality=score,
-        passed=None if row["passed"] is None else bool(row["passed"]),
+        trained=about.quality is not None or (run is not None and run.kind is RunKind.EVALUATE),
+        quality=about.quality,
+        passed=about.passed,
         approved=said.count(Opinion.APPROVE.value),
         refused=said.count(Opinion.REFUSE.value),
     )

@@ -15,6 +15,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from distill_tui import economics, gates, spotcheck
+from distill_tui.actor import Actor as Actor
 from distill_tui.artifacts import canonical, digest_of
 from distill_tui.paired import Prospect
 from distill_tui.terms import (
@@ -58,18 +59,6 @@ class Refused(Exception):
     def __init__(self, objections: Iterable[Objection]) -> None:
         self.objections = tuple(objections)
         super().__init__(" ".join(o.sentence for o in self.objections))
-
-
-@dataclass(frozen=True)
-class Actor:
-    """Who acts, and how that was proved. A `person` of None may look, not act."""
-
-    person: str | None
-    proof: str
-    assurance: Assurance = Assurance.ACCOUNT
-    run: int | None = None  # set for a worker: it acts for the person who started its run
-    host: str | None = None  # of a session over SSH: the person whose account runs it, where it is somebody's
-    over_ssh: bool = False  # in a session, however well it is proved who it is
 
 
 @dataclass(frozen=True)

@@ -22,18 +22,37 @@ from textual.dom import DOMNode
 from textual.filter import LineFilter
 from textual.screen import Screen
 
-from distill_tui import glance, remembered, rules, sqlite
-from distill_tui.rules import Actor
+from distill_tui import glance, remembered, sqlite
+from distill_tui.actor import Actor
 from distill_tui.ui import show, terminal, themes, twin
 from distill_tui.ui.frame import Heading, MessageLine, why_dimmed
 from distill_tui.ui.messages import ProjectChanged
 from distill_tui.ui.overview import BoardScreen
-from distill_tui.ui.palette import Commands, Plays, Verbs
 
 if TYPE_CHECKING:
+    from textual.command import Provider
+
     from distill_tui.project import Project
 
 POLL, REAP = 0.5, 2.0  # seconds
+
+
+def _verbs() -> type[Provider]:
+    from distill_tui.ui.palette import Verbs
+
+    return Verbs
+
+
+def _plays() -> type[Provider]:
+    from distill_tui.ui.palette import Plays
+
+    return Plays
+
+
+def _commands() -> type[Provider]:
+    from distill_tui.ui.palette import Commands
+
+    return Commands
 
 
 class DistillApp(App[int]):
@@ -41,7 +60,7 @@ class DistillApp(App[int]):
 
     TITLE = "distill-tui"
     CSS_PATH = Path(__file__).with_name("distill.tcss")
-    COMMANDS: ClassVar[set[Any]] = {Verbs, Plays, Commands}
+    COMMANDS: ClassVar[set[Any]] = {_verbs, _plays, _commands}
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (100, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-high")]
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -352,6 +371,7 @@ class DistillApp(App[int]):
 
 def answers() -> tuple[type[Exception], ...]:
     """Give what is an answer to show and not a fault: the rules' no, bad input, a file that cannot be used."""
+    from distill_tui import rules
     from distill_tui.project import ProjectError
 
     return (rules.Refused, ProjectError, ValueError, *sqlite.errors())

@@ -268,11 +268,12 @@ class Board(Widget, can_focus=True):
     def _wide_line(self, y: int) -> list[Segment]:
         bar = Segment(show.glyph("bar"), self._style("rule"))
         segments: list[Segment] = []
+        slots, last = self.slots, self.size.height - 1
         for number, (stage, width) in enumerate(zip(self.shelf.stages, self.widths(), strict=True)):
-            segments += ([bar] if number else []) + self._cell(number, stage, width, y)
+            segments += ([bar] if number else []) + self._cell(number, stage, width, y, slots, last)
         return segments
 
-    def _cell(self, number: int, stage: Stage, width: int, y: int) -> list[Segment]:
+    def _cell(self, number: int, stage: Stage, width: int, y: int, slots: int, last: int) -> list[Segment]:
         here = number == self.shelf.column
         if y == 0:
             title = f" {_TITLES[stage]} {len(self.shelf.columns[stage])}"
@@ -281,9 +282,9 @@ class Board(Widget, can_focus=True):
             return [Segment(show.glyph("rule") * width, self._style("rule"))]
         slot, line = divmod(y - 2, SLOT)
         column, row = self.shelf.columns[stage], self.shelf.tops[stage] + slot
-        if slot >= self.slots or line == SLOT - 1:
-            hidden = len(column) - self.shelf.tops[stage] - self.slots
-            more = f" {show.glyph('dots')} {hidden} more" if hidden > 0 and y == self.size.height - 1 else ""
+        if slot >= slots or line == SLOT - 1:
+            hidden = len(column) - self.shelf.tops[stage] - slots
+            more = f" {show.glyph('dots')} {hidden} more" if hidden > 0 and y == last else ""
             return [Segment(show.fit(more, width), self._style("muted"))]
         if row >= len(column):
             return [Segment(" " * width, self._style(""))]

@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
-from distill_tui.rules import Actor
+from distill_tui.actor import Actor
 from distill_tui.terms import Assurance
 from distill_tui.ui import show
 

@@ -16,20 +16,19 @@ from textual.timer import Timer
 from textual.widgets import Input, Static
 from textual.worker import get_current_worker
 
-from distill_tui import glance, rules, sqlite
+from distill_tui import glance, sqlite
 from distill_tui.glance import Card
 from distill_tui.remembered import Left
-from distill_tui.rules import Dossier
 from distill_tui.terms import Action, Role
-from distill_tui.ui import preview, show
+from distill_tui.ui import show
 from distill_tui.ui.board import Board
 from distill_tui.ui.frame import Heading, KeyLine, MessageLine
 from distill_tui.ui.menu import Entries, Menu
 from distill_tui.ui.messages import ProjectChanged
 from distill_tui.ui.shelf import ORDERS, toggled
-from distill_tui.ui.tabs import action_words
 
 if TYPE_CHECKING:
+    from distill_tui.rules import Dossier
     from distill_tui.ui.app import DistillApp
 
 WAITS = "waits:me"
@@ -196,6 +195,7 @@ class BoardScreen(Screen[None]):
 
     def _look(self, play: int) -> None:
         from distill_tui import queries
+        from distill_tui.ui.tabs import action_words
 
         worker, project = get_current_worker(), self._app.project
         if project is None or worker.is_cancelled:
@@ -216,6 +216,8 @@ class BoardScreen(Screen[None]):
         card = self.selected
         if card is None or dossier.play is None or dossier.play.id != card.id:
             return
+        from distill_tui.ui import preview
+
         self.dossier = dossier
         width, wide = self.size.width, self.board.wide
         self.query_one(Below).show(preview.lines(dossier, self._app.actor, event, width, wide=wide))
@@ -239,6 +241,8 @@ class BoardScreen(Screen[None]):
 
     def _why_not_new(self) -> str | None:
         if self.project_dossier is not None:
+            from distill_tui import rules
+
             reasons = rules.objections(Action.OPEN_PLAY, self.project_dossier, self._app.actor)
             return " ".join(o.sentence for o in reasons) or None
         return None if self._app.actor.person is not None else f"{self._app.actor.proof} is nobody in this project."
@@ -363,6 +367,8 @@ def at_first(cards: list[Card], me: str | None) -> Left:
 
 def first_run_text(file: str) -> Content:
     """Say what a play is, how to begin, and which play to begin with."""
+    from distill_tui import rules
+
     return Content.assemble(
         "\n   No plays yet. A play is one task that a small model should take over.\n\n",
         *_key("n", "new play", "a name, a kind and a sentence: takes a minute"),

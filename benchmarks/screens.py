@@ -1,0 +1,423 @@
+"""How quick are the screens: first frame, keys, filter, opening a play, bytes on the line, memory; and the commands.
+
+    python benchmarks/screens.py [--plays 10 1000 10000] [--runs 5] [--keys 60] [--no-peers] [--no-training]
+
+Every program runs on a pty that answers nothing, 120 by 36, in turn with the others, so that whatever else the machine
+does falls on all alike: read the ratios. Beside ours stand a bare Textual app (the floor) and, unless left out,
+kanban-tui with 200 tasks and posting, each in an environment of its own that the first run makes below `build/`.
+
+"First frame" is from the start of the process to the first bytes that hold what is waited for: a play's name, a
+task's, a request's. "Key" is from the writing of a key to the first byte that comes back. CPU is the process's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import pty
+import resource
+import select
+import signal
+import sqlite3
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+import venv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from distill_tui import actions, gates, sqlite
+from distill_tui.project import Project, now
+from distill_tui.rules import Actor
+from distill_tui.spec import Spec
+from distill_tui.terms import PlayKind, Role, Stage, StudentKind
+
+BUILD = Path(__file__).parents[1] / "build" / "peers"
+PEERS = {"kanban-tui": ("kanban-tui",), "posting": ("posting", "tree-sitter<0.26")}
+TASKS = 200
+BARE = """
+from textual.app import App
+from textual.widgets import Static
+class Bare(App):
+    BINDINGS = [("j", "turn", "turn"), ("k", "turn", "turn")]
+    def compose(self):
+        yield Static("ready", id="it")
+    def action_turn(self):
+        it = self.query_one("#it")
+        it.toggle_class("on")
+        it.update(f"ready {'on' if it.has_class('on') else 'off'}")
+Bare().run()
+"""
+NUMBERS = {
+    "calls_per_month": "900000",
+    "teacher_cost_per_1k": "2.40",
+    "threshold_per_month": "1000",
+    "window_days": "60",
+    "machine_price_per_hour": "0.08",
+    "serving_cost_per_month": "60",
+    "build_cost": "4000",
+    "sample_share": "0.01",
+}
+ME, WAIT = f"account uid {os.getuid()}", 120.0
+
+
+# --- a program on a pty ----------------------------------------------------------------------------------------------
+
+
+class Terminal:
+    """A program on a pty: when it shows what, how soon it answers a key, and how much it writes."""
+
+    def __init__(self, command: Sequence[str], env: dict[str, str]) -> None:
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 36, 120, 0, 0))
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("DISTILL_", "SSH_", "NO_COLOR", "TEXTUAL"))}
+        terminal = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
+        self.started = time.perf_counter()
+        streams = {"stdin": slave, "stdout": slave, "stderr": slave}
+        self.process = subprocess.Popen(command, env=clean | terminal | env, start_new_session=True, **streams)
+        os.close(slave)
+
+    def read(self, quiet: float) -> bytes:
+        """Read until nothing came for so long."""
+        found = b""
+        while select.select([self.master], [], [], quiet)[0]:
+            try:
+                found += os.read(self.master, 1 << 16)
+            except OSError:
+                break
+        return found
+
+    def until(self, text: bytes) -> float:
+        """Read until a text has come; give the moment."""
+        found, end = b"", time.perf_counter() + WAIT
+        while text not in found:
+            if time.perf_counter() > end or self.process.poll() is not None:
+                raise SystemExit(f"{text!r} never came; the last that came: {found[-2000:]!r}")
+            if select.select([self.master], [], [], 0.5)[0]:
+                found += os.read(self.master, 1 << 16)
+        return time.perf_counter()
+
+    def key(self, keys: bytes, quiet: float = 0.15) -> tuple[float, float, int]:
+        """Press a key; give the seconds to the first byte and to the last of the burst, and how many bytes came."""
+        pressed = time.perf_counter()
+        os.write(self.master, keys)
+        if not select.select([self.master], [], [], 5.0)[0]:
+            raise SystemExit(f"nothing came back for {keys!r}")
+        first = last = time.perf_counter()
+        size = 0
+        while select.select([self.master], [], [], quiet)[0]:
+            size += len(os.read(self.master, 1 << 16))
+            last = time.perf_counter()
+        return first - pressed, last - pressed, size
+
+    @property
+    def cpu(self) -> float:
+        """CPU seconds of the process so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def memory(self) -> float:
+        """Resident memory in units of 1,000,000 bytes."""
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) * 1024 / 1e6
+
+    def end(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        os.close(self.master)
+
+
+@dataclass
+class Program:
+    """One of those that are compared: how it is started, what its first frame holds, and what was measured."""
+
+    name: str
+    command: Sequence[str]
+    shows: bytes
+    env: dict[str, str] = field(default_factory=dict)
+    moves: bytes = b"jk"
+    frames: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+
+    def start(self) -> Terminal:
+        """Start it and wait for its first frame."""
+        terminal = Terminal(self.command, self.env)
+        moment = terminal.until(self.shows)
+        self.frames.append(moment - terminal.started)
+        self.cpu.append(terminal.cpu)
+        return terminal
+
+
+# --- what they show --------------------------------------------------------------------------------------------------
+
+
+def a_project(folder: Path, plays: int) -> Path:
+    """Make a project file with so many plays, spread over the stages, with their people and numbers."""
+    path = folder / f"bench-{plays}.distill"
+    Project.create(path, "bench", "dana", "Dana", Actor(None, ME)).close()
+    stages, kinds = [stage for stage in Stage if stage is not Stage.KILLED], list(PlayKind)
+    connection, at = sqlite.connect(path), now()
+    connection.execute("BEGIN IMMEDIATE")
+    connection.executemany("INSERT INTO person VALUES (?, ?, ?)", [(p, p, at) for p in ("dan", "vera", "olga")])
+    rows = [
+        (n, f"play-{n:05d}", kinds[n % 4].value, "classification", stages[n % len(stages)].value, at, at)
+        for n in range(1, plays + 1)
+    ]
+    columns = "id, name, kind, task, stage, opened_at, stage_since"
+    connection.executemany(f"INSERT INTO play ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    holders = ((Role.SPONSOR, "dana"), (Role.DRIVER, "dan"), (Role.VALIDATOR, "vera"), (Role.OPERATOR, "olga"))
+    connection.executemany(
+        "INSERT INTO role_holder VALUES (?, ?, ?)", [(row[0], role.value, who) for row in rows for role, who in holders]
+    )
+    connection.executemany(
+        "INSERT INTO worksheet_value (play_id, name, value, source) VALUES (?, ?, ?, 'bench')",
+        [(row[0], *number) for row in rows if row[2] == "cost" for number in NUMBERS.items()],
+    )
+    connection.execute("COMMIT")
+    connection.close()
+    return path
+
+
+def train_in(path: Path, folder: Path) -> tuple[int, int]:
+    """Take one more play to a real training run that outlasts the measurement; give the play's and the run's number."""
+    project = Project.open(path)
+    dana = Actor("dana", ME)
+    actions.add_account(project, dana, "vera", 4_002)
+    play = actions.open_play(project, dana, "trains", PlayKind.COST)
+    for role in Role:
+        actions.assign_role(project, play, dana, role, "vera" if role is Role.VALIDATOR else "dana")
+    actions.fill_worksheet(project, play, dana, NUMBERS, "bench")
+    actions.qualify(project, play, dana)
+    actions.edit_gate(project, play, dana, replace(gates.default_gate(PlayKind.COST), held_out_rows=100))
+    actions.lock_gate(project, play, dana)
+    words = [
+        "red",
+        "green",
+        "blue",
+        "north",
+        "south",
+        "east",
+        "west",
+        "up",
+        "down",
+        "left",
+        "right",
+        "in",
+        "out",
+        "over",
+        "under",
+    ]
+    rows = folder / "rows.jsonl"
+    with rows.open("w") as file:
+        for n in range(1200):
+            text = " ".join(words[(n * k) % len(words)] for k in (3, 5, 7, 11, 13, 17)) + f" {n}"
+            label = ("even", "odd")[n % 2]
+            file.write(json.dumps({"input": text, "teacher_output": label, "gold": label}) + "\n")
+    actions.import_traffic(project, play, dana, rows)
+    actions.set_teacher(project, play, dana, None)
+    actions.build_data(project, play, dana)
+    actions.freeze_data(project, play, dana)
+    spec = Spec(student=StudentKind.SCRATCH, epochs=100_000, patience=100_000, hidden=128, depth=2)
+    run = actions.start_run(project, play, dana, spec)
+    _wait(project, play, run, lambda found: found.step > 0)
+    project.close()
+    return play, run
+
+
+def stop(path: Path, play: int, run: int) -> None:
+    """End the training that was only there to be in the way."""
+    project = Project.open(path)
+    actions.stop_run(project, play, Actor("dana", ME), run)
+    _wait(project, play, run, lambda found: not found.status.active)
+    project.close()
+
+
+def _wait(project: Project, play: int, run: int, reached: Callable[[Any], bool]) -> None:
+    end = time.monotonic() + WAIT
+    while not reached(project.dossier(play).run(run)):
+        if time.monotonic() > end:
+            raise SystemExit("the run did not do what was waited for")
+        time.sleep(0.5)
+
+
+# --- the others ------------------------------------------------------------------------------------------------------
+
+
+def peers(folder: Path) -> list[Program]:
+    """Install the others where they are not yet, and give each something to show."""
+    found = []
+    for name, packages in PEERS.items():
+        home = BUILD / name
+        if not (home / "ready").exists():
+            print(f"installing {name} below {BUILD}", flush=True)
+            venv.create(home, with_pip=True)
+            pip = [str(home / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", *packages]
+            if subprocess.run(pip, check=False).returncode:
+                print(f"  {name} cannot be installed here; left out")
+                continue
+            (home / "ready").touch()
+        found.append({"kanban-tui": kanban, "posting": posting}[name](home, folder))
+    return found
+
+
+def kanban(home: Path, folder: Path) -> Program:
+    """A board of its own with 200 tasks in its three columns: the first by its own command, the rest copied."""
+    env = {name: str(folder / f"kanban-{name}") for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")}
+    program = str(home / "bin" / "ktui")
+    for words in (["board", "create", "bench"], ["task", "create", "task-00001"]):
+        subprocess.run([program, *words], env=os.environ | env, check=True, stdout=subprocess.DEVNULL)
+    connection = sqlite3.connect(next(Path(env["XDG_DATA_HOME"]).rglob("*.db")))
+    connection.executemany(
+        "INSERT INTO tasks (title, column, description, creation_date, position) "
+        "SELECT ?, ?, 'word', creation_date, ? FROM tasks LIMIT 1",
+        [(f"task-{n:05d}", 1 + n % 3, n) for n in range(2, TASKS + 1)],
+    )
+    connection.commit()
+    connection.close()
+    return Program(f"kanban-tui, {TASKS} tasks", [program], b"task-00001", env)
+
+
+def posting(home: Path, folder: Path) -> Program:
+    """A collection with one request."""
+    env = {name: str(folder / f"posting-{name}") for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME")}
+    collection = folder / "collection"
+    collection.mkdir()
+    (collection / "bench-request.posting.yaml").write_text("name: bench-request\nurl: http://localhost/\n")
+    command = [str(home / "bin" / "posting"), "--collection", str(collection)]
+    return Program("posting", command, b"bench-request", env)
+
+
+# --- what is measured ------------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--plays", type=int, nargs="+", default=[10, 1000, 10_000])
+    parser.add_argument("--runs", type=int, default=5, help="starts of each program")
+    parser.add_argument("--keys", type=int, default=60, help="keys pressed in each program")
+    parser.add_argument("--no-peers", action="store_true", help="leave the other programs out")
+    parser.add_argument("--no-training", action="store_true", help="leave out what needs a run that trains")
+    options = parser.parse_args()
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, Python {sys.version.split()[0]}", flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        paths = {plays: a_project(folder, plays) for plays in options.plays}
+        env = {"XDG_STATE_HOME": str(folder / "state")}
+        bare = Program("bare Textual app", [sys.executable, "-c", BARE], b"ready", env)
+        ours = {
+            plays: Program(
+                f"distill-tui, {plays:,} plays",
+                [sys.executable, "-m", "distill_tui", "open", str(path)],
+                b"play-00001",
+                env,
+            )
+            for plays, path in paths.items()
+        }
+        others = [] if options.no_peers else peers(folder)
+        frames([bare, *ours.values(), *others], options.runs)
+        keys([bare, *ours.values(), *(each for each in others if each.name != "posting")], options.keys)
+        looks(list(ours.values()))
+        if not options.no_training:
+            training(ours, paths, folder, options.keys)
+        commands(paths)
+
+
+def frames(programs: Sequence[Program], runs: int) -> None:
+    """Start each in turn, and compare the first frames with that of the bare app."""
+    for _ in range(runs):
+        for program in programs:
+            program.start().end()
+    floor, floor_cpu = (statistics.median(each) for each in (programs[0].frames, programs[0].cpu))
+    print(f"\nfirst frame, median of {runs} starts in turn")
+    print(f"  {'':<26} {'seconds':>8} {'of bare':>8} {'CPU s':>7} {'of bare':>8}")
+    for each in programs:
+        wall, cpu = statistics.median(each.frames), statistics.median(each.cpu)
+        print(f"  {each.name:<26} {wall:8.2f} {wall / floor:8.2f} {cpu:7.2f} {cpu / floor_cpu:8.2f}", flush=True)
+
+
+def keys(programs: Sequence[Program], count: int, note: str = "nothing else runs") -> None:
+    """Move the cursor up and down in each in turn; say how soon the first byte comes and how many come."""
+    opened = [(program, program.start()) for program in programs]
+    for _, terminal in opened:
+        terminal.read(3.0)
+    found: dict[str, list[tuple[float, float, int]]] = {program.name: [] for program in programs}
+    before = {program.name: terminal.cpu for program, terminal in opened}
+    for number in range(count):
+        for program, terminal in opened:
+            half = count // 2
+            key = program.moves[:1] if number % (2 * half) < half else program.moves[1:]
+            found[program.name].append(terminal.key(key))
+    print(f"\na cursor move, {count} keys in turn, {note}")
+    print(f"  {'':<26} {'p50 ms':>8} {'p95 ms':>8} {'CPU ms':>8} {'bytes':>8} {'MB':>7}")
+    for program, terminal in opened:
+        first = sorted(1000 * each[0] for each in found[program.name])
+        size = statistics.median(each[2] for each in found[program.name])
+        cpu = 1000 * (terminal.cpu - before[program.name]) / count
+        p95 = first[int(0.95 * (len(first) - 1))]
+        print(f"  {program.name:<26} {statistics.median(first):8.1f} {p95:8.1f} {cpu:8.1f} {size:8.0f}", end="")
+        print(f" {terminal.memory:7.0f}", flush=True)
+        terminal.end()
+
+
+def looks(programs: Sequence[Program], times: int = 8) -> None:
+    """Type a filter, and open a play; each as long as it takes until the last byte has come."""
+    print(f"\nto the last byte, median and worst of {times}, ms")
+    print(f"  {'':<26} {'a letter in the filter':>24} {'a play opens':>20}")
+    for program in programs:
+        terminal = program.start()
+        terminal.read(3.0)
+        letters, opens = [], []
+        for number in range(times):
+            terminal.key(b"/")
+            letters.append(terminal.key(b"01"[number % 2 : number % 2 + 1], 0.06)[1])
+            terminal.key(b"\r")
+            terminal.key(b"\x1b", 0.4)
+        for _ in range(times):
+            opens.append(terminal.key(b"\r", 0.25)[1])
+            terminal.key(b"q", 0.4)
+        told = [f"{1000 * statistics.median(each):.0f} {1000 * max(each):8.0f}" for each in (letters, opens)]
+        print(f"  {program.name:<26} {told[0]:>24} {told[1]:>20}", flush=True)
+        terminal.end()
+
+
+def training(ours: dict[int, Program], paths: dict[int, Path], folder: Path, count: int) -> None:
+    """The same keys while a student trains in each project, for real, in a worker of its own."""
+    for plays, path in paths.items():
+        play, run = train_in(path, folder)
+        try:
+            keys([ours[plays]], count, f"while run {run} trains in the same project")
+        finally:
+            stop(path, play, run)
+
+
+def commands(paths: dict[int, Path], runs: int = 7) -> None:
+    """The command line where it is asked most: the whole process, from start to end."""
+    asked = {"--help": ["--help"]}
+    asked |= {
+        f"list --json, {plays:,} plays": ["--project", str(path), "list", "--json"] for plays, path in paths.items()
+    }
+    print(f"\ncommands, median of {runs}")
+    print(f"  {'':<26} {'seconds':>8} {'CPU s':>7}")
+    for name, words in {"python -c pass": None, **asked}.items():
+        command = [sys.executable, "-c", "pass"] if words is None else [sys.executable, "-m", "distill_tui", *words]
+        walls, cpus = [], []
+        for _ in range(runs):
+            before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+            subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+            walls.append(time.perf_counter() - started)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            cpus.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        print(f"  {name:<26} {statistics.median(walls):8.2f} {statistics.median(cpus):7.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
