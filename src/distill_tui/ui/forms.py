@@ -59,7 +59,7 @@ class Sheet(ModalScreen[Values | None]):
     }
     Sheet.-ascii > Vertical { border: ascii $accent; }
     Sheet .form-title { text-style: bold; height: 1; padding: 0 1; }
-    Sheet .form-body { height: auto; max-height: 12; margin: 1 0 0 0; }
+    Sheet .form-body { height: auto; max-height: 12; margin: 1 0 0 0; scrollbar-size-vertical: 1; }
     Sheet.-short .form-body { max-height: 6; }
     Sheet.-short .form-fields { max-height: 9; }
     Sheet .form-body Static { height: auto; }
@@ -146,7 +146,7 @@ class Sheet(ModalScreen[Values | None]):
     @property
     def _width(self) -> int:
         """Cells of a line of text in the sheet."""
-        return max(20, min(104, self.size.width * 94 // 100) - 5)
+        return max(20, min(104, self.size.width * 94 // 100) - 6)  # border, padding, a scrollbar
 
     # --- a sheet that asks for consent does not take what was typed before it was seen
 
