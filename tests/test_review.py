@@ -16,6 +16,7 @@ from textual.widgets import Static
 from distill_tui import (
     actions,
     bundle,
+    cli,
     failures,
     gates,
     launch,
@@ -26,6 +27,7 @@ from distill_tui import (
     sponsor_page,
     verdicts,
 )
+from distill_tui.cli import main
 from distill_tui.dataset import frozen
 from distill_tui.economics import Range
 from distill_tui.gates import Criterion, Gate
@@ -33,12 +35,22 @@ from distill_tui.project import Project
 from distill_tui.rules import Actor, Refused
 from distill_tui.spec import Spec
 from distill_tui.terms import Action, Metric, Opinion, PlayKind, Reference, Role, RunStatus, Split, StudentKind
+from distill_tui.ui import tabs
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.failure_sheet import FailureSheet
 from distill_tui.ui.play import PlayScreen
+from distill_tui.ui.view import load
 
 SPEC = Spec(
-    student=StudentKind.STATIC, hidden=32, alpha=0.0, epochs=12, patience=12, learning_rate=5e-2, max_tokens=24, seed=3
+    student=StudentKind.STATIC,
+    hidden=32,
+    alpha=0.0,
+    epochs=12,
+    patience=12,
+    learning_rate=5e-2,
+    max_tokens=24,
+    seed=3,
+    controls=(),
 )
 NUMBERS = {
     "calls_per_month": "900000",
@@ -168,6 +180,24 @@ def test_a_locked_gate_and_what_it_fixed_change_by_no_statement(tmp_path: Path) 
         with pytest.raises(sqlite3.IntegrityError, match="a locked gate never changes"):
             connection.execute(f"UPDATE gate SET {change}")
     connection.close()
+
+
+def test_a_play_that_is_started_anew_shows_both_gates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = opened(tmp_path, GATE)
+    about = ["--project", str(project.path)]
+    assert main([*about, "gate", "compare", "P-001"]) == cli.USAGE
+    assert "follows no other play" in capsys.readouterr().err
+    actions.lock_gate(project, 1, by("sam"))
+    actions.kill(project, 1, by("sam"), "The bar was wrong.")
+    after = actions.open_play(project, by("sam"), "mail-topic again", PlayKind.COST, predecessor=1)
+    actions.assign_role(project, after, by("sam"), Role.DRIVER, "dan")
+    actions.edit_gate(project, after, by("dan"), replace(GATE, held_out_rows=120, predecessor="P-001"))
+    assert main([*about, "--json", "gate", "compare", "P-002"]) == cli.DONE
+    told = json.loads(capsys.readouterr().out)
+    assert (told["before"], told["now"]) == ("P-001", "P-002")
+    assert [line["what"] for line in told["lines"] if line["moved"]] == ["held_out_rows"]
+    shown = "\n".join(line.plain for line in tabs.gate(load(project, after, by("dan")), 118))
+    assert "GOALPOSTS  beside P-001 mail-topic" in shown and "moved" in shown
 
 
 def held_out(project: Project) -> frozen.Rows:
@@ -352,6 +382,26 @@ def test_failures_that_the_teacher_has_right_come_first_and_show_both_answers(se
     assert [each.teacher_right for each in seen] == sorted((each.teacher_right for each in seen), reverse=True)
     assert all(each.student != each.gold and each.teacher and each.sure for each in seen)
     assert second.dossier(1).audit_size == size
+
+
+def test_the_commands_of_a_review_refuse_and_answer(
+    second: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about = ["--project", str(second.path)]
+    row = str(held_out(second).rows[4])
+    assert main([*about, "row", "open", "P-001", row]) == cli.REFUSED
+    assert main([*about, "eval", "failures", "P-001", "--first", "0"]) == cli.USAGE
+    (tmp_path / "there.html").write_text("mine")
+    assert main([*about, "eval", "html", "P-001", str(tmp_path / "there.html")]) == cli.BAD_INPUT
+    assert (tmp_path / "there.html").read_text() == "mine"
+    capsys.readouterr()
+    assert main([*about, "--json", "eval", "failures", "P-001", "--count", "1"]) == cli.DONE
+    (seen,) = json.loads(capsys.readouterr().out)
+    assert seen["split"] == "validation" and seen["student"] != seen["gold"]
+    assert main([*about, "eval", "html", "P-001", str(tmp_path / "new.html")]) == cli.DONE
+    assert (tmp_path / "new.html").read_text().startswith("<!doctype html>")
+    assert main([*about, "verify"]) == cli.DONE
+    assert "stored verdicts come out again" in capsys.readouterr().out
 
 
 async def test_the_key_f_pages_through_failures_and_hostile_text_stays_text(second: Project, tmp_path: Path) -> None:
