@@ -496,6 +496,7 @@ def test_the_tab_shows_each_bundle_with_who_why_and_how_long(alarmed: Project) -
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_months_of_observations_through_the_real_command(project: Project) -> None:
     """A file a week in processes of their own, as cron gives them: steady, drift, an answer, drift again, a refresh."""
 
