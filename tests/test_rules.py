@@ -216,6 +216,7 @@ def cases() -> list[Case]:
              vouched(by_signature(DECIDE), trouble="It is forged."), vouched(by_signature(DECIDE))),
         # sessions over SSH
         Case("session.no_files", a.IMPORT_TRAFFIC, actor("dan", assurance=Assurance.SESSION), D, D, allowed_by=DAN),
+        Case("session.no_files", a.START_RUN, actor("dan", assurance=Assurance.SESSION), T, T, allowed_by=DAN),
         Case("session.no_files", a.SET_TEACHER, actor("dan", assurance=SURE, over_ssh=True), D, D, allowed_by=DAN),
         Case("session.host_built", a.SIGN_OFF, actor("vera", assurance=Assurance.SESSION, host="dan"), DECIDE, DECIDE,
              allowed_by=actor("vera", assurance=Assurance.SESSION, host="mia")),

@@ -380,7 +380,7 @@ def run_of_worker(dossier: Dossier, actor: Actor, request: Request) -> Iterator[
         yield Objection("run.fenced", f"Run {run.id} is no longer this worker's: it was stopped, resumed or given up.")
 
 
-NEEDS_FILES = (Action.IMPORT_TRAFFIC, Action.SET_TEACHER)
+NEEDS_FILES = (Action.IMPORT_TRAFFIC, Action.SET_TEACHER, Action.START_RUN, Action.OBSERVE)  # each may name a path
 
 
 def hosted(action: Action, dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
