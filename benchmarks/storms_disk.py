@@ -99,7 +99,7 @@ def full(kept: dict[str, Path], times: int, chance: Random) -> Row:
         for _ in range(times):
             deed = DEEDS[name := chance.choice(sorted(DEEDS))]
             folder = fresh(kept[deed.begins], mount)
-            _fill(mount, chance.randint(0, 400_000))
+            _fill(mount, chance.randint(0, 200_000))
 
             def do(tell: object, deed: Deed = deed, folder: Path = folder) -> None:
                 try:
