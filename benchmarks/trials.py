@@ -27,7 +27,7 @@ from distill_tui.dataset import build, coverage, frozen, readers, traffic  # noq
 from distill_tui.project import Project
 from distill_tui.rules import Refused
 from distill_tui.terms import Opinion, RunKind
-from stories import SPEC, Auditor, finish_evaluation, finish_training, found, open_play
+from stories import SPEC, Auditor, finish_evaluation, finish_rehearsal, finish_training, found, open_play
 from stories import write_traffic as write_traffic
 from story import actor
 
@@ -90,6 +90,7 @@ def beginnings(folder: Path) -> dict[str, Path]:
     look = actions.evaluate(project, play, actor("dan"))
     keep("looking")
     finish_evaluation(project, look, 12)
+    finish_rehearsal(project, actions.rehearse(project, play, actor("olga")))
     keep("decided")
     actions.sign_off(project, play, actor("vera"), Opinion.APPROVE, "I looked.")
     keep("signed")

@@ -57,9 +57,20 @@ def make(parent: Path) -> Path:
         key = signing.PublicKey("ssh-ed25519", base64.b64encode(blob).decode())
         actions.add_key(project, actor("mia"), person, key)
     actions.revoke_key(project, actor("mia"), key.fingerprint)
+    vouched_once(project, first)
     open_play(project, "third")
     project.close()
     return folder
+
+
+def vouched_once(project: Project, play: int) -> None:
+    """One spot check, one signed statement and one finding that was accepted, as rows."""
+    at = "2026-11-25T08:00:00Z"
+    known = {"play_id": play, "person_id": "vera"}
+    with project.telemetry() as session:
+        session.add(tables.SpotCheck(**known, round=1, evaluation="sha256:" + "5e" * 32, content="{}", recorded_at=at))
+        session.add(tables.Statement(**known, kind="ship", content=b"{}", signature="", recorded_at=at))
+        session.add(tables.AcceptedFinding(**known, round=1, finding="f", says="It is thin.", reason="Known.", at=at))
 
 
 def observed_once(project: Project, play: int) -> None:
@@ -185,6 +196,9 @@ FIXED = {  # table: which rows can never change
     "builder": "1",
     "evaluation": "1",
     "sign_off": "1",
+    "spot_check": "1",
+    "statement": "1",
+    "accepted_finding": "1",
     "withdrawal": "1",
     "bundle": "1",
     "feed": "1",

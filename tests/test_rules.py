@@ -437,6 +437,13 @@ def shared() -> list[Case]:
     touched = {"gate_trouble": "The gate is not what was locked."}
     signed_as = sign_off(at(Stage.DECIDE, gate=STRICT))
 
+    live = {a.ACKNOWLEDGE: ALARMED, a.ROLL_BACK: TWICE, a.REFRESH: LIVE}
+    open_finding = at(Stage.DATA, data_sets=(data_set(frozen=False, findings=FINDINGS),))
+    row = tables.Statement(
+        id=2, play_id=1, kind="gate", person_id="sam", content=b"{}", signature="", recorded_at=AT
+    )  # fmt: skip
+    other_gate = rules.StatementFacts(row, {"subject": [{"name": "gate", "digest": {"sha256": "0" * 64}}]}, "")
+
     def busy(seen: Dossier) -> Dossier:
         return replace(seen, runs=(*seen.runs, run(9, RunKind.LABEL, RunStatus.RUNNING)))
 
@@ -484,6 +491,22 @@ def shared() -> list[Case]:
         Case("role.driver", a.STOP_RUN, BOB, at(Stage.TRAIN, runs=(QUEUED,)), at(Stage.TRAIN, runs=(QUEUED,)),
              allowed_by=DAN),
         Case("run.none", a.RESUME_RUN, DAN, T, at(Stage.TRAIN, runs=(LOST,))),
+        Case("gate.touched", a.START_RUN, DAN, replace(T, statements=(other_gate,)), T),
+        Case("data.frozen", a.ACCEPT_FINDINGS, DAN,
+             at(Stage.DATA, data_sets=(data_set(frozen=True, findings=FINDINGS),)), open_finding),
+        Case("reason.missing", a.ACCEPT_FINDINGS, DAN, open_finding, open_finding, no_reason, reason),
+        Case("evaluation.none", a.SPOT_CHECK, VERA, replace(judging(), evaluations=()), judging()),
+        Case("roster.unsigned", a.SHIP, actor("dan", assurance=SURE),
+             replace(surely_signed(), statements=()), surely_signed()),
+        Case("run.active", a.REHEARSE, OLGA, busy(DECIDE), DECIDE),
+        Case("evaluation.none", a.REHEARSE, OLGA, at(Stage.DECIDE, evaluations=()), DECIDE),
+        *(Case("live.none", action, OLGA, replace(seen, bundles=()), seen) for action, seen in live.items()),
+        *(Case("reason.missing", action, OLGA, seen, seen, no_reason, reason) for action, seen in live.items()),
+        Case("run.active", a.ROLL_BACK, OLGA, busy(TWICE), TWICE),
+        Case("run.active", a.REFRESH, OLGA, busy(LIVE), LIVE),
+        Case("run.observes", a.REFRESH, OLGA,
+             replace(LIVE, runs=(*LIVE.runs, run(9, RunKind.OBSERVE, RunStatus.RUNNING))), LIVE),
+        Case("gate.touched", a.REFRESH, OLGA, replace(LIVE, **touched), LIVE),
     ]  # fmt: skip
 
 

@@ -1460,7 +1460,7 @@ def rehearsed(dossier: Dossier) -> Iterator[Objection]:
     if play is None or play.kind is not PlayKind.STABILITY or judged is None:
         return
     runs = [r for r in dossier.runs if r.kind is RunKind.REHEARSE and r.student_run == judged.run_id]
-    done = [json.loads(r.result) for r in runs if r.status is RunStatus.FINISHED]
+    done = [_stored(r.result) for r in runs if r.status is RunStatus.FINISHED]
     if not done:
         yield Objection(
             "rehearsal.missing",

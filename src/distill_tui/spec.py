@@ -58,7 +58,13 @@ class Spec:
     @classmethod
     def from_json(cls, text: str) -> Spec:
         """Read `to_json` back. Raises ValueError with one sentence."""
-        return cls.from_mapping(json.loads(text))
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError):
+            raise ValueError("A training spec is a JSON object, and this is no JSON.") from None
+        if not isinstance(values, dict):
+            raise ValueError("A training spec is a JSON object of names and values.")
+        return cls.from_mapping(values)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, object]) -> Spec:
