@@ -31,7 +31,7 @@ def fill(app: Any, **values: str) -> None:
 
 
 @SIZES
-async def test_an_endpoint_is_chosen_with_its_model_and_labels(
+async def test_a_teacher_is_chosen_and_how_it_is_asked(
     project: Project,
     monkeypatch: Any,
     size: tuple[int, int],
@@ -41,19 +41,27 @@ async def test_an_endpoint_is_chosen_with_its_model_and_labels(
     monkeypatch.setattr(app, "twin", lambda *words, done="": said.append(words))
     async with app.run_test(size=size) as pilot:
         await settled(pilot)
+        await pilot.press("U", "enter")
         await pilot.press("U")
-        fill(pilot.app, teacher="https://models.example/v1", model="big-1")
+        fill(pilot.app, teacher="https://models.example/v1")
+        await pilot.press("enter")
+        fill(pilot.app, model="big-1")
         await pilot.press("ctrl+s")
-        assert isinstance(pilot.app.screen, Sheet) and not said  # labels are missing
+        assert isinstance(pilot.app.screen, Sheet) and len(said) == 1  # labels are missing
         fill(pilot.app, labels="bad,good")
         await pilot.press("ctrl+s")
-        await pilot.press("U")
-        fill(pilot.app, teacher="/models/nli", how="zero-shot", labels="bad,good")
-        await pilot.press("ctrl+s")
+        for how, labels in (("zero-shot", "bad,good"), ("as a classifier", "")):
+            await pilot.press("U")
+            fill(pilot.app, teacher="/models/some")
+            await pilot.press("enter")
+            fill(pilot.app, how=how, labels=labels)
+            await pilot.press("ctrl+s")
         await pilot.pause()
     assert said == [
+        ("teacher", "P-001", "--recorded"),
         ("teacher", "P-001", "--endpoint", "https://models.example/v1", "--model", "big-1", "--labels", "bad,good"),
-        ("teacher", "P-001", "--zero-shot", "--labels", "bad,good", "--", "/models/nli"),
+        ("teacher", "P-001", "--zero-shot", "--labels", "bad,good", "--", "/models/some"),
+        ("teacher", "P-001", "--", "/models/some"),
     ]
 
 

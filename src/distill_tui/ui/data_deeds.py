@@ -18,46 +18,72 @@ HOW = ("as a classifier", "zero-shot", "prompted")
 
 
 def teacher(app: DistillApp, view: View) -> None:
-    """Choose the teacher: recorded outputs, a model folder and how it is asked, or an endpoint."""
-
-    def check(values: Values) -> str:
-        if not values["teacher"]:
-            return "Write recorded, or name a folder or the address of an endpoint."
-        in_words = values["how"] in HOW[1:] or _is_endpoint(values)
-        return "Name the labels to choose from, with commas." if in_words and not values["labels"] else ""
-
+    """Choose the teacher: recorded outputs, a model folder, or an endpoint; how it is asked comes on a second sheet."""
     sheet = Sheet(
         f"The teacher of {view.play.code}",
         (
             "Write recorded for the outputs that stand in the traffic, the folder of a local model, which is copied, "
             "or the address of an OpenAI-compatible endpoint. Its key is read from DISTILL_TEACHER_KEY.",
         ),
-        [
-            Field("teacher", "teacher", "recorded", "recorded, a folder, or https://host/v1", ("recorded",)),
-            Field("how", "a folder is asked", HOW[0], f"{', '.join(HOW)}; → completes it.", HOW),
-            Field("model", "model at an endpoint", "", "The model's name there."),
-            Field("labels", "labels", "", "Like bad,fine,good; not for a classifier, which has its own."),
-        ],
+        [Field("teacher", "teacher", "recorded", "recorded, a folder, or https://host/v1", ("recorded",))],
         does="choose it",
-        check=check,
+        check=lambda values: "" if values["teacher"] else "Write recorded, or name a folder or an endpoint.",
         twin=twin(Action.SET_TEACHER, view),
     )
 
     def choose(values: Values) -> None:
-        more = ("--labels", values["labels"]) if values["labels"] else ()
         if values["teacher"] == "recorded":
             app.twin("teacher", view.play.code, "--recorded")
-        elif _is_endpoint(values):
-            app.twin("teacher", view.play.code, "--endpoint", values["teacher"], "--model", values["model"], *more)
+        elif values["teacher"].startswith(("http://", "https://")):
+            _ask_endpoint(app, view, values["teacher"])
         else:
-            how = (f"--{values['how']}",) if values["how"] in HOW[1:] else ()
-            app.twin("teacher", view.play.code, *how, *more, "--", values["teacher"])
+            _ask_folder(app, view, values["teacher"])
 
     ask(app, sheet, choose)
 
 
-def _is_endpoint(values: Values) -> bool:
-    return values["teacher"].startswith(("http://", "https://"))
+def _ask_endpoint(app: DistillApp, view: View, url: str) -> None:
+    sheet = Sheet(
+        f"What {url} is asked",
+        ("One input is asked for with the labels to choose from; the command takes a template of your own.",),
+        [
+            Field("model", "model", "", "The model's name at the endpoint."),
+            Field("labels", "labels", "", "With commas, like bad,fine,good."),
+        ],
+        does="choose it",
+        check=lambda values: "" if values["model"] and values["labels"] else "Name the model, and labels with commas.",
+        twin=f"distill-tui teacher {view.play.code} --endpoint URL --model NAME --labels A,B,C",
+    )
+    about = ("teacher", view.play.code, "--endpoint", url)
+    ask(app, sheet, lambda values: app.twin(*about, "--model", values["model"], "--labels", values["labels"]))
+
+
+def _ask_folder(app: DistillApp, view: View, folder: str) -> None:
+    def check(values: Values) -> str:
+        if values["how"] not in HOW:
+            return f"A folder is asked in one of these ways: {', '.join(HOW)}."
+        return "Name the labels, with commas." if values["how"] != HOW[0] and not values["labels"] else ""
+
+    sheet = Sheet(
+        "How the model is asked",
+        (
+            "A classifier answers with its own labels. An NLI model (zero-shot) and a causal language model (prompted) "
+            "are asked in words, with the labels that you name.",
+        ),
+        [
+            Field("how", "it is asked", HOW[0], f"{', '.join(HOW)}; → completes it.", HOW),
+            Field("labels", "labels", "", "With commas, like bad,fine,good; not for a classifier."),
+        ],
+        does="choose it",
+        check=check,
+        twin=f"distill-tui teacher {view.play.code} FOLDER",
+    )
+
+    def choose(values: Values) -> None:
+        how = () if values["how"] == HOW[0] else (f"--{values['how']}", "--labels", values["labels"])
+        app.twin("teacher", view.play.code, *how, "--", folder)
+
+    ask(app, sheet, choose)
 
 
 def label(app: DistillApp, view: View) -> None:
