@@ -306,11 +306,13 @@ def _locked_facts(view: View, width: int) -> Lines:
     lines = [page.heading("FIXED BY THE LOCK")]
     teacher = facts.get("teacher") or {}
     lines += page.fact(
-        "teacher", f"{teacher.get('name')} {page.short(teacher.get('digest'))}" if teacher else "not yet", width
+        "teacher",
+        f"{teacher.get('name')} {page.short(teacher.get('digest'))}" if teacher else "none was chosen yet",
+        width,
     )
-    lines += page.fact("segments", ", ".join(facts.get("segments") or {}) or "not known yet", width)
+    lines += page.fact("segments", ", ".join(facts.get("segments") or {}) or "none were known yet", width)
     for metric, method in (facts.get("methods") or {}).items():
-        lines += page.fact(metric, method, width)
+        lines += page.fact(metric, method, width, 16)
     columns = (Column("NUMBER", 24), Column("VALUE", 11, right=True), Column("FILLED IN", 16, 1), Column("FROM", 0, 2))
     rows = [
         (name, value, page.when(at) if at else "", source) for name, (value, source, at) in facts["numbers"].items()
