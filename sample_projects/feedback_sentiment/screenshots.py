@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import re
 import shutil
 import tempfile
@@ -48,7 +49,9 @@ SHOTS = (
     Shot("evaluation-80x24", ("enter", "5"), "GATE HELD", NARROW),
     Shot("missed-gate", ("j", "enter", "6"), "AGAINST A SHIP"),
     Shot("blocked-ship", ("enter", "6", "H"), "Nobody has signed this off"),
-    Shot("sign-off", ("enter", "S"), "APPROVE P-001", NARROW, "vera"),
+    Shot("sign-off", ("enter", "S"), "type P-001", NARROW, "vera"),
+    Shot("jobs", ("J",), "Jobs: runs go on"),
+    Shot("people", ("p",), "vera", NARROW),
     Shot("help", ("enter", "question_mark"), "Keys here"),
 )
 
@@ -124,6 +127,9 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     frame.clock = lambda: "10:42"
     with tempfile.TemporaryDirectory() as scratch:
+        os.environ["XDG_STATE_HOME"] = (
+            scratch  # nothing that its person left behind is drawn, and nothing is left behind
+        )
         copy = Path(scratch) / "demo"
         shutil.copytree(options.folder, copy, ignore=shutil.ignore_patterns("source", "minilm-sentiment"))
         for shot in SHOTS:
