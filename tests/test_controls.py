@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import real_play
@@ -232,11 +234,14 @@ def test_what_was_judged_is_what_ships_in_its_form_with_its_program(play: real_p
     assert "def predict(text):" in card and "## What distillation is worth" in card
 
 
-def test_a_run_that_would_learn_nothing_of_the_teacher_is_not_even_queued(tmp_path: Path) -> None:
-    recorded = real_play.copy_to(tmp_path)
-    dossier = recorded.project.dossier(recorded.id)
-    count = frozen.soft_rows(recorded.project.artifacts.path(dossier.data_set.artifact))
-    request = {"spec": Spec(), "soft_rows": count}
-    found = {each.rule: each.sentence for each in rules.start_run(dossier, recorded.by("dan"), request)}
-    assert count == 0 and "give alpha=0 to train on labels alone" in found["spec.silent"]
-    recorded.project.close()
+def test_a_run_that_would_learn_nothing_of_the_teacher_is_not_even_queued(play: real_play.Play, tmp_path: Path) -> None:
+    dossier = play.project.dossier(play.id)
+    path = play.project.artifacts.path(dossier.data_set.artifact)
+    table = pq.read_table(path)
+    at = table.schema.get_field_index("teacher_probabilities")
+    mute = table.set_column(at, table.schema.field(at), pa.nulls(table.num_rows, table.schema.field(at).type))
+    pq.write_table(mute, tmp_path / "mute.parquet")
+    assert frozen.soft_rows(path) == json.loads(dossier.data_set.counts)["splits"]["train"]
+    request = {"spec": Spec(student=StudentKind.NGRAM), "soft_rows": frozen.soft_rows(tmp_path / "mute.parquet")}
+    found = {each.rule: each.sentence for each in rules.start_run(dossier, play.by("dan"), request)}
+    assert "give alpha=0 to train on labels alone" in found["spec.silent"]
