@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from distill_tui import actions, disks, doctor, launch
+from distill_tui import actions, disks, doctor, gates, launch
 from distill_tui.backup import backup
 from distill_tui.cli import main
 from distill_tui.dataset import readers
 from distill_tui.project import Project, ProjectError, check
+from distill_tui.spec import Spec
 from distill_tui.training.folders import check_encoder_folder, check_model_folder
 from stories import Auditor
 from story import actor
@@ -256,3 +257,11 @@ def test_a_pipe_is_no_traffic_and_is_not_waited_for(tmp_path: Path, name: str) -
     os.mkfifo(tmp_path / name)
     with pytest.raises(readers.BadInput, match="is not a file"):
         readers.guess_mapping(tmp_path / name)
+
+
+def test_a_name_that_is_not_known_is_quoted_in_one_line() -> None:
+    for read in (gates.from_json, gates.from_toml, Spec.from_json):
+        body = '"new\\nline" = 1' if read == gates.from_toml else '{"new\\nline": 1}'
+        with pytest.raises(ValueError, match=r"'new\\nline'") as error:
+            read(body)
+        assert "\n" not in str(error.value)

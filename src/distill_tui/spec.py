@@ -73,7 +73,7 @@ class Spec:
         read: dict[str, object] = {}
         for name, value in values.items():
             if name not in known:
-                raise ValueError(f"A training spec has no '{name}'; it has {', '.join(known)}.")
+                raise ValueError(f"A training spec has no {name[:60]!r}; it has {', '.join(known)}.")
             read[name] = _read(name, value, getattr(cls, name))
         kind = read.get("student", cls.student)
         spec = cls(**(RECIPES[kind] | read))  # type: ignore[index, arg-type]

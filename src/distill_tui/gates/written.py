@@ -18,6 +18,7 @@ from distill_tui.gates.canonical import (
     one_of,
     plain,
     sha256,
+    show,
     strict_json,
 )
 from distill_tui.gates.gate import Criterion, Gate
@@ -81,7 +82,7 @@ def _read_gate(values: Mapping[str, object], text: str) -> Gate:
     read: dict[str, Any] = {}
     for name, value in values.items():
         if name not in known:
-            raise ValueError(f"A gate has no '{name}'{where(name)}; it has {', '.join(sorted(known))}.")
+            raise ValueError(f"A gate has no {show(name)}{where(name)}; it has {', '.join(sorted(known))}.")
         if name in _TABLES:
             if not isinstance(value, list):
                 raise ValueError(f"{name}{where(name)} is no list; write each one under [[{name}]].")
@@ -100,7 +101,7 @@ def _read_criterion(values: object, index: int, where: Callable[[str], str]) -> 
     for name, value in values.items():
         if name not in known:
             raise ValueError(
-                f"Criterion {index} has an unknown '{name}'{where(name)}; it may have {', '.join(sorted(known))}."
+                f"Criterion {index} has an unknown {show(name)}{where(name)}; it may have {', '.join(sorted(known))}."
             )
         read[name] = None if value is None else _CRITERION_READERS[name](value, f"{name} of criterion {index}")
     if read.get("metric") is None:
@@ -114,7 +115,7 @@ def _read_range(values: object, index: int, where: Callable[[str], str]) -> Rang
     known = [each.name for each in fields(Range)]
     for name in values:
         if name not in known:
-            raise ValueError(f"Range {index} has an unknown '{name}'{where(name)}; it may have {', '.join(known)}.")
+            raise ValueError(f"Range {index} has an unknown {show(name)}{where(name)}; it may have {', '.join(known)}.")
     missing = [name for name in known[:3] if name not in values]
     if missing:
         raise ValueError(f"Range {index} lacks {', '.join(missing)}; write the name of a price, low and high.")
