@@ -166,7 +166,7 @@ async def qualifies(dana: Person) -> None:
     await dana.press("a")
     for value in NUMBERS:
         await dana.type(value, "enter")
-    await dana.press("enter")
+    await dana.press("ctrl+s")
     await dana.until("NEXT  a  Pass the trigger")
     await dana.press("a", "enter")
     await dana.until("2 Gate ●")

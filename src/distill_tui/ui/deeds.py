@@ -113,7 +113,7 @@ def _numbers(app: DistillApp, view: View, offered: Mapping[str, str], source: st
         (told,) if told else (),
         [
             *(field(question) for question in economics.WORKSHEET[view.play.kind]),
-            Field("source", "where the others come from", "typed", "Like: billing export of May."),
+            Field("source", "where they come from", "typed", "Like: billing export of May."),
             *(field(question, "Optional. ") for question in economics.BESIDES[view.play.kind]),
         ],
         does="fill in",
