@@ -65,9 +65,9 @@ def points(text: str) -> Decimal:
 
 COST_GATE = Gate(
     criteria=(
-        Criterion(Metric.ACCURACY, Reference.TEACHER, margin=points("6"), binding=True),
-        Criterion(Metric.ACCURACY, Reference.BASELINE, margin=points("-2")),
-        Criterion(Metric.ACCURACY, scope="segment: nyt", threshold=points("50")),
+        Criterion(Metric.ACCURACY, Reference.TEACHER, margin=points("7"), binding=True),
+        Criterion(Metric.ACCURACY, Reference.BASELINE, margin=points("0")),
+        Criterion(Metric.ACCURACY, Reference.BASELINE, "segment: nyt", margin=points("0")),
         Criterion(Metric.P95_LATENCY, threshold=Decimal(100)),
         Criterion(Metric.PAYBACK, threshold=Decimal(6)),
     ),
@@ -75,8 +75,8 @@ COST_GATE = Gate(
     held_out_rows=HELD_OUT,
     minimum_assurance=Assurance.SIGNED,
     statement=(
-        "We accept up to 6 points less accuracy than the teacher, as long as the student stays clearly ahead of the "
-        "classifier that we could build without any teacher and is right on at least half of the news sentences."
+        "We accept up to 7 points less accuracy than the teacher, as long as the student is shown to be ahead of the "
+        "classifier that we could build without any teacher: over all, and on news sentences."
     ),
 )
 LATENCY_GATE = Gate(
@@ -226,8 +226,11 @@ def data(sample: Sample, play: int, traffic: Path, teacher: Path) -> None:
 
 
 def train(sample: Sample, cost: int, latency: int) -> None:
-    """Train one student for each play at the same time, each on one thread, and judge each when it is done."""
-    layers = Spec(layers=(0, 5), epochs=1, learning_rate=6e-4, alpha=0.7)
+    """Train one student for each play at the same time, each on one thread, and judge each when it is done.
+
+    The small one has a control arm; beside the larger one it would take another minute.
+    """
+    layers = Spec(layers=(0, 5), epochs=1, batch_size=16, learning_rate=5e-4, alpha=0.7, controls=())
     static = Spec(student=StudentKind.STATIC, hidden=128, epochs=6, learning_rate=3e-3, alpha=0.7)
     with sample.timed("train and judge the static student (latency play)"):
         runs = [
