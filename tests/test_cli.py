@@ -778,18 +778,19 @@ def test_only_a_finished_run_is_done(frozen: Team, staged: Callable[..., None], 
 
 def test_a_run_that_finishes_is_told_in_json(frozen: Team, staged: Callable[..., None]) -> None:
     staged(run_of(RunStatus.QUEUED, 0), run_of(RunStatus.FINISHED, 100, total=100, result='{"validation_score": 0.9}'))
-    said = frozen("train", "P-001", "--wait", "--json", "--alpha", "0.5", by="dan")
+    said = frozen("train", "P-001", "--wait", "--json", "--seed", "5", by="dan")
     assert said.code == 0
     assert (said.json["status"], said.json["result"]) == ("finished", {"validation_score": 0.9})  # type: ignore[index]
 
 
 def test_options_words_and_a_file_make_one_spec(frozen: Team, staged: Callable[..., None], tmp_path: Path) -> None:
-    (tmp_path / "s.toml").write_text('student = "scratch"\nepochs = 9\nalpha = 0.1\n')
-    words = ["--spec", str(tmp_path / "s.toml"), "--alpha", "0.2", "--wait", "epochs=4", "alpha=0.3"]
+    (tmp_path / "s.toml").write_text('student = "scratch"\nepochs = 9\nseed = 1\n')
+    words = ["--spec", str(tmp_path / "s.toml"), "--seed", "2", "--wait", "epochs=4", "seed=3"]
     staged(run_of(RunStatus.FINISHED, 1))
     assert frozen("train", "P-001", *words, by="dan").code == 0
     (run,) = json.loads(frozen.does("train", "status", "P-001", "--json"))
-    assert (run["spec"]["student"], run["spec"]["epochs"], run["spec"]["alpha"]) == ("scratch", 4, 0.3)
+    assert (run["spec"]["student"], run["spec"]["epochs"], run["spec"]["seed"]) == ("scratch", 4, 3)
+    assert run["spec"]["alpha"] == 0  # these rows have labels only, and nobody asked for more
     busy = frozen("train", "P-001", by="dan")
     assert busy.code == 3 and "Run 1 (train) is queued" in busy.err
     assert json.loads(frozen.does("jobs", "--json"))[0]["run"] == 1

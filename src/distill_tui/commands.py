@@ -393,7 +393,7 @@ def start_run(call: Call) -> int | None:
 
 
 def _spec(call: Call) -> Any:
-    """Read the spec: a file, over it the options, over them NAME=VALUE; the student, where none is named, suits."""
+    """Read the spec: a file, over it the options, over them NAME=VALUE; what is not named suits teacher and data."""
     import tomllib
 
     from distill_tui import rules
@@ -403,7 +403,20 @@ def _spec(call: Call) -> Any:
         values: dict[str, object] = dict(tomllib.loads(text_of(call.args.spec))) if call.args.spec else {}
         options = {name: getattr(call.args, name) for name in Spec.__dataclass_fields__}
         values |= {name: value for name, value in options.items() if value is not None}
-        return Spec.from_mapping({"student": rules.suits(call.dossier())} | values | pairs(call.args.values))
+        named = values | pairs(call.args.values)
+        if not named.keys() & {"alpha", "logit_mse"} and _only_labels(call):
+            call.talk("The teacher gave no probabilities, so the student learns from labels alone: alpha=0.")
+            named = {"controls": "", **named, "alpha": 0}  # the arm on hard labels would be the student itself
+        return Spec.from_mapping({"student": rules.suits(call.dossier())} | named)
+
+
+def _only_labels(call: Call) -> bool:
+    """Whether there is a data set of this round in which no row has the teacher's probabilities."""
+    from distill_tui.dataset import frozen
+
+    data = call.dossier().data_set
+    path = call.project.artifacts.path(data.artifact) if data is not None else None
+    return path is not None and path.exists() and not frozen.soft_rows(path)
 
 
 def stop_run(call: Call) -> None:
