@@ -36,7 +36,7 @@ PEOPLE = {
     "vera": (Role.VALIDATOR, "Vera Validator"),
     "olga": (Role.OPERATOR, "Olga Operator"),
 }
-TEACHER_ROWS, PLAY_ROWS, HELD_OUT = 4_000, 11_600, 3_000
+TEACHER_ROWS, PLAY_ROWS, HELD_OUT = 4_000, 10_000, 3_000
 
 COST = {  # no bill comes with the data: these are the sample's assumptions, and are stored as such
     "calls_per_month": "900000",
