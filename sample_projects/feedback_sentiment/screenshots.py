@@ -42,8 +42,8 @@ class Shot:
 SHOTS = (
     Shot("board", (), "P-001 feedback-sentiment"),
     Shot("board-80x24", (), "P-001 feedback-sentiment", NARROW),
-    Shot("gate", ("enter", "2"), "WHAT THE ROWS CAN PROVE"),
-    Shot("data", ("enter", "3"), "COVERAGE"),
+    Shot("gate", ("enter", "2"), "FIXED BY THE LOCK"),
+    Shot("data", ("enter", "3"), "FINDINGS"),
     Shot("train", ("enter", "4"), "LOSS"),
     Shot("evaluation", ("enter", "5"), "GATE HELD"),
     Shot("evaluation-80x24", ("enter", "5"), "GATE HELD", NARROW),
