@@ -404,10 +404,13 @@ def _spec(call: Call) -> Any:
         options = {name: getattr(call.args, name) for name in Spec.__dataclass_fields__}
         values |= {name: value for name, value in options.items() if value is not None}
         named = values | pairs(call.args.values)
-        if not named.keys() & {"alpha", "logit_mse"} and _only_labels(call):
-            call.talk("The teacher gave no probabilities, so the student learns from labels alone: alpha=0.")
+        alone = not named.keys() & {"alpha", "logit_mse"} and _only_labels(call)
+        if alone:
             named = {"controls": "", **named, "alpha": 0}  # the arm on hard labels would be the student itself
-        return Spec.from_mapping({"student": rules.suits(call.dossier())} | named)
+        spec = Spec.from_mapping({"student": rules.suits(call.dossier())} | named)
+    if alone:
+        call.talk("The teacher gave no probabilities, so the student learns from labels alone: alpha=0.")
+    return spec
 
 
 def _only_labels(call: Call) -> bool:
