@@ -4,7 +4,8 @@
 
 CACHE keeps the texts (fetched once, see sample_projects/feedback_sentiment), the teacher and its outputs, and one line
 of results.jsonl for each student, so that a run that is stopped goes on where it was. It is heavy: about an hour for
-each seed on one slow core; run it with `nice`. `--report` only prints what is there.
+each seed on one slow core; run it with `nice`. `--report` trains nothing: it prints what is there and, on a machine
+that has grown quiet, times the kept students beside the teacher once more.
 
 The teacher is the sample's (MiniLM with its upper layers trained on 4,000 rows, none of which comes back). Few rows
 have gold, as in production: `--gold` of the training rows, and all held-out rows. Three arms train the same student:
@@ -51,13 +52,14 @@ def main() -> None:
     parser.add_argument("--gold", type=int, default=2_500, help="training rows that have gold")
     parser.add_argument("--held-out", type=int, default=4_000)
     parser.add_argument("--rungs", default=RUNGS)
-    parser.add_argument("--report", action="store_true", help="print what is there and train nothing")
+    parser.add_argument("--report", action="store_true", help="train nothing; time and print what is there")
     options = parser.parse_args()
     splits, teacher = prepared(options.cache, options.rows, options.held_out)
     results = options.cache / f"results-{options.rows}-{options.held_out}-{options.gold}.jsonl"
     if not options.report:
         run(options, splits, teacher, results)
     report(results, splits["held_out"])
+    timed(options.cache, splits["held_out"], teacher)
 
 
 # --- data -------------------------------------------------------------------------------------------------------------
@@ -153,7 +155,7 @@ def judged(
     spec: Spec, arm: str, options: argparse.Namespace, splits: dict[str, dict[str, Any]], teacher: Path
 ) -> dict[str, Any]:
     """Train one student, export it, and ask and time it, and the teacher beside it."""
-    place = options.cache / "student"
+    place = options.cache / "students" / f"{spec.rung.replace(' ', '-')}-{arm}-{spec.seed}"
     shutil.rmtree(place, ignore_errors=True)
     started = time.monotonic()
     for _ in distill.train(
@@ -168,21 +170,25 @@ def judged(
         pass
     took = time.monotonic() - started
     shipped = ladder.ship(place / "student", spec, place / "shipped")
+    shutil.rmtree(place / "checkpoints", ignore_errors=True)
     texts = [row["input"] for row in splits["held_out"]["rows"]]
     said = evaluate.predict(shipped, texts, threads=1).argmax(axis=1)
     parameters, size = measure.size(shipped)
-    times = {
-        name: [t for run in measure.latencies(folder, texts, runs=3, per_run=per_run) for t in run]
-        for name, folder, per_run in (("student", shipped, 200), ("teacher", teacher, 60))
-    }
     return {
         "macro_f1": macro_f1(gold_of(splits["held_out"]["rows"]), said),
         "seconds": round(took, 1),
         "parameters": parameters,
         "bytes": size,
         "said": said.tolist(),
-        **{f"{name}_us": [int(np.quantile(each, q)) for q in (0.5, 0.95, 0.99)] for name, each in times.items()},
+        **{f"{name}_us": times.tolist() for name, times in times_of(shipped, teacher, texts).items()},
     }
+
+
+def times_of(shipped: Path, teacher: Path, texts: list[str]) -> dict[str, np.ndarray]:
+    """Time a student and the teacher one after the other at batch 1: p50, p95 and p99 in microseconds."""
+    asked = (("student", shipped, 200), ("teacher", teacher, 60))
+    runs = {name: measure.latencies(folder, texts, runs=3, per_run=count) for name, folder, count in asked}
+    return {name: np.quantile([t for run in each for t in run], [0.5, 0.95, 0.99]) for name, each in runs.items()}
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------
@@ -253,6 +259,18 @@ def speed(found: list[dict[str, Any]], rung: str) -> None:
         f"  batch-1 p50/p95/p99 {words} ms, teacher {' / '.join(f'{ms:.1f}' for ms in teacher)} ms: {ratio:.0f} times "
         f"faster at p50; {mine[0]['parameters']:,} parameters, {mine[0]['bytes'] / 1e6:.1f} MB"
     )
+
+
+def timed(cache: Path, held_out: dict[str, Any], teacher: Path) -> None:
+    """Time each rung's first distilled student, as it ships, beside the teacher, all in this run."""
+    texts = [row["input"] for row in held_out["rows"]]
+    print("\ntimed now, one thread, batch 1, p50/p95/p99 in ms:")
+    for shipped in sorted((cache / "students").glob("*-distilled-0/shipped")):
+        student, own = (times / 1000 for times in times_of(shipped, teacher, texts).values())
+        print(
+            f"  {shipped.parent.name:28} {' / '.join(f'{ms:.2f}' for ms in student)}, teacher "
+            f"{' / '.join(f'{ms:.1f}' for ms in own)}: {own[0] / student[0]:.0f} times faster at p50"
+        )
 
 
 def mean_f1(truth: np.ndarray, said: list[np.ndarray], at: np.ndarray) -> float:
