@@ -1060,6 +1060,16 @@ def stop_run(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objec
         yield from held_by(dossier, actor, Role.DRIVER)
 
 
+_STARTS = {
+    RunKind.LABEL: Action.LABEL,
+    RunKind.TRAIN: Action.START_RUN,
+    RunKind.EVALUATE: Action.EVALUATE,
+    RunKind.REPRODUCE: Action.REPRODUCE,
+    RunKind.OBSERVE: Action.OBSERVE,
+    RunKind.REHEARSE: Action.REHEARSE,
+}
+
+
 def resume_run(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """A run that ended early goes on from its last checkpoint, for whoever started it."""
     run = dossier.run(request["run"]) if "run" in request else resumable(dossier)
@@ -1074,6 +1084,12 @@ def resume_run(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Obj
         yield Objection(
             "run.old_round", f"Run {run.id} belongs to round {run.round}; this is round {dossier.play.round}."
         )
+    elif dossier.play is not None and (dossier.play.stage, _STARTS[run.kind]) not in NEXT_STAGE:
+        yield Objection(
+            "run.old_stage",
+            f"Run {run.id} ({run.kind.value}) served an earlier stage; {_code(dossier)} stands at "
+            f"{dossier.play.stage.value}, so let it rest and see the next step with `distill-tui next`.",
+        )
     if actor.person != run.started_by:
         yield Objection("run.foreign", f"{run.started_by} started run {run.id} and resumes it; you may start your own.")
     yield from _one_look(dossier) if run.kind is RunKind.EVALUATE else ()
@@ -1081,11 +1097,13 @@ def resume_run(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Obj
 
 
 def resumable(dossier: Dossier) -> tables.Run | None:
-    """The newest run of this round that ended early; one that observes is resumed by its feed."""
-    ended = (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.LOST)
-    of_round = [r for r in dossier.runs if dossier.play and r.round == dossier.play.round and r.status in ended]
-    of_round = [r for r in of_round if r.kind is not RunKind.OBSERVE]
-    return of_round[-1] if of_round else None
+    """The newest run of this round and stage that ended early; one that observes is resumed by its feed."""
+    play, ended = dossier.play, (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.LOST)
+    if play is None:
+        return None
+    of_round = [r for r in dossier.runs if r.round == play.round and r.status in ended]
+    of_stage = [r for r in of_round if r.kind is not RunKind.OBSERVE and (play.stage, _STARTS[r.kind]) in NEXT_STAGE]
+    return of_stage[-1] if of_stage else None
 
 
 def trained(dossier: Dossier) -> list[tables.Run]:
