@@ -9,7 +9,7 @@ ARGS ?=
 export HF_HUB_OFFLINE := 1
 export TRANSFORMERS_OFFLINE := 1
 
-.PHONY: demo demo-live test slow prove fixture check fix screenshots reference bench-duplicates bench-rows bench-drift bench-gates bench-training bench-headline clean help
+.PHONY: demo demo-live test slow prove fixture check fix screenshots reference bench-duplicates bench-rows bench-drift bench-gates bench-training bench-answering bench-headline clean help
 
 help:            ## list what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## */\t/'
@@ -68,6 +68,9 @@ bench-duplicates: $(READY)  ## near duplicates at a million rows, beside dataske
 bench-training: $(READY)  ## the training loop beside transformers.Trainer and beside the machine's limit
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@$(BIN)/python benchmarks/training.py $(ARGS)
+
+bench-answering: $(READY)  ## labelling and evaluation beside transformers.pipeline
+	@$(BIN)/python benchmarks/answering.py $(ARGS)
 
 bench-headline: $(READY)  ## the ladder on real text, three seeds, controls beside (ARGS=CACHE_FOLDER; hours on a slow machine)
 	@$(BIN)/python benchmarks/headline.py $(ARGS)
