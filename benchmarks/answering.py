@@ -4,8 +4,8 @@
 
 The same folders, the same texts (made up, with the lengths of short messages), the same number of threads, in one
 process and in turn, so that whatever else the machine does falls on all alike. The pipeline is asked at several batch
-sizes, and its best is what counts. Both must give the same labels. An 8-bit ONNX student is asked text by
-text, since its answers depend on what is beside a text in a batch; the pipeline has no such form and runs the float one.
+sizes, and its best is what counts. Both must give the same labels. A student in 8-bit ONNX is asked text by text, since
+its answers depend on what is beside a text in a batch; the pipeline has no such form and runs the float one.
 """
 
 from __future__ import annotations
