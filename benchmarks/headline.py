@@ -273,10 +273,11 @@ def timed(cache: Path, held_out: dict[str, Any], teacher: Path) -> None:
     """Time each rung's first distilled student, as it ships, beside the teacher, all in this run."""
     texts = [row["input"] for row in held_out["rows"]]
     print("\ntimed now, one thread, batch 1, p50/p95/p99 in ms:")
-    for shipped in sorted((cache / "students").glob("*-distilled-0/shipped")):
+    for place in sorted((cache / "students").glob("*-distilled-0")):
+        shipped = place / "shipped" if (place / "shipped").exists() else place / "student"  # n-grams ship as they are
         student, own = (times / 1000 for times in times_of(shipped, teacher, texts).values())
         print(
-            f"  {shipped.parent.name:28} {' / '.join(f'{ms:.2f}' for ms in student)}, teacher "
+            f"  {place.name:28} {' / '.join(f'{ms:.2f}' for ms in student)}, teacher "
             f"{' / '.join(f'{ms:.1f}' for ms in own)}: {own[0] / student[0]:.0f} times faster at p50"
         )
 

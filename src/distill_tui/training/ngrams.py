@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,20 +28,28 @@ MODEL_TYPE = "distill-tui-ngram"
 WORD = re.compile(r"\w+|[^\w\s]")
 SHORTEST, LONGEST = 2, 5  # letters in a piece of a word, its two ends included
 ROWS = 2  # texts that an n-gram must stand in to be kept
+REMEMBERED = 20_000  # words whose n-grams are looked up only once while a student is open
 MOST = 200_000  # n-grams that are kept, the most frequent first
 
 
 def pieces(text: str, most_words: int, shortest: int = SHORTEST, longest: int = LONGEST) -> Iterator[str]:
     """Yield the n-grams of a text, some more than once: words, pairs of words, and letters inside a word after a #."""
     words = WORD.findall(text.lower())[:most_words]
-    yield from words
-    for first, second in pairwise(words):
-        yield f"{first} {second}"
+    yield from pairs(words)
     for word in words:
-        ends = f"<{word}>"
-        for size in range(shortest, longest + 1):
-            for start in range(len(ends) - size + 1):
-                yield "#" + ends[start : start + size]
+        yield from of_word(word, shortest, longest)
+
+
+def pairs(words: Sequence[str]) -> list[str]:
+    """Give the words that stand side by side."""
+    return [f"{first} {second}" for first, second in pairwise(words)]
+
+
+def of_word(word: str, shortest: int, longest: int) -> list[str]:
+    """Give a word and the letters inside it, its two ends marked."""
+    ends = f"<{word}>"
+    sizes = range(shortest, longest + 1)
+    return [word, *("#" + ends[start : start + size] for size in sizes for start in range(len(ends) - size + 1))]
 
 
 @dataclass(frozen=True)
@@ -55,8 +64,15 @@ class Vocabulary:
 
     def numbers_of(self, text: str) -> list[int]:
         """Give the rows of a text's n-grams, each once, in order; those that are not known are left out."""
-        known = map(self.numbers.get, pieces(text, self.most_words, self.shortest, self.longest))
-        return sorted({number for number in known if number is not None})
+        words = WORD.findall(text.lower())[: self.most_words]
+        found = set(map(self.numbers.get, pairs(words))).union(*map(self._of_word, words))
+        return sorted(number for number in found if number is not None)
+
+    @cached_property
+    def _of_word(self) -> Callable[[str], frozenset[int | None]]:
+        """A word's own rows, remembered: looking up its letters is most of the work, and texts repeat their words."""
+        get, sizes = self.numbers.get, (self.shortest, self.longest)
+        return lru_cache(REMEMBERED)(lambda word: frozenset(map(get, of_word(word, *sizes))))
 
 
 def fit(texts: Sequence[str], most_words: int) -> Vocabulary:
@@ -148,9 +164,10 @@ def reader(folder: Path) -> tuple[Callable[[str], list[int]], Callable[[Sequence
     vocabulary = Vocabulary({name: row for row, name in enumerate(names)}, rarity, *sizes)
 
     def logits(rows: Sequence[int]) -> NDArray[np.float32]:
-        each = rarity[rows]
+        at = np.asarray(rows, dtype=np.int64)
+        each = rarity[at]
         length = np.sqrt(each @ each) or np.float32(1)
-        answer: NDArray[np.float32] = each @ weight[rows] / length + bias
+        answer: NDArray[np.float32] = each @ weight[at] / length + bias
         return answer
 
     return vocabulary.numbers_of, logits
