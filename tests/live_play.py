@@ -17,6 +17,7 @@ from random import Random
 from unittest import mock
 
 from distill_tui import actions, launch, worker
+from distill_tui.described import Described
 from distill_tui.gates import Criterion, Gate
 from distill_tui.project import Project
 from distill_tui.rules import Actor
@@ -91,8 +92,13 @@ def workers_here() -> Iterator[None]:
         yield
 
 
-def shipped(folder: Path, gate: Gate = GATE) -> tuple[Project, int]:
-    """Take a play from nothing to live."""
+def shipped(
+    folder: Path,
+    gate: Gate = GATE,
+    teacher: Described | None = None,
+    limits: dict[str, str] = {},  # noqa: B006
+) -> tuple[Project, int]:
+    """Take a play from nothing to live; its teacher is recorded, or described and asked within limits."""
     project = Project.create(folder / "live.distill", "live", "dana", "Dana", Actor(None, DANA.proof))
     for person in (SAM, VERA, OLGA):
         actions.enrol_person(project, DANA, person.person or "", "", uid=int(person.proof.split()[-1]))
@@ -105,8 +111,10 @@ def shipped(folder: Path, gate: Gate = GATE) -> tuple[Project, int]:
     actions.edit_gate(project, play, DANA, gate)
     actions.lock_gate(project, play, SAM)
     actions.import_traffic(project, play, DANA, write(folder / "first.jsonl", rows(900, 1)))
-    actions.set_teacher(project, play, DANA, None)
+    actions.set_teacher(project, play, DANA, None, teacher)
     actions.set_maintenance(project, play, OLGA, 600, 60)
+    if teacher is not None:
+        actions.label(project, play, DANA, limits)
     trained_and_judged(project, play)
     actions.rehearse(project, play, OLGA)
     sign_and_ship(project, play)

@@ -50,14 +50,15 @@ def threads() -> int:
 
 def _local(claimed: Claim, source: str, teacher: str, todo: Todo, started: float) -> None:
     artifacts, done = claimed.project.artifacts, 0
-    for positions, probabilities in _batches(artifacts.path, source, teacher, [text for _, text in todo]):
+    for positions, probabilities in batches(artifacts.path, source, teacher, [text for _, text in todo]):
         answers = [(todo[at][0], row.tolist()) for at, row in zip(positions, probabilities, strict=True)]
         teacher_cache.add(artifacts.folder, teacher, answers)
         done += len(answers)
         claimed.report(done, len(todo), f"{done / max(time.monotonic() - started, 1e-9):.0f} inputs a second")
 
 
-def _batches(path: Any, source: str, teacher: str, texts: list[str]) -> Iterator[tuple[list[int], Any]]:
+def batches(path: Any, source: str, teacher: str, texts: list[str]) -> Iterator[tuple[list[int], Any]]:
+    """Yield (positions in `texts`, probabilities (batch, labels)) of a teacher that is a model on this machine."""
     from distill_tui.training import teachers
 
     if not texts:

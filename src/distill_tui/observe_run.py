@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlmodel import Session, select
 
-from distill_tui import observe, observed, tables, teacher_cache
+from distill_tui import observe, observe_teacher, observed, tables
 from distill_tui.artifacts import Artifacts
+from distill_tui.described import ENDPOINT, SOURCES
 from distill_tui.rules import Dossier
 from distill_tui.terms import Action, RunStatus, Split
 
@@ -173,29 +174,35 @@ def _with_teacher(
     known: Mapping[str, Any],
     seen: set[tuple[str, str, bool]],
 ) -> list[Row]:
-    """Attach what a local teacher says of the rows that the budget allows; leave the others to be scored only."""
+    """Attach what the teacher says of the rows that the budget allows; leave the others to be scored only.
+
+    Of an endpoint each call counts against the month, the probe's too; a model on this machine is asked the probe for
+    nothing. A recorded teacher is never asked: the feed brings its answers.
+    """
     play = dossier.play
     assert play is not None
-    local, budget = play.teacher_source == "local", play.sampling_per_month or 0
-    if local:
-        rows = [*_probe_again(rows, known, seen), *rows]
+    budget, asks = play.sampling_per_month or 0, play.teacher_source in ("local", *SOURCES)
+    probe = _probe_again(rows, known, seen) if asks else []
+    if probe and play.teacher_source == ENDPOINT and asked[probe[0].day[:7]] + len(probe) > budget:
+        probe = []
+    rows = [*probe, *rows]
     chosen, watched = [], Counter[str]()
     for row in rows:
         if row.teacher is not None:
             chosen.append(row)
-        elif local and (row.probe or observe.allowance(budget, row.day, asked[row.day[:7]])):
+        elif asks and (row.probe or observe.allowance(budget, row.day, asked[row.day[:7]])):
             chosen.append(replace(row, asked=True))
             asked[row.day[:7]] += 1
         elif watched[row.day] < observe.WATCHED:
             chosen.append(row)
             watched[row.day] += 1
     to_ask = [row for row in chosen if row.asked]
-    said = _ask(claimed, play.teacher_digest, to_ask) if to_ask else {}
+    said = observe_teacher.ask(claimed, dossier, to_ask) if to_ask else {}
     return [replace(row, teacher=said[row.digest]) if row.asked else row for row in chosen]
 
 
 def _probe_again(rows: Sequence[Row], known: Mapping[str, Any], seen: set[tuple[str, str, bool]]) -> list[Row]:
-    """Ask a local teacher the probe once in four weeks; of a recorded one, a feed brings the answers."""
+    """Give the rows of the probe, once in four weeks."""
     from datetime import date
 
     if not rows:
@@ -206,30 +213,6 @@ def _probe_again(rows: Sequence[Row], known: Mapping[str, Any], seen: set[tuple[
         return []
     probe = [Row(day, digest, text, "", None, probe=True) for digest, (text, _) in sorted(known["probe"].items())]
     return [row for row in probe if (row.day, row.digest, True) not in seen]
-
-
-def _ask(claimed: Claim, teacher: str, rows: Sequence[Row]) -> dict[str, str]:
-    """Ask the teacher what it has not answered before; every batch is kept as it comes."""
-    from distill_tui.labelling import threads
-    from distill_tui.training import teachers
-    from distill_tui.training.folders import teacher_labels
-
-    artifacts = claimed.project.artifacts
-    trouble = artifacts.trouble(teacher)
-    if trouble:
-        raise ValueError(trouble)
-    folder, answered = artifacts.path(teacher), teacher_cache.outputs(artifacts.folder, teacher)
-    again = {row.digest for row in rows if row.probe}  # what was answered once says nothing of what is answered now
-    todo = list({row.digest: row for row in rows if row.digest not in answered or row.digest in again}.values())
-    done = 0
-    for positions, shares in teachers.label(folder, [row.input for row in todo], threads=threads()) if todo else ():
-        fresh = [(todo[at].digest, share.tolist()) for at, share in zip(positions, shares, strict=True)]
-        answered |= dict(fresh)
-        teacher_cache.add(artifacts.folder, teacher, [each for each in fresh if each[0] not in again])
-        done += len(fresh)
-        claimed.report(1, 3, f"the teacher answered {done:,} of {len(todo):,}")
-    labels = teacher_labels(folder)
-    return {row.digest: labels[answered[row.digest].index(max(answered[row.digest]))] for row in rows}
 
 
 # --- the student, and the record -------------------------------------------------------------------------------------

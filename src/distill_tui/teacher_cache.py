@@ -97,6 +97,11 @@ def answers(folder: Path, teacher: str) -> dict[str, tuple[str | None, list[floa
     return {digest: (label, array("f", blob).tolist() if blob is not None else None) for digest, label, blob in rows}
 
 
+def probe_name(teacher: str, day: str) -> str:
+    """Name what a teacher says of the probe on a day: another answer than the one that is kept for labels."""
+    return f"{teacher} probe {day}"
+
+
 @dataclass(frozen=True)
 class Ledger:
     """What an endpoint was asked, and what that cost."""
@@ -109,11 +114,11 @@ class Ledger:
 
 
 def ledger(folder: Path, teacher: str) -> Ledger:
-    """Add up what this teacher was asked."""
+    """Add up what this teacher was asked, its probes too."""
     if not (folder / NAME).exists():
         return Ledger(0, 0, 0, Decimal(0), 0)
-    query = "SELECT tokens_in, tokens_out, money, label IS NULL FROM answer WHERE teacher = ?"
+    query = "SELECT tokens_in, tokens_out, money, label IS NULL FROM answer WHERE teacher = ? OR teacher GLOB ?"
     with _open(folder) as connection:
-        rows = connection.execute(query, (teacher,)).fetchall()
+        rows = connection.execute(query, (teacher, probe_name(teacher, "*"))).fetchall()
     sums = [sum(row[at] for row in rows) for at in (0, 1, 3)]
     return Ledger(len(rows), sums[0], sums[1], sum((Decimal(row[2]) for row in rows), Decimal(0)), sums[2])

@@ -1,0 +1,93 @@
+"""What a teacher says of the rows of a feed: asked and kept as for labels, so that no row is paid for twice.
+
+What was answered once says nothing of what is answered now, so the probe is asked anew each time; its answers are kept
+under a name of their own, and a worker that goes on after a kill finds them there. Runs in workers only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from distill_tui import teacher_cache
+from distill_tui.asked import read_limits
+from distill_tui.described import ENDPOINT, Described
+from distill_tui.terms import RunKind
+
+if TYPE_CHECKING:
+    from distill_tui.endpoint import Answer, Limits
+    from distill_tui.observe_run import Row
+    from distill_tui.rules import Dossier
+    from distill_tui.worker import Claim
+
+Said = Mapping[str, str | None]  # input digest to label; None where an answer named no label
+
+
+def ask(claimed: Claim, dossier: Dossier, rows: Sequence[Row]) -> Said:
+    """Ask the play's teacher about rows, as far as it has not answered before. Raises ValueError with one sentence."""
+    play = dossier.play
+    assert play is not None
+    trouble = claimed.project.artifacts.trouble(play.teacher_digest)
+    if trouble:
+        raise ValueError(trouble)
+    if play.teacher_source == ENDPOINT:
+        return _endpoint(claimed, dossier, play.teacher_digest, rows)
+    return _local(claimed, play.teacher_source, play.teacher_digest, rows)
+
+
+def _local(claimed: Claim, source: str, teacher: str, rows: Sequence[Row]) -> Said:
+    """Ask a model on this machine; every batch is kept as it comes."""
+    from distill_tui.labelling import batches
+    from distill_tui.training.folders import teacher_labels
+
+    artifacts = claimed.project.artifacts
+    answered = teacher_cache.outputs(artifacts.folder, teacher)
+    again = {row.digest for row in rows if row.probe}
+    todo = list({row.digest: row for row in rows if row.digest not in answered or row.digest in again}.values())
+    done = 0
+    for positions, shares in batches(artifacts.path, source, teacher, [row.input for row in todo]):
+        fresh = [(todo[at].digest, share.tolist()) for at, share in zip(positions, shares, strict=True)]
+        answered |= dict(fresh)
+        teacher_cache.add(artifacts.folder, teacher, [each for each in fresh if each[0] not in again])
+        done += len(fresh)
+        claimed.report(1, 3, f"the teacher answered {done:,} of {len(todo):,}")
+    path = artifacts.path(teacher)
+    local = source == "local"
+    labels = teacher_labels(path) if local else Described.from_json(path.read_text(encoding="utf-8")).labels
+    return {row.digest: labels[answered[row.digest].index(max(answered[row.digest]))] for row in rows}
+
+
+def _endpoint(claimed: Claim, dossier: Dossier, teacher: str, rows: Sequence[Row]) -> Said:
+    """Ask an endpoint; every answer is kept the moment it comes. The rows are within the month's budget already."""
+    from distill_tui import endpoint
+
+    folder = claimed.project.artifacts.folder
+    described = Described.from_json(claimed.project.artifacts.path(teacher).read_text(encoding="utf-8"))
+    limits, said = _limits(dossier), dict[str, str | None]()
+    for probe in (False, True):
+        part = {row.digest: row for row in rows if row.probe is probe}
+        name = teacher_cache.probe_name(teacher, next(iter(part.values())).day) if probe and part else teacher
+        known = teacher_cache.answered(folder, name)
+        todo = [(digest, row.input) for digest, row in part.items() if digest not in known]
+
+        def keep(answer: Answer, name: str = name) -> None:
+            teacher_cache.add_answer(folder, name, answer)
+
+        def tell(done: int, retries: int, spent: Decimal, of: int = len(todo)) -> None:
+            claimed.report(1, 3, f"the teacher answered {done:,} of {of:,}, {spent:.4f} spent, {retries:,} retries")
+
+        key = endpoint.key_for(described.base_url)
+        endpoint.ask(described, todo, limits, spent=Decimal(0), keep=keep, tell=tell, key=key)
+        answers = teacher_cache.answers(folder, name)
+        said |= {digest: answers[digest][0] for digest in part}
+    return said
+
+
+def _limits(dossier: Dossier) -> Limits:
+    """Ask as the last labelling run did, at its prices; what bounds the money is the month's number of calls."""
+    labelled = [run for run in dossier.runs if run.kind is RunKind.LABEL]
+    given = json.loads(labelled[-1].spec) if labelled else {}
+    return replace(read_limits(given), budget=Decimal("Infinity"))
