@@ -172,7 +172,8 @@ def test_a_gate_without_criteria_cannot_be_locked(kind: PlayKind) -> None:
 def test_a_gate_names_exactly_one_binding_criterion() -> None:
     none = Gate((close_to_teacher(),))
     assert problems(none, PlayKind.STABILITY) == [
-        "No criterion is binding; mark exactly one, the win metric of a stability play: accuracy or agreement."
+        "No criterion is binding; mark exactly one, the win metric of a stability play: accuracy, agreement or a row "
+        "score."
     ]
     two = Gate((close_to_teacher(binding=True), at_least("0.9", AGREEMENT, binding=True)))
     assert problems(two, PlayKind.STABILITY)[0].startswith("2 criteria are binding; mark exactly one")
@@ -499,7 +500,7 @@ def test_the_digest_changes_with_every_field_of_a_record() -> None:
     other = Record(
         ("yes", "no"), (5, 6), (0, 1), (0, 0), (0, 0), (1, 1), 1, (1, 1), ("a", "c"), (7, 7), {"student": ((1,),)},
         {"student": 1}, {"student": 1}, {"cpu": "x"}, "d", "m", "t", {"build_cost": "1"}, (9_000, 1), (0, 1), (7, 8),
-        {"hard": (0, 1)}, {"student": {"peak_kb": 1}},
+        {"hard": (0, 1)}, {"student": {"peak_kb": 1}}, {"brier_score": {"student": (1, 2)}},
     )  # fmt: skip
     changed = [replace(one, **{each.name: getattr(other, each.name)}) for each in fields(Record)]
     assert len({each.digest() for each in [one, *changed]}) == len(changed) + 1

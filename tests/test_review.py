@@ -279,6 +279,18 @@ def test_a_record_says_how_sure_the_student_was_and_which_pattern_a_row_is_of(ev
     assert record is not None
     assert len(record.confidence) == len(record.pattern) == len(record.key) == len(record.rows)
     assert min(record.confidence) >= gates.CERTAIN // 2 and len(set(record.confidence)) > 10
+
+
+def test_a_record_says_what_each_row_scores_and_what_the_student_was_sure_of_agrees(evaluated: Project) -> None:
+    record = evaluated.dossier(1).record
+    assert record is not None and len(record.labels) == 2
+    scores = record.scores["brier_score"]
+    assert set(scores) == {"student", "baseline"}  # the recorded teacher gave labels without probabilities
+    for row, sure in enumerate(record.confidence):
+        off = gates.CERTAIN - sure if record.student[row] == record.gold[row] else sure
+        assert scores["student"][row] == pytest.approx(off * off / gates.CERTAIN, abs=2)
+    (means,) = gates.score_means(record)
+    assert means.rows == len(record.rows) and 0 < means.means["student"] < 0.25
     assert sorted(record.pattern) == list(range(len(record.rows)))
 
 

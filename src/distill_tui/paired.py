@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import random
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from distill_tui import statistics
+from distill_tui.statistics import Cluster
 
 RESAMPLES = 2000  # of a bootstrap
 ROUNDS_COMPARED = 2  # how many rounds a gain is looked at over
@@ -78,6 +80,88 @@ def bootstrap_at_least(
         picked = chance.choices(drawn, k=len(drawn))
         found.append(difference([position for group in picked for position in members[group]]))
     return sorted(found)[max(0, math.floor(alpha * RESAMPLES) - 1)]
+
+
+@dataclass(frozen=True)
+class RowScores:
+    """What one sample of row scores says of their mean: of the student's, or of student minus other on the same rows.
+
+    A score is from 0 to 1 and more is better. Bounds are those of t over groups, of one row or more, with the two
+    cautions of `statistics.clustered_exceeds`: they never rise where the student scores less on a row, and groups that
+    were not drawn may hold harm. The second replaces what t lacks on few or skewed rows.
+    """
+
+    clusters: Counter[Cluster]  # totals in shares of a score
+    paired: bool
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[int, int, int]], unit: int, *, paired: bool) -> RowScores:
+        """Add up rows of (student's score, other's score, group) in `unit` parts; give 0 where there is no other."""
+        groups: dict[int, list[int]] = {}
+        for student, other, group in rows:
+            entry = groups.setdefault(group, [0, 0, 0])
+            entry[0] += student - other
+            entry[1] += 1
+            entry[2] += unit - other
+        counted = Counter(map(tuple, groups.values()))
+        clusters = {Cluster(total / unit, size, best / unit): n for (total, size, best), n in sorted(counted.items())}
+        return cls(Counter(clusters), paired)
+
+    @cached_property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return sum(each.size * count for each, count in self.clusters.items())
+
+    @cached_property
+    def groups(self) -> int:
+        """How many independent groups they come from."""
+        return self.clusters.total()
+
+    @property
+    def rough(self) -> bool:
+        """Whether there are too few groups for a bound to be trusted to its last digit."""
+        return self.groups < statistics.FEW_GROUPS
+
+    @property
+    def estimate(self) -> float | None:
+        """The mean score, or nothing without rows."""
+        return sum(each.total * count for each, count in self.clusters.items()) / self.rows if self.rows else None
+
+    def exceeds(self, value: float) -> float:
+        """Give the p-value of "the true mean is above this value"."""
+        return statistics.clustered_exceeds(value, self.clusters)
+
+    def falls_below(self, value: float) -> float:
+        """Give the p-value of "the true mean is below this value"."""
+        return self._mirror.exceeds((0 if self.paired else 1) - value)
+
+    def at_least(self, alpha: float) -> float:
+        """Give the lower bound of the mean."""
+        return statistics.greatest_refuted(self.exceeds, alpha, -1.0 if self.paired else 0.0, 1.0)
+
+    def at_most(self, alpha: float) -> float:
+        """Give the upper bound of the mean."""
+        return (0 if self.paired else 1) - self._mirror.at_least(alpha)
+
+    def rows_needed(self, bar: float, alpha: float) -> int | None:
+        """Say how many such rows in all tell the mean from the bar, were it what it is here; None where none do."""
+        gap = abs((self.estimate or 0.0) - bar)
+        if self.groups < 2 or not gap:
+            return None
+        error = statistics.clustered_standard_error(self.clusters.elements())
+        reach = statistics.normal_quantile(1 - alpha) + statistics.normal_quantile(statistics.POWER)
+        squares = sum(each.size * each.size * count for each, count in self.clusters.items())
+        unseen = math.log(alpha) / math.log1p(-gap) * squares / self.rows if gap < 1 else 1
+        return max(math.ceil((reach * error / gap) ** 2 * self.rows), math.ceil(unseen), self.rows + 1)
+
+    @cached_property
+    def _mirror(self) -> RowScores:
+        """Give the scores turned round, as `statistics.Scores` does."""
+        turned = Counter[Cluster]()
+        for each, count in self.clusters.items():
+            rest = each.size - each.best if self.paired else each.size
+            turned[Cluster((0 if self.paired else each.size) - each.total, each.size, rest)] += count
+        return RowScores(turned, self.paired)
 
 
 # --- whether more rounds will do -------------------------------------------------------------------------------------

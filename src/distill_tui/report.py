@@ -266,7 +266,7 @@ def _criterion(each: gates.Criterion) -> tuple[str, str, str]:
     if each.reference is not Reference.NONE:
         bound = f"within {bar} of the {each.reference.value}" if bar is None or bar > 0 else f"ahead by {-bar}"
     else:
-        bound = f"{'at least' if each.metric in gates.QUALITY else 'at most'} {bar}"
+        bound = f"{'at least' if each.at_least else 'at most'} {bar}"
     return each.words, bound, "binding" if each.binding else (f"no: {each.watch_only}" if each.watch_only else "yes")
 
 
@@ -432,6 +432,7 @@ def _review(dossier: Dossier, record: gates.Record, plain: bool) -> Iterator[str
         bins = [(f"{each.sure:.0%}", f"{each.right:.0%}", each.rows) for each in sure.bins]
         yield from table(("SURE", "RIGHT", "ROWS"), bins, plain=plain)
         yield f"Confidence is off by {sure.error * 100:.1f} points on average."
+    yield from (each.sentence for each in gates.score_means(record))
     yield from (visible(line) for line in since_before(dossier))
 
 
@@ -514,6 +515,7 @@ def evaluation_json(dossier: Dossier) -> dict[str, Any]:
         "right_and_wrong": _plain(gates.right_and_wrong(record)),
         "confusions": [_plain(each) for each in gates.confusions(record)],
         "calibration": _plain(sure) if sure is not None else None,
+        "scores": [_plain(each) for each in gates.score_means(record)],
         "since_before": list(since_before(dossier)),
         "change": _plain(changed) if changed is not None else None,
         "controls": list(controls.findings(record)),

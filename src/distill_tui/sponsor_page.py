@@ -200,6 +200,7 @@ def _errors(dossier: Dossier) -> str:
     if sure is not None:
         rows_ = [(_percent(each.sure), _percent(each.right), f"{each.rows:,}") for each in sure.bins]
         content += _table(("the student is so sure", "and right so often", "rows"), rows_)
+    content += _list([each.sentence for each in gates.score_means(record)])
     return _part("Where it errs", content)
 
 

@@ -107,7 +107,7 @@ def share_exceeds(share: float, hits: int, rows: int) -> float:
 
 def share_at_least(hits: int, rows: int, alpha: float) -> float:
     """Give the Clopper-Pearson lower bound of a share; 0 without rows."""
-    return _greatest_refuted(lambda share: share_exceeds(share, hits, rows), alpha, 0.0, 1.0)
+    return greatest_refuted(lambda share: share_exceeds(share, hits, rows), alpha, 0.0, 1.0)
 
 
 def share_at_most(hits: int, rows: int, alpha: float) -> float:
@@ -148,7 +148,7 @@ def difference_exceeds(delta: float, losses: int, wins: int, rows: int) -> float
 
 def difference_at_least(losses: int, wins: int, rows: int, alpha: float) -> float:
     """Give Tango's lower bound of student minus other; -1 without rows."""
-    return _greatest_refuted(lambda delta: difference_exceeds(delta, losses, wins, rows), alpha, -1.0, 1.0)
+    return greatest_refuted(lambda delta: difference_exceeds(delta, losses, wins, rows), alpha, -1.0, 1.0)
 
 
 def difference_at_most(losses: int, wins: int, rows: int, alpha: float) -> float:
@@ -166,14 +166,15 @@ def not_inferior(losses: int, wins: int, rows: int, margin: float, alpha: float)
 
 @dataclass(frozen=True, order=True)
 class Cluster:
-    """One group of dependent rows: the sum of its scores, its size, and the sum if the student were right on all of it.
+    """One group of dependent rows: the sum of its scores, its size, and its sum at the student's best.
 
-    A row's score is student right (1 or 0) minus other right (1 or 0). For a plain share there is no other: 0.
+    A row's score is student right (1 or 0) minus other right (1 or 0), or of what each scores from 0 to 1. For a plain
+    share there is no other: 0.
     """
 
-    total: int
+    total: float
     size: int
-    best: int
+    best: float
 
 
 def clustered_standard_error(clusters: Iterable[Cluster]) -> float:
@@ -219,7 +220,7 @@ def clustered_exceeds(delta: float, clusters: Counter[Cluster]) -> float:
 def _least_uncentred_t(delta: float, clusters: Counter[Cluster]) -> float:
     steps = []  # (gain in Σy² for one more point of Σy, how many points there are to gain)
     total = squares = 0.0
-    for each, count in sorted(clusters.items()):
+    for each, count in sorted(clusters.items(), key=lambda pair: (pair[0].total, pair[0].size, pair[0].best)):
         now, best = each.total - each.size * delta, each.best - each.size * delta
         total += count * now
         squares += count * now * now
@@ -332,7 +333,7 @@ class Scores:
 
     def at_least(self, alpha: float) -> float:
         """Give the lower bound of the mean."""
-        return _greatest_refuted(self._exceeds, alpha, -1.0 if self.paired else 0.0, 1.0)
+        return greatest_refuted(self._exceeds, alpha, -1.0 if self.paired else 0.0, 1.0)
 
     def at_most(self, alpha: float) -> float:
         """Give the upper bound of the mean."""
@@ -359,7 +360,7 @@ class Scores:
         return Scores(turned, False, 0, self.rows - self.wins)
 
 
-def _greatest_refuted(p_value: Callable[[float], float], alpha: float, low: float, high: float) -> float:
+def greatest_refuted(p_value: Callable[[float], float], alpha: float, low: float, high: float) -> float:
     """Halve one fixed interval: the same midpoints for every sample, so that bounds keep the order of p-values."""
     for _ in range(_HALVINGS):
         middle = (low + high) / 2

@@ -219,9 +219,9 @@ def validate(
 
     said = probabilities.argmax(axis=1)
     taught = np.where(training.gold >= 0, training.gold, training.teacher)
-    baseline = evaluating.fit_baseline(training.inputs, taught, spec.seed)(rows.inputs)
+    shares = evaluating.fit_shares(training.inputs, taught, spec.seed, len(rows.labels))(rows.inputs)
     also = {name: tuple(int(label) for label in answer) for name, answer in beside.items()}
-    record = gates.Record(**answers(rows, probabilities, baseline, evaluating.majority(taught)), controls=also)
+    record = gates.Record(**answers(rows, probabilities, shares, evaluating.majority(taught)), controls=also)
     known = rows.gold if (rows.gold >= 0).any() else rows.teacher
     name = "accuracy" if (rows.gold >= 0).any() else "agreement"
     counted = np.flatnonzero(known >= 0)
@@ -242,8 +242,12 @@ def validate(
     }
 
 
-def answers(rows: Any, probabilities: Any, baseline: Any, majority: int) -> dict[str, Any]:
-    """Give the columns of a record that say what everybody answered to the rows of a split."""
+def answers(rows: Any, probabilities: Any, shares: Any, majority: int) -> dict[str, Any]:
+    """Give the columns of a record that say what everybody answered to the rows of a split.
+
+    `probabilities` are the student's, `shares` the baseline's, (rows, labels) each.
+    """
+    from distill_tui import row_scores
     from distill_tui.gates import CERTAIN
 
     names = tuple(sorted(set(rows.segments)))
@@ -253,7 +257,7 @@ def answers(rows: Any, probabilities: Any, baseline: Any, majority: int) -> dict
         "gold": tuple(int(label) for label in rows.gold),
         "teacher": tuple(int(label) for label in rows.teacher),
         "student": tuple(int(label) for label in probabilities.argmax(axis=1)),
-        "baseline": tuple(int(label) for label in baseline),
+        "baseline": tuple(int(label) for label in shares.argmax(axis=1)),
         "majority": majority,
         "segments": names,
         "segment": tuple(names.index(segment) for segment in rows.segments),
@@ -261,6 +265,9 @@ def answers(rows: Any, probabilities: Any, baseline: Any, majority: int) -> dict
         "confidence": tuple(round(CERTAIN * float(each)) for each in probabilities.max(axis=1)),
         "pattern": patterns(rows),
         "key": tuple(int(digest[:15], 16) for digest in rows.digests),
+        "scores": row_scores.of_probabilities(
+            rows.gold, {"student": probabilities, "teacher": rows.soft, "baseline": shares}
+        ),
     }
 
 
@@ -334,11 +341,11 @@ def measure_all(
     majority = evaluating.majority(known)
     latency: dict[str, Any] = {}
     if gate.baseline == "majority":
-        baseline = np.full(len(held_out), majority)
+        shares = np.tile(evaluating.base_rates(known, len(held_out.labels)), (len(held_out), 1))
     else:
-        baseline_of = evaluating.fit_baseline(training.inputs, known, gate.seed)
-        baseline = baseline_of(held_out.inputs)
-        latency["baseline"] = measure.baseline_latencies(baseline_of, held_out.inputs)
+        shares_of = evaluating.fit_shares(training.inputs, known, gate.seed, len(held_out.labels))
+        shares = shares_of(held_out.inputs)
+        latency["baseline"] = measure.baseline_latencies(shares_of, held_out.inputs)
     claimed.report(3, 5, "the student's latency, one request at a time", always=True)
     latency["student"] = measure.latencies(student, held_out.inputs, **options)
     sizes, running = {"student": measure.size(student)}, {}
@@ -349,7 +356,7 @@ def measure_all(
         sizes["teacher"] = measure.size(teacher)
         running["teacher"] = measure.running(teacher, held_out.inputs, **options)
     claimed.report(5, 5, "judging", always=True)
-    return answers(held_out, probabilities, baseline, majority) | {
+    return answers(held_out, probabilities, shares, majority) | {
         "latency_us": {name: tuple(tuple(run) for run in runs) for name, runs in latency.items()},
         "parameters": {name: parameters for name, (parameters, _) in sizes.items()},
         "bytes": {name: size for name, (_, size) in sizes.items()},

@@ -6,18 +6,30 @@ holds only where the whole interval is on the right side, and a point estimate n
 
 Pure: no file, no play, no person. Standard library, `terms`, `statistics` and `economics` only. Callers come in here.
 Each file imports only from files before it in this list: `wording`, `canonical`, `gate`, `problems`, `written`,
-`compare`, `record`, `judgement`, `quality`, `measures`, `judging`, `power`, `rates`,
+`compare`, `record`, `judgement`, `scored`, `quality`, `measures`, `judging`, `power`, `rates`,
 `progress`, `review`.
 """
 
 from distill_tui.gates.compare import Line, compare
-from distill_tui.gates.gate import ALL, BASELINES, EVERY_SEGMENT, P95, QUALITY, SEGMENT, Criterion, Gate, default_gate
+from distill_tui.gates.gate import (
+    ALL,
+    BASELINES,
+    EVERY_SEGMENT,
+    P95,
+    QUALITY,
+    ROW_SCORES,
+    SEGMENT,
+    Criterion,
+    Gate,
+    RowScore,
+    default_gate,
+)
 from distill_tui.gates.judgement import Judgement
 from distill_tui.gates.judging import METHODS, judge, passed
 from distill_tui.gates.power import ASSUMED_DISCORDANCE, PowerNote, power
 from distill_tui.gates.problems import problems
 from distill_tui.gates.progress import Progress, progress
-from distill_tui.gates.rates import Rate, SegmentRates, Subject, segment_rates, subjects
+from distill_tui.gates.rates import Rate, ScoreMeans, SegmentRates, Subject, score_means, segment_rates, subjects
 from distill_tui.gates.record import CERTAIN, SUBJECTS, Record
 from distill_tui.gates.review import (
     Calibration,
@@ -43,6 +55,7 @@ __all__ = [
     "METHODS",
     "P95",
     "QUALITY",
+    "ROW_SCORES",
     "SEGMENT",
     "SUBJECTS",
     "Calibration",
@@ -57,6 +70,8 @@ __all__ = [
     "Rate",
     "Record",
     "RightAndWrong",
+    "RowScore",
+    "ScoreMeans",
     "SegmentRates",
     "Subject",
     "by_danger",
@@ -76,6 +91,7 @@ __all__ = [
     "problems",
     "progress",
     "right_and_wrong",
+    "score_means",
     "segment_rates",
     "subjects",
     "to_json",

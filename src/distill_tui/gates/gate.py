@@ -9,11 +9,26 @@ from decimal import Decimal
 from distill_tui.economics import Range
 from distill_tui.terms import Assurance, Metric, PlayKind, Reference
 
+
+@dataclass(frozen=True)
+class RowScore:
+    """A metric that gives each row a score from 0 to 1, not just right or wrong; it is judged by the mean.
+
+    To add one: a word in `terms.Metric`, a line in `ROW_SCORES` here, a line in `judging.METHODS` that says what it
+    means in a version of its own, and the scores of student, teacher and baseline in the worker's record (`scores`, in
+    1/10,000; `row_scores` computes them). Reading, refusing, judging, power and the screens need nothing more.
+    """
+
+    name: str  # in a sentence
+    lower_is_better: bool = False
+
+
 ALL = "all"
 EVERY_SEGMENT = "every segment"
 SEGMENT = "segment: "  # and its name
 BASELINES = ("tfidf", "majority")
 QUALITY = (Metric.ACCURACY, Metric.AGREEMENT)
+ROW_SCORES = {Metric.BRIER: RowScore("the Brier score", lower_is_better=True)}
 P95 = 0.95
 _PATTERNS = re.compile(r"(beyond the )?top ([1-9]\d{0,5}) patterns")
 
@@ -35,7 +50,7 @@ class Criterion:
     reference: Reference = Reference.NONE
     scope: str = ALL
     margin: Decimal | None = None  # how far the student may trail the reference; negative: must lead by that much
-    threshold: Decimal | None = None  # at least (accuracy, agreement), below (p95), at most (payback, size)
+    threshold: Decimal | None = None  # at least (accuracy, agreement), below (p95), at most (payback, size, Brier)
     binding: bool = False  # the win metric of the play: exactly one
     watch_only: str = ""  # a reason: measured and shown, does not count
     agreed_with: str = field(default="", metadata=_SILENT)  # the product owner, where rare inputs may trail further
@@ -44,6 +59,12 @@ class Criterion:
     def counts(self) -> bool:
         """Whether the student must hold it."""
         return not self.watch_only
+
+    @property
+    def at_least(self) -> bool:
+        """Whether its threshold is a floor; else it is a ceiling."""
+        score = ROW_SCORES.get(self.metric)
+        return self.metric in QUALITY if score is None else not score.lower_is_better
 
     @property
     def segment(self) -> str | None:

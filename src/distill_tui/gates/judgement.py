@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from distill_tui.gates.gate import SEGMENT, Criterion
+from distill_tui.gates.gate import ROW_SCORES, SEGMENT, Criterion
 from distill_tui.terms import Metric, Verdict
 
 
@@ -43,6 +43,7 @@ def sentence(criterion: Criterion, text: str) -> str:
 def name_of(criterion: Criterion, scope: str) -> str:
     """Name what is judged, and where."""
     words = {Metric.P95_LATENCY: "the student's p95 latency", Metric.PAYBACK: "payback", Metric.SIZE: "size"}
+    words |= {metric: score.name for metric, score in ROW_SCORES.items()}
     where = f" in segment '{scope.removeprefix(SEGMENT)}'" if scope.startswith(SEGMENT) else ""
     if scope == criterion.scope and criterion.patterns is not None:
         where = f" {'' if criterion.patterns[1] else 'on the '}{scope}"

@@ -15,6 +15,7 @@ from distill_tui.terms import Metric, Verdict
 METHODS = {  # the version of what each metric means and how it is judged; a lock names them
     Metric.ACCURACY: "1: exact label; Clopper-Pearson, Tango's score for differences, clustered t where dependent",
     Metric.AGREEMENT: "1: same label as the teacher; Clopper-Pearson, clustered t where dependent",
+    Metric.BRIER: "1: half the squared distance of the probabilities from gold; clustered t of row scores",
     Metric.P95_LATENCY: "1: one request at a time, every run; order statistics",
     Metric.PAYBACK: "1: build over saving, at the t bounds of the mean latency, over the locked ranges",
     Metric.SIZE: "1: bytes on disk, in units of 1,000,000",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from distill_tui import statistics
-from distill_tui.gates.gate import ALL, EVERY_SEGMENT, P95, QUALITY, SEGMENT, Criterion, Gate, bar_of
+from distill_tui.gates.gate import ALL, EVERY_SEGMENT, P95, QUALITY, ROW_SCORES, SEGMENT, Criterion, Gate, bar_of
 from distill_tui.gates.judgement import name_of
 from distill_tui.gates.problems import criterion_problems
 from distill_tui.gates.wording import ceil, count, points
@@ -89,6 +89,8 @@ def _power_note(
         return PowerNote(criterion, scope, rows, False, None, None, problem)
     if criterion.metric is Metric.P95_LATENCY:
         return _latency_power(criterion, gate, alpha)
+    if criterion.metric in ROW_SCORES:
+        return _scored_power(criterion, scope, rows, float(bar), alpha, effect)
     if criterion.metric not in QUALITY:
         said = "nothing is sampled" if criterion.metric is Metric.SIZE else "it hangs on timed runs and prices"
         return PowerNote(
@@ -174,6 +176,25 @@ def _floor_power(
     errors = int(errors * effect)
     text = f"{title}: with {rows:,} rows a floor of {points(floor)} % is proven by {count(errors, 'error')} at most"
     return PowerNote(criterion, scope, rows, True, None, least, f"{text}.")
+
+
+def _scored_power(
+    criterion: Criterion, scope: str, rows: int | None, bar: float, alpha: float, effect: float
+) -> PowerNote:
+    """Say the fewest rows that could do: what decides beyond that is how far scores spread, which no one knows yet."""
+    title, alone = _title(criterion, scope), criterion.reference is Reference.NONE
+    room = bar if alone and not criterion.at_least else 1 - bar if alone else bar
+    least = ceil(statistics.rows_without_error(1 - room, alpha) * effect) if 0 < room < 1 else 2
+    text = (
+        f"{title}: what {'its' if rows is None else f'{rows:,}'} rows can prove cannot be said before the first look, "
+        "as it hangs on how far the scores spread"
+    )
+    if rows is not None and rows < least:
+        text = f"{title}: {rows:,} rows can never prove this, however even the scores: that takes {least:,}"
+        return PowerNote(
+            criterion, scope, rows, False, None, least, f"{text}, so add {count(least - rows, 'row')}.", possible=False
+        )
+    return PowerNote(criterion, scope, rows, None, None, None, f"{text}; it takes {least:,} at least.")
 
 
 def _latency_power(criterion: Criterion, gate: Gate, alpha: float) -> PowerNote:

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from distill_tui import economics
 from distill_tui.gates.canonical import DIGITS, too_long
-from distill_tui.gates.gate import ALL, BASELINES, EVERY_SEGMENT, QUALITY, Criterion, Gate
+from distill_tui.gates.gate import ALL, BASELINES, EVERY_SEGMENT, QUALITY, ROW_SCORES, Criterion, Gate
 from distill_tui.terms import Metric, PlayKind, Reference
 
 
@@ -70,9 +70,9 @@ def criterion_problems(criterion: Criterion) -> Iterator[str]:
         )
     if criterion.segment is not None and not criterion.segment.strip():
         yield f"The scope of {name} names no segment; write 'segment: NAME'."
-    if criterion.metric not in QUALITY and criterion.scope != ALL:
+    if criterion.metric not in (*QUALITY, *ROW_SCORES) and criterion.scope != ALL:
         yield f"{name} is measured over all requests; give it the scope 'all'."
-    if criterion.metric is not Metric.ACCURACY and criterion.reference is not Reference.NONE:
+    if criterion.metric not in (Metric.ACCURACY, *ROW_SCORES) and criterion.reference is not Reference.NONE:
         if criterion.metric is Metric.AGREEMENT:
             yield f"{name}: agreement already compares with the teacher; give it a threshold and the reference none."
         else:
@@ -96,9 +96,11 @@ def _threshold_problems(criterion: Criterion) -> Iterator[str]:
         yield f"{name} has no threshold; give one, or a reference and a margin."
     elif not threshold.is_finite() or too_long(threshold):
         yield f"The threshold of {name} is {threshold}; give a number of at most {DIGITS} digits."
-    elif criterion.metric in QUALITY and threshold >= 1:
+    elif criterion.at_least and threshold >= 1:
         yield f"The threshold of {name} is {threshold}, which no sample proves; give a share below 1, like 0.9."
-    elif criterion.metric in QUALITY and threshold <= 0:
+    elif criterion.metric in ROW_SCORES and threshold >= 1:
+        yield f"The threshold of {name} is {threshold}, which cannot fail; give a score below 1, like 0.1."
+    elif criterion.at_least and threshold <= 0:
         yield f"The threshold of {name} is {threshold}, which cannot fail; give a share above 0, like 0.9."
     elif threshold <= 0:
         yield f"The threshold of {name} is {threshold}, which cannot pass; give a number above 0."
@@ -194,7 +196,7 @@ def _binding_problems(gate: Gate, kind: PlayKind) -> Iterator[str]:
             yield f"{criterion.words} is binding, but a {kind} play is won by {_fit(kind)}; mark that."
     if gate.criteria and kind is PlayKind.COST and Metric.PAYBACK not in counting:
         yield "A cost play must pay back within a window; add a payback_months criterion that counts."
-    if gate.criteria and kind is PlayKind.LATENCY and not counting.intersection(QUALITY):
+    if gate.criteria and kind is PlayKind.LATENCY and not counting.intersection((*QUALITY, *ROW_SCORES)):
         yield "A latency play must not buy speed with quality; add an accuracy or agreement criterion that counts."
 
 
@@ -203,13 +205,14 @@ def _fits(criterion: Criterion, kind: PlayKind) -> bool:
         return criterion.metric is Metric.P95_LATENCY
     if kind is PlayKind.SPECIALIZATION:
         lead = criterion.margin is None or criterion.margin.is_nan() or criterion.margin <= 0
-        return criterion.metric is Metric.ACCURACY and criterion.reference is Reference.BASELINE and lead
-    return criterion.metric in QUALITY
+        scored = criterion.metric in (Metric.ACCURACY, *ROW_SCORES)
+        return scored and criterion.reference is Reference.BASELINE and lead
+    return criterion.metric in (*QUALITY, *ROW_SCORES)
 
 
 def _fit(kind: PlayKind) -> str:
     if kind is PlayKind.LATENCY:
         return "p95_latency_ms below a threshold"
     if kind is PlayKind.SPECIALIZATION:
-        return "accuracy against the baseline with a margin of 0 or less"
-    return "accuracy or agreement"
+        return "accuracy or a row score, against the baseline with a margin of 0 or less"
+    return "accuracy, agreement or a row score"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from distill_tui.gates.gate import ALL, QUALITY, Criterion, Gate
+from distill_tui.gates.gate import ALL, QUALITY, ROW_SCORES, Criterion, Gate
 from distill_tui.gates.quality import Picked, Sample
-from distill_tui.gates.record import Record
+from distill_tui.gates.record import CERTAIN, Record
+from distill_tui.gates.scored import ScoredSample, row_scores
 from distill_tui.gates.wording import count, points
 from distill_tui.paired import Gain, Outlook, Prospect, outlook
 
@@ -46,10 +47,11 @@ def progress(gate: Gate, before: Record, after: Record, rounds_left: int) -> Pro
     criterion = binding_quality(gate)
     if criterion is None or rounds_left < 1:
         return None
-    first, last = (_right(criterion, gate, record) for record in (before, after))
+    first, last = (_scores(criterion, gate, record) for record in (before, after))
     groups = dict(zip(after.key, after.group, strict=True))
     shared = sorted(first.keys() & last.keys())
-    sample = Sample.of(criterion, gate, after, criterion.scope)
+    sample_of = ScoredSample.of if criterion.metric in ROW_SCORES else Sample.of
+    sample = sample_of(criterion, gate, after, criterion.scope)
     if not shared or sample.scores.estimate is None:
         return None
     gain = Gain.of([last[key] - first[key] for key in shared], [groups[key] for key in shared])
@@ -58,12 +60,17 @@ def progress(gate: Gate, before: Record, after: Record, rounds_left: int) -> Pro
 
 def binding_quality(gate: Gate) -> Criterion | None:
     """Give the quality metric that binds: the binding one, or the first that counts over all rows."""
-    quality = [each for each in gate.criteria if each.metric in QUALITY and each.counts and each.scope == ALL]
+    metrics = (*QUALITY, *ROW_SCORES)
+    quality = [each for each in gate.criteria if each.metric in metrics and each.counts and each.scope == ALL]
     return next((each for each in quality if each.binding), quality[0] if quality else None)
 
 
-def _right(criterion: Criterion, gate: Gate, record: Record) -> dict[int, int]:
+def _scores(criterion: Criterion, gate: Gate, record: Record) -> dict[int, float]:
+    """Give what the student scores on each row by the row's name; more is better."""
     if not record.key:
         return {}
+    if criterion.metric in ROW_SCORES:
+        scored = row_scores(criterion, record, criterion.scope)
+        return {record.key[row]: student / CERTAIN for row, (student, _) in scored.items()}
     picked = Picked.of(criterion, gate, record, criterion.scope)
     return {record.key[row]: int(right) for row, right in zip(picked.rows, picked.right, strict=True)}

@@ -1,4 +1,4 @@
-"""The verdict on accuracy and agreement: paired, per segment, by intervals that know which rows are dependent."""
+"""The verdict on accuracy, agreement and row scores: paired, per segment, by intervals that know dependent rows."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from distill_tui import statistics
-from distill_tui.gates.gate import EVERY_SEGMENT, SEGMENT, Criterion, Gate, bar_of
+from distill_tui.gates.gate import EVERY_SEGMENT, ROW_SCORES, SEGMENT, Criterion, Gate, bar_of
 from distill_tui.gates.judgement import Judgement, name_of, sentence, unmeasured
 from distill_tui.gates.record import Record, rows_in
+from distill_tui.gates.scored import ScoredSample
 from distill_tui.gates.wording import count, distance, lead, points
 from distill_tui.statistics import Scores
 from distill_tui.terms import Metric, Reference, Verdict
 
 
 def judge_quality(criterion: Criterion, gate: Gate, record: Record, alpha: float) -> Iterator[Judgement]:
-    """Judge accuracy or agreement in each scope; the accusations of several segments go by Holm."""
+    """Judge a share or the mean of row scores in each scope; the accusations of several segments go by Holm."""
     scopes = _scopes(criterion, gate, record)
     if not scopes:
         yield unmeasured(criterion, criterion.scope, alpha, "the rows name no segment that it could be about")
         return
-    samples = [Sample.of(criterion, gate, record, scope) for scope in scopes]
+    sample_of = ScoredSample.of if criterion.metric in ROW_SCORES else Sample.of
+    samples = [sample_of(criterion, gate, record, scope) for scope in scopes]
     accusations = [1.0 if each.one_sided else each.scores.falls_below(each.bar) for each in samples if each.scores.rows]
     stands = iter(statistics.holm(accusations, alpha))
     for sample in samples:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from distill_tui import statistics
-from distill_tui.gates.gate import ALL, P95, SEGMENT
-from distill_tui.gates.record import SUBJECTS, Record, rows_in
+from distill_tui.gates.gate import ALL, P95, ROW_SCORES, SEGMENT
+from distill_tui.gates.record import CERTAIN, SUBJECTS, Record, rows_in
+from distill_tui.gates.wording import count, trim
 from distill_tui.statistics import Scores
+from distill_tui.terms import Metric
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,36 @@ def _rates(record: Record, scope: str, alpha: float) -> SegmentRates:
         if scores.estimate is None
         else (scores.estimate, scores.at_least(alpha), scores.at_most(alpha)),
     )
+
+
+@dataclass(frozen=True)
+class ScoreMeans:
+    """The mean of a metric that scores each row, over the rows that everybody named has a score on."""
+
+    metric: Metric
+    name: str
+    rows: int
+    means: Mapping[str, float]  # subject -> mean, 0 to 1
+
+    @property
+    def sentence(self) -> str:
+        """Say it in a line."""
+        told = ", ".join(f"{subject} {trim(f'{mean:.4f}')}" for subject, mean in self.means.items())
+        better = "less" if ROW_SCORES[self.metric].lower_is_better else "more"
+        return f"{self.name[:1].upper()}{self.name[1:]}: {told}, on {count(self.rows, 'row')} ({better} is better)."
+
+
+def score_means(record: Record) -> tuple[ScoreMeans, ...]:
+    """Average what each row scores, for every such metric that the evaluation has."""
+    found = []
+    for metric, score in ROW_SCORES.items():
+        columns = {name: record.scores.get(metric, {}).get(name, ()) for name in SUBJECTS}
+        columns = {name: column for name, column in columns.items() if max(column, default=-1) >= 0}
+        rows = [row for row in range(len(record.rows)) if all(column[row] >= 0 for column in columns.values())]
+        if "student" in columns and rows:
+            means = {name: sum(column[row] for row in rows) / len(rows) / CERTAIN for name, column in columns.items()}
+            found.append(ScoreMeans(metric, score.name, len(rows), means))
+    return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,8 @@ class Record:
     key: tuple[int, ...] = ()  # the first 60 bits of the input's digest: a row's name in every round
     controls: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # arm -> predictions: see `controls`
     running: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # subject -> what else it takes: see `costs`
+    # metric -> subject -> each row's score in 1/10,000, -1 where it has none: see `RowScore`
+    scores: Mapping[str, Mapping[str, tuple[int, ...]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         problem = next(_record_problems(self), None)
@@ -91,7 +93,7 @@ def _tuples(value: object) -> object:
 
 _COLUMNS = ("rows", "gold", "teacher", "student", "baseline", "segment", "group")
 _OPTIONAL = ("confidence", "pattern", "key")
-_LATER = ("controls", "running", *_OPTIONAL)  # what a record may lack
+_LATER = ("controls", "running", "scores", *_OPTIONAL)  # what a record may lack
 
 
 def _record_problems(record: Record) -> Iterator[str]:
@@ -134,7 +136,7 @@ def _column_problems(name: str, column: object) -> Iterator[str]:
 
 
 def _mapping_problems(record: Record) -> Iterator[str]:
-    for name in ("latency_us", "parameters", "bytes", "machine", "payback_inputs", "controls", "running"):
+    for name in ("latency_us", "parameters", "bytes", "machine", "payback_inputs", "controls", "running", "scores"):
         values = getattr(record, name)
         if not isinstance(values, Mapping) or not all(isinstance(key, str) for key in values):
             yield f"{name} of the evaluation record is not a table of names and values."
@@ -159,6 +161,8 @@ def _mapping_problems(record: Record) -> Iterator[str]:
         yield from _column_problems(f"controls {show(arm)}", column)
         if len(column) != len(record.rows) or not all(0 <= label < len(record.labels) for label in column):
             yield f"controls {show(arm)} of the evaluation record does not answer each row with one of the labels."
+    for metric, columns in record.scores.items():
+        yield from _score_problems(record, metric, columns)
     for name, value in record.machine.items():
         if not isinstance(value, str) and not _is_whole(value):
             yield f"machine {show(name)} is {show(value)}; it takes text and whole numbers."
@@ -170,6 +174,16 @@ def _mapping_problems(record: Record) -> Iterator[str]:
             a_number(value if isinstance(value, str) else None, name)
         except ValueError:
             yield f"payback_inputs {show(name)} is {show(value)}; it takes a number as text."
+
+
+def _score_problems(record: Record, metric: str, columns: object) -> Iterator[str]:
+    if not isinstance(columns, Mapping) or not all(subject in SUBJECTS for subject in columns):
+        yield f"scores {show(metric)} of the evaluation record is no table of {', '.join(SUBJECTS)}."
+        return
+    for subject, column in columns.items():
+        yield from _column_problems(f"scores {show(metric)} of the {subject}", column)
+        if len(column) != len(record.rows) or not all(-1 <= each <= CERTAIN for each in column):
+            yield f"scores {show(metric)} of the {subject} does not score each row from 0 to {CERTAIN:,}, or -1."
 
 
 def _is_whole(value: object) -> bool:

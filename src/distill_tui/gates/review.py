@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from distill_tui.gates.gate import ALL, QUALITY, Gate
+from distill_tui.gates.gate import ALL, QUALITY, ROW_SCORES, Gate
 from distill_tui.gates.judgement import Judgement
 from distill_tui.gates.rates import SegmentRates
 from distill_tui.gates.record import CERTAIN, Record, rows_in
@@ -179,7 +179,7 @@ def not_measured(gate: Gate, record: Record, judgements: Sequence[Judgement], bu
     asked = {each.metric for each in gate.criteria}
     if without_gold:
         told.append(f"{without_gold:,} of {count(rows, 'row')} have no gold label: accuracy says nothing of them.")
-    if not asked.intersection(QUALITY):
+    if not asked.intersection((*QUALITY, *ROW_SCORES)):
         told.append("The gate asks for no quality: neither accuracy nor agreement is judged.")
     if Metric.P95_LATENCY not in asked:
         told.append("The gate asks for no latency: what was timed is shown and not judged.")

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 Labels = NDArray[np.int64]
 Predictor = Callable[[Sequence[str]], Labels]
+Floats = NDArray[np.float32]
 
 
 def majority(labels: Labels) -> int:
@@ -19,26 +20,40 @@ def majority(labels: Labels) -> int:
     return int(np.bincount(known).argmax())
 
 
+def base_rates(labels: Labels, count: int) -> Floats:
+    """Give how often each of `count` labels is the known one, (count,): the majority's answer as probabilities."""
+    known = labels[labels >= 0]
+    return (np.bincount(known, minlength=count) / max(1, len(known))).astype(np.float32)
+
+
 def fit_baseline(texts: Sequence[str], labels: Labels, seed: int) -> Predictor:
+    """Fit the baseline of words; what it gives takes texts and returns label numbers, int64: see `fit_shares`."""
+    majority(labels)
+    shares = fit_shares(texts, labels, seed, int(labels.max()) + 1)
+    return lambda texts: shares(texts).argmax(axis=1).astype(np.int64)
+
+
+def fit_shares(texts: Sequence[str], labels: Labels, seed: int, count: int) -> Callable[[Sequence[str]], Floats]:
     """Fit TF-IDF over words and word pairs with logistic regression; rows whose label is -1 are left out.
 
-    What it gives takes texts and returns label numbers, int64. Where the training rows show one label only, or no
-    word at all, it always answers with the majority. Raises ValueError where no row has a label.
+    What it gives takes texts and returns the probability of each of `count` labels, (texts, count). Where the training
+    rows show one label only, or no word at all, these are the base rates. Raises ValueError where no row has a label.
     """
     # sklearn takes a second to import, and only this function needs it
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    usual = majority(labels)
+    majority(labels)
+    rates = base_rates(labels, count)
     known = [int(position) for position in np.flatnonzero(labels >= 0)]
     pipeline = make_pipeline(
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
         LogisticRegression(max_iter=1000, C=4.0, random_state=seed),
     )
 
-    def always(texts: Sequence[str]) -> Labels:
-        return np.full(len(texts), usual, dtype=np.int64)
+    def always(texts: Sequence[str]) -> Floats:
+        return np.tile(rates, (len(texts), 1))
 
     if len(np.unique(labels[known])) < 2:
         return always
@@ -47,7 +62,10 @@ def fit_baseline(texts: Sequence[str], labels: Labels, seed: int) -> Predictor:
     except ValueError:  # an empty vocabulary: not one word in all the rows
         return always
 
-    def by_words(texts: Sequence[str]) -> Labels:
-        return np.asarray(pipeline.predict(list(texts)), dtype=np.int64) if len(texts) else always(texts)
+    def by_words(texts: Sequence[str]) -> Floats:
+        shares = np.zeros((len(texts), count), dtype=np.float32)
+        if len(texts):
+            shares[:, pipeline.classes_] = pipeline.predict_proba(list(texts))
+        return shares
 
     return by_words

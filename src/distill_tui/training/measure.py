@@ -18,7 +18,6 @@ from safetensors import safe_open
 
 from distill_tui import loaders
 from distill_tui.training import serving
-from distill_tui.training.evaluate import Predictor
 from distill_tui.training.folders import form, parameters_told
 
 BATCHES = (1, 8, 32)
@@ -49,7 +48,12 @@ def latencies(
 
 
 def baseline_latencies(
-    baseline: Predictor, texts: Sequence[str], *, runs: int = 5, per_run: int = 200, warm_up: int = 20
+    baseline: Callable[[Sequence[str]], object],
+    texts: Sequence[str],
+    *,
+    runs: int = 5,
+    per_run: int = 200,
+    warm_up: int = 20,
 ) -> list[list[int]]:
     """Time a fitted baseline as `latencies` times a model: one text at a time, microseconds."""
     return [

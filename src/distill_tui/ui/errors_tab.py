@@ -60,7 +60,10 @@ def calibration(review: Review, width: int) -> Lines:
         bar = page.progress(round(each.right * 100), 100, 20)
         rows.append((show.percent(each.sure, 0), show.percent(each.right, 0), f"{each.rows:,}", bar))
     note = f"off by {found.error * 100:.1f} points on average; right by {'gold' if found.by_gold else 'the teacher'}"
-    return [page.heading("HOW SURE, HOW RIGHT", note), *page.table(columns, rows, width)]
+    lines = [page.heading("HOW SURE, HOW RIGHT", note), *page.table(columns, rows, width)]
+    for told in review.scores:
+        lines += page.sentence(told, width, label="")
+    return lines
 
 
 def changes(review: Review, width: int) -> Lines:

@@ -251,8 +251,7 @@ def bar(criterion: gates.Criterion) -> str:
         return f"at most {percent} pts below" if margin >= 0 else f"at least {percent} pts above"
     if threshold is None:
         return "no bar yet"
-    above = criterion.metric in gates.QUALITY
-    return f"{'at least' if above else 'at most'} {threshold:f}"
+    return f"{'at least' if criterion.at_least else 'at most'} {threshold:f}"
 
 
 def _gate_facts(gate: gates.Gate, width: int, burnt: int) -> Lines:

@@ -25,6 +25,7 @@ class Review:
     right_and_wrong: gates.RightAndWrong
     confusions: tuple[gates.Confusion, ...]
     calibration: gates.Calibration | None
+    scores: tuple[str, ...]  # means of what each row scores
     since_before: tuple[str, ...]
     not_measured: tuple[str, ...]
     worth: Worth | None
@@ -96,6 +97,7 @@ def _review(dossier: Dossier, before: View | None) -> Review | None:
         right_and_wrong=gates.right_and_wrong(record),
         confusions=tuple(gates.confusions(record)),
         calibration=gates.calibration(record),
+        scores=tuple(each.sentence for each in gates.score_means(record)),
         since_before=tuple(report.since_before(dossier)),
         not_measured=tuple(gates.not_measured(gate, record, dossier.judgements, len(dossier.burnt))),
         worth=worth.of(dossier),
