@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from distill_tui.gates import Criterion, Gate, Record
 from distill_tui.project import Project
 from distill_tui.rules import Refused
 from distill_tui.terms import Action, Metric, Remedy, RunKind, RunStatus, Split, Stage, Standing
+from distill_tui.ui import chart
 from distill_tui.ui import live as tab
 from distill_tui.ui.view import load
 from live_play import (
@@ -261,6 +263,38 @@ def test_the_weeks_of_the_curve_add_up_to_what_was_observed(alarmed: Project) ->
     assert sum(week.rows for week in view.weeks) == overall.rows == 1000
     assert sum(week.differ for week in view.weeks) == overall.differ > 200
     assert max(week.rate for week in view.weeks) > 0.3 > min(week.rate for week in view.weeks)
+
+
+def test_a_window_looks_at_the_last_days_that_were_observed(alarmed: Project) -> None:
+    view = observed.life(alarmed, alarmed.dossier(1))
+    assert view is not None and view.since(0) == "" and view.since(7) == "2026-03-22"
+    whole, week = view.segments[0], view.within(7)[0]
+    assert (whole.rows, whole.differ) == (view.labelled, sum(each.differ for each in view.days))
+    assert 0 < week.rows == sum(each.rows for each in view.days if each.day >= "2026-03-22") < whole.rows
+    assert view.within(10_000) == view.segments
+
+
+def test_the_tab_turns_to_a_window_and_the_curve_follows(alarmed: Project) -> None:
+    view = load(alarmed, 1, OLGA)
+    windows = [0]
+    while (turned := tab.next_window(windows[-1])) != 0:
+        windows.append(turned)
+    assert windows == [0, 7, 30, 90]
+    told = {w: "\n".join(line.plain for line in tab.live(replace(view, window=w), 118)) for w in windows}
+    assert "since the watch began" in told[0] and "BY WEEK" in told[0] and "BY WEEK" in told[90]
+    assert "7 days, from 2026-03-22" in told[7] and "BY DAY" in told[7] and "BY DAY" in told[30]
+    assert load(alarmed, 1, OLGA, replace(view, window=7)).window == 7  # a reload keeps it
+
+
+def test_each_bundle_is_drawn_under_its_own_ceiling() -> None:
+    day = date.fromisoformat(FEBRUARY).toordinal()
+    lines = [[(day, 5.0), (day + 30, 5.0)], [(day + 60, 5.0), (day + 90, 5.0)]]
+    levels = [(day, day + 30, 40.0), (day + 60, day + 90, 20.0)]
+    drawn = chart.levelled(lines, 60, 14, levels=levels)
+    rows = [line[6:] for line in drawn[:11] if line[6:].strip()]
+    assert (
+        rows[0].rstrip() == rows[0][:30].rstrip() and not rows[1][:30].strip()
+    )  # the first ends where the second begins
 
 
 def test_the_worst_rows_that_are_shown_are_open_ones_and_no_sealed_text_is_kept(alarmed: Project) -> None:

@@ -518,6 +518,9 @@ COMMANDS: tuple[Command, ...] = (
         "Show how the live student does: standing, findings, segments, what the sample notices; exit 6 alarm, 7 due.",
         "show_live",
         _PLAY,
+        _arg(
+            "--window", metavar="DAYS", type=int, default=0, says="segments of the last so many days that were observed"
+        ),
     ),
     _asks(
         "probe", "Print the inputs that the teacher is asked again, so that its own drift is seen.", "show_probe", _PLAY

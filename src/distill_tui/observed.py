@@ -174,6 +174,16 @@ class Week:
 
 
 @dataclass(frozen=True)
+class Day:
+    """What was observed of the live student on one day in one segment, since the watch began."""
+
+    day: str
+    segment: str
+    rows: int
+    differ: int
+
+
+@dataclass(frozen=True)
 class Example:
     """An open row on which student and teacher disagree."""
 
@@ -187,7 +197,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Segment:
-    """How a segment does since the watch began."""
+    """How a segment does, since the watch began or in its last days."""
 
     name: str
     rows: int
@@ -203,12 +213,29 @@ class LiveView:
     plan: observe.Plan | None
     findings: tuple[dict[str, Any], ...]
     weeks: tuple[Week, ...]
-    segments: tuple[Segment, ...]
+    days: tuple[Day, ...]
+    ceilings: dict[int, float]  # by bundle: the disagreement that it is, or was, held to
     worst: tuple[Example, ...]
     rows: int  # observed since the watch began
     labelled: int
     asked_this_month: int
     noticing: tuple[tuple[float, float, int | None, int | None], ...]
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """How each segment does since the watch began; the first, without a name, is all of them."""
+        return self.within(0)
+
+    def since(self, window: int) -> str:
+        """Name the first of the last so many days that were observed; nothing where the window is the whole watch."""
+        if not window or not self.days:
+            return ""
+        return (date.fromisoformat(max(each.day for each in self.days)) - timedelta(window - 1)).isoformat()
+
+    def within(self, window: int) -> tuple[Segment, ...]:
+        """Say how each segment does in the last so many days that were observed, 0: since the watch began."""
+        since = self.since(window)
+        return _segments([each for each in self.days if each.day >= since], self.plan)
 
     @property
     def rate(self) -> float | None:
@@ -230,7 +257,8 @@ def life(project: Project, dossier: Dossier) -> LiveView | None:
         plan=plan,
         findings=findings,
         weeks=_weeks(project, dossier),
-        segments=_segments(labelled, plan),
+        days=_days(labelled),
+        ceilings={w.bundle_id: observe.Plan.from_json(w.plan).ceilings[""] for w in dossier.watches},
         worst=_worst(labelled, findings),
         rows=_count(project, dossier),
         labelled=len(labelled),
@@ -278,13 +306,22 @@ def _weeks(project: Project, dossier: Dossier) -> tuple[Week, ...]:
     return tuple(Week(monday, bundle, *counts) for (monday, bundle), counts in sorted(found.items()))
 
 
-def _segments(labelled: list[tables.Observation], plan: observe.Plan | None) -> tuple[Segment, ...]:
-    counts: dict[str, list[int]] = {"": [0, 0]}
+def _days(labelled: list[tables.Observation]) -> tuple[Day, ...]:
+    found: dict[tuple[str, str], list[int]] = {}
     for row in labelled:
-        for name in ("", row.segment):
+        counts = found.setdefault((row.day, row.segment), [0, 0])
+        counts[0] += 1
+        counts[1] += row.answer != row.teacher
+    return tuple(Day(*where, *counts) for where, counts in sorted(found.items()))
+
+
+def _segments(days: Sequence[Day], plan: observe.Plan | None) -> tuple[Segment, ...]:
+    counts: dict[str, list[int]] = {"": [0, 0]}
+    for day in days:
+        for name in ("", day.segment):
             here = counts.setdefault(name, [0, 0])
-            here[0] += 1
-            here[1] += row.answer != row.teacher
+            here[0] += day.rows
+            here[1] += day.differ
     if len(counts) == 2:
         counts = {"": counts[""]}  # one segment is all of it
     found = []

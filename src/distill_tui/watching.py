@@ -33,7 +33,7 @@ def observe(call: Call) -> int:
                 return code
     if call.args.no_wait:
         return cli.DONE
-    return show_live(call)
+    return _live(call, 0)
 
 
 def _files(word: str, scratch: Path) -> list[tuple[Path, str]]:
@@ -125,6 +125,12 @@ def rehearse(call: Call) -> int | None:
 
 def show_live(call: Call) -> int:
     """Show how the live student does; 6 where an alarm stands, 7 where a refresh is due, 1 where a replay differs."""
+    if call.args.window < 0:
+        raise UsageError("--window is a number of days, like 30.")
+    return _live(call, call.args.window)
+
+
+def _live(call: Call, window: int) -> int:
     from distill_tui import observed
 
     dossier = call.dossier()
@@ -132,7 +138,10 @@ def show_live(call: Call) -> int:
     if view is None or dossier.live is None:
         raise InputError(f"Nothing of {call.args.play} has shipped yet; `{cli.PROGRAM} ship {call.args.play}` does it.")
     trouble = observed.replay_trouble(call.project, dossier)
-    call.data(_live_json(dossier, view, trouble), _live_lines(dossier, view, plain=call.plain))
+    call.data(
+        _live_json(dossier, view, window, trouble),
+        _live_lines(dossier, view, window, plain=call.plain),
+    )
     if trouble:
         call.talk(trouble)
         return cli.FAILED
@@ -145,7 +154,7 @@ def show_live(call: Call) -> int:
     return cli.DONE
 
 
-def _live_json(dossier: Dossier, view: LiveView, trouble: str) -> dict[str, Any]:
+def _live_json(dossier: Dossier, view: LiveView, window: int, trouble: str) -> dict[str, Any]:
     assert dossier.live is not None
     return {
         "standing": dossier.standing.value,
@@ -157,7 +166,8 @@ def _live_json(dossier: Dossier, view: LiveView, trouble: str) -> dict[str, Any]
         "labelled": view.labelled,
         "disagreement": view.rate,
         "findings": list(view.findings),
-        "segments": [vars(each) for each in view.segments],
+        "since": view.since(window),
+        "segments": [vars(each) for each in view.within(window)],
         "weeks": [vars(each) | {"rate": each.rate} for each in view.weeks],
         "worst": [vars(each) for each in view.worst],
         "noticing": view.noticing,
@@ -167,7 +177,7 @@ def _live_json(dossier: Dossier, view: LiveView, trouble: str) -> dict[str, Any]
     }
 
 
-def _live_lines(dossier: Dossier, view: LiveView, *, plain: bool) -> Iterator[str]:
+def _live_lines(dossier: Dossier, view: LiveView, window: int, *, plain: bool) -> Iterator[str]:
     from distill_tui import observe, report
 
     live, play = dossier.live, dossier.play
@@ -180,9 +190,9 @@ def _live_lines(dossier: Dossier, view: LiveView, *, plain: bool) -> Iterator[st
         yield visible(f"! {finding['sentence']}")
     rows = [
         (each.name or "all", f"{each.rows:,}", *(_percent(x) for x in (_rate(each), each.at_gate, each.ceiling)))
-        for each in view.segments
+        for each in view.within(window)
     ]
-    yield ""
+    yield f"segments since {view.since(window)}" if view.since(window) else ""
     yield from report.table(("SEGMENT", "ROWS", "DISAGREES", "AT THE GATE", "CEILING"), rows, plain=plain)
     for example in view.worst if view.findings else ():
         says = f"student {example.answer} ({example.sure:.0%} sure), teacher {example.teacher}"

@@ -74,23 +74,28 @@ def levelled(
     width: int,
     height: int,
     *,
-    level: float | None,
+    levels: Sequence[tuple[float, float, float]] = (),
     marks: Sequence[tuple[float, str]] = (),
 ) -> list[str]:
-    """Draw lines by day (ordinals of a date) from 0 up, a dotted one at `level`, and marks of one cell below."""
+    """Draw lines by day (ordinals of a date) from 0 up, and marks of one cell below.
+
+    Each of `levels`, (from day, to day, value), is a dotted line; the value of the last stands on the axis.
+    """
     points = [point for each in series for point in each]
     if not points or width < 16 or height < 4:
         return [show.fit(" no points yet", width)] + [""] * (height - 1)
     days = [x for x, _ in points] + [day for day, _ in marks]
     span = min(days), max(days)
-    high = 1.1 * max(max(y for _, y in points), level or 0) or 1.0
+    levels = [each for each in levels if each[1] >= span[0]]
+    high = 1.1 * max(max(y for _, y in points), *(value for *_, value in levels), 0) or 1.0
     labels = {0: f"{high:.3g}"}
     margin = max(len(labels[0]), 4) + 1
     rows, columns = height - 3, width - margin - 1
     grid = _Grid(columns, rows)
-    if level is not None:
-        labels[round((1 - level / high) * (rows - 1))] = f"{level:.3g}"
-        grid.dash(level, (0.0, high))
+    for first, last, level in levels:
+        grid.dash(level, (0.0, high), (_share(max(first, span[0]), span), _share(min(last, span[1]), span)))
+    if levels:
+        labels[round((1 - levels[-1][2] / high) * (rows - 1))] = f"{levels[-1][2]:.3g}"
     labels[rows - 1] = "0"
     for each in series:
         grid.draw(each, span, (0.0, high))
@@ -128,10 +133,11 @@ class _Grid:
                 self._dot(*dot)
             before = (across, down)
 
-    def dash(self, value: float, ys: Point) -> None:
-        """Draw a broken line across."""
+    def dash(self, value: float, ys: Point, part: Point) -> None:
+        """Draw a broken line across a part of the width, from a share of it to a share of it."""
         down = round((1 - _share(value, ys)) * (self.high - 1))
-        for across in range(0, self.wide, 3):
+        first, last = (round(share * (self.wide - 1)) for share in part)
+        for across in range(first, last + 1, 3):
             self._dot(across, down)
 
     def _dot(self, across: int, down: int) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from distill_tui.observed import LiveView
 
 WIDE = 100
+WINDOWS = (0, 7, 30, 90)  # days; 0: since the watch began
+BY_DAY = 30  # days in a window up to which the curve is drawn by day
 MONTH = Decimal("30.4")  # days
 
 
@@ -32,7 +34,7 @@ def live(view: View, width: int) -> Lines:
     if width < WIDE:
         return page.stacked(
             standing(view, seen, width),
-            segments(seen, width),
+            segments(view, seen, width),
             curve(view, seen, width, 9),
             worst(seen, width),
             worth(view, seen, width),
@@ -43,7 +45,9 @@ def live(view: View, width: int) -> Lines:
     left = width * 6 // 11
     right = width - left - page.GAP
     return page.beside(
-        page.stacked(standing(view, seen, left), segments(seen, left), worst(seen, left), noticing(view, seen, left)),
+        page.stacked(
+            standing(view, seen, left), segments(view, seen, left), worst(seen, left), noticing(view, seen, left)
+        ),
         page.stacked(
             curve(view, seen, right, 11), worth(view, seen, right), maintenance(view, right), bundles(view, right)
         ),
@@ -87,7 +91,12 @@ def standing(view: View, seen: LiveView, width: int) -> Lines:
     return lines
 
 
-def segments(seen: LiveView, width: int) -> Lines:
+def next_window(window: int) -> int:
+    """Give the window that the key z turns to."""
+    return WINDOWS[(WINDOWS.index(window) + 1) % len(WINDOWS)]
+
+
+def segments(view: View, seen: LiveView, width: int) -> Lines:
     """Put each segment's disagreement beside the gate's and its ceiling."""
     if not seen.labelled:
         return []
@@ -99,16 +108,20 @@ def segments(seen: LiveView, width: int) -> Lines:
         Column("CEILING", 7, right=True),
     )
     rows = []
-    for each in seen.segments:
+    for each in seen.within(view.window):
         rate = each.differ / each.rows if each.rows else None
         above = rate is not None and each.ceiling is not None and rate > each.ceiling
         style = "$tone-warn" if above else ""
         shown = [show.percent(share) for share in (rate, each.at_gate, each.ceiling)]
         rows.append((each.name or "all", f"{each.rows:,}", (shown[0], style), shown[1], shown[2]))
     return [
-        page.heading("DISAGREEMENT", "student and teacher, since the watch began"),
+        page.heading("DISAGREEMENT", f"{_told(view, seen)}; z: 7, 30, 90 days"),
         *page.table(columns, rows, width),
     ]
+
+
+def _told(view: View, seen: LiveView) -> str:
+    return f"{view.window} days, from {seen.since(view.window)}" if view.window else "since the watch began"
 
 
 def worst(seen: LiveView, width: int) -> Lines:
@@ -125,20 +138,46 @@ def worst(seen: LiveView, width: int) -> Lines:
 
 
 def curve(view: View, seen: LiveView, width: int, height: int) -> Lines:
-    """Draw the disagreement of each week, with the line of the ceiling; ships, refreshes and rollbacks marked below."""
-    lines = [page.heading("DISAGREEMENT BY WEEK", "%, dotted: the ceiling")]
-    if not seen.weeks:
-        return [*lines, *page.sentence("no labelled week yet", width, word="waiting")]
-    marks = [(_day(b.shipped_at), "S") for b in view.dossier.bundles]
+    """Draw the disagreement with the line of the ceiling of each time; ships, refreshes and rollbacks marked below."""
+    lives, since = _points(view, seen), seen.since(view.window)
+    what = "DAY" if 0 < view.window <= BY_DAY else "WEEK"
+    lines = [page.heading(f"DISAGREEMENT BY {what}", "%, dotted: the ceiling of each bundle")]
+    if not lives:
+        return [*lines, *page.sentence(f"no labelled {what.lower()} yet", width, word="waiting")]
     signs = {Remedy.REFRESH: "N", Remedy.ROLL_BACK: "b", Remedy.ACKNOWLEDGE: "w"}
-    marks += [(_day(r.at), signs[r.kind]) for r in view.dossier.remedies]
-    lives: dict[int, list[chart.Point]] = {}
-    for week in seen.weeks:
-        lives.setdefault(week.bundle_id, []).append((_day(week.monday), 100 * week.rate))
-    level = 100 * seen.plan.ceilings[""] if seen.plan else None
-    drawn = chart.levelled(list(lives.values()), width - 2, height, level=level, marks=marks)
+    marks = [(b.shipped_at, "S") for b in view.dossier.bundles] + [(r.at, signs[r.kind]) for r in view.dossier.remedies]
+    levels = [
+        (points[0][0], points[-1][0] + (6 if what == "WEEK" else 0), 100 * seen.ceilings[bundle])
+        for bundle, points in lives.items()
+        if bundle in seen.ceilings
+    ]
+    drawn = chart.levelled(
+        list(lives.values()),
+        width - 2,
+        height,
+        levels=levels,
+        marks=[(_day(at), sign) for at, sign in marks if at[:10] >= since],
+    )
     lines += [Content.assemble((f" {line}", "$tone-run")) for line in drawn]
     return [*lines, page.muted("S ship  N refresh  b put back  w acknowledged")]
+
+
+def _points(view: View, seen: LiveView) -> dict[int, list[chart.Point]]:
+    """Give the line of each bundle: by week, or of the live one by day where the window is short."""
+    since = seen.since(view.window)
+    lives: dict[int, list[chart.Point]] = {}
+    if 0 < view.window <= BY_DAY:
+        live = view.dossier.live
+        for day in sorted({each.day for each in seen.days if each.day >= since}):
+            rows, differ = (
+                sum(getattr(each, of) for each in seen.days if each.day == day) for of in ("rows", "differ")
+            )
+            lives.setdefault(live.id or 0 if live else 0, []).append((_day(day), 100 * differ / rows))
+        return lives
+    for week in seen.weeks:
+        if not since or _day(week.monday) + 6 >= _day(since):
+            lives.setdefault(week.bundle_id, []).append((_day(week.monday), 100 * week.rate))
+    return lives
 
 
 def _day(at: str) -> float:

@@ -142,6 +142,7 @@ class PlayScreen(Screen[None]):
         Binding("g,home", "scroll(-100000)", "Top", show=False),
         Binding("G,end", "scroll(100000)", "Bottom", show=False),
         Binding("f", "failures", "Page through what the student has wrong", show=False),
+        Binding("z", "window", "Live: the last 7, 30, 90 days, or since the watch began", show=False),
         Binding("y", "copy_code", "Copy the play's code", show=False),
         Binding("Y", "copy_twin", "Copy the command of the next step", show=False),
         Binding("r", "reload", "Reload", show=False),
@@ -349,6 +350,16 @@ class PlayScreen(Screen[None]):
         if self.view is not None:
             self.tab = 5
             failure_sheet.page_through(self._app, self.view)
+
+    def action_window(self) -> None:
+        """Narrow the life of the student to its last 7, 30 or 90 days, and back to all of the watch."""
+        if self.view is None:
+            return
+        if self.view.life is None:
+            self._app.say("Nothing has shipped yet, so there is no life to look at; H ships.", "warning")
+            return
+        self.tab = 7
+        self.view = replace(self.view, window=live.next_window(self.view.window))
 
     def action_copy_code(self) -> None:
         """Copy the play's code to the terminal's clipboard."""

@@ -45,6 +45,7 @@ class View:
     predecessor_gate: gates.Gate | None = None
     life: LiveView | None = None  # of a play that has shipped
     expected: tuple[str, ...] = ()  # of one that may: what the sample will notice
+    window: int = 0  # days of its life that the tab Live is narrowed to; 0: since the watch began
 
     @property
     def play(self) -> tables.Play:
@@ -73,6 +74,7 @@ def load(project: Project, play_id: int, actor: Actor, before: View | None = Non
         predecessor_gate=before_it.gate if before_it else None,
         life=observed.life(project, dossier),
         expected=observed.expected(dossier),
+        window=before.window if before is not None else 0,
     )
 
 
