@@ -25,7 +25,7 @@ from distill_tui.gates import Criterion, Gate, Record
 from distill_tui.project import Project
 from distill_tui.rules import Refused
 from distill_tui.terms import Action, Metric, Remedy, RunKind, RunStatus, Split, Stage, Standing
-from distill_tui.ui import chart
+from distill_tui.ui import chart, evidence, tabs
 from distill_tui.ui import live as tab
 from distill_tui.ui.view import load
 from live_play import (
@@ -284,6 +284,16 @@ def test_the_tab_turns_to_a_window_and_the_curve_follows(alarmed: Project) -> No
     assert "since the watch began" in told[0] and "BY WEEK" in told[0] and "BY WEEK" in told[90]
     assert "7 days, from 2026-03-22" in told[7] and "BY DAY" in told[7] and "BY DAY" in told[30]
     assert load(alarmed, 1, OLGA, replace(view, window=7)).window == 7  # a reload keeps it
+
+
+def test_while_a_refresh_is_open_the_tabs_still_show_what_is_live(alarmed: Project) -> None:
+    before = load(alarmed, 1, DANA)
+    assert not evidence.live_now(before, 118)  # its verdicts are the tab itself
+    actions.refresh(alarmed, 1, OLGA, "another way")
+    view = load(alarmed, 1, DANA)
+    shown = ["\n".join(line.plain for line in drawn(view, 118)) for drawn in (tabs.overview, evidence.evaluation)]
+    assert "bundle 1 of round 1: alarm" in shown[0] and "LIVE NOW" in shown[1]
+    assert before.dossier.judgements[0].sentence[:40] in shown[1]
 
 
 def test_each_bundle_is_drawn_under_its_own_ceiling() -> None:

@@ -84,8 +84,8 @@ def levelled(
     points = [point for each in series for point in each]
     if not points or width < 16 or height < 4:
         return [show.fit(" no points yet", width)] + [""] * (height - 1)
-    days = [x for x, _ in points] + [day for day, _ in marks]
-    span = min(days), max(days)
+    last = max(x for x, _ in points)
+    span = min([x for x, _ in points] + [day for day, _ in marks if day <= last]), last
     levels = [each for each in levels if each[1] >= span[0]]
     high = 1.1 * max(max(y for _, y in points), *(value for *_, value in levels), 0) or 1.0
     labels = {0: f"{high:.3g}"}
@@ -106,7 +106,7 @@ def levelled(
     ]
     below = [" "] * columns
     for day, sign in marks:
-        below[round(_share(day, span) * (columns - 1))] = sign
+        below[round(min(1.0, _share(day, span)) * (columns - 1))] = sign  # what came after the last point: at the end
     left, right = (date.fromordinal(int(day)).isoformat() for day in span)
     lines.append(" " * margin + corner + rule * columns)
     lines.append(" " * (margin + 1) + "".join(below))

@@ -180,7 +180,7 @@ def evaluation(view: View, width: int) -> Lines:
             text = f"run {run.id} evaluates: {share_of(run.step, run.total)} {run.message}"
             return page.sentence(text, width, word="running")
         text = "No evaluation in this round yet; R spends its one look at the held-out split on a trained student."
-        return page.stacked(page.sentence(text, width, word="waiting"), _students(view, width))
+        return page.stacked(page.sentence(text, width, word="waiting"), _students(view, width), live_now(view, width))
     return page.stacked(
         verdict(view, row, width),
         judgements(dossier.judgements, width),
@@ -189,6 +189,21 @@ def evaluation(view: View, width: int) -> Lines:
         worth(view, width),
         sides(view, width),
         errors_tab.all_of(view.review, width),
+        live_now(view, width),
+    )
+
+
+def live_now(view: View, width: int) -> Lines:
+    """Show, while another round is open, by what verdicts the student that is live went live."""
+    dossier, live = view.dossier, view.dossier.live
+    if live is None or live.round == view.play.round:
+        return []
+    lines = [page.heading("LIVE NOW", f"bundle {live.id} of round {live.round}; 7 shows its life")]
+    before = next((e for e in reversed(dossier.evaluations) if not e.reproduced and e.round < view.play.round), None)
+    if before is not None and before.round == live.round:
+        return lines + judgements(dossier.judgements_before, width)[1:]
+    return lines + page.sentence(
+        "A later round was judged since; `distill-tui verify` judges all of them again.", width
     )
 
 

@@ -141,7 +141,7 @@ def curve(view: View, seen: LiveView, width: int, height: int) -> Lines:
     """Draw the disagreement with the line of the ceiling of each time; ships, refreshes and rollbacks marked below."""
     lives, since = _points(view, seen), seen.since(view.window)
     what = "DAY" if 0 < view.window <= BY_DAY else "WEEK"
-    lines = [page.heading(f"DISAGREEMENT BY {what}", "%, dotted: the ceiling of each bundle")]
+    lines = [page.heading(f"DISAGREEMENT BY {what}", "%, dotted: its ceiling")]
     if not lives:
         return [*lines, *page.sentence(f"no labelled {what.lower()} yet", width, word="waiting")]
     signs = {Remedy.REFRESH: "N", Remedy.ROLL_BACK: "b", Remedy.ACKNOWLEDGE: "w"}

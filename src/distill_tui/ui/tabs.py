@@ -59,9 +59,19 @@ def what(view: View, width: int) -> Lines:
     lines += page.fact("traffic", told, width)
     if view.predecessor:
         lines += page.fact("follows", view.predecessor, width)
+    if view.dossier.live is not None:
+        lines += page.fact("live", _live(view), width)
     if play.stage is Stage.KILLED:
         lines += page.sentence(f"killed: {play.outcome}", width, word="killed")
     return lines
+
+
+def _live(view: View) -> str:
+    bundle, seen = view.dossier.live, view.life
+    assert bundle is not None
+    rate = seen.rate if seen is not None else None
+    agrees = "" if rate is None else f", {show.percent(1 - rate)} agree with the teacher"
+    return f"bundle {bundle.id} of round {bundle.round}: {view.dossier.standing.value}{agrees}; 7 shows its life"
 
 
 def people(view: View, width: int) -> Lines:
