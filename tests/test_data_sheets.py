@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from textual.widgets import Input
 
+from distill_tui import asked as queries_asked
 from distill_tui import rules, tables
 from distill_tui.project import Project
 from distill_tui.ui.forms import Sheet
@@ -23,6 +24,21 @@ def project(tmp_path: Path) -> Iterable[Project]:
     made = a_project(tmp_path)
     yield made
     made.close()
+
+
+ESTIMATE = {
+    "input": "where is it",
+    "said": "bad",
+    "label": "bad",
+    "probabilities": True,
+    "seconds": 0.5,
+    "left": 9,
+    "tokens_in": 90,
+    "tokens_out": 9,
+    "money": "0.4200",
+    "minutes": 0.1,
+    "concurrency": 4,
+}
 
 
 def fill(app: Any, **values: str) -> None:
@@ -76,6 +92,7 @@ async def test_an_endpoint_is_not_asked_without_a_budget(project: Project, monke
         session.add(row)
     asked: list[Any] = []
     monkeypatch.setattr(actions, "label", lambda *args: asked.append(args[-1]))
+    monkeypatch.setattr(queries_asked, "estimate", lambda *args: ESTIMATE)
     app = an_app(project, play, DAN)
     async with app.run_test(size=NARROW) as pilot:
         await settled(pilot)
@@ -87,6 +104,10 @@ async def test_an_endpoint_is_not_asked_without_a_budget(project: Project, monke
         assert isinstance(pilot.app.screen, Sheet) and not asked
         fill(pilot.app, price_in="0.15")
         await pilot.press("ctrl+s")
+        await settled(pilot)
+        assert isinstance(pilot.app.screen, Sheet) and not asked  # one row was tried, and is shown first
+        assert "0.4200 of money" in " ".join(str(line) for line in pilot.app.screen.body)
+        await pilot.press("enter")
         await settled(pilot)
     assert asked == [{"budget": "5", "price_in": "0.15", "price_out": "0.6", "concurrency": "4", "per_minute": "0"}]
 

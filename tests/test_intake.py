@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from distill_tui import actions, rules
-from distill_tui.dataset import traffic
+from distill_tui.dataset import build, traffic
 from distill_tui.dataset.readers import (
     BadInput,
     Mapping,
@@ -29,9 +30,10 @@ from distill_tui.dataset.readers import (
     preview,
     read_rows,
 )
+from distill_tui.dataset.split import SplitRule
 from distill_tui.project import Project
 from distill_tui.rules import Actor, Refused
-from distill_tui.terms import PlayKind, Role
+from distill_tui.terms import PlayKind, Role, Split
 
 MINE = f"account uid {os.getuid()}"
 MIA = Actor("mia", MINE)
@@ -237,6 +239,70 @@ def test_a_chat_without_a_question_is_a_reject(tmp_path: Path) -> None:
     rows = [call("fine"), {"messages": [{"role": "system", "content": "Be brief."}]}, {"messages": "none"}]
     path = jsonl(tmp_path / "x.jsonl", rows)
     assert [row.line for row in read_rows(path, guess_mapping(path)) if isinstance(row, Reject)] == [2, 3]
+
+
+# what keeps a conversation together
+
+
+def requested(**more: object) -> dict[str, object]:
+    flat = nested(call("one"))
+    return flat | {"request": {**flat["request"], **more}}  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+@pytest.mark.parametrize(
+    ("logged", "group"),
+    [
+        (call("one"), None),
+        (call("one", conversation_id="c-1", user="u-1"), "c-1"),
+        (call("one", thread_id="t-1", session_id="s-1"), "t-1"),
+        (call("one", session_id=71), "71"),
+        (call("one", user="u-1"), "u-1"),
+        (call("one", user="u-1", metadata={"conversation_id": "c-1", "tenant": "t"}), "c-1"),
+        (call("one", metadata=json.dumps({"user_id": "u-1"})), "u-1"),
+        (call("one", conversation={"id": "c-1"}, user=""), "c-1"),
+        (requested(user="u-1", metadata={"session_id": "s-1"}), "s-1"),
+        (batch(call("one")) | {"request": {"body": {"messages": call("one")["messages"], "user": "u-1"}}}, "u-1"),
+        (call("one", user=True, metadata=["c-1"]), None),
+    ],
+)
+def test_what_keeps_a_call_with_others_is_found_where_logs_have_it(
+    tmp_path: Path, logged: dict[str, object], group: str | None, kind: str
+) -> None:
+    path = tmp_path / f"x.{kind}"
+    if kind == "jsonl":
+        jsonl(path, [logged])
+    else:
+        pq.write_table(pa.Table.from_pylist([logged]), path)
+    mapping = guess_mapping(path)
+    assert mapping.group == (None if group is None else "chat_group")
+    assert [row.group for row in read_rows(path, mapping) if isinstance(row, TrafficRow)] == [group]
+
+
+def test_an_entry_of_metadata_can_be_named_instead(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "x.jsonl", [call("one", user="u-1", metadata={"tenant": "t-9", "tags": ["a"]})])
+    look = preview(path, guess_mapping(path))
+    assert look.rows[0]["group"] == "u-1" and "metadata.tenant" in look.columns and "metadata.tags" not in look.columns
+    (row,) = read_rows(path, Mapping(input="chat_input", group="metadata.tenant"))
+    assert isinstance(row, TrafficRow) and row.group == "t-9"
+
+
+def test_no_conversation_of_a_chat_log_crosses_the_splits(tmp_path: Path) -> None:
+    words = random.Random(1)
+    rows = [
+        call(" ".join("".join(words.choices("abcdefghijklmnopqrst", k=7)) for _ in range(8)),
+             metadata={"conversation_id": f"c-{n % 30}"})
+        for n in range(240)
+    ]  # fmt: skip
+    path = jsonl(tmp_path / "x.jsonl", rows)
+    traffic.import_traffic(path, guess_mapping(path), tmp_path / "traffic.parquet")
+    rule = SplitRule(seed=3, held_out_rows=40, validation_share=0.2)
+    built = build.build([tmp_path / "traffic.parquet"], {}, rule)
+    where: dict[str | None, set[str]] = {}
+    for row in built.rows:
+        where.setdefault(row.group, set()).add(row.split)
+    assert len(where) == 30 and all(len(splits) == 1 for splits in where.values())
+    assert {row.split for row in built.rows} == set(Split)
 
 
 # preview, limits, crashes

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -64,7 +64,8 @@ class Server(ThreadingHTTPServer):
     def __init__(self, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.folder, self.asked, self.plan, self.keys = folder, [], [], []  # type: ignore[var-annotated]
-        self.logprobs, self.slow, self.says = True, 0.0, ""
+        self.logprobs, self.slow = True, 0.0
+        self.says: str | Callable[[str], str] = ""
         self.lock = threading.Lock()
         self._batch = labelling_model(folder)
 
@@ -132,7 +133,8 @@ class Handler(BaseHTTPRequestHandler):
             for name, p in zip(LABELS, shares, strict=True)
         ]
         logs = {"content": [top[0] | {"top_logprobs": top}]} if body.get("logprobs") else None
-        message = {"role": "assistant", "content": self.server.says or f"{label}."}
+        says = self.server.says
+        message = {"role": "assistant", "content": says(prompt) if callable(says) else says or f"{label}."}
         choice = {"index": 0, "finish_reason": "stop", "message": message, "logprobs": logs}
         usage = {"prompt_tokens": len(prompt) // 4, "completion_tokens": 2, "total_tokens": len(prompt) // 4 + 2}
         whole = {
@@ -344,6 +346,20 @@ def test_without_a_budget_nothing_is_asked(project: Project, server: Server) -> 
     assert [o.rule for o in refusal.value.objections] == ["teacher.budget"] and not server.keys
 
 
+def test_a_paid_run_does_not_start_before_one_row_was_tried(project: Project, server: Server) -> None:
+    limits = {"budget": "1", "price_in": "1", "price_out": "2"}
+    chosen(project, server)
+    with pytest.raises(Refused, match="label P-001 --estimate") as refusal:
+        actions.label(project, 1, MIA, limits)
+    assert [o.rule for o in refusal.value.objections] == ["teacher.untried"] and not server.keys
+    assert does(project, "label", "P-001", *PRICES) == 3 and not project.dossier(1).runs
+    assert does(project, "label", "P-001", "--estimate", *PRICES) == 0
+    assert does(project, "label", "P-001", *PRICES, "--wait") == 0
+    assert len(server.asked) == len(set(server.asked)) == len(TODO)  # the trial's row was not asked again
+    chosen(project, server, "another")  # another model, so another trial
+    assert does(project, "label", "P-001", *PRICES) == 3
+
+
 def test_a_run_asks_each_input_once_and_another_run_asks_nothing(
     project: Project, server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -365,8 +381,9 @@ def test_a_run_asks_each_input_once_and_another_run_asks_nothing(
 
 def test_a_killed_worker_loses_at_most_what_was_in_flight(project: Project, server: Server, monkeypatch: Any) -> None:
     teacher = chosen(project, server)
-    server.slow = 0.15
     monkeypatch.setenv("DISTILL_TEACHER_KEY", "sk-very-secret")
+    assert does(project, "label", "P-001", "--estimate", *PRICES) == 0
+    server.slow = 0.15
     run = actions.label(project, 1, MIA, {"budget": "1", "price_in": "1", "price_out": "2", "concurrency": "2"})
     until = time.monotonic() + 60
     while len(server.asked) < 6 and time.monotonic() < until:

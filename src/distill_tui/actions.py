@@ -218,10 +218,12 @@ def import_traffic(
     mapping: readers.Mapping | None = None,
     *,
     most_rejects: float = 0.05,
+    written: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Import a file of traffic; gives the report. Importing it again adds nothing.
 
-    More than `most_rejects` of the rows unusable, and the whole file is refused.
+    More than `most_rejects` of the rows unusable, and the whole file is refused. `written` tells of variations that a
+    teacher wrote, of which none may belong with a held-out row.
     """
     from distill_tui import rounds
     from distill_tui.dataset import readers, traffic
@@ -244,10 +246,12 @@ def import_traffic(
         }
         project.ask_first(Action.IMPORT_TRAFFIC, play_id, actor, request)  # what is refused is not kept
         leaks = rounds.held_out_in(project.artifacts, seen, out)
+        request |= {"held_out": leaks, "variations": written is not None}
+        project.ask_first(Action.IMPORT_TRAFFIC, play_id, actor, request)
         artifact = project.artifacts.store(out)
         rejects = out.with_suffix(".rejects.jsonl")
         summary = _report(report) | {"rejects_file": project.artifacts.store(rejects) if rejects.exists() else ""}
-        summary["held_out"] = leaks
+        summary |= {"held_out": leaks} | ({"variations": dict(written)} if written is not None else {})
     with project.change(Action.IMPORT_TRAFFIC, play_id, actor, request) as change:
         change.session.add(
             tables.Traffic(
@@ -462,8 +466,62 @@ def label(project: Project, play_id: int, actor: Actor, limits: Mapping[str, str
 
     given = {name: value for name, value in limits.items() if value is not None}
     asked.read_limits(given)
-    columns = {"spec": canonical(given).decode()}
-    return _queue(project, play_id, actor, Action.LABEL, RunKind.LABEL, {"limits": given}, **columns)
+    play = project.dossier(play_id).play
+    tried = play is not None and asked.tried(project.artifacts, play.teacher_digest)
+    request = {"limits": given, "tried": tried}
+    return _queue(project, play_id, actor, Action.LABEL, RunKind.LABEL, request, spec=canonical(given).decode())
+
+
+def vary(
+    project: Project,
+    play_id: int,
+    actor: Actor,
+    each: int,
+    rows: int,
+    numbers: Sequence[int] = (),
+    limits: Mapping[str, str] = {},
+) -> int:
+    """Have a worker ask the teacher for variations of open rows; gives the run's number.
+
+    Of the rows that are named by their numbers, or of at most `rows` on which the last student fails.
+    """
+    from distill_tui import asked, variations
+
+    given = {name: value for name, value in limits.items() if value is not None}
+    asked.read_limits(given)
+    seen = project.ask_first(Action.LABEL, play_id, actor, {"vary": True, "limits": given})
+    assert seen.play is not None
+    request = {"vary": True, "limits": given, "sealed": variations.sealed(project, seen, numbers)}
+    project.ask_first(Action.LABEL, play_id, actor, request)
+    described = variations.writer(project.artifacts, seen.play, each)
+    variations.sources(project, seen, rows, numbers)  # says now what the worker could only fail with
+    writer = project.artifacts.store_bytes(described.to_json().encode())
+    about = {"writer": writer, "teacher": seen.play.teacher_digest, "each": each, "rows": rows, "numbers": [*numbers]}
+    request["tried"] = asked.tried(project.artifacts, writer)
+    columns = {"spec": canonical(given | {"vary": about}).decode()}
+    return _queue(project, play_id, actor, Action.LABEL, RunKind.LABEL, request, **columns)
+
+
+def take_variations(
+    project: Project, play_id: int, actor: Actor, run_id: int | None = None, without: Sequence[int] = ()
+) -> dict[str, Any]:
+    """Take in what a teacher wrote, without those that are named by their place from 1; gives the import's report."""
+    from distill_tui import variations
+
+    seen = project.ask_first(Action.IMPORT_TRAFFIC, play_id, actor)
+    assert seen.play is not None
+    wait = variations.waiting(project, seen, run_id)
+    strange = [place for place in without if not 1 <= place <= len(wait.written)]
+    if strange:
+        raise ProjectError(f"There is no variation {strange[0]}; run {wait.run} wrote {len(wait.written):,}.")
+    chosen = [one for place, one in enumerate(wait.written, 1) if place not in without]
+    if not chosen:
+        raise ProjectError(f"Nothing of run {wait.run} is left to take in.")
+    about = {"run": wait.run, "by": seen.play.teacher_name, "varied": sorted({one.like_digest for one in chosen})}
+    with project.artifacts.scratch() as scratch:
+        path = scratch / f"variations-of-run-{wait.run}.jsonl"
+        path.write_text("".join(variations.rows(project, seen, chosen)), encoding="utf-8")
+        return import_traffic(project, play_id, actor, path, written=about)
 
 
 def start_run(project: Project, play_id: int, actor: Actor, spec: Spec) -> int:

@@ -6,10 +6,11 @@ Front ends may import it; `labelling` is the worker's.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from distill_tui import teacher_cache
+from distill_tui.artifacts import digest_of
 from distill_tui.described import ENDPOINT, Described
 
 if TYPE_CHECKING:
@@ -17,25 +18,57 @@ if TYPE_CHECKING:
 
     from distill_tui.artifacts import Artifacts
     from distill_tui.endpoint import Answer, Limits
+    from distill_tui.project import Project
     from distill_tui.rules import Dossier
+
+Todo = list[tuple[str, str]]  # (input digest, text)
 
 
 def estimate(artifacts: Artifacts, dossier: Dossier, given: Mapping[str, Any]) -> dict[str, Any]:
     """Ask the endpoint about one input, keep the answer, and say what all the others would cost and take."""
-    from distill_tui import endpoint
     from distill_tui.dataset.traffic import distinct_inputs
 
     play = dossier.play
     assert play is not None
-    if play.teacher_source != ENDPOINT:
-        raise ValueError("Only an endpoint is asked for money; a local teacher costs time alone.")
-    teacher, limits = play.teacher_digest, read_limits(given)
-    described = Described.from_json(artifacts.path(teacher).read_text(encoding="utf-8"))
+    _see_paid(play.teacher_source)
+    described = Described.from_json(artifacts.path(play.teacher_digest).read_text(encoding="utf-8"))
     inputs = distinct_inputs([artifacts.path(traffic.artifact) for traffic in dossier.traffic])
+    return _tried(artifacts, dossier, described, play.teacher_digest, list(inputs.items()), given)
+
+
+def estimate_variations(
+    project: Project, dossier: Dossier, given: Mapping[str, Any], each: int, rows: int, numbers: Sequence[int]
+) -> dict[str, Any]:
+    """Have the endpoint vary one row, keep the answer, and say what all the others would cost and take."""
+    from distill_tui import variations
+
+    assert dossier.play is not None
+    _see_paid(dossier.play.teacher_source)
+    described = variations.writer(project.artifacts, dossier.play, each)
+    todo = [(s.digest, s.input) for s in variations.sources(project, dossier, rows, numbers)]
+    return _tried(project.artifacts, dossier, described, digest_of(described.to_json().encode()), todo, given)
+
+
+def _see_paid(source: str) -> None:
+    if source != ENDPOINT:
+        raise ValueError("Only an endpoint is asked for money; a local teacher costs time alone.")
+
+
+def tried(artifacts: Artifacts, teacher: str) -> bool:
+    """Whether this teacher, asked in these words, has answered anything yet."""
+    return bool(teacher_cache.answered(artifacts.folder, teacher))
+
+
+def _tried(
+    artifacts: Artifacts, dossier: Dossier, described: Described, teacher: str, inputs: Todo, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    from distill_tui import endpoint, variations
+
+    limits = read_limits(given)
     known = teacher_cache.answered(artifacts.folder, teacher)
-    todo = [(digest, text) for digest, text in inputs.items() if digest not in known]
+    todo = [(digest, text) for digest, text in inputs if digest not in known]
     if not todo:
-        raise ValueError("The teacher has answered all the traffic; nothing is left to ask.")
+        raise ValueError("The teacher has answered all of it; nothing is left to ask.")
     kept: list[Answer] = []
 
     def keep(answer: Answer) -> None:
@@ -44,7 +77,7 @@ def estimate(artifacts: Artifacts, dossier: Dossier, given: Mapping[str, Any]) -
 
     began = time.monotonic()
     key = endpoint.key_for(described.base_url)
-    paid = teacher_cache.ledger(artifacts.folder, teacher).money
+    paid = variations.paid(artifacts.folder, dossier, teacher).money
     endpoint.ask(described, todo[:1], limits, spent=paid, keep=keep, tell=lambda *_: None, key=key)
     seconds, answer = time.monotonic() - began, kept[0]
     size = len(described.prompt(todo[0][1]).encode())

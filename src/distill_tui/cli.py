@@ -125,6 +125,18 @@ _WINDOW = (
 )
 
 
+_LIMITS = (
+    _arg("--budget", metavar="MONEY", says="the most that this teacher may cost in all (endpoints)"),
+    _arg("--price-in", metavar="MONEY", says="what a million tokens in cost"),
+    _arg("--price-out", metavar="MONEY", says="what a million tokens out cost"),
+    _arg("--concurrency", metavar="N", says="requests at once (default 4)"),
+    _arg("--per-minute", metavar="N", says="requests started a minute, at most"),
+    _arg("--timeout", metavar="SECONDS", says="of one request (default 60)"),
+    _arg("--attempts", metavar="N", says="for one input, before the run fails (default 6)"),
+    _flag("--estimate", "ask one input now, and tell what all of them would cost and take; needed before a paid run"),
+)
+
+
 def _columns() -> Iterator[Argument]:
     for name in _COLUMNS:
         says = f"the column of the {name.replace('-', ' ')}; empty for none (default: the usual names are looked for)"
@@ -266,15 +278,40 @@ COMMANDS: tuple[Command, ...] = (
     _does(
         Action.LABEL,
         _PLAY,
-        _arg("--budget", metavar="MONEY", says="the most that this teacher may cost in all (endpoints)"),
-        _arg("--price-in", metavar="MONEY", says="what a million tokens in cost"),
-        _arg("--price-out", metavar="MONEY", says="what a million tokens out cost"),
-        _arg("--concurrency", metavar="N", says="requests at once (default 4)"),
-        _arg("--per-minute", metavar="N", says="requests started a minute, at most"),
-        _arg("--timeout", metavar="SECONDS", says="of one request (default 60)"),
-        _arg("--attempts", metavar="N", says="for one input, before the run fails (default 6)"),
-        _flag("--estimate", "ask one input now, and tell what all of them would cost and take"),
+        *_LIMITS,
         _WAIT,
+    ),
+    Command(
+        "data vary",
+        "Have the teacher write variations of open rows that the last student failed on; they wait to be read.",
+        "vary",
+        (
+            _PLAY,
+            _arg("rows_named", metavar="ROW", nargs="*", type=int, says="rows by number (default: failures)"),
+            _arg("--each", metavar="N", type=int, default=3, says="variations of one row, 1 to 20 (default 3)"),
+            _arg("--rows", metavar="N", type=int, default=50, says="failures of validation at most (default 50)"),
+            *_LIMITS,
+            _WAIT,
+        ),
+        Action.LABEL,
+    ),
+    Command(
+        "data take",
+        "Take in the variations that a run wrote, once you have read them: rows of a source of their own.",
+        "take_variations",
+        (
+            _PLAY,
+            _arg("--run", metavar="N", type=int, says="the run that wrote them (default: the newest)"),
+            _arg("--without", metavar="N", nargs="+", type=int, default=[], says="leave these out, by their number"),
+        ),
+        Action.IMPORT_TRAFFIC,
+    ),
+    _asks(
+        "data variations",
+        "Show the variations that wait to be taken in: of which row, with which weight, and what was left out.",
+        "show_variations",
+        _PLAY,
+        _arg("--run", metavar="N", type=int, says="the run that wrote them (default: the newest)"),
     ),
     _does(Action.BUILD_DATA, _PLAY),
     _does(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -361,27 +361,56 @@ def open_row(call: Call) -> None:
 
 def label(call: Call) -> int | None:
     """Ask the teacher."""
-    from distill_tui import actions
+    from distill_tui import actions, asked
 
-    names = ("budget", "price_in", "price_out", "concurrency", "per_minute", "timeout", "attempts")
-    limits = {name: getattr(call.args, name) for name in names if getattr(call.args, name) is not None}
+    limits = _limits(call)
     if call.args.estimate:
-        _estimate(call, limits)
+        _estimate(call, {"limits": limits}, lambda: asked.estimate(call.project.artifacts, call.dossier(), limits))
         return None
     with reading():
         return started(call, actions.label(*call.about, limits))
 
 
-def _estimate(call: Call, limits: Mapping[str, str]) -> None:
-    """Ask one input, and tell what all of them would cost."""
-    from distill_tui import asked, data_report, rules
+def _limits(call: Call) -> dict[str, str]:
+    names = ("budget", "price_in", "price_out", "concurrency", "per_minute", "timeout", "attempts")
+    return {name: getattr(call.args, name) for name in names if getattr(call.args, name) is not None}
 
-    reasons = rules.objections(Action.LABEL, call.dossier(), call.actor, {"limits": limits})
+
+def _estimate(call: Call, request: Mapping[str, Any], ask: Callable[[], dict[str, Any]]) -> None:
+    """Ask one input, and tell what all of them would cost."""
+    from distill_tui import data_report, rules
+
+    reasons = rules.objections(Action.LABEL, call.dossier(), call.actor, request)
     if reasons:
         raise rules.Refused(reasons)
     with reading():
-        found = asked.estimate(call.project.artifacts, call.dossier(), limits)
+        found = ask()
     call.data(found, data_report.estimate(found))
+
+
+def vary(call: Call) -> int | None:
+    """Have the teacher write variations."""
+    from distill_tui import actions, asked, variations
+
+    args, limits = call.args, _limits(call)
+    if args.rows < 1:
+        raise UsageError("--rows is 1 or more.")
+    about = (args.each, args.rows, args.rows_named)
+    if args.estimate:
+        dossier = call.dossier()
+        request = {"limits": limits, "vary": True, "sealed": variations.sealed(call.project, dossier, args.rows_named)}
+        _estimate(call, request, lambda: asked.estimate_variations(call.project, dossier, limits, *about))
+        return None
+    with reading():
+        return started(call, actions.vary(*call.about, *about, limits))
+
+
+def take_variations(call: Call) -> None:
+    """Take variations in."""
+    from distill_tui import actions
+
+    report = actions.take_variations(*call.about, call.args.run, call.args.without)
+    call.done(f"Took in {report['rows']:,} variations as {report['file_name']}.", [str(report["rows"])], **report)
 
 
 def start_run(call: Call) -> int | None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from distill_tui.dataset.readers import Preview
     from distill_tui.dataset.window import Measured
     from distill_tui.targeted import Wanted
+    from distill_tui.variations import Waiting
 
 MOST = 48  # characters of a text that is shown beside others
 
@@ -147,3 +148,20 @@ def request(wanted: Sequence[Wanted], cells: Mapping[str, int], *, plain: bool =
     yield from table(("LIKE", "ROW", "CELL", "INPUT"), rows, plain=plain)
     if len(wanted) > 20:
         yield f"and {len(wanted) - 20:,} more"
+
+
+def variations(wait: Waiting, *, plain: bool = False) -> Iterator[str]:
+    """List what a teacher wrote, with the row that each varies and its weight in training, and what was left out."""
+    rows = [
+        (f"{place}", f"{one.like_row}", one.cell, f"{wait.weights.get(one.cell, 1.0):g}", one.input if plain else
+         clipped(one.input, 80))
+        for place, one in enumerate(wait.written, 1)
+    ]  # fmt: skip
+    yield from table(("N", "OF ROW", "CELL", "WEIGHT", "INPUT"), rows, plain=plain)
+    reasons = {
+        "same": "in the data set already",
+        "near": "near to a row of it",
+        "held-out": "too like held-out rows",
+    }
+    told = [f"{count:,} {reasons.get(why, why)}" for why, count in wait.left_out.items()]
+    yield visible(f"left out: {', '.join(told) or 'none'}")

@@ -23,6 +23,7 @@ KEYS = ("DISTILL_TEACHER_KEY", "OPENAI_API_KEY")
 TOP = 20  # log-probabilities of the first token that are asked for
 ENOUGH_MASS = 0.5  # of the first token's probability on labels: with less the probabilities are nobody's opinion
 LONGEST_WAIT = 60.0  # seconds between two attempts
+LONGEST_ANSWER = 20_000  # characters that are kept
 MILLION = 1_000_000
 
 Todo = Sequence[tuple[str, str]]  # (input digest, text)
@@ -110,6 +111,7 @@ def ask(
     keep: Callable[[Answer], None],
     tell: Callable[[int, int, Decimal], None],
     key: str = "",
+    logprobs: bool = True,
 ) -> int:
     """Ask about every input, the first one alone; gives the number of retries.
 
@@ -117,11 +119,11 @@ def ask(
     what is in flight is awaited and kept, and the exception goes on. `spent` counts against the budget. Raises
     EndpointError where the budget is reached or the endpoint cannot be used.
     """
-    return asyncio.run(_ask(teacher, list(todo), limits, spent, keep, tell, key))
+    return asyncio.run(_ask(teacher, list(todo), limits, _State(spent, logprobs=logprobs), keep, tell, key))
 
 
 async def _ask(
-    teacher: Described, todo: list[tuple[str, str]], limits: Limits, spent: Decimal, keep: Any, tell: Any, key: str
+    teacher: Described, todo: list[tuple[str, str]], limits: Limits, state: _State, keep: Any, tell: Any, key: str
 ) -> int:
     try:
         from openai import AsyncOpenAI
@@ -129,7 +131,6 @@ async def _ask(
         raise EndpointError(
             "Endpoints need the package openai; install it: `pip install 'distill-tui[endpoint]'`."
         ) from None
-    state = _State(spent)
 
     async def work(source: Iterator[tuple[str, str]]) -> None:
         for digest, text in source:
@@ -239,7 +240,7 @@ def _read(response: Any, teacher: Described, digest: str, prompt: str, limits: L
     return Answer(
         digest,
         label,
-        said[:2000],
+        said[:LONGEST_ANSWER],
         shares if label else None,
         tokens_in,
         tokens_out,

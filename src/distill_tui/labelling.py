@@ -1,15 +1,18 @@
-"""What a labelling worker does, for each kind of teacher: ask for what is not in the cache, and keep it as it comes."""
+"""What a labelling worker does, for each kind of teacher: ask for what is not in the cache, and keep it as it comes.
+
+It asks for labels of the traffic, or for variations of rows that the last student failed on.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from distill_tui import teacher_cache
+from distill_tui import teacher_cache, variations
 from distill_tui.asked import read_limits
 from distill_tui.described import ENDPOINT, ZERO_SHOT, Described
 
@@ -22,6 +25,48 @@ Todo = list[tuple[str, str]]
 
 
 def run(claimed: Claim, dossier: Dossier) -> dict[str, Any]:
+    """Do what the run was asked for: label what the teacher has not answered yet, or write variations."""
+    asked = variations.ask_of(claimed.run)
+    return vary(claimed, dossier, asked) if asked else label(claimed, dossier)
+
+
+def vary(claimed: Claim, dossier: Dossier, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Have the teacher write variations; what is new of them waits to be taken in. Gives the run's result."""
+    project, play = claimed.project, dossier.play
+    assert play is not None
+    folder, name, started = project.artifacts.folder, asked["writer"], time.monotonic()
+    sources = variations.sources(project, dossier, asked["rows"], asked["numbers"])
+    known = teacher_cache.answered(folder, name)
+    todo = [(source.digest, source.input) for source in sources if source.digest not in known]
+    claimed.report(0, len(todo), f"{len(sources) - len(todo):,} rows were varied before", always=True)
+    if play.teacher_source == ENDPOINT:
+        more = _endpoint(claimed, dossier, name, todo)
+    else:
+        _local_writer(claimed, name, todo)
+        more = {}
+    written, left = variations.sift(project, dossier, sources, teacher_cache.said(folder, name), asked["each"])
+    kept = project.artifacts.store_bytes(variations.lines(written).encode())
+    result = {"rows": len(sources), "new": len(todo), "cached": len(sources) - len(todo)} | more
+    told = {"written": kept, "variations": len(written), "left_out": left}
+    return result | told | {"seconds": round(time.monotonic() - started, 1), "teacher": play.teacher_digest}
+
+
+def _local_writer(claimed: Claim, name: str, todo: Todo) -> None:
+    from distill_tui.endpoint import Answer
+    from distill_tui.training import teachers
+
+    artifacts, texts = claimed.project.artifacts, [text for _, text in todo]
+    described = Described.from_json(artifacts.path(name).read_text(encoding="utf-8"))
+    if not texts:
+        return
+    written = teachers.written(artifacts.path(described.model), texts, described, threads=threads())
+    for done, (at, said, tokens_in, tokens_out) in enumerate(written, 1):
+        answer = Answer(todo[at][0], None, said, None, tokens_in, tokens_out, Decimal(0))
+        teacher_cache.add_answer(artifacts.folder, name, answer)
+        claimed.report(done, len(todo), f"{done:,} rows are varied")
+
+
+def label(claimed: Claim, dossier: Dossier) -> dict[str, Any]:
     """Ask the play's teacher for every input that it has not answered yet; gives the run's result."""
     from distill_tui.dataset.traffic import distinct_inputs
 
@@ -35,7 +80,7 @@ def run(claimed: Claim, dossier: Dossier) -> dict[str, Any]:
     todo = [(digest, text) for digest, text in inputs.items() if digest not in known]
     claimed.report(0, len(todo), f"{len(inputs) - len(todo):,} inputs were answered before", always=True)
     if play.teacher_source == ENDPOINT:
-        more = _endpoint(claimed, play.teacher_digest, todo)
+        more = _endpoint(claimed, dossier, play.teacher_digest, todo)
     else:
         _local(claimed, play.teacher_source, play.teacher_digest, todo, started)
         more = {}
@@ -70,13 +115,15 @@ def batches(path: Any, source: str, teacher: str, texts: list[str]) -> Iterator[
     return of(path(described.model), texts, described, threads=threads())
 
 
-def _endpoint(claimed: Claim, teacher: str, todo: Todo) -> dict[str, Any]:
+def _endpoint(claimed: Claim, dossier: Dossier, teacher: str, todo: Todo) -> dict[str, Any]:
+    """Ask an endpoint, for labels or for variations; both count against one budget."""
     from distill_tui import endpoint
 
     artifacts = claimed.project.artifacts
     described = Described.from_json(artifacts.path(teacher).read_text(encoding="utf-8"))
     limits = read_limits(json.loads(claimed.run.spec))
-    before = teacher_cache.ledger(artifacts.folder, teacher)
+    before = variations.paid(artifacts.folder, dossier, teacher)
+    labels = dossier.play is not None and teacher == dossier.play.teacher_digest
 
     def keep(answer: Answer) -> None:
         teacher_cache.add_answer(artifacts.folder, teacher, answer)
@@ -85,6 +132,7 @@ def _endpoint(claimed: Claim, teacher: str, todo: Todo) -> dict[str, Any]:
         claimed.report(done, len(todo), f"{spent:.4f} of {limits.budget} spent, {retries:,} retries")
 
     key = endpoint.key_for(described.base_url)
-    retries = endpoint.ask(described, todo, limits, spent=before.money, keep=keep, tell=tell, key=key)
-    after = teacher_cache.ledger(artifacts.folder, teacher)
-    return {"retries": retries, "money": str(after.money - before.money), "unread": after.unread}
+    retries = endpoint.ask(described, todo, limits, spent=before.money, keep=keep, tell=tell, key=key, logprobs=labels)
+    after = variations.paid(artifacts.folder, dossier, teacher)
+    unread = {"unread": teacher_cache.ledger(artifacts.folder, teacher).unread} if labels else {}
+    return {"retries": retries, "money": str(after.money - before.money)} | unread

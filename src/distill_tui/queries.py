@@ -136,12 +136,13 @@ def window(
     project: Project, play_id: int, *, days: int = 90, prices: TokenPrices | None = None
 ) -> tuple[Measured, dict[str, str]]:
     """Measure a play's traffic; gives what was found, and the numbers of its worksheet that follow. Raises BadInput."""
-    from distill_tui import economics
+    from distill_tui import economics, variations
     from distill_tui.dataset import window as windows
 
     dossier = project.dossier(play_id)
     assert dossier.play is not None
-    files = [project.artifacts.path(traffic.artifact) for traffic in dossier.traffic]
+    calls = [traffic for traffic in dossier.traffic if not variations.taken(traffic)]  # what was written is no call
+    files = [project.artifacts.path(traffic.artifact) for traffic in calls]
     measured = windows.measure(files, days=days, prices=prices)
     asked = {question.name for question in economics.WORKSHEET[dossier.play.kind]}
     return measured, {name: f"{n:f}" for name, n in windows.worksheet(measured).items() if name in asked}
@@ -159,12 +160,13 @@ def rows(project: Project, play_id: int) -> Rows:
 
 def ledger(project: Project, play_id: int) -> dict[str, Any]:
     """Say what a play's teacher was asked, and what its cache saved: inputs not asked again, and their price."""
-    from distill_tui import teacher_cache
+    from distill_tui import teacher_cache, variations
     from distill_tui.terms import RunKind
 
     dossier = project.dossier(play_id)
     assert dossier.play is not None
-    paid = teacher_cache.ledger(project.artifacts.folder, dossier.play.teacher_digest)
+    paid = variations.paid(project.artifacts.folder, dossier)
+    labels = teacher_cache.ledger(project.artifacts.folder, dossier.play.teacher_digest)
     runs = [result(run) for run in dossier.runs if run.kind is RunKind.LABEL]
     hits = sum(int(run.get("cached", 0)) for run in runs)
     each = paid.money / paid.calls if paid.calls else Decimal(0)
@@ -174,7 +176,7 @@ def ledger(project: Project, play_id: int) -> dict[str, Any]:
         "tokens_in": paid.tokens_in,
         "tokens_out": paid.tokens_out,
         "money": f"{paid.money:.6f}",
-        "unread": paid.unread,
+        "unread": labels.unread,
         "cache_hits": hits,
         "money_not_spent": f"{each * hits:.6f}",
     }

@@ -324,6 +324,17 @@ def show_request(call: Call) -> None:
     call.data(value, data_report.request(wanted, cells, plain=call.plain))
 
 
+def show_variations(call: Call) -> None:
+    """Show the variations that wait."""
+    import dataclasses
+
+    from distill_tui import data_report, variations
+
+    wait = variations.waiting(call.project, call.dossier(), call.args.run)
+    call.data(dataclasses.asdict(wait), data_report.variations(wait, plain=call.plain))
+    call.talk(f"`distill-tui data take {call.args.play}` takes them in; --without N leaves one out.")
+
+
 def show_pairs(call: Call) -> None:
     """Show pairs at the border."""
     import dataclasses

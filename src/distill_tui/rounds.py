@@ -47,8 +47,7 @@ def build(artifacts: Artifacts, dossier: Dossier, out: Path) -> Built:
         labels = _labels(artifacts, play)
         said = asked.outputs(artifacts.folder, play.teacher_source, play.teacher_digest, labels)
         for digest, (label, shares) in said.items():
-            named = None if shares is None else dict(zip(labels, shares, strict=True))
-            outputs[digest] = building.TeacherOutput(label, named)
+            outputs[digest] = building.TeacherOutput(label, shares)
     rule = SplitRule(
         gate.seed,
         gate.held_out_rows,
@@ -63,15 +62,19 @@ def build(artifacts: Artifacts, dossier: Dossier, out: Path) -> Built:
     if dossier.first_round > 1:
         files, keep = _refreshed(artifacts, dossier, keep or {}, out.parent)
         rule = dataclasses.replace(rule, window_from=None, window_to=None)  # the window was of the first traffic
+    written, varied = _written(artifacts, dossier)
+    if keep is not None and written:
+        keep = keep | {d: Split.TRAIN for d in written | varied if keep.get(d) is not Split.HELD_OUT}
     data = building.build(files, outputs, rule, labels, keep=keep)
-    found = audit.audit(data.rows, data.since, gate, data.labels)
+    found = audit.audit(data.rows, data.since, gate, data.labels, written)
     teacher = teacher_first.measure(data.rows, data.labels, gate.seed) if data.labels else None
-    factors = cell_factors(_failures(dossier))
+    factors = cell_factors(failures_of(dossier))
     if factors:
         data = dataclasses.replace(data, rows=tuple(_weighted(row, factors) for row in data.rows))
     digest = building.write(data, out)
     counted = coverage.counts(out)
     findings = [*teacher_first.findings(teacher, gate), *found.findings, *counted.findings]
+    findings += audit.written(data.rows, written, varied)
     counts = _plain(counted) | {
         "weights": {name: round(factor, 2) for name, factor in sorted(factors.items())},
         "findings": [dataclasses.asdict(finding) for finding in findings],
@@ -152,6 +155,16 @@ def _refreshed(
     return [old, fresh], fixed
 
 
+def _written(artifacts: Artifacts, dossier: Dossier) -> tuple[set[str], set[str]]:
+    """Give the inputs, by digest, that a teacher wrote, and those that these vary: all of them only train."""
+    from distill_tui import variations
+    from distill_tui.dataset.traffic import rows_of
+
+    files = [traffic for traffic in dossier.traffic if variations.taken(traffic)]
+    written = {row["input_digest"] for each in files for row in rows_of(artifacts.path(each.artifact))}
+    return written, {digest for each in files for digest in variations.taken(each)["varied"]}
+
+
 def is_observed(traffic: tables.Traffic) -> bool:
     """Whether a file of traffic is what a live student was observed on."""
     return bool(json.loads(traffic.report).get("observed"))
@@ -167,7 +180,7 @@ def _plain(counts: Any) -> dict[str, Any]:
     return {"splits": splits, "cells": cells, "groups": values.pop("groups"), "tally": values}
 
 
-def _failures(dossier: Dossier) -> Mapping[str, Sequence[int]]:
+def failures_of(dossier: Dossier) -> Mapping[str, Sequence[int]]:
     """Read where the last evaluated student failed on the validation split: cell → (failed, rows).
 
     In the first round of a refresh: where the live student diverged from its teacher, on open rows.

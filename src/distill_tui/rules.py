@@ -791,6 +791,12 @@ def import_traffic(dossier: Dossier, actor: Actor, request: Request) -> Iterator
     ):
         yield Objection("traffic.twice", f"“{request.get('name')}” was imported already; nothing was added.")
     yield from _too_many_rejects(request)
+    leaks = sum(request.get("held_out", {}).values()) if request.get("variations") else 0
+    if leaks:
+        yield Objection(
+            "variation.leak",
+            f"{leaks:,} of the variations belong with held-out rows, so none is taken in; have others written.",
+        )
     yield from _not_frozen(dossier)
 
 
@@ -861,8 +867,43 @@ def label(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objectio
         yield Objection(
             "teacher.recorded", "The teacher's outputs are recorded in the traffic; there is nothing to compute."
         )
+    yield from _writes(dossier, request)
     yield from _budget(dossier, request)
+    yield from _tried(dossier, request)
     yield from _idle(dossier)
+
+
+def _writes(dossier: Dossier, request: Request) -> Iterator[Objection]:
+    """Variations are written by a teacher that can write, of rows that are not held out."""
+    if dossier.play is None or not request.get("vary"):
+        return
+    if dossier.play.teacher_source not in ("", "recorded", "endpoint", "prompted"):
+        yield Objection(
+            "teacher.cannot_write",
+            f"{dossier.play.teacher_name} is a classifier and cannot write; variations need an endpoint, or a causal "
+            "model that is asked in words (--prompted).",
+        )
+    if request.get("sealed"):
+        rows = ", ".join(str(row) for row in request["sealed"])
+        yield Objection(
+            "variation.sealed",
+            f"Row {rows} is held out, and no writer of training data ever reads it; name rows of training or "
+            "validation.",
+        )
+
+
+def _tried(dossier: Dossier, request: Request) -> Iterator[Objection]:
+    """A teacher that is paid is tried on one row first, in the words of the run; that answer is not paid for again."""
+    limits = request.get("limits", {})
+    paid = "budget" in limits and any(_number(limits.get(name, 0)) != 0 for name in ("price_in", "price_out"))
+    if dossier.play is None or request.get("tried", True) or not paid:
+        return
+    command = "data vary" if request.get("vary") else "label"
+    yield Objection(
+        "teacher.untried",
+        f"{dossier.play.teacher_name} has answered nothing in these words yet, and it is paid; try one row first, "
+        f"which is kept: `distill-tui {command} {_code(dossier)} --estimate` with the same budget and prices.",
+    )
 
 
 def _budget(dossier: Dossier, request: Request) -> Iterator[Objection]:

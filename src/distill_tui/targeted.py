@@ -34,10 +34,15 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class _Failed:
+class Failed:
+    """One row of the validation split that the last student has wrong."""
+
     row: int
     input: str
+    digest: str
+    segment: str
     cell: str
+    teacher_right: bool  # as far as gold tells
 
 
 def request(project: Project, play_id: int, file: Path | None, rows: int) -> tuple[list[Wanted], dict[str, int]]:
@@ -48,7 +53,7 @@ def request(project: Project, play_id: int, file: Path | None, rows: int) -> tup
     from distill_tui.dataset import frozen
 
     dossier = project.dossier(play_id)
-    failed, data = _failures(project, dossier)
+    failed, data = failures(project, dossier)
     splits = frozen.splits_of(data)
     taken = set(splits) if file is not None else {d for d, split in splits.items() if split is not Split.TRAIN}
     pool = [each for each in _pool(project, dossier, file) if each[0] not in taken]
@@ -59,8 +64,8 @@ def request(project: Project, play_id: int, file: Path | None, rows: int) -> tup
     return list(_nearest(failed, pool, cells, rows)), dict(cells.most_common())
 
 
-def _failures(project: Project, dossier: Dossier) -> tuple[list[_Failed], Path]:
-    """Read where the newest student that was looked at fails on validation, and its data set."""
+def failures(project: Project, dossier: Dossier) -> tuple[list[Failed], Path]:
+    """Read where the newest student that was looked at fails on validation, and its data set. Raises ProjectError."""
     from distill_tui.dataset import frozen
     from distill_tui.rounds import cell
 
@@ -78,9 +83,11 @@ def _failures(project: Project, dossier: Dossier) -> tuple[list[_Failed], Path]:
     for position in gates.failures(record):
         place = at.get(record.rows[position])
         if place is not None:
-            truth = record.gold[position] if record.gold[position] >= 0 else record.teacher[position]
-            label = record.labels[truth] if truth >= 0 else None
-            failed.append(_Failed(record.rows[position], rows.inputs[place], cell(rows.segments[place], label)))
+            teacher = record.teacher[position]
+            truth = record.gold[position] if record.gold[position] >= 0 else teacher
+            where = cell(rows.segments[place], record.labels[truth] if truth >= 0 else None)
+            about = (record.rows[position], rows.inputs[place], rows.digests[place], rows.segments[place])
+            failed.append(Failed(*about, where, teacher == truth))
     if not failed:
         raise ProjectError("The last student fails on no validation row; nothing can be targeted.")
     return failed, path
@@ -121,9 +128,7 @@ def _of_traffic(project: Project, dossier: Dossier) -> Iterator[Pooled]:
     yield from (each for each in bare if each[0] not in labelled)
 
 
-def _nearest(
-    failed: Sequence[_Failed], pool: Sequence[Pooled], cells: Mapping[str, int], rows: int
-) -> Iterator[Wanted]:
+def _nearest(failed: Sequence[Failed], pool: Sequence[Pooled], cells: Mapping[str, int], rows: int) -> Iterator[Wanted]:
     """Take from the pool, most alike first, until each cell has its share; what no cell wants fills up the rest."""
     from distill_tui.dataset import topics
 

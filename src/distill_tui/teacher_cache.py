@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,6 +102,14 @@ def probe_name(teacher: str, day: str) -> str:
     return f"{teacher} probe {day}"
 
 
+def said(folder: Path, teacher: str) -> dict[str, str]:
+    """Give every answer word for word: input digest → what was said."""
+    if not (folder / NAME).exists():
+        return {}
+    with _open(folder) as connection:
+        return dict(connection.execute("SELECT input, said FROM answer WHERE teacher = ?", (teacher,)).fetchall())
+
+
 @dataclass(frozen=True)
 class Ledger:
     """What an endpoint was asked, and what that cost."""
@@ -111,6 +119,15 @@ class Ledger:
     tokens_out: int
     money: Decimal
     unread: int  # answers that named none of the labels
+
+
+def added(parts: Iterable[Ledger]) -> Ledger:
+    """Add up several."""
+    total = Ledger(0, 0, 0, Decimal(0), 0)
+    for each in parts:
+        pairs = zip(astuple(total), astuple(each), strict=True)
+        total = Ledger(*(one + other for one, other in pairs))
+    return total
 
 
 def ledger(folder: Path, teacher: str) -> Ledger:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,8 +48,17 @@ class Audit:
     findings: tuple[Finding, ...]
 
 
-def audit(rows: Sequence[Any], since: Sequence[str | None], gate: gates.Gate, labels: Sequence[str]) -> Audit:
-    """Audit the rows of a data set as built, before any weighting: a row's weight is how often it came."""
+def audit(
+    rows: Sequence[Any],
+    since: Sequence[str | None],
+    gate: gates.Gate,
+    labels: Sequence[str],
+    written: Collection[str] = (),
+) -> Audit:
+    """Audit the rows of a data set as built, before any weighting: a row's weight is how often it came.
+
+    What a teacher wrote (`written`, by input digest) is no traffic.
+    """
     own, names = topics.clusters([row.input for row in rows])
     read: dict[str, Callable[[int], str | None]] = {
         "label": lambda at: rows[at].gold or rows[at].teacher_output if labels else None,
@@ -59,7 +68,7 @@ def audit(rows: Sequence[Any], since: Sequence[str | None], gate: gates.Gate, la
         "month": lambda at: (since[at] or "")[:7] or None,
         "topic": lambda at: names[own[at]],
     }
-    axes = {axis: _axis(rows, of) for axis, of in read.items()}
+    axes = {axis: _axis(rows, of, written) for axis, of in read.items()}
     pii = tuple(privacy.screen(row.input for row in rows if row.split is not Split.HELD_OUT))
     found = [
         *_covered(axes, labels),
@@ -69,6 +78,19 @@ def audit(rows: Sequence[Any], since: Sequence[str | None], gate: gates.Gate, la
         *_private(pii),
     ]
     return Audit({axis: values for axis, values in axes.items() if values}, pii, tuple(found))
+
+
+def written(rows: Sequence[Any], written: Collection[str], varied: Collection[str]) -> Iterator[Finding]:
+    """Tell how many rows a teacher wrote, and how many were varied for it and judge no student any more."""
+    trained = [row for row in rows if row.split is Split.TRAIN]
+    count = sum(row.input_digest in written for row in trained)
+    moved = sum(row.input_digest in varied for row in trained)
+    if count:
+        yield Finding.of(
+            "written", NOTE, "variations",
+            f"{count:,} of the {len(trained):,} training rows are variations that the teacher wrote; the {moved:,} "
+            "rows that they vary train too and are in no validation.",
+        )  # fmt: skip
 
 
 def plain(audit: Audit) -> dict[str, Any]:
@@ -82,7 +104,7 @@ def _length(text: str) -> str:
     return next((name for most, name in LENGTHS if words <= most), "over 80 words")
 
 
-def _axis(rows: Sequence[Any], of: Callable[[int], str | None]) -> tuple[Value, ...]:
+def _axis(rows: Sequence[Any], of: Callable[[int], str | None], written: Collection[str]) -> tuple[Value, ...]:
     calls: Counter[str] = Counter()
     splits: dict[str, Counter[Split]] = defaultdict(Counter)
     judged: Counter[str] = Counter()
@@ -91,7 +113,7 @@ def _axis(rows: Sequence[Any], of: Callable[[int], str | None]) -> tuple[Value, 
         value = of(at)
         if value is None:
             continue
-        calls[value] += row.weight
+        calls[value] += 0 if row.input_digest in written else row.weight
         splits[value][row.split] += 1
         if row.split is not Split.HELD_OUT and row.gold is not None and row.teacher_output is not None:
             judged[value] += 1
@@ -100,7 +122,7 @@ def _axis(rows: Sequence[Any], of: Callable[[int], str | None]) -> tuple[Value, 
     return tuple(
         Value(
             value,
-            calls[value] / total,
+            calls[value] / total if total else 0.0,
             splits[value][Split.TRAIN],
             splits[value][Split.VALIDATION],
             splits[value][Split.HELD_OUT],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -24,15 +25,16 @@ from distill_tui.terms import Split
 
 EVERYTHING = "all"  # the segment of a row that states none
 MOST_LABELS = 100  # guessed from traffic; whoever has more says so
+GROUP = 20_000  # rows that are written at once
 NEEDED = ("input_digest", "input", "teacher_output", "teacher_probabilities", "gold", "segment", "group", "time")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TeacherOutput:
-    """What the teacher says of one input: its answer, its probabilities by label, or both."""
+    """What the teacher says of one input: its answer, its probabilities by label or in the order of labels, or both."""
 
     output: str | None = None
-    probabilities: Mapping[str, float] | None = None
+    probabilities: Mapping[str, float] | Sequence[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Tally:
     straddling: int = 0  # distinct rows left out because they fall in the held-out period
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One distinct example, as the file stores it."""
 
@@ -77,6 +79,29 @@ class DataSet:
 
 
 @dataclass(slots=True)
+class _Told:
+    """What all rows of one input say, where there are several."""
+
+    golds: Counter[str] = field(default_factory=Counter)
+    segments: Counter[str] = field(default_factory=Counter)
+    groups: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, said: tuple[str | None, str, str | None]) -> _Told:
+        found = cls()
+        found.add(said)
+        return found
+
+    def add(self, said: tuple[str | None, str, str | None]) -> None:
+        gold, segment, group = said
+        self.segments[segment] += 1
+        if gold is not None:
+            self.golds[gold] += 1
+        if group is not None:
+            self.groups.add(group)
+
+
+@dataclass(slots=True)
 class _Merged:
     """All rows of one normalised input. Every choice among them depends on the rows and not on their order."""
 
@@ -84,24 +109,37 @@ class _Merged:
     input: str
     count: int = 0
     since: str | None = None
-    golds: Counter[str] = field(default_factory=Counter)
-    segments: Counter[str] = field(default_factory=Counter)
-    groups: set[str] = field(default_factory=set)
     teacher: tuple[str, str, str] | None = None  # time, probabilities as JSON, output: the latest is what it says now
+    first: tuple[str | None, str, str | None] = (None, EVERYTHING, None)  # gold, segment, group of the first row
+    told: _Told | None = None  # of all rows; most inputs come once, and are kept without it
+
+    @property
+    def golds(self) -> Counter[str]:
+        return self.told.golds if self.told else Counter([self.first[0]] if self.first[0] is not None else [])
+
+    @property
+    def segments(self) -> Counter[str]:
+        return self.told.segments if self.told else Counter([self.first[1]])
+
+    @property
+    def groups(self) -> set[str]:
+        return self.told.groups if self.told else {self.first[2]} - {None}  # type: ignore[return-value]
 
     def add(self, row: Mapping[str, Any]) -> None:
         self.count += 1
         self.input = min(self.input, row["input"])
-        self.segments[row["segment"] or EVERYTHING] += 1
-        if row["gold"] is not None:
-            self.golds[row["gold"]] += 1
-        if row["group"] is not None:
-            self.groups.add(row["group"])
+        gold, output = row["gold"], row["teacher_output"] or ""
+        said = (gold and sys.intern(gold), sys.intern(row["segment"] or EVERYTHING), row["group"])
+        if self.count == 1:
+            self.first = said
+        else:
+            self.told = self.told or _Told.of(self.first)
+            self.told.add(said)
         if row["time"] is not None:
             self.since = min(row["time"], self.since or row["time"])
-        said = (row["time"] or "", row["teacher_probabilities"] or "", row["teacher_output"] or "")
-        if said[1:] != ("", ""):
-            self.teacher = max(said, self.teacher or said)
+        answer = (row["time"] or "", row["teacher_probabilities"] or "", sys.intern(output))
+        if answer[1:] != ("", ""):
+            self.teacher = max(answer, self.teacher or answer)
 
     def candidate(self) -> Candidate:
         groups = tuple(sorted(self.groups))
@@ -129,29 +167,29 @@ def build(
     merged, tally = _merge(traffic_files, rule, kept)
     named = tuple(labels) if labels is not None else _guessed_labels(merged, outputs)
     places = assign([one.candidate() for one in merged], rule, kept)
-    rows = [
-        _row(one, place, outputs.get(one.digest), named, (weights or {}).get(one.digest, 1.0))
-        for one, place in zip(merged, places, strict=True)
-        if isinstance(place, Split)
-    ]
-    if not any(row.split is Split.TRAIN for row in rows):
-        raise BadInput("No row is left to train on; import more traffic or ask for fewer held-out rows.")
     counted = Counter(places)
+    if not counted[Split.TRAIN]:
+        raise BadInput("No row is left to train on; import more traffic or ask for fewer held-out rows.")
     lost = _lost(merged, places, outputs, named)
     tally = replace(tally, contaminated=counted[LeftOut.CONTAMINATED], straddling=counted[LeftOut.STRADDLING], **lost)
-    order = {split: position for position, split in enumerate(Split)}
-    rows.sort(key=lambda row: (order[row.split], row.input_digest))
-    first = {one.digest: one.since for one in merged}
-    numbered = tuple(replace(row, row=number) for number, row in enumerate(rows))
-    return DataSet(named, numbered, tally, tuple(first[row.input_digest] for row in rows))
+    ordered = [(one, split) for split in Split for one, place in zip(merged, places, strict=True) if place is split]
+    rows = tuple(
+        _row(number, one, split, outputs.get(one.digest), named, (weights or {}).get(one.digest, 1.0))
+        for number, (one, split) in enumerate(ordered)  # merged rows are in the order of their digests
+    )
+    return DataSet(named, rows, tally, tuple(one.since for one, _ in ordered))
 
 
 def write(dataset: DataSet, out: Path) -> str:
     """Write a data set whole or not at all, and give its digest (`frozen.content_digest`)."""
     about = {"labels": json.dumps(dataset.labels, ensure_ascii=False), "tally": json.dumps(asdict(dataset.tally))}
-    table = pa.Table.from_pylist([vars(row) for row in dataset.rows], frozen.SCHEMA.with_metadata(about))
+    schema = frozen.SCHEMA.with_metadata(about)
     with traffic.replacing(out) as draft:
-        pq.write_table(table, draft, row_group_size=20_000, **traffic.WRITING)
+        with pq.ParquetWriter(draft, schema, **traffic.WRITING) as writer:
+            for start in range(0, len(dataset.rows), GROUP):
+                rows = dataset.rows[start : start + GROUP]
+                columns = {name: [getattr(row, name) for row in rows] for name in frozen.COLUMNS}
+                writer.write_table(pa.Table.from_pydict(columns, schema), row_group_size=GROUP)
         return frozen.content_digest(draft)
 
 
@@ -243,18 +281,20 @@ class _Said:
 
 def _said(one: _Merged, computed: TeacherOutput | None) -> _Said:
     if computed is not None:
-        return _Said(computed.output, None if computed.probabilities is None else dict(computed.probabilities))
+        return _Said(computed.output, computed.probabilities)
     if one.teacher is None:
         return _Said()
     _, probabilities, output = one.teacher
     return _Said(output or None, json.loads(probabilities) if probabilities else None)
 
 
-def _row(one: _Merged, split: Split, computed: TeacherOutput | None, labels: tuple[str, ...], weight: float) -> Row:
+def _row(
+    number: int, one: _Merged, split: Split, computed: TeacherOutput | None, labels: tuple[str, ...], weight: float
+) -> Row:
     gold = _majority(one.golds)
     output, probabilities = _teacher(_said(one, computed), labels)
     return Row(
-        row=-1,  # numbered when all are sorted
+        row=number,
         input_digest=one.digest,
         input=one.input,
         gold=gold if not labels or gold in labels else None,

@@ -2,7 +2,8 @@
 
 A record that holds `messages`, at the top or under `request`, `body` or both (as a proxy, or OpenAI's batch files,
 log it), gets the columns below; its own stay as they are. The system message is the frame of every call and no part
-of the input. An answer that was cut off for its length is none.
+of the input. An answer that was cut off for its length is none. What keeps a conversation together, or else a person,
+is looked for where logs have it; every plain entry of `metadata` is a column of its own too.
 """
 
 from __future__ import annotations
@@ -11,16 +12,28 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-INPUT, OUTPUT, TIME, MODEL, TOKENS_IN, TOKENS_OUT = COLUMNS = (
+INPUT, OUTPUT, TIME, MODEL, TOKENS_IN, TOKENS_OUT, GROUP = COLUMNS = (
     "chat_input",
     "chat_output",
     "chat_time",
     "chat_model",
     "chat_tokens_in",
     "chat_tokens_out",
+    "chat_group",
 )
 PARTS = ("messages", "choices", "usage", "created", "model", "request", "response", "body", "completion")
 FRAME = ("system", "developer")
+TOGETHER = (  # what rows are kept together by, the narrowest first
+    "conversation_id",
+    "conversation",
+    "thread_id",
+    "session_id",
+    "user_id",
+    "safety_identifier",
+    "user",
+)
+METADATA, MOST_METADATA = "metadata", 50
+BESIDE = (*TOGETHER, METADATA)
 
 
 def flattened(record: Mapping[str, object]) -> Mapping[str, object]:
@@ -42,8 +55,38 @@ def flattened(record: Mapping[str, object]) -> Mapping[str, object]:
         MODEL: said.get("model") or asked.get("model"),
         TOKENS_IN: usage.get("prompt_tokens", usage.get("input_tokens")),
         TOKENS_OUT: usage.get("completion_tokens", usage.get("output_tokens")),
+        GROUP: _together(record),
     }
-    return {**record, **{name: value for name, value in columns.items() if value is not None}}
+    return {**_metadata(record), **record, **{name: value for name, value in columns.items() if value is not None}}
+
+
+def needs_parts(column: str) -> bool:
+    """Whether a column is made of a chat's parts."""
+    return column in COLUMNS or column.startswith(f"{METADATA}.")
+
+
+def _together(record: Mapping[str, object]) -> str | int | None:
+    """Find what keeps rows together: a conversation, else a session, else a person; on the record, the request, or
+    in the metadata of one."""
+    places = list(_places(record, "request"))
+    within = [inner for place in places if isinstance(inner := _opened(place.get(METADATA)), Mapping)]
+    for name in TOGETHER:
+        for place in (*places, *within):
+            value = place.get(name)
+            value = value.get("id") if isinstance(value, Mapping) else value
+            if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
+                return value
+    return None
+
+
+def _metadata(record: Mapping[str, object]) -> dict[str, object]:
+    """Give the plain entries of metadata as columns; those on the record stand over those of the request."""
+    found: dict[str, object] = {}
+    for place in reversed(list(_places(record, "request"))):
+        inner = _opened(place.get(METADATA))
+        plain = inner.items() if isinstance(inner, Mapping) else ()
+        found |= {f"{METADATA}.{name}": value for name, value in plain if isinstance(value, str | int | float)}
+    return dict(list(found.items())[:MOST_METADATA])
 
 
 def _places(record: Mapping[str, object], side: str) -> Iterator[Mapping[str, Any]]:

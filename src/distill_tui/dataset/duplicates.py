@@ -12,6 +12,7 @@ never removes a row. Paraphrases are not found.
 from __future__ import annotations
 
 import hashlib
+import heapq
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -168,7 +169,7 @@ def _boilerplate(texts: Sequence[str]) -> Hashes:
     """Find the shingles of over half of the rows, by a sample that does not depend on the order of rows."""
     if len(texts) < BOILERPLATE_ROWS:
         return np.empty(0, dtype=np.uint64)
-    sample = sorted(texts, key=input_digest)[:BOILERPLATE_SAMPLE]
+    sample = heapq.nsmallest(BOILERPLATE_SAMPLE, texts, key=input_digest)
     hashes, counts = np.unique(np.concatenate([_shingles(text) for text in sample]), return_counts=True)
     frame: Hashes = hashes[counts > BOILERPLATE_SHARE * len(sample)]
     return frame

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from distill_tui.dataset.duplicates import input_digest
+from distill_tui.dataset.duplicates import input_digest, near_duplicates
 from distill_tui.dataset.readers import BadInput
 from distill_tui.dataset.split import Candidate, components
 from distill_tui.terms import Split
@@ -170,26 +171,29 @@ def leaks(path: Path) -> list[str]:
 
     The sentences count and never quote a row.
     """
-    rows = list(stored(path))
-    splits = [row["split"] for row in rows]
-    candidates = [Candidate(row["input_digest"], row["input"], row["segment"]) for row in rows]
+    _metadata(path)
+    table = pq.read_table(path, columns=["split", "input_digest", "group", "input"])
+    splits = [sys.intern(split) for split in table.column("split").to_pylist()]
+    texts = table.column("input").to_pylist()
     found = [
-        *_crossings("input is", "inputs are", [row["input_digest"] for row in rows], splits),
-        *_crossings("group is", "groups are", [row["group"] for row in rows], splits),
-        *_crossings("set of near duplicates is", "sets of near duplicates are", components(candidates), splits),
+        *_crossings("input is", "inputs are", table.column("input_digest").to_pylist(), splits),
+        *_crossings("group is", "groups are", table.column("group").to_pylist(), splits),
+        *_crossings("set of near duplicates is", "sets of near duplicates are", near_duplicates(texts), splits),
     ]
-    mistaken = sum(input_digest(row["input"]) != row["input_digest"] for row in rows)
+    pairs = zip(texts, table.column("input_digest").to_pylist(), strict=True)
+    mistaken = sum(input_digest(text) != digest for text, digest in pairs)
     if mistaken:
         found.append(f"{mistaken:,} rows do not have the digest of their input; build the data set again.")
     return found
 
 
 def _crossings(one: str, many: str, keys: Sequence[object], splits: Sequence[str]) -> Iterator[str]:
-    seen: dict[object, set[str]] = {}
+    home: dict[object, str] = {}  # the first split of each; most are in one alone
+    others: dict[object, set[str]] = {}
     for key, split in zip(keys, splits, strict=True):
-        if key is not None:
-            seen.setdefault(key, set()).add(split)
-    crossing = [where for where in seen.values() if len(where) > 1]
+        if key is not None and home.setdefault(key, split) != split:
+            others.setdefault(key, {home[key]}).add(split)
+    crossing = list(others.values())
     if crossing:
         where = " and ".join(split for split in Split if any(split in splits for splits in crossing))
         what = one if len(crossing) == 1 else many

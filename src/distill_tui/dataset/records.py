@@ -111,8 +111,8 @@ def records(path: Path, wanted: list[str]) -> Iterator[Record]:
     if kind != "jsonl":
         there = _table_names(path, kind)
         columns = [name for name in there if name in wanted]
-        if any(name in chat.COLUMNS for name in wanted):
-            columns += [name for name in there if name in chat.PARTS and name not in columns]
+        if any(map(chat.needs_parts, wanted)):
+            columns += [name for name in there if name in (*chat.PARTS, *chat.BESIDE) and name not in columns]
     return _records(path, kind, columns)
 
 

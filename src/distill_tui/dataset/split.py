@@ -66,7 +66,7 @@ class LeftOut(StrEnum):
 Place = Split | LeftOut
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """What the split looks at of a row."""
 
@@ -77,14 +77,14 @@ class Candidate:
     time: str | None = None  # ISO 8601, UTC, as traffic stores it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Component:
     """Rows that must stay together."""
 
     members: tuple[int, ...]
     segment: str  # of most of its rows
     since: str  # the earliest time of its rows
-    order: str  # where the seed puts it
+    order: bytes  # where the seed puts it
 
     def __len__(self) -> int:
         return len(self.members)
@@ -152,7 +152,7 @@ def _component(members: tuple[int, ...], rows: Sequence[Candidate], seed: int) -
         members,
         segment=most_common(Counter(rows[member].segment for member in members)),
         since=min(rows[member].time or "" for member in members),
-        order=hashlib.sha256(f"{seed}:{name}".encode()).hexdigest(),
+        order=hashlib.sha256(f"{seed}:{name}".encode()).digest(),
     )
 
 

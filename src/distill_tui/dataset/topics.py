@@ -6,6 +6,7 @@ order of the rows does not change. It shows where a data set is thin; it is no c
 
 from __future__ import annotations
 
+import heapq
 import re
 import zlib
 from collections import Counter
@@ -32,19 +33,19 @@ def clusters(texts: Sequence[str], count: int = 8) -> tuple[list[int], list[str]
     count = min(count, len(texts) // 20)
     if count < 2:
         return [0] * len(texts), ["all"]
-    order = sorted(range(len(texts)), key=lambda at: input_digest(texts[at]))
-    sample = [texts[at] for at in order[:SAMPLE]]
+    order = heapq.nsmallest(SAMPLE, range(len(texts)), key=lambda at: input_digest(texts[at]))
+    sample = [texts[at] for at in order]
     rarity = _rarity(sample)
     centres = _fit(_vectors(sample, rarity), count)
     found: list[int] = []
     for start in range(0, len(texts), BATCH):
         found += (_vectors(texts[start : start + BATCH], rarity) @ centres.T).argmax(axis=1).tolist()
-    return found, _names([texts[at] for at in order[:SAMPLE]], [found[at] for at in order[:SAMPLE]], count)
+    return found, _names(sample, [found[at] for at in order], count)
 
 
 def nearest(texts: Sequence[str], others: Sequence[str]) -> tuple[list[int], list[float]]:
     """Give each text the place of the most similar other text, and the cosine of their words weighted by rarity."""
-    rarity = _rarity([*sorted(texts, key=input_digest)[:SAMPLE], *others])
+    rarity = _rarity([*heapq.nsmallest(SAMPLE, texts, key=input_digest), *others])
     against = _vectors(others, rarity)
     places: list[int] = []
     cosines: list[float] = []

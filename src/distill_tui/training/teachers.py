@@ -13,7 +13,7 @@ from distill_tui.training import models
 from distill_tui.training.folders import check_model_folder, teacher_labels
 from distill_tui.training.models import Floats
 
-__all__ = ["check_model_folder", "label", "prompted", "teacher_labels", "zero_shot"]
+__all__ = ["check_model_folder", "label", "prompted", "teacher_labels", "written", "zero_shot"]
 
 
 def label(
@@ -75,6 +75,40 @@ def prompted(
         prompts = [tokenizer(teacher.prompt(texts[at]))["input_ids"][-room:] for at in positions]
         scores = torch.stack([_scores(model, prompts, answer) for answer in answers], dim=1)
         yield positions, torch.softmax(scores, dim=1).numpy()
+
+
+def written(
+    folder: Path, texts: Sequence[str], teacher: Described, *, threads: int, max_tokens: int = 512
+) -> Iterator[tuple[int, str, int, int]]:
+    """Yield (position, what a causal language model writes, tokens in, tokens out), each text alone and greedily.
+
+    A model with a chat template is asked by it. Sets torch's threads for the process.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    torch.set_num_threads(threads)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
+    longest = getattr(model.config, "max_position_embeddings", max_tokens + teacher.max_tokens)
+    room = max(1, min(max_tokens, longest - teacher.max_tokens))
+    for at, text in enumerate(texts):
+        prompt = _asked(tokenizer, teacher.prompt(text))[-room:]
+        ids = torch.tensor([prompt])
+        most = max(1, min(teacher.max_tokens, longest - len(prompt)))
+        with torch.inference_mode():
+            said = model.generate(
+                ids, attention_mask=torch.ones_like(ids), max_new_tokens=most, do_sample=False,
+                pad_token_id=tokenizer.eos_token_id or 0,
+            )[0, len(prompt):]  # fmt: skip
+        yield at, tokenizer.decode(said, skip_special_tokens=True), len(prompt), len(said)
+
+
+def _asked(tokenizer: Any, prompt: str) -> list[int]:
+    if not tokenizer.chat_template:
+        return list(tokenizer(prompt)["input_ids"])
+    message = [{"role": "user", "content": prompt}]
+    text = tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=False)
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def _scores(model: Any, prompts: Sequence[list[int]], answer: list[int]) -> torch.Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from distill_tui import rules
 from distill_tui.terms import Action
@@ -11,6 +12,7 @@ from distill_tui.ui.forms import Body, Field, Sheet, Values
 from distill_tui.ui.view import View
 
 if TYPE_CHECKING:
+    from distill_tui.project import Project
     from distill_tui.ui.app import DistillApp
 
 YES, NO = "permitted", "forbidden"
@@ -96,43 +98,85 @@ def label(app: DistillApp, view: View) -> None:
         return
     sheet = Sheet(
         f"Have the teacher asked: {view.play.code}",
-        (body, f"One row is tried first, and all is reckoned, by `{twin(Action.LABEL, view)} --estimate`.", _KEY),
-        [
-            Field("budget", "budget", "", "The most that this teacher may cost in all; the run ends before."),
-            Field("price_in", "price in", "", "Of a million tokens; 0 where it is free."),
-            Field("price_out", "price out", "", "Of a million tokens; 0 where it is free."),
-            Field("concurrency", "requests at once", "4", "1 to 256."),
-            Field("per_minute", "requests a minute", "0", "At most; 0 for no limit."),
-        ],
-        does="start it",
-        check=lambda values: _limits_wrong(view, values),
-        twin=twin(Action.LABEL, view) + " --budget MONEY --price-in MONEY --price-out MONEY",
+        (body, TRIED_FIRST, KEY),
+        LIMITS,
+        does="try one row",
+        check=lambda values: limits_wrong(view, values),
+        twin=twin(Action.LABEL, view) + " --estimate --budget MONEY --price-in MONEY --price-out MONEY",
     )
 
-    def start(values: Values) -> None:
-        from distill_tui import actions
+    def try_one(values: Values) -> None:
+        from distill_tui import asked
 
-        app.perform(actions.label, view.play.id, app.actor, _given(values), done=done)
+        def estimate(project: Project) -> Found:
+            return asked.estimate(project.artifacts, project.dossier(view.play.id), limits)
 
-    ask(app, sheet, start)
+        limits = given(values)
+        tried(app, view, estimate, lambda verbs: (verbs.label, limits), done)
 
-
-_KEY = "The key is read from DISTILL_TEACHER_KEY, or the keyring; it is written nowhere."
-
-
-def _given(values: Values) -> Values:
-    return {name: value for name, value in values.items() if value}
+    ask(app, sheet, try_one)
 
 
-def _limits_wrong(view: View, values: Values) -> str:
+def tried(
+    app: DistillApp, view: View, estimate: Callable[[Project], Found], then: Callable[[Any], Sequence[Any]], done: str
+) -> None:
+    """Try one row in a thread, show what it said and what all would cost, and start the run on enter.
+
+    `then` gives the verb and what it takes.
+    """
+
+    def look(found: Found) -> None:
+        from distill_tui import actions, data_report
+
+        sheet = Sheet(
+            f"One row was tried, and its answer is kept: {view.play.code}",
+            list(data_report.estimate(found)),
+            does="start it",
+            twin=twin(Action.LABEL, view) + " --budget MONEY --price-in MONEY --price-out MONEY",
+        )
+        verb, *more = then(actions)
+        ask(app, sheet, lambda _: app.perform(verb, view.play.id, app.actor, *more, done=done))
+
+    def answer(project: Project) -> Found:
+        try:
+            return estimate(project)
+        except ValueError as error:
+            raise ProjectError(str(error)) from None
+
+    from distill_tui.project import ProjectError
+
+    app.say("One row is tried.", "running")
+    app.perform(answer, then=look)
+
+
+Found = Mapping[str, Any]
+TRIED_FIRST = "One row is tried first and shown with what all would cost; its answer is kept, and paid for once."
+KEY = "The key is read from DISTILL_TEACHER_KEY, or the keyring; it is written nowhere."
+LIMITS = (
+    Field("budget", "budget", "", "The most that this teacher may cost in all; the run ends before."),
+    Field("price_in", "price in", "", "Of a million tokens; 0 where it is free."),
+    Field("price_out", "price out", "", "Of a million tokens; 0 where it is free."),
+    Field("concurrency", "requests at once", "4", "1 to 256."),
+    Field("per_minute", "requests a minute", "0", "At most; 0 for no limit."),
+)
+
+
+def given(values: Values) -> Values:
+    """Give the limits that were filled in."""
+    names = [field.name for field in LIMITS]
+    return {name: value for name, value in values.items() if value and name in names}
+
+
+def limits_wrong(view: View, values: Values, more: Mapping[str, object] = {}) -> str:
+    """Say what is wrong with the limits, or what the rules have against asking so."""
     from distill_tui import asked
 
-    given = _given(values)
+    limits = given(values)
     try:
-        asked.read_limits(given)
+        asked.read_limits(limits)
     except ValueError as error:
         return str(error)
-    return objects(Action.LABEL, view, {"limits": given})
+    return objects(Action.LABEL, view, {"limits": limits, **more})
 
 
 def terms(app: DistillApp, view: View) -> None:

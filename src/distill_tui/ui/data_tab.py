@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from distill_tui import rules
-from distill_tui.terms import RunKind, Split
+from distill_tui.terms import RunKind, RunStatus, Split
 from distill_tui.ui import page, show
 from distill_tui.ui.page import Column, Lines
 from distill_tui.ui.tabs import WIDE, read
@@ -67,7 +67,14 @@ def _teacher(view: View, width: int) -> Lines:
     digest = f", {page.short(play.teacher_digest)}" if play.teacher_digest else ""
     lines = page.sentence(f"teacher: {play.teacher_name} ({play.teacher_source}{digest})", width, word="done")
     lines += _terms(view, width)
-    run = next((r for r in reversed(dossier.runs) if r.kind is RunKind.LABEL), None)
+    labelling = [r for r in dossier.runs if r.kind is RunKind.LABEL]
+    run = next((r for r in reversed(labelling) if r.status.active or "vary" not in read(r.spec)), None)
+    writer = next((r for r in reversed(labelling) if "vary" in read(r.spec) and r.round == play.round), None)
+    if writer is not None and writer.status is RunStatus.FINISHED:
+        count = read(writer.result).get("variations", 0)
+        lines += page.sentence(
+            f"run {writer.id} wrote {count:,} variations; v reads and takes in", width, word="information"
+        )
     if run is not None and run.status.active:
         bar = page.progress(run.step, run.total, 20)
         text = f"run {run.id} labels {bar} {run.step:,}/{run.total:,} {run.message}"

@@ -129,6 +129,7 @@ class PlayScreen(Screen[None]):
         Binding("a", "next_step", "next step"),
         *(_take(action) for action in Action if action.key),
         Binding("d", "rows", "Rows of the data set", show=False),
+        Binding("v", "variations", "Variations that the teacher writes", show=False),
         Binding("tab,l,right", "turn(1)", "Next tab", show=False),
         Binding("shift+tab,h,left", "turn(-1)", "Previous tab", show=False),
         Binding("1", "tab(1)", "tabs", key_display="1-8"),
@@ -319,6 +320,13 @@ class PlayScreen(Screen[None]):
             self._app.say("There is no data set in this round yet; B builds one.", "warning")
         else:
             self.app.push_screen(RowsScreen(self.play_id, self.view.play.code if self.view else ""))
+
+    def action_variations(self) -> None:
+        """Have the teacher write variations, or read and take in those that wait."""
+        from distill_tui.ui import variation_deeds
+
+        if self.view is not None:
+            variation_deeds.variations(self._app, self.view)
 
     def action_tab(self, number: int) -> None:
         """Show a tab."""
