@@ -84,6 +84,10 @@ fixture: $(READY)      ## write tests/fixtures for the present format of the pro
 bench-rows: $(READY)     ## a look at a million rows, beside pandas
 	@$(BIN)/python benchmarks/rows.py $(ARGS)
 
+.PHONY: bench-size
+bench-size: $(READY)     ## a 5 GB import and a million rows built by the real commands: seconds and peak memory
+	@$(BIN)/python benchmarks/size.py $(ARGS)
+
 bench-drift: $(READY)  ## false alarms and delays of the drift monitor, beside river's on the same streams
 	@$(BIN)/python benchmarks/drift.py $(ARGS)
 

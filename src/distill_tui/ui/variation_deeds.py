@@ -19,11 +19,18 @@ if TYPE_CHECKING:
 
 def variations(app: DistillApp, view: View) -> None:
     """Show what waits to be taken in; where nothing does, have the teacher write."""
-    reasons = objections(Action.LABEL, view.dossier, view.actor, {"vary": True})
-    if reasons:
-        app.say(reasons[0].sentence, "warning")
-        return
-    app.perform(_waiting, view.play.id, then=lambda wait: _take(app, view, wait) if wait else _write(app, view))
+
+    def known(wait: Waiting | None) -> None:
+        action, request = (Action.IMPORT_TRAFFIC, {}) if wait else (Action.LABEL, {"vary": True})
+        reasons = objections(action, view.dossier, view.actor, request)
+        if reasons:
+            app.say(reasons[0].sentence, "warning")
+        elif wait:
+            _take(app, view, wait)
+        else:
+            _write(app, view)
+
+    app.perform(_waiting, view.play.id, then=known)
 
 
 def _waiting(project: Project, play_id: int) -> Waiting | None:
