@@ -280,6 +280,63 @@ def test_a_grave_finding_stops_the_freeze_until_it_is_accepted_with_a_reason(pro
     assert kept[grave[0]["id"]] == "a test card"
 
 
+@pytest.fixture
+def dated(tmp_path: Path) -> Iterator[Project]:
+    """A play whose gate goes by time, with five months of traffic."""
+    made = Project.create(tmp_path / "team.distill", "Team", "mia", "Mia", rules.Actor(None, MINE))
+    play = actions.open_play(made, MIA, "mood", PlayKind.COST)
+    actions.assign_role(made, play, MIA, Role.DRIVER, "mia")
+    written = gates.to_toml(replace(gates.default_gate(PlayKind.COST), held_out_rows=40))
+    actions.edit_gate(made, play, MIA, gates.from_toml(f"by_time = true\n{written}"))
+    lines = [
+        {"input": sentence(n), "gold": "ab"[n % 2], "teacher_output": "ab"[n % 2], "time": f"2026-{1 + n // 40:02}-10"}
+        for n in range(200)
+    ]
+    (tmp_path / "calls.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    actions.import_traffic(made, play, MIA, tmp_path / "calls.jsonl")
+    actions.set_teacher(made, play, MIA, None)
+    with made.telemetry() as session:
+        from distill_tui import tables
+
+        row = session.get(tables.Play, play)
+        assert row is not None
+        row.stage = Stage.DATA
+        session.add(row)
+    yield made
+    made.close()
+
+
+def test_a_set_that_trains_on_the_held_out_period_is_not_frozen(dated: Project) -> None:
+    from distill_tui import tables
+    from distill_tui.dataset import build, split
+
+    actions.build_data(dated, 1, MIA)
+    traffic = [dated.artifacts.path(each.artifact) for each in dated.dossier(1).traffic]
+    with dated.artifacts.scratch() as scratch:  # the same rows, split by seed against the gate's word
+        drawn = build.build(traffic, {}, split.SplitRule(1, 40, 0.1))
+        digest = build.write(drawn, scratch / "data.parquet")
+        stored = dated.artifacts.store(scratch / "data.parquet")
+    with dated.telemetry() as session:
+        data = session.get(tables.DataSet, 1)
+        assert data is not None
+        data.artifact, data.digest = stored, f"sha256:{digest}"
+        session.add(data)
+    with pytest.raises(Refused, match="fall in the held-out period, which begins on 2026-01-10") as refusal:
+        actions.freeze_data(dated, 1, MIA)
+    assert [o.rule for o in refusal.value.objections] == ["data.leak"]
+
+
+def test_by_time_the_last_month_is_held_out_from_gate_to_freeze(dated: Project) -> None:
+    counts = actions.build_data(dated, 1, MIA)
+    months = {each["value"]: each for each in counts["audit"]["axes"]["month"]}
+    assert sorted(months) == ["2026-01", "2026-02", "2026-03", "2026-04", "2026-05"]
+    assert months["2026-05"]["held_out"] == 40 and months["2026-05"]["train"] == 0
+    assert all(months[f"2026-0{n}"]["held_out"] == 0 and months[f"2026-0{n}"]["train"] > 20 for n in range(1, 5))
+    assert any("Month 2026-05" in each["says"] and "no training row" in each["says"] for each in counts["findings"])
+    actions.freeze_data(dated, 1, MIA)
+    assert dated.dossier(1).data_set.frozen_at  # type: ignore[union-attr]
+
+
 def test_the_terms_are_recorded_with_who_read_them(project: Project) -> None:
     actions.confirm_terms(project, 1, MIA, "Acme", "3.1", "2026-11-01", True)
     actions.confirm_terms(project, 1, MIA, "Acme", "3.2", "2026-11-20", False)

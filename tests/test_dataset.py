@@ -627,6 +627,16 @@ def test_by_time_every_held_out_row_is_later_than_every_training_row(tmp_path):
     assert dataset.tally.straddling + len(dataset.rows) == 90
 
 
+def test_by_time_a_late_row_of_a_conversation_that_began_early_is_left_out(tmp_path):
+    rows = [{"input": sentence(n), "time": f"2026-03-{n // 5 + 1:02}"} for n in range(50)]
+    rows += [
+        {"input": sentence(n), "time": day, "group": "long"} for n, day in ((60, "2026-03-01"), (61, "2026-04-01"))
+    ]
+    dataset = build([imported(tmp_path, rows)], {}, replace(RULE, by_time=True))
+    late = duplicates.input_digest(sentence(61))
+    assert dataset.tally.straddling == 1 and late not in {row.input_digest for row in dataset.rows}
+
+
 def test_by_time_a_later_round_trains_on_what_came_after_the_held_out_period(tmp_path):
     def row(n: int, day: int) -> dict[str, object]:
         return {"input": sentence(n), "time": f"2026-03-{day:02}"}

@@ -390,6 +390,7 @@ def accept_findings(project: Project, play_id: int, actor: Actor, names: Sequenc
 
 def freeze_data(project: Project, play_id: int, actor: Actor) -> str:
     """Freeze the data set, once it is shown that nothing leaks; gives its digest."""
+    from distill_tui import rounds
     from distill_tui.dataset import frozen
 
     seen = project.ask_first(Action.FREEZE_DATA, play_id, actor)
@@ -398,7 +399,7 @@ def freeze_data(project: Project, play_id: int, actor: Actor) -> str:
     if trouble:
         raise ProjectError(trouble)
     path = project.artifacts.path(seen.data_set.artifact)
-    request = {"leaks": frozen.leaks(path)}
+    request = {"leaks": [*frozen.leaks(path), *rounds.time_leaks(project.artifacts, seen, path)]}
     with project.change(Action.FREEZE_DATA, play_id, actor, request) as change:
         row = change.session.get(tables.DataSet, seen.data_set.id)
         if row is None or row.digest != seen.data_set.digest:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distill_tui import asked, tables
 from distill_tui.artifacts import Artifacts
@@ -20,6 +20,10 @@ from distill_tui.described import Described
 from distill_tui.observe import sealed
 from distill_tui.rules import Dossier
 from distill_tui.terms import Remedy, Split
+
+if TYPE_CHECKING:
+    from distill_tui import gates
+    from distill_tui.dataset.split import SplitRule
 
 MOST, LEAST, ENOUGH = 3.0, 0.5, 10  # bounds of a cell's weight, and the validation rows that make its rate count
 
@@ -38,7 +42,6 @@ def build(artifacts: Artifacts, dossier: Dossier, out: Path) -> Built:
     from distill_tui import teacher_first
     from distill_tui.dataset import audit, coverage
     from distill_tui.dataset import build as building
-    from distill_tui.dataset.split import SplitRule
 
     play, gate = dossier.play, dossier.gate
     assert play is not None and gate is not None
@@ -48,24 +51,15 @@ def build(artifacts: Artifacts, dossier: Dossier, out: Path) -> Built:
         said = asked.outputs(artifacts.folder, play.teacher_source, play.teacher_digest, labels)
         for digest, (label, shares) in said.items():
             outputs[digest] = building.TeacherOutput(label, shares)
-    rule = SplitRule(
-        gate.seed,
-        gate.held_out_rows,
-        gate.validation_share,
-        gate.window_from or None,
-        gate.window_to or None,
-        by_time=gate.by_time,
-    )
     before = next((d for d in reversed(dossier.data_sets) if d.round < play.round and d.frozen_at), None)
     keep = _kept(artifacts.path(before.artifact), dossier.burnt) if before else None
     files = [artifacts.path(traffic.artifact) for traffic in dossier.traffic]
     if dossier.first_round > 1:
         files, keep = _refreshed(artifacts, dossier, keep or {}, out.parent)
-        rule = dataclasses.replace(rule, window_from=None, window_to=None)  # the window was of the first traffic
     written, varied = _written(artifacts, dossier)
     if keep is not None and written:
         keep = keep | {d: Split.TRAIN for d in written | varied if keep.get(d) is not Split.HELD_OUT}
-    data = building.build(files, outputs, rule, labels, keep=keep)
+    data = building.build(files, outputs, _rule(dossier, gate), labels, keep=keep)
     found = audit.audit(data.rows, data.since, gate, data.labels, written)
     teacher = teacher_first.measure(data.rows, data.labels, gate.seed) if data.labels else None
     factors = cell_factors(failures_of(dossier))
@@ -82,6 +76,50 @@ def build(artifacts: Artifacts, dossier: Dossier, out: Path) -> Built:
         | {"teacher": teacher, "teacher_says": teacher_first.told(teacher) if teacher else ""},
     }
     return Built(digest, data.labels, counts)
+
+
+def _rule(dossier: Dossier, gate: gates.Gate) -> SplitRule:
+    """Give the rule that draws the splits; the gate's window was of the first traffic and does not bind a refresh."""
+    from distill_tui.dataset.split import SplitRule
+
+    first = dossier.first_round == 1
+    window = (gate.window_from or None, gate.window_to or None) if first else (None, None)
+    return SplitRule(gate.seed, gate.held_out_rows, gate.validation_share, *window, by_time=gate.by_time)
+
+
+def time_leaks(artifacts: Artifacts, dossier: Dossier, path: Path) -> list[str]:
+    """Say which rows of a data set fall in the held-out period, where the gate goes by time; the file has no times.
+
+    In an effort's first round nothing that trains or validates comes after the held-out rows began either.
+    """
+    from distill_tui.dataset import frozen
+
+    gate, play = dossier.gate, dossier.play
+    if gate is None or play is None or not gate.by_time:
+        return []
+    splits, rule, first = frozen.splits_of(path), _rule(dossier, gate), play.round == dossier.first_round
+    times: dict[str, str] = {}
+    for each in dossier.traffic:
+        for digest, time in _times(artifacts.path(each.artifact)):
+            kept = not first and splits.get(digest) is Split.HELD_OUT
+            if time is not None and digest in splits and (kept or rule.in_window(time)):
+                times[digest] = min(time, times.get(digest, time))
+    held_out = sorted(times[digest] for digest, split in splits.items() if split is Split.HELD_OUT and digest in times)
+    if not held_out:
+        return ["No held-out row has a time, and the gate goes by time; map the time column and build again."]
+    begins, ends = held_out[0], "9999" if first else held_out[-1]
+    open_times = (times.get(digest, "") for digest, split in splits.items() if split is not Split.HELD_OUT)
+    inside = sum(begins <= time <= ends for time in open_times)
+    told = f"{inside:,} rows of training or validation fall in the held-out period, which begins on {begins[:10]}"
+    return [f"{told}; build the data set again."] if inside else []
+
+
+def _times(path: Path) -> Iterator[tuple[str, str | None]]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(columns=["input_digest", "time"]):
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
 def _labels(artifacts: Artifacts, play: tables.Play) -> tuple[str, ...]:

@@ -121,7 +121,7 @@ def assign(rows: Sequence[Candidate], rule: SplitRule, keep: Mapping[str, Split]
     places.update(_all(validation, Split.VALIDATION))
     places.update(_all(free, Split.TRAIN))
     if rule.by_time:
-        _leave_out_straddlers(rows, places)
+        _leave_out_straddlers(rows, places, first=Split.HELD_OUT not in keep.values())
     if keep or any(isinstance(place, LeftOut) for place in places.values()):
         _settle(rows, rule.seed, places)
     return [places[position] for position in range(len(rows))]
@@ -250,15 +250,16 @@ def _validation_wanted(places: Mapping[int, Place], free: list[_Component], rule
     return max(0, wanted - counted[Split.VALIDATION])
 
 
-def _leave_out_straddlers(rows: Sequence[Candidate], places: dict[int, Place]) -> None:
+def _leave_out_straddlers(rows: Sequence[Candidate], places: dict[int, Place], *, first: bool) -> None:
     """Leave out what falls in the held-out period without being held out: no period is on both sides.
 
-    In a first round the period is the last one, so that training ends before it. Later rounds train on what came
-    after it too.
+    In a first round the period has no end, so that training ends before it: a late row of a group that began early
+    is left out. Later rounds train on what came after it too.
     """
     times = [rows[position].time or "" for position, place in places.items() if place is Split.HELD_OUT]
+    begins, ends = min(times), "9999" if first else max(times)
     for position, place in places.items():
-        if place in (Split.TRAIN, Split.VALIDATION) and min(times) <= (rows[position].time or "") <= max(times):
+        if place in (Split.TRAIN, Split.VALIDATION) and begins <= (rows[position].time or "") <= ends:
             places[position] = LeftOut.STRADDLING
 
 
