@@ -9,7 +9,7 @@ ARGS ?=
 export HF_HUB_OFFLINE := 1
 export TRANSFORMERS_OFFLINE := 1
 
-.PHONY: demo demo-live test slow prove fixture check fix screenshots reference bench-duplicates bench-rows bench-drift bench-gates bench-training bench-answering bench-headline clean help
+.PHONY: demo demo-live test slow prove fixture check fix screenshots reference bench-duplicates bench-rows bench-drift bench-gates bench-training bench-answering bench-headline bench-writes clean help
 
 help:            ## list what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## */\t/'
@@ -74,6 +74,9 @@ bench-answering: $(READY)  ## labelling and evaluation beside transformers.pipel
 
 bench-headline: $(READY)  ## the ladder on real text, three seeds, controls beside (ARGS=CACHE_FOLDER; hours on a slow machine)
 	@$(BIN)/python benchmarks/headline.py $(ARGS)
+
+bench-writes: $(READY)  ## what a write costs with a short and a long log, and with eight writers beside SQLite's own waiting
+	@$(BIN)/python benchmarks/writes.py $(ARGS)
 
 prove: $(READY)  ## what takes hours: stories, storms, failing disks, flipped bytes, bad input (ARGS='--scale 0.1': a tenth)
 	@$(BIN)/python benchmarks/prove.py $(ARGS)

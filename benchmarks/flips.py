@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sqlite3
 import sys
 import tempfile
 import time
@@ -21,7 +20,7 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from trials import MEMORY, Row, table
+from trials import MEMORY, Row, sqlite3, table
 
 import test_project
 from distill_tui import bundle, doctor, launch

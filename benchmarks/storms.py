@@ -13,7 +13,6 @@ import argparse
 import os
 import shutil
 import signal
-import sqlite3
 import statistics
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from trials import DEEDS, MEMORY, NAME, Child, Row, beginnings, fresh, killed, table, trouble
+from trials import DEEDS, MEMORY, NAME, Child, Row, beginnings, fresh, killed, sqlite3, table, trouble
 
 from distill_tui import actions, tables, worker
 from distill_tui.backup import backup
@@ -149,7 +148,7 @@ def backing_up(kept: dict[str, Path], parent: Path, times: int, chance: Random) 
             backup(project, target)
             project.close()
         lost += [wrong] if (wrong := trouble(target)) else []
-        for end in ("", ".artifacts", ".lock"):
+        for end in ("", ".artifacts", ".lock", ".turn"):
             left = Path(f"{target}{end}")
             shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
     lost += [wrong] if (wrong := trouble(folder / NAME)) else []

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sqlite3
 import sys
 import tempfile
 import time
@@ -20,6 +19,10 @@ from pathlib import Path
 from random import Random
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from distill_tui.sqlite import module as sqlite3
+
+sys.modules["sqlite3"] = sqlite3  # one library in one process: a second would take the locks of the first away
 
 from distill_tui import actions, doctor, gates, launch, rules, worker  # noqa: F401
 from distill_tui.artifacts import Artifacts

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
+
+from distill_tui import sqlite
+
+# One SQLite library in one process: a second one that closes a file takes away the locks that the first holds on it.
+sys.modules["sqlite3"] = sqlite.module
 
 
 @pytest.fixture(autouse=True)

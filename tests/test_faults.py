@@ -5,22 +5,30 @@ The same is done by the thousand in `benchmarks/storms.py` and `benchmarks/flips
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from distill_tui import actions, disks, doctor, gates, launch
+from distill_tui import project as project_file
+from distill_tui.artifacts import canonical, digest_of
 from distill_tui.backup import backup
 from distill_tui.cli import main
 from distill_tui.dataset import readers
-from distill_tui.project import Project, ProjectError, check
+from distill_tui.project import Project, ProjectError, _write_lock, check
 from distill_tui.spec import Spec
+from distill_tui.terms import Role
 from distill_tui.training.folders import check_encoder_folder, check_model_folder
 from stories import Auditor
 from story import actor
@@ -168,6 +176,113 @@ def test_whoever_waits_too_long_for_another_is_told_so_and_may_go_on_later(path:
     actions.comment(project, 1, actor("bob"), "Hello again.")
     project.close()
     Auditor(path).look()
+
+
+# --- many at once, and a long log ---------------------------------------------------------------------------------
+
+
+def test_whoever_comes_again_and_again_does_not_go_before_those_who_wait(path: Path) -> None:
+    order: list[str] = []
+    for _ in range(20):
+        with _write_lock(path):
+            waiting = threading.Thread(target=_take_a_turn, args=(path, order))
+            waiting.start()
+            end = time.monotonic() + 2
+            while _is_free(Path(f"{path}.turn")) and time.monotonic() < end:
+                time.sleep(0.001)
+        with _write_lock(path):
+            order.append("again")
+        waiting.join()
+    assert order == ["who waited", "again"] * 20
+
+
+def _take_a_turn(path: Path, order: list[str]) -> None:
+    with _write_lock(path):
+        order.append("who waited")
+
+
+def _is_free(path: Path) -> bool:
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def test_one_who_is_stopped_in_the_queue_keeps_nobody_from_writing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(project_file, "COURTESY", 0.05)
+    project = Project.open(path)
+    with Path(f"{path}.turn").open("w") as stopped:
+        fcntl.flock(stopped, fcntl.LOCK_EX)
+        actions.comment(project, 1, actor("bob"), "Hello.")
+    project.close()
+    Auditor(path).look()
+
+
+def test_a_write_costs_the_same_with_a_short_and_with_a_long_log(path: Path) -> None:
+    project, steps = Project.open(path), []
+    event.listen(project._writer, "connect", lambda connection, _: connection.set_progress_handler(_count(steps), 1))
+    actions.comment(project, 1, actor("bob"), "Hello.")
+    short = _steps_of_a_write(project, steps)
+    add_comments(path, 3_000)
+    actions.comment(project, 1, actor("bob"), "What came meanwhile is read once.")
+    assert _steps_of_a_write(project, steps) <= 1.1 * short
+    project.close()
+    Auditor(path).look()
+
+
+def _count(steps: list[int]) -> Callable[[], int]:
+    return lambda: steps.append(1) or 0  # type: ignore[func-returns-value]
+
+
+def _steps_of_a_write(project: Project, steps: list[int]) -> int:
+    """Count the steps that SQLite's machine takes for one write."""
+    steps.clear()
+    actions.comment(project, 1, actor("bob"), "Hello.")
+    return len(steps)
+
+
+def add_comments(path: Path, times: int) -> None:
+    """Write comments to the log by SQL, as the door writes them."""
+    connection = sqlite3.connect(path)
+    seq, head = connection.execute("SELECT seq, digest FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
+    for number in range(seq + 1, seq + 1 + times):
+        fields = [number, "2026-01-01T00:00:00Z", "bob", "account of bob", "comment", 1, '{"text":"x"}', head]
+        head = digest_of(canonical(fields))
+        connection.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*fields, head))
+    connection.commit()
+    connection.close()
+
+
+def test_what_another_adds_to_the_log_counts_at_the_next_write(path: Path) -> None:
+    """What the log said is remembered from one write to the next; a builder whom only the log names is one still."""
+    project, other = Project.open(path), Project.open(path)
+    assert "bob" not in project.dossier(2).builders
+    actions.assign_role(other, 2, actor("sam"), Role.DRIVER, "bob")
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TRIGGER builder_never_deleted")
+    connection.execute("DELETE FROM builder WHERE person_id = 'bob'")
+    connection.commit()
+    connection.close()
+    assert "bob" in project.dossier(2).builders
+    for each in (project, other):
+        each.close()
+
+
+def test_a_file_that_was_put_away_under_an_open_project_is_not_written_to(path: Path) -> None:
+    project = Project.open(path)
+    actions.comment(project, 1, actor("bob"), "To the first.")
+    copy = path.with_name("copy.distill")
+    backup(project, copy)
+    path.rename(path.with_name("away"))
+    with pytest.raises(ProjectError, match="is gone; put it back"):
+        actions.comment(project, 1, actor("bob"), "To nowhere.")
+    copy.rename(path)
+    before = project.dossier(1).audit_size
+    actions.comment(project, 1, actor("bob"), "To the second.")
+    assert project.dossier(1).audit_size == before + 1 == Auditor(path).rows()["audit"][-1][0]
+    project.close()
 
 
 # --- what the doctor names -----------------------------------------------------------------------------------------

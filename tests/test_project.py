@@ -675,7 +675,7 @@ def test_of_several_who_make_one_file_at_once_one_wins(tmp_path: Path) -> None:
         racer.communicate("go\n", timeout=60)
     assert sorted(racer.returncode for racer in racers) == [0, 3, 3]
     assert trouble(path) == ""
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["new.distill", "new.distill.lock"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["new.distill", "new.distill.lock", "new.distill.turn"]
 
 
 def test_what_another_process_changes_is_seen(project: Project) -> None:

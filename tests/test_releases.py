@@ -32,7 +32,8 @@ def test_a_project_of_this_format_opens_and_verifies(version: int, tmp_path: Pat
 def write(parent: Path) -> Path:
     """Write the fixture of the present format: a project with a shipped play and two that are being built."""
     made = make(parent)
-    (made / f"{NAME}.lock").unlink()
+    for end in ("lock", "turn"):
+        (made / f"{NAME}.{end}").unlink()
     FIXTURES.mkdir(exist_ok=True)
     target = FIXTURES / f"format-{migrations.VERSION}.tar.gz"
     with tarfile.open(target, "w:gz") as tar:

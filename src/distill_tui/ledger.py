@@ -6,13 +6,21 @@ It reads, and finds out; what follows from it is for `rules` to say.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
+from typing import Any, NamedTuple
 
 from distill_tui import rules, signing, statements, tables
 from distill_tui.artifacts import digest_of
 from distill_tui.rules import SignOffFacts, StatementFacts
 from distill_tui.terms import Action, Assurance, Role
+
+DECIDES = (  # what else an entry must be of, besides naming a signed statement, to say something here
+    *(Action.SIGN_OFF, Action.REFUSE, Action.WITHDRAW, Action.SPOT_CHECK),
+    *(Action.LOCK_GATE, Action.FREEZE_DATA, Action.ASSIGN_ROLE),
+    *rules.BUILDING,
+)
+Head = Callable[[object], str | None]  # the digest of the entry of this number, where the log has one
 
 
 class Logged:
@@ -22,7 +30,7 @@ class Logged:
     would have to forge the log as well, and then the log no longer holds the heads that were signed or remembered.
     """
 
-    def __init__(self, entries: Iterable[tables.AuditEntry], revocations: Iterable[tables.AuditEntry] = ()) -> None:
+    def __init__(self) -> None:
         self.sign_offs: dict[object, tuple[object, object]] = {}
         self.withdrawals: dict[object, object] = {}
         self.spot_checks: dict[object, tuple[object, object]] = {}
@@ -32,12 +40,19 @@ class Logged:
         self.gate: object = None
         self.frozen: set[object] = set()
         self.places: dict[str, int] = {}  # of statements, by digest: the number of the entry that names them
-        self.revoked = {str(_object(each.detail).get("fingerprint")): each.seq for each in revocations}
+        self.revoked: dict[str, int] = {}  # keys, by fingerprint: the number of the entry that revoked one
+
+    def after(self, entries: Iterable[tables.AuditEntry]) -> Logged:
+        """Give what the log says with these entries too; this one stays as it is."""
+        grown = deepcopy(self)
         for entry in entries:
-            self._take(entry, _object(entry.detail))
+            grown._take(entry, _object(entry.detail))
+        return grown
 
     def _take(self, entry: tables.AuditEntry, detail: Mapping[str, Any]) -> None:
-        if entry.action in (Action.SIGN_OFF, Action.REFUSE):
+        if entry.action is Action.REVOKE_KEY:
+            self.revoked[str(detail.get("fingerprint"))] = entry.seq
+        elif entry.action in (Action.SIGN_OFF, Action.REFUSE):
             self.sign_offs[detail.get("sign_off")] = (entry.person_id, detail.get("statement"))
             self.places[str(detail.get("statement"))] = entry.seq
         elif entry.action is Action.WITHDRAW:
@@ -93,6 +108,14 @@ class Logged:
         return self.statements.get(str(row.id)) == (row.person_id, digest_of(bytes(row.content)))
 
 
+class Told(NamedTuple):
+    """What the log said up to an entry. It only grows, so that only what came after has to be read."""
+
+    logged: Logged
+    size: int
+    head: str
+
+
 def _object(value: object) -> Mapping[str, Any]:
     """Take a JSON object, as text or as it was read; anything else is an empty one."""
     if isinstance(value, str):
@@ -104,7 +127,7 @@ def _object(value: object) -> Mapping[str, Any]:
 
 
 def statement_facts(
-    row: tables.Statement, keys: tuple[tables.SshKey, ...], heads: Mapping[int, str], logged: Logged
+    row: tables.Statement, keys: tuple[tables.SshKey, ...], head: Head, logged: Logged
 ) -> StatementFacts:
     """Read another signed statement and find out whether it can be trusted."""
     who, statement = f"The {row.kind} statement by {row.person_id}", {}
@@ -116,7 +139,7 @@ def statement_facts(
         trouble = _key_trouble(who, row.person_id, logged.place(content), verified, keys, logged)
         if predicate.get("signer") != row.person_id or not logged.has_statement(row):
             trouble = f"{who} is not what the audit log says."
-        elif heads.get(predicate["audit"].get("size")) != predicate["audit"].get("head"):
+        elif head(predicate["audit"].get("size")) != predicate["audit"].get("head"):
             trouble = f"{who} names a head of the audit log that is not in it."
     except (signing.BadSignature, TypeError, KeyError) as error:
         return StatementFacts(row, statement, f"{who} cannot be trusted: {error}")
@@ -141,13 +164,13 @@ def _key_trouble(
 
 
 def sign_off_facts(
-    row: tables.SignOff, keys: tuple[tables.SshKey, ...], heads: Mapping[int, str], withdrawn: bool, logged: Logged
+    row: tables.SignOff, keys: tuple[tables.SshKey, ...], head: Head, withdrawn: bool, logged: Logged
 ) -> SignOffFacts:
     """Read a sign-off and find out whether its bytes can be trusted; anything unexpected counts as trouble."""
     statement: dict[str, Any] = {}
     try:
         statement = statements.read_sign_off(bytes(row.statement))
-        trouble = _statement_trouble(row, statement, keys, heads, logged)
+        trouble = _statement_trouble(row, statement, keys, head, logged)
         if not logged.has_sign_off(row):
             trouble = f"The sign-off by {row.person_id} is not in the audit log as it is; it came in by another way."
     except (signing.BadSignature, TypeError) as error:
@@ -159,7 +182,7 @@ def _statement_trouble(
     row: tables.SignOff,
     statement: Mapping[str, Any],
     keys: tuple[tables.SshKey, ...],
-    heads: Mapping[int, str],
+    head: Head,
     logged: Logged,
 ) -> str:
     predicate = statement["predicate"]
@@ -167,7 +190,7 @@ def _statement_trouble(
     if (predicate.get("signer"), predicate.get("opinion")) != (row.person_id, row.opinion.value):
         return f"{who} does not say what its row says."
     audit = predicate["audit"]
-    if heads.get(audit.get("size")) != audit.get("head"):
+    if head(audit.get("size")) != audit.get("head"):
         return f"{who} names a head of the audit log that is not in it: the log was rewritten, or this is a copy."
     if row.signature is None:
         unsigned = row.assurance in (Assurance.ACCOUNT, Assurance.SESSION)

@@ -19,9 +19,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine, event, text
-from sqlalchemy.pool import NullPool
-from sqlmodel import Session, col, select
+from sqlalchemy import URL, Engine, bindparam, create_engine, event, text
+from sqlalchemy.pool import QueuePool
+from sqlmodel import Session, SQLModel, col, select
 
 from distill_tui import disks, gates, ledger, migrations, rules, sqlite, tables
 from distill_tui.artifacts import Artifacts, canonical, digest_of, sync_folder
@@ -29,6 +29,7 @@ from distill_tui.rules import Actor, Dossier, Refused
 from distill_tui.terms import Action
 
 PATIENCE = 60.0  # seconds that a person waits for another program's write; a commit takes milliseconds
+COURTESY = 5.0  # seconds to wait in the queue behind one who may be stopped in it; after that, out of turn
 
 
 class ProjectError(Exception):
@@ -67,6 +68,8 @@ class Project:
         self._reader = _engine(path, "BEGIN")
         self._writer = _engine(path, "BEGIN IMMEDIATE")
         self._watcher: Any = None
+        self._file = _inode(path)
+        self._told: dict[int, ledger.Told] = {}  # what the log said of each play when it was last read
         self.patience: float | None = PATIENCE
 
     @classmethod
@@ -85,7 +88,9 @@ class Project:
             making.unlink(missing_ok=True)  # of somebody who was killed while making it
             sqlite.module.connect(str(making), isolation_level=None).close()
             _migrate(making)
-            cls(making)._found(name, keeper, keeper_name, actor)
+            founded = cls(making)
+            founded._found(name, keeper, keeper_name, actor)
+            founded.close()
             connection = sqlite.connect(making)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.close()
@@ -126,16 +131,25 @@ class Project:
         self._reader.dispose()
         self._writer.dispose()
 
+    def _see_same(self) -> None:
+        """Let go of a file that another has taken the place of: what is written to it would be lost with it."""
+        there = _inode(self.path)
+        if there != self._file:
+            self.close()
+            self._file = there
+            self._told = {}
+
     @contextmanager
     def read(self) -> Iterator[Session]:
         """One consistent view; what is read from it stays readable afterwards."""
+        self._see_same()
         with Session(self._reader, expire_on_commit=False) as session:
             yield session
 
     def dossier(self, play_id: int | None = None, *, thorough: bool = False) -> Dossier:
         """Load everything known about a play now. `thorough` also checks the log's chain and every file."""
         with self.read() as session:
-            return load(session, self.artifacts, play_id, thorough=thorough)
+            return load(session, self.artifacts, play_id, self._told, thorough=thorough)
 
     def ask_first(self, action: Action, play_id: int, actor: Actor, request: rules.Request = rules.NOTHING) -> Dossier:
         """Ask the rules before work that takes long; the door asks again afterwards. Raises Refused."""
@@ -166,7 +180,7 @@ class Project:
         """The one door: permission, edit, stage, audit, in one transaction. Raises Refused with all the reasons."""
         thorough = action in (Action.SIGN_OFF, Action.SHIP)
         with self._writing() as session:
-            dossier = load(session, self.artifacts, play_id, thorough=thorough)
+            dossier = load(session, self.artifacts, play_id, self._told, thorough=thorough)
             reasons = rules.objections(action, dossier, actor, request)
             if reasons:
                 raise Refused(reasons)
@@ -190,12 +204,10 @@ class Project:
 
     @contextmanager
     def _writing(self) -> Iterator[Session]:
-        with (
-            _write_lock(self.path, self.patience),
-            Session(self._writer, expire_on_commit=False) as session,
-            session.begin(),
-        ):
-            yield session
+        with _write_lock(self.path, self.patience):
+            self._see_same()
+            with Session(self._writer, expire_on_commit=False) as session, session.begin():
+                yield session
 
 
 def _move(change: Change, action: Action) -> None:
@@ -296,20 +308,40 @@ def _migrate(path: Path) -> None:
 
 @contextmanager
 def _write_lock(path: Path, patience: float | None = PATIENCE) -> Iterator[None]:
-    """Wait for this project's turn to write: an OS lock is fair and fast where SQLite's busy handler is neither.
+    """Wait for this project's turn to write: an OS lock is fast where SQLite's busy handler is not, and fair here.
 
-    Raises ProjectError after `patience` seconds; with None it waits for as long as it takes.
+    The system lets whoever comes just when a lock is free go before those who sleep in its queue, so that a busy writer
+    would take it again and again. So there are two locks: who has the turn is the next to write, and gives the turn on
+    once writing. Raises ProjectError after `patience` seconds; with None it waits for as long as it takes.
     """
-    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
+    turn, writing = _lock_file(Path(f"{path}.turn")), _lock_file(Path(f"{path}.lock"))
     try:
-        if not _taken(descriptor, patience):
+        _taken(turn, COURTESY if patience is None else min(patience / 2, COURTESY))
+        if not _taken(writing, patience):
             raise ProjectError(
                 f"Another program has been writing to {path.name} for {patience:.0f} seconds; nothing was changed. See "
                 "whether one is stopped (`ps`, state T), let it go on or end it, and try again."
             )
+        os.close(turn)
+        turn = -1
         yield
     finally:
-        os.close(descriptor)
+        if turn >= 0:
+            os.close(turn)
+        os.close(writing)
+
+
+def _lock_file(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    """Say which file it is that has this name now. Raises ProjectError where there is none."""
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        raise ProjectError(f"{path.name} is gone; put it back, or restore it from a backup.") from None
+    return there.st_dev, there.st_ino
 
 
 def _taken(descriptor: int, patience: float | None) -> bool:
@@ -336,8 +368,14 @@ def _wait_for(descriptor: int) -> None:
 
 
 def _engine(path: Path, begin: str) -> Engine:
+    # Kept open: to open anew costs the reading of the schema, and whoever closes last writes the whole log back.
     engine = create_engine(
-        URL.create("sqlite", database=str(path.absolute())), module=sqlite.module, poolclass=NullPool, echo=False
+        URL.create("sqlite", database=str(path.absolute())),
+        module=sqlite.module,
+        poolclass=QueuePool,
+        pool_size=2,
+        max_overflow=-1,
+        connect_args={"check_same_thread": False},
     )
 
     @event.listens_for(engine, "connect")
@@ -400,7 +438,8 @@ def chain_trouble(session: Session) -> str:
     one of which the log tells.
     """
     previous, expected, told = "", 1, set()
-    for entry in session.exec(select(tables.AuditEntry).order_by(col(tables.AuditEntry.seq))):
+    entries: Any = session.connection().execute(_ENTRIES)  # rows: to make objects of them takes thrice the time
+    for entry in entries:
         if entry.seq != expected:
             return f"The audit log breaks at entry {expected}: it is missing."
         if entry.previous != previous or entry.digest != entry_digest(entry):
@@ -443,14 +482,24 @@ def _expected_schema() -> dict[str, str]:
 # --- the dossier -------------------------------------------------------------------------------------------------
 
 
-def load(session: Session, artifacts: Artifacts, play_id: int | None, *, thorough: bool = False) -> Dossier:
-    """Read everything that rules and screens need, as it is in this session's view."""
+def load(
+    session: Session,
+    artifacts: Artifacts,
+    play_id: int | None,
+    told: dict[int, ledger.Told],
+    *,
+    thorough: bool = False,
+) -> Dossier:
+    """Read everything that rules and screens need, as it is in this session's view.
 
-    def all_of(table: Any, *where: Any, order: Any = None) -> Any:
-        query = select(table).where(*where)
-        return tuple(session.exec(query.order_by(order) if order is not None else query))
+    `told` keeps what the log said of each play from one call to the next, so that nobody reads a long log at each
+    write; a thorough look reads all of it.
+    """
 
-    last = session.exec(select(tables.AuditEntry).order_by(col(tables.AuditEntry.seq).desc()).limit(1)).first()
+    def all_of(table: Any) -> Any:
+        return tuple(session.exec(_all_of(table)))
+
+    last = session.exec(_LAST).first()
     known: dict[str, Any] = {
         "now": now(),
         "project": session.get(tables.Project, 1),
@@ -468,14 +517,13 @@ def load(session: Session, artifacts: Artifacts, play_id: int | None, *, thoroug
     copy = tables.Play(**play.model_dump())  # the rules judge what was, while the caller edits the row
 
     def of_play(table: Any, order: str = "id") -> Any:
-        return all_of(table, table.play_id == play_id, order=getattr(table, order))
+        return tuple(session.exec(_of_play(table, order), params={"play": play_id}))
 
     gate_row = session.get(tables.GateRow, play_id)
     if gate_row is not None:
         gate_row = tables.GateRow(**gate_row.model_dump())
     gate, gate_trouble = _read_gate(gate_row)
-    revocations = all_of(tables.AuditEntry, tables.AuditEntry.action == Action.REVOKE_KEY)
-    logged = ledger.Logged(of_play(tables.AuditEntry, "seq"), revocations)
+    logged = _logged(session, play_id or 0, last, {} if thorough else told)
     known |= {
         "play": copy,
         "roles": {holder.role: holder.person_id for holder in of_play(tables.RoleHolder, "role")},
@@ -515,15 +563,57 @@ def load(session: Session, artifacts: Artifacts, play_id: int | None, *, thoroug
     known["validations"] = dict(_validations(artifacts, dossier))
     known["file_troubles"] = tuple(dict.fromkeys(troubles))
     rows, signed = of_play(tables.SignOff), of_play(tables.Statement)
-    entries = session.exec(select(tables.AuditEntry.seq, tables.AuditEntry.digest)) if rows or signed else ()
-    heads = dict(iter(entries))
+
+    def head(size: object) -> str | None:
+        there = isinstance(size, int) and 0 < size <= known["audit_size"]
+        entry = session.get(tables.AuditEntry, size) if there else None
+        return entry.digest if entry is not None else None
+
     withdrawn = {row.sign_off_id for row in all_of(tables.Withdrawal)} if rows else set()
     known["spot_checks"] = tuple(row for row in of_play(tables.SpotCheck) if logged.has_spot_check(row))
-    known["statements"] = tuple(ledger.statement_facts(row, known["keys"], heads, logged) for row in signed)
+    known["statements"] = tuple(ledger.statement_facts(row, known["keys"], head, logged) for row in signed)
     known["sign_offs"] = tuple(
-        ledger.sign_off_facts(row, known["keys"], heads, row.id in withdrawn, logged) for row in rows
+        ledger.sign_off_facts(row, known["keys"], head, row.id in withdrawn, logged) for row in rows
     )
     return Dossier(**known)
+
+
+_ENTRIES = select(*SQLModel.metadata.tables["audit"].columns).order_by(col(tables.AuditEntry.seq))
+_LAST = select(tables.AuditEntry).order_by(col(tables.AuditEntry.seq).desc()).limit(1)
+_NEWER = select(tables.AuditEntry).where(tables.AuditEntry.seq > bindparam("after")).order_by(col(tables.AuditEntry.seq))
+_DECIDING = _NEWER.where(
+    tables.AuditEntry.play_id == bindparam("play"),
+    col(tables.AuditEntry.action).in_(ledger.DECIDES) | col(tables.AuditEntry.detail).contains('"signed"'),
+)
+_REVOKING = _NEWER.where(col(tables.AuditEntry.play_id).is_(None), tables.AuditEntry.action == Action.REVOKE_KEY)
+
+
+@lru_cache
+def _all_of(table: Any) -> Any:
+    return select(table)
+
+
+@lru_cache
+def _of_play(table: Any, order: str) -> Any:
+    return select(table).where(table.play_id == bindparam("play")).order_by(getattr(table, order))
+
+
+def _logged(
+    session: Session, play_id: int, last: tables.AuditEntry | None, told: dict[int, ledger.Told]
+) -> ledger.Logged:
+    """Read what the log says of a play: all of it once, then what came since; anew where it is another log."""
+    nothing = ledger.Told(ledger.Logged(), 0, "")
+    before = told.get(play_id, nothing)
+    there = session.get(tables.AuditEntry, before.size) if before.size else None
+    if there is None or there.digest != before.head:
+        before = nothing
+    if last is None or last.seq == before.size:
+        return before.logged
+    entries = [*session.exec(_DECIDING, params={"play": play_id, "after": before.size})]
+    entries += session.exec(_REVOKING, params={"after": before.size})
+    logged = before.logged.after(entries) if entries else before.logged
+    told[play_id] = ledger.Told(logged, last.seq, last.digest)
+    return logged
 
 
 def _validations(artifacts: Artifacts, dossier: Dossier) -> Iterator[tuple[int, gates.Record]]:
