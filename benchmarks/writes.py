@@ -30,7 +30,10 @@ from distill_tui.terms import Action
 from story import actor
 
 Write = Callable[[], object]
-GOAL, FAIR = 500, 3.0  # milliseconds that 99 of 100 writes take at most; turns of the luckiest to those of the unluckiest
+GOAL, FAIR = (
+    500,
+    3.0,
+)  # milliseconds that 99 of 100 writes take at most; turns of the luckiest to those of the unluckiest
 
 
 def through_the_door(path: Path) -> Write:

@@ -12,7 +12,6 @@ import json
 import os
 import random
 import shutil
-import sqlite3
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from distill_tui.gates import Criterion, Gate
 from distill_tui.project import Project
 from distill_tui.rules import Actor
 from distill_tui.spec import Spec
+from distill_tui.sqlite import module as sqlite3
 from distill_tui.terms import Assurance, Metric, Opinion, PlayKind, Reference, Role, RunStatus, StudentKind
 
 ROLES = {Role.SPONSOR: "sam", Role.DRIVER: "dan", Role.VALIDATOR: "vera", Role.OPERATOR: "olga"}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -20,6 +19,7 @@ from distill_tui import actions, gates, tables, worker
 from distill_tui.project import Project, ProjectError, now
 from distill_tui.rules import Actor, Refused
 from distill_tui.spec import Spec
+from distill_tui.sqlite import module as sqlite3
 from distill_tui.terms import Action, Opinion, PlayKind, Role, RunKind, RunStatus, Split, Stage, StudentKind
 from story import EVERYBODY, GATE, ROLES, WORKSHEET, actor
 

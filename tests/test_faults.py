@@ -15,12 +15,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import event
 
-from distill_tui import actions, disks, doctor, gates, launch
+from distill_tui import actions, disks, doctor, gates, launch, worker
 from distill_tui import project as project_file
 from distill_tui.artifacts import canonical, digest_of
 from distill_tui.backup import backup
@@ -28,9 +29,9 @@ from distill_tui.cli import main
 from distill_tui.dataset import readers
 from distill_tui.project import Project, ProjectError, _write_lock, check
 from distill_tui.spec import Spec
-from distill_tui.terms import Role
+from distill_tui.terms import Action, Role, RunStatus
 from distill_tui.training.folders import check_encoder_folder, check_model_folder
-from stories import Auditor
+from stories import SPEC, Auditor, drive_to_data, found, open_play, write_traffic
 from story import actor
 from test_project import NAME, make
 
@@ -283,6 +284,93 @@ def test_a_file_that_was_put_away_under_an_open_project_is_not_written_to(path: 
     actions.comment(project, 1, actor("bob"), "To the second.")
     assert project.dossier(1).audit_size == before + 1 == Auditor(path).rows()["audit"][-1][0]
     project.close()
+
+
+# --- clocks --------------------------------------------------------------------------------------------------------
+
+DAY = 86_400
+MOVES = {"an hour": 3600, "a day": DAY, "over a leap day": 1187 * DAY, "past 2038": 4500 * DAY}
+
+
+def at(seconds: float) -> str:
+    """What the wall clock says when somebody has set it by so many seconds."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@pytest.fixture(scope="module")
+def made_queued(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A play with a frozen data set, whose first run nobody has started yet."""
+    folder = tmp_path_factory.mktemp("queued") / "made"
+    folder.mkdir()
+    traffic, project = write_traffic(folder / "calls.jsonl"), found(folder / NAME)
+    drive_to_data(project, open_play(project), traffic)
+    actions.freeze_data(project, 1, actor("dan"))
+    project.close()
+    return folder
+
+
+@pytest.fixture
+def queued(made_queued: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    shutil.copytree(made_queued, tmp_path / "made")
+    monkeypatch.setattr(launch, "start", lambda project, run: None)  # its worker is on its way, or dead
+    return Project.open(tmp_path / "made" / NAME)
+
+
+@pytest.mark.parametrize("move", [sign * move for move in MOVES.values() for sign in (1, -1)])
+def test_a_clock_that_is_set_takes_no_run_from_its_worker(
+    queued: Project, move: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = actions.start_run(queued, 1, actor("dan"), SPEC)
+    monkeypatch.setattr(project_file, "now", lambda: at(move))
+    assert launch.reap(queued) == []  # the worker is on its way
+    monkeypatch.setattr(project_file, "now", lambda: at(2 * move))
+    assert launch.reap(queued) == []
+    claimed = worker.claim(queued, run)
+    assert claimed is not None
+    claimed.report(1, 2, "half", always=True)
+    held = launch.lock(queued.artifacts.run_folder(run))
+    assert held is not None
+    claimed.end(Action.FINISH_RUN, RunStatus.FINISHED, lambda change, row: None)
+    os.close(held)
+    entries = Auditor(queued.path).rows()["audit"]
+    assert [entry[0] for entry in entries] == list(range(1, len(entries) + 1))
+    Auditor(queued.path).look()
+    queued.close()
+
+
+@pytest.mark.parametrize("move", [sign * move for move in MOVES.values() for sign in (1, -1)])
+def test_a_run_that_was_queued_by_a_clock_that_went_wrong_is_given_up_in_time(
+    queued: Project, move: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as wrong:
+        wrong.setattr(project_file, "now", lambda: at(move))
+        run = actions.start_run(queued, 1, actor("dan"), SPEC)
+    assert launch.reap(queued) == []
+    monkeypatch.setattr(launch.time, "monotonic", lambda passed=time.monotonic() + launch.GRACE: passed)
+    assert launch.reap(queued) == [run]
+    actions.resume_run(queued, 1, actor("dan"), run)
+    assert launch.reap(queued) == []  # queued anew: its second worker has the same time
+    queued.close()
+
+
+def test_a_worker_of_before_the_last_start_of_the_machine_is_not_waited_for(
+    queued: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = actions.start_run(queued, 1, actor("dan"), SPEC)
+    assert launch.reap(queued) == []
+    (tmp_path / "boot").write_text("another start\n")
+    monkeypatch.setattr(launch, "BOOT", tmp_path / "boot")
+    assert launch.reap(queued) == [run]
+    queued.close()
+
+
+def test_the_doctor_names_a_clock_that_is_behind_the_log(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = Project.open(path)
+    with monkeypatch.context() as ahead:
+        ahead.setattr(project_file, "now", lambda: at(3600))
+        actions.comment(project, 1, actor("bob"), "From the future.")
+    project.close()
+    assert wrong(path)["clock"].startswith("60 minutes behind the newest entry of the log")
 
 
 # --- what the doctor names -----------------------------------------------------------------------------------------

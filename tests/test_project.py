@@ -6,7 +6,6 @@ import base64
 import os
 import re
 import shutil
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from sqlmodel import SQLModel, select
 from distill_tui import actions, gates, launch, migrations, rules, signing, sqlite, tables
 from distill_tui.project import Project, ProjectError, chain_trouble, check
 from distill_tui.rules import Actor, Refused
+from distill_tui.sqlite import module as sqlite3
 from distill_tui.terms import Action, Metric, Opinion, Role, Split, Standing
 from stories import Auditor, drive_to_data, drive_to_decide, found, open_play, write_traffic
 from story import EVERYBODY, actor

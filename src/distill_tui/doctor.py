@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from distill_tui import disks, migrations, sqlite
 from distill_tui.artifacts import Artifacts
 
 LOGIND = Path("/etc/systemd/logind.conf")
+DRIFT = 60  # seconds by which the clocks of two who write one file may differ
 FIXED = (3, 51, 3)  # the first SQLite without the WAL-reset corruption bug of 3.7.0 to 3.51.2
 
 
@@ -121,6 +123,18 @@ def _references(connection: Any) -> tuple[str, str]:
     return (f"{len(found)} rows name something that is not there" if found else ""), "ok"
 
 
+def _clock(connection: Any) -> tuple[str, str]:
+    """Compare this machine's clock with the log's; the log's order is its own, but dates and ages would be wrong."""
+    newest = connection.execute("SELECT at FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
+    try:
+        at = datetime.strptime(newest[0] if newest else "", "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return "", "nothing to compare it with"  # the check of the chain has more to say of a time that is none
+    behind = (at - datetime.now(UTC)).total_seconds()
+    says = f"{behind / 60:,.0f} minutes behind the newest entry of the log; set it, or dates and ages will be wrong"
+    return (says if behind > DRIFT else ""), "not behind the log"
+
+
 def _guards(connection: Any) -> tuple[str, str]:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version != migrations.VERSION:
@@ -131,7 +145,13 @@ def _guards(connection: Any) -> tuple[str, str]:
     return (f"removed, changed or added: {', '.join(wrong)}" if wrong else ""), f"{len(wanted)} in place"
 
 
-_LOOKS = {"journal": _journal, "integrity": _integrity, "references": _references, "schema guards": _guards}
+_LOOKS = {
+    "journal": _journal,
+    "integrity": _integrity,
+    "references": _references,
+    "clock": _clock,
+    "schema guards": _guards,
+}
 
 _HELD = """
 SELECT artifact FROM traffic UNION SELECT artifact FROM data_set UNION SELECT record FROM evaluation

@@ -1,17 +1,19 @@
 """Start, follow and reap worker processes. A worker is its own session, so it outlives the app and a dropped SSH line.
 
-Whether a worker lives is asked of the lock that it holds, not of its pid: the system frees the lock when it dies.
+Whether a worker lives is asked of the lock that it holds, not of its pid: the system frees the lock when it dies. How
+long one is waited for is told by the clock that runs from the machine's start, which nobody sets.
 """
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from contextlib import suppress
 from pathlib import Path
 
 from sqlmodel import col, select
@@ -21,12 +23,17 @@ from distill_tui.project import Project, now
 from distill_tui.terms import RunStatus
 
 GRACE = 60  # seconds that a queued run's worker has to take its lock
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def start(project: Project, run_id: int) -> None:
     """Start the worker of a queued run; the same line can be typed by hand or put in cron."""
     folder = project.artifacts.run_folder(run_id)
     folder.mkdir(parents=True, exist_ok=True)
+    with project.read() as session:
+        run = session.get(tables.Run, run_id)
+    if run is not None:
+        _waited(folder, run)
     quiet = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     with (folder / "worker.log").open("ab") as log:
         subprocess.Popen(
@@ -65,24 +72,45 @@ def reap(project: Project) -> list[int]:
     with project.read() as session:
         active = [status for status in RunStatus if status.active]
         runs = list(session.exec(select(tables.Run).where(col(tables.Run.status).in_(active))))
-    gone = [r.id for r in runs if r.id is not None and not _fresh(r) and not alive(project, r.id)]
+    gone = [r.id for r in runs if r.id is not None and not _fresh(project, r) and not alive(project, r.id)]
     if gone:
         with project.telemetry() as session:
             for run_id in gone:
                 run = session.get(tables.Run, run_id)
-                if run is not None and run.status.active and not _fresh(run):
+                if run is not None and run.status.active and not _fresh(project, run):
                     run.status, run.ended_at, run.token = RunStatus.LOST, now(), None
                     run.message = "its worker is gone; resume it from its last checkpoint"
                     session.add(run)
     return gone
 
 
-def _fresh(run: tables.Run) -> bool:
+def _fresh(project: Project, run: tables.Run) -> bool:
     """Whether a queued run's worker may still be on its way."""
-    if run.status is not RunStatus.QUEUED:
+    if run.status is not RunStatus.QUEUED or run.id is None:
         return False
-    queued = datetime.strptime(run.heartbeat_at or run.created_at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-    return (datetime.now(UTC) - queued).total_seconds() < GRACE
+    return _waited(project.artifacts.run_folder(run.id), run) < GRACE
+
+
+def _waited(folder: Path, run: tables.Run) -> float:
+    """Say for how many seconds a queued run was seen to wait; whoever sees it first notes when that was."""
+    note, this = folder / "queued", {"queued": run.heartbeat_at or run.created_at, "boot": _boot()}
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        noted = json.loads(note.read_text())
+        if noted["queued"] == this["queued"]:  # a worker of before the last start of the machine is gone
+            return time.monotonic() - float(noted["at"]) if noted["boot"] == this["boot"] else float(GRACE)
+    folder.mkdir(parents=True, exist_ok=True)
+    making = folder / f".queued-{os.getpid()}"
+    making.write_text(json.dumps(this | {"at": time.monotonic()}))
+    making.replace(note)
+    return 0.0
+
+
+def _boot() -> str:
+    """Name this start of the machine; empty where the system has no name for it."""
+    try:
+        return BOOT.read_text().strip()
+    except OSError:
+        return ""
 
 
 def wait(project: Project, run_id: int, report: Callable[[tables.Run], None]) -> tables.Run:

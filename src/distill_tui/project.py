@@ -438,7 +438,7 @@ def chain_trouble(session: Session) -> str:
     one of which the log tells.
     """
     previous, expected, told = "", 1, set()
-    entries: Any = session.connection().execute(_ENTRIES)  # rows: to make objects of them takes thrice the time
+    entries: Any = session.connection().execute(_ENTRIES).all()  # rows: to make objects of them takes thrice the time
     for entry in entries:
         if entry.seq != expected:
             return f"The audit log breaks at entry {expected}: it is missing."
@@ -580,7 +580,9 @@ def load(
 
 _ENTRIES = select(*SQLModel.metadata.tables["audit"].columns).order_by(col(tables.AuditEntry.seq))
 _LAST = select(tables.AuditEntry).order_by(col(tables.AuditEntry.seq).desc()).limit(1)
-_NEWER = select(tables.AuditEntry).where(tables.AuditEntry.seq > bindparam("after")).order_by(col(tables.AuditEntry.seq))
+_NEWER = (
+    select(tables.AuditEntry).where(tables.AuditEntry.seq > bindparam("after")).order_by(col(tables.AuditEntry.seq))
+)
 _DECIDING = _NEWER.where(
     tables.AuditEntry.play_id == bindparam("play"),
     col(tables.AuditEntry.action).in_(ledger.DECIDES) | col(tables.AuditEntry.detail).contains('"signed"'),
