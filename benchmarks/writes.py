@@ -131,7 +131,7 @@ def count(path: Path) -> int:
 def cost(kept: Path, parent: Path, entries: int, times: int = 100) -> Row:
     """What one write costs by itself, with so many entries in the log: processor, and steps of SQLite's machine."""
     folder = fresh(kept, parent)
-    path, steps = folder / NAME, [0]
+    path = folder / NAME
     connection = sqlite.connect(path)
     connection.execute("BEGIN IMMEDIATE")
     ((there,),) = connection.execute("SELECT count(*) FROM audit")
@@ -147,9 +147,10 @@ def cost(kept: Path, parent: Path, entries: int, times: int = 100) -> Row:
         began = time.process_time()
         write()
         used.append(1000 * (time.process_time() - began))
-    steps[0] = counted(path)
+    counted_steps = counted(path)
     shutil.rmtree(folder.parent)
-    said = f"{statistics.median(used):.1f} ms of CPU, {steps[0]:,} steps of SQLite; opened and written once {1000 * first:.0f} ms"
+    each = f"{statistics.median(used):.1f} ms of CPU, {counted_steps:,} steps of SQLite"
+    said = f"{each}; a program's first {1000 * first:.0f} ms"
     return Row(f"one write, {entries:,} entries", times, said)
 
 

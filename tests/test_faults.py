@@ -346,7 +346,8 @@ def test_a_run_that_was_queued_by_a_clock_that_went_wrong_is_given_up_in_time(
         wrong.setattr(project_file, "now", lambda: at(move))
         run = actions.start_run(queued, 1, actor("dan"), SPEC)
     assert launch.reap(queued) == []
-    monkeypatch.setattr(launch.time, "monotonic", lambda passed=time.monotonic() + launch.GRACE: passed)
+    later = time.monotonic() + launch.GRACE
+    monkeypatch.setattr(launch.time, "monotonic", lambda: later)
     assert launch.reap(queued) == [run]
     actions.resume_run(queued, 1, actor("dan"), run)
     assert launch.reap(queued) == []  # queued anew: its second worker has the same time
