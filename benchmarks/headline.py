@@ -45,7 +45,7 @@ TASKS: dict[str, Any] = {"sentiment": fetch, "spam": spam_mails}
 TEACHER_ROWS = {"sentiment": 4_000, "spam": 1_500}
 VALIDATION = {"sentiment": 1_000, "spam": 500}
 RUNGS = "ngram, static, layers 0 2 4 5"
-ARMS = ("distilled", "hard", "gold")
+ARMS = ("distilled", "gold", "hard")
 RESAMPLES = 1_000
 
 
@@ -145,8 +145,8 @@ def run(options: argparse.Namespace, splits: dict[str, dict[str, Any]], teacher:
     done = {(line["rung"], line["arm"], line["seed"]) for line in lines(results)}
     base = Spec.from_mapping({"ladder": options.rungs})
     for rung in base.rungs():
-        for seed in range(options.seeds):
-            for arm in ARMS:
+        for arm in ARMS:
+            for seed in range(options.seeds):
                 if (rung.rung, arm, seed) not in done:
                     spec = replace(rung, seed=seed, export=Export.ONNX_INT8, alpha=rung.alpha * (arm == "distilled"))
                     line = {"rung": rung.rung, "arm": arm, "seed": seed}
