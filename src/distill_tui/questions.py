@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -40,6 +41,7 @@ def open_screens(call: Call) -> int | None:
         list_plays(call)
         call.talk(f"The screens open in a terminal: `{cli.PROGRAM} open {call.path.name}`.")
         return None
+    gc.disable()  # until the project is open: what is made up to then stays, and looking for garbage in it costs a tenth
     from distill_tui.ui import app
 
     return app.run(call.path, key=call.key, play=call.play_id if call.args.play else None)

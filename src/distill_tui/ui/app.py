@@ -7,6 +7,7 @@ say.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -115,11 +116,14 @@ class DistillApp(App[int]):
 
     # --- start and end
 
+    def get_default_screen(self) -> Screen[Any]:
+        """Give the board: it lies below everything else."""
+        return BoardScreen()
+
     def on_mount(self) -> None:
-        """Show the board, then open the project behind it."""
+        """Show what was open over the board, then open the project behind it."""
         if not self.no_color:
             self.theme_changed_signal.subscribe(self, lambda theme: remembered.choose_theme(theme.name))
-        self.push_screen(BoardScreen())
         if self.first_play is not None:
             self.open_play(self.first_play)
         elif self.left is not None and self.left.opened and glance.has_play(self.path, self.left.play):
@@ -162,6 +166,13 @@ class DistillApp(App[int]):
         return not (self.restricted and action in ("suspend_process", "screenshot", "command_line"))
 
     def _open(self) -> None:
+        try:
+            self._open_project()
+        finally:
+            gc.freeze()  # what is there now stays: no later look for garbage goes through it, between two keys
+            gc.enable()
+
+    def _open_project(self) -> None:
         from distill_tui import queries
         from distill_tui.project import Project
 

@@ -6,6 +6,7 @@ of stages. It knows cards and where the cursor is; loading and acting are the sc
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import accumulate
 from typing import ClassVar
 
@@ -96,13 +97,13 @@ class Board(Widget, can_focus=True):
 
     # --- what changes it
 
-    def fill(self, cards: list[Card], me: str | None) -> None:
-        """Take new cards; where they are what is shown already, nothing is drawn again."""
+    def fill(self, cards: list[Card], me: str | None, there: Mapping[Stage, int] | None = None) -> None:
+        """Take new cards, of all that are `there`; where they are what is shown already, nothing is drawn again."""
         if me == self.shelf.me and cards == self.shelf.cards:
             self.post_message(self.Selected())
             return
         self.shelf.me = me
-        self.shelf.fill(cards)
+        self.shelf.fill(cards, there)
         self._settle()
 
     def sift(self, words: str) -> None:
@@ -143,7 +144,8 @@ class Board(Widget, can_focus=True):
         else:
             regions = [self._region(column, row), self._region(self.shelf.column, self.shelf.row)]
             if column != self.shelf.column:
-                regions.append(Region(0, 0, self.size.width, 1))
+                heads = (self._column_region(each) for each in (column, self.shelf.column))
+                regions += [head._replace(y=0, height=1) for head in heads]
             if scrolled:
                 regions.append(self._column_region(self.shelf.column))
             self.refresh(*regions)
@@ -276,14 +278,14 @@ class Board(Widget, can_focus=True):
     def _cell(self, number: int, stage: Stage, width: int, y: int, slots: int, last: int) -> list[Segment]:
         here = number == self.shelf.column
         if y == 0:
-            title = f" {_TITLES[stage]} {len(self.shelf.columns[stage])}"
+            title = f" {_TITLES[stage]} {self.shelf.count(stage)}"
             return [Segment(show.fit(title, width), self._style("head-here" if here else "head"))]
         if y == 1:
             return [Segment(show.glyph("rule") * width, self._style("rule"))]
         slot, line = divmod(y - 2, SLOT)
         column, row = self.shelf.columns[stage], self.shelf.tops[stage] + slot
         if slot >= slots or line == SLOT - 1:
-            hidden = len(column) - self.shelf.tops[stage] - slots
+            hidden = self.shelf.count(stage) - self.shelf.tops[stage] - slots
             more = f" {show.glyph('dots')} {hidden} more" if hidden > 0 and y == last else ""
             return [Segment(show.fit(more, width), self._style("muted"))]
         if row >= len(column):

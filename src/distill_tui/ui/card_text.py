@@ -79,7 +79,7 @@ def stage_strip(shelf: Shelf, width: int) -> list[str]:
     """Give the stages as pieces of one line: the one that is shown in brackets and capitals."""
     texts = []
     for number, stage in enumerate(shelf.stages):
-        name = f"{number + 1} {stage.value.capitalize()} {len(shelf.columns[stage])}"
+        name = f"{number + 1} {stage.value.capitalize()} {shelf.count(stage)}"
         texts.append(f"[{name.upper()}]" if number == shelf.column else f" {name} ")
     spare = width - sum(map(cell_len, texts))
     return [f"{text} " for text in texts] if spare >= len(texts) else texts

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import zip_longest
+from os.path import commonprefix
 from textwrap import fill
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
+from textual.geometry import Region
 from textual.screen import Screen
 from textual.timer import Timer
+from textual.widget import Widget
 from textual.widgets import Input, Static
 from textual.worker import get_current_worker
 
@@ -97,7 +102,7 @@ class BoardScreen(Screen[None]):
         """Show what a glance gives at once, as it was left; the rest follows when the project is open."""
         box = self.query_one("#filter", Input)
         box.display = False
-        cards, header = glance.cards(self._app.path), glance.header(self._app.path)
+        header, cards = glance.header(self._app.path), self._first_cards()
         left, shelf = self._app.left or at_first(cards, self._app.actor.person), self.board.shelf
         shelf.words, shelf.killed = left.words, left.killed
         shelf.order = left.order if left.order in ORDERS else shelf.order
@@ -107,10 +112,21 @@ class BoardScreen(Screen[None]):
         if shelf.find(left.play):
             self.board.follow()
         self.board.focus()
+        if len(cards) < header.plays:
+            self.call_after_refresh(self.on_project_changed)
+
+    def _first_cards(self) -> list[Card]:
+        """Read no more than a screen of each stage, unless it was left sorted or sifted, or further down."""
+        left = self._app.left
+        if left is not None and (left.words, left.order, left.killed) == ("", "number", False):
+            cards = glance.cards(self._app.path, first=self.app.size.height)
+            if left.play in {0, *(card.id for card in cards)}:
+                return cards
+        return glance.cards(self._app.path)
 
     # --- loading
 
-    def on_project_changed(self, _: ProjectChanged) -> None:
+    def on_project_changed(self, _: ProjectChanged | None = None) -> None:
         """Load again what is shown."""
         self.run_worker(self._load, thread=True, exclusive=True, group="cards")
 
@@ -133,8 +149,8 @@ class BoardScreen(Screen[None]):
 
     def _show(self, cards: list[Card], header: glance.Header) -> None:
         self._header, me = header, self._app.actor.person
-        self._mine = sum(card.waits == me for card in cards) if me is not None else 0
-        self.board.fill(cards, me)
+        self._mine = sum(card.waits == me for card in cards) if me is not None and len(cards) >= header.plays else 0
+        self.board.fill(cards, me, header.stages)
         empty = not cards
         self.set_class(empty, "-empty")
         if empty:
@@ -341,28 +357,55 @@ class BoardScreen(Screen[None]):
 
 
 class Below(Vertical):
-    """A few lines of which only those are written anew that changed."""
+    """A few lines of which only that is written anew which changed."""
 
     LINES = 5
 
     def compose(self) -> ComposeResult:
         """One widget a line."""
-        yield from (Static("", markup=False) for _ in range(self.LINES))
+        yield from (Line() for _ in range(self.LINES))
 
     def show(self, lines: list[Content]) -> None:
         """Show at most so many lines."""
-        for number, widget in enumerate(self.query(Static)):
-            line = lines[number] if number < len(lines) else Content("")
-            if widget.content != line:
-                widget.update(line)
+        for number, widget in enumerate(self.query(Line)):
+            widget.show(lines[number] if number < len(lines) else Content(""))
+
+
+class Line(Widget):
+    """One line of text; what it has in common with the one before, from its start, is not sent again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.content = Content("")
+
+    def render(self) -> Content:
+        """Give the line."""
+        return self.content
+
+    def show(self, line: Content) -> None:
+        """Show another line."""
+        before, self.content = self.content, line
+        if line != before:
+            same = alike(before, line)
+            self.refresh(Region(same, 0, max(before.cell_length, line.cell_length) - same, 1))
+
+
+def alike(one: Content, other: Content) -> int:
+    """Count the cells at the start of two lines that look the same."""
+    ends = [len(commonprefix([one.plain, other.plain]))]
+    for a, b in zip_longest(one.spans, other.spans):
+        if a != b:
+            begun_alike = a and b and (a.start, a.style) == (b.start, b.style)
+            ends.append(min(a.end, b.end) if begun_alike else min(span.start for span in (a, b) if span))
+    return cell_len(one.plain[: min(ends)])
 
 
 def at_first(cards: list[Card], me: str | None) -> Left:
     """Say what somebody sees first who was never here: who only approves, what waits for them."""
-    held = {role for card in cards for role, person in card.roles.items() if person == me}
+    mine = [card for card in cards if me is not None and me in card.roles.values()]
+    held = {role for card in mine for role, person in card.roles.items() if person == me}
     approves = bool(held & {Role.SPONSOR, Role.VALIDATOR}) and Role.DRIVER not in held
-    waiting = any(card.waits == me for card in cards)
-    return Left(words=WAITS) if me is not None and approves and waiting else Left()
+    return Left(words=WAITS) if approves and any(card.waits == me for card in mine) else Left()
 
 
 def first_run_text(file: str) -> Content:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -78,6 +78,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self.cards: list[Card] = []
+        self.unread: dict[Stage, int] = {}  # plays that the first frame did not wait for, behind those that are there
         self.words, self.me, self.killed = "", None, False
         self.order = "number"
         self.stages: tuple[Stage, ...] = COLUMNS
@@ -104,14 +105,20 @@ class Shelf:
         column = self.columns[self.stage]
         return column[self.row] if column else None
 
+    def count(self, stage: Stage) -> int:
+        """How many plays its column has."""
+        return len(self.columns[stage]) + (0 if self.words else self.unread.get(stage, 0))
+
     @property
     def shown(self) -> int:
         """How many cards pass the filter."""
         return sum(len(self.columns[stage]) for stage in self.stages)
 
-    def fill(self, cards: Iterable[Card]) -> None:
-        """Take new cards; the cursor follows its play, into another column too."""
+    def fill(self, cards: Iterable[Card], there: Mapping[Stage, int] | None = None) -> None:
+        """Take new cards, of all that are `there`; the cursor follows its play, into another column too."""
         self.cards = list(cards)
+        read = Counter(card.stage for card in self.cards)
+        self.unread = {stage: count - read[stage] for stage, count in (there or read).items()}
         self.sort()
 
     def sort(self) -> None:
