@@ -50,6 +50,10 @@ fix: $(READY)    ## let ruff mend what it can
 screenshots: $(READY)  ## draw docs/screens/*.svg from the sample of `make demo`
 	@$(BIN)/python sample_projects/feedback_sentiment/screenshots.py demo docs/screens
 
+.PHONY: snapshots
+snapshots: $(READY)  ## write tests/screens anew: every screen as text, at both sizes; read the difference
+	@WRITE_SNAPSHOTS=1 $(BIN)/python -m pytest -q tests/test_snapshots.py
+
 .PHONY: bench-screens
 bench-screens: $(READY)  ## first frame, keys, filter, bytes and memory of the screens, beside a bare app and two peers
 	@$(BIN)/python benchmarks/screens.py $(ARGS)

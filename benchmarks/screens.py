@@ -1,13 +1,18 @@
 """How quick are the screens: first frame, keys, filter, opening a play, bytes on the line, memory; and the commands.
 
-    python benchmarks/screens.py [--plays 10 1000 10000] [--runs 5] [--keys 60] [--no-peers] [--no-training]
+    python benchmarks/screens.py [--plays 10 1000 10000] [--runs 5] [--keys 60] [--rows 1000000]
+                                 [--no-peers] [--no-training]
 
 Every program runs on a pty that answers nothing, 120 by 36, in turn with the others, so that whatever else the machine
 does falls on all alike: read the ratios. Beside ours stand a bare Textual app (the floor) and, unless left out,
 kanban-tui with 200 tasks and posting, each in an environment of its own that the first run makes below `build/`.
 
 "First frame" is from the start of the process to the first bytes that hold what is waited for: a play's name, a
-task's, a request's. "Key" is from the writing of a key to the first byte that comes back. CPU is the process's own.
+task's, a request's; everyone was there once before, so that bytecode is written and the board is as it was left. "Key"
+is from the writing of a key to the first byte that comes back; while a run trains, the board is redrawn beside the
+keys, and what is waited for is the cursor. "The move" is what a key is answered with at once, "look" the lines below
+the board that follow when the cursor rests. CPU is the process's own: the honest measure where others work too.
+Last, each goal with its figure.
 """
 
 from __future__ import annotations
@@ -67,9 +72,20 @@ NUMBERS = {
     "sample_share": "0.01",
 }
 ME, WAIT = f"account uid {os.getuid()}", 120.0
+CURSOR, AT_ONCE = "▌".encode(), 0.03
 
 
 # --- a program on a pty ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a key was answered with: seconds to the first byte and to the last, bytes at once and in all."""
+
+    first: float
+    last: float
+    move: int
+    size: int
 
 
 class Terminal:
@@ -79,16 +95,17 @@ class Terminal:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 36, 120, 0, 0))
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("DISTILL_", "SSH_", "NO_COLOR", "TEXTUAL"))}
+        clean.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program has its bytecode
         terminal = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
         self.started = time.perf_counter()
         streams = {"stdin": slave, "stdout": slave, "stderr": slave}
         self.process = subprocess.Popen(command, env=clean | terminal | env, start_new_session=True, **streams)
         os.close(slave)
 
-    def read(self, quiet: float) -> bytes:
-        """Read until nothing came for so long."""
-        found = b""
-        while select.select([self.master], [], [], quiet)[0]:
+    def read(self, quiet: float, most: float = 6.0) -> bytes:
+        """Read until nothing came for so long, or for `most` seconds: while a run trains, something always comes."""
+        found, end = b"", time.perf_counter() + most
+        while time.perf_counter() < end and select.select([self.master], [], [], quiet)[0]:
             try:
                 found += os.read(self.master, 1 << 16)
             except OSError:
@@ -105,19 +122,25 @@ class Terminal:
                 found += os.read(self.master, 1 << 16)
         return time.perf_counter()
 
-    def key(self, keys: bytes, quiet: float = 0.15) -> tuple[float, float, int]:
-        """Press a key; give the seconds to the first byte and to the last of the burst, and how many bytes came."""
-        self.read(0.2)  # what a key before this one is still answered with does not count for this one
+    def key(self, keys: bytes, quiet: float = 0.15, answer: bytes = b"") -> Answer:
+        """Press a key, and take what comes until it is quiet; the first byte counts once it brings the answer."""
+        self.read(0.2, most=1.0)  # what a key before this one is still answered with does not count for this one
         pressed = time.perf_counter()
         os.write(self.master, keys)
-        if not select.select([self.master], [], [], 5.0)[0]:
-            raise SystemExit(f"nothing came back for {keys!r}")
-        first = last = time.perf_counter()
-        size = 0
-        while select.select([self.master], [], [], quiet)[0]:
-            size += len(os.read(self.master, 1 << 16))
-            last = time.perf_counter()
-        return first - pressed, last - pressed, size
+        first = last = 0.0
+        found, move, end = b"", 0, pressed + 5.0
+        while (not first or time.perf_counter() < end) and select.select(
+            [self.master], [], [], quiet if first else 5.0
+        )[0]:
+            found += os.read(self.master, 1 << 16)
+            last = time.perf_counter() - pressed
+            if not first and answer in found:
+                first, end = last, pressed + max(1.0, 2 * last)
+            if last < first + AT_ONCE:
+                move = len(found)
+        if not first:
+            raise SystemExit(f"{answer or b'nothing'!r} came back for {keys!r}")
+        return Answer(first, last, move, len(found))
 
     @property
     def cpu(self) -> float:
@@ -148,6 +171,32 @@ class Program:
     moves: bytes = b"jk"
     frames: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    memory: float = 0.0
+
+    @property
+    def frame(self) -> float:
+        """Seconds to the first frame, of all starts the one in the middle."""
+        return statistics.median(self.frames)
+
+    @property
+    def busy(self) -> float:
+        """CPU seconds to the first frame, likewise."""
+        return statistics.median(self.cpu)
+
+    def key(self, share: float) -> float:
+        """Milliseconds to the first byte that so large a share of the keys stay within."""
+        first = sorted(1000 * each.first for each in self.answers)
+        return first[int(share * (len(first) - 1))]
+
+    def visit(self) -> None:
+        """Be there once: bytecode is written, and the board is left as most people leave it."""
+        terminal = Terminal(self.command, self.env)
+        terminal.until(self.shows)
+        terminal.read(1.0)
+        os.write(terminal.master, b"q")
+        terminal.read(2.0, most=4.0)
+        terminal.end()
 
     def start(self) -> Terminal:
         """Start it and wait for its first frame."""
@@ -200,23 +249,7 @@ def train_in(path: Path, folder: Path) -> tuple[int, int]:
     actions.qualify(project, play, dana)
     actions.edit_gate(project, play, dana, replace(gates.default_gate(PlayKind.COST), held_out_rows=100))
     actions.lock_gate(project, play, dana)
-    words = [
-        "red",
-        "green",
-        "blue",
-        "north",
-        "south",
-        "east",
-        "west",
-        "up",
-        "down",
-        "left",
-        "right",
-        "in",
-        "out",
-        "over",
-        "under",
-    ]
+    words = ("red", "green", "blue", "north", "south", "east", "west", "up", "down", "left", "right", "in", "out")
     rows = folder / "rows.jsonl"
     with rows.open("w") as file:
         for n in range(1200):
@@ -300,15 +333,37 @@ def posting(home: Path, folder: Path) -> Program:
 # --- what is measured ------------------------------------------------------------------------------------------------
 
 
+@dataclass
+class Goals:
+    """What was aimed at, and what was measured."""
+
+    lines: list[tuple[str, str, str, bool]] = field(default_factory=list)
+
+    def add(self, what: str, figure: float, most: float, unit: str = "", *, least: bool = False) -> None:
+        """Hold a figure to its goal: at most so much, or with `least` at least."""
+        met = figure >= most if least else figure <= most
+        goal = f"{'at least' if least else 'at most'} {most:,.4g}{unit}"
+        self.lines.append((what, f"{figure:,.3g}{unit}", goal, met))
+
+    def show(self) -> None:
+        """Print them all."""
+        print("\ngoals")
+        for what, figure, goal, met in self.lines:
+            print(f"  {what:<60} {figure:>10}   {goal:<18} {'met' if met else 'NOT MET'}")
+        print(f"  {sum(met for *_, met in self.lines)} of {len(self.lines)} met", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plays", type=int, nargs="+", default=[10, 1000, 10_000])
     parser.add_argument("--runs", type=int, default=5, help="starts of each program")
     parser.add_argument("--keys", type=int, default=60, help="keys pressed in each program")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the data set to look through")
     parser.add_argument("--no-peers", action="store_true", help="leave the other programs out")
     parser.add_argument("--no-training", action="store_true", help="leave out what needs a run that trains")
     options = parser.parse_args()
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, Python {sys.version.split()[0]}", flush=True)
+    goals = Goals()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         paths = {plays: a_project(folder, plays) for plays in options.plays}
@@ -324,88 +379,143 @@ def main() -> None:
             for plays, path in paths.items()
         }
         others = [] if options.no_peers else peers(folder)
-        frames([bare, *ours.values(), *others], options.runs)
+        frames(bare, ours, others, options.runs, goals)
         keys([bare, *ours.values(), *(each for each in others if each.name != "posting")], options.keys)
-        looks(list(ours.values()))
+        hold_keys(ours, goals, 25.0, "idle")
+        looks(ours, goals)
+        commands(paths, goals)
+        if options.rows:
+            row_browser(folder, options.rows, goals)
         if not options.no_training:
-            training(ours, paths, folder, options.keys)
-        commands(paths)
+            training(ours, paths, folder, options.keys, goals)
+    goals.show()
 
 
-def frames(programs: Sequence[Program], runs: int) -> None:
+def frames(bare: Program, ours: dict[int, Program], others: Sequence[Program], runs: int, goals: Goals) -> None:
     """Start each in turn, and compare the first frames with that of the bare app."""
+    programs = [bare, *ours.values(), *others]
+    for program in ours.values():
+        program.visit()
     for _ in range(runs):
         for program in programs:
             program.start().end()
-    floor, floor_cpu = (statistics.median(each) for each in (programs[0].frames, programs[0].cpu))
     print(f"\nfirst frame, median of {runs} starts in turn")
     print(f"  {'':<26} {'seconds':>8} {'of bare':>8} {'CPU s':>7} {'of bare':>8}")
     for each in programs:
-        wall, cpu = statistics.median(each.frames), statistics.median(each.cpu)
-        print(f"  {each.name:<26} {wall:8.2f} {wall / floor:8.2f} {cpu:7.2f} {cpu / floor_cpu:8.2f}", flush=True)
+        told = f"{each.frame:8.2f} {each.frame / bare.frame:8.2f} {each.busy:7.2f} {each.busy / bare.busy:8.2f}"
+        print(f"  {each.name:<26} {told}", flush=True)
+    for plays, most in ((1000, 1.3), (10_000, 1.6)):
+        if plays in ours:
+            goals.add(f"first frame, {plays:,} plays, of a bare app's", ours[plays].frame / bare.frame, most)
+            goals.add("    the same in CPU", ours[plays].busy / bare.busy, most)
+    for other in others:
+        if other.name.startswith("kanban") and 1000 in ours:
+            goals.add(f"{other.name}: first frame, of ours with 1,000", other.frame / ours[1000].frame, 3.0, least=True)
 
 
-def keys(programs: Sequence[Program], count: int, note: str = "nothing else runs") -> None:
-    """Move the cursor up and down in each in turn; say how soon the first byte comes and how many come."""
+def keys(programs: Sequence[Program], count: int, note: str = "nothing else runs", answer: bytes = b"") -> None:
+    """Move the cursor down and up in each in turn; say how soon the first byte comes and how many come."""
     opened = [(program, program.start()) for program in programs]
-    for _, terminal in opened:
+    for program, terminal in opened:
         terminal.read(3.0)
-    found: dict[str, list[tuple[float, float, int]]] = {program.name: [] for program in programs}
+        program.answers = []
     before = {program.name: terminal.cpu for program, terminal in opened}
     for number in range(count):
         for program, terminal in opened:
-            half = count // 2
-            key = program.moves[:1] if number % (2 * half) < half else program.moves[1:]
-            found[program.name].append(terminal.key(key))
+            key = program.moves[:1] if number < count // 2 else program.moves[1:]
+            program.answers.append(terminal.key(key, answer=answer))
     print(f"\na cursor move, {count} keys in turn, {note}")
-    print(f"  {'':<26} {'p50 ms':>8} {'p95 ms':>8} {'CPU ms':>8} {'bytes':>8} {'MB':>7}")
+    print(f"  {'':<26} {'p50 ms':>8} {'p95 ms':>8} {'CPU ms':>8} {'the move':>9} {'with look':>9} {'MB':>7}")
     for program, terminal in opened:
-        first = sorted(1000 * each[0] for each in found[program.name])
-        size = statistics.median(each[2] for each in found[program.name])
+        program.memory = terminal.memory
+        move, size = (statistics.median(getattr(each, name) for each in program.answers) for name in ("move", "size"))
         cpu = 1000 * (terminal.cpu - before[program.name]) / count
-        p95 = first[int(0.95 * (len(first) - 1))]
-        print(f"  {program.name:<26} {statistics.median(first):8.1f} {p95:8.1f} {cpu:8.1f} {size:8.0f}", end="")
-        print(f" {terminal.memory:7.0f}", flush=True)
+        print(f"  {program.name:<26} {program.key(0.5):8.1f} {program.key(0.95):8.1f} {cpu:8.1f}", end="")
+        print(f" {move:9.0f} {size:9.0f} {terminal.memory:7.0f}", flush=True)
         terminal.end()
 
 
-def looks(programs: Sequence[Program], times: int = 8) -> None:
+def hold_keys(ours: dict[int, Program], goals: Goals, most: float, note: str) -> None:
+    """Hold what was measured of the keys to its goals."""
+    for plays, program in ours.items():
+        goals.add(f"a key, {note}, {plays:,} plays, p95", program.key(0.95), most, " ms")
+    if {10, 10_000} <= set(ours):
+        goals.add(f"a key, {note}, 10,000 plays, of that at 10, p50", ours[10_000].key(0.5) / ours[10].key(0.5), 1.5)
+        goals.add("    the same, p95", ours[10_000].key(0.95) / ours[10].key(0.95), 1.5)
+    if note == "idle":
+        for plays, program in ours.items():
+            move = statistics.median(each.move for each in program.answers)
+            goals.add(f"a cursor move, {plays:,} plays, on the line", move, 1000, " B")
+        if 10_000 in ours:
+            goals.add("memory of the screens, 10,000 plays", ours[10_000].memory, 110, " MB")
+
+
+def looks(ours: dict[int, Program], goals: Goals, times: int = 8) -> None:
     """Type a filter, and open a play; each as long as it takes until the last byte has come."""
     print(f"\nto the last byte, median and worst of {times}, ms")
     print(f"  {'':<26} {'a letter in the filter':>24} {'a play opens':>20}")
-    for program in programs:
+    for plays, program in ours.items():
         terminal = program.start()
         terminal.read(3.0)
         letters, opens = [], []
         for number in range(times):
             terminal.key(b"/")
-            letters.append(terminal.key(b"01"[number % 2 : number % 2 + 1], 0.06)[1])
+            letters.append(1000 * terminal.key(b"01"[number % 2 : number % 2 + 1], 0.06).last)
             terminal.key(b"\r")
             terminal.key(b"\x1b", 0.4)
         for _ in range(times):
-            opens.append(terminal.key(b"\r", 0.25)[1])
+            opens.append(1000 * terminal.key(b"\r", 0.25).last)
             terminal.key(b"q", 0.4)
-        told = [f"{1000 * statistics.median(each):.0f} {1000 * max(each):8.0f}" for each in (letters, opens)]
+        told = [f"{statistics.median(each):.0f} {max(each):8.0f}" for each in (letters, opens)]
         print(f"  {program.name:<26} {told[0]:>24} {told[1]:>20}", flush=True)
         terminal.end()
+        if plays == max(ours):
+            goals.add(f"a letter in the filter to its repaint, {plays:,} plays", statistics.median(letters), 120, " ms")
+            goals.add(f"a play opens, {plays:,} plays", statistics.median(opens), 150, " ms")
 
 
-def training(ours: dict[int, Program], paths: dict[int, Path], folder: Path, count: int) -> None:
+def training(ours: dict[int, Program], paths: dict[int, Path], folder: Path, count: int, goals: Goals) -> None:
     """The same keys while a student trains in each project, for real, in a worker of its own."""
     for plays, path in paths.items():
         play, run = train_in(path, folder)
         try:
-            keys([ours[plays]], count, f"while run {run} trains in the same project")
+            keys([ours[plays]], count, f"while run {run} trains in the same project", CURSOR)
         finally:
             stop(path, play, run)
+    hold_keys(ours, goals, 60.0, "while a run trains")
 
 
-def commands(paths: dict[int, Path], runs: int = 7) -> None:
+def row_browser(folder: Path, count: int, goals: Goals) -> None:
+    """Look through the rows of a data set as the screen of rows does: open it, show a page, filter, search."""
+    import rows
+
+    from distill_tui.dataset.browse import Rows, Wanted
+
+    path = folder / "rows.parquet"
+    rows.write(path, count)
+    started = time.perf_counter()
+    found = Rows(path)
+    told = {"opened": time.perf_counter() - started}
+    for name, look in (
+        ("a page from the middle", lambda: [found.at(len(found) // 2 + number) for number in range(40)]),
+        ("one label", lambda: found.find(Wanted(label="good"))),
+        ("a word in all texts", lambda: found.find(Wanted(search="abc"))),
+    ):
+        started = time.perf_counter()
+        look()
+        told[name] = time.perf_counter() - started
+    print(f"\n{len(found):,} open rows of {count:,}, in the row browser")
+    print("  " + "; ".join(f"{name} {1000 * seconds:,.0f} ms" for name, seconds in told.items()), flush=True)
+    goals.add(f"rows: a page of {count:,}", 1000 * told["a page from the middle"], 120, " ms")
+
+
+def commands(paths: dict[int, Path], goals: Goals, runs: int = 7) -> None:
     """The command line where it is asked most: the whole process, from start to end."""
     asked = {"--help": ["--help"]}
     asked |= {
         f"list --json, {plays:,} plays": ["--project", str(path), "list", "--json"] for plays, path in paths.items()
     }
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     print(f"\ncommands, median of {runs}")
     print(f"  {'':<26} {'seconds':>8} {'CPU s':>7}")
     for name, words in {"python -c pass": None, **asked}.items():
@@ -413,11 +523,13 @@ def commands(paths: dict[int, Path], runs: int = 7) -> None:
         walls, cpus = [], []
         for _ in range(runs):
             before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-            subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+            subprocess.run(command, stdout=subprocess.DEVNULL, check=True, env=env)
             walls.append(time.perf_counter() - started)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             cpus.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         print(f"  {name:<26} {statistics.median(walls):8.2f} {statistics.median(cpus):7.2f}", flush=True)
+        if name == "--help" or name == "list --json, 1,000 plays":
+            goals.add(name, statistics.median(walls), 0.25, " s")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import pytest
 from rich.cells import cell_len
 from textual.widgets import Input, TextArea
 
-from distill_tui import actions, gates, rules, tables
+from distill_tui import actions, gates, glance, rules, tables
 from distill_tui.project import Project, now
 from distill_tui.rules import Actor
 from distill_tui.spec import Spec
@@ -346,6 +346,26 @@ async def test_a_dimmed_key_says_why_and_does_nothing(project: Project) -> None:
         await pilot.press("a")
         assert message(app).startswith("Only the sponsor")
     assert project.dossier(play).audit_size == before
+
+
+@pytest.mark.parametrize("actor", [DANA, DAN])
+async def test_no_key_writes_by_itself(actor: Actor, staged: Staged) -> None:
+    project, plays = staged
+    app = an_app(project, 1, actor)
+    async with app.run_test(size=NARROW) as pilot:
+        await settled(pilot)
+        before = (glance.header(project.path).head, len(app.screen_stack))
+        for play in plays.values():
+            screen = await shows(pilot, play)
+            for action in Action:
+                if action.key and not screen.objections(action):
+                    await pilot.press(action.key)
+                    await settled(pilot)
+                    assert len(app.screen_stack) > before[1] or message(app), action
+                    while len(app.screen_stack) > before[1]:
+                        app.pop_screen()
+                        await pilot.pause()
+        assert (glance.header(project.path).head, len(app.screen_stack)) == before
 
 
 async def test_the_line_of_keys_never_wraps_and_shows_what_matters(staged: Staged) -> None:

@@ -170,6 +170,14 @@ def test_no_color_sends_no_colour_and_hostile_names_steer_nothing(
     assert "\x9b".encode() not in it.written and "\u202e".encode() not in it.written
 
 
+def test_where_the_terminal_has_ascii_only_nothing_else_is_sent(path: Path, terminal: Callable[..., Terminal]) -> None:
+    it = terminal("open", str(path), DISTILL_ASCII="1", NO_COLOR="1")
+    it.shows(b"refund-intent")
+    for keys in (b"j", b"k", b"\r", b"2", b"3", b"6", b"8", b"?", b"\x1b", b"A", b"\x1b", b"J", b"\x1b", b"q", b"p"):
+        it.press(keys)
+    assert it.written.isascii(), sorted({c for c in it.written.decode() if not c.isascii()})
+
+
 def test_a_copied_code_goes_to_the_terminals_own_clipboard(path: Path, terminal: Callable[..., Terminal]) -> None:
     it = terminal("open", str(path))
     it.shows(b"refund-intent")

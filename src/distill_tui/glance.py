@@ -44,7 +44,7 @@ class RunGlance:
 
 @dataclass
 class Card:
-    """What the board shows of one play; nobody changes one (not frozen: that would make ten thousand take 40 ms more)."""
+    """What the board shows of one play. Nobody changes one; not frozen, for that takes ten thousand 40 ms more."""
 
     id: int
     name: str
@@ -146,6 +146,7 @@ class Header:
     plays: int
     active_runs: int
     stages: dict[Stage, int]  # how many plays stand in each
+    head: int  # the log's newest entry
 
     @property
     def killed(self) -> int:
@@ -158,8 +159,9 @@ def header(path: Path) -> Header:
     with _reading(path) as connection:
         (name, keeper) = connection.execute("SELECT name, keeper FROM project").fetchone() or (path.stem, "")
         stages = {_STAGE[stage]: count for stage, count in connection.execute(_STAGES)}
+        (head,) = connection.execute("SELECT coalesce(max(seq), 0) FROM audit").fetchone()
         (active,) = connection.execute("SELECT count(*) FROM run WHERE status IN ('queued', 'running')").fetchone()
-    return Header(str(name), str(keeper), sum(stages.values()), int(active), stages)
+    return Header(str(name), str(keeper), sum(stages.values()), int(active), stages, int(head))
 
 
 def whose(path: Path, uid: int) -> str | None:
@@ -183,14 +185,30 @@ def has_play(path: Path, play: int) -> bool:
         return connection.execute("SELECT 1 FROM play WHERE id = ?", (play,)).fetchone() is not None
 
 
-def cards(path: Path, first: int = 0) -> list[Card]:
-    """Give a card for every play, oldest first, all of one moment; or of the first few plays of each stage only."""
-    few, few_of = (_FIRST.format(play=play, first=first) if first else "" for play in ("play.id", "play_id"))
+def neighbour(path: Path, play: int, by: int) -> int | None:
+    """Give the next play by number (`by` 1), or the previous one (-1), round the ends; None where there is no other."""
+    first, beyond = ("min", ">") if by > 0 else ("max", "<")
+    query = f"SELECT coalesce((SELECT {first}(id) FROM play WHERE id {beyond} ?), (SELECT {first}(id) FROM play))"
     with _reading(path) as connection:
-        plays = connection.execute(_PLAYS.format(few=few)).fetchall()
-        roles = _grouped(connection.execute(_ROLES.format(few=few_of)), _roles)
-        numbers = _grouped(connection.execute(_NUMBERS.format(few=few_of)), json.loads)
-        about, lives = _about(connection), _lives(connection)
+        (other,) = connection.execute(query, (play,)).fetchone()
+    return None if other in (None, play) else int(other)
+
+
+def touched(path: Path, since: int) -> set[int]:
+    """Give the plays that may look otherwise than when the log's newest entry was `since`, or have a run under way."""
+    with _reading(path) as connection:
+        return {play for (play,) in connection.execute(_TOUCHED, (since,))}
+
+
+def cards(path: Path, *, first: int = 0, only: Iterable[int] | None = None) -> list[Card]:
+    """Give a card for every play, oldest first, all of one moment; or of each stage's first few; or of some `only`."""
+    which = _FIRST.format(first=first) if first else "" if only is None else ", ".join(str(int(play)) for play in only)
+    of = {name: f"{column} IN ({which})" if first or only is not None else "1" for name, column in _COLUMNS.items()}
+    with _reading(path) as connection:
+        plays = connection.execute(_PLAYS.format(**of)).fetchall()
+        roles = _grouped(connection.execute(_ROLES.format(**of)), _roles)
+        numbers = _grouped(connection.execute(_NUMBERS.format(**of)), json.loads)
+        about, lives = _about(connection, of), _lives(connection, of)
     return [
         _card(
             play, roles.get(play[0], {}), numbers.get(play[0], {}), about.get(play[0], _NOTHING), lives.get(play[0], {})
@@ -201,8 +219,15 @@ def cards(path: Path, first: int = 0) -> list[Card]:
 
 _STAGES = "SELECT stage, count(*) FROM play GROUP BY stage"
 
-_FIRST = """WHERE {play} IN (SELECT id FROM
-    (SELECT id, row_number() OVER (PARTITION BY stage ORDER BY id) AS place FROM play) WHERE place <= {first:d})"""
+_TOUCHED = """
+SELECT play_id FROM audit WHERE seq > ? AND play_id IS NOT NULL
+UNION SELECT play_id FROM run WHERE status IN ('queued', 'running')
+"""
+
+_COLUMNS = {"play": "play.id", "play_id": "play_id"}  # under which name a query knows the play that it is about
+
+_FIRST = """SELECT id FROM
+    (SELECT id, row_number() OVER (PARTITION BY stage ORDER BY id) AS place FROM play) WHERE place <= {first:d}"""
 
 _PLAYS = """
 SELECT play.id, name, kind, stage, play.round, stage_since, summary, outcome, teacher_source,
@@ -211,32 +236,33 @@ SELECT play.id, name, kind, stage, play.round, stage_since, summary, outcome, te
 FROM play
 LEFT JOIN gate ON gate.play_id = play.id
 LEFT JOIN data_set ON data_set.play_id = play.id AND data_set.round = play.round
-{few} ORDER BY play.id
+WHERE {play} ORDER BY play.id
 """
 
-_ROLES = "SELECT play_id, json_group_object(role, person_id) FROM role_holder {few} GROUP BY play_id"
+_ROLES = "SELECT play_id, json_group_object(role, person_id) FROM role_holder WHERE {play_id} GROUP BY play_id"
 
-_NUMBERS = "SELECT play_id, json_group_object(name, value) FROM worksheet_value {few} GROUP BY play_id"
+_NUMBERS = "SELECT play_id, json_group_object(name, value) FROM worksheet_value WHERE {play_id} GROUP BY play_id"
 
-_TRAFFIC = "SELECT play_id, sum(rows) FROM traffic GROUP BY play_id"
+_TRAFFIC = "SELECT play_id, sum(rows) FROM traffic WHERE {play_id} GROUP BY play_id"
 
 _PASSED = """
 SELECT evaluation.play_id, passed FROM evaluation
 JOIN play ON play.id = evaluation.play_id AND play.round = evaluation.round
-WHERE NOT reproduced ORDER BY evaluation.id
+WHERE NOT reproduced AND {play} ORDER BY evaluation.id
 """
 
 _RUNS = """
 SELECT run.play_id, run.id, run.kind, run.status, run.step, run.total FROM run
 JOIN play ON play.id = run.play_id AND play.round = run.round
-WHERE run.kind NOT IN ('observe', 'rehearse') OR run.status IN ('queued', 'running')
+WHERE (run.kind NOT IN ('observe', 'rehearse') OR run.status IN ('queued', 'running')) AND {play}
 ORDER BY run.status IN ('queued', 'running'), run.id
 """
 
 _STUDENTS = """
 SELECT run.play_id, max(json_extract(run.result, '$.validation_score')) FROM run
 JOIN play ON play.id = run.play_id AND play.round = run.round
-WHERE run.kind = 'train' AND run.status = 'finished' AND run.artifact IS NOT NULL GROUP BY run.play_id
+WHERE run.kind = 'train' AND run.status = 'finished' AND run.artifact IS NOT NULL AND {play}
+GROUP BY run.play_id
 """
 
 _LIVES = """
@@ -249,13 +275,13 @@ JOIN bundle ON bundle.id = coalesce(
         AND newest_bundle = (SELECT max(id) FROM bundle WHERE bundle.play_id = play.id) ORDER BY id DESC LIMIT 1),
     (SELECT max(id) FROM bundle WHERE bundle.play_id = play.id))
 LEFT JOIN watch ON watch.play_id = play.id
-GROUP BY play.id
+WHERE {play} GROUP BY play.id
 """
 
 _OPINIONS = """
 SELECT sign_off.play_id, sign_off.person_id, sign_off.opinion FROM sign_off
 JOIN play ON play.id = sign_off.play_id AND play.round = sign_off.round
-WHERE sign_off.id NOT IN (SELECT sign_off_id FROM withdrawal) ORDER BY sign_off.id
+WHERE sign_off.id NOT IN (SELECT sign_off_id FROM withdrawal) AND {play} ORDER BY sign_off.id
 """
 
 
@@ -299,11 +325,11 @@ def _grouped(rows: Iterable[tuple[int, str]], read: Callable[[str], dict[T, str]
     return found
 
 
-def _lives(connection: Any) -> dict[int, dict[str, Any]]:
+def _lives(connection: Any, of: dict[str, str]) -> dict[int, dict[str, Any]]:
     """Say of each play that shipped how its live student stands, where it diverges, and whether a refresh is due."""
     found: dict[int, dict[str, Any]] = {}
     today = datetime.now(UTC).date()
-    for play, days, live, shipped, standing, findings, watched, counts in connection.execute(_LIVES):
+    for play, days, live, shipped, standing, findings, watched, counts in connection.execute(_LIVES.format(**of)):
         found[play] = {"overdue": days is not None and today >= date.fromisoformat(shipped[:10]) + timedelta(days)}
         if counts and watched == live:
             told = json.loads(findings)
@@ -326,17 +352,17 @@ class _About:
 _NOTHING = _About()
 
 
-def _about(connection: Any) -> dict[int, _About]:
+def _about(connection: Any, of: dict[str, str]) -> dict[int, _About]:
     found: defaultdict[int, _About] = defaultdict(_About)
-    for play, rows in connection.execute(_TRAFFIC):
+    for play, rows in connection.execute(_TRAFFIC.format(**of)):
         found[play].traffic = rows
-    for play, run, kind, status, step, total in connection.execute(_RUNS):  # the last one wins
+    for play, run, kind, status, step, total in connection.execute(_RUNS.format(**of)):  # the last one wins
         found[play].run = RunGlance(run, RunKind(kind), RunStatus(status), step, total)
-    for play, score in connection.execute(_STUDENTS):
+    for play, score in connection.execute(_STUDENTS.format(**of)):
         found[play].quality = float(score) if isinstance(score, int | float) else None
-    for play, passed in connection.execute(_PASSED):
+    for play, passed in connection.execute(_PASSED.format(**of)):
         found[play].passed = bool(passed)
-    for play, person, opinion in connection.execute(_OPINIONS):
+    for play, person, opinion in connection.execute(_OPINIONS.format(**of)):
         found[play].opinions[person] = opinion
     return found
 

@@ -41,7 +41,7 @@ def open_screens(call: Call) -> int | None:
         list_plays(call)
         call.talk(f"The screens open in a terminal: `{cli.PROGRAM} open {call.path.name}`.")
         return None
-    gc.disable()  # until the project is open: what is made up to then stays, and looking for garbage in it costs a tenth
+    gc.disable()  # until the project is open: what is made up to then stays, and searching it costs a tenth of it
     from distill_tui.ui import app
 
     return app.run(call.path, key=call.key, play=call.play_id if call.args.play else None)
@@ -515,7 +515,10 @@ def list_plays(call: Call) -> None:
 
     words = call.args.filter.casefold().split()
     cards = [card for card in _cards(call) if all(word in _haystack(card) for word in words)]
-    call.data([report.card_json(card) for card in cards], report.cards(cards, plain=call.plain) if cards else [])
+    if call.json:
+        call.data([report.card_json(card) for card in cards])
+    elif cards:
+        call.data(None, report.cards(cards, plain=call.plain))
     if not cards and words:
         call.talk("No play fits.")
     elif not cards:

@@ -38,22 +38,10 @@ if TYPE_CHECKING:
 POLL, REAP = 0.5, 2.0  # seconds
 
 
-def _verbs() -> type[Provider]:
-    from distill_tui.ui.palette import Verbs
+def _palette() -> type[Provider]:
+    from distill_tui.ui.palette import Palette
 
-    return Verbs
-
-
-def _plays() -> type[Provider]:
-    from distill_tui.ui.palette import Plays
-
-    return Plays
-
-
-def _commands() -> type[Provider]:
-    from distill_tui.ui.palette import Commands
-
-    return Commands
+    return Palette
 
 
 class DistillApp(App[int]):
@@ -61,7 +49,7 @@ class DistillApp(App[int]):
 
     TITLE = "distill-tui"
     CSS_PATH = Path(__file__).with_name("distill.tcss")
-    COMMANDS: ClassVar[set[Any]] = {_verbs, _plays, _commands}
+    COMMANDS: ClassVar[set[Any]] = {_palette}
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (100, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-high")]
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -218,12 +206,19 @@ class DistillApp(App[int]):
             version = self.project.version()
             if version == self._seen:
                 return
-            self._seen = version
-            self.look_up()
         except sqlite.errors() as error:
             self.say(f"The project file cannot be read now: {sqlite.sentence(error)}", "error")
             return
-        self.changed()
+        self._seen = version
+        self.run_worker(self._look_up_and_tell, thread=True, group="look up", exclusive=True)
+
+    def _look_up_and_tell(self) -> None:
+        try:
+            self.look_up()
+        except sqlite.errors() as error:
+            self.unreadable(error)
+            return
+        self.call_from_thread(self.changed)
 
     def changed(self) -> None:
         """Have every screen load again what it shows."""

@@ -102,9 +102,10 @@ class Board(Widget, can_focus=True):
         if me == self.shelf.me and cards == self.shelf.cards:
             self.post_message(self.Selected())
             return
+        before = self._in_view()
         self.shelf.me = me
         self.shelf.fill(cards, there)
-        self._settle()
+        self._settle(before)
 
     def sift(self, words: str) -> None:
         """Show the cards that pass a filter."""
@@ -128,12 +129,32 @@ class Board(Widget, can_focus=True):
         """Bring the cursor into view after it was put somewhere else."""
         self._settle()
 
-    def _settle(self) -> None:
+    def _in_view(self) -> tuple[object, dict[tuple[int, int], Card]]:
+        """Give what is drawn around the cards, and the card in each place."""
+        shelf, slots = self.shelf, self.slots
+        counts = [shelf.count(stage) for stage in shelf.stages]
+        around = (self.widths(), counts, dict(shelf.tops), shelf.column, shelf.row)
+        shown = enumerate(shelf.stages) if self.wide else [(shelf.column, shelf.stage)]
+        cards = {
+            (column, row): card
+            for column, stage in shown
+            for row, card in enumerate(shelf.columns[stage][shelf.tops[stage] :][:slots], shelf.tops[stage])
+        }
+        return around, cards
+
+    def _settle(self, before: tuple[object, dict[tuple[int, int], Card]] | None = None) -> None:
+        """Bring the cursor into view, and draw anew what is not as it was before."""
         for stage in self.shelf.stages:
             last_top = max(0, len(self.shelf.columns[stage]) - self.slots)
             self.shelf.tops[stage] = min(self.shelf.tops[stage], last_top)
         self.shelf.follow(self.slots)
-        self.refresh()
+        around, cards = self._in_view()
+        if before is not None and before[0] == around:
+            changed = [place for place, card in cards.items() if before[1].get(place) != card]
+            if changed:
+                self.refresh(*(self._region(*place) for place in changed))
+        else:
+            self.refresh()
         self.post_message(self.Selected())
 
     def _moved(self, column: int, row: int) -> None:

@@ -20,6 +20,8 @@ from distill_tui.ui.view import View, shown_run
 if TYPE_CHECKING:
     from distill_tui import tables
 
+CURVE = 4  # validation scores from which a curve says more than a list
+
 # --- 4 train -----------------------------------------------------------------------------------------------------
 
 
@@ -107,14 +109,21 @@ def loss(view: View, run: tables.Run, width: int, height: int) -> Lines:
 
 
 def validation(view: View, run: tables.Run, width: int) -> Lines:
-    """List the validation scores, newest last, and the best one."""
+    """Draw the validation scores as a curve, or list them while they are few; say which is the best."""
     scored = [(point.step, point.validation) for point in view.curve if point.validation is not None]
     without = read(run.result).get("agreement", 0) is None  # no teacher had answered: epochs are scored on gold
     lines = [page.heading("VALIDATION", "accuracy" if without else "agrees with teacher")]
     if not scored:
         return [*lines, *page.sentence("no score yet", width, word="waiting")]
     best = max(scored, key=lambda each: each[1])
-    for step, score in scored[-6:]:
+    if len(scored) >= CURVE:
+        points = [(float(step), score) for step, score in scored]
+        until = run.total if run.status.active else None
+        drawn = chart.curve(points, width - 2, 7, until=until, unit=" steps" if width >= WIDE // 2 else "")
+        lines += [Content.assemble((f" {line}", "$tone-run")) for line in drawn]
+        now = f"now {scored[-1][1]:.4f}, best {best[1]:.4f} at step {best[0]:,}"
+        return lines + page.sentence(now, width, word="done")
+    for step, score in scored:
         word = "done" if step == best[0] else "todo"
         lines += page.sentence(f"step {step:>7,}  {score:.4f}{'  best' if step == best[0] else ''}", width, word=word)
     return lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, cast
 
 from rich.cells import cell_len
@@ -76,19 +77,22 @@ class Heading(Static):
 
 
 class MessageLine(Static):
-    """The last result, or why a key is dimmed: one line, the second last of the screen."""
+    """The last result, or why a key is dimmed, above the keys: one line, or up to three where a reason needs them."""
 
     def __init__(self) -> None:
         super().__init__("", markup=False, classes="message-line")
         self.text = ""
 
     def say(self, text: str, severity: str = "information") -> None:
-        """Show one line."""
+        """Show it."""
         self.text = show.visible(" ".join(text.split()))
-        word = SEVERITIES.get(severity, "information")
-        line = Content.assemble(" ", (show.mark(word), f"$tone-{show.tone(word)}"), " ", self.text)
+        word, room = SEVERITIES.get(severity, "information"), max(20, (self.size.width or self.app.size.width) - 4)
+        first, *more = wrap(self.text, room) or [""]
+        if len(more) > 2:
+            more = [more[0], show.clip(" ".join(more[1:]), room)]
+        line = Content.assemble(" ", (show.mark(word), f"$tone-{show.tone(word)}"), " ", "\n   ".join([first, *more]))
         self.update(line if self.text else "")
-        self.tooltip = Content(self.text) if cell_len(self.text) > self.size.width - 4 else None
+        self.tooltip = Content(self.text) if len(more) > 1 else None
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ class HelpScreen(ModalScreen[None]):
     def _list(self, words: str) -> None:
         options = self.query_one(OptionList)
         options.clear_options()
-        width = min(110, self.size.width * 9 // 10) - 6
+        width = min(110, self.size.width * 9 // 10) - 8  # frame, blanks and the scrollbar
         for help_ in self.keys:
             if all(word in f"{help_.shown} {help_.does}".lower() for word in words.lower().split()):
                 options.add_option(Option(_line(help_, width), id=help_.key))
@@ -136,16 +136,18 @@ def _line(help_: KeyHelp, width: int) -> Content:
     shown = show.fit(help_.shown, 14)
     if not help_.blocked:
         return Content.assemble((shown, "bold"), show.clip(help_.does, width - 14))
-    room = width - 14 - cell_len(help_.does)
-    why = show.clip(f"  {show.mark('look')} {help_.blocked}", room)
-    return Content.assemble((shown, "$tone-muted"), (help_.does, "$tone-muted"), (why, "$tone-warn"))
+    does = show.clip(help_.does, width - 14)
+    room = width - 14 - cell_len(does)
+    why = show.clip(f"  {show.mark('look')} {help_.blocked}", room) if room > 12 else ""
+    return Content.assemble((shown, "$tone-muted"), (does, "$tone-muted"), (why, "$tone-warn"))
 
 
 def legend() -> Content:
     """Say what the marks and the short forms mean."""
     words = ("holds", "misses", "look", "waiting", "running", "paused")
     marks = Content("   ").join([show.state(word) for word in words])
-    return marks + f"\non a card: q quality on validation rows, {show.glyph('most')} most it saves a month"
+    cards = f"on a card: q quality on validation rows, {show.glyph('most')} most it saves a month"
+    return marks + f"\n{cards}\nno key writes by itself: it opens a sheet, and the sheet's enter does it"
 
 
 class CommandLine(ModalScreen[list[str] | None]):

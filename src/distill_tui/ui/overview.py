@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from itertools import zip_longest
-from os.path import commonprefix
 from textwrap import fill
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -69,6 +69,8 @@ class BoardScreen(Screen[None]):
         self._header: glance.Header | None = None
         self._resting: Timer | None = None
         self._counts, self._mine = "", 0
+        self._looked_at: tuple[Card | None, int | None] = None, None  # what stands below, and `_seen` of then
+        self._seen: int | None = None  # the log's newest entry when every play was read last; None: never yet
         self._keys_state: tuple[object, ...] = ()
 
     @property
@@ -114,6 +116,8 @@ class BoardScreen(Screen[None]):
         self.board.focus()
         if len(cards) < header.plays:
             self.call_after_refresh(self.on_project_changed)
+        else:
+            self._seen = header.head
 
     def _first_cards(self) -> list[Card]:
         """Read no more than a screen of each stage, unless it was left sorted or sifted, or further down."""
@@ -133,23 +137,38 @@ class BoardScreen(Screen[None]):
     def _load(self) -> None:
         worker = get_current_worker()
         try:
-            cards, header = glance.cards(self._app.path), glance.header(self._app.path)
-            project = self._app.project
-            dossier = project.dossier() if project is not None else None
+            header, project, dossier = glance.header(self._app.path), self._app.project, self.project_dossier
+            cards = self._read(header)
+            if project is not None and (dossier is None or self._seen != header.head):
+                dossier = project.dossier()
         except sqlite.errors() as error:
             self._app.unreadable(error)
             return
         if not worker.is_cancelled:
             self.app.call_from_thread(self._loaded, cards, header, dossier)
 
+    def _read(self, header: glance.Header) -> list[Card]:
+        """Read again the plays that may have changed: while a run trains, that is twice a second."""
+        known = self.board.shelf.cards
+        if self._seen is not None:
+            active = {card.id for card in known if card.run is not None and card.run.status.active}
+            only = glance.touched(self._app.path, self._seen) | active
+            fresh = {card.id: card for card in glance.cards(self._app.path, only=only)}
+            cards = [*(fresh.pop(card.id, card) for card in known), *fresh.values()]
+            if Counter(card.stage for card in cards) == header.stages:
+                return cards
+        return glance.cards(self._app.path)  # the first time, or somebody came in beside the door
+
     def _loaded(self, cards: list[Card], header: glance.Header, dossier: Dossier | None) -> None:
-        self.project_dossier = dossier
+        self.project_dossier, self._seen = dossier, header.head
         self._show(cards, header)
         self._check_keys()
 
     def _show(self, cards: list[Card], header: glance.Header) -> None:
-        self._header, me = header, self._app.actor.person
-        self._mine = sum(card.waits == me for card in cards) if me is not None and len(cards) >= header.plays else 0
+        before, me = (self._header, len(self.board.shelf.cards), self.board.shelf.me), self._app.actor.person
+        self._header = header
+        if before != (header, len(cards), me):  # a run that reports changes nobody's turn
+            self._mine = sum(card.waits == me for card in cards) if me is not None and len(cards) >= header.plays else 0
         self.board.fill(cards, me, header.stages)
         empty = not cards
         self.set_class(empty, "-empty")
@@ -162,27 +181,32 @@ class BoardScreen(Screen[None]):
         if header is None:
             return
         live = header.plays - header.killed
-        parts = [f" {live} play{'s' if live != 1 else ''}"]
+        sifted = f"filter “{show.visible(shelf.words)}” shows {shelf.shown}, esc clears it"
+        parts = [*([sifted] if shelf.words else []), f"{live:,} play{'s' if live != 1 else ''}"]
         if header.killed:
             parts.append(f"{header.killed} killed {'shown' if shelf.killed else 'hidden: . shows'}")
         if self._mine:
             parts.append(f"{self._mine} wait{'s' if self._mine == 1 else ''} for you")
-        if shelf.words:
-            parts.append(f"filter “{show.visible(shelf.words)}”: {shelf.shown} shown, esc clears")
         if shelf.order != "number":
             parts.append(f"sorted {ORDERS[shelf.order].name}")
-        counts = f" {show.glyph('dot')} ".join(parts)
+        counts = " " + f" {show.glyph('dot')} ".join(parts)
         if counts != self._counts:
             self._counts = counts
             self.query_one("#counts", Static).update(counts)
 
     # --- the selected play
 
+    def on_resize(self) -> None:
+        """Look again, for what stands below is laid out for the width."""
+        self._looked_at = None, None
+
     def on_board_selected(self) -> None:
         """Look at the play under the cursor, once the cursor rests."""
         card = self.selected
         if self.dossier is not None and (card is None or self.dossier.play is None or self.dossier.play.id != card.id):
             self.dossier = None
+        if self.dossier is not None and self._looked_at[0] is card and self._looked_at[1] == self._seen:
+            return  # somebody's run reported; this play is as it was
         if self._resting is not None:
             self._resting.stop()
         if card is None:
@@ -234,7 +258,7 @@ class BoardScreen(Screen[None]):
             return
         from distill_tui.ui import preview
 
-        self.dossier = dossier
+        self.dossier, self._looked_at = dossier, (card, self._seen)
         width, wide = self.size.width, self.board.wide
         self.query_one(Below).show(preview.lines(dossier, self._app.actor, event, width, wide=wide))
         self._check_keys()
@@ -347,6 +371,7 @@ class BoardScreen(Screen[None]):
 
     def action_reload(self) -> None:
         """Load everything again now."""
+        self._seen = None
         self._app.changed()
 
     def action_copy_code(self) -> None:
@@ -392,7 +417,8 @@ class Line(Widget):
 
 def alike(one: Content, other: Content) -> int:
     """Count the cells at the start of two lines that look the same."""
-    ends = [len(commonprefix([one.plain, other.plain]))]
+    pairs = enumerate(zip(one.plain, other.plain, strict=False))
+    ends = [next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))]
     for a, b in zip_longest(one.spans, other.spans):
         if a != b:
             begun_alike = a and b and (a.start, a.style) == (b.start, b.style)

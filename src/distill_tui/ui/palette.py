@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.markup import escape
+from textual.system_commands import SystemCommandsProvider
 
 from distill_tui import glance, rules, sqlite
 from distill_tui.terms import Action
@@ -43,6 +45,32 @@ def _entry(app: DistillApp, dossier: Dossier | None, action: Action) -> Entry:
     code = f" {dossier.play.code}" if dossier is not None and dossier.play is not None else ""
     about = "" if action in rules.ABOUT_THE_PROJECT else code
     return Entry(action, f"{action.command}{about}  ({action.key})", why)
+
+
+class Palette(Provider):
+    """All that ctrl+p finds, in one order: actions, what the app itself offers, commands to type, and plays."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        kinds = (Verbs, SystemCommandsProvider, Commands, Plays)
+        self._parts: list[Provider] = [kind(*args, **named) for kind in kinds]
+
+    async def startup(self) -> None:
+        """Let each get ready."""
+        for part in self._parts:
+            await part.startup()
+
+    async def discover(self) -> Hits:
+        """Offer what each offers before anything is typed."""
+        for part in self._parts:
+            async for hit in part.discover():
+                yield hit
+
+    async def search(self, query: str) -> Hits:
+        """Find what each finds."""
+        for part in self._parts:
+            async for hit in part.search(query):
+                yield hit
 
 
 class Verbs(Provider):
@@ -143,7 +171,7 @@ class Plays(Provider):
     async def startup(self) -> None:
         """Look once, when the palette opens."""
         try:
-            cards = glance.cards(cast("DistillApp", self.app).path)
+            cards = await asyncio.to_thread(glance.cards, cast("DistillApp", self.app).path)
         except sqlite.DatabaseErrors:
             return
         self._titles = [(show.visible(f"open {card.code} {card.name}"), card) for card in cards]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import ActiveBinding, Binding, BindingType
@@ -20,7 +21,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
-from distill_tui import rules, sqlite
+from distill_tui import glance, rules, sqlite
 from distill_tui.rules import Dossier
 from distill_tui.terms import FIVE_STAGES, Action, Stage
 from distill_tui.ui import data_tab, evidence, live, page, preview, show, tabs
@@ -342,14 +343,12 @@ class PlayScreen(Screen[None]):
 
     def action_neighbour(self, by: int) -> None:
         """Show the next or the previous play, on the same tab."""
-        from distill_tui import glance
-
-        ids = sorted(card.id for card in glance.cards(self._app.path))
-        if self.play_id in ids and len(ids) > 1:
-            self.play_id = ids[(ids.index(self.play_id) + by) % len(ids)]
-            self.on_project_changed()
-        else:
+        other = glance.neighbour(self._app.path, self.play_id, by)
+        if other is None:
             self._app.say("There is no other play.")
+        else:
+            self.play_id = other
+            self.on_project_changed()
 
     def action_failures(self) -> None:
         """Page through the rows that the student has wrong."""
@@ -479,5 +478,5 @@ def next_lines(view: View, width: int) -> Lines:
         yours = "it waits for you" if rules.waits_for(view.dossier) == view.actor.person else ""
         return [first, Content.assemble((f"       {yours if says.cell_length <= room else twin}", "$tone-muted"))]
     more = f" (+{len(reasons) - 1} more)" if len(reasons) > 1 else ""
-    text = show.clip(f"blocked: {reasons[0].sentence}", width - 9 - len(more)) + more
+    text = show.clip(f"blocked: {reasons[0].sentence}", width - 8 - cell_len(show.mark("look")) - len(more)) + more
     return [first, Content.assemble("       ", (f"{show.mark('look')} ", "$tone-warn"), text)]

@@ -117,8 +117,10 @@ class Shelf:
     def fill(self, cards: Iterable[Card], there: Mapping[Stage, int] | None = None) -> None:
         """Take new cards, of all that are `there`; the cursor follows its play, into another column too."""
         self.cards = list(cards)
-        read = Counter(card.stage for card in self.cards)
-        self.unread = {stage: count - read[stage] for stage, count in (there or read).items()}
+        self.unread = {}
+        if there is not None and len(self.cards) < sum(there.values()):
+            read = Counter(card.stage for card in self.cards)
+            self.unread = {stage: count - read[stage] for stage, count in there.items()}
         self.sort()
 
     def sort(self) -> None:

@@ -34,6 +34,12 @@ TONES = ("good", "bad", "warn", "muted", "run")
 
 _UNSEEN = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"), "�")  # of no width, so nobody would see them
 
+_IN_ASCII = (
+    dict.fromkeys((*range(0x2400, 0x2420), *map(ord, "␡␤�")), "?")
+    | dict.fromkeys(map(ord, "▁▂▃▄▅▆▇█"), "#")  # Textual's scrollbar
+    | {ord(sign): plain for sign, plain in zip("“”‘’…≠•→–▔▎", "\"\"''.#*>--|", strict=True)}
+)
+
 
 @lru_cache(maxsize=1)
 def ascii_only() -> bool:
@@ -49,7 +55,7 @@ def visible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     shown = marked(text).translate(_UNSEEN)
-    return shown if not ascii_only() else "".join("?" if c in "␡␤�" or "␀" <= c <= "␟" else c for c in shown)
+    return shown.translate(_IN_ASCII) if ascii_only() else shown
 
 
 def mark(word: str) -> str:

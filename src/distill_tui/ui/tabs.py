@@ -237,12 +237,12 @@ def _gate_head(view: View, row: tables.GateRow | None, width: int) -> Lines:
 def criteria(gate: gates.Gate, width: int) -> Lines:
     """Show the criteria as a table."""
     columns = (
-        Column("CRITERION", 0),
-        Column("AGAINST", 9),
-        Column("SCOPE", 20),
-        Column("BAR", 22),
+        Column("CRITERION", 14),
+        Column("AGAINST", 8),
+        Column("SCOPE", 0),
+        Column("BAR", 21),
         Column("CONFIDENCE", 10, 1, right=True),
-        Column("COUNTS", 8),
+        Column("COUNTS", 7),
     )
     rows = []
     for each in gate.criteria:
@@ -379,8 +379,8 @@ def log(view: View, width: int) -> Lines:
     columns = (
         Column("NO", 5, right=True),
         Column("WHEN (UTC)", 16),
-        Column("WHO", 12),
-        Column("WHAT", 18),
+        Column("WHO", 12 if width >= WIDE else 8),
+        Column("WHAT", 17 if width >= WIDE else 11),
         Column("DETAIL", 0, 1),
     )
     rows = [
