@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from textual import events
 from textual.app import SystemCommand
@@ -27,7 +27,6 @@ from distill_tui import glance
 from distill_tui.rules import Actor
 from distill_tui.terms import Stage
 from distill_tui.ui.app import DistillApp
-from distill_tui.ui.palette import Plays, Verbs
 
 WIDEST, TALLEST = 500, 200  # cells: more is no terminal, and would be drawn all the same
 CLOSED = ("suspend_process", "screenshot", "command_line", "people", "checkup", "new_play")
@@ -65,8 +64,6 @@ def clamped(width: int, height: int) -> tuple[int, int]:
 
 class SessionApp(DistillApp):
     """A project over SSH, for one person who authenticated by key."""
-
-    COMMANDS: ClassVar[set[Any]] = {Verbs, Plays}
 
     def __init__(self, path: Path, actor: Actor, *, key: Path | None = None, idle_minutes: float = 30) -> None:
         self._idle, self._touched = idle_minutes * 60, time.monotonic()
