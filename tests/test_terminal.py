@@ -37,11 +37,18 @@ COLOUR = re.compile(rb"\x1b\[(?:[0-9;]*;)?(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?:;[0
 class Terminal:
     """The program on a pty of its own: what it writes, and keys for it."""
 
-    def __init__(self, *words: str, ignore_hangup: bool = False, cwd: Path | None = None, **env: str) -> None:
+    def __init__(
+        self,
+        *words: str,
+        ignore_hangup: bool = False,
+        cwd: Path | None = None,
+        size: tuple[int, int] = (120, 36),
+        **env: str,
+    ) -> None:
         if cwd is not None:
             cwd.mkdir(exist_ok=True)
         self.master, slave = pty.openpty()
-        ioctl(slave, termios.TIOCSWINSZ, pack("HHHH", 36, 120, 0, 0))
+        ioctl(slave, termios.TIOCSWINSZ, pack("HHHH", size[1], size[0], 0, 0))
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("DISTILL_", "SSH_", "NO_COLOR", "TEXTUAL"))}
 
         def own_the_terminal() -> None:

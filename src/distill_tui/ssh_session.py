@@ -75,7 +75,7 @@ def clean_environment() -> None:
     term = os.environ.get("TERM", "")
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     os.environ.clear()
-    os.environ |= kept | {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "COLORTERM": "truecolor"}
+    os.environ |= kept | {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
     os.environ["TERM"] = term if TERM.fullmatch(term) and term != "dumb" else "xterm-256color"
 
 

@@ -5,61 +5,25 @@ The other end of the line is somebody's terminal, or says so: its size and silen
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pwd
-import struct
-import termios
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from textual import events
 from textual.app import SystemCommand
-from textual.drivers.linux_driver import LinuxDriver
-from textual.geometry import Size
-from textual.message import Message
 from textual.screen import Screen
 
 from distill_tui import glance
 from distill_tui.rules import Actor
 from distill_tui.terms import Stage
 from distill_tui.ui.app import DistillApp
+from distill_tui.ui.far_end import ASK, FarEnd, clamp_terminal
 
-WIDEST, TALLEST = 500, 200  # cells: more is no terminal, and would be drawn all the same
 CLOSED = ("suspend_process", "screenshot", "command_line", "people", "checkup", "new_play")
 DECIDE_TAB = 6
-
-
-class ClampedDriver(LinuxDriver):
-    """A terminal whose size is believed within bounds."""
-
-    def _get_terminal_size(self) -> tuple[int, int]:
-        clamp_terminal()
-        return clamped(*super()._get_terminal_size())
-
-    def process_message(self, message: Message) -> None:
-        """Take a size that the terminal reports in its input no more seriously than another."""
-        if isinstance(message, events.Resize):
-            size = Size(*clamped(message.size.width, message.size.height))
-            message = events.Resize(size, size)
-        super().process_message(message)
-
-
-def clamp_terminal() -> None:
-    """Tell this end of the line a size within bounds, for whatever else asks for it."""
-    with suppress(OSError):
-        size = os.get_terminal_size(0)
-        within = clamped(size.columns, size.lines)
-        if within != (size.columns, size.lines):
-            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", within[1], within[0], 0, 0))
-
-
-def clamped(width: int, height: int) -> tuple[int, int]:
-    """Bring a size within bounds; none at all is 80 by 24."""
-    return min(width, WIDEST) if width > 0 else 80, min(height, TALLEST) if height > 0 else 24
 
 
 class SessionApp(DistillApp):
@@ -70,12 +34,14 @@ class SessionApp(DistillApp):
         self.waiting = [card for card in glance.cards(path) if actor.person and card.waits == actor.person]
         first = self.waiting[0].id if self.waiting else None
         super().__init__(path, key=key, actor=actor, play=first, restricted=True)
-        self.driver_class = ClampedDriver
+        self.driver_class = FarEnd
+        self.set_class(True, "-session")
 
     def on_mount(self) -> None:
         """Open what waits, and watch for a line that nobody sits at any more."""
         super().on_mount()
         self.set_interval(1, self._leave_when_idle)
+        self.set_interval(ASK, self._ask)
         codes = ", ".join(card.code for card in self.waiting)
         says = f"These plays wait for you: {codes}." if self.waiting else "Nothing waits for you."
         if any(card.stage is Stage.DECIDE for card in self.waiting) and self.key is None:
@@ -100,8 +66,13 @@ class SessionApp(DistillApp):
             self._touched = time.monotonic()
         await super().on_event(event)
 
+    def _ask(self) -> None:
+        if isinstance(self._driver, FarEnd):
+            self._driver.ask()
+
     def _leave_when_idle(self) -> None:
-        if time.monotonic() - self._touched > self._idle:
+        silent = isinstance(self._driver, FarEnd) and self._driver.silent
+        if silent or time.monotonic() - self._touched > self._idle:
             self._leave(0)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
