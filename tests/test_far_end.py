@@ -17,7 +17,7 @@ from rich.cells import cell_len
 
 import real_play
 from distill_tui.ui import thin
-from distill_tui.ui.far_end import SILENCE, FarEnd
+from distill_tui.ui.far_end import SILENCE, WHERE_IS_THE_CURSOR, FarEnd
 from ssh_host import Host, Session
 from test_abuse import entries, sessions
 from test_terminal import Terminal
@@ -159,6 +159,11 @@ def test_a_session_reads_on_a_slow_line(session: Callable[..., Terminal]) -> Non
     assert b"\x1b[?1003h" not in it.written  # no byte for every move of a mouse
     sizes = {key: len(it.press(key)) for key in (b"1", b"2", b"5", b"6", b"7")}
     assert max(sizes.values()) < 5 * 960, sizes
+    it.press(b"?")  # a sheet with a line to type in: its cursor does not blink
+    it.read(1.0)
+    assert len(it.read(1.2)) <= len(WHERE_IS_THE_CURSOR)
+    it.press(b"\x1b")
+    it.read(1.0)
     it.press(b"q")
     it.read(1.0)
     assert len(it.press(b"j") + it.press(b"k")) < 960

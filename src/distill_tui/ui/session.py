@@ -15,6 +15,7 @@ from typing import Any
 from textual import events
 from textual.app import SystemCommand
 from textual.screen import Screen
+from textual.widgets import Input, TextArea
 
 from distill_tui import glance
 from distill_tui.rules import Actor
@@ -65,6 +66,11 @@ class SessionApp(DistillApp):
         if isinstance(event, events.Key | events.MouseEvent | events.Paste):
             self._touched = time.monotonic()
         await super().on_event(event)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Let no cursor blink: each blink is written to the line."""
+        if isinstance(event.widget, Input | TextArea):
+            event.widget.cursor_blink = False
 
     def _ask(self) -> None:
         if isinstance(self._driver, FarEnd):
