@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import real_play
-from distill_tui import bundle, signing
+from distill_tui import actions, bundle, signing
 from distill_tui.artifacts import canonical, digest_of, folder_manifest
 from distill_tui.terms import Opinion
 
@@ -308,3 +308,66 @@ def test_plain_transformers_loads_the_student_of_a_bundle(shipped: tuple[real_pl
         "assert says == 'money' and 'distill_tui' not in sys.modules, says"
     )
     subprocess.run([sys.executable, "-c", code, str(shipped[1] / "model")], check=True)
+
+
+# --- a ship that was signed ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[real_play.Play, Path]]:
+    """The same where Dan shipped with his key."""
+    play = real_play.copy_to(tmp_path_factory.mktemp("keyed"))
+    play.sign()
+    yield play, actions.ship(play.project, play.id, play.by("dan"), key=play.key("dan"))
+    play.project.close()
+
+
+@pytest.fixture
+def keyed_copy(keyed: tuple[real_play.Play, Path], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(keyed[1], tmp_path / "keyed"))
+
+
+def signed_anew(copy: Path, play: real_play.Play, by: str, edit: Callable[[Any], object]) -> None:
+    """Change the ship and sign it again with somebody's own key, as a patched program would."""
+    edited(copy, "ship.json", edit)
+    (copy / "ship.sig").write_text(signing.sign((copy / "ship.json").read_bytes(), play.key(by), signing.SHIP))
+    resealed(copy)
+
+
+@pytest.mark.parametrize(
+    ("by", "edit"),
+    [("dan", lambda s: s["subject"][0]["digest"].update(sha256="0" * 64)),
+     ("dan", lambda s: s["subject"][1]["digest"].update(sha256="0" * 64)), ("bob", lambda s: None),
+     ("vera", lambda s: s["predicate"].update(signer="vera")),
+     ("dan", lambda s: s.update(predicateType="urn:distill-tui:gate:v1"))],
+    ids=["another student", "another sign-off", "another key", "on one's own sign-off", "another kind"],
+)  # fmt: skip
+def test_a_ship_that_is_not_this_one_is_refused(
+    keyed_copy: Path, keyed: tuple[real_play.Play, Path], by: str, edit: Callable[[Any], object]
+) -> None:
+    signed_anew(keyed_copy, keyed[0], by, edit)
+    assert rules_of(keyed_copy) == {"bundle.ship"}
+
+
+@pytest.mark.parametrize("name", ["ship.json", "ship.sig", "ship_signers"])
+def test_a_part_of_a_ship_is_none(keyed_copy: Path, name: str) -> None:
+    (keyed_copy / name).unlink()
+    resealed(keyed_copy)
+    assert rules_of(keyed_copy) == {"bundle.ship"}
+
+
+def test_a_ship_without_a_key_leaves_none_and_one_with_a_key_says_whose(
+    shipped: tuple[real_play.Play, Path], keyed: tuple[real_play.Play, Path]
+) -> None:
+    assert "shipped by" not in bundle.verify(shipped[1]).facts and not (shipped[1] / "ship.json").exists()
+    report = bundle.verify(keyed[1])
+    assert report.problems == []
+    assert report.facts["shipped by"] == f"dan, signed with {keyed[0].public('dan').fingerprint}"
+
+
+def test_verify_md_checks_a_signed_ship_by_hand(keyed: tuple[real_play.Play, Path], keyed_copy: Path) -> None:
+    done = by_hand(keyed[1])
+    assert done.returncode == 0, done.stderr
+    assert 'Good "ship.v1@distill-tui" signature for dan' in done.stdout and "ship.json: of this" in done.stdout
+    signed_anew(keyed_copy, keyed[0], "dan", lambda s: s["subject"][1]["digest"].update(sha256="0" * 64))
+    assert "ship.json: CHANGED" in by_hand(keyed_copy).stdout

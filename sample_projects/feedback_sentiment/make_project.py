@@ -55,6 +55,7 @@ LATENCY = {
     "abandoned_share": "0.04",
     "share_of_top_patterns": "0.8",
 }
+SIGNED_BY_NOBODY = "Signed by the script of the sample; nobody read it, and nobody judged an answer."
 ASSUMED = "assumption of the sample project; no bill comes with the data"
 
 
@@ -279,7 +280,7 @@ def blocked(sample: Sample, play: int) -> None:
 def ship(sample: Sample, play: int) -> None:
     """Sign off as the validator, ship as the driver, and check the bundle."""
     vera = sample.by("vera")
-    actions.sign_off(sample.project, play, vera, Opinion.APPROVE, "Read the evaluation.", key=sample.key("vera"))
+    actions.sign_off(sample.project, play, vera, Opinion.APPROVE, SIGNED_BY_NOBODY, key=sample.key("vera"))
     there = actions.ship(sample.project, play, sample.dana)
     public = signing.read_public_key(Path(f"{sample.key('vera')}.pub").read_text())
     report = bundle.verify(there, public.fingerprint)
@@ -347,9 +348,11 @@ def show(sample: Sample, play: int, took: float) -> None:
         print(f"  {seconds:6.1f} s  {what}")
     blocked(sample, play)
     short = os.path.relpath(sample.folder)
-    print("\nVera, the validator, signs off with the key that the sample made for her; then it ships:")
+    print("\nVera, the validator, judges answers blind, then signs off with the key that the sample made for her:")
     told = f"  distill-tui --project {short}/feedback.distill"
+    print(f"{told} --key {short}/keys/vera spotcheck P-001 --rows 4")
     print(f"{told} --key {short}/keys/vera sign P-001 --approve -m 'Looks right.'")
+    print("\nThen dana ships:")
     print(f"{told} ship P-001", flush=True)
 
 

@@ -633,7 +633,8 @@ def ship(project: Project, play_id: int, actor: Actor, *, key: Path | None = Non
             )
         )
         with project.artifacts.scratch() as scratch:
-            bundle.write(scratch / "bundle", project.artifacts, change.dossier, signed, log)
+            by = (given.content, given.signature) if given is not None else None
+            bundle.write(scratch / "bundle", project.artifacts, change.dossier, signed, log, by)
             digest = project.artifacts.store(scratch / "bundle")
         change.session.add(
             tables.Bundle(

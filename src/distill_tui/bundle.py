@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distill_tui import cards, gates, rules, signing, spotcheck, statements, tables
+from distill_tui import cards, gates, rules, shipped, signing, spotcheck, statements, tables
 from distill_tui.artifacts import Artifacts, canonical, digest_of, folder_digest, folder_manifest
 from distill_tui.rules import Dossier, Objection, SignOffFacts
 from distill_tui.terms import Role
@@ -24,6 +24,7 @@ MANIFEST = "manifest.json"
 ROSTER = "roster.json"
 SPOT_CHECK = "spot_check.json"
 SUMS = "SHA256SUMS"
+HEADING = b"# Checking this bundle by hand\n"
 VERIFY = """# Checking this bundle by hand
 
 With `ssh-keygen`, `sha256sum` and a shell, in this folder:
@@ -57,8 +58,15 @@ With `ssh-keygen`, `sha256sum` and a shell, in this folder:
 """
 
 
-def write(folder: Path, artifacts: Artifacts, dossier: Dossier, signed: SignOffFacts, log: Sequence[Any]) -> None:
-    """Write the bundle of a play that may ship into a new folder."""
+def write(
+    folder: Path,
+    artifacts: Artifacts,
+    dossier: Dossier,
+    signed: SignOffFacts,
+    log: Sequence[Any],
+    ship: tuple[bytes, str] | None = None,
+) -> None:
+    """Write the bundle of a play that may ship into a new folder; with the ship's statement and signature, if any."""
     play, evaluation, gate, data = dossier.play, dossier.evaluation, dossier.gate, dossier.data_set
     assert play and evaluation and gate and data
     folder.mkdir()
@@ -90,6 +98,11 @@ def write(folder: Path, artifacts: Artifacts, dossier: Dossier, signed: SignOffF
         files[SPOT_CHECK] = counted.content.encode()
     if signed.row.signature is not None:
         files |= _signature_files(dossier, signed)
+    if ship is not None:
+        files |= shipped.files(dossier, *ship)
+        files["VERIFY.md"] = (
+            files.get("VERIFY.md", b"# Checking this bundle by hand\n") + shipped.by_hand(ship[0]).encode()
+        )
     for name, content in files.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
@@ -187,7 +200,13 @@ def verify(folder: Path, signer: str | None = None, roster: str | None = None) -
     if not (folder / MANIFEST).is_file():
         report.problems.append(Objection("bundle.missing", f"{folder.name} is no bundle: it has no {MANIFEST}."))
         return report
-    steps: tuple[Callable[[Path, Report, Trust], Iterator[Objection]], ...] = (_files, _statement, _content, _claims)
+    steps: tuple[Callable[[Path, Report, Trust], Iterator[Objection]], ...] = (
+        _files,
+        _statement,
+        _content,
+        _claims,
+        _ship,
+    )
     for step in steps:
         try:
             report.problems += step(folder, report, trust)
@@ -258,11 +277,7 @@ def _statement(folder: Path, report: Report, trust: Trust) -> Iterator[Objection
 def _whose_key(folder: Path, who: str, found: signing.Verified, report: Report, trust: Trust) -> Iterator[Objection]:
     """The key is the signer's by the roster that was signed, and by what whoever verifies knows."""
     roster = json.loads((folder / ROSTER).read_bytes())
-    owners = {
-        signing.read_public_key(line).fingerprint: person
-        for person, proofs in roster["people"].items()
-        for line in proofs["keys"]
-    }
+    owners = _owners(roster)
     if owners.get(found.fingerprint) != who:
         yield Objection("sign_off.foreign_key", f"The key that signed is not {who}'s by the roster of this bundle.")
     lines = [line.split() for line in (folder / "allowed_signers").read_text().splitlines()]
@@ -281,6 +296,21 @@ def _whose_key(folder: Path, who: str, found: signing.Verified, report: Report, 
         if known
         else f"nothing yet: compare the key with {who}'s, got in another way, and name it with --signer"
     )
+
+
+def _owners(roster: Mapping[str, Any]) -> dict[str, str]:
+    """Say whose each key is, by its fingerprint."""
+    return {
+        signing.read_public_key(line).fingerprint: person
+        for person, proofs in roster["people"].items()
+        for line in proofs["keys"]
+    }
+
+
+def _ship(folder: Path, report: Report, trust: Trust) -> Iterator[Objection]:
+    """Where the ship is signed, it is by who it says, and about this sign-off."""
+    owners = _owners(json.loads((folder / ROSTER).read_bytes()))
+    yield from shipped.check(folder, report.facts, owners, report.facts.get("signed off by", ""))
 
 
 def _content(folder: Path, report: Report, trust: Trust) -> Iterator[Objection]:
@@ -350,3 +380,6 @@ def _claims(folder: Path, report: Report, trust: Trust) -> Iterator[Objection]:
             yield Objection("bundle.claims", f"Entry {entry['seq']} of log.jsonl is not what was logged.")
         elif entry["seq"] == audit.get("size") and entry["digest"] != audit.get("head"):
             yield Objection("bundle.claims", f"Entry {entry['seq']} of log.jsonl is not the one that was signed over.")
+
+
+STEPS: tuple[Callable[[Path, Report, Trust], Iterator[Objection]], ...] = (_files, _statement, _content, _claims, _ship)
