@@ -58,6 +58,10 @@ snapshots: $(READY)  ## write tests/screens anew: every screen as text, at both 
 bench-screens: $(READY)  ## first frame, keys, filter, bytes and memory of the screens, beside a bare app and two peers
 	@$(BIN)/python benchmarks/screens.py $(ARGS)
 
+.PHONY: bench-sessions
+bench-sessions: $(READY)  ## sessions over SSH: on a slow line, twenty at once, terminals dropped while runs go on
+	@$(BIN)/python benchmarks/sessions.py $(ARGS)
+
 reference: $(READY)    ## write docs/cli.md from the table of commands
 	@$(BIN)/distill-tui spec --markdown > docs/cli.md
 

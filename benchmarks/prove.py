@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
-STORIES = 10_000
+STORIES, TERMINALS = 10_000, 100
 
 
 def proofs(scale: float) -> dict[str, list[str]]:
@@ -26,6 +26,7 @@ def proofs(scale: float) -> dict[str, list[str]]:
         "disks": ["storms_disk.py", *often],
         "flips": ["flips.py", *often],
         "bad input": ["bad_input.py", *often],
+        "terminals": ["sessions.py", "--only", "drops", "--terminals", str(max(1, round(TERMINALS * scale)))],
     }
 
 

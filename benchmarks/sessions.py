@@ -1,0 +1,322 @@
+"""Sessions over SSH: on a slow line, twenty at once, and terminals that are dropped while a run is under way.
+
+    python benchmarks/sessions.py                                  # all three, full counts
+    python benchmarks/sessions.py --only slow --bits 9600
+    python benchmarks/sessions.py --only many --sessions 20 --keys 40
+    python benchmarks/sessions.py --only drops --terminals 100
+
+Everything is real: a play at `decide` that real workers made, `distill-tui ssh serve` (an OpenSSH server), OpenSSH's
+client with the validator's key, 80 by 24.
+
+- slow: a relay between client and server lets so many bits a second through, each way. Beside each figure stand the
+  bytes that the same screens cost in a terminal of this machine, where nothing is held back.
+- many: a key goes from the play to the board or back, in one session alone, then in one of many, then in all at once.
+- drops: a terminal starts an evaluation and follows it; once the worker holds its lock, the terminal is closed. The
+  program in it must be gone, and the worker must live and finish.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import select
+import shutil
+import socket
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+import real_play
+from distill_tui import launch
+from distill_tui.project import Project
+from distill_tui.terms import RunStatus
+from ssh_host import Host, Session
+from test_terminal import Terminal
+
+READABLE = (b"mail-topic", b"Decide")  # the play that waits, and the tab that it is decided on
+LONGEST = 600.0
+LOOKS = {"another tab": b"1", "the data tab": b"2", "the train tab": b"4", "all keys": b"?", "back": b"\x1b"}
+
+
+class Relay:
+    """A line that carries so many bits a second each way, between a client and a server on this machine."""
+
+    def __init__(self, port: int, bits: int) -> None:
+        self.rate, self.target = bits / 8, port
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self.listener.getsockname()[1])
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            near, _ = self.listener.accept()
+            far = socket.create_connection(("127.0.0.1", self.target))
+            for one, other in ((near, far), (far, near)):
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+
+    def _carry(self, one: socket.socket, other: socket.socket) -> None:
+        piece = max(1, int(self.rate / 20))
+        try:
+            while data := one.recv(piece):
+                time.sleep(len(data) / self.rate)
+                other.sendall(data)
+        except OSError:
+            return
+        finally:
+            other.close()
+
+
+# --- the three ------------------------------------------------------------------------------------------------------
+
+
+def slow(play: real_play.Play, folder: Path, bits: int) -> bool:
+    """Time and count a review over a slow line; say whether its first screen was readable within ten seconds of it."""
+    print(f"\na line of {bits:,} bit/s, 80 by 24")
+    near = local(play)
+    with serving(play, folder) as host:
+        host.port = Relay(host.port, bits).port
+        started = time.perf_counter()
+        session = Session(host, "vera")
+        first, readable = until(session, (b"\x1b[?1049h",)), until(session, READABLE)
+        opened = settle(session, 4.0)
+        row("", "s to first byte", "s to readable", "s to the last", "bytes", "bytes locally")
+        times = (f"{each - started:.1f}" for each in (first, readable, opened))
+        row("a session opens", *times, len(session.written), near[""])
+        for name, keys in LOOKS.items():
+            before, pressed = len(session.written), time.perf_counter()
+            session.press(keys)
+            last = settle(session, 4.0)
+            row(name, "", "", f"{last - pressed:.1f}", len(session.written) - before, near[name])
+        session.close()
+    print(f"after the handshake, the first screen took {readable - first:.1f} s to be readable")
+    return readable - first < 10
+
+
+def local(play: real_play.Play) -> dict[str, int]:
+    """Count what the same screens write to a terminal of this machine."""
+    found = {}
+    it = Terminal("--key", str(play.key("vera")), "open", str(play.path), size=(80, 24))
+    try:
+        it.shows(READABLE[0])
+        it.press(b"\r")
+        it.read(2.0)
+        it.press(b"6")
+        it.read(2.0)
+        found[""] = len(it.written)
+        for name, keys in LOOKS.items():
+            found[name] = len(it.press(keys)) + len(it.read(0.4))  # less than a cursor needs to blink
+    finally:
+        it.close()
+    return found
+
+
+def many(play: real_play.Play, folder: Path, count: int, keys: int) -> bool:
+    """Press keys in one session, in one of many, and in all at once; gives whether one of many answers quickly."""
+    print(f"\nsessions on {os.cpu_count()} cores, a key to the first byte that comes back")
+    row("", "p50 ms", "p95 ms", "MB each", "s to open")
+    with serving(play, folder) as host:
+        started = time.perf_counter()
+        opened = [at_the_board(host)]
+        took = time.perf_counter() - started
+        alone = [moved(opened[0], number) for number in range(keys)]
+        tell("one session", alone, memory(host), took)
+        started = time.perf_counter()
+        opened += [at_the_board(host) for _ in range(count - 1)]
+        took = (time.perf_counter() - started) / max(1, count - 1)
+        beside = [moved(opened[number % count], number // count) for number in range(keys)]
+        tell(f"one of {count}", beside, memory(host), took)
+        tell(f"all {count} at once", at_once(opened, max(1, keys // count)), memory(host), took)
+        for session in opened:
+            session.close()
+    return quantile(beside, 0.95) < 0.25
+
+
+def drops(play: real_play.Play, folder: Path, count: int, at_once: int) -> bool:
+    """Drop terminals while their runs are under way; gives whether each worker lived and finished."""
+    print(f"\n{count} terminals dropped while an evaluation that they started and follow is under way")
+    copies = [copy(play, folder / f"copy-{number}") for number in range(min(at_once, count))]
+    gone = lived = finished = 0
+    for wave in range(0, count, len(copies)):
+        here = copies[: count - wave]
+        terminals = [Terminal(*follow(each)) for each in here]
+        runs = [under_way(each, terminal) for each, terminal in zip(here, terminals, strict=True)]
+        for terminal in terminals:
+            terminal.hang_up()
+        gone += sum(terminal.process.wait(timeout=60) != 0 for terminal in terminals)
+        lived += sum(launch.alive(each.project, run) for each, run in zip(here, runs, strict=True))
+        ends = [launch.wait(each.project, run, lambda _: None) for each, run in zip(here, runs, strict=True)]
+        finished += sum(run.status is RunStatus.FINISHED for run in ends)
+    print(f"  programs that ended with their terminal {gone}, workers alive after it {lived}, finished {finished}")
+    return gone == lived == finished == count
+
+
+# --- what they need ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def serving(play: real_play.Play, folder: Path) -> Iterator[Host]:
+    """Serve the play's project for as long as it is looked at."""
+    host = Host(play, folder)
+    try:
+        yield host
+    finally:
+        host.close()
+
+
+def until(session: Session, texts: Sequence[bytes]) -> float:
+    """Read until all of them have come; gives the moment."""
+    end = time.perf_counter() + LONGEST
+    while not all(text in session.written for text in texts):
+        if time.perf_counter() > end or session.process.poll() is not None:
+            raise SystemExit(f"{texts} never came; the last that came: {session.written[-2000:]!r}")
+        session.read(0.02)
+    return time.perf_counter()
+
+
+def settle(session: Session, quiet: float) -> float:
+    """Read until nothing came for so long; gives the moment of the last byte."""
+    last, size = time.perf_counter(), len(session.written)
+    while time.perf_counter() - last < quiet:
+        session.read(0.02)
+        if len(session.written) != size:
+            last, size = time.perf_counter(), len(session.written)
+    return last
+
+
+def at_the_board(host: Host) -> Session:
+    """Open a session and go to its board."""
+    session = Session(host, "vera")
+    until(session, READABLE)
+    settle(session, 0.5)
+    session.press(b"q")
+    settle(session, 0.5)
+    return session
+
+
+def moved(session: Session, number: int) -> float:
+    """Go from the board to the play or back; gives the seconds to the first byte."""
+    settle(session, 0.3)
+    pressed = time.perf_counter()
+    session.press(b"q" if number % 2 else b"\r")
+    if not select.select([session.master], [], [], 30)[0]:
+        raise SystemExit("a key was not answered within 30 s")
+    return time.perf_counter() - pressed
+
+
+def at_once(sessions: Sequence[Session], times: int) -> list[float]:
+    """Press a key in all sessions in the same moment; gives the seconds to the first byte of each."""
+    found = []
+    for number in range(times):
+        drain(sessions)
+        pressed, waiting = time.perf_counter(), {session.master: session for session in sessions}
+        for session in sessions:
+            session.press(b"q" if number % 2 else b"\r")
+        while waiting:
+            for ready in select.select(list(waiting), [], [], 30)[0] or sys.exit("a key was not answered within 30 s"):
+                found.append(time.perf_counter() - pressed)
+                del waiting[ready]
+    return found
+
+
+def drain(sessions: Sequence[Session], quiet: float = 0.5) -> None:
+    """Read in all of them until nothing came in any for so long."""
+    by_file = {session.master: session for session in sessions}
+    while ready := select.select(list(by_file), [], [], quiet)[0]:
+        for file in ready:
+            by_file[file].read(0.01)
+
+
+def memory(host: Host) -> float:
+    """Give the mean share of memory of the sessions that run, in units of 1,000,000 bytes (PSS: shared pages once)."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            if line.endswith("ssh session") and str(host.play.path) in line and "python" in line.split()[0]:
+                lines = (folder / "smaps_rollup").read_text().splitlines()
+                found.append(next(int(each.split()[1]) for each in lines if each.startswith("Pss:")) * 1024 / 1e6)
+        except OSError:  # it has ended meanwhile
+            continue
+    return statistics.mean(found)
+
+
+def copy(play: real_play.Play, folder: Path) -> real_play.Play:
+    """Copy the whole project, so that several run at once."""
+    shutil.copytree(play.folder, folder)
+    return real_play.Play(folder, Project.open(folder / play.path.name))
+
+
+def follow(play: real_play.Play) -> tuple[str, ...]:
+    """Give the words that start the validator's own evaluation and follow it."""
+    return ("--project", str(play.path), "--key", str(play.key("vera")), "reproduce", "P-001", "--wait")
+
+
+def under_way(play: real_play.Play, terminal: Terminal) -> int:
+    """Wait until the worker of the newest run holds its lock; gives the run's number."""
+    end = time.monotonic() + LONGEST
+    while time.monotonic() < end:
+        terminal.read(0.05)
+        runs = [run for run in play.project.dossier(1).runs if run.status is RunStatus.RUNNING]
+        if runs and launch.alive(play.project, runs[-1].id):
+            return int(runs[-1].id)
+        if terminal.process.poll() is not None:
+            break
+    raise SystemExit(
+        f"the run was over before its terminal could be dropped, or never began: {terminal.written[-900:]!r}"
+    )
+
+
+def quantile(seconds: Sequence[float], share: float) -> float:
+    """Give the value below which this share of them lies."""
+    return sorted(seconds)[int(share * (len(seconds) - 1))]
+
+
+def tell(name: str, seconds: Sequence[float], size: float, took: float) -> None:
+    row(
+        name,
+        f"{1000 * quantile(seconds, 0.5):.0f}",
+        f"{1000 * quantile(seconds, 0.95):.0f}",
+        f"{size:.0f}",
+        f"{took:.1f}",
+    )
+
+
+def row(name: str, *values: object) -> None:
+    print(f"  {name:<18}" + "".join(f" {value!s:>15}" for value in values), flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=("slow", "many", "drops"), help="one of the three")
+    parser.add_argument("--bits", type=int, default=9600, help="bits a second of the slow line")
+    parser.add_argument("--sessions", type=int, default=20)
+    parser.add_argument("--keys", type=int, default=100, help="keys pressed in one session and in one of many")
+    parser.add_argument("--terminals", type=int, default=100, help="terminals to drop")
+    parser.add_argument("--at-once", type=int, default=4, help="runs under way at the same time")
+    given, held = parser.parse_args(), {}
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, Python {sys.version.split()[0]}", flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        os.environ["XDG_STATE_HOME"] = str(folder / "state")
+        play = real_play.copy_to(folder)
+        if given.only in (None, "slow"):
+            held["readable on a slow line"] = slow(play, folder, given.bits)
+        if given.only in (None, "many"):
+            held[f"{given.sessions} sessions usable"] = many(play, folder, given.sessions, given.keys)
+        if given.only in (None, "drops"):
+            held["dropped terminals"] = drops(play, folder, given.terminals, given.at_once)
+        play.project.close()
+    print("\n" + "\n".join(f"{name}: {'held' if well else 'NOT HELD'}" for name, well in held.items()))
+    return int(not all(held.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
