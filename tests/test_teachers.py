@@ -64,14 +64,25 @@ class Server(ThreadingHTTPServer):
     def __init__(self, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.folder, self.asked, self.plan, self.keys = folder, [], [], []  # type: ignore[var-annotated]
-        self.logprobs, self.slow = True, 0.0
+        self.logprobs, self.slow, self.hangs = True, 0.0, 2.0
         self.says: str | Callable[[str], str] = ""
+        self.behind = ""  # the address of another server, which answers in our place
         self.lock = threading.Lock()
         self._batch = labelling_model(folder)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    def relayed(self, body: str) -> str:
+        """Hand a request on, and give what came back."""
+        import urllib.request
+
+        request = urllib.request.Request(
+            f"{self.behind}/chat/completions", body.encode(), {"content-type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return str(response.read().decode())
 
     def answer(self, prompt: str) -> tuple[str, list[float]]:
         with self.lock:
@@ -109,7 +120,7 @@ class Handler(BaseHTTPRequestHandler):
         if body.get("logprobs") and not self.server.logprobs:
             fault = "400"
         if fault == "timeout":
-            time.sleep(2)
+            time.sleep(self.server.hangs)
         if fault == "cut":  # half an answer: the length says more than comes
             self.send_response(200)
             self.send_header("content-length", "500")
@@ -126,6 +137,10 @@ class Handler(BaseHTTPRequestHandler):
             return
         prompt = body["messages"][0]["content"]
         time.sleep(self.server.slow)
+        if self.server.behind:
+            self.server.asked.append(prompt)
+            self.reply(200, self.server.relayed(json.dumps(body)))
+            return
         label, shares = self.server.answer(prompt)
         self.server.asked.append(prompt)
         top = [
@@ -302,6 +317,102 @@ def test_a_stop_keeps_what_is_in_flight(server: Server) -> None:
     with pytest.raises(InterruptedError):
         endpoint.ask(teacher_of(server), TODO, QUICK, spent=Decimal(0), keep=kept.append, tell=tell)
     assert 7 <= len(kept) == len(server.asked) <= 7 + QUICK.concurrency
+
+
+# a server that others wrote
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny chat model that has learnt what to answer to the inputs here."""
+    import torch
+    import transformers
+
+    from distill_tui.training import vocabulary
+
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    template = Described(ENDPOINT, "tiny", LABELS, TEMPLATES[ENDPOINT], "http://localhost/v1")
+    pairs = [(template.prompt(text), LABELS[at % 3]) for at, (_, text) in enumerate(TODO)]
+    tokenizer = vocabulary.train([prompt for prompt, _ in pairs] + list(LABELS) * 300, 300)
+    tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    end = tokenizer.sep_token_id
+    config = transformers.LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=128, eos_token_id=end, pad_token_id=tokenizer.pad_token_id, bos_token_id=None,
+    )  # fmt: skip
+    model = transformers.LlamaForCausalLM(config)
+
+    def tokens(text: str) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=False)["input_ids"])  # as a chat template is tokenised
+
+    rows = [[*tokens(prompt), *tokens(label), end] for prompt, label in pairs]
+    longest = max(map(len, rows))
+    ids = torch.tensor([row + [end] * (longest - len(row)) for row in rows])
+    wanted = torch.full_like(ids, -100)
+    for at, (prompt, _) in enumerate(pairs):
+        begins = len(tokens(prompt))
+        wanted[at, begins : len(rows[at])] = ids[at, begins : len(rows[at])]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(200):
+        loss = model(input_ids=ids, labels=wanted).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if loss < 0.02:
+            break
+    folder = tmp_path_factory.mktemp("taught")
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def served(taught: Path, server: Server) -> Iterator[Server]:
+    """`transformers serve` in a process of its own, with the relay and its faults before it."""
+    import socket
+    import urllib.request
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = str(Path(sys.executable).with_name("transformers"))
+    words = [program, "serve", str(taught), "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    with (taught / "serve.log").open("wb") as log:
+        process = subprocess.Popen([*words, "--dtype", "float32"], stdout=log, stderr=log)
+    try:
+        until = time.monotonic() + 120
+        while time.monotonic() < until and process.poll() is None:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.2)
+        server.behind = f"http://127.0.0.1:{port}/v1"
+        yield server
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.mark.slow
+def test_the_worker_labels_by_transformers_serve_whatever_comes_between(
+    project: Project, served: Server, taught: Path
+) -> None:
+    teacher = chosen(project, served, str(taught))
+    assert does(project, "label", "P-001", "--estimate", *PRICES) == 0
+    served.plan = [fault for pair in zip(FAULTS, [""] * len(FAULTS), strict=True) for fault in pair]
+    served.hangs = 12.0
+    assert does(project, "label", "P-001", *PRICES, "--timeout", "10", "--wait") == 0
+    assert rules.labelled(project.dossier(1)) and not served.plan
+    said = teacher_cache.answers(project.artifacts.folder, teacher)
+    assert len(said) == len(TODO) == len(set(served.asked))
+    from distill_tui.dataset.duplicates import input_digest
+
+    expected = {input_digest(text): LABELS[at % 3] for at, (_, text) in enumerate(TODO)}
+    assert {digest: label for digest, (label, _) in said.items()} == expected
+    paid = queries.ledger(project, 1)
+    assert paid["calls"] == len(TODO) and paid["unread"] == 0 and paid["tokens_in"] > 20 * len(TODO)
 
 
 # through the door

@@ -57,7 +57,8 @@ def flattened(record: Mapping[str, object]) -> Mapping[str, object]:
         TOKENS_OUT: usage.get("completion_tokens", usage.get("output_tokens")),
         GROUP: _together(record),
     }
-    return {**_metadata(record), **record, **{name: value for name, value in columns.items() if value is not None}}
+    found = {name: value for name, value in columns.items() if value is not None}
+    return {**record, **found, **{name: value for name, value in _metadata(record).items() if name not in record}}
 
 
 def needs_parts(column: str) -> bool:
