@@ -18,7 +18,7 @@ from functools import cache, lru_cache
 import numpy as np
 
 from distill_tui import statistics
-from distill_tui.paired import Gain, Prospect, outlook
+from distill_tui.paired import Gain, Prospect, RowScores, outlook
 from distill_tui.statistics import Cluster, Scores
 
 ALPHA = 0.05
@@ -39,8 +39,8 @@ def main() -> None:
     rounds(random, options.many)
     power(random, options.many)
     kill_advice(random, options.many)
-    clustered(random, options.sims)
-    lumpy(random, options.sims)
+    clustered(random, options.many)
+    scored(random, options.sims)
     floors(random, options.sims)
     latency(random, options.sims)
 
@@ -120,7 +120,9 @@ def power(random: np.random.Generator, sims: int) -> None:
 def kill_advice(random: np.random.Generator, sims: int) -> None:
     print("\nadvice to kill after round 3 (beside it: 'two rounds gained less than a point each')")
     for allowed, gap in ((5, 0.05), (6, 0.075)):
-        for gain, name in ((0.0, "flat"), (0.005, "half a point a round"), (0.025, "on track: 2.5 points a round")):
+        pace = gap / (allowed - 1)
+        named = ((0.0, "flat"), (0.005, "half a point a round"), (pace, "exactly at the pace"))
+        for gain, name in (*named, (0.025, "on track: 2.5 points a round")):
             for rows in (80, 200, 500, 1000):
                 advised, naive = _advised(random, rows, allowed, gap, gain, sims)
                 setting = f"{allowed} rounds, first {100 * gap:.1f} short, {rows} rows, {name}"
@@ -152,26 +154,116 @@ def _cached(rule: Callable[[int, int], bool]) -> Callable[[int, int], bool]:
 
 
 def clustered(random: np.random.Generator, sims: int) -> None:
-    print("\ndependent rows, student exactly 0.05 behind, correlation .2 (beside it: rows taken as independent)")
+    print("\ndependent rows, correlation .2 in groups; beside it: Miller's t bound, and rows taken as independent")
+    alike = Alike()
     for groups, size in ((10, 20), (20, 10), (40, 5), (100, 5), (200, 5)):
         for uneven in (False, True):
-            passes = naive = 0
-            for _ in range(sims):
-                scores = _scores(_drawn(random, groups, size, uneven))
-                passes += scores.exceeds(-0.05) <= ALPHA
-                naive += statistics.not_inferior(scores.losses, scores.wins, scores.rows, 0.05, ALPHA)
             sizes = f"1 to {2 * size - 1}" if uneven else f"{size}"
-            line(f"{groups} groups of {sizes} rows", passes / sims, naive / sims, "as independent")
+            drawn = _drawn(random, groups, size, uneven, 0.05, 0.13)
+            alike.line(f"{groups} groups of {sizes} rows, margin 0.05", drawn, 0.05, sims)
+    print("the 36 settings, their rows in groups of 5")
+    for margin in (0.02, 0.05, 0.10):
+        for discordance in (margin + 0.02, margin + 0.08):
+            for rows in (50, 80, 100, 200, 400, 1000):
+                drawn = _drawn(random, rows // 5, 5, False, margin, discordance)
+                alike.line(f"margin {margin:.2f}, discordance {discordance:.2f}, {rows} rows", drawn, margin, sims)
+    print("harm in whole groups: 5 points lost, all in 1 of 15 groups")
+    for groups in (20, 40, 60, 100, 300):
+        alike.line(f"{groups} groups of 5 rows, margin 0.05", _lumpy(random, groups), 0.05, sims)
+    alike.told()
 
 
-def _drawn(random: np.random.Generator, groups: int, size: int, uneven: bool) -> list[tuple[int, int, int, int]]:
-    """Give (losses, wins, size, other's right answers) of each group; Dirichlet within groups."""
-    sizes = random.integers(1, 2 * size, groups) if uneven else np.full(groups, size)
-    found = []
-    for rows in sizes:
-        lose, win, tie = random.multinomial(rows, random.dirichlet(np.array([0.09, 0.04, 0.87]) * 4))
-        found.append((int(lose), int(win), int(rows), int(lose + random.binomial(tie, 0.7))))
-    return found
+class Alike:
+    """The rule in numpy for many samples at once, the kernel's verdict on the first of each setting, and the worst."""
+
+    def __init__(self) -> None:
+        self.worst, self.checked, self.same = 0.0, 0, 0
+
+    def line(self, setting: str, draw: Draw, margin: float, sims: int) -> None:
+        done, counts = 0, np.zeros(3)
+        while done < sims:
+            some = min(sims - done, 20_000)
+            lost, won, sizes, others = draw(some)
+            passes, *beside = _verdicts(lost, won, sizes, margin)
+            counts += [passes.sum(), *(each.sum() for each in beside)]
+            for at in range(200 if done == 0 else 0):
+                groups = zip(*(each[at].tolist() for each in (lost, won, sizes, others)), strict=True)
+                self.checked += 1
+                self.same += (_scores(list(groups)).exceeds(-margin) <= ALPHA) == passes[at]
+            done += some
+        gate, by_t, naive = counts / sims
+        self.worst = max(self.worst, float(gate))
+        line(setting, float(gate), float(by_t), "t bound")
+        print(f"{'as independent':>74} {100 * naive:5.1f} %")
+
+    def told(self) -> None:
+        line("the worst of all with dependent rows", self.worst, None)
+        print(f"  decided alike by the kernel of the gate: {self.same:,} of {self.checked:,} samples")
+
+
+Draw = Callable[[int], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
+
+
+def _drawn(
+    random: np.random.Generator, groups: int, size: int, uneven: bool, margin: float, discordance: float
+) -> Draw:
+    """Give (losses, wins, size, other's right answers) of each group in each sample; Dirichlet within groups."""
+    lose, win = (discordance + margin) / 2, (discordance - margin) / 2
+
+    def draw(sims: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        sizes = random.integers(1, 2 * size, (sims, groups)) if uneven else np.full((sims, groups), size)
+        counts = random.multinomial(sizes, random.dirichlet(np.array([lose, win, 1 - lose - win]) * 4, (sims, groups)))
+        lost, won, ties = counts[..., 0], counts[..., 1], counts[..., 2]
+        return lost, won, sizes, lost + random.binomial(ties, 0.7)
+
+    return draw
+
+
+def _lumpy(random: np.random.Generator, groups: int) -> Draw:
+    def draw(sims: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        right = random.binomial(5, 0.75, (sims, groups))
+        lost = np.where(random.random((sims, groups)) < 0.05 / 0.75, right, 0)
+        return lost, np.zeros_like(lost), np.full_like(lost, 5), right
+
+    return draw
+
+
+def _verdicts(lost: np.ndarray, won: np.ndarray, sizes: np.ndarray, margin: float) -> list[np.ndarray]:
+    """Say of each sample whether the gate's rule, Miller's t bound and independent rows pass it."""
+    groups, rows, totals = sizes.shape[1], sizes.sum(axis=1), won - lost
+    mean = totals.sum(axis=1) / rows
+    alone = _tango(lost.sum(axis=1), won.sum(axis=1), rows, margin)
+    kish = rows**2 / np.square(sizes).sum(axis=1)
+    passes = alone & (mean > -margin) & (np.maximum(0, 1 - (mean + margin)) ** kish <= ALPHA)
+    at = np.flatnonzero(passes)  # the likelihood is asked only where the rest holds
+    sums = totals[at] - sizes[at] * (-margin + 0.5 / rows[at])[:, None]
+    passes[at] = np.sqrt(2 * _likelihood(sums)) >= _t(groups - 1)
+    squares = np.square(totals - sizes * mean[:, None]).sum(axis=1)
+    error = np.sqrt(groups / (groups - 1) * squares) / rows
+    return [passes, mean - _t(groups - 1) * error > -margin, alone]
+
+
+def _tango(losses: np.ndarray, wins: np.ndarray, rows: np.ndarray, margin: float) -> np.ndarray:
+    delta = -margin
+    linear = -losses - wins + (2 * rows - wins + losses) * delta
+    root = np.sqrt(np.maximum(0, linear**2 + 8 * rows * losses * delta * (1 - delta)))
+    variance = (root - linear) / 2 + rows * delta * (1 - delta)
+    return np.asarray((wins - losses - rows * delta) >= Z * np.sqrt(variance))
+
+
+def _likelihood(sums: np.ndarray) -> np.ndarray:
+    """Give max Σ log(1 + λy) over λ ≥ 0 for each line of sums; infinite where none is below 0."""
+    least, low = sums.min(axis=1), np.zeros(len(sums))
+    high = np.where(least < 0, -1 / np.minimum(least, -1e-300), 1e300)
+    tilt = low.copy()
+    for _ in range(60):
+        shares = sums / (1 + tilt[:, None] * sums)
+        slope = shares.sum(axis=1)
+        low, high = np.where(slope > 0, tilt, low), np.where(slope > 0, high, tilt)
+        moved = tilt + slope / np.square(shares).sum(axis=1)
+        tilt = np.where((moved > low) & (moved < high), moved, np.where(least < 0, (low + high) / 2, 0.0))
+    found = np.log1p(tilt[:, None] * sums).sum(axis=1)
+    return np.where(least >= 0, np.inf, np.where(sums.mean(axis=1) > 0, np.maximum(found, 0), 0))
 
 
 def _scores(drawn: list[tuple[int, int, int, int]]) -> Scores:
@@ -179,18 +271,20 @@ def _scores(drawn: list[tuple[int, int, int, int]]) -> Scores:
     return Scores(clusters, True, sum(each[0] for each in drawn), sum(each[1] for each in drawn))
 
 
-def lumpy(random: np.random.Generator, sims: int) -> None:
-    print("\nharm in whole groups: 5 points lost, all in 1 of 15 groups (beside it: t bound on group sums alone)")
-    for groups in (20, 40, 60, 100, 300):
-        passes = studentised = 0
-        for _ in range(sims):
-            right = random.binomial(5, 0.75, groups)
-            lost = random.random(groups) < 0.05 / 0.75
-            scores = _scores([(int(r) if x else 0, 0, 5, int(r)) for r, x in zip(right, lost, strict=True)])
-            passes += scores.exceeds(-0.05) <= ALPHA
-            error = statistics.clustered_standard_error(scores.clusters.elements())
-            studentised += (scores.estimate or 0) - _t(groups - 1) * error > -0.05
-        line(f"{groups} groups of 5 rows", passes / sims, studentised / sims, "t bound alone")
+def scored(random: np.random.Generator, sims: int) -> None:
+    print("\nrow scores, student exactly 0.05 behind; beside it: the percentile bootstrap of 500 draws")
+    for rows in (50, 100, 200, 500):
+        for skew, shape in (("even", (2.0, 2.0)), ("harm is rare and large", (0.1, 1.9))):
+            passes = bootstrap = 0
+            for _ in range(sims):
+                behind = random.beta(*shape, rows) - (shape[0] / sum(shape)) + 0.05
+                points = np.clip(np.rint(10_000 * behind), -10_000, 10_000).astype(int)
+                student, other = (10_000 - np.maximum(0, points)).tolist(), (10_000 + np.minimum(0, points)).tolist()
+                sample = RowScores.of(zip(student, other, range(rows), strict=True), 10_000, paired=True)
+                passes += sample.exceeds(-0.05) <= ALPHA
+                means = -behind[random.integers(0, rows, (500, rows))].mean(axis=1)
+                bootstrap += np.quantile(means, ALPHA) > -0.05
+            line(f"{rows} rows, {skew}", passes / sims, bootstrap / sims, "bootstrap")
 
 
 @cache

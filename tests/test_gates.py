@@ -158,6 +158,7 @@ any_gate = st.builds(
     teacher_agreement=st.none() | numbers,
     ranges=st.lists(ranges, max_size=2).map(tuple),
     payback_chance=numbers,
+    methods=st.integers(-1, 3),
 )
 
 
@@ -383,7 +384,7 @@ def test_canonical_json_has_sorted_keys_no_spaces_and_no_floats() -> None:
     assert text == (
         '{"baseline":"tfidf","confidence":"0.95","criteria":[{"binding":false,"margin":"0.05","metric":"accuracy",'
         '"reference":"teacher","scope":"all","threshold":null,"watch_only":""}],"held_out_rows":1000,'
-        '"minimum_assurance":"account","predecessor":"","rounds":3,"seed":1,"statement":"\\u00fc",'
+        '"methods":2,"minimum_assurance":"account","predecessor":"","rounds":3,"seed":1,"statement":"\\u00fc",'
         '"validation_share":"0.1","window_from":"","window_to":""}'
     )
 
@@ -404,7 +405,7 @@ def test_the_digest_changes_with_every_field_of_a_gate() -> None:
     gate = default_gate(PlayKind.COST)
     other = Gate(
         gate.criteria[:1], Decimal("0.9"), 2, 999, Decimal("0.2"), 2, "majority", Assurance.SIGNED, "2026-01-01",
-        "2026-02-01", "good", "p1", 20, True, Decimal("0.97"), (TO_SIX_THOUSAND,), Decimal("0.9"),
+        "2026-02-01", "good", "p1", 20, True, Decimal("0.97"), (TO_SIX_THOUSAND,), Decimal("0.9"), 1,
     )  # fmt: skip
     changed = [replace(gate, **{each.name: getattr(other, each.name)}) for each in fields(Gate)]
     criterion = Criterion(AGREEMENT, Reference.NONE, "every segment", Decimal(1), Decimal(2), False, "why", "pat")
@@ -412,6 +413,22 @@ def test_the_digest_changes_with_every_field_of_a_gate() -> None:
         first = replace(gate.criteria[0], **{each.name: getattr(criterion, each.name)})
         changed.append(replace(gate, criteria=(first, *gate.criteria[1:])))
     assert len({gates.digest(each) for each in [gate, *changed]}) == len(changed) + 1
+
+
+def test_a_gate_that_names_no_methods_keeps_those_that_it_was_locked_with() -> None:
+    gate = one_look(close_to_teacher("0.3"))
+    old = json.loads(gates.to_json(gate))
+    del old["methods"]
+    opened = gates.from_json(json.dumps(old))
+    assert opened == replace(gate, methods=1) and gates.from_toml(gates.to_toml(opened)) == opened
+    assert gates.to_json(opened) == json.dumps(old, sort_keys=True, separators=(",", ":"))
+    assert [gates.methods(each)[ACCURACY][:1] for each in (opened, gate)] == ["1", "2"]
+    in_groups = record([0] * 120 + [1] * 480, group=tuple(row // 6 for row in range(600)))
+    first, second = (only(judge(each, in_groups)) for each in (opened, gate))
+    assert first.lower is not None and second.lower is not None and first.lower != second.lower
+    assert any(
+        "methods is 3; this release knows 1 to 2." in each for each in problems(replace(gate, methods=3), PlayKind.COST)
+    )
 
 
 # --- the record ------------------------------------------------------------------------------------------------------
@@ -823,6 +840,23 @@ def test_the_order_of_rows_never_matters(measured: Record, random) -> None:
     assert gates.segment_rates(replace(measured, **shuffled)) == gates.segment_rates(measured)
 
 
+def test_a_segment_that_would_miss_alone_is_told_how_many_of_its_own_rows_would_decide() -> None:
+    """Five segments are accused at once; one is just bad enough to miss were it alone."""
+    names = tuple("abcde")
+    student = [0] * 23 + [1] * 77 + ([0] * 8 + [1] * 92) * 4
+    where = {"segments": names, "segment": tuple(row // 100 for row in range(500))}
+    gate = one_look(close_to_teacher("0.15", "every segment"))
+    first, *_ = judge(gate, record(student, **where))
+    assert first.verdict is Verdict.UNPROVEN and "alone it would miss" in first.sentence
+    assert first.rows_needed is not None and first.rows_needed > 150
+    assert f"about {first.rows_needed - 100} more rows of this segment would decide" in first.sentence
+    longer = [0] * round(0.23 * first.rows_needed)
+    longer += [1] * (first.rows_needed - len(longer)) + student[100:]
+    at = [0] * first.rows_needed + [1 + row // 100 for row in range(400)]
+    again, *_ = judge(gate, record(longer, segments=names, segment=tuple(at)))
+    assert again.verdict is Verdict.MISSES
+
+
 # --- power -----------------------------------------------------------------------------------------------------------
 
 
@@ -830,8 +864,8 @@ def test_too_few_rows_are_told_before_the_lock() -> None:
     (note,) = power(one_look(close_to_teacher("0.02"), held_out_rows=80), discordance=0.1)
     assert note.enough is False
     assert note.sentence == (
-        "Accuracy: with 80 rows a true tie is recognised only with a margin of 10.1 points; you asked for 2: add 1,498 "
-        "rows, accept 10.1, or lock knowing that the answer cannot but be unproven: not even a student without a "
+        "Accuracy: with 80 rows a true tie is recognised only with a margin of 9.8 points; you asked for 2: add 1,498 "
+        "rows, accept 9.8, or lock knowing that the answer cannot but be unproven: not even a student without a "
         "single difference holds on fewer than 133 rows."
     )
     (note,) = power(one_look(close_to_teacher("0.02"), held_out_rows=150), discordance=0.1)
@@ -858,8 +892,8 @@ def test_a_p95_on_too_few_requests_is_told() -> None:
 def test_segments_are_told_one_by_one_once_their_shares_are_known() -> None:
     gate = one_look(close_to_teacher("0.1", "every segment"))
     (unknown,) = power(gate)
-    assert unknown.rows is None and unknown.rows_needed == 134
-    assert "a margin of 10 needs 134 rows in each segment" in unknown.sentence
+    assert unknown.rows is None and unknown.rows_needed == 130
+    assert "a margin of 10 needs 130 rows in each segment" in unknown.sentence
     large, small = power(gate, segment_shares={"large": 0.9, "small": 0.1})
     assert (large.rows, large.enough) == (900, True)
     assert (small.rows, small.enough) == (100, False)
@@ -966,7 +1000,7 @@ def test_flat_rounds_far_from_the_bar_are_hopeless_and_the_sentence_has_the_figu
     seen = gates.progress(gate, before, after, rounds_left=2)
     assert seen is not None
     assert seen.sentence == (
-        "Two rounds moved accuracy against the teacher on the validation split by 0 points (at most 1.6, on 500 rows); "
+        "Two rounds moved accuracy against the teacher on the validation split by 0 points (at most 1.5, on 500 rows); "
         "it is 11 short of the bar, and with 2 rounds left two rounds must bring 11: not even the most that they may "
         "have brought suffices."
     )

@@ -173,13 +173,13 @@ def test_about_so_many_more_rows_would_decide_and_they_do() -> None:
     assert sum(held) >= 30
 
 
-def test_the_bound_is_the_paired_t_bound_of_scipy_where_rows_stand_alone_and_are_many() -> None:
+def test_the_bound_is_about_the_paired_t_bound_of_scipy_where_rows_stand_alone_and_are_many() -> None:
     chance = np.random.default_rng(2)
     student, teacher = (chance.integers(0, 4000, 800).tolist() for _ in range(2))
     sample = RowScores.of(zip(student, teacher, range(800), strict=True), 10_000, paired=True)
     differences = (np.array(student) - np.array(teacher)) / 10_000
     expected = stats.ttest_1samp(differences, 0).confidence_interval(0.9)
-    assert (sample.at_least(0.05), sample.at_most(0.05)) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    assert (sample.at_least(0.05), sample.at_most(0.05)) == pytest.approx((expected.low, expected.high), abs=1e-3)
 
 
 rows = st.lists(st.tuples(*[st.integers(0, 10_000)] * 2, st.integers(0, 30)), min_size=1, max_size=40)

@@ -1,12 +1,14 @@
 """What rows can prove: every method against an oracle or a published value, and the rules that bounds must keep."""
 
 import math
+import random
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import optimize, stats
 
 from distill_tui import statistics
 from distill_tui.statistics import Cluster, Scores
@@ -175,13 +177,48 @@ def test_the_rank_is_the_smallest_that_bounds(count: int, alpha: float) -> None:
     assert stats.binom.sf(lower - 1, count, 0.95) >= 1 - alpha > stats.binom.sf(lower, count, 0.95)
 
 
-def test_groups_of_one_size_give_the_clustered_bound_of_miller() -> None:
+def test_the_likelihood_of_groups_is_the_greatest_that_scipy_finds() -> None:
+    chance = random.Random(5)
+    for _ in range(20):
+        clusters = Counter(Cluster(chance.randint(-3, 2), 5, 3) for _ in range(60))
+        delta, rows = -0.3, 300
+        sums = [(each.total - 5 * (delta + 0.5 / rows), count) for each, count in clusters.items()]
+
+        def lost(tilt: float, sums: list[tuple[float, int]] = sums) -> float:
+            return -sum(count * math.log1p(tilt * each) for each, count in sums)
+
+        top = (1 - 1e-9) / -min(each for each, _ in sums)
+        found = optimize.minimize_scalar(lost, bounds=(0, top), method="bounded", options={"xatol": 1e-12})
+        expected = stats.t.sf(math.sqrt(-2 * found.fun), 59)
+        assert statistics.clustered_exceeds(delta, clusters) == pytest.approx(expected, abs=1e-9)
+
+
+def test_many_even_groups_have_about_the_bound_of_miller() -> None:
+    clusters = Counter({Cluster(-1, 5, 3): 200, Cluster(0, 5, 3): 600, Cluster(1, 5, 3): 200})
+    scores = Scores(clusters, True, 200, 200)
+    miller = statistics.t_quantile(0.95, 999) * statistics.clustered_standard_error(clusters.elements())
+    assert scores.at_least(0.05) == pytest.approx(-miller, rel=0.05)
+
+
+@given(st.lists(st.tuples(st.integers(-4, 4), st.integers(4, 9)), min_size=2, max_size=12), st.data())
+@settings(max_examples=100, deadline=None)
+def test_a_group_that_scores_less_never_makes_a_value_easier_to_refute(groups, data) -> None:
+    at, delta = data.draw(st.integers(0, len(groups) - 1)), data.draw(st.floats(-0.9, 0.9))
+    worse = [(total - (place == at), size) for place, (total, size) in enumerate(groups)]
+    first, second = (
+        statistics.clustered_exceeds(delta, Counter(Cluster(total, size, size) for total, size in each))
+        for each in (groups, worse)
+    )
+    assert second >= first - 1e-12
+
+
+def test_groups_of_one_size_give_the_clustered_bound_of_miller_by_the_first_methods() -> None:
     totals = [0, -1, 0, 1, 0, 0, -1, -2, 1, 0] * 20
     clusters = [Cluster(total, 5, 2) for total in totals]
     mean = sum(totals) / 1000
     bound = mean - stats.t.ppf(0.95, 199) * statistics.clustered_standard_error(clusters)
-    assert statistics.clustered_exceeds(bound - 1e-7, Counter(clusters)) <= 0.05
-    assert statistics.clustered_exceeds(bound + 1e-7, Counter(clusters)) > 0.05
+    assert statistics.clustered_exceeds_by_t(bound - 1e-7, Counter(clusters)) <= 0.05
+    assert statistics.clustered_exceeds_by_t(bound + 1e-7, Counter(clusters)) > 0.05
 
 
 def test_the_clustered_standard_error_is_that_of_the_group_means() -> None:
@@ -296,14 +333,23 @@ def test_a_design_effect_is_one_where_rows_are_independent_and_the_size_where_gr
 
 @given(st.integers(2, 400), st.floats(0.001, 0.2), st.floats(0.01, 0.4))
 @settings(max_examples=50, deadline=None)
-def test_margin_and_rows_are_two_sides_of_one_formula(rows: int, margin: float, discordance: float) -> None:
+def test_margin_and_rows_are_two_sides_of_one_question(rows: int, margin: float, discordance: float) -> None:
     needed = statistics.rows_for_difference(margin, discordance, 0.05)
     assert needed is not None
-    assert statistics.smallest_provable_margin(needed, discordance, 0.05) <= margin + 1e-9
+    assert statistics.smallest_provable_margin(needed, discordance, 0.05) <= margin * 1.05
+    if needed * discordance < 90:
+        assert statistics.power_of_difference(needed, margin, discordance, 0.05) >= 0.8
     smallest = statistics.smallest_provable_margin(rows, discordance, 0.05)
     if smallest < 1:
         again = statistics.rows_for_difference(smallest, discordance, 0.05)
-        assert again is not None and again <= rows + 1
+        assert again is not None and again <= rows * 1.25 + 2
+
+
+def test_the_power_of_rows_is_that_of_many_drawn_tables() -> None:
+    chance, held = np.random.default_rng(1), 0
+    for losses, wins, _ in chance.multinomial(158, [0.02, 0.03, 0.95], size=4000):
+        held += statistics.not_inferior(int(losses), int(wins), 158, 0.05, 0.05)
+    assert held / 4000 == pytest.approx(statistics.power_of_difference(158, 0.05, 0.05, 0.05, 0.01), abs=0.02)
 
 
 def test_not_inferior_needs_the_whole_bound_inside_the_margin() -> None:

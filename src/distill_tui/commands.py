@@ -173,7 +173,7 @@ def edit_gate(call: Call) -> None:
     from distill_tui import actions, gates
 
     with reading():
-        gate = gates.from_toml(text_of(call.args.file))
+        gate = gates.from_toml(text_of(call.args.file), gates.METHODS_NOW)
     actions.edit_gate(*call.about, gate)
     play = call.dossier().play
     found = gates.problems(gate, play.kind) if play else []

@@ -700,10 +700,10 @@ def priced(dossier: Dossier) -> Iterator[Objection]:
 def lock_facts(dossier: Dossier) -> dict[str, Any]:
     """Say what a lock fixes besides the gate itself: nothing of it may move afterwards."""
     play, shares = dossier.play, segment_shares(dossier)
-    metrics = sorted({each.metric for each in dossier.gate.criteria}) if dossier.gate is not None else []
+    methods = gates.methods(dossier.gate) if dossier.gate is not None else {}
     teacher = {"source": play.teacher_source, "name": play.teacher_name, "digest": play.teacher_digest} if play else {}
     return {
-        "methods": {metric.value: gates.METHODS[metric] for metric in metrics},
+        "methods": {metric.value: said for metric, said in sorted(methods.items())},
         "teacher": teacher if play is not None and play.teacher_source else {},
         "segments": {name: f"{share:.4f}" for name, share in sorted((shares or {}).items())},
         "numbers": {name: [row.value, row.source, row.at] for name, row in sorted(dossier.worksheet.items())},

@@ -5,7 +5,8 @@ Standard library only, pure, and fast to import. Nothing here knows a gate, a pl
 `alpha`, so that a verdict and the interval shown beside it can never disagree.
 
 Sources: Clopper and Pearson 1934 and Wilson 1927 for one share; Tango 1998 (Statistics in Medicine 17:891) for two
-shares on the same rows; Miller 2024 (arXiv 2411.00640) for rows that depend on each other; Holm 1979 for accusations.
+shares on the same rows; Owen 1988 (Biometrika 75:237) and Miller 2024 (arXiv 2411.00640) for rows that depend on each
+other; Holm 1979 for accusations.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 POWER = 0.8  # how often a true tie is to be recognised, where rows are counted beforehand
+FEW_DIFFERENT = 100  # up to so many rows that differ, counts are too coarse for a normal formula
 FEW_GROUPS = 20  # below this many groups a clustered bound is rough
 
 _HALVINGS = 46  # of an interval at most 2 wide: bounds are good to 3e-14
@@ -191,15 +193,57 @@ def clustered_standard_error(clusters: Iterable[Cluster]) -> float:
 def clustered_exceeds(delta: float, clusters: Counter[Cluster]) -> float:
     """Give the p-value of "the mean score is above `delta`" where rows of one group depend on each other.
 
-    With yₘ = Σ over group m of (score − δ), u = Σy / √Σy² is the uncentred t statistic: t = u√((G−1)/(G−u²)) on G−1
-    degrees of freedom. For groups of one size this is exactly the bound d̄ − t·SE of Miller 2024. Two things are added,
-    because a studentised statistic alone can be flattered by a sample without spread:
+    With yₘ = Σ over group m of (score − δ), the empirical likelihood of a mean of 0 is what the best weights of the
+    groups leave: ℓ = max Σ log(1 + λyₘ) over λ ≥ 0 (Owen 1988), and √(2ℓ) is put against t on G−1 degrees of freedom.
+    A t statistic takes the spread of the sample at its word, and where harm is rare and comes in lumps a lucky sample
+    shows little of both; the likelihood follows the skew. As it grows with every yₘ, a worse student never looks
+    better, and a lower δ is never harder to refute. Two cautions are added:
 
-    * A worse student must never look better. A right answer that turns wrong can shrink the spread faster than the
-      mean, so u is the least that any student gets that is right wherever this one is. Trading each group's sum for
-      its best possible one, dearest in spread first, reaches that least value along a concave frontier.
+    * half a row, as a continuity correction: sums of right answers are whole numbers.
     * G groups cannot exclude what would happen in fewer than about 3/G of them: the bound stays at least
       1 − alpha^(1/G') away from the mean, G' = n²/Σsize² (Kish), which is Clopper-Pearson for groups without an error.
+    """
+    groups, rows = sum(clusters.values()), sum(each.size * count for each, count in clusters.items())
+    if groups < 2:
+        return 1.0
+    shifted = delta + 0.5 / rows
+    sums = sorted((each.total - each.size * shifted, count) for each, count in clusters.items())
+    if math.fsum(each * count for each, count in sums) <= 0:
+        return 1.0
+    if sums[0][0] >= 0:
+        return _unseen(delta, clusters)
+    return max(_unseen(delta, clusters), t_tail(math.sqrt(2 * _log_likelihood(sums)), groups - 1))
+
+
+def _unseen(delta: float, clusters: Counter[Cluster]) -> float:
+    rows = sum(each.size * count for each, count in clusters.items())
+    mean = math.fsum(each.total * count for each, count in clusters.items()) / rows
+    kish = rows * rows / sum(each.size * each.size * count for each, count in clusters.items())
+    return math.pow(max(0.0, 1 - (mean - delta)), kish)
+
+
+def _log_likelihood(sums: Sequence[tuple[float, int]]) -> float:
+    """Give max Σ count·log(1 + λy) over λ ≥ 0 for sums with a mean above 0 and some below: Newton, kept in brackets."""
+    low, high, tilt = 0.0, -1 / sums[0][0], 0.0
+    for _ in range(100):
+        shares = [(each / (1 + tilt * each), count) for each, count in sums]
+        slope = math.fsum(share * count for share, count in shares)
+        low, high = (tilt, high) if slope > 0 else (low, tilt)
+        step = slope / math.fsum(share * share * count for share, count in shares)
+        moved = tilt + step if low < tilt + step < high else (low + high) / 2
+        if abs(moved - tilt) <= 1e-12 * moved:
+            break
+        tilt = moved
+    return max(0.0, math.fsum(count * math.log1p(tilt * each) for each, count in sums))  # not below 0 by rounding
+
+
+def clustered_exceeds_by_t(delta: float, clusters: Counter[Cluster]) -> float:
+    """Give that p-value as gates of methods 1 have it, which keep their word: by Miller's t.
+
+    u = Σy / √Σy² is the uncentred t statistic: t = u√((G−1)/(G−u²)) on G−1 degrees of freedom; for groups of one size
+    this is the bound d̄ − t·SE of Miller 2024. Lest a worse student look better, u is the least that any student gets
+    who is right wherever this one is: trading each group's sum for its best possible one, dearest in spread first,
+    reaches that least value along a concave frontier. The distance that unseen groups take is kept here too.
     """
     groups, rows = sum(clusters.values()), sum(each.size * count for each, count in clusters.items())
     if groups < 2:
@@ -208,7 +252,7 @@ def clustered_exceeds(delta: float, clusters: Counter[Cluster]) -> float:
     if mean - delta < 1e-12:  # not above it, or by nothing that floats could tell
         return 1.0
     kish = rows * rows / sum(each.size * each.size * count for each, count in clusters.items())
-    unseen = math.pow(max(0.0, 1 - (mean - delta)), kish)
+    unseen = _unseen(delta, clusters)
     # √G' is what u comes to far below the mean: without it, groups of very unequal sizes would refute a value and not
     # one that is lower still
     least = min(_least_uncentred_t(delta, clusters), math.sqrt(kish))
@@ -250,9 +294,10 @@ class Scores:
     paired: bool
     losses: int
     wins: int
+    by_t: bool = False  # dependent rows as gates of methods 1 have them
 
     @classmethod
-    def of(cls, rows: Iterable[tuple[bool, bool, int]], *, paired: bool) -> Scores:
+    def of(cls, rows: Iterable[tuple[bool, bool, int]], *, paired: bool, by_t: bool = False) -> Scores:
         """Count rows of (student right, other right, group); give False for the other where there is none."""
         groups: dict[int, list[int]] = {}
         losses = wins = 0
@@ -264,7 +309,7 @@ class Scores:
             losses += other and not student
             wins += student and not other
         clusters = Counter(Cluster(*entry) for entry in groups.values())
-        return cls(clusters=clusters, paired=paired, losses=losses, wins=wins)
+        return cls(clusters=clusters, paired=paired, losses=losses, wins=wins, by_t=by_t)
 
     @cached_property
     def rows(self) -> int:
@@ -344,7 +389,8 @@ class Scores:
             alone = difference_exceeds(value, self.losses, self.wins, self.rows)
         else:
             alone = share_exceeds(value, self.wins, self.rows)
-        return max(alone, clustered_exceeds(value, self.clusters)) if self.clustered else alone
+        together = clustered_exceeds_by_t if self.by_t else clustered_exceeds
+        return max(alone, together(value, self.clusters)) if self.clustered else alone
 
     @cached_property
     def _mirror(self) -> Scores:
@@ -356,8 +402,8 @@ class Scores:
             else:  # student wrong
                 turned[Cluster(each.size - each.total, each.size, each.size)] += count
         if self.paired:
-            return Scores(turned, True, self.wins, self.losses)
-        return Scores(turned, False, 0, self.rows - self.wins)
+            return Scores(turned, True, self.wins, self.losses, self.by_t)
+        return Scores(turned, False, 0, self.rows - self.wins, self.by_t)
 
 
 def greatest_refuted(p_value: Callable[[float], float], alpha: float, low: float, high: float) -> float:
@@ -445,10 +491,54 @@ def rows_for_difference(
     n = (z₁₋α·√V₀ + z_power·√(ψ − Δ²))²/(m + Δ)² for a true difference Δ, where V₀ is the variance at the margin that
     Tango's statistic divides by; with ψ in its place, as often printed, the power falls short by up to 36 points where
     the margin is as large as ψ. Never fewer than rows without one single difference need (the bound is −z²/(n + z²)).
+    Where few rows differ, counts are too coarse for any formula, and the rows are found by `power_of_difference`.
     """
     if margin + difference <= 0:
         return None
-    return max(1, math.ceil(_rows_for_difference(margin, discordance, alpha, difference, power) - 1e-9))
+    rows = max(1, math.ceil(_rows_for_difference(margin, discordance, alpha, difference, power) - 1e-9))
+    if not _coarse(rows, discordance, difference):
+        return rows
+    low, high = 0, rows  # the rows are in (low, high]
+    while power_of_difference(high, margin, discordance, alpha, difference) < power:
+        low, high = high, high + high // 8 + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        enough = power_of_difference(middle, margin, discordance, alpha, difference) >= power
+        low, high = (low, middle) if enough else (middle, high)
+    return high
+
+
+def _coarse(rows: float, discordance: float, difference: float) -> bool:
+    return 0 < rows * discordance <= FEW_DIFFERENT and abs(difference) <= discordance
+
+
+@lru_cache(maxsize=4096)
+def power_of_difference(rows: int, margin: float, discordance: float, alpha: float, difference: float = 0.0) -> float:
+    """Say how often so many independent rows prove that the student trails by less than the margin: exactly.
+
+    Summed over how many rows differ, and over how many of these the student loses; what is rarer than 1e-9 is left out.
+    """
+    loses, found = (discordance - difference) / (2 * discordance), 0.0
+    spread = 7 * math.sqrt(rows * discordance) + 20
+    for differ in range(max(0, int(rows * discordance - spread)), min(rows, int(rows * discordance + spread)) + 1):
+        chance = _binomial(differ, rows, discordance)
+        if chance < 1e-9:
+            continue
+        most, too_many = -1, differ + 1  # losses with which it is still proven
+        while too_many - most > 1:
+            middle = (most + too_many) // 2
+            proven = not_inferior(middle, differ - middle, rows, margin, alpha)
+            most, too_many = (middle, too_many) if proven else (most, middle)
+        found += chance * (1 - binomial_tail(most + 1, differ, loses))
+    return found
+
+
+def _binomial(hits: int, rows: int, share: float) -> float:
+    """Say how probable exactly so many hits are."""
+    if share >= 1:
+        return float(hits == rows)
+    ways = math.lgamma(rows + 1) - math.lgamma(hits + 1) - math.lgamma(rows - hits + 1)
+    return math.exp(ways + hits * math.log(share) + (rows - hits) * math.log1p(-share))
 
 
 def _rows_for_difference(margin: float, discordance: float, alpha: float, difference: float, power: float) -> float:
@@ -472,7 +562,10 @@ def smallest_provable_margin(rows: float, discordance: float, alpha: float, *, p
     low, high = 0.0, 1.0  # the margin is in (low, high]; rows fall as it grows
     for _ in range(_HALVINGS if rows > 0 else 0):
         middle = (low + high) / 2
-        enough = _rows_for_difference(middle, discordance, alpha, 0.0, power) <= rows
+        if _coarse(rows, discordance, 0.0):
+            enough = power_of_difference(int(rows), middle, discordance, alpha) >= power
+        else:
+            enough = _rows_for_difference(middle, discordance, alpha, 0.0, power) <= rows
         low, high = (low, middle) if enough else (middle, high)
     return high
 

@@ -15,6 +15,7 @@ from distill_tui.gates.gate import (
     ALL,
     BASELINES,
     EVERY_SEGMENT,
+    METHODS_NOW,
     P95,
     QUALITY,
     ROW_SCORES,
@@ -25,7 +26,7 @@ from distill_tui.gates.gate import (
     default_gate,
 )
 from distill_tui.gates.judgement import Judgement
-from distill_tui.gates.judging import METHODS, judge, passed
+from distill_tui.gates.judging import judge, methods, passed
 from distill_tui.gates.power import ASSUMED_DISCORDANCE, PowerNote, power
 from distill_tui.gates.problems import problems
 from distill_tui.gates.progress import Progress, progress
@@ -52,7 +53,7 @@ __all__ = [
     "BASELINES",
     "CERTAIN",
     "EVERY_SEGMENT",
-    "METHODS",
+    "METHODS_NOW",
     "P95",
     "QUALITY",
     "ROW_SCORES",
@@ -85,6 +86,7 @@ __all__ = [
     "from_json",
     "from_toml",
     "judge",
+    "methods",
     "not_measured",
     "passed",
     "power",

@@ -30,6 +30,7 @@ BASELINES = ("tfidf", "majority")
 QUALITY = (Metric.ACCURACY, Metric.AGREEMENT)
 ROW_SCORES = {Metric.BRIER: RowScore("the Brier score", lower_is_better=True)}
 P95 = 0.95
+METHODS_NOW = 2  # the version of how verdicts are computed that a new gate gets
 _PATTERNS = re.compile(r"(beyond the )?top ([1-9]\d{0,5}) patterns")
 
 # left out of the canonical form where nothing is said, so that an older gate keeps its digest
@@ -109,6 +110,7 @@ class Gate:
     )  # of the teacher with itself: the same prompt twice
     ranges: tuple[Range, ...] = field(default=(), metadata=_SILENT)  # how far prices may be off
     payback_chance: Decimal = field(default=Decimal("0.8"), metadata=_SILENT)  # of paying back in time, over the ranges
+    methods: int = METHODS_NOW  # how verdicts are computed, see `judging.methods`; a gate that says nothing has 1
 
 
 def default_gate(kind: PlayKind) -> Gate:

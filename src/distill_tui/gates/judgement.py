@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from distill_tui.gates.gate import ROW_SCORES, SEGMENT, Criterion
+from distill_tui.gates.wording import count
 from distill_tui.terms import Metric, Verdict
 
 
@@ -48,3 +49,9 @@ def name_of(criterion: Criterion, scope: str) -> str:
     if scope == criterion.scope and criterion.patterns is not None:
         where = f" {'' if criterion.patterns[1] else 'on the '}{scope}"
     return words.get(criterion.metric, str(criterion.metric)) + where
+
+
+def more_rows(needed: int | None, rows: int, scope: str) -> str:
+    """Say how many more rows would decide, and of what; nothing where no number would."""
+    of = " of this segment" if scope.startswith(SEGMENT) else ""
+    return "" if needed is None else f", and about {count(needed - rows, 'more row')}{of} would decide"

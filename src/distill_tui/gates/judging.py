@@ -12,14 +12,25 @@ from distill_tui.gates.quality import judge_quality
 from distill_tui.gates.record import Record
 from distill_tui.terms import Metric, Verdict
 
-METHODS = {  # the version of what each metric means and how it is judged; a lock names them
-    Metric.ACCURACY: "1: exact label; Clopper-Pearson, Tango's score for differences, clustered t where dependent",
-    Metric.AGREEMENT: "1: same label as the teacher; Clopper-Pearson, clustered t where dependent",
-    Metric.BRIER: "1: half the squared distance of the probabilities from gold; clustered t of row scores",
+METHODS = {  # the version of what each metric means and how it is judged
+    Metric.ACCURACY: "2: exact label; Clopper-Pearson, Tango's score for differences, likelihood of groups",
+    Metric.AGREEMENT: "2: same label as the teacher; Clopper-Pearson, likelihood of groups",
+    Metric.BRIER: "1: half the squared distance of the probabilities from gold; likelihood of groups of row scores",
     Metric.P95_LATENCY: "1: one request at a time, every run; order statistics",
     Metric.PAYBACK: "1: build over saving, at the t bounds of the mean latency, over the locked ranges",
     Metric.SIZE: "1: bytes on disk, in units of 1,000,000",
 }
+
+_FIRST = {
+    Metric.ACCURACY: "1: exact label; Clopper-Pearson, Tango's score for differences, clustered t where dependent",
+    Metric.AGREEMENT: "1: same label as the teacher; Clopper-Pearson, clustered t where dependent",
+}
+
+
+def methods(gate: Gate) -> dict[Metric, str]:
+    """Give the version of what each metric of a gate means and how it is judged; a lock names them."""
+    known = METHODS | _FIRST if gate.methods < 2 else METHODS
+    return {each.metric: known[each.metric] for each in gate.criteria}
 
 
 def judge(gate: Gate, record: Record, looks_split: int | None = None) -> tuple[Judgement, ...]:

@@ -119,7 +119,8 @@ def _margin_power(
         text = f"{title}: a margin of {asked} needs {needed or 0:,} rows in each segment to recognise a true tie"
         return PowerNote(criterion, scope, rows, None, None, needed, f"{text}.")
     smallest = ceil(1000 * statistics.smallest_provable_margin(rows / effect, discordance, alpha) - 1e-9) / 1000
-    if rows >= needed:
+    if rows >= needed or smallest <= margin:
+        smallest = min(smallest, margin)
         text = f"{title}: with {rows:,} rows a true tie is recognised from a margin of {points(smallest)} points on"
         return PowerNote(criterion, scope, rows, True, smallest, needed, f"{text}; you asked for {asked}.")
     least = ceil((statistics.rows_for_difference(margin, 0.0, alpha) or 0) * effect)

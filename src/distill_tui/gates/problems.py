@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from distill_tui import economics
 from distill_tui.gates.canonical import DIGITS, too_long
-from distill_tui.gates.gate import ALL, BASELINES, EVERY_SEGMENT, QUALITY, ROW_SCORES, Criterion, Gate
+from distill_tui.gates.gate import ALL, BASELINES, EVERY_SEGMENT, METHODS_NOW, QUALITY, ROW_SCORES, Criterion, Gate
 from distill_tui.terms import Metric, PlayKind, Reference
 
 
@@ -42,6 +42,8 @@ def _gate_problems(gate: Gate) -> Iterator[str]:
         )
     if not (gate.validation_share.is_finite() and 0 < gate.validation_share < 1):
         yield f"validation_share is {gate.validation_share}; it lies above 0 and below 1, like 0.1."
+    if not 1 <= gate.methods <= METHODS_NOW:
+        yield f"methods is {gate.methods}; this release knows 1 to {METHODS_NOW}."
     if gate.seed < 0:
         yield f"seed is {gate.seed}; it is 0 or more."
     if gate.baseline not in BASELINES:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from distill_tui import statistics
 from distill_tui.gates.gate import EVERY_SEGMENT, ROW_SCORES, SEGMENT, Criterion, Gate, bar_of
-from distill_tui.gates.judgement import Judgement, name_of, sentence, unmeasured
+from distill_tui.gates.judgement import Judgement, more_rows, name_of, sentence, unmeasured
 from distill_tui.gates.record import Record, rows_in
 from distill_tui.gates.scored import ScoredSample
-from distill_tui.gates.wording import count, distance, lead, points
+from distill_tui.gates.wording import distance, lead, points
 from distill_tui.statistics import Scores
 from distill_tui.terms import Metric, Reference, Verdict
 
@@ -101,7 +101,9 @@ class Sample:
         return cls(
             criterion=criterion,
             scope=scope,
-            scores=Scores.of(zip(picked.right, picked.other_right, groups, strict=True), paired=picked.paired),
+            scores=Scores.of(
+                zip(picked.right, picked.other_right, groups, strict=True), paired=picked.paired, by_t=gate.methods < 2
+            ),
             bar=float(bar),
             through_agreement=picked.through_agreement,
             students=sum(picked.right),
@@ -120,7 +122,8 @@ class Sample:
         scores = self.scores
         holds = scores.exceeds(self.bar) <= alpha
         verdict = Verdict.HOLDS if holds else Verdict.MISSES if misses else Verdict.UNPROVEN
-        needed = scores.rows_needed(self.bar, alpha) if verdict is Verdict.UNPROVEN else None
+        level = alpha if (scores.estimate or 0.0) > self.bar else alpha / among  # to miss is one accusation of several
+        needed = scores.rows_needed(self.bar, level) if verdict is Verdict.UNPROVEN else None
         if self.one_sided and (scores.estimate or 0.0) <= self.bar:
             needed = None
         estimate, lower, upper = scores.estimate, scores.at_least(alpha), scores.at_most(alpha)
@@ -129,8 +132,7 @@ class Sample:
         text = self._what(alpha, verdict, estimate or 0.0, lower, upper) + f": {verdict}"
         if verdict is Verdict.UNPROVEN and not self.one_sided and scores.falls_below(self.bar) <= alpha:
             text += f", as one of {among} segments (alone it would miss)"
-        if needed is not None:
-            text += f", and about {count(needed - scores.rows, 'more row')} would decide"
+        text += more_rows(needed, scores.rows, self.scope)
         if scores.rough:
             groups = "a single group" if scores.groups == 1 else f"only {scores.groups} groups"
             text += f" (its rows come from {groups}, so the bound is rough)"

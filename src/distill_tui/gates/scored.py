@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from distill_tui.gates.gate import ROW_SCORES, Criterion, Gate, bar_of
-from distill_tui.gates.judgement import Judgement, name_of, sentence
+from distill_tui.gates.judgement import Judgement, more_rows, name_of, sentence
 from distill_tui.gates.record import CERTAIN, Record, rows_in
-from distill_tui.gates.wording import count, distance, lead, points, trim
+from distill_tui.gates.wording import distance, lead, points, trim
 from distill_tui.paired import RowScores
 from distill_tui.terms import Reference, Verdict
 
@@ -69,7 +69,8 @@ class ScoredSample:
         scores, falls = self.scores, ROW_SCORES[self.criterion.metric].lower_is_better
         holds = scores.exceeds(self.bar) <= alpha
         verdict = Verdict.HOLDS if holds else Verdict.MISSES if misses else Verdict.UNPROVEN
-        needed = scores.rows_needed(self.bar, alpha) if verdict is Verdict.UNPROVEN else None
+        level = alpha if (scores.estimate or 0.0) > self.bar else alpha / among  # to miss is one accusation of several
+        needed = scores.rows_needed(self.bar, level) if verdict is Verdict.UNPROVEN else None
         estimate, lower, upper = scores.estimate or 0.0, scores.at_least(alpha), scores.at_most(alpha)
         if falls and not scores.paired:  # back on the metric's own scale
             estimate, lower, upper = 1 - estimate, 1 - upper, 1 - lower
@@ -77,8 +78,7 @@ class ScoredSample:
         text = f"{name_of(self.criterion, self.scope)} {what(alpha, verdict, estimate, lower, upper)}: {verdict}"
         if verdict is Verdict.UNPROVEN and scores.falls_below(self.bar) <= alpha:
             text += f", as one of {among} segments (alone it would miss)"
-        if needed is not None:
-            text += f", and about {count(needed - scores.rows, 'more row')} would decide"
+        text += more_rows(needed, scores.rows, self.scope)
         if scores.rough:
             groups = "a single group" if scores.groups == 1 else f"only {scores.groups} groups"
             text += f" (its rows come from {groups}, so the bound is rough)"

@@ -24,7 +24,8 @@ from distill_tui.gates.canonical import (
 from distill_tui.gates.gate import Criterion, Gate
 from distill_tui.terms import Assurance, Metric, Reference
 
-_LEFT_OUT = (("minimum_spot_check", 0),)  # younger than the format: a gate that was locked before keeps its digest
+# younger than the format: a gate that was locked before keeps its digest
+_LEFT_OUT = (("minimum_spot_check", 0), ("methods", 1))
 
 
 def to_toml(gate: Gate) -> str:
@@ -48,8 +49,11 @@ def to_toml(gate: Gate) -> str:
     return tomli_w.dumps(whole)
 
 
-def from_toml(text: str) -> Gate:
-    """Read a gate from TOML. Raises ValueError with one sentence; whether it can be locked is for `problems` to say."""
+def from_toml(text: str, methods: int = 1) -> Gate:
+    """Read a gate from TOML. Raises ValueError with one sentence; whether it can be locked is for `problems` to say.
+
+    `methods` is for a text that does not say: an old gate has 1, and a new draft the present ones.
+    """
     import tomllib
 
     try:
@@ -57,7 +61,7 @@ def from_toml(text: str) -> Gate:
     except (ValueError, ArithmeticError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error).rstrip(".")
         raise ValueError(f"The gate is not TOML: {reason}.") from None
-    return _read_gate(values, text)
+    return _read_gate({"methods": methods} | values, text)
 
 
 def to_json(gate: Gate) -> str:
@@ -68,7 +72,7 @@ def to_json(gate: Gate) -> str:
 
 def from_json(text: str) -> Gate:
     """Read `to_json` back. Raises ValueError with one sentence."""
-    return _read_gate(strict_json(text, "gate"), "")
+    return _read_gate({"methods": 1} | strict_json(text, "gate"), "")
 
 
 def digest(gate: Gate) -> str:
@@ -150,6 +154,7 @@ _GATE_READERS: dict[str, Callable[[object, str], object]] = {
     "by_time": a_boolean,
     "teacher_agreement": a_number,
     "payback_chance": a_number,
+    "methods": a_whole_number,
 }
 _RANGE_READERS: dict[str, Callable[[object, str], Any]] = {
     "name": a_string,

@@ -281,7 +281,7 @@ class GateSheet(ModalScreen[gates.Gate | None]):
     def _judge(self) -> None:
         self._warned = False
         try:
-            found = gates.problems(gates.from_toml(self.query_one(TextArea).text), self.kind)
+            found = gates.problems(gates.from_toml(self.query_one(TextArea).text, gates.METHODS_NOW), self.kind)
         except ValueError as error:
             self._say(str(error), "error")
             return
@@ -294,7 +294,7 @@ class GateSheet(ModalScreen[gates.Gate | None]):
     def action_save(self) -> None:
         """Give the gate back, unless it cannot be read."""
         try:
-            gate = gates.from_toml(self.query_one(TextArea).text)
+            gate = gates.from_toml(self.query_one(TextArea).text, gates.METHODS_NOW)
         except ValueError as error:
             self._say(f"Not saved: {error}", "error")
             return
