@@ -19,11 +19,11 @@ from sqlalchemy import Enum, inspect
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlmodel import SQLModel, select
 
-from distill_tui import actions, gates, launch, migrations, rules, signing, sqlite, tables
+from distill_tui import actions, gates, launch, migrations, queries, report, rounds, rules, signing, sqlite, tables
 from distill_tui.project import Project, ProjectError, chain_trouble, check
 from distill_tui.rules import Actor, Refused
 from distill_tui.sqlite import module as sqlite3
-from distill_tui.terms import Action, Metric, Opinion, Role, Split, Standing
+from distill_tui.terms import Action, Metric, Opinion, Role, RunKind, RunStatus, Split, Standing
 from stories import Auditor, drive_to_data, drive_to_decide, found, open_play, write_traffic
 from story import EVERYBODY, actor
 
@@ -683,3 +683,37 @@ def test_what_another_process_changes_is_seen(project: Project) -> None:
     assert project.version() == before
     subprocess.run([sys.executable, "-c", COMMENTER, str(project.path), "bob", "1"], check=True)
     assert project.version() != before
+
+
+# --- what another program wrote --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("written", ["[]", "7", "{", "null"])
+def test_a_column_that_is_no_object_is_told_in_one_line(written: str) -> None:
+    run = tables.Run(id=4, play_id=1, spec="{}", result=written, kind=RunKind.TRAIN, status=RunStatus.FINISHED)
+    told = "The result of run 4 is no JSON object in the project file; restore a backup."
+    for ask in (queries.result, report.run_json, lambda each: list(report.runs([each]))):
+        with pytest.raises(ProjectError, match=re.escape(told)):
+            ask(run)
+    with pytest.raises(ProjectError, match="The report of traffic file 2 is no JSON object"):
+        rounds.is_observed(tables.Traffic(id=2, report=written))
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        (
+            '{"failures": 3}',
+            "“failures” of the result of run 4 is no JSON object in the project file; restore a backup.",
+        ),
+        ('{"failures": {"en / spam": [1]}}', "The failures of run 4 hold no two counts for “en / spam”; restore"),
+    ],
+)
+def test_failures_that_are_no_counts_are_told_in_one_line(result: str, told: str) -> None:
+    dossier = rules.Dossier(
+        play=tables.Play(id=1, round=2),
+        runs=(tables.Run(id=4, result=result),),
+        evaluations=(tables.Evaluation(id=1, run_id=4, round=1, reproduced=0),),
+    )
+    with pytest.raises(ProjectError, match=re.escape(told)):
+        rounds._failures(dossier)

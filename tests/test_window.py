@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping as Named
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from distill_tui import actions, queries
+from distill_tui import actions, gates, queries
 from distill_tui.cli import main
-from distill_tui.dataset import traffic, window
+from distill_tui.dataset import repeats, traffic, window
 from distill_tui.dataset.readers import BadInput, Mapping
 from distill_tui.dataset.window import TokenPrices
 from distill_tui.project import Project
@@ -132,3 +133,58 @@ def test_the_worksheet_is_filled_from_traffic_with_dates_and_prices(project: Pro
 )
 def test_half_a_price_and_no_days_are_refused(project: Project, words: list[str]) -> None:
     assert main(["--project", str(project.path), "data", "window", "P-001", *words]) == 2
+
+
+# --- how often the teacher agrees with itself ------------------------------------------------------------------------
+
+
+def asked_again(inputs: int, differ: int) -> list[dict[str, object]]:
+    """Ask each input twice; the first few get two answers."""
+    return [
+        {"input": f"question {n}", "teacher_output": "no" if again and n < differ else "yes"}
+        for again in (False, True)
+        for n in range(inputs)
+    ]
+
+
+def test_too_few_inputs_that_were_asked_twice_say_nothing(tmp_path: Path) -> None:
+    assert repeats.measure([]) is None
+    assert repeats.measure([imported(tmp_path, asked_again(repeats.LEAST - 1, 0))]) is None
+    once = [{"input": f"question {n}", "teacher_output": "yes"} for n in range(200)]
+    assert repeats.measure([imported(tmp_path, once, "once")]) is None
+
+
+def test_the_teacher_agrees_with_itself_as_often_as_two_of_its_answers_are_the_same(tmp_path: Path) -> None:
+    rows = asked_again(80, 4)
+    first, second = imported(tmp_path, rows[:80], "first"), imported(tmp_path, list(reversed(rows[80:])), "second")
+    found = repeats.measure([first, second])
+    assert found == repeats.measure([second, first]) == repeats.Repeats(80, Decimal("0.95"))
+    thrice = imported(tmp_path, [{"input": "question 0", "teacher_output": "yes"}], "third")
+    assert repeats.measure([first, second, thrice]).share == Decimal("0.9542")  # type: ignore[union-attr]
+
+
+def test_the_draft_of_the_gate_proposes_what_was_measured_and_keeps_what_was_typed(tmp_path: Path) -> None:
+    typed = gates.default_gate(PlayKind.COST)
+    text = queries.draft(typed, repeats.Repeats(80, Decimal("0.95")))
+    assert text.startswith("# teacher_agreement is measured. The teacher agrees with itself on 95.00 % of 80 inputs")
+    assert gates.from_toml(text).teacher_agreement == Decimal("0.95")
+    assert queries.draft(typed, None) == gates.to_toml(typed)
+
+
+def test_the_command_proposes_it_until_the_gate_says_something(tmp_path: Path, capsys) -> None:
+    made = Project.create(tmp_path / "team.distill", "Team", "mia", "Mia", Actor(None, MIA.proof))
+    source = tmp_path / "calls.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in asked_again(100, 3)))
+    play = actions.open_play(made, MIA, "spam", PlayKind.STABILITY)
+    actions.assign_role(made, play, MIA, Role.DRIVER, "mia")
+    actions.import_traffic(made, play, MIA, source)
+    found = queries.repeats(made, made.dossier(play))
+    assert found == repeats.Repeats(100, Decimal("0.97"))
+    gate = gates.default_gate(PlayKind.STABILITY)
+    assert (
+        queries.repeats(made, replace(made.dossier(play), gate=replace(gate, teacher_agreement=Decimal("0.9")))) is None
+    )
+    assert main(["--project", str(made.path), "gate", "show", "P-001", "--toml"]) == 0
+    assert "teacher_agreement = 0.97\n" in capsys.readouterr().out
+    assert main(["--project", str(made.path), "gate", "power", "P-001"]) == 0
+    assert "agrees with itself on 97.00 % of 100 inputs" in capsys.readouterr().out

@@ -6,12 +6,11 @@ split, and each row that is opened there goes through the door: it is logged, an
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from distill_tui import actions, gates, rules
-from distill_tui.project import Project, record_of
+from distill_tui.project import Project, record_of, stored
 from distill_tui.rules import Actor, Dossier
 from distill_tui.terms import Role, Split
 
@@ -60,9 +59,9 @@ def failures(project: Project, dossier: Dossier, actor: Actor) -> Failures | Non
 
 
 def _on_validation(project: Project, dossier: Dossier, play_id: int, run: Any) -> Failures | None:
-    result = json.loads(run.result) if run is not None else {}
+    result = stored(run.result, f"the result of run {run.id}") if run is not None else {}
     data = next((each for each in dossier.data_sets if run is not None and each.id == run.data_set_id), None)
-    digest = result.get("validation") if isinstance(result, dict) else None
+    digest = result.get("validation")
     if data is None or not isinstance(digest, str):
         return None
     record = record_of(project.artifacts.path(digest), digest)

@@ -36,6 +36,22 @@ class ProjectError(Exception):
     """A project file that cannot be used; one sentence says why and what to do."""
 
 
+def stored(column: str, what: str, part: str = "") -> dict[str, Any]:
+    """Read a JSON object of the project file, or a part of it; a part that is not there is empty.
+
+    Raises ProjectError where it is something else: only another program can have written that.
+    """
+    try:
+        value = json.loads(column)
+    except (ValueError, TypeError, RecursionError):
+        value = None
+    if part and isinstance(value, dict):
+        value, what = value.get(part, {}), f"“{part}” of {what}"
+    if not isinstance(value, dict):
+        raise ProjectError(f"{what[:1].upper()}{what[1:]} is no JSON object in the project file; restore a backup.")
+    return value
+
+
 def now() -> str:
     """The time as it is stored: UTC, ISO 8601, to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

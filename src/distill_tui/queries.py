@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sqlmodel import col, select
 
-from distill_tui import heads, rules, spotcheck, tables
-from distill_tui.project import Project, ProjectError, entry_fields
+from distill_tui import gates, heads, rules, spotcheck, tables
+from distill_tui.project import Project, ProjectError, entry_fields, stored
 from distill_tui.rules import Actor, Dossier
 from distill_tui.spotcheck import Item
 from distill_tui.terms import Action, RunStatus, Split
@@ -19,6 +18,7 @@ from distill_tui.terms import Action, RunStatus, Split
 if TYPE_CHECKING:
     from distill_tui.dataset.browse import Rows
     from distill_tui.dataset.duplicates import Pair
+    from distill_tui.dataset.repeats import Repeats
     from distill_tui.dataset.window import Measured, TokenPrices
 
 
@@ -148,6 +148,29 @@ def window(
     return measured, {name: f"{n:f}" for name, n in windows.worksheet(measured).items() if name in asked}
 
 
+def repeats(project: Project, dossier: Dossier) -> Repeats | None:
+    """Measure how often the teacher of the traffic agrees with itself, for a gate that does not say; else None.
+
+    A local teacher or an endpoint did not write what the traffic holds, so nothing is known of it.
+    """
+    from distill_tui.dataset import repeats as repeated
+
+    play, gate = dossier.play, dossier.gate
+    if play is None or play.teacher_source not in ("", "recorded") or dossier.locked:
+        return None
+    if gate is not None and gate.teacher_agreement is not None:
+        return None
+    return repeated.measure([project.artifacts.path(traffic.artifact) for traffic in dossier.traffic])
+
+
+def draft(gate: gates.Gate, found: Repeats | None) -> str:
+    """Write a draft gate as the TOML to edit, with what was measured of the teacher where it was."""
+    if found is None:
+        return gates.to_toml(gate)
+    measured = replace(gate, teacher_agreement=found.share)
+    return f"# teacher_agreement is measured. {found.sentence}\n{gates.to_toml(measured)}"
+
+
 def rows(project: Project, play_id: int) -> Rows:
     """Give this round's rows to look through, held-out rows left out. Raises ProjectError, BadInput."""
     from distill_tui.dataset import browse
@@ -203,6 +226,5 @@ def border(project: Project, play_id: int, around: float) -> tuple[list[Pair], l
 
 
 def result(run: tables.Run) -> dict[str, Any]:
-    """Give what a run reported at its end."""
-    value = json.loads(run.result)
-    return value if isinstance(value, dict) else {}
+    """Give what a run reported at its end. Raises ProjectError."""
+    return stored(run.result, f"the result of run {run.id}")

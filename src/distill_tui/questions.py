@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,11 +160,11 @@ def show_roster(call: Call) -> None:
 
 def show_gate(call: Call) -> None:
     """Show the gate."""
-    from distill_tui import gates, report
+    from distill_tui import gates, queries, report
 
     dossier = call.dossier()
     if call.args.toml and dossier.gate is not None and not call.json:
-        sys.stdout.write(gates.to_toml(dossier.gate))
+        sys.stdout.write(queries.draft(dossier.gate, queries.repeats(call.project, dossier)))
         return
     found = gates.problems(dossier.gate, dossier.play.kind) if dossier.gate and dossier.play else []
     row = dossier.gate_row
@@ -202,12 +203,16 @@ def compare_gates(call: Call) -> None:
 
 def show_power(call: Call) -> None:
     """Say what the rows can prove."""
-    from distill_tui import gates, rules
+    from distill_tui import gates, queries, rules
 
     dossier = call.dossier()
     if dossier.gate is None:
         raise InputError(dossier.gate_trouble or "There is no gate yet; write one with `gate edit`.")
-    notes = gates.power(dossier.gate, segment_shares=rules.segment_shares(dossier))
+    found = queries.repeats(call.project, dossier)
+    notes = gates.power(
+        dossier.gate if found is None else replace(dossier.gate, teacher_agreement=found.share),
+        segment_shares=rules.segment_shares(dossier),
+    )
     value: list[dict[str, object]] = [
         {
             "criterion": n.criterion.words,
@@ -221,7 +226,8 @@ def show_power(call: Call) -> None:
         }
         for n in notes
     ]
-    call.data(value, [visible(note.sentence) for note in notes])
+    told = [] if found is None else [f"{found.sentence} The gate does not say so yet: `gate show --toml` proposes it."]
+    call.data(value, [visible(sentence) for sentence in (*(note.sentence for note in notes), *told)])
 
 
 def measured_window(call: Call) -> tuple[Measured, dict[str, str]]:
@@ -266,9 +272,10 @@ def show_window(call: Call) -> None:
 def show_audit(call: Call) -> None:
     """Show the audit."""
     from distill_tui import data_report
+    from distill_tui.project import stored
 
     dossier = call.dossier()
-    found = json.loads(dossier.data_set.counts).get("audit", {}) if dossier.data_set else {}
+    found = stored(dossier.data_set.counts, "the count of the data set", "audit") if dossier.data_set else {}
     axes = found.get("axes", {})
     if call.args.axis:
         if axes and call.args.axis not in axes:
@@ -357,10 +364,13 @@ def show_pairs(call: Call) -> None:
 def show_data(call: Call) -> None:
     """Show the counts."""
     from distill_tui import report
+    from distill_tui.project import stored
 
     dossier = call.dossier()
     row = dossier.data_set
-    value = row.model_dump(exclude={"counts", "labels"}) | json.loads(row.counts) if row else None
+    value = (
+        row.model_dump(exclude={"counts", "labels"}) | stored(row.counts, "the count of the data set") if row else None
+    )
     call.data(value, report.data(dossier, plain=call.plain))
 
 

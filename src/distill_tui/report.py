@@ -142,11 +142,17 @@ def _gate_line(dossier: Dossier) -> str:
     return f"locked {row.locked_at} by {row.locked_by}, {short(row.digest)}"
 
 
+def _counts(data: tables.DataSet, part: str = "") -> dict[str, Any]:
+    from distill_tui.project import stored  # brings SQLModel in, which some commands do without
+
+    return stored(data.counts, f"the count of data set {data.id}", part)
+
+
 def _data_line(dossier: Dossier) -> str:
     data = dossier.data_set
     if data is None:
         return "none yet in this round"
-    splits = ", ".join(f"{name} {rows:,}" for name, rows in json.loads(data.counts).get("splits", {}).items())
+    splits = ", ".join(f"{name} {rows:,}" for name, rows in _counts(data, "splits").items())
     return f"{splits}; {f'frozen {data.frozen_at}' if data.frozen_at else 'a draft'}, {short(data.digest)}"
 
 
@@ -279,7 +285,7 @@ def data(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
     if row is None:
         yield "There is no data set in this round yet."
         return
-    counts = json.loads(row.counts)
+    counts = _counts(row)
     yield f"Round {row.round}: {_data_line(dossier)}"
     yield ""
     cells = [(c.get("split"), c.get("segment"), c.get("label"), c.get("rows")) for c in counts.get("cells", ())]
@@ -318,7 +324,11 @@ def runs(found: Sequence[tables.Run], *, plain: bool = False) -> list[str]:
 
 
 def _score(run: tables.Run) -> float | None:
-    score = json.loads(run.result).get("validation_score")
+    from distill_tui.project import ProjectError, stored
+
+    score = stored(run.result, f"the result of run {run.id}").get("validation_score")
+    if score is not None and not isinstance(score, int | float):
+        raise ProjectError(f"The validation score of run {run.id} is no number in the project file; restore a backup.")
     return float(score) if score is not None else None
 
 
@@ -330,8 +340,10 @@ _RUN_COLUMNS = (
 
 def run_json(run: tables.Run) -> dict[str, Any]:
     """Give a run as plain values."""
+    from distill_tui.project import stored
+
     values = {name: getattr(run, name) for name in _RUN_COLUMNS}
-    read = {"spec": json.loads(run.spec), "result": json.loads(run.result)}
+    read = {name: stored(getattr(run, name), f"the {name} of run {run.id}") for name in ("spec", "result")}
     return {"run": run.id, "play": f"P-{run.play_id:03d}"} | values | read
 
 

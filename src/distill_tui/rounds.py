@@ -18,8 +18,10 @@ from distill_tui import asked, tables
 from distill_tui.artifacts import Artifacts
 from distill_tui.described import Described
 from distill_tui.observe import sealed
+from distill_tui.project import ProjectError, stored
 from distill_tui.rules import Dossier
 from distill_tui.terms import Remedy, Split
+from distill_tui.text import visible
 
 if TYPE_CHECKING:
     from distill_tui import gates
@@ -205,7 +207,7 @@ def _written(artifacts: Artifacts, dossier: Dossier) -> tuple[set[str], set[str]
 
 def is_observed(traffic: tables.Traffic) -> bool:
     """Whether a file of traffic is what a live student was observed on."""
-    return bool(json.loads(traffic.report).get("observed"))
+    return bool(stored(traffic.report, f"the report of traffic file {traffic.id}").get("observed"))
 
 
 def _plain(counts: Any) -> dict[str, Any]:
@@ -225,12 +227,17 @@ def failures_of(dossier: Dossier) -> Mapping[str, Sequence[int]]:
     """
     if dossier.first_round > 1 and not dossier.looks:
         opened = next(r for r in reversed(dossier.remedies) if r.kind is Remedy.REFRESH)
-        diverged: Mapping[str, Sequence[int]] = json.loads(opened.detail)
-        return diverged
+        return _cells(stored(opened.detail, f"the detail of remedy {opened.id}"), "remedy")
     last = dossier.looks[-1] if dossier.looks else None
     run = dossier.run(last.run_id) if last else None
-    failures = json.loads(run.result).get("failures", {}) if run else {}
-    return failures if isinstance(failures, dict) else {}
+    return _cells(stored(run.result, f"the result of run {run.id}", "failures"), f"run {run.id}") if run else {}
+
+
+def _cells(found: dict[str, Any], where: str) -> Mapping[str, Sequence[int]]:
+    for name, pair in found.items():
+        if not (isinstance(pair, list) and len(pair) == 2 and all(type(each) is int for each in pair)):
+            raise ProjectError(f"The failures of {where} hold no two counts for “{visible(name)}”; restore a backup.")
+    return found
 
 
 def cell(segment: str, label: str | None) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill_tui import gates
-from distill_tui.project import Project, ProjectError, record_of
+from distill_tui.project import Project, ProjectError, record_of, stored
 from distill_tui.terms import RunKind, RunStatus, Split
 
 if TYPE_CHECKING:
@@ -70,11 +70,11 @@ def failures(project: Project, dossier: Dossier) -> tuple[list[Failed], Path]:
     from distill_tui.rounds import cell
 
     done = [r for r in dossier.runs if r.kind is RunKind.TRAIN and r.status is RunStatus.FINISHED]
-    run = next((r for r in reversed(done) if json.loads(r.result).get("validation")), None)
+    run = next((r for r in reversed(done) if stored(r.result, f"the result of run {r.id}").get("validation")), None)
     data = next((d for d in dossier.data_sets if run is not None and d.id == run.data_set_id), None)
     if run is None or data is None:
         raise ProjectError("No student was trained yet, so nobody knows where one fails; train one first.")
-    digest = json.loads(run.result)["validation"]
+    digest = stored(run.result, f"the result of run {run.id}")["validation"]
     record = record_of(project.artifacts.path(digest), digest)
     path = project.artifacts.path(data.artifact)
     rows = frozen.load(path, Split.VALIDATION)

@@ -147,6 +147,8 @@ def edit_gate(app: DistillApp, view: View) -> None:
     """Write the draft of the gate."""
     gate = view.dossier.gate or gates.default_gate(view.play.kind)
 
+    from distill_tui import queries
+
     def written(new: gates.Gate | None) -> None:
         from distill_tui import actions
 
@@ -155,7 +157,7 @@ def edit_gate(app: DistillApp, view: View) -> None:
         else:
             app.perform(actions.edit_gate, view.play.id, app.actor, new, done="The draft of the gate is saved.")
 
-    app.push_screen(forms.GateSheet(view.play.code, view.play.kind, gates.to_toml(gate)), written)
+    app.push_screen(forms.GateSheet(view.play.code, view.play.kind, queries.draft(gate, view.repeats)), written)
 
 
 def lock(app: DistillApp, view: View) -> None:

@@ -291,6 +291,8 @@ def _gate_problems(view: View, gate: gates.Gate, width: int) -> Lines:
         lines += page.sentence(problem, width, word="misses")
     for objection in (*rules.can_validate(view.dossier), *rules.provable(view.dossier), *rules.priced(view.dossier)):
         lines += page.sentence(objection.sentence, width, word="misses")
+    if view.repeats is not None:
+        lines += page.sentence(f"{view.repeats.sentence} The sheet of the gate proposes it.", width, word="look")
     validator = view.dossier.roles.get(Role.VALIDATOR)
     if validator is None:
         lines += page.sentence("Nobody is the validator yet; A names one.", width, word="waiting")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from distill_tui import gates
 from distill_tui.rules import Actor, Dossier
-from distill_tui.terms import RunKind
+from distill_tui.terms import RunKind, Stage
 
 if TYPE_CHECKING:
     from distill_tui import tables
+    from distill_tui.dataset.repeats import Repeats
     from distill_tui.observed import LiveView
     from distill_tui.project import Project
     from distill_tui.worth import Worth
@@ -44,6 +46,7 @@ class View:
     predecessor: str = ""
     predecessor_gate: gates.Gate | None = None
     life: LiveView | None = None  # of a play that has shipped
+    repeats: Repeats | None = None  # how often the teacher agrees with itself, where the draft does not say
     expected: tuple[str, ...] = ()  # of one that may: what the sample will notice
     window: int = 0  # days of its life that the tab Live is narrowed to; 0: since the watch began
 
@@ -72,10 +75,20 @@ def load(project: Project, play_id: int, actor: Actor, before: View | None = Non
         curve=tuple(queries.curve(project, run.id)) if run is not None and run.id is not None else (),
         predecessor=f"{earlier.code} {earlier.name}" if earlier else "",
         predecessor_gate=before_it.gate if before_it else None,
+        repeats=_repeats(project, dossier),
         life=observed.life(project, dossier),
         expected=observed.expected(dossier),
         window=before.window if before is not None else 0,
     )
+
+
+def _repeats(project: Project, dossier: Dossier) -> Repeats | None:
+    from distill_tui import queries
+
+    if dossier.play is not None and dossier.play.stage is Stage.GATE:
+        with suppress(ValueError):  # traffic that cannot be read: the data stage says so
+            return queries.repeats(project, dossier)
+    return None
 
 
 def _rates(dossier: Dossier, before: View | None) -> tuple[gates.SegmentRates, ...]:
