@@ -716,4 +716,4 @@ def test_failures_that_are_no_counts_are_told_in_one_line(result: str, told: str
         evaluations=(tables.Evaluation(id=1, run_id=4, round=1, reproduced=0),),
     )
     with pytest.raises(ProjectError, match=re.escape(told)):
-        rounds._failures(dossier)
+        rounds.failures_of(dossier)

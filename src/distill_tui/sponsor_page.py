@@ -28,7 +28,8 @@ p { margin: .4rem 0 } .soft { color: #5b6675 }
 .holds { color: var(--good) } .misses { color: var(--bad) } .unproven, .unmeasured { color: var(--warn) }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .92rem }
 th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top }
-th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere } th { font-weight: 600; color: #5b6675 }
+th:first-child, td:first-child { text-align: left; max-width: 24rem; overflow-wrap: break-word }
+th { font-weight: 600; color: #5b6675 }
 ul { padding-left: 1.2rem } li { margin: .25rem 0; overflow-wrap: anywhere }
 .scroll { overflow-x: auto } .scroll + .scroll, ul + .scroll { margin-top: 1.2rem }
 @media print { body { margin: 0 } }
