@@ -86,7 +86,7 @@ bench-headline: $(READY)  ## the ladder on real text, three seeds, controls besi
 bench-writes: $(READY)  ## what a write costs with a short and a long log, and with eight writers beside SQLite's own waiting
 	@$(BIN)/python benchmarks/writes.py $(ARGS)
 
-prove: $(READY)  ## what takes hours: stories, storms, failing disks, flipped bytes, bad input (ARGS='--scale 0.1': a tenth)
+prove: $(READY)  ## stories, storms, failing disks, flipped bytes, bad input; goes on where it was broken off (ARGS='--scale 0.1')
 	@$(BIN)/python benchmarks/prove.py $(ARGS)
 
 fixture: $(READY)      ## write tests/fixtures for the present format of the project file, before it is released

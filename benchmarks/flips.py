@@ -32,7 +32,7 @@ VALUES = {  # what is stored in the file itself: table, its key, the columns tha
         "seq",
         ("seq", "at", "person_id", "proof", "action", "play_id", "detail", "previous", "digest"),
     ),
-    "a locked gate": ("gate", "play_id", ("content", "digest")),
+    "a locked gate": ("gate", "play_id", ("content", "digest", "facts", "locked_by", "locked_at")),
 }
 
 

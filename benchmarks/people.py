@@ -30,6 +30,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+from trials import Row, keep
+
 from distill_tui import launch, migrations, rules
 from distill_tui.project import Project, chain_trouble
 from stories import Auditor, Story, drive_to_data, drive_to_decide, found, open_play, write_traffic
@@ -308,6 +310,10 @@ def tell_all(kept: dict[str, Path], given: argparse.Namespace) -> int:
         f"\npeople: {tally.stories:,} stories, {tally.turns:,} turns, {tally.refusals:,} refused, "
         f"{tally.ships:,} right ships in {tally.shipping:,} stories, {len(tally.wrong)} wrong, {seconds:,.0f} s"
     )
+    said = (
+        f"{tally.turns:,} turns, {tally.refusals:,} refused; {tally.ships:,} right ships in {tally.shipping:,} stories"
+    )
+    keep([Row("stories of several people", tally.stories, said, tally.wrong)])
     for each in tally.wrong[:20]:
         print(f"  {each}\n    again: python benchmarks/people.py --seed {given.seed} --story {each.split()[1][:-1]}")
     return int(bool(tally.wrong) or tally.shipping < ENOUGH_SHIPS * tally.stories)
@@ -326,11 +332,16 @@ def take_guards_away(kept: dict[str, Path], most: int) -> int:
     triggers = try_trigger_mutants()
     alive += [f"trigger {name}: nobody notices that it is gone" for name, named, _ in triggers if not named]
     open_ = sum(bool(through) for *_, through in triggers)
+    named = sum(each for _, each, _ in triggers)
     print(
-        f"triggers: {len(triggers)} dropped one by one; {sum(named for _, named, _ in triggers)} named by the check of "
+        f"triggers: {len(triggers)} dropped one by one; {named} named by the check of "
         f"the log; without {open_} of them plain SQL gets through, the others are held twice:"
     )
     print("  " + ", ".join(name for name, _, through in triggers if not through))
+    taken = (
+        f"rules: {dict(by)}; {sum(bool(n) for _, n in whole)} whole rules noticed in a story; {named} triggers named"
+    )
+    keep([Row("guards taken away", sum(by.values()) + len(whole) + len(triggers), taken, alive)])
     for each in alive:
         print(f"  alive: {each}")
     return int(bool(alive))

@@ -381,6 +381,32 @@ def test_the_doctor_finds_nothing_wrong_with_a_sound_file(path: Path) -> None:
     assert wrong(path) == {}
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "facts = replace(facts, 'dan', 'bob')", "facts = '{}'", "locked_by = 'bob'",
+        "locked_at = '2020-01-01T00:00:00Z'",
+    ],
+)  # fmt: skip
+def test_what_a_lock_fixed_besides_the_gate_is_compared_with_the_log(path: Path, change: str) -> None:
+    connection = sqlite3.connect(path)
+    (guard,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'gate_fixed_update'").fetchone()
+    connection.execute("DROP TRIGGER gate_fixed_update")
+    assert connection.execute(f"UPDATE gate SET {change} WHERE play_id = 1").rowcount == 1
+    connection.execute(guard)
+    connection.commit()
+    connection.close()
+    assert "The locked gate of play 1 is not the one that the log tells of" in wrong(path)["audit log"]
+
+
+def test_a_schema_that_is_no_text_any_more_is_one_line(path: Path) -> None:
+    Project.open(path).close()  # whoever closes last writes the log back into the file
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE person", b"\x96" * 19))
+    with pytest.raises(ProjectError, match="no readable project file"):
+        Project.open(path)
+    assert "no readable project file" in wrong(path)["project file"]
+
+
 def test_the_doctor_names_an_artifact_that_was_altered_or_is_gone(path: Path) -> None:
     folder = path.with_name(f"{NAME}.artifacts")
     for at, file in enumerate(sorted(each for each in folder.iterdir() if each.is_file() and len(each.name) == 64)):

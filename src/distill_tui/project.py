@@ -453,7 +453,8 @@ def chain_trouble(session: Session) -> str:
     A guard that is gone from the file counts as a break, and so does a locked gate or a frozen data set that is not the
     one of which the log tells.
     """
-    previous, expected, told = "", 1, set()
+    previous, expected = "", 1
+    told: set[tuple[object, ...]] = set()
     entries: Any = session.connection().execute(_ENTRIES).all()  # rows: to make objects of them takes thrice the time
     for entry in entries:
         if entry.seq != expected:
@@ -462,8 +463,7 @@ def chain_trouble(session: Session) -> str:
             return f"The audit log breaks at entry {entry.seq} ({entry.action.value}): it was altered."
         previous, expected = entry.digest, expected + 1
         if entry.action in (Action.LOCK_GATE, Action.FREEZE_DATA):
-            detail = json.loads(entry.detail)
-            told.add((entry.play_id, detail.get("gate") or detail.get("data")))
+            told.add(_fixed(entry))
     return _guard_trouble(session) or next(_untold(session, told), "")
 
 
@@ -478,15 +478,25 @@ def _guard_trouble(session: Session) -> str:
     return ""
 
 
-def _untold(session: Session, told: set[tuple[int | None, str]]) -> Iterator[str]:
+def _fixed(entry: Any) -> tuple[object, ...]:
+    """Give all that an entry of a lock or of a freeze says of the row that it fixed."""
+    detail = json.loads(entry.detail)
+    if entry.action is Action.FREEZE_DATA:
+        return entry.play_id, detail.get("data"), entry.at
+    facts = {name: detail[name] for name in rules.LOCK_FACTS if name in detail}
+    return entry.play_id, detail.get("gate"), entry.at, entry.person_id, canonical(facts).decode()
+
+
+def _untold(session: Session, told: set[tuple[object, ...]]) -> Iterator[str]:
     """Name what is fixed and is not what the log says was fixed."""
     restore = "is not the one that the log tells of; restore the file from a backup."
     for row in session.exec(select(tables.GateRow).where(col(tables.GateRow.locked_at).is_not(None))):
         gate, trouble = _read_gate(row)
-        if gate is None or trouble or (row.play_id, row.digest) not in told:
+        fixed = (row.play_id, row.digest, row.locked_at, row.locked_by, row.facts)
+        if gate is None or trouble or fixed not in told:
             yield f"The locked gate of play {row.play_id} {restore}"
     for data in session.exec(select(tables.DataSet).where(col(tables.DataSet.frozen_at).is_not(None))):
-        if (data.play_id, data.digest) not in told:
+        if (data.play_id, data.digest, data.frozen_at) not in told:
             yield f"The frozen data set of play {data.play_id}, round {data.round}, {restore}"
 
 

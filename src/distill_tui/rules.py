@@ -697,6 +697,9 @@ def priced(dossier: Dossier) -> Iterator[Objection]:
             )
 
 
+LOCK_FACTS = ("methods", "teacher", "segments", "numbers", "roles")
+
+
 def lock_facts(dossier: Dossier) -> dict[str, Any]:
     """Say what a lock fixes besides the gate itself: nothing of it may move afterwards."""
     play, shares = dossier.play, segment_shares(dossier)

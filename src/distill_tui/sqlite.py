@@ -51,4 +51,7 @@ def guard(connection: Any) -> None:
         "mmap_size=0",
         "cell_size_check=ON",
     ):
-        connection.execute(f"PRAGMA {pragma}")
+        try:
+            connection.execute(f"PRAGMA {pragma}")
+        except UnicodeDecodeError:  # SQLite quotes the schema as it found it, and Python cannot read that
+            raise module.DatabaseError("malformed database schema") from None
