@@ -202,7 +202,7 @@ def upgrade_killed(kept: dict[str, Path], parent: Path, times: int, chance: Rand
         child.line()
         started = time.monotonic()
         if number:
-            time.sleep(chance.uniform(0, 1.2 * took))
+            time.sleep(chance.uniform(0, 0.6 * took))
             child.kill()
         told = "done" in child.end()
         took = took or time.monotonic() - started
@@ -216,6 +216,7 @@ def upgrade_killed(kept: dict[str, Path], parent: Path, times: int, chance: Rand
         wrong = trouble(path) or upgraded(path, length)
         lost += [wrong] if wrong else []
         shutil.rmtree(folder.parent)
+    lost += [] if 0 < done < times or times < 50 else ["every kill came at the same side of the upgrade"]
     return Row("SIGKILL: upgrade", times, f"{done} were upgraded, {times - done} were not", lost)
 
 
