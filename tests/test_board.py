@@ -250,6 +250,31 @@ async def test_a_narrow_board_lists_one_stage_under_a_strip_of_stages(project: P
         assert all(len(line) <= NARROW[0] for line in text_of(app).splitlines())
 
 
+async def test_a_board_that_was_too_small_takes_keys_again(project: Project) -> None:
+    for name in ("first", "second"):
+        add_play(project, name)
+    app = an_app(project)
+    async with app.run_test(size=NARROW) as pilot:
+        await settled(pilot)
+        await pilot.resize_terminal(50, 12)
+        await settled(pilot)
+        assert "Needs 60 by 16 cells" in text_of(app)
+        await pilot.resize_terminal(*NARROW)
+        await settled(pilot)
+        await pilot.press("j")
+        assert app.screen.query_one(Board).shelf.row == 1
+        await pilot.press("enter")
+        await settled(pilot)
+        await pilot.resize_terminal(50, 12)
+        await settled(pilot)
+        await pilot.resize_terminal(*NARROW)
+        await pilot.press("q")
+        await settled(pilot)
+        await pilot.press("k")
+        board = app.screen.query_one(Board)
+        assert (board.shelf.row, board.shelf.words) == (0, "")
+
+
 async def test_the_line_of_keys_never_wraps_and_keeps_help_and_quit(project: Project) -> None:
     app = an_app(project)
     async with app.run_test(size=(60, 20)) as pilot:

@@ -34,7 +34,8 @@ def open_screens(call: Call) -> int | None:
         list_recent(call)
         return None
     call.args.project = call.args.file or call.args.project
-    terminal = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    streams = (sys.stdin, sys.stdout, sys.stderr)  # Textual draws on standard error
+    terminal = all(stream.isatty() for stream in streams) and os.environ.get("TERM", "dumb") != "dumb"
     if terminal and not (call.json or call.plain):
         call.args.project = call.args.project or choose_recent(call)
     if call.json or call.plain or not terminal:

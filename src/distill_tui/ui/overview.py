@@ -43,6 +43,7 @@ REST = 0.08  # seconds that the cursor must rest on a play before it is loaded
 class BoardScreen(Screen[None]):
     """All plays by stage, and the selected one below."""
 
+    AUTO_FOCUS = "Board"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open", key_display=show.glyph("enter")),
         Binding("a", "next_step", "Next step"),
@@ -197,8 +198,13 @@ class BoardScreen(Screen[None]):
     # --- the selected play
 
     def on_resize(self) -> None:
-        """Look again, for what stands below is laid out for the width."""
+        """Look again, for what stands below is laid out for the width; a board that was too small takes keys again."""
         self._looked_at = None, None
+        self.call_after_refresh(self._take_keys)
+
+    def _take_keys(self) -> None:
+        if self.focused is None:
+            self.board.focus()
 
     def on_board_selected(self) -> None:
         """Look at the play under the cursor, once the cursor rests."""
