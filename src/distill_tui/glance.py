@@ -179,6 +179,12 @@ def holder(path: Path, fingerprint: str) -> str | None:
     return str(row[0]) if row else None
 
 
+def names(path: Path) -> frozenset[str]:
+    """Give the names of all plays."""
+    with _reading(path) as connection:
+        return frozenset(str(name) for (name,) in connection.execute("SELECT name FROM play"))
+
+
 def has_play(path: Path, play: int) -> bool:
     """Whether there is such a play."""
     with _reading(path) as connection:

@@ -345,6 +345,6 @@ class NewPlaySheet(Sheet):
 
 def _names(app: DistillApp) -> frozenset[str]:
     try:
-        return frozenset(card.name for card in glance.cards(app.path))
+        return glance.names(app.path)
     except sqlite.DatabaseErrors:
         return frozenset()
