@@ -475,7 +475,7 @@ def looks(ours: dict[int, Program], goals: Goals, times: int = 8) -> None:
 
 
 def training(ours: dict[int, Program], paths: dict[int, Path], folder: Path, count: int, goals: Goals) -> None:
-    """The same keys while a student trains, for real, in a worker of its own: in the least project and in the largest."""
+    """The same keys in the smallest project and in the largest, while a student trains in a worker, for real."""
     ends = {plays: paths[plays] for plays in sorted({min(paths), max(paths)})}
     for plays, path in ends.items():
         play, run = train_in(path, folder)
