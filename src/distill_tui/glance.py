@@ -208,9 +208,11 @@ def touched(path: Path, since: int) -> set[int]:
 
 def cards(path: Path, *, first: int = 0, only: Iterable[int] | None = None) -> list[Card]:
     """Give a card for every play, oldest first, all of one moment; or of each stage's first few; or of some `only`."""
-    which = _FIRST.format(first=first) if first else "" if only is None else ", ".join(str(int(play)) for play in only)
-    of = {name: f"{column} IN ({which})" if first or only is not None else "1" for name, column in _COLUMNS.items()}
     with _reading(path) as connection:
+        if first:
+            only = [play for (play,) in connection.execute(_FIRST, (first,))]
+        which = "1" if only is None else f"{{}} IN ({', '.join(str(int(play)) for play in only)})"
+        of = {name: which.format(column) for name, column in _COLUMNS.items()}
         plays = connection.execute(_PLAYS.format(**of)).fetchall()
         roles = _grouped(connection.execute(_ROLES.format(**of)), _roles)
         numbers = _grouped(connection.execute(_NUMBERS.format(**of)), json.loads)
@@ -233,7 +235,7 @@ UNION SELECT play_id FROM run WHERE status IN ('queued', 'running')
 _COLUMNS = {"play": "play.id", "play_id": "play_id"}  # under which name a query knows the play that it is about
 
 _FIRST = """SELECT id FROM
-    (SELECT id, row_number() OVER (PARTITION BY stage ORDER BY id) AS place FROM play) WHERE place <= {first:d}"""
+    (SELECT id, row_number() OVER (PARTITION BY stage ORDER BY id) AS place FROM play) WHERE place <= ?"""
 
 _PLAYS = """
 SELECT play.id, name, kind, stage, play.round, stage_since, summary, outcome, teacher_source,
