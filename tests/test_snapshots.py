@@ -41,6 +41,7 @@ VARIES = [
         r"\b\d+ (?:s|min)\b",
         r"\buid \d+",
         r"SHA256:\S+",
+        r"[▁▂▃▄▅▆▇]+",  # how far down a scrollbar stands says only how much there is
     )
 ]
 
