@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -344,6 +345,40 @@ def test_a_hardware_signature_says_whether_somebody_touched_it(
         True,
         present,
     )
+
+
+@pytest.fixture(scope="module")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What OpenSSH asks for sk keys, in software: no hardware, but ssh-keygen's own keys, files and signatures."""
+    compiler, made = shutil.which("cc") or shutil.which("gcc"), tmp_path_factory.mktemp("provider") / "provider.so"
+    if compiler is None:
+        pytest.skip("no C compiler is here to build the provider of sk keys with")
+    source = str(Path(__file__).with_name("sk_provider.c"))
+    built = subprocess.run(
+        [compiler, "-shared", "-fPIC", "-o", str(made), source, "-lcrypto"], capture_output=True, text=True
+    )
+    if "openssl/" in built.stderr or "-lcrypto" in built.stderr:
+        pytest.skip("OpenSSL's headers are not here to build the provider of sk keys with (libssl-dev)")
+    assert built.returncode == 0, built.stderr
+    return made
+
+
+@pytest.mark.parametrize("kind", ["ecdsa-sk", "ed25519-sk"])
+@pytest.mark.parametrize(("more", "touched"), [((), True), (("-O", "no-touch-required"), False)])
+def test_ssh_keygen_s_own_sk_keys_sign_and_are_told_apart_by_the_touch(
+    provider: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, more: tuple[str, ...], touched: bool
+) -> None:
+    monkeypatch.setenv("SSH_SK_PROVIDER", str(provider))
+    make_key(tmp_path / "key", kind, *more)
+    key = public(tmp_path / "key")
+    ours = signing.sign(MESSAGE, tmp_path / "key", signing.SIGN_OFF)
+    for signature in (ours, stock_signature(tmp_path / "key", tmp_path)):
+        found = signing.verify(MESSAGE, signature, signing.SIGN_OFF)
+        assert (found.fingerprint, found.hardware, found.present) == (key.fingerprint, True, touched)
+        assert stock_says_good(tmp_path, key.line, signature)
+        assert not stock_says_good(tmp_path, key.line, signature, MESSAGE + b" ")
+        with pytest.raises(BadSignature):
+            signing.verify(MESSAGE + b" ", signature, signing.SIGN_OFF)
 
 
 def test_a_hardware_key_s_flags_are_part_of_what_it_signed() -> None:
