@@ -16,8 +16,12 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 import real_play
-from distill_tui.ui import thin
+from at_the_screen import told
+from distill_tui.terms import Action
+from distill_tui.ui import deeds, thin
 from distill_tui.ui.far_end import SILENCE, WHERE_IS_THE_CURSOR, FarEnd
+from distill_tui.ui.forms import Sheet
+from distill_tui.ui.session import SessionApp
 from ssh_host import Host, Session
 from test_abuse import entries, sessions
 from test_terminal import Terminal
@@ -205,6 +209,23 @@ def test_only_a_terminal_that_answered_or_never_spoke_can_fall_silent(monkeypatc
         assert end.silent is silent
         end._heard = now - 1
         assert not end.silent
+
+
+async def test_no_sheet_of_a_session_reads_a_file_of_the_host(play: real_play.Play) -> None:
+    """The account that serves can read what the person cannot: its other projects, and keys."""
+    app = SessionApp(play.path, play.by("dan"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.open_play(play.id)
+        while (view := getattr(app.screen, "view", None)) is None:
+            await pilot.pause(0.05)
+        for action in (Action.IMPORT_TRAFFIC, Action.SET_TEACHER, Action.OBSERVE):
+            deeds.take(app, action, view)
+            await pilot.pause()
+            assert "reads no file of the host" in told(app) and not isinstance(app.screen, Sheet)
+            app.say("")
+        app.new_play()
+        await pilot.pause()
+        assert "opens no play" in told(app) and not isinstance(app.screen, Sheet)
 
 
 @pytest.mark.slow

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 def take(app: DistillApp, action: Action, view: View) -> None:
     """Open the sheet of an action; what is given back there is done."""
+    if app.restricted and action in OF_THE_HOST:
+        command = f"distill-tui {action.command} {view.play.code}"
+        app.say(f"A session over SSH reads no file of the host; do this there: `{command}`.", "warning")
+        return
     DEEDS[action](app, view)
 
 
@@ -206,6 +210,7 @@ def freeze(app: DistillApp, view: View) -> None:
     typed(app, Action.FREEZE_DATA, view, title, body, does="freeze it", by_twin=True)
 
 
+OF_THE_HOST = (Action.IMPORT_TRAFFIC, Action.SET_TEACHER, Action.OBSERVE)  # their sheets name a path, and read it
 DEEDS: dict[Action, Callable[[DistillApp, View], None]] = {
     Action.OPEN_PLAY: lambda app, view: app.new_play(),
     Action.ASSIGN_ROLE: roles,

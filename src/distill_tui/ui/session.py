@@ -91,6 +91,10 @@ class SessionApp(DistillApp):
         """Close whatever leads to a shell, a file or another program."""
         return action not in CLOSED
 
+    def new_play(self) -> None:
+        """Open none: a session is for what waits already."""
+        self.say("A session over SSH opens no play; do this on the host: `distill-tui new NAME`.", "warning")
+
     def twin(self, *words: str, done: str = "", shows: bool = False) -> None:
         """Start nothing: a child would not be this person."""
         self.say("A session over SSH starts no command; do this on the host.", "warning")
