@@ -19,6 +19,7 @@ import real_play
 from at_the_screen import told
 from distill_tui.terms import Action
 from distill_tui.ui import deeds, thin
+from distill_tui.ui.app import DistillApp
 from distill_tui.ui.far_end import SILENCE, WHERE_IS_THE_CURSOR, FarEnd
 from distill_tui.ui.forms import Sheet
 from distill_tui.ui.session import SessionApp
@@ -226,6 +227,23 @@ async def test_no_sheet_of_a_session_reads_a_file_of_the_host(play: real_play.Pl
         app.new_play()
         await pilot.pause()
         assert "opens no play" in told(app) and not isinstance(app.screen, Sheet)
+
+
+@pytest.mark.parametrize("app", [DistillApp, SessionApp])
+def test_a_fault_of_ours_shows_no_rows_and_steers_nothing(
+    play: real_play.Play, monkeypatch: pytest.MonkeyPatch, app: type[DistillApp]
+) -> None:
+    made = app(play.path, actor=play.by("vera"))
+    monkeypatch.setattr(made, "_close_messages_no_wait", lambda: None)
+    somebodys_row = "a text of a customer"
+    try:
+        raise ValueError("\x1b[2J\x9b31m" + somebodys_row[:0])
+    except ValueError as error:
+        made._handle_exception(error)
+    told = "".join(segment.text for part in made._exit_renderables for segment in part.segments)
+    assert "ValueError" in told and "customer" not in told
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", told)
+    assert ("Traceback" in told) is (app is DistillApp)  # a session says what broke, and not where its files are
 
 
 @pytest.mark.slow

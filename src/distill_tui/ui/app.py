@@ -10,12 +10,14 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rich.text import Text
 from textual.actions import ActionParseResult
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -185,6 +187,19 @@ class DistillApp(App[int]):
         """Let go of the file."""
         if self.project is not None:
             self.project.close()
+
+    def _fatal_error(self) -> None:
+        """Say what broke: without locals, which hold people's rows, and with nothing that could steer the terminal.
+
+        Textual would print its own traceback here, with both. To a session goes only what broke and where.
+        """
+        error = self._exception
+        lines = "".join(traceback.format_exception(error)).rstrip().splitlines()
+        if self.restricted and error is not None:
+            frame = traceback.extract_tb(error.__traceback__)[-1:]
+            place = f" at {Path(frame[0].filename).name}:{frame[0].lineno}" if frame else ""
+            lines = [f"The screens broke off ({type(error).__name__}{place}). What was not confirmed was not recorded."]
+        self.panic(Text("\n".join(map(show.visible, lines))))
 
     # --- what others do
 
