@@ -273,6 +273,12 @@ def hostile_models(folder: Path) -> Row:
             (m / "model.safetensors").unlink(),
             (m / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../../etc/passwd"}})),
         ),
+        "parts that an index has elsewhere": lambda m: (
+            (m / "model.safetensors").rename(m / "model-00001-of-00002.safetensors"),
+            (m / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "weights.bin"}})),
+            (m / "weights.bin").write_bytes(pickled),
+        ),
+        "an adapter of another model": lambda m: (m / "adapter_config.json").write_text("{}"),
         "a pipe": lambda m: (m / "model.safetensors").unlink() or os.mkfifo(m / "model.safetensors"),
     }
     with tempfile.TemporaryDirectory(dir=MEMORY) as parent:

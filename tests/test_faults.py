@@ -6,7 +6,9 @@ The same is done by the thousand in `benchmarks/storms.py` and `benchmarks/flips
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import pickle
 import shutil
 import signal
 import sqlite3
@@ -30,7 +32,7 @@ from distill_tui.dataset import readers
 from distill_tui.project import Project, ProjectError, _write_lock, check
 from distill_tui.spec import Spec
 from distill_tui.terms import Action, Role, RunStatus
-from distill_tui.training.folders import check_encoder_folder, check_model_folder
+from distill_tui.training.folders import check_causal_folder, check_encoder_folder, check_model_folder
 from stories import SPEC, Auditor, drive_to_data, found, open_play, write_traffic
 from story import actor
 from test_project import NAME, make
@@ -478,8 +480,37 @@ def test_a_model_folder_with_a_pipe_or_a_link_is_refused_and_not_waited_for(tmp_
     (tmp_path / "config.json").write_text('{"id2label": {"0": "no"}}')
     weights = tmp_path / "model.safetensors"
     os.mkfifo(weights) if trick == "pipe" else weights.symlink_to("/dev/zero")
-    for check_folder in (check_model_folder, check_encoder_folder):
+    for check_folder in (check_model_folder, check_encoder_folder, check_causal_folder):
         assert str(check_folder(tmp_path)).startswith(f"{weights} is ")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("model.safetensors.index.json", '{"weight_map": {"a": "weights.bin"}}'),
+        ("model.safetensors.index.json", '{"weight_map": {"a": "../model.safetensors"}}'),
+        ("model.safetensors.index.json", '{"weight_map": ["weights.bin"]}'),
+        ("model.safetensors.index.json", "no json"),
+        ("adapter_config.json", "{}"),
+    ],
+)
+def test_weights_that_lie_elsewhere_or_are_a_pickle_are_never_loaded(tmp_path: Path, name: str, content: str) -> None:
+    labels = {"id2label": {"0": "no", "1": "yes"}, "architectures": ["BertForSequenceClassification"]}
+    (tmp_path / "config.json").write_text(json.dumps(labels))
+    (tmp_path / "tokenizer.json").write_text("{}")
+    (tmp_path / "model-00001-of-00002.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    (tmp_path / "weights.bin").write_bytes(pickle.dumps([1.0]))
+    assert check_model_folder(tmp_path) is None
+    (tmp_path / name).write_text(content)
+    for check_folder in (check_model_folder, check_encoder_folder, check_causal_folder):
+        assert str(check_folder(tmp_path)).startswith(f"{tmp_path / name} ")
+
+
+def test_every_model_is_loaded_without_code_and_from_this_machine_only() -> None:
+    text = "".join(path.read_text() for path in (Path(launch.__file__).parent / "training").rglob("*.py"))
+    calls = text.split("from_pretrained(")[1:]
+    assert len(calls) >= 6 and all("**LOCAL" in call[:120] for call in calls)
+    assert 'LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}' in text
 
 
 @pytest.mark.parametrize("name", ["calls.jsonl", "calls.csv", "calls.parquet"])

@@ -92,6 +92,9 @@ def check_causal_folder(folder: Path) -> str | None:
     if not folder.is_dir():
         return f"{folder} is not a folder; give the folder that holds config.json and model.safetensors."
     try:
+        strange = _strange(folder)
+        if strange:
+            return strange
         config = _read(folder / "config.json")
         architectures = config.get("architectures")
         names = [str(name) for name in architectures] if isinstance(architectures, list) else []
@@ -139,6 +142,17 @@ def _weights(folder: Path) -> str | None:
     for path in weights:
         if not _has_safetensors_header(path):
             return f"{path} is not a safetensors file; save the model again with save_pretrained()."
+    return _elsewhere(folder, {path.name for path in weights})
+
+
+def _elsewhere(folder: Path, weights: set[str]) -> str | None:
+    """Name what would have weights loaded that were not looked at: an index of parts, another model's adapter."""
+    index, adapter = folder / "model.safetensors.index.json", folder / "adapter_config.json"
+    if adapter.exists():
+        return f"{adapter} makes this an adapter of another model; merge the two and save the whole of it."
+    parts = _read(index).get("weight_map") if index.exists() else {}
+    if not isinstance(parts, dict) or not {str(part) for part in parts.values()} <= weights:
+        return f"{index} names weights that are not in this folder as safetensors; save the model again."
     return None
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from distill_tui.training.folders import check_encoder_folder, check_model_folder
 
 Floats = NDArray[np.float32]
+LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}  # whatever is loaded, by whatever class
 
 
 def load(folder: Path) -> tuple[Any, Any]:
@@ -45,11 +46,10 @@ def load_encoder(folder: Path) -> tuple[Any, Any]:
 def _load(folder: Path) -> tuple[Any, Any]:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    local = {"local_files_only": True, "trust_remote_code": False}
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **local)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **LOCAL)
         model = transformers.AutoModelForSequenceClassification.from_pretrained(
-            folder, use_safetensors=True, dtype=torch.float32, **local
+            folder, use_safetensors=True, dtype=torch.float32, **LOCAL
         )
     except Exception as error:  # transformers raises a dozen types for one bad folder
         raise ValueError(f"{folder} does not load: {' '.join(str(error).split())[:200]}") from error

@@ -11,7 +11,7 @@ import torch
 from distill_tui.described import Described
 from distill_tui.training import models
 from distill_tui.training.folders import check_model_folder, teacher_labels
-from distill_tui.training.models import Floats
+from distill_tui.training.models import LOCAL, Floats
 
 __all__ = ["check_model_folder", "label", "prompted", "teacher_labels", "written", "zero_shot"]
 
@@ -65,8 +65,8 @@ def prompted(
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     torch.set_num_threads(threads)
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
+    model = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, **LOCAL).eval()
     answers = [tokenizer(f" {label}", add_special_tokens=False)["input_ids"] for label in teacher.labels]
     if not all(answers):
         raise ValueError(f"{folder.name} has no tokens for one of the labels; choose another model or other labels.")
@@ -87,8 +87,8 @@ def written(
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     torch.set_num_threads(threads)
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
+    model = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, **LOCAL).eval()
     longest = getattr(model.config, "max_position_embeddings", max_tokens + teacher.max_tokens)
     room = max(1, min(max_tokens, longest - teacher.max_tokens))
     for at, text in enumerate(texts):
