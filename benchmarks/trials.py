@@ -78,6 +78,7 @@ def beginnings(folder: Path) -> dict[str, Path]:
     play, kept = open_play(project), {}
 
     def keep(name: str) -> None:
+        project.close()  # whoever closes last writes the log back into the file; it opens again by itself
         shutil.copytree(work, folder / name)
         kept[name] = folder / name
 

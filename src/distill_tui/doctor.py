@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -184,10 +185,8 @@ def _chain(path: Path) -> Finding:
     from distill_tui.project import Project, ProjectError, chain_trouble
 
     try:
-        project = Project.open(path)
-        with project.read() as session:
+        with closing(Project.open(path)) as project, project.read() as session:
             trouble = chain_trouble(session)
-        project.close()
     except Exception as error:
         expected = isinstance(getattr(error, "orig", error), (ProjectError, *sqlite.DatabaseErrors))
         if not expected and not unknown_word(error):
