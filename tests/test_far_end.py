@@ -20,7 +20,7 @@ from at_the_screen import told
 from distill_tui.terms import Action
 from distill_tui.ui import deeds, thin
 from distill_tui.ui.app import DistillApp
-from distill_tui.ui.far_end import SILENCE, WHERE_IS_THE_CURSOR, FarEnd
+from distill_tui.ui.far_end import MUTE, SILENCE, WHERE_IS_THE_CURSOR, FarEnd
 from distill_tui.ui.forms import Sheet
 from distill_tui.ui.session import SessionApp
 from ssh_host import Host, Session
@@ -206,8 +206,10 @@ def test_only_a_terminal_that_answered_or_never_spoke_can_fall_silent(monkeypatc
     end, now = object.__new__(FarEnd), 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     for spoke, answers, silent in ((False, False, True), (True, False, False), (True, True, True)):
-        end._spoke, end._answers, end._heard = spoke, answers, now - SILENCE - 1
+        end._spoke, end._answers, end._heard = spoke, answers, now - MUTE - 1
         assert end.silent is silent
+        end._heard = now - SILENCE - 1
+        assert end.silent is answers  # whoever never pressed a key may still be reading
         end._heard = now - 1
         assert not end.silent
 
@@ -269,7 +271,7 @@ def test_an_input_that_ended_ends_the_session_long_before_the_idle_limit(
         started = time.monotonic()
         while os.read(it.stdout.fileno(), 65536):
             pass
-        assert it.wait(10) == 0 and time.monotonic() - started < SILENCE + 20
+        assert it.wait(10) == 0 and time.monotonic() - started < (SILENCE if answers else MUTE) + 20
     finally:
         it.kill()
         host.close()

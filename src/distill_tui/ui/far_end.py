@@ -23,6 +23,7 @@ from distill_tui.ui.thin import Shown
 
 WIDEST, TALLEST = 500, 200  # cells: more is no terminal, and would be drawn all the same
 ASK, SILENCE = 10.0, 30.0  # seconds: between two questions, and until no answer means that nobody is there
+MUTE = 120.0  # seconds for a terminal that never sent a byte: its person may be reading the first screen
 WHERE_IS_THE_CURSOR = "\x1b[6n"
 
 
@@ -54,7 +55,8 @@ class FarEnd(LinuxDriver):
     @property
     def silent(self) -> bool:
         """Whether nobody is there any more: no answer from a terminal that answers, or never a byte from it."""
-        return (self._answers or not self._spoke) and time.monotonic() - self._heard > SILENCE
+        quiet = time.monotonic() - self._heard
+        return (self._answers and quiet > SILENCE) or (not self._spoke and quiet > MUTE)
 
     def process_message(self, message: Message) -> None:
         """Take a size that the terminal reports in its input no more seriously than another; note that it spoke."""
