@@ -10,7 +10,7 @@ client with the validator's key, 80 by 24.
 
 - slow: a relay between client and server lets so many bits a second through, each way. Beside each figure stand the
   bytes that the same screens cost in a terminal of this machine, where nothing is held back.
-- many: a key goes from the play to the board or back, in one session alone, then in one of many, then in all at once.
+- many: a key goes to another tab, in one session alone, then in one of many, then in all at once.
 - drops: a terminal starts an evaluation and follows it; once the worker holds its lock, the terminal is closed. The
   program in it must be gone, and the worker must live and finish.
 """
@@ -124,12 +124,12 @@ def many(play: real_play.Play, folder: Path, count: int, keys: int) -> bool:
     row("", "p50 ms", "p95 ms", "MB each", "s to open")
     with serving(play, folder) as host:
         started = time.perf_counter()
-        opened = [at_the_board(host)]
+        opened = [opened_by(host)]
         took = time.perf_counter() - started
         alone = [moved(opened[0], number) for number in range(keys)]
         tell("one session", alone, memory(host), took)
         started = time.perf_counter()
-        opened += [at_the_board(host) for _ in range(count - 1)]
+        opened += [opened_by(host) for _ in range(count - 1)]
         took = (time.perf_counter() - started) / max(1, count - 1)
         beside = [moved(opened[number % count], number // count) for number in range(keys)]
         tell(f"one of {count}", beside, memory(host), took)
@@ -191,21 +191,19 @@ def settle(session: Session, quiet: float) -> float:
     return last
 
 
-def at_the_board(host: Host) -> Session:
-    """Open a session and go to its board."""
+def opened_by(host: Host) -> Session:
+    """Open a session, and wait until its play stands there."""
     session = Session(host, "vera")
     until(session, READABLE)
-    settle(session, 0.5)
-    session.press(b"q")
-    settle(session, 0.5)
+    settle(session, 2.0)
     return session
 
 
 def moved(session: Session, number: int) -> float:
-    """Go from the board to the play or back; gives the seconds to the first byte."""
+    """Go to the first tab or back to the one that is decided on; gives the seconds to the first byte."""
     settle(session, 0.3)
     pressed = time.perf_counter()
-    session.press(b"q" if number % 2 else b"\r")
+    session.press(b"6" if number % 2 else b"1")
     if not select.select([session.master], [], [], 30)[0]:
         raise SystemExit("a key was not answered within 30 s")
     return time.perf_counter() - pressed
@@ -218,7 +216,7 @@ def at_once(sessions: Sequence[Session], times: int) -> list[float]:
         drain(sessions)
         pressed, waiting = time.perf_counter(), {session.master: session for session in sessions}
         for session in sessions:
-            session.press(b"q" if number % 2 else b"\r")
+            session.press(b"6" if number % 2 else b"1")
         while waiting:
             for ready in select.select(list(waiting), [], [], 30)[0] or sys.exit("a key was not answered within 30 s"):
                 found.append(time.perf_counter() - pressed)
