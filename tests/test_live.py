@@ -163,6 +163,44 @@ def test_half_of_the_rows_are_sealed_and_it_is_always_the_same_half() -> None:
     assert 900 < sum(found) < 1100 and found == [observe.sealed(f"{n:064x}") for n in range(2000)]
 
 
+def watched(plan: observe.Plan, *, wrong_year: bool) -> observe.Monitor:
+    """Let sixty days come in, a feed each, of which more than half disagrees."""
+    monitor = observe.Monitor(plan, {})
+    for number in range(60):
+        day = (date.fromisoformat(FEBRUARY) + timedelta(number)).isoformat()
+        days = [day] * 20 + ["2099-01-01"] * (wrong_year and number == 2)
+        for at, each in enumerate(days):
+            monitor.add(
+                tables.Observation(
+                    play_id=1,
+                    bundle_id=1,
+                    feed_id=number + 1,
+                    day=each,
+                    input_digest=f"{number}-{at}",
+                    probe=0,
+                    segment="s0",
+                    answer="a",
+                    teacher="a" if at % 5 < 2 else "b",
+                    asked=0,
+                    uncertainty=0.1,
+                    distance=1.0,
+                    length=20,
+                    excerpt="",
+                )
+            )
+        monitor.end_feed(f"{day}T23:00:00Z")
+    return monitor
+
+
+def test_a_row_of_a_wrong_year_holds_no_alarm_back() -> None:
+    plan = observe.plan(a_record(20), LOOSE, 600, 90)
+    assert watched(plan, wrong_year=False).standing is Standing.ALARM
+    assert watched(plan, wrong_year=True).standing is Standing.ALARM
+    before = replace(plan, ends_days=False)  # a watch that began before replays as it was told
+    assert watched(before, wrong_year=True).standing is not Standing.ALARM
+    assert not observe.Plan.from_json(json.dumps({k: v for k, v in vars(plan).items() if k != "ends_days"})).ends_days
+
+
 def test_what_a_sample_notices_is_said_in_rows_and_days() -> None:
     plan = observe.plan(a_record(20), LOOSE, 600, 90)
     lines = [observe.noticing_sentence(*line, 600) for line in observe.noticing(plan, 600)]

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -125,7 +126,15 @@ def sampled(project: Project, calls: int) -> None:
     actions.set_maintenance(project, 1, OLGA, calls, 60)
 
 
-def test_an_endpoint_is_asked_no_more_often_than_the_month_allows(project: Project, server: Endpoint) -> None:
+def later(monkeypatch: pytest.MonkeyPatch, days: int) -> None:
+    """Let the project's clock show a later day."""
+    at = (datetime.now(UTC) + timedelta(days)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    monkeypatch.setattr("distill_tui.project.now", lambda: at)
+
+
+def test_an_endpoint_is_asked_no_more_often_than_the_month_allows(
+    project: Project, server: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sampled(project, 100)
     actions.observe(project, 1, OLGA, alone(project, "a.jsonl", 200, 5, "2026-02-01"))
     assert len(server.asked) == 100 == seen(project, "sum(asked)")  # the probe is among them: it costs as much
@@ -133,6 +142,9 @@ def test_an_endpoint_is_asked_no_more_often_than_the_month_allows(project: Proje
     actions.observe(project, 1, OLGA, alone(project, "b.jsonl", 200, 6, "2026-02-01"))
     assert len(server.asked) == 100  # February is spent
     actions.observe(project, 1, OLGA, alone(project, "c.jsonl", 200, 7, "2026-03-01", 31))
+    assert len(server.asked) == 100  # and so is the month in which these calls would be made
+    later(monkeypatch, 40)
+    actions.observe(project, 1, OLGA, alone(project, "d.jsonl", 200, 8, "2026-03-01", 31))
     assert len(server.asked) == 200
     life = observed.life(project, project.dossier(1))
     assert life is not None and life.rate is not None and life.rate < 0.1
@@ -160,11 +172,25 @@ def test_what_was_answered_before_a_failure_is_not_paid_for_again(project: Proje
     assert paid == 100 * (40 * 1 + 2 * 2) / Decimal(1_000_000)
 
 
-def test_a_teacher_that_became_another_is_told_by_its_probe(project: Project, server: Endpoint) -> None:
+def test_a_failed_run_has_spent_its_calls_whichever_file_comes_next(project: Project, server: Endpoint) -> None:
+    sampled(project, 100)
+    server.fails_after = 75
+    actions.observe(project, 1, OLGA, alone(project, "a.jsonl", 200, 5, "2026-02-01"))
+    assert project.dossier(1).runs[-1].status is RunStatus.FAILED
+    server.fails_after = 10**9
+    actions.observe(project, 1, OLGA, alone(project, "b.jsonl", 200, 6, "2026-02-01"))
+    assert project.dossier(1).runs[-1].status is RunStatus.FINISHED
+    assert 75 < len(server.asked) <= 100
+
+
+def test_a_teacher_that_became_another_is_told_by_its_probe(
+    project: Project, server: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sampled(project, 100)
     actions.observe(project, 1, OLGA, alone(project, "a.jsonl", 100, 5, "2026-02-01"))
     server.turned = True
     for number, day in enumerate(("2026-03-05", "2026-04-05", "2026-05-05")):
+        later(monkeypatch, 40 * (number + 1))
         actions.observe(project, 1, OLGA, alone(project, f"{number}.jsonl", 3, 8 + number, day, 1))
     life = observed.life(project, project.dossier(1))
     assert life is not None and "teacher" in [finding["what"] for finding in life.findings]

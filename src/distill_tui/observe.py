@@ -46,6 +46,7 @@ class Plan:
     horizon_rows: int
     horizon_days: int
     reference: str  # the artifact of the scores at the gate
+    ends_days: bool = False  # whether a feed ends a last day that lies ahead of it; older watches replay as they were
 
     def to_json(self) -> str:
         """Give the JSON text."""
@@ -78,7 +79,7 @@ def plan(record: Record, gate: Gate, sample: int, refresh_days: int, reference: 
     if len(ceilings) > 1:
         ceilings[NEW] = ceilings[OVERALL]
     rows_expected = ceil(sample / 30 * refresh_days * 2)
-    return Plan(ceilings, rates, max(200, rows_expected), max(14, 2 * refresh_days), reference)
+    return Plan(ceilings, rates, max(200, rows_expected), max(14, 2 * refresh_days), reference, ends_days=True)
 
 
 def _scopes(record: Record) -> dict[str, list[int]]:
@@ -207,9 +208,16 @@ class Monitor:
             _count(self.tally.setdefault(each, {}).setdefault(self.day, [0, 0]), differs)
 
     def end_feed(self, received: str) -> None:
-        """Close the last day of a feed that came on a later one: nothing more of it is to come."""
+        """Close the last day of a feed that came on a later one: nothing more of it is to come.
+
+        One that lies ahead is closed too, and time goes on from the day of the feed: a row with a wrong year would
+        else hold its batch open, and every later day with it.
+        """
         if self.day < received[:10]:
             self._close_day()
+        elif self.day > received[:10] and self.plan.ends_days:
+            self._close_day()
+            self.day = received[:10]
 
     def _close_day(self) -> None:
         if self.batch:

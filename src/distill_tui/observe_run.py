@@ -68,9 +68,10 @@ def run(claimed: Claim, dossier: Dossier) -> None:
     with project.read() as session:
         seen = _observed(session, feed)
         asked = _asked_by_month(session, feed.play_id)
+        room = observe_teacher.room(session, project.artifacts, dossier, feed)
     rows = [row for row in rows if (row.day, row.digest, row.probe) not in seen]
     claimed.report(1, 3, f"{len(rows):,} rows that were not observed before", always=True)
-    rows = _with_teacher(claimed, dossier, rows, asked, known, seen)
+    rows = _with_teacher(claimed, dossier, rows, asked, room, known, seen)
     claimed.report(2, 3, f"the live student answers {len(rows):,} rows", always=True)
     observations = _observations(rows, feed, student, known, options)
     _record(claimed, feed, reference, known, observations)
@@ -171,28 +172,30 @@ def _with_teacher(
     dossier: Dossier,
     rows: list[Row],
     asked: Counter[str],
+    room: int,
     known: Mapping[str, Any],
     seen: set[tuple[str, str, bool]],
 ) -> list[Row]:
     """Attach what the teacher says of the rows that the budget allows; leave the others to be scored only.
 
-    Of an endpoint each call counts against the month, the probe's too; a model on this machine is asked the probe for
-    nothing. A recorded teacher is never asked: the feed brings its answers.
+    Of an endpoint each call counts against the month, the probe's too, and no more than `room` are made; a model on
+    this machine is asked the probe for nothing. A recorded teacher is never asked: the feed brings its answers.
     """
     play = dossier.play
     assert play is not None
     budget, asks = play.sampling_per_month or 0, play.teacher_source in ("local", *SOURCES)
     probe = _probe_again(rows, known, seen) if asks else []
-    if probe and play.teacher_source == ENDPOINT and asked[probe[0].day[:7]] + len(probe) > budget:
+    if probe and play.teacher_source == ENDPOINT and len(probe) > min(room, budget - asked[probe[0].day[:7]]):
         probe = []
     rows = [*probe, *rows]
     chosen, watched = [], Counter[str]()
     for row in rows:
         if row.teacher is not None:
             chosen.append(row)
-        elif asks and (row.probe or observe.allowance(budget, row.day, asked[row.day[:7]])):
+        elif asks and room > 0 and (row.probe or observe.allowance(budget, row.day, asked[row.day[:7]])):
             chosen.append(replace(row, asked=True))
             asked[row.day[:7]] += 1
+            room -= 1
         elif watched[row.day] < observe.WATCHED:
             chosen.append(row)
             watched[row.day] += 1

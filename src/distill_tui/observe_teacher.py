@@ -7,23 +7,58 @@ under a name of their own, and a worker that goes on after a kill finds them the
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from distill_tui import teacher_cache
+from sqlmodel import Session, col, func, select
+
+from distill_tui import tables, teacher_cache
 from distill_tui.asked import read_limits
 from distill_tui.described import ENDPOINT, Described
-from distill_tui.terms import RunKind
+from distill_tui.terms import RunKind, RunStatus
 
 if TYPE_CHECKING:
+    from distill_tui.artifacts import Artifacts
     from distill_tui.endpoint import Answer, Limits
     from distill_tui.observe_run import Row
     from distill_tui.rules import Dossier
     from distill_tui.worker import Claim
 
 Said = Mapping[str, str | None]  # input digest to label; None where an answer named no label
+
+
+def room(session: Session, artifacts: Artifacts, dossier: Dossier, feed: tables.Feed) -> int:
+    """Say how many calls the month in which a feed came in has left; of a model on this machine, as many as one likes.
+
+    What runs that ended early have paid for counts as well, by the answers that are kept: whoever gives the next file
+    instead of going on with such a run spends no month twice.
+    """
+    play = dossier.play
+    assert play is not None
+    if play.teacher_source != ENDPOINT:
+        return sys.maxsize
+    month = [each for each in dossier.feeds if each.received_at[:7] == feed.received_at[:7]]
+    table = tables.Observation
+    query = select(func.count()).where(col(table.feed_id).in_([each.id for each in month]), table.asked == 1)
+    asked = int(session.exec(query).one())
+    ended = {json.loads(run.spec).get("feed") for run in dossier.runs if run.status is RunStatus.FINISHED}
+    for other in month:
+        if other.id not in ended and other.id != feed.id:
+            asked += _paid(artifacts, play.teacher_digest, other)
+    return (play.sampling_per_month or 0) - asked
+
+
+def _paid(artifacts: Artifacts, teacher: str, feed: tables.Feed) -> int:
+    """Count the answers that are kept of a feed's rows, and of the probe on its last day."""
+    from distill_tui.dataset.observed import rows
+
+    days = {row["input_digest"]: (row["time"] or feed.received_at)[:10] for row in rows(artifacts.path(feed.artifact))}
+    probe = teacher_cache.probe_name(teacher, max(days.values(), default=""))
+    kept = teacher_cache.answered(artifacts.folder, teacher) & days.keys()
+    return len(kept) + len(teacher_cache.answered(artifacts.folder, probe))
 
 
 def ask(claimed: Claim, dossier: Dossier, rows: Sequence[Row]) -> Said:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -200,15 +201,18 @@ def worth(view: View, seen: LiveView, width: int) -> Lines:
 
 
 def saved(view: View) -> str:
-    """Say what the student saved since the first launch, and what it costs to watch it."""
-    found, first = preview.figures(view.dossier), view.dossier.bundles[0]
+    """Say what the student that is live saves, and what that makes since the first launch."""
+    dossier, live = view.dossier, view.dossier.live
+    if live is not None and live.round != view.play.round:  # another round is open: its record is not what is live
+        dossier = replace(dossier, record=dossier.record_before)
+    found, first = preview.figures(dossier), view.dossier.bundles[0]
     if found.saves is None:
         return "not known; the worksheet lacks prices"
     now = view.dossier.now or first.shipped_at
     days = Decimal((datetime.fromisoformat(now) - datetime.fromisoformat(first.shipped_at)).days)
     most = "" if found.measured else "at most "
     whole = show.money(found.saves * days / MONTH)
-    return f"{most}{whole} in {days:f} days, {show.money(found.saves)} a month; the sampled calls are taken off"
+    return f"{most}{show.money(found.saves)} a month; at that, {whole} in {days:f} days since the first launch"
 
 
 def maintenance(view: View, width: int) -> Lines:
