@@ -405,6 +405,7 @@ COMMANDS: tuple[Command, ...] = (
         "show_evaluation",
         _PLAY,
     ),
+    _asks("evaluation", "Show the evaluation of this round, as `eval show` does.", "show_evaluation", _PLAY),
     _asks(
         "eval failures",
         "Page through the rows that the student has wrong: of validation, or for the validator of the held-out split.",

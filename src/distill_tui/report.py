@@ -298,7 +298,7 @@ def data(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
     for each in rules.findings(dossier):
         state = f"accepted: {each['accepted']}" if each["accepted"] else each["level"]
         yield visible(f"! {each['id']} ({state}): {each['says']}")
-    if dossier.play is not None and dossier.play.teacher_source in ("recorded", "endpoint"):
+    if dossier.play is not None and dossier.play.teacher_source:
         yield from (visible(f"! {objection.sentence}") for objection in rules.terms_unclear(dossier))
 
 

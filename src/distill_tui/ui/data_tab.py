@@ -86,13 +86,13 @@ def _teacher(view: View, width: int) -> Lines:
 
 
 def _terms(view: View, width: int) -> Lines:
-    """Say what the provider's terms permit, where the teacher is somebody else's."""
+    """Say what the terms of whoever made the teacher permit; a model folder has a licence too."""
     terms = view.dossier.terms
     if terms is not None:
         says = "permit training on outputs" if terms.permits else "do NOT permit training on outputs"
         text = f"terms of {terms.provider} ({terms.version}, {terms.dated}) {says}; read by {terms.checked_by}"
         return page.sentence(text, width, word="done" if terms.permits else "misses")
-    if view.play.teacher_source not in ("recorded", "endpoint"):
+    if not view.play.teacher_source:
         return []
     return page.sentence("terms: nobody has recorded what they permit; p records them.", width, word="look")
 
