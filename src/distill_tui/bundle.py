@@ -100,9 +100,7 @@ def write(
         files |= _signature_files(dossier, signed)
     if ship is not None:
         files |= shipped.files(dossier, *ship)
-        files["VERIFY.md"] = (
-            files.get("VERIFY.md", b"# Checking this bundle by hand\n") + shipped.by_hand(ship[0]).encode()
-        )
+        files["VERIFY.md"] = files.get("VERIFY.md", HEADING) + shipped.by_hand(ship[0]).encode()
     for name, content in files.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
@@ -200,14 +198,7 @@ def verify(folder: Path, signer: str | None = None, roster: str | None = None) -
     if not (folder / MANIFEST).is_file():
         report.problems.append(Objection("bundle.missing", f"{folder.name} is no bundle: it has no {MANIFEST}."))
         return report
-    steps: tuple[Callable[[Path, Report, Trust], Iterator[Objection]], ...] = (
-        _files,
-        _statement,
-        _content,
-        _claims,
-        _ship,
-    )
-    for step in steps:
+    for step in STEPS:
         try:
             report.problems += step(folder, report, trust)
         except Exception as error:  # whatever untrusted files do to us, it is a problem of theirs and never a pass

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from distill_tui.gates.gate import ROW_SCORES, SEGMENT, Criterion
 from distill_tui.gates.wording import count
 from distill_tui.terms import Metric, Verdict
+
+if TYPE_CHECKING:
+    from distill_tui.paired import RowScores
+    from distill_tui.statistics import Scores
 
 
 @dataclass(frozen=True)
@@ -55,3 +60,19 @@ def more_rows(needed: int | None, rows: int, scope: str) -> str:
     """Say how many more rows would decide, and of what; nothing where no number would."""
     of = " of this segment" if scope.startswith(SEGMENT) else ""
     return "" if needed is None else f", and about {count(needed - rows, 'more row')}{of} would decide"
+
+
+def decided(
+    scores: Scores | RowScores, bar: float, alpha: float, *, misses: bool, among: int
+) -> tuple[Verdict, int | None]:
+    """Give the verdict of an interval against a bar, and of an unproven one the rows that would decide."""
+    holds = scores.exceeds(bar) <= alpha
+    verdict = Verdict.HOLDS if holds else Verdict.MISSES if misses else Verdict.UNPROVEN
+    level = alpha if (scores.estimate or 0.0) > bar else alpha / among  # to miss is one accusation of several
+    return verdict, scores.rows_needed(bar, level) if verdict is Verdict.UNPROVEN else None
+
+
+def roughness(scores: Scores | RowScores) -> str:
+    """Say that a bound is rough where its rows come from few groups; else nothing."""
+    groups = "a single group" if scores.groups == 1 else f"only {scores.groups} groups"
+    return f" (its rows come from {groups}, so the bound is rough)" if scores.rough else ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from distill_tui import statistics
 from distill_tui.gates.gate import EVERY_SEGMENT, ROW_SCORES, SEGMENT, Criterion, Gate, bar_of
-from distill_tui.gates.judgement import Judgement, more_rows, name_of, sentence, unmeasured
+from distill_tui.gates.judgement import Judgement, decided, more_rows, name_of, roughness, sentence, unmeasured
 from distill_tui.gates.record import Record, rows_in
 from distill_tui.gates.scored import ScoredSample
 from distill_tui.gates.wording import distance, lead, points
@@ -120,10 +120,7 @@ class Sample:
     def judgement(self, alpha: float, *, misses: bool, among: int) -> Judgement:
         """Compare the interval with the bar."""
         scores = self.scores
-        holds = scores.exceeds(self.bar) <= alpha
-        verdict = Verdict.HOLDS if holds else Verdict.MISSES if misses else Verdict.UNPROVEN
-        level = alpha if (scores.estimate or 0.0) > self.bar else alpha / among  # to miss is one accusation of several
-        needed = scores.rows_needed(self.bar, level) if verdict is Verdict.UNPROVEN else None
+        verdict, needed = decided(scores, self.bar, alpha, misses=misses, among=among)
         if self.one_sided and (scores.estimate or 0.0) <= self.bar:
             needed = None
         estimate, lower, upper = scores.estimate, scores.at_least(alpha), scores.at_most(alpha)
@@ -133,9 +130,7 @@ class Sample:
         if verdict is Verdict.UNPROVEN and not self.one_sided and scores.falls_below(self.bar) <= alpha:
             text += f", as one of {among} segments (alone it would miss)"
         text += more_rows(needed, scores.rows, self.scope)
-        if scores.rough:
-            groups = "a single group" if scores.groups == 1 else f"only {scores.groups} groups"
-            text += f" (its rows come from {groups}, so the bound is rough)"
+        text += roughness(scores)
         return Judgement(
             criterion=self.criterion,
             scope=self.scope,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from distill_tui.gates.gate import ROW_SCORES, Criterion, Gate, bar_of
-from distill_tui.gates.judgement import Judgement, more_rows, name_of, sentence
+from distill_tui.gates.judgement import Judgement, decided, more_rows, name_of, roughness, sentence
 from distill_tui.gates.record import CERTAIN, Record, rows_in
 from distill_tui.gates.wording import distance, lead, points, trim
 from distill_tui.paired import RowScores
@@ -67,10 +67,7 @@ class ScoredSample:
     def judgement(self, alpha: float, *, misses: bool, among: int) -> Judgement:
         """Compare the interval with the bar."""
         scores, falls = self.scores, ROW_SCORES[self.criterion.metric].lower_is_better
-        holds = scores.exceeds(self.bar) <= alpha
-        verdict = Verdict.HOLDS if holds else Verdict.MISSES if misses else Verdict.UNPROVEN
-        level = alpha if (scores.estimate or 0.0) > self.bar else alpha / among  # to miss is one accusation of several
-        needed = scores.rows_needed(self.bar, level) if verdict is Verdict.UNPROVEN else None
+        verdict, needed = decided(scores, self.bar, alpha, misses=misses, among=among)
         estimate, lower, upper = scores.estimate or 0.0, scores.at_least(alpha), scores.at_most(alpha)
         if falls and not scores.paired:  # back on the metric's own scale
             estimate, lower, upper = 1 - estimate, 1 - upper, 1 - lower
@@ -79,9 +76,7 @@ class ScoredSample:
         if verdict is Verdict.UNPROVEN and scores.falls_below(self.bar) <= alpha:
             text += f", as one of {among} segments (alone it would miss)"
         text += more_rows(needed, scores.rows, self.scope)
-        if scores.rough:
-            groups = "a single group" if scores.groups == 1 else f"only {scores.groups} groups"
-            text += f" (its rows come from {groups}, so the bound is rough)"
+        text += roughness(scores)
         return Judgement(
             criterion=self.criterion,
             scope=self.scope,
