@@ -34,7 +34,7 @@ test: $(READY)   ## the tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 slow: $(READY)   ## the proofs that take minutes
-	@$(BIN)/python -m pytest -m slow $(ARGS)
+	@$(BIN)/python -m pytest -m slow --hypothesis-profile=default $(ARGS)
 
 check: $(READY)  ## ruff, mypy, the import contracts, and the tests
 	@$(BIN)/ruff check .

@@ -6,11 +6,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from distill_tui import sqlite
 
 # One SQLite library in one process: a second one that closes a file takes away the locks that the first holds on it.
 sys.modules["sqlite3"] = sqlite.module
+
+# The suite gives one answer for one tree; `make slow` explores anew each time (--hypothesis-profile=default).
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(autouse=True)
