@@ -340,7 +340,7 @@ def test_margin_and_rows_are_two_sides_of_one_question(rows: int, margin: float,
     if needed * discordance < 90:
         assert statistics.power_of_difference(needed, margin, discordance, 0.05) >= 0.8
     smallest = statistics.smallest_provable_margin(rows, discordance, 0.05)
-    if smallest < 1 and rows * discordance < 90:  # where few rows differ, power climbs in saw teeth: no way back by rows
+    if smallest < 1 and rows * discordance < 90:  # power climbs in saw teeth: no way back by rows
         assert statistics.power_of_difference(rows, smallest, discordance, 0.05) >= 0.8
     elif smallest < 1:
         again = statistics.rows_for_difference(smallest, discordance, 0.05)
