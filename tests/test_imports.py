@@ -50,6 +50,19 @@ def test_help_and_spec_import_only_the_standard_library(words: list[str]) -> Non
     stays_away(f"from distill_tui.cli import main\nmain({words!r})\nprint()", *heavy)
 
 
+def test_the_screens_wait_for_no_table_of_commands() -> None:
+    begin = """
+from pathlib import Path
+from distill_tui import start
+from distill_tui.ui import app
+start.drawable = lambda: True
+app.run = lambda path, **_: str(path) == "a.distill"
+sys.argv = ["distill-tui", "open", "a.distill"]
+assert start.main() is True
+"""
+    stays_away(begin, "argparse", "distill_tui.cli", "distill_tui.spec", "sqlmodel")
+
+
 def test_the_list_is_read_without_sqlmodel(tmp_path: object) -> None:
     path = f"{tmp_path}/team.distill"
     make = f"from distill_tui.cli import main\nassert main(['init', {path!r}, '--name', 'Team', '--me', 'mia']) == 0"

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distill_tui import cli
+from distill_tui import cli, start
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
@@ -50,10 +50,7 @@ class Call:
     @cached_property
     def path(self) -> Path:
         """The project file that is meant. Raises UsageError where that is not clear."""
-        given = self.args.project or os.environ.get("DISTILL_PROJECT")
-        if given:
-            return Path(given)
-        here = sorted(Path().glob("*.distill"))
+        here = start.candidates(self.args.project)
         if len(here) == 1:
             return here[0]
         if not here:

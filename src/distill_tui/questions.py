@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import sys
@@ -12,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distill_tui import cli
+from distill_tui import cli, start
 from distill_tui.calls import Call, InputError, UsageError, plain_objections, text_of
 from distill_tui.terms import Action, RunKind, RunStatus
 from distill_tui.text import visible
@@ -34,8 +33,7 @@ def open_screens(call: Call) -> int | None:
         list_recent(call)
         return None
     call.args.project = call.args.file or call.args.project
-    streams = (sys.stdin, sys.stdout, sys.stderr)  # Textual draws on standard error
-    terminal = all(stream.isatty() for stream in streams) and os.environ.get("TERM", "dumb") != "dumb"
+    terminal = start.drawable()
     if terminal and not (call.json or call.plain):
         call.args.project = call.args.project or choose_recent(call)
     if call.json or call.plain or not terminal:
@@ -43,10 +41,7 @@ def open_screens(call: Call) -> int | None:
         list_plays(call)
         call.talk(f"The screens open in a terminal: `{cli.PROGRAM} open {call.path.name}`.")
         return None
-    gc.disable()  # until the project is open: what is made up to then stays, and searching it costs a tenth of it
-    from distill_tui.ui import app
-
-    return app.run(call.path, key=call.key, play=call.play_id if call.args.play else None)
+    return start.screens(call.path, key=call.key, play=call.play_id if call.args.play else None)
 
 
 def list_recent(call: Call) -> None:
