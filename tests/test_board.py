@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from textual.filter import NoColor
 
-from distill_tui import glance, remembered, rules, tables
+from distill_tui import actions, glance, remembered, rules, tables
 from distill_tui.project import Project, now
 from distill_tui.rules import Actor
 from distill_tui.terms import Action, Assurance, PlayKind, Role, RunKind, RunStatus, Stage, Task
@@ -203,6 +203,24 @@ def test_the_cursor_follows_its_play_into_another_column() -> None:
     shelf.step(1)
     shelf.fill([card(1, Stage.QUALIFY), card(2, Stage.GATE)])
     assert shelf.selected is not None and shelf.selected.id == 2 and shelf.stage is Stage.GATE
+
+
+def test_a_card_is_put_in_its_place_only_where_that_stays_its_place() -> None:
+    def card(id: int, stage: Stage = Stage.TRAIN, **more: Any) -> glance.Card:
+        return glance.Card(id, f"play {id}", PlayKind.COST, stage, 1, "2026-01-01T00:00:00Z", **more)
+
+    shelf, run = Shelf(), glance.RunGlance(1, RunKind.TRAIN, RunStatus.RUNNING, 5, 10)
+    first, second, done = card(1), card(2), card(3, quality=0.9)
+    shelf.fill([first, second, done])
+    for changed in (card(2, Stage.DECIDE), card(4), card(0)):
+        assert not shelf.renew([card(1, run=run), changed]) and shelf.cards == [first, second, done]
+    shelf.words, shelf.me = "waits:me", "dan"
+    assert not shelf.renew([card(2, roles={Role.DRIVER: "dan"})])
+    shelf.words, shelf.order = "", "quality"
+    assert not shelf.renew([card(2, quality=0.7)])
+    assert shelf.renew([card(2, run=run), card(1)])
+    assert [each.run for each in shelf.columns[Stage.TRAIN]] == [None, run, None]
+    assert shelf.cards[0] is first and shelf.cards[2] is done
 
 
 async def test_typing_a_filter_narrows_the_board_and_escape_clears_it(project: Project) -> None:
@@ -476,6 +494,58 @@ with project.telemetry() as session:
         subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
         await pilot.pause(1.0)
         assert "from-elsewhere" in text_of(app)
+
+
+async def test_the_reports_of_a_run_are_seen_within_a_second_and_only_its_play_is_read_again(project: Project) -> None:
+    for name in ("refund-intent", "trains", "faq"):
+        play = add_play(project, name, Stage.TRAIN)
+        add_run(project, play, RunStatus.RUNNING if name == "trains" else RunStatus.FINISHED)
+
+    def report(**columns: Any) -> None:
+        with project.telemetry() as session:
+            run = session.get(tables.Run, 2)
+            assert run is not None
+            for name, value in columns.items():
+                setattr(run, name, value)
+            session.add(run)
+
+    app = an_app(project)
+    app._reap = lambda: None  # type: ignore[method-assign]  # no worker stands behind the run made here
+    async with app.run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        before = list(app.screen.query_one(Board).shelf.cards)
+        assert "training 47%" in text_of(app) and "1 running" in text_of(app)
+        for step in (62, 88):
+            report(step=step)
+            await pilot.pause(1.0)
+            assert f"training {step}%" in text_of(app)
+        report(status=RunStatus.LOST, token=None)
+        await pilot.pause(1.0)
+        assert "train lost" in text_of(app) and "running" not in text_of(app)
+        same = [old is new for old, new in zip(before, app.screen.query_one(Board).shelf.cards, strict=True)]
+        assert same == [True, False, True]
+
+
+async def test_what_comes_in_beside_a_report_is_seen_by_the_log_and_by_r(project: Project) -> None:
+    play = add_play(project, "trains", Stage.TRAIN)
+    add_run(project, play, RunStatus.RUNNING)
+    app = an_app(project)
+    app._reap = lambda: None  # type: ignore[method-assign]
+    async with app.run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        with project.telemetry() as session:
+            run = session.get(tables.Run, 1)
+            assert run is not None
+            run.status = RunStatus.LOST
+            session.add(run)
+        actions.open_play(project, Actor("dana", MINE), "by-the-door", PlayKind.COST)
+        await pilot.pause(1.0)
+        assert "by-the-door" in text_of(app) and "train lost" in text_of(app)
+        add_run(project, play, RunStatus.RUNNING)
+        add_play(project, "beside-it")
+        await pilot.press("r")
+        await settled(pilot)
+        assert "beside-it" in text_of(app)
 
 
 async def test_a_refusal_and_bad_input_are_said_and_a_bug_is_not_hidden(project: Project) -> None:

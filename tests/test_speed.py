@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from distill_tui import sqlite
+from distill_tui import launch, sqlite
+from distill_tui.artifacts import Artifacts
 from distill_tui.project import now
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
@@ -67,20 +68,36 @@ def test_a_key_costs_little_and_sends_little(opened: screens.Terminal) -> None:
     assert opened.memory < 125
 
 
-def test_the_report_of_a_run_draws_its_card_and_nothing_else(opened: screens.Terminal, paths: dict[int, Path]) -> None:
-    connection = sqlite.connect(paths[10_000])
-    connection.execute(
+def test_the_report_of_a_run_draws_its_card_and_costs_with_ten_thousand_plays_what_it_costs_with_ten(
+    paths: dict[int, Path], tmp_path: Path
+) -> None:
+    spent = {plays: reported(paths[plays], tmp_path, 20) for plays in (10, 10_000)}
+    assert spent[10_000] < 2 * spent[10] and spent[10_000] < 0.060, spent
+
+
+def reported(path: Path, state: Path, reports: int) -> float:
+    """Have a run report beside an open board; give the board's CPU seconds a report."""
+    connection = sqlite.connect(path)
+    run = connection.execute(
         "INSERT INTO run (play_id, round, kind, status, spec, started_by, created_at, step, total) "
         "VALUES (4, 1, 'train', 'running', '{}', 'dan', ?, 0, 1000)",
         (now(),),
-    )
-    opened.read(1.5, most=4.0)
-    before, sent = opened.cpu, 0
-    for step in range(1, 11):
-        connection.execute("UPDATE run SET step = ? WHERE play_id = 4", (step * 50,))
-        sent += len(opened.read(1.0, most=1.5))
-    connection.close()
-    assert (opened.cpu - before) / 10 < 0.080 and sent / 10 < 1000, (opened.cpu - before, sent)
+    ).lastrowid
+    held = launch.lock(Artifacts(path.parent / f"{path.name}.artifacts").run_folder(run))  # as its worker holds it
+    assert held is not None
+    terminal = program(path, state).start()
+    try:
+        terminal.read(3.0, most=10.0)
+        before, sent = terminal.cpu, 0
+        for step in range(1, reports + 1):
+            connection.execute("UPDATE run SET step = ? WHERE play_id = 4", (step * 40,))
+            sent += len(terminal.read(0.7, most=0.7))
+        assert sent / reports < 1000
+        return (terminal.cpu - before) / reports
+    finally:
+        terminal.end()
+        connection.close()
+        os.close(held)
 
 
 @pytest.mark.parametrize("words", [["--help"], ["list", "--json"]], ids=" ".join)

@@ -190,6 +190,19 @@ def test_a_copied_code_goes_to_the_terminals_own_clipboard(path: Path, terminal:
     it.shows(b"refund-intent")
     it.press(b"y")
     it.shows(b"\x1b]52;c;" + base64.b64encode(b"P-001"))
+    it.shows(b"ROLE PERSON")  # the selected play is loaded
+    it.press(b"Y")
+    it.shows(b"\x1b]52;c;" + base64.b64encode(b"distill-tui role P-001 ROLE PERSON"))
+
+
+def test_what_is_no_project_is_said_in_a_line_before_the_terminal_is_taken(
+    tmp_path: Path, terminal: Callable[..., Terminal]
+) -> None:
+    (tmp_path / "notes.distill").write_text("shopping: bread, milk")
+    for words in (("open", "notes.distill"), ()):
+        it = terminal(*words, cwd=tmp_path)
+        assert it.ended(30) == 4
+        assert b"notes.distill" in it.written and b"Traceback" not in it.written and b"\x1b" not in it.written
 
 
 def test_a_dumb_terminal_gets_the_list_and_is_told_what_to_use(path: Path, terminal: Callable[..., Terminal]) -> None:
@@ -207,6 +220,7 @@ def test_a_cursor_move_is_a_small_write(tmp_path: Path, terminal: Callable[..., 
     it = terminal("open", str(project.path))
     it.shows(b"ROLE PERSON")  # below the board stands the selected play: all is loaded
     it.read(0.5)
+    assert it.press(b"k") == b""  # there is nothing above the first
     sizes = [len(it.press(b"j")) for _ in range(12)]
     assert statistics.median(sizes) <= 1536, sizes  # two cards of a column that is half the board, and the look below
 

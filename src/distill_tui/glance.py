@@ -11,7 +11,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -144,9 +144,14 @@ class Header:
     project: str
     keeper: str
     plays: int
-    active_runs: int
+    active: dict[int, int]  # the runs under way, each with its play
     stages: dict[Stage, int]  # how many plays stand in each
     head: int  # the log's newest entry
+
+    @property
+    def active_runs(self) -> int:
+        """How many runs are under way."""
+        return len(self.active)
 
     @property
     def killed(self) -> int:
@@ -154,14 +159,22 @@ class Header:
         return self.stages.get(Stage.KILLED, 0)
 
 
-def header(path: Path) -> Header:
-    """Give the project's name and its counts."""
+def header(path: Path, before: Header | None = None) -> Header:
+    """Give the project's name and its counts; `before` holds while the log stands still, but for runs that ended."""
     with _reading(path) as connection:
+        (head,) = connection.execute("SELECT coalesce(max(seq), 0) FROM audit").fetchone()
+        if before is not None and before.head == head:
+            return replace(before, active=_active(connection, before.active)) if before.active else before
         (name, keeper) = connection.execute("SELECT name, keeper FROM project").fetchone() or (path.stem, "")
         stages = {_STAGE[stage]: count for stage, count in connection.execute(_STAGES)}
-        (head,) = connection.execute("SELECT coalesce(max(seq), 0) FROM audit").fetchone()
-        (active,) = connection.execute("SELECT count(*) FROM run WHERE status IN ('queued', 'running')").fetchone()
-    return Header(str(name), str(keeper), sum(stages.values()), int(active), stages, int(head))
+        active = _active(connection)
+    return Header(str(name), str(keeper), sum(stages.values()), active, stages, int(head))
+
+
+def _active(connection: Any, among: Iterable[int] | None = None) -> dict[int, int]:
+    """Give the runs under way, each with its play; no run begins without an entry in the log."""
+    known = "" if among is None else f" AND id IN ({', '.join(map(str, among))})"
+    return dict(connection.execute(f"SELECT id, play_id FROM run WHERE status IN ('queued', 'running'){known}"))
 
 
 def whose(path: Path, uid: int) -> str | None:
@@ -201,7 +214,7 @@ def neighbour(path: Path, play: int, by: int) -> int | None:
 
 
 def touched(path: Path, since: int) -> set[int]:
-    """Give the plays that may look otherwise than when the log's newest entry was `since`, or have a run under way."""
+    """Give the plays that the log names behind its entry `since`."""
     with _reading(path) as connection:
         return {play for (play,) in connection.execute(_TOUCHED, (since,))}
 
@@ -227,10 +240,7 @@ def cards(path: Path, *, first: int = 0, only: Iterable[int] | None = None) -> l
 
 _STAGES = "SELECT stage, count(*) FROM play GROUP BY stage"
 
-_TOUCHED = """
-SELECT play_id FROM audit WHERE seq > ? AND play_id IS NOT NULL
-UNION SELECT play_id FROM run WHERE status IN ('queued', 'running')
-"""
+_TOUCHED = "SELECT DISTINCT play_id FROM audit WHERE seq > ? AND play_id IS NOT NULL"
 
 _COLUMNS = {"play": "play.id", "play_id": "play_id"}  # under which name a query knows the play that it is about
 

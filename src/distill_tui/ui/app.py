@@ -24,6 +24,7 @@ from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.worker import get_current_worker
 
 from distill_tui import glance, remembered, sqlite
 from distill_tui.actor import Actor
@@ -36,8 +37,10 @@ if TYPE_CHECKING:
     from textual.command import Provider
 
     from distill_tui.project import Project
+    from distill_tui.ui.view import View
 
 POLL, REAP = 0.5, 2.0  # seconds
+TURN = 0.001  # seconds that a thread which loads may keep a key waiting, each time; Python's own is 0.005
 
 
 def _palette() -> type[Provider]:
@@ -74,9 +77,11 @@ class DistillApp(App[int]):
         self.set_class(show.ascii_only(), "-ascii")
         self.path, self.key, self.first_play, self.restricted = path, key, play, restricted
         self.project: Project | None = None
-        self.project_name, self.running = path.stem, 0
+        self.header = glance.header(path)
         self.actor = actor or Actor(None, f"account uid {os.getuid()}")
         self._seen: int | None = None
+        self.views: dict[int, View] = {}  # of the plays that were open last, by number
+        self._anew = False  # whether all is to be read again
         self._clean = terminal.VisibleOnly()
         if os.environ.get("SSH_CONNECTION"):
             self.animation_level = "none"  # a frame that nobody asked for is a frame that a slow line must carry
@@ -204,9 +209,7 @@ class DistillApp(App[int]):
     # --- what others do
 
     def look_up(self) -> None:
-        """Read the project's name, the running jobs, and who this is now: a person may have been enrolled meanwhile."""
-        header = glance.header(self.path)
-        self.project_name, self.running = header.project, header.active_runs
+        """Read who this is now: a person may have been enrolled meanwhile."""
         if "key " in self.actor.proof:
             person = glance.holder(self.path, self.actor.proof.rpartition("key ")[2])
         else:
@@ -225,20 +228,43 @@ class DistillApp(App[int]):
             self.say(f"The project file cannot be read now: {sqlite.sentence(error)}", "error")
             return
         self._seen = version
+        self._look_again()
+
+    def reload(self) -> None:
+        """Have everything read again, whether it changed or not."""
+        self._anew = True
+        self._look_again()
+
+    def _look_again(self) -> None:
         self.run_worker(self._look_up_and_tell, thread=True, group="look up", exclusive=True)
 
     def _look_up_and_tell(self) -> None:
+        """Find out what changed: what the log says, else how far runs are; else somebody came in beside the door.
+
+        While a run is under way every change is taken for its report, for all is not read again twice a second.
+        """
+        worker, before = get_current_worker(), self.header
         try:
-            self.look_up()
+            header = glance.header(self.path, before)
+            anew = self._anew or (header == before and not before.active)
+            if anew:
+                header = glance.header(self.path)
+            if anew or header.head != before.head:
+                self.look_up()
         except sqlite.errors() as error:
             self.unreadable(error)
             return
-        self.call_from_thread(self.changed)
+        if not worker.is_cancelled:
+            self.call_from_thread(self._found_out, header, anew)
 
-    def changed(self) -> None:
+    def _found_out(self, header: glance.Header, anew: bool) -> None:
+        self.header, self._anew = header, False
+        self.changed(anew=anew)
+
+    def changed(self, *, anew: bool = False) -> None:
         """Have every screen load again what it shows."""
         for screen in self.screen_stack:
-            screen.post_message(ProjectChanged())
+            screen.post_message(ProjectChanged(anew=anew))
             for heading in screen.query(Heading):
                 heading.draw()
 
@@ -403,6 +429,7 @@ def run(path: Path, *, key: Path | None = None, play: int | None = None, restric
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
         sys.stderr.write("The screens need a terminal; `distill-tui list` and the other commands do not.\n")
         return 2
+    sys.setswitchinterval(TURN)
     actor = None
     if key is not None:  # before the screens take the terminal: ssh-keygen may ask for a passphrase
         from distill_tui import identity

@@ -36,8 +36,7 @@ _KEYS: list[BindingType] = [
     Binding("up,k", "step(-1)", "Up", show=False),
     Binding("h,left", "sideways(-1)", "Move", key_display="hjkl"),
     Binding("right,l", "sideways(1)", "Right", show=False),
-    Binding("home", "home", "Top", show=False),
-    Binding("g", "first_g", "Top: g g", key_display="g g", show=False),
+    Binding("home,g", "home", "Top", show=False),
     Binding("end,G", "end", "Bottom", show=False),
     Binding("pagedown,ctrl+f", "page(2)", "Page down", show=False),
     Binding("pageup,ctrl+b", "page(-2)", "Page up", show=False),
@@ -64,7 +63,6 @@ class Board(Widget, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.shelf = Shelf()
-        self._after_g = False
         self._styles: dict[str, Style] = {}
 
     @property
@@ -106,6 +104,14 @@ class Board(Widget, can_focus=True):
         self.shelf.me = me
         self.shelf.fill(cards, there)
         self._settle(before)
+
+    def renew(self, cards: list[Card]) -> bool:
+        """Put cards that changed in their places; say False, and do nothing, where one belongs elsewhere now."""
+        before = self._in_view()
+        if not self.shelf.renew(cards):
+            return False
+        self._settle(before)
+        return True
 
     def sift(self, words: str) -> None:
         """Show the cards that pass a filter."""
@@ -160,6 +166,8 @@ class Board(Widget, can_focus=True):
     def _moved(self, column: int, row: int) -> None:
         """Redraw as little as the move allows: every cell that is written must cross a slow line."""
         scrolled = self.shelf.follow(self.slots)
+        if not scrolled and (column, row) == (self.shelf.column, self.shelf.row):
+            return  # at the end of its column already
         if not self.wide and (scrolled or column != self.shelf.column):
             self.refresh()
         else:
@@ -211,22 +219,11 @@ class Board(Widget, can_focus=True):
         """Go to the last card of the column."""
         self.action_step(len(self.shelf.columns[self.shelf.stage]))
 
-    def action_first_g(self) -> None:
-        """Go to the top when g was pressed twice."""
-        if self._after_g:
-            self.action_home()
-        self._after_g = not self._after_g
-
     def action_stage(self, number: int) -> None:
         """Go to a stage."""
         if number == len(Stage) and not self.shelf.killed:
             self.toggle_killed()
         self.action_sideways(number - 1 - self.shelf.column)
-
-    def on_key(self, event: events.Key) -> None:
-        """Forget a g that something else followed."""
-        if event.key != "g":
-            self._after_g = False
 
     def on_click(self, event: events.Click) -> None:
         """Select the card under the pointer; open it when it is selected already."""

@@ -65,11 +65,11 @@ class Heading(Static):
         app = cast("DistillApp", self.app)
         width = self.size.width or app.size.width
         parts = [who(app.actor)]
-        if app.running:
-            parts.append(f"{show.mark('running')} {app.running} running")
+        if app.header.active:
+            parts.append(f"{show.mark('running')} {app.header.active_runs} running")
         parts.append(clock())
         right = "   ".join(parts)
-        name = self.title or f"distill-tui  {app.project_name}"
+        name = self.title or f"distill-tui  {app.header.project}"
         left = show.fit(f" {name}", width - cell_len(right) - 2)
         line = Content.assemble((left, "bold"), " ", right, " ")
         if line != self.content:  # it is asked every few seconds, and on a slow line a write costs

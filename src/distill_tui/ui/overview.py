@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from itertools import zip_longest
 from textwrap import fill
@@ -26,7 +27,7 @@ from distill_tui.glance import Card
 from distill_tui.remembered import Left
 from distill_tui.terms import Action, Role
 from distill_tui.ui import show
-from distill_tui.ui.board import Board
+from distill_tui.ui.board import SLOT, WIDE, Board
 from distill_tui.ui.frame import Heading, KeyLine, MessageLine
 from distill_tui.ui.menu import Entries, Menu
 from distill_tui.ui.messages import ProjectChanged
@@ -59,6 +60,7 @@ class BoardScreen(Screen[None]):
         Binding("d", "app.checkup", "Checkup of machine and file", show=False),
         Binding("r", "reload", "Reload", show=False),
         Binding("y", "copy_code", "Copy the play's code", show=False),
+        Binding("Y", "copy_twin", "Copy the command of the play's next step", show=False),
         Binding("escape", "clear_filter", "Clear the filter", show=False),
         Binding("q", "app.quit", "Quit"),
     ]
@@ -93,7 +95,6 @@ class BoardScreen(Screen[None]):
         yield Static("Needs 60 by 16 cells or more; `distill-tui list` does not.", id="too-small", markup=False)
         yield Heading()
         yield Static("", id="counts", markup=False)
-        yield Input(placeholder="text, kind:cost, stage:train, driver:dan, waits:me", id="filter", compact=True)
         with Vertical(id="middle"):
             yield Board(id="board")
             yield Static("", id="first-run", markup=False)
@@ -103,14 +104,10 @@ class BoardScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Show what a glance gives at once, as it was left; the rest follows when the project is open."""
-        box = self.query_one("#filter", Input)
-        box.display = False
-        header, cards = glance.header(self._app.path), self._first_cards()
+        header, cards = self._app.header, self._first_cards()
         left, shelf = self._app.left or at_first(cards, self._app.actor.person), self.board.shelf
         shelf.words, shelf.killed = left.words, left.killed
         shelf.order = left.order if left.order in ORDERS else shelf.order
-        with self.prevent(Input.Changed):
-            box.value = left.words
         self._show(cards, header)
         if shelf.find(left.play):
             self.board.follow()
@@ -124,41 +121,72 @@ class BoardScreen(Screen[None]):
         """Read no more than a screen of each stage, unless it was left sorted or sifted, or further down."""
         left = self._app.left
         if left is not None and (left.words, left.order, left.killed) == ("", "number", False):
-            cards = glance.cards(self._app.path, first=self.app.size.height)
+            width, height = self.app.size
+            cards = glance.cards(self._app.path, first=1 + height // (SLOT if width >= WIDE else 1))
             if left.play in {0, *(card.id for card in cards)}:
                 return cards
         return glance.cards(self._app.path)
 
     # --- loading
 
-    def on_project_changed(self, _: ProjectChanged | None = None) -> None:
+    def on_project_changed(self, changed: ProjectChanged | None = None) -> None:
         """Load again what is shown."""
+        if changed is not None and changed.anew:
+            self._seen = None
         self.run_worker(self._load, thread=True, exclusive=True, group="cards")
 
     def _load(self) -> None:
         worker = get_current_worker()
         try:
-            header, project, dossier = glance.header(self._app.path), self._app.project, self.project_dossier
-            cards = self._read(header)
-            if project is not None and (dossier is None or self._seen != header.head):
-                dossier = project.dossier()
+            load = self._load_reports if self._app.header.head == self._seen else self._load_plays
+            then = load(self._app.header)
         except sqlite.errors() as error:
             self._app.unreadable(error)
             return
         if not worker.is_cancelled:
-            self.app.call_from_thread(self._loaded, cards, header, dossier)
+            self.app.call_from_thread(then)
+
+    def _load_reports(self, header: glance.Header) -> Callable[[], None]:
+        """Read the plays whose runs are under way, or were: a run that trains reports twice a second."""
+        plays = self._with_runs(header)
+        cards = glance.cards(self._app.path, only=plays) if plays else []
+        return partial(self._reported, cards, header, self.project_dossier or self._load_dossier())
+
+    def _with_runs(self, header: glance.Header) -> set[int]:
+        before = self._header.active if self._header is not None else {}
+        return {*header.active.values(), *before.values()}
+
+    def _load_plays(self, header: glance.Header) -> Callable[[], None]:
+        return partial(self._loaded, self._read(header), header, self._load_dossier())
+
+    def _load_dossier(self) -> Dossier | None:
+        return self._app.project.dossier() if self._app.project is not None else None
 
     def _read(self, header: glance.Header) -> list[Card]:
-        """Read again the plays that may have changed: while a run trains, that is twice a second."""
-        known = self.board.shelf.cards
+        """Read again the plays that the log names, or that have a run under way, or had."""
         if self._seen is not None:
-            active = {card.id for card in known if card.run is not None and card.run.status.active}
-            only = glance.touched(self._app.path, self._seen) | active
-            fresh = {card.id: card for card in glance.cards(self._app.path, only=only)}
-            cards = [*(fresh.pop(card.id, card) for card in known), *fresh.values()]
+            only = glance.touched(self._app.path, self._seen) | self._with_runs(header)
+            cards = self._with(glance.cards(self._app.path, only=only))
             if Counter(card.stage for card in cards) == header.stages:
                 return cards
         return glance.cards(self._app.path)  # the first time, or somebody came in beside the door
+
+    def _with(self, fresh: list[Card]) -> list[Card]:
+        """Give the cards that are shown, with the fresh ones in their places."""
+        by_play = {card.id: card for card in fresh}
+        return [*(by_play.pop(card.id, card) for card in self.board.shelf.cards), *by_play.values()]
+
+    def _reported(self, cards: list[Card], header: glance.Header, dossier: Dossier | None) -> None:
+        """Show how far runs are: it changes neither a count nor whose turn it is."""
+        if self._seen != header.head:
+            return  # all is being read meanwhile
+        if not self.board.renew(cards):
+            self._loaded(self._with(cards), header, dossier)
+            return
+        self._header = header
+        if dossier is not self.project_dossier:
+            self.project_dossier = dossier
+            self._check_keys()
 
     def _loaded(self, cards: list[Card], header: glance.Header, dossier: Dossier | None) -> None:
         self.project_dossier, self._seen = dossier, header.head
@@ -277,7 +305,7 @@ class BoardScreen(Screen[None]):
 
     def blocked(self, action: str, parameters: tuple[object, ...]) -> str | None:
         """Say why a key does nothing now."""
-        if action in ("open", "next_step", "copy_code") and self.is_mounted and self.selected is None:
+        if action in ("open", "next_step", "copy_code", "copy_twin") and self.is_mounted and self.selected is None:
             return "There is no play to open; n opens a new one."
         if action == "new_play":
             return self._why_not_new()
@@ -318,24 +346,36 @@ class BoardScreen(Screen[None]):
 
     def action_filter(self) -> None:
         """Type a filter; the board follows."""
-        box = self.query_one("#filter", Input)
+        box = self._box()
         box.display = True
         box.focus()
 
+    def _box(self) -> Input:
+        """Give the line that a filter is typed in, hidden at first; made when it is wanted, for it takes a while."""
+        found = self.query(Input)
+        if found:
+            return found.first()
+        hint = "text, kind:cost, stage:train, driver:dan, waits:me"
+        box = Input(self.board.shelf.words, placeholder=hint, id="filter", compact=True)
+        box.display = False
+        self.mount(box, after="#counts")
+        return box
+
     @on(Input.Changed, "#filter")
     def _sift(self, event: Input.Changed) -> None:
-        self.board.sift(event.value)
-        self._draw_counts()
+        if event.value != self.board.shelf.words:
+            self.board.sift(event.value)
+            self._draw_counts()
 
     @on(Input.Submitted, "#filter")
     def _keep(self) -> None:
-        self.query_one("#filter", Input).display = False
+        self._box().display = False
         self.board.focus()
         self._app.remember()
 
     def action_filter_menu(self) -> None:
         """Choose what is shown from what there is."""
-        box = self.query_one("#filter", Input)
+        box = self._box()
 
         def entries() -> Entries:
             given = box.value.split()
@@ -366,7 +406,7 @@ class BoardScreen(Screen[None]):
 
     def action_clear_filter(self) -> None:
         """Clear the filter."""
-        self.query_one("#filter", Input).value = ""
+        self._box().value = ""
         self._keep()
 
     def action_killed(self) -> None:
@@ -377,14 +417,24 @@ class BoardScreen(Screen[None]):
 
     def action_reload(self) -> None:
         """Load everything again now."""
-        self._seen = None
-        self._app.changed()
+        self._app.reload()
 
     def action_copy_code(self) -> None:
         """Copy the play's code to the terminal's clipboard."""
         if self.selected is not None:
             self.app.copy_to_clipboard(self.selected.code)
             self._app.say(f"{self.selected.code} is on the clipboard.")
+
+    def action_copy_twin(self) -> None:
+        """Copy the command that does the next step of the play under the cursor."""
+        if self.dossier is None:
+            self._app.say("The play is still being loaded; try again in a moment.", "warning")
+            return
+        from distill_tui.ui import preview
+
+        twin = preview.shell_twin(self.dossier)
+        self.app.copy_to_clipboard(twin)
+        self._app.say(f"On the clipboard: {twin}")
 
 
 class Below(Vertical):

@@ -43,6 +43,7 @@ TABS: tuple[tuple[str, Callable[[View, int], Lines]], ...] = (
     ("Live", live.live),
     ("Log", tabs.log),
 )
+KEPT = 8  # plays of which what took long to work out is not worked out again
 BY_NAME = {action.value: action for action in Action}
 
 # The tab on which an action is at home, and the actions that the line of keys shows first in each stage.
@@ -199,7 +200,7 @@ class PlayScreen(Screen[None]):
         if project is None or worker.is_cancelled:
             return
         try:
-            view = load(project, self.play_id, self._app.actor, self.view)
+            view = load(project, self.play_id, self._app.actor, self._before())
         except sqlite.errors() as error:
             self.app.call_from_thread(
                 self._app.say, f"The project file cannot be read now: {sqlite.sentence(error)}", "error"
@@ -208,9 +209,15 @@ class PlayScreen(Screen[None]):
         if not worker.is_cancelled:
             self.app.call_from_thread(self._loaded, view)
 
+    def _before(self) -> View | None:
+        """Give the play as it was loaded last: here, or before its screen was closed."""
+        shown = self.view is not None and self.view.play.id == self.play_id
+        return self.view if shown else self._app.views.get(self.play_id)
+
     def _loaded(self, view: View) -> None:
         if not self.is_mounted or view.dossier.play is None or view.dossier.play.id != self.play_id:
             return
+        self._app.views = {**dict(list(self._app.views.items())[-KEPT:]), self.play_id: view}
         self.view = view
 
     def watch_view(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -122,6 +123,24 @@ class Shelf:
             read = Counter(card.stage for card in self.cards)
             self.unread = {stage: count - read[stage] for stage, count in there.items()}
         self.sort()
+
+    def renew(self, cards: Iterable[Card]) -> bool:
+        """Put cards that changed in the places they had; say False, and do nothing, where one belongs elsewhere now."""
+        places = [(bisect_left(self.cards, card.id, key=lambda each: each.id), card) for card in cards]
+        if not all(place < len(self.cards) and self._stays(self.cards[place], card) for place, card in places):
+            return False
+        for place, card in places:
+            before, column = self.cards[place], self.columns[card.stage]
+            if card != before:
+                self.cards[place] = card
+                self.columns[card.stage] = [card if each is before else each for each in column]
+        return True
+
+    def _stays(self, before: Card, card: Card) -> bool:
+        """Whether a play is shown where it was, if at all."""
+        by, me = ORDERS[self.order].by, self.me
+        shown = (matches(before, self.words, me), by(before, me)) == (matches(card, self.words, me), by(card, me))
+        return shown and (before.id, before.stage) == (card.id, card.stage)
 
     def sort(self) -> None:
         """Put the cards that pass the filter into their columns."""
