@@ -427,7 +427,7 @@ def test_the_doctor_names_a_symbolic_link(path: Path) -> None:
 
 def test_the_doctor_names_a_disk_that_is_nearly_full(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disks, "free", lambda folder: 5_000_000)
-    assert wrong(path)["room"].startswith("5 MB free; a run may need 200")
+    assert wrong(path)["room"].startswith("5 MB free; a run may need 200 MB")
 
 
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs", "9p"])

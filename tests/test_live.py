@@ -334,6 +334,26 @@ def test_while_a_refresh_is_open_the_tabs_still_show_what_is_live(alarmed: Proje
     assert before.dossier.judgements[0].sentence[:40] in shown[1]
 
 
+def test_after_a_refresh_that_was_judged_and_put_aside_the_verdicts_of_what_is_live_are_shown(alarmed: Project) -> None:
+    first = alarmed.dossier(1)
+    actions.refresh(alarmed, 1, OLGA, "another way")
+    assert first.evaluation is not None
+    judged = first.run(first.evaluation.evaluation_run)
+    assert judged is not None
+    with alarmed.telemetry() as session:
+        run = tables.Run(**judged.model_dump(exclude={"id"}) | {"round": 2})
+        session.add(run)
+        session.flush()
+        other = {"round": 2, "evaluation_run": run.id, "record": "sha256:" + "0" * 64}
+        session.add(tables.Evaluation(**first.evaluation.model_dump(exclude={"id"}) | other))
+    actions.roll_back(alarmed, 1, OLGA, 1, "no better")
+    actions.refresh(alarmed, 1, OLGA, "once more")
+    view = load(alarmed, 1, DANA)
+    shown = "\n".join(line.plain for line in evidence.evaluation(view, 118))
+    assert "bundle 1 of round 1" in shown and all(each.sentence[:40] in shown for each in first.judgements)
+    assert view.dossier.record_before is None and view.dossier.record_live == first.record
+
+
 def test_each_bundle_is_drawn_under_its_own_ceiling() -> None:
     day = date.fromisoformat(FEBRUARY).toordinal()
     lines = [[(day, 5.0), (day + 30, 5.0)], [(day + 60, 5.0), (day + 90, 5.0)]]

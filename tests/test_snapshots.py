@@ -95,8 +95,8 @@ STAGED = (
     Shot("form-comment", "deciding", ("c",)),
 )  # fmt: skip
 REAL = (
-    Shot("sign-off", "mail-topic", ("S",), "vera", "⏎ sign   esc back"),
-    Shot("refusal", "mail-topic", ("X",), "vera", "⏎ refuse   esc back"),
+    Shot("sign-off", "mail-topic", ("S",), "vera", "ctrl+s sign   esc back"),
+    Shot("refusal", "mail-topic", ("X",), "vera", "ctrl+s refuse   esc back"),
     Shot("spot-check", "mail-topic", ("P",), "vera", "1 only A   2 only B"),
     Shot("failures", "mail-topic", ("f",), "vera", "j k next, back"),
     Shot("rows", "mail-topic", ("d",), "dan"),
@@ -192,7 +192,7 @@ async def test_every_screen_looks_as_it_did_with_hostile_and_long_text(
     app.first_play = None
     async with app.run_test(size=size) as pilot:
         await settled(pilot)
-        app.screen.query_one("#filter").value = ""  # type: ignore[attr-defined]  # what waits for me comes first
+        app.screen.action_clear_filter()  # type: ignore[attr-defined]  # what waits for me comes first
         found = [hold(shot, size, await taken(pilot, shot, plays.get(shot.play), WHO[shot.who])) for shot in STAGED]
     assert not any(found), told([wrong for wrong in found if wrong])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import pwd
 import subprocess
 import sys
 import time
@@ -223,12 +224,22 @@ def test_a_session_names_the_key_and_whoever_s_account_runs_it(
     vera = as_in_a_session(play, monkeypatch, tmp_path, f"publickey {play.public('vera').line}")
     assert (vera.person, vera.assurance, vera.host) == ("vera", Assurance.SESSION, "ada")
     assert vera.proof == f"session of ada's account, key {play.public('vera').fingerprint}"
+    account = pwd.getpwuid(os.getuid()).pw_name
+    for connection, address in (
+        ("", ""), ("10.0.0.7 50000 10.0.0.1 22", f"ssh://{account}@10.0.0.1:22"),
+        ("fe80::2 50000 fe80::1 2222", f"ssh://{account}@[fe80::1]:2222"),
+    ):  # fmt: skip
+        monkeypatch.setenv("SSH_CONNECTION", connection)
+        assert identity.by_session(play.project.dossier()).address == address
+        assert not address or Address.read(address).port in (22, 2222)
 
 
 def test_a_session_signs_where_the_gate_takes_sessions_and_not_where_it_asks_for_a_key(play: real_play.Play) -> None:
     vera = replace(play.by("vera"), assurance=Assurance.SESSION, host="ada")
     with pytest.raises(Refused, match="sign --via"):
         actions.sign_off(play.project, 1, vera, Opinion.APPROVE, "ok")
+    with pytest.raises(Refused, match="sign --via ssh://ada@host:2222 P-001"):
+        actions.sign_off(play.project, 1, replace(vera, address="ssh://ada@host:2222"), Opinion.APPROVE, "ok")
     gate = real_play.gate_with(minimum_assurance=Assurance.SESSION)
     seen = replace(play.project.dossier(1, thorough=True), gate=gate)
     assert rules.objections(rules.Action.SIGN_OFF, seen, vera) == []

@@ -17,3 +17,4 @@ class Actor:
     run: int | None = None  # set for a worker: it acts for the person who started its run
     host: str | None = None  # of a session over SSH: the person whose account runs it, where it is somebody's
     over_ssh: bool = False  # in a session, however well it is proved who it is
+    address: str = ""  # of a session: where it was reached, as `sign --via` takes it

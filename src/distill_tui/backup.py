@@ -62,7 +62,7 @@ def _see_free(project: Project, target: Path) -> None:
     room = disks.free(target.parent)
     if room < needed + disks.LEAST // 10:
         raise ProjectError(
-            f"The backup needs {needed / 1e6:,.0f} MB and {target.parent} has {room / 1e6:,.0f} MB; free some room."
+            f"The backup needs {disks.told(needed)} and {target.parent} has {disks.told(room)}; free some room."
         )
 
 

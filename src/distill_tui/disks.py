@@ -44,3 +44,8 @@ def network(path: Path) -> str:
 def free(folder: Path) -> int:
     """Say how many bytes may still be written in a folder."""
     return shutil.disk_usage(folder).free
+
+
+def told(size: int) -> str:
+    """Write so many bytes as people read them: 512 MB, 68.7 GB."""
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"

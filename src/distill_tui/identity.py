@@ -6,6 +6,7 @@ Never by `$USER`, `$LOGNAME` or a name on the command line: those are claims.
 from __future__ import annotations
 
 import os
+import pwd
 import secrets
 from pathlib import Path
 
@@ -46,7 +47,17 @@ def by_session(dossier: Dossier) -> Actor:
         Assurance.SESSION,
         host=host,
         over_ssh=True,
+        address=_address(),
     )
+
+
+def _address() -> str:
+    """Say where this session was reached, as `sign --via` takes it; empty where sshd does not tell."""
+    server = os.environ.get("SSH_CONNECTION", "").split()[2:]
+    if len(server) != 2:
+        return ""
+    host = f"[{server[0]}]" if ":" in server[0] else server[0]
+    return f"ssh://{pwd.getpwuid(os.getuid()).pw_name}@{host}:{server[1]}"
 
 
 def _authenticated() -> list[str]:

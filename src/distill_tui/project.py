@@ -581,11 +581,13 @@ def load(
             known["record"], known["judgements"] = judged(content, gates.to_json(gate))
         except (OSError, ValueError) as error:
             troubles.append(f"The record of evaluation {evaluation.id} cannot be used: {error}")
-    earlier = next((e for e in reversed(dossier.evaluations) if not e.reproduced and e.round < copy.round), None)
-    if earlier is not None and gate is not None:
-        with suppress(OSError, ValueError):  # what cannot be read is not compared with; `verify` says what is wrong
-            content = read_record(artifacts, earlier.record)
-            known["record_before"], known["judgements_before"] = judged(content, gates.to_json(gate))
+    judged_before = [e for e in dossier.evaluations if not e.reproduced and e.round < copy.round]
+    of_live = [e for e in judged_before if dossier.live is not None and e.round == dossier.live.round]
+    for name, found in (("before", judged_before), ("live", of_live)):
+        if found and gate is not None:
+            with suppress(OSError, ValueError):  # what cannot be read is not compared with; `verify` says what is wrong
+                content = read_record(artifacts, found[-1].record)
+                known[f"record_{name}"], known[f"judgements_{name}"] = judged(content, gates.to_json(gate))
     known["validations"] = dict(_validations(artifacts, dossier))
     known["file_troubles"] = tuple(dict.fromkeys(troubles))
     rows, signed = of_play(tables.SignOff), of_play(tables.Statement)

@@ -124,6 +124,8 @@ class Dossier:
     record: gates.Record | None = None
     record_before: gates.Record | None = None  # of the round before, to compare with
     judgements_before: tuple[gates.Judgement, ...] = ()
+    record_live: gates.Record | None = None  # of the student that is live, where that is another round's
+    judgements_live: tuple[gates.Judgement, ...] = ()
     validations: Mapping[int, gates.Record] = field(default_factory=dict)  # by training run: builders may see these
     judgements: tuple[gates.Judgement, ...] = ()
     spot_checks: tuple[tables.SpotCheck, ...] = ()  # those that the log knows
@@ -359,7 +361,8 @@ def held_by(dossier: Dossier, actor: Actor, *roles: Role) -> Iterator[Objection]
     if actor.person in holders:
         return
     named = " or ".join(f"the {role.value} ({dossier.name(dossier.roles.get(role))})" for role in roles)
-    yield Objection(f"role.{roles[0].value}", f"Only {named} may do this; you are {actor.person}.")
+    cure = "" if any(holders) else f"; first give the role: `distill-tui role {_code(dossier)} {roles[0].value} ID`"
+    yield Objection(f"role.{roles[0].value}", f"Only {named} may do this; you are {actor.person}{cure}.")
 
 
 def kept_by(dossier: Dossier, actor: Actor) -> Iterator[Objection]:
@@ -578,7 +581,7 @@ def assign_role(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Ob
 def never_built(dossier: Dossier, person: str | None, rule: str) -> Iterator[Objection]:
     """Whoever ever built in a play can never sign it off."""
     if person is not None and person in dossier.builders:
-        deeds = ", ".join(dossier.builders[person])
+        deeds = ", ".join(dossier.builders[person]).replace("_", " ")
         yield Objection(
             rule, f"{person} built in this play ({deeds}), so somebody else must validate; this cannot be undone."
         )
@@ -1354,7 +1357,7 @@ def _elsewhere(dossier: Dossier, actor: Actor) -> str:
     """In a session there is no key to sign with: it is on the validator's own machine."""
     if actor.assurance is not Assurance.SESSION:
         return ""
-    return f", on your own machine: `distill-tui sign --via ssh://… {_code(dossier)}`"
+    return f", on your own machine: `distill-tui sign --via {actor.address or 'ssh://…'} {_code(dossier)}`"
 
 
 def _stronger(least: Assurance) -> str:
@@ -1436,11 +1439,10 @@ def lacks_sign_off(dossier: Dossier, shipper: Actor) -> Iterator[Objection]:
     if approvals:
         yield from sign_off_troubles(dossier, approvals[-1])
     else:
-        validator = dossier.name(dossier.roles.get(Role.VALIDATOR))
-        yield Objection(
-            "sign_off.missing",
-            f"Nobody has signed this off; {validator}, the validator, does it: `distill-tui sign {_code(dossier)}`.",
-        )
+        validator, code = dossier.roles.get(Role.VALIDATOR), _code(dossier)
+        does = f"{validator}, the validator, does it: `distill-tui sign {code}`"
+        nobody = f"a validator does it, and nobody is one yet: `distill-tui role {code} validator ID`"
+        yield Objection("sign_off.missing", f"Nobody has signed this off; {does if validator else nobody}.")
 
 
 def maintained(dossier: Dossier) -> Iterator[Objection]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.cells import cell_len
 
 from distill_tui.glance import Card
@@ -42,17 +44,24 @@ def _saves(card: Card) -> str:
     return show.glyph("dash") if card.saves is None else show.glyph("most") + show.money(card.saves, short=True)
 
 
-_LIST = (("ID", 6), ("PLAY", 0), ("KIND", 10), ("QUALITY", 8), ("SAVES/MO", 9), ("DRIVER", 8), ("STATUS", 21))
+_LIST = (("ID", 6), ("PLAY", 0), ("KIND", 9), ("QUALITY", 8), ("SAVES/MO", 9), ("DRIVER", 8), ("STATUS", 21))
+_NUMBERS = ("QUALITY", "SAVES/MO")
 
 
-def _list_widths(width: int) -> list[int]:
-    return [size or max(8, width - 1 - sum(s for _, s in _LIST)) for _, size in _LIST]
+def _list_cells(texts: Sequence[str], width: int) -> list[str]:
+    """Fit texts into the columns of the list: numbers stand to the right, and a blank is behind each."""
+    spare = max(8, width - 1 - sum(size for _, size in _LIST))
+    cells = []
+    for text, (name, size) in zip(texts, _LIST, strict=True):
+        text = show.clip(text, (size or spare) - 1)
+        left = " " * ((size or spare) - 1 - cell_len(text)) if name in _NUMBERS else ""
+        cells.append(show.fit(left + text, size or spare))
+    return cells
 
 
 def list_heading(width: int) -> str:
     """Give the heading of the one-stage list."""
-    texts = (show.fit(name, size) for (name, _), size in zip(_LIST, _list_widths(width - 1), strict=True))
-    return show.fit("  " + "".join(texts), width)
+    return show.fit("  " + "".join(_list_cells([name for name, _ in _LIST], width - 1)), width)
 
 
 def list_line(card: Card, width: int) -> list[tuple[str, str]]:
@@ -66,12 +75,10 @@ def list_line(card: Card, width: int) -> list[tuple[str, str]]:
         show.percent(card.quality) if cost or card.quality is not None else "",
         _saves(card) if cost else "",
         card.roles.get(Role.DRIVER, show.glyph("dash")),
+        "",
     ]
-    widths = _list_widths(width)
-    pieces = [
-        (show.fit(show.clip(t, w - 1), w), "name" if n < 2 else "muted")
-        for n, (t, w) in enumerate(zip(texts, widths[:-1], strict=True))
-    ]
+    cells = _list_cells(texts, width)[:-1]
+    pieces = [(cell, "name" if number < 2 else "muted") for number, cell in enumerate(cells)]
     return [(" ", "name"), *pieces, (f"{show.mark(word)} ", show.tone(word)), (text + _since(card), "name")]
 
 

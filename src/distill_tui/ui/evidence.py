@@ -208,12 +208,10 @@ def live_now(view: View, width: int) -> Lines:
     if live is None or live.round == view.play.round:
         return []
     lines = [page.heading("LIVE NOW", f"bundle {live.id} of round {live.round}; 7 shows its life")]
-    before = next((e for e in reversed(dossier.evaluations) if not e.reproduced and e.round < view.play.round), None)
-    if before is not None and before.round == live.round:
-        return lines + judgements(dossier.judgements_before, width)[1:]
-    return lines + page.sentence(
-        "A later round was judged since; `distill-tui verify` judges all of them again.", width
-    )
+    if dossier.judgements_live:
+        return lines + judgements(dossier.judgements_live, width)[1:]
+    lost = "The record that it went live with cannot be used; `distill-tui verify` says what is wrong."
+    return lines + page.sentence(lost, width, word="error")
 
 
 def _students(view: View, width: int) -> Lines:

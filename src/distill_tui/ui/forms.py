@@ -113,9 +113,14 @@ class Sheet(ModalScreen[Values | None]):
                     for field in self.fields:
                         yield self._row(field)
             yield Static("", classes="form-error", markup=False)
-            yield Static(f"{_enter()} {self.does}   esc back, nothing is done", classes="form-foot", markup=False)
+            yield Static(self._keys(last=True), id="form-keys", classes="form-foot", markup=False)
             if self.twin:
                 yield Static(f"CLI  {show.visible(self.twin)}", classes="form-foot", markup=False)
+
+    def _keys(self, *, last: bool) -> str:
+        """Say what the keys do; in a field before the last one enter goes on to the next."""
+        does = f"{_enter()} {self.does}" if last else f"{_enter()} next   ctrl+s {self.does}"
+        return f"{does}   esc back, nothing is done"
 
     def _row(self, field: Field) -> Horizontal:
         suggester = SuggestFromList(field.choices, case_sensitive=False) if field.choices else None
@@ -207,6 +212,8 @@ class Sheet(ModalScreen[Values | None]):
         name = (event.widget.id or "").removeprefix("field-")
         hint = next((field.hint for field in self.fields if field.name == name), "")
         self._say(hint)
+        if self.fields:
+            self.query_one("#form-keys", Static).update(self._keys(last=name == self.fields[-1].name))
 
     def action_submit(self) -> None:
         """Give the values back, unless something is wrong with them."""

@@ -204,7 +204,7 @@ def saved(view: View) -> str:
     """Say what the student that is live saves, and what that makes since the first launch."""
     dossier, live = view.dossier, view.dossier.live
     if live is not None and live.round != view.play.round:  # another round is open: its record is not what is live
-        dossier = replace(dossier, record=dossier.record_before)
+        dossier = replace(dossier, record=dossier.record_live)
     found, first = preview.figures(dossier), view.dossier.bundles[0]
     if found.saves is None:
         return "not known; the worksheet lacks prices"

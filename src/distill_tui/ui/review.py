@@ -109,7 +109,7 @@ def _to_read(app: DistillApp, view: View, opinion: Opinion) -> Iterator[str | tu
     yield f"1 Judged blind: {_judged(seen['spot_check'])}."
     yield f"2 The gate is {'held' if dossier.passed else 'not held'}: {_holding(dossier)}."
     yield from ((each.verdict.value, each.sentence) for each in dossier.judgements)
-    built = [f"{who} ({', '.join(deeds)})" for who, deeds in sorted(dossier.builders.items())]
+    built = [f"{who} ({', '.join(deeds).replace('_', ' ')})" for who, deeds in sorted(dossier.builders.items())]
     yield f"3 Built by {'; '.join(built)}."
     row = dossier.gate_row
     yield f"4 The gate {page.short(seen['gate'])} was locked by {row.locked_by if row else 'nobody'}, " + (

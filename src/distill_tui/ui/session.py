@@ -5,8 +5,6 @@ The other end of the line is somebody's terminal, or says so: its size and silen
 
 from __future__ import annotations
 
-import os
-import pwd
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -51,10 +49,7 @@ class SessionApp(DistillApp):
 
     def via(self, code: str) -> str:
         """Give the command that signs on the validator's own machine, as far as this end knows its own address."""
-        server = os.environ.get("SSH_CONNECTION", "").split()[2:4]
-        user = pwd.getpwuid(os.getuid()).pw_name
-        host = f"{user}@{server[0]}:{server[1]}" if len(server) == 2 else f"{user}@HOST"
-        return f"distill-tui sign --via ssh://{host} {code} --approve -m TEXT --key FILE"
+        return f"distill-tui sign --via {self.actor.address or 'ssh://HOST'} {code} --approve -m TEXT --key FILE"
 
     def open_play(self, play: int, tab: int = 1) -> None:
         """Show a play that is to be decided where it is decided."""

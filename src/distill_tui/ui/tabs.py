@@ -399,13 +399,18 @@ def action_words(action: Action) -> str:
 
 def detail(text: str) -> str:
     """Write the detail of an audit entry in one line."""
-    return "  ".join(f"{name}: {_plain(value)}" for name, value in read(text).items() if value not in ("", None, {}))
+    nothing = ("", "{}", None, {}, [])
+    return "  ".join(f"{name}: {_plain(value)}" for name, value in read(text).items() if value not in nothing)
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, list) and len(value) == 2:
         before, after = (_plain(each) for each in value)
         return f"{before} {show.glyph('arrow')} {after}" if before else after
+    if isinstance(value, list):
+        return "; ".join(map(_plain, value))
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_plain(each)}" for name, each in value.items())
     text = str(value)
