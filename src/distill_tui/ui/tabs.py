@@ -399,7 +399,7 @@ def action_words(action: Action) -> str:
 
 def detail(text: str) -> str:
     """Write the detail of an audit entry in one line."""
-    nothing = ("", "{}", None, {}, [])
+    nothing: tuple[object, ...] = ("", "{}", None, {}, [])
     return "  ".join(f"{name}: {_plain(value)}" for name, value in read(text).items() if value not in nothing)
 
 
