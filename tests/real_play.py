@@ -127,7 +127,7 @@ def traffic(soft: bool) -> Iterator[dict[str, Any]]:
 
 
 @cache
-def _made(spec: Spec, soft: bool) -> Path:
+def _made(spec: Spec, soft: bool, gate: Gate) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="real-play-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     (folder / "keys").mkdir(mode=0o700)
@@ -142,8 +142,8 @@ def _made(spec: Spec, soft: bool) -> Path:
         actions.assign_role(project, play.id, play.by("sam"), role, person)
     actions.fill_worksheet(project, play.id, play.by("dan"), NUMBERS, "invoice")
     actions.qualify(project, play.id, play.by("dan"))
-    actions.edit_gate(project, play.id, play.by("dan"), GATE)
-    actions.lock_gate(project, play.id, play.by("sam"), gates.digest(GATE))
+    actions.edit_gate(project, play.id, play.by("dan"), gate)
+    actions.lock_gate(project, play.id, play.by("sam"), gates.digest(gate))
     (folder / "calls.jsonl").write_text("".join(json.dumps(row) + "\n" for row in traffic(soft)))
     dan = play.by("dan")
     actions.import_traffic(project, play.id, dan, folder / "calls.jsonl")
@@ -171,9 +171,9 @@ def make_key(path: Path, kind: str = "ed25519", *more: str) -> None:
     subprocess.run(["ssh-keygen", "-q", "-t", kind, *more, "-N", "", "-C", "", "-f", str(path)], check=True)
 
 
-def copy_to(folder: Path, spec: Spec = SPEC, *, soft: bool = False) -> Play:
+def copy_to(folder: Path, spec: Spec = SPEC, *, soft: bool = False, gate: Gate = GATE) -> Play:
     """Give a copy of the play at `decide`, opened; its student is of this spec, its teacher recorded, or soft too."""
-    shutil.copytree(_made(spec, soft), folder / "team")
+    shutil.copytree(_made(spec, soft, gate), folder / "team")
     return Play(folder / "team", Project.open(folder / "team" / "team.distill"))
 
 

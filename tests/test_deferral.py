@@ -1,16 +1,21 @@
-"""The deferral curve: what is gained by sending back what the student is least sure of, and what it costs."""
+"""What the student is least sure of goes back to the teacher: the curve, and a gate that names a point of it."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from distill_tui import deferral
-from distill_tui.gates import Record
+import real_play
+from distill_tui import bundle, deferral, economics, gates, report, sponsor_page, verdicts, worth
+from distill_tui.gates import Criterion, Gate, Record
+from distill_tui.terms import Metric, PlayKind, Reference, Verdict
 from test_controls import record
 
 PRICES = {"machine_price_per_hour": "3.6", "teacher_cost_per_1k": "2"}
@@ -63,3 +68,206 @@ def test_no_point_sends_back_more_than_was_asked_for(sure: list[int], shares: li
     assert points[0].deferred == 0 and points[0].accuracy == pytest.approx(0.6)
     assert all(point.deferred <= max([*shares, 0.0]) + 1e-9 for point in points)
     assert [point.deferred for point in points] == sorted({point.deferred for point in points})
+
+
+# --- a gate that names a point ----------------------------------------------------------------------------------------
+
+DEFERRED, PAYBACK = Metric.DEFERRED, Metric.PAYBACK
+CLOSE = Criterion(Metric.ACCURACY, Reference.TEACHER, margin=Decimal("0.05"), binding=True)
+IN_TIME = Criterion(PAYBACK, threshold=Decimal(6))
+FULL_PRICES = real_play.NUMBERS | {"retrains_per_month": "0"}
+
+
+def at_most(share: str, **more: object) -> Criterion:
+    return Criterion(DEFERRED, threshold=Decimal(share), **more)  # type: ignore[arg-type]
+
+
+def sending(share: str, *criteria: Criterion, **more: object) -> Gate:
+    return Gate((CLOSE, IN_TIME, *criteria), deferral=Decimal(share), rounds=1, **more)  # type: ignore[arg-type]
+
+
+def measured(rows: int = 1000, back: int = 200, **changes: object) -> Record:
+    """The teacher is always right; the student errs on the rows that it is least sure of, and those go back."""
+    sure = tuple(3000 if row < back else 9000 for row in range(rows))
+    wrong = tuple(int(row < back) for row in range(rows))
+    times = {"student": ((1000,) * 200,) * 5, "together": ((1000,) * 160 + (30_000,) * 40,) * 5}
+    one = replace(record(1.0, rows=rows), student=wrong, confidence=sure, deferred_below=5000, latency_us=times)
+    return replace(one, payback_inputs=FULL_PRICES, **changes)  # type: ignore[arg-type]
+
+
+def verdict_of(gate: Gate, measured: Record, metric: Metric = Metric.ACCURACY) -> gates.Judgement:
+    (found,) = (each for each in gates.judge(gate, measured) if each.criterion.metric is metric)
+    return found
+
+
+@pytest.mark.parametrize("share", ["0", "1", "1.5", "-0.1", "NaN"])
+def test_a_share_that_sends_nothing_or_everything_back_cannot_be_locked(share: str) -> None:
+    (found,) = gates.problems(sending(share, at_most("0.9")), PlayKind.COST)
+    assert "above 0 and below 1" in found
+
+
+def test_a_gate_that_sends_rows_back_bounds_how_many() -> None:
+    (found,) = gates.problems(sending("0.2"), PlayKind.COST)
+    assert "nothing bounds how many" in found
+    (found,) = gates.problems(sending("0.2", at_most("0.3", watch_only="to see")), PlayKind.COST)
+    assert "nothing bounds how many" in found
+    (found,) = gates.problems(sending("0.2", at_most("0.2")), PlayKind.COST)
+    assert "chance decides" in found
+    (found,) = gates.problems(Gate((CLOSE, IN_TIME, at_most("0.3"))), PlayKind.COST)
+    assert "sends nothing back" in found
+    assert any("cannot fail" in each for each in gates.problems(sending("0.2", at_most("1")), PlayKind.COST))
+    assert gates.problems(sending("0.2", at_most("0.3")), PlayKind.COST) == []
+
+
+def test_a_price_of_what_goes_back_is_measured_and_not_guessed() -> None:
+    guessed = (economics.Range("fallback_share", Decimal(0), Decimal("0.2"), "a guess", "2026-01-31"),)
+    (found,) = gates.problems(sending("0.2", at_most("0.3"), ranges=guessed), PlayKind.COST)
+    assert "drop the range" in found
+
+
+def test_a_record_without_a_threshold_or_without_confidence_holds_nothing() -> None:
+    gate = sending("0.2", at_most("0.3"))
+    assert {each.verdict for each in gates.judge(gate, measured(deferred_below=0))} == {Verdict.UNMEASURED}
+    with pytest.raises(ValueError, match="no confidence"):
+        measured(confidence=())
+    with pytest.raises(ValueError, match="no validation row"):
+        gates.chosen(gate, replace(record(1.0, rows=0), confidence=()))
+
+
+def test_a_latency_that_was_not_timed_through_both_is_unmeasured() -> None:
+    gate = sending("0.2", at_most("0.3"), Criterion(Metric.P95_LATENCY, threshold=Decimal(50)))
+    alone = measured(latency_us={"student": ((1000,) * 200,) * 5})
+    found = verdict_of(gate, alone, Metric.P95_LATENCY)
+    assert found.verdict is Verdict.UNMEASURED and "a teacher on this machine" in found.sentence
+
+
+def test_more_going_back_than_allowed_misses_and_about_as_much_is_unproven() -> None:
+    found = verdict_of(sending("0.1", at_most("0.15")), measured(), DEFERRED)
+    assert found.verdict is Verdict.MISSES and "the gate allows 15" in found.sentence
+    found = verdict_of(sending("0.1", at_most("0.21")), measured(), DEFERRED)
+    assert found.verdict is Verdict.UNPROVEN and found.rows_needed is not None
+    holds = verdict_of(sending("0.1", at_most("0.25")), measured(), DEFERRED)
+    assert holds.verdict is Verdict.HOLDS and holds.sentence.startswith(
+        "20 % of requests go back to the teacher, those"
+    )
+
+
+def test_an_answer_that_the_teacher_never_gave_counts_as_wrong() -> None:
+    """150 of the 200 rows that go back have no answer of the teacher's: against the baseline each is an error."""
+    lead = Criterion(Metric.ACCURACY, Reference.NONE, threshold=Decimal("0.8"))
+    silent = measured(teacher=(-1,) * 150 + (0,) * 850)
+    gate = replace(sending("0.2", at_most("0.3")), criteria=(replace(lead, binding=True), at_most("0.3")))
+    assert verdict_of(gate, silent).student == 0.85
+    assert "count as wrong" in " ".join(deferral.named(gate, silent))
+
+
+def test_the_pair_holds_where_the_student_alone_misses() -> None:
+    gate = sending("0.2", at_most("0.25"))
+    found = verdict_of(gate, measured())
+    assert found.verdict is Verdict.HOLDS and found.student == 1.0
+    assert found.sentence.endswith(": holds, with 20 % of requests sent back to the teacher.")
+    alone = verdict_of(replace(gate, deferral=None), measured())
+    assert alone.verdict is Verdict.MISSES and "sent back" not in alone.sentence
+
+
+def test_latency_and_payback_count_what_goes_back() -> None:
+    """The p95 is the teacher's 30 ms; of 2.40 a thousand a fifth is paid still, and a twentieth more by the bound."""
+    fast = Criterion(Metric.P95_LATENCY, threshold=Decimal(20))
+    gate = sending("0.2", at_most("0.25"), fast)
+    assert verdict_of(gate, measured(), Metric.P95_LATENCY).estimate == 30
+    assert verdict_of(gate, measured(), Metric.P95_LATENCY).verdict is Verdict.MISSES
+    pays, alone = (verdict_of(each, measured(), PAYBACK) for each in (gate, replace(gate, deferral=None)))
+    assert pays.estimate == pytest.approx(4000 / (900 * (2.4 * (1 - 0.01 - 0.2)) - 60), rel=1e-3)
+    assert alone.estimate is not None and pays.estimate > alone.estimate
+    assert pays.lower < pays.estimate < pays.upper  # type: ignore[operator]
+    assert "with 20 % of calls sent back" in pays.sentence
+
+
+def test_row_scores_of_what_goes_back_are_the_teachers() -> None:
+    scores = {"brier_score": {"student": (9000,) * 200 + (100,) * 800, "teacher": (50,) * 100 + (-1,) * 900}}
+    mixed = gates.together(sending("0.2"), measured(scores=scores)).scores["brier_score"]["student"]
+    assert mixed == (50,) * 100 + (10_000,) * 100 + (100,) * 800  # unknown is the worst: up for a score that falls
+
+
+def test_an_old_gate_and_an_old_record_say_nothing_of_it() -> None:
+    assert "deferral" not in gates.to_json(real_play.GATE) and "deferral" not in gates.to_toml(real_play.GATE)
+    assert "deferred_below" not in record(0.5).to_json()
+    gate = sending("0.2", at_most("0.25"))
+    assert gates.from_toml(gates.to_toml(gate)) == gates.from_json(gates.to_json(gate)) == gate
+    assert gates.digest(gate) != gates.digest(replace(gate, deferral=Decimal("0.21")))
+    assert Record.from_json(measured().to_json()) == measured()
+    told = gates.methods(gate)
+    assert told[Metric.ACCURACY].endswith("together") and not told[DEFERRED].endswith("together")
+
+
+def test_the_rows_that_it_takes_are_told_before_the_lock() -> None:
+    def note(rows: int) -> gates.PowerNote:
+        (found,) = (
+            each
+            for each in gates.power(sending("0.2", at_most("0.25"), held_out_rows=rows))
+            if each.criterion.metric is DEFERRED
+        )
+        return found
+
+    few, many = note(100), note(2000)
+    assert few.enough is False and "add " in few.sentence and many.enough is True
+    assert few.rows_needed == many.rows_needed
+
+
+@given(
+    sure=some.lists(some.integers(1, 10_000), min_size=1, max_size=40),
+    share=some.decimals("0.01", "0.99", places=2),
+)
+def test_no_more_validation_rows_go_back_than_the_gate_aims_at(sure: list[int], share: Decimal) -> None:
+    rows = replace(record(1.0, rows=len(sure)), confidence=tuple(sure))
+    gate = sending(str(share))
+    below = gates.chosen(gate, rows)
+    assert sum(each < below for each in sure) <= float(share) * len(sure) + 1e-9
+
+
+# --- by real work -----------------------------------------------------------------------------------------------------
+
+REAL = real_play.gate_with(criteria=(CLOSE, IN_TIME, at_most("0.4")), deferral=Decimal("0.15"), held_out_rows=120)
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Iterator[real_play.Play]:
+    made = real_play.copy_to(tmp_path, gate=REAL)
+    yield made
+    made.project.close()
+
+
+def test_a_play_is_judged_and_shipped_with_what_it_sends_back(play: real_play.Play) -> None:
+    dossier = play.project.dossier(play.id)
+    run, seen = dossier.run(dossier.evaluation.run_id), dossier.record  # type: ignore[union-attr]
+    assert run is not None and seen is not None and dossier.passed
+    fixed = json.loads(run.result)["deferred_below"]  # by the training run, which saw no held-out row
+    assert 5000 < seen.deferred_below == fixed
+    validation = dossier.validations[run.id]  # type: ignore[index]
+    assert 0 < len(gates.sent_back(validation)) <= 0.15 * len(validation.rows)
+    told = "\n".join(report.evaluation(dossier))
+    assert f"less sure of than {fixed / 10_000:.4f}" in told and "of requests go back to the teacher" in told
+    assert "go to the teacher, by a threshold" in "\n".join(report.gate(dossier))
+    assert "Judged together" in sponsor_page.page(dossier)
+    earned = worth.of(dossier)
+    assert earned is not None and earned.prices.fallback_share == gates.handed_back(REAL, seen)
+    assert [each.trouble for each in verdicts.check(play.project)] == [""]
+
+    play.sign()
+    folder = play.ship()
+    assert json.loads((folder / "recipe.json").read_bytes())["deferred_below"] == f"{fixed / 10_000:.4f}"
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert f"below {fixed / 10_000:.4f}, ask the teacher" in card
+    assert "All other thresholds were read off" in card
+    assert bundle.verify(folder).problems == []
+
+
+def test_a_threshold_that_the_validation_rows_do_not_give_is_noticed(play: real_play.Play) -> None:
+    dossier = play.project.dossier(play.id)
+    assert dossier.record is not None and dossier.evaluation is not None
+    moved = replace(dossier.record, deferred_below=dossier.record.deferred_below + 500)
+    digest = play.project.artifacts.store_bytes(moved.to_json().encode())
+    play.sql("DROP TRIGGER evaluation_never_updated")
+    play.sql("UPDATE evaluation SET record = ?", values=(digest,))
+    (found,) = verdicts.check(play.project)
+    assert "not what the validation rows say" in found.trouble

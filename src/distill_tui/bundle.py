@@ -80,6 +80,8 @@ def write(
         "teacher": play.teacher_digest or play.teacher_source,
         "labels": json.loads(data.labels),
     }
+    if gate.deferral is not None and dossier.record is not None:
+        recipe["deferred_below"] = f"{dossier.record.deferred_below / gates.CERTAIN:.4f}"
     files = {
         "gate.toml": gates.to_toml(gate).encode(),
         "gate.json": gates.to_json(gate).encode(),

@@ -35,6 +35,12 @@ def _card(dossier: Dossier, signed: SignOffFacts) -> Iterator[str]:
     yield loaders.BY_FORM[form(dossier)].rstrip()
     yield "```"
     yield ""
+    if dossier.gate is not None and dossier.gate.deferral is not None:
+        yield (
+            f"It was judged with the teacher behind it: where `max(predict(text).values())` is below "
+            f"{record.deferred_below / gates.CERTAIN:.4f}, ask the teacher and serve its answer instead."
+        )
+        yield ""
     yield "## What it was held to"
     yield ""
     for judgement in dossier.judgements:
@@ -55,7 +61,7 @@ def _card(dossier: Dossier, signed: SignOffFacts) -> Iterator[str]:
     for sentence in costs.sentences(record):
         yield f"- {plain(sentence)}"
     yield ""
-    yield from _deferral(record)
+    yield from _deferral(dossier, record)
     yield "## Data"
     yield ""
     splits = json.loads(data.counts)["splits"]
@@ -89,13 +95,15 @@ def _segments(record: gates.Record) -> Iterator[str]:
         yield f"| {plain(rates.scope)} | {rates.n:,} | {' | '.join(cells)} |"
 
 
-def _deferral(record: gates.Record) -> Iterator[str]:
-    told = list(deferral.sentences(record))
+def _deferral(dossier: Dossier, record: gates.Record) -> Iterator[str]:
+    named = list(deferral.named(dossier.gate, record)) if dossier.gate is not None else []
+    told = [*named, *deferral.sentences(record)]
     if told:
         yield "## Sending back what the student is least sure of"
         yield ""
         yield from (f"- {plain(sentence)}" for sentence in told)
-        yield "- The thresholds were read off the rows that they are described on; judge one anew before serving it."
+        other = "All other thresholds" if named else "The thresholds"
+        yield f"- {other} were read off the rows that they are described on; judge one anew before serving it."
         yield ""
 
 

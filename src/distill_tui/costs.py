@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from statistics import median
 
-from distill_tui.gates.record import SUBJECTS, Record
+from distill_tui.gates.record import TIMED, Record
 from distill_tui.statistics import sample_rank
 
 QUANTILES = (0.5, 0.95, 0.99)
@@ -46,7 +46,7 @@ class Cost:
 
 def costs(record: Record) -> tuple[Cost, ...]:
     """Give the costs of everybody that anything is known of."""
-    found = [_cost(record, name) for name in SUBJECTS]
+    found = [_cost(record, name) for name in TIMED]
     return tuple(each for each in found if each.source or each.bytes)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from distill_tui import economics
+from distill_tui import economics, gates
 from distill_tui.gates.record import CERTAIN, Record
 from distill_tui.gates.wording import points
 from distill_tui.statistics import Scores, wilson_interval
@@ -41,8 +41,8 @@ def curve(record: Record, shares: Sequence[float] = SHARES, confidence: float = 
     rows = [row for row in range(len(record.rows)) if record.gold[row] >= 0 and record.teacher[row] >= 0]
     if not rows:
         return ()
-    sure = sorted(record.confidence[row] for row in rows)
-    thresholds = dict.fromkeys(_threshold(sure, share) for share in sorted(shares))
+    sure = [record.confidence[row] for row in rows]
+    thresholds = dict.fromkeys(gates.threshold(sure, share) for share in sorted(shares))
     return tuple(_point(record, rows, threshold, confidence) for threshold in thresholds)
 
 
@@ -58,10 +58,28 @@ def sentences(record: Record) -> Iterator[str]:
         )
 
 
-def _threshold(sure: Sequence[int], share: float) -> int:
-    """Find the highest confidence below which at most this share of the sorted rows lies."""
-    most = int(share * len(sure) + 1e-9)
-    return CERTAIN + 1 if most >= len(sure) else sure[most]
+def asked(gate: gates.Gate) -> str:
+    """Say what a gate with a deferral asks for."""
+    return (
+        f"the {points(float(gate.deferral or 0))} % of requests that the student is least sure of go to the teacher, "
+        "by a threshold fixed on the validation rows; the two are judged together"
+    )
+
+
+def named(gate: gates.Gate, record: Record) -> Iterator[str]:
+    """Say, where the gate names a point of the curve, which one it is and what is judged at it."""
+    back = gates.handed_back(gate, record)
+    if back is None:
+        return
+    yield (
+        f"Judged together: the student sends back what it is less sure of than {record.deferred_below / CERTAIN:.4f}, "
+        f"fixed on the validation rows so that {points(float(gate.deferral or 0))} % of them go back at most; of the "
+        f"held-out rows {points(float(back))} % did. Quality, latency and payback are those with the teacher's answers "
+        "to these; what is shown beside the verdict of segments, failures and controls is the student's alone."
+    )
+    unanswered = sum(record.teacher[row] < 0 for row in gates.sent_back(record))
+    if unanswered:
+        yield f"The teacher's answer to {unanswered:,} of these rows is not known, so they count as wrong."
 
 
 def _point(record: Record, rows: Sequence[int], threshold: int, confidence: float) -> Point:

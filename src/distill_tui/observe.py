@@ -91,7 +91,9 @@ def _scopes(record: Record) -> dict[str, list[int]]:
 
 
 def _locked(gate: Gate, segment: str) -> float | None:
-    """Give the disagreement that the locked gate allows at most, where it names an agreement."""
+    """Give the disagreement that the locked gate allows at most, where it names an agreement of the student alone."""
+    if gate.deferral is not None:
+        return None
     wanted = ["all"] if segment == OVERALL else [f"segment: {segment}", "every segment", "all"]
     for scope in wanted:
         for each in gate.criteria:

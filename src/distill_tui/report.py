@@ -258,6 +258,7 @@ def gate(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
             ("window", f"{is_.window_from or 'any'} to {is_.window_to or 'any'}"),
             ("baseline", is_.baseline),
             ("assurance", f"{is_.minimum_assurance.value} or stronger"),
+            *([("sent back", deferral.asked(is_))] if is_.deferral is not None else []),
             *([("predecessor", is_.predecessor)] if is_.predecessor else []),
         ]
     )
@@ -412,6 +413,7 @@ def evaluation(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
     yield from _subjects(record, plain)
     yield from map(visible, costs.sentences(record))
     yield ""
+    yield from map(visible, deferral.named(gate, record))
     yield from map(visible, deferral.sentences(record))
     for again in dossier.round_evaluations:
         if again.reproduced:

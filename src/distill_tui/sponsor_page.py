@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Iterator, Sequence
 
-from distill_tui import controls, economics, gates, report, rules, worth
+from distill_tui import controls, deferral, economics, gates, report, rules, worth
 from distill_tui.rules import Dossier
 from distill_tui.terms import Metric, Verdict
 from distill_tui.text import visible
@@ -103,7 +103,8 @@ def _verdict(dossier: Dossier) -> str:
 def _side_by_side(dossier: Dossier) -> str:
     """Quality, and for a cost play the savings beside it; never one without the other."""
     assert dossier.record is not None
-    rates = gates.segment_rates(dossier.record)[0]
+    served = dossier.record if dossier.gate is None else gates.together(dossier.gate, dossier.record)
+    rates = gates.segment_rates(served)[0]
     shown = rates.student or rates.agreement
     name = "accuracy" if rates.student else "agreement with the teacher"
     boxes = []
@@ -131,7 +132,9 @@ def _judgements(dossier: Dossier) -> str:
         f"{'(binding) ' if each.criterion.binding else ''}{_said(each.sentence)}</li>"
         for each in dossier.judgements
     )
-    return _part("What the gate asked for", f"<ul>{items}</ul>")
+    told = deferral.named(dossier.gate, dossier.record) if dossier.gate and dossier.record else ()
+    beside = "".join(f'<p class="soft">{_said(sentence)}</p>' for sentence in told)
+    return _part("What the gate asked for", f"<ul>{items}</ul>{beside}")
 
 
 def _subjects(dossier: Dossier) -> str:

@@ -114,6 +114,7 @@ class Metric(StrEnum):
     P95_LATENCY = "p95_latency_ms"  # 95th percentile of one request at a time, milliseconds
     PAYBACK = "payback_months"  # build cost divided by the monthly saving
     SIZE = "size_mb"  # bytes of the student on disk, in units of 1,000,000
+    DEFERRED = "deferred_share"  # share of requests that go back to the teacher, where the gate sends some back
 
 
 class Reference(StrEnum):

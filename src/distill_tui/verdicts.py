@@ -62,7 +62,19 @@ def _computed(project: Project, dossier: Dossier, row: tables.Evaluation) -> tup
         trouble = "its record is of another student"
     elif record.data_set != row.data_digest:
         trouble = "its record is of another data set"
+    elif record.deferred_below != _threshold(dossier, row):
+        trouble = "what it sends back to the teacher is not what the validation rows say"
     return _word(gates.passed(judgements)), trouble
+
+
+def _threshold(dossier: Dossier, row: tables.Evaluation) -> int:
+    """Choose anew, on the validation rows, what the student that was evaluated sends back; 0 where nothing is."""
+    if dossier.gate is None or dossier.gate.deferral is None:
+        return 0
+    validation = dossier.validations.get(row.run_id)
+    if validation is None:
+        raise ValueError("the answers to the validation rows, which say what is sent back, are not there")
+    return gates.chosen(dossier.gate, validation)
 
 
 def _word(passed: bool) -> str:

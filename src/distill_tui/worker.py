@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,13 +148,15 @@ def train(claimed: Claim, dossier: rules.Dossier) -> None:
     path = project.artifacts.path(data.artifact)
     training, validation = frozen.load(path, Split.TRAIN), frozen.load(path, Split.VALIDATION)
     teacher = project.artifacts.path(play.teacher_digest) if play.teacher_source == "local" else None
+    if dossier.gate is not None and dossier.gate.deferral is not None and not len(validation):
+        raise ValueError("The gate sends requests back by a threshold of the validation rows, and there is none.")
     started = time.monotonic()
     trained, last = arms.climb(claimed, spec, training, validation, teacher)
     kept = trained.kept
     controls = {control.value: arm for control, arm in trained.controls.items()}
     beside = {name: arm.says.argmax(axis=1) for name, arm in (controls | trained.probe).items()}
     parameters, size = measure.size(kept.folder)
-    result = validate(claimed, kept.says, kept.spec, training, validation, beside) | {
+    result = validate(claimed, dossier.gate, kept, training, validation, beside) | {
         "seconds": round(time.monotonic() - started, 1),
         "parameters": parameters,
         "bytes": size,
@@ -203,13 +206,12 @@ def rehearse(claimed: Claim, dossier: rules.Dossier) -> None:
     finish(claimed, result, last, None)
 
 
-def validate(
-    claimed: Claim, probabilities: Any, spec: Any, training: Any, rows: Any, beside: dict[str, Any]
-) -> dict[str, Any]:
+def validate(claimed: Claim, gate: Any, kept: Any, training: Any, rows: Any, beside: dict[str, Any]) -> dict[str, Any]:
     """Look at the validation split, which builders may look at freely: the score, and where the student fails.
 
     What every row got is kept as a record, so that rounds are compared row by row and failures can be paged through.
-    `beside` is what each arm that was trained beside the student answers.
+    `kept` is the student's arm, and `beside` is what each arm that was trained beside it answers. Where the gate sends
+    requests back to the teacher, the threshold is fixed here, before anybody has looked at a held-out row.
     """
     import numpy as np
 
@@ -217,11 +219,13 @@ def validate(
     from distill_tui.rounds import cell
     from distill_tui.training import evaluate as evaluating
 
-    said = probabilities.argmax(axis=1)
+    said = kept.says.argmax(axis=1)
     taught = np.where(training.gold >= 0, training.gold, training.teacher)
-    shares = evaluating.fit_shares(training.inputs, taught, spec.seed, len(rows.labels))(rows.inputs)
+    shares = evaluating.fit_shares(training.inputs, taught, kept.spec.seed, len(rows.labels))(rows.inputs)
     also = {name: tuple(int(label) for label in answer) for name, answer in beside.items()}
-    record = gates.Record(**answers(rows, probabilities, shares, evaluating.majority(taught)), controls=also)
+    record = gates.Record(**answers(rows, kept.says, shares, evaluating.majority(taught)), controls=also)
+    if gate is not None:
+        record = replace(record, deferred_below=gates.chosen(gate, record))
     known = rows.gold if (rows.gold >= 0).any() else rows.teacher
     name = "accuracy" if (rows.gold >= 0).any() else "agreement"
     counted = np.flatnonzero(known >= 0)
@@ -238,6 +242,7 @@ def validate(
         "agreement": float((said == rows.teacher)[rows.teacher >= 0].mean()) if (rows.teacher >= 0).any() else None,
         "failures": failures,
         "findings": controls.findings(record),
+        "deferred_below": record.deferred_below,
         "validation": claimed.project.artifacts.store_bytes(record.to_json().encode()),
     }
 
@@ -309,13 +314,17 @@ def evaluate(claimed: Claim, dossier: rules.Dossier) -> None:
     student = project.artifacts.path(run.artifact)
     teacher = project.artifacts.path(play.teacher_digest) if play.teacher_source == "local" else None
     numbers = {name: str(number) for name, number in rules.worksheet_numbers(dossier).items()}
+    below = json.loads(run.result).get("deferred_below", 0) if gate.deferral is not None else 0
     columns = measure_all(claimed, gate, spec, student, teacher, training, held_out)
+    if below and teacher is not None:
+        columns["latency_us"][gates.TOGETHER] = together(claimed, spec, student, teacher, below, held_out.inputs)
     columns["controls"] = arms.answers(claimed, run, spec, held_out.inputs)
     record = gates.Record(
         data_set=data.digest,
         model=run.artifact,
         teacher_model=play.teacher_digest,
         payback_inputs=numbers,
+        deferred_below=below,
         **columns,
     )
     content = record.to_json()
@@ -363,6 +372,18 @@ def measure_all(
         "running": running,
         "machine": measure.machine(spec.threads),
     }
+
+
+def together(
+    claimed: Claim, spec: Any, student: Path, teacher: Path, below: int, texts: Any
+) -> tuple[tuple[int, ...], ...]:
+    """Time requests as they are served where the gate sends some back: the student's, and then the teacher's too."""
+    from distill_tui.gates import CERTAIN
+    from distill_tui.training import measure
+
+    claimed.report(5, 5, "the latency of student and teacher together", always=True)
+    options = {"threads": spec.threads, "max_tokens": spec.max_tokens}
+    return tuple(map(tuple, measure.together(student, teacher, below / CERTAIN, texts, **options)))
 
 
 def dependent(rows: Any) -> tuple[int, ...]:

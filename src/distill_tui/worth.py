@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from distill_tui import economics, rules
+from distill_tui import economics, gates, rules
 from distill_tui.economics import Prices, Swing
 from distill_tui.rules import Dossier
 from distill_tui.terms import Metric, PlayKind
@@ -46,6 +46,8 @@ def of(dossier: Dossier) -> Worth | None:
         return None
     if not times or window is None or window <= 0:
         return None
+    back = gates.handed_back(gate, record)
+    prices = prices if back is None else replace(prices, fallback_share=back)
     latency = Decimal(sum(times)) / len(times)
     per_1k = economics.student_cost_per_1k(latency, prices.machine_price_per_hour)
     horizon = int(numbers.get("horizon_months", economics.HORIZON_MONTHS))

@@ -6,11 +6,12 @@ holds only where the whole interval is on the right side, and a point estimate n
 
 Pure: no file, no play, no person. Standard library, `terms`, `statistics` and `economics` only. Callers come in here.
 Each file imports only from files before it in this list: `wording`, `canonical`, `gate`, `problems`, `written`,
-`compare`, `record`, `judgement`, `scored`, `quality`, `measures`, `judging`, `power`, `rates`,
+`compare`, `record`, `deferred`, `judgement`, `scored`, `quality`, `measures`, `judging`, `power`, `rates`,
 `progress`, `review`.
 """
 
 from distill_tui.gates.compare import Line, compare
+from distill_tui.gates.deferred import chosen, handed_back, sent_back, threshold, together, unusable
 from distill_tui.gates.gate import (
     ALL,
     BASELINES,
@@ -31,7 +32,7 @@ from distill_tui.gates.power import ASSUMED_DISCORDANCE, PowerNote, power
 from distill_tui.gates.problems import problems
 from distill_tui.gates.progress import Progress, progress
 from distill_tui.gates.rates import Rate, ScoreMeans, SegmentRates, Subject, score_means, segment_rates, subjects
-from distill_tui.gates.record import CERTAIN, SUBJECTS, Record
+from distill_tui.gates.record import CERTAIN, SUBJECTS, TIMED, TOGETHER, Record
 from distill_tui.gates.review import (
     Calibration,
     Change,
@@ -59,6 +60,8 @@ __all__ = [
     "ROW_SCORES",
     "SEGMENT",
     "SUBJECTS",
+    "TIMED",
+    "TOGETHER",
     "Calibration",
     "Change",
     "Confusion",
@@ -78,6 +81,7 @@ __all__ = [
     "by_danger",
     "calibration",
     "change",
+    "chosen",
     "compare",
     "confusions",
     "default_gate",
@@ -85,6 +89,7 @@ __all__ = [
     "failures",
     "from_json",
     "from_toml",
+    "handed_back",
     "judge",
     "methods",
     "not_measured",
@@ -95,7 +100,11 @@ __all__ = [
     "right_and_wrong",
     "score_means",
     "segment_rates",
+    "sent_back",
     "subjects",
+    "threshold",
     "to_json",
     "to_toml",
+    "together",
+    "unusable",
 ]

@@ -110,6 +110,8 @@ class Gate:
     )  # of the teacher with itself: the same prompt twice
     ranges: tuple[Range, ...] = field(default=(), metadata=_SILENT)  # how far prices may be off
     payback_chance: Decimal = field(default=Decimal("0.8"), metadata=_SILENT)  # of paying back in time, over the ranges
+    # the share of requests, the least confident, that goes back to the teacher: student and teacher are judged together
+    deferral: Decimal | None = field(default=None, metadata=_SILENT)
     methods: int = METHODS_NOW  # how verdicts are computed, see `judging.methods`; a gate that says nothing has 1
 
 

@@ -49,6 +49,7 @@ def sentence(criterion: Criterion, text: str) -> str:
 def name_of(criterion: Criterion, scope: str) -> str:
     """Name what is judged, and where."""
     words = {Metric.P95_LATENCY: "the student's p95 latency", Metric.PAYBACK: "payback", Metric.SIZE: "size"}
+    words |= {Metric.DEFERRED: "the share sent back"}
     words |= {metric: score.name for metric, score in ROW_SCORES.items()}
     where = f" in segment '{scope.removeprefix(SEGMENT)}'" if scope.startswith(SEGMENT) else ""
     if scope == criterion.scope and criterion.patterns is not None:

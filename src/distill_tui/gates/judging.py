@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
+from distill_tui.gates import deferred
+from distill_tui.gates.deferred import handed_back, together
 from distill_tui.gates.gate import Criterion, Gate, bar_of
 from distill_tui.gates.judgement import Judgement, unmeasured
-from distill_tui.gates.measures import judge_latency, judge_payback, judge_size
+from distill_tui.gates.measures import judge_deferred, judge_latency, judge_payback, judge_size
 from distill_tui.gates.problems import criterion_problems
 from distill_tui.gates.quality import judge_quality
 from distill_tui.gates.record import Record
+from distill_tui.gates.wording import points
 from distill_tui.terms import Metric, Verdict
 
 METHODS = {  # the version of what each metric means and how it is judged
@@ -19,7 +23,9 @@ METHODS = {  # the version of what each metric means and how it is judged
     Metric.P95_LATENCY: "1: one request at a time, every run; order statistics",
     Metric.PAYBACK: "1: build over saving, at the t bounds of the mean latency, over the locked ranges",
     Metric.SIZE: "1: bytes on disk, in units of 1,000,000",
+    Metric.DEFERRED: "1: held-out rows below the validation threshold; Clopper-Pearson, likelihood of groups",
 }
+TOGETHER = "; student and teacher together"  # what a method is of where the gate sends requests back
 
 _FIRST = {
     Metric.ACCURACY: "1: exact label; Clopper-Pearson, Tango's score for differences, clustered t where dependent",
@@ -30,7 +36,8 @@ _FIRST = {
 def methods(gate: Gate) -> dict[Metric, str]:
     """Give the version of what each metric of a gate means and how it is judged; a lock names them."""
     known = METHODS | _FIRST if gate.methods < 2 else METHODS
-    return {each.metric: known[each.metric] for each in gate.criteria}
+    alone = (Metric.SIZE, Metric.DEFERRED) if gate.deferral is not None else tuple(known)
+    return {each.metric: known[each.metric] + TOGETHER * (each.metric not in alone) for each in gate.criteria}
 
 
 def judge(gate: Gate, record: Record, looks_split: int | None = None) -> tuple[Judgement, ...]:
@@ -38,6 +45,7 @@ def judge(gate: Gate, record: Record, looks_split: int | None = None) -> tuple[J
 
     No correction for the number of criteria: all must hold, so the chance of a wrong pass is that of the worst one
     (intersection-union, Berger 1982). To name single segments as missing is an accusation, and goes by Holm.
+    Where the gate sends requests back to the teacher, quality, latency and cost are those of the two together.
     """
     alpha = float((1 - gate.confidence) / max(1, gate.rounds if looks_split is None else looks_split))
     alpha = min(max(alpha, 1e-12), 0.5)
@@ -52,14 +60,27 @@ def passed(judgements: Iterable[Judgement]) -> bool:
 
 def _judge(criterion: Criterion, gate: Gate, record: Record, alpha: float) -> tuple[Judgement, ...]:
     problem, bar = next(criterion_problems(criterion), None), bar_of(criterion)
+    problem = problem or (deferred.unusable(gate, record) if criterion.metric is not Metric.SIZE else "")
     if problem:  # no gate is locked with it, and nothing is ever passed on it
         return (unmeasured(criterion, criterion.scope, alpha, problem.rstrip(".")),)
     match criterion.metric:
         case Metric.P95_LATENCY:
-            return (judge_latency(criterion, bar, record, alpha),)
+            return (_told_together(judge_latency(criterion, bar, together(gate, record), alpha), gate, record),)
         case Metric.PAYBACK:
             return (judge_payback(criterion, bar, gate, record, alpha),)
         case Metric.SIZE:
             return (judge_size(criterion, bar, record, alpha),)
+        case Metric.DEFERRED:
+            return (judge_deferred(criterion, bar, record, alpha),)
         case _:
-            return tuple(judge_quality(criterion, gate, record, alpha))
+            found = judge_quality(criterion, gate, together(gate, record), alpha)
+            return tuple(_told_together(each, gate, record) for each in found)
+
+
+def _told_together(judgement: Judgement, gate: Gate, record: Record) -> Judgement:
+    """Say beside a verdict on the two together how much of it is the teacher's."""
+    back = handed_back(gate, record)
+    if back is None or judgement.verdict is Verdict.UNMEASURED:
+        return judgement
+    told = f"{judgement.sentence[:-1]}, with {points(float(back))} % of requests sent back to the teacher."
+    return replace(judgement, sentence=told)

@@ -1,14 +1,17 @@
-"""The verdict on what is timed, weighed and paid: p95 latency, payback, size."""
+"""The verdict on what is timed, weighed, paid and sent back: p95 latency, payback, size, deferral."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from distill_tui import economics, statistics
 from distill_tui.gates.canonical import decimal_text
+from distill_tui.gates.deferred import handed_back, kept
 from distill_tui.gates.gate import ALL, P95, Criterion, Gate
-from distill_tui.gates.judgement import Judgement, sentence, unmeasured
-from distill_tui.gates.record import Record
+from distill_tui.gates.judgement import Judgement, decided, more_rows, roughness, sentence, unmeasured
+from distill_tui.gates.record import CERTAIN, Record
 from distill_tui.gates.wording import points, trim
 from distill_tui.terms import Verdict
 
@@ -20,7 +23,7 @@ def judge_latency(criterion: Criterion, bar: Decimal, record: Record, alpha: flo
     """
     runs = [sorted(run) for run in record.latency_us.get("student", ())]
     if not runs or not all(runs):
-        return unmeasured(criterion, ALL, alpha, "no request of the student was timed, or none in one of the runs")
+        return unmeasured(criterion, ALL, alpha, _untimed(record))
     fewest, least = min(len(run) for run in runs), statistics.requests_to_bound(P95, alpha)
     samples = [run[statistics.sample_rank(len(run), P95) - 1] for run in runs]
     uppers = [_at_rank(run, statistics.rank_at_most(len(run), P95, alpha)) for run in runs]
@@ -61,6 +64,12 @@ def judge_latency(criterion: Criterion, bar: Decimal, record: Record, alpha: flo
     )
 
 
+def _untimed(record: Record) -> str:
+    if record.deferred_below and record.latency_us and not record.latency_us.get("student"):
+        return "no request was timed through student and teacher together, which takes a teacher on this machine"
+    return "no request of the student was timed, or none in one of the runs"
+
+
 def _at_rank(run: list[int], rank: int | None) -> int | None:
     return None if rank is None else run[rank - 1]
 
@@ -83,18 +92,20 @@ def _teacher_p95(record: Record) -> float | None:
 def judge_payback(criterion: Criterion, bar: Decimal, gate: Gate, record: Record, alpha: float) -> Judgement:
     """Compute payback from the worksheet and from the bounds of the student's mean latency, which is what it costs.
 
-    Where the gate locked ranges of prices, what is judged is the chance of paying back in time over those ranges.
+    Where the gate locked ranges of prices, what is judged is the chance of paying back in time over those ranges. Where
+    the gate sends requests back, each costs the teacher's price too: its share is bounded as well, with half the level.
     """
-    runs = record.latency_us.get("student", ())
-    interval = statistics.mean_interval(runs, alpha)
+    runs, shares = record.latency_us.get("student", ()), _shares_back(gate, record, alpha / 2)
+    interval = statistics.mean_interval(runs, alpha / 2 if shares else alpha)
     if interval is None:
         return unmeasured(criterion, ALL, alpha, "the student's latency, which decides its cost, was not timed twice")
     try:
         prices = economics.Prices.from_values({name: Decimal(text) for name, text in record.payback_inputs.items()})
     except ValueError as error:
         return unmeasured(criterion, ALL, alpha, str(error)[:1].lower() + str(error)[1:].rstrip("."))
-    middle, best, worst = (_payback(prices, microseconds) for microseconds in interval)
-    chances = _chances(prices, bar, gate, interval[1:])
+    priced = [replace(prices, fallback_share=share) for share in shares] or [prices] * 3
+    middle, best, worst = (_payback(one, microseconds) for one, microseconds in zip(priced, interval, strict=True))
+    chances = _chances(priced[1:], bar, gate, interval[1:])
     if chances[1] >= gate.payback_chance if chances else worst is not None and worst <= bar:
         verdict = Verdict.HOLDS
     elif chances[0] < gate.payback_chance if chances else best is None or best > bar:
@@ -104,6 +115,7 @@ def judge_payback(criterion: Criterion, bar: Decimal, gate: Gate, record: Record
     pays = "never pays the build back" if middle is None else f"pays the build back in {_months(middle)} months"
     bound = _months(best if verdict is Verdict.MISSES else worst)
     allowed = f"the gate allows {decimal_text(bar)}{_odds(chances, gate)}"
+    pays += f" with {points(float(shares[0]))} % of calls sent back to the teacher" if shares else ""
     text = f"the student {pays} ({points(1 - alpha)} % bound: {bound}); {allowed}: {verdict}"
     if verdict is Verdict.UNPROVEN:
         text += ", and more timed runs would decide"
@@ -124,12 +136,26 @@ def judge_payback(criterion: Criterion, bar: Decimal, gate: Gate, record: Record
     )
 
 
-def _chances(prices: economics.Prices, bar: Decimal, gate: Gate, ends: tuple[float, float]) -> tuple[Decimal, ...]:
-    """Give the chance of payback in time at the least and at the greatest mean latency; nothing without ranges."""
-    ranges = [each for each in gate.ranges if hasattr(prices, each.name)]
+def _shares_back(gate: Gate, record: Record, alpha: float) -> tuple[Decimal, ...]:
+    """Give the share of requests that go back, its lower and its upper bound; nothing where the gate sends none."""
+    scores = kept(record)
+    if handed_back(gate, record) is None:
+        return ()
+    bounds = (1 - (scores.estimate or 0.0), 1 - scores.at_most(alpha), 1 - scores.at_least(alpha))
+    return tuple(min(Decimal(1), max(Decimal(0), Decimal(f"{bound:.6f}"))) for bound in bounds)
+
+
+def _chances(
+    priced: Sequence[economics.Prices], bar: Decimal, gate: Gate, ends: tuple[float, float]
+) -> tuple[Decimal, ...]:
+    """Give the chance of payback in time at the least and at the greatest cost; nothing without ranges."""
+    ranges = [each for each in gate.ranges if hasattr(priced[0], each.name)]
     if not ranges:
         return ()
-    return tuple(economics.chance_of_payback(prices, Decimal(f"{end:.3f}"), bar, ranges, gate.seed) for end in ends)
+    return tuple(
+        economics.chance_of_payback(prices, Decimal(f"{end:.3f}"), bar, ranges, gate.seed)
+        for prices, end in zip(priced, ends, strict=True)
+    )
 
 
 def _odds(chances: tuple[Decimal, ...], gate: Gate) -> str:
@@ -148,6 +174,39 @@ def _payback(prices: economics.Prices, microseconds: float) -> Decimal | None:
 
 def _months(months: Decimal | None) -> str:
     return "never" if months is None else trim(f"{months:.1f}") if months >= 1 else trim(f"{months:.3f}")
+
+
+def judge_deferred(criterion: Criterion, bar: Decimal, record: Record, alpha: float) -> Judgement:
+    """Hold where no more than a share of the requests goes back: every held-out row counts, and none needs gold."""
+    scores, floor = kept(record), 1 - float(bar)
+    if not scores.rows:
+        return unmeasured(criterion, ALL, alpha, "there is no held-out row")
+    misses = scores.falls_below(floor) <= alpha
+    verdict, needed = decided(scores, floor, alpha, misses=misses, among=1)
+    share, lower, upper = 1 - (scores.estimate or 0.0), 1 - scores.at_most(alpha), 1 - scores.at_least(alpha)
+    bounds = {Verdict.HOLDS: f"at most {points(upper)}", Verdict.MISSES: f"at least {points(lower)}"}
+    bound = bounds.get(verdict, f"{points(lower)} to {points(upper)}")
+    text = (
+        f"{points(share)} % of requests go back to the teacher, those below a confidence of "
+        f"{decimal_text(Decimal(record.deferred_below) / CERTAIN)} ({points(1 - alpha)} % bound: "
+        f"{bound}); the gate allows {points(float(bar))}: {verdict}"
+    )
+    text += more_rows(needed, scores.rows, ALL) + roughness(scores)
+    return Judgement(
+        criterion=criterion,
+        scope=ALL,
+        verdict=verdict,
+        n=scores.rows,
+        groups=scores.groups,
+        estimate=share,
+        lower=lower,
+        upper=upper,
+        student=share,
+        reference=None,
+        level=alpha,
+        rows_needed=needed,
+        sentence=sentence(criterion, text),
+    )
 
 
 def judge_size(criterion: Criterion, bar: Decimal, record: Record, alpha: float) -> Judgement:

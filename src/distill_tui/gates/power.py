@@ -89,6 +89,8 @@ def _power_note(
         return PowerNote(criterion, scope, rows, False, None, None, problem)
     if criterion.metric is Metric.P95_LATENCY:
         return _latency_power(criterion, gate, alpha)
+    if criterion.metric is Metric.DEFERRED:
+        return _deferred_power(criterion, gate, alpha, effect)
     if criterion.metric in ROW_SCORES:
         return _scored_power(criterion, scope, rows, float(bar), alpha, effect)
     if criterion.metric not in QUALITY:
@@ -198,6 +200,24 @@ def _scored_power(
     return PowerNote(criterion, scope, rows, None, None, None, f"{text}; it takes {least:,} at least.")
 
 
+def _deferred_power(criterion: Criterion, gate: Gate, alpha: float, effect: float) -> PowerNote:
+    """Say how many rows tell the share that is aimed at from the most that is allowed."""
+    title, rows, most = _title(criterion, ALL), gate.held_out_rows, float(bar_of(criterion))
+    aim = float(gate.deferral or 0)
+    needed = statistics.rows_for_share(1 - most, 1 - aim, alpha) if aim < most else None
+    if needed is None:
+        return PowerNote(criterion, ALL, rows, False, None, None, f"{title}: aims at no less than it allows.")
+    needed, allowed = ceil(needed * effect), statistics.errors_allowed(int(rows / effect), 1 - most, alpha)
+    text = f"{title}: of {count(rows, 'row')} at most {int((allowed or 0) * effect):,} may go back to prove "
+    text += (
+        f"{points(most)} %, and a student that sends back the {points(aim)} % that is aimed at takes {needed:,} rows"
+    )
+    text += "" if rows >= needed else f": add {count(needed - rows, 'row')}, or allow more"
+    text += ". Every row counts, and where one goes back the teacher cannot differ from itself, so that fewer rows may "
+    text += "do for the other criteria than they say"
+    return PowerNote(criterion, ALL, rows, rows >= needed, None, needed, f"{text}.", possible=allowed is not None)
+
+
 def _latency_power(criterion: Criterion, gate: Gate, alpha: float) -> PowerNote:
     rows, least = gate.held_out_rows, statistics.requests_to_bound(P95, alpha)
     text = f"the p95 is bounded from above by {least} timed requests in each run, or more"
@@ -206,5 +226,7 @@ def _latency_power(criterion: Criterion, gate: Gate, alpha: float) -> PowerNote:
             f"with {rows:,} held-out rows to time, no p95 can be bounded from above: that takes {least} requests in "
             f"each run, so add {count(least - rows, 'row')}"
         )
+    if gate.deferral is not None and gate.deferral > 1 - Decimal(str(P95)):
+        text += "; more than one request in 20 is to go back, so that the p95 is one of the teacher's requests"
     said = f"{_title(criterion, ALL)}: {text}."
     return PowerNote(criterion, ALL, rows, rows >= least, None, least, said, possible=rows >= least)

@@ -22,6 +22,7 @@ def problems(gate: Gate, kind: PlayKind) -> list[str]:
     found.extend(_range_problems(gate))
     found.extend(_rare_problems(gate))
     found.extend(_agreement_problems(gate))
+    found.extend(_deferral_problems(gate))
     found.extend(_binding_problems(gate, kind))
     return found
 
@@ -102,6 +103,8 @@ def _threshold_problems(criterion: Criterion) -> Iterator[str]:
         yield f"The threshold of {name} is {threshold}, which no sample proves; give a share below 1, like 0.9."
     elif criterion.metric in ROW_SCORES and threshold >= 1:
         yield f"The threshold of {name} is {threshold}, which cannot fail; give a score below 1, like 0.1."
+    elif criterion.metric is Metric.DEFERRED and threshold >= 1:
+        yield f"The threshold of {name} is {threshold}, which cannot fail; give a share below 1, like 0.25."
     elif criterion.at_least and threshold <= 0:
         yield f"The threshold of {name} is {threshold}, which cannot fail; give a share above 0, like 0.9."
     elif threshold <= 0:
@@ -176,6 +179,33 @@ def _agreement_problems(gate: Gate) -> Iterator[str]:
                 f"{criterion.words} asks for more than {bar}, and the teacher agrees with itself on {own} only: no "
                 "student can pass that; ask for less, or judge by accuracy."
             )
+
+
+def _deferral_problems(gate: Gate) -> Iterator[str]:
+    """What goes back to the teacher is a share that can be missed, and a criterion bounds it on the held-out rows."""
+    share, bounds = gate.deferral, [each for each in gate.criteria if each.metric is Metric.DEFERRED]
+    if share is None:
+        if bounds:
+            yield "deferred_share has a criterion, and the gate sends nothing back; give the gate a deferral, like 0.2."
+        return
+    if not (share.is_finite() and 0 < share < 1):
+        yield (
+            f"deferral is {share}; it is the share of requests that goes back to the teacher, above 0 and below 1: "
+            "with 0 the student is judged alone, so leave it out, and with 1 there is no student."
+        )
+        return
+    bar = next((each.threshold for each in bounds if each.counts), None)
+    if bar is None:
+        yield (
+            f"The gate sends {share} of the requests back, and nothing bounds how many really go; add a deferred_share "
+            "criterion that counts, with a threshold above that."
+        )
+    elif bar.is_finite() and bar <= share:
+        yield (
+            f"The gate aims at sending {share} back and allows {bar}, so that chance decides; allow more, or aim lower."
+        )
+    if any(each.name == "fallback_share" for each in gate.ranges):
+        yield "fallback_share has a range, and the gate measures what goes back; drop the range."
 
 
 def _duplicates(gate: Gate) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from distill_tui.gates.deferred import together
 from distill_tui.gates.gate import ALL, QUALITY, ROW_SCORES, Criterion, Gate
 from distill_tui.gates.quality import Picked, Sample
 from distill_tui.gates.record import CERTAIN, Record
@@ -47,6 +48,7 @@ def progress(gate: Gate, before: Record, after: Record, rounds_left: int) -> Pro
     criterion = binding_quality(gate)
     if criterion is None or rounds_left < 1:
         return None
+    before, after = together(gate, before), together(gate, after)
     first, last = (_scores(criterion, gate, record) for record in (before, after))
     groups = dict(zip(after.key, after.group, strict=True))
     shared = sorted(first.keys() & last.keys())

@@ -11,6 +11,8 @@ from distill_tui.gates.gate import ALL, SEGMENT, Criterion
 from distill_tui.terms import Metric
 
 SUBJECTS = ("student", "teacher", "baseline")
+TOGETHER = "together"  # the student, and behind it the teacher for what goes back: timed as one
+TIMED = (*SUBJECTS, TOGETHER)
 CERTAIN = 10_000  # a confidence of 1
 
 
@@ -50,6 +52,8 @@ class Record:
     running: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # subject -> what else it takes: see `costs`
     # metric -> subject -> each row's score in 1/10,000, -1 where it has none: see `RowScore`
     scores: Mapping[str, Mapping[str, tuple[int, ...]]] = field(default_factory=dict)
+    # in 1/10,000: what the student is less sure of goes back to the teacher; fixed on the validation rows, 0 for none
+    deferred_below: int = field(default=0, metadata={"silent": True})
 
     def __post_init__(self) -> None:
         problem = next(_record_problems(self), None)
@@ -93,7 +97,7 @@ def _tuples(value: object) -> object:
 
 _COLUMNS = ("rows", "gold", "teacher", "student", "baseline", "segment", "group")
 _OPTIONAL = ("confidence", "pattern", "key")
-_LATER = ("controls", "running", "scores", *_OPTIONAL)  # what a record may lack
+_LATER = ("controls", "running", "scores", "deferred_below", *_OPTIONAL)  # what a record may lack
 
 
 def _record_problems(record: Record) -> Iterator[str]:
@@ -124,6 +128,10 @@ def _record_problems(record: Record) -> Iterator[str]:
             yield f"{name} of the evaluation record holds {wrong}, which is out of range."
     if not _is_whole(record.majority) or not -1 <= record.majority < len(record.labels):
         yield f"majority of the evaluation record is {show(record.majority)}, which is out of range."
+    if not _is_whole(record.deferred_below) or not 0 <= record.deferred_below <= CERTAIN + 1:
+        yield f"deferred_below of the evaluation record is {show(record.deferred_below)}, which is out of range."
+    elif record.deferred_below and len(record.confidence) != count:
+        yield "The evaluation record has deferred_below, and no confidence of the student's to compare with it."
     yield from _mapping_problems(record)
 
 
@@ -142,8 +150,8 @@ def _mapping_problems(record: Record) -> Iterator[str]:
             yield f"{name} of the evaluation record is not a table of names and values."
             return
     for subject, runs in record.latency_us.items():
-        if subject not in SUBJECTS:
-            yield f"latency_us of the evaluation record has {show(subject)}; it has {', '.join(SUBJECTS)}."
+        if subject not in TIMED:
+            yield f"latency_us of the evaluation record has {show(subject)}; it has {', '.join(TIMED)}."
         if not isinstance(runs, tuple) or not all(isinstance(run, tuple) for run in runs):
             yield f"latency_us of the {subject} is not a list of runs."
         elif not all(_is_whole(each) and each >= 0 for run in runs for each in run):

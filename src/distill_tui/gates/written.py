@@ -33,7 +33,7 @@ def to_toml(gate: Gate) -> str:
     import tomli_w
 
     whole: dict[str, Any] = {name: value for name, value in plain(gate).items() if name not in _TABLES}
-    for name in ("confidence", "validation_share", "teacher_agreement", "payback_chance"):
+    for name in ("confidence", "validation_share", "teacher_agreement", "payback_chance", "deferral"):
         if name in whole:
             whole[name] = Decimal(whole[name])
     if gate.ranges:
@@ -154,6 +154,7 @@ _GATE_READERS: dict[str, Callable[[object, str], object]] = {
     "by_time": a_boolean,
     "teacher_agreement": a_number,
     "payback_chance": a_number,
+    "deferral": a_number,
     "methods": a_whole_number,
 }
 _RANGE_READERS: dict[str, Callable[[object, str], Any]] = {

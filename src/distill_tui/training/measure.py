@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,12 @@ from safetensors import safe_open
 from distill_tui import loaders
 from distill_tui.training import serving
 from distill_tui.training.folders import form, parameters_told
+from distill_tui.training.models import Floats
 
+RUNS, PER_RUN = 5, 200  # passes, and requests in each
 BATCHES = (1, 8, 32)
 ROUNDS = 8  # batches of the largest size that throughput is measured on
+Ask = Callable[[str], Floats]
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -29,8 +33,8 @@ def latencies(
     folder: Path,
     texts: Sequence[str],
     *,
-    runs: int = 5,
-    per_run: int = 200,
+    runs: int = RUNS,
+    per_run: int = PER_RUN,
     warm_up: int = 20,
     threads: int = 1,
     max_tokens: int = 96,
@@ -47,12 +51,31 @@ def latencies(
     ]
 
 
+def together(
+    student: Path, teacher: Path, below: float, texts: Sequence[str], *, warm_up: int = 20, **options: int
+) -> list[list[int]]:
+    """Time single requests as `latencies` does; what the student is less sure of than `below` goes on to the teacher.
+
+    As many requests as the student alone is given, so that enough of them go to the teacher for a p95 to be bounded.
+    """
+    found = []
+    for part in _passes(texts, RUNS, PER_RUN, warm_up):
+        ask, back = (serving.open_folder(folder, **options).answer for folder in (student, teacher))
+        found.append(_microseconds(partial(_served, ask, back, below), part, warm_up))
+    return found
+
+
+def _served(ask: Ask, back: Ask, below: float, text: str) -> object:
+    answer = ask(text)
+    return back(text) if answer.max() < below else answer
+
+
 def baseline_latencies(
     baseline: Callable[[Sequence[str]], object],
     texts: Sequence[str],
     *,
-    runs: int = 5,
-    per_run: int = 200,
+    runs: int = RUNS,
+    per_run: int = PER_RUN,
     warm_up: int = 20,
 ) -> list[list[int]]:
     """Time a fitted baseline as `latencies` times a model: one text at a time, microseconds."""

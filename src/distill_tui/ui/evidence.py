@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from distill_tui import controls, gates, rules
+from distill_tui import controls, deferral, gates, rules
 from distill_tui.spec import Spec
 from distill_tui.terms import Opinion, PlayKind, Role, RunKind, RunStatus, Stage, Verdict
 from distill_tui.ui import chart, errors_tab, page, plots, preview, show
@@ -193,6 +193,7 @@ def evaluation(view: View, width: int) -> Lines:
     return page.stacked(
         verdict(view, row, width),
         judgements(dossier.judgements, width),
+        sent_back(view, width),
         segments(view, width),
         plots.segments(view.rates, min(width, 110)),
         worth(view, width),
@@ -279,6 +280,20 @@ def judgements(found: Sequence[gates.Judgement], width: int) -> Lines:
         binding = "binding: " if each.criterion.binding else ""
         word = words.get(each.verdict, each.verdict.value)
         lines += page.sentence(f"{binding}{each.sentence}", width, word=word, style=style)
+    return lines
+
+
+def sent_back(view: View, width: int) -> Lines:
+    """Show the point of the deferral curve that the gate names, and beside it what other points would have brought."""
+    gate, record = view.dossier.gate, view.dossier.record
+    told = list(deferral.named(gate, record)) if gate is not None and record is not None else []
+    if not told or record is None:
+        return []
+    lines = [page.heading("SENT BACK TO THE TEACHER")]
+    for sentence in told:
+        lines += page.sentence(sentence, width, word="look")
+    for sentence in deferral.sentences(record):
+        lines += page.sentence(sentence, width, label="", style="$tone-muted")
     return lines
 
 

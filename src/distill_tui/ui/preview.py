@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from textwrap import wrap
 
@@ -42,7 +42,11 @@ def figures(dossier: Dossier) -> Figures:
         measure = "quality" if score is None else "validation score"
         saves = economics.monthly_saving(prices, Decimal(0)) if prices else None
         return Figures(measure, student=None if score is None else float(score), saves=saves)
-    rates, measure = gates.segment_rates(record)[0], "accuracy"
+    if dossier.gate is not None:  # what is served, where the gate sends some requests back
+        back = gates.handed_back(dossier.gate, record)
+        prices = replace(prices, fallback_share=back) if prices is not None and back is not None else prices
+    served = record if dossier.gate is None else gates.together(dossier.gate, record)
+    rates, measure = gates.segment_rates(served)[0], "accuracy"
     student, teacher, baseline = map(_share, (rates.student, rates.teacher, rates.baseline))
     if student is None:
         measure, student, teacher, baseline = "agreement", _share(rates.agreement), None, None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.content import Content
 
-from distill_tui import economics, gates, rules
+from distill_tui import deferral, economics, gates, rules
 from distill_tui.rules import Dossier
 from distill_tui.terms import Action, PlayKind, Reference, Role, Stage
 from distill_tui.ui import page, plots, preview, show
@@ -278,6 +278,8 @@ def _gate_facts(gate: gates.Gate, width: int, burnt: int) -> Lines:
     lines += page.fact("sign-off", f"{gate.minimum_assurance.value} or stronger", width)
     if gate.teacher_agreement is not None:
         lines += page.fact("teacher", f"agrees with itself on {show.percent(float(gate.teacher_agreement))}", width)
+    if gate.deferral is not None:
+        lines += page.fact("sent back", deferral.asked(gate), width)
     for each in gate.ranges:
         lines += page.fact(each.name, f"{each.low:f} to {each.high:f}: {each.source}, {each.dated}", width)
     if gate.predecessor:
