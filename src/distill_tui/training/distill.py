@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -242,6 +242,24 @@ class _Place:
     ended: bool = False
 
 
+class Lesson(Protocol):
+    """What is learnt, as the loop sees it: a model, rows of which it knows the lengths, and a loss of several terms."""
+
+    model: Any  # what the loop changes; a lesson calls it by this name
+    lengths: list[int]  # tokens in each row
+    weighs: dict[str, float]  # what each term counts for in the loss
+    identity: str  # names the run by all that determines it
+
+    def terms(self, batch: list[int]) -> dict[str, torch.Tensor]:
+        """Give each term of the loss on a batch; those that weigh nothing are left out where they cost something."""
+
+    def score(self) -> float | None:
+        """Say how good the model is on the validation rows, higher is better; None where there are none."""
+
+    def save(self, folder: Path) -> None:
+        """Write the student into a folder that is there."""
+
+
 def _steps(
     spec: Spec,
     labels: tuple[str, ...],
@@ -253,18 +271,23 @@ def _steps(
     out: Path,
 ) -> Iterator[Step]:
     torch.set_num_threads(spec.threads)
-    run = _Run(spec, labels, training, validation, teacher, start, folder)
+    yield from study(spec, _Labelling(spec, labels, training, validation, teacher, start, folder), folder, out)
+
+
+def study(spec: Spec, lesson: Lesson, folder: Path, out: Path) -> Iterator[Step]:
+    """Learn a lesson and yield each step: from the newest checkpoint in `folder` to the best student in `out`."""
+    run = _Run(spec, lesson, folder)
     run.resume()
     if run.place.step == 0:
         run.refuse_silence()
     yield from run.steps()
-    run.model.load_state_dict(run.best or run.model.state_dict())
-    run.model.eval()
-    export.replace_folder(out, run.student.save)
+    lesson.model.load_state_dict(run.best, strict=False)  # a tied weight is there under one of its names
+    lesson.model.eval()
+    export.replace_folder(out, lesson.save)
 
 
-class _Run:
-    """One training run: the student, its optimizer, the rows as tokens, and the place it has come to."""
+class _Labelling:
+    """The lesson of a classifier: the student, and the rows as tokens with what is known of each."""
 
     def __init__(
         self,
@@ -276,69 +299,25 @@ class _Run:
         start: Path | None,
         folder: Path,
     ) -> None:
-        self.spec, self.folder = spec, folder
+        self.spec = spec
         useful = np.flatnonzero(_useful(spec, training))
         texts = [training.inputs[row] for row in useful]
         self.student = students.build(spec, labels, texts, teacher, start)
         self.model = self.student.model
         self.rows = self.student.tokenise(texts, spec.max_tokens)
+        self.lengths = [len(row) for row in self.rows]
         self.labels = torch.from_numpy(training.labels[useful])
         self.soft = torch.from_numpy(_soft(training, len(labels))[useful])
         self.weights = torch.from_numpy(training.weights[useful])
         self.check_inputs, self.check_targets = self._validation(validation)
-        self.optimizer = torch.optim.AdamW(_groups(self.model), lr=spec.learning_rate, fused=True)
-        self.best: dict[str, torch.Tensor] = {}
-        self.place = _Place()
-        self.total = spec.epochs * -(-len(self.rows) // spec.batch_size)
-        self.identity = _identity(spec, labels, (training, validation), self.student.description())
-        self.states = _teacher_states(teacher, texts, spec, folder, self.identity) if spec.hidden_cosine > 0 else None
-
-    def refuse_silence(self) -> None:
-        """Take the gradient of each of the teacher's terms on the first batch. Raises ValueError where one has none."""
-        batch = epoch_batches([len(row) for row in self.rows], self.spec.batch_size, self.spec.seed, 0)[0]
-        self.model.train()
-        for name, term in self.terms(batch).items():
-            if name == "hard" or not self.weighs[name]:
-                continue
-            slopes = torch.autograd.grad(term, list(self.model.parameters()), allow_unused=True, retain_graph=True)
-            if not any(slope is not None and slope.abs().max() > ROUNDING for slope in slopes):
-                raise ValueError(
-                    f"The {name} term has no gradient on the first batch, so nothing would be learnt from it: the "
-                    "teacher says of every row what the student says already; look at its outputs, or weigh it 0."
-                )
-
-    @property
-    def weighs(self) -> dict[str, float]:
-        """What each term counts for in the loss."""
-        spec = self.spec
-        return {
+        self.weighs = {
             "soft": spec.alpha,
             "hard": 1 - spec.alpha,
             "logit": spec.logit_mse,
             "hidden": spec.hidden_cosine,
         }
-
-    def steps(self) -> Iterator[Step]:
-        """Go on from the present place to the end, epoch by epoch."""
-        started, done, saved = time.monotonic(), 0, time.monotonic()
-        place, lengths = self.place, [len(row) for row in self.rows]
-        try:
-            while not place.ended:
-                batches = epoch_batches(lengths, self.spec.batch_size, self.spec.seed, place.epoch)
-                for batch in batches[place.cursor :]:
-                    epoch = place.epoch
-                    loss, terms = self.learn(batch)
-                    done += len(batch)
-                    last = place.cursor == len(batches)
-                    score = self.end_epoch() if last else None
-                    name = None
-                    if last or time.monotonic() - saved >= CHECKPOINT_SECONDS:
-                        name, saved = self.save(), time.monotonic()
-                    speed = done / (time.monotonic() - started)
-                    yield Step(place.step, self.total, epoch, loss, terms, speed, score, name)
-        except GeneratorExit:
-            self.save()
-            raise
+        self.identity = _identity(spec, labels, (training, validation), self.student.description())
+        self.states = _teacher_states(teacher, texts, spec, folder, self.identity) if spec.hidden_cosine > 0 else None
 
     def terms(self, batch: list[int]) -> dict[str, torch.Tensor]:
         """Give each term of the loss on a batch; those that weigh nothing are left out where they cost something."""
@@ -358,34 +337,6 @@ class _Run:
             found["hidden"] = hidden_loss(states, self.states[batch], weights)
         return found
 
-    def learn(self, batch: list[int]) -> tuple[float, Terms]:
-        """Take one optimizer step on a batch and give its loss and the terms of it."""
-        self.model.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.spec.learning_rate * rate(self.place.step, self.total)
-        terms = self.terms(batch)
-        weighs = self.weighs
-        loss = torch.stack([weighs[name] * term for name, term in terms.items()]).sum()
-        self.optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
-        self.optimizer.step()
-        self.place.step += 1
-        self.place.cursor += 1
-        return loss.item(), Terms(**{name: term.item() for name, term in terms.items()})
-
-    def end_epoch(self) -> float | None:
-        """Score the student on the validation rows, keep it if it is the best so far, and move to the next epoch."""
-        place, score = self.place, self.score()
-        if score is None or place.best is None or score > place.best:
-            place.best, place.stale = score, 0
-            self.best = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-        else:
-            place.stale += 1
-        place.epoch, place.cursor = place.epoch + 1, 0
-        place.ended = place.epoch >= self.spec.epochs or place.stale >= self.spec.patience
-        return score
-
     def score(self) -> float | None:
         """Give the share of validation rows on which the student answers as the teacher, or as the gold, does."""
         if not self.check_inputs:
@@ -399,31 +350,9 @@ class _Run:
             answers[positions] = logits.argmax(dim=1).numpy()
         return float((answers == self.check_targets).mean())
 
-    def save(self) -> str:
-        """Write all that the next step depends on."""
-        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
-        for number, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in state.items()}
-        tensors["rng"] = torch.get_rng_state()
-        facts = {"place": asdict(self.place), "spec": self.spec.to_json()}
-        return checkpoints.save(self.folder, self.place.step, self.identity, tensors, facts)
-
-    def resume(self) -> None:
-        """Go to the newest intact checkpoint of this very run, if there is one."""
-        found = checkpoints.newest(self.folder, self.identity)
-        if found is None:
-            return
-        tensors, facts = found
-        self.place = _Place(**facts["place"])  # type: ignore[arg-type]
-        self.model.load_state_dict(_under("model.", tensors))
-        self.best = _under("best.", tensors)
-        state: dict[int, dict[str, torch.Tensor]] = {}
-        for name, tensor in _under("optimizer.", tensors).items():
-            number, _, key = name.partition(".")
-            state.setdefault(int(number), {})[key] = tensor
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
-        torch.set_rng_state(tensors["rng"])
+    def save(self, folder: Path) -> None:
+        """Write the student, in the form that its kind has."""
+        self.student.save(folder)
 
     def _validation(self, validation: Examples) -> tuple[list[list[int]], NDArray[np.int64]]:
         """Take the rows that the teacher answered, or, where there are none, those with a gold label."""
@@ -433,6 +362,107 @@ class _Run:
         chosen = np.flatnonzero(targets >= 0)
         texts = [validation.inputs[row] for row in chosen]
         return self.student.tokenise(texts, self.spec.max_tokens), targets[chosen]
+
+
+class _Run:
+    """One training run: the lesson, the optimizer, and the place that it has come to."""
+
+    def __init__(self, spec: Spec, lesson: Lesson, folder: Path) -> None:
+        self.spec, self.lesson, self.folder = spec, lesson, folder
+        self.optimizer = torch.optim.AdamW(_groups(lesson.model), lr=spec.learning_rate, fused=True)
+        self.best: dict[str, torch.Tensor] = {}
+        self.place = _Place()
+        self.total = spec.epochs * -(-len(lesson.lengths) // spec.batch_size)
+
+    def refuse_silence(self) -> None:
+        """Take the gradient of each of the teacher's terms on the first batch. Raises ValueError where one has none."""
+        batch = epoch_batches(self.lesson.lengths, self.spec.batch_size, self.spec.seed, 0)[0]
+        self.lesson.model.train()
+        for name, term in self.lesson.terms(batch).items():
+            if name == "hard" or not self.lesson.weighs[name]:
+                continue
+            weights = list(self.lesson.model.parameters())
+            slopes = torch.autograd.grad(term, weights, allow_unused=True, retain_graph=True)
+            if not any(slope is not None and slope.abs().max() > ROUNDING for slope in slopes):
+                raise ValueError(
+                    f"The {name} term has no gradient on the first batch, so nothing would be learnt from it: the "
+                    "teacher says of every row what the student says already; look at its outputs, or weigh it 0."
+                )
+
+    def steps(self) -> Iterator[Step]:
+        """Go on from the present place to the end, epoch by epoch."""
+        started, done, saved = time.monotonic(), 0, time.monotonic()
+        place, lengths = self.place, self.lesson.lengths
+        try:
+            while not place.ended:
+                batches = epoch_batches(lengths, self.spec.batch_size, self.spec.seed, place.epoch)
+                for batch in batches[place.cursor :]:
+                    epoch = place.epoch
+                    loss, terms = self.learn(batch)
+                    done += len(batch)
+                    last = place.cursor == len(batches)
+                    score = self.end_epoch() if last else None
+                    name = None
+                    if last or time.monotonic() - saved >= CHECKPOINT_SECONDS:
+                        name, saved = self.save(), time.monotonic()
+                    speed = done / (time.monotonic() - started)
+                    yield Step(place.step, self.total, epoch, loss, terms, speed, score, name)
+        except GeneratorExit:
+            self.save()
+            raise
+
+    def learn(self, batch: list[int]) -> tuple[float, Terms]:
+        """Take one optimizer step on a batch and give its loss and the terms of it."""
+        self.lesson.model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.spec.learning_rate * rate(self.place.step, self.total)
+        terms = self.lesson.terms(batch)
+        loss = torch.stack([self.lesson.weighs[name] * term for name, term in terms.items()]).sum()
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.lesson.model.parameters(), CLIP)
+        self.optimizer.step()
+        self.place.step += 1
+        self.place.cursor += 1
+        return loss.item(), Terms(**{name: term.item() for name, term in terms.items()})
+
+    def end_epoch(self) -> float | None:
+        """Score the student on the validation rows, keep it if it is the best so far, and move to the next epoch."""
+        place, score = self.place, self.lesson.score()
+        if score is None or not place.best or score > place.best:  # to get nothing right yet is no reason to stop
+            place.best, place.stale = score, 0
+            self.best = {name: tensor.clone() for name, tensor in export.weights(self.lesson.model).items()}
+        else:
+            place.stale += 1
+        place.epoch, place.cursor = place.epoch + 1, 0
+        place.ended = place.epoch >= self.spec.epochs or place.stale >= self.spec.patience
+        return score
+
+    def save(self) -> str:
+        """Write all that the next step depends on."""
+        tensors = {f"model.{name}": tensor for name, tensor in export.weights(self.lesson.model).items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
+        for number, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in state.items()}
+        tensors["rng"] = torch.get_rng_state()
+        facts = {"place": asdict(self.place), "spec": self.spec.to_json()}
+        return checkpoints.save(self.folder, self.place.step, self.lesson.identity, tensors, facts)
+
+    def resume(self) -> None:
+        """Go to the newest intact checkpoint of this very run, if there is one."""
+        found = checkpoints.newest(self.folder, self.lesson.identity)
+        if found is None:
+            return
+        tensors, facts = found
+        self.place = _Place(**facts["place"])  # type: ignore[arg-type]
+        self.lesson.model.load_state_dict(_under("model.", tensors), strict=False)
+        self.best = _under("best.", tensors)
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for name, tensor in _under("optimizer.", tensors).items():
+            number, _, key = name.partition(".")
+            state.setdefault(int(number), {})[key] = tensor
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+        torch.set_rng_state(tensors["rng"])
 
 
 def _teacher_states(

@@ -28,10 +28,17 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
     """Write a transformers model and its tokenizer into a folder that is there."""
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(folder)
-    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    tensors = {name: tensor.contiguous() for name, tensor in weights(model).items()}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer.save_pretrained(folder)
     _name_the_usual_class(folder / "tokenizer_config.json")
+
+
+def weights(model: Any) -> dict[str, torch.Tensor]:
+    """Give a model's tensors by name, one that is tied to another under the first of its names only."""
+    found: dict[int, str] = {}
+    tensors: dict[str, torch.Tensor] = model.state_dict()
+    return {name: tensor for name, tensor in tensors.items() if found.setdefault(tensor.data_ptr(), name) == name}
 
 
 def onnx_int8(source: Path, out: Path) -> None:
