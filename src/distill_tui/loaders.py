@@ -40,7 +40,7 @@ def predict(text):
 """
 
 NGRAM = '''\
-import json, pathlib, re
+import functools, json, pathlib, re
 import numpy
 from safetensors.numpy import load_file
 
@@ -50,18 +50,18 @@ row_of = {name: row for row, name in enumerate(json.loads((folder / "ngrams.json
 tensors = load_file(folder / "model.safetensors")  # weight (n-grams, labels), rarity (n-grams,), bias (labels,)
 
 
-def ngrams(text):
-    """Words; pairs of words; the letters inside each word, its ends marked by < and >, after a #."""
-    words = re.findall(r"\\w+|[^\\w\\s]", text.lower())[: settings["most_words"]]
-    found = set(words) | {f"{one} {two}" for one, two in zip(words, words[1:])}
-    for word in (f"<{word}>" for word in words):
-        for size in range(settings["shortest"], settings["longest"] + 1):
-            found |= {"#" + word[at : at + size] for at in range(len(word) - size + 1)}
-    return found
+@functools.lru_cache(20_000)  # looking up a word is most of the work, and texts repeat their words
+def of_word(word):
+    """The rows of a word, and of the letters inside it, its ends marked by < and >, after a #."""
+    ends, sizes = f"<{word}>", range(settings["shortest"], settings["longest"] + 1)
+    inside = ["#" + ends[at : at + size] for size in sizes for at in range(len(ends) - size + 1)]
+    return frozenset(row_of[name] for name in [word, *inside] if name in row_of)
 
 
 def predict(text):
-    rows = sorted(row_of[name] for name in ngrams(text) if name in row_of)
+    words = re.findall(r"\\w+|[^\\w\\s]", text.lower())[: settings["most_words"]]
+    pairs = [f"{one} {two}" for one, two in zip(words, words[1:])]
+    rows = sorted({row_of[name] for name in pairs if name in row_of}.union(*map(of_word, words)))
     each = tensors["rarity"][rows]
     logits = each @ tensors["weight"][rows] / (numpy.sqrt(each @ each) or 1) + tensors["bias"]
     shares = numpy.exp(logits - logits.max())

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
+from math import sqrt
 from pathlib import Path
 
 import numpy as np
@@ -66,13 +67,23 @@ class Vocabulary:
         """Give the rows of a text's n-grams, each once, in order; those that are not known are left out."""
         words = WORD.findall(text.lower())[: self.most_words]
         found = set(map(self.numbers.get, pairs(words))).union(*map(self._of_word, words))
-        return sorted(number for number in found if number is not None)
+        found.discard(None)
+        return sorted(found)  # type: ignore[arg-type]
+
+    def remember(self, words: Iterable[str]) -> None:
+        """Look up words beforehand, so that the first text with one is as quick as the next."""
+        for word in islice(words, REMEMBERED // 2):
+            self._of_word(word)
 
     @cached_property
-    def _of_word(self) -> Callable[[str], frozenset[int | None]]:
+    def _of_word(self) -> Callable[[str], frozenset[int]]:
         """A word's own rows, remembered: looking up its letters is most of the work, and texts repeat their words."""
         get, sizes = self.numbers.get, (self.shortest, self.longest)
-        return lru_cache(REMEMBERED)(lambda word: frozenset(map(get, of_word(word, *sizes))))
+
+        def rows(word: str) -> frozenset[int]:
+            return frozenset(row for row in map(get, of_word(word, *sizes)) if row is not None)
+
+        return lru_cache(REMEMBERED)(rows)
 
 
 def fit(texts: Sequence[str], most_words: int) -> Vocabulary:
@@ -90,19 +101,22 @@ def fit(texts: Sequence[str], most_words: int) -> Vocabulary:
 class Weights(torch.nn.Module):
     """One row of weights for each n-gram, and a bias. It starts from nothing: all zeros, as a convex problem may."""
 
+    rarity: torch.Tensor
+
     def __init__(self, vocabulary: Vocabulary, labels: int) -> None:
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(len(vocabulary.numbers), labels))
         self.bias = torch.nn.Parameter(torch.zeros(labels))
-        self.rarity = torch.from_numpy(vocabulary.rarity)
+        self.register_buffer("rarity", torch.from_numpy(vocabulary.rarity), persistent=False)
 
     def forward(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
         """Give the logits (rows, labels) of texts as n-gram numbers: their weights' sum, each text of unit length."""
-        lengths = torch.tensor([len(row) for row in rows])
-        flat = torch.from_numpy(np.concatenate([np.asarray(row, dtype=np.int64) for row in rows]))
-        which = torch.repeat_interleave(torch.arange(len(rows)), lengths)
+        place = self.weight.device
+        lengths = torch.tensor([len(row) for row in rows], device=place)
+        flat = torch.from_numpy(np.concatenate([np.asarray(row, dtype=np.int64) for row in rows])).to(place)
+        which = torch.repeat_interleave(torch.arange(len(rows), device=place), lengths)
         rarity = self.rarity[flat]
-        squares = torch.zeros(len(rows)).index_add_(0, which, rarity * rarity)
+        squares = torch.zeros(len(rows), device=place).index_add_(0, which, rarity * rarity)
         shares = rarity / squares.sqrt()[which]
         starts = lengths.cumsum(0) - lengths
         return F.embedding_bag(flat, self.weight, starts, mode="sum", per_sample_weights=shares) + self.bias
@@ -162,12 +176,15 @@ def reader(folder: Path) -> tuple[Callable[[str], list[int]], Callable[[Sequence
         weight, bias, rarity = (file.get_tensor(name) for name in ("weight", "bias", "rarity"))
     sizes = (int(settings[name]) for name in ("most_words", "shortest", "longest"))
     vocabulary = Vocabulary({name: row for row, name in enumerate(names)}, rarity, *sizes)
+    vocabulary.remember(name for name in names if " " not in name and not name.startswith("#"))
+    # what an n-gram adds to each logit, and to the square of the text's length: one look-up and one sum give all
+    adds = np.column_stack([rarity[:, None] * weight, rarity * rarity])
 
     def logits(rows: Sequence[int]) -> NDArray[np.float32]:
-        at = np.asarray(rows, dtype=np.int64)
-        each = rarity[at]
-        length = np.sqrt(each @ each) or np.float32(1)
-        answer: NDArray[np.float32] = each @ weight[at] / length + bias
+        if not rows:
+            return bias  # type: ignore[no-any-return]
+        summed = np.add.reduce(adds[np.fromiter(rows, np.int64, len(rows))])
+        answer: NDArray[np.float32] = summed[:-1] / sqrt(summed[-1]) + bias
         return answer
 
     return vocabulary.numbers_of, logits

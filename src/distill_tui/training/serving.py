@@ -70,6 +70,8 @@ def _onnx(folder: Path, threads: int, max_tokens: int) -> Served:
     tokenizer.enable_truncation(min(max_tokens, tokens_read(folder)))
 
     def cut(texts: Sequence[str]) -> list[list[int]]:
+        if len(texts) == 1:  # one request needs no second thread
+            return [tokenizer.encode(models.speakable(texts[0])).ids]
         return [encoded.ids for encoded in tokenizer.encode_batch([models.speakable(text) for text in texts])]
 
     def run(rows: Sequence[Row]) -> Floats:
