@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV): torch, transformers, Textual and the rest; this takes some minutes the first time."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,sample,endpoint]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,sample,endpoint,launch]'
 	@touch $(READY)
 
 demo: $(READY)   ## make the sample project with real work, and open the app at `decide` (ARGS=--headless: a summary)
@@ -72,6 +72,9 @@ bench-gates: $(READY)  ## false passes, false ships, power and kill advice of th
 bench-duplicates: $(READY)  ## near duplicates at a million rows, beside datasketch and rensa
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@$(BIN)/python benchmarks/duplicates.py $(ARGS)
+
+.PHONY: bench
+bench: bench-training bench-answering  ## training, labelling and evaluation beside transformers' own, some ten minutes
 
 bench-training: $(READY)  ## the training loop beside transformers.Trainer and beside the machine's limit
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
