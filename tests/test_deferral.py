@@ -265,7 +265,7 @@ def test_a_play_is_judged_and_shipped_with_what_it_sends_back(play: real_play.Pl
 def test_a_threshold_that_the_validation_rows_do_not_give_is_noticed(play: real_play.Play) -> None:
     dossier = play.project.dossier(play.id)
     assert dossier.record is not None and dossier.evaluation is not None
-    moved = replace(dossier.record, deferred_below=dossier.record.deferred_below + 500)
+    moved = replace(dossier.record, deferred_below=dossier.record.deferred_below - 500)
     digest = play.project.artifacts.store_bytes(moved.to_json().encode())
     play.sql("DROP TRIGGER evaluation_never_updated")
     play.sql("UPDATE evaluation SET record = ?", values=(digest,))

@@ -405,7 +405,7 @@ def test_the_digest_changes_with_every_field_of_a_gate() -> None:
     gate = default_gate(PlayKind.COST)
     other = Gate(
         gate.criteria[:1], Decimal("0.9"), 2, 999, Decimal("0.2"), 2, "majority", Assurance.SIGNED, "2026-01-01",
-        "2026-02-01", "good", "p1", 20, True, Decimal("0.97"), (TO_SIX_THOUSAND,), Decimal("0.9"), 1,
+        "2026-02-01", "good", "p1", 20, True, Decimal("0.97"), (TO_SIX_THOUSAND,), Decimal("0.9"), Decimal("0.2"), 1,
     )  # fmt: skip
     changed = [replace(gate, **{each.name: getattr(other, each.name)}) for each in fields(Gate)]
     criterion = Criterion(AGREEMENT, Reference.NONE, "every segment", Decimal(1), Decimal(2), False, "why", "pat")
@@ -517,8 +517,9 @@ def test_the_digest_changes_with_every_field_of_a_record() -> None:
     other = Record(
         ("yes", "no"), (5, 6), (0, 1), (0, 0), (0, 0), (1, 1), 1, (1, 1), ("a", "c"), (7, 7), {"student": ((1,),)},
         {"student": 1}, {"student": 1}, {"cpu": "x"}, "d", "m", "t", {"build_cost": "1"}, (9_000, 1), (0, 1), (7, 8),
-        {"hard": (0, 1)}, {"student": {"peak_kb": 1}}, {"brier_score": {"student": (1, 2)}},
+        {"hard": (0, 1)}, {"student": {"peak_kb": 1}}, {"brier_score": {"student": (1, 2)}}, 7,
     )  # fmt: skip
+    one = replace(one, confidence=(9_000, 2))
     changed = [replace(one, **{each.name: getattr(other, each.name)}) for each in fields(Record)]
     assert len({each.digest() for each in [one, *changed]}) == len(changed) + 1
 

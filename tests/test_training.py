@@ -20,7 +20,18 @@ import transformers
 
 from distill_tui.spec import Spec
 from distill_tui.terms import StudentKind
-from distill_tui.training import checkpoints, distill, evaluate, export, folders, measure, models, teachers, vocabulary
+from distill_tui.training import (
+    checkpoints,
+    distill,
+    evaluate,
+    export,
+    folders,
+    measure,
+    models,
+    serving,
+    teachers,
+    vocabulary,
+)
 from distill_tui.training.distill import Examples, Step
 
 LABELS = ("bad", "fine", "good")
@@ -539,6 +550,19 @@ def test_latency_is_whole_microseconds_of_separate_passes(teacher: Path) -> None
     runs = measure.latencies(teacher, texts, runs=2, per_run=10, warm_up=2)
     assert [len(times) for times in runs] == [10, 10] and all(type(t) is int and t > 0 for times in runs for t in times)
     assert len(measure.baseline_latencies(lambda rows: np.zeros(len(rows)), texts, runs=3, per_run=5)[2]) == 5
+
+
+def test_what_a_student_is_unsure_of_is_answered_and_timed_by_its_teacher_too(
+    trained: dict[StudentKind, Path], teacher: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, student = "the product was superb", trained[StudentKind.STATIC]
+    ask, back = (serving.open_folder(folder, threads=1).answer for folder in (student, teacher))
+    assert not np.array_equal(ask(text), back(text))
+    assert np.array_equal(measure._served(ask, back, 0.0, text), ask(text))  # type: ignore[arg-type]
+    assert np.array_equal(measure._served(ask, back, 1.1, text), back(text))  # type: ignore[arg-type]
+    monkeypatch.setattr(measure, "PER_RUN", 3)
+    timed = measure.together(student, teacher, 1.1, [text], warm_up=1, threads=1, max_tokens=24)
+    assert [len(run) for run in timed] == [3] * measure.RUNS
 
 
 def test_size_counts_parameters_and_bytes(teacher: Path) -> None:

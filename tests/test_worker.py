@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,10 +19,10 @@ import pytest
 
 from distill_tui import actions, gates, launch, queries, tables
 from distill_tui.gates import Criterion, Gate
-from distill_tui.project import Project
+from distill_tui.project import Project, ProjectError
 from distill_tui.rules import Actor, Refused
 from distill_tui.spec import Spec
-from distill_tui.terms import Action, Metric, PlayKind, Reference, Role, RunKind, RunStatus, Stage, StudentKind
+from distill_tui.terms import Action, Control, Metric, PlayKind, Reference, Role, RunKind, RunStatus, Stage, StudentKind
 
 DAN = Actor("dan", f"account uid {os.getuid()}")
 VERA = Actor("vera", "account uid 4002")
@@ -208,6 +209,32 @@ def test_a_run_outlives_whoever_started_it_and_only_its_worker_reports_on_it(pro
         with pytest.raises(Refused) as refused, project.change(Action.FINISH_RUN, 1, actor, {"run": run.id}):
             pass
         assert refused.value.objections[0].rule in ("run.foreign", "run.fenced")
+
+
+def test_a_launcher_that_is_not_there_is_named(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISTILL_LAUNCH", "no-such-launcher launch")
+    with pytest.raises(ProjectError, match="DISTILL_LAUNCH names no-such-launcher, which is not there"):
+        actions.start_run(project, 1, DAN, QUICK)
+
+
+@pytest.mark.slow
+def test_a_run_in_two_processes_is_stopped_resumed_and_evaluated_as_any_other(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launcher = Path(sys.executable).with_name("accelerate")
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    monkeypatch.setenv("DISTILL_LAUNCH", f"{launcher} launch --multi_gpu --num_processes 2 --main_process_port 0")
+    run = actions.start_run(project, 1, DAN, replace(LONG, ladder=("ngram", "scratch"), controls=(Control.HARD,)))
+    until(project, run, lambda now: now.step > 60)
+    actions.stop_run(project, 1, DAN, run)
+    assert ended(project, run).status is RunStatus.STOPPED
+    actions.resume_run(project, 1, DAN, run)
+    whole = ended(project, run)
+    assert whole.status is RunStatus.FINISHED, whole.error
+    said = json.loads(whole.result)
+    assert said["rungs"][0]["rung"] == "ngram" and said["validation_score"] > 0.8 and "hard" in said["controls"]
+    evaluation = actions.evaluate(project, 1, DAN)
+    assert ended(project, evaluation).status is RunStatus.FINISHED
 
 
 def test_a_student_that_was_altered_is_not_evaluated(project: Project) -> None:

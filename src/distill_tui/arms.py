@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 from distill_tui import tables
 
 if TYPE_CHECKING:
-    from distill_tui.worker import Claim
+    from distill_tui.worker import Claim, Companion
 
 
-def climb(claimed: Claim, spec: Any, training: Any, validation: Any, teacher: Path | None) -> tuple[Any, int]:
+def climb(
+    claimed: Claim | Companion, spec: Any, training: Any, validation: Any, teacher: Path | None
+) -> tuple[Any, int]:
     """Drive the trainings of a run, reporting each step; gives what was trained, and how many steps that took.
 
     The curve is that of the student, or of one rung after the other; controls and probe are told of in words.

@@ -9,6 +9,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -19,9 +21,11 @@ from pathlib import Path
 from sqlmodel import col, select
 
 from distill_tui import tables
-from distill_tui.project import Project, now
-from distill_tui.terms import RunStatus
+from distill_tui.project import Project, ProjectError, now
+from distill_tui.terms import RunKind, RunStatus
+from distill_tui.text import visible
 
+LAUNCHER = "DISTILL_LAUNCH"  # what starts the processes of a training, like: accelerate launch --num_processes 2
 GRACE = 60  # seconds that a queued run's worker has to take its lock
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -37,13 +41,28 @@ def start(project: Project, run_id: int) -> None:
     quiet = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     with (folder / "worker.log").open("ab") as log:
         subprocess.Popen(
-            [sys.executable, "-m", "distill_tui.worker", str(project.path.absolute()), str(run_id)],
+            [*_launcher(run), "-m", "distill_tui.worker", str(project.path.absolute()), str(run_id)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             env=os.environ | quiet,
         )
+
+
+def _launcher(run: tables.Run | None) -> list[str]:
+    """Give what runs the worker: this Python, or what the environment names to train on several devices."""
+    line = os.environ.get(LAUNCHER, "") if run is not None and run.kind is RunKind.TRAIN else ""
+    try:
+        named = shlex.split(line)
+    except ValueError:
+        named = [line]
+    if named and shutil.which(named[0]) is None:
+        raise ProjectError(
+            f"{LAUNCHER} names {visible(named[0])}, which is not there to run; install it or unset {LAUNCHER}, and "
+            "resume the run."
+        )
+    return named or [sys.executable]
 
 
 def lock(folder: Path) -> int | None:

@@ -20,6 +20,7 @@ from typing import Any
 from distill_tui.artifacts import folder_digest
 from distill_tui.spec import Spec
 from distill_tui.terms import Split, StudentKind
+from distill_tui.training import processes
 
 FORMAT = "distill-tui recipe 1"
 
@@ -232,6 +233,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--threads", type=int)
     given = parser.parse_args(arguments)
     try:
+        if processes.count() > 1:
+            raise ValueError("A recipe is run again by one process; several train a run of a project.")
         result = make(given.bundle, given.data, given.out, given.teacher, given.start, given.threads)
     except (ValueError, OSError) as error:
         print(json.dumps({"error": str(error)}), flush=True)

@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from distill_tui import arms, launch, rules, tables
 from distill_tui.project import Project, now
 from distill_tui.rules import Actor, Refused
 from distill_tui.terms import Action, Assurance, RunKind, RunStatus
+from distill_tui.training import processes
 
 EVERY = 0.5  # seconds between two reports
 BEAT = 2.0  # seconds between two heartbeats
@@ -136,18 +137,12 @@ def label(claimed: Claim, dossier: rules.Dossier) -> None:
 
 def train(claimed: Claim, dossier: rules.Dossier) -> None:
     """Train the student of the run's spec, from its newest checkpoint if there is one, and look at validation."""
-    from distill_tui.dataset import frozen
     from distill_tui.spec import Spec
-    from distill_tui.terms import Split
     from distill_tui.training import measure
     from distill_tui.training.folders import form
 
-    project, spec, play = claimed.project, Spec.from_json(claimed.run.spec), dossier.play
-    data = next(d for d in dossier.data_sets if d.id == claimed.run.data_set_id)
-    assert play is not None
-    path = project.artifacts.path(data.artifact)
-    training, validation = frozen.load(path, Split.TRAIN), frozen.load(path, Split.VALIDATION)
-    teacher = project.artifacts.path(play.teacher_digest) if play.teacher_source == "local" else None
+    project, spec = claimed.project, Spec.from_json(claimed.run.spec)
+    data, training, validation, teacher = material(project, claimed.run, dossier)
     if dossier.gate is not None and dossier.gate.deferral is not None and not len(validation):
         raise ValueError("The gate sends requests back by a threshold of the validation rows, and there is none.")
     started = time.monotonic()
@@ -156,7 +151,7 @@ def train(claimed: Claim, dossier: rules.Dossier) -> None:
     controls = {control.value: arm for control, arm in trained.controls.items()}
     beside = {name: arm.says.argmax(axis=1) for name, arm in (controls | trained.probe).items()}
     parameters, size = measure.size(kept.folder)
-    result = validate(claimed, dossier.gate, kept, training, validation, beside) | {
+    result = validate(claimed, kept.says, kept.spec, training, validation, beside) | {
         "seconds": round(time.monotonic() - started, 1),
         "parameters": parameters,
         "bytes": size,
@@ -172,6 +167,43 @@ def train(claimed: Claim, dossier: rules.Dossier) -> None:
         },
     }
     finish(claimed, result, last, project.artifacts.store_copy(kept.folder))
+
+
+def material(project: Project, run: tables.Run, dossier: rules.Dossier) -> tuple[tables.DataSet, Any, Any, Path | None]:
+    """Give what a training run learns from: its data set, the rows to train and to validate on, a local teacher."""
+    from distill_tui.dataset import frozen
+    from distill_tui.terms import Split
+
+    play, data = dossier.play, next(d for d in dossier.data_sets if d.id == run.data_set_id)
+    assert play is not None
+    path = project.artifacts.path(data.artifact)
+    teacher = project.artifacts.path(play.teacher_digest) if play.teacher_source == "local" else None
+    return data, frozen.load(path, Split.TRAIN), frozen.load(path, Split.VALIDATION), teacher
+
+
+@dataclass(frozen=True)
+class Companion:
+    """A process that learns along with the one that has claimed the run, and that reports and writes nothing."""
+
+    project: Project
+    id: int
+    folder: Path
+
+    def report(self, *_: Any, **__: Any) -> None:
+        """Leave that to the one that has claimed the run; where that one ends, the launcher ends this one."""
+
+
+def learn_along(project: Project, run_id: int) -> int:
+    """Do a companion's part of a training run; every other kind of run is the first process's alone."""
+    from distill_tui.spec import Spec
+
+    with project.read() as session:
+        run = session.get(tables.Run, run_id)
+    if run is not None and run.kind is RunKind.TRAIN:
+        _, training, validation, teacher = material(project, run, project.dossier(run.play_id))
+        along = Companion(project, run_id, project.artifacts.run_folder(run_id))
+        arms.climb(along, Spec.from_json(run.spec), training, validation, teacher)
+    return 0
 
 
 def rehearse(claimed: Claim, dossier: rules.Dossier) -> None:
@@ -206,12 +238,14 @@ def rehearse(claimed: Claim, dossier: rules.Dossier) -> None:
     finish(claimed, result, last, None)
 
 
-def validate(claimed: Claim, gate: Any, kept: Any, training: Any, rows: Any, beside: dict[str, Any]) -> dict[str, Any]:
+def validate(
+    claimed: Claim, probabilities: Any, spec: Any, training: Any, rows: Any, beside: dict[str, Any]
+) -> dict[str, Any]:
     """Look at the validation split, which builders may look at freely: the score, and where the student fails.
 
     What every row got is kept as a record, so that rounds are compared row by row and failures can be paged through.
-    `kept` is the student's arm, and `beside` is what each arm that was trained beside it answers. Where the gate sends
-    requests back to the teacher, the threshold is fixed here, before anybody has looked at a held-out row.
+    `beside` is what each arm that was trained beside the student answers. Where the gate sends requests back to the
+    teacher, the threshold is fixed here, before anybody has looked at a held-out row.
     """
     import numpy as np
 
@@ -219,13 +253,13 @@ def validate(claimed: Claim, gate: Any, kept: Any, training: Any, rows: Any, bes
     from distill_tui.rounds import cell
     from distill_tui.training import evaluate as evaluating
 
-    said = kept.says.argmax(axis=1)
+    said = probabilities.argmax(axis=1)
     taught = np.where(training.gold >= 0, training.gold, training.teacher)
-    shares = evaluating.fit_shares(training.inputs, taught, kept.spec.seed, len(rows.labels))(rows.inputs)
+    shares = evaluating.fit_shares(training.inputs, taught, spec.seed, len(rows.labels))(rows.inputs)
     also = {name: tuple(int(label) for label in answer) for name, answer in beside.items()}
-    record = gates.Record(**answers(rows, kept.says, shares, evaluating.majority(taught)), controls=also)
-    if gate is not None:
-        record = replace(record, deferred_below=gates.chosen(gate, record))
+    record = gates.Record(**answers(rows, probabilities, shares, evaluating.majority(taught)), controls=also)
+    gate = claimed.project.dossier(claimed.run.play_id).gate
+    record = record if gate is None else replace(record, deferred_below=gates.chosen(gate, record))
     known = rows.gold if (rows.gold >= 0).any() else rows.teacher
     name = "accuracy" if (rows.gold >= 0).any() else "agreement"
     counted = np.flatnonzero(known >= 0)
@@ -469,6 +503,8 @@ def main(arguments: list[str]) -> int:
     project = Project.open(Path(arguments[0]))
     project.patience = None  # hours of work are not given up because somebody else's program hangs
     run_id = int(arguments[1])
+    if processes.rank() > 0:
+        return learn_along(project, run_id)
     held = take_lock(project, run_id)
     claimed = claim(project, run_id) if held is not None else None
     if claimed is None:

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from distill_tui.spec import Spec
 from distill_tui.terms import StudentKind
-from distill_tui.training import checkpoints, export, models, students
+from distill_tui.training import checkpoints, export, models, processes, students
 from distill_tui.training.folders import teacher_labels
 
 CHECKPOINT_SECONDS = 10.0  # work that a kill may cost
@@ -253,6 +253,9 @@ class Lesson(Protocol):
     def terms(self, batch: list[int]) -> dict[str, torch.Tensor]:
         """Give each term of the loss on a batch; those that weigh nothing are left out where they cost something."""
 
+    def weight(self, batch: list[int]) -> float:
+        """Say how much a batch counts beside another: the sum by which its terms are means."""
+
     def score(self) -> float | None:
         """Say how good the model is on the validation rows, higher is better; None where there are none."""
 
@@ -276,14 +279,18 @@ def _steps(
 
 def study(spec: Spec, lesson: Lesson, folder: Path, out: Path) -> Iterator[Step]:
     """Learn a lesson and yield each step: from the newest checkpoint in `folder` to the best student in `out`."""
-    run = _Run(spec, lesson, folder)
+    run, together = _Run(spec, lesson, folder), processes.here()
     run.resume()
+    together.meet()  # nobody writes before all have read
     if run.place.step == 0:
         run.refuse_silence()
+    together.hasten(lesson.model)
     yield from run.steps()
     lesson.model.load_state_dict(run.best, strict=False)  # a tied weight is there under one of its names
-    lesson.model.eval()
-    export.replace_folder(out, lesson.save)
+    lesson.model.to("cpu").eval()
+    if together.writes:
+        export.replace_folder(out, lesson.save)
+    together.meet()
 
 
 class _Labelling:
@@ -317,25 +324,31 @@ class _Labelling:
             "hidden": spec.hidden_cosine,
         }
         self.identity = _identity(spec, labels, (training, validation), self.student.description())
-        self.states = _teacher_states(teacher, texts, spec, folder, self.identity) if spec.hidden_cosine > 0 else None
+        with processes.here().first():
+            needed = spec.hidden_cosine > 0
+            self.states = _teacher_states(teacher, texts, spec, folder, self.identity) if needed else None
 
     def terms(self, batch: list[int]) -> dict[str, torch.Tensor]:
         """Give each term of the loss on a batch; those that weigh nothing are left out where they cost something."""
         rows = [self.rows[row] for row in batch]
-        soft, weights = self.soft[batch], self.weights[batch]
         if self.states is None:
             logits, states = self.student.logits(rows), None
         else:
             logits, states = models.states(self.model, rows)
+        labels, soft, weights = (of[batch].to(logits.device) for of in (self.labels, self.soft, self.weights))
         _, divergence, surprise = distillation_loss(
-            logits, self.labels[batch], soft, weights, self.spec.temperature, self.spec.alpha
+            logits, labels, soft, weights, self.spec.temperature, self.spec.alpha
         )
         found = {"soft": divergence, "hard": surprise}
         if self.spec.logit_mse > 0:
             found["logit"] = logit_loss(logits, soft, weights)
         if states is not None and self.states is not None:
-            found["hidden"] = hidden_loss(states, self.states[batch], weights)
+            found["hidden"] = hidden_loss(states, self.states[batch].to(logits.device), weights)
         return found
+
+    def weight(self, batch: list[int]) -> float:
+        """Add up the rows' weights."""
+        return float(self.weights[batch].sum())
 
     def score(self) -> float | None:
         """Give the share of validation rows on which the student answers as the teacher, or as the gold, does."""
@@ -347,7 +360,7 @@ class _Labelling:
         for positions in batches:
             with torch.inference_mode():
                 logits = self.student.logits([self.check_inputs[position] for position in positions])
-            answers[positions] = logits.argmax(dim=1).numpy()
+            answers[positions] = logits.argmax(dim=1).cpu().numpy()
         return float((answers == self.check_targets).mean())
 
     def save(self, folder: Path) -> None:
@@ -369,6 +382,10 @@ class _Run:
 
     def __init__(self, spec: Spec, lesson: Lesson, folder: Path) -> None:
         self.spec, self.lesson, self.folder = spec, lesson, folder
+        self.together = processes.here()
+        lesson.model.to(self.together.device)
+        self.identity = lesson.identity + self.together.mark
+        self.weights = list(lesson.model.parameters())
         self.optimizer = torch.optim.AdamW(_groups(lesson.model), lr=spec.learning_rate, fused=True)
         self.best: dict[str, torch.Tensor] = {}
         self.place = _Place()
@@ -403,7 +420,7 @@ class _Run:
                     last = place.cursor == len(batches)
                     score = self.end_epoch() if last else None
                     name = None
-                    if last or time.monotonic() - saved >= CHECKPOINT_SECONDS:
+                    if place.ended or time.monotonic() - saved >= CHECKPOINT_SECONDS:
                         name, saved = self.save(), time.monotonic()
                     speed = done / (time.monotonic() - started)
                     yield Step(place.step, self.total, epoch, loss, terms, speed, score, name)
@@ -413,22 +430,43 @@ class _Run:
 
     def learn(self, batch: list[int]) -> tuple[float, Terms]:
         """Take one optimizer step on a batch and give its loss and the terms of it."""
-        self.lesson.model.train()
+        if not self.lesson.model.training:
+            self.lesson.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self.spec.learning_rate * rate(self.place.step, self.total)
-        terms = self.lesson.terms(batch)
-        loss = torch.stack([self.lesson.weighs[name] * term for name, term in terms.items()]).sum()
         self.optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.lesson.model.parameters(), CLIP)
+        loss, terms = self.slope(batch)
+        self.together.add_up(self.weights)
+        self.clip()
         self.optimizer.step()
         self.place.step += 1
         self.place.cursor += 1
-        return loss.item(), Terms(**{name: term.item() for name, term in terms.items()})
+        return loss, terms
+
+    def clip(self) -> None:
+        """Shorten a gradient that is too long; one that is not is left, instead of being multiplied by 1."""
+        length = torch.nn.utils.get_total_norm([weight.grad for weight in self.weights if weight.grad is not None])
+        if not length + 1e-6 <= CLIP:  # what `clip_grad_norm_` divides by; a length that is no number spoils all
+            torch.nn.utils.clip_grads_with_norm_(self.weights, CLIP, length)
+
+    def slope(self, batch: list[int]) -> tuple[float, Terms]:
+        """Take the gradient of this process's part of a batch, and give the loss and its terms on the whole of it."""
+        lesson, part = self.lesson, self.together.part(batch)
+        sizes = dict.fromkeys(("loss", *lesson.weighs), 0.0)
+        self.together.draw(self.spec.seed, self.place.step)
+        if part:
+            with self.together.precision():
+                terms = lesson.terms(part)
+            share = lesson.weight(part) / lesson.weight(batch) if self.together.several else 1.0
+            loss = torch.stack([lesson.weighs[name] * term for name, term in terms.items()]).sum()
+            (loss if share == 1 else share * loss).backward()
+            sizes |= {name: share * term.item() for name, term in terms.items()} | {"loss": share * loss.item()}
+        loss_of_all, *of_all = self.together.total(list(sizes.values()))
+        return loss_of_all, Terms(**dict(zip(lesson.weighs, of_all, strict=True)))
 
     def end_epoch(self) -> float | None:
         """Score the student on the validation rows, keep it if it is the best so far, and move to the next epoch."""
-        place, score = self.place, self.lesson.score()
+        place, score = self.place, self.together.agree(self.lesson.score())
         if score is None or not place.best or score > place.best:  # to get nothing right yet is no reason to stop
             place.best, place.stale = score, 0
             self.best = {name: tensor.clone() for name, tensor in export.weights(self.lesson.model).items()}
@@ -439,18 +477,20 @@ class _Run:
         return score
 
     def save(self) -> str:
-        """Write all that the next step depends on."""
+        """Write all that the next step depends on, and give its name; of several processes only one writes."""
+        if not self.together.writes:
+            return ""
         tensors = {f"model.{name}": tensor for name, tensor in export.weights(self.lesson.model).items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
         for number, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in state.items()}
         tensors["rng"] = torch.get_rng_state()
         facts = {"place": asdict(self.place), "spec": self.spec.to_json()}
-        return checkpoints.save(self.folder, self.place.step, self.lesson.identity, tensors, facts)
+        return checkpoints.save(self.folder, self.place.step, self.identity, tensors, facts)
 
     def resume(self) -> None:
         """Go to the newest intact checkpoint of this very run, if there is one."""
-        found = checkpoints.newest(self.folder, self.lesson.identity)
+        found = checkpoints.newest(self.folder, self.identity)
         if found is None:
             return
         tensors, facts = found

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from distill_tui.spec import Spec
 from distill_tui.terms import Control, Export, StudentKind
-from distill_tui.training import distill, evaluate, export
+from distill_tui.training import distill, evaluate, export, processes
 from distill_tui.training.distill import Examples, Step, Terms
 from distill_tui.training.models import Floats
 
@@ -136,7 +136,8 @@ class Climb:
                     yield name, step
             finally:
                 steps.close()  # type: ignore[attr-defined]
-        shipped = ship(place / "student", spec, place / "shipped")
+        with processes.here().first():
+            shipped = ship(place / "student", spec, place / "shipped")
         says = evaluate.predict(shipped, self.rows.validation.inputs, threads=spec.threads, max_tokens=spec.max_tokens)
         known = self.rows.truth >= 0
         score = float((says.argmax(axis=1) == self.rows.truth)[known].mean()) if known.any() else None

@@ -108,14 +108,14 @@ def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
 
 def logits(model: Any, rows: Sequence[Sequence[int]]) -> torch.Tensor:
     """Run one batch of token rows through a classifier: (rows, labels)."""
-    ids, mask = pad(rows, model.config.pad_token_id or 0)
+    ids, mask = (tensor.to(model.device) for tensor in pad(rows, model.config.pad_token_id or 0))
     result: torch.Tensor = model(input_ids=ids, attention_mask=mask).logits
     return result
 
 
 def states(model: Any, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
     """Run one batch: logits (rows, labels), and what each layer gives, averaged over a text: (rows, layers, width)."""
-    ids, mask = pad(rows, model.config.pad_token_id or 0)
+    ids, mask = (tensor.to(model.device) for tensor in pad(rows, model.config.pad_token_id or 0))
     result = model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
     share = (mask / mask.sum(dim=1, keepdim=True))[:, :, None]
     means = [(hidden * share).sum(dim=1) for hidden in result.hidden_states[1:]]  # the first is before any layer
