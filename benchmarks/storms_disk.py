@@ -1,10 +1,13 @@
-"""Disks that fail: the k-th write, sync, rename or new folder of every deed, for every k; and disks that are full.
+"""Disks that fail, kill or interrupt: the k-th call of every deed, for every k; and disks that are full.
 
-    python benchmarks/storms_disk.py                    # every k, and 1,000 points of a small tmpfs (needs root)
-    python benchmarks/storms_disk.py --scale 0.1        # every tenth k, 100 points
+    python benchmarks/storms_disk.py                           # every k, and 1,000 points of a small tmpfs (needs root)
+    python benchmarks/storms_disk.py --scale 0.1               # every tenth k, 100 points
+    python benchmarks/storms_disk.py --only "killed at: ship"  # the lines whose name holds this word
 
-After each fault the project must be as it was or as it should be, the fault must have been told in one line, and the
-deed must be possible once the disk is well again. The failing disk is `failing_disk.c`, loaded before libc.
+Three things are done at each call. It fails (ENOSPC, EIO; once, and for good): a write, a sync, a rename, a link, a new
+folder. A signal interrupts it (EINTR): a read, an opening and a lock too. The process is killed there: before a removal
+too. After each the project must be as it was or as it should be, a fault must have been told in one line, and the deed
+must be possible once the disk is well again. The failing disk is `failing_disk.c`, loaded before libc.
 """
 
 from __future__ import annotations
@@ -13,22 +16,70 @@ import argparse
 import ctypes
 import errno
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from argparse import Namespace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from trials import DEEDS, MEMORY, NAME, Child, Deed, Row, beginnings, fresh, is_done, see_whole, table
+import storms_files
+import storms_teacher
+from trials import (
+    DEEDS,
+    MEMORY,
+    NAME,
+    Child,
+    Deed,
+    Row,
+    again_with,
+    beginnings,
+    fresh,
+    is_done,
+    run_on,
+    see_whole,
+    table,
+    trouble,
+)
 
-from distill_tui import calls
-from distill_tui.project import Project
-from distill_tui.rules import Refused
+from distill_tui import actions, calls, migrations, worker
+from distill_tui.backup import backup
+from distill_tui.project import Project, ProjectError, _expected_schema
+from distill_tui.rules import Actor, Refused
+from distill_tui.terms import RunKind
+from story import actor
 
-ERRORS = (errno.ENOSPC, errno.EIO)
+WAYS = {"failing disk": (errno.ENOSPC, errno.EIO), "interrupted at": (errno.EINTR,), "killed at": (0,)}
+ASKED = 6  # inputs that are labelled; each answer is kept by itself, so that more would only be more of the same
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens at which call: an errno, or 0 for the end of the process; once, or at each later one too."""
+
+    k: int
+    error: int
+    good: bool = False
+
+    def __str__(self) -> str:
+        how = errno.errorcode[self.error] if self.error else "killed"
+        return f"call {self.k}, {how}{' for good' if self.good else ''}"
+
+
+Trial = Callable[[Fault], tuple[str, int, str]]  # what was told, how many calls there were, what was wrong after
+
+
+def faults(way: str, count: int, scale: float) -> Iterator[Fault]:
+    """Name every fault of so many calls; what interrupts or kills does so once."""
+    for k in range(1, count + 1, max(1, round(1 / scale))):
+        for error in WAYS[way]:
+            for good in (False, True) if way == "failing disk" else (False,):
+                yield Fault(k, error, good)
 
 
 def told_in_one_line(error: Exception) -> bool:
@@ -39,48 +90,153 @@ def told_in_one_line(error: Exception) -> bool:
     return said is not None and "\n" not in said
 
 
-def attempt(deed: Deed, folder: Path, disk: ctypes.CDLL, k: int, error: int, good: bool) -> tuple[str, int]:
-    """Do a deed on a disk whose k-th call fails, in a child; gives what it told, and how many calls there were."""
+def attempt(do: Callable[[], object], disk: ctypes.CDLL, fault: Fault) -> tuple[str, int]:
+    """Do something on a disk that has a fault, in a child; gives what it told, and how many calls there were."""
 
-    def do(tell: object) -> None:
-        project = Project.open(folder / NAME)
-        disk.disk_arm(k, error, int(good))
+    def child(tell: Callable[[str], None]) -> None:
         try:
-            deed.do(project)
+            disk.disk_arm(fault.k, fault.error, int(fault.good))
+            do()
             said = "done"
-        except Exception as fault:
-            said = "told" if told_in_one_line(fault) else f"untold: {type(fault).__name__}: {fault!s:.200}"
+        except Exception as error:
+            said = "told" if told_in_one_line(error) else f"untold: {type(error).__name__}: {error!s:.200}"
         count = disk.disk_calls()
         disk.disk_arm(-1, 0, 0)
-        tell(f"{count} {said}")  # type: ignore[operator]
+        tell(f"{count} {said}")
 
-    child = Child(do)
-    child.go()
-    line = (child.end() or ["0 nothing was told"])[-1]
+    made = Child(child)
+    made.go()
+    line = (made.end() or [f"0 {'nothing was told' if fault.error else 'killed'}"])[-1]
     count, _, said = line.partition(" ")
     return (said, int(count)) if count.isdigit() else (line, 0)
 
 
-def failing(name: str, kept: dict[str, Path], parent: Path, scale: float, disk: ctypes.CDLL) -> Row:
-    """Let each call of a deed fail once, and once for good, with no room left and with a broken disk."""
-    deed, lost, done, told = DEEDS[name], [], 0, 0
-    folder = fresh(kept[deed.begins], parent)
-    said, count = attempt(deed, folder, disk, 0, 0, False)
-    assert said == "done" and count > 3, (name, said, count)
-    every = max(1, round(1 / scale))
-    trials = [(k, error, good) for k in range(1, count + 1, every) for error in ERRORS for good in (False, True)]
-    for k, error, good in trials:
+def tried(name: str, way: str, scale: float, one: Trial) -> Row:
+    """Try a deed with every fault."""
+    said, count, wrong = one(Fault(0, WAYS[way][0]))
+    assert said == "done" and count > 3 and not wrong, (name, said, count, wrong)
+    ends, lost, times = dict.fromkeys(("done", "told", "killed"), 0), [], 0
+    for fault in faults(way, count, scale):
+        said, _, wrong = one(fault)
+        times += 1
+        if said in ends:
+            ends[said] += 1
+        else:
+            lost.append(f"{fault} of {count}: {said}")
+        lost += [f"{fault} of {count}: {wrong}"] if wrong else []
+    how = ", ".join(f"{number} {'done in spite' if end == 'done' else end}" for end, number in ends.items() if number)
+    return Row(f"{way}: {name}", times, f"each of {count} calls; {how}", lost)
+
+
+def of_a_deed(deed: Deed, kept: dict[str, Path], parent: Path, disk: ctypes.CDLL) -> Trial:
+    """Do a deed of an open project."""
+
+    def one(fault: Fault) -> tuple[str, int, str]:
         folder = fresh(kept[deed.begins], parent)
-        said, _ = attempt(deed, folder, disk, k, error, good)
-        done, told = done + (said == "done"), told + (said == "told")
-        what = f"call {k} of {count}, {errno.errorcode[error]}{' for good' if good else ''}"
-        if said not in ("done", "told"):
-            lost.append(f"{what}: {said}")
-        wrong = see_whole(folder, deed, said == "done")
-        if wrong:
-            lost.append(f"{what}: {wrong}")
+        said, count = attempt(lambda: deed.do(Project.open(folder / NAME)), disk, fault)
+        copy = _copy_of(folder / NAME)
+        wrong = trouble(copy) if copy.exists() else ""
+        wrong = wrong or see_whole(folder, deed, said == "done")
         shutil.rmtree(folder.parent)
-    return Row(f"failing disk: {name}", len(trials), f"each of {count} calls; {told} told, {done} done in spite", lost)
+        return said, count, wrong
+
+    return one
+
+
+# --- more deeds -----------------------------------------------------------------------------------------------------
+
+
+def _label(project: Project) -> None:
+    """Label as a worker does, from the claim to the end that it tells."""
+    run = run_on(project, RunKind.LABEL)
+    if worker.main([str(project.path), str(run)]):
+        raise ProjectError(project.dossier(1).run(run).message or "")  # type: ignore[union-attr]
+
+
+def _copy_of(path: Path) -> Path:
+    return path.with_name("copy.distill")
+
+
+def _back_up(project: Project) -> None:
+    """Back up, once what a killed backup left was moved away, as its user is told to."""
+    copy = _copy_of(project.path)
+    if not copy.exists():
+        shutil.rmtree(f"{copy}.artifacts", ignore_errors=True)
+    backup(project, copy)
+
+
+MORE = {
+    "labelling": Deed("asked", _label, "SELECT 1 FROM run WHERE kind = 'label' AND status = 'finished'"),
+    "backup": Deed("signed", _back_up, lambda path: _copy_of(path).exists()),
+}
+
+
+def asked(kept: dict[str, Path], folder: Path) -> Child:
+    """Make a play whose labelling is queued, and the endpoint that it asks; gives the endpoint's process."""
+    log = folder / "paid.jsonl"
+    log.touch()
+    endpoint = Child(lambda tell: storms_teacher.serve(log, tell))
+    endpoint.go()
+    kept["asked"] = fresh(kept["locked"], folder)
+    calls_file, path = kept["asked"] / "calls.jsonl", kept["asked"] / NAME
+    calls_file.write_text("".join(calls_file.read_text().splitlines(keepends=True)[:ASKED]))
+    project = Project.open(path)
+    actions.import_traffic(project, 1, actor("dan"), calls_file)
+    project.close()
+    url = endpoint.line()
+    teacher = storms_teacher.Described(
+        storms_teacher.ENDPOINT, "tiny", storms_teacher.LABELS, storms_teacher.TEMPLATES[storms_teacher.ENDPOINT], url
+    )
+    storms_teacher.LIMITS["concurrency"] = "1"  # so that the calls come in the same order each time
+    storms_teacher.prepare(path, teacher)
+    return endpoint
+
+
+def of_an_init(parent: Path, disk: ctypes.CDLL) -> Trial:
+    """Make a project file, which is brought up to the newest format from nothing."""
+
+    def one(fault: Fault) -> tuple[str, int, str]:
+        folder = Path(tempfile.mkdtemp(dir=parent))
+        path = folder / NAME
+
+        def make() -> Project:
+            return Project.create(path, "x", "mia", "Mia", Actor(None, "account"))
+
+        said, count = attempt(make, disk, fault)
+        wrong = "said to be made, and is not" if said == "done" and not path.exists() else ""
+        try:
+            (Project.open(path) if path.exists() else make()).close()
+        except Exception as error:
+            wrong = wrong or f"it cannot be made any more: {type(error).__name__}: {error}"
+        wrong = wrong or trouble(path)
+        shutil.rmtree(folder)
+        return said, count, wrong
+
+    return one
+
+
+def of_an_upgrade(kept: dict[str, Path], parent: Path, disk: ctypes.CDLL) -> Trial:
+    """Open a file of an older format: there is one more step of `migrations` than when it was made."""
+    if storms_files.one_more_step not in migrations.MIGRATIONS:
+        migrations.MIGRATIONS = (*migrations.MIGRATIONS, storms_files.one_more_step)
+        migrations.VERSION += 1
+        _expected_schema.cache_clear()
+
+    def one(fault: Fault) -> tuple[str, int, str]:
+        folder = fresh(kept["signed"], parent)
+        path = folder / NAME
+        length = len(storms_files.entries(path))
+        said, count = attempt(lambda: Project.open(path), disk, fault)
+        wrong = storms_files.upgraded(path, length) if said == "done" else ""
+        try:
+            Project.open(path).close()
+        except Exception as error:
+            wrong = wrong or f"it does not open any more: {type(error).__name__}: {error}"
+        wrong = wrong or trouble(path) or storms_files.upgraded(path, length)
+        shutil.rmtree(folder.parent)
+        return said, count, wrong
+
+    return one
 
 
 # --- full -----------------------------------------------------------------------------------------------------------
@@ -145,37 +301,45 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     if "DISK" not in os.environ:
-        return _again_on_a_failing_disk()
+        return again_with("failing_disk.c", "DISK")
     disk = ctypes.CDLL(os.environ["DISK"])
     disk.disk_calls.restype = ctypes.c_long
     disk.disk_arm.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_int)
-    rows = []
+    worker.os.nice = lambda more: 0  # type: ignore[attr-defined]  # a worker that labels is this very process here,
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # which keeps the lock of each run that it had
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    rows, chance = [], Random(given.seed)
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         kept = beginnings(Path(folder))
         (parent := Path(folder) / "trials").mkdir()
-        for name in (*DEEDS, "full"):
-            if given.only in name:
-                started = time.monotonic()
-                if name == "full":
-                    rows.append(full(kept, max(10, round(1000 * given.scale)), Random(given.seed)))
-                else:
-                    rows.append(failing(name, kept, parent, given.scale, disk))
-                print(f"{name}: {rows[-1].times:,} in {time.monotonic() - started:,.0f} s", flush=True)
+        endpoint = asked(kept, Path(folder))
+        try:
+            for name, storm in storms(kept, parent, given.scale, disk, chance).items():
+                if given.only in name:
+                    started = time.monotonic()
+                    rows.append(storm())
+                    print(f"{name}: {rows[-1].times:,} in {time.monotonic() - started:,.0f} s", flush=True)
+        finally:
+            endpoint.kill()
+            endpoint.end()
     return table(rows)
 
 
-def _again_on_a_failing_disk() -> int:
-    """Build the library and run again with it."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None or sys.platform != "linux":
-        print("not tried: it needs Linux and a C compiler")
-        return 0
-    with tempfile.TemporaryDirectory() as folder:
-        library = Path(folder) / "failing_disk.so"
-        source = Path(__file__).with_name("failing_disk.c")
-        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"], check=True)
-        environment = os.environ | {"LD_PRELOAD": str(library), "DISK": str(library)}
-        return subprocess.run([sys.executable, *sys.argv], env=environment).returncode
+def storms(
+    kept: dict[str, Path], parent: Path, scale: float, disk: ctypes.CDLL, chance: Random
+) -> dict[str, Callable[[], Row]]:
+    """Name every storm; the upgrade last, for it changes what an opening is."""
+    found: dict[str, Callable[[], Row]] = {}
+    ones: dict[str, Callable[[], Trial]] = {
+        name: lambda deed=deed: of_a_deed(deed, kept, parent, disk)  # type: ignore[misc]
+        for name, deed in (DEEDS | MORE).items()
+    }
+    ones |= {"init": lambda: of_an_init(parent, disk), "upgrade": lambda: of_an_upgrade(kept, parent, disk)}
+    found["full disk"] = lambda: full(kept, max(10, round(1000 * scale)), chance)
+    for name, one in ones.items():
+        for way in WAYS:
+            found[f"{way}: {name}"] = lambda name=name, way=way, one=one: tried(name, way, scale, one())  # type: ignore[misc]
+    return found
 
 
 if __name__ == "__main__":

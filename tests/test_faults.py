@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from distill_tui import actions, disks, doctor, gates, launch, worker
+from distill_tui import actions, bundle, cli, disks, doctor, gates, launch, rules, tables, worker
 from distill_tui import project as project_file
 from distill_tui.artifacts import canonical, digest_of
 from distill_tui.backup import backup
@@ -31,8 +31,9 @@ from distill_tui.cli import main
 from distill_tui.dataset import readers
 from distill_tui.project import Project, ProjectError, _write_lock, check
 from distill_tui.spec import Spec
-from distill_tui.terms import Action, Role, RunStatus
+from distill_tui.terms import Action, PlayKind, Role, RunKind, RunStatus
 from distill_tui.training.folders import check_causal_folder, check_encoder_folder, check_model_folder
+from distill_tui.ui import preview
 from stories import SPEC, Auditor, drive_to_data, found, open_play, write_traffic
 from story import actor
 from test_project import NAME, make
@@ -470,6 +471,71 @@ def test_what_a_killed_import_left_is_told_and_does_no_harm(path: Path) -> None:
     (left / "traffic.parquet").write_bytes(b"half")
     assert {f.name: f.says for f in doctor.file(path)}["work files"].startswith("1 work files")
     assert wrong(path) == {} and left.exists()
+
+
+# --- what another program wrote over a column -------------------------------------------------------------------------
+
+COLUMNS = (
+    "gate.content gate.facts traffic.report data_set.labels data_set.counts run.spec run.result spot_check.content "
+    "watch.plan watch.state watch.findings remedy.detail audit.detail"
+)
+QUESTIONS = (
+    "list", "log", "verify", "show P-001", "next P-001", "why P-001 ship", "roster show P-001", "gate show P-001",
+    "data show P-001", "data audit P-001", "train status P-001", "eval show P-001", "live P-001", "--json show P-001",
+)  # fmt: skip
+
+
+def damaged(path: Path, column: str, value: str = "[]") -> None:
+    """Write over a column of every row, as somebody with another program can who takes the guards away."""
+    table, name = column.split(".")
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA ignore_check_constraints = ON")
+    for (trigger,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
+        connection.execute(f"DROP TRIGGER {trigger}")
+    assert connection.execute(f"UPDATE {table} SET {name} = ?", (value,)).rowcount > 0
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.parametrize("column", COLUMNS.split())
+def test_a_column_that_holds_something_else_is_never_more_than_one_line(
+    path: Path, column: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged(path, column)
+    for question in QUESTIONS:
+        code = main(["--project", str(path), *question.split()])
+        said = capsys.readouterr().err.splitlines()
+        assert code in (cli.DONE, cli.FAILED, cli.BAD_INPUT, cli.ALARM, cli.DUE), (question, code, said)
+        assert code != cli.BAD_INPUT or (len(said) == 1 and said[0].endswith("a backup.")), (question, said)
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        ("run.result", "The result of run 1 is no JSON object in the project file; restore a backup."),
+        ("data_set.counts", "The count of data set 1 is no JSON object in the project file; restore a backup."),
+        ("data_set.labels", "The labels of data set 1 is no JSON list in the project file; restore a backup."),
+    ],
+)
+def test_no_bundle_is_written_from_a_column_that_holds_something_else(
+    path: Path, tmp_path: Path, column: str, told: str
+) -> None:
+    damaged(path, column, "7")
+    project = Project.open(path)
+    seen = project.dossier(1)
+    signed = seen.sign_offs[-1]
+    with pytest.raises(ProjectError, match=told):
+        bundle.write(tmp_path / "bundle", project.artifacts, seen, signed, [])
+    project.close()
+
+
+def test_quality_that_cannot_be_read_is_not_shown() -> None:
+    play = tables.Play(id=1, round=1, kind=PlayKind.STABILITY)
+    for written in ("[]", "{", '{"validation_score": "much"}', '{"validation_score": 0.5}'):
+        known = {"kind": RunKind.TRAIN, "status": RunStatus.FINISHED, "artifact": "sha256:" + 64 * "0"}
+        run = tables.Run(id=1, play_id=1, round=1, result=written, **known)
+        seen = preview.figures(rules.Dossier(play=play, runs=(run,)))
+        assert seen.student == (0.5 if "0.5" in written else None)
 
 
 # --- what comes in -------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.cells import cell_len
 
-from distill_tui import actions, cli, glance, observe, observed, rules, tables
+from distill_tui import actions, cli, glance, observe, observed, rules, signing, tables
 from distill_tui.cli import main
 from distill_tui.dataset import frozen
 from distill_tui.gates import Criterion, Gate, Record
@@ -439,6 +439,38 @@ def test_a_refresh_recovers_on_new_held_out_rows_and_what_shipped_stays_live_mea
     feed(alarmed, 103, APRIL, new=0.9)
     view = observed.life(alarmed, alarmed.dossier(1))
     assert alarmed.dossier(1).standing is not Standing.ALARM and view is not None and (view.rate or 1) < 0.1
+    rolls_back_by_the_command(alarmed)
+
+
+def rolls_back_by_the_command(project: Project) -> None:
+    """Have the operator put the first of two bundles back, by the real program and her own key."""
+    key = project.path.with_name("olga")
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(key)], check=True)
+    actions.add_key(project, DANA, "olga", signing.read_public_key(Path(f"{key}.pub").read_text()))
+
+    def run(*words: str, by: Path | None = key) -> tuple[int, str]:
+        who = [] if by is None else ["--key", str(by)]
+        command = [sys.executable, "-m", "distill_tui.cli", "--project", str(project.path), *who, "rollback", "P-001"]
+        done = subprocess.run([*command, *words], capture_output=True, text=True)
+        assert done.stdout == "" or done.returncode == cli.DONE
+        return done.returncode, done.stderr + done.stdout
+
+    before = project.dossier(1).audit_size
+    back = ("--bundle", "1", "-m", "It was better on the web.")
+    assert run(*back, "--confirm", "P-001", by=None)[0] == cli.REFUSED  # dana drives; she keeps no live student
+    code, said = run(*back, "--confirm", "P-002")
+    assert code == cli.USAGE and "confirm it with the play's own code: P-001" in said
+    code, said = run("--bundle", "7", "-m", "x", "--confirm", "P-001")
+    assert code == cli.REFUSED and "Bundle 7 cannot be put back; there are: 1." in said
+    code, said = run("--bundle", "1", "-m", " ", "--confirm", "P-001")
+    assert code == cli.REFUSED and "reason" in said
+    assert project.dossier(1).audit_size == before
+    code, said = run(*back, "--confirm", "P-001")
+    seen = project.dossier(1)
+    assert code == cli.DONE and "Bundle 1 is live." in said
+    assert str(project.artifacts.path(seen.bundles[0].digest)) in said
+    assert seen.live is not None and seen.live.id == 1 and seen.audit_size == before + 1
+    assert run(*back, "--confirm", "P-001")[0] == cli.REFUSED  # it is live already
 
 
 def test_training_rows_of_a_refresh_weigh_more_where_the_student_diverged(alarmed: Project) -> None:

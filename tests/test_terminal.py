@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from fcntl import ioctl
 from pathlib import Path
 from struct import pack
+from typing import Any
 
 import pytest
 from textual.color import Color
@@ -104,6 +105,15 @@ class Terminal:
         self.read(0.05)
         return self.process.returncode
 
+    def mode(self) -> list[Any]:
+        """Give the modes of the terminal, as `stty` has them."""
+        return termios.tcgetattr(self.master)
+
+    def sleeps(self) -> bool:
+        """See whether the program is stopped."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text()
+        return stat.rpartition(")")[2].split()[0] == "T"
+
     def hang_up(self) -> None:
         os.close(self.master)
         self.master = -1
@@ -139,14 +149,63 @@ def terminal() -> Iterator[Callable[..., Terminal]]:
         each.close()
 
 
-def test_a_terminated_app_leaves_the_terminal_as_it_was(path: Path, terminal: Callable[..., Terminal]) -> None:
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP], ids=lambda how: how.name)
+def test_a_terminated_app_leaves_the_terminal_as_it_was(
+    path: Path, terminal: Callable[..., Terminal], how: signal.Signals
+) -> None:
     it = terminal("open", str(path))
+    before = it.mode()
     it.shows(b"refund-intent")
     it.press(b"j")
-    it.process.send_signal(signal.SIGTERM)
-    assert it.ended() == 128 + signal.SIGTERM
+    assert it.mode() != before
+    it.process.send_signal(how)
+    assert it.ended() == 128 + how
     after = it.written[it.written.rindex(b"\x1b[?1049h") :]
     assert all(code in after for code in LEAVES), [code for code in LEAVES if code not in after]
+    assert it.mode() == before
+
+
+@pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGTSTP], ids=lambda how: how.name)
+def test_an_app_that_was_stopped_goes_on_and_leaves_the_terminal_as_it_was(
+    path: Path, terminal: Callable[..., Terminal], how: signal.Signals
+) -> None:
+    it = terminal("open", str(path))
+    before = it.mode()
+    it.shows(b"ROLE PERSON")
+    it.read(0.5)
+    during = it.mode()
+    it.process.send_signal(how)
+    it.until(it.sleeps)
+    termios.tcsetattr(it.master, termios.TCSANOW, before)  # as a shell does that takes its terminal back
+    it.read(0.3)
+    it.written = b""
+    it.process.send_signal(signal.SIGCONT)
+    it.shows(b"ROLE PERSON")  # all of the screen, to its last line
+    assert b"\x1b[?1049h" in it.written and b"refund-intent" in it.written
+    it.until(lambda: it.mode() == during)
+    it.press(b"?")
+    it.shows(b"Keys")
+    it.press(b"\x1b")
+    it.press(b"q")
+    assert it.ended() == 0
+    assert it.mode() == before
+    after = it.written[it.written.rindex(b"\x1b[?1049h") :]
+    assert all(code in after for code in LEAVES), [code for code in LEAVES if code not in after]
+
+
+def test_an_app_that_is_told_to_go_on_without_a_stop_keeps_the_state_that_it_found(
+    path: Path, terminal: Callable[..., Terminal]
+) -> None:
+    it = terminal("open", str(path))
+    before = it.mode()
+    it.shows(b"ROLE PERSON")
+    it.read(0.5)
+    it.written = b""
+    it.process.send_signal(signal.SIGCONT)
+    it.shows(b"ROLE PERSON")
+    it.press(b"q")
+    assert it.ended() == 0
+    assert it.mode() == before
 
 
 @pytest.mark.parametrize("ignore_hangup", [False, True])

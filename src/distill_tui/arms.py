@@ -5,12 +5,12 @@ It stands between the worker, which knows the project, and `training`, which kno
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill_tui import tables
+from distill_tui.project import stored
 
 if TYPE_CHECKING:
     from distill_tui.worker import Claim, Companion
@@ -108,7 +108,7 @@ def answers(claimed: Claim, run: tables.Run, spec: Any, texts: Sequence[str]) ->
     from distill_tui.training import evaluate
 
     said = {}
-    for name, arm in json.loads(run.result).get("controls", {}).items():
+    for name, arm in stored(run.result, f"the result of run {run.id}", "controls").items():
         trouble = claimed.project.artifacts.trouble(arm["artifact"])
         if trouble:
             raise ValueError(trouble)

@@ -16,6 +16,7 @@ from typing import Any
 
 from distill_tui import cards, gates, rules, shipped, signing, spotcheck, statements, tables
 from distill_tui.artifacts import Artifacts, canonical, digest_of, folder_digest, folder_manifest
+from distill_tui.project import stored, stored_list
 from distill_tui.rules import Dossier, Objection, SignOffFacts
 from distill_tui.terms import Role
 
@@ -75,10 +76,10 @@ def write(
     recipe = {
         "format": "distill-tui recipe 1",
         "spec": run.spec if run else "",
-        "rung": str(json.loads(run.result).get("rung", "")) if run else "",
+        "rung": str(stored(run.result, f"the result of run {run.id}").get("rung", "")) if run else "",
         "data": data.digest,
         "teacher": play.teacher_digest or play.teacher_source,
-        "labels": json.loads(data.labels),
+        "labels": stored_list(data.labels, f"the labels of data set {data.id}", str),
     }
     if gate.deferral is not None and dossier.record is not None:
         recipe["deferred_below"] = f"{dossier.record.deferred_below / gates.CERTAIN:.4f}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 from distill_tui import controls, costs, deferral, gates, loaders, rules
+from distill_tui.project import stored
 from distill_tui.rules import Dossier, SignOffFacts
 from distill_tui.terms import Role
 
@@ -64,8 +64,8 @@ def _card(dossier: Dossier, signed: SignOffFacts) -> Iterator[str]:
     yield from _deferral(dossier, record)
     yield "## Data"
     yield ""
-    splits = json.loads(data.counts)["splits"]
-    rows = ", ".join(f"{name} {count:,}" for name, count in splits.items())
+    splits = stored(data.counts, f"the count of data set {data.id}", "splits")
+    rows = ", ".join(f"{name} {count:,}" for name, count in splits.items() if isinstance(count, int))
     yield f"Rows: {rows}; {data.digest}."
     for finding in rules.findings(dossier):
         state = f"accepted: {plain(finding['accepted'])}" if finding["accepted"] else "left open"
@@ -110,7 +110,7 @@ def _deferral(dossier: Dossier, record: gates.Record) -> Iterator[str]:
 def form(dossier: Dossier) -> str:
     """Name the form in which the evaluated student ships."""
     run = dossier.run(dossier.evaluation.run_id) if dossier.evaluation else None
-    told = str(json.loads(run.result).get("form")) if run else ""
+    told = str(stored(run.result, f"the result of run {run.id}").get("form")) if run else ""
     return told if told in loaders.BY_FORM else "transformers"
 
 

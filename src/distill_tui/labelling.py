@@ -5,7 +5,6 @@ It asks for labels of the traffic, or for variations of rows that the last stude
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from distill_tui import teacher_cache, variations
 from distill_tui.asked import read_limits
 from distill_tui.described import ENDPOINT, ZERO_SHOT, Described
+from distill_tui.project import stored
 
 if TYPE_CHECKING:
     from distill_tui.endpoint import Answer
@@ -121,7 +121,7 @@ def _endpoint(claimed: Claim, dossier: Dossier, teacher: str, todo: Todo) -> dic
 
     artifacts = claimed.project.artifacts
     described = Described.from_json(artifacts.path(teacher).read_text(encoding="utf-8"))
-    limits = read_limits(json.loads(claimed.run.spec))
+    limits = read_limits(stored(claimed.run.spec, f"the spec of run {claimed.id}"))
     before = variations.paid(artifacts.folder, dossier, teacher)
     labels = dossier.play is not None and teacher == dossier.play.teacher_digest
 

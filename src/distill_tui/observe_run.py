@@ -19,6 +19,7 @@ from sqlmodel import Session, select
 from distill_tui import observe, observe_teacher, observed, tables
 from distill_tui.artifacts import Artifacts
 from distill_tui.described import ENDPOINT, SOURCES
+from distill_tui.project import ProjectError, stored
 from distill_tui.rules import Dossier
 from distill_tui.terms import Action, RunStatus, Split
 
@@ -47,8 +48,10 @@ def run(claimed: Claim, dossier: Dossier) -> None:
     from distill_tui.spec import Spec
 
     project = claimed.project
-    feed_id = json.loads(claimed.run.spec)["feed"]
-    feed = next(each for each in dossier.feeds if each.id == feed_id)
+    feed_id = stored(claimed.run.spec, f"the spec of run {claimed.id}").get("feed")
+    feed = next((each for each in dossier.feeds if each.id == feed_id), None)
+    if feed is None:
+        raise ProjectError(f"The spec of run {claimed.id} names no feed that is here; restore a backup.")
     bundle = next(each for each in dossier.bundles if each.id == feed.bundle_id)
     judged = next(e for e in dossier.evaluations if e.round == bundle.round and not e.reproduced)
     data = next(each for each in dossier.data_sets if each.round == bundle.round)
@@ -82,7 +85,7 @@ def run(claimed: Claim, dossier: Dossier) -> None:
 
 def _known_reference(dossier: Dossier, bundle: tables.Bundle) -> str:
     watches = [watch for watch in dossier.watches if watch.bundle_id == bundle.id]
-    return observe.Plan.from_json(watches[-1].plan).reference if watches else ""
+    return observed.plan_of(watches[-1]).reference if watches else ""
 
 
 def _reference(artifacts: Artifacts, data: Path, student: Path, options: Mapping[str, int]) -> str:
@@ -291,11 +294,7 @@ def _watched(claimed: Claim, change: Any, feed: tables.Feed, reference: str, kno
     dossier: Dossier = change.dossier
     bundle = next(each for each in dossier.bundles if each.id == feed.bundle_id)
     begun = [w for w in dossier.watches if w.bundle_id == feed.bundle_id and w.feed_id > dossier.watched_from]
-    plan = (
-        observe.Plan.from_json(begun[0].plan)
-        if begun
-        else observed.new_plan(claimed.project, dossier, bundle, reference)
-    )
+    plan = observed.plan_of(begun[0]) if begun else observed.new_plan(claimed.project, dossier, bundle, reference)
     feeds = [each for each in dossier.feeds if each.bundle_id == feed.bundle_id]
     monitor = observe.replay(plan, known, observed.read_feeds(change.session, feeds, dossier.watched_from))
     return tables.Watch(

@@ -6,7 +6,6 @@ under a name of their own, and a worker that goes on after a kill finds them the
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +17,7 @@ from sqlmodel import Session, col, func, select
 from distill_tui import tables, teacher_cache
 from distill_tui.asked import read_limits
 from distill_tui.described import ENDPOINT, Described
+from distill_tui.project import stored
 from distill_tui.terms import RunKind, RunStatus
 
 if TYPE_CHECKING:
@@ -44,7 +44,11 @@ def room(session: Session, artifacts: Artifacts, dossier: Dossier, feed: tables.
     table = tables.Observation
     query = select(func.count()).where(col(table.feed_id).in_([each.id for each in month]), table.asked == 1)
     asked = int(session.exec(query).one())
-    ended = {json.loads(run.spec).get("feed") for run in dossier.runs if run.status is RunStatus.FINISHED}
+    ended = {
+        stored(run.spec, f"the spec of run {run.id}").get("feed")
+        for run in dossier.runs
+        if run.status is RunStatus.FINISHED
+    }
     for other in month:
         if other.id not in ended and other.id != feed.id:
             asked += _paid(artifacts, play.teacher_digest, other)
@@ -124,5 +128,5 @@ def _endpoint(claimed: Claim, dossier: Dossier, teacher: str, rows: Sequence[Row
 def _limits(dossier: Dossier) -> Limits:
     """Ask as the last labelling run did, at its prices; what bounds the money is the month's number of calls."""
     labelled = [run for run in dossier.runs if run.kind is RunKind.LABEL]
-    given = json.loads(labelled[-1].spec) if labelled else {}
+    given = stored(labelled[-1].spec, f"the spec of run {labelled[-1].id}") if labelled else {}
     return replace(read_limits(given), budget=Decimal("Infinity"))

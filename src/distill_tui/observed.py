@@ -18,7 +18,7 @@ from sqlmodel import Session, case, col, func, select
 from distill_tui import observe, tables
 from distill_tui.artifacts import Artifacts, canonical
 from distill_tui.gates import Record
-from distill_tui.project import Project, read_record
+from distill_tui.project import Project, ProjectError, read_record, stored_list
 from distill_tui.rounds import cell
 from distill_tui.rules import Dossier
 from distill_tui.terms import Remedy, Stage
@@ -36,6 +36,14 @@ def read_reference(artifacts: Artifacts, digest: str) -> dict[str, Any]:
         raise ValueError(trouble)
     value: dict[str, Any] = json.loads(artifacts.path(digest).read_bytes())
     return value
+
+
+def plan_of(watch: tables.Watch) -> observe.Plan:
+    """Read what a watch holds a student to. Raises ProjectError where another program wrote something else there."""
+    try:
+        return observe.Plan.from_json(watch.plan)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise ProjectError(f"The plan of the watch of feed {watch.feed_id} cannot be read; restore a backup.") from None
 
 
 def read_feeds(
@@ -57,7 +65,9 @@ def new_plan(project: Project, dossier: Dossier, bundle: tables.Bundle, referenc
     judged = next(e for e in dossier.evaluations if e.round == bundle.round and not e.reproduced)
     record = Record.from_json(read_record(project.artifacts, judged.record))
     play, gate = dossier.play, dossier.gate
-    assert play is not None and gate is not None
+    assert play is not None
+    if gate is None:
+        raise ProjectError(dossier.gate_trouble or "The gate of this play is not there; restore a backup.")
     return observe.plan(record, gate, play.sampling_per_month or 1, play.refresh_days or 1, reference)
 
 
@@ -249,8 +259,9 @@ def life(project: Project, dossier: Dossier) -> LiveView | None:
     live = dossier.live
     if live is None or dossier.play is None:
         return None
-    plan = observe.Plan.from_json(dossier.watch.plan) if dossier.watch else _plan(project, dossier, live)
-    findings = tuple(json.loads(dossier.watch.findings)) if dossier.watch else ()
+    plan = plan_of(dossier.watch) if dossier.watch else _plan(project, dossier, live)
+    watch = dossier.watch
+    findings = tuple(stored_list(watch.findings, f"what feed {watch.feed_id} showed", dict)) if watch else ()
     labelled = _labelled(project, dossier)
     sample = dossier.play.sampling_per_month or 0
     return LiveView(
@@ -258,7 +269,7 @@ def life(project: Project, dossier: Dossier) -> LiveView | None:
         findings=findings,
         weeks=_weeks(project, dossier),
         days=_days(labelled),
-        ceilings={w.bundle_id: observe.Plan.from_json(w.plan).ceilings[""] for w in dossier.watches},
+        ceilings={w.bundle_id: plan_of(w).ceilings[""] for w in dossier.watches},
         worst=_worst(labelled, findings),
         rows=_count(project, dossier),
         labelled=len(labelled),
@@ -369,7 +380,7 @@ def replay_trouble(project: Project, dossier: Dossier) -> str:
     watch = dossier.watch
     if watch is None:
         return ""
-    plan = observe.Plan.from_json(watch.plan)
+    plan = plan_of(watch)
     try:
         reference = read_reference(project.artifacts, plan.reference)
     except ValueError as error:
@@ -385,8 +396,11 @@ def replay_trouble(project: Project, dossier: Dossier) -> str:
 
 def probe(project: Project, dossier: Dossier) -> list[dict[str, str]]:
     """Give the inputs that the teacher is asked again, with what it said at the gate."""
-    plans = [w.plan for w in dossier.watches if dossier.live and w.bundle_id == dossier.live.id]
-    if not plans:
+    watches = [w for w in dossier.watches if dossier.live and w.bundle_id == dossier.live.id]
+    if not watches:
         return []
-    asked = read_reference(project.artifacts, observe.Plan.from_json(plans[-1]).reference)["probe"]
+    try:
+        asked = read_reference(project.artifacts, plan_of(watches[-1]).reference)["probe"]
+    except ValueError as error:
+        raise ProjectError(str(error)) from None
     return [{"input": text, "said_at_gate": label} for _, (text, label) in sorted(asked.items())]

@@ -41,15 +41,27 @@ def stored(column: str, what: str, part: str = "") -> dict[str, Any]:
 
     Raises ProjectError where it is something else: only another program can have written that.
     """
-    try:
-        value = json.loads(column)
-    except (ValueError, TypeError, RecursionError):
-        value = None
+    value = _read_json(column)
     if part and isinstance(value, dict):
         value, what = value.get(part, {}), f"“{part}” of {what}"
     if not isinstance(value, dict):
         raise ProjectError(f"{what[:1].upper()}{what[1:]} is no JSON object in the project file; restore a backup.")
     return value
+
+
+def stored_list(column: str, what: str, of: type) -> list[Any]:
+    """Read a JSON list of the project file, each of whose items is of one type. Raises ProjectError, like `stored`."""
+    value = _read_json(column)
+    if not isinstance(value, list) or not all(isinstance(item, of) for item in value):
+        raise ProjectError(f"{what[:1].upper()}{what[1:]} is no JSON list in the project file; restore a backup.")
+    return value
+
+
+def _read_json(column: str) -> Any:
+    try:
+        return json.loads(column)
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def now() -> str:
@@ -686,7 +698,7 @@ def _read_gate(row: tables.GateRow | None) -> tuple[gates.Gate | None, str]:
     try:
         gate = gates.from_json(row.content)
     except ValueError as error:
-        return None, f"The stored gate cannot be read: {error}"
+        return None, f"The stored gate cannot be read: {error} Restore the file from a backup."
     if row.digest is not None and row.digest != gates.digest(gate):
         return gate, "The gate is not what was locked: its digest differs; restore the file from a backup."
     return gate, ""

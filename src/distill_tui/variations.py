@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill_tui import teacher_cache
 from distill_tui.described import ENDPOINT, PROMPTED, Described
-from distill_tui.project import Project, ProjectError
+from distill_tui.project import Project, ProjectError, stored
 from distill_tui.terms import RunKind, RunStatus, Split
 
 if TYPE_CHECKING:
@@ -181,13 +181,13 @@ def _foreign(held_out: Sequence[str], others: Sequence[str]) -> frozenset[str]:
 
 def ask_of(run: tables.Run) -> dict[str, Any]:
     """Give what a labelling run was asked to write; empty for one that labels."""
-    asked = json.loads(run.spec).get("vary", {}) if run.kind is RunKind.LABEL else {}
+    asked = stored(run.spec, f"the spec of run {run.id}").get("vary", {}) if run.kind is RunKind.LABEL else {}
     return asked if isinstance(asked, dict) else {}
 
 
 def taken(traffic: tables.Traffic) -> dict[str, Any]:
     """Give what an imported file says of the variations that it holds; empty for any other."""
-    found = json.loads(traffic.report).get("variations")
+    found = stored(traffic.report, f"the report of traffic file {traffic.id}").get("variations")
     return found if isinstance(found, dict) else {}
 
 
@@ -201,7 +201,7 @@ def waiting(project: Project, dossier: Dossier, run_id: int | None = None) -> Wa
     run = next((r for r in reversed(done) if r.id not in gone and run_id in (None, r.id)), None)
     if run is None or run.id is None:
         raise ProjectError("No variations wait to be taken in; `data vary` has the teacher write some.")
-    result = json.loads(run.result)
+    result = stored(run.result, f"the result of run {run.id}")
     lines = project.artifacts.path(result["written"]).read_text(encoding="utf-8").splitlines()
     written = tuple(Written(**json.loads(line)) for line in lines)
     weights = rounds.cell_factors(rounds.failures_of(dossier))

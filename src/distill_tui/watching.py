@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill_tui import cli
 from distill_tui.calls import Call, InputError, UsageError
-from distill_tui.terms import RunStatus, Standing
+from distill_tui.terms import RunKind, RunStatus, Standing
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
@@ -80,7 +80,14 @@ def _observe_one(call: Call, path: Path, name: str) -> int:
 
 def _run_of(dossier: Dossier, feed: tables.Feed) -> tables.Run:
     """Find the run of a feed."""
-    return next(run for run in dossier.runs if json.loads(run.spec).get("feed") == feed.id)
+    from distill_tui.project import stored
+
+    observing = (run for run in dossier.runs if run.kind is RunKind.OBSERVE)
+    found = (run for run in observing if stored(run.spec, f"the spec of run {run.id}").get("feed") == feed.id)
+    run = next(found, None)
+    if run is None:
+        raise InputError(f"No run is there that observed feed {feed.id}; restore the project from a backup.")
+    return run
 
 
 def acknowledge(call: Call) -> None:

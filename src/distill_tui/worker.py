@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from distill_tui import arms, launch, rules, tables
-from distill_tui.project import Project, now
+from distill_tui import arms, launch, rules, sqlite, tables
+from distill_tui.project import Project, ProjectError, now, stored
 from distill_tui.rules import Actor, Refused
 from distill_tui.terms import Action, Assurance, RunKind, RunStatus
 from distill_tui.training import processes
@@ -219,7 +219,7 @@ def rehearse(claimed: Claim, dossier: rules.Dossier) -> None:
     data = next(d for d in dossier.data_sets if d.id == claimed.run.data_set_id)
     assert play is not None and judged is not None and judged.artifact is not None
     teacher = project.artifacts.path(play.teacher_digest) if play.teacher_source == "local" else None
-    spec = Spec.from_json(judged.spec).kept(json.loads(judged.result).get("rung", ""))
+    spec = Spec.from_json(judged.spec).kept(stored(judged.result, f"the result of run {judged.id}").get("rung", ""))
     start = project.artifacts.path(spec.folder) if spec.folder else None
     started, last = time.monotonic(), 0
     made = retrain.Training(spec, project.artifacts.path(data.artifact), teacher, start, claimed.folder)
@@ -348,7 +348,7 @@ def evaluate(claimed: Claim, dossier: rules.Dossier) -> None:
     student = project.artifacts.path(run.artifact)
     teacher = project.artifacts.path(play.teacher_digest) if play.teacher_source == "local" else None
     numbers = {name: str(number) for name, number in rules.worksheet_numbers(dossier).items()}
-    below = json.loads(run.result).get("deferred_below", 0) if gate.deferral is not None else 0
+    below = stored(run.result, f"the result of run {run.id}").get("deferred_below", 0) if gate.deferral is not None else 0
     columns = measure_all(claimed, gate, spec, student, teacher, training, held_out)
     if below and teacher is not None:
         columns["latency_us"][gates.TOGETHER] = together(claimed, spec, student, teacher, below, held_out.inputs)
@@ -490,6 +490,16 @@ def give_up(claimed: Claim, status: RunStatus, message: str, error: str | None) 
         claimed.end(Action.END_RUN, status, edit)
 
 
+def in_a_line(error: BaseException) -> str:
+    """Say what ended a run that nobody foresaw; its log has the traceback."""
+    if isinstance(error, sqlite.errors()):
+        return f"The project file cannot be used: {sqlite.sentence(error)}; `distill-tui doctor` says more."
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{Path(os.fsdecode(error.filename)).name}: " if error.filename else ""
+        return f"{where}{error.strerror}; see that the disk and the folder can be used, and resume the run."
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
 def take_lock(project: Project, run_id: int) -> int | None:
     """Take the run's lock for life; whoever had the run before may need a moment to leave, or a look holds it."""
     end = time.monotonic() + launch.GRACE / 2
@@ -519,11 +529,11 @@ def main(arguments: list[str]) -> int:
     except Refused as refused:
         give_up(claimed, RunStatus.FAILED, str(refused), str(refused))
         return 3
-    except ValueError as error:  # bad input: one sentence says what and where
+    except (ValueError, ProjectError) as error:  # bad input: one sentence says what and where
         give_up(claimed, RunStatus.FAILED, str(error), str(error))
         return 1
     except BaseException as error:
-        give_up(claimed, RunStatus.FAILED, f"{type(error).__name__}: {error}", traceback.format_exc())
+        give_up(claimed, RunStatus.FAILED, in_a_line(error), traceback.format_exc())
         raise
     return 0
 

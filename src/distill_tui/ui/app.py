@@ -125,6 +125,8 @@ class DistillApp(App[int]):
             self.open_play(self.left.play, self.left.tab)
         if not self.is_headless:
             terminal.watch_signals(self._leave)
+            if self._driver is not None:
+                terminal.watch_stops(self._driver, partial(self.refresh, layout=True))
             self.set_interval(1, self._leave_with_terminal)
         self.call_after_refresh(self.run_worker, self._open, thread=True, group="open")
 

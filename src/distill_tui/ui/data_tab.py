@@ -11,7 +11,8 @@ from distill_tui import rules
 from distill_tui.terms import RunKind, RunStatus, Split
 from distill_tui.ui import page, show
 from distill_tui.ui.page import Column, Lines
-from distill_tui.ui.tabs import WIDE, read
+from distill_tui.ui.show import read
+from distill_tui.ui.tabs import WIDE
 from distill_tui.ui.view import View
 
 MOST_CELLS = 200  # rows of the coverage table that are shown

@@ -14,7 +14,8 @@ from distill_tui.terms import Opinion, PlayKind, Role, RunKind, RunStatus, Stage
 from distill_tui.ui import chart, errors_tab, page, plots, preview, show
 from distill_tui.ui.live import maintenance
 from distill_tui.ui.page import Column, Lines
-from distill_tui.ui.tabs import WIDE, megabytes, number, read, share_of
+from distill_tui.ui.show import read
+from distill_tui.ui.tabs import WIDE, megabytes, number, share_of
 from distill_tui.ui.view import View, shown_run
 
 if TYPE_CHECKING:

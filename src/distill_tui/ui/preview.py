@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from textwrap import wrap
@@ -38,7 +37,8 @@ def figures(dossier: Dossier) -> Figures:
     record, prices = dossier.record, _prices(dossier)
     if record is None:
         best = next(iter(rules.trained(dossier)), None)
-        score = json.loads(best.result).get("validation_score") if best is not None else None
+        found = show.read(best.result).get("validation_score") if best is not None else None
+        score = found if isinstance(found, int | float) else None
         measure = "quality" if score is None else "validation score"
         saves = economics.monthly_saving(prices, Decimal(0)) if prices else None
         return Figures(measure, student=None if score is None else float(score), saves=saves)

@@ -6,10 +6,12 @@ through `visible` before it is laid out, so that it can neither steer the termin
 
 from __future__ import annotations
 
+import json
 import os
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
+from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
@@ -48,6 +50,15 @@ def ascii_only() -> bool:
         return True
     locale = next((os.environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(name)), "UTF-8")
     return "utf" not in locale.lower() and locale not in ("C", "POSIX")
+
+
+def read(text: str) -> dict[str, Any]:
+    """Read a JSON column that holds an object; anything else is nothing."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def visible(text: str) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 
@@ -364,15 +363,6 @@ def power_word(note: gates.PowerNote) -> str:
     return "holds" if note.enough else "look" if note.enough is False else "todo"
 
 
-def read(text: str) -> dict[str, Any]:
-    """Read a JSON column that holds an object; anything else is nothing."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
 # --- 8 log --------------------------------------------------------------------------------------------------------
 
 
@@ -402,7 +392,7 @@ def action_words(action: Action) -> str:
 def detail(text: str) -> str:
     """Write the detail of an audit entry in one line."""
     nothing: tuple[object, ...] = ("", "{}", None, {}, [])
-    return "  ".join(f"{name}: {_plain(value)}" for name, value in read(text).items() if value not in nothing)
+    return "  ".join(f"{name}: {_plain(value)}" for name, value in show.read(text).items() if value not in nothing)
 
 
 def _plain(value: object) -> str:

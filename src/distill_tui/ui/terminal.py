@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from rich.segment import Segment
 from textual.color import Color
+from textual.driver import Driver
 from textual.filter import LineFilter
 
 from distill_tui.ui import show
@@ -34,6 +35,32 @@ def watch_signals(leave: Callable[[int], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, _leave, leave, 128 + number)
+
+
+def watch_stops(driver: Driver, paint: Callable[[], object]) -> None:
+    """After a stop take the terminal anew, from the state in which it was found, and paint all of it.
+
+    A SIGSTOP is heard by nobody, so that the terminal was never given back. Textual would take it once more when it
+    goes on, with the raw state in which it stands for the one that it was found in, and leave it like that in the end.
+    """
+    loop, given_back = asyncio.get_running_loop(), False
+
+    def stop() -> None:
+        nonlocal given_back
+        driver.suspend_application_mode()
+        given_back = True
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    def go_on() -> None:
+        nonlocal given_back
+        if not given_back:
+            driver.suspend_application_mode()
+        given_back = False
+        driver.resume_application_mode()
+        paint()
+
+    loop.add_signal_handler(signal.SIGTSTP, stop)
+    loop.add_signal_handler(signal.SIGCONT, go_on)
 
 
 def gone() -> bool:
