@@ -20,7 +20,7 @@ os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
 
 import pytest
 
-from distill_tui import actions, described, endpoint, queries, rules, tables, teacher_cache
+from distill_tui import actions, cli, described, endpoint, queries, rules, tables, teacher_cache
 from distill_tui.asked import outputs as teacher_outputs
 from distill_tui.cli import main
 from distill_tui.described import ENDPOINT, PROMPTED, TEMPLATES, ZERO_SHOT, Described
@@ -469,6 +469,33 @@ def test_a_paid_run_does_not_start_before_one_row_was_tried(project: Project, se
     assert len(server.asked) == len(set(server.asked)) == len(TODO)  # the trial's row was not asked again
     chosen(project, server, "another")  # another model, so another trial
     assert does(project, "label", "P-001", *PRICES) == 3
+
+
+def test_a_description_that_was_altered_is_asked_by_nobody(
+    project: Project, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever swaps the address in the file beside the project is sent neither traffic nor key."""
+    teacher = chosen(project, server)
+    assert does(project, "label", "P-001", "--estimate", *PRICES) == 0
+    file = project.artifacts.path(teacher)
+    file.write_text(file.read_text().replace("/v1", "/v2"))
+    capsys.readouterr()
+    asked = len(server.keys)
+    assert does(project, "label", "P-001", "--estimate", *PRICES) == cli.BAD_INPUT
+    assert "was altered after it was made; restore the original." in capsys.readouterr().err
+    assert does(project, "label", "P-001", *PRICES, "--wait") == cli.FAILED
+    run = project.dossier(1).runs[-1]
+    assert run.status is RunStatus.FAILED and run.message.endswith("after it was made; restore the original.")
+    assert len(server.keys) == asked
+
+
+@pytest.mark.parametrize("text", ["", "7", "[]", "{}", '{"labels": 3}', '{"labels": ["a"], "new": 1}'])
+def test_a_description_that_is_none_is_told_in_one_sentence(text: str) -> None:
+    with pytest.raises(ValueError, match="choose the teacher again"):
+        Described.from_json(text)
+    whole = json.loads(Described(ENDPOINT, "tiny", LABELS, "{input}").to_json())
+    with pytest.raises(ValueError, match="choose it again"):
+        Described.from_json(json.dumps(whole | {"max_tokens": "16"}))
 
 
 def test_a_run_asks_each_input_once_and_another_run_asks_nothing(

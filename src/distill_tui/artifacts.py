@@ -94,6 +94,13 @@ class Artifacts:
             return f"The artifact {short}… cannot be read: {error}"
         return None if now == digest else f"The artifact {short}… was altered after it was made; restore the original."
 
+    def text(self, digest: str) -> str:
+        """Read an artifact that is a text, the very bytes that its digest names. Raises ValueError."""
+        trouble = self.trouble(digest)
+        if trouble:
+            raise ValueError(trouble)
+        return self.path(digest).read_text(encoding="utf-8")
+
     def run_folder(self, run_id: int) -> Path:
         """Say where a run keeps its checkpoints, log and lock."""
         return self.folder / "runs" / str(run_id)

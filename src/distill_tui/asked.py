@@ -31,7 +31,7 @@ def estimate(artifacts: Artifacts, dossier: Dossier, given: Mapping[str, Any]) -
     play = dossier.play
     assert play is not None
     _see_paid(play.teacher_source)
-    described = Described.from_json(artifacts.path(play.teacher_digest).read_text(encoding="utf-8"))
+    described = Described.from_json(artifacts.text(play.teacher_digest))
     inputs = distinct_inputs([artifacts.path(traffic.artifact) for traffic in dossier.traffic])
     return _tried(artifacts, dossier, described, play.teacher_digest, list(inputs.items()), given)
 

@@ -36,9 +36,16 @@ class Described:
 
     @classmethod
     def from_json(cls, text: str) -> Described:
-        """Read `to_json` back. Raises ValueError."""
-        values = json.loads(text)
-        return cls(**values | {"labels": tuple(values["labels"])})
+        """Read `to_json` back. Raises ValueError with one sentence."""
+        try:
+            values = json.loads(text)
+            found = cls(**values | {"labels": tuple(values["labels"])})
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise ValueError("The description of the teacher cannot be read; choose the teacher again.") from None
+        words = (found.source, found.model, found.template, found.base_url, found.revision, *found.labels)
+        if not all(isinstance(word, str) for word in words) or type(found.max_tokens) is not int:
+            raise ValueError("The description of the teacher holds something else than words; choose it again.")
+        return found
 
     def problem(self) -> str | None:
         """Say what makes the teacher impossible, in one sentence, or nothing."""

@@ -56,7 +56,7 @@ def _local_writer(claimed: Claim, name: str, todo: Todo) -> None:
     from distill_tui.training import teachers
 
     artifacts, texts = claimed.project.artifacts, [text for _, text in todo]
-    described = Described.from_json(artifacts.path(name).read_text(encoding="utf-8"))
+    described = Described.from_json(artifacts.text(name))
     if not texts:
         return
     written = teachers.written(artifacts.path(described.model), texts, described, threads=threads())
@@ -120,7 +120,7 @@ def _endpoint(claimed: Claim, dossier: Dossier, teacher: str, todo: Todo) -> dic
     from distill_tui import endpoint
 
     artifacts = claimed.project.artifacts
-    described = Described.from_json(artifacts.path(teacher).read_text(encoding="utf-8"))
+    described = Described.from_json(artifacts.text(teacher))
     limits = read_limits(stored(claimed.run.spec, f"the spec of run {claimed.id}"))
     before = variations.paid(artifacts.folder, dossier, teacher)
     labels = dossier.play is not None and teacher == dossier.play.teacher_digest

@@ -104,7 +104,7 @@ def _endpoint(claimed: Claim, dossier: Dossier, teacher: str, rows: Sequence[Row
     from distill_tui import endpoint
 
     folder = claimed.project.artifacts.folder
-    described = Described.from_json(claimed.project.artifacts.path(teacher).read_text(encoding="utf-8"))
+    described = Described.from_json(claimed.project.artifacts.text(teacher))
     limits, said = _limits(dossier), dict[str, str | None]()
     for probe in (False, True):
         part = {row.digest: row for row in rows if row.probe is probe}

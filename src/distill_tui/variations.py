@@ -79,7 +79,7 @@ def writer(artifacts: Artifacts, play: tables.Play, each: int) -> Described:
         raise ProjectError("A classifier cannot write; only an endpoint or a causal model (--prompted) can.")
     if not 1 <= each <= MOST_EACH:
         raise ProjectError(f"Ask for 1 to {MOST_EACH} variations of a row.")
-    teacher = Described.from_json(artifacts.path(play.teacher_digest).read_text(encoding="utf-8"))
+    teacher = Described.from_json(artifacts.text(play.teacher_digest))
     words = TEMPLATE.replace("{count}", str(each))
     return dataclasses.replace(teacher, template=words, max_tokens=TOKENS_EACH * each)
 
