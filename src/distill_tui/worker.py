@@ -348,7 +348,9 @@ def evaluate(claimed: Claim, dossier: rules.Dossier) -> None:
     student = project.artifacts.path(run.artifact)
     teacher = project.artifacts.path(play.teacher_digest) if play.teacher_source == "local" else None
     numbers = {name: str(number) for name, number in rules.worksheet_numbers(dossier).items()}
-    below = stored(run.result, f"the result of run {run.id}").get("deferred_below", 0) if gate.deferral is not None else 0
+    below = (
+        stored(run.result, f"the result of run {run.id}").get("deferred_below", 0) if gate.deferral is not None else 0
+    )
     columns = measure_all(claimed, gate, spec, student, teacher, training, held_out)
     if below and teacher is not None:
         columns["latency_us"][gates.TOGETHER] = together(claimed, spec, student, teacher, below, held_out.inputs)
