@@ -83,6 +83,11 @@ bench-training: $(READY)  ## the training loop beside transformers.Trainer and b
 bench-answering: $(READY)  ## labelling and evaluation beside transformers.pipeline
 	@$(BIN)/python benchmarks/answering.py $(ARGS)
 
+.PHONY: bench-generation
+bench-generation: $(READY)  ## students that generate, learning and answering, beside transformers' Trainer and pipeline
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@$(BIN)/python benchmarks/generation.py $(ARGS)
+
 bench-headline: $(READY)  ## the ladder on real text, three seeds, controls beside (ARGS=CACHE_FOLDER; hours on a slow machine)
 	@$(BIN)/python benchmarks/headline.py $(ARGS)
 

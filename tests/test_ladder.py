@@ -31,7 +31,7 @@ QUICK = replace(SPEC, student=StudentKind.NGRAM, learning_rate=3e-2, epochs=3)
     [
         ({"ladder": "ngram, forest"}, "'forest' is no rung"),
         ({"ladder": "layers zero"}, "'layers zero' is no rung"),
-        ({"ladder": "ngram 3"}, "only layers takes numbers"),
+        ({"ladder": "ngram 3"}, "only layers, tagger, causal take numbers"),
         ({"ladder": "folder"}, "The rung 'folder' cannot be trained: A student of kind folder starts from"),
         ({"student": "folder"}, "name its folder"),
         ({"student": "static", "hidden_cosine": "1"}, "no layer of a static student corresponds"),

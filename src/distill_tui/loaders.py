@@ -1,7 +1,8 @@
 """How a stranger runs a student with standard tools: a short program for each form in which it ships (text only).
 
 The model card prints the one that fits, a test runs each where this package cannot be imported, and the cold start
-of a student is measured by running it. Each defines `predict(text)`, which gives every label's probability.
+of a student is measured by running it. Each defines `predict(text)`, which gives every label's probability; of the two
+that generate, the answer.
 """
 
 from __future__ import annotations
@@ -68,4 +69,64 @@ def predict(text):
     return dict(zip(settings["id2label"].values(), (shares / shares.sum()).tolist()))
 '''
 
-BY_FORM = {"transformers": TRANSFORMERS, "onnx": ONNX, "ngram": NGRAM}
+TAGGER = """\
+import json, pathlib, re
+import torch
+from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+folder = pathlib.Path("model")
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForTokenClassification.from_pretrained(folder)
+shape = json.loads((folder / "answer.json").read_text())
+
+
+def predict(text):
+    text, answer, more = text.encode("utf-8", "replace").decode(), [], ("offsets_mapping", "special_tokens_mask")
+    how = {"truncation": True, "split_special_tokens": True, "return_tensors": "pt"}  # what is in a text is no command
+    cut = tokenizer(text, **how, **{f"return_{name}": True for name in more})
+    at, special = cut.pop("offset_mapping")[0].tolist(), cut.pop("special_tokens_mask")[0].bool()
+    with torch.inference_mode():
+        shares = model(**cut).logits[0].double().softmax(-1).clamp_min(1e-9)  # 0: outside; 2k + 1: field k begins
+    for field, begin, inside in zip(shape["fields"], shares.T[1::2], shares.T[2::2]):
+        neither = (1 - begin - inside).clamp_min(1e-9)
+        on = (inside / neither).log().cumsum(0)
+        score, start = ((begin / neither).log().masked_fill(special, -1e9) - on).cummax(0)
+        gain, last = (score + on).masked_fill(special, -1e9).max(0)  # the likeliest span; below 0, none is likelier
+        found = text[at[start[last]][0] : at[last][1]].strip() if gain > (-5e8 if field["always"] else 0) else ""
+        value = getattr(found, field["letters"])()
+        number = field["bare"] and re.fullmatch(r"-?(0|[1-9]\\d*)(\\.\\d+)?([eE][-+]?\\d+)?", found)
+        answer.append(found if number else json.dumps(value, ensure_ascii=False))
+        if not found:
+            answer[-1] = {"missing": None, "null": "null", "empty": '""'}[field["absent"]]
+    pairs = [(json.dumps(f["name"], ensure_ascii=False), said) for f, said in zip(shape["fields"], answer) if said]
+    return "{" + ", ".join(f"{name}: {said}" for name, said in pairs) + "}" if shape["json"] else value
+"""
+
+CAUSAL = """\
+import json, pathlib
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+folder = pathlib.Path("model")
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForCausalLM.from_pretrained(folder)
+asked = json.loads((folder / "answer.json").read_text())
+before, after = asked["template"].split("{input}", 1)
+
+
+def tokens(text, **how):
+    return tokenizer(text, add_special_tokens=False, **how)["input_ids"] if text else []
+
+
+def predict(text):
+    text = text.encode("utf-8", "replace").decode()
+    middle = tokens(text, split_special_tokens=True)[: asked["max_tokens"]]  # what is in a text is no command
+    ids = torch.tensor([[*tokens(before), *middle, *tokens(after)]])
+    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.eos_token_id}
+    said = model.generate(
+        ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=asked["answer_tokens"], **ends
+    )
+    return tokenizer.decode(said[0, ids.shape[1] :], skip_special_tokens=True).strip()
+"""
+
+BY_FORM = {"transformers": TRANSFORMERS, "onnx": ONNX, "ngram": NGRAM, "tagger": TAGGER, "causal": CAUSAL}

@@ -7,7 +7,7 @@ give the same weights. A spec trains one student, or climbs a ladder of them, ch
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 
@@ -20,8 +20,18 @@ RECIPES: dict[StudentKind, dict[str, object]] = {
     StudentKind.SCRATCH: {"learning_rate": 1e-3, "epochs": 4},
     StudentKind.LAYERS: {},
     StudentKind.FOLDER: {},
+    StudentKind.TAGGER: {"learning_rate": 1e-3, "epochs": 20, "patience": 5, "vocabulary": 1024},
+    StudentKind.CAUSAL: {"learning_rate": 1e-3, "epochs": 20, "patience": 5, "vocabulary": 2048},
 }
+# Where nothing else is said, students that generate learn from the teacher's texts alone, in all layers of a folder.
+GENERATING: dict[str, object] = {"alpha": 0.0, "layers": (), "controls": (Control.GOLD,)}
 _COST = list(RECIPES)  # cheapest first
+LAYERED = (StudentKind.LAYERS, StudentKind.TAGGER, StudentKind.CAUSAL)  # kinds whose rung may name layers
+COUNTS = (
+    *("hidden", "depth", "vocabulary", "max_tokens", "answer_tokens"),
+    *("batch_size", "epochs", "patience", "threads"),
+)
+LATER: dict[str, object] = {"answer_tokens": 64}  # fields that the first release had not, with their defaults
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,7 @@ class Spec:
     depth: int = 2  # layers of a student that starts from scratch
     vocabulary: int = 8192  # the most tokens kept of the teacher's tokenizer, by count in the training rows
     max_tokens: int = 96  # longer inputs are cut
+    answer_tokens: int = 64  # the most tokens of an answer that is written
     temperature: float = 2.0  # softens both distributions (Hinton et al. 2015)
     alpha: float = 0.7  # weight of the teacher's soft labels against the hard labels
     logit_mse: float = 0.0  # weight of the squared distance from the teacher's logits
@@ -52,8 +63,9 @@ class Spec:
     probe: bool = False  # also train on a quarter and a half of the rows, to see whether more data would help
 
     def to_json(self) -> str:
-        """Give the canonical JSON text."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        """Give the canonical JSON text; what came later than the first release is in it where it is not the default."""
+        values = {name: value for name, value in asdict(self).items() if name not in LATER or value != LATER[name]}
+        return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Spec:
@@ -75,8 +87,10 @@ class Spec:
             if name not in known:
                 raise ValueError(f"A training spec has no {name[:60]!r}; it has {', '.join(known)}.")
             read[name] = _read(name, value, getattr(cls, name))
-        kind = read.get("student", cls.student)
-        spec = cls(**(RECIPES[kind] | read))  # type: ignore[index, arg-type]
+        first = _kinds(read.get("ladder", ()))[:1] or [cls.student]  # type: ignore[arg-type]
+        kind = read.setdefault("student", first[0] if first[0].generates else cls.student)
+        recipe = RECIPES[kind] | (GENERATING if kind.generates else {})  # type: ignore[index, attr-defined]
+        spec = cls(**(recipe | read))  # type: ignore[arg-type]
         problem = spec.problem()
         if problem:
             raise ValueError(problem)
@@ -84,13 +98,18 @@ class Spec:
 
     @property
     def distils(self) -> bool:
-        """Whether anything of the teacher is learnt from beyond labels."""
-        return self.alpha > 0 or self.logit_mse > 0 or self.hidden_cosine > 0
+        """Whether anything of the teacher is learnt from beyond labels: its texts are, by students that generate."""
+        return self.generates or self.alpha > 0 or self.logit_mse > 0 or self.hidden_cosine > 0
 
     @property
     def soft_terms(self) -> tuple[str, ...]:
         """The weights above zero that need the teacher's probabilities."""
         return tuple(name for name in ("alpha", "logit_mse") if getattr(self, name) > 0)
+
+    @property
+    def generates(self) -> bool:
+        """Whether its students answer with a text rather than with a label."""
+        return self.student.generates if not self.ladder else any(kind.generates for kind in _kinds(self.ladder))
 
     @property
     def needs_layers(self) -> bool:
@@ -100,15 +119,21 @@ class Spec:
     @property
     def rung(self) -> str:
         """The words for this student in a ladder."""
-        layers = " ".join(map(str, self.layers)) if self.student is StudentKind.LAYERS else ""
-        return f"{self.student} {layers}".strip()
+        layers = " ".join(map(str, self.layers)) if self.student in LAYERED else ""
+        whole = "folder" if self.student.generates and self.folder else ""
+        return f"{self.student} {layers or whole}".strip()
 
     def rungs(self) -> tuple[Spec, ...]:
         """Give the specs of the ladder, cheapest first; without a ladder, the one student."""
         if not self.ladder:
             return (self,)
         found = [replace(_rung(self, words), ladder=()) for words in self.ladder]
-        return tuple(sorted(found, key=lambda one: (_COST.index(one.student), len(one.layers))))
+        return tuple(sorted(found, key=lambda one: one._cost))
+
+    @property
+    def _cost(self) -> tuple[int, bool, int]:
+        """Order by what a student costs to run: its kind, whether it has all layers of a folder, how many it has."""
+        return _COST.index(self.student), bool(self.folder) and not self.layers, len(self.layers)
 
     def kept(self, rung: str) -> Spec:
         """Give the spec of the one student that a run kept, by the words of its rung; its other arms are left out."""
@@ -136,7 +161,7 @@ class Spec:
         for name in ("logit_mse", "hidden_cosine"):
             if not 0 <= getattr(self, name) <= 1000:
                 return f"{name} is {getattr(self, name):g}; it is a weight from 0 to 1000."
-        for name in ("hidden", "depth", "vocabulary", "max_tokens", "batch_size", "epochs", "patience", "threads"):
+        for name in COUNTS:
             if getattr(self, name) < 1:
                 return f"{name} is {getattr(self, name)}; it must be 1 or more."
         return None
@@ -146,6 +171,8 @@ class Spec:
             return "layers names no layer of the teacher; name at least one, like 0,5."
         if self.student is StudentKind.FOLDER and not self.folder:
             return "A student of kind folder starts from a local model; name its folder, like folder=models/mini."
+        if self.student.generates:
+            return self._unfit_to_generate()
         if self.hidden_cosine > 0 and self.student is not StudentKind.LAYERS and not self.ladder:
             return (
                 f"hidden_cosine is {self.hidden_cosine:g}, and no layer of a {self.student} student corresponds to one "
@@ -153,14 +180,42 @@ class Spec:
             )
         return None
 
+    def _unfit_to_generate(self) -> str | None:
+        kind = self.student
+        if self.layers and not self.folder:
+            return f"layers are of a local model, and a {kind} without one starts from random weights; name its folder."
+        if self.alpha > 0 and kind is StudentKind.TAGGER:
+            return f"alpha is {self.alpha:g}, and a tagger learns from the teacher's texts alone; give alpha=0."
+        for name in ("logit_mse", "hidden_cosine"):
+            if getattr(self, name) > 0:
+                return f"{name} is {getattr(self, name):g}, and a {kind} does not learn by it; give {name}=0."
+        if self.export is not Export.SAFETENSORS:
+            return f"A {kind} ships as safetensors; {self.export} is for classifiers."
+        return None
+
+
+def _kinds(ladder: Sequence[str]) -> list[StudentKind]:
+    """Name the kinds in a ladder; what is none is left to `_ladder_problem`."""
+    first = [words.split()[0] for words in ladder if words.split()]
+    return [StudentKind(word) for word in first if word in list(StudentKind)]
+
 
 def _rung(spec: Spec, words: str) -> Spec:
-    """Read one rung, like "static" or "layers 0 5": that kind's recipe over the spec that names the ladder."""
-    kind, *layers = words.split()
-    chosen: dict[str, object] = {"student": StudentKind(kind), **RECIPES[StudentKind(kind)]}
+    """Read one rung, like "static" or "layers 0 5": that kind's recipe over the spec that names the ladder.
+
+    A kind that generates starts from the folder where its rung says so: "causal folder", "causal 0 5".
+    """
+    name, *layers = words.split()
+    kind = StudentKind(name)
+    chosen: dict[str, object] = {"student": kind, **RECIPES[kind]}
+    if kind.generates:
+        chosen |= {"layers": ()} | ({} if layers else {"folder": ""})
+        layers = [] if layers == ["folder"] else layers
+    if kind is StudentKind.TAGGER:
+        chosen["alpha"] = 0.0
     if layers:
         chosen["layers"] = tuple(int(layer) for layer in layers)
-    if chosen["student"] is not StudentKind.LAYERS:
+    if kind is not StudentKind.LAYERS:
         chosen["hidden_cosine"] = 0.0
     return replace(spec, **chosen)  # type: ignore[arg-type]
 
@@ -172,11 +227,14 @@ def _ladder_problem(spec: Spec) -> str | None:
         except (ValueError, IndexError):
             kinds = ", ".join(StudentKind)
             return f"'{words}' is no rung; write a kind ({kinds}), and for layers their numbers, like 'layers 0 5'."
-        if rung.student is not StudentKind.LAYERS and len(words.split()) > 1:
-            return f"'{words}' is no rung; only layers takes numbers."
+        if rung.student not in LAYERED and len(words.split()) > 1:
+            return f"'{words}' is no rung; only {', '.join(LAYERED)} take numbers."
         problem = rung._out_of_range() or rung._contradiction()
         if problem:
             return f"The rung '{words}' cannot be trained: {problem}"
+    if len({kind.generates for kind in _kinds(spec.ladder)}) > 1:
+        words, labels = (", ".join(kind for kind in StudentKind if kind.generates is each) for each in (True, False))
+        return f"A ladder has rungs of one task: {words} write an answer, and {labels} choose a label."
     return None
 
 

@@ -89,6 +89,13 @@ class StudentKind(StrEnum):
     SCRATCH = "scratch"  # a transformer that starts from random weights
     LAYERS = "layers"  # a transformer that starts from chosen layers of the teacher
     FOLDER = "folder"  # a transformer that starts from a local model folder
+    TAGGER = "tagger"  # generation: a transformer that marks where the answer stands in the input
+    CAUSAL = "causal"  # generation: a small language model that writes the answer
+
+    @property
+    def generates(self) -> bool:
+        """Whether it answers with a text; the others choose a label."""
+        return self in (StudentKind.TAGGER, StudentKind.CAUSAL)
 
 
 class Export(StrEnum):

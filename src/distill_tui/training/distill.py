@@ -173,6 +173,8 @@ def nothing_to_learn(spec: Spec, labels: tuple[str, ...], training: Examples, va
         problem = _misshapen(name, len(labels), rows)
         if problem:
             return problem
+    if spec.generates:
+        return "Students that generate learn texts, and this task has labels; train another kind, like student=static."
     if len(labels) < 2:
         return f"A classifier needs two labels or more; there are {len(labels)}."
     if not len(training.inputs):

@@ -11,7 +11,7 @@ import struct
 from pathlib import Path
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib")
-ONNX, NGRAMS = "model.onnx", "ngrams.json"
+ONNX, NGRAMS, ANSWER = "model.onnx", "ngrams.json", "answer.json"
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json")
 
 
@@ -54,10 +54,17 @@ def _strange(folder: Path) -> str | None:
 
 
 def form(folder: Path) -> str:
-    """Name the form of a student's folder: `onnx`, `ngram` or `transformers`."""
+    """Name the form of a student's folder: `onnx`, `ngram` or `transformers`; `tagger` or `causal` if it writes."""
+    if (folder / ANSWER).is_file():
+        return str(answers_how(folder).get("form"))
     if (folder / ONNX).is_file():
         return "onnx"
     return "ngram" if (folder / NGRAMS).is_file() else "transformers"
+
+
+def answers_how(folder: Path) -> dict[str, object]:
+    """Read how a student that generates is asked, and how its answers are put together: its answer.json."""
+    return _read(folder / ANSWER)
 
 
 def tokens_read(folder: Path) -> int:

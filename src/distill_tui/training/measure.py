@@ -18,7 +18,7 @@ import transformers
 from safetensors import safe_open
 
 from distill_tui import loaders
-from distill_tui.training import serving
+from distill_tui.training import answering, serving
 from distill_tui.training.folders import form, parameters_told
 from distill_tui.training.models import Floats
 
@@ -46,7 +46,7 @@ def latencies(
     fewer than needed. Raises ValueError without texts. Sets torch's threads for the process.
     """
     return [
-        _microseconds(serving.open_folder(folder, threads=threads, max_tokens=max_tokens).answer, part, warm_up)
+        _microseconds(_asker(folder, threads, max_tokens), part, warm_up)
         for part in _passes(texts, runs, per_run, warm_up)
     ]
 
@@ -92,15 +92,29 @@ def running(folder: Path, texts: Sequence[str], *, threads: int = 1, max_tokens:
     as they come. Raises ValueError where the program fails.
     """
     found = _first_answer(folder, texts[0], threads)
-    served = serving.open_folder(folder, threads=threads, max_tokens=max_tokens)
+    ask = _batches(folder, threads, max_tokens)
     for batch in BATCHES:
         some = [texts[at % len(texts)] for at in range(max(BATCHES) * ROUNDS)]
-        served.run(served.cut(some[:batch]))
+        ask(some[:batch])
         started = time.perf_counter()
         for at in range(0, len(some), batch):
-            served.run(served.cut(some[at : at + batch]))
+            ask(some[at : at + batch])
         found[f"batch_{batch}"] = round(len(some) / (time.perf_counter() - started))
     return found
+
+
+def _asker(folder: Path, threads: int, max_tokens: int) -> Callable[[str], object]:
+    """Open a folder for one request at a time, whether it gives labels or answers."""
+    if form(folder) in answering.FORMS:
+        return answering.open_answering(folder, threads=threads, max_tokens=max_tokens)
+    return serving.open_folder(folder, threads=threads, max_tokens=max_tokens).answer
+
+
+def _batches(folder: Path, threads: int, max_tokens: int) -> Callable[[Sequence[str]], object]:
+    if form(folder) in answering.FORMS:
+        return answering.open_batches(folder, threads=threads, max_tokens=max_tokens)
+    served = serving.open_folder(folder, threads=threads, max_tokens=max_tokens)
+    return lambda texts: served.run(served.cut(texts))
 
 
 def _first_answer(folder: Path, text: str, threads: int) -> dict[str, int]:

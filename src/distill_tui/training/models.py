@@ -43,18 +43,35 @@ def load_encoder(folder: Path) -> tuple[Any, Any]:
     return _load(folder)
 
 
-def _load(folder: Path) -> tuple[Any, Any]:
+def load_for(kind: Any, folder: Path) -> tuple[Any, Any]:
+    """Load a folder by a transformers class for another task than choosing a label.
+
+    Raises ValueError with one sentence where the folder is not a local safetensors model.
+    """
+    problem = check_encoder_folder(folder)
+    if problem:
+        raise ValueError(problem)
+    return _load(folder, kind)
+
+
+def _load(folder: Path, kind: Any = transformers.AutoModelForSequenceClassification) -> tuple[Any, Any]:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **LOCAL)
-        model = transformers.AutoModelForSequenceClassification.from_pretrained(
-            folder, use_safetensors=True, dtype=torch.float32, **LOCAL
-        )
+        model = kind.from_pretrained(folder, use_safetensors=True, dtype=torch.float32, **LOCAL)
     except Exception as error:  # transformers raises a dozen types for one bad folder
         raise ValueError(f"{folder} does not load: {' '.join(str(error).split())[:200]}") from error
     tokenizer.model_max_length = min(tokenizer.model_max_length, positions(model.config))
     return model.eval(), tokenizer
+
+
+def tokenizer_of(folder: Path) -> Any:
+    """Load a folder's tokenizer alone. Raises ValueError with one sentence."""
+    try:
+        return transformers.AutoTokenizer.from_pretrained(folder, **LOCAL)
+    except Exception as error:
+        raise ValueError(f"The tokenizer of {folder} does not load: {' '.join(str(error).split())[:200]}") from error
 
 
 def positions(config: Any) -> int:

@@ -100,7 +100,7 @@ def _from_layers(spec: Spec, labels: tuple[str, ...], texts: Sequence[str], teac
     kept = None
     if vocabulary.is_word_piece(tokenizer):
         tokenizer, kept = vocabulary.prune(tokenizer, texts, spec.vocabulary)
-    return _taken_over(labels, spec.layers, kept, teacher, tokenizer)
+    return taken_over(labels, spec.layers, kept, teacher, tokenizer)
 
 
 def _from_folder(spec: Spec, labels: tuple[str, ...], texts: Sequence[str], folder: Path | None) -> Student:
@@ -115,38 +115,47 @@ def _from_folder(spec: Spec, labels: tuple[str, ...], texts: Sequence[str], fold
     kept = None
     if vocabulary.is_word_piece(tokenizer) and model.config.model_type in FAMILIES:
         tokenizer, kept = vocabulary.prune(tokenizer, texts, spec.vocabulary)
-    return _taken_over(labels, tuple(range(model.config.num_hidden_layers)), kept, model, tokenizer)
+    return taken_over(labels, tuple(range(model.config.num_hidden_layers)), kept, model, tokenizer)
 
 
-def _taken_over(
-    labels: tuple[str, ...], layers: tuple[int, ...], kept: list[int] | None, teacher: Any, tokenizer: Any
+def taken_over(
+    labels: tuple[str, ...],
+    layers: tuple[int, ...],
+    kept: list[int] | None,
+    teacher: Any,
+    tokenizer: Any,
+    kind: Any = transformers.AutoModelForSequenceClassification,
 ) -> Student:
-    """Make a classifier of some layers of another, with the pieces of its vocabulary that are kept."""
+    """Make a classifier of texts, or of tokens, of some layers of another, with the pieces that are kept."""
     config = copy.deepcopy(teacher.config)
     config.num_hidden_layers = len(layers)
     config.vocab_size = len(kept) if kept else config.vocab_size
     _number_special_tokens(config, tokenizer)
     head = _head_rows(teacher.config, labels)
     _name_labels(config, labels)
-    model = transformers.AutoModelForSequenceClassification.from_config(config)
+    model = kind.from_config(config)
     model.load_state_dict(_inherited(model.state_dict(), teacher.state_dict(), layers, kept, head))
     return Student(model, tokenizer)
 
 
 def _from_scratch(spec: Spec, labels: tuple[str, ...], texts: Sequence[str], source: tuple[Any, Any] | None) -> Student:
     """Start a small BERT from random weights."""
-    tokenizer, _ = _tokenizer(spec, texts, source)
+    return small(spec, labels, _tokenizer(spec, texts, source)[0], transformers.BertForSequenceClassification)
+
+
+def small(spec: Spec, labels: tuple[str, ...], tokenizer: Any, kind: Any) -> Student:
+    """Make a BERT of the spec's width and depth, of random weights, that classifies texts or tokens."""
     config = transformers.BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=spec.hidden,
         num_hidden_layers=spec.depth,
-        num_attention_heads=_heads(spec.hidden),
+        num_attention_heads=heads(spec.hidden),
         intermediate_size=4 * spec.hidden,
         max_position_embeddings=max(spec.max_tokens, 128),
     )
     _number_special_tokens(config, tokenizer)
     _name_labels(config, labels)
-    return Student(transformers.BertForSequenceClassification(config), tokenizer)
+    return Student(kind(config), tokenizer)
 
 
 def _static(spec: Spec, labels: tuple[str, ...], texts: Sequence[str], source: tuple[Any, Any] | None) -> Student:
@@ -276,6 +285,6 @@ def _number_special_tokens(config: Any, tokenizer: Any) -> None:
             setattr(config, f"{ours}_token_id", getattr(tokenizer, f"{theirs}_token_id"))
 
 
-def _heads(hidden: int) -> int:
+def heads(hidden: int) -> int:
     """Give attention heads of about 32 columns, as many as divide the width."""
     return next(heads for heads in range(max(1, hidden // 32), 0, -1) if hidden % heads == 0)

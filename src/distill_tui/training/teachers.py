@@ -92,7 +92,7 @@ def written(
     longest = getattr(model.config, "max_position_embeddings", max_tokens + teacher.max_tokens)
     room = max(1, min(max_tokens, longest - teacher.max_tokens))
     for at, text in enumerate(texts):
-        prompt = _asked(tokenizer, teacher.prompt(text))[-room:]
+        prompt = asked(tokenizer, teacher.prompt(text))[-room:]
         ids = torch.tensor([prompt])
         most = max(1, min(teacher.max_tokens, longest - len(prompt)))
         with torch.inference_mode():
@@ -103,7 +103,7 @@ def written(
         yield at, tokenizer.decode(said, skip_special_tokens=True), len(prompt), len(said)
 
 
-def _asked(tokenizer: Any, prompt: str) -> list[int]:
+def asked(tokenizer: Any, prompt: str) -> list[int]:
     if not tokenizer.chat_template:
         return list(tokenizer(prompt)["input_ids"])
     message = [{"role": "user", "content": prompt}]

@@ -16,6 +16,8 @@ import transformers
 from tokenizers import decoders, normalizers, pre_tokenizers, processors, trainers
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+ASKED = "asked"  # what stands between a question and its answer
+WRITING = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", ASKED: "<answer>"}
 ROLES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
 
 
@@ -43,19 +45,20 @@ def prune(tokenizer: Any, texts: Sequence[str], size: int) -> tuple[Any, list[in
     return _wrap(tokenizers.Tokenizer.from_str(json.dumps(description)), _roles(tokenizer)), kept
 
 
-def train(texts: Sequence[str], size: int) -> Any:
+def train(texts: Sequence[str], size: int, *, literal: bool = False) -> Any:
     """Train a lower-case WordPiece tokenizer of about `size` pieces, as BERT's was (Devlin et al. 2019).
 
+    A `literal` one keeps case and accents, and each digit is a piece: of an address, these are what tells its parts.
     The same texts give the same tokenizer. The library alone does not promise that: it numbers the letters inside
     words in the order of a hash map and settles ties by these numbers. So they are numbered here beforehand.
     """
-    splitter = _splitter(tokenizers.models.WordPiece(unk_token="[UNK]"))
+    splitter = _splitter(tokenizers.models.WordPiece(unk_token="[UNK]"), literal)
     inside = sorted({letter for text in texts for word in _words(splitter, text) for letter in word[1:]})
     first = [*SPECIAL, *(f"##{letter}" for letter in inside)]
     splitter.train_from_iterator(
         texts, trainers.WordPieceTrainer(vocab_size=size, special_tokens=first, show_progress=False)
     )
-    tokenizer = _splitter(tokenizers.models.WordPiece(splitter.get_vocab(), unk_token="[UNK]"))
+    tokenizer = _splitter(tokenizers.models.WordPiece(splitter.get_vocab(), unk_token="[UNK]"), literal)
     tokenizer.add_special_tokens(list(SPECIAL))
     tokenizer.decoder = decoders.WordPiece()
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -66,10 +69,31 @@ def train(texts: Sequence[str], size: int) -> Any:
     return _wrap(tokenizer, dict(zip(ROLES, SPECIAL, strict=True)))
 
 
-def _splitter(model: Any) -> tokenizers.Tokenizer:
+def train_writing(texts: Sequence[str], size: int) -> Any:
+    """Train a byte-level BPE tokenizer (Radford et al. 2019) that reads and writes any text; each digit is a piece.
+
+    The same texts give the same tokenizer.
+    """
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=max(size, 256 + len(WRITING)),
+        special_tokens=list(WRITING.values()),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return _wrap(tokenizer, {role: token for role, token in WRITING.items() if role != ASKED})
+
+
+def _splitter(model: Any, literal: bool) -> tokenizers.Tokenizer:
     tokenizer = tokenizers.Tokenizer(model)
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=not literal, strip_accents=False if literal else None)
+    words = pre_tokenizers.BertPreTokenizer()
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words, digits]) if literal else words
     return tokenizer
 
 

@@ -1,0 +1,251 @@
+"""What extracted answers look like, and where in the input their values stand. Standard library only.
+
+An answer is a JSON object of flat fields, or a text, which counts as one field without a name. What is learnt here from
+the teacher's answers is which fields there are, in which order, and how each is written.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+RARE = 0.01  # a field in fewer of the answers is a slip of the teacher's
+MOST = 24  # fields
+PLACES = 16  # occurrences of one value that are looked at
+NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
+LETTERS = ("strip", "upper", "lower", "title")  # methods of str by which a value is written, the first as it stands
+
+Span = tuple[int, int]  # first character, and the one after the last
+
+
+class Number(str):
+    """A number in an answer, as it was written there."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One value of an answer."""
+
+    name: str  # empty: the answer is this value alone
+    absent: str  # what is written where there is no value: "missing", "null" or "empty"
+    always: bool  # whether every answer has a value
+    bare: bool  # whether numbers stand without quotes
+    letters: str = LETTERS[0]  # how the input's letters are written
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How answers are put together."""
+
+    json: bool  # whether they are JSON objects; else there is one field
+    fields: tuple[Field, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """Give plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Shape:
+        """Read `to_dict` back. Raises KeyError or TypeError where it is something else."""
+        fields = tuple(Field(**one) for one in values["fields"])
+        if any(each.letters not in LETTERS for each in fields):
+            raise KeyError("letters")
+        return cls(values["json"], fields)
+
+    def write(self, values: Sequence[str | None]) -> str:
+        """Put one answer together from a value for each field, None where there is none."""
+        if not self.json:
+            return str(getattr(values[0] or "", self.fields[0].letters)())
+        pairs = [(each.name, _literal(each, value)) for each, value in zip(self.fields, values, strict=True)]
+        inner = ", ".join(f"{_quoted(name)}: {literal}" for name, literal in pairs if literal is not None)
+        return "{" + inner + "}"
+
+    def values(self, answer: str) -> list[str | None] | None:
+        """Take an answer apart: a value for each field; None where it is not of this shape."""
+        if not self.json:
+            return [answer.strip() or None]
+        found = flat(answer)
+        if found is None or not found.keys() <= {each.name for each in self.fields}:
+            return None
+        return [found.get(each.name) for each in self.fields]
+
+
+@dataclass(frozen=True)
+class Marked:
+    """Rows whose answers stand in their inputs."""
+
+    shape: Shape
+    spans: tuple[tuple[Span | None, ...] | None, ...]  # for each row a span for each field; None: the row cannot teach
+    strange: int  # answers that are not of the shape
+    absent: int  # answers with a value that does not stand in the input
+
+    @property
+    def left_out(self) -> str:
+        """Say in one sentence which rows are left out; empty where none is."""
+        reasons = [
+            f"{self.absent} with a value that does not stand in the input" if self.absent else "",
+            f"{self.strange} that are not an object of the same plain fields as the others" if self.strange else "",
+        ]
+        told = " and ".join(reason for reason in reasons if reason)
+        return f"Of {len(self.spans)} answers a tagger cannot learn {told}." if told else ""
+
+
+def mark(inputs: Sequence[str], answers: Sequence[str]) -> Marked:
+    """Learn the shape of the answers and find each value in its input."""
+    shape = _shape(answers)
+    values = [shape.values(answer) for answer in answers]
+    places = [None if row is None else _places(text, row) for text, row in zip(inputs, values, strict=True)]
+    usual = _usual(inputs, places, len(shape.fields))
+    spans = [None if found is None else _chosen(text, found, usual) for text, found in zip(inputs, places, strict=True)]
+    strange = sum(row is None for row in values)
+    fields = tuple(_with_letters(each, at, inputs, values, spans) for at, each in enumerate(shape.fields))
+    return Marked(Shape(shape.json, fields), tuple(spans), strange, sum(one is None for one in spans) - strange)
+
+
+def flat(answer: str) -> dict[str, str | None] | None:
+    """Read a JSON object of texts, numbers and nothings, an empty text as nothing; None where it is anything else."""
+    if not answer.lstrip().startswith("{"):
+        return None
+    try:
+        read = json.loads(answer, parse_int=Number, parse_float=Number, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(read, dict) or not all(value is None or isinstance(value, str) for value in read.values()):
+        return None
+    return {name: value if value and value.strip() else None for name, value in read.items()}
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(constant)
+
+
+def _shape(answers: Sequence[str]) -> Shape:
+    objects = [read for read in map(flat, answers) if read is not None]
+    if 2 * len(objects) <= len(answers):
+        return Shape(False, (Field("", "empty", all(answer.strip() for answer in answers), False),))
+    rows = Counter(name for read in objects for name in read)
+    often = {name for name, count in rows.most_common(MOST) if count >= RARE * len(objects)}
+    names: list[str] = []
+    for read in sorted(objects, key=len, reverse=True):  # the fullest answers say the order, the others fill in
+        for before, name in pairwise([None, *(name for name in read if name in often)]):
+            if name is not None and name not in names:
+                names.insert(names.index(before) + 1 if before is not None else 0, name)
+    return Shape(True, tuple(_field(name, objects, answers) for name in names))
+
+
+def _field(name: str, objects: Sequence[Mapping[str, str | None]], answers: Sequence[str]) -> Field:
+    given = [read[name] for read in objects if name in read]
+    filled = [value for value in given if value is not None]
+    ways = Counter({"missing": len(objects) - len(given)})
+    if len(given) > len(filled):
+        null = re.compile(re.escape(_quoted(name)) + r"\s*:\s*null")
+        nulls = sum(null.search(answer) is not None for answer in answers)
+        ways.update({"null": nulls, "empty": max(0, len(given) - len(filled) - nulls)})
+    numbers = sum(isinstance(value, Number) for value in filled)
+    return Field(name, ways.most_common(1)[0][0], len(filled) == len(objects), 2 * numbers > len(filled))
+
+
+def _places(text: str, values: Sequence[str | None]) -> list[list[Span] | None] | None:
+    """Find each value: its occurrences, None where there is no value; nothing at all where one does not occur."""
+    found = [None if value is None else occurrences(text, value) for value in values]
+    return None if any(spans == [] for spans in found) else found
+
+
+def occurrences(text: str, value: str) -> list[Span]:
+    """Find a value in a text: as it is written, else with other case and blanks; whole words before parts of words."""
+    words = [re.escape(word) for word in value.split()]
+    for pattern, flags in ((re.escape(value.strip()), 0), (r"\s*".join(words), re.IGNORECASE)):
+        spans = [match.span() for match in re.finditer(pattern, text, flags)]
+        if spans:
+            return ([span for span in spans if _whole(text, span)] or spans)[:PLACES]
+    return []
+
+
+def _whole(text: str, span: Span) -> bool:
+    """Whether a span begins and ends where words do."""
+    first, last = span
+    begins = first == 0 or not (text[first - 1].isalnum() and text[first].isalnum())
+    return begins and (last == len(text) or not (text[last - 1].isalnum() and text[last].isalnum()))
+
+
+def _usual(inputs: Sequence[str], places: Sequence[list[list[Span] | None] | None], fields: int) -> list[float]:
+    """Say where in a text each field usually stands, 0 to 1, by the values that occur only once."""
+    usual = []
+    for at in range(fields):
+        rows = [(text, found[at]) for text, found in zip(inputs, places, strict=True) if found is not None]
+        known = [spans[0][0] / len(text) for text, spans in rows if spans is not None and len(spans) == 1]
+        usual.append(sum(known) / len(known) if known else (at + 1) / (fields + 1))
+    return usual
+
+
+def _chosen(text: str, places: Sequence[list[Span] | None], usual: Sequence[float]) -> tuple[Span | None, ...] | None:
+    """Choose one occurrence of each value: in the usual order where that is possible, then nearest to the usual place.
+
+    No two overlap; None where that cannot be.
+    """
+    filled = sorted((at for at, spans in enumerate(places) if spans), key=lambda at: usual[at])
+    chosen = _in_order(text, filled, places, usual) or _in_any_order(text, filled, places, usual)
+    if chosen is None:
+        return None
+    return tuple(chosen.get(at) for at in range(len(places)))
+
+
+def _in_order(
+    text: str, filled: Sequence[int], places: Sequence[list[Span] | None], usual: Sequence[float]
+) -> dict[int, Span] | None:
+    """Find the cheapest sequence of spans of which each begins after the one before has ended."""
+    paths: list[tuple[float, tuple[Span, ...]]] = [(0.0, ())]
+    for at in filled:
+        longer = []
+        for span in places[at] or ():
+            before = [path for path in paths if not path[1] or path[1][-1][1] <= span[0]]
+            if before:
+                cost, spans = min(before)
+                longer.append((cost + abs(span[0] / len(text) - usual[at]), (*spans, span)))
+        paths = longer
+    return dict(zip(filled, min(paths)[1], strict=True)) if paths else None
+
+
+def _in_any_order(
+    text: str, filled: Sequence[int], places: Sequence[list[Span] | None], usual: Sequence[float]
+) -> dict[int, Span] | None:
+    chosen: dict[int, Span] = {}
+    for at in sorted(filled, key=lambda at: len(places[at] or ())):
+        free = [span for span in places[at] or () if all(span[1] <= a or b <= span[0] for a, b in chosen.values())]
+        if not free:
+            return None
+        chosen[at] = min(free, key=lambda span: abs(span[0] / len(text) - usual[at]))
+    return chosen
+
+
+def _with_letters(
+    field: Field,
+    at: int,
+    inputs: Sequence[str],
+    values: Sequence[list[str | None] | None],
+    spans: Sequence[tuple[Span | None, ...] | None],
+) -> Field:
+    """Choose how the input's letters are written in this field: the way that gives the teacher's values most often."""
+    right: Counter[str] = Counter()
+    for text, row, found in zip(inputs, values, spans, strict=True):
+        span = found[at] if found is not None else None
+        if row is not None and span is not None:
+            written = text[slice(*span)]
+            right.update(name for name in LETTERS if getattr(written, name)() == row[at])
+    return Field(field.name, field.absent, field.always, field.bare, max(LETTERS, key=lambda name: right[name]))
+
+
+def _literal(field: Field, value: str | None) -> str | None:
+    """Write a value as JSON; None where it is left out."""
+    if value is None:
+        return {"missing": None, "null": "null", "empty": '""'}[field.absent]
+    return value if field.bare and NUMBER.fullmatch(value) else _quoted(getattr(value, field.letters)())
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

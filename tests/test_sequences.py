@@ -1,0 +1,488 @@
+"""What students that generate promise: they learn from texts alone, answer as their folder does, survive kills."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distill_tui import loaders
+from distill_tui.generated import spelled
+from distill_tui.spec import Spec
+from distill_tui.training import answering, causal, export, fields, folders, measure, sequences, tagging, vocabulary
+from distill_tui.training.distill import Step
+from distill_tui.training.sequences import Pairs
+from test_training import digests
+
+STREETS = ("Oak St", "Elm Ave", "Main Street", "Lake Shore Dr", "N State St", "Hill Road", "2nd Ave", "Sunset Blvd")
+CITIES = ("Springfield", "New Haven", "Salem", "Fort Worth", "Dover", "St. Paul", "Mesa", "Troy", "Rome", "Lima")
+STATES = ("IL", "CT", "OR", "TX", "NJ", "MN", "AZ")
+HOSTILE = [
+    "",
+    " ",
+    "\ud800 Salem",
+    "\x00\x1b[31m",
+    "[bold]Salem[/bold]",
+    "😀 12 Elm Ave, Dover",
+    "</s><answer>[SEP]",
+    "1" * 900,
+]
+TAGGER = Spec.from_mapping({"student": "tagger", "hidden": 48, "depth": 1, "epochs": 12, "learning_rate": 4e-3})
+CAUSAL = Spec.from_mapping({"student": "causal", "hidden": 48, "depth": 2, "epochs": 16, "learning_rate": 6e-3,
+                            "max_tokens": 32, "answer_tokens": 12, "vocabulary": 300})  # fmt: skip
+
+
+def addresses(count: int, seed: int) -> Pairs:
+    """Lines of an address, and of each what a teacher would extract; some have no zip, which it writes as null."""
+    random = np.random.default_rng(seed)
+    inputs, outputs = [], []
+    for _ in range(count):
+        number, zip_code = str(random.integers(1, 999)), f"{random.integers(10000, 99999)}"
+        street, city, state = (str(random.choice(words)) for words in (STREETS, CITIES, STATES))
+        with_zip = random.random() < 0.7
+        inputs.append(f"{number} {street}, {city} {state}" + (f" {zip_code}" if with_zip else ""))
+        outputs.append(json.dumps({"number": number, "city": city, "zip": zip_code if with_zip else None}))
+    return Pairs(tuple(inputs), tuple(outputs), np.ones(count, dtype=np.float32))
+
+
+def colours(count: int, seed: int) -> Pairs:
+    """Questions with an answer that does not stand in them."""
+    random = np.random.default_rng(seed)
+    things = {"grass": "it is green", "snow": "it is white", "coal": "it is black", "blood": "it is red"}
+    names = [str(name) for name in random.choice(list(things), count)]
+    inputs = tuple(f"{random.choice(('say', 'tell', 'so'))} what {name} is like {random.integers(9)}" for name in names)
+    return Pairs(inputs, tuple(things[name] for name in names), np.ones(count, dtype=np.float32))
+
+
+def run(spec: Spec, folder: Path, training: Pairs, validation: Pairs, **more: object) -> list[Step]:
+    places = {"teacher": None, "checkpoints": folder / "checkpoints", "out": folder / "student"} | more
+    return list(sequences.train(spec, training, validation, **places))  # type: ignore[arg-type]
+
+
+def exact(folder: Path, rows: Pairs) -> float:
+    said = answering.answer(folder, rows.inputs, threads=1, max_tokens=96)
+    return float(
+        np.mean([spelled(one.text) == spelled(str(told)) for one, told in zip(said, rows.outputs, strict=True)])
+    )
+
+
+@pytest.fixture(scope="module")
+def tagger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tagger")
+    run(TAGGER, folder, addresses(300, 0), addresses(60, 1))
+    return folder / "student"
+
+
+@pytest.fixture(scope="module")
+def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("writer")
+    run(CAUSAL, folder, colours(200, 0), colours(40, 1))
+    return folder / "student"
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny causal model of random weights, with three layers."""
+    return tiny_causal(tmp_path_factory.mktemp("teacher") / "model", colours(100, 3).inputs)
+
+
+def tiny_causal(folder: Path, texts: tuple[str, ...]) -> Path:
+    torch.manual_seed(1)
+    tokenizer = vocabulary.train_writing(texts, 300)
+    config = transformers.LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=2,
+        max_position_embeddings=256, tie_word_embeddings=True, bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    export.write(transformers.LlamaForCausalLM(config).eval(), tokenizer, folder)
+    return folder
+
+
+# --- refusals -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"ladder": "tagger, ngram"}, "A ladder has rungs of one task: tagger, causal write an answer"),
+        ({"ladder": "causal 0 5"}, "name its folder"),
+        ({"student": "tagger", "layers": "0,1"}, "name its folder"),
+        ({"student": "tagger", "alpha": "0.5"}, "give alpha=0"),
+        ({"student": "causal", "logit_mse": "1"}, "give logit_mse=0"),
+        ({"student": "causal", "export": "onnx-int8"}, "A causal ships as safetensors"),
+        ({"student": "causal", "answer_tokens": "0"}, "answer_tokens is 0"),
+        ({"ladder": "tagger x"}, "'tagger x' is no rung"),
+    ],
+)
+def test_a_spec_that_cannot_generate_is_refused_in_one_sentence(asked: dict[str, object], says: str) -> None:
+    with pytest.raises(ValueError, match=r"\.$") as refusal:
+        Spec.from_mapping(asked)
+    assert says in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "training", "says"),
+    [
+        (TAGGER, Pairs((), (), np.ones(0, dtype=np.float32)), "There are no training rows."),
+        (TAGGER, replace(addresses(5, 0), outputs=(None,) * 5), "No training row has an answer that counts"),
+        (CAUSAL, replace(colours(5, 0), weights=np.zeros(5, dtype=np.float32)), "No training row has an answer"),
+        (TAGGER, colours(5, 0), "a tagger has nothing to mark; train student=causal"),
+        (TAGGER, replace(addresses(5, 0), outputs=("{}",) * 5), "a tagger has nothing to mark"),
+        (CAUSAL, replace(colours(5, 0), outputs=("a",)), "with 1 outputs"),
+        (CAUSAL, replace(colours(5, 0), weights=np.full(5, -1, dtype=np.float32)), "negative"),
+        (replace(CAUSAL, alpha=0.5), colours(5, 0), "there is no local teacher"),
+        (Spec(), colours(5, 0), "chooses labels"),
+    ],
+)
+def test_rows_that_teach_nothing_are_refused_before_anything_is_loaded(
+    spec: Spec, training: Pairs, says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=r"\.$") as refusal:
+        sequences.train(spec, training, training, teacher=None, checkpoints=tmp_path / "c", out=tmp_path / "o")
+    assert says in str(refusal.value) and "\n" not in str(refusal.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_probabilities_of_another_vocabulary_are_refused_at_the_start(teacher: Path, tmp_path: Path) -> None:
+    other = tiny_causal(tmp_path / "other", addresses(50, 0).inputs)
+    spec = replace(CAUSAL, alpha=0.5, folder="its digest")
+    rows = colours(8, 0)
+    with pytest.raises(ValueError, match=r"vocabulary of \d+ tokens is not the teacher's of \d+, .*give alpha=0"):
+        sequences.train(spec, rows, rows, teacher=teacher, start=other, checkpoints=tmp_path / "c", out=tmp_path / "o")
+    with pytest.raises(ValueError, match="no causal language model"):
+        sequences.train(spec, rows, rows, teacher=encoder(tmp_path), start=other, checkpoints=tmp_path, out=tmp_path)
+
+
+def test_a_teacher_that_says_what_the_student_says_teaches_nothing(teacher: Path, tmp_path: Path) -> None:
+    spec = replace(CAUSAL, alpha=0.5, folder="its digest")
+    more = {"teacher": teacher, "start": teacher, "asked": "<s>{input}<answer>"}
+    with pytest.raises(ValueError, match="The soft term has no gradient on the first batch"):
+        run(spec, tmp_path, colours(8, 0), colours(8, 1), **more)
+
+
+def test_a_folder_that_cannot_give_what_the_spec_asks_for_is_refused(teacher: Path, tmp_path: Path) -> None:
+    rows, spec = colours(8, 0), replace(CAUSAL, folder="its digest")
+    for changes, says in (
+        ({"layers": (0, 3)}, "has layers 0 to 2, and the spec asks for 3"),
+        ({"max_tokens": 300}, "reads at most 256"),
+        ({"answer_tokens": 1}, "No answer can be written in 1 tokens"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            run(replace(spec, **changes), tmp_path, rows, rows, start=teacher)
+    bert = encoder(tmp_path)
+    with pytest.raises(ValueError, match="no causal language model"):
+        run(spec, tmp_path, rows, rows, start=bert)
+    with pytest.raises(ValueError, match="has layers 0 to 1, and the spec asks for 5"):
+        run(replace(TAGGER, folder="its digest", layers=(5,)), tmp_path, addresses(8, 0), addresses(8, 1), start=bert)
+    with pytest.raises(ValueError, match="No answer stands in the first 3 tokens"):
+        run(replace(TAGGER, max_tokens=3), tmp_path, addresses(8, 0), addresses(8, 1))
+
+
+# --- what answers look like -----------------------------------------------------------------------------------------
+
+
+def test_the_shape_of_answers_is_learnt_from_them() -> None:
+    inputs = ("Jo pays 7.50 in ROME", "Al pays 3 in LIMA", "Cy pays in OSLO", "Jo pays 12 in ROME")
+    answers = (
+        '{"who": "Jo", "price": 7.50, "town": "Rome", "note": null}',
+        '{"who": "Al", "price": 3, "town": "Lima", "note": ""}',
+        '{"who": "Cy", "town": "Oslo", "note": null}',
+        '{"who": "Jo", "price": 12, "town": "Rome", "note": null}',
+    )
+    marked = fields.mark(inputs, answers)
+    who, price, town, note = marked.shape.fields
+    assert [each.name for each in marked.shape.fields] == ["who", "price", "town", "note"]
+    assert who.always and not price.always and price.absent == "missing" and price.bare and not who.bare
+    assert town.letters == "title" and note.absent == "null"
+    for text, answer, spans in zip(inputs, answers, marked.spans, strict=True):
+        assert spans is not None
+        values = [None if span is None else text[slice(*span)] for span in spans]
+        assert spelled(marked.shape.write(values)) == spelled(answer)
+    assert fields.Shape.from_dict(json.loads(json.dumps(marked.shape.to_dict()))) == marked.shape
+    assert marked.left_out == ""
+
+
+def test_of_several_occurrences_the_one_in_the_usual_order_is_marked() -> None:
+    rows = addresses(20, 0)
+    inputs = (*rows.inputs, "7 Lima Ave, Lima IL 70007", "5 Elm Ave, Troy IL 5")
+    answers = (
+        *map(str, rows.outputs),
+        '{"number": "7", "city": "Lima", "zip": "70007"}',
+        '{"number": "5", "city": "Troy", "zip": "5"}',
+    )
+    lima, five = fields.mark(inputs, answers).spans[-2:]
+    assert lima == ((0, 1), (12, 16), (20, 25)) and five is not None and five[0] == (0, 1) and five[2] == (20, 21)
+
+
+def test_answers_that_no_tagger_can_give_are_counted_and_told() -> None:
+    rows = replace(addresses(4, 0), outputs=('{"city": "Atlantis"}', '{"a": [1]}', None, '{"city": "Salem"}'))
+    rows = replace(rows, inputs=("1 Elm", "2 Elm", "3 Elm", "4 Elm, Salem"))
+    assert sequences.left_out(rows) == (
+        "Of 3 answers a tagger cannot learn 1 with a value that does not stand in the input and 1 that are not an "
+        "object of the same plain fields as the others."
+    )
+
+
+def _folded(text: str) -> str:
+    return "".join(text.casefold().split())
+
+
+@given(st.lists(st.tuples(st.text(), st.one_of(st.text(), st.dictionaries(st.text(), st.text()).map(json.dumps)))))
+def test_no_text_breaks_the_marking_and_what_is_marked_is_the_value(rows: list[tuple[str, str]]) -> None:
+    inputs, answers = [row[0] for row in rows], [row[1] for row in rows]
+    marked = fields.mark(inputs, answers)
+    for text, answer, spans in zip(inputs, answers, marked.spans, strict=True):
+        if spans is None:
+            continue
+        values = marked.shape.values(answer)
+        assert values is not None
+        for span, value in zip(spans, values, strict=True):
+            assert (span is None) == (value is None)
+            if span is not None and value is not None:
+                assert _folded(text[slice(*span)]) == _folded(value)
+
+
+@given(st.lists(st.one_of(st.none(), st.text()), min_size=1, max_size=5), st.booleans())
+def test_what_a_tagger_writes_is_json_whatever_stood_in_the_input(values: list[str | None], bare: bool) -> None:
+    shape = fields.Shape(True, tuple(fields.Field(f"f{at}", "null", False, bare) for at in range(len(values))))
+    read = json.loads(shape.write(values))
+    assert list(read) == [f"f{at}" for at in range(len(values))]
+
+
+def test_the_likeliest_span_of_each_field_is_the_best_of_all_spans() -> None:
+    """Against every span there is."""
+    torch.manual_seed(3)
+    logits, real = 3 * torch.randn(6, 7, 5), torch.ones(6, 7, dtype=torch.bool)
+    real[:, 0] = real[:, 6] = False
+    found = tagging.decode(logits, real, [False, True])
+    shares = logits.double().softmax(dim=-1)
+    for row in range(6):
+        whole = 1.0
+        for field in range(2):
+            first, inside = shares[row, :, 2 * field + 1], shares[row, :, 2 * field + 2]
+            odds = {None: float((1 - first - inside)[1:6].prod())}
+            for a in range(1, 6):
+                for b in range(a, 6):
+                    each = [
+                        first[t] if t == a else inside[t] if a < t <= b else (1 - first - inside)[t]
+                        for t in range(1, 6)
+                    ]
+                    odds[a, b] = float(torch.stack(each).prod())
+            if field == 1:
+                del odds[None]
+            best = max(odds, key=lambda span: odds[span])
+            whole *= odds[best]
+            ours = (int(found.first[row, field]), int(found.last[row, field])) if found.there[row, field] else None
+            assert ours == best
+        assert float(found.confidence[row]) == pytest.approx(whole, rel=1e-6)
+
+
+# --- students -------------------------------------------------------------------------------------------------------
+
+
+def test_a_tagger_learns_to_extract(tagger: Path) -> None:
+    assert exact(tagger, addresses(150, 9)) > 0.9
+    said = answering.answer(tagger, ["12 Elm Ave, Salem OR"], threads=1, max_tokens=96)[0]
+    assert said.text == '{"number": "12", "city": "Salem", "zip": null}' and 0.5 < said.confidence <= 1
+
+
+def test_a_writer_learns_to_answer(writer: Path) -> None:
+    assert exact(writer, colours(60, 9)) > 0.9
+
+
+def test_each_says_what_it_was_not_taught(tagger: Path, writer: Path) -> None:
+    for folder, taught in ((tagger, 300), (writer, 200)):
+        told = folders.answers_how(folder)
+        assert told["taught"] == taught and told["left_out"] == 0 and told["why"] == ""
+
+
+def test_surer_answers_are_righter(tmp_path: Path) -> None:
+    """A tagger that was stopped early: of the half that it is surer of, more is right."""
+    run(replace(TAGGER, epochs=3), tmp_path, addresses(200, 0), addresses(40, 1))
+    rows = addresses(200, 9)
+    said = answering.answer(tmp_path / "student", rows.inputs, threads=1, max_tokens=96)
+    right = np.array([spelled(a.text) == spelled(str(b)) for a, b in zip(said, rows.outputs, strict=True)])
+    order = np.argsort([-one.confidence for one in said])
+    assert 0 < right.mean() < 1 and right[order[:100]].mean() > right[order[100:]].mean()
+
+
+@pytest.mark.parametrize("kind", ["tagger", "writer"])
+def test_hostile_text_is_answered_and_batches_change_nothing(kind: str, request: pytest.FixtureRequest) -> None:
+    folder = request.getfixturevalue(kind)
+    texts = [*HOSTILE, *addresses(5, 4).inputs]
+    together = answering.answer(folder, texts, threads=1, max_tokens=96)
+    ask = answering.open_answering(folder, threads=1, max_tokens=96)
+    for text, said in zip(texts, together, strict=True):
+        alone = ask(text)
+        assert alone.text == said.text and alone.confidence == pytest.approx(said.confidence, rel=1e-3)
+        assert 0 <= said.confidence <= 1 and said.text.encode()
+        if kind == "tagger":
+            assert list(json.loads(said.text)) == ["number", "city", "zip"]
+
+
+@pytest.mark.parametrize("kind", ["tagger", "writer"])
+def test_the_program_of_the_model_card_answers_as_the_folder_does(kind: str, request: pytest.FixtureRequest) -> None:
+    folder = request.getfixturevalue(kind)
+    assert folders.form(folder) == {"tagger": "tagger", "writer": "causal"}[kind]
+    program = loaders.BY_FORM[folders.form(folder)]
+    assert len(program.splitlines()) <= 30
+    texts = [*HOSTILE, *addresses(10, 5).inputs, *colours(10, 5).inputs]
+    code = f"""
+import json, sys
+sys.modules["distill_tui"] = None  # any import of it would fail
+{program.replace('"model"', repr(str(folder)))}
+print(json.dumps([predict(text) for text in json.loads(sys.argv[1])]))
+"""
+    command = [sys.executable, "-I", "-c", code, json.dumps(texts)]
+    answers = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    ours = answering.answer(folder, texts, threads=1, max_tokens=96)
+    assert answers == [one.text for one in ours]
+
+
+def encoder(folder: Path) -> Path:
+    """A tiny BERT of random weights, with two layers."""
+    tokenizer = vocabulary.train(addresses(200, 2).inputs, 400)
+    config = transformers.BertConfig(
+        vocab_size=len(tokenizer), hidden_size=48, intermediate_size=96, num_hidden_layers=2, num_attention_heads=2,
+    )  # fmt: skip
+    export.write(transformers.BertModel(config).eval(), tokenizer, folder / "bert")
+    return folder / "bert"
+
+
+def test_a_tagger_may_start_from_layers_of_an_encoder(tmp_path: Path) -> None:
+    spec = replace(TAGGER, folder="its digest", layers=(1,), vocabulary=300)
+    run(spec, tmp_path, addresses(200, 0), addresses(40, 1), start=encoder(tmp_path))
+    assert exact(tmp_path / "student", addresses(100, 9)) > 0.8
+    assert json.loads((tmp_path / "student" / "config.json").read_text())["num_hidden_layers"] == 1
+
+
+def test_an_untrained_writer_of_all_layers_is_its_folder_and_of_some_has_these(teacher: Path) -> None:
+    spec = replace(CAUSAL, folder="its digest")
+    theirs = causal.build(spec, (), teacher, None).model.state_dict()
+    fewer = causal.build(replace(spec, layers=(2, 0)), (), teacher, None).model
+    assert fewer.config.num_hidden_layers == 2
+    for name, tensor in fewer.state_dict().items():
+        old = name.replace("layers.0.", "layers.X.").replace("layers.1.", "layers.0.").replace("layers.X.", "layers.2.")
+        assert torch.equal(tensor, theirs[old])
+
+
+def test_a_writer_learns_the_probabilities_of_a_teacher_of_its_vocabulary(teacher: Path, tmp_path: Path) -> None:
+    spec = replace(CAUSAL, alpha=1.0, epochs=4)
+    steps = run(spec, tmp_path, colours(100, 0), colours(20, 1), teacher=teacher)
+    assert steps[0].terms.soft > 2 * steps[-1].terms.soft > 0
+    assert len(list((tmp_path / "checkpoints").glob("teacher-*.safetensors"))) == 1  # asked once
+    assert steps[0].loss == pytest.approx(steps[0].terms.soft)
+
+
+def test_a_divergence_with_the_rest_as_one_is_that_of_the_whole_where_all_is_named() -> None:
+    torch.manual_seed(0)
+    logits, theirs, temperature = torch.randn(1, 3, 20), torch.randn(1, 3, 20), 2.0
+    log_p, tops = (theirs / temperature).log_softmax(-1).topk(20, dim=-1)
+    soft = sequences._Soft([tops[0]], [sequences._with_rest(log_p)[0]], temperature)
+    ours = soft.divergence(logits, torch.zeros(1, 3, dtype=torch.int64), torch.ones(1), [0])
+    p, q = (theirs / temperature).softmax(-1), (logits / temperature).softmax(-1)
+    torch.testing.assert_close(ours, (p * (p / q).log()).sum(-1).mean() * temperature**2, rtol=1e-4, atol=1e-4)
+
+
+def test_a_tied_weight_is_kept_once(writer: Path) -> None:
+    from safetensors import safe_open
+
+    with safe_open(writer / "model.safetensors", framework="np") as file:
+        assert "lm_head.weight" not in file.keys()  # noqa: SIM118
+    model = transformers.AutoModelForCausalLM.from_pretrained(writer)
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+
+
+def test_a_new_tokenizer_that_writes_is_the_same_for_the_same_texts_and_spells_any_text() -> None:
+    made = [vocabulary.train_writing(addresses(100, 0).inputs, 400) for _ in range(4)]
+    assert len({each.backend_tokenizer.to_str() for each in made}) == 1
+    text = "naïve 😀 \x00 </b> 12\n"
+    assert made[0].decode(made[0](text)["input_ids"]) == text
+
+
+# --- runs -----------------------------------------------------------------------------------------------------------
+
+CHILD = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import test_sequences as t
+from distill_tui.training import distill
+distill.CHECKPOINT_SECONDS = 0.0
+spec, training, validation = t.QUICK[sys.argv[3]]
+folder = Path(sys.argv[2])
+for step in t.sequences.train(spec, training, validation, teacher=None, checkpoints=folder / "checkpoints",
+                              out=folder / "student"):
+    print(step.number, flush=True)
+"""
+QUICK = {
+    "tagger": (replace(TAGGER, epochs=3), addresses(100, 0), addresses(20, 1)),
+    "causal": (replace(CAUSAL, epochs=3), colours(100, 0), colours(20, 1)),
+}
+
+
+@pytest.mark.parametrize("kind", QUICK)
+def test_a_killed_run_resumes_to_the_same_bits(kind: str, tmp_path: Path) -> None:
+    run(QUICK[kind][0], tmp_path / "whole", *QUICK[kind][1:])
+    command = [sys.executable, "-c", CHILD, str(Path(__file__).parent), str(tmp_path / "killed"), kind]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    assert [int(child.stdout.readline()) for _ in range(6)][-1] == 6
+    child.kill()
+    child.communicate()
+    assert not (tmp_path / "killed" / "student").exists()
+    rest = run(QUICK[kind][0], tmp_path / "killed", *QUICK[kind][1:])
+    assert 6 <= rest[0].number < rest[-1].total == 12
+    assert digests(tmp_path / "killed" / "student") == digests(tmp_path / "whole" / "student")
+
+
+def test_a_student_that_gets_nothing_right_yet_goes_on(tmp_path: Path) -> None:
+    spec = replace(CAUSAL, epochs=6, patience=1, learning_rate=1e-6)
+    scores = [
+        step.validation for step in run(spec, tmp_path, colours(20, 0), colours(5, 1)) if step.validation is not None
+    ]
+    assert scores == [0.0] * 6
+
+
+# --- what is measured -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["tagger", "writer"])
+def test_latency_throughput_size_and_cold_start_are_measured(kind: str, request: pytest.FixtureRequest) -> None:
+    folder = request.getfixturevalue(kind)
+    texts = addresses(10, 0).inputs
+    times = measure.latencies(folder, texts, runs=2, per_run=5, warm_up=1)
+    assert [len(each) for each in times] == [5, 5] and min(map(min, times)) > 0
+    told = measure.running(folder, texts)
+    assert told["cold_start_us"] > 100_000 and told["peak_kb"] > 50_000 and told["batch_8"] > 0
+    parameters, size = measure.size(folder)
+    model = transformers.AutoModelForTokenClassification if kind == "tagger" else transformers.AutoModelForCausalLM
+    assert parameters == sum(weight.numel() for weight in model.from_pretrained(folder).parameters())
+    assert size == sum(path.stat().st_size for path in folder.iterdir())
+
+
+def test_a_folder_whose_answer_json_says_nothing_is_refused(tagger: Path, writer: Path, tmp_path: Path) -> None:
+    import shutil
+
+    for folder, content, says in (
+        (tagger, '{"form": "tagger"}', "does not say what the fields"),
+        (writer, '{"form": "causal"}', "does not say how the model is asked"),
+        (writer, '{"form": "poem"}', "no student that generates"),
+        (writer, "{", "not readable JSON"),
+    ):
+        copy = shutil.copytree(folder, tmp_path / "copy", dirs_exist_ok=True)
+        (copy / folders.ANSWER).write_text(content)
+        with pytest.raises(ValueError, match=says):
+            answering.answer(copy, ["x"], threads=1, max_tokens=96)
