@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 
 from distill_tui.training import causal, tagging
+from distill_tui.training.fields import Said
 from distill_tui.training.folders import ANSWER, form
 from distill_tui.training.models import by_length
-from distill_tui.training.tagging import Said
 
 __all__ = ["FORMS", "Said", "answer", "open_answering", "open_batches"]
 

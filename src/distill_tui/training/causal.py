@@ -22,8 +22,8 @@ import transformers
 
 from distill_tui.spec import Spec
 from distill_tui.training import export, models, students, vocabulary
+from distill_tui.training.fields import Said
 from distill_tui.training.folders import ANSWER, answers_how, check_causal_folder
-from distill_tui.training.tagging import Said
 
 FORM = "causal"
 HOLE = "{input}"
@@ -39,6 +39,7 @@ class Writer:
     tokenizer: Any
     cutter: tokenizers.Tokenizer  # the same tokenizer without transformers' wrapping; it takes no text for a command
     template: str
+    ends: tuple[list[int], list[int]]  # what the template puts before an input and after it
     max_tokens: int  # of an input; a longer one is cut
     answer_tokens: int  # of an answer
 
@@ -54,7 +55,7 @@ class Writer:
 
     def cut(self, texts: Sequence[str]) -> list[list[int]]:
         """Give the tokens that ask for an answer to each text."""
-        before, after = ends(self.tokenizer, self.template)
+        before, after = self.ends
         return [before + ids[: self.max_tokens] + after for ids in self.plain(texts)]
 
     def plain(self, texts: Sequence[str]) -> list[list[int]]:
@@ -129,8 +130,11 @@ def left_padded(rows: Sequence[Sequence[int]], padding: int) -> tuple[torch.Tens
     return torch.from_numpy(ids[:, ::-1].copy()), torch.from_numpy(mask), torch.from_numpy(places)
 
 
-def forward(model: Any, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, **more: Any) -> Any:
-    """Run a model on rows that end together."""
+def forward(
+    model: Any, ids: torch.Tensor | None, mask: torch.Tensor | None, places: torch.Tensor | None, **more: Any
+) -> Any:
+    """Run a model on rows that end together, wherever the model is."""
+    ids, mask, places = (each if each is None else each.to(model.device) for each in (ids, mask, places))
     if "position_ids" in _takes(type(model).forward):  # the others count the mask themselves
         more["position_ids"] = places
     return model(input_ids=ids, attention_mask=mask, **more)
@@ -144,19 +148,21 @@ def write(
 
     What was read is remembered, and a row that has ended is let go of. An answer is cut off after `most` tokens.
     """
-    ids, mask, places = left_padded(rows, padding)
+    ids, mask, places = (each.to(model.device) for each in left_padded(rows, padding))
     answers: list[list[int]] = [[] for _ in rows]
     logs, under_way, cache = torch.zeros(len(rows)), torch.arange(len(rows)), None
     for _ in range(most):
-        result = forward(model, ids, mask, places, logits_to_keep=1, past_key_values=cache, use_cache=True)
+        shown = None if bool(mask.all()) else mask  # no mask is quicker than one that hides nothing
+        result = forward(model, ids, shown, places, logits_to_keep=1, past_key_values=cache, use_cache=True)
         log, token = result.logits[:, -1].float().log_softmax(dim=-1).max(dim=-1)
-        logs[under_way] += log
+        logs[under_way] += log.cpu()
         cache, going = result.past_key_values, (token != stop).nonzero().flatten()
         if len(going) < len(token):
             if not len(going):
                 break
             cache.batch_select_indices(going)
-            under_way, token, mask, places = under_way[going], token[going], mask[going], places[going]
+            under_way = under_way[going.cpu()]
+            token, mask, places = token[going], mask[going], places[going]
         for row, said in zip(under_way.tolist(), token.tolist(), strict=True):
             answers[row].append(said)
         mask = torch.nn.functional.pad(mask, (0, 1), value=1)
@@ -174,7 +180,8 @@ def _open(model: Any, tokenizer: Any, template: str, max_tokens: int, answer_tok
     cutter.no_padding()
     cutter.no_truncation()
     cutter.encode_special_tokens = True
-    return Writer(model, tokenizer, cutter, template, max_tokens, answer_tokens)
+    tokenizer.clean_up_tokenization_spaces = False  # an answer is what was said, to the blank
+    return Writer(model, tokenizer, cutter, template, ends(tokenizer, template), max_tokens, answer_tokens)
 
 
 def _template(tokenizer: Any) -> str:

@@ -23,6 +23,14 @@ LETTERS = ("strip", "upper", "lower", "title")  # methods of str by which a valu
 Span = tuple[int, int]  # first character, and the one after the last
 
 
+@dataclass(frozen=True)
+class Said:
+    """One answer."""
+
+    text: str
+    confidence: float  # the student's probability of the whole answer: the product over its tokens, or its fields
+
+
 class Number(str):
     """A number in an answer, as it was written there."""
 

@@ -145,6 +145,10 @@ class _Extracting:
         targets, _ = models.pad([self.targets[row] for row in batch], IGNORED)
         return {"hard": _surprise(logits, targets, self.weights[batch])}
 
+    def weight(self, batch: list[int]) -> float:
+        """Add up the weights of the tokens."""
+        return sum(float(self.weights[row]) * sum(label != IGNORED for label in self.targets[row]) for row in batch)
+
     def score(self) -> float | None:
         """Give the share of the validation rows that are answered exactly."""
         return self.check.score(
@@ -208,6 +212,10 @@ class _Writing:
             found["soft"] = self.soft.divergence(logits, targets, self.weights[batch], batch)
         return found
 
+    def weight(self, batch: list[int]) -> float:
+        """Add up the weights of the answers' tokens."""
+        return sum(float(self.weights[row]) * len(self.says[row]) for row in batch)
+
     def score(self) -> float | None:
         """Give the share of the validation rows that are answered exactly."""
         return self.check.score(
@@ -227,7 +235,7 @@ class _Check:
         self.texts = [validation.inputs[row] for row in known]
         self.wanted = [spelled(str(validation.outputs[row])) for row in known]
 
-    def score(self, lengths: Sequence[int], say: Callable[[list[int]], list[tagging.Said]]) -> float | None:
+    def score(self, lengths: Sequence[int], say: Callable[[list[int]], list[fields.Said]]) -> float | None:
         """Ask all rows in batches of like length; None where there are none."""
         if not self.texts:
             return None
@@ -259,6 +267,7 @@ class _Soft:
         for row, at in enumerate(batch):
             said = len(self.tops[at])
             tops[row, -said:], log_p[row, -said:] = self.tops[at], self.logs[at]
+        tops, log_p, targets, weights = (each.to(logits.device) for each in (tops, log_p, targets, weights))
         log_q = _with_rest((logits / self.temperature).log_softmax(dim=-1).gather(2, tops))
         apart = (log_p.exp() * (log_p - log_q)).sum(dim=2) * self.temperature**2
         shares = weights[:, None] * (targets != IGNORED)
@@ -305,8 +314,9 @@ def _with_rest(logs: torch.Tensor) -> torch.Tensor:
 
 def _surprise(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Give the mean cross-entropy over tokens, each weighing what its row does; the IGNORED weigh nothing."""
+    targets = targets.to(logits.device)
     each = F.cross_entropy(logits.transpose(1, 2), targets, ignore_index=IGNORED, reduction="none")
-    shares = weights[:, None] * (targets != IGNORED)
+    shares = weights[:, None].to(logits.device) * (targets != IGNORED)
     return (shares * each).sum() / shares.sum()
 
 

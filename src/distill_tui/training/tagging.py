@@ -18,7 +18,7 @@ import transformers
 
 from distill_tui.spec import Spec
 from distill_tui.training import export, models, students, vocabulary
-from distill_tui.training.fields import Shape, Span
+from distill_tui.training.fields import Said, Shape, Span
 from distill_tui.training.folders import ANSWER, answers_how
 
 FORM = "tagger"
@@ -37,14 +37,6 @@ class Cut:
     ids: list[int]
     at: list[Span]  # where each token stands in the text
     real: list[bool]  # whether it stands there at all; special tokens do not
-
-
-@dataclass(frozen=True)
-class Said:
-    """One answer."""
-
-    text: str
-    confidence: float  # the student's probability of the whole answer: the product over its tokens, or its fields
 
 
 @dataclass(frozen=True)
@@ -156,13 +148,13 @@ def decode(logits: torch.Tensor, real: torch.Tensor, always: Sequence[bool]) -> 
     sum over i < t <= j of log(inside_t / neither_t), found in one pass (Kadane; Bentley 1984). Below 0, no span is
     likelier than this one; a field that `always` has a value gets it still.
     """
-    shares, real = logits.double().softmax(dim=-1).clamp_min(TINY), real[:, :, None]
+    shares, real = logits.double().softmax(dim=-1).clamp_min(TINY), real[:, :, None].to(logits.device)
     first, inside = shares[:, :, 1::2], shares[:, :, 2::2]
     neither = (1 - first - inside).clamp_min(TINY)
     begin, on = (first / neither).log().masked_fill(~real, NEVER), (inside / neither).log().cumsum(dim=1)
     score, start = (begin - on).cummax(dim=1)
     gain, last = (score + on).masked_fill(~real, NEVER).max(dim=1)
-    there = (gain > 0) | (torch.tensor(always) & (gain > NEVER / 2))
+    there = (gain > 0) | (torch.tensor(always, device=gain.device) & (gain > NEVER / 2))
     none = (neither.log() * real).sum(dim=1)
     sure = (none + gain * there).sum(dim=1).exp()
     return Spans(start.gather(1, last[:, None])[:, 0], last, there, sure)
