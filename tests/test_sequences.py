@@ -332,23 +332,19 @@ def test_hostile_text_is_answered_and_batches_change_nothing(kind: str, request:
             assert list(json.loads(said.text)) == ["number", "city", "zip"]
 
 
-@pytest.mark.parametrize("kind", ["tagger", "writer"])
-def test_the_program_of_the_model_card_answers_as_the_folder_does(kind: str, request: pytest.FixtureRequest) -> None:
-    folder = request.getfixturevalue(kind)
-    assert folders.form(folder) == {"tagger": "tagger", "writer": "causal"}[kind]
-    program = loaders.BY_FORM[folders.form(folder)]
-    assert len(program.splitlines()) <= 30
+def test_the_programs_of_the_model_card_answer_as_the_folders_do(tagger: Path, writer: Path) -> None:
+    assert (folders.form(tagger), folders.form(writer)) == ("tagger", "causal")
     texts = [*HOSTILE, *addresses(10, 5).inputs, *colours(10, 5).inputs]
-    code = f"""
-import json, sys
-sys.modules["distill_tui"] = None  # any import of it would fail
-{program.replace('"model"', repr(str(folder)))}
-print(json.dumps([predict(text) for text in json.loads(sys.argv[1])]))
-"""
-    command = [sys.executable, "-I", "-c", code, json.dumps(texts)]
+    code = ["import json, sys", "sys.modules['distill_tui'] = None  # any import of it would fail", "answers = []"]
+    for folder in (tagger, writer):
+        program = loaders.BY_FORM[folders.form(folder)]
+        assert len(program.splitlines()) <= 30
+        asked = "answers.append([predict(text) for text in json.loads(sys.argv[1])])"
+        code += [program.replace('"model"', repr(str(folder))), asked]
+    command = [sys.executable, "-I", "-c", "\n".join([*code, "print(json.dumps(answers))"]), json.dumps(texts)]
     answers = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    ours = answering.answer(folder, texts, threads=1, max_tokens=96)
-    assert answers == [one.text for one in ours]
+    for folder, theirs in zip((tagger, writer), answers, strict=True):
+        assert theirs == [one.text for one in answering.answer(folder, texts, threads=1, max_tokens=96)]
 
 
 def encoder(folder: Path) -> Path:
@@ -421,7 +417,7 @@ sys.path.insert(0, sys.argv[1])
 import test_sequences as t
 from distill_tui.training import distill
 distill.CHECKPOINT_SECONDS = 0.0
-spec, training, validation = t.QUICK[sys.argv[3]]
+spec, training, validation = t.QUICK["causal"]
 folder = Path(sys.argv[2])
 for step in t.sequences.train(spec, training, validation, teacher=None, checkpoints=folder / "checkpoints",
                               out=folder / "student"):
@@ -433,19 +429,30 @@ QUICK = {
 }
 
 
-@pytest.mark.parametrize("kind", QUICK)
-def test_a_killed_run_resumes_to_the_same_bits(kind: str, tmp_path: Path) -> None:
-    run(QUICK[kind][0], tmp_path / "whole", *QUICK[kind][1:])
-    command = [sys.executable, "-c", CHILD, str(Path(__file__).parent), str(tmp_path / "killed"), kind]
+def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
+    run(QUICK["causal"][0], tmp_path / "whole", *QUICK["causal"][1:])
+    command = [sys.executable, "-c", CHILD, str(Path(__file__).parent), str(tmp_path / "killed")]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     assert [int(child.stdout.readline()) for _ in range(6)][-1] == 6
     child.kill()
     child.communicate()
     assert not (tmp_path / "killed" / "student").exists()
-    rest = run(QUICK[kind][0], tmp_path / "killed", *QUICK[kind][1:])
+    rest = run(QUICK["causal"][0], tmp_path / "killed", *QUICK["causal"][1:])
     assert 6 <= rest[0].number < rest[-1].total == 12
     assert digests(tmp_path / "killed" / "student") == digests(tmp_path / "whole" / "student")
+
+
+def test_a_closed_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
+    spec, *rows = QUICK["tagger"]
+    run(spec, tmp_path / "whole", *rows)
+    places = {"checkpoints": tmp_path / "closed" / "checkpoints", "out": tmp_path / "closed" / "student"}
+    steps = sequences.train(spec, *rows, teacher=None, **places)
+    for _ in range(5):
+        next(steps)
+    steps.close()  # type: ignore[attr-defined]
+    assert run(spec, tmp_path / "closed", *rows)[0].number == 6
+    assert digests(tmp_path / "closed" / "student") == digests(tmp_path / "whole" / "student")
 
 
 def test_a_student_that_gets_nothing_right_yet_goes_on(tmp_path: Path) -> None:
@@ -459,18 +466,17 @@ def test_a_student_that_gets_nothing_right_yet_goes_on(tmp_path: Path) -> None:
 # --- what is measured -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["tagger", "writer"])
-def test_latency_throughput_size_and_cold_start_are_measured(kind: str, request: pytest.FixtureRequest) -> None:
-    folder = request.getfixturevalue(kind)
+def test_latency_throughput_size_and_cold_start_are_measured(tagger: Path, writer: Path) -> None:
     texts = addresses(10, 0).inputs
-    times = measure.latencies(folder, texts, runs=2, per_run=5, warm_up=1)
-    assert [len(each) for each in times] == [5, 5] and min(map(min, times)) > 0
-    told = measure.running(folder, texts)
+    kinds = {tagger: transformers.AutoModelForTokenClassification, writer: transformers.AutoModelForCausalLM}
+    for folder, kind in kinds.items():
+        times = measure.latencies(folder, texts, runs=2, per_run=5, warm_up=1)
+        assert [len(each) for each in times] == [5, 5] and min(map(min, times)) > 0
+        parameters, size = measure.size(folder)
+        assert parameters == sum(weight.numel() for weight in kind.from_pretrained(folder).parameters())
+        assert size == sum(path.stat().st_size for path in folder.iterdir())
+    told = measure.running(tagger, texts)
     assert told["cold_start_us"] > 100_000 and told["peak_kb"] > 50_000 and told["batch_8"] > 0
-    parameters, size = measure.size(folder)
-    model = transformers.AutoModelForTokenClassification if kind == "tagger" else transformers.AutoModelForCausalLM
-    assert parameters == sum(weight.numel() for weight in model.from_pretrained(folder).parameters())
-    assert size == sum(path.stat().st_size for path in folder.iterdir())
 
 
 def test_a_folder_whose_answer_json_says_nothing_is_refused(tagger: Path, writer: Path, tmp_path: Path) -> None:

@@ -148,15 +148,16 @@ def write(
 
     What was read is remembered, and a row that has ended is let go of. An answer is cut off after `most` tokens.
     """
+    memory = "cache" if "cache" in _takes(type(model).forward) else "past_key_values"  # its name until 5.23
     ids, mask, places = (each.to(model.device) for each in left_padded(rows, padding))
     answers: list[list[int]] = [[] for _ in rows]
     logs, under_way, cache = torch.zeros(len(rows)), torch.arange(len(rows)), None
     for _ in range(most):
         shown = None if bool(mask.all()) else mask  # no mask is quicker than one that hides nothing
-        result = forward(model, ids, shown, places, logits_to_keep=1, past_key_values=cache, use_cache=True)
+        result = forward(model, ids, shown, places, logits_to_keep=1, use_cache=True, **{memory: cache})
         log, token = result.logits[:, -1].float().log_softmax(dim=-1).max(dim=-1)
         logs[under_way] += log.cpu()
-        cache, going = result.past_key_values, (token != stop).nonzero().flatten()
+        cache, going = result[memory], (token != stop).nonzero().flatten()
         if len(going) < len(token):
             if not len(going):
                 break

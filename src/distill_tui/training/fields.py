@@ -31,7 +31,7 @@ class Said:
     confidence: float  # the student's probability of the whole answer: the product over its tokens, or its fields
 
 
-class Number(str):
+class _Number(str):
     """A number in an answer, as it was written there."""
 
 
@@ -120,7 +120,7 @@ def flat(answer: str) -> dict[str, str | None] | None:
     if not answer.lstrip().startswith("{"):
         return None
     try:
-        read = json.loads(answer, parse_int=Number, parse_float=Number, parse_constant=_refuse)
+        read = json.loads(answer, parse_int=_Number, parse_float=_Number, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
     if not isinstance(read, dict) or not all(value is None or isinstance(value, str) for value in read.values()):
@@ -154,8 +154,10 @@ def _field(name: str, objects: Sequence[Mapping[str, str | None]], answers: Sequ
         null = re.compile(re.escape(_quoted(name)) + r"\s*:\s*null")
         nulls = sum(null.search(answer) is not None for answer in answers)
         ways.update({"null": nulls, "empty": max(0, len(given) - len(filled) - nulls)})
-    numbers = sum(isinstance(value, Number) for value in filled)
-    return Field(name, ways.most_common(1)[0][0], len(filled) == len(objects), 2 * numbers > len(filled))
+    numbers = sum(isinstance(value, _Number) for value in filled)
+    always = len(filled) == len(objects)
+    absent = "empty" if always else ways.most_common(1)[0][0]
+    return Field(name, absent, always, 2 * numbers > len(filled))
 
 
 def _places(text: str, values: Sequence[str | None]) -> list[list[Span] | None] | None:

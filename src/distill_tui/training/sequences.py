@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from distill_tui.generated import spelled
 from distill_tui.spec import Spec
 from distill_tui.terms import StudentKind
-from distill_tui.training import causal, fields, models, tagging, teachers
+from distill_tui.training import causal, fields, models, processes, tagging, teachers
 from distill_tui.training.distill import Lesson, Step, study
 from distill_tui.training.folders import check_causal_folder
 
@@ -196,7 +196,8 @@ class _Writing:
         self.soft = None
         if teacher is not None and spec.alpha > 0:
             kept = folder / f"teacher-{self.identity[:16]}.safetensors"
-            self.soft = _distributions(teacher, [asked.replace(causal.HOLE, texts[at]) for at in taught],
+            with processes.here().first():
+                self.soft = _distributions(teacher, [asked.replace(causal.HOLE, texts[at]) for at in taught],
                                        self.says, spec.temperature, kept)  # fmt: skip
 
     def terms(self, batch: list[int]) -> dict[str, torch.Tensor]:

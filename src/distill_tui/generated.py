@@ -1,0 +1,93 @@
+"""Answers of a generation task, as texts: how one is read, in which spelling two are compared, and how alike they are.
+
+An answer is a text, or a JSON object whose fields were extracted. Pure, standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+_FENCED = re.compile(r"\A```\w*\s*\n(.*)\n\s*```\Z", re.DOTALL)
+_NOTHING: tuple[Any, ...] = (
+    None,
+    "",
+    [],
+    {},
+)  # a field that holds one of these is as if it were not there
+
+
+def read(said: str) -> str | None:
+    """Take the answer out of what a teacher wrote: without outer blanks and a code fence; None where none is left."""
+    text = said.strip()
+    fenced = _FENCED.match(text)
+    return (fenced[1].strip() if fenced else text) or None
+
+
+def spelled(text: str) -> str:
+    """Give the spelling in which answers are compared: exact match is to be equal in it.
+
+    JSON objects and lists: names in order, no blanks between, empty fields left out, blanks around values too. Other
+    texts: Unicode's composed form, runs of blanks as one.
+    """
+    value = _json(text)
+    if value is None:
+        return _plain(text)
+    return json.dumps(_bare(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def field_f1(answer: str, gold: str) -> float | None:
+    """Give the F1 of the fields that an answer holds against gold's, 0 to 1; None where gold is no JSON.
+
+    A field is the path to a value and the value; 2·(in both) / (in the answer + in gold), and 1 where neither has any.
+    Elements of a list are compared in any order.
+    """
+    truth = _json(gold)
+    if truth is None:
+        return None
+    wanted, given = Counter(_fields(_bare(truth))), Counter(_fields(_bare(_json(answer))))
+    total = wanted.total() + given.total()
+    return 2 * (wanted & given).total() / total if total else 1.0
+
+
+def _json(text: str) -> Any:
+    """Read a JSON object or list; None for anything else, also for what only Python takes for JSON."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return None
+    try:
+        return json.loads(text, parse_constant=_refuse, parse_int=str, parse_float=str)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(constant)
+
+
+def _plain(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def _bare(value: Any) -> Any:
+    """Leave out what says nothing, and blanks that mean nothing."""
+    if isinstance(value, dict):
+        inner = {_plain(name): _bare(each) for name, each in value.items()}
+        return {name: each for name, each in inner.items() if each not in _NOTHING}
+    if isinstance(value, list):
+        return [each for each in map(_bare, value) if each not in _NOTHING]
+    return _plain(value) if isinstance(value, str) else value
+
+
+def _fields(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from _fields(each, (*path, name))
+    elif isinstance(value, list):
+        for each in value:
+            yield from _fields(each, (*path, "[]"))
+    elif value not in _NOTHING:
+        yield path, str(value)
