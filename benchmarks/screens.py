@@ -127,10 +127,8 @@ class Terminal:
         pressed = time.perf_counter()
         os.write(self.master, keys)
         first = last = 0.0
-        found, move, end = b"", 0, pressed + 5.0
-        while (not first or time.perf_counter() < end) and select.select(
-            [self.master], [], [], quiet if first else 5.0
-        )[0]:
+        found, move, end = b"", 0, pressed + 10.0
+        while time.perf_counter() < end and select.select([self.master], [], [], quiet if first else 5.0)[0]:
             found += os.read(self.master, 1 << 16)
             last = time.perf_counter() - pressed
             if not first and answer in found:

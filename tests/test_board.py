@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from textual.filter import NoColor
+from textual.widgets import Input
 
 from distill_tui import actions, glance, remembered, rules, tables
 from distill_tui.project import Project, now
@@ -234,8 +235,12 @@ async def test_typing_a_filter_narrows_the_board_and_escape_clears_it(project: P
         assert "tone-check" in board.visible_text() and "refund-intent" not in board.visible_text()
         await pilot.press("enter")
         assert board.has_focus
+        assert app.left is not None and app.left.words == "tone"
         await pilot.press("escape")
         assert "refund-intent" in board.visible_text()
+        assert app.left.words == ""  # a filter that was cleared does not come back
+        await pilot.press("f", "enter", "escape", "slash")
+        assert app.screen.query_one(Input).value == board.shelf.words != ""
 
 
 # --- how it looks ------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from distill_tui.project import Project, now
 from distill_tui.rules import Actor
 from distill_tui.spec import Spec
 from distill_tui.terms import Action, PlayKind, Role, RunKind, RunStatus, Stage
-from distill_tui.ui import chart, forms, review, show
+from distill_tui.ui import chart, forms, review, show, tabs
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.forms import GateSheet, NewPlaySheet, Sheet
 from distill_tui.ui.frame import KeyLine, MessageLine
@@ -312,6 +312,11 @@ async def shows(pilot: Any, play: int) -> PlayScreen:
 
 
 # --- keys and rules ----------------------------------------------------------------------------------------------
+
+
+def test_the_detail_of_an_entry_is_told_in_words() -> None:
+    entry = {"passed": True, "again": False, "stage": ["data", "train"], "open": ["a", "b", "c"], "spec": "{}"}
+    assert tabs.detail(json.dumps(entry)) == "passed: yes  again: no  stage: data → train  open: a; b; c"
 
 
 @pytest.mark.parametrize("actor", [DANA, DAN, VERA, Actor(None, "account uid 9")])

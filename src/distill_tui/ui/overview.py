@@ -347,7 +347,7 @@ class BoardScreen(Screen[None]):
     def action_filter(self) -> None:
         """Type a filter; the board follows."""
         box = self._box()
-        box.display = True
+        box.value, box.display = self.board.shelf.words, True
         box.focus()
 
     def _box(self) -> Input:
@@ -363,22 +363,25 @@ class BoardScreen(Screen[None]):
 
     @on(Input.Changed, "#filter")
     def _sift(self, event: Input.Changed) -> None:
-        if event.value != self.board.shelf.words:
-            self.board.sift(event.value)
+        self._show_only(event.value)
+
+    def _show_only(self, words: str) -> None:
+        if words != self.board.shelf.words:
+            self.board.sift(words)
             self._draw_counts()
 
     @on(Input.Submitted, "#filter")
     def _keep(self) -> None:
-        self._box().display = False
+        self.query(Input).set(display=False)
         self.board.focus()
         self._app.remember()
 
     def action_filter_menu(self) -> None:
         """Choose what is shown from what there is."""
-        box = self._box()
+        shelf = self.board.shelf
 
         def entries() -> Entries:
-            given = box.value.split()
+            given = shelf.words.split()
             told = {WAITS: "what waits for me"}
             return [
                 (word, f"{told.get(word, word)} ({count:,})", word in given)
@@ -386,8 +389,8 @@ class BoardScreen(Screen[None]):
             ]
 
         def pick(word: str) -> None:
-            box.value = toggled(box.value, word)
-            self._app.call_after_refresh(self._app.remember)
+            self._show_only(toggled(shelf.words, word))
+            self._app.remember()
 
         self._app.push_screen(Menu("Show only", entries, pick, stays=True))
 
@@ -406,7 +409,7 @@ class BoardScreen(Screen[None]):
 
     def action_clear_filter(self) -> None:
         """Clear the filter."""
-        self._box().value = ""
+        self._show_only("")
         self._keep()
 
     def action_killed(self) -> None:
