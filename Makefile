@@ -28,6 +28,10 @@ demo: $(READY)   ## make the sample project with real work, and open the app at 
 demo-live: $(READY)  ## replay a shipped student whose traffic shifts: alarm, refresh, recovery, with the figures of each
 	@$(BIN)/python sample_projects/feedback_live/replay.py demo-live --demo demo $(ARGS)
 
+.PHONY: demo-extract
+demo-extract: $(READY)  ## make the second sample: a student that extracts the parts of addresses (ARGS=--headless: figures)
+	@$(BIN)/python sample_projects/address_extraction/extract.py demo-extract $(ARGS)
+
 test: $(READY)   ## the tests
 	@PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v sshd >/dev/null || \
 		echo "sshd is missing: install OpenSSH's server (apt-get install openssh-server), or the tests of sessions fail."

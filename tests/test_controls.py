@@ -19,7 +19,7 @@ from distill_tui.dataset import frozen
 from distill_tui.gates import Record
 from distill_tui.spec import Spec
 from distill_tui.terms import Control, Export, StudentKind
-from distill_tui.training import folders, ladder
+from distill_tui.training import folders
 from distill_tui.training.ladder import Climb, Rows
 from test_training import LABELS, SPEC, examples, texts_and_labels
 
@@ -179,7 +179,7 @@ def test_the_probe_trains_on_nested_parts_for_as_many_steps(tmp_path: Path) -> N
     spec = replace(QUICK, ladder=("ngram",), probe=True)
     climb, names = climbed(spec, tmp_path, rows())
     assert names == ["ngram", "probe quarter", "probe half"]
-    quarter, half = (ladder._nested(examples(), one_in, 3) for one_in in (4, 2))
+    quarter, half = (rows().some(one_in, 3) for one_in in (4, 2))
     assert (len(quarter.inputs), len(half.inputs)) == (60, 120) and set(quarter.inputs) <= set(half.inputs)
     assert climb.probe["quarter"].spec.epochs == 4 * climb.kept.spec.epochs
 

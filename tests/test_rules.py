@@ -77,6 +77,7 @@ STRICT = replace(GATE, minimum_assurance=Assurance.SIGNED)
 SURE = Assurance.SIGNED
 JUDGING = replace(GATE, minimum_spot_check=4)
 STATIC = Spec(student=StudentKind.STATIC)
+TAGGER = Spec.from_mapping({"student": "tagger"})
 
 
 def without(roles: Mapping[Role, str], gone: Role) -> dict[Role, str]:
@@ -156,6 +157,8 @@ LIVE = at(Stage.LIVE, bundles=(bundle(),), feeds=(FEED,))
 ALARMED = replace(LIVE, watches=(watch(),))
 TWICE = replace(LIVE, bundles=(bundle(), bundle(2)))
 REFRESHING = at(Stage.DATA, bundles=(bundle(),), remedies=(remedy(Remedy.REFRESH),), play=a_play(Stage.DATA, round=2))
+WRITTEN = at(Stage.TRAIN, play=a_play(Stage.TRAIN, task=Task.GENERATION))
+TO_WRITE = at(Stage.DATA, play=a_play(Stage.DATA, task=Task.GENERATION))
 NOT_EVALUATED = at(Stage.TRAIN, runs=(TRAINED, RUNNING))
 
 
@@ -225,7 +228,6 @@ def cases() -> list[Case]:
         # opening a play
         Case("play.name", a.OPEN_PLAY, BOB, DECIDE, DECIDE, {"name": "x" * 81}, {"name": "x" * 80}),
         Case("play.exists", a.OPEN_PLAY, BOB, DECIDE, DECIDE, {"name": "refunds"}, {"name": "refunds-2"}),
-        Case("play.task", a.OPEN_PLAY, BOB, DECIDE, DECIDE, {"task": Task.GENERATION}, {"task": Task.CLASSIFICATION}),
         Case("play.predecessor", a.OPEN_PLAY, BOB, DECIDE, DECIDE, {"predecessor": live.play},
              {"predecessor": killed.play}),
         # roles
@@ -272,6 +274,8 @@ def cases() -> list[Case]:
         Case("teacher.untried", a.LABEL, DAN, paid, paid,
              {"limits": {"budget": "5", "price_in": "1", "price_out": "0"}, "tried": False},
              {"limits": {"budget": "5", "price_in": "0", "price_out": "0"}, "tried": False}),
+        Case("teacher.chooses", a.SET_TEACHER, DAN, TO_WRITE, TO_WRITE, {"chooses": True}, {"chooses": False}),
+        Case("teacher.no_labels", a.SET_TEACHER, DAN, D, D, {"chooses": False}, {"chooses": True}),
         Case("teacher.cannot_write", a.LABEL, DAN, at(Stage.DATA, play=LOCAL), paid, {"vary": True}),
         Case("variation.sealed", a.LABEL, DAN, paid, paid, {"vary": True, "sealed": [7]}, {"vary": True, "sealed": []}),
         Case("variation.leak", a.IMPORT_TRAFFIC, DAN, D, D, {"variations": True, "held_out": {"near": 1}},
@@ -301,6 +305,7 @@ def cases() -> list[Case]:
              {"row": 7, "held_out": True, "burn": False}, {"row": 7, "held_out": True, "burn": True}),
         # train
         Case("data.not_frozen", a.START_RUN, DAN, at(Stage.TRAIN, data_sets=(data_set(frozen=False),)), T),
+        Case("spec.task", a.START_RUN, DAN, T, WRITTEN, {"spec": TAGGER}),
         Case("spec.silent", a.START_RUN, DAN, T, T, {"spec": STATIC, "soft_rows": 0}, {"spec": STATIC, "soft_rows": 1}),
         Case("spec.problem", a.START_RUN, DAN, T, T, {"spec": replace(Spec(), alpha=2.0)}, {"spec": STATIC}),
         Case("spec.no_layers", a.START_RUN, DAN, T, T, {"spec": Spec()}, {"spec": STATIC}),

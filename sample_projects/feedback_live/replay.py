@@ -97,18 +97,10 @@ def trained_and_judged(sample: Sample, play: int) -> None:
     followed(sample, actions.label(project, play, dana))
     counts = actions.build_data(project, play, dana)
     say(f"  {counts['splits']}")
-    accept_findings(sample, play)
+    base.accept_findings(sample, play)
     actions.freeze_data(project, play, dana)
     followed(sample, actions.start_run(project, play, dana, SPEC))
     followed(sample, actions.evaluate(project, play, dana))
-
-
-def accept_findings(sample: Sample, play: int) -> None:
-    """Accept what the audit found grave, as a driver does who has read it."""
-    project, dana = sample.project, sample.dana
-    reasons = rules.objections(rules.Action.ACCEPT_FINDINGS, project.dossier(play), dana)
-    if not reasons:
-        actions.accept_findings(project, play, dana, [], "Read; known of this sample.")
 
 
 def signed_and_shipped(sample: Sample, play: int) -> None:

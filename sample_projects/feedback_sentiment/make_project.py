@@ -29,7 +29,7 @@ from distill_tui.gates import Criterion, Gate
 from distill_tui.project import Project
 from distill_tui.rules import Actor
 from distill_tui.spec import Spec
-from distill_tui.terms import Assurance, Metric, Opinion, PlayKind, Reference, Role, RunStatus, StudentKind
+from distill_tui.terms import Assurance, Metric, Opinion, PlayKind, Reference, Role, RunStatus, StudentKind, Task
 
 PEOPLE = {
     "sam": (Role.SPONSOR, "Sam Sponsor"),
@@ -96,8 +96,8 @@ LATENCY_GATE = Gate(
 class Sample:
     """The project being made, who acts, and how long each part took."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.path = folder, folder / "feedback.distill"
+    def __init__(self, folder: Path, name: str = "feedback.distill") -> None:
+        self.folder, self.path = folder, folder / name
         self.project: Project
         self.dana: Actor
         self.took: dict[str, float] = {}
@@ -168,10 +168,10 @@ def get_teacher(sample: Sample, rows: list[dict[str, Any]]) -> Path:
     return sample.folder / "minilm-sentiment"
 
 
-def found(sample: Sample) -> None:
+def found(sample: Sample, title: str = "Feedback sentiment") -> None:
     """Make the project file and enrol its people."""
     account = Actor(None, f"account uid {os.getuid()}")
-    sample.project = Project.create(sample.path, "Feedback sentiment", "dana", "Dana Driver", account)
+    sample.project = Project.create(sample.path, title, "dana", "Dana Driver", account)
     sample.dana = identity.by_account(sample.project.dossier())
     (sample.folder / "keys").mkdir(mode=0o700)
     for person, (_, name) in PEOPLE.items():
@@ -181,10 +181,13 @@ def found(sample: Sample) -> None:
         actions.enrol_person(sample.project, sample.dana, person, name, key=public)
 
 
-def qualify(sample: Sample, name: str, kind: PlayKind, numbers: dict[str, str], gate: Gate, summary: str) -> int:
+def qualify(
+    sample: Sample, name: str, kind: PlayKind, numbers: dict[str, str], gate: Gate, summary: str,
+    task: Task = Task.CLASSIFICATION,
+) -> int:  # fmt: skip
     """Open a play, name its people, fill in its worksheet, write its gate, and have the sponsor lock it."""
     project, dana = sample.project, sample.dana
-    play = actions.open_play(project, dana, name, kind, summary=summary)
+    play = actions.open_play(project, dana, name, kind, summary=summary, task=task)
     actions.assign_role(project, play, dana, Role.DRIVER, "dana")
     for person, (role, _) in PEOPLE.items():
         actions.assign_role(project, play, dana, role, person)
@@ -224,6 +227,14 @@ def data(sample: Sample, play: int, traffic: Path, teacher: Path) -> None:
     counts = actions.build_data(project, play, dana)
     say(f"  {counts['splits']}, {counts['groups']:,} groups")
     actions.freeze_data(project, play, dana)
+
+
+def accept_findings(sample: Sample, play: int) -> None:
+    """Accept what the audit found grave, as a driver does who has read it."""
+    project, dana = sample.project, sample.dana
+    reasons = rules.objections(rules.Action.ACCEPT_FINDINGS, project.dossier(play), dana)
+    if not reasons:
+        actions.accept_findings(project, play, dana, [], "Read; known of this sample.")
 
 
 def train(sample: Sample, cost: int, latency: int) -> None:

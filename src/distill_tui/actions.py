@@ -288,17 +288,21 @@ def set_teacher(
 
     A description names an endpoint, or says in which words the model of `folder` is asked.
     """
-    project.ask_first(Action.SET_TEACHER, play_id, actor)
-    source, name, digest = "recorded", "recorded outputs", ""
+    source = described.source if described else "recorded" if folder is None else "local"
+    request: dict[str, Any] = {"source": source}
+    if source != "recorded":
+        request["chooses"] = described is None or bool(described.labels)
+    project.ask_first(Action.SET_TEACHER, play_id, actor, request)
+    name, digest = "recorded outputs", ""
     if folder is not None:
-        source, name, digest = "local", folder.resolve().name, _teacher_folder(project, folder, described)
+        name, digest = folder.resolve().name, _teacher_folder(project, folder, described)
     if described is not None:
         described = dataclasses.replace(described, model=digest or described.model)
         if described.problem():
             raise ProjectError(str(described.problem()))
-        source, name = described.source, name if folder is not None else described.model
+        name = name if folder is not None else described.model
         digest = project.artifacts.store_bytes(described.to_json().encode())
-    with project.change(Action.SET_TEACHER, play_id, actor, {"source": source, "teacher": digest}) as change:
+    with project.change(Action.SET_TEACHER, play_id, actor, request | {"teacher": digest}) as change:
         play = change.the_play
         play.teacher_source, play.teacher_name, play.teacher_digest = source, name, digest
         change.session.add(play)

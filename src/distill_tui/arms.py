@@ -5,36 +5,41 @@ It stands between the worker, which knows the project, and `training`, which kno
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill_tui import tables
+from distill_tui.described import PROMPTED, WRITES, Described
 from distill_tui.project import stored
+from distill_tui.terms import Task
 
 if TYPE_CHECKING:
+    from distill_tui.artifacts import Artifacts
     from distill_tui.worker import Claim, Companion
 
 
+def teacher_of(artifacts: Artifacts, play: tables.Play) -> tuple[Path | None, str]:
+    """Give the folder of a teacher that is a model on this machine, and the template by which it is asked to write."""
+    if play.teacher_source == "local":
+        return artifacts.path(play.teacher_digest), WRITES
+    if play.teacher_source != PROMPTED or play.task is not Task.GENERATION:
+        return None, WRITES
+    described = Described.from_json(artifacts.text(play.teacher_digest))
+    return artifacts.path(described.model), described.template.replace("{labels}", "")
+
+
 def climb(
-    claimed: Claim | Companion, spec: Any, training: Any, validation: Any, teacher: Path | None
+    claimed: Claim | Companion, spec: Any, training: Any, validation: Any, teacher: Path | None, asked: str
 ) -> tuple[Any, int]:
     """Drive the trainings of a run, reporting each step; gives what was trained, and how many steps that took.
 
     The curve is that of the student, or of one rung after the other; controls and probe are told of in words.
     """
-    from distill_tui.training.ladder import Climb, Rows
+    from distill_tui.training.ladder import Climb
 
-    rows = Rows(
-        labels=training.labels,
-        training=examples(training),
-        controls=control_examples(training),
-        validation=examples(validation),
-        truth=validation.gold if (validation.gold >= 0).any() else validation.teacher,
-        teacher=validation.teacher,
-    )
     start = claimed.project.artifacts.path(spec.folder) if spec.folder else None
-    trained = Climb(spec, rows, teacher=teacher, start=start, folder=claimed.folder)
+    trained = Climb(spec, rows(training, validation, asked), teacher=teacher, start=start, folder=claimed.folder)
     total, last, steps = trained.total(), 0, trained.steps()
     try:
         for name, step in steps:
@@ -45,6 +50,47 @@ def climb(
     finally:
         steps.close()  # type: ignore[attr-defined]
     return trained, last
+
+
+def rows(training: Any, validation: Any, asked: str = WRITES) -> Any:
+    """Turn the rows of two splits into what a climb, or a single training, learns from: of labels, or of answers."""
+    return _label_rows(training, validation) if training.labels else _answer_rows(training, validation, asked)
+
+
+def _label_rows(training: Any, validation: Any) -> Any:
+    from distill_tui.training.ladder import Rows
+
+    return Rows(
+        labels=training.labels,
+        training=examples(training),
+        controls=control_examples(training),
+        validation=examples(validation),
+        truth=validation.gold if (validation.gold >= 0).any() else validation.teacher,
+        teacher=validation.teacher,
+    )
+
+
+def _answer_rows(training: Any, validation: Any, asked: str) -> Any:
+    from distill_tui import answer_columns
+    from distill_tui.training.answer_rows import AnswerRows
+
+    return AnswerRows(
+        training=pairs(training, answer_columns.taught(training)),
+        gold=pairs(training, training.gold_texts),
+        validation=pairs(validation, answer_columns.taught(validation)),
+        truth=answer_columns.truth(validation),
+        teacher=answer_columns.spelled(validation.teacher_texts),
+        asked=asked,
+    )
+
+
+def pairs(rows: Any, outputs: Sequence[str | None]) -> Any:
+    """Turn the rows of a split of a generation task into what training reads, with what each is to say."""
+    import numpy as np
+
+    from distill_tui.training.sequences import Pairs
+
+    return Pairs(rows.inputs, tuple(outputs), rows.weights.astype(np.float32))
 
 
 def _point(run_id: int, number: int, step: Any) -> tables.RunPoint:
@@ -107,12 +153,27 @@ def answers(claimed: Claim, run: tables.Run, spec: Any, texts: Sequence[str]) ->
     """Ask the control arms of a training run what they say of some texts: arm → label numbers."""
     from distill_tui.training import evaluate
 
+    options = {"threads": spec.threads, "max_tokens": spec.max_tokens}
     said = {}
+    for name, folder in _controls(claimed, run):
+        said[name] = tuple(int(label) for label in evaluate.predict(folder, texts, **options).argmax(axis=1))
+    return said
+
+
+def written(claimed: Claim, run: tables.Run, spec: Any, texts: Sequence[str]) -> dict[str, list[str]]:
+    """Ask the control arms of a generation task what they answer to some texts: arm → answers."""
+    from distill_tui.training import answering
+
+    options = {"threads": spec.threads, "max_tokens": spec.max_tokens}
+    return {
+        name: [each.text for each in answering.answer(folder, texts, **options)]
+        for name, folder in _controls(claimed, run)
+    }
+
+
+def _controls(claimed: Claim, run: tables.Run) -> Iterator[tuple[str, Path]]:
     for name, arm in stored(run.result, f"the result of run {run.id}", "controls").items():
         trouble = claimed.project.artifacts.trouble(arm["artifact"])
         if trouble:
             raise ValueError(trouble)
-        folder = claimed.project.artifacts.path(arm["artifact"])
-        answer = evaluate.predict(folder, texts, threads=spec.threads, max_tokens=spec.max_tokens).argmax(axis=1)
-        said[name] = tuple(int(label) for label in answer)
-    return said
+        yield name, claimed.project.artifacts.path(arm["artifact"])

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from distill_tui import teacher_cache
 from distill_tui.artifacts import digest_of
-from distill_tui.described import ENDPOINT, Described
+from distill_tui.described import ENDPOINT, PROMPTED, Described
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from distill_tui import tables
     from distill_tui.artifacts import Artifacts
     from distill_tui.endpoint import Answer, Limits
     from distill_tui.project import Project
@@ -115,12 +116,20 @@ def read_limits(values: Mapping[str, Any]) -> Limits:
     return limits
 
 
+def writes(artifacts: Artifacts, play: tables.Play) -> bool:
+    """Whether the play's teacher is one that writes its answers, and does not choose among labels."""
+    if play.teacher_source not in (ENDPOINT, PROMPTED):
+        return False
+    text = artifacts.path(play.teacher_digest).read_text(encoding="utf-8")
+    return not Described.from_json(text).labels
+
+
 Said = tuple[str | None, list[float] | None]  # a label, and probabilities in label order, where there are some
 
 
 def outputs(folder: Path, source: str, teacher: str, labels: tuple[str, ...]) -> Mapping[str, Said]:
     """Give what the teacher said, by input digest; an answer that named no label is nothing said."""
-    if source == ENDPOINT:
+    if source == ENDPOINT or not labels:
         return teacher_cache.answers(folder, teacher)
     said = teacher_cache.outputs(folder, teacher)
     return {digest: (labels[shares.index(max(shares))], shares) for digest, shares in said.items()}

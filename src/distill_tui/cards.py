@@ -26,8 +26,10 @@ def _card(dossier: Dossier, signed: SignOffFacts) -> Iterator[str]:
     assert play is not None and record is not None and data is not None
     yield f"# {plain(play.name)}"
     yield ""
-    yield f"{plain(play.summary) or 'A distilled classifier.'} A {play.kind.value} play, round {play.round}."
-    yield f"Labels: {', '.join(plain(label) for label in record.labels)}. Teacher: {plain(play.teacher_name)}."
+    what = "A distilled student that writes its answers." if record.of_answers else "A distilled classifier."
+    yield f"{plain(play.summary) or what} A {play.kind.value} play, round {play.round}."
+    labels = "" if record.of_answers else f"Labels: {', '.join(plain(label) for label in record.labels)}. "
+    yield f"{labels}Teacher: {plain(play.teacher_name)}."
     yield ""
     yield "## Use"
     yield ""

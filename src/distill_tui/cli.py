@@ -263,8 +263,9 @@ COMMANDS: tuple[Command, ...] = (
         _arg("--endpoint", metavar="URL", says="an OpenAI-compatible endpoint, like https://host/v1"),
         _arg("--model", metavar="NAME", says="the model at the endpoint"),
         _arg("--revision", metavar="TEXT", default="", says="the model's version there: another one is asked anew"),
-        _arg("--labels", metavar="A,B,C", says="the labels to choose from (not for a classifier folder)"),
+        _arg("--labels", metavar="A,B,C", says="the labels to choose from (of a classification play)"),
         _arg("--template", metavar="FILE", says="what is asked: {input} and {labels}, or {label} with --zero-shot"),
+        _arg("--answer-tokens", metavar="N", type=int, says="the most tokens of an answer (256 where it writes)"),
     ),
     _does(
         Action.CONFIRM_TERMS,

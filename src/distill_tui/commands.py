@@ -6,6 +6,7 @@ command pays only for what it uses.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pwd
 import sys
@@ -176,7 +177,7 @@ def edit_gate(call: Call) -> None:
         gate = gates.from_toml(text_of(call.args.file), gates.METHODS_NOW)
     actions.edit_gate(*call.about, gate)
     play = call.dossier().play
-    found = gates.problems(gate, play.kind) if play else []
+    found = gates.problems(gate, play.kind, play.task) if play else []
     for sentence in found:
         call.talk(f"Cannot be locked yet: {sentence}")
     call.done("The draft is written.", gate=gates.digest(gate), problems=found)
@@ -298,16 +299,19 @@ def set_teacher(call: Call) -> None:
 
 def _described(args: Namespace) -> Described | None:
     """Read the description of a teacher that is asked in words; None for one that is not."""
-    from distill_tui.described import ENDPOINT, PROMPTED, TEMPLATES, ZERO_SHOT, Described
+    from distill_tui.described import ANSWER_TOKENS, ENDPOINT, PROMPTED, TEMPLATES, WRITES, ZERO_SHOT, Described
 
     if (args.zero_shot and args.prompted) or ((args.zero_shot or args.prompted) and not args.folder):
         raise UsageError("--zero-shot and --prompted say how a model FOLDER is asked; give one, and the folder.")
     source = ENDPOINT if args.endpoint else ZERO_SHOT if args.zero_shot else PROMPTED if args.prompted else ""
     if not source:
         return None
-    labels = tuple(label.strip() for label in (args.labels or "").split(","))
-    template = text_of(args.template) if args.template else TEMPLATES[source]
-    return Described(source, args.model or "", labels, template, args.endpoint or "", args.revision)
+    labels = tuple(label.strip() for label in args.labels.split(",")) if args.labels else ()
+    writes = not labels and source != ZERO_SHOT
+    template = text_of(args.template) if args.template else WRITES if writes else TEMPLATES[source]
+    described = Described(source, args.model or "", labels, template, args.endpoint or "", args.revision)
+    tokens = args.answer_tokens or (ANSWER_TOKENS if writes else described.max_tokens)
+    return dataclasses.replace(described, max_tokens=tokens)
 
 
 def confirm_terms(call: Call) -> None:

@@ -10,12 +10,16 @@ import json
 from dataclasses import asdict, dataclass
 from urllib.parse import urlsplit
 
+from distill_tui import generated
+
 ENDPOINT, ZERO_SHOT, PROMPTED = SOURCES = ("endpoint", "zero-shot", "prompted")
 TEMPLATES = {
     ENDPOINT: "Answer with exactly one of these labels, and nothing else: {labels}.\n\n{input}",
     ZERO_SHOT: "This text is {label}.",
     PROMPTED: "{input}\nOne of {labels}.\nLabel:",
 }
+WRITES = "{input}"  # what is asked of a teacher that writes its answers, where nothing is said
+ANSWER_TOKENS = 256  # the most tokens of such an answer
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Described:
 
     source: str
     model: str  # the model's name at the endpoint, or the digest of a model folder
-    labels: tuple[str, ...]
+    labels: tuple[str, ...]  # none: it writes its answers, for a generation task
     template: str
     base_url: str = ""  # of an endpoint
     revision: str = ""  # of an endpoint's model, as the provider names it; nobody can check it
@@ -49,11 +53,16 @@ class Described:
 
     def problem(self) -> str | None:
         """Say what makes the teacher impossible, in one sentence, or nothing."""
-        if len(self.labels) < 2 or len(set(map(_folded, self.labels))) < len(self.labels) or "" in self.labels:
+        if not self.labels and self.source == ZERO_SHOT:
+            return "A zero-shot teacher chooses among labels; give them with --labels a,b,c."
+        folded = set(map(_folded, self.labels))
+        if self.labels and (len(folded) < max(2, len(self.labels)) or "" in self.labels):
             return "A described teacher needs two labels or more that differ; give them with --labels a,b,c."
         hole = "{label}" if self.source == ZERO_SHOT else "{input}"
         if hole not in self.template:
             return f"The template has no {hole}; write it where the {hole.strip('{}')} goes."
+        if not 1 <= self.max_tokens <= 8192:
+            return f"An answer of {self.max_tokens} tokens cannot be asked for; give 1 to 8192."
         if self.source != ENDPOINT:
             return None
         if not self.model.strip():
@@ -72,7 +81,12 @@ class Described:
         return f"{before.replace('{labels}', named)}{text}{after.replace('{labels}', named)}"
 
     def read(self, answer: str) -> str | None:
-        """Find the label that an answer names: the whole answer, or the only label in it; else nothing."""
+        """Find the label that an answer names: the whole answer, or the only label in it; else nothing.
+
+        Of a teacher that writes its answers, give the answer: see `generated.read`.
+        """
+        if not self.labels:
+            return generated.read(answer)
         said = _folded(answer)
         whole = [label for label in self.labels if _folded(label) == said]
         if whole:

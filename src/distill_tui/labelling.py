@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from distill_tui import teacher_cache, variations
+from distill_tui import asked, teacher_cache, variations
 from distill_tui.asked import read_limits
 from distill_tui.described import ENDPOINT, ZERO_SHOT, Described
 from distill_tui.project import stored
@@ -26,44 +26,45 @@ Todo = list[tuple[str, str]]
 
 def run(claimed: Claim, dossier: Dossier) -> dict[str, Any]:
     """Do what the run was asked for: label what the teacher has not answered yet, or write variations."""
-    asked = variations.ask_of(claimed.run)
-    return vary(claimed, dossier, asked) if asked else label(claimed, dossier)
+    wanted = variations.ask_of(claimed.run)
+    return vary(claimed, dossier, wanted) if wanted else label(claimed, dossier)
 
 
-def vary(claimed: Claim, dossier: Dossier, asked: Mapping[str, Any]) -> dict[str, Any]:
+def vary(claimed: Claim, dossier: Dossier, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Have the teacher write variations; what is new of them waits to be taken in. Gives the run's result."""
     project, play = claimed.project, dossier.play
     assert play is not None
-    folder, name, started = project.artifacts.folder, asked["writer"], time.monotonic()
-    sources = variations.sources(project, dossier, asked["rows"], asked["numbers"])
+    folder, name, started = project.artifacts.folder, wanted["writer"], time.monotonic()
+    sources = variations.sources(project, dossier, wanted["rows"], wanted["numbers"])
     known = teacher_cache.answered(folder, name)
     todo = [(source.digest, source.input) for source in sources if source.digest not in known]
     claimed.report(0, len(todo), f"{len(sources) - len(todo):,} rows were varied before", always=True)
     if play.teacher_source == ENDPOINT:
         more = _endpoint(claimed, dossier, name, todo)
     else:
-        _local_writer(claimed, name, todo)
+        local_writer(claimed, name, todo, "varied")
         more = {}
-    written, left = variations.sift(project, dossier, sources, teacher_cache.said(folder, name), asked["each"])
+    written, left = variations.sift(project, dossier, sources, teacher_cache.said(folder, name), wanted["each"])
     kept = project.artifacts.store_bytes(variations.lines(written).encode())
     result = {"rows": len(sources), "new": len(todo), "cached": len(sources) - len(todo)} | more
     told = {"written": kept, "variations": len(written), "left_out": left}
     return result | told | {"seconds": round(time.monotonic() - started, 1), "teacher": play.teacher_digest}
 
 
-def _local_writer(claimed: Claim, name: str, todo: Todo) -> None:
+def local_writer(claimed: Claim, teacher: str, todo: Todo, done_to: str, *, name: str = "") -> None:
+    """Have a causal model on this machine write an answer to each text; each is kept as it comes, under a name."""
     from distill_tui.endpoint import Answer
     from distill_tui.training import teachers
 
     artifacts, texts = claimed.project.artifacts, [text for _, text in todo]
-    described = Described.from_json(artifacts.text(name))
     if not texts:
         return
+    described = Described.from_json(artifacts.text(teacher))
     written = teachers.written(artifacts.path(described.model), texts, described, threads=threads())
     for done, (at, said, tokens_in, tokens_out) in enumerate(written, 1):
-        answer = Answer(todo[at][0], None, said, None, tokens_in, tokens_out, Decimal(0))
-        teacher_cache.add_answer(artifacts.folder, name, answer)
-        claimed.report(done, len(todo), f"{done:,} rows are varied")
+        answer = Answer(todo[at][0], described.read(said), said, None, tokens_in, tokens_out, Decimal(0))
+        teacher_cache.add_answer(artifacts.folder, name or teacher, answer)
+        claimed.report(done, len(todo), f"{done:,} of {len(todo):,} rows are {done_to}")
 
 
 def label(claimed: Claim, dossier: Dossier) -> dict[str, Any]:
@@ -75,12 +76,16 @@ def label(claimed: Claim, dossier: Dossier) -> dict[str, Any]:
     started = time.monotonic()
     files = [traffic.artifact for traffic in dossier.traffic]
     inputs = distinct_inputs([artifacts.path(artifact) for artifact in files])
-    asked = teacher_cache.answered if play.teacher_source == ENDPOINT else teacher_cache.known
-    known = asked(artifacts.folder, play.teacher_digest)
+    writes = asked.writes(artifacts, play)
+    answered = teacher_cache.answered if writes or play.teacher_source == ENDPOINT else teacher_cache.known
+    known = answered(artifacts.folder, play.teacher_digest)
     todo = [(digest, text) for digest, text in inputs.items() if digest not in known]
     claimed.report(0, len(todo), f"{len(inputs) - len(todo):,} inputs were answered before", always=True)
     if play.teacher_source == ENDPOINT:
         more = _endpoint(claimed, dossier, play.teacher_digest, todo)
+    elif writes:
+        local_writer(claimed, play.teacher_digest, todo, "answered")
+        more = {"unread": teacher_cache.ledger(artifacts.folder, play.teacher_digest).unread}
     else:
         _local(claimed, play.teacher_source, play.teacher_digest, todo, started)
         more = {}
@@ -123,7 +128,8 @@ def _endpoint(claimed: Claim, dossier: Dossier, teacher: str, todo: Todo) -> dic
     described = Described.from_json(artifacts.text(teacher))
     limits = read_limits(stored(claimed.run.spec, f"the spec of run {claimed.id}"))
     before = variations.paid(artifacts.folder, dossier, teacher)
-    labels = dossier.play is not None and teacher == dossier.play.teacher_digest
+    answers = dossier.play is not None and teacher == dossier.play.teacher_digest
+    choices = answers and bool(described.labels)
 
     def keep(answer: Answer) -> None:
         teacher_cache.add_answer(artifacts.folder, teacher, answer)
@@ -132,7 +138,7 @@ def _endpoint(claimed: Claim, dossier: Dossier, teacher: str, todo: Todo) -> dic
         claimed.report(done, len(todo), f"{spent:.4f} of {limits.budget} spent, {retries:,} retries")
 
     key = endpoint.key_for(described.base_url)
-    retries = endpoint.ask(described, todo, limits, spent=before.money, keep=keep, tell=tell, key=key, logprobs=labels)
+    retries = endpoint.ask(described, todo, limits, spent=before.money, keep=keep, tell=tell, key=key, logprobs=choices)
     after = variations.paid(artifacts.folder, dossier, teacher)
-    unread = {"unread": teacher_cache.ledger(artifacts.folder, teacher).unread} if labels else {}
+    unread = {"unread": teacher_cache.ledger(artifacts.folder, teacher).unread} if answers else {}
     return {"retries": retries, "money": str(after.money - before.money)} | unread

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlmodel import Session, select
 
-from distill_tui import observe, observe_teacher, observed, tables
+from distill_tui import generated, observe, observe_teacher, observed, tables
 from distill_tui.artifacts import Artifacts
 from distill_tui.described import ENDPOINT, SOURCES
 from distill_tui.project import ProjectError, stored
@@ -97,29 +97,28 @@ def _reference(artifacts: Artifacts, data: Path, student: Path, options: Mapping
     import numpy as np
 
     from distill_tui.dataset import frozen
-    from distill_tui.training.answers import answers
+    from distill_tui.training.answers import hear
 
     training, held_out = frozen.load(data, Split.TRAIN), frozen.load(data, Split.HELD_OUT)
     chosen = sorted(range(len(training)), key=lambda row: observe.order("", training.digests[row]))
-    _, lies = answers(student, [training.inputs[row] for row in chosen[:CENTRE_ROWS]], **options)
+    lies = hear(student, [training.inputs[row] for row in chosen[:CENTRE_ROWS]], **options).lies
     centre, spread = lies.mean(axis=0), lies.std(axis=0) + 1e-6
-    said, places = answers(student, held_out.inputs, **options)
-    distance = np.sqrt((((places - centre) / spread) ** 2).mean(axis=1))
+    heard = hear(student, held_out.inputs, **options)
+    distance = np.sqrt((((heard.lies - centre) / spread) ** 2).mean(axis=1))
     often = np.repeat(np.arange(len(held_out)), np.maximum(1, held_out.weights.round().astype(int)))
     kept = sorted(range(len(often)), key=lambda at: observe.order(str(at), held_out.digests[often[at]]))[:CALIBRATION]
     rows = [int(often[at]) for at in kept]
-    probed = [row for row in chosen if training.teacher[row] >= 0][: observe.PROBE_ROWS]
+    taught = [_answer(text, training.labels) for text in training.teacher_texts]
+    probed = [row for row in chosen if taught[row] is not None][: observe.PROBE_ROWS]
     value = {
-        "uncertainty": [float(1 - said[row].max()) for row in rows],
+        "uncertainty": [float(1 - heard.sure[row]) for row in rows],
         "distance": [float(distance[row]) for row in rows],
         "length": [len(held_out.inputs[row]) for row in rows],
-        "labels": Counter(held_out.labels[int(said[row].argmax())] for row in rows),
+        "labels": Counter(heard.said[row] for row in rows if held_out.labels),
         "segments": Counter(held_out.segments[row] for row in rows),
         "centre": [float(x) for x in centre],
         "spread": [float(x) for x in spread],
-        "probe": {
-            training.digests[row]: [training.inputs[row], training.labels[training.teacher[row]]] for row in probed
-        },
+        "probe": {training.digests[row]: [training.inputs[row], taught[row]] for row in probed},
     }
     return artifacts.store_bytes(json.dumps(value, sort_keys=True).encode())
 
@@ -142,11 +141,19 @@ def _read(path: Path, received: str, probe: Mapping[str, Any], labels: Sequence[
     return sorted(found.values(), key=lambda row: (row.day, observe.order(row.day, row.digest)))
 
 
+def _answer(text: str | None, labels: Sequence[str]) -> str | None:
+    """Give an answer as it is compared: one of the labels, or where there are none the text as it is spelled."""
+    if text is None or labels:
+        return text if text in labels else None
+    return generated.spelled(text)
+
+
 def _label(row: Mapping[str, Any], labels: Sequence[str]) -> str | None:
-    """Give what the teacher said, where it said one of the labels."""
-    if row["teacher_output"] in labels:
-        return str(row["teacher_output"])
-    if row["teacher_probabilities"] is None:
+    """Give what the teacher said, where it said one of the labels, or wrote an answer."""
+    said = _answer(row["teacher_output"], labels)
+    if said is not None:
+        return said
+    if row["teacher_probabilities"] is None or not labels:
         return None
     said = json.loads(row["teacher_probabilities"])
     if isinstance(said, dict):
@@ -229,16 +236,14 @@ def _observations(
 ) -> list[tables.Observation]:
     import numpy as np
 
-    from distill_tui.training.answers import answers
-    from distill_tui.training.folders import teacher_labels
+    from distill_tui.training.answers import hear
 
-    labels = teacher_labels(student)
-    said, places = answers(student, [row.input for row in rows], **options)
-    away = (places - np.array(known["centre"])) / np.array(known["spread"])
+    heard = hear(student, [row.input for row in rows], **options)
+    away = (heard.lies - np.array(known["centre"])) / np.array(known["spread"])
     distance = np.sqrt((away**2).mean(axis=1))
     found = []
     for at, row in enumerate(rows):
-        answer = known["probe"][row.digest][1] if row.probe else labels[int(said[at].argmax())]
+        answer = known["probe"][row.digest][1] if row.probe else heard.said[at]
         shown = not row.probe and row.teacher not in (None, answer) and not observe.sealed(row.digest)
         found.append(
             tables.Observation(
@@ -252,7 +257,7 @@ def _observations(
                 answer=answer,
                 teacher=row.teacher,
                 asked=int(row.asked),
-                uncertainty=float(1 - said[at].max()),
+                uncertainty=float(1 - heard.sure[at]),
                 distance=float(distance[at]),
                 length=len(row.input),
                 excerpt=_storable(row.input[: observe.EXCERPT]) if shown else "",

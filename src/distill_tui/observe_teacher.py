@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from sqlmodel import Session, col, func, select
 
-from distill_tui import tables, teacher_cache
+from distill_tui import asked, generated, tables, teacher_cache
 from distill_tui.asked import read_limits
 from distill_tui.described import ENDPOINT, Described
 from distill_tui.project import stored
-from distill_tui.terms import RunKind, RunStatus
+from distill_tui.terms import RunKind, RunStatus, Task
 
 if TYPE_CHECKING:
     from distill_tui.artifacts import Artifacts
@@ -73,8 +73,30 @@ def ask(claimed: Claim, dossier: Dossier, rows: Sequence[Row]) -> Said:
     if trouble:
         raise ValueError(trouble)
     if play.teacher_source == ENDPOINT:
-        return _endpoint(claimed, dossier, play.teacher_digest, rows)
-    return _local(claimed, play.teacher_source, play.teacher_digest, rows)
+        said = _endpoint(claimed, dossier, play.teacher_digest, rows)
+    elif asked.writes(claimed.project.artifacts, play):
+        said = _writer(claimed, play.teacher_digest, rows)
+    else:
+        return _local(claimed, play.teacher_source, play.teacher_digest, rows)
+    if play.task is not Task.GENERATION:
+        return said
+    return {digest: text and generated.spelled(text) for digest, text in said.items()}
+
+
+def _writer(claimed: Claim, teacher: str, rows: Sequence[Row]) -> Said:
+    """Have a model on this machine write its answers; each is kept as it comes."""
+    from distill_tui.labelling import local_writer
+
+    folder, said = claimed.project.artifacts.folder, dict[str, str | None]()
+    for probe in (False, True):
+        part = {row.digest: row for row in rows if row.probe is probe}
+        name = teacher_cache.probe_name(teacher, next(iter(part.values())).day) if probe and part else teacher
+        known = teacher_cache.answered(folder, name)
+        todo = [(digest, row.input) for digest, row in part.items() if digest not in known]
+        local_writer(claimed, teacher, todo, "answered by the teacher", name=name)
+        answers = teacher_cache.answers(folder, name)
+        said |= {digest: answers[digest][0] for digest in part}
+    return said
 
 
 def _local(claimed: Claim, source: str, teacher: str, rows: Sequence[Row]) -> Said:

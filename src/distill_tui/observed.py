@@ -21,7 +21,7 @@ from distill_tui.gates import Record
 from distill_tui.project import Project, ProjectError, read_record, stored_list
 from distill_tui.rounds import cell
 from distill_tui.rules import Dossier
-from distill_tui.terms import Remedy, Stage
+from distill_tui.terms import Remedy, Stage, Task
 
 WORST = 5  # rows that are shown of what diverges
 
@@ -142,9 +142,10 @@ def failures(project: Project, dossier: Dossier) -> dict[str, list[int]]:
     Open rows only: what is sealed may become held-out, and nothing of it goes into the weights of a data set.
     """
     found: dict[str, list[int]] = {}
+    labels = dossier.play is None or dossier.play.task is Task.CLASSIFICATION
     for row in _labelled(project, dossier):
         if not observe.sealed(row.input_digest):
-            counts = found.setdefault(cell(row.segment, row.teacher), [0, 0])
+            counts = found.setdefault(cell(row.segment, row.teacher if labels else None), [0, 0])
             counts[0] += row.answer != row.teacher
             counts[1] += 1
     return found

@@ -162,7 +162,7 @@ def show_gate(call: Call) -> None:
     if call.args.toml and dossier.gate is not None and not call.json:
         sys.stdout.write(queries.draft(dossier.gate, queries.repeats(call.project, dossier)))
         return
-    found = gates.problems(dossier.gate, dossier.play.kind) if dossier.gate and dossier.play else []
+    found = gates.problems(dossier.gate, dossier.play.kind, dossier.play.task) if dossier.gate and dossier.play else []
     row = dossier.gate_row
     value = {
         "gate": json.loads(gates.to_json(dossier.gate)) if dossier.gate else None,

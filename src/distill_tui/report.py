@@ -264,7 +264,7 @@ def gate(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
     )
     yield ""
     yield from table(("CRITERION", "HOLDS WHEN", "COUNTS"), [_criterion(each) for each in is_.criteria], plain=plain)
-    for sentence in () if dossier.locked else gates.problems(is_, dossier.play.kind):
+    for sentence in () if dossier.locked else gates.problems(is_, dossier.play.kind, dossier.play.task):
         yield visible(f"Cannot be locked: {sentence}")
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from distill_tui.artifacts import folder_digest
+from distill_tui.described import WRITES
 from distill_tui.spec import Spec
 from distill_tui.terms import Split, StudentKind
 from distill_tui.training import processes
@@ -40,8 +41,8 @@ class Recipe:
 
     @property
     def local(self) -> bool:
-        """Whether the teacher was a model folder."""
-        return self.teacher.startswith("sha256:")
+        """Whether the student learnt from a model folder, and not from recorded outputs or written answers alone."""
+        return self.teacher.startswith("sha256:") and not self.spec.generates
 
 
 def read(bundle: Path) -> Recipe:
@@ -74,27 +75,23 @@ def _json(path: Path) -> dict[str, Any]:
 class Training:
     """The training of one student on a frozen data set: drive it by `steps`; afterwards `student` is its folder."""
 
-    def __init__(self, spec: Spec, data: Path, teacher: Path | None, start: Path | None, folder: Path) -> None:
+    def __init__(
+        self, spec: Spec, data: Path, teacher: Path | None, start: Path | None, folder: Path, asked: str = WRITES
+    ) -> None:
         self.spec, self.data, self.teacher, self.start, self.folder = spec, data, teacher, start, folder
+        self.asked = asked
         self.student = folder / "student"
 
     def steps(self) -> Iterator[Any]:
         """Train, then give the student the form that its spec ships."""
-        from distill_tui.arms import examples
+        from distill_tui import arms
         from distill_tui.dataset import frozen
-        from distill_tui.training import distill, ladder
+        from distill_tui.training import ladder
 
         training, validation = frozen.load(self.data, Split.TRAIN), frozen.load(self.data, Split.VALIDATION)
-        yield from distill.train(
-            self.spec,
-            training.labels,
-            examples(training),
-            examples(validation),
-            teacher=self.teacher,
-            checkpoints=self.folder / "checkpoints",
-            out=self.student,
-            start=self.start,
-        )
+        rows = arms.rows(training, validation, self.asked)
+        places = ladder.Places(self.teacher, self.start, self.folder / "checkpoints", self.student)
+        yield from rows.train(self.spec, rows.training, places)
         self.student = ladder.ship(self.student, self.spec, self.folder / "shipped")
 
 
@@ -111,7 +108,8 @@ def data_set(recipe: Recipe, data: Path, teacher: Path | None, scratch: Path) ->
     if _is_frozen(data):
         digest = f"sha256:{frozen.content_digest(data)}"
         if frozen.labels_of(data) != recipe.labels:
-            raise ValueError(f"{data.name} has other labels than the recipe ({', '.join(recipe.labels)}).")
+            told = ", ".join(recipe.labels) or "none: its answers are texts"
+            raise ValueError(f"{data.name} has other labels than the recipe ({told}).")
         return data, digest == recipe.data
     return _built(recipe, data, teacher, scratch), False
 
@@ -190,6 +188,10 @@ def make(
     if out.exists():
         raise ValueError(f"{out.name} exists already; name a new folder.")
     recipe = read(bundle)
+    if recipe.spec.generates and recipe.spec.alpha > 0:
+        raise ValueError(
+            "This student learnt its teacher's probabilities of tokens; only its project can train it anew."
+        )
     check_folders(recipe, teacher, start)
     spec = dataclasses.replace(recipe.spec, threads=threads) if threads else recipe.spec
     with tempfile.TemporaryDirectory(dir=out.absolute().parent) as name:
@@ -213,6 +215,8 @@ def make(
 
 def _score(student: Path, spec: Spec, rows: Any) -> dict[str, Any]:
     """Compare a student with gold, or where there is none with the teacher, on the rows that were set aside."""
+    if not rows.labels:
+        return _score_answers(student, spec, rows)
     from distill_tui.training.evaluate import predict
 
     said = predict(student, rows.inputs, threads=spec.threads, max_tokens=spec.max_tokens).argmax(axis=1)
@@ -220,6 +224,18 @@ def _score(student: Path, spec: Spec, rows: Any) -> dict[str, Any]:
     counted = known >= 0
     score = float((said == known)[counted].mean()) if counted.any() else None
     return {"rows_aside": int(counted.sum()), "score_name": name, "score": score}
+
+
+def _score_answers(student: Path, spec: Spec, rows: Any) -> dict[str, Any]:
+    from distill_tui import answer_columns, generated
+    from distill_tui.training.answering import answer
+
+    said = [generated.spelled(e.text) for e in answer(student, rows.inputs, threads=spec.threads,
+                                                      max_tokens=spec.max_tokens)]  # fmt: skip
+    gold = any(text is not None for text in rows.gold_texts)
+    right = [one == truth for one, truth in zip(said, answer_columns.truth(rows), strict=True) if truth is not None]
+    score = sum(right) / len(right) if right else None
+    return {"rows_aside": len(right), "score_name": "accuracy" if gold else "agreement", "score": score}
 
 
 def main(arguments: list[str]) -> int:

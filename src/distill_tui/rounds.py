@@ -20,7 +20,7 @@ from distill_tui.described import Described
 from distill_tui.observe import sealed
 from distill_tui.project import ProjectError, stored
 from distill_tui.rules import Dossier
-from distill_tui.terms import Remedy, Split
+from distill_tui.terms import Remedy, Split, Task
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def build(artifacts: Artifacts, dossier: Dossier, out: Path) -> Built:
 
     play, gate = dossier.play, dossier.gate
     assert play is not None and gate is not None
-    labels, outputs = None, {}
+    labels: tuple[str, ...] | None = () if play.task is Task.GENERATION else None
+    outputs = {}
     if play.teacher_source not in ("", "recorded"):
         labels = _labels(artifacts, play)
         said = asked.outputs(artifacts.folder, play.teacher_source, play.teacher_digest, labels)
@@ -66,7 +67,7 @@ def build(artifacts: Artifacts, dossier: Dossier, out: Path) -> Built:
     teacher = teacher_first.measure(data.rows, data.labels, gate.seed) if data.labels else None
     factors = cell_factors(failures_of(dossier))
     if factors:
-        data = dataclasses.replace(data, rows=tuple(_weighted(row, factors) for row in data.rows))
+        data = dataclasses.replace(data, rows=tuple(_weighted(row, factors, data.labels) for row in data.rows))
     digest = building.write(data, out)
     counted = coverage.counts(out)
     findings = [*teacher_first.findings(teacher, gate), *found.findings, *counted.findings]
@@ -254,8 +255,8 @@ def cell_factors(failures: Mapping[str, Sequence[int]]) -> dict[str, float]:
     return {name: min(MOST, max(LEAST, (f / n) / overall)) for name, (f, n) in failures.items() if n >= ENOUGH}
 
 
-def _weighted(row: Any, factors: Mapping[str, float]) -> Any:
+def _weighted(row: Any, factors: Mapping[str, float], labels: tuple[str, ...]) -> Any:
     if row.split is not Split.TRAIN:
         return row
-    factor = factors.get(cell(row.segment, row.gold or row.teacher_output), 1.0)
+    factor = factors.get(cell(row.segment, (row.gold or row.teacher_output) if labels else None), 1.0)
     return dataclasses.replace(row, weight=row.weight * factor)

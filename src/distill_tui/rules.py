@@ -554,8 +554,6 @@ def open_play(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Obje
             yield Objection("play.name", "A play's name has 1 to 80 characters.")
         elif str(name) in dossier.play_names:
             yield Objection("play.exists", f"There is a play “{name}” already; choose another name.")
-    if request.get("task") is Task.GENERATION:
-        yield Objection("play.task", "This release trains classifiers only; open the play with --task classification.")
     predecessor = request.get("predecessor")
     if predecessor is not None and predecessor.stage is not Stage.KILLED:
         yield Objection("play.predecessor", f"{predecessor.code} is not killed; only a killed play has a successor.")
@@ -652,7 +650,7 @@ def lock_gate(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Obje
     if dossier.gate is None or dossier.play is None:
         yield Objection("gate.unreadable", dossier.gate_trouble or "There is no gate yet; write one with `gate edit`.")
         return
-    for sentence in gates.problems(dossier.gate, dossier.play.kind):
+    for sentence in gates.problems(dossier.gate, dossier.play.kind, dossier.play.task):
         yield Objection("gate.problem", sentence)
     if dossier.play.kind is PlayKind.STABILITY:
         yield from terms_unclear(dossier)
@@ -834,8 +832,27 @@ def set_teacher(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Ob
             "gate.teacher",
             f"The gate was locked against the teacher “{known.get('name')}”; another one is another play.",
         )
+    yield from _fitting(dossier, request)
     yield from _not_frozen(dossier)
     yield from _idle(dossier)
+
+
+def _fitting(dossier: Dossier, request: Request) -> Iterator[Objection]:
+    """A teacher chooses among labels, or it writes its answers, as the play's task is."""
+    if dossier.play is None or "chooses" not in request:
+        return
+    chooses, code = request["chooses"], _code(dossier)
+    if dossier.play.task is Task.GENERATION and chooses:
+        yield Objection(
+            "teacher.chooses",
+            f"{code} is a generation play, and this teacher chooses among labels; take --recorded, an endpoint or a "
+            "causal model (--prompted), without --labels.",
+        )
+    if dossier.play.task is Task.CLASSIFICATION and not chooses:
+        yield Objection(
+            "teacher.no_labels",
+            f"{code} is a classification play, and this teacher was given no labels; name them with --labels a,b,c.",
+        )
 
 
 def _idle(dossier: Dossier) -> Iterator[Objection]:
@@ -1069,6 +1086,15 @@ def start_run(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Obje
     spec = request.get("spec")
     if spec is not None and spec.problem():
         yield Objection("spec.problem", spec.problem())
+    elif spec is not None and dossier.play is not None and spec.generates != (dossier.play.task is Task.GENERATION):
+        kinds = ", ".join(f"student={kind}" for kind in StudentKind if kind.generates != spec.generates)
+        yield Objection(
+            "spec.task",
+            f"{_code(dossier)} is a {dossier.play.task.value} play, and a student of kind {spec.student} "
+            f"{'writes its answers' if spec.generates else 'chooses among labels'}; take one of {kinds}.",
+        )
+    elif spec is not None and spec.generates:
+        return  # what feeds it are texts; the worker sees in its first second whether there are any
     elif spec is not None and suits(dossier) is not StudentKind.LAYERS and spec.needs_layers:
         yield Objection(
             "spec.no_layers",
@@ -1092,6 +1118,8 @@ def _fed(spec: Any, soft_rows: int, dossier: Dossier) -> Iterator[Objection]:
 
 def suits(dossier: Dossier) -> StudentKind:
     """The kind of student that a play trains where none is named: the teacher's own layers, where it has them."""
+    if dossier.play is not None and dossier.play.task is Task.GENERATION:
+        return StudentKind.TAGGER
     local = dossier.play is not None and dossier.play.teacher_source == "local"
     return StudentKind.LAYERS if local else StudentKind.STATIC
 
@@ -1660,7 +1688,11 @@ def next_step(dossier: Dossier) -> Action | None:
     if play.stage is Stage.QUALIFY:
         return Action.FILL_WORKSHEET if any(trigger(dossier)) else Action.QUALIFY
     if play.stage is Stage.GATE:
-        return Action.EDIT_GATE if dossier.gate is None or gates.problems(dossier.gate, play.kind) else Action.LOCK_GATE
+        return (
+            Action.EDIT_GATE
+            if dossier.gate is None or gates.problems(dossier.gate, play.kind, play.task)
+            else Action.LOCK_GATE
+        )
     if play.stage is Stage.DATA:
         return _next_data_step(dossier, play)
     if play.stage is Stage.TRAIN:

@@ -85,7 +85,7 @@ def failures(project: Project, dossier: Dossier) -> tuple[list[Failed], Path]:
         if place is not None:
             teacher = record.teacher[position]
             truth = record.gold[position] if record.gold[position] >= 0 else teacher
-            where = cell(rows.segments[place], record.labels[truth] if truth >= 0 else None)
+            where = cell(rows.segments[place], record.labels[truth] if truth >= 0 and not record.of_answers else None)
             about = (record.rows[position], rows.inputs[place], rows.digests[place], rows.segments[place])
             failed.append(Failed(*about, where, teacher == truth))
     if not failed:

@@ -118,6 +118,8 @@ class Metric(StrEnum):
     ACCURACY = "accuracy"  # share of rows on which the prediction is the gold label
     AGREEMENT = "agreement"  # share of rows on which the student predicts what the teacher does
     BRIER = "brier_score"  # mean squared distance of the probabilities from the gold label, 0 to 1
+    FIELD_F1 = "field_f1"  # mean over rows of the F1 of the fields in a JSON answer, 0 to 1
+    CHRF = "chrf"  # mean over rows of chrF: F of runs of characters that answer and gold share, 0 to 1
     P95_LATENCY = "p95_latency_ms"  # 95th percentile of one request at a time, milliseconds
     PAYBACK = "payback_months"  # build cost divided by the monthly saving
     SIZE = "size_mb"  # bytes of the student on disk, in units of 1,000,000

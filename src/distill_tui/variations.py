@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from distill_tui import teacher_cache
 from distill_tui.described import ENDPOINT, PROMPTED, Described
 from distill_tui.project import Project, ProjectError, stored
-from distill_tui.terms import RunKind, RunStatus, Split
+from distill_tui.terms import RunKind, RunStatus, Split, Task
 
 if TYPE_CHECKING:
     from distill_tui import tables
@@ -102,10 +102,11 @@ def sources(project: Project, dossier: Dossier, rows: int, numbers: Sequence[int
 
     if numbers:
         wanted = set(numbers)
+        labels = dossier.play is None or dossier.play.task is Task.CLASSIFICATION
         open_rows = (row for row in _rows(project, dossier) if row["row"] in wanted and row["split"] != Split.HELD_OUT)
         return [
             Source(r["row"], r["input_digest"], r["input"], r["segment"],
-                   cell(r["segment"], r["gold"] or r["teacher_output"]))
+                   cell(r["segment"], (r["gold"] or r["teacher_output"]) if labels else None))
             for r in open_rows
         ]  # fmt: skip
     failed, data = targeted.failures(project, dossier)

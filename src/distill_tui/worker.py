@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from distill_tui import arms, launch, rules, sqlite, tables
+from distill_tui import alike, arms, launch, rules, sqlite, tables
 from distill_tui.project import Project, ProjectError, now, stored
 from distill_tui.rules import Actor, Refused
 from distill_tui.terms import Action, Assurance, RunKind, RunStatus
@@ -142,16 +142,17 @@ def train(claimed: Claim, dossier: rules.Dossier) -> None:
     from distill_tui.training.folders import form
 
     project, spec = claimed.project, Spec.from_json(claimed.run.spec)
-    data, training, validation, teacher = material(project, claimed.run, dossier)
+    data, training, validation, teacher, asked = material(project, claimed.run, dossier)
     if dossier.gate is not None and dossier.gate.deferral is not None and not len(validation):
         raise ValueError("The gate sends requests back by a threshold of the validation rows, and there is none.")
     started = time.monotonic()
-    trained, last = arms.climb(claimed, spec, training, validation, teacher)
+    trained, last = arms.climb(claimed, spec, training, validation, teacher, asked)
     kept = trained.kept
     controls = {control.value: arm for control, arm in trained.controls.items()}
-    beside = {name: arm.says.argmax(axis=1) for name, arm in (controls | trained.probe).items()}
+    beside = {name: arm.says for name, arm in (controls | trained.probe).items()}
     parameters, size = measure.size(kept.folder)
-    result = validate(claimed, kept.says, kept.spec, training, validation, beside) | {
+    look = validate if training.labels else validate_answers
+    result = look(claimed, kept.says, kept.spec, training, validation, beside) | {
         "seconds": round(time.monotonic() - started, 1),
         "parameters": parameters,
         "bytes": size,
@@ -169,16 +170,21 @@ def train(claimed: Claim, dossier: rules.Dossier) -> None:
     finish(claimed, result, last, project.artifacts.store_copy(kept.folder))
 
 
-def material(project: Project, run: tables.Run, dossier: rules.Dossier) -> tuple[tables.DataSet, Any, Any, Path | None]:
-    """Give what a training run learns from: its data set, the rows to train and to validate on, a local teacher."""
+def material(
+    project: Project, run: tables.Run, dossier: rules.Dossier
+) -> tuple[tables.DataSet, Any, Any, Path | None, str]:
+    """Give what a training run learns from: its data set, the rows to train and to validate on, a local teacher.
+
+    The last is the template by which a teacher that writes is asked.
+    """
     from distill_tui.dataset import frozen
     from distill_tui.terms import Split
 
     play, data = dossier.play, next(d for d in dossier.data_sets if d.id == run.data_set_id)
     assert play is not None
     path = project.artifacts.path(data.artifact)
-    teacher = project.artifacts.path(play.teacher_digest) if play.teacher_source == "local" else None
-    return data, frozen.load(path, Split.TRAIN), frozen.load(path, Split.VALIDATION), teacher
+    teacher = arms.teacher_of(project.artifacts, play)
+    return data, frozen.load(path, Split.TRAIN), frozen.load(path, Split.VALIDATION), *teacher
 
 
 @dataclass(frozen=True)
@@ -200,9 +206,9 @@ def learn_along(project: Project, run_id: int) -> int:
     with project.read() as session:
         run = session.get(tables.Run, run_id)
     if run is not None and run.kind is RunKind.TRAIN:
-        _, training, validation, teacher = material(project, run, project.dossier(run.play_id))
+        _, training, validation, teacher, asked = material(project, run, project.dossier(run.play_id))
         along = Companion(project, run_id, project.artifacts.run_folder(run_id))
-        arms.climb(along, Spec.from_json(run.spec), training, validation, teacher)
+        arms.climb(along, Spec.from_json(run.spec), training, validation, teacher, asked)
     return 0
 
 
@@ -218,11 +224,11 @@ def rehearse(claimed: Claim, dossier: rules.Dossier) -> None:
     judged = dossier.run(claimed.run.student_run)
     data = next(d for d in dossier.data_sets if d.id == claimed.run.data_set_id)
     assert play is not None and judged is not None and judged.artifact is not None
-    teacher = project.artifacts.path(play.teacher_digest) if play.teacher_source == "local" else None
+    teacher, asked = arms.teacher_of(project.artifacts, play)
     spec = Spec.from_json(judged.spec).kept(stored(judged.result, f"the result of run {judged.id}").get("rung", ""))
     start = project.artifacts.path(spec.folder) if spec.folder else None
     started, last = time.monotonic(), 0
-    made = retrain.Training(spec, project.artifacts.path(data.artifact), teacher, start, claimed.folder)
+    made = retrain.Training(spec, project.artifacts.path(data.artifact), teacher, start, claimed.folder, asked)
     for step in made.steps():
         last = step.number
         claimed.report(step.number, step.total, f"epoch {step.epoch} · loss {step.loss:.3f}")
@@ -244,36 +250,55 @@ def validate(
     """Look at the validation split, which builders may look at freely: the score, and where the student fails.
 
     What every row got is kept as a record, so that rounds are compared row by row and failures can be paged through.
-    `beside` is what each arm that was trained beside the student answers. Where the gate sends requests back to the
-    teacher, the threshold is fixed here, before anybody has looked at a held-out row.
+    `beside` holds the probabilities of each arm that was trained beside the student. Where the gate sends requests back
+    to the teacher, the threshold is fixed here, before anybody has looked at a held-out row.
     """
     import numpy as np
 
-    from distill_tui import controls, gates
-    from distill_tui.rounds import cell
+    from distill_tui import gates
     from distill_tui.training import evaluate as evaluating
 
-    said = probabilities.argmax(axis=1)
     taught = np.where(training.gold >= 0, training.gold, training.teacher)
     shares = evaluating.fit_shares(training.inputs, taught, spec.seed, len(rows.labels))(rows.inputs)
-    also = {name: tuple(int(label) for label in answer) for name, answer in beside.items()}
+    also = {name: tuple(int(label) for label in says.argmax(axis=1)) for name, says in beside.items()}
     record = gates.Record(**answers(rows, probabilities, shares, evaluating.majority(taught)), controls=also)
+    return looked_at(claimed, record, rows)
+
+
+def validate_answers(
+    claimed: Claim, said: Any, spec: Any, training: Any, rows: Any, beside: dict[str, Any]
+) -> dict[str, Any]:
+    """Look at the validation split of a generation task as `validate` does; `said` and `beside` hold answers."""
+    from distill_tui import answer_columns, gates
+    from distill_tui.training import evaluate as evaluating
+
+    taught = answer_columns.taught(training)
+    baseline = evaluating.fit_nearest(training.inputs, taught)(rows.inputs)
+    also = {name: [each.text for each in says] for name, says in beside.items()}
+    columns = answer_columns.columns(rows, said, baseline, answer_columns.commonest(taught), also)
+    return looked_at(claimed, gates.Record(**columns), rows)
+
+
+def looked_at(claimed: Claim, record: Any, rows: Any) -> dict[str, Any]:
+    """Say what a record of the validation split shows: the score, agreement, the cells in which the student fails."""
+    from distill_tui import controls, gates
+    from distill_tui.rounds import cell
+
     gate = claimed.project.dossier(claimed.run.play_id).gate
     record = record if gate is None else replace(record, deferred_below=gates.chosen(gate, record))
-    known = rows.gold if (rows.gold >= 0).any() else rows.teacher
-    name = "accuracy" if (rows.gold >= 0).any() else "agreement"
-    counted = np.flatnonzero(known >= 0)
+    counted = [at for at, truth in enumerate(record.truth) if truth >= 0]
     failures: dict[str, list[int]] = {}
     for at in counted:
-        where = cell(rows.segments[at], rows.labels[known[at]])
+        where = cell(rows.segments[at], None if record.of_answers else record.labels[record.truth[at]])
         failed, total = failures.get(where, [0, 0])
-        failures[where] = [failed + int(said[at] != known[at]), total + 1]
-    right = int((said[counted] == known[counted]).sum())
+        failures[where] = [failed + int(record.student[at] != record.truth[at]), total + 1]
+    right = sum(record.student[at] == record.truth[at] for at in counted)
+    agrees = [said == teacher for said, teacher in zip(record.student, record.teacher, strict=True) if teacher >= 0]
     return {
-        "validation_score": right / len(counted) if len(counted) else None,
+        "validation_score": right / len(counted) if counted else None,
         "validation_rows": len(counted),
-        "score_name": name,
-        "agreement": float((said == rows.teacher)[rows.teacher >= 0].mean()) if (rows.teacher >= 0).any() else None,
+        "score_name": "accuracy" if record.truth is record.gold else "agreement",
+        "agreement": sum(agrees) / len(agrees) if agrees else None,
         "failures": failures,
         "findings": controls.findings(record),
         "deferred_below": record.deferred_below,
@@ -300,28 +325,14 @@ def answers(rows: Any, probabilities: Any, shares: Any, majority: int) -> dict[s
         "majority": majority,
         "segments": names,
         "segment": tuple(names.index(segment) for segment in rows.segments),
-        "group": dependent(rows),
+        "group": alike.dependent(rows),
         "confidence": tuple(round(CERTAIN * float(each)) for each in probabilities.max(axis=1)),
-        "pattern": patterns(rows),
+        "pattern": alike.patterns(rows),
         "key": tuple(int(digest[:15], 16) for digest in rows.digests),
         "scores": row_scores.of_probabilities(
             rows.gold, {"student": probabilities, "teacher": rows.soft, "baseline": shares}
         ),
     }
-
-
-def patterns(rows: Any) -> tuple[int, ...]:
-    """Rank the interaction patterns (near duplicates) of a split by how often they were asked; 0 is the commonest."""
-    from collections import Counter
-
-    from distill_tui.dataset.duplicates import near_duplicates
-
-    clusters = near_duplicates(rows.inputs)
-    asked: Counter[int] = Counter()
-    for cluster, weight in zip(clusters, rows.weights, strict=True):
-        asked[cluster] += round(float(weight))
-    rank = {cluster: place for place, cluster in enumerate(sorted(asked, key=lambda each: (-asked[each], each)))}
-    return tuple(rank[cluster] for cluster in clusters)
 
 
 def evaluate(claimed: Claim, dossier: rules.Dossier) -> None:
@@ -348,13 +359,17 @@ def evaluate(claimed: Claim, dossier: rules.Dossier) -> None:
     student = project.artifacts.path(run.artifact)
     teacher = project.artifacts.path(play.teacher_digest) if play.teacher_source == "local" else None
     numbers = {name: str(number) for name, number in rules.worksheet_numbers(dossier).items()}
+    if held_out.labels:
+        columns = measure_all(claimed, gate, spec, student, teacher, training, held_out)
+        columns["controls"] = arms.answers(claimed, run, spec, held_out.inputs)
+    else:
+        beside = arms.written(claimed, run, spec, held_out.inputs)
+        columns = measure_answers(claimed, gate, spec, student, training, held_out, beside)
     below = (
         stored(run.result, f"the result of run {run.id}").get("deferred_below", 0) if gate.deferral is not None else 0
     )
-    columns = measure_all(claimed, gate, spec, student, teacher, training, held_out)
     if below and teacher is not None:
         columns["latency_us"][gates.TOGETHER] = together(claimed, spec, student, teacher, below, held_out.inputs)
-    columns["controls"] = arms.answers(claimed, run, spec, held_out.inputs)
     record = gates.Record(
         data_set=data.digest,
         model=run.artifact,
@@ -422,14 +437,36 @@ def together(
     return tuple(map(tuple, measure.together(student, teacher, below / CERTAIN, texts, **options)))
 
 
-def dependent(rows: Any) -> tuple[int, ...]:
-    """Number the rows that are not independent alike: those of one group, and near duplicates."""
-    from distill_tui.dataset.duplicates import Together, near_duplicates
+def measure_answers(
+    claimed: Claim, gate: Any, spec: Any, student: Path, training: Any, held_out: Any, beside: dict[str, list[str]]
+) -> dict[str, Any]:
+    """Ask and time the student and the baseline of a generation task; what the teacher answers is frozen already."""
+    from distill_tui import answer_columns
+    from distill_tui.training import answering, measure
+    from distill_tui.training import evaluate as evaluating
 
-    together = Together(len(rows))
-    together.join_equal(rows.groups)
-    together.join_equal(near_duplicates(rows.inputs))
-    return tuple(together.roots())
+    claimed.report(1, 4, "the student on the held-out split", always=True)
+    options = {"threads": spec.threads, "max_tokens": spec.max_tokens}
+    said = answering.answer(student, held_out.inputs, **options)
+    claimed.report(2, 4, "the baseline", always=True)
+    taught, latency = answer_columns.taught(training), dict[str, Any]()
+    majority = answer_columns.commonest(taught)
+    baseline = [majority] * len(held_out)
+    if gate.baseline != "majority":
+        nearest = evaluating.fit_nearest(training.inputs, taught)
+        baseline = nearest(held_out.inputs)
+        latency["baseline"] = measure.baseline_latencies(nearest, held_out.inputs)
+    claimed.report(3, 4, "the student's latency, one request at a time", always=True)
+    latency["student"] = measure.latencies(student, held_out.inputs, **options)
+    parameters, size = measure.size(student)
+    claimed.report(4, 4, "judging", always=True)
+    return answer_columns.columns(held_out, said, baseline, majority, beside) | {
+        "latency_us": {name: tuple(tuple(run) for run in runs) for name, runs in latency.items()},
+        "parameters": {"student": parameters},
+        "bytes": {"student": size},
+        "running": {"student": measure.running(student, held_out.inputs, **options)},
+        "machine": measure.machine(spec.threads),
+    }
 
 
 def record_evaluation(

@@ -28,7 +28,12 @@ EVERY_SEGMENT = "every segment"
 SEGMENT = "segment: "  # and its name
 BASELINES = ("tfidf", "majority")
 QUALITY = (Metric.ACCURACY, Metric.AGREEMENT)
-ROW_SCORES = {Metric.BRIER: RowScore("the Brier score", lower_is_better=True)}
+ROW_SCORES = {
+    Metric.BRIER: RowScore("the Brier score", lower_is_better=True),
+    Metric.FIELD_F1: RowScore("field F1"),
+    Metric.CHRF: RowScore("chrF"),
+}
+OF_ANSWERS = (Metric.FIELD_F1, Metric.CHRF)  # of a generation task; the Brier score is of a classification
 P95 = 0.95
 METHODS_NOW = 2  # the version of how verdicts are computed that a new gate gets
 _PATTERNS = re.compile(r"(beyond the )?top ([1-9]\d{0,5}) patterns")

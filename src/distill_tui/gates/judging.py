@@ -20,6 +20,8 @@ METHODS = {  # the version of what each metric means and how it is judged
     Metric.ACCURACY: "2: exact label; Clopper-Pearson, Tango's score for differences, likelihood of groups",
     Metric.AGREEMENT: "2: same label as the teacher; Clopper-Pearson, likelihood of groups",
     Metric.BRIER: "1: half the squared distance of the probabilities from gold; likelihood of groups of row scores",
+    Metric.FIELD_F1: "1: mean F1 of the fields of JSON answers; likelihood of groups of row scores",
+    Metric.CHRF: "1: mean sentence chrF (6 characters, no words, beta 2) of 0 to 1; likelihood of groups of row scores",
     Metric.P95_LATENCY: "1: one request at a time, every run; order statistics",
     Metric.PAYBACK: "1: build over saving, at the t bounds of the mean latency, over the locked ranges",
     Metric.SIZE: "1: bytes on disk, in units of 1,000,000",

@@ -9,11 +9,21 @@ from decimal import Decimal
 
 from distill_tui import economics
 from distill_tui.gates.canonical import DIGITS, too_long
-from distill_tui.gates.gate import ALL, BASELINES, EVERY_SEGMENT, METHODS_NOW, QUALITY, ROW_SCORES, Criterion, Gate
-from distill_tui.terms import Metric, PlayKind, Reference
+from distill_tui.gates.gate import (
+    ALL,
+    BASELINES,
+    EVERY_SEGMENT,
+    METHODS_NOW,
+    OF_ANSWERS,
+    QUALITY,
+    ROW_SCORES,
+    Criterion,
+    Gate,
+)
+from distill_tui.terms import Metric, PlayKind, Reference, Task
 
 
-def problems(gate: Gate, kind: PlayKind) -> list[str]:
+def problems(gate: Gate, kind: PlayKind, task: Task = Task.CLASSIFICATION) -> list[str]:
     """Say what stands against locking this gate for this kind of play, in full sentences; nothing means lockable."""
     found = list(_gate_problems(gate))
     for criterion in gate.criteria:
@@ -24,6 +34,7 @@ def problems(gate: Gate, kind: PlayKind) -> list[str]:
     found.extend(_agreement_problems(gate))
     found.extend(_deferral_problems(gate))
     found.extend(_binding_problems(gate, kind))
+    found.extend(_task_problems(gate, task))
     return found
 
 
@@ -163,6 +174,16 @@ def _rare_problems(gate: Gate) -> Iterator[str]:
 
 def _alike(one: Criterion, other: Criterion) -> bool:
     return (one.metric, one.reference) == (other.metric, other.reference)
+
+
+def _task_problems(gate: Gate, task: Task) -> Iterator[str]:
+    """Some metrics are of answers that are texts, and one is of the probabilities of labels."""
+    for criterion in gate.criteria:
+        name = criterion.metric.value
+        if task is Task.GENERATION and criterion.metric is Metric.BRIER:
+            yield f"{name} takes probabilities of labels, and this play's answers are texts; take accuracy or field_f1."
+        if task is Task.CLASSIFICATION and criterion.metric in OF_ANSWERS:
+            yield f"{name} compares answers that are texts, and this play's answers are labels; take accuracy."
 
 
 def _agreement_problems(gate: Gate) -> Iterator[str]:

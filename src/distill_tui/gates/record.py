@@ -61,6 +61,11 @@ class Record:
             raise ValueError(problem)
 
     @property
+    def of_answers(self) -> bool:
+        """Whether it is of a generation task: `labels` are then the answers that somebody gave, in one spelling."""
+        return Metric.CHRF in self.scores
+
+    @property
     def truth(self) -> tuple[int, ...]:
         """What being right is judged by: gold where any row has it, else what the teacher says."""
         return self.gold if any(label >= 0 for label in self.gold) else self.teacher

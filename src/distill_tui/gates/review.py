@@ -56,7 +56,9 @@ class Confusion:
 
 
 def confusions(record: Record, most: int = 10) -> list[Confusion]:
-    """Give the pairs of labels that the student confuses most often."""
+    """Give the pairs of labels that the student confuses most often; answers of a generation task are no labels."""
+    if record.of_answers:
+        return []
     pairs = [
         Counter(
             (true, said) for true, said in zip(record.truth, column, strict=True) if true >= 0 <= said and true != said

@@ -4,29 +4,42 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from distill_tui.training import models
+from distill_tui import generated
+from distill_tui.training import answering, models
 from distill_tui.training.evaluate import predict
-from distill_tui.training.folders import form
+from distill_tui.training.folders import form, teacher_labels
 from distill_tui.training.models import Floats
 
 HASHED = 64  # columns that stand for a text where the student has no embedding of it
 PIECE = 3  # letters
 
 
-def answers(folder: Path, texts: Sequence[str], *, threads: int, max_tokens: int) -> tuple[Floats, Floats]:
-    """Give probabilities (texts, labels) and embeddings (texts, width).
+@dataclass(frozen=True)
+class Heard:
+    """What a student says of `n` texts."""
 
-    Raises ValueError with one sentence where the folder is no student. Sets torch's threads.
-    """
-    said = predict(folder, texts, threads=threads, max_tokens=max_tokens)
-    if form(folder) in ("ngram", "onnx"):
-        return said, _hashed(texts)
-    return said, _embedded(folder, texts, max_tokens)
+    said: tuple[str, ...]  # labels, or the answers of a generation task as they are spelled
+    sure: Floats  # (n,) its probability of what it says
+    lies: Floats  # (n, width) where each text lies
+
+
+def hear(folder: Path, texts: Sequence[str], *, threads: int, max_tokens: int) -> Heard:
+    """Ask a student. Raises ValueError with one sentence where the folder is none. Sets torch's threads."""
+    kind = form(folder)
+    if kind in answering.FORMS:
+        written = answering.answer(folder, texts, threads=threads, max_tokens=max_tokens)
+        sure = np.array([each.confidence for each in written], dtype=np.float32)
+        return Heard(tuple(generated.spelled(each.text) for each in written), sure, _hashed(texts))
+    shares = predict(folder, texts, threads=threads, max_tokens=max_tokens)
+    labels = teacher_labels(folder)
+    lies = _hashed(texts) if kind in ("ngram", "onnx") else _embedded(folder, texts, max_tokens)
+    return Heard(tuple(labels[int(row.argmax())] for row in shares), shares.max(axis=1), lies)
 
 
 def _embedded(folder: Path, texts: Sequence[str], max_tokens: int, batch_size: int = 64) -> Floats:

@@ -8,11 +8,19 @@ from pathlib import Path
 import numpy as np
 
 from distill_tui.training import models, serving
-from distill_tui.training.baseline import Labels, Predictor, base_rates, fit_baseline, fit_shares, majority
+from distill_tui.training.baseline import (
+    Labels,
+    Predictor,
+    base_rates,
+    fit_baseline,
+    fit_nearest,
+    fit_shares,
+    majority,
+)
 from distill_tui.training.folders import teacher_labels
 from distill_tui.training.models import Floats
 
-__all__ = ["Labels", "Predictor", "base_rates", "fit_baseline", "fit_shares", "majority", "predict"]
+__all__ = ["Labels", "Predictor", "base_rates", "fit_baseline", "fit_nearest", "fit_shares", "majority", "predict"]
 
 
 def predict(folder: Path, texts: Sequence[str], *, threads: int, batch_size: int = 64, max_tokens: int = 96) -> Floats:

@@ -78,9 +78,10 @@ def prompted(
 
 
 def written(
-    folder: Path, texts: Sequence[str], teacher: Described, *, threads: int, max_tokens: int = 512
+    folder: Path, texts: Sequence[str], teacher: Described, *, threads: int, batch_size: int = 16, max_tokens: int = 512
 ) -> Iterator[tuple[int, str, int, int]]:
-    """Yield (position, what a causal language model writes, tokens in, tokens out), each text alone and greedily.
+    """Yield (position, what a causal language model writes, tokens in, tokens out), greedily, texts of like length
+    together.
 
     A model with a chat template is asked by it. Sets torch's threads for the process.
     """
@@ -91,16 +92,25 @@ def written(
     model = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, **LOCAL).eval()
     longest = getattr(model.config, "max_position_embeddings", max_tokens + teacher.max_tokens)
     room = max(1, min(max_tokens, longest - teacher.max_tokens))
-    for at, text in enumerate(texts):
-        prompt = asked(tokenizer, teacher.prompt(text))[-room:]
-        ids = torch.tensor([prompt])
-        most = max(1, min(teacher.max_tokens, longest - len(prompt)))
+    for positions in _batched(texts, batch_size):
+        prompts = [asked(tokenizer, teacher.prompt(texts[at]))[-room:] for at in positions]
+        wide = max(map(len, prompts))
+        most = max(1, min(teacher.max_tokens, longest - wide))
+        ends = {tokenizer.eos_token_id, *_listed(model.generation_config.eos_token_id)} - {None}
+        filled = [[min(ends, default=0)] * (wide - len(prompt)) + prompt for prompt in prompts]
+        mask = [[0] * (wide - len(prompt)) + [1] * len(prompt) for prompt in prompts]
         with torch.inference_mode():
             said = model.generate(
-                ids, attention_mask=torch.ones_like(ids), max_new_tokens=most, do_sample=False,
-                pad_token_id=tokenizer.eos_token_id or 0,
-            )[0, len(prompt):]  # fmt: skip
-        yield at, tokenizer.decode(said, skip_special_tokens=True), len(prompt), len(said)
+                torch.tensor(filled), attention_mask=torch.tensor(mask), max_new_tokens=most, do_sample=False,
+                pad_token_id=min(ends, default=0),
+            )[:, wide:].tolist()  # fmt: skip
+        for at, prompt, tokens in zip(positions, prompts, said, strict=True):
+            end = next((place for place, token in enumerate(tokens) if token in ends), len(tokens))
+            yield at, tokenizer.decode(tokens[:end], skip_special_tokens=True), len(prompt), min(end + 1, len(tokens))
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def asked(tokenizer: Any, prompt: str) -> list[int]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from distill_tui import rules
-from distill_tui.terms import Action
+from distill_tui.terms import Action, Task
 from distill_tui.ui.asking import ask, objects, plain, twin
 from distill_tui.ui.forms import Body, Field, Sheet, Values
 from distill_tui.ui.view import View
@@ -45,22 +45,51 @@ def teacher(app: DistillApp, view: View) -> None:
 
 
 def _ask_endpoint(app: DistillApp, view: View, url: str) -> None:
+    writes = view.play.task is Task.GENERATION
+    words = ("template", "a file with the words", "", "What is asked, with {input} in it; empty: the input alone.")
+    labels = ("labels", "labels", "", "With commas, like bad,fine,good.")
+    need = "Name the model." if writes else "Name the model, and labels with commas."
     sheet = Sheet(
         f"What {url} is asked",
-        ("One input is asked for with the labels to choose from; the command takes a template of your own.",),
-        [
-            Field("model", "model", "", "The model's name at the endpoint."),
-            Field("labels", "labels", "", "With commas, like bad,fine,good."),
-        ],
+        ("One input is asked for with the labels to choose from; the command takes a template of your own.",)
+        if not writes
+        else ("One input is asked for in your words, and what comes back is the answer.",),
+        [Field("model", "model", "", "The model's name at the endpoint."), Field(*(words if writes else labels))],
         does="choose it",
-        check=lambda values: "" if values["model"] and values["labels"] else "Name the model, and labels with commas.",
-        twin=f"distill-tui teacher {view.play.code} --endpoint URL --model NAME --labels A,B,C",
+        check=lambda values: "" if values["model"] and (writes or values["labels"]) else need,
+        twin=f"distill-tui teacher {view.play.code} --endpoint URL --model NAME"
+        + (" --template FILE" if writes else " --labels A,B,C"),
     )
-    about = ("teacher", view.play.code, "--endpoint", url)
-    ask(app, sheet, lambda values: app.twin(*about, "--model", values["model"], "--labels", values["labels"]))
+
+    def choose(values: Values) -> None:
+        name = "template" if writes else "labels"
+        more = (f"--{name}", values[name]) if values[name] else ()
+        app.twin("teacher", view.play.code, "--endpoint", url, "--model", values["model"], *more)
+
+    ask(app, sheet, choose)
+
+
+def _ask_writer(app: DistillApp, view: View, folder: str) -> None:
+    sheet = Sheet(
+        "How the model is asked",
+        ("A causal language model is asked in your words, and what it writes is the answer.",),
+        [Field("template", "a file with the words", "", "What is asked, with {input} in it; empty: the input alone.")],
+        does="choose it",
+        twin=f"distill-tui teacher {view.play.code} FOLDER --prompted --template FILE",
+    )
+
+    def choose(values: Values) -> None:
+        words = ("--template", values["template"]) if values["template"] else ()
+        app.twin("teacher", view.play.code, "--prompted", *words, "--", folder)
+
+    ask(app, sheet, choose)
 
 
 def _ask_folder(app: DistillApp, view: View, folder: str) -> None:
+    if view.play.task is Task.GENERATION:
+        _ask_writer(app, view, folder)
+        return
+
     def check(values: Values) -> str:
         if values["how"] not in HOW:
             return f"A folder is asked in one of these ways: {', '.join(HOW)}."

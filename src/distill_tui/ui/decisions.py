@@ -23,7 +23,6 @@ SPEC_FIELDS = (
 )
 _BY_KIND = ("epochs", "temperature", "learning_rate", "batch_size")  # empty: as it suits the student
 _HINTS = {
-    "student": f"One of {', '.join(StudentKind)}, cheapest first; a folder is named on the command line.",
     "epochs": "Empty: as it suits the student.",
     "learning_rate": "Empty: as it suits the student.",
     "batch_size": "Empty: as it suits the student.",
@@ -40,10 +39,12 @@ _HINTS = {
 
 def start(app: DistillApp, view: View) -> None:
     """Start a training run."""
-    suits = rules.suits(view.dossier)
+    usual = Spec.from_mapping({"student": rules.suits(view.dossier)})
+    kinds = tuple(kind for kind in StudentKind if kind.generates == usual.generates)
+    hints = _HINTS | {"student": f"One of {', '.join(kinds)}, cheapest first; the command line names a folder."}
 
     def text(name: str) -> str:
-        value = suits if name == "student" else "" if name in _BY_KIND else getattr(Spec(), name)
+        value = "" if name in _BY_KIND else getattr(usual, name)
         return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
     def asked(values: Values) -> Spec:
@@ -55,8 +56,8 @@ def start(app: DistillApp, view: View) -> None:
         except ValueError as error:
             return str(error)
 
-    choices = {"student": tuple(StudentKind), "export": tuple(Export), "probe": ("False", "True")}
-    fields = [Field(name, name, text(name), _HINTS.get(name, ""), choices.get(name, ())) for name in SPEC_FIELDS]
+    choices = {"student": kinds, "export": tuple(Export), "probe": ("False", "True")}
+    fields = [Field(name, name, text(name), hints.get(name, ""), choices.get(name, ())) for name in SPEC_FIELDS]
     sheet = Sheet(
         f"Train a student for {view.play.code}",
         ("A background worker trains it; it goes on when you leave. K stops it and keeps its checkpoint.",),

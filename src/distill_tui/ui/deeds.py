@@ -161,7 +161,9 @@ def edit_gate(app: DistillApp, view: View) -> None:
         else:
             app.perform(actions.edit_gate, view.play.id, app.actor, new, done="The draft of the gate is saved.")
 
-    app.push_screen(forms.GateSheet(view.play.code, view.play.kind, queries.draft(gate, view.repeats)), written)
+    app.push_screen(
+        forms.GateSheet(view.play.code, view.play.kind, view.play.task, queries.draft(gate, view.repeats)), written
+    )
 
 
 def lock(app: DistillApp, view: View) -> None:

@@ -19,7 +19,7 @@ from textual.widgets import Input, Static, TextArea
 
 from distill_tui import gates, glance, rules, sqlite
 from distill_tui.rules import Dossier
-from distill_tui.terms import PlayKind
+from distill_tui.terms import PlayKind, Task
 from distill_tui.ui import page, show
 
 if TYPE_CHECKING:
@@ -265,9 +265,9 @@ class GateSheet(ModalScreen[gates.Gate | None]):
         Binding("escape", "leave", "Back, nothing is saved", priority=True),
     ]
 
-    def __init__(self, code: str, kind: PlayKind, text: str) -> None:
+    def __init__(self, code: str, kind: PlayKind, task: Task, text: str) -> None:
         super().__init__()
-        self.code, self.kind, self.text = code, kind, text
+        self.code, self.kind, self.is_for, self.text = code, kind, task, text
         self._warned = False
 
     def compose(self) -> ComposeResult:
@@ -288,7 +288,8 @@ class GateSheet(ModalScreen[gates.Gate | None]):
     def _judge(self) -> None:
         self._warned = False
         try:
-            found = gates.problems(gates.from_toml(self.query_one(TextArea).text, gates.METHODS_NOW), self.kind)
+            gate = gates.from_toml(self.query_one(TextArea).text, gates.METHODS_NOW)
+            found = gates.problems(gate, self.kind, self.is_for)
         except ValueError as error:
             self._say(str(error), "error")
             return
@@ -320,8 +321,11 @@ class GateSheet(ModalScreen[gates.Gate | None]):
         self.query_one(".form-error", Static).update(page.page(page.sentence(text, width, word=word)[:2]))
 
 
+TASKS = "classification: the answer is one of some labels; generation: it is a text, or JSON that was extracted."
+
+
 class NewPlaySheet(Sheet):
-    """What a play needs to begin: a name, a kind, a sentence. Gives `name`, `kind` and `summary`, or None."""
+    """What a play needs to begin: a name, a kind, a sentence. Gives `name`, `kind`, `task` and `summary`, or None."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -330,7 +334,8 @@ class NewPlaySheet(Sheet):
             (
                 Field("name", "name", hint="What people call it, like refund-intent: 1 to 80 characters."),
                 Field("kind", "kind", PlayKind.COST.value, f"One of {', '.join(PlayKind)}.", tuple(PlayKind)),
-                Field("summary", "what the task is", hint="One sentence; it may stay empty."),
+                Field("task", "task", Task.CLASSIFICATION.value, TASKS, tuple(Task)),
+                Field("summary", "what it does", hint="One sentence; it may stay empty."),
             ),
             does="open it",
             check=self._wrong,
@@ -338,12 +343,14 @@ class NewPlaySheet(Sheet):
         )
 
     def given(self, values: Values) -> Values:
-        """Give the kind as the word that it is."""
-        return values | {"kind": PlayKind(values["kind"])}
+        """Give kind and task as the words that they are."""
+        return values | {"kind": PlayKind(values["kind"]), "task": Task(values["task"])}
 
     def _wrong(self, values: Values) -> str:
         if values["kind"] not in list(PlayKind):
             return f"“{values['kind']}” is no kind of play; it is one of {', '.join(PlayKind)}."
+        if values["task"] not in list(Task):
+            return f"“{values['task']}” is no task; it is one of {', '.join(Task)}."
         app = cast("DistillApp", self.app)
         request = {"name": values["name"]}
         reasons = list(rules.open_play(Dossier(play_names=_names(app)), app.actor, request))

@@ -288,7 +288,7 @@ def _gate_facts(gate: gates.Gate, width: int, burnt: int) -> Lines:
 
 def _gate_problems(view: View, gate: gates.Gate, width: int) -> Lines:
     lines: Lines = []
-    for problem in gates.problems(gate, view.play.kind):
+    for problem in gates.problems(gate, view.play.kind, view.play.task):
         lines += page.sentence(problem, width, word="misses")
     for objection in (*rules.can_validate(view.dossier), *rules.provable(view.dossier), *rules.priced(view.dossier)):
         lines += page.sentence(objection.sentence, width, word="misses")

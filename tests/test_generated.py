@@ -1,0 +1,113 @@
+"""Answers that are texts: which two are the same, how alike two are, and what a record keeps of them."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sacrebleu import sentence_chrf
+
+from distill_tui import answer_columns, gates, generated, row_scores
+from distill_tui.terms import Metric
+
+VALUES = st.recursive(st.text(max_size=6) | st.none() | st.integers(), lambda v: st.lists(v, max_size=3)
+                      | st.dictionaries(st.text(max_size=4), v, max_size=3), max_leaves=8)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ('{"city": "Ames", "zip": "50010"}', ' {"zip":"50010",\n"city":"Ames"} '),
+        ('{"city": "Ames", "zip": ""}', '{"city": "Ames"}'),
+        ('{"city": " Ames ", "unit": null}', '{"city": "Ames"}'),
+        ("  two   words ", "two words"),
+        ("Café", "Cafe\u0301"),
+    ],
+)
+def test_answers_that_say_the_same_are_spelled_the_same(one: str, other: str) -> None:
+    assert generated.spelled(one) == generated.spelled(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ('{"city": "Ames"}', '{"town": "Ames"}'),
+        ('{"city": "Ames"}', '{"city": "ames"}'),
+        ("[1, 2]", "[2, 1]"),
+        ("Ames", '"Ames"'),
+    ],
+)
+def test_answers_that_say_something_else_are_not(one: str, other: str) -> None:
+    assert generated.spelled(one) != generated.spelled(other)
+
+
+@pytest.mark.parametrize("text", ['{"a": NaN}', "{" * 3000, '{"a": 1', "[" * 100_000, "{]", "\ud800", "", "{}"])
+def test_what_is_no_json_is_a_text_and_breaks_nothing(text: str) -> None:
+    assert isinstance(generated.spelled(text), str)
+    assert generated.field_f1("{}", text) in (None, 1.0)
+
+
+@given(st.dictionaries(st.text(max_size=4), VALUES, max_size=4))
+def test_an_answer_keeps_its_spelling_and_is_its_own_match(value: object) -> None:
+    text = json.dumps(value)
+    assert generated.spelled(generated.spelled(text)) == generated.spelled(text)
+    assert generated.field_f1(text, text) == 1.0
+
+
+def test_field_f1_counts_the_fields_that_both_hold() -> None:
+    gold = '{"city": "Ames", "zip": "50010", "unit": null}'
+    assert generated.field_f1('{"city": "Ames"}', gold) == pytest.approx(2 / 3)  # one of one given, of two wanted
+    assert generated.field_f1('{"city": "Ames", "zip": "1", "state": "IA"}', gold) == pytest.approx(2 / 5)
+    assert generated.field_f1("no JSON", gold) == 0
+    assert generated.field_f1('{"city": ""}', '{"unit": null}') == 1.0
+    assert generated.field_f1('{"city": "Ames"}', "Ames") is None, "gold that is no JSON has no fields"
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [('```json\n{"a": 1}\n```', '{"a": 1}'), ("  yes \n", "yes"), (" \n ", None), ("```\n\n```", None)],
+)
+def test_an_answer_is_taken_out_of_its_fence(said: str, read: str | None) -> None:
+    assert generated.read(said) == read
+
+
+def test_row_scores_are_those_of_sacrebleu_and_none_where_there_is_no_gold() -> None:
+    gold = ["the cat sat", None, ""]
+    found = row_scores.of_answers(gold, {"student": ["the cat sits", "x", "y"], "teacher": [None, "x", ""]})
+    assert Metric.FIELD_F1 not in found, "no gold is JSON"
+    wanted = round(100 * sentence_chrf("the cat sits", ["the cat sat"]).score)
+    assert found[Metric.CHRF] == {"student": (wanted, -1, 0), "teacher": (-1, -1, 10_000)}
+
+
+class Rows(SimpleNamespace):
+    """Rows as `frozen.load` gives them, as far as a record needs them."""
+
+    def __init__(self, golds: list[str | None], teacher: list[str]) -> None:
+        inputs = tuple(f"{word} street in some town of {word}" for word in ("lake", "church", "mill")[: len(golds)])
+        super().__init__(
+            rows=np.arange(len(golds)), gold_texts=tuple(golds), teacher_texts=tuple(teacher), inputs=inputs,
+            digests=tuple(f"{number:<064x}" for number in range(len(golds))), segments=("all",) * len(golds),
+            groups=(None,) * len(golds), weights=np.ones(len(golds)),
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+def test_a_record_of_answers_is_judged_by_exact_match_and_by_its_row_scores() -> None:
+    split = Rows(['{"city": "Ames"}', '{"city": "Troy"}', None], ['{"city":"Ames"}', "Troy", '{"city":"X"}'])
+    answers = ('{"city":"Ames", "zip":""}', "nothing", '{"city":"X"}')
+    said = [SimpleNamespace(text=text, confidence=0.9) for text in answers]
+    columns = answer_columns.columns(split, said, ["{}", None, "{}"], "{}", {"gold": ["{}", "{}", "{}"]})
+    record = gates.Record(**columns)
+    assert record.of_answers
+    right = [record.student[at] == record.gold[at] for at in range(2)]
+    assert right == [True, False] and record.gold[2] == -1
+    assert record.student[2] == record.teacher[2], "they say the same in other spellings"
+    assert record.scores[Metric.FIELD_F1]["student"] == (10_000, 0, -1)
+    assert gates.confusions(record) == [], "answers are no labels, and held-out ones are not quoted"
+    assert gates.Record.from_json(record.to_json()) == record

@@ -1,0 +1,244 @@
+"""A play whose answers are texts, from the first traffic to a watched student: what is refused, then what works."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from distill_tui import actions, bundle, cards, controls, failures, gates, observed, retrain, teacher_cache
+from distill_tui.cli import main
+from distill_tui.dataset import frozen
+from distill_tui.described import PROMPTED, ZERO_SHOT, Described
+from distill_tui.gates import Criterion, Gate
+from distill_tui.project import Project
+from distill_tui.rules import Actor, Refused
+from distill_tui.spec import Spec
+from distill_tui.terms import Metric, Opinion, PlayKind, Reference, RunStatus, Split, Standing, Task, Verdict
+from live_play import DANA, NUMBERS, OLGA, ROLES, SAM, VERA, workers_here, write
+from test_sequences import CITIES, STATES, STREETS, colours, tiny_causal
+
+GATE = Gate(
+    (
+        Criterion(Metric.ACCURACY, Reference.BASELINE, margin=Decimal("-0.2"), binding=True),
+        Criterion(Metric.FIELD_F1, threshold=Decimal("0.7")),
+        Criterion(Metric.CHRF, Reference.TEACHER, margin=Decimal("0.3")),
+        Criterion(Metric.AGREEMENT, threshold=Decimal("0.6")),
+    ),
+    rounds=2,
+    held_out_rows=120,
+)
+SPEC = Spec.from_mapping({"student": "tagger", "hidden": 48, "depth": 1, "epochs": 12, "learning_rate": 4e-3})
+
+
+def calls(count: int, seed: int, start: str = "2026-01-01", wrong: float = 0.1) -> list[dict[str, str]]:
+    """Make addresses of all kinds; the teacher leaves the zip out now and then, and one in three has gold."""
+    random, made = Random(seed), []
+    for number in range(count):
+        name = f"{random.choice(STREETS)} {''.join(random.choices('bcdfgklmnprst', k=4))}"
+        number_of, zip_code = random.randint(1, 9999), random.randint(10000, 99999)
+        parts = {"number": str(number_of), "city": random.choice(CITIES), "zip": str(zip_code)}
+        text = f"{parts['number']} {name}, {parts['city']} {random.choice(STATES)} {parts['zip']}"
+        said = parts if random.random() > wrong else {name: parts[name] for name in ("number", "city")}
+        row = {"input": text, "teacher_output": json.dumps(said), "segment": random.choice(("app", "web"))}
+        row["time"] = f"{start[:8]}{1 + number * 28 // count:02}T12:00:00Z"
+        made.append(row | ({"gold": json.dumps(parts, indent=1)} if number % 3 == 0 else {}))
+    return made
+
+
+def opened(folder: Path, gate: Gate = GATE) -> tuple[Project, int]:
+    """Open a generation play and lock its gate."""
+    project = Project.create(folder / "play.distill", "parts", "dana", "Dana", Actor(None, DANA.proof))
+    for person in (SAM, VERA, OLGA):
+        actions.enrol_person(project, DANA, person.person or "", "", uid=int(person.proof.split()[-1]))
+    play = actions.open_play(project, DANA, "parts", PlayKind.STABILITY, task=Task.GENERATION)
+    for role, actor in ROLES.items():
+        actions.assign_role(project, play, DANA, role, actor.person or "")
+    actions.fill_worksheet(project, play, DANA, NUMBERS, "made up")
+    actions.confirm_terms(project, play, DANA, "Acme", "3.1", "2026-01-01", True)
+    actions.qualify(project, play, DANA)
+    actions.edit_gate(project, play, DANA, gate)
+    return project, play
+
+
+@pytest.fixture(autouse=True)
+def here() -> Iterator[None]:
+    with workers_here():
+        yield
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    made, _ = opened(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A generation play at `decide`, whose teacher is recorded."""
+    folder = tmp_path_factory.mktemp("generation") / "made"
+    folder.mkdir()
+    project, play = opened(folder)
+    actions.lock_gate(project, play, SAM)
+    actions.import_traffic(project, play, DANA, write(folder / "first.jsonl", calls(700, 1)))
+    actions.set_teacher(project, play, DANA, None)
+    actions.build_data(project, play, DANA)
+    actions.freeze_data(project, play, DANA)
+    with workers_here():
+        actions.start_run(project, play, DANA, SPEC)
+        actions.evaluate(project, play, DANA)
+    actions.set_maintenance(project, play, OLGA, 600, 60)
+    project.close()
+    return folder
+
+
+@pytest.fixture
+def decided(judged: Path, tmp_path: Path) -> Iterator[Project]:
+    shutil.copytree(judged, tmp_path / "copy")
+    made = Project.open(tmp_path / "copy" / "play.distill")
+    yield made
+    made.close()
+
+
+# --- what does not fit is refused -----------------------------------------------------------------------------------
+
+
+def test_a_metric_of_the_other_task_cannot_be_locked(project: Project) -> None:
+    brier = Criterion(Metric.BRIER, threshold=Decimal("0.1"))
+    actions.edit_gate(project, 1, DANA, replace(GATE, criteria=(*GATE.criteria, brier)))
+    with pytest.raises(Refused, match="takes probabilities of labels, and this play's answers are texts"):
+        actions.lock_gate(project, 1, SAM)
+    found = gates.problems(GATE, PlayKind.STABILITY, Task.CLASSIFICATION)
+    assert "field_f1 compares answers that are texts, and this play's answers are labels; take accuracy." in found
+
+
+def test_a_teacher_that_chooses_among_labels_cannot_teach_it(project: Project, tmp_path: Path) -> None:
+    actions.lock_gate(project, 1, SAM)
+    with pytest.raises(Refused, match="P-001 is a generation play, and this teacher chooses among labels"):
+        actions.set_teacher(project, 1, DANA, tmp_path, Described(PROMPTED, "", ("a", "b"), "{input}"))
+    with pytest.raises(Refused, match="chooses among labels"):
+        actions.set_teacher(project, 1, DANA, tmp_path)
+    assert "A zero-shot teacher chooses among labels" in str(Described(ZERO_SHOT, "", (), "{label}").problem())
+    other = actions.open_play(project, DANA, "labels", PlayKind.STABILITY)
+    assert project.dossier(other).play is not None
+
+
+def test_a_student_that_chooses_labels_cannot_be_trained_for_it(decided: Project) -> None:
+    actions.iterate(decided, 1, DANA)
+    actions.build_data(decided, 1, DANA)
+    actions.freeze_data(decided, 1, DANA)
+    with pytest.raises(Refused, match="P-001 is a generation play, and a student of kind static chooses among labels"):
+        actions.start_run(decided, 1, DANA, Spec.from_mapping({"student": "static"}))
+
+
+# --- the whole way --------------------------------------------------------------------------------------------------
+
+
+def test_a_student_is_judged_by_exact_match_and_by_its_row_scores(decided: Project) -> None:
+    dossier = decided.dossier(1, thorough=True)
+    record = dossier.record
+    assert record is not None and record.of_answers
+    verdicts = [each.verdict for each in dossier.judgements]
+    assert verdicts == [Verdict.HOLDS] * 4, [each.sentence for each in dossier.judgements]
+    assert "Field F1 is" in dossier.judgements[1].sentence and "ChrF" in dossier.judgements[2].sentence
+    assert len(record.latency_us["student"]) == 5 and record.bytes["student"] > 0
+    assert record.controls.keys() == {"gold"}, "what people marked, without the teacher"
+    assert any("gold" in sentence for sentence in controls.findings(record))
+    assert gates.confusions(record) == []
+    told = [each.sentence for each in gates.score_means(record)]
+    assert told[0].startswith("Field F1: student 0.") and told[1].startswith("ChrF: student 0.")
+
+
+def test_where_it_fails_can_be_paged_through(decided: Project) -> None:
+    found = failures.failures(decided, decided.dossier(1), DANA)
+    assert found is not None and found.split is Split.VALIDATION
+    if found.order:
+        one = failures.look(decided, DANA, found, 1)
+        assert generated_parts(one.gold or one.teacher) and one.student
+
+
+def generated_parts(text: str) -> bool:
+    return set(json.loads(text)) <= {"number", "city", "zip"}
+
+
+def test_it_ships_is_verified_and_is_trained_anew_from_its_bundle(decided: Project, tmp_path: Path) -> None:
+    actions.rehearse(decided, 1, OLGA)
+    assert json.loads(decided.dossier(1).runs[-1].result)["same"] is True
+    actions.sign_off(decided, 1, VERA, Opinion.APPROVE, "Looked.")
+    there = actions.ship(decided, 1, DANA)
+    assert [each.rule for each in bundle.verify(there).problems] == ["sign_off.unsigned"], "by an account"
+    card = (there / "MODEL_CARD.md").read_text()
+    assert "AutoModelForTokenClassification" in card and "Labels:" not in card
+    assert cards.form(decided.dossier(1)) == "tagger"
+    data = decided.artifacts.path(decided.dossier(1).data_sets[-1].artifact)
+    made = retrain.make(there, data, tmp_path / "again", None, None, None)
+    assert made["same_student"] and made["same_data"] and made["score_name"] == "accuracy" and made["score"] > 0.5
+    fresh = write(tmp_path / "fresh.jsonl", calls(200, 9))
+    assert retrain.make(there, fresh, tmp_path / "other", None, None, None)["same_student"] is False
+
+
+def test_the_live_student_is_watched_by_what_it_answers(decided: Project, tmp_path: Path) -> None:
+    actions.rehearse(decided, 1, OLGA)
+    actions.sign_off(decided, 1, VERA, Opinion.APPROVE, "Looked.")
+    actions.ship(decided, 1, DANA)
+    actions.observe(decided, 1, OLGA, write(tmp_path / "feb.jsonl", calls(300, 3, "2026-02-01")))
+    run = decided.dossier(1).runs[-1]
+    assert run.status is RunStatus.FINISHED, run.error
+    view = observed.life(decided, decided.dossier(1))
+    assert view is not None and decided.dossier(1).standing is Standing.STEADY
+    assert 0 < view.segments[0].differ < 150
+    actions.observe(decided, 1, OLGA, write(tmp_path / "mar.jsonl", calls(400, 4, "2026-03-01", wrong=1.0)))
+    assert decided.dossier(1).standing is not Standing.STEADY, "the teacher leaves out what the student gives"
+    assert set(observed.failures(decided, decided.dossier(1))) <= {"app / ?", "web / ?"}
+
+
+# --- teachers that write --------------------------------------------------------------------------------------------
+
+
+def test_a_causal_model_on_this_machine_writes_the_answers_once(project: Project, tmp_path: Path) -> None:
+    actions.lock_gate(project, 1, SAM)
+    folder = tiny_causal(tmp_path / "model", colours(60, 5).inputs)
+    teacher = Described(PROMPTED, "", (), "Say it: {input}", max_tokens=4)
+    actions.set_teacher(project, 1, DANA, folder, teacher)
+    asked = [{"input": text} for text in dict.fromkeys(colours(24, 6).inputs)]
+    actions.import_traffic(project, 1, DANA, write(tmp_path / "asked.jsonl", asked))
+    actions.label(project, 1, DANA)
+    run = project.dossier(1).runs[-1]
+    result = json.loads(run.result)
+    assert run.status is RunStatus.FINISHED and result["new"] == len(asked)
+    play = project.dossier(1).play
+    assert play is not None
+    said = teacher_cache.said(project.artifacts.folder, play.teacher_digest)
+    assert len(said) == len(asked)
+    actions.label(project, 1, DANA)
+    assert json.loads(project.dossier(1).runs[-1].result)["new"] == 0, "what was answered is asked no more"
+
+
+def test_a_described_teacher_needs_no_labels_and_asks_in_its_own_words(
+    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    actions.lock_gate(project, 1, SAM)
+    folder = tiny_causal(tmp_path / "model", colours(60, 5).inputs)
+    words = tmp_path / "words.txt"
+    words.write_text("Give the parts of {input} as JSON.")
+    command = ["--project", str(project.path), "teacher", "P-001", str(folder), "--prompted", "--template", str(words)]
+    assert main(command) == 0, capsys.readouterr().err
+    play = project.dossier(1).play
+    assert play is not None
+    described = Described.from_json(project.artifacts.path(play.teacher_digest).read_text())
+    assert (described.labels, described.max_tokens) == ((), 256)
+    assert described.prompt("Elm") == "Give the parts of Elm as JSON."
+    assert described.read('```json\n{"a": 1}\n```') == '{"a": 1}'
+
+
+def test_an_answer_in_the_traffic_stays_as_it_was_written(decided: Project) -> None:
+    data = decided.artifacts.path(decided.dossier(1).data_sets[-1].artifact)
+    rows = frozen.load(data, Split.TRAIN)
+    assert rows.labels == () and any(text and "\n" in text for text in rows.gold_texts)
