@@ -1,6 +1,6 @@
 """How fast students that generate learn and answer, beside transformers' Trainer and pipeline with the same students.
 
-    python benchmarks/generation.py [--rows 1000] [--epochs 2] [--threads 1] [--rounds 3]
+    python benchmarks/generation.py [--rows 1000] [--epochs 2] [--threads 1] [--rounds 3] [--taught 2000]
 
 The same students of random weights, rows (made-up addresses and their parts), threads and optimizer, in one process and
 in turn, so that whatever else the machine does falls on all alike.
@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--taught", type=int, default=2000, help="rows that the students learn before they are asked")
     options = parser.parse_args()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     transformers.utils.logging.set_verbosity_error()
@@ -55,7 +56,7 @@ def main() -> None:
             place = Path(folder) / kind
             spec = Spec.from_mapping({"student": kind, "epochs": options.epochs, "threads": options.threads})
             learning(spec, place, options)
-            student = trained(spec, place)
+            student = trained(spec, place, options.taught)
             told = [f"{measure.size(student)[0]:,} parameters", f"{exact(student, options):.2f} of answers exact"]
             print(f"{kind}: {', '.join(told)}")
             answered(student, options)
@@ -139,10 +140,10 @@ def collated(batch: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
 # --- answering --------------------------------------------------------------------------------------------------------
 
 
-def trained(spec: Spec, folder: Path) -> Path:
+def trained(spec: Spec, folder: Path, rows: int) -> Path:
     longer = Spec.from_mapping({"student": spec.student, "epochs": 6, "threads": spec.threads, "learning_rate": 2e-3})
     for _ in sequences.train(
-        longer, addresses(2000, 2), EMPTY, teacher=None, checkpoints=folder / "c", out=folder / "s"
+        longer, addresses(rows, 2), EMPTY, teacher=None, checkpoints=folder / "c", out=folder / "s"
     ):
         pass
     return folder / "s"

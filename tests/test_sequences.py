@@ -190,6 +190,19 @@ def test_a_folder_that_cannot_give_what_the_spec_asks_for_is_refused(teacher: Pa
         run(replace(TAGGER, max_tokens=3), tmp_path, addresses(8, 0), addresses(8, 1))
 
 
+def test_a_spec_of_the_first_release_is_written_as_it_was_and_a_longer_answer_is_kept() -> None:
+    assert "answer_tokens" not in Spec().to_json()
+    assert Spec.from_json(CAUSAL.to_json()) == CAUSAL and CAUSAL.answer_tokens == 12
+
+
+def test_a_ladder_of_students_that_generate_starts_from_the_folder_where_a_rung_says_so() -> None:
+    spec = Spec.from_mapping({"ladder": "causal folder, causal 0 5, causal, tagger", "folder": "f", "alpha": "0.5"})
+    assert [rung.rung for rung in spec.rungs()] == ["tagger", "causal", "causal 0 5", "causal folder"]
+    assert [rung.folder for rung in spec.rungs()] == ["", "", "f", "f"]
+    assert [rung.alpha for rung in spec.rungs()] == [0, 0.5, 0.5, 0.5] and spec.generates and spec.distils
+    assert all(spec.kept(rung.rung).student is rung.student for rung in spec.rungs())
+
+
 # --- what answers look like -----------------------------------------------------------------------------------------
 
 
@@ -372,6 +385,16 @@ def test_an_untrained_writer_of_all_layers_is_its_folder_and_of_some_has_these(t
     for name, tensor in fewer.state_dict().items():
         old = name.replace("layers.0.", "layers.X.").replace("layers.1.", "layers.0.").replace("layers.X.", "layers.2.")
         assert torch.equal(tensor, theirs[old])
+
+
+def test_a_student_of_a_half_precision_folder_is_in_32_bits_whoever_loads_it(teacher: Path, tmp_path: Path) -> None:
+    model = transformers.AutoModelForCausalLM.from_pretrained(teacher, dtype=torch.bfloat16)
+    export.write(model, transformers.AutoTokenizer.from_pretrained(teacher), tmp_path / "half")
+    for layers in ((), (0, 2)):
+        made = causal.build(replace(CAUSAL, folder="its digest", layers=layers), (), tmp_path / "half", None)
+        export.replace_folder(tmp_path / "made", made.save)
+        loaded = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "made")
+        assert {weight.dtype for weight in loaded.parameters()} == {torch.float32}
 
 
 def test_a_writer_learns_the_probabilities_of_a_teacher_of_its_vocabulary(teacher: Path, tmp_path: Path) -> None:

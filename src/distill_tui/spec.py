@@ -20,7 +20,7 @@ RECIPES: dict[StudentKind, dict[str, object]] = {
     StudentKind.SCRATCH: {"learning_rate": 1e-3, "epochs": 4},
     StudentKind.LAYERS: {},
     StudentKind.FOLDER: {},
-    StudentKind.TAGGER: {"learning_rate": 1e-3, "epochs": 20, "patience": 5, "vocabulary": 1024},
+    StudentKind.TAGGER: {"learning_rate": 1e-3, "epochs": 20, "patience": 5, "vocabulary": 512},
     StudentKind.CAUSAL: {"learning_rate": 1e-3, "epochs": 20, "patience": 5, "vocabulary": 2048},
 }
 # Where nothing else is said, students that generate learn from the teacher's texts alone, in all layers of a folder.
