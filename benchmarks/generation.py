@@ -6,7 +6,7 @@ The same students of random weights, rows (made-up addresses and their parts), t
 in turn, so that whatever else the machine does falls on all alike.
 
 - learning: rows a second of `training.sequences`, and of Trainer with a collator that pads to each batch's longest
-- answering: rows a second of `training.answering`, and of the pipeline at its best batch size
+- answering: rows a second of `training.answering`, and of the pipeline at its best batch size, both opened beforehand
 - one request at a time: p50 and p95, tokenising and putting the answer together included
 
 The pipeline of token classification groups tokens to entities, and puts no answer together. A writer of random weights
@@ -157,10 +157,10 @@ def exact(student: Path, options: argparse.Namespace) -> float:
 
 def answered(student: Path, options: argparse.Namespace) -> None:
     texts = list(addresses(options.rows, 4).inputs)
-    ask = pipeline(student)
+    ask, mine = pipeline(student), answering.open_batches(student, threads=options.threads, max_tokens=96)
     ours, theirs = [], dict[int, list[float]]()
     for _ in range(options.rounds):
-        ours.append(speed(texts, lambda: answering.answer(student, texts, threads=options.threads, max_tokens=96)))
+        ours.append(speed(texts, lambda: answering.in_batches(mine, texts)))
         for size in BATCHES:
             theirs.setdefault(size, []).append(speed(texts, lambda size=size: ask(texts, size)))
     report("answering in batches", ours, max(theirs.values(), key=statistics.median), "rows/s")

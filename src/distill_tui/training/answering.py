@@ -12,18 +12,22 @@ from distill_tui.training.fields import Said
 from distill_tui.training.folders import ANSWER, form
 from distill_tui.training.models import by_length
 
-__all__ = ["FORMS", "Said", "answer", "open_answering", "open_batches"]
+__all__ = ["FORMS", "Said", "answer", "in_batches", "open_answering", "open_batches"]
 
 FORMS = (tagging.FORM, causal.FORM)
 
 
-def answer(folder: Path, texts: Sequence[str], *, threads: int, max_tokens: int, batch_size: int = 32) -> list[Said]:
+def answer(folder: Path, texts: Sequence[str], *, threads: int, max_tokens: int, batch_size: int = 64) -> list[Said]:
     """Answer texts, those of like length together.
 
     `max_tokens` cuts inputs, never later than in training; how long an answer may get stands in the folder. Raises
     ValueError with one sentence where the folder is no student that generates. Sets torch's threads for the process.
     """
-    ask = open_batches(folder, threads=threads, max_tokens=max_tokens)
+    return in_batches(open_batches(folder, threads=threads, max_tokens=max_tokens), texts, batch_size)
+
+
+def in_batches(ask: Callable[[Sequence[str]], list[Said]], texts: Sequence[str], batch_size: int = 64) -> list[Said]:
+    """Ask an open student, those of like length together."""
     said: dict[int, Said] = {}
     for positions in by_length([len(text) for text in texts], batch_size):
         said |= dict(zip(positions, ask([texts[at] for at in positions]), strict=True))

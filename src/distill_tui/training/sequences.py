@@ -281,8 +281,9 @@ def _distributions(
     """Ask the teacher once how likely each token of each answer is, softened; what it says is kept in a file."""
     if not kept.exists():
         model, tokenizer = models.load_for(transformers.AutoModelForCausalLM, teacher)
-        rows = [[*teachers.asked(tokenizer, models.speakable(prompt)), *say]
-                for prompt, say in zip(prompts, says, strict=True)]  # fmt: skip
+        room = models.positions(model.config)
+        asks = [teachers.asked(tokenizer, models.speakable(prompt)) for prompt in prompts]
+        rows = [[*ask[-max(1, room - len(say)) :], *say] for ask, say in zip(asks, says, strict=True)]
         made: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         for positions in models.by_length([len(row) for row in rows], 16):
             made |= _asked_once(model, positions, rows, says, temperature)
