@@ -148,7 +148,7 @@ def write(
 
     What was read is remembered, and a row that has ended is let go of. An answer is cut off after `most` tokens.
     """
-    memory = "cache" if "cache" in _takes(type(model).forward) else "past_key_values"  # its name until 5.23
+    memory = "cache" if "cache" in _takes(type(model).forward) else "past_key_values"  # as older releases call it
     ids, mask, places = (each.to(model.device) for each in left_padded(rows, padding))
     answers: list[list[int]] = [[] for _ in rows]
     logs, under_way, cache = torch.zeros(len(rows)), torch.arange(len(rows)), None
