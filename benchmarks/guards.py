@@ -5,8 +5,9 @@
     python benchmarks/guards.py --list
 
 A guard is taken away in a process of its own, in which its harness then runs small. What a rule objects to, and what a
-trigger refuses, is taken away one by one in `people.py`. Two kinds of harness are not here: `writes.py` has the door
-without its lock beside it in every run, and whether a sync reaches the disk only a power cut could show.
+trigger refuses, is taken away one by one in `people.py`. Not here: `writes.py`, which has the door without its lock
+beside it in every run; SIGSTOP and the killing of labelling, whose harnesses do not end once the token of a claim, or
+the keeping of each answer, is away; and whether a sync reaches the disk, which only a power cut could show.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import runpy
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +30,7 @@ from typing import Any
 from trials import Row, library, table
 
 from distill_tui import (
+    actions,
     artifacts,
     backup,
     bundle,
@@ -37,10 +40,7 @@ from distill_tui import (
     launch,
     migrations,
     project,
-    rules,
     sqlite,
-    teacher_cache,
-    worker,
 )
 from distill_tui import spec as specs
 from distill_tui.training import folders
@@ -82,6 +82,15 @@ def apart(session: Any, *entry: Any) -> None:
 LOG = project._log
 
 
+def told_first(*words: Any) -> None:
+    """Say that a comment is kept, and keep it a moment later."""
+    threading.Timer(0.05, COMMENT, words).start()
+    time.sleep(0.02)
+
+
+COMMENT = actions.comment
+
+
 def in_place(self: artifacts.Artifacts, path: Path) -> str:
     """Write an artifact under its name from the beginning, piece by piece."""
     digest = artifacts.folder_digest(path) if path.is_dir() else artifacts.file_digest(path)
@@ -111,29 +120,6 @@ def step_by_step(path: Path) -> None:
     if connection.execute("PRAGMA user_version").fetchone()[0] != migrations.VERSION:
         migrations.migrate(connection)
     connection.close()
-
-
-def unfenced(self: worker.Claim, points: tuple[Any, ...] = (), **columns: Any) -> bool:
-    """Report whoever has the run now."""
-    with self.project.telemetry() as session:
-        run = session.get(worker.tables.Run, self.id)
-        for name, value in columns.items():
-            setattr(run, name, value)
-        session.add(run)
-        return not run.stop_requested
-
-
-def in_batches(folder: Path, teacher: str, answer: Any) -> None:
-    """Keep answers of an endpoint only once there are twenty."""
-    KEPT.append(answer)
-    if len(KEPT) == 20:
-        for each in KEPT:
-            ADD(folder, teacher, each)
-        KEPT.clear()
-
-
-KEPT: list[Any] = []
-ADD = teacher_cache.add_answer
 
 
 def forgetful() -> None:
@@ -195,42 +181,36 @@ GUARDS = {
     "the turn to write": Guard(without_turns, "storms.py|--only|8 writers|--scale|0.01"),
     "a lock while a file is made": Guard(without_a_lock_at_birth, "storms.py|--only|6 make|--scale|0.1"),
     "deed and entry in one transaction, killed at a call": Guard(
-        put(project, "_log", apart), "storms_disk.py|--only|killed at: gate lock"
+        put(project, "_log", apart), "storms_disk.py|--first|--only|killed at: gate lock"
     ),
     "deed and entry in one transaction, killed at a moment": Guard(
         put(project, "_log", apart), "storms.py|--only|SIGKILL: gate lock|--scale|0.1"
     ),
-    "deed and entry in one transaction, writers killed": Guard(
-        put(project, "_log", apart), "storms.py|--only|SIGKILL: writers|--scale|0.05"
+    "done before it is told": Guard(
+        put(actions, "comment", told_first), "storms.py|--only|SIGKILL: writers|--scale|0.05"
     ),
     "a name only for what is whole, killed": Guard(
-        put(artifacts.Artifacts, "store", in_place), "storms_disk.py|--only|killed at: import"
-    ),
-    "a name only for what is whole, disk fails": Guard(
-        put(artifacts.Artifacts, "store", in_place), "storms_disk.py|--only|failing disk: import"
+        put(artifacts.Artifacts, "store", in_place), "storms_disk.py|--first|--only|killed at: import"
     ),
     "a name only for what is whole, disk full": Guard(
-        put(artifacts.Artifacts, "store", in_place), "storms_disk.py|--only|full disk|--scale|0.05"
+        put(artifacts.Artifacts, "store", in_place), "storms_disk.py|--first|--only|full disk|--scale|0.05"
     ),
-    "a backup's name last": Guard(put(backup, "_copy_file", file_first), "storms_disk.py|--only|killed at: backup"),
+    "a backup's name last": Guard(
+        put(backup, "_copy_file", file_first), "storms_disk.py|--first|--only|killed at: backup"
+    ),
     "an upgrade in one transaction, killed at a call": Guard(
-        put(project, "_migrate", step_by_step), "storms_disk.py|--only|killed at: upgrade"
+        put(project, "_migrate", step_by_step), "storms_disk.py|--first|--only|killed at: upgrade"
     ),
     "an upgrade in one transaction, disk fails": Guard(
-        put(project, "_migrate", step_by_step), "storms_disk.py|--only|failing disk: upgrade"
+        put(project, "_migrate", step_by_step), "storms_disk.py|--first|--only|failing disk: upgrade"
     ),
     "an upgrade in its turn": Guard(
         several(without_a_lock_at_birth, put(project, "_migrate", step_by_step)),
         "storms_files.py|--only|upgrade at once|--scale|0.1",
     ),
     "one line for what a disk says": Guard(
-        put(calls, "_said", lambda error, call: None), "storms_disk.py|--only|failing disk: gate lock|--scale|0.2"
+        put(calls, "_said", lambda error, call: None), "storms_disk.py|--first|--only|failing disk: gate lock"
     ),
-    "rules asked at the door": Guard(
-        put(rules, "objections", lambda *_: []), "storms.py|--only|race: ship / ship|--scale|0.1"
-    ),
-    "the token of a claim": Guard(put(worker.Claim, "_write", unfenced), "storms.py|--only|SIGSTOP|--scale|0.03"),
-    "answers kept as they come": Guard(put(teacher_cache, "add_answer", in_batches), "storms_teacher.py|--kills|6"),
     "the random state of a checkpoint": Guard(forgetful, "storms_training.py|--kills|8"),
     "a clock that nobody sets": Guard(
         put(launch, "_waited", by_the_wall), "storms_clocks.py|--only|leases|--scale|0.05"
@@ -325,7 +305,7 @@ def main() -> int:
         tried += 1
         harnesses.add(GUARDS[name].words[0])
         if lost:
-            print(f"without {name}: {' '.join(GUARDS[name].words[:3])} says {lost[0]:.150}", flush=True)
+            print(f"without {name}: {' '.join(GUARDS[name].words[:4])} says {lost[0]:.150}", flush=True)
         else:
             alive.append(f"without {name} nobody notices: {end}")
             print(alive[-1], flush=True)

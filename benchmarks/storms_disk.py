@@ -111,8 +111,8 @@ def attempt(do: Callable[[], object], disk: ctypes.CDLL, fault: Fault) -> tuple[
     return (said, int(count)) if count.isdigit() else (line, 0)
 
 
-def tried(name: str, way: str, scale: float, one: Trial) -> Row:
-    """Try a deed with every fault."""
+def tried(name: str, way: str, scale: float, one: Trial, *, first: bool) -> Row:
+    """Try a deed with every fault, or until the first one that costs something."""
     said, count, wrong = one(Fault(0, WAYS[way][0]))
     assert said == "done" and count > 3 and not wrong, (name, said, count, wrong)
     ends, lost, times = dict.fromkeys(("done", "told", "killed"), 0), [], 0
@@ -124,6 +124,8 @@ def tried(name: str, way: str, scale: float, one: Trial) -> Row:
         else:
             lost.append(f"{fault} of {count}: {said}")
         lost += [f"{fault} of {count}: {wrong}"] if wrong else []
+        if lost and first:
+            break
     how = ", ".join(f"{number} {'done in spite' if end == 'done' else end}" for end, number in ends.items() if number)
     return Row(f"{way}: {name}", times, f"each of {count} calls; {how}", lost)
 
@@ -299,6 +301,7 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--only", default="")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", action="store_true", help="stop at the first loss")
     given = parser.parse_args()
     if "DISK" not in os.environ:
         return again_with("failing_disk.c", "DISK")
@@ -314,7 +317,7 @@ def main() -> int:
         (parent := Path(folder) / "trials").mkdir()
         endpoint = asked(kept, Path(folder))
         try:
-            for name, storm in storms(kept, parent, given.scale, disk, chance).items():
+            for name, storm in storms(kept, parent, given, disk, chance).items():
                 if given.only in name:
                     started = time.monotonic()
                     rows.append(storm())
@@ -326,7 +329,7 @@ def main() -> int:
 
 
 def storms(
-    kept: dict[str, Path], parent: Path, scale: float, disk: ctypes.CDLL, chance: Random
+    kept: dict[str, Path], parent: Path, given: Namespace, disk: ctypes.CDLL, chance: Random
 ) -> dict[str, Callable[[], Row]]:
     """Name every storm; the upgrade last, for it changes what an opening is."""
     found: dict[str, Callable[[], Row]] = {}
@@ -335,10 +338,12 @@ def storms(
         for name, deed in (DEEDS | MORE).items()
     }
     ones |= {"init": lambda: of_an_init(parent, disk), "upgrade": lambda: of_an_upgrade(kept, parent, disk)}
-    found["full disk"] = lambda: full(kept, max(10, round(1000 * scale)), chance)
+    found["full disk"] = lambda: full(kept, max(10, round(1000 * given.scale)), chance)
     for name, one in ones.items():
         for way in WAYS:
-            found[f"{way}: {name}"] = lambda name=name, way=way, one=one: tried(name, way, scale, one())  # type: ignore[misc]
+            found[f"{way}: {name}"] = lambda name=name, way=way, one=one: tried(  # type: ignore[misc]
+                name, way, given.scale, one(), first=given.first
+            )
     return found
 
 

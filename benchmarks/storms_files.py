@@ -123,7 +123,7 @@ def torn_file(kept: dict[str, Path], parent: Path, times: int, chance: Random) -
         found = [each.name for each in doctor.file(path) if not each.ok and not each.name.startswith("artifact")]
         named += bool(found)
         if not found:
-            with suppress(sqlite3.DatabaseError):
+            with suppress(sqlite3.DatabaseError, UnicodeDecodeError):
                 now = Auditor(path).rows()
                 lost += [
                     f"byte {at}: {name} is another, and nobody says so" for name in GUARDED if now[name] != rows[name]
