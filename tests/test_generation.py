@@ -12,9 +12,9 @@ from random import Random
 
 import pytest
 
-from distill_tui import actions, bundle, cards, controls, failures, gates, observed, retrain, teacher_cache
+from distill_tui import actions, bundle, cards, controls, failures, gates, observed, retrain, rules, teacher_cache
 from distill_tui.cli import main
-from distill_tui.dataset import frozen
+from distill_tui.dataset import browse, frozen
 from distill_tui.described import PROMPTED, ZERO_SHOT, Described
 from distill_tui.gates import Criterion, Gate
 from distill_tui.project import Project
@@ -238,6 +238,15 @@ def test_a_described_teacher_needs_no_labels_and_asks_in_its_own_words(
     assert (described.labels, described.max_tokens) == ((), 256)
     assert described.prompt("Elm") == "Give the parts of Elm as JSON."
     assert described.read('```json\n{"a": 1}\n```') == '{"a": 1}'
+
+
+def test_what_is_only_written_otherwise_is_no_conflict(decided: Project) -> None:
+    rows = browse.Rows(decided.artifacts.path(decided.dossier(1).data_sets[-1].artifact))
+    found = [rows.at(int(place)) for place in rows.find(browse.Wanted(conflicts="teacher"))]
+    assert found and all("zip" in row["gold"] and "zip" not in row["teacher_output"] for row in found)
+    other = [rows.at(place) for place in range(len(rows)) if rows.at(place)["gold"] and not rows.at(place)["conflict"]]
+    assert other and all(row["gold"] != row["teacher_output"] for row in other), "in another spelling"
+    assert not any(finding["id"].startswith("conflict") for finding in rules.findings(decided.dossier(1)))
 
 
 def test_an_answer_in_the_traffic_stays_as_it_was_written(decided: Project) -> None:

@@ -40,6 +40,11 @@ def spelled(text: str) -> str:
     return json.dumps(_bare(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+def differ(one: str, other: str) -> bool:
+    """Whether two answers say different things."""
+    return spelled(one) != spelled(other)
+
+
 def field_f1(answer: str, gold: str) -> float | None:
     """Give the F1 of the fields that an answer holds against gold's, 0 to 1; None where gold is no JSON.
 

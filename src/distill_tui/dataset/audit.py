@@ -10,9 +10,10 @@ import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import ne
 from typing import Any
 
-from distill_tui import gates, statistics
+from distill_tui import gates, generated, statistics
 from distill_tui.dataset import language, privacy, topics
 from distill_tui.dataset.duplicates import near_duplicates
 from distill_tui.dataset.findings import MUST, NOTE, Finding
@@ -68,13 +69,14 @@ def audit(
         "month": lambda at: (since[at] or "")[:7] or None,
         "topic": lambda at: names[own[at]],
     }
-    axes = {axis: _axis(rows, of, written) for axis, of in read.items()}
+    differs = ne if labels else generated.differ
+    axes = {axis: _axis(rows, of, written, differs) for axis, of in read.items()}
     pii = tuple(privacy.screen(row.input for row in rows if row.split is not Split.HELD_OUT))
     found = [
         *_covered(axes, labels),
         *_needed(rows, gate),
         *_hot(rows, labels),
-        *_conflicts(rows),
+        *(_conflicts(rows) if labels else ()),
         *_private(pii),
     ]
     return Audit({axis: values for axis, values in axes.items() if values}, pii, tuple(found))
@@ -104,7 +106,12 @@ def _length(text: str) -> str:
     return next((name for most, name in LENGTHS if words <= most), "over 80 words")
 
 
-def _axis(rows: Sequence[Any], of: Callable[[int], str | None], written: Collection[str]) -> tuple[Value, ...]:
+def _axis(
+    rows: Sequence[Any],
+    of: Callable[[int], str | None],
+    written: Collection[str],
+    differs: Callable[[str, str], bool],
+) -> tuple[Value, ...]:
     calls: Counter[str] = Counter()
     splits: dict[str, Counter[Split]] = defaultdict(Counter)
     judged: Counter[str] = Counter()
@@ -117,7 +124,7 @@ def _axis(rows: Sequence[Any], of: Callable[[int], str | None], written: Collect
         splits[value][row.split] += 1
         if row.split is not Split.HELD_OUT and row.gold is not None and row.teacher_output is not None:
             judged[value] += 1
-            differ[value] += row.gold != row.teacher_output
+            differ[value] += differs(row.gold, row.teacher_output)
     total = sum(calls.values())
     return tuple(
         Value(

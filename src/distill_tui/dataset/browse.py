@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from operator import ne
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from distill_tui import generated
 from distill_tui.dataset import frozen
 from distill_tui.dataset.duplicates import near_duplicates
 from distill_tui.terms import Split
@@ -61,6 +63,7 @@ class Rows:
         self.labels = frozen.labels_of(path)
         self.confidence = _confidence(self.table.column("teacher_probabilities"))
         self._near: NDArray[np.bool_] | None = None
+        self._differ: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -82,16 +85,19 @@ class Rows:
             if wanted.above is not None:
                 mask &= self.confidence >= wanted.above
         if wanted.conflicts == "teacher":
-            mask &= _true(pc.not_equal(self._column("gold"), self._column("teacher_output")))
+            mask &= self._apart()
         elif wanted.conflicts == "near":
             mask &= self._clashing()
         return np.flatnonzero(mask)
 
     def at(self, place: int) -> dict[str, Any]:
-        """Give one row, with the teacher's confidence."""
+        """Give one row, with the teacher's confidence, and whether gold and teacher are in conflict."""
         row: dict[str, Any] = self.table.slice(place, 1).to_pylist()[0]
         confidence = float(self.confidence[place])
-        return row | {"confidence": None if np.isnan(confidence) else confidence}
+        known = None if np.isnan(confidence) else confidence
+        gold, said = row["gold"], row["teacher_output"]
+        differs = ne if self.labels else generated.differ
+        return row | {"confidence": known, "conflict": None not in (gold, said) and differs(gold, said)}
 
     def values(self, column: str) -> list[str]:
         """List the values of a column, the commonest first."""
@@ -101,6 +107,15 @@ class Rows:
 
     def _column(self, name: str) -> Any:
         return self.table.column(name)
+
+    def _apart(self) -> NDArray[np.bool_]:
+        """Find the rows whose teacher says other than gold; answers that are texts are compared as they are spelled."""
+        if self._differ is None:
+            gold, said = self._column("gold"), self._column("teacher_output")
+            self._differ = _true(pc.not_equal(gold, said))
+            for place in np.flatnonzero(self._differ) if not self.labels else ():
+                self._differ[place] = generated.differ(gold[int(place)].as_py(), said[int(place)].as_py())
+        return self._differ
 
     def _clashing(self) -> NDArray[np.bool_]:
         """Find the rows whose near duplicates carry another gold label; looked for once, when it is first asked."""

@@ -125,8 +125,7 @@ class RowsScreen(Screen[None]):
         for at in range(self.top, min(self.top + room, len(self.found))):
             row = self.rows.at(int(self.found[at]))
             here = at == self.cursor
-            clash = row["gold"] is not None and row["teacher_output"] not in (None, row["gold"])
-            style = "bold $accent" if here else "$tone-warn" if clash else ""
+            style = "bold $accent" if here else "$tone-warn" if row["conflict"] else ""
             lines.append(_line(_cells(row), width, style, show.glyph("cursor") if here else " "))
         self.query_one("#rows", Static).update(page.page(lines))
         self.query_one("#row", Static).update(page.page(self._detail(width)))
