@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -253,3 +254,23 @@ def test_an_answer_in_the_traffic_stays_as_it_was_written(decided: Project) -> N
     data = decided.artifacts.path(decided.dossier(1).data_sets[-1].artifact)
     rows = frozen.load(data, Split.TRAIN)
     assert rows.labels == () and any(text and "\n" in text for text in rows.gold_texts)
+
+
+# --- the sample of addresses ----------------------------------------------------------------------------------------
+
+
+def test_the_sample_reads_a_marked_line_and_drops_one_whose_part_is_in_two_places() -> None:
+    sys.path.insert(0, str(Path(__file__).parents[1] / "sample_projects" / "address_extraction"))
+    import addresses
+
+    marked = (
+        "<AddressNumber>12</AddressNumber> <StreetNamePreDirectional>N</StreetNamePreDirectional>\n"
+        "<StreetName>M &amp; M</StreetName> <StreetNamePostType>Rd,</StreetNamePostType> "
+        "<PlaceName>Troy</PlaceName>, <StateName>NY</StateName> <ZipCode>12180</ZipCode>"
+    )
+    text, parts = addresses.line(marked)
+    assert text == "12 N M & M Rd, Troy, NY 12180"
+    assert parts == {"number": "12", "street": "N M & M Rd", "city": "Troy", "state": "NY", "zip": "12180"}
+    twice = "<PlaceName>Troy</PlaceName> <ZipCode>1</ZipCode> <PlaceName>Rome</PlaceName>"
+    assert addresses.line(twice) == ("Troy 1 Rome", {}), "one value in two places is no example"
+    assert addresses.street({"city": "Troy"}) is None
