@@ -273,7 +273,7 @@ def summary(sample: Sample, play: int) -> None:
         ]
         agreement = f"{rates.agreement.share:.3f}" if rates.agreement else "–"
         print(f"  {rates.scope:10} {rates.n:6,} {cells[0]:>20} {cells[1]:>20} {cells[2]:>20}  {agreement}")
-    for subject in gates.subjects(record):
+    for subject in (each for each in gates.subjects(record) if each.p50_ms is not None):
         size = f"{subject.bytes / 1e6:.1f} MB, {subject.parameters:,} parameters" if subject.bytes else ""
         print(f"  {subject.name:10} p50 {subject.p50_ms:.2f} ms, p95 {subject.p95_ms:.2f} ms one at a time. {size}")
     advised, reasons = rules.advice(dossier)
