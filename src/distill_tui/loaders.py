@@ -76,7 +76,7 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 folder = pathlib.Path("model")
 tokenizer = AutoTokenizer.from_pretrained(folder)
-model = AutoModelForTokenClassification.from_pretrained(folder)
+model = AutoModelForTokenClassification.from_pretrained(folder).requires_grad_(False)
 shape = json.loads((folder / "answer.json").read_text())
 
 
@@ -85,19 +85,19 @@ def predict(text):
     how = {"truncation": True, "split_special_tokens": True, "return_tensors": "pt"}  # what is in a text is no command
     cut = tokenizer(text, **how, **{f"return_{name}": True for name in more})
     at, special = cut.pop("offset_mapping")[0].tolist(), cut.pop("special_tokens_mask")[0].bool()
-    with torch.inference_mode():
-        shares = model(**cut).logits[0].double().softmax(-1).clamp_min(1e-9)  # 0: outside; 2k + 1: field k begins
-    for field, begin, inside in zip(shape["fields"], shares.T[1::2], shares.T[2::2]):
-        neither = (1 - begin - inside).clamp_min(1e-9)
-        on = (inside / neither).log().cumsum(0)
-        score, start = ((begin / neither).log().masked_fill(special, -1e9) - on).cummax(0)
-        gain, last = (score + on).masked_fill(special, -1e9).max(0)  # the likeliest span; below 0, none is likelier
+    inside = {end for end in range(1, len(text)) if shape["whole"] and text[end - 1 : end + 1].isalnum()}  # of words
+    opens, closes = (~special & torch.tensor([ends[side] not in inside for ends in at]) for side in (0, 1))
+    shares = model(**cut).logits[0].double().softmax(-1).clamp_min(1e-9)  # 0: outside; 2k + 1: field k begins
+    for field, begin, goes_on in zip(shape["fields"], shares.T[1::2], shares.T[2::2]):
+        neither = (1 - begin - goes_on).clamp_min(1e-9)
+        on = (goes_on / neither).log().cumsum(0)
+        score, start = ((begin / neither).log().masked_fill(~opens, -1e9) - on).cummax(0)
+        gain, last = (score + on).masked_fill(~closes, -1e9).max(0)  # the likeliest span; below 0, none is likelier
         found = text[at[start[last]][0] : at[last][1]].strip() if gain > (-5e8 if field["always"] else 0) else ""
         value = getattr(found, field["letters"])()
         number = field["bare"] and re.fullmatch(r"-?(0|[1-9]\\d*)(\\.\\d+)?([eE][-+]?\\d+)?", found)
-        answer.append(found if number else json.dumps(value, ensure_ascii=False))
-        if not found:
-            answer[-1] = {"missing": None, "null": "null", "empty": '""'}[field["absent"]]
+        nothing = {"missing": None, "null": "null", "empty": '""'}[field["absent"]]
+        answer.append(nothing if not found else found if number else json.dumps(value, ensure_ascii=False))
     pairs = [(json.dumps(f["name"], ensure_ascii=False), said) for f, said in zip(shape["fields"], answer) if said]
     return "{" + ", ".join(f"{name}: {said}" for name, said in pairs) + "}" if shape["json"] else value
 """

@@ -52,6 +52,7 @@ class Shape:
 
     json: bool  # whether they are JSON objects; else there is one field
     fields: tuple[Field, ...]
+    whole: bool = False  # whether values begin and end where words do
 
     def to_dict(self) -> dict[str, object]:
         """Give plain JSON values."""
@@ -63,7 +64,7 @@ class Shape:
         fields = tuple(Field(**one) for one in values["fields"])
         if any(each.letters not in LETTERS for each in fields):
             raise KeyError("letters")
-        return cls(values["json"], fields)
+        return cls(values["json"], fields, bool(values.get("whole")))
 
     def write(self, values: Sequence[str | None]) -> str:
         """Put one answer together from a value for each field, None where there is none."""
@@ -112,7 +113,19 @@ def mark(inputs: Sequence[str], answers: Sequence[str]) -> Marked:
     spans = [None if found is None else _chosen(text, found, usual) for text, found in zip(inputs, places, strict=True)]
     strange = sum(row is None for row in values)
     fields = tuple(_with_letters(each, at, inputs, values, spans) for at, each in enumerate(shape.fields))
-    return Marked(Shape(shape.json, fields), tuple(spans), strange, sum(one is None for one in spans) - strange)
+    whole = _whole(inputs, spans)
+    return Marked(Shape(shape.json, fields, whole), tuple(spans), strange, sum(one is None for one in spans) - strange)
+
+
+def _whole(inputs: Sequence[str], spans: Sequence[tuple[Span | None, ...] | None]) -> bool:
+    """Whether values begin and end where words do; a few that split a word are slips of the teacher's."""
+    found = [(text, span) for text, row in zip(inputs, spans, strict=True) for span in row or () if span]
+    return sum(not _in_words(text, span) for text, span in found) <= RARE * len(found)
+
+
+def splits(text: str, place: int) -> bool:
+    """Whether a place lies inside a word: there are letters or digits on both sides of it."""
+    return 0 < place < len(text) and text[place - 1 : place + 1].isalnum()
 
 
 def flat(answer: str) -> dict[str, str | None] | None:
@@ -172,15 +185,13 @@ def occurrences(text: str, value: str) -> list[Span]:
     for pattern, flags in ((re.escape(value.strip()), 0), (r"\s*".join(words), re.IGNORECASE)):
         spans = [match.span() for match in re.finditer(pattern, text, flags)]
         if spans:
-            return ([span for span in spans if _whole(text, span)] or spans)[:PLACES]
+            return ([span for span in spans if _in_words(text, span)] or spans)[:PLACES]
     return []
 
 
-def _whole(text: str, span: Span) -> bool:
+def _in_words(text: str, span: Span) -> bool:
     """Whether a span begins and ends where words do."""
-    first, last = span
-    begins = first == 0 or not (text[first - 1].isalnum() and text[first].isalnum())
-    return begins and (last == len(text) or not (text[last - 1].isalnum() and text[last].isalnum()))
+    return not any(splits(text, end) for end in span)
 
 
 def _usual(inputs: Sequence[str], places: Sequence[list[list[Span] | None] | None], fields: int) -> list[float]:

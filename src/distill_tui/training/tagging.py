@@ -18,7 +18,7 @@ import transformers
 
 from distill_tui.spec import Spec
 from distill_tui.training import export, models, students, vocabulary
-from distill_tui.training.fields import Said, Shape, Span
+from distill_tui.training.fields import Said, Shape, Span, splits
 from distill_tui.training.folders import ANSWER, answers_how
 
 FORM = "tagger"
@@ -65,14 +65,23 @@ class Tagger:
     def say(self, texts: Sequence[str], rows: Sequence[Cut]) -> list[Said]:
         """Answer one batch of texts, given as they were cut."""
         self.model.eval()
-        real = models.pad([row.real for row in rows], False)[0].bool()
+        ends = [self._ends(models.speakable(text), row) for text, row in zip(texts, rows, strict=True)]
+        real, opens, closes = (models.pad(each, False)[0].bool() for each in zip(*ends, strict=True))
         with torch.inference_mode():
-            found = decode(self.logits(rows), real, [each.always for each in self.shape.fields])
+            found = decode(self.logits(rows), real, opens, closes, [each.always for each in self.shape.fields])
         columns = [each.tolist() for each in (found.first, found.last, found.there, found.confidence)]
         return [
             Said(self.shape.write(_values(models.speakable(text), row, *spans)), sure)
             for text, row, *spans, sure in zip(texts, rows, *columns, strict=True)
         ]
+
+    def _ends(self, text: str, row: Cut) -> tuple[list[bool], list[bool], list[bool]]:
+        """Say which tokens are in the text, at which a value may begin, and at which it may end."""
+        if not self.shape.whole:
+            return row.real, row.real, row.real
+        pairs = list(zip(row.real, row.at, strict=True))
+        opens = [real and not splits(text, first) for real, (first, _) in pairs]
+        return row.real, opens, [real and not splits(text, last) for real, (_, last) in pairs]
 
     def save(self, folder: Path, **more: object) -> None:
         """Write what plain transformers loads as a token classifier, and answer.json."""
@@ -140,20 +149,25 @@ class Spans:
     confidence: torch.Tensor
 
 
-def decode(logits: torch.Tensor, real: torch.Tensor, always: Sequence[bool]) -> Spans:
+def decode(
+    logits: torch.Tensor, real: torch.Tensor, opens: torch.Tensor, closes: torch.Tensor, always: Sequence[bool]
+) -> Spans:
     """Find of each field the likeliest span, or that there is none: logits (rows, tokens, 1 + 2 fields), real as cut.
+
+    A span begins only at tokens that open, and ends only at those that close, (rows, tokens) each.
 
     A field by itself is a token's first, inside or neither, with the probabilities that the model gives it. Of all ways
     to mark one span at most, the likeliest begins at i and ends at j with the largest log(first_i / neither_i) +
     sum over i < t <= j of log(inside_t / neither_t), found in one pass (Kadane; Bentley 1984). Below 0, no span is
     likelier than this one; a field that `always` has a value gets it still.
     """
-    shares, real = logits.double().softmax(dim=-1).clamp_min(TINY), real[:, :, None].to(logits.device)
+    shares = logits.double().softmax(dim=-1).clamp_min(TINY)
+    real, opens, closes = (each[:, :, None].to(logits.device) for each in (real, opens, closes))
     first, inside = shares[:, :, 1::2], shares[:, :, 2::2]
     neither = (1 - first - inside).clamp_min(TINY)
-    begin, on = (first / neither).log().masked_fill(~real, NEVER), (inside / neither).log().cumsum(dim=1)
+    begin, on = (first / neither).log().masked_fill(~opens, NEVER), (inside / neither).log().cumsum(dim=1)
     score, start = (begin - on).cummax(dim=1)
-    gain, last = (score + on).masked_fill(~real, NEVER).max(dim=1)
+    gain, last = (score + on).masked_fill(~closes, NEVER).max(dim=1)
     there = (gain > 0) | (torch.tensor(always, device=gain.device) & (gain > NEVER / 2))
     none = (neither.log() * real).sum(dim=1)
     sure = (none + gain * there).sum(dim=1).exp()
