@@ -445,7 +445,7 @@ async def test_n_opens_a_play_through_the_door(project: Project) -> None:
     async with app.run_test(size=WIDE) as pilot:
         await settled(pilot)
         await pilot.press("n", *"refund-intent")
-        await pilot.press("enter", "enter", "enter")
+        await pilot.press("enter", "enter", "enter", "enter")
         await settled(pilot)
         assert [card.name for card in glance.cards(project.path)] == ["refund-intent"]
         assert "P-001 refund-intent" in text_of(app)

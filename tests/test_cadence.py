@@ -152,7 +152,7 @@ async def opens_a_play(dana: Person) -> None:
     await dana.until(lambda: dana.pilot.app.screen.active_bindings["n"].enabled)  # type: ignore[attr-defined]
     await dana.press("n")
     await dana.type("refund-intent", "enter")
-    await dana.press("enter")
+    await dana.press("enter", "enter")  # kind and task stay as they are
     await dana.type("What does the customer want?", "enter")
     await dana.until("P-001 refund-intent")
     await dana.until("NEXT")
