@@ -574,7 +574,7 @@ def test_weights_that_lie_elsewhere_or_are_a_pickle_are_never_loaded(tmp_path: P
 
 def test_every_model_is_loaded_without_code_and_from_this_machine_only() -> None:
     text = "".join(path.read_text() for path in (Path(launch.__file__).parent / "training").rglob("*.py"))
-    calls = text.split("from_pretrained(")[1:]
+    calls = text.replace("nn.Embedding.from_pretrained(", "").split("from_pretrained(")[1:]  # that one takes a tensor
     assert len(calls) >= 6 and all("**LOCAL" in call[:120] for call in calls)
     assert 'LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}' in text
 
