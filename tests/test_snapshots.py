@@ -95,8 +95,8 @@ STAGED = (
     Shot("form-comment", "deciding", ("c",)),
 )  # fmt: skip
 REAL = (
-    Shot("sign-off", "mail-topic", ("S",), "vera", "ctrl+s sign   esc back"),
-    Shot("refusal", "mail-topic", ("X",), "vera", "ctrl+s refuse   esc back"),
+    Shot("sign-off", "mail-topic", ("S",), "vera", "sign   esc back"),
+    Shot("refusal", "mail-topic", ("X",), "vera", "refuse   esc back"),
     Shot("spot-check", "mail-topic", ("P",), "vera", "1 only A   2 only B"),
     Shot("failures", "mail-topic", ("f",), "vera", "j k next, back"),
     Shot("rows", "mail-topic", ("d",), "dan"),
