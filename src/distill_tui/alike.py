@@ -1,17 +1,29 @@
-"""Which rows of a split belong together: those that depend on each other, and those that ask the same. Worker's."""
+"""The columns of a record that say which rows it is of, and which of them belong together. Worker's only."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 
-def patterns(rows: Any) -> tuple[int, ...]:
-    """Rank the interaction patterns (near duplicates) of a split by how often they were asked; 0 is the commonest."""
-    from collections import Counter
-
+def columns(rows: Any) -> dict[str, Any]:
+    """Give numbers, segments, groups, patterns and keys of the rows of a split, whatever was answered to them."""
     from distill_tui.dataset.duplicates import near_duplicates
 
-    clusters = near_duplicates(rows.inputs)
+    names, clusters = tuple(sorted(set(rows.segments))), near_duplicates(rows.inputs)
+    return {
+        "rows": tuple(int(row) for row in rows.rows),
+        "segments": names,
+        "segment": tuple(names.index(segment) for segment in rows.segments),
+        "group": _dependent(rows, clusters),
+        "pattern": _patterns(rows, clusters),
+        "key": tuple(int(digest[:15], 16) for digest in rows.digests),
+    }
+
+
+def _patterns(rows: Any, clusters: Sequence[int]) -> tuple[int, ...]:
+    """Rank the interaction patterns (near duplicates) of a split by how often they were asked; 0 is the commonest."""
     asked: Counter[int] = Counter()
     for cluster, weight in zip(clusters, rows.weights, strict=True):
         asked[cluster] += round(float(weight))
@@ -19,11 +31,11 @@ def patterns(rows: Any) -> tuple[int, ...]:
     return tuple(rank[cluster] for cluster in clusters)
 
 
-def dependent(rows: Any) -> tuple[int, ...]:
+def _dependent(rows: Any, clusters: Sequence[int]) -> tuple[int, ...]:
     """Number the rows that are not independent alike: those of one group, and near duplicates."""
-    from distill_tui.dataset.duplicates import Together, near_duplicates
+    from distill_tui.dataset.duplicates import Together
 
     together = Together(len(rows))
     together.join_equal(rows.groups)
-    together.join_equal(near_duplicates(rows.inputs))
+    together.join_equal(clusters)
     return tuple(together.roots())

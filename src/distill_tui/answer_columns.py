@@ -56,18 +56,11 @@ def columns(
     given.update(*everybody.values(), *beside.values())
     labels = tuple(sorted(text for text in given if text is not None))
     number = {text: at for at, text in enumerate(labels)}
-    names = tuple(sorted(set(rows.segments)))
-    return {
+    return alike.columns(rows) | {
         "labels": labels,
-        "rows": tuple(int(row) for row in rows.rows),
         **{name: tuple(-1 if text is None else number[text] for text in column) for name, column in everybody.items()},
         "majority": number[majority],
-        "segments": names,
-        "segment": tuple(names.index(segment) for segment in rows.segments),
-        "group": alike.dependent(rows),
         "confidence": tuple(round(CERTAIN * min(1.0, max(0.0, each.confidence))) for each in said),
-        "pattern": alike.patterns(rows),
-        "key": tuple(int(digest[:15], 16) for digest in rows.digests),
         "controls": {name: tuple(number[text or ""] for text in texts) for name, texts in beside.items()},
         "scores": row_scores.of_answers(everybody["gold"], {k: v for k, v in everybody.items() if k != "gold"}),
     }

@@ -7,7 +7,7 @@ under a name of their own, and a worker that goes on after a kill finds them the
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -21,12 +21,15 @@ from distill_tui.project import stored
 from distill_tui.terms import RunKind, RunStatus, Task
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from distill_tui.artifacts import Artifacts
     from distill_tui.endpoint import Answer, Limits
     from distill_tui.observe_run import Row
     from distill_tui.rules import Dossier
     from distill_tui.worker import Claim
 
+Todo = list[tuple[str, str]]  # (input digest, text)
 Said = Mapping[str, str | None]  # input digest to label; None where an answer named no label
 
 
@@ -84,16 +87,23 @@ def ask(claimed: Claim, dossier: Dossier, rows: Sequence[Row]) -> Said:
 
 
 def _writer(claimed: Claim, teacher: str, rows: Sequence[Row]) -> Said:
-    """Have a model on this machine write its answers; each is kept as it comes."""
+    """Have a model on this machine write its answers."""
     from distill_tui.labelling import local_writer
 
-    folder, said = claimed.project.artifacts.folder, dict[str, str | None]()
+    def write(name: str, todo: Todo) -> None:
+        local_writer(claimed, teacher, todo, "answered by the teacher", name=name)
+
+    return _kept(claimed.project.artifacts.folder, teacher, rows, write)
+
+
+def _kept(folder: Path, teacher: str, rows: Sequence[Row], ask: Callable[[str, Todo], None]) -> Said:
+    """Have asked what is not answered yet, the probe under its own name; every answer is kept the moment it comes."""
+    said = dict[str, str | None]()
     for probe in (False, True):
         part = {row.digest: row for row in rows if row.probe is probe}
         name = teacher_cache.probe_name(teacher, next(iter(part.values())).day) if probe and part else teacher
         known = teacher_cache.answered(folder, name)
-        todo = [(digest, row.input) for digest, row in part.items() if digest not in known]
-        local_writer(claimed, teacher, todo, "answered by the teacher", name=name)
+        ask(name, [(digest, row.input) for digest, row in part.items() if digest not in known])
         answers = teacher_cache.answers(folder, name)
         said |= {digest: answers[digest][0] for digest in part}
     return said
@@ -126,25 +136,20 @@ def _endpoint(claimed: Claim, dossier: Dossier, teacher: str, rows: Sequence[Row
     from distill_tui import endpoint
 
     folder = claimed.project.artifacts.folder
-    described = Described.from_json(claimed.project.artifacts.text(teacher))
-    limits, said = _limits(dossier), dict[str, str | None]()
-    for probe in (False, True):
-        part = {row.digest: row for row in rows if row.probe is probe}
-        name = teacher_cache.probe_name(teacher, next(iter(part.values())).day) if probe and part else teacher
-        known = teacher_cache.answered(folder, name)
-        todo = [(digest, row.input) for digest, row in part.items() if digest not in known]
+    described, limits = Described.from_json(claimed.project.artifacts.text(teacher)), _limits(dossier)
+    key = endpoint.key_for(described.base_url)
 
-        def keep(answer: Answer, name: str = name) -> None:
+    def ask(name: str, todo: Todo) -> None:
+        def keep(answer: Answer) -> None:
             teacher_cache.add_answer(folder, name, answer)
 
-        def tell(done: int, retries: int, spent: Decimal, of: int = len(todo)) -> None:
-            claimed.report(1, 3, f"the teacher answered {done:,} of {of:,}, {spent:.4f} spent, {retries:,} retries")
+        def tell(done: int, retries: int, spent: Decimal) -> None:
+            told = f"the teacher answered {done:,} of {len(todo):,}, {spent:.4f} spent, {retries:,} retries"
+            claimed.report(1, 3, told)
 
-        key = endpoint.key_for(described.base_url)
         endpoint.ask(described, todo, limits, spent=Decimal(0), keep=keep, tell=tell, key=key)
-        answers = teacher_cache.answers(folder, name)
-        said |= {digest: answers[digest][0] for digest in part}
-    return said
+
+    return _kept(folder, teacher, rows, ask)
 
 
 def _limits(dossier: Dossier) -> Limits:

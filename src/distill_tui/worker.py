@@ -314,21 +314,14 @@ def answers(rows: Any, probabilities: Any, shares: Any, majority: int) -> dict[s
     from distill_tui import row_scores
     from distill_tui.gates import CERTAIN
 
-    names = tuple(sorted(set(rows.segments)))
-    return {
+    return alike.columns(rows) | {
         "labels": rows.labels,
-        "rows": tuple(int(row) for row in rows.rows),
         "gold": tuple(int(label) for label in rows.gold),
         "teacher": tuple(int(label) for label in rows.teacher),
         "student": tuple(int(label) for label in probabilities.argmax(axis=1)),
         "baseline": tuple(int(label) for label in shares.argmax(axis=1)),
         "majority": majority,
-        "segments": names,
-        "segment": tuple(names.index(segment) for segment in rows.segments),
-        "group": alike.dependent(rows),
         "confidence": tuple(round(CERTAIN * float(each)) for each in probabilities.max(axis=1)),
-        "pattern": alike.patterns(rows),
-        "key": tuple(int(digest[:15], 16) for digest in rows.digests),
         "scores": row_scores.of_probabilities(
             rows.gold, {"student": probabilities, "teacher": rows.soft, "baseline": shares}
         ),
