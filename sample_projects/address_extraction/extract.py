@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -115,10 +114,7 @@ def main() -> None:
     parser.add_argument("--headless", action="store_true", help="print a summary instead of opening the app")
     options = parser.parse_args()
     folder: Path = options.folder.absolute()
-    for old in folder.glob("*"):
-        if old.name != "source":
-            shutil.rmtree(old) if old.is_dir() else old.unlink()
-    folder.mkdir(parents=True, exist_ok=True)
+    base.emptied(folder)
     os.environ["DISTILL_THREADS"] = str(base.threads())
     sample, started = Sample(folder, "addresses.distill"), time.monotonic()
     print("Making the sample of addresses: some minutes of work on two cores.", flush=True)

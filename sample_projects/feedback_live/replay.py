@@ -180,10 +180,7 @@ def main() -> None:
     parser.add_argument("--headless", action="store_true", help="print the figures only")
     options = parser.parse_args()
     folder: Path = options.folder.absolute()
-    for old in folder.glob("*"):
-        if old.name != "source":
-            shutil.rmtree(old) if old.is_dir() else old.unlink()
-    folder.mkdir(parents=True, exist_ok=True)
+    base.emptied(folder)
     demo = options.demo.absolute() if options.demo and (options.demo / "minilm-sentiment").is_dir() else None
     os.environ["DISTILL_THREADS"] = str(base.threads())
     sample, started = Sample(folder), time.monotonic()

