@@ -80,7 +80,8 @@ def download(package: str = PACKAGE, digest: str = PACKAGE_DIGEST) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         wanted = Path(folder) / "wanted.txt"
         wanted.write_text(f"{package} --hash=sha256:{digest}\n", encoding="utf-8")
-        options = ["--no-deps", "--no-binary", ":all:", "--require-hashes", "-r", str(wanted), "-d", folder]
+        name = package.partition("==")[0]  # of this one alone: what it is built with may come built
+        options = ["--no-deps", "--no-binary", name, "--require-hashes", "-r", str(wanted), "-d", folder]
         command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", *options]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         found = list(Path(folder).glob("*.tar.gz"))
