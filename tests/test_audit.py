@@ -238,6 +238,27 @@ def test_a_teacher_that_words_can_replace_has_no_headroom() -> None:
     assert finding.says.startswith("No headroom: the teacher is behind TF-IDF")
 
 
+def test_a_teacher_that_writes_is_set_against_gold_and_the_nearest_row() -> None:
+    def written(right: float, alike: bool) -> list[Row]:
+        rng, made = random.Random(7), []
+        for n in range(120):
+            number = n % 4 if alike else n
+            gold = json.dumps({"number": str(number), "street": f"street{number}"})
+            said = gold.replace(", ", ",  ") if rng.random() < right else json.dumps({"number": str(number)})
+            made.append(Row(f"word{number} here {n if alike else ''}", gold=gold, teacher_output=said))
+        return made
+
+    assert teacher_first.measure(written(1, alike=False)[:49], (), 1) is None
+    good = teacher_first.measure(written(0.9, alike=False), (), 1)
+    assert good is not None and good["rows"] == 120 and 95 < good["teacher"] < 120, "in another spelling it is the same"
+    assert good["baseline"] == 0 and not list(teacher_first.findings(good, replace(GATE, criteria=())))
+    assert "the nearest other row, learning on the same gold, on 0.0%" in teacher_first.told(good)
+    weak = teacher_first.measure(written(0.5, alike=True), (), 1)
+    assert weak is not None and weak["baseline"] == 120
+    (finding,) = teacher_first.findings(weak, replace(GATE, criteria=()))
+    assert finding.says.startswith("No headroom: the teacher is behind the nearest other row")
+
+
 # through the door
 
 

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from distill_tui import cli, gates, launch, tables
-from distill_tui.cli import main
+from distill_tui.cli import main, parse
 from distill_tui.project import Project, now
 from distill_tui.spec import Spec
 from distill_tui.terms import Action, RunKind, RunStatus, Stage
@@ -487,6 +487,8 @@ def test_init_overwrites_nothing(team: Team) -> None:
         ["sign", "P-001", "--approve"],
         ["teacher", "P-001"],
         ["teacher", "P-001", "folder", "--recorded"],
+        ["teacher", "P-001", "--prompted", "folder", "another"],
+        ["teacher", "P-001", "--prompted", "--bogus", "--", "folder"],
         ["worksheet", "P-001", "calls_per_month"],
         ["worksheet", "P-001", "window_days=1", "window_days=2"],
         ["why", "P-001", "fly"],
@@ -498,6 +500,14 @@ def test_a_wrong_command_line_is_two_and_one_line(play: Team, words: list[str]) 
     said = play(*words, by="dan")
     assert (said.code, said.out, len(said.lines)) == (2, "", 1), said.err
     assert not CONTROLS & set(said.err)
+
+
+def test_a_word_that_may_be_left_out_stands_before_an_option_or_after_it() -> None:
+    for words in (("P-001", "models/one", "--prompted"), ("P-001", "--prompted", "models/one")):
+        args = parse(("teacher", *words))
+        assert (args.play, args.folder, args.prompted) == ("P-001", "models/one", True)
+    assert parse(("teacher", "P-001", "--prompted", "--", "-models")).folder == "-models"
+    assert parse(("worksheet", "P-001", "--source", "x", "window_days=1")).values == ["window_days=1"]
 
 
 def test_without_a_project_one_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, team: Team) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from textual.widgets import Input
 
+from at_the_screen import text_of
 from distill_tui import asked as queries_asked
-from distill_tui import rules, tables
+from distill_tui import cli, rules, tables
 from distill_tui.project import Project
+from distill_tui.terms import Task
 from distill_tui.ui.forms import Sheet
 from distill_tui.ui.play import PlayScreen
-from test_play_screen import DAN, NARROW, WIDE, a_project, an_app, settled, with_draft
+from test_play_screen import DAN, NARROW, WIDE, a_project, an_app, at_data, settled, with_draft
 
 SIZES = pytest.mark.parametrize("size", [WIDE, NARROW])
 
@@ -51,8 +53,9 @@ async def test_a_teacher_is_chosen_and_how_it_is_asked(
     project: Project,
     monkeypatch: Any,
     size: tuple[int, int],
+    tmp_path: Path,
 ) -> None:
-    app = an_app(project, with_draft(project), DAN)
+    app, folder = an_app(project, with_draft(project), DAN), str(tmp_path)
     said: list[tuple[str, ...]] = []
     monkeypatch.setattr(app, "twin", lambda *words, done="": said.append(words))
     async with app.run_test(size=size) as pilot:
@@ -68,7 +71,11 @@ async def test_a_teacher_is_chosen_and_how_it_is_asked(
         await pilot.press("ctrl+s")
         for how, labels in (("zero-shot", "bad,good"), ("as a classifier", "")):
             await pilot.press("U")
-            fill(pilot.app, teacher="/models/some")
+            fill(pilot.app, teacher="/models/none")
+            await pilot.press("enter")
+            await settled(pilot)
+            assert "There is no folder /models/none" in text_of(pilot.app)
+            fill(pilot.app, teacher=folder)
             await pilot.press("enter")
             fill(pilot.app, how=how, labels=labels)
             await pilot.press("ctrl+s")
@@ -76,9 +83,47 @@ async def test_a_teacher_is_chosen_and_how_it_is_asked(
     assert said == [
         ("teacher", "P-001", "--recorded"),
         ("teacher", "P-001", "--endpoint", "https://models.example/v1", "--model", "big-1", "--labels", "bad,good"),
-        ("teacher", "P-001", "--zero-shot", "--labels", "bad,good", "--", "/models/some"),
-        ("teacher", "P-001", "--", "/models/some"),
+        ("teacher", "P-001", "--zero-shot", "--labels", "bad,good", "--", folder),
+        ("teacher", "P-001", "--", folder),
     ]
+    assert [cli.parse(words).folder for words in said] == [None, None, folder, folder]
+
+
+@SIZES
+async def test_a_teacher_that_writes_is_asked_in_the_words_of_a_file(
+    project: Project, monkeypatch: Any, size: tuple[int, int], tmp_path: Path
+) -> None:
+    app, folder = an_app(project, at_data(project, task=Task.GENERATION), DAN), str(tmp_path)
+    said: list[tuple[str, ...]] = []
+    monkeypatch.setattr(app, "twin", lambda *words, done="": said.append(words))
+    words = tmp_path / "words.txt"
+    words.write_text("The parts of {input}, as JSON.")
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        for teacher, more in ((folder, {}), ("https://models.example/v1", {"model": "big-1"})):
+            await pilot.press("U")
+            fill(pilot.app, teacher=teacher)
+            await pilot.press("enter")
+            await settled(pilot)
+            assert "template file" in text_of(pilot.app) and "labels" not in text_of(pilot.app)
+            fill(pilot.app, template="/no/words.txt", **more)
+            await pilot.press("ctrl+s")
+            await settled(pilot)
+            assert "There is no file /no/words.txt" in text_of(pilot.app)
+            fill(pilot.app, template=str(words), tokens="none")
+            await pilot.press("ctrl+s")
+            await settled(pilot)
+            assert "Say in a whole number" in text_of(pilot.app)
+            fill(pilot.app, tokens="64")
+            await pilot.press("ctrl+s")
+        await pilot.pause()
+    asked = ("--template", str(words), "--answer-tokens", "64")
+    assert said == [
+        ("teacher", "P-001", "--prompted", *asked, "--", folder),
+        ("teacher", "P-001", "--endpoint", "https://models.example/v1", "--model", "big-1", *asked),
+    ]
+    args = cli.parse(said[0])
+    assert (args.play, args.folder, args.prompted, args.answer_tokens) == ("P-001", folder, True, 64)
 
 
 async def test_an_endpoint_is_not_asked_without_a_budget(project: Project, monkeypatch: Any) -> None:

@@ -21,7 +21,7 @@ from distill_tui.gates import Criterion, Gate
 from distill_tui.project import Project
 from distill_tui.rules import Actor, Refused
 from distill_tui.spec import Spec
-from distill_tui.terms import Metric, Opinion, PlayKind, Reference, RunStatus, Split, Standing, Task, Verdict
+from distill_tui.terms import Control, Metric, Opinion, PlayKind, Reference, RunStatus, Split, Standing, Task, Verdict
 from live_play import DANA, NUMBERS, OLGA, ROLES, SAM, VERA, workers_here, write
 from test_sequences import CITIES, STATES, STREETS, colours, tiny_causal
 
@@ -141,6 +141,18 @@ def test_a_student_that_chooses_labels_cannot_be_trained_for_it(decided: Project
         actions.start_run(decided, 1, DANA, Spec.from_mapping({"student": "static"}))
 
 
+def test_the_command_trains_the_control_too_and_no_answer_is_taken_for_a_label(
+    decided: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    actions.iterate(decided, 1, DANA)
+    actions.build_data(decided, 1, DANA)
+    actions.freeze_data(decided, 1, DANA)
+    small = ["hidden=8", "depth=1", "epochs=1", "vocabulary=64"]
+    assert main(["--project", str(decided.path), "train", "P-001", "student=tagger", *small]) == 0
+    assert "labels alone" not in capsys.readouterr().err
+    assert Spec.from_json(decided.dossier(1).runs[-1].spec).controls == (Control.GOLD,)
+
+
 # --- the whole way --------------------------------------------------------------------------------------------------
 
 
@@ -148,6 +160,9 @@ def test_a_student_is_judged_by_exact_match_and_by_its_row_scores(decided: Proje
     dossier = decided.dossier(1, thorough=True)
     record = dossier.record
     assert record is not None and record.of_answers
+    data = decided.dossier(1).data_set
+    assert data is not None and "The teacher is right on" in json.loads(data.counts)["audit"]["teacher_says"]
+    assert not any(finding["id"].startswith("teacher") for finding in rules.findings(decided.dossier(1)))
     verdicts = [each.verdict for each in dossier.judgements]
     assert verdicts == [Verdict.HOLDS] * 4, [each.sentence for each in dossier.judgements]
     assert "Field F1 is" in dossier.judgements[1].sentence and "ChrF" in dossier.judgements[2].sentence

@@ -17,7 +17,7 @@ from distill_tui import actions, gates, glance, rules, tables
 from distill_tui.project import Project, now
 from distill_tui.rules import Actor
 from distill_tui.spec import Spec
-from distill_tui.terms import Action, PlayKind, Role, RunKind, RunStatus, Stage
+from distill_tui.terms import Action, PlayKind, Role, RunKind, RunStatus, Stage, Task
 from distill_tui.ui import chart, forms, review, show, tabs
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.forms import GateSheet, NewPlaySheet, Sheet
@@ -59,12 +59,14 @@ def project(tmp_path: Path) -> Iterable[Project]:
 # --- plays in every stage, through the door as far as it goes without a worker -----------------------------------
 
 
-def qualifying(project: Project, name: str = "refund-intent", kind: PlayKind = PlayKind.COST) -> int:
-    return actions.open_play(project, DANA, name, kind, summary="Which refund does the customer mean?")
+def qualifying(
+    project: Project, name: str = "refund-intent", kind: PlayKind = PlayKind.COST, task: Task = Task.CLASSIFICATION
+) -> int:
+    return actions.open_play(project, DANA, name, kind, summary="Which refund does the customer mean?", task=task)
 
 
-def at_gate(project: Project, name: str = "refund-intent") -> int:
-    play = qualifying(project, name)
+def at_gate(project: Project, name: str = "refund-intent", task: Task = Task.CLASSIFICATION) -> int:
+    play = qualifying(project, name, task=task)
     for role, person in ROLES.items():
         actions.assign_role(project, play, DANA, role, person)
     actions.fill_worksheet(project, play, DAN, NUMBERS, "billing of May")
@@ -72,8 +74,8 @@ def at_gate(project: Project, name: str = "refund-intent") -> int:
     return play
 
 
-def at_data(project: Project, name: str = "refund-intent") -> int:
-    play = at_gate(project, name)
+def at_data(project: Project, name: str = "refund-intent", task: Task = Task.CLASSIFICATION) -> int:
+    play = at_gate(project, name, task)
     actions.lock_gate(project, play, DANA)
     return play
 

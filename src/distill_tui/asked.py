@@ -90,6 +90,7 @@ def _tried(
         "said": answer.said,
         "label": answer.label,
         "probabilities": answer.probabilities is not None,
+        "writes": not described.labels,
         "seconds": seconds,
         "left": len(todo) - 1,
         "tokens_in": tokens_in,

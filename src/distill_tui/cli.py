@@ -259,7 +259,7 @@ COMMANDS: tuple[Command, ...] = (
         _arg("folder", metavar="FOLDER", nargs="?", says="a local model folder"),
         _flag("--recorded", "the outputs that the traffic holds"),
         _flag("--zero-shot", "the folder is an NLI model: ask it whether a text entails the template with each label"),
-        _flag("--prompted", "the folder is a causal language model: compare the labels' words as the answer"),
+        _flag("--prompted", "the folder is a causal language model: it chooses among the labels, or writes the answer"),
         _arg("--endpoint", metavar="URL", says="an OpenAI-compatible endpoint, like https://host/v1"),
         _arg("--model", metavar="NAME", says="the model at the endpoint"),
         _arg("--revision", metavar="TEXT", default="", says="the model's version there: another one is asked anew"),
@@ -703,11 +703,21 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     top = parser(next((words[place] for place in _words_at(words)), ""))
     args, more = top.parse_known_args(words)
     command: Command = args.command
-    if more and all(not word.startswith("-") for word in more) and isinstance(getattr(args, "values", None), list):
-        args.values += more  # name=value words that stood after an option
+    place = more.index("--") if "--" in more else len(more)  # behind it a word that begins with - is no option
+    late, known = [*more[:place], *more[place + 1 :]], not any(word.startswith("-") for word in more[:place])
+    if late and known and isinstance(getattr(args, "values", None), list):
+        args.values += late  # name=value words that stood after an option
+    elif len(late) == 1 and known and (name := _left_empty(args)):
+        setattr(args, name, late[0])  # argparse gives up on a word that may be left out when an option stands before it
     elif more:
         Parser(prog=f"{PROGRAM} {command.words}").error(f"it does not know {' '.join(more)}")
     return args
+
+
+def _left_empty(args: argparse.Namespace) -> str:
+    """Name the positional argument that may be left out and was; empty where there is none."""
+    names = [each.names[0] for each in args.command.arguments if each.options.get("nargs") == "?"]
+    return next((name for name in names if getattr(args, name) is None), "")
 
 
 def _expanded(argv: list[str]) -> list[str]:

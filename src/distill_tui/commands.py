@@ -447,12 +447,14 @@ def _spec(call: Call) -> Any:
 
 
 def _only_labels(call: Call) -> bool:
-    """Whether there is a data set of this round in which no row has the teacher's probabilities."""
+    """Whether there are labels, and a data set of this round in which no row has the teacher's probabilities."""
     from distill_tui.dataset import frozen
 
-    data = call.dossier().data_set
+    dossier = call.dossier()
+    data = dossier.data_set
     path = call.project.artifacts.path(data.artifact) if data is not None else None
-    return path is not None and path.exists() and not frozen.soft_rows(path)
+    labels = dossier.play is not None and dossier.play.task is Task.CLASSIFICATION
+    return labels and path is not None and path.exists() and not frozen.soft_rows(path)
 
 
 def stop_run(call: Call) -> None:

@@ -126,18 +126,21 @@ def ledger(found: Mapping[str, Any]) -> Iterator[str]:
     yield visible(f"{found['teacher']}: {found['calls']:,} calls, {found['tokens_in']:,} tokens in, "
                   f"{found['tokens_out']:,} out, {found['money']} spent")  # fmt: skip
     if found["unread"]:
-        yield f"! {found['unread']:,} answers named none of the labels"
+        yield f"! {found['unread']:,} answers could not be used"
     yield f"not asked again: {found['cache_hits']:,} inputs, {found['money_not_spent']} not spent"
 
 
 def estimate(found: Mapping[str, Any]) -> Iterator[str]:
     """Tell what one answer was, and what all would cost and take."""
+    writes = found.get("writes", False)
+    read = clipped(found["label"], 40) if found["label"] else "no answer" if writes else "no label"
     yield visible(f"asked one input: “{clipped(found['input'], 60)}” → “{clipped(found['said'], 40)}”, "
-                  f"read as {found['label'] or 'no label'}, {found['seconds']:.2f} s")  # fmt: skip
+                  f"read as {read}, {found['seconds']:.2f} s")  # fmt: skip
     yield f"{found['left']:,} inputs are left: about {found['tokens_in']:,} tokens in and {found['tokens_out']:,} out"
     pace = f"{found['minutes']:.1f} minutes with {found['concurrency']} requests at once"
     yield f"about {found['money']} of money and {pace}"
-    yield f"probabilities: {'given' if found['probabilities'] else 'not given; hard labels only'}"
+    if not writes:
+        yield f"probabilities: {'given' if found['probabilities'] else 'not given; hard labels only'}"
 
 
 def request(wanted: Sequence[Wanted], cells: Mapping[str, int], *, plain: bool = False) -> Iterator[str]:

@@ -64,7 +64,7 @@ def build(artifacts: Artifacts, dossier: Dossier, out: Path) -> Built:
         keep = keep | {d: Split.TRAIN for d in written | varied if keep.get(d) is not Split.HELD_OUT}
     data = building.build(files, outputs, _rule(dossier, gate), labels, keep=keep)
     found = audit.audit(data.rows, data.since, gate, data.labels, written)
-    teacher = teacher_first.measure(data.rows, data.labels, gate.seed) if data.labels else None
+    teacher = teacher_first.measure(data.rows, data.labels, gate.seed)
     factors = cell_factors(failures_of(dossier))
     if factors:
         data = dataclasses.replace(data, rows=tuple(_weighted(row, factors, data.labels) for row in data.rows))

@@ -11,11 +11,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from distill_tui import gates, statistics
+from distill_tui import gates, generated, statistics
 from distill_tui.dataset.findings import MUST, NOTE, Finding
 from distill_tui.gates.gate import ALL
 from distill_tui.terms import Metric, Reference, Split
@@ -26,17 +26,27 @@ ALPHA = 0.025  # on each side
 
 
 def measure(rows: Sequence[Any], labels: Sequence[str], seed: int) -> dict[str, int] | None:
-    """Compare teacher and baseline on the rows outside the held-out split that have both; None where too few do."""
-    index = {label: at for at, label in enumerate(labels)}
-    known = [r for r in rows if r.split is not Split.HELD_OUT and r.gold in index and r.teacher_output in index]
-    known = sorted(known, key=lambda row: row.input_digest)[:MOST]
+    """Compare teacher and baseline on the rows outside the held-out split that have both; None where too few do.
+
+    Without labels the answers are texts, and each spelling has a number as a label has.
+    """
+    read: Callable[[str], str] = str if labels else generated.spelled
+    both = [
+        (row.input_digest, row.input, read(row.gold), read(row.teacher_output))
+        for row in rows
+        if row.split is not Split.HELD_OUT and row.gold is not None and row.teacher_output is not None
+    ]
+    names = labels or sorted({answer for _, _, *answers in both for answer in answers})
+    index = {name: at for at, name in enumerate(names)}
+    known = sorted(each for each in both if each[2] in index and each[3] in index)[:MOST]
     if len(known) < LEAST:
         return None
     given = {
-        "texts": [row.input for row in known],
-        "gold": [index[row.gold] for row in known],
-        "teacher": [index[row.teacher_output] for row in known],
+        "texts": [text for _, text, _, _ in known],
+        "gold": [index[gold] for _, _, gold, _ in known],
+        "teacher": [index[said] for _, _, _, said in known],
         "seed": seed,
+        "of_answers": not labels,
     }
     counts: dict[str, int] = json.loads(_compared(json.dumps(given)))
     return counts
@@ -56,8 +66,12 @@ def told(counts: dict[str, int]) -> str:
     low, high = statistics.wilson_interval(counts["teacher"], rows, ALPHA)
     return (
         f"The teacher is right on {counts['teacher'] / rows:.1%} ({low:.1%} to {high:.1%}) of {rows:,} rows with gold; "
-        f"TF-IDF, learning on the same gold, on {counts['baseline'] / rows:.1%}."
+        f"{_baseline(counts)}, learning on the same gold, on {counts['baseline'] / rows:.1%}."
     )
+
+
+def _baseline(counts: dict[str, int]) -> str:
+    return "the nearest other row" if counts.get("of_answers") else "TF-IDF"
 
 
 def findings(counts: dict[str, int] | None, gate: gates.Gate) -> Iterator[Finding]:
@@ -65,7 +79,7 @@ def findings(counts: dict[str, int] | None, gate: gates.Gate) -> Iterator[Findin
     if counts is None:
         yield Finding.of(
             "teacher", NOTE, "unknown",
-            f"Fewer than {LEAST} rows have both gold and a teacher's label: nobody knows how good the teacher is.",
+            f"Fewer than {LEAST} rows have both gold and a teacher's answer: nobody knows how good the teacher is.",
         )  # fmt: skip
         return
     yield from _below_the_gate(counts, gate)
@@ -76,8 +90,8 @@ def findings(counts: dict[str, int] | None, gate: gates.Gate) -> Iterator[Findin
         what = "is behind" if most < 0 else "is not shown to be ahead of"
         yield Finding.of(
             "teacher", NOTE, "headroom",
-            f"No headroom: the teacher {what} TF-IDF ({least * 100:+.1f} to {most * 100:+.1f} points). {told(counts)} "
-            "Label more gold, or find a better teacher, before a student is trained.",
+            f"No headroom: the teacher {what} {_baseline(counts)} ({least * 100:+.1f} to {most * 100:+.1f} points). "
+            f"{told(counts)} Label more gold, or find a better teacher, before a student is trained.",
         )  # fmt: skip
 
 

@@ -46,7 +46,7 @@ class Counts:
         return sum(cell.rows for cell in self.cells if cell.split is split and segment in (None, cell.segment))
 
 
-GIVEN = "any"  # the label of a cell that counts gold texts of a generation task
+GIVEN = "(gold)"  # the label of a cell that counts gold texts of a generation task
 
 
 def counts(path: Path) -> Counts:

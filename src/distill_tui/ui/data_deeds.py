@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill_tui import rules
+from distill_tui.described import ANSWER_TOKENS
 from distill_tui.terms import Action, Task
 from distill_tui.ui.asking import ask, objects, plain, twin
 from distill_tui.ui.forms import Body, Field, Sheet, Values
@@ -24,19 +26,20 @@ def teacher(app: DistillApp, view: View) -> None:
     sheet = Sheet(
         f"The teacher of {view.play.code}",
         (
-            "Write recorded for the outputs that stand in the traffic, the folder of a local model, which is copied, "
-            "or the address of an OpenAI-compatible endpoint. Its key is read from DISTILL_TEACHER_KEY.",
+            "recorded: the outputs that stand in the traffic.",
+            "A folder: a local model, which is copied in.",
+            "An address: an OpenAI-compatible endpoint. Its key is read from DISTILL_TEACHER_KEY, or the keyring.",
         ),
         [Field("teacher", "teacher", "recorded", "recorded, a folder, or https://host/v1", ("recorded",))],
         does="choose it",
-        check=lambda values: "" if values["teacher"] else "Write recorded, or name a folder or an endpoint.",
+        check=_no_teacher,
         twin=twin(Action.SET_TEACHER, view),
     )
 
     def choose(values: Values) -> None:
         if values["teacher"] == "recorded":
             app.twin("teacher", view.play.code, "--recorded")
-        elif values["teacher"].startswith(("http://", "https://")):
+        elif values["teacher"].startswith(ADDRESS):
             _ask_endpoint(app, view, values["teacher"])
         else:
             _ask_folder(app, view, values["teacher"])
@@ -44,26 +47,33 @@ def teacher(app: DistillApp, view: View) -> None:
     ask(app, sheet, choose)
 
 
+def _no_teacher(values: Values) -> str:
+    named = values["teacher"]
+    if not named:
+        return "Write recorded, or name a folder or an endpoint."
+    there = named == "recorded" or named.startswith(ADDRESS) or Path(named).is_dir()
+    return "" if there else f"There is no folder {named}; write recorded, a folder, or an address with https://."
+
+
 def _ask_endpoint(app: DistillApp, view: View, url: str) -> None:
     writes = view.play.task is Task.GENERATION
-    words = ("template", "a file with the words", "", "What is asked, with {input} in it; empty: the input alone.")
-    labels = ("labels", "labels", "", "With commas, like bad,fine,good.")
+    model = Field("model", "model", "", "The model's name at the endpoint.")
+    labels = Field("labels", "labels", "", "With commas, like bad,fine,good.")
     need = "Name the model." if writes else "Name the model, and labels with commas."
     sheet = Sheet(
-        f"What {url} is asked",
-        ("One input is asked for with the labels to choose from; the command takes a template of your own.",)
-        if not writes
-        else ("One input is asked for in your words, and what comes back is the answer.",),
-        [Field("model", "model", "", "The model's name at the endpoint."), Field(*(words if writes else labels))],
+        f"How {url} is asked",
+        (IN_YOUR_WORDS,)
+        if writes
+        else ("Each request holds one input and the labels to choose from; the command also takes a --template FILE.",),
+        [model, *(WORDS if writes else [labels])],
         does="choose it",
-        check=lambda values: "" if values["model"] and (writes or values["labels"]) else need,
-        twin=f"distill-tui teacher {view.play.code} --endpoint URL --model NAME"
+        check=lambda values: need if not values["model"] or values.get("labels") == "" else _no_words(values),
+        twin=f"distill-tui teacher {view.play.code} --endpoint {url} --model NAME"
         + (" --template FILE" if writes else " --labels A,B,C"),
     )
 
     def choose(values: Values) -> None:
-        name = "template" if writes else "labels"
-        more = (f"--{name}", values[name]) if values[name] else ()
+        more = _said(values) if writes else ("--labels", values["labels"])
         app.twin("teacher", view.play.code, "--endpoint", url, "--model", values["model"], *more)
 
     ask(app, sheet, choose)
@@ -71,18 +81,34 @@ def _ask_endpoint(app: DistillApp, view: View, url: str) -> None:
 
 def _ask_writer(app: DistillApp, view: View, folder: str) -> None:
     sheet = Sheet(
-        "How the model is asked",
-        ("A causal language model is asked in your words, and what it writes is the answer.",),
-        [Field("template", "a file with the words", "", "What is asked, with {input} in it; empty: the input alone.")],
+        f"How {Path(folder).name} is asked",
+        (f"A causal language model. {IN_YOUR_WORDS}",),
+        WORDS,
         does="choose it",
-        twin=f"distill-tui teacher {view.play.code} FOLDER --prompted --template FILE",
+        check=_no_words,
+        twin=f"distill-tui teacher {view.play.code} {folder} --prompted --template FILE",
     )
+    ask(app, sheet, lambda values: app.twin("teacher", view.play.code, "--prompted", *_said(values), "--", folder))
 
-    def choose(values: Values) -> None:
-        words = ("--template", values["template"]) if values["template"] else ()
-        app.twin("teacher", view.play.code, "--prompted", *words, "--", folder)
 
-    ask(app, sheet, choose)
+ADDRESS = ("http://", "https://")
+IN_YOUR_WORDS = "It is asked for one input at a time, in the words of your template; what it writes is the answer."
+WORDS = (
+    Field("template", "template file", "", "What is asked, with {input} in it; empty: the input alone."),
+    Field("tokens", "tokens of an answer", str(ANSWER_TOKENS), "The most that it may write."),
+)
+
+
+def _no_words(values: Values) -> str:
+    if values.get("template") and not Path(values["template"]).is_file():
+        return f"There is no file {values['template']}."
+    tokens = values.get("tokens", "1")
+    return "" if tokens.isdecimal() and int(tokens) else "Say in a whole number how many tokens an answer may have."
+
+
+def _said(values: Values) -> tuple[str, ...]:
+    words = ("--template", values["template"]) if values["template"] else ()
+    return (*words, "--answer-tokens", values["tokens"])
 
 
 def _ask_folder(app: DistillApp, view: View, folder: str) -> None:
@@ -96,7 +122,7 @@ def _ask_folder(app: DistillApp, view: View, folder: str) -> None:
         return "Name the labels, with commas." if values["how"] != HOW[0] and not values["labels"] else ""
 
     sheet = Sheet(
-        "How the model is asked",
+        f"How {Path(folder).name} is asked",
         (
             "A classifier answers with its own labels. An NLI model (zero-shot) and a causal language model (prompted) "
             "are asked in words, with the labels that you name.",
@@ -107,7 +133,7 @@ def _ask_folder(app: DistillApp, view: View, folder: str) -> None:
         ],
         does="choose it",
         check=check,
-        twin=f"distill-tui teacher {view.play.code} FOLDER",
+        twin=f"distill-tui teacher {view.play.code} {folder}",
     )
 
     def choose(values: Values) -> None:
