@@ -6,8 +6,7 @@
 
 A guard is taken away in a process of its own, in which its harness then runs small. What a rule objects to, and what a
 trigger refuses, is taken away one by one in `people.py`. Not here: `writes.py`, which has the door without its lock
-beside it in every run; SIGSTOP and the killing of labelling, whose harnesses do not end once the token of a claim, or
-the keeping of each answer, is away; and whether a sync reaches the disk, which only a power cut could show.
+beside it in every run; and whether a sync reaches the disk, which only a power cut could show.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,6 +41,9 @@ from distill_tui import (
     migrations,
     project,
     sqlite,
+    tables,
+    teacher_cache,
+    worker,
 )
 from distill_tui import spec as specs
 from distill_tui.training import folders
@@ -129,6 +132,47 @@ def forgetful() -> None:
     torch.set_rng_state = lambda state: None
 
 
+def file_by_file(fresh: Path, target: Path) -> None:
+    """Move the files of a folder one after the other, instead of the whole folder by its name."""
+    target.mkdir(exist_ok=True)
+    for each in sorted(fresh.iterdir()):
+        each.rename(target / each.name)
+    fresh.rmdir()
+
+
+def without_whole_checkpoints() -> None:
+    """Give a checkpoint its name before its files are in it."""
+    from distill_tui.training import checkpoints
+
+    checkpoints.move_into_place = file_by_file
+
+
+def without_whole_students() -> None:
+    """Give a trained student its name before its files are in it."""
+    from distill_tui.training import export
+
+    export.move_into_place = file_by_file
+
+
+def whoever_has_it(claimed: worker.Claim) -> str | None:
+    """Take the token of whoever has the run now for one's own."""
+    with claimed.project.read() as session:
+        run = session.get(tables.Run, claimed.id)
+    return None if run is None else run.token
+
+
+def by_the_score(folder: Path, teacher: str, answer: Any) -> None:
+    """Keep what a teacher answered once twenty answers are there."""
+    ANSWERS.append(answer)
+    if len(ANSWERS) == 20:
+        for each in ANSWERS:
+            ADD(folder, teacher, each)
+        ANSWERS.clear()
+
+
+ADD, ANSWERS = teacher_cache.add_answer, list[Any]()
+
+
 def by_the_wall(folder: Path, run: Any) -> float:
     """Say how long a queued run waits by the clock that people set."""
     from datetime import UTC, datetime
@@ -212,6 +256,21 @@ GUARDS = {
         put(calls, "_said", lambda error, call: None), "storms_disk.py|--first|--only|failing disk: gate lock"
     ),
     "the random state of a checkpoint": Guard(forgetful, "storms_training.py|--kills|8"),
+    "a checkpoint's name last": Guard(
+        without_whole_checkpoints, "storms_disk.py|--first|--only|killed at: a training"
+    ),
+    "a student's name last": Guard(without_whole_students, "storms_disk.py|--first|--only|killed at: a training"),
+    "one line for what a disk says to a worker": Guard(
+        put(worker, "in_a_line", lambda error: "".join(traceback.format_exception(error))),
+        "storms_disk.py|--first|--only|failing disk: a training",
+    ),
+    "the token of a claim": Guard(
+        put(worker.Claim, "token", property(whoever_has_it, lambda self, token: None)),
+        "storms.py|--only|SIGSTOP|--scale|0.01",
+    ),
+    "each answer kept as it comes": Guard(
+        put(teacher_cache, "add_answer", by_the_score), "storms_teacher.py|--kills|8"
+    ),
     "a clock that nobody sets": Guard(
         put(launch, "_waited", by_the_wall), "storms_clocks.py|--only|leases|--scale|0.05"
     ),

@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 STORIES, TERMINALS = 10_000, 100
 DEEDS = ("import", "data build", "gate lock", "training's end", "evaluation", "sign-off", "ship")
 STORMS = ("writers", *DEEDS, "init, migration", "backup", "8 writers", "6 make", "SIGSTOP", "race")
-ON_A_DISK = (*DEEDS, "labelling", "backup", "init", "upgrade")
+ON_A_DISK = (*DEEDS, "labelling", "a training", "backup", "init", "upgrade")
 WAYS = ("failing disk", "interrupted at", "killed at")
 FILES = ("write-ahead log", "project file", "EINTR", "board", "upgrade at once", "upgrade killed")
 

@@ -32,6 +32,7 @@ from distill_tui.terms import Action, Opinion, RunStatus
 from story import GATE, actor
 
 Tell = Callable[[str], None]
+TURNS = 1000  # reports after which a worker that nobody stops has an end
 
 
 # --- killed -------------------------------------------------------------------------------------------------------
@@ -327,9 +328,9 @@ def stopped(kept: dict[str, Path], parent: Path, times: int, chance: Random) -> 
             worker.EVERY = 0.0
             held = worker.claim(Project.open(path), 1)
             assert held is not None
-            for step in range(1, 1_000_000):
+            for step in range(1, TURNS):
                 try:
-                    held.report(step, 1_000_000, f"pid {os.getpid()}")
+                    held.report(step, TURNS, f"pid {os.getpid()}")
                 except worker.Stopped:
                     tell("stopped")
                     os._exit(0)
@@ -350,7 +351,7 @@ def stopped(kept: dict[str, Path], parent: Path, times: int, chance: Random) -> 
         actions.resume_run(project, 1, actor("dan"), 1)
         second = worker.claim(project, 1)
         assert second is not None
-        second.report(7, 1_000_000, "the second", always=True)
+        second.report(7, TURNS, "the second", always=True)
         slept += 1
         child.kill(signal.SIGCONT)
         told = child.end()

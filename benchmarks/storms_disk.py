@@ -7,7 +7,8 @@
 Three things are done at each call. It fails (ENOSPC, EIO; once, and for good): a write, a sync, a rename, a link, a new
 folder. A signal interrupts it (EINTR): a read, an opening and a lock too. The process is killed there: before a removal
 too. After each the project must be as it was or as it should be, a fault must have been told in one line, and the deed
-must be possible once the disk is well again. The failing disk is `failing_disk.c`, loaded before libc.
+must be possible once the disk is well again. A training that goes on ends with the same bits as one left alone. The
+failing disk is `failing_disk.c`, loaded before libc.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from __future__ import annotations
 import argparse
 import ctypes
 import errno
+import hashlib
+import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -24,7 +28,7 @@ import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -47,14 +51,17 @@ from trials import (
     trouble,
 )
 
-from distill_tui import actions, calls, migrations, worker
+from distill_tui import actions, calls, launch, migrations, worker
+from distill_tui.artifacts import folder_digest
 from distill_tui.backup import backup
 from distill_tui.project import Project, ProjectError, _expected_schema
 from distill_tui.rules import Actor, Refused
-from distill_tui.terms import RunKind
+from distill_tui.terms import RunKind, RunStatus
+from stories import SPEC
 from story import actor
 
 WAYS = {"failing disk": (errno.ENOSPC, errno.EIO), "interrupted at": (errno.EINTR,), "killed at": (0,)}
+SMALL = replace(SPEC, hidden=16, depth=1, vocabulary=300, epochs=2, batch_size=128, controls=())  # four steps in all
 ASKED = 6  # inputs that are labelled; each answer is kept by itself, so that more would only be more of the same
 
 
@@ -171,6 +178,82 @@ MORE = {
     "labelling": Deed("asked", _label, "SELECT 1 FROM run WHERE kind = 'label' AND status = 'finished'"),
     "backup": Deed("signed", _back_up, lambda path: _copy_of(path).exists()),
 }
+
+
+def _train(project: Project) -> None:
+    """Train as a worker does; whatever ends it early is told by the run, see `told_by_the_run`."""
+    if worker.main([str(project.path), str(run_on(project, RunKind.TRAIN))]):
+        raise ProjectError("the run says more")
+
+
+TRAINING = Deed("to train", _train, "SELECT 1 FROM run WHERE kind = 'train' AND status = 'finished'")
+
+
+def of_a_training(kept: dict[str, Path], parent: Path, disk: ctypes.CDLL) -> Trial:
+    """Train a real student with a checkpoint after each step; what goes on must end with the bits of one left alone."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its threads would not survive a fork
+    from distill_tui.training import distill
+
+    distill.CHECKPOINT_SECONDS, worker.EVERY, worker.BEAT = 0.0, 1e6, 1e6  # so that no call hangs on time
+    kept["to train"] = fresh(kept["frozen"], parent)
+    project = Project.open(kept["to train"] / NAME)
+    actions.start_run(project, 1, actor("dan"), SMALL)
+    project.close()
+    alone = fresh(kept["to train"], parent)
+    project = Project.open(alone / NAME)
+    _train(project)  # in this process, so that the children need no imports
+    project.close()
+    wanted = what_came_out(alone)
+
+    def one(fault: Fault) -> tuple[str, int, str]:
+        folder = fresh(kept["to train"], parent)
+        said, count = attempt(lambda: _train(Project.open(folder / NAME)), disk, fault)
+        if said not in ("done", "killed"):  # an end that the worker told of, or could not: the run must say which
+            said = told_by_the_run(folder / NAME)
+        wrong = half_named(folder, wanted) or see_whole(folder, TRAINING, said == "done")
+        if not wrong and what_came_out(folder) != wanted:
+            wrong = "it ended with other bits than the one left alone"
+        shutil.rmtree(folder.parent)
+        return said, count, wrong
+
+    return one
+
+
+def what_came_out(folder: Path) -> tuple[str | None, bytes, bytes]:
+    """Give what must be the same: the student, the tensors of the last checkpoint, and its facts."""
+    project = Project.open(folder / NAME)
+    run = project.dossier(1).runs[0]
+    newest = sorted((project.artifacts.run_folder(1) / "scratch" / "checkpoints").glob("step-*"))[-1]
+    project.close()
+    return run.artifact, (newest / "state.safetensors").read_bytes(), (newest / "manifest.json").read_bytes()
+
+
+def half_named(folder: Path, wanted: tuple[str | None, bytes, bytes]) -> str:
+    """Say which checkpoint or student has its name and is not whole."""
+    place = folder / f"{NAME}.artifacts" / "runs" / "1" / "scratch"
+    for checkpoint in (place / "checkpoints").glob("step-*"):
+        try:
+            facts = json.loads((checkpoint / "manifest.json").read_text())
+            tensors = (checkpoint / "state.safetensors").read_bytes()
+        except (OSError, ValueError) as error:
+            return f"{checkpoint.name} has its name and is not whole: {error}"
+        if hashlib.sha256(tensors).hexdigest() != facts["sha256"]:
+            return f"{checkpoint.name} has its name, and other tensors than it says"
+    student = place / "student"
+    return "half a student has its name" if student.exists() and folder_digest(student) != wanted[0] else ""
+
+
+def told_by_the_run(path: Path) -> str:
+    """See that a run which ended early says in one line what happened, without Python's words for it."""
+    project = Project.open(path)
+    launch.reap(project)
+    run = project.dossier(1).runs[0]
+    project.close()
+    if run.status not in (RunStatus.FAILED, RunStatus.LOST, RunStatus.QUEUED):
+        return f"untold: the run is {run.status.value}"
+    said = [each for each in (run.message, run.error) if each]
+    strange = [each for each in said if "\n" in each or re.match(r"\w*(Error|Exception): ", each)]
+    return f"untold: {strange[0]:.200}" if strange else "told"
 
 
 def asked(kept: dict[str, Path], folder: Path) -> Child:
@@ -337,6 +420,7 @@ def storms(
         name: lambda deed=deed: of_a_deed(deed, kept, parent, disk)  # type: ignore[misc]
         for name, deed in (DEEDS | MORE).items()
     }
+    ones |= {"a training": lambda: of_a_training(kept, parent, disk)}
     ones |= {"init": lambda: of_an_init(parent, disk), "upgrade": lambda: of_an_upgrade(kept, parent, disk)}
     found["full disk"] = lambda: full(kept, max(10, round(1000 * given.scale)), chance)
     for name, one in ones.items():

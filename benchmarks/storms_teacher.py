@@ -73,12 +73,13 @@ def storm(kept: dict[str, Path], parent: Path, kills: int, chance: Random) -> Ro
                 again = {teacher.prompt(text) for text in before} & set(prompts(log)[at:])
                 lost += [f"{len(again)} answers that were kept were paid for again"] if again else []
                 lost += [line[:300] for line in told if line.startswith("!")]
+                killed += "done" not in told
+                lost += not_kept(prompts(log), answered(folder), killed)
                 if "done" in told or lost:
                     break
-                killed += 1
             done, paid = done + killed, paid + len(prompts(log))
             twice += sum(times - 1 for times in Counter(prompts(log)).values())
-            lost += list(wrong_at_the_end(folder, prompts(log), killed))
+            lost += list(wrong_at_the_end(folder, prompts(log)))
             shutil.rmtree(folder.parent)
             if lost:
                 break
@@ -145,16 +146,21 @@ def answered(folder: Path) -> set[str]:
         project.close()
 
 
-def wrong_at_the_end(folder: Path, paid: list[str], killed: int) -> list[str]:
-    """See that every input has its answer, and that no more was paid for than the kills explain."""
+def not_kept(paid: list[str], inputs: set[str], killed: int) -> list[str]:
+    """See that no more was paid for than is kept, and was in flight at a kill."""
+    if len(paid) <= len(inputs) + AT_ONCE * killed:
+        return []
+    return [f"{len(paid)} answers were paid for {len(inputs)} inputs and {killed} kills"]
+
+
+def wrong_at_the_end(folder: Path, paid: list[str]) -> list[str]:
+    """See that every input has its answer."""
     wrong, inputs = [], answered(folder)
     project = Project.open(folder / NAME)
     run = project.dossier(1).runs[0]
     project.close()
     if run.status is not RunStatus.FINISHED or len(inputs) != len(set(paid)):
         wrong.append(f"the run is {run.status.value}, {len(inputs)} inputs are answered, {len(set(paid))} were asked")
-    if len(paid) > len(inputs) + AT_ONCE * killed:
-        wrong.append(f"{len(paid)} answers were paid for {len(inputs)} inputs and {killed} kills")
     return [*wrong, *([said] if (said := trouble(folder / NAME)) else [])]
 
 

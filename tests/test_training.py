@@ -477,6 +477,18 @@ def test_a_damaged_checkpoint_is_skipped(tmp_path: Path) -> None:
     assert checkpoints.newest(folder, "mine") is None
 
 
+def test_a_checkpoint_that_goes_loses_its_name_before_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as killed:
+        killed.setattr(checkpoints.shutil, "rmtree", lambda path, **_: None)
+        for step in (1, 2, 8, 9):
+            checkpoints.save(tmp_path, step, "mine", {"x": torch.zeros(1)}, {})
+        assert sorted(path.name for path in tmp_path.glob("step-*")) == ["step-000000008", "step-000000009"]
+    checkpoints.save(tmp_path, 10, "mine", {"x": torch.zeros(1)}, {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000000009", "step-000000010"]
+
+
 def test_a_checkpoint_of_another_run_is_not_picked_up(tmp_path: Path) -> None:
     checkpoints.save(tmp_path, 5, "theirs", {"x": torch.zeros(1)}, {})
     assert checkpoints.newest(tmp_path, "mine") is None

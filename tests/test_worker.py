@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -16,8 +17,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
-from distill_tui import actions, gates, launch, queries, tables
+from distill_tui import actions, gates, launch, queries, tables, worker
 from distill_tui.gates import Criterion, Gate
 from distill_tui.project import Project, ProjectError
 from distill_tui.rules import Actor, Refused
@@ -168,6 +173,52 @@ def test_a_stopped_run_keeps_a_checkpoint_and_goes_on(project: Project) -> None:
         actions.resume_run(project, 1, Actor("sam", "account uid 4001"), run)
     actions.resume_run(project, 1, DAN, run)
     assert ended(project, run).status is RunStatus.FINISHED
+
+
+def test_a_disk_that_fails_is_told_in_a_line_and_the_run_goes_on_once_it_is_well(project: Project) -> None:
+    never = ended(project, actions.start_run(project, 1, DAN, QUICK))
+    folder = project.artifacts.run_folder(never.id + 1)  # type: ignore[operator]
+    folder.mkdir(parents=True)
+    (folder / "static").touch()  # where the folder of checkpoints would be
+    run = actions.start_run(project, 1, DAN, QUICK)
+    failed = until(project, run, lambda each: each.status is RunStatus.FAILED)
+    assert failed.message == failed.error and "Not a directory; see that the disk and the folder" in failed.message
+    assert "Traceback" in (folder / "worker.log").read_text()
+    (folder / "static").unlink()
+    actions.resume_run(project, 1, DAN, run)
+    assert ended(project, run).artifact == never.artifact
+
+
+@pytest.mark.parametrize("write", [
+    lambda path: save_file({"a": torch.zeros(4000)}, path),
+    lambda path: Tokenizer(WordLevel({"a" * number: number for number in range(400)}, unk_token="a")).save(str(path)),
+])  # fmt: skip
+def test_what_a_library_says_of_a_disk_is_told_as_the_system_says_it(
+    write: Callable[[Path], None], tmp_path: Path
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(Exception, match="os error") as raised:
+            write(tmp_path / "file")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert worker.in_a_line(raised.value).startswith("File too large; see that the disk")
+
+
+def test_a_heartbeat_that_fails_once_is_not_the_last(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "start", lambda project, run: None)
+    run = actions.start_run(project, 1, DAN, QUICK)
+    monkeypatch.setattr(worker, "BEAT", 0.02)
+    claimed = worker.claim(project, run)
+    assert claimed is not None
+    away = project.path.rename(project.path.with_name("away"))
+    time.sleep(0.3)
+    away.rename(project.path)
+    actions.stop_run(project, 1, DAN, run)
+    assert claimed._stop.wait(60)
+    claimed._over.set()
+    claimed._pulse.join()
 
 
 def test_a_worker_that_lost_its_claim_changes_nothing_any_more(project: Project) -> None:

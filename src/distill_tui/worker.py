@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -27,6 +27,7 @@ from distill_tui.training import processes
 
 EVERY = 0.5  # seconds between two reports
 BEAT = 2.0  # seconds between two heartbeats
+OF_RUST = re.compile(r"\(os error (\d+)\)$")  # how safetensors and tokenizers pass on what the system said
 
 
 class Stopped(Exception):
@@ -49,8 +50,9 @@ class Claim:
     def _beat(self) -> None:
         """Say that we live, and hear whether we should stop, also while a step takes long."""
         while not self._over.wait(BEAT):
-            if not self._write(heartbeat_at=now()):
-                self._stop.set()
+            with suppress(OSError, ProjectError, *sqlite.errors()):  # a disk that fails once may do at the next beat
+                if not self._write(heartbeat_at=now()):
+                    self._stop.set()
 
     def _write(self, points: tuple[tables.RunPoint, ...] = (), **columns: Any) -> bool:
         """Write telemetry if the run is still ours; False says that it is not, or that a stop was asked for."""
@@ -529,6 +531,8 @@ def in_a_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = f"{Path(os.fsdecode(error.filename)).name}: " if error.filename else ""
         return f"{where}{error.strerror}; see that the disk and the folder can be used, and resume the run."
+    if of_rust := OF_RUST.search(str(error)):
+        return in_a_line(OSError(int(of_rust[1]), os.strerror(int(of_rust[1]))))
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
@@ -565,7 +569,7 @@ def main(arguments: list[str]) -> int:
         give_up(claimed, RunStatus.FAILED, str(error), str(error))
         return 1
     except BaseException as error:
-        give_up(claimed, RunStatus.FAILED, in_a_line(error), traceback.format_exc())
+        give_up(claimed, RunStatus.FAILED, in_a_line(error), in_a_line(error))
         raise
     return 0
 

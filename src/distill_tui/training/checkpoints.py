@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -57,11 +58,15 @@ def _intact(path: Path) -> dict[str, object] | None:
 
 
 def _forget_others(folder: Path, name: str) -> None:
-    """What is later than the step just written is damaged or of another run, or it would have been resumed."""
+    """What is later than the step just written is damaged or of another run, or it would have been resumed.
+
+    A checkpoint loses its name first, so that no half of one has it; what cannot be removed now may be at the next.
+    """
     kept = sorted(path.name for path in folder.glob("step-*") if path.name <= name)[-KEEP:]
-    for path in folder.iterdir():
+    for path in list(folder.iterdir()):
         if path.name not in kept and path.name.startswith(("step-", ".tmp-", ".step-")):
-            shutil.rmtree(path, ignore_errors=True)
+            with suppress(OSError):
+                shutil.rmtree(path.rename(folder / f".step-{path.name}"))
 
 
 def _digest(path: Path) -> str:
