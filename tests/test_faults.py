@@ -410,6 +410,15 @@ def test_a_schema_that_is_no_text_any_more_is_one_line(path: Path) -> None:
     assert "no readable project file" in wrong(path)["project file"]
 
 
+def test_a_file_that_lost_its_write_ahead_log_is_opened_with_one(path: Path) -> None:
+    with sqlite3.connect(path) as other:  # as a disk that failed at the end of a making leaves it
+        assert other.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
+    other.close()
+    assert wrong(path) == {"journal": "journal mode is delete, not wal; opening the file mends it"}
+    Project.open(path).close()
+    assert not wrong(path)
+
+
 def test_the_doctor_names_an_artifact_that_was_altered_or_is_gone(path: Path) -> None:
     folder = path.with_name(f"{NAME}.artifacts")
     for at, file in enumerate(sorted(each for each in folder.iterdir() if each.is_file() and len(each.name) == 64)):

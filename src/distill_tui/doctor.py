@@ -111,7 +111,7 @@ def _look(name: str, look: Any, connection: Any) -> Finding:
 
 def _journal(connection: Any) -> tuple[str, str]:
     (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-    return ("" if mode == "wal" else f"journal mode is {mode}, not wal"), "wal"
+    return ("" if mode == "wal" else f"journal mode is {mode}, not wal; opening the file mends it"), "wal"
 
 
 def _integrity(connection: Any) -> tuple[str, str]:

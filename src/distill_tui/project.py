@@ -119,9 +119,8 @@ class Project:
             founded = cls(making)
             founded._found(name, keeper, keeper_name, actor)
             founded.close()
-            connection = sqlite.connect(making)
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.close()
+            if not _write_ahead(making):
+                raise ProjectError(f"{path.name} was not made: its disk failed; see that it can be used, and try again.")
             making.rename(path)
             sync_folder(path.parent)
         return cls(path)
@@ -145,6 +144,7 @@ class Project:
             _see_whole(path)
             with _write_lock(path):
                 _migrate(path)
+                _write_ahead(path)
         except sqlite.DatabaseErrors as error:
             raise ProjectError(
                 f"{path.name} cannot be opened: {error}; restore it from a backup (`distill-tui doctor` says more)."
@@ -330,6 +330,17 @@ def _migrate(path: Path) -> None:
         except BaseException:
             connection.execute("ROLLBACK")
             raise
+    finally:
+        connection.close()
+
+
+def _write_ahead(path: Path) -> bool:
+    """Have changes written to a log first, so that readers need not wait; False where SQLite could not, which is all
+    that it says then. The file remembers it, unless a disk failed just here, or another program wrote the file anew.
+    """
+    connection = sqlite.connect(path)
+    try:
+        return bool(connection.execute("PRAGMA journal_mode=WAL").fetchone() == ("wal",))
     finally:
         connection.close()
 
