@@ -92,10 +92,12 @@ def _copy_artifacts(artifacts: Artifacts, folder: Path) -> Iterator[str]:
     shutil.rmtree(folder, ignore_errors=True)  # of a backup that was killed
     folder.mkdir()
     for path in _artifacts(artifacts):
-        if path.is_dir():
-            shutil.copytree(path, folder / path.name, symlinks=True)
-        else:
-            shutil.copyfile(path, folder / path.name)
+        for source in (path, *sorted(path.rglob("*"))):  # `shutil.copytree` gathers what a disk says where it fails
+            target = folder / source.relative_to(artifacts.folder)
+            if source.is_dir() and not source.is_symlink():
+                target.mkdir()
+            else:
+                shutil.copyfile(source, target, follow_symlinks=False)
         yield f"sha256:{path.name}"
     cache = artifacts.folder / teacher_cache.NAME
     if cache.exists():

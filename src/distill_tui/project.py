@@ -120,7 +120,9 @@ class Project:
             founded._found(name, keeper, keeper_name, actor)
             founded.close()
             if not _write_ahead(making):
-                raise ProjectError(f"{path.name} was not made: its disk failed; see that it can be used, and try again.")
+                raise ProjectError(
+                    f"{path.name} was not made: its disk failed; see that it can be used, and try again."
+                )
             making.rename(path)
             sync_folder(path.parent)
         return cls(path)
