@@ -43,6 +43,7 @@ from distill_tui.terms import PlayKind
 from distill_tui.training.folders import check_causal_folder, check_encoder_folder, check_model_folder
 from story import GATE, actor, record
 
+MOST = 200  # MB of memory, imports included
 STEERS = {chr(c) for c in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))} - {"\n"}
 
 
@@ -412,8 +413,9 @@ def main() -> int:
         if given.only in "hostile model folders":
             rows.append(hostile_models(folder))
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"bad input: {time.monotonic() - started:,.0f} s; at most {most:,.0f} MB of memory, imports included")
-    return table(rows)
+    print(f"bad input: {time.monotonic() - started:,.0f} s")
+    lost = [] if most < MOST else [f"more than {MOST} MB"]
+    return table([*rows, Row("memory", 1, f"at most {most:,.0f} MB, imports included", lost)])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@
 
 A guard is taken away in a process of its own, in which its harness then runs small. What a rule objects to, and what a
 trigger refuses, is taken away one by one in `people.py`. Not here: `writes.py`, which has the door without its lock
-beside it in every run; and whether a sync reaches the disk, which only a power cut could show.
+beside it in every run; how quick twenty sessions are, which is a figure; and whether a sync reaches the disk, which
+only a power cut could show.
 """
 
 from __future__ import annotations
@@ -63,14 +64,9 @@ def nobodys_turn(path: Path, patience: float | None = None) -> Iterator[None]:
 
 def without_turns() -> None:
     """Nobody waits for their turn, and a write begins as a read: what SQLAlchemy does by itself."""
-    project._write_lock = nobodys_turn
+    NO_LOCK()
     made = project._engine
     project._engine = lambda path, begin: made(path, "BEGIN")
-
-
-def without_a_lock_at_birth() -> None:
-    """Whoever makes a file looks whether it is there, and makes it."""
-    project._write_lock = nobodys_turn
 
 
 def apart(session: Any, *entry: Any) -> None:
@@ -140,18 +136,11 @@ def file_by_file(fresh: Path, target: Path) -> None:
     fresh.rmdir()
 
 
-def without_whole_checkpoints() -> None:
-    """Give a checkpoint its name before its files are in it."""
-    from distill_tui.training import checkpoints
+def without_whole_folders() -> None:
+    """Give a checkpoint, and a trained student, its name before its files are in it."""
+    from distill_tui.training import checkpoints, export
 
-    checkpoints.move_into_place = file_by_file
-
-
-def without_whole_students() -> None:
-    """Give a trained student its name before its files are in it."""
-    from distill_tui.training import export
-
-    export.move_into_place = file_by_file
+    checkpoints.move_into_place = export.move_into_place = file_by_file
 
 
 def whoever_has_it(claimed: worker.Claim) -> str | None:
@@ -162,9 +151,9 @@ def whoever_has_it(claimed: worker.Claim) -> str | None:
 
 
 def by_the_score(folder: Path, teacher: str, answer: Any) -> None:
-    """Keep what a teacher answered once twenty answers are there."""
+    """Keep what a teacher answered once twenty answers are there; only the very first one at once."""
     ANSWERS.append(answer)
-    if len(ANSWERS) == 20:
+    if len(ANSWERS) == 20 or not teacher_cache.answered(folder, teacher):
         for each in ANSWERS:
             ADD(folder, teacher, each)
         ANSWERS.clear()
@@ -219,11 +208,12 @@ class Guard:
         return self.harness.split("|")
 
 
+NO_LOCK = put(project, "_write_lock", nobodys_turn)
 ALL_FINE = put(doctor, "file", lambda path: iter(()))
 
 GUARDS = {
     "the turn to write": Guard(without_turns, "storms.py|--only|8 writers|--scale|0.01"),
-    "a lock while a file is made": Guard(without_a_lock_at_birth, "storms.py|--only|6 make|--scale|0.1"),
+    "a lock while a file is made": Guard(NO_LOCK, "storms.py|--only|6 make|--scale|0.1"),
     "deed and entry in one transaction, killed at a call": Guard(
         put(project, "_log", apart), "storms_disk.py|--first|--only|killed at: gate lock"
     ),
@@ -249,17 +239,14 @@ GUARDS = {
         put(project, "_migrate", step_by_step), "storms_disk.py|--first|--only|failing disk: upgrade"
     ),
     "an upgrade in its turn": Guard(
-        several(without_a_lock_at_birth, put(project, "_migrate", step_by_step)),
+        several(NO_LOCK, put(project, "_migrate", step_by_step)),
         "storms_files.py|--only|upgrade at once|--scale|0.1",
     ),
     "one line for what a disk says": Guard(
         put(calls, "_said", lambda error, call: None), "storms_disk.py|--first|--only|failing disk: gate lock"
     ),
     "the random state of a checkpoint": Guard(forgetful, "storms_training.py|--kills|8"),
-    "a checkpoint's name last": Guard(
-        without_whole_checkpoints, "storms_disk.py|--first|--only|killed at: a training"
-    ),
-    "a student's name last": Guard(without_whole_students, "storms_disk.py|--first|--only|killed at: a training"),
+    "a checkpoint's name last": Guard(without_whole_folders, "storms_disk.py|--first|--only|killed at: a training"),
     "one line for what a disk says to a worker": Guard(
         put(worker, "in_a_line", lambda error: "".join(traceback.format_exception(error))),
         "storms_disk.py|--first|--only|failing disk: a training",

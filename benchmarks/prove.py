@@ -52,6 +52,7 @@ def proofs(scale: float) -> dict[str, list[str]]:
         "clocks": ["storms_clocks.py", *often],
         "guards": ["guards.py"],
         "writes": ["writes.py", *often],
+        "sessions": ["sessions.py", "--only", "many"],
         "terminals": ["sessions.py", "--only", "drops", "--terminals", str(max(1, round(TERMINALS * scale)))],
     }
     return found

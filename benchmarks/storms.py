@@ -9,7 +9,6 @@ Prints one table; exit code 1 where anything was lost, or a storm did not get fa
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import signal
@@ -21,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from trials import DEEDS, MEMORY, NAME, Child, Row, beginnings, fresh, killed, sqlite3, table, trouble
+from trials import DEEDS, MEMORY, NAME, Child, Row, beginnings, blow, fresh, killed, sqlite3, table, trouble, words
 
 from distill_tui import actions, tables, worker
 from distill_tui.backup import backup
@@ -408,22 +407,12 @@ def storms(kept: dict[str, Path], parent: Path, scale: float, chance: Random) ->
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    rows = []
+    given = words(__doc__).parse_args()
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         kept = beginnings(Path(folder))
         kept["trained"] = _trained(kept, Path(folder))
         (parent := Path(folder) / "trials").mkdir()
-        for name, storm in storms(kept, parent, given.scale, Random(given.seed)).items():
-            if given.only in name:
-                started = time.monotonic()
-                rows.append(storm())
-                print(f"{name}: {rows[-1].times:,} in {time.monotonic() - started:,.0f} s", flush=True)
-    return table(rows)
+        return table(blow(storms(kept, parent, given.scale, Random(given.seed)), given.only))
 
 
 def _trained(kept: dict[str, Path], folder: Path) -> Path:

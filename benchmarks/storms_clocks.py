@@ -12,7 +12,6 @@ clock that is left alone.
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import os
 import shutil
@@ -27,7 +26,7 @@ from random import Random
 from typing import Any
 from unittest import mock
 
-from trials import MEMORY, NAME, Child, Row, again_with, beginnings, fresh, sqlite3, table, trouble
+from trials import MEMORY, NAME, Child, Row, again_with, beginnings, fresh, sqlite3, table, trouble, words
 
 import live_play
 from distill_tui import actions, launch, tables, worker
@@ -263,11 +262,7 @@ def order_trouble(path: Path) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
+    given = words(__doc__).parse_args()
     if "CLOCK" not in os.environ:
         os.environ.update(FORKS)
         return again_with("moved_clock.c", "CLOCK")

@@ -13,7 +13,6 @@ failing disk is `failing_disk.c`, loaded before libc.
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import errno
 import hashlib
@@ -25,7 +24,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -43,18 +41,20 @@ from trials import (
     Row,
     again_with,
     beginnings,
+    blow,
     fresh,
     is_done,
     run_on,
     see_whole,
     table,
     trouble,
+    words,
 )
 
-from distill_tui import actions, calls, launch, migrations, worker
+from distill_tui import actions, calls, launch, worker
 from distill_tui.artifacts import folder_digest
 from distill_tui.backup import backup
-from distill_tui.project import Project, ProjectError, _expected_schema
+from distill_tui.project import Project, ProjectError
 from distill_tui.rules import Actor, Refused
 from distill_tui.terms import RunKind, RunStatus
 from stories import SPEC
@@ -302,10 +302,7 @@ def of_an_init(parent: Path, disk: ctypes.CDLL) -> Trial:
 
 def of_an_upgrade(kept: dict[str, Path], parent: Path, disk: ctypes.CDLL) -> Trial:
     """Open a file of an older format: there is one more step of `migrations` than when it was made."""
-    if storms_files.one_more_step not in migrations.MIGRATIONS:
-        migrations.MIGRATIONS = (*migrations.MIGRATIONS, storms_files.one_more_step)
-        migrations.VERSION += 1
-        _expected_schema.cache_clear()
+    storms_files.expect_one_more_step()
 
     def one(fault: Fault) -> tuple[str, int, str]:
         folder = fresh(kept["signed"], parent)
@@ -380,10 +377,7 @@ def _fill(mount: Path, left: int) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--seed", type=int, default=0)
+    parser = words(__doc__)
     parser.add_argument("--first", action="store_true", help="stop at the first loss")
     given = parser.parse_args()
     if "DISK" not in os.environ:
@@ -394,21 +388,15 @@ def main() -> int:
     worker.os.nice = lambda more: 0  # type: ignore[attr-defined]  # a worker that labels is this very process here,
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # which keeps the lock of each run that it had
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    rows, chance = [], Random(given.seed)
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         kept = beginnings(Path(folder))
         (parent := Path(folder) / "trials").mkdir()
         endpoint = asked(kept, Path(folder))
         try:
-            for name, storm in storms(kept, parent, given, disk, chance).items():
-                if given.only in name:
-                    started = time.monotonic()
-                    rows.append(storm())
-                    print(f"{name}: {rows[-1].times:,} in {time.monotonic() - started:,.0f} s", flush=True)
+            return table(blow(storms(kept, parent, given, disk, Random(given.seed)), given.only))
         finally:
             endpoint.kill()
             endpoint.end()
-    return table(rows)
 
 
 def storms(

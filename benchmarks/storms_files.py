@@ -10,7 +10,6 @@ the one of an opening, the step itself is not of any release.
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import signal
@@ -23,7 +22,22 @@ from contextlib import suppress
 from pathlib import Path
 from random import Random
 
-from trials import DEEDS, MEMORY, NAME, Child, Row, beginnings, fresh, is_done, see_whole, sqlite3, table, trouble
+from trials import (
+    DEEDS,
+    MEMORY,
+    NAME,
+    Child,
+    Row,
+    beginnings,
+    blow,
+    fresh,
+    is_done,
+    see_whole,
+    sqlite3,
+    table,
+    trouble,
+    words,
+)
 
 from distill_tui import actions, doctor, migrations
 from distill_tui.project import Project, ProjectError, _expected_schema, chain_trouble
@@ -146,6 +160,14 @@ def one_more_step(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE TRIGGER later_kept BEFORE DELETE ON later BEGIN SELECT RAISE(ABORT, 'kept'); END")
 
 
+def expect_one_more_step() -> None:
+    """From now on in this process a project file that was made before is one of an older release."""
+    if one_more_step not in migrations.MIGRATIONS:
+        migrations.MIGRATIONS = (*migrations.MIGRATIONS, one_more_step)
+        migrations.VERSION += 1
+        _expected_schema.cache_clear()
+
+
 def upgraded(path: Path, length: int) -> str:
     """Say what is wrong with an upgrade that is done."""
     connection = sqlite3.connect(path)
@@ -161,6 +183,7 @@ def upgraded(path: Path, length: int) -> str:
 
 def upgrades(kept: dict[str, Path], parent: Path, times: int, chance: Random) -> Row:
     """Six open a file of an older format at the same instant: it is brought up to date once, and all go on."""
+    expect_one_more_step()
     lost = []
     for _ in range(times):
         folder = fresh(kept["signed"], parent)
@@ -186,6 +209,7 @@ def upgrades(kept: dict[str, Path], parent: Path, times: int, chance: Random) ->
 
 def upgrade_killed(kept: dict[str, Path], parent: Path, times: int, chance: Random) -> Row:
     """Kill whoever brings a file up to date: it is of the old format or of the new, and opens."""
+    expect_one_more_step()
     lost, done, took = [], 0, 0.0
     for number in range(times):
         folder = fresh(kept["signed"], parent)
@@ -302,7 +326,7 @@ def boards(kept: dict[str, Path], parent: Path, times: int, chance: Random) -> R
 
 # --- the table ------------------------------------------------------------------------------------------------------
 
-STORMS = {  # how often, and whether with one more step of the format
+STORMS = {  # how often; the upgrades last, for they change what an opening is
     "write-ahead log": (1000, torn_log),
     "project file": (2000, torn_file),
     "EINTR": (200, interrupted),
@@ -313,24 +337,17 @@ STORMS = {  # how often, and whether with one more step of the format
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--seed", type=int, default=0)
-    given, rows = parser.parse_args(), []
+    given = words(__doc__).parse_args()
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         kept = beginnings(Path(folder))
         (parent := Path(folder) / "trials").mkdir()
-        for name, (times, storm) in STORMS.items():
-            if name.startswith("upgrade") and one_more_step not in migrations.MIGRATIONS:
-                migrations.MIGRATIONS = (*migrations.MIGRATIONS, one_more_step)
-                migrations.VERSION += 1
-                _expected_schema.cache_clear()
-            if given.only in name:
-                started = time.monotonic()
-                rows.append(storm(kept, parent, max(6, round(times * given.scale)), Random(given.seed)))
-                print(f"{name}: {rows[-1].times:,} in {time.monotonic() - started:,.0f} s", flush=True)
-    return table(rows)
+        storms = {
+            name: lambda times=times, storm=storm: storm(  # type: ignore[misc]
+                kept, parent, max(6, round(times * given.scale)), Random(given.seed)
+            )
+            for name, (times, storm) in STORMS.items()
+        }
+        return table(blow(storms, given.only))
 
 
 if __name__ == "__main__":

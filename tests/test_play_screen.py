@@ -787,6 +787,24 @@ async def test_columns_are_shown_and_can_be_changed_before_traffic_comes_in(proj
     assert words[words.index("--gold") + 1] == "verdict" and words[words.index("--input") + 1] == "query"
 
 
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+async def test_a_preview_of_hostile_traffic_is_text(project: Project, size: tuple[int, int]) -> None:
+    play = at_data(project)
+    path = project.path.parent / "calls.jsonl"
+    row = {f"{HOSTILE} 1": HOSTILE, "input": f"{HOSTILE} parcel", "gold": HOSTILE, "segment": HOSTILE}
+    path.write_text("".join(f"{json.dumps(row)}\n{HOSTILE}\n" for _ in range(9)))
+    app = an_app(project, play, DAN)
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        await pilot.press("i")
+        pilot.app.screen.query_one("#field-file", Input).value = str(path)
+        await pilot.press("enter", "enter")
+        await settled(pilot)
+        assert pilot.app.screen.query_one("#field-input", Input).value == "input"
+        shown = text_of(app)
+        assert "[red]x[/]" in shown and not any(c in shown for c in "\x1b\x07\u202e\u202c\x9b")
+
+
 async def test_the_trigger_is_offered_what_the_traffic_says(project: Project) -> None:
     play = qualifying(project)
     for role, person in ROLES.items():

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from textual.widgets import Input
 
+from at_the_screen import text_of
 from distill_tui import actions, tables
 from distill_tui.cli import main
 from distill_tui.dataset import browse, build, split
@@ -22,6 +23,8 @@ from distill_tui.ui.app import DistillApp
 from distill_tui.ui.rows import RowsScreen
 from test_audit import sentence
 from test_dataset import imported
+from test_play_screen import HOSTILE
+from test_snapshots import STEERS
 
 MIA = Actor("mia", f"account uid {os.getuid()}")
 LABELS = ("bad", "good")
@@ -106,11 +109,17 @@ def test_a_search_is_text_and_no_pattern(rows: browse.Rows) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
+    made = with_rows(tmp_path, lines())
+    yield made
+    made.close()
+
+
+def with_rows(tmp_path: Path, found: list[dict[str, object]], labels: tuple[str, ...] = LABELS) -> Project:
     made = Project.create(tmp_path / "team.distill", "Team", "mia", "Mia", Actor(None, MIA.proof))
     play = actions.open_play(made, MIA, "mood", PlayKind.COST)
     actions.assign_role(made, play, MIA, Role.DRIVER, "mia")
     rule = split.SplitRule(seed=3, held_out_rows=30, validation_share=0.2)
-    data = build.build([imported(tmp_path, lines())], {}, rule, LABELS)
+    data = build.build([imported(tmp_path, found)], {}, rule, labels)
     with made.artifacts.scratch() as scratch:
         digest = build.write(data, scratch / "data.parquet")
         artifact = made.artifacts.store(scratch / "data.parquet")
@@ -121,8 +130,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
         session.add(row)
         columns = {"play_id": play, "round": 1, "artifact": artifact, "digest": f"sha256:{digest}", "labels": "[]"}
         session.add(tables.DataSet(**columns, counts="{}", built_at="2026-11-25T08:00:00Z"))
-    yield made
-    made.close()
+    return made
 
 
 def test_the_command_gives_rows_and_counts_what_is_sealed(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,6 +174,37 @@ async def test_the_screen_filters_by_keys_and_goes_to_the_next_conflict(
         await pilot.press("q")
         await pilot.pause()
         assert not isinstance(pilot.app.screen, RowsScreen)
+
+
+@pytest.mark.parametrize("size", [(120, 36), (80, 24)])
+async def test_rows_that_would_steer_a_terminal_stand_there_as_text(
+    tmp_path: Path, size: tuple[int, int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = (f"a {HOSTILE}", f"b {HOSTILE}")
+    hostile = [
+        {
+            "input": f"{HOSTILE} {sentence(n)}",
+            "gold": labels[n % 2],
+            "teacher_output": labels[n % 3 % 2],
+            "segment": HOSTILE,
+        }
+        for n in range(90)
+    ]
+    made = with_rows(tmp_path, hostile, labels)
+    made.close()
+    app = DistillApp(made.path, play=1)
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        for key in ("3", "d", "j", "n", "f", "escape"):
+            await pilot.press(key)
+            await settled(pilot)
+            assert not STEERS.search(text_of(app)), key
+        assert isinstance(app.screen, RowsScreen) and "[red]x[/]" in text_of(app)
+    capsys.readouterr()
+    for words in (["--show", "20"], ["--conflicts", "teacher"], ["--plain"]):
+        assert main(["--project", str(made.path), "rows", "P-001", *words]) == 0
+        said = capsys.readouterr().out
+        assert "[red]x[/]" in said and not STEERS.search(said.replace("\t", ""))
 
 
 async def settled(pilot: object) -> None:

@@ -15,14 +15,15 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 import real_play
 import test_play_screen as staged
 from at_the_screen import settled, text_of
-from distill_tui import actions, identity
+from distill_tui import actions, identity, launch
 from distill_tui.project import Project
 from distill_tui.rules import Actor
-from distill_tui.ui import frame
+from distill_tui.ui import forms, frame
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.overview import BoardScreen
 
@@ -208,6 +209,49 @@ async def test_a_review_and_the_rows_look_as_they_did(size: tuple[int, int], rea
             actor = identity.by_key(real.project.dossier(), real.key(shot.who))
             found.append(hold(shot, size, await taken(pilot, shot, real.id if shot.play else None, actor)))
     assert not any(found), told([wrong for wrong in found if wrong])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        staged.HOSTILE,
+        *(
+            pytest.param(text, marks=pytest.mark.slow)
+            for text in ("9" * 5000, "NaN", "../../etc/passwd", "'; DROP TABLE play; --")
+        ),
+    ],
+    ids=lambda text: text[:9],
+)
+async def test_whatever_is_typed_into_the_fields_of_a_sheet_is_taken_or_refused_in_place(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "start", lambda project, run: None)
+    monkeypatch.setattr(forms, "DEAF", 0.0)
+    project = staged.a_project(tmp_path)
+    plays = {maker.__name__: maker(project, maker.__name__) for maker in staged.MAKERS}
+    app, filled = staged.an_app(project, plays["qualifying"]), 0
+    app.first_play, before = None, project.dossier(thorough=True).audit_trouble  # stages were set by hand
+    async with app.run_test(size=SIZES[1]) as pilot:
+        await settled(pilot)
+        for shot in (each for each in STAGED if each.name.startswith("form-")):
+            app.actor = WHO[shot.who]
+            app.changed()
+            if shot.play:
+                app.open_play(plays[shot.play])
+            await settled(pilot)
+            await pilot.press(*shot.keys)
+            await settled(pilot)
+            for field in app.screen.query(Input):
+                field.value, filled = text, filled + 1
+            await pilot.press("ctrl+s")
+            await settled(pilot)
+            assert not STEERS.search(text_of(app)), shot.name
+            while not isinstance(app.screen, BoardScreen):
+                app.pop_screen()
+                await pilot.pause()
+    assert filled > 30
+    assert project.dossier(thorough=True).audit_trouble == before
+    project.close()
 
 
 def test_every_kept_screen_is_still_drawn() -> None:

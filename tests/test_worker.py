@@ -288,6 +288,42 @@ def test_a_run_in_two_processes_is_stopped_resumed_and_evaluated_as_any_other(
     assert ended(project, evaluation).status is RunStatus.FINISHED
 
 
+LISTENER = """
+import os, sys
+
+def hear(event, words):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"):
+        os.write(log, f"{event} {words}\\n".encode())
+
+log = os.open(os.environ["HEARD"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+os.write(log, b"listening\\n")
+sys.addaudithook(hear)
+"""
+
+
+@pytest.mark.slow
+def test_neither_worker_nor_command_speaks_to_any_host(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(LISTENER)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, sys.path)]))
+    monkeypatch.setenv("HEARD", str(tmp_path / "heard"))
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    ended(project, actions.start_run(project, 1, DAN, QUICK))
+    ended(project, actions.evaluate(project, 1, DAN))
+    for words in (["list"], ["show", "P-001"], ["audit", "verify"], ["eval", "show", "P-001"], ["rows", "P-001"]):
+        subprocess.run(
+            [sys.executable, "-m", "distill_tui", "--project", str(project.path), *words],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+    told = (tmp_path / "heard").read_text().splitlines()
+    assert set(told) == {"listening"} and len(told) >= 7
+    subprocess.run([sys.executable, "-c", "import socket; socket.getaddrinfo('localhost', 1)"], check=True)
+    assert "socket.getaddrinfo ('localhost'" in (tmp_path / "heard").read_text()  # who speaks would be heard
+
+
 def test_a_student_that_was_altered_is_not_evaluated(project: Project) -> None:
     run = ended(project, actions.start_run(project, 1, DAN, QUICK))
     assert run.artifact is not None
