@@ -138,9 +138,9 @@ def _quiet() -> Iterator[None]:
 
 
 def replace_folder(out: Path, fill: Callable[[Path], None]) -> None:
-    """Make a folder whole or not at all; what was there is replaced in one rename.
+    """Make a folder whole or not at all, in the place of what was there.
 
-    The files are made beside `out`, synced and renamed, so that a crash leaves either the old folder or the new one.
+    The files are made beside `out`, synced and renamed, so that a crash leaves the old folder, the new one, or none.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     for left in [*out.parent.glob(f".{out.name}.tmp-*"), *out.parent.glob(f".{out.name}.old-*")]:
