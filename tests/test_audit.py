@@ -66,7 +66,7 @@ def test_a_label_and_a_segment_that_are_missing_or_thin_are_named_and_counted() 
     found = audited([*rows(), Row("alone", Split.HELD_OUT, "fax")])
     assert says(found, "missing") == [
         "Label bad has no row in any split.",
-        "Segment fax (0.3% of the traffic) has no training row.",
+        "Segment fax (0.3 % of the traffic) has no training row.",
     ]
     assert any("Segment mail" in said and "training rows only" in said for said in says(found, "thin"))
     assert any("Segment mail" in said and "prove next to nothing" in said for said in says(found, "unproven"))
@@ -227,7 +227,7 @@ def test_a_teacher_below_the_gate_must_be_acknowledged_and_one_above_need_not() 
     weak = teacher_first.measure(taught(0.7), ("bad", "good"), 1)
     assert weak is not None and weak["rows"] == 300
     below = [f for f in teacher_first.findings(weak, GATE) if f.level == MUST]
-    assert len(below) == 1 and "The gate asks the student for 90.0%" in below[0].says
+    assert len(below) == 1 and "The gate asks the student for 90.0 %" in below[0].says
     assert not list(teacher_first.findings(weak, replace(GATE, criteria=(replace(FLOOR, threshold=Decimal("0.5")),))))
 
 
@@ -252,7 +252,7 @@ def test_a_teacher_that_writes_is_set_against_gold_and_the_nearest_row() -> None
     good = teacher_first.measure(written(0.9, alike=False), (), 1)
     assert good is not None and good["rows"] == 120 and 95 < good["teacher"] < 120, "in another spelling it is the same"
     assert good["baseline"] == 0 and not list(teacher_first.findings(good, replace(GATE, criteria=())))
-    assert "the nearest other row, learning on the same gold, on 0.0%" in teacher_first.told(good)
+    assert "the nearest other row, learning on the same gold, on 0.0 %" in teacher_first.told(good)
     weak = teacher_first.measure(written(0.5, alike=True), (), 1)
     assert weak is not None and weak["baseline"] == 120
     (finding,) = teacher_first.findings(weak, replace(GATE, criteria=()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,14 +14,16 @@ import pyarrow.parquet as pq
 import pytest
 
 import real_play
-from distill_tui import bundle, cards, controls, gates, report, rules
+from distill_tui import bundle, cards, controls, gates, report, rules, sponsor_page
 from distill_tui.artifacts import folder_digest
 from distill_tui.dataset import frozen
 from distill_tui.gates import Record
 from distill_tui.spec import Spec
-from distill_tui.terms import Control, Export, StudentKind
+from distill_tui.terms import Control, Export, RunKind, StudentKind
 from distill_tui.training import folders
 from distill_tui.training.ladder import Climb, Rows
+from distill_tui.ui import evidence
+from distill_tui.ui.view import load
 from test_training import LABELS, SPEC, examples, texts_and_labels
 
 # --- what a record says of its arms -----------------------------------------------------------------------------------
@@ -220,6 +223,32 @@ def test_the_controls_stand_in_the_verdict_the_card_and_the_report(play: real_pl
     assert [each.arm for each in found] == ["hard", "gold"] and found[0].rows == found[1].rows > 0
     told = "\n".join(report.evaluation(dossier))
     assert all(each.sentence in told for each in found)
+
+
+def test_every_verdict_says_what_distillation_and_more_rows_are_worth_and_where_it_was_timed(
+    play: real_play.Play,
+) -> None:
+    dossier, view = play.project.dossier(play.id), load(play.project, play.id, play.by("vera"))
+    probed = controls.probed(dossier)
+    assert probed.startswith("Run 1, on the validation rows: With 25, 50 and 100 %")
+    pages = [
+        "\n".join(line.plain for line in evidence.evaluation(view, 400)),
+        "\n".join(report.evaluation(dossier)),
+        html.unescape(sponsor_page.page(dossier)),
+    ]
+    for page in pages:
+        assert all(each.sentence in page for each in controls.comparisons(dossier.record)) and probed in page
+        assert "Measured one request at a time on: " in page and "threads 1" in page
+    decide = "\n".join(line.plain for line in evidence.decide(view, 400))
+    assert all(each.sentence in decide for each in controls.comparisons(dossier.record))
+    assert controls.before_paying(dossier) == (probed,)
+
+
+def test_who_never_tried_fewer_rows_is_told_so_before_paying_for_more(play: real_play.Play) -> None:
+    dossier = play.project.dossier(play.id)
+    without = replace(dossier, runs=tuple(r for r in dossier.runs if r.kind is not RunKind.TRAIN))
+    assert controls.probed(without) == controls.NOT_PROBED in controls.verdict(without)
+    assert controls.before_paying(without) == (), "nobody has trained yet, so there is nothing to say"
 
 
 def test_what_was_judged_is_what_ships_in_its_form_with_its_program(play: real_play.Play) -> None:

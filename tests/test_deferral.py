@@ -16,6 +16,8 @@ import real_play
 from distill_tui import bundle, deferral, economics, gates, report, sponsor_page, verdicts, worth
 from distill_tui.gates import Criterion, Gate, Record
 from distill_tui.terms import Metric, PlayKind, Reference, Verdict
+from distill_tui.ui import evidence
+from distill_tui.ui.view import load
 from test_controls import record
 
 PRICES = {"machine_price_per_hour": "3.6", "teacher_cost_per_1k": "2"}
@@ -249,6 +251,14 @@ def test_a_play_is_judged_and_shipped_with_what_it_sends_back(play: real_play.Pl
     assert f"less sure of than {fixed / 10_000:.4f}" in told and "of requests go back to the teacher" in told
     assert "go to the teacher, by a threshold" in "\n".join(report.gate(dossier))
     assert "Judged together" in sponsor_page.page(dossier)
+    view = load(play.project, play.id, play.by("vera"))
+    drawn = "\n".join(line.plain for line in evidence.evaluation(view, 118))
+    assert "Judged together" in drawn and "names no point" not in drawn
+    bare = replace(view, dossier=replace(dossier, gate=replace(REAL, deferral=None)))
+    drawn = "\n".join(line.plain for line in evidence.evaluation(bare, 118))
+    rows = drawn[drawn.index("SENT BACK TO THE TEACHER  this gate names no point") :].splitlines()[2:]
+    points = deferral.curve(seen)
+    assert len(points) > 2 and all(f"{point.accuracy:.3f}" in row for point, row in zip(points, rows, strict=False))
     earned = worth.of(dossier)
     assert earned is not None and earned.prices.fallback_share == gates.handed_back(REAL, seen)
     assert [each.trouble for each in verdicts.check(play.project)] == [""]

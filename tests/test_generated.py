@@ -58,6 +58,15 @@ def test_an_answer_keeps_its_spelling_and_is_its_own_match(value: object) -> Non
     assert generated.field_f1(text, text) == 1.0
 
 
+def test_the_fields_in_which_an_answer_is_apart_from_gold_are_named() -> None:
+    gold = '{"number": "12", "street": {"name": "Elm", "kind": "St"}, "units": ["a", "b"]}'
+    assert generated.apart('{"units": ["b", "a"], "street": {"kind": "St", "name": "Elm"}, "number": "12"}', gold) == ()
+    answer = '{"number": 12, "street": {"name": "Oak", "kind": "St"}, "units": ["a"], "zip": "1"}'
+    assert generated.apart(answer, gold) == ("street.name", "units", "zip")
+    assert generated.apart("no JSON", '{"number": "12"}') == ("number",)
+    assert generated.apart('{"number": "12"}', "a text") == generated.apart("[1]", "[2]") == ()
+
+
 def test_field_f1_counts_the_fields_that_both_hold() -> None:
     gold = '{"city": "Ames", "zip": "50010", "unit": null}'
     assert generated.field_f1('{"city": "Ames"}', gold) == pytest.approx(2 / 3)  # one of one given, of two wanted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 import sys
@@ -13,7 +14,21 @@ from random import Random
 
 import pytest
 
-from distill_tui import actions, bundle, cards, controls, failures, gates, observed, retrain, rules, teacher_cache
+from distill_tui import (
+    actions,
+    bundle,
+    cards,
+    controls,
+    failures,
+    gates,
+    generated,
+    observed,
+    report,
+    retrain,
+    rules,
+    sponsor_page,
+    teacher_cache,
+)
 from distill_tui.cli import main
 from distill_tui.dataset import browse, frozen
 from distill_tui.described import PROMPTED, ZERO_SHOT, Described
@@ -22,6 +37,8 @@ from distill_tui.project import Project
 from distill_tui.rules import Actor, Refused
 from distill_tui.spec import Spec
 from distill_tui.terms import Control, Metric, Opinion, PlayKind, Reference, RunStatus, Split, Standing, Task, Verdict
+from distill_tui.ui import evidence, tabs
+from distill_tui.ui.view import load
 from live_play import DANA, NUMBERS, OLGA, ROLES, SAM, VERA, workers_here, write
 from test_sequences import CITIES, STATES, STREETS, colours, tiny_causal
 
@@ -170,6 +187,10 @@ def test_a_student_is_judged_by_exact_match_and_by_its_row_scores(decided: Proje
     assert record.controls.keys() == {"gold"}, "what people marked, without the teacher"
     assert any("gold" in sentence for sentence in controls.findings(record))
     assert gates.confusions(record) == []
+    view = load(decided, 1, VERA)
+    pages = ["\n".join(line.plain for line in draw(view, 400)) for draw in (tabs.gate, evidence.evaluation)]
+    pages += ["\n".join(report.evaluation(dossier)), "\n".join(report.gate(dossier))]
+    assert all(gates.EXACT_MATCH in page for page in (*pages, html.unescape(sponsor_page.page(dossier))))
     told = [each.sentence for each in gates.score_means(record)]
     assert told[0].startswith("Field F1: student ") and told[1].startswith("ChrF: student ")
 
@@ -179,7 +200,9 @@ def test_where_it_fails_can_be_paged_through(decided: Project) -> None:
     assert found is not None and found.split is Split.VALIDATION
     if found.order:
         one = failures.look(decided, DANA, found, 1)
-        assert generated_parts(one.gold or one.teacher) and one.student
+        right = one.gold or one.teacher
+        assert generated_parts(right) and one.student
+        assert one.apart == generated.apart(one.student, right) and set(one.apart) <= {"number", "city", "zip"}
 
 
 def generated_parts(text: str) -> bool:
@@ -193,7 +216,7 @@ def test_it_ships_is_verified_and_is_trained_anew_from_its_bundle(decided: Proje
     there = actions.ship(decided, 1, DANA)
     assert [each.rule for each in bundle.verify(there).problems] == ["sign_off.unsigned"], "by an account"
     card = (there / "MODEL_CARD.md").read_text()
-    assert "AutoModelForTokenClassification" in card and "Labels:" not in card
+    assert "AutoModelForTokenClassification" in card and "Labels:" not in card and gates.EXACT_MATCH in card
     assert cards.form(decided.dossier(1)) == "tagger"
     data = decided.artifacts.path(decided.dossier(1).data_sets[-1].artifact)
     made = retrain.make(there, data, tmp_path / "again", None, None, None)

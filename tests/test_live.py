@@ -12,13 +12,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from rich.cells import cell_len
 
-from distill_tui import actions, cli, glance, observe, observed, rules, signing, tables
+from distill_tui import actions, cli, glance, observe, observed, rules, signing, tables, watching
 from distill_tui.cli import main
 from distill_tui.dataset import frozen
 from distill_tui.gates import Criterion, Gate, Record
@@ -146,6 +147,19 @@ def test_rows_that_depend_on_each_other_make_a_wider_ceiling() -> None:
 
 def test_a_gate_of_one_segment_has_one_ceiling() -> None:
     assert set(observe.plan(a_record(10, segments=1), LOOSE, 300, 90).ceilings) == {""}
+
+
+def test_a_student_that_sends_requests_back_is_watched_alone_and_that_is_said(project: Project) -> None:
+    together = replace(GATE, deferral=Decimal("0.25"))
+    assert observe.plan(a_record(10), together, 300, 90).ceilings[""] < 0.1, "the locked 0.2 is of the two together"
+    view = load(project, 1, DANA)
+    assert view.life is not None and not observe.alone(GATE)
+    behind = replace(view, dossier=replace(view.dossier, gate=together))
+    for seen, says in ((view, False), (behind, True)):
+        drawn = "\n".join(line.plain for line in tab.live(seen, 400))
+        assert ("here the student is watched alone" in drawn) is says
+        told = "\n".join(watching._live_lines(seen.dossier, view.life, 0, plain=True))
+        assert ("here the student is watched alone" in told) is says
 
 
 def test_the_budget_is_spread_over_the_month_and_never_exceeded() -> None:

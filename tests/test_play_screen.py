@@ -110,7 +110,7 @@ def with_draft(project: Project, name: str = "refund-intent", text: str = "suppo
                 ]
             },
             "pii": [],
-            "teacher_says": "The teacher is right on 91.0% (88.0% to 93.2%) of 500 rows with gold.",
+            "teacher_says": "The teacher is right on 91.0 % (88.0 % to 93.2 %) of 500 rows with gold.",
         },
         "tally": {"duplicates_merged": 412, "gold_conflicts": 3},
     }
@@ -319,6 +319,10 @@ async def shows(pilot: Any, play: int) -> PlayScreen:
 def test_the_detail_of_an_entry_is_told_in_words() -> None:
     entry = {"passed": True, "again": False, "stage": ["data", "train"], "open": ["a", "b", "c"], "spec": "{}"}
     assert tabs.detail(json.dumps(entry)) == "passed: yes  again: no  stage: data → train  open: a; b; c"
+    two = {"open": ["a", "b"], "build_cost": ["", "4000"], "calls_per_month": ["1", "2"]}
+    assert tabs.detail(json.dumps(two)) == "open: a; b  build_cost: 4000  calls_per_month: 1 → 2", (
+        "two findings, no change"
+    )
 
 
 @pytest.mark.parametrize("actor", [DANA, DAN, VERA, Actor(None, "account uid 9")])
@@ -666,7 +670,7 @@ async def test_the_eval_tab_puts_the_verdict_first_and_savings_beside_quality(pr
         await pilot.press("5")
         lines = text_of(app).splitlines()
         assert "GATE HELD: 6 of 6" in lines[4]
-        assert any("student 95.0%" in line and "saves" in line for line in lines)
+        assert any("student 95.0 %" in line and "saves" in line for line in lines)
         assert any("en-US" in line and "0.952" in line and "0.996" in line for line in lines)
 
 

@@ -95,7 +95,7 @@ async def test_jobs_are_followed_and_stopped_from_any_screen(project: Project) -
         await settled(pilot)
         shown = text_of(app)
         rows = [line for line in shown.splitlines() if "dana" in line and "train" in line]
-        assert f" {active} " in rows[0] and "▸ running" in rows[0] and "40%" in rows[0] and "320" in rows[0]
+        assert f" {active} " in rows[0] and "▸ running" in rows[0] and "40 %" in rows[0] and "320" in rows[0]
         assert f" {ended} " in rows[1] and "✓ finished" in rows[1]
         assert "40/100" in shown and "epoch 1 of 2" in shown and "loading" in shown and inert(shown)
         with project.telemetry() as session:

@@ -23,6 +23,7 @@ from at_the_screen import settled, text_of
 from distill_tui import actions, identity, launch
 from distill_tui.project import Project
 from distill_tui.rules import Actor
+from distill_tui.terms import Task
 from distill_tui.ui import forms, frame
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.overview import BoardScreen
@@ -84,6 +85,8 @@ STAGED = (
     Shot("form-numbers", "at_gate", ("e",), "dan"),
     Shot("form-gate", "at_gate", ("E",), "dan"),
     Shot("form-lock", "at_gate", ("L",)),
+    Shot("writing-gate", "writing", ("2",), "dan"),
+    Shot("form-gate-writing", "writing", ("E",), "dan"),
     Shot("form-import", "at_data", ("i",), "dan"),
     Shot("form-teacher", "at_data", ("U",), "dan"),
     Shot("form-terms", "at_data", ("p",), "dan"),
@@ -114,6 +117,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, di
     for number, maker in enumerate(staged.MAKERS):
         named = {"text": LONG} if maker.__name__ in ("with_draft", "frozen", "training", "deciding") else {}
         plays[maker.__name__] = maker(made, f"{number} {LONG}"[:80].strip(), **named)
+    plays["writing"] = staged.at_gate(made, f"9 {LONG}"[:80].strip(), Task.GENERATION)
     actions.comment(made, plays["qualifying"], staged.DANA, LONG * 3)
     yield made, plays
     made.close()

@@ -1,8 +1,8 @@
-"""The model card and the decision record, as Markdown (pure: a dossier in, text out)."""
+"""The model card, as Markdown (pure: a dossier in, text out)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from distill_tui import controls, costs, deferral, gates, loaders, rules
 from distill_tui.project import stored
@@ -18,69 +18,77 @@ def plain(text: str) -> str:
 
 def model_card(dossier: Dossier, signed: SignOffFacts) -> str:
     """Write the card that ships with the student."""
-    return "\n".join(_card(dossier, signed)) + "\n"
+    record = dossier.record
+    assert record is not None
+    parts = (
+        ("Use", _use(dossier, record)),
+        ("What it was held to", _held_to(dossier)),
+        ("On the held-out split", _segments(record)),
+        ("What distillation is worth", _listed(controls.verdict(dossier))),
+        ("Cost of a request", _listed(costs.sentences(record))),
+        ("Sending back what the student is least sure of", _deferral(dossier, record)),
+        ("Data", _data(dossier)),
+        ("Who answers for it", _people(dossier, signed)),
+    )
+    card = [*_head(dossier, record)]
+    for title, lines in parts:
+        told = list(lines)
+        card += ["", f"## {title}", "", *told] if told else []
+    return "\n".join(card) + "\n"
 
 
-def _card(dossier: Dossier, signed: SignOffFacts) -> Iterator[str]:
-    play, record, data = dossier.play, dossier.record, dossier.data_set
-    assert play is not None and record is not None and data is not None
+def _listed(sentences: Iterable[str]) -> Iterator[str]:
+    return (f"- {plain(sentence)}" for sentence in sentences)
+
+
+def _head(dossier: Dossier, record: gates.Record) -> Iterator[str]:
+    play = dossier.play
+    assert play is not None
     yield f"# {plain(play.name)}"
     yield ""
     what = "A distilled student that writes its answers." if record.of_answers else "A distilled classifier."
     yield f"{plain(play.summary) or what} A {play.kind.value} play, round {play.round}."
     labels = "" if record.of_answers else f"Labels: {', '.join(plain(label) for label in record.labels)}. "
     yield f"{labels}Teacher: {plain(play.teacher_name)}."
-    yield ""
-    yield "## Use"
-    yield ""
+
+
+def _use(dossier: Dossier, record: gates.Record) -> Iterator[str]:
     yield "```python"
     yield loaders.BY_FORM[form(dossier)].rstrip()
     yield "```"
-    yield ""
     if dossier.gate is not None and dossier.gate.deferral is not None:
+        yield ""
         yield (
             f"It was judged with the teacher behind it: where `max(predict(text).values())` is below "
             f"{record.deferred_below / gates.CERTAIN:.4f}, ask the teacher and serve its answer instead."
         )
-        yield ""
-    yield "## What it was held to"
-    yield ""
+
+
+def _held_to(dossier: Dossier) -> Iterator[str]:
     for judgement in dossier.judgements:
         role = "binding" if judgement.criterion.binding else ("" if judgement.criterion.counts else "watched only")
         yield f"- {judgement.verdict.value}{f' ({role})' if role else ''}: {plain(judgement.sentence)}"
-    yield ""
-    yield "## On the held-out split"
-    yield ""
-    yield from _segments(record)
-    yield ""
-    yield "## What distillation is worth"
-    yield ""
-    for sentence in controls.findings(record):
-        yield f"- {plain(sentence)}"
-    yield ""
-    yield "## Cost of a request"
-    yield ""
-    for sentence in costs.sentences(record):
-        yield f"- {plain(sentence)}"
-    yield ""
-    yield from _deferral(dossier, record)
-    yield "## Data"
-    yield ""
+
+
+def _data(dossier: Dossier) -> Iterator[str]:
+    data, terms = dossier.data_set, dossier.terms
+    assert data is not None
     splits = stored(data.counts, f"the count of data set {data.id}", "splits")
     rows = ", ".join(f"{name} {count:,}" for name, count in splits.items() if isinstance(count, int))
     yield f"Rows: {rows}; {data.digest}."
     for finding in rules.findings(dossier):
         state = f"accepted: {plain(finding['accepted'])}" if finding["accepted"] else "left open"
         yield f"- {plain(finding['says'])} ({state})"
-    if dossier.terms is not None:
-        terms = dossier.terms
+    if terms is not None:
         yield (
             f"- terms of {plain(terms.provider)} ({plain(terms.version)}, {terms.dated}): training on outputs "
             f"{'permitted' if terms.permits else 'NOT permitted'}, as {terms.checked_by} read them"
         )
-    yield ""
-    yield "## Who answers for it"
-    yield ""
+
+
+def _people(dossier: Dossier, signed: SignOffFacts) -> Iterator[str]:
+    play = dossier.play
+    assert play is not None
     for role in Role:
         yield f"- {role.value}: {dossier.roles.get(role, 'nobody')}"
     yield f"- built by: {', '.join(sorted(dossier.builders))}"
@@ -90,6 +98,9 @@ def _card(dossier: Dossier, signed: SignOffFacts) -> Iterator[str]:
 
 
 def _segments(record: gates.Record) -> Iterator[str]:
+    if record.of_answers:
+        yield gates.EXACT_MATCH
+        yield ""
     yield "| segment | rows | student | teacher | baseline | agreement |"
     yield "|---|---|---|---|---|---|"
     for rates in gates.segment_rates(record):
@@ -101,12 +112,9 @@ def _deferral(dossier: Dossier, record: gates.Record) -> Iterator[str]:
     named = list(deferral.named(dossier.gate, record)) if dossier.gate is not None else []
     told = [*named, *deferral.sentences(record)]
     if told:
-        yield "## Sending back what the student is least sure of"
-        yield ""
-        yield from (f"- {plain(sentence)}" for sentence in told)
+        yield from _listed(told)
         other = "All other thresholds" if named else "The thresholds"
         yield f"- {other} were read off the rows that they are described on; judge one anew before serving it."
-        yield ""
 
 
 def form(dossier: Dossier) -> str:
@@ -118,10 +126,3 @@ def form(dossier: Dossier) -> str:
 
 def _share(rate: gates.Rate | None) -> str:
     return f"{rate.share:.3f} ({rate.lower:.3f}–{rate.upper:.3f})" if rate is not None else "–"
-
-
-def decision_record(dossier: Dossier) -> str:
-    """Write down where the decision stands: the recommendation, its reasons, and what blocks a ship."""
-    advised, reasons = rules.advice(dossier)
-    lines = [f"Recommended: {advised.value}", *(f"- {reason}" for reason in reasons)]
-    return "\n".join(lines) + "\n"

@@ -382,13 +382,16 @@ def _limits(call: Call) -> dict[str, str]:
 
 def _estimate(call: Call, request: Mapping[str, Any], ask: Callable[[], dict[str, Any]]) -> None:
     """Ask one input, and tell what all of them would cost."""
-    from distill_tui import data_report, rules
+    from distill_tui import controls, data_report, rules
 
-    reasons = rules.objections(Action.LABEL, call.dossier(), call.actor, request)
+    dossier = call.dossier()
+    reasons = rules.objections(Action.LABEL, dossier, call.actor, request)
     if reasons:
         raise rules.Refused(reasons)
     with reading():
         found = ask()
+    for told in controls.before_paying(dossier):
+        call.talk(told)
     call.data(found, data_report.estimate(found))
 
 
@@ -660,10 +663,12 @@ def ship(call: Call) -> None:
 
 def iterate(call: Call) -> None:
     """Open the next round."""
-    from distill_tui import actions
+    from distill_tui import actions, controls
 
+    probed = controls.probed(call.dossier())
     actions.iterate(*call.about)
     call.done("The next round is open.")
+    call.talk(probed)
 
 
 def kill(call: Call) -> None:

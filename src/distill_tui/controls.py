@@ -1,16 +1,19 @@
 """What distillation is worth, and whether more rows would help: a student beside arms that were trained with it.
 
-Pure: it reads an evaluation record, which holds what each arm answered. Nothing here decides; the gate does.
+Pure: it reads an evaluation record, which holds what each arm answered, and of a play what its last probe said of the
+validation rows. Nothing here decides; the gate does.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from distill_tui import rules
 from distill_tui.gates.record import Record
 from distill_tui.gates.wording import points
+from distill_tui.rules import Dossier
 from distill_tui.statistics import Scores
-from distill_tui.terms import Control
+from distill_tui.terms import Control, RunKind
 
 WORDS = {
     Control.HARD: "the same student trained on hard labels only",
@@ -50,6 +53,32 @@ def comparisons(record: Record, confidence: float = 0.95) -> tuple[Comparison, .
 NONE = "No control was trained beside this student, so what distillation is worth here is not known."
 
 
+def verdict(dossier: Dossier) -> tuple[str, ...]:
+    """Say what a play's evaluation shows of the arms, and what its last probe showed."""
+    told = findings(dossier.record) if dossier.record is not None else ()
+    return (*told, probed(dossier))
+
+
+NOT_PROBED = "No student was trained on a quarter and a half of the rows (probe=true): nobody knows if more would help."
+
+
+def probed(dossier: Dossier) -> str:
+    """Say whether more rows would help, by the newest run that tried fewer, on validation; or that none did."""
+    for run in reversed(dossier.runs):
+        for told in rules.findings_of(run):
+            if told.startswith(SHARES):
+                return f"Run {run.id}, on the validation rows: {told}"
+    return NOT_PROBED
+
+
+def before_paying(dossier: Dossier) -> tuple[str, ...]:
+    """Say, where a student was trained already, whether more rows would help: before anybody pays for them."""
+    return (probed(dossier),) if any(run.kind is RunKind.TRAIN for run in dossier.runs) else ()
+
+
+SHARES = "With 25, 50 and 100 % of the rows"
+
+
 def findings(record: Record) -> tuple[str, ...]:
     """Say in sentences what the arms show, or that there are none."""
     told = [each.sentence for each in comparisons(record)]
@@ -72,7 +101,7 @@ def probe(record: Record, confidence: float = 0.95) -> str:
         says = "so it did harm: look at what those rows are before adding more"
     else:
         says = "which is within noise: more rows of this kind would hardly help"
-    return f"With 25, 50 and 100 % of the rows, {shares} of {half.rows:,} are right; {worth}, {says}."
+    return f"{SHARES}, {shares} of {half.rows:,} are right; {worth}, {says}."
 
 
 def _compared(record: Record, arm: str, words: str, confidence: float) -> Comparison:

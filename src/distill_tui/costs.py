@@ -52,11 +52,18 @@ def costs(record: Record) -> tuple[Cost, ...]:
 
 def sentences(record: Record) -> Iterator[str]:
     """Tell each one's costs in a sentence, and on which machine they were measured."""
-    for each in costs(record):
+    found = costs(record)
+    for each in found:
         yield f"{each.name}: {'; '.join(_told(each))}."
-    machine = ", ".join(f"{name} {value}" for name, value in sorted(record.machine.items()))
+    if found and not any(each.name == "teacher" and each.source for each in found):
+        yield "teacher: its latency is not known; it was not timed here, and the worksheet has no p95 of it."
+    machine = ", ".join(_about(name, value) for name, value in sorted(record.machine.items()))
     if machine:
         yield f"Measured one request at a time on: {machine}."
+
+
+def _about(name: str, value: object) -> str:
+    return f"load {int(str(value)) / 100:.2f}" if name == "load_x100" else f"{name} {value}"
 
 
 def _cost(record: Record, name: str) -> Cost:

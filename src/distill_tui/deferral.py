@@ -50,7 +50,7 @@ def sentences(record: Record) -> Iterator[str]:
     """Tell the curve, a sentence for each point."""
     for each in curve(record):
         cost = "" if each.cost_per_1k is None else f", at {each.cost_per_1k:.4f} a thousand"
-        who = "the student alone" if not each.deferred else f"below a confidence of {each.threshold:.2f}"
+        who = "the student alone" if not each.deferred else f"below a confidence of {each.threshold:.4f}"
         who = "the teacher answers everything" if each.deferred == 1 else who
         yield (
             f"{points(each.deferred)} % of requests sent back ({who}): accuracy {points(each.accuracy)} % "

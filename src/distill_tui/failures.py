@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from distill_tui import actions, gates, rules
+from distill_tui import actions, gates, generated, rules
 from distill_tui.project import Project, record_of, stored
 from distill_tui.rules import Actor, Dossier
 from distill_tui.terms import Role, Split
@@ -42,6 +42,9 @@ class Failure:
     student: str
     sure: float | None  # the student's probability of its answer
     teacher_right: bool
+    apart: tuple[
+        str, ...
+    ] = ()  # of answers that are JSON: the fields in which the student's differs from what is right
 
 
 def failures(project: Project, dossier: Dossier, actor: Actor) -> Failures | None:
@@ -79,6 +82,7 @@ def look(project: Project, actor: Actor, found: Failures, number: int) -> Failur
     else:
         stored = frozen.row_of(project.artifacts.path(found.data), row) or {}
     truth = record.gold[position] if record.gold[position] >= 0 else record.teacher[position]
+    said = _label(record, record.student[position])
     return Failure(
         number=number,
         total=len(found.order),
@@ -88,9 +92,10 @@ def look(project: Project, actor: Actor, found: Failures, number: int) -> Failur
         input=str(stored.get("input", "")),
         gold=_label(record, record.gold[position]),
         teacher=_label(record, record.teacher[position]),
-        student=_label(record, record.student[position]),
+        student=said,
         sure=record.confidence[position] / gates.CERTAIN if record.confidence else None,
         teacher_right=record.teacher[position] == truth,
+        apart=generated.apart(said, _label(record, truth)) if record.of_answers else (),
     )
 
 

@@ -59,6 +59,15 @@ def field_f1(answer: str, gold: str) -> float | None:
     return 2 * (wanted & given).total() / total if total else 1.0
 
 
+def apart(answer: str, gold: str) -> tuple[str, ...]:
+    """Name the fields in which an answer differs from gold, where gold is JSON: `street`, or `parts.street`."""
+    if _json(gold) is None:
+        return ()
+    wanted, given = (Counter(_fields(_bare(_json(text)))) for text in (gold, answer))
+    names = {".".join(each for each in path if each != "[]") for path, _ in (wanted - given) + (given - wanted)}
+    return tuple(sorted(names - {""}))
+
+
 def _json(text: str) -> Any:
     """Read a JSON object or list; None for anything else, also for what only Python takes for JSON."""
     if text.lstrip()[:1] not in ("{", "["):

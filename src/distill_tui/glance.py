@@ -443,7 +443,7 @@ def _live(card: Card) -> tuple[str, str]:
 def _running(run: RunGlance) -> tuple[str, str]:
     if run.status is RunStatus.QUEUED:
         return "queued", f"{run.kind.value} queued"
-    share = f" {run.share:.0%}" if run.share is not None else ""
+    share = f" {100 * run.share:.0f} %" if run.share is not None else ""
     return "running", f"{_DOING[run.kind]}{share}"
 
 

@@ -6,13 +6,8 @@ seen a later head can: a log that does not hold it was restored, rewritten or fo
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from distill_tui import remembered
 
@@ -32,7 +27,7 @@ def file() -> Path:
 
 def seen(project: str) -> Head | None:
     """Give the last head that was seen of a project, by its uid."""
-    kept = _read().get(project)
+    kept = remembered.read(file).get(project)
     if isinstance(kept, dict) and isinstance(kept.get("size"), int) and isinstance(kept.get("digest"), str):
         return Head(kept["size"], kept["digest"])
     return None
@@ -40,16 +35,16 @@ def seen(project: str) -> Head | None:
 
 def remember(project: str, head: Head) -> None:
     """Remember a head that follows on the last one."""
-    kept = _read()
+    kept = remembered.read(file)
     kept[project] = {"size": head.size, "digest": head.digest}
-    _write(kept)
+    remembered.write(file, kept)
 
 
 def forget(project: str) -> None:
     """Forget what was seen of a project: its log begins anew for this account."""
-    kept = _read()
+    kept = remembered.read(file)
     if kept.pop(project, None) is not None:
-        _write(kept)
+        remembered.write(file, kept)
 
 
 def trouble(project: str, now: Head, at: str | None) -> str:
@@ -66,22 +61,3 @@ def trouble(project: str, now: Head, at: str | None) -> str:
         f"Entry {last.size} of the audit log is not the one that you have seen: the log was rewritten, or this is "
         "another copy of the project. If that is right, `distill-tui audit verify --forget` begins anew."
     )
-
-
-def _read() -> dict[str, Any]:
-    try:
-        kept = json.loads(file().read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, RuntimeError):  # RuntimeError: an account without a home
-        return {}
-    return kept if isinstance(kept, dict) else {}
-
-
-def _write(kept: dict[str, Any]) -> None:
-    """Write it whole or not at all; where it cannot be written, nothing is remembered."""
-    with suppress(OSError, RuntimeError):
-        path = file()
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".heads-")
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            json.dump(kept, out)
-        Path(name).replace(path)

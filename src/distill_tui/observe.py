@@ -103,6 +103,16 @@ def _locked(gate: Gate, segment: str) -> float | None:
     return None
 
 
+def alone(gate: Gate | None) -> str:
+    """Say, where the gate sends requests back, that the student is watched without its teacher; else nothing."""
+    if gate is None or gate.deferral is None:
+        return ""
+    return (
+        "The gate judged student and teacher together, and here the student is watched alone, as if it answered every "
+        "request: so are its ceilings, and what is served disagrees with the teacher less often."
+    )
+
+
 # --- which rows ------------------------------------------------------------------------------------------------------
 
 

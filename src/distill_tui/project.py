@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -547,36 +547,54 @@ def load(
     write; a thorough look reads all of it.
     """
 
-    def all_of(table: Any) -> Any:
-        return tuple(session.exec(_all_of(table)))
-
     last = session.exec(_LAST).first()
-    known: dict[str, Any] = {
-        "now": now(),
-        "project": session.get(tables.Project, 1),
-        "people": {person.id: person for person in all_of(tables.Person)},
-        "accounts": all_of(tables.Account),
-        "keys": all_of(tables.SshKey),
-        "audit_size": last.seq if last else 0,
-        "audit_head": last.digest if last else "",
-    }
-    if thorough:
-        known["audit_trouble"] = chain_trouble(session)
+    known = _of_project(session, last, thorough)
     play = session.get(tables.Play, play_id) if play_id is not None else None
     if play is None:
         return Dossier(play_names=frozenset(session.exec(select(tables.Play.name))), **known)
-    copy = tables.Play(**play.model_dump())  # the rules judge what was, while the caller edits the row
+    logged = _logged(session, play.id or 0, last, {} if thorough else told)
+    known |= _rows_of(session, play, logged)
+    dossier = Dossier(**known)
+    troubles = list(_file_troubles(artifacts, dossier)) if thorough else []
+    if thorough and not dossier.audit_trouble:
+        known["audit_trouble"] = next(logged.disagreements(dossier), "")
+    known |= _verdicts(artifacts, dossier, troubles)
+    known["validations"] = dict(_validations(artifacts, dossier))
+    known["file_troubles"] = tuple(dict.fromkeys(troubles))
+    return Dossier(**known | _signed(session, play.id or 0, known, logged))
 
-    def of_play(table: Any, order: str = "id") -> Any:
-        return tuple(session.exec(_of_play(table, order), params={"play": play_id}))
 
-    gate_row = session.get(tables.GateRow, play_id)
+def _all(session: Session, table: Any) -> Any:
+    return tuple(session.exec(_all_of(table)))
+
+
+def _theirs(session: Session, play_id: int, table: Any, order: str = "id") -> Any:
+    return tuple(session.exec(_of_play(table, order), params={"play": play_id}))
+
+
+def _of_project(session: Session, last: tables.AuditEntry | None, thorough: bool) -> dict[str, Any]:
+    """Read what is of no one play: the roster, and where the log stands."""
+    known: dict[str, Any] = {
+        "now": now(),
+        "project": session.get(tables.Project, 1),
+        "people": {person.id: person for person in _all(session, tables.Person)},
+        "accounts": _all(session, tables.Account),
+        "keys": _all(session, tables.SshKey),
+        "audit_size": last.seq if last else 0,
+        "audit_head": last.digest if last else "",
+    }
+    return known | ({"audit_trouble": chain_trouble(session)} if thorough else {})
+
+
+def _rows_of(session: Session, play: tables.Play, logged: ledger.Logged) -> dict[str, Any]:
+    """Read the rows of a play; its own and the gate's are copied, as the rules judge what was while a caller edits."""
+    of_play = partial(_theirs, session, play.id or 0)
+    gate_row = session.get(tables.GateRow, play.id)
     if gate_row is not None:
         gate_row = tables.GateRow(**gate_row.model_dump())
     gate, gate_trouble = _read_gate(gate_row)
-    logged = _logged(session, play_id or 0, last, {} if thorough else told)
-    known |= {
-        "play": copy,
+    return {
+        "play": tables.Play(**play.model_dump()),
         "roles": {holder.role: holder.person_id for holder in of_play(tables.RoleHolder, "role")},
         "builders": _builders(of_play(tables.Builder, "at"), logged),
         "worksheet": {value.name: value for value in of_play(tables.WorksheetValue, "name")},
@@ -586,7 +604,7 @@ def load(
         "traffic": of_play(tables.Traffic),
         "data_sets": of_play(tables.DataSet),
         "opened": of_play(tables.OpenedRow, "at"),
-        "terms": session.get(tables.ProviderTerms, play_id),
+        "terms": session.get(tables.ProviderTerms, play.id),
         "accepted": of_play(tables.AcceptedFinding, "at"),
         "runs": of_play(tables.Run),
         "evaluations": of_play(tables.Evaluation),
@@ -595,40 +613,47 @@ def load(
         "watches": of_play(tables.Watch, "feed_id"),
         "remedies": of_play(tables.RemedyRow),
     }
-    dossier = Dossier(**known)
-    troubles = list(_file_troubles(artifacts, dossier)) if thorough else []
-    if thorough and not dossier.audit_trouble:
-        known["audit_trouble"] = next(logged.disagreements(dossier), "")
-    evaluation = dossier.evaluation
-    if evaluation is not None and gate is not None:
+
+
+def _verdicts(artifacts: Artifacts, dossier: Dossier, troubles: list[str]) -> dict[str, Any]:
+    """Judge the record of this round, of the last that was judged before, and of what is live; add what is wrong."""
+    gate, play, evaluation, known = dossier.gate, dossier.play, dossier.evaluation, dict[str, Any]()
+    assert play is not None
+    if gate is None:
+        return {}
+    if evaluation is not None:
         try:
             content = read_record(artifacts, evaluation.record)
             known["record"], known["judgements"] = judged(content, gates.to_json(gate))
         except (OSError, ValueError) as error:
             troubles.append(f"The record of evaluation {evaluation.id} cannot be used: {error}")
-    judged_before = [e for e in dossier.evaluations if not e.reproduced and e.round < copy.round]
-    of_live = [e for e in judged_before if dossier.live is not None and e.round == dossier.live.round]
-    for name, found in (("before", judged_before), ("live", of_live)):
-        if found and gate is not None:
+    before = [e for e in dossier.evaluations if not e.reproduced and e.round < play.round]
+    of_live = [e for e in before if dossier.live is not None and e.round == dossier.live.round]
+    for name, found in (("before", before), ("live", of_live)):
+        if found:
             with suppress(OSError, ValueError):  # what cannot be read is not compared with; `verify` says what is wrong
                 content = read_record(artifacts, found[-1].record)
                 known[f"record_{name}"], known[f"judgements_{name}"] = judged(content, gates.to_json(gate))
-    known["validations"] = dict(_validations(artifacts, dossier))
-    known["file_troubles"] = tuple(dict.fromkeys(troubles))
-    rows, signed = of_play(tables.SignOff), of_play(tables.Statement)
+    return known
+
+
+def _signed(session: Session, play_id: int, known: Mapping[str, Any], logged: ledger.Logged) -> dict[str, Any]:
+    """Read the sign-offs, statements and spot checks, each with what the log and its signature say of it."""
+    of_play = partial(_theirs, session, play_id)
 
     def head(size: object) -> str | None:
         there = isinstance(size, int) and 0 < size <= known["audit_size"]
         entry = session.get(tables.AuditEntry, size) if there else None
         return entry.digest if entry is not None else None
 
-    withdrawn = {row.sign_off_id for row in all_of(tables.Withdrawal)} if rows else set()
-    known["spot_checks"] = tuple(row for row in of_play(tables.SpotCheck) if logged.has_spot_check(row))
-    known["statements"] = tuple(ledger.statement_facts(row, known["keys"], head, logged) for row in signed)
-    known["sign_offs"] = tuple(
-        ledger.sign_off_facts(row, known["keys"], head, row.id in withdrawn, logged) for row in rows
-    )
-    return Dossier(**known)
+    keys, rows = known["keys"], of_play(tables.SignOff)
+    withdrawn = {row.sign_off_id for row in _all(session, tables.Withdrawal)} if rows else set()
+    signed = of_play(tables.Statement)
+    return {
+        "spot_checks": tuple(row for row in of_play(tables.SpotCheck) if logged.has_spot_check(row)),
+        "statements": tuple(ledger.statement_facts(row, keys, head, logged) for row in signed),
+        "sign_offs": tuple(ledger.sign_off_facts(row, keys, head, row.id in withdrawn, logged) for row in rows),
+    }
 
 
 _ENTRIES = select(*SQLModel.metadata.tables["audit"].columns).order_by(col(tables.AuditEntry.seq))

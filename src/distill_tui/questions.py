@@ -491,13 +491,15 @@ def show_failures(call: Call) -> None:
 
 
 def _failure(each: Failure) -> Iterator[str]:
-    sure = "" if each.sure is None else f", {each.sure:.0%} sure"
+    sure = "" if each.sure is None else f", {100 * each.sure:.0f} % sure"
     kind = "student wrong, teacher right" if each.teacher_right else "both wrong"
     yield visible(f"{each.number}/{each.total} row {each.row} ({each.split.value}, {each.segment}): {kind}")
     yield visible(f"  input    {each.input}")
     yield visible(f"  gold     {each.gold or '–'}")
     yield visible(f"  teacher  {each.teacher or '–'}")
     yield visible(f"  student  {each.student}{sure}")
+    if each.apart:
+        yield visible(f"  apart in {', '.join(each.apart)}")
 
 
 def write_evaluation(call: Call) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -38,20 +39,20 @@ def file() -> Path:
 
 def recent() -> list[Path]:
     """Give the projects that were opened last, newest first, of those that are still there."""
-    return [Path(path) for path in _list(_read(), "recent") if Path(path).is_file()]
+    return [Path(path) for path in _list(read(file), "recent") if Path(path).is_file()]
 
 
 def opened(project: Path) -> None:
     """Remember that a project was opened now."""
-    kept = _read()
+    kept = read(file)
     path = str(project.absolute())
     kept["recent"] = [path, *(other for other in _list(kept, "recent") if other != path)][:RECENT]
-    _write(kept)
+    write(file, kept)
 
 
 def left(project: Path, person: str | None) -> Left | None:
     """Give how a person left a project's screens; None where nothing is known."""
-    view = _views(_read()).get(_name(project, person))
+    view = _views(read(file)).get(_name(project, person))
     if not isinstance(view, dict):
         return None
     known = {field.name: type(field.default) for field in fields(Left)}
@@ -61,23 +62,23 @@ def left(project: Path, person: str | None) -> Left | None:
 
 def leave(project: Path, person: str | None, view: Left) -> None:
     """Remember how a person leaves a project's screens."""
-    kept = _read()
+    kept = read(file)
     views, name = _views(kept), _name(project, person)
     views.pop(name, None)
     views[name] = asdict(view)  # the newest last
     kept["views"] = dict(list(views.items())[-VIEWS:])
-    _write(kept)
+    write(file, kept)
 
 
 def theme() -> str:
     """Give the name of the colours that were chosen last; empty where none were."""
-    found = _read().get("theme")
+    found = read(file).get("theme")
     return found if isinstance(found, str) else ""
 
 
 def choose_theme(name: str) -> None:
     """Remember the colours."""
-    _write(_read() | {"theme": name})
+    write(file, read(file) | {"theme": name})
 
 
 def _name(project: Path, person: str | None) -> str:
@@ -94,20 +95,21 @@ def _views(kept: dict[str, Any]) -> dict[str, Any]:
     return views if isinstance(views, dict) else {}
 
 
-def _read() -> dict[str, Any]:
+def read(where: Callable[[], Path]) -> dict[str, Any]:
+    """Read a small JSON file of this account; one that is gone or broken is as good as an empty one."""
     try:
-        kept = json.loads(file().read_text(encoding="utf-8"))
+        kept = json.loads(where().read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, RuntimeError):  # RuntimeError: an account without a home
         return {}
     return kept if isinstance(kept, dict) else {}
 
 
-def _write(kept: dict[str, Any]) -> None:
+def write(where: Callable[[], Path], kept: Mapping[str, Any]) -> None:
     """Write it whole or not at all; where it cannot be written, nothing is remembered."""
     with suppress(OSError, RuntimeError):
-        path = file()
+        path = where()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".screens-")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as out:
                 json.dump(kept, out)

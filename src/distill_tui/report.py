@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from distill_tui import controls, costs, deferral, economics, gates, rules, worth
-from distill_tui.terms import Action, Metric, PlayKind, Reference, Role, RunKind, RunStatus, Verdict
+from distill_tui.terms import Action, Metric, PlayKind, Reference, Role, RunKind, RunStatus, Task, Verdict
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def short(digest: str | None) -> str:
 
 def percent(share: float | None) -> str:
     """Write a share as a percentage."""
-    return "–" if share is None else f"{share * 100:.1f}%"
+    return "–" if share is None else f"{share * 100:.1f} %"
 
 
 def _number(value: float | None) -> str:
@@ -264,6 +264,8 @@ def gate(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
     )
     yield ""
     yield from table(("CRITERION", "HOLDS WHEN", "COUNTS"), [_criterion(each) for each in is_.criteria], plain=plain)
+    if dossier.play.task is Task.GENERATION:
+        yield gates.EXACT_MATCH
     for sentence in () if dossier.locked else gates.problems(is_, dossier.play.kind, dossier.play.task):
         yield visible(f"Cannot be locked: {sentence}")
 
@@ -271,7 +273,8 @@ def gate(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
 def _criterion(each: gates.Criterion) -> tuple[str, str, str]:
     bar = each.threshold if each.reference is Reference.NONE else each.margin
     if each.reference is not Reference.NONE:
-        bound = f"within {bar} of the {each.reference.value}" if bar is None or bar > 0 else f"ahead by {-bar}"
+        ahead = f"ahead by {-bar}" if bar else "ahead"
+        bound = f"within {bar} of the {each.reference.value}" if bar is None or bar > 0 else ahead
     else:
         bound = f"{'at least' if each.at_least else 'at most'} {bar}"
     return each.words, bound, "binding" if each.binding else (f"no: {each.watch_only}" if each.watch_only else "yes")
@@ -295,7 +298,7 @@ def data(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
     tally = counts.get("tally", {})
     yield from (visible(f"{name.replace('_', ' ')}: {value:,}") for name, value in tally.items() if value)
     for name, factor in (counts.get("weights") or {}).items():
-        yield visible(f"weight of training rows {name}: {factor}")
+        yield visible(f"weight of training rows {name.removesuffix(' / ?')}: {factor}")
     for each in rules.findings(dossier):
         state = f"accepted: {each['accepted']}" if each["accepted"] else each["level"]
         yield visible(f"! {each['id']} ({state}): {each['says']}")
@@ -352,7 +355,7 @@ def progress(run: tables.Run, rate: float | None) -> str:
     """Tell how a run stands in one line: step, rate, time left."""
     parts = [f"run {run.id} {run.kind.value} {run.status.value}"]
     if run.total:
-        parts.append(f"step {run.step:,}/{run.total:,} ({run.step / run.total:.0%})")
+        parts.append(f"step {run.step:,}/{run.total:,} ({100 * run.step / run.total:.0f} %)")
     elif run.step:
         parts.append(f"step {run.step:,}")
     even = run.kind in (RunKind.TRAIN, RunKind.LABEL)  # the steps of an evaluation take unlike times
@@ -401,6 +404,8 @@ def evaluation(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
     yield f"{'PASSED' if dossier.passed else 'NOT PASSED'}: run {seen.run_id}, {seen.recorded_at}, {short(seen.record)}"
     yield ""
     yield from judgements(dossier)
+    if record.of_answers:
+        yield gates.EXACT_MATCH
     for name, told in quality_and_savings(dossier):
         yield visible(f"{name}: {told}")
     yield ""
@@ -408,7 +413,7 @@ def evaluation(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
     yield ""
     yield from _review(dossier, record, plain)
     yield ""
-    yield from map(visible, controls.findings(record))
+    yield from map(visible, controls.verdict(dossier))
     yield ""
     yield from _subjects(record, plain)
     yield from map(visible, costs.sentences(record))
@@ -443,7 +448,7 @@ def _review(dossier: Dossier, record: gates.Record, plain: bool) -> Iterator[str
         yield ""
     sure = gates.calibration(record)
     if sure is not None:
-        bins = [(f"{each.sure:.0%}", f"{each.right:.0%}", each.rows) for each in sure.bins]
+        bins = [(f"{100 * each.sure:.0f} %", f"{100 * each.right:.0f} %", each.rows) for each in sure.bins]
         yield from table(("SURE", "RIGHT", "ROWS"), bins, plain=plain)
         yield f"Confidence is off by {sure.error * 100:.1f} points on average."
     yield from (each.sentence for each in gates.score_means(record))
@@ -489,7 +494,7 @@ def _segments(record: gates.Record, plain: bool) -> list[str]:
 
 
 def _rate(rate: gates.Rate | None) -> str:
-    return "–" if rate is None else f"{rate.share * 100:.1f}% ({rate.lower * 100:.1f}–{rate.upper * 100:.1f})"
+    return "–" if rate is None else f"{rate.share * 100:.1f} % ({rate.lower * 100:.1f}–{rate.upper * 100:.1f})"
 
 
 def _difference(bounds: tuple[float, float, float] | None) -> str:
@@ -532,7 +537,7 @@ def evaluation_json(dossier: Dossier) -> dict[str, Any]:
         "scores": [_plain(each) for each in gates.score_means(record)],
         "since_before": list(since_before(dossier)),
         "change": _plain(changed) if changed is not None else None,
-        "controls": list(controls.findings(record)),
+        "controls": list(controls.verdict(dossier)),
         "not_measured": gates.not_measured(dossier.gate, record, dossier.judgements, len(dossier.burnt))
         if dossier.gate is not None
         else [],

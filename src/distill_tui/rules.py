@@ -1193,6 +1193,12 @@ def trained(dossier: Dossier) -> list[tables.Run]:
     return sorted(done, key=lambda r: -_measured(_stored(r.result).get("validation_score")))
 
 
+def findings_of(run: tables.Run) -> list[str]:
+    """What a training says of its arms and its probe, on the validation rows."""
+    found = _stored(run.result).get("findings")
+    return [str(each) for each in found] if isinstance(found, list) else []
+
+
 def _one_look(dossier: Dossier) -> Iterator[Objection]:
     if dossier.evaluation is not None:
         yield Objection(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Iterator, Sequence
 
-from distill_tui import controls, deferral, economics, gates, report, rules, worth
+from distill_tui import controls, costs, deferral, economics, gates, report, rules, worth
 from distill_tui.rules import Dossier
 from distill_tui.terms import Metric, Verdict
 from distill_tui.text import visible
@@ -133,7 +133,8 @@ def _judgements(dossier: Dossier) -> str:
         for each in dossier.judgements
     )
     told = deferral.named(dossier.gate, dossier.record) if dossier.gate and dossier.record else ()
-    beside = "".join(f'<p class="soft">{_said(sentence)}</p>' for sentence in told)
+    exact = [gates.EXACT_MATCH] if dossier.record is not None and dossier.record.of_answers else []
+    beside = "".join(f'<p class="soft">{_said(sentence)}</p>' for sentence in (*exact, *told))
     return _part("What the gate asked for", f"<ul>{items}</ul>{beside}")
 
 
@@ -157,7 +158,7 @@ def _subjects(dossier: Dossier) -> str:
         (each.arm, f"{_percent(each.other)} (student leads by {each.lead * 100:+.1f})", "–", "–", "–")
         for each in controls.comparisons(dossier.record)
     ]
-    told = _list(controls.findings(dossier.record))
+    told = _list([*controls.verdict(dossier), *costs.sentences(dossier.record)])
     return _part(
         "Side by side, with 95 % intervals", _table(("", "accuracy", "p95 ms", "MB", "parameters"), rows) + told
     )

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -62,12 +63,16 @@ def _compared(given: str) -> str:
 
 def told(counts: dict[str, int]) -> str:
     """Say how good the teacher is, with its interval, and the baseline beside it."""
-    rows = counts["rows"]
-    low, high = statistics.wilson_interval(counts["teacher"], rows, ALPHA)
+    rows, right, beside = counts["rows"], counts["teacher"], counts["baseline"]
+    low, high = (_percent(bound) for bound in statistics.wilson_interval(right, rows, ALPHA))
     return (
-        f"The teacher is right on {counts['teacher'] / rows:.1%} ({low:.1%} to {high:.1%}) of {rows:,} rows with gold; "
-        f"{_baseline(counts)}, learning on the same gold, on {counts['baseline'] / rows:.1%}."
+        f"The teacher is right on {_percent(right / rows)} ({low} to {high}) of {rows:,} rows with gold; "
+        f"{_baseline(counts)}, learning on the same gold, on {_percent(beside / rows)}."
     )
+
+
+def _percent(share: float | Decimal) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _baseline(counts: dict[str, int]) -> str:
@@ -103,6 +108,6 @@ def _below_the_gate(counts: dict[str, int], gate: gates.Gate) -> Iterator[Findin
         if absolute and criterion.scope == ALL and criterion.counts and floor is not None and high < float(floor):
             yield Finding.of(
                 "teacher", MUST, "floor",
-                f"The teacher is below the gate: {told(counts)} The gate asks the student for {floor:.1%}, and a "
+                f"The teacher is below the gate: {told(counts)} The gate asks the student for {_percent(floor)}, and a "
                 "student seldom knows more than its teacher.",
             )  # fmt: skip

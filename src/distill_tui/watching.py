@@ -162,6 +162,8 @@ def _live(call: Call, window: int) -> int:
 
 
 def _live_json(dossier: Dossier, view: LiveView, window: int, trouble: str) -> dict[str, Any]:
+    from distill_tui import observe
+
     assert dossier.live is not None
     return {
         "standing": dossier.standing.value,
@@ -173,6 +175,7 @@ def _live_json(dossier: Dossier, view: LiveView, window: int, trouble: str) -> d
         "labelled": view.labelled,
         "disagreement": view.rate,
         "findings": list(view.findings),
+        "watched_alone": bool(observe.alone(dossier.gate)),
         "since": view.since(window),
         "segments": [vars(each) for each in view.within(window)],
         "weeks": [vars(each) | {"rate": each.rate} for each in view.weeks],
@@ -195,6 +198,8 @@ def _live_lines(dossier: Dossier, view: LiveView, window: int, *, plain: bool) -
     yield f"refresh due on {dossier.refresh_due}" if dossier.refresh_due else "no refresh is due"
     for finding in view.findings:
         yield visible(f"! {finding['sentence']}")
+    if observe.alone(dossier.gate):
+        yield observe.alone(dossier.gate)
     rows = [
         (each.name or "all", f"{each.rows:,}", *(_percent(x) for x in (_rate(each), each.at_gate, each.ceiling)))
         for each in view.within(window)
@@ -202,7 +207,7 @@ def _live_lines(dossier: Dossier, view: LiveView, window: int, *, plain: bool) -
     yield f"segments since {view.since(window)}" if view.since(window) else ""
     yield from report.table(("SEGMENT", "ROWS", "DISAGREES", "AT THE GATE", "CEILING"), rows, plain=plain)
     for example in view.worst if view.findings else ():
-        says = f"student {example.answer} ({example.sure:.0%} sure), teacher {example.teacher}"
+        says = f"student {example.answer} ({100 * example.sure:.0f} % sure), teacher {example.teacher}"
         yield visible(f"  {example.day} {example.segment}: {says}: {example.text}")
     yield ""
     for line in view.noticing:
@@ -214,7 +219,7 @@ def _rate(segment: Any) -> float | None:
 
 
 def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.1f}%"
+    return "–" if share is None else f"{100 * share:.1f} %"
 
 
 def show_probe(call: Call) -> None:

@@ -386,32 +386,56 @@ def measure_all(
     import numpy as np
 
     from distill_tui.training import evaluate as evaluating
-    from distill_tui.training import measure
 
     claimed.report(1, 5, "the student on the held-out split", always=True)
-    options = {"threads": spec.threads, "max_tokens": spec.max_tokens}
-    probabilities = evaluating.predict(student, held_out.inputs, **options)
+    probabilities = evaluating.predict(student, held_out.inputs, threads=spec.threads, max_tokens=spec.max_tokens)
     claimed.report(2, 5, "the baseline", always=True)
-    known = np.where(training.gold >= 0, training.gold, training.teacher)
-    majority = evaluating.majority(known)
-    latency: dict[str, Any] = {}
+    known, shares_of = np.where(training.gold >= 0, training.gold, training.teacher), None
     if gate.baseline == "majority":
         shares = np.tile(evaluating.base_rates(known, len(held_out.labels)), (len(held_out), 1))
     else:
         shares_of = evaluating.fit_shares(training.inputs, known, gate.seed, len(held_out.labels))
         shares = shares_of(held_out.inputs)
-        latency["baseline"] = measure.baseline_latencies(shares_of, held_out.inputs)
-    claimed.report(3, 5, "the student's latency, one request at a time", always=True)
-    latency["student"] = measure.latencies(student, held_out.inputs, **options)
-    sizes, running = {"student": measure.size(student)}, {}
-    running["student"] = measure.running(student, held_out.inputs, **options)
-    if teacher is not None:
-        claimed.report(4, 5, "the teacher's latency, one request at a time", always=True)
-        latency["teacher"] = measure.latencies(teacher, held_out.inputs, per_run=60, **options)
-        sizes["teacher"] = measure.size(teacher)
-        running["teacher"] = measure.running(teacher, held_out.inputs, **options)
+    said = answers(held_out, probabilities, shares, evaluating.majority(known))
+    return said | timed(claimed, spec, student, teacher, shares_of, held_out.inputs)
+
+
+def measure_answers(
+    claimed: Claim, gate: Any, spec: Any, student: Path, training: Any, held_out: Any, beside: dict[str, list[str]]
+) -> dict[str, Any]:
+    """Ask and time the student and the baseline of a generation task; what the teacher answers is frozen already."""
+    from distill_tui import answer_columns
+    from distill_tui.training import answering
+    from distill_tui.training import evaluate as evaluating
+
+    claimed.report(1, 5, "the student on the held-out split", always=True)
+    said = answering.answer(student, held_out.inputs, threads=spec.threads, max_tokens=spec.max_tokens)
+    claimed.report(2, 5, "the baseline", always=True)
+    taught, nearest = answer_columns.taught(training), None
+    majority = answer_columns.commonest(taught)
+    if gate.baseline != "majority":
+        nearest = evaluating.fit_nearest(training.inputs, taught)
+    baseline = nearest(held_out.inputs) if nearest else [majority] * len(held_out)
+    columns = answer_columns.columns(held_out, said, baseline, majority, beside)
+    return columns | timed(claimed, spec, student, None, nearest, held_out.inputs)
+
+
+def timed(
+    claimed: Claim, spec: Any, student: Path, teacher: Path | None, baseline: Callable[..., Any] | None, texts: Any
+) -> dict[str, Any]:
+    """Time baseline, student and local teacher, one request at a time, and measure what running them takes."""
+    from distill_tui.training import measure
+
+    options = {"threads": spec.threads, "max_tokens": spec.max_tokens}
+    latency: dict[str, Any] = {} if baseline is None else {"baseline": measure.baseline_latencies(baseline, texts)}
+    sizes, running = {}, {}
+    for step, name, folder, few in ((3, "student", student, {}), (4, "teacher", teacher, {"per_run": 60})):
+        if folder is not None:
+            claimed.report(step, 5, f"the {name}'s latency, one request at a time", always=True)
+            latency[name] = measure.latencies(folder, texts, **few, **options)
+            sizes[name], running[name] = measure.size(folder), measure.running(folder, texts, **options)
     claimed.report(5, 5, "judging", always=True)
-    return answers(held_out, probabilities, shares, majority) | {
+    return {
         "latency_us": {name: tuple(tuple(run) for run in runs) for name, runs in latency.items()},
         "parameters": {name: parameters for name, (parameters, _) in sizes.items()},
         "bytes": {name: size for name, (_, size) in sizes.items()},
@@ -430,38 +454,6 @@ def together(
     claimed.report(5, 5, "the latency of student and teacher together", always=True)
     options = {"threads": spec.threads, "max_tokens": spec.max_tokens}
     return tuple(map(tuple, measure.together(student, teacher, below / CERTAIN, texts, **options)))
-
-
-def measure_answers(
-    claimed: Claim, gate: Any, spec: Any, student: Path, training: Any, held_out: Any, beside: dict[str, list[str]]
-) -> dict[str, Any]:
-    """Ask and time the student and the baseline of a generation task; what the teacher answers is frozen already."""
-    from distill_tui import answer_columns
-    from distill_tui.training import answering, measure
-    from distill_tui.training import evaluate as evaluating
-
-    claimed.report(1, 4, "the student on the held-out split", always=True)
-    options = {"threads": spec.threads, "max_tokens": spec.max_tokens}
-    said = answering.answer(student, held_out.inputs, **options)
-    claimed.report(2, 4, "the baseline", always=True)
-    taught, latency = answer_columns.taught(training), dict[str, Any]()
-    majority = answer_columns.commonest(taught)
-    baseline = [majority] * len(held_out)
-    if gate.baseline != "majority":
-        nearest = evaluating.fit_nearest(training.inputs, taught)
-        baseline = nearest(held_out.inputs)
-        latency["baseline"] = measure.baseline_latencies(nearest, held_out.inputs)
-    claimed.report(3, 4, "the student's latency, one request at a time", always=True)
-    latency["student"] = measure.latencies(student, held_out.inputs, **options)
-    parameters, size = measure.size(student)
-    claimed.report(4, 4, "judging", always=True)
-    return answer_columns.columns(held_out, said, baseline, majority, beside) | {
-        "latency_us": {name: tuple(tuple(run) for run in runs) for name, runs in latency.items()},
-        "parameters": {"student": parameters},
-        "bytes": {"student": size},
-        "running": {"student": measure.running(student, held_out.inputs, **options)},
-        "machine": measure.machine(spec.threads),
-    }
 
 
 def record_evaluation(

@@ -77,16 +77,17 @@ def sentences(worth: Worth) -> Iterator[str]:
         f"student; that saves {worth.saving:,.2f} a month after upkeep and sampling."
     )
     pays = "is never paid back" if worth.payback is None else f"is paid back in {worth.payback:,.1f} months"
-    odds = "" if worth.chance is None else f", with a chance of {worth.chance:.1%} over the locked ranges"
+    odds = "" if worth.chance is None else f", with a chance of {100 * worth.chance:.1f} % over the locked ranges"
     yield f"The build of {worth.prices.build_cost:,.2f} {pays}; the gate allows {worth.window:f}{odds}."
     yield (
-        f"Over {worth.horizon} months at {worth.discount:.1%} a year it is worth {worth.net_present_value:,.2f} today."
+        f"Over {worth.horizon} months at {100 * worth.discount:.1f} % a year it is worth "
+        f"{worth.net_present_value:,.2f} today."
     )
     if worth.least_calls is not None and worth.least_price is not None:
         fall = 1 - worth.least_price / worth.teacher_per_1k if worth.teacher_per_1k else Decimal(0)
         yield (
             f"It is not paid back in time below {worth.least_calls:,.0f} calls a month, or once the teacher costs less "
-            f"than {worth.least_price:,.3f} a thousand (a fall of {fall:.0%})."
+            f"than {worth.least_price:,.3f} a thousand (a fall of {100 * fall:.0f} %)."
         )
     most = worth.swings[0]
     yield (

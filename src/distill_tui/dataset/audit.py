@@ -154,7 +154,7 @@ def _covered(axes: Mapping[str, Sequence[Value]], labels: Sequence[str]) -> Iter
 
 
 def _thin(axis: str, value: Value) -> Iterator[Finding]:
-    about, share = f"{axis}={value.value}", f"{value.traffic:.1%} of the traffic"
+    about, share = f"{axis}={value.value}", f"{100 * value.traffic:.1f} % of the traffic"
     name = f"{axis.capitalize()} {value.value}"
     if not value.train:
         yield Finding.of("missing", NOTE, about, f"{name} ({share}) has no training row.")
@@ -197,8 +197,8 @@ def _hot(rows: Sequence[Any], labels: Sequence[str]) -> Iterator[Finding]:
         if low > wrong / judged:
             yield Finding.of(
                 "hot", NOTE, f"{segment}/{label}",
-                f"The teacher differs from gold on {differ / count:.0%} of the {count:,} rows of {segment} / {label}, "
-                f"against {wrong / judged:.0%} of all.",
+                f"The teacher differs from gold on {100 * differ / count:.0f} % of the {count:,} rows of {segment} / "
+                f"{label}, against {100 * wrong / judged:.0f} % of all.",
             )  # fmt: skip
 
 

@@ -31,6 +31,8 @@ def distance(difference: float, other: str) -> str:
     if difference == 0:
         return f"is that of {other}"
     by = points(abs(difference))
+    if by == "0":
+        return f"is within 0.05 points of {other}"
     return f"{'leads' if difference > 0 else 'trails'} {other} by {by} point{'' if by == '1' else 's'}"
 
 

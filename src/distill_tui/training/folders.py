@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib")
@@ -31,6 +32,11 @@ def check_model_folder(folder: Path) -> str | None:
 
     Only plain transformers folders pass: config.json with labels, weights as safetensors, a tokenizer, no code.
     """
+    return _trouble(folder, _classifier)
+
+
+def _trouble(folder: Path, *checks: Callable[[Path, dict[str, object]], str | None]) -> str | None:
+    """Say what keeps a folder from being loaded at all, or what further checks of it and its config.json say."""
     if not folder.is_dir():
         return f"{folder} is not a folder; give the folder that holds config.json and model.safetensors."
     try:
@@ -38,7 +44,8 @@ def check_model_folder(folder: Path) -> str | None:
         if strange:
             return strange
         config = _read(folder / "config.json")
-        return _custom_code(folder, config) or _weights(folder) or _tokenizer(folder) or _classifier(folder, config)
+        found = _custom_code(folder, config) or _weights(folder) or _tokenizer(folder)
+        return found or next(filter(None, (check(folder, config) for check in checks)), None)
     except ValueError as error:
         return str(error)
 
@@ -82,34 +89,19 @@ def check_encoder_folder(folder: Path) -> str | None:
 
     Unlike a teacher's folder it need not be a classifier: a head is added.
     """
-    if not folder.is_dir():
-        return f"{folder} is not a folder; give the folder that holds config.json and model.safetensors."
-    try:
-        strange = _strange(folder)
-        if strange:
-            return strange
-        config = _read(folder / "config.json")
-        return _custom_code(folder, config) or _weights(folder) or _tokenizer(folder)
-    except ValueError as error:
-        return str(error)
+    return _trouble(folder)
 
 
 def check_causal_folder(folder: Path) -> str | None:
     """Say in one sentence what keeps a folder from being used as a local causal language model, or nothing."""
-    if not folder.is_dir():
-        return f"{folder} is not a folder; give the folder that holds config.json and model.safetensors."
-    try:
-        strange = _strange(folder)
-        if strange:
-            return strange
-        config = _read(folder / "config.json")
-        architectures = config.get("architectures")
-        names = [str(name) for name in architectures] if isinstance(architectures, list) else []
-        causal = any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in names)
-        trouble = None if causal else f"{folder} is no causal language model; give one that is, or use --zero-shot."
-        return _custom_code(folder, config) or _weights(folder) or _tokenizer(folder) or trouble
-    except ValueError as error:
-        return str(error)
+    return _trouble(folder, _causal)
+
+
+def _causal(folder: Path, config: dict[str, object]) -> str | None:
+    architectures = config.get("architectures")
+    names = [str(name) for name in architectures] if isinstance(architectures, list) else []
+    causal = any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in names)
+    return None if causal else f"{folder} is no causal language model; give one that is, or use --zero-shot."
 
 
 def _read(path: Path) -> dict[str, object]:

@@ -33,7 +33,7 @@ def worth(card: Card) -> str:
     """Say what a play wins: for a cost play quality and savings side by side, for any other its kind."""
     dot = show.glyph("dot")
     if card.kind is PlayKind.COST:
-        return f"q {show.percent(card.quality)} {dot} {_saves(card)}/mo"
+        return f"q {show.percent(card.quality)} {_saves(card)}/mo"
     if card.quality is not None:
         return f"{_SHORT.get(card.kind, card.kind.value)} {dot} q {show.percent(card.quality)}"
     return card.kind.value if card.round == 1 else f"{_SHORT.get(card.kind, card.kind.value)} {dot} round {card.round}"

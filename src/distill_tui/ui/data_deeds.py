@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distill_tui import rules
+from distill_tui import controls, rules
 from distill_tui.described import ANSWER_TOKENS
 from distill_tui.terms import Action, Task
 from distill_tui.ui.asking import ask, objects, plain, twin
@@ -153,7 +153,7 @@ def label(app: DistillApp, view: View) -> None:
         return
     sheet = Sheet(
         f"Have the teacher asked: {view.play.code}",
-        (body, TRIED_FIRST, KEY),
+        (body, *controls.before_paying(view.dossier), TRIED_FIRST, KEY),
         LIMITS,
         does="try one row",
         check=lambda values: limits_wrong(view, values),

@@ -126,7 +126,7 @@ def _weights(view: View, width: int) -> Lines:
         return []
     dot = f" {show.glyph('dot')} "
     heaviest = sorted(found.items(), key=lambda each: (-each[1], each[0]))
-    text = dot.join(f"{name} {factor:g}" for name, factor in heaviest[:MOST_WEIGHTS])
+    text = dot.join(f"{name.removesuffix(' / ?')} {factor:g}" for name, factor in heaviest[:MOST_WEIGHTS])
     more = f"{dot}and {len(found) - MOST_WEIGHTS} more" if len(found) > MOST_WEIGHTS else ""
     note = "of training rows, by the failures of the last student on validation"
     return [page.heading("WEIGHTS", note), *page.sentence(text + more, width, label="")]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distill_tui import rules
+from distill_tui import controls, rules
 from distill_tui.spec import Spec
 from distill_tui.terms import Action, Export, StudentKind
 from distill_tui.ui import preview
@@ -18,7 +19,18 @@ if TYPE_CHECKING:
 # --- runs --------------------------------------------------------------------------------------------------------
 
 SPEC_FIELDS = (
-    *("student", "layers", "epochs", "temperature", "alpha", "learning_rate", "batch_size", "seed", "threads"),
+    *(
+        "student",
+        "folder",
+        "layers",
+        "epochs",
+        "temperature",
+        "alpha",
+        "learning_rate",
+        "batch_size",
+        "seed",
+        "threads",
+    ),
     *("ladder", "controls", "probe", "export"),
 )
 _BY_KIND = ("epochs", "temperature", "learning_rate", "batch_size")  # empty: as it suits the student
@@ -31,9 +43,19 @@ _HINTS = {
     "probe": "True also trains on a quarter and a half of the rows, and says whether more would help.",
     "export": "The form that ships, and that the gate judges.",
     "layers": "For a student of layers: which of the teacher's it starts from, like 0,5.",
+    "folder": "A local model to start from, which is copied; empty: from nothing.",
     "alpha": "The weight of the teacher's soft labels against the hard labels, 0 to 1.",
     "temperature": "Softens both distributions; above 0. Empty: as it suits the student.",
     "threads": "Torch threads; recorded, because latency and bits depend on it.",
+}
+
+
+_WRITING = {  # where the answers are texts
+    "layers": "Which of the folder's layers it starts from, like 0,5; empty: all of them.",
+    "ladder": "Students to try instead, like tagger, causal folder; a run stops at the first that is good enough.",
+    "alpha": "The weight of the probabilities of a local teacher of the same vocabulary; of a causal student only.",
+    "temperature": "Softens both distributions; above 0. Empty: as it suits the student. Without alpha of no account.",
+    "controls": "Trained beside it to see what distillation is worth: gold, the same on people's answers alone.",
 }
 
 
@@ -41,7 +63,9 @@ def start(app: DistillApp, view: View) -> None:
     """Start a training run."""
     usual = Spec.from_mapping({"student": rules.suits(view.dossier)})
     kinds = tuple(kind for kind in StudentKind if kind.generates == usual.generates)
-    hints = _HINTS | {"student": f"One of {', '.join(kinds)}, cheapest first; the command line names a folder."}
+    hints = _HINTS | {"student": f"One of {', '.join(kinds)}, cheapest first."}
+    hints |= _WRITING if usual.generates else {}
+    names = SPEC_FIELDS if not app.restricted else tuple(name for name in SPEC_FIELDS if name != "folder")
 
     def text(name: str) -> str:
         value = "" if name in _BY_KIND else getattr(usual, name)
@@ -51,13 +75,15 @@ def start(app: DistillApp, view: View) -> None:
         return Spec.from_mapping({name: value for name, value in values.items() if value or name not in _BY_KIND})
 
     def check(values: Values) -> str:
+        if values.get("folder") and not Path(values["folder"]).is_dir():
+            return f"There is no folder {values['folder']}."
         try:
             return objects(Action.START_RUN, view, {"spec": asked(values)})
         except ValueError as error:
             return str(error)
 
     choices = {"student": kinds, "export": tuple(Export), "probe": ("False", "True")}
-    fields = [Field(name, name, text(name), hints.get(name, ""), choices.get(name, ())) for name in SPEC_FIELDS]
+    fields = [Field(name, name, text(name), hints.get(name, ""), choices.get(name, ())) for name in names]
     sheet = Sheet(
         f"Train a student for {view.play.code}",
         ("A background worker trains it; it goes on when you leave. K stops it and keeps its checkpoint.",),
@@ -177,6 +203,7 @@ def iterate(app: DistillApp, view: View) -> None:
     body = (
         f"Round {view.play.round + 1} of {rounds} opens in data. Its training rows are weighted to the failures on the "
         "validation split; the held-out rows and the gate stay.",
+        controls.probed(view.dossier),
     )
     plain(app, Action.ITERATE, view, body, does="iterate", done="The next round is open.")
 

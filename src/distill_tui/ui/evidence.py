@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from distill_tui import controls, deferral, gates, rules
+from distill_tui import controls, costs, deferral, gates, rules
 from distill_tui.spec import Spec
-from distill_tui.terms import Opinion, PlayKind, Role, RunKind, RunStatus, Stage, Verdict
+from distill_tui.terms import Advice, Opinion, PlayKind, Role, RunKind, RunStatus, Stage, Verdict
 from distill_tui.ui import chart, errors_tab, page, plots, preview, show
 from distill_tui.ui.live import maintenance
 from distill_tui.ui.page import Column, Lines
@@ -73,7 +73,7 @@ def run_head(view: View, run: tables.Run, width: int) -> Lines:
         lines += page.sentence(run.error, width, word="error")
     elif run.message:
         lines += page.sentence(run.message, width, label="  ")
-    for finding in read(run.result).get("findings", ()):
+    for finding in rules.findings_of(run):
         lines += page.sentence(f"on validation: {finding}", width, label="  ")
     return lines
 
@@ -235,14 +235,20 @@ def _students(view: View, width: int) -> Lines:
 
 
 def worth(view: View, width: int) -> Lines:
-    """Say what distillation is worth against the controls on the held-out rows."""
+    """Say what distillation is worth against the controls on the held-out rows, and whether more rows would help."""
     if view.dossier.record is None:
         return []
-    lines = [page.heading("WHAT DISTILLATION IS WORTH")]
-    found = controls.comparisons(view.dossier.record)
-    for each in found:
-        lines += page.sentence(each.sentence, width, word="done" if each.beats else "look")
-    return lines if found else [*lines, *page.sentence(controls.NONE, width, word="look")]
+    lines = [page.heading("WHAT DISTILLATION IS WORTH"), *against_controls(view.dossier.record, width)]
+    return lines + page.sentence(controls.probed(view.dossier), width, word="information")
+
+
+def against_controls(record: gates.Record, width: int) -> Lines:
+    """Set the student against each control arm, or say that there was none."""
+    found = controls.comparisons(record)
+    lines = [
+        line for each in found for line in page.sentence(each.sentence, width, word="done" if each.beats else "look")
+    ]
+    return lines if found else page.sentence(controls.NONE, width, word="look")
 
 
 def verdict(view: View, row: tables.Evaluation, width: int) -> Lines:
@@ -262,6 +268,8 @@ def verdict(view: View, row: tables.Evaluation, width: int) -> Lines:
     lines += page.sentence(about, width, label="", style="$tone-muted")
     if view.play.kind is PlayKind.COST:
         lines += page.sentence(_worth(view), width, label="")
+    if dossier.record is not None and dossier.record.of_answers:
+        lines += page.sentence(gates.EXACT_MATCH, width, label="", style="$tone-muted")
     again = sum(e.reproduced for e in dossier.round_evaluations)
     if again:
         lines += page.sentence(f"reproduced {again} time{'s' * (again > 1)} by the validator", width, word="done")
@@ -285,17 +293,35 @@ def judgements(found: Sequence[gates.Judgement], width: int) -> Lines:
 
 
 def sent_back(view: View, width: int) -> Lines:
-    """Show the point of the deferral curve that the gate names, and beside it what other points would have brought."""
+    """Show the deferral curve, and the point on it that the gate names where it names one."""
     gate, record = view.dossier.gate, view.dossier.record
     told = list(deferral.named(gate, record)) if gate is not None and record is not None else []
-    if not told or record is None:
+    points = deferral.curve(record) if record is not None else ()
+    if not points:
         return []
-    lines = [page.heading("SENT BACK TO THE TEACHER")]
+    note = "" if told else "this gate names no point; what serving one would bring"
+    lines = [page.heading("SENT BACK TO THE TEACHER", note)]
     for sentence in told:
         lines += page.sentence(sentence, width, word="look")
-    for sentence in deferral.sentences(record):
-        lines += page.sentence(sentence, width, label="", style="$tone-muted")
-    return lines
+    columns = (
+        Column("OF REQUESTS", 11, right=True),
+        Column("LESS SURE THAN", 14, right=True),
+        Column("ACCURACY", 8, right=True),
+        Column("95 % INTERVAL", 13, right=True),
+        Column("COST OF 1,000", 13, 1, right=True),
+    )
+    dash = show.glyph("dash")
+    rows = [
+        (
+            show.percent(each.deferred),
+            f"{each.threshold:.4f}" if 0 < each.deferred < 1 else dash,
+            f"{each.accuracy:.3f}",
+            f"{each.lower:.3f}{dash}{each.upper:.3f}",
+            dash if each.cost_per_1k is None else f"{each.cost_per_1k:.4f}",
+        )
+        for each in points
+    ]
+    return [*lines, *page.table(columns, rows, width)]
 
 
 def segments(view: View, width: int) -> Lines:
@@ -306,7 +332,7 @@ def segments(view: View, width: int) -> Lines:
         Column("SEGMENT", 0),
         Column("N", 6, right=True),
         Column("STUDENT", 7, right=True),
-        Column("95% INTERVAL", 13, right=True),
+        Column("95 % INTERVAL", 13, right=True),
         Column("TEACHER", 7, 0, right=True),
         Column("BASELINE", 8, 3, right=True),
         Column("AGREES", 6, 2, right=True),
@@ -369,7 +395,10 @@ def sides(view: View, width: int) -> Lines:
         )
         for each in gates.subjects(record)
     ]
-    return [page.heading("SPEED AND SIZE", "one request at a time"), *page.table(columns, rows, width)]
+    lines = [page.heading("SPEED AND SIZE", "one request at a time"), *page.table(columns, rows, width)]
+    for sentence in costs.sentences(record):
+        lines += page.sentence(sentence, width, label="", style="$tone-muted")
+    return lines
 
 
 # --- 6 decide ----------------------------------------------------------------------------------------------------
@@ -401,6 +430,10 @@ def recommendation(view: View, width: int) -> Lines:
         lines += page.sentence(reason, width, word=word)
     if view.play.kind is PlayKind.COST:
         lines += page.sentence(_worth(view), width, label="")
+    if view.dossier.record is not None:
+        lines += against_controls(view.dossier.record, width)
+    if advised is Advice.ITERATE:
+        lines += page.sentence(controls.probed(view.dossier), width, word="information")
     return lines
 
 

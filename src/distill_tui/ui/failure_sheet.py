@@ -112,6 +112,7 @@ class FailureSheet(ModalScreen[None]):
             *page.sentence(each.gold or dash, width, label="gold     "),
             *page.sentence(each.teacher or dash, width, label="teacher  "),
             *page.sentence(f"{each.student}{sure}", width, label="student  ", style="bold"),
+            *(page.sentence(", ".join(each.apart), width, label="apart in ", style="$tone-warn") if each.apart else []),
         ]
         self.query_one("#row", Static).update(page.page(lines))
 

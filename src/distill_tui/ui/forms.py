@@ -13,13 +13,14 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.suggester import SuggestFromList
 from textual.widgets import Input, Static, TextArea
 
 from distill_tui import gates, glance, rules, sqlite
 from distill_tui.rules import Dossier
-from distill_tui.terms import PlayKind, Task
+from distill_tui.terms import Metric, PlayKind, Task
 from distill_tui.ui import page, show
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class Sheet(ModalScreen[Values | None]):
             fields = (*fields, Field(CONFIRM, f"type {typed}", hint=f"{typed}, exactly so, or esc"))
         self.heading, self.body, self.fields = title, tuple(body), tuple(fields)
         self.does, self.check, self.typed, self.twin, self.deaf = does, check, typed, twin, deaf
+        self.last, self.longer = True, False  # whether the last field has the cursor; whether pgdn shows more text
         self._patience: Any = None
 
     def compose(self) -> ComposeResult:
@@ -107,7 +109,7 @@ class Sheet(ModalScreen[Values | None]):
             yield Static(show.visible(self.heading), classes="form-title", markup=False)
             if self.body:
                 with VerticalScroll(classes="form-body", can_focus=False):
-                    yield Static("", id="form-text", markup=False)
+                    yield Static(self._text, id="form-text", markup=False)
             if self.fields:
                 with VerticalScroll(classes="form-fields", can_focus=False):
                     for field in self.fields:
@@ -120,7 +122,7 @@ class Sheet(ModalScreen[Values | None]):
     def _keys(self, *, last: bool) -> str:
         """Say what the keys do; in a field before the last one enter goes on to the next."""
         does = f"{_enter()} {self.does}" if last else f"{_enter()} next   ctrl+s {self.does}"
-        return f"{does}   esc back, nothing is done"
+        return f"{does}   esc back, nothing is done{'   pgdn reads on' if self.longer else ''}"
 
     def _row(self, field: Field) -> Horizontal:
         suggester = SuggestFromList(field.choices, case_sensitive=False) if field.choices else None
@@ -139,19 +141,27 @@ class Sheet(ModalScreen[Values | None]):
             self._listen()
 
     def on_resize(self) -> None:
-        """Lay the text out for the new width."""
+        """Lay the text out for the new width, and say how to read on where it is longer than its place."""
         if self.body:
-            lines = [line for part in self.body for line in self._body_lines(part)]
-            self.query_one("#form-text", Static).update(page.page(lines))
+            self.query_one("#form-text", Static).update(self._text)
+            self.call_after_refresh(self._tell_of_more)
 
-    def _body_lines(self, part: str | tuple[str, str]) -> page.Lines:
-        word, text = part if isinstance(part, tuple) else ("", part)
-        return page.sentence(text, self._width, word=word)
+    def _tell_of_more(self) -> None:
+        for text in self.query(".form-body"):
+            self.longer = text.virtual_size.height > text.size.height
+        if self.longer:
+            self.query_one("#form-keys", Static).update(self._keys(last=self.last))
+
+    @property
+    def _text(self) -> Content:
+        """What is to be read, as wide as the sheet."""
+        parts = [part if isinstance(part, tuple) else ("", part) for part in self.body]
+        return page.page([line for word, text in parts for line in page.sentence(text, self._width, word=word)])
 
     @property
     def _width(self) -> int:
         """Cells of a line of text in the sheet."""
-        return max(20, min(104, self.size.width * 94 // 100) - 6)  # border, padding, a scrollbar
+        return max(20, min(104, self.app.size.width * 94 // 100) - 6)  # border, padding, a scrollbar
 
     # --- a sheet that asks for consent does not take what was typed before it was seen
 
@@ -213,7 +223,8 @@ class Sheet(ModalScreen[Values | None]):
         hint = next((field.hint for field in self.fields if field.name == name), "")
         self._say(hint)
         if self.fields:
-            self.query_one("#form-keys", Static).update(self._keys(last=name == self.fields[-1].name))
+            self.last = name == self.fields[-1].name
+            self.query_one("#form-keys", Static).update(self._keys(last=self.last))
 
     def action_submit(self) -> None:
         """Give the values back, unless something is wrong with them."""
@@ -258,7 +269,7 @@ class GateSheet(ModalScreen[gates.Gate | None]):
     GateSheet .form-title { text-style: bold; height: 1; padding: 0 1; }
     GateSheet TextArea, GateSheet TextArea:focus { height: 1fr; border: none; padding: 0 1; background: $panel; }
     GateSheet .form-error { height: 2; }
-    GateSheet .form-foot { height: 1; padding: 0 1; color: $tone-muted; }
+    GateSheet .form-foot { height: auto; padding: 0 1; color: $tone-muted; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "save", "Save the draft", priority=True),
@@ -276,6 +287,7 @@ class GateSheet(ModalScreen[gates.Gate | None]):
             yield Static(f"The gate of {self.code}: a draft until it is locked", classes="form-title", markup=False)
             yield TextArea(self.text, show_line_numbers=True, tab_behavior="indent")
             yield Static("", classes="form-error", markup=False)
+            yield Static(self._words(), classes="form-foot", markup=False)
             yield Static("ctrl+s saves the draft   esc back, nothing is saved", classes="form-foot", markup=False)
 
     def on_mount(self) -> None:
@@ -283,6 +295,13 @@ class GateSheet(ModalScreen[gates.Gate | None]):
         self.set_class(show.ascii_only(), "-ascii")
         self.query_one(TextArea).focus()
         self._judge()
+
+    def _words(self) -> str:
+        """Say which metrics a criterion may have, and what they mean where the answers are texts."""
+        writes = self.is_for is Task.GENERATION
+        others = {Metric.BRIER} if writes else set(gates.OF_ANSWERS)
+        words = ", ".join(metric for metric in Metric if metric not in others)
+        return f"metrics: {words.replace('accuracy', 'accuracy (exact match)') if writes else words}"
 
     @on(TextArea.Changed)
     def _judge(self) -> None:
@@ -339,7 +358,7 @@ class NewPlaySheet(Sheet):
             ),
             does="open it",
             check=self._wrong,
-            twin="distill-tui new NAME --kind cost",
+            twin="distill-tui new NAME --kind cost --task classification",
         )
 
     def given(self, values: Values) -> Values:

@@ -106,7 +106,7 @@ def table(jobs: list[Job], width: int) -> Lines:
     for job in jobs:
         run, dash = job.run, show.glyph("dash")
         status = f"{show.mark(run.status.value)} {run.status.value}"
-        done = f"{min(1.0, run.step / run.total):.0%}" if run.total else dash
+        done = f"{100 * min(1.0, run.step / run.total):.0f} %" if run.total else dash
         rate = f"{job.rows_per_second:,.0f}" if job.rows_per_second else dash
         rows.append(
             (

@@ -69,6 +69,9 @@ def standing(view: View, seen: LiveView, width: int) -> Lines:
     rate = f", {show.percent(seen.rate)} disagree" if seen.rate is not None else ""
     text = f"{told}: bundle {bundle.id}, {seen.labelled:,} labelled of {seen.rows:,} observed rows{rate}"
     lines = page.sentence(text, width, word=word, style="bold")
+    told = observe.alone(dossier.gate)
+    if told:
+        lines += page.sentence(told, width, word="information")
     for finding in seen.findings:
         lines += page.sentence(str(finding["sentence"]), width, word="drift" if finding["red"] else "look")
     if dossier.standing is not Standing.STEADY:
@@ -132,7 +135,8 @@ def worst(seen: LiveView, width: int) -> Lines:
     lines = [page.heading("WORST OPEN ROWS", "the other half of the rows stays sealed")]
     for each in seen.worst:
         arrow = show.glyph("arrow")
-        head = f"{each.segment}, {each.day}: student {each.answer} ({each.sure:.0%}) {arrow} teacher {each.teacher}"
+        student = f"student {each.answer} ({show.percent(each.sure, 0)})"
+        head = f"{each.segment}, {each.day}: {student} {arrow} teacher {each.teacher}"
         lines += page.sentence(head, width, word="misses")
         lines += page.sentence(f"“{each.text}”", width, label="  ", style="$tone-muted")
     return lines

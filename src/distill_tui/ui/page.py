@@ -6,6 +6,7 @@ outside is made visible before it is measured.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -29,9 +30,12 @@ def muted(text: str) -> Content:
 
 
 def folded(text: str, width: int) -> list[str]:
-    """Break text into lines of at most so many cells, at spaces where there are any; blanks within a line stay."""
+    """Break text into lines of at most so many cells, at spaces where there are any; blanks within a line stay.
+
+    A number and its % stay together.
+    """
     lines, line = [], ""
-    for number, word in enumerate(show.visible(" ".join(text.splitlines())).split(" ")):
+    for number, word in enumerate(re.split(" (?!%)", show.visible(" ".join(text.splitlines())))):
         for part, piece in enumerate(chop_cells(word, max(2, width)) or [""]):
             joined = f"{line}{' ' if number and not part else ''}{piece}"
             if cell_len(joined) <= width:

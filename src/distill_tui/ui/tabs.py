@@ -9,7 +9,7 @@ from textual.content import Content
 
 from distill_tui import deferral, economics, gates, rules
 from distill_tui.rules import Dossier
-from distill_tui.terms import Action, PlayKind, Reference, Role, Stage
+from distill_tui.terms import Action, PlayKind, Reference, Role, Stage, Task
 from distill_tui.ui import page, plots, preview, show
 from distill_tui.ui.page import Column, Lines
 from distill_tui.ui.view import View
@@ -186,7 +186,7 @@ def _checks(dossier: Dossier) -> Iterator[tuple[str, str]]:
 
 def share_of(step: int, total: int) -> str:
     """Write how far a run is."""
-    return f"{step / total:.0%}" if total else "queued"
+    return f"{100 * step / total:.0f} %" if total else "queued"
 
 
 def last_events(view: View, width: int, most: int = 5) -> Lines:
@@ -210,6 +210,7 @@ def gate(view: View, width: int) -> Lines:
     return page.stacked(
         _gate_head(view, row, width),
         criteria(gate, width),
+        page.sentence(gates.EXACT_MATCH, width) if view.play.task is Task.GENERATION else [],
         _gate_facts(gate, width, len(view.dossier.burnt)),
         [] if view.dossier.locked else _gate_problems(view, gate, width),
         _locked_facts(view, width),
@@ -248,16 +249,18 @@ def criteria(gate: gates.Gate, width: int) -> Lines:
         counts = ("binding", "bold") if each.binding else "watched" if each.watch_only else "yes"
         against = show.glyph("dash") if each.reference is Reference.NONE else each.reference.value
         confidence = f"{gate.confidence * 100:f}".rstrip("0").rstrip(".")
-        rows.append((each.metric.value, against, each.scope, bar(each), f"{confidence}%", counts))
+        rows.append((each.metric.value, against, each.scope, bar(each), f"{confidence} %", counts))
     return page.table(columns, rows, width)
 
 
 def bar(criterion: gates.Criterion) -> str:
     """Say in a few words what a criterion asks."""
     margin, threshold = criterion.margin, criterion.threshold
+    if margin == 0:
+        return "a lead"
     if margin is not None:
-        percent = f"{abs(margin) * 100:f}".rstrip("0").rstrip(".") if margin else "0"
-        return f"at most {percent} pts below" if margin >= 0 else f"at least {percent} pts above"
+        percent = f"{abs(margin) * 100:f}".rstrip("0").rstrip(".")
+        return f"at most {percent} pts below" if margin > 0 else f"at least {percent} pts above"
     if threshold is None:
         return "no bar yet"
     return f"{'at least' if criterion.at_least else 'at most'} {threshold:f}"
@@ -267,7 +270,7 @@ def _gate_facts(gate: gates.Gate, width: int, burnt: int) -> Lines:
     window = f"{gate.window_from or 'the first row'} to {gate.window_to or 'the last'}"
     lines = page.fact("held-out", f"{gate.held_out_rows:,} rows, sealed; drawn by seed {gate.seed}", width)
     share = f"{gate.validation_share * 100:f}".rstrip("0").rstrip(".")
-    lines += page.fact("splits", f"validation {share}% of the rest; traffic from {window}", width)
+    lines += page.fact("splits", f"validation {share} % of the rest; traffic from {window}", width)
     if burnt:
         text = f"{burnt:,} held-out row{'s' * (burnt > 1)} opened by builders count no longer"
         lines += page.sentence(text, width, word="look")
@@ -392,15 +395,27 @@ def action_words(action: Action) -> str:
 def detail(text: str) -> str:
     """Write the detail of an audit entry in one line."""
     nothing: tuple[object, ...] = ("", "{}", None, {}, [])
-    return "  ".join(f"{name}: {_plain(value)}" for name, value in show.read(text).items() if value not in nothing)
+    return "  ".join(f"{name}: {_told(name, value)}" for name, value in show.read(text).items() if value not in nothing)
+
+
+_CHANGES = {"stage", "assurance"} | {  # what the log has as before and after; any other list is a list
+    each.name
+    for asked in (economics.WORKSHEET, economics.BESIDES)
+    for questions in asked.values()
+    for each in questions
+}
+
+
+def _told(name: str, value: object) -> str:
+    if name in _CHANGES and isinstance(value, list) and len(value) == 2:
+        before, after = map(_plain, value)
+        return f"{before} {show.glyph('arrow')} {after}" if before else after
+    return _plain(value)
 
 
 def _plain(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, list) and len(value) == 2:
-        before, after = (_plain(each) for each in value)
-        return f"{before} {show.glyph('arrow')} {after}" if before else after
     if isinstance(value, list):
         return "; ".join(map(_plain, value))
     if isinstance(value, Mapping):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from distill_tui import controls
 from distill_tui.rules import objections
 from distill_tui.terms import Action
 from distill_tui.ui import data_deeds
@@ -51,6 +52,7 @@ def _write(app: DistillApp, view: View) -> None:
             "Of validation rows on which the last student fails and the teacher is right, at most a quarter of all. "
             "They train afterwards and judge no student. No held-out row is ever shown to the teacher.",
             "What comes back is sifted and waits until you have read it: press v again.",
+            *controls.before_paying(view.dossier),
             *((data_deeds.TRIED_FIRST, data_deeds.KEY) if paid else ()),
         ),
         [
