@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from distill_tui import economics, gates
-from distill_tui.gates import Criterion, Gate, Judgement, Record, default_gate, judge, passed, power, problems
+from distill_tui.gates import Criterion, Gate, Judgement, Record, default_gate, judge, passed, power, problems, wording
 from distill_tui.terms import Assurance, Metric, PlayKind, Reference, Verdict
 
 ACCURACY, AGREEMENT, P95 = Metric.ACCURACY, Metric.AGREEMENT, Metric.P95_LATENCY
@@ -1014,3 +1014,9 @@ def test_nothing_is_said_of_progress_without_common_rows_or_rounds_left() -> Non
     assert gates.progress(gate, one, one, rounds_left=0) is None
     assert gates.progress(gate, record([1, 0]), one, rounds_left=2) is None
     assert gates.progress(one_look(at_least("50", P95, binding=True)), one, one, rounds_left=2) is None
+
+
+def test_a_difference_that_rounds_to_nothing_is_not_called_a_lag() -> None:
+    assert wording.distance(0.0, "the teacher") == "is that of the teacher"
+    assert wording.distance(-0.0004, "the teacher") == "is within 0.05 points of the teacher"
+    assert wording.distance(-0.001, "the teacher") == "trails the teacher by 0.1 points"

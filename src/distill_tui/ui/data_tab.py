@@ -109,7 +109,8 @@ def _splits(view: View, width: int) -> Lines:
     dot = f" {show.glyph('dot')} "
     sealed = {Split.HELD_OUT: " (sealed)"}
     text = dot.join(f"{split.value} {splits.get(split.value, 0):,}{sealed.get(split, '')}" for split in Split)
-    lines += page.sentence(f"{text}{dot}{counts.get('groups', 0):,} groups", width, label="")
+    groups = f"{dot}{counts['groups']:,} groups" if counts.get("groups") else ""
+    lines += page.sentence(f"{text}{groups}", width, label="")
     promised = view.dossier.gate.held_out_rows if view.dossier.gate else 0
     got = splits.get(Split.HELD_OUT.value, 0)
     word, than = ("holds", "as") if got >= promised else ("look", "fewer than")
@@ -206,7 +207,7 @@ def _coverage(view: View, width: int) -> Lines:
         by_split[str(cell.get("split"))] = by_split.get(str(cell.get("split")), 0) + int(cell.get("rows", 0))
     if not cells:
         return []
-    columns = (Column("SEGMENT", 18), Column("LABEL", 0), *(Column(s.value.upper(), 10, right=True) for s in Split))
+    columns = (Column("SEGMENT", 18), Column("GOLD", 0), *(Column(s.value.upper(), 10, right=True) for s in Split))
     rows = [
         (segment or "(none)", label, *(f"{by_split.get(split.value, 0):,}" for split in Split))
         for (segment, label), by_split in sorted(cells.items())[:MOST_CELLS]
