@@ -233,6 +233,7 @@ async def test_whatever_is_typed_into_the_fields_of_a_sheet_is_taken_or_refused_
     monkeypatch.setattr(forms, "DEAF", 0.0)
     project = staged.a_project(tmp_path)
     plays = {maker.__name__: maker(project, maker.__name__) for maker in staged.MAKERS}
+    plays["writing"] = staged.at_gate(project, "writing", Task.GENERATION)
     app, filled = staged.an_app(project, plays["qualifying"]), 0
     app.first_play, before = None, project.dossier(thorough=True).audit_trouble  # stages were set by hand
     async with app.run_test(size=SIZES[1]) as pilot:
