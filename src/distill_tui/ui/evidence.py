@@ -191,14 +191,16 @@ def evaluation(view: View, width: int) -> Lines:
             return page.sentence(text, width, word="running")
         text = "No evaluation in this round yet; R spends its one look at the held-out split on a trained student."
         return page.stacked(page.sentence(text, width, word="waiting"), _students(view, width), live_now(view, width))
+    back, named = sent_back(view, width), dossier.gate is not None and dossier.gate.deferral is not None
     return page.stacked(
         verdict(view, row, width),
         judgements(dossier.judgements, width),
-        sent_back(view, width),
+        back if named else [],
         segments(view, width),
         plots.segments(view.rates, min(width, 110)),
         worth(view, width),
         sides(view, width),
+        [] if named else back,
         errors_tab.all_of(view.review, width),
         live_now(view, width),
     )
@@ -395,7 +397,10 @@ def sides(view: View, width: int) -> Lines:
         )
         for each in gates.subjects(record)
     ]
-    lines = [page.heading("SPEED AND SIZE", "one request at a time"), *page.table(columns, rows, width)]
+    lines = [
+        page.heading("SPEED AND SIZE", "one request at a time, all passes taken together"),
+        *page.table(columns, rows, width),
+    ]
     for sentence in costs.sentences(record):
         lines += page.sentence(sentence, width, label="", style="$tone-muted")
     return lines
