@@ -92,6 +92,11 @@ bench-generation: $(READY)  ## students that generate, learning and answering, b
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@$(BIN)/python benchmarks/generation.py $(ARGS)
 
+.PHONY: bench-writing
+bench-writing: $(READY)  ## students of SmolLM2 on real lines, through a project (ARGS=CACHE_FOLDER; about half an hour of one core)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@$(BIN)/python benchmarks/writing.py $(ARGS)
+
 bench-headline: $(READY)  ## the ladder on real text, three seeds, controls beside (ARGS=CACHE_FOLDER; hours on a slow machine)
 	@$(BIN)/python benchmarks/headline.py $(ARGS)
 

@@ -31,6 +31,7 @@ import numpy as np
 import torch
 import transformers
 
+from distill_tui.described import GIVEN_ALONE
 from distill_tui.spec import Spec
 from distill_tui.training import answering, causal, folders, measure, models, sequences, tagging
 from distill_tui.training.sequences import Pairs
@@ -108,7 +109,7 @@ def trainer(spec: Spec, folder: Path, options: argparse.Namespace) -> float:
     lesson = (
         sequences._Extracting(spec, addresses(options.rows, 1), EMPTY, None)
         if spec.student == "tagger"
-        else sequences._Writing(spec, addresses(options.rows, 1), EMPTY, None, None, causal.HOLE, folder)
+        else sequences._Writing(spec, addresses(options.rows, 1), EMPTY, None, None, GIVEN_ALONE, folder)
     )
     arguments = transformers.TrainingArguments(
         output_dir=str(folder), per_device_train_batch_size=spec.batch_size, num_train_epochs=spec.epochs,

@@ -139,6 +139,87 @@ def test_a_metric_of_the_other_task_cannot_be_locked(project: Project) -> None:
     assert "field_f1 compares answers that are texts, and this play's answers are labels; take accuracy." in found
 
 
+def test_latency_cannot_be_bounded_where_requests_go_back_to_a_teacher_that_writes(project: Project) -> None:
+    latency = Criterion(Metric.P95_LATENCY, threshold=Decimal(20))
+    most = Criterion(Metric.DEFERRED, threshold=Decimal("0.5"))
+    asks = replace(GATE, criteria=(*GATE.criteria, latency, most), deferral=Decimal("0.1"))
+    told = [
+        each for each in gates.problems(asks, PlayKind.STABILITY, Task.GENERATION) if each.startswith("p95_latency")
+    ]
+    assert len(told) == 1 and told[0].endswith("leave out either, or only watch the latency.")
+    watched = replace(latency, watch_only="Nobody times both.")
+    watching = replace(asks, criteria=(*GATE.criteria, watched, most))
+    assert not gates.problems(watching, PlayKind.STABILITY, Task.GENERATION)
+
+
+@pytest.fixture(scope="module")
+def weighed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A generation play at `decide`, whose student learnt the probabilities of a model that writes."""
+    folder = tmp_path_factory.mktemp("weighed")
+    ahead = Criterion(Metric.ACCURACY, Reference.BASELINE, margin=Decimal("0.5"), binding=True)
+    project, play = opened(folder, Gate((ahead,), rounds=1, held_out_rows=80))
+    actions.lock_gate(project, play, SAM)
+    rows = [row | {"teacher_output": None} for row in calls(300, 4)]
+    actions.import_traffic(project, play, DANA, write(folder / "first.jsonl", rows))
+    model = tiny_causal(folder / "model", tuple(row["input"] for row in rows))
+    asked = Described(PROMPTED, "", (), "Give the parts of the line.\n{input}:", max_tokens=6, completes=True)
+    actions.set_teacher(project, play, DANA, model, asked)
+    spec = Spec.from_mapping(
+        {"student": "causal", "hidden": 32, "depth": 1, "epochs": 2, "learning_rate": 6e-3}
+        | {"alpha": 0.5, "temperature": 1, "answer_tokens": 12, "max_tokens": 48, "controls": ""}
+    )
+    with workers_here():
+        actions.label(project, play, DANA)
+        actions.build_data(project, play, DANA)
+        actions.freeze_data(project, play, DANA)
+        actions.start_run(project, play, DANA, spec)
+        actions.evaluate(project, play, DANA)
+    actions.set_maintenance(project, play, OLGA, 600, 60)
+    project.close()
+    return folder
+
+
+def test_a_gate_that_sends_answers_back_is_judged_on_what_the_two_say_together(decided: Project) -> None:
+    dossier = decided.dossier(1)
+    record, most = dossier.record, Criterion(Metric.DEFERRED, threshold=Decimal("0.9"))
+    gate = replace(GATE, criteria=(*GATE.criteria, most), deferral=Decimal("0.3"))
+    (validation,) = dossier.validations.values()
+    assert record is not None
+    assert "evaluate it anew, or a better student" in gates.judge(gate, record)[0].sentence
+    record = replace(record, deferred_below=gates.chosen(gate, validation))
+    back, both = gates.sent_back(record), gates.together(gate, record)
+    assert 0 < len(back) < len(record.rows)
+    assert all(both.student[row] == record.teacher[row] for row in back if record.teacher[row] >= 0)
+    judged = {each.criterion.metric: each for each in gates.judge(gate, record)}
+    assert judged[Metric.DEFERRED].estimate == pytest.approx(len(back) / len(record.rows))
+    alone = {each.criterion.metric: each for each in gates.judge(GATE, record)}
+    assert judged[Metric.AGREEMENT].estimate > alone[Metric.AGREEMENT].estimate
+
+
+def test_a_student_of_probabilities_of_tokens_is_trained_anew_from_its_bundle(weighed: Path, tmp_path: Path) -> None:
+    shutil.copytree(weighed, tmp_path / "copy")
+    project = Project.open(tmp_path / "copy" / "play.distill")
+    actions.rehearse(project, 1, OLGA)
+    assert json.loads(project.dossier(1).runs[-1].result)["same"] is True
+    actions.sign_off(project, 1, VERA, Opinion.APPROVE, "Looked.")
+    there = actions.ship(project, 1, DANA)
+    data = project.artifacts.path(project.dossier(1).data_sets[-1].artifact)
+    with pytest.raises(ValueError, match="give the folder with --teacher"):
+        retrain.make(there, data, tmp_path / "again", None, None, None)
+    made = retrain.make(there, data, tmp_path / "again", weighed / "model", None, None)
+    assert made["same_student"] and made["same_data"]
+    fresh = write(tmp_path / "fresh.jsonl", [row | {"teacher_output": None} for row in calls(60, 9)])
+    assert not retrain.make(there, fresh, tmp_path / "other", weighed / "model", None, None)["same_student"]
+    recipe = json.loads((there / "recipe.json").read_text())
+    old = tmp_path / "old"
+    shutil.copytree(there, old)
+    (old / "recipe.json").unlink()
+    (old / "recipe.json").write_text(json.dumps({name: value for name, value in recipe.items() if name != "asked"}))
+    with pytest.raises(ValueError, match="of an earlier release, does not say how the teacher was asked"):
+        retrain.make(old, data, tmp_path / "third", weighed / "model", None, None)
+    project.close()
+
+
 def test_a_teacher_that_chooses_among_labels_cannot_teach_it(project: Project, tmp_path: Path) -> None:
     actions.lock_gate(project, 1, SAM)
     with pytest.raises(Refused, match="P-001 is a generation play, and this teacher chooses among labels"):
@@ -275,7 +356,13 @@ def test_a_described_teacher_needs_no_labels_and_asks_in_its_own_words(
     assert play is not None
     described = Described.from_json(project.artifacts.path(play.teacher_digest).read_text())
     assert (described.labels, described.max_tokens) == ((), 256)
-    assert described.prompt("Elm") == "Give the parts of Elm as JSON."
+    assert described.prompt("Elm") == "Give the parts of Elm as JSON." and not described.completes
+    assert "completes" not in described.to_json(), "a teacher of an earlier release keeps its name in the cache"
+    assert main([*command, "--completes"]) == 0, capsys.readouterr().err
+    play = project.dossier(1).play
+    assert play is not None and Described.from_json(project.artifacts.text(play.teacher_digest)).completes
+    assert main([*command, "--completes", "--labels", "a,b"]) != 0
+    assert "leave out --completes" in replace(described, completes=True, labels=("a", "b")).problem()  # type: ignore[operator]
     assert described.read('```json\n{"a": 1}\n```') == '{"a": 1}'
 
 

@@ -19,9 +19,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distill_tui import loaders
+from distill_tui.described import PROMPTED, Described
 from distill_tui.generated import spelled
 from distill_tui.spec import Spec
-from distill_tui.training import answering, causal, export, fields, folders, measure, sequences, tagging, vocabulary
+from distill_tui.training import (
+    answering,
+    causal,
+    export,
+    fields,
+    folders,
+    measure,
+    models,
+    sequences,
+    tagging,
+    teachers,
+    vocabulary,
+)
 from distill_tui.training.distill import Step
 from distill_tui.training.sequences import Pairs
 from test_training import digests
@@ -167,7 +180,7 @@ def test_probabilities_of_another_vocabulary_are_refused_at_the_start(teacher: P
 
 def test_a_teacher_that_says_what_the_student_says_teaches_nothing(teacher: Path, tmp_path: Path) -> None:
     spec = replace(CAUSAL, alpha=0.5, folder="its digest")
-    more = {"teacher": teacher, "start": teacher, "asked": "<s>{input}<answer>"}
+    more = {"teacher": teacher, "start": teacher, "asked": Described(PROMPTED, "", (), "<s>{input}<answer>")}
     with pytest.raises(ValueError, match="The soft term has no gradient on the first batch"):
         run(spec, tmp_path, colours(8, 0), colours(8, 1), **more)
 
@@ -415,6 +428,64 @@ def test_a_writer_learns_the_probabilities_of_a_teacher_of_its_vocabulary(teache
     assert steps[0].terms.soft > 2 * steps[-1].terms.soft > 0
     assert len(list((tmp_path / "checkpoints").glob("teacher-*.safetensors"))) == 1  # asked once
     assert steps[0].loss == pytest.approx(steps[0].terms.soft)
+
+
+def test_what_all_questions_begin_with_is_read_once_and_changes_no_answer(teacher: Path) -> None:
+    model, tokenizer = models.load_for(transformers.AutoModelForCausalLM, teacher)
+    texts = ["snow", "so what coal is like", "grass 7 and more of it", "blood"]
+    asks = [tokenizer(f"{'say what grass is like so ' * 3}{text}")["input_ids"] for text in texts]
+    begun = causal.opening(model, asks)
+    assert len(begun.tokens) >= causal.SHORT and all(tuple(ask[: len(begun.tokens)]) == begun.tokens for ask in asks)
+    alone = [causal.write(model, [ask], 8, [tokenizer.eos_token_id], 0) for ask in asks]
+    for _ in range(2):  # it is not used up
+        answers, logs = causal.write(model, asks, 8, [tokenizer.eos_token_id], 0, begun)
+        assert answers == [said for (said,), _ in alone]
+        assert logs == pytest.approx([log for _, (log,) in alone], abs=1e-3)
+    assert causal.opening(model, asks[:1]).tokens == () == causal.opening(model, [[1, 2], [1, 2]]).tokens
+    whole = causal.opening(model, [list(range(1, 30))] * 3)
+    assert whole.tokens == tuple(range(1, 29)), "something is left to ask"
+
+
+def test_a_teacher_that_completes_goes_on_from_its_template_and_stops_at_the_line(
+    teacher: Path, tmp_path: Path
+) -> None:
+    model, tokenizer = models.load_for(transformers.AutoModelForCausalLM, teacher)
+    tokenizer.chat_template = "{{ messages[0]['content'] }} talks"
+    export.write(model, tokenizer, tmp_path / "talks")
+    template = "so what snow is like\n{input}:"
+    chats = Described(PROMPTED, "", (), template, max_tokens=12)
+    completes = replace(chats, completes=True)
+    assert tokenizer.decode(teachers.asked(tokenizer, chats, "coal")).endswith("coal: talks")
+    assert tokenizer.decode(teachers.asked(tokenizer, completes, "coal")).endswith("coal:")
+    newline = tokenizer("\n", add_special_tokens=False)["input_ids"][0]
+    assert newline in teachers.endings(model, tokenizer, completes)
+    assert newline not in teachers.endings(model, tokenizer, chats)
+    said = [text for _, text, _, _ in teachers.written(tmp_path / "talks", ["coal", "grass"], completes, threads=1)]
+    assert len(said) == 2 and not any("\n" in text for text in said)
+
+
+def test_a_template_that_leaves_no_room_is_refused_and_a_long_text_is_cut_at_its_end(teacher: Path) -> None:
+    with pytest.raises(ValueError, match=r"The template takes \d+ tokens .* shorten one of them\.$"):
+        list(teachers.written(teacher, ["coal"], Described(PROMPTED, "", (), "snow " * 400 + "{input}"), threads=1))
+    model, tokenizer = models.load_for(transformers.AutoModelForCausalLM, teacher)
+    asked = Described(PROMPTED, "", (), "say what is like {input} so")
+    (row,) = teachers.questions(model, tokenizer, ["coal " * 500], asked, 512)
+    told = tokenizer.decode(row)
+    assert len(row) <= 256 - asked.max_tokens and told.startswith("say what") and told.endswith(" so")
+
+
+def test_a_line_that_ends_is_the_end_of_a_students_answer(teacher: Path, tmp_path: Path) -> None:
+    model, tokenizer = models.load_for(transformers.AutoModelForCausalLM, teacher)
+    says = [[*tokenizer("it is red", add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]] * 2
+    asked = Described(PROMPTED, "", (), "say what {input} is like", completes=True)
+    soft = sequences._distributions(teacher, asked, ["coal", "snow"], says, 1.0, tmp_path / "kept")
+    ends = teachers.endings(model, tokenizer, asked)
+    for row, text in enumerate(("coal", "snow")):
+        ids = teachers.asked(tokenizer, asked, text) + says[row]
+        share = model(torch.tensor([ids])).logits[0, -2].softmax(-1)[ends].sum()
+        named = dict(zip(soft.tops[row][-1].tolist(), soft.logs[row][-1].exp().tolist(), strict=False))
+        assert named.get(tokenizer.eos_token_id, 0.0) == pytest.approx(float(share), abs=1e-4)
+        assert all(named.get(end, 0.0) < 1e-6 for end in ends if end != tokenizer.eos_token_id)
 
 
 def test_a_divergence_with_the_rest_as_one_is_that_of_the_whole_where_all_is_named() -> None:

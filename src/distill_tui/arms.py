@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill_tui import tables
-from distill_tui.described import PROMPTED, WRITES, Described
+from distill_tui.described import GIVEN_ALONE, PROMPTED, Described
 from distill_tui.project import stored
 from distill_tui.terms import Task
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from distill_tui.worker import Claim, Companion
 
 
-def teacher_of(artifacts: Artifacts, play: tables.Play) -> tuple[Path | None, str]:
-    """Give the folder of a teacher that is a model on this machine, and the template by which it is asked to write."""
+def teacher_of(artifacts: Artifacts, play: tables.Play) -> tuple[Path | None, Described]:
+    """Give the folder of a teacher that is a model on this machine, and how it is asked to write."""
     if play.teacher_source == "local":
-        return artifacts.path(play.teacher_digest), WRITES
+        return artifacts.path(play.teacher_digest), GIVEN_ALONE
     if play.teacher_source != PROMPTED or play.task is not Task.GENERATION:
-        return None, WRITES
+        return None, GIVEN_ALONE
     described = Described.from_json(artifacts.text(play.teacher_digest))
-    return artifacts.path(described.model), described.template.replace("{labels}", "")
+    return artifacts.path(described.model), described
 
 
 def climb(
-    claimed: Claim | Companion, spec: Any, training: Any, validation: Any, teacher: Path | None, asked: str
+    claimed: Claim | Companion, spec: Any, training: Any, validation: Any, teacher: Path | None, asked: Described
 ) -> tuple[Any, int]:
     """Drive the trainings of a run, reporting each step; gives what was trained, and how many steps that took.
 
@@ -52,7 +52,7 @@ def climb(
     return trained, last
 
 
-def rows(training: Any, validation: Any, asked: str = WRITES) -> Any:
+def rows(training: Any, validation: Any, asked: Described = GIVEN_ALONE) -> Any:
     """Turn the rows of two splits into what a climb, or a single training, learns from: of labels, or of answers."""
     return _label_rows(training, validation) if training.labels else _answer_rows(training, validation, asked)
 
@@ -70,7 +70,7 @@ def _label_rows(training: Any, validation: Any) -> Any:
     )
 
 
-def _answer_rows(training: Any, validation: Any, asked: str) -> Any:
+def _answer_rows(training: Any, validation: Any, asked: Described) -> Any:
     from distill_tui import answer_columns
     from distill_tui.training.answer_rows import AnswerRows
 

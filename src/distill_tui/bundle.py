@@ -16,9 +16,10 @@ from typing import Any
 
 from distill_tui import cards, gates, rules, shipped, signing, spotcheck, statements, tables
 from distill_tui.artifacts import Artifacts, canonical, digest_of, folder_digest, folder_manifest
+from distill_tui.described import PROMPTED
 from distill_tui.project import stored, stored_list
 from distill_tui.rules import Dossier, Objection, SignOffFacts
-from distill_tui.terms import Role
+from distill_tui.terms import Role, Task
 
 FORMAT = "distill-tui bundle 1"
 MANIFEST = "manifest.json"
@@ -81,6 +82,8 @@ def write(
         "teacher": play.teacher_digest or play.teacher_source,
         "labels": stored_list(data.labels, f"the labels of data set {data.id}", str),
     }
+    if play.teacher_source == PROMPTED and play.task is Task.GENERATION:
+        recipe["asked"] = artifacts.text(play.teacher_digest)  # what a student that learns its probabilities depends on
     if gate.deferral is not None and dossier.record is not None:
         recipe["deferred_below"] = f"{dossier.record.deferred_below / gates.CERTAIN:.4f}"
     files = {

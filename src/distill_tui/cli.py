@@ -265,6 +265,7 @@ COMMANDS: tuple[Command, ...] = (
         _arg("--revision", metavar="TEXT", default="", says="the model's version there: another one is asked anew"),
         _arg("--labels", metavar="A,B,C", says="the labels to choose from (of a classification play)"),
         _arg("--template", metavar="FILE", says="what is asked: {input} and {labels}, or {label} with --zero-shot"),
+        _flag("--completes", "a --prompted model goes on from the template as plain text; an answer is one line"),
         _arg("--answer-tokens", metavar="N", type=int, says="the most tokens of an answer (256 where it writes)"),
     ),
     _does(

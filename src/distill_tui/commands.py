@@ -309,7 +309,8 @@ def _described(args: Namespace) -> Described | None:
     labels = tuple(label.strip() for label in args.labels.split(",")) if args.labels else ()
     writes = not labels and source != ZERO_SHOT
     template = text_of(args.template) if args.template else WRITES if writes else TEMPLATES[source]
-    described = Described(source, args.model or "", labels, template, args.endpoint or "", args.revision)
+    model, url = args.model or "", args.endpoint or ""
+    described = Described(source, model, labels, template, url, args.revision, completes=args.completes)
     tokens = args.answer_tokens or (ANSWER_TOKENS if writes else described.max_tokens)
     return dataclasses.replace(described, max_tokens=tokens)
 

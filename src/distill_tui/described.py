@@ -33,10 +33,12 @@ class Described:
     base_url: str = ""  # of an endpoint
     revision: str = ""  # of an endpoint's model, as the provider names it; nobody can check it
     max_tokens: int = 16  # of an answer; temperature is 0
+    completes: bool = False  # a local model goes on from the template as it stands, and its answer is one line
 
     def to_json(self) -> str:
-        """Give the canonical JSON text."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        """Give the canonical JSON text; what came later is in it where it is not the default: the digest is a name."""
+        values = {name: value for name, value in asdict(self).items() if name != "completes" or value}
+        return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Described:
@@ -47,7 +49,9 @@ class Described:
         except (ValueError, TypeError, KeyError, RecursionError):
             raise ValueError("The description of the teacher cannot be read; choose the teacher again.") from None
         words = (found.source, found.model, found.template, found.base_url, found.revision, *found.labels)
-        if not all(isinstance(word, str) for word in words) or type(found.max_tokens) is not int:
+        if not all(isinstance(word, str) for word in words) or (
+            type(found.max_tokens) is not int or type(found.completes) is not bool
+        ):
             raise ValueError("The description of the teacher holds something else than words; choose it again.")
         return found
 
@@ -63,6 +67,8 @@ class Described:
             return f"The template has no {hole}; write it where the {hole.strip('{}')} goes."
         if not 1 <= self.max_tokens <= 8192:
             return f"An answer of {self.max_tokens} tokens cannot be asked for; give 1 to 8192."
+        if self.completes and (self.source != PROMPTED or self.labels):
+            return "Only a local model that writes its answers can go on from its template; leave out --completes."
         if self.source != ENDPOINT:
             return None
         if not self.model.strip():
@@ -94,6 +100,9 @@ class Described:
         inside = [label for label in self.labels if f" {_folded(label)} " in f" {said} "]
         longest = [label for label in inside if not any(_folded(label) in _folded(o) and o != label for o in inside)]
         return longest[0] if len(longest) == 1 else None
+
+
+GIVEN_ALONE = Described(PROMPTED, "", (), WRITES)  # a local model that is asked by the input and nothing besides
 
 
 def _folded(text: str) -> str:

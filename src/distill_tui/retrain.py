@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from distill_tui.artifacts import folder_digest
-from distill_tui.described import WRITES
+from distill_tui.described import GIVEN_ALONE, Described
 from distill_tui.spec import Spec
 from distill_tui.terms import Split, StudentKind
 from distill_tui.training import processes
@@ -38,11 +38,17 @@ class Recipe:
     seed: int
     held_out_rows: int
     validation_share: str
+    asked: Described | None = None  # how a teacher that writes was asked
 
     @property
     def local(self) -> bool:
         """Whether the student learnt from a model folder, and not from recorded outputs or written answers alone."""
-        return self.teacher.startswith("sha256:") and not self.spec.generates
+        return self.teacher.startswith("sha256:") and (not self.spec.generates or self.spec.alpha > 0)
+
+    @property
+    def folder(self) -> str:
+        """The digest of the teacher's folder."""
+        return self.asked.model if self.asked is not None else self.teacher
 
 
 def read(bundle: Path) -> Recipe:
@@ -50,6 +56,7 @@ def read(bundle: Path) -> Recipe:
     recipe, gate = _json(bundle / "recipe.json"), _json(bundle / "gate.json")
     if recipe.get("format") != FORMAT:
         raise ValueError(f"{bundle.name} has a recipe that this release cannot read; use the release that wrote it.")
+    asked = recipe.get("asked")
     return Recipe(
         Spec.from_json(recipe["spec"]).kept(recipe.get("rung", "")),
         recipe["data"],
@@ -59,6 +66,7 @@ def read(bundle: Path) -> Recipe:
         int(gate["seed"]),
         int(gate["held_out_rows"]),
         str(gate["validation_share"]),
+        Described.from_json(asked) if isinstance(asked, str) else None,
     )
 
 
@@ -76,7 +84,13 @@ class Training:
     """The training of one student on a frozen data set: drive it by `steps`; afterwards `student` is its folder."""
 
     def __init__(
-        self, spec: Spec, data: Path, teacher: Path | None, start: Path | None, folder: Path, asked: str = WRITES
+        self,
+        spec: Spec,
+        data: Path,
+        teacher: Path | None,
+        start: Path | None,
+        folder: Path,
+        asked: Described = GIVEN_ALONE,
     ) -> None:
         self.spec, self.data, self.teacher, self.start, self.folder = spec, data, teacher, start, folder
         self.asked = asked
@@ -131,22 +145,28 @@ def _built(recipe: Recipe, data: Path, teacher: Path | None, scratch: Path) -> P
 
     file, out = scratch / "traffic.parquet", scratch / "data.parquet"
     report = traffic.import_traffic(data, readers.guess_mapping(data), file)
-    outputs = _answers(file, teacher) if teacher is not None and report.teacher_share < 1 else {}
+    outputs = _answers(file, teacher, recipe.asked) if teacher is not None and report.teacher_share < 1 else {}
     held_out = max(1, min(recipe.held_out_rows, report.rows // 5))
     rule = SplitRule(recipe.seed, held_out, float(recipe.validation_share))
     build.write(build.build([file], outputs, rule, recipe.labels), out)
     return out
 
 
-def _answers(file: Path, teacher: Path) -> dict[str, Any]:
-    """Ask a local teacher for what the traffic does not hold."""
+def _answers(file: Path, teacher: Path, asked: Described | None) -> dict[str, Any]:
+    """Ask a local teacher, one that writes as it was asked before, for what the traffic does not hold."""
     from distill_tui.dataset import build, observed
     from distill_tui.training import teachers
     from distill_tui.training.folders import teacher_labels
 
     unanswered = [r for r in observed.rows(file) if r["teacher_output"] is None and r["teacher_probabilities"] is None]
     texts = {row["input_digest"]: row["input"] for row in unanswered}
-    digests, labels, found = list(texts), teacher_labels(teacher), {}
+    digests, found = list(texts), dict[str, Any]()
+    if asked is not None:
+        for at, said, _, _ in teachers.written(teacher, list(texts.values()), asked, threads=1):
+            text = asked.read(said)
+            found |= {} if text is None else {digests[at]: build.TeacherOutput(text, None)}
+        return found
+    labels = teacher_labels(teacher)
     for positions, shares in teachers.label(teacher, list(texts.values()), threads=1):
         for at, share in zip(positions, shares.tolist(), strict=True):
             found[digests[at]] = build.TeacherOutput(
@@ -164,14 +184,14 @@ def check_folders(recipe: Recipe, teacher: Path | None, start: Path | None) -> N
             print(f"{start.name} is not the recipe's start ({recipe.spec.folder[7:19]}…); the student will differ.")
     if teacher is None:
         if recipe.local:
-            short = recipe.teacher[7:19]
+            short = recipe.folder[7:19]
             why = "it starts from that teacher's layers" if recipe.spec.student is StudentKind.LAYERS else "it uses it"
             raise ValueError(f"The recipe needs its teacher ({short}…), {why}; give the folder with --teacher.")
         return
     if not teacher.is_dir():
         raise ValueError(f"{teacher.name} is no folder; give the teacher's folder.")
-    if recipe.local and folder_digest(teacher) != recipe.teacher:
-        print(f"{teacher.name} is not the recipe's teacher ({recipe.teacher[7:19]}…); the student will differ.")
+    if recipe.local and folder_digest(teacher) != recipe.folder:
+        print(f"{teacher.name} is not the recipe's teacher ({recipe.folder[7:19]}…); the student will differ.")
 
 
 # --- the process -----------------------------------------------------------------------------------------------------
@@ -188,16 +208,18 @@ def make(
     if out.exists():
         raise ValueError(f"{out.name} exists already; name a new folder.")
     recipe = read(bundle)
-    if recipe.spec.generates and recipe.spec.alpha > 0:
+    if recipe.spec.generates and recipe.spec.alpha > 0 and recipe.asked is None:
         raise ValueError(
-            "This student learnt its teacher's probabilities of tokens; only its project can train it anew."
+            "This student learnt its teacher's probabilities of tokens, and its bundle, of an earlier release, does "
+            "not say how the teacher was asked; only its project can train it anew."
         )
     check_folders(recipe, teacher, start)
     spec = dataclasses.replace(recipe.spec, threads=threads) if threads else recipe.spec
     with tempfile.TemporaryDirectory(dir=out.absolute().parent) as name:
         scratch = Path(name)
         path, same_data = data_set(recipe, data, teacher, scratch)
-        training = Training(spec, path, teacher if recipe.local else None, start, scratch)
+        asked = recipe.asked or GIVEN_ALONE
+        training = Training(spec, path, teacher if recipe.local else None, start, scratch, asked)
         for step in training.steps():
             if step.validation is not None:
                 print(f"step {step.number:,} of {step.total:,}: loss {step.loss:.3f}, validation {step.validation:.3f}")

@@ -81,7 +81,7 @@ def writer(artifacts: Artifacts, play: tables.Play, each: int) -> Described:
         raise ProjectError(f"Ask for 1 to {MOST_EACH} variations of a row.")
     teacher = Described.from_json(artifacts.text(play.teacher_digest))
     words = TEMPLATE.replace("{count}", str(each))
-    return dataclasses.replace(teacher, template=words, max_tokens=TOKENS_EACH * each)
+    return dataclasses.replace(teacher, template=words, max_tokens=TOKENS_EACH * each, completes=False)
 
 
 def sealed(project: Project, dossier: Dossier, numbers: Sequence[int]) -> list[int]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from distill_tui import alike, arms, launch, rules, sqlite, tables
+from distill_tui.described import Described
 from distill_tui.project import Project, ProjectError, now, stored
 from distill_tui.rules import Actor, Refused
 from distill_tui.terms import Action, Assurance, RunKind, RunStatus
@@ -174,10 +175,10 @@ def train(claimed: Claim, dossier: rules.Dossier) -> None:
 
 def material(
     project: Project, run: tables.Run, dossier: rules.Dossier
-) -> tuple[tables.DataSet, Any, Any, Path | None, str]:
+) -> tuple[tables.DataSet, Any, Any, Path | None, Described]:
     """Give what a training run learns from: its data set, the rows to train and to validate on, a local teacher.
 
-    The last is the template by which a teacher that writes is asked.
+    The last says how a teacher that writes is asked.
     """
     from distill_tui.dataset import frozen
     from distill_tui.terms import Split

@@ -63,7 +63,10 @@ def unusable(gate: Gate, record: Record) -> str:
     """Say why student and teacher cannot be judged together, where the gate asks for it; else nothing."""
     if gate.deferral is None or record.deferred_below:
         return ""
-    return "the record has no threshold below which the student sends a request back; evaluate it anew"
+    return (
+        "the record has no threshold below which the student sends a request back: it was evaluated before one was "
+        "asked for, or it is sure of none of the answers that are to go back; evaluate it anew, or a better student"
+    )
 
 
 def together(gate: Gate, record: Record) -> Record:

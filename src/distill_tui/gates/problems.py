@@ -184,6 +184,16 @@ def _task_problems(gate: Gate, task: Task) -> Iterator[str]:
             yield f"{name} takes probabilities of labels, and this play's answers are texts; take accuracy or field_f1."
         if task is Task.CLASSIFICATION and criterion.metric in OF_ANSWERS:
             yield f"{name} compares answers that are texts, and this play's answers are labels; take accuracy."
+        if (
+            task is Task.GENERATION
+            and gate.deferral is not None
+            and criterion.counts
+            and criterion.metric is Metric.P95_LATENCY
+        ):
+            yield (
+                f"{name} has a criterion and requests go back to the teacher, and nobody times one that writes "
+                "together with the student; leave out either, or only watch the latency."
+            )
 
 
 def _agreement_problems(gate: Gate) -> Iterator[str]:

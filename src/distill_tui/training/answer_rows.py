@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distill_tui import generated
+from distill_tui.described import Described
 from distill_tui.spec import Spec
 from distill_tui.terms import Control
 from distill_tui.training import answering, sequences
@@ -28,7 +29,7 @@ class AnswerRows:
     validation: Pairs
     truth: Sequence[str | None]  # of the validation rows, as spelled: gold, or the teacher's where no row has gold
     teacher: Sequence[str | None]  # the teacher's answer to each validation row, as spelled
-    asked: str  # the template by which a local teacher is asked, where its probabilities of tokens are learnt
+    asked: Described  # how a local teacher is asked, where its probabilities of tokens are learnt
 
     @property
     def teacher_score(self) -> float | None:

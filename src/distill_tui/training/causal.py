@@ -28,6 +28,7 @@ from distill_tui.training.folders import ANSWER, answers_how, check_causal_folde
 FORM = "causal"
 HOLE = "{input}"
 LAYER = re.compile(r"\b(layers|h)\.(\d+)\.")  # as Llama's many kin and GPT-2 name their layers
+SHORT = 16  # tokens; to read fewer again takes less than to share them
 LINE = "\n"  # what ends the question to a model that has no token of its own for it
 
 
@@ -70,7 +71,7 @@ class Writer:
     def say(self, rows: Sequence[list[int]]) -> list[Said]:
         """Answer one batch, given as tokens that ask."""
         self.model.eval()
-        answers, logs = write(self.model, rows, self.answer_tokens, self.stop, self.padding)
+        answers, logs = write(self.model, rows, self.answer_tokens, [self.stop], self.padding)
         texts = self.read(answers)
         return [Said(text, float(np.exp(log))) for text, log in zip(texts, logs, strict=True)]
 
@@ -135,29 +136,71 @@ def forward(
 ) -> Any:
     """Run a model on rows that end together, wherever the model is."""
     ids, mask, places = (each if each is None else each.to(model.device) for each in (ids, mask, places))
-    if "position_ids" in _takes(type(model).forward):  # the others count the mask themselves
+    takes = _takes(type(model).forward)
+    if "position_ids" in takes:  # the others count the mask themselves
         more["position_ids"] = places
+    if "logits_to_keep" not in takes:  # the others give all of them, the last ones last
+        more.pop("logits_to_keep", None)
     return model(input_ids=ids, attention_mask=mask, **more)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """The tokens with which all questions begin, read once: a template with examples in it takes longer than a text."""
+
+    tokens: tuple[int, ...] = ()
+    cache: Any = None
+
+    def cut(self, rows: Sequence[Sequence[int]], padding: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Lay what is left of token rows side by side: ids, the mask of all, and each token's place in all."""
+        ids, mask, places = left_padded([row[len(self.tokens) :] for row in rows], padding)
+        return ids, torch.nn.functional.pad(mask, (len(self.tokens), 0), value=1), places + len(self.tokens)
+
+    def remembered(self, rows: int) -> Any:
+        """Give what the model remembers of it, once for each of so many rows."""
+        if self.cache is None:
+            return None
+        cache = copy.deepcopy(self.cache)
+        cache.batch_repeat_interleave(rows)
+        return cache
+
+
+@torch.inference_mode()
+def opening(model: Any, rows: Sequence[list[int]]) -> Opening:
+    """Read once what all rows begin with; nothing where that is short, or where the model's memory cannot be shared."""
+    first, last = min(rows, default=[]), max(rows, default=[])
+    same = next((at for at, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    tokens = tuple(first[: min(same, min(map(len, rows), default=1) - 1)])
+    if len(rows) < 2 or len(tokens) < SHORT:
+        return Opening()
+    result = forward(model, *left_padded([tokens], 0), logits_to_keep=1, use_cache=True)
+    cache = result.get(memory_of(model))
+    return Opening(tokens, cache) if type(cache) is transformers.DynamicCache else Opening()
 
 
 @torch.inference_mode()
 def write(
-    model: Any, rows: Sequence[Sequence[int]], most: int, stop: int, padding: int
+    model: Any,
+    rows: Sequence[Sequence[int]],
+    most: int,
+    stops: Sequence[int],
+    padding: int,
+    begun: Opening = Opening(),
 ) -> tuple[list[list[int]], list[float]]:
     """Go on greedily from each row of tokens: the answers without their end, and their log-probabilities, end included.
 
     What was read is remembered, and a row that has ended is let go of. An answer is cut off after `most` tokens.
     """
-    memory = "cache" if "cache" in _takes(type(model).forward) else "past_key_values"  # as older releases call it
-    ids, mask, places = (each.to(model.device) for each in left_padded(rows, padding))
+    memory, ends = memory_of(model), torch.tensor([*stops], device=model.device)
+    ids, mask, places = (each.to(model.device) for each in begun.cut(rows, padding))
     answers: list[list[int]] = [[] for _ in rows]
-    logs, under_way, cache = torch.zeros(len(rows)), torch.arange(len(rows)), None
+    logs, under_way, cache = torch.zeros(len(rows)), torch.arange(len(rows)), begun.remembered(len(rows))
     for _ in range(most):
         shown = None if bool(mask.all()) else mask  # no mask is quicker than one that hides nothing
         result = forward(model, ids, shown, places, logits_to_keep=1, use_cache=True, **{memory: cache})
         log, token = result.logits[:, -1].float().log_softmax(dim=-1).max(dim=-1)
         logs[under_way] += log.cpu()
-        cache, going = result[memory], (token != stop).nonzero().flatten()
+        cache, going = result[memory], (~torch.isin(token, ends)).nonzero().flatten()
         if len(going) < len(token):
             if not len(going):
                 break
@@ -169,6 +212,11 @@ def write(
         mask = torch.nn.functional.pad(mask, (0, 1), value=1)
         ids, places = token[:, None], places[:, -1:] + 1
     return answers, logs.tolist()
+
+
+def memory_of(model: Any) -> str:
+    """Say what a model calls what it remembers."""
+    return "cache" if "cache" in _takes(type(model).forward) else "past_key_values"  # as older releases call it
 
 
 @lru_cache

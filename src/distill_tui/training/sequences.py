@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import transformers
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
+from distill_tui.described import GIVEN_ALONE, Described
 from distill_tui.generated import spelled
 from distill_tui.spec import Spec
 from distill_tui.terms import StudentKind
@@ -28,6 +29,8 @@ from distill_tui.training.folders import check_causal_folder
 
 IGNORED = tagging.IGNORED
 TOP = 64  # of the teacher's probabilities of one token, the largest are learnt, and the rest as one
+MOST_READ = 512  # of an input the tokens that a teacher reads
+NEVER = -1e9  # the log-probability of what is not said
 TINY = 1e-9  # probabilities below count as this
 
 
@@ -78,13 +81,13 @@ def train(
     checkpoints: Path,
     out: Path,
     start: Path | None = None,
-    asked: str = causal.HOLE,
+    asked: Described = GIVEN_ALONE,
 ) -> Iterator[Step]:
     """Train the spec's student and yield each step, as `distill.train` does; validation is the share that is exact.
 
-    `teacher` is a local causal model whose probabilities are learnt where alpha is above 0, asked by the template
-    `asked`. `start` is the folder that the student starts from. Raises ValueError with one sentence where nothing could
-    be learnt, before anything is loaded but tokenizers.
+    `teacher` is a local causal model whose probabilities are learnt where alpha is above 0, asked as
+    `asked` says. `start` is the folder that the student starts from. Raises ValueError with one sentence where nothing
+    could be learnt, before anything is loaded but tokenizers.
     """
     problem = spec.problem() or nothing_to_learn(spec, training, validation)
     if problem is None and spec.alpha > 0:
@@ -102,7 +105,7 @@ def _steps(
     checkpoints: Path,
     out: Path,
     start: Path | None,
-    asked: str,
+    asked: Described,
 ) -> Iterator[Step]:
     torch.set_num_threads(spec.threads)
     lesson: Lesson
@@ -171,7 +174,7 @@ class _Writing:
         validation: Pairs,
         teacher: Path | None,
         start: Path | None,
-        asked: str,
+        asked: Described,
         folder: Path,
     ) -> None:
         self.spec, known = spec, training.known()
@@ -191,14 +194,15 @@ class _Writing:
         self.notes = _notes(len(taught), len(known), long)
         self.check = _Check(validation)
         self.check_rows = self.writer.cut(self.check.texts)
-        description = self.writer.cutter.to_str() + self.writer.template + asked
+        description = self.writer.cutter.to_str() + self.writer.template + asked.to_json()
         self.identity = _identity(spec, (training, validation), description)
         self.soft = None
         if teacher is not None and spec.alpha > 0:
             kept = folder / f"teacher-{self.identity[:16]}.safetensors"
             with processes.here().first():
-                self.soft = _distributions(teacher, [asked.replace(causal.HOLE, texts[at]) for at in taught],
-                                       self.says, spec.temperature, kept)  # fmt: skip
+                self.soft = _distributions(
+                    teacher, asked, [texts[at] for at in taught], self.says, spec.temperature, kept
+                )
 
     def terms(self, batch: list[int]) -> dict[str, torch.Tensor]:
         """Give the mean cross-entropy with the answers' tokens, and the mean divergence from the teacher's."""
@@ -276,17 +280,21 @@ class _Soft:
 
 
 def _distributions(
-    teacher: Path, prompts: Sequence[str], says: Sequence[list[int]], temperature: float, kept: Path
+    teacher: Path, asked: Described, texts: Sequence[str], says: Sequence[list[int]], temperature: float, kept: Path
 ) -> _Soft:
-    """Ask the teacher once how likely each token of each answer is, softened; what it says is kept in a file."""
+    """Ask the teacher once how likely each token of each answer is, softened; what it says is kept in a file.
+
+    Whatever ends an answer for the teacher, be it the end of a line, is the token that ends it for the student.
+    """
     if not kept.exists():
         model, tokenizer = models.load_for(transformers.AutoModelForCausalLM, teacher)
-        room = models.positions(model.config)
-        asks = [teachers.asked(tokenizer, models.speakable(prompt)) for prompt in prompts]
-        rows = [[*ask[-max(1, room - len(say)) :], *say] for ask, say in zip(asks, says, strict=True)]
+        room = replace(asked, max_tokens=max(map(len, says)))
+        asks = teachers.questions(model, tokenizer, texts, room, MOST_READ)
+        begun, ends = causal.opening(model, asks), teachers.endings(model, tokenizer, asked)
+        rows = [ask + say for ask, say in zip(asks, says, strict=True)]
         made: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         for positions in models.by_length([len(row) for row in rows], 16):
-            made |= _asked_once(model, positions, rows, says, temperature)
+            made |= _asked_once(model, positions, rows, says, temperature, begun, ends)
         tensors = [torch.cat([made[at][part] for at in range(len(rows))]) for part in (0, 1)]
         kept.parent.mkdir(parents=True, exist_ok=True)
         fresh = kept.with_suffix(".tmp")
@@ -298,12 +306,30 @@ def _distributions(
 
 @torch.inference_mode()
 def _asked_once(
-    model: Any, positions: Sequence[int], rows: Sequence[list[int]], says: Sequence[list[int]], temperature: float
+    model: Any,
+    positions: Sequence[int],
+    rows: Sequence[list[int]],
+    says: Sequence[list[int]],
+    temperature: float,
+    begun: causal.Opening,
+    ends: list[int],
 ) -> dict[int, tuple[torch.Tensor, torch.Tensor]]:
-    ids, mask, places = causal.left_padded([rows[at] for at in positions], 0)
-    longest = max(len(says[at]) for at in positions)
-    logits = causal.forward(model, ids, mask, places, logits_to_keep=longest + 1, use_cache=False).logits[:, :-1]
-    logs, tops = (logits.float() / temperature).log_softmax(dim=-1).topk(min(TOP, logits.shape[-1]), dim=-1)
+    ids, mask, places = begun.cut([rows[at] for at in positions], 0)
+    longest, memory = max(len(says[at]) for at in positions), begun.remembered(len(positions))
+    logits = causal.forward(
+        model,
+        ids,
+        mask,
+        places,
+        logits_to_keep=longest + 1,
+        use_cache=memory is not None,
+        **{causal.memory_of(model): memory},
+    ).logits[:, -longest - 1 : -1]
+    shares = (logits.float() / temperature).log_softmax(dim=-1)
+    stop = says[positions[0]][-1]
+    over = shares[..., ends].logsumexp(dim=-1) if stop in ends else shares[..., stop]
+    shares[..., ends], shares[..., stop] = NEVER, over
+    logs, tops = shares.topk(min(TOP, shares.shape[-1]), dim=-1)
     whole = _with_rest(logs)
     return {at: (tops[row, -len(says[at]) :], whole[row, -len(says[at]) :]) for row, at in enumerate(positions)}
 

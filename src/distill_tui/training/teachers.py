@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 
 from distill_tui.described import Described
-from distill_tui.training import models
+from distill_tui.training import causal, models
 from distill_tui.training.folders import check_model_folder, teacher_labels
 from distill_tui.training.models import LOCAL, Floats
 
@@ -83,38 +84,63 @@ def written(
     """Yield (position, what a causal language model writes, tokens in, tokens out), greedily, texts of like length
     together.
 
-    A model with a chat template is asked by it. Sets torch's threads for the process.
+    A model with a chat template is asked by it, unless it completes: then it goes on from the template as it stands,
+    and its answer ends with the line. What all questions begin with is read once. Raises ValueError with one sentence.
+    Sets torch's threads for the process.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     torch.set_num_threads(threads)
-    tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
-    model = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, **LOCAL).eval()
-    longest = getattr(model.config, "max_position_embeddings", max_tokens + teacher.max_tokens)
-    room = max(1, min(max_tokens, longest - teacher.max_tokens))
-    for positions in _batched(texts, batch_size):
-        prompts = [asked(tokenizer, teacher.prompt(texts[at]))[-room:] for at in positions]
-        wide = max(map(len, prompts))
-        most = max(1, min(teacher.max_tokens, longest - wide))
-        ends = {tokenizer.eos_token_id, *_listed(model.generation_config.eos_token_id)} - {None}
-        filled = [[min(ends, default=0)] * (wide - len(prompt)) + prompt for prompt in prompts]
-        mask = [[0] * (wide - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-        with torch.inference_mode():
-            said = model.generate(
-                torch.tensor(filled), attention_mask=torch.tensor(mask), max_new_tokens=most, do_sample=False,
-                pad_token_id=min(ends, default=0),
-            )[:, wide:].tolist()  # fmt: skip
-        for at, prompt, tokens in zip(positions, prompts, said, strict=True):
-            end = next((place for place, token in enumerate(tokens) if token in ends), len(tokens))
-            yield at, tokenizer.decode(tokens[:end], skip_special_tokens=True), len(prompt), min(end + 1, len(tokens))
+    model, tokenizer = models.load_for(transformers.AutoModelForCausalLM, folder)
+    rows = questions(model, tokenizer, texts, teacher, max_tokens)
+    begun = causal.opening(model, rows)
+    ends = endings(model, tokenizer, teacher)
+    for positions in models.by_length([len(row) for row in rows], batch_size):
+        batch = [rows[at] for at in positions]
+        said, _ = causal.write(model, batch, teacher.max_tokens, ends, min(ends, default=0), begun)
+        for at, row, tokens in zip(positions, batch, said, strict=True):
+            out = min(len(tokens) + 1, teacher.max_tokens)  # the token that ended it was paid for too
+            yield at, tokenizer.decode(tokens, skip_special_tokens=True), len(row), out
+
+
+def questions(model: Any, tokenizer: Any, texts: Sequence[str], teacher: Described, max_tokens: int) -> list[list[int]]:
+    """Give the tokens that ask about each text; of a text that is too long its end is left out, never the template's.
+
+    Raises ValueError with one sentence where the template leaves no room for a text.
+    """
+    room = models.positions(model.config) - teacher.max_tokens
+    frame = len(asked(tokenizer, teacher, ""))
+    if frame >= room:
+        raise ValueError(
+            f"The template takes {frame:,} tokens and an answer {teacher.max_tokens:,}, and the model has room for "
+            f"{models.positions(model.config):,}; shorten one of them."
+        )
+    most = min(max_tokens, room - frame)
+    cut = (_shortened(tokenizer, models.speakable(text), most) for text in texts)
+    return [asked(tokenizer, teacher, text)[-room:] for text in cut]
+
+
+def endings(model: Any, tokenizer: Any, teacher: Described) -> list[int]:
+    """Name the tokens that end an answer; where an answer is one line, all that hold the end of one."""
+    ends = {tokenizer.eos_token_id, *_listed(model.generation_config.eos_token_id)} - {None}
+    if teacher.completes:
+        spoken = tokenizer.batch_decode([[token] for token in range(len(tokenizer))])
+        ends |= {token for token, text in enumerate(spoken) if "\n" in text}
+    return sorted(ends)
+
+
+def _shortened(tokenizer: Any, text: str, most: int) -> str:
+    """Cut a text after so many tokens."""
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return text if len(ids) <= most else str(tokenizer.decode(ids[:most]))
 
 
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def asked(tokenizer: Any, prompt: str) -> list[int]:
-    if not tokenizer.chat_template:
+def asked(tokenizer: Any, teacher: Described, text: str) -> list[int]:
+    """Give the tokens that ask a teacher about one text."""
+    prompt = teacher.prompt(text)
+    if teacher.completes or not tokenizer.chat_template:
         return list(tokenizer(prompt)["input_ids"])
     message = [{"role": "user", "content": prompt}]
     text = tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=False)
