@@ -501,6 +501,22 @@ with project.telemetry() as session:
         assert "from-elsewhere" in text_of(app)
 
 
+async def test_what_comes_in_while_the_project_is_opened_is_seen_too(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Project.open
+
+    def slowly(path: Path) -> Project:
+        actions.open_play(project, Actor("dana", MINE), "meanwhile", PlayKind.COST)
+        return opened(path)
+
+    monkeypatch.setattr(Project, "open", slowly)
+    app = an_app(project)
+    async with app.run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        assert "meanwhile" in text_of(app)
+
+
 async def test_the_reports_of_a_run_are_seen_within_a_second_and_only_its_play_is_read_again(project: Project) -> None:
     for name in ("refund-intent", "trains", "faq"):
         play = add_play(project, name, Stage.TRAIN)

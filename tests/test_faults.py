@@ -403,6 +403,18 @@ def test_what_a_lock_fixed_besides_the_gate_is_compared_with_the_log(path: Path,
     assert "The locked gate of play 1 is not the one that the log tells of" in wrong(path)["audit log"]
 
 
+@pytest.mark.parametrize("change", ["counts = '{}'", "labels = '[]'", "round = 2", "built_at = '2020-01-01T00:00:00Z'"])
+def test_what_a_freeze_fixed_besides_the_rows_is_compared_with_the_log(path: Path, change: str) -> None:
+    connection = sqlite3.connect(path)
+    (guard,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'data_set_fixed_update'").fetchone()
+    connection.execute("DROP TRIGGER data_set_fixed_update")
+    assert connection.execute(f"UPDATE data_set SET {change} WHERE play_id = 1").rowcount == 1
+    connection.execute(guard)
+    connection.commit()
+    connection.close()
+    assert "The frozen data set of play 1" in wrong(path)["audit log"]
+
+
 def test_a_schema_that_is_no_text_any_more_is_one_line(path: Path) -> None:
     Project.open(path).close()  # whoever closes last writes the log back into the file
     path.write_bytes(path.read_bytes().replace(b"CREATE TABLE person", b"\x96" * 19))

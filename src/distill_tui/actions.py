@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlmodel import col, select
 
-from distill_tui import bundle, consent, gates, launch, rules, signing, tables
+from distill_tui import bundle, consent, gates, launch, ledger, rules, signing, tables
 from distill_tui.artifacts import canonical, digest_of
 from distill_tui.project import Change, Project, ProjectError, remember_builder
 from distill_tui.rules import Actor, Dossier, Objection, Refused
@@ -410,7 +410,8 @@ def freeze_data(project: Project, play_id: int, actor: Actor) -> str:
             raise Refused([Objection("data.moved", "The data set was built again meanwhile; look at it once more.")])
         row.frozen_at = change.at
         change.session.add(row)
-        change.detail |= {"data": row.digest, "open": [each["says"] for each in rules.open_findings(change.dossier)]}
+        findings = [each["says"] for each in rules.open_findings(change.dossier)]
+        change.detail |= {"data": row.digest, "row": ledger.frozen_row(row), "open": findings}
         return row.digest
 
 

@@ -11,7 +11,7 @@ from copy import deepcopy
 from typing import Any, NamedTuple
 
 from distill_tui import rules, signing, statements, tables
-from distill_tui.artifacts import digest_of
+from distill_tui.artifacts import canonical, digest_of
 from distill_tui.rules import SignOffFacts, StatementFacts
 from distill_tui.terms import Action, Assurance, Role
 
@@ -124,6 +124,11 @@ def _object(value: object) -> Mapping[str, Any]:
         except (ValueError, RecursionError):
             return {}
     return value if isinstance(value, dict) else {}
+
+
+def frozen_row(data: tables.DataSet) -> str:
+    """Digest what a freeze fixes of a data set besides its rows: what it is of, its labels, its counts."""
+    return digest_of(canonical([data.round, data.artifact, data.labels, data.counts, data.built_at]))
 
 
 def statement_facts(

@@ -507,7 +507,7 @@ def _fixed(entry: Any) -> tuple[object, ...]:
     """Give all that an entry of a lock or of a freeze says of the row that it fixed."""
     detail = json.loads(entry.detail)
     if entry.action is Action.FREEZE_DATA:
-        return entry.play_id, detail.get("data"), entry.at
+        return entry.play_id, detail.get("data"), entry.at, detail.get("row")
     facts = {name: detail[name] for name in rules.LOCK_FACTS if name in detail}
     return entry.play_id, detail.get("gate"), entry.at, entry.person_id, canonical(facts).decode()
 
@@ -521,7 +521,8 @@ def _untold(session: Session, told: set[tuple[object, ...]]) -> Iterator[str]:
         if gate is None or trouble or fixed not in told:
             yield f"The locked gate of play {row.play_id} {restore}"
     for data in session.exec(select(tables.DataSet).where(col(tables.DataSet.frozen_at).is_not(None))):
-        if (data.play_id, data.digest, data.frozen_at) not in told:
+        fixed_rows = (data.play_id, data.digest, data.frozen_at)
+        if told.isdisjoint({(*fixed_rows, ledger.frozen_row(data)), (*fixed_rows, None)}):  # None: an older entry
             yield f"The frozen data set of play {data.play_id}, round {data.round}, {restore}"
 
 

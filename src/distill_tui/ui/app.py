@@ -176,16 +176,17 @@ class DistillApp(App[int]):
         try:
             project = Project.open(self.path)
             self._seen = project.version()
+            header = glance.header(self.path, self.header)  # of what came in since the first frame was read
             trouble = queries.look_back(project)
         except answers() as error:
             self.call_from_thread(self.say, sqlite.sentence(error), "error")
             return
-        self.call_from_thread(self._opened, project)
+        self.call_from_thread(self._opened, project, header)
         if trouble:
             self.call_from_thread(self.say, trouble, "error")
 
-    def _opened(self, project: Project) -> None:
-        self.project = project
+    def _opened(self, project: Project, header: glance.Header) -> None:
+        self.project, self.header = project, header
         self.set_interval(POLL, self.poll)
         self.set_interval(REAP, self._reap)
         self.changed()
