@@ -484,7 +484,7 @@ def test_a_line_that_ends_is_the_end_of_a_students_answer(teacher: Path, tmp_pat
         ids = teachers.asked(tokenizer, asked, text) + says[row]
         share = model(torch.tensor([ids])).logits[0, -2].softmax(-1)[ends].sum()
         named = dict(zip(soft.tops[row][-1].tolist(), soft.logs[row][-1].exp().tolist(), strict=False))
-        assert named.get(tokenizer.eos_token_id, 0.0) == pytest.approx(float(share), abs=1e-4)
+        assert named.get(tokenizer.eos_token_id, 0.0) == pytest.approx(share.item(), abs=1e-4)
         assert all(named.get(end, 0.0) < 1e-6 for end in ends if end != tokenizer.eos_token_id)
 
 
