@@ -136,10 +136,10 @@ class BoardScreen(Screen[None]):
         self.run_worker(self._load, thread=True, exclusive=True, group="cards")
 
     def _load(self) -> None:
-        worker = get_current_worker()
+        worker, header = get_current_worker(), self._app.header
         try:
-            load = self._load_reports if self._app.header.head == self._seen else self._load_plays
-            then = load(self._app.header)
+            load = self._load_reports if header.head == self._seen else self._load_plays
+            then = load(header)
         except sqlite.errors() as error:
             self._app.unreadable(error)
             return
