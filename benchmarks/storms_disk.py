@@ -244,11 +244,16 @@ def half_named(folder: Path, wanted: tuple[str | None, bytes, bytes]) -> str:
 
 
 def told_by_the_run(path: Path) -> str:
-    """See that a run which ended early says in one line what happened, without Python's words for it."""
+    """See that a run which ended early says in one line what happened, without Python's words for it.
+
+    Where only the last sync of its end failed, the end is in the file all the same, and must hold like any other.
+    """
     project = Project.open(path)
     launch.reap(project)
     run = project.dossier(1).runs[0]
     project.close()
+    if run.status is RunStatus.FINISHED:
+        return "done"
     if run.status not in (RunStatus.FAILED, RunStatus.LOST, RunStatus.QUEUED):
         return f"untold: the run is {run.status.value}"
     said = [each for each in (run.message, run.error) if each]
