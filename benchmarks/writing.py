@@ -10,7 +10,7 @@ probabilities of tokens; beside it stand the same student on its texts alone (`h
 (`gold`). People marked the held-out lines, which judge, the validation lines, and of the training lines one in four.
 
 CACHE keeps the model, the lines and the project, so that a run that is stopped goes on where it was. It takes about
-25 minutes of one core. `--report` trains nothing and prints what is there.
+half an hour of a core that is shared. `--report` trains nothing and prints what is there.
 """
 
 from __future__ import annotations
