@@ -381,6 +381,17 @@ def test_the_doctor_names_a_clock_that_is_behind_the_log(path: Path, monkeypatch
 # --- what the doctor names -----------------------------------------------------------------------------------------
 
 
+def change_in_spite(path: Path, table: str, change: str) -> None:
+    """Change the row of play 1 that is fixed, with the guard out of the way and put back, as another program could."""
+    connection, name = sqlite3.connect(path), f"{table}_fixed_update"
+    (guard,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (name,)).fetchone()
+    connection.execute(f"DROP TRIGGER {name}")
+    assert connection.execute(f"UPDATE {table} SET {change} WHERE play_id = 1").rowcount == 1
+    connection.execute(guard)
+    connection.commit()
+    connection.close()
+
+
 def test_the_doctor_finds_nothing_wrong_with_a_sound_file(path: Path) -> None:
     assert wrong(path) == {}
 
@@ -393,25 +404,13 @@ def test_the_doctor_finds_nothing_wrong_with_a_sound_file(path: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_a_lock_fixed_besides_the_gate_is_compared_with_the_log(path: Path, change: str) -> None:
-    connection = sqlite3.connect(path)
-    (guard,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'gate_fixed_update'").fetchone()
-    connection.execute("DROP TRIGGER gate_fixed_update")
-    assert connection.execute(f"UPDATE gate SET {change} WHERE play_id = 1").rowcount == 1
-    connection.execute(guard)
-    connection.commit()
-    connection.close()
+    change_in_spite(path, "gate", change)
     assert "The locked gate of play 1 is not the one that the log tells of" in wrong(path)["audit log"]
 
 
 @pytest.mark.parametrize("change", ["counts = '{}'", "labels = '[]'", "round = 2", "built_at = '2020-01-01T00:00:00Z'"])
 def test_what_a_freeze_fixed_besides_the_rows_is_compared_with_the_log(path: Path, change: str) -> None:
-    connection = sqlite3.connect(path)
-    (guard,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'data_set_fixed_update'").fetchone()
-    connection.execute("DROP TRIGGER data_set_fixed_update")
-    assert connection.execute(f"UPDATE data_set SET {change} WHERE play_id = 1").rowcount == 1
-    connection.execute(guard)
-    connection.commit()
-    connection.close()
+    change_in_spite(path, "data_set", change)
     assert "The frozen data set of play 1" in wrong(path)["audit log"]
 
 

@@ -42,9 +42,7 @@ class Failure:
     student: str
     sure: float | None  # the student's probability of its answer
     teacher_right: bool
-    apart: tuple[
-        str, ...
-    ] = ()  # of answers that are JSON: the fields in which the student's differs from what is right
+    apart: tuple[str, ...] = ()  # where answers are JSON: the fields in which the student's is not as it should be
 
 
 def failures(project: Project, dossier: Dossier, actor: Actor) -> Failures | None:
