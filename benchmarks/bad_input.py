@@ -30,15 +30,16 @@ from random import Random
 
 from trials import MEMORY, NAME, Row, beginnings, sqlite3, table, trouble
 
-from distill_tui import actions, gates, signing, statements
-from distill_tui.cli import main as command
+from distill_tui import actions, gates
+from distill_tui.cli.table import main as command
 from distill_tui.dataset import readers, traffic
 from distill_tui.dataset.readers import BadInput
-from distill_tui.described import ENDPOINT, TEMPLATES, Described
-from distill_tui.project import Project, ProjectError
+from distill_tui.people import signatures, statements
+from distill_tui.people.signatures import BadSignature
 from distill_tui.rules import Refused
-from distill_tui.signing import BadSignature
 from distill_tui.spec import Spec
+from distill_tui.store.project import Project, ProjectError
+from distill_tui.teachers.description import ENDPOINT, TEMPLATES, Described
 from distill_tui.terms import PlayKind
 from distill_tui.training.folders import check_causal_folder, check_encoder_folder, check_model_folder
 from story import GATE, actor, record
@@ -136,8 +137,8 @@ STRICT: dict[str, Callable[[str], object]] = {
     "record": gates.Record.from_json,
     "statement": lambda body: statements.read_sign_off(body.encode("utf-8", "surrogatepass")),
     "spec": Spec.from_json,
-    "public key": signing.read_public_key,
-    "signature": lambda body: signing.verify(b"x", body, signing.SIGN_OFF),
+    "public key": signatures.read_public_key,
+    "signature": lambda body: signatures.verify(b"x", body, signatures.SIGN_OFF),
 }
 
 
@@ -202,7 +203,7 @@ def seeds(folder: Path, model: Path) -> dict[str, tuple[bytes, Callable[[bytes],
     parquet = (folder / "good.out.parquet").read_bytes()
     key = folder / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(key)], check=True)
-    signature = signing.sign(b"x", key, signing.SIGN_OFF)
+    signature = signatures.sign(b"x", key, signatures.SIGN_OFF)
     public = key.with_suffix(".pub").read_bytes()
     asked = [{"role": "system", "content": "Say yes or no."}, {"role": "user", "content": "Is it?"}]
     said = {"choices": [{"message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}]}
@@ -223,7 +224,7 @@ def seeds(folder: Path, model: Path) -> dict[str, tuple[bytes, Callable[[bytes],
         "gate.json": (gates.to_json(GATE).encode(), as_text(gates.from_json)),
         "record": (record().to_json().encode(), as_text(gates.Record.from_json)),
         "spec": (Spec().to_json().encode(), as_text(Spec.from_json)),
-        "public key": (public, as_text(signing.read_public_key)),
+        "public key": (public, as_text(signatures.read_public_key)),
         "signature": (signature.encode(), as_text(STRICT["signature"])),
         "config.json": ((model / "config.json").read_bytes(), as_model("config.json")),
         "safetensors": ((model / "model.safetensors").read_bytes(), as_model("model.safetensors")),

@@ -27,8 +27,8 @@ from trials import MEMORY, NAME, Row, beginnings, table, trouble
 
 from distill_tui import actions, gates
 from distill_tui.dataset import records
-from distill_tui.project import Project
 from distill_tui.rules import Refused
+from distill_tui.store.project import Project
 from story import actor
 
 MOST = 200  # MB of memory, imports included

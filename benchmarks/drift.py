@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from distill_tui import drift
+from distill_tui.monitor import drift
 
 RIVER = "river==0.26.1"
 ROWS, CHANGE, HORIZON = 2500, 500, 2500

@@ -23,8 +23,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from trials import MEMORY, Row, sqlite3, table
 
 import test_project
-from distill_tui import bundle, doctor, launch
-from distill_tui.project import Project
+from distill_tui.bundles import bundle
+from distill_tui.runs import launch
+from distill_tui.store import doctor
+from distill_tui.store.project import Project
 
 VALUES = {  # what is stored in the file itself: table, its key, the columns that count
     "the log": (

@@ -17,9 +17,9 @@ from functools import cache, lru_cache
 
 import numpy as np
 
-from distill_tui import statistics
-from distill_tui.paired import Gain, Prospect, RowScores, outlook
-from distill_tui.statistics import Cluster, Scores
+from distill_tui.gates import statistics
+from distill_tui.gates.paired import Gain, Prospect, RowScores, outlook
+from distill_tui.gates.statistics import Cluster, Scores
 
 ALPHA = 0.05
 Z = statistics.normal_quantile(1 - ALPHA)

@@ -15,9 +15,9 @@ from collections import Counter
 import numpy as np
 from scipy import optimize, stats
 
-from distill_tui import statistics
-from distill_tui.paired import Gain
-from distill_tui.statistics import Cluster
+from distill_tui.gates import statistics
+from distill_tui.gates.paired import Gain
+from distill_tui.gates.statistics import Cluster
 
 GOAL = 1e-9
 

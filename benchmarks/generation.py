@@ -31,8 +31,8 @@ import numpy as np
 import torch
 import transformers
 
-from distill_tui.described import GIVEN_ALONE
 from distill_tui.spec import Spec
+from distill_tui.teachers.description import GIVEN_ALONE
 from distill_tui.training import answering, causal, folders, measure, models, sequences, tagging
 from distill_tui.training.sequences import Pairs
 

@@ -30,23 +30,13 @@ from typing import Any
 
 from trials import Row, library, table
 
-from distill_tui import (
-    actions,
-    artifacts,
-    backup,
-    bundle,
-    calls,
-    doctor,
-    gates,
-    launch,
-    migrations,
-    project,
-    sqlite,
-    tables,
-    teacher_cache,
-    worker,
-)
+from distill_tui import actions, gates
 from distill_tui import spec as specs
+from distill_tui.bundles import bundle
+from distill_tui.cli import call as calls
+from distill_tui.runs import launch, worker
+from distill_tui.store import artifacts, backup, doctor, migrations, project, sqlite, tables
+from distill_tui.teachers import cache
 from distill_tui.training import folders
 
 HERE = Path(__file__).parent
@@ -153,13 +143,13 @@ def whoever_has_it(claimed: worker.Claim) -> str | None:
 def by_the_score(folder: Path, teacher: str, answer: Any) -> None:
     """Keep what a teacher answered once twenty answers are there; only the very first one at once."""
     ANSWERS.append(answer)
-    if len(ANSWERS) == 20 or not teacher_cache.answered(folder, teacher):
+    if len(ANSWERS) == 20 or not cache.answered(folder, teacher):
         for each in ANSWERS:
             ADD(folder, teacher, each)
         ANSWERS.clear()
 
 
-ADD, ANSWERS = teacher_cache.add_answer, list[Any]()
+ADD, ANSWERS = cache.add_answer, list[Any]()
 
 
 def by_the_wall(folder: Path, run: Any) -> float:
@@ -256,7 +246,7 @@ GUARDS = {
         "storms.py|--only|SIGSTOP|--scale|0.01",
     ),
     "each answer kept as it comes": Guard(
-        put(teacher_cache, "add_answer", by_the_score), "storms_teacher.py|--kills|8"
+        put(cache, "add_answer", by_the_score), "storms_teacher.py|--kills|8"
     ),
     "a clock that nobody sets": Guard(
         put(launch, "_waited", by_the_wall), "storms_clocks.py|--only|leases|--scale|0.05"

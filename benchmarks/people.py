@@ -32,8 +32,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from trials import Row, keep
 
-from distill_tui import launch, migrations, rules
-from distill_tui.project import Project, chain_trouble
+from distill_tui import rules
+from distill_tui.runs import launch
+from distill_tui.store import migrations
+from distill_tui.store.project import Project, chain_trouble
 from stories import Auditor, Story, drive_to_data, drive_to_decide, found, open_play, write_traffic
 
 MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None

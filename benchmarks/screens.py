@@ -38,10 +38,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from distill_tui import actions, gates, sqlite
-from distill_tui.project import Project, now
+from distill_tui import actions, gates
 from distill_tui.rules import Actor
 from distill_tui.spec import Spec
+from distill_tui.store import sqlite
+from distill_tui.store.project import Project, now
 from distill_tui.terms import PlayKind, Role, Stage, StudentKind
 
 BUILD = Path(__file__).parents[1] / "build" / "peers"

@@ -36,8 +36,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from trials import Row, keep
 
 import real_play
-from distill_tui import launch
-from distill_tui.project import Project
+from distill_tui.runs import launch
+from distill_tui.store.project import Project
 from distill_tui.terms import RunStatus
 from ssh_host import Host, Session
 from test_terminal import Terminal

@@ -60,7 +60,7 @@ def write(path: Path, seed: int, words_a_row: int, *, most_bytes: int = 0, most_
 def command(project: Path, *words: str) -> tuple[float, float, str]:
     """Run a command; gives seconds, its peak in MiB, and what it said. Raises where it failed."""
     code = (
-        "import resource, sys; from distill_tui.cli import main; code = main(sys.argv[1:]);"
+        "import resource, sys; from distill_tui.cli.table import main; code = main(sys.argv[1:]);"
         "print('PEAK', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(code)"
     )
     line = [sys.executable, "-c", code, "--project", str(project), *words]
@@ -90,9 +90,10 @@ def imported(folder: Path, gigabytes: float) -> None:
 
 def a_play(path: Path, held_out: int) -> Path:
     """Make a project with a play at `data`, as far as its data stage needs one."""
-    from distill_tui import actions, gates, tables
-    from distill_tui.project import Project
+    from distill_tui import actions, gates
     from distill_tui.rules import Actor
+    from distill_tui.store import tables
+    from distill_tui.store.project import Project
     from distill_tui.terms import PlayKind, Role, Stage
 
     me = Actor("mia", f"account uid {os.getuid()}")

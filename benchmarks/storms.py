@@ -22,11 +22,13 @@ from random import Random
 
 from trials import DEEDS, MEMORY, NAME, Child, Row, beginnings, blow, fresh, killed, sqlite3, table, trouble, words
 
-from distill_tui import actions, tables, worker
-from distill_tui.backup import backup
+from distill_tui import actions
 from distill_tui.gates import digest
-from distill_tui.project import Project, ProjectError, now
 from distill_tui.rules import Actor, Refused
+from distill_tui.runs import worker
+from distill_tui.store import tables
+from distill_tui.store.backup import backup
+from distill_tui.store.project import Project, ProjectError, now
 from distill_tui.terms import Action, Opinion, RunStatus
 from story import GATE, actor
 

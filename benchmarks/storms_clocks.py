@@ -29,8 +29,10 @@ from unittest import mock
 from trials import MEMORY, NAME, Child, Row, again_with, beginnings, fresh, sqlite3, table, trouble, words
 
 import live_play
-from distill_tui import actions, launch, tables, worker
-from distill_tui.project import Project
+from distill_tui import actions
+from distill_tui.runs import launch, worker
+from distill_tui.store import tables
+from distill_tui.store.project import Project
 from distill_tui.terms import RunStatus
 from story import actor
 
@@ -248,12 +250,12 @@ def observing(made: Path, parent: Path, times: int, library: ctypes.CDLL, chance
 
 def order_trouble(path: Path) -> str:
     """See that the log is whole and in order, and that a replay gives the monitor's state."""
-    from distill_tui import observed
+    from distill_tui.monitor import history
 
     project = Project.open(path)
     try:
         dossier = project.dossier(1, thorough=True)
-        return dossier.audit_trouble or observed.replay_trouble(project, dossier)
+        return dossier.audit_trouble or history.replay_trouble(project, dossier)
     finally:
         project.close()
 

@@ -51,11 +51,13 @@ from trials import (
     words,
 )
 
-from distill_tui import actions, calls, launch, worker
-from distill_tui.artifacts import folder_digest
-from distill_tui.backup import backup
-from distill_tui.project import Project, ProjectError
+from distill_tui import actions
+from distill_tui.cli import call
+from distill_tui.digests import folder_digest
 from distill_tui.rules import Actor, Refused
+from distill_tui.runs import launch, worker
+from distill_tui.store.backup import backup
+from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import RunKind, RunStatus
 from stories import SPEC
 from story import actor
@@ -93,7 +95,7 @@ def told_in_one_line(error: Exception) -> bool:
     """See that a front end has one line for this, and no traceback."""
     if isinstance(error, Refused):
         return False  # the rules have no part in it
-    said = calls._said(error, calls.Call(Namespace(json=False, plain=True, project=NAME)))
+    said = call._said(error, call.Call(Namespace(json=False, plain=True, project=NAME)))
     return said is not None and "\n" not in said
 
 

@@ -39,9 +39,10 @@ from trials import (
     words,
 )
 
-from distill_tui import actions, doctor, migrations
-from distill_tui.project import Project, ProjectError, _expected_schema, chain_trouble
+from distill_tui import actions
+from distill_tui.cli import doctor, migrations
 from distill_tui.rules import Actor
+from distill_tui.store.project import Project, ProjectError, _expected_schema, chain_trouble
 from distill_tui.terms import PlayKind, Role
 from stories import Auditor
 from story import actor

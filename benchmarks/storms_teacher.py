@@ -29,9 +29,11 @@ os.environ["DISTILL_TEACHER_KEY"] = "sk-of-nobody"
 import openai  # noqa: F401  # before any fork
 
 import test_teachers
-from distill_tui import actions, asked, launch, teacher_cache, worker
-from distill_tui.described import ENDPOINT, TEMPLATES, Described
-from distill_tui.project import Project
+from distill_tui import actions
+from distill_tui.runs import launch, worker
+from distill_tui.store.project import Project
+from distill_tui.teachers import cache, estimate
+from distill_tui.teachers.description import ENDPOINT, TEMPLATES, Described
 from distill_tui.terms import RunStatus
 from story import actor
 
@@ -94,7 +96,7 @@ def prepare(path: Path, teacher: Described) -> None:
     """Choose the endpoint, try one row, and queue the run."""
     project = Project.open(path)
     actions.set_teacher(project, 1, actor("dan"), None, teacher)
-    asked.estimate(project.artifacts, project.dossier(1), LIMITS)
+    estimate.estimate(project.artifacts, project.dossier(1), LIMITS)
     actions.label(project, 1, actor("dan"), LIMITS)
     project.close()
 
@@ -139,9 +141,7 @@ def answered(folder: Path) -> set[str]:
         dossier = project.dossier(1)
         inputs = distinct_inputs([project.artifacts.path(each.artifact) for each in dossier.traffic])
         assert dossier.play is not None
-        return {
-            inputs[digest] for digest in teacher_cache.answered(project.artifacts.folder, dossier.play.teacher_digest)
-        }
+        return {inputs[digest] for digest in cache.answered(project.artifacts.folder, dossier.play.teacher_digest)}
     finally:
         project.close()
 

@@ -24,12 +24,14 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from distill_tui import actions, doctor, gates, launch, rules, worker  # noqa: F401
-from distill_tui.artifacts import Artifacts
+from distill_tui import actions, gates, rules  # noqa: F401  # before any fork
 from distill_tui.dataset import build, coverage, frozen, readers, traffic  # noqa: F401  # before any fork
-from distill_tui.project import Project, ProjectError
 from distill_tui.rules import Refused
-from distill_tui.sqlite import module as sqlite3  # one library in one process: see `tests/conftest.py`
+from distill_tui.runs import launch, worker  # noqa: F401
+from distill_tui.store import doctor
+from distill_tui.store.artifacts import Artifacts
+from distill_tui.store.project import Project, ProjectError
+from distill_tui.store.sqlite import module as sqlite3
 from distill_tui.terms import Opinion, RunKind
 from stories import SPEC, Auditor, finish_evaluation, finish_rehearsal, finish_training, found, open_play
 from stories import write_traffic as write_traffic

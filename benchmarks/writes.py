@@ -22,10 +22,10 @@ from pathlib import Path
 
 from trials import NAME, Child, Row, beginnings, fresh, sqlite3, table, trouble
 
-from distill_tui import project as door
-from distill_tui import sqlite
-from distill_tui.artifacts import canonical, digest_of
-from distill_tui.project import Project
+from distill_tui.digests import canonical, digest_of
+from distill_tui.store import project as door
+from distill_tui.store import sqlite
+from distill_tui.store.project import Project
 from distill_tui.terms import Action
 from story import actor
 

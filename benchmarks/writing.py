@@ -31,15 +31,18 @@ from typing import Any
 import numpy as np
 from headline import bootstrap, shown
 
-from distill_tui import actions, gates, identity, launch, queries
-from distill_tui.controls import findings
+from distill_tui import actions, gates
 from distill_tui.dataset import build, readers, traffic
 from distill_tui.dataset.split import SplitRule
-from distill_tui.described import PROMPTED, Described
 from distill_tui.gates import Criterion, Gate
-from distill_tui.project import Project
+from distill_tui.people import identity
+from distill_tui.review.controls import findings
+from distill_tui.runs import launch
 from distill_tui.spec import Spec
-from distill_tui.tables import Run
+from distill_tui.store import queries
+from distill_tui.store.project import Project
+from distill_tui.store.tables import Run
+from distill_tui.teachers.description import PROMPTED, Described
 from distill_tui.terms import Assurance, Metric, PlayKind, Reference, RunKind, RunStatus, Split, Task
 
 SAMPLES = Path(__file__).resolve().parents[1] / "sample_projects"

@@ -7,7 +7,7 @@ from typing import Any
 from textual.pilot import Pilot
 
 from distill_tui.ui.app import DistillApp
-from distill_tui.ui.frame import MessageLine
+from distill_tui.ui.widgets.frame import MessageLine
 
 
 def text_of(app: Any) -> str:

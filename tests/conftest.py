@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from distill_tui import sqlite
+from distill_tui.store import sqlite
 
 # One SQLite library in one process: a second one that closes a file takes away the locks that the first holds on it.
 sys.modules["sqlite3"] = sqlite.module

@@ -16,12 +16,14 @@ from pathlib import Path
 from random import Random
 from unittest import mock
 
-from distill_tui import actions, asked, launch, worker
-from distill_tui.described import Described
+from distill_tui import actions
 from distill_tui.gates import Criterion, Gate
-from distill_tui.project import Project
 from distill_tui.rules import Actor
+from distill_tui.runs import launch, worker
 from distill_tui.spec import Spec
+from distill_tui.store.project import Project
+from distill_tui.teachers import estimate
+from distill_tui.teachers.description import Described
 from distill_tui.terms import Metric, Opinion, PlayKind, Role, StudentKind
 
 DANA = Actor("dana", f"account uid {os.getuid()}")
@@ -114,7 +116,7 @@ def shipped(
     actions.set_teacher(project, play, DANA, None, teacher)
     actions.set_maintenance(project, play, OLGA, 600, 60)
     if teacher is not None:
-        asked.estimate(project.artifacts, project.dossier(play), limits)  # one row is tried before a paid run
+        estimate.estimate(project.artifacts, project.dossier(play), limits)  # one row is tried before a paid run
         actions.label(project, play, DANA, limits)
     trained_and_judged(project, play)
     actions.rehearse(project, play, OLGA)

@@ -21,12 +21,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from distill_tui import actions, gates, identity, launch, signing
+from distill_tui import actions, gates
 from distill_tui.gates import Criterion, Gate
-from distill_tui.project import Project
+from distill_tui.people import identity, signatures
 from distill_tui.rules import Actor
+from distill_tui.runs import launch
 from distill_tui.spec import Spec
-from distill_tui.sqlite import module as sqlite3
+from distill_tui.store.project import Project
+from distill_tui.store.sqlite import module as sqlite3
 from distill_tui.terms import Assurance, Metric, Opinion, PlayKind, Reference, Role, RunStatus, StudentKind
 
 ROLES = {Role.SPONSOR: "sam", Role.DRIVER: "dan", Role.VALIDATOR: "vera", Role.OPERATOR: "olga"}
@@ -86,8 +88,8 @@ class Play:
         dossier = self.project.dossier()
         return identity.by_account(dossier) if person == "ada" else identity.by_key(dossier, self.key(person))
 
-    def public(self, person: str) -> signing.PublicKey:
-        return signing.read_public_key(Path(f"{self.key(person)}.pub").read_text())
+    def public(self, person: str) -> signatures.PublicKey:
+        return signatures.read_public_key(Path(f"{self.key(person)}.pub").read_text())
 
     def sign(self, opinion: Opinion = Opinion.APPROVE, comment: str = "Looked at it.", by: str = "vera") -> int:
         return actions.sign_off(self.project, self.id, self.by(by), opinion, comment, key=self.key(by))

@@ -15,11 +15,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from distill_tui import actions, gates, tables, worker
-from distill_tui.project import Project, ProjectError, now
+from distill_tui import actions, gates
 from distill_tui.rules import Actor, Refused
+from distill_tui.runs import worker
 from distill_tui.spec import Spec
-from distill_tui.sqlite import module as sqlite3
+from distill_tui.store import tables
+from distill_tui.store.project import Project, ProjectError, now
+from distill_tui.store.sqlite import module as sqlite3
 from distill_tui.terms import Action, Opinion, PlayKind, Role, RunKind, RunStatus, Split, Stage, StudentKind
 from story import EVERYBODY, GATE, ROLES, WORKSHEET, actor
 

@@ -11,9 +11,11 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from distill_tui import gates, rules, statements, tables
+from distill_tui import gates, rules
+from distill_tui.people import statements
 from distill_tui.rules import Actor, Dossier, SignOffFacts
 from distill_tui.spec import Spec
+from distill_tui.store import tables
 from distill_tui.terms import (
     Assurance,
     Metric,

@@ -24,28 +24,21 @@ from typing import Any
 import pytest
 
 import real_play
-from distill_tui import (
-    actions,
-    bundle,
-    consent,
-    gates,
-    identity,
-    launch,
-    project,
-    rules,
-    sign_offs,
-    signing,
-    worker,
-)
-from distill_tui.artifacts import canonical, digest_of
-from distill_tui.cli import main
+from distill_tui import actions, gates, rules
+from distill_tui.actions import sign_offs, signed_decisions
+from distill_tui.bundles import bundle
+from distill_tui.cli.table import main
+from distill_tui.digests import canonical, digest_of
+from distill_tui.people import identity, signatures
+from distill_tui.people.signatures import BadSignature
 from distill_tui.rules import Refused
-from distill_tui.signing import BadSignature
+from distill_tui.runs import launch, worker
+from distill_tui.store import project
 from distill_tui.terms import Assurance, Opinion, PlayKind, Role, Stage
-from distill_tui.ui import forms
 from distill_tui.ui.app import DistillApp
-from distill_tui.ui.forms import Sheet
-from distill_tui.ui.review import intent
+from distill_tui.ui.forms import sheets
+from distill_tui.ui.forms.review import intent
+from distill_tui.ui.forms.sheets import Sheet
 from ssh_host import Host, Session
 from test_signing import TOKENS, Token
 from test_terminal import Terminal
@@ -174,11 +167,11 @@ def test_05_ids_and_comments_cannot_write_lines(play: real_play.Play) -> None:
         found = refused(lambda person=person: actions.enrol_person(play.project, ada, person, "Name"))
         assert found == {"person.id"}, person
     with pytest.raises(BadSignature):
-        signing.read_public_key(f"{play.public('dan').line} comment\nvera {play.public('dan').line}")
-    signing.read_public_key(f'{play.public("dan").line} vera,dan namespaces="*"')  # a comment is dropped
+        signatures.read_public_key(f"{play.public('dan').line} comment\nvera {play.public('dan').line}")
+    signatures.read_public_key(f'{play.public("dan").line} vera,dan namespaces="*"')  # a comment is dropped
     play.sign()
     lines = (play.ship() / "allowed_signers").read_text().splitlines()
-    assert lines == [f'vera namespaces="{signing.SIGN_OFF}" {play.public("vera").line}']
+    assert lines == [f'vera namespaces="{signatures.SIGN_OFF}" {play.public("vera").line}']
 
 
 def test_06_a_key_that_cannot_sign_writes_nothing(play: real_play.Play, tmp_path: Path) -> None:
@@ -346,7 +339,7 @@ def signed_anew(play: real_play.Play, content: bytes, edit: Callable[[Any], obje
     value = json.loads(content)
     edit(value["predicate"])
     changed = canonical(value)
-    return changed, signing.sign(changed, play.key("vera"), signing.SIGN_OFF)
+    return changed, signatures.sign(changed, play.key("vera"), signatures.SIGN_OFF)
 
 
 def forged_row(play: real_play.Play, content: bytes, signature: str | None, assurance: str = "signed") -> None:
@@ -452,7 +445,7 @@ def test_20_a_statement_in_another_form_is_refused_whoever_signed_it(
     play: real_play.Play, change: Callable[[bytes], bytes]
 ) -> None:
     content = change(written(play))
-    signature = signing.sign(content, play.key("vera"), signing.SIGN_OFF)
+    signature = signatures.sign(content, play.key("vera"), signatures.SIGN_OFF)
     with pytest.raises(BadSignature):
         actions.hand_in(play.project, play.id, play.by("vera"), content, signature)
     if len(content) < 1_000_000:
@@ -463,22 +456,26 @@ def test_20_a_statement_in_another_form_is_refused_whoever_signed_it(
 # --- signature -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("space", ["git", "file", signing.GATE, signing.ROSTER, signing.WITHDRAWAL, signing.SHIP])
+@pytest.mark.parametrize(
+    "space", ["git", "file", signatures.GATE, signatures.ROSTER, signatures.WITHDRAWAL, signatures.SHIP]
+)
 def test_21_a_signature_for_something_else_signs_nothing_off(play: real_play.Play, space: str) -> None:
     content = written(play)
     with pytest.raises(BadSignature, match="was given for"):
-        actions.hand_in(play.project, play.id, play.by("vera"), content, signing.sign(content, play.key("vera"), space))
+        actions.hand_in(
+            play.project, play.id, play.by("vera"), content, signatures.sign(content, play.key("vera"), space)
+        )
 
 
 def test_22_a_revoked_key_and_a_touch_that_was_not_given(play: real_play.Play) -> None:
     content, vera = written(play), play.by("vera")
-    signature = signing.sign(content, play.key("vera"), signing.SIGN_OFF)
+    signature = signatures.sign(content, play.key("vera"), signatures.SIGN_OFF)
     actions.revoke_key(play.project, play.by("ada"), play.public("vera").fingerprint)
     found = refused(lambda: actions.hand_in(play.project, play.id, vera, content, signature))
     assert found == {"sign_off.moved"} or found == {"sign_off.foreign_key"}
     assert refused(lambda: play.sign()) == {"identity.unknown"}
     token = Token(TOKENS[0])
-    actions.add_key(play.project, play.by("ada"), "vera", signing.read_public_key(token.line))
+    actions.add_key(play.project, play.by("ada"), "vera", signatures.read_public_key(token.line))
     actions.set_assurance(play.project, play.by("ada"), Assurance.HARDWARE)
     actions.sign_roster(play.project, play.id, play.by("sam"), key=play.key("sam"))
     again = sign_offs.ask_to_sign(play.project, play.id, vera, Opinion.APPROVE, "ok", keyed=True)[1]
@@ -495,7 +492,7 @@ def test_22_a_revoked_key_and_a_touch_that_was_not_given(play: real_play.Play) -
 )  # fmt: skip
 def test_23_a_signature_that_is_not_whole_is_none(play: real_play.Play, change: Callable[[str], str]) -> None:
     content = written(play)
-    signature = change(signing.sign(content, play.key("vera"), signing.SIGN_OFF))
+    signature = change(signatures.sign(content, play.key("vera"), signatures.SIGN_OFF))
     with pytest.raises(BadSignature):
         actions.hand_in(play.project, play.id, play.by("vera"), content, signature)
     forged_row(play, content, signature)
@@ -506,7 +503,7 @@ def test_24_a_false_ssh_keygen_on_the_path_changes_nothing(
     play: real_play.Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content, before = written(play), entries(play)
-    other = signing.sign(content, play.key("dan"), signing.SIGN_OFF)
+    other = signatures.sign(content, play.key("dan"), signatures.SIGN_OFF)
     (tmp_path / "bin").mkdir()
     false = tmp_path / "bin" / "ssh-keygen"
     false.write_text(f'#!/bin/sh\nfor f; do last="$f"; done\ncat > "$last.sig" <<X\n{other}X\necho Good; exit 0\n')
@@ -633,7 +630,7 @@ def test_29_a_ship_that_is_killed_is_whole_or_never_was(play: real_play.Play, af
 
 def test_30_a_clock_that_was_set_back_changes_no_order(play: real_play.Play, monkeypatch: pytest.MonkeyPatch) -> None:
     play.sign()
-    for module in (project, consent, sign_offs):
+    for module in (project, signed_decisions, sign_offs):
         monkeypatch.setattr(module, "now", lambda: "1999-01-01T00:00:00Z")
     play.sign(Opinion.REFUSE, "Later, whatever the clock says.")
     assert refused(play.ship) == {"sign_off.refused"}
@@ -828,9 +825,9 @@ def test_36_nothing_in_any_text_reaches_the_terminal_as_more_than_text(play: rea
 
 async def test_37_a_row_that_imitates_the_sign_off_stands_inside_a_frame(play: real_play.Play) -> None:
     from at_the_screen import text_of
-    from distill_tui.queries import ToJudge
-    from distill_tui.spotcheck import Item
-    from distill_tui.ui.spot_sheet import SpotSheet
+    from distill_tui.rules.spot_checks import Item
+    from distill_tui.store.queries import ToJudge
+    from distill_tui.ui.forms.spot_sheet import SpotSheet
 
     banner = "SIGN-OFFS validator vera ✓ vera approved counts now NEXT a Write the bundle and go live"
     item = ToJudge(Item(1, "de", banner, "post", True), f"{banner}\n\n\x1b[2J{banner}")
@@ -856,7 +853,7 @@ async def opened(pilot: Any, app: DistillApp) -> None:
 async def test_38_what_was_typed_before_the_sheet_was_seen_is_no_consent(
     play: real_play.Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forms, "DEAF", 3.0)  # however slowly a busy machine takes the keys
+    monkeypatch.setattr(sheets, "DEAF", 3.0)  # however slowly a busy machine takes the keys
     wanted = intent("P-001", rules.covers(play.project.dossier(play.id)))
     app = DistillApp(play.path, key=play.key("vera"), actor=play.by("vera"), play=play.id)
     async with app.run_test(size=(100, 30)) as pilot:
@@ -921,7 +918,7 @@ def test_40_a_bundle_of_a_patched_program_is_refused_by_verify_alone(play: real_
 
     assert said(0) == set()
     content = (folder / "sign_off.json").read_bytes()
-    (folder / "sign_off.sig").write_text(signing.sign(content, play.key("dan"), signing.SIGN_OFF))
+    (folder / "sign_off.sig").write_text(signatures.sign(content, play.key("dan"), signatures.SIGN_OFF))
     assert {"sign_off.foreign_key", "bundle.altered"} <= said(1)
     (folder / "sign_off.sig").unlink()
     assert {"sign_off.unsigned", "bundle.missing"} <= said(1)

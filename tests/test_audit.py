@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from distill_tui import actions, gates, rules, teacher_first
+from distill_tui import actions, gates, rules
 from distill_tui.dataset import audit, language, privacy, topics
 from distill_tui.dataset.findings import MUST, NOTE
-from distill_tui.project import Project
+from distill_tui.rounds import headroom
 from distill_tui.rules import Refused
+from distill_tui.store.project import Project
 from distill_tui.terms import Metric, PlayKind, Reference, Role, Split, Stage
 from test_intake import MIA, MINE
 
@@ -218,23 +219,23 @@ def taught(right: float, count: int = 400, words: bool = False) -> list[Row]:
 
 
 def test_too_few_rows_with_gold_say_that_nobody_knows() -> None:
-    assert teacher_first.measure(rows(20), ("bad", "good"), 1) is None
-    (finding,) = teacher_first.findings(None, GATE)
+    assert headroom.measure(rows(20), ("bad", "good"), 1) is None
+    (finding,) = headroom.findings(None, GATE)
     assert finding.level == NOTE and "nobody knows how good the teacher is" in finding.says
 
 
 def test_a_teacher_below_the_gate_must_be_acknowledged_and_one_above_need_not() -> None:
-    weak = teacher_first.measure(taught(0.7), ("bad", "good"), 1)
+    weak = headroom.measure(taught(0.7), ("bad", "good"), 1)
     assert weak is not None and weak["rows"] == 300
-    below = [f for f in teacher_first.findings(weak, GATE) if f.level == MUST]
+    below = [f for f in headroom.findings(weak, GATE) if f.level == MUST]
     assert len(below) == 1 and "The gate asks the student for 90.0 %" in below[0].says
-    assert not list(teacher_first.findings(weak, replace(GATE, criteria=(replace(FLOOR, threshold=Decimal("0.5")),))))
+    assert not list(headroom.findings(weak, replace(GATE, criteria=(replace(FLOOR, threshold=Decimal("0.5")),))))
 
 
 def test_a_teacher_that_words_can_replace_has_no_headroom() -> None:
-    counts = teacher_first.measure(taught(0.9, words=True), ("bad", "good"), 1)
+    counts = headroom.measure(taught(0.9, words=True), ("bad", "good"), 1)
     assert counts is not None and counts["baseline"] == 300
-    (finding,) = [f for f in teacher_first.findings(counts, replace(GATE, criteria=())) if f.id.startswith("teacher")]
+    (finding,) = [f for f in headroom.findings(counts, replace(GATE, criteria=())) if f.id.startswith("teacher")]
     assert finding.says.startswith("No headroom: the teacher is behind TF-IDF")
 
 
@@ -248,14 +249,14 @@ def test_a_teacher_that_writes_is_set_against_gold_and_the_nearest_row() -> None
             made.append(Row(f"word{number} here {n if alike else ''}", gold=gold, teacher_output=said))
         return made
 
-    assert teacher_first.measure(written(1, alike=False)[:49], (), 1) is None
-    good = teacher_first.measure(written(0.9, alike=False), (), 1)
+    assert headroom.measure(written(1, alike=False)[:49], (), 1) is None
+    good = headroom.measure(written(0.9, alike=False), (), 1)
     assert good is not None and good["rows"] == 120 and 95 < good["teacher"] < 120, "in another spelling it is the same"
-    assert good["baseline"] == 0 and not list(teacher_first.findings(good, replace(GATE, criteria=())))
-    assert "the nearest other row, learning on the same gold, on 0.0 %" in teacher_first.told(good)
-    weak = teacher_first.measure(written(0.5, alike=True), (), 1)
+    assert good["baseline"] == 0 and not list(headroom.findings(good, replace(GATE, criteria=())))
+    assert "the nearest other row, learning on the same gold, on 0.0 %" in headroom.told(good)
+    weak = headroom.measure(written(0.5, alike=True), (), 1)
     assert weak is not None and weak["baseline"] == 120
-    (finding,) = teacher_first.findings(weak, replace(GATE, criteria=()))
+    (finding,) = headroom.findings(weak, replace(GATE, criteria=()))
     assert finding.says.startswith("No headroom: the teacher is behind the nearest other row")
 
 
@@ -276,7 +277,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
     actions.import_traffic(made, play, MIA, path)
     actions.set_teacher(made, play, MIA, None)
     with made.telemetry() as session:
-        from distill_tui import tables
+        from distill_tui.store import tables
 
         row = session.get(tables.Play, play)
         assert row is not None
@@ -317,7 +318,7 @@ def dated(tmp_path: Path) -> Iterator[Project]:
     actions.import_traffic(made, play, MIA, tmp_path / "calls.jsonl")
     actions.set_teacher(made, play, MIA, None)
     with made.telemetry() as session:
-        from distill_tui import tables
+        from distill_tui.store import tables
 
         row = session.get(tables.Play, play)
         assert row is not None
@@ -328,8 +329,8 @@ def dated(tmp_path: Path) -> Iterator[Project]:
 
 
 def test_a_set_that_trains_on_the_held_out_period_is_not_frozen(dated: Project) -> None:
-    from distill_tui import tables
     from distill_tui.dataset import build, split
+    from distill_tui.store import tables
 
     actions.build_data(dated, 1, MIA)
     traffic = [dated.artifacts.path(each.artifact) for each in dated.dossier(1).traffic]

@@ -15,19 +15,21 @@ import pytest
 from textual.filter import NoColor
 from textual.widgets import Input
 
-from distill_tui import actions, glance, remembered, rules, tables
-from distill_tui.project import Project, now
+from distill_tui import actions, rules
+from distill_tui.people import remembered
 from distill_tui.rules import Actor
+from distill_tui.store import glance, tables
+from distill_tui.store.project import Project, now
 from distill_tui.terms import Action, Assurance, PlayKind, Role, RunKind, RunStatus, Stage, Task
-from distill_tui.ui import show
 from distill_tui.ui.app import DistillApp
-from distill_tui.ui.board import Board
-from distill_tui.ui.card_text import card_line, list_line
-from distill_tui.ui.frame import KeyLine, MessageLine, who
+from distill_tui.ui.board.card_text import card_line, list_line
+from distill_tui.ui.board.screen import REST, BoardScreen
+from distill_tui.ui.board.shelf import Shelf, matches, toggled
+from distill_tui.ui.board.widget import Board
 from distill_tui.ui.help import HelpScreen, keys_of
-from distill_tui.ui.overview import REST, BoardScreen
 from distill_tui.ui.palette import entries
-from distill_tui.ui.shelf import Shelf, matches, toggled
+from distill_tui.ui.widgets import show
+from distill_tui.ui.widgets.frame import KeyLine, MessageLine, who
 
 HOSTILE = ("[red]x[/] \x1b[31mboo", "\u202eevil\u202c name", "tab\there\x9b2J", "宽字符 \x07 [@click=app.quit]q[/]")
 WIDE, NARROW = (120, 36), (80, 24)
@@ -114,7 +116,7 @@ def test_the_first_frame_needs_neither_sqlmodel_nor_anything_heavy(project: Proj
     code = f"""
 import asyncio, sys
 from pathlib import Path
-from distill_tui import glance
+from distill_tui.store import glance
 path = Path({str(project.path)!r})
 assert glance.cards(path)[0].name == "refund-intent" and glance.header(path).project == "support-bot"
 assert glance.whose(path, {os.getuid()}) == "dana" and glance.whose(path, 4_000_000_000) is None
@@ -129,9 +131,9 @@ async def look():
         text = "".join(s.text for line in app.screen._compositor.render_strips() for s in line)
         assert "refund-intent" in text and "dana" in text
 asyncio.run(look())
-late = {{"distill_tui.rules", "distill_tui.gates", "distill_tui.ui.palette", "distill_tui.ui.play"}}
+late = {{"distill_tui.ui.palette", "distill_tui.ui.play.screen"}}
 assert not (heavy | late) & set(sys.modules), (heavy | late) & set(sys.modules)
-import distill_tui.project, distill_tui.ui.preview
+import distill_tui.store.project, distill_tui.ui.board.preview
 trains = {{"torch", "transformers", "datasets", "pyarrow", "numpy"}}
 assert not trains & set(sys.modules), trains & set(sys.modules)
 """
@@ -488,8 +490,8 @@ async def test_what_another_process_does_is_seen_within_a_second(project: Projec
         await settled(pilot)
         code = f"""
 from pathlib import Path
-from distill_tui import tables
-from distill_tui.project import Project, now
+from distill_tui.store import tables
+from distill_tui.store.project import Project, now
 from distill_tui.terms import PlayKind, Stage, Task
 project = Project.open(Path({str(project.path)!r}))
 with project.telemetry() as session:

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 import real_play
-from distill_tui import actions, bundle, signing
-from distill_tui.artifacts import canonical, digest_of, folder_manifest
+from distill_tui import actions
+from distill_tui.bundles import bundle
+from distill_tui.digests import canonical, digest_of, folder_manifest
+from distill_tui.people import signatures
 from distill_tui.terms import Opinion
 
 Change = Callable[[Path], object]
@@ -194,7 +196,7 @@ def signed_by(folder: Path, key: Path, edit: Callable[[Any], object] = lambda s:
     edit(statement)
     content = canonical(statement)
     (folder / "sign_off.json").write_bytes(content)
-    (folder / "sign_off.sig").write_text(signing.sign(content, key, signing.SIGN_OFF))
+    (folder / "sign_off.sig").write_text(signatures.sign(content, key, signatures.SIGN_OFF))
     resealed(folder)
 
 
@@ -218,7 +220,7 @@ def test_a_whole_false_roster_is_refused_by_whoever_knows_the_key_or_the_roster(
     true = digest_of((copy / "roster.json").read_bytes())
     roster["people"]["vera"]["keys"] = [play.public("bob").line]
     (copy / "roster.json").write_bytes(canonical(roster))
-    (copy / "allowed_signers").write_text(signing.allowed_signers([("vera", play.public("bob"))]))
+    (copy / "allowed_signers").write_text(signatures.allowed_signers([("vera", play.public("bob"))]))
     false = digest_of(canonical(roster))
     signed_by(copy, play.key("bob"), lambda s: s["predicate"]["covers"].update(roster=false))
     report = bundle.verify(copy)
@@ -239,7 +241,7 @@ def test_a_sign_off_of_another_student_is_refused(
 
 
 def test_a_refusal_ships_nothing_that_verifies(shipped: tuple[real_play.Play, Path], copy: Path) -> None:
-    from distill_tui import statements
+    from distill_tui.people import statements
 
     def refusing(statement: Any) -> None:
         statement["predicate"] |= {"opinion": "refuse", "meaning": statements.MEANING["refuse"]}
@@ -330,7 +332,7 @@ def keyed_copy(keyed: tuple[real_play.Play, Path], tmp_path: Path) -> Path:
 def signed_anew(copy: Path, play: real_play.Play, by: str, edit: Callable[[Any], object]) -> None:
     """Change the ship and sign it again with somebody's own key, as a patched program would."""
     edited(copy, "ship.json", edit)
-    (copy / "ship.sig").write_text(signing.sign((copy / "ship.json").read_bytes(), play.key(by), signing.SHIP))
+    (copy / "ship.sig").write_text(signatures.sign((copy / "ship.json").read_bytes(), play.key(by), signatures.SHIP))
     resealed(copy)
 
 

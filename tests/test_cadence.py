@@ -19,12 +19,12 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from distill_tui import identity, signing
-from distill_tui.project import Project
+from distill_tui.people import identity, signatures
+from distill_tui.store.project import Project
 from distill_tui.ui.app import DistillApp
-from distill_tui.ui.board import Board
-from distill_tui.ui.forms import GateSheet, Sheet
-from distill_tui.ui.frame import MessageLine
+from distill_tui.ui.board.widget import Board
+from distill_tui.ui.forms.sheets import GateSheet, Sheet
+from distill_tui.ui.widgets.frame import MessageLine
 
 NUMBERS = ("900000", "2.40", "1000", "60", "0.08", "60", "4000", "0.01")
 WORDS = {  # which words tell which label
@@ -140,7 +140,7 @@ async def test_the_whole_cadence_by_keys_alone_with_two_people(made: tuple[Path,
             await signs(Person(second))
         await ships(dana)
         (shipped,) = project.dossier(1).bundles
-        signer = signing.read_public_key(Path(f"{key}.pub").read_text()).fingerprint
+        signer = signatures.read_public_key(Path(f"{key}.pub").read_text()).fingerprint
         bundle = str(project.artifacts.path(shipped.digest))
         project.close()
     assert "The bundle is whole." in command("verify", bundle, "--signer", signer)

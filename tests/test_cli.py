@@ -13,10 +13,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from distill_tui import cli, gates, launch, tables
-from distill_tui.cli import main, parse
-from distill_tui.project import Project, now
+from distill_tui import gates
+from distill_tui.cli import table
+from distill_tui.cli.table import main, parse
+from distill_tui.runs import launch
 from distill_tui.spec import Spec
+from distill_tui.store import tables
+from distill_tui.store.project import Project, now
 from distill_tui.terms import Action, RunKind, RunStatus, Stage
 from distill_tui.text import visible
 
@@ -563,23 +566,23 @@ def test_an_import_that_cannot_be_read_is_bad_input(locked: Team, tmp_path: Path
 
 
 def test_a_bug_keeps_its_traceback(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
-    from distill_tui import questions
+    from distill_tui.cli import show
 
     def broken(call: object) -> None:
         raise ValueError("a bug")
 
-    monkeypatch.setattr(questions, "show_log", broken)
+    monkeypatch.setattr(show, "show_log", broken)
     with pytest.raises(ValueError, match="a bug"):
         team("log")
 
 
 def test_an_interrupt_is_130(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
-    from distill_tui import questions
+    from distill_tui.cli import show
 
     def interrupted(call: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(questions, "show_log", interrupted)
+    monkeypatch.setattr(show, "show_log", interrupted)
     assert team("log").code == 130
 
 
@@ -740,7 +743,7 @@ def test_no_command_imports_what_trains(locked: Team, tmp_path: Path) -> None:
     first = ["--project", str(locked.path), "--key", str(locked.keys / "dan")]
     code = f"""
 import sys
-from distill_tui.cli import main
+from distill_tui.cli.table import main
 codes = [main({first!r} + words) for words in {lines!r}]
 print(codes, [name for name in ("torch", "transformers", "datasets") if name in sys.modules])
 """
@@ -809,11 +812,11 @@ def test_options_words_and_a_file_make_one_spec(frozen: Team, staged: Callable[.
 
 
 def test_progress_names_step_rate_and_time_left(monkeypatch: pytest.MonkeyPatch, capsys: object) -> None:
-    from distill_tui.calls import Call
-    from distill_tui.questions import Progress
+    from distill_tui.cli.call import Call
+    from distill_tui.cli.show import Progress
 
     now = SimpleNamespace(time=0.0)
-    progress = Progress(Call(cli.parse(["train", "P-001"])), clock=lambda: now.time)
+    progress = Progress(Call(table.parse(["train", "P-001"])), clock=lambda: now.time)
     for second, step in ((0, 0), (1, 10), (2, 20), (6, 60), (7, 70)):
         now.time = float(second)
         progress(run_of(RunStatus.RUNNING, step, total=100))
@@ -887,18 +890,18 @@ def test_a_student_ships_by_another_hand_and_a_stranger_verifies_it(decided: Tea
 
 
 def test_every_action_with_a_command_has_one_and_a_function() -> None:
-    from distill_tui import commands, questions
+    from distill_tui.cli import commands, show
 
     for action in Action:
         if action.command:
-            command = cli.find(action.command)
+            command = table.find(action.command)
             assert (command.action, command.sentence) == (action, action.sentence)
-    for command in cli.COMMANDS:
-        assert callable(getattr(commands if command.action else questions, command.run))
+    for command in table.COMMANDS:
+        assert callable(getattr(commands if command.action else show, command.run))
 
 
-@pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda command: command.words)
-def test_every_command_has_help(command: cli.Command, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", table.COMMANDS, ids=lambda command: command.words)
+def test_every_command_has_help(command: table.Command, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command.words.split(), "--help"]) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert command.sentence in told and f"usage: distill-tui {command.words}" in told
@@ -906,7 +909,7 @@ def test_every_command_has_help(command: cli.Command, capsys: pytest.CaptureFixt
 
 def test_the_reference_is_what_the_table_says() -> None:
     written = (Path(__file__).parents[1] / "docs" / "cli.md").read_text()
-    assert written == cli.markdown()
+    assert written == table.markdown()
     for action in Action:
         assert not action.command or f"### `{action.command}`" in written
     assert "--markdown" not in written.split("## For every command")[1]
@@ -933,13 +936,13 @@ def test_the_spec_lists_every_action(capsys: pytest.CaptureFixture[str]) -> None
     ],
 )
 def test_one_word_and_two_words_are_told_apart(words: list[str], command: str) -> None:
-    assert cli.parse(words).command.words == command
+    assert table.parse(words).command.words == command
 
 
 def test_what_is_for_every_command_stands_before_or_after_it() -> None:
-    before = cli.parse(["--project", "p", "--key", "k", "--json", "--plain", "gate", "show", "P-001"])
-    after = cli.parse(["gate", "show", "P-001", "--project", "p", "--key", "k", "--json", "--plain"])
-    between = cli.parse(["--json", "gate", "--plain", "--key", "k", "show", "--project", "p", "P-001"])
+    before = table.parse(["--project", "p", "--key", "k", "--json", "--plain", "gate", "show", "P-001"])
+    after = table.parse(["gate", "show", "P-001", "--project", "p", "--key", "k", "--json", "--plain"])
+    between = table.parse(["--json", "gate", "--plain", "--key", "k", "show", "--project", "p", "P-001"])
     assert vars(before) == vars(after) == vars(between)
 
 

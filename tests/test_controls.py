@@ -14,16 +14,20 @@ import pyarrow.parquet as pq
 import pytest
 
 import real_play
-from distill_tui import bundle, cards, controls, gates, report, rules, sponsor_page
-from distill_tui.artifacts import folder_digest
+from distill_tui import gates, rules
+from distill_tui.bundles import bundle
 from distill_tui.dataset import frozen
+from distill_tui.digests import folder_digest
 from distill_tui.gates import Record
+from distill_tui.reports import html as sponsor_page
+from distill_tui.reports import model_card, text
+from distill_tui.review import controls
 from distill_tui.spec import Spec
 from distill_tui.terms import Control, Export, RunKind, StudentKind
 from distill_tui.training import folders
 from distill_tui.training.ladder import Climb, Rows
-from distill_tui.ui import evidence
-from distill_tui.ui.view import load
+from distill_tui.ui.play import evidence
+from distill_tui.ui.play.view import load
 from test_training import LABELS, SPEC, examples, texts_and_labels
 
 # --- what a record says of its arms -----------------------------------------------------------------------------------
@@ -221,7 +225,7 @@ def test_the_controls_stand_in_the_verdict_the_card_and_the_report(play: real_pl
     dossier = play.project.dossier(play.id)
     found = controls.comparisons(dossier.record)
     assert [each.arm for each in found] == ["hard", "gold"] and found[0].rows == found[1].rows > 0
-    told = "\n".join(report.evaluation(dossier))
+    told = "\n".join(text.evaluation(dossier))
     assert all(each.sentence in told for each in found)
 
 
@@ -233,7 +237,7 @@ def test_every_verdict_says_what_distillation_and_more_rows_are_worth_and_where_
     assert probed.startswith("Run 1, on the validation rows: With 25, 50 and 100 %")
     pages = [
         "\n".join(line.plain for line in evidence.evaluation(view, 400)),
-        "\n".join(report.evaluation(dossier)),
+        "\n".join(text.evaluation(dossier)),
         html.unescape(sponsor_page.page(dossier)),
     ]
     for page in pages:
@@ -254,7 +258,7 @@ def test_who_never_tried_fewer_rows_is_told_so_before_paying_for_more(play: real
 def test_what_was_judged_is_what_ships_in_its_form_with_its_program(play: real_play.Play) -> None:
     dossier = play.project.dossier(play.id)
     folder = play.project.artifacts.path(dossier.evaluation.model)
-    assert folders.form(folder) == cards.form(dossier)
+    assert folders.form(folder) == model_card.form(dossier)
     assert gates.subjects(dossier.record)[0].parameters
     play.sign()
     there = play.ship()

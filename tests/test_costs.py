@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from distill_tui import costs
 from distill_tui.gates import Record
+from distill_tui.review import serving_costs
 from test_controls import record
 
 
@@ -17,26 +17,29 @@ def timed(**changes: object) -> Record:
 
 
 def test_nothing_is_told_of_what_was_not_measured() -> None:
-    assert costs.costs(record(0.9)) == () and list(costs.sentences(record(0.9))) == []
+    assert serving_costs.costs(record(0.9)) == () and list(serving_costs.sentences(record(0.9))) == []
 
 
 def test_a_number_of_the_worksheet_is_not_passed_off_as_measured() -> None:
-    _, teacher = costs.costs(timed(payback_inputs={"teacher_p95_ms": "35"}))
-    assert teacher.quantiles == {0.95: costs.Spread(35, 35, 35)} and "not measured here" in teacher.source
+    _, teacher = serving_costs.costs(timed(payback_inputs={"teacher_p95_ms": "35"}))
+    assert teacher.quantiles == {0.95: serving_costs.Spread(35, 35, 35)} and "not measured here" in teacher.source
     both = timed(payback_inputs={"teacher_p95_ms": "35"})
     both = replace(both, latency_us={**both.latency_us, "teacher": ((7000,) * 20,)})
-    assert costs.costs(both)[1].quantiles[0.95].middle == 7 and "measured here" in costs.costs(both)[1].source
+    assert (
+        serving_costs.costs(both)[1].quantiles[0.95].middle == 7
+        and "measured here" in serving_costs.costs(both)[1].source
+    )
 
 
 def test_the_spread_is_that_of_the_passes() -> None:
-    (student,) = costs.costs(timed())
-    assert student.quantiles[0.5] == costs.Spread(3.049, 1.049, 5.049)
+    (student,) = serving_costs.costs(timed())
+    assert student.quantiles[0.5] == serving_costs.Spread(3.049, 1.049, 5.049)
     assert student.quantiles[0.99].middle == pytest.approx(3.098)
 
 
 def test_everything_measured_is_told() -> None:
     running = {"student": {"cold_start_us": 1_500_000, "peak_kb": 120_000, "batch_1": 900, "batch_32": 4000}}
-    told, teacher, machine = costs.sentences(
+    told, teacher, machine = serving_costs.sentences(
         timed(running=running, machine={"cpu": "x", "load_x100": 150, "threads": 1})
     )
     assert "p95 3.09 ms (1.09 to 5.09 in 5 passes)" in told

@@ -10,12 +10,14 @@ import pytest
 from textual.widgets import Input
 
 from at_the_screen import text_of
-from distill_tui import asked as queries_asked
-from distill_tui import cli, rules, tables
-from distill_tui.project import Project
+from distill_tui import rules
+from distill_tui.cli import table
+from distill_tui.store import tables
+from distill_tui.store.project import Project
+from distill_tui.teachers import estimate as queries_asked
 from distill_tui.terms import Task
-from distill_tui.ui.forms import Sheet
-from distill_tui.ui.play import PlayScreen
+from distill_tui.ui.forms.sheets import Sheet
+from distill_tui.ui.play.screen import PlayScreen
 from test_play_screen import DAN, NARROW, WIDE, a_project, an_app, at_data, settled, with_draft
 
 SIZES = pytest.mark.parametrize("size", [WIDE, NARROW])
@@ -86,7 +88,7 @@ async def test_a_teacher_is_chosen_and_how_it_is_asked(
         ("teacher", "P-001", "--zero-shot", "--labels", "bad,good", "--", folder),
         ("teacher", "P-001", "--", folder),
     ]
-    assert [cli.parse(words).folder for words in said] == [None, None, folder, folder]
+    assert [table.parse(words).folder for words in said] == [None, None, folder, folder]
 
 
 @SIZES
@@ -122,7 +124,7 @@ async def test_a_teacher_that_writes_is_asked_in_the_words_of_a_file(
         ("teacher", "P-001", "--prompted", *asked, "--", folder),
         ("teacher", "P-001", "--endpoint", "https://models.example/v1", "--model", "big-1", *asked),
     ]
-    args = cli.parse(said[0])
+    args = table.parse(said[0])
     assert (args.play, args.folder, args.prompted, args.answer_tokens) == ("P-001", folder, True, 64)
 
 

@@ -13,11 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 import real_play
-from distill_tui import bundle, deferral, economics, gates, report, sponsor_page, verdicts, worth
-from distill_tui.gates import Criterion, Gate, Record
+from distill_tui import gates
+from distill_tui.bundles import bundle
+from distill_tui.gates import Criterion, Gate, Record, economics
+from distill_tui.reports import html, text
+from distill_tui.review import deferral, payback
+from distill_tui.store import verdicts
 from distill_tui.terms import Metric, PlayKind, Reference, Verdict
-from distill_tui.ui import evidence
-from distill_tui.ui.view import load
+from distill_tui.ui.play import evidence
+from distill_tui.ui.play.view import load
 from test_controls import record
 
 PRICES = {"machine_price_per_hour": "3.6", "teacher_cost_per_1k": "2"}
@@ -247,10 +251,10 @@ def test_a_play_is_judged_and_shipped_with_what_it_sends_back(play: real_play.Pl
     assert 5000 < seen.deferred_below == fixed
     validation = dossier.validations[run.id]  # type: ignore[index]
     assert 0 < len(gates.sent_back(validation)) <= 0.15 * len(validation.rows)
-    told = "\n".join(report.evaluation(dossier))
+    told = "\n".join(text.evaluation(dossier))
     assert f"less sure of than {fixed / 10_000:.4f}" in told and "of requests go back to the teacher" in told
-    assert "go to the teacher, by a threshold" in "\n".join(report.gate(dossier))
-    assert "Judged together" in sponsor_page.page(dossier)
+    assert "go to the teacher, by a threshold" in "\n".join(text.gate(dossier))
+    assert "Judged together" in html.page(dossier)
     view = load(play.project, play.id, play.by("vera"))
     drawn = "\n".join(line.plain for line in evidence.evaluation(view, 118))
     assert "Judged together" in drawn and "names no point" not in drawn
@@ -259,7 +263,7 @@ def test_a_play_is_judged_and_shipped_with_what_it_sends_back(play: real_play.Pl
     rows = drawn[drawn.index("SENT BACK TO THE TEACHER  this gate names no point") :].splitlines()[2:]
     points = deferral.curve(seen)
     assert len(points) > 2 and all(f"{point.accuracy:.3f}" in row for point, row in zip(points, rows, strict=False))
-    earned = worth.of(dossier)
+    earned = payback.of(dossier)
     assert earned is not None and earned.prices.fallback_share == gates.handed_back(REAL, seen)
     assert [each.trouble for each in verdicts.check(play.project)] == [""]
 

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from distill_tui import cli, migrations, rules, terms
+from distill_tui import rules, terms
+from distill_tui.cli import table
 from distill_tui.gates import Criterion, Gate
+from distill_tui.store import migrations
 from distill_tui.terms import Action, Role, Stage, Verdict
 
 ROOT = Path(__file__).parents[1]
@@ -166,18 +168,16 @@ def test_every_variable_of_the_environment_is_told() -> None:
 
 # --- the files -------------------------------------------------------------------------------------------------------
 
-FILES = sorted(
-    path.relative_to(SOURCE).as_posix()
-    for path in SOURCE.rglob("*")
-    if path.is_file() and "__pycache__" not in path.parts
+ROOMS = sorted(
+    f"{path.name}/" if path.is_dir() else path.name for path in SOURCE.iterdir() if not path.name.startswith("__")
 )
 
 
-def test_every_file_of_the_package_has_one_line() -> None:
-    told = re.findall(r"^- `([^`]+)`: \S", (DOCS / "codebase.md").read_text(encoding="utf-8"), re.MULTILINE)
-    missing = [f"- `{file}`: what it is for." for file in FILES if told.count(file) != 1]
-    assert not missing, "docs/codebase.md: write one line each, with its folder:\n" + "\n".join(missing)
-    assert not set(told) - set(FILES), f"docs/codebase.md: {set(told) - set(FILES)} is no file; take its line out."
+def test_every_room_of_the_package_has_one_line() -> None:
+    listed = re.findall(r"^- `([^`]+)`: \S", (DOCS / "codebase.md").read_text(encoding="utf-8"), re.MULTILINE)
+    missing = [f"- `{room}`: what is in it." for room in ROOMS if listed.count(room) != 1]
+    assert not missing, "docs/codebase.md: write one line each:\n" + "\n".join(missing)
+    assert not set(listed) - set(ROOMS), f"docs/codebase.md: {set(listed) - set(ROOMS)} is not a room; remove its line."
 
 
 # --- the commands ----------------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def test_every_command_in_the_docs_parses(capsys: pytest.CaptureFixture[str]) ->
     for page in WRITTEN:
         for line in command_lines(page):
             try:
-                cli.parse(words_of(line))
+                table.parse(words_of(line))
             except SystemExit as left:
                 told = capsys.readouterr().err
                 wrong += [f"{name(page)}: `{line}`: {told}"] if left.code else []
@@ -223,7 +223,7 @@ def test_every_command_in_the_docs_parses(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_every_option_in_the_docs_is_one() -> None:
-    arguments = [*cli.GLOBAL, *(argument for command in cli.COMMANDS for argument in command.arguments)]
+    arguments = [*table.GLOBAL, *(argument for command in table.COMMANDS for argument in command.arguments)]
     options = {option for argument in arguments for option in argument.names}
     for page in WRITTEN:
         told = {line.split()[0].split("=")[0] for line in code(page) if line.startswith("--")}

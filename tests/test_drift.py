@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distill_tui import drift, statistics
-from distill_tui.drift import OVERALL, Group, Inputs, Rates
+from distill_tui.gates import statistics
+from distill_tui.monitor import drift
+from distill_tui.monitor.drift import OVERALL, Group, Inputs, Rates
 
 limits = st.floats(0.005, 0.9)
 shares = st.floats(0, 1)

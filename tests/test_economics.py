@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distill_tui import economics
-from distill_tui.economics import (
+from distill_tui.gates import economics
+from distill_tui.gates.economics import (
     WORKSHEET,
     Prices,
     Range,

@@ -18,10 +18,11 @@ from rich.cells import cell_len
 import real_play
 from at_the_screen import told
 from distill_tui.terms import Action
-from distill_tui.ui import deeds, thin
+from distill_tui.ui import thin
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.far_end import MUTE, SILENCE, WHERE_IS_THE_CURSOR, FarEnd
-from distill_tui.ui.forms import Sheet
+from distill_tui.ui.forms import deeds
+from distill_tui.ui.forms.sheets import Sheet
 from distill_tui.ui.session import SessionApp
 from ssh_host import Host, Session
 from test_abuse import entries, sessions

@@ -9,8 +9,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from distill_tui import economics, gates
-from distill_tui.gates import Criterion, Gate, Judgement, Record, default_gate, judge, passed, power, problems, wording
+from distill_tui import gates
+from distill_tui.gates import (
+    Criterion,
+    Gate,
+    Judgement,
+    Record,
+    default_gate,
+    economics,
+    judge,
+    passed,
+    power,
+    problems,
+    wording,
+)
 from distill_tui.terms import Assurance, Metric, PlayKind, Reference, Verdict
 
 ACCURACY, AGREEMENT, P95 = Metric.ACCURACY, Metric.AGREEMENT, Metric.P95_LATENCY

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sacrebleu import sentence_chrf
 
-from distill_tui import answer_columns, gates, generated, row_scores
+from distill_tui import gates
+from distill_tui.runs import answer_columns
+from distill_tui.tasks import generation, row_scores
 from distill_tui.terms import Metric
 
 VALUES = st.recursive(st.text(max_size=6) | st.none() | st.integers(), lambda v: st.lists(v, max_size=3)
@@ -29,7 +31,7 @@ VALUES = st.recursive(st.text(max_size=6) | st.none() | st.integers(), lambda v:
     ],
 )
 def test_answers_that_say_the_same_are_spelled_the_same(one: str, other: str) -> None:
-    assert generated.spelled(one) == generated.spelled(other)
+    assert generation.spelled(one) == generation.spelled(other)
 
 
 @pytest.mark.parametrize(
@@ -42,38 +44,40 @@ def test_answers_that_say_the_same_are_spelled_the_same(one: str, other: str) ->
     ],
 )
 def test_answers_that_say_something_else_are_not(one: str, other: str) -> None:
-    assert generated.spelled(one) != generated.spelled(other)
+    assert generation.spelled(one) != generation.spelled(other)
 
 
 @pytest.mark.parametrize("text", ['{"a": NaN}', "{" * 3000, '{"a": 1', "[" * 100_000, "{]", "\ud800", "", "{}"])
 def test_what_is_no_json_is_a_text_and_breaks_nothing(text: str) -> None:
-    assert isinstance(generated.spelled(text), str)
-    assert generated.field_f1("{}", text) in (None, 1.0)
+    assert isinstance(generation.spelled(text), str)
+    assert generation.field_f1("{}", text) in (None, 1.0)
 
 
 @given(st.dictionaries(st.text(max_size=4), VALUES, max_size=4))
 def test_an_answer_keeps_its_spelling_and_is_its_own_match(value: object) -> None:
     text = json.dumps(value)
-    assert generated.spelled(generated.spelled(text)) == generated.spelled(text)
-    assert generated.field_f1(text, text) == 1.0
+    assert generation.spelled(generation.spelled(text)) == generation.spelled(text)
+    assert generation.field_f1(text, text) == 1.0
 
 
 def test_the_fields_in_which_an_answer_is_apart_from_gold_are_named() -> None:
     gold = '{"number": "12", "street": {"name": "Elm", "kind": "St"}, "units": ["a", "b"]}'
-    assert generated.apart('{"units": ["b", "a"], "street": {"kind": "St", "name": "Elm"}, "number": "12"}', gold) == ()
+    assert (
+        generation.apart('{"units": ["b", "a"], "street": {"kind": "St", "name": "Elm"}, "number": "12"}', gold) == ()
+    )
     answer = '{"number": 12, "street": {"name": "Oak", "kind": "St"}, "units": ["a"], "zip": "1"}'
-    assert generated.apart(answer, gold) == ("street.name", "units", "zip")
-    assert generated.apart("no JSON", '{"number": "12"}') == ("number",)
-    assert generated.apart('{"number": "12"}', "a text") == generated.apart("[1]", "[2]") == ()
+    assert generation.apart(answer, gold) == ("street.name", "units", "zip")
+    assert generation.apart("no JSON", '{"number": "12"}') == ("number",)
+    assert generation.apart('{"number": "12"}', "a text") == generation.apart("[1]", "[2]") == ()
 
 
 def test_field_f1_counts_the_fields_that_both_hold() -> None:
     gold = '{"city": "Ames", "zip": "50010", "unit": null}'
-    assert generated.field_f1('{"city": "Ames"}', gold) == pytest.approx(2 / 3)  # one of one given, of two wanted
-    assert generated.field_f1('{"city": "Ames", "zip": "1", "state": "IA"}', gold) == pytest.approx(2 / 5)
-    assert generated.field_f1("no JSON", gold) == 0
-    assert generated.field_f1('{"city": ""}', '{"unit": null}') == 1.0
-    assert generated.field_f1('{"city": "Ames"}', "Ames") is None, "gold that is no JSON has no fields"
+    assert generation.field_f1('{"city": "Ames"}', gold) == pytest.approx(2 / 3)  # one of one given, of two wanted
+    assert generation.field_f1('{"city": "Ames", "zip": "1", "state": "IA"}', gold) == pytest.approx(2 / 5)
+    assert generation.field_f1("no JSON", gold) == 0
+    assert generation.field_f1('{"city": ""}', '{"unit": null}') == 1.0
+    assert generation.field_f1('{"city": "Ames"}', "Ames") is None, "gold that is no JSON has no fields"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +85,7 @@ def test_field_f1_counts_the_fields_that_both_hold() -> None:
     [('```json\n{"a": 1}\n```', '{"a": 1}'), ("  yes \n", "yes"), (" \n ", None), ("```\n\n```", None)],
 )
 def test_an_answer_is_taken_out_of_its_fence(said: str, read: str | None) -> None:
-    assert generated.read(said) == read
+    assert generation.read(said) == read
 
 
 def test_row_scores_are_those_of_sacrebleu_and_none_where_there_is_no_gold() -> None:

@@ -14,31 +14,26 @@ from random import Random
 
 import pytest
 
-from distill_tui import (
-    actions,
-    bundle,
-    cards,
-    controls,
-    failures,
-    gates,
-    generated,
-    observed,
-    report,
-    retrain,
-    rules,
-    sponsor_page,
-    teacher_cache,
-)
-from distill_tui.cli import main
+from distill_tui import actions, gates, rules
+from distill_tui.actions import failures
+from distill_tui.bundles import bundle, retrain
+from distill_tui.cli.table import main
 from distill_tui.dataset import browse, frozen
-from distill_tui.described import PROMPTED, ZERO_SHOT, Described
 from distill_tui.gates import Criterion, Gate
-from distill_tui.project import Project
+from distill_tui.monitor import history
+from distill_tui.reports import html as sponsor_page
+from distill_tui.reports import model_card
+from distill_tui.reports import text as report
+from distill_tui.review import controls
 from distill_tui.rules import Actor, Refused
 from distill_tui.spec import Spec
+from distill_tui.store.project import Project
+from distill_tui.tasks import generation
+from distill_tui.teachers import cache
+from distill_tui.teachers.description import PROMPTED, ZERO_SHOT, Described
 from distill_tui.terms import Control, Metric, Opinion, PlayKind, Reference, RunStatus, Split, Standing, Task, Verdict
-from distill_tui.ui import evidence, tabs
-from distill_tui.ui.view import load
+from distill_tui.ui.play import evidence, tabs
+from distill_tui.ui.play.view import load
 from live_play import DANA, NUMBERS, OLGA, ROLES, SAM, VERA, workers_here, write
 from test_sequences import CITIES, STATES, STREETS, colours, tiny_causal
 
@@ -283,7 +278,7 @@ def test_where_it_fails_can_be_paged_through(decided: Project) -> None:
         one = failures.look(decided, DANA, found, 1)
         right = one.gold or one.teacher
         assert generated_parts(right) and one.student
-        assert one.apart == generated.apart(one.student, right) and set(one.apart) <= {"number", "city", "zip"}
+        assert one.apart == generation.apart(one.student, right) and set(one.apart) <= {"number", "city", "zip"}
 
 
 def generated_parts(text: str) -> bool:
@@ -298,7 +293,7 @@ def test_it_ships_is_verified_and_is_trained_anew_from_its_bundle(decided: Proje
     assert [each.rule for each in bundle.verify(there).problems] == ["sign_off.unsigned"], "by an account"
     card = (there / "MODEL_CARD.md").read_text()
     assert "AutoModelForTokenClassification" in card and "Labels:" not in card and gates.EXACT_MATCH in card
-    assert cards.form(decided.dossier(1)) == "tagger"
+    assert model_card.form(decided.dossier(1)) == "tagger"
     data = decided.artifacts.path(decided.dossier(1).data_sets[-1].artifact)
     made = retrain.make(there, data, tmp_path / "again", None, None, None)
     assert made["same_student"] and made["same_data"] and made["score_name"] == "accuracy" and made["score"] > 0.5
@@ -313,12 +308,12 @@ def test_the_live_student_is_watched_by_what_it_answers(decided: Project, tmp_pa
     actions.observe(decided, 1, OLGA, write(tmp_path / "feb.jsonl", calls(300, 3, "2026-02-01")))
     run = decided.dossier(1).runs[-1]
     assert run.status is RunStatus.FINISHED, run.error
-    view = observed.life(decided, decided.dossier(1))
+    view = history.life(decided, decided.dossier(1))
     assert view is not None and decided.dossier(1).standing is Standing.STEADY
     assert 0 < view.segments[0].differ < 150
     actions.observe(decided, 1, OLGA, write(tmp_path / "mar.jsonl", calls(400, 4, "2026-03-01", wrong=1.0)))
     assert decided.dossier(1).standing is not Standing.STEADY, "the teacher leaves out what the student gives"
-    assert set(observed.failures(decided, decided.dossier(1))) <= {"app / ?", "web / ?"}
+    assert set(history.failures(decided, decided.dossier(1))) <= {"app / ?", "web / ?"}
 
 
 # --- teachers that write --------------------------------------------------------------------------------------------
@@ -337,7 +332,7 @@ def test_a_causal_model_on_this_machine_writes_the_answers_once(project: Project
     assert run.status is RunStatus.FINISHED and result["new"] == len(asked)
     play = project.dossier(1).play
     assert play is not None
-    said = teacher_cache.said(project.artifacts.folder, play.teacher_digest)
+    said = cache.said(project.artifacts.folder, play.teacher_digest)
     assert len(said) == len(asked)
     actions.label(project, 1, DANA)
     assert json.loads(project.dossier(1).runs[-1].result)["new"] == 0, "what was answered is asked no more"

@@ -19,7 +19,10 @@ def stays_away(statement: str, *names: str) -> None:
     assert not {name for name in found for bad in names if name == bad or name.startswith(f"{bad}.")}
 
 
-@pytest.mark.parametrize("module", ["cli", "commands", "questions", "calls", "actions", "ui.app", "launch", "doctor"])
+@pytest.mark.parametrize(
+    "module",
+    [*("cli.table", "cli.commands", "cli.show", "cli.call"), *("actions", "ui.app", "runs.launch", "store.doctor")],
+)
 def test_no_front_end_imports_what_trains(module: str) -> None:
     stays_away(f"import distill_tui.{module}", *HEAVY)
 
@@ -29,7 +32,7 @@ def test_the_rules_touch_nothing() -> None:
 
 
 def test_a_glance_is_cheap() -> None:
-    stays_away("import distill_tui.glance", "sqlmodel", "sqlalchemy", "textual", "pyarrow", *HEAVY)
+    stays_away("import distill_tui.store.glance", "sqlmodel", "sqlalchemy", "textual", "pyarrow", *HEAVY)
 
 
 def test_training_knows_no_play_and_no_role() -> None:
@@ -39,7 +42,7 @@ def test_training_knows_no_play_and_no_role() -> None:
 
     names = [module.name for module in pkgutil.iter_modules(training.__path__)]
     statement = "\n".join(f"import distill_tui.training.{name}" for name in names)
-    stays_away(statement, *(f"distill_tui.{name}" for name in ("project", "rules", "tables", "actions", "identity")))
+    stays_away(statement, *(f"distill_tui.{name}" for name in ("store", "rules", "actions", "people")))
 
 
 @pytest.mark.parametrize(
@@ -47,25 +50,27 @@ def test_training_knows_no_play_and_no_role() -> None:
 )
 def test_help_and_spec_import_only_the_standard_library(words: list[str]) -> None:
     heavy = ("sqlmodel", "sqlalchemy", "textual", "pyarrow", "numpy", "cryptography", *HEAVY)
-    stays_away(f"from distill_tui.cli import main\nmain({words!r})\nprint()", *heavy)
+    stays_away(f"from distill_tui.cli.table import main\nmain({words!r})\nprint()", *heavy)
 
 
 def test_the_screens_wait_for_no_table_of_commands() -> None:
     begin = """
 from pathlib import Path
-from distill_tui import start
+from distill_tui.cli import start
 from distill_tui.ui import app
 start.drawable = lambda: True
 app.run = lambda path, **_: str(path) == "a.distill"
 sys.argv = ["distill-tui", "open", "a.distill"]
 assert start.main() is True
 """
-    stays_away(begin, "argparse", "distill_tui.cli", "distill_tui.spec", "sqlmodel")
+    stays_away(begin, "argparse", "distill_tui.cli.table", "distill_tui.spec", "sqlmodel")
 
 
 def test_the_list_is_read_without_sqlmodel(tmp_path: object) -> None:
     path = f"{tmp_path}/team.distill"
-    make = f"from distill_tui.cli import main\nassert main(['init', {path!r}, '--name', 'Team', '--me', 'mia']) == 0"
+    make = (
+        f"from distill_tui.cli.table import main\nassert main(['init', {path!r}, '--name', 'Team', '--me', 'mia']) == 0"
+    )
     subprocess.run([sys.executable, "-c", make], check=True)
-    look = f"from distill_tui.cli import main\nassert main(['--project', {path!r}, 'list']) == 0\nprint()"
+    look = f"from distill_tui.cli.table import main\nassert main(['--project', {path!r}, 'list']) == 0\nprint()"
     stays_away(look, "sqlmodel", "sqlalchemy", "textual", "pyarrow", "cryptography", *HEAVY)

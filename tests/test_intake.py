@@ -31,8 +31,8 @@ from distill_tui.dataset.readers import (
     read_rows,
 )
 from distill_tui.dataset.split import SplitRule
-from distill_tui.project import Project
 from distill_tui.rules import Actor, Refused
+from distill_tui.store.project import Project
 from distill_tui.terms import PlayKind, Role, Split
 
 MINE = f"account uid {os.getuid()}"

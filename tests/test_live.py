@@ -19,16 +19,23 @@ import pyarrow.parquet as pq
 import pytest
 from rich.cells import cell_len
 
-from distill_tui import actions, cli, glance, observe, observed, rules, signing, tables, watching
-from distill_tui.cli import main
+from distill_tui import actions, rules
+from distill_tui.cli import live as watching
+from distill_tui.cli import table as cli
+from distill_tui.cli.table import main
 from distill_tui.dataset import frozen
 from distill_tui.gates import Criterion, Gate, Record
-from distill_tui.project import Project
+from distill_tui.monitor import history
+from distill_tui.monitor import plan as observe
+from distill_tui.people import signatures
 from distill_tui.rules import Refused
+from distill_tui.store import glance, tables
+from distill_tui.store.project import Project
 from distill_tui.terms import Action, Metric, Remedy, RunKind, RunStatus, Split, Stage, Standing
-from distill_tui.ui import chart, evidence, tabs
-from distill_tui.ui import live as tab
-from distill_tui.ui.view import load
+from distill_tui.ui.play import evidence, tabs
+from distill_tui.ui.play import live_tab as tab
+from distill_tui.ui.play.view import load
+from distill_tui.ui.widgets import chart
 from live_play import (
     DANA,
     GATE,
@@ -253,7 +260,7 @@ def test_one_input_counts_once_a_day(project: Project, tmp_path: Path) -> None:
 
 
 def test_a_run_that_died_is_resumed_and_records_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    from distill_tui import observe_run
+    from distill_tui.runs import observe as observe_run
 
     def dies(*_: object) -> None:
         raise ValueError("the disk was full")
@@ -273,7 +280,7 @@ def test_inputs_alone_are_scored_and_the_teacher_is_not_made_up(project: Project
     calls = [{k: v for k, v in call.items() if k != "teacher_output"} for call in rows(60, 5, start=FEBRUARY)]
     actions.observe(project, 1, OLGA, write(tmp_path / "a.jsonl", calls))
     assert set(ask(project, "SELECT teacher, asked FROM observation")) == {(None, 0)}
-    view = observed.life(project, project.dossier(1))
+    view = history.life(project, project.dossier(1))
     assert view is not None and view.rows == 60 and view.labelled == 0 and view.rate is None
 
 
@@ -281,7 +288,7 @@ def test_a_steady_month_is_steady_and_a_replay_gives_its_state_to_the_bit(projec
     feed(project, 100, FEBRUARY)
     seen = project.dossier(1)
     assert seen.standing is Standing.STEADY
-    assert observed.replay_trouble(project, seen) == ""
+    assert history.replay_trouble(project, seen) == ""
 
 
 def test_observations_that_were_changed_do_not_replay(alarmed: Project) -> None:
@@ -290,7 +297,7 @@ def test_observations_that_were_changed_do_not_replay(alarmed: Project) -> None:
     connection.execute("UPDATE observation SET answer = teacher")
     connection.commit()
     connection.close()
-    assert "do not give the state" in observed.replay_trouble(alarmed, alarmed.dossier(1))
+    assert "do not give the state" in history.replay_trouble(alarmed, alarmed.dossier(1))
     assert alarmed.dossier(1, thorough=True).audit_trouble
 
 
@@ -300,7 +307,7 @@ def test_observations_that_were_changed_do_not_replay(alarmed: Project) -> None:
 def test_drift_turns_the_card_and_says_what_where_and_since_when(alarmed: Project) -> None:
     seen = alarmed.dossier(1)
     assert seen.standing is Standing.ALARM and rules.next_step(seen) is Action.REFRESH
-    view = observed.life(alarmed, seen)
+    view = history.life(alarmed, seen)
     assert view is not None
     first = next(finding for finding in view.findings if finding["what"] == "disagreement")
     assert first["where"] == "app" and first["red"] and "2026-02-25" <= first["since"] <= "2026-03-08"
@@ -309,7 +316,7 @@ def test_drift_turns_the_card_and_says_what_where_and_since_when(alarmed: Projec
 
 
 def test_the_weeks_of_the_curve_add_up_to_what_was_observed(alarmed: Project) -> None:
-    view = observed.life(alarmed, alarmed.dossier(1))
+    view = history.life(alarmed, alarmed.dossier(1))
     assert view is not None
     (overall,) = (each for each in view.segments if each.name == "")
     assert sum(week.rows for week in view.weeks) == overall.rows == 1000
@@ -318,7 +325,7 @@ def test_the_weeks_of_the_curve_add_up_to_what_was_observed(alarmed: Project) ->
 
 
 def test_a_window_looks_at_the_last_days_that_were_observed(alarmed: Project) -> None:
-    view = observed.life(alarmed, alarmed.dossier(1))
+    view = history.life(alarmed, alarmed.dossier(1))
     assert view is not None and view.since(0) == "" and view.since(7) == "2026-03-22"
     whole, week = view.segments[0], view.within(7)[0]
     assert (whole.rows, whole.differ) == (view.labelled, sum(each.differ for each in view.days))
@@ -405,7 +412,7 @@ def test_an_acknowledgement_keeps_the_ceiling_so_that_what_goes_on_alarms_again(
 
 def test_a_changed_teacher_is_told_apart_from_the_student(project: Project) -> None:
     feed(project, 100, FEBRUARY, count=200)
-    asked = observed.probe(project, project.dossier(1))
+    asked = history.probe(project, project.dossier(1))
     assert len(asked) == observe.PROBE_ROWS
     wrong = {"refund": "login", "login": "delivery", "delivery": "refund"}
     for week in range(3):
@@ -416,7 +423,7 @@ def test_a_changed_teacher_is_told_apart_from_the_student(project: Project) -> N
         ]
         actions.observe(project, 1, OLGA, write(project.path.parent / f"probe-{week}.jsonl", calls))
     seen = project.dossier(1)
-    view = observed.life(project, seen)
+    view = history.life(project, seen)
     assert view is not None and seen.standing is Standing.LOOK
     assert [finding["what"] for finding in view.findings] == ["teacher"]
     assert ask(project, "SELECT count(*) FROM observation WHERE probe = 1") == [(120,)]
@@ -451,7 +458,7 @@ def test_a_refresh_recovers_on_new_held_out_rows_and_what_shipped_stays_live_mea
     sign_and_ship(alarmed, 1)
     assert (live := alarmed.dossier(1).live) is not None and live.round == 2
     feed(alarmed, 103, APRIL, new=0.9)
-    view = observed.life(alarmed, alarmed.dossier(1))
+    view = history.life(alarmed, alarmed.dossier(1))
     assert alarmed.dossier(1).standing is not Standing.ALARM and view is not None and (view.rate or 1) < 0.1
     rolls_back_by_the_command(alarmed)
 
@@ -460,11 +467,11 @@ def rolls_back_by_the_command(project: Project) -> None:
     """Have the operator put the first of two bundles back, by the real program and her own key."""
     key = project.path.with_name("olga")
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(key)], check=True)
-    actions.add_key(project, DANA, "olga", signing.read_public_key(Path(f"{key}.pub").read_text()))
+    actions.add_key(project, DANA, "olga", signatures.read_public_key(Path(f"{key}.pub").read_text()))
 
     def run(*words: str, by: Path | None = key) -> tuple[int, str]:
         who = [] if by is None else ["--key", str(by)]
-        command = [sys.executable, "-m", "distill_tui.cli", "--project", str(project.path), *who, "rollback", "P-001"]
+        command = [sys.executable, "-m", "distill_tui", "--project", str(project.path), *who, "rollback", "P-001"]
         done = subprocess.run([*command, *words], capture_output=True, text=True)
         assert done.stdout == "" or done.returncode == cli.DONE
         return done.returncode, done.stderr + done.stdout
@@ -520,7 +527,7 @@ def test_a_refresh_that_fails_is_put_aside_and_the_next_takes_its_unjudged_rows_
 
 
 def test_an_altered_bundle_is_not_put_back(alarmed: Project) -> None:
-    from distill_tui.project import ProjectError
+    from distill_tui.store.project import ProjectError
 
     actions.refresh(alarmed, 1, OLGA, "drift")
     bundle = alarmed.dossier(1).bundles[0]
@@ -535,14 +542,14 @@ def test_an_altered_bundle_is_not_put_back(alarmed: Project) -> None:
 def retrained(project: Project, *more: str) -> dict[str, object]:
     """Run the recipe in a process of its own, as the command does."""
     bundle = project.artifacts.path(project.dossier(1).bundles[0].digest)
-    command = [sys.executable, "-m", "distill_tui.retrain", str(bundle), *more]
+    command = [sys.executable, "-m", "distill_tui.bundles.retrain", str(bundle), *more]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"HF_HUB_OFFLINE": "1"})
     said: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
     return said
 
 
 def test_the_recipe_gives_the_same_student_to_the_bit_and_other_data_another(project: Project, tmp_path: Path) -> None:
-    from distill_tui import retrain
+    from distill_tui.bundles import retrain
 
     seen = project.dossier(1)
     assert seen.data_set is not None
@@ -571,7 +578,7 @@ def test_a_stability_play_has_run_its_path_before_the_ship(project: Project) -> 
 @pytest.fixture
 def as_olga(monkeypatch: pytest.MonkeyPatch) -> Callable[[Project], Callable[..., int]]:
     """Run commands as the operator."""
-    from distill_tui import identity
+    from distill_tui.people import identity
 
     monkeypatch.setattr(identity, "by_account", lambda dossier: OLGA)
     return lambda project: lambda *words: main(["--project", str(project.path), *words])
@@ -659,7 +666,7 @@ def test_months_of_observations_through_the_real_command(project: Project) -> No
         codes.append(run("observe", "P-001", str(write(project.path.parent / f"week-{week:02}.jsonl", calls))))
     assert set(codes[:6]) == {cli.DONE} and codes[-1] == cli.ALARM and cli.ALARM in codes[6:10]
     seen = project.dossier(1)
-    assert len(seen.feeds) == len(seen.watches) == 12 and observed.replay_trouble(project, seen) == ""
+    assert len(seen.feeds) == len(seen.watches) == 12 and history.replay_trouble(project, seen) == ""
     assert run("refresh", "P-001", "-m", "drift") == cli.DONE
     for words in (("data", "build"), ("data", "freeze")):
         assert run(*words, "P-001") == cli.DONE

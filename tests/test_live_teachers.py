@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 
-from distill_tui import actions, observe, observed, queries
-from distill_tui.described import ENDPOINT, TEMPLATES, Described
-from distill_tui.project import Project
+from distill_tui import actions
+from distill_tui.monitor import history, plan
+from distill_tui.store import queries
+from distill_tui.store.project import Project
+from distill_tui.teachers.description import ENDPOINT, TEMPLATES, Described
 from distill_tui.terms import RunStatus, Standing
 from live_play import DANA, OLGA, SAID, rows, shipped, workers_here, write
 
@@ -129,7 +131,7 @@ def sampled(project: Project, calls: int) -> None:
 def later(monkeypatch: pytest.MonkeyPatch, days: int) -> None:
     """Let the project's clock show a later day."""
     at = (datetime.now(UTC) + timedelta(days)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    monkeypatch.setattr("distill_tui.project.now", lambda: at)
+    monkeypatch.setattr("distill_tui.store.project.now", lambda: at)
 
 
 def test_an_endpoint_is_asked_no_more_often_than_the_month_allows(
@@ -138,7 +140,7 @@ def test_an_endpoint_is_asked_no_more_often_than_the_month_allows(
     sampled(project, 100)
     actions.observe(project, 1, OLGA, alone(project, "a.jsonl", 200, 5, "2026-02-01"))
     assert len(server.asked) == 100 == seen(project, "sum(asked)")  # the probe is among them: it costs as much
-    assert seen(project, "sum(probe)") == observe.PROBE_ROWS and seen(project, "count(teacher)") == 100
+    assert seen(project, "sum(probe)") == plan.PROBE_ROWS and seen(project, "count(teacher)") == 100
     actions.observe(project, 1, OLGA, alone(project, "b.jsonl", 200, 6, "2026-02-01"))
     assert len(server.asked) == 100  # February is spent
     actions.observe(project, 1, OLGA, alone(project, "c.jsonl", 200, 7, "2026-03-01", 31))
@@ -146,15 +148,15 @@ def test_an_endpoint_is_asked_no_more_often_than_the_month_allows(
     later(monkeypatch, 40)
     actions.observe(project, 1, OLGA, alone(project, "d.jsonl", 200, 8, "2026-03-01", 31))
     assert len(server.asked) == 200
-    life = observed.life(project, project.dossier(1))
+    life = history.life(project, project.dossier(1))
     assert life is not None and life.rate is not None and life.rate < 0.1
     assert project.dossier(1).standing is Standing.STEADY
 
 
 def test_a_budget_too_small_for_the_probe_is_kept_for_the_rows(project: Project, server: Endpoint) -> None:
-    sampled(project, observe.PROBE_ROWS - 1)
+    sampled(project, plan.PROBE_ROWS - 1)
     actions.observe(project, 1, OLGA, alone(project, "a.jsonl", 100, 5, "2026-02-01"))
-    assert seen(project, "sum(probe)") == 0 and len(server.asked) == observe.PROBE_ROWS - 1
+    assert seen(project, "sum(probe)") == 0 and len(server.asked) == plan.PROBE_ROWS - 1
 
 
 def test_what_was_answered_before_a_failure_is_not_paid_for_again(project: Project, server: Endpoint) -> None:
@@ -192,7 +194,7 @@ def test_a_teacher_that_became_another_is_told_by_its_probe(
     for number, day in enumerate(("2026-03-05", "2026-04-05", "2026-05-05")):
         later(monkeypatch, 40 * (number + 1))
         actions.observe(project, 1, OLGA, alone(project, f"{number}.jsonl", 3, 8 + number, day, 1))
-    life = observed.life(project, project.dossier(1))
+    life = history.life(project, project.dossier(1))
     assert life is not None and "teacher" in [finding["what"] for finding in life.findings]
     assert project.dossier(1).standing is not Standing.STEADY
 

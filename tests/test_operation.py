@@ -22,8 +22,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from distill_tui import launch
-from distill_tui.project import Project
+from distill_tui.runs import launch
+from distill_tui.store.project import Project
 from stories import DEEDS, Auditor, Story, drive_to_data, drive_to_decide, found, open_play, write_traffic
 from story import EVERYBODY
 

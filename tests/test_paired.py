@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from distill_tui.paired import Gain, Prospect, outlook
+from distill_tui.gates.paired import Gain, Prospect, outlook
 
 scores = st.lists(st.tuples(st.floats(-5, 5), st.integers(0, 6)), min_size=2, max_size=60)
 

@@ -13,16 +13,19 @@ import pytest
 from rich.cells import cell_len
 from textual.widgets import Input, TextArea
 
-from distill_tui import actions, gates, glance, rules, tables
-from distill_tui.project import Project, now
+from distill_tui import actions, gates, rules
 from distill_tui.rules import Actor
 from distill_tui.spec import Spec
+from distill_tui.store import glance, tables
+from distill_tui.store.project import Project, now
 from distill_tui.terms import Action, PlayKind, Role, RunKind, RunStatus, Stage, Task
-from distill_tui.ui import chart, forms, review, show, tabs
 from distill_tui.ui.app import DistillApp
-from distill_tui.ui.forms import GateSheet, NewPlaySheet, Sheet
-from distill_tui.ui.frame import KeyLine, MessageLine
-from distill_tui.ui.play import MATTERS, TABS, PlayScreen
+from distill_tui.ui.forms import review, sheets
+from distill_tui.ui.forms.sheets import GateSheet, NewPlaySheet, Sheet
+from distill_tui.ui.play import tabs
+from distill_tui.ui.play.screen import MATTERS, TABS, PlayScreen
+from distill_tui.ui.widgets import chart, show
+from distill_tui.ui.widgets.frame import KeyLine, MessageLine
 
 HOSTILE = "[red]x[/] \x1b[31mboo\x07 \u202eevil\u202c [@click=app.quit]q[/] 宽"
 WIDE, NARROW = (120, 36), (80, 24)
@@ -596,7 +599,7 @@ async def test_keys_typed_before_the_sign_sheet_was_seen_are_not_consent(project
     play = deciding(project)
     signed: list[Any] = []
     monkeypatch.setattr(actions, "sign_off", lambda *args, **named: signed.append(args))
-    monkeypatch.setattr(forms, "DEAF", 3.0)  # however slowly a busy machine takes the keys
+    monkeypatch.setattr(sheets, "DEAF", 3.0)  # however slowly a busy machine takes the keys
     app = an_app(project, play, VERA)
     async with app.run_test(size=NARROW) as pilot:
         await settled(pilot)

@@ -19,10 +19,15 @@ from sqlalchemy import Enum, inspect
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlmodel import SQLModel, select
 
-from distill_tui import actions, gates, launch, migrations, queries, report, rounds, rules, signing, sqlite, tables
-from distill_tui.project import Project, ProjectError, chain_trouble, check
+from distill_tui import actions, gates, rules
+from distill_tui.people import signatures
+from distill_tui.reports import text as report
+from distill_tui.rounds import round_data
 from distill_tui.rules import Actor, Refused
-from distill_tui.sqlite import module as sqlite3
+from distill_tui.runs import launch
+from distill_tui.store import migrations, queries, sqlite, tables
+from distill_tui.store.project import Project, ProjectError, chain_trouble, check
+from distill_tui.store.sqlite import module as sqlite3
 from distill_tui.terms import Action, Metric, Opinion, Role, RunKind, RunStatus, Split, Standing
 from stories import Auditor, drive_to_data, drive_to_decide, found, open_play, write_traffic
 from story import EVERYBODY, actor
@@ -54,7 +59,7 @@ def make(parent: Path) -> Path:
     observed_once(project, first)
     actions.acknowledge(project, first, actor("olga"), "A holiday.")
     for person, blob in (("vera", b"one key"), ("bob", b"another")):
-        key = signing.PublicKey("ssh-ed25519", base64.b64encode(blob).decode())
+        key = signatures.PublicKey("ssh-ed25519", base64.b64encode(blob).decode())
         actions.add_key(project, actor("mia"), person, key)
     actions.revoke_key(project, actor("mia"), key.fingerprint)
     vouched_once(project, first)
@@ -625,12 +630,12 @@ COMMENTER = """
 import sys
 from pathlib import Path
 from distill_tui import actions
-from distill_tui.project import Project
+from distill_tui.store.project import Project
 from distill_tui.rules import Actor
 project = Project.open(Path(sys.argv[1]))
 for number in range(int(sys.argv[3])):
     with project.telemetry() as session:
-        from distill_tui import tables
+        from distill_tui.store import tables
         play = session.get(tables.Play, 1)
         play.round += 1
         session.add(play)
@@ -651,7 +656,7 @@ def test_two_processes_at_once_lose_no_update(path: Path) -> None:
 CREATOR = """
 import sys
 from pathlib import Path
-from distill_tui.project import Project, ProjectError
+from distill_tui.store.project import Project, ProjectError
 from distill_tui.rules import Actor
 print("ready", flush=True)
 sys.stdin.readline()
@@ -696,7 +701,7 @@ def test_a_column_that_is_no_object_is_told_in_one_line(written: str) -> None:
         with pytest.raises(ProjectError, match=re.escape(told)):
             ask(run)
     with pytest.raises(ProjectError, match="The report of traffic file 2 is no JSON object"):
-        rounds.is_observed(tables.Traffic(id=2, report=written))
+        round_data.is_observed(tables.Traffic(id=2, report=written))
 
 
 @pytest.mark.parametrize(
@@ -716,4 +721,4 @@ def test_failures_that_are_no_counts_are_told_in_one_line(result: str, told: str
         evaluations=(tables.Evaluation(id=1, run_id=4, round=1, reproduced=0),),
     )
     with pytest.raises(ProjectError, match=re.escape(told)):
-        rounds.failures_of(dossier)
+        round_data.failures_of(dossier)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from distill_tui import doctor, migrations
-from distill_tui.project import Project
+from distill_tui.cli import doctor, migrations
+from distill_tui.store.project import Project
 from stories import Auditor
 from test_project import NAME, make
 
@@ -44,7 +44,7 @@ def write(parent: Path) -> Path:
 if __name__ == "__main__":
     import tempfile
 
-    from distill_tui import launch
+    from distill_tui.runs import launch
 
     launch.start = lambda project, run: None  # type: ignore[assignment]
     with tempfile.TemporaryDirectory() as folder:

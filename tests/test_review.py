@@ -14,33 +14,27 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
-from distill_tui import (
-    actions,
-    bundle,
-    cli,
-    failures,
-    gates,
-    launch,
-    queries,
-    report,
-    rules,
-    sign_offs,
-    sponsor_page,
-    verdicts,
-)
-from distill_tui.cli import main
+from distill_tui import actions, gates, rules
+from distill_tui.actions import failures, sign_offs
+from distill_tui.bundles import bundle
+from distill_tui.cli import table
+from distill_tui.cli.table import main
 from distill_tui.dataset import frozen
-from distill_tui.economics import Range
 from distill_tui.gates import Criterion, Gate
-from distill_tui.project import Project
+from distill_tui.gates.economics import Range
+from distill_tui.reports import html
+from distill_tui.reports import text as report
 from distill_tui.rules import Actor, Refused
+from distill_tui.runs import launch
 from distill_tui.spec import Spec
+from distill_tui.store import queries, verdicts
+from distill_tui.store.project import Project
 from distill_tui.terms import Action, Metric, Opinion, PlayKind, Reference, Role, RunStatus, Split, StudentKind
-from distill_tui.ui import tabs
 from distill_tui.ui.app import DistillApp
-from distill_tui.ui.failure_sheet import FailureSheet
-from distill_tui.ui.play import PlayScreen
-from distill_tui.ui.view import load
+from distill_tui.ui.forms.failure_sheet import FailureSheet
+from distill_tui.ui.play import tabs
+from distill_tui.ui.play.screen import PlayScreen
+from distill_tui.ui.play.view import load
 
 SPEC = Spec(
     student=StudentKind.STATIC,
@@ -186,14 +180,14 @@ def test_a_locked_gate_and_what_it_fixed_change_by_no_statement(tmp_path: Path) 
 def test_a_play_that_is_started_anew_shows_both_gates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = opened(tmp_path, GATE)
     about = ["--project", str(project.path)]
-    assert main([*about, "gate", "compare", "P-001"]) == cli.USAGE
+    assert main([*about, "gate", "compare", "P-001"]) == table.USAGE
     assert "follows no other play" in capsys.readouterr().err
     actions.lock_gate(project, 1, by("sam"))
     actions.kill(project, 1, by("sam"), "The bar was wrong.")
     after = actions.open_play(project, by("sam"), "mail-topic again", PlayKind.COST, predecessor=1)
     actions.assign_role(project, after, by("sam"), Role.DRIVER, "dan")
     actions.edit_gate(project, after, by("dan"), replace(GATE, held_out_rows=120, predecessor="P-001"))
-    assert main([*about, "--json", "gate", "compare", "P-002"]) == cli.DONE
+    assert main([*about, "--json", "gate", "compare", "P-002"]) == table.DONE
     told = json.loads(capsys.readouterr().out)
     assert (told["before"], told["now"]) == ("P-001", "P-002")
     assert [line["what"] for line in told["lines"] if line["moved"]] == ["held_out_rows"]
@@ -402,18 +396,18 @@ def test_the_commands_of_a_review_refuse_and_answer(
 ) -> None:
     about = ["--project", str(second.path)]
     row = str(held_out(second).rows[4])
-    assert main([*about, "row", "open", "P-001", row]) == cli.REFUSED
-    assert main([*about, "eval", "failures", "P-001", "--first", "0"]) == cli.USAGE
+    assert main([*about, "row", "open", "P-001", row]) == table.REFUSED
+    assert main([*about, "eval", "failures", "P-001", "--first", "0"]) == table.USAGE
     (tmp_path / "there.html").write_text("mine")
-    assert main([*about, "eval", "html", "P-001", str(tmp_path / "there.html")]) == cli.BAD_INPUT
+    assert main([*about, "eval", "html", "P-001", str(tmp_path / "there.html")]) == table.BAD_INPUT
     assert (tmp_path / "there.html").read_text() == "mine"
     capsys.readouterr()
-    assert main([*about, "--json", "eval", "failures", "P-001", "--count", "1"]) == cli.DONE
+    assert main([*about, "--json", "eval", "failures", "P-001", "--count", "1"]) == table.DONE
     (seen,) = json.loads(capsys.readouterr().out)
     assert seen["split"] == "validation" and seen["student"] != seen["gold"]
-    assert main([*about, "eval", "html", "P-001", str(tmp_path / "new.html")]) == cli.DONE
+    assert main([*about, "eval", "html", "P-001", str(tmp_path / "new.html")]) == table.DONE
     assert (tmp_path / "new.html").read_text().startswith("<!doctype html>")
-    assert main([*about, "verify"]) == cli.DONE
+    assert main([*about, "verify"]) == table.DONE
     assert "stored verdicts come out again" in capsys.readouterr().out
 
 
@@ -450,7 +444,7 @@ async def test_the_key_f_pages_through_failures_and_hostile_text_stays_text(seco
 
 def test_rounds_are_compared_and_the_sponsor_reads_it_all_without_a_held_out_text(second: Project) -> None:
     dossier = second.dossier(1)
-    page, told = sponsor_page.page(dossier), "\n".join(report.evaluation(dossier))
+    page, told = html.page(dossier), "\n".join(report.evaluation(dossier))
     value = json.dumps(report.evaluation_json(dossier), default=str)
     for text in (page, told, value):
         assert ("fixed and" in text and "Not measured" in text) or "not_measured" in text
@@ -466,7 +460,7 @@ def test_hostile_words_reach_no_markup_and_no_terminal(second: Project) -> None:
     dossier.play.name = dossier.play.summary = evil
     labels = (evil, "post")
     dressed = replace(dossier, record=replace(dossier.record, labels=labels, segments=(evil, "en", "fr")))
-    page, told = sponsor_page.page(dressed), "\n".join(report.evaluation(dressed))
+    page, told = html.page(dressed), "\n".join(report.evaluation(dressed))
     assert "<script" not in page and "&lt;script&gt;" in page
     assert not any(mark in text for text in (page, told) for mark in ("\x1b", "\u202e"))
 

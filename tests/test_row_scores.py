@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import brier_score_loss
 
-from distill_tui import gates, row_scores
+from distill_tui import gates
 from distill_tui.gates import Criterion, Gate, Record, judge, power, problems
+from distill_tui.gates.paired import Prospect, RowScores
 from distill_tui.gates.progress import progress
-from distill_tui.paired import Prospect, RowScores
+from distill_tui.tasks import row_scores
 from distill_tui.terms import Metric, PlayKind, Reference, Verdict
 
 BRIER, TEACHER, BASELINE = Metric.BRIER, Reference.TEACHER, Reference.BASELINE

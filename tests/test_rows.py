@@ -12,15 +12,16 @@ import pytest
 from textual.widgets import Input
 
 from at_the_screen import text_of
-from distill_tui import actions, tables
-from distill_tui.cli import main
+from distill_tui import actions
+from distill_tui.cli.table import main
 from distill_tui.dataset import browse, build, split
 from distill_tui.dataset.browse import Wanted
-from distill_tui.project import Project
 from distill_tui.rules import Actor
+from distill_tui.store import tables
+from distill_tui.store.project import Project
 from distill_tui.terms import PlayKind, Role, Split, Stage
 from distill_tui.ui.app import DistillApp
-from distill_tui.ui.rows import RowsScreen
+from distill_tui.ui.play.rows import RowsScreen
 from test_audit import sentence
 from test_dataset import imported
 from test_play_screen import HOSTILE

@@ -14,11 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from distill_tui import economics, gates, rules, spotcheck, tables
-from distill_tui.artifacts import canonical, digest_of
-from distill_tui.economics import Range
-from distill_tui.rules import NEXT_STAGE, RULES, Actor, Dossier, Objection, covers, objections
+from distill_tui import gates, rules
+from distill_tui.digests import canonical, digest_of
+from distill_tui.gates import economics
+from distill_tui.gates.economics import Range
+from distill_tui.rules import NEXT_STAGE, RULES, Actor, Dossier, Objection, covers, objections, spot_checks
 from distill_tui.spec import Spec
+from distill_tui.store import tables
 from distill_tui.terms import (
     Action,
     Assurance,
@@ -437,8 +439,8 @@ def judging(checked: int = 0, **changes: Any) -> Dossier:
 
 def check(count: int, who: str = "vera") -> str:
     """What a validator recorded who finds both right, or neither."""
-    items = spotcheck.draw(record(8), who, count)
-    return spotcheck.content(record(8), items, [Judged.BOTH] * len(items))
+    items = spot_checks.draw(record(8), who, count)
+    return spot_checks.content(record(8), items, [Judged.BOTH] * len(items))
 
 
 def shared() -> list[Case]:

@@ -18,10 +18,10 @@ import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distill_tui import loaders
-from distill_tui.described import PROMPTED, Described
-from distill_tui.generated import spelled
 from distill_tui.spec import Spec
+from distill_tui.tasks import loaders
+from distill_tui.tasks.generation import spelled
+from distill_tui.teachers.description import PROMPTED, Described
 from distill_tui.training import (
     answering,
     causal,

@@ -11,17 +11,19 @@ from typing import Any
 import pytest
 
 from at_the_screen import settled, text_of, told, typed
-from distill_tui import actions, signing, tables
-from distill_tui.project import Project, now
+from distill_tui import actions
+from distill_tui.people import signatures
 from distill_tui.rules import Actor
 from distill_tui.spec import Spec
+from distill_tui.store import tables
+from distill_tui.store.project import Project, now
 from distill_tui.terms import PlayKind, Role, RunKind, RunStatus
 from distill_tui.ui.app import DistillApp
-from distill_tui.ui.forms import Sheet
+from distill_tui.ui.forms.sheets import Sheet
 from distill_tui.ui.jobs import TAIL, JobsScreen, tail
-from distill_tui.ui.output import MOST, OutputSheet
 from distill_tui.ui.palette import Commands
 from distill_tui.ui.roster import RosterScreen
+from distill_tui.ui.widgets.output import MOST, OutputSheet
 
 WIDE, NARROW = (120, 36), (80, 24)
 HOSTILE = "[red]x[/] \x1b[31mboo\x07 \u202eevil\u202c [@click=app.quit]q[/] 宽 " + "long " * 60
@@ -183,7 +185,7 @@ async def test_a_person_is_enrolled_gets_a_key_and_loses_it_by_keys(project: Pro
         app.screen.query_one("#field-key").value = str(tmp_path / "second.pub")  # type: ignore[attr-defined]
         await pilot.press("enter")
         await settled(pilot)
-        first, _ = (signing.read_public_key((tmp_path / f"{n}.pub").read_text()) for n in ("olga", "second"))
+        first, _ = (signatures.read_public_key((tmp_path / f"{n}.pub").read_text()) for n in ("olga", "second"))
         await pilot.press("R")
         app.screen.query_one("#field-fingerprint").value = first.fingerprint  # type: ignore[attr-defined]
         await pilot.press("enter")

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distill_tui import signing, statements
-from distill_tui.artifacts import canonical
-from distill_tui.signing import BadSignature, PublicKey
+from distill_tui.digests import canonical
+from distill_tui.people import signatures, statements
+from distill_tui.people.signatures import BadSignature, PublicKey
 from real_play import make_key
 
 MESSAGE = b'{"a":1,"b":"text that is signed"}'
@@ -29,7 +29,14 @@ TYPES = {
     "rsa-2048": ("rsa", "-b", "2048"),
     "rsa-3072": ("rsa", "-b", "3072"),
 }
-SPACES = (signing.SIGN_OFF, signing.WITHDRAWAL, signing.GATE, signing.ROSTER, signing.SHIP, signing.IDENTITY)
+SPACES = (
+    signatures.SIGN_OFF,
+    signatures.WITHDRAWAL,
+    signatures.GATE,
+    signatures.ROSTER,
+    signatures.SHIP,
+    signatures.IDENTITY,
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,19 +48,19 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def public(path: Path) -> PublicKey:
-    return signing.read_public_key(Path(f"{path}.pub").read_text())
+    return signatures.read_public_key(Path(f"{path}.pub").read_text())
 
 
 def stock_says_good(folder: Path, line: str, signature: str, message: bytes = MESSAGE, space: str = "") -> bool:
     """Ask `ssh-keygen -Y verify` about the same bytes."""
-    (folder / "allowed").write_text(f'vera namespaces="{signing.SIGN_OFF}" {line}\n')
+    (folder / "allowed").write_text(f'vera namespaces="{signatures.SIGN_OFF}" {line}\n')
     (folder / "sig").write_text(signature)
-    words = ["-f", str(folder / "allowed"), "-I", "vera", "-n", space or signing.SIGN_OFF, "-s", str(folder / "sig")]
+    words = ["-f", str(folder / "allowed"), "-I", "vera", "-n", space or signatures.SIGN_OFF, "-s", str(folder / "sig")]
     done = subprocess.run(["ssh-keygen", "-Y", "verify", *words], input=message, capture_output=True, check=False)
     return done.returncode == 0
 
 
-def stock_signature(key: Path, folder: Path, space: str = signing.SIGN_OFF, *more: str) -> str:
+def stock_signature(key: Path, folder: Path, space: str = signatures.SIGN_OFF, *more: str) -> str:
     (folder / "message").write_bytes(MESSAGE)
     Path(folder / "message.sig").unlink(missing_ok=True)
     command = ["ssh-keygen", "-q", "-Y", "sign", "-f", str(key), "-n", space, *more, str(folder / "message")]
@@ -98,7 +105,7 @@ class Token:
     def line(self) -> str:
         return f"{self.kind.decode()} {base64.b64encode(self.blob).decode()}"
 
-    def sign(self, message: bytes, flags: int, space: str = signing.SIGN_OFF) -> str:
+    def sign(self, message: bytes, flags: int, space: str = signatures.SIGN_OFF) -> str:
         digest = hashlib.sha512(message).digest()
         inner = b"SSHSIG" + framed(space.encode(), b"", b"sha512", digest)
         seal = bytes([flags]) + (7).to_bytes(4, "big")
@@ -121,24 +128,24 @@ TOKENS = ("sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com")
 
 @pytest.mark.parametrize("name", ["ed25519", "ecdsa-256", "ecdsa-521", "rsa-2048"])
 def test_every_single_bit_flip_of_a_signature_is_refused(keys: Path, name: str) -> None:
-    signature = signing.sign(MESSAGE, keys / name, signing.SIGN_OFF)
+    signature = signatures.sign(MESSAGE, keys / name, signatures.SIGN_OFF)
     blob = base64.b64decode("".join(signature.split("\n")[1:-2]))
     for at in range(len(blob) * 8):
         flipped = bytearray(blob)
         flipped[at // 8] ^= 1 << at % 8
         with pytest.raises(BadSignature):
-            verified = signing.verify(MESSAGE, armored(bytes(flipped)), signing.SIGN_OFF)
+            verified = signatures.verify(MESSAGE, armored(bytes(flipped)), signatures.SIGN_OFF)
             assert verified.fingerprint != public(keys / name).fingerprint  # another key is another signer
             raise BadSignature("another key")
 
 
 def test_every_single_bit_flip_of_a_signature_s_text_is_refused(keys: Path) -> None:
-    text = signing.sign(MESSAGE, keys / "ed25519", signing.SIGN_OFF).encode()
+    text = signatures.sign(MESSAGE, keys / "ed25519", signatures.SIGN_OFF).encode()
     for at in range(len(text) * 8):
         flipped = bytearray(text)
         flipped[at // 8] ^= 1 << at % 8
         with pytest.raises(BadSignature):
-            signing.verify(MESSAGE, flipped.decode("latin-1"), signing.SIGN_OFF)
+            signatures.verify(MESSAGE, flipped.decode("latin-1"), signatures.SIGN_OFF)
 
 
 @pytest.mark.parametrize("kind", TOKENS)
@@ -149,24 +156,24 @@ def test_every_single_bit_flip_of_a_hardware_signature_is_refused(kind: str) -> 
         flipped = bytearray(blob)
         flipped[at // 8] ^= 1 << at % 8
         with pytest.raises(BadSignature):
-            signing.verify(MESSAGE, armored(bytes(flipped)), signing.SIGN_OFF)
+            signatures.verify(MESSAGE, armored(bytes(flipped)), signatures.SIGN_OFF)
 
 
 def test_every_single_bit_flip_of_what_was_signed_is_refused(keys: Path) -> None:
-    signature = signing.sign(MESSAGE, keys / "ed25519", signing.SIGN_OFF)
+    signature = signatures.sign(MESSAGE, keys / "ed25519", signatures.SIGN_OFF)
     for at in range(len(MESSAGE) * 8):
         flipped = bytearray(MESSAGE)
         flipped[at // 8] ^= 1 << at % 8
         with pytest.raises(BadSignature):
-            signing.verify(bytes(flipped), signature, signing.SIGN_OFF)
+            signatures.verify(bytes(flipped), signature, signatures.SIGN_OFF)
 
 
 @pytest.mark.parametrize("space", [*SPACES[1:], "git", "file"])
 def test_a_signature_that_was_given_for_something_else_is_refused(keys: Path, tmp_path: Path, space: str) -> None:
     signature = stock_signature(keys / "ed25519", tmp_path, space)
-    assert signing.verify(MESSAGE, signature, space)
+    assert signatures.verify(MESSAGE, signature, space)
     with pytest.raises(BadSignature, match="was given for"):
-        signing.verify(MESSAGE, signature, signing.SIGN_OFF)
+        signatures.verify(MESSAGE, signature, signatures.SIGN_OFF)
     assert not stock_says_good(tmp_path, public(keys / "ed25519").line, signature)
 
 
@@ -178,27 +185,27 @@ def test_a_signature_that_was_given_for_something_else_is_refused(keys: Path, tm
 )  # fmt: skip
 def test_what_is_no_signature_is_refused_in_one_sentence(text: str) -> None:
     with pytest.raises(BadSignature, match=r"^[A-Z].*\.$"):
-        signing.verify(MESSAGE, text, signing.SIGN_OFF)
+        signatures.verify(MESSAGE, text, signatures.SIGN_OFF)
 
 
 @pytest.mark.parametrize(
     "change", [str.strip, lambda t: t.replace("\n", "\r\n"), lambda t: t + "\n", lambda t: " " + t]
 )
 def test_a_signature_has_one_text(keys: Path, change: Callable[[str], str]) -> None:
-    signature = signing.sign(MESSAGE, keys / "ed25519", signing.SIGN_OFF)
+    signature = signatures.sign(MESSAGE, keys / "ed25519", signatures.SIGN_OFF)
     other = change(signature)
     if other.removesuffix("\n") == signature.removesuffix("\n"):
-        assert signing.verify(MESSAGE, other, signing.SIGN_OFF)
+        assert signatures.verify(MESSAGE, other, signatures.SIGN_OFF)
         return
     with pytest.raises(BadSignature):
-        signing.verify(MESSAGE, other, signing.SIGN_OFF)
+        signatures.verify(MESSAGE, other, signatures.SIGN_OFF)
 
 
 @given(st.binary(max_size=300))
 def test_no_bytes_at_all_crash_the_checker(blob: bytes) -> None:
     for content in (blob, b"SSHSIG\0\0\0\1" + blob):
         with pytest.raises(BadSignature):
-            signing.verify(MESSAGE, armored(content), signing.SIGN_OFF)
+            signatures.verify(MESSAGE, armored(content), signatures.SIGN_OFF)
 
 
 def test_a_key_without_its_private_half_does_not_sign(
@@ -207,7 +214,7 @@ def test_a_key_without_its_private_half_does_not_sign(
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     (tmp_path / "alone.pub").write_text((keys / "ed25519.pub").read_text())
     with pytest.raises(BadSignature, match=r"alone\.pub did not sign"):
-        signing.sign(MESSAGE, tmp_path / "alone.pub", signing.SIGN_OFF)
+        signatures.sign(MESSAGE, tmp_path / "alone.pub", signatures.SIGN_OFF)
 
 
 def test_a_locked_key_does_not_sign_without_its_passphrase(tmp_path: Path) -> None:
@@ -218,7 +225,7 @@ def test_a_locked_key_does_not_sign_without_its_passphrase(tmp_path: Path) -> No
         for name, value in asks_nobody.items():
             patch.setenv(name, value)
         with pytest.raises(BadSignature, match="locked did not sign"):
-            signing.sign(MESSAGE, key, signing.SIGN_OFF)
+            signatures.sign(MESSAGE, key, signatures.SIGN_OFF)
 
 
 # --- public keys -----------------------------------------------------------------------------------------------------
@@ -262,12 +269,12 @@ def ecdsa_line(point: bytes) -> str:
 @pytest.mark.parametrize(("name", "line"), broken_keys(), ids=[name for name, _ in broken_keys()])
 def test_a_hostile_public_key_is_refused_in_one_sentence(name: str, line: str) -> None:
     with pytest.raises(BadSignature, match=r"^This is no OpenSSH public key|^The key says"):
-        signing.read_public_key(line)
+        signatures.read_public_key(line)
 
 
 def test_a_key_s_comment_is_dropped_whatever_it_says(keys: Path) -> None:
     line = public(keys / "ed25519").line
-    read = signing.read_public_key(f'{line} vera" namespaces="git,*\t\x1b[31m')
+    read = signatures.read_public_key(f'{line} vera" namespaces="git,*\t\x1b[31m')
     assert read.line == line
 
 
@@ -286,29 +293,29 @@ def test_a_fingerprint_is_what_ssh_keygen_prints(keys: Path, name: str) -> None:
 )
 def test_no_line_of_allowed_signers_is_written_for_an_id_that_could_say_more(keys: Path, person: str) -> None:
     with pytest.raises(BadSignature, match="no id of a person"):
-        signing.allowed_signers([(person, public(keys / "ed25519"))])
+        signatures.allowed_signers([(person, public(keys / "ed25519"))])
 
 
 def test_one_key_never_stands_for_two_persons(keys: Path) -> None:
     key = public(keys / "ed25519")
     with pytest.raises(BadSignature, match="proves neither"):
-        signing.allowed_signers([("vera", key), ("dan", key)])
+        signatures.allowed_signers([("vera", key), ("dan", key)])
 
 
 @pytest.mark.parametrize("blob", ["AAAA\nmallory ssh-ed25519 AAAA", "AAAA vera", ""])
 def test_a_key_that_was_put_together_by_hand_is_read_again_before_it_is_written(blob: str) -> None:
     with pytest.raises(BadSignature):
-        signing.allowed_signers([("vera", PublicKey("ssh-ed25519", blob))])
+        signatures.allowed_signers([("vera", PublicKey("ssh-ed25519", blob))])
 
 
 def test_allowed_signers_has_one_line_a_key_and_stock_ssh_keygen_reads_it(keys: Path, tmp_path: Path) -> None:
-    text = signing.allowed_signers([(f"p-{n}", public(keys / name)) for n, name in enumerate(TYPES)])
+    text = signatures.allowed_signers([(f"p-{n}", public(keys / name)) for n, name in enumerate(TYPES)])
     assert len(text.splitlines()) == len(TYPES)
     (tmp_path / "allowed").write_text(text)
     for n, name in enumerate(TYPES):
         (tmp_path / "sig").write_text(stock_signature(keys / name, tmp_path))
         for who, good in ((f"p-{n}", True), (f"p-{(n + 1) % len(TYPES)}", False)):
-            words = ["-f", str(tmp_path / "allowed"), "-I", who, "-n", signing.SIGN_OFF, "-s", str(tmp_path / "sig")]
+            words = ["-f", str(tmp_path / "allowed"), "-I", who, "-n", signatures.SIGN_OFF, "-s", str(tmp_path / "sig")]
             done = subprocess.run(["ssh-keygen", "-Y", "verify", *words], input=MESSAGE, capture_output=True)
             assert (done.returncode == 0) is good
 
@@ -318,7 +325,7 @@ def test_allowed_signers_has_one_line_a_key_and_stock_ssh_keygen_reads_it(keys: 
 
 @pytest.mark.parametrize("name", TYPES)
 def test_a_signature_of_ours_holds_for_stock_ssh_keygen(keys: Path, tmp_path: Path, name: str) -> None:
-    signature = signing.sign(MESSAGE, keys / name, signing.SIGN_OFF)
+    signature = signatures.sign(MESSAGE, keys / name, signatures.SIGN_OFF)
     line = public(keys / name).line
     assert stock_says_good(tmp_path, line, signature)
     assert not stock_says_good(tmp_path, line, signature, MESSAGE + b" ")
@@ -327,7 +334,9 @@ def test_a_signature_of_ours_holds_for_stock_ssh_keygen(keys: Path, tmp_path: Pa
 @pytest.mark.parametrize("name", TYPES)
 @pytest.mark.parametrize("more", [(), ("-O", "hashalg=sha256")])
 def test_a_signature_of_stock_ssh_keygen_holds_here(keys: Path, tmp_path: Path, name: str, more: tuple[str]) -> None:
-    found = signing.verify(MESSAGE, stock_signature(keys / name, tmp_path, signing.SIGN_OFF, *more), signing.SIGN_OFF)
+    found = signatures.verify(
+        MESSAGE, stock_signature(keys / name, tmp_path, signatures.SIGN_OFF, *more), signatures.SIGN_OFF
+    )
     assert (found.fingerprint, found.hardware, found.present) == (public(keys / name).fingerprint, False, False)
 
 
@@ -339,9 +348,9 @@ def test_a_hardware_signature_says_whether_somebody_touched_it(
     token = Token(kind)
     signature = token.sign(MESSAGE, flags)
     assert stock_says_good(tmp_path, token.line, signature)  # stock ssh-keygen does not ask for the touch
-    found = signing.verify(MESSAGE, signature, signing.SIGN_OFF)
+    found = signatures.verify(MESSAGE, signature, signatures.SIGN_OFF)
     assert (found.fingerprint, found.hardware, found.present) == (
-        signing.read_public_key(token.line).fingerprint,
+        signatures.read_public_key(token.line).fingerprint,
         True,
         present,
     )
@@ -371,14 +380,14 @@ def test_ssh_keygen_s_own_sk_keys_sign_and_are_told_apart_by_the_touch(
     monkeypatch.setenv("SSH_SK_PROVIDER", str(provider))
     make_key(tmp_path / "key", kind, *more)
     key = public(tmp_path / "key")
-    ours = signing.sign(MESSAGE, tmp_path / "key", signing.SIGN_OFF)
+    ours = signatures.sign(MESSAGE, tmp_path / "key", signatures.SIGN_OFF)
     for signature in (ours, stock_signature(tmp_path / "key", tmp_path)):
-        found = signing.verify(MESSAGE, signature, signing.SIGN_OFF)
+        found = signatures.verify(MESSAGE, signature, signatures.SIGN_OFF)
         assert (found.fingerprint, found.hardware, found.present) == (key.fingerprint, True, touched)
         assert stock_says_good(tmp_path, key.line, signature)
         assert not stock_says_good(tmp_path, key.line, signature, MESSAGE + b" ")
         with pytest.raises(BadSignature):
-            signing.verify(MESSAGE + b" ", signature, signing.SIGN_OFF)
+            signatures.verify(MESSAGE + b" ", signature, signatures.SIGN_OFF)
 
 
 def test_a_hardware_key_s_flags_are_part_of_what_it_signed() -> None:
@@ -387,7 +396,7 @@ def test_a_hardware_key_s_flags_are_part_of_what_it_signed() -> None:
     touched = bytearray(blob)
     touched[-5] = 1
     with pytest.raises(BadSignature):
-        signing.verify(MESSAGE, armored(bytes(touched)), signing.SIGN_OFF)
+        signatures.verify(MESSAGE, armored(bytes(touched)), signatures.SIGN_OFF)
 
 
 def test_a_key_that_only_an_agent_holds_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -400,13 +409,13 @@ def test_a_key_that_only_an_agent_holds_signs(tmp_path: Path, monkeypatch: pytes
         monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
         with pytest.raises(BadSignature):  # not before it holds the key
             key.rename(tmp_path / "away")
-            signing.sign(MESSAGE, Path(f"{key}.pub"), signing.SIGN_OFF)
+            signatures.sign(MESSAGE, Path(f"{key}.pub"), signatures.SIGN_OFF)
         subprocess.run(["ssh-add", "-q", str(tmp_path / "away")], check=True)
-        signature = signing.sign(MESSAGE, Path(f"{key}.pub"), signing.SIGN_OFF)
+        signature = signatures.sign(MESSAGE, Path(f"{key}.pub"), signatures.SIGN_OFF)
     finally:
         agent.terminate()
         agent.wait()
-    assert signing.verify(MESSAGE, signature, signing.SIGN_OFF).fingerprint == public(key).fingerprint
+    assert signatures.verify(MESSAGE, signature, signatures.SIGN_OFF).fingerprint == public(key).fingerprint
     assert stock_says_good(tmp_path, public(key).line, signature)
 
 
@@ -471,4 +480,4 @@ def test_a_statement_s_text_is_the_one_that_was_written() -> None:
 
 def test_every_kind_of_statement_has_a_namespace_of_its_own() -> None:
     assert len(set(statements.NAMESPACES.values())) == len(statements.NAMESPACES)
-    assert signing.IDENTITY not in statements.NAMESPACES.values()  # whoever answers a challenge has signed nothing
+    assert signatures.IDENTITY not in statements.NAMESPACES.values()  # whoever answers a challenge has signed nothing

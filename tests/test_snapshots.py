@@ -20,13 +20,16 @@ from textual.widgets import Input
 import real_play
 import test_play_screen as staged
 from at_the_screen import settled, text_of
-from distill_tui import actions, identity, launch
-from distill_tui.project import Project
+from distill_tui import actions
+from distill_tui.people import identity
 from distill_tui.rules import Actor
+from distill_tui.runs import launch
+from distill_tui.store.project import Project
 from distill_tui.terms import Task
-from distill_tui.ui import forms, frame
 from distill_tui.ui.app import DistillApp
-from distill_tui.ui.overview import BoardScreen
+from distill_tui.ui.board.screen import BoardScreen
+from distill_tui.ui.forms import sheets
+from distill_tui.ui.widgets import frame
 
 SIZES = ((120, 36), (80, 24))
 FOLDER = Path(__file__).parent / "screens"
@@ -230,7 +233,7 @@ async def test_whatever_is_typed_into_the_fields_of_a_sheet_is_taken_or_refused_
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launch, "start", lambda project, run: None)
-    monkeypatch.setattr(forms, "DEAF", 0.0)
+    monkeypatch.setattr(sheets, "DEAF", 0.0)
     project = staged.a_project(tmp_path)
     plays = {maker.__name__: maker(project, maker.__name__) for maker in staged.MAKERS}
     plays["writing"] = staged.at_gate(project, "writing", Task.GENERATION)

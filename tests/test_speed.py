@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from distill_tui import launch, sqlite
-from distill_tui.artifacts import Artifacts
-from distill_tui.project import now
+from distill_tui.runs import launch
+from distill_tui.store import sqlite
+from distill_tui.store.artifacts import Artifacts
+from distill_tui.store.project import now
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import screens
@@ -115,7 +116,7 @@ def test_a_command_that_only_looks_is_there_at_once(words: list[str], paths: dic
 
 def test_ten_thousand_plays_are_listed_within_a_second_of_cpu(paths: dict[int, Path]) -> None:
     started = time.process_time()
-    from distill_tui import glance
+    from distill_tui.store import glance
 
     assert len(glance.cards(paths[10_000])) == 10_000
     assert time.process_time() - started < 1.0

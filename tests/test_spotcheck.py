@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import real_play
-from distill_tui import actions, gates, queries, rules, spotcheck
-from distill_tui.cli import main
-from distill_tui.rules import Refused
+from distill_tui import actions, gates, rules
+from distill_tui.cli.table import main
+from distill_tui.rules import Refused, spot_checks
+from distill_tui.store import queries
 from distill_tui.terms import Judged
 from distill_tui.ui.app import DistillApp
-from distill_tui.ui.spot_sheet import SpotSheet
+from distill_tui.ui.forms.spot_sheet import SpotSheet
 from story import record
 
 
@@ -54,13 +55,13 @@ def test_of_two_answers_that_are_the_same_neither_is_the_better(play: real_play.
 
 def test_a_check_that_prefers_other_rows_is_refused() -> None:
     held = record(6)
-    items = spotcheck.draw(held, "vera", 4)
-    good = spotcheck.content(held, items, [Judged.BOTH] * 4)
-    assert spotcheck.trouble(held, "vera", good) == ""
+    items = spot_checks.draw(held, "vera", 4)
+    good = spot_checks.content(held, items, [Judged.BOTH] * 4)
+    assert spot_checks.trouble(held, "vera", good) == ""
     for text in (
-        spotcheck.content(held, spotcheck.draw(held, "bob", 4), [Judged.BOTH] * 4),
-        spotcheck.content(held, items[::-1], [Judged.BOTH] * 4),
-        spotcheck.content(record(5), items, [Judged.BOTH] * 4),
+        spot_checks.content(held, spot_checks.draw(held, "bob", 4), [Judged.BOTH] * 4),
+        spot_checks.content(held, items[::-1], [Judged.BOTH] * 4),
+        spot_checks.content(record(5), items, [Judged.BOTH] * 4),
         good.replace('"student_first":true', '"student_first":false', 1).replace("false", "true", 0)
         if "true" in good
         else good.replace("false", "true", 1),
@@ -69,12 +70,12 @@ def test_a_check_that_prefers_other_rows_is_refused() -> None:
         "{}",
         '{"judged":[{"said":"maybe"}]}',
     ):
-        assert spotcheck.trouble(held, "vera", text), text
+        assert spot_checks.trouble(held, "vera", text), text
 
 
 @given(st.text(max_size=60))
 def test_no_text_at_all_crashes_the_reader_of_checks(text: str) -> None:
-    assert spotcheck.trouble(record(6), "vera", text)
+    assert spot_checks.trouble(record(6), "vera", text)
 
 
 # --- the draw --------------------------------------------------------------------------------------------------------
@@ -91,8 +92,8 @@ def test_a_draw_is_the_same_for_one_person_and_holds_differences_first(
     right: int, segments: int, count: int, person: str
 ) -> None:
     held = spread(right, segments)
-    items = spotcheck.draw(held, person, count)
-    assert items == spotcheck.draw(held, person, count) and len(items) == count
+    items = spot_checks.draw(held, person, count)
+    assert items == spot_checks.draw(held, person, count) and len(items) == count
     assert len({item.row for item in items}) == count
     differing = sum(item.a != item.b for item in items)
     assert differing == min(12 - right, max((count + 1) // 2, count - right))
@@ -104,14 +105,14 @@ def test_a_draw_is_the_same_for_one_person_and_holds_differences_first(
 
 def test_another_evaluation_or_another_judge_draws_anew() -> None:
     sides = {
-        tuple((i.row, i.student_first) for i in spotcheck.draw(spread(6, 3), who, 6)) for who in map(str, range(9))
+        tuple((i.row, i.student_first) for i in spot_checks.draw(spread(6, 3), who, 6)) for who in map(str, range(9))
     }
     assert len(sides) == 9
-    assert spotcheck.draw(spread(6, 3), "vera", 6) != spotcheck.draw(spread(7, 3), "vera", 6)
+    assert spot_checks.draw(spread(6, 3), "vera", 6) != spot_checks.draw(spread(7, 3), "vera", 6)
 
 
 def test_neither_side_is_the_student_s_more_often_than_chance() -> None:
-    first = sum(i.student_first for who in range(100) for i in spotcheck.draw(spread(6, 3), str(who), 12))
+    first = sum(i.student_first for who in range(100) for i in spot_checks.draw(spread(6, 3), str(who), 12))
     assert 540 < first < 660  # of 1,200: five standard deviations of a fair coin are 87
 
 
@@ -129,7 +130,7 @@ def said_right(play: real_play.Play, count: int) -> list[Judged]:
         (False, True): Judged.B,
         (False, False): Judged.NEITHER,
     }
-    items = spotcheck.draw(held, "vera", count)
+    items = spot_checks.draw(held, "vera", count)
     return [known[item.a == gold[item.row], item.b == gold[item.row]] for item in items]
 
 
@@ -202,4 +203,4 @@ async def test_the_sheet_takes_a_judgement_by_key_and_records_all_or_nothing(pla
             if play.project.dossier(play.id).spot_checks:
                 break
     kept = play.project.dossier(play.id).spot_checks
-    assert len(kept) == 1 and spotcheck.result(kept[0].content)["judged"] == 10
+    assert len(kept) == 1 and spot_checks.result(kept[0].content)["judged"] == 10

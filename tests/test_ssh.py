@@ -17,26 +17,19 @@ from typing import Any
 import pytest
 
 import real_play
-from distill_tui import (
-    actions,
-    heads,
-    identity,
-    queries,
-    rules,
-    sign_offs,
-    signing,
-    ssh_client,
-    ssh_server,
-    ssh_session,
-)
-from distill_tui.artifacts import canonical
-from distill_tui.cli import main
-from distill_tui.heads import Head
+from distill_tui import actions, rules
+from distill_tui.actions import sign_offs
+from distill_tui.cli import ssh_session
+from distill_tui.cli.table import main
+from distill_tui.digests import canonical
+from distill_tui.people import identity, log_heads, signatures, ssh_client, ssh_server
+from distill_tui.people.log_heads import Head
+from distill_tui.people.ssh_client import Host as Address
+from distill_tui.people.ssh_client import ViaError
 from distill_tui.rules import Refused
-from distill_tui.ssh_client import Host as Address
-from distill_tui.ssh_client import ViaError
+from distill_tui.store import queries
 from distill_tui.terms import Assurance, Opinion, Role
-from distill_tui.ui.review import intent
+from distill_tui.ui.forms.review import intent
 from ssh_host import Host, Session, free_port, sshd_or_fail
 
 
@@ -127,14 +120,14 @@ def test_a_host_with_another_history_is_refused(play: real_play.Play) -> None:
     assert again.head.size == size + 1
     uid = play.project.dossier().project.uid  # type: ignore[union-attr]
     for name in ("ssh://liar:22", uid):
-        assert heads.seen(name) == again.head
+        assert log_heads.seen(name) == again.head
     with pytest.raises(Refused, match="another history"):
         fetched(good)  # an older copy
     forged = answered(play, since=size + 1)
-    heads.remember("ssh://liar:22", Head(size, "sha256:" + "0" * 64))
+    log_heads.remember("ssh://liar:22", Head(size, "sha256:" + "0" * 64))
     with pytest.raises(Refused, match="another history"):
         fetched(answered(play, since=size))
-    heads.forget("ssh://liar:22")
+    log_heads.forget("ssh://liar:22")
     with pytest.raises(Refused, match="another history"):
         fetched(forged)  # it must show its log from the beginning to whoever has seen none of it
     whole = answered(play)
@@ -148,7 +141,7 @@ def test_a_host_with_another_history_is_refused(play: real_play.Play) -> None:
 
 def handed_in(play: real_play.Play, content: bytes, key: str = "vera", by: str = "vera") -> set[str]:
     """Hand a signed statement in; gives the rules that refused it, none where it was recorded."""
-    signature = signing.sign(content, play.key(key), signing.SIGN_OFF)
+    signature = signatures.sign(content, play.key(key), signatures.SIGN_OFF)
     try:
         actions.hand_in(play.project, 1, play.by(by), content, signature)
     except Refused as refused:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from distill_tui import statistics
-from distill_tui.statistics import Cluster, Scores
+from distill_tui.gates import statistics
+from distill_tui.gates.statistics import Cluster, Scores
 
 ALPHAS = (0.05, 0.05 / 3, 0.001)
 

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from distill_tui import actions, gates, rounds, tables, targeted
-from distill_tui.cli import main
+from distill_tui import actions, gates
+from distill_tui.cli.table import main
 from distill_tui.dataset import build, frozen, split
-from distill_tui.project import Project, ProjectError, now
+from distill_tui.rounds import requests, round_data
 from distill_tui.rules import Actor
 from distill_tui.spec import Spec
+from distill_tui.store import tables
+from distill_tui.store.project import Project, ProjectError, now
 from distill_tui.terms import PlayKind, Role, RunKind, RunStatus, Split, Stage
 from test_dataset import imported
 
@@ -81,11 +83,11 @@ def held_out(project: Project) -> set[str]:
 def test_before_a_student_was_trained_nothing_is_targeted(project: Project) -> None:
     play = actions.open_play(project, MIA, "another", PlayKind.COST)
     with pytest.raises(ProjectError, match="No student was trained yet"):
-        targeted.request(project, play, None, 10)
+        requests.request(project, play, None, 10)
 
 
 def test_what_was_never_labelled_and_is_like_the_failures_is_asked_for(project: Project) -> None:
-    wanted, cells = targeted.request(project, 1, None, 5)
+    wanted, cells = requests.request(project, 1, None, 5)
     assert set(cells) == {"web / post"} and len(wanted) == 5
     assert all(each.input.startswith(PARCEL) and each.cell == "web / post" for each in wanted)
     assert [each.similarity for each in wanted] == sorted((each.similarity for each in wanted), reverse=True)
@@ -98,11 +100,11 @@ def test_nothing_that_is_in_the_data_set_is_asked_for_again(project: Project, tm
     secret = sorted(held_out(project))
     texts = [*secret, *(about(n) for n in range(100)), *(about(n) for n in range(500, 540))]
     fresh.write_text("".join(json.dumps({"input": text}) + "\n" for text in texts))
-    wanted, _ = targeted.request(project, 1, fresh, 50)
+    wanted, _ = requests.request(project, 1, fresh, 50)
     assert {each.input for each in wanted} <= {about(n) for n in range(500, 540)} and len(wanted) >= 20
     fresh.write_text(json.dumps({"input": secret[0]}) + "\n")
     with pytest.raises(ProjectError, match="no input without a label that is new"):
-        targeted.request(project, 1, fresh, 5)
+        requests.request(project, 1, fresh, 5)
 
 
 def test_a_request_is_written_filled_in_and_imported(project: Project, tmp_path: Path) -> None:
@@ -135,5 +137,5 @@ def test_rows_that_a_person_types_come_in_by_standard_input(project: Project, mo
 
 
 def test_a_cell_that_fails_more_weighs_more_within_bounds() -> None:
-    factors = rounds.cell_factors({"web / post": [9, 10], "web / money": [1, 100], "fax / post": [2, 3]})
+    factors = round_data.cell_factors({"web / post": [9, 10], "web / money": [1, 100], "fax / post": [2, 3]})
     assert factors["web / post"] == 3.0 and factors["web / money"] == 0.5 and "fax / post" not in factors

@@ -20,13 +20,16 @@ os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
 
 import pytest
 
-from distill_tui import actions, cli, described, endpoint, queries, rules, tables, teacher_cache
-from distill_tui.asked import outputs as teacher_outputs
-from distill_tui.cli import main
-from distill_tui.described import ENDPOINT, PROMPTED, TEMPLATES, ZERO_SHOT, Described
-from distill_tui.endpoint import Answer, EndpointError, Limits
-from distill_tui.project import Project
+from distill_tui import actions, rules
+from distill_tui.cli import table
+from distill_tui.cli.table import main
 from distill_tui.rules import Actor, Refused
+from distill_tui.store import queries, tables
+from distill_tui.store.project import Project
+from distill_tui.teachers import cache, description, endpoint
+from distill_tui.teachers.description import ENDPOINT, PROMPTED, TEMPLATES, ZERO_SHOT, Described
+from distill_tui.teachers.endpoint import Answer, EndpointError, Limits
+from distill_tui.teachers.estimate import outputs as teacher_outputs
 from distill_tui.terms import PlayKind, Role, RunStatus, Stage
 
 MIA = Actor("mia", f"account uid {os.getuid()}")
@@ -405,7 +408,7 @@ def test_the_worker_labels_by_transformers_serve_whatever_comes_between(
     served.hangs = 12.0
     assert does(project, "label", "P-001", *PRICES, "--timeout", "10", "--wait") == 0
     assert rules.labelled(project.dossier(1)) and not served.plan
-    said = teacher_cache.answers(project.artifacts.folder, teacher)
+    said = cache.answers(project.artifacts.folder, teacher)
     assert len(said) == len(TODO) == len(set(served.asked))
     from distill_tui.dataset.duplicates import input_digest
 
@@ -481,9 +484,9 @@ def test_a_description_that_was_altered_is_asked_by_nobody(
     file.write_text(file.read_text().replace("/v1", "/v2"))
     capsys.readouterr()
     asked = len(server.keys)
-    assert does(project, "label", "P-001", "--estimate", *PRICES) == cli.BAD_INPUT
+    assert does(project, "label", "P-001", "--estimate", *PRICES) == table.BAD_INPUT
     assert "was altered after it was made; restore the original." in capsys.readouterr().err
-    assert does(project, "label", "P-001", *PRICES, "--wait") == cli.FAILED
+    assert does(project, "label", "P-001", *PRICES, "--wait") == table.FAILED
     run = project.dossier(1).runs[-1]
     assert run.status is RunStatus.FAILED and run.message.endswith("after it was made; restore the original.")
     assert len(server.keys) == asked
@@ -512,7 +515,7 @@ def test_a_run_asks_each_input_once_and_another_run_asks_nothing(
     paid = queries.ledger(project, 1)
     assert (paid["calls"], paid["unread"], paid["cache_hits"]) == (24, 0, 1 + 24)
     assert Decimal(paid["money_not_spent"]) > 0
-    assert len(teacher_cache.answers(project.artifacts.folder, teacher)) == len(TODO)
+    assert len(cache.answers(project.artifacts.folder, teacher)) == len(TODO)
     chosen(project, server, "another")
     assert queries.ledger(project, 1)["calls"] == 0  # another model is another teacher
 
@@ -530,17 +533,17 @@ def test_a_killed_worker_loses_at_most_what_was_in_flight(project: Project, serv
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     time.sleep(0.5)
-    kept = len(teacher_cache.answered(project.artifacts.folder, teacher))
+    kept = len(cache.answered(project.artifacts.folder, teacher))
     assert len(server.asked) - 2 <= kept <= len(server.asked)
     server.slow = 0.0
     until = time.monotonic() + 60
     while project.dossier(1).run(run).status is not RunStatus.LOST and time.monotonic() < until:  # type: ignore[union-attr]
-        from distill_tui import launch
+        from distill_tui.runs import launch
 
         launch.reap(project)
         time.sleep(0.1)
     assert does(project, "train", "resume", "P-001", "--wait") == 0
-    assert len(teacher_cache.answered(project.artifacts.folder, teacher)) == len(TODO)
+    assert len(cache.answered(project.artifacts.folder, teacher)) == len(TODO)
     assert len(server.asked) <= len(TODO) + 2
     written = b"".join(path.read_bytes() for path in project.path.parent.rglob("*") if path.is_file())
     assert b"sk-very-secret" not in written and server.keys[-1] == "Bearer sk-very-secret"
@@ -648,6 +651,9 @@ def test_a_classifier_is_no_causal_model_and_the_other_way(project: Project, nli
 
 
 def test_the_front_end_needs_no_openai(tmp_path: Path) -> None:
-    code = "import sys, distill_tui.commands, distill_tui.asked, distill_tui.endpoint; print('openai' in sys.modules)"
+    code = (
+        "import sys, distill_tui.cli.commands, distill_tui.teachers.estimate, distill_tui.teachers.endpoint;"
+        "print('openai' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False" and described.SOURCES
+    assert done.stdout.strip() == "False" and description.SOURCES

@@ -24,8 +24,8 @@ import pytest
 from textual.color import Color
 
 from distill_tui import actions
-from distill_tui.project import Project
 from distill_tui.rules import Actor
+from distill_tui.store.project import Project
 from distill_tui.terms import PlayKind
 from distill_tui.ui import themes
 

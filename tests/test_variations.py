@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 
-from distill_tui import actions, gates, queries, rules, tables, variations
+from distill_tui import actions, gates, rules
 from distill_tui.dataset import frozen
-from distill_tui.described import PROMPTED, Described
-from distill_tui.project import Project, ProjectError
+from distill_tui.rounds import variations
 from distill_tui.rules import Refused
+from distill_tui.store import queries, tables
+from distill_tui.store.project import Project, ProjectError
+from distill_tui.teachers.description import PROMPTED, Described
 from distill_tui.terms import PlayKind, RunStatus, Split
-from distill_tui.ui.forms import Sheet
+from distill_tui.ui.forms.sheets import Sheet
 from test_data_sheets import fill
 from test_play_screen import NARROW, an_app, settled
 from test_targeted import MIA, PARCEL, held_out, project  # noqa: F401

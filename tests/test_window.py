@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from distill_tui import actions, gates, queries
-from distill_tui.cli import main
+from distill_tui import actions, gates
+from distill_tui.cli.table import main
 from distill_tui.dataset import repeats, traffic, window
 from distill_tui.dataset.readers import BadInput, Mapping
 from distill_tui.dataset.window import TokenPrices
-from distill_tui.project import Project
 from distill_tui.rules import Actor
+from distill_tui.store import queries
+from distill_tui.store.project import Project
 from distill_tui.terms import PlayKind, Role
 
 PRICES = TokenPrices(Decimal("0.50"), Decimal("2"), "price list, 2026-11-01")

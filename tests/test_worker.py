@@ -22,11 +22,13 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from distill_tui import actions, gates, launch, queries, tables, worker
+from distill_tui import actions, gates
 from distill_tui.gates import Criterion, Gate
-from distill_tui.project import Project, ProjectError
 from distill_tui.rules import Actor, Refused
+from distill_tui.runs import launch, worker
 from distill_tui.spec import Spec
+from distill_tui.store import queries, tables
+from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import Action, Control, Metric, PlayKind, Reference, Role, RunKind, RunStatus, Stage, StudentKind
 
 DAN = Actor("dan", f"account uid {os.getuid()}")
@@ -247,7 +249,7 @@ def test_a_worker_that_lost_its_claim_changes_nothing_any_more(project: Project)
 def test_a_run_outlives_whoever_started_it_and_only_its_worker_reports_on_it(project: Project) -> None:
     program = (
         "import sys; from pathlib import Path; from distill_tui import actions;"
-        "from distill_tui.project import Project;"
+        "from distill_tui.store.project import Project;"
         "from distill_tui.rules import Actor; from distill_tui.spec import Spec;"
         "p = Project.open(Path(sys.argv[1]));"
         "print(actions.start_run(p, 1, Actor('dan', sys.argv[2]), Spec.from_json(sys.argv[3])))"

@@ -129,7 +129,7 @@ def main() -> None:
         print(f"  {seconds:6.1f} s  {what}")
     sample.project.close()
     if not options.headless and sys.stdout.isatty():
-        os.execv(sys.executable, [sys.executable, "-m", "distill_tui.cli", "--project", str(sample.path), "open"])
+        os.execv(sys.executable, [sys.executable, "-m", "distill_tui", "--project", str(sample.path), "open"])
 
 
 if __name__ == "__main__":

@@ -31,9 +31,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "feedback_sentiment"))
 import make_project as base
 from make_project import Sample, followed, say
 
-from distill_tui import actions, observed, rules, teacher_cache
+from distill_tui import actions, rules
 from distill_tui.gates import Criterion
+from distill_tui.monitor import history
 from distill_tui.spec import Spec
+from distill_tui.teachers import cache as teacher_cache
 from distill_tui.terms import Metric, Opinion, PlayKind, Reference, Stage, StudentKind
 
 LATE = "nyt"  # the segment that arrives after the launch
@@ -116,9 +118,9 @@ def observed_week(sample: Sample, stream: Stream, number: int, share: float) -> 
     """Let a week of production come in through the command, as cron would, and print how the student stands."""
     rows = stream.take(WEEK, share)
     path = write(sample.folder / f"week-{number:02}.jsonl", rows, "input", "gold", "segment", "group", "time")
-    command = [sys.executable, "-m", "distill_tui.cli", "--project", str(sample.path), "observe", "P-001", str(path)]
+    command = [sys.executable, "-m", "distill_tui", "--project", str(sample.path), "observe", "P-001", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    view = observed.life(sample.project, sample.project.dossier(1))
+    view = history.life(sample.project, sample.project.dossier(1))
     if view is None or done.returncode not in (0, 6, 7):
         raise SystemExit(f"The week could not be observed: {done.stderr}")
     told = ", ".join(
@@ -192,7 +194,7 @@ def main() -> None:
     assert sample.project.dossier(1).play.stage is Stage.LIVE  # type: ignore[union-attr]
     sample.project.close()
     if not options.headless and sys.stdout.isatty():
-        os.execv(sys.executable, [sys.executable, "-m", "distill_tui.cli", "--project", str(sample.path), "open"])
+        os.execv(sys.executable, [sys.executable, "-m", "distill_tui", "--project", str(sample.path), "open"])
 
 
 if __name__ == "__main__":

@@ -23,12 +23,16 @@ from typing import Any
 
 import fetch
 
-from distill_tui import actions, bundle, gates, identity, launch, queries, rules, signing, tables
+from distill_tui import actions, gates, rules
+from distill_tui.bundles import bundle
 from distill_tui.dataset.duplicates import input_digest
 from distill_tui.gates import Criterion, Gate
-from distill_tui.project import Project
+from distill_tui.people import identity, signatures
 from distill_tui.rules import Actor
+from distill_tui.runs import launch
 from distill_tui.spec import Spec
+from distill_tui.store import queries, tables
+from distill_tui.store.project import Project
 from distill_tui.terms import Assurance, Metric, Opinion, PlayKind, Reference, Role, RunStatus, StudentKind, Task
 
 PEOPLE = {
@@ -185,7 +189,7 @@ def found(sample: Sample, title: str = "Feedback sentiment") -> None:
     for person, (_, name) in PEOPLE.items():
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", person, "-f", str(sample.key(person))]
         subprocess.run(command, check=True)
-        public = signing.read_public_key(Path(f"{sample.key(person)}.pub").read_text())
+        public = signatures.read_public_key(Path(f"{sample.key(person)}.pub").read_text())
         actions.enrol_person(sample.project, sample.dana, person, name, key=public)
 
 
@@ -301,7 +305,7 @@ def ship(sample: Sample, play: int) -> None:
     vera = sample.by("vera")
     actions.sign_off(sample.project, play, vera, Opinion.APPROVE, SIGNED_BY_NOBODY, key=sample.key("vera"))
     there = actions.ship(sample.project, play, sample.dana)
-    public = signing.read_public_key(Path(f"{sample.key('vera')}.pub").read_text())
+    public = signatures.read_public_key(Path(f"{sample.key('vera')}.pub").read_text())
     report = bundle.verify(there, public.fingerprint)
     print(f"\nShipped: {there}")
     for name, fact in report.facts.items():
@@ -352,7 +356,7 @@ def main() -> None:
         ship(sample, play)
     sample.project.close()
     if not options.headless and sys.stdout.isatty():
-        os.execv(sys.executable, [sys.executable, "-m", "distill_tui.cli", "--project", str(sample.path), "open"])
+        os.execv(sys.executable, [sys.executable, "-m", "distill_tui", "--project", str(sample.path), "open"])
 
 
 def show(sample: Sample, play: int, took: float) -> None:

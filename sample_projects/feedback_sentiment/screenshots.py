@@ -20,10 +20,10 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from distill_tui import identity
-from distill_tui.project import Project
-from distill_tui.ui import frame
+from distill_tui.people import identity
+from distill_tui.store.project import Project
 from distill_tui.ui.app import DistillApp
+from distill_tui.ui.widgets import frame
 
 WIDE, NARROW = (120, 36), (80, 24)
 

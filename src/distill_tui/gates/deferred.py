@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from distill_tui.gates.gate import ROW_SCORES, Gate
 from distill_tui.gates.record import CERTAIN, TOGETHER, Record
-from distill_tui.statistics import Scores
+from distill_tui.gates.statistics import Scores
 
 
 def threshold(confidence: Sequence[int], share: float) -> int:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from distill_tui.economics import Range
+from distill_tui.gates.economics import Range
 from distill_tui.terms import Assurance, Metric, PlayKind, Reference
 
 

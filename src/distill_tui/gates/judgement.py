@@ -10,8 +10,8 @@ from distill_tui.gates.wording import count
 from distill_tui.terms import Metric, Verdict
 
 if TYPE_CHECKING:
-    from distill_tui.paired import RowScores
-    from distill_tui.statistics import Scores
+    from distill_tui.gates.paired import RowScores
+    from distill_tui.gates.statistics import Scores
 
 
 @dataclass(frozen=True)

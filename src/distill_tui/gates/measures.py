@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from distill_tui import economics, statistics
+from distill_tui.gates import economics, statistics
 from distill_tui.gates.canonical import decimal_text
 from distill_tui.gates.deferred import handed_back, kept
 from distill_tui.gates.gate import ALL, P95, Criterion, Gate

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from distill_tui import statistics
+from distill_tui.gates import statistics
 from distill_tui.gates.gate import ALL, EVERY_SEGMENT, P95, QUALITY, ROW_SCORES, SEGMENT, Criterion, Gate, bar_of
 from distill_tui.gates.judgement import name_of
 from distill_tui.gates.problems import criterion_problems

@@ -7,7 +7,7 @@ from dataclasses import fields
 from datetime import date
 from decimal import Decimal
 
-from distill_tui import economics
+from distill_tui.gates import economics
 from distill_tui.gates.canonical import DIGITS, too_long
 from distill_tui.gates.gate import (
     ALL,

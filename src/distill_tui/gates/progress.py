@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from distill_tui.gates.deferred import together
 from distill_tui.gates.gate import ALL, QUALITY, ROW_SCORES, Criterion, Gate
+from distill_tui.gates.paired import Gain, Outlook, Prospect, outlook
 from distill_tui.gates.quality import Picked, Sample
 from distill_tui.gates.record import CERTAIN, Record
 from distill_tui.gates.scored import ScoredSample, row_scores
 from distill_tui.gates.wording import count, points
-from distill_tui.paired import Gain, Outlook, Prospect, outlook
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from distill_tui import statistics
+from distill_tui.gates import statistics
 from distill_tui.gates.gate import EVERY_SEGMENT, ROW_SCORES, SEGMENT, Criterion, Gate, bar_of
 from distill_tui.gates.judgement import Judgement, decided, more_rows, name_of, roughness, sentence, unmeasured
 from distill_tui.gates.record import Record, rows_in
 from distill_tui.gates.scored import ScoredSample
+from distill_tui.gates.statistics import Scores
 from distill_tui.gates.wording import distance, lead, points
-from distill_tui.statistics import Scores
 from distill_tui.terms import Metric, Reference, Verdict
 
 

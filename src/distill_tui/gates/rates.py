@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from distill_tui import statistics
+from distill_tui.gates import statistics
 from distill_tui.gates.gate import ALL, P95, ROW_SCORES, SEGMENT
 from distill_tui.gates.record import CERTAIN, SUBJECTS, Record, rows_in
+from distill_tui.gates.statistics import Scores
 from distill_tui.gates.wording import count, trim
-from distill_tui.statistics import Scores
 from distill_tui.terms import Metric
 
 

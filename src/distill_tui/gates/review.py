@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from distill_tui.gates.gate import ALL, QUALITY, ROW_SCORES, Gate
 from distill_tui.gates.judgement import Judgement
+from distill_tui.gates.paired import Gain
 from distill_tui.gates.rates import SegmentRates
 from distill_tui.gates.record import CERTAIN, Record, rows_in
 from distill_tui.gates.wording import count, points
-from distill_tui.paired import Gain
 from distill_tui.terms import Metric, Verdict
 
 BINS = 10

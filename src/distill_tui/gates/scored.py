@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from distill_tui.gates.gate import ROW_SCORES, Criterion, Gate, bar_of
 from distill_tui.gates.judgement import Judgement, decided, more_rows, name_of, roughness, sentence
+from distill_tui.gates.paired import RowScores
 from distill_tui.gates.record import CERTAIN, Record, rows_in
 from distill_tui.gates.wording import distance, lead, points, trim
-from distill_tui.paired import RowScores
 from distill_tui.terms import Reference, Verdict
 
 

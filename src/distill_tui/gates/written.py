@@ -9,7 +9,6 @@ from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
-from distill_tui.economics import Range
 from distill_tui.gates.canonical import (
     a_boolean,
     a_number,
@@ -21,6 +20,7 @@ from distill_tui.gates.canonical import (
     show,
     strict_json,
 )
+from distill_tui.gates.economics import Range
 from distill_tui.gates.gate import Criterion, Gate
 from distill_tui.terms import Assurance, Metric, Reference
 

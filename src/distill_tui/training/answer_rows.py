@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distill_tui import generated
-from distill_tui.described import Described
 from distill_tui.spec import Spec
+from distill_tui.tasks import generation
+from distill_tui.teachers.description import Described
 from distill_tui.terms import Control
 from distill_tui.training import answering, sequences
 from distill_tui.training.answering import Said
@@ -76,7 +76,7 @@ class AnswerRows:
 
     def score(self, says: Sequence[Said]) -> float | None:
         """Give the share of the validation rows with a truth that a student answers exactly."""
-        answers = [generated.spelled(each.text) for each in says]
+        answers = [generation.spelled(each.text) for each in says]
         return _share(list(zip(answers, self.truth, strict=True)))
 
 

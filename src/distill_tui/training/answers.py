@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from distill_tui import generated
+from distill_tui.tasks import generation
 from distill_tui.training import answering, models
 from distill_tui.training.evaluate import predict
 from distill_tui.training.folders import form, teacher_labels
@@ -35,7 +35,7 @@ def hear(folder: Path, texts: Sequence[str], *, threads: int, max_tokens: int) -
     if kind in answering.FORMS:
         written = answering.answer(folder, texts, threads=threads, max_tokens=max_tokens)
         sure = np.array([each.confidence for each in written], dtype=np.float32)
-        return Heard(tuple(generated.spelled(each.text) for each in written), sure, _hashed(texts))
+        return Heard(tuple(generation.spelled(each.text) for each in written), sure, _hashed(texts))
     shares = predict(folder, texts, threads=threads, max_tokens=max_tokens)
     labels = teacher_labels(folder)
     lies = _hashed(texts) if kind in ("ngram", "onnx") else _embedded(folder, texts, max_tokens)

@@ -8,15 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from distill_tui.training import models, serving
-from distill_tui.training.baseline import (
-    Labels,
-    Predictor,
-    base_rates,
-    fit_baseline,
-    fit_nearest,
-    fit_shares,
-    majority,
-)
+from distill_tui.training.baseline import Labels, Predictor, base_rates, fit_baseline, fit_nearest, fit_shares, majority
 from distill_tui.training.folders import teacher_labels
 from distill_tui.training.models import Floats
 

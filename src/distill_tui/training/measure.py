@@ -17,7 +17,7 @@ import torch
 import transformers
 from safetensors import safe_open
 
-from distill_tui import loaders
+from distill_tui.tasks import loaders
 from distill_tui.training import answering, serving
 from distill_tui.training.folders import form, parameters_told
 from distill_tui.training.models import Floats

@@ -19,9 +19,9 @@ import transformers
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from distill_tui.described import GIVEN_ALONE, Described
-from distill_tui.generated import spelled
 from distill_tui.spec import Spec
+from distill_tui.tasks.generation import spelled
+from distill_tui.teachers.description import GIVEN_ALONE, Described
 from distill_tui.terms import StudentKind
 from distill_tui.training import causal, fields, models, processes, tagging, teachers
 from distill_tui.training.distill import Lesson, Step, study

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import transformers
 
-from distill_tui.described import Described
+from distill_tui.teachers.description import Described
 from distill_tui.training import causal, models
 from distill_tui.training.folders import check_model_folder, teacher_labels
 from distill_tui.training.models import LOCAL, Floats

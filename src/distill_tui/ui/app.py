@@ -26,18 +26,20 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.worker import get_current_worker
 
-from distill_tui import glance, remembered, sqlite
-from distill_tui.actor import Actor
-from distill_tui.ui import show, terminal, themes, twin
-from distill_tui.ui.frame import Heading, MessageLine, why_dimmed
+from distill_tui.people import remembered
+from distill_tui.rules.actor import Actor
+from distill_tui.store import glance, sqlite
+from distill_tui.ui import terminal, themes, twin
+from distill_tui.ui.board.screen import BoardScreen
 from distill_tui.ui.messages import ProjectChanged
-from distill_tui.ui.overview import BoardScreen
+from distill_tui.ui.widgets import show
+from distill_tui.ui.widgets.frame import Heading, MessageLine, why_dimmed
 
 if TYPE_CHECKING:
     from textual.command import Provider
 
-    from distill_tui.project import Project
-    from distill_tui.ui.view import View
+    from distill_tui.store.project import Project
+    from distill_tui.ui.play.view import View
 
 POLL, REAP = 0.5, 2.0  # seconds
 TURN = 0.001  # seconds that a thread which loads may keep a key waiting, each time; Python's own is 0.005
@@ -141,7 +143,7 @@ class DistillApp(App[int]):
 
     def remember(self) -> None:
         """Keep how the screens stand for the next time: filter, order, cursor, open play and tab."""
-        from distill_tui.ui.play import PlayScreen
+        from distill_tui.ui.play.screen import PlayScreen
 
         board = next((screen for screen in self.screen_stack if isinstance(screen, BoardScreen)), None)
         play = next((screen for screen in reversed(self.screen_stack) if isinstance(screen, PlayScreen)), None)
@@ -170,8 +172,8 @@ class DistillApp(App[int]):
             gc.enable()
 
     def _open_project(self) -> None:
-        from distill_tui import queries
-        from distill_tui.project import Project
+        from distill_tui.store import queries
+        from distill_tui.store.project import Project
 
         try:
             project = Project.open(self.path)
@@ -275,7 +277,7 @@ class DistillApp(App[int]):
         self.run_worker(self._reap_in_thread, thread=True, group="reap", exclusive=True)
 
     def _reap_in_thread(self) -> None:
-        from distill_tui import launch
+        from distill_tui.runs import launch
 
         assert self.project is not None
         try:
@@ -339,7 +341,7 @@ class DistillApp(App[int]):
         ended = await twin.run(self.path, self.key, words)
         self.say((ended.well and done) or ended.line or "Done.", "success" if ended.well else "error")
         if shows and len(ended.data) > 1:
-            from distill_tui.ui.output import OutputSheet
+            from distill_tui.ui.widgets.output import OutputSheet
 
             self.push_screen(OutputSheet(f"distill-tui {' '.join(words)}", ended.data))
         self.poll()
@@ -367,13 +369,13 @@ class DistillApp(App[int]):
 
     def open_play(self, play: int, tab: int = 1) -> None:
         """Show one play."""
-        from distill_tui.ui.play import PlayScreen
+        from distill_tui.ui.play.screen import PlayScreen
 
         self.push_screen(PlayScreen(play, tab))
 
     def new_play(self) -> None:
         """Show the sheet that opens a play, and then the play."""
-        from distill_tui.ui.forms import NewPlaySheet
+        from distill_tui.ui.forms.sheets import NewPlaySheet
 
         self.push_screen(NewPlaySheet(), self._named)
 
@@ -422,7 +424,7 @@ class DistillApp(App[int]):
 def answers() -> tuple[type[Exception], ...]:
     """Give what is an answer to show and not a fault: the rules' no, bad input, a file that cannot be used."""
     from distill_tui import rules
-    from distill_tui.project import ProjectError
+    from distill_tui.store.project import ProjectError
 
     return (rules.Refused, ProjectError, ValueError, *sqlite.errors())
 
@@ -435,8 +437,8 @@ def run(path: Path, *, key: Path | None = None, play: int | None = None, restric
     sys.setswitchinterval(TURN)
     actor = None
     if key is not None:  # before the screens take the terminal: ssh-keygen may ask for a passphrase
-        from distill_tui import identity
-        from distill_tui.project import Project
+        from distill_tui.people import identity
+        from distill_tui.store.project import Project
 
         project = Project.open(path)
         actor = identity.by_key(project.dossier(), key)
@@ -451,7 +453,7 @@ def run(path: Path, *, key: Path | None = None, play: int | None = None, restric
 
 def _check(path: Path) -> None:
     """See that there is a file of this format to look at; one of another format goes the long way, which says why."""
-    from distill_tui import migrations
+    from distill_tui.store import migrations
 
     try:
         connection = sqlite.connect(path, read_only=True)
@@ -463,6 +465,6 @@ def _check(path: Path) -> None:
     except sqlite.DatabaseErrors:
         version, application = None, None
     if (version, application) != (migrations.VERSION, migrations.APPLICATION_ID):
-        from distill_tui.project import Project
+        from distill_tui.store.project import Project
 
         Project.open(path).close()

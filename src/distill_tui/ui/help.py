@@ -19,8 +19,8 @@ from textual.widgets import Input, Label, OptionList
 from textual.widgets.option_list import Option
 
 from distill_tui.terms import Action
-from distill_tui.ui import show
-from distill_tui.ui.frame import why_dimmed
+from distill_tui.ui.widgets import show
+from distill_tui.ui.widgets.frame import why_dimmed
 
 _GENERIC = ("app.focus_next", "app.focus_previous", "screen.copy_text", "app.help_quit")
 
@@ -208,10 +208,10 @@ class CommandLine(ModalScreen[list[str] | None]):
 
 def commands(code: str = "") -> list[str]:
     """Give the commands as one begins to type them, with the code of the play that is looked at."""
-    from distill_tui import cli
+    from distill_tui.cli import table
 
     begun = []
-    for command in cli.COMMANDS:
+    for command in table.COMMANDS:
         about = bool(command.arguments) and command.arguments[0].names == ("play",)
         begun.append(f"{command.words} {code} " if about and code else f"{command.words} ")
     return sorted(begun)

@@ -19,20 +19,21 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 from textual.worker import get_current_worker
 
-from distill_tui import rules, sqlite
+from distill_tui import rules
+from distill_tui.store import sqlite
 from distill_tui.terms import Action, RunStatus
-from distill_tui.ui import page, show
-from distill_tui.ui.asking import ask
-from distill_tui.ui.forms import Sheet
-from distill_tui.ui.frame import KeyLine, MessageLine
+from distill_tui.ui.forms.asking import ask
+from distill_tui.ui.forms.sheets import Sheet
 from distill_tui.ui.messages import ProjectChanged
-from distill_tui.ui.output import OutputSheet
-from distill_tui.ui.page import Column, Lines
+from distill_tui.ui.widgets import page, show
+from distill_tui.ui.widgets.frame import KeyLine, MessageLine
+from distill_tui.ui.widgets.output import OutputSheet
+from distill_tui.ui.widgets.page import Column, Lines
 
 if TYPE_CHECKING:
-    from distill_tui import tables
-    from distill_tui.project import Project
     from distill_tui.rules import Actor
+    from distill_tui.store import tables
+    from distill_tui.store.project import Project
     from distill_tui.ui.app import DistillApp
 
 LAST, TAIL = 40, 32_768  # runs that are listed, bytes of a log that are read
@@ -52,20 +53,20 @@ class Job:
     @property
     def left(self) -> str:
         """Say how long it still takes at its present rate."""
-        from distill_tui.ui.evidence import time_left
+        from distill_tui.ui.play.evidence import time_left
 
         return time_left(self.run, self.rows_per_second) if self.rows_per_second else show.glyph("dash")
 
 
 def load(project: Project, actor: Actor) -> list[Job]:
     """Read the runs, active ones first; of those the rate and what the rules have against a stop."""
-    from distill_tui import queries
+    from distill_tui.store import queries
 
     return [_job(project, actor, run, play) for run, play in queries.jobs(project, LAST)]
 
 
 def _job(project: Project, actor: Actor, run: tables.Run, play: str) -> Job:
-    from distill_tui import queries
+    from distill_tui.store import queries
 
     assert run.id is not None
     log = tail(project.artifacts.run_folder(run.id) / "worker.log")

@@ -12,10 +12,11 @@ from textual.content import Content
 from textual.markup import escape
 from textual.system_commands import SystemCommandsProvider
 
-from distill_tui import glance, rules, sqlite
+from distill_tui import rules
+from distill_tui.store import glance, sqlite
 from distill_tui.terms import Action
-from distill_tui.ui import show
-from distill_tui.ui.overview import BoardScreen
+from distill_tui.ui.board.screen import BoardScreen
+from distill_tui.ui.widgets import show
 
 if TYPE_CHECKING:
     from distill_tui.rules import Dossier
@@ -126,13 +127,13 @@ class Commands(Provider):
     """What has no key of its own: questions, and what the keeper does; enter begins to type it."""
 
     def _found(self) -> list[tuple[str, str]]:
-        from distill_tui import cli
+        from distill_tui.cli import table
         from distill_tui.ui.help import commands
 
         if cast("DistillApp", self.app).restricted:
             return []
         keyed = {action.command for action in Action if action.key}
-        told = {command.words: command.sentence for command in cli.COMMANDS if command.words not in keyed}
+        told = {command.words: command.sentence for command in table.COMMANDS if command.words not in keyed}
         dossier = getattr(self.screen, "dossier", None)
         code = dossier.play.code if dossier is not None and dossier.play is not None else ""
         return [

@@ -14,19 +14,20 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 from textual.worker import get_current_worker
 
-from distill_tui import glance, rules, sqlite
+from distill_tui import rules
 from distill_tui.rules import Dossier, Request
+from distill_tui.store import glance, sqlite
 from distill_tui.terms import Action, Role, Stage
-from distill_tui.ui import page, show
-from distill_tui.ui.asking import ask
-from distill_tui.ui.forms import Field, Sheet, Values
-from distill_tui.ui.frame import Heading, KeyLine, MessageLine
+from distill_tui.ui.forms.asking import ask
+from distill_tui.ui.forms.sheets import Field, Sheet, Values
 from distill_tui.ui.messages import ProjectChanged
-from distill_tui.ui.page import Column, Lines
+from distill_tui.ui.widgets import page, show
+from distill_tui.ui.widgets.frame import Heading, KeyLine, MessageLine
+from distill_tui.ui.widgets.page import Column, Lines
 
 if TYPE_CHECKING:
-    from distill_tui import signing
-    from distill_tui.glance import Card
+    from distill_tui.people import signatures
+    from distill_tui.store.glance import Card
     from distill_tui.ui.app import DistillApp
 
 KEYS = {  # keys of this screen alone; on a play they mean something else
@@ -338,10 +339,10 @@ def _uid(text: str) -> int | None:
     return int(text) if text else None
 
 
-def _key(text: str) -> signing.PublicKey | None:
-    from distill_tui import signing
+def _key(text: str) -> signatures.PublicKey | None:
+    from distill_tui.people import signatures
 
-    return signing.read_public_key(Path(text).expanduser().read_text(encoding="utf-8")) if text else None
+    return signatures.read_public_key(Path(text).expanduser().read_text(encoding="utf-8")) if text else None
 
 
 def _proofs(values: Mapping[str, str]) -> dict[str, object]:

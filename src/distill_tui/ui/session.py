@@ -15,8 +15,8 @@ from textual.app import SystemCommand
 from textual.screen import Screen
 from textual.widgets import Input, TextArea
 
-from distill_tui import glance
 from distill_tui.rules import Actor
+from distill_tui.store import glance
 from distill_tui.terms import Stage
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.far_end import ASK, FarEnd, clamp_terminal

@@ -13,7 +13,7 @@ from textual.color import Color
 from textual.driver import Driver
 from textual.filter import LineFilter
 
-from distill_tui.ui import show
+from distill_tui.ui.widgets import show
 
 GRACE = 2.0  # seconds for a clean shutdown; a terminal that is gone can block Textual's last writes for ever
 

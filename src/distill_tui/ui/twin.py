@@ -23,7 +23,7 @@ async def run(path: Path, key: Path | None, words: Sequence[str]) -> Ended:
     prove = ("--key", str(key)) if key is not None else ()
     child = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "distill_tui.cli", "--project", str(path), *prove, *words),
+        *("-m", "distill_tui", "--project", str(path), *prove, *words),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -1,0 +1,815 @@
+"""The verbs: one function for each thing that a person does. Permission, stage and audit are the door's business.
+
+Those of the validator are in `sign_offs`, and are verbs like the others.
+
+What takes long (reading a file, building a data set, signing) is done before the door is opened, and the door asks
+again. A verb that starts a run queues it through the door and then starts its worker.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlmodel import col, select
+
+from distill_tui import gates, rules
+from distill_tui.actions import signed_decisions
+from distill_tui.actions.sign_offs import hand_in as hand_in
+from distill_tui.actions.sign_offs import sign_off as sign_off
+from distill_tui.actions.sign_offs import spot_check as spot_check
+from distill_tui.actions.sign_offs import withdraw as withdraw
+from distill_tui.bundles import bundle
+from distill_tui.digests import canonical, digest_of
+from distill_tui.people import signatures
+from distill_tui.rules import Actor, Dossier, Objection, Refused
+from distill_tui.runs import launch
+from distill_tui.spec import Spec
+from distill_tui.store import audit_log, tables
+from distill_tui.store.project import Change, Project, ProjectError, remember_builder
+from distill_tui.terms import Action, Assurance, PlayKind, Remedy, Role, RunKind, RunStatus, Stage, Task
+
+if TYPE_CHECKING:
+    from distill_tui.dataset import readers
+    from distill_tui.teachers.description import Described
+
+# --- the project and its people ----------------------------------------------------------------------------------
+
+
+def enrol_person(
+    project: Project,
+    actor: Actor,
+    person: str,
+    name: str,
+    *,
+    uid: int | None = None,
+    key: signatures.PublicKey | None = None,
+) -> None:
+    """Enrol a person with what proves them."""
+    request = {"person": person, "uid": uid, "fingerprint": key.fingerprint if key else None}
+    with project.change(Action.ENROL_PERSON, None, actor, request) as change:
+        change.session.add(tables.Person(id=person, name=name.strip()[:200] or person, enrolled_at=change.at))
+        change.session.flush()
+        if uid is not None:
+            change.session.add(tables.Account(uid=uid, person_id=person, added_at=change.at))
+        if key is not None:
+            change.session.add(_key_row(person, key, change.at))
+        change.detail |= {k: v for k, v in request.items() if v is not None} | {"name": name}
+
+
+def add_account(project: Project, actor: Actor, person: str, uid: int) -> None:
+    """Add an OS account to a person."""
+    with project.change(Action.ADD_ACCOUNT, None, actor, {"person": person, "uid": uid}) as change:
+        change.session.add(tables.Account(uid=uid, person_id=person, added_at=change.at))
+        change.detail |= {"person": person, "uid": uid}
+
+
+def add_key(project: Project, actor: Actor, person: str, key: signatures.PublicKey) -> None:
+    """Add an SSH public key to a person."""
+    request = {"person": person, "fingerprint": key.fingerprint}
+    with project.change(Action.ADD_KEY, None, actor, request) as change:
+        change.session.add(_key_row(person, key, change.at))
+        change.detail |= request | {"key": key.line}
+
+
+def _key_row(person: str, key: signatures.PublicKey, at: str) -> tables.SshKey:
+    return tables.SshKey(fingerprint=key.fingerprint, person_id=person, kind=key.kind, blob=key.blob, added_at=at)
+
+
+def revoke_key(project: Project, actor: Actor, fingerprint: str) -> None:
+    """Revoke a key from now on."""
+    with project.change(Action.REVOKE_KEY, None, actor, {"fingerprint": fingerprint}) as change:
+        row = change.session.get(tables.SshKey, fingerprint)
+        assert row is not None
+        row.revoked_at = change.at
+        change.session.add(row)
+        change.detail |= {"fingerprint": fingerprint, "person": row.person_id}
+
+
+def set_assurance(project: Project, actor: Actor, least: Assurance) -> None:
+    """State the weakest proof with which a decision is accepted."""
+    with project.change(Action.SET_ASSURANCE, None, actor, {"assurance": least}) as change:
+        row = change.session.get(tables.Project, 1)
+        assert row is not None
+        change.detail["assurance"] = [row.minimum_assurance.value, least.value]
+        row.minimum_assurance = least
+        change.session.add(row)
+
+
+def open_play(
+    project: Project,
+    actor: Actor,
+    name: str,
+    kind: PlayKind,
+    *,
+    summary: str = "",
+    task: Task = Task.CLASSIFICATION,
+    predecessor: int | None = None,
+) -> int:
+    """Open a play with its kind's default gate as the draft; gives its number."""
+    before = project.dossier(predecessor).play if predecessor is not None else None
+    request = {"name": name.strip(), "task": task, "predecessor": before}
+    with project.change(Action.OPEN_PLAY, None, actor, request) as change:
+        play = tables.Play(
+            name=name.strip(),
+            summary=summary,
+            kind=kind,
+            task=task,
+            stage=Stage.QUALIFY,
+            predecessor=predecessor,
+            opened_at=change.at,
+            stage_since=change.at,
+        )
+        change.session.add(play)
+        change.session.flush()
+        assert play.id is not None
+        gate = gates.default_gate(kind)
+        if before is not None:
+            gate = dataclasses.replace(gate, predecessor=before.code)
+        change.session.add(tables.GateRow(play_id=play.id, content=gates.to_json(gate)))
+        change.play = play
+        change.detail |= {"name": play.name, "kind": kind.value, "task": task.value}
+        return play.id
+
+
+# --- qualify and gate --------------------------------------------------------------------------------------------
+
+
+def assign_role(project: Project, play_id: int, actor: Actor, role: Role, person: str) -> None:
+    """Give a role to a person; whoever drives has built from that moment on."""
+    with project.change(Action.ASSIGN_ROLE, play_id, actor, {"role": role, "person": person}) as change:
+        holder = change.session.get(tables.RoleHolder, (play_id, role))
+        change.detail |= {"role": role.value, "before": holder.person_id if holder else "", "after": person}
+        if holder is None:
+            holder = tables.RoleHolder(play_id=play_id, role=role, person_id=person)
+        holder.person_id = person
+        change.session.add(holder)
+        if role is Role.DRIVER:
+            remember_builder(change, person, "drive")
+
+
+def fill_worksheet(project: Project, play_id: int, actor: Actor, values: Mapping[str, str], source: str = "") -> None:
+    """Fill in numbers of the trigger, with where they come from."""
+    with project.change(Action.FILL_WORKSHEET, play_id, actor, {"values": values}) as change:
+        for name, value in values.items():
+            row = change.session.get(tables.WorksheetValue, (play_id, name))
+            change.detail[name] = [row.value if row else "", value]
+            row = row or tables.WorksheetValue(play_id=play_id, name=name, value=value, source=source)
+            row.value, row.source, row.at = value, source, change.at
+            change.session.add(row)
+
+
+def qualify(project: Project, play_id: int, actor: Actor) -> None:
+    """Pass the trigger."""
+    with project.change(Action.QUALIFY, play_id, actor) as change:
+        change.detail["numbers"] = {name: row.value for name, row in change.dossier.worksheet.items()}
+
+
+def edit_gate(project: Project, play_id: int, actor: Actor, gate: gates.Gate) -> None:
+    """Write the draft of the gate."""
+    with project.change(Action.EDIT_GATE, play_id, actor) as change:
+        row = change.session.get(tables.GateRow, play_id)
+        assert row is not None
+        row.content = gates.to_json(gate)
+        change.session.add(row)
+        change.detail["gate"] = gates.digest(gate)
+
+
+def lock_gate(
+    project: Project, play_id: int, actor: Actor, expected: str | None = None, *, key: Path | None = None
+) -> None:
+    """Fix what success means; every later evaluation is held to this digest. With a key, gate and roster are signed."""
+    seen = project.dossier(play_id)
+    about = {"gate": gates.digest(seen.gate)} if seen.gate else {}
+    signed = signed_decisions.give(seen, actor, "gate", about, key) if seen.gate else None
+    request = {"proof": signed_decisions.proof(actor, signed)}
+    if expected or signed:
+        request |= {"expected": expected or about["gate"]}  # type: ignore[dict-item]
+    roster = signed_decisions.roster(seen, actor, key)
+    with project.change(Action.LOCK_GATE, play_id, actor, request) as change:
+        row, gate = change.session.get(tables.GateRow, play_id), change.dossier.gate
+        assert row is not None and gate is not None
+        row.content, row.digest = gates.to_json(gate), gates.digest(gate)
+        row.locked_by, row.locked_at = actor.person, change.at
+        facts = rules.lock_facts(change.dossier)
+        row.facts = canonical(facts).decode()
+        change.session.add(row)
+        change.detail |= {"gate": row.digest, **facts}
+        signed_decisions.keep(change, signed, roster)
+
+
+def sign_roster(project: Project, play_id: int, actor: Actor, *, key: Path | None = None) -> str:
+    """Sign who holds which role in a play and whose keys are whose, as it is now; gives the roster's digest."""
+    seen = project.dossier(play_id)
+    signed, who = signed_decisions.roster(seen, actor, key), rules.roster(seen)
+    request = {"proof": signed_decisions.proof(actor, signed), "roster": who}
+    with project.change(Action.SIGN_ROSTER, play_id, actor, request) as change:
+        signed_decisions.keep(change, signed)
+        change.detail["roster"] = digest_of(canonical(who))
+        return str(change.detail["roster"])
+
+
+# --- data --------------------------------------------------------------------------------------------------------
+
+
+def import_traffic(
+    project: Project,
+    play_id: int,
+    actor: Actor,
+    path: Path,
+    mapping: readers.Mapping | None = None,
+    *,
+    most_rejects: float = 0.05,
+    written: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Import a file of traffic; gives the report. Importing it again adds nothing.
+
+    More than `most_rejects` of the rows unusable, and the whole file is refused. `written` tells of variations that a
+    teacher wrote, of which none may belong with a held-out row.
+    """
+    from distill_tui.dataset import readers, traffic
+    from distill_tui.rounds import round_data
+
+    seen = project.ask_first(Action.IMPORT_TRAFFIC, play_id, actor)
+    mapping = mapping or readers.guess_mapping(path)
+    with project.artifacts.scratch() as scratch:
+        out = scratch / "traffic.parquet"
+        report = traffic.import_traffic(path, mapping, out)
+        columns = {name: column for name, column in dataclasses.asdict(mapping).items() if column}
+        words = canonical(columns).decode()
+        request: dict[str, Any] = {
+            "source_digest": _sha256(report.source_digest),
+            "mapping": words,
+            "name": path.name,
+            "rows": report.rows,
+            "rejects": report.rejects,
+            "most_rejects": most_rejects,
+            "reasons": report.reasons,
+        }
+        project.ask_first(Action.IMPORT_TRAFFIC, play_id, actor, request)  # what is refused is not kept
+        leaks = round_data.held_out_in(project.artifacts, seen, out)
+        request |= {"held_out": leaks, "variations": written is not None}
+        project.ask_first(Action.IMPORT_TRAFFIC, play_id, actor, request)
+        artifact = project.artifacts.store(out)
+        rejects = out.with_suffix(".rejects.jsonl")
+        summary = _report(report) | {"rejects_file": project.artifacts.store(rejects) if rejects.exists() else ""}
+        summary |= {"held_out": leaks} | ({"variations": dict(written)} if written is not None else {})
+    with project.change(Action.IMPORT_TRAFFIC, play_id, actor, request) as change:
+        change.session.add(
+            tables.Traffic(
+                play_id=play_id,
+                round=change.the_play.round,
+                name=path.name,
+                source_digest=request["source_digest"],
+                artifact=artifact,
+                mapping=words,
+                rows=report.rows,
+                rejects=report.rejects,
+                report=json.dumps(summary),
+                imported_at=change.at,
+            )
+        )
+        change.detail |= {"name": path.name, "rows": report.rows, "rejects": report.rejects, "traffic": artifact}
+        change.detail |= {"most_rejects": str(most_rejects), "mapping": columns, "held_out": leaks}
+    return summary
+
+
+def _report(report: Any) -> dict[str, Any]:
+    values = dataclasses.asdict(report)
+    return json.loads(json.dumps(values, default=str))  # type: ignore[no-any-return]
+
+
+def _sha256(digest: str) -> str:
+    return digest if digest.startswith("sha256:") else f"sha256:{digest}"
+
+
+def set_teacher(
+    project: Project, play_id: int, actor: Actor, folder: Path | None, described: Described | None = None
+) -> None:
+    """Choose the teacher: outputs recorded in the traffic (None), a model folder, which is copied in, or a description.
+
+    A description names an endpoint, or says in which words the model of `folder` is asked.
+    """
+    source = described.source if described else "recorded" if folder is None else "local"
+    request: dict[str, Any] = {"source": source}
+    if source != "recorded":
+        request["chooses"] = described is None or bool(described.labels)
+    project.ask_first(Action.SET_TEACHER, play_id, actor, request)
+    name, digest = "recorded outputs", ""
+    if folder is not None:
+        name, digest = folder.resolve().name, _teacher_folder(project, folder, described)
+    if described is not None:
+        described = dataclasses.replace(described, model=digest or described.model)
+        if described.problem():
+            raise ProjectError(str(described.problem()))
+        name = name if folder is not None else described.model
+        digest = project.artifacts.store_bytes(described.to_json().encode())
+    with project.change(Action.SET_TEACHER, play_id, actor, request | {"teacher": digest}) as change:
+        play = change.the_play
+        play.teacher_source, play.teacher_name, play.teacher_digest = source, name, digest
+        change.session.add(play)
+        change.detail |= {"source": source, "name": name, "teacher": digest}
+
+
+def _teacher_folder(project: Project, folder: Path, described: Described | None) -> str:
+    """See that a folder is what it should be, and copy it in; gives its digest."""
+    from distill_tui.teachers.description import PROMPTED
+    from distill_tui.training.folders import check_causal_folder, check_model_folder
+
+    causal = described is not None and described.source == PROMPTED
+    trouble = check_causal_folder(folder) if causal else check_model_folder(folder)
+    if trouble:
+        raise ProjectError(trouble)
+    return project.artifacts.store_copy(folder, ignore=lambda name: name.startswith("."))
+
+
+def confirm_terms(
+    project: Project, play_id: int, actor: Actor, provider: str, version: str, dated: str, permits: bool
+) -> None:
+    """Record what the terms of the teacher's provider say of training on its outputs."""
+    request: dict[str, Any] = {"provider": provider.strip(), "version": version.strip(), "dated": dated}
+    request["permits"] = permits
+    with project.change(Action.CONFIRM_TERMS, play_id, actor, request) as change:
+        row = change.session.get(tables.ProviderTerms, play_id)
+        before = "" if row is None else f"{row.provider} {row.version} {row.dated}, permits {bool(row.permits)}"
+        assert actor.person is not None
+        columns = request | {"permits": int(permits), "checked_by": actor.person, "checked_at": change.at}
+        change.session.merge(tables.ProviderTerms(play_id=play_id, **columns))
+        change.detail |= request | {"before": before}
+
+
+def build_data(project: Project, play_id: int, actor: Actor) -> dict[str, Any]:
+    """Build the draft data set of this round; gives its counts."""
+    from distill_tui.rounds import round_data
+
+    seen = project.ask_first(Action.BUILD_DATA, play_id, actor)
+    with project.artifacts.scratch() as scratch:
+        built = round_data.build(project.artifacts, seen, scratch / "data.parquet")
+        artifact = project.artifacts.store(scratch / "data.parquet")
+    with project.change(Action.BUILD_DATA, play_id, actor) as change:
+        _unmoved(change, seen)
+        if change.dossier.data_set is not None:
+            change.session.delete(change.session.get(tables.DataSet, change.dossier.data_set.id))
+            change.session.flush()
+        change.session.add(
+            tables.DataSet(
+                play_id=play_id,
+                round=change.the_play.round,
+                artifact=artifact,
+                digest=_sha256(built.digest),
+                labels=json.dumps(built.labels),
+                counts=json.dumps(built.counts),
+                built_at=change.at,
+            )
+        )
+        change.detail |= {"data": _sha256(built.digest), "splits": built.counts["splits"]}
+    return built.counts
+
+
+def _unmoved(change: Change, seen: Dossier) -> None:
+    def state(dossier: Dossier) -> object:
+        return [t.id for t in dossier.traffic], dossier.play and (dossier.play.teacher_digest, dossier.play.round)
+
+    if state(change.dossier) != state(seen):
+        raise Refused([Objection("data.moved", "The traffic or the teacher changed meanwhile; build again.")])
+
+
+def accept_findings(project: Project, play_id: int, actor: Actor, names: Sequence[str], reason: str) -> list[str]:
+    """Accept findings by their ids, all that are open where none is named; gives those that were."""
+    with project.change(Action.ACCEPT_FINDINGS, play_id, actor, {"findings": names, "reason": reason}) as change:
+        chosen = [each for each in rules.open_findings(change.dossier) if not names or each["id"] in names]
+        for each in chosen:
+            change.session.add(
+                tables.AcceptedFinding(
+                    play_id=play_id,
+                    round=change.the_play.round,
+                    finding=each["id"],
+                    says=each["says"],
+                    reason=reason.strip(),
+                    person_id=actor.person or "",
+                    at=change.at,
+                )
+            )
+        change.detail |= {"accepted": {each["id"]: each["says"] for each in chosen}, "reason": reason}
+        return [each["id"] for each in chosen]
+
+
+def freeze_data(project: Project, play_id: int, actor: Actor) -> str:
+    """Freeze the data set, once it is shown that nothing leaks; gives its digest."""
+    from distill_tui.dataset import frozen
+    from distill_tui.rounds import round_data
+
+    seen = project.ask_first(Action.FREEZE_DATA, play_id, actor)
+    assert seen.data_set is not None
+    trouble = project.artifacts.trouble(seen.data_set.artifact)
+    if trouble:
+        raise ProjectError(trouble)
+    path = project.artifacts.path(seen.data_set.artifact)
+    request = {"leaks": [*frozen.leaks(path), *round_data.time_leaks(project.artifacts, seen, path)]}
+    with project.change(Action.FREEZE_DATA, play_id, actor, request) as change:
+        row = change.session.get(tables.DataSet, seen.data_set.id)
+        if row is None or row.digest != seen.data_set.digest:
+            raise Refused([Objection("data.moved", "The data set was built again meanwhile; look at it once more.")])
+        row.frozen_at = change.at
+        change.session.add(row)
+        findings = [each["says"] for each in rules.open_findings(change.dossier)]
+        change.detail |= {"data": row.digest, "row": audit_log.frozen_row(row), "open": findings}
+        return row.digest
+
+
+def open_row(project: Project, play_id: int, actor: Actor, row: int, *, burn: bool = False) -> dict[str, Any]:
+    """Open one held-out row; gives what is in it. `burn` says that a builder knows what that costs."""
+    from distill_tui.dataset import frozen
+    from distill_tui.terms import Split
+
+    seen = project.ask_first(Action.OPEN_ROW, play_id, actor)
+    assert seen.data_set is not None and actor.person is not None
+    found = frozen.row_of(project.artifacts.path(seen.data_set.artifact), row)
+    held_out = found is not None and found["split"] == Split.HELD_OUT
+    request = {"row": row, "held_out": held_out, "burn": burn}
+    with project.change(Action.OPEN_ROW, play_id, actor, request) as change:
+        assert found is not None
+        key = (play_id, found["input_digest"], actor.person)
+        if change.session.get(tables.OpenedRow, key) is None:
+            opened = tables.OpenedRow(
+                play_id=play_id,
+                input_digest=found["input_digest"],
+                person_id=actor.person,
+                round=change.the_play.round,
+                at=change.at,
+            )
+            change.session.add(opened)
+        change.detail |= {"row": row, "input_digest": key[1], "burnt": actor.person in change.dossier.builders}
+        return found
+
+
+# --- runs --------------------------------------------------------------------------------------------------------
+
+
+def _queue(
+    project: Project, play_id: int, actor: Actor, action: Action, kind: RunKind, request: rules.Request, **columns: Any
+) -> int:
+    with project.change(action, play_id, actor, request) as change:
+        assert actor.person is not None
+        run = tables.Run(
+            play_id=play_id,
+            round=change.the_play.round,
+            kind=kind,
+            status=RunStatus.QUEUED,
+            started_by=actor.person,
+            created_at=change.at,
+            **({"spec": "{}"} | columns),
+        )
+        change.session.add(run)
+        change.session.flush()
+        assert run.id is not None
+        change.detail |= {"run": run.id, "kind": kind.value, "spec": run.spec}
+    launch.start(project, run.id)
+    return run.id
+
+
+def label(project: Project, play_id: int, actor: Actor, limits: Mapping[str, str] = {}) -> int:
+    """Have a worker ask the teacher; gives the run's number. `limits` says how an endpoint is asked, and its budget."""
+    from distill_tui.teachers import estimate
+
+    given = {name: value for name, value in limits.items() if value is not None}
+    estimate.read_limits(given)
+    play = project.dossier(play_id).play
+    tried = play is not None and estimate.tried(project.artifacts, play.teacher_digest)
+    request = {"limits": given, "tried": tried}
+    return _queue(project, play_id, actor, Action.LABEL, RunKind.LABEL, request, spec=canonical(given).decode())
+
+
+def vary(
+    project: Project,
+    play_id: int,
+    actor: Actor,
+    each: int,
+    rows: int,
+    numbers: Sequence[int] = (),
+    limits: Mapping[str, str] = {},
+) -> int:
+    """Have a worker ask the teacher for variations of open rows; gives the run's number.
+
+    Of the rows that are named by their numbers, or of at most `rows` on which the last student fails.
+    """
+    from distill_tui.rounds import variations
+    from distill_tui.teachers import estimate
+
+    given = {name: value for name, value in limits.items() if value is not None}
+    estimate.read_limits(given)
+    seen = project.ask_first(Action.LABEL, play_id, actor, {"vary": True, "limits": given})
+    assert seen.play is not None
+    request = {"vary": True, "limits": given, "sealed": variations.sealed(project, seen, numbers)}
+    project.ask_first(Action.LABEL, play_id, actor, request)
+    described = variations.writer(project.artifacts, seen.play, each)
+    variations.sources(project, seen, rows, numbers)  # says now what the worker could only fail with
+    writer = project.artifacts.store_bytes(described.to_json().encode())
+    about = {"writer": writer, "teacher": seen.play.teacher_digest, "each": each, "rows": rows, "numbers": [*numbers]}
+    request["tried"] = estimate.tried(project.artifacts, writer)
+    columns = {"spec": canonical(given | {"vary": about}).decode()}
+    return _queue(project, play_id, actor, Action.LABEL, RunKind.LABEL, request, **columns)
+
+
+def take_variations(
+    project: Project, play_id: int, actor: Actor, run_id: int | None = None, without: Sequence[int] = ()
+) -> dict[str, Any]:
+    """Take in what a teacher wrote, without those that are named by their place from 1; gives the import's report."""
+    from distill_tui.rounds import variations
+
+    seen = project.ask_first(Action.IMPORT_TRAFFIC, play_id, actor)
+    assert seen.play is not None
+    wait = variations.waiting(project, seen, run_id)
+    strange = [place for place in without if not 1 <= place <= len(wait.written)]
+    if strange:
+        raise ProjectError(f"There is no variation {strange[0]}; run {wait.run} wrote {len(wait.written):,}.")
+    chosen = [one for place, one in enumerate(wait.written, 1) if place not in without]
+    if not chosen:
+        raise ProjectError(f"Nothing of run {wait.run} is left to take in.")
+    about = {"run": wait.run, "by": seen.play.teacher_name, "varied": sorted({one.like_digest for one in chosen})}
+    with project.artifacts.scratch() as scratch:
+        path = scratch / f"variations-of-run-{wait.run}.jsonl"
+        path.write_text("".join(variations.rows(project, seen, chosen)), encoding="utf-8")
+        return import_traffic(project, play_id, actor, path, written=about)
+
+
+def start_run(project: Project, play_id: int, actor: Actor, spec: Spec) -> int:
+    """Train a student in a worker; gives the run's number. The folder that it may start from is copied in."""
+    from distill_tui.dataset import frozen
+
+    seen = project.ask_first(Action.START_RUN, play_id, actor, {"spec": spec})
+    assert seen.data_set is not None
+    path = project.artifacts.path(seen.data_set.artifact)
+    request = {"spec": spec} | ({"soft_rows": frozen.soft_rows(path)} if spec.soft_terms and path.exists() else {})
+    if spec.folder:
+        spec = dataclasses.replace(spec, folder=_model(project, spec.folder))
+    columns = {"spec": spec.to_json(), "data_set_id": seen.data_set.id}
+    return _queue(project, play_id, actor, Action.START_RUN, RunKind.TRAIN, request, **columns)
+
+
+def _model(project: Project, folder: str) -> str:
+    """Give the digest of a model that is kept already, or copy its folder in."""
+    from distill_tui.training.folders import check_encoder_folder
+
+    if folder.startswith("sha256:"):
+        trouble = project.artifacts.trouble(folder)
+        if trouble:
+            raise ProjectError(trouble)
+        return folder
+    trouble = check_encoder_folder(Path(folder))
+    if trouble:
+        raise ProjectError(trouble)
+    return project.artifacts.store_copy(Path(folder), ignore=lambda name: name.startswith("."))
+
+
+def stop_run(project: Project, play_id: int, actor: Actor, run_id: int) -> None:
+    """Ask a run to stop; its worker keeps a checkpoint."""
+    with project.change(Action.STOP_RUN, play_id, actor, {"run": run_id}) as change:
+        run = change.session.get(tables.Run, run_id)
+        assert run is not None
+        run.stop_requested = 1
+        change.session.add(run)
+        change.detail["run"] = run_id
+
+
+def resume_run(project: Project, play_id: int, actor: Actor, run_id: int | None = None) -> int:
+    """Let a run that ended early go on from its last checkpoint."""
+    if run_id is None:
+        run = rules.resumable(project.dossier(play_id))
+        run_id = run.id if run else None
+    request = {"run": run_id} if run_id is not None else {}
+    with project.change(Action.RESUME_RUN, play_id, actor, request) as change:
+        row = change.session.get(tables.Run, run_id)
+        assert row is not None and run_id is not None
+        row.status, row.stop_requested, row.token, row.ended_at, row.error = RunStatus.QUEUED, 0, None, None, None
+        row.heartbeat_at = change.at
+        change.session.add(row)
+        change.detail["run"] = run_id
+    launch.start(project, run_id)
+    return run_id
+
+
+def evaluate(project: Project, play_id: int, actor: Actor, run_id: int | None = None) -> int:
+    """Spend this round's look at the held-out split on one student (the best on validation where none is named)."""
+    seen = project.dossier(play_id)
+    if run_id is None and rules.trained(seen):
+        run_id = rules.trained(seen)[0].id
+    request = {"run": run_id} if run_id is not None else {}
+    columns = {"student_run": run_id, "data_set_id": seen.data_set.id if seen.data_set else None}
+    return _queue(project, play_id, actor, Action.EVALUATE, RunKind.EVALUATE, request, **columns)
+
+
+def reproduce(project: Project, play_id: int, actor: Actor) -> int:
+    """Run the evaluation again, as the validator."""
+    seen = project.dossier(play_id)
+    columns = {
+        "student_run": seen.evaluation.run_id if seen.evaluation else None,
+        "data_set_id": seen.data_set.id if seen.data_set else None,
+    }
+    return _queue(project, play_id, actor, Action.REPRODUCE, RunKind.REPRODUCE, {}, **columns)
+
+
+# --- decide ------------------------------------------------------------------------------------------------------
+
+
+def set_maintenance(project: Project, play_id: int, actor: Actor, sample: int, refresh_days: int) -> None:
+    """Set how many calls a month are sampled, and how often the student is refreshed."""
+    request = {"sample": sample, "refresh_days": refresh_days}
+    with project.change(Action.SET_MAINTENANCE, play_id, actor, request) as change:
+        play = change.the_play
+        play.sampling_per_month, play.refresh_days = sample, refresh_days
+        change.session.add(play)
+        change.detail |= request
+
+
+def ship(project: Project, play_id: int, actor: Actor, *, key: Path | None = None) -> Path:
+    """Write the bundle and go live, whole or not at all; with a key, signed. Gives the bundle's folder."""
+    optimist = {"proof": Assurance.HARDWARE if key is not None else signed_decisions.proof(actor, None)}
+    seen = project.ask_first(Action.SHIP, play_id, actor, optimist)
+    stands = rules.counting_sign_off(seen)
+    assert stands is not None
+    about = {"student": str(stands.covers["model"]), "sign_off": digest_of(bytes(stands.row.statement))}
+    given = signed_decisions.give(seen, actor, "ship", about, key)
+    with project.change(Action.SHIP, play_id, actor, {"proof": signed_decisions.proof(actor, given)}) as change:
+        signed = rules.counting_sign_off(change.dossier)
+        assert signed is not None and signed.row.id is not None and actor.person is not None
+        log = list(
+            change.session.exec(
+                select(tables.AuditEntry)
+                .where(tables.AuditEntry.play_id == play_id)
+                .order_by(col(tables.AuditEntry.seq))
+            )
+        )
+        with project.artifacts.scratch() as scratch:
+            by = (given.content, given.signature) if given is not None else None
+            bundle.write(scratch / "bundle", project.artifacts, change.dossier, signed, log, by)
+            digest = project.artifacts.store(scratch / "bundle")
+        change.session.add(
+            tables.Bundle(
+                play_id=play_id,
+                round=change.the_play.round,
+                digest=digest,
+                sign_off_id=signed.row.id,
+                shipped_by=actor.person,
+                shipped_at=change.at,
+            )
+        )
+        change.detail |= {"bundle": digest, "sign_off": signed.row.id}
+        signed_decisions.keep(change, given)
+    return project.artifacts.path(digest)
+
+
+def iterate(project: Project, play_id: int, actor: Actor) -> None:
+    """Open the next round in `data`."""
+    with project.change(Action.ITERATE, play_id, actor) as change:
+        change.the_play.round += 1
+        change.session.add(change.the_play)
+        change.detail["round"] = change.the_play.round
+
+
+# --- live --------------------------------------------------------------------------------------------------------
+
+
+def rehearse(project: Project, play_id: int, actor: Actor) -> int:
+    """Have a worker run the recipe of the judged student again; gives the run's number."""
+    seen = project.dossier(play_id)
+    columns = {
+        "student_run": seen.evaluation.run_id if seen.evaluation else None,
+        "data_set_id": seen.data_set.id if seen.data_set else None,
+    }
+    return _queue(project, play_id, actor, Action.REHEARSE, RunKind.REHEARSE, {}, **columns)
+
+
+def observe(
+    project: Project,
+    play_id: int,
+    actor: Actor,
+    path: Path,
+    mapping: readers.Mapping | None = None,
+    *,
+    name: str = "",
+) -> int:
+    """Take in a file of production and have a worker observe the live student on it; gives the run's number."""
+    from distill_tui.dataset import readers, traffic
+
+    seen = project.ask_first(Action.OBSERVE, play_id, actor)
+    assert seen.live is not None and actor.person is not None
+    name = name or path.name
+    digest = _sha256(traffic.source_digest(path))
+    project.ask_first(Action.OBSERVE, play_id, actor, {"source_digest": digest, "name": name})
+    with project.artifacts.scratch() as scratch:
+        report = traffic.import_traffic(path, mapping or readers.guess_mapping(path), scratch / "feed.parquet")
+        artifact = project.artifacts.store(scratch / "feed.parquet")
+    request = {"source_digest": digest, "name": name}
+    with project.change(Action.OBSERVE, play_id, actor, request) as change:
+        assert change.dossier.live is not None and change.dossier.live.id is not None
+        feed = tables.Feed(
+            play_id=play_id,
+            bundle_id=change.dossier.live.id,
+            name=name,
+            source_digest=digest,
+            artifact=artifact,
+            rows=report.rows,
+            rejects=report.rejects,
+            received_at=change.at,
+        )
+        change.session.add(feed)
+        change.session.flush()
+        run = tables.Run(
+            play_id=play_id,
+            round=change.the_play.round,
+            kind=RunKind.OBSERVE,
+            status=RunStatus.QUEUED,
+            spec=json.dumps({"feed": feed.id}),
+            started_by=actor.person,
+            created_at=change.at,
+        )
+        change.session.add(run)
+        change.session.flush()
+        assert run.id is not None
+        change.detail |= {"feed": feed.id, "name": name, "rows": feed.rows, "rejects": feed.rejects, "run": run.id}
+    launch.start(project, run.id)
+    return run.id
+
+
+def acknowledge(project: Project, play_id: int, actor: Actor, reason: str) -> None:
+    """Answer an alarm; the watch begins anew, with the same ceiling."""
+    with project.change(Action.ACKNOWLEDGE, play_id, actor, {"reason": reason}) as change:
+        assert change.dossier.live is not None
+        _remedy(change, Remedy.ACKNOWLEDGE, change.dossier.live, reason, {"standing": change.dossier.standing.value})
+
+
+def roll_back(project: Project, play_id: int, actor: Actor, bundle_id: int, reason: str) -> None:
+    """Put an earlier bundle back as the live one, after its files were checked."""
+    request = {"bundle": bundle_id, "reason": reason}
+    seen = project.ask_first(Action.ROLL_BACK, play_id, actor, request)
+    trouble = project.artifacts.trouble(next(b.digest for b in seen.bundles if b.id == bundle_id))
+    if trouble:
+        raise ProjectError(trouble)
+    with project.change(Action.ROLL_BACK, play_id, actor, request) as change:
+        back = next(b for b in change.dossier.bundles if b.id == bundle_id)
+        before = change.dossier.live.id if change.dossier.live else None
+        _remedy(change, Remedy.ROLL_BACK, back, reason, {"bundle": [str(before), str(bundle_id)]})
+
+
+def refresh(project: Project, play_id: int, actor: Actor, reason: str) -> None:
+    """Open a round whose traffic holds what was observed, and whose training rows are weighted to what diverged."""
+    from distill_tui.monitor import history
+
+    seen = project.ask_first(Action.REFRESH, play_id, actor, {"reason": reason})
+    with project.artifacts.scratch() as scratch:
+        taken = history.take_in(project, seen, scratch / "observed.parquet")
+    with project.change(Action.REFRESH, play_id, actor, {"reason": reason}) as change:
+        if [f.id for f in change.dossier.feeds] != [f.id for f in seen.feeds]:
+            raise Refused([Objection("data.moved", "A feed came in meanwhile; open the refresh again.")])
+        change.the_play.round += 1
+        change.session.add(change.the_play)
+        assert change.dossier.live is not None
+        told = {"rows": taken.rows if taken else 0, "round": change.the_play.round}
+        _remedy(change, Remedy.REFRESH, change.dossier.live, reason, told, history.failures(project, seen))
+        if taken is not None:
+            change.session.add(taken.traffic(play_id, change.the_play.round, change.at))
+
+
+def _remedy(
+    change: Change,
+    kind: Remedy,
+    bundle_row: tables.Bundle,
+    reason: str,
+    told: Mapping[str, Any],
+    failures: Mapping[str, Any] | None = None,
+) -> None:
+    assert change.actor.person is not None and bundle_row.id is not None
+    dossier = change.dossier
+    change.session.add(
+        tables.RemedyRow(
+            play_id=change.the_play.id or 0,
+            kind=kind,
+            round=change.the_play.round,
+            bundle_id=bundle_row.id,
+            newest_bundle=dossier.bundles[-1].id or 0,
+            feed_id=max((feed.id or 0 for feed in dossier.feeds), default=0),
+            reason=reason,
+            detail=json.dumps(failures or {}),
+            person_id=change.actor.person,
+            at=change.at,
+        )
+    )
+    change.detail |= {"reason": reason, **told}
+
+
+def kill(project: Project, play_id: int, actor: Actor, reason: str) -> None:
+    """End a play for good."""
+    with project.change(Action.KILL, play_id, actor, {"reason": reason}) as change:
+        change.the_play.outcome = reason
+        change.session.add(change.the_play)
+        change.detail["reason"] = reason
+
+
+def comment(project: Project, play_id: int, actor: Actor, text: str) -> None:
+    """Leave a comment in the log."""
+    with project.change(Action.COMMENT, play_id, actor, {"text": text}) as change:
+        change.detail["text"] = text.strip()

@@ -1,0 +1,102 @@
+"""Rows that a student has wrong, one at a time: student wrong and teacher right first.
+
+Builders look at the validation split, which they may. The play's validator, who never built, looks at the held-out
+split, and each row that is opened there goes through the door: it is logged, and burns nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from distill_tui import actions, gates, rules
+from distill_tui.rules import Actor, Dossier
+from distill_tui.store.project import Project, record_of, stored
+from distill_tui.tasks import generation
+from distill_tui.terms import Role, Split
+
+
+@dataclass(frozen=True)
+class Failures:
+    """Which rows of which split a student has wrong, in the order to look at them."""
+
+    play_id: int
+    split: Split
+    run: int  # that trained the student
+    data: str  # artifact of the data set
+    record: gates.Record
+    order: tuple[int, ...]  # positions in the record
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One row that a student has wrong, with what everybody answered."""
+
+    number: int  # from 1, of `total`
+    total: int
+    split: Split
+    row: int
+    segment: str
+    input: str
+    gold: str
+    teacher: str
+    student: str
+    sure: float | None  # the student's probability of its answer
+    teacher_right: bool
+    apart: tuple[str, ...] = ()  # where answers are JSON: the fields in which the student's is not as it should be
+
+
+def failures(project: Project, dossier: Dossier, actor: Actor) -> Failures | None:
+    """Say what there is to page through for this person; None where no student was looked at yet."""
+    play, evaluation = dossier.play, dossier.evaluation
+    assert play is not None and play.id is not None
+    sealed_for = actor.person != dossier.roles.get(Role.VALIDATOR) or actor.person in dossier.builders
+    if not sealed_for and evaluation is not None and dossier.record is not None:
+        data = next((each for each in dossier.data_sets if each.digest == dossier.record.data_set), None)
+        if data is not None:
+            order = tuple(gates.failures(dossier.record))
+            return Failures(play.id, Split.HELD_OUT, evaluation.run_id, data.artifact, dossier.record, order)
+    run = dossier.run(evaluation.run_id) if evaluation else next(iter(rules.trained(dossier)), None)
+    return _on_validation(project, dossier, play.id, run)
+
+
+def _on_validation(project: Project, dossier: Dossier, play_id: int, run: Any) -> Failures | None:
+    result = stored(run.result, f"the result of run {run.id}") if run is not None else {}
+    data = next((each for each in dossier.data_sets if run is not None and each.id == run.data_set_id), None)
+    digest = result.get("validation")
+    if data is None or not isinstance(digest, str):
+        return None
+    record = record_of(project.artifacts.path(digest), digest)
+    return Failures(play_id, Split.VALIDATION, run.id, data.artifact, record, tuple(gates.failures(record)))
+
+
+def look(project: Project, actor: Actor, found: Failures, number: int) -> Failure:
+    """Give one failure, from 1; a held-out row is opened through the door."""
+    from distill_tui.dataset import frozen
+
+    record, position = found.record, found.order[number - 1]
+    row = record.rows[position]
+    if found.split is Split.HELD_OUT:
+        stored = actions.open_row(project, found.play_id, actor, row)
+    else:
+        stored = frozen.row_of(project.artifacts.path(found.data), row) or {}
+    truth = record.gold[position] if record.gold[position] >= 0 else record.teacher[position]
+    said = _label(record, record.student[position])
+    return Failure(
+        number=number,
+        total=len(found.order),
+        split=found.split,
+        row=row,
+        segment=record.segments[record.segment[position]] if record.segment[position] >= 0 else "",
+        input=str(stored.get("input", "")),
+        gold=_label(record, record.gold[position]),
+        teacher=_label(record, record.teacher[position]),
+        student=said,
+        sure=record.confidence[position] / gates.CERTAIN if record.confidence else None,
+        teacher_right=record.teacher[position] == truth,
+        apart=generation.apart(said, _label(record, truth)) if record.of_answers else (),
+    )
+
+
+def _label(record: gates.Record, index: int) -> str:
+    return record.labels[index] if index >= 0 else ""

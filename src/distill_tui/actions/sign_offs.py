@@ -1,0 +1,180 @@
+"""The validator's verbs: judge blind, approve or refuse, here or from elsewhere, and take it back.
+
+What is signed is written by this project, shown, signed over its exact bytes, and stored as those bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from distill_tui import rules
+from distill_tui.actions import signed_decisions
+from distill_tui.digests import digest_of
+from distill_tui.people import signatures, statements
+from distill_tui.rules import Actor, Dossier, Objection, Refused, spot_checks
+from distill_tui.store import tables
+from distill_tui.store.project import Project, now
+from distill_tui.terms import Action, Assurance, Judged, Opinion
+
+
+def spot_check(project: Project, play_id: int, actor: Actor, said: Sequence[Judged]) -> int:
+    """Record what the validator said of the answers that were drawn, in their order; gives the check's number."""
+    seen = project.ask_first(Action.SPOT_CHECK, play_id, actor)
+    assert seen.record is not None and seen.evaluation is not None and actor.person is not None
+    items = spot_checks.draw(seen.record, actor.person, len(said))
+    if len(items) != len(said):
+        raise Refused([Objection("spot_check.wrong", f"There are only {len(items)} answers that can be judged.")])
+    content = spot_checks.content(seen.record, items, said)
+    with project.change(Action.SPOT_CHECK, play_id, actor, {"content": content}) as change:
+        row = tables.SpotCheck(
+            play_id=play_id,
+            round=change.the_play.round,
+            person_id=actor.person,
+            evaluation=seen.evaluation.record,
+            content=content,
+            recorded_at=change.at,
+        )
+        change.session.add(row)
+        change.session.flush()
+        assert row.id is not None
+        change.detail |= {"spot_check": row.id, **spot_checks.summary(content)}
+        return row.id
+
+
+def sign_off(
+    project: Project,
+    play_id: int,
+    actor: Actor,
+    opinion: Opinion,
+    comment: str = "",
+    *,
+    key: Path | None = None,
+    covers: Mapping[str, Any] | None = None,
+) -> int:
+    """Record the validator's statement; with a key, signed over its exact bytes. Gives the sign-off's number.
+
+    `covers` is what the validator was shown; if anything of it has changed since, the rules refuse.
+    """
+    dossier, content = ask_to_sign(project, play_id, actor, opinion, comment, keyed=key is not None, covers=covers)
+    if key is None:
+        return _record_sign_off(project, play_id, actor, content, None, signed_decisions.proof(actor, None))
+    signature = signatures.sign(content, key, signatures.SIGN_OFF)
+    verified = signatures.verify(content, signature, signatures.SIGN_OFF)
+    return _record_sign_off(
+        project, play_id, actor, content, signature, signed_decisions.whose(dossier, actor, verified)
+    )
+
+
+def ask_to_sign(
+    project: Project,
+    play_id: int,
+    actor: Actor,
+    opinion: Opinion,
+    comment: str,
+    *,
+    keyed: bool,
+    covers: Mapping[str, Any] | None = None,
+) -> tuple[Dossier, bytes]:
+    """Write what this actor would sign now, unless the rules refuse; with a key, how strong it is shows afterwards."""
+    dossier = project.dossier(play_id, thorough=True)
+    action = Action.SIGN_OFF if opinion is Opinion.APPROVE else Action.REFUSE
+    request = {
+        "covers": dict(covers) if covers is not None else rules.covers(dossier),
+        "reason": comment,
+        "proof": Assurance.HARDWARE if keyed else signed_decisions.proof(actor, None),
+    }
+    reasons = rules.objections(action, dossier, actor, request)
+    if reasons:
+        raise Refused(reasons)
+    return dossier, statement_bytes(dossier, actor, opinion, comment)
+
+
+def hand_in(project: Project, play_id: int, actor: Actor, content: bytes, signature: str) -> int:
+    """Record a sign-off that was signed elsewhere: over what is true now, and what this project would have written.
+
+    Raises BadSignature, Refused.
+    """
+    dossier = project.dossier(play_id, thorough=True)
+    predicate = statements.read_sign_off(content)["predicate"]
+    moved = rules.moved(predicate["covers"], rules.covers(dossier))
+    expected = statement_bytes(
+        dossier, actor, Opinion(predicate["opinion"]), str(predicate.get("comment")), like=predicate
+    )
+    if moved or expected != content or not project.has_entry(predicate["audit"]):
+        what = ", ".join(moved) or "its words"
+        raise Refused([Objection("sign_off.moved", f"This changed since it was written: {what}; fetch it again.")])
+    verified = signatures.verify(content, signature, signatures.SIGN_OFF)
+    return _record_sign_off(
+        project, play_id, actor, content, signature, signed_decisions.whose(dossier, actor, verified)
+    )
+
+
+def _record_sign_off(
+    project: Project, play_id: int, actor: Actor, content: bytes, signature: str | None, assurance: Assurance
+) -> int:
+    predicate = statements.read_sign_off(content)["predicate"]
+    opinion, comment = Opinion(predicate["opinion"]), str(predicate["comment"])
+    action = Action.SIGN_OFF if opinion is Opinion.APPROVE else Action.REFUSE
+    request = {"covers": predicate["covers"], "reason": comment, "proof": assurance}
+    with project.change(action, play_id, actor, request) as change:
+        assert actor.person is not None
+        row = tables.SignOff(
+            play_id=play_id,
+            round=change.the_play.round,
+            person_id=actor.person,
+            opinion=opinion,
+            assurance=assurance,
+            statement=content,
+            signature=signature,
+            comment=comment,
+            recorded_at=change.at,
+        )
+        change.session.add(row)
+        change.session.flush()
+        assert row.id is not None
+        said = {"sign_off": row.id, "opinion": opinion.value, "assurance": assurance.value}
+        change.detail |= said | {"statement": digest_of(content)}
+        return row.id
+
+
+def statement_bytes(
+    dossier: Dossier, actor: Actor, opinion: Opinion, comment: str, like: Mapping[str, Any] | None = None
+) -> bytes:
+    """Write the statement that a sign-off consists of; `like` another one where time and head of the log are given."""
+    criteria = [
+        {
+            "criterion": judgement.criterion.words,
+            "scope": judgement.scope,
+            "verdict": judgement.verdict.value,
+            "says": judgement.sentence,
+        }
+        for judgement in dossier.judgements
+    ]
+    audit = like["audit"] if like else {"size": dossier.audit_size, "head": dossier.audit_head}
+    return statements.sign_off(
+        rules.covers(dossier),
+        criteria,
+        opinion=opinion.value,
+        comment=comment,
+        signer=actor.person or "",
+        audit_size=audit.get("size"),
+        audit_head=audit.get("head"),
+        issued=str(like["issued"]) if like else now(),
+    )
+
+
+def withdraw(project: Project, play_id: int, actor: Actor, reason: str, *, key: Path | None = None) -> None:
+    """Take back one's newest sign-off or refusal that stands; with a key, signed."""
+    dossier = project.dossier(play_id)
+    own = [s for s in dossier.sign_offs if s.row.person_id == actor.person and not s.withdrawn]
+    about = {"sign_off": digest_of(bytes(own[-1].row.statement))} if own else {}
+    signed = signed_decisions.give(dossier, actor, "withdrawal", about, key, reason=reason) if own else None
+    request = {"reason": reason, "proof": signed_decisions.proof(actor, signed)}
+    with project.change(Action.WITHDRAW, play_id, actor, request) as change:
+        sign_off_id = own[-1].row.id
+        assert sign_off_id is not None
+        change.session.add(tables.Withdrawal(sign_off_id=sign_off_id, reason=reason, recorded_at=change.at))
+        change.detail |= {"sign_off": sign_off_id, "reason": reason}
+        signed_decisions.keep(change, signed)

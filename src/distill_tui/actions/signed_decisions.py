@@ -1,0 +1,99 @@
+"""What somebody signs besides a sign-off: a gate, a roster, a withdrawal, a ship. Made before the door is opened.
+
+A signature can take as long as it takes to find a hardware key and touch it, and the door must not wait for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distill_tui import rules
+from distill_tui.digests import canonical, digest_of
+from distill_tui.people import signatures, statements
+from distill_tui.rules import Actor, Dossier, Objection, Refused
+from distill_tui.store import tables
+from distill_tui.store.project import Change, now
+from distill_tui.terms import Assurance, Role
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A statement with its signature, and how strong that is."""
+
+    kind: str
+    content: bytes
+    signature: str
+    assurance: Assurance
+
+
+def give(
+    dossier: Dossier, actor: Actor, kind: str, subject: Mapping[str, str], key: Path | None, **more: Any
+) -> Signed | None:
+    """Write a statement of this kind and sign it; without a key there is none. Raises BadSignature, Refused."""
+    if key is None:
+        return None
+    held = [role.value for role in Role if dossier.roles.get(role) == actor.person]
+    content = statements.write(
+        kind,
+        subject,
+        signer=actor.person or "",
+        role=", ".join(held),
+        meaning=kind,
+        audit_size=dossier.audit_size,
+        audit_head=dossier.audit_head,
+        issued=now(),
+        project=dossier.project.uid if dossier.project else "",
+        play=dossier.play.id if dossier.play else 0,
+        round=dossier.play.round if dossier.play else 0,
+        **more,
+    )
+    signature = signatures.sign(content, key, statements.NAMESPACES[kind])
+    verified = signatures.verify(content, signature, statements.NAMESPACES[kind])
+    return Signed(kind, content, signature, whose(dossier, actor, verified))
+
+
+def roster(dossier: Dossier, actor: Actor, key: Path | None) -> Signed | None:
+    """Sign who is who in a play, as it is now."""
+    who = rules.roster(dossier)
+    return give(dossier, actor, "roster", {"roster": digest_of(canonical(who))}, key, roster=who)
+
+
+def whose(dossier: Dossier, actor: Actor, verified: signatures.Verified) -> Assurance:
+    """Say how strong a signature is; it must be by a key of the actor's own that is not revoked. Raises Refused."""
+    from distill_tui.people.identity import actor_of
+
+    signer = actor_of(dossier, verified)
+    if signer.person is None or signer.person != actor.person:
+        sentence = f"The key {verified.fingerprint} is not {actor.person}'s; sign with your own."
+        raise Refused([Objection("sign_off.foreign_key", sentence)])
+    return signer.assurance
+
+
+def proof(actor: Actor, signed: Signed | None) -> Assurance:
+    """How a decision is proved: by its signature; else by the session or the account, whatever a key once answered."""
+    if signed is not None:
+        return signed.assurance
+    return Assurance.SESSION if actor.assurance is Assurance.SESSION else Assurance.ACCOUNT
+
+
+def keep(change: Change, *given: Signed | None) -> None:
+    """Keep what was signed with the change that it is about, and have the log name it by its digest."""
+    kept = {}
+    for signed in given:
+        if signed is not None and change.actor.person is not None:
+            row = tables.Statement(
+                play_id=change.the_play.id or 0,
+                kind=signed.kind,
+                person_id=change.actor.person,
+                content=signed.content,
+                signature=signed.signature,
+                recorded_at=change.at,
+            )
+            change.session.add(row)
+            change.session.flush()
+            kept[str(row.id)] = digest_of(signed.content)
+    if kept:
+        change.detail["signed"] = kept

@@ -1,0 +1,286 @@
+"""`python -m distill_tui.bundles.retrain BUNDLE DATA OUT …`: the recipe of a bundle, run again wherever there are data.
+
+No project file is needed. The data set that the recipe names reproduces the student: the same data, teacher, thread
+count and libraries give the same weights. Other data refresh it; what comes out was judged by nobody and carries no
+sign-off. Loads torch, so it is run in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distill_tui.digests import folder_digest
+from distill_tui.spec import Spec
+from distill_tui.teachers.description import GIVEN_ALONE, Described
+from distill_tui.terms import Split, StudentKind
+from distill_tui.training import processes
+
+FORMAT = "distill-tui recipe 1"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a bundle says of how its student was made."""
+
+    spec: Spec
+    data: str
+    teacher: str  # the digest of a local teacher's folder, or `recorded`
+    labels: tuple[str, ...]
+    student: str  # the digest of the student in the bundle
+    seed: int
+    held_out_rows: int
+    validation_share: str
+    asked: Described | None = None  # how a teacher that writes was asked
+
+    @property
+    def local(self) -> bool:
+        """Whether the student learnt from a model folder, and not from recorded outputs or written answers alone."""
+        return self.teacher.startswith("sha256:") and (not self.spec.generates or self.spec.alpha > 0)
+
+    @property
+    def folder(self) -> str:
+        """The digest of the teacher's folder."""
+        return self.asked.model if self.asked is not None else self.teacher
+
+
+def read(bundle: Path) -> Recipe:
+    """Read a bundle's recipe. Raises ValueError with one sentence."""
+    recipe, gate = _json(bundle / "recipe.json"), _json(bundle / "gate.json")
+    if recipe.get("format") != FORMAT:
+        raise ValueError(f"{bundle.name} has a recipe that this release cannot read; use the release that wrote it.")
+    asked = recipe.get("asked")
+    return Recipe(
+        Spec.from_json(recipe["spec"]).kept(recipe.get("rung", "")),
+        recipe["data"],
+        recipe["teacher"],
+        tuple(recipe["labels"]),
+        folder_digest(bundle / "model"),
+        int(gate["seed"]),
+        int(gate["held_out_rows"]),
+        str(gate["validation_share"]),
+        Described.from_json(asked) if isinstance(asked, str) else None,
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ValueError(f"{path.parent.name} is no bundle: {path.name} cannot be read.") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{path.parent.name} is no bundle: {path.name} holds no object.")
+    return value
+
+
+class Training:
+    """The training of one student on a frozen data set: drive it by `steps`; afterwards `student` is its folder."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        data: Path,
+        teacher: Path | None,
+        start: Path | None,
+        folder: Path,
+        asked: Described = GIVEN_ALONE,
+    ) -> None:
+        self.spec, self.data, self.teacher, self.start, self.folder = spec, data, teacher, start, folder
+        self.asked = asked
+        self.student = folder / "student"
+
+    def steps(self) -> Iterator[Any]:
+        """Train, then give the student the form that its spec ships."""
+        from distill_tui.dataset import frozen
+        from distill_tui.runs import arms
+        from distill_tui.training import ladder
+
+        training, validation = frozen.load(self.data, Split.TRAIN), frozen.load(self.data, Split.VALIDATION)
+        rows = arms.rows(training, validation, self.asked)
+        places = ladder.Places(self.teacher, self.start, self.folder / "checkpoints", self.student)
+        yield from rows.train(self.spec, rows.training, places)
+        self.student = ladder.ship(self.student, self.spec, self.folder / "shipped")
+
+
+# --- the data --------------------------------------------------------------------------------------------------------
+
+
+def data_set(recipe: Recipe, data: Path, teacher: Path | None, scratch: Path) -> tuple[Path, bool]:
+    """Give a frozen data set, and whether it is the recipe's: the file itself, or one built from traffic.
+
+    Raises ValueError with one sentence where the data cannot be used.
+    """
+    from distill_tui.dataset import frozen
+
+    if _is_frozen(data):
+        digest = f"sha256:{frozen.content_digest(data)}"
+        if frozen.labels_of(data) != recipe.labels:
+            told = ", ".join(recipe.labels) or "none: its answers are texts"
+            raise ValueError(f"{data.name} has other labels than the recipe ({told}).")
+        return data, digest == recipe.data
+    return _built(recipe, data, teacher, scratch), False
+
+
+def _is_frozen(path: Path) -> bool:
+    from distill_tui.dataset import frozen
+
+    try:
+        frozen.labels_of(path)
+    except ValueError:
+        return False
+    return True
+
+
+def _built(recipe: Recipe, data: Path, teacher: Path | None, scratch: Path) -> Path:
+    """Build a data set from traffic by the locked rule; a fifth is held out at most, so that something is left."""
+    from distill_tui.dataset import build, readers, traffic
+    from distill_tui.dataset.split import SplitRule
+
+    file, out = scratch / "traffic.parquet", scratch / "data.parquet"
+    report = traffic.import_traffic(data, readers.guess_mapping(data), file)
+    outputs = _answers(file, teacher, recipe.asked) if teacher is not None and report.teacher_share < 1 else {}
+    held_out = max(1, min(recipe.held_out_rows, report.rows // 5))
+    rule = SplitRule(recipe.seed, held_out, float(recipe.validation_share))
+    build.write(build.build([file], outputs, rule, recipe.labels), out)
+    return out
+
+
+def _answers(file: Path, teacher: Path, asked: Described | None) -> dict[str, Any]:
+    """Ask a local teacher, one that writes as it was asked before, for what the traffic does not hold."""
+    from distill_tui.dataset import build, observed
+    from distill_tui.training import teachers
+    from distill_tui.training.folders import teacher_labels
+
+    unanswered = [r for r in observed.rows(file) if r["teacher_output"] is None and r["teacher_probabilities"] is None]
+    texts = {row["input_digest"]: row["input"] for row in unanswered}
+    digests, found = list(texts), dict[str, Any]()
+    if asked is not None:
+        for at, said, _, _ in teachers.written(teacher, list(texts.values()), asked, threads=1):
+            text = asked.read(said)
+            found |= {} if text is None else {digests[at]: build.TeacherOutput(text, None)}
+        return found
+    labels = teacher_labels(teacher)
+    for positions, shares in teachers.label(teacher, list(texts.values()), threads=1):
+        for at, share in zip(positions, shares.tolist(), strict=True):
+            found[digests[at]] = build.TeacherOutput(
+                labels[share.index(max(share))], dict(zip(labels, share, strict=True))
+            )
+    return found
+
+
+def check_folders(recipe: Recipe, teacher: Path | None, start: Path | None) -> None:
+    """See that what a recipe starts from is there. Raises ValueError with one sentence."""
+    if recipe.spec.folder:
+        if start is None:
+            raise ValueError(f"The student starts from the model {recipe.spec.folder[7:19]}…; give it with --start.")
+        if folder_digest(start) != recipe.spec.folder:
+            print(f"{start.name} is not the recipe's start ({recipe.spec.folder[7:19]}…); the student will differ.")
+    if teacher is None:
+        if recipe.local:
+            short = recipe.folder[7:19]
+            why = "it starts from that teacher's layers" if recipe.spec.student is StudentKind.LAYERS else "it uses it"
+            raise ValueError(f"The recipe needs its teacher ({short}…), {why}; give the folder with --teacher.")
+        return
+    if not teacher.is_dir():
+        raise ValueError(f"{teacher.name} is no folder; give the teacher's folder.")
+    if recipe.local and folder_digest(teacher) != recipe.folder:
+        print(f"{teacher.name} is not the recipe's teacher ({recipe.folder[7:19]}…); the student will differ.")
+
+
+# --- the process -----------------------------------------------------------------------------------------------------
+
+
+def make(
+    bundle: Path, data: Path, out: Path, teacher: Path | None, start: Path | None, threads: int | None
+) -> Mapping[str, Any]:
+    """Run the recipe, write the student, and say what it is. Raises ValueError with one sentence."""
+    import dataclasses
+
+    from distill_tui.dataset import frozen
+
+    if out.exists():
+        raise ValueError(f"{out.name} exists already; name a new folder.")
+    recipe = read(bundle)
+    if recipe.spec.generates and recipe.spec.alpha > 0 and recipe.asked is None:
+        raise ValueError(
+            "This student learnt its teacher's probabilities of tokens, and its bundle, of an earlier release, does "
+            "not say how the teacher was asked; only its project can train it anew."
+        )
+    check_folders(recipe, teacher, start)
+    spec = dataclasses.replace(recipe.spec, threads=threads) if threads else recipe.spec
+    with tempfile.TemporaryDirectory(dir=out.absolute().parent) as name:
+        scratch = Path(name)
+        path, same_data = data_set(recipe, data, teacher, scratch)
+        asked = recipe.asked or GIVEN_ALONE
+        training = Training(spec, path, teacher if recipe.local else None, start, scratch, asked)
+        for step in training.steps():
+            if step.validation is not None:
+                print(f"step {step.number:,} of {step.total:,}: loss {step.loss:.3f}, validation {step.validation:.3f}")
+        scored = _score(training.student, spec, frozen.load(path, Split.HELD_OUT))
+        made = folder_digest(training.student)
+        shutil.move(training.student, out)
+    return {
+        "student": str(out),
+        "digest": made,
+        "same_data": same_data,
+        "same_student": made == recipe.student,
+        **scored,
+    }
+
+
+def _score(student: Path, spec: Spec, rows: Any) -> dict[str, Any]:
+    """Compare a student with gold, or where there is none with the teacher, on the rows that were set aside."""
+    if not rows.labels:
+        return _score_answers(student, spec, rows)
+    from distill_tui.training.evaluate import predict
+
+    said = predict(student, rows.inputs, threads=spec.threads, max_tokens=spec.max_tokens).argmax(axis=1)
+    name, known = ("accuracy", rows.gold) if (rows.gold >= 0).any() else ("agreement", rows.teacher)
+    counted = known >= 0
+    score = float((said == known)[counted].mean()) if counted.any() else None
+    return {"rows_aside": int(counted.sum()), "score_name": name, "score": score}
+
+
+def _score_answers(student: Path, spec: Spec, rows: Any) -> dict[str, Any]:
+    from distill_tui.runs import answer_columns
+    from distill_tui.tasks import generation
+    from distill_tui.training.answering import answer
+
+    said = [generation.spelled(e.text) for e in answer(student, rows.inputs, threads=spec.threads,
+                                                      max_tokens=spec.max_tokens)]  # fmt: skip
+    gold = any(text is not None for text in rows.gold_texts)
+    right = [one == truth for one, truth in zip(said, answer_columns.truth(rows), strict=True) if truth is not None]
+    score = sum(right) / len(right) if right else None
+    return {"rows_aside": len(right), "score_name": "accuracy" if gold else "agreement", "score": score}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the recipe for the command line; the last line is JSON. 0 done, 4 what was given cannot be used."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--teacher", type=Path)
+    parser.add_argument("--start", type=Path)
+    parser.add_argument("--threads", type=int)
+    given = parser.parse_args(arguments)
+    try:
+        if processes.count() > 1:
+            raise ValueError("A recipe is run again by one process; several train a run of a project.")
+        result = make(given.bundle, given.data, given.out, given.teacher, given.start, given.threads)
+    except (ValueError, OSError) as error:
+        print(json.dumps({"error": str(error)}), flush=True)
+        return 4
+    print(json.dumps(result), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,202 @@
+"""What runs inside a session over SSH: who it is, a clean environment, and the few words that `sign --via` speaks.
+
+Standard library only until somebody is let in: what is refused costs little.
+
+It is what the forced command of an `authorized_keys` line starts, and the only thing: no shell, no file, no other word.
+Each answer is one line of JSON in ASCII, so that nothing from the project can steer the terminal that it reaches.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from distill_tui.rules import Actor, Objection
+    from distill_tui.store.project import Project
+
+TERM = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,63}")
+KEPT = ("HOME", "SSH_CONNECTION", "SSH_AUTH_SOCK", "SSH_TTY", "PYTHONPATH", "XDG_STATE_HOME", "TMPDIR")
+WORDS = re.compile(r"(statement) (P-\d{1,9}) (approve|refuse)|(signature) (P-\d{1,9})")
+LONGEST = 1_500_000  # bytes of a line that is handed in: a statement of 1 MB in base64, and its signature
+HINT = (
+    "This is distill-tui. Connect with a terminal (ssh -t) to review, or sign from your own machine with "
+    "`distill-tui sign --via`.\n"
+)
+
+
+def begin(project: Project) -> Actor:
+    """Prove who this session is. Raises Refused where nothing here could prove it."""
+    from distill_tui.people import identity
+    from distill_tui.rules import Refused
+
+    unsafe = list(_unsafe(project.path))
+    if unsafe:
+        raise Refused(unsafe)
+    return identity.by_session(project.dossier())
+
+
+def _unsafe(path: Path) -> Iterator[Objection]:
+    """A session proves somebody only where its account owns the file and no other account can write it.
+
+    The proof is a file that sshd writes for this process (ExposeAuthInfo), and any shell can point SSH_USER_AUTH at a
+    file of its own. What makes it evidence is that nobody gets a shell here: under the account that owns the project
+    file, sshd starts this command and no other. A person's own shell runs under another account, which does not own
+    the file, so that it is refused here; or under the owner's, and then `hosted` names that person with every proof.
+    """
+    from distill_tui.rules import Objection
+
+    try:
+        status = path.stat()
+    except OSError as error:
+        yield Objection("session.unsafe", f"{path.name} cannot be looked at: {error.strerror}; ask its keeper.")
+        return
+    if status.st_uid != os.getuid():
+        yield Objection(
+            "session.unsafe", f"{path.name} belongs to another account than this session's, which proves nobody here."
+        )
+    if status.st_mode & 0o022:
+        yield Objection(
+            "session.unsafe", f"Other accounts can write {path.name}, so a session proves nobody; `chmod 600` it."
+        )
+
+
+def clean_environment() -> None:
+    """Keep of the environment only what a session needs; a client may have set the rest of it."""
+    term = os.environ.get("TERM", "")
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    os.environ.clear()
+    os.environ |= kept | {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+    os.environ["TERM"] = term if TERM.fullmatch(term) and term != "dumb" else "xterm-256color"
+
+
+def run(path: Path, idle_minutes: float) -> int:
+    """Serve one session: a command of `sign --via`, or the screens; gives the exit code."""
+    command = os.environ.pop("SSH_ORIGINAL_COMMAND", None)
+    auth = os.environ.get("SSH_USER_AUTH", "")
+    clean_environment()
+    os.environ["SSH_USER_AUTH"] = auth
+    if command is not None:
+        return answer(path, command)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        sys.stderr.write(HINT)
+        return 2
+    from distill_tui.people import identity
+    from distill_tui.store.project import Project
+
+    project = Project.open(path)
+    try:
+        actor = begin(project)
+        key = _agent_key(project, actor)
+        if key is not None:  # a forwarded agent that answers a challenge proves more than the session does
+            actor = replace(actor, assurance=identity.by_key(project.dossier(), key).assurance)
+    finally:
+        project.close()
+    from distill_tui.ui import session
+
+    return session.run(path, actor, key=key, idle_minutes=idle_minutes)
+
+
+def _agent_key(project: Project, actor: Actor) -> Path | None:
+    """Find a key of this person's in a forwarded agent, where there is one, to sign with."""
+    from distill_tui.people import signatures
+
+    if "SSH_AUTH_SOCK" not in os.environ:
+        return None
+    held = subprocess.run(["ssh-add", "-L"], capture_output=True, text=True, errors="replace", check=False).stdout
+    theirs = {f"{k.kind} {k.blob}" for k in project.dossier().keys if k.person_id == actor.person and not k.revoked_at}
+    for line in held.splitlines():
+        name = " ".join(line.split()[:2])
+        if name in theirs:
+            folder = project.artifacts.folder / "sessions"
+            folder.mkdir(parents=True, exist_ok=True)
+            file = folder / f"{signatures.read_public_key(name).fingerprint[7:].replace('/', '_')}.pub"
+            file.write_text(f"{name}\n")
+            return file
+    return None
+
+
+# --- the words of `sign --via` -----------------------------------------------------------------------------------
+
+
+def answer(path: Path, command: str) -> int:
+    """Answer one command in one line of JSON; anything that is no command of ours is refused, and nothing is run."""
+    words = WORDS.fullmatch(command)
+    if words is None:
+        sys.stderr.write("Only `statement PLAY approve|refuse` and `signature PLAY` are known here; no shell is.\n")
+        return 2
+    from distill_tui.store.project import Project
+
+    project = Project.open(path)
+    try:
+        return _say(*_answer(project, [word for word in words.groups() if word]))
+    finally:
+        project.close()
+
+
+def _answer(project: Project, words: list[str]) -> tuple[int, dict[str, Any]]:
+    from distill_tui.rules import Refused
+    from distill_tui.store import queries
+    from distill_tui.terms import Opinion
+
+    try:
+        actor, play = begin(project), queries.find_play(project, words[1])
+        given = _line()
+        if words[0] == "statement":
+            return 0, _statement(project, play, actor, Opinion(words[2]), given)
+        return 0, _signature(project, play, actor, given)
+    except Refused as refused:
+        return 3, {"objections": [{"rule": each.rule, "sentence": each.sentence} for each in refused.objections]}
+    except (ValueError, binascii.Error) as error:  # BadSignature and ProjectError say what; the rest is no line of ours
+        return 4, {"error": str(error)}
+
+
+def _line() -> Mapping[str, Any]:
+    """Read the one line that comes with a command. Raises ValueError."""
+    line = sys.stdin.buffer.readline(LONGEST + 1)
+    if len(line) > LONGEST:
+        raise ValueError(f"The line is longer than {LONGEST:,} bytes.")
+    try:
+        value = json.loads(line or b"{}")
+    except (ValueError, RecursionError):
+        raise ValueError("The line is no JSON.") from None
+    if not isinstance(value, dict) or not all(isinstance(each, str | int) for each in value.values()):
+        raise ValueError("The line is no object of texts and numbers.")
+    return value
+
+
+def _statement(project: Project, play: int, actor: Actor, opinion: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the statement that this person would sign now, and the log from what they have seen up to its head."""
+    from distill_tui.actions import sign_offs
+    from distill_tui.store import queries
+
+    comment = str(given.get("comment", ""))
+    dossier, content = sign_offs.ask_to_sign(project, play, actor, opinion, comment, keyed=True)
+    since = given.get("since")
+    log = queries.log_since(project, since if isinstance(since, int) else dossier.audit_size, dossier.audit_size)
+    return {"statement": base64.b64encode(content).decode(), "log": log}
+
+
+def _signature(project: Project, play: int, actor: Actor, given: Mapping[str, Any]) -> dict[str, Any]:
+    from distill_tui import rules
+    from distill_tui.actions import sign_offs
+
+    content = base64.b64decode(str(given.get("statement", "")), validate=True)
+    number = sign_offs.hand_in(project, play, actor, content, str(given.get("signature", "")))
+    facts = next(each for each in project.dossier(play).sign_offs if each.row.id == number)
+    troubles = list(rules.sign_off_troubles(project.dossier(play), facts))
+    return {"sign_off": number, "assurance": facts.row.assurance.value, "counts": not troubles}
+
+
+def _say(code: int, value: Mapping[str, Any]) -> int:
+    sys.stdout.write(json.dumps(value) + "\n")  # ASCII: nothing in it steers a terminal
+    return code

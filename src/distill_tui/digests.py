@@ -1,0 +1,58 @@
+"""Canonical JSON, and the SHA-256 of bytes, files and folders (standard library only).
+
+A file's digest is of its bytes. A folder's digest is of its manifest: the canonical JSON of `{relative name: SHA-256}`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+
+def canonical(value: object) -> bytes:
+    """Write canonical JSON: sorted keys, no spaces, UTF-8. Refuses floats, so that one value has one text."""
+    _refuse_floats(value)
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _refuse_floats(value: object) -> None:
+    if isinstance(value, float):
+        raise TypeError("canonical JSON holds no floats; write the number as text")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise TypeError("canonical JSON has text keys only")
+            _refuse_floats(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _refuse_floats(item)
+
+
+def digest_of(content: bytes) -> str:
+    """Give the digest of some bytes."""
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Give the digest of a file, read in blocks."""
+    with path.open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_manifest(folder: Path) -> dict[str, str]:
+    """List every file of a folder with its digest. Raises ValueError at anything that is no plain file."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            raise ValueError(f"{path.name} in {folder.name} is a symbolic link; replace it by the file itself.")
+        if path.is_file():
+            found[path.relative_to(folder).as_posix()] = file_digest(path)
+        elif not path.is_dir():
+            raise ValueError(f"{path.name} in {folder.name} is neither a file nor a folder; remove it.")
+    return found
+
+
+def folder_digest(folder: Path) -> str:
+    """Give the digest of a folder: that of its manifest."""
+    return digest_of(canonical(folder_manifest(folder)))

@@ -1,0 +1,409 @@
+"""What was observed of a live student, asked of the file: for screens, commands, and the data of a refresh.
+
+Plain values out; nothing is written but the file of rows that a refresh takes in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import Session, case, col, func, select
+
+from distill_tui.digests import canonical
+from distill_tui.gates import Record
+from distill_tui.monitor import plan as observe
+from distill_tui.rounds.round_data import cell
+from distill_tui.rules import Dossier
+from distill_tui.store import tables
+from distill_tui.store.artifacts import Artifacts
+from distill_tui.store.project import Project, ProjectError, read_record, stored_list
+from distill_tui.terms import Remedy, Stage, Task
+
+WORST = 5  # rows that are shown of what diverges
+
+
+# --- a watch ---------------------------------------------------------------------------------------------------------
+
+
+def read_reference(artifacts: Artifacts, digest: str) -> dict[str, Any]:
+    """Read the scores at the gate. Raises ValueError where they were altered."""
+    trouble = artifacts.trouble(digest)
+    if trouble:
+        raise ValueError(trouble)
+    value: dict[str, Any] = json.loads(artifacts.path(digest).read_bytes())
+    return value
+
+
+def plan_of(watch: tables.Watch) -> observe.Plan:
+    """Read what a watch holds a student to. Raises ProjectError where another program wrote something else there."""
+    try:
+        return observe.Plan.from_json(watch.plan)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise ProjectError(f"The plan of the watch of feed {watch.feed_id} cannot be read; restore a backup.") from None
+
+
+def read_feeds(
+    session: Session, feeds: Sequence[tables.Feed], after: int, until: int | None = None
+) -> list[tuple[str, list[tables.Observation]]]:
+    """Give what was observed after a feed (and up to another), feed by feed, in the order in which it was recorded."""
+    wanted = {each.id: each.received_at for each in feeds if (each.id or 0) > after}
+    table = tables.Observation
+    query = select(table).where(col(table.feed_id).in_(wanted)).order_by(col(table.id))
+    found: dict[int, list[tables.Observation]] = {}
+    for row in session.exec(query):
+        if until is None or row.feed_id <= until:
+            found.setdefault(row.feed_id, []).append(row)
+    return [(wanted[feed_id], rows) for feed_id, rows in found.items()]
+
+
+def new_plan(project: Project, dossier: Dossier, bundle: tables.Bundle, reference: str) -> observe.Plan:
+    """Fix what a watch that begins now holds the bundle's student to."""
+    judged = next(e for e in dossier.evaluations if e.round == bundle.round and not e.reproduced)
+    record = Record.from_json(read_record(project.artifacts, judged.record))
+    play, gate = dossier.play, dossier.gate
+    assert play is not None
+    if gate is None:
+        raise ProjectError(dossier.gate_trouble or "The gate of this play is not there; restore a backup.")
+    return observe.plan(record, gate, play.sampling_per_month or 1, play.refresh_days or 1, reference)
+
+
+# --- for a refresh ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The observed rows that a refresh takes in as traffic."""
+
+    rows: int
+    artifact: str
+    name: str
+    gold: int
+    segments: tuple[tuple[str, int], ...]
+
+    def traffic(self, play_id: int, round: int, at: str) -> tables.Traffic:
+        """Make the row of the round's traffic."""
+        report = {
+            "observed": True,
+            "rows": self.rows,
+            "rejects": 0,
+            "first_rejects": [],
+            "gold_share": self.gold / self.rows,
+            "segments": self.segments,
+        }
+        return tables.Traffic(
+            play_id=play_id,
+            round=round,
+            name=self.name,
+            source_digest=self.artifact,
+            artifact=self.artifact,
+            mapping=canonical({"observed": str(round)}).decode(),
+            rows=self.rows,
+            rejects=0,
+            report=json.dumps(report),
+            imported_at=at,
+        )
+
+
+def take_in(project: Project, dossier: Dossier, out: Path) -> Taken | None:
+    """Collect the rows that were observed and not judged on yet, with what the teacher said of them."""
+    from distill_tui.dataset import observed
+
+    feeds = [feed for feed in dossier.feeds if (feed.id or 0) > _judged_until(dossier)]
+    if not feeds:
+        return None
+    table = tables.Observation
+    with project.read() as session:
+        query = select(table.input_digest).where(col(table.feed_id).in_([f.id for f in feeds]), table.probe == 0)
+        wanted = set(session.exec(query))
+    files = [project.artifacts.path(feed.artifact) for feed in feeds]
+    rows = observed.pick(files, lambda row: row["input_digest"] in wanted, out)
+    if not rows:
+        return None
+    gold = sum(row["gold"] is not None for row in observed.rows(out))
+    segments = Counter(row["segment"] or "all" for row in observed.rows(out))
+    name = f"observed {feeds[0].received_at[:10]} to {feeds[-1].received_at[:10]}"
+    return Taken(rows, project.artifacts.store(out), name, gold, tuple(segments.most_common(1000)))
+
+
+def _judged_until(dossier: Dossier) -> int:
+    """Give the newest feed that an evaluated refresh took in; what was never judged on is taken in again."""
+    looked = max((e.round for e in dossier.evaluations if not e.reproduced), default=0)
+    opened = [r for r in dossier.remedies if r.kind is Remedy.REFRESH and r.round <= looked]
+    return max((r.feed_id for r in opened), default=0)
+
+
+def failures(project: Project, dossier: Dossier) -> dict[str, list[int]]:
+    """Count by cell where the live student diverged since the watch began: [rows that differ, rows].
+
+    Open rows only: what is sealed may become held-out, and nothing of it goes into the weights of a data set.
+    """
+    found: dict[str, list[int]] = {}
+    labels = dossier.play is None or dossier.play.task is Task.CLASSIFICATION
+    for row in _labelled(project, dossier):
+        if not observe.sealed(row.input_digest):
+            counts = found.setdefault(cell(row.segment, row.teacher if labels else None), [0, 0])
+            counts[0] += row.answer != row.teacher
+            counts[1] += 1
+    return found
+
+
+def _labelled(project: Project, dossier: Dossier) -> list[tables.Observation]:
+    """Give the labelled rows of the present watch."""
+    if dossier.live is None:
+        return []
+    table = tables.Observation
+    query = select(table).where(
+        table.bundle_id == dossier.live.id,
+        table.feed_id > dossier.watched_from,
+        table.probe == 0,
+        col(table.teacher).is_not(None),
+    )
+    with project.read() as session:
+        return list(session.exec(query.order_by(col(table.id))))
+
+
+# --- for screens and commands ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Week:
+    """What was observed of one bundle in one week, which begins on a Monday."""
+
+    monday: str
+    bundle_id: int
+    rows: int
+    differ: int
+
+    @property
+    def rate(self) -> float:
+        """The share that differs."""
+        return self.differ / self.rows
+
+
+@dataclass(frozen=True)
+class Day:
+    """What was observed of the live student on one day in one segment, since the watch began."""
+
+    day: str
+    segment: str
+    rows: int
+    differ: int
+
+
+@dataclass(frozen=True)
+class Example:
+    """An open row on which student and teacher disagree."""
+
+    day: str
+    segment: str
+    answer: str
+    teacher: str
+    sure: float  # the student's highest probability
+    text: str
+
+
+@dataclass(frozen=True)
+class Segment:
+    """How a segment does, since the watch began or in its last days."""
+
+    name: str
+    rows: int
+    differ: int
+    ceiling: float | None
+    at_gate: float | None
+
+
+@dataclass(frozen=True)
+class LiveView:
+    """All that is known of a live student's life."""
+
+    plan: observe.Plan | None
+    findings: tuple[dict[str, Any], ...]
+    weeks: tuple[Week, ...]
+    days: tuple[Day, ...]
+    ceilings: dict[int, float]  # by bundle: the disagreement that it is, or was, held to
+    worst: tuple[Example, ...]
+    rows: int  # observed since the watch began
+    labelled: int
+    asked_this_month: int
+    noticing: tuple[tuple[float, float, int | None, int | None], ...]
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """How each segment does since the watch began; the first, without a name, is all of them."""
+        return self.within(0)
+
+    def since(self, window: int) -> str:
+        """Name the first of the last so many days that were observed; nothing where the window is the whole watch."""
+        if not window or not self.days:
+            return ""
+        return (date.fromisoformat(max(each.day for each in self.days)) - timedelta(window - 1)).isoformat()
+
+    def within(self, window: int) -> tuple[Segment, ...]:
+        """Say how each segment does in the last so many days that were observed, 0: since the watch began."""
+        since = self.since(window)
+        return _segments([each for each in self.days if each.day >= since], self.plan)
+
+    @property
+    def rate(self) -> float | None:
+        """The share on which student and teacher disagree since the watch began."""
+        overall = next((each for each in self.segments if each.name == ""), None)
+        return overall.differ / overall.rows if overall and overall.rows else None
+
+
+def life(project: Project, dossier: Dossier) -> LiveView | None:
+    """Look at a play whose student is live, or was."""
+    live = dossier.live
+    if live is None or dossier.play is None:
+        return None
+    plan = plan_of(dossier.watch) if dossier.watch else _plan(project, dossier, live)
+    watch = dossier.watch
+    findings = tuple(stored_list(watch.findings, f"what feed {watch.feed_id} showed", dict)) if watch else ()
+    labelled = _labelled(project, dossier)
+    sample = dossier.play.sampling_per_month or 0
+    return LiveView(
+        plan=plan,
+        findings=findings,
+        weeks=_weeks(project, dossier),
+        days=_days(labelled),
+        ceilings={w.bundle_id: plan_of(w).ceilings[""] for w in dossier.watches},
+        worst=_worst(labelled, findings),
+        rows=_count(project, dossier),
+        labelled=len(labelled),
+        asked_this_month=_asked(project, dossier),
+        noticing=tuple(observe.noticing(plan, sample)) if plan and sample else (),
+    )
+
+
+def expected(dossier: Dossier) -> tuple[str, ...]:
+    """Say before a ship what the sampling budget will notice, by the record that is about to ship."""
+    play, gate, record = dossier.play, dossier.gate, dossier.record
+    if play is None or gate is None or record is None or not dossier.passed:
+        return ()
+    if play.stage is not Stage.DECIDE or not play.sampling_per_month or not play.refresh_days:
+        return ()
+    sample = play.sampling_per_month
+    plan = observe.plan(record, gate, sample, play.refresh_days)
+    return tuple(observe.noticing_sentence(*line, sample) for line in observe.noticing(plan, sample))
+
+
+def _plan(project: Project, dossier: Dossier, bundle: tables.Bundle) -> observe.Plan | None:
+    """Say what a watch would hold the student to, before the first feed came."""
+    try:
+        return new_plan(project, dossier, bundle, "")
+    except (OSError, ValueError, StopIteration):
+        return None  # the record was altered or lost: `doctor` and the next ship say so
+
+
+def _weeks(project: Project, dossier: Dossier) -> tuple[Week, ...]:
+    table = tables.Observation
+    where = (table.play_id == (dossier.play.id if dossier.play else 0), table.probe == 0)
+    differs = case((col(table.answer) != table.teacher, 1), else_=0)
+    query = (
+        select(table.day, table.bundle_id, func.count(), func.sum(differs))
+        .where(*where, col(table.teacher).is_not(None))
+        .group_by(col(table.day), col(table.bundle_id))
+    )
+    found: dict[tuple[str, int], list[int]] = {}
+    with project.read() as session:
+        for day, bundle_id, rows, differ in session.exec(query):
+            at = date.fromisoformat(day)
+            counts = found.setdefault(((at - timedelta(at.weekday())).isoformat(), bundle_id), [0, 0])
+            counts[0] += int(rows)
+            counts[1] += int(differ or 0)
+    return tuple(Week(monday, bundle, *counts) for (monday, bundle), counts in sorted(found.items()))
+
+
+def _days(labelled: list[tables.Observation]) -> tuple[Day, ...]:
+    found: dict[tuple[str, str], list[int]] = {}
+    for row in labelled:
+        counts = found.setdefault((row.day, row.segment), [0, 0])
+        counts[0] += 1
+        counts[1] += row.answer != row.teacher
+    return tuple(Day(*where, *counts) for where, counts in sorted(found.items()))
+
+
+def _segments(days: Sequence[Day], plan: observe.Plan | None) -> tuple[Segment, ...]:
+    counts: dict[str, list[int]] = {"": [0, 0]}
+    for day in days:
+        for name in ("", day.segment):
+            here = counts.setdefault(name, [0, 0])
+            here[0] += day.rows
+            here[1] += day.differ
+    if len(counts) == 2:
+        counts = {"": counts[""]}  # one segment is all of it
+    found = []
+    for name, (rows, differ) in sorted(counts.items()):
+        ceilings, rates = (plan.ceilings, plan.rates) if plan else ({}, {})
+        hits, of = rates.get(name, (0, 0))
+        ceiling = ceilings.get(name, ceilings.get(observe.NEW))
+        found.append(Segment(name, rows, differ, ceiling, hits / of if of else None))
+    return tuple(found)
+
+
+def _worst(labelled: list[tables.Observation], findings: tuple[dict[str, Any], ...]) -> tuple[Example, ...]:
+    """Give the open rows on which the student is surest and the teacher says otherwise, of what diverges first."""
+    accused = [finding["where"] for finding in findings if finding["what"] == observe.DISAGREEMENT]
+    shown = [row for row in labelled if row.excerpt]
+    shown.sort(key=lambda row: (not any(row.segment in where for where in accused), row.uncertainty, row.id))
+    return tuple(
+        Example(row.day, row.segment, row.answer, row.teacher or "", 1 - row.uncertainty, row.excerpt)
+        for row in shown[:WORST]
+    )
+
+
+def _count(project: Project, dossier: Dossier) -> int:
+    table = tables.Observation
+    assert dossier.live is not None
+    query = select(func.count()).where(
+        table.bundle_id == dossier.live.id, table.feed_id > dossier.watched_from, table.probe == 0
+    )
+    with project.read() as session:
+        return int(session.exec(query).one())
+
+
+def _asked(project: Project, dossier: Dossier) -> int:
+    table = tables.Observation
+    play_id = dossier.play.id if dossier.play else 0
+    query = select(func.count()).where(
+        table.play_id == play_id, table.asked == 1, col(table.day).startswith(dossier.now[:7])
+    )
+    with project.read() as session:
+        return int(session.exec(query).one())
+
+
+def replay_trouble(project: Project, dossier: Dossier) -> str:
+    """Read all observations of the present watch again; say so where they do not give the state that is stored."""
+    watch = dossier.watch
+    if watch is None:
+        return ""
+    plan = plan_of(watch)
+    try:
+        reference = read_reference(project.artifacts, plan.reference)
+    except ValueError as error:
+        return str(error)
+    feeds = [feed for feed in dossier.feeds if feed.bundle_id == watch.bundle_id]
+    with project.read() as session:
+        read = read_feeds(session, feeds, dossier.watched_from, watch.feed_id)
+        monitor = observe.replay(plan, reference, read)
+    if json.dumps(monitor.state(), sort_keys=True) == watch.state and monitor.standing is watch.standing:
+        return ""
+    return f"The observations do not give the state that feed {watch.feed_id} left; restore the file from a backup."
+
+
+def probe(project: Project, dossier: Dossier) -> list[dict[str, str]]:
+    """Give the inputs that the teacher is asked again, with what it said at the gate."""
+    watches = [w for w in dossier.watches if dossier.live and w.bundle_id == dossier.live.id]
+    if not watches:
+        return []
+    try:
+        asked = read_reference(project.artifacts, plan_of(watches[-1]).reference)["probe"]
+    except ValueError as error:
+        raise ProjectError(str(error)) from None
+    return [{"input": text, "said_at_gate": label} for _, (text, label) in sorted(asked.items())]

@@ -1,0 +1,381 @@
+"""How a live student is watched: what it is held to, which rows are sampled, and the monitor that reads them.
+
+Pure: rows in, a standing and its findings out. A monitor never looks at a clock, so that a replay of the same
+observations gives the same state to the bit. Who answers an alarm, and how, is with `rules` and `actions`.
+"""
+
+from __future__ import annotations
+
+import calendar
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from distill_tui.gates import Gate, Record
+from distill_tui.gates.statistics import Scores
+from distill_tui.monitor import drift
+from distill_tui.monitor.drift import OVERALL
+from distill_tui.terms import Metric, Reference, Standing
+
+if TYPE_CHECKING:
+    from distill_tui.store.tables import Observation
+
+NEW = "new segments"  # what the gate never saw goes by this name, and is held to the overall ceiling
+TEACHER_CHANGES = 0.05  # share of the probe that a teacher may answer otherwise than at the gate
+PROBE_ROWS, PROBE_DAYS = 40, 28  # how many inputs are asked again, and how often a local teacher is
+WATCHED = 500  # inputs of one day of one feed that are scored without asking the teacher
+EXCERPT = 200  # characters of an open row that diverges
+MOST_CATEGORIES = 8  # labels, and segments, whose share is watched one by one; the rest are one
+NUMBERS = ("uncertainty", "distance", "length")
+DISAGREEMENT, TEACHER, INPUTS = "disagreement", "teacher", "inputs"
+
+
+# --- the plan --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one watch holds a student to. Fixed when it begins, so that nothing set later changes what is past."""
+
+    ceilings: dict[str, float]  # of disagreement: overall, by segment, and of new segments
+    rates: dict[str, tuple[int, int]]  # at the gate: rows that differ, rows
+    horizon_rows: int
+    horizon_days: int
+    reference: str  # the artifact of the scores at the gate
+    ends_days: bool = False  # whether a feed ends a last day that lies ahead of it; older watches replay as they were
+
+    def to_json(self) -> str:
+        """Give the JSON text."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """Read `to_json` back."""
+        values = json.loads(text)
+        return cls(**values | {"rates": {name: tuple(rate) for name, rate in values["rates"].items()}})
+
+
+def plan(record: Record, gate: Gate, sample: int, refresh_days: int, reference: str = "") -> Plan:
+    """Hold a student to the locked agreement, or to what the gate's rows allow where that is more.
+
+    `sample` rows a month are expected. The horizon is twice what comes until the refresh is due.
+    """
+    ceilings, rates = {}, {}
+    for name, rows in _scopes(record).items():
+        known = [i for i in rows if record.teacher[i] >= 0]
+        differs = [record.student[i] != record.teacher[i] for i in known]
+        if not known:
+            continue
+        bound = Scores.of(
+            ((hit, False, record.group[i]) for hit, i in zip(differs, known, strict=True)), paired=False
+        ).at_most(0.10)
+        limit = drift.ceiling(sum(differs), len(known), _locked(gate, name))
+        ceilings[name], rates[name] = max(limit, bound), (sum(differs), len(known))
+    ceilings.setdefault(OVERALL, 1.0)
+    if len(ceilings) > 1:
+        ceilings[NEW] = ceilings[OVERALL]
+    rows_expected = ceil(sample / 30 * refresh_days * 2)
+    return Plan(ceilings, rates, max(200, rows_expected), max(14, 2 * refresh_days), reference, ends_days=True)
+
+
+def _scopes(record: Record) -> dict[str, list[int]]:
+    scopes: dict[str, list[int]] = {OVERALL: list(range(len(record.rows)))}
+    for i, segment in enumerate(record.segment):
+        if segment >= 0:
+            scopes.setdefault(record.segments[segment], []).append(i)
+    return scopes if len(scopes) > 2 else {OVERALL: scopes[OVERALL]}  # one segment is all of it
+
+
+def _locked(gate: Gate, segment: str) -> float | None:
+    """Give the disagreement that the locked gate allows at most, where it names an agreement of the student alone."""
+    if gate.deferral is not None:
+        return None
+    wanted = ["all"] if segment == OVERALL else [f"segment: {segment}", "every segment", "all"]
+    for scope in wanted:
+        for each in gate.criteria:
+            named = (each.metric, each.reference, each.scope) == (Metric.AGREEMENT, Reference.NONE, scope)
+            if named and each.counts and each.threshold is not None:
+                return 1 - float(each.threshold)
+    return None
+
+
+def alone(gate: Gate | None) -> str:
+    """Say, where the gate sends requests back, that the student is watched without its teacher; else nothing."""
+    if gate is None or gate.deferral is None:
+        return ""
+    return (
+        "The gate judged student and teacher together, and here the student is watched alone, as if it answered every "
+        "request: so are its ceilings, and what is served disagrees with the teacher less often."
+    )
+
+
+# --- which rows ------------------------------------------------------------------------------------------------------
+
+
+def order(day: str, digest: str) -> str:
+    """Put the rows of a day in an order that has nothing to do with what they say."""
+    return hashlib.sha256(f"order {day} {digest}".encode()).hexdigest()
+
+
+def chance(day: str, digest: str) -> float:
+    """Give a number in (0, 1] for a row that breaks ties, always the same one."""
+    return (int(hashlib.sha256(f"chance {day} {digest}".encode()).hexdigest()[:13], 16) + 1) / 2**52
+
+
+def sealed(digest: str) -> bool:
+    """Say whether an observed row stays unseen: half of them do, and a refresh draws its held-out rows from those."""
+    return hashlib.sha256(f"sealed {digest}".encode()).digest()[0] < 128
+
+
+def allowance(budget: int, day: str, asked: int) -> int:
+    """Say how many more teacher calls a day may make, when `asked` were made this month: the budget, spread evenly."""
+    year, month, number = (int(part) for part in day.split("-"))
+    spent_by_now = ceil(budget * number / calendar.monthrange(year, month)[1])
+    return max(0, spent_by_now - asked)
+
+
+def is_day(text: str) -> bool:
+    """Whether a text begins with a day, ISO 8601."""
+    try:
+        date.fromisoformat(text[:10])
+    except ValueError:
+        return False
+    return True
+
+
+# --- the monitor -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that diverges: what, where, since when, how much."""
+
+    what: str  # disagreement, teacher or inputs
+    where: str
+    since: str  # the day on which the climb began
+    noticed: str
+    red: bool
+    rate: float | None = None  # since then
+    ceiling: float | None = None
+    rows: int = 0  # since then
+
+    @property
+    def sentence(self) -> str:
+        """Say it in one sentence."""
+        if self.what == INPUTS:
+            return f"The inputs are not those of the gate: {self.where}, since about {self.since}."
+        share = f"{100 * (self.rate or 0):.1f} % of {self.rows:,} rows since about {self.since}"
+        if self.what == TEACHER:
+            return (
+                f"The teacher itself changed: it answers {share} of the probe otherwise than at the gate; do not put "
+                "that on the student."
+            )
+        place = "" if self.where == OVERALL else f" on {self.where}"
+        limit = f"{100 * (self.ceiling or 0):.1f} %"
+        how = "alarm by the day" if self.red else "row by row only, a burst would look the same"
+        return f"Student and teacher disagree{place} on {share}; the ceiling is {limit} ({how})."
+
+
+class Monitor:
+    """Everything that is watched of one live student since its watch began; rows come in the order they were stored."""
+
+    def __init__(self, plan: Plan, reference: Mapping[str, Any]) -> None:
+        self.plan = plan
+        self.rows = drift.Rates(plan.ceilings, plan.horizon_rows, batches=False)
+        self.days = drift.Rates(plan.ceilings, plan.horizon_days, batches=True)
+        self.teacher = drift.Rates({OVERALL: TEACHER_CHANGES}, plan.horizon_rows, batches=False)
+        self.categories = {kind: _categories(reference.get(kind, {})) for kind in ("labels", "segments")}
+        self.inputs = _inputs(reference, self.categories, 4 * plan.horizon_rows)
+        self.day = ""
+        self.batch: dict[str, list[int]] = {}
+        self.tally: dict[str, dict[str, list[int]]] = {}  # by segment and day: rows, rows that differ
+        self.probed: dict[str, list[int]] = {}  # by day
+        self.unknown: dict[str, int] = {}  # rows of segments that the gate never saw
+
+    def add(self, seen: Observation) -> None:
+        """Take in one observation."""
+        differs = seen.teacher is not None and seen.answer != seen.teacher
+        if seen.probe:
+            self.teacher.add({OVERALL: float(differs)}, seen.day)
+            _count(self.probed.setdefault(seen.day, [0, 0]), differs)
+            return
+        if seen.day > self.day:
+            self._close_day()
+            self.day = seen.day
+        name = seen.segment if seen.segment in self.plan.ceilings else NEW
+        if name == NEW:
+            self.unknown[seen.segment] = self.unknown.get(seen.segment, 0) + 1
+        self.inputs.add(self._scores(seen), chance(seen.day, seen.input_digest), seen.day)
+        if seen.teacher is None:
+            return
+        names = [OVERALL, name] if name in self.plan.ceilings else [OVERALL]
+        self.rows.add(dict.fromkeys(names, float(differs)), self.day)
+        for each in names:
+            _count(self.batch.setdefault(each, [0, 0]), differs)
+        for each in dict.fromkeys((*names, seen.segment)):
+            _count(self.tally.setdefault(each, {}).setdefault(self.day, [0, 0]), differs)
+
+    def end_feed(self, received: str) -> None:
+        """Close the last day of a feed that came on a later one: nothing more of it is to come.
+
+        One that lies ahead is closed too, and time goes on from the day of the feed: a row with a wrong year would
+        else hold its batch open, and every later day with it.
+        """
+        if self.day < received[:10]:
+            self._close_day()
+        elif self.day > received[:10] and self.plan.ends_days:
+            self._close_day()
+            self.day = received[:10]
+
+    def _close_day(self) -> None:
+        if self.batch:
+            self.days.add({name: hits / rows for name, (rows, hits) in self.batch.items()}, self.day)
+            self.batch = {}
+
+    def _scores(self, seen: Observation) -> dict[str, float]:
+        scores = {"uncertainty": seen.uncertainty, "distance": seen.distance, "length": float(seen.length)}
+        for kind, value in (("labels", seen.answer), ("segments", seen.segment)):
+            known = self.categories[kind]
+            for category in known:
+                here = value == category or (category == "" and value not in known)
+                scores[_score_name(kind, category)] = float(here)
+        return scores
+
+    @property
+    def standing(self) -> Standing:
+        """How the student stands."""
+        if self.days.group.alarm:
+            return Standing.ALARM
+        amber = (self.rows.group, self.teacher.group, self.inputs.group)
+        return Standing.LOOK if any(group.alarm for group in amber) else Standing.STEADY
+
+    def findings(self) -> list[Finding]:
+        """Say what diverges, where and since when; the teacher first, because it can explain the rest."""
+        found = []
+        if self.teacher.group.alarm:
+            since = self.teacher.group.each[OVERALL].began or self.teacher.group.alarm
+            rows, hits = _since(self.probed, since)
+            found.append(
+                Finding(
+                    TEACHER, "the probe", since, self.teacher.group.alarm, False, hits / rows, TEACHER_CHANGES, rows
+                )
+            )
+        for rates, red in ((self.days, True), (self.rows, False)):
+            if rates.group.alarm:
+                found += [
+                    self._disagreement(rates, name, red) for name in rates.group.accused(rates.segments) or [OVERALL]
+                ]
+                break  # what is red need not be told in amber again
+        group = self.inputs.group
+        for name in group.accused(group.weights) if group.alarm else ():
+            found.append(Finding(INPUTS, name, group.each[name].began or group.alarm, group.alarm, False))
+        return found
+
+    def _disagreement(self, rates: drift.Rates, name: str, red: bool) -> Finding:
+        since = rates.group.each[name].began or rates.group.alarm
+        rows, hits = _since(self.tally.get(name, {}), since)
+        where = f"{NEW} ({', '.join(sorted(self.unknown))})" if name == NEW and self.unknown else name
+        rate = hits / rows if rows else None
+        return Finding(DISAGREEMENT, where, since, rates.group.alarm, red, rate, self.plan.ceilings[name], rows)
+
+    def state(self) -> dict[str, Any]:
+        """Give all numbers of the monitor, as JSON values."""
+        return {
+            "day": self.day,
+            "batch": self.batch,
+            "rows": self.rows.group.state(),
+            "days": self.days.group.state(),
+            "teacher": self.teacher.group.state(),
+            "inputs": self.inputs.group.state(),
+        }
+
+
+def replay(plan: Plan, reference: Mapping[str, Any], feeds: Iterable[tuple[str, Iterable[Observation]]]) -> Monitor:
+    """Read the observations of a watch again, feed by feed: when it was received, and its rows as they were stored."""
+    monitor = Monitor(plan, reference)
+    for received, rows in feeds:
+        for row in rows:
+            monitor.add(row)
+        monitor.end_feed(received)
+    return monitor
+
+
+def _count(counts: list[int], differs: bool) -> None:
+    counts[0] += 1
+    counts[1] += differs
+
+
+def _since(days: Mapping[str, Sequence[int]], since: str) -> tuple[int, int]:
+    counted = [counts for day, counts in days.items() if day >= since]
+    return sum(rows for rows, _ in counted), sum(hits for _, hits in counted)
+
+
+def _categories(counts: Mapping[str, int]) -> tuple[str, ...]:
+    """Name the categories whose share is watched: the commonest, and all others as one, under the empty name."""
+    common = sorted(counts, key=lambda name: (-counts[name], name))[:MOST_CATEGORIES]
+    return (*sorted(common), "") if common else ()
+
+
+def _score_name(kind: str, category: str) -> str:
+    return f"share of {kind.rstrip('s')} {category}" if category else f"share of other {kind}"
+
+
+def _inputs(reference: Mapping[str, Any], categories: Mapping[str, Sequence[str]], horizon: int) -> drift.Inputs:
+    """Watch each number, and each share of a label or a segment; the five kinds carry the same part of the alarm."""
+    kinds: list[dict[str, list[float]]] = [{name: reference.get(name, [])} for name in NUMBERS]
+    for kind, names in categories.items():
+        counts = reference.get(kind, {})
+        total = sum(counts.values())
+        shares = {}
+        for name in names:
+            here = counts[name] if name else sum(n for other, n in counts.items() if other not in names)
+            shares[_score_name(kind, name)] = [1.0] * here + [0.0] * (total - here)
+        if shares:
+            kinds.append(shares)
+    weights = {name: 1 / len(kinds) / len(kind) for kind in kinds for name in kind}
+    calibration = {name: scores for kind in kinds for name, scores in kind.items()}
+    return drift.Inputs(calibration, weights, horizon)
+
+
+# --- what can be noticed ---------------------------------------------------------------------------------------------
+
+
+def noticing(plan: Plan, sample: int) -> list[tuple[float, float, int | None, int | None]]:
+    """Say what a sample of so many rows a month notices: rate at the gate, risen rate, rows in amber, days in red."""
+    hits, rows = plan.rates.get(OVERALL, (0, 0))
+    limit = plan.ceilings[OVERALL]
+    if not rows or limit >= 1:
+        return []
+    rate, batch = max(hits, 1) / rows, max(1, round(sample / 30))
+    share = 1.0 if len(plan.rates) < 2 else 0.5
+    found = []
+    base = rate if 2 * rate > limit else limit  # where the ceiling is far above the rate, what rises is the ceiling
+    for rise in (1.5, 2.0, 3.0):
+        risen = min(rise * base, 1.0)
+        told: dict[str, Any] = {"share": share, "lives": 101}
+        amber = drift.rows_to_notice(round(risen, 3), limit, plan.horizon_rows, **told)
+        red = drift.rows_to_notice(round(risen, 3), limit, plan.horizon_days * batch, batch=batch, **told)
+        found.append((rate, risen, amber, None if red is None else ceil(red / batch)))
+    return found
+
+
+def noticing_sentence(rate: float, risen: float, amber: int | None, red: int | None, sample: int) -> str:
+    """Say one line of what a sample notices."""
+    rise = f"A rise from {100 * rate:.1f} % to {100 * risen:.1f} %"
+    if amber is None or red is None:
+        return f"{rise} stays within what the ceiling allows, or takes more than 20,000 rows to notice."
+    days = ceil(amber / (sample / 30))
+    return (
+        f"{rise} is noticed after about {amber:,} labelled rows (amber): {_span(days)} at {sample:,} a month; as an "
+        f"alarm that no single bad day can raise (red), after {_span(red)}."
+    )
+
+
+def _span(days: int) -> str:
+    if days < 14:
+        return f"{days} day{'s' * (days != 1)}"
+    return f"{round(days / 7)} weeks" if days < 84 else f"{round(days / 30)} months"

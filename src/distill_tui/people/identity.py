@@ -1,0 +1,78 @@
+"""Who is acting, and how that was proved: the uid of this process, a key that signs a challenge, or an SSH session.
+
+Never by `$USER`, `$LOGNAME` or a name on the command line: those are claims.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+from pathlib import Path
+
+from distill_tui.people import signatures
+from distill_tui.rules import Actor, Dossier
+from distill_tui.terms import Assurance
+
+
+def by_account(dossier: Dossier) -> Actor:
+    """Say who this process belongs to, by its real uid."""
+    uid = os.getuid()
+    person = next((a.person_id for a in dossier.accounts if a.uid == uid), None)
+    return Actor(person, f"account uid {uid}", Assurance.ACCOUNT)
+
+
+def by_key(dossier: Dossier, key: Path) -> Actor:
+    """Say whose key this is, after it signed a fresh challenge. Raises BadSignature where it does not sign."""
+    project = dossier.project.uid if dossier.project else ""
+    challenge = f"{project} {secrets.token_hex(32)}".encode()
+    verified = signatures.verify(challenge, signatures.sign(challenge, key, signatures.IDENTITY), signatures.IDENTITY)
+    return actor_of(dossier, verified)
+
+
+def by_session(dossier: Dossier) -> Actor:
+    """Say whose key this session over SSH authenticated with; `ssh_session` asks this and nothing else does.
+
+    sshd writes the key into a file and names it in SSH_USER_AUTH (ExposeAuthInfo). No other command reads that name:
+    in a shell of one's own it can be set to anything. In a session it is evidence against everybody but whoever runs
+    the server, who is named as `host` where the account is somebody's.
+    """
+    fingerprints = [signatures.read_public_key(line).fingerprint for line in _authenticated()]
+    owners = {k.person_id for k in dossier.keys if k.fingerprint in fingerprints and k.revoked_at is None}
+    person, host = owners.pop() if len(owners) == 1 else None, by_account(dossier).person
+    of = f"of {host}'s account, " if host else ""
+    return Actor(
+        person,
+        f"session {of}key {fingerprints[0] if fingerprints else 'none'}",
+        Assurance.SESSION,
+        host=host,
+        over_ssh=True,
+        address=_address(),
+    )
+
+
+def _address() -> str:
+    """Say where this session was reached, as `sign --via` takes it; empty where sshd does not tell."""
+    server = os.environ.get("SSH_CONNECTION", "").split()[2:]
+    if len(server) != 2:
+        return ""
+    host = f"[{server[0]}]" if ":" in server[0] else server[0]
+    return f"ssh://{pwd.getpwuid(os.getuid()).pw_name}@{host}:{server[1]}"
+
+
+def _authenticated() -> list[str]:
+    """Read the keys that this session authenticated with; none where sshd says nothing of it."""
+    try:
+        lines = Path(os.environ.get("SSH_USER_AUTH", "")).read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):
+        return []
+    return [line.removeprefix("publickey ") for line in lines if line.startswith("publickey ")]
+
+
+def actor_of(dossier: Dossier, verified: signatures.Verified) -> Actor:
+    """Say whose signature this is. A revoked key proves nobody."""
+    person = next(
+        (k.person_id for k in dossier.keys if k.fingerprint == verified.fingerprint and k.revoked_at is None), None
+    )
+    strength = Assurance.HARDWARE if verified.hardware and verified.present else Assurance.SIGNED
+    return Actor(person, f"key {verified.fingerprint}", strength)

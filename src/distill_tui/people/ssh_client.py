@@ -1,0 +1,195 @@
+"""`sign --via`: fetch a statement over SSH, read it here, sign it here, and hand the signature in.
+
+The host is not trusted: what is signed is shown from the very bytes that are signed, the log that it names must follow
+on the one that this account saw before, and the key never leaves this machine.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distill_tui.digests import canonical, digest_of
+from distill_tui.people import log_heads, signatures, statements
+from distill_tui.people.log_heads import Head
+from distill_tui.rules import Objection, Refused
+from distill_tui.text import visible
+
+URL = re.compile(
+    r"ssh://(?:([A-Za-z0-9_][A-Za-z0-9._-]*)@)?([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?/?"
+)
+CODE = re.compile(r"P-\d{1,9}")
+
+
+class ViaError(ValueError):
+    """The other side cannot be reached, or does not answer as it should; one sentence says what."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """Where the project is, and how `ssh` is told so."""
+
+    user: str
+    name: str
+    port: int
+    key: Path | None = None
+    config: Path | None = None
+
+    @classmethod
+    def read(cls, url: str, key: Path | None = None, config: Path | None = None) -> Host:
+        """Read ssh://[user@]host[:port]; nothing in it can become an option of `ssh`. Raises ViaError."""
+        match = URL.fullmatch(url)
+        if match is None or not 0 < int(match[3] or 22) < 65536:
+            raise ViaError(f"“{url}” is no address; write it like ssh://distill@host or ssh://distill@host:2222.")
+        return cls(match[1] or "", match[2].strip("[]"), int(match[3] or 0), key, config)
+
+    def command(self, words: str) -> list[str]:
+        """Give the command that asks the host something; nothing is forwarded."""
+        options = ["-T", "-a", "-x", "-o", "ClearAllForwardings=yes", "-o", "ForwardAgent=no"]
+        options += ["-F", str(self.config)] if self.config else []
+        options += ["-p", str(self.port)] if self.port else []
+        options += ["-i", str(self.key)] if self.key and self.key.suffix != ".pub" else []
+        return ["ssh", *options, "--", f"{self.user}@{self.name}" if self.user else self.name, words]
+
+    def ask(self, words: str, line: Mapping[str, Any]) -> dict[str, Any]:
+        """Say one line to the host and read one. Raises Refused with its reasons, ViaError."""
+        try:
+            done = subprocess.run(
+                self.command(words), input=json.dumps(line).encode() + b"\n", stdout=subprocess.PIPE, check=False
+            )
+        except FileNotFoundError:
+            raise ViaError("ssh is not installed; install OpenSSH's client.") from None
+        try:
+            value = json.loads(done.stdout[:20_000_000])
+        except (ValueError, RecursionError):
+            raise ViaError(f"{self.name} gave no answer (ssh ended with {done.returncode}).") from None
+        if not isinstance(value, dict):
+            raise ViaError(f"{self.name} gave an answer that is none of distill-tui's.")
+        if isinstance(value.get("objections"), list):
+            raise Refused(_as_told(value["objections"]))
+        if "error" in value:
+            raise ViaError(f"{self.name} says: {value['error']}")
+        return value
+
+
+def _as_told(reasons: list[Any]) -> Iterator[Objection]:
+    """Take the host's reasons as its own, whatever it says."""
+    for each in reasons:
+        if isinstance(each, dict):
+            yield Objection(rule=str(each.get("rule")), sentence=str(each.get("sentence")))
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A statement as it came, and what it says."""
+
+    content: bytes
+    predicate: Mapping[str, Any]
+
+    @property
+    def covers(self) -> Mapping[str, Any]:
+        """What it would be given for."""
+        covers: Mapping[str, Any] = self.predicate["covers"]
+        return covers
+
+    @property
+    def seen(self) -> str:
+        """The digest of all that it covers, whose last digits are typed."""
+        return digest_of(canonical(self.covers))
+
+    @property
+    def head(self) -> Head:
+        """The head of the log that it names."""
+        audit = self.predicate["audit"]
+        return Head(audit["size"], audit["head"])
+
+
+def fetch(host: Host, play: str, opinion: str, comment: str) -> Fetched:
+    """Fetch the statement that would be signed, and see that it says what was asked for. Raises ViaError, Refused."""
+    if not CODE.fullmatch(play):
+        raise ViaError(f"“{play}” is no play's code; write it like P-001.")
+    project = _projects_head(host)
+    answer = host.ask(f"statement {play} {opinion}", {"comment": comment, "since": project.size if project else 0})
+    try:
+        content = base64.b64decode(str(answer["statement"]), validate=True)
+        predicate = statements.read_sign_off(content)["predicate"]
+        fetched = Fetched(content, predicate)
+        said = (predicate["opinion"], predicate.get("comment"), f"P-{predicate['covers']['play']:03d}")
+        head = fetched.head
+    except (KeyError, TypeError, ValueError) as error:
+        raise ViaError(f"{host.name} gave no statement that could be signed ({error}).") from None
+    if said != (opinion, comment, play):
+        raise ViaError(f"{host.name} gave a statement that says something else than you asked for; do not sign there.")
+    _follows(str(fetched.covers["project"]), head, answer.get("log"), project)
+    log_heads.remember(_name(host), head)
+    log_heads.remember(str(fetched.covers["project"]), head)
+    return fetched
+
+
+def _name(host: Host) -> str:
+    return f"ssh://{host.name}:{host.port or 22}"
+
+
+def _projects_head(host: Host) -> Head | None:
+    """What was seen at this address: before it answers, nobody knows which project is there."""
+    return log_heads.seen(_name(host))
+
+
+def _follows(project: str, head: Head, log: object, asked_since: Head | None) -> None:
+    """See that the log goes on from what this account saw, by computing every digest in between."""
+    entries = log if isinstance(log, list) else []
+    digests = {asked_since.size: asked_since.digest} if asked_since else {0: ""}
+    at, previous = asked_since.size if asked_since else 0, asked_since.digest if asked_since else ""
+    try:
+        for *fields, digest in entries:
+            if fields[0] != at + 1 or fields[-1] != previous or digest_of(canonical(fields)) != digest:
+                raise ValueError
+            at, previous = fields[0], digest
+            digests[at] = digest
+    except (ValueError, TypeError, IndexError):
+        raise _forked("its log does not follow on the one that you have seen") from None
+    if (at, previous) != (head.size, head.digest):
+        raise _forked("its log does not lead from what you have seen to what you would sign")
+    last = log_heads.seen(project)
+    if last is not None and last.size in digests and digests[last.size] != last.digest:
+        raise _forked(f"entry {last.size} of its log is not the one that you have seen")
+    if last is not None and last.size > head.size:
+        raise _forked(f"its log has {head.size} entries, and you have seen {last.size}")
+
+
+def _forked(why: str) -> Refused:
+    sentence = f"This host shows you another history than before: {why}. Ask the keeper before you sign anything."
+    return Refused([Objection("audit.forked", sentence)])
+
+
+def shown(fetched: Fetched) -> Iterator[str]:
+    """Tell what would be signed, read from the bytes that would be."""
+    predicate, covers = fetched.predicate, fetched.covers
+    yield f"You are asked to sign, as {predicate['signer']}:"
+    yield f"  {predicate['meaning']}"
+    yield f"  comment: {predicate.get('comment')}"
+    for name, value in covers.items():
+        yield f"  {name.replace('_', ' ') + ':':<12} {value if isinstance(value, str | int) else json.dumps(value)}"
+    for each in predicate.get("criteria", ()):
+        yield f"  {each.get('verdict', ''):<10} {each.get('says', '')}"
+    yield f"  log:         {fetched.head.size} entries, head {fetched.head.digest}"
+    yield f"  all of what it covers: {fetched.seen}"
+
+
+def lines(fetched: Fetched) -> list[str]:
+    """Give what would be signed as lines that steer no terminal."""
+    return [visible(line) for line in shown(fetched)]
+
+
+def hand_in(host: Host, play: str, fetched: Fetched, key: Path) -> dict[str, Any]:
+    """Sign the very bytes that were shown, and hand the signature in; gives what the host says of it."""
+    signature = signatures.sign(fetched.content, key, signatures.SIGN_OFF)
+    signatures.verify(fetched.content, signature, signatures.SIGN_OFF)
+    statement = base64.b64encode(fetched.content).decode()
+    return host.ask(f"signature {play}", {"statement": statement, "signature": signature})

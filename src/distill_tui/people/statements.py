@@ -1,0 +1,121 @@
+"""What is signed: in-toto Statements in canonical JSON, one kind for each meaning. Pure.
+
+The bytes that were signed are stored and shipped as they are; reading them refuses everything that is not exactly the
+canonical form, so that one statement has one text and nobody reads in it what somebody else did not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from distill_tui.digests import canonical
+from distill_tui.people import signatures
+from distill_tui.people.signatures import BadSignature
+
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+LONGEST = 1_000_000  # bytes; the project file refuses more, too
+NAMESPACES = {
+    "sign-off": signatures.SIGN_OFF,
+    "withdrawal": signatures.WITHDRAWAL,
+    "gate": signatures.GATE,
+    "roster": signatures.ROSTER,
+    "ship": signatures.SHIP,
+}
+MEANING = {
+    "approve": "I independently reviewed this student against its locked gate and accept its quality for launch.",
+    "refuse": "I independently reviewed this student against its locked gate and do not accept it for launch.",
+    "withdrawal": "I take back the sign-off or refusal that is named here.",
+    "gate": "I lock this gate: it says what success means in this play, and never changes.",
+    "roster": "These persons hold these roles in this play, and these accounts and keys are theirs and nobody else's.",
+    "ship": "I put this student into service, on the sign-off that is named here.",
+}
+
+
+def write(
+    kind: str,
+    subject: Mapping[str, str],
+    *,
+    signer: str,
+    role: str,
+    meaning: str,
+    audit_size: int,
+    audit_head: str,
+    issued: str,
+    **more: Any,
+) -> bytes:
+    """Write an in-toto Statement v1: the digests that it is about, what it means, who, when, and the log's head."""
+    predicate: dict[str, Any] = {
+        "signer": signer,
+        "role": role,
+        "meaning": MEANING[meaning],
+        "audit": {"size": audit_size, "head": audit_head},
+        "issued": issued,
+        **more,
+    }
+    about = [{"name": name, "digest": {"sha256": digest.removeprefix("sha256:")}} for name, digest in subject.items()]
+    return canonical(
+        {
+            "_type": STATEMENT_TYPE,
+            "subject": about,
+            "predicateType": predicate_type(kind),
+            "predicate": predicate,
+        }
+    )
+
+
+def sign_off(
+    covers: Mapping[str, Any], criteria: Sequence[Mapping[str, str]], *, opinion: str, comment: str, **who_and_when: Any
+) -> bytes:
+    """Write a sign-off: what was reviewed, what the gate says of it, and the opinion."""
+    return write(
+        "sign-off",
+        {"student": str(covers["model"])},
+        role="validator",
+        meaning=opinion,
+        covers=dict(covers),
+        criteria=[dict(each) for each in criteria],
+        opinion=opinion,
+        comment=comment,
+        **who_and_when,
+    )
+
+
+def predicate_type(kind: str) -> str:
+    """Name the kind of a statement as it stands in it."""
+    return f"urn:distill-tui:{kind}:v1"
+
+
+def read(content: bytes, kind: str) -> dict[str, Any]:
+    """Read the exact bytes of a statement of one kind; what is not canonical is refused. Raises BadSignature."""
+    if len(content) > LONGEST:
+        raise BadSignature(f"The statement is longer than {LONGEST:,} bytes.")
+    try:
+        value = json.loads(content)
+        same = canonical(value) == content
+    except (ValueError, TypeError, RecursionError):
+        raise BadSignature("The statement is not canonical JSON.") from None
+    if not same or not isinstance(value, dict):
+        raise BadSignature("The statement is not canonical JSON.")
+    if value.get("_type") != STATEMENT_TYPE or value.get("predicateType") != predicate_type(kind):
+        raise BadSignature(f"This is no {kind} statement of a known version.")
+    predicate = value.get("predicate")
+    if not isinstance(predicate, dict) or not isinstance(predicate.get("audit"), dict):
+        raise BadSignature("The statement names no head of the audit log.")
+    return value
+
+
+def read_sign_off(content: bytes) -> dict[str, Any]:
+    """Read a sign-off; its meaning must be the sentence of its opinion. Raises BadSignature."""
+    value = read(content, "sign-off")
+    predicate = value["predicate"]
+    if not isinstance(predicate.get("covers"), dict):
+        raise BadSignature("The statement says not what it covers.")
+    opinion = predicate.get("opinion")
+    if opinion not in ("approve", "refuse") or predicate.get("meaning") != MEANING[opinion]:
+        raise BadSignature("The statement says neither that it approves nor that it refuses, in the words for that.")
+    model = str(predicate["covers"].get("model")).removeprefix("sha256:")
+    if value.get("subject") != [{"digest": {"sha256": model}, "name": "student"}]:
+        raise BadSignature("The statement is about another student than it covers.")
+    return value

@@ -1,0 +1,1 @@
+"""Evaluations and data in print."""

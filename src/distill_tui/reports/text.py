@@ -1,0 +1,594 @@
+"""Plain-text reports: values in, lines of text out. Nothing is read, decided or printed here.
+
+Whatever comes from data goes through `visible`, so that a report never holds a control character of a stranger.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from distill_tui import gates, rules
+from distill_tui.gates import economics
+from distill_tui.review import controls, deferral, serving_costs
+from distill_tui.review import payback as worth
+from distill_tui.terms import Action, Metric, PlayKind, Reference, Role, RunKind, RunStatus, Task, Verdict
+from distill_tui.text import visible
+
+if TYPE_CHECKING:
+    from distill_tui.rules import Dossier
+    from distill_tui.store import queries, tables
+    from distill_tui.store.glance import Card
+
+MARKS = {Verdict.HOLDS: "✓", Verdict.MISSES: "✗", Verdict.UNPROVEN: "?", Verdict.UNMEASURED: "–"}
+PROGRAM = "distill-tui"
+
+
+# --- layout ----------------------------------------------------------------------------------------------------------
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, plain: bool = False) -> list[str]:
+    """Lay out rows in columns under a head; plain: the cells of a row with tabs between them."""
+    cells = [[visible("" if cell is None else str(cell)) for cell in row] for row in (head, *rows)]
+    if plain:
+        return ["\t".join(row) for row in cells]
+    widths = [max(_width(row[place]) for row in cells) for place in range(len(head))]
+    return [
+        "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    ]
+
+
+def _width(text: str) -> int:
+    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
+
+
+def _facts(pairs: Iterable[tuple[str, object]]) -> list[str]:
+    return [f"{name + ':':<12} {visible(str(value))}" for name, value in pairs]
+
+
+def short(digest: str | None) -> str:
+    """Shorten a digest for the eye."""
+    return f"{digest.removeprefix('sha256:')[:12]}…" if digest else "–"
+
+
+def percent(share: float | None) -> str:
+    """Write a share as a percentage."""
+    return "–" if share is None else f"{share * 100:.1f} %"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.4g}"
+
+
+# --- the list --------------------------------------------------------------------------------------------------------
+
+
+def cards(found: Sequence[Card], *, plain: bool = False) -> list[str]:
+    """List the plays, one a line."""
+    head = ("ID", "PLAY", "KIND", "STAGE", "ROUND", "STATE", "WAITS FOR", "QUALITY", "SAVES A MONTH")
+    rows = [
+        (
+            card.code,
+            card.name,
+            card.kind.value,
+            card.stage.value,
+            card.round,
+            card.state[1],
+            card.waits or "–",
+            percent(card.quality),
+            "–" if card.saves is None else f"≤ {card.saves:,.2f}",
+        )
+        for card in found
+    ]
+    return table(head, rows, plain=plain)
+
+
+def card_json(card: Card) -> dict[str, Any]:
+    """Give a card as plain values."""
+    return {
+        "play": card.code,
+        "name": card.name,
+        "kind": card.kind.value,
+        "stage": card.stage.value,
+        "round": card.round,
+        "stage_since": card.stage_since,
+        "state": card.state[1],
+        "waits_for": card.waits,
+        "saves_per_month_at_most": None if card.saves is None else str(card.saves),
+        "validation_quality": card.quality,
+        "passed": card.passed,
+        "run": None if card.run is None else {"run": card.run.id, "kind": card.run.kind, "status": card.run.status},
+    }
+
+
+# --- a play ----------------------------------------------------------------------------------------------------------
+
+
+def play(dossier: Dossier) -> Iterator[str]:
+    """Tell all about a play on one page."""
+    row = dossier.play
+    assert row is not None
+    yield visible(f"{row.code} {row.name}: {row.kind.value}, {row.task.value}")
+    if row.summary:
+        yield visible(row.summary)
+    yield ""
+    teacher = f"{row.teacher_name} {short(row.teacher_digest) if row.teacher_digest else ''}".strip()
+    yield from _facts(
+        [
+            ("stage", f"{row.stage.value} since {row.stage_since}, round {row.round}"),
+            *([("outcome", row.outcome)] if row.outcome else []),
+            *((role.value, dossier.roles.get(role, "nobody yet")) for role in Role),
+            ("builders", ", ".join(f"{p} ({', '.join(deeds)})" for p, deeds in dossier.builders.items()) or "nobody"),
+            ("gate", _gate_line(dossier)),
+            ("teacher", teacher or "none yet"),
+            ("traffic", f"{sum(t.rows for t in dossier.traffic):,} rows in {len(dossier.traffic)} files"),
+            ("data set", _data_line(dossier)),
+            ("maintenance", _maintenance(row)),
+            *quality_and_savings(dossier),
+        ]
+    )
+    for facts in dossier.sign_offs:
+        yield from _facts([("sign-off", sign_off_line(dossier, facts))])
+
+
+def _gate_line(dossier: Dossier) -> str:
+    row = dossier.gate_row
+    if row is None:
+        return "none yet"
+    if row.locked_at is None:
+        return "a draft"
+    return f"locked {row.locked_at} by {row.locked_by}, {short(row.digest)}"
+
+
+def _counts(data: tables.DataSet, part: str = "") -> dict[str, Any]:
+    from distill_tui.store.project import stored
+
+    return stored(data.counts, f"the count of data set {data.id}", part)
+
+
+def _data_line(dossier: Dossier) -> str:
+    data = dossier.data_set
+    if data is None:
+        return "none yet in this round"
+    splits = ", ".join(f"{name} {rows:,}" for name, rows in _counts(data, "splits").items())
+    return f"{splits}; {f'frozen {data.frozen_at}' if data.frozen_at else 'a draft'}, {short(data.digest)}"
+
+
+def _maintenance(row: tables.Play) -> str:
+    if row.sampling_per_month is None or row.refresh_days is None:
+        return "not set"
+    return f"{row.sampling_per_month:,} calls a month sampled, a refresh every {row.refresh_days} days"
+
+
+def quality_and_savings(dossier: Dossier) -> list[tuple[str, str]]:
+    """Tell quality and, of a cost play, savings; never one without the other."""
+    verdict = "not evaluated in this round"
+    if dossier.judgements:
+        binding = [j.sentence for j in dossier.judgements if j.criterion.binding]
+        verdict = f"the gate is {'held' if dossier.passed else 'not held'}. {' '.join(binding)}"
+    told = [("quality", verdict)]
+    if dossier.play is not None and dossier.play.kind is PlayKind.COST:
+        payback = [j.sentence for j in dossier.judgements if j.criterion.metric is Metric.PAYBACK]
+        told.append(("savings", " ".join(payback) or _most_saved(rules.worksheet_numbers(dossier))))
+    return told
+
+
+def _most_saved(numbers: Mapping[str, Decimal]) -> str:
+    try:
+        saving = economics.monthly_saving(economics.Prices.from_values(numbers), Decimal(0))
+    except ValueError:
+        return "unknown until the worksheet is filled in"
+    return f"at most {saving:,.2f} a month, if the student's own answers cost nothing"
+
+
+def sign_off_line(dossier: Dossier, facts: rules.SignOffFacts) -> str:
+    """Tell one sign-off and whether it counts now."""
+    row = facts.row
+    troubles = [o.sentence for o in rules.sign_off_troubles(dossier, facts)]
+    counts = " ".join(troubles) if troubles else "It counts."
+    return f"{row.person_id} {row.opinion.value}s ({row.assurance.value}, {row.recorded_at}): “{row.comment}”. {counts}"
+
+
+def next_step(dossier: Dossier, step: Action | None, reasons: Sequence[rules.Objection]) -> Iterator[str]:
+    """Tell the next step, whose turn it is, the command, and what stands against it."""
+    code = dossier.play.code if dossier.play else "PLAY"
+    if step is None:
+        yield f"{code} has no next step."
+        return
+    waits = rules.waits_for(dossier)
+    yield visible(f"{step.sentence}{f' Waits for {waits}.' if waits else ''}")
+    yield command_line(step, code)
+    yield from (visible(f"Not yet: {reason.sentence}") for reason in reasons)
+
+
+_ARGUMENTS = {
+    Action.ASSIGN_ROLE: " ROLE PERSON",
+    Action.FILL_WORKSHEET: " NAME=VALUE …",
+    Action.EDIT_GATE: " FILE",
+    Action.IMPORT_TRAFFIC: " FILE",
+    Action.SET_TEACHER: " --recorded",
+    Action.SET_MAINTENANCE: " --sample N --refresh-days N",
+    Action.KILL: " -m TEXT",
+    Action.OBSERVE: " FILE",
+    Action.ACKNOWLEDGE: " -m TEXT",
+    Action.REFRESH: " -m TEXT",
+}
+
+
+def command_line(action: Action, code: str) -> str:
+    """Give the line to type for an action."""
+    more = f" --confirm {code}" if action is Action.LOCK_GATE else _ARGUMENTS.get(action, "")
+    more = f" --bundle N -m TEXT --confirm {code}" if action is Action.ROLL_BACK else more
+    return f"{PROGRAM} {action.command} {code}{more}"
+
+
+# --- worksheet and gate ----------------------------------------------------------------------------------------------
+
+
+def worksheet(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
+    """Tell the trigger's questions, the numbers that there are, and whether it holds."""
+    assert dossier.play is not None
+    rows = []
+    for question in (*economics.WORKSHEET[dossier.play.kind], *economics.BESIDES[dossier.play.kind]):
+        value = dossier.worksheet.get(question.name)
+        owed = question in economics.WORKSHEET[dossier.play.kind]
+        source = value.source if value else f"{'' if owed else 'optional, '}for example {question.example}"
+        rows.append((question.name, value.value if value else "–", question.unit, question.sentence, source))
+    yield from table(("NUMBER", "VALUE", "UNIT", "QUESTION", "SOURCE"), rows, plain=plain)
+    yield ""
+    reasons = list(rules.trigger(dossier))
+    yield from [visible(reason.sentence) for reason in reasons] or ["The trigger holds."]
+
+
+def gate(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
+    """Tell the gate in words."""
+    if dossier.gate_trouble:
+        yield visible(dossier.gate_trouble)
+    if dossier.gate is None or dossier.play is None:
+        return
+    is_ = dossier.gate
+    yield from _facts(
+        [
+            ("gate", _gate_line(dossier)),
+            ("statement", is_.statement or "–"),
+            ("confidence", f"{is_.confidence} of the whole gate over {is_.rounds} rounds"),
+            ("held-out", f"{is_.held_out_rows:,} rows; validation share {is_.validation_share}, seed {is_.seed}"),
+            ("window", f"{is_.window_from or 'any'} to {is_.window_to or 'any'}"),
+            ("baseline", is_.baseline),
+            ("assurance", f"{is_.minimum_assurance.value} or stronger"),
+            *([("sent back", deferral.asked(is_))] if is_.deferral is not None else []),
+            *([("predecessor", is_.predecessor)] if is_.predecessor else []),
+        ]
+    )
+    yield ""
+    yield from table(("CRITERION", "HOLDS WHEN", "COUNTS"), [_criterion(each) for each in is_.criteria], plain=plain)
+    if dossier.play.task is Task.GENERATION:
+        yield gates.EXACT_MATCH
+    for sentence in () if dossier.locked else gates.problems(is_, dossier.play.kind, dossier.play.task):
+        yield visible(f"Cannot be locked: {sentence}")
+
+
+def _criterion(each: gates.Criterion) -> tuple[str, str, str]:
+    bar = each.threshold if each.reference is Reference.NONE else each.margin
+    if each.reference is not Reference.NONE:
+        ahead = f"ahead by {-bar}" if bar else "ahead"
+        bound = f"within {bar} of the {each.reference.value}" if bar is None or bar > 0 else ahead
+    else:
+        bound = f"{'at least' if each.at_least else 'at most'} {bar}"
+    return each.words, bound, "binding" if each.binding else (f"no: {each.watch_only}" if each.watch_only else "yes")
+
+
+# --- data, runs, log -------------------------------------------------------------------------------------------------
+
+
+def data(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
+    """Tell the data set of this round in counts."""
+    row = dossier.data_set
+    if row is None:
+        yield "There is no data set in this round yet."
+        return
+    counts = _counts(row)
+    yield f"Round {row.round}: {_data_line(dossier)}"
+    yield ""
+    cells = [(c.get("split"), c.get("segment"), c.get("label"), c.get("rows")) for c in counts.get("cells", ())]
+    yield from table(("SPLIT", "SEGMENT", "GOLD", "ROWS"), cells, plain=plain)
+    yield ""
+    tally = counts.get("tally", {})
+    yield from (visible(f"{name.replace('_', ' ')}: {value:,}") for name, value in tally.items() if value)
+    for name, factor in (counts.get("weights") or {}).items():
+        yield visible(f"weight of training rows {name.removesuffix(' / ?')}: {factor}")
+    for each in rules.findings(dossier):
+        state = f"accepted: {each['accepted']}" if each["accepted"] else each["level"]
+        yield visible(f"! {each['id']} ({state}): {each['says']}")
+    if dossier.play is not None and dossier.play.teacher_source:
+        yield from (visible(f"! {objection.sentence}") for objection in rules.terms_unclear(dossier))
+
+
+def runs(found: Sequence[tables.Run], *, plain: bool = False) -> list[str]:
+    """List runs, one a line."""
+    head = ("RUN", "PLAY", "ROUND", "KIND", "STATUS", "STEP", "VALIDATION", "STARTED", "BY", "SAYS")
+    rows = [
+        (
+            run.id,
+            f"P-{run.play_id:03d}",
+            run.round,
+            run.kind.value,
+            run.status.value,
+            f"{run.step}/{run.total}" if run.total else run.step,
+            percent(_score(run)),
+            run.created_at,
+            run.started_by,
+            run.error or run.message,
+        )
+        for run in found
+    ]
+    return table(head, rows, plain=plain)
+
+
+def _score(run: tables.Run) -> float | None:
+    from distill_tui.store.project import ProjectError, stored
+
+    score = stored(run.result, f"the result of run {run.id}").get("validation_score")
+    if score is not None and not isinstance(score, int | float):
+        raise ProjectError(f"The validation score of run {run.id} is no number in the project file; restore a backup.")
+    return float(score) if score is not None else None
+
+
+_RUN_COLUMNS = (
+    *("round", "kind", "status", "step", "total", "message", "error", "started_by", "created_at", "claimed_at"),
+    *("heartbeat_at", "ended_at", "student_run", "artifact"),
+)
+
+
+def run_json(run: tables.Run) -> dict[str, Any]:
+    """Give a run as plain values."""
+    from distill_tui.store.project import stored
+
+    values = {name: getattr(run, name) for name in _RUN_COLUMNS}
+    read = {name: stored(getattr(run, name), f"the {name} of run {run.id}") for name in ("spec", "result")}
+    return {"run": run.id, "play": f"P-{run.play_id:03d}"} | values | read
+
+
+def progress(run: tables.Run, rate: float | None) -> str:
+    """Tell how a run stands in one line: step, rate, time left."""
+    parts = [f"run {run.id} {run.kind.value} {run.status.value}"]
+    if run.total:
+        parts.append(f"step {run.step:,}/{run.total:,} ({100 * run.step / run.total:.0f} %)")
+    elif run.step:
+        parts.append(f"step {run.step:,}")
+    even = run.kind in (RunKind.TRAIN, RunKind.LABEL)  # the steps of an evaluation take unlike times
+    if rate and even and run.status is RunStatus.RUNNING:
+        parts.append(f"{rate:,.1f} steps/s")
+        if run.total:
+            parts.append(f"{_duration((run.total - run.step) / rate)} left")
+    if run.error or run.message:
+        parts.append(run.error or run.message)
+    return visible(" · ".join(parts))
+
+
+def _duration(seconds: float) -> str:
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min" if whole < 5400 else f"{whole / 3600:.1f} h"
+
+
+def log(entries: Sequence[tables.AuditEntry], *, plain: bool = False) -> list[str]:
+    """List audit entries, one a line."""
+    rows = [
+        (
+            entry.seq,
+            entry.at,
+            entry.person_id or "–",
+            entry.proof,
+            entry.action.value,
+            f"P-{entry.play_id:03d}" if entry.play_id else "–",
+            entry.detail,
+        )
+        for entry in entries
+    ]
+    return table(("ENTRY", "WHEN", "WHO", "PROVED BY", "ACTION", "PLAY", "DETAIL"), rows, plain=plain)
+
+
+# --- evaluation and sign-off -----------------------------------------------------------------------------------------
+
+
+def evaluation(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
+    """Tell the evaluation of this round: the verdict first, then all that a reviewer looks at."""
+    seen, record, gate = dossier.evaluation, dossier.record, dossier.gate
+    if seen is None or record is None or gate is None:
+        yield "There is no evaluation in this round yet."
+        return
+    yield f"{'PASSED' if dossier.passed else 'NOT PASSED'}: run {seen.run_id}, {seen.recorded_at}, {short(seen.record)}"
+    yield ""
+    yield from judgements(dossier)
+    if record.of_answers:
+        yield gates.EXACT_MATCH
+    for name, told in quality_and_savings(dossier):
+        yield visible(f"{name}: {told}")
+    yield ""
+    yield from _segments(record, plain)
+    yield ""
+    yield from _review(dossier, record, plain)
+    yield ""
+    yield from map(visible, controls.verdict(dossier))
+    yield ""
+    yield from _subjects(record, plain)
+    yield from map(visible, serving_costs.sentences(record))
+    yield ""
+    yield from map(visible, deferral.named(gate, record))
+    yield from map(visible, deferral.sentences(record))
+    for again in dossier.round_evaluations:
+        if again.reproduced:
+            same = "and found the same" if again.passed == seen.passed else "and found otherwise"
+            yield visible(f"The validator reproduced it ({again.recorded_at}) {same}.")
+    found = worth.of(dossier)
+    yield from (visible(each) for each in (worth.sentences(found) if found is not None else ()))
+    yield ""
+    yield "Not measured:"
+    yield from (
+        visible(f"- {each}") for each in gates.not_measured(gate, record, dossier.judgements, len(dossier.burnt))
+    )
+    advised, reasons = rules.advice(dossier)
+    yield ""
+    yield visible(f"Recommended: {advised.value}. {' '.join(reasons)}")
+
+
+def _review(dossier: Dossier, record: gates.Record, plain: bool) -> Iterator[str]:
+    told = gates.right_and_wrong(record)
+    if told.rows:
+        rows = [("student right", told.both, told.student_only), ("student wrong", told.teacher_only, told.neither)]
+        yield from table(("", "TEACHER RIGHT", "TEACHER WRONG"), rows, plain=plain)
+        yield ""
+    mixed = [(each.label, each.said, each.student, each.teacher) for each in gates.confusions(record)]
+    if mixed:
+        yield from table(("IS", "STUDENT SAYS", "STUDENT", "TEACHER"), mixed, plain=plain)
+        yield ""
+    sure = gates.calibration(record)
+    if sure is not None:
+        bins = [(f"{100 * each.sure:.0f} %", f"{100 * each.right:.0f} %", each.rows) for each in sure.bins]
+        yield from table(("SURE", "RIGHT", "ROWS"), bins, plain=plain)
+        yield f"Confidence is off by {sure.error * 100:.1f} points on average."
+    yield from (each.sentence for each in gates.score_means(record))
+    yield from (visible(line) for line in since_before(dossier))
+
+
+def since_before(dossier: Dossier) -> Iterator[str]:
+    """Say how this round differs from the last: rows fixed and broken, and verdicts that changed."""
+    if dossier.record is None or dossier.record_before is None:
+        return
+    changed = gates.change(dossier.record_before, dossier.record)
+    if changed is not None:
+        yield changed.sentence
+    before = {(each.criterion, each.scope): each.verdict for each in dossier.judgements_before}
+    for each in dossier.judgements:
+        was = before.get((each.criterion, each.scope))
+        if was is not None and was is not each.verdict:
+            yield f"{each.criterion.words}, {each.scope}: {was.value} before, {each.verdict.value} now."
+
+
+def judgements(dossier: Dossier) -> Iterator[str]:
+    """Tell every judgement by mark, word and sentence."""
+    for each in dossier.judgements:
+        binding = " (binding)" if each.criterion.binding else ""
+        yield visible(f"{MARKS[each.verdict]} {each.verdict.value:<10} {each.sentence}{binding}")
+
+
+def _segments(record: gates.Record, plain: bool) -> list[str]:
+    rows = [
+        (
+            rates.scope.removeprefix("segment: "),
+            f"{rates.n:,}",
+            _rate(rates.student),
+            _rate(rates.teacher),
+            _rate(rates.baseline),
+            _rate(rates.agreement),
+            _difference(rates.difference),
+        )
+        for rates in gates.by_danger(gates.segment_rates(record))
+    ]
+    head = ("SEGMENT", "ROWS", "STUDENT", "TEACHER", "BASELINE", "AGREEMENT", "STUDENT − TEACHER")
+    return table(head, rows, plain=plain)
+
+
+def _rate(rate: gates.Rate | None) -> str:
+    return "–" if rate is None else f"{rate.share * 100:.1f} % ({rate.lower * 100:.1f}–{rate.upper * 100:.1f})"
+
+
+def _difference(bounds: tuple[float, float, float] | None) -> str:
+    if bounds is None:
+        return "–"
+    estimate, lower, upper = (100 * bound for bound in bounds)
+    return f"{estimate:+.1f} ({lower:+.1f} to {upper:+.1f})"
+
+
+def _subjects(record: gates.Record, plain: bool) -> list[str]:
+    rows = [
+        (
+            each.name,
+            "–" if each.parameters is None else f"{each.parameters:,}",
+            "–" if each.bytes is None else f"{each.bytes / 1e6:,.2f}",
+            _number(each.p50_ms),
+            _number(each.p95_ms),
+        )
+        for each in gates.subjects(record)
+    ]
+    return table(("", "PARAMETERS", "MB", "P50 MS", "P95 MS"), rows, plain=plain)
+
+
+def evaluation_json(dossier: Dossier) -> dict[str, Any]:
+    """Give the evaluation in counts and rates; the held-out rows themselves stay sealed."""
+    seen, record = dossier.evaluation, dossier.record
+    if seen is None or record is None:
+        return {"evaluation": None}
+    advised, reasons = rules.advice(dossier)
+    sure, found = gates.calibration(record), worth.of(dossier)
+    changed = gates.change(dossier.record_before, record) if dossier.record_before is not None else None
+    return {
+        "evaluation": seen.model_dump(),
+        "passed": dossier.passed,
+        "judgements": [judgement_json(each) for each in dossier.judgements],
+        "segments": [_plain(rates) for rates in gates.by_danger(gates.segment_rates(record))],
+        "right_and_wrong": _plain(gates.right_and_wrong(record)),
+        "confusions": [_plain(each) for each in gates.confusions(record)],
+        "calibration": _plain(sure) if sure is not None else None,
+        "scores": [_plain(each) for each in gates.score_means(record)],
+        "since_before": list(since_before(dossier)),
+        "change": _plain(changed) if changed is not None else None,
+        "controls": list(controls.verdict(dossier)),
+        "not_measured": gates.not_measured(dossier.gate, record, dossier.judgements, len(dossier.burnt))
+        if dossier.gate is not None
+        else [],
+        "worth": _plain(found) if found is not None else None,
+        "subjects": [_plain(each) for each in gates.subjects(record)],
+        "machine": dict(record.machine),
+        "reproduced": [each.model_dump() for each in dossier.round_evaluations if each.reproduced],
+        "advice": {"advice": advised.value, "reasons": reasons},
+    }
+
+
+def judgement_json(each: gates.Judgement) -> dict[str, Any]:
+    """Give a judgement as plain values."""
+    values = _plain(each)
+    values["criterion"] = _plain(each.criterion) | {"words": each.criterion.words}
+    return values
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    return dataclasses.asdict(value)
+
+
+def to_judge(dossier: Dossier, items: Sequence[queries.ToJudge]) -> Iterator[str]:
+    """Show a validator answers whose author is not told, and how to say what they are."""
+    assert dossier.play is not None
+    for number, each in enumerate(items, 1):
+        yield visible(f"{number}. {' '.join(each.text.split())}")
+        yield visible(f"   a  {each.item.a}")
+        yield visible(f"   b  {each.item.b}")
+        yield ""
+    yield "Say of each which is right: a, b, both or neither; where both are the same: both or neither."
+    yield f"  {PROGRAM} spotcheck {dossier.play.code} 1=both 2=a … {len(items)}=neither"
+
+
+def to_sign(dossier: Dossier, seen: str, reasons: Sequence[rules.Objection]) -> Iterator[str]:
+    """Tell the validator what a sign-off would be given for, and how to give it."""
+    assert dossier.play is not None
+    code = dossier.play.code
+    yield "A sign-off covers exactly this:"
+    for name, value in rules.covers(dossier).items():
+        yield visible(f"  {name + ':':<12} {value if isinstance(value, str | int) else json.dumps(value)}")
+    yield ""
+    yield from judgements(dossier)
+    yield ""
+    yield from (visible(f"Not yet: {reason.sentence}") for reason in reasons)
+    if reasons:
+        return
+    yield "To sign exactly that:"
+    yield f"  {PROGRAM} sign {code} --approve -m TEXT --seen {seen} --key FILE"
+    yield f"  {PROGRAM} reject {code} -m TEXT --seen {seen} --key FILE"
+    yield "Without --key it is proved by your OS account only."

@@ -1,0 +1,1 @@
+"""One evaluation, seen by the people who decide."""

@@ -1,0 +1,102 @@
+"""What the student of a cost play is worth: by the locked numbers, its timed runs and the gate's window. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from distill_tui import gates, rules
+from distill_tui.gates import economics
+from distill_tui.gates.economics import Prices, Swing
+from distill_tui.rules import Dossier
+from distill_tui.terms import Metric, PlayKind
+
+
+@dataclass(frozen=True)
+class Worth:
+    """All that a finance lead asks of one student; exact decimals, in the currency of the worksheet."""
+
+    prices: Prices
+    teacher_per_1k: Decimal
+    student_per_1k: Decimal
+    saving: Decimal  # a month
+    payback: Decimal | None  # months; None where it never pays back
+    window: Decimal  # months that the gate allows
+    chance: Decimal | None  # of payback within the window over the locked ranges; None without ranges
+    net_present_value: Decimal
+    horizon: int  # months
+    discount: Decimal  # a year
+    least_calls: Decimal | None  # a month: below, it is not paid back in the window
+    least_price: Decimal | None  # of 1,000 calls of the teacher: below, it is not paid back in the window
+    swings: tuple[Swing, ...]  # what matters most first
+
+
+def of(dossier: Dossier) -> Worth | None:
+    """Work it out for a cost play whose student was timed; None where a number is missing."""
+    play, record, gate = dossier.play, dossier.record, dossier.gate
+    if play is None or record is None or gate is None or play.kind is not PlayKind.COST:
+        return None
+    times = [time for run in record.latency_us.get("student", ()) for time in run]
+    bars = [each.threshold for each in gate.criteria if each.metric is Metric.PAYBACK]
+    window = bars[0] if bars else None
+    numbers = rules.worksheet_numbers(dossier)
+    try:
+        prices = Prices.from_values(numbers)
+    except ValueError:
+        return None
+    if not times or window is None or window <= 0:
+        return None
+    back = gates.handed_back(gate, record)
+    prices = prices if back is None else replace(prices, fallback_share=back)
+    latency = Decimal(sum(times)) / len(times)
+    per_1k = economics.student_cost_per_1k(latency, prices.machine_price_per_hour)
+    horizon = int(numbers.get("horizon_months", economics.HORIZON_MONTHS))
+    discount = numbers.get("discount_per_year", economics.DISCOUNT_PER_YEAR)
+    ranges = [each for each in gate.ranges if hasattr(prices, each.name)]
+    return Worth(
+        prices=prices,
+        teacher_per_1k=prices.teacher_cost_per_1k,
+        student_per_1k=per_1k,
+        saving=economics.monthly_saving(prices, per_1k),
+        payback=economics.payback_months(prices, per_1k),
+        window=window,
+        chance=economics.chance_of_payback(prices, latency, window, ranges, gate.seed) if ranges else None,
+        net_present_value=economics.net_present_value(prices, per_1k, horizon, discount),
+        horizon=horizon,
+        discount=discount,
+        least_calls=economics.break_even_calls(prices, per_1k, window),
+        least_price=economics.break_even_price(prices, per_1k, window),
+        swings=tuple(economics.tornado(prices, latency, window, ranges)),
+    )
+
+
+def sentences(worth: Worth) -> Iterator[str]:
+    """Say what it is worth, with the figures that it hangs on."""
+    yield (
+        f"1,000 calls cost {worth.teacher_per_1k:,.2f} with the teacher and {worth.student_per_1k:,.4f} with the "
+        f"student; that saves {worth.saving:,.2f} a month after upkeep and sampling."
+    )
+    pays = "is never paid back" if worth.payback is None else f"is paid back in {worth.payback:,.1f} months"
+    odds = "" if worth.chance is None else f", with a chance of {100 * worth.chance:.1f} % over the locked ranges"
+    yield f"The build of {worth.prices.build_cost:,.2f} {pays}; the gate allows {worth.window:f}{odds}."
+    yield (
+        f"Over {worth.horizon} months at {100 * worth.discount:.1f} % a year it is worth "
+        f"{worth.net_present_value:,.2f} today."
+    )
+    if worth.least_calls is not None and worth.least_price is not None:
+        fall = 1 - worth.least_price / worth.teacher_per_1k if worth.teacher_per_1k else Decimal(0)
+        yield (
+            f"It is not paid back in time below {worth.least_calls:,.0f} calls a month, or once the teacher costs less "
+            f"than {worth.least_price:,.3f} a thousand (a fall of {100 * fall:.0f} %)."
+        )
+    most = worth.swings[0]
+    yield (
+        f"Most hangs on {most.name}: from {plainly(most.low)} to {plainly(most.high)} it moves the net after "
+        f"{worth.window:f} months from {most.net_at_low:,.0f} to {most.net_at_high:,.0f}."
+    )
+
+
+def plainly(number: Decimal) -> str:
+    """Write a number without zeros behind the point."""
+    return f"{number:,f}".rstrip("0").rstrip(".") if number != number.to_integral_value() else f"{number:,.0f}"

@@ -1,0 +1,110 @@
+"""What a student costs to run beside its teacher: latency with its spread, cold start, memory, throughput, size.
+
+Pure: it reads an evaluation record and says where each number comes from. Nothing here decides; the gate does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from statistics import median
+
+from distill_tui.gates.record import TIMED, Record
+from distill_tui.gates.statistics import sample_rank
+
+QUANTILES = (0.5, 0.95, 0.99)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A quantile of latency in milliseconds: the median of the passes, and the lowest and highest pass.
+
+    Between these lies the median of all passes that could be made with probability 1 - 2 / 2^n: of five passes, 94 %
+    (the sign test's interval). Requests within a pass depend on each other, so that no interval is taken from them.
+    """
+
+    middle: float
+    lowest: float
+    highest: float
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What it takes to run one of student, teacher and baseline, as far as that is known."""
+
+    name: str
+    parameters: int | None
+    bytes: int | None
+    passes: int
+    quantiles: Mapping[float, Spread]
+    cold_start_ms: float | None  # from the start of Python to the first answer, by the program in the model card
+    peak_mb: float | None  # of that program, its libraries included
+    rows_per_second: Mapping[int, int] = field(default_factory=dict)  # batch size -> texts a second
+    source: str = ""  # where its latency comes from
+
+
+def costs(record: Record) -> tuple[Cost, ...]:
+    """Give the costs of everybody that anything is known of."""
+    found = [_cost(record, name) for name in TIMED]
+    return tuple(each for each in found if each.source or each.bytes)
+
+
+def sentences(record: Record) -> Iterator[str]:
+    """Tell each one's costs in a sentence, and on which machine they were measured."""
+    found = costs(record)
+    for each in found:
+        yield f"{each.name}: {'; '.join(_told(each))}."
+    if found and not any(each.name == "teacher" and each.source for each in found):
+        yield "teacher: its latency is not known; it was not timed here, and the worksheet has no p95 of it."
+    machine = ", ".join(_about(name, value) for name, value in sorted(record.machine.items()))
+    if machine:
+        yield f"Measured one request at a time on: {machine}."
+
+
+def _about(name: str, value: object) -> str:
+    return f"load {int(str(value)) / 100:.2f}" if name == "load_x100" else f"{name} {value}"
+
+
+def _cost(record: Record, name: str) -> Cost:
+    runs = [sorted(run) for run in record.latency_us.get(name, ()) if run]
+    beside = record.running.get(name, {})
+    said = record.payback_inputs.get("teacher_p95_ms") if name == "teacher" else None
+    source, quantiles = "", {}
+    if runs:
+        source, quantiles = "measured here, the same way for all", {at: _spread(runs, at) for at in QUANTILES}
+    elif said is not None:
+        told = float(Decimal(said))
+        source, quantiles = "its p95 as the worksheet has it, not measured here", {0.95: Spread(told, told, told)}
+    cold, peak = beside.get("cold_start_us"), beside.get("peak_kb")
+    return Cost(
+        name=name,
+        parameters=record.parameters.get(name),
+        bytes=record.bytes.get(name),
+        passes=len(runs),
+        quantiles=quantiles,
+        cold_start_ms=None if cold is None else cold / 1000,
+        peak_mb=None if peak is None else peak / 1000,
+        rows_per_second={int(key[6:]): rate for key, rate in beside.items() if key.startswith("batch_")},
+        source=source,
+    )
+
+
+def _spread(runs: list[list[int]], quantile: float) -> Spread:
+    each = [run[sample_rank(len(run), quantile) - 1] / 1000 for run in runs]
+    return Spread(median(each), min(each), max(each))
+
+
+def _told(cost: Cost) -> Iterator[str]:
+    for quantile, spread in cost.quantiles.items():
+        passes = f" ({spread.lowest:.2f} to {spread.highest:.2f} in {cost.passes} passes)" if cost.passes > 1 else ""
+        yield f"p{round(100 * quantile)} {spread.middle:.2f} ms{passes}"
+    if cost.source:
+        yield cost.source
+    if cost.rows_per_second:
+        rates = ", ".join(f"{rate:,} at batch {size}" for size, rate in sorted(cost.rows_per_second.items()))
+        yield f"texts a second: {rates}"
+    if cost.cold_start_ms is not None and cost.peak_mb is not None:
+        yield f"cold start {cost.cold_start_ms:,.0f} ms and peak memory {cost.peak_mb:,.0f} MB, libraries included"
+    if cost.bytes is not None:
+        yield f"{cost.bytes / 1e6:.1f} MB, {cost.parameters or 0:,} parameters"

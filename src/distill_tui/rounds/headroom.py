@@ -1,0 +1,115 @@
+"""The teacher before the student: how good it is against gold, and whether it knows more than a baseline of words.
+
+Teacher quality is the ceiling: a student that is held to a floor above it, or that could be replaced by a bag of
+words, is not worth training. What is found here is said when the data set is built, and must be accepted before it is
+frozen. Held-out rows are not looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from distill_tui import gates
+from distill_tui.dataset.findings import MUST, NOTE, Finding
+from distill_tui.gates import statistics
+from distill_tui.gates.gate import ALL
+from distill_tui.tasks import generation
+from distill_tui.terms import Metric, Reference, Split
+
+LEAST = 50  # rows with gold below which a share says next to nothing
+MOST = 2_000  # rows that the baseline learns on: a second or two
+ALPHA = 0.025  # on each side
+
+
+def measure(rows: Sequence[Any], labels: Sequence[str], seed: int) -> dict[str, int] | None:
+    """Compare teacher and baseline on the rows outside the held-out split that have both; None where too few do.
+
+    Without labels the answers are texts, and each spelling has a number as a label has.
+    """
+    read: Callable[[str], str] = str if labels else generation.spelled
+    both = [
+        (row.input_digest, row.input, read(row.gold), read(row.teacher_output))
+        for row in rows
+        if row.split is not Split.HELD_OUT and row.gold is not None and row.teacher_output is not None
+    ]
+    names = labels or sorted({answer for _, _, *answers in both for answer in answers})
+    index = {name: at for at, name in enumerate(names)}
+    known = sorted(each for each in both if each[2] in index and each[3] in index)[:MOST]
+    if len(known) < LEAST:
+        return None
+    given = {
+        "texts": [text for _, text, _, _ in known],
+        "gold": [index[gold] for _, _, gold, _ in known],
+        "teacher": [index[said] for _, _, _, said in known],
+        "seed": seed,
+        "of_answers": not labels,
+    }
+    counts: dict[str, int] = json.loads(_compared(json.dumps(given)))
+    return counts
+
+
+@lru_cache(maxsize=4)
+def _compared(given: str) -> str:
+    """Ask the process that may import what trains; the same rows are not asked about again."""
+    command = [sys.executable, "-m", "distill_tui.training.headroom"]
+    env = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")  # two threads would only spin
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=True, env=env).stdout
+
+
+def told(counts: dict[str, int]) -> str:
+    """Say how good the teacher is, with its interval, and the baseline beside it."""
+    rows, right, beside = counts["rows"], counts["teacher"], counts["baseline"]
+    low, high = (_percent(bound) for bound in statistics.wilson_interval(right, rows, ALPHA))
+    return (
+        f"The teacher is right on {_percent(right / rows)} ({low} to {high}) of {rows:,} rows with gold; "
+        f"{_baseline(counts)}, learning on the same gold, on {_percent(beside / rows)}."
+    )
+
+
+def _percent(share: float | Decimal) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _baseline(counts: dict[str, int]) -> str:
+    return "the nearest other row" if counts.get("of_answers") else "TF-IDF"
+
+
+def findings(counts: dict[str, int] | None, gate: gates.Gate) -> Iterator[Finding]:
+    """Say what of it whoever freezes has to know."""
+    if counts is None:
+        yield Finding.of(
+            "teacher", NOTE, "unknown",
+            f"Fewer than {LEAST} rows have both gold and a teacher's answer: nobody knows how good the teacher is.",
+        )  # fmt: skip
+        return
+    yield from _below_the_gate(counts, gate)
+    rows, losses, wins = counts["rows"], counts["only_baseline"], counts["only_teacher"]
+    least = statistics.difference_at_least(losses, wins, rows, ALPHA)
+    most = statistics.difference_at_most(losses, wins, rows, ALPHA)
+    if least <= 0:
+        what = "is behind" if most < 0 else "is not shown to be ahead of"
+        yield Finding.of(
+            "teacher", NOTE, "headroom",
+            f"No headroom: the teacher {what} {_baseline(counts)} ({least * 100:+.1f} to {most * 100:+.1f} points). "
+            f"{told(counts)} Label more gold, or find a better teacher, before a student is trained.",
+        )  # fmt: skip
+
+
+def _below_the_gate(counts: dict[str, int], gate: gates.Gate) -> Iterator[Finding]:
+    _, high = statistics.wilson_interval(counts["teacher"], counts["rows"], ALPHA)
+    for criterion in gate.criteria:
+        floor = criterion.threshold
+        absolute = criterion.metric is Metric.ACCURACY and criterion.reference is Reference.NONE
+        if absolute and criterion.scope == ALL and criterion.counts and floor is not None and high < float(floor):
+            yield Finding.of(
+                "teacher", MUST, "floor",
+                f"The teacher is below the gate: {told(counts)} The gate asks the student for {_percent(floor)}, and a "
+                "student seldom knows more than its teacher.",
+            )  # fmt: skip

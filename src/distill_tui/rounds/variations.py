@@ -1,0 +1,250 @@
+"""Variations that the teacher writes of rows on which the last student failed: asked for, sifted, shown, taken in.
+
+What is varied are rows of the validation split, or open rows that the driver names; a held-out row is never shown to
+whoever writes. What comes back is a stranger's text until the driver has read it: what is in the data set already, near
+to a row of it, or holds words of a held-out row is left out and counted. A row that was varied trains from then on, and
+so does what was written: neither judges a student.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distill_tui.store.project import Project, ProjectError, stored
+from distill_tui.teachers import cache
+from distill_tui.teachers.description import ENDPOINT, PROMPTED, Described
+from distill_tui.terms import RunKind, RunStatus, Split, Task
+
+if TYPE_CHECKING:
+    from distill_tui.rules import Dossier
+    from distill_tui.store import tables
+    from distill_tui.store.artifacts import Artifacts
+
+WRITERS = (ENDPOINT, PROMPTED)
+TEMPLATE = (
+    "Write {count} new texts that say what the text below says, in other words, as other people would write it. They "
+    "must deserve the same answer. One text on each line, without numbers, and nothing else.\n\n{input}"
+)
+MOST_EACH = 20  # variations of one row
+TOKENS_EACH = 160  # of an answer, for one variation
+QUARTER = 4  # of the validation rows at most one in so many is varied: the others go on judging
+RUN = 8  # words in a row that a held-out row has too: the writer knows it, or it is no variation
+LONG = 16  # characters of a word that only held-out rows hold, like an id or a planted one
+
+_NUMBERED = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.):])\s+")
+
+
+@dataclass(frozen=True)
+class Source:
+    """An open row that is varied."""
+
+    row: int
+    digest: str
+    input: str
+    segment: str
+    cell: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """One variation that may be taken in, and the row that it varies."""
+
+    input: str
+    like_row: int
+    like_digest: str
+    segment: str
+    cell: str
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What a run wrote and nobody has taken in yet."""
+
+    run: int
+    written: tuple[Written, ...]
+    left_out: Mapping[str, int]
+    weights: Mapping[str, float]  # of a cell, as the next build will weigh training rows by the last failures
+
+
+def writer(artifacts: Artifacts, play: tables.Play, each: int) -> Described:
+    """Describe the play's teacher as a writer: the same model, another template, so another name in the cache."""
+    if play.teacher_source not in WRITERS:
+        raise ProjectError("A classifier cannot write; only an endpoint or a causal model (--prompted) can.")
+    if not 1 <= each <= MOST_EACH:
+        raise ProjectError(f"Ask for 1 to {MOST_EACH} variations of a row.")
+    teacher = Described.from_json(artifacts.text(play.teacher_digest))
+    words = TEMPLATE.replace("{count}", str(each))
+    return dataclasses.replace(teacher, template=words, max_tokens=TOKENS_EACH * each, completes=False)
+
+
+def sealed(project: Project, dossier: Dossier, numbers: Sequence[int]) -> list[int]:
+    """Say which of these rows of the last frozen data set are held out."""
+    splits = {row["row"]: row["split"] for row in _rows(project, dossier)} if numbers else {}
+    return [number for number in numbers if splits.get(number) == Split.HELD_OUT]
+
+
+def sources(project: Project, dossier: Dossier, rows: int, numbers: Sequence[int]) -> list[Source]:
+    """Choose what is varied: the rows that are named, or those of validation on which the last student fails.
+
+    Of these only rows on which the teacher is right, as far as gold tells: it would teach its own mistakes. Raises
+    ProjectError.
+    """
+    from distill_tui.dataset import frozen
+    from distill_tui.rounds import requests
+    from distill_tui.rounds.round_data import cell
+
+    if numbers:
+        wanted = set(numbers)
+        labels = dossier.play is None or dossier.play.task is Task.CLASSIFICATION
+        open_rows = (row for row in _rows(project, dossier) if row["row"] in wanted and row["split"] != Split.HELD_OUT)
+        return [
+            Source(r["row"], r["input_digest"], r["input"], r["segment"],
+                   cell(r["segment"], (r["gold"] or r["teacher_output"]) if labels else None))
+            for r in open_rows
+        ]  # fmt: skip
+    failed, data = requests.failures(project, dossier)
+    most = max(1, len(frozen.load(data, Split.VALIDATION)) // QUARTER)
+    chosen = sorted((each for each in failed if each.teacher_right), key=lambda each: each.digest)[: min(rows, most)]
+    if not chosen:
+        raise ProjectError("Where the last student fails, the teacher is wrong too; label gold there instead.")
+    return [Source(each.row, each.digest, each.input, each.segment, each.cell) for each in chosen]
+
+
+def _rows(project: Project, dossier: Dossier) -> Iterator[dict[str, Any]]:
+    from distill_tui.dataset import frozen
+
+    data = next((d for d in reversed(dossier.data_sets) if d.frozen_at), None)
+    if data is None:
+        raise ProjectError("No data set was frozen yet, so there is no row to vary.")
+    yield from frozen.stored(project.artifacts.path(data.artifact))
+
+
+def sift(
+    project: Project, dossier: Dossier, asked: Sequence[Source], said: Mapping[str, str], each: int
+) -> tuple[list[Written], dict[str, int]]:
+    """Take the variations out of what was said; gives those that are new, and why the others were left out."""
+    from distill_tui.dataset.duplicates import input_digest, near_duplicates
+
+    made = [Written(t, s.row, s.digest, s.segment, s.cell) for s in asked for t in texts(said.get(s.digest, ""), each)]
+    rows = list(_rows(project, dossier))
+    known = {row["input_digest"] for row in rows}
+    held_out = [row["input"] for row in rows if row["split"] == Split.HELD_OUT]
+    foreign = _foreign(held_out, [row["input"] for row in rows if row["split"] != Split.HELD_OUT])
+    clusters = near_duplicates([*(row["input"] for row in rows), *(one.input for one in made)])
+    secret = {clusters[at] for at, row in enumerate(rows) if row["split"] == Split.HELD_OUT}
+    taken = set(clusters[: len(rows)])
+    own = {source.digest: source.input for source in asked}
+    left: Counter[str] = Counter()
+    kept = []
+    for one, cluster in zip(made, clusters[len(rows) :], strict=True):
+        if cluster in secret or _marks(one.input) & foreign - _marks(own[one.like_digest]):
+            left["held-out"] += 1
+        elif input_digest(one.input) in known:
+            left["same"] += 1
+        elif cluster in taken:
+            left["near"] += 1
+        else:
+            kept.append(one)
+            taken.add(cluster)
+    return kept, dict(left)
+
+
+def texts(said: str, each: int) -> list[str]:
+    """Read the variations out of an answer: one a line, without the numbers and quotes that models like to add."""
+    lines = (_NUMBERED.sub("", line).strip().strip("\"'“”").strip() for line in said.splitlines())
+    return [line for line in lines if line][:each]
+
+
+def _marks(text: str) -> frozenset[str]:
+    """Give what a text can be told by: every run of eight words, and its long words."""
+    words = text.casefold().split()
+    runs = (" ".join(words[at : at + RUN]) for at in range(len(words) - RUN + 1))
+    return frozenset([*runs, *(word for word in words if len(word) >= LONG)])
+
+
+def _foreign(held_out: Sequence[str], others: Sequence[str]) -> frozenset[str]:
+    """Give the marks that only held-out rows have: a frame of all rows is no secret."""
+    found = {mark for text in held_out for mark in _marks(text)}
+    for text in others:
+        found -= _marks(text)
+    return frozenset(found)
+
+
+# --- what waits to be taken in
+
+
+def ask_of(run: tables.Run) -> dict[str, Any]:
+    """Give what a labelling run was asked to write; empty for one that labels."""
+    asked = stored(run.spec, f"the spec of run {run.id}").get("vary", {}) if run.kind is RunKind.LABEL else {}
+    return asked if isinstance(asked, dict) else {}
+
+
+def taken(traffic: tables.Traffic) -> dict[str, Any]:
+    """Give what an imported file says of the variations that it holds; empty for any other."""
+    found = stored(traffic.report, f"the report of traffic file {traffic.id}").get("variations")
+    return found if isinstance(found, dict) else {}
+
+
+def waiting(project: Project, dossier: Dossier, run_id: int | None = None) -> Waiting:
+    """Give what the newest run of this round, or the one that is named, wrote. Raises ProjectError."""
+    from distill_tui.rounds import round_data
+
+    play = dossier.play
+    gone = {taken(traffic).get("run") for traffic in dossier.traffic}
+    done = [r for r in dossier.runs if ask_of(r) and r.status is RunStatus.FINISHED and play and r.round == play.round]
+    run = next((r for r in reversed(done) if r.id not in gone and run_id in (None, r.id)), None)
+    if run is None or run.id is None:
+        raise ProjectError("No variations wait to be taken in; `data vary` has the teacher write some.")
+    result = stored(run.result, f"the result of run {run.id}")
+    lines = project.artifacts.path(result["written"]).read_text(encoding="utf-8").splitlines()
+    written = tuple(Written(**json.loads(line)) for line in lines)
+    weights = round_data.cell_factors(round_data.failures_of(dossier))
+    return Waiting(run.id, written, result["left_out"], weights)
+
+
+def lines(written: Sequence[Written]) -> str:
+    """Write variations as JSONL, one to a line."""
+    return "".join(json.dumps(dataclasses.asdict(one), ensure_ascii=False) + "\n" for one in written)
+
+
+def rows(project: Project, dossier: Dossier, written: Sequence[Written]) -> Iterator[str]:
+    """Write variations as traffic: no gold and no answer, the time of what is varied, one group for each row varied."""
+    times = _times(project, dossier, {one.like_digest for one in written})
+    for one in written:
+        group = f"variation of {one.like_digest[:12]}"
+        row = {"input": one.input, "segment": one.segment, "group": group, "time": times.get(one.like_digest)}
+        yield json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def _times(project: Project, dossier: Dossier, wanted: set[str]) -> dict[str, str]:
+    import pyarrow.parquet as pq
+
+    found: dict[str, str] = {}
+    for traffic in dossier.traffic:
+        path, among = project.artifacts.path(traffic.artifact), [("input_digest", "in", wanted)]
+        table = pq.read_table(path, columns=["input_digest", "time"], filters=among)
+        for digest, time in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            if time is not None:
+                found[digest] = min(time, found.get(digest, time))
+    return found
+
+
+def writers(dossier: Dossier) -> list[str]:
+    """Name the teacher as a writer, once for each number of variations that was asked for: for the ledger."""
+    play = dossier.play
+    asked = (ask_of(run) for run in dossier.runs)
+    return sorted({a["writer"] for a in asked if play is not None and a and a["teacher"] == play.teacher_digest})
+
+
+def paid(folder: Path, dossier: Dossier, also: str = "") -> cache.Ledger:
+    """Add up what the play's teacher was asked, for labels and for variations."""
+    assert dossier.play is not None
+    names = {dossier.play.teacher_digest, *writers(dossier), also} - {""}
+    return cache.added(cache.ledger(folder, name) for name in sorted(names))

@@ -1,0 +1,145 @@
+"""What a labelling worker does, for each kind of teacher: ask for what is not in the cache, and keep it as it comes.
+
+It asks for labels of the traffic, or for variations of rows that the last student failed on.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from distill_tui.rounds import variations
+from distill_tui.store.project import stored
+from distill_tui.teachers import cache, estimate
+from distill_tui.teachers.description import ENDPOINT, ZERO_SHOT, Described
+from distill_tui.teachers.estimate import read_limits
+
+if TYPE_CHECKING:
+    from distill_tui.rules import Dossier
+    from distill_tui.runs.worker import Claim
+    from distill_tui.teachers.endpoint import Answer
+
+Todo = list[tuple[str, str]]
+
+
+def run(claimed: Claim, dossier: Dossier) -> dict[str, Any]:
+    """Do what the run was asked for: label what the teacher has not answered yet, or write variations."""
+    wanted = variations.ask_of(claimed.run)
+    return vary(claimed, dossier, wanted) if wanted else label(claimed, dossier)
+
+
+def vary(claimed: Claim, dossier: Dossier, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Have the teacher write variations; what is new of them waits to be taken in. Gives the run's result."""
+    project, play = claimed.project, dossier.play
+    assert play is not None
+    folder, name, started = project.artifacts.folder, wanted["writer"], time.monotonic()
+    sources = variations.sources(project, dossier, wanted["rows"], wanted["numbers"])
+    known = cache.answered(folder, name)
+    todo = [(source.digest, source.input) for source in sources if source.digest not in known]
+    claimed.report(0, len(todo), f"{len(sources) - len(todo):,} rows were varied before", always=True)
+    if play.teacher_source == ENDPOINT:
+        more = _endpoint(claimed, dossier, name, todo)
+    else:
+        local_writer(claimed, name, todo, "varied")
+        more = {}
+    written, left = variations.sift(project, dossier, sources, cache.said(folder, name), wanted["each"])
+    kept = project.artifacts.store_bytes(variations.lines(written).encode())
+    result = {"rows": len(sources), "new": len(todo), "cached": len(sources) - len(todo)} | more
+    told = {"written": kept, "variations": len(written), "left_out": left}
+    return result | told | {"seconds": round(time.monotonic() - started, 1), "teacher": play.teacher_digest}
+
+
+def local_writer(claimed: Claim, teacher: str, todo: Todo, done_to: str, *, name: str = "") -> None:
+    """Have a causal model on this machine write an answer to each text; each is kept as it comes, under a name."""
+    from distill_tui.teachers.endpoint import Answer
+    from distill_tui.training import teachers
+
+    artifacts, texts = claimed.project.artifacts, [text for _, text in todo]
+    if not texts:
+        return
+    described = Described.from_json(artifacts.text(teacher))
+    written = teachers.written(artifacts.path(described.model), texts, described, threads=threads())
+    for done, (at, said, tokens_in, tokens_out) in enumerate(written, 1):
+        answer = Answer(todo[at][0], described.read(said), said, None, tokens_in, tokens_out, Decimal(0))
+        cache.add_answer(artifacts.folder, name or teacher, answer)
+        claimed.report(done, len(todo), f"{done:,} of {len(todo):,} rows are {done_to}")
+
+
+def label(claimed: Claim, dossier: Dossier) -> dict[str, Any]:
+    """Ask the play's teacher for every input that it has not answered yet; gives the run's result."""
+    from distill_tui.dataset.traffic import distinct_inputs
+
+    artifacts, play = claimed.project.artifacts, dossier.play
+    assert play is not None
+    started = time.monotonic()
+    files = [traffic.artifact for traffic in dossier.traffic]
+    inputs = distinct_inputs([artifacts.path(artifact) for artifact in files])
+    writes = estimate.writes(artifacts, play)
+    answered = cache.answered if writes or play.teacher_source == ENDPOINT else cache.known
+    known = answered(artifacts.folder, play.teacher_digest)
+    todo = [(digest, text) for digest, text in inputs.items() if digest not in known]
+    claimed.report(0, len(todo), f"{len(inputs) - len(todo):,} inputs were answered before", always=True)
+    if play.teacher_source == ENDPOINT:
+        more = _endpoint(claimed, dossier, play.teacher_digest, todo)
+    elif writes:
+        local_writer(claimed, play.teacher_digest, todo, "answered")
+        more = {"unread": cache.ledger(artifacts.folder, play.teacher_digest).unread}
+    else:
+        _local(claimed, play.teacher_source, play.teacher_digest, todo, started)
+        more = {}
+    result = {"rows": len(inputs), "new": len(todo), "cached": len(inputs) - len(todo)} | more
+    return result | {"seconds": round(time.monotonic() - started, 1), "teacher": play.teacher_digest, "traffic": files}
+
+
+def threads() -> int:
+    """The torch threads of a worker that labels: one, so that a board on the same small machine stays quick."""
+    return int(os.environ.get("DISTILL_THREADS", "1"))
+
+
+def _local(claimed: Claim, source: str, teacher: str, todo: Todo, started: float) -> None:
+    artifacts, done = claimed.project.artifacts, 0
+    for positions, probabilities in batches(artifacts.path, source, teacher, [text for _, text in todo]):
+        answers = [(todo[at][0], row.tolist()) for at, row in zip(positions, probabilities, strict=True)]
+        cache.add(artifacts.folder, teacher, answers)
+        done += len(answers)
+        claimed.report(done, len(todo), f"{done / max(time.monotonic() - started, 1e-9):.0f} inputs a second")
+
+
+def batches(path: Any, source: str, teacher: str, texts: list[str]) -> Iterator[tuple[list[int], Any]]:
+    """Yield (positions in `texts`, probabilities (batch, labels)) of a teacher that is a model on this machine."""
+    from distill_tui.training import teachers
+
+    if not texts:
+        return iter(())
+    if source == "local":
+        return teachers.label(path(teacher), texts, threads=threads())
+    described = Described.from_json(path(teacher).read_text(encoding="utf-8"))
+    of = teachers.zero_shot if source == ZERO_SHOT else teachers.prompted
+    return of(path(described.model), texts, described, threads=threads())
+
+
+def _endpoint(claimed: Claim, dossier: Dossier, teacher: str, todo: Todo) -> dict[str, Any]:
+    """Ask an endpoint, for labels or for variations; both count against one budget."""
+    from distill_tui.teachers import endpoint
+
+    artifacts = claimed.project.artifacts
+    described = Described.from_json(artifacts.text(teacher))
+    limits = read_limits(stored(claimed.run.spec, f"the spec of run {claimed.id}"))
+    before = variations.paid(artifacts.folder, dossier, teacher)
+    answers = dossier.play is not None and teacher == dossier.play.teacher_digest
+    choices = answers and bool(described.labels)
+
+    def keep(answer: Answer) -> None:
+        cache.add_answer(artifacts.folder, teacher, answer)
+
+    def tell(done: int, retries: int, spent: Decimal) -> None:
+        claimed.report(done, len(todo), f"{spent:.4f} of {limits.budget} spent, {retries:,} retries")
+
+    key = endpoint.key_for(described.base_url)
+    retries = endpoint.ask(described, todo, limits, spent=before.money, keep=keep, tell=tell, key=key, logprobs=choices)
+    after = variations.paid(artifacts.folder, dossier, teacher)
+    unread = {"unread": cache.ledger(artifacts.folder, teacher).unread} if answers else {}
+    return {"retries": retries, "money": str(after.money - before.money)} | unread

@@ -1,0 +1,145 @@
+"""Start, follow and reap worker processes. A worker is its own session, so it outlives the app and a dropped SSH line.
+
+Whether a worker lives is asked of the lock that it holds, not of its pid: the system frees the lock when it dies. How
+long one is waited for is told by the clock that runs from the machine's start, which nobody sets.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from sqlmodel import col, select
+
+from distill_tui.store import tables
+from distill_tui.store.project import Project, ProjectError, now
+from distill_tui.terms import RunKind, RunStatus
+from distill_tui.text import visible
+
+LAUNCHER = "DISTILL_LAUNCH"  # what starts the processes of a training, like: accelerate launch --num_processes 2
+GRACE = 60  # seconds that a queued run's worker has to take its lock
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+def start(project: Project, run_id: int) -> None:
+    """Start the worker of a queued run; the same line can be typed by hand or put in cron."""
+    folder = project.artifacts.run_folder(run_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    with project.read() as session:
+        run = session.get(tables.Run, run_id)
+    if run is not None:
+        _waited(folder, run)
+    quiet = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    with (folder / "worker.log").open("ab") as log:
+        subprocess.Popen(
+            [*_launcher(run), "-m", "distill_tui.runs.worker", str(project.path.absolute()), str(run_id)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=os.environ | quiet,
+        )
+
+
+def _launcher(run: tables.Run | None) -> list[str]:
+    """Give what runs the worker: this Python, or what the environment names to train on several devices."""
+    line = os.environ.get(LAUNCHER, "") if run is not None and run.kind is RunKind.TRAIN else ""
+    try:
+        named = shlex.split(line)
+    except ValueError:
+        named = [line]
+    if named and shutil.which(named[0]) is None:
+        raise ProjectError(
+            f"{LAUNCHER} names {visible(named[0])}, which is not there to run; install it or unset {LAUNCHER}, and "
+            "resume the run."
+        )
+    return named or [sys.executable]
+
+
+def lock(folder: Path) -> int | None:
+    """Take a run's lock for this process's life, or give None where a living worker has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # POSIX: a forked child does not inherit it
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def alive(project: Project, run_id: int) -> bool:
+    """Whether a worker holds the run's lock."""
+    descriptor = lock(project.artifacts.run_folder(run_id))
+    if descriptor is None:
+        return True
+    os.close(descriptor)
+    return False
+
+
+def reap(project: Project) -> list[int]:
+    """Call every run `lost` whose worker is gone; it can be resumed. Asked on every opening and every poll."""
+    with project.read() as session:
+        active = [status for status in RunStatus if status.active]
+        runs = list(session.exec(select(tables.Run).where(col(tables.Run.status).in_(active))))
+    gone = [r.id for r in runs if r.id is not None and not _fresh(project, r) and not alive(project, r.id)]
+    if gone:
+        with project.telemetry() as session:
+            for run_id in gone:
+                run = session.get(tables.Run, run_id)
+                if run is not None and run.status.active and not _fresh(project, run):
+                    run.status, run.ended_at, run.token = RunStatus.LOST, now(), None
+                    run.message = "its worker is gone; resume it from its last checkpoint"
+                    session.add(run)
+    return gone
+
+
+def _fresh(project: Project, run: tables.Run) -> bool:
+    """Whether a queued run's worker may still be on its way."""
+    if run.status is not RunStatus.QUEUED or run.id is None:
+        return False
+    return _waited(project.artifacts.run_folder(run.id), run) < GRACE
+
+
+def _waited(folder: Path, run: tables.Run) -> float:
+    """Say for how many seconds a queued run was seen to wait; whoever sees it first notes when that was."""
+    note, this = folder / "queued", {"queued": run.heartbeat_at or run.created_at, "boot": _boot()}
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        noted = json.loads(note.read_text())
+        if noted["queued"] == this["queued"]:  # a worker of before the last start of the machine is gone
+            return time.monotonic() - float(noted["at"]) if noted["boot"] == this["boot"] else float(GRACE)
+    folder.mkdir(parents=True, exist_ok=True)
+    making = folder / f".queued-{os.getpid()}"
+    making.write_text(json.dumps(this | {"at": time.monotonic()}))
+    making.replace(note)
+    return 0.0
+
+
+def _boot() -> str:
+    """Name this start of the machine; empty where the system has no name for it."""
+    try:
+        return BOOT.read_text().strip()
+    except OSError:
+        return ""
+
+
+def wait(project: Project, run_id: int, report: Callable[[tables.Run], None]) -> tables.Run:
+    """Follow a run to its end, telling `report` how it stands about twice a second."""
+    while True:
+        with project.read() as session:
+            run = session.get(tables.Run, run_id)
+        assert run is not None
+        report(run)
+        if not run.status.active:
+            return run
+        time.sleep(0.5)
+        reap(project)

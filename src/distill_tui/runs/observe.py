@@ -1,0 +1,318 @@
+"""What a worker does with a feed: student and teacher answer it, the teacher as far as the budget goes.
+
+All observations of a feed are recorded in one transaction, or none: a worker that dies is resumed, and what the
+teacher answered by then is in its cache. Runs in workers only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlmodel import Session, select
+
+from distill_tui.monitor import history
+from distill_tui.monitor import plan as observe
+from distill_tui.rules import Dossier
+from distill_tui.runs import observe_teacher
+from distill_tui.store import tables
+from distill_tui.store.artifacts import Artifacts
+from distill_tui.store.project import ProjectError, stored
+from distill_tui.tasks import generation
+from distill_tui.teachers.description import ENDPOINT, SOURCES
+from distill_tui.terms import Action, RunStatus, Split
+
+if TYPE_CHECKING:
+    from distill_tui.runs.worker import Claim
+
+CENTRE_ROWS, CALIBRATION = 2_000, 1_000  # training rows that make the centre, held-out scores that are kept
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a feed on its way to an observation."""
+
+    day: str
+    digest: str
+    input: str
+    segment: str
+    teacher: str | None
+    probe: bool = False
+    asked: bool = False
+
+
+def run(claimed: Claim, dossier: Dossier) -> None:
+    """Observe one feed, record what was seen, and say how the student stands."""
+    from distill_tui.dataset import frozen
+    from distill_tui.spec import Spec
+
+    project = claimed.project
+    feed_id = stored(claimed.run.spec, f"the spec of run {claimed.id}").get("feed")
+    feed = next((each for each in dossier.feeds if each.id == feed_id), None)
+    if feed is None:
+        raise ProjectError(f"The spec of run {claimed.id} names no feed that is here; restore a backup.")
+    bundle = next(each for each in dossier.bundles if each.id == feed.bundle_id)
+    judged = next(e for e in dossier.evaluations if e.round == bundle.round and not e.reproduced)
+    data = next(each for each in dossier.data_sets if each.round == bundle.round)
+    trained = dossier.run(judged.run_id)
+    assert trained is not None and trained.artifact is not None
+    for digest in (feed.artifact, trained.artifact, data.artifact):
+        trouble = project.artifacts.trouble(digest)
+        if trouble:
+            raise ValueError(trouble)
+    spec, student = Spec.from_json(trained.spec), project.artifacts.path(trained.artifact)
+    options = {"threads": spec.threads, "max_tokens": spec.max_tokens}
+    path = project.artifacts.path(data.artifact)
+    claimed.report(0, 3, "the scores at the gate", always=True)
+    reference = _known_reference(dossier, bundle) or _reference(project.artifacts, path, student, options)
+    known = history.read_reference(project.artifacts, reference)
+    rows = _read(project.artifacts.path(feed.artifact), feed.received_at[:10], known["probe"], frozen.labels_of(path))
+    with project.read() as session:
+        seen = _observed(session, feed)
+        asked = _asked_by_month(session, feed.play_id)
+        room = observe_teacher.room(session, project.artifacts, dossier, feed)
+    rows = [row for row in rows if (row.day, row.digest, row.probe) not in seen]
+    claimed.report(1, 3, f"{len(rows):,} rows that were not observed before", always=True)
+    rows = _with_teacher(claimed, dossier, rows, asked, room, known, seen)
+    claimed.report(2, 3, f"the live student answers {len(rows):,} rows", always=True)
+    observations = _observations(rows, feed, student, known, options)
+    _record(claimed, feed, reference, known, observations)
+
+
+# --- the scores at the gate ------------------------------------------------------------------------------------------
+
+
+def _known_reference(dossier: Dossier, bundle: tables.Bundle) -> str:
+    watches = [watch for watch in dossier.watches if watch.bundle_id == bundle.id]
+    return history.plan_of(watches[-1]).reference if watches else ""
+
+
+def _reference(artifacts: Artifacts, data: Path, student: Path, options: Mapping[str, int]) -> str:
+    """Score the held-out rows as the gate saw them: numbers only, and never what makes a number a row.
+
+    A row that came often in the traffic counts as often. The probe is taken from the training rows, which anybody
+    may see.
+    """
+    import numpy as np
+
+    from distill_tui.dataset import frozen
+    from distill_tui.training.answers import hear
+
+    training, held_out = frozen.load(data, Split.TRAIN), frozen.load(data, Split.HELD_OUT)
+    chosen = sorted(range(len(training)), key=lambda row: observe.order("", training.digests[row]))
+    lies = hear(student, [training.inputs[row] for row in chosen[:CENTRE_ROWS]], **options).lies
+    centre, spread = lies.mean(axis=0), lies.std(axis=0) + 1e-6
+    heard = hear(student, held_out.inputs, **options)
+    distance = np.sqrt((((heard.lies - centre) / spread) ** 2).mean(axis=1))
+    often = np.repeat(np.arange(len(held_out)), np.maximum(1, held_out.weights.round().astype(int)))
+    kept = sorted(range(len(often)), key=lambda at: observe.order(str(at), held_out.digests[often[at]]))[:CALIBRATION]
+    rows = [int(often[at]) for at in kept]
+    taught = [_answer(text, training.labels) for text in training.teacher_texts]
+    probed = [row for row in chosen if taught[row] is not None][: observe.PROBE_ROWS]
+    value = {
+        "uncertainty": [float(1 - heard.sure[row]) for row in rows],
+        "distance": [float(distance[row]) for row in rows],
+        "length": [len(held_out.inputs[row]) for row in rows],
+        "labels": Counter(heard.said[row] for row in rows if held_out.labels),
+        "segments": Counter(held_out.segments[row] for row in rows),
+        "centre": [float(x) for x in centre],
+        "spread": [float(x) for x in spread],
+        "probe": {training.digests[row]: [training.inputs[row], taught[row]] for row in probed},
+    }
+    return artifacts.store_bytes(json.dumps(value, sort_keys=True).encode())
+
+
+# --- the rows of a feed ----------------------------------------------------------------------------------------------
+
+
+def _read(path: Path, received: str, probe: Mapping[str, Any], labels: Sequence[str]) -> list[Row]:
+    """Read a feed, each input of a day once; a row without a time is of the day on which the feed was received."""
+    from distill_tui.dataset.observed import rows as stored
+
+    found: dict[tuple[str, str], Row] = {}
+    for each in stored(path):
+        day = (each["time"] or received)[:10]
+        key = (day, each["input_digest"])
+        teacher = _label(each, labels)
+        if key not in found or (found[key].teacher is None and teacher is not None):
+            is_probe = each["input_digest"] in probe and teacher is not None
+            found[key] = Row(*key, each["input"], each["segment"] or "all", teacher, is_probe)
+    return sorted(found.values(), key=lambda row: (row.day, observe.order(row.day, row.digest)))
+
+
+def _answer(text: str | None, labels: Sequence[str]) -> str | None:
+    """Give an answer as it is compared: one of the labels, or where there are none the text as it is spelled."""
+    if text is None or labels:
+        return text if text in labels else None
+    return generation.spelled(text)
+
+
+def _label(row: Mapping[str, Any], labels: Sequence[str]) -> str | None:
+    """Give what the teacher said, where it said one of the labels, or wrote an answer."""
+    said = _answer(row["teacher_output"], labels)
+    if said is not None:
+        return said
+    if row["teacher_probabilities"] is None or not labels:
+        return None
+    said = json.loads(row["teacher_probabilities"])
+    if isinstance(said, dict):
+        best = max(said, key=lambda label: said[label], default="")
+        return best if best in labels else None
+    return labels[said.index(max(said))] if len(said) == len(labels) else None
+
+
+def _observed(session: Session, feed: tables.Feed) -> set[tuple[str, str, bool]]:
+    table = tables.Observation
+    query = select(table.day, table.input_digest, table.probe).where(table.bundle_id == feed.bundle_id)
+    return {(day, digest, bool(probe)) for day, digest, probe in session.exec(query)}
+
+
+def _asked_by_month(session: Session, play_id: int) -> Counter[str]:
+    table = tables.Observation
+    query = select(table.day).where(table.play_id == play_id, table.asked == 1)
+    return Counter(day[:7] for day in session.exec(query))
+
+
+# --- the teacher -----------------------------------------------------------------------------------------------------
+
+
+def _with_teacher(
+    claimed: Claim,
+    dossier: Dossier,
+    rows: list[Row],
+    asked: Counter[str],
+    room: int,
+    known: Mapping[str, Any],
+    seen: set[tuple[str, str, bool]],
+) -> list[Row]:
+    """Attach what the teacher says of the rows that the budget allows; leave the others to be scored only.
+
+    Of an endpoint each call counts against the month, the probe's too, and no more than `room` are made; a model on
+    this machine is asked the probe for nothing. A recorded teacher is never asked: the feed brings its answers.
+    """
+    play = dossier.play
+    assert play is not None
+    budget, asks = play.sampling_per_month or 0, play.teacher_source in ("local", *SOURCES)
+    probe = _probe_again(rows, known, seen) if asks else []
+    if probe and play.teacher_source == ENDPOINT and len(probe) > min(room, budget - asked[probe[0].day[:7]]):
+        probe = []
+    rows = [*probe, *rows]
+    chosen, watched = [], Counter[str]()
+    for row in rows:
+        if row.teacher is not None:
+            chosen.append(row)
+        elif asks and room > 0 and (row.probe or observe.allowance(budget, row.day, asked[row.day[:7]])):
+            chosen.append(replace(row, asked=True))
+            asked[row.day[:7]] += 1
+            room -= 1
+        elif watched[row.day] < observe.WATCHED:
+            chosen.append(row)
+            watched[row.day] += 1
+    to_ask = [row for row in chosen if row.asked]
+    said = observe_teacher.ask(claimed, dossier, to_ask) if to_ask else {}
+    return [replace(row, teacher=said[row.digest]) if row.asked else row for row in chosen]
+
+
+def _probe_again(rows: Sequence[Row], known: Mapping[str, Any], seen: set[tuple[str, str, bool]]) -> list[Row]:
+    """Give the rows of the probe, once in four weeks."""
+    from datetime import date
+
+    if not rows:
+        return []
+    day = rows[-1].day
+    before = max((probed for probed, _, probe in seen if probe), default="")
+    if before and (date.fromisoformat(day) - date.fromisoformat(before)).days < observe.PROBE_DAYS:
+        return []
+    probe = [Row(day, digest, text, "", None, probe=True) for digest, (text, _) in sorted(known["probe"].items())]
+    return [row for row in probe if (row.day, row.digest, True) not in seen]
+
+
+# --- the student, and the record -------------------------------------------------------------------------------------
+
+
+def _observations(
+    rows: Sequence[Row], feed: tables.Feed, student: Path, known: Mapping[str, Any], options: Mapping[str, int]
+) -> list[tables.Observation]:
+    import numpy as np
+
+    from distill_tui.training.answers import hear
+
+    heard = hear(student, [row.input for row in rows], **options)
+    away = (heard.lies - np.array(known["centre"])) / np.array(known["spread"])
+    distance = np.sqrt((away**2).mean(axis=1))
+    found = []
+    for at, row in enumerate(rows):
+        answer = known["probe"][row.digest][1] if row.probe else heard.said[at]
+        shown = not row.probe and row.teacher not in (None, answer) and not observe.sealed(row.digest)
+        found.append(
+            tables.Observation(
+                play_id=feed.play_id,
+                bundle_id=feed.bundle_id,
+                feed_id=feed.id or 0,
+                day=row.day,
+                input_digest=row.digest,
+                probe=int(row.probe),
+                segment=row.segment,
+                answer=answer,
+                teacher=row.teacher,
+                asked=int(row.asked),
+                uncertainty=float(1 - heard.sure[at]),
+                distance=float(distance[at]),
+                length=len(row.input),
+                excerpt=_storable(row.input[: observe.EXCERPT]) if shown else "",
+            )
+        )
+    return found
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode().replace("\0", "␀")
+
+
+def _record(
+    claimed: Claim,
+    feed: tables.Feed,
+    reference: str,
+    known: Mapping[str, Any],
+    observations: Sequence[tables.Observation],
+) -> None:
+    def edit(change: Any, row: tables.Run) -> None:
+        change.session.add_all(observations)
+        change.session.flush()
+        watch = _watched(claimed, change, feed, reference, known)
+        change.session.add(watch)
+        labelled = sum(each.teacher is not None for each in observations)
+        asked = sum(each.asked for each in observations)
+        told = {"rows": len(observations), "labelled": labelled, "asked": asked, "standing": watch.standing.value}
+        row.result, row.message = json.dumps(told), watch.standing.value
+        row.step = row.total = 3
+        row.artifact = row.artifact or None
+        change.detail |= {"feed": feed.id, **told}
+        change.detail["state"] = "sha256:" + hashlib.sha256(watch.state.encode()).hexdigest()
+
+    claimed.end(Action.RECORD_OBSERVATIONS, RunStatus.FINISHED, edit)
+
+
+def _watched(claimed: Claim, change: Any, feed: tables.Feed, reference: str, known: Mapping[str, Any]) -> tables.Watch:
+    """Read everything since the watch began, this feed included, and say how it stands."""
+    dossier: Dossier = change.dossier
+    bundle = next(each for each in dossier.bundles if each.id == feed.bundle_id)
+    begun = [w for w in dossier.watches if w.bundle_id == feed.bundle_id and w.feed_id > dossier.watched_from]
+    plan = history.plan_of(begun[0]) if begun else history.new_plan(claimed.project, dossier, bundle, reference)
+    feeds = [each for each in dossier.feeds if each.bundle_id == feed.bundle_id]
+    monitor = observe.replay(plan, known, history.read_feeds(change.session, feeds, dossier.watched_from))
+    return tables.Watch(
+        feed_id=feed.id or 0,
+        play_id=feed.play_id,
+        bundle_id=feed.bundle_id,
+        standing=monitor.standing,
+        plan=plan.to_json(),
+        state=json.dumps(monitor.state(), sort_keys=True),
+        findings=json.dumps([vars(each) | {"sentence": each.sentence} for each in monitor.findings()]),
+        recorded_at=change.at,
+    )

@@ -1,0 +1,125 @@
+"""Files beside the project file, named by SHA-256: data sets, models, records, bundles (standard library only).
+
+Everything is written under a temporary name, fsynced and renamed, so a name is never seen half-written.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from distill_tui.digests import file_digest, folder_digest
+
+BLOCK = 1 << 20
+
+
+class Artifacts:
+    """The folder of artifacts of one project."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, digest: str) -> Path:
+        """Say where the artifact of this digest is kept."""
+        name = digest.removeprefix("sha256:")
+        if len(name) != 64 or not set(name) <= set("0123456789abcdef"):
+            raise ValueError(f"'{digest}' is no digest.")
+        return self.folder / name
+
+    def trouble(self, digest: str) -> str | None:
+        """Say what is wrong with an artifact: missing, altered; or nothing."""
+        try:
+            path = self.path(digest)
+        except ValueError as error:
+            return str(error)
+        short = digest[7:19]
+        if not path.exists() or path.is_symlink():
+            return f"The artifact {short}… is missing from {self.folder.name}; restore it from a backup."
+        try:
+            now = folder_digest(path) if path.is_dir() else file_digest(path)
+        except (ValueError, OSError) as error:
+            return f"The artifact {short}… cannot be read: {error}"
+        return None if now == digest else f"The artifact {short}… was altered after it was made; restore the original."
+
+    def text(self, digest: str) -> str:
+        """Read an artifact that is a text, the very bytes that its digest names. Raises ValueError."""
+        trouble = self.trouble(digest)
+        if trouble:
+            raise ValueError(trouble)
+        return self.path(digest).read_text(encoding="utf-8")
+
+    def run_folder(self, run_id: int) -> Path:
+        """Say where a run keeps its checkpoints, log and lock."""
+        return self.folder / "runs" / str(run_id)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Lend a folder on the same file system that is gone afterwards, whatever happens."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".tmp-", dir=self.folder))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def store_bytes(self, content: bytes) -> str:
+        """Keep some bytes; the same bytes are kept once."""
+        with self.scratch() as scratch:
+            (scratch / "content").write_bytes(content)
+            return self.store(scratch / "content")
+
+    def store(self, path: Path) -> str:
+        """Move a file or folder in, under its digest."""
+        digest = folder_digest(path) if path.is_dir() else file_digest(path)
+        target = self.path(digest)
+        if target.exists() and self.trouble(digest) is None:
+            return digest
+        _sync_tree(path)
+        if target.exists():  # a damaged copy of what we hold whole: put the whole one in its place
+            shutil.rmtree(target) if target.is_dir() else target.unlink()
+        path.rename(target)
+        sync_folder(self.folder)
+        return digest
+
+    def store_copy(self, source: Path, ignore: Callable[[str], bool] = lambda name: False) -> str:
+        """Copy a folder in, file by file; links and special files are refused, `ignore`d names left out."""
+        with self.scratch() as scratch:
+            copy = scratch / "copy"
+            for name in folder_names(source):
+                if not ignore(name):
+                    (copy / name).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(source / name, copy / name)
+            return self.store(copy)
+
+
+def folder_names(folder: Path) -> Iterable[str]:
+    """List the plain files of a folder, as relative names; raises ValueError at a symbolic link."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            raise ValueError(f"{path.name} in {folder.name} is a symbolic link; replace it by the file itself.")
+        if path.is_file():
+            yield path.relative_to(folder).as_posix()
+
+
+def _sync_tree(path: Path) -> None:
+    for item in [path, *path.rglob("*")] if path.is_dir() else [path]:
+        sync_folder(item) if item.is_dir() else sync_file(item)
+
+
+def sync_file(path: Path) -> None:
+    """Bring a file's bytes to the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's names to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

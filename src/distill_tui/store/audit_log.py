@@ -1,0 +1,210 @@
+"""What the audit log says of the rows that decide: whether they came in through the door, and whether they are proved.
+
+It reads, and finds out; what follows from it is for `rules` to say.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
+from typing import Any, NamedTuple
+
+from distill_tui import rules
+from distill_tui.digests import canonical, digest_of
+from distill_tui.people import signatures, statements
+from distill_tui.rules import SignOffFacts, StatementFacts
+from distill_tui.store import tables
+from distill_tui.terms import Action, Assurance, Role
+
+DECIDES = (  # what else an entry must be of, besides naming a signed statement, to say something here
+    *(Action.SIGN_OFF, Action.REFUSE, Action.WITHDRAW, Action.SPOT_CHECK),
+    *(Action.LOCK_GATE, Action.FREEZE_DATA, Action.ASSIGN_ROLE),
+    *rules.BUILDING,
+)
+Head = Callable[[object], str | None]  # the digest of the entry of this number, where the log has one
+
+
+class Logged:
+    """What the log says that was done in one play: rows that got into the file by another way than the door count not.
+
+    The log is the record, and the tables are what is convenient to read. Whoever writes a row with another program
+    would have to forge the log as well, and then the log no longer holds the heads that were signed or remembered.
+    """
+
+    def __init__(self) -> None:
+        self.sign_offs: dict[object, tuple[object, object]] = {}
+        self.withdrawals: dict[object, object] = {}
+        self.spot_checks: dict[object, tuple[object, object]] = {}
+        self.statements: dict[object, tuple[object, object]] = {}
+        self.builders: dict[str, list[str]] = {}
+        self.roles: dict[str, str] = {}
+        self.gate: object = None
+        self.frozen: set[object] = set()
+        self.places: dict[str, int] = {}  # of statements, by digest: the number of the entry that names them
+        self.revoked: dict[str, int] = {}  # keys, by fingerprint: the number of the entry that revoked one
+
+    def after(self, entries: Iterable[tables.AuditEntry]) -> Logged:
+        """Give what the log says with these entries too; this one stays as it is."""
+        grown = deepcopy(self)
+        for entry in entries:
+            grown._take(entry, _object(entry.detail))
+        return grown
+
+    def _take(self, entry: tables.AuditEntry, detail: Mapping[str, Any]) -> None:
+        if entry.action is Action.REVOKE_KEY:
+            self.revoked[str(detail.get("fingerprint"))] = entry.seq
+        elif entry.action in (Action.SIGN_OFF, Action.REFUSE):
+            self.sign_offs[detail.get("sign_off")] = (entry.person_id, detail.get("statement"))
+            self.places[str(detail.get("statement"))] = entry.seq
+        elif entry.action is Action.WITHDRAW:
+            self.withdrawals[detail.get("sign_off")] = entry.person_id
+        elif entry.action is Action.SPOT_CHECK:
+            self.spot_checks[detail.get("spot_check")] = (entry.person_id, detail.get("digest"))
+        for number, digest in _object(detail.get("signed")).items():
+            self.statements[number] = (entry.person_id, digest)
+            self.places[str(digest)] = entry.seq
+        if entry.action is Action.LOCK_GATE:
+            self.gate = detail.get("gate")
+        elif entry.action is Action.FREEZE_DATA:
+            self.frozen.add(detail.get("data"))
+        if entry.action in rules.BUILDING and entry.person_id:
+            self._built(entry.person_id, entry.action.value)
+        elif entry.action is Action.ASSIGN_ROLE:
+            self.roles[str(detail.get("role"))] = str(detail.get("after"))
+            if detail.get("role") == Role.DRIVER.value:
+                self._built(str(detail.get("after")), "drive")
+
+    def _built(self, person: str, deed: str) -> None:
+        deeds = self.builders.setdefault(person, [])
+        if deed not in deeds:
+            deeds.append(deed)
+
+    def place(self, content: bytes) -> int:
+        """Give the number of the entry that names these bytes; what none names counts as the last."""
+        return self.places.get(digest_of(content), 1 << 62)
+
+    def disagreements(self, dossier: rules.Dossier) -> Iterator[str]:
+        """Say where the tables of a play are not what the log says was done."""
+        code = dossier.play.code if dossier.play else ""
+        roles = {role.value: person for role, person in dossier.roles.items()}
+        if roles != self.roles:
+            yield f"The roles of {code} are not those that the audit log gives; restore the file from a backup."
+        locked = dossier.gate_row.digest if dossier.gate_row else None
+        if locked != self.gate:
+            yield f"The gate of {code} is not the one that the audit log saw locked; restore the file from a backup."
+        for data in dossier.data_sets:
+            if data.frozen_at is not None and data.digest not in self.frozen:
+                yield f"A data set of {code} is not one that the audit log saw frozen; restore the file from a backup."
+
+    def has_spot_check(self, row: tables.SpotCheck) -> bool:
+        """Whether this check was recorded through the door, as it is."""
+        return self.spot_checks.get(row.id) == (row.person_id, digest_of(row.content.encode()))
+
+    def has_sign_off(self, row: tables.SignOff) -> bool:
+        """Whether this sign-off was recorded through the door, as it is."""
+        return self.sign_offs.get(row.id) == (row.person_id, digest_of(bytes(row.statement)))
+
+    def has_statement(self, row: tables.Statement) -> bool:
+        """Whether this statement was recorded through the door, as it is."""
+        return self.statements.get(str(row.id)) == (row.person_id, digest_of(bytes(row.content)))
+
+
+class Told(NamedTuple):
+    """What the log said up to an entry. It only grows, so that only what came after has to be read."""
+
+    logged: Logged
+    size: int
+    head: str
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    """Take a JSON object, as text or as it was read; anything else is an empty one."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return {}
+    return value if isinstance(value, dict) else {}
+
+
+def frozen_row(data: tables.DataSet) -> str:
+    """Digest what a freeze fixes of a data set besides its rows: what it is of, its labels, its counts."""
+    return digest_of(canonical([data.round, data.artifact, data.labels, data.counts, data.built_at]))
+
+
+def statement_facts(
+    row: tables.Statement, keys: tuple[tables.SshKey, ...], head: Head, logged: Logged
+) -> StatementFacts:
+    """Read another signed statement and find out whether it can be trusted."""
+    who, statement = f"The {row.kind} statement by {row.person_id}", {}
+    try:
+        content = bytes(row.content)
+        statement = statements.read(content, row.kind)
+        predicate = statement["predicate"]
+        verified = signatures.verify(content, row.signature, statements.NAMESPACES[row.kind])
+        trouble = _key_trouble(who, row.person_id, logged.place(content), verified, keys, logged)
+        if predicate.get("signer") != row.person_id or not logged.has_statement(row):
+            trouble = f"{who} is not what the audit log says."
+        elif head(predicate["audit"].get("size")) != predicate["audit"].get("head"):
+            trouble = f"{who} names a head of the audit log that is not in it."
+    except (signatures.BadSignature, TypeError, KeyError) as error:
+        return StatementFacts(row, statement, f"{who} cannot be trusted: {error}")
+    return StatementFacts(row, statement, trouble, _strength(verified))
+
+
+def _strength(verified: signatures.Verified) -> Assurance:
+    return Assurance.HARDWARE if verified.hardware and verified.present else Assurance.SIGNED
+
+
+def _key_trouble(
+    who: str, person: str, place: int, verified: signatures.Verified, keys: tuple[tables.SshKey, ...], logged: Logged
+) -> str:
+    """Whose key it is, and whether it was revoked before: before is a place in the log, not what a clock said."""
+    key = next((k for k in keys if k.fingerprint == verified.fingerprint), None)
+    if key is None or key.person_id != person:
+        return f"{who} is signed by a key that is not theirs ({verified.fingerprint})."
+    revoked = logged.revoked.get(key.fingerprint, 0 if key.revoked_at is not None else None)
+    if revoked is not None and revoked < place:
+        return f"{who} is signed by a key that was revoked before."
+    return ""
+
+
+def sign_off_facts(
+    row: tables.SignOff, keys: tuple[tables.SshKey, ...], head: Head, withdrawn: bool, logged: Logged
+) -> SignOffFacts:
+    """Read a sign-off and find out whether its bytes can be trusted; anything unexpected counts as trouble."""
+    statement: dict[str, Any] = {}
+    try:
+        statement = statements.read_sign_off(bytes(row.statement))
+        trouble = _statement_trouble(row, statement, keys, head, logged)
+        if not logged.has_sign_off(row):
+            trouble = f"The sign-off by {row.person_id} is not in the audit log as it is; it came in by another way."
+    except (signatures.BadSignature, TypeError) as error:
+        trouble = f"The sign-off by {row.person_id} cannot be trusted: {error}"
+    return SignOffFacts(row, statement, trouble, withdrawn and logged.withdrawals.get(row.id) == row.person_id)
+
+
+def _statement_trouble(
+    row: tables.SignOff,
+    statement: Mapping[str, Any],
+    keys: tuple[tables.SshKey, ...],
+    head: Head,
+    logged: Logged,
+) -> str:
+    predicate = statement["predicate"]
+    who = f"The sign-off by {row.person_id}"
+    if (predicate.get("signer"), predicate.get("opinion")) != (row.person_id, row.opinion.value):
+        return f"{who} does not say what its row says."
+    audit = predicate["audit"]
+    if head(audit.get("size")) != audit.get("head"):
+        return f"{who} names a head of the audit log that is not in it: the log was rewritten, or this is a copy."
+    if row.signature is None:
+        unsigned = row.assurance in (Assurance.ACCOUNT, Assurance.SESSION)
+        return "" if unsigned else f"{who} claims a signature and has none."
+    verified = signatures.verify(bytes(row.statement), row.signature, signatures.SIGN_OFF)
+    trouble = _key_trouble(who, row.person_id, logged.place(bytes(row.statement)), verified, keys, logged)
+    if trouble:
+        return trouble
+    stronger = row.assurance.strength > _strength(verified).strength
+    return f"{who} claims a stronger proof than it has." if stronger else ""

@@ -1,0 +1,194 @@
+"""A look at the machine and at a project file for whatever is wrong. Nothing is changed, and nothing decided.
+
+It reads by plain sqlite3, because a file that is broken must be looked at too.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from distill_tui.store import disks, migrations, sqlite
+from distill_tui.store.artifacts import Artifacts
+
+LOGIND = Path("/etc/systemd/logind.conf")
+DRIFT = 60  # seconds by which the clocks of two who write one file may differ
+FIXED = (3, 51, 3)  # the first SQLite without the WAL-reset corruption bug of 3.7.0 to 3.51.2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    says: str
+
+
+def machine() -> list[Finding]:
+    """Look at what the machine has."""
+    version = tuple(sqlite.module.sqlite_version_info)
+    safe = "the library has the fix" if version >= FIXED else "the project's write lock keeps checkpoints apart"
+    keygen = shutil.which("ssh-keygen")
+    killed = _kills_on_logout()
+    return [
+        Finding("sqlite", True, f"{sqlite.module.sqlite_version} ({sqlite.module.__name__.split('.')[0]})"),
+        Finding("wal protection", True, safe),
+        Finding("ssh-keygen", keygen is not None, "there" if keygen else "missing; install OpenSSH's client to sign"),
+        Finding("after logout", not killed, killed or "workers go on"),
+    ]
+
+
+def _kills_on_logout() -> str:
+    """Ask systemd-logind's settings whether a worker would be killed when its user logs out."""
+    try:
+        lines = LOGIND.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    if not any(line.replace(" ", "").lower() in ("killuserprocesses=yes", "killuserprocesses=true") for line in lines):
+        return ""
+    return f"{LOGIND} kills workers when their user logs out; run `loginctl enable-linger`, or start them in a service"
+
+
+def file(path: Path) -> Iterator[Finding]:
+    """Look at a project file, as far as it can be looked at."""
+    from distill_tui.store.project import ProjectError, check
+
+    try:
+        check(path)
+    except ProjectError as error:
+        yield Finding("project file", False, str(error))
+        return
+    yield Finding("project file", True, f"{path.name}, format {migrations.VERSION}")
+    yield from _disk(path)
+    try:
+        connection = sqlite.connect(path, read_only=True)
+    except sqlite.DatabaseErrors as error:
+        yield Finding("reading", False, str(error))
+        return
+    try:
+        for name, look in _LOOKS.items():
+            yield _look(name, look, connection)
+        yield from _artifacts(connection, path)
+    finally:
+        connection.close()
+    yield _chain(path)
+
+
+def _disk(path: Path) -> Iterator[Finding]:
+    """Look at what the file lies on."""
+    yield Finding("file system", True, disks.kind(path) or "not told by this system")
+    artifacts = Artifacts(path.parent / f"{path.name}.artifacts")
+    entries = list(artifacts.folder.iterdir()) if artifacts.folder.is_dir() else []
+    largest = max((_size(each) for each in entries if len(each.name) == 64), default=0)
+    room, wanted = disks.free(path.parent), max(disks.LEAST, 3 * largest)
+    says = f"{disks.told(room)} free"
+    low = f"; a run may need {disks.told(wanted)}: free some room before you start one"
+    yield Finding("room", room >= wanted, says if room >= wanted else says + low)
+    left = [each for each in entries if each.name.startswith(".tmp-")]
+    told = f"{len(left)} work files, {sum(map(_size, left)) / 1e6:,.1f} MB; of runs that are going on, or were killed"
+    yield Finding("work files", True, told if left else "none")
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(each.stat().st_size for each in files if each.is_file())
+
+
+def _look(name: str, look: Any, connection: Any) -> Finding:
+    try:
+        trouble, fine = look(connection)
+    except sqlite.DatabaseErrors as error:
+        return Finding(name, False, str(error))
+    return Finding(name, not trouble, trouble or fine)
+
+
+def _journal(connection: Any) -> tuple[str, str]:
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    return ("" if mode == "wal" else f"journal mode is {mode}, not wal; opening the file mends it"), "wal"
+
+
+def _integrity(connection: Any) -> tuple[str, str]:
+    found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(10)")]
+    return ("" if found == ["ok"] else "; ".join(found)), "ok"
+
+
+def _references(connection: Any) -> tuple[str, str]:
+    found = connection.execute("PRAGMA foreign_key_check").fetchall()
+    return (f"{len(found)} rows name something that is not there" if found else ""), "ok"
+
+
+def _clock(connection: Any) -> tuple[str, str]:
+    """Compare this machine's clock with the log's; the log's order is its own, but dates and ages would be wrong."""
+    newest = connection.execute("SELECT at FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
+    try:
+        at = datetime.strptime(newest[0] if newest else "", "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return "", "nothing to compare it with"  # the check of the chain has more to say of a time that is none
+    behind = (at - datetime.now(UTC)).total_seconds()
+    says = f"{behind / 60:,.0f} minutes behind the newest entry of the log; set it, or dates and ages will be wrong"
+    return (says if behind > DRIFT else ""), "not behind the log"
+
+
+def _guards(connection: Any) -> tuple[str, str]:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version != migrations.VERSION:
+        return "", f"format {version}; opened once by this release, it is brought up to date"
+    wanted = migrations.expected_schema()
+    found = {name: sql for name, sql in migrations.schema(connection).items() if not name.startswith("sqlite_")}
+    wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    return (f"removed, changed or added: {', '.join(wrong)}" if wrong else ""), f"{len(wanted)} in place"
+
+
+_LOOKS = {
+    "journal": _journal,
+    "integrity": _integrity,
+    "references": _references,
+    "clock": _clock,
+    "schema guards": _guards,
+}
+
+_HELD = """
+SELECT artifact FROM traffic UNION SELECT artifact FROM data_set UNION SELECT record FROM evaluation
+UNION SELECT model FROM evaluation UNION SELECT digest FROM bundle
+UNION SELECT artifact FROM run WHERE artifact IS NOT NULL AND artifact <> ''
+UNION SELECT teacher_digest FROM play WHERE teacher_digest <> ''
+UNION SELECT result ->> '$.validation' FROM run WHERE result ->> '$.validation' <> ''
+UNION SELECT report ->> '$.rejects_file' FROM traffic WHERE report ->> '$.rejects_file' <> ''
+"""
+
+
+def _artifacts(connection: Any, path: Path) -> Iterator[Finding]:
+    """Look at every file that the project names by its digest."""
+    artifacts = Artifacts(path.parent / f"{path.name}.artifacts")
+    try:
+        digests = [str(row[0]) for row in connection.execute(_HELD)]
+    except sqlite.DatabaseErrors as error:
+        yield Finding("artifacts", False, str(error))
+        return
+    troubles = [trouble for digest in digests if (trouble := artifacts.trouble(digest))]
+    yield from (Finding("artifact", False, trouble) for trouble in troubles)
+    if not troubles:
+        writable = not artifacts.folder.exists() or os.access(artifacts.folder, os.W_OK)
+        says = f"{len(digests)} whole" if writable else f"{artifacts.folder.name} is read-only for you"
+        yield Finding("artifacts", writable, says)
+
+
+def _chain(path: Path) -> Finding:
+    from distill_tui.store.project import Project, ProjectError, chain_trouble
+
+    try:
+        with closing(Project.open(path)) as project, project.read() as session:
+            trouble = chain_trouble(session)
+    except Exception as error:
+        expected = isinstance(getattr(error, "orig", error), (ProjectError, *sqlite.DatabaseErrors))
+        if not expected and not sqlite.unknown_word(error):
+            raise
+        return Finding("audit log", False, str(getattr(error, "orig", error)))
+    return Finding("audit log", not trouble, trouble or "the chain is whole")

@@ -1,0 +1,234 @@
+"""The questions that screens and commands ask. Plain values out; nothing is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from sqlmodel import col, select
+
+from distill_tui import gates, rules
+from distill_tui.people import log_heads
+from distill_tui.rules import Actor, Dossier, spot_checks
+from distill_tui.rules.spot_checks import Item
+from distill_tui.store import tables
+from distill_tui.store.project import Project, ProjectError, entry_fields, stored
+from distill_tui.terms import Action, RunStatus, Split
+
+if TYPE_CHECKING:
+    from distill_tui.dataset.browse import Rows
+    from distill_tui.dataset.duplicates import Pair
+    from distill_tui.dataset.repeats import Repeats
+    from distill_tui.dataset.window import Measured, TokenPrices
+
+
+def find_play(project: Project, word: str) -> int:
+    """Find a play by its code (P-007), its number or its name. Raises ProjectError with what there is."""
+    with project.read() as session:
+        plays = list(session.exec(select(tables.Play).order_by(col(tables.Play.id))))
+    for play in plays:
+        if word in (play.code, str(play.id), play.name) or word.upper() in (play.code, f"P-{play.id}"):
+            assert play.id is not None
+            return play.id
+    known = ", ".join(f"{play.code} {play.name}" for play in plays[:20]) or "none yet"
+    raise ProjectError(f"There is no play “{word}”; there are: {known}.")
+
+
+def entries(project: Project, play_id: int | None = None, last: int | None = None) -> list[tables.AuditEntry]:
+    """Give audit entries, oldest first: of one play or of all, and only the last so many."""
+    query = select(tables.AuditEntry)
+    if play_id is not None:
+        query = query.where(tables.AuditEntry.play_id == play_id)
+    query = query.order_by(col(tables.AuditEntry.seq).desc())
+    if last is not None:
+        query = query.limit(last)
+    with project.read() as session:
+        return list(reversed(list(session.exec(query))))
+
+
+def untrustworthy(project: Project) -> list[str]:
+    """Say of every play where its tables are not what the log says, and which of its signed statements do not hold."""
+    with project.read() as session:
+        plays = list(session.exec(select(tables.Play.id).order_by(col(tables.Play.id))))
+    found: list[str] = []
+    for play in plays:
+        dossier = project.dossier(play, thorough=True)
+        told = [dossier.audit_trouble, dossier.gate_trouble]
+        told += [facts.trouble for facts in dossier.sign_offs] + [facts.trouble for facts in dossier.statements]
+        found += [trouble for trouble in told if trouble and trouble not in found]
+    return found
+
+
+def look_back(project: Project) -> str:
+    """Say so where the log does not follow on what this account saw of it; else remember how far it goes now."""
+    with project.read() as session:
+        last = session.exec(select(tables.AuditEntry).order_by(col(tables.AuditEntry.seq).desc()).limit(1)).first()
+        row = session.get(tables.Project, 1)
+        if last is None or row is None:
+            return ""
+        before, now = log_heads.seen(row.uid), log_heads.Head(last.seq, last.digest)
+        then = session.get(tables.AuditEntry, before.size) if before else None
+    trouble = log_heads.trouble(row.uid, now, then.digest if then else None)
+    if not trouble and before != now:
+        log_heads.remember(row.uid, now)
+    return trouble
+
+
+def log_since(project: Project, after: int, size: int) -> list[list[Any]]:
+    """Give the entries after one up to another, in the form that their digests are of, each with its digest."""
+    query = select(tables.AuditEntry).where(col(tables.AuditEntry.seq) > after, col(tables.AuditEntry.seq) <= size)
+    with project.read() as session:
+        return [[*entry_fields(each), each.digest] for each in session.exec(query.order_by(col(tables.AuditEntry.seq)))]
+
+
+def curve(project: Project, run_id: int) -> list[tables.RunPoint]:
+    """Give the points of a run's curve, in order."""
+    query = select(tables.RunPoint).where(tables.RunPoint.run_id == run_id).order_by(col(tables.RunPoint.step))
+    with project.read() as session:
+        return list(session.exec(query))
+
+
+@dataclass(frozen=True)
+class ToJudge:
+    """Two answers for a validator to judge blind, with the input that they were given to."""
+
+    item: Item
+    text: str
+
+
+def answers_to_draw(dossier: Dossier, wanted: int = 0) -> int:
+    """How many answers a validator is shown: what they want, or the gate where that is more; else ten."""
+    return max(wanted, rules.answers_to_judge(dossier)) or 10
+
+
+def to_judge(project: Project, play_id: int, actor: Actor, count: int) -> list[ToJudge]:
+    """Draw answers for this validator, with their held-out inputs. Raises Refused for anybody else."""
+    from distill_tui.dataset import frozen
+
+    dossier = project.ask_first(Action.SPOT_CHECK, play_id, actor)
+    assert dossier.record is not None and dossier.data_set is not None and actor.person is not None
+    trouble = project.artifacts.trouble(dossier.data_set.artifact)
+    if trouble:
+        raise ProjectError(trouble)
+    items = spot_checks.draw(dossier.record, actor.person, count)
+    rows = frozen.load(project.artifacts.path(dossier.data_set.artifact), Split.HELD_OUT)
+    texts = dict(zip(rows.rows.tolist(), rows.inputs, strict=True))
+    return [ToJudge(item, texts.get(item.row, "")) for item in items]
+
+
+def active_runs(project: Project) -> list[tables.Run]:
+    """Give the runs that a worker has, or is about to have."""
+    active = [status for status in RunStatus if status.active]
+    with project.read() as session:
+        return list(session.exec(select(tables.Run).where(col(tables.Run.status).in_(active))))
+
+
+def jobs(project: Project, last: int) -> list[tuple[tables.Run, str]]:
+    """Give the last runs of all plays with the play's code and name: the active ones first, then the newest."""
+    active = col(tables.Run.status).in_([status for status in RunStatus if status.active])
+    query = select(tables.Run, tables.Play).join(tables.Play, col(tables.Play.id) == col(tables.Run.play_id))
+    with project.read() as session:
+        found = session.exec(query.order_by(active.desc(), col(tables.Run.id).desc()).limit(last))
+        return [(run, f"{play.code} {play.name}") for run, play in found]
+
+
+def window(
+    project: Project, play_id: int, *, days: int = 90, prices: TokenPrices | None = None
+) -> tuple[Measured, dict[str, str]]:
+    """Measure a play's traffic; gives what was found, and the numbers of its worksheet that follow. Raises BadInput."""
+    from distill_tui.dataset import window as windows
+    from distill_tui.gates import economics
+    from distill_tui.rounds import variations
+
+    dossier = project.dossier(play_id)
+    assert dossier.play is not None
+    calls = [traffic for traffic in dossier.traffic if not variations.taken(traffic)]  # what was written is no call
+    files = [project.artifacts.path(traffic.artifact) for traffic in calls]
+    measured = windows.measure(files, days=days, prices=prices)
+    asked = {question.name for question in economics.WORKSHEET[dossier.play.kind]}
+    return measured, {name: f"{n:f}" for name, n in windows.worksheet(measured).items() if name in asked}
+
+
+def repeats(project: Project, dossier: Dossier) -> Repeats | None:
+    """Measure how often the teacher of the traffic agrees with itself, for a gate that does not say; else None.
+
+    A local teacher or an endpoint did not write what the traffic holds, so nothing is known of it.
+    """
+    from distill_tui.dataset import repeats as repeated
+
+    play, gate = dossier.play, dossier.gate
+    if play is None or play.teacher_source not in ("", "recorded") or dossier.locked:
+        return None
+    if gate is not None and gate.teacher_agreement is not None:
+        return None
+    return repeated.measure([project.artifacts.path(traffic.artifact) for traffic in dossier.traffic])
+
+
+def draft(gate: gates.Gate, found: Repeats | None) -> str:
+    """Write a draft gate as the TOML to edit, with what was measured of the teacher where it was."""
+    if found is None:
+        return gates.to_toml(gate)
+    measured = replace(gate, teacher_agreement=found.share)
+    return f"# teacher_agreement is measured. {found.sentence}\n{gates.to_toml(measured)}"
+
+
+def rows(project: Project, play_id: int) -> Rows:
+    """Give this round's rows to look through, held-out rows left out. Raises ProjectError, BadInput."""
+    from distill_tui.dataset import browse
+
+    data = project.dossier(play_id).data_set
+    if data is None:
+        raise ProjectError("There is no data set in this round yet; `data build` makes one.")
+    return browse.Rows(project.artifacts.path(data.artifact))
+
+
+def ledger(project: Project, play_id: int) -> dict[str, Any]:
+    """Say what a play's teacher was asked, and what its cache saved: inputs not asked again, and their price."""
+    from distill_tui.rounds import variations
+    from distill_tui.teachers import cache
+    from distill_tui.terms import RunKind
+
+    dossier = project.dossier(play_id)
+    assert dossier.play is not None
+    paid = variations.paid(project.artifacts.folder, dossier)
+    labels = cache.ledger(project.artifacts.folder, dossier.play.teacher_digest)
+    runs = [result(run) for run in dossier.runs if run.kind is RunKind.LABEL]
+    hits = sum(int(run.get("cached", 0)) for run in runs)
+    each = paid.money / paid.calls if paid.calls else Decimal(0)
+    return {
+        "teacher": dossier.play.teacher_name,
+        "calls": paid.calls,
+        "tokens_in": paid.tokens_in,
+        "tokens_out": paid.tokens_out,
+        "money": f"{paid.money:.6f}",
+        "unread": labels.unread,
+        "cache_hits": hits,
+        "money_not_spent": f"{each * hits:.6f}",
+    }
+
+
+MOST_PAIRED = 20_000  # rows among which pairs at the border are looked for
+
+
+def border(project: Project, play_id: int, around: float) -> tuple[list[Pair], list[str], int]:
+    """Find pairs at the border of near duplicates in this round's data set, held-out rows left out.
+
+    Gives the pairs, the texts that they number, and how many rows were looked at. Raises ProjectError.
+    """
+    from distill_tui.dataset import duplicates, frozen
+    from distill_tui.terms import Split
+
+    data = project.dossier(play_id).data_set
+    if data is None:
+        raise ProjectError("There is no data set in this round yet; `data build` makes one.")
+    path = project.artifacts.path(data.artifact)
+    rows = (row for row in frozen.stored(path) if row["split"] != Split.HELD_OUT)
+    texts = [row["input"] for row in islice(rows, MOST_PAIRED)]
+    return duplicates.border(texts, around), texts, len(texts)
+
+
+def result(run: tables.Run) -> dict[str, Any]:
+    """Give what a run reported at its end. Raises ProjectError."""
+    return stored(run.result, f"the result of run {run.id}")

@@ -1,0 +1,62 @@
+"""The SQLite library that the project file is read and written with.
+
+`pysqlite3` carries SQLite 3.53, which has the fix for the WAL-reset corruption bug of 3.7.0 to 3.51.2. Where there is
+no wheel of it, Python's own module serves: every commit, and so every automatic checkpoint, happens under the
+project's write lock, which keeps a checkpoint and a resetting commit apart.
+"""
+
+from __future__ import annotations
+
+import sqlite3 as standard
+import sys
+from pathlib import Path
+from typing import Any
+
+try:
+    from pysqlite3 import dbapi2 as _newest
+except ImportError:
+    _newest = standard
+module: Any = _newest
+
+DatabaseErrors: tuple[type[Exception], ...] = (module.DatabaseError, standard.DatabaseError)
+
+
+def errors() -> tuple[type[Exception], ...]:
+    """Give what a driver raises, and what SQLAlchemy wraps it in where that was imported: it costs a second."""
+    wrapper = sys.modules.get("sqlalchemy.exc")
+    return DatabaseErrors if wrapper is None else (*DatabaseErrors, wrapper.DBAPIError)
+
+
+def sentence(error: Exception) -> str:
+    """Say what is wrong in the driver's own words, without the statement that SQLAlchemy adds."""
+    return str(getattr(error, "orig", None) or error)
+
+
+def connect(path: Path, *, read_only: bool = False) -> Any:
+    """Open a bare connection with the guards that every connection of ours has; the caller begins and commits."""
+    target = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
+    connection = module.connect(target, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
+    guard(connection)
+    return connection
+
+
+def guard(connection: Any) -> None:
+    """Set what keeps a connection honest: foreign keys, triggers that REPLACE cannot pass, full sync."""
+    for pragma in (
+        "foreign_keys=ON",
+        "recursive_triggers=ON",  # without it REPLACE deletes rows without firing their delete triggers
+        "synchronous=FULL",  # a signed gate must not vanish with the power
+        "busy_timeout=30000",
+        "trusted_schema=OFF",
+        "mmap_size=0",
+        "cell_size_check=ON",
+    ):
+        try:
+            connection.execute(f"PRAGMA {pragma}")
+        except UnicodeDecodeError:  # SQLite quotes the schema as it found it, and Python cannot read that
+            raise module.DatabaseError("malformed database schema") from None
+
+
+def unknown_word(error: Exception) -> bool:
+    """Whether a row holds a word that no release writes: the file was altered in spite of its guards."""
+    return isinstance(error, LookupError) and "is not among the defined enum values" in str(error)

@@ -1,0 +1,82 @@
+"""Every verdict that a project file stores, computed again from the file and its artifacts alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlmodel import col, select
+
+from distill_tui import gates
+from distill_tui.rules import Dossier
+from distill_tui.store import tables
+from distill_tui.store.project import Project, judged, read_record
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One stored verdict, and what is wrong with it; nothing where it comes out again."""
+
+    play: str
+    evaluation: int
+    round: int
+    reproduced: bool
+    stored: str  # passed, missed
+    computed: str  # passed, missed; empty where it cannot be computed
+    trouble: str
+
+
+def check(project: Project) -> Iterator[Checked]:
+    """Go through the evaluations of every play, oldest first."""
+    with project.read() as session:
+        plays = list(session.exec(select(tables.Play.id).order_by(col(tables.Play.id))))
+    for play in plays:
+        dossier = project.dossier(play)
+        for evaluation in dossier.evaluations:
+            yield _checked(project, dossier, evaluation)
+
+
+def _checked(project: Project, dossier: Dossier, row: tables.Evaluation) -> Checked:
+    play = dossier.play
+    assert play is not None and row.id is not None
+    stored, computed, trouble = _word(bool(row.passed)), "", ""
+    try:
+        computed, trouble = _computed(project, dossier, row)
+    except (OSError, ValueError) as error:
+        trouble = f"its record cannot be used: {error}"
+    if not trouble and computed != stored:
+        trouble = f"it says {stored}, and its record comes out as {computed}"
+    told = f"Evaluation {row.id} of {play.code}, round {row.round}: {trouble.rstrip('.')}." if trouble else ""
+    return Checked(play.code, row.id, row.round, bool(row.reproduced), stored, computed, told)
+
+
+def _computed(project: Project, dossier: Dossier, row: tables.Evaluation) -> tuple[str, str]:
+    """Compute a verdict, and say what does not belong together."""
+    content = read_record(project.artifacts, row.record)
+    if dossier.gate is None:
+        return "", dossier.gate_trouble or "there is no gate to judge it by"
+    record, judgements = judged(content, gates.to_json(dossier.gate))
+    trouble = ""
+    if gates.digest(dossier.gate) != row.gate_digest:
+        trouble = "it was judged by another gate than the play has"
+    elif record.model != row.model:
+        trouble = "its record is of another student"
+    elif record.data_set != row.data_digest:
+        trouble = "its record is of another data set"
+    elif record.deferred_below != _threshold(dossier, row):
+        trouble = "what it sends back to the teacher is not what the validation rows say"
+    return _word(gates.passed(judgements)), trouble
+
+
+def _threshold(dossier: Dossier, row: tables.Evaluation) -> int:
+    """Choose anew, on the validation rows, what the student that was evaluated sends back; 0 where nothing is."""
+    if dossier.gate is None or dossier.gate.deferral is None:
+        return 0
+    validation = dossier.validations.get(row.run_id)
+    if validation is None:
+        raise ValueError("the answers to the validation rows, which say what is sent back, are not there")
+    return gates.chosen(dossier.gate, validation)
+
+
+def _word(passed: bool) -> str:
+    return "passed" if passed else "missed"

@@ -1,0 +1,1 @@
+"""Teachers: what they are, how they are asked, what they answered."""

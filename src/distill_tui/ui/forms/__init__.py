@@ -1,0 +1,1 @@
+"""What a key asks before it acts."""

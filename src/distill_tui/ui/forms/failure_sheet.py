@@ -1,0 +1,126 @@
+"""The sheet that pages through the rows a student has wrong. Held-out rows are opened one by one, and logged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from distill_tui.terms import Split
+from distill_tui.ui.play.view import View
+from distill_tui.ui.widgets import page, show
+
+if TYPE_CHECKING:
+    from distill_tui.actions.failures import Failure, Failures
+    from distill_tui.ui.app import DistillApp
+
+
+def page_through(app: DistillApp, view: View) -> None:
+    """Find out what there is to look at for this person, and open the sheet on the first."""
+
+    def opened(found: Failures | None) -> None:
+        if found is None:
+            app.say("No student of this round was looked at yet; T trains one.", "warning")
+        elif not found.order:
+            app.say(f"The student has every row of the {found.split.value} split right.", "success")
+        else:
+            app.push_screen(FailureSheet(view.play.code, found))
+
+    from distill_tui.actions import failures
+
+    app.perform(failures.failures, view.dossier, view.actor, then=opened)
+
+
+class FailureSheet(ModalScreen[None]):
+    """One row that the student has wrong at a time, with what everybody answered."""
+
+    DEFAULT_CSS = """
+    FailureSheet { align: center middle; background: $background 60%; }
+    FailureSheet > Vertical {
+        width: 96%; max-width: 112; height: 92%; background: $surface; border: round $accent; padding: 0 1;
+    }
+    FailureSheet.-ascii > Vertical { border: ascii $accent; }
+    FailureSheet .form-title { text-style: bold; height: 1; padding: 0 1; }
+    FailureSheet VerticalScroll { height: 1fr; margin: 1 0 0 0; }
+    FailureSheet .form-foot { height: 1; padding: 0 1; color: $tone-muted; text-wrap: nowrap; text-overflow: ellipsis; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,n,right,down,space", "go(1)", "Next"),
+        Binding("k,N,left,up", "go(-1)", "Previous"),
+        Binding("escape,q", "leave", "Back"),
+    ]
+
+    def __init__(self, code: str, found: Failures) -> None:
+        super().__init__()
+        self.code, self.found, self.number = code, found, 1
+        self.shown: Failure | None = None
+
+    def compose(self) -> ComposeResult:
+        """Which failure it is, the row and the answers, the keys."""
+        sealed = (
+            "each row that you open is logged" if self.found.split is Split.HELD_OUT else "validation is open to you"
+        )
+        with Vertical():
+            yield Static("", classes="form-title", markup=False)
+            with VerticalScroll(can_focus=False):
+                yield Static(" loading", id="row", markup=False)
+            yield Static(f"j k next, back   esc leaves   {sealed}", classes="form-foot", markup=False)
+
+    def on_mount(self) -> None:
+        """Open the first."""
+        self.set_class(show.ascii_only(), "-ascii")
+        self._open()
+
+    def on_resize(self) -> None:
+        """Lay it out for the new width."""
+        self.draw()
+
+    def _open(self) -> None:
+        from distill_tui.actions import failures
+
+        app = cast("DistillApp", self.app)
+        app.perform(failures.look, app.actor, self.found, self.number, then=self._opened)
+
+    def _opened(self, failure: Failure) -> None:
+        if self.is_mounted and failure.number == self.number:
+            self.shown = failure
+            self.draw()
+            self.query_one(VerticalScroll).scroll_home(animate=False)
+
+    def draw(self) -> None:
+        """Draw the row; its text stands inside a frame of its own, as data."""
+        each = self.shown
+        if each is None:
+            return
+        width = max(20, min(112, self.size.width * 96 // 100) - 5)
+        kind = "student wrong, teacher right" if each.teacher_right else "both wrong"
+        title = f"{self.code}: failure {each.number} of {each.total:,} ({each.split.value}), {kind}"
+        self.query_one(".form-title", Static).update(show.visible(title))
+        bar = f"{show.glyph('bar')} "
+        told = [Content.assemble(" ", (bar, "$tone-muted"), line) for line in page.folded(each.input, width - 4)]
+        sure = "" if each.sure is None else f"   {show.percent(each.sure, 0)} sure"
+        dash = show.glyph("dash")
+        lines = [
+            page.heading("INPUT", f"row {each.row}{f', segment {each.segment}' if each.segment else ''}"),
+            *told,
+            Content(""),
+            *page.sentence(each.gold or dash, width, label="gold     "),
+            *page.sentence(each.teacher or dash, width, label="teacher  "),
+            *page.sentence(f"{each.student}{sure}", width, label="student  ", style="bold"),
+            *(page.sentence(", ".join(each.apart), width, label="apart in ", style="$tone-warn") if each.apart else []),
+        ]
+        self.query_one("#row", Static).update(page.page(lines))
+
+    def action_go(self, by: int) -> None:
+        """Open the next or the previous one."""
+        self.number = (self.number - 1 + by) % len(self.found.order) + 1
+        self._open()
+
+    def action_leave(self) -> None:
+        """Leave."""
+        self.dismiss(None)

@@ -1,0 +1,384 @@
+"""The sheets: a screen on top that says what will happen, takes what has to be typed, and gives it back or nothing.
+
+A sheet decides nothing. It refuses in place what its `check` says, in that sentence; whoever opened it acts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.suggester import SuggestFromList
+from textual.widgets import Input, Static, TextArea
+
+from distill_tui import gates, rules
+from distill_tui.rules import Dossier
+from distill_tui.store import glance, sqlite
+from distill_tui.terms import Metric, PlayKind, Task
+from distill_tui.ui.widgets import page, show
+
+if TYPE_CHECKING:
+    from distill_tui.ui.app import DistillApp
+
+Values = dict[str, str]
+Check = Callable[[Values], str]
+Body = Sequence[str | tuple[str, str]]  # sentences, or a state's word and a sentence
+CONFIRM = "confirm"  # the name of the field in which a word has to be typed
+DEAF = 0.4  # seconds without a key before a sheet that asks for consent listens
+
+
+@dataclass(frozen=True)
+class Field:
+    """One line to fill in: its label, what stands in it, what is said below while it has the cursor."""
+
+    name: str
+    label: str
+    value: str = ""
+    hint: str = ""
+    choices: tuple[str, ...] = ()
+
+
+def fine(values: Values) -> str:
+    """Find nothing wrong."""
+    return ""
+
+
+class Sheet(ModalScreen[Values | None]):
+    """A title, what will happen, fields, and one line for what is wrong. Gives the fields' values, or None."""
+
+    DEFAULT_CSS = """
+    Sheet { align: center middle; background: $background 60%; }
+    Sheet > Vertical {
+        width: 94%; max-width: 104; height: auto; max-height: 100%;
+        background: $surface; border: round $accent; padding: 0 1;
+    }
+    Sheet.-ascii > Vertical { border: ascii $accent; }
+    Sheet .form-title { text-style: bold; height: 1; padding: 0 1; }
+    Sheet .form-body { height: auto; max-height: 12; margin: 1 0 0 0; scrollbar-size-vertical: 1; }
+    Sheet.-short .form-body { max-height: 6; }
+    Sheet.-short .form-fields { max-height: 9; }
+    Sheet .form-body Static { height: auto; }
+    Sheet .form-fields { height: auto; max-height: 14; margin: 1 0 0 0; }
+    Sheet .form-row { height: 1; padding: 0 1; }
+    Sheet .form-label { width: 26; color: $tone-muted; text-wrap: nowrap; text-overflow: ellipsis; }
+    Sheet Input { width: 1fr; background: $panel; }
+    Sheet .form-error { height: auto; max-height: 3; margin: 1 0 0 0; }
+    Sheet .form-foot { height: 1; padding: 0 1; color: $tone-muted; text-wrap: nowrap; text-overflow: ellipsis; }
+    """
+    AUTO_FOCUS = ""
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", "Back, nothing is done"),
+        Binding("enter", "submit", "Do it"),
+        Binding("ctrl+s", "submit", "Do it", show=False),
+        Binding("down", "app.focus_next", show=False),
+        Binding("up", "app.focus_previous", show=False),
+        Binding("pagedown", "read(1)", "Read on", show=False),
+        Binding("pageup", "read(-1)", "Read back", show=False),
+    ]
+
+    def __init__(
+        self,
+        title: str,
+        body: Body = (),
+        fields: Sequence[Field] = (),
+        *,
+        does: str,
+        check: Check = fine,
+        typed: str = "",
+        twin: str = "",
+        deaf: bool = False,
+    ) -> None:
+        super().__init__()
+        if typed:
+            fields = (*fields, Field(CONFIRM, f"type {typed}", hint=f"{typed}, exactly so, or esc"))
+        self.heading, self.body, self.fields = title, tuple(body), tuple(fields)
+        self.does, self.check, self.typed, self.twin, self.deaf = does, check, typed, twin, deaf
+        self.last, self.longer = True, False  # whether the last field has the cursor; whether pgdn shows more text
+        self._patience: Any = None
+
+    def compose(self) -> ComposeResult:
+        """Title, what happens, fields, the line for what is wrong, the keys, and the command that does the same."""
+        with Vertical():
+            yield Static(show.visible(self.heading), classes="form-title", markup=False)
+            if self.body:
+                with VerticalScroll(classes="form-body", can_focus=False):
+                    yield Static(self._text, id="form-text", markup=False)
+            if self.fields:
+                with VerticalScroll(classes="form-fields", can_focus=False):
+                    for field in self.fields:
+                        yield self._row(field)
+            yield Static("", classes="form-error", markup=False)
+            yield Static(self._keys(last=True), id="form-keys", classes="form-foot", markup=False)
+            if self.twin:
+                yield Static(f"CLI  {show.visible(self.twin)}", classes="form-foot", markup=False)
+
+    def _keys(self, *, last: bool) -> str:
+        """Say what the keys do; in a field before the last one enter goes on to the next."""
+        does = f"{_enter()} {self.does}" if last else f"{_enter()} next   ctrl+s {self.does}"
+        return f"{does}   esc back, nothing is done{'   pgdn reads on' if self.longer else ''}"
+
+    def _row(self, field: Field) -> Horizontal:
+        suggester = SuggestFromList(field.choices, case_sensitive=False) if field.choices else None
+        box = Input(show.visible(field.value), id=f"field-{field.name}", suggester=suggester, compact=True)
+        box.disabled = self.deaf
+        return Horizontal(
+            Static(show.visible(field.label), classes="form-label", markup=False), box, classes="form-row"
+        )
+
+    def on_mount(self) -> None:
+        """Listen at once, or, where consent is asked for, after a while without a key."""
+        self.set_class(show.ascii_only(), "-ascii")
+        if self.deaf:
+            self._be_patient()
+        else:
+            self._listen()
+
+    def on_resize(self) -> None:
+        """Lay the text out for the new width, and say how to read on where it is longer than its place."""
+        if self.body:
+            self.query_one("#form-text", Static).update(self._text)
+            self.call_after_refresh(self._tell_of_more)
+
+    def _tell_of_more(self) -> None:
+        for text in self.query(".form-body"):
+            self.longer = text.virtual_size.height > text.size.height
+        if self.longer:
+            self.query_one("#form-keys", Static).update(self._keys(last=self.last))
+
+    @property
+    def _text(self) -> Content:
+        """What is to be read, as wide as the sheet."""
+        parts = [part if isinstance(part, tuple) else ("", part) for part in self.body]
+        return page.page([line for word, text in parts for line in page.sentence(text, self._width, word=word)])
+
+    @property
+    def _width(self) -> int:
+        """Cells of a line of text in the sheet."""
+        return max(20, min(104, self.app.size.width * 94 // 100) - 6)  # border, padding, a scrollbar
+
+    # --- a sheet that asks for consent does not take what was typed before it was seen
+
+    def _be_patient(self) -> None:
+        if self._patience is not None:
+            self._patience.stop()
+        self._patience = self.set_timer(DEAF, self._listen)
+        self._say("Read this first; keys are taken in a moment.", "waiting")
+
+    def _listen(self) -> None:
+        self.deaf = False
+        boxes = list(self.query(Input))
+        for box in boxes:
+            box.disabled = False
+        if boxes:
+            boxes[0].focus()
+        self._say("")
+
+    def on_key(self, event: events.Key) -> None:
+        """Wait anew when a key comes too early."""
+        if self.deaf:
+            event.stop()
+            self._be_patient()
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Wait anew when something is pasted too early."""
+        if self.deaf:
+            event.stop()
+            self._be_patient()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Do nothing while deaf."""
+        return not (self.deaf and action == "submit")
+
+    def action_read(self, by: int) -> None:
+        """Move in what is to be read, while a field has the cursor."""
+        for text in self.query(".form-body"):
+            text.scroll_relative(y=by * max(1, text.size.height - 1), animate=False)
+
+    # --- what is typed
+
+    @property
+    def values(self) -> Values:
+        """What stands in the fields now, without the blanks around it."""
+        return {field.name: self.query_one(f"#field-{field.name}", Input).value.strip() for field in self.fields}
+
+    @on(Input.Submitted)
+    def _entered(self, event: Input.Submitted) -> None:
+        event.stop()
+        boxes = list(self.query(Input))
+        if event.input is boxes[-1]:
+            self.action_submit()
+        else:
+            boxes[boxes.index(event.input) + 1].focus()
+
+    @on(events.DescendantFocus)
+    def _hint(self, event: events.DescendantFocus) -> None:
+        name = (event.widget.id or "").removeprefix("field-")
+        hint = next((field.hint for field in self.fields if field.name == name), "")
+        self._say(hint)
+        if self.fields:
+            self.last = name == self.fields[-1].name
+            self.query_one("#form-keys", Static).update(self._keys(last=self.last))
+
+    def action_submit(self) -> None:
+        """Give the values back, unless something is wrong with them."""
+        values = self.values
+        wrong = self.check(values)
+        if not wrong and self.typed and values[CONFIRM] != self.typed:
+            wrong = f"Nothing was done: type {self.typed} to {self.does}, or esc to leave it."
+        if wrong:
+            self._say(wrong, "error")
+        else:
+            self.dismiss(self.given(values))
+
+    def given(self, values: Values) -> Values:
+        """Make of the values what is given back."""
+        return values
+
+    def action_cancel(self) -> None:
+        """Leave; nothing is done."""
+        self.dismiss(None)
+
+    def _say(self, text: str, word: str = "") -> None:
+        if word:
+            lines = page.sentence(text, self._width, word=word)
+        else:
+            lines = page.sentence(text, self._width, style="$tone-muted")
+        self.query_one(".form-error", Static).update(page.page(lines[:3]))
+
+
+def _enter() -> str:
+    return "enter" if show.ascii_only() else "⏎"
+
+
+class GateSheet(ModalScreen[gates.Gate | None]):
+    """The gate as TOML in an editor; what is wrong with it stands in one line below. Gives the gate, or None."""
+
+    DEFAULT_CSS = """
+    GateSheet { align: center middle; background: $background 60%; }
+    GateSheet > Vertical {
+        width: 96%; max-width: 112; height: 92%; background: $surface; border: round $accent; padding: 0 1;
+    }
+    GateSheet.-ascii > Vertical { border: ascii $accent; }
+    GateSheet .form-title { text-style: bold; height: 1; padding: 0 1; }
+    GateSheet TextArea, GateSheet TextArea:focus { height: 1fr; border: none; padding: 0 1; background: $panel; }
+    GateSheet .form-error { height: 2; }
+    GateSheet .form-foot { height: auto; padding: 0 1; color: $tone-muted; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s", "save", "Save the draft", priority=True),
+        Binding("escape", "leave", "Back, nothing is saved", priority=True),
+    ]
+
+    def __init__(self, code: str, kind: PlayKind, task: Task, text: str) -> None:
+        super().__init__()
+        self.code, self.kind, self.is_for, self.text = code, kind, task, text
+        self._warned = False
+
+    def compose(self) -> ComposeResult:
+        """The editor, with what is wrong below."""
+        with Vertical():
+            yield Static(f"The gate of {self.code}: a draft until it is locked", classes="form-title", markup=False)
+            yield TextArea(self.text, show_line_numbers=True, tab_behavior="indent")
+            yield Static("", classes="form-error", markup=False)
+            yield Static(self._words(), classes="form-foot", markup=False)
+            yield Static("ctrl+s saves the draft   esc back, nothing is saved", classes="form-foot", markup=False)
+
+    def on_mount(self) -> None:
+        """Begin to write."""
+        self.set_class(show.ascii_only(), "-ascii")
+        self.query_one(TextArea).focus()
+        self._judge()
+
+    def _words(self) -> str:
+        """Say which metrics a criterion may have, and what they mean where the answers are texts."""
+        writes = self.is_for is Task.GENERATION
+        others = {Metric.BRIER} if writes else set(gates.OF_ANSWERS)
+        words = ", ".join(metric for metric in Metric if metric not in others)
+        return f"metrics: {words.replace('accuracy', 'accuracy (exact match)') if writes else words}"
+
+    @on(TextArea.Changed)
+    def _judge(self) -> None:
+        self._warned = False
+        try:
+            gate = gates.from_toml(self.query_one(TextArea).text, gates.METHODS_NOW)
+            found = gates.problems(gate, self.kind, self.is_for)
+        except ValueError as error:
+            self._say(str(error), "error")
+            return
+        more = f" (+{len(found) - 1} more)" if len(found) > 1 else ""
+        if found:
+            self._say(f"It can be saved, not locked: {found[0]}{more}", "look")
+        else:
+            self._say("This gate can be locked.", "holds")
+
+    def action_save(self) -> None:
+        """Give the gate back, unless it cannot be read."""
+        try:
+            gate = gates.from_toml(self.query_one(TextArea).text, gates.METHODS_NOW)
+        except ValueError as error:
+            self._say(f"Not saved: {error}", "error")
+            return
+        self.dismiss(gate)
+
+    def action_leave(self) -> None:
+        """Leave; what was changed is lost only when that was said once."""
+        if self.query_one(TextArea).text != self.text and not self._warned:
+            self._say("The changes are not saved: ctrl+s saves them, esc once more drops them.", "look")
+            self._warned = True
+            return
+        self.dismiss(None)
+
+    def _say(self, text: str, word: str) -> None:
+        width = max(20, min(112, self.size.width * 96 // 100) - 5)
+        self.query_one(".form-error", Static).update(page.page(page.sentence(text, width, word=word)[:2]))
+
+
+TASKS = "classification: the answer is one of some labels; generation: it is a text, or JSON that was extracted."
+
+
+class NewPlaySheet(Sheet):
+    """What a play needs to begin: a name, a kind, a sentence. Gives `name`, `kind`, `task` and `summary`, or None."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Open a play: one task that a small model takes over",
+            (rules.FIRST_PLAY,),
+            (
+                Field("name", "name", hint="What people call it, like refund-intent: 1 to 80 characters."),
+                Field("kind", "kind", PlayKind.COST.value, f"One of {', '.join(PlayKind)}.", tuple(PlayKind)),
+                Field("task", "task", Task.CLASSIFICATION.value, TASKS, tuple(Task)),
+                Field("summary", "what it does", hint="One sentence; it may stay empty."),
+            ),
+            does="open it",
+            check=self._wrong,
+            twin="distill-tui new NAME --kind cost --task classification",
+        )
+
+    def given(self, values: Values) -> Values:
+        """Give kind and task as the words that they are."""
+        return values | {"kind": PlayKind(values["kind"]), "task": Task(values["task"])}
+
+    def _wrong(self, values: Values) -> str:
+        if values["kind"] not in list(PlayKind):
+            return f"“{values['kind']}” is no kind of play; it is one of {', '.join(PlayKind)}."
+        if values["task"] not in list(Task):
+            return f"“{values['task']}” is no task; it is one of {', '.join(Task)}."
+        app = cast("DistillApp", self.app)
+        request = {"name": values["name"]}
+        reasons = list(rules.open_play(Dossier(play_names=_names(app)), app.actor, request))
+        return reasons[0].sentence if reasons else ""
+
+
+def _names(app: DistillApp) -> frozenset[str]:
+    try:
+        return glance.names(app.path)
+    except sqlite.DatabaseErrors:
+        return frozenset()

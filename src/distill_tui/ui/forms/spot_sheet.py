@@ -1,0 +1,126 @@
+"""The sheet of the blind spot check: one input, two answers, nobody's name. It gives the judgements, or None."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from distill_tui.terms import Judged
+from distill_tui.ui.widgets import page, show
+
+if TYPE_CHECKING:
+    from distill_tui.store.queries import ToJudge
+
+WORDS = {Judged.A: "only A", Judged.B: "only B", Judged.BOTH: "both", Judged.NEITHER: "neither"}
+_KEYS = "1 only A   2 only B   3 both right   4 neither   j k next, back"
+SAID = {"1": Judged.A, "2": Judged.B, "3": Judged.BOTH, "4": Judged.NEITHER}
+
+
+class SpotSheet(ModalScreen[list[Judged] | None]):
+    """Answers to judge, one at a time; what was said of each can be changed until all of it is given."""
+
+    DEFAULT_CSS = """
+    SpotSheet { align: center middle; background: $background 60%; }
+    SpotSheet > Vertical {
+        width: 96%; max-width: 112; height: 92%; background: $surface; border: round $accent; padding: 0 1;
+    }
+    SpotSheet.-ascii > Vertical { border: ascii $accent; }
+    SpotSheet .form-title { text-style: bold; height: 1; padding: 0 1; }
+    SpotSheet VerticalScroll { height: 1fr; margin: 1 0 0 0; }
+    SpotSheet .form-error { height: 2; }
+    SpotSheet .form-foot { height: 1; padding: 0 1; color: $tone-muted; text-wrap: nowrap; text-overflow: ellipsis; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(key, f"say('{said.value}')", WORDS[said]) for key, said in SAID.items()),
+        *(Binding(said.value, f"say('{said.value}')", show=False) for said in (Judged.A, Judged.B)),
+        Binding("j,right,down", "go(1)", "Next"),
+        Binding("k,left,up", "go(-1)", "Previous"),
+        Binding("enter", "give", "Record all of it"),
+        Binding("escape", "leave", "Back, nothing is recorded"),
+    ]
+
+    def __init__(self, code: str, items: Sequence[ToJudge]) -> None:
+        super().__init__()
+        self.code, self.items, self.at = code, tuple(items), 0
+        self.said: dict[int, Judged] = {}
+
+    def compose(self) -> ComposeResult:
+        """Which answer it is, the input and the two answers, what was said, the keys."""
+        with Vertical():
+            yield Static("", classes="form-title", markup=False)
+            with VerticalScroll(can_focus=False):
+                yield Static("", id="answers", markup=False)
+            yield Static("", classes="form-error", markup=False)
+            yield Static(_KEYS, classes="form-foot", markup=False)
+            yield Static("", id="then", classes="form-foot", markup=False)
+
+    def on_mount(self) -> None:
+        """Show the first."""
+        self.set_class(show.ascii_only(), "-ascii")
+
+    def on_resize(self) -> None:
+        """Lay it out for the new width."""
+        self.draw()
+
+    @property
+    def _width(self) -> int:
+        return max(20, min(112, self.size.width * 96 // 100) - 5)
+
+    def draw(self) -> None:
+        """Draw one answer and how far the judge is."""
+        if not self.items:
+            return
+        each, width = self.items[self.at], self._width
+        title = f"{self.code}: which answer is right? {self.at + 1} of {len(self.items)}, {len(self.said)} judged"
+        self.query_one(".form-title", Static).update(show.visible(title))
+        segment = f"segment {each.item.segment}" if each.item.segment else ""
+        lines = [
+            page.heading("INPUT", segment),
+            *page.sentence(each.text, width),
+            Content(""),
+            *page.sentence(each.item.a, width, label="A  ", style="bold"),
+            *page.sentence(each.item.b, width, label="B  ", style="bold"),
+        ]
+        self.query_one("#answers", Static).update(page.page(lines))
+        said = self.said.get(self.at)
+        self._say(f"You said: {WORDS[said]} right." if said else "", "done" if said else "")
+        whole = len(self.said) == len(self.items)
+        then = "enter records all of it, and then it is said whose was whose" if whole else "judge all of them"
+        self.query_one("#then", Static).update(f"{then}   esc back, nothing is recorded")
+
+    def _say(self, text: str, word: str = "") -> None:
+        self.query_one(".form-error", Static).update(page.page(page.sentence(text, self._width, word=word)[:2]))
+
+    def action_say(self, word: str) -> None:
+        """Judge this answer, and go to the next that is not judged yet."""
+        said = Judged(word)
+        if said not in self.items[self.at].item.choices:
+            self._say("Both answers are the same: 3 both are right, or 4 neither.", "look")
+            return
+        self.said[self.at] = said
+        ahead = [*range(self.at + 1, len(self.items)), *range(self.at)]
+        self.at = next((at for at in ahead if at not in self.said), self.at)
+        self.draw()
+
+    def action_go(self, by: int) -> None:
+        """Show the next or the previous one."""
+        self.at = (self.at + by) % len(self.items)
+        self.draw()
+
+    def action_give(self) -> None:
+        """Give all judgements back, once there are all."""
+        if len(self.said) < len(self.items):
+            self._say(f"{len(self.items) - len(self.said)} answers are not judged yet.", "look")
+        else:
+            self.dismiss([self.said[at] for at in range(len(self.items))])
+
+    def action_leave(self) -> None:
+        """Leave; nothing is recorded."""
+        self.dismiss(None)

@@ -1,0 +1,1 @@
+"""One play on one screen."""

@@ -1,0 +1,218 @@
+"""The data tab of a play: traffic, teacher, terms, the data set in counts, what the audit found. Pure: a `View` in.
+
+It shows counts and never a held-out row.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from distill_tui import rules
+from distill_tui.terms import RunKind, RunStatus, Split
+from distill_tui.ui.play.tabs import WIDE
+from distill_tui.ui.play.view import View
+from distill_tui.ui.widgets import page, show
+from distill_tui.ui.widgets.page import Column, Lines
+from distill_tui.ui.widgets.show import read
+
+MOST_CELLS = 200  # rows of the coverage table that are shown
+MOST_FINDINGS = 12  # open findings that are written out; all of them are in the sheet and the command
+
+
+def data(view: View, width: int) -> Lines:
+    """Show traffic, teacher, labelling, and the data set in counts: never a held-out row."""
+    return page.stacked(
+        traffic(view, width),
+        _teacher(view, width),
+        _splits(view, width),
+        _weights(view, width),
+        _findings(view, width),
+        _audit(view, width),
+        _coverage(view, width),
+    )
+
+
+def traffic(view: View, width: int) -> Lines:
+    """Show the files that were imported, and what was rejected of them."""
+    lines = [page.heading("TRAFFIC", "i imports a file")]
+    if not view.dossier.traffic:
+        return [*lines, *page.sentence("Nothing was imported yet.", width, word="waiting")]
+    columns = (
+        Column("FILE", 0),
+        Column("ROWS", 10, right=True),
+        Column("REJECTS", 8, right=True),
+        Column("GOLD", 6, 1, right=True),
+        Column("IMPORTED", 16, 2),
+        Column("DIGEST", 12, 3),
+    )
+    rows = []
+    for each in view.dossier.traffic:
+        rejects = (f"{each.rejects:,}", "$tone-warn" if each.rejects else "")
+        gold = read(each.report).get("gold_share")
+        share = show.percent(gold, 0) if isinstance(gold, int | float) else show.glyph("dash")
+        digest = page.short(each.source_digest)
+        rows.append((each.name, f"{each.rows:,}", rejects, share, page.when(each.imported_at), digest))
+    lines += page.table(columns, rows, width)
+    for each in view.dossier.traffic:
+        for reject in list(read(each.report).get("first_rejects") or ())[:2]:
+            if isinstance(reject, dict):
+                text = f"{each.name} line {reject.get('line', '?')}: {reject.get('reason', '')}"
+                lines += page.sentence(text, width, word="look")
+    return lines
+
+
+def _teacher(view: View, width: int) -> Lines:
+    play, dossier = view.play, view.dossier
+    if not play.teacher_source:
+        return page.sentence("teacher: none chosen yet; U chooses one.", width, word="waiting")
+    digest = f", {page.short(play.teacher_digest)}" if play.teacher_digest else ""
+    lines = page.sentence(f"teacher: {play.teacher_name} ({play.teacher_source}{digest})", width, word="done")
+    lines += _terms(view, width)
+    labelling = [r for r in dossier.runs if r.kind is RunKind.LABEL]
+    run = next((r for r in reversed(labelling) if r.status.active or "vary" not in read(r.spec)), None)
+    writer = next((r for r in reversed(labelling) if "vary" in read(r.spec) and r.round == play.round), None)
+    if writer is not None and writer.status is RunStatus.FINISHED:
+        count = read(writer.result).get("variations", 0)
+        lines += page.sentence(
+            f"run {writer.id} wrote {count:,} variations; v reads and takes in", width, word="information"
+        )
+    if run is not None and run.status.active:
+        bar = page.progress(run.step, run.total, 20)
+        text = f"run {run.id} labels {bar} {run.step:,}/{run.total:,} {run.message}"
+        return [*lines, *page.sentence(text, width, word="running")]
+    if rules.labelled(dossier):
+        return [*lines, *page.sentence("the teacher has answered all the traffic", width, word="done")]
+    text = f"run {run.id} {run.status.value}: {run.error or run.message}" if run else "not asked yet; O asks it"
+    return [*lines, *page.sentence(f"labels: {text}", width, word=run.status.value if run else "waiting")]
+
+
+def _terms(view: View, width: int) -> Lines:
+    """Say what the terms of whoever made the teacher permit; a model folder has a licence too."""
+    terms = view.dossier.terms
+    if terms is not None:
+        says = "permit training on outputs" if terms.permits else "do NOT permit training on outputs"
+        text = f"terms of {terms.provider} ({terms.version}, {terms.dated}) {says}; read by {terms.checked_by}"
+        return page.sentence(text, width, word="done" if terms.permits else "misses")
+    if not view.play.teacher_source:
+        return []
+    return page.sentence("terms: nobody has recorded what they permit; p records them.", width, word="look")
+
+
+def _splits(view: View, width: int) -> Lines:
+    row = view.dossier.data_set
+    if row is None:
+        return [page.heading("DATA SET"), *page.sentence("None in this round yet; B builds it.", width, word="waiting")]
+    counts = read(row.counts)
+    splits = counts.get("splits", {})
+    note = f"frozen {page.when(row.frozen_at)} UTC" if row.frozen_at else f"draft of {page.when(row.built_at)} UTC"
+    lines = [page.heading("DATA SET", note)]
+    dot = f" {show.glyph('dot')} "
+    sealed = {Split.HELD_OUT: " (sealed)"}
+    text = dot.join(f"{split.value} {splits.get(split.value, 0):,}{sealed.get(split, '')}" for split in Split)
+    groups = f"{dot}{counts['groups']:,} groups" if counts.get("groups") else ""
+    lines += page.sentence(f"{text}{groups}", width, label="")
+    promised = view.dossier.gate.held_out_rows if view.dossier.gate else 0
+    got = splits.get(Split.HELD_OUT.value, 0)
+    word, than = ("holds", "as") if got >= promised else ("look", "fewer than")
+    lines += page.sentence(f"held-out: {got:,} rows, {than} the gate was promised ({promised:,})", width, word=word)
+    if row.frozen_at:
+        lines += page.sentence(row.digest, width, word="done")
+    return lines
+
+
+def _weights(view: View, width: int) -> Lines:
+    """Show what the training rows of each cell are weighed with, where the last round failed."""
+    found = read(view.dossier.data_set.counts).get("weights") if view.dossier.data_set else None
+    if not found:
+        return []
+    dot = f" {show.glyph('dot')} "
+    heaviest = sorted(found.items(), key=lambda each: (-each[1], each[0]))
+    text = dot.join(f"{name.removesuffix(' / ?')} {factor:g}" for name, factor in heaviest[:MOST_WEIGHTS])
+    more = f"{dot}and {len(found) - MOST_WEIGHTS} more" if len(found) > MOST_WEIGHTS else ""
+    note = "of training rows, by the failures of the last student on validation"
+    return [page.heading("WEIGHTS", note), *page.sentence(text + more, width, label="")]
+
+
+MOST_WEIGHTS = 12  # cells whose weights are written out
+
+
+def _findings(view: View, width: int) -> Lines:
+    """Write out what is open, the grave first, and count what was accepted."""
+    found = rules.findings(view.dossier)
+    still = sorted((each for each in found if not each["accepted"]), key=lambda each: each["level"] != "must")
+    lines: Lines = []
+    for each in still[:MOST_FINDINGS]:
+        word = "misses" if each["level"] == "must" else "look"
+        lines += page.sentence(f"{each['says']}  ({each['id']})", width, word=word)
+    if len(still) > MOST_FINDINGS:
+        lines.append(page.muted(f"  and {len(still) - MOST_FINDINGS:,} more: `distill-tui data show {view.play.code}`"))
+    accepted = len(found) - len(still)
+    if accepted:
+        lines += page.sentence(f"{accepted:,} accepted; the reasons stand in the log and the card", width, word="done")
+    tally = read(view.dossier.data_set.counts).get("tally", {}) if view.dossier.data_set else {}
+    told = [f"{name.replace('_', ' ')} {value:,}" for name, value in tally.items() if isinstance(value, int) and value]
+    if told:
+        lines += page.sentence(f" {show.glyph('dot')} ".join(told), width, label="counted: ")
+    return [page.heading("FINDINGS", "D accepts, with a reason" if still else ""), *lines] if lines else []
+
+
+def _audit(view: View, width: int) -> Lines:
+    """Show how good the teacher is, and how the commonest values of each axis are covered."""
+    found = read(view.dossier.data_set.counts).get("audit", {}) if view.dossier.data_set else {}
+    if not found:
+        return []
+    lines: Lines = [page.heading("AUDIT", f"all of it: `distill-tui data audit {view.play.code}`")]
+    if found.get("teacher_says"):
+        lines += page.sentence(found["teacher_says"], width, word="information")
+    columns = (
+        Column("AXIS", 9),
+        Column("VALUE", 0),
+        Column("TRAFFIC", 7, right=True),
+        Column("TRAIN", 9, right=True),
+        Column("VALIDATION", 10, 2, right=True),
+        Column("HELD-OUT", 9, right=True),
+        Column("TEACHER≠GOLD", 12, 1, right=True),
+    )
+    rows: list[tuple[str | tuple[str, str], ...]] = []
+    for axis, values in found.get("axes", {}).items():
+        for number, each in enumerate(values[:MOST_VALUES]):
+            rows.append(_value_row("" if number else axis, each))
+    return [*lines, *page.table(columns, rows, min(width, WIDE + 20))]
+
+
+MOST_VALUES = 6  # of an axis that the tab shows
+
+
+def _value_row(axis: str, each: dict[str, Any]) -> tuple[str | tuple[str, str], ...]:
+    thin = "$tone-warn" if each["train"] < 30 else ""
+    unproven = "$tone-warn" if each["held_out"] < 30 else ""
+    differ = show.percent(each["differ"] / each["judged"], 0) if each["judged"] else show.glyph("dash")
+    return (
+        (axis, "$accent"),
+        str(each["value"]),
+        show.percent(each["traffic"], 1),
+        (f"{each['train']:,}", thin),
+        f"{each['validation']:,}",
+        (f"{each['held_out']:,}", unproven),
+        differ,
+    )
+
+
+def _coverage(view: View, width: int) -> Lines:
+    counts = read(view.dossier.data_set.counts) if view.dossier.data_set else {}
+    cells: dict[tuple[str, str], dict[str, int]] = {}
+    for cell in counts.get("cells", ()):
+        place = (str(cell.get("segment", "")), str(cell.get("label", "")))
+        by_split = cells.setdefault(place, {})
+        by_split[str(cell.get("split"))] = by_split.get(str(cell.get("split")), 0) + int(cell.get("rows", 0))
+    if not cells:
+        return []
+    columns = (Column("SEGMENT", 18), Column("GOLD", 0), *(Column(s.value.upper(), 10, right=True) for s in Split))
+    rows = [
+        (segment or "(none)", label, *(f"{by_split.get(split.value, 0):,}" for split in Split))
+        for (segment, label), by_split in sorted(cells.items())[:MOST_CELLS]
+    ]
+    lines = [page.heading("COVERAGE", "rows in each split"), *page.table(columns, rows, min(width, WIDE))]
+    if len(cells) > MOST_CELLS:
+        lines.append(page.muted(f"{len(cells) - MOST_CELLS:,} more: `distill-tui data show {view.play.code}`"))
+    return lines

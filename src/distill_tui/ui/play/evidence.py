@@ -1,0 +1,514 @@
+"""The tabs on which a student is judged: train, eval, decide. Pure: a `View` in, lines out; the rules decide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from distill_tui import gates, rules
+from distill_tui.review import controls, deferral, serving_costs
+from distill_tui.spec import Spec
+from distill_tui.terms import Advice, Opinion, PlayKind, Role, RunKind, RunStatus, Stage, Verdict
+from distill_tui.ui.board import preview
+from distill_tui.ui.play import errors_tab
+from distill_tui.ui.play.live_tab import maintenance
+from distill_tui.ui.play.tabs import WIDE, megabytes, number, share_of
+from distill_tui.ui.play.view import View, shown_run
+from distill_tui.ui.widgets import chart, page, plots, show
+from distill_tui.ui.widgets.page import Column, Lines
+from distill_tui.ui.widgets.show import read
+
+if TYPE_CHECKING:
+    from distill_tui.store import tables
+
+CURVE = 4  # validation scores from which a curve says more than a list
+
+# --- 4 train -----------------------------------------------------------------------------------------------------
+
+
+def train(view: View, width: int) -> Lines:
+    """Show the runs, and of the newest one progress, curve, validation scores, spec and last message."""
+    run = shown_run(view.dossier)
+    if run is None:
+        waits = "No student was trained yet; T starts a run."
+        return page.stacked(page.sentence(waits, width, word="waiting"), runs(view, width))
+    head = run_head(view, run, width)
+    if width < WIDE:
+        curve = loss(view, run, width, 9)
+        return page.stacked(head, curve, validation(view, run, width), ladder(view, width), runs(view, width))
+    left = width * 2 // 3
+    right = width - left - page.GAP
+    middle = page.beside(
+        loss(view, run, left, 13),
+        page.stacked(validation(view, run, right), spec(run, right)),
+        width,
+        left,
+    )
+    return page.stacked(head, middle, ladder(view, width), runs(view, width))
+
+
+def ladder(view: View, width: int) -> Lines:
+    """Draw the students of this round, quality against size, where there are two to compare."""
+    rungs = []
+    for run in rules.trained(view.dossier):
+        result, one = read(run.result), spec_of(run)
+        score, size = result.get("validation_score"), result.get("bytes")
+        if isinstance(score, float) and isinstance(size, int):
+            rungs.append(plots.Rung(f"run {run.id}, {one.student.value}, seed {one.seed}", size / 1e6, score))
+    return plots.ladder(rungs, "MB", width, 6)
+
+
+def run_head(view: View, run: tables.Run, width: int) -> Lines:
+    """Say how a run stands: progress, rate, time left, its last words."""
+    bar = page.progress(run.step, run.total, 24 if width >= WIDE else 12)
+    parts = [f"run {run.id} {run.status.value} {share_of(run.step, run.total)}", bar, f"{run.step:,}/{run.total:,}"]
+    if run.status is RunStatus.RUNNING and view.curve:
+        rate = view.curve[-1].rows_per_second
+        parts.append(f"{rate:,.0f} rows/s")
+        parts.append(f"{time_left(run, rate)} left")
+    lines = page.sentence("  ".join(parts), width, word=run.status.value)
+    if run.stop_requested and run.status.active:
+        lines += page.sentence("a stop is asked for; it keeps its checkpoint", width, word="look")
+    if run.error:
+        lines += page.sentence(run.error, width, word="error")
+    elif run.message:
+        lines += page.sentence(run.message, width, label="  ")
+    for finding in rules.findings_of(run):
+        lines += page.sentence(f"on validation: {finding}", width, label="  ")
+    return lines
+
+
+def time_left(run: tables.Run, rows_per_second: float) -> str:
+    """Say how long a run still takes at its present rate."""
+    if rows_per_second <= 0 or run.total <= run.step:
+        return show.glyph("dash")
+    seconds = int((run.total - run.step) * spec_of(run).batch_size / rows_per_second)
+    return (
+        f"{seconds // 3600} h {seconds % 3600 // 60} min"
+        if seconds >= 3600
+        else f"{seconds // 60}:{seconds % 60:02d} min"
+    )
+
+
+def spec_of(run: tables.Run) -> Spec:
+    """Read a run's spec; one that cannot be read is the default."""
+    try:
+        return Spec.from_json(run.spec)
+    except (ValueError, TypeError, AttributeError):
+        return Spec()
+
+
+def loss(view: View, run: tables.Run, width: int, height: int) -> Lines:
+    """Draw the loss curve."""
+    points = [(float(point.step), point.loss) for point in view.curve]
+    over = max(1, len(points) // 30)
+    mean = f", mean of {over} points" if over > 1 else ""
+    now = f"{points[-1][1]:.4f} at step {points[-1][0]:,.0f}{mean}" if points else "no points yet"
+    smooth = chart.smoothed([(x, y) for x, y in points if isfinite(y)], over)
+    drawn = chart.curve(smooth, width - 2, height, until=run.total if run.status.active else None, unit=" steps")
+    return [page.heading("LOSS", now), *(Content.assemble((f" {line}", "$tone-run")) for line in drawn)]
+
+
+def validation(view: View, run: tables.Run, width: int) -> Lines:
+    """Draw the validation scores as a curve, or list them while they are few; say which is the best."""
+    scored = [(point.step, point.validation) for point in view.curve if point.validation is not None]
+    without = read(run.result).get("agreement", 0) is None  # no teacher had answered: epochs are scored on gold
+    lines = [page.heading("VALIDATION", "accuracy" if without else "agrees with teacher")]
+    if not scored:
+        return [*lines, *page.sentence("no score yet", width, word="waiting")]
+    best = max(scored, key=lambda each: each[1])
+    if len(scored) >= CURVE:
+        points = [(float(step), score) for step, score in scored]
+        until = run.total if run.status.active else None
+        drawn = chart.curve(points, width - 2, 7, until=until, unit=" steps" if width >= WIDE // 2 else "")
+        lines += [Content.assemble((f" {line}", "$tone-run")) for line in drawn]
+        now = f"now {scored[-1][1]:.4f}, best {best[1]:.4f} at step {best[0]:,}"
+        return lines + page.sentence(now, width, word="done")
+    for step, score in scored:
+        word = "done" if step == best[0] else "todo"
+        lines += page.sentence(f"step {step:>7,}  {score:.4f}{'  best' if step == best[0] else ''}", width, word=word)
+    return lines
+
+
+def spec(run: tables.Run, width: int) -> Lines:
+    """Show what determines the run."""
+    one = spec_of(run)
+    told = f"ladder {', '.join(one.ladder)}" if one.ladder else one.rung
+    text = (
+        f"{told} · epochs {one.epochs} · T {one.temperature:g} · alpha {one.alpha:g} · lr {one.learning_rate:g} · "
+        f"batch {one.batch_size} · seed {one.seed} · threads {one.threads}"
+    ).replace("·", show.glyph("dot"))
+    return [page.heading("SPEC"), *page.sentence(text, width)]
+
+
+def runs(view: View, width: int) -> Lines:
+    """List every run of the play, newest first."""
+    if not view.dossier.runs:
+        return []
+    columns = (
+        Column("RUN", 4, right=True),
+        Column("KIND", 10),
+        Column("STATUS", 11),
+        Column("ROUND", 5, 2, right=True),
+        Column("SCORE", 7, right=True),
+        Column("SECONDS", 8, 1, right=True),
+        Column("BY", 10, 3),
+        Column("STARTED", 16, 4),
+        Column("LAST WORDS", 0, 5),
+    )
+    rows = []
+    for run in reversed(view.dossier.runs):
+        result = read(run.result)
+        score, seconds = result.get("validation_score"), result.get("seconds")
+        status = (f"{show.mark(run.status.value)} {run.status.value}", f"$tone-{show.tone(run.status.value)}")
+        rows.append(
+            (
+                str(run.id),
+                run.kind.value,
+                status,
+                str(run.round),
+                f"{float(score):.4f}" if score is not None else show.glyph("dash"),
+                f"{float(seconds):,.0f}" if seconds is not None else show.glyph("dash"),
+                run.started_by,
+                page.when(run.created_at),
+                (run.error or run.message, "$tone-muted"),
+            )
+        )
+    return [page.heading("RUNS", "a run goes on when you leave"), *page.table(columns, rows, width)]
+
+
+# --- 5 eval ------------------------------------------------------------------------------------------------------
+
+
+def evaluation(view: View, width: int) -> Lines:
+    """The verdict first, then each judgement, each segment, sizes and speeds, and for a cost play what it saves."""
+    dossier = view.dossier
+    row = dossier.evaluation
+    if row is None:
+        run = next((r for r in dossier.runs if r.kind is RunKind.EVALUATE and r.status.active), None)
+        if run is not None:
+            text = f"run {run.id} evaluates: {share_of(run.step, run.total)} {run.message}"
+            return page.sentence(text, width, word="running")
+        text = "No evaluation in this round yet; R spends its one look at the held-out split on a trained student."
+        return page.stacked(page.sentence(text, width, word="waiting"), _students(view, width), live_now(view, width))
+    back, named = sent_back(view, width), dossier.gate is not None and dossier.gate.deferral is not None
+    return page.stacked(
+        verdict(view, row, width),
+        judgements(dossier.judgements, width),
+        back if named else [],
+        segments(view, width),
+        plots.segments(view.rates, min(width, 110)),
+        worth(view, width),
+        sides(view, width),
+        [] if named else back,
+        errors_tab.all_of(view.review, width),
+        live_now(view, width),
+    )
+
+
+def live_now(view: View, width: int) -> Lines:
+    """Show, while another round is open, by what verdicts the student that is live went live."""
+    dossier, live = view.dossier, view.dossier.live
+    if live is None or live.round == view.play.round:
+        return []
+    lines = [page.heading("LIVE NOW", f"bundle {live.id} of round {live.round}; 7 shows its life")]
+    if dossier.judgements_live:
+        return lines + judgements(dossier.judgements_live, width)[1:]
+    lost = "The record that it went live with cannot be used; `distill-tui verify` says what is wrong."
+    return lines + page.sentence(lost, width, word="error")
+
+
+def _students(view: View, width: int) -> Lines:
+    columns = (
+        Column("STUDENT", 8),
+        Column("VALIDATION", 10, right=True),
+        Column("MB", 8, right=True),
+        Column("SPEC", 0),
+    )
+    rows = []
+    for run in rules.trained(view.dossier):
+        result = read(run.result)
+        size = result.get("bytes")
+        one = spec_of(run)
+        told = f"{result.get('rung') or one.rung}, {one.export.value}, seed {one.seed}"
+        score = f"{float(result.get('validation_score') or 0):.4f}"
+        rows.append((f"run {run.id}", score, megabytes(size if isinstance(size, int) else None), told))
+    return [page.heading("STUDENTS", "best on validation first"), *page.table(columns, rows, width)] if rows else []
+
+
+def worth(view: View, width: int) -> Lines:
+    """Say what distillation is worth against the controls on the held-out rows, and whether more rows would help."""
+    if view.dossier.record is None:
+        return []
+    lines = [page.heading("WHAT DISTILLATION IS WORTH"), *against_controls(view.dossier.record, width)]
+    return lines + page.sentence(controls.probed(view.dossier), width, word="information")
+
+
+def against_controls(record: gates.Record, width: int) -> Lines:
+    """Set the student against each control arm, or say that there was none."""
+    found = controls.comparisons(record)
+    lines = [
+        line for each in found for line in page.sentence(each.sentence, width, word="done" if each.beats else "look")
+    ]
+    return lines if found else page.sentence(controls.NONE, width, word="look")
+
+
+def verdict(view: View, row: tables.Evaluation, width: int) -> Lines:
+    """Say whether the gate is held, and what was evaluated."""
+    dossier = view.dossier
+    if not dossier.judgements:
+        return page.sentence("The record of this evaluation cannot be used, so nothing is judged.", width, word="error")
+    counting = [j for j in dossier.judgements if j.criterion.counts]
+    holding = sum(j.verdict is Verdict.HOLDS for j in counting)
+    what = "GATE HELD" if dossier.passed else "GATE NOT HELD"
+    text = f"{what}: {holding} of {len(counting)} judgements hold; only “holds” counts."
+    lines = page.sentence(text, width, word="passed" if dossier.passed else "misses", style="bold")
+    about = (
+        f"round {row.round}, student of run {row.run_id}, {page.when(row.recorded_at)} UTC, data "
+        f"{page.short(row.data_digest)}, model {page.short(row.model)}, record {page.short(row.record)}"
+    )
+    lines += page.sentence(about, width, label="", style="$tone-muted")
+    if view.play.kind is PlayKind.COST:
+        lines += page.sentence(_worth(view), width, label="")
+    if dossier.record is not None and dossier.record.of_answers:
+        lines += page.sentence(gates.EXACT_MATCH, width, label="", style="$tone-muted")
+    again = sum(e.reproduced for e in dossier.round_evaluations)
+    if again:
+        lines += page.sentence(f"reproduced {again} time{'s' * (again > 1)} by the validator", width, word="done")
+    return lines
+
+
+def _worth(view: View) -> str:
+    return f" {show.glyph('dot')} ".join(preview.worth(preview.figures(view.dossier), view.play.kind))
+
+
+def judgements(found: Sequence[gates.Judgement], width: int) -> Lines:
+    """Give each judgement's sentence with its mark."""
+    lines = [page.heading("JUDGEMENTS")]
+    for each in found:
+        words = {Verdict.UNMEASURED: "unmeasured", Verdict.UNPROVEN: "unproven"}
+        style = "$tone-muted" if not each.criterion.counts else ""
+        binding = "binding: " if each.criterion.binding else ""
+        word = words.get(each.verdict, each.verdict.value)
+        lines += page.sentence(f"{binding}{each.sentence}", width, word=word, style=style)
+    return lines
+
+
+def sent_back(view: View, width: int) -> Lines:
+    """Show the deferral curve, and the point on it that the gate names where it names one."""
+    gate, record = view.dossier.gate, view.dossier.record
+    told = list(deferral.named(gate, record)) if gate is not None and record is not None else []
+    points = deferral.curve(record) if record is not None else ()
+    if not points:
+        return []
+    note = "" if told else "this gate names no point; what serving one would bring"
+    lines = [page.heading("SENT BACK TO THE TEACHER", note)]
+    for sentence in told:
+        lines += page.sentence(sentence, width, word="look")
+    columns = (
+        Column("OF REQUESTS", 11, right=True),
+        Column("LESS SURE THAN", 14, right=True),
+        Column("ACCURACY", 8, right=True),
+        Column("95 % INTERVAL", 13, right=True),
+        Column("COST OF 1,000", 13, 1, right=True),
+    )
+    dash = show.glyph("dash")
+    rows = [
+        (
+            show.percent(each.deferred),
+            f"{each.threshold:.4f}" if 0 < each.deferred < 1 else dash,
+            f"{each.accuracy:.3f}",
+            f"{each.lower:.3f}{dash}{each.upper:.3f}",
+            dash if each.cost_per_1k is None else f"{each.cost_per_1k:.4f}",
+        )
+        for each in points
+    ]
+    return [*lines, *page.table(columns, rows, width)]
+
+
+def segments(view: View, width: int) -> Lines:
+    """Show how everyone did in each segment: accuracy against gold and agreement are two numbers."""
+    if not view.rates:
+        return []
+    columns = (
+        Column("SEGMENT", 0),
+        Column("N", 6, right=True),
+        Column("STUDENT", 7, right=True),
+        Column("95 % INTERVAL", 13, right=True),
+        Column("TEACHER", 7, 0, right=True),
+        Column("BASELINE", 8, 3, right=True),
+        Column("AGREES", 6, 2, right=True),
+        Column("AHEAD OF TEACHER", 26, 4, right=True),
+    )
+    rows = []
+    for rate in gates.by_danger(view.rates):
+        rows.append(
+            (
+                rate.scope.removeprefix("segment: "),
+                f"{rate.n:,}",
+                _share(rate.student),
+                _interval(rate.student),
+                _share(rate.teacher),
+                _share(rate.baseline),
+                _share(rate.agreement),
+                _difference(rate.difference),
+            )
+        )
+    note = "worst first; accuracy by gold, AGREES by the teacher"
+    return [page.heading("HELD-OUT, BY SEGMENT", note), *page.table(columns, rows, width)]
+
+
+def _share(rate: gates.Rate | None) -> str:
+    return show.glyph("dash") if rate is None else f"{rate.share:.3f}"
+
+
+def _interval(rate: gates.Rate | None) -> str:
+    return show.glyph("dash") if rate is None else f"{rate.lower:.3f}{show.glyph('dash')}{rate.upper:.3f}"
+
+
+def _difference(difference: tuple[float, float, float] | None) -> str:
+    if difference is None:
+        return show.glyph("dash")
+    middle, low, high = difference
+    low_text, high_text = (show.points(bound).removesuffix(" pts") for bound in (low, high))
+    return f"{show.points(middle)} ({low_text} to {high_text})"
+
+
+def sides(view: View, width: int) -> Lines:
+    """Put sizes and speeds of student, teacher and baseline side by side."""
+    record = view.dossier.record
+    if record is None:
+        return []
+    columns = (
+        Column("", 10),
+        Column("P50 MS", 9, right=True),
+        Column("P95 MS", 9, right=True),
+        Column("SIZE MB", 9, right=True),
+        Column("PARAMETERS", 12, right=True),
+    )
+    dash = show.glyph("dash")
+    rows = [
+        (
+            each.name,
+            number(each.p50_ms),
+            number(each.p95_ms),
+            megabytes(each.bytes),
+            f"{each.parameters:,}" if each.parameters is not None else dash,
+        )
+        for each in gates.subjects(record)
+    ]
+    lines = [
+        page.heading("SPEED AND SIZE", "one request at a time, all passes taken together"),
+        *page.table(columns, rows, width),
+    ]
+    for sentence in serving_costs.sentences(record):
+        lines += page.sentence(sentence, width, label="", style="$tone-muted")
+    return lines
+
+
+# --- 6 decide ----------------------------------------------------------------------------------------------------
+
+
+def decide(view: View, width: int) -> Lines:
+    """Recommend, say what stands against a ship and who can lift it, and show who said what."""
+    return page.stacked(
+        recommendation(view, width),
+        blockers(view, width),
+        sign_offs(view, width),
+        maintenance(view, width),
+        builders(view, width),
+    )
+
+
+def recommendation(view: View, width: int) -> Lines:
+    """Say what the app recommends, and why; a person decides."""
+    if view.play.stage is Stage.LIVE:
+        return page.sentence("This student is live; 7 shows what shipped.", width, word="live")
+    if view.play.stage is not Stage.DECIDE:
+        text = f"There is nothing to decide yet: {view.play.code} stands at {view.play.stage.value}."
+        return page.sentence(text, width, word="killed" if view.play.stage is Stage.KILLED else "waiting")
+    advised, reasons = rules.advice(view.dossier)
+    lines = [Content.assemble(" ", ("RECOMMENDED  ", "bold $accent"), (advised.value.upper(), "bold"))]
+    word = {"ship": "passes", "iterate": "look", "kill": "misses"}[advised.value]
+    below = {objection.sentence for objection in rules.gate_holds(view.dossier)}
+    for reason in (reason for reason in reasons if reason not in below):
+        lines += page.sentence(reason, width, word=word)
+    if view.play.kind is PlayKind.COST:
+        lines += page.sentence(_worth(view), width, label="")
+    if view.dossier.record is not None:
+        lines += against_controls(view.dossier.record, width)
+    if advised is Advice.ITERATE:
+        lines += page.sentence(controls.probed(view.dossier), width, word="information")
+    return lines
+
+
+def blockers(view: View, width: int) -> Lines:
+    """List what stands against a ship by whoever looks, each with who can lift it."""
+    if view.play.stage in (Stage.LIVE, Stage.KILLED):
+        return []
+    found = list(rules.ship(view.dossier, view.actor, rules.NOTHING))
+    if not found:
+        return page.sentence("Nothing stands against a ship: H ships.", width, word="passes")
+    lines = [page.heading("AGAINST A SHIP", f"{len(found)} reason{'s' * (len(found) > 1)}, and who can lift each")]
+    for objection in found:
+        who = lifts(objection.rule, view.dossier)
+        arrow = show.glyph("arrow")
+        lines += page.sentence(f"{objection.sentence} {arrow} {who}", width, word="misses")
+    return lines
+
+
+def lifts(rule: str, dossier: rules.Dossier) -> str:
+    """Say who can lift an objection to a ship."""
+
+    def holder(role: Role) -> str:
+        return f"{role.value} {dossier.name(dossier.roles.get(role))}"
+
+    if rule == "sign_off.own":
+        return "whoever holds a role and did not sign"
+    if rule.startswith("sign_off."):
+        return holder(Role.VALIDATOR)
+    if rule.startswith("maintenance."):
+        return f"{holder(Role.OPERATOR)} or {holder(Role.DRIVER)}"
+    if rule.startswith(("audit.", "artifact.", "gate.touched")):
+        keeper = dossier.project.keeper if dossier.project else "nobody"
+        return f"keeper {keeper}, from a backup"
+    if rule.startswith("role."):
+        return "one of them"
+    if rule.startswith("gate."):
+        return f"{holder(Role.DRIVER)}: I iterates, Z kills"
+    return holder(Role.DRIVER)
+
+
+def sign_offs(view: View, width: int) -> Lines:
+    """Show every sign-off with how it was proved and whether it counts now."""
+    dossier = view.dossier
+    validator = dossier.name(dossier.roles.get(Role.VALIDATOR))
+    lines = [page.heading("SIGN-OFFS", f"validator {validator}")]
+    if not dossier.sign_offs:
+        return [*lines, *page.sentence("none yet; S signs, X refuses", width, word="waiting")]
+    for facts in reversed(dossier.sign_offs):
+        row = facts.row
+        said = f"{row.person_id} {row.opinion.value}d" if row.opinion is Opinion.REFUSE else f"{row.person_id} approved"
+        said += f", round {row.round}, {page.when(row.recorded_at)} UTC, proved by {row.assurance.value}"
+        lines += page.sentence(said, width, word=row.opinion.value)
+        if row.comment:
+            lines += page.sentence(f"“{row.comment}”", width, label="  ")
+        troubles = [o.sentence for o in rules.sign_off_troubles(dossier, facts)]
+        for trouble in troubles:
+            lines += page.sentence(f"does not count: {trouble}", width, word="stale")
+        if not troubles:
+            lines += page.sentence("counts now", width, label="  ")
+    return lines
+
+
+def builders(view: View, width: int) -> Lines:
+    """List who built, and so can never sign this off."""
+    lines = [page.heading("BUILDERS", "can never sign this off")]
+    if not view.dossier.builders:
+        return [*lines, *page.sentence("nobody has built yet", width, label="")]
+    for person, deeds in sorted(view.dossier.builders.items()):
+        lines += page.sentence(f"{person}: {', '.join(deeds).replace('_', ' ')}", width, label="")
+    return lines

@@ -1,0 +1,274 @@
+"""A look at the rows of a data set: only what is in view is read, so that a million rows scroll as ten do.
+
+Held-out rows are not here. The screen filters and shows; it changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from rich.cells import cell_len
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Static
+from textual.worker import get_current_worker
+
+from distill_tui.ui.forms.sheets import Field, Sheet, Values
+from distill_tui.ui.widgets import page, show
+from distill_tui.ui.widgets.frame import Heading, KeyLine, MessageLine
+from distill_tui.ui.widgets.page import Lines
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from distill_tui.dataset.browse import Rows, Wanted
+    from distill_tui.store.project import Project
+    from distill_tui.ui.app import DistillApp
+
+DETAIL = 8  # lines below the list that show the row under the cursor
+_HEAD = ("ROW", 7), ("SPLIT", 10), ("SEGMENT", 14), ("GOLD", 14), ("TEACHER", 14), ("P", 4)
+
+
+class RowsScreen(Screen[None]):
+    """The rows of a play's data set of this round, with filters."""
+
+    DEFAULT_CSS = """
+    RowsScreen #rows { height: 1fr; text-wrap: nowrap; }
+    RowsScreen #row { height: 9; border-top: solid $tone-muted 50%; text-wrap: nowrap; }
+    RowsScreen.-ascii #row { border-top: ascii $tone-muted; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j", "step(1)", "Down", show=False),
+        Binding("up,k", "step(-1)", "Up", show=False),
+        Binding("pagedown,ctrl+f,space", "leaf(1)", "Page down", show=False),
+        Binding("pageup,ctrl+b", "leaf(-1)", "Page up", show=False),
+        Binding("home,g", "step(-1000000000)", "First", show=False),
+        Binding("end,G", "step(1000000000)", "Last", show=False),
+        Binding("slash", "search", "search", key_display="/"),
+        Binding("f", "filter", "filter"),
+        Binding("n", "conflict(1)", "next conflict"),
+        Binding("N", "conflict(-1)", "Conflict before", show=False),
+        Binding("x", "clear", "all rows"),
+        Binding("question_mark", "app.keys", "help", key_display="?"),
+        Binding("q", "back", "back"),
+        Binding("escape", "back", "Back", show=False),
+    ]
+
+    def __init__(self, play_id: int, code: str) -> None:
+        super().__init__()
+        self.play_id, self.code = play_id, code
+        self.rows: Rows | None = None
+        self.wanted: Wanted | None = None
+        self.found: NDArray[np.int64] | None = None
+        self.cursor = self.top = 0
+
+    @property
+    def _app(self) -> DistillApp:
+        return cast("DistillApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        """Heading, the rows in view, the row under the cursor, message, keys."""
+        yield Heading(f"{self.code}  rows")
+        yield Static(" loading", id="rows", markup=False)
+        yield Static("", id="row", markup=False)
+        yield MessageLine()
+        yield KeyLine()
+
+    def on_mount(self) -> None:
+        """Load the rows in a thread."""
+        self.set_class(show.ascii_only(), "-ascii")
+        self._app.perform(_load, self.play_id, then=self._loaded)
+
+    def _loaded(self, rows: Rows) -> None:
+        from distill_tui.dataset.browse import Wanted
+
+        self.rows = rows
+        self._want(Wanted())
+        self._app.say(f"{rows.sealed:,} held-out rows are sealed and not shown; `row open` opens one, audited.")
+
+    def _want(self, wanted: Wanted) -> None:
+        self._in_thread(partial(self._find, wanted))
+
+    def _in_thread(self, work: Callable[[], None]) -> None:
+        self.run_worker(work, thread=True, exclusive=True, group="rows")
+
+    def _find(self, wanted: Wanted) -> None:
+        worker = get_current_worker()
+        assert self.rows is not None
+        found = self.rows.find(wanted)
+        if not worker.is_cancelled:
+            self.app.call_from_thread(self._show, wanted, found)
+
+    def _show(self, wanted: Wanted, found: NDArray[np.int64]) -> None:
+        self.wanted, self.found, self.cursor, self.top = wanted, found, 0, 0
+        self.draw()
+
+    # --- drawing
+
+    def on_resize(self) -> None:
+        """Draw it for the new size."""
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw the rows in view and the one under the cursor."""
+        if self.rows is None or self.found is None:
+            return
+        width, room = self.size.width, self._room
+        self.top = max(min(self.top, self.cursor), self.cursor - room + 1)
+        told = f"{len(self.found):,} of {len(self.rows):,} rows{_told(self.wanted)}"
+        lines: Lines = [page.muted(told), _line(_heads(), width, "$tone-muted")]
+        for at in range(self.top, min(self.top + room, len(self.found))):
+            row = self.rows.at(int(self.found[at]))
+            here = at == self.cursor
+            style = "bold $accent" if here else "$tone-warn" if row["conflict"] else ""
+            lines.append(_line(_cells(row), width, style, show.glyph("cursor") if here else " "))
+        self.query_one("#rows", Static).update(page.page(lines))
+        self.query_one("#row", Static).update(page.page(self._detail(width)))
+
+    @property
+    def _room(self) -> int:
+        return max(1, self.query_one("#rows").size.height - 2)
+
+    def _detail(self, width: int) -> Lines:
+        if self.rows is None or self.found is None or not len(self.found):
+            return page.sentence("No row is like that; x shows all.", width, word="waiting")
+        row = self.rows.at(int(self.found[self.cursor]))
+        lines = page.sentence(row["input"], width - 1)[: DETAIL - 2]
+        shares = row["teacher_probabilities"] or ()
+        said = "  ".join(f"{label} {share:.2f}" for label, share in zip(self.rows.labels, shares, strict=False))
+        group = f"  group {row['group']}" if row["group"] else ""
+        none = show.glyph("dash")
+        about = f"gold {row['gold'] or none}  teacher {row['teacher_output'] or none}  {said}  weight {row['weight']:g}"
+        return [*lines, *page.sentence(about + group, width - 1, style="$tone-muted")[:2]]
+
+    # --- keys
+
+    def action_step(self, by: int) -> None:
+        """Move the cursor."""
+        if self.found is not None and len(self.found):
+            self.cursor = max(0, min(len(self.found) - 1, self.cursor + by))
+            self.draw()
+
+    def action_leaf(self, by: int) -> None:
+        """Move by a page."""
+        self.action_step(by * self._room)
+
+    def action_conflict(self, by: int) -> None:
+        """Go to the next row, of those found, where teacher and gold differ."""
+        from distill_tui.dataset.browse import Wanted
+
+        if self.rows is None or self.found is None:
+            return
+        import numpy as np
+
+        places = np.flatnonzero(np.isin(self.found, self.rows.find(Wanted(conflicts="teacher")), assume_unique=True))
+        ahead = places[places > self.cursor] if by > 0 else places[places < self.cursor][::-1]
+        if len(ahead):
+            self.action_step(int(ahead[0]) - self.cursor)
+        else:
+            self._app.say(f"No conflict of teacher and gold {'below' if by > 0 else 'above'}; {len(places):,} in all.")
+
+    def action_search(self) -> None:
+        """Ask for words to look for."""
+        self._ask((Field("search", "search", self.wanted.search if self.wanted else "", "Anywhere in the input."),))
+
+    def action_filter(self) -> None:
+        """Ask for all that one can filter by."""
+        if self.rows is None or self.wanted is None:
+            return
+        from distill_tui.dataset.browse import CONFLICTS
+
+        now = self.wanted
+        self._ask(
+            (
+                Field("label", "label", now.label, "Gold, or the teacher's where there is none.", self.rows.labels),
+                Field("segment", "segment", now.segment, "→ completes it.", tuple(self.rows.values("segment"))),
+                Field("split", "split", now.split, "train or validation.", ("train", "validation")),
+                Field("below", "confidence below", _text(now.below), "The teacher's highest probability, 0 to 1."),
+                Field("above", "confidence from", _text(now.above), "The teacher's highest probability, 0 to 1."),
+                Field("conflicts", "conflicts", now.conflicts, "teacher: differs from gold; near: duplicates differ.",
+                      CONFLICTS),
+                Field("search", "search", now.search, "Anywhere in the input."),
+            )
+        )  # fmt: skip
+
+    def _ask(self, fields: tuple[Field, ...]) -> None:
+        def given(values: Values | None) -> None:
+            if values is not None:
+                self._want(self._read(values))
+
+        def check(values: Values) -> str:
+            try:
+                return self._read(values).problem()
+            except ValueError:
+                return "A confidence is a share from 0 to 1, like 0.6."
+
+        self.app.push_screen(Sheet("Which rows", (), fields, does="show them", check=check), given)
+
+    def _read(self, values: Values) -> Wanted:
+        from dataclasses import replace
+
+        from distill_tui.dataset.browse import Wanted
+
+        numbers = {name: float(values[name]) if values[name] else None for name in ("below", "above") if name in values}
+        words = {name: value for name, value in values.items() if name not in ("below", "above")}
+        return replace(self.wanted or Wanted(), **words, **numbers)  # type: ignore[arg-type]
+
+    def action_clear(self) -> None:
+        """Show all rows again."""
+        from distill_tui.dataset.browse import Wanted
+
+        if self.rows is not None:
+            self._want(Wanted())
+
+    def action_back(self) -> None:
+        """Go back to the play."""
+        self.dismiss()
+
+
+def _load(project: Project, play_id: int) -> Rows:
+    from distill_tui.store import queries
+
+    return queries.rows(project, play_id)
+
+
+def _text(number: float | None) -> str:
+    return "" if number is None else f"{number:g}"
+
+
+def _told(wanted: Wanted | None) -> str:
+    named = {name: value for name, value in vars(wanted).items() if value not in ("", None)} if wanted else {}
+    return "".join(f"  {name}: {value}" for name, value in named.items())
+
+
+def _heads() -> list[str]:
+    return [*(title for title, _ in _HEAD), "INPUT"]
+
+
+def _cells(row: dict[str, object]) -> list[str]:
+    confidence = row["confidence"]
+    share = f"{confidence:.2f}"[-3:] if isinstance(confidence, float) and confidence < 1 else "1" if confidence else ""
+    return [
+        str(row["row"]),
+        str(row["split"]),
+        str(row["segment"]),
+        str(row["gold"] or ""),
+        str(row["teacher_output"] or ""),
+        share,
+        str(row["input"]),
+    ]
+
+
+def _line(cells: list[str], width: int, style: str, mark: str = " ") -> Content:
+    """Lay a row out; on a narrow screen split and segment go, so that the text has room."""
+    dropped = (1, 2) if width < 100 else ()
+    parts = [show.fit(show.visible(cells[at]), size) for at, (_, size) in enumerate(_HEAD) if at not in dropped]
+    head = f"{mark}{'  '.join(parts)}  "
+    return Content.assemble(
+        (head, style), (show.clip(" ".join(cells[-1].split()), max(8, width - cell_len(head) - 1)), style)
+    )

@@ -1,0 +1,492 @@
+"""One play on one screen: eight tabs, the one next step, and every key that the rules allow. It decides nothing.
+
+It holds one value, the `View` that a thread loaded, and draws itself from it; when somebody changes the file, it loads
+again. What its keys open and do is in `deeds`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from rich.cells import cell_len
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import ActiveBinding, Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.reactive import reactive
+from textual.screen import Screen
+from textual.widgets import Static
+from textual.worker import get_current_worker
+
+from distill_tui import rules
+from distill_tui.rules import Dossier
+from distill_tui.store import glance, sqlite
+from distill_tui.terms import FIVE_STAGES, Action, Stage
+from distill_tui.ui.board import preview
+from distill_tui.ui.messages import ProjectChanged
+from distill_tui.ui.play import data_tab, evidence, live_tab, tabs
+from distill_tui.ui.play.view import View, load
+from distill_tui.ui.widgets import page, show
+from distill_tui.ui.widgets.frame import Heading, KeyLine, MessageLine
+from distill_tui.ui.widgets.page import Lines
+
+if TYPE_CHECKING:
+    from distill_tui.ui.app import DistillApp
+
+TABS: tuple[tuple[str, Callable[[View, int], Lines]], ...] = (
+    ("Overview", tabs.overview),
+    ("Gate", tabs.gate),
+    ("Data", data_tab.data),
+    ("Train", evidence.train),
+    ("Eval", evidence.evaluation),
+    ("Decide", evidence.decide),
+    ("Live", live_tab.live),
+    ("Log", tabs.log),
+)
+KEPT = 8  # plays of which what took long to work out is not worked out again
+BY_NAME = {action.value: action for action in Action}
+
+# The tab on which an action is at home, and the actions that the line of keys shows first in each stage.
+HOME = {
+    action: tab
+    for tab, actions in {
+        1: (Action.ASSIGN_ROLE, Action.FILL_WORKSHEET, Action.QUALIFY),
+        2: (Action.EDIT_GATE, Action.LOCK_GATE),
+        3: (
+            Action.IMPORT_TRAFFIC,
+            Action.SET_TEACHER,
+            Action.CONFIRM_TERMS,
+            Action.LABEL,
+            Action.BUILD_DATA,
+            Action.ACCEPT_FINDINGS,
+            Action.FREEZE_DATA,
+        ),
+        4: (Action.START_RUN, Action.STOP_RUN, Action.RESUME_RUN),
+        5: (Action.EVALUATE, Action.REPRODUCE),
+        6: (
+            Action.SPOT_CHECK,
+            Action.SIGN_OFF,
+            Action.REFUSE,
+            Action.WITHDRAW,
+            Action.SET_MAINTENANCE,
+            Action.SHIP,
+            Action.ITERATE,
+            Action.KILL,
+            Action.REHEARSE,
+        ),
+        7: (Action.OBSERVE, Action.ACKNOWLEDGE, Action.ROLL_BACK, Action.REFRESH),
+    }.items()
+    for action in actions
+}
+MATTERS: dict[Stage, tuple[Action, ...]] = {
+    Stage.QUALIFY: (Action.ASSIGN_ROLE, Action.FILL_WORKSHEET, Action.QUALIFY),
+    Stage.GATE: (Action.EDIT_GATE, Action.LOCK_GATE, Action.ASSIGN_ROLE),
+    Stage.DATA: (Action.IMPORT_TRAFFIC, Action.SET_TEACHER, Action.LABEL, Action.BUILD_DATA, Action.FREEZE_DATA),
+    Stage.TRAIN: (Action.START_RUN, Action.STOP_RUN, Action.RESUME_RUN, Action.EVALUATE),
+    Stage.DECIDE: (
+        Action.SHIP,
+        Action.SPOT_CHECK,
+        Action.SIGN_OFF,
+        Action.REFUSE,
+        Action.ITERATE,
+        Action.KILL,
+        Action.REPRODUCE,
+    ),
+    Stage.LIVE: (Action.OBSERVE, Action.ACKNOWLEDGE, Action.REFRESH, Action.ROLL_BACK, Action.SET_MAINTENANCE),
+    Stage.KILLED: (),
+}
+SHORT = {
+    Action.ASSIGN_ROLE: "roles",
+    Action.FILL_WORKSHEET: "numbers",
+    Action.EDIT_GATE: "edit",
+    Action.LOCK_GATE: "lock",
+    Action.BUILD_DATA: "build",
+    Action.ACCEPT_FINDINGS: "accept",
+    Action.FREEZE_DATA: "freeze",
+    Action.STOP_RUN: "stop",
+    Action.RESUME_RUN: "resume",
+    Action.OPEN_PLAY: "new play",
+    Action.SET_MAINTENANCE: "maintain",
+}
+
+
+def _take(action: Action) -> Binding:
+    return Binding(action.key, f"take('{action.value}')", SHORT.get(action, action.command), show=False)
+
+
+class PlayScreen(Screen[None]):
+    """One play."""
+
+    DEFAULT_CSS = """
+    PlayScreen #stages, PlayScreen #tabs { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+    PlayScreen #tabs { border-bottom: solid $tone-muted 50%; height: 2; }
+    PlayScreen.-ascii #tabs { border-bottom: ascii $tone-muted; }
+    PlayScreen.-ascii #next { border-top: ascii $tone-muted; }
+    PlayScreen #body { height: 1fr; scrollbar-size-vertical: 1; }
+    PlayScreen #page { height: auto; text-wrap: nowrap; }
+    PlayScreen #next { height: 3; border-top: solid $tone-muted 50%; text-wrap: nowrap; text-overflow: ellipsis; }
+    """
+    AUTO_FOCUS = "#body"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("a", "next_step", "next step"),
+        *(_take(action) for action in Action if action.key),
+        Binding("d", "rows", "Rows of the data set", show=False),
+        Binding("v", "variations", "Variations that the teacher writes", show=False),
+        Binding("tab,l,right", "turn(1)", "Next tab", show=False),
+        Binding("shift+tab,h,left", "turn(-1)", "Previous tab", show=False),
+        Binding("1", "tab(1)", "tabs", key_display="1-8"),
+        *(Binding(str(n), f"tab({n})", f"Tab {name}", show=False) for n, (name, _) in enumerate(TABS[1:], start=2)),
+        Binding("right_square_bracket", "neighbour(1)", "Next play", key_display="]", show=False),
+        Binding("left_square_bracket", "neighbour(-1)", "Previous play", key_display="[", show=False),
+        Binding("j", "scroll(1)", "Down", show=False),
+        Binding("k", "scroll(-1)", "Up", show=False),
+        Binding("ctrl+d", "scroll(10)", "Half a page down", show=False),
+        Binding("ctrl+u", "scroll(-10)", "Half a page up", show=False),
+        Binding("g,home", "scroll(-100000)", "Top", show=False),
+        Binding("G,end", "scroll(100000)", "Bottom", show=False),
+        Binding("f", "failures", "Page through what the student has wrong", show=False),
+        Binding("z", "window", "Live: the last 7, 30, 90 days, or since the watch began", show=False),
+        Binding("y", "copy_code", "Copy the play's code", show=False),
+        Binding("Y", "copy_twin", "Copy the command of the next step", show=False),
+        Binding("r", "reload", "Reload", show=False),
+        Binding("colon", "app.command_line", "Command", key_display=":", show=False),
+        Binding("question_mark", "app.keys", "help", key_display="?"),
+        Binding("q", "back", "back"),
+        Binding("escape", "back", "Back", show=False),
+    ]
+    view: reactive[View | None] = reactive(None, init=False, always_update=True)
+    tab: reactive[int] = reactive(1, init=False)
+
+    def __init__(self, play_id: int, tab: int = 1) -> None:
+        super().__init__()
+        self.play_id = play_id
+        self.set_reactive(PlayScreen.tab, tab if 1 <= tab <= len(TABS) else 1)
+        self._reasons: dict[Action, list[rules.Objection]] = {}
+        self._wanted = ""  # a key's action that was pressed before the play was loaded
+
+    @property
+    def _app(self) -> DistillApp:
+        return cast("DistillApp", self.app)
+
+    @property
+    def dossier(self) -> Dossier | None:
+        """What is known of the play, as it was loaded last."""
+        return self.view.dossier if self.view is not None else None
+
+    def compose(self) -> ComposeResult:
+        """Heading, stages, tabs, the page, the next step, message, keys."""
+        yield Heading()
+        yield Static("", id="stages", markup=False)
+        yield TabLine("", id="tabs", markup=False)
+        with VerticalScroll(id="body"):
+            yield Static(" loading", id="page", markup=False)
+        yield Static("", id="next", markup=False)
+        yield MessageLine()
+        yield KeyLine()
+
+    # --- loading
+
+    def on_mount(self) -> None:
+        """Load the play; where the project is still being opened, its change comes later."""
+        self.set_class(show.ascii_only(), "-ascii")
+        self.on_project_changed()
+
+    def on_project_changed(self, _: ProjectChanged | None = None) -> None:
+        """Load again what is shown."""
+        self.run_worker(self._load, thread=True, exclusive=True, group="dossier")
+
+    def _load(self) -> None:
+        worker, project = get_current_worker(), self._app.project
+        if project is None or worker.is_cancelled:
+            return
+        try:
+            view = load(project, self.play_id, self._app.actor, self._before())
+        except sqlite.errors() as error:
+            self.app.call_from_thread(
+                self._app.say, f"The project file cannot be read now: {sqlite.sentence(error)}", "error"
+            )
+            return
+        if not worker.is_cancelled:
+            self.app.call_from_thread(self._loaded, view)
+
+    def _before(self) -> View | None:
+        """Give the play as it was loaded last: here, or before its screen was closed."""
+        shown = self.view is not None and self.view.play.id == self.play_id
+        return self.view if shown else self._app.views.get(self.play_id)
+
+    def _loaded(self, view: View) -> None:
+        if not self.is_mounted or view.dossier.play is None or view.dossier.play.id != self.play_id:
+            return
+        self._app.views = {**dict(list(self._app.views.items())[-KEPT:]), self.play_id: view}
+        self.view = view
+
+    def watch_view(self) -> None:
+        """Draw everything from the new value."""
+        self._reasons = {}
+        self.draw()
+        self.refresh_bindings()
+        if self._wanted and self.view is not None:
+            wanted, self._wanted = self._wanted, ""
+            self.app.call_later(self.run_action, wanted)
+
+    # --- drawing
+
+    def on_resize(self) -> None:
+        """Lay the page out for the new width."""
+        self.draw()
+
+    def watch_tab(self) -> None:
+        """Show another tab, from its top."""
+        self.draw()
+        self.query_one("#body").scroll_home(animate=False)
+
+    def draw(self) -> None:
+        """Draw the screen from the view."""
+        self.query_one(TabLine).draw(self.tab)
+        view = self.view
+        if view is None:
+            return
+        width = self.size.width
+        head = self.query_one(Heading)
+        head.title = _title(view)
+        head.draw()
+        self.query_one("#stages", Static).update(stage_strip(view.dossier, width))
+        lines = TABS[self.tab - 1][1](view, width - 2)
+        self.query_one("#page", Static).update(page.page(lines))
+        self.query_one("#next", Static).update(page.page(next_lines(view, width)))
+
+    # --- keys
+
+    @property
+    def active_bindings(self) -> dict[str, ActiveBinding]:
+        """Have the line of keys show the few actions that matter now; all of them are in the help."""
+        found = dict(super().active_bindings)
+        play = self.dossier.play if self.dossier is not None else None
+        matter = MATTERS[play.stage] if play is not None else ()
+        shown = {}
+        for action in sorted(matter, key=lambda each: bool(self.objections(each))):
+            active = found.pop(action.key, None)
+            if active is not None:
+                shown[action.key] = active._replace(binding=replace(active.binding, show=True))
+        first = {key: found.pop(key) for key in ("a",) if key in found}
+        return {**first, **shown, **found}
+
+    def objections(self, action: Action) -> list[rules.Objection]:
+        """Say what the rules have against an action by this person now."""
+        if self.view is None:
+            return []
+        if action not in self._reasons:
+            self._reasons[action] = rules.objections(action, self.view.dossier, self._app.actor)
+        return self._reasons[action]
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Dim a key exactly when the rules object to it."""
+        if action == "take" and self.view is not None:
+            return None if self.objections(BY_NAME[str(parameters[0])]) else True
+        if action == "next_step" and self.view is not None:
+            step = rules.next_step(self.view.dossier)
+            return None if step is None or self.objections(step) else True
+        return True
+
+    def blocked(self, action: str, parameters: tuple[object, ...]) -> str | None:
+        """Say why a key does nothing now: the first reasons, in the rules' own words."""
+        if self.view is None:
+            return "The play is still being loaded."
+        step = rules.next_step(self.view.dossier) if action == "next_step" else None
+        if action == "next_step" and step is None:
+            return nothing_due(self.view.dossier)
+        wanted = step or (BY_NAME[str(parameters[0])] if action == "take" else None)
+        reasons = self.objections(wanted) if wanted is not None else []
+        more = f" (+{len(reasons) - 2} more)" if len(reasons) > 2 else ""
+        return " ".join(reason.sentence for reason in reasons[:2]) + more if reasons else None
+
+    def action_take(self, name: str) -> None:
+        """Open the sheet of an action, on the tab where it is at home."""
+        from distill_tui.ui.forms import deeds
+
+        if self.view is None:
+            self._wanted = f"take('{name}')"
+            return
+        action = BY_NAME[name]
+        self.tab = HOME.get(action, self.tab)
+        deeds.take(self._app, action, self.view)
+
+    def action_next_step(self) -> None:
+        """Take the one next step."""
+        if self.view is None:
+            self._wanted = "next_step"
+            return
+        step = rules.next_step(self.view.dossier)
+        if step is not None:
+            self.action_take(step.value)
+
+    def action_rows(self) -> None:
+        """Look through the rows of the data set."""
+        from distill_tui.ui.play.rows import RowsScreen
+
+        if self.dossier is None or self.dossier.data_set is None:
+            self._app.say("There is no data set in this round yet; B builds one.", "warning")
+        else:
+            self.app.push_screen(RowsScreen(self.play_id, self.view.play.code if self.view else ""))
+
+    def action_variations(self) -> None:
+        """Have the teacher write variations, or read and take in those that wait."""
+        from distill_tui.ui.forms import variation_deeds
+
+        if self.view is not None:
+            variation_deeds.variations(self._app, self.view)
+
+    def action_tab(self, number: int) -> None:
+        """Show a tab."""
+        self.tab = number
+
+    def action_turn(self, by: int) -> None:
+        """Show the next or the previous tab."""
+        self.tab = (self.tab - 1 + by) % len(TABS) + 1
+
+    def action_scroll(self, lines: int) -> None:
+        """Move the page."""
+        self.query_one("#body").scroll_relative(y=lines, animate=False)
+
+    def action_neighbour(self, by: int) -> None:
+        """Show the next or the previous play, on the same tab."""
+        other = glance.neighbour(self._app.path, self.play_id, by)
+        if other is None:
+            self._app.say("There is no other play.")
+        else:
+            self.play_id = other
+            self.on_project_changed()
+
+    def action_failures(self) -> None:
+        """Page through the rows that the student has wrong."""
+        from distill_tui.ui.forms import failure_sheet
+
+        if self.view is not None:
+            self.tab = 5
+            failure_sheet.page_through(self._app, self.view)
+
+    def action_window(self) -> None:
+        """Narrow the life of the student to its last 7, 30 or 90 days, and back to all of the watch."""
+        if self.view is None:
+            return
+        if self.view.life is None:
+            self._app.say("Nothing has shipped yet, so there is no life to look at; H ships.", "warning")
+            return
+        self.tab = 7
+        self.view = replace(self.view, window=live_tab.next_window(self.view.window))
+
+    def action_copy_code(self) -> None:
+        """Copy the play's code to the terminal's clipboard."""
+        if self.view is not None:
+            self.app.copy_to_clipboard(self.view.play.code)
+            self._app.say(f"{self.view.play.code} is on the clipboard.")
+
+    def action_copy_twin(self) -> None:
+        """Copy the command that does the next step."""
+        if self.view is not None:
+            twin = preview.shell_twin(self.view.dossier)
+            self.app.copy_to_clipboard(twin)
+            self._app.say(f"On the clipboard: {twin}")
+
+    def action_reload(self) -> None:
+        """Load everything again now."""
+        self._app.changed()
+
+    def action_back(self) -> None:
+        """Go back to the board; runs go on."""
+        self.dismiss()
+
+
+class TabLine(Static):
+    """The names of the tabs; a click shows one."""
+
+    def draw(self, tab: int) -> None:
+        """Mark the tab that is shown."""
+        bar = (f" {show.glyph('bar')} ", "$tone-muted")
+        parts: list[str | tuple[str, str]] = [" "]
+        for number, (name, _) in enumerate(TABS, start=1):
+            here = number == tab
+            parts += [bar] if number > 1 else []
+            parts.append((f"[{number} {name}]" if here else f"{number} {name}", "bold $accent" if here else ""))
+        self.update(Content.assemble(*parts))
+
+    def on_click(self, event: events.Click) -> None:
+        """Show the tab under the pointer."""
+        screen = cast(PlayScreen, self.screen)
+        end = 1
+        for number, (name, _) in enumerate(TABS, start=1):
+            end += len(name) + 2 + 3 + 2 * (number == screen.tab)
+            if event.x < end:
+                screen.tab = number
+                return
+
+
+# --- the lines around the page -----------------------------------------------------------------------------------
+
+
+def _title(view: View) -> str:
+    held = [role.value for role, person in view.dossier.roles.items() if person == view.actor.person]
+    you = ", ".join(sorted(held)) if held and view.actor.person else "no role here"
+    return f"{view.play.code} {view.play.name}  ({view.play.kind.value}; you: {you})"
+
+
+def stage_strip(dossier: Dossier, width: int) -> Content:
+    """Show the stages, which are done and where the play stands."""
+    play = dossier.play
+    assert play is not None
+    here, now, to_come = ("*", "@", "o") if show.ascii_only() else (show.mark("done"), "●", "○")
+    order = (*FIVE_STAGES, Stage.LIVE)
+    at = order.index(play.stage) if play.stage in order else reached(dossier)
+    rule = show.glyph("rule") * (2 if width >= 100 else 1)
+    parts: list[str | tuple[str, str]] = [" "]
+    for number, stage in enumerate(order):
+        sign = here if number < at or play.stage is Stage.LIVE else now if number == at else to_come
+        if number == at and play.stage is Stage.KILLED:
+            sign = show.mark("killed")
+        style = "bold $accent" if number == at else "" if number < at else "$tone-muted"
+        parts += [(f" {rule} ", "$tone-muted")] if number else []
+        parts.append((f"{number + 1} {stage.value.capitalize()} {sign}", style))
+    end = "  killed" if play.stage is Stage.KILLED else f"  round {play.round}"
+    return Content.assemble(*parts, (end, "$tone-muted")).truncate(width)
+
+
+def reached(dossier: Dossier) -> int:
+    """Say how far a play had come before it was killed, from what is there."""
+    if dossier.evaluation is not None:
+        return 4
+    if dossier.data_set is not None and dossier.data_set.frozen_at:
+        return 3
+    return 2 if dossier.locked else 1 if dossier.roles and not any(rules.trigger(dossier)) else 0
+
+
+def nothing_due(dossier: Dossier) -> str:
+    """Say why no step is due."""
+    play = dossier.play
+    if play is not None and play.stage is Stage.KILLED:
+        return "Nothing is due: this play was killed. n opens a new one."
+    return "Nothing is due: this play is live, and its operator keeps the maintenance loop."
+
+
+def next_lines(view: View, width: int) -> Lines:
+    """Say the one next step, or why it cannot be taken, and the command that does it."""
+    step = rules.next_step(view.dossier)
+    if step is None:
+        return [Content(f" {nothing_due(view.dossier)}"), Content("")]
+    twin = f"CLI  {preview.shell_twin(view.dossier)} "
+    says = Content.assemble(" ", ("NEXT", "bold"), "  ", ("a", "bold $accent"), f"  {step.sentence}")
+    room = width - len(twin) - 2
+    first = (
+        Content.assemble(says.truncate(room, pad=True), "  ", (twin, "$tone-muted"))
+        if says.cell_length <= room
+        else says.truncate(width, ellipsis=True)
+    )
+    reasons = rules.objections(step, view.dossier, view.actor)
+    if not reasons:
+        yours = "it waits for you" if rules.waits_for(view.dossier) == view.actor.person else ""
+        return [first, Content.assemble((f"       {yours if says.cell_length <= room else twin}", "$tone-muted"))]
+    more = f" (+{len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    text = show.clip(f"blocked: {reasons[0].sentence}", width - 8 - cell_len(show.mark("look")) - len(more)) + more
+    return [first, Content.assemble("       ", (f"{show.mark('look')} ", "$tone-warn"), text)]

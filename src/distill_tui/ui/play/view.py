@@ -1,0 +1,127 @@
+"""What a play's screen shows at one moment: loaded in a thread, frozen, and handed to the screen."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from distill_tui import gates
+from distill_tui.rules import Actor, Dossier
+from distill_tui.terms import RunKind, Stage
+
+if TYPE_CHECKING:
+    from distill_tui.dataset.repeats import Repeats
+    from distill_tui.monitor.history import LiveView
+    from distill_tui.review.payback import Worth
+    from distill_tui.store import tables
+    from distill_tui.store.project import Project
+
+ENTRIES = 300  # entries of the log that are loaded
+
+
+@dataclass(frozen=True)
+class Review:
+    """What a reviewer looks at beside the verdict; worked out in the thread, because some of it takes a while."""
+
+    right_and_wrong: gates.RightAndWrong
+    confusions: tuple[gates.Confusion, ...]
+    calibration: gates.Calibration | None
+    scores: tuple[str, ...]  # means of what each row scores
+    since_before: tuple[str, ...]
+    not_measured: tuple[str, ...]
+    worth: Worth | None
+
+
+@dataclass(frozen=True)
+class View:
+    """All that a play's screen shows at one moment, as it was loaded; it crosses from the thread to the screen."""
+
+    dossier: Dossier
+    actor: Actor
+    entries: tuple[tables.AuditEntry, ...] = ()  # newest first
+    rates: tuple[gates.SegmentRates, ...] = ()
+    review: Review | None = None
+    curve: tuple[tables.RunPoint, ...] = ()
+    predecessor: str = ""
+    predecessor_gate: gates.Gate | None = None
+    life: LiveView | None = None  # of a play that has shipped
+    repeats: Repeats | None = None  # how often the teacher agrees with itself, where the draft does not say
+    expected: tuple[str, ...] = ()  # of one that may: what the sample will notice
+    window: int = 0  # days of its life that the tab Live is narrowed to; 0: since the watch began
+
+    @property
+    def play(self) -> tables.Play:
+        """The play that is shown."""
+        assert self.dossier.play is not None
+        return self.dossier.play
+
+
+def load(project: Project, play_id: int, actor: Actor, before: View | None = None) -> View:
+    """Read all of it; rates by segment take half a second, so those of `before` are kept while the record is its."""
+    from distill_tui.monitor import history
+    from distill_tui.store import queries
+
+    dossier = project.dossier(play_id)
+    run = shown_run(dossier)
+    predecessor = dossier.play.predecessor if dossier.play else None
+    before_it = project.dossier(predecessor) if predecessor else None
+    earlier = before_it.play if before_it else None
+    return View(
+        dossier,
+        actor,
+        entries=tuple(reversed(queries.entries(project, play_id, last=ENTRIES))),
+        rates=_rates(dossier, before),
+        review=_review(dossier, before),
+        curve=tuple(queries.curve(project, run.id)) if run is not None and run.id is not None else (),
+        predecessor=f"{earlier.code} {earlier.name}" if earlier else "",
+        predecessor_gate=before_it.gate if before_it else None,
+        repeats=_repeats(project, dossier),
+        life=history.life(project, dossier),
+        expected=history.expected(dossier),
+        window=before.window if before is not None else 0,
+    )
+
+
+def _repeats(project: Project, dossier: Dossier) -> Repeats | None:
+    from distill_tui.store import queries
+
+    if dossier.play is not None and dossier.play.stage is Stage.GATE:
+        with suppress(ValueError):  # traffic that cannot be read: the data stage says so
+            return queries.repeats(project, dossier)
+    return None
+
+
+def _rates(dossier: Dossier, before: View | None) -> tuple[gates.SegmentRates, ...]:
+    record = dossier.record
+    if record is None:
+        return ()
+    if before is not None and before.dossier.record is record and before.rates:
+        return before.rates
+    return gates.segment_rates(record)
+
+
+def _review(dossier: Dossier, before: View | None) -> Review | None:
+    from distill_tui.reports import text
+    from distill_tui.review import payback as worth
+
+    record, gate = dossier.record, dossier.gate
+    if record is None or gate is None:
+        return None
+    if before is not None and before.review is not None and before.dossier.record is record:
+        return before.review
+    return Review(
+        right_and_wrong=gates.right_and_wrong(record),
+        confusions=tuple(gates.confusions(record)),
+        calibration=gates.calibration(record),
+        scores=tuple(each.sentence for each in gates.score_means(record)),
+        since_before=tuple(text.since_before(dossier)),
+        not_measured=tuple(gates.not_measured(gate, record, dossier.judgements, len(dossier.burnt))),
+        worth=worth.of(dossier),
+    )
+
+
+def shown_run(dossier: Dossier) -> tables.Run | None:
+    """Give the run whose curve is shown: the one that trains, else the newest training."""
+    trains = [run for run in dossier.runs if run.kind is RunKind.TRAIN]
+    return next((run for run in trains if run.status.active), trains[-1] if trains else None)

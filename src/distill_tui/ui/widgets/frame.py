@@ -1,0 +1,173 @@
+"""What every screen has: heading, message line and the line of keys. They read the app and decide nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any, cast
+
+from rich.cells import cell_len
+from textual import events
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Static
+
+from distill_tui.rules.actor import Actor
+from distill_tui.terms import Assurance
+from distill_tui.ui.widgets import show
+
+if TYPE_CHECKING:
+    from distill_tui.ui.app import DistillApp
+
+SEVERITIES = {"information": "information", "success": "ok", "warning": "look", "error": "error", "running": "running"}
+
+
+def who(actor: Actor) -> str:
+    """Say who acts and how that was proved: “dana · account”, “vera · signed key SHA256:kX9…”."""
+    dot = show.glyph("dot")
+    if actor.person is None:
+        return f"nobody {dot} may look, not act"
+    if actor.assurance is Assurance.ACCOUNT:
+        return f"{actor.person} {dot} account"
+    return f"{actor.person} {dot} {actor.assurance.value} {show.clip(actor.proof.rpartition('key ')[2], 15)}"
+
+
+def clock() -> str:
+    """Say what time it is here."""
+    return datetime.now().strftime("%H:%M")
+
+
+def why_dimmed(node: object, screen: object, action: str, parameters: tuple[object, ...]) -> str:
+    """Say why a key is dimmed: what `blocked` of the node that has it, or of its screen, answers."""
+    why = getattr(node, "blocked", None) or getattr(screen, "blocked", None)
+    return (why(action, parameters) if why is not None else None) or "This cannot be done now."
+
+
+class Heading(Static):
+    """One line: the project, or what `title` says, then who acts, the runs that go on, and the time."""
+
+    def __init__(self, title: str = "", *, id: str | None = None) -> None:
+        super().__init__("", id=id, markup=False)
+        self.title = title
+
+    def on_mount(self) -> None:
+        """Draw it, and keep the time."""
+        self.draw()
+        self.set_interval(5, self.draw)
+
+    def on_resize(self) -> None:
+        """Draw it for the new width."""
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw it from what the app knows now."""
+        app = cast("DistillApp", self.app)
+        width = self.size.width or app.size.width
+        parts = [who(app.actor)]
+        if app.header.active:
+            parts.append(f"{show.mark('running')} {app.header.active_runs} running")
+        parts.append(clock())
+        right = "   ".join(parts)
+        name = self.title or f"distill-tui  {app.header.project}"
+        left = show.fit(f" {name}", width - cell_len(right) - 2)
+        line = Content.assemble((left, "bold"), " ", right, " ")
+        if line != self.content:  # it is asked every few seconds, and on a slow line a write costs
+            self.update(line)
+
+
+class MessageLine(Static):
+    """The last result, or why a key is dimmed, above the keys: one line, or up to three where a reason needs them."""
+
+    def __init__(self) -> None:
+        super().__init__("", markup=False, classes="message-line")
+        self.text = ""
+
+    def say(self, text: str, severity: str = "information") -> None:
+        """Show it."""
+        self.text = show.visible(" ".join(text.split()))
+        word, room = SEVERITIES.get(severity, "information"), max(20, (self.size.width or self.app.size.width) - 4)
+        first, *more = wrap(self.text, room) or [""]
+        if len(more) > 2:
+            more = [more[0], show.clip(" ".join(more[1:]), room)]
+        line = Content.assemble(" ", (show.mark(word), f"$tone-{show.tone(word)}"), " ", "\n   ".join([first, *more]))
+        self.update(line if self.text else "")
+        self.tooltip = Content(self.text) if len(more) > 1 else None
+
+
+@dataclass(frozen=True)
+class ShownKey:
+    """One key of the line of keys."""
+
+    key: str
+    shown: str
+    does: str
+    enabled: bool
+
+    @property
+    def width(self) -> int:
+        """How many cells it takes, with the two behind it."""
+        return cell_len(self.shown) + cell_len(self.does) + (3 if self.enabled else 5)
+
+
+class KeyLine(Static):
+    """The most used keys of a screen in one line that never wraps; what does not fit is in the help.
+
+    A dimmed key has a dash behind it, so that it is told from the others without colour; a click presses any of them.
+    """
+
+    PINNED = ("question_mark", "q", "escape")
+
+    def __init__(self) -> None:
+        super().__init__("", markup=False)
+        self._keys: list[ShownKey] = []
+
+    def on_mount(self) -> None:
+        """Follow the screen's bindings."""
+        self.screen.bindings_updated_signal.subscribe(self, self._changed)
+
+    def on_resize(self) -> None:
+        """Fit the keys anew."""
+        self._changed(self.screen)
+
+    def _changed(self, screen: Screen[Any]) -> None:
+        if screen is not self.screen or not self.is_attached:
+            return
+        keys = self._fitting(self._all(screen))
+        if keys != self._keys:
+            self._keys = keys
+            self.update(Content("").join([Content(" "), *map(_key, keys)]))
+
+    def _all(self, screen: Screen[Any]) -> list[ShownKey]:
+        found: dict[str, ShownKey] = {}
+        for key, active in screen.active_bindings.items():
+            binding = active.binding
+            if binding.show and binding.description and binding.action not in found:
+                shown = self.app.get_key_display(binding)
+                found[binding.action] = ShownKey(key, shown, binding.description, active.enabled)
+        return list(found.values())
+
+    def _fitting(self, keys: list[ShownKey]) -> list[ShownKey]:
+        room = self.size.width - 1 - sum(key.width for key in keys if key.key in self.PINNED)
+        fitting = []
+        for key in keys:
+            if key.key not in self.PINNED:
+                room -= key.width
+            if key.key in self.PINNED or room >= 0:
+                fitting.append(key)
+        return fitting
+
+    def on_click(self, event: events.Click) -> None:
+        """Press the key under the pointer."""
+        end = 1
+        for key in self._keys:
+            end += key.width
+            if event.x < end:
+                self.app.simulate_key(key.key)
+                return
+
+
+def _key(key: ShownKey) -> Content:
+    if key.enabled:
+        return Content.assemble((key.shown, "bold $accent"), f" {key.does}  ")
+    return Content.assemble((f"{key.shown} {key.does} {show.glyph('dash')}  ", "$tone-muted"))

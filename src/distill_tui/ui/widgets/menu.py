@@ -1,0 +1,83 @@
+"""A short list to choose from, over whatever screen is open: how the board is sorted, what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from distill_tui.ui.widgets import show
+
+Entries = Sequence[tuple[str, str, bool]]  # what is given back, what is shown, whether it is chosen now
+
+
+class Menu(ModalScreen[None]):
+    """Calls `picked` with the entry that enter is pressed on; stays open where more than one may be chosen."""
+
+    DEFAULT_CSS = """
+    Menu { align: center middle; background: $background 60%; }
+    Menu > Vertical { width: 60; max-width: 94%; height: auto; max-height: 90%; background: $surface;
+        border: round $accent; padding: 0 1; }
+    Menu.-ascii > Vertical { border: ascii $accent; }
+    Menu .menu-title { text-style: bold; height: 1; }
+    Menu OptionList { height: auto; max-height: 16; border: none; padding: 0; margin: 1 0; background: $surface; }
+    Menu .menu-foot { height: 1; color: $tone-muted; text-wrap: nowrap; text-overflow: ellipsis; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "dismiss", "Back"),
+        Binding("j", "move(1)", show=False),
+        Binding("k", "move(-1)", show=False),
+    ]
+
+    def __init__(
+        self, title: str, entries: Callable[[], Entries], picked: Callable[[str], object], *, stays: bool = False
+    ) -> None:
+        super().__init__()
+        self.heading, self.entries, self.picked, self.stays = title, entries, picked, stays
+
+    def compose(self) -> ComposeResult:
+        """Title, entries, keys."""
+        foot = "chooses or drops; esc when done" if self.stays else "chooses   esc back"
+        with Vertical():
+            yield Static(self.heading, classes="menu-title", markup=False)
+            yield OptionList(markup=False, compact=True)
+            yield Static(f"{show.glyph('enter')} {foot}", classes="menu-foot", markup=False)
+
+    def on_mount(self) -> None:
+        """List the entries, the chosen one first under the cursor."""
+        self.set_class(show.ascii_only(), "-ascii")
+        self._list()
+        chosen = [number for number, (_, _, is_chosen) in enumerate(self.entries()) if is_chosen]
+        self.query_one(OptionList).highlighted = chosen[0] if chosen else 0
+
+    def _list(self) -> None:
+        options = self.query_one(OptionList)
+        at = options.highlighted
+        options.clear_options()
+        for name, text, chosen in self.entries():
+            sign = show.mark("done") if chosen else " "
+            options.add_option(Option(Content(f"{show.fit(sign, 3)}{show.visible(text)}"), id=name))
+        options.highlighted = at
+
+    def action_move(self, rows: int) -> None:
+        """Move like the arrows."""
+        options = self.query_one(OptionList)
+        options.action_cursor_down() if rows > 0 else options.action_cursor_up()
+
+    @on(OptionList.OptionSelected)
+    def _pick(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        if not self.stays:
+            self.dismiss()
+        if event.option.id is not None:
+            self.picked(event.option.id)
+        if self.stays:
+            self._list()

@@ -1,0 +1,78 @@
+"""Lines of text in a sheet, to read and to scroll: what a typed command printed, what a worker wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import ScrollableContainer, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from distill_tui.ui.widgets import show
+
+if TYPE_CHECKING:
+    from distill_tui.ui.app import DistillApp
+
+MOST = 2000  # lines that are shown; a page of text is no place for a million rows
+
+
+class OutputSheet(ModalScreen[None]):
+    """Shows lines as they are; long ones are reached by moving sideways."""
+
+    DEFAULT_CSS = """
+    OutputSheet { align: center middle; background: $background 60%; }
+    OutputSheet > Vertical { width: 96%; height: 90%; background: $surface; border: round $accent; padding: 0 1; }
+    OutputSheet.-ascii > Vertical { border: ascii $accent; }
+    OutputSheet .output-title { text-style: bold; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+    OutputSheet ScrollableContainer { height: 1fr; margin: 1 0 0 0; scrollbar-size: 1 1; }
+    OutputSheet #output { width: auto; height: auto; text-wrap: nowrap; }
+    OutputSheet .output-foot { height: 1; color: $tone-muted; text-wrap: nowrap; text-overflow: ellipsis; }
+    """
+    AUTO_FOCUS = "ScrollableContainer"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,enter", "dismiss", "Back"),
+        Binding("j", "scroll(1)", "Down", show=False),
+        Binding("k", "scroll(-1)", "Up", show=False),
+        Binding("h", "sideways(-8)", "Left", show=False),
+        Binding("l", "sideways(8)", "Right", show=False),
+        Binding("ctrl+d", "scroll(10)", "Half a page down", show=False),
+        Binding("ctrl+u", "scroll(-10)", "Half a page up", show=False),
+        Binding("g", "scroll(-100000)", "Top", show=False),
+        Binding("G", "scroll(100000)", "Bottom", show=False),
+        Binding("y", "copy", "Copy the text", show=False),
+    ]
+
+    def __init__(self, title: str, lines: Sequence[str]) -> None:
+        super().__init__()
+        self.heading, self.lines = title, [show.visible(line.expandtabs(4)) for line in lines[:MOST]]
+        self.left_out = len(lines) - len(self.lines)
+
+    def compose(self) -> ComposeResult:
+        """Title, text, keys."""
+        more = f"{self.left_out:,} lines are left out; the command in a shell has them.  " if self.left_out else ""
+        with Vertical():
+            yield Static(show.visible(self.heading), classes="output-title", markup=False)
+            with ScrollableContainer():
+                yield Static(Content("\n".join(self.lines)), id="output", markup=False)
+            yield Static(f"{more}hjkl move   y copies the text   esc back", classes="output-foot", markup=False)
+
+    def on_mount(self) -> None:
+        """Take the borders that the terminal can draw."""
+        self.set_class(show.ascii_only(), "-ascii")
+
+    def action_scroll(self, lines: int) -> None:
+        """Move up or down."""
+        self.query_one(ScrollableContainer).scroll_relative(y=lines, animate=False)
+
+    def action_sideways(self, columns: int) -> None:
+        """Move to the side."""
+        self.query_one(ScrollableContainer).scroll_relative(x=columns, animate=False)
+
+    def action_copy(self) -> None:
+        """Copy the text to the terminal's clipboard."""
+        self.app.copy_to_clipboard("\n".join(self.lines))
+        cast("DistillApp", self.app).say("The text is on the clipboard.")
