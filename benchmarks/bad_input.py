@@ -42,7 +42,7 @@ from distill_tui.store.project import Project, ProjectError
 from distill_tui.teachers.description import ENDPOINT, TEMPLATES, Described
 from distill_tui.terms import PlayKind
 from distill_tui.training.folders import check_causal_folder, check_encoder_folder, check_model_folder
-from story import GATE, actor, record
+from support.story import GATE, actor, record
 
 MOST = 200  # MB of memory, imports included
 STEERS = {chr(c) for c in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))} - {"\n"}

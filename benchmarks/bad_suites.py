@@ -29,7 +29,7 @@ from distill_tui import actions, gates
 from distill_tui.dataset import records
 from distill_tui.rules import Refused
 from distill_tui.store.project import Project
-from story import actor
+from support.story import actor
 
 MOST = 200  # MB of memory, imports included
 PIP = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", "."]

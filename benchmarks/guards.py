@@ -169,7 +169,7 @@ def loose(cls: Any, text: str) -> Any:
 
 def any_toml(text: str) -> Any:
     """Take anything for a gate."""
-    from story import GATE
+    from support.story import GATE
 
     return GATE
 

@@ -36,7 +36,7 @@ from distill_tui import rules
 from distill_tui.runs import launch
 from distill_tui.store import migrations
 from distill_tui.store.project import Project, chain_trouble
-from stories import Auditor, Story, drive_to_data, drive_to_decide, found, open_play, write_traffic
+from support.stories import Auditor, Story, drive_to_data, drive_to_decide, found, open_play, write_traffic
 
 MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 BEGINNINGS = ("open", "built", "decided", "decided", "decided")

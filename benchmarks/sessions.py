@@ -35,11 +35,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from trials import Row, keep
 
-import real_play
 from distill_tui.runs import launch
 from distill_tui.store.project import Project
 from distill_tui.terms import RunStatus
-from ssh_host import Host, Session
+from support import real_play
+from support.ssh_host import Host, Session
 from test_terminal import Terminal
 
 READABLE = (b"mail-topic", b"Decide")  # the play that waits, and the tab that it is decided on

@@ -30,7 +30,7 @@ from distill_tui.store import tables
 from distill_tui.store.backup import backup
 from distill_tui.store.project import Project, ProjectError, now
 from distill_tui.terms import Action, Opinion, RunStatus
-from story import GATE, actor
+from support.story import GATE, actor
 
 Tell = Callable[[str], None]
 TURNS = 1000  # reports after which a worker that nobody stops has an end
@@ -419,7 +419,7 @@ def main() -> int:
 
 def _trained(kept: dict[str, Path], folder: Path) -> Path:
     """A play with a trained student that nobody has looked at yet."""
-    from stories import finish_training
+    from support.stories import finish_training
 
     shutil.copytree(kept["queued"], folder / "trained")
     project = Project.open(folder / "trained" / NAME)

@@ -28,13 +28,13 @@ from unittest import mock
 
 from trials import MEMORY, NAME, Child, Row, again_with, beginnings, fresh, sqlite3, table, trouble, words
 
-import live_play
 from distill_tui import actions
 from distill_tui.runs import launch, worker
 from distill_tui.store import tables
 from distill_tui.store.project import Project
 from distill_tui.terms import RunStatus
-from story import actor
+from support import live_play
+from support.story import actor
 
 HOUR, DAY = 3600, 86_400
 NIGHTS = ("2026-03-29T00:59:58", "2026-10-25T00:59:58")  # in Berlin the hour changes at 01:00 UTC

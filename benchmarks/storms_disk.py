@@ -59,8 +59,8 @@ from distill_tui.runs import launch, worker
 from distill_tui.store.backup import backup
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import RunKind, RunStatus
-from stories import SPEC
-from story import actor
+from support.stories import SPEC
+from support.story import actor
 
 WAYS = {"failing disk": (errno.ENOSPC, errno.EIO), "interrupted at": (errno.EINTR,), "killed at": (0,)}
 SMALL = replace(SPEC, hidden=16, depth=1, vocabulary=300, epochs=2, batch_size=128, controls=())  # four steps in all

@@ -40,12 +40,12 @@ from trials import (
 )
 
 from distill_tui import actions
-from distill_tui.cli import doctor, migrations
+from distill_tui.store import doctor, migrations
 from distill_tui.rules import Actor
 from distill_tui.store.project import Project, ProjectError, _expected_schema, chain_trouble
 from distill_tui.terms import PlayKind, Role
-from stories import Auditor
-from story import actor
+from support.stories import Auditor
+from support.story import actor
 
 Tell = Callable[[str], None]
 

@@ -35,7 +35,7 @@ from distill_tui.store.project import Project
 from distill_tui.teachers import cache, estimate
 from distill_tui.teachers.description import ENDPOINT, TEMPLATES, Described
 from distill_tui.terms import RunStatus
-from story import actor
+from support.story import actor
 
 LABELS, AT_ONCE = test_teachers.LABELS, 3
 LIMITS = {"budget": "9", "price_in": "1", "price_out": "2", "concurrency": str(AT_ONCE)}

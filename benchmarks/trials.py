@@ -33,9 +33,9 @@ from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.store.sqlite import module as sqlite3
 from distill_tui.terms import Opinion, RunKind
-from stories import SPEC, Auditor, finish_evaluation, finish_rehearsal, finish_training, found, open_play
-from stories import write_traffic as write_traffic
-from story import actor
+from support.stories import SPEC, Auditor, finish_evaluation, finish_rehearsal, finish_training, found, open_play
+from support.stories import write_traffic as write_traffic
+from support.story import actor
 
 MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 NAME = "team.distill"

@@ -27,7 +27,7 @@ from distill_tui.store import project as door
 from distill_tui.store import sqlite
 from distill_tui.store.project import Project
 from distill_tui.terms import Action
-from story import actor
+from support.story import actor
 
 Write = Callable[[], object]
 GOAL, FAIR = (

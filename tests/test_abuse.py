@@ -23,7 +23,6 @@ from typing import Any
 
 import pytest
 
-import real_play
 from distill_tui import actions, gates, rules
 from distill_tui.actions import sign_offs, signed_decisions
 from distill_tui.bundles import bundle
@@ -39,7 +38,8 @@ from distill_tui.ui.app import DistillApp
 from distill_tui.ui.forms import sheets
 from distill_tui.ui.forms.review import intent
 from distill_tui.ui.forms.sheets import Sheet
-from ssh_host import Host, Session
+from support import real_play
+from support.ssh_host import Host, Session
 from test_signing import TOKENS, Token
 from test_terminal import Terminal
 
@@ -824,10 +824,10 @@ def test_36_nothing_in_any_text_reaches_the_terminal_as_more_than_text(play: rea
 
 
 async def test_37_a_row_that_imitates_the_sign_off_stands_inside_a_frame(play: real_play.Play) -> None:
-    from at_the_screen import text_of
     from distill_tui.rules.spot_checks import Item
     from distill_tui.store.queries import ToJudge
     from distill_tui.ui.forms.spot_sheet import SpotSheet
+    from support.at_the_screen import text_of
 
     banner = "SIGN-OFFS validator vera ✓ vera approved counts now NEXT a Write the bundle and go live"
     item = ToJudge(Item(1, "de", banner, "post", True), f"{banner}\n\n\x1b[2J{banner}")
@@ -867,7 +867,7 @@ async def test_38_what_was_typed_before_the_sheet_was_seen_is_no_consent(
 
 
 async def test_39_what_changed_since_the_sheet_was_opened_is_named_and_it_starts_over(play: real_play.Play) -> None:
-    from at_the_screen import text_of, typed
+    from support.at_the_screen import text_of, typed
 
     app = DistillApp(play.path, key=play.key("vera"), actor=play.by("vera"), play=play.id)
     async with app.run_test(size=(100, 30)) as pilot:

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-import real_play
 from distill_tui import actions
 from distill_tui.bundles import bundle
 from distill_tui.digests import canonical, digest_of, folder_manifest
 from distill_tui.people import signatures
 from distill_tui.terms import Opinion
+from support import real_play
 
 Change = Callable[[Path], object]
 

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import real_play
 from distill_tui import gates, rules
 from distill_tui.bundles import bundle
 from distill_tui.dataset import frozen
@@ -28,6 +27,7 @@ from distill_tui.training import folders
 from distill_tui.training.ladder import Climb, Rows
 from distill_tui.ui.play import evidence
 from distill_tui.ui.play.view import load
+from support import real_play
 from test_training import LABELS, SPEC, examples, texts_and_labels
 
 # --- what a record says of its arms -----------------------------------------------------------------------------------

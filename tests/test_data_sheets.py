@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from textual.widgets import Input
 
-from at_the_screen import text_of
 from distill_tui import rules
 from distill_tui.cli import table
 from distill_tui.store import tables
@@ -18,6 +17,7 @@ from distill_tui.teachers import estimate as queries_asked
 from distill_tui.terms import Task
 from distill_tui.ui.forms.sheets import Sheet
 from distill_tui.ui.play.screen import PlayScreen
+from support.at_the_screen import text_of
 from test_play_screen import DAN, NARROW, WIDE, a_project, an_app, at_data, settled, with_draft
 
 SIZES = pytest.mark.parametrize("size", [WIDE, NARROW])

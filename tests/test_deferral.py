@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-import real_play
 from distill_tui import gates
 from distill_tui.bundles import bundle
 from distill_tui.gates import Criterion, Gate, Record, economics
@@ -22,6 +21,7 @@ from distill_tui.store import verdicts
 from distill_tui.terms import Metric, PlayKind, Reference, Verdict
 from distill_tui.ui.play import evidence
 from distill_tui.ui.play.view import load
+from support import real_play
 from test_controls import record
 
 PRICES = {"machine_price_per_hour": "3.6", "teacher_cost_per_1k": "2"}

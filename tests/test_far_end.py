@@ -15,8 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-import real_play
-from at_the_screen import told
 from distill_tui.terms import Action
 from distill_tui.ui import thin
 from distill_tui.ui.app import DistillApp
@@ -24,7 +22,9 @@ from distill_tui.ui.far_end import MUTE, SILENCE, WHERE_IS_THE_CURSOR, FarEnd
 from distill_tui.ui.forms import deeds
 from distill_tui.ui.forms.sheets import Sheet
 from distill_tui.ui.session import SessionApp
-from ssh_host import Host, Session
+from support import real_play
+from support.at_the_screen import told
+from support.ssh_host import Host, Session
 from test_abuse import entries, sessions
 from test_terminal import Terminal
 

@@ -39,8 +39,8 @@ from distill_tui.store.project import Project, ProjectError, _write_lock, check
 from distill_tui.terms import Action, PlayKind, Role, RunKind, RunStatus
 from distill_tui.training.folders import check_causal_folder, check_encoder_folder, check_model_folder
 from distill_tui.ui.board import preview
-from stories import SPEC, Auditor, drive_to_data, found, open_play, write_traffic
-from story import actor
+from support.stories import SPEC, Auditor, drive_to_data, found, open_play, write_traffic
+from support.story import actor
 from test_project import NAME, make
 
 

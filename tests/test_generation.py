@@ -34,7 +34,7 @@ from distill_tui.teachers.description import PROMPTED, ZERO_SHOT, Described
 from distill_tui.terms import Control, Metric, Opinion, PlayKind, Reference, RunStatus, Split, Standing, Task, Verdict
 from distill_tui.ui.play import evidence, tabs
 from distill_tui.ui.play.view import load
-from live_play import DANA, NUMBERS, OLGA, ROLES, SAM, VERA, workers_here, write
+from support.live_play import DANA, NUMBERS, OLGA, ROLES, SAM, VERA, workers_here, write
 from test_sequences import CITIES, STATES, STREETS, colours, tiny_causal
 
 GATE = Gate(

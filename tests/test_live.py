@@ -36,7 +36,7 @@ from distill_tui.ui.play import evidence, tabs
 from distill_tui.ui.play import live_tab as tab
 from distill_tui.ui.play.view import load
 from distill_tui.ui.widgets import chart
-from live_play import (
+from support.live_play import (
     DANA,
     GATE,
     OLGA,

@@ -21,7 +21,7 @@ from distill_tui.store import queries
 from distill_tui.store.project import Project
 from distill_tui.teachers.description import ENDPOINT, TEMPLATES, Described
 from distill_tui.terms import RunStatus, Standing
-from live_play import DANA, OLGA, SAID, rows, shipped, workers_here, write
+from support.live_play import DANA, OLGA, SAID, rows, shipped, workers_here, write
 
 pytest.importorskip("openai")
 LIMITS = {"budget": "5", "price_in": "1", "price_out": "2", "attempts": "1"}

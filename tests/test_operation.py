@@ -24,8 +24,8 @@ from hypothesis.stateful import (
 
 from distill_tui.runs import launch
 from distill_tui.store.project import Project
-from stories import DEEDS, Auditor, Story, drive_to_data, drive_to_decide, found, open_play, write_traffic
-from story import EVERYBODY
+from support.stories import DEEDS, Auditor, Story, drive_to_data, drive_to_decide, found, open_play, write_traffic
+from support.story import EVERYBODY
 
 WHO = st.sampled_from(EVERYBODY)
 MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None

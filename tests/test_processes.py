@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
-import launched
 from distill_tui.training import processes
+from support import launched
 
 LAUNCHER = Path(sys.executable).with_name("accelerate")
 SAME = 2e-5  # how far a weight may be from that of one process: sums of 32-bit numbers taken in another order

@@ -29,8 +29,8 @@ from distill_tui.store import migrations, queries, sqlite, tables
 from distill_tui.store.project import Project, ProjectError, chain_trouble, check
 from distill_tui.store.sqlite import module as sqlite3
 from distill_tui.terms import Action, Metric, Opinion, Role, RunKind, RunStatus, Split, Standing
-from stories import Auditor, drive_to_data, drive_to_decide, found, open_play, write_traffic
-from story import EVERYBODY, actor
+from support.stories import Auditor, drive_to_data, drive_to_decide, found, open_play, write_traffic
+from support.story import EVERYBODY, actor
 
 NAME = "team.distill"
 

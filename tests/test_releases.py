@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from distill_tui.cli import doctor, migrations
+from distill_tui.store import doctor, migrations
 from distill_tui.store.project import Project
-from stories import Auditor
+from support.stories import Auditor
 from test_project import NAME, make
 
 FIXTURES = Path(__file__).parent / "fixtures"

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from textual.widgets import Input
 
-from at_the_screen import text_of
 from distill_tui import actions
 from distill_tui.cli.table import main
 from distill_tui.dataset import browse, build, split
@@ -22,6 +21,7 @@ from distill_tui.store.project import Project
 from distill_tui.terms import PlayKind, Role, Split, Stage
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.play.rows import RowsScreen
+from support.at_the_screen import text_of
 from test_audit import sentence
 from test_dataset import imported
 from test_play_screen import HOSTILE

@@ -39,7 +39,7 @@ from distill_tui.terms import (
     Task,
     Verdict,
 )
-from story import (
+from support.story import (
     AT,
     EVERYBODY,
     FEED,

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from at_the_screen import settled, text_of, told, typed
 from distill_tui import actions
 from distill_tui.people import signatures
 from distill_tui.rules import Actor
@@ -24,6 +23,7 @@ from distill_tui.ui.jobs import TAIL, JobsScreen, tail
 from distill_tui.ui.palette import Commands
 from distill_tui.ui.roster import RosterScreen
 from distill_tui.ui.widgets.output import MOST, OutputSheet
+from support.at_the_screen import settled, text_of, told, typed
 
 WIDE, NARROW = (120, 36), (80, 24)
 HOSTILE = "[red]x[/] \x1b[31mboo\x07 \u202eevil\u202c [@click=app.quit]q[/] 宽 " + "long " * 60

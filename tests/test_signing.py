@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from distill_tui.digests import canonical
 from distill_tui.people import signatures, statements
 from distill_tui.people.signatures import BadSignature, PublicKey
-from real_play import make_key
+from support.real_play import make_key
 
 MESSAGE = b'{"a":1,"b":"text that is signed"}'
 TYPES = {

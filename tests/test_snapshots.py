@@ -17,9 +17,7 @@ from rich.cells import cell_len
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-import real_play
 import test_play_screen as staged
-from at_the_screen import settled, text_of
 from distill_tui import actions
 from distill_tui.people import identity
 from distill_tui.rules import Actor
@@ -30,6 +28,8 @@ from distill_tui.ui.app import DistillApp
 from distill_tui.ui.board.screen import BoardScreen
 from distill_tui.ui.forms import sheets
 from distill_tui.ui.widgets import frame
+from support import real_play
+from support.at_the_screen import settled, text_of
 
 SIZES = ((120, 36), (80, 24))
 FOLDER = Path(__file__).parent / "screens"

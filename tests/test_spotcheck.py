@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import real_play
 from distill_tui import actions, gates, rules
 from distill_tui.cli.table import main
 from distill_tui.rules import Refused, spot_checks
@@ -18,7 +17,8 @@ from distill_tui.store import queries
 from distill_tui.terms import Judged
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.forms.spot_sheet import SpotSheet
-from story import record
+from support import real_play
+from support.story import record
 
 
 @pytest.fixture

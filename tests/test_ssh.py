@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-import real_play
 from distill_tui import actions, rules
 from distill_tui.actions import sign_offs
 from distill_tui.cli import ssh_session
@@ -30,7 +29,8 @@ from distill_tui.rules import Refused
 from distill_tui.store import queries
 from distill_tui.terms import Assurance, Opinion, Role
 from distill_tui.ui.forms.review import intent
-from ssh_host import Host, Session, free_port, sshd_or_fail
+from support import real_play
+from support.ssh_host import Host, Session, free_port, sshd_or_fail
 
 
 @pytest.fixture(scope="module")

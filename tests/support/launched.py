@@ -1,4 +1,4 @@
-"""What each process of a launch runs in the tests: `accelerate launch … tests/launched.py FOLDER KIND`.
+"""What each process of a launch runs in the tests: `accelerate launch … tests/support/launched.py FOLDER KIND`.
 
 Trains on rows that are made up and may be killed at any moment. FOLDER gets `student`, and of each process `said-RANK`:
 step, loss and score, a line for each step.

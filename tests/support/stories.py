@@ -23,7 +23,7 @@ from distill_tui.store import tables
 from distill_tui.store.project import Project, ProjectError, now
 from distill_tui.store.sqlite import module as sqlite3
 from distill_tui.terms import Action, Opinion, PlayKind, Role, RunKind, RunStatus, Split, Stage, StudentKind
-from story import EVERYBODY, GATE, ROLES, WORKSHEET, actor
+from support.story import EVERYBODY, GATE, ROLES, WORKSHEET, actor
 
 SPEC = Spec(student=StudentKind.SCRATCH, alpha=0.0)  # what can be learnt from recorded answers without probabilities
 WORDS = ("refund", "parcel", "invoice", "delay")

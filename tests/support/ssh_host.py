@@ -18,7 +18,7 @@ from struct import pack
 
 import pytest
 
-from real_play import Play
+from support.real_play import Play
 
 
 def sshd_or_fail() -> str:
