@@ -40,8 +40,8 @@ from trials import (
 )
 
 from distill_tui import actions
-from distill_tui.store import doctor, migrations
 from distill_tui.rules import Actor
+from distill_tui.store import doctor, migrations
 from distill_tui.store.project import Project, ProjectError, _expected_schema, chain_trouble
 from distill_tui.terms import PlayKind, Role
 from support.stories import Auditor
