@@ -104,7 +104,7 @@ bench-writes: $(READY)  ## what a write costs with a short and a long log, and w
 	@$(BIN)/python benchmarks/writes.py $(ARGS)
 
 prove: $(READY)  ## stories, storms, failing disks, flipped bytes, bad input; goes on where it was broken off (ARGS='--scale 0.1')
-	@$(BIN)/python benchmarks/prove.py $(ARGS)
+	@$(BIN)/python proofs/prove.py $(ARGS)
 
 fixture: $(READY)      ## write tests/fixtures for the present format of the project file, before it is released
 	@$(BIN)/python tests/test_releases.py

@@ -32,8 +32,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-
-from trials import Row, keep
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "proofs"))
 
 from distill_tui.runs import launch
 from distill_tui.store.project import Project
@@ -41,6 +40,7 @@ from distill_tui.terms import RunStatus
 from support import real_play
 from support.ssh_host import Host, Session
 from test_terminal import Terminal
+from trials import Row, keep
 
 READABLE = (b"mail-topic", b"Decide")  # the play that waits, and the tab that it is decided on
 LONGEST = 600.0

@@ -20,7 +20,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from trials import NAME, Child, Row, beginnings, fresh, sqlite3, table, trouble
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "proofs"))
 
 from distill_tui.digests import canonical, digest_of
 from distill_tui.store import project as door
@@ -28,6 +29,7 @@ from distill_tui.store import sqlite
 from distill_tui.store.project import Project
 from distill_tui.terms import Action
 from support.story import actor
+from trials import NAME, Child, Row, beginnings, fresh, sqlite3, table, trouble
 
 Write = Callable[[], object]
 GOAL, FAIR = (

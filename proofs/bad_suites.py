@@ -1,7 +1,7 @@
 """The public suites of CSV, TOML, encodings and confusable letters through the readers and the names.
 
-    python benchmarks/bad_suites.py
-    python benchmarks/bad_suites.py --suites DIR   # the packages were fetched to here before
+    python proofs/bad_suites.py
+    python proofs/bad_suites.py --suites DIR   # the packages were fetched to here before
 
 csv-spectrum (npm, MIT), the samples of chardet's source (PyPI, LGPL) and the table of confusable-homoglyphs (PyPI, MIT)
 are fetched into a temporary folder and never kept; the TOML cases are CPython's own, where its tests are installed.
@@ -22,14 +22,15 @@ import time
 import zipfile
 from pathlib import Path
 
-from bad_input import STRICT, import_file, one_line
-from trials import MEMORY, NAME, Row, beginnings, table, trouble
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+from bad_input import STRICT, import_file, one_line
 from distill_tui import actions, gates
 from distill_tui.dataset import records
 from distill_tui.rules import Refused
 from distill_tui.store.project import Project
 from support.story import actor
+from trials import MEMORY, NAME, Row, beginnings, table, trouble
 
 MOST = 200  # MB of memory, imports included
 PIP = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", "."]

@@ -1,9 +1,9 @@
 """Bytes that a coverage-guided fuzzer makes, through each reader: a value, or one line; anything else is a crash.
 
     pip install atheris            # not among this project's dependencies: its wheels are for some Pythons only
-    python benchmarks/fuzz.py --seconds 60                # for each reader
-    python benchmarks/fuzz.py --only gate.toml
-    python benchmarks/fuzz.py --plain                     # without atheris, where it is installed too
+    python proofs/fuzz.py --seconds 60                # for each reader
+    python proofs/fuzz.py --only gate.toml
+    python proofs/fuzz.py --plain                     # without atheris, where it is installed too
 
 Each reader runs in a process of its own, from a folder of good examples; the fuzzer's own report says how often it was
 called. A crash leaves its bytes beside the corpus, whose place is printed. Where there is no atheris, bytes are changed

@@ -1,8 +1,8 @@
 """Killed, raced, crowded, stopped: what happens to real project files, by the thousand, and what of it is lost.
 
-    python benchmarks/storms.py                 # everything, at full counts (hours on a small machine)
-    python benchmarks/storms.py --scale 0.1     # a tenth of it
-    python benchmarks/storms.py --only ship     # the lines whose name holds this word
+    python proofs/storms.py                 # everything, at full counts (hours on a small machine)
+    python proofs/storms.py --scale 0.1     # a tenth of it
+    python proofs/storms.py --only ship     # the lines whose name holds this word
 
 Prints one table; exit code 1 where anything was lost, or a storm did not get far enough to prove something.
 """
@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from trials import DEEDS, MEMORY, NAME, Child, Row, beginnings, blow, fresh, killed, sqlite3, table, trouble, words
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from distill_tui import actions
 from distill_tui.gates import digest
@@ -31,6 +31,7 @@ from distill_tui.store.backup import backup
 from distill_tui.store.project import Project, ProjectError, now
 from distill_tui.terms import Action, Opinion, RunStatus
 from support.story import GATE, actor
+from trials import DEEDS, MEMORY, NAME, Child, Row, beginnings, blow, fresh, killed, sqlite3, table, trouble, words
 
 Tell = Callable[[str], None]
 TURNS = 1000  # reports after which a worker that nobody stops has an end

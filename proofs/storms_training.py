@@ -1,7 +1,7 @@
 """Kill training again and again, mostly inside a checkpoint: the resumed run ends with the same bits as one left alone.
 
-    python benchmarks/storms_training.py               # 200 kills
-    python benchmarks/storms_training.py --kills 20
+    python proofs/storms_training.py               # 200 kills
+    python proofs/storms_training.py --kills 20
 
 A real student is trained (a small transformer from scratch) with a checkpoint after every step. Each child is forked
 from a process that has trained the same student on one thread, so that a kill costs no import. Compared at the end: the

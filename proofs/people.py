@@ -1,9 +1,9 @@
 """Ten thousand stories of thirty turns by several people, on real project files; and each guard taken away once.
 
-    python benchmarks/people.py                      # all of it
-    python benchmarks/people.py --stories 500        # fewer stories
-    python benchmarks/people.py --story 4711         # tell one story again, turn by turn
-    python benchmarks/people.py --guards             # only the guards
+    python proofs/people.py                      # all of it
+    python proofs/people.py --stories 500        # fewer stories
+    python proofs/people.py --story 4711         # tell one story again, turn by turn
+    python proofs/people.py --guards             # only the guards
 
 A story begins with a project at one of three points and goes on by chance: somebody tries something, now and then what
 would bring the play on. After each turn an auditor who shares no code with the rules looks at the file, and a refused
@@ -30,13 +30,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from trials import Row, keep
-
 from distill_tui import rules
 from distill_tui.runs import launch
 from distill_tui.store import migrations
 from distill_tui.store.project import Project, chain_trouble
 from support.stories import Auditor, Story, drive_to_data, drive_to_decide, found, open_play, write_traffic
+from trials import Row, keep
 
 MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 BEGINNINGS = ("open", "built", "decided", "decided", "decided")
@@ -317,7 +316,7 @@ def tell_all(kept: dict[str, Path], given: argparse.Namespace) -> int:
     )
     keep([Row("stories of several people", tally.stories, said, tally.wrong)])
     for each in tally.wrong[:20]:
-        print(f"  {each}\n    again: python benchmarks/people.py --seed {given.seed} --story {each.split()[1][:-1]}")
+        print(f"  {each}\n    again: python proofs/people.py --seed {given.seed} --story {each.split()[1][:-1]}")
     return int(bool(tally.wrong) or tally.shipping < ENOUGH_SHIPS * tally.stories)
 
 

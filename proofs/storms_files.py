@@ -1,8 +1,8 @@
 """What happens to the file itself: torn and flipped bytes, an upgrade that is raced and killed, signals, open boards.
 
-    python benchmarks/storms_files.py                 # full counts
-    python benchmarks/storms_files.py --scale 0.1
-    python benchmarks/storms_files.py --only board    # the lines whose name holds this word
+    python proofs/storms_files.py                 # full counts
+    python proofs/storms_files.py --scale 0.1
+    python proofs/storms_files.py --only board    # the lines whose name holds this word
 
 There is one released format, so an upgrade is made of one more step, added here to the list of steps: the machinery is
 the one of an opening, the step itself is not of any release.
@@ -22,6 +22,15 @@ from contextlib import suppress
 from pathlib import Path
 from random import Random
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from distill_tui import actions
+from distill_tui.rules import Actor
+from distill_tui.store import doctor, migrations
+from distill_tui.store.project import Project, ProjectError, _expected_schema, chain_trouble
+from distill_tui.terms import PlayKind, Role
+from support.stories import Auditor
+from support.story import actor
 from trials import (
     DEEDS,
     MEMORY,
@@ -38,14 +47,6 @@ from trials import (
     trouble,
     words,
 )
-
-from distill_tui import actions
-from distill_tui.rules import Actor
-from distill_tui.store import doctor, migrations
-from distill_tui.store.project import Project, ProjectError, _expected_schema, chain_trouble
-from distill_tui.terms import PlayKind, Role
-from support.stories import Auditor
-from support.story import actor
 
 Tell = Callable[[str], None]
 

@@ -1,7 +1,7 @@
 """Every single byte that changes in the log, in a gate, in held-out rows or in an artifact is found.
 
-    python benchmarks/flips.py                 # 10,000 flips
-    python benchmarks/flips.py --flips 500
+    python proofs/flips.py                 # 10,000 flips
+    python proofs/flips.py --flips 500
 
 Each trial changes one byte (any other value) of a stored value or file of a shipped play, with the file's guards out of
 the way as somebody with another program would have them, and asks `doctor`'s checks, as `verify` and a ship ask them.
@@ -20,13 +20,12 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from trials import MEMORY, Row, sqlite3, table
-
 import test_project
 from distill_tui.bundles import bundle
 from distill_tui.runs import launch
 from distill_tui.store import doctor
 from distill_tui.store.project import Project
+from trials import MEMORY, Row, sqlite3, table
 
 VALUES = {  # what is stored in the file itself: table, its key, the columns that count
     "the log": (

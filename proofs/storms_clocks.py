@@ -1,8 +1,8 @@
 """Wall clocks that are set while workers work: an hour, a day, over a change to summer time, forth and back.
 
-    python benchmarks/storms_clocks.py                 # 200 leases, 100 observed feeds
-    python benchmarks/storms_clocks.py --scale 0.1
-    python benchmarks/storms_clocks.py --only lease    # the lines whose name holds this word
+    python proofs/storms_clocks.py                 # 200 leases, 100 observed feeds
+    python proofs/storms_clocks.py --scale 0.1
+    python proofs/storms_clocks.py --only lease    # the lines whose name holds this word
 
 Every process has a clock of its own (`moved_clock.c`, loaded before libc), which a thread sets again and again, in the
 time zone of Berlin around the nights in which the hour changes. A worker that lives is never given up, one that was
@@ -26,7 +26,7 @@ from random import Random
 from typing import Any
 from unittest import mock
 
-from trials import MEMORY, NAME, Child, Row, again_with, beginnings, fresh, sqlite3, table, trouble, words
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from distill_tui import actions
 from distill_tui.runs import launch, worker
@@ -35,6 +35,7 @@ from distill_tui.store.project import Project
 from distill_tui.terms import RunStatus
 from support import live_play
 from support.story import actor
+from trials import MEMORY, NAME, Child, Row, again_with, beginnings, fresh, sqlite3, table, trouble, words
 
 HOUR, DAY = 3600, 86_400
 NIGHTS = ("2026-03-29T00:59:58", "2026-10-25T00:59:58")  # in Berlin the hour changes at 01:00 UTC

@@ -51,9 +51,9 @@ def proofs(scale: float) -> dict[str, list[str]]:
         "fuzz": ["fuzz.py", *often],
         "clocks": ["storms_clocks.py", *often],
         "guards": ["guards.py"],
-        "writes": ["writes.py", *often],
-        "sessions": ["sessions.py", "--only", "many"],
-        "terminals": ["sessions.py", "--only", "drops", "--terminals", str(max(1, round(TERMINALS * scale)))],
+        "writes": ["../benchmarks/writes.py", *often],
+        "sessions": ["../benchmarks/sessions.py", "--only", "many"],
+        "terminals": ["../benchmarks/sessions.py", "--only", "drops", "--terminals", str(max(1, round(TERMINALS * scale)))],
     }
     return found
 

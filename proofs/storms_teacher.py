@@ -1,7 +1,7 @@
 """Kill labelling again and again while an endpoint answers: what was kept is never paid for twice.
 
-    python benchmarks/storms_teacher.py               # 200 kills
-    python benchmarks/storms_teacher.py --kills 20
+    python proofs/storms_teacher.py               # 200 kills
+    python proofs/storms_teacher.py --kills 20
 
 The endpoint is a process of its own on this machine that speaks the OpenAI protocol, and counts on its side: a request
 counts as paid once it is answered. A kill may lose what was in flight, at most as many answers as were asked for at
@@ -21,6 +21,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from trials import MEMORY, NAME, Child, Row, beginnings, fresh, table, trouble
 

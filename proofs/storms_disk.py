@@ -1,8 +1,8 @@
 """Disks that fail, kill or interrupt: the k-th call of every deed, for every k; and disks that are full.
 
-    python benchmarks/storms_disk.py                           # every k, and 1,000 points of a small tmpfs (needs root)
-    python benchmarks/storms_disk.py --scale 0.1               # every tenth k, 100 points
-    python benchmarks/storms_disk.py --only "killed at: ship"  # the lines whose name holds this word
+    python proofs/storms_disk.py                           # every k, and 1,000 points of a small tmpfs (needs root)
+    python proofs/storms_disk.py --scale 0.1               # every tenth k, 100 points
+    python proofs/storms_disk.py --only "killed at: ship"  # the lines whose name holds this word
 
 Three things are done at each call. It fails (ENOSPC, EIO; once, and for good): a write, a sync, a rename, a link, a new
 folder. A signal interrupts it (EINTR): a read, an opening and a lock too. The process is killed there: before a removal
@@ -30,8 +30,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
 import storms_files
 import storms_teacher
+from distill_tui import actions
+from distill_tui.cli import call
+from distill_tui.digests import folder_digest
+from distill_tui.rules import Actor, Refused
+from distill_tui.runs import launch, worker
+from distill_tui.store.backup import backup
+from distill_tui.store.project import Project, ProjectError
+from distill_tui.terms import RunKind, RunStatus
+from support.stories import SPEC
+from support.story import actor
 from trials import (
     DEEDS,
     MEMORY,
@@ -50,17 +62,6 @@ from trials import (
     trouble,
     words,
 )
-
-from distill_tui import actions
-from distill_tui.cli import call
-from distill_tui.digests import folder_digest
-from distill_tui.rules import Actor, Refused
-from distill_tui.runs import launch, worker
-from distill_tui.store.backup import backup
-from distill_tui.store.project import Project, ProjectError
-from distill_tui.terms import RunKind, RunStatus
-from support.stories import SPEC
-from support.story import actor
 
 WAYS = {"failing disk": (errno.ENOSPC, errno.EIO), "interrupted at": (errno.EINTR,), "killed at": (0,)}
 SMALL = replace(SPEC, hidden=16, depth=1, vocabulary=300, epochs=2, batch_size=128, controls=())  # four steps in all

@@ -1,8 +1,8 @@
 """Each harness seen to fail: one guard of the program is taken away, and the harness that watches it must say so.
 
-    python benchmarks/guards.py                    # all of them; some minutes
-    python benchmarks/guards.py --only turn        # the guards whose name holds this word
-    python benchmarks/guards.py --list
+    python proofs/guards.py                    # all of them; some minutes
+    python proofs/guards.py --only turn        # the guards whose name holds this word
+    python proofs/guards.py --list
 
 A guard is taken away in a process of its own, in which its harness then runs small. What a rule objects to, and what a
 trigger refuses, is taken away one by one in `people.py`. Not here: `writes.py`, which has the door without its lock
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trials import Row, library, table
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from distill_tui import actions, gates
 from distill_tui import spec as specs
@@ -38,6 +38,7 @@ from distill_tui.runs import launch, worker
 from distill_tui.store import artifacts, backup, doctor, migrations, project, sqlite, tables
 from distill_tui.teachers import cache
 from distill_tui.training import folders
+from trials import Row, library, table
 
 HERE = Path(__file__).parent
 NOTHING: Any = lambda *_, **__: iter(())  # noqa: E731  # a rule, or a look, that finds nothing
