@@ -53,7 +53,10 @@ def proofs(scale: float) -> dict[str, list[str]]:
         "guards": ["guards.py"],
         "writes": ["../benchmarks/writes.py", *often],
         "sessions": ["../benchmarks/sessions.py", "--only", "many"],
-        "terminals": ["../benchmarks/sessions.py", "--only", "drops", "--terminals", str(max(1, round(TERMINALS * scale)))],
+        "terminals": [
+            *("../benchmarks/sessions.py", "--only", "drops"),
+            *("--terminals", str(max(1, round(TERMINALS * scale)))),
+        ],
     }
     return found
 
