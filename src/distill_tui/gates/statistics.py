@@ -1,6 +1,6 @@
 """What a number of held-out rows can and cannot prove: p-values, bounds, rows needed.
 
-Standard library only, pure, and fast to import. Nothing here knows a gate, a play or a file. All errors are one-sided:
+Pure, and fast to import. Nothing here knows a gate, a play or a file. All errors are one-sided:
 `alpha` is the chance of a bound on the wrong side. A bound is always found by asking a p-value where it crosses
 `alpha`, so that a verdict and the interval shown beside it can never disagree.
 
@@ -15,7 +15,9 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
+from importlib import import_module
+from types import ModuleType
 
 POWER = 0.8  # how often a true tie is to be recognised, where rows are counted beforehand
 FEW_DIFFERENT = 100  # up to so many rows that differ, counts are too coarse for a normal formula
@@ -27,76 +29,36 @@ _HALVINGS = 46  # of an interval at most 2 wide: bounds are good to 3e-14
 # --- distributions ---------------------------------------------------------------------------------------------------
 
 
-def normal_quantile(probability: float) -> float:
-    """Say below which value a standard normal falls with this probability."""
-    from statistics import NormalDist  # takes longer to import than all of this module
+@cache
+def _special() -> ModuleType:
+    return import_module("scipy.special")  # takes 0.25 s: only where something is judged, never for a first screen
 
-    return NormalDist().inv_cdf(probability)
+
+def normal_quantile(probability: float) -> float:
+    """Return the value below which a standard normal falls with this probability."""
+    return float(_special().ndtri(probability))
 
 
 def normal_tail(z: float) -> float:
-    """Say how often a standard normal is above this value."""
+    """Return how often a standard normal is above this value."""
     return math.erfc(z / math.sqrt(2)) / 2
 
 
-def incomplete_beta(x: float, a: float, b: float) -> float:
-    """Give the regularised incomplete beta function I_x(a, b), by Lentz's continued fraction (DLMF 8.17.22)."""
-    if x <= 0 or x >= 1:
-        return 0.0 if x <= 0 else 1.0
-    if x > (a + 1) / (a + b + 2):  # the fraction converges fast on this side only
-        return 1 - incomplete_beta(1 - x, b, a)
-    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)) / a
-    tiny = 1e-300
-    fraction, c, d = 1.0, 1.0, 0.0
-    for step in range(100_000):
-        m = step // 2
-        if step == 0:
-            term = 1.0
-        elif step % 2 == 0:
-            term = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        else:
-            term = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        d = 1 / (1 + term * d or tiny)
-        c = 1 + term / c or tiny
-        fraction *= c * d
-        if step > 0 and abs(1 - c * d) < 1e-16:
-            break
-    return min(1.0, front * (fraction - 1))
-
-
 def t_tail(t: float, degrees: int) -> float:
-    """Say how often Student's t is above this value (DLMF 8.17: half of I_x(df/2, 1/2) at x = df/(df+t²))."""
-    square = t * t
-    half = incomplete_beta(degrees / (degrees + square), degrees / 2, 0.5) / 2 if square < math.inf else 0.0
-    return half if t >= 0 else 1 - half
+    """Return how often Student's t is above this value."""
+    return float(_special().stdtr(degrees, -t))
 
 
 def t_quantile(probability: float, degrees: int) -> float:
-    """Say below which value Student's t falls with this probability, to 1e-9 of its size or better."""
-    if probability < 0.5:
-        return -t_quantile(1 - probability, degrees)
-    tail = 1 - probability
-    if degrees > 2000:  # Cornish-Fisher in 1/df (Abramowitz and Stegun 26.7.5): the next term is below 1e-12 here
-        z = normal_quantile(probability)
-        return z + (
-            (z**3 + z) / (4 * degrees)
-            + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)
-            + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * degrees**3)
-        )
-    low, high = 0.0, 1.0
-    while t_tail(high, degrees) > tail:
-        low, high = high, high * 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if t_tail(middle, degrees) > tail else (low, middle)
-    return (low + high) / 2
+    """Return the value below which Student's t falls with this probability."""
+    return float(_special().stdtrit(degrees, probability))
 
 
 def binomial_tail(hits: int, rows: int, share: float) -> float:
-    """Say how probable at least so many hits are where each row is one with probability `share`."""
+    """Return the probability of at least so many hits where each row is one with probability `share`."""
     if hits <= 0:
         return 1.0
-    return 0.0 if hits > rows else incomplete_beta(share, hits, rows - hits + 1)
+    return 0.0 if hits > rows else float(_special().betainc(hits, rows - hits + 1, min(max(share, 0.0), 1.0)))
 
 
 # --- one share -------------------------------------------------------------------------------------------------------
