@@ -39,7 +39,7 @@ from pathlib import Path
 from typing import Any
 
 from distill_tui import actions, gates
-from distill_tui.rules import Actor
+from distill_tui.rules.actor import Actor
 from distill_tui.spec import Spec
 from distill_tui.store import sqlite
 from distill_tui.store.project import Project, now

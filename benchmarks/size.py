@@ -91,7 +91,7 @@ def imported(folder: Path, gigabytes: float) -> None:
 def a_play(path: Path, held_out: int) -> Path:
     """Make a project with a play at `data`, as far as its data stage needs one."""
     from distill_tui import actions, gates
-    from distill_tui.rules import Actor
+    from distill_tui.rules.actor import Actor
     from distill_tui.store import tables
     from distill_tui.store.project import Project
     from distill_tui.terms import PlayKind, Role, Stage

@@ -36,7 +36,7 @@ from distill_tui.dataset import readers, traffic
 from distill_tui.dataset.readers import BadInput
 from distill_tui.people import signatures, statements
 from distill_tui.people.signatures import BadSignature
-from distill_tui.rules import Refused
+from distill_tui.rules.objection import Refused
 from distill_tui.spec import Spec
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.teachers.description import ENDPOINT, TEMPLATES, Described

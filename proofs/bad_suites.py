@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from bad_input import STRICT, import_file, one_line
 from distill_tui import actions, gates
 from distill_tui.dataset import records
-from distill_tui.rules import Refused
+from distill_tui.rules.objection import Refused
 from distill_tui.store.project import Project
 from support.story import actor
 from trials import MEMORY, NAME, Row, beginnings, table, trouble

@@ -25,12 +25,13 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from distill_tui import rules
+from distill_tui.rules import data, decide, gate, live, next_step, permission, training, who
+from distill_tui.rules.permission import RULES, objections
 from distill_tui.runs import launch
 from distill_tui.store import migrations
 from distill_tui.store.project import Project, chain_trouble
@@ -133,10 +134,14 @@ def tell_some(kept: dict[str, Path], seed: int, numbers: range, turns: int) -> T
 # --- guards, taken away one at a time -----------------------------------------------------------------------------
 
 
+RULE_MODULES = (who, gate, data, training, live, decide)
+
+
 @dataclass(frozen=True)
 class Mutant:
     """A function of the rules without one of its objections."""
 
+    module: ModuleType
     function: str
     line: int
     text: str
@@ -145,19 +150,20 @@ class Mutant:
 
 def mutants() -> Iterator[Mutant]:
     """Make each rule function without each of its yields."""
-    source = inspect.getsource(rules)
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.FunctionDef):
-            count = sum(_yields(each) for each in ast.walk(node))
-            for at in range(count):
-                yield _without(node, at, source)
+    for module in RULE_MODULES:
+        source = inspect.getsource(module)
+        for node in ast.parse(source).body:
+            if isinstance(node, ast.FunctionDef):
+                count = sum(_yields(each) for each in ast.walk(node))
+                for at in range(count):
+                    yield _without(module, node, at, source)
 
 
 def _yields(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Yield | ast.YieldFrom)
 
 
-def _without(function: ast.FunctionDef, at: int, source: str) -> Mutant:
+def _without(module: ModuleType, function: ast.FunctionDef, at: int, source: str) -> Mutant:
     fresh = ast.parse(source)
     target = next(each for each in fresh.body if isinstance(each, ast.FunctionDef) and each.name == function.name)
     gone = [each for each in ast.walk(target) if _yields(each)][at]
@@ -165,17 +171,17 @@ def _without(function: ast.FunctionDef, at: int, source: str) -> Mutant:
     line, text = gone.lineno, ast.unparse(gone)[:90]
     nothing = ast.YieldFrom(ast.Tuple([], ast.Load()))  # still a generator, one that says nothing here
     gone.value = ast.copy_location(nothing, gone.value)
-    module = ast.fix_missing_locations(ast.Module([target], []))
+    changed = ast.fix_missing_locations(ast.Module([target], []))
     made: dict[str, Any] = {}
-    exec(compile(module, rules.__file__, "exec"), rules.__dict__, made)
-    return Mutant(function.name, line, text, made[function.name])
+    exec(compile(changed, str(module.__file__), "exec"), module.__dict__, made)
+    return Mutant(module, function.name, line, text, made[function.name])
 
 
 class Swapped:
     """Puts a mutant in the place of its function for a while."""
 
     def __init__(self, mutant: Mutant) -> None:
-        self.name, self.made, self.kept = mutant.function, mutant.made, getattr(rules, mutant.function)
+        self.name, self.made, self.kept = mutant.function, mutant.made, getattr(mutant.module, mutant.function)
 
     def __enter__(self) -> None:
         self._put(self.kept, self.made)
@@ -184,10 +190,12 @@ class Swapped:
         self._put(self.made, self.kept)
 
     def _put(self, old: Any, new: Any) -> None:
-        setattr(rules, self.name, new)
-        for action, rule in rules.RULES.items():
+        for module in (*RULE_MODULES, permission, next_step):
+            if getattr(module, self.name, None) is old:
+                setattr(module, self.name, new)
+        for action, rule in RULES.items():
             if rule is old:
-                rules.RULES[action] = new
+                RULES[action] = new
 
 
 def rulebook_notices() -> str:
@@ -196,8 +204,8 @@ def rulebook_notices() -> str:
 
     for case in test_rules.CASES:
         request = case.request if case.instead is None else case.instead
-        refused = rules.objections(case.action, case.refused, case.by, case.request)
-        allowed = rules.objections(case.action, case.allowed, case.allowed_by or case.by, request)
+        refused = objections(case.action, case.refused, case.by, case.request)
+        allowed = objections(case.action, case.allowed, case.allowed_by or case.by, request)
         if case.rule not in {reason.rule for reason in refused} or allowed:
             return f"rulebook: {case.rule} of {case.action.value}"
     for action, (seen, may) in test_rules.MAY.items():
@@ -228,7 +236,7 @@ def try_rule_mutants(kept: dict[str, Path], most: int) -> list[tuple[Mutant, str
 
 CENTRAL = (
     "held_by", "never_built", "gate_holds", "lacks_sign_off", "sign_off_troubles", "standing_refusals", "maintained",
-    "_one_look", "_idle", "run_of_worker", "lock_gate", "freeze_data", "evaluate", "iterate", "qualify",
+    "one_look", "idle", "run_of_worker", "lock_gate", "freeze_data", "evaluate", "iterate", "qualify",
 )  # fmt: skip
 
 
@@ -237,7 +245,8 @@ def try_whole_rules(kept: dict[str, Path], most: int) -> list[tuple[str, str]]:
     stage, found_ = Stage(kept), []
     for name in CENTRAL:
         nothing: Any = (lambda *_, **__: []) if name == "standing_refusals" else (lambda *_, **__: iter(()))
-        with Swapped(Mutant(name, 0, "all of it", nothing)):
+        module = next(each for each in RULE_MODULES if name in vars(each))
+        with Swapped(Mutant(module, name, 0, "all of it", nothing)):
             found_.append((name, stories_notice(stage, most)))
     stage.close()
     return found_
@@ -325,7 +334,7 @@ def take_guards_away(kept: dict[str, Path], most: int) -> int:
     for mutant, noticed in try_rule_mutants(kept, most):
         by[noticed.partition(":")[0].split()[0] if noticed else "nobody"] += 1
         if not noticed:
-            alive.append(f"rules.py:{mutant.line} in {mutant.function}: {mutant.text}")
+            alive.append(f"{mutant.module.__name__}:{mutant.line} in {mutant.function}: {mutant.text}")
     print(f"rules: {sum(by.values())} objections taken away one by one; noticed by {dict(by)}")
     whole = try_whole_rules(kept, most)
     print(f"auditor: {len(whole)} whole rules taken away; {sum(bool(n) for _, n in whole)} noticed in a story")

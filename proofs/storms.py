@@ -24,7 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from distill_tui import actions
 from distill_tui.gates import digest
-from distill_tui.rules import Actor, Refused
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.objection import Refused
 from distill_tui.runs import worker
 from distill_tui.store import tables
 from distill_tui.store.backup import backup

@@ -37,7 +37,8 @@ import storms_teacher
 from distill_tui import actions
 from distill_tui.cli import call
 from distill_tui.digests import folder_digest
-from distill_tui.rules import Actor, Refused
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.objection import Refused
 from distill_tui.runs import launch, worker
 from distill_tui.store.backup import backup
 from distill_tui.store.project import Project, ProjectError

@@ -25,7 +25,7 @@ from random import Random
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from distill_tui import actions
-from distill_tui.rules import Actor
+from distill_tui.rules.actor import Actor
 from distill_tui.store import doctor, migrations
 from distill_tui.store.project import Project, ProjectError, _expected_schema, chain_trouble
 from distill_tui.terms import PlayKind, Role

@@ -24,9 +24,9 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from distill_tui import actions, gates, rules  # noqa: F401  # before any fork
+from distill_tui import actions, gates  # noqa: F401  # before any fork
 from distill_tui.dataset import build, coverage, frozen, readers, traffic  # noqa: F401  # before any fork
-from distill_tui.rules import Refused
+from distill_tui.rules.objection import Refused
 from distill_tui.runs import launch, worker  # noqa: F401
 from distill_tui.store import doctor
 from distill_tui.store.artifacts import Artifacts

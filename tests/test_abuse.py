@@ -23,14 +23,16 @@ from typing import Any
 
 import pytest
 
-from distill_tui import actions, gates, rules
+from distill_tui import actions, gates
 from distill_tui.actions import sign_offs, signed_decisions
 from distill_tui.bundles import bundle
 from distill_tui.cli.table import main
 from distill_tui.digests import canonical, digest_of
 from distill_tui.people import identity, signatures
 from distill_tui.people.signatures import BadSignature
-from distill_tui.rules import Refused
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.decide import counting_sign_off, covers, sign_off_troubles
+from distill_tui.rules.objection import Refused
 from distill_tui.runs import launch, worker
 from distill_tui.store import project
 from distill_tui.terms import Assurance, Opinion, PlayKind, Role, Stage
@@ -131,7 +133,7 @@ def test_03_a_second_account_is_the_same_person_and_an_unknown_one_is_nobody(pla
     actions.add_account(play.project, play.by("ada"), "dan", 4242)
     seen = play.project.dossier(play.id)
 
-    def as_account(uid: int) -> rules.Actor:
+    def as_account(uid: int) -> Actor:
         """Ask in a process that really has that uid, where this one may become it."""
         if os.getuid() != 0:
             pytest.skip("only root can become another account; the rules are asked for the same actor in test_rules")
@@ -144,7 +146,7 @@ def test_03_a_second_account_is_the_same_person_and_an_unknown_one_is_nobody(pla
         os.waitpid(child, 0)
         os.close(writing)
         with os.fdopen(reading) as said:
-            return rules.Actor(json.loads(said.read()), f"account uid {uid}")
+            return Actor(json.loads(said.read()), f"account uid {uid}")
 
     dan, nobody = as_account(4242), as_account(4343)
     assert dan.person == "dan" and nobody.person is None
@@ -241,7 +243,7 @@ def test_11_nobody_ships_on_their_own_word_or_on_last_round_s(play: real_play.Pl
     assert refused(lambda: play.ship(by="vera")) == {"sign_off.own"}
     actions.iterate(play.project, play.id, play.by("dan"))
     seen = play.project.dossier(play.id)
-    assert {each.rule for each in rules.sign_off_troubles(seen, seen.sign_offs[0])} == {"sign_off.stale"}
+    assert {each.rule for each in sign_off_troubles(seen, seen.sign_offs[0])} == {"sign_off.stale"}
     assert refused(play.ship) == {"stage.closed"}
 
 
@@ -282,7 +284,7 @@ def test_13_a_new_evaluation_makes_a_sign_off_stale_and_a_note_does_not(play: re
     play.sign()
     actions.comment(play.project, play.id, play.by("bob"), "A note.")
     seen = play.project.dossier(play.id)
-    assert rules.counting_sign_off(seen) is not None
+    assert counting_sign_off(seen) is not None
     evaluated_again(play, right)
     assert refused(play.ship) == {"sign_off.stale"}
 
@@ -637,7 +639,7 @@ def test_30_a_clock_that_was_set_back_changes_no_order(play: real_play.Play, mon
     play.sign()
     actions.revoke_key(play.project, play.by("ada"), play.public("vera").fingerprint)
     seen = play.project.dossier(play.id, thorough=True)
-    assert rules.counting_sign_off(seen) is not None and seen.audit_trouble == ""  # it was signed before
+    assert counting_sign_off(seen) is not None and seen.audit_trouble == ""  # it was signed before
     play.ship()
 
 
@@ -854,7 +856,7 @@ async def test_38_what_was_typed_before_the_sheet_was_seen_is_no_consent(
     play: real_play.Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sheets, "DEAF", 3.0)  # however slowly a busy machine takes the keys
-    wanted = intent("P-001", rules.covers(play.project.dossier(play.id)))
+    wanted = intent("P-001", covers(play.project.dossier(play.id)))
     app = DistillApp(play.path, key=play.key("vera"), actor=play.by("vera"), play=play.id)
     async with app.run_test(size=(100, 30)) as pilot:
         await opened(pilot, app)

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from distill_tui import actions, gates, rules
+from distill_tui import actions, gates
 from distill_tui.dataset import audit, language, privacy, topics
 from distill_tui.dataset.findings import MUST, NOTE
 from distill_tui.rounds import headroom
-from distill_tui.rules import Refused
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.data import findings
+from distill_tui.rules.objection import Refused
 from distill_tui.store.project import Project
 from distill_tui.terms import Metric, PlayKind, Reference, Role, Split, Stage
 from test_intake import MIA, MINE
@@ -265,7 +267,7 @@ def test_a_teacher_that_writes_is_set_against_gold_and_the_nearest_row() -> None
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
-    made = Project.create(tmp_path / "team.distill", "Team", "mia", "Mia", rules.Actor(None, MINE))
+    made = Project.create(tmp_path / "team.distill", "Team", "mia", "Mia", Actor(None, MINE))
     play = actions.open_play(made, MIA, "mood", PlayKind.COST)
     actions.assign_role(made, play, MIA, Role.DRIVER, "mia")
     actions.edit_gate(made, play, MIA, replace(gates.default_gate(PlayKind.COST), held_out_rows=40))
@@ -298,14 +300,14 @@ def test_a_grave_finding_stops_the_freeze_until_it_is_accepted_with_a_reason(pro
         actions.accept_findings(project, 1, MIA, [grave[0]["id"]], "  ")
     assert actions.accept_findings(project, 1, MIA, [grave[0]["id"]], "a test card") == [grave[0]["id"]]
     actions.freeze_data(project, 1, MIA)
-    kept = {each["id"]: each["accepted"] for each in rules.findings(project.dossier(1))}
+    kept = {each["id"]: each["accepted"] for each in findings(project.dossier(1))}
     assert kept[grave[0]["id"]] == "a test card"
 
 
 @pytest.fixture
 def dated(tmp_path: Path) -> Iterator[Project]:
     """A play whose gate goes by time, with five months of traffic."""
-    made = Project.create(tmp_path / "team.distill", "Team", "mia", "Mia", rules.Actor(None, MINE))
+    made = Project.create(tmp_path / "team.distill", "Team", "mia", "Mia", Actor(None, MINE))
     play = actions.open_play(made, MIA, "mood", PlayKind.COST)
     actions.assign_role(made, play, MIA, Role.DRIVER, "mia")
     written = gates.to_toml(replace(gates.default_gate(PlayKind.COST), held_out_rows=40))

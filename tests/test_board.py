@@ -15,9 +15,11 @@ import pytest
 from textual.filter import NoColor
 from textual.widgets import Input
 
-from distill_tui import actions, rules
+from distill_tui import actions
 from distill_tui.people import remembered
-from distill_tui.rules import Actor
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.next_step import FIRST_PLAY
+from distill_tui.rules.objection import Objection, Refused
 from distill_tui.store import glance, tables
 from distill_tui.store.project import Project, now
 from distill_tui.terms import Action, Assurance, PlayKind, Role, RunKind, RunStatus, Stage, Task
@@ -131,7 +133,7 @@ async def look():
         text = "".join(s.text for line in app.screen._compositor.render_strips() for s in line)
         assert "refund-intent" in text and "dana" in text
 asyncio.run(look())
-late = {{"distill_tui.ui.palette", "distill_tui.ui.play.screen"}}
+late = {{"distill_tui.rules.dossier", "distill_tui.ui.palette", "distill_tui.ui.play.screen"}}
 assert not (heavy | late) & set(sys.modules), (heavy | late) & set(sys.modules)
 import distill_tui.store.project, distill_tui.ui.board.preview
 trains = {{"torch", "transformers", "datasets", "pyarrow", "numpy"}}
@@ -314,7 +316,7 @@ async def test_an_empty_board_says_how_to_begin(project: Project) -> None:
         await settled(pilot)
         text = text_of(app)
         assert "No plays yet" in text and "distill-tui" in text and "new play" in text
-        assert " ".join(rules.FIRST_PLAY.split()) in " ".join(text.split())
+        assert " ".join(FIRST_PLAY.split()) in " ".join(text.split())
 
 
 async def test_below_the_board_stands_the_next_step_and_why_it_is_blocked(project: Project) -> None:
@@ -576,7 +578,7 @@ async def test_what_comes_in_beside_a_report_is_seen_by_the_log_and_by_r(project
 
 async def test_a_refusal_and_bad_input_are_said_and_a_bug_is_not_hidden(project: Project) -> None:
     def refused(project: Project) -> None:
-        raise rules.Refused([rules.Objection("test.no", "No, because it is a test.")])
+        raise Refused([Objection("test.no", "No, because it is a test.")])
 
     def bad(project: Project, text: str) -> None:
         raise ValueError(f"line 3: {text} is no number.")

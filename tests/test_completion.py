@@ -16,7 +16,7 @@ import pytest
 from distill_tui.cli import table
 from distill_tui.cli.table import main
 from distill_tui.people import remembered
-from distill_tui.rules import Actor
+from distill_tui.rules.actor import Actor
 from distill_tui.store.project import Project
 from distill_tui.terms import PlayKind, Role
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from distill_tui import gates, rules
+from distill_tui import gates
 from distill_tui.bundles import bundle
 from distill_tui.dataset import frozen
 from distill_tui.digests import folder_digest
@@ -21,6 +21,7 @@ from distill_tui.gates import Record
 from distill_tui.reports import html as sponsor_page
 from distill_tui.reports import model_card, text
 from distill_tui.review import controls
+from distill_tui.rules.training import start_run
 from distill_tui.spec import Spec
 from distill_tui.terms import Control, Export, RunKind, StudentKind
 from distill_tui.training import folders
@@ -276,5 +277,5 @@ def test_a_run_that_would_learn_nothing_of_the_teacher_is_not_even_queued(play: 
     pq.write_table(mute, tmp_path / "mute.parquet")
     assert frozen.soft_rows(path) == json.loads(dossier.data_set.counts)["splits"]["train"]
     request = {"spec": Spec(student=StudentKind.NGRAM), "soft_rows": frozen.soft_rows(tmp_path / "mute.parquet")}
-    found = {each.rule: each.sentence for each in rules.start_run(dossier, play.by("dan"), request)}
+    found = {each.rule: each.sentence for each in start_run(dossier, play.by("dan"), request)}
     assert "give alpha=0 to train on labels alone" in found["spec.silent"]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from textual.widgets import Input
 
-from distill_tui import rules
 from distill_tui.cli import table
+from distill_tui.rules.data import findings
 from distill_tui.store import tables
 from distill_tui.store.project import Project
 from distill_tui.teachers import estimate as queries_asked
@@ -184,4 +184,4 @@ async def test_terms_are_recorded_and_findings_accepted_by_keys(
         assert isinstance(pilot.app.screen, PlayScreen)
     dossier = project.dossier(play)
     assert dossier.terms is not None and (dossier.terms.provider, dossier.terms.permits) == ("Acme", 1)
-    assert [each["accepted"] for each in rules.findings(dossier)] == ["few, and known"]
+    assert [each["accepted"] for each in findings(dossier)] == ["few, and known"]

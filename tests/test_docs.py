@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from distill_tui import rules, terms
+from distill_tui import terms
 from distill_tui.cli import table
 from distill_tui.gates import Criterion, Gate
+from distill_tui.rules.state_machine import NEXT_STAGE
 from distill_tui.store import migrations
 from distill_tui.terms import Action, Role, Stage, Verdict
 
@@ -59,7 +60,7 @@ def test_every_word_is_in_the_glossary(words: type[StrEnum]) -> None:
 
 def action_line(action: Action) -> str:
     """The line of an action in the glossary: what is stored, its key, its command, where it works, what it does."""
-    moves = {stage: rules.NEXT_STAGE[stage, action] for stage in Stage if (stage, action) in rules.NEXT_STAGE}
+    moves = {stage: NEXT_STAGE[stage, action] for stage in Stage if (stage, action) in NEXT_STAGE}
     where = ", ".join(moves) or "–"
     after = {after.value for stage, after in moves.items() if after is not stage}
     key, command = (f"`{word}`" if word else "–" for word in (action.key, action.command))
@@ -79,11 +80,11 @@ def test_every_action_is_in_the_glossary_as_the_code_has_it() -> None:
 MADE = {"role": [role.value for role in Role], "gate": [v.value for v in Verdict if v is not Verdict.HOLDS]}
 
 
-def rule_ids(path: Path) -> Iterator[str]:
-    """Every rule id that a file's objections can have."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+def rule_ids() -> Iterator[str]:
+    """Every rule id that an objection in the source can have."""
+    nodes = [node for path in SOURCE.rglob("*.py") for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
     for call in calls:
         if not (_called(call) == "Objection" and call.args):
             continue
@@ -92,7 +93,7 @@ def rule_ids(path: Path) -> Iterator[str]:
             yield rule.value
         elif isinstance(rule, ast.JoinedStr):  # f"role.{…}", f"gate.{…}"
             area = str(getattr(rule.values[0], "value", "")).rstrip(".")
-            assert area in MADE, f"{path.name}:{call.lineno}: write the rule id as a plain string."
+            assert area in MADE, f"line {call.lineno}: write the rule id as a plain string."
             yield from (f"{area}.{word}" for word in MADE[area])
         else:  # an argument of the function around it: the ids are with those who call it
             around = next(f for f in functions if call in ast.walk(f) and _place(f, rule) is not None)
@@ -114,7 +115,7 @@ def _id(rule: ast.expr) -> str:
     return str(rule.value)
 
 
-RULE_IDS = sorted({rule for path in SOURCE.rglob("*.py") for rule in rule_ids(path)})
+RULE_IDS = sorted(set(rule_ids()))
 
 
 def test_the_rule_ids_are_found_in_the_source() -> None:

@@ -24,12 +24,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from distill_tui import actions, gates, rules
+from distill_tui import actions, gates
 from distill_tui.bundles import bundle
 from distill_tui.cli import table as cli
 from distill_tui.cli.table import main
 from distill_tui.dataset import readers
 from distill_tui.digests import canonical, digest_of
+from distill_tui.rules.dossier import Dossier
 from distill_tui.runs import launch, worker
 from distill_tui.spec import Spec
 from distill_tui.store import disks, doctor, tables
@@ -100,7 +101,7 @@ import sys
 from pathlib import Path
 from distill_tui import actions
 from distill_tui.store.project import Project
-from distill_tui.rules import Actor
+from distill_tui.rules.actor import Actor
 project, number = Project.open(Path(sys.argv[1])), 0
 while True:
     actions.comment(project, 1, Actor("bob", "account"), f"number {number}")
@@ -569,7 +570,7 @@ def test_quality_that_cannot_be_read_is_not_shown() -> None:
     for written in ("[]", "{", '{"validation_score": "much"}', '{"validation_score": 0.5}'):
         known = {"kind": RunKind.TRAIN, "status": RunStatus.FINISHED, "artifact": "sha256:" + 64 * "0"}
         run = tables.Run(id=1, play_id=1, round=1, result=written, **known)
-        seen = preview.figures(rules.Dossier(play=play, runs=(run,)))
+        seen = preview.figures(Dossier(play=play, runs=(run,)))
         assert seen.student == (0.5 if "0.5" in written else None)
 
 

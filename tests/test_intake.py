@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from distill_tui import actions, rules
+from distill_tui import actions
 from distill_tui.dataset import build, traffic
 from distill_tui.dataset.readers import (
     BadInput,
@@ -31,7 +31,9 @@ from distill_tui.dataset.readers import (
     read_rows,
 )
 from distill_tui.dataset.split import SplitRule
-from distill_tui.rules import Actor, Refused
+from distill_tui.rules import data
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.objection import Refused
 from distill_tui.store.project import Project
 from distill_tui.terms import PlayKind, Role, Split
 
@@ -367,7 +369,7 @@ def test_an_import_that_is_killed_half_way_leaves_nothing_and_comes_in_once(proj
 
 
 def test_the_rules_ask_for_counts_before_they_object_to_rejects() -> None:
-    assert not list(rules._too_many_rejects({}))
+    assert not list(data._too_many_rejects({}))
 
 
 def test_a_source_is_known_by_what_is_in_it(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.cells import cell_len
 
-from distill_tui import actions, rules
+from distill_tui import actions
 from distill_tui.cli import live as watching
 from distill_tui.cli import table as cli
 from distill_tui.cli.table import main
@@ -28,10 +28,11 @@ from distill_tui.gates import Criterion, Gate, Record
 from distill_tui.monitor import history
 from distill_tui.monitor import plan as observe
 from distill_tui.people import signatures
-from distill_tui.rules import Refused
+from distill_tui.rules.next_step import next_step
+from distill_tui.rules.objection import Refused
 from distill_tui.store import glance, tables
 from distill_tui.store.project import Project
-from distill_tui.terms import Action, Metric, Remedy, RunKind, RunStatus, Split, Stage, Standing
+from distill_tui.terms import Action, Metric, PlayKind, Remedy, RunKind, RunStatus, Split, Stage, Standing
 from distill_tui.ui.play import evidence, tabs
 from distill_tui.ui.play import live_tab as tab
 from distill_tui.ui.play.view import load
@@ -306,7 +307,7 @@ def test_observations_that_were_changed_do_not_replay(alarmed: Project) -> None:
 
 def test_drift_turns_the_card_and_says_what_where_and_since_when(alarmed: Project) -> None:
     seen = alarmed.dossier(1)
-    assert seen.standing is Standing.ALARM and rules.next_step(seen) is Action.REFRESH
+    assert seen.standing is Standing.ALARM and next_step(seen) is Action.REFRESH
     view = history.life(alarmed, seen)
     assert view is not None
     first = next(finding for finding in view.findings if finding["what"] == "disagreement")
@@ -617,7 +618,7 @@ def test_a_folder_without_files_and_a_play_that_never_shipped_are_told_in_one_li
 ) -> None:
     (tmp_path / "empty").mkdir()
     assert as_olga(project)("observe", "P-001", str(tmp_path / "empty")) == cli.BAD_INPUT
-    actions.open_play(project, DANA, "other", rules.PlayKind.COST)
+    actions.open_play(project, DANA, "other", PlayKind.COST)
     assert as_olga(project)("live", "P-002") == cli.BAD_INPUT
     assert len(capsys.readouterr().err.splitlines()) == 2
 

@@ -13,8 +13,11 @@ import pytest
 from rich.cells import cell_len
 from textual.widgets import Input, TextArea
 
-from distill_tui import actions, gates, rules
-from distill_tui.rules import Actor
+from distill_tui import actions, gates
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.decide import covers
+from distill_tui.rules.next_step import next_step
+from distill_tui.rules.permission import objections
 from distill_tui.spec import Spec
 from distill_tui.store import glance, tables
 from distill_tui.store.project import Project, now
@@ -339,12 +342,12 @@ async def test_a_key_is_dimmed_exactly_when_the_rules_object(actor: Actor, stage
             keys = screen.active_bindings
             for action in Action:
                 if action.key:
-                    reasons = rules.objections(action, dossier, actor)
+                    reasons = objections(action, dossier, actor)
                     assert keys[action.key].enabled is not bool(reasons), action
                     says = screen.blocked("take", (action.value,)) or ""
                     assert says.startswith(reasons[0].sentence) if reasons else not says
-            step = rules.next_step(dossier)
-            assert keys["a"].enabled is (step is not None and not rules.objections(step, dossier, actor))
+            step = next_step(dossier)
+            assert keys["a"].enabled is (step is not None and not objections(step, dossier, actor))
 
 
 async def test_a_dimmed_key_says_why_and_does_nothing(project: Project) -> None:
@@ -582,7 +585,7 @@ async def test_the_validator_signs_what_was_shown(project: Project, monkeypatch:
         await listening(pilot)
         await typed(pilot, "seen")
         await pilot.press("enter")
-        wanted = review.intent("P-001", rules.covers(project.dossier(play)))
+        wanted = review.intent("P-001", covers(project.dossier(play)))
         await typed(pilot, wanted.lower())
         await pilot.press("enter")
         assert not signed and f"type {wanted}" in text_of(app)
@@ -591,7 +594,7 @@ async def test_the_validator_signs_what_was_shown(project: Project, monkeypatch:
         await pilot.press("enter")
         await settled(pilot)
     ((args, named),) = signed
-    assert args == (VERA, "approve", "seen") and named["covers"] == rules.covers(project.dossier(play))
+    assert args == (VERA, "approve", "seen") and named["covers"] == covers(project.dossier(play))
     assert named["key"] is None
 
 
@@ -604,7 +607,7 @@ async def test_keys_typed_before_the_sign_sheet_was_seen_are_not_consent(project
     async with app.run_test(size=NARROW) as pilot:
         await settled(pilot)
         await pilot.press("S", "enter")
-        await typed(pilot, review.intent("P-001", rules.covers(project.dossier(play))))
+        await typed(pilot, review.intent("P-001", covers(project.dossier(play))))
         await pilot.press("enter")
         assert isinstance(app.screen, Sheet) and app.screen.deaf and not any(app.screen.values.values())
         await pilot.pause(3.5)
@@ -621,7 +624,7 @@ async def test_a_refusal_needs_its_reason(project: Project, monkeypatch: Any) ->
         await pilot.press("X")
         await listening(pilot)
         await pilot.press("enter")
-        await typed(pilot, review.intent("P-001", rules.covers(project.dossier(play))))
+        await typed(pilot, review.intent("P-001", covers(project.dossier(play))))
         await pilot.press("enter")
         assert "A refusal needs a reason." in text_of(app) and not signed
         await pilot.press("up")

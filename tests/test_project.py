@@ -19,11 +19,14 @@ from sqlalchemy import Enum, inspect
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlmodel import SQLModel, select
 
-from distill_tui import actions, gates, rules
+from distill_tui import actions, gates
 from distill_tui.people import signatures
 from distill_tui.reports import text as report
 from distill_tui.rounds import round_data
-from distill_tui.rules import Actor, Refused
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.objection import Refused
+from distill_tui.rules.permission import objections
 from distill_tui.runs import launch
 from distill_tui.store import migrations, queries, sqlite, tables
 from distill_tui.store.project import Project, ProjectError, chain_trouble, check
@@ -480,7 +483,7 @@ def test_a_gate_that_was_forged_with_its_digest_is_found(path: Path) -> None:
 
 def test_with_a_broken_log_nobody_signs(project: Project) -> None:
     sql(project.path, "DROP TRIGGER gate_fixed_update")
-    reasons = rules.objections(Action.SIGN_OFF, project.dossier(1, thorough=True), actor("vera"))
+    reasons = objections(Action.SIGN_OFF, project.dossier(1, thorough=True), actor("vera"))
     assert reasons[0].rule == "stage.closed"  # it is live; what would stop a signature is found all the same
     assert "gate_fixed_update" in project.dossier(1, thorough=True).audit_trouble
 
@@ -631,7 +634,7 @@ import sys
 from pathlib import Path
 from distill_tui import actions
 from distill_tui.store.project import Project
-from distill_tui.rules import Actor
+from distill_tui.rules.actor import Actor
 project = Project.open(Path(sys.argv[1]))
 for number in range(int(sys.argv[3])):
     with project.telemetry() as session:
@@ -657,7 +660,7 @@ CREATOR = """
 import sys
 from pathlib import Path
 from distill_tui.store.project import Project, ProjectError
-from distill_tui.rules import Actor
+from distill_tui.rules.actor import Actor
 print("ready", flush=True)
 sys.stdin.readline()
 try:
@@ -715,7 +718,7 @@ def test_a_column_that_is_no_object_is_told_in_one_line(written: str) -> None:
     ],
 )
 def test_failures_that_are_no_counts_are_told_in_one_line(result: str, told: str) -> None:
-    dossier = rules.Dossier(
+    dossier = Dossier(
         play=tables.Play(id=1, round=2),
         runs=(tables.Run(id=4, result=result),),
         evaluations=(tables.Evaluation(id=1, run_id=4, round=1, reproduced=0),),

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
-from distill_tui import actions, gates, rules
+from distill_tui import actions, gates
 from distill_tui.actions import failures, sign_offs
 from distill_tui.bundles import bundle
 from distill_tui.cli import table
@@ -24,7 +24,12 @@ from distill_tui.gates import Criterion, Gate
 from distill_tui.gates.economics import Range
 from distill_tui.reports import html
 from distill_tui.reports import text as report
-from distill_tui.rules import Actor, Refused
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.gate import locked_facts
+from distill_tui.rules.objection import Refused
+from distill_tui.rules.permission import objections
+from distill_tui.rules.state_machine import NEXT_STAGE
 from distill_tui.runs import launch
 from distill_tui.spec import Spec
 from distill_tui.store import queries, verdicts
@@ -146,9 +151,9 @@ def test_a_lock_fixes_teacher_segments_methods_and_numbers_with_their_source_and
     project = opened(tmp_path, GATE)
     actions.import_traffic(project, 1, by("dan"), tmp_path / "calls.jsonl")
     actions.set_teacher(project, 1, by("dan"), None)
-    assert rules.locked_facts(project.dossier(1)) == {}
+    assert locked_facts(project.dossier(1)) == {}
     actions.lock_gate(project, 1, by("sam"))
-    facts = rules.locked_facts(project.dossier(1))
+    facts = locked_facts(project.dossier(1))
     assert facts["teacher"] == {"source": "recorded", "name": "recorded outputs", "digest": ""}
     assert facts["segments"] == {"de": "0.3333", "en": "0.3333", "fr": "0.3333"}
     assert set(facts["methods"]) == {"accuracy", "payback_months"}
@@ -162,7 +167,7 @@ def test_after_the_lock_the_teacher_is_not_exchanged(tmp_path: Path) -> None:
     actions.set_teacher(project, 1, by("dan"), None)
     actions.lock_gate(project, 1, by("sam"))
     other = {"source": "local", "teacher": "sha256:" + "a" * 64}
-    found = rules.objections(Action.SET_TEACHER, project.dossier(1), by("dan"), other)
+    found = objections(Action.SET_TEACHER, project.dossier(1), by("dan"), other)
     assert [objection.rule for objection in found] == ["gate.teacher"]
     actions.set_teacher(project, 1, by("dan"), None)
 
@@ -258,7 +263,7 @@ def test_the_validators_look_is_logged_and_burns_nothing_and_a_builders_does(eva
 
 def test_who_builds_later_burns_what_they_saw_before(made: Project, evaluated: Project) -> None:
     dossier = evaluated.dossier(1)
-    later = rules.Dossier(opened=dossier.opened, builders={**dossier.builders, "vera": ("drive",)})
+    later = Dossier(opened=dossier.opened, builders={**dossier.builders, "vera": ("drive",)})
     assert later.burnt == set(held_out(evaluated).digests[:2])
 
 
@@ -309,7 +314,7 @@ def test_a_burnt_row_moves_to_validation_and_the_held_out_split_shrinks(second: 
 
 
 def test_opening_a_row_is_possible_only_once_there_is_one() -> None:
-    stages = {stage.value for stage, action in rules.NEXT_STAGE if action is Action.OPEN_ROW}
+    stages = {stage.value for stage, action in NEXT_STAGE if action is Action.OPEN_ROW}
     assert stages == {"train", "decide", "live"}
 
 

@@ -15,7 +15,7 @@ from distill_tui import actions
 from distill_tui.cli.table import main
 from distill_tui.dataset import browse, build, split
 from distill_tui.dataset.browse import Wanted
-from distill_tui.rules import Actor
+from distill_tui.rules.actor import Actor
 from distill_tui.store import tables
 from distill_tui.store.project import Project
 from distill_tui.terms import PlayKind, Role, Split, Stage

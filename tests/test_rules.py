@@ -14,11 +14,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from distill_tui import gates, rules
+from distill_tui import gates
 from distill_tui.digests import canonical, digest_of
 from distill_tui.gates import economics
 from distill_tui.gates.economics import Range
-from distill_tui.rules import NEXT_STAGE, RULES, Actor, Dossier, Objection, covers, objections, spot_checks
+from distill_tui.rules import permission, spot_checks
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.decide import covers
+from distill_tui.rules.dossier import Dossier, SignOffFacts, StatementFacts
+from distill_tui.rules.gate import terms_unclear
+from distill_tui.rules.next_step import advice, next_step, waits_for
+from distill_tui.rules.objection import Objection
+from distill_tui.rules.permission import RULES, objections
+from distill_tui.rules.state_machine import ABOUT_THE_PROJECT, BUILDING, BY_WORKERS, NEXT_STAGE
+from distill_tui.rules.who import roster
 from distill_tui.spec import Spec
 from distill_tui.store import tables
 from distill_tui.terms import (
@@ -213,7 +222,7 @@ def cases() -> list[Case]:
              {"assurance": Assurance.SESSION}, {"assurance": Assurance.HARDWARE}),
         Case("roster.key", a.SIGN_ROSTER, SAM, DECIDE, DECIDE, allowed_by=actor("sam", assurance=SURE)),
         Case("roster.moved", a.SIGN_ROSTER, actor("sam", assurance=SURE), DECIDE, DECIDE, {"roster": {}},
-             {"roster": rules.roster(DECIDE)}),
+             {"roster": roster(DECIDE)}),
         Case("roster.unsigned", a.SIGN_OFF, actor("vera", assurance=SURE),
              replace(vouched(by_signature(DECIDE)), keys=(*DECIDE.keys, key("olga", "o"))),
              vouched(by_signature(DECIDE))),
@@ -416,9 +425,9 @@ def vouched(of: Dossier, trouble: str = "") -> Dossier:
     row = tables.Statement(
         id=1, play_id=1, kind="roster", person_id="sam", content=b"{}", signature="", recorded_at=AT
     )  # fmt: skip
-    about = digest_of(canonical(rules.roster(of))).removeprefix("sha256:")
+    about = digest_of(canonical(roster(of))).removeprefix("sha256:")
     statement = {"subject": [{"name": "roster", "digest": {"sha256": about}}]}
-    return replace(of, statements=(rules.StatementFacts(row, statement, trouble),))
+    return replace(of, statements=(StatementFacts(row, statement, trouble),))
 
 
 def surely_signed() -> Dossier:
@@ -459,7 +468,7 @@ def shared() -> list[Case]:
     row = tables.Statement(
         id=2, play_id=1, kind="gate", person_id="sam", content=b"{}", signature="", recorded_at=AT
     )  # fmt: skip
-    other_gate = rules.StatementFacts(row, {"subject": [{"name": "gate", "digest": {"sha256": "0" * 64}}]}, "")
+    other_gate = StatementFacts(row, {"subject": [{"name": "gate", "digest": {"sha256": "0" * 64}}]}, "")
 
     def busy(seen: Dossier) -> Dossier:
         return replace(seen, runs=(*seen.runs, run(9, RunKind.LABEL, RunStatus.RUNNING)))
@@ -544,7 +553,8 @@ def test_no_rule_is_missing_here() -> None:
 def rule_ids() -> set[str]:
     """Every rule id that the rules can give, read from their source; the two that are made up of words, spelled out."""
     found = set()
-    for node in ast.walk(ast.parse(Path(rules.__file__).read_text())):
+    sources = sorted(Path(str(permission.__file__)).parent.glob("*.py"))
+    for node in (node for source in sources for node in ast.walk(ast.parse(source.read_text()))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             if node.func.id == "Objection" and isinstance(node.args[0], ast.Constant):
                 found.add(str(node.args[0].value))
@@ -611,7 +621,7 @@ def test_only_these_people_do_it(action: Action) -> None:
 
 
 def who_may(action: Action, seen: Dossier) -> set[str]:
-    request = {"run": 3, "token": "t"} if action in rules.BY_WORKERS else {}
+    request = {"run": 3, "token": "t"} if action in BY_WORKERS else {}
     request = {"proof": SURE} if action is Action.SIGN_ROSTER else request
     return {who for who in EVERYBODY if not objections(action, seen, actor(who), request)}
 
@@ -625,16 +635,16 @@ def test_an_acceptance_holds_for_the_words_that_were_accepted_only() -> None:
 def test_a_finding_that_is_a_note_may_stay_open_at_the_freeze() -> None:
     seen = at(Stage.DATA, data_sets=(data_set(frozen=False, findings=FINDINGS[1:]),))
     assert not objections(Action.FREEZE_DATA, seen, DAN)
-    assert rules.next_step(seen) is Action.FREEZE_DATA
+    assert next_step(seen) is Action.FREEZE_DATA
     grave = at(Stage.DATA, data_sets=(data_set(frozen=False, findings=FINDINGS),))
-    assert rules.next_step(grave) is Action.ACCEPT_FINDINGS
+    assert next_step(grave) is Action.ACCEPT_FINDINGS
 
 
 @pytest.mark.parametrize("kind", [kind for kind in PlayKind if kind is not PlayKind.STABILITY])
 def test_terms_only_warn_where_the_play_is_no_stability_play(kind: PlayKind) -> None:
     seen = at(Stage.GATE, play=a_play(Stage.GATE, kind=kind), terms=None)
     assert not {rule for rule in ids(objections(Action.LOCK_GATE, seen, SAM)) if rule.startswith("terms")}
-    assert list(rules.terms_unclear(seen))
+    assert list(terms_unclear(seen))
 
 
 def test_roles_are_free_until_the_lock() -> None:
@@ -672,7 +682,7 @@ def test_who_built_once_never_signs_whatever_the_role_is_now() -> None:
     assert "sign_off.builder" in ids(objections(Action.SHIP, forced, OLGA))
 
 
-@pytest.mark.parametrize("deed", [action.value for action in rules.BUILDING])
+@pytest.mark.parametrize("deed", [action.value for action in BUILDING])
 def test_every_deed_of_building_makes_a_sign_off_impossible(deed: str) -> None:
     built = at(Stage.DECIDE, builders={"dan": ("drive",), "vera": (deed,)})
     assert "sign_off.builder" in ids(objections(Action.SIGN_OFF, built, VERA))
@@ -685,8 +695,8 @@ def test_who_signs_first_and_builds_later_makes_the_sign_off_worthless() -> None
 
 
 def test_reproducing_makes_nobody_a_builder() -> None:
-    assert Action.REPRODUCE not in rules.BUILDING
-    assert Action.RECORD_REPRODUCTION not in rules.BUILDING
+    assert Action.REPRODUCE not in BUILDING
+    assert Action.RECORD_REPRODUCTION not in BUILDING
 
 
 # --- the sign-off ------------------------------------------------------------------------------------------------
@@ -808,12 +818,12 @@ def test_an_acknowledged_alarm_is_over_and_the_next_feed_begins_a_new_watch() ->
 def test_a_refresh_is_due_after_its_cadence_and_not_while_one_is_under_way() -> None:
     due = replace(LIVE, now="2027-02-23T00:00:00Z")
     assert due.refresh_due == "2027-02-23" and due.overdue and not replace(LIVE, now="2027-02-22T23:59:59Z").overdue
-    assert rules.next_step(due) is Action.REFRESH and rules.next_step(replace(LIVE, now=AT)) is None
+    assert next_step(due) is Action.REFRESH and next_step(replace(LIVE, now=AT)) is None
     assert not replace(REFRESHING, now="2030-01-01T00:00:00Z").overdue
 
 
 def test_an_alarm_asks_for_an_answer_from_the_operator() -> None:
-    assert rules.next_step(ALARMED) is Action.REFRESH and rules.waits_for(ALARMED) == "olga"
+    assert next_step(ALARMED) is Action.REFRESH and waits_for(ALARMED) == "olga"
 
 
 def test_observing_goes_on_beside_training() -> None:
@@ -834,8 +844,8 @@ def test_all_the_reasons_are_given_at_once() -> None:
 
 def test_every_action_has_a_rule_and_a_place() -> None:
     placed = {action for _, action in NEXT_STAGE}
-    assert set(RULES) == set(Action) == placed | set(rules.ABOUT_THE_PROJECT)
-    assert placed.isdisjoint(rules.ABOUT_THE_PROJECT)
+    assert set(RULES) == set(Action) == placed | set(ABOUT_THE_PROJECT)
+    assert placed.isdisjoint(ABOUT_THE_PROJECT)
 
 
 def reachable(*closed: Action) -> set[Stage]:
@@ -878,7 +888,7 @@ def test_a_killed_play_stays_killed_and_takes_comments_only() -> None:
 
 
 @pytest.mark.parametrize("stage", Stage)
-@pytest.mark.parametrize("action", [action for action in Action if action not in rules.ABOUT_THE_PROJECT])
+@pytest.mark.parametrize("action", [action for action in Action if action not in ABOUT_THE_PROJECT])
 def test_what_is_not_in_the_machine_cannot_happen(stage: Stage, action: Action) -> None:
     if (stage, action) not in NEXT_STAGE:
         found = ids(objections(action, at(stage), DAN))
@@ -931,7 +941,7 @@ def plays() -> st.SearchStrategy[tables.Play]:
     )  # fmt: skip
 
 
-def sign_offs() -> st.SearchStrategy[rules.SignOffFacts]:
+def sign_offs() -> st.SearchStrategy[SignOffFacts]:
     statements = st.fixed_dictionaries({"predicate": st.fixed_dictionaries({"covers": st.dictionaries(WORDS, WORDS)})})
     troubles = st.sampled_from(["", "It is forged."])
     rows = st.builds(
@@ -941,7 +951,7 @@ def sign_offs() -> st.SearchStrategy[rules.SignOffFacts]:
         ),
         PEOPLE, st.sampled_from(Opinion), st.sampled_from(Assurance), st.integers(1, 3),
     )  # fmt: skip
-    return st.builds(rules.SignOffFacts, rows, statements | st.just({}), troubles, st.booleans())
+    return st.builds(SignOffFacts, rows, statements | st.just({}), troubles, st.booleans())
 
 
 def dossiers() -> st.SearchStrategy[Dossier]:
@@ -1013,9 +1023,9 @@ def test_there_is_an_answer_in_full_sentences_for_anything(seen: Dossier, who: A
         for reason in objections(action, seen, who, request):
             assert isinstance(reason, Objection) and is_a_sentence(reason.sentence), reason
             assert reason.rule in KNOWN
-    rules.next_step(seen)
-    rules.waits_for(seen)
-    assert all(is_a_sentence(each) for each in rules.advice(seen)[1])
+    next_step(seen)
+    waits_for(seen)
+    assert all(is_a_sentence(each) for each in advice(seen)[1])
 
 
 KNOWN = rule_ids()

@@ -12,7 +12,7 @@ import pytest
 
 from distill_tui import actions
 from distill_tui.people import signatures
-from distill_tui.rules import Actor
+from distill_tui.rules.actor import Actor
 from distill_tui.spec import Spec
 from distill_tui.store import tables
 from distill_tui.store.project import Project, now

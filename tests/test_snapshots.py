@@ -20,7 +20,7 @@ from textual.widgets import Input
 import test_play_screen as staged
 from distill_tui import actions
 from distill_tui.people import identity
-from distill_tui.rules import Actor
+from distill_tui.rules.actor import Actor
 from distill_tui.runs import launch
 from distill_tui.store.project import Project
 from distill_tui.terms import Task

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distill_tui import actions, gates, rules
+from distill_tui import actions, gates
 from distill_tui.cli.table import main
-from distill_tui.rules import Refused, spot_checks
+from distill_tui.rules import spot_checks
+from distill_tui.rules.decide import covers
+from distill_tui.rules.objection import Refused
 from distill_tui.store import queries
 from distill_tui.terms import Judged
 from distill_tui.ui.app import DistillApp
@@ -138,7 +140,7 @@ def test_what_came_of_it_is_counted_by_whose_answer_was_right(play: real_play.Pl
     said = said_right(play, 20)
     actions.spot_check(play.project, play.id, play.by("vera"), said)
     seen = play.project.dossier(play.id)
-    found = rules.covers(seen)["spot_check"]
+    found = covers(seen)["spot_check"]
     assert found["judged"] == 20 and found["digest"].startswith("sha256:")
     assert found["only student right"] >= 7  # the teacher errs on every tenth row, and half of the draw are differences
     assert sum(found[name] for name in found if "right" in name) == 20

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from distill_tui import actions, rules
+from distill_tui import actions
 from distill_tui.actions import sign_offs
 from distill_tui.cli import ssh_session
 from distill_tui.cli.table import main
@@ -25,9 +25,11 @@ from distill_tui.people import identity, log_heads, signatures, ssh_client, ssh_
 from distill_tui.people.log_heads import Head
 from distill_tui.people.ssh_client import Host as Address
 from distill_tui.people.ssh_client import ViaError
-from distill_tui.rules import Refused
+from distill_tui.rules.decide import covers
+from distill_tui.rules.objection import Refused
+from distill_tui.rules.permission import objections
 from distill_tui.store import queries
-from distill_tui.terms import Assurance, Opinion, Role
+from distill_tui.terms import Action, Assurance, Opinion, Role
 from distill_tui.ui.forms.review import intent
 from support import real_play
 from support.ssh_host import Host, Session, free_port, sshd_or_fail
@@ -235,9 +237,9 @@ def test_a_session_signs_where_the_gate_takes_sessions_and_not_where_it_asks_for
         actions.sign_off(play.project, 1, replace(vera, address="ssh://ada@host:2222"), Opinion.APPROVE, "ok")
     gate = real_play.gate_with(minimum_assurance=Assurance.SESSION)
     seen = replace(play.project.dossier(1, thorough=True), gate=gate)
-    assert rules.objections(rules.Action.SIGN_OFF, seen, vera) == []
+    assert objections(Action.SIGN_OFF, seen, vera) == []
     weak = replace(vera, assurance=Assurance.ACCOUNT)
-    assert {o.rule for o in rules.objections(rules.Action.SIGN_OFF, seen, weak)} == {"sign_off.weak"}
+    assert {o.rule for o in objections(Action.SIGN_OFF, seen, weak)} == {"sign_off.weak"}
 
 
 def test_a_file_that_others_can_write_proves_nobody(play: real_play.Play) -> None:
@@ -472,7 +474,7 @@ def test_a_forwarded_agent_signs_inside_a_session(play: real_play.Play, tmp_path
         session.wait_for(b"type P-001")
         session.read(2)
         session.press(b"in the session\r")
-        session.press(intent("P-001", rules.covers(play.project.dossier(1))).encode() + b"\r")
+        session.press(intent("P-001", covers(play.project.dossier(1))).encode() + b"\r")
         session.wait_for(b"is recorded")
         session.close()
     finally:
@@ -481,5 +483,5 @@ def test_a_forwarded_agent_signs_inside_a_session(play: real_play.Play, tmp_path
         made.close()
     (facts,) = play.project.dossier(1, thorough=True).sign_offs
     assert facts.row.assurance is Assurance.SIGNED and not facts.trouble
-    proofs = [entry.proof for entry in queries.entries(play.project, 1) if entry.action is rules.Action.SIGN_OFF]
+    proofs = [entry.proof for entry in queries.entries(play.project, 1) if entry.action is Action.SIGN_OFF]
     assert proofs == [f"session of ada's account, key {play.public('vera').fingerprint}"]

@@ -16,7 +16,7 @@ from distill_tui import actions, gates
 from distill_tui.cli.table import main
 from distill_tui.dataset import build, frozen, split
 from distill_tui.rounds import requests, round_data
-from distill_tui.rules import Actor
+from distill_tui.rules.actor import Actor
 from distill_tui.spec import Spec
 from distill_tui.store import tables
 from distill_tui.store.project import Project, ProjectError, now

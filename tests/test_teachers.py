@@ -20,10 +20,12 @@ os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
 
 import pytest
 
-from distill_tui import actions, rules
+from distill_tui import actions
 from distill_tui.cli import table
 from distill_tui.cli.table import main
-from distill_tui.rules import Actor, Refused
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.data import labelled
+from distill_tui.rules.objection import Refused
 from distill_tui.store import queries, tables
 from distill_tui.store.project import Project
 from distill_tui.teachers import cache, description, endpoint
@@ -407,7 +409,7 @@ def test_the_worker_labels_by_transformers_serve_whatever_comes_between(
     served.plan = [fault for pair in zip(FAULTS, [""] * len(FAULTS), strict=True) for fault in pair]
     served.hangs = 12.0
     assert does(project, "label", "P-001", *PRICES, "--timeout", "10", "--wait") == 0
-    assert rules.labelled(project.dossier(1)) and not served.plan
+    assert labelled(project.dossier(1)) and not served.plan
     said = cache.answers(project.artifacts.folder, teacher)
     assert len(said) == len(TODO) == len(set(served.asked))
     from distill_tui.dataset.duplicates import input_digest
@@ -509,7 +511,7 @@ def test_a_run_asks_each_input_once_and_another_run_asks_nothing(
     assert len(server.asked) == 1 and "23 inputs are left" in capsys.readouterr().out
     assert does(project, "label", "P-001", *PRICES, "--wait") == 0
     assert len(server.asked) == len(set(server.asked)) == len(TODO)
-    assert rules.labelled(project.dossier(1))
+    assert labelled(project.dossier(1))
     assert does(project, "label", "P-001", *PRICES, "--wait") == 0
     assert len(server.asked) == len(TODO)
     paid = queries.ledger(project, 1)
@@ -642,7 +644,7 @@ def test_an_nli_model_labels_the_traffic_and_its_words_are_part_of_the_teacher(
     assert does(project, *words, "--template", str(tmp_path / "template.txt")) == 0
     second = project.dossier(1).play
     assert second is not None and second.teacher_digest != first.teacher_digest
-    assert not rules.labelled(project.dossier(1))
+    assert not labelled(project.dossier(1))
 
 
 def test_a_classifier_is_no_causal_model_and_the_other_way(project: Project, nli: Path, causal: Path) -> None:

@@ -24,7 +24,7 @@ import pytest
 from textual.color import Color
 
 from distill_tui import actions
-from distill_tui.rules import Actor
+from distill_tui.rules.actor import Actor
 from distill_tui.store.project import Project
 from distill_tui.terms import PlayKind
 from distill_tui.ui import themes

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from distill_tui import actions, gates, rules
+from distill_tui import actions, gates
 from distill_tui.dataset import frozen
 from distill_tui.rounds import variations
-from distill_tui.rules import Refused
+from distill_tui.rules.data import findings, labelled
+from distill_tui.rules.objection import Refused
 from distill_tui.store import queries, tables
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.teachers.description import PROMPTED, Described
@@ -115,7 +116,7 @@ def test_failures_of_validation_are_varied_once_and_paid_once(play: Project, ser
     assert does(play, *TRIED, "--wait") == 0
     paid = queries.ledger(play, 1)
     assert len(server.asked) == asked == paid["calls"] and paid["cache_hits"] == 1 + 4
-    assert not rules.labelled(play.dossier(1))  # to write is not to label
+    assert not labelled(play.dossier(1))  # to write is not to label
 
 
 def test_what_is_near_to_the_data_set_or_speaks_of_held_out_rows_is_left_out(play: Project) -> None:
@@ -186,7 +187,7 @@ def test_variations_are_read_and_taken_in_as_a_source_that_only_trains(
         before.digests
     )
     assert {row["input"] for row in told if row["split"] == "held-out"} == held_out(play)
-    assert any("7 of the" in finding["says"] for finding in rules.findings(play.dossier(1)))
+    assert any("7 of the" in finding["says"] for finding in findings(play.dossier(1)))
 
 
 def test_variations_that_belong_with_held_out_rows_are_refused_at_the_door(play: Project, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from distill_tui.cli.table import main
 from distill_tui.dataset import repeats, traffic, window
 from distill_tui.dataset.readers import BadInput, Mapping
 from distill_tui.dataset.window import TokenPrices
-from distill_tui.rules import Actor
+from distill_tui.rules.actor import Actor
 from distill_tui.store import queries
 from distill_tui.store.project import Project
 from distill_tui.terms import PlayKind, Role

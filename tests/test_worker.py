@@ -24,7 +24,8 @@ from tokenizers.models import WordLevel
 
 from distill_tui import actions, gates
 from distill_tui.gates import Criterion, Gate
-from distill_tui.rules import Actor, Refused
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.objection import Refused
 from distill_tui.runs import launch, worker
 from distill_tui.spec import Spec
 from distill_tui.store import queries, tables
@@ -250,7 +251,7 @@ def test_a_run_outlives_whoever_started_it_and_only_its_worker_reports_on_it(pro
     program = (
         "import sys; from pathlib import Path; from distill_tui import actions;"
         "from distill_tui.store.project import Project;"
-        "from distill_tui.rules import Actor; from distill_tui.spec import Spec;"
+        "from distill_tui.rules.actor import Actor; from distill_tui.spec import Spec;"
         "p = Project.open(Path(sys.argv[1]));"
         "print(actions.start_run(p, 1, Actor('dan', sys.argv[2]), Spec.from_json(sys.argv[3])))"
     )

@@ -31,9 +31,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "feedback_sentiment"))
 import make_project as base
 from make_project import Sample, followed, say
 
-from distill_tui import actions, rules
+from distill_tui import actions
 from distill_tui.gates import Criterion
 from distill_tui.monitor import history
+from distill_tui.rules.next_step import next_step, waits_for
 from distill_tui.spec import Spec
 from distill_tui.teachers import cache as teacher_cache
 from distill_tui.terms import Metric, Opinion, PlayKind, Reference, Stage, StudentKind
@@ -160,7 +161,7 @@ def replay(sample: Sample, demo: Path | None) -> None:
             if observed_week(sample, stream, number, 0.0 if number <= CALM else SHARE) == 6:
                 break
     dossier = sample.project.dossier(play)
-    say(f"  Next: {rules.next_step(dossier)}, for {rules.waits_for(dossier)}.")
+    say(f"  Next: {next_step(dossier)}, for {waits_for(dossier)}.")
     with sample.timed("the refresh: fresh traffic, the same locked gate, a new sign-off"):
         actions.refresh(sample.project, play, sample.by("olga"), "News has arrived, and the student does not know it.")
         fresh = write(

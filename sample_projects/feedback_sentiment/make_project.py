@@ -23,17 +23,30 @@ from typing import Any
 
 import fetch
 
-from distill_tui import actions, gates, rules
+from distill_tui import actions, gates
 from distill_tui.bundles import bundle
 from distill_tui.dataset.duplicates import input_digest
 from distill_tui.gates import Criterion, Gate
 from distill_tui.people import identity, signatures
-from distill_tui.rules import Actor
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.next_step import advice
+from distill_tui.rules.permission import objections
 from distill_tui.runs import launch
 from distill_tui.spec import Spec
 from distill_tui.store import queries, tables
 from distill_tui.store.project import Project
-from distill_tui.terms import Assurance, Metric, Opinion, PlayKind, Reference, Role, RunStatus, StudentKind, Task
+from distill_tui.terms import (
+    Action,
+    Assurance,
+    Metric,
+    Opinion,
+    PlayKind,
+    Reference,
+    Role,
+    RunStatus,
+    StudentKind,
+    Task,
+)
 
 PEOPLE = {
     "sam": (Role.SPONSOR, "Sam Sponsor"),
@@ -244,7 +257,7 @@ def data(sample: Sample, play: int, traffic: Path, teacher: Path) -> None:
 def accept_findings(sample: Sample, play: int) -> None:
     """Accept what the audit found grave, as a driver does who has read it."""
     project, dana = sample.project, sample.dana
-    reasons = rules.objections(rules.Action.ACCEPT_FINDINGS, project.dossier(play), dana)
+    reasons = objections(Action.ACCEPT_FINDINGS, project.dossier(play), dana)
     if not reasons:
         actions.accept_findings(project, play, dana, [], "Read; known of this sample.")
 
@@ -288,7 +301,7 @@ def summary(sample: Sample, play: int) -> None:
     for subject in (each for each in gates.subjects(record) if each.p50_ms is not None):
         size = f"{subject.bytes / 1e6:.1f} MB, {subject.parameters:,} parameters" if subject.bytes else ""
         print(f"  {subject.name:10} p50 {subject.p50_ms:.2f} ms, p95 {subject.p95_ms:.2f} ms one at a time. {size}")
-    advised, reasons = rules.advice(dossier)
+    advised, reasons = advice(dossier)
     print(f"  Advice: {advised.value}. {reasons[0]}")
 
 
@@ -296,7 +309,7 @@ def blocked(sample: Sample, play: int) -> None:
     """Print why the ship is blocked, and who can unblock it."""
     dossier = sample.project.dossier(play, thorough=True)
     print("\nShip is blocked:")
-    for objection in rules.objections(rules.Action.SHIP, dossier, sample.dana):
+    for objection in objections(Action.SHIP, dossier, sample.dana):
         print(f"  [{objection.rule}] {objection.sentence}")
 
 

@@ -18,7 +18,7 @@ from unittest import mock
 
 from distill_tui import actions
 from distill_tui.gates import Criterion, Gate
-from distill_tui.rules import Actor
+from distill_tui.rules.actor import Actor
 from distill_tui.runs import launch, worker
 from distill_tui.spec import Spec
 from distill_tui.store.project import Project

@@ -24,7 +24,7 @@ from typing import Any
 from distill_tui import actions, gates
 from distill_tui.gates import Criterion, Gate
 from distill_tui.people import identity, signatures
-from distill_tui.rules import Actor
+from distill_tui.rules.actor import Actor
 from distill_tui.runs import launch
 from distill_tui.spec import Spec
 from distill_tui.store.project import Project

@@ -16,7 +16,8 @@ from random import Random
 from typing import Any
 
 from distill_tui import actions, gates
-from distill_tui.rules import Actor, Refused
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.objection import Refused
 from distill_tui.runs import worker
 from distill_tui.spec import Spec
 from distill_tui.store import tables

@@ -11,9 +11,12 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from distill_tui import gates, rules
+from distill_tui import gates
 from distill_tui.people import statements
-from distill_tui.rules import Actor, Dossier, SignOffFacts
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.decide import covers
+from distill_tui.rules.dossier import Dossier, SignOffFacts
+from distill_tui.rules.objection import Objection
 from distill_tui.spec import Spec
 from distill_tui.store import tables
 from distill_tui.terms import (
@@ -220,7 +223,7 @@ def sign_off(
 ) -> SignOffFacts:
     """A statement about a dossier as it is, and what was found out about it."""
     written = statements.sign_off(
-        rules.covers(of), [], opinion=opinion.value, comment=comment, signer=who, audit_size=of.audit_size,
+        covers(of), [], opinion=opinion.value, comment=comment, signer=who, audit_size=of.audit_size,
         audit_head=of.audit_head, issued=AT,
     )  # fmt: skip
     statement = json.loads(written)
@@ -237,6 +240,6 @@ def signed(of: Dossier | None = None, *more: SignOffFacts) -> Dossier:
     return replace(of, sign_offs=(sign_off(of), *more))
 
 
-def ids(reasons: Iterable[rules.Objection]) -> set[str]:
+def ids(reasons: Iterable[Objection]) -> set[str]:
     """The rule ids of some objections."""
     return {reason.rule for reason in reasons}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlmodel import col, select
 
-from distill_tui import gates, rules
+from distill_tui import gates
 from distill_tui.actions import signed_decisions
 from distill_tui.actions.sign_offs import hand_in as hand_in
 from distill_tui.actions.sign_offs import sign_off as sign_off
@@ -25,7 +25,14 @@ from distill_tui.actions.sign_offs import withdraw as withdraw
 from distill_tui.bundles import bundle
 from distill_tui.digests import canonical, digest_of
 from distill_tui.people import signatures
-from distill_tui.rules import Actor, Dossier, Objection, Refused
+from distill_tui.rules import who as who_rules
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.data import open_findings
+from distill_tui.rules.decide import counting_sign_off
+from distill_tui.rules.dossier import Dossier, Request
+from distill_tui.rules.gate import lock_facts
+from distill_tui.rules.objection import Objection, Refused
+from distill_tui.rules.training import resumable, trained
 from distill_tui.runs import launch
 from distill_tui.spec import Spec
 from distill_tui.store import audit_log, tables
@@ -194,7 +201,7 @@ def lock_gate(
         assert row is not None and gate is not None
         row.content, row.digest = gates.to_json(gate), gates.digest(gate)
         row.locked_by, row.locked_at = actor.person, change.at
-        facts = rules.lock_facts(change.dossier)
+        facts = lock_facts(change.dossier)
         row.facts = canonical(facts).decode()
         change.session.add(row)
         change.detail |= {"gate": row.digest, **facts}
@@ -204,7 +211,7 @@ def lock_gate(
 def sign_roster(project: Project, play_id: int, actor: Actor, *, key: Path | None = None) -> str:
     """Sign who holds which role in a play and whose keys are whose, as it is now; gives the roster's digest."""
     seen = project.dossier(play_id)
-    signed, who = signed_decisions.roster(seen, actor, key), rules.roster(seen)
+    signed, who = signed_decisions.roster(seen, actor, key), who_rules.roster(seen)
     request = {"proof": signed_decisions.proof(actor, signed), "roster": who}
     with project.change(Action.SIGN_ROSTER, play_id, actor, request) as change:
         signed_decisions.keep(change, signed)
@@ -380,7 +387,7 @@ def _unmoved(change: Change, seen: Dossier) -> None:
 def accept_findings(project: Project, play_id: int, actor: Actor, names: Sequence[str], reason: str) -> list[str]:
     """Accept findings by their ids, all that are open where none is named; gives those that were."""
     with project.change(Action.ACCEPT_FINDINGS, play_id, actor, {"findings": names, "reason": reason}) as change:
-        chosen = [each for each in rules.open_findings(change.dossier) if not names or each["id"] in names]
+        chosen = [each for each in open_findings(change.dossier) if not names or each["id"] in names]
         for each in chosen:
             change.session.add(
                 tables.AcceptedFinding(
@@ -415,7 +422,7 @@ def freeze_data(project: Project, play_id: int, actor: Actor) -> str:
             raise Refused([Objection("data.moved", "The data set was built again meanwhile; look at it once more.")])
         row.frozen_at = change.at
         change.session.add(row)
-        findings = [each["says"] for each in rules.open_findings(change.dossier)]
+        findings = [each["says"] for each in open_findings(change.dossier)]
         change.detail |= {"data": row.digest, "row": audit_log.frozen_row(row), "open": findings}
         return row.digest
 
@@ -450,7 +457,7 @@ def open_row(project: Project, play_id: int, actor: Actor, row: int, *, burn: bo
 
 
 def _queue(
-    project: Project, play_id: int, actor: Actor, action: Action, kind: RunKind, request: rules.Request, **columns: Any
+    project: Project, play_id: int, actor: Actor, action: Action, kind: RunKind, request: Request, **columns: Any
 ) -> int:
     with project.change(action, play_id, actor, request) as change:
         assert actor.person is not None
@@ -578,7 +585,7 @@ def stop_run(project: Project, play_id: int, actor: Actor, run_id: int) -> None:
 def resume_run(project: Project, play_id: int, actor: Actor, run_id: int | None = None) -> int:
     """Let a run that ended early go on from its last checkpoint."""
     if run_id is None:
-        run = rules.resumable(project.dossier(play_id))
+        run = resumable(project.dossier(play_id))
         run_id = run.id if run else None
     request = {"run": run_id} if run_id is not None else {}
     with project.change(Action.RESUME_RUN, play_id, actor, request) as change:
@@ -595,8 +602,8 @@ def resume_run(project: Project, play_id: int, actor: Actor, run_id: int | None 
 def evaluate(project: Project, play_id: int, actor: Actor, run_id: int | None = None) -> int:
     """Spend this round's look at the held-out split on one student (the best on validation where none is named)."""
     seen = project.dossier(play_id)
-    if run_id is None and rules.trained(seen):
-        run_id = rules.trained(seen)[0].id
+    if run_id is None and trained(seen):
+        run_id = trained(seen)[0].id
     request = {"run": run_id} if run_id is not None else {}
     columns = {"student_run": run_id, "data_set_id": seen.data_set.id if seen.data_set else None}
     return _queue(project, play_id, actor, Action.EVALUATE, RunKind.EVALUATE, request, **columns)
@@ -629,12 +636,12 @@ def ship(project: Project, play_id: int, actor: Actor, *, key: Path | None = Non
     """Write the bundle and go live, whole or not at all; with a key, signed. Gives the bundle's folder."""
     optimist = {"proof": Assurance.HARDWARE if key is not None else signed_decisions.proof(actor, None)}
     seen = project.ask_first(Action.SHIP, play_id, actor, optimist)
-    stands = rules.counting_sign_off(seen)
+    stands = counting_sign_off(seen)
     assert stands is not None
     about = {"student": str(stands.covers["model"]), "sign_off": digest_of(bytes(stands.row.statement))}
     given = signed_decisions.give(seen, actor, "ship", about, key)
     with project.change(Action.SHIP, play_id, actor, {"proof": signed_decisions.proof(actor, given)}) as change:
-        signed = rules.counting_sign_off(change.dossier)
+        signed = counting_sign_off(change.dossier)
         assert signed is not None and signed.row.id is not None and actor.person is not None
         log = list(
             change.session.exec(

@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from distill_tui import actions, gates, rules
-from distill_tui.rules import Actor, Dossier
+from distill_tui import actions, gates
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.training import trained
 from distill_tui.store.project import Project, record_of, stored
 from distill_tui.tasks import generation
 from distill_tui.terms import Role, Split
@@ -56,7 +58,7 @@ def failures(project: Project, dossier: Dossier, actor: Actor) -> Failures | Non
         if data is not None:
             order = tuple(gates.failures(dossier.record))
             return Failures(play.id, Split.HELD_OUT, evaluation.run_id, data.artifact, dossier.record, order)
-    run = dossier.run(evaluation.run_id) if evaluation else next(iter(rules.trained(dossier)), None)
+    run = dossier.run(evaluation.run_id) if evaluation else next(iter(trained(dossier)), None)
     return _on_validation(project, dossier, play.id, run)
 
 

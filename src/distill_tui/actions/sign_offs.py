@@ -9,11 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distill_tui import rules
 from distill_tui.actions import signed_decisions
 from distill_tui.digests import digest_of
 from distill_tui.people import signatures, statements
-from distill_tui.rules import Actor, Dossier, Objection, Refused, spot_checks
+from distill_tui.rules import decide, spot_checks
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.objection import Objection, Refused
+from distill_tui.rules.permission import objections
 from distill_tui.store import tables
 from distill_tui.store.project import Project, now
 from distill_tui.terms import Action, Assurance, Judged, Opinion
@@ -81,11 +84,11 @@ def ask_to_sign(
     dossier = project.dossier(play_id, thorough=True)
     action = Action.SIGN_OFF if opinion is Opinion.APPROVE else Action.REFUSE
     request = {
-        "covers": dict(covers) if covers is not None else rules.covers(dossier),
+        "covers": dict(covers) if covers is not None else decide.covers(dossier),
         "reason": comment,
         "proof": Assurance.HARDWARE if keyed else signed_decisions.proof(actor, None),
     }
-    reasons = rules.objections(action, dossier, actor, request)
+    reasons = objections(action, dossier, actor, request)
     if reasons:
         raise Refused(reasons)
     return dossier, statement_bytes(dossier, actor, opinion, comment)
@@ -98,7 +101,7 @@ def hand_in(project: Project, play_id: int, actor: Actor, content: bytes, signat
     """
     dossier = project.dossier(play_id, thorough=True)
     predicate = statements.read_sign_off(content)["predicate"]
-    moved = rules.moved(predicate["covers"], rules.covers(dossier))
+    moved = decide.moved(predicate["covers"], decide.covers(dossier))
     expected = statement_bytes(
         dossier, actor, Opinion(predicate["opinion"]), str(predicate.get("comment")), like=predicate
     )
@@ -154,7 +157,7 @@ def statement_bytes(
     ]
     audit = like["audit"] if like else {"size": dossier.audit_size, "head": dossier.audit_head}
     return statements.sign_off(
-        rules.covers(dossier),
+        decide.covers(dossier),
         criteria,
         opinion=opinion.value,
         comment=comment,

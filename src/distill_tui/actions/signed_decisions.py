@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distill_tui import rules
 from distill_tui.digests import canonical, digest_of
 from distill_tui.people import signatures, statements
-from distill_tui.rules import Actor, Dossier, Objection, Refused
+from distill_tui.rules import who as who_rules
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.objection import Objection, Refused
 from distill_tui.store import tables
 from distill_tui.store.project import Change, now
 from distill_tui.terms import Assurance, Role
@@ -57,7 +59,7 @@ def give(
 
 def roster(dossier: Dossier, actor: Actor, key: Path | None) -> Signed | None:
     """Sign who is who in a play, as it is now."""
-    who = rules.roster(dossier)
+    who = who_rules.roster(dossier)
     return give(dossier, actor, "roster", {"roster": digest_of(canonical(who))}, key, roster=who)
 
 

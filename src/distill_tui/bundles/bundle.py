@@ -14,12 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distill_tui import gates, rules
+from distill_tui import gates
 from distill_tui.bundles import shipped
 from distill_tui.digests import canonical, digest_of, folder_digest, folder_manifest
 from distill_tui.people import signatures, statements
 from distill_tui.reports import model_card
-from distill_tui.rules import Dossier, Objection, SignOffFacts, spot_checks
+from distill_tui.rules import spot_checks
+from distill_tui.rules import who as who_rules
+from distill_tui.rules.decide import counted_spot_check
+from distill_tui.rules.dossier import Dossier, SignOffFacts
+from distill_tui.rules.objection import Objection
 from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.project import stored, stored_list
@@ -95,7 +99,7 @@ def write(
         "gate.toml": gates.to_toml(gate).encode(),
         "gate.json": gates.to_json(gate).encode(),
         "model.json": canonical(folder_manifest(folder / "model")),
-        ROSTER: canonical(rules.roster(dossier)),
+        ROSTER: canonical(who_rules.roster(dossier)),
         "sign_off.json": bytes(signed.row.statement),
         "recipe.json": canonical(recipe),
         "evaluation.json": canonical(_evaluation(dossier.judgements)),
@@ -104,7 +108,7 @@ def write(
     }
     for each in dossier.round_evaluations:
         files[f"records/{each.record.removeprefix('sha256:')}.json"] = artifacts.path(each.record).read_bytes()
-    counted = rules.counted_spot_check(dossier)
+    counted = counted_spot_check(dossier)
     if counted is not None:
         files[SPOT_CHECK] = counted.content.encode()
     if signed.row.signature is not None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from distill_tui.digests import digest_of
 from distill_tui.people import signatures, statements
-from distill_tui.rules import Dossier, Objection
+from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.objection import Objection
 
 STATEMENT, SIGNATURE, SIGNERS = "ship.json", "ship.sig", "ship_signers"
 VERIFY = """

@@ -16,7 +16,9 @@ from distill_tui.cli import start, table
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
-    from distill_tui.rules import Actor, Dossier, Objection
+    from distill_tui.rules.actor import Actor
+    from distill_tui.rules.dossier import Dossier
+    from distill_tui.rules.objection import Objection
     from distill_tui.store.project import Project
 
 
@@ -105,12 +107,12 @@ class Call:
 
     def done(self, words: str = "", lines: Iterable[str] = (), **data: object) -> None:
         """Say that it is done, how the play stands, and what comes next."""
-        from distill_tui import rules
         from distill_tui.reports import text
+        from distill_tui.rules.next_step import next_step
 
         dossier = self.dossier()
         assert dossier.play is not None
-        play, step = dossier.play, rules.next_step(dossier)
+        play, step = dossier.play, next_step(dossier)
         then = f" Next: `{text.command_line(step, play.code)}`." if step else ""
         self.talk(f"{words} {play.code} stands at {play.stage.value}, round {play.round}.{then}".strip())
         state = {"play": play.code, "stage": play.stage.value, "round": play.round}
@@ -133,9 +135,9 @@ def _and(paths: Iterable[Path]) -> str:
 
 def explain(error: Exception, call: Call) -> int | None:
     """Say in one line each what is wrong, and give the exit code; None for a bug, which keeps its traceback."""
-    from distill_tui import rules
+    from distill_tui.rules.objection import Refused
 
-    if isinstance(error, rules.Refused):
+    if isinstance(error, Refused):
         for objection in error.objections:
             call.talk(objection.sentence)
         if call.json:

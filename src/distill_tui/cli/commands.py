@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def open_project(call: Call) -> None:
     """Make a project file; whoever makes it is its keeper, proved by the uid of this process."""
-    from distill_tui.rules import Actor
+    from distill_tui.rules.actor import Actor
     from distill_tui.store.project import Project
 
     if call.key is not None:
@@ -140,8 +140,9 @@ def assign_role(call: Call) -> None:
 
 def fill_worksheet(call: Call) -> None:
     """Fill in numbers; without any, show the worksheet."""
-    from distill_tui import actions, rules
+    from distill_tui import actions
     from distill_tui.reports import text as report
+    from distill_tui.rules.gate import trigger
 
     values = pairs(call.args.values)
     if call.args.from_traffic:
@@ -153,7 +154,7 @@ def fill_worksheet(call: Call) -> None:
         actions.fill_worksheet(*call.about, values, call.args.source)
         call.talk(f"Filled in {', '.join(values)}.")
     dossier = call.dossier()
-    reasons = list(rules.trigger(dossier))
+    reasons = list(trigger(dossier))
     numbers = {name: {"value": row.value, "source": row.source} for name, row in dossier.worksheet.items()}
     value = {"numbers": numbers, "holds": not reasons, "reasons": [o.sentence for o in reasons]}
     call.data(value, report.worksheet(dossier, plain=call.plain))
@@ -397,14 +398,15 @@ def _limits(call: Call) -> dict[str, str]:
 
 def _estimate(call: Call, request: Mapping[str, Any], ask: Callable[[], dict[str, Any]]) -> None:
     """Ask one input, and tell what all of them would cost."""
-    from distill_tui import rules
     from distill_tui.reports import data as data_report
     from distill_tui.review import controls
+    from distill_tui.rules.objection import Refused
+    from distill_tui.rules.permission import objections
 
     dossier = call.dossier()
-    reasons = rules.objections(Action.LABEL, dossier, call.actor, request)
+    reasons = objections(Action.LABEL, dossier, call.actor, request)
     if reasons:
-        raise rules.Refused(reasons)
+        raise Refused(reasons)
     with reading():
         found = ask()
     for told in controls.before_paying(dossier):
@@ -451,7 +453,7 @@ def _spec(call: Call) -> Any:
     """Read the spec: a file, over it the options, over them NAME=VALUE; what is not named suits teacher and data."""
     import tomllib
 
-    from distill_tui import rules
+    from distill_tui.rules.training import suits
     from distill_tui.spec import Spec
 
     with reading():
@@ -462,7 +464,7 @@ def _spec(call: Call) -> Any:
         alone = not named.keys() & {"alpha", "logit_mse"} and _only_labels(call)
         if alone:
             named = {"controls": "", **named, "alpha": 0}  # the arm on hard labels would be the student itself
-        spec = Spec.from_mapping({"student": rules.suits(call.dossier())} | named)
+        spec = Spec.from_mapping({"student": suits(call.dossier())} | named)
     if alone:
         call.talk("The teacher gave no probabilities, so the student learns from labels alone: alpha=0.")
     return spec
@@ -582,9 +584,10 @@ def refuse(call: Call) -> None:
 
 
 def _sign(call: Call, opinion: Opinion) -> None:
-    from distill_tui import actions, rules
+    from distill_tui import actions
+    from distill_tui.rules import decide
 
-    covers = rules.covers(call.dossier())
+    covers = decide.covers(call.dossier())
     if call.args.seen and call.args.seen != _seen(covers):
         raise rules_moved()
     number = actions.sign_off(*call.about, opinion, call.args.message, key=call.key, covers=covers)
@@ -633,10 +636,10 @@ def _typed(wanted: str) -> None:
 
 def rules_moved() -> Exception:
     """Say that what is there now is not what was looked at."""
-    from distill_tui import rules
+    from distill_tui.rules.objection import Objection, Refused
 
     sentence = "Something changed after you looked; look again with `sign` before you sign."
-    return rules.Refused([rules.Objection("sign_off.moved", sentence)])
+    return Refused([Objection("sign_off.moved", sentence)])
 
 
 def _seen(covers: Mapping[str, Any]) -> str:
@@ -646,11 +649,12 @@ def _seen(covers: Mapping[str, Any]) -> str:
 
 
 def _show_what_is_signed(call: Call) -> None:
-    from distill_tui import rules
     from distill_tui.reports import text as report
+    from distill_tui.rules import decide
+    from distill_tui.rules.permission import objections
 
     dossier = call.dossier(thorough=True)
-    covers, reasons = rules.covers(dossier), rules.objections(Action.SIGN_OFF, dossier, call.actor)
+    covers, reasons = decide.covers(dossier), objections(Action.SIGN_OFF, dossier, call.actor)
     value = {
         "covers": covers,
         "seen": _seen(covers),

@@ -18,7 +18,7 @@ from distill_tui.text import visible
 
 if TYPE_CHECKING:
     from distill_tui.monitor.history import LiveView
-    from distill_tui.rules import Dossier
+    from distill_tui.rules.dossier import Dossier
     from distill_tui.store import tables
 
 # --- actions ---------------------------------------------------------------------------------------------------------

@@ -20,7 +20,8 @@ from distill_tui.text import visible
 if TYPE_CHECKING:
     from distill_tui.actions.failures import Failure
     from distill_tui.dataset.window import Measured, TokenPrices
-    from distill_tui.rules import Dossier, Objection
+    from distill_tui.rules.dossier import Dossier
+    from distill_tui.rules.objection import Objection
     from distill_tui.store import tables
 
 
@@ -134,13 +135,14 @@ def show_actor(call: Call) -> None:
 
 def show_roster(call: Call) -> None:
     """Show who is who in a play, under the digest that is signed."""
-    from distill_tui import rules
     from distill_tui.digests import canonical, digest_of
+    from distill_tui.rules import who as who_rules
+    from distill_tui.rules.who import roster_signed
 
     dossier = call.dossier()
-    roster = rules.roster(dossier)
+    roster = who_rules.roster(dossier)
     digest = digest_of(canonical(roster))
-    unsigned = list(rules.roster_signed(dossier))
+    unsigned = list(roster_signed(dossier))
     lines = [digest]
     for person, proofs in roster["people"].items():
         roles = ", ".join(role for role, holder in roster["roles"].items() if holder == person) or "a builder"
@@ -203,7 +205,8 @@ def compare_gates(call: Call) -> None:
 
 def show_power(call: Call) -> None:
     """Say what the rows can prove."""
-    from distill_tui import gates, rules
+    from distill_tui import gates
+    from distill_tui.rules.gate import segment_shares
     from distill_tui.store import queries
 
     dossier = call.dossier()
@@ -212,7 +215,7 @@ def show_power(call: Call) -> None:
     found = queries.repeats(call.project, dossier)
     notes = gates.power(
         dossier.gate if found is None else replace(dossier.gate, teacher_agreement=found.share),
-        segment_shares=rules.segment_shares(dossier),
+        segment_shares=segment_shares(dossier),
     )
     value: list[dict[str, object]] = [
         {
@@ -542,7 +545,7 @@ def list_plays(call: Call) -> None:
     if not cards and words:
         call.talk("No play fits.")
     elif not cards:
-        from distill_tui.rules import FIRST_PLAY
+        from distill_tui.rules.next_step import FIRST_PLAY
 
         call.talk(f"No plays yet; `{table.PROGRAM} new NAME --kind cost` opens the first.")
         call.talk(FIRST_PLAY)
@@ -572,16 +575,19 @@ def _cards(call: Call) -> Any:
 
 def show_play(call: Call) -> None:
     """Show a play."""
-    from distill_tui import gates, rules
+    from distill_tui import gates
     from distill_tui.reports import text as report
+    from distill_tui.rules.decide import sign_off_troubles
+    from distill_tui.rules.next_step import next_step
+    from distill_tui.rules.permission import objections
 
     dossier = call.dossier()
     assert dossier.play is not None
-    step = rules.next_step(dossier)
-    reasons = rules.objections(step, dossier, call.actor) if step else []
+    step = next_step(dossier)
+    reasons = objections(step, dossier, call.actor) if step else []
     sign_offs = [
         facts.row.model_dump(exclude={"statement", "signature"})
-        | {"troubles": plain_objections(rules.sign_off_troubles(dossier, facts))}
+        | {"troubles": plain_objections(sign_off_troubles(dossier, facts))}
         for facts in dossier.sign_offs
     ]
     value = {
@@ -604,33 +610,34 @@ def show_play(call: Call) -> None:
 
 
 def _next(dossier: Dossier, step: Action | None, reasons: Iterable[Objection]) -> dict[str, Any]:
-    from distill_tui import rules
     from distill_tui.reports import text as report
+    from distill_tui.rules.next_step import waits_for
 
     code = dossier.play.code if dossier.play else ""
     return {
         "action": step.value if step else None,
         "sentence": step.sentence if step else None,
         "command": report.command_line(step, code) if step else None,
-        "waits_for": rules.waits_for(dossier),
+        "waits_for": waits_for(dossier),
         "objections": plain_objections(reasons),
     }
 
 
 def show_next(call: Call) -> None:
     """Say the next step."""
-    from distill_tui import rules
     from distill_tui.reports import text as report
+    from distill_tui.rules.next_step import next_step
+    from distill_tui.rules.permission import objections
 
     dossier = call.dossier()
-    step = rules.next_step(dossier)
-    reasons = rules.objections(step, dossier, call.actor) if step else []
+    step = next_step(dossier)
+    reasons = objections(step, dossier, call.actor) if step else []
     call.data(_next(dossier, step, reasons), report.next_step(dossier, step, reasons))
 
 
 def show_why(call: Call) -> None:
     """Say why not."""
-    from distill_tui import rules
+    from distill_tui.rules.permission import objections
 
     words = " ".join(call.args.wanted)
     wanted = next((a for a in Action if a.command and words in (a.command, a.value, a.key)), None)
@@ -638,7 +645,7 @@ def show_why(call: Call) -> None:
         known = ", ".join(action.command for action in Action if action.command)
         raise UsageError(f"There is no action “{words}”; there are: {known}.")
     dossier = call.dossier(thorough=wanted in (Action.SIGN_OFF, Action.SHIP))
-    reasons = rules.objections(wanted, dossier, call.actor)
+    reasons = objections(wanted, dossier, call.actor)
     value = {"action": wanted.value, "allowed": not reasons, "objections": plain_objections(reasons)}
     call.data(value, [visible(reason.sentence) for reason in reasons] or [f"Nothing stands against “{words}”."])
 

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from distill_tui.rules import Actor, Objection
+    from distill_tui.rules.actor import Actor
+    from distill_tui.rules.objection import Objection
     from distill_tui.store.project import Project
 
 TERM = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,63}")
@@ -37,7 +38,7 @@ HINT = (
 def begin(project: Project) -> Actor:
     """Prove who this session is. Raises Refused where nothing here could prove it."""
     from distill_tui.people import identity
-    from distill_tui.rules import Refused
+    from distill_tui.rules.objection import Refused
 
     unsafe = list(_unsafe(project.path))
     if unsafe:
@@ -53,7 +54,7 @@ def _unsafe(path: Path) -> Iterator[Objection]:
     file, sshd starts this command and no other. A person's own shell runs under another account, which does not own
     the file, so that it is refused here; or under the owner's, and then `hosted` names that person with every proof.
     """
-    from distill_tui.rules import Objection
+    from distill_tui.rules.objection import Objection
 
     try:
         status = path.stat()
@@ -144,7 +145,7 @@ def answer(path: Path, command: str) -> int:
 
 
 def _answer(project: Project, words: list[str]) -> tuple[int, dict[str, Any]]:
-    from distill_tui.rules import Refused
+    from distill_tui.rules.objection import Refused
     from distill_tui.store import queries
     from distill_tui.terms import Opinion
 
@@ -187,13 +188,13 @@ def _statement(project: Project, play: int, actor: Actor, opinion: Any, given: M
 
 
 def _signature(project: Project, play: int, actor: Actor, given: Mapping[str, Any]) -> dict[str, Any]:
-    from distill_tui import rules
     from distill_tui.actions import sign_offs
+    from distill_tui.rules.decide import sign_off_troubles
 
     content = base64.b64decode(str(given.get("statement", "")), validate=True)
     number = sign_offs.hand_in(project, play, actor, content, str(given.get("signature", "")))
     facts = next(each for each in project.dossier(play).sign_offs if each.row.id == number)
-    troubles = list(rules.sign_off_troubles(project.dossier(play), facts))
+    troubles = list(sign_off_troubles(project.dossier(play), facts))
     return {"sign_off": number, "assurance": facts.row.assurance.value, "counts": not troubles}
 
 

@@ -11,7 +11,8 @@ import secrets
 from pathlib import Path
 
 from distill_tui.people import signatures
-from distill_tui.rules import Actor, Dossier
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.dossier import Dossier
 from distill_tui.terms import Assurance
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from distill_tui.digests import canonical, digest_of
 from distill_tui.people import log_heads, signatures, statements
 from distill_tui.people.log_heads import Head
-from distill_tui.rules import Objection, Refused
+from distill_tui.rules.objection import Objection, Refused
 from distill_tui.text import visible
 
 URL = re.compile(

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distill_tui.people import remembered, signatures
-from distill_tui.rules import Dossier
+from distill_tui.rules.dossier import Dossier
 from distill_tui.store.project import Project, ProjectError
 
 IDLE = 30.0  # minutes without a key after which a session leaves

@@ -9,11 +9,12 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Iterator, Sequence
 
-from distill_tui import gates, rules
+from distill_tui import gates
 from distill_tui.gates import economics
 from distill_tui.reports import text as report
 from distill_tui.review import controls, deferral, payback, serving_costs
-from distill_tui.rules import Dossier
+from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.next_step import advice
 from distill_tui.terms import Metric, Verdict
 from distill_tui.text import visible
 
@@ -98,7 +99,7 @@ def _verdict(dossier: Dossier) -> str:
     counting = [each for each in dossier.judgements if each.criterion.counts]
     holding = sum(each.verdict is Verdict.HOLDS for each in counting)
     word, what = ("holds", "The gate is held") if dossier.passed else ("misses", "The gate is not held")
-    advised, reasons = rules.advice(dossier)
+    advised, reasons = advice(dossier)
     told = f"{holding} of {len(counting)} criteria hold. Recommended: {advised.value}. {reasons[0] if reasons else ''}"
     return f'<div class="verdict {word}"><strong>{what}</strong><span>{_said(told)}</span></div>'
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from distill_tui import gates, rules
+from distill_tui import gates
 from distill_tui.review import controls, deferral, serving_costs
-from distill_tui.rules import Dossier, SignOffFacts
+from distill_tui.rules.data import findings
+from distill_tui.rules.dossier import Dossier, SignOffFacts
 from distill_tui.store.project import stored
 from distill_tui.tasks import loaders
 from distill_tui.terms import Role
@@ -78,7 +79,7 @@ def _data(dossier: Dossier) -> Iterator[str]:
     splits = stored(data.counts, f"the count of data set {data.id}", "splits")
     rows = ", ".join(f"{name} {count:,}" for name, count in splits.items() if isinstance(count, int))
     yield f"Rows: {rows}; {data.digest}."
-    for finding in rules.findings(dossier):
+    for finding in findings(dossier):
         state = f"accepted: {plain(finding['accepted'])}" if finding["accepted"] else "left open"
         yield f"- {plain(finding['says'])} ({state})"
     if terms is not None:

@@ -12,15 +12,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from distill_tui import gates, rules
+from distill_tui import gates
 from distill_tui.gates import economics
 from distill_tui.review import controls, deferral, serving_costs
 from distill_tui.review import payback as worth
+from distill_tui.rules.data import findings
+from distill_tui.rules.decide import covers, sign_off_troubles
+from distill_tui.rules.dossier import SignOffFacts
+from distill_tui.rules.gate import terms_unclear, trigger, worksheet_numbers
+from distill_tui.rules.next_step import advice, waits_for
+from distill_tui.rules.objection import Objection
 from distill_tui.terms import Action, Metric, PlayKind, Reference, Role, RunKind, RunStatus, Task, Verdict
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
-    from distill_tui.rules import Dossier
+    from distill_tui.rules.dossier import Dossier
     from distill_tui.store import queries, tables
     from distill_tui.store.glance import Card
 
@@ -174,7 +180,7 @@ def quality_and_savings(dossier: Dossier) -> list[tuple[str, str]]:
     told = [("quality", verdict)]
     if dossier.play is not None and dossier.play.kind is PlayKind.COST:
         payback = [j.sentence for j in dossier.judgements if j.criterion.metric is Metric.PAYBACK]
-        told.append(("savings", " ".join(payback) or _most_saved(rules.worksheet_numbers(dossier))))
+        told.append(("savings", " ".join(payback) or _most_saved(worksheet_numbers(dossier))))
     return told
 
 
@@ -186,21 +192,21 @@ def _most_saved(numbers: Mapping[str, Decimal]) -> str:
     return f"at most {saving:,.2f} a month, if the student's own answers cost nothing"
 
 
-def sign_off_line(dossier: Dossier, facts: rules.SignOffFacts) -> str:
+def sign_off_line(dossier: Dossier, facts: SignOffFacts) -> str:
     """Tell one sign-off and whether it counts now."""
     row = facts.row
-    troubles = [o.sentence for o in rules.sign_off_troubles(dossier, facts)]
+    troubles = [o.sentence for o in sign_off_troubles(dossier, facts)]
     counts = " ".join(troubles) if troubles else "It counts."
     return f"{row.person_id} {row.opinion.value}s ({row.assurance.value}, {row.recorded_at}): “{row.comment}”. {counts}"
 
 
-def next_step(dossier: Dossier, step: Action | None, reasons: Sequence[rules.Objection]) -> Iterator[str]:
+def next_step(dossier: Dossier, step: Action | None, reasons: Sequence[Objection]) -> Iterator[str]:
     """Tell the next step, whose turn it is, the command, and what stands against it."""
     code = dossier.play.code if dossier.play else "PLAY"
     if step is None:
         yield f"{code} has no next step."
         return
-    waits = rules.waits_for(dossier)
+    waits = waits_for(dossier)
     yield visible(f"{step.sentence}{f' Waits for {waits}.' if waits else ''}")
     yield command_line(step, code)
     yield from (visible(f"Not yet: {reason.sentence}") for reason in reasons)
@@ -241,7 +247,7 @@ def worksheet(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
         rows.append((question.name, value.value if value else "–", question.unit, question.sentence, source))
     yield from table(("NUMBER", "VALUE", "UNIT", "QUESTION", "SOURCE"), rows, plain=plain)
     yield ""
-    reasons = list(rules.trigger(dossier))
+    reasons = list(trigger(dossier))
     yield from [visible(reason.sentence) for reason in reasons] or ["The trigger holds."]
 
 
@@ -302,11 +308,11 @@ def data(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
     yield from (visible(f"{name.replace('_', ' ')}: {value:,}") for name, value in tally.items() if value)
     for name, factor in (counts.get("weights") or {}).items():
         yield visible(f"weight of training rows {name.removesuffix(' / ?')}: {factor}")
-    for each in rules.findings(dossier):
+    for each in findings(dossier):
         state = f"accepted: {each['accepted']}" if each["accepted"] else each["level"]
         yield visible(f"! {each['id']} ({state}): {each['says']}")
     if dossier.play is not None and dossier.play.teacher_source:
-        yield from (visible(f"! {objection.sentence}") for objection in rules.terms_unclear(dossier))
+        yield from (visible(f"! {objection.sentence}") for objection in terms_unclear(dossier))
 
 
 def runs(found: Sequence[tables.Run], *, plain: bool = False) -> list[str]:
@@ -434,7 +440,7 @@ def evaluation(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
     yield from (
         visible(f"- {each}") for each in gates.not_measured(gate, record, dossier.judgements, len(dossier.burnt))
     )
-    advised, reasons = rules.advice(dossier)
+    advised, reasons = advice(dossier)
     yield ""
     yield visible(f"Recommended: {advised.value}. {' '.join(reasons)}")
 
@@ -526,7 +532,7 @@ def evaluation_json(dossier: Dossier) -> dict[str, Any]:
     seen, record = dossier.evaluation, dossier.record
     if seen is None or record is None:
         return {"evaluation": None}
-    advised, reasons = rules.advice(dossier)
+    advised, reasons = advice(dossier)
     sure, found = gates.calibration(record), worth.of(dossier)
     changed = gates.change(dossier.record_before, record) if dossier.record_before is not None else None
     return {
@@ -575,12 +581,12 @@ def to_judge(dossier: Dossier, items: Sequence[queries.ToJudge]) -> Iterator[str
     yield f"  {PROGRAM} spotcheck {dossier.play.code} 1=both 2=a … {len(items)}=neither"
 
 
-def to_sign(dossier: Dossier, seen: str, reasons: Sequence[rules.Objection]) -> Iterator[str]:
+def to_sign(dossier: Dossier, seen: str, reasons: Sequence[Objection]) -> Iterator[str]:
     """Tell the validator what a sign-off would be given for, and how to give it."""
     assert dossier.play is not None
     code = dossier.play.code
     yield "A sign-off covers exactly this:"
-    for name, value in rules.covers(dossier).items():
+    for name, value in covers(dossier).items():
         yield visible(f"  {name + ':':<12} {value if isinstance(value, str | int) else json.dumps(value)}")
     yield ""
     yield from judgements(dossier)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from distill_tui import rules
 from distill_tui.gates.record import Record
 from distill_tui.gates.statistics import Scores
 from distill_tui.gates.wording import points
-from distill_tui.rules import Dossier
+from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.training import findings_of
 from distill_tui.terms import Control, RunKind
 
 WORDS = {
@@ -65,7 +65,7 @@ NOT_PROBED = "No student was trained on a quarter and a half of the rows (probe=
 def probed(dossier: Dossier) -> str:
     """Say whether more rows would help, by the newest run that tried fewer, on validation; or that none did."""
     for run in reversed(dossier.runs):
-        for told in rules.findings_of(run):
+        for told in findings_of(run):
             if told.startswith(SHARES):
                 return f"Run {run.id}, on the validation rows: {told}"
     return NOT_PROBED

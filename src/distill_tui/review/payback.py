@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from distill_tui import gates, rules
+from distill_tui import gates
 from distill_tui.gates import economics
 from distill_tui.gates.economics import Prices, Swing
-from distill_tui.rules import Dossier
+from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.gate import worksheet_numbers
 from distill_tui.terms import Metric, PlayKind
 
 
@@ -40,7 +41,7 @@ def of(dossier: Dossier) -> Worth | None:
     times = [time for run in record.latency_us.get("student", ()) for time in run]
     bars = [each.threshold for each in gate.criteria if each.metric is Metric.PAYBACK]
     window = bars[0] if bars else None
-    numbers = rules.worksheet_numbers(dossier)
+    numbers = worksheet_numbers(dossier)
     try:
         prices = Prices.from_values(numbers)
     except ValueError:

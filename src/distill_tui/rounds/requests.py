@@ -18,7 +18,7 @@ from distill_tui.store.project import Project, ProjectError, record_of, stored
 from distill_tui.terms import RunKind, RunStatus, Split
 
 if TYPE_CHECKING:
-    from distill_tui.rules import Dossier
+    from distill_tui.rules.dossier import Dossier
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill_tui.monitor.plan import sealed
-from distill_tui.rules import Dossier
+from distill_tui.rules.dossier import Dossier
 from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.project import ProjectError, stored

@@ -23,7 +23,7 @@ from distill_tui.teachers.description import ENDPOINT, PROMPTED, Described
 from distill_tui.terms import RunKind, RunStatus, Split, Task
 
 if TYPE_CHECKING:
-    from distill_tui.rules import Dossier
+    from distill_tui.rules.dossier import Dossier
     from distill_tui.store import tables
     from distill_tui.store.artifacts import Artifacts
 

@@ -18,7 +18,7 @@ from distill_tui.teachers.description import ENDPOINT, ZERO_SHOT, Described
 from distill_tui.teachers.estimate import read_limits
 
 if TYPE_CHECKING:
-    from distill_tui.rules import Dossier
+    from distill_tui.rules.dossier import Dossier
     from distill_tui.runs.worker import Claim
     from distill_tui.teachers.endpoint import Answer
 

@@ -18,7 +18,7 @@ from sqlmodel import Session, select
 
 from distill_tui.monitor import history
 from distill_tui.monitor import plan as observe
-from distill_tui.rules import Dossier
+from distill_tui.rules.dossier import Dossier
 from distill_tui.runs import observe_teacher
 from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts

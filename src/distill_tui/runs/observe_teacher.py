@@ -26,7 +26,7 @@ from distill_tui.terms import RunKind, RunStatus, Task
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from distill_tui.rules import Dossier
+    from distill_tui.rules.dossier import Dossier
     from distill_tui.runs.observe import Row
     from distill_tui.runs.worker import Claim
     from distill_tui.store.artifacts import Artifacts

@@ -19,8 +19,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from distill_tui import rules
-from distill_tui.rules import Actor, Refused
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.gate import worksheet_numbers
+from distill_tui.rules.objection import Refused
 from distill_tui.runs import arms, launch, row_groups
 from distill_tui.store import sqlite, tables
 from distill_tui.store.project import Project, ProjectError, now, stored
@@ -125,14 +127,14 @@ def work(claimed: Claim) -> None:
     }[claimed.run.kind](claimed, dossier)
 
 
-def observe(claimed: Claim, dossier: rules.Dossier) -> None:
+def observe(claimed: Claim, dossier: Dossier) -> None:
     """Have the live student answer a feed."""
     from distill_tui.runs import observe as observe_run
 
     observe_run.run(claimed, dossier)
 
 
-def label(claimed: Claim, dossier: rules.Dossier) -> None:
+def label(claimed: Claim, dossier: Dossier) -> None:
     """Ask the teacher for every input that it has not answered yet."""
     from distill_tui.runs import label as labelling
 
@@ -140,7 +142,7 @@ def label(claimed: Claim, dossier: rules.Dossier) -> None:
     finish(claimed, result, result["new"], None)
 
 
-def train(claimed: Claim, dossier: rules.Dossier) -> None:
+def train(claimed: Claim, dossier: Dossier) -> None:
     """Train the student of the run's spec, from its newest checkpoint if there is one, and look at validation."""
     from distill_tui.spec import Spec
     from distill_tui.training import measure
@@ -176,7 +178,7 @@ def train(claimed: Claim, dossier: rules.Dossier) -> None:
 
 
 def material(
-    project: Project, run: tables.Run, dossier: rules.Dossier
+    project: Project, run: tables.Run, dossier: Dossier
 ) -> tuple[tables.DataSet, Any, Any, Path | None, Described]:
     """Give what a training run learns from: its data set, the rows to train and to validate on, a local teacher.
 
@@ -217,7 +219,7 @@ def learn_along(project: Project, run_id: int) -> int:
     return 0
 
 
-def rehearse(claimed: Claim, dossier: rules.Dossier) -> None:
+def rehearse(claimed: Claim, dossier: Dossier) -> None:
     """Run the recipe of the student that was judged anew, from nothing, and compare what comes out."""
     import shutil
 
@@ -335,7 +337,7 @@ def answers(rows: Any, probabilities: Any, shares: Any, majority: int) -> dict[s
     }
 
 
-def evaluate(claimed: Claim, dossier: rules.Dossier) -> None:
+def evaluate(claimed: Claim, dossier: Dossier) -> None:
     """Judge one student on the held-out split: it, its teacher and the baseline, quality, latency and size."""
     from distill_tui import gates
     from distill_tui.spec import Spec
@@ -358,7 +360,7 @@ def evaluate(claimed: Claim, dossier: rules.Dossier) -> None:
     spec = Spec.from_json(run.spec)
     student = project.artifacts.path(run.artifact)
     teacher = project.artifacts.path(play.teacher_digest) if play.teacher_source == "local" else None
-    numbers = {name: str(number) for name, number in rules.worksheet_numbers(dossier).items()}
+    numbers = {name: str(number) for name, number in worksheet_numbers(dossier).items()}
     if held_out.labels:
         columns = measure_all(claimed, gate, spec, student, teacher, training, held_out)
         columns["controls"] = arms.answers(claimed, run, spec, held_out.inputs)
@@ -463,7 +465,7 @@ def together(
 
 def record_evaluation(
     claimed: Claim,
-    dossier: rules.Dossier,
+    dossier: Dossier,
     run: tables.Run,
     data: tables.DataSet,
     record: str,

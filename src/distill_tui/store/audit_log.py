@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any, NamedTuple
 
-from distill_tui import rules
 from distill_tui.digests import canonical, digest_of
 from distill_tui.people import signatures, statements
-from distill_tui.rules import SignOffFacts, StatementFacts
+from distill_tui.rules.dossier import Dossier, SignOffFacts, StatementFacts
+from distill_tui.rules.state_machine import BUILDING
 from distill_tui.store import tables
 from distill_tui.terms import Action, Assurance, Role
 
 DECIDES = (  # what else an entry must be of, besides naming a signed statement, to say something here
     *(Action.SIGN_OFF, Action.REFUSE, Action.WITHDRAW, Action.SPOT_CHECK),
     *(Action.LOCK_GATE, Action.FREEZE_DATA, Action.ASSIGN_ROLE),
-    *rules.BUILDING,
+    *BUILDING,
 )
 Head = Callable[[object], str | None]  # the digest of the entry of this number, where the log has one
 
@@ -68,7 +68,7 @@ class Logged:
             self.gate = detail.get("gate")
         elif entry.action is Action.FREEZE_DATA:
             self.frozen.add(detail.get("data"))
-        if entry.action in rules.BUILDING and entry.person_id:
+        if entry.action in BUILDING and entry.person_id:
             self._built(entry.person_id, entry.action.value)
         elif entry.action is Action.ASSIGN_ROLE:
             self.roles[str(detail.get("role"))] = str(detail.get("after"))
@@ -84,7 +84,7 @@ class Logged:
         """Give the number of the entry that names these bytes; what none names counts as the last."""
         return self.places.get(digest_of(content), 1 << 62)
 
-    def disagreements(self, dossier: rules.Dossier) -> Iterator[str]:
+    def disagreements(self, dossier: Dossier) -> Iterator[str]:
         """Say where the tables of a play are not what the log says was done."""
         code = dossier.play.code if dossier.play else ""
         roles = {role.value: person for role, person in dossier.roles.items()}

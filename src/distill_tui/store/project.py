@@ -23,9 +23,14 @@ from sqlalchemy import URL, Engine, bindparam, create_engine, event, text
 from sqlalchemy.pool import QueuePool
 from sqlmodel import Session, SQLModel, col, select
 
-from distill_tui import gates, rules
+from distill_tui import gates
 from distill_tui.digests import canonical, digest_of
-from distill_tui.rules import Actor, Dossier, Refused
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.dossier import NOTHING, Dossier, Request
+from distill_tui.rules.gate import LOCK_FACTS
+from distill_tui.rules.objection import Refused
+from distill_tui.rules.permission import objections
+from distill_tui.rules.state_machine import ABOUT_THE_PROJECT, BUILDING, NEXT_STAGE
 from distill_tui.store import audit_log, disks, migrations, sqlite, tables
 from distill_tui.store.artifacts import Artifacts, sync_folder
 from distill_tui.terms import Action
@@ -108,7 +113,7 @@ class Project:
         if not path.parent.is_dir():
             raise ProjectError(f"The folder {path.parent} does not exist; make it first.")
         request = {"person": keeper}
-        reasons = rules.objections(Action.OPEN_PROJECT, Dossier(), actor, request)
+        reasons = objections(Action.OPEN_PROJECT, Dossier(), actor, request)
         if reasons:
             raise Refused(reasons)
         _see_free(path)
@@ -183,10 +188,10 @@ class Project:
         with self.read() as session:
             return load(session, self.artifacts, play_id, self._told, thorough=thorough)
 
-    def ask_first(self, action: Action, play_id: int, actor: Actor, request: rules.Request = rules.NOTHING) -> Dossier:
+    def ask_first(self, action: Action, play_id: int, actor: Actor, request: Request = NOTHING) -> Dossier:
         """Ask the rules before work that takes long; the door asks again afterwards. Raises Refused."""
         dossier = self.dossier(play_id)
-        reasons = rules.objections(action, dossier, actor, request)
+        reasons = objections(action, dossier, actor, request)
         if reasons:
             raise Refused(reasons)
         return dossier
@@ -206,23 +211,21 @@ class Project:
         return int(version)
 
     @contextmanager
-    def change(
-        self, action: Action, play_id: int | None, actor: Actor, request: rules.Request = rules.NOTHING
-    ) -> Iterator[Change]:
+    def change(self, action: Action, play_id: int | None, actor: Actor, request: Request = NOTHING) -> Iterator[Change]:
         """The one door: permission, edit, stage, audit, in one transaction. Raises Refused with all the reasons."""
         thorough = action in (Action.SIGN_OFF, Action.SHIP)
         with self._writing() as session:
             dossier = load(session, self.artifacts, play_id, self._told, thorough=thorough)
-            reasons = rules.objections(action, dossier, actor, request)
+            reasons = objections(action, dossier, actor, request)
             if reasons:
                 raise Refused(reasons)
             at = now()
             play = session.get(tables.Play, play_id) if play_id is not None else None
             change = Change(session, dossier, play, actor, at)
             yield change
-            if change.play is not None and action not in rules.ABOUT_THE_PROJECT:
+            if change.play is not None and action not in ABOUT_THE_PROJECT:
                 _move(change, action)
-            if action in rules.BUILDING:
+            if action in BUILDING:
                 remember_builder(change, actor.person, action.value)
             session.flush()
             logged = change.play.id if change.play is not None else None
@@ -244,7 +247,7 @@ class Project:
 
 def _move(change: Change, action: Action) -> None:
     play, before = change.the_play, change.the_play.stage
-    after = rules.NEXT_STAGE[before, action]
+    after = NEXT_STAGE[before, action]
     if after is not before:
         play.stage, play.stage_since = after, change.at
         change.detail["stage"] = [before.value, after.value]
@@ -510,7 +513,7 @@ def _fixed(entry: Any) -> tuple[object, ...]:
     detail = json.loads(entry.detail)
     if entry.action is Action.FREEZE_DATA:
         return entry.play_id, detail.get("data"), entry.at, detail.get("row")
-    facts = {name: detail[name] for name in rules.LOCK_FACTS if name in detail}
+    facts = {name: detail[name] for name in LOCK_FACTS if name in detail}
     return entry.play_id, detail.get("gate"), entry.at, entry.person_id, canonical(facts).decode()
 
 

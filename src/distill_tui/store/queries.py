@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlmodel import col, select
 
-from distill_tui import gates, rules
+from distill_tui import gates
 from distill_tui.people import log_heads
-from distill_tui.rules import Actor, Dossier, spot_checks
+from distill_tui.rules import spot_checks
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.decide import answers_to_judge
+from distill_tui.rules.dossier import Dossier
 from distill_tui.rules.spot_checks import Item
 from distill_tui.store import tables
 from distill_tui.store.project import Project, ProjectError, entry_fields, stored
@@ -100,7 +103,7 @@ class ToJudge:
 
 def answers_to_draw(dossier: Dossier, wanted: int = 0) -> int:
     """How many answers a validator is shown: what they want, or the gate where that is more; else ten."""
-    return max(wanted, rules.answers_to_judge(dossier)) or 10
+    return max(wanted, answers_to_judge(dossier)) or 10
 
 
 def to_judge(project: Project, play_id: int, actor: Actor, count: int) -> list[ToJudge]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlmodel import col, select
 
 from distill_tui import gates
-from distill_tui.rules import Dossier
+from distill_tui.rules.dossier import Dossier
 from distill_tui.store import tables
 from distill_tui.store.project import Project, judged, read_record
 

@@ -16,7 +16,7 @@ from distill_tui.teachers.description import ENDPOINT, PROMPTED, Described
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from distill_tui.rules import Dossier
+    from distill_tui.rules.dossier import Dossier
     from distill_tui.store import tables
     from distill_tui.store.artifacts import Artifacts
     from distill_tui.store.project import Project

@@ -423,10 +423,10 @@ class DistillApp(App[int]):
 
 def answers() -> tuple[type[Exception], ...]:
     """Give what is an answer to show and not a fault: the rules' no, bad input, a file that cannot be used."""
-    from distill_tui import rules
+    from distill_tui.rules.objection import Refused
     from distill_tui.store.project import ProjectError
 
-    return (rules.Refused, ProjectError, ValueError, *sqlite.errors())
+    return (Refused, ProjectError, ValueError, *sqlite.errors())
 
 
 def run(path: Path, *, key: Path | None = None, play: int | None = None, restricted: bool = False) -> int:

@@ -19,7 +19,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 from textual.worker import get_current_worker
 
-from distill_tui import rules
+from distill_tui.rules.permission import objections
 from distill_tui.store import sqlite
 from distill_tui.terms import Action, RunStatus
 from distill_tui.ui.forms.asking import ask
@@ -31,7 +31,7 @@ from distill_tui.ui.widgets.output import OutputSheet
 from distill_tui.ui.widgets.page import Column, Lines
 
 if TYPE_CHECKING:
-    from distill_tui.rules import Actor
+    from distill_tui.rules.actor import Actor
     from distill_tui.store import tables
     from distill_tui.store.project import Project
     from distill_tui.ui.app import DistillApp
@@ -72,7 +72,7 @@ def _job(project: Project, actor: Actor, run: tables.Run, play: str) -> Job:
     log = tail(project.artifacts.run_folder(run.id) / "worker.log")
     if not run.status.active:
         return Job(run, play, log=log, keeps=f"Run {run.id} is {run.status.value} already.")
-    objects = rules.objections(Action.STOP_RUN, project.dossier(run.play_id), actor, {"run": run.id})
+    objects = objections(Action.STOP_RUN, project.dossier(run.play_id), actor, {"run": run.id})
     curve = queries.curve(project, run.id)
     rate = curve[-1].rows_per_second if curve and run.status is RunStatus.RUNNING else None
     return Job(run, play, rate, log, objects[0].sentence if objects else "")

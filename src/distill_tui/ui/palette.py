@@ -12,14 +12,15 @@ from textual.content import Content
 from textual.markup import escape
 from textual.system_commands import SystemCommandsProvider
 
-from distill_tui import rules
+from distill_tui.rules.permission import objections
+from distill_tui.rules.state_machine import ABOUT_THE_PROJECT
 from distill_tui.store import glance, sqlite
 from distill_tui.terms import Action
 from distill_tui.ui.board.screen import BoardScreen
 from distill_tui.ui.widgets import show
 
 if TYPE_CHECKING:
-    from distill_tui.rules import Dossier
+    from distill_tui.rules.dossier import Dossier
     from distill_tui.ui.app import DistillApp
 
 
@@ -42,9 +43,9 @@ def _entry(app: DistillApp, dossier: Dossier | None, action: Action) -> Entry:
     if dossier is None:
         why = "" if action is Action.OPEN_PLAY else "No play is selected."
     else:
-        why = " ".join(o.sentence for o in rules.objections(action, dossier, app.actor))
+        why = " ".join(o.sentence for o in objections(action, dossier, app.actor))
     code = f" {dossier.play.code}" if dossier is not None and dossier.play is not None else ""
-    about = "" if action in rules.ABOUT_THE_PROJECT else code
+    about = "" if action in ABOUT_THE_PROJECT else code
     return Entry(action, f"{action.command}{about}  ({action.key})", why)
 
 

@@ -14,8 +14,8 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 from textual.worker import get_current_worker
 
-from distill_tui import rules
-from distill_tui.rules import Dossier, Request
+from distill_tui.rules.dossier import Dossier, Request
+from distill_tui.rules.permission import objections
 from distill_tui.store import glance, sqlite
 from distill_tui.terms import Action, Role, Stage
 from distill_tui.ui.forms.asking import ask
@@ -210,7 +210,7 @@ class RosterScreen(Screen[None]):
         """Give the first thing that the rules have against it, or nothing."""
         if self.dossier is None:
             return ""
-        reasons = rules.objections(action, self.dossier, self._app.actor, request)
+        reasons = objections(action, self.dossier, self._app.actor, request)
         return reasons[0].sentence if reasons else ""
 
     def _keys_of(self, person: str | None) -> list[str]:

@@ -15,7 +15,7 @@ from textual.app import SystemCommand
 from textual.screen import Screen
 from textual.widgets import Input, TextArea
 
-from distill_tui.rules import Actor
+from distill_tui.rules.actor import Actor
 from distill_tui.store import glance
 from distill_tui.terms import Stage
 from distill_tui.ui.app import DistillApp

@@ -8,10 +8,16 @@ from textwrap import wrap
 
 from textual.content import Content
 
-from distill_tui import gates, rules
+from distill_tui import gates
 from distill_tui.gates import economics
 from distill_tui.reports import text as report
-from distill_tui.rules import Actor, Dossier
+from distill_tui.rules import next_step as next_step_rules
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.gate import worksheet_numbers
+from distill_tui.rules.next_step import waits_for
+from distill_tui.rules.permission import objections
+from distill_tui.rules.training import trained
 from distill_tui.terms import PlayKind, Role
 from distill_tui.ui.widgets import show
 
@@ -38,7 +44,7 @@ def figures(dossier: Dossier) -> Figures:
     """Work out quality and savings: of the evaluation where there is one, else of the best student so far."""
     record, prices = dossier.record, _prices(dossier)
     if record is None:
-        best = next(iter(rules.trained(dossier)), None)
+        best = next(iter(trained(dossier)), None)
         found = show.read(best.result).get("validation_score") if best is not None else None
         score = found if isinstance(found, int | float) else None
         measure = "quality" if score is None else "validation score"
@@ -70,7 +76,7 @@ def _share(rate: gates.Rate | None) -> float | None:
 
 def _prices(dossier: Dossier) -> economics.Prices | None:
     try:
-        return economics.Prices.from_values(rules.worksheet_numbers(dossier))
+        return economics.Prices.from_values(worksheet_numbers(dossier))
     except ValueError:
         return None
 
@@ -102,17 +108,17 @@ def worth(found: Figures, kind: PlayKind) -> list[str]:
 
 def next_step(dossier: Dossier, actor: Actor) -> tuple[str, str]:
     """Say what comes next, and why this person cannot do it where that is so."""
-    action = rules.next_step(dossier)
+    action = next_step_rules.next_step(dossier)
     if action is None:
         return "", ""
-    reasons = rules.objections(action, dossier, actor)
+    reasons = objections(action, dossier, actor)
     more = f" (+{len(reasons) - 1} more)" if len(reasons) > 1 else ""
     return action.sentence.rstrip("."), f"{reasons[0].sentence}{more}" if reasons else ""
 
 
 def shell_twin(dossier: Dossier) -> str:
     """Give the command that does the next step, or shows the play where nothing is due."""
-    action, play = rules.next_step(dossier), dossier.play
+    action, play = next_step_rules.next_step(dossier), dossier.play
     if play is None:
         return ""
     return report.command_line(action, play.code) if action else f"{report.PROGRAM} show {play.code}"
@@ -162,5 +168,5 @@ def _title(dossier: Dossier) -> list[str]:
     if dossier.gate_row is not None and dossier.gate_row.locked_at and dossier.gate_row.digest:
         digest = dossier.gate_row.digest.removeprefix("sha256:")[:8]
         words.append(f"gate locked {dossier.gate_row.locked_at[:10]} ({digest})")
-    waits = rules.waits_for(dossier)
+    waits = waits_for(dossier)
     return [show.visible(word) for word in (*words, *([f"waits for {waits}"] if waits else []))]

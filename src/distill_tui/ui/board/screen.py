@@ -34,7 +34,7 @@ from distill_tui.ui.widgets.frame import Heading, KeyLine, MessageLine
 from distill_tui.ui.widgets.menu import Entries, Menu
 
 if TYPE_CHECKING:
-    from distill_tui.rules import Dossier
+    from distill_tui.rules.dossier import Dossier
     from distill_tui.ui.app import DistillApp
 
 WAITS = "waits:me"
@@ -315,9 +315,9 @@ class BoardScreen(Screen[None]):
 
     def _why_not_new(self) -> str | None:
         if self.project_dossier is not None:
-            from distill_tui import rules
+            from distill_tui.rules.permission import objections
 
-            reasons = rules.objections(Action.OPEN_PLAY, self.project_dossier, self._app.actor)
+            reasons = objections(Action.OPEN_PLAY, self.project_dossier, self._app.actor)
             return " ".join(o.sentence for o in reasons) or None
         return None if self._app.actor.person is not None else f"{self._app.actor.proof} is nobody in this project."
 
@@ -495,7 +495,7 @@ def at_first(cards: list[Card], me: str | None) -> Left:
 
 def first_run_text(file: str) -> Content:
     """Say what a play is, how to begin, and which play to begin with."""
-    from distill_tui import rules
+    from distill_tui.rules.next_step import FIRST_PLAY
 
     return Content.assemble(
         "\n   No plays yet. A play is one task that a small model should take over.\n\n",
@@ -503,7 +503,7 @@ def first_run_text(file: str) -> Content:
         *_key("i", "import traffic", "how a log of inputs and teacher outputs comes in"),
         *_key("?", "all keys", ""),
         *_key("q", "quit", ""),
-        f"\n{fill(rules.FIRST_PLAY, 76, initial_indent='   ', subsequent_indent='   ')}\n",
+        f"\n{fill(FIRST_PLAY, 76, initial_indent='   ', subsequent_indent='   ')}\n",
         "\n   The same from a shell:\n\n",
         f"     distill-tui --project {show.visible(file)} new refund-intent --kind cost\n",
         "     distill-tui import P-001 traffic.jsonl\n",

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from distill_tui import rules
 from distill_tui.reports import text
+from distill_tui.rules.dossier import Request
+from distill_tui.rules.permission import objections
 from distill_tui.terms import Action
 from distill_tui.ui.forms.sheets import Body, Field, Sheet, Values
 from distill_tui.ui.play.view import View
@@ -44,9 +45,9 @@ _MORE = {
 }
 
 
-def objects(action: Action, view: View, request: rules.Request) -> str:
+def objects(action: Action, view: View, request: Request) -> str:
     """Give the first thing that the rules have against exactly this, or nothing."""
-    reasons = rules.objections(action, view.dossier, view.actor, request)
+    reasons = objections(action, view.dossier, view.actor, request)
     return reasons[0].sentence if reasons else ""
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distill_tui import rules
 from distill_tui.review import controls
+from distill_tui.rules.data import open_findings
 from distill_tui.teachers.description import ANSWER_TOKENS
 from distill_tui.terms import Action, Task
 from distill_tui.ui.forms.asking import ask, objects, plain, twin
@@ -274,7 +274,7 @@ def terms(app: DistillApp, view: View) -> None:
 
 def accept(app: DistillApp, view: View) -> None:
     """Accept findings: one that is named, or all that are open."""
-    still = sorted(rules.open_findings(view.dossier), key=lambda each: each["level"] != "must")
+    still = sorted(open_findings(view.dossier), key=lambda each: each["level"] != "must")
     names = [each["id"] for each in still]
     body: Body = [("misses" if each["level"] == "must" else "look", f"{each['id']}: {each['says']}") for each in still]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distill_tui import rules
 from distill_tui.review import controls
+from distill_tui.rules.decide import counting_sign_off
+from distill_tui.rules.training import resumable, suits, trained
 from distill_tui.spec import Spec
 from distill_tui.terms import Action, Export, StudentKind
 from distill_tui.ui.board import preview
@@ -62,7 +63,7 @@ _WRITING = {  # where the answers are texts
 
 def start(app: DistillApp, view: View) -> None:
     """Start a training run."""
-    usual = Spec.from_mapping({"student": rules.suits(view.dossier)})
+    usual = Spec.from_mapping({"student": suits(view.dossier)})
     kinds = tuple(kind for kind in StudentKind if kind.generates == usual.generates)
     hints = _HINTS | {"student": f"One of {', '.join(kinds)}, cheapest first."}
     hints |= _WRITING if usual.generates else {}
@@ -112,7 +113,7 @@ def stop(app: DistillApp, view: View) -> None:
 
 def resume(app: DistillApp, view: View) -> None:
     """Resume the newest run that ended early."""
-    run = rules.resumable(view.dossier)
+    run = resumable(view.dossier)
     if run is not None:
         body = (f"Run {run.id} ({run.kind.value}, {run.status.value}) goes on from its last checkpoint.",)
         plain(app, Action.RESUME_RUN, view, body, does="resume it", done=f"Run {run.id} is queued.", args=(run.id,))
@@ -120,7 +121,7 @@ def resume(app: DistillApp, view: View) -> None:
 
 def evaluate(app: DistillApp, view: View) -> None:
     """Spend the round's look on the best student."""
-    best = rules.trained(view.dossier)[0]
+    best = trained(view.dossier)[0]
     gate = view.dossier.gate
     looks = f"{gate.rounds} looks in all, one a round" if gate else "one look a round"
     body = (
@@ -189,7 +190,7 @@ def maintain(app: DistillApp, view: View) -> None:
 
 def ship(app: DistillApp, view: View) -> None:
     """Write the bundle and go live."""
-    signed = rules.counting_sign_off(view.dossier)
+    signed = counting_sign_off(view.dossier)
     by = f"Signed off by {signed.row.person_id}, {signed.row.assurance.value}. " if signed else ""
     worth = ". ".join(preview.worth(preview.figures(view.dossier), view.play.kind))
     notices = [("todo", sentence) for sentence in view.expected]

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from distill_tui import gates, rules
+from distill_tui import gates
 from distill_tui.gates import economics
-from distill_tui.rules import Actor
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.gate import segment_shares
+from distill_tui.rules.permission import objections
 from distill_tui.terms import Action, Role
 from distill_tui.ui.forms import data_deeds, decisions, intake, keeping, review, sheets
 from distill_tui.ui.forms.asking import ask, objects, plain, twin, typed
@@ -79,7 +81,7 @@ def _give(project: Project, play_id: int, actor: Actor, given: Mapping[Role, str
 
 def numbers(app: DistillApp, view: View) -> None:
     """Fill in the trigger's numbers; those that imported traffic knows are offered."""
-    if not view.dossier.traffic or rules.objections(Action.FILL_WORKSHEET, view.dossier, view.actor):
+    if not view.dossier.traffic or objections(Action.FILL_WORKSHEET, view.dossier, view.actor):
         _numbers(app, view, {}, "")
         return
 
@@ -175,8 +177,7 @@ def lock(app: DistillApp, view: View) -> None:
         return
     expected = gates.digest(gate)
     notes = [
-        (power_word(note), note.sentence)
-        for note in gates.power(gate, segment_shares=rules.segment_shares(view.dossier))
+        (power_word(note), note.sentence) for note in gates.power(gate, segment_shares=segment_shares(view.dossier))
     ]
     body: Body = (
         "A locked gate never changes: not by a screen, a command or SQL. To move the goalposts one kills the play.",

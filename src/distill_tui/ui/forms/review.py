@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from distill_tui import rules
 from distill_tui.digests import canonical, digest_of
 from distill_tui.people import statements
-from distill_tui.rules import Dossier, Refused
+from distill_tui.rules import decide
+from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.objection import Refused
+from distill_tui.rules.training import trained
 from distill_tui.terms import Action, Judged, Opinion
 from distill_tui.ui.forms.asking import ask, twin
 from distill_tui.ui.forms.sheets import Field, Sheet, Values
@@ -68,7 +70,7 @@ def intent(code: str, covers: Mapping[str, Any]) -> str:
 
 def _say_opinion(app: DistillApp, view: View, opinion: Opinion, notice: str = "") -> None:
     """Show what is signed, as it is now, and sign that and nothing else; `notice` says why it is asked again."""
-    seen = rules.covers(view.dossier)
+    seen = decide.covers(view.dossier)
     approves = opinion is Opinion.APPROVE
     sheet = Sheet(
         f"{'Sign off' if approves else 'Refuse'} {view.play.code} {view.play.name}",
@@ -107,7 +109,7 @@ def _say_opinion(app: DistillApp, view: View, opinion: Opinion, notice: str = ""
 
 def _to_read(app: DistillApp, view: View, opinion: Opinion) -> Iterator[str | tuple[str, str]]:
     """What is read before a signature: meaning, spot check, evaluation, builders, gate, what was left out, digests."""
-    dossier, seen = view.dossier, rules.covers(view.dossier)
+    dossier, seen = view.dossier, decide.covers(view.dossier)
     yield statements.MEANING[opinion.value]
     yield f"1 Judged blind: {_judged(seen['spot_check'])}."
     yield f"2 The gate is {'held' if dossier.passed else 'not held'}: {_holding(dossier)}."
@@ -147,7 +149,7 @@ def _left_out(dossier: Dossier) -> Iterator[str]:
     rejects = sum(traffic.rejects for traffic in dossier.traffic)
     if rejects:
         yield f"{rejects:,} rows of traffic that could not be read"
-    others = [run for run in rules.trained(dossier) if dossier.evaluation and run.id != dossier.evaluation.run_id]
+    others = [run for run in trained(dossier) if dossier.evaluation and run.id != dossier.evaluation.run_id]
     if others:
         yield f"{len(others)} other trained students of this round, never judged"
     if not any(each.reproduced for each in dossier.round_evaluations):

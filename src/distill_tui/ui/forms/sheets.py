@@ -18,8 +18,10 @@ from textual.screen import ModalScreen
 from textual.suggester import SuggestFromList
 from textual.widgets import Input, Static, TextArea
 
-from distill_tui import gates, rules
-from distill_tui.rules import Dossier
+from distill_tui import gates
+from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.next_step import FIRST_PLAY
+from distill_tui.rules.who import open_play
 from distill_tui.store import glance, sqlite
 from distill_tui.terms import Metric, PlayKind, Task
 from distill_tui.ui.widgets import page, show
@@ -350,7 +352,7 @@ class NewPlaySheet(Sheet):
     def __init__(self) -> None:
         super().__init__(
             "Open a play: one task that a small model takes over",
-            (rules.FIRST_PLAY,),
+            (FIRST_PLAY,),
             (
                 Field("name", "name", hint="What people call it, like refund-intent: 1 to 80 characters."),
                 Field("kind", "kind", PlayKind.COST.value, f"One of {', '.join(PlayKind)}.", tuple(PlayKind)),
@@ -373,7 +375,7 @@ class NewPlaySheet(Sheet):
             return f"“{values['task']}” is no task; it is one of {', '.join(Task)}."
         app = cast("DistillApp", self.app)
         request = {"name": values["name"]}
-        reasons = list(rules.open_play(Dossier(play_names=_names(app)), app.actor, request))
+        reasons = list(open_play(Dossier(play_names=_names(app)), app.actor, request))
         return reasons[0].sentence if reasons else ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from distill_tui.review import controls
-from distill_tui.rules import objections
+from distill_tui.rules.permission import objections
 from distill_tui.terms import Action
 from distill_tui.ui.forms import data_deeds
 from distill_tui.ui.forms.asking import ask

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from distill_tui import rules
+from distill_tui.rules.data import findings, labelled
 from distill_tui.terms import RunKind, RunStatus, Split
 from distill_tui.ui.play.tabs import WIDE
 from distill_tui.ui.play.view import View
@@ -80,7 +80,7 @@ def _teacher(view: View, width: int) -> Lines:
         bar = page.progress(run.step, run.total, 20)
         text = f"run {run.id} labels {bar} {run.step:,}/{run.total:,} {run.message}"
         return [*lines, *page.sentence(text, width, word="running")]
-    if rules.labelled(dossier):
+    if labelled(dossier):
         return [*lines, *page.sentence("the teacher has answered all the traffic", width, word="done")]
     text = f"run {run.id} {run.status.value}: {run.error or run.message}" if run else "not asked yet; O asks it"
     return [*lines, *page.sentence(f"labels: {text}", width, word=run.status.value if run else "waiting")]
@@ -138,7 +138,7 @@ MOST_WEIGHTS = 12  # cells whose weights are written out
 
 def _findings(view: View, width: int) -> Lines:
     """Write out what is open, the grave first, and count what was accepted."""
-    found = rules.findings(view.dossier)
+    found = findings(view.dossier)
     still = sorted((each for each in found if not each["accepted"]), key=lambda each: each["level"] != "must")
     lines: Lines = []
     for each in still[:MOST_FINDINGS]:

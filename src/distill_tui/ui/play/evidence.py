@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from distill_tui import gates, rules
+from distill_tui import gates
 from distill_tui.review import controls, deferral, serving_costs
+from distill_tui.rules.decide import gate_holds, ship, sign_off_troubles
+from distill_tui.rules.dossier import NOTHING, Dossier
+from distill_tui.rules.next_step import advice
+from distill_tui.rules.training import findings_of, trained
 from distill_tui.spec import Spec
 from distill_tui.terms import Advice, Opinion, PlayKind, Role, RunKind, RunStatus, Stage, Verdict
 from distill_tui.ui.board import preview
@@ -53,7 +57,7 @@ def train(view: View, width: int) -> Lines:
 def ladder(view: View, width: int) -> Lines:
     """Draw the students of this round, quality against size, where there are two to compare."""
     rungs = []
-    for run in rules.trained(view.dossier):
+    for run in trained(view.dossier):
         result, one = read(run.result), spec_of(run)
         score, size = result.get("validation_score"), result.get("bytes")
         if isinstance(score, float) and isinstance(size, int):
@@ -76,7 +80,7 @@ def run_head(view: View, run: tables.Run, width: int) -> Lines:
         lines += page.sentence(run.error, width, word="error")
     elif run.message:
         lines += page.sentence(run.message, width, label="  ")
-    for finding in rules.findings_of(run):
+    for finding in findings_of(run):
         lines += page.sentence(f"on validation: {finding}", width, label="  ")
     return lines
 
@@ -229,7 +233,7 @@ def _students(view: View, width: int) -> Lines:
         Column("SPEC", 0),
     )
     rows = []
-    for run in rules.trained(view.dossier):
+    for run in trained(view.dossier):
         result = read(run.result)
         size = result.get("bytes")
         one = spec_of(run)
@@ -430,10 +434,10 @@ def recommendation(view: View, width: int) -> Lines:
     if view.play.stage is not Stage.DECIDE:
         text = f"There is nothing to decide yet: {view.play.code} stands at {view.play.stage.value}."
         return page.sentence(text, width, word="killed" if view.play.stage is Stage.KILLED else "waiting")
-    advised, reasons = rules.advice(view.dossier)
+    advised, reasons = advice(view.dossier)
     lines = [Content.assemble(" ", ("RECOMMENDED  ", "bold $accent"), (advised.value.upper(), "bold"))]
     word = {"ship": "passes", "iterate": "look", "kill": "misses"}[advised.value]
-    below = {objection.sentence for objection in rules.gate_holds(view.dossier)}
+    below = {objection.sentence for objection in gate_holds(view.dossier)}
     for reason in (reason for reason in reasons if reason not in below):
         lines += page.sentence(reason, width, word=word)
     if view.play.kind is PlayKind.COST:
@@ -449,7 +453,7 @@ def blockers(view: View, width: int) -> Lines:
     """List what stands against a ship by whoever looks, each with who can lift it."""
     if view.play.stage in (Stage.LIVE, Stage.KILLED):
         return []
-    found = list(rules.ship(view.dossier, view.actor, rules.NOTHING))
+    found = list(ship(view.dossier, view.actor, NOTHING))
     if not found:
         return page.sentence("Nothing stands against a ship: H ships.", width, word="passes")
     lines = [page.heading("AGAINST A SHIP", f"{len(found)} reason{'s' * (len(found) > 1)}, and who can lift each")]
@@ -460,7 +464,7 @@ def blockers(view: View, width: int) -> Lines:
     return lines
 
 
-def lifts(rule: str, dossier: rules.Dossier) -> str:
+def lifts(rule: str, dossier: Dossier) -> str:
     """Say who can lift an objection to a ship."""
 
     def holder(role: Role) -> str:
@@ -496,7 +500,7 @@ def sign_offs(view: View, width: int) -> Lines:
         lines += page.sentence(said, width, word=row.opinion.value)
         if row.comment:
             lines += page.sentence(f"“{row.comment}”", width, label="  ")
-        troubles = [o.sentence for o in rules.sign_off_troubles(dossier, facts)]
+        troubles = [o.sentence for o in sign_off_troubles(dossier, facts)]
         for trouble in troubles:
             lines += page.sentence(f"does not count: {trouble}", width, word="stale")
         if not troubles:

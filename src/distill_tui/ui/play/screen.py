@@ -21,8 +21,11 @@ from textual.screen import Screen
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
-from distill_tui import rules
-from distill_tui.rules import Dossier
+from distill_tui.rules import permission
+from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.gate import trigger
+from distill_tui.rules.next_step import next_step, waits_for
+from distill_tui.rules.objection import Objection
 from distill_tui.store import glance, sqlite
 from distill_tui.terms import FIVE_STAGES, Action, Stage
 from distill_tui.ui.board import preview
@@ -164,7 +167,7 @@ class PlayScreen(Screen[None]):
         super().__init__()
         self.play_id = play_id
         self.set_reactive(PlayScreen.tab, tab if 1 <= tab <= len(TABS) else 1)
-        self._reasons: dict[Action, list[rules.Objection]] = {}
+        self._reasons: dict[Action, list[Objection]] = {}
         self._wanted = ""  # a key's action that was pressed before the play was loaded
 
     @property
@@ -274,12 +277,12 @@ class PlayScreen(Screen[None]):
         first = {key: found.pop(key) for key in ("a",) if key in found}
         return {**first, **shown, **found}
 
-    def objections(self, action: Action) -> list[rules.Objection]:
+    def objections(self, action: Action) -> list[Objection]:
         """Say what the rules have against an action by this person now."""
         if self.view is None:
             return []
         if action not in self._reasons:
-            self._reasons[action] = rules.objections(action, self.view.dossier, self._app.actor)
+            self._reasons[action] = permission.objections(action, self.view.dossier, self._app.actor)
         return self._reasons[action]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -287,7 +290,7 @@ class PlayScreen(Screen[None]):
         if action == "take" and self.view is not None:
             return None if self.objections(BY_NAME[str(parameters[0])]) else True
         if action == "next_step" and self.view is not None:
-            step = rules.next_step(self.view.dossier)
+            step = next_step(self.view.dossier)
             return None if step is None or self.objections(step) else True
         return True
 
@@ -295,7 +298,7 @@ class PlayScreen(Screen[None]):
         """Say why a key does nothing now: the first reasons, in the rules' own words."""
         if self.view is None:
             return "The play is still being loaded."
-        step = rules.next_step(self.view.dossier) if action == "next_step" else None
+        step = next_step(self.view.dossier) if action == "next_step" else None
         if action == "next_step" and step is None:
             return nothing_due(self.view.dossier)
         wanted = step or (BY_NAME[str(parameters[0])] if action == "take" else None)
@@ -319,7 +322,7 @@ class PlayScreen(Screen[None]):
         if self.view is None:
             self._wanted = "next_step"
             return
-        step = rules.next_step(self.view.dossier)
+        step = next_step(self.view.dossier)
         if step is not None:
             self.action_take(step.value)
 
@@ -459,7 +462,7 @@ def reached(dossier: Dossier) -> int:
         return 4
     if dossier.data_set is not None and dossier.data_set.frozen_at:
         return 3
-    return 2 if dossier.locked else 1 if dossier.roles and not any(rules.trigger(dossier)) else 0
+    return 2 if dossier.locked else 1 if dossier.roles and not any(trigger(dossier)) else 0
 
 
 def nothing_due(dossier: Dossier) -> str:
@@ -472,7 +475,7 @@ def nothing_due(dossier: Dossier) -> str:
 
 def next_lines(view: View, width: int) -> Lines:
     """Say the one next step, or why it cannot be taken, and the command that does it."""
-    step = rules.next_step(view.dossier)
+    step = next_step(view.dossier)
     if step is None:
         return [Content(f" {nothing_due(view.dossier)}"), Content("")]
     twin = f"CLI  {preview.shell_twin(view.dossier)} "
@@ -483,9 +486,9 @@ def next_lines(view: View, width: int) -> Lines:
         if says.cell_length <= room
         else says.truncate(width, ellipsis=True)
     )
-    reasons = rules.objections(step, view.dossier, view.actor)
+    reasons = permission.objections(step, view.dossier, view.actor)
     if not reasons:
-        yours = "it waits for you" if rules.waits_for(view.dossier) == view.actor.person else ""
+        yours = "it waits for you" if waits_for(view.dossier) == view.actor.person else ""
         return [first, Content.assemble((f"       {yours if says.cell_length <= room else twin}", "$tone-muted"))]
     more = f" (+{len(reasons) - 1} more)" if len(reasons) > 1 else ""
     text = show.clip(f"blocked: {reasons[0].sentence}", width - 8 - cell_len(show.mark("look")) - len(more)) + more

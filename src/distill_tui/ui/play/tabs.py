@@ -7,10 +7,21 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from distill_tui import gates, rules
+from distill_tui import gates
 from distill_tui.gates import economics
 from distill_tui.review import deferral
-from distill_tui.rules import Dossier
+from distill_tui.rules.decide import counting_sign_off, maintained
+from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.gate import (
+    can_validate,
+    locked_facts,
+    priced,
+    provable,
+    segment_shares,
+    trigger,
+    worksheet_numbers,
+)
+from distill_tui.rules.training import trained
 from distill_tui.terms import Action, PlayKind, Reference, Role, Stage, Task
 from distill_tui.ui.board import preview
 from distill_tui.ui.play.view import View
@@ -94,7 +105,7 @@ def people(view: View, width: int) -> Lines:
 def worksheet(view: View, width: int) -> Lines:
     """Show the trigger's numbers, where they come from, and whether the trigger holds."""
     kind, rows = view.play.kind, view.dossier.worksheet
-    reasons = [o.sentence for o in rules.trigger(view.dossier)]
+    reasons = [o.sentence for o in trigger(view.dossier)]
     note = "locked with the gate" if view.dossier.locked else "e fills it in"
     lines = [page.heading("TRIGGER", note)]
     columns = (Column("NUMBER", 24), Column("VALUE", 11, right=True), Column("UNIT", 8, 1), Column("FROM", 0, 2))
@@ -132,7 +143,7 @@ def numbers(view: View, width: int) -> Lines:
 
 def earned(view: View, width: int) -> Lines:
     """Draw when a cost play pays back: by the student's measured cost, so only once it was evaluated."""
-    found, build = preview.figures(view.dossier), rules.worksheet_numbers(view.dossier).get("build_cost")
+    found, build = preview.figures(view.dossier), worksheet_numbers(view.dossier).get("build_cost")
     if view.play.kind is not PlayKind.COST or not found.measured or found.saves is None or build is None:
         return []
     return plots.payback(float(build), float(found.saves), min(width, 76), 8)
@@ -158,7 +169,7 @@ def checks(view: View, width: int) -> Lines:
 
 def _checks(dossier: Dossier) -> Iterator[tuple[str, str]]:
     row, data, play = dossier.gate_row, dossier.data_set, dossier.play
-    holds = not any(rules.trigger(dossier))
+    holds = not any(trigger(dossier))
     yield ("holds" if holds else "waiting"), ("the trigger holds" if holds else "the trigger does not hold yet")
     if row is not None and row.locked_at:
         yield "done", f"gate locked {row.locked_at[:10]} by {row.locked_by}, {page.short(row.digest)}"
@@ -169,7 +180,7 @@ def _checks(dossier: Dossier) -> Iterator[tuple[str, str]]:
     else:
         yield "waiting", "the data set is not frozen" if data is not None else "no data set yet"
     active = next((r for r in dossier.runs if r.status.active), None)
-    students = len(rules.trained(dossier))
+    students = len(trained(dossier))
     if active is not None:
         yield "running", f"run {active.id} ({active.kind.value}) {share_of(active.step, active.total)}"
     yield ("done" if students else "waiting"), f"{students} trained student{'s' * (students != 1)} in this round"
@@ -177,11 +188,11 @@ def _checks(dossier: Dossier) -> Iterator[tuple[str, str]]:
         yield "waiting", "not evaluated on the held-out split"
     else:
         yield ("holds" if dossier.passed else "misses"), f"gate {'held' if dossier.passed else 'not held'}"
-    signed = rules.counting_sign_off(dossier)
+    signed = counting_sign_off(dossier)
     yield (
         ("approved", f"signed off by {signed.row.person_id}") if signed else ("waiting", "no sign-off that counts now")
     )
-    kept = not any(rules.maintained(dossier))
+    kept = not any(maintained(dossier))
     yield ("done" if kept else "waiting"), ("maintenance loop set" if kept else "maintenance loop not set")
     if play is not None and play.stage is Stage.LIVE:
         yield "live", f"live since {play.stage_since[:10]}"
@@ -296,14 +307,14 @@ def _gate_problems(view: View, gate: gates.Gate, width: int) -> Lines:
     lines: Lines = []
     for problem in gates.problems(gate, view.play.kind, view.play.task):
         lines += page.sentence(problem, width, word="misses")
-    for objection in (*rules.can_validate(view.dossier), *rules.provable(view.dossier), *rules.priced(view.dossier)):
+    for objection in (*can_validate(view.dossier), *provable(view.dossier), *priced(view.dossier)):
         lines += page.sentence(objection.sentence, width, word="misses")
     if view.repeats is not None:
         lines += page.sentence(f"{view.repeats.sentence} The sheet of the gate proposes it.", width, word="look")
     validator = view.dossier.roles.get(Role.VALIDATOR)
     if validator is None:
         lines += page.sentence("Nobody is the validator yet; A names one.", width, word="waiting")
-    elif not any(rules.can_validate(view.dossier)):
+    elif not any(can_validate(view.dossier)):
         lines += page.sentence(f"{validator} can validate: never built here, and can sign.", width, word="holds")
     return [page.heading("BEFORE THE LOCK"), *lines]
 
@@ -311,14 +322,14 @@ def _gate_problems(view: View, gate: gates.Gate, width: int) -> Lines:
 def _shares(dossier: Dossier) -> dict[str, float] | None:
     """Give the segments' shares as the lock saw them; of a draft, as the traffic has them now."""
     if not dossier.locked:
-        return rules.segment_shares(dossier)
-    fixed = rules.locked_facts(dossier).get("segments")
+        return segment_shares(dossier)
+    fixed = locked_facts(dossier).get("segments")
     return {name: float(share) for name, share in fixed.items()} if isinstance(fixed, dict) and fixed else None
 
 
 def _locked_facts(view: View, width: int) -> Lines:
     """Show what the lock fixed besides the gate: teacher, segments, methods, and the prices with source and date."""
-    facts = rules.locked_facts(view.dossier)
+    facts = locked_facts(view.dossier)
     if not facts:
         return []
     lines = [page.heading("FIXED BY THE LOCK")]

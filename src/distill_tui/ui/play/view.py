@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from distill_tui import gates
-from distill_tui.rules import Actor, Dossier
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.dossier import Dossier
 from distill_tui.terms import RunKind, Stage
 
 if TYPE_CHECKING:

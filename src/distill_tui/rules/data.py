@@ -1,0 +1,275 @@
+"""The rules of the stage `data`: traffic, teacher, labels, findings, freeze, held-out rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.dossier import Dossier, Request, read_number, read_object
+from distill_tui.rules.gate import as_decimal, gate_untouched, locked_facts
+from distill_tui.rules.objection import Objection
+from distill_tui.rules.training import idle
+from distill_tui.rules.who import held_by, reasoned
+from distill_tui.terms import Role, RunKind, RunStatus, Task
+
+
+def import_traffic(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The driver brings traffic in; the same file, read the same way, comes in once."""
+    yield from held_by(dossier, actor, Role.DRIVER)
+    if any(
+        t.source_digest == request.get("source_digest") and t.mapping == request.get("mapping") for t in dossier.traffic
+    ):
+        yield Objection("traffic.twice", f"“{request.get('name')}” was imported already; nothing was added.")
+    yield from _too_many_rejects(request)
+    leaks = sum(request.get("held_out", {}).values()) if request.get("variations") else 0
+    if leaks:
+        yield Objection(
+            "variation.leak",
+            f"{leaks:,} of the variations belong with held-out rows, so none is taken in; have others written.",
+        )
+    yield from _not_frozen(dossier)
+
+
+def _too_many_rejects(request: Request) -> Iterator[Objection]:
+    rejects, rows, most = (request.get(name) for name in ("rejects", "rows", "most_rejects"))
+    if rejects is None or rows is None or most is None or rejects <= most * (rejects + rows):
+        return
+    reasons = "; ".join(f"{reason} ({count:,})" for reason, count in request.get("reasons", ())[:3])
+    yield Objection(
+        "traffic.rejects",
+        f"{rejects:,} of the {rejects + rows:,} rows of “{request.get('name')}” cannot be used, more than the "
+        f"{most:.4g} that you allow: {reasons}. Mend the file, or allow more with --most-rejects.",
+    )
+
+
+def _not_frozen(dossier: Dossier) -> Iterator[Objection]:
+    if dossier.data_set is not None and dossier.data_set.frozen_at is not None:
+        yield Objection("data.frozen", "The data set of this round is frozen and never changes; iterate for another.")
+
+
+def set_teacher(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The driver names the teacher before the data are frozen; one that the lock names stays."""
+    yield from held_by(dossier, actor, Role.DRIVER)
+    locked = locked_facts(dossier).get("teacher")
+    named = {"source": request.get("source"), "digest": request.get("teacher")}
+    known = locked if isinstance(locked, dict) else {}
+    if "teacher" in request and known and named != {name: known.get(name) for name in named}:
+        yield Objection(
+            "gate.teacher",
+            f"The gate was locked against the teacher “{known.get('name')}”; another one is another play.",
+        )
+    yield from _fitting(dossier, request)
+    yield from _not_frozen(dossier)
+    yield from idle(dossier)
+
+
+def _fitting(dossier: Dossier, request: Request) -> Iterator[Objection]:
+    """A teacher chooses among labels, or it writes its answers, as the play's task is."""
+    if dossier.play is None or "chooses" not in request:
+        return
+    chooses, code = request["chooses"], dossier.code
+    if dossier.play.task is Task.GENERATION and chooses:
+        yield Objection(
+            "teacher.chooses",
+            f"{code} is a generation play, and this teacher chooses among labels; take --recorded, an endpoint or a "
+            "causal model (--prompted), without --labels.",
+        )
+    if dossier.play.task is Task.CLASSIFICATION and not chooses:
+        yield Objection(
+            "teacher.no_labels",
+            f"{code} is a classification play, and this teacher was given no labels; name them with --labels a,b,c.",
+        )
+
+
+def _teacher(dossier: Dossier) -> Iterator[Objection]:
+    if dossier.play is not None and not dossier.play.teacher_source:
+        yield Objection(
+            "teacher.none",
+            f"There is no teacher yet; name one: `distill-tui teacher {dossier.code} --recorded`, or a model folder.",
+        )
+
+
+def _some_traffic(dossier: Dossier) -> Iterator[Objection]:
+    if not dossier.traffic:
+        yield Objection(
+            "traffic.none", f"There is no traffic yet; `distill-tui import {dossier.code} FILE` brings it in."
+        )
+
+
+def label(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """A worker asks a local teacher; recorded outputs are there already."""
+    yield from held_by(dossier, actor, Role.DRIVER)
+    yield from _some_traffic(dossier)
+    yield from _teacher(dossier)
+    yield from _not_frozen(dossier)
+    if dossier.play is not None and dossier.play.teacher_source == "recorded":
+        yield Objection(
+            "teacher.recorded", "The teacher's outputs are recorded in the traffic; there is nothing to compute."
+        )
+    yield from _writes(dossier, request)
+    yield from _budget(dossier, request)
+    yield from _tried(dossier, request)
+    yield from idle(dossier)
+
+
+def _writes(dossier: Dossier, request: Request) -> Iterator[Objection]:
+    """Variations are written by a teacher that can write, of rows that are not held out."""
+    if dossier.play is None or not request.get("vary"):
+        return
+    if dossier.play.teacher_source not in ("", "recorded", "endpoint", "prompted"):
+        yield Objection(
+            "teacher.cannot_write",
+            f"{dossier.play.teacher_name} is a classifier and cannot write; variations need an endpoint, or a causal "
+            "model that is asked in words (--prompted).",
+        )
+    if request.get("sealed"):
+        rows = ", ".join(str(row) for row in request["sealed"])
+        yield Objection(
+            "variation.sealed",
+            f"Row {rows} is held out, and no writer of training data ever reads it; name rows of training or "
+            "validation.",
+        )
+
+
+def _tried(dossier: Dossier, request: Request) -> Iterator[Objection]:
+    """A teacher that is paid is tried on one row first, in the words of the run; that answer is not paid for again."""
+    limits = request.get("limits", {})
+    paid = "budget" in limits and any(as_decimal(limits.get(name, 0)) != 0 for name in ("price_in", "price_out"))
+    if dossier.play is None or request.get("tried", True) or not paid:
+        return
+    command = "data vary" if request.get("vary") else "label"
+    yield Objection(
+        "teacher.untried",
+        f"{dossier.play.teacher_name} has answered nothing in these words yet, and it is paid; try one row first, "
+        f"which is kept: `distill-tui {command} {dossier.code} --estimate` with the same budget and prices.",
+    )
+
+
+def _budget(dossier: Dossier, request: Request) -> Iterator[Objection]:
+    """Whoever has an endpoint asked says what it may cost."""
+    if dossier.play is None or dossier.play.teacher_source != "endpoint" or "limits" not in request:
+        return
+    missing = [name for name in ("budget", "price_in", "price_out") if name not in request["limits"]]
+    if missing:
+        yield Objection(
+            "teacher.budget",
+            f"{dossier.play.teacher_name} is asked for money: say {', '.join(missing)}, with the prices of a million "
+            f"tokens, 0 where it is free; `distill-tui label {dossier.code} --estimate` asks one row first.",
+        )
+
+
+def labelled(dossier: Dossier) -> bool:
+    """Whether the teacher has answered all the traffic that there is."""
+    play = dossier.play
+    if play is None or not play.teacher_source:
+        return False
+    if play.teacher_source == "recorded":
+        return True
+    wanted = {traffic.artifact for traffic in dossier.traffic}
+    for run in dossier.runs:
+        if run.kind is RunKind.LABEL and run.status is RunStatus.FINISHED:
+            result = read_object(run.result)
+            files = result.get("traffic")
+            if (
+                result.get("teacher") == play.teacher_digest
+                and isinstance(files, list)
+                and all(w in files for w in wanted)
+            ):
+                return True
+    return False
+
+
+def build_data(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """A data set is built from traffic that the teacher has answered."""
+    yield from held_by(dossier, actor, Role.DRIVER)
+    yield from _some_traffic(dossier)
+    yield from _teacher(dossier)
+    yield from _not_frozen(dossier)
+    yield from gate_untouched(dossier)
+    if dossier.play is not None and dossier.play.teacher_source and not labelled(dossier):
+        yield Objection(
+            "teacher.unasked",
+            f"The teacher has not answered all the traffic; run `distill-tui label {dossier.code}`.",
+        )
+    yield from idle(dossier)
+
+
+def findings(dossier: Dossier) -> list[dict[str, str]]:
+    """What the audit of this round's data set found: `id`, `level`, `says`, and `accepted`, a reason or nothing."""
+    if dossier.data_set is None:
+        return []
+    reasons = {(a.finding, a.says): a.reason for a in dossier.accepted if a.round == dossier.data_set.round}
+    found = read_object(dossier.data_set.counts).get("findings")
+    whole = [each for each in found if _is_finding(each)] if isinstance(found, list) else []
+    return [each | {"accepted": reasons.get((each["id"], each["says"]), "")} for each in whole]
+
+
+def _is_finding(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in ("id", "level", "says"))
+
+
+def open_findings(dossier: Dossier) -> list[dict[str, str]]:
+    """What of it nobody has accepted."""
+    return [each for each in findings(dossier) if not each["accepted"]]
+
+
+def accept_findings(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The driver accepts what the audit found, knowingly and with a reason; the rest is mended."""
+    yield from held_by(dossier, actor, Role.DRIVER)
+    yield from _not_frozen(dossier)
+    still = [each["id"] for each in open_findings(dossier)]
+    if not still:
+        yield Objection("finding.none", f"{dossier.code} has no finding that is open; `data show` lists all.")
+    for name in request.get("findings", ()):
+        if still and name not in still:
+            yield Objection("finding.unknown", f"“{name}” is no open finding; there are {', '.join(still[:12])}.")
+    yield from reasoned(request, "Accepting a finding")
+
+
+def freeze_data(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """A data set is frozen when its held-out split is as large as the gate was promised, and nothing leaks."""
+    yield from held_by(dossier, actor, Role.DRIVER)
+    yield from _not_frozen(dossier)
+    if dossier.data_set is None or dossier.gate is None:
+        yield Objection("data.none", f"There is no data set yet; `distill-tui data build {dossier.code}` makes one.")
+        return
+    counted = read_object(dossier.data_set.counts).get("splits")
+    splits = counted if isinstance(counted, dict) else {}
+    held_out = int(read_number(splits.get("held-out")))
+    if held_out < dossier.gate.held_out_rows and dossier.data_set.round == dossier.first_round:
+        yield Objection(
+            "data.held_out",
+            f"The held-out split has {held_out:,} rows; the locked gate was promised {dossier.gate.held_out_rows:,}: "
+            "import more traffic.",
+        )
+    for split in ("train", "validation"):
+        if not splits.get(split):
+            yield Objection("data.empty", f"The {split} split is empty; import more traffic.")
+    for leak in request.get("leaks", ()):
+        yield Objection("data.leak", str(leak))
+    for each in open_findings(dossier):
+        if each["level"] == "must":
+            accept = f"`distill-tui data accept {dossier.code} {each['id']} -m WHY`"
+            yield Objection("data.finding", f"{each['says']} Mend it, or accept it: {accept}.")
+
+
+def open_row(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """A held-out row is opened knowingly, by somebody of this play; a builder who opens one burns it."""
+    if actor.person not in dossier.roles.values() and actor.person not in dossier.builders:
+        yield Objection(
+            "held_out.sealed",
+            f"Held-out rows are sealed; {actor.person} has no role in {dossier.code} to open one by.",
+        )
+    if dossier.data_set is None or dossier.data_set.frozen_at is None:
+        yield Objection("data.not_frozen", "The data set of this round is not frozen, so it has no held-out row yet.")
+    if "row" in request and not request.get("held_out"):
+        yield Objection(
+            "held_out.none",
+            f"Row {request['row']} is no held-out row of this round's data set; `data show` counts them.",
+        )
+    if "burn" in request and not request["burn"] and actor.person in dossier.builders:
+        yield Objection(
+            "held_out.burns",
+            f"{actor.person} built in this play, so opening row {request.get('row')} burns it and its near duplicates: "
+            "they no longer count in an evaluation and move to validation with the next data set. Say so with --burn.",
+        )

@@ -1,0 +1,303 @@
+"""The rules of the stage `decide`: spot check, sign-off, ship, iterate, kill."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from distill_tui.digests import canonical, digest_of
+from distill_tui.rules import spot_checks
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.dossier import Dossier, Request, SignOffFacts
+from distill_tui.rules.gate import gate_untouched
+from distill_tui.rules.live import rehearsed
+from distill_tui.rules.objection import Objection
+from distill_tui.rules.training import idle
+from distill_tui.rules.who import held_by, least_proof, never_built, proof, proved, reasoned, roster, roster_signed
+from distill_tui.terms import Assurance, Opinion, Role
+
+if TYPE_CHECKING:
+    from distill_tui.store import tables
+
+
+def covers(dossier: Dossier) -> dict[str, Any]:
+    """Name everything that a sign-off is given for; whatever changes it makes the sign-off stale."""
+    play, evaluation, data = dossier.play, dossier.evaluation, dossier.data_set
+    return {
+        "project": dossier.project.uid if dossier.project else "",
+        "play": play.id if play else 0,
+        "round": play.round if play else 0,
+        "gate": (dossier.gate_row.digest if dossier.gate_row else None) or "",
+        "data": data.digest if data else "",
+        "model": evaluation.model if evaluation else "",
+        "evaluations": [e.record for e in dossier.round_evaluations],
+        "verdict": "passed" if dossier.passed else "missed",
+        "roles": {role.value: person for role, person in sorted(dossier.roles.items())},
+        "roster": digest_of(canonical(roster(dossier))),
+        "builders": sorted(dossier.builders),
+        "spot_check": spot_checks.summary(counted.content if (counted := counted_spot_check(dossier)) else None),
+    }
+
+
+def counted_spot_check(dossier: Dossier) -> tables.SpotCheck | None:
+    """The validator's newest blind spot check of this round's evaluation that holds what was drawn."""
+    validator, record = dossier.roles.get(Role.VALIDATOR), dossier.record
+    for row in reversed(dossier.spot_checks):
+        if record is not None and dossier.evaluation is not None and row.person_id == validator:
+            same = row.evaluation == dossier.evaluation.record
+            if same and not spot_checks.trouble(record, row.person_id, row.content):
+                return row
+    return None
+
+
+def spot_check(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The validator judges what was drawn, all of it, and at least as much as the gate says."""
+    yield from held_by(dossier, actor, Role.VALIDATOR)
+    yield from never_built(dossier, actor.person, "sign_off.builder")
+    if dossier.evaluation is None or dossier.record is None:
+        yield Objection("evaluation.none", "There is no evaluation whose answers could be judged.")
+    elif "content" in request:
+        wrong = spot_checks.trouble(dossier.record, str(actor.person), request["content"])
+        if wrong:
+            yield Objection("spot_check.wrong", wrong)
+        elif spot_checks.result(request["content"])["judged"] < answers_to_judge(dossier):
+            yield Objection(
+                "spot_check.short",
+                f"The gate asks for {answers_to_judge(dossier)} answers judged blind; judge them all.",
+            )
+
+
+def answers_to_judge(dossier: Dossier) -> int:
+    """How many answers the gate wants judged, as far as there are any that can be."""
+    if dossier.gate is None or dossier.record is None:
+        return 0
+    return min(dossier.gate.minimum_spot_check, sum(teacher >= 0 for teacher in dossier.record.teacher))
+
+
+def spot_checked(dossier: Dossier) -> Iterator[Objection]:
+    """The validator has judged as many answers blind as the gate says."""
+    counted = counted_spot_check(dossier)
+    done = spot_checks.result(counted.content)["judged"] if counted else 0
+    if done < answers_to_judge(dossier):
+        validator = dossier.name(dossier.roles.get(Role.VALIDATOR))
+        yield Objection(
+            "spot_check.missing",
+            f"The gate asks for {answers_to_judge(dossier)} held-out answers judged blind before a sign-off; "
+            f"{validator} has judged {done}: `distill-tui spotcheck {dossier.code}`.",
+        )
+
+
+def gate_holds(dossier: Dossier) -> Iterator[Objection]:
+    """Every criterion that counts holds; a point estimate, a tie and a missing measurement do not."""
+    if dossier.evaluation is None or not dossier.judgements:
+        yield Objection("gate.unmeasured", "There is no evaluation of this round that the gate could be judged by.")
+        return
+    for judgement in dossier.judgements:
+        if judgement.criterion.counts and judgement.verdict != "holds":
+            yield Objection(f"gate.{judgement.verdict.value}", judgement.sentence)
+
+
+def nothing_altered(dossier: Dossier) -> Iterator[Objection]:
+    """The log's chain is whole and the files are what their digests say."""
+    if dossier.audit_trouble:
+        yield Objection("audit.broken", dossier.audit_trouble)
+    for trouble in dossier.file_troubles:
+        yield Objection("artifact.altered", trouble)
+
+
+def may_sign(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The validator signs, never having built, proved as strongly as the gate asks."""
+    yield from held_by(dossier, actor, Role.VALIDATOR)
+    yield from never_built(dossier, actor.person, "sign_off.builder")
+    found, least = proof(actor, request), least_proof(dossier)
+    if found.strength < least.strength:
+        yield Objection(
+            "sign_off.weak",
+            f"A sign-off counts here that is {least.value} or stronger; yours would be {found.value}: "
+            f"{_stronger(least)}{_elsewhere(dossier, actor)}.",
+        )
+    if dossier.evaluation is None:
+        yield Objection("evaluation.none", "There is no evaluation to sign off.")
+
+
+def sign_off(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The validator approves what is true now, and only what they were shown."""
+    yield from may_sign(dossier, actor, request)
+    yield from roster_signed(dossier)
+    yield from spot_checked(dossier)
+    yield from nothing_altered(dossier)
+    yield from _unmoved(dossier, request)
+
+
+def refuse(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The validator refuses, with a reason."""
+    yield from may_sign(dossier, actor, request)
+    yield from reasoned(request, "A refusal")
+    yield from _unmoved(dossier, request)
+
+
+def _unmoved(dossier: Dossier, request: Request) -> Iterator[Objection]:
+    if "covers" in request and request["covers"] != covers(dossier):
+        what = ", ".join(moved(request["covers"], covers(dossier)))
+        yield Objection(
+            "sign_off.moved", f"This changed after you opened it: {what}; look at it again before you sign."
+        )
+
+
+def moved(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Name what a sign-off covers and is not as it was."""
+    return [name.replace("_", " ") for name in now if before.get(name) != now[name]]
+
+
+def _elsewhere(dossier: Dossier, actor: Actor) -> str:
+    """In a session there is no key to sign with: it is on the validator's own machine."""
+    if actor.assurance is not Assurance.SESSION:
+        return ""
+    return f", on your own machine: `distill-tui sign --via {actor.address or 'ssh://…'} {dossier.code}`"
+
+
+def _stronger(least: Assurance) -> str:
+    if least is Assurance.HARDWARE:
+        return "sign with --key, with a hardware key that you touch"
+    return "sign with --key" if least is Assurance.SIGNED else "sign over SSH, or with --key"
+
+
+def withdraw(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """A sign-off or refusal is taken back by who made it, before the ship."""
+    own = [s for s in dossier.sign_offs if s.row.person_id == actor.person and not s.withdrawn]
+    if not own:
+        yield Objection("sign_off.none", "You have no sign-off here that could be taken back.")
+    if own and proof(actor, request).strength < min(own[-1].row.assurance.strength, Assurance.SIGNED.strength):
+        yield Objection(
+            "withdrawal.weak",
+            f"What you take back is {own[-1].row.assurance.value}, so taking it back must be, too: "
+            f"{_stronger(own[-1].row.assurance)}.",
+        )
+    yield from reasoned(request, "A withdrawal")
+
+
+def sign_off_troubles(dossier: Dossier, facts: SignOffFacts) -> Iterator[Objection]:
+    """Say why a sign-off does not count now. Nothing is stored: this is asked anew each time."""
+    who, now = facts.row.person_id, covers(dossier)
+    if facts.withdrawn:
+        yield Objection("sign_off.withdrawn", f"{who} withdrew the sign-off.")
+    if facts.trouble:
+        yield Objection("sign_off.broken", facts.trouble)
+    for name, value in now.items():
+        if facts.covers.get(name) != value:
+            yield Objection(
+                "sign_off.stale",
+                f"The sign-off by {who} is stale: {name.replace('_', ' ')} changed since; {who} must look again.",
+            )
+    if who in dossier.builders:
+        yield from never_built(dossier, who, "sign_off.builder")
+    if who != dossier.roles.get(Role.VALIDATOR):
+        yield Objection("sign_off.not_validator", f"{who} is not the validator of this play now.")
+    least = least_proof(dossier)
+    if facts.row.assurance.strength < least.strength:
+        yield Objection(
+            "sign_off.weak",
+            f"The sign-off by {who} is proved by {facts.row.assurance.value} only; {least.value} is asked for: {who} "
+            f"signs again: {_stronger(least)}.",
+        )
+
+
+def counting_sign_off(dossier: Dossier) -> SignOffFacts | None:
+    """The newest approval that counts now."""
+    for facts in reversed(dossier.sign_offs):
+        if facts.row.opinion is Opinion.APPROVE and not any(sign_off_troubles(dossier, facts)):
+            return facts
+    return None
+
+
+def standing_refusals(dossier: Dossier) -> list[SignOffFacts]:
+    """Refusals of this round that their makers have not lifted, by withdrawing or by approving later."""
+    latest: dict[str, SignOffFacts] = {}
+    for facts in dossier.sign_offs:
+        if dossier.play and facts.row.round == dossier.play.round and not facts.withdrawn:
+            latest[facts.row.person_id] = facts
+    return [facts for facts in latest.values() if facts.row.opinion is Opinion.REFUSE]
+
+
+def lacks_sign_off(dossier: Dossier, shipper: Actor) -> Iterator[Objection]:
+    """Somebody who never built says yes, nobody who may says no, and nobody ships on their own word."""
+    for facts in standing_refusals(dossier):
+        yield Objection(
+            "sign_off.refused",
+            f"{facts.row.person_id} refused: “{facts.row.comment}”; only {facts.row.person_id} can lift that.",
+        )
+    counting = counting_sign_off(dossier)
+    if counting is not None:
+        if counting.row.person_id == shipper.person:
+            yield Objection("sign_off.own", f"{shipper.person} signed this off, so somebody else must ship it.")
+        return
+    approvals = [f for f in dossier.sign_offs if f.row.opinion is Opinion.APPROVE]
+    if approvals:
+        yield from sign_off_troubles(dossier, approvals[-1])
+    else:
+        validator, code = dossier.roles.get(Role.VALIDATOR), dossier.code
+        does = f"{validator}, the validator, does it: `distill-tui sign {code}`"
+        nobody = f"a validator does it, and nobody is one yet: `distill-tui role {code} validator ID`"
+        yield Objection("sign_off.missing", f"Nobody has signed this off; {does if validator else nobody}.")
+
+
+def maintained(dossier: Dossier) -> Iterator[Objection]:
+    """A student that ships is watched from its first day."""
+    play = dossier.play
+    if Role.OPERATOR not in dossier.roles:
+        yield Objection("maintenance.operator", "Nobody is the operator; a live student needs an owner.")
+    if play is not None and (play.sampling_per_month is None or play.refresh_days is None):
+        yield Objection(
+            "maintenance.missing",
+            "The maintenance loop is not set; say how many calls a month are sampled and how often the student is "
+            f"refreshed: `distill-tui maintain {dossier.code} --sample 400 --refresh-days 90`.",
+        )
+
+
+def set_maintenance(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The operator or the driver sets how a live student is watched."""
+    yield from held_by(dossier, actor, Role.OPERATOR, Role.DRIVER)
+    for name in ("sample", "refresh_days"):
+        number = request.get(name, 1)
+        if not isinstance(number, int) or not 1 <= number <= 100_000_000:
+            yield Objection("maintenance.number", f"{name} is {number}; it is a whole number from 1 to 100,000,000.")
+
+
+def ship(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """A student ships when it holds its locked gate and someone who did not build it says so."""
+    yield from held_by(dossier, actor, Role.DRIVER, Role.OPERATOR, Role.SPONSOR)
+    yield from gate_untouched(dossier)
+    yield from gate_holds(dossier)
+    yield from lacks_sign_off(dossier, shipper=actor)
+    yield from spot_checked(dossier)
+    yield from roster_signed(dossier)
+    yield from proved(dossier, actor, request, "ship.weak")
+    yield from maintained(dossier)
+    yield from rehearsed(dossier)
+    yield from nothing_altered(dossier)
+    yield from idle(dossier)
+
+
+def iterate(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """Another round opens while the gate has rounds left."""
+    yield from held_by(dossier, actor, Role.DRIVER, Role.SPONSOR)
+    yield from idle(dossier)
+    if dossier.play is not None and dossier.gate is not None and dossier.round_of_effort >= dossier.gate.rounds:
+        ways = "ship, put a bundle back or kill" if dossier.bundles else "ship or kill"
+        yield Objection(
+            "rounds.spent",
+            f"The gate allows {dossier.gate.rounds} rounds and this is the last; {ways}.",
+        )
+
+
+def kill(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The sponsor or the driver ends a play, and says why."""
+    yield from held_by(dossier, actor, Role.SPONSOR, Role.DRIVER)
+    yield from reasoned(request, "A kill")
+    yield from idle(dossier)
+
+
+def comment(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """Anyone enrolled may comment."""
+    if "text" in request and not 1 <= len(str(request["text"]).strip()) <= 4000:
+        yield Objection("comment.length", "A comment has 1 to 4,000 characters.")

@@ -1,0 +1,212 @@
+"""What is known at one moment about a project and one of its plays. Rules read this and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from distill_tui import gates
+from distill_tui.terms import FIVE_STAGES, Assurance, Remedy, Role, Stage, Standing
+
+if TYPE_CHECKING:
+    from distill_tui.store import tables
+
+Request = Mapping[str, Any]  # what exactly is asked for; a screen that only dims a key asks with nothing in it
+
+
+NOTHING: Request = {}
+
+
+@dataclass(frozen=True)
+class SignOffFacts:
+    """A sign-off with what was found out about it: `trouble` says why its bytes cannot be trusted."""
+
+    row: tables.SignOff
+    statement: Mapping[str, Any] = field(default_factory=dict)
+    trouble: str = ""
+    withdrawn: bool = False
+
+    @property
+    def covers(self) -> Mapping[str, Any]:
+        """What it was given for."""
+        covers = self.statement.get("predicate", {}).get("covers", {})
+        return covers if isinstance(covers, dict) else {}
+
+
+@dataclass(frozen=True)
+class StatementFacts:
+    """Something else that was signed, with what was found out about it, and the strength of its signature."""
+
+    row: tables.Statement
+    statement: Mapping[str, Any] = field(default_factory=dict)
+    trouble: str = ""
+    assurance: Assurance = Assurance.SIGNED
+
+    def about(self, name: str) -> str:
+        """The digest of one of its subjects, by name; empty where it has none."""
+        for subject in self.statement.get("subject", ()):
+            if subject["name"] == name:
+                return f"sha256:{subject['digest']['sha256']}"
+        return ""
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """All that is known at one moment: of the project, and of one play where there is one."""
+
+    now: str = ""  # when it was loaded: rules read no clock
+    project: tables.Project | None = None
+    people: Mapping[str, tables.Person] = field(default_factory=dict)
+    accounts: tuple[tables.Account, ...] = ()
+    keys: tuple[tables.SshKey, ...] = ()
+    play_names: frozenset[str] = frozenset()
+    audit_size: int = 0
+    audit_head: str = ""
+    audit_trouble: str = ""  # where the chain breaks; looked for before a sign-off and a ship
+    play: tables.Play | None = None
+    roles: Mapping[Role, str] = field(default_factory=dict)
+    builders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    worksheet: Mapping[str, tables.WorksheetValue] = field(default_factory=dict)
+    gate: gates.Gate | None = None
+    gate_row: tables.GateRow | None = None
+    gate_trouble: str = ""  # the stored gate cannot be read, or is not what was locked
+    traffic: tuple[tables.Traffic, ...] = ()
+    data_sets: tuple[tables.DataSet, ...] = ()
+    opened: tuple[tables.OpenedRow, ...] = ()
+    terms: tables.ProviderTerms | None = None
+    accepted: tuple[tables.AcceptedFinding, ...] = ()
+    runs: tuple[tables.Run, ...] = ()
+    evaluations: tuple[tables.Evaluation, ...] = ()
+    record: gates.Record | None = None
+    record_before: gates.Record | None = None  # of the round before, to compare with
+    judgements_before: tuple[gates.Judgement, ...] = ()
+    record_live: gates.Record | None = None  # of the student that is live, where that is another round's
+    judgements_live: tuple[gates.Judgement, ...] = ()
+    validations: Mapping[int, gates.Record] = field(default_factory=dict)  # by training run: builders may see these
+    judgements: tuple[gates.Judgement, ...] = ()
+    spot_checks: tuple[tables.SpotCheck, ...] = ()  # those that the log knows
+    sign_offs: tuple[SignOffFacts, ...] = ()
+    statements: tuple[StatementFacts, ...] = ()
+    bundles: tuple[tables.Bundle, ...] = ()
+    feeds: tuple[tables.Feed, ...] = ()
+    watches: tuple[tables.Watch, ...] = ()
+    remedies: tuple[tables.RemedyRow, ...] = ()
+    file_troubles: tuple[str, ...] = ()  # artifacts missing or altered; looked for before a sign-off and a ship
+
+    @property
+    def code(self) -> str:
+        """The play's code, like P-003."""
+        return self.play.code if self.play is not None else "PLAY"
+
+    @property
+    def data_set(self) -> tables.DataSet | None:
+        """The data set of this round."""
+        return next((d for d in self.data_sets if self.play and d.round == self.play.round), None)
+
+    @property
+    def burnt(self) -> frozenset[str]:
+        """The held-out rows, by input digest, that somebody who ever built has opened: they are held out no longer."""
+        return frozenset(row.input_digest for row in self.opened if row.person_id in self.builders)
+
+    @property
+    def evaluation(self) -> tables.Evaluation | None:
+        """This round's one look at the held-out split."""
+        return next((e for e in self.round_evaluations if not e.reproduced), None)
+
+    @property
+    def round_evaluations(self) -> tuple[tables.Evaluation, ...]:
+        """Every evaluation of this round, the validator's own included."""
+        return tuple(e for e in self.evaluations if self.play and e.round == self.play.round)
+
+    @property
+    def locked(self) -> bool:
+        """Whether the gate is locked."""
+        return self.gate_row is not None and self.gate_row.locked_at is not None
+
+    @property
+    def passed(self) -> bool:
+        """Whether this round's student holds every criterion that counts."""
+        return bool(self.judgements) and gates.passed(self.judgements)
+
+    @property
+    def first_round(self) -> int:
+        """The first round of this effort: 1, or that of the newest refresh. Looks are counted from it on."""
+        return max((r.round for r in self.remedies if r.kind is Remedy.REFRESH), default=1)
+
+    @property
+    def looks(self) -> tuple[tables.Evaluation, ...]:
+        """The looks at the held-out split of this effort, the validator's own left out."""
+        return tuple(e for e in self.evaluations if not e.reproduced and e.round >= self.first_round)
+
+    @property
+    def round_of_effort(self) -> int:
+        """Which round of this effort it is, from 1."""
+        return self.play.round - self.first_round + 1 if self.play else 1
+
+    @property
+    def live(self) -> tables.Bundle | None:
+        """The bundle that is live: the newest, or the one that was put back after it."""
+        if not self.bundles:
+            return None
+        newest = self.bundles[-1]
+        back = [r for r in self.remedies if r.kind is Remedy.ROLL_BACK and r.newest_bundle == newest.id]
+        return next((b for b in self.bundles if back and b.id == back[-1].bundle_id), newest)
+
+    @property
+    def watched_from(self) -> int:
+        """The feed after which the present watch began: the one before the newest acknowledgement or rollback."""
+        return max((r.feed_id for r in self.remedies if r.kind is not Remedy.REFRESH), default=0)
+
+    @property
+    def watch(self) -> tables.Watch | None:
+        """How the monitor of the live bundle stands, where anything was observed since the watch began."""
+        live = self.live
+        mine = [w for w in self.watches if live and w.bundle_id == live.id and w.feed_id > self.watched_from]
+        return mine[-1] if mine else None
+
+    @property
+    def standing(self) -> Standing:
+        """How the live student stands; steady while nothing was observed."""
+        return self.watch.standing if self.watch else Standing.STEADY
+
+    @property
+    def refreshing(self) -> bool:
+        """Whether a bundle is live and another round is under way."""
+        return bool(self.bundles) and self.play is not None and self.play.stage in FIVE_STAGES
+
+    @property
+    def refresh_due(self) -> str:
+        """The day on which a refresh is due, ISO 8601; empty where none is."""
+        if self.live is None or self.play is None or self.play.refresh_days is None or self.play.stage is Stage.KILLED:
+            return ""
+        return (date.fromisoformat(self.live.shipped_at[:10]) + timedelta(self.play.refresh_days)).isoformat()
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the live student's refresh is due, and none is under way."""
+        return bool(self.refresh_due) and not self.refreshing and self.now[:10] >= self.refresh_due
+
+    def run(self, run_id: object) -> tables.Run | None:
+        """Find a run of this play."""
+        return next((r for r in self.runs if r.id == run_id), None)
+
+    def name(self, person: str | None) -> str:
+        """Name a person for a sentence."""
+        return person if person else "nobody"
+
+
+def read_object(column: str) -> dict[str, Any]:
+    """Read a JSON column of the project file; what is no JSON, or no object, says nothing."""
+    try:
+        value = json.loads(column)
+    except (ValueError, TypeError, RecursionError):  # another program wrote it
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def read_number(value: object) -> float:
+    """Read a number that a worker reported; what is none counts as nothing."""
+    return float(value) if isinstance(value, int | float) else 0.0

@@ -1,0 +1,95 @@
+"""The rules of a live student: rehearsal, observation, alarm, rollback, refresh."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.dossier import Dossier, Request, read_object
+from distill_tui.rules.gate import gate_untouched
+from distill_tui.rules.objection import Objection
+from distill_tui.rules.training import idle, not_observing
+from distill_tui.rules.who import held_by, reasoned
+from distill_tui.terms import PlayKind, Role, RunKind, RunStatus, Standing
+
+
+def rehearse(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The recipe of the student that was judged is run again; whoever only does that has not built."""
+    yield from held_by(dossier, actor, Role.DRIVER, Role.OPERATOR, Role.VALIDATOR)
+    yield from idle(dossier)
+    if dossier.evaluation is None:
+        yield Objection("evaluation.none", "There is no evaluation, so no student whose recipe could be rehearsed.")
+
+
+def rehearsed(dossier: Dossier) -> Iterator[Objection]:
+    """A stability play ships once its retraining path was run, and gave the student that was judged."""
+    play, judged = dossier.play, dossier.evaluation
+    if play is None or play.kind is not PlayKind.STABILITY or judged is None:
+        return
+    runs = [r for r in dossier.runs if r.kind is RunKind.REHEARSE and r.student_run == judged.run_id]
+    done = [read_object(r.result) for r in runs if r.status is RunStatus.FINISHED]
+    if not done:
+        yield Objection(
+            "rehearsal.missing",
+            "A stability play ships only after its retraining path was run, not only written: "
+            f"`distill-tui rehearse {dossier.code}`.",
+        )
+    elif not any(result.get("same") for result in done):
+        yield Objection(
+            "rehearsal.differs",
+            "The recipe gave another student than the one that was judged, so nobody could make it again; train with "
+            "the same thread count and libraries, and judge that student.",
+        )
+
+
+def shipped(dossier: Dossier) -> Iterator[Objection]:
+    """A student is live."""
+    if dossier.live is None:
+        yield Objection("live.none", f"Nothing of {dossier.code} has shipped yet, so there is nothing to watch.")
+
+
+def observe(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The operator or the driver brings in samples of production; the same file comes in once."""
+    yield from held_by(dossier, actor, Role.OPERATOR, Role.DRIVER)
+    yield from shipped(dossier)
+    yield from not_observing(dossier)
+    if any(f.source_digest == request.get("source_digest") for f in dossier.feeds):
+        yield Objection("feed.twice", f"“{request.get('name')}” was observed already; nothing was added.")
+
+
+def acknowledge(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The operator answers an alarm. The ceiling stays what it is: what goes on diverging will alarm again."""
+    yield from held_by(dossier, actor, Role.OPERATOR)
+    yield from shipped(dossier)
+    if dossier.standing is Standing.STEADY:
+        yield Objection("watch.steady", "The live student is steady; there is no alarm to acknowledge.")
+    yield from reasoned(request, "An acknowledgement")
+
+
+def roll_back(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The operator or the sponsor puts back a bundle that shipped; a refresh that is under way is put aside."""
+    yield from held_by(dossier, actor, Role.OPERATOR, Role.SPONSOR)
+    yield from shipped(dossier)
+    yield from idle(dossier)
+    others = [b.id for b in dossier.bundles if dossier.refreshing or dossier.live is None or b.id != dossier.live.id]
+    if dossier.bundles and not others:
+        yield Objection("rollback.none", "There is no other bundle to go back to; open a refresh instead.")
+    elif "bundle" in request and request["bundle"] not in others:
+        known = ", ".join(str(each) for each in others)
+        yield Objection("rollback.unknown", f"Bundle {request['bundle']} cannot be put back; there are: {known}.")
+    yield from reasoned(request, "A rollback")
+
+
+def refresh(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """A round opens from `live`: new held-out rows, a new set of looks, the same locked gate, a new sign-off."""
+    yield from held_by(dossier, actor, Role.OPERATOR, Role.DRIVER)
+    yield from shipped(dossier)
+    yield from gate_untouched(dossier)
+    yield from idle(dossier)
+    yield from not_observing(dossier)
+    if actor.person is not None and actor.person == dossier.roles.get(Role.VALIDATOR):
+        yield Objection(
+            "refresh.validator",
+            f"A refresh takes in training data, and {actor.person} validates this play; the driver opens it.",
+        )
+    yield from reasoned(request, "A refresh")

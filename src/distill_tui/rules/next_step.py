@@ -1,0 +1,125 @@
+"""The next step of a play, who has to take it, and what the app recommends at `decide`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from distill_tui import gates
+from distill_tui.gates.paired import Prospect
+from distill_tui.rules.data import labelled, open_findings
+from distill_tui.rules.decide import counting_sign_off, gate_holds, maintained, spot_checked
+from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.gate import trigger
+from distill_tui.rules.live import rehearsed
+from distill_tui.rules.state_machine import BEFORE_LOCK
+from distill_tui.rules.training import resumable, trained
+from distill_tui.terms import Action, Advice, Role, Stage, Standing
+
+if TYPE_CHECKING:
+    from distill_tui.store import tables
+
+
+def next_step(dossier: Dossier) -> Action | None:
+    """The one next step of a play."""
+    play = dossier.play
+    if play is None:
+        return None
+    if play.stage in BEFORE_LOCK and len(dossier.roles) < len(Role):
+        return Action.ASSIGN_ROLE
+    if play.stage is Stage.QUALIFY:
+        return Action.FILL_WORKSHEET if any(trigger(dossier)) else Action.QUALIFY
+    if play.stage is Stage.GATE:
+        return (
+            Action.EDIT_GATE
+            if dossier.gate is None or gates.problems(dossier.gate, play.kind, play.task)
+            else Action.LOCK_GATE
+        )
+    if play.stage is Stage.DATA:
+        return _next_data_step(dossier, play)
+    if play.stage is Stage.TRAIN:
+        return Action.EVALUATE if trained(dossier) else (Action.RESUME_RUN if resumable(dossier) else Action.START_RUN)
+    if play.stage is Stage.DECIDE:
+        return _next_decision(dossier)
+    if play.stage is Stage.LIVE and (dossier.standing is Standing.ALARM or dossier.overdue):
+        return Action.REFRESH
+    return None
+
+
+def _next_data_step(dossier: Dossier, play: tables.Play) -> Action:
+    if not dossier.traffic:
+        return Action.IMPORT_TRAFFIC
+    if not play.teacher_source:
+        return Action.SET_TEACHER
+    if not labelled(dossier):
+        return Action.RESUME_RUN if resumable(dossier) else Action.LABEL
+    if dossier.data_set is None:
+        return Action.BUILD_DATA
+    must = any(each["level"] == "must" for each in open_findings(dossier))
+    return Action.ACCEPT_FINDINGS if must else Action.FREEZE_DATA
+
+
+def _next_decision(dossier: Dossier) -> Action:
+    advised, _ = advice(dossier)
+    if advised is not Advice.SHIP:
+        last = Action.ROLL_BACK if dossier.bundles else Action.KILL  # a refresh that fails leaves what is live
+        return Action.ITERATE if advised is Advice.ITERATE else last
+    if any(maintained(dossier)):
+        return Action.SET_MAINTENANCE
+    if any(rehearsed(dossier)):
+        return Action.REHEARSE
+    if counting_sign_off(dossier):
+        return Action.SHIP
+    return Action.SPOT_CHECK if any(spot_checked(dossier)) else Action.SIGN_OFF
+
+
+def advice(dossier: Dossier) -> tuple[Advice, list[str]]:
+    """Recommend ship, iterate or kill, with the reasons. A person decides."""
+    missing = [o.sentence for o in gate_holds(dossier)]
+    if not missing:
+        return Advice.SHIP, ["Every criterion of the locked gate holds on the held-out split."]
+    gate, play = dossier.gate, dossier.play
+    if gate is not None and play is not None and dossier.round_of_effort >= gate.rounds:
+        stays = ["The bundle that shipped stays live: put this refresh aside with `rollback`."] if dossier.live else []
+        return Advice.KILL, [f"All {gate.rounds} rounds of the gate are spent.", *stays, *missing]
+    seen = progress(dossier)
+    if seen is not None and seen.outlook.prospect is Prospect.HOPELESS:
+        return Advice.KILL, [seen.sentence, *missing]
+    left = gate.rounds - dossier.round_of_effort if gate else 0
+    gained = [seen.sentence] if seen is not None else []
+    rounds = f"{left} of its rounds {'is' if left == 1 else 'are'} left"
+    return Advice.ITERATE, [f"The gate is not held and {rounds}.", *gained, *missing]
+
+
+def progress(dossier: Dossier) -> gates.Progress | None:
+    """What the last two rounds brought on the validation split, where there were two and more are left."""
+    gate, play = dossier.gate, dossier.play
+    looked = [e.run_id for e in dossier.looks]
+    if gate is None or play is None or len(looked) < 3:
+        return None
+    before, after = dossier.validations.get(looked[-3]), dossier.validations.get(looked[-1])
+    if before is None or after is None:
+        return None
+    return gates.progress(gate, before, after, gate.rounds - dossier.round_of_effort)
+
+
+def waits_for(dossier: Dossier) -> str | None:
+    """The person whose turn it is."""
+    step = next_step(dossier)
+    role = (
+        {
+            Action.LOCK_GATE: Role.SPONSOR,
+            Action.SPOT_CHECK: Role.VALIDATOR,
+            Action.SIGN_OFF: Role.VALIDATOR,
+            Action.REFRESH: Role.OPERATOR,
+            Action.ROLL_BACK: Role.OPERATOR,
+        }.get(step, Role.DRIVER)
+        if step is not None
+        else None
+    )
+    return dossier.roles.get(role) if role is not None else None
+
+
+FIRST_PLAY = (
+    "Begin with a cost play: its trigger is a number that you already pay, its gate compares with the teacher that you "
+    "have, and its payback shows within weeks."
+)

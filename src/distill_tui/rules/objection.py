@@ -1,0 +1,25 @@
+"""What the rules answer: an objection with its cure, and the error that carries all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Objection:
+    """A reason why not: a stable rule id, and one full sentence that names the thing and the cure."""
+
+    rule: str
+    sentence: str
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+class Refused(Exception):
+    """The rules said no. An answer, not a fault: front ends show the sentences."""
+
+    def __init__(self, objections: Iterable[Objection]) -> None:
+        self.objections = tuple(objections)
+        super().__init__(" ".join(o.sentence for o in self.objections))

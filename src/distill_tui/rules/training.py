@@ -1,0 +1,206 @@
+"""The rules of runs: one run at a time, one look at the held-out split a round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.dossier import Dossier, Request, read_number, read_object
+from distill_tui.rules.gate import gate_untouched
+from distill_tui.rules.objection import Objection
+from distill_tui.rules.state_machine import NEXT_STAGE
+from distill_tui.rules.who import held_by
+from distill_tui.terms import Action, Role, RunKind, RunStatus, StudentKind, Task
+
+if TYPE_CHECKING:
+    from distill_tui.store import tables
+
+
+def run_of_worker(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """A worker speaks only for the run that it holds."""
+    run = dossier.run(request.get("run"))
+    if run is None or actor.run != run.id:
+        yield Objection("run.foreign", "Only the worker of a run may report on it.")
+    elif run.status is not RunStatus.RUNNING or run.token is None or request.get("token") != run.token:
+        yield Objection("run.fenced", f"Run {run.id} is no longer this worker's: it was stopped, resumed or given up.")
+
+
+def idle(dossier: Dossier) -> Iterator[Objection]:
+    busy = next((r for r in dossier.runs if r.status.active and r.kind is not RunKind.OBSERVE), None)
+    if busy is not None:
+        yield Objection(
+            "run.active",
+            f"Run {busy.id} ({busy.kind.value}) is {busy.status.value}; wait for it, or stop it with "
+            f"`distill-tui train stop {dossier.code} --run {busy.id}`.",
+        )
+
+
+def start_run(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """Training starts on a frozen data set, one run of a play at a time."""
+    yield from held_by(dossier, actor, Role.DRIVER)
+    yield from gate_untouched(dossier)
+    if dossier.data_set is None or dossier.data_set.frozen_at is None:
+        yield Objection("data.not_frozen", "The data set is not frozen; freeze it first.")
+    yield from idle(dossier)
+    spec = request.get("spec")
+    if spec is not None and spec.problem():
+        yield Objection("spec.problem", spec.problem())
+    elif spec is not None and dossier.play is not None and spec.generates != (dossier.play.task is Task.GENERATION):
+        kinds = ", ".join(f"student={kind}" for kind in StudentKind if kind.generates != spec.generates)
+        yield Objection(
+            "spec.task",
+            f"{dossier.code} is a {dossier.play.task.value} play, and a student of kind {spec.student} "
+            f"{'writes its answers' if spec.generates else 'chooses among labels'}; take one of {kinds}.",
+        )
+    elif spec is not None and spec.generates:
+        return  # what feeds it are texts; the worker sees in its first second whether there are any
+    elif spec is not None and suits(dossier) is not StudentKind.LAYERS and spec.needs_layers:
+        yield Objection(
+            "spec.no_layers",
+            "The teacher's outputs are recorded, so there are no layers of it for a student to start from; train "
+            "another kind, like student=static or student=ngram.",
+        )
+    elif spec is not None and "soft_rows" in request:
+        yield from _fed(spec, request["soft_rows"], dossier)
+
+
+def _fed(spec: Any, soft_rows: int, dossier: Dossier) -> Iterator[Objection]:
+    """A term of the teacher's that no row feeds would teach nothing."""
+    for name in spec.soft_terms if not soft_rows else ():
+        yield Objection(
+            "spec.silent",
+            f"{name} is {getattr(spec, name):g}, and no training row has the teacher's probabilities, so that nothing "
+            f"would be learnt from it; give {name}=0 to train on labels alone: `distill-tui train {dossier.code} "
+            f"{name}=0`.",
+        )
+
+
+def suits(dossier: Dossier) -> StudentKind:
+    """The kind of student that a play trains where none is named: the teacher's own layers, where it has them."""
+    if dossier.play is not None and dossier.play.task is Task.GENERATION:
+        return StudentKind.TAGGER
+    local = dossier.play is not None and dossier.play.teacher_source == "local"
+    return StudentKind.LAYERS if local else StudentKind.STATIC
+
+
+def stop_run(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """Whoever started a run, or the driver, stops it."""
+    run = dossier.run(request["run"]) if "run" in request else next((r for r in dossier.runs if r.status.active), None)
+    if run is None:
+        yield Objection("run.none", f"{dossier.code} has no run that could be stopped.")
+    elif not run.status.active:
+        yield Objection("run.ended", f"Run {run.id} is {run.status.value} already.")
+    elif actor.person != run.started_by:
+        yield from held_by(dossier, actor, Role.DRIVER)
+
+
+_STARTS = {
+    RunKind.LABEL: Action.LABEL,
+    RunKind.TRAIN: Action.START_RUN,
+    RunKind.EVALUATE: Action.EVALUATE,
+    RunKind.REPRODUCE: Action.REPRODUCE,
+    RunKind.OBSERVE: Action.OBSERVE,
+    RunKind.REHEARSE: Action.REHEARSE,
+}
+
+
+def resume_run(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """A run that ended early goes on from its last checkpoint, for whoever started it."""
+    run = dossier.run(request["run"]) if "run" in request else resumable(dossier)
+    if run is None:
+        yield Objection("run.none", f"{dossier.code} has no run that could be resumed.")
+        return
+    if run.status not in (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.LOST):
+        yield Objection(
+            "run.not_resumable", f"Run {run.id} is {run.status.value}; only a stopped, failed or lost run resumes."
+        )
+    if dossier.play is not None and run.round != dossier.play.round and run.kind is not RunKind.OBSERVE:
+        yield Objection(
+            "run.old_round", f"Run {run.id} belongs to round {run.round}; this is round {dossier.play.round}."
+        )
+    elif dossier.play is not None and (dossier.play.stage, _STARTS[run.kind]) not in NEXT_STAGE:
+        yield Objection(
+            "run.old_stage",
+            f"Run {run.id} ({run.kind.value}) served an earlier stage; {dossier.code} stands at "
+            f"{dossier.play.stage.value}, so let it rest and see the next step with `distill-tui next`.",
+        )
+    if actor.person != run.started_by:
+        yield Objection("run.foreign", f"{run.started_by} started run {run.id} and resumes it; you may start your own.")
+    yield from one_look(dossier) if run.kind is RunKind.EVALUATE else ()
+    yield from not_observing(dossier) if run.kind is RunKind.OBSERVE else idle(dossier)
+
+
+def resumable(dossier: Dossier) -> tables.Run | None:
+    """The newest run of this round and stage that ended early; one that observes is resumed by its feed."""
+    play, ended = dossier.play, (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.LOST)
+    if play is None:
+        return None
+    of_round = [r for r in dossier.runs if r.round == play.round and r.status in ended]
+    of_stage = [r for r in of_round if r.kind is not RunKind.OBSERVE and (play.stage, _STARTS[r.kind]) in NEXT_STAGE]
+    return of_stage[-1] if of_stage else None
+
+
+def trained(dossier: Dossier) -> list[tables.Run]:
+    """The students of this round, best on validation first."""
+    if dossier.play is None:
+        return []
+    done = [
+        r
+        for r in dossier.runs
+        if r.kind is RunKind.TRAIN and r.status is RunStatus.FINISHED and r.round == dossier.play.round and r.artifact
+    ]
+    return sorted(done, key=lambda r: -read_number(read_object(r.result).get("validation_score")))
+
+
+def findings_of(run: tables.Run) -> list[str]:
+    """What a training says of its arms and its probe, on the validation rows."""
+    found = read_object(run.result).get("findings")
+    return [str(each) for each in found] if isinstance(found, list) else []
+
+
+def one_look(dossier: Dossier) -> Iterator[Objection]:
+    if dossier.evaluation is not None:
+        yield Objection(
+            "held_out.looked", "This round has had its one look at the held-out split; iterate for another."
+        )
+    if dossier.gate is not None and len(dossier.looks) >= dossier.gate.rounds:
+        yield Objection(
+            "rounds.spent",
+            f"All {dossier.gate.rounds} looks that the gate allows are spent; the way on is to kill the play.",
+        )
+
+
+def evaluate(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The driver spends the round's one look at the held-out split on one trained student."""
+    yield from held_by(dossier, actor, Role.DRIVER)
+    yield from gate_untouched(dossier)
+    yield from one_look(dossier)
+    yield from idle(dossier)
+    if not trained(dossier):
+        yield Objection(
+            "run.untrained", f"There is no trained student yet; `distill-tui train {dossier.code}` makes one."
+        )
+    elif "run" in request and request["run"] not in [r.id for r in trained(dossier)]:
+        yield Objection("run.unknown", f"Run {request['run']} is no finished training run of this round.")
+
+
+def reproduce(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The validator may run the evaluation again; that makes nobody a builder."""
+    yield from held_by(dossier, actor, Role.VALIDATOR)
+    yield from idle(dossier)
+    if dossier.evaluation is None:
+        yield Objection("evaluation.none", "There is no evaluation to reproduce.")
+
+
+def record_evaluation(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+    """The worker's evaluation counts for the gate and data that are current, once a round."""
+    yield from run_of_worker(dossier, actor, request)
+    yield from gate_untouched(dossier)
+    yield from one_look(dossier)
+
+
+def not_observing(dossier: Dossier) -> Iterator[Objection]:
+    busy = next((r for r in dossier.runs if r.status.active and r.kind is RunKind.OBSERVE), None)
+    if busy is not None:
+        yield Objection("run.observes", f"Run {busy.id} observes already; wait for it to end.")
