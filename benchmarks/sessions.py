@@ -34,7 +34,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "proofs"))
 
-from distill_tui.runs import launch
+from distill_tui.runs.executors import local
 from distill_tui.store.project import Project
 from distill_tui.terms import RunStatus
 from support import real_play
@@ -83,7 +83,7 @@ class Relay:
 def slow(play: real_play.Play, folder: Path, bits: int) -> bool:
     """Time and count a review over a slow line; say whether its first screen was readable within ten seconds of it."""
     print(f"\na line of {bits:,} bit/s, 80 by 24")
-    near = local(play)
+    near = on_this_machine(play)
     with serving(play, folder) as host:
         host.port = Relay(host.port, bits).port
         started = time.perf_counter()
@@ -103,7 +103,7 @@ def slow(play: real_play.Play, folder: Path, bits: int) -> bool:
     return readable - first < 10
 
 
-def local(play: real_play.Play) -> dict[str, int]:
+def on_this_machine(play: real_play.Play) -> dict[str, int]:
     """Count what the same screens write to a terminal of this machine."""
     found = {}
     it = Terminal("--key", str(play.key("vera")), "open", str(play.path), size=(80, 24))
@@ -157,8 +157,8 @@ def drops(play: real_play.Play, folder: Path, count: int, at_once: int) -> bool:
         for terminal in terminals:
             terminal.hang_up()
         gone += sum(terminal.process.wait(timeout=60) != 0 for terminal in terminals)
-        lived += sum(launch.alive(each.project, run) for each, run in zip(here, runs, strict=True))
-        ends = [launch.wait(each.project, run, lambda _: None) for each, run in zip(here, runs, strict=True)]
+        lived += sum(local.alive(each.project, run) for each, run in zip(here, runs, strict=True))
+        ends = [local.wait(each.project, run, lambda _: None) for each, run in zip(here, runs, strict=True)]
         finished += sum(run.status is RunStatus.FINISHED for run in ends)
     said = f"programs that ended with their terminal {gone}, workers alive after it {lived}, finished {finished}"
     print(f"  {said}")
@@ -273,7 +273,7 @@ def under_way(play: real_play.Play, terminal: Terminal) -> int:
     while time.monotonic() < end:
         terminal.read(0.05)
         runs = [run for run in play.project.dossier(1).runs if run.status is RunStatus.RUNNING]
-        if runs and launch.alive(play.project, runs[-1].id):
+        if runs and local.alive(play.project, runs[-1].id):
             return int(runs[-1].id)
         if terminal.process.poll() is not None:
             break

@@ -37,7 +37,7 @@ from distill_tui.dataset.split import SplitRule
 from distill_tui.gates import Criterion, Gate
 from distill_tui.people import identity
 from distill_tui.review.controls import findings
-from distill_tui.runs import launch
+from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
 from distill_tui.store import queries
 from distill_tui.store.project import Project
@@ -164,7 +164,7 @@ def opened(cache: Path) -> base.Sample:
     if (folder / "ready").exists():
         sample.project = Project.open(sample.path)
         sample.dana = identity.by_account(sample.project.dossier())
-        launch.reap(sample.project)
+        local.reap(sample.project)
         return sample
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()

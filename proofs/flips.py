@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import test_project
 from distill_tui.bundles import bundle
-from distill_tui.runs import launch
+from distill_tui.runs.executors import local
 from distill_tui.store import doctor
 from distill_tui.store.project import Project
 from trials import MEMORY, Row, sqlite3, table
@@ -123,7 +123,7 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    launch.start = lambda project, run: None  # type: ignore[assignment]
+    local.start = lambda project, run: None  # type: ignore[assignment]
     started, chance, flips = time.monotonic(), Random(given.seed), max(50, round(given.flips * given.scale))
     tried, missed = Counter[str](), dict[str, list[str]]()
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:

@@ -34,7 +34,9 @@ from distill_tui import actions, gates
 from distill_tui import spec as specs
 from distill_tui.bundles import bundle
 from distill_tui.cli import call as calls
-from distill_tui.runs import launch, worker
+from distill_tui.runs import worker
+from distill_tui.runs.claim import Claim
+from distill_tui.runs.executors import local
 from distill_tui.store import artifacts, backup, doctor, migrations, project, sqlite, tables
 from distill_tui.teachers import cache
 from distill_tui.training import folders
@@ -134,7 +136,7 @@ def without_whole_folders() -> None:
     checkpoints.move_into_place = export.move_into_place = file_by_file
 
 
-def whoever_has_it(claimed: worker.Claim) -> str | None:
+def whoever_has_it(claimed: Claim) -> str | None:
     """Take the token of whoever has the run now for one's own."""
     with claimed.project.read() as session:
         run = session.get(tables.Run, claimed.id)
@@ -243,14 +245,14 @@ GUARDS = {
         "storms_disk.py|--first|--only|failing disk: a training",
     ),
     "the token of a claim": Guard(
-        put(worker.Claim, "token", property(whoever_has_it, lambda self, token: None)),
+        put(Claim, "token", property(whoever_has_it, lambda self, token: None)),
         "storms.py|--only|SIGSTOP|--scale|0.01",
     ),
     "each answer kept as it comes": Guard(
         put(cache, "add_answer", by_the_score), "storms_teacher.py|--kills|8"
     ),
     "a clock that nobody sets": Guard(
-        put(launch, "_waited", by_the_wall), "storms_clocks.py|--only|leases|--scale|0.05"
+        put(local, "_waited", by_the_wall), "storms_clocks.py|--only|leases|--scale|0.05"
     ),
     "the chain of the log": Guard(put(project, "chain_trouble", lambda session: ""), "flips.py|--flips|200"),
     "the digests of files": Guard(

@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from distill_tui.rules import data, decide, gate, live, next_step, permission, training, who
 from distill_tui.rules.permission import RULES, objections
-from distill_tui.runs import launch
+from distill_tui.runs.executors import local
 from distill_tui.store import migrations
 from distill_tui.store.project import Project, chain_trouble
 from support.stories import Auditor, Story, drive_to_data, drive_to_decide, found, open_play, write_traffic
@@ -115,7 +115,7 @@ class Tally:
 
 def tell_some(kept: dict[str, Path], seed: int, numbers: range, turns: int) -> Tally:
     """Tell some stories in this process."""
-    launch.start = lambda project, run: None  # type: ignore[assignment]  # the story plays the workers' part
+    local.start = lambda project, run: None  # type: ignore[assignment]  # the story plays the workers' part
     stage, tally = Stage(kept), Tally()
     for number in numbers:
         try:
@@ -288,7 +288,7 @@ def main() -> int:
     parser.add_argument("--guards", action="store_true", help="only take the guards away")
     parser.add_argument("--most", type=int, default=40, help="stories against a mutant that the rulebook misses")
     given = parser.parse_args()
-    launch.start = lambda project, run: None  # type: ignore[assignment]
+    local.start = lambda project, run: None  # type: ignore[assignment]
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         kept = beginnings(Path(folder))
         if given.story is not None:

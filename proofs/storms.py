@@ -26,7 +26,8 @@ from distill_tui import actions
 from distill_tui.gates import digest
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.objection import Refused
-from distill_tui.runs import worker
+from distill_tui.runs import claim
+from distill_tui.runs.claim import Claim, Stopped
 from distill_tui.store import tables
 from distill_tui.store.backup import backup
 from distill_tui.store.project import Project, ProjectError, now
@@ -282,7 +283,7 @@ def _other_gate() -> object:
 
 
 def _claim(project: Project) -> None:
-    if worker.claim(project, 1) is None:
+    if Claim.take(project, 1) is None:
         raise Refused([])
 
 
@@ -328,13 +329,13 @@ def stopped(kept: dict[str, Path], parent: Path, times: int, chance: Random) -> 
         path = folder / NAME
 
         def do(tell: Tell, path: Path = path) -> None:
-            worker.EVERY = 0.0
-            held = worker.claim(Project.open(path), 1)
+            claim.EVERY = 0.0
+            held = Claim.take(Project.open(path), 1)
             assert held is not None
             for step in range(1, TURNS):
                 try:
                     held.report(step, TURNS, f"pid {os.getpid()}")
-                except worker.Stopped:
+                except Stopped:
                     tell("stopped")
                     os._exit(0)
                 tell(str(step))
@@ -352,7 +353,7 @@ def stopped(kept: dict[str, Path], parent: Path, times: int, chance: Random) -> 
             time.sleep(chance.uniform(0.001, 0.02))
             child.kill(signal.SIGSTOP)
         actions.resume_run(project, 1, actor("dan"), 1)
-        second = worker.claim(project, 1)
+        second = Claim.take(project, 1)
         assert second is not None
         second.report(7, TURNS, "the second", always=True)
         slept += 1

@@ -29,7 +29,9 @@ from unittest import mock
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from distill_tui import actions
-from distill_tui.runs import launch, worker
+from distill_tui.runs import claim, worker
+from distill_tui.runs.claim import Claim
+from distill_tui.runs.executors import local
 from distill_tui.store import tables
 from distill_tui.store.project import Project
 from distill_tui.terms import RunStatus
@@ -83,7 +85,7 @@ def looks(path: Path, library: ctypes.CDLL, seed: int) -> Callable[[Tell], None]
         project, _ = Project.open(path), Clock(library, seed)
         tell("ready")
         while True:
-            for run in launch.reap(project):
+            for run in local.reap(project):
                 tell(f"gone {run} {time.monotonic()}")
             time.sleep(0.005)
 
@@ -97,10 +99,10 @@ def works(path: Path, library: ctypes.CDLL, seed: int, seconds: float) -> Callab
     """Hold a run and report, by a clock that is set all the time; then tell so, and go on until killed."""
 
     def do(tell: Tell) -> None:
-        worker.EVERY, worker.BEAT = 0.0, 0.05
+        claim.EVERY, claim.BEAT = 0.0, 0.05
         project, clock = Project.open(path), Clock(library, seed)
         project.patience = None
-        held, claimed = worker.take_lock(project, 1), worker.claim(project, 1)
+        held, claimed = worker.take_lock(project, 1), Claim.take(project, 1)
         assert held is not None and claimed is not None
         end, step = time.monotonic() + seconds, 0
         while True:
@@ -156,10 +158,10 @@ def _goes_on(path: Path, library: ctypes.CDLL, seed: int) -> str:
         Clock(library, seed)
         project = Project.open(path)
         actions.resume_run(project, 1, actor("dan"), 1)
-        held, claimed = worker.take_lock(project, 1), worker.claim(project, 1)
+        held, claimed = worker.take_lock(project, 1), Claim.take(project, 1)
         assert held is not None and claimed is not None
         claimed.report(1, 2, "half", always=True)
-        worker.finish(claimed, {"validation_score": 0.9}, 2, None)
+        claimed.finish({"validation_score": 0.9}, 2, None)
         tell("done")
 
     child = Child(do)

@@ -39,7 +39,8 @@ from distill_tui.cli import call
 from distill_tui.digests import folder_digest
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.objection import Refused
-from distill_tui.runs import launch, worker
+from distill_tui.runs import claim, worker
+from distill_tui.runs.executors import local
 from distill_tui.store.backup import backup
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import RunKind, RunStatus
@@ -198,7 +199,7 @@ def of_a_training(kept: dict[str, Path], parent: Path, disk: ctypes.CDLL) -> Tri
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its threads would not survive a fork
     from distill_tui.training import distill
 
-    distill.CHECKPOINT_SECONDS, worker.EVERY, worker.BEAT = 0.0, 1e6, 1e6  # so that no call hangs on time
+    distill.CHECKPOINT_SECONDS, claim.EVERY, claim.BEAT = 0.0, 1e6, 1e6  # so that no call hangs on time
     kept["to train"] = fresh(kept["frozen"], parent)
     project = Project.open(kept["to train"] / NAME)
     actions.start_run(project, 1, actor("dan"), SMALL)
@@ -253,7 +254,7 @@ def told_by_the_run(path: Path) -> str:
     Where only the last sync of its end failed, the end is in the file all the same, and must hold like any other.
     """
     project = Project.open(path)
-    launch.reap(project)
+    local.reap(project)
     run = project.dossier(1).runs[0]
     project.close()
     if run.status is RunStatus.FINISHED:

@@ -32,7 +32,9 @@ import openai  # noqa: F401  # before any fork
 
 import test_teachers
 from distill_tui import actions
-from distill_tui.runs import launch, worker
+from distill_tui.runs import worker
+from distill_tui.runs.claim import Claim
+from distill_tui.runs.executors import local
 from distill_tui.store.project import Project
 from distill_tui.teachers import cache, estimate
 from distill_tui.teachers.description import ENDPOINT, TEMPLATES, Described
@@ -109,15 +111,15 @@ def label(path: Path, chance: Random) -> list[str]:
     def do(tell: Callable[[str], None]) -> None:
         project = Project.open(path)
         run = next(run for run in project.dossier(1).runs)
-        held = launch.lock(project.artifacts.run_folder(run.id or 0))
-        claimed = worker.claim(project, run.id or 0)
+        held = local.lock(project.artifacts.run_folder(run.id or 0))
+        claimed = Claim.take(project, run.id or 0)
         assert held is not None and claimed is not None, run.status
         tell("begun")
         worker.work(claimed)
         tell("done")
 
     project = Project.open(path)
-    launch.reap(project)
+    local.reap(project)
     if project.dossier(1).runs[0].status is RunStatus.LOST:
         actions.resume_run(project, 1, actor("dan"), 1)
     project.close()

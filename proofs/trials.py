@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from distill_tui import actions, gates  # noqa: F401  # before any fork
 from distill_tui.dataset import build, coverage, frozen, readers, traffic  # noqa: F401  # before any fork
 from distill_tui.rules.objection import Refused
-from distill_tui.runs import launch, worker  # noqa: F401
+from distill_tui.runs.executors import local
 from distill_tui.store import doctor
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.project import Project, ProjectError
@@ -96,7 +96,7 @@ def blow(storms: dict[str, Callable[[], Row]], only: str) -> list[Row]:
 
 def beginnings(folder: Path) -> dict[str, Path]:
     """Make one play and keep a copy at each point from which a deed starts."""
-    launch.start = lambda project, run: None  # type: ignore[assignment]  # the trials play the workers' part
+    local.start = lambda project, run: None  # type: ignore[assignment]  # the trials play the workers' part
     work = folder / "work"
     work.mkdir()
     calls, project = write_traffic(work / "calls.jsonl"), found(work / NAME)
@@ -149,7 +149,7 @@ def _calls(project: Project) -> Path:
 
 def run_on(project: Project, kind: RunKind) -> int:
     """Resume what a killed worker left, as anybody who opens the project and its owner would."""
-    launch.reap(project)
+    local.reap(project)
     run = next(r for r in project.dossier(1).runs if r.kind is kind)
     assert run.id is not None
     return run.id if run.status == "queued" else actions.resume_run(project, 1, actor("dan"), run.id)

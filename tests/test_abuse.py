@@ -33,7 +33,9 @@ from distill_tui.people.signatures import BadSignature
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.decide import counting_sign_off, covers, sign_off_troubles
 from distill_tui.rules.objection import Refused
-from distill_tui.runs import launch, worker
+from distill_tui.runs import evaluate
+from distill_tui.runs.claim import Claim
+from distill_tui.runs.executors import local
 from distill_tui.store import project
 from distill_tui.terms import Assurance, Opinion, PlayKind, Role, Stage
 from distill_tui.ui.app import DistillApp
@@ -271,12 +273,12 @@ def evaluated_again(play: real_play.Play, right: bool) -> None:
     student = seen.record.gold if right else tuple(1 - label for label in seen.record.gold)
     digest = play.project.artifacts.store_bytes(replace(seen.record, student=student).to_json().encode())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(launch, "start", lambda *_: None)  # the worker's part is played here
+        patch.setattr(local, "start", lambda *_: None)  # the worker's part is played here
         run = actions.reproduce(play.project, play.id, play.by("vera"))
-    claimed = worker.claim(play.project, run)
+    claimed = Claim.take(play.project, run)
     trained = seen.run(seen.evaluation.run_id)
     assert claimed is not None and trained is not None
-    worker.record_evaluation(claimed, seen, trained, seen.data_set, digest, right, 0.1)
+    evaluate.record_evaluation(claimed, seen, trained, seen.data_set, digest, right, 0.1)
 
 
 @pytest.mark.parametrize("right", [True, False], ids=["better", "worse"])
@@ -377,11 +379,11 @@ def second_round(play: real_play.Play, right: bool) -> None:
     actions.build_data(play.project, play.id, dan)
     actions.freeze_data(play.project, play.id, dan)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(launch, "start", lambda *_: None)
-        claimed = worker.claim(play.project, actions.start_run(play.project, play.id, dan, real_play.SPEC))
+        patch.setattr(local, "start", lambda *_: None)
+        claimed = Claim.take(play.project, actions.start_run(play.project, play.id, dan, real_play.SPEC))
         assert claimed is not None
-        worker.finish(claimed, {"validation_score": 0.9, "validation_rows": 30}, 1, student.artifact)
-        claimed = worker.claim(play.project, actions.evaluate(play.project, play.id, dan))
+        claimed.finish({"validation_score": 0.9, "validation_rows": 30}, 1, student.artifact)
+        claimed = Claim.take(play.project, actions.evaluate(play.project, play.id, dan))
     seen = play.project.dossier(play.id)
     assert claimed is not None and seen.data_set is not None and seen.gate is not None
     said = first.record.gold if right else tuple(1 - label for label in first.record.gold)
@@ -389,7 +391,7 @@ def second_round(play: real_play.Play, right: bool) -> None:
     digest = play.project.artifacts.store_bytes(judged.to_json().encode())
     trained = seen.run(claimed.run.student_run)
     assert trained is not None
-    worker.record_evaluation(claimed, seen, trained, seen.data_set, digest, right, 0.1)
+    evaluate.record_evaluation(claimed, seen, trained, seen.data_set, digest, right, 0.1)
 
 
 def test_17_gate_and_sign_off_are_two_conditions(play: real_play.Play) -> None:

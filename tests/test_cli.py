@@ -16,7 +16,7 @@ import pytest
 from distill_tui import gates
 from distill_tui.cli import table
 from distill_tui.cli.table import main, parse
-from distill_tui.runs import launch
+from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
 from distill_tui.store import tables
 from distill_tui.store.project import Project, now
@@ -762,7 +762,7 @@ def run_of(status: RunStatus, step: int, **more: object) -> tables.Run:
 @pytest.fixture
 def staged(frozen: Team, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Let no worker start, and play a run's course instead."""
-    monkeypatch.setattr(launch, "start", lambda project, run_id: None)
+    monkeypatch.setattr(local, "start", lambda project, run_id: None)
 
     def course(*states: tables.Run) -> None:
         def wait(project: Project, run_id: int, report: Callable[[tables.Run], None]) -> tables.Run:
@@ -770,7 +770,7 @@ def staged(frozen: Team, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
                 report(run)
             return states[-1]
 
-        monkeypatch.setattr(launch, "wait", wait)
+        monkeypatch.setattr(local, "wait", wait)
 
     return course
 

@@ -31,7 +31,8 @@ from distill_tui.cli.table import main
 from distill_tui.dataset import readers
 from distill_tui.digests import canonical, digest_of
 from distill_tui.rules.dossier import Dossier
-from distill_tui.runs import launch, worker
+from distill_tui.runs.claim import Claim
+from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
 from distill_tui.store import disks, doctor, tables
 from distill_tui.store import project as project_file
@@ -48,7 +49,7 @@ from test_project import NAME, make
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(launch, "start", lambda project, run: None)
+        patch.setattr(local, "start", lambda project, run: None)
         return make(tmp_path_factory.mktemp("made"))
 
 
@@ -321,7 +322,7 @@ def made_queued(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def queued(made_queued: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     shutil.copytree(made_queued, tmp_path / "made")
-    monkeypatch.setattr(launch, "start", lambda project, run: None)  # its worker is on its way, or dead
+    monkeypatch.setattr(local, "start", lambda project, run: None)  # its worker is on its way, or dead
     return Project.open(tmp_path / "made" / NAME)
 
 
@@ -331,13 +332,13 @@ def test_a_clock_that_is_set_takes_no_run_from_its_worker(
 ) -> None:
     run = actions.start_run(queued, 1, actor("dan"), SPEC)
     monkeypatch.setattr(project_file, "now", lambda: at(move))
-    assert launch.reap(queued) == []  # the worker is on its way
+    assert local.reap(queued) == []  # the worker is on its way
     monkeypatch.setattr(project_file, "now", lambda: at(2 * move))
-    assert launch.reap(queued) == []
-    claimed = worker.claim(queued, run)
+    assert local.reap(queued) == []
+    claimed = Claim.take(queued, run)
     assert claimed is not None
     claimed.report(1, 2, "half", always=True)
-    held = launch.lock(queued.artifacts.run_folder(run))
+    held = local.lock(queued.artifacts.run_folder(run))
     assert held is not None
     claimed.end(Action.FINISH_RUN, RunStatus.FINISHED, lambda change, row: None)
     os.close(held)
@@ -354,12 +355,12 @@ def test_a_run_that_was_queued_by_a_clock_that_went_wrong_is_given_up_in_time(
     with monkeypatch.context() as wrong:
         wrong.setattr(project_file, "now", lambda: at(move))
         run = actions.start_run(queued, 1, actor("dan"), SPEC)
-    assert launch.reap(queued) == []
-    later = time.monotonic() + launch.GRACE
-    monkeypatch.setattr(launch.time, "monotonic", lambda: later)
-    assert launch.reap(queued) == [run]
+    assert local.reap(queued) == []
+    later = time.monotonic() + local.GRACE
+    monkeypatch.setattr(local.time, "monotonic", lambda: later)
+    assert local.reap(queued) == [run]
     actions.resume_run(queued, 1, actor("dan"), run)
-    assert launch.reap(queued) == []  # queued anew: its second worker has the same time
+    assert local.reap(queued) == []  # queued anew: its second worker has the same time
     queued.close()
 
 
@@ -367,10 +368,10 @@ def test_a_worker_of_before_the_last_start_of_the_machine_is_not_waited_for(
     queued: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = actions.start_run(queued, 1, actor("dan"), SPEC)
-    assert launch.reap(queued) == []
+    assert local.reap(queued) == []
     (tmp_path / "boot").write_text("another start\n")
-    monkeypatch.setattr(launch, "BOOT", tmp_path / "boot")
-    assert launch.reap(queued) == [run]
+    monkeypatch.setattr(local, "BOOT", tmp_path / "boot")
+    assert local.reap(queued) == [run]
     queued.close()
 
 
@@ -609,7 +610,7 @@ def test_weights_that_lie_elsewhere_or_are_a_pickle_are_never_loaded(tmp_path: P
 
 
 def test_every_model_is_loaded_without_code_and_from_this_machine_only() -> None:
-    house = Path(launch.__file__).parents[1]
+    house = Path(local.__file__).parents[1]
     everything = "".join(path.read_text() for path in house.rglob("*.py"))
     assert not re.search(
         r"import pickle|pickle\.load|torch\.load|joblib\.load|allow_pickle|remote_code\W+True", everything

@@ -21,7 +21,10 @@ def stays_away(statement: str, *names: str) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    [*("cli.table", "cli.commands", "cli.show", "cli.call"), *("actions", "ui.app", "runs.launch", "store.doctor")],
+    [
+        *("cli.table", "cli.commands", "cli.show", "cli.call"),
+        *("actions", "ui.app", "runs.executors.local", "store.doctor"),
+    ],
 )
 def test_no_front_end_imports_what_trains(module: str) -> None:
     stays_away(f"import distill_tui.{module}", *HEAVY)

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from distill_tui.runs import launch
+from distill_tui.runs.executors import local
 from distill_tui.store.project import Project
 from support.stories import DEEDS, Auditor, Story, drive_to_data, drive_to_decide, found, open_play, write_traffic
 from support.story import EVERYBODY
@@ -34,7 +34,7 @@ MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 @pytest.fixture(autouse=True)
 def no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker's part is played by the story itself, through the door."""
-    monkeypatch.setattr(launch, "start", lambda project, run: None)
+    monkeypatch.setattr(local, "start", lambda project, run: None)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def beginnings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A project with one play, kept at three points: before the lock, before the freeze, and evaluated."""
     work = tmp_path_factory.mktemp("beginnings")
     patch = pytest.MonkeyPatch()
-    patch.setattr(launch, "start", lambda project, run: None)
+    patch.setattr(local, "start", lambda project, run: None)
     traffic, project = write_traffic(work / "calls.jsonl"), found(work / "team.distill")
     play = open_play(project)
     kept = {}

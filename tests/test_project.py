@@ -27,7 +27,7 @@ from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import Dossier
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.permission import objections
-from distill_tui.runs import launch
+from distill_tui.runs.executors import local
 from distill_tui.store import migrations, queries, sqlite, tables
 from distill_tui.store.project import Project, ProjectError, chain_trouble, check
 from distill_tui.store.sqlite import module as sqlite3
@@ -41,7 +41,7 @@ NAME = "team.distill"
 @pytest.fixture(scope="module")
 def shipped_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(launch, "start", lambda project, run: None)
+        patch.setattr(local, "start", lambda project, run: None)
         yield make(tmp_path_factory.mktemp("made"))
 
 
@@ -121,7 +121,7 @@ def path(shipped_once: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def project(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    monkeypatch.setattr(launch, "start", lambda project, run: None)
+    monkeypatch.setattr(local, "start", lambda project, run: None)
     opened = Project.open(path)
     yield opened
     opened.close()

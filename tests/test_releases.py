@@ -44,8 +44,8 @@ def write(parent: Path) -> Path:
 if __name__ == "__main__":
     import tempfile
 
-    from distill_tui.runs import launch
+    from distill_tui.runs.executors import local
 
-    launch.start = lambda project, run: None  # type: ignore[assignment]
+    local.start = lambda project, run: None  # type: ignore[assignment]
     with tempfile.TemporaryDirectory() as folder:
         print(write(Path(folder)).stat().st_size, "bytes")

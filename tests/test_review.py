@@ -30,7 +30,7 @@ from distill_tui.rules.gate import locked_facts
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.permission import objections
 from distill_tui.rules.state_machine import NEXT_STAGE
-from distill_tui.runs import launch
+from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
 from distill_tui.store import queries, verdicts
 from distill_tui.store.project import Project
@@ -248,7 +248,7 @@ def one_round(project: Project) -> None:
         lambda: actions.start_run(project, 1, by("dan"), SPEC),
         lambda: actions.evaluate(project, 1, by("dan")),
     ):
-        run = launch.wait(project, started(), lambda run: None)
+        run = local.wait(project, started(), lambda run: None)
         assert run.status is RunStatus.FINISHED, run.error
 
 

@@ -21,7 +21,7 @@ import test_play_screen as staged
 from distill_tui import actions
 from distill_tui.people import identity
 from distill_tui.rules.actor import Actor
-from distill_tui.runs import launch
+from distill_tui.runs.executors import local
 from distill_tui.store.project import Project
 from distill_tui.terms import Task
 from distill_tui.ui.app import DistillApp
@@ -232,7 +232,7 @@ async def test_a_review_and_the_rows_look_as_they_did(size: tuple[int, int], rea
 async def test_whatever_is_typed_into_the_fields_of_a_sheet_is_taken_or_refused_in_place(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "start", lambda project, run: None)
+    monkeypatch.setattr(local, "start", lambda project, run: None)
     monkeypatch.setattr(sheets, "DEAF", 0.0)
     project = staged.a_project(tmp_path)
     plays = {maker.__name__: maker(project, maker.__name__) for maker in staged.MAKERS}

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from distill_tui.runs import launch
+from distill_tui.runs.executors import local
 from distill_tui.store import sqlite
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.project import now
@@ -84,7 +84,7 @@ def reported(path: Path, state: Path, reports: int) -> float:
         "VALUES (4, 1, 'train', 'running', '{}', 'dan', ?, 0, 1000)",
         (now(),),
     ).lastrowid
-    held = launch.lock(Artifacts(path.parent / f"{path.name}.artifacts").run_folder(run))  # as its worker holds it
+    held = local.lock(Artifacts(path.parent / f"{path.name}.artifacts").run_folder(run))  # as its worker holds it
     assert held is not None
     terminal = program(path, state).start()
     try:

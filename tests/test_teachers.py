@@ -540,9 +540,9 @@ def test_a_killed_worker_loses_at_most_what_was_in_flight(project: Project, serv
     server.slow = 0.0
     until = time.monotonic() + 60
     while project.dossier(1).run(run).status is not RunStatus.LOST and time.monotonic() < until:  # type: ignore[union-attr]
-        from distill_tui.runs import launch
+        from distill_tui.runs.executors import local
 
-        launch.reap(project)
+        local.reap(project)
         time.sleep(0.1)
     assert does(project, "train", "resume", "P-001", "--wait") == 0
     assert len(cache.answered(project.artifacts.folder, teacher)) == len(TODO)

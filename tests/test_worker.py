@@ -26,7 +26,9 @@ from distill_tui import actions, gates
 from distill_tui.gates import Criterion, Gate
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.objection import Refused
-from distill_tui.runs import launch, worker
+from distill_tui.runs import claim, worker
+from distill_tui.runs.claim import Claim
+from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
 from distill_tui.store import queries, tables
 from distill_tui.store.project import Project, ProjectError
@@ -153,7 +155,7 @@ def test_a_killed_run_is_lost_resumes_and_gives_the_student_of_one_never_killed(
     killed = actions.start_run(project, 1, DAN, LONG)
     until(project, killed, in_second_epoch(project))
     kill(project, killed)
-    until(project, killed, lambda run: bool(launch.reap(project)) or run.status is RunStatus.LOST)
+    until(project, killed, lambda run: bool(local.reap(project)) or run.status is RunStatus.LOST)
     lost = seen(project, killed)
     assert lost.status is RunStatus.LOST and "resume" in lost.message and lost.artifact is None
 
@@ -210,17 +212,17 @@ def test_what_a_library_says_of_a_disk_is_told_as_the_system_says_it(
 
 
 def test_a_heartbeat_that_fails_once_is_not_the_last(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch, "start", lambda project, run: None)
+    monkeypatch.setattr(local, "start", lambda project, run: None)
     run = actions.start_run(project, 1, DAN, QUICK)
-    monkeypatch.setattr(worker, "BEAT", 0.02)
-    claimed = worker.claim(project, run)
+    monkeypatch.setattr(claim, "BEAT", 0.02)
+    claimed = Claim.take(project, run)
     assert claimed is not None
     away = project.path.rename(project.path.with_name("away"))
     time.sleep(0.3)
     away.rename(project.path)
     actions.stop_run(project, 1, DAN, run)
     assert claimed._stop.wait(60)
-    worker.give_up(claimed, RunStatus.STOPPED, "stopped", None)
+    claimed.give_up(RunStatus.STOPPED, "stopped", None)
     claimed._pulse.join()
 
 
@@ -230,7 +232,7 @@ def test_a_worker_that_lost_its_claim_changes_nothing_any_more(project: Project)
     assert frozen.pid is not None
     os.kill(frozen.pid, signal.SIGSTOP)
     try:
-        assert launch.reap(project) == []  # it lives: it still holds its lock
+        assert local.reap(project) == []  # it lives: it still holds its lock
         with project.telemetry() as session:  # somebody gives it up all the same
             row = session.get(tables.Run, run)
             assert row is not None
@@ -240,9 +242,9 @@ def test_a_worker_that_lost_its_claim_changes_nothing_any_more(project: Project)
     finally:
         os.kill(frozen.pid, signal.SIGCONT)
     end = time.monotonic() + 120
-    while launch.alive(project, run) and time.monotonic() < end:
+    while local.alive(project, run) and time.monotonic() < end:
         time.sleep(0.1)
-    assert not launch.alive(project, run)  # it noticed, and left
+    assert not local.alive(project, run)  # it noticed, and left
     assert seen(project, run) == before
     assert project.dossier(1, thorough=True).audit_trouble == ""
 

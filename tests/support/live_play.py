@@ -19,7 +19,8 @@ from unittest import mock
 from distill_tui import actions
 from distill_tui.gates import Criterion, Gate
 from distill_tui.rules.actor import Actor
-from distill_tui.runs import launch, worker
+from distill_tui.runs import worker
+from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
 from distill_tui.store.project import Project
 from distill_tui.teachers import estimate
@@ -90,7 +91,7 @@ def workers_here() -> Iterator[None]:
         with mock.patch.object(os, "nice"):
             worker.main([str(project.path), str(run_id)])
 
-    with mock.patch.object(launch, "start", start):
+    with mock.patch.object(local, "start", start):
         yield
 
 

@@ -25,7 +25,7 @@ from distill_tui import actions, gates
 from distill_tui.gates import Criterion, Gate
 from distill_tui.people import identity, signatures
 from distill_tui.rules.actor import Actor
-from distill_tui.runs import launch
+from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
 from distill_tui.store.project import Project
 from distill_tui.store.sqlite import module as sqlite3
@@ -165,7 +165,7 @@ def _made(spec: Spec, soft: bool, gate: Gate) -> Path:
 
 def finished(project: Project, run_id: int) -> None:
     """Wait for a worker's end, and see that it is a good one."""
-    run = launch.wait(project, run_id, lambda _: None)
+    run = local.wait(project, run_id, lambda _: None)
     assert run.status is RunStatus.FINISHED, run.error
 
 

@@ -18,7 +18,8 @@ from typing import Any
 from distill_tui import actions, gates
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.objection import Refused
-from distill_tui.runs import worker
+from distill_tui.runs import evaluate
+from distill_tui.runs.claim import Claim
 from distill_tui.spec import Spec
 from distill_tui.store import tables
 from distill_tui.store.project import Project, ProjectError, now
@@ -80,25 +81,25 @@ def drive_to_decide(project: Project, play: int, right: int = 12) -> None:
 
 def finish_training(project: Project, run: int, weights: str = "w") -> None:
     """Do what a training worker does at its end, with a student that is one small file."""
-    claimed = worker.claim(project, run)
+    claimed = Claim.take(project, run)
     assert claimed is not None
     with project.artifacts.scratch() as scratch:
         (scratch / "student").mkdir()
         (scratch / "student" / "config.json").write_text(json.dumps({"weights": weights}))
         student = project.artifacts.store(scratch / "student")
-    worker.finish(claimed, {"validation_score": 0.9, "validation_rows": 16}, 10, student)
+    claimed.finish({"validation_score": 0.9, "validation_rows": 16}, 10, student)
 
 
 def finish_rehearsal(project: Project, run: int) -> None:
     """Do what a rehearsing worker does at its end, where the recipe gave the same student."""
-    claimed = worker.claim(project, run)
+    claimed = Claim.take(project, run)
     assert claimed is not None
-    worker.finish(claimed, {"same": True}, 10, None)
+    claimed.finish({"same": True}, 10, None)
 
 
 def finish_evaluation(project: Project, run: int, right: int) -> None:
     """Do what an evaluating worker does: a record of the real held-out rows, judged by the locked gate, stored."""
-    claimed = worker.claim(project, run)
+    claimed = Claim.take(project, run)
     assert claimed is not None
     seen = project.dossier(claimed.run.play_id)
     assert seen.gate is not None and seen.data_set is not None and claimed.run.student_run is not None
@@ -107,7 +108,7 @@ def finish_evaluation(project: Project, run: int, right: int) -> None:
     record = a_record(project, seen.data_set, student.artifact, right)
     digest = project.artifacts.store_bytes(record.to_json().encode())
     passed = gates.passed(gates.judge(seen.gate, record))
-    worker.record_evaluation(claimed, seen, student, seen.data_set, digest, passed, 0.1)
+    evaluate.record_evaluation(claimed, seen, student, seen.data_set, digest, passed, 0.1)
 
 
 def a_record(project: Project, data: tables.DataSet, model: str, right: int) -> gates.Record:
@@ -233,9 +234,9 @@ def _run_to_its_end(story: Story, play: int, run: int) -> None:
     if fate < 0.05:
         return  # its worker never came; later actions find the run active
     if fate < 0.1:
-        claimed = worker.claim(story.project, run)
+        claimed = Claim.take(story.project, run)
         assert claimed is not None
-        worker.give_up(claimed, RunStatus.FAILED, "the disk was full", "the disk was full")
+        claimed.give_up(RunStatus.FAILED, "the disk was full", "the disk was full")
     elif row.kind is RunKind.TRAIN:
         finish_training(story.project, run, str(story.random.random()))
     elif row.kind is RunKind.REHEARSE:

@@ -33,7 +33,7 @@ from distill_tui.rules.dossier import Dossier, Request
 from distill_tui.rules.gate import lock_facts
 from distill_tui.rules.objection import Objection, Refused
 from distill_tui.rules.training import resumable, trained
-from distill_tui.runs import launch
+from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
 from distill_tui.store import audit_log, tables
 from distill_tui.store.project import Change, Project, ProjectError, remember_builder
@@ -474,7 +474,7 @@ def _queue(
         change.session.flush()
         assert run.id is not None
         change.detail |= {"run": run.id, "kind": kind.value, "spec": run.spec}
-    launch.start(project, run.id)
+    local.start(project, run.id)
     return run.id
 
 
@@ -595,7 +595,7 @@ def resume_run(project: Project, play_id: int, actor: Actor, run_id: int | None 
         row.heartbeat_at = change.at
         change.session.add(row)
         change.detail["run"] = run_id
-    launch.start(project, run_id)
+    local.start(project, run_id)
     return run_id
 
 
@@ -738,7 +738,7 @@ def observe(
         change.session.flush()
         assert run.id is not None
         change.detail |= {"feed": feed.id, "name": name, "rows": feed.rows, "rejects": feed.rejects, "run": run.id}
-    launch.start(project, run.id)
+    local.start(project, run.id)
     return run.id
 
 

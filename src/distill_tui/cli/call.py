@@ -65,12 +65,12 @@ class Call:
     @cached_property
     def project(self) -> Project:
         """The project, opened; runs whose workers are gone are called lost."""
-        from distill_tui.runs import launch
+        from distill_tui.runs.executors import local
         from distill_tui.store import queries
         from distill_tui.store.project import Project
 
         project = Project.open(self.path)
-        launch.reap(project)
+        local.reap(project)
         trouble = queries.look_back(project)
         if trouble:
             self.talk(trouble)

@@ -389,11 +389,11 @@ def show_data(call: Call) -> None:
 def follow(call: Call, run_id: int, *, quiet: bool = False) -> int:
     """Show a run's progress on standard error until it ends; `quiet` prints no data of it."""
     from distill_tui.reports import text as report
-    from distill_tui.runs import launch
+    from distill_tui.runs.executors import local
 
     progress = Progress(call)
     try:
-        run = launch.wait(call.project, run_id, progress)
+        run = local.wait(call.project, run_id, progress)
     except KeyboardInterrupt:
         progress.end()
         call.talk(f"Run {run_id} goes on; `{table.PROGRAM} train status {call.args.play} --follow` follows it again.")

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill_tui.runs.claim import Claim, Companion
 from distill_tui.store import tables
 from distill_tui.store.project import stored
 from distill_tui.teachers.description import GIVEN_ALONE, PROMPTED, Described
 from distill_tui.terms import Task
 
 if TYPE_CHECKING:
-    from distill_tui.runs.worker import Claim, Companion
     from distill_tui.store.artifacts import Artifacts
 
 

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from distill_tui.rounds import variations
+from distill_tui.runs.claim import Claim
 from distill_tui.store.project import stored
 from distill_tui.teachers import cache, estimate
 from distill_tui.teachers.description import ENDPOINT, ZERO_SHOT, Described
@@ -19,16 +20,16 @@ from distill_tui.teachers.estimate import read_limits
 
 if TYPE_CHECKING:
     from distill_tui.rules.dossier import Dossier
-    from distill_tui.runs.worker import Claim
     from distill_tui.teachers.endpoint import Answer
 
 Todo = list[tuple[str, str]]
 
 
-def run(claimed: Claim, dossier: Dossier) -> dict[str, Any]:
-    """Do what the run was asked for: label what the teacher has not answered yet, or write variations."""
+def run(claimed: Claim, dossier: Dossier) -> None:
+    """Label what the teacher has not answered yet, or have it write variations."""
     wanted = variations.ask_of(claimed.run)
-    return vary(claimed, dossier, wanted) if wanted else label(claimed, dossier)
+    result = vary(claimed, dossier, wanted) if wanted else label(claimed, dossier)
+    claimed.finish(result, result["new"], None)
 
 
 def vary(claimed: Claim, dossier: Dossier, wanted: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,24 +11,27 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 from sqlmodel import Session, select
 
+from distill_tui.dataset import frozen, observed
 from distill_tui.monitor import history
 from distill_tui.monitor import plan as observe
 from distill_tui.rules.dossier import Dossier
 from distill_tui.runs import observe_teacher
+from distill_tui.runs.claim import Claim
+from distill_tui.spec import Spec
 from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.project import ProjectError, stored
 from distill_tui.tasks import generation
 from distill_tui.teachers.description import ENDPOINT, SOURCES
 from distill_tui.terms import Action, RunStatus, Split
-
-if TYPE_CHECKING:
-    from distill_tui.runs.worker import Claim
+from distill_tui.training.answers import hear
 
 CENTRE_ROWS, CALIBRATION = 2_000, 1_000  # training rows that make the centre, held-out scores that are kept
 
@@ -48,9 +51,6 @@ class Row:
 
 def run(claimed: Claim, dossier: Dossier) -> None:
     """Observe one feed, record what was seen, and say how the student stands."""
-    from distill_tui.dataset import frozen
-    from distill_tui.spec import Spec
-
     project = claimed.project
     feed_id = stored(claimed.run.spec, f"the spec of run {claimed.id}").get("feed")
     feed = next((each for each in dossier.feeds if each.id == feed_id), None)
@@ -98,11 +98,6 @@ def _reference(artifacts: Artifacts, data: Path, student: Path, options: Mapping
     A row that came often in the traffic counts as often. The probe is taken from the training rows, which anybody
     may see.
     """
-    import numpy as np
-
-    from distill_tui.dataset import frozen
-    from distill_tui.training.answers import hear
-
     training, held_out = frozen.load(data, Split.TRAIN), frozen.load(data, Split.HELD_OUT)
     chosen = sorted(range(len(training)), key=lambda row: observe.order("", training.digests[row]))
     lies = hear(student, [training.inputs[row] for row in chosen[:CENTRE_ROWS]], **options).lies
@@ -132,10 +127,8 @@ def _reference(artifacts: Artifacts, data: Path, student: Path, options: Mapping
 
 def _read(path: Path, received: str, probe: Mapping[str, Any], labels: Sequence[str]) -> list[Row]:
     """Read a feed, each input of a day once; a row without a time is of the day on which the feed was received."""
-    from distill_tui.dataset.observed import rows as stored
-
     found: dict[tuple[str, str], Row] = {}
-    for each in stored(path):
+    for each in observed.rows(path):
         day = (each["time"] or received)[:10]
         key = (day, each["input_digest"])
         teacher = _label(each, labels)
@@ -220,8 +213,6 @@ def _with_teacher(
 
 def _probe_again(rows: Sequence[Row], known: Mapping[str, Any], seen: set[tuple[str, str, bool]]) -> list[Row]:
     """Give the rows of the probe, once in four weeks."""
-    from datetime import date
-
     if not rows:
         return []
     day = rows[-1].day
@@ -238,10 +229,6 @@ def _probe_again(rows: Sequence[Row], known: Mapping[str, Any], seen: set[tuple[
 def _observations(
     rows: Sequence[Row], feed: tables.Feed, student: Path, known: Mapping[str, Any], options: Mapping[str, int]
 ) -> list[tables.Observation]:
-    import numpy as np
-
-    from distill_tui.training.answers import hear
-
     heard = hear(student, [row.input for row in rows], **options)
     away = (heard.lies - np.array(known["centre"])) / np.array(known["spread"])
     distance = np.sqrt((away**2).mean(axis=1))

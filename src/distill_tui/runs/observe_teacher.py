@@ -10,27 +10,32 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlmodel import Session, col, func, select
 
+from distill_tui.dataset import observed
+from distill_tui.rules.dossier import Dossier
+from distill_tui.runs.claim import Claim
+from distill_tui.runs.label import batches, local_writer
 from distill_tui.store import tables
+from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.project import stored
 from distill_tui.tasks import generation
-from distill_tui.teachers import cache
+from distill_tui.teachers import cache, endpoint
 from distill_tui.teachers import estimate as asked
 from distill_tui.teachers.description import ENDPOINT, Described
+from distill_tui.teachers.endpoint import Answer, Limits
 from distill_tui.teachers.estimate import read_limits
 from distill_tui.terms import RunKind, RunStatus, Task
+from distill_tui.training.folders import teacher_labels
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from distill_tui.rules.dossier import Dossier
     from distill_tui.runs.observe import Row
-    from distill_tui.runs.worker import Claim
-    from distill_tui.store.artifacts import Artifacts
-    from distill_tui.teachers.endpoint import Answer, Limits
 
 Todo = list[tuple[str, str]]  # (input digest, text)
 Said = Mapping[str, str | None]  # input digest to label; None where an answer named no label
@@ -63,9 +68,10 @@ def room(session: Session, artifacts: Artifacts, dossier: Dossier, feed: tables.
 
 def _paid(artifacts: Artifacts, teacher: str, feed: tables.Feed) -> int:
     """Count the answers that are kept of a feed's rows, and of the probe on its last day."""
-    from distill_tui.dataset.observed import rows
-
-    days = {row["input_digest"]: (row["time"] or feed.received_at)[:10] for row in rows(artifacts.path(feed.artifact))}
+    days = {
+        row["input_digest"]: (row["time"] or feed.received_at)[:10]
+        for row in observed.rows(artifacts.path(feed.artifact))
+    }
     probe = cache.probe_name(teacher, max(days.values(), default=""))
     kept = cache.answered(artifacts.folder, teacher) & days.keys()
     return len(kept) + len(cache.answered(artifacts.folder, probe))
@@ -91,7 +97,6 @@ def ask(claimed: Claim, dossier: Dossier, rows: Sequence[Row]) -> Said:
 
 def _writer(claimed: Claim, teacher: str, rows: Sequence[Row]) -> Said:
     """Have a model on this machine write its answers."""
-    from distill_tui.runs.label import local_writer
 
     def write(name: str, todo: Todo) -> None:
         local_writer(claimed, teacher, todo, "answered by the teacher", name=name)
@@ -114,9 +119,6 @@ def _kept(folder: Path, teacher: str, rows: Sequence[Row], ask: Callable[[str, T
 
 def _local(claimed: Claim, source: str, teacher: str, rows: Sequence[Row]) -> Said:
     """Ask a model on this machine; every batch is kept as it comes."""
-    from distill_tui.runs.label import batches
-    from distill_tui.training.folders import teacher_labels
-
     artifacts = claimed.project.artifacts
     answered = cache.outputs(artifacts.folder, teacher)
     again = {row.digest for row in rows if row.probe}
@@ -136,8 +138,6 @@ def _local(claimed: Claim, source: str, teacher: str, rows: Sequence[Row]) -> Sa
 
 def _endpoint(claimed: Claim, dossier: Dossier, teacher: str, rows: Sequence[Row]) -> Said:
     """Ask an endpoint; every answer is kept the moment it comes. The rows are within the month's budget already."""
-    from distill_tui.teachers import endpoint
-
     folder = claimed.project.artifacts.folder
     described, limits = Described.from_json(claimed.project.artifacts.text(teacher)), _limits(dossier)
     key = endpoint.key_for(described.base_url)

@@ -277,11 +277,11 @@ class DistillApp(App[int]):
         self.run_worker(self._reap_in_thread, thread=True, group="reap", exclusive=True)
 
     def _reap_in_thread(self) -> None:
-        from distill_tui.runs import launch
+        from distill_tui.runs.executors import local
 
         assert self.project is not None
         try:
-            launch.reap(self.project)
+            local.reap(self.project)
         except sqlite.errors() as error:
             self.call_from_thread(self.say, f"Runs cannot be watched now: {sqlite.sentence(error)}", "warning")
 

@@ -1,0 +1,135 @@
+"""A run that this process holds. Every write carries the token of the claim, so that a worker that was given up (and
+perhaps replaced) can change nothing any more. Progress is written at most twice a second."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.objection import Refused
+from distill_tui.store import sqlite, tables
+from distill_tui.store.project import Change, Project, ProjectError, now
+from distill_tui.terms import Action, Assurance, RunStatus
+
+EVERY = 0.5  # seconds between two reports
+BEAT = 2.0  # seconds between two heartbeats
+
+
+class Stopped(Exception):
+    """A person asked the run to stop, or another worker has it."""
+
+
+class Claim:
+    """A run that this process holds: what it may report, and whether it should stop."""
+
+    def __init__(self, project: Project, run: tables.Run, token: str) -> None:
+        assert run.id is not None
+        self.project, self.run, self.token, self.id = project, run, token, run.id
+        self.folder = project.artifacts.run_folder(run.id)
+        self.actor = Actor(run.started_by, f"worker of run {run.id}", Assurance.ACCOUNT, run.id)
+        self._stop, self._over = threading.Event(), threading.Event()
+        self._last = 0.0
+        self._pulse = threading.Thread(target=self._beat, daemon=True)
+        self._pulse.start()
+
+    @classmethod
+    def take(cls, project: Project, run_id: int) -> Claim | None:
+        """Take a queued run; None where it is not there to take."""
+        token = secrets.token_hex(16)
+        with project.telemetry() as session:
+            run = session.get(tables.Run, run_id)
+            if run is None or run.status is not RunStatus.QUEUED:
+                return None
+            run.status, run.token, run.pid = RunStatus.RUNNING, token, os.getpid()
+            run.claimed_at = run.heartbeat_at = now()
+            run.message = "starting"
+            session.add(run)
+        return cls(project, run, token)
+
+    def _beat(self) -> None:
+        """Write heartbeats, and notice a request to stop, also while a step takes long."""
+        while not self._over.wait(BEAT):
+            with suppress(OSError, ProjectError, *sqlite.errors()):  # a disk that failed once may work at the next beat
+                if not self._write(heartbeat_at=now()):
+                    self._stop.set()
+
+    def _write(self, points: tuple[tables.RunPoint, ...] = (), **columns: Any) -> bool:
+        """Write telemetry if the run is still ours; False where it is not, or a stop was requested."""
+        with self.project.telemetry() as session:
+            run = session.get(tables.Run, self.id)
+            if run is None or run.token != self.token or run.status is not RunStatus.RUNNING:
+                return False
+            for name, value in columns.items():
+                setattr(run, name, value)
+            session.add(run)
+            for point in points:
+                session.merge(point)
+            return not run.stop_requested
+
+    def report(
+        self, step: int, total: int, message: str, *, point: tables.RunPoint | None = None, always: bool = False
+    ) -> None:
+        """Report progress. Raises Stopped where the run should end here."""
+        if self._stop.is_set():
+            raise Stopped
+        due = time.monotonic() - self._last >= EVERY
+        if not (due or always):
+            return
+        self._last = time.monotonic()
+        points = (point,) if point is not None else ()
+        if not self._write(points, step=step, total=total, message=message, heartbeat_at=now()):
+            raise Stopped
+
+    def end(self, action: Action, status: RunStatus, edit: Callable[[Change, tables.Run], None]) -> None:
+        """End the run through the door, whatever kind of end it is."""
+        self._over.set()
+        self._pulse.join()
+        request = {"run": self.id, "token": self.token}
+        with self.project.change(action, self.run.play_id, self.actor, request) as change:
+            run = change.session.get(tables.Run, self.id)
+            assert run is not None
+            run.status, run.ended_at, run.token, run.pid = status, change.at, None, None
+            edit(change, run)
+            change.session.add(run)
+            change.detail |= {"run": self.id, "status": status.value}
+
+    def finish(self, result: dict[str, Any], steps: int, artifact: str | None) -> None:
+        """Record that the run did what it was for."""
+
+        def edit(change: Change, row: tables.Run) -> None:
+            row.result, row.artifact, row.message = json.dumps(result), artifact, "done"
+            row.step = row.total = steps
+            if artifact:
+                change.detail["artifact"] = artifact
+
+        self.end(Action.FINISH_RUN, RunStatus.FINISHED, edit)
+
+    def give_up(self, status: RunStatus, message: str, error: str | None) -> None:
+        """Record that the run ended early; it can be resumed."""
+
+        def edit(_: Change, row: tables.Run) -> None:
+            row.message, row.error = message, error
+
+        with suppress(Refused):  # refused: another worker has the run now, and records its end
+            self.end(Action.END_RUN, status, edit)
+
+
+@dataclass(frozen=True)
+class Companion:
+    """A process that trains together with the one that claimed the run; it reports and writes nothing."""
+
+    project: Project
+    id: int
+    folder: Path
+
+    def report(self, *_: Any, **__: Any) -> None:
+        """Do nothing: the process that claimed the run reports."""

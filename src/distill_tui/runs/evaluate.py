@@ -1,0 +1,169 @@
+"""What an evaluating worker does: judge one student on the held-out split, and record it through the door."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distill_tui import gates
+from distill_tui.dataset import frozen
+from distill_tui.gates import CERTAIN
+from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.gate import worksheet_numbers
+from distill_tui.runs import answer_columns, arms, label_columns
+from distill_tui.runs.claim import Claim
+from distill_tui.spec import Spec
+from distill_tui.store import tables
+from distill_tui.store.project import judged, stored
+from distill_tui.terms import Action, RunKind, RunStatus, Split
+from distill_tui.training import answering, evaluate, measure
+
+
+def run(claimed: Claim, dossier: Dossier) -> None:
+    """Judge one student on the held-out split: it, its teacher and the baseline, quality, latency and size."""
+    project, gate, play = claimed.project, dossier.gate, dossier.play
+    run = dossier.run(claimed.run.student_run)
+    data = next(d for d in dossier.data_sets if d.id == claimed.run.data_set_id)
+    assert gate is not None and play is not None and run is not None and run.artifact is not None
+    trouble = project.artifacts.trouble(data.artifact) or project.artifacts.trouble(run.artifact)
+    if trouble:
+        raise ValueError(trouble)
+    started = time.monotonic()
+
+    path = project.artifacts.path(data.artifact)
+    held_out, training = frozen.load(path, Split.HELD_OUT), frozen.load(path, Split.TRAIN)
+    held_out = frozen.without(held_out, frozen.held_out_with(path, dossier.burnt))
+    spec = Spec.from_json(run.spec)
+    student = project.artifacts.path(run.artifact)
+    teacher = project.artifacts.path(play.teacher_digest) if play.teacher_source == "local" else None
+    numbers = {name: str(number) for name, number in worksheet_numbers(dossier).items()}
+    if held_out.labels:
+        columns = measure_all(claimed, gate, spec, student, teacher, training, held_out)
+        columns["controls"] = arms.answers(claimed, run, spec, held_out.inputs)
+    else:
+        beside = arms.written(claimed, run, spec, held_out.inputs)
+        columns = measure_answers(claimed, gate, spec, student, training, held_out, beside)
+    below = (
+        stored(run.result, f"the result of run {run.id}").get("deferred_below", 0) if gate.deferral is not None else 0
+    )
+    if below and teacher is not None:
+        columns["latency_us"][gates.TOGETHER] = together(claimed, spec, student, teacher, below, held_out.inputs)
+    record = gates.Record(
+        data_set=data.digest,
+        model=run.artifact,
+        teacher_model=play.teacher_digest,
+        payback_inputs=numbers,
+        deferred_below=below,
+        **columns,
+    )
+    content = record.to_json()
+    digest = project.artifacts.store_bytes(content.encode())
+    passed = gates.passed(judged(content, gates.to_json(gate))[1])
+    record_evaluation(claimed, dossier, run, data, digest, passed, round(time.monotonic() - started, 1))
+
+
+def measure_all(
+    claimed: Claim, gate: Any, spec: Any, student: Path, teacher: Path | None, training: Any, held_out: Any
+) -> dict[str, Any]:
+    """Predict and time the student and the baseline, and time a local teacher; its predictions are frozen already."""
+    claimed.report(1, 5, "the student on the held-out split", always=True)
+    probabilities = evaluate.predict(student, held_out.inputs, threads=spec.threads, max_tokens=spec.max_tokens)
+    claimed.report(2, 5, "the baseline", always=True)
+    known, shares_of = np.where(training.gold >= 0, training.gold, training.teacher), None
+    if gate.baseline == "majority":
+        shares = np.tile(evaluate.base_rates(known, len(held_out.labels)), (len(held_out), 1))
+    else:
+        shares_of = evaluate.fit_shares(training.inputs, known, gate.seed, len(held_out.labels))
+        shares = shares_of(held_out.inputs)
+    said = label_columns.columns(held_out, probabilities, shares, evaluate.majority(known))
+    return said | timed(claimed, spec, student, teacher, shares_of, held_out.inputs)
+
+
+def measure_answers(
+    claimed: Claim, gate: Any, spec: Any, student: Path, training: Any, held_out: Any, beside: dict[str, list[str]]
+) -> dict[str, Any]:
+    """Ask and time the student and the baseline of a generation task; what the teacher answers is frozen already."""
+    claimed.report(1, 5, "the student on the held-out split", always=True)
+    said = answering.answer(student, held_out.inputs, threads=spec.threads, max_tokens=spec.max_tokens)
+    claimed.report(2, 5, "the baseline", always=True)
+    taught, nearest = answer_columns.taught(training), None
+    majority = answer_columns.commonest(taught)
+    if gate.baseline != "majority":
+        nearest = evaluate.fit_nearest(training.inputs, taught)
+    baseline = nearest(held_out.inputs) if nearest else [majority] * len(held_out)
+    columns = answer_columns.columns(held_out, said, baseline, majority, beside)
+    return columns | timed(claimed, spec, student, None, nearest, held_out.inputs)
+
+
+def timed(
+    claimed: Claim, spec: Any, student: Path, teacher: Path | None, baseline: Callable[..., Any] | None, texts: Any
+) -> dict[str, Any]:
+    """Time baseline, student and local teacher, one request at a time, and measure what running them takes."""
+    options = {"threads": spec.threads, "max_tokens": spec.max_tokens}
+    latency: dict[str, Any] = {} if baseline is None else {"baseline": measure.baseline_latencies(baseline, texts)}
+    sizes, running = {}, {}
+    for step, name, folder, few in ((3, "student", student, {}), (4, "teacher", teacher, {"per_run": 60})):
+        if folder is not None:
+            claimed.report(step, 5, f"the {name}'s latency, one request at a time", always=True)
+            latency[name] = measure.latencies(folder, texts, **few, **options)
+            sizes[name], running[name] = measure.size(folder), measure.running(folder, texts, **options)
+    claimed.report(5, 5, "judging", always=True)
+    return {
+        "latency_us": {name: tuple(tuple(run) for run in runs) for name, runs in latency.items()},
+        "parameters": {name: parameters for name, (parameters, _) in sizes.items()},
+        "bytes": {name: size for name, (_, size) in sizes.items()},
+        "running": running,
+        "machine": measure.machine(spec.threads),
+    }
+
+
+def together(
+    claimed: Claim, spec: Any, student: Path, teacher: Path, below: int, texts: Any
+) -> tuple[tuple[int, ...], ...]:
+    """Time requests as they are served where the gate sends some back: the student's, and then the teacher's too."""
+    claimed.report(5, 5, "the latency of student and teacher together", always=True)
+    options = {"threads": spec.threads, "max_tokens": spec.max_tokens}
+    return tuple(map(tuple, measure.together(student, teacher, below / CERTAIN, texts, **options)))
+
+
+def record_evaluation(
+    claimed: Claim,
+    dossier: Dossier,
+    run: tables.Run,
+    data: tables.DataSet,
+    record: str,
+    passed: bool,
+    took: float,
+) -> None:
+    """Record the evaluation through the door; it moves the play to decide, unless it is the validator's own."""
+    own = claimed.run.kind is RunKind.REPRODUCE
+    assert dossier.gate_row is not None and dossier.gate_row.digest is not None
+    assert run.id is not None and run.artifact is not None
+    gate_digest, student, model = dossier.gate_row.digest, run.id, run.artifact
+
+    def edit(change: Any, row: tables.Run) -> None:
+        row.result = json.dumps({"seconds": took, "passed": passed})
+        row.message = "the gate is held" if passed else "the gate is not held"
+        change.session.add(
+            tables.Evaluation(
+                play_id=row.play_id,
+                round=row.round,
+                run_id=student,
+                evaluation_run=claimed.id,
+                gate_digest=gate_digest,
+                data_digest=data.digest,
+                model=model,
+                record=record,
+                passed=int(passed),
+                reproduced=int(own),
+                recorded_at=change.at,
+            )
+        )
+        change.detail |= {"record": record, "passed": passed, "reproduced": own}
+
+    claimed.end(Action.RECORD_REPRODUCTION if own else Action.RECORD_EVALUATION, RunStatus.FINISHED, edit)

@@ -1,0 +1,40 @@
+"""What a rehearsing worker does: run the recipe of the judged student again, from nothing, and compare the result."""
+
+from __future__ import annotations
+
+import shutil
+import time
+
+from distill_tui.bundles import retrain
+from distill_tui.digests import folder_digest
+from distill_tui.rules.dossier import Dossier
+from distill_tui.runs import arms
+from distill_tui.runs.claim import Claim
+from distill_tui.spec import Spec
+from distill_tui.store.project import stored
+
+
+def run(claimed: Claim, dossier: Dossier) -> None:
+    """Run the recipe of the student that was judged anew, from nothing, and compare what comes out."""
+    project, play = claimed.project, dossier.play
+    judged = dossier.run(claimed.run.student_run)
+    data = next(d for d in dossier.data_sets if d.id == claimed.run.data_set_id)
+    assert play is not None and judged is not None and judged.artifact is not None
+    teacher, asked = arms.teacher_of(project.artifacts, play)
+    spec = Spec.from_json(judged.spec).kept(stored(judged.result, f"the result of run {judged.id}").get("rung", ""))
+    start = project.artifacts.path(spec.folder) if spec.folder else None
+    started, last = time.monotonic(), 0
+    made = retrain.Training(spec, project.artifacts.path(data.artifact), teacher, start, claimed.folder, asked)
+    for step in made.steps():
+        last = step.number
+        claimed.report(step.number, step.total, f"epoch {step.epoch} · loss {step.loss:.3f}")
+    digest = folder_digest(made.student)
+    result = {
+        "same": digest == judged.artifact,
+        "student": digest,
+        "seconds": round(time.monotonic() - started, 1),
+        "data": data.digest,
+    }
+    for name in ("checkpoints", "student", "shipped"):
+        shutil.rmtree(claimed.folder / name, ignore_errors=True)
+    claimed.finish(result, last, None)
