@@ -37,7 +37,7 @@ from distill_tui.cli import call as calls
 from distill_tui.runs import worker
 from distill_tui.runs.claim import Claim
 from distill_tui.runs.executors import local
-from distill_tui.store import artifacts, backup, doctor, migrations, project, sqlite, tables
+from distill_tui.store import artifacts, audit_log, backup, doctor, migrations, project, sqlite, tables
 from distill_tui.teachers import cache
 from distill_tui.training import folders
 from trials import Row, library, table
@@ -71,7 +71,7 @@ def apart(session: Any, *entry: Any) -> None:
     LOG(session, *entry)
 
 
-LOG = project._log
+LOG = audit_log.append
 
 
 def told_first(*words: Any) -> None:
@@ -201,17 +201,17 @@ class Guard:
         return self.harness.split("|")
 
 
-NO_LOCK = put(project, "_write_lock", nobodys_turn)
+NO_LOCK = put(project, "write_lock", nobodys_turn)
 ALL_FINE = put(doctor, "file", lambda path: iter(()))
 
 GUARDS = {
     "the turn to write": Guard(without_turns, "storms.py|--only|8 writers|--scale|0.01"),
     "a lock while a file is made": Guard(NO_LOCK, "storms.py|--only|6 make|--scale|0.1"),
     "deed and entry in one transaction, killed at a call": Guard(
-        put(project, "_log", apart), "storms_disk.py|--first|--only|killed at: gate lock"
+        put(audit_log, "append", apart), "storms_disk.py|--first|--only|killed at: gate lock"
     ),
     "deed and entry in one transaction, killed at a moment": Guard(
-        put(project, "_log", apart), "storms.py|--only|SIGKILL: gate lock|--scale|0.1"
+        put(audit_log, "append", apart), "storms.py|--only|SIGKILL: gate lock|--scale|0.1"
     ),
     "done before it is told": Guard(
         put(actions, "comment", told_first), "storms.py|--only|SIGKILL: writers|--scale|0.05"
@@ -226,13 +226,13 @@ GUARDS = {
         put(backup, "_copy_file", file_first), "storms_disk.py|--first|--only|killed at: backup"
     ),
     "an upgrade in one transaction, killed at a call": Guard(
-        put(project, "_migrate", step_by_step), "storms_disk.py|--first|--only|killed at: upgrade"
+        put(project, "migrate", step_by_step), "storms_disk.py|--first|--only|killed at: upgrade"
     ),
     "an upgrade in one transaction, disk fails": Guard(
-        put(project, "_migrate", step_by_step), "storms_disk.py|--first|--only|failing disk: upgrade"
+        put(project, "migrate", step_by_step), "storms_disk.py|--first|--only|failing disk: upgrade"
     ),
     "an upgrade in its turn": Guard(
-        several(NO_LOCK, put(project, "_migrate", step_by_step)),
+        several(NO_LOCK, put(project, "migrate", step_by_step)),
         "storms_files.py|--only|upgrade at once|--scale|0.1",
     ),
     "one line for what a disk says": Guard(
@@ -254,13 +254,13 @@ GUARDS = {
     "a clock that nobody sets": Guard(
         put(local, "_waited", by_the_wall), "storms_clocks.py|--only|leases|--scale|0.05"
     ),
-    "the chain of the log": Guard(put(project, "chain_trouble", lambda session: ""), "flips.py|--flips|200"),
+    "the chain of the log": Guard(put(audit_log, "chain_trouble", lambda session: ""), "flips.py|--flips|200"),
     "the digests of files": Guard(
         put(artifacts.Artifacts, "trouble", lambda self, digest: None), "flips.py|--flips|200"
     ),
     "the manifest of a bundle": Guard(put(bundle, "STEPS", bundle.STEPS[1:]), "flips.py|--flips|400"),
     "a look at the file when it is opened": Guard(
-        several(put(project, "_see_whole", lambda path: None), ALL_FINE),
+        several(put(project, "see_whole", lambda path: None), ALL_FINE),
         "storms_files.py|--only|project file|--scale|0.1",
     ),
     "no code in a model folder": Guard(

@@ -34,7 +34,8 @@ from distill_tui.rules import data, decide, gate, live, next_step, permission, t
 from distill_tui.rules.permission import RULES, objections
 from distill_tui.runs.executors import local
 from distill_tui.store import migrations
-from distill_tui.store.project import Project, chain_trouble
+from distill_tui.store.audit_log import chain_trouble
+from distill_tui.store.project import Project
 from support.stories import Auditor, Story, drive_to_data, drive_to_decide, found, open_play, write_traffic
 from trials import Row, keep
 

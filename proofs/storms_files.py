@@ -26,8 +26,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from distill_tui import actions
 from distill_tui.rules.actor import Actor
-from distill_tui.store import doctor, migrations
-from distill_tui.store.project import Project, ProjectError, _expected_schema, chain_trouble
+from distill_tui.store import audit_log, doctor, migrations
+from distill_tui.store.audit_log import chain_trouble
+from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import PlayKind, Role
 from support.stories import Auditor
 from support.story import actor
@@ -167,7 +168,7 @@ def expect_one_more_step() -> None:
     if one_more_step not in migrations.MIGRATIONS:
         migrations.MIGRATIONS = (*migrations.MIGRATIONS, one_more_step)
         migrations.VERSION += 1
-        _expected_schema.cache_clear()
+        audit_log.expected_schema.cache_clear()
 
 
 def upgraded(path: Path, length: int) -> str:

@@ -36,7 +36,7 @@ from distill_tui.rules.objection import Refused
 from distill_tui.runs import evaluate
 from distill_tui.runs.claim import Claim
 from distill_tui.runs.executors import local
-from distill_tui.store import project
+from distill_tui.store import project_file
 from distill_tui.terms import Assurance, Opinion, PlayKind, Role, Stage
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.forms import sheets
@@ -634,7 +634,7 @@ def test_29_a_ship_that_is_killed_is_whole_or_never_was(play: real_play.Play, af
 
 def test_30_a_clock_that_was_set_back_changes_no_order(play: real_play.Play, monkeypatch: pytest.MonkeyPatch) -> None:
     play.sign()
-    for module in (project, signed_decisions, sign_offs):
+    for module in (project_file, signed_decisions, sign_offs):
         monkeypatch.setattr(module, "now", lambda: "1999-01-01T00:00:00Z")
     play.sign(Opinion.REFUSE, "Later, whatever the clock says.")
     assert refused(play.ship) == {"sign_off.refused"}

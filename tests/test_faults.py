@@ -34,10 +34,10 @@ from distill_tui.rules.dossier import Dossier
 from distill_tui.runs.claim import Claim
 from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
-from distill_tui.store import disks, doctor, tables
-from distill_tui.store import project as project_file
+from distill_tui.store import disks, doctor, project_file, tables
 from distill_tui.store.backup import backup
-from distill_tui.store.project import Project, ProjectError, _write_lock, check
+from distill_tui.store.project import Project, ProjectError
+from distill_tui.store.project_file import check, write_lock
 from distill_tui.terms import Action, PlayKind, Role, RunKind, RunStatus
 from distill_tui.training.folders import check_causal_folder, check_encoder_folder, check_model_folder
 from distill_tui.ui.board import preview
@@ -195,20 +195,20 @@ def test_whoever_waits_too_long_for_another_is_told_so_and_may_go_on_later(path:
 def test_whoever_comes_again_and_again_does_not_go_before_those_who_wait(path: Path) -> None:
     order: list[str] = []
     for _ in range(20):
-        with _write_lock(path):
+        with write_lock(path):
             waiting = threading.Thread(target=_take_a_turn, args=(path, order))
             waiting.start()
             end = time.monotonic() + 2
             while _is_free(Path(f"{path}.turn")) and time.monotonic() < end:
                 time.sleep(0.001)
-        with _write_lock(path):
+        with write_lock(path):
             order.append("again")
         waiting.join()
     assert order == ["who waited", "again"] * 20
 
 
 def _take_a_turn(path: Path, order: list[str]) -> None:
-    with _write_lock(path):
+    with write_lock(path):
         order.append("who waited")
 
 

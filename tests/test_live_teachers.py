@@ -131,7 +131,7 @@ def sampled(project: Project, calls: int) -> None:
 def later(monkeypatch: pytest.MonkeyPatch, days: int) -> None:
     """Let the project's clock show a later day."""
     at = (datetime.now(UTC) + timedelta(days)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    monkeypatch.setattr("distill_tui.store.project.now", lambda: at)
+    monkeypatch.setattr("distill_tui.store.project_file.now", lambda: at)
 
 
 def test_an_endpoint_is_asked_no_more_often_than_the_month_allows(

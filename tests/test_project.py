@@ -29,7 +29,9 @@ from distill_tui.rules.objection import Refused
 from distill_tui.rules.permission import objections
 from distill_tui.runs.executors import local
 from distill_tui.store import migrations, queries, sqlite, tables
-from distill_tui.store.project import Project, ProjectError, chain_trouble, check
+from distill_tui.store.audit_log import chain_trouble
+from distill_tui.store.project import Project, ProjectError
+from distill_tui.store.project_file import check
 from distill_tui.store.sqlite import module as sqlite3
 from distill_tui.terms import Action, Metric, Opinion, Role, RunKind, RunStatus, Split, Standing
 from support.stories import Auditor, drive_to_data, drive_to_decide, found, open_play, write_traffic

@@ -13,7 +13,9 @@ from distill_tui import actions, gates
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import Dossier
 from distill_tui.rules.training import trained
-from distill_tui.store.project import Project, record_of, stored
+from distill_tui.store.json_columns import stored
+from distill_tui.store.project import Project
+from distill_tui.store.records import record_of
 from distill_tui.tasks import generation
 from distill_tui.terms import Role, Split
 

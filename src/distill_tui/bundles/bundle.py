@@ -26,7 +26,7 @@ from distill_tui.rules.dossier import Dossier, SignOffFacts
 from distill_tui.rules.objection import Objection
 from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
-from distill_tui.store.project import stored, stored_list
+from distill_tui.store.json_columns import stored, stored_list
 from distill_tui.teachers.description import PROMPTED
 from distill_tui.terms import Role, Task
 

@@ -80,7 +80,7 @@ def _observe_one(call: Call, path: Path, name: str) -> int:
 
 def _run_of(dossier: Dossier, feed: tables.Feed) -> tables.Run:
     """Find the run of a feed."""
-    from distill_tui.store.project import stored
+    from distill_tui.store.json_columns import stored
 
     observing = (run for run in dossier.runs if run.kind is RunKind.OBSERVE)
     found = (run for run in observing if stored(run.spec, f"the spec of run {run.id}").get("feed") == feed.id)

@@ -276,7 +276,7 @@ def show_window(call: Call) -> None:
 def show_audit(call: Call) -> None:
     """Show the audit."""
     from distill_tui.reports import data
-    from distill_tui.store.project import stored
+    from distill_tui.store.json_columns import stored
 
     dossier = call.dossier()
     found = stored(dossier.data_set.counts, "the count of the data set", "audit") if dossier.data_set else {}
@@ -373,7 +373,7 @@ def show_pairs(call: Call) -> None:
 def show_data(call: Call) -> None:
     """Show the counts."""
     from distill_tui.reports import text as report
-    from distill_tui.store.project import stored
+    from distill_tui.store.json_columns import stored
 
     dossier = call.dossier()
     row = dossier.data_set

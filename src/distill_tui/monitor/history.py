@@ -22,7 +22,9 @@ from distill_tui.rounds.round_data import cell
 from distill_tui.rules.dossier import Dossier
 from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
-from distill_tui.store.project import Project, ProjectError, read_record, stored_list
+from distill_tui.store.json_columns import stored_list
+from distill_tui.store.project import Project, ProjectError
+from distill_tui.store.records import read_record
 from distill_tui.terms import Remedy, Stage, Task
 
 WORST = 5  # rows that are shown of what diverges

@@ -8,7 +8,7 @@ from distill_tui import gates
 from distill_tui.review import controls, deferral, serving_costs
 from distill_tui.rules.data import findings
 from distill_tui.rules.dossier import Dossier, SignOffFacts
-from distill_tui.store.project import stored
+from distill_tui.store.json_columns import stored
 from distill_tui.tasks import loaders
 from distill_tui.terms import Role
 

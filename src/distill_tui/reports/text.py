@@ -152,7 +152,7 @@ def _gate_line(dossier: Dossier) -> str:
 
 
 def _counts(data: tables.DataSet, part: str = "") -> dict[str, Any]:
-    from distill_tui.store.project import stored
+    from distill_tui.store.json_columns import stored
 
     return stored(data.counts, f"the count of data set {data.id}", part)
 
@@ -337,7 +337,8 @@ def runs(found: Sequence[tables.Run], *, plain: bool = False) -> list[str]:
 
 
 def _score(run: tables.Run) -> float | None:
-    from distill_tui.store.project import ProjectError, stored
+    from distill_tui.store.json_columns import stored
+    from distill_tui.store.project import ProjectError
 
     score = stored(run.result, f"the result of run {run.id}").get("validation_score")
     if score is not None and not isinstance(score, int | float):
@@ -353,7 +354,7 @@ _RUN_COLUMNS = (
 
 def run_json(run: tables.Run) -> dict[str, Any]:
     """Give a run as plain values."""
-    from distill_tui.store.project import stored
+    from distill_tui.store.json_columns import stored
 
     values = {name: getattr(run, name) for name in _RUN_COLUMNS}
     read = {name: stored(getattr(run, name), f"the {name} of run {run.id}") for name in ("spec", "result")}

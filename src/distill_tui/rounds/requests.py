@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill_tui import gates
-from distill_tui.store.project import Project, ProjectError, record_of, stored
+from distill_tui.store.json_columns import stored
+from distill_tui.store.project import Project, ProjectError
+from distill_tui.store.records import record_of
 from distill_tui.terms import RunKind, RunStatus, Split
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from distill_tui.monitor.plan import sealed
 from distill_tui.rules.dossier import Dossier
 from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
-from distill_tui.store.project import ProjectError, stored
+from distill_tui.store.json_columns import stored
+from distill_tui.store.project import ProjectError
 from distill_tui.teachers import estimate
 from distill_tui.teachers.description import Described
 from distill_tui.terms import Remedy, Split, Task

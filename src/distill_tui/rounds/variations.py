@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distill_tui.store.project import Project, ProjectError, stored
+from distill_tui.store.json_columns import stored
+from distill_tui.store.project import Project, ProjectError
 from distill_tui.teachers import cache
 from distill_tui.teachers.description import ENDPOINT, PROMPTED, Described
 from distill_tui.terms import RunKind, RunStatus, Split, Task

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill_tui.runs.claim import Claim, Companion
 from distill_tui.store import tables
-from distill_tui.store.project import stored
+from distill_tui.store.json_columns import stored
 from distill_tui.teachers.description import GIVEN_ALONE, PROMPTED, Described
 from distill_tui.terms import Task
 

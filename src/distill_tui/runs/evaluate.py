@@ -19,7 +19,8 @@ from distill_tui.runs import answer_columns, arms, label_columns
 from distill_tui.runs.claim import Claim
 from distill_tui.spec import Spec
 from distill_tui.store import tables
-from distill_tui.store.project import judged, stored
+from distill_tui.store.json_columns import stored
+from distill_tui.store.records import judged
 from distill_tui.terms import Action, RunKind, RunStatus, Split
 from distill_tui.training import answering, evaluate, measure
 

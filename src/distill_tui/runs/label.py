@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill_tui.rounds import variations
 from distill_tui.runs.claim import Claim
-from distill_tui.store.project import stored
+from distill_tui.store.json_columns import stored
 from distill_tui.teachers import cache, estimate
 from distill_tui.teachers.description import ENDPOINT, ZERO_SHOT, Described
 from distill_tui.teachers.estimate import read_limits

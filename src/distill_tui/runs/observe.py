@@ -27,7 +27,8 @@ from distill_tui.runs.claim import Claim
 from distill_tui.spec import Spec
 from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
-from distill_tui.store.project import ProjectError, stored
+from distill_tui.store.json_columns import stored
+from distill_tui.store.project import ProjectError
 from distill_tui.tasks import generation
 from distill_tui.teachers.description import ENDPOINT, SOURCES
 from distill_tui.terms import Action, RunStatus, Split

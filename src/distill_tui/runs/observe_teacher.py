@@ -21,7 +21,7 @@ from distill_tui.runs.claim import Claim
 from distill_tui.runs.label import batches, local_writer
 from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
-from distill_tui.store.project import stored
+from distill_tui.store.json_columns import stored
 from distill_tui.tasks import generation
 from distill_tui.teachers import cache, endpoint
 from distill_tui.teachers import estimate as asked

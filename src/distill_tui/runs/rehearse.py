@@ -11,7 +11,7 @@ from distill_tui.rules.dossier import Dossier
 from distill_tui.runs import arms
 from distill_tui.runs.claim import Claim
 from distill_tui.spec import Spec
-from distill_tui.store.project import stored
+from distill_tui.store.json_columns import stored
 
 
 def run(claimed: Claim, dossier: Dossier) -> None:

@@ -8,13 +8,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
+from functools import lru_cache
 from typing import Any, NamedTuple
+
+from sqlalchemy import text
+from sqlmodel import Session, SQLModel, col, select
 
 from distill_tui.digests import canonical, digest_of
 from distill_tui.people import signatures, statements
+from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import Dossier, SignOffFacts, StatementFacts
+from distill_tui.rules.gate import LOCK_FACTS
 from distill_tui.rules.state_machine import BUILDING
-from distill_tui.store import tables
+from distill_tui.store import migrations, tables
+from distill_tui.store.records import read_gate
 from distill_tui.terms import Action, Assurance, Role
 
 DECIDES = (  # what else an entry must be of, besides naming a signed statement, to say something here
@@ -208,3 +215,106 @@ def _statement_trouble(
         return trouble
     stronger = row.assurance.strength > _strength(verified).strength
     return f"{who} claims a stronger proof than it has." if stronger else ""
+
+
+# --- the chain ---
+
+
+def append(
+    session: Session, at: str, actor: Actor, action: Action, play_id: int | None, detail: Mapping[str, Any]
+) -> None:
+    last = session.exec(select(tables.AuditEntry).order_by(col(tables.AuditEntry.seq).desc()).limit(1)).first()
+    entry = tables.AuditEntry(
+        seq=last.seq + 1 if last else 1,
+        at=at,
+        person_id=actor.person,
+        proof=actor.proof,
+        action=action,
+        play_id=play_id,
+        detail=canonical(detail).decode(),
+        previous=last.digest if last else "",
+        digest="",
+    )
+    entry.digest = entry_digest(entry)
+    session.add(entry)
+
+
+def entry_digest(entry: tables.AuditEntry) -> str:
+    """Give the digest of an audit entry: over its fields and the digest of the one before."""
+    return digest_of(canonical(entry_fields(entry)))
+
+
+def entry_fields(entry: tables.AuditEntry) -> list[Any]:
+    """Give what the digest of an audit entry is of, in order."""
+    return [
+        entry.seq,
+        entry.at,
+        entry.person_id or "",
+        entry.proof,
+        entry.action.value,
+        entry.play_id or 0,
+        entry.detail,
+        entry.previous,
+    ]
+
+
+_ENTRIES = select(*SQLModel.metadata.tables["audit"].columns).order_by(col(tables.AuditEntry.seq))
+
+
+def chain_trouble(session: Session) -> str:
+    """Say at which entry the audit log breaks, or nothing.
+
+    A guard that is gone from the file counts as a break, and so does a locked gate or a frozen data set that is not the
+    one of which the log tells.
+    """
+    previous, expected = "", 1
+    told: set[tuple[object, ...]] = set()
+    entries: Any = session.connection().execute(_ENTRIES).all()  # rows: to make objects of them takes thrice the time
+    for entry in entries:
+        if entry.seq != expected:
+            return f"The audit log breaks at entry {expected}: it is missing."
+        if entry.previous != previous or entry.digest != entry_digest(entry):
+            return f"The audit log breaks at entry {entry.seq} ({entry.action.value}): it was altered."
+        previous, expected = entry.digest, expected + 1
+        if entry.action in (Action.LOCK_GATE, Action.FREEZE_DATA):
+            told.add(_fixed(entry))
+    return _guard_trouble(session) or next(_untold(session, told), "")
+
+
+def _guard_trouble(session: Session) -> str:
+    rows = session.connection().execute(text("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"))
+    found = {str(name): str(sql) for name, sql in rows if not str(name).startswith("sqlite_")}
+    wanted = expected_schema()
+    for name in sorted(wanted.keys() | found.keys()):
+        if found.get(name) != wanted.get(name):
+            how = "removed or changed" if name in wanted else "added"
+            return f"The guard “{name}” of the project file was {how}; restore the file from a backup."
+    return ""
+
+
+def _fixed(entry: Any) -> tuple[object, ...]:
+    """Give all that an entry of a lock or of a freeze says of the row that it fixed."""
+    detail = json.loads(entry.detail)
+    if entry.action is Action.FREEZE_DATA:
+        return entry.play_id, detail.get("data"), entry.at, detail.get("row")
+    facts = {name: detail[name] for name in LOCK_FACTS if name in detail}
+    return entry.play_id, detail.get("gate"), entry.at, entry.person_id, canonical(facts).decode()
+
+
+def _untold(session: Session, told: set[tuple[object, ...]]) -> Iterator[str]:
+    """Name what is fixed and is not what the log says was fixed."""
+    restore = "is not the one that the log tells of; restore the file from a backup."
+    for row in session.exec(select(tables.GateRow).where(col(tables.GateRow.locked_at).is_not(None))):
+        gate, trouble = read_gate(row)
+        fixed = (row.play_id, row.digest, row.locked_at, row.locked_by, row.facts)
+        if gate is None or trouble or fixed not in told:
+            yield f"The locked gate of play {row.play_id} {restore}"
+    for data in session.exec(select(tables.DataSet).where(col(tables.DataSet.frozen_at).is_not(None))):
+        fixed_rows = (data.play_id, data.digest, data.frozen_at)
+        if told.isdisjoint({(*fixed_rows, frozen_row(data)), (*fixed_rows, None)}):  # None: an older entry
+            yield f"The frozen data set of play {data.play_id}, round {data.round}, {restore}"
+
+
+@lru_cache(maxsize=1)
+def expected_schema() -> dict[str, str]:
+    return migrations.expected_schema()

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from distill_tui.store import disks, sqlite
 from distill_tui.store.artifacts import Artifacts, sync_file, sync_folder
-from distill_tui.store.project import Project, ProjectError, chain_trouble
+from distill_tui.store.audit_log import chain_trouble
+from distill_tui.store.project import Project, ProjectError
 from distill_tui.teachers import cache as teacher_cache
 
 

@@ -58,7 +58,8 @@ def _kills_on_logout() -> str:
 
 def file(path: Path) -> Iterator[Finding]:
     """Look at a project file, as far as it can be looked at."""
-    from distill_tui.store.project import ProjectError, check
+    from distill_tui.store.project import ProjectError
+    from distill_tui.store.project_file import check
 
     try:
         check(path)
@@ -181,7 +182,8 @@ def _artifacts(connection: Any, path: Path) -> Iterator[Finding]:
 
 
 def _chain(path: Path) -> Finding:
-    from distill_tui.store.project import Project, ProjectError, chain_trouble
+    from distill_tui.store.audit_log import chain_trouble
+    from distill_tui.store.project import Project, ProjectError
 
     try:
         with closing(Project.open(path)) as project, project.read() as session:

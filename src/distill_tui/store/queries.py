@@ -17,7 +17,9 @@ from distill_tui.rules.decide import answers_to_judge
 from distill_tui.rules.dossier import Dossier
 from distill_tui.rules.spot_checks import Item
 from distill_tui.store import tables
-from distill_tui.store.project import Project, ProjectError, entry_fields, stored
+from distill_tui.store.audit_log import entry_fields
+from distill_tui.store.json_columns import stored
+from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import Action, RunStatus, Split
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from sqlmodel import col, select
 from distill_tui import gates
 from distill_tui.rules.dossier import Dossier
 from distill_tui.store import tables
-from distill_tui.store.project import Project, judged, read_record
+from distill_tui.store.project import Project
+from distill_tui.store.records import judged, read_record
 
 
 @dataclass(frozen=True)

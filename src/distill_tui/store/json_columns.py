@@ -1,0 +1,36 @@
+"""JSON columns of the project file, read as the shape that this program writes; anything else is an error."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from distill_tui.store.project_file import ProjectError
+
+
+def stored(column: str, what: str, part: str = "") -> dict[str, Any]:
+    """Read a JSON object of the project file, or a part of it; a part that is not there is empty.
+
+    Raises ProjectError where it is something else: only another program can have written that.
+    """
+    value = _read_json(column)
+    if part and isinstance(value, dict):
+        value, what = value.get(part, {}), f"“{part}” of {what}"
+    if not isinstance(value, dict):
+        raise ProjectError(f"{what[:1].upper()}{what[1:]} is no JSON object in the project file; restore a backup.")
+    return value
+
+
+def stored_list(column: str, what: str, of: type) -> list[Any]:
+    """Read a JSON list of the project file, each of whose items is of one type. Raises ProjectError, like `stored`."""
+    value = _read_json(column)
+    if not isinstance(value, list) or not all(isinstance(item, of) for item in value):
+        raise ProjectError(f"{what[:1].upper()}{what[1:]} is no JSON list in the project file; restore a backup.")
+    return value
+
+
+def _read_json(column: str) -> Any:
+    try:
+        return json.loads(column)
+    except (ValueError, TypeError, RecursionError):
+        return None

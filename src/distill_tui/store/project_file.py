@@ -1,0 +1,172 @@
+"""The project file as a file: can it be used, how it is made and brought up to date, whose turn it is to write."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from distill_tui.store import disks, migrations, sqlite
+
+PATIENCE = 60.0  # seconds that a person waits for another program's write; a commit takes milliseconds
+COURTESY = 5.0  # seconds to wait in the queue behind one who may be stopped in it; after that, out of turn
+
+
+class ProjectError(Exception):
+    """A project file that cannot be used; one sentence says why and what to do."""
+
+
+def now() -> str:
+    """The time as it is stored: UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def check(path: Path) -> None:
+    """See that a path is a project file that this program can use. Raises ProjectError with one line."""
+    if path.is_symlink():
+        raise ProjectError(
+            f"{path.name} is a symbolic link, and locks and artifacts would go beside the link; name the file itself."
+        )
+    if not path.exists():
+        raise ProjectError(f"There is no project file {path.name}; make one with `distill-tui init {path.name}`.")
+    if not path.is_file():
+        raise ProjectError(f"{path.name} is not a file; give the path of a project file.")
+    if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
+        raise ProjectError(f"{path.name} or its folder is read-only for you; ask its keeper for write access.")
+    network = disks.network(path)
+    if network:
+        raise ProjectError(
+            f"{path.name} lies on a network file system ({network}), where two machines would destroy it; keep it on a "
+            "local disk and reach it over SSH."
+        )
+    if not path.stat().st_size:
+        raise ProjectError(f"{path.name} is empty; restore it from a backup, or remove it and make it with `init`.")
+    try:
+        connection = sqlite.connect(path, read_only=True)
+        try:
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+        finally:
+            connection.close()
+    except sqlite.DatabaseErrors as error:
+        raise ProjectError(f"{path.name} is no readable project file: {error}; restore it from a backup.") from None
+    if application != migrations.APPLICATION_ID:
+        raise ProjectError(f"{path.name} is a database of another program, not a distill-tui project file.")
+    if version > migrations.VERSION:
+        raise ProjectError(
+            f"{path.name} is of a newer release (format {version}, this one knows {migrations.VERSION}); upgrade."
+        )
+
+
+def see_whole(path: Path) -> None:
+    """See that nothing is torn out of a file; what its rows say is for the log's chain to show. Raises ProjectError."""
+    connection = sqlite.connect(path, read_only=True)
+    try:
+        (state,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    finally:
+        connection.close()
+    if state != "ok":
+        what = " ".join(str(state).split())
+        raise ProjectError(f"{path.name} is damaged ({what}); restore it from a backup.")
+
+
+def see_free(path: Path) -> None:
+    """See that a project file can be made here. Raises ProjectError."""
+    if path.exists() or path.is_symlink():
+        raise ProjectError(f"{path.name} exists already; choose another name, or open it.")
+    for left in (Path(f"{path}{end}") for end in ("-wal", "-journal")):
+        if left.exists():  # SQLite would take it for a part of the new file
+            raise ProjectError(f"{left.name} is left of an earlier {path.name}; restore that, or move it away.")
+
+
+def migrate(path: Path) -> None:
+    connection = sqlite.connect(path)
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == migrations.VERSION:
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            migrations.migrate(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+    finally:
+        connection.close()
+
+
+def write_ahead(path: Path) -> bool:
+    """Have changes written to a log first, so that readers need not wait; False where SQLite could not, which is all
+    that it says then. The file remembers it, unless a disk failed just here, or another program wrote the file anew.
+    """
+    connection = sqlite.connect(path)
+    try:
+        return bool(connection.execute("PRAGMA journal_mode=WAL").fetchone() == ("wal",))
+    finally:
+        connection.close()
+
+
+@contextmanager
+def write_lock(path: Path, patience: float | None = PATIENCE) -> Iterator[None]:
+    """Wait for this project's turn to write: an OS lock is fast where SQLite's busy handler is not, and fair here.
+
+    The system lets whoever comes just when a lock is free go before those who sleep in its queue, so that a busy writer
+    would take it again and again. So there are two locks: who has the turn is the next to write, and gives the turn on
+    once writing. Raises ProjectError after `patience` seconds; with None it waits for as long as it takes.
+    """
+    turn, writing = _lock_file(Path(f"{path}.turn")), _lock_file(Path(f"{path}.lock"))
+    try:
+        _taken(turn, COURTESY if patience is None else min(patience / 2, COURTESY))
+        if not _taken(writing, patience):
+            raise ProjectError(
+                f"Another program has been writing to {path.name} for {patience:.0f} seconds; nothing was changed. See "
+                "whether one is stopped (`ps`, state T), let it go on or end it, and try again."
+            )
+        os.close(turn)
+        turn = -1
+        yield
+    finally:
+        if turn >= 0:
+            os.close(turn)
+        os.close(writing)
+
+
+def _lock_file(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
+
+
+def inode(path: Path) -> tuple[int, int]:
+    """Say which file it is that has this name now. Raises ProjectError where there is none."""
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        raise ProjectError(f"{path.name} is gone; put it back, or restore it from a backup.") from None
+    return there.st_dev, there.st_ino
+
+
+def _taken(descriptor: int, patience: float | None) -> bool:
+    """Take the lock in the order in which others came; False where it is not had in time."""
+    if patience is None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        waiting = threading.Thread(target=_wait_for, args=(os.dup(descriptor),), daemon=True)
+    waiting.start()
+    waiting.join(patience)
+    return not waiting.is_alive()
+
+
+def _wait_for(descriptor: int) -> None:
+    """Wait in the kernel's queue. Whoever gave up meanwhile has closed the file, so the lock goes with this copy."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    finally:
+        os.close(descriptor)
