@@ -39,7 +39,7 @@ from distill_tui.store.project import Project
 from distill_tui.terms import RunStatus
 from support import real_play
 from support.ssh_host import Host, Session
-from test_terminal import Terminal
+from support.terminal import Terminal
 from trials import Row, keep
 
 READABLE = (b"mail-topic", b"Decide")  # the play that waits, and the tab that it is decided on

@@ -20,11 +20,11 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-import test_project
 from distill_tui.bundles import bundle
 from distill_tui.runs.executors import local
 from distill_tui.store import doctor
 from distill_tui.store.project import Project
+from support import projects
 from trials import MEMORY, Row, sqlite3, table
 
 VALUES = {  # what is stored in the file itself: table, its key, the columns that count
@@ -127,8 +127,8 @@ def main() -> int:
     started, chance, flips = time.monotonic(), Random(given.seed), max(50, round(given.flips * given.scale))
     tried, missed = Counter[str](), dict[str, list[str]]()
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
-        made = test_project.make(Path(folder))
-        path = made / test_project.NAME
+        made = projects.make(Path(folder))
+        path = made / projects.NAME
         Project.open(path).close()
         assert not found(path), [f.says for f in doctor.file(path) if not f.ok]
         whole = path.read_bytes()

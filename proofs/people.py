@@ -255,21 +255,21 @@ def try_whole_rules(kept: dict[str, Path], most: int) -> list[tuple[str, str]]:
 
 def try_trigger_mutants() -> list[tuple[str, bool, str]]:
     """Drop each trigger: the log's check must name it; and see which SQL it alone stood against."""
-    import test_project
+    from support import projects
 
-    made = test_project.make(Path(tempfile.mkdtemp(dir=MEMORY)))
+    made = projects.make(Path(tempfile.mkdtemp(dir=MEMORY)))
     triggers = sorted(name for name, sql in migrations.expected_schema().items() if sql.startswith("CREATE TRIGGER"))
     found_ = []
     for trigger in triggers:
         folder = Path(tempfile.mkdtemp(dir=MEMORY)) / "copy"
         shutil.copytree(made, folder)
-        path = folder / test_project.NAME
-        test_project.sql(path, f"DROP TRIGGER {trigger}")
+        path = folder / projects.NAME
+        projects.sql(path, f"DROP TRIGGER {trigger}")
         project = Project.open(path)
         with project.read() as session:
             named = trigger in chain_trouble(session)
         project.close()
-        through = (test_project.gets_through(path, table) for table in test_project.FIXED)
+        through = (projects.gets_through(path, table) for table in projects.FIXED)
         found_.append((trigger, named, next((each[0] for each in through if each), "")))
         shutil.rmtree(folder.parent)
     shutil.rmtree(made.parent, ignore_errors=True)

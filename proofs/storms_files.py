@@ -288,7 +288,7 @@ def interrupted(kept: dict[str, Path], parent: Path, times: int, chance: Random)
 
 def boards(kept: dict[str, Path], parent: Path, times: int, chance: Random) -> Row:
     """Three boards are open, each a program on a terminal of its own: each shows what is new within a second."""
-    from test_terminal import Terminal
+    from support.terminal import Terminal
 
     path, lost, waits = Path(tempfile.mkdtemp(dir=parent)) / NAME, [], []
     mine = Actor("mia", f"account uid {os.getuid()}")

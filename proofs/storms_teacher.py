@@ -30,7 +30,6 @@ os.environ["DISTILL_TEACHER_KEY"] = "sk-of-nobody"
 
 import openai  # noqa: F401  # before any fork
 
-import test_teachers
 from distill_tui import actions
 from distill_tui.runs import worker
 from distill_tui.runs.claim import Claim
@@ -39,16 +38,17 @@ from distill_tui.store.project import Project
 from distill_tui.teachers import cache, estimate
 from distill_tui.teachers.description import ENDPOINT, TEMPLATES, Described
 from distill_tui.terms import RunStatus
+from support import endpoints
 from support.story import actor
 
-LABELS, AT_ONCE = test_teachers.LABELS, 3
+LABELS, AT_ONCE = endpoints.LABELS, 3
 LIMITS = {"budget": "9", "price_in": "1", "price_out": "2", "concurrency": str(AT_ONCE)}
 
 
 def serve(log: Path, tell: Callable[[str], None]) -> None:
     """Answer for ever, and write down each prompt that was answered; the model behind it does not matter here."""
-    test_teachers.labelling_model = lambda folder: lambda prompt: ("fine", [0.1, 0.7, 0.2])  # type: ignore[assignment]
-    server = test_teachers.Server(log.parent)
+    endpoints.labelling_model = lambda folder: lambda prompt: ("fine", [0.1, 0.7, 0.2])  # type: ignore[assignment]
+    server = endpoints.Server(log.parent)
     server.slow, server.handle_error = 0.004, lambda *_: None  # type: ignore[method-assign]  # whoever asked was killed
 
     class Paid(list[str]):

@@ -17,6 +17,7 @@ import shutil
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -27,15 +28,17 @@ from trials import MEMORY, Child, Row, table
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its threads would not survive a fork
 
-import test_training as real
+from distill_tui.terms import StudentKind
+from distill_tui.training import distill
+from support.training import LABELS, SPEC, examples
 
 
 def train(folder: Path, tell: Any) -> None:
     """Train in this process to the end; with a checkpoint after every step."""
-    real.distill.CHECKPOINT_SECONDS = 0.0
-    spec = real.replace(real.SPEC, student=real.StudentKind.SCRATCH, epochs=2)
-    steps = real.distill.train(
-        spec, real.LABELS, real.examples(), real.examples(60, seed=1), teacher=None,
+    distill.CHECKPOINT_SECONDS = 0.0
+    spec = replace(SPEC, student=StudentKind.SCRATCH, epochs=2)
+    steps = distill.train(
+        spec, LABELS, examples(), examples(60, seed=1), teacher=None,
         checkpoints=folder / "checkpoints", out=folder / "student",
     )  # fmt: skip
     for step in steps:

@@ -44,8 +44,9 @@ from distill_tui.ui.forms.review import intent
 from distill_tui.ui.forms.sheets import Sheet
 from support import real_play
 from support.ssh_host import Host, Session
-from test_signing import TOKENS, Token
-from test_terminal import Terminal
+from support.ssh_sessions import entries, sessions
+from support.terminal import Terminal
+from support.tokens import TOKENS, Token
 
 SECONDS = 60
 
@@ -67,10 +68,6 @@ def refused(deed: Callable[[], object]) -> set[str]:
     with pytest.raises(Refused) as caught:
         deed()
     return {each.rule for each in caught.value.objections}
-
-
-def entries(play: real_play.Play) -> int:
-    return play.project.dossier().audit_size
 
 
 def command(play: real_play.Play, *words: str, by: str | None = None, **env: str) -> subprocess.CompletedProcess[str]:
@@ -768,18 +765,6 @@ def test_34b_an_input_that_ended_and_a_silence_end_the_session(play: real_play.P
     finally:
         made.close()
     assert not play.project.dossier(play.id).sign_offs
-
-
-def sessions(words: str) -> int:
-    """Count the sessions that run, by their command lines."""
-    found = 0
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = file.read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-        except OSError:  # it has ended meanwhile
-            continue
-        found += words in line and line.endswith("ssh session") and "python" in line.split()[0]
-    return found
 
 
 def test_35_without_a_terminal_there_is_one_readable_line(host: Host) -> None:

@@ -20,9 +20,9 @@ from distill_tui.rules.data import findings
 from distill_tui.rules.objection import Refused
 from distill_tui.store.project import Project
 from distill_tui.terms import Metric, PlayKind, Reference, Role, Split, Stage
-from test_intake import MIA, MINE
+from support.findings import sentence
+from support.intake import MIA, MINE
 
-WORDS = [f"{a}{b}" for a in "bdfgklmnprst" for b in ("alo", "emi", "irun", "otesk", "uvan")]
 FLOOR = gates.Criterion(Metric.ACCURACY, threshold=Decimal("0.9"), binding=True)
 GATE = gates.Gate((FLOOR,), held_out_rows=100)
 
@@ -41,10 +41,6 @@ class Row:
     @property
     def input_digest(self) -> str:
         return self.input
-
-
-def sentence(number: int) -> str:
-    return " ".join(random.Random(number).choices(WORDS, k=10))
 
 
 def rows(count: int = 300, **changes: object) -> list[Row]:

@@ -29,32 +29,10 @@ from distill_tui.training.ladder import Climb, Rows
 from distill_tui.ui.play import evidence
 from distill_tui.ui.play.view import load
 from support import real_play
-from test_training import LABELS, SPEC, examples, texts_and_labels
+from support.records import record
+from support.training import LABELS, SPEC, examples, texts_and_labels
 
 # --- what a record says of its arms -----------------------------------------------------------------------------------
-
-
-def record(student: float, *, gold: bool = True, rows: int = 1000, **arms: float) -> Record:
-    """A record of two labels where the student, and each arm, is right on such a share of rows, spread evenly."""
-    chance = np.random.default_rng(1)
-
-    def column(share: float) -> tuple[int, ...]:
-        return tuple(int(wrong) for wrong in chance.random(rows) >= share)
-
-    truth = (0,) * rows
-    return Record(
-        labels=("yes", "no"),
-        rows=tuple(range(rows)),
-        gold=truth if gold else (-1,) * rows,
-        teacher=truth,
-        student=column(student),
-        baseline=column(0.5),
-        majority=0,
-        segment=(-1,) * rows,
-        segments=(),
-        group=tuple(range(rows)),
-        controls={name: column(share) for name, share in arms.items()},
-    )
 
 
 def test_without_controls_nothing_is_claimed() -> None:

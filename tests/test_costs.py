@@ -8,7 +8,7 @@ import pytest
 
 from distill_tui.gates import Record
 from distill_tui.review import serving_costs
-from test_controls import record
+from support.records import record
 
 
 def timed(**changes: object) -> Record:

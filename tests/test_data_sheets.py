@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.widgets import Input
 
 from distill_tui.cli import table
 from distill_tui.rules.data import findings
@@ -18,7 +17,8 @@ from distill_tui.terms import Task
 from distill_tui.ui.forms.sheets import Sheet
 from distill_tui.ui.play.screen import PlayScreen
 from support.at_the_screen import text_of
-from test_play_screen import DAN, NARROW, WIDE, a_project, an_app, at_data, settled, with_draft
+from support.screens import DAN, NARROW, WIDE, a_project, an_app, at_data, settled, with_draft
+from support.sheets import fill
 
 SIZES = pytest.mark.parametrize("size", [WIDE, NARROW])
 
@@ -43,11 +43,6 @@ ESTIMATE = {
     "minutes": 0.1,
     "concurrency": 4,
 }
-
-
-def fill(app: Any, **values: str) -> None:
-    for name, value in values.items():
-        app.screen.query_one(f"#field-{name}", Input).value = value
 
 
 @SIZES

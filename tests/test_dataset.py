@@ -26,9 +26,9 @@ from distill_tui.dataset.build import TeacherOutput, build, write
 from distill_tui.dataset.readers import BadInput, Mapping, Reject, TrafficRow, guess_mapping, read_rows
 from distill_tui.dataset.split import Candidate, LeftOut, SplitRule
 from distill_tui.terms import Split
+from support.datasets import EVERY, file_of, imported, jsonl
 
 PLAIN = Mapping(input="input")
-EVERY = Mapping("input", "teacher_output", "probs", "gold", "segment", "group", "time", "cost", "latency_ms")
 RULE = SplitRule(seed=7, held_out_rows=10, validation_share=Decimal("0.2"))
 WORDS = [f"{a}{b}" for a in "bdfgklmnprst" for b in ("alo", "emi", "irun", "otesk", "uvan")]
 
@@ -38,25 +38,6 @@ quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCh
 def sentence(number: int) -> str:
     """A text that is like no other."""
     return " ".join(random.Random(number).choices(WORDS, k=12))
-
-
-def file_of(folder: Path, name: str, content: str | bytes) -> Path:
-    path = folder / name
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
-
-
-def jsonl(folder: Path, rows: list[dict[str, object]], name: str = "rows.jsonl") -> Path:
-    return file_of(folder, name, "".join(json.dumps(row) + "\n" for row in rows))
-
-
-def imported(folder: Path, rows: list[dict[str, object]], name: str = "rows") -> Path:
-    out = folder / f"{name}.parquet"
-    source = jsonl(folder, rows, f"{name}.jsonl")
-    held = {key for row in rows for key in row}
-    known = {field: column for field, column in vars(EVERY).items() if column in held}
-    traffic.import_traffic(source, Mapping(**known), out)
-    return out
 
 
 def examples(count: int, start: int = 0) -> list[dict[str, object]]:

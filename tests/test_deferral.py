@@ -22,7 +22,7 @@ from distill_tui.terms import Metric, PlayKind, Reference, Verdict
 from distill_tui.ui.play import evidence
 from distill_tui.ui.play.view import load
 from support import real_play
-from test_controls import record
+from support.records import record
 
 PRICES = {"machine_price_per_hour": "3.6", "teacher_cost_per_1k": "2"}
 

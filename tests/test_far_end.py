@@ -25,8 +25,8 @@ from distill_tui.ui.session import SessionApp
 from support import real_play
 from support.at_the_screen import told
 from support.ssh_host import Host, Session
-from test_abuse import entries, sessions
-from test_terminal import Terminal
+from support.ssh_sessions import entries, sessions
+from support.terminal import Terminal
 
 SECONDS = 60
 STYLES = ("1", "4", "38;5;9", "1;38;5;9;48;5;17", "7;31;44", "48;5;17", "38;2;1;2;3;48;2;4;5;6", "2;97;100")

@@ -41,9 +41,9 @@ from distill_tui.store.project_file import check, write_lock
 from distill_tui.terms import Action, PlayKind, Role, RunKind, RunStatus
 from distill_tui.training.folders import check_causal_folder, check_encoder_folder, check_model_folder
 from distill_tui.ui.board import preview
+from support.projects import NAME, make
 from support.stories import SPEC, Auditor, drive_to_data, found, open_play, write_traffic
 from support.story import actor
-from test_project import NAME, make
 
 
 @pytest.fixture(scope="module")

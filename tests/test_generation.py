@@ -37,7 +37,7 @@ from distill_tui.terms import Control, Metric, Opinion, PlayKind, Reference, Run
 from distill_tui.ui.play import evidence, tabs
 from distill_tui.ui.play.view import load
 from support.live_play import DANA, NUMBERS, OLGA, ROLES, SAM, VERA, workers_here, write
-from test_sequences import CITIES, STATES, STREETS, colours, tiny_causal
+from support.sequences import CITIES, STATES, STREETS, colours, tiny_causal
 
 GATE = Gate(
     (

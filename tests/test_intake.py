@@ -36,9 +36,8 @@ from distill_tui.rules.actor import Actor
 from distill_tui.rules.objection import Refused
 from distill_tui.store.project import Project
 from distill_tui.terms import PlayKind, Role, Split
+from support.intake import MIA, MINE
 
-MINE = f"account uid {os.getuid()}"
-MIA = Actor("mia", MINE)
 PLAIN = Mapping(input="text", gold="label")
 ROWS = [{"text": f"sentence number {n}", "label": "ab"[n % 2]} for n in range(7)]
 

@@ -17,7 +17,7 @@ from distill_tui.spec import Spec
 from distill_tui.tasks import loaders
 from distill_tui.terms import Control, Export, StudentKind
 from distill_tui.training import distill, evaluate, export, folders, measure, models, ngrams, serving, students
-from test_training import LABELS, SPEC, examples, run, soft_from, spoilt, teacher, texts_and_labels
+from support.training import LABELS, SPEC, examples, run, soft_from, spoilt, teacher, texts_and_labels
 
 __all__ = ["teacher"]  # the fixture of a tiny teacher
 

@@ -9,8 +9,8 @@ import pytest
 
 from distill_tui.store import doctor, migrations
 from distill_tui.store.project import Project
+from support.projects import NAME, make
 from support.stories import Auditor
-from test_project import NAME, make
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

@@ -22,10 +22,10 @@ from distill_tui.terms import PlayKind, Role, Split, Stage
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.play.rows import RowsScreen
 from support.at_the_screen import text_of
-from test_audit import sentence
-from test_dataset import imported
-from test_play_screen import HOSTILE
-from test_snapshots import STEERS
+from support.datasets import imported
+from support.findings import sentence
+from support.hostile import STEERS
+from support.screens import HOSTILE
 
 MIA = Actor("mia", f"account uid {os.getuid()}")
 LABELS = ("bad", "good")

@@ -9,6 +9,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from support.sequences import CAUSAL, QUICK, TAGGER, addresses, colours, tiny_causal
+
 os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
 
 import numpy as np
@@ -37,11 +39,8 @@ from distill_tui.training import (
 )
 from distill_tui.training.distill import Step
 from distill_tui.training.sequences import Pairs
-from test_training import digests
+from support.training import digests
 
-STREETS = ("Oak St", "Elm Ave", "Main Street", "Lake Shore Dr", "N State St", "Hill Road", "2nd Ave", "Sunset Blvd")
-CITIES = ("Springfield", "New Haven", "Salem", "Fort Worth", "Dover", "St. Paul", "Mesa", "Troy", "Rome", "Lima")
-STATES = ("IL", "CT", "OR", "TX", "NJ", "MN", "AZ")
 HOSTILE = [
     "",
     " ",
@@ -52,31 +51,6 @@ HOSTILE = [
     "</s><answer>[SEP]",
     "1" * 900,
 ]
-TAGGER = Spec.from_mapping({"student": "tagger", "hidden": 48, "depth": 1, "epochs": 12, "learning_rate": 4e-3})
-CAUSAL = Spec.from_mapping({"student": "causal", "hidden": 48, "depth": 2, "epochs": 16, "learning_rate": 6e-3,
-                            "max_tokens": 32, "answer_tokens": 12, "vocabulary": 300})  # fmt: skip
-
-
-def addresses(count: int, seed: int) -> Pairs:
-    """Lines of an address, and of each what a teacher would extract; some have no zip, which it writes as null."""
-    random = np.random.default_rng(seed)
-    inputs, outputs = [], []
-    for _ in range(count):
-        number, zip_code = str(random.integers(1, 999)), f"{random.integers(10000, 99999)}"
-        street, city, state = (str(random.choice(words)) for words in (STREETS, CITIES, STATES))
-        with_zip = random.random() < 0.7
-        inputs.append(f"{number} {street}, {city} {state}" + (f" {zip_code}" if with_zip else ""))
-        outputs.append(json.dumps({"number": number, "city": city, "zip": zip_code if with_zip else None}))
-    return Pairs(tuple(inputs), tuple(outputs), np.ones(count, dtype=np.float32))
-
-
-def colours(count: int, seed: int) -> Pairs:
-    """Questions with an answer that does not stand in them."""
-    random = np.random.default_rng(seed)
-    things = {"grass": "it is green", "snow": "it is white", "coal": "it is black", "blood": "it is red"}
-    names = [str(name) for name in random.choice(list(things), count)]
-    inputs = tuple(f"{random.choice(('say', 'tell', 'so'))} what {name} is like {random.integers(9)}" for name in names)
-    return Pairs(inputs, tuple(things[name] for name in names), np.ones(count, dtype=np.float32))
 
 
 def run(spec: Spec, folder: Path, training: Pairs, validation: Pairs, **more: object) -> list[Step]:
@@ -109,18 +83,6 @@ def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny causal model of random weights, with three layers."""
     return tiny_causal(tmp_path_factory.mktemp("teacher") / "model", colours(100, 3).inputs)
-
-
-def tiny_causal(folder: Path, texts: tuple[str, ...]) -> Path:
-    torch.manual_seed(1)
-    tokenizer = vocabulary.train_writing(texts, 300)
-    config = transformers.LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=2,
-        max_position_embeddings=256, tie_word_embeddings=True, bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
-    export.write(transformers.LlamaForCausalLM(config).eval(), tokenizer, folder)
-    return folder
 
 
 # --- refusals -------------------------------------------------------------------------------------------------------
@@ -520,19 +482,15 @@ CHILD = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-import test_sequences as t
-from distill_tui.training import distill
+from support.sequences import QUICK
+from distill_tui.training import distill, sequences
 distill.CHECKPOINT_SECONDS = 0.0
-spec, training, validation = t.QUICK["causal"]
+spec, training, validation = QUICK["causal"]
 folder = Path(sys.argv[2])
-for step in t.sequences.train(spec, training, validation, teacher=None, checkpoints=folder / "checkpoints",
+for step in sequences.train(spec, training, validation, teacher=None, checkpoints=folder / "checkpoints",
                               out=folder / "student"):
     print(step.number, flush=True)
 """
-QUICK = {
-    "tagger": (replace(TAGGER, epochs=3), addresses(100, 0), addresses(20, 1)),
-    "causal": (replace(CAUSAL, epochs=3), colours(100, 0), colours(20, 1)),
-}
 
 
 def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path) -> None:

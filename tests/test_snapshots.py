@@ -17,7 +17,6 @@ from rich.cells import cell_len
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-import test_play_screen as staged
 from distill_tui import actions
 from distill_tui.people import identity
 from distill_tui.rules.actor import Actor
@@ -29,12 +28,13 @@ from distill_tui.ui.board.screen import BoardScreen
 from distill_tui.ui.forms import sheets
 from distill_tui.ui.widgets import frame
 from support import real_play
+from support import screens as staged
 from support.at_the_screen import settled, text_of
+from support.hostile import STEERS
 
 SIZES = ((120, 36), (80, 24))
 FOLDER = Path(__file__).parent / "screens"
 WRITE = os.environ.get("WRITE_SNAPSHOTS") == "1"
-STEERS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 LONG = f"{staged.HOSTILE} {'a-long-name ' * 4}"[:80].strip()
 WHO = {"dana": staged.DANA, "dan": staged.DAN, "vera": staged.VERA}
 VARIES = [

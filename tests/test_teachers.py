@@ -7,14 +7,22 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from support.endpoints import (
+    LABELS,
+    PRICES,
+    TODO,
+    Server,
+    causal,  # noqa: F401
+    does,
+    server,  # noqa: F401
+)
 
 os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
 
@@ -22,7 +30,6 @@ import pytest
 
 from distill_tui import actions
 from distill_tui.cli import table
-from distill_tui.cli.table import main
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.data import labelled
 from distill_tui.rules.objection import Refused
@@ -35,156 +42,7 @@ from distill_tui.teachers.estimate import outputs as teacher_outputs
 from distill_tui.terms import PlayKind, Role, RunStatus, Stage
 
 MIA = Actor("mia", f"account uid {os.getuid()}")
-LABELS = ("bad", "fine", "good")
 QUICK = Limits(budget=Decimal(1), price_in=Decimal(1), price_out=Decimal(2), concurrency=3, timeout=5, backoff=0.01)
-TODO = [(f"{n:064x}", f"text number {n} is {('awful', 'a table', 'lovely')[n % 3]}") for n in range(24)]
-
-
-@pytest.fixture(scope="module")
-def causal(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny causal model of random weights, with a tokenizer of its own: small, and really a model."""
-    import torch
-    import transformers
-
-    from distill_tui.training import vocabulary
-
-    torch.manual_seed(0)
-    texts = [text for _, text in TODO] + [f"Label: {label} one of {', '.join(LABELS)}" for label in LABELS] * 9
-    tokenizer = vocabulary.train(texts, 300)
-    config = transformers.LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2,
-        max_position_embeddings=256,
-    )  # fmt: skip
-    folder = tmp_path_factory.mktemp("causal")
-    transformers.LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-class Server(ThreadingHTTPServer):
-    """An OpenAI-compatible endpoint on this machine: a real model answers, and faults come between as they are set."""
-
-    daemon_threads = True
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.folder, self.asked, self.plan, self.keys = folder, [], [], []  # type: ignore[var-annotated]
-        self.logprobs, self.slow, self.hangs = True, 0.0, 2.0
-        self.says: str | Callable[[str], str] = ""
-        self.behind = ""  # the address of another server, which answers in our place
-        self.lock = threading.Lock()
-        self._batch = labelling_model(folder)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-    def relayed(self, body: str) -> str:
-        """Hand a request on, and give what came back."""
-        import urllib.request
-
-        request = urllib.request.Request(
-            f"{self.behind}/chat/completions", body.encode(), {"content-type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=60) as response:
-            return str(response.read().decode())
-
-    def answer(self, prompt: str) -> tuple[str, list[float]]:
-        with self.lock:
-            return self._batch(prompt)
-
-
-def labelling_model(folder: Path) -> Any:
-    """Ask the model as `prompted` does: the label whose words it finds most likely."""
-    from distill_tui.training import teachers
-
-    teacher = Described(PROMPTED, "", LABELS, "{input}")
-
-    def say(prompt: str) -> tuple[str, list[float]]:
-        ((_, shares),) = teachers.prompted(folder, [prompt], teacher, threads=1)
-        found = shares[0].tolist()
-        return LABELS[found.index(max(found))], found
-
-    return say
-
-
-class Handler(BaseHTTPRequestHandler):
-    """One request: a fault from the plan, or the model's answer."""
-
-    server: Server
-
-    def log_message(self, *_: object) -> None:
-        """Keep quiet."""
-
-    def do_POST(self) -> None:
-        import math
-
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.server.keys.append(self.headers.get("authorization", ""))
-        fault = self.server.plan.pop(0) if self.server.plan else ""
-        if body.get("logprobs") and not self.server.logprobs:
-            fault = "400"
-        if fault == "timeout":
-            time.sleep(self.server.hangs)
-        if fault == "cut":  # half an answer: the length says more than comes
-            self.send_response(200)
-            self.send_header("content-length", "500")
-            self.end_headers()
-            self.wfile.write(b'{"id": "x", "choices": [')
-            self.close_connection = True
-            return
-        if fault in ("429", "500", "503", "400", "401"):
-            said = {"error": {"message": f"no: {self.headers.get('authorization')}", "type": "x", "code": None}}
-            self.reply(int(fault), json.dumps(said), {"retry-after": "0.01"} if fault == "429" else {})
-            return
-        if fault in ("no json", "no choices", "null"):
-            self.reply(200, {"no json": "<html>", "null": "null"}.get(fault, '{"id": "x", "choices": []}'))
-            return
-        prompt = body["messages"][0]["content"]
-        time.sleep(self.server.slow)
-        if self.server.behind:
-            self.server.asked.append(prompt)
-            self.reply(200, self.server.relayed(json.dumps(body)))
-            return
-        label, shares = self.server.answer(prompt)
-        self.server.asked.append(prompt)
-        top = [
-            {"token": f" {name}", "logprob": math.log(max(p, 1e-9)), "bytes": None}
-            for name, p in zip(LABELS, shares, strict=True)
-        ]
-        logs = {"content": [top[0] | {"top_logprobs": top}]} if body.get("logprobs") else None
-        says = self.server.says
-        message = {"role": "assistant", "content": says(prompt) if callable(says) else says or f"{label}."}
-        choice = {"index": 0, "finish_reason": "stop", "message": message, "logprobs": logs}
-        usage = {"prompt_tokens": len(prompt) // 4, "completion_tokens": 2, "total_tokens": len(prompt) // 4 + 2}
-        whole = {
-            "id": "x",
-            "object": "chat.completion",
-            "created": 1,
-            "model": body["model"],
-            "choices": [choice],
-            "usage": usage,
-        }
-        self.reply(200, json.dumps(whole))
-
-    def reply(self, status: int, text: str, headers: dict[str, str] = {}) -> None:  # noqa: B006
-        content = text.encode()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(content)))
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
-
-
-@pytest.fixture
-def server(causal: Path) -> Iterator[Server]:
-    made = Server(causal)
-    threading.Thread(target=made.serve_forever, daemon=True).start()
-    yield made
-    made.shutdown()
-    made.server_close()
 
 
 def teacher_of(server: Server) -> Described:
@@ -440,19 +298,12 @@ def project(tmp_path: Path) -> Iterator[Project]:
     made.close()
 
 
-def does(project: Project, *words: str) -> int:
-    return main(["--project", str(project.path), *words])
-
-
 def chosen(project: Project, server: Server, model: str = "tiny") -> str:
     teacher = ["--endpoint", server.url, "--model", model, "--labels", ",".join(LABELS)]
     assert does(project, "teacher", "P-001", *teacher) == 0
     play = project.dossier(1).play
     assert play is not None and play.teacher_source == ENDPOINT
     return play.teacher_digest
-
-
-PRICES = ("--budget", "1", "--price-in", "1", "--price-out", "2")
 
 
 def test_without_a_budget_nothing_is_asked(project: Project, server: Server) -> None:

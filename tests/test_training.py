@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -10,6 +9,17 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+
+from support.training import (
+    LABELS,
+    SPEC,
+    digests,
+    examples,
+    run,
+    spoilt,
+    teacher,  # noqa: F401
+    texts_and_labels,
+)
 
 os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
 
@@ -32,80 +42,9 @@ from distill_tui.training import (
     teachers,
     vocabulary,
 )
-from distill_tui.training.distill import Examples, Step
+from distill_tui.training.distill import Examples
 
-LABELS = ("bad", "fine", "good")
-WORDS = {0: ("awful", "broken", "hate"), 1: ("table", "colour", "weighs"), 2: ("lovely", "superb", "adore")}
 LABELLING = [kind for kind in StudentKind if not kind.generates]
-FILLERS = ("the", "product", "arrived", "today", "and", "it", "was", "really", "quite", "something", "indeed")
-SPEC = Spec(
-    layers=(0, 1), hidden=64, depth=1, vocabulary=200, max_tokens=24, learning_rate=3e-3, batch_size=16, epochs=4
-)
-
-
-def texts_and_labels(count: int, seed: int) -> tuple[tuple[str, ...], np.ndarray]:
-    random = np.random.default_rng(seed)
-    labels = random.integers(0, 3, count)
-    texts = []
-    for label in labels:
-        words = [*random.choice(FILLERS, random.integers(3, 12)), random.choice(WORDS[int(label)])]
-        texts.append(" ".join(random.permutation(words)))
-    return tuple(texts), labels.astype(np.int64)
-
-
-def soft_from(labels: np.ndarray) -> np.ndarray:
-    return np.where(np.eye(3)[labels] > 0, 0.9, 0.05).astype(np.float32)
-
-
-def examples(count: int = 240, seed: int = 0, soft: bool = True, gold: bool = True) -> Examples:
-    texts, labels = texts_and_labels(count, seed)
-    return Examples(
-        texts,
-        labels if gold else np.full(count, -1, dtype=np.int64),
-        soft_from(labels) if soft else None,
-        np.ones(count, dtype=np.float32),
-    )
-
-
-def run(
-    spec: Spec, folder: Path, teacher: Path | None, training: Examples | None = None, start: Path | None = None
-) -> list[Step]:
-    steps = distill.train(
-        spec,
-        LABELS,
-        training or examples(),
-        examples(60, seed=1),
-        teacher=teacher,
-        checkpoints=folder / "checkpoints",
-        out=folder / "student",
-        start=start,
-    )
-    return list(steps)
-
-
-def digests(folder: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
-
-
-@pytest.fixture(scope="module")
-def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny BERT of random weights with a tokenizer of its own."""
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    tokenizer = vocabulary.train(examples(400, seed=2).inputs, 300)
-    config = transformers.BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        intermediate_size=128,
-        max_position_embeddings=64,
-        id2label=dict(enumerate(reversed(LABELS))),  # in another order than the play's, on purpose
-        label2id={label: number for number, label in enumerate(reversed(LABELS))},
-    )
-    folder = tmp_path_factory.mktemp("models") / "teacher"
-    export.write(transformers.BertForSequenceClassification(config).eval(), tokenizer, folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -160,17 +99,6 @@ def test_layers_need_a_teacher_that_has_them(teacher: Path, tmp_path: Path) -> N
 def test_layers_of_an_unknown_family_are_refused(trained: dict[StudentKind, Path], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="The teacher is a eurobert; layers can be taken from bert, "):
         run(replace(SPEC, layers=(0,)), tmp_path, trained[StudentKind.STATIC])
-
-
-def spoilt(teacher: Path, folder: Path, **changes: object) -> Path:
-    """A copy of the teacher's folder with other words in its config; None takes a key out."""
-    folder.mkdir()
-    for path in teacher.iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
-    config = json.loads((folder / "config.json").read_text())
-    config = {key: value for key, value in {**config, **changes}.items() if value is not None}
-    (folder / "config.json").write_text(json.dumps(config))
-    return folder
 
 
 def test_pickled_weights_are_refused_by_name(teacher: Path, tmp_path: Path) -> None:
@@ -413,11 +341,14 @@ CHILD = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-import test_training as t
-t.distill.CHECKPOINT_SECONDS = 0.0
-spec = t.replace(t.SPEC, student=t.StudentKind.SCRATCH, epochs=200, patience=200)
+from dataclasses import replace
+from support.training import LABELS, SPEC, examples
+from distill_tui.terms import StudentKind
+from distill_tui.training import distill
+distill.CHECKPOINT_SECONDS = 0.0
+spec = replace(SPEC, student=StudentKind.SCRATCH, epochs=200, patience=200)
 folder = Path(sys.argv[2])
-for step in t.distill.train(spec, t.LABELS, t.examples(), t.examples(60, seed=1), teacher=None,
+for step in distill.train(spec, LABELS, examples(), examples(60, seed=1), teacher=None,
                             checkpoints=folder / "checkpoints", out=folder / "student"):
     print(step.number, flush=True)
 """

@@ -21,14 +21,14 @@ from distill_tui.store.project import Project, ProjectError
 from distill_tui.teachers.description import PROMPTED, Described
 from distill_tui.terms import PlayKind, RunStatus, Split
 from distill_tui.ui.forms.sheets import Sheet
-from test_data_sheets import fill
-from test_play_screen import NARROW, an_app, settled
-from test_targeted import MIA, PARCEL, held_out, project  # noqa: F401
-from test_teachers import PRICES, Server, causal, does, server  # noqa: F401
+from support.endpoints import PRICES, Server, causal, does, server  # noqa: F401
+from support.screens import NARROW, an_app, settled
+from support.sheets import fill
+from support.targeted import MIA, PARCEL, held_out, project  # noqa: F401
 
 
 @pytest.fixture
-def play(project: Project, server: Server) -> Iterator[Project]:  # noqa: F811
+def play(project: Project, server: Server) -> Iterator[Project]:
     """The second round of a play whose teacher is an endpoint; the student of the first fails on parcels."""
     server.says = written
     gate = dataclasses.replace(gates.default_gate(PlayKind.COST), held_out_rows=40)
@@ -51,14 +51,14 @@ def written(prompt: str) -> str:
     return f'1. "still waiting for my box {own}"\n2. no courier rang here {own[::-1]}\n\n3) {prompt.splitlines()[-1]}'
 
 
-def rows_of(project: Project, split: Split) -> frozen.Rows:  # noqa: F811
+def rows_of(project: Project, split: Split) -> frozen.Rows:
     return frozen.load(project.artifacts.path(project.dossier(1).data_sets[0].artifact), split)
 
 
 TRIED = ("data", "vary", "P-001", "--each", "3", "--rows", "4", *PRICES)
 
 
-def vary(project: Project) -> None:  # noqa: F811
+def vary(project: Project) -> None:
     assert does(project, *TRIED, "--estimate") == 0
     assert does(project, *TRIED, "--wait") == 0
 
@@ -66,7 +66,7 @@ def vary(project: Project) -> None:  # noqa: F811
 # who may write, of what
 
 
-def test_a_held_out_row_is_never_shown_to_whoever_writes(play: Project, server: Server) -> None:  # noqa: F811
+def test_a_held_out_row_is_never_shown_to_whoever_writes(play: Project, server: Server) -> None:
     secret = int(rows_of(play, Split.HELD_OUT).rows[0])
     with pytest.raises(Refused, match=f"Row {secret} is held out") as refusal:
         actions.vary(play, 1, MIA, 3, 10, [secret], {"budget": "1", "price_in": "0", "price_out": "0"})
@@ -87,7 +87,7 @@ def test_a_teacher_that_cannot_write_is_not_asked_to(play: Project, source: str,
     assert [o.rule for o in refusal.value.objections] == [rule]
 
 
-def test_without_a_budget_and_a_trial_nothing_is_written(play: Project, server: Server) -> None:  # noqa: F811
+def test_without_a_budget_and_a_trial_nothing_is_written(play: Project, server: Server) -> None:
     with pytest.raises(Refused) as refusal:
         actions.vary(play, 1, MIA, 3, 10)
     assert [o.rule for o in refusal.value.objections] == ["teacher.budget"]
@@ -106,7 +106,7 @@ def test_before_anything_was_written_nothing_waits(play: Project) -> None:
 # what is written
 
 
-def test_failures_of_validation_are_varied_once_and_paid_once(play: Project, server: Server) -> None:  # noqa: F811
+def test_failures_of_validation_are_varied_once_and_paid_once(play: Project, server: Server) -> None:
     vary(play)
     validation = set(rows_of(play, Split.VALIDATION).inputs)
     varied = [prompt.split("\n\n", 1)[1] for prompt in server.asked]
@@ -143,7 +143,7 @@ def test_a_planted_word_of_a_held_out_row_gives_a_variation_away() -> None:
     assert not variations._marks("one two three") & foreign
 
 
-def test_a_causal_model_writes_too(causal: Path) -> None:  # noqa: F811
+def test_a_causal_model_writes_too(causal: Path) -> None:
     from distill_tui.training import teachers
 
     teacher = Described(PROMPTED, "", ("bad", "good"), variations.TEMPLATE, max_tokens=6)

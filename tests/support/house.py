@@ -143,7 +143,8 @@ def main() -> None:
     rooms: dict[str, int] = {}
     for name, count in lines.items():
         rooms[name.split(".")[0]] = rooms.get(name.split(".")[0], 0) + count
-    sys.stdout.write("lines by room: " + ", ".join(f"{room or 'top'} {n:,}" for room, n in sorted(rooms.items())) + "\n")
+    listed = ", ".join(f"{room or 'top'} {n:,}" for room, n in sorted(rooms.items()))
+    sys.stdout.write(f"lines by room: {listed}\n")
     largest = sorted(lines.items(), key=lambda item: -item[1])[:10]
     sys.stdout.write("largest files: " + ", ".join(f"{name} {n}" for name, n in largest) + "\n")
 
