@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
+WORKERS ?= 2
 export HF_HUB_OFFLINE := 1
 export TRANSFORMERS_OFFLINE := 1
 
@@ -35,7 +36,7 @@ demo-extract: $(READY)  ## make the second sample: a student that extracts the p
 test: $(READY)   ## the tests
 	@PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v sshd >/dev/null || \
 		echo "sshd is missing: install OpenSSH's server (apt-get install openssh-server), or the tests of sessions fail."
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --durations=25 $(ARGS)
 
 slow: $(READY)   ## the proofs that take minutes
 	@$(BIN)/python -m pytest -m slow --hypothesis-profile=default $(ARGS)
@@ -45,7 +46,11 @@ check: $(READY)  ## ruff, mypy, the import contracts, and the tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --durations=25 $(ARGS)
+
+.PHONY: house
+house: $(READY)  ## figures of the code: lines, import cycles, deferred imports, largest files
+	@$(BIN)/python tests/support/house.py
 
 fix: $(READY)    ## let ruff mend what it can
 	@$(BIN)/ruff check --fix .
