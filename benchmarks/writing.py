@@ -42,8 +42,8 @@ from distill_tui.spec import Spec
 from distill_tui.store import queries
 from distill_tui.store.project import Project
 from distill_tui.store.tables import Run
-from distill_tui.teachers.description import PROMPTED, Described
-from distill_tui.terms import Assurance, Metric, PlayKind, Reference, RunKind, RunStatus, Split, Task
+from distill_tui.teachers.description import Described
+from distill_tui.terms import Assurance, Metric, PlayKind, Reference, RunKind, RunStatus, Split, Task, TeacherSource
 
 SAMPLES = Path(__file__).resolve().parents[1] / "sample_projects"
 sys.path[:0] = [str(SAMPLES / "feedback_sentiment"), str(SAMPLES / "address_extraction")]
@@ -185,7 +185,7 @@ def student(
     if dossier.data_set is None:
         if not dossier.traffic:
             actions.import_traffic(project, number, dana, lines)
-        described = Described(PROMPTED, "", (), template, max_tokens=12, completes=True)
+        described = Described(TeacherSource.PROMPTED, "", (), template, max_tokens=12, completes=True)
         actions.set_teacher(project, number, dana, teacher, described)
         finished(sample, number, RunKind.LABEL, lambda: actions.label(project, number, dana))
         base.say(f"  {actions.build_data(project, number, dana)['splits']}")

@@ -39,8 +39,8 @@ from distill_tui.people.signatures import BadSignature
 from distill_tui.rules.objection import Refused
 from distill_tui.spec import Spec
 from distill_tui.store.project import Project, ProjectError
-from distill_tui.teachers.description import ENDPOINT, TEMPLATES, Described
-from distill_tui.terms import PlayKind
+from distill_tui.teachers.description import TEMPLATES, Described
+from distill_tui.terms import PlayKind, TeacherSource
 from distill_tui.training.folders import check_causal_folder, check_encoder_folder, check_model_folder
 from support.story import GATE, actor, record
 from trials import MEMORY, NAME, Row, beginnings, sqlite3, table, trouble
@@ -210,7 +210,9 @@ def seeds(folder: Path, model: Path) -> dict[str, tuple[bytes, Callable[[bytes],
     said = {"choices": [{"message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}]}
     call = json.dumps({"request": {"messages": asked}, "response": said}) + "\n"
     chat = json.dumps({"messages": [*asked, said["choices"][0]["message"]]}) + "\n"  # type: ignore[index]
-    teacher = Described(ENDPOINT, "tiny", ("no", "yes"), TEMPLATES[ENDPOINT], "http://127.0.0.1/v1")
+    teacher = Described(
+        TeacherSource.ENDPOINT, "tiny", ("no", "yes"), TEMPLATES[TeacherSource.ENDPOINT], "http://127.0.0.1/v1"
+    )
     return {
         "jsonl": (lines, as_file(".jsonl")),
         "log of calls": (call.encode() * 8, as_file(".jsonl")),

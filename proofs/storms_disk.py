@@ -43,7 +43,7 @@ from distill_tui.runs import claim, worker
 from distill_tui.runs.executors import local
 from distill_tui.store.backup import backup
 from distill_tui.store.project import Project, ProjectError
-from distill_tui.terms import RunKind, RunStatus
+from distill_tui.terms import RunKind, RunStatus, TeacherSource
 from support.stories import SPEC
 from support.story import actor
 from trials import (
@@ -280,7 +280,7 @@ def asked(kept: dict[str, Path], folder: Path) -> Child:
     project.close()
     url = endpoint.line()
     teacher = storms_teacher.Described(
-        storms_teacher.ENDPOINT, "tiny", storms_teacher.LABELS, storms_teacher.TEMPLATES[storms_teacher.ENDPOINT], url
+        TeacherSource.ENDPOINT, "tiny", storms_teacher.LABELS, storms_teacher.TEMPLATES[TeacherSource.ENDPOINT], url
     )
     storms_teacher.LIMITS["concurrency"] = "1"  # so that the calls come in the same order each time
     storms_teacher.prepare(path, teacher)

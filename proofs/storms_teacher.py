@@ -36,8 +36,8 @@ from distill_tui.runs.claim import Claim
 from distill_tui.runs.executors import local
 from distill_tui.store.project import Project
 from distill_tui.teachers import cache, estimate
-from distill_tui.teachers.description import ENDPOINT, TEMPLATES, Described
-from distill_tui.terms import RunStatus
+from distill_tui.teachers.description import TEMPLATES, Described
+from distill_tui.terms import RunStatus, TeacherSource
 from support import endpoints
 from support.story import actor
 
@@ -67,7 +67,7 @@ def storm(kept: dict[str, Path], parent: Path, kills: int, chance: Random) -> Ro
     log.touch()
     endpoint = Child(lambda tell: serve(log, tell))
     endpoint.go()
-    teacher = Described(ENDPOINT, "tiny", LABELS, TEMPLATES[ENDPOINT], endpoint.line())
+    teacher = Described(TeacherSource.ENDPOINT, "tiny", LABELS, TEMPLATES[TeacherSource.ENDPOINT], endpoint.line())
     try:
         while done < kills:
             log.write_text("")

@@ -13,13 +13,12 @@ import pytest
 
 from distill_tui import actions, gates
 from distill_tui.dataset import audit, language, privacy, topics
-from distill_tui.dataset.findings import MUST, NOTE
 from distill_tui.rounds import headroom
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.data import findings
 from distill_tui.rules.objection import Refused
 from distill_tui.store.project import Project
-from distill_tui.terms import Metric, PlayKind, Reference, Role, Split, Stage
+from distill_tui.terms import FindingLevel, Metric, PlayKind, Reference, Role, Split, Stage
 from support.findings import sentence
 from support.intake import MIA, MINE
 
@@ -97,9 +96,9 @@ def test_what_a_criterion_of_one_segment_needs_is_set_against_what_is_there() ->
     own = gates.Criterion(Metric.ACCURACY, Reference.TEACHER, "segment: fax", margin=Decimal("0.05"))
     found = audited(rows(), replace(GATE, criteria=(FLOOR, own)))
     (finding,) = [finding for finding in found.findings if finding.id.startswith("gate")]
-    assert finding.level == MUST and "fax" in finding.says
+    assert finding.level == FindingLevel.MUST and "fax" in finding.says
     mail = audited(rows(), replace(GATE, criteria=(FLOOR, replace(own, scope="segment: mail"))))
-    assert [each.level for each in mail.findings if each.id.startswith("gate")] == [NOTE]
+    assert [each.level for each in mail.findings if each.id.startswith("gate")] == [FindingLevel.NOTE]
 
 
 def test_cells_where_the_teacher_is_wrong_beyond_chance_are_hot_spots() -> None:
@@ -164,7 +163,7 @@ def test_a_card_is_grave_and_a_telephone_is_a_note() -> None:
     texts = ("card 4111 1111 1111 1111", "call +49 30 1234 5678")
     found = audited([*rows(), *(Row(text) for text in texts)])
     levels = {finding.level for finding in found.findings if finding.id.startswith("private")}
-    assert levels == {MUST, NOTE}
+    assert levels == {FindingLevel.MUST, FindingLevel.NOTE}
 
 
 # languages and topics
@@ -219,13 +218,13 @@ def taught(right: float, count: int = 400, words: bool = False) -> list[Row]:
 def test_too_few_rows_with_gold_say_that_nobody_knows() -> None:
     assert headroom.measure(rows(20), ("bad", "good"), 1) is None
     (finding,) = headroom.findings(None, GATE)
-    assert finding.level == NOTE and "nobody knows how good the teacher is" in finding.says
+    assert finding.level == FindingLevel.NOTE and "nobody knows how good the teacher is" in finding.says
 
 
 def test_a_teacher_below_the_gate_must_be_acknowledged_and_one_above_need_not() -> None:
     weak = headroom.measure(taught(0.7), ("bad", "good"), 1)
     assert weak is not None and weak["rows"] == 300
-    below = [f for f in headroom.findings(weak, GATE) if f.level == MUST]
+    below = [f for f in headroom.findings(weak, GATE) if f.level == FindingLevel.MUST]
     assert len(below) == 1 and "The gate asks the student for 90.0 %" in below[0].says
     assert not list(headroom.findings(weak, replace(GATE, criteria=(replace(FLOOR, threshold=Decimal("0.5")),))))
 
@@ -287,7 +286,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 def test_a_grave_finding_stops_the_freeze_until_it_is_accepted_with_a_reason(project: Project) -> None:
     counts = actions.build_data(project, 1, MIA)
-    grave = [each for each in counts["findings"] if each["level"] == MUST]
+    grave = [each for each in counts["findings"] if each["level"] == FindingLevel.MUST]
     assert [row["kind"] for row in counts["audit"]["pii"]] == ["card number"] and len(grave) == 1
     with pytest.raises(Refused) as refusal:
         actions.freeze_data(project, 1, MIA)

@@ -244,7 +244,7 @@ def test_a_refusal_ships_nothing_that_verifies(shipped: tuple[real_play.Play, Pa
     from distill_tui.people import statements
 
     def refusing(statement: Any) -> None:
-        statement["predicate"] |= {"opinion": "refuse", "meaning": statements.MEANING["refuse"]}
+        statement["predicate"] |= {"opinion": "refuse", "meaning": statements.MEANING[Opinion.REFUSE]}
 
     signed_by(copy, shipped[0].key("vera"), refusing)
     assert "sign_off.refused" in rules_of(copy)

@@ -13,7 +13,7 @@ from distill_tui.rules.data import findings
 from distill_tui.store import tables
 from distill_tui.store.project import Project
 from distill_tui.teachers import estimate as queries_asked
-from distill_tui.terms import Task
+from distill_tui.terms import Task, TeacherSource
 from distill_tui.ui.forms.sheets import Sheet
 from distill_tui.ui.play.screen import PlayScreen
 from support.at_the_screen import text_of
@@ -130,7 +130,7 @@ async def test_an_endpoint_is_not_asked_without_a_budget(project: Project, monke
     with project.telemetry() as session:
         row = session.get(tables.Play, play)
         assert row is not None
-        row.teacher_source, row.teacher_name = "endpoint", "big-1"
+        row.teacher_source, row.teacher_name = TeacherSource.ENDPOINT, "big-1"
         session.add(row)
     asked: list[Any] = []
     monkeypatch.setattr(actions, "label", lambda *args: asked.append(args[-1]))

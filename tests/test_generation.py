@@ -32,8 +32,20 @@ from distill_tui.spec import Spec
 from distill_tui.store.project import Project
 from distill_tui.tasks import generation
 from distill_tui.teachers import cache
-from distill_tui.teachers.description import PROMPTED, ZERO_SHOT, Described
-from distill_tui.terms import Control, Metric, Opinion, PlayKind, Reference, RunStatus, Split, Standing, Task, Verdict
+from distill_tui.teachers.description import Described
+from distill_tui.terms import (
+    Control,
+    Metric,
+    Opinion,
+    PlayKind,
+    Reference,
+    RunStatus,
+    Split,
+    Standing,
+    Task,
+    TeacherSource,
+    Verdict,
+)
 from distill_tui.ui.play import evidence, tabs
 from distill_tui.ui.play.view import load
 from support.live_play import DANA, NUMBERS, OLGA, ROLES, SAM, VERA, workers_here, write
@@ -159,7 +171,9 @@ def weighed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [row | {"teacher_output": None} for row in calls(300, 4)]
     actions.import_traffic(project, play, DANA, write(folder / "first.jsonl", rows))
     model = tiny_causal(folder / "model", tuple(row["input"] for row in rows))
-    asked = Described(PROMPTED, "", (), "Give the parts of the line.\n{input}:", max_tokens=6, completes=True)
+    asked = Described(
+        TeacherSource.PROMPTED, "", (), "Give the parts of the line.\n{input}:", max_tokens=6, completes=True
+    )
     actions.set_teacher(project, play, DANA, model, asked)
     spec = Spec.from_mapping(
         {"student": "causal", "hidden": 32, "depth": 1, "epochs": 2, "learning_rate": 6e-3}
@@ -220,10 +234,12 @@ def test_a_student_of_probabilities_of_tokens_is_trained_anew_from_its_bundle(we
 def test_a_teacher_that_chooses_among_labels_cannot_teach_it(project: Project, tmp_path: Path) -> None:
     actions.lock_gate(project, 1, SAM)
     with pytest.raises(Refused, match="P-001 is a generation play, and this teacher chooses among labels"):
-        actions.set_teacher(project, 1, DANA, tmp_path, Described(PROMPTED, "", ("a", "b"), "{input}"))
+        actions.set_teacher(project, 1, DANA, tmp_path, Described(TeacherSource.PROMPTED, "", ("a", "b"), "{input}"))
     with pytest.raises(Refused, match="chooses among labels"):
         actions.set_teacher(project, 1, DANA, tmp_path)
-    assert "A zero-shot teacher chooses among labels" in str(Described(ZERO_SHOT, "", (), "{label}").problem())
+    assert "A zero-shot teacher chooses among labels" in str(
+        Described(TeacherSource.ZERO_SHOT, "", (), "{label}").problem()
+    )
     other = actions.open_play(project, DANA, "labels", PlayKind.STABILITY)
     assert project.dossier(other).play is not None
 
@@ -324,7 +340,7 @@ def test_the_live_student_is_watched_by_what_it_answers(decided: Project, tmp_pa
 def test_a_causal_model_on_this_machine_writes_the_answers_once(project: Project, tmp_path: Path) -> None:
     actions.lock_gate(project, 1, SAM)
     folder = tiny_causal(tmp_path / "model", colours(60, 5).inputs)
-    teacher = Described(PROMPTED, "", (), "Say it: {input}", max_tokens=4)
+    teacher = Described(TeacherSource.PROMPTED, "", (), "Say it: {input}", max_tokens=4)
     actions.set_teacher(project, 1, DANA, folder, teacher)
     asked = [{"input": text} for text in dict.fromkeys(colours(24, 6).inputs)]
     actions.import_traffic(project, 1, DANA, write(tmp_path / "asked.jsonl", asked))

@@ -19,8 +19,8 @@ from distill_tui import actions
 from distill_tui.monitor import history, plan
 from distill_tui.store import queries
 from distill_tui.store.project import Project
-from distill_tui.teachers.description import ENDPOINT, TEMPLATES, Described
-from distill_tui.terms import RunStatus, Standing
+from distill_tui.teachers.description import TEMPLATES, Described
+from distill_tui.terms import RunStatus, Standing, TeacherSource
 from support.live_play import DANA, OLGA, SAID, rows, shipped, workers_here, write
 
 pytest.importorskip("openai")
@@ -85,7 +85,13 @@ def made(serving: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A play that shipped with labels that the endpoint gave."""
     folder = tmp_path_factory.mktemp("asked") / "made"
     folder.mkdir()
-    teacher = Described(ENDPOINT, "large", LABELS, TEMPLATES[ENDPOINT], f"http://127.0.0.1:{serving.server_port}/v1")
+    teacher = Described(
+        TeacherSource.ENDPOINT,
+        "large",
+        LABELS,
+        TEMPLATES[TeacherSource.ENDPOINT],
+        f"http://127.0.0.1:{serving.server_port}/v1",
+    )
     with workers_here():
         project, _ = shipped(folder, teacher=teacher, limits=LIMITS)
     project.close()

@@ -44,8 +44,10 @@ from distill_tui.terms import (
     RunStatus,
     Stage,
     Standing,
+    StatementKind,
     StudentKind,
     Task,
+    TeacherSource,
     Verdict,
 )
 from support.story import (
@@ -79,7 +81,8 @@ from support.story import (
 
 MIA, SAM, DAN, VERA, OLGA, BOB = (actor(name) for name in EVERYBODY)
 DRAFT_GATE = tables.GateRow(play_id=1, content="{}")
-LOCAL = a_play(Stage.DATA, teacher_source="local", teacher_digest=digest("9"))
+LOCAL = a_play(Stage.DATA, teacher_source=TeacherSource.LOCAL, teacher_digest=digest("9"))
+UNTAUGHT = a_play(Stage.DATA, teacher_source=TeacherSource.NONE)
 QUEUED = run(3, RunKind.TRAIN, RunStatus.QUEUED)
 RUNNING = run(3, RunKind.EVALUATE, RunStatus.RUNNING, token="t", student_run=1)
 LOST = run(3, RunKind.TRAIN, RunStatus.LOST)
@@ -181,7 +184,7 @@ def cases() -> list[Case]:
     misses, unproven = (gates.judge(GATE, record(right)) for right in (0, 6))
     size_only = gates.Gate((gates.Criterion(Metric.SIZE, threshold=Decimal(9)),))
     unmeasured = gates.judge(size_only, record())
-    paid = at(Stage.DATA, play=a_play(Stage.DATA, teacher_source="endpoint", teacher_digest=digest("8")))
+    paid = at(Stage.DATA, play=a_play(Stage.DATA, teacher_source=TeacherSource.ENDPOINT, teacher_digest=digest("8")))
     named = at(
         Stage.DATA,
         gate_row=tables.GateRow(
@@ -278,7 +281,7 @@ def cases() -> list[Case]:
              {"source_digest": digest("a"), "mapping": '{"input":"text"}'},
              {"source_digest": digest("2"), "mapping": "{}"}),
         Case("traffic.none", a.BUILD_DATA, DAN, at(Stage.DATA, traffic=()), D),
-        Case("teacher.none", a.BUILD_DATA, DAN, at(Stage.DATA, play=a_play(Stage.DATA, teacher_source="")), D),
+        Case("teacher.none", a.BUILD_DATA, DAN, at(Stage.DATA, play=UNTAUGHT), D),
         Case("teacher.recorded", a.LABEL, DAN, D, at(Stage.DATA, play=LOCAL)),
         Case("teacher.budget", a.LABEL, DAN, paid, paid, {"limits": {"budget": "5"}},
              {"limits": {"budget": "5", "price_in": "1", "price_out": "2"}}),
@@ -423,7 +426,7 @@ def by_signature(of: Dossier) -> Dossier:
 def vouched(of: Dossier, trouble: str = "") -> Dossier:
     """A play whose sponsor has signed the roster."""
     row = tables.Statement(
-        id=1, play_id=1, kind="roster", person_id="sam", content=b"{}", signature="", recorded_at=AT
+        id=1, play_id=1, kind=StatementKind.ROSTER, person_id="sam", content=b"{}", signature="", recorded_at=AT
     )  # fmt: skip
     about = digest_of(canonical(roster(of))).removeprefix("sha256:")
     statement = {"subject": [{"name": "roster", "digest": {"sha256": about}}]}
@@ -466,7 +469,7 @@ def shared() -> list[Case]:
     live = {a.ACKNOWLEDGE: ALARMED, a.ROLL_BACK: TWICE, a.REFRESH: LIVE}
     open_finding = at(Stage.DATA, data_sets=(data_set(frozen=False, findings=FINDINGS),))
     row = tables.Statement(
-        id=2, play_id=1, kind="gate", person_id="sam", content=b"{}", signature="", recorded_at=AT
+        id=2, play_id=1, kind=StatementKind.GATE, person_id="sam", content=b"{}", signature="", recorded_at=AT
     )  # fmt: skip
     other_gate = StatementFacts(row, {"subject": [{"name": "gate", "digest": {"sha256": "0" * 64}}]}, "")
 
@@ -512,7 +515,7 @@ def shared() -> list[Case]:
         Case("gate.nobody_validates", a.LOCK_GATE, SAM,
              at(Stage.GATE, roles={**ROLES, Role.VALIDATOR: "dan"}, builders={}), G),
         Case("traffic.none", a.LABEL, DAN, replace(local, traffic=()), local),
-        Case("teacher.none", a.LABEL, DAN, at(Stage.DATA, play=a_play(Stage.DATA, teacher_source="")), local),
+        Case("teacher.none", a.LABEL, DAN, at(Stage.DATA, play=UNTAUGHT), local),
         Case("data.not_frozen", a.OPEN_ROW, DAN, at(Stage.DECIDE, data_sets=()), DECIDE),
         Case("role.driver", a.STOP_RUN, BOB, at(Stage.TRAIN, runs=(QUEUED,)), at(Stage.TRAIN, runs=(QUEUED,)),
              allowed_by=DAN),
@@ -937,7 +940,7 @@ def runs() -> st.SearchStrategy[tables.Run]:
 def plays() -> st.SearchStrategy[tables.Play]:
     return st.builds(
         a_play, st.sampled_from(Stage), kind=st.sampled_from(PlayKind), round=st.integers(1, 4), name=WORDS,
-        teacher_source=st.sampled_from(["", "recorded", "local"]), refresh_days=st.none() | st.integers(1, 9),
+        teacher_source=st.sampled_from(TeacherSource), refresh_days=st.none() | st.integers(1, 9),
     )  # fmt: skip
 
 

@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from distill_tui.spec import Spec
 from distill_tui.tasks import loaders
 from distill_tui.tasks.generation import spelled
-from distill_tui.teachers.description import PROMPTED, Described
+from distill_tui.teachers.description import Described
+from distill_tui.terms import TeacherSource
 from distill_tui.training import (
     answering,
     causal,
@@ -142,7 +143,11 @@ def test_probabilities_of_another_vocabulary_are_refused_at_the_start(teacher: P
 
 def test_a_teacher_that_says_what_the_student_says_teaches_nothing(teacher: Path, tmp_path: Path) -> None:
     spec = replace(CAUSAL, alpha=0.5, folder="its digest")
-    more = {"teacher": teacher, "start": teacher, "asked": Described(PROMPTED, "", (), "<s>{input}<answer>")}
+    more = {
+        "teacher": teacher,
+        "start": teacher,
+        "asked": Described(TeacherSource.PROMPTED, "", (), "<s>{input}<answer>"),
+    }
     with pytest.raises(ValueError, match="The soft term has no gradient on the first batch"):
         run(spec, tmp_path, colours(8, 0), colours(8, 1), **more)
 
@@ -415,7 +420,7 @@ def test_a_teacher_that_completes_goes_on_from_its_template_and_stops_at_the_lin
     tokenizer.chat_template = "{{ messages[0]['content'] }} talks"
     export.write(model, tokenizer, tmp_path / "talks")
     template = "so what snow is like\n{input}:"
-    chats = Described(PROMPTED, "", (), template, max_tokens=12)
+    chats = Described(TeacherSource.PROMPTED, "", (), template, max_tokens=12)
     completes = replace(chats, completes=True)
     assert tokenizer.decode(teachers.asked(tokenizer, chats, "coal")).endswith("coal: talks")
     assert tokenizer.decode(teachers.asked(tokenizer, completes, "coal")).endswith("coal:")
@@ -428,9 +433,13 @@ def test_a_teacher_that_completes_goes_on_from_its_template_and_stops_at_the_lin
 
 def test_a_template_that_leaves_no_room_is_refused_and_a_long_text_is_cut_at_its_end(teacher: Path) -> None:
     with pytest.raises(ValueError, match=r"The template takes \d+ tokens .* shorten one of them\.$"):
-        list(teachers.written(teacher, ["coal"], Described(PROMPTED, "", (), "snow " * 400 + "{input}"), threads=1))
+        list(
+            teachers.written(
+                teacher, ["coal"], Described(TeacherSource.PROMPTED, "", (), "snow " * 400 + "{input}"), threads=1
+            )
+        )
     model, tokenizer = models.load_for(transformers.AutoModelForCausalLM, teacher)
-    asked = Described(PROMPTED, "", (), "say what is like {input} so")
+    asked = Described(TeacherSource.PROMPTED, "", (), "say what is like {input} so")
     (row,) = teachers.questions(model, tokenizer, ["coal " * 500], asked, 512)
     told = tokenizer.decode(row)
     assert len(row) <= 256 - asked.max_tokens and told.startswith("say what") and told.endswith(" so")
@@ -439,7 +448,7 @@ def test_a_template_that_leaves_no_room_is_refused_and_a_long_text_is_cut_at_its
 def test_a_line_that_ends_is_the_end_of_a_students_answer(teacher: Path, tmp_path: Path) -> None:
     model, tokenizer = models.load_for(transformers.AutoModelForCausalLM, teacher)
     says = [[*tokenizer("it is red", add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]] * 2
-    asked = Described(PROMPTED, "", (), "say what {input} is like", completes=True)
+    asked = Described(TeacherSource.PROMPTED, "", (), "say what {input} is like", completes=True)
     soft = sequences._distributions(teacher, asked, ["coal", "snow"], says, 1.0, tmp_path / "kept")
     ends = teachers.endings(model, tokenizer, asked)
     for row, text in enumerate(("coal", "snow")):

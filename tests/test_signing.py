@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from distill_tui.digests import canonical
 from distill_tui.people import signatures, statements
 from distill_tui.people.signatures import BadSignature, PublicKey
+from distill_tui.terms import Opinion, StatementKind
 from support.real_play import make_key
 from support.tokens import TOKENS, Token, armored, framed
 
@@ -371,7 +372,7 @@ def test_a_key_that_only_an_agent_holds_signs(tmp_path: Path, monkeypatch: pytes
 def a_statement(**more: object) -> bytes:
     covers = {"model": "sha256:" + "5e" * 32, "round": 1}
     who = {"signer": "vera", "audit_size": 3, "audit_head": "sha256:x", "issued": "2026-11-25T08:00:00Z"}
-    return statements.sign_off(covers, [], opinion="approve", comment="ok", **who | more)  # type: ignore[arg-type]
+    return statements.sign_off(covers, [], opinion=Opinion.APPROVE, comment="ok", **who | more)  # type: ignore[arg-type]
 
 
 def hostile_statements() -> Iterator[tuple[str, bytes]]:
@@ -399,11 +400,11 @@ def hostile_statements() -> Iterator[tuple[str, bytes]]:
     yield "a list", b"[]"
     yield "no predicate", canonical({k: v for k, v in value.items() if k != "predicate"})
     yield "another type", canonical(value | {"_type": "https://in-toto.io/Statement/v2"})
-    yield "another kind", canonical(value | {"predicateType": statements.predicate_type("gate")})
+    yield "another kind", canonical(value | {"predicateType": statements.predicate_type(StatementKind.GATE)})
     yield "another student in its subject", canonical(value | {"subject": []})
     for name in ("covers", "audit", "opinion", "meaning"):
         yield f"no {name}", canonical(value | {"predicate": value["predicate"] | {name: None}})
-    refusing = value["predicate"] | {"meaning": statements.MEANING["refuse"]}
+    refusing = value["predicate"] | {"meaning": statements.MEANING[Opinion.REFUSE]}
     yield "an opinion in the words of another", canonical(value | {"predicate": refusing})
 
 

@@ -35,18 +35,18 @@ from distill_tui.rules.data import labelled
 from distill_tui.rules.objection import Refused
 from distill_tui.store import queries, tables
 from distill_tui.store.project import Project
-from distill_tui.teachers import cache, description, endpoint
-from distill_tui.teachers.description import ENDPOINT, PROMPTED, TEMPLATES, ZERO_SHOT, Described
+from distill_tui.teachers import cache, endpoint
+from distill_tui.teachers.description import TEMPLATES, Described
 from distill_tui.teachers.endpoint import Answer, EndpointError, Limits
 from distill_tui.teachers.estimate import outputs as teacher_outputs
-from distill_tui.terms import PlayKind, Role, RunStatus, Stage
+from distill_tui.terms import PlayKind, Role, RunStatus, Stage, TeacherSource
 
 MIA = Actor("mia", f"account uid {os.getuid()}")
 QUICK = Limits(budget=Decimal(1), price_in=Decimal(1), price_out=Decimal(2), concurrency=3, timeout=5, backoff=0.01)
 
 
 def teacher_of(server: Server) -> Described:
-    return Described(ENDPOINT, "tiny", LABELS, TEMPLATES[ENDPOINT], server.url)
+    return Described(TeacherSource.ENDPOINT, "tiny", LABELS, TEMPLATES[TeacherSource.ENDPOINT], server.url)
 
 
 def asked(
@@ -78,7 +78,7 @@ def asked(
     ],
 )
 def test_a_teacher_that_cannot_be_is_refused_in_one_sentence(changes: dict[str, Any], says: str) -> None:
-    good = Described(ENDPOINT, "m", LABELS, TEMPLATES[ENDPOINT], "https://example.org/v1")
+    good = Described(TeacherSource.ENDPOINT, "m", LABELS, TEMPLATES[TeacherSource.ENDPOINT], "https://example.org/v1")
     assert good.problem() is None and Described.from_json(good.to_json()) == good
     assert says in str(replace(good, **changes).problem())
 
@@ -91,11 +91,11 @@ def test_a_teacher_that_cannot_be_is_refused_in_one_sentence(changes: dict[str, 
     ],
 )  # fmt: skip
 def test_an_answer_is_the_only_label_that_it_names(answer: str, label: str | None) -> None:
-    assert Described(PROMPTED, "", ("good", "bad", "fine", "not good"), "{input}").read(answer) == label
+    assert Described(TeacherSource.PROMPTED, "", ("good", "bad", "fine", "not good"), "{input}").read(answer) == label
 
 
 def test_what_an_input_says_is_never_a_place_to_fill_in() -> None:
-    prompt = Described(PROMPTED, "", LABELS, "{input} of {labels}").prompt("{labels} {input}")
+    prompt = Described(TeacherSource.PROMPTED, "", LABELS, "{input} of {labels}").prompt("{labels} {input}")
     assert prompt == "{labels} {input} of bad, fine, good"
 
 
@@ -124,7 +124,7 @@ def test_an_endpoint_that_stays_broken_fails_with_what_was_kept(server: Server) 
 
 
 def test_nobody_there_is_one_sentence() -> None:
-    gone = Described(ENDPOINT, "m", LABELS, TEMPLATES[ENDPOINT], "http://127.0.0.1:9/v1")
+    gone = Described(TeacherSource.ENDPOINT, "m", LABELS, TEMPLATES[TeacherSource.ENDPOINT], "http://127.0.0.1:9/v1")
     with pytest.raises(EndpointError, match="0 answers were kept"):
         endpoint.ask(gone, TODO, replace(QUICK, attempts=2), spent=Decimal(0), keep=print, tell=print)
 
@@ -195,7 +195,9 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    template = Described(ENDPOINT, "tiny", LABELS, TEMPLATES[ENDPOINT], "http://localhost/v1")
+    template = Described(
+        TeacherSource.ENDPOINT, "tiny", LABELS, TEMPLATES[TeacherSource.ENDPOINT], "http://localhost/v1"
+    )
     pairs = [(template.prompt(text), LABELS[at % 3]) for at, (_, text) in enumerate(TODO)]
     tokenizer = vocabulary.train([prompt for prompt, _ in pairs] + list(LABELS) * 300, 300)
     tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
@@ -302,7 +304,7 @@ def chosen(project: Project, server: Server, model: str = "tiny") -> str:
     teacher = ["--endpoint", server.url, "--model", model, "--labels", ",".join(LABELS)]
     assert does(project, "teacher", "P-001", *teacher) == 0
     play = project.dossier(1).play
-    assert play is not None and play.teacher_source == ENDPOINT
+    assert play is not None and play.teacher_source is TeacherSource.ENDPOINT
     return play.teacher_digest
 
 
@@ -349,7 +351,7 @@ def test_a_description_that_was_altered_is_asked_by_nobody(
 def test_a_description_that_is_none_is_told_in_one_sentence(text: str) -> None:
     with pytest.raises(ValueError, match="choose the teacher again"):
         Described.from_json(text)
-    whole = json.loads(Described(ENDPOINT, "tiny", LABELS, "{input}").to_json())
+    whole = json.loads(Described(TeacherSource.ENDPOINT, "tiny", LABELS, "{input}").to_json())
     with pytest.raises(ValueError, match="choose it again"):
         Described.from_json(json.dumps(whole | {"max_tokens": "16"}))
 
@@ -413,7 +415,7 @@ def test_one_teacher_is_chosen(project: Project, words: list[str]) -> None:
 def test_a_causal_model_gives_each_label_a_share_whatever_the_batch(causal: Path) -> None:
     from distill_tui.training import teachers
 
-    teacher = Described(PROMPTED, "", LABELS, TEMPLATES[PROMPTED])
+    teacher = Described(TeacherSource.PROMPTED, "", LABELS, TEMPLATES[TeacherSource.PROMPTED])
     texts = [text for _, text in TODO]
 
     def shares(size: int) -> dict[int, list[float]]:
@@ -432,7 +434,7 @@ def test_the_label_words_are_scored_as_the_model_scores_them(causal: Path) -> No
 
     from distill_tui.training import teachers
 
-    teacher = Described(PROMPTED, "", ("good", "bad"), "{input} is")
+    teacher = Described(TeacherSource.PROMPTED, "", ("good", "bad"), "{input} is")
     ((_, shares),) = teachers.prompted(causal, ["the table"], teacher, threads=1)
     tokenizer = transformers.AutoTokenizer.from_pretrained(causal)
     model = transformers.AutoModelForCausalLM.from_pretrained(causal).eval()
@@ -476,7 +478,7 @@ def test_a_model_without_entailment_is_no_nli_model(nli: Path, tmp_path: Path) -
     config = json.loads((nli / "config.json").read_text())
     config |= {"id2label": {"0": "a", "1": "b", "2": "c"}, "label2id": {"a": 0, "b": 1, "c": 2}}
     (tmp_path / "other" / "config.json").write_text(json.dumps(config))
-    teacher = Described(ZERO_SHOT, "", LABELS, TEMPLATES[ZERO_SHOT])
+    teacher = Described(TeacherSource.ZERO_SHOT, "", LABELS, TEMPLATES[TeacherSource.ZERO_SHOT])
     with pytest.raises(ValueError, match="no NLI model"):
         next(teachers.zero_shot(tmp_path / "other", ["a"], teacher, threads=1))
 
@@ -487,9 +489,9 @@ def test_an_nli_model_labels_the_traffic_and_its_words_are_part_of_the_teacher(
     words = ["teacher", "P-001", str(nli), "--zero-shot", "--labels", ",".join(LABELS)]
     assert does(project, *words) == 0
     first = project.dossier(1).play
-    assert first is not None and first.teacher_source == ZERO_SHOT
+    assert first is not None and first.teacher_source is TeacherSource.ZERO_SHOT
     assert does(project, "label", "P-001", "--wait") == 0
-    outputs = teacher_outputs(project.artifacts.folder, ZERO_SHOT, first.teacher_digest, LABELS)
+    outputs = teacher_outputs(project.artifacts.folder, TeacherSource.ZERO_SHOT, first.teacher_digest, LABELS)
     assert len(outputs) == len(TODO) and all(label in LABELS for label, _ in outputs.values())
     (tmp_path / "template.txt").write_text("The mood is {label}.")
     assert does(project, *words, "--template", str(tmp_path / "template.txt")) == 0
@@ -509,4 +511,4 @@ def test_the_front_end_needs_no_openai(tmp_path: Path) -> None:
         "print('openai' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False" and description.SOURCES
+    assert done.stdout.strip() == "False"

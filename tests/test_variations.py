@@ -18,8 +18,8 @@ from distill_tui.rules.data import findings, labelled
 from distill_tui.rules.objection import Refused
 from distill_tui.store import queries, tables
 from distill_tui.store.project import Project, ProjectError
-from distill_tui.teachers.description import PROMPTED, Described
-from distill_tui.terms import PlayKind, RunStatus, Split
+from distill_tui.teachers.description import Described
+from distill_tui.terms import PlayKind, RunStatus, Split, TeacherSource
 from distill_tui.ui.forms.sheets import Sheet
 from support.endpoints import PRICES, Server, causal, does, server  # noqa: F401
 from support.screens import NARROW, an_app, settled
@@ -80,7 +80,7 @@ def test_a_teacher_that_cannot_write_is_not_asked_to(play: Project, source: str,
     with play.telemetry() as session:
         row = session.get(tables.Play, 1)
         assert row is not None
-        row.teacher_source = source
+        row.teacher_source = TeacherSource(source)
         session.add(row)
     with pytest.raises(Refused) as refusal:
         actions.vary(play, 1, MIA, 3, 10)
@@ -146,7 +146,7 @@ def test_a_planted_word_of_a_held_out_row_gives_a_variation_away() -> None:
 def test_a_causal_model_writes_too(causal: Path) -> None:
     from distill_tui.training import teachers
 
-    teacher = Described(PROMPTED, "", ("bad", "good"), variations.TEMPLATE, max_tokens=6)
+    teacher = Described(TeacherSource.PROMPTED, "", ("bad", "good"), variations.TEMPLATE, max_tokens=6)
     found = sorted(teachers.written(causal, ["a table", "an awful table"], teacher, threads=1))
     again = list(teachers.written(causal, ["a table"], teacher, threads=1))
     assert [at for at, *_ in found] == [0, 1] and found[0] == again[0], "alone or beside a longer one"

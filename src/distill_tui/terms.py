@@ -37,6 +37,27 @@ class Task(StrEnum):
     GENERATION = "generation"
 
 
+class TeacherSource(StrEnum):
+    """Where the teacher's outputs come from."""
+
+    NONE = ""  # no teacher is chosen yet
+    RECORDED = "recorded"  # the imported traffic holds them
+    LOCAL = "local"  # a classifier in a model folder
+    ZERO_SHOT = "zero-shot"  # a local model that scores each label
+    PROMPTED = "prompted"  # a local causal language model
+    ENDPOINT = "endpoint"  # a chat API, which may cost money
+
+    @property
+    def computes(self) -> bool:
+        """Whether a worker can ask this teacher; recorded outputs are all that there is."""
+        return self not in (TeacherSource.NONE, TeacherSource.RECORDED)
+
+    @property
+    def writes(self) -> bool:
+        """Whether this teacher can write text; the others choose among labels."""
+        return self in (TeacherSource.PROMPTED, TeacherSource.ENDPOINT)
+
+
 class Role(StrEnum):
     """Who answers for what in one play."""
 
@@ -52,6 +73,13 @@ class Split(StrEnum):
     TRAIN = "train"
     VALIDATION = "validation"
     HELD_OUT = "held-out"
+
+
+class FindingLevel(StrEnum):
+    """What a finding about a data set asks for."""
+
+    MUST = "must"  # accept it, or fix the data, before the freeze
+    NOTE = "note"  # it may stay open
 
 
 class RunKind(StrEnum):
@@ -162,6 +190,16 @@ class Opinion(StrEnum):
 
     APPROVE = "approve"
     REFUSE = "refuse"
+
+
+class StatementKind(StrEnum):
+    """What a signed statement is about."""
+
+    GATE = "gate"
+    ROSTER = "roster"
+    WITHDRAWAL = "withdrawal"
+    SHIP = "ship"
+    SIGN_OFF = "sign-off"  # the only kind with a table of its own
 
 
 class Judged(StrEnum):

@@ -14,7 +14,8 @@ import pytest
 
 from distill_tui.cli.table import main
 from distill_tui.store.project import Project
-from distill_tui.teachers.description import PROMPTED, Described
+from distill_tui.teachers.description import Described
+from distill_tui.terms import TeacherSource
 
 LABELS = ("bad", "fine", "good")
 
@@ -80,7 +81,7 @@ def labelling_model(folder: Path) -> Any:
     """Ask the model as `prompted` does: the label whose words it finds most likely."""
     from distill_tui.training import teachers
 
-    teacher = Described(PROMPTED, "", LABELS, "{input}")
+    teacher = Described(TeacherSource.PROMPTED, "", LABELS, "{input}")
 
     def say(prompt: str) -> tuple[str, list[float]]:
         ((_, shares),) = teachers.prompted(folder, [prompt], teacher, threads=1)

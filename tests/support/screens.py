@@ -12,7 +12,7 @@ from distill_tui.rules.actor import Actor
 from distill_tui.spec import Spec
 from distill_tui.store import tables
 from distill_tui.store.project import Project, now
-from distill_tui.terms import PlayKind, Role, RunKind, RunStatus, Stage, Task
+from distill_tui.terms import PlayKind, Role, RunKind, RunStatus, Stage, Task, TeacherSource
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.play.screen import PlayScreen
 
@@ -111,7 +111,7 @@ def with_draft(project: Project, name: str = "refund-intent", text: str = "suppo
     with project.telemetry() as session:
         found = session.get(tables.Play, play)
         assert found is not None
-        found.teacher_source, found.teacher_name = "recorded", f"recorded outputs {text}"[:60]
+        found.teacher_source, found.teacher_name = TeacherSource.RECORDED, f"recorded outputs {text}"[:60]
         session.add(found)
         session.add(
             tables.Traffic(

@@ -31,6 +31,7 @@ from distill_tui.terms import (
     Stage,
     Standing,
     Task,
+    TeacherSource,
 )
 
 AT = "2026-11-25T08:00:00Z"
@@ -166,7 +167,7 @@ def a_play(stage: Stage, **more: Any) -> tables.Play:
     """A stability play, maintained from the start."""
     known: dict[str, Any] = {
         "id": 1, "name": "refunds", "kind": PlayKind.STABILITY, "task": Task.CLASSIFICATION, "opened_at": AT,
-        "stage_since": AT, "teacher_source": "recorded", "sampling_per_month": 400, "refresh_days": 90,
+        "stage_since": AT, "teacher_source": TeacherSource.RECORDED, "sampling_per_month": 400, "refresh_days": 90,
     }  # fmt: skip
     return tables.Play(**known | {"stage": stage} | more)
 

@@ -37,7 +37,19 @@ from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
 from distill_tui.store import audit_log, tables
 from distill_tui.store.project import Change, Project, ProjectError, remember_builder
-from distill_tui.terms import Action, Assurance, PlayKind, Remedy, Role, RunKind, RunStatus, Stage, Task
+from distill_tui.terms import (
+    Action,
+    Assurance,
+    PlayKind,
+    Remedy,
+    Role,
+    RunKind,
+    RunStatus,
+    Stage,
+    StatementKind,
+    Task,
+    TeacherSource,
+)
 
 if TYPE_CHECKING:
     from distill_tui.dataset import readers
@@ -191,7 +203,7 @@ def lock_gate(
     """Fix what success means; every later evaluation is held to this digest. With a key, gate and roster are signed."""
     seen = project.dossier(play_id)
     about = {"gate": gates.digest(seen.gate)} if seen.gate else {}
-    signed = signed_decisions.give(seen, actor, "gate", about, key) if seen.gate else None
+    signed = signed_decisions.give(seen, actor, StatementKind.GATE, about, key) if seen.gate else None
     request = {"proof": signed_decisions.proof(actor, signed)}
     if expected or signed:
         request |= {"expected": expected or about["gate"]}  # type: ignore[dict-item]
@@ -300,9 +312,9 @@ def set_teacher(
 
     A description names an endpoint, or says in which words the model of `folder` is asked.
     """
-    source = described.source if described else "recorded" if folder is None else "local"
+    source = described.source if described else TeacherSource.RECORDED if folder is None else TeacherSource.LOCAL
     request: dict[str, Any] = {"source": source}
-    if source != "recorded":
+    if source is not TeacherSource.RECORDED:
         request["chooses"] = described is None or bool(described.labels)
     project.ask_first(Action.SET_TEACHER, play_id, actor, request)
     name, digest = "recorded outputs", ""
@@ -323,10 +335,9 @@ def set_teacher(
 
 def _teacher_folder(project: Project, folder: Path, described: Described | None) -> str:
     """See that a folder is what it should be, and copy it in; gives its digest."""
-    from distill_tui.teachers.description import PROMPTED
     from distill_tui.training.folders import check_causal_folder, check_model_folder
 
-    causal = described is not None and described.source == PROMPTED
+    causal = described is not None and described.source is TeacherSource.PROMPTED
     trouble = check_causal_folder(folder) if causal else check_model_folder(folder)
     if trouble:
         raise ProjectError(trouble)
@@ -639,7 +650,7 @@ def ship(project: Project, play_id: int, actor: Actor, *, key: Path | None = Non
     stands = counting_sign_off(seen)
     assert stands is not None
     about = {"student": str(stands.covers["model"]), "sign_off": digest_of(bytes(stands.row.statement))}
-    given = signed_decisions.give(seen, actor, "ship", about, key)
+    given = signed_decisions.give(seen, actor, StatementKind.SHIP, about, key)
     with project.change(Action.SHIP, play_id, actor, {"proof": signed_decisions.proof(actor, given)}) as change:
         signed = counting_sign_off(change.dossier)
         assert signed is not None and signed.row.id is not None and actor.person is not None

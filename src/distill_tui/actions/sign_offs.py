@@ -19,7 +19,7 @@ from distill_tui.rules.objection import Objection, Refused
 from distill_tui.rules.permission import objections
 from distill_tui.store import tables
 from distill_tui.store.project import Project, now
-from distill_tui.terms import Action, Assurance, Judged, Opinion
+from distill_tui.terms import Action, Assurance, Judged, Opinion, StatementKind
 
 
 def spot_check(project: Project, play_id: int, actor: Actor, said: Sequence[Judged]) -> int:
@@ -159,7 +159,7 @@ def statement_bytes(
     return statements.sign_off(
         decide.covers(dossier),
         criteria,
-        opinion=opinion.value,
+        opinion=opinion,
         comment=comment,
         signer=actor.person or "",
         audit_size=audit.get("size"),
@@ -173,7 +173,7 @@ def withdraw(project: Project, play_id: int, actor: Actor, reason: str, *, key: 
     dossier = project.dossier(play_id)
     own = [s for s in dossier.sign_offs if s.row.person_id == actor.person and not s.withdrawn]
     about = {"sign_off": digest_of(bytes(own[-1].row.statement))} if own else {}
-    signed = signed_decisions.give(dossier, actor, "withdrawal", about, key, reason=reason) if own else None
+    signed = signed_decisions.give(dossier, actor, StatementKind.WITHDRAWAL, about, key, reason=reason) if own else None
     request = {"reason": reason, "proof": signed_decisions.proof(actor, signed)}
     with project.change(Action.WITHDRAW, play_id, actor, request) as change:
         sign_off_id = own[-1].row.id

@@ -18,21 +18,21 @@ from distill_tui.rules.dossier import Dossier
 from distill_tui.rules.objection import Objection, Refused
 from distill_tui.store import tables
 from distill_tui.store.project import Change, now
-from distill_tui.terms import Assurance, Role
+from distill_tui.terms import Assurance, Role, StatementKind
 
 
 @dataclass(frozen=True)
 class Signed:
     """A statement with its signature, and how strong that is."""
 
-    kind: str
+    kind: StatementKind
     content: bytes
     signature: str
     assurance: Assurance
 
 
 def give(
-    dossier: Dossier, actor: Actor, kind: str, subject: Mapping[str, str], key: Path | None, **more: Any
+    dossier: Dossier, actor: Actor, kind: StatementKind, subject: Mapping[str, str], key: Path | None, **more: Any
 ) -> Signed | None:
     """Write a statement of this kind and sign it; without a key there is none. Raises BadSignature, Refused."""
     if key is None:
@@ -60,7 +60,7 @@ def give(
 def roster(dossier: Dossier, actor: Actor, key: Path | None) -> Signed | None:
     """Sign who is who in a play, as it is now."""
     who = who_rules.roster(dossier)
-    return give(dossier, actor, "roster", {"roster": digest_of(canonical(who))}, key, roster=who)
+    return give(dossier, actor, StatementKind.ROSTER, {"roster": digest_of(canonical(who))}, key, roster=who)
 
 
 def whose(dossier: Dossier, actor: Actor, verified: signatures.Verified) -> Assurance:

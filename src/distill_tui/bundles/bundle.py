@@ -27,8 +27,7 @@ from distill_tui.rules.objection import Objection
 from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import stored, stored_list
-from distill_tui.teachers.description import PROMPTED
-from distill_tui.terms import Role, Task
+from distill_tui.terms import Opinion, Role, Task, TeacherSource, Verdict
 
 FORMAT = "distill-tui bundle 1"
 MANIFEST = "manifest.json"
@@ -91,7 +90,7 @@ def write(
         "teacher": play.teacher_digest or play.teacher_source,
         "labels": stored_list(data.labels, f"the labels of data set {data.id}", str),
     }
-    if play.teacher_source == PROMPTED and play.task is Task.GENERATION:
+    if play.teacher_source is TeacherSource.PROMPTED and play.task is Task.GENERATION:
         recipe["asked"] = artifacts.text(play.teacher_digest)  # what a student that learns its probabilities depends on
     if gate.deferral is not None and dossier.record is not None:
         recipe["deferred_below"] = f"{dossier.record.deferred_below / gates.CERTAIN:.4f}"
@@ -263,7 +262,7 @@ def _statement(folder: Path, report: Report, trust: Trust) -> Iterator[Objection
             "on": str(predicate.get("issued")),
             "says": str(predicate.get("meaning")),
         }
-        if predicate.get("opinion") != "approve":
+        if predicate.get("opinion") != Opinion.APPROVE:
             yield Objection("sign_off.refused", f"{who} did not approve.")
         if not (folder / "sign_off.sig").is_file():
             report.facts["assurance"] = "account: recorded, not provable outside the project"
@@ -351,7 +350,7 @@ def _content(folder: Path, report: Report, trust: Trust) -> Iterator[Objection]:
         yield Objection("sign_off.stale", "The evaluation is of another student or data set than was signed off.")
     judgements = gates.judge(gate, record)
     for judgement in judgements:
-        if judgement.criterion.counts and judgement.verdict != "holds":
+        if judgement.criterion.counts and judgement.verdict is not Verdict.HOLDS:
             yield Objection(f"gate.{judgement.verdict.value}", judgement.sentence)
     report.facts["gate"] = "held" if gates.passed(judgements) else "not held"
     report.facts["verdicts"] = f"{len(judgements)} computed again from {len(record.rows):,} held-out rows"

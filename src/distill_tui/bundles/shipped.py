@@ -14,6 +14,7 @@ from distill_tui.digests import digest_of
 from distill_tui.people import signatures, statements
 from distill_tui.rules.dossier import Dossier
 from distill_tui.rules.objection import Objection
+from distill_tui.terms import StatementKind
 
 STATEMENT, SIGNATURE, SIGNERS = "ship.json", "ship.sig", "ship_signers"
 VERIFY = """
@@ -37,7 +38,9 @@ def files(dossier: Dossier, content: bytes, signature: str) -> dict[str, bytes]:
 
 def by_hand(content: bytes) -> str:
     """Write the part of VERIFY.md about it."""
-    return VERIFY.format(signer=statements.read(content, "ship")["predicate"]["signer"], namespace=signatures.SHIP)
+    return VERIFY.format(
+        signer=statements.read(content, StatementKind.SHIP)["predicate"]["signer"], namespace=signatures.SHIP
+    )
 
 
 def check(folder: Path, facts: dict[str, str], owners: dict[str, str], signed_off_by: str) -> Iterator[Objection]:
@@ -50,7 +53,7 @@ def check(folder: Path, facts: dict[str, str], owners: dict[str, str], signed_of
         return
     content = (folder / STATEMENT).read_bytes()
     try:
-        statement = statements.read(content, "ship")
+        statement = statements.read(content, StatementKind.SHIP)
         found = signatures.verify(content, (folder / SIGNATURE).read_text(), signatures.SHIP)
     except signatures.BadSignature as error:
         yield Objection("bundle.ship", f"The ship: {error}")

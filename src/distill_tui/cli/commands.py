@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from distill_tui.cli.call import Call, UsageError, pairs, plain_objections, reading, text_of
 from distill_tui.cli.live import acknowledge, observe, refresh, rehearse, roll_back  # noqa: F401
 from distill_tui.cli.show import follow, measured_window
-from distill_tui.terms import Action, Assurance, Judged, Opinion, PlayKind, Role, Task
+from distill_tui.terms import Action, Assurance, Judged, Opinion, PlayKind, Role, Task, TeacherSource
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
@@ -304,23 +304,18 @@ def set_teacher(call: Call) -> None:
 
 def _described(args: Namespace) -> Described | None:
     """Read the description of a teacher that is asked in words; None for one that is not."""
-    from distill_tui.teachers.description import (
-        ANSWER_TOKENS,
-        ENDPOINT,
-        PROMPTED,
-        TEMPLATES,
-        WRITES,
-        ZERO_SHOT,
-        Described,
-    )
+    from distill_tui.teachers.description import ANSWER_TOKENS, TEMPLATES, WRITES, Described
 
     if (args.zero_shot and args.prompted) or ((args.zero_shot or args.prompted) and not args.folder):
         raise UsageError("--zero-shot and --prompted say how a model FOLDER is asked; give one, and the folder.")
-    source = ENDPOINT if args.endpoint else ZERO_SHOT if args.zero_shot else PROMPTED if args.prompted else ""
-    if not source:
+    if args.endpoint:
+        source = TeacherSource.ENDPOINT
+    elif args.zero_shot or args.prompted:
+        source = TeacherSource.ZERO_SHOT if args.zero_shot else TeacherSource.PROMPTED
+    else:
         return None
     labels = tuple(label.strip() for label in args.labels.split(",")) if args.labels else ()
-    writes = not labels and source != ZERO_SHOT
+    writes = not labels and source is not TeacherSource.ZERO_SHOT
     template = text_of(args.template) if args.template else WRITES if writes else TEMPLATES[source]
     model, url = args.model or "", args.endpoint or ""
     described = Described(source, model, labels, template, url, args.revision, completes=args.completes)

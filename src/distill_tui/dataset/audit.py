@@ -16,10 +16,10 @@ from typing import Any
 from distill_tui import gates
 from distill_tui.dataset import language, privacy, topics
 from distill_tui.dataset.duplicates import near_duplicates
-from distill_tui.dataset.findings import MUST, NOTE, Finding
+from distill_tui.dataset.findings import Finding
 from distill_tui.gates import statistics
 from distill_tui.tasks import generation
-from distill_tui.terms import Split
+from distill_tui.terms import FindingLevel, Split
 
 THIN_TRAIN, THIN_HELD_OUT = 30, 30  # rows: below it a value is hardly learned, and its rate hardly told from luck
 COMMON = 0.02  # the share of the traffic from which a value's absence matters
@@ -91,7 +91,7 @@ def written(rows: Sequence[Any], written: Collection[str], varied: Collection[st
     moved = sum(row.input_digest in varied for row in trained)
     if count:
         yield Finding.of(
-            "written", NOTE, "variations",
+            "written", FindingLevel.NOTE, "variations",
             f"{count:,} of the {len(trained):,} training rows are variations that the teacher wrote; the {moved:,} "
             "rows that they vary train too and are in no validation.",
         )  # fmt: skip
@@ -147,7 +147,7 @@ def _covered(axes: Mapping[str, Sequence[Value]], labels: Sequence[str]) -> Iter
     present = {value.value for value in axes["label"]}
     for label in labels:
         if label not in present:
-            yield Finding.of("missing", NOTE, f"label={label}", f"Label {label} has no row in any split.")
+            yield Finding.of("missing", FindingLevel.NOTE, f"label={label}", f"Label {label} has no row in any split.")
     for axis, values in axes.items():
         for value in values:
             if axis not in ("label", "segment") and (value.traffic < COMMON or value.value == "unknown"):
@@ -159,12 +159,12 @@ def _thin(axis: str, value: Value) -> Iterator[Finding]:
     about, share = f"{axis}={value.value}", f"{100 * value.traffic:.1f} % of the traffic"
     name = f"{axis.capitalize()} {value.value}"
     if not value.train:
-        yield Finding.of("missing", NOTE, about, f"{name} ({share}) has no training row.")
+        yield Finding.of("missing", FindingLevel.NOTE, about, f"{name} ({share}) has no training row.")
     elif value.train < THIN_TRAIN:
-        yield Finding.of("thin", NOTE, about, f"{name} ({share}) has {value.train:,} training rows only.")
+        yield Finding.of("thin", FindingLevel.NOTE, about, f"{name} ({share}) has {value.train:,} training rows only.")
     if value.held_out < THIN_HELD_OUT:
         yield Finding.of(
-            "unproven", NOTE, about,
+            "unproven", FindingLevel.NOTE, about,
             f"{name} ({share}) has {value.held_out:,} held-out rows, fewer than {THIN_HELD_OUT}: its own rate will "
             "prove next to nothing.",
         )  # fmt: skip
@@ -180,7 +180,7 @@ def _needed(rows: Sequence[Any], gate: gates.Gate) -> Iterator[Finding]:
     sized = dataclasses.replace(gate, held_out_rows=total)
     for note in gates.power(sized, segment_shares=shares):
         if note.scope.startswith("segment: ") and note.enough is False and note.criterion.counts:
-            level = MUST if not note.rows else NOTE
+            level = FindingLevel.MUST if not note.rows else FindingLevel.NOTE
             yield Finding.of("gate", level, f"{note.criterion.words} {note.scope}", note.sentence)
 
 
@@ -198,7 +198,7 @@ def _hot(rows: Sequence[Any], labels: Sequence[str]) -> Iterator[Finding]:
         low, _ = statistics.wilson_interval(differ, count, ALPHA / len(cells))
         if low > wrong / judged:
             yield Finding.of(
-                "hot", NOTE, f"{segment}/{label}",
+                "hot", FindingLevel.NOTE, f"{segment}/{label}",
                 f"The teacher differs from gold on {100 * differ / count:.0f} % of the {count:,} rows of {segment} / "
                 f"{label}, against {100 * wrong / judged:.0f} % of all.",
             )  # fmt: skip
@@ -213,14 +213,14 @@ def _conflicts(rows: Sequence[Any]) -> Iterator[Finding]:
     clashing = sum(len(labels) > 1 for labels in golds.values())
     if clashing:
         yield Finding.of(
-            "conflict", NOTE, "near",
+            "conflict", FindingLevel.NOTE, "near",
             f"{clashing:,} sets of near duplicates carry more than one gold label; `rows --conflicts near` shows them.",
         )  # fmt: skip
 
 
 def _private(pii: Sequence[privacy.Screened]) -> Iterator[Finding]:
     for each in pii:
-        level = MUST if each.kind in privacy.GRAVE else NOTE
+        level = FindingLevel.MUST if each.kind in privacy.GRAVE else FindingLevel.NOTE
         rows = "row holds" if each.rows == 1 else "rows hold"
         yield Finding.of(
             "private", level, each.kind,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distill_tui.dataset import frozen
-from distill_tui.dataset.findings import NOTE, Finding
-from distill_tui.terms import Split
+from distill_tui.dataset.findings import Finding
+from distill_tui.terms import FindingLevel, Split
 
 
 @dataclass(frozen=True)
@@ -97,4 +97,4 @@ _HAVE, _WERE = ("row has", "rows have"), ("row was", "rows were")
 
 def _told(kind: str, number: int, sentence: str, one: str, many: str) -> list[Finding]:
     says = sentence.format(f"{number:,} {one if number == 1 else many}")
-    return [Finding.of(kind, NOTE, sentence, says)] if number else []
+    return [Finding.of(kind, FindingLevel.NOTE, sentence, says)] if number else []

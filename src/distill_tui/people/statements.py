@@ -13,33 +13,36 @@ from typing import Any
 from distill_tui.digests import canonical
 from distill_tui.people import signatures
 from distill_tui.people.signatures import BadSignature
+from distill_tui.terms import Opinion, StatementKind
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 LONGEST = 1_000_000  # bytes; the project file refuses more, too
 NAMESPACES = {
-    "sign-off": signatures.SIGN_OFF,
-    "withdrawal": signatures.WITHDRAWAL,
-    "gate": signatures.GATE,
-    "roster": signatures.ROSTER,
-    "ship": signatures.SHIP,
+    StatementKind.SIGN_OFF: signatures.SIGN_OFF,
+    StatementKind.WITHDRAWAL: signatures.WITHDRAWAL,
+    StatementKind.GATE: signatures.GATE,
+    StatementKind.ROSTER: signatures.ROSTER,
+    StatementKind.SHIP: signatures.SHIP,
 }
-MEANING = {
-    "approve": "I independently reviewed this student against its locked gate and accept its quality for launch.",
-    "refuse": "I independently reviewed this student against its locked gate and do not accept it for launch.",
-    "withdrawal": "I take back the sign-off or refusal that is named here.",
-    "gate": "I lock this gate: it says what success means in this play, and never changes.",
-    "roster": "These persons hold these roles in this play, and these accounts and keys are theirs and nobody else's.",
-    "ship": "I put this student into service, on the sign-off that is named here.",
+MEANING: dict[Opinion | StatementKind, str] = {
+    Opinion.APPROVE: "I independently reviewed this student against its locked gate and accept its quality for launch.",
+    Opinion.REFUSE: "I independently reviewed this student against its locked gate and do not accept it for launch.",
+    StatementKind.WITHDRAWAL: "I take back the sign-off or refusal that is named here.",
+    StatementKind.GATE: "I lock this gate: it says what success means in this play, and never changes.",
+    StatementKind.ROSTER: (
+        "These persons hold these roles in this play, and these accounts and keys are theirs and nobody else's."
+    ),
+    StatementKind.SHIP: "I put this student into service, on the sign-off that is named here.",
 }
 
 
 def write(
-    kind: str,
+    kind: StatementKind,
     subject: Mapping[str, str],
     *,
     signer: str,
     role: str,
-    meaning: str,
+    meaning: Opinion | StatementKind,
     audit_size: int,
     audit_head: str,
     issued: str,
@@ -66,11 +69,16 @@ def write(
 
 
 def sign_off(
-    covers: Mapping[str, Any], criteria: Sequence[Mapping[str, str]], *, opinion: str, comment: str, **who_and_when: Any
+    covers: Mapping[str, Any],
+    criteria: Sequence[Mapping[str, str]],
+    *,
+    opinion: Opinion,
+    comment: str,
+    **who_and_when: Any,
 ) -> bytes:
     """Write a sign-off: what was reviewed, what the gate says of it, and the opinion."""
     return write(
-        "sign-off",
+        StatementKind.SIGN_OFF,
         {"student": str(covers["model"])},
         role="validator",
         meaning=opinion,
@@ -82,12 +90,12 @@ def sign_off(
     )
 
 
-def predicate_type(kind: str) -> str:
+def predicate_type(kind: StatementKind) -> str:
     """Name the kind of a statement as it stands in it."""
     return f"urn:distill-tui:{kind}:v1"
 
 
-def read(content: bytes, kind: str) -> dict[str, Any]:
+def read(content: bytes, kind: StatementKind) -> dict[str, Any]:
     """Read the exact bytes of a statement of one kind; what is not canonical is refused. Raises BadSignature."""
     if len(content) > LONGEST:
         raise BadSignature(f"The statement is longer than {LONGEST:,} bytes.")
@@ -108,12 +116,12 @@ def read(content: bytes, kind: str) -> dict[str, Any]:
 
 def read_sign_off(content: bytes) -> dict[str, Any]:
     """Read a sign-off; its meaning must be the sentence of its opinion. Raises BadSignature."""
-    value = read(content, "sign-off")
+    value = read(content, StatementKind.SIGN_OFF)
     predicate = value["predicate"]
     if not isinstance(predicate.get("covers"), dict):
         raise BadSignature("The statement says not what it covers.")
     opinion = predicate.get("opinion")
-    if opinion not in ("approve", "refuse") or predicate.get("meaning") != MEANING[opinion]:
+    if opinion not in list(Opinion) or predicate.get("meaning") != MEANING[Opinion(opinion)]:
         raise BadSignature("The statement says neither that it approves nor that it refuses, in the words for that.")
     model = str(predicate["covers"].get("model")).removeprefix("sha256:")
     if value.get("subject") != [{"digest": {"sha256": model}, "name": "student"}]:

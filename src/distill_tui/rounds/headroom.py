@@ -17,11 +17,11 @@ from functools import lru_cache
 from typing import Any
 
 from distill_tui import gates
-from distill_tui.dataset.findings import MUST, NOTE, Finding
+from distill_tui.dataset.findings import Finding
 from distill_tui.gates import statistics
 from distill_tui.gates.gate import ALL
 from distill_tui.tasks import generation
-from distill_tui.terms import Metric, Reference, Split
+from distill_tui.terms import FindingLevel, Metric, Reference, Split
 
 LEAST = 50  # rows with gold below which a share says next to nothing
 MOST = 2_000  # rows that the baseline learns on: a second or two
@@ -85,7 +85,7 @@ def findings(counts: dict[str, int] | None, gate: gates.Gate) -> Iterator[Findin
     """Say what of it whoever freezes has to know."""
     if counts is None:
         yield Finding.of(
-            "teacher", NOTE, "unknown",
+            "teacher", FindingLevel.NOTE, "unknown",
             f"Fewer than {LEAST} rows have both gold and a teacher's answer: nobody knows how good the teacher is.",
         )  # fmt: skip
         return
@@ -96,7 +96,7 @@ def findings(counts: dict[str, int] | None, gate: gates.Gate) -> Iterator[Findin
     if least <= 0:
         what = "is behind" if most < 0 else "is not shown to be ahead of"
         yield Finding.of(
-            "teacher", NOTE, "headroom",
+            "teacher", FindingLevel.NOTE, "headroom",
             f"No headroom: the teacher {what} {_baseline(counts)} ({least * 100:+.1f} to {most * 100:+.1f} points). "
             f"{told(counts)} Label more gold, or find a better teacher, before a student is trained.",
         )  # fmt: skip
@@ -109,7 +109,7 @@ def _below_the_gate(counts: dict[str, int], gate: gates.Gate) -> Iterator[Findin
         absolute = criterion.metric is Metric.ACCURACY and criterion.reference is Reference.NONE
         if absolute and criterion.scope == ALL and criterion.counts and floor is not None and high < float(floor):
             yield Finding.of(
-                "teacher", MUST, "floor",
+                "teacher", FindingLevel.MUST, "floor",
                 f"The teacher is below the gate: {told(counts)} The gate asks the student for {_percent(floor)}, and a "
                 "student seldom knows more than its teacher.",
             )  # fmt: skip

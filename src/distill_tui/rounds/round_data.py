@@ -22,7 +22,7 @@ from distill_tui.store.json_columns import stored
 from distill_tui.store.project import ProjectError
 from distill_tui.teachers import estimate
 from distill_tui.teachers.description import Described
-from distill_tui.terms import Remedy, Split, Task
+from distill_tui.terms import Remedy, Split, Task, TeacherSource
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def build(artifacts: Artifacts, dossier: Dossier, out: Path) -> Built:
     assert play is not None and gate is not None
     labels: tuple[str, ...] | None = () if play.task is Task.GENERATION else None
     outputs = {}
-    if play.teacher_source not in ("", "recorded"):
+    if play.teacher_source.computes:
         labels = _labels(artifacts, play)
         said = estimate.outputs(artifacts.folder, play.teacher_source, play.teacher_digest, labels)
         for digest, (label, shares) in said.items():
@@ -131,7 +131,7 @@ def _labels(artifacts: Artifacts, play: tables.Play) -> tuple[str, ...]:
     from distill_tui.training.folders import teacher_labels
 
     path = artifacts.path(play.teacher_digest)
-    if play.teacher_source == "local":
+    if play.teacher_source is TeacherSource.LOCAL:
         return teacher_labels(path)
     return Described.from_json(path.read_text(encoding="utf-8")).labels
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from distill_tui.store.json_columns import stored
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.teachers import cache
-from distill_tui.teachers.description import ENDPOINT, PROMPTED, Described
+from distill_tui.teachers.description import Described
 from distill_tui.terms import RunKind, RunStatus, Split, Task
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from distill_tui.store import tables
     from distill_tui.store.artifacts import Artifacts
 
-WRITERS = (ENDPOINT, PROMPTED)
 TEMPLATE = (
     "Write {count} new texts that say what the text below says, in other words, as other people would write it. They "
     "must deserve the same answer. One text on each line, without numbers, and nothing else.\n\n{input}"
@@ -76,7 +75,7 @@ class Waiting:
 
 def writer(artifacts: Artifacts, play: tables.Play, each: int) -> Described:
     """Describe the play's teacher as a writer: the same model, another template, so another name in the cache."""
-    if play.teacher_source not in WRITERS:
+    if not play.teacher_source.writes:
         raise ProjectError("A classifier cannot write; only an endpoint or a causal model (--prompted) can.")
     if not 1 <= each <= MOST_EACH:
         raise ProjectError(f"Ask for 1 to {MOST_EACH} variations of a row.")

@@ -10,7 +10,7 @@ from distill_tui.rules.gate import as_decimal, gate_untouched, locked_facts
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.training import idle
 from distill_tui.rules.who import held_by, reasoned
-from distill_tui.terms import Role, RunKind, RunStatus, Task
+from distill_tui.terms import FindingLevel, Role, RunKind, RunStatus, Split, Task, TeacherSource
 
 
 def import_traffic(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
@@ -102,7 +102,7 @@ def label(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objectio
     yield from _some_traffic(dossier)
     yield from _teacher(dossier)
     yield from _not_frozen(dossier)
-    if dossier.play is not None and dossier.play.teacher_source == "recorded":
+    if dossier.play is not None and dossier.play.teacher_source is TeacherSource.RECORDED:
         yield Objection(
             "teacher.recorded", "The teacher's outputs are recorded in the traffic; there is nothing to compute."
         )
@@ -116,7 +116,7 @@ def _writes(dossier: Dossier, request: Request) -> Iterator[Objection]:
     """Variations are written by a teacher that can write, of rows that are not held out."""
     if dossier.play is None or not request.get("vary"):
         return
-    if dossier.play.teacher_source not in ("", "recorded", "endpoint", "prompted"):
+    if dossier.play.teacher_source in (TeacherSource.LOCAL, TeacherSource.ZERO_SHOT):
         yield Objection(
             "teacher.cannot_write",
             f"{dossier.play.teacher_name} is a classifier and cannot write; variations need an endpoint, or a causal "
@@ -147,7 +147,7 @@ def _tried(dossier: Dossier, request: Request) -> Iterator[Objection]:
 
 def _budget(dossier: Dossier, request: Request) -> Iterator[Objection]:
     """Whoever has an endpoint asked says what it may cost."""
-    if dossier.play is None or dossier.play.teacher_source != "endpoint" or "limits" not in request:
+    if dossier.play is None or dossier.play.teacher_source is not TeacherSource.ENDPOINT or "limits" not in request:
         return
     missing = [name for name in ("budget", "price_in", "price_out") if name not in request["limits"]]
     if missing:
@@ -163,7 +163,7 @@ def labelled(dossier: Dossier) -> bool:
     play = dossier.play
     if play is None or not play.teacher_source:
         return False
-    if play.teacher_source == "recorded":
+    if play.teacher_source is TeacherSource.RECORDED:
         return True
     wanted = {traffic.artifact for traffic in dossier.traffic}
     for run in dossier.runs:
@@ -242,13 +242,13 @@ def freeze_data(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Ob
             f"The held-out split has {held_out:,} rows; the locked gate was promised {dossier.gate.held_out_rows:,}: "
             "import more traffic.",
         )
-    for split in ("train", "validation"):
+    for split in (Split.TRAIN, Split.VALIDATION):
         if not splits.get(split):
             yield Objection("data.empty", f"The {split} split is empty; import more traffic.")
     for leak in request.get("leaks", ()):
         yield Objection("data.leak", str(leak))
     for each in open_findings(dossier):
-        if each["level"] == "must":
+        if each["level"] == FindingLevel.MUST:
             accept = f"`distill-tui data accept {dossier.code} {each['id']} -m WHY`"
             yield Objection("data.finding", f"{each['says']} Mend it, or accept it: {accept}.")
 

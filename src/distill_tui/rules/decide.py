@@ -14,7 +14,7 @@ from distill_tui.rules.live import rehearsed
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.training import idle
 from distill_tui.rules.who import held_by, least_proof, never_built, proof, proved, reasoned, roster, roster_signed
-from distill_tui.terms import Assurance, Opinion, Role
+from distill_tui.terms import Assurance, Opinion, Role, Verdict
 
 if TYPE_CHECKING:
     from distill_tui.store import tables
@@ -93,7 +93,7 @@ def gate_holds(dossier: Dossier) -> Iterator[Objection]:
         yield Objection("gate.unmeasured", "There is no evaluation of this round that the gate could be judged by.")
         return
     for judgement in dossier.judgements:
-        if judgement.criterion.counts and judgement.verdict != "holds":
+        if judgement.criterion.counts and judgement.verdict is not Verdict.HOLDS:
             yield Objection(f"gate.{judgement.verdict.value}", judgement.sentence)
 
 

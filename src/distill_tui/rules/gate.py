@@ -13,7 +13,7 @@ from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import Dossier, Request, read_number, read_object
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.who import held_by, least_proof, never_built, proved
-from distill_tui.terms import Assurance, PlayKind, Role
+from distill_tui.terms import Assurance, PlayKind, Role, StatementKind
 
 
 def fill_worksheet(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
@@ -208,5 +208,5 @@ def gate_untouched(dossier: Dossier) -> Iterator[Objection]:
         yield Objection("gate.touched", dossier.gate_trouble)
     locked = dossier.gate_row.digest if dossier.gate_row else None
     for facts in dossier.statements:
-        if facts.row.kind == "gate" and (facts.trouble or facts.about("gate") != locked):
+        if facts.row.kind is StatementKind.GATE and (facts.trouble or facts.about("gate") != locked):
             yield Objection("gate.touched", facts.trouble or "The gate is not the one that its lock was signed for.")

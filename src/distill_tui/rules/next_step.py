@@ -13,7 +13,7 @@ from distill_tui.rules.gate import trigger
 from distill_tui.rules.live import rehearsed
 from distill_tui.rules.state_machine import BEFORE_LOCK
 from distill_tui.rules.training import resumable, trained
-from distill_tui.terms import Action, Advice, Role, Stage, Standing
+from distill_tui.terms import Action, Advice, FindingLevel, Role, Stage, Standing
 
 if TYPE_CHECKING:
     from distill_tui.store import tables
@@ -54,7 +54,7 @@ def _next_data_step(dossier: Dossier, play: tables.Play) -> Action:
         return Action.RESUME_RUN if resumable(dossier) else Action.LABEL
     if dossier.data_set is None:
         return Action.BUILD_DATA
-    must = any(each["level"] == "must" for each in open_findings(dossier))
+    must = any(each["level"] == FindingLevel.MUST for each in open_findings(dossier))
     return Action.ACCEPT_FINDINGS if must else Action.FREEZE_DATA
 
 

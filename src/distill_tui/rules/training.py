@@ -11,7 +11,7 @@ from distill_tui.rules.gate import gate_untouched
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.state_machine import NEXT_STAGE
 from distill_tui.rules.who import held_by
-from distill_tui.terms import Action, Role, RunKind, RunStatus, StudentKind, Task
+from distill_tui.terms import Action, Role, RunKind, RunStatus, StudentKind, Task, TeacherSource
 
 if TYPE_CHECKING:
     from distill_tui.store import tables
@@ -80,7 +80,7 @@ def suits(dossier: Dossier) -> StudentKind:
     """The kind of student that a play trains where none is named: the teacher's own layers, where it has them."""
     if dossier.play is not None and dossier.play.task is Task.GENERATION:
         return StudentKind.TAGGER
-    local = dossier.play is not None and dossier.play.teacher_source == "local"
+    local = dossier.play is not None and dossier.play.teacher_source is TeacherSource.LOCAL
     return StudentKind.LAYERS if local else StudentKind.STATIC
 
 

@@ -9,7 +9,7 @@ from distill_tui.digests import canonical, digest_of
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import Dossier, Request
 from distill_tui.rules.objection import Objection
-from distill_tui.terms import Action, Assurance, Role, Stage
+from distill_tui.terms import Action, Assurance, Role, Stage, StatementKind
 
 
 def held_by(dossier: Dossier, actor: Actor, *roles: Role) -> Iterator[Objection]:
@@ -181,7 +181,11 @@ def roster_signed(dossier: Dossier) -> Iterator[Objection]:
     if dossier.project is None or dossier.project.minimum_assurance.strength < Assurance.SIGNED.strength:
         return
     sponsor, now = dossier.roles.get(Role.SPONSOR), digest_of(canonical(roster(dossier)))
-    signed = [f for f in dossier.statements if f.row.kind == "roster" and f.row.person_id == sponsor and not f.trouble]
+    signed = [
+        f
+        for f in dossier.statements
+        if f.row.kind is StatementKind.ROSTER and f.row.person_id == sponsor and not f.trouble
+    ]
     if any(facts.about("roster") == now for facts in signed):
         return
     yield Objection(

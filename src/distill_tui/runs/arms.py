@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from distill_tui.runs.claim import Claim, Companion
 from distill_tui.store import tables
 from distill_tui.store.json_columns import stored
-from distill_tui.teachers.description import GIVEN_ALONE, PROMPTED, Described
-from distill_tui.terms import Task
+from distill_tui.teachers.description import GIVEN_ALONE, Described
+from distill_tui.terms import Task, TeacherSource
 
 if TYPE_CHECKING:
     from distill_tui.store.artifacts import Artifacts
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 def teacher_of(artifacts: Artifacts, play: tables.Play) -> tuple[Path | None, Described]:
     """Give the folder of a teacher that is a model on this machine, and how it is asked to write."""
-    if play.teacher_source == "local":
+    if play.teacher_source is TeacherSource.LOCAL:
         return artifacts.path(play.teacher_digest), GIVEN_ALONE
-    if play.teacher_source != PROMPTED or play.task is not Task.GENERATION:
+    if play.teacher_source is not TeacherSource.PROMPTED or play.task is not Task.GENERATION:
         return None, GIVEN_ALONE
     described = Described.from_json(artifacts.text(play.teacher_digest))
     return artifacts.path(described.model), described

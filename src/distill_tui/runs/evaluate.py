@@ -21,7 +21,7 @@ from distill_tui.spec import Spec
 from distill_tui.store import tables
 from distill_tui.store.json_columns import stored
 from distill_tui.store.records import judged
-from distill_tui.terms import Action, RunKind, RunStatus, Split
+from distill_tui.terms import Action, RunKind, RunStatus, Split, TeacherSource
 from distill_tui.training import answering, evaluate, measure
 
 
@@ -41,7 +41,7 @@ def run(claimed: Claim, dossier: Dossier) -> None:
     held_out = frozen.without(held_out, frozen.held_out_with(path, dossier.burnt))
     spec = Spec.from_json(run.spec)
     student = project.artifacts.path(run.artifact)
-    teacher = project.artifacts.path(play.teacher_digest) if play.teacher_source == "local" else None
+    teacher = project.artifacts.path(play.teacher_digest) if play.teacher_source is TeacherSource.LOCAL else None
     numbers = {name: str(number) for name, number in worksheet_numbers(dossier).items()}
     if held_out.labels:
         columns = measure_all(claimed, gate, spec, student, teacher, training, held_out)

@@ -15,8 +15,9 @@ from distill_tui.rounds import variations
 from distill_tui.runs.claim import Claim
 from distill_tui.store.json_columns import stored
 from distill_tui.teachers import cache, estimate
-from distill_tui.teachers.description import ENDPOINT, ZERO_SHOT, Described
+from distill_tui.teachers.description import Described
 from distill_tui.teachers.estimate import read_limits
+from distill_tui.terms import TeacherSource
 
 if TYPE_CHECKING:
     from distill_tui.rules.dossier import Dossier
@@ -41,7 +42,7 @@ def vary(claimed: Claim, dossier: Dossier, wanted: Mapping[str, Any]) -> dict[st
     known = cache.answered(folder, name)
     todo = [(source.digest, source.input) for source in sources if source.digest not in known]
     claimed.report(0, len(todo), f"{len(sources) - len(todo):,} rows were varied before", always=True)
-    if play.teacher_source == ENDPOINT:
+    if play.teacher_source is TeacherSource.ENDPOINT:
         more = _endpoint(claimed, dossier, name, todo)
     else:
         local_writer(claimed, name, todo, "varied")
@@ -79,11 +80,11 @@ def label(claimed: Claim, dossier: Dossier) -> dict[str, Any]:
     files = [traffic.artifact for traffic in dossier.traffic]
     inputs = distinct_inputs([artifacts.path(artifact) for artifact in files])
     writes = estimate.writes(artifacts, play)
-    answered = cache.answered if writes or play.teacher_source == ENDPOINT else cache.known
+    answered = cache.answered if writes or play.teacher_source is TeacherSource.ENDPOINT else cache.known
     known = answered(artifacts.folder, play.teacher_digest)
     todo = [(digest, text) for digest, text in inputs.items() if digest not in known]
     claimed.report(0, len(todo), f"{len(inputs) - len(todo):,} inputs were answered before", always=True)
-    if play.teacher_source == ENDPOINT:
+    if play.teacher_source is TeacherSource.ENDPOINT:
         more = _endpoint(claimed, dossier, play.teacher_digest, todo)
     elif writes:
         local_writer(claimed, play.teacher_digest, todo, "answered")
@@ -115,10 +116,10 @@ def batches(path: Any, source: str, teacher: str, texts: list[str]) -> Iterator[
 
     if not texts:
         return iter(())
-    if source == "local":
+    if source is TeacherSource.LOCAL:
         return teachers.label(path(teacher), texts, threads=threads())
     described = Described.from_json(path(teacher).read_text(encoding="utf-8"))
-    of = teachers.zero_shot if source == ZERO_SHOT else teachers.prompted
+    of = teachers.zero_shot if source is TeacherSource.ZERO_SHOT else teachers.prompted
     return of(path(described.model), texts, described, threads=threads())
 
 

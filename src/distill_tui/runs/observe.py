@@ -30,8 +30,7 @@ from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import stored
 from distill_tui.store.project import ProjectError
 from distill_tui.tasks import generation
-from distill_tui.teachers.description import ENDPOINT, SOURCES
-from distill_tui.terms import Action, RunStatus, Split
+from distill_tui.terms import Action, RunStatus, Split, TeacherSource
 from distill_tui.training.answers import hear
 
 CENTRE_ROWS, CALIBRATION = 2_000, 1_000  # training rows that make the centre, held-out scores that are kept
@@ -191,9 +190,10 @@ def _with_teacher(
     """
     play = dossier.play
     assert play is not None
-    budget, asks = play.sampling_per_month or 0, play.teacher_source in ("local", *SOURCES)
+    budget, asks = play.sampling_per_month or 0, play.teacher_source.computes
     probe = _probe_again(rows, known, seen) if asks else []
-    if probe and play.teacher_source == ENDPOINT and len(probe) > min(room, budget - asked[probe[0].day[:7]]):
+    paid = play.teacher_source is TeacherSource.ENDPOINT
+    if probe and paid and len(probe) > min(room, budget - asked[probe[0].day[:7]]):
         probe = []
     rows = [*probe, *rows]
     chosen, watched = [], Counter[str]()

@@ -25,10 +25,10 @@ from distill_tui.store.json_columns import stored
 from distill_tui.tasks import generation
 from distill_tui.teachers import cache, endpoint
 from distill_tui.teachers import estimate as asked
-from distill_tui.teachers.description import ENDPOINT, Described
+from distill_tui.teachers.description import Described
 from distill_tui.teachers.endpoint import Answer, Limits
 from distill_tui.teachers.estimate import read_limits
-from distill_tui.terms import RunKind, RunStatus, Task
+from distill_tui.terms import RunKind, RunStatus, Task, TeacherSource
 from distill_tui.training.folders import teacher_labels
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def room(session: Session, artifacts: Artifacts, dossier: Dossier, feed: tables.
     """
     play = dossier.play
     assert play is not None
-    if play.teacher_source != ENDPOINT:
+    if play.teacher_source is not TeacherSource.ENDPOINT:
         return sys.maxsize
     month = [each for each in dossier.feeds if each.received_at[:7] == feed.received_at[:7]]
     table = tables.Observation
@@ -84,7 +84,7 @@ def ask(claimed: Claim, dossier: Dossier, rows: Sequence[Row]) -> Said:
     trouble = claimed.project.artifacts.trouble(play.teacher_digest)
     if trouble:
         raise ValueError(trouble)
-    if play.teacher_source == ENDPOINT:
+    if play.teacher_source is TeacherSource.ENDPOINT:
         said = _endpoint(claimed, dossier, play.teacher_digest, rows)
     elif asked.writes(claimed.project.artifacts, play):
         said = _writer(claimed, play.teacher_digest, rows)
@@ -131,7 +131,7 @@ def _local(claimed: Claim, source: str, teacher: str, rows: Sequence[Row]) -> Sa
         done += len(fresh)
         claimed.report(1, 3, f"the teacher answered {done:,} of {len(todo):,}")
     path = artifacts.path(teacher)
-    local = source == "local"
+    local = source is TeacherSource.LOCAL
     labels = teacher_labels(path) if local else Described.from_json(path.read_text(encoding="utf-8")).labels
     return {row.digest: labels[answered[row.digest].index(max(answered[row.digest]))] for row in rows}
 

@@ -21,7 +21,9 @@ from distill_tui.terms import (
     RunStatus,
     Stage,
     Standing,
+    StatementKind,
     Task,
+    TeacherSource,
 )
 
 APPLICATION_ID = 0x44695354  # "DiST"
@@ -110,7 +112,7 @@ _TABLES = (
         round INTEGER NOT NULL DEFAULT 1 CHECK (round >= 1),
         predecessor INTEGER REFERENCES play (id),
         teacher_source TEXT NOT NULL DEFAULT '' 
-            CHECK (teacher_source IN ('', 'recorded', 'local', 'zero-shot', 'prompted', 'endpoint')),
+            CHECK (teacher_source IN ({_words(TeacherSource)})),
         teacher_name TEXT NOT NULL DEFAULT '',
         teacher_digest TEXT NOT NULL DEFAULT '',
         sampling_per_month INTEGER CHECK (sampling_per_month > 0),
@@ -257,10 +259,10 @@ _TABLES = (
         content TEXT NOT NULL CHECK (json_valid(content) AND length(content) <= 1000000),
         recorded_at TEXT NOT NULL
     ) STRICT""",
-    """CREATE TABLE statement (
+    f"""CREATE TABLE statement (
         id INTEGER PRIMARY KEY,
         play_id INTEGER NOT NULL REFERENCES play (id),
-        kind TEXT NOT NULL CHECK (kind IN ('gate', 'roster', 'withdrawal', 'ship')),
+        kind TEXT NOT NULL CHECK (kind IN ({_words(StatementKind)})),
         person_id TEXT NOT NULL REFERENCES person (id),
         content BLOB NOT NULL CHECK (length(content) BETWEEN 2 AND 1000000),
         signature TEXT NOT NULL,

@@ -164,7 +164,7 @@ def repeats(project: Project, dossier: Dossier) -> Repeats | None:
     from distill_tui.dataset import repeats as repeated
 
     play, gate = dossier.play, dossier.gate
-    if play is None or play.teacher_source not in ("", "recorded") or dossier.locked:
+    if play is None or play.teacher_source.computes or dossier.locked:
         return None
     if gate is not None and gate.teacher_agreement is not None:
         return None

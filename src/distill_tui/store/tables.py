@@ -24,7 +24,9 @@ from distill_tui.terms import (
     RunStatus,
     Stage,
     Standing,
+    StatementKind,
     Task,
+    TeacherSource,
 )
 
 
@@ -85,7 +87,7 @@ class Play(SQLModel, table=True):
     stage: Stage = _word(Stage)
     round: int = 1
     predecessor: int | None = None
-    teacher_source: str = ""  # "recorded", "local", one of `described.SOURCES`, or empty while none is chosen
+    teacher_source: TeacherSource = _word(TeacherSource, first=TeacherSource.NONE)
     teacher_name: str = ""
     teacher_digest: str = ""  # the artifact of a local teacher, or of its description
     sampling_per_month: int | None = None
@@ -298,7 +300,7 @@ class Statement(SQLModel, table=True):
 
     id: int | None = Field(default=None, primary_key=True)
     play_id: int
-    kind: str
+    kind: StatementKind = _word(StatementKind)
     person_id: str
     content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     signature: str

@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass
 from urllib.parse import urlsplit
 
 from distill_tui.tasks import generation
+from distill_tui.terms import TeacherSource
 
-ENDPOINT, ZERO_SHOT, PROMPTED = SOURCES = ("endpoint", "zero-shot", "prompted")
 TEMPLATES = {
-    ENDPOINT: "Answer with exactly one of these labels, and nothing else: {labels}.\n\n{input}",
-    ZERO_SHOT: "This text is {label}.",
-    PROMPTED: "{input}\nOne of {labels}.\nLabel:",
+    TeacherSource.ENDPOINT: "Answer with exactly one of these labels, and nothing else: {labels}.\n\n{input}",
+    TeacherSource.ZERO_SHOT: "This text is {label}.",
+    TeacherSource.PROMPTED: "{input}\nOne of {labels}.\nLabel:",
 }
 WRITES = "{input}"  # what is asked of a teacher that writes its answers, where nothing is said
 ANSWER_TOKENS = 256  # the most tokens of such an answer
@@ -26,7 +26,7 @@ ANSWER_TOKENS = 256  # the most tokens of such an answer
 class Described:
     """All that decides what the teacher says."""
 
-    source: str
+    source: TeacherSource
     model: str  # the model's name at the endpoint, or the digest of a model folder
     labels: tuple[str, ...]  # none: it writes its answers, for a generation task
     template: str
@@ -45,10 +45,10 @@ class Described:
         """Read `to_json` back. Raises ValueError with one sentence."""
         try:
             values = json.loads(text)
-            found = cls(**values | {"labels": tuple(values["labels"])})
+            found = cls(**values | {"source": TeacherSource(values["source"]), "labels": tuple(values["labels"])})
         except (ValueError, TypeError, KeyError, RecursionError):
             raise ValueError("The description of the teacher cannot be read; choose the teacher again.") from None
-        words = (found.source, found.model, found.template, found.base_url, found.revision, *found.labels)
+        words = (found.model, found.template, found.base_url, found.revision, *found.labels)
         if not all(isinstance(word, str) for word in words) or (
             type(found.max_tokens) is not int or type(found.completes) is not bool
         ):
@@ -57,19 +57,19 @@ class Described:
 
     def problem(self) -> str | None:
         """Say what makes the teacher impossible, in one sentence, or nothing."""
-        if not self.labels and self.source == ZERO_SHOT:
+        if not self.labels and self.source is TeacherSource.ZERO_SHOT:
             return "A zero-shot teacher chooses among labels; give them with --labels a,b,c."
         folded = set(map(_folded, self.labels))
         if self.labels and (len(folded) < max(2, len(self.labels)) or "" in self.labels):
             return "A described teacher needs two labels or more that differ; give them with --labels a,b,c."
-        hole = "{label}" if self.source == ZERO_SHOT else "{input}"
+        hole = "{label}" if self.source is TeacherSource.ZERO_SHOT else "{input}"
         if hole not in self.template:
             return f"The template has no {hole}; write it where the {hole.strip('{}')} goes."
         if not 1 <= self.max_tokens <= 8192:
             return f"An answer of {self.max_tokens} tokens cannot be asked for; give 1 to 8192."
-        if self.completes and (self.source != PROMPTED or self.labels):
+        if self.completes and (self.source is not TeacherSource.PROMPTED or self.labels):
             return "Only a local model that writes its answers can go on from its template; leave out --completes."
-        if self.source != ENDPOINT:
+        if self.source is not TeacherSource.ENDPOINT:
             return None
         if not self.model.strip():
             return "An endpoint needs the name of a model; give it with --model NAME."
@@ -102,7 +102,7 @@ class Described:
         return longest[0] if len(longest) == 1 else None
 
 
-GIVEN_ALONE = Described(PROMPTED, "", (), WRITES)  # a local model that is asked by the input and nothing besides
+GIVEN_ALONE = Described(TeacherSource.PROMPTED, "", (), WRITES)  # a local model whose prompt is the input alone
 
 
 def _folded(text: str) -> str:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from distill_tui.digests import digest_of
 from distill_tui.teachers import cache
-from distill_tui.teachers.description import ENDPOINT, PROMPTED, Described
+from distill_tui.teachers.description import Described
+from distill_tui.terms import TeacherSource
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,8 +51,8 @@ def estimate_variations(
     return _tried(project.artifacts, dossier, described, digest_of(described.to_json().encode()), todo, given)
 
 
-def _see_paid(source: str) -> None:
-    if source != ENDPOINT:
+def _see_paid(source: TeacherSource) -> None:
+    if source is not TeacherSource.ENDPOINT:
         raise ValueError("Only an endpoint is asked for money; a local teacher costs time alone.")
 
 
@@ -120,7 +121,7 @@ def read_limits(values: Mapping[str, Any]) -> Limits:
 
 def writes(artifacts: Artifacts, play: tables.Play) -> bool:
     """Whether the play's teacher is one that writes its answers, and does not choose among labels."""
-    if play.teacher_source not in (ENDPOINT, PROMPTED):
+    if not play.teacher_source.writes:
         return False
     text = artifacts.path(play.teacher_digest).read_text(encoding="utf-8")
     return not Described.from_json(text).labels
@@ -129,9 +130,9 @@ def writes(artifacts: Artifacts, play: tables.Play) -> bool:
 Said = tuple[str | None, list[float] | None]  # a label, and probabilities in label order, where there are some
 
 
-def outputs(folder: Path, source: str, teacher: str, labels: tuple[str, ...]) -> Mapping[str, Said]:
+def outputs(folder: Path, source: TeacherSource, teacher: str, labels: tuple[str, ...]) -> Mapping[str, Said]:
     """Give what the teacher said, by input digest; an answer that named no label is nothing said."""
-    if source == ENDPOINT or not labels:
+    if source is TeacherSource.ENDPOINT or not labels:
         return cache.answers(folder, teacher)
     said = cache.outputs(folder, teacher)
     return {digest: (labels[shares.index(max(shares))], shares) for digest, shares in said.items()}

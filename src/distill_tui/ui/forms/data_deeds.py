@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from distill_tui.review import controls
 from distill_tui.rules.data import open_findings
 from distill_tui.teachers.description import ANSWER_TOKENS
-from distill_tui.terms import Action, Task
+from distill_tui.terms import Action, FindingLevel, Task, TeacherSource
 from distill_tui.ui.forms.asking import ask, objects, plain, twin
 from distill_tui.ui.forms.sheets import Body, Field, Sheet, Values
 from distill_tui.ui.play.view import View
@@ -149,7 +149,7 @@ def label(app: DistillApp, view: View) -> None:
     rows = sum(traffic.rows for traffic in view.dossier.traffic)
     body = f"A worker asks {view.play.teacher_name} for {rows:,} rows; answers that are known are not asked again."
     done = "A worker asks the teacher."
-    if view.play.teacher_source != "endpoint":
+    if view.play.teacher_source is not TeacherSource.ENDPOINT:
         plain(app, Action.LABEL, view, (body,), does="start it", done=done)
         return
     sheet = Sheet(
@@ -274,9 +274,11 @@ def terms(app: DistillApp, view: View) -> None:
 
 def accept(app: DistillApp, view: View) -> None:
     """Accept findings: one that is named, or all that are open."""
-    still = sorted(open_findings(view.dossier), key=lambda each: each["level"] != "must")
+    still = sorted(open_findings(view.dossier), key=lambda each: each["level"] != FindingLevel.MUST)
     names = [each["id"] for each in still]
-    body: Body = [("misses" if each["level"] == "must" else "look", f"{each['id']}: {each['says']}") for each in still]
+    body: Body = [
+        ("misses" if each["level"] == FindingLevel.MUST else "look", f"{each['id']}: {each['says']}") for each in still
+    ]
 
     def chosen(values: Values) -> list[str]:
         return [] if values["which"] == "all" else values["which"].split()

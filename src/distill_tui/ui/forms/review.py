@@ -110,7 +110,7 @@ def _say_opinion(app: DistillApp, view: View, opinion: Opinion, notice: str = ""
 def _to_read(app: DistillApp, view: View, opinion: Opinion) -> Iterator[str | tuple[str, str]]:
     """What is read before a signature: meaning, spot check, evaluation, builders, gate, what was left out, digests."""
     dossier, seen = view.dossier, decide.covers(view.dossier)
-    yield statements.MEANING[opinion.value]
+    yield statements.MEANING[opinion]
     yield f"1 Judged blind: {_judged(seen['spot_check'])}."
     yield f"2 The gate is {'held' if dossier.passed else 'not held'}: {_holding(dossier)}."
     yield from ((each.verdict.value, each.sentence) for each in dossier.judgements)

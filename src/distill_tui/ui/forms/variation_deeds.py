@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from distill_tui.review import controls
 from distill_tui.rules.permission import objections
-from distill_tui.terms import Action
+from distill_tui.terms import Action, TeacherSource
 from distill_tui.ui.forms import data_deeds
 from distill_tui.ui.forms.asking import ask
 from distill_tui.ui.forms.sheets import Field, Sheet, Values
@@ -45,7 +45,7 @@ def _waiting(project: Project, play_id: int) -> Waiting | None:
 
 
 def _write(app: DistillApp, view: View) -> None:
-    paid = view.play.teacher_source == "endpoint"
+    paid = view.play.teacher_source is TeacherSource.ENDPOINT
     sheet = Sheet(
         f"Have {view.play.teacher_name} write variations: {view.play.code}",
         (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from distill_tui.rules.data import findings, labelled
-from distill_tui.terms import RunKind, RunStatus, Split
+from distill_tui.terms import FindingLevel, RunKind, RunStatus, Split
 from distill_tui.ui.play.tabs import WIDE
 from distill_tui.ui.play.view import View
 from distill_tui.ui.widgets import page, show
@@ -139,10 +139,12 @@ MOST_WEIGHTS = 12  # cells whose weights are written out
 def _findings(view: View, width: int) -> Lines:
     """Write out what is open, the grave first, and count what was accepted."""
     found = findings(view.dossier)
-    still = sorted((each for each in found if not each["accepted"]), key=lambda each: each["level"] != "must")
+    still = sorted(
+        (each for each in found if not each["accepted"]), key=lambda each: each["level"] != FindingLevel.MUST
+    )
     lines: Lines = []
     for each in still[:MOST_FINDINGS]:
-        word = "misses" if each["level"] == "must" else "look"
+        word = "misses" if each["level"] == FindingLevel.MUST else "look"
         lines += page.sentence(f"{each['says']}  ({each['id']})", width, word=word)
     if len(still) > MOST_FINDINGS:
         lines.append(page.muted(f"  and {len(still) - MOST_FINDINGS:,} more: `distill-tui data show {view.play.code}`"))
