@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypeVar
 
+from distill_tui.rules import results
 from distill_tui.store.project_file import ProjectError
+
+
+T = TypeVar("T")
+
+
+def read(kind: type[T], column: str, what: str) -> T:
+    """Read a typed result of the project file. Raises ProjectError where another program changed it."""
+    try:
+        return results.decode(kind, column)
+    except ValueError as error:
+        raise ProjectError(
+            f"{what[:1].upper()}{what[1:]} cannot be read from the project file ({error}); restore a backup."
+        ) from None
 
 
 def stored(column: str, what: str, part: str = "") -> dict[str, Any]:

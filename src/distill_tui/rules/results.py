@@ -1,0 +1,295 @@
+"""What workers report, as values: one class for each kind of result, and one codec between them and JSON columns.
+
+Reading is strict: an unknown field, a missing field or a wrong type is an error. A field with a default was added
+later, or does not apply to every result; it is written only where it differs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from distill_tui.terms import FindingLevel, RunKind, RunStatus, Split, Standing
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+    from distill_tui.store import tables
+
+T = TypeVar("T")
+
+
+# --- training, evaluation, rehearsal ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedArm:
+    """One student that a training run trained: a rung of its ladder, or a control arm."""
+
+    rung: str
+    score: float | None
+    good_enough: bool
+    seconds: float
+    parameters: int
+    bytes: int
+    artifact: str = ""  # digest of its folder; a rung that was not kept has none
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """How the student does on the validation split, which builders may look at freely."""
+
+    validation_score: float | None  # share of right answers; None where no row has gold or a teacher's answer
+    validation_rows: int
+    score_name: str  # "accuracy" against gold, or "agreement" with the teacher
+    agreement: float | None
+    failures: Mapping[str, tuple[int, int]]  # cell → (failed rows, rows)
+    findings: tuple[str, ...]
+    validation: str  # digest of the record with every answer
+    deferred_below: int = 0  # in 1/10,000: requests with less confidence go back to the teacher
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult(Validation):
+    """What a training run reports."""
+
+    seconds: float
+    parameters: int
+    bytes: int
+    data: str
+    rung: str
+    form: str
+    rungs: tuple[TrainedArm, ...]
+    enough: float | None  # the score that a rung must reach to end the ladder
+    terms: tuple[Mapping[str, float], ...]  # for each epoch: the mean of each term of the loss
+    controls: Mapping[str, TrainedArm]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationResult:
+    """What an evaluation run reports; what it measured is in its record."""
+
+    seconds: float
+    passed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class RehearsalResult:
+    """What a rehearsal reports: whether the recipe gave the same student again."""
+
+    same: bool
+    student: str
+    seconds: float
+    data: str
+
+
+# --- labelling and observing -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelResult:
+    """What a labelling run reports."""
+
+    rows: int
+    new: int
+    cached: int
+    seconds: float
+    teacher: str
+    traffic: tuple[str, ...]  # digests of the files whose inputs are all answered now
+    retries: int = 0
+    money: Decimal | None = None  # what an endpoint cost
+    unread: int | None = None  # answers that name no label
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariationResult:
+    """What a run that had the teacher write variations reports."""
+
+    rows: int
+    new: int
+    cached: int
+    written: str  # digest of the variations, as JSONL
+    variations: int
+    left_out: Mapping[str, int]  # reason → variations
+    seconds: float
+    teacher: str
+    retries: int = 0
+    money: Decimal | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObserveResult:
+    """What an observing run reports."""
+
+    rows: int
+    labelled: int
+    asked: int
+    standing: Standing
+
+
+# --- data ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A row that could not be imported."""
+
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportReport:
+    """What an import read, and what the numbers of a worksheet can be filled from."""
+
+    rows: int
+    rejects: int
+    gold_share: float  # of the rows
+    file_name: str = ""
+    source_digest: str = ""  # SHA-256 of the file as it was given, or of a folder's names and digests
+    parquet_digest: str = ""  # SHA-256 of the Parquet file written
+    first_rejects: tuple[Reject, ...] = ()  # at most 20
+    reasons: tuple[tuple[str, int], ...] = ()  # the most frequent reasons, without what differs from line to line
+    first_time: str | None = None  # ISO 8601, UTC
+    last_time: str | None = None
+    mean_cost: Decimal | None = None  # of the rows that state one
+    total_cost: Decimal | None = None
+    p95_latency_ms: float | None = None  # nearest rank
+    tokens: int | None = None  # in and out, of the rows that state them
+    teacher_share: float = 0.0  # of the rows: with an output or probabilities of the teacher
+    disagreement: float | None = None  # share of the rows with both on which the teacher's output is not the gold label
+    labels: tuple[str, ...] = ()  # in gold, or as the names of probabilities; empty when there are over 1,000
+    segments: tuple[tuple[str, int], ...] = ()  # most rows first; empty when there are over 1,000
+    rejects_file: str = ""  # digest of the list of all rejects
+    held_out: Mapping[str, int] = field(default_factory=dict)  # rows that belong with held-out rows: why → rows
+    variations: TakenVariations | None = None
+    observed: bool = False  # rows on which a live student was observed
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakenVariations:
+    """Variations that a teacher wrote, taken in as traffic."""
+
+    run: int
+    by: str  # the teacher that wrote them
+    varied: tuple[str, ...]  # input digests of the rows that they vary
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that the audit of a data set found; it is accepted word for word, under its id."""
+
+    id: str  # like thin-3fa2b1: the same finding has the same id in every build
+    level: FindingLevel
+    says: str  # one sentence with its figures: an acceptance holds while they stay as they are
+    accepted: str = ""  # the reason with which it was accepted; not stored with the data set
+
+    @classmethod
+    def of(cls, kind: str, level: FindingLevel, about: str, says: str) -> Finding:
+        """Make a finding whose id follows from its kind and its subject."""
+        return cls(f"{kind}-{hashlib.sha256(about.encode()).hexdigest()[:6]}", level, says)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of the coverage table."""
+
+    split: Split
+    label: str | None
+    segment: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class AxisValue:
+    """How one value of an axis of the audit is covered."""
+
+    value: str
+    traffic: float  # share of the calls
+    train: int
+    validation: int
+    held_out: int
+    judged: int  # rows outside the held-out split with gold and a teacher's label
+    differ: int  # of them, those on which the two differ
+
+
+@dataclass(frozen=True)
+class Screened:
+    """Rows that look as if they held personal data of one kind."""
+
+    kind: str
+    rows: int
+    examples: tuple[str, ...]  # with every letter and digit but the first hidden
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditTables:
+    """The tables of a data set's audit."""
+
+    axes: Mapping[str, tuple[AxisValue, ...]]
+    pii: tuple[Screened, ...]
+    teacher: Mapping[str, int] | None  # teacher and baseline compared on the same gold: counts
+    teacher_says: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataCounts:
+    """What a data set holds."""
+
+    splits: Mapping[Split, int]
+    cells: tuple[Cell, ...]
+    groups: int
+    tally: Mapping[str, int]  # rows read, merged, left out: by reason
+    weights: Mapping[str, float]  # cell → factor of its training rows' weights
+    findings: tuple[Finding, ...]
+    audit: AuditTables | None = None
+
+
+# --- the codec -------------------------------------------------------------------------------------------------------
+
+
+def encode(value: object) -> str:
+    """Write a result as JSON."""
+    return _adapter(type(value)).dump_json(value, exclude_defaults=True).decode()
+
+
+def decode(kind: type[T], text: str) -> T:
+    """Read what `encode` wrote. Raises ValueError that names the first field that does not fit."""
+    from pydantic import ValidationError
+
+    try:
+        value: T = _adapter(kind).validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        reason = str(first["msg"])
+        raise ValueError(f"{where}: {reason}" if where else reason) from None
+    return value
+
+
+def known(kind: type[T], text: str) -> T | None:
+    """Read a result for a rule, which answers for any dossier: None where it cannot be read."""
+    try:
+        return decode(kind, text)
+    except ValueError:
+        return None
+
+
+def trained(run: tables.Run) -> TrainResult | None:
+    """Return the result of a training run that finished."""
+    finished = run.kind is RunKind.TRAIN and run.status is RunStatus.FINISHED
+    return known(TrainResult, run.result) if finished else None
+
+
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {}  # making one takes milliseconds, and reading by it microseconds
+
+
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    from pydantic import ConfigDict, TypeAdapter, with_config
+
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(with_config(ConfigDict(extra="forbid", strict=True))(kind))
+    return _ADAPTERS[kind]
