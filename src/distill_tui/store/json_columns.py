@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from distill_tui.rules import results
 from distill_tui.store.project_file import ProjectError
 
-
 T = TypeVar("T")
 
 
