@@ -31,11 +31,12 @@ os.environ["DISTILL_TEACHER_KEY"] = "sk-of-nobody"
 import openai  # noqa: F401  # before any fork
 
 from distill_tui import actions
+from distill_tui.rounds import cost_estimate
 from distill_tui.runs import worker
 from distill_tui.runs.claim import Claim
 from distill_tui.runs.executors import local
 from distill_tui.store.project import Project
-from distill_tui.teachers import cache, estimate
+from distill_tui.teachers import cache
 from distill_tui.teachers.description import TEMPLATES, Described
 from distill_tui.terms import RunStatus, TeacherSource
 from support import endpoints
@@ -100,7 +101,7 @@ def prepare(path: Path, teacher: Described) -> None:
     """Choose the endpoint, try one row, and queue the run."""
     project = Project.open(path)
     actions.set_teacher(project, 1, actor("dan"), None, teacher)
-    estimate.estimate(project.artifacts, project.dossier(1), LIMITS)
+    cost_estimate.estimate_labels(project.artifacts, project.dossier(1), LIMITS)
     actions.label(project, 1, actor("dan"), LIMITS)
     project.close()
 

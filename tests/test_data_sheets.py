@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from distill_tui.cli import table
+from distill_tui.rounds import cost_estimate
 from distill_tui.rules.data import findings
 from distill_tui.store import tables
 from distill_tui.store.project import Project
-from distill_tui.teachers import estimate as queries_asked
 from distill_tui.terms import Task, TeacherSource
 from distill_tui.ui.forms.sheets import Sheet
 from distill_tui.ui.play.screen import PlayScreen
@@ -134,7 +134,7 @@ async def test_an_endpoint_is_not_asked_without_a_budget(project: Project, monke
         session.add(row)
     asked: list[Any] = []
     monkeypatch.setattr(actions, "label", lambda *args: asked.append(args[-1]))
-    monkeypatch.setattr(queries_asked, "estimate", lambda *args: ESTIMATE)
+    monkeypatch.setattr(cost_estimate, "estimate_labels", lambda *args: ESTIMATE)
     app = an_app(project, play, DAN)
     async with app.run_test(size=NARROW) as pilot:
         await settled(pilot)

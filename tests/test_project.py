@@ -20,7 +20,7 @@ from sqlmodel import select
 
 from distill_tui import actions, gates
 from distill_tui.reports import text as report
-from distill_tui.rounds import round_data
+from distill_tui.rounds import round_data, weights
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import Dossier
 from distill_tui.rules.objection import Refused
@@ -526,4 +526,4 @@ def test_failures_that_are_no_counts_are_told_in_one_line(result: str, told: str
         evaluations=(tables.Evaluation(id=1, run_id=4, round=1, reproduced=0),),
     )
     with pytest.raises(ProjectError, match=re.escape(told)):
-        round_data.failures_of(dossier)
+        weights.failures_of(dossier)

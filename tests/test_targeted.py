@@ -11,7 +11,7 @@ import pytest
 
 from distill_tui import actions
 from distill_tui.cli.table import main
-from distill_tui.rounds import requests, round_data
+from distill_tui.rounds import requests, weights
 from distill_tui.store import tables
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import PlayKind
@@ -81,5 +81,5 @@ def test_rows_that_a_person_types_come_in_by_standard_input(project: Project, mo
 
 
 def test_a_cell_that_fails_more_weighs_more_within_bounds() -> None:
-    factors = round_data.cell_factors({"web / post": [9, 10], "web / money": [1, 100], "fax / post": [2, 3]})
+    factors = weights.cell_factors({"web / post": [9, 10], "web / money": [1, 100], "fax / post": [2, 3]})
     assert factors["web / post"] == 3.0 and factors["web / money"] == 0.5 and "fax / post" not in factors

@@ -18,12 +18,12 @@ from unittest import mock
 
 from distill_tui import actions
 from distill_tui.gates import Criterion, Gate
+from distill_tui.rounds import cost_estimate
 from distill_tui.rules.actor import Actor
 from distill_tui.runs import worker
 from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
 from distill_tui.store.project import Project
-from distill_tui.teachers import estimate
 from distill_tui.teachers.description import Described
 from distill_tui.terms import Metric, Opinion, PlayKind, Role, StudentKind
 
@@ -117,7 +117,9 @@ def shipped(
     actions.set_teacher(project, play, DANA, None, teacher)
     actions.set_maintenance(project, play, OLGA, 600, 60)
     if teacher is not None:
-        estimate.estimate(project.artifacts, project.dossier(play), limits)  # one row is tried before a paid run
+        cost_estimate.estimate_labels(
+            project.artifacts, project.dossier(play), limits
+        )  # one row is tried before a paid run
         actions.label(project, play, DANA, limits)
     trained_and_judged(project, play)
     actions.rehearse(project, play, OLGA)

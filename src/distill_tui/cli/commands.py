@@ -376,11 +376,15 @@ def open_row(call: Call) -> None:
 def label(call: Call) -> int | None:
     """Ask the teacher."""
     from distill_tui import actions
-    from distill_tui.teachers import estimate
+    from distill_tui.rounds import cost_estimate
 
     limits = _limits(call)
     if call.args.estimate:
-        _estimate(call, {"limits": limits}, lambda: estimate.estimate(call.project.artifacts, call.dossier(), limits))
+        _estimate(
+            call,
+            {"limits": limits},
+            lambda: cost_estimate.estimate_labels(call.project.artifacts, call.dossier(), limits),
+        )
         return None
     with reading():
         return started(call, actions.label(*call.about, limits))
@@ -412,8 +416,7 @@ def _estimate(call: Call, request: Mapping[str, Any], ask: Callable[[], dict[str
 def vary(call: Call) -> int | None:
     """Have the teacher write variations."""
     from distill_tui import actions
-    from distill_tui.rounds import variations
-    from distill_tui.teachers import estimate
+    from distill_tui.rounds import cost_estimate, variations
 
     args, limits = call.args, _limits(call)
     if args.rows < 1:
@@ -422,7 +425,7 @@ def vary(call: Call) -> int | None:
     if args.estimate:
         dossier = call.dossier()
         request = {"limits": limits, "vary": True, "sealed": variations.sealed(call.project, dossier, args.rows_named)}
-        _estimate(call, request, lambda: estimate.estimate_variations(call.project, dossier, limits, *about))
+        _estimate(call, request, lambda: cost_estimate.estimate_variations(call.project, dossier, limits, *about))
         return None
     with reading():
         return started(call, actions.vary(*call.about, *about, limits))

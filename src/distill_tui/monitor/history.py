@@ -18,7 +18,7 @@ from sqlmodel import Session, case, col, func, select
 from distill_tui.digests import canonical
 from distill_tui.gates import Record
 from distill_tui.monitor import plan as observe
-from distill_tui.rounds.round_data import cell
+from distill_tui.rounds.weights import cell
 from distill_tui.rules.dossier import Dossier
 from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts

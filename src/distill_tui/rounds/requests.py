@@ -11,16 +11,19 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow.parquet as pq
 
 from distill_tui import gates
+from distill_tui.dataset import frozen, readers, topics
+from distill_tui.dataset.duplicates import input_digest
+from distill_tui.rounds.weights import cell
+from distill_tui.rules.dossier import Dossier
 from distill_tui.store.json_columns import stored
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.store.records import record_of
 from distill_tui.terms import RunKind, RunStatus, Split
-
-if TYPE_CHECKING:
-    from distill_tui.rules.dossier import Dossier
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,6 @@ def request(project: Project, play_id: int, file: Path | None, rows: int) -> tup
 
     Each cell gets its share of the rows by its failures. Raises ProjectError, BadInput.
     """
-    from distill_tui.dataset import frozen
-
     dossier = project.dossier(play_id)
     failed, data = failures(project, dossier)
     splits = frozen.splits_of(data)
@@ -68,9 +69,6 @@ def request(project: Project, play_id: int, file: Path | None, rows: int) -> tup
 
 def failures(project: Project, dossier: Dossier) -> tuple[list[Failed], Path]:
     """Read where the newest student that was looked at fails on validation, and its data set. Raises ProjectError."""
-    from distill_tui.dataset import frozen
-    from distill_tui.rounds.round_data import cell
-
     done = [r for r in dossier.runs if r.kind is RunKind.TRAIN and r.status is RunStatus.FINISHED]
     run = next((r for r in reversed(done) if stored(r.result, f"the result of run {r.id}").get("validation")), None)
     data = next((d for d in dossier.data_sets if run is not None and d.id == run.data_set_id), None)
@@ -107,17 +105,12 @@ def _pool(project: Project, dossier: Dossier, file: Path | None) -> list[Pooled]
 
 
 def _of_file(file: Path) -> Iterator[Pooled]:
-    from distill_tui.dataset import readers
-    from distill_tui.dataset.duplicates import input_digest
-
     for row in readers.read_rows(file, readers.guess_mapping(file)):
         if isinstance(row, readers.TrafficRow):
             yield input_digest(row.input), row.input, row.segment, row.group
 
 
 def _of_traffic(project: Project, dossier: Dossier) -> Iterator[Pooled]:
-    import pyarrow.parquet as pq
-
     columns = ["input_digest", "input", "segment", "group", "gold"]
     labelled: set[str] = set()
     bare: list[Pooled] = []
@@ -132,17 +125,15 @@ def _of_traffic(project: Project, dossier: Dossier) -> Iterator[Pooled]:
 
 def _nearest(failed: Sequence[Failed], pool: Sequence[Pooled], cells: Mapping[str, int], rows: int) -> Iterator[Wanted]:
     """Take from the pool, most alike first, until each cell has its share; what no cell wants fills up the rest."""
-    from distill_tui.dataset import topics
-
     texts = [each[1] for each in pool]
     places, similarity = topics.nearest(texts, [each.input for each in failed])
     order = sorted(range(len(pool)), key=lambda at: (-similarity[at], pool[at][0]))
-    room = {cell: max(1, round(rows * count / len(failed))) for cell, count in cells.items()}
+    room = {name: max(1, round(rows * count / len(failed))) for name, count in cells.items()}
     chosen: list[int] = []
     for at in order:
-        cell = failed[places[at]].cell
-        if room[cell] > 0 and similarity[at] > 0 and len(chosen) < rows:
-            room[cell] -= 1
+        name = failed[places[at]].cell
+        if room[name] > 0 and similarity[at] > 0 and len(chosen) < rows:
+            room[name] -= 1
             chosen.append(at)
     for at in chosen:
         like = failed[places[at]]

@@ -9,27 +9,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill_tui.monitor.plan import sealed
+from distill_tui.rounds import variations, weights
 from distill_tui.rules.dossier import Dossier
 from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import stored
-from distill_tui.store.project import ProjectError
 from distill_tui.teachers import estimate
 from distill_tui.teachers.description import Described
-from distill_tui.terms import Remedy, Split, Task, TeacherSource
-from distill_tui.text import visible
+from distill_tui.terms import Split, Task, TeacherSource
 
 if TYPE_CHECKING:
     from distill_tui import gates
     from distill_tui.dataset.split import SplitRule
-
-MOST, LEAST, ENOUGH = 3.0, 0.5, 10  # bounds of a cell's weight, and the validation rows that make its rate count
 
 
 @dataclass(frozen=True)
@@ -67,9 +64,9 @@ def build(artifacts: Artifacts, dossier: Dossier, out: Path) -> Built:
     data = building.build(files, outputs, _rule(dossier, gate), labels, keep=keep)
     found = audit.audit(data.rows, data.since, gate, data.labels, written)
     teacher = headroom.measure(data.rows, data.labels, gate.seed)
-    factors = cell_factors(failures_of(dossier))
+    factors = weights.cell_factors(weights.failures_of(dossier))
     if factors:
-        data = dataclasses.replace(data, rows=tuple(_weighted(row, factors, data.labels) for row in data.rows))
+        data = dataclasses.replace(data, rows=tuple(weights.weighted(row, factors, data.labels) for row in data.rows))
     digest = building.write(data, out)
     counted = coverage.counts(out)
     findings = [*headroom.findings(teacher, gate), *found.findings, *counted.findings]
@@ -200,7 +197,6 @@ def _refreshed(
 def _written(artifacts: Artifacts, dossier: Dossier) -> tuple[set[str], set[str]]:
     """Give the inputs, by digest, that a teacher wrote, and those that these vary: all of them only train."""
     from distill_tui.dataset.traffic import rows_of
-    from distill_tui.rounds import variations
 
     files = [traffic for traffic in dossier.traffic if variations.taken(traffic)]
     written = {row["input_digest"] for each in files for row in rows_of(artifacts.path(each.artifact))}
@@ -220,44 +216,3 @@ def _plain(counts: Any) -> dict[str, Any]:
     for cell in cells:
         cell["label"] = cell["label"] or "(no gold)"
     return {"splits": splits, "cells": cells, "groups": values.pop("groups"), "tally": values}
-
-
-def failures_of(dossier: Dossier) -> Mapping[str, Sequence[int]]:
-    """Read where the last evaluated student failed on the validation split: cell → (failed, rows).
-
-    In the first round of a refresh: where the live student diverged from its teacher, on open rows.
-    """
-    if dossier.first_round > 1 and not dossier.looks:
-        opened = next(r for r in reversed(dossier.remedies) if r.kind is Remedy.REFRESH)
-        return _cells(stored(opened.detail, f"the detail of remedy {opened.id}"), "remedy")
-    last = dossier.looks[-1] if dossier.looks else None
-    run = dossier.run(last.run_id) if last else None
-    return _cells(stored(run.result, f"the result of run {run.id}", "failures"), f"run {run.id}") if run else {}
-
-
-def _cells(found: dict[str, Any], where: str) -> Mapping[str, Sequence[int]]:
-    for name, pair in found.items():
-        if not (isinstance(pair, list) and len(pair) == 2 and all(type(each) is int for each in pair)):
-            raise ProjectError(f"The failures of {where} hold no two counts for “{visible(name)}”; restore a backup.")
-    return found
-
-
-def cell(segment: str, label: str | None) -> str:
-    """Name a cell of the coverage table."""
-    return f"{segment} / {label or '?'}"
-
-
-def cell_factors(failures: Mapping[str, Sequence[int]]) -> dict[str, float]:
-    """Weigh each cell by its failure rate over the overall one, within bounds; cells with few rows stay as they are."""
-    failed, rows = sum(f for f, _ in failures.values()), sum(n for _, n in failures.values())
-    if not failed or not rows:
-        return {}
-    overall = failed / rows
-    return {name: min(MOST, max(LEAST, (f / n) / overall)) for name, (f, n) in failures.items() if n >= ENOUGH}
-
-
-def _weighted(row: Any, factors: Mapping[str, float], labels: tuple[str, ...]) -> Any:
-    if row.split is not Split.TRAIN:
-        return row
-    factor = factors.get(cell(row.segment, (row.gold or row.teacher_output) if labels else None), 1.0)
-    return dataclasses.replace(row, weight=row.weight * factor)

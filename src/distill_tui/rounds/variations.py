@@ -15,18 +15,22 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pyarrow.parquet as pq
+
+from distill_tui.dataset import frozen
+from distill_tui.dataset.duplicates import input_digest, near_duplicates
+from distill_tui.rounds import requests, weights
+from distill_tui.rounds.weights import cell
+from distill_tui.rules.dossier import Dossier
+from distill_tui.store import tables
+from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import stored
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.teachers import cache
 from distill_tui.teachers.description import Described
 from distill_tui.terms import RunKind, RunStatus, Split, Task
-
-if TYPE_CHECKING:
-    from distill_tui.rules.dossier import Dossier
-    from distill_tui.store import tables
-    from distill_tui.store.artifacts import Artifacts
 
 TEMPLATE = (
     "Write {count} new texts that say what the text below says, in other words, as other people would write it. They "
@@ -96,10 +100,6 @@ def sources(project: Project, dossier: Dossier, rows: int, numbers: Sequence[int
     Of these only rows on which the teacher is right, as far as gold tells: it would teach its own mistakes. Raises
     ProjectError.
     """
-    from distill_tui.dataset import frozen
-    from distill_tui.rounds import requests
-    from distill_tui.rounds.round_data import cell
-
     if numbers:
         wanted = set(numbers)
         labels = dossier.play is None or dossier.play.task is Task.CLASSIFICATION
@@ -118,8 +118,6 @@ def sources(project: Project, dossier: Dossier, rows: int, numbers: Sequence[int
 
 
 def _rows(project: Project, dossier: Dossier) -> Iterator[dict[str, Any]]:
-    from distill_tui.dataset import frozen
-
     data = next((d for d in reversed(dossier.data_sets) if d.frozen_at), None)
     if data is None:
         raise ProjectError("No data set was frozen yet, so there is no row to vary.")
@@ -130,8 +128,6 @@ def sift(
     project: Project, dossier: Dossier, asked: Sequence[Source], said: Mapping[str, str], each: int
 ) -> tuple[list[Written], dict[str, int]]:
     """Take the variations out of what was said; gives those that are new, and why the others were left out."""
-    from distill_tui.dataset.duplicates import input_digest, near_duplicates
-
     made = [Written(t, s.row, s.digest, s.segment, s.cell) for s in asked for t in texts(said.get(s.digest, ""), each)]
     rows = list(_rows(project, dossier))
     known = {row["input_digest"] for row in rows}
@@ -194,8 +190,6 @@ def taken(traffic: tables.Traffic) -> dict[str, Any]:
 
 def waiting(project: Project, dossier: Dossier, run_id: int | None = None) -> Waiting:
     """Give what the newest run of this round, or the one that is named, wrote. Raises ProjectError."""
-    from distill_tui.rounds import round_data
-
     play = dossier.play
     gone = {taken(traffic).get("run") for traffic in dossier.traffic}
     done = [r for r in dossier.runs if ask_of(r) and r.status is RunStatus.FINISHED and play and r.round == play.round]
@@ -205,8 +199,8 @@ def waiting(project: Project, dossier: Dossier, run_id: int | None = None) -> Wa
     result = stored(run.result, f"the result of run {run.id}")
     lines = project.artifacts.path(result["written"]).read_text(encoding="utf-8").splitlines()
     written = tuple(Written(**json.loads(line)) for line in lines)
-    weights = round_data.cell_factors(round_data.failures_of(dossier))
-    return Waiting(run.id, written, result["left_out"], weights)
+    factors = weights.cell_factors(weights.failures_of(dossier))
+    return Waiting(run.id, written, result["left_out"], factors)
 
 
 def lines(written: Sequence[Written]) -> str:
@@ -224,8 +218,6 @@ def rows(project: Project, dossier: Dossier, written: Sequence[Written]) -> Iter
 
 
 def _times(project: Project, dossier: Dossier, wanted: set[str]) -> dict[str, str]:
-    import pyarrow.parquet as pq
-
     found: dict[str, str] = {}
     for traffic in dossier.traffic:
         path, among = project.artifacts.path(traffic.artifact), [("input_digest", "in", wanted)]

@@ -12,7 +12,7 @@ import numpy as np
 from distill_tui import gates
 from distill_tui.dataset import frozen
 from distill_tui.review import controls
-from distill_tui.rounds.round_data import cell
+from distill_tui.rounds.weights import cell
 from distill_tui.rules.dossier import Dossier
 from distill_tui.runs import answer_columns, arms, label_columns
 from distill_tui.runs.claim import Claim, Companion

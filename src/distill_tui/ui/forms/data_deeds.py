@@ -162,10 +162,10 @@ def label(app: DistillApp, view: View) -> None:
     )
 
     def try_one(values: Values) -> None:
-        from distill_tui.teachers import estimate as asked
+        from distill_tui.rounds import cost_estimate
 
         def estimate(project: Project) -> Found:
-            return asked.estimate(project.artifacts, project.dossier(view.play.id), limits)
+            return cost_estimate.estimate_labels(project.artifacts, project.dossier(view.play.id), limits)
 
         limits = given(values)
         tried(app, view, estimate, lambda verbs: (verbs.label, limits), done)

@@ -67,7 +67,7 @@ def _write(app: DistillApp, view: View) -> None:
 
     def start(values: Values) -> None:
         from distill_tui import actions
-        from distill_tui.teachers import estimate as asked
+        from distill_tui.rounds import cost_estimate
 
         each, rows, limits = int(values["each"]), int(values["rows"]), data_deeds.given(values)
         done = "A worker has the teacher write; v shows what it wrote."
@@ -77,7 +77,7 @@ def _write(app: DistillApp, view: View) -> None:
 
         def estimate(project: Project) -> data_deeds.Found:
             dossier = project.dossier(view.play.id)
-            return asked.estimate_variations(project, dossier, limits, each, rows, ())
+            return cost_estimate.estimate_variations(project, dossier, limits, each, rows, ())
 
         data_deeds.tried(app, view, estimate, lambda verbs: (verbs.vary, each, rows, (), limits), done)
 

@@ -1,0 +1,86 @@
+"""What a paid teacher would cost: one row is asked, its answer is kept, and the rest is computed from it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from distill_tui.dataset.traffic import distinct_inputs
+from distill_tui.digests import digest_of
+from distill_tui.rounds import variations
+from distill_tui.rules.dossier import Dossier
+from distill_tui.store.artifacts import Artifacts
+from distill_tui.store.project import Project
+from distill_tui.teachers import cache, endpoint
+from distill_tui.teachers.description import Described
+from distill_tui.teachers.endpoint import Answer
+from distill_tui.teachers.estimate import read_limits
+from distill_tui.terms import TeacherSource
+
+Todo = list[tuple[str, str]]  # (input digest, text)
+
+
+def estimate_labels(artifacts: Artifacts, dossier: Dossier, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask the endpoint about one input, keep the answer, and return what all the others would cost and take."""
+    play = dossier.play
+    assert play is not None
+    _see_paid(play.teacher_source)
+    described = Described.from_json(artifacts.text(play.teacher_digest))
+    inputs = distinct_inputs([artifacts.path(traffic.artifact) for traffic in dossier.traffic])
+    return _tried(artifacts, dossier, described, play.teacher_digest, list(inputs.items()), given)
+
+
+def estimate_variations(
+    project: Project, dossier: Dossier, given: Mapping[str, Any], each: int, rows: int, numbers: Sequence[int]
+) -> dict[str, Any]:
+    """Have the endpoint vary one row, keep the answer, and return what all the others would cost and take."""
+    assert dossier.play is not None
+    _see_paid(dossier.play.teacher_source)
+    described = variations.writer(project.artifacts, dossier.play, each)
+    todo = [(s.digest, s.input) for s in variations.sources(project, dossier, rows, numbers)]
+    return _tried(project.artifacts, dossier, described, digest_of(described.to_json().encode()), todo, given)
+
+
+def _see_paid(source: TeacherSource) -> None:
+    if source is not TeacherSource.ENDPOINT:
+        raise ValueError("Only an endpoint is paid; a local teacher costs time alone.")
+
+
+def _tried(
+    artifacts: Artifacts, dossier: Dossier, described: Described, teacher: str, inputs: Todo, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    limits = read_limits(given)
+    known = cache.answered(artifacts.folder, teacher)
+    todo = [(digest, text) for digest, text in inputs if digest not in known]
+    if not todo:
+        raise ValueError("The teacher has answered all of it; nothing is left to ask.")
+    kept: list[Answer] = []
+
+    def keep(answer: Answer) -> None:
+        cache.add_answer(artifacts.folder, teacher, answer)
+        kept.append(answer)
+
+    began = time.monotonic()
+    key = endpoint.key_for(described.base_url)
+    paid = variations.paid(artifacts.folder, dossier, teacher).money
+    endpoint.ask(described, todo[:1], limits, spent=paid, keep=keep, tell=lambda *_: None, key=key)
+    seconds, answer = time.monotonic() - began, kept[0]
+    size = len(described.prompt(todo[0][1]).encode())
+    rest = sum(len(described.prompt(text).encode()) for _, text in todo[1:])
+    tokens_in, tokens_out = round(rest * answer.tokens_in / size), (len(todo) - 1) * answer.tokens_out
+    pace = max(seconds / limits.concurrency, 60 / limits.per_minute if limits.per_minute else 0.0)
+    return {
+        "input": todo[0][1],
+        "said": answer.said,
+        "label": answer.label,
+        "probabilities": answer.probabilities is not None,
+        "writes": not described.labels,
+        "seconds": seconds,
+        "left": len(todo) - 1,
+        "tokens_in": tokens_in,
+        "tokens_out": tokens_out,
+        "money": f"{limits.money(tokens_in, tokens_out):.4f}",
+        "minutes": (len(todo) - 1) * pace / 60,
+        "concurrency": limits.concurrency,
+    }

@@ -1,0 +1,58 @@
+"""How training rows are weighted: by where the last student failed on the validation split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from distill_tui.dataset.build import Row
+from distill_tui.rules.dossier import Dossier
+from distill_tui.store.json_columns import stored
+from distill_tui.store.project import ProjectError
+from distill_tui.terms import Remedy, Split
+from distill_tui.text import visible
+
+MOST, LEAST, ENOUGH = 3.0, 0.5, 10  # bounds of a cell's weight, and the validation rows that make its rate count
+
+
+def failures_of(dossier: Dossier) -> Mapping[str, Sequence[int]]:
+    """Read where the last evaluated student failed on the validation split: cell → (failed, rows).
+
+    In the first round of a refresh: where the live student diverged from its teacher, on open rows.
+    """
+    if dossier.first_round > 1 and not dossier.looks:
+        opened = next(r for r in reversed(dossier.remedies) if r.kind is Remedy.REFRESH)
+        return _cells(stored(opened.detail, f"the detail of remedy {opened.id}"), "remedy")
+    last = dossier.looks[-1] if dossier.looks else None
+    run = dossier.run(last.run_id) if last else None
+    return _cells(stored(run.result, f"the result of run {run.id}", "failures"), f"run {run.id}") if run else {}
+
+
+def _cells(found: dict[str, Any], where: str) -> Mapping[str, Sequence[int]]:
+    for name, pair in found.items():
+        if not (isinstance(pair, list) and len(pair) == 2 and all(type(each) is int for each in pair)):
+            raise ProjectError(f"The failures of {where} hold no two counts for “{visible(name)}”; restore a backup.")
+    return found
+
+
+def cell(segment: str, label: str | None) -> str:
+    """Name a cell of the coverage table."""
+    return f"{segment} / {label or '?'}"
+
+
+def cell_factors(failures: Mapping[str, Sequence[int]]) -> dict[str, float]:
+    """Weigh each cell by its failure rate over the overall one, within bounds; cells with few rows stay as they are."""
+    failed, rows = sum(f for f, _ in failures.values()), sum(n for _, n in failures.values())
+    if not failed or not rows:
+        return {}
+    overall = failed / rows
+    return {name: min(MOST, max(LEAST, (f / n) / overall)) for name, (f, n) in failures.items() if n >= ENOUGH}
+
+
+def weighted(row: Row, factors: Mapping[str, float], labels: tuple[str, ...]) -> Row:
+    """Multiply the weight of a training row by the factor of its cell."""
+    if row.split is not Split.TRAIN:
+        return row
+    factor = factors.get(cell(row.segment, (row.gold or row.teacher_output) if labels else None), 1.0)
+    return replace(row, weight=row.weight * factor)
