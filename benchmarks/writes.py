@@ -44,8 +44,8 @@ def through_the_door(path: Path) -> Write:
 
     def write() -> None:
         with project.change(Action.COMMENT, 1, actor("bob"), {"text": "x"}) as change:
-            change.the_play.refresh_days = (change.the_play.refresh_days or 0) + 1
-            change.session.add(change.the_play)
+            change.play.refresh_days = (change.play.refresh_days or 0) + 1
+            change.session.add(change.play)
 
     return write
 

@@ -163,7 +163,7 @@ def opened(cache: Path) -> base.Sample:
     sample = base.Sample(folder, "writing.distill")
     if (folder / "ready").exists():
         sample.project = Project.open(sample.path)
-        sample.dana = identity.by_account(sample.project.dossier())
+        sample.dana = identity.by_account(sample.project.project_dossier())
         local.reap(sample.project)
         return sample
     shutil.rmtree(folder, ignore_errors=True)
@@ -179,7 +179,7 @@ def student(
     """Take one play as far as it is not yet: its data, its student, its evaluation."""
     project, dana = sample.project, sample.dana
     base.say(name)
-    if number > len(project.dossier().play_names):
+    if number > len(project.project_dossier().play_names):
         base.qualify(sample, name, PlayKind.COST, base.COST, GATE, "The city of a line.", Task.GENERATION)
     dossier = project.dossier(number)
     if dossier.data_set is None:
@@ -217,7 +217,7 @@ def finished(sample: base.Sample, number: int, kind: RunKind, start: Any) -> Non
 
 def report(sample: base.Sample) -> None:
     """Print each play: what everybody answers exactly, by how much the student leads, how long it took."""
-    for number in range(1, len(sample.project.dossier().play_names) + 1):
+    for number in range(1, len(sample.project.project_dossier().play_names) + 1):
         dossier = sample.project.dossier(number, thorough=True)
         if dossier.record is None:
             continue

@@ -175,8 +175,8 @@ def crowd(kept: dict[str, Path], parent: Path, seconds: float, chance: Random) -
             while time.monotonic() < end:
                 started = time.monotonic()
                 with project.change(Action.COMMENT, 1, actor("bob"), {"text": f"c{number}"}) as change:
-                    change.the_play.refresh_days = (change.the_play.refresh_days or 0) + 1
-                    change.session.add(change.the_play)
+                    change.play.refresh_days = (change.play.refresh_days or 0) + 1
+                    change.session.add(change.play)
                 tell(f"{1000 * (time.monotonic() - started):.1f}")
 
         return do

@@ -258,7 +258,7 @@ def order_trouble(path: Path) -> str:
     project = Project.open(path)
     try:
         dossier = project.dossier(1, thorough=True)
-        return dossier.audit_trouble or history.replay_trouble(project, dossier)
+        return dossier.project.audit_trouble or history.replay_trouble(project, dossier)
     finally:
         project.close()
 

@@ -115,7 +115,7 @@ def test_02_ssh_variables_of_one_s_own_shell_say_nothing(play: real_play.Play, t
     actions.assign_role(play.project, play.id, play.by("sam"), Role.DRIVER, "ada")  # now the shell is a builder's
     os.environ["SSH_USER_AUTH"] = faked["SSH_USER_AUTH"]
     try:
-        forged = identity.by_session(play.project.dossier())
+        forged = identity.by_session(play.project.project_dossier())
     finally:
         del os.environ["SSH_USER_AUTH"]
     assert (forged.person, forged.host) == ("vera", "ada")
@@ -125,7 +125,7 @@ def test_02_ssh_variables_of_one_s_own_shell_say_nothing(play: real_play.Play, t
         lambda: actions.comment(play.project, play.id, forged, "I am Vera."),
     ):
         assert "session.host_built" in refused(deed)
-    assert entries(play) == play.project.dossier().audit_size and not play.project.dossier(1).sign_offs
+    assert entries(play) == play.project.project_dossier().audit_size and not play.project.dossier(1).sign_offs
 
 
 def test_03_a_second_account_is_the_same_person_and_an_unknown_one_is_nobody(play: real_play.Play) -> None:
@@ -194,7 +194,7 @@ def test_07_a_name_that_looks_like_vera_s_is_no_vera(play: real_play.Play) -> No
     ada = play.by("ada")
     for number, name in enumerate(("Vera ", "VERA", "Vеra", "\u202eareV")):
         actions.enrol_person(play.project, ada, f"eve{number + 6}", name)
-    assert set(play.project.dossier().people) >= {"vera", "eve6", "eve7", "eve8", "eve9"}
+    assert set(play.project.project_dossier().people) >= {"vera", "eve6", "eve7", "eve8", "eve9"}
     for person in ("b0b", "0lga"):
         found = refused(lambda person=person: actions.enrol_person(play.project, ada, person, "Bob"))
         assert found == {"person.confusable"}
@@ -554,14 +554,14 @@ def test_25_a_forged_sign_off_and_an_edited_log_are_found(play: real_play.Play) 
             play.sql(statement)
     play.sql("DROP TRIGGER audit_never_updated", "UPDATE audit SET person_id = 'bob' WHERE seq = 9")
     assert refused(play.ship) == {"audit.broken"}
-    assert "entry 9" in play.project.dossier(play.id, thorough=True).audit_trouble
+    assert "entry 9" in play.project.dossier(play.id, thorough=True).project.audit_trouble
 
 
 def test_26_a_log_that_was_hashed_again_no_longer_holds_the_head_that_was_signed(play: real_play.Play) -> None:
     play.sign()
     rehash(play, lambda rows: rows[8].__setitem__(2, "bob"))
     seen = play.project.dossier(play.id, thorough=True)
-    assert seen.audit_trouble == ""  # the chain alone shows nothing
+    assert seen.project.audit_trouble == ""  # the chain alone shows nothing
     assert "sign_off.broken" in refused(play.ship)
     assert "not in it" in seen.sign_offs[0].trouble
 
@@ -609,8 +609,8 @@ def test_28_two_at_the_same_instant_have_one_serial_result(play: real_play.Play,
         each.communicate(timeout=120)
     codes = [each.returncode for each in both]
     seen = play.project.dossier(play.id, thorough=True)
-    assert sorted(codes) == [0, 3] and seen.audit_trouble == ""
-    assert (seen.play is not None and seen.play.stage is Stage.LIVE) is (codes[0] == 0) is (len(seen.bundles) == 1)
+    assert sorted(codes) == [0, 3] and seen.project.audit_trouble == ""
+    assert (seen.play.stage is Stage.LIVE) is (codes[0] == 0) is (len(seen.bundles) == 1)
 
 
 @pytest.mark.parametrize("after", [0.8, *map(slow, (0.5, 0.6, 0.7, 0.9, 1.0, 1.2, 1.4))])
@@ -622,7 +622,7 @@ def test_29_a_ship_that_is_killed_is_whole_or_never_was(play: real_play.Play, af
     shipping.send_signal(signal.SIGKILL)
     shipping.wait()
     seen = play.project.dossier(play.id, thorough=True)
-    assert seen.play is not None and seen.audit_trouble == ""
+    assert seen.project.audit_trouble == ""
     live = seen.play.stage is Stage.LIVE
     assert len(seen.bundles) == live
     folder = play.project.artifacts.path(seen.bundles[0].digest) if live else play.ship()
@@ -638,7 +638,7 @@ def test_30_a_clock_that_was_set_back_changes_no_order(play: real_play.Play, mon
     play.sign()
     actions.revoke_key(play.project, play.by("ada"), play.public("vera").fingerprint)
     seen = play.project.dossier(play.id, thorough=True)
-    assert counting_sign_off(seen) is not None and seen.audit_trouble == ""  # it was signed before
+    assert counting_sign_off(seen) is not None and seen.project.audit_trouble == ""  # it was signed before
     play.ship()
 
 

@@ -609,7 +609,7 @@ async def test_the_command_line_runs_the_same_words_and_says_how_it_ended(projec
             await pilot.press("enter")
             await settled(pilot)
             assert said in message(app) and "at work" not in message(app)
-    assert project.dossier(1).audit_size == 2
+    assert project.dossier(1).project.audit_size == 2
 
 
 def test_who_acts_is_said_with_how_it_was_proved() -> None:

@@ -135,7 +135,7 @@ async def test_the_whole_cadence_by_keys_alone_with_two_people(made: tuple[Path,
         await evaluates(dana)
         await is_blocked(dana)
         project = Project.open(path)
-        actor = identity.by_key(project.dossier(), key)
+        actor = identity.by_key(project.project_dossier(), key)
         async with DistillApp(path, key=key, actor=actor).run_test(size=(80, 24)) as second:
             await signs(Person(second))
         await ships(dana)

@@ -30,7 +30,7 @@ from distill_tui.cli import table as cli
 from distill_tui.cli.table import main
 from distill_tui.dataset import readers
 from distill_tui.digests import canonical, digest_of
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.runs.claim import Claim
 from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
@@ -43,7 +43,7 @@ from distill_tui.training.folders import check_causal_folder, check_encoder_fold
 from distill_tui.ui.board import preview
 from support.projects import NAME, make
 from support.stories import SPEC, Auditor, drive_to_data, found, open_play, write_traffic
-from support.story import actor
+from support.story import PROJECT, actor
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_a_backup_without_room_leaves_nothing(path: Path, tmp_path: Path, monkey
 def test_a_backup_is_a_project_like_any_other(path: Path, tmp_path: Path) -> None:
     project = Project.open(path)
     copied = backup(project, tmp_path / "copy.distill")
-    assert copied.trouble == "" and copied.head == project.dossier().audit_head
+    assert copied.trouble == "" and copied.head == project.project_dossier().audit_head
     project.close()
     assert Auditor(tmp_path / "copy.distill").rows() == Auditor(path).rows()
     assert wrong(tmp_path / "copy.distill") == {}
@@ -290,9 +290,9 @@ def test_a_file_that_was_put_away_under_an_open_project_is_not_written_to(path: 
     with pytest.raises(ProjectError, match="is gone; put it back"):
         actions.comment(project, 1, actor("bob"), "To nowhere.")
     copy.rename(path)
-    before = project.dossier(1).audit_size
+    before = project.dossier(1).project.audit_size
     actions.comment(project, 1, actor("bob"), "To the second.")
-    assert project.dossier(1).audit_size == before + 1 == Auditor(path).rows()["audit"][-1][0]
+    assert project.dossier(1).project.audit_size == before + 1 == Auditor(path).rows()["audit"][-1][0]
     project.close()
 
 
@@ -571,7 +571,7 @@ def test_quality_that_cannot_be_read_is_not_shown() -> None:
     for written in ("[]", "{", '{"validation_score": "much"}', '{"validation_score": 0.5}'):
         known = {"kind": RunKind.TRAIN, "status": RunStatus.FINISHED, "artifact": "sha256:" + 64 * "0"}
         run = tables.Run(id=1, play_id=1, round=1, result=written, **known)
-        seen = preview.figures(Dossier(play=play, runs=(run,)))
+        seen = preview.figures(PlayDossier(project=PROJECT, play=play, runs=(run,)))
         assert seen.student == (0.5 if "0.5" in written else None)
 
 

@@ -241,7 +241,7 @@ def test_a_teacher_that_chooses_among_labels_cannot_teach_it(project: Project, t
         Described(TeacherSource.ZERO_SHOT, "", (), "{label}").problem()
     )
     other = actions.open_play(project, DANA, "labels", PlayKind.STABILITY)
-    assert project.dossier(other).play is not None
+    assert project.dossier(other).play.task is Task.CLASSIFICATION
 
 
 def test_a_student_that_chooses_labels_cannot_be_trained_for_it(decided: Project) -> None:

@@ -299,7 +299,7 @@ def test_observations_that_were_changed_do_not_replay(alarmed: Project) -> None:
     connection.commit()
     connection.close()
     assert "do not give the state" in history.replay_trouble(alarmed, alarmed.dossier(1))
-    assert alarmed.dossier(1, thorough=True).audit_trouble
+    assert alarmed.dossier(1, thorough=True).project.audit_trouble
 
 
 # --- drift ---------------------------------------------------------------------------------------------------------
@@ -442,7 +442,7 @@ def test_a_refresh_recovers_on_new_held_out_rows_and_what_shipped_stays_live_mea
     old = alarmed.dossier(1).data_set
     actions.refresh(alarmed, 1, OLGA, "The app's customers speak another way.")
     seen = alarmed.dossier(1)
-    assert (seen.play is not None and seen.play.stage, seen.first_round) == (Stage.DATA, 2)
+    assert (seen.play.stage, seen.first_round) == (Stage.DATA, 2)
     assert seen.live is not None and seen.live.round == 1 and seen.builders["olga"] == ("refresh",)
     trained_and_judged(alarmed, 1)
     seen = alarmed.dossier(1)
@@ -477,7 +477,7 @@ def rolls_back_by_the_command(project: Project) -> None:
         assert done.stdout == "" or done.returncode == cli.DONE
         return done.returncode, done.stderr + done.stdout
 
-    before = project.dossier(1).audit_size
+    before = project.dossier(1).project.audit_size
     back = ("--bundle", "1", "-m", "It was better on the web.")
     assert run(*back, "--confirm", "P-001", by=None)[0] == cli.REFUSED  # dana drives; she keeps no live student
     code, said = run(*back, "--confirm", "P-002")
@@ -486,12 +486,12 @@ def rolls_back_by_the_command(project: Project) -> None:
     assert code == cli.REFUSED and "Bundle 7 cannot be put back; there are: 1." in said
     code, said = run("--bundle", "1", "-m", " ", "--confirm", "P-001")
     assert code == cli.REFUSED and "reason" in said
-    assert project.dossier(1).audit_size == before
+    assert project.dossier(1).project.audit_size == before
     code, said = run(*back, "--confirm", "P-001")
     seen = project.dossier(1)
     assert code == cli.DONE and "Bundle 1 is live." in said
     assert str(project.artifacts.path(seen.bundles[0].digest)) in said
-    assert seen.live is not None and seen.live.id == 1 and seen.audit_size == before + 1
+    assert seen.live is not None and seen.live.id == 1 and seen.project.audit_size == before + 1
     assert run(*back, "--confirm", "P-001")[0] == cli.REFUSED  # it is live already
 
 
@@ -522,7 +522,7 @@ def test_a_refresh_that_fails_is_put_aside_and_the_next_takes_its_unjudged_rows_
     taken = alarmed.dossier(1).traffic[-1].rows
     actions.roll_back(alarmed, 1, OLGA, 1, "no time for it now")
     seen = alarmed.dossier(1)
-    assert seen.play is not None and seen.play.stage is Stage.LIVE and seen.live is not None and seen.live.id == 1
+    assert seen.play.stage is Stage.LIVE and seen.live is not None and seen.live.id == 1
     actions.refresh(alarmed, 1, OLGA, "now then")
     assert alarmed.dossier(1).traffic[-1].rows == taken and alarmed.dossier(1).first_round == 3
 

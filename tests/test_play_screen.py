@@ -135,7 +135,7 @@ async def test_a_key_is_dimmed_exactly_when_the_rules_object(actor: Actor, stage
 
 async def test_a_dimmed_key_says_why_and_does_nothing(project: Project) -> None:
     play = at_gate(project)
-    before = project.dossier(play).audit_size
+    before = project.dossier(play).project.audit_size
     app = an_app(project, play, DAN)
     async with app.run_test(size=WIDE) as pilot:
         await settled(pilot)
@@ -145,7 +145,7 @@ async def test_a_dimmed_key_says_why_and_does_nothing(project: Project) -> None:
         assert "“ship” belongs to decide" in message(app) and isinstance(app.screen, PlayScreen)
         await pilot.press("a")
         assert message(app).startswith("Only the sponsor")
-    assert project.dossier(play).audit_size == before
+    assert project.dossier(play).project.audit_size == before
 
 
 @pytest.mark.parametrize("actor", [DANA, DAN])

@@ -22,7 +22,7 @@ from distill_tui import actions, gates
 from distill_tui.reports import text as report
 from distill_tui.rounds import round_data, weights
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.permission import objections
 from distill_tui.runs.executors import local
@@ -42,7 +42,7 @@ from support.projects import (
     sql,
 )
 from support.stories import Auditor
-from support.story import EVERYBODY, actor
+from support.story import EVERYBODY, PROJECT, actor
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,7 @@ def test_a_change_that_breaks_off_changes_nothing(project: Project) -> None:
 
 
 def test_every_change_is_one_entry_that_says_who_and_what(project: Project) -> None:
-    size = project.dossier(1).audit_size
+    size = project.dossier(1).project.audit_size
     actions.comment(project, 1, actor("bob"), "Fine.")
     with project.read() as session:
         entry = session.exec(select(tables.AuditEntry).where(tables.AuditEntry.seq == size + 1)).one()
@@ -287,7 +287,7 @@ def test_with_a_broken_log_nobody_signs(project: Project) -> None:
     sql(project.path, "DROP TRIGGER gate_fixed_update")
     reasons = objections(Action.SIGN_OFF, project.dossier(1, thorough=True), actor("vera"))
     assert reasons[0].rule == "stage.closed"  # it is live; what would stop a signature is found all the same
-    assert "gate_fixed_update" in project.dossier(1, thorough=True).audit_trouble
+    assert "gate_fixed_update" in project.dossier(1, thorough=True).project.audit_trouble
 
 
 # --- a file that cannot be used -----------------------------------------------------------------------------------
@@ -520,7 +520,8 @@ def test_a_column_that_is_no_object_is_told_in_one_line(written: str) -> None:
     ],
 )
 def test_failures_that_are_no_counts_are_told_in_one_line(result: str, told: str) -> None:
-    dossier = Dossier(
+    dossier = PlayDossier(
+        project=PROJECT,
         play=tables.Play(id=1, round=2),
         runs=(tables.Run(id=4, result=result),),
         evaluations=(tables.Evaluation(id=1, run_id=4, round=1, reproduced=0),),

@@ -25,7 +25,6 @@ from distill_tui.gates.economics import Range
 from distill_tui.reports import html
 from distill_tui.reports import text as report
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import Dossier
 from distill_tui.rules.gate import locked_facts
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.permission import objections
@@ -221,9 +220,9 @@ def test_a_stranger_to_the_play_opens_no_held_out_row(made: Project) -> None:
 
 def test_a_builder_opens_no_held_out_row_unknowingly(made: Project) -> None:
     row = int(held_out(made).rows[0])
-    entries = made.dossier().audit_size
+    entries = made.project_dossier().audit_size
     assert refusal(made, "dan", row) == ["held_out.burns"]
-    assert made.dossier().audit_size == entries
+    assert made.project_dossier().audit_size == entries
     assert not made.dossier(1).opened
 
 
@@ -263,7 +262,7 @@ def test_the_validators_look_is_logged_and_burns_nothing_and_a_builders_does(eva
 
 def test_who_builds_later_burns_what_they_saw_before(made: Project, evaluated: Project) -> None:
     dossier = evaluated.dossier(1)
-    later = Dossier(opened=dossier.opened, builders={**dossier.builders, "vera": ("drive",)})
+    later = replace(dossier, opened=dossier.opened, builders={**dossier.builders, "vera": ("drive",)})
     assert later.burnt == set(held_out(evaluated).digests[:2])
 
 
@@ -379,7 +378,7 @@ def test_a_builder_pages_through_validation_and_the_validator_through_the_held_o
 def test_the_validators_look_at_a_failure_is_logged_and_burns_nothing(second: Project) -> None:
     found = failures.failures(second, second.dossier(1), by("vera"))
     assert found is not None
-    burnt, size = second.dossier(1).burnt, second.dossier(1).audit_size
+    burnt, size = second.dossier(1).burnt, second.dossier(1).project.audit_size
     seen = failures.look(second, by("vera"), found, 1)
     assert seen.split is Split.HELD_OUT and seen.input and seen.student != seen.gold
     after = second.dossier(1)
@@ -389,11 +388,11 @@ def test_the_validators_look_at_a_failure_is_logged_and_burns_nothing(second: Pr
 def test_failures_that_the_teacher_has_right_come_first_and_show_both_answers(second: Project) -> None:
     found = failures.failures(second, second.dossier(1), by("dan"))
     assert found is not None and found.order
-    size = second.dossier(1).audit_size
+    size = second.dossier(1).project.audit_size
     seen = [failures.look(second, by("dan"), found, number) for number in range(1, len(found.order) + 1)]
     assert [each.teacher_right for each in seen] == sorted((each.teacher_right for each in seen), reverse=True)
     assert all(each.student != each.gold and each.teacher and each.sure for each in seen)
-    assert second.dossier(1).audit_size == size
+    assert second.dossier(1).project.audit_size == size
 
 
 def test_the_commands_of_a_review_refuse_and_answer(
@@ -460,7 +459,7 @@ def test_rounds_are_compared_and_the_sponsor_reads_it_all_without_a_held_out_tex
 
 def test_hostile_words_reach_no_markup_and_no_terminal(second: Project) -> None:
     dossier = second.dossier(1)
-    assert dossier.play is not None and dossier.record is not None
+    assert dossier.record is not None
     evil = "<script>alert(1)</script>\x1b[31m\u202e[/x]&"
     dossier.play.name = dossier.play.summary = evil
     labels = (evil, "post")

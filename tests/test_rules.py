@@ -21,11 +21,11 @@ from distill_tui.gates.economics import Range
 from distill_tui.rules import permission, spot_checks
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.decide import covers
-from distill_tui.rules.dossier import Dossier, SignOffFacts, StatementFacts
+from distill_tui.rules.dossier import PlayDossier, ProjectDossier, SignOffFacts, StatementFacts
 from distill_tui.rules.gate import terms_unclear
 from distill_tui.rules.next_step import advice, next_step, waits_for
 from distill_tui.rules.objection import Objection
-from distill_tui.rules.permission import RULES, objections
+from distill_tui.rules.permission import PROJECT_RULES, RULES, objections
 from distill_tui.rules.state_machine import ABOUT_THE_PROJECT, BUILDING, BY_WORKERS, NEXT_STAGE
 from distill_tui.rules.who import roster
 from distill_tui.spec import Spec
@@ -64,6 +64,7 @@ from support.story import (
     a_play,
     actor,
     bundle,
+    changed,
     data_set,
     digest,
     dossier,
@@ -105,8 +106,8 @@ class Case:
     rule: str
     action: Action
     by: Actor
-    refused: Dossier
-    allowed: Dossier
+    refused: ProjectDossier | PlayDossier | None
+    allowed: ProjectDossier | PlayDossier | None
     request: Mapping[str, Any] = field(default_factory=dict)
     instead: Mapping[str, Any] | None = None  # the request that is allowed, where it is the request that was wrong
     allowed_by: Actor | None = None
@@ -141,17 +142,17 @@ def terms(**more: Any) -> tables.ProviderTerms:
     return tables.ProviderTerms(**TERMS.model_dump() | more)
 
 
-def at(stage: Stage, **changes: Any) -> Dossier:
+def at(stage: Stage, **changes: Any) -> PlayDossier:
     return dossier(stage, **changes)
 
 
-def ranging(high: str) -> Dossier:
+def ranging(high: str) -> PlayDossier:
     """A gate that locks a range of a price up to this."""
     known = economics.Range("calls_per_month", Decimal(1), Decimal(high), "bill", "2026-10-01")
     return at(Stage.GATE, gate=replace(GATE, ranges=(known,)))
 
 
-def thin(watch_only: str) -> Dossier:
+def thin(watch_only: str) -> PlayDossier:
     """A gate with a floor in a segment that almost no traffic is in."""
     floor = gates.Criterion(Metric.ACCURACY, scope="segment: de", threshold=Decimal("0.9"), watch_only=watch_only)
     report = json.dumps({"segments": [["de", 1], ["en", 399]]})
@@ -197,11 +198,11 @@ def cases() -> list[Case]:
         ),
     )
     must = at(Stage.DATA, data_sets=(data_set(frozen=False, findings=FINDINGS),))
-    no_keys = tuple(account for account in G.accounts if account.person_id != "vera")
+    no_keys = tuple(account for account in G.project.accounts if account.person_id != "vera")
     return [
         # who
         Case("identity.unknown", a.COMMENT, actor(None), DECIDE, DECIDE, allowed_by=BOB),
-        Case("play.none", a.COMMENT, BOB, replace(DECIDE, play=None), DECIDE),
+        Case("play.none", a.COMMENT, BOB, DECIDE.project, DECIDE),
         Case("stage.closed", a.SHIP, DAN, live, signed()),
         Case("stage.killed", a.SHIP, DAN, killed, signed()),
         Case("roster.keeper", a.ENROL_PERSON, DAN, DECIDE, DECIDE, {"person": "zoe"}, allowed_by=MIA),
@@ -210,7 +211,7 @@ def cases() -> list[Case]:
         Case("role.validator", a.SIGN_OFF, SAM, DECIDE, DECIDE, allowed_by=VERA),
         Case("role.operator", a.SET_MAINTENANCE, BOB, DECIDE, DECIDE, allowed_by=OLGA),
         # the project and its people
-        Case("project.exists", a.OPEN_PROJECT, actor(None), Dossier(project=DECIDE.project), Dossier()),
+        Case("project.exists", a.OPEN_PROJECT, actor(None), DECIDE.project, None),
         Case("person.id", a.ENROL_PERSON, MIA, DECIDE, DECIDE, {"person": "Zoë\n"}, {"person": "zoe"}),
         Case("person.exists", a.ENROL_PERSON, MIA, DECIDE, DECIDE, {"person": "dan"}, {"person": "dave"}),
         Case("person.confusable", a.ENROL_PERSON, MIA, DECIDE, DECIDE, {"person": "b0b"}, {"person": "bobby"}),
@@ -227,7 +228,7 @@ def cases() -> list[Case]:
         Case("roster.moved", a.SIGN_ROSTER, actor("sam", assurance=SURE), DECIDE, DECIDE, {"roster": {}},
              {"roster": roster(DECIDE)}),
         Case("roster.unsigned", a.SIGN_OFF, actor("vera", assurance=SURE),
-             replace(vouched(by_signature(DECIDE)), keys=(*DECIDE.keys, key("olga", "o"))),
+             changed(vouched(by_signature(DECIDE)), keys=(*DECIDE.project.keys, key("olga", "o"))),
              vouched(by_signature(DECIDE))),
         Case("roster.unsigned", a.SIGN_OFF, actor("vera", assurance=SURE),
              vouched(by_signature(DECIDE), trouble="It is forged."), vouched(by_signature(DECIDE))),
@@ -408,22 +409,22 @@ def rehearsal(result: str) -> Any:
     return run(3, RunKind.REHEARSE, RunStatus.FINISHED, student_run=1, result=result)
 
 
-def drives_and_validates() -> Dossier:
+def drives_and_validates() -> PlayDossier:
     """A live play whose roles were given by hand to one person; no rule would have."""
     return replace(LIVE, roles={**ROLES, Role.VALIDATOR: "dan"})
 
 
-def sponsored_by(who: str) -> Dossier:
+def sponsored_by(who: str) -> PlayDossier:
     """A signed play whose sponsor also validates: one person may hold both."""
     return signed(at(Stage.DECIDE, roles={**ROLES, Role.SPONSOR: who}))
 
 
-def by_signature(of: Dossier) -> Dossier:
+def by_signature(of: PlayDossier) -> PlayDossier:
     """A play in a project that asks for signatures, whose validator has a key."""
-    return replace(of, project=tables.Project(**{**of.project.model_dump(), "minimum_assurance": SURE}))  # type: ignore[union-attr]
+    return changed(of, minimum_assurance=SURE)
 
 
-def vouched(of: Dossier, trouble: str = "") -> Dossier:
+def vouched(of: PlayDossier, trouble: str = "") -> PlayDossier:
     """A play whose sponsor has signed the roster."""
     row = tables.Statement(
         id=1, play_id=1, kind=StatementKind.ROSTER, person_id="sam", content=b"{}", signature="", recorded_at=AT
@@ -433,13 +434,13 @@ def vouched(of: Dossier, trouble: str = "") -> Dossier:
     return replace(of, statements=(StatementFacts(row, statement, trouble),))
 
 
-def surely_signed() -> Dossier:
+def surely_signed() -> PlayDossier:
     """A play of a project that asks for signatures, with roster and sign-off signed."""
     of = vouched(by_signature(DECIDE))
     return replace(of, sign_offs=(sign_off(of, assurance=SURE),))
 
 
-def judging(checked: int = 0, **changes: Any) -> Dossier:
+def judging(checked: int = 0, **changes: Any) -> PlayDossier:
     """A play whose gate asks for four answers judged blind, and so many that vera has judged."""
     judged = evaluation(record=record(8).digest())
     of = at(Stage.DECIDE, gate=JUDGING, record=record(8), evaluations=(judged,), **changes)
@@ -473,10 +474,10 @@ def shared() -> list[Case]:
     )  # fmt: skip
     other_gate = StatementFacts(row, {"subject": [{"name": "gate", "digest": {"sha256": "0" * 64}}]}, "")
 
-    def busy(seen: Dossier) -> Dossier:
+    def busy(seen: PlayDossier) -> PlayDossier:
         return replace(seen, runs=(*seen.runs, run(9, RunKind.LABEL, RunStatus.RUNNING)))
 
-    def frozen(seen: Dossier) -> Dossier:
+    def frozen(seen: PlayDossier) -> PlayDossier:
         return replace(seen, data_sets=(data_set(),))
 
     idle = {
@@ -503,7 +504,7 @@ def shared() -> list[Case]:
         Case("sign_off.builder", a.SHIP, DAN,
              signed(at(Stage.DECIDE, builders={"vera": ("label",), "dan": ("drive",)})), signed()),
         Case("sign_off.weak", a.SHIP, DAN, at(Stage.DECIDE, gate=STRICT, sign_offs=(signed_as,)), signed()),
-        Case("person.id", a.OPEN_PROJECT, actor(None), Dossier(), Dossier(), {"person": "*"}, {"person": "mia"}),
+        Case("person.id", a.OPEN_PROJECT, actor(None), None, None, {"person": "*"}, {"person": "mia"}),
         Case("account.taken", a.ENROL_PERSON, MIA, DECIDE, DECIDE, {"person": "zoe", "uid": 2}, {"person": "zoe"}),
         Case("roster.keeper", a.ADD_KEY, BOB, DECIDE, DECIDE, allowed_by=MIA),
         Case("roster.keeper", a.REVOKE_KEY, DAN, DECIDE, DECIDE, {"fingerprint": "SHA256:v"}, allowed_by=MIA),
@@ -623,7 +624,7 @@ def test_only_these_people_do_it(action: Action) -> None:
     assert who_may(action, seen) == may
 
 
-def who_may(action: Action, seen: Dossier) -> set[str]:
+def who_may(action: Action, seen: PlayDossier) -> set[str]:
     request = {"run": 3, "token": "t"} if action in BY_WORKERS else {}
     request = {"proof": SURE} if action is Action.SIGN_ROSTER else request
     return {who for who in EVERYBODY if not objections(action, seen, actor(who), request)}
@@ -705,7 +706,7 @@ def test_reproducing_makes_nobody_a_builder() -> None:
 # --- the sign-off ------------------------------------------------------------------------------------------------
 
 MOVES: dict[str, dict[str, Any]] = {
-    "project": {"project": tables.Project(uid="1" * 32, name="copy", keeper="mia", created_at=AT)},
+    "project": {"uid": "1" * 32, "name": "copy"},
     "play": {"play": a_play(Stage.DECIDE, id=2)},
     "round": {"play": a_play(Stage.DECIDE, round=2), "evaluations": (evaluation(round=2),)},
     "gate": {"gate_row": tables.GateRow(play_id=1, content="{}", digest=digest("1"), locked_by="sam", locked_at=AT)},
@@ -714,7 +715,7 @@ MOVES: dict[str, dict[str, Any]] = {
     "evaluations": {"evaluations": (evaluation(), evaluation(2, record=digest("7"), reproduced=1, evaluation_run=3))},
     "verdict": {"judgements": gates.judge(GATE, record(0))},
     "roles": {"roles": {**ROLES, Role.OPERATOR: "bob"}},
-    "roster": {"keys": (*DECIDE.keys, key("vera", "w"))},
+    "roster": {"keys": (*DECIDE.project.keys, key("vera", "w"))},
     "builders": {"builders": {"dan": ("drive",), "bob": ("label",)}},
     "spot_check": {key: getattr(judging(checked=4), key) for key in ("record", "evaluations", "spot_checks")},
 }
@@ -727,7 +728,7 @@ def test_everything_that_a_sign_off_covers_is_moved_below() -> None:
 @pytest.mark.parametrize("item", sorted(MOVES))
 def test_a_sign_off_is_stale_once_this_changes(item: str) -> None:
     before = signed()
-    moved = replace(before, **MOVES[item])
+    moved = changed(before, **MOVES[item])
     assert covers(moved)[item] != covers(before)[item]
     assert any(
         f": {item.replace('_', ' ')} changed since" in reason.sentence for reason in objections(Action.SHIP, moved, DAN)
@@ -736,7 +737,7 @@ def test_a_sign_off_is_stale_once_this_changes(item: str) -> None:
 
 def test_a_note_leaves_a_sign_off_as_it_is() -> None:
     before = signed()
-    noted = replace(before, audit_size=50, play=a_play(Stage.DECIDE, summary="new words", name="renamed"))
+    noted = changed(before, audit_size=50, play=a_play(Stage.DECIDE, summary="new words", name="renamed"))
     assert objections(Action.SHIP, noted, DAN) == []
 
 
@@ -819,10 +820,10 @@ def test_an_acknowledged_alarm_is_over_and_the_next_feed_begins_a_new_watch() ->
 
 
 def test_a_refresh_is_due_after_its_cadence_and_not_while_one_is_under_way() -> None:
-    due = replace(LIVE, now="2027-02-23T00:00:00Z")
-    assert due.refresh_due == "2027-02-23" and due.overdue and not replace(LIVE, now="2027-02-22T23:59:59Z").overdue
-    assert next_step(due) is Action.REFRESH and next_step(replace(LIVE, now=AT)) is None
-    assert not replace(REFRESHING, now="2030-01-01T00:00:00Z").overdue
+    due = changed(LIVE, now="2027-02-23T00:00:00Z")
+    assert due.refresh_due == "2027-02-23" and due.overdue and not changed(LIVE, now="2027-02-22T23:59:59Z").overdue
+    assert next_step(due) is Action.REFRESH and next_step(changed(LIVE, now=AT)) is None
+    assert not changed(REFRESHING, now="2030-01-01T00:00:00Z").overdue
 
 
 def test_an_alarm_asks_for_an_answer_from_the_operator() -> None:
@@ -847,7 +848,7 @@ def test_all_the_reasons_are_given_at_once() -> None:
 
 def test_every_action_has_a_rule_and_a_place() -> None:
     placed = {action for _, action in NEXT_STAGE}
-    assert set(RULES) == set(Action) == placed | set(ABOUT_THE_PROJECT)
+    assert set(RULES) | set(PROJECT_RULES) | {Action.OPEN_PROJECT} == set(Action) == placed | set(ABOUT_THE_PROJECT)
     assert placed.isdisjoint(ABOUT_THE_PROJECT)
 
 
@@ -957,7 +958,7 @@ def sign_offs() -> st.SearchStrategy[SignOffFacts]:
     return st.builds(SignOffFacts, rows, statements | st.just({}), troubles, st.booleans())
 
 
-def dossiers() -> st.SearchStrategy[Dossier]:
+def dossiers() -> st.SearchStrategy[PlayDossier]:
     few = {"max_size": 3}
     values = st.builds(
         lambda name, value: tables.WorksheetValue(play_id=1, name=name, value=value, source=""), WORDS, WORDS
@@ -966,9 +967,8 @@ def dossiers() -> st.SearchStrategy[Dossier]:
     return st.builds(
         dossier,
         st.sampled_from(Stage),
-        project=st.none() | st.just(DECIDE.project),
-        people=st.just(DECIDE.people) | st.just({"dan": person("dan")}),
-        play=st.none() | plays(),
+        people=st.just(DECIDE.project.people) | st.just({"dan": person("dan")}),
+        play=plays(),
         roles=st.dictionaries(st.sampled_from(Role), PEOPLE),
         builders=st.dictionaries(PEOPLE, st.just(("drive",)), **few),
         worksheet=st.just(DECIDE.worksheet) | st.dictionaries(WORDS, values, **few),
@@ -1021,7 +1021,9 @@ ACTORS = st.builds(
 
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(dossiers(), ACTORS, REQUESTS)
-def test_there_is_an_answer_in_full_sentences_for_anything(seen: Dossier, who: Actor, request: dict[str, Any]) -> None:
+def test_there_is_an_answer_in_full_sentences_for_anything(
+    seen: PlayDossier, who: Actor, request: dict[str, Any]
+) -> None:
     for action in Action:
         for reason in objections(action, seen, who, request):
             assert isinstance(reason, Objection) and is_a_sentence(reason.sentence), reason

@@ -41,7 +41,7 @@ def project(tmp_path: Path) -> Iterable[Project]:
 
 def a_run(project: Project, status: RunStatus, **more: Any) -> int:
     """A play with a run that stands so; no worker is behind it."""
-    name = f"play {len(project.dossier().play_names)}"
+    name = f"play {len(project.project_dossier().play_names)}"
     play = actions.open_play(project, DANA, name, PlayKind.COST)
     actions.assign_role(project, play, DANA, Role.DRIVER, "dana")
     columns = {"spec": Spec().to_json(), "started_by": "dana", "created_at": now(), "step": 40, "total": 100} | more
@@ -192,7 +192,7 @@ async def test_a_person_is_enrolled_gets_a_key_and_loses_it_by_keys(project: Pro
         await typed(pilot, "olga", "enter")
         await settled(pilot)
         assert "1 (+1 revoked)" in text_of(app)
-    revoked = {key.fingerprint: key.revoked_at is not None for key in project.dossier().keys}
+    revoked = {key.fingerprint: key.revoked_at is not None for key in project.project_dossier().keys}
     assert len(revoked) == 2 and revoked[first.fingerprint]
 
 

@@ -213,7 +213,7 @@ async def test_a_review_and_the_rows_look_as_they_did(size: tuple[int, int], rea
         await settled(pilot)
         found = []
         for shot in REAL:
-            actor = identity.by_key(real.project.dossier(), real.key(shot.who))
+            actor = identity.by_key(real.project.project_dossier(), real.key(shot.who))
             found.append(hold(shot, size, await taken(pilot, shot, real.id if shot.play else None, actor)))
     assert not any(found), told([wrong for wrong in found if wrong])
 
@@ -238,7 +238,7 @@ async def test_whatever_is_typed_into_the_fields_of_a_sheet_is_taken_or_refused_
     plays = {maker.__name__: maker(project, maker.__name__) for maker in staged.MAKERS}
     plays["writing"] = staged.at_gate(project, "writing", Task.GENERATION)
     app, filled = staged.an_app(project, plays["qualifying"]), 0
-    app.first_play, before = None, project.dossier(thorough=True).audit_trouble  # stages were set by hand
+    app.first_play, before = None, project.project_dossier(thorough=True).audit_trouble  # stages were set by hand
     async with app.run_test(size=SIZES[1]) as pilot:
         await settled(pilot)
         for shot in (each for each in STAGED if each.name.startswith("form-")):
@@ -258,7 +258,7 @@ async def test_whatever_is_typed_into_the_fields_of_a_sheet_is_taken_or_refused_
                 app.pop_screen()
                 await pilot.pause()
     assert filled > 30
-    assert project.dossier(thorough=True).audit_trouble == before
+    assert project.project_dossier(thorough=True).audit_trouble == before
     project.close()
 
 

@@ -88,7 +88,7 @@ def answered(play: real_play.Play, since: int = 0, comment: str = "ok") -> dict[
     """What an honest host answers."""
     vera = play.by("vera")
     dossier, content = sign_offs.ask_to_sign(play.project, 1, vera, Opinion.APPROVE, comment, keyed=True)
-    log = queries.log_since(play.project, since, dossier.audit_size)
+    log = queries.log_since(play.project, since, dossier.project.audit_size)
     return {"statement": base64.b64encode(content).decode(), "log": json.loads(json.dumps(log))}
 
 
@@ -116,11 +116,11 @@ def test_a_host_with_another_history_is_refused(play: real_play.Play) -> None:
     """What was seen is remembered on the validator's own machine, and the log must go on from there."""
     good = answered(play)
     fetched(good)
-    size = play.project.dossier(1).audit_size
+    size = play.project.dossier(1).project.audit_size
     actions.comment(play.project, 1, play.by("bob"), "another entry")
     again = fetched(answered(play, since=size))
     assert again.head.size == size + 1
-    uid = play.project.dossier().project.uid  # type: ignore[union-attr]
+    uid = play.project.project_dossier().uid
     for name in ("ssh://liar:22", uid):
         assert log_heads.seen(name) == again.head
     with pytest.raises(Refused, match="another history"):
@@ -197,7 +197,7 @@ def as_in_a_session(play: real_play.Play, monkeypatch: pytest.MonkeyPatch, tmp_p
     file = tmp_path / "auth"
     file.write_text("".join(f"{line}\n" for line in lines))
     monkeypatch.setenv("SSH_USER_AUTH", str(file))
-    return identity.by_session(play.project.dossier())
+    return identity.by_session(play.project.project_dossier())
 
 
 def test_a_session_without_one_known_key_is_nobody(
@@ -210,7 +210,7 @@ def test_a_session_without_one_known_key_is_nobody(
     actions.revoke_key(play.project, play.by("ada"), play.public("vera").fingerprint)
     assert as_in_a_session(play, monkeypatch, tmp_path, both[0]).person is None
     monkeypatch.setenv("SSH_USER_AUTH", str(tmp_path / "missing"))
-    assert identity.by_session(play.project.dossier()).person is None
+    assert identity.by_session(play.project.project_dossier()).person is None
 
 
 def test_a_session_names_the_key_and_whoever_s_account_runs_it(
@@ -225,7 +225,7 @@ def test_a_session_names_the_key_and_whoever_s_account_runs_it(
         ("fe80::2 50000 fe80::1 2222", f"ssh://{account}@[fe80::1]:2222"),
     ):  # fmt: skip
         monkeypatch.setenv("SSH_CONNECTION", connection)
-        assert identity.by_session(play.project.dossier()).address == address
+        assert identity.by_session(play.project.project_dossier()).address == address
         assert not address or Address.read(address).port in (22, 2222)
 
 
@@ -277,11 +277,11 @@ def test_of_the_environment_only_what_a_session_needs_is_kept(
 
 
 def test_every_key_may_run_the_session_and_nothing_else(play: real_play.Play) -> None:
-    lines = ssh_server.key_lines(play.project.dossier(), play.path)
+    lines = ssh_server.key_lines(play.project.project_dossier(), play.path)
     assert len(lines) == 5
     assert all(line.startswith('restrict,pty,command="') and line.count("ssh-ed25519") == 1 for line in lines)
     actions.revoke_key(play.project, play.by("ada"), play.public("bob").fingerprint)
-    assert len(ssh_server.key_lines(play.project.dossier(), play.path)) == 4
+    assert len(ssh_server.key_lines(play.project.project_dossier(), play.path)) == 4
 
 
 def test_a_set_up_is_checked_line_by_line_and_setting_by_setting(

@@ -246,7 +246,7 @@ def test_a_worker_that_lost_its_claim_changes_nothing_any_more(project: Project)
         time.sleep(0.1)
     assert not local.alive(project, run)  # it noticed, and left
     assert seen(project, run) == before
-    assert project.dossier(1, thorough=True).audit_trouble == ""
+    assert project.dossier(1, thorough=True).project.audit_trouble == ""
 
 
 def test_a_run_outlives_whoever_started_it_and_only_its_worker_reports_on_it(project: Project) -> None:
@@ -347,7 +347,7 @@ def test_a_round_has_one_look_and_a_validators_own_look_builds_nothing(project: 
     ended(project, actions.start_run(project, 1, DAN, QUICK))
     ended(project, actions.evaluate(project, 1, DAN))
     dossier = project.dossier(1)
-    assert dossier.play is not None and dossier.play.stage is Stage.DECIDE and dossier.passed
+    assert dossier.play.stage is Stage.DECIDE and dossier.passed
     assert dossier.record is not None and len(dossier.record.rows) >= GATE.held_out_rows
     with pytest.raises(Refused):
         actions.evaluate(project, 1, DAN)

@@ -121,7 +121,7 @@ class Sample:
 
     def by(self, person: str) -> Actor:
         """Prove one of the sample's persons by the key that was made for them."""
-        return identity.by_key(self.project.dossier(), self.key(person))
+        return identity.by_key(self.project.project_dossier(), self.key(person))
 
     def key(self, person: str) -> Path:
         """Say where a person's private key lies."""
@@ -197,7 +197,7 @@ def found(sample: Sample, title: str = "Feedback sentiment") -> None:
     """Make the project file and enrol its people."""
     account = Actor(None, f"account uid {os.getuid()}")
     sample.project = Project.create(sample.path, title, "dana", "Dana Driver", account)
-    sample.dana = identity.by_account(sample.project.dossier())
+    sample.dana = identity.by_account(sample.project.project_dossier())
     (sample.folder / "keys").mkdir(mode=0o700)
     for person, (_, name) in PEOPLE.items():
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", person, "-f", str(sample.key(person))]
@@ -286,7 +286,7 @@ def summary(sample: Sample, play: int) -> None:
     """Print what the gate says of a play, and what is advised."""
     dossier = sample.project.dossier(play, thorough=True)
     record = dossier.record
-    assert dossier.play is not None and record is not None
+    assert record is not None
     print(f"\n{dossier.play.code} {dossier.play.name} ({dossier.play.kind.value}) stands at {dossier.play.stage.value}")
     for judgement in dossier.judgements:
         print(f"  {judgement.verdict.value:10} {judgement.sentence}")

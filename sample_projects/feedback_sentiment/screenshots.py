@@ -62,7 +62,7 @@ async def draw(path: Path, shot: Shot, out: Path) -> None:
     actor = None
     if key is not None:
         project = Project.open(path)
-        actor = identity.by_key(project.dossier(), key)
+        actor = identity.by_key(project.project_dossier(), key)
         project.close()
     app = DistillApp(path, key=key, actor=actor)
     async with app.run_test(size=shot.size) as pilot:

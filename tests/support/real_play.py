@@ -85,7 +85,7 @@ class Play:
 
     def by(self, person: str) -> Actor:
         """Prove a person by the key that is theirs; ada by her account."""
-        dossier = self.project.dossier()
+        dossier = self.project.project_dossier()
         return identity.by_account(dossier) if person == "ada" else identity.by_key(dossier, self.key(person))
 
     def public(self, person: str) -> signatures.PublicKey:

@@ -8,7 +8,7 @@ from support import real_play
 
 
 def entries(play: real_play.Play) -> int:
-    return play.project.dossier().audit_size
+    return play.project.project_dossier().audit_size
 
 
 def sessions(words: str) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +15,7 @@ from distill_tui import gates
 from distill_tui.people import statements
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.decide import covers
-from distill_tui.rules.dossier import Dossier, SignOffFacts
+from distill_tui.rules.dossier import PlayDossier, ProjectDossier, SignOffFacts
 from distill_tui.rules.objection import Objection
 from distill_tui.spec import Spec
 from distill_tui.store import tables
@@ -172,7 +172,20 @@ def a_play(stage: Stage, **more: Any) -> tables.Play:
     return tables.Play(**known | {"stage": stage} | more)
 
 
-def dossier(stage: Stage = Stage.DECIDE, **changes: Any) -> Dossier:
+PROJECT = ProjectDossier(
+    uid="0" * 32,
+    name="support",
+    keeper="mia",
+    people={name: person(name) for name in EVERYBODY},
+    accounts=tuple(tables.Account(uid=at, person_id=name, added_at=AT) for at, name in enumerate(EVERYBODY)),
+    keys=(key("vera", "v"), key("bob", "b", revoked=True)),
+    play_names=frozenset({"refunds"}),
+    audit_size=9,
+    audit_head=digest("0"),
+)
+
+
+def dossier(stage: Stage = Stage.DECIDE, **changes: Any) -> PlayDossier:
     """A play at a stage, with all that the next step asks for; name what should differ."""
     order = list(Stage)
 
@@ -187,13 +200,7 @@ def dossier(stage: Stage = Stage.DECIDE, **changes: Any) -> Dossier:
         )
     looked = since(Stage.DECIDE)
     known: dict[str, Any] = {
-        "project": tables.Project(uid="0" * 32, name="support", keeper="mia", created_at=AT),
-        "people": {name: person(name) for name in EVERYBODY},
-        "accounts": tuple(tables.Account(uid=at, person_id=name, added_at=AT) for at, name in enumerate(EVERYBODY)),
-        "keys": (key("vera", "v"), key("bob", "b", revoked=True)),
-        "play_names": frozenset({"refunds"}),
-        "audit_size": 9,
-        "audit_head": digest("0"),
+        "project": PROJECT,
         "play": a_play(stage),
         "roles": ROLES,
         "builders": {"dan": ("drive", "import_traffic")},
@@ -210,11 +217,18 @@ def dossier(stage: Stage = Stage.DECIDE, **changes: Any) -> Dossier:
         "evaluations": (evaluation(),) if looked else (),
         "judgements": gates.judge(GATE, record()) if looked else (),
     }
-    return replace(Dossier(**known), **changes)
+    return changed(PlayDossier(**known), **changes)
+
+
+def changed(seen: PlayDossier, **changes: Any) -> PlayDossier:
+    """Change fields of a dossier, or of the project's dossier in it."""
+    names = {each.name for each in fields(ProjectDossier)}
+    project = replace(seen.project, **{name: value for name, value in changes.items() if name in names})
+    return replace(seen, **{"project": project} | {name: value for name, value in changes.items() if name not in names})
 
 
 def sign_off(
-    of: Dossier,
+    of: PlayDossier,
     who: str = "vera",
     opinion: Opinion = Opinion.APPROVE,
     *,
@@ -224,18 +238,18 @@ def sign_off(
 ) -> SignOffFacts:
     """A statement about a dossier as it is, and what was found out about it."""
     written = statements.sign_off(
-        covers(of), [], opinion=opinion.value, comment=comment, signer=who, audit_size=of.audit_size,
-        audit_head=of.audit_head, issued=AT,
+        covers(of), [], opinion=opinion.value, comment=comment, signer=who, audit_size=of.project.audit_size,
+        audit_head=of.project.audit_head, issued=AT,
     )  # fmt: skip
     statement = json.loads(written)
     row = tables.SignOff(
-        id=1, play_id=1, round=of.play.round if of.play else 1, person_id=who, opinion=opinion, assurance=assurance,
+        id=1, play_id=1, round=of.play.round, person_id=who, opinion=opinion, assurance=assurance,
         statement=written, comment=comment, recorded_at=AT,
     )  # fmt: skip
     return SignOffFacts(row, statement, **facts)
 
 
-def signed(of: Dossier | None = None, *more: SignOffFacts) -> Dossier:
+def signed(of: PlayDossier | None = None, *more: SignOffFacts) -> PlayDossier:
     """A play at decide with a gate that holds, and vera's approval."""
     of = of or dossier()
     return replace(of, sign_offs=(sign_off(of), *more))

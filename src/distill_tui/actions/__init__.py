@@ -29,7 +29,7 @@ from distill_tui.rules import who as who_rules
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.data import open_findings
 from distill_tui.rules.decide import counting_sign_off
-from distill_tui.rules.dossier import Dossier, Request
+from distill_tui.rules.dossier import PlayDossier, Request
 from distill_tui.rules.gate import lock_facts
 from distill_tui.rules.objection import Objection, Refused
 from distill_tui.rules.training import resumable, trained
@@ -149,7 +149,7 @@ def open_play(
         if before is not None:
             gate = dataclasses.replace(gate, predecessor=before.code)
         change.session.add(tables.GateRow(play_id=play.id, content=gates.to_json(gate)))
-        change.play = play
+        change.row = play
         change.detail |= {"name": play.name, "kind": kind.value, "task": task.value}
         return play.id
 
@@ -212,7 +212,7 @@ def lock_gate(
         row, gate = change.session.get(tables.GateRow, play_id), change.dossier.gate
         assert row is not None and gate is not None
         row.content, row.digest = gates.to_json(gate), gates.digest(gate)
-        row.locked_by, row.locked_at = actor.person, change.at
+        row.locked_by, row.locked_at = change.person, change.at
         facts = lock_facts(change.dossier)
         row.facts = canonical(facts).decode()
         change.session.add(row)
@@ -280,7 +280,7 @@ def import_traffic(
         change.session.add(
             tables.Traffic(
                 play_id=play_id,
-                round=change.the_play.round,
+                round=change.play.round,
                 name=path.name,
                 source_digest=request["source_digest"],
                 artifact=artifact,
@@ -327,7 +327,7 @@ def set_teacher(
         name = name if folder is not None else described.model
         digest = project.artifacts.store_bytes(described.to_json().encode())
     with project.change(Action.SET_TEACHER, play_id, actor, request | {"teacher": digest}) as change:
-        play = change.the_play
+        play = change.play
         play.teacher_source, play.teacher_name, play.teacher_digest = source, name, digest
         change.session.add(play)
         change.detail |= {"source": source, "name": name, "teacher": digest}
@@ -353,8 +353,7 @@ def confirm_terms(
     with project.change(Action.CONFIRM_TERMS, play_id, actor, request) as change:
         row = change.session.get(tables.ProviderTerms, play_id)
         before = "" if row is None else f"{row.provider} {row.version} {row.dated}, permits {bool(row.permits)}"
-        assert actor.person is not None
-        columns = request | {"permits": int(permits), "checked_by": actor.person, "checked_at": change.at}
+        columns = request | {"permits": int(permits), "checked_by": change.person, "checked_at": change.at}
         change.session.merge(tables.ProviderTerms(play_id=play_id, **columns))
         change.detail |= request | {"before": before}
 
@@ -375,7 +374,7 @@ def build_data(project: Project, play_id: int, actor: Actor) -> dict[str, Any]:
         change.session.add(
             tables.DataSet(
                 play_id=play_id,
-                round=change.the_play.round,
+                round=change.play.round,
                 artifact=artifact,
                 digest=_sha256(built.digest),
                 labels=json.dumps(built.labels),
@@ -387,9 +386,9 @@ def build_data(project: Project, play_id: int, actor: Actor) -> dict[str, Any]:
     return built.counts
 
 
-def _unmoved(change: Change, seen: Dossier) -> None:
-    def state(dossier: Dossier) -> object:
-        return [t.id for t in dossier.traffic], dossier.play and (dossier.play.teacher_digest, dossier.play.round)
+def _unmoved(change: Change, seen: PlayDossier) -> None:
+    def state(dossier: PlayDossier) -> object:
+        return [t.id for t in dossier.traffic], (dossier.play.teacher_digest, dossier.play.round)
 
     if state(change.dossier) != state(seen):
         raise Refused([Objection("data.moved", "The traffic or the teacher changed meanwhile; build again.")])
@@ -403,11 +402,11 @@ def accept_findings(project: Project, play_id: int, actor: Actor, names: Sequenc
             change.session.add(
                 tables.AcceptedFinding(
                     play_id=play_id,
-                    round=change.the_play.round,
+                    round=change.play.round,
                     finding=each["id"],
                     says=each["says"],
                     reason=reason.strip(),
-                    person_id=actor.person or "",
+                    person_id=change.person,
                     at=change.at,
                 )
             )
@@ -444,23 +443,23 @@ def open_row(project: Project, play_id: int, actor: Actor, row: int, *, burn: bo
     from distill_tui.terms import Split
 
     seen = project.ask_first(Action.OPEN_ROW, play_id, actor)
-    assert seen.data_set is not None and actor.person is not None
+    assert seen.data_set is not None
     found = frozen.row_of(project.artifacts.path(seen.data_set.artifact), row)
     held_out = found is not None and found["split"] == Split.HELD_OUT
     request = {"row": row, "held_out": held_out, "burn": burn}
     with project.change(Action.OPEN_ROW, play_id, actor, request) as change:
         assert found is not None
-        key = (play_id, found["input_digest"], actor.person)
+        key = (play_id, found["input_digest"], change.person)
         if change.session.get(tables.OpenedRow, key) is None:
             opened = tables.OpenedRow(
                 play_id=play_id,
                 input_digest=found["input_digest"],
-                person_id=actor.person,
-                round=change.the_play.round,
+                person_id=change.person,
+                round=change.play.round,
                 at=change.at,
             )
             change.session.add(opened)
-        change.detail |= {"row": row, "input_digest": key[1], "burnt": actor.person in change.dossier.builders}
+        change.detail |= {"row": row, "input_digest": key[1], "burnt": change.person in change.dossier.builders}
         return found
 
 
@@ -471,13 +470,12 @@ def _queue(
     project: Project, play_id: int, actor: Actor, action: Action, kind: RunKind, request: Request, **columns: Any
 ) -> int:
     with project.change(action, play_id, actor, request) as change:
-        assert actor.person is not None
         run = tables.Run(
             play_id=play_id,
-            round=change.the_play.round,
+            round=change.play.round,
             kind=kind,
             status=RunStatus.QUEUED,
-            started_by=actor.person,
+            started_by=change.person,
             created_at=change.at,
             **({"spec": "{}"} | columns),
         )
@@ -496,7 +494,7 @@ def label(project: Project, play_id: int, actor: Actor, limits: Mapping[str, str
     given = {name: value for name, value in limits.items() if value is not None}
     estimate.read_limits(given)
     play = project.dossier(play_id).play
-    tried = play is not None and estimate.tried(project.artifacts, play.teacher_digest)
+    tried = estimate.tried(project.artifacts, play.teacher_digest)
     request = {"limits": given, "tried": tried}
     return _queue(project, play_id, actor, Action.LABEL, RunKind.LABEL, request, spec=canonical(given).decode())
 
@@ -520,7 +518,6 @@ def vary(
     given = {name: value for name, value in limits.items() if value is not None}
     estimate.read_limits(given)
     seen = project.ask_first(Action.LABEL, play_id, actor, {"vary": True, "limits": given})
-    assert seen.play is not None
     request = {"vary": True, "limits": given, "sealed": variations.sealed(project, seen, numbers)}
     project.ask_first(Action.LABEL, play_id, actor, request)
     described = variations.writer(project.artifacts, seen.play, each)
@@ -539,7 +536,6 @@ def take_variations(
     from distill_tui.rounds import variations
 
     seen = project.ask_first(Action.IMPORT_TRAFFIC, play_id, actor)
-    assert seen.play is not None
     wait = variations.waiting(project, seen, run_id)
     strange = [place for place in without if not 1 <= place <= len(wait.written)]
     if strange:
@@ -637,7 +633,7 @@ def set_maintenance(project: Project, play_id: int, actor: Actor, sample: int, r
     """Set how many calls a month are sampled, and how often the student is refreshed."""
     request = {"sample": sample, "refresh_days": refresh_days}
     with project.change(Action.SET_MAINTENANCE, play_id, actor, request) as change:
-        play = change.the_play
+        play = change.play
         play.sampling_per_month, play.refresh_days = sample, refresh_days
         change.session.add(play)
         change.detail |= request
@@ -653,7 +649,7 @@ def ship(project: Project, play_id: int, actor: Actor, *, key: Path | None = Non
     given = signed_decisions.give(seen, actor, StatementKind.SHIP, about, key)
     with project.change(Action.SHIP, play_id, actor, {"proof": signed_decisions.proof(actor, given)}) as change:
         signed = counting_sign_off(change.dossier)
-        assert signed is not None and signed.row.id is not None and actor.person is not None
+        assert signed is not None and signed.row.id is not None
         log = list(
             change.session.exec(
                 select(tables.AuditEntry)
@@ -668,10 +664,10 @@ def ship(project: Project, play_id: int, actor: Actor, *, key: Path | None = Non
         change.session.add(
             tables.Bundle(
                 play_id=play_id,
-                round=change.the_play.round,
+                round=change.play.round,
                 digest=digest,
                 sign_off_id=signed.row.id,
-                shipped_by=actor.person,
+                shipped_by=change.person,
                 shipped_at=change.at,
             )
         )
@@ -683,9 +679,9 @@ def ship(project: Project, play_id: int, actor: Actor, *, key: Path | None = Non
 def iterate(project: Project, play_id: int, actor: Actor) -> None:
     """Open the next round in `data`."""
     with project.change(Action.ITERATE, play_id, actor) as change:
-        change.the_play.round += 1
-        change.session.add(change.the_play)
-        change.detail["round"] = change.the_play.round
+        change.play.round += 1
+        change.session.add(change.play)
+        change.detail["round"] = change.play.round
 
 
 # --- live --------------------------------------------------------------------------------------------------------
@@ -714,7 +710,7 @@ def observe(
     from distill_tui.dataset import readers, traffic
 
     seen = project.ask_first(Action.OBSERVE, play_id, actor)
-    assert seen.live is not None and actor.person is not None
+    assert seen.live is not None
     name = name or path.name
     digest = _sha256(traffic.source_digest(path))
     project.ask_first(Action.OBSERVE, play_id, actor, {"source_digest": digest, "name": name})
@@ -738,11 +734,11 @@ def observe(
         change.session.flush()
         run = tables.Run(
             play_id=play_id,
-            round=change.the_play.round,
+            round=change.play.round,
             kind=RunKind.OBSERVE,
             status=RunStatus.QUEUED,
             spec=json.dumps({"feed": feed.id}),
-            started_by=actor.person,
+            started_by=change.person,
             created_at=change.at,
         )
         change.session.add(run)
@@ -783,13 +779,13 @@ def refresh(project: Project, play_id: int, actor: Actor, reason: str) -> None:
     with project.change(Action.REFRESH, play_id, actor, {"reason": reason}) as change:
         if [f.id for f in change.dossier.feeds] != [f.id for f in seen.feeds]:
             raise Refused([Objection("data.moved", "A feed came in meanwhile; open the refresh again.")])
-        change.the_play.round += 1
-        change.session.add(change.the_play)
+        change.play.round += 1
+        change.session.add(change.play)
         assert change.dossier.live is not None
-        told = {"rows": taken.rows if taken else 0, "round": change.the_play.round}
+        told = {"rows": taken.rows if taken else 0, "round": change.play.round}
         _remedy(change, Remedy.REFRESH, change.dossier.live, reason, told, history.failures(project, seen))
         if taken is not None:
-            change.session.add(taken.traffic(play_id, change.the_play.round, change.at))
+            change.session.add(taken.traffic(play_id, change.play.round, change.at))
 
 
 def _remedy(
@@ -800,19 +796,19 @@ def _remedy(
     told: Mapping[str, Any],
     failures: Mapping[str, Any] | None = None,
 ) -> None:
-    assert change.actor.person is not None and bundle_row.id is not None
+    assert bundle_row.id is not None
     dossier = change.dossier
     change.session.add(
         tables.RemedyRow(
-            play_id=change.the_play.id or 0,
+            play_id=change.play.id or 0,
             kind=kind,
-            round=change.the_play.round,
+            round=change.play.round,
             bundle_id=bundle_row.id,
             newest_bundle=dossier.bundles[-1].id or 0,
             feed_id=max((feed.id or 0 for feed in dossier.feeds), default=0),
             reason=reason,
             detail=json.dumps(failures or {}),
-            person_id=change.actor.person,
+            person_id=change.person,
             at=change.at,
         )
     )
@@ -822,8 +818,8 @@ def _remedy(
 def kill(project: Project, play_id: int, actor: Actor, reason: str) -> None:
     """End a play for good."""
     with project.change(Action.KILL, play_id, actor, {"reason": reason}) as change:
-        change.the_play.outcome = reason
-        change.session.add(change.the_play)
+        change.play.outcome = reason
+        change.session.add(change.play)
         change.detail["reason"] = reason
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from distill_tui import actions, gates
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.training import trained
 from distill_tui.store.json_columns import stored
 from distill_tui.store.project import Project
@@ -50,10 +50,10 @@ class Failure:
     apart: tuple[str, ...] = ()  # where answers are JSON: the fields in which the student's is not as it should be
 
 
-def failures(project: Project, dossier: Dossier, actor: Actor) -> Failures | None:
+def failures(project: Project, dossier: PlayDossier, actor: Actor) -> Failures | None:
     """Say what there is to page through for this person; None where no student was looked at yet."""
     play, evaluation = dossier.play, dossier.evaluation
-    assert play is not None and play.id is not None
+    assert play.id is not None
     sealed_for = actor.person != dossier.roles.get(Role.VALIDATOR) or actor.person in dossier.builders
     if not sealed_for and evaluation is not None and dossier.record is not None:
         data = next((each for each in dossier.data_sets if each.digest == dossier.record.data_set), None)
@@ -64,7 +64,7 @@ def failures(project: Project, dossier: Dossier, actor: Actor) -> Failures | Non
     return _on_validation(project, dossier, play.id, run)
 
 
-def _on_validation(project: Project, dossier: Dossier, play_id: int, run: Any) -> Failures | None:
+def _on_validation(project: Project, dossier: PlayDossier, play_id: int, run: Any) -> Failures | None:
     result = stored(run.result, f"the result of run {run.id}") if run is not None else {}
     data = next((each for each in dossier.data_sets if run is not None and each.id == run.data_set_id), None)
     digest = result.get("validation")

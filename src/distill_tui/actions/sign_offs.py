@@ -14,7 +14,7 @@ from distill_tui.digests import digest_of
 from distill_tui.people import signatures, statements
 from distill_tui.rules import decide, spot_checks
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.objection import Objection, Refused
 from distill_tui.rules.permission import objections
 from distill_tui.store import tables
@@ -25,16 +25,16 @@ from distill_tui.terms import Action, Assurance, Judged, Opinion, StatementKind
 def spot_check(project: Project, play_id: int, actor: Actor, said: Sequence[Judged]) -> int:
     """Record what the validator said of the answers that were drawn, in their order; gives the check's number."""
     seen = project.ask_first(Action.SPOT_CHECK, play_id, actor)
-    assert seen.record is not None and seen.evaluation is not None and actor.person is not None
-    items = spot_checks.draw(seen.record, actor.person, len(said))
+    assert seen.record is not None and seen.evaluation is not None
+    items = spot_checks.draw(seen.record, str(actor.person), len(said))
     if len(items) != len(said):
         raise Refused([Objection("spot_check.wrong", f"There are only {len(items)} answers that can be judged.")])
     content = spot_checks.content(seen.record, items, said)
     with project.change(Action.SPOT_CHECK, play_id, actor, {"content": content}) as change:
         row = tables.SpotCheck(
             play_id=play_id,
-            round=change.the_play.round,
-            person_id=actor.person,
+            round=change.play.round,
+            person_id=change.person,
             evaluation=seen.evaluation.record,
             content=content,
             recorded_at=change.at,
@@ -79,7 +79,7 @@ def ask_to_sign(
     *,
     keyed: bool,
     covers: Mapping[str, Any] | None = None,
-) -> tuple[Dossier, bytes]:
+) -> tuple[PlayDossier, bytes]:
     """Write what this actor would sign now, unless the rules refuse; with a key, how strong it is shows afterwards."""
     dossier = project.dossier(play_id, thorough=True)
     action = Action.SIGN_OFF if opinion is Opinion.APPROVE else Action.REFUSE
@@ -122,11 +122,10 @@ def _record_sign_off(
     action = Action.SIGN_OFF if opinion is Opinion.APPROVE else Action.REFUSE
     request = {"covers": predicate["covers"], "reason": comment, "proof": assurance}
     with project.change(action, play_id, actor, request) as change:
-        assert actor.person is not None
         row = tables.SignOff(
             play_id=play_id,
-            round=change.the_play.round,
-            person_id=actor.person,
+            round=change.play.round,
+            person_id=change.person,
             opinion=opinion,
             assurance=assurance,
             statement=content,
@@ -143,7 +142,7 @@ def _record_sign_off(
 
 
 def statement_bytes(
-    dossier: Dossier, actor: Actor, opinion: Opinion, comment: str, like: Mapping[str, Any] | None = None
+    dossier: PlayDossier, actor: Actor, opinion: Opinion, comment: str, like: Mapping[str, Any] | None = None
 ) -> bytes:
     """Write the statement that a sign-off consists of; `like` another one where time and head of the log are given."""
     criteria = [
@@ -155,7 +154,7 @@ def statement_bytes(
         }
         for judgement in dossier.judgements
     ]
-    audit = like["audit"] if like else {"size": dossier.audit_size, "head": dossier.audit_head}
+    audit = like["audit"] if like else {"size": dossier.project.audit_size, "head": dossier.project.audit_head}
     return statements.sign_off(
         decide.covers(dossier),
         criteria,

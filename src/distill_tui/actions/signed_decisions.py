@@ -14,7 +14,7 @@ from distill_tui.digests import canonical, digest_of
 from distill_tui.people import signatures, statements
 from distill_tui.rules import who as who_rules
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.objection import Objection, Refused
 from distill_tui.store import tables
 from distill_tui.store.project import Change, now
@@ -32,7 +32,7 @@ class Signed:
 
 
 def give(
-    dossier: Dossier, actor: Actor, kind: StatementKind, subject: Mapping[str, str], key: Path | None, **more: Any
+    dossier: PlayDossier, actor: Actor, kind: StatementKind, subject: Mapping[str, str], key: Path | None, **more: Any
 ) -> Signed | None:
     """Write a statement of this kind and sign it; without a key there is none. Raises BadSignature, Refused."""
     if key is None:
@@ -44,12 +44,12 @@ def give(
         signer=actor.person or "",
         role=", ".join(held),
         meaning=kind,
-        audit_size=dossier.audit_size,
-        audit_head=dossier.audit_head,
+        audit_size=dossier.project.audit_size,
+        audit_head=dossier.project.audit_head,
         issued=now(),
-        project=dossier.project.uid if dossier.project else "",
-        play=dossier.play.id if dossier.play else 0,
-        round=dossier.play.round if dossier.play else 0,
+        project=dossier.project.uid,
+        play=dossier.play.id,
+        round=dossier.play.round,
         **more,
     )
     signature = signatures.sign(content, key, statements.NAMESPACES[kind])
@@ -57,17 +57,17 @@ def give(
     return Signed(kind, content, signature, whose(dossier, actor, verified))
 
 
-def roster(dossier: Dossier, actor: Actor, key: Path | None) -> Signed | None:
+def roster(dossier: PlayDossier, actor: Actor, key: Path | None) -> Signed | None:
     """Sign who is who in a play, as it is now."""
     who = who_rules.roster(dossier)
     return give(dossier, actor, StatementKind.ROSTER, {"roster": digest_of(canonical(who))}, key, roster=who)
 
 
-def whose(dossier: Dossier, actor: Actor, verified: signatures.Verified) -> Assurance:
+def whose(dossier: PlayDossier, actor: Actor, verified: signatures.Verified) -> Assurance:
     """Say how strong a signature is; it must be by a key of the actor's own that is not revoked. Raises Refused."""
     from distill_tui.people.identity import actor_of
 
-    signer = actor_of(dossier, verified)
+    signer = actor_of(dossier.project, verified)
     if signer.person is None or signer.person != actor.person:
         sentence = f"The key {verified.fingerprint} is not {actor.person}'s; sign with your own."
         raise Refused([Objection("sign_off.foreign_key", sentence)])
@@ -85,11 +85,11 @@ def keep(change: Change, *given: Signed | None) -> None:
     """Keep what was signed with the change that it is about, and have the log name it by its digest."""
     kept = {}
     for signed in given:
-        if signed is not None and change.actor.person is not None:
+        if signed is not None:
             row = tables.Statement(
-                play_id=change.the_play.id or 0,
+                play_id=change.play.id or 0,
                 kind=signed.kind,
-                person_id=change.actor.person,
+                person_id=change.person,
                 content=signed.content,
                 signature=signed.signature,
                 recorded_at=change.at,

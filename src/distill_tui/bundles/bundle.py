@@ -22,7 +22,7 @@ from distill_tui.reports import model_card
 from distill_tui.rules import spot_checks
 from distill_tui.rules import who as who_rules
 from distill_tui.rules.decide import counted_spot_check
-from distill_tui.rules.dossier import Dossier, SignOffFacts
+from distill_tui.rules.dossier import PlayDossier, SignOffFacts
 from distill_tui.rules.objection import Objection
 from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
@@ -71,7 +71,7 @@ With `ssh-keygen`, `sha256sum` and a shell, in this folder:
 def write(
     folder: Path,
     artifacts: Artifacts,
-    dossier: Dossier,
+    dossier: PlayDossier,
     signed: SignOffFacts,
     log: Sequence[Any],
     ship: tuple[bytes, str] | None = None,
@@ -136,10 +136,10 @@ def _link_tree(source: Path, target: Path) -> None:
                 there.write_bytes(path.read_bytes())
 
 
-def _signature_files(dossier: Dossier, signed: SignOffFacts) -> dict[str, bytes]:
+def _signature_files(dossier: PlayDossier, signed: SignOffFacts) -> dict[str, bytes]:
     assert signed.row.signature is not None
     found = signatures.verify(bytes(signed.row.statement), signed.row.signature, signatures.SIGN_OFF)
-    row = next(key for key in dossier.keys if key.fingerprint == found.fingerprint)
+    row = next(key for key in dossier.project.keys if key.fingerprint == found.fingerprint)
     who, key = signed.row.person_id, signatures.PublicKey(row.kind, row.blob)
     text = VERIFY.format(signer=who, namespace=signatures.SIGN_OFF, fingerprint=found.fingerprint)
     return {

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from distill_tui.digests import digest_of
 from distill_tui.people import signatures, statements
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.objection import Objection
 from distill_tui.terms import StatementKind
 
@@ -26,10 +26,10 @@ VERIFY = """
 """
 
 
-def files(dossier: Dossier, content: bytes, signature: str) -> dict[str, bytes]:
+def files(dossier: PlayDossier, content: bytes, signature: str) -> dict[str, bytes]:
     """Give the files that the ship is checked by, and what VERIFY.md says of them under its own name."""
     found = signatures.verify(content, signature, signatures.SHIP)
-    row = next(key for key in dossier.keys if key.fingerprint == found.fingerprint)
+    row = next(key for key in dossier.project.keys if key.fingerprint == found.fingerprint)
     signers = signatures.allowed_signers(
         [(row.person_id, signatures.PublicKey(row.kind, row.blob))], (signatures.SHIP,)
     )

@@ -17,7 +17,7 @@ from distill_tui.text import visible
 
 if TYPE_CHECKING:
     from distill_tui.rules.actor import Actor
-    from distill_tui.rules.dossier import Dossier
+    from distill_tui.rules.dossier import PlayDossier
     from distill_tui.rules.objection import Objection
     from distill_tui.store.project import Project
 
@@ -86,7 +86,7 @@ class Call:
         """Who acts: by a challenge to the key, where one was given, else by the uid of this process."""
         from distill_tui.people import identity
 
-        dossier = self.project.dossier()
+        dossier = self.project.project_dossier()
         return identity.by_account(dossier) if self.key is None else identity.by_key(dossier, self.key)
 
     @cached_property
@@ -96,7 +96,7 @@ class Call:
 
         return queries.find_play(self.project, self.args.play)
 
-    def dossier(self, *, thorough: bool = False) -> Dossier:
+    def dossier(self, *, thorough: bool = False) -> PlayDossier:
         """All that is known of the play now."""
         return self.project.dossier(self.play_id, thorough=thorough)
 
@@ -111,7 +111,6 @@ class Call:
         from distill_tui.rules.next_step import next_step
 
         dossier = self.dossier()
-        assert dossier.play is not None
         play, step = dossier.play, next_step(dossier)
         then = f" Next: `{text.command_line(step, play.code)}`." if step else ""
         self.talk(f"{words} {play.code} stands at {play.stage.value}, round {play.round}.{then}".strip())

@@ -40,10 +40,9 @@ def open_project(call: Call) -> None:
     me = call.args.me or _account_name(uid)
     founder = Actor(None, f"account uid {uid}", Assurance.ACCOUNT)
     project = Project.create(Path(call.args.file), call.args.name, me, call.args.my_name or me, founder)
-    dossier = project.dossier()
-    assert dossier.project is not None
+    dossier = project.project_dossier()
     call.talk(f"Made {project.path.name}; {me} keeps it, proved by account uid {uid}.")
-    call.data({"project": dossier.project.name, "uid": dossier.project.uid, "keeper": me, "account": uid})
+    call.data({"project": dossier.name, "uid": dossier.uid, "keeper": me, "account": uid})
 
 
 def _account_name(uid: int) -> str:
@@ -193,7 +192,6 @@ def lock_gate(call: Call) -> None:
     from distill_tui import actions, gates
 
     seen = call.dossier()
-    assert seen.play is not None
     if call.args.confirm != seen.play.code:
         raise UsageError(f"A lock is for good; confirm it with the play's own code: --confirm {seen.play.code}.")
     expected = gates.digest(seen.gate) if seen.gate else None
@@ -298,7 +296,6 @@ def set_teacher(call: Call) -> None:
     with reading():
         actions.set_teacher(*call.about, Path(args.folder) if args.folder else None, _described(args))
     play = call.dossier().play
-    assert play is not None
     call.done(f"The teacher is {play.teacher_name}.", teacher=play.teacher_name, digest=play.teacher_digest)
 
 
@@ -475,7 +472,7 @@ def _only_labels(call: Call) -> bool:
     dossier = call.dossier()
     data = dossier.data_set
     path = call.project.artifacts.path(data.artifact) if data is not None else None
-    labels = dossier.play is not None and dossier.play.task is Task.CLASSIFICATION
+    labels = dossier.play.task is Task.CLASSIFICATION
     return labels and path is not None and path.exists() and not frozen.soft_rows(path)
 
 

@@ -18,7 +18,7 @@ from distill_tui.text import visible
 
 if TYPE_CHECKING:
     from distill_tui.monitor.history import LiveView
-    from distill_tui.rules.dossier import Dossier
+    from distill_tui.rules.dossier import PlayDossier
     from distill_tui.store import tables
 
 # --- actions ---------------------------------------------------------------------------------------------------------
@@ -78,7 +78,7 @@ def _observe_one(call: Call, path: Path, name: str) -> int:
     return follow(call, run_id, quiet=True)
 
 
-def _run_of(dossier: Dossier, feed: tables.Feed) -> tables.Run:
+def _run_of(dossier: PlayDossier, feed: tables.Feed) -> tables.Run:
     """Find the run of a feed."""
     from distill_tui.store.json_columns import stored
 
@@ -103,7 +103,6 @@ def roll_back(call: Call) -> None:
     from distill_tui import actions
 
     dossier = call.dossier()
-    assert dossier.play is not None
     if call.args.confirm != dossier.play.code:
         raise UsageError(f"This changes what is live; confirm it with the play's own code: {dossier.play.code}.")
     actions.roll_back(*call.about, call.args.bundle, call.args.message)
@@ -167,7 +166,7 @@ def _live(call: Call, window: int) -> int:
     return table.DONE
 
 
-def _live_json(dossier: Dossier, view: LiveView, window: int, trouble: str) -> dict[str, Any]:
+def _live_json(dossier: PlayDossier, view: LiveView, window: int, trouble: str) -> dict[str, Any]:
     from distill_tui.monitor import plan as observe
 
     assert dossier.live is not None
@@ -193,12 +192,12 @@ def _live_json(dossier: Dossier, view: LiveView, window: int, trouble: str) -> d
     }
 
 
-def _live_lines(dossier: Dossier, view: LiveView, window: int, *, plain: bool) -> Iterator[str]:
+def _live_lines(dossier: PlayDossier, view: LiveView, window: int, *, plain: bool) -> Iterator[str]:
     from distill_tui.monitor import plan as observe
     from distill_tui.reports import text
 
     live, play = dossier.live, dossier.play
-    assert live is not None and play is not None
+    assert live is not None
     yield visible(f"{play.code} {play.name}: {dossier.standing.value}")
     yield f"bundle {live.id} of round {live.round}, shipped {live.shipped_at} by {live.shipped_by}"
     yield f"{view.rows:,} rows observed since the watch began, {view.labelled:,} with the teacher's answer"

@@ -20,7 +20,7 @@ from distill_tui.text import visible
 if TYPE_CHECKING:
     from distill_tui.actions.failures import Failure
     from distill_tui.dataset.window import Measured, TokenPrices
-    from distill_tui.rules.dossier import Dossier
+    from distill_tui.rules.dossier import PlayDossier
     from distill_tui.rules.objection import Objection
     from distill_tui.store import tables
 
@@ -90,8 +90,8 @@ def list_people(call: Call) -> None:
     """Show the roster."""
     from distill_tui.reports import text as report
 
-    dossier = call.project.dossier()
-    keeper = dossier.project.keeper if dossier.project else ""
+    dossier = call.project.project_dossier()
+    keeper = dossier.keeper
     people: list[dict[str, Any]] = [
         {
             "person": person.id,
@@ -147,7 +147,7 @@ def show_roster(call: Call) -> None:
     for person, proofs in roster["people"].items():
         roles = ", ".join(role for role, holder in roster["roles"].items() if holder == person) or "a builder"
         uids = ", ".join(f"uid {uid}" for uid in proofs["accounts"])
-        keys = [k.fingerprint for k in dossier.keys if k.person_id == person]
+        keys = [k.fingerprint for k in dossier.project.keys if k.person_id == person]
         lines.append(visible(f"{person} ({roles}): {', '.join([*([uids] if uids else []), *keys])}"))
     lines += [visible(each.sentence) for each in unsigned]
     call.data({"digest": digest, **roster, "objections": plain_objections(unsigned)}, lines)
@@ -166,7 +166,7 @@ def show_gate(call: Call) -> None:
     if call.args.toml and dossier.gate is not None and not call.json:
         sys.stdout.write(queries.draft(dossier.gate, queries.repeats(call.project, dossier)))
         return
-    found = gates.problems(dossier.gate, dossier.play.kind, dossier.play.task) if dossier.gate and dossier.play else []
+    found = gates.problems(dossier.gate, dossier.play.kind, dossier.play.task) if dossier.gate else []
     row = dossier.gate_row
     value = {
         "gate": json.loads(gates.to_json(dossier.gate)) if dossier.gate else None,
@@ -185,12 +185,10 @@ def compare_gates(call: Call) -> None:
     from distill_tui.store import queries
 
     dossier = call.dossier()
-    assert dossier.play is not None
     other = queries.find_play(call.project, call.args.other) if call.args.other else dossier.play.predecessor
     if other is None:
         raise UsageError(f"{dossier.play.code} follows no other play; name the one to compare with.")
     before = call.project.dossier(other)
-    assert before.play is not None
     if before.gate is None or dossier.gate is None:
         raise InputError(before.gate_trouble or dossier.gate_trouble or "One of the two plays has no gate yet.")
     lines = gates.compare(before.gate, dossier.gate)
@@ -582,7 +580,6 @@ def show_play(call: Call) -> None:
     from distill_tui.rules.permission import objections
 
     dossier = call.dossier()
-    assert dossier.play is not None
     step = next_step(dossier)
     reasons = objections(step, dossier, call.actor) if step else []
     sign_offs = [
@@ -609,11 +606,11 @@ def show_play(call: Call) -> None:
     call.data(value, [*report.play(dossier), "", *report.next_step(dossier, step, reasons)])
 
 
-def _next(dossier: Dossier, step: Action | None, reasons: Iterable[Objection]) -> dict[str, Any]:
+def _next(dossier: PlayDossier, step: Action | None, reasons: Iterable[Objection]) -> dict[str, Any]:
     from distill_tui.reports import text as report
     from distill_tui.rules.next_step import waits_for
 
-    code = dossier.play.code if dossier.play else ""
+    code = dossier.code
     return {
         "action": step.value if step else None,
         "sentence": step.sentence if step else None,
@@ -679,9 +676,9 @@ def verify_log(call: Call) -> int:
     from distill_tui.people import log_heads
     from distill_tui.store import queries
 
-    dossier = call.project.dossier(thorough=True)
-    if call.args.forget and dossier.project is not None:
-        log_heads.forget(dossier.project.uid)
+    dossier = call.project.project_dossier(thorough=True)
+    if call.args.forget:
+        log_heads.forget(dossier.uid)
         call.talk("What you saw of this log before is forgotten.")
     found = queries.untrustworthy(call.project)
     trouble = dossier.audit_trouble or queries.look_back(call.project) or next(iter(found), "")
@@ -719,7 +716,7 @@ def _verify_verdicts(call: Call) -> int:
     from distill_tui.store import verdicts
 
     found = list(verdicts.check(call.project))
-    chain = call.project.dossier(thorough=True).audit_trouble
+    chain = call.project.project_dossier(thorough=True).audit_trouble
     troubles = [*(each.trouble for each in found if each.trouble), *([chain] if chain else [])]
     for trouble in troubles:
         call.talk(trouble)
@@ -751,7 +748,7 @@ def set_up_ssh(call: Call) -> int | None:
     from distill_tui.reports import text as report
 
     user = call.args.user or pwd.getpwuid(os.getuid()).pw_name
-    dossier, path = call.project.dossier(), call.project.path
+    dossier, path = call.project.project_dossier(), call.project.path
     keys = ssh_server.key_lines(dossier, path, agent=call.args.agent)
     block = ssh_server.match_block(user, agent=call.args.agent)
     if call.args.check is None:

@@ -43,7 +43,7 @@ def begin(project: Project) -> Actor:
     unsafe = list(_unsafe(project.path))
     if unsafe:
         raise Refused(unsafe)
-    return identity.by_session(project.dossier())
+    return identity.by_session(project.project_dossier())
 
 
 def _unsafe(path: Path) -> Iterator[Objection]:
@@ -99,7 +99,7 @@ def run(path: Path, idle_minutes: float) -> int:
         actor = begin(project)
         key = _agent_key(project, actor)
         if key is not None:  # a forwarded agent that answers a challenge proves more than the session does
-            actor = replace(actor, assurance=identity.by_key(project.dossier(), key).assurance)
+            actor = replace(actor, assurance=identity.by_key(project.project_dossier(), key).assurance)
     finally:
         project.close()
     from distill_tui.ui import session
@@ -114,7 +114,9 @@ def _agent_key(project: Project, actor: Actor) -> Path | None:
     if "SSH_AUTH_SOCK" not in os.environ:
         return None
     held = subprocess.run(["ssh-add", "-L"], capture_output=True, text=True, errors="replace", check=False).stdout
-    theirs = {f"{k.kind} {k.blob}" for k in project.dossier().keys if k.person_id == actor.person and not k.revoked_at}
+    theirs = {
+        f"{k.kind} {k.blob}" for k in project.project_dossier().keys if k.person_id == actor.person and not k.revoked_at
+    }
     for line in held.splitlines():
         name = " ".join(line.split()[:2])
         if name in theirs:
@@ -183,7 +185,9 @@ def _statement(project: Project, play: int, actor: Actor, opinion: Any, given: M
     comment = str(given.get("comment", ""))
     dossier, content = sign_offs.ask_to_sign(project, play, actor, opinion, comment, keyed=True)
     since = given.get("since")
-    log = queries.log_since(project, since if isinstance(since, int) else dossier.audit_size, dossier.audit_size)
+    log = queries.log_since(
+        project, since if isinstance(since, int) else dossier.project.audit_size, dossier.project.audit_size
+    )
     return {"statement": base64.b64encode(content).decode(), "log": log}
 
 

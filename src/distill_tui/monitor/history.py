@@ -19,7 +19,7 @@ from distill_tui.digests import canonical
 from distill_tui.gates import Record
 from distill_tui.monitor import plan as observe
 from distill_tui.rounds.weights import cell
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import stored_list
@@ -64,12 +64,11 @@ def read_feeds(
     return [(wanted[feed_id], rows) for feed_id, rows in found.items()]
 
 
-def new_plan(project: Project, dossier: Dossier, bundle: tables.Bundle, reference: str) -> observe.Plan:
+def new_plan(project: Project, dossier: PlayDossier, bundle: tables.Bundle, reference: str) -> observe.Plan:
     """Fix what a watch that begins now holds the bundle's student to."""
     judged = next(e for e in dossier.evaluations if e.round == bundle.round and not e.reproduced)
     record = Record.from_json(read_record(project.artifacts, judged.record))
     play, gate = dossier.play, dossier.gate
-    assert play is not None
     if gate is None:
         raise ProjectError(dossier.gate_trouble or "The gate of this play is not there; restore a backup.")
     return observe.plan(record, gate, play.sampling_per_month or 1, play.refresh_days or 1, reference)
@@ -112,7 +111,7 @@ class Taken:
         )
 
 
-def take_in(project: Project, dossier: Dossier, out: Path) -> Taken | None:
+def take_in(project: Project, dossier: PlayDossier, out: Path) -> Taken | None:
     """Collect the rows that were observed and not judged on yet, with what the teacher said of them."""
     from distill_tui.dataset import observed
 
@@ -133,20 +132,20 @@ def take_in(project: Project, dossier: Dossier, out: Path) -> Taken | None:
     return Taken(rows, project.artifacts.store(out), name, gold, tuple(segments.most_common(1000)))
 
 
-def _judged_until(dossier: Dossier) -> int:
+def _judged_until(dossier: PlayDossier) -> int:
     """Give the newest feed that an evaluated refresh took in; what was never judged on is taken in again."""
     looked = max((e.round for e in dossier.evaluations if not e.reproduced), default=0)
     opened = [r for r in dossier.remedies if r.kind is Remedy.REFRESH and r.round <= looked]
     return max((r.feed_id for r in opened), default=0)
 
 
-def failures(project: Project, dossier: Dossier) -> dict[str, list[int]]:
+def failures(project: Project, dossier: PlayDossier) -> dict[str, list[int]]:
     """Count by cell where the live student diverged since the watch began: [rows that differ, rows].
 
     Open rows only: what is sealed may become held-out, and nothing of it goes into the weights of a data set.
     """
     found: dict[str, list[int]] = {}
-    labels = dossier.play is None or dossier.play.task is Task.CLASSIFICATION
+    labels = dossier.play.task is Task.CLASSIFICATION
     for row in _labelled(project, dossier):
         if not observe.sealed(row.input_digest):
             counts = found.setdefault(cell(row.segment, row.teacher if labels else None), [0, 0])
@@ -155,7 +154,7 @@ def failures(project: Project, dossier: Dossier) -> dict[str, list[int]]:
     return found
 
 
-def _labelled(project: Project, dossier: Dossier) -> list[tables.Observation]:
+def _labelled(project: Project, dossier: PlayDossier) -> list[tables.Observation]:
     """Give the labelled rows of the present watch."""
     if dossier.live is None:
         return []
@@ -259,10 +258,10 @@ class LiveView:
         return overall.differ / overall.rows if overall and overall.rows else None
 
 
-def life(project: Project, dossier: Dossier) -> LiveView | None:
+def life(project: Project, dossier: PlayDossier) -> LiveView | None:
     """Look at a play whose student is live, or was."""
     live = dossier.live
-    if live is None or dossier.play is None:
+    if live is None:
         return None
     plan = plan_of(dossier.watch) if dossier.watch else _plan(project, dossier, live)
     watch = dossier.watch
@@ -283,10 +282,10 @@ def life(project: Project, dossier: Dossier) -> LiveView | None:
     )
 
 
-def expected(dossier: Dossier) -> tuple[str, ...]:
+def expected(dossier: PlayDossier) -> tuple[str, ...]:
     """Say before a ship what the sampling budget will notice, by the record that is about to ship."""
     play, gate, record = dossier.play, dossier.gate, dossier.record
-    if play is None or gate is None or record is None or not dossier.passed:
+    if gate is None or record is None or not dossier.passed:
         return ()
     if play.stage is not Stage.DECIDE or not play.sampling_per_month or not play.refresh_days:
         return ()
@@ -295,7 +294,7 @@ def expected(dossier: Dossier) -> tuple[str, ...]:
     return tuple(observe.noticing_sentence(*line, sample) for line in observe.noticing(plan, sample))
 
 
-def _plan(project: Project, dossier: Dossier, bundle: tables.Bundle) -> observe.Plan | None:
+def _plan(project: Project, dossier: PlayDossier, bundle: tables.Bundle) -> observe.Plan | None:
     """Say what a watch would hold the student to, before the first feed came."""
     try:
         return new_plan(project, dossier, bundle, "")
@@ -303,9 +302,9 @@ def _plan(project: Project, dossier: Dossier, bundle: tables.Bundle) -> observe.
         return None  # the record was altered or lost: `doctor` and the next ship say so
 
 
-def _weeks(project: Project, dossier: Dossier) -> tuple[Week, ...]:
+def _weeks(project: Project, dossier: PlayDossier) -> tuple[Week, ...]:
     table = tables.Observation
-    where = (table.play_id == (dossier.play.id if dossier.play else 0), table.probe == 0)
+    where = (table.play_id == (dossier.play_id), table.probe == 0)
     differs = case((col(table.answer) != table.teacher, 1), else_=0)
     query = (
         select(table.day, table.bundle_id, func.count(), func.sum(differs))
@@ -360,7 +359,7 @@ def _worst(labelled: list[tables.Observation], findings: tuple[dict[str, Any], .
     )
 
 
-def _count(project: Project, dossier: Dossier) -> int:
+def _count(project: Project, dossier: PlayDossier) -> int:
     table = tables.Observation
     assert dossier.live is not None
     query = select(func.count()).where(
@@ -370,17 +369,17 @@ def _count(project: Project, dossier: Dossier) -> int:
         return int(session.exec(query).one())
 
 
-def _asked(project: Project, dossier: Dossier) -> int:
+def _asked(project: Project, dossier: PlayDossier) -> int:
     table = tables.Observation
-    play_id = dossier.play.id if dossier.play else 0
+    play_id = dossier.play_id
     query = select(func.count()).where(
-        table.play_id == play_id, table.asked == 1, col(table.day).startswith(dossier.now[:7])
+        table.play_id == play_id, table.asked == 1, col(table.day).startswith(dossier.project.now[:7])
     )
     with project.read() as session:
         return int(session.exec(query).one())
 
 
-def replay_trouble(project: Project, dossier: Dossier) -> str:
+def replay_trouble(project: Project, dossier: PlayDossier) -> str:
     """Read all observations of the present watch again; say so where they do not give the state that is stored."""
     watch = dossier.watch
     if watch is None:
@@ -399,7 +398,7 @@ def replay_trouble(project: Project, dossier: Dossier) -> str:
     return f"The observations do not give the state that feed {watch.feed_id} left; restore the file from a backup."
 
 
-def probe(project: Project, dossier: Dossier) -> list[dict[str, str]]:
+def probe(project: Project, dossier: PlayDossier) -> list[dict[str, str]]:
     """Give the inputs that the teacher is asked again, with what it said at the gate."""
     watches = [w for w in dossier.watches if dossier.live and w.bundle_id == dossier.live.id]
     if not watches:

@@ -12,26 +12,26 @@ from pathlib import Path
 
 from distill_tui.people import signatures
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import ProjectDossier
 from distill_tui.terms import Assurance
 
 
-def by_account(dossier: Dossier) -> Actor:
+def by_account(dossier: ProjectDossier) -> Actor:
     """Say who this process belongs to, by its real uid."""
     uid = os.getuid()
     person = next((a.person_id for a in dossier.accounts if a.uid == uid), None)
     return Actor(person, f"account uid {uid}", Assurance.ACCOUNT)
 
 
-def by_key(dossier: Dossier, key: Path) -> Actor:
+def by_key(dossier: ProjectDossier, key: Path) -> Actor:
     """Say whose key this is, after it signed a fresh challenge. Raises BadSignature where it does not sign."""
-    project = dossier.project.uid if dossier.project else ""
+    project = dossier.uid
     challenge = f"{project} {secrets.token_hex(32)}".encode()
     verified = signatures.verify(challenge, signatures.sign(challenge, key, signatures.IDENTITY), signatures.IDENTITY)
     return actor_of(dossier, verified)
 
 
-def by_session(dossier: Dossier) -> Actor:
+def by_session(dossier: ProjectDossier) -> Actor:
     """Say whose key this session over SSH authenticated with; `ssh_session` asks this and nothing else does.
 
     sshd writes the key into a file and names it in SSH_USER_AUTH (ExposeAuthInfo). No other command reads that name:
@@ -70,7 +70,7 @@ def _authenticated() -> list[str]:
     return [line.removeprefix("publickey ") for line in lines if line.startswith("publickey ")]
 
 
-def actor_of(dossier: Dossier, verified: signatures.Verified) -> Actor:
+def actor_of(dossier: ProjectDossier, verified: signatures.Verified) -> Actor:
     """Say whose signature this is. A revoked key proves nobody."""
     person = next(
         (k.person_id for k in dossier.keys if k.fingerprint == verified.fingerprint and k.revoked_at is None), None

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distill_tui.people import remembered, signatures
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import ProjectDossier
 from distill_tui.store.project import Project, ProjectError
 
 IDLE = 30.0  # minutes without a key after which a session leaves
@@ -57,7 +57,7 @@ def program(path: Path, idle: float = IDLE) -> str:
     return shlex.join([*before, *words])
 
 
-def key_lines(dossier: Dossier, path: Path, *, agent: bool = False, idle: float = IDLE) -> list[str]:
+def key_lines(dossier: ProjectDossier, path: Path, *, agent: bool = False, idle: float = IDLE) -> list[str]:
     """Write an authorized_keys line for every key that is enrolled and not revoked; made of checked parts only."""
     command = program(path, idle).replace("\\", "\\\\").replace('"', '\\"')
     if "\n" in command:
@@ -92,7 +92,7 @@ def match_block(user: str, *, agent: bool = False) -> str:
 # --- checking a set-up -------------------------------------------------------------------------------------------
 
 
-def check_keys(dossier: Dossier, path: Path, text: str) -> Iterator[Look]:
+def check_keys(dossier: ProjectDossier, path: Path, text: str) -> Iterator[Look]:
     """Look at an authorized_keys file: every line is one of ours, and every key that should be is in it."""
     wanted = {line.rsplit(" ", 2)[-1]: line for line in key_lines(dossier, path)}
     forwarding = {line.rsplit(" ", 2)[-1]: line for line in key_lines(dossier, path, agent=True)}
@@ -150,9 +150,8 @@ class Serving:
 
 def serve(project: Project, how: Serving, tell: Callable[[str], object]) -> int:
     """Run a private sshd in the foreground until it is ended; gives its exit code. Keys are kept up to date."""
-    dossier = project.dossier()
-    assert dossier.project is not None
-    folder = _state(dossier.project.uid)
+    dossier = project.project_dossier()
+    folder = _state(dossier.uid)
     config = _write_config(folder, how)
     tested = subprocess.run([sshd(), "-t", "-f", str(config)], capture_output=True, text=True, check=False)
     if tested.returncode:
@@ -180,7 +179,7 @@ def _watch(server: subprocess.Popen[bytes], project: Project, folder: Path, how:
         time.sleep(0.5)
         if project.version() != version:
             version = project.version()
-            _write_keys(folder, project.dossier(), project.path, how)
+            _write_keys(folder, project.project_dossier(), project.path, how)
     return server.returncode
 
 
@@ -243,7 +242,7 @@ def _write_config(folder: Path, how: Serving) -> Path:
     return config
 
 
-def _write_keys(folder: Path, dossier: Dossier, path: Path, how: Serving) -> None:
+def _write_keys(folder: Path, dossier: ProjectDossier, path: Path, how: Serving) -> None:
     """Write the keys of whoever is enrolled now, whole or not at all."""
     new = folder / "authorized_keys.new"
     new.write_text("".join(f"{line}\n" for line in key_lines(dossier, path, agent=how.agent, idle=how.idle)))

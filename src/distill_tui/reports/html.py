@@ -13,7 +13,7 @@ from distill_tui import gates
 from distill_tui.gates import economics
 from distill_tui.reports import text as report
 from distill_tui.review import controls, deferral, payback, serving_costs
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.next_step import advice
 from distill_tui.terms import Metric, Verdict
 from distill_tui.text import visible
@@ -40,10 +40,10 @@ ul { padding-left: 1.2rem } li { margin: .25rem 0; overflow-wrap: anywhere }
 """
 
 
-def page(dossier: Dossier) -> str:
+def page(dossier: PlayDossier) -> str:
     """Write the page of this round's evaluation, the verdict first."""
     play = dossier.play
-    assert play is not None and dossier.evaluation is not None and dossier.record is not None
+    assert dossier.evaluation is not None and dossier.record is not None
     title = _said(f"{play.code} {play.name}")
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     body = "\n".join(part for part in _parts(dossier) if part)
@@ -55,7 +55,7 @@ def page(dossier: Dossier) -> str:
     )
 
 
-def _parts(dossier: Dossier) -> Iterator[str]:
+def _parts(dossier: PlayDossier) -> Iterator[str]:
     yield _head(dossier)
     yield _verdict(dossier)
     yield _side_by_side(dossier)
@@ -88,14 +88,14 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _head(dossier: Dossier) -> str:
+def _head(dossier: PlayDossier) -> str:
     play, seen = dossier.play, dossier.evaluation
-    assert play is not None and seen is not None
+    assert seen is not None
     about = f"{play.kind.value} play, round {play.round}, evaluated {seen.recorded_at}"
     return f'<h1>{_said(f"{play.code} {play.name}")}</h1>\n<p class="soft">{_said(about)}. {_said(play.summary)}</p>'
 
 
-def _verdict(dossier: Dossier) -> str:
+def _verdict(dossier: PlayDossier) -> str:
     counting = [each for each in dossier.judgements if each.criterion.counts]
     holding = sum(each.verdict is Verdict.HOLDS for each in counting)
     word, what = ("holds", "The gate is held") if dossier.passed else ("misses", "The gate is not held")
@@ -104,7 +104,7 @@ def _verdict(dossier: Dossier) -> str:
     return f'<div class="verdict {word}"><strong>{what}</strong><span>{_said(told)}</span></div>'
 
 
-def _side_by_side(dossier: Dossier) -> str:
+def _side_by_side(dossier: PlayDossier) -> str:
     """Quality, and for a cost play the savings beside it; never one without the other."""
     assert dossier.record is not None
     served = dossier.record if dossier.gate is None else gates.together(dossier.gate, dossier.record)
@@ -130,7 +130,7 @@ def _side_by_side(dossier: Dossier) -> str:
     return f'<div class="pair">{cells}</div>'
 
 
-def _judgements(dossier: Dossier) -> str:
+def _judgements(dossier: PlayDossier) -> str:
     items = "".join(
         f'<li><strong class="{each.verdict.value}">{_said(report.MARKS[each.verdict])} {each.verdict.value}</strong> '
         f"{'(binding) ' if each.criterion.binding else ''}{_said(each.sentence)}</li>"
@@ -142,7 +142,7 @@ def _judgements(dossier: Dossier) -> str:
     return _part("What the gate asked for", f"<ul>{items}</ul>{beside}")
 
 
-def _subjects(dossier: Dossier) -> str:
+def _subjects(dossier: PlayDossier) -> str:
     assert dossier.record is not None
     rates = gates.segment_rates(dossier.record)[0]
     quality = {"student": rates.student, "teacher": rates.teacher, "baseline": rates.baseline}
@@ -168,7 +168,7 @@ def _subjects(dossier: Dossier) -> str:
     )
 
 
-def _segments(dossier: Dossier) -> str:
+def _segments(dossier: PlayDossier) -> str:
     assert dossier.record is not None
     rows = [
         (
@@ -192,7 +192,7 @@ def _lead(difference: tuple[float, float, float] | None) -> str:
     return f"{middle:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
-def _errors(dossier: Dossier) -> str:
+def _errors(dossier: PlayDossier) -> str:
     record = dossier.record
     assert record is not None
     told, content = gates.right_and_wrong(record), ""
@@ -213,7 +213,7 @@ def _errors(dossier: Dossier) -> str:
     return _part("Where it errs", content)
 
 
-def _money(dossier: Dossier) -> str:
+def _money(dossier: PlayDossier) -> str:
     found = payback.of(dossier)
     if found is None:
         return ""
@@ -231,8 +231,8 @@ def _money(dossier: Dossier) -> str:
     return _part("Money", _list(payback.sentences(found)) + _table(head, rows) + sources)
 
 
-def _sources(dossier: Dossier) -> str:
-    asked = [question.name for question in economics.WORKSHEET[dossier.play.kind]] if dossier.play else []
+def _sources(dossier: PlayDossier) -> str:
+    asked = [question.name for question in economics.WORKSHEET[dossier.play.kind]]
     rows = [
         (name, row.value, row.at[:10] or "–", row.source)
         for name, row in sorted(dossier.worksheet.items(), key=lambda each: (each[0] not in asked, each[0]))
@@ -240,13 +240,13 @@ def _sources(dossier: Dossier) -> str:
     return _table(("number", "value", "filled in", "from"), rows) if rows else ""
 
 
-def _not_measured(dossier: Dossier) -> list[str]:
+def _not_measured(dossier: PlayDossier) -> list[str]:
     if dossier.gate is None or dossier.record is None:
         return []
     return gates.not_measured(dossier.gate, dossier.record, dossier.judgements, len(dossier.burnt))
 
 
-def _foot(dossier: Dossier) -> str:
+def _foot(dossier: PlayDossier) -> str:
     seen, row = dossier.evaluation, dossier.gate_row
     assert seen is not None
     locked = f"locked {row.locked_at} by {row.locked_by}" if row is not None and row.locked_at else "not locked"

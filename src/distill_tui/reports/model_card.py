@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from distill_tui import gates
 from distill_tui.review import controls, deferral, serving_costs
 from distill_tui.rules.data import findings
-from distill_tui.rules.dossier import Dossier, SignOffFacts
+from distill_tui.rules.dossier import PlayDossier, SignOffFacts
 from distill_tui.store.json_columns import stored
 from distill_tui.tasks import loaders
 from distill_tui.terms import Role
@@ -19,7 +19,7 @@ def plain(text: str) -> str:
     return "".join(f"\\{c}" if c in "\\`*_{}[]<>()#+!|~" else c for c in line)
 
 
-def model_card(dossier: Dossier, signed: SignOffFacts) -> str:
+def model_card(dossier: PlayDossier, signed: SignOffFacts) -> str:
     """Write the card that ships with the student."""
     record = dossier.record
     assert record is not None
@@ -44,9 +44,8 @@ def _listed(sentences: Iterable[str]) -> Iterator[str]:
     return (f"- {plain(sentence)}" for sentence in sentences)
 
 
-def _head(dossier: Dossier, record: gates.Record) -> Iterator[str]:
+def _head(dossier: PlayDossier, record: gates.Record) -> Iterator[str]:
     play = dossier.play
-    assert play is not None
     yield f"# {plain(play.name)}"
     yield ""
     what = "A distilled student that writes its answers." if record.of_answers else "A distilled classifier."
@@ -55,7 +54,7 @@ def _head(dossier: Dossier, record: gates.Record) -> Iterator[str]:
     yield f"{labels}Teacher: {plain(play.teacher_name)}."
 
 
-def _use(dossier: Dossier, record: gates.Record) -> Iterator[str]:
+def _use(dossier: PlayDossier, record: gates.Record) -> Iterator[str]:
     yield "```python"
     yield loaders.BY_FORM[form(dossier)].rstrip()
     yield "```"
@@ -67,13 +66,13 @@ def _use(dossier: Dossier, record: gates.Record) -> Iterator[str]:
         )
 
 
-def _held_to(dossier: Dossier) -> Iterator[str]:
+def _held_to(dossier: PlayDossier) -> Iterator[str]:
     for judgement in dossier.judgements:
         role = "binding" if judgement.criterion.binding else ("" if judgement.criterion.counts else "watched only")
         yield f"- {judgement.verdict.value}{f' ({role})' if role else ''}: {plain(judgement.sentence)}"
 
 
-def _data(dossier: Dossier) -> Iterator[str]:
+def _data(dossier: PlayDossier) -> Iterator[str]:
     data, terms = dossier.data_set, dossier.terms
     assert data is not None
     splits = stored(data.counts, f"the count of data set {data.id}", "splits")
@@ -89,9 +88,8 @@ def _data(dossier: Dossier) -> Iterator[str]:
         )
 
 
-def _people(dossier: Dossier, signed: SignOffFacts) -> Iterator[str]:
+def _people(dossier: PlayDossier, signed: SignOffFacts) -> Iterator[str]:
     play = dossier.play
-    assert play is not None
     for role in Role:
         yield f"- {role.value}: {dossier.roles.get(role, 'nobody')}"
     yield f"- built by: {', '.join(sorted(dossier.builders))}"
@@ -111,7 +109,7 @@ def _segments(record: gates.Record) -> Iterator[str]:
         yield f"| {plain(rates.scope)} | {rates.n:,} | {' | '.join(cells)} |"
 
 
-def _deferral(dossier: Dossier, record: gates.Record) -> Iterator[str]:
+def _deferral(dossier: PlayDossier, record: gates.Record) -> Iterator[str]:
     named = list(deferral.named(dossier.gate, record)) if dossier.gate is not None else []
     told = [*named, *deferral.sentences(record)]
     if told:
@@ -120,7 +118,7 @@ def _deferral(dossier: Dossier, record: gates.Record) -> Iterator[str]:
         yield f"- {other} were read off the rows that they are described on; judge one anew before serving it."
 
 
-def form(dossier: Dossier) -> str:
+def form(dossier: PlayDossier) -> str:
     """Name the form in which the evaluated student ships."""
     run = dossier.run(dossier.evaluation.run_id) if dossier.evaluation else None
     told = str(stored(run.result, f"the result of run {run.id}").get("form")) if run else ""

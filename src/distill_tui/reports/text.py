@@ -26,7 +26,7 @@ from distill_tui.terms import Action, Metric, PlayKind, Reference, Role, RunKind
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
-    from distill_tui.rules.dossier import Dossier
+    from distill_tui.rules.dossier import PlayDossier
     from distill_tui.store import queries, tables
     from distill_tui.store.glance import Card
 
@@ -115,7 +115,7 @@ def card_json(card: Card) -> dict[str, Any]:
 # --- a play ----------------------------------------------------------------------------------------------------------
 
 
-def play(dossier: Dossier) -> Iterator[str]:
+def play(dossier: PlayDossier) -> Iterator[str]:
     """Tell all about a play on one page."""
     row = dossier.play
     assert row is not None
@@ -142,7 +142,7 @@ def play(dossier: Dossier) -> Iterator[str]:
         yield from _facts([("sign-off", sign_off_line(dossier, facts))])
 
 
-def _gate_line(dossier: Dossier) -> str:
+def _gate_line(dossier: PlayDossier) -> str:
     row = dossier.gate_row
     if row is None:
         return "none yet"
@@ -157,7 +157,7 @@ def _counts(data: tables.DataSet, part: str = "") -> dict[str, Any]:
     return stored(data.counts, f"the count of data set {data.id}", part)
 
 
-def _data_line(dossier: Dossier) -> str:
+def _data_line(dossier: PlayDossier) -> str:
     data = dossier.data_set
     if data is None:
         return "none yet in this round"
@@ -171,14 +171,14 @@ def _maintenance(row: tables.Play) -> str:
     return f"{row.sampling_per_month:,} calls a month sampled, a refresh every {row.refresh_days} days"
 
 
-def quality_and_savings(dossier: Dossier) -> list[tuple[str, str]]:
+def quality_and_savings(dossier: PlayDossier) -> list[tuple[str, str]]:
     """Tell quality and, of a cost play, savings; never one without the other."""
     verdict = "not evaluated in this round"
     if dossier.judgements:
         binding = [j.sentence for j in dossier.judgements if j.criterion.binding]
         verdict = f"the gate is {'held' if dossier.passed else 'not held'}. {' '.join(binding)}"
     told = [("quality", verdict)]
-    if dossier.play is not None and dossier.play.kind is PlayKind.COST:
+    if dossier.play.kind is PlayKind.COST:
         payback = [j.sentence for j in dossier.judgements if j.criterion.metric is Metric.PAYBACK]
         told.append(("savings", " ".join(payback) or _most_saved(worksheet_numbers(dossier))))
     return told
@@ -192,7 +192,7 @@ def _most_saved(numbers: Mapping[str, Decimal]) -> str:
     return f"at most {saving:,.2f} a month, if the student's own answers cost nothing"
 
 
-def sign_off_line(dossier: Dossier, facts: SignOffFacts) -> str:
+def sign_off_line(dossier: PlayDossier, facts: SignOffFacts) -> str:
     """Tell one sign-off and whether it counts now."""
     row = facts.row
     troubles = [o.sentence for o in sign_off_troubles(dossier, facts)]
@@ -200,9 +200,9 @@ def sign_off_line(dossier: Dossier, facts: SignOffFacts) -> str:
     return f"{row.person_id} {row.opinion.value}s ({row.assurance.value}, {row.recorded_at}): “{row.comment}”. {counts}"
 
 
-def next_step(dossier: Dossier, step: Action | None, reasons: Sequence[Objection]) -> Iterator[str]:
+def next_step(dossier: PlayDossier, step: Action | None, reasons: Sequence[Objection]) -> Iterator[str]:
     """Tell the next step, whose turn it is, the command, and what stands against it."""
-    code = dossier.play.code if dossier.play else "PLAY"
+    code = dossier.code
     if step is None:
         yield f"{code} has no next step."
         return
@@ -236,9 +236,8 @@ def command_line(action: Action, code: str) -> str:
 # --- worksheet and gate ----------------------------------------------------------------------------------------------
 
 
-def worksheet(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
+def worksheet(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
     """Tell the trigger's questions, the numbers that there are, and whether it holds."""
-    assert dossier.play is not None
     rows = []
     for question in (*economics.WORKSHEET[dossier.play.kind], *economics.BESIDES[dossier.play.kind]):
         value = dossier.worksheet.get(question.name)
@@ -251,11 +250,11 @@ def worksheet(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
     yield from [visible(reason.sentence) for reason in reasons] or ["The trigger holds."]
 
 
-def gate(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
+def gate(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
     """Tell the gate in words."""
     if dossier.gate_trouble:
         yield visible(dossier.gate_trouble)
-    if dossier.gate is None or dossier.play is None:
+    if dossier.gate is None:
         return
     is_ = dossier.gate
     yield from _facts(
@@ -292,7 +291,7 @@ def _criterion(each: gates.Criterion) -> tuple[str, str, str]:
 # --- data, runs, log -------------------------------------------------------------------------------------------------
 
 
-def data(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
+def data(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
     """Tell the data set of this round in counts."""
     row = dossier.data_set
     if row is None:
@@ -311,7 +310,7 @@ def data(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
     for each in findings(dossier):
         state = f"accepted: {each['accepted']}" if each["accepted"] else each["level"]
         yield visible(f"! {each['id']} ({state}): {each['says']}")
-    if dossier.play is not None and dossier.play.teacher_source:
+    if dossier.play.teacher_source:
         yield from (visible(f"! {objection.sentence}") for objection in terms_unclear(dossier))
 
 
@@ -405,7 +404,7 @@ def log(entries: Sequence[tables.AuditEntry], *, plain: bool = False) -> list[st
 # --- evaluation and sign-off -----------------------------------------------------------------------------------------
 
 
-def evaluation(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
+def evaluation(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
     """Tell the evaluation of this round: the verdict first, then all that a reviewer looks at."""
     seen, record, gate = dossier.evaluation, dossier.record, dossier.gate
     if seen is None or record is None or gate is None:
@@ -446,7 +445,7 @@ def evaluation(dossier: Dossier, *, plain: bool = False) -> Iterator[str]:
     yield visible(f"Recommended: {advised.value}. {' '.join(reasons)}")
 
 
-def _review(dossier: Dossier, record: gates.Record, plain: bool) -> Iterator[str]:
+def _review(dossier: PlayDossier, record: gates.Record, plain: bool) -> Iterator[str]:
     told = gates.right_and_wrong(record)
     if told.rows:
         rows = [("student right", told.both, told.student_only), ("student wrong", told.teacher_only, told.neither)]
@@ -465,7 +464,7 @@ def _review(dossier: Dossier, record: gates.Record, plain: bool) -> Iterator[str
     yield from (visible(line) for line in since_before(dossier))
 
 
-def since_before(dossier: Dossier) -> Iterator[str]:
+def since_before(dossier: PlayDossier) -> Iterator[str]:
     """Say how this round differs from the last: rows fixed and broken, and verdicts that changed."""
     if dossier.record is None or dossier.record_before is None:
         return
@@ -479,7 +478,7 @@ def since_before(dossier: Dossier) -> Iterator[str]:
             yield f"{each.criterion.words}, {each.scope}: {was.value} before, {each.verdict.value} now."
 
 
-def judgements(dossier: Dossier) -> Iterator[str]:
+def judgements(dossier: PlayDossier) -> Iterator[str]:
     """Tell every judgement by mark, word and sentence."""
     for each in dossier.judgements:
         binding = " (binding)" if each.criterion.binding else ""
@@ -528,7 +527,7 @@ def _subjects(record: gates.Record, plain: bool) -> list[str]:
     return table(("", "PARAMETERS", "MB", "P50 MS", "P95 MS"), rows, plain=plain)
 
 
-def evaluation_json(dossier: Dossier) -> dict[str, Any]:
+def evaluation_json(dossier: PlayDossier) -> dict[str, Any]:
     """Give the evaluation in counts and rates; the held-out rows themselves stay sealed."""
     seen, record = dossier.evaluation, dossier.record
     if seen is None or record is None:
@@ -570,9 +569,8 @@ def _plain(value: Any) -> dict[str, Any]:
     return dataclasses.asdict(value)
 
 
-def to_judge(dossier: Dossier, items: Sequence[queries.ToJudge]) -> Iterator[str]:
+def to_judge(dossier: PlayDossier, items: Sequence[queries.ToJudge]) -> Iterator[str]:
     """Show a validator answers whose author is not told, and how to say what they are."""
-    assert dossier.play is not None
     for number, each in enumerate(items, 1):
         yield visible(f"{number}. {' '.join(each.text.split())}")
         yield visible(f"   a  {each.item.a}")
@@ -582,9 +580,8 @@ def to_judge(dossier: Dossier, items: Sequence[queries.ToJudge]) -> Iterator[str
     yield f"  {PROGRAM} spotcheck {dossier.play.code} 1=both 2=a … {len(items)}=neither"
 
 
-def to_sign(dossier: Dossier, seen: str, reasons: Sequence[Objection]) -> Iterator[str]:
+def to_sign(dossier: PlayDossier, seen: str, reasons: Sequence[Objection]) -> Iterator[str]:
     """Tell the validator what a sign-off would be given for, and how to give it."""
-    assert dossier.play is not None
     code = dossier.play.code
     yield "A sign-off covers exactly this:"
     for name, value in covers(dossier).items():

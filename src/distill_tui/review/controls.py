@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from distill_tui.gates.record import Record
 from distill_tui.gates.statistics import Scores
 from distill_tui.gates.wording import points
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.training import findings_of
 from distill_tui.terms import Control, RunKind
 
@@ -53,7 +53,7 @@ def comparisons(record: Record, confidence: float = 0.95) -> tuple[Comparison, .
 NONE = "No control was trained beside this student, so what distillation is worth here is not known."
 
 
-def verdict(dossier: Dossier) -> tuple[str, ...]:
+def verdict(dossier: PlayDossier) -> tuple[str, ...]:
     """Say what a play's evaluation shows of the arms, and what its last probe showed."""
     told = findings(dossier.record) if dossier.record is not None else ()
     return (*told, probed(dossier))
@@ -62,7 +62,7 @@ def verdict(dossier: Dossier) -> tuple[str, ...]:
 NOT_PROBED = "No student was trained on a quarter and a half of the rows (probe=true): nobody knows if more would help."
 
 
-def probed(dossier: Dossier) -> str:
+def probed(dossier: PlayDossier) -> str:
     """Say whether more rows would help, by the newest run that tried fewer, on validation; or that none did."""
     for run in reversed(dossier.runs):
         for told in findings_of(run):
@@ -71,7 +71,7 @@ def probed(dossier: Dossier) -> str:
     return NOT_PROBED
 
 
-def before_paying(dossier: Dossier) -> tuple[str, ...]:
+def before_paying(dossier: PlayDossier) -> tuple[str, ...]:
     """Say, where a student was trained already, whether more rows would help: before anybody pays for them."""
     return (probed(dossier),) if any(run.kind is RunKind.TRAIN for run in dossier.runs) else ()
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from distill_tui import gates
 from distill_tui.gates import economics
 from distill_tui.gates.economics import Prices, Swing
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import worksheet_numbers
 from distill_tui.terms import Metric, PlayKind
 
@@ -33,10 +33,10 @@ class Worth:
     swings: tuple[Swing, ...]  # what matters most first
 
 
-def of(dossier: Dossier) -> Worth | None:
+def of(dossier: PlayDossier) -> Worth | None:
     """Work it out for a cost play whose student was timed; None where a number is missing."""
     play, record, gate = dossier.play, dossier.record, dossier.gate
-    if play is None or record is None or gate is None or play.kind is not PlayKind.COST:
+    if record is None or gate is None or play.kind is not PlayKind.COST:
         return None
     times = [time for run in record.latency_us.get("student", ()) for time in run]
     bars = [each.threshold for each in gate.criteria if each.metric is Metric.PAYBACK]

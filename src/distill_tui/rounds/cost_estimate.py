@@ -9,7 +9,7 @@ from typing import Any
 from distill_tui.dataset.traffic import distinct_inputs
 from distill_tui.digests import digest_of
 from distill_tui.rounds import variations
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.project import Project
 from distill_tui.teachers import cache, endpoint
@@ -21,10 +21,9 @@ from distill_tui.terms import TeacherSource
 Todo = list[tuple[str, str]]  # (input digest, text)
 
 
-def estimate_labels(artifacts: Artifacts, dossier: Dossier, given: Mapping[str, Any]) -> dict[str, Any]:
+def estimate_labels(artifacts: Artifacts, dossier: PlayDossier, given: Mapping[str, Any]) -> dict[str, Any]:
     """Ask the endpoint about one input, keep the answer, and return what all the others would cost and take."""
     play = dossier.play
-    assert play is not None
     _see_paid(play.teacher_source)
     described = Described.from_json(artifacts.text(play.teacher_digest))
     inputs = distinct_inputs([artifacts.path(traffic.artifact) for traffic in dossier.traffic])
@@ -32,10 +31,9 @@ def estimate_labels(artifacts: Artifacts, dossier: Dossier, given: Mapping[str, 
 
 
 def estimate_variations(
-    project: Project, dossier: Dossier, given: Mapping[str, Any], each: int, rows: int, numbers: Sequence[int]
+    project: Project, dossier: PlayDossier, given: Mapping[str, Any], each: int, rows: int, numbers: Sequence[int]
 ) -> dict[str, Any]:
     """Have the endpoint vary one row, keep the answer, and return what all the others would cost and take."""
-    assert dossier.play is not None
     _see_paid(dossier.play.teacher_source)
     described = variations.writer(project.artifacts, dossier.play, each)
     todo = [(s.digest, s.input) for s in variations.sources(project, dossier, rows, numbers)]
@@ -48,7 +46,12 @@ def _see_paid(source: TeacherSource) -> None:
 
 
 def _tried(
-    artifacts: Artifacts, dossier: Dossier, described: Described, teacher: str, inputs: Todo, given: Mapping[str, Any]
+    artifacts: Artifacts,
+    dossier: PlayDossier,
+    described: Described,
+    teacher: str,
+    inputs: Todo,
+    given: Mapping[str, Any],
 ) -> dict[str, Any]:
     limits = read_limits(given)
     known = cache.answered(artifacts.folder, teacher)

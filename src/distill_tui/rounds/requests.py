@@ -19,7 +19,7 @@ from distill_tui import gates
 from distill_tui.dataset import frozen, readers, topics
 from distill_tui.dataset.duplicates import input_digest
 from distill_tui.rounds.weights import cell
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.store.json_columns import stored
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.store.records import record_of
@@ -67,7 +67,7 @@ def request(project: Project, play_id: int, file: Path | None, rows: int) -> tup
     return list(_nearest(failed, pool, cells, rows)), dict(cells.most_common())
 
 
-def failures(project: Project, dossier: Dossier) -> tuple[list[Failed], Path]:
+def failures(project: Project, dossier: PlayDossier) -> tuple[list[Failed], Path]:
     """Read where the newest student that was looked at fails on validation, and its data set. Raises ProjectError."""
     done = [r for r in dossier.runs if r.kind is RunKind.TRAIN and r.status is RunStatus.FINISHED]
     run = next((r for r in reversed(done) if stored(r.result, f"the result of run {r.id}").get("validation")), None)
@@ -96,7 +96,7 @@ def failures(project: Project, dossier: Dossier) -> tuple[list[Failed], Path]:
 Pooled = tuple[str, str, str | None, str | None]  # input digest, input, segment, group
 
 
-def _pool(project: Project, dossier: Dossier, file: Path | None) -> list[Pooled]:
+def _pool(project: Project, dossier: PlayDossier, file: Path | None) -> list[Pooled]:
     """List the distinct inputs to choose from."""
     found: dict[str, Pooled] = {}
     for each in _of_file(file) if file is not None else _of_traffic(project, dossier):
@@ -110,7 +110,7 @@ def _of_file(file: Path) -> Iterator[Pooled]:
             yield input_digest(row.input), row.input, row.segment, row.group
 
 
-def _of_traffic(project: Project, dossier: Dossier) -> Iterator[Pooled]:
+def _of_traffic(project: Project, dossier: PlayDossier) -> Iterator[Pooled]:
     columns = ["input_digest", "input", "segment", "group", "gold"]
     labelled: set[str] = set()
     bare: list[Pooled] = []

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill_tui.monitor.plan import sealed
 from distill_tui.rounds import variations, weights
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import stored
@@ -38,14 +38,14 @@ class Built:
     counts: dict[str, Any]
 
 
-def build(artifacts: Artifacts, dossier: Dossier, out: Path) -> Built:
+def build(artifacts: Artifacts, dossier: PlayDossier, out: Path) -> Built:
     """Build this round's data set and write it. Raises BadInput with one sentence."""
     from distill_tui.dataset import audit, coverage
     from distill_tui.dataset import build as building
     from distill_tui.rounds import headroom
 
     play, gate = dossier.play, dossier.gate
-    assert play is not None and gate is not None
+    assert gate is not None
     labels: tuple[str, ...] | None = () if play.task is Task.GENERATION else None
     outputs = {}
     if play.teacher_source.computes:
@@ -79,7 +79,7 @@ def build(artifacts: Artifacts, dossier: Dossier, out: Path) -> Built:
     return Built(digest, data.labels, counts)
 
 
-def _rule(dossier: Dossier, gate: gates.Gate) -> SplitRule:
+def _rule(dossier: PlayDossier, gate: gates.Gate) -> SplitRule:
     """Give the rule that draws the splits; the gate's window was of the first traffic and does not bind a refresh."""
     from distill_tui.dataset.split import SplitRule
 
@@ -88,7 +88,7 @@ def _rule(dossier: Dossier, gate: gates.Gate) -> SplitRule:
     return SplitRule(gate.seed, gate.held_out_rows, gate.validation_share, *window, by_time=gate.by_time)
 
 
-def time_leaks(artifacts: Artifacts, dossier: Dossier, path: Path) -> list[str]:
+def time_leaks(artifacts: Artifacts, dossier: PlayDossier, path: Path) -> list[str]:
     """Say which rows of a data set fall in the held-out period, where the gate goes by time; the file has no times.
 
     In an effort's first round nothing that trains or validates comes after the held-out rows began either.
@@ -96,7 +96,7 @@ def time_leaks(artifacts: Artifacts, dossier: Dossier, path: Path) -> list[str]:
     from distill_tui.dataset import frozen
 
     gate, play = dossier.gate, dossier.play
-    if gate is None or play is None or not gate.by_time:
+    if gate is None or not gate.by_time:
         return []
     splits, rule, first = frozen.splits_of(path), _rule(dossier, gate), play.round == dossier.first_round
     times: dict[str, str] = {}
@@ -133,7 +133,7 @@ def _labels(artifacts: Artifacts, play: tables.Play) -> tuple[str, ...]:
     return Described.from_json(path.read_text(encoding="utf-8")).labels
 
 
-def held_out_in(artifacts: Artifacts, dossier: Dossier, traffic: Path) -> dict[str, int]:
+def held_out_in(artifacts: Artifacts, dossier: PlayDossier, traffic: Path) -> dict[str, int]:
     """Count the inputs of a new file that belong with held-out rows of an earlier round: they train nothing.
 
     `same` are held out already, `near` are near duplicates of one, `group` share one's group; each input counts once,
@@ -165,7 +165,7 @@ def _kept(path: Path, burnt: frozenset[str]) -> dict[str, Split]:
 
 
 def _refreshed(
-    artifacts: Artifacts, dossier: Dossier, keep: Mapping[str, Split], scratch: Path
+    artifacts: Artifacts, dossier: PlayDossier, keep: Mapping[str, Split], scratch: Path
 ) -> tuple[list[Path], dict[str, Split]]:
     """Give the traffic of a refresh, and the splits that are fixed in it.
 
@@ -194,7 +194,7 @@ def _refreshed(
     return [old, fresh], fixed
 
 
-def _written(artifacts: Artifacts, dossier: Dossier) -> tuple[set[str], set[str]]:
+def _written(artifacts: Artifacts, dossier: PlayDossier) -> tuple[set[str], set[str]]:
     """Give the inputs, by digest, that a teacher wrote, and those that these vary: all of them only train."""
     from distill_tui.dataset.traffic import rows_of
 

@@ -23,7 +23,7 @@ from distill_tui.dataset import frozen
 from distill_tui.dataset.duplicates import input_digest, near_duplicates
 from distill_tui.rounds import requests, weights
 from distill_tui.rounds.weights import cell
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import stored
@@ -88,13 +88,13 @@ def writer(artifacts: Artifacts, play: tables.Play, each: int) -> Described:
     return dataclasses.replace(teacher, template=words, max_tokens=TOKENS_EACH * each, completes=False)
 
 
-def sealed(project: Project, dossier: Dossier, numbers: Sequence[int]) -> list[int]:
+def sealed(project: Project, dossier: PlayDossier, numbers: Sequence[int]) -> list[int]:
     """Say which of these rows of the last frozen data set are held out."""
     splits = {row["row"]: row["split"] for row in _rows(project, dossier)} if numbers else {}
     return [number for number in numbers if splits.get(number) == Split.HELD_OUT]
 
 
-def sources(project: Project, dossier: Dossier, rows: int, numbers: Sequence[int]) -> list[Source]:
+def sources(project: Project, dossier: PlayDossier, rows: int, numbers: Sequence[int]) -> list[Source]:
     """Choose what is varied: the rows that are named, or those of validation on which the last student fails.
 
     Of these only rows on which the teacher is right, as far as gold tells: it would teach its own mistakes. Raises
@@ -102,7 +102,7 @@ def sources(project: Project, dossier: Dossier, rows: int, numbers: Sequence[int
     """
     if numbers:
         wanted = set(numbers)
-        labels = dossier.play is None or dossier.play.task is Task.CLASSIFICATION
+        labels = dossier.play.task is Task.CLASSIFICATION
         open_rows = (row for row in _rows(project, dossier) if row["row"] in wanted and row["split"] != Split.HELD_OUT)
         return [
             Source(r["row"], r["input_digest"], r["input"], r["segment"],
@@ -117,7 +117,7 @@ def sources(project: Project, dossier: Dossier, rows: int, numbers: Sequence[int
     return [Source(each.row, each.digest, each.input, each.segment, each.cell) for each in chosen]
 
 
-def _rows(project: Project, dossier: Dossier) -> Iterator[dict[str, Any]]:
+def _rows(project: Project, dossier: PlayDossier) -> Iterator[dict[str, Any]]:
     data = next((d for d in reversed(dossier.data_sets) if d.frozen_at), None)
     if data is None:
         raise ProjectError("No data set was frozen yet, so there is no row to vary.")
@@ -125,7 +125,7 @@ def _rows(project: Project, dossier: Dossier) -> Iterator[dict[str, Any]]:
 
 
 def sift(
-    project: Project, dossier: Dossier, asked: Sequence[Source], said: Mapping[str, str], each: int
+    project: Project, dossier: PlayDossier, asked: Sequence[Source], said: Mapping[str, str], each: int
 ) -> tuple[list[Written], dict[str, int]]:
     """Take the variations out of what was said; gives those that are new, and why the others were left out."""
     made = [Written(t, s.row, s.digest, s.segment, s.cell) for s in asked for t in texts(said.get(s.digest, ""), each)]
@@ -188,11 +188,11 @@ def taken(traffic: tables.Traffic) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def waiting(project: Project, dossier: Dossier, run_id: int | None = None) -> Waiting:
+def waiting(project: Project, dossier: PlayDossier, run_id: int | None = None) -> Waiting:
     """Give what the newest run of this round, or the one that is named, wrote. Raises ProjectError."""
     play = dossier.play
     gone = {taken(traffic).get("run") for traffic in dossier.traffic}
-    done = [r for r in dossier.runs if ask_of(r) and r.status is RunStatus.FINISHED and play and r.round == play.round]
+    done = [r for r in dossier.runs if ask_of(r) and r.status is RunStatus.FINISHED and r.round == play.round]
     run = next((r for r in reversed(done) if r.id not in gone and run_id in (None, r.id)), None)
     if run is None or run.id is None:
         raise ProjectError("No variations wait to be taken in; `data vary` has the teacher write some.")
@@ -208,7 +208,7 @@ def lines(written: Sequence[Written]) -> str:
     return "".join(json.dumps(dataclasses.asdict(one), ensure_ascii=False) + "\n" for one in written)
 
 
-def rows(project: Project, dossier: Dossier, written: Sequence[Written]) -> Iterator[str]:
+def rows(project: Project, dossier: PlayDossier, written: Sequence[Written]) -> Iterator[str]:
     """Write variations as traffic: no gold and no answer, the time of what is varied, one group for each row varied."""
     times = _times(project, dossier, {one.like_digest for one in written})
     for one in written:
@@ -217,7 +217,7 @@ def rows(project: Project, dossier: Dossier, written: Sequence[Written]) -> Iter
         yield json.dumps(row, ensure_ascii=False) + "\n"
 
 
-def _times(project: Project, dossier: Dossier, wanted: set[str]) -> dict[str, str]:
+def _times(project: Project, dossier: PlayDossier, wanted: set[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for traffic in dossier.traffic:
         path, among = project.artifacts.path(traffic.artifact), [("input_digest", "in", wanted)]
@@ -228,15 +228,14 @@ def _times(project: Project, dossier: Dossier, wanted: set[str]) -> dict[str, st
     return found
 
 
-def writers(dossier: Dossier) -> list[str]:
+def writers(dossier: PlayDossier) -> list[str]:
     """Name the teacher as a writer, once for each number of variations that was asked for: for the ledger."""
     play = dossier.play
     asked = (ask_of(run) for run in dossier.runs)
-    return sorted({a["writer"] for a in asked if play is not None and a and a["teacher"] == play.teacher_digest})
+    return sorted({a["writer"] for a in asked if a and a["teacher"] == play.teacher_digest})
 
 
-def paid(folder: Path, dossier: Dossier, also: str = "") -> cache.Ledger:
+def paid(folder: Path, dossier: PlayDossier, also: str = "") -> cache.Ledger:
     """Add up what the play's teacher was asked, for labels and for variations."""
-    assert dossier.play is not None
     names = {dossier.play.teacher_digest, *writers(dossier), also} - {""}
     return cache.added(cache.ledger(folder, name) for name in sorted(names))

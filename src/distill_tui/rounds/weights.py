@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from distill_tui.dataset.build import Row
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.store.json_columns import stored
 from distill_tui.store.project import ProjectError
 from distill_tui.terms import Remedy, Split
@@ -16,7 +16,7 @@ from distill_tui.text import visible
 MOST, LEAST, ENOUGH = 3.0, 0.5, 10  # bounds of a cell's weight, and the validation rows that make its rate count
 
 
-def failures_of(dossier: Dossier) -> Mapping[str, Sequence[int]]:
+def failures_of(dossier: PlayDossier) -> Mapping[str, Sequence[int]]:
     """Read where the last evaluated student failed on the validation split: cell → (failed, rows).
 
     In the first round of a refresh: where the live student diverged from its teacher, on open rows.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import Dossier, Request, read_number, read_object
+from distill_tui.rules.dossier import PlayDossier, Request, read_number, read_object
 from distill_tui.rules.gate import as_decimal, gate_untouched, locked_facts
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.training import idle
@@ -13,7 +13,7 @@ from distill_tui.rules.who import held_by, reasoned
 from distill_tui.terms import FindingLevel, Role, RunKind, RunStatus, Split, Task, TeacherSource
 
 
-def import_traffic(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def import_traffic(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The driver brings traffic in; the same file, read the same way, comes in once."""
     yield from held_by(dossier, actor, Role.DRIVER)
     if any(
@@ -42,12 +42,12 @@ def _too_many_rejects(request: Request) -> Iterator[Objection]:
     )
 
 
-def _not_frozen(dossier: Dossier) -> Iterator[Objection]:
+def _not_frozen(dossier: PlayDossier) -> Iterator[Objection]:
     if dossier.data_set is not None and dossier.data_set.frozen_at is not None:
         yield Objection("data.frozen", "The data set of this round is frozen and never changes; iterate for another.")
 
 
-def set_teacher(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def set_teacher(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The driver names the teacher before the data are frozen; one that the lock names stays."""
     yield from held_by(dossier, actor, Role.DRIVER)
     locked = locked_facts(dossier).get("teacher")
@@ -63,9 +63,9 @@ def set_teacher(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Ob
     yield from idle(dossier)
 
 
-def _fitting(dossier: Dossier, request: Request) -> Iterator[Objection]:
+def _fitting(dossier: PlayDossier, request: Request) -> Iterator[Objection]:
     """A teacher chooses among labels, or it writes its answers, as the play's task is."""
-    if dossier.play is None or "chooses" not in request:
+    if "chooses" not in request:
         return
     chooses, code = request["chooses"], dossier.code
     if dossier.play.task is Task.GENERATION and chooses:
@@ -81,28 +81,28 @@ def _fitting(dossier: Dossier, request: Request) -> Iterator[Objection]:
         )
 
 
-def _teacher(dossier: Dossier) -> Iterator[Objection]:
-    if dossier.play is not None and not dossier.play.teacher_source:
+def _teacher(dossier: PlayDossier) -> Iterator[Objection]:
+    if not dossier.play.teacher_source:
         yield Objection(
             "teacher.none",
             f"There is no teacher yet; name one: `distill-tui teacher {dossier.code} --recorded`, or a model folder.",
         )
 
 
-def _some_traffic(dossier: Dossier) -> Iterator[Objection]:
+def _some_traffic(dossier: PlayDossier) -> Iterator[Objection]:
     if not dossier.traffic:
         yield Objection(
             "traffic.none", f"There is no traffic yet; `distill-tui import {dossier.code} FILE` brings it in."
         )
 
 
-def label(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def label(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """A worker asks a local teacher; recorded outputs are there already."""
     yield from held_by(dossier, actor, Role.DRIVER)
     yield from _some_traffic(dossier)
     yield from _teacher(dossier)
     yield from _not_frozen(dossier)
-    if dossier.play is not None and dossier.play.teacher_source is TeacherSource.RECORDED:
+    if dossier.play.teacher_source is TeacherSource.RECORDED:
         yield Objection(
             "teacher.recorded", "The teacher's outputs are recorded in the traffic; there is nothing to compute."
         )
@@ -112,9 +112,9 @@ def label(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objectio
     yield from idle(dossier)
 
 
-def _writes(dossier: Dossier, request: Request) -> Iterator[Objection]:
+def _writes(dossier: PlayDossier, request: Request) -> Iterator[Objection]:
     """Variations are written by a teacher that can write, of rows that are not held out."""
-    if dossier.play is None or not request.get("vary"):
+    if not request.get("vary"):
         return
     if dossier.play.teacher_source in (TeacherSource.LOCAL, TeacherSource.ZERO_SHOT):
         yield Objection(
@@ -131,11 +131,11 @@ def _writes(dossier: Dossier, request: Request) -> Iterator[Objection]:
         )
 
 
-def _tried(dossier: Dossier, request: Request) -> Iterator[Objection]:
+def _tried(dossier: PlayDossier, request: Request) -> Iterator[Objection]:
     """A teacher that is paid is tried on one row first, in the words of the run; that answer is not paid for again."""
     limits = request.get("limits", {})
     paid = "budget" in limits and any(as_decimal(limits.get(name, 0)) != 0 for name in ("price_in", "price_out"))
-    if dossier.play is None or request.get("tried", True) or not paid:
+    if request.get("tried", True) or not paid:
         return
     command = "data vary" if request.get("vary") else "label"
     yield Objection(
@@ -145,9 +145,9 @@ def _tried(dossier: Dossier, request: Request) -> Iterator[Objection]:
     )
 
 
-def _budget(dossier: Dossier, request: Request) -> Iterator[Objection]:
+def _budget(dossier: PlayDossier, request: Request) -> Iterator[Objection]:
     """Whoever has an endpoint asked says what it may cost."""
-    if dossier.play is None or dossier.play.teacher_source is not TeacherSource.ENDPOINT or "limits" not in request:
+    if dossier.play.teacher_source is not TeacherSource.ENDPOINT or "limits" not in request:
         return
     missing = [name for name in ("budget", "price_in", "price_out") if name not in request["limits"]]
     if missing:
@@ -158,10 +158,10 @@ def _budget(dossier: Dossier, request: Request) -> Iterator[Objection]:
         )
 
 
-def labelled(dossier: Dossier) -> bool:
+def labelled(dossier: PlayDossier) -> bool:
     """Whether the teacher has answered all the traffic that there is."""
     play = dossier.play
-    if play is None or not play.teacher_source:
+    if not play.teacher_source:
         return False
     if play.teacher_source is TeacherSource.RECORDED:
         return True
@@ -179,14 +179,14 @@ def labelled(dossier: Dossier) -> bool:
     return False
 
 
-def build_data(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def build_data(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """A data set is built from traffic that the teacher has answered."""
     yield from held_by(dossier, actor, Role.DRIVER)
     yield from _some_traffic(dossier)
     yield from _teacher(dossier)
     yield from _not_frozen(dossier)
     yield from gate_untouched(dossier)
-    if dossier.play is not None and dossier.play.teacher_source and not labelled(dossier):
+    if dossier.play.teacher_source and not labelled(dossier):
         yield Objection(
             "teacher.unasked",
             f"The teacher has not answered all the traffic; run `distill-tui label {dossier.code}`.",
@@ -194,7 +194,7 @@ def build_data(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Obj
     yield from idle(dossier)
 
 
-def findings(dossier: Dossier) -> list[dict[str, str]]:
+def findings(dossier: PlayDossier) -> list[dict[str, str]]:
     """What the audit of this round's data set found: `id`, `level`, `says`, and `accepted`, a reason or nothing."""
     if dossier.data_set is None:
         return []
@@ -208,12 +208,12 @@ def _is_finding(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in ("id", "level", "says"))
 
 
-def open_findings(dossier: Dossier) -> list[dict[str, str]]:
+def open_findings(dossier: PlayDossier) -> list[dict[str, str]]:
     """What of it nobody has accepted."""
     return [each for each in findings(dossier) if not each["accepted"]]
 
 
-def accept_findings(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def accept_findings(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The driver accepts what the audit found, knowingly and with a reason; the rest is mended."""
     yield from held_by(dossier, actor, Role.DRIVER)
     yield from _not_frozen(dossier)
@@ -226,7 +226,7 @@ def accept_findings(dossier: Dossier, actor: Actor, request: Request) -> Iterato
     yield from reasoned(request, "Accepting a finding")
 
 
-def freeze_data(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def freeze_data(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """A data set is frozen when its held-out split is as large as the gate was promised, and nothing leaks."""
     yield from held_by(dossier, actor, Role.DRIVER)
     yield from _not_frozen(dossier)
@@ -253,7 +253,7 @@ def freeze_data(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Ob
             yield Objection("data.finding", f"{each['says']} Mend it, or accept it: {accept}.")
 
 
-def open_row(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def open_row(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """A held-out row is opened knowingly, by somebody of this play; a builder who opens one burns it."""
     if actor.person not in dossier.roles.values() and actor.person not in dossier.builders:
         yield Objection(

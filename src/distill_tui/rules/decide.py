@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from distill_tui.digests import canonical, digest_of
 from distill_tui.rules import spot_checks
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import Dossier, Request, SignOffFacts
+from distill_tui.rules.dossier import PlayDossier, Request, SignOffFacts
 from distill_tui.rules.gate import gate_untouched
 from distill_tui.rules.live import rehearsed
 from distill_tui.rules.objection import Objection
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from distill_tui.store import tables
 
 
-def covers(dossier: Dossier) -> dict[str, Any]:
+def covers(dossier: PlayDossier) -> dict[str, Any]:
     """Name everything that a sign-off is given for; whatever changes it makes the sign-off stale."""
     play, evaluation, data = dossier.play, dossier.evaluation, dossier.data_set
     return {
-        "project": dossier.project.uid if dossier.project else "",
-        "play": play.id if play else 0,
-        "round": play.round if play else 0,
+        "project": dossier.project.uid,
+        "play": play.id,
+        "round": play.round,
         "gate": (dossier.gate_row.digest if dossier.gate_row else None) or "",
         "data": data.digest if data else "",
         "model": evaluation.model if evaluation else "",
@@ -39,7 +39,7 @@ def covers(dossier: Dossier) -> dict[str, Any]:
     }
 
 
-def counted_spot_check(dossier: Dossier) -> tables.SpotCheck | None:
+def counted_spot_check(dossier: PlayDossier) -> tables.SpotCheck | None:
     """The validator's newest blind spot check of this round's evaluation that holds what was drawn."""
     validator, record = dossier.roles.get(Role.VALIDATOR), dossier.record
     for row in reversed(dossier.spot_checks):
@@ -50,7 +50,7 @@ def counted_spot_check(dossier: Dossier) -> tables.SpotCheck | None:
     return None
 
 
-def spot_check(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def spot_check(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The validator judges what was drawn, all of it, and at least as much as the gate says."""
     yield from held_by(dossier, actor, Role.VALIDATOR)
     yield from never_built(dossier, actor.person, "sign_off.builder")
@@ -67,14 +67,14 @@ def spot_check(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Obj
             )
 
 
-def answers_to_judge(dossier: Dossier) -> int:
+def answers_to_judge(dossier: PlayDossier) -> int:
     """How many answers the gate wants judged, as far as there are any that can be."""
     if dossier.gate is None or dossier.record is None:
         return 0
     return min(dossier.gate.minimum_spot_check, sum(teacher >= 0 for teacher in dossier.record.teacher))
 
 
-def spot_checked(dossier: Dossier) -> Iterator[Objection]:
+def spot_checked(dossier: PlayDossier) -> Iterator[Objection]:
     """The validator has judged as many answers blind as the gate says."""
     counted = counted_spot_check(dossier)
     done = spot_checks.result(counted.content)["judged"] if counted else 0
@@ -87,7 +87,7 @@ def spot_checked(dossier: Dossier) -> Iterator[Objection]:
         )
 
 
-def gate_holds(dossier: Dossier) -> Iterator[Objection]:
+def gate_holds(dossier: PlayDossier) -> Iterator[Objection]:
     """Every criterion that counts holds; a point estimate, a tie and a missing measurement do not."""
     if dossier.evaluation is None or not dossier.judgements:
         yield Objection("gate.unmeasured", "There is no evaluation of this round that the gate could be judged by.")
@@ -97,15 +97,15 @@ def gate_holds(dossier: Dossier) -> Iterator[Objection]:
             yield Objection(f"gate.{judgement.verdict.value}", judgement.sentence)
 
 
-def nothing_altered(dossier: Dossier) -> Iterator[Objection]:
+def nothing_altered(dossier: PlayDossier) -> Iterator[Objection]:
     """The log's chain is whole and the files are what their digests say."""
-    if dossier.audit_trouble:
-        yield Objection("audit.broken", dossier.audit_trouble)
+    if dossier.project.audit_trouble:
+        yield Objection("audit.broken", dossier.project.audit_trouble)
     for trouble in dossier.file_troubles:
         yield Objection("artifact.altered", trouble)
 
 
-def may_sign(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def may_sign(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The validator signs, never having built, proved as strongly as the gate asks."""
     yield from held_by(dossier, actor, Role.VALIDATOR)
     yield from never_built(dossier, actor.person, "sign_off.builder")
@@ -120,7 +120,7 @@ def may_sign(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objec
         yield Objection("evaluation.none", "There is no evaluation to sign off.")
 
 
-def sign_off(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def sign_off(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The validator approves what is true now, and only what they were shown."""
     yield from may_sign(dossier, actor, request)
     yield from roster_signed(dossier)
@@ -129,14 +129,14 @@ def sign_off(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objec
     yield from _unmoved(dossier, request)
 
 
-def refuse(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def refuse(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The validator refuses, with a reason."""
     yield from may_sign(dossier, actor, request)
     yield from reasoned(request, "A refusal")
     yield from _unmoved(dossier, request)
 
 
-def _unmoved(dossier: Dossier, request: Request) -> Iterator[Objection]:
+def _unmoved(dossier: PlayDossier, request: Request) -> Iterator[Objection]:
     if "covers" in request and request["covers"] != covers(dossier):
         what = ", ".join(moved(request["covers"], covers(dossier)))
         yield Objection(
@@ -149,7 +149,7 @@ def moved(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return [name.replace("_", " ") for name in now if before.get(name) != now[name]]
 
 
-def _elsewhere(dossier: Dossier, actor: Actor) -> str:
+def _elsewhere(dossier: PlayDossier, actor: Actor) -> str:
     """In a session there is no key to sign with: it is on the validator's own machine."""
     if actor.assurance is not Assurance.SESSION:
         return ""
@@ -162,7 +162,7 @@ def _stronger(least: Assurance) -> str:
     return "sign with --key" if least is Assurance.SIGNED else "sign over SSH, or with --key"
 
 
-def withdraw(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def withdraw(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """A sign-off or refusal is taken back by who made it, before the ship."""
     own = [s for s in dossier.sign_offs if s.row.person_id == actor.person and not s.withdrawn]
     if not own:
@@ -176,7 +176,7 @@ def withdraw(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objec
     yield from reasoned(request, "A withdrawal")
 
 
-def sign_off_troubles(dossier: Dossier, facts: SignOffFacts) -> Iterator[Objection]:
+def sign_off_troubles(dossier: PlayDossier, facts: SignOffFacts) -> Iterator[Objection]:
     """Say why a sign-off does not count now. Nothing is stored: this is asked anew each time."""
     who, now = facts.row.person_id, covers(dossier)
     if facts.withdrawn:
@@ -202,7 +202,7 @@ def sign_off_troubles(dossier: Dossier, facts: SignOffFacts) -> Iterator[Objecti
         )
 
 
-def counting_sign_off(dossier: Dossier) -> SignOffFacts | None:
+def counting_sign_off(dossier: PlayDossier) -> SignOffFacts | None:
     """The newest approval that counts now."""
     for facts in reversed(dossier.sign_offs):
         if facts.row.opinion is Opinion.APPROVE and not any(sign_off_troubles(dossier, facts)):
@@ -210,16 +210,16 @@ def counting_sign_off(dossier: Dossier) -> SignOffFacts | None:
     return None
 
 
-def standing_refusals(dossier: Dossier) -> list[SignOffFacts]:
+def standing_refusals(dossier: PlayDossier) -> list[SignOffFacts]:
     """Refusals of this round that their makers have not lifted, by withdrawing or by approving later."""
     latest: dict[str, SignOffFacts] = {}
     for facts in dossier.sign_offs:
-        if dossier.play and facts.row.round == dossier.play.round and not facts.withdrawn:
+        if facts.row.round == dossier.play.round and not facts.withdrawn:
             latest[facts.row.person_id] = facts
     return [facts for facts in latest.values() if facts.row.opinion is Opinion.REFUSE]
 
 
-def lacks_sign_off(dossier: Dossier, shipper: Actor) -> Iterator[Objection]:
+def lacks_sign_off(dossier: PlayDossier, shipper: Actor) -> Iterator[Objection]:
     """Somebody who never built says yes, nobody who may says no, and nobody ships on their own word."""
     for facts in standing_refusals(dossier):
         yield Objection(
@@ -241,12 +241,12 @@ def lacks_sign_off(dossier: Dossier, shipper: Actor) -> Iterator[Objection]:
         yield Objection("sign_off.missing", f"Nobody has signed this off; {does if validator else nobody}.")
 
 
-def maintained(dossier: Dossier) -> Iterator[Objection]:
+def maintained(dossier: PlayDossier) -> Iterator[Objection]:
     """A student that ships is watched from its first day."""
     play = dossier.play
     if Role.OPERATOR not in dossier.roles:
         yield Objection("maintenance.operator", "Nobody is the operator; a live student needs an owner.")
-    if play is not None and (play.sampling_per_month is None or play.refresh_days is None):
+    if play.sampling_per_month is None or play.refresh_days is None:
         yield Objection(
             "maintenance.missing",
             "The maintenance loop is not set; say how many calls a month are sampled and how often the student is "
@@ -254,7 +254,7 @@ def maintained(dossier: Dossier) -> Iterator[Objection]:
         )
 
 
-def set_maintenance(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def set_maintenance(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The operator or the driver sets how a live student is watched."""
     yield from held_by(dossier, actor, Role.OPERATOR, Role.DRIVER)
     for name in ("sample", "refresh_days"):
@@ -263,7 +263,7 @@ def set_maintenance(dossier: Dossier, actor: Actor, request: Request) -> Iterato
             yield Objection("maintenance.number", f"{name} is {number}; it is a whole number from 1 to 100,000,000.")
 
 
-def ship(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def ship(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """A student ships when it holds its locked gate and someone who did not build it says so."""
     yield from held_by(dossier, actor, Role.DRIVER, Role.OPERATOR, Role.SPONSOR)
     yield from gate_untouched(dossier)
@@ -271,18 +271,18 @@ def ship(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection
     yield from lacks_sign_off(dossier, shipper=actor)
     yield from spot_checked(dossier)
     yield from roster_signed(dossier)
-    yield from proved(dossier, actor, request, "ship.weak")
+    yield from proved(dossier.project, actor, request, "ship.weak")
     yield from maintained(dossier)
     yield from rehearsed(dossier)
     yield from nothing_altered(dossier)
     yield from idle(dossier)
 
 
-def iterate(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def iterate(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """Another round opens while the gate has rounds left."""
     yield from held_by(dossier, actor, Role.DRIVER, Role.SPONSOR)
     yield from idle(dossier)
-    if dossier.play is not None and dossier.gate is not None and dossier.round_of_effort >= dossier.gate.rounds:
+    if dossier.gate is not None and dossier.round_of_effort >= dossier.gate.rounds:
         ways = "ship, put a bundle back or kill" if dossier.bundles else "ship or kill"
         yield Objection(
             "rounds.spent",
@@ -290,14 +290,14 @@ def iterate(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Object
         )
 
 
-def kill(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def kill(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The sponsor or the driver ends a play, and says why."""
     yield from held_by(dossier, actor, Role.SPONSOR, Role.DRIVER)
     yield from reasoned(request, "A kill")
     yield from idle(dossier)
 
 
-def comment(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def comment(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """Anyone enrolled may comment."""
     if "text" in request and not 1 <= len(str(request["text"]).strip()) <= 4000:
         yield Objection("comment.length", "A comment has 1 to 4,000 characters.")

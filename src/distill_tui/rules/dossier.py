@@ -53,24 +53,34 @@ class StatementFacts:
         return ""
 
 
-@dataclass(frozen=True)
-class Dossier:
-    """All that is known at one moment: of the project, and of one play where there is one."""
+@dataclass(frozen=True, kw_only=True)
+class ProjectDossier:
+    """All that is known at one moment about the project itself."""
 
+    uid: str
+    name: str
+    keeper: str
+    minimum_assurance: Assurance = Assurance.ACCOUNT
     now: str = ""  # when it was loaded: rules read no clock
-    project: tables.Project | None = None
     people: Mapping[str, tables.Person] = field(default_factory=dict)
     accounts: tuple[tables.Account, ...] = ()
     keys: tuple[tables.SshKey, ...] = ()
     play_names: frozenset[str] = frozenset()
     audit_size: int = 0
     audit_head: str = ""
-    audit_trouble: str = ""  # where the chain breaks; looked for before a sign-off and a ship
-    play: tables.Play | None = None
+    audit_trouble: str = ""  # where the chain breaks; checked before a sign-off and a ship
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlayDossier:
+    """All that is known at one moment about one play, and about its project."""
+
+    project: ProjectDossier
+    play: tables.Play
     roles: Mapping[Role, str] = field(default_factory=dict)
     builders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     worksheet: Mapping[str, tables.WorksheetValue] = field(default_factory=dict)
-    gate: gates.Gate | None = None
+    gate: gates.Gate | None = None  # None where the stored gate cannot be read
     gate_row: tables.GateRow | None = None
     gate_trouble: str = ""  # the stored gate cannot be read, or is not what was locked
     traffic: tuple[tables.Traffic, ...] = ()
@@ -94,17 +104,23 @@ class Dossier:
     feeds: tuple[tables.Feed, ...] = ()
     watches: tuple[tables.Watch, ...] = ()
     remedies: tuple[tables.RemedyRow, ...] = ()
-    file_troubles: tuple[str, ...] = ()  # artifacts missing or altered; looked for before a sign-off and a ship
+    file_troubles: tuple[str, ...] = ()  # artifacts missing or altered; checked before a sign-off and a ship
+
+    @property
+    def play_id(self) -> int:
+        """The play's number in the project file."""
+        assert self.play.id is not None  # it was read from there
+        return self.play.id
 
     @property
     def code(self) -> str:
         """The play's code, like P-003."""
-        return self.play.code if self.play is not None else "PLAY"
+        return self.play.code
 
     @property
     def data_set(self) -> tables.DataSet | None:
         """The data set of this round."""
-        return next((d for d in self.data_sets if self.play and d.round == self.play.round), None)
+        return next((d for d in self.data_sets if d.round == self.play.round), None)
 
     @property
     def burnt(self) -> frozenset[str]:
@@ -119,7 +135,7 @@ class Dossier:
     @property
     def round_evaluations(self) -> tuple[tables.Evaluation, ...]:
         """Every evaluation of this round, the validator's own included."""
-        return tuple(e for e in self.evaluations if self.play and e.round == self.play.round)
+        return tuple(e for e in self.evaluations if e.round == self.play.round)
 
     @property
     def locked(self) -> bool:
@@ -144,7 +160,7 @@ class Dossier:
     @property
     def round_of_effort(self) -> int:
         """Which round of this effort it is, from 1."""
-        return self.play.round - self.first_round + 1 if self.play else 1
+        return self.play.round - self.first_round + 1
 
     @property
     def live(self) -> tables.Bundle | None:
@@ -175,19 +191,19 @@ class Dossier:
     @property
     def refreshing(self) -> bool:
         """Whether a bundle is live and another round is under way."""
-        return bool(self.bundles) and self.play is not None and self.play.stage in FIVE_STAGES
+        return bool(self.bundles) and self.play.stage in FIVE_STAGES
 
     @property
     def refresh_due(self) -> str:
         """The day on which a refresh is due, ISO 8601; empty where none is."""
-        if self.live is None or self.play is None or self.play.refresh_days is None or self.play.stage is Stage.KILLED:
+        if self.live is None or self.play.refresh_days is None or self.play.stage is Stage.KILLED:
             return ""
         return (date.fromisoformat(self.live.shipped_at[:10]) + timedelta(self.play.refresh_days)).isoformat()
 
     @property
     def overdue(self) -> bool:
         """Whether the live student's refresh is due, and none is under way."""
-        return bool(self.refresh_due) and not self.refreshing and self.now[:10] >= self.refresh_due
+        return bool(self.refresh_due) and not self.refreshing and self.project.now[:10] >= self.refresh_due
 
     def run(self, run_id: object) -> tables.Run | None:
         """Find a run of this play."""

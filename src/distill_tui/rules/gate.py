@@ -10,16 +10,16 @@ from typing import Any
 from distill_tui import gates
 from distill_tui.gates import economics
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import Dossier, Request, read_number, read_object
+from distill_tui.rules.dossier import PlayDossier, Request, read_number, read_object
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.who import held_by, least_proof, never_built, proved
 from distill_tui.terms import Assurance, PlayKind, Role, StatementKind
 
 
-def fill_worksheet(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def fill_worksheet(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The driver or the sponsor fills in the trigger's numbers."""
     yield from held_by(dossier, actor, Role.DRIVER, Role.SPONSOR)
-    if dossier.play is None or "values" not in request:
+    if "values" not in request:
         return
     kind = dossier.play.kind
     known = {question.name for question in (*economics.WORKSHEET[kind], *economics.BESIDES[kind])}
@@ -41,31 +41,30 @@ def as_decimal(value: object) -> Decimal | None:
     return number if number.is_finite() else None
 
 
-def worksheet_numbers(dossier: Dossier) -> dict[str, Decimal]:
+def worksheet_numbers(dossier: PlayDossier) -> dict[str, Decimal]:
     """Give the trigger's numbers that can be read as numbers."""
     read = {name: as_decimal(row.value) for name, row in dossier.worksheet.items()}
     return {name: number for name, number in read.items() if number is not None}
 
 
-def trigger(dossier: Dossier) -> Iterator[Objection]:
+def trigger(dossier: PlayDossier) -> Iterator[Objection]:
     """The trigger's numbers are there, and hold."""
-    if dossier.play is not None:
-        for sentence in economics.trigger_holds(dossier.play.kind, worksheet_numbers(dossier)):
-            yield Objection("trigger.holds", sentence)
+    for sentence in economics.trigger_holds(dossier.play.kind, worksheet_numbers(dossier)):
+        yield Objection("trigger.holds", sentence)
 
 
-def qualify(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def qualify(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """A play qualifies when the numbers of its trigger hold; else mend the numbers or kill the play."""
     yield from held_by(dossier, actor, Role.DRIVER, Role.SPONSOR)
     yield from trigger(dossier)
 
 
-def edit_gate(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def edit_gate(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The draft of the gate is the driver's and the sponsor's to write."""
     yield from held_by(dossier, actor, Role.DRIVER, Role.SPONSOR)
 
 
-def lock_gate(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def lock_gate(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The sponsor locks a gate that can pass and can fail, once all four roles are named and somebody can validate."""
     yield from held_by(dossier, actor, Role.SPONSOR)
     for role in Role:
@@ -75,7 +74,7 @@ def lock_gate(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Obje
                 f"Nobody is the {role.value} yet; name one: `distill-tui role {dossier.code} {role.value} PERSON`.",
             )
     yield from trigger(dossier)
-    if dossier.gate is None or dossier.play is None:
+    if dossier.gate is None:
         yield Objection("gate.unreadable", dossier.gate_trouble or "There is no gate yet; write one with `gate edit`.")
         return
     for sentence in gates.problems(dossier.gate, dossier.play.kind, dossier.play.task):
@@ -84,13 +83,13 @@ def lock_gate(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Obje
         yield from terms_unclear(dossier)
     if "expected" in request and request["expected"] != gates.digest(dossier.gate):
         yield Objection("gate.moved", "The gate was edited after you opened it; read it again before you lock it.")
-    yield from proved(dossier, actor, request, "gate.weak")
+    yield from proved(dossier.project, actor, request, "gate.weak")
     yield from can_validate(dossier)
     yield from provable(dossier)
     yield from priced(dossier)
 
 
-def segment_shares(dossier: Dossier) -> dict[str, float] | None:
+def segment_shares(dossier: PlayDossier) -> dict[str, float] | None:
     """Say from the imported traffic how large each segment is; None where there is no traffic yet."""
     rows: dict[str, int] = {}
     for traffic in dossier.traffic:
@@ -101,7 +100,7 @@ def segment_shares(dossier: Dossier) -> dict[str, float] | None:
     return {name: count / total for name, count in rows.items()} if total else None
 
 
-def provable(dossier: Dossier) -> Iterator[Objection]:
+def provable(dossier: PlayDossier) -> Iterator[Objection]:
     """A segment whose rows could not prove its criterion at their best is merged, filled, or only watched."""
     shares = segment_shares(dossier)
     for note in gates.power(dossier.gate, segment_shares=shares) if dossier.gate is not None and shares else ():
@@ -113,7 +112,7 @@ def provable(dossier: Dossier) -> Iterator[Objection]:
             )
 
 
-def priced(dossier: Dossier) -> Iterator[Objection]:
+def priced(dossier: PlayDossier) -> Iterator[Objection]:
     """A range of a price holds the worksheet's number, which is the likeliest one."""
     numbers = worksheet_numbers(dossier)
     for each in dossier.gate.ranges if dossier.gate is not None else ():
@@ -129,27 +128,27 @@ def priced(dossier: Dossier) -> Iterator[Objection]:
 LOCK_FACTS = ("methods", "teacher", "segments", "numbers", "roles")
 
 
-def lock_facts(dossier: Dossier) -> dict[str, Any]:
+def lock_facts(dossier: PlayDossier) -> dict[str, Any]:
     """Say what a lock fixes besides the gate itself: nothing of it may move afterwards."""
     play, shares = dossier.play, segment_shares(dossier)
     methods = gates.methods(dossier.gate) if dossier.gate is not None else {}
-    teacher = {"source": play.teacher_source, "name": play.teacher_name, "digest": play.teacher_digest} if play else {}
+    teacher = {"source": play.teacher_source, "name": play.teacher_name, "digest": play.teacher_digest}
     return {
         "methods": {metric.value: said for metric, said in sorted(methods.items())},
-        "teacher": teacher if play is not None and play.teacher_source else {},
+        "teacher": teacher if play.teacher_source else {},
         "segments": {name: f"{share:.4f}" for name, share in sorted((shares or {}).items())},
         "numbers": {name: [row.value, row.source, row.at] for name, row in sorted(dossier.worksheet.items())},
         "roles": {role.value: person for role, person in sorted(dossier.roles.items())},
     }
 
 
-def locked_facts(dossier: Dossier) -> dict[str, Any]:
+def locked_facts(dossier: PlayDossier) -> dict[str, Any]:
     """Give what was fixed at the lock; nothing before it."""
     row = dossier.gate_row
     return read_object(row.facts) if row is not None and row.locked_at is not None else {}
 
 
-def terms_unclear(dossier: Dossier) -> Iterator[Objection]:
+def terms_unclear(dossier: PlayDossier) -> Iterator[Objection]:
     """Somebody read the provider's terms, and they permit training on outputs."""
     terms = dossier.terms
     if terms is None:
@@ -166,7 +165,7 @@ def terms_unclear(dossier: Dossier) -> Iterator[Objection]:
         )
 
 
-def confirm_terms(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def confirm_terms(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The driver or the sponsor records which terms were read, of what date, and what they permit."""
     yield from held_by(dossier, actor, Role.DRIVER, Role.SPONSOR)
     for name in ("provider", "version"):
@@ -183,7 +182,7 @@ def _is_date(text: str) -> bool:
         return False
 
 
-def can_validate(dossier: Dossier) -> Iterator[Objection]:
+def can_validate(dossier: PlayDossier) -> Iterator[Objection]:
     """The validator can prove who they are as strongly as the gate asks, and has never built here."""
     validator = dossier.roles.get(Role.VALIDATOR)
     if validator is None or dossier.gate is None:
@@ -192,8 +191,8 @@ def can_validate(dossier: Dossier) -> Iterator[Objection]:
     if validator == dossier.roles.get(Role.DRIVER):
         yield Objection("gate.nobody_validates", f"{validator} drives this play; name another validator.")
     least = least_proof(dossier)
-    has_key = any(k.person_id == validator and k.revoked_at is None for k in dossier.keys)
-    has_account = any(a.person_id == validator for a in dossier.accounts)
+    has_key = any(k.person_id == validator and k.revoked_at is None for k in dossier.project.keys)
+    has_account = any(a.person_id == validator for a in dossier.project.accounts)
     if not has_key and (not has_account or least.strength >= Assurance.SESSION.strength):
         yield Objection(
             "gate.nobody_validates",
@@ -202,7 +201,7 @@ def can_validate(dossier: Dossier) -> Iterator[Objection]:
         )
 
 
-def gate_untouched(dossier: Dossier) -> Iterator[Objection]:
+def gate_untouched(dossier: PlayDossier) -> Iterator[Objection]:
     """The locked gate is what was locked."""
     if dossier.gate_trouble:
         yield Objection("gate.touched", dossier.gate_trouble)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import Dossier, Request, read_object
+from distill_tui.rules.dossier import PlayDossier, Request, read_object
 from distill_tui.rules.gate import gate_untouched
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.training import idle, not_observing
@@ -13,7 +13,7 @@ from distill_tui.rules.who import held_by, reasoned
 from distill_tui.terms import PlayKind, Role, RunKind, RunStatus, Standing
 
 
-def rehearse(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def rehearse(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The recipe of the student that was judged is run again; whoever only does that has not built."""
     yield from held_by(dossier, actor, Role.DRIVER, Role.OPERATOR, Role.VALIDATOR)
     yield from idle(dossier)
@@ -21,10 +21,10 @@ def rehearse(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objec
         yield Objection("evaluation.none", "There is no evaluation, so no student whose recipe could be rehearsed.")
 
 
-def rehearsed(dossier: Dossier) -> Iterator[Objection]:
+def rehearsed(dossier: PlayDossier) -> Iterator[Objection]:
     """A stability play ships once its retraining path was run, and gave the student that was judged."""
     play, judged = dossier.play, dossier.evaluation
-    if play is None or play.kind is not PlayKind.STABILITY or judged is None:
+    if play.kind is not PlayKind.STABILITY or judged is None:
         return
     runs = [r for r in dossier.runs if r.kind is RunKind.REHEARSE and r.student_run == judged.run_id]
     done = [read_object(r.result) for r in runs if r.status is RunStatus.FINISHED]
@@ -42,13 +42,13 @@ def rehearsed(dossier: Dossier) -> Iterator[Objection]:
         )
 
 
-def shipped(dossier: Dossier) -> Iterator[Objection]:
+def shipped(dossier: PlayDossier) -> Iterator[Objection]:
     """A student is live."""
     if dossier.live is None:
         yield Objection("live.none", f"Nothing of {dossier.code} has shipped yet, so there is nothing to watch.")
 
 
-def observe(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def observe(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The operator or the driver brings in samples of production; the same file comes in once."""
     yield from held_by(dossier, actor, Role.OPERATOR, Role.DRIVER)
     yield from shipped(dossier)
@@ -57,7 +57,7 @@ def observe(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Object
         yield Objection("feed.twice", f"“{request.get('name')}” was observed already; nothing was added.")
 
 
-def acknowledge(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def acknowledge(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The operator answers an alarm. The ceiling stays what it is: what goes on diverging will alarm again."""
     yield from held_by(dossier, actor, Role.OPERATOR)
     yield from shipped(dossier)
@@ -66,7 +66,7 @@ def acknowledge(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Ob
     yield from reasoned(request, "An acknowledgement")
 
 
-def roll_back(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def roll_back(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The operator or the sponsor puts back a bundle that shipped; a refresh that is under way is put aside."""
     yield from held_by(dossier, actor, Role.OPERATOR, Role.SPONSOR)
     yield from shipped(dossier)
@@ -80,7 +80,7 @@ def roll_back(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Obje
     yield from reasoned(request, "A rollback")
 
 
-def refresh(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def refresh(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """A round opens from `live`: new held-out rows, a new set of looks, the same locked gate, a new sign-off."""
     yield from held_by(dossier, actor, Role.OPERATOR, Role.DRIVER)
     yield from shipped(dossier)

@@ -8,7 +8,7 @@ from distill_tui import gates
 from distill_tui.gates.paired import Prospect
 from distill_tui.rules.data import labelled, open_findings
 from distill_tui.rules.decide import counting_sign_off, gate_holds, maintained, spot_checked
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import trigger
 from distill_tui.rules.live import rehearsed
 from distill_tui.rules.state_machine import BEFORE_LOCK
@@ -19,11 +19,9 @@ if TYPE_CHECKING:
     from distill_tui.store import tables
 
 
-def next_step(dossier: Dossier) -> Action | None:
+def next_step(dossier: PlayDossier) -> Action | None:
     """The one next step of a play."""
     play = dossier.play
-    if play is None:
-        return None
     if play.stage in BEFORE_LOCK and len(dossier.roles) < len(Role):
         return Action.ASSIGN_ROLE
     if play.stage is Stage.QUALIFY:
@@ -45,7 +43,7 @@ def next_step(dossier: Dossier) -> Action | None:
     return None
 
 
-def _next_data_step(dossier: Dossier, play: tables.Play) -> Action:
+def _next_data_step(dossier: PlayDossier, play: tables.Play) -> Action:
     if not dossier.traffic:
         return Action.IMPORT_TRAFFIC
     if not play.teacher_source:
@@ -58,7 +56,7 @@ def _next_data_step(dossier: Dossier, play: tables.Play) -> Action:
     return Action.ACCEPT_FINDINGS if must else Action.FREEZE_DATA
 
 
-def _next_decision(dossier: Dossier) -> Action:
+def _next_decision(dossier: PlayDossier) -> Action:
     advised, _ = advice(dossier)
     if advised is not Advice.SHIP:
         last = Action.ROLL_BACK if dossier.bundles else Action.KILL  # a refresh that fails leaves what is live
@@ -72,13 +70,13 @@ def _next_decision(dossier: Dossier) -> Action:
     return Action.SPOT_CHECK if any(spot_checked(dossier)) else Action.SIGN_OFF
 
 
-def advice(dossier: Dossier) -> tuple[Advice, list[str]]:
+def advice(dossier: PlayDossier) -> tuple[Advice, list[str]]:
     """Recommend ship, iterate or kill, with the reasons. A person decides."""
     missing = [o.sentence for o in gate_holds(dossier)]
     if not missing:
         return Advice.SHIP, ["Every criterion of the locked gate holds on the held-out split."]
-    gate, play = dossier.gate, dossier.play
-    if gate is not None and play is not None and dossier.round_of_effort >= gate.rounds:
+    gate = dossier.gate
+    if gate is not None and dossier.round_of_effort >= gate.rounds:
         stays = ["The bundle that shipped stays live: put this refresh aside with `rollback`."] if dossier.live else []
         return Advice.KILL, [f"All {gate.rounds} rounds of the gate are spent.", *stays, *missing]
     seen = progress(dossier)
@@ -90,11 +88,11 @@ def advice(dossier: Dossier) -> tuple[Advice, list[str]]:
     return Advice.ITERATE, [f"The gate is not held and {rounds}.", *gained, *missing]
 
 
-def progress(dossier: Dossier) -> gates.Progress | None:
+def progress(dossier: PlayDossier) -> gates.Progress | None:
     """What the last two rounds brought on the validation split, where there were two and more are left."""
-    gate, play = dossier.gate, dossier.play
+    gate = dossier.gate
     looked = [e.run_id for e in dossier.looks]
-    if gate is None or play is None or len(looked) < 3:
+    if gate is None or len(looked) < 3:
         return None
     before, after = dossier.validations.get(looked[-3]), dossier.validations.get(looked[-1])
     if before is None or after is None:
@@ -102,7 +100,7 @@ def progress(dossier: Dossier) -> gates.Progress | None:
     return gates.progress(gate, before, after, gate.rounds - dossier.round_of_effort)
 
 
-def waits_for(dossier: Dossier) -> str | None:
+def waits_for(dossier: PlayDossier) -> str | None:
     """The person whose turn it is."""
     step = next_step(dossier)
     role = (

@@ -11,42 +11,51 @@ from collections.abc import Callable, Iterator
 
 from distill_tui.rules import data, decide, gate, live, training, who
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import NOTHING, Dossier, Request
+from distill_tui.rules.dossier import NOTHING, PlayDossier, ProjectDossier, Request
 from distill_tui.rules.objection import Objection
-from distill_tui.rules.state_machine import ABOUT_THE_PROJECT, NEXT_STAGE, closed
+from distill_tui.rules.state_machine import NEXT_STAGE, closed
 from distill_tui.terms import Action
 
+NO_PLAY = Objection("play.none", "There is no such play; `distill-tui list` shows them.")
 
-def objections(action: Action, dossier: Dossier, actor: Actor, request: Request = NOTHING) -> list[Objection]:
-    """Say why this actor may not do this now: all the reasons, or none."""
+
+def objections(
+    action: Action, dossier: ProjectDossier | PlayDossier | None, actor: Actor, request: Request = NOTHING
+) -> list[Objection]:
+    """Return every reason why this actor may not do this now. Only a project that does not exist yet has no dossier."""
+    project = dossier.project if isinstance(dossier, PlayDossier) else dossier
     if action is Action.OPEN_PROJECT:
-        return list(who.open_project(dossier, actor, request))
-    if actor.person is None or actor.person not in dossier.people:
+        return list(who.open_project(project, actor, request))
+    if project is None:
+        return [NO_PLAY]
+    if actor.person is None or actor.person not in project.people:
         return [
             Objection(
                 "identity.unknown",
                 f"{actor.proof} belongs to nobody in this project, so you may look, not act; ask "
-                f"{dossier.project.keeper if dossier.project else 'its keeper'} to enrol you, or use --key.",
+                f"{project.keeper} to enrol you, or use --key.",
             )
         ]
-    if action not in ABOUT_THE_PROJECT:
-        if dossier.play is None:
-            return [Objection("play.none", "There is no such play; `distill-tui list` shows them.")]
-        if (dossier.play.stage, action) not in NEXT_STAGE:
-            return [closed(action, dossier.play)]
+    if action in PROJECT_RULES:
+        return list(PROJECT_RULES[action](project, actor, request))
+    if not isinstance(dossier, PlayDossier):
+        return [NO_PLAY]
+    if (dossier.play.stage, action) not in NEXT_STAGE:
+        return [closed(action, dossier.play)]
     return [*who.hosted(action, dossier, actor, request), *RULES[action](dossier, actor, request)]
 
 
-RULES: dict[Action, Callable[[Dossier, Actor, Request], Iterator[Objection]]] = {
-    Action.OPEN_PROJECT: who.open_project,
+PROJECT_RULES: dict[Action, Callable[[ProjectDossier, Actor, Request], Iterator[Objection]]] = {
     Action.ENROL_PERSON: who.enrol_person,
     Action.ADD_ACCOUNT: who.add_proof,
     Action.ADD_KEY: who.add_proof,
     Action.REVOKE_KEY: who.revoke_key,
     Action.SET_ASSURANCE: who.set_assurance,
+    Action.OPEN_PLAY: who.open_play,
+}
+RULES: dict[Action, Callable[[PlayDossier, Actor, Request], Iterator[Objection]]] = {
     Action.SIGN_ROSTER: who.sign_roster,
     Action.SPOT_CHECK: decide.spot_check,
-    Action.OPEN_PLAY: who.open_play,
     Action.ASSIGN_ROLE: who.assign_role,
     Action.FILL_WORKSHEET: gate.fill_worksheet,
     Action.QUALIFY: gate.qualify,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import Dossier, Request, read_number, read_object
+from distill_tui.rules.dossier import PlayDossier, Request, read_number, read_object
 from distill_tui.rules.gate import gate_untouched
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.state_machine import NEXT_STAGE
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from distill_tui.store import tables
 
 
-def run_of_worker(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def run_of_worker(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """A worker speaks only for the run that it holds."""
     run = dossier.run(request.get("run"))
     if run is None or actor.run != run.id:
@@ -26,7 +26,7 @@ def run_of_worker(dossier: Dossier, actor: Actor, request: Request) -> Iterator[
         yield Objection("run.fenced", f"Run {run.id} is no longer this worker's: it was stopped, resumed or given up.")
 
 
-def idle(dossier: Dossier) -> Iterator[Objection]:
+def idle(dossier: PlayDossier) -> Iterator[Objection]:
     busy = next((r for r in dossier.runs if r.status.active and r.kind is not RunKind.OBSERVE), None)
     if busy is not None:
         yield Objection(
@@ -36,7 +36,7 @@ def idle(dossier: Dossier) -> Iterator[Objection]:
         )
 
 
-def start_run(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def start_run(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """Training starts on a frozen data set, one run of a play at a time."""
     yield from held_by(dossier, actor, Role.DRIVER)
     yield from gate_untouched(dossier)
@@ -46,7 +46,7 @@ def start_run(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Obje
     spec = request.get("spec")
     if spec is not None and spec.problem():
         yield Objection("spec.problem", spec.problem())
-    elif spec is not None and dossier.play is not None and spec.generates != (dossier.play.task is Task.GENERATION):
+    elif spec is not None and spec.generates != (dossier.play.task is Task.GENERATION):
         kinds = ", ".join(f"student={kind}" for kind in StudentKind if kind.generates != spec.generates)
         yield Objection(
             "spec.task",
@@ -65,7 +65,7 @@ def start_run(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Obje
         yield from _fed(spec, request["soft_rows"], dossier)
 
 
-def _fed(spec: Any, soft_rows: int, dossier: Dossier) -> Iterator[Objection]:
+def _fed(spec: Any, soft_rows: int, dossier: PlayDossier) -> Iterator[Objection]:
     """A term of the teacher's that no row feeds would teach nothing."""
     for name in spec.soft_terms if not soft_rows else ():
         yield Objection(
@@ -76,15 +76,15 @@ def _fed(spec: Any, soft_rows: int, dossier: Dossier) -> Iterator[Objection]:
         )
 
 
-def suits(dossier: Dossier) -> StudentKind:
+def suits(dossier: PlayDossier) -> StudentKind:
     """The kind of student that a play trains where none is named: the teacher's own layers, where it has them."""
-    if dossier.play is not None and dossier.play.task is Task.GENERATION:
+    if dossier.play.task is Task.GENERATION:
         return StudentKind.TAGGER
-    local = dossier.play is not None and dossier.play.teacher_source is TeacherSource.LOCAL
+    local = dossier.play.teacher_source is TeacherSource.LOCAL
     return StudentKind.LAYERS if local else StudentKind.STATIC
 
 
-def stop_run(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def stop_run(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """Whoever started a run, or the driver, stops it."""
     run = dossier.run(request["run"]) if "run" in request else next((r for r in dossier.runs if r.status.active), None)
     if run is None:
@@ -105,7 +105,7 @@ _STARTS = {
 }
 
 
-def resume_run(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def resume_run(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """A run that ended early goes on from its last checkpoint, for whoever started it."""
     run = dossier.run(request["run"]) if "run" in request else resumable(dossier)
     if run is None:
@@ -115,11 +115,11 @@ def resume_run(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Obj
         yield Objection(
             "run.not_resumable", f"Run {run.id} is {run.status.value}; only a stopped, failed or lost run resumes."
         )
-    if dossier.play is not None and run.round != dossier.play.round and run.kind is not RunKind.OBSERVE:
+    if run.round != dossier.play.round and run.kind is not RunKind.OBSERVE:
         yield Objection(
             "run.old_round", f"Run {run.id} belongs to round {run.round}; this is round {dossier.play.round}."
         )
-    elif dossier.play is not None and (dossier.play.stage, _STARTS[run.kind]) not in NEXT_STAGE:
+    elif (dossier.play.stage, _STARTS[run.kind]) not in NEXT_STAGE:
         yield Objection(
             "run.old_stage",
             f"Run {run.id} ({run.kind.value}) served an earlier stage; {dossier.code} stands at "
@@ -131,20 +131,16 @@ def resume_run(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Obj
     yield from not_observing(dossier) if run.kind is RunKind.OBSERVE else idle(dossier)
 
 
-def resumable(dossier: Dossier) -> tables.Run | None:
+def resumable(dossier: PlayDossier) -> tables.Run | None:
     """The newest run of this round and stage that ended early; one that observes is resumed by its feed."""
     play, ended = dossier.play, (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.LOST)
-    if play is None:
-        return None
     of_round = [r for r in dossier.runs if r.round == play.round and r.status in ended]
     of_stage = [r for r in of_round if r.kind is not RunKind.OBSERVE and (play.stage, _STARTS[r.kind]) in NEXT_STAGE]
     return of_stage[-1] if of_stage else None
 
 
-def trained(dossier: Dossier) -> list[tables.Run]:
+def trained(dossier: PlayDossier) -> list[tables.Run]:
     """The students of this round, best on validation first."""
-    if dossier.play is None:
-        return []
     done = [
         r
         for r in dossier.runs
@@ -159,7 +155,7 @@ def findings_of(run: tables.Run) -> list[str]:
     return [str(each) for each in found] if isinstance(found, list) else []
 
 
-def one_look(dossier: Dossier) -> Iterator[Objection]:
+def one_look(dossier: PlayDossier) -> Iterator[Objection]:
     if dossier.evaluation is not None:
         yield Objection(
             "held_out.looked", "This round has had its one look at the held-out split; iterate for another."
@@ -171,7 +167,7 @@ def one_look(dossier: Dossier) -> Iterator[Objection]:
         )
 
 
-def evaluate(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def evaluate(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The driver spends the round's one look at the held-out split on one trained student."""
     yield from held_by(dossier, actor, Role.DRIVER)
     yield from gate_untouched(dossier)
@@ -185,7 +181,7 @@ def evaluate(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objec
         yield Objection("run.unknown", f"Run {request['run']} is no finished training run of this round.")
 
 
-def reproduce(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def reproduce(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The validator may run the evaluation again; that makes nobody a builder."""
     yield from held_by(dossier, actor, Role.VALIDATOR)
     yield from idle(dossier)
@@ -193,14 +189,14 @@ def reproduce(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Obje
         yield Objection("evaluation.none", "There is no evaluation to reproduce.")
 
 
-def record_evaluation(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def record_evaluation(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The worker's evaluation counts for the gate and data that are current, once a round."""
     yield from run_of_worker(dossier, actor, request)
     yield from gate_untouched(dossier)
     yield from one_look(dossier)
 
 
-def not_observing(dossier: Dossier) -> Iterator[Objection]:
+def not_observing(dossier: PlayDossier) -> Iterator[Objection]:
     busy = next((r for r in dossier.runs if r.status.active and r.kind is RunKind.OBSERVE), None)
     if busy is not None:
         yield Objection("run.observes", f"Run {busy.id} observes already; wait for it to end.")

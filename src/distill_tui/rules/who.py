@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from distill_tui.digests import canonical, digest_of
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import Dossier, Request
+from distill_tui.rules.dossier import PlayDossier, ProjectDossier, Request
 from distill_tui.rules.objection import Objection
 from distill_tui.terms import Action, Assurance, Role, Stage, StatementKind
 
+if TYPE_CHECKING:
+    from distill_tui.store import tables
 
-def held_by(dossier: Dossier, actor: Actor, *roles: Role) -> Iterator[Objection]:
+
+def held_by(dossier: PlayDossier, actor: Actor, *roles: Role) -> Iterator[Objection]:
     """Only the holder of one of these roles does this."""
     holders = [dossier.roles.get(role) for role in roles]
     if actor.person in holders:
@@ -22,19 +25,19 @@ def held_by(dossier: Dossier, actor: Actor, *roles: Role) -> Iterator[Objection]
     yield Objection(f"role.{roles[0].value}", f"Only {named} may do this; you are {actor.person}{cure}.")
 
 
-def kept_by(dossier: Dossier, actor: Actor) -> Iterator[Objection]:
+def kept_by(project: ProjectDossier, actor: Actor) -> Iterator[Objection]:
     """Only the keeper of the project writes its roster."""
-    keeper = dossier.project.keeper if dossier.project else None
-    if actor.person != keeper:
+    if actor.person != project.keeper:
         yield Objection(
-            "roster.keeper", f"Only {keeper}, who keeps this project, may change its roster; you are {actor.person}."
+            "roster.keeper",
+            f"Only {project.keeper}, who keeps this project, may change its roster; you are {actor.person}.",
         )
 
 
 NEEDS_FILES = (Action.IMPORT_TRAFFIC, Action.SET_TEACHER, Action.START_RUN, Action.OBSERVE)  # each may name a path
 
 
-def hosted(action: Action, dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def hosted(action: Action, dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """A session over SSH reaches no files, and proves nothing against whoever runs its server."""
     if actor.assurance is not Assurance.SESSION and not actor.over_ssh:
         return
@@ -54,16 +57,15 @@ def proof(actor: Actor, request: Request) -> Assurance:
     return found
 
 
-def least_proof(dossier: Dossier) -> Assurance:
+def least_proof(dossier: PlayDossier) -> Assurance:
     """The weakest proof that counts here: what the project states, or the gate where it asks for more."""
-    stated = [dossier.project.minimum_assurance] if dossier.project else []
-    stated += [dossier.gate.minimum_assurance] if dossier.gate else []
-    return max(stated, key=lambda each: each.strength, default=Assurance.ACCOUNT)
+    gate = [dossier.gate.minimum_assurance] if dossier.gate else []
+    return max([dossier.project.minimum_assurance, *gate], key=lambda each: each.strength)
 
 
-def proved(dossier: Dossier, actor: Actor, request: Request, rule: str) -> Iterator[Objection]:
+def proved(project: ProjectDossier, actor: Actor, request: Request, rule: str) -> Iterator[Objection]:
     """A decision is proved as strongly as the project asks."""
-    least = dossier.project.minimum_assurance if dossier.project else Assurance.ACCOUNT
+    least = project.minimum_assurance
     found = proof(actor, request)
     if found.strength < least.strength:
         yield Objection(
@@ -78,17 +80,17 @@ def reasoned(request: Request, what: str) -> Iterator[Objection]:
         yield Objection("reason.missing", f"{what} needs a reason; say it with -m.")
 
 
-def open_project(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def open_project(project: ProjectDossier | None, actor: Actor, request: Request) -> Iterator[Objection]:
     """A project file is made once."""
-    if dossier.project is not None:
-        yield Objection("project.exists", f"This file is the project “{dossier.project.name}” already.")
-    yield from _person_words(dossier, request)
+    if project is not None:
+        yield Objection("project.exists", f"This file is the project “{project.name}” already.")
+    yield from _person_words(project.people if project is not None else {}, request)
 
 
 _CONFUSABLE = str.maketrans({"0": "o", "1": "l", "i": "l", "5": "s", "_": "-"})
 
 
-def _person_words(dossier: Dossier, request: Request) -> Iterator[Objection]:
+def _person_words(people: Mapping[str, tables.Person], request: Request) -> Iterator[Objection]:
     person = request.get("person")
     if person is None:
         return
@@ -100,74 +102,74 @@ def _person_words(dossier: Dossier, request: Request) -> Iterator[Objection]:
             "A person's id has 1 to 32 of a-z, 0-9, - and _, and begins with a letter or a digit, like vera or dan-2.",
         )
         return
-    if person in dossier.people:
+    if person in people:
         yield Objection("person.exists", f"{person} is enrolled already; add an account or a key to them instead.")
         return
-    for other in dossier.people:
+    for other in people:
         if other.translate(_CONFUSABLE) == person.translate(_CONFUSABLE):
             yield Objection("person.confusable", f"{person} looks like {other}, who is enrolled; choose another id.")
 
 
-def enrol_person(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def enrol_person(project: ProjectDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """Persons are enrolled by the keeper, under ids that cannot be mistaken for one another."""
-    yield from kept_by(dossier, actor)
-    yield from _person_words(dossier, request)
-    yield from _proofs_free(dossier, request)
+    yield from kept_by(project, actor)
+    yield from _person_words(project.people, request)
+    yield from _proofs_free(project, request)
 
 
-def _proofs_free(dossier: Dossier, request: Request) -> Iterator[Objection]:
+def _proofs_free(project: ProjectDossier, request: Request) -> Iterator[Objection]:
     """One account, and one key, belongs to one person."""
     uid, fingerprint = request.get("uid"), request.get("fingerprint")
-    for account in dossier.accounts:
+    for account in project.accounts:
         if uid is not None and account.uid == uid:
             yield Objection("account.taken", f"The account with uid {uid} is {account.person_id}'s already.")
-    for key in dossier.keys:
+    for key in project.keys:
         if fingerprint is not None and key.fingerprint == fingerprint:
             yield Objection(
                 "key.taken", f"The key {fingerprint} is {key.person_id}'s already; one key proves one person."
             )
 
 
-def add_proof(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def add_proof(project: ProjectDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The keeper adds accounts and keys to persons who are enrolled."""
-    yield from kept_by(dossier, actor)
-    yield from enrolled(dossier, request)
-    yield from _proofs_free(dossier, request)
+    yield from kept_by(project, actor)
+    yield from enrolled(project, request)
+    yield from _proofs_free(project, request)
 
 
-def enrolled(dossier: Dossier, request: Request) -> Iterator[Objection]:
+def enrolled(project: ProjectDossier, request: Request) -> Iterator[Objection]:
     person = request.get("person")
-    if person is not None and person not in dossier.people:
-        known = ", ".join(sorted(dossier.people))
+    if person is not None and person not in project.people:
+        known = ", ".join(sorted(project.people))
         yield Objection("person.unknown", f"Nobody called “{person}” is enrolled; there are {known}.")
 
 
-def revoke_key(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def revoke_key(project: ProjectDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """A key is revoked by its owner or by the keeper."""
     fingerprint = request.get("fingerprint")
     if fingerprint is None:
         return
-    key = next((k for k in dossier.keys if k.fingerprint == fingerprint), None)
+    key = next((k for k in project.keys if k.fingerprint == fingerprint), None)
     if key is None:
         yield Objection("key.unknown", f"No key {fingerprint} is enrolled; `distill-tui person list` shows them.")
     elif key.revoked_at is not None:
         yield Objection("key.revoked", f"The key {fingerprint} was revoked already.")
     elif actor.person != key.person_id:
-        yield from kept_by(dossier, actor)
+        yield from kept_by(project, actor)
 
 
-def set_assurance(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def set_assurance(project: ProjectDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The keeper states the weakest proof that counts; it can be raised, never lowered."""
-    yield from kept_by(dossier, actor)
+    yield from kept_by(project, actor)
     wanted = request.get("assurance")
-    if wanted is not None and dossier.project and wanted.strength < dossier.project.minimum_assurance.strength:
+    if wanted is not None and wanted.strength < project.minimum_assurance.strength:
         yield Objection(
             "assurance.lowered",
-            f"The project asks for {dossier.project.minimum_assurance.value} already; that can be raised, not lowered.",
+            f"The project asks for {project.minimum_assurance.value} already; that can be raised, not lowered.",
         )
 
 
-def sign_roster(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def sign_roster(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """The sponsor vouches with a key for who is who in this play."""
     yield from held_by(dossier, actor, Role.SPONSOR)
     if proof(actor, request).strength < Assurance.SIGNED.strength:
@@ -176,9 +178,9 @@ def sign_roster(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Ob
         yield Objection("roster.moved", "The roster changed meanwhile; look at it again with `roster show`.")
 
 
-def roster_signed(dossier: Dossier) -> Iterator[Objection]:
+def roster_signed(dossier: PlayDossier) -> Iterator[Objection]:
     """Where the project asks for signatures, the sponsor has signed the roster as it is now."""
-    if dossier.project is None or dossier.project.minimum_assurance.strength < Assurance.SIGNED.strength:
+    if dossier.project.minimum_assurance.strength < Assurance.SIGNED.strength:
         return
     sponsor, now = dossier.roles.get(Role.SPONSOR), digest_of(canonical(roster(dossier)))
     signed = [
@@ -195,22 +197,22 @@ def roster_signed(dossier: Dossier) -> Iterator[Objection]:
     )
 
 
-def open_play(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def open_play(project: ProjectDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """Anyone enrolled may open a play, under a name that is free."""
     name = request.get("name")
     if name is not None:
         if not 1 <= len(str(name).strip()) <= 80:
             yield Objection("play.name", "A play's name has 1 to 80 characters.")
-        elif str(name) in dossier.play_names:
+        elif str(name) in project.play_names:
             yield Objection("play.exists", f"There is a play “{name}” already; choose another name.")
     predecessor = request.get("predecessor")
     if predecessor is not None and predecessor.stage is not Stage.KILLED:
         yield Objection("play.predecessor", f"{predecessor.code} is not killed; only a killed play has a successor.")
 
 
-def assign_role(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def assign_role(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
     """Roles are given freely until the lock, then by the sponsor; no builder validates, no validator builds."""
-    yield from enrolled(dossier, request)
+    yield from enrolled(dossier.project, request)
     if dossier.locked:
         yield from held_by(dossier, actor, Role.SPONSOR)
     role, person = request.get("role"), request.get("person")
@@ -222,7 +224,7 @@ def assign_role(dossier: Dossier, actor: Actor, request: Request) -> Iterator[Ob
         yield Objection("role.driver_validates", f"{person} validates this play; the driver must be somebody else.")
 
 
-def never_built(dossier: Dossier, person: str | None, rule: str) -> Iterator[Objection]:
+def never_built(dossier: PlayDossier, person: str | None, rule: str) -> Iterator[Objection]:
     """Whoever ever built in a play can never sign it off."""
     if person is not None and person in dossier.builders:
         deeds = ", ".join(dossier.builders[person]).replace("_", " ")
@@ -231,15 +233,15 @@ def never_built(dossier: Dossier, person: str | None, rule: str) -> Iterator[Obj
         )
 
 
-def roster(dossier: Dossier) -> dict[str, Any]:
+def roster(dossier: PlayDossier) -> dict[str, Any]:
     """Say who the persons of this play are: their roles, and every account and key that proves them."""
     people = sorted({*dossier.roles.values(), *dossier.builders})
     return {
         "roles": {role.value: person for role, person in sorted(dossier.roles.items())},
         "people": {
             person: {
-                "accounts": sorted(a.uid for a in dossier.accounts if a.person_id == person),
-                "keys": sorted(f"{k.kind} {k.blob}" for k in dossier.keys if k.person_id == person),
+                "accounts": sorted(a.uid for a in dossier.project.accounts if a.person_id == person),
+                "keys": sorted(f"{k.kind} {k.blob}" for k in dossier.project.keys if k.person_id == person),
             }
             for person in people
         },

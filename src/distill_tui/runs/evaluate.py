@@ -13,7 +13,7 @@ import numpy as np
 from distill_tui import gates
 from distill_tui.dataset import frozen
 from distill_tui.gates import CERTAIN
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import worksheet_numbers
 from distill_tui.runs import answer_columns, arms, label_columns
 from distill_tui.runs.claim import Claim
@@ -25,7 +25,7 @@ from distill_tui.terms import Action, RunKind, RunStatus, Split, TeacherSource
 from distill_tui.training import answering, evaluate, measure
 
 
-def run(claimed: Claim, dossier: Dossier) -> None:
+def run(claimed: Claim, dossier: PlayDossier) -> None:
     """Judge one student on the held-out split: it, its teacher and the baseline, quality, latency and size."""
     project, gate, play = claimed.project, dossier.gate, dossier.play
     run = dossier.run(claimed.run.student_run)
@@ -134,7 +134,7 @@ def together(
 
 def record_evaluation(
     claimed: Claim,
-    dossier: Dossier,
+    dossier: PlayDossier,
     run: tables.Run,
     data: tables.DataSet,
     record: str,

@@ -20,23 +20,22 @@ from distill_tui.teachers.estimate import read_limits
 from distill_tui.terms import TeacherSource
 
 if TYPE_CHECKING:
-    from distill_tui.rules.dossier import Dossier
+    from distill_tui.rules.dossier import PlayDossier
     from distill_tui.teachers.endpoint import Answer
 
 Todo = list[tuple[str, str]]
 
 
-def run(claimed: Claim, dossier: Dossier) -> None:
+def run(claimed: Claim, dossier: PlayDossier) -> None:
     """Label what the teacher has not answered yet, or have it write variations."""
     wanted = variations.ask_of(claimed.run)
     result = vary(claimed, dossier, wanted) if wanted else label(claimed, dossier)
     claimed.finish(result, result["new"], None)
 
 
-def vary(claimed: Claim, dossier: Dossier, wanted: Mapping[str, Any]) -> dict[str, Any]:
+def vary(claimed: Claim, dossier: PlayDossier, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Have the teacher write variations; what is new of them waits to be taken in. Gives the run's result."""
     project, play = claimed.project, dossier.play
-    assert play is not None
     folder, name, started = project.artifacts.folder, wanted["writer"], time.monotonic()
     sources = variations.sources(project, dossier, wanted["rows"], wanted["numbers"])
     known = cache.answered(folder, name)
@@ -70,12 +69,11 @@ def local_writer(claimed: Claim, teacher: str, todo: Todo, done_to: str, *, name
         claimed.report(done, len(todo), f"{done:,} of {len(todo):,} rows are {done_to}")
 
 
-def label(claimed: Claim, dossier: Dossier) -> dict[str, Any]:
+def label(claimed: Claim, dossier: PlayDossier) -> dict[str, Any]:
     """Ask the play's teacher for every input that it has not answered yet; gives the run's result."""
     from distill_tui.dataset.traffic import distinct_inputs
 
     artifacts, play = claimed.project.artifacts, dossier.play
-    assert play is not None
     started = time.monotonic()
     files = [traffic.artifact for traffic in dossier.traffic]
     inputs = distinct_inputs([artifacts.path(artifact) for artifact in files])
@@ -123,7 +121,7 @@ def batches(path: Any, source: str, teacher: str, texts: list[str]) -> Iterator[
     return of(path(described.model), texts, described, threads=threads())
 
 
-def _endpoint(claimed: Claim, dossier: Dossier, teacher: str, todo: Todo) -> dict[str, Any]:
+def _endpoint(claimed: Claim, dossier: PlayDossier, teacher: str, todo: Todo) -> dict[str, Any]:
     """Ask an endpoint, for labels or for variations; both count against one budget."""
     from distill_tui.teachers import endpoint
 
@@ -131,7 +129,7 @@ def _endpoint(claimed: Claim, dossier: Dossier, teacher: str, todo: Todo) -> dic
     described = Described.from_json(artifacts.text(teacher))
     limits = read_limits(stored(claimed.run.spec, f"the spec of run {claimed.id}"))
     before = variations.paid(artifacts.folder, dossier, teacher)
-    answers = dossier.play is not None and teacher == dossier.play.teacher_digest
+    answers = teacher == dossier.play.teacher_digest
     choices = answers and bool(described.labels)
 
     def keep(answer: Answer) -> None:

@@ -21,7 +21,7 @@ from sqlmodel import Session, select
 from distill_tui.dataset import frozen, observed
 from distill_tui.monitor import history
 from distill_tui.monitor import plan as observe
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.runs import observe_teacher
 from distill_tui.runs.claim import Claim
 from distill_tui.spec import Spec
@@ -49,7 +49,7 @@ class Row:
     asked: bool = False
 
 
-def run(claimed: Claim, dossier: Dossier) -> None:
+def run(claimed: Claim, dossier: PlayDossier) -> None:
     """Observe one feed, record what was seen, and say how the student stands."""
     project = claimed.project
     feed_id = stored(claimed.run.spec, f"the spec of run {claimed.id}").get("feed")
@@ -87,7 +87,7 @@ def run(claimed: Claim, dossier: Dossier) -> None:
 # --- the scores at the gate ------------------------------------------------------------------------------------------
 
 
-def _known_reference(dossier: Dossier, bundle: tables.Bundle) -> str:
+def _known_reference(dossier: PlayDossier, bundle: tables.Bundle) -> str:
     watches = [watch for watch in dossier.watches if watch.bundle_id == bundle.id]
     return history.plan_of(watches[-1]).reference if watches else ""
 
@@ -176,7 +176,7 @@ def _asked_by_month(session: Session, play_id: int) -> Counter[str]:
 
 def _with_teacher(
     claimed: Claim,
-    dossier: Dossier,
+    dossier: PlayDossier,
     rows: list[Row],
     asked: Counter[str],
     room: int,
@@ -189,7 +189,6 @@ def _with_teacher(
     this machine is asked the probe for nothing. A recorded teacher is never asked: the feed brings its answers.
     """
     play = dossier.play
-    assert play is not None
     budget, asks = play.sampling_per_month or 0, play.teacher_source.computes
     probe = _probe_again(rows, known, seen) if asks else []
     paid = play.teacher_source is TeacherSource.ENDPOINT
@@ -288,7 +287,7 @@ def _record(
 
 def _watched(claimed: Claim, change: Any, feed: tables.Feed, reference: str, known: Mapping[str, Any]) -> tables.Watch:
     """Read everything since the watch began, this feed included, and say how it stands."""
-    dossier: Dossier = change.dossier
+    dossier: PlayDossier = change.dossier
     bundle = next(each for each in dossier.bundles if each.id == feed.bundle_id)
     begun = [w for w in dossier.watches if w.bundle_id == feed.bundle_id and w.feed_id > dossier.watched_from]
     plan = history.plan_of(begun[0]) if begun else history.new_plan(claimed.project, dossier, bundle, reference)

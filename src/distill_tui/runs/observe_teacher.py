@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from sqlmodel import Session, col, func, select
 
 from distill_tui.dataset import observed
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.runs.claim import Claim
 from distill_tui.runs.label import batches, local_writer
 from distill_tui.store import tables
@@ -34,21 +34,20 @@ from distill_tui.training.folders import teacher_labels
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from distill_tui.rules.dossier import Dossier
+    from distill_tui.rules.dossier import PlayDossier
     from distill_tui.runs.observe import Row
 
 Todo = list[tuple[str, str]]  # (input digest, text)
 Said = Mapping[str, str | None]  # input digest to label; None where an answer named no label
 
 
-def room(session: Session, artifacts: Artifacts, dossier: Dossier, feed: tables.Feed) -> int:
+def room(session: Session, artifacts: Artifacts, dossier: PlayDossier, feed: tables.Feed) -> int:
     """Say how many calls the month in which a feed came in has left; of a model on this machine, as many as one likes.
 
     What runs that ended early have paid for counts as well, by the answers that are kept: whoever gives the next file
     instead of going on with such a run spends no month twice.
     """
     play = dossier.play
-    assert play is not None
     if play.teacher_source is not TeacherSource.ENDPOINT:
         return sys.maxsize
     month = [each for each in dossier.feeds if each.received_at[:7] == feed.received_at[:7]]
@@ -77,10 +76,9 @@ def _paid(artifacts: Artifacts, teacher: str, feed: tables.Feed) -> int:
     return len(kept) + len(cache.answered(artifacts.folder, probe))
 
 
-def ask(claimed: Claim, dossier: Dossier, rows: Sequence[Row]) -> Said:
+def ask(claimed: Claim, dossier: PlayDossier, rows: Sequence[Row]) -> Said:
     """Ask the play's teacher about rows, as far as it has not answered before. Raises ValueError with one sentence."""
     play = dossier.play
-    assert play is not None
     trouble = claimed.project.artifacts.trouble(play.teacher_digest)
     if trouble:
         raise ValueError(trouble)
@@ -136,7 +134,7 @@ def _local(claimed: Claim, source: str, teacher: str, rows: Sequence[Row]) -> Sa
     return {row.digest: labels[answered[row.digest].index(max(answered[row.digest]))] for row in rows}
 
 
-def _endpoint(claimed: Claim, dossier: Dossier, teacher: str, rows: Sequence[Row]) -> Said:
+def _endpoint(claimed: Claim, dossier: PlayDossier, teacher: str, rows: Sequence[Row]) -> Said:
     """Ask an endpoint; every answer is kept the moment it comes. The rows are within the month's budget already."""
     folder = claimed.project.artifacts.folder
     described, limits = Described.from_json(claimed.project.artifacts.text(teacher)), _limits(dossier)
@@ -155,7 +153,7 @@ def _endpoint(claimed: Claim, dossier: Dossier, teacher: str, rows: Sequence[Row
     return _kept(folder, teacher, rows, ask)
 
 
-def _limits(dossier: Dossier) -> Limits:
+def _limits(dossier: PlayDossier) -> Limits:
     """Ask as the last labelling run did, at its prices; what bounds the money is the month's number of calls."""
     labelled = [run for run in dossier.runs if run.kind is RunKind.LABEL]
     given = stored(labelled[-1].spec, f"the spec of run {labelled[-1].id}") if labelled else {}

@@ -13,7 +13,7 @@ from distill_tui import gates
 from distill_tui.dataset import frozen
 from distill_tui.review import controls
 from distill_tui.rounds.weights import cell
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.runs import answer_columns, arms, label_columns
 from distill_tui.runs.claim import Claim, Companion
 from distill_tui.spec import Spec
@@ -25,7 +25,7 @@ from distill_tui.training import evaluate, measure
 from distill_tui.training.folders import form
 
 
-def run(claimed: Claim, dossier: Dossier) -> None:
+def run(claimed: Claim, dossier: PlayDossier) -> None:
     """Train the student of the run's spec, from its newest checkpoint if there is one, and look at validation."""
     project, spec = claimed.project, Spec.from_json(claimed.run.spec)
     data, training, validation, teacher, asked = material(project, claimed.run, dossier)
@@ -57,14 +57,13 @@ def run(claimed: Claim, dossier: Dossier) -> None:
 
 
 def material(
-    project: Project, run: tables.Run, dossier: Dossier
+    project: Project, run: tables.Run, dossier: PlayDossier
 ) -> tuple[tables.DataSet, Any, Any, Path | None, Described]:
     """Give what a training run learns from: its data set, the rows to train and to validate on, a local teacher.
 
     The last says how a teacher that writes is asked.
     """
     play, data = dossier.play, next(d for d in dossier.data_sets if d.id == run.data_set_id)
-    assert play is not None
     path = project.artifacts.path(data.artifact)
     teacher = arms.teacher_of(project.artifacts, play)
     return data, frozen.load(path, Split.TRAIN), frozen.load(path, Split.VALIDATION), *teacher

@@ -17,7 +17,7 @@ from sqlmodel import Session, SQLModel, col, select
 from distill_tui.digests import canonical, digest_of
 from distill_tui.people import signatures, statements
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import Dossier, SignOffFacts, StatementFacts
+from distill_tui.rules.dossier import PlayDossier, SignOffFacts, StatementFacts
 from distill_tui.rules.gate import LOCK_FACTS
 from distill_tui.rules.state_machine import BUILDING
 from distill_tui.store import migrations, tables
@@ -91,9 +91,9 @@ class Logged:
         """Give the number of the entry that names these bytes; what none names counts as the last."""
         return self.places.get(digest_of(content), 1 << 62)
 
-    def disagreements(self, dossier: Dossier) -> Iterator[str]:
+    def disagreements(self, dossier: PlayDossier) -> Iterator[str]:
         """Say where the tables of a play are not what the log says was done."""
-        code = dossier.play.code if dossier.play else ""
+        code = dossier.code
         roles = {role.value: person for role, person in dossier.roles.items()}
         if roles != self.roles:
             yield f"The roles of {code} are not those that the audit log gives; restore the file from a backup."

@@ -115,7 +115,7 @@ def _look(making: Path, artifacts: Artifacts, names: list[str]) -> tuple[int, st
     try:
         with copy.read() as session:
             trouble = chain_trouble(session)
-        dossier = copy.dossier()
+        dossier = copy.project_dossier()
     finally:
         copy.close()
     trouble = trouble or next((found for name in names if (found := artifacts.trouble(name))), "")

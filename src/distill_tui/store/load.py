@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -12,7 +13,9 @@ from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
 from distill_tui import gates
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier, ProjectDossier
+from distill_tui.rules.objection import Refused
+from distill_tui.rules.permission import NO_PLAY
 from distill_tui.store import audit_log, project_file, tables
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.records import judged, read_gate, read_record, record_of
@@ -22,32 +25,34 @@ from distill_tui.terms import Action
 def load(
     session: Session,
     artifacts: Artifacts,
-    play_id: int | None,
+    play_id: int,
     told: dict[int, audit_log.Told],
     *,
     thorough: bool = False,
-) -> Dossier:
-    """Read everything that rules and screens need, as it is in this session's view.
+) -> PlayDossier:
+    """Read everything that rules and screens need of a play, as it is in this session's view. Raises Refused.
 
     `told` keeps what the log said of each play from one call to the next, so that nobody reads a long log at each
     write; a thorough look reads all of it.
     """
-
     last = session.exec(_LAST).first()
-    known = _of_project(session, last, thorough)
-    play = session.get(tables.Play, play_id) if play_id is not None else None
+    project = load_project(session, last, thorough=thorough)
+    play = session.get(tables.Play, play_id)
     if play is None:
-        return Dossier(play_names=frozenset(session.exec(select(tables.Play.name))), **known)
-    logged = _logged(session, play.id or 0, last, {} if thorough else told)
-    known |= _rows_of(session, play, logged)
-    dossier = Dossier(**known)
+        raise Refused([NO_PLAY])
+    logged = _logged(session, play_id, last, {} if thorough else told)
+    dossier = PlayDossier(project=project, **_rows_of(session, play, logged))
     troubles = list(_file_troubles(artifacts, dossier)) if thorough else []
-    if thorough and not dossier.audit_trouble:
-        known["audit_trouble"] = next(logged.disagreements(dossier), "")
-    known |= _verdicts(artifacts, dossier, troubles)
-    known["validations"] = dict(_validations(artifacts, dossier))
-    known["file_troubles"] = tuple(dict.fromkeys(troubles))
-    return Dossier(**known | _signed(session, play.id or 0, known, logged))
+    if thorough and not project.audit_trouble:
+        project = replace(project, audit_trouble=next(logged.disagreements(dossier), ""))
+    return replace(
+        dossier,
+        project=project,
+        **_verdicts(artifacts, dossier, troubles),
+        validations=dict(_validations(artifacts, dossier)),
+        file_troubles=tuple(dict.fromkeys(troubles)),
+        **_signed(session, play_id, project, logged),
+    )
 
 
 def _all(session: Session, table: Any) -> Any:
@@ -58,18 +63,26 @@ def _theirs(session: Session, play_id: int, table: Any, order: str = "id") -> An
     return tuple(session.exec(_of_play(table, order), params={"play": play_id}))
 
 
-def _of_project(session: Session, last: tables.AuditEntry | None, thorough: bool) -> dict[str, Any]:
-    """Read what is of no one play: the roster, and where the log stands."""
-    known: dict[str, Any] = {
-        "now": project_file.now(),
-        "project": session.get(tables.Project, 1),
-        "people": {person.id: person for person in _all(session, tables.Person)},
-        "accounts": _all(session, tables.Account),
-        "keys": _all(session, tables.SshKey),
-        "audit_size": last.seq if last else 0,
-        "audit_head": last.digest if last else "",
-    }
-    return known | ({"audit_trouble": audit_log.chain_trouble(session)} if thorough else {})
+def load_project(session: Session, last: tables.AuditEntry | None = None, *, thorough: bool = False) -> ProjectDossier:
+    """Read what belongs to the project itself: its people, and the head of its log. Raises ProjectError."""
+    last = last or session.exec(_LAST).first()
+    row = session.get(tables.Project, 1)
+    if row is None:
+        raise project_file.ProjectError("The project file does not name its project; restore it from a backup.")
+    return ProjectDossier(
+        uid=row.uid,
+        name=row.name,
+        keeper=row.keeper,
+        minimum_assurance=row.minimum_assurance,
+        now=project_file.now(),
+        people={person.id: person for person in _all(session, tables.Person)},
+        accounts=_all(session, tables.Account),
+        keys=_all(session, tables.SshKey),
+        play_names=frozenset(session.exec(select(tables.Play.name))),
+        audit_size=last.seq if last else 0,
+        audit_head=last.digest if last else "",
+        audit_trouble=audit_log.chain_trouble(session) if thorough else "",
+    )
 
 
 def _rows_of(session: Session, play: tables.Play, logged: audit_log.Logged) -> dict[str, Any]:
@@ -101,10 +114,9 @@ def _rows_of(session: Session, play: tables.Play, logged: audit_log.Logged) -> d
     }
 
 
-def _verdicts(artifacts: Artifacts, dossier: Dossier, troubles: list[str]) -> dict[str, Any]:
+def _verdicts(artifacts: Artifacts, dossier: PlayDossier, troubles: list[str]) -> dict[str, Any]:
     """Judge the record of this round, of the last that was judged before, and of what is live; add what is wrong."""
     gate, play, evaluation, known = dossier.gate, dossier.play, dossier.evaluation, dict[str, Any]()
-    assert play is not None
     if gate is None:
         return {}
     if evaluation is not None:
@@ -123,16 +135,16 @@ def _verdicts(artifacts: Artifacts, dossier: Dossier, troubles: list[str]) -> di
     return known
 
 
-def _signed(session: Session, play_id: int, known: Mapping[str, Any], logged: audit_log.Logged) -> dict[str, Any]:
+def _signed(session: Session, play_id: int, project: ProjectDossier, logged: audit_log.Logged) -> dict[str, Any]:
     """Read the sign-offs, statements and spot checks, each with what the log and its signature say of it."""
     of_play = partial(_theirs, session, play_id)
 
     def head(size: object) -> str | None:
-        there = isinstance(size, int) and 0 < size <= known["audit_size"]
+        there = isinstance(size, int) and 0 < size <= project.audit_size
         entry = session.get(tables.AuditEntry, size) if there else None
         return entry.digest if entry is not None else None
 
-    keys, rows = known["keys"], of_play(tables.SignOff)
+    keys, rows = project.keys, of_play(tables.SignOff)
     withdrawn = {row.sign_off_id for row in _all(session, tables.Withdrawal)} if rows else set()
     signed = of_play(tables.Statement)
     return {
@@ -181,7 +193,7 @@ def _logged(
     return logged
 
 
-def _validations(artifacts: Artifacts, dossier: Dossier) -> Iterator[tuple[int, gates.Record]]:
+def _validations(artifacts: Artifacts, dossier: PlayDossier) -> Iterator[tuple[int, gates.Record]]:
     """Read what the students that were evaluated did on the validation split; what cannot be read is not there."""
     for evaluation in dossier.evaluations:
         run = dossier.run(evaluation.run_id)
@@ -201,7 +213,7 @@ def _builders(rows: tuple[tables.Builder, ...], logged: audit_log.Logged) -> dic
     return deeds
 
 
-def _file_troubles(artifacts: Artifacts, dossier: Dossier) -> Iterator[str]:
+def _file_troubles(artifacts: Artifacts, dossier: PlayDossier) -> Iterator[str]:
     """Look at every file that this round's decision stands on."""
     wanted = [e.record for e in dossier.round_evaluations]
     wanted += [e.model for e in dossier.round_evaluations]

@@ -19,13 +19,13 @@ from sqlalchemy.pool import QueuePool
 from sqlmodel import Session
 
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import NOTHING, Dossier, Request
+from distill_tui.rules.dossier import NOTHING, PlayDossier, ProjectDossier, Request
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.permission import objections
-from distill_tui.rules.state_machine import ABOUT_THE_PROJECT, BUILDING, NEXT_STAGE
+from distill_tui.rules.state_machine import BUILDING, NEXT_STAGE
 from distill_tui.store import audit_log, project_file, sqlite, tables
 from distill_tui.store.artifacts import Artifacts, sync_folder
-from distill_tui.store.load import load
+from distill_tui.store.load import load, load_project
 from distill_tui.store.project_file import (
     PATIENCE,
     check,
@@ -46,17 +46,24 @@ class Change:
     """One change under way: edit rows through `session`; what goes into `detail` is logged."""
 
     session: Session
-    dossier: Dossier
-    play: tables.Play | None
+    seen: ProjectDossier | PlayDossier  # as it was when the rules were asked
+    row: tables.Play | None  # the play that is changed or opened
+    person: str
     actor: Actor
     at: str
     detail: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def the_play(self) -> tables.Play:
-        """The play that is being changed."""
-        assert self.play is not None
-        return self.play
+    def dossier(self) -> PlayDossier:
+        """The play as it was when the rules were asked."""
+        assert isinstance(self.seen, PlayDossier)
+        return self.seen
+
+    @property
+    def play(self) -> tables.Play:
+        """The row of the play that is changed."""
+        assert self.row is not None
+        return self.row
 
 
 class Project:
@@ -78,7 +85,7 @@ class Project:
         if not path.parent.is_dir():
             raise ProjectError(f"The folder {path.parent} does not exist; make it first.")
         request = {"person": keeper}
-        reasons = objections(Action.OPEN_PROJECT, Dossier(), actor, request)
+        reasons = objections(Action.OPEN_PROJECT, None, actor, request)
         if reasons:
             raise Refused(reasons)
         see_free(path)
@@ -148,12 +155,20 @@ class Project:
         with Session(self._reader, expire_on_commit=False) as session:
             yield session
 
-    def dossier(self, play_id: int | None = None, *, thorough: bool = False) -> Dossier:
-        """Load everything known about a play now. `thorough` also checks the log's chain and every file."""
+    def project_dossier(self, *, thorough: bool = False) -> ProjectDossier:
+        """Load everything known about the project itself now. `thorough` also checks the log's chain."""
+        with self.read() as session:
+            return load_project(session, thorough=thorough)
+
+    def dossier(self, play_id: int, *, thorough: bool = False) -> PlayDossier:
+        """Load everything known about a play now. `thorough` also checks the log's chain and every file.
+
+        Raises Refused where there is no such play.
+        """
         with self.read() as session:
             return load(session, self.artifacts, play_id, self._told, thorough=thorough)
 
-    def ask_first(self, action: Action, play_id: int, actor: Actor, request: Request = NOTHING) -> Dossier:
+    def ask_first(self, action: Action, play_id: int, actor: Actor, request: Request = NOTHING) -> PlayDossier:
         """Ask the rules before work that takes long; the door asks again afterwards. Raises Refused."""
         dossier = self.dossier(play_id)
         reasons = objections(action, dossier, actor, request)
@@ -180,20 +195,25 @@ class Project:
         """The one door: permission, edit, stage, audit, in one transaction. Raises Refused with all the reasons."""
         thorough = action in (Action.SIGN_OFF, Action.SHIP)
         with self._writing() as session:
-            dossier = load(session, self.artifacts, play_id, self._told, thorough=thorough)
-            reasons = objections(action, dossier, actor, request)
+            seen: ProjectDossier | PlayDossier
+            if play_id is None:
+                seen = load_project(session)
+            else:
+                seen = load(session, self.artifacts, play_id, self._told, thorough=thorough)
+            reasons = objections(action, seen, actor, request)
             if reasons:
                 raise Refused(reasons)
+            assert actor.person is not None  # the rules refuse an actor who is not enrolled
             at = project_file.now()
-            play = session.get(tables.Play, play_id) if play_id is not None else None
-            change = Change(session, dossier, play, actor, at)
+            row = session.get(tables.Play, play_id) if play_id is not None else None
+            change = Change(session, seen, row, actor.person, actor, at)
             yield change
-            if change.play is not None and action not in ABOUT_THE_PROJECT:
+            if play_id is not None:
                 _move(change, action)
             if action in BUILDING:
-                remember_builder(change, actor.person, action.value)
+                remember_builder(change, change.person, action.value)
             session.flush()
-            logged = change.play.id if change.play is not None else None
+            logged = change.row.id if change.row is not None else None
             audit_log.append(session, at, actor, action, logged, change.detail)
 
     @contextmanager
@@ -211,7 +231,7 @@ class Project:
 
 
 def _move(change: Change, action: Action) -> None:
-    play, before = change.the_play, change.the_play.stage
+    play, before = change.play, change.play.stage
     after = NEXT_STAGE[before, action]
     if after is not before:
         play.stage, play.stage_since = after, change.at
@@ -219,10 +239,9 @@ def _move(change: Change, action: Action) -> None:
         change.session.add(play)
 
 
-def remember_builder(change: Change, person: str | None, deed: str) -> None:
+def remember_builder(change: Change, person: str, deed: str) -> None:
     """Record for good that a person built in this play."""
-    assert person is not None
-    play_id = change.the_play.id
+    play_id = change.play.id
     key = (play_id, person, deed)
     if change.session.get(tables.Builder, key) is None:
         change.session.add(tables.Builder(play_id=play_id or 0, person_id=person, deed=deed, at=change.at))

@@ -14,7 +14,7 @@ from distill_tui.people import log_heads
 from distill_tui.rules import spot_checks
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.decide import answers_to_judge
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.spot_checks import Item
 from distill_tui.store import tables
 from distill_tui.store.audit_log import entry_fields
@@ -58,9 +58,9 @@ def untrustworthy(project: Project) -> list[str]:
     with project.read() as session:
         plays = list(session.exec(select(tables.Play.id).order_by(col(tables.Play.id))))
     found: list[str] = []
-    for play in plays:
+    for play in filter(None, plays):
         dossier = project.dossier(play, thorough=True)
-        told = [dossier.audit_trouble, dossier.gate_trouble]
+        told = [dossier.project.audit_trouble, dossier.gate_trouble]
         told += [facts.trouble for facts in dossier.sign_offs] + [facts.trouble for facts in dossier.statements]
         found += [trouble for trouble in told if trouble and trouble not in found]
     return found
@@ -103,7 +103,7 @@ class ToJudge:
     text: str
 
 
-def answers_to_draw(dossier: Dossier, wanted: int = 0) -> int:
+def answers_to_draw(dossier: PlayDossier, wanted: int = 0) -> int:
     """How many answers a validator is shown: what they want, or the gate where that is more; else ten."""
     return max(wanted, answers_to_judge(dossier)) or 10
 
@@ -148,7 +148,6 @@ def window(
     from distill_tui.rounds import variations
 
     dossier = project.dossier(play_id)
-    assert dossier.play is not None
     calls = [traffic for traffic in dossier.traffic if not variations.taken(traffic)]  # what was written is no call
     files = [project.artifacts.path(traffic.artifact) for traffic in calls]
     measured = windows.measure(files, days=days, prices=prices)
@@ -156,7 +155,7 @@ def window(
     return measured, {name: f"{n:f}" for name, n in windows.worksheet(measured).items() if name in asked}
 
 
-def repeats(project: Project, dossier: Dossier) -> Repeats | None:
+def repeats(project: Project, dossier: PlayDossier) -> Repeats | None:
     """Measure how often the teacher of the traffic agrees with itself, for a gate that does not say; else None.
 
     A local teacher or an endpoint did not write what the traffic holds, so nothing is known of it.
@@ -196,7 +195,6 @@ def ledger(project: Project, play_id: int) -> dict[str, Any]:
     from distill_tui.terms import RunKind
 
     dossier = project.dossier(play_id)
-    assert dossier.play is not None
     paid = variations.paid(project.artifacts.folder, dossier)
     labels = cache.ledger(project.artifacts.folder, dossier.play.teacher_digest)
     runs = [result(run) for run in dossier.runs if run.kind is RunKind.LABEL]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlmodel import col, select
 
 from distill_tui import gates
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.store import tables
 from distill_tui.store.project import Project
 from distill_tui.store.records import judged, read_record
@@ -31,15 +31,15 @@ def check(project: Project) -> Iterator[Checked]:
     """Go through the evaluations of every play, oldest first."""
     with project.read() as session:
         plays = list(session.exec(select(tables.Play.id).order_by(col(tables.Play.id))))
-    for play in plays:
+    for play in filter(None, plays):
         dossier = project.dossier(play)
         for evaluation in dossier.evaluations:
             yield _checked(project, dossier, evaluation)
 
 
-def _checked(project: Project, dossier: Dossier, row: tables.Evaluation) -> Checked:
+def _checked(project: Project, dossier: PlayDossier, row: tables.Evaluation) -> Checked:
     play = dossier.play
-    assert play is not None and row.id is not None
+    assert row.id is not None
     stored, computed, trouble = _word(bool(row.passed)), "", ""
     try:
         computed, trouble = _computed(project, dossier, row)
@@ -51,7 +51,7 @@ def _checked(project: Project, dossier: Dossier, row: tables.Evaluation) -> Chec
     return Checked(play.code, row.id, row.round, bool(row.reproduced), stored, computed, told)
 
 
-def _computed(project: Project, dossier: Dossier, row: tables.Evaluation) -> tuple[str, str]:
+def _computed(project: Project, dossier: PlayDossier, row: tables.Evaluation) -> tuple[str, str]:
     """Compute a verdict, and say what does not belong together."""
     content = read_record(project.artifacts, row.record)
     if dossier.gate is None:
@@ -69,7 +69,7 @@ def _computed(project: Project, dossier: Dossier, row: tables.Evaluation) -> tup
     return _word(gates.passed(judgements)), trouble
 
 
-def _threshold(dossier: Dossier, row: tables.Evaluation) -> int:
+def _threshold(dossier: PlayDossier, row: tables.Evaluation) -> int:
     """Choose anew, on the validation rows, what the student that was evaluated sends back; 0 where nothing is."""
     if dossier.gate is None or dossier.gate.deferral is None:
         return 0

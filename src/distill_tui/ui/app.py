@@ -441,7 +441,7 @@ def run(path: Path, *, key: Path | None = None, play: int | None = None, restric
         from distill_tui.store.project import Project
 
         project = Project.open(path)
-        actor = identity.by_key(project.dossier(), key)
+        actor = identity.by_key(project.project_dossier(), key)
         project.close()
     else:
         _check(path)

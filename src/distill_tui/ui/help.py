@@ -221,6 +221,6 @@ def _code(screens: Sequence[Screen[Any]]) -> str:
     """Give the code of the play that is open or selected, or nothing."""
     for screen in reversed(screens):
         dossier = getattr(screen, "dossier", None)
-        if dossier is not None and dossier.play is not None:
-            return str(dossier.play.code)
+        if dossier is not None:
+            return str(dossier.code)
     return ""

@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.markup import escape
 from textual.system_commands import SystemCommandsProvider
 
+from distill_tui.rules.dossier import PlayDossier, ProjectDossier
 from distill_tui.rules.permission import objections
 from distill_tui.rules.state_machine import ABOUT_THE_PROJECT
 from distill_tui.store import glance, sqlite
@@ -20,7 +21,6 @@ from distill_tui.ui.board.screen import BoardScreen
 from distill_tui.ui.widgets import show
 
 if TYPE_CHECKING:
-    from distill_tui.rules.dossier import Dossier
     from distill_tui.ui.app import DistillApp
 
 
@@ -33,18 +33,18 @@ class Entry:
     why_not: str
 
 
-def entries(app: DistillApp, dossier: Dossier | None) -> list[Entry]:
+def entries(app: DistillApp, dossier: PlayDossier | ProjectDossier | None) -> list[Entry]:
     """Give the actions that have a key, those that can be done first."""
     found = [_entry(app, dossier, action) for action in Action if action.key]
     return sorted(found, key=lambda entry: bool(entry.why_not))
 
 
-def _entry(app: DistillApp, dossier: Dossier | None, action: Action) -> Entry:
+def _entry(app: DistillApp, dossier: PlayDossier | ProjectDossier | None, action: Action) -> Entry:
     if dossier is None:
         why = "" if action is Action.OPEN_PLAY else "No play is selected."
     else:
         why = " ".join(o.sentence for o in objections(action, dossier, app.actor))
-    code = f" {dossier.play.code}" if dossier is not None and dossier.play is not None else ""
+    code = f" {dossier.code}" if isinstance(dossier, PlayDossier) else ""
     about = "" if action in ABOUT_THE_PROJECT else code
     return Entry(action, f"{action.command}{about}  ({action.key})", why)
 
@@ -83,7 +83,9 @@ class Verbs(Provider):
         return cast("DistillApp", self.app)
 
     def _entries(self) -> list[Entry]:
-        return entries(self._distill, getattr(self.screen, "dossier", None))
+        return entries(
+            self._distill, getattr(self.screen, "dossier", None) or getattr(self.screen, "project_dossier", None)
+        )
 
     async def discover(self) -> Hits:
         """Offer them all before anything is typed."""
@@ -115,7 +117,7 @@ class Verbs(Provider):
 
     def _play(self) -> int | None:
         dossier = getattr(self.screen, "dossier", None)
-        return dossier.play.id if dossier is not None and dossier.play is not None else None
+        return dossier.play_id if dossier is not None else None
 
 
 def _help(entry: Entry) -> str:
@@ -136,7 +138,7 @@ class Commands(Provider):
         keyed = {action.command for action in Action if action.key}
         told = {command.words: command.sentence for command in table.COMMANDS if command.words not in keyed}
         dossier = getattr(self.screen, "dossier", None)
-        code = dossier.play.code if dossier is not None and dossier.play is not None else ""
+        code = dossier.code if dossier is not None else ""
         return [
             (begun, sentence)
             for begun in commands(code)

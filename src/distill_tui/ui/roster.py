@@ -14,7 +14,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 from textual.worker import get_current_worker
 
-from distill_tui.rules.dossier import Dossier, Request
+from distill_tui.rules.dossier import ProjectDossier, Request
 from distill_tui.rules.permission import objections
 from distill_tui.store import glance, sqlite
 from distill_tui.terms import Action, Role, Stage
@@ -46,9 +46,9 @@ COLUMNS = (
 )
 
 
-def table(dossier: Dossier, cards: list[Card], width: int) -> Lines:
+def table(dossier: ProjectDossier, cards: list[Card], width: int) -> Lines:
     """Lay the persons out, one a line, under a heading."""
-    keeper = dossier.project.keeper if dossier.project else ""
+    keeper = dossier.keeper
     rows = []
     for person in _people(dossier):
         keys = [key for key in dossier.keys if key.person_id == person]
@@ -59,11 +59,11 @@ def table(dossier: Dossier, cards: list[Card], width: int) -> Lines:
     return page.table(COLUMNS, rows, width)
 
 
-def _people(dossier: Dossier) -> list[str]:
+def _people(dossier: ProjectDossier) -> list[str]:
     return sorted(dossier.people)
 
 
-def _accounts(dossier: Dossier, person: str) -> str:
+def _accounts(dossier: ProjectDossier, person: str) -> str:
     uids = [f"uid {account.uid}" for account in dossier.accounts if account.person_id == person]
     return ", ".join(uids) or show.glyph("dash")
 
@@ -75,7 +75,7 @@ def _held(cards: list[Card], person: str) -> str:
     return ", ".join(f"{role.value} {count}" for role, count in counts.items() if count) or show.glyph("dash")
 
 
-def detail(dossier: Dossier, cards: list[Card], person: str, width: int) -> Lines:
+def detail(dossier: ProjectDossier, cards: list[Card], person: str, width: int) -> Lines:
     """Say of one person what proves them, and in which plays they do what."""
     lines = [page.heading(person.upper(), dossier.people[person].name)]
     lines += page.fact("accounts", _accounts(dossier, person), width)
@@ -114,7 +114,7 @@ class RosterScreen(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.dossier: Dossier | None = None  # without a play
+        self.project_dossier: ProjectDossier | None = None
         self.cards: list[Card] = []
 
     @property
@@ -125,7 +125,7 @@ class RosterScreen(Screen[None]):
     def selected(self) -> str | None:
         """The person under the cursor."""
         at = self.query_one(OptionList).highlighted if self.is_mounted else None
-        people = _people(self.dossier) if self.dossier is not None else []
+        people = _people(self.project_dossier) if self.project_dossier is not None else []
         return people[at] if at is not None and at < len(people) else None
 
     def compose(self) -> ComposeResult:
@@ -151,16 +151,16 @@ class RosterScreen(Screen[None]):
         if project is None or worker.is_cancelled:
             return
         try:
-            dossier, cards = project.dossier(), glance.cards(self._app.path)
+            dossier, cards = project.project_dossier(), glance.cards(self._app.path)
         except sqlite.errors() as error:
             self._app.unreadable(error)
             return
         if not worker.is_cancelled:
             self.app.call_from_thread(self._loaded, dossier, cards)
 
-    def _loaded(self, dossier: Dossier, cards: list[Card]) -> None:
+    def _loaded(self, dossier: ProjectDossier, cards: list[Card]) -> None:
         held = self.selected
-        self.dossier, self.cards = dossier, cards
+        self.project_dossier, self.cards = dossier, cards
         self._draw(held or self._app.actor.person)
 
     def on_resize(self) -> None:
@@ -168,10 +168,10 @@ class RosterScreen(Screen[None]):
         self._draw(self.selected)
 
     def _draw(self, at: str | None) -> None:
-        if self.dossier is None:
+        if self.project_dossier is None:
             return
-        options, people = self.query_one(OptionList), _people(self.dossier)
-        head, *lines = table(self.dossier, self.cards, self.size.width - 2)
+        options, people = self.query_one(OptionList), _people(self.project_dossier)
+        head, *lines = table(self.project_dossier, self.cards, self.size.width - 2)
         self.query_one("#roster-head", Static).update(head)
         options.clear_options()
         options.add_options([Option(line) for line in lines])
@@ -181,8 +181,8 @@ class RosterScreen(Screen[None]):
     @on(OptionList.OptionHighlighted)
     def _draw_person(self) -> None:
         person = self.selected
-        if self.dossier is not None and person is not None:
-            lines = detail(self.dossier, self.cards, person, self.size.width - 2)
+        if self.project_dossier is not None and person is not None:
+            lines = detail(self.project_dossier, self.cards, person, self.size.width - 2)
             self.query_one("#person", Static).update(page.page(lines[:8]))
         self.refresh_bindings()
 
@@ -196,7 +196,7 @@ class RosterScreen(Screen[None]):
         """Say why a key does nothing now."""
         if action != "change":
             return None
-        if self.dossier is None:
+        if self.project_dossier is None:
             return "The roster is still being loaded."
         wanted = BY_NAME[str(parameters[0])]
         if wanted is Action.REVOKE_KEY:
@@ -208,13 +208,13 @@ class RosterScreen(Screen[None]):
 
     def _objects(self, action: Action, request: Request) -> str:
         """Give the first thing that the rules have against it, or nothing."""
-        if self.dossier is None:
+        if self.project_dossier is None:
             return ""
-        reasons = objections(action, self.dossier, self._app.actor, request)
+        reasons = objections(action, self.project_dossier, self._app.actor, request)
         return reasons[0].sentence if reasons else ""
 
     def _keys_of(self, person: str | None) -> list[str]:
-        keys = self.dossier.keys if self.dossier is not None else ()
+        keys = self.project_dossier.keys if self.project_dossier is not None else ()
         return [key.fingerprint for key in keys if key.person_id == person and key.revoked_at is None]
 
     def action_move(self, rows: int) -> None:

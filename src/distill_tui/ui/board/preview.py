@@ -13,7 +13,7 @@ from distill_tui.gates import economics
 from distill_tui.reports import text as report
 from distill_tui.rules import next_step as next_step_rules
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import worksheet_numbers
 from distill_tui.rules.next_step import waits_for
 from distill_tui.rules.permission import objections
@@ -40,7 +40,7 @@ class Figures:
         return "held-out" if self.measure in ("accuracy", "agreement") else "validation"
 
 
-def figures(dossier: Dossier) -> Figures:
+def figures(dossier: PlayDossier) -> Figures:
     """Work out quality and savings: of the evaluation where there is one, else of the best student so far."""
     record, prices = dossier.record, _prices(dossier)
     if record is None:
@@ -74,7 +74,7 @@ def _share(rate: gates.Rate | None) -> float | None:
     return None if rate is None else rate.share
 
 
-def _prices(dossier: Dossier) -> economics.Prices | None:
+def _prices(dossier: PlayDossier) -> economics.Prices | None:
     try:
         return economics.Prices.from_values(worksheet_numbers(dossier))
     except ValueError:
@@ -106,7 +106,7 @@ def worth(found: Figures, kind: PlayKind) -> list[str]:
     return [quality, saves]
 
 
-def next_step(dossier: Dossier, actor: Actor) -> tuple[str, str]:
+def next_step(dossier: PlayDossier, actor: Actor) -> tuple[str, str]:
     """Say what comes next, and why this person cannot do it where that is so."""
     action = next_step_rules.next_step(dossier)
     if action is None:
@@ -116,19 +116,15 @@ def next_step(dossier: Dossier, actor: Actor) -> tuple[str, str]:
     return action.sentence.rstrip("."), f"{reasons[0].sentence}{more}" if reasons else ""
 
 
-def shell_twin(dossier: Dossier) -> str:
+def shell_twin(dossier: PlayDossier) -> str:
     """Give the command that does the next step, or shows the play where nothing is due."""
     action, play = next_step_rules.next_step(dossier), dossier.play
-    if play is None:
-        return ""
     return report.command_line(action, play.code) if action else f"{report.PROGRAM} show {play.code}"
 
 
-def lines(dossier: Dossier, actor: Actor, last_event: str, width: int, *, wide: bool) -> list[Content]:
+def lines(dossier: PlayDossier, actor: Actor, last_event: str, width: int, *, wide: bool) -> list[Content]:
     """Give the preview in at most five lines: what it is and is worth, what comes next, why not, and the command."""
     play = dossier.play
-    if play is None:
-        return []
     dot = f" {show.glyph('dot')} "
     head = Content.assemble(" ", (f"{play.code} {show.visible(play.name)}", "bold"), dot, dot.join(_title(dossier)))
     does, blocked = next_step(dossier, actor)
@@ -158,9 +154,8 @@ def _blocked(sentence: str, width: int, lines: int) -> list[Content]:
     return [first, *(Content(" " * 17 + line) for line in wrapped[1:])]
 
 
-def _title(dossier: Dossier) -> list[str]:
+def _title(dossier: PlayDossier) -> list[str]:
     play = dossier.play
-    assert play is not None
     words = [play.kind.value, f"driver {dossier.roles.get(Role.DRIVER, show.glyph('dash'))}"]
     words.append(f"{play.stage.value} for {show.ago(play.stage_since)}")
     if play.round > 1:

@@ -34,7 +34,7 @@ from distill_tui.ui.widgets.frame import Heading, KeyLine, MessageLine
 from distill_tui.ui.widgets.menu import Entries, Menu
 
 if TYPE_CHECKING:
-    from distill_tui.rules.dossier import Dossier
+    from distill_tui.rules.dossier import PlayDossier, ProjectDossier
     from distill_tui.ui.app import DistillApp
 
 WAITS = "waits:me"
@@ -67,8 +67,8 @@ class BoardScreen(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.project_dossier: Dossier | None = None  # without a play
-        self.dossier: Dossier | None = None  # of the selected play
+        self.project_dossier: ProjectDossier | None = None  # without a play
+        self.dossier: PlayDossier | None = None  # of the selected play
         self._header: glance.Header | None = None
         self._resting: Timer | None = None
         self._counts, self._mine = "", 0
@@ -159,8 +159,8 @@ class BoardScreen(Screen[None]):
     def _load_plays(self, header: glance.Header) -> Callable[[], None]:
         return partial(self._loaded, self._read(header), header, self._load_dossier())
 
-    def _load_dossier(self) -> Dossier | None:
-        return self._app.project.dossier() if self._app.project is not None else None
+    def _load_dossier(self) -> ProjectDossier | None:
+        return self._app.project.project_dossier() if self._app.project is not None else None
 
     def _read(self, header: glance.Header) -> list[Card]:
         """Read again the plays that the log names, or that have a run under way, or had."""
@@ -176,7 +176,7 @@ class BoardScreen(Screen[None]):
         by_play = {card.id: card for card in fresh}
         return [*(by_play.pop(card.id, card) for card in self.board.shelf.cards), *by_play.values()]
 
-    def _reported(self, cards: list[Card], header: glance.Header, dossier: Dossier | None) -> None:
+    def _reported(self, cards: list[Card], header: glance.Header, dossier: ProjectDossier | None) -> None:
         """Show how far runs are: it changes neither a count nor whose turn it is."""
         if self._seen != header.head:
             return  # all is being read meanwhile
@@ -188,7 +188,7 @@ class BoardScreen(Screen[None]):
             self.project_dossier = dossier
             self._check_keys()
 
-    def _loaded(self, cards: list[Card], header: glance.Header, dossier: Dossier | None) -> None:
+    def _loaded(self, cards: list[Card], header: glance.Header, dossier: ProjectDossier | None) -> None:
         self.project_dossier, self._seen = dossier, header.head
         self._show(cards, header)
         self._check_keys()
@@ -237,7 +237,7 @@ class BoardScreen(Screen[None]):
     def on_board_selected(self) -> None:
         """Look at the play under the cursor, once the cursor rests."""
         card = self.selected
-        if self.dossier is not None and (card is None or self.dossier.play is None or self.dossier.play.id != card.id):
+        if self.dossier is not None and (card is None or self.dossier.play.id != card.id):
             self.dossier = None
         if self.dossier is not None and self._looked_at[0] is card and self._looked_at[1] == self._seen:
             return  # somebody's run reported; this play is as it was
@@ -286,9 +286,9 @@ class BoardScreen(Screen[None]):
         if not worker.is_cancelled:
             self.app.call_from_thread(self._looked, dossier, event)
 
-    def _looked(self, dossier: Dossier, event: str) -> None:
+    def _looked(self, dossier: PlayDossier, event: str) -> None:
         card = self.selected
-        if card is None or dossier.play is None or dossier.play.id != card.id:
+        if card is None or dossier.play.id != card.id:
             return
         from distill_tui.ui.board import preview
 

@@ -72,7 +72,7 @@ def _do(app: DistillApp, action: Action, view: View, args: Sequence[object], don
     if by_twin and not app.restricted:  # a session over SSH has no shell to give to a child
         app.twin(*action.command.split(), view.play.code, done=done)
     else:
-        app.perform(verb(action), view.play.id, app.actor, *args, done=done, **_key(app, action))
+        app.perform(verb(action), view.play_id, app.actor, *args, done=done, **_key(app, action))
 
 
 def _key(app: DistillApp, action: Action) -> dict[str, Any]:

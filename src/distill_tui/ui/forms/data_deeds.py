@@ -165,7 +165,7 @@ def label(app: DistillApp, view: View) -> None:
         from distill_tui.rounds import cost_estimate
 
         def estimate(project: Project) -> Found:
-            return cost_estimate.estimate_labels(project.artifacts, project.dossier(view.play.id), limits)
+            return cost_estimate.estimate_labels(project.artifacts, project.dossier(view.play_id), limits)
 
         limits = given(values)
         tried(app, view, estimate, lambda verbs: (verbs.label, limits), done)
@@ -192,7 +192,7 @@ def tried(
             twin=twin(Action.LABEL, view) + " --budget MONEY --price-in MONEY --price-out MONEY",
         )
         verb, *more = then(actions)
-        ask(app, sheet, lambda _: app.perform(verb, view.play.id, app.actor, *more, done=done))
+        ask(app, sheet, lambda _: app.perform(verb, view.play_id, app.actor, *more, done=done))
 
     def answer(project: Project) -> Found:
         try:
@@ -267,7 +267,7 @@ def terms(app: DistillApp, view: View) -> None:
         from distill_tui import actions
 
         told = (values["provider"], values["version"], values["dated"], values["says"] == YES)
-        app.perform(actions.confirm_terms, view.play.id, app.actor, *told, done="The terms are recorded.")
+        app.perform(actions.confirm_terms, view.play_id, app.actor, *told, done="The terms are recorded.")
 
     ask(app, sheet, record)
 
@@ -311,6 +311,6 @@ def accept(app: DistillApp, view: View) -> None:
         from distill_tui import actions
 
         done = "Accepted; it stands in the log."
-        app.perform(actions.accept_findings, view.play.id, app.actor, chosen(values), values["reason"], done=done)
+        app.perform(actions.accept_findings, view.play_id, app.actor, chosen(values), values["reason"], done=done)
 
     ask(app, sheet, record)

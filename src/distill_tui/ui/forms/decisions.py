@@ -98,7 +98,7 @@ def start(app: DistillApp, view: View) -> None:
     def begin(values: Values) -> None:
         from distill_tui import actions
 
-        app.perform(actions.start_run, view.play.id, app.actor, asked(values), done="The run is queued.")
+        app.perform(actions.start_run, view.play_id, app.actor, asked(values), done="The run is queued.")
 
     ask(app, sheet, begin)
 
@@ -224,6 +224,6 @@ def comment(app: DistillApp, view: View) -> None:
     def act(values: Values) -> None:
         from distill_tui import actions
 
-        app.perform(actions.comment, view.play.id, app.actor, values["text"], done="The comment is in the log.")
+        app.perform(actions.comment, view.play_id, app.actor, values["text"], done="The comment is in the log.")
 
     ask(app, sheet, act)

@@ -40,7 +40,7 @@ def take(app: DistillApp, action: Action, view: View) -> None:
 
 def roles(app: DistillApp, view: View) -> None:
     """Give the four roles."""
-    people = tuple(sorted(view.dossier.people))
+    people = tuple(sorted(view.dossier.project.people))
     held = {role: view.dossier.roles.get(role, "") for role in Role}
 
     def changes(values: Values) -> dict[Role, str]:
@@ -69,7 +69,7 @@ def roles(app: DistillApp, view: View) -> None:
         twin=twin(Action.ASSIGN_ROLE, view),
     )
     said = "The roles are given."
-    ask(app, sheet, lambda values: app.perform(_give, view.play.id, app.actor, changes(values), done=said))
+    ask(app, sheet, lambda values: app.perform(_give, view.play_id, app.actor, changes(values), done=said))
 
 
 def _give(project: Project, play_id: int, actor: Actor, given: Mapping[Role, str]) -> None:
@@ -88,7 +88,7 @@ def numbers(app: DistillApp, view: View) -> None:
     def measured(found: tuple[Mapping[str, str], str]) -> None:
         _numbers(app, view, *found)
 
-    app.perform(_from_traffic, view.play.id, then=measured)
+    app.perform(_from_traffic, view.play_id, then=measured)
 
 
 def _from_traffic(project: Project, play_id: int) -> tuple[Mapping[str, str], str]:
@@ -138,7 +138,7 @@ def _numbers(app: DistillApp, view: View, offered: Mapping[str, str], source: st
         typed = {name: value for name, value in given.items() if name not in taken}
         parts = {source: taken, values["source"] or "typed": typed}
         done = f"{len(given)} number{'s' * (len(given) > 1)} filled in."
-        app.perform(_fill, view.play.id, app.actor, parts, done=done)
+        app.perform(_fill, view.play_id, app.actor, parts, done=done)
 
     ask(app, sheet, fill)
 
@@ -163,7 +163,7 @@ def edit_gate(app: DistillApp, view: View) -> None:
         if new is None or new == view.dossier.gate:
             app.say("The gate was not changed.")
         else:
-            app.perform(actions.edit_gate, view.play.id, app.actor, new, done="The draft of the gate is saved.")
+            app.perform(actions.edit_gate, view.play_id, app.actor, new, done="The draft of the gate is saved.")
 
     app.push_screen(
         sheets.GateSheet(view.play.code, view.play.kind, view.play.task, queries.draft(gate, view.repeats)), written

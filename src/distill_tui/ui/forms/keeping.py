@@ -70,7 +70,7 @@ def roll_back(app: DistillApp, view: View) -> None:
         from distill_tui import actions
 
         given = int(values["bundle"]), values["reason"]
-        app.perform(actions.roll_back, view.play.id, app.actor, *given, done=f"Bundle {given[0]} is live.")
+        app.perform(actions.roll_back, view.play_id, app.actor, *given, done=f"Bundle {given[0]} is live.")
 
     ask(app, sheet, act)
 

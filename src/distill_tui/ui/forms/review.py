@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from distill_tui.digests import canonical, digest_of
 from distill_tui.people import statements
 from distill_tui.rules import decide
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.training import trained
 from distill_tui.terms import Action, Judged, Opinion
@@ -35,8 +35,8 @@ def spot_check(app: DistillApp, view: View) -> None:
     from distill_tui.store import queries
 
     def record(project: Project, said: list[Judged]) -> dict[str, int]:
-        actions.spot_check(project, view.play.id or 0, app.actor, said)
-        return spot_checks.result(project.dossier(view.play.id).spot_checks[-1].content)
+        actions.spot_check(project, view.play_id, app.actor, said)
+        return spot_checks.result(project.dossier(view.play_id).spot_checks[-1].content)
 
     def recorded(found: Mapping[str, int]) -> None:
         app.say("Recorded: " + ", ".join(f"{name} {count}" for name, count in found.items()) + ".", "success")
@@ -50,7 +50,7 @@ def spot_check(app: DistillApp, view: View) -> None:
     def show(items: list[ToJudge]) -> None:
         app.push_screen(SpotSheet(view.play.code, items), judged)
 
-    app.perform(queries.to_judge, view.play.id, app.actor, queries.answers_to_draw(view.dossier), then=show)
+    app.perform(queries.to_judge, view.play_id, app.actor, queries.answers_to_draw(view.dossier), then=show)
 
 
 def sign(app: DistillApp, view: View) -> None:
@@ -87,12 +87,12 @@ def _say_opinion(app: DistillApp, view: View, opinion: Opinion, notice: str = ""
         from distill_tui import actions
 
         try:
-            actions.sign_off(project, view.play.id or 0, app.actor, opinion, comment, key=app.key, covers=seen)
+            actions.sign_off(project, view.play_id, app.actor, opinion, comment, key=app.key, covers=seen)
         except Refused as refused:
             moved = next((each.sentence for each in refused.objections if each.rule == "sign_off.moved"), None)
             if moved is None:
                 raise
-            return load(project, view.play.id or 0, app.actor), moved
+            return load(project, view.play_id, app.actor), moved
         return None
 
     def given(again: tuple[View, str] | None) -> None:
@@ -136,12 +136,12 @@ def _judged(check: Mapping[str, Any]) -> str:
     return f"{check['judged']} answers; {', '.join(f'{name} {count}' for name, count in counts.items())}"
 
 
-def _holding(dossier: Dossier) -> str:
+def _holding(dossier: PlayDossier) -> str:
     counting = [judgement for judgement in dossier.judgements if judgement.criterion.counts]
     return f"{sum(judgement.verdict == 'holds' for judgement in counting)} of {len(counting)} judgements hold"
 
 
-def _left_out(dossier: Dossier) -> Iterator[str]:
+def _left_out(dossier: PlayDossier) -> Iterator[str]:
     """Name what the verdict does not rest on."""
     watched = [each.criterion.words for each in dossier.judgements if not each.criterion.counts]
     if watched:

@@ -19,7 +19,7 @@ from textual.suggester import SuggestFromList
 from textual.widgets import Input, Static, TextArea
 
 from distill_tui import gates
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import ProjectDossier
 from distill_tui.rules.next_step import FIRST_PLAY
 from distill_tui.rules.who import open_play
 from distill_tui.store import glance, sqlite
@@ -375,7 +375,9 @@ class NewPlaySheet(Sheet):
             return f"“{values['task']}” is no task; it is one of {', '.join(Task)}."
         app = cast("DistillApp", self.app)
         request = {"name": values["name"]}
-        reasons = list(open_play(Dossier(play_names=_names(app)), app.actor, request))
+        reasons = list(
+            open_play(ProjectDossier(uid="", name="", keeper="", play_names=_names(app)), app.actor, request)
+        )
         return reasons[0].sentence if reasons else ""
 
 

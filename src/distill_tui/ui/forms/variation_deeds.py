@@ -31,7 +31,7 @@ def variations(app: DistillApp, view: View) -> None:
         else:
             _write(app, view)
 
-    app.perform(_waiting, view.play.id, then=known)
+    app.perform(_waiting, view.play_id, then=known)
 
 
 def _waiting(project: Project, play_id: int) -> Waiting | None:
@@ -72,11 +72,11 @@ def _write(app: DistillApp, view: View) -> None:
         each, rows, limits = int(values["each"]), int(values["rows"]), data_deeds.given(values)
         done = "A worker has the teacher write; v shows what it wrote."
         if not paid:
-            app.perform(actions.vary, view.play.id, app.actor, each, rows, done=done)
+            app.perform(actions.vary, view.play_id, app.actor, each, rows, done=done)
             return
 
         def estimate(project: Project) -> data_deeds.Found:
-            dossier = project.dossier(view.play.id)
+            dossier = project.dossier(view.play_id)
             return cost_estimate.estimate_variations(project, dossier, limits, each, rows, ())
 
         data_deeds.tried(app, view, estimate, lambda verbs: (verbs.vary, each, rows, (), limits), done)
@@ -110,7 +110,7 @@ def _take(app: DistillApp, view: View, wait: Waiting) -> None:
 
         without = [int(word) for word in values["without"].replace(",", " ").split()]
         done = "They are taken in as a source of their own; O asks the teacher about them."
-        app.perform(actions.take_variations, view.play.id, app.actor, wait.run, without, done=done)
+        app.perform(actions.take_variations, view.play_id, app.actor, wait.run, without, done=done)
 
     ask(app, sheet, take)
 

@@ -11,7 +11,7 @@ from textual.content import Content
 from distill_tui import gates
 from distill_tui.review import controls, deferral, serving_costs
 from distill_tui.rules.decide import gate_holds, ship, sign_off_troubles
-from distill_tui.rules.dossier import NOTHING, Dossier
+from distill_tui.rules.dossier import NOTHING, PlayDossier
 from distill_tui.rules.next_step import advice
 from distill_tui.rules.training import findings_of, trained
 from distill_tui.spec import Spec
@@ -464,7 +464,7 @@ def blockers(view: View, width: int) -> Lines:
     return lines
 
 
-def lifts(rule: str, dossier: Dossier) -> str:
+def lifts(rule: str, dossier: PlayDossier) -> str:
     """Say who can lift an objection to a ship."""
 
     def holder(role: Role) -> str:
@@ -477,8 +477,7 @@ def lifts(rule: str, dossier: Dossier) -> str:
     if rule.startswith("maintenance."):
         return f"{holder(Role.OPERATOR)} or {holder(Role.DRIVER)}"
     if rule.startswith(("audit.", "artifact.", "gate.touched")):
-        keeper = dossier.project.keeper if dossier.project else "nobody"
-        return f"keeper {keeper}, from a backup"
+        return f"keeper {dossier.project.keeper}, from a backup"
     if rule.startswith("role."):
         return "one of them"
     if rule.startswith("gate."):

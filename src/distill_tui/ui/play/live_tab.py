@@ -213,7 +213,7 @@ def saved(view: View) -> str:
     found, first = preview.figures(dossier), view.dossier.bundles[0]
     if found.saves is None:
         return "not known; the worksheet lacks prices"
-    now = view.dossier.now or first.shipped_at
+    now = view.dossier.project.now or first.shipped_at
     days = Decimal((datetime.fromisoformat(now) - datetime.fromisoformat(first.shipped_at)).days)
     most = "" if found.measured else "at most "
     whole = show.money(found.saves * days / MONTH)
@@ -269,7 +269,7 @@ def lifetime(view: View, bundle: tables.Bundle) -> str:
     turns = [(b.shipped_at, b.id) for b in view.dossier.bundles]
     turns += [(r.at, r.bundle_id) for r in view.dossier.remedies if r.kind is Remedy.ROLL_BACK]
     turns.sort(key=lambda turn: turn[0])
-    ends = [at for at, _ in turns[1:]] + [view.dossier.now or turns[-1][0]]
+    ends = [at for at, _ in turns[1:]] + [view.dossier.project.now or turns[-1][0]]
     days = sum(
         max(0, (datetime.fromisoformat(end) - datetime.fromisoformat(at)).days)
         for (at, which), end in zip(turns, ends, strict=True)

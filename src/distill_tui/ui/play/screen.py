@@ -22,7 +22,7 @@ from textual.widgets import Static
 from textual.worker import get_current_worker
 
 from distill_tui.rules import permission
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import trigger
 from distill_tui.rules.next_step import next_step, waits_for
 from distill_tui.rules.objection import Objection
@@ -175,7 +175,7 @@ class PlayScreen(Screen[None]):
         return cast("DistillApp", self.app)
 
     @property
-    def dossier(self) -> Dossier | None:
+    def dossier(self) -> PlayDossier | None:
         """What is known of the play, as it was loaded last."""
         return self.view.dossier if self.view is not None else None
 
@@ -217,11 +217,11 @@ class PlayScreen(Screen[None]):
 
     def _before(self) -> View | None:
         """Give the play as it was loaded last: here, or before its screen was closed."""
-        shown = self.view is not None and self.view.play.id == self.play_id
+        shown = self.view is not None and self.view.play_id == self.play_id
         return self.view if shown else self._app.views.get(self.play_id)
 
     def _loaded(self, view: View) -> None:
-        if not self.is_mounted or view.dossier.play is None or view.dossier.play.id != self.play_id:
+        if not self.is_mounted or view.play_id != self.play_id:
             return
         self._app.views = {**dict(list(self._app.views.items())[-KEPT:]), self.play_id: view}
         self.view = view
@@ -436,10 +436,9 @@ def _title(view: View) -> str:
     return f"{view.play.code} {view.play.name}  ({view.play.kind.value}; you: {you})"
 
 
-def stage_strip(dossier: Dossier, width: int) -> Content:
+def stage_strip(dossier: PlayDossier, width: int) -> Content:
     """Show the stages, which are done and where the play stands."""
     play = dossier.play
-    assert play is not None
     here, now, to_come = ("*", "@", "o") if show.ascii_only() else (show.mark("done"), "●", "○")
     order = (*FIVE_STAGES, Stage.LIVE)
     at = order.index(play.stage) if play.stage in order else reached(dossier)
@@ -456,7 +455,7 @@ def stage_strip(dossier: Dossier, width: int) -> Content:
     return Content.assemble(*parts, (end, "$tone-muted")).truncate(width)
 
 
-def reached(dossier: Dossier) -> int:
+def reached(dossier: PlayDossier) -> int:
     """Say how far a play had come before it was killed, from what is there."""
     if dossier.evaluation is not None:
         return 4
@@ -465,10 +464,9 @@ def reached(dossier: Dossier) -> int:
     return 2 if dossier.locked else 1 if dossier.roles and not any(trigger(dossier)) else 0
 
 
-def nothing_due(dossier: Dossier) -> str:
+def nothing_due(dossier: PlayDossier) -> str:
     """Say why no step is due."""
-    play = dossier.play
-    if play is not None and play.stage is Stage.KILLED:
+    if dossier.play.stage is Stage.KILLED:
         return "Nothing is due: this play was killed. n opens a new one."
     return "Nothing is due: this play is live, and its operator keeps the maintenance loop."
 

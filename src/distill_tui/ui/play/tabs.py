@@ -11,7 +11,7 @@ from distill_tui import gates
 from distill_tui.gates import economics
 from distill_tui.review import deferral
 from distill_tui.rules.decide import counting_sign_off, maintained
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import (
     can_validate,
     locked_facts,
@@ -167,7 +167,7 @@ def checks(view: View, width: int) -> Lines:
     return lines
 
 
-def _checks(dossier: Dossier) -> Iterator[tuple[str, str]]:
+def _checks(dossier: PlayDossier) -> Iterator[tuple[str, str]]:
     row, data, play = dossier.gate_row, dossier.data_set, dossier.play
     holds = not any(trigger(dossier))
     yield ("holds" if holds else "waiting"), ("the trigger holds" if holds else "the trigger does not hold yet")
@@ -194,7 +194,7 @@ def _checks(dossier: Dossier) -> Iterator[tuple[str, str]]:
     )
     kept = not any(maintained(dossier))
     yield ("done" if kept else "waiting"), ("maintenance loop set" if kept else "maintenance loop not set")
-    if play is not None and play.stage is Stage.LIVE:
+    if play.stage is Stage.LIVE:
         yield "live", f"live since {play.stage_since[:10]}"
 
 
@@ -319,7 +319,7 @@ def _gate_problems(view: View, gate: gates.Gate, width: int) -> Lines:
     return [page.heading("BEFORE THE LOCK"), *lines]
 
 
-def _shares(dossier: Dossier) -> dict[str, float] | None:
+def _shares(dossier: PlayDossier) -> dict[str, float] | None:
     """Give the segments' shares as the lock saw them; of a draft, as the traffic has them now."""
     if not dossier.locked:
         return segment_shares(dossier)

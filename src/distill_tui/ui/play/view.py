@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from distill_tui import gates
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import Dossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.terms import RunKind, Stage
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Review:
 class View:
     """All that a play's screen shows at one moment, as it was loaded; it crosses from the thread to the screen."""
 
-    dossier: Dossier
+    dossier: PlayDossier
     actor: Actor
     entries: tuple[tables.AuditEntry, ...] = ()  # newest first
     rates: tuple[gates.SegmentRates, ...] = ()
@@ -54,8 +54,12 @@ class View:
     @property
     def play(self) -> tables.Play:
         """The play that is shown."""
-        assert self.dossier.play is not None
         return self.dossier.play
+
+    @property
+    def play_id(self) -> int:
+        """The number of the play that is shown."""
+        return self.dossier.play_id
 
 
 def load(project: Project, play_id: int, actor: Actor, before: View | None = None) -> View:
@@ -65,7 +69,7 @@ def load(project: Project, play_id: int, actor: Actor, before: View | None = Non
 
     dossier = project.dossier(play_id)
     run = shown_run(dossier)
-    predecessor = dossier.play.predecessor if dossier.play else None
+    predecessor = dossier.play.predecessor
     before_it = project.dossier(predecessor) if predecessor else None
     earlier = before_it.play if before_it else None
     return View(
@@ -84,16 +88,16 @@ def load(project: Project, play_id: int, actor: Actor, before: View | None = Non
     )
 
 
-def _repeats(project: Project, dossier: Dossier) -> Repeats | None:
+def _repeats(project: Project, dossier: PlayDossier) -> Repeats | None:
     from distill_tui.store import queries
 
-    if dossier.play is not None and dossier.play.stage is Stage.GATE:
+    if dossier.play.stage is Stage.GATE:
         with suppress(ValueError):  # traffic that cannot be read: the data stage says so
             return queries.repeats(project, dossier)
     return None
 
 
-def _rates(dossier: Dossier, before: View | None) -> tuple[gates.SegmentRates, ...]:
+def _rates(dossier: PlayDossier, before: View | None) -> tuple[gates.SegmentRates, ...]:
     record = dossier.record
     if record is None:
         return ()
@@ -102,7 +106,7 @@ def _rates(dossier: Dossier, before: View | None) -> tuple[gates.SegmentRates, .
     return gates.segment_rates(record)
 
 
-def _review(dossier: Dossier, before: View | None) -> Review | None:
+def _review(dossier: PlayDossier, before: View | None) -> Review | None:
     from distill_tui.reports import text
     from distill_tui.review import payback as worth
 
@@ -122,7 +126,7 @@ def _review(dossier: Dossier, before: View | None) -> Review | None:
     )
 
 
-def shown_run(dossier: Dossier) -> tables.Run | None:
+def shown_run(dossier: PlayDossier) -> tables.Run | None:
     """Give the run whose curve is shown: the one that trains, else the newest training."""
     trains = [run for run in dossier.runs if run.kind is RunKind.TRAIN]
     return next((run for run in trains if run.status.active), trains[-1] if trains else None)
