@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from distill_tui import gates
+from distill_tui.digests import canonical
 from distill_tui.gates import (
     Criterion,
     Gate,
@@ -396,7 +397,7 @@ def test_canonical_json_has_sorted_keys_no_spaces_and_no_floats() -> None:
     assert text == (
         '{"baseline":"tfidf","confidence":"0.95","criteria":[{"binding":false,"margin":"0.05","metric":"accuracy",'
         '"reference":"teacher","scope":"all","threshold":null,"watch_only":""}],"held_out_rows":1000,'
-        '"methods":2,"minimum_assurance":"account","predecessor":"","rounds":3,"seed":1,"statement":"\\u00fc",'
+        '"methods":2,"minimum_assurance":"account","predecessor":"","rounds":3,"seed":1,"statement":"ü",'
         '"validation_share":"0.1","window_from":"","window_to":""}'
     )
 
@@ -433,7 +434,7 @@ def test_a_gate_that_names_no_methods_keeps_those_that_it_was_locked_with() -> N
     del old["methods"]
     opened = gates.from_json(json.dumps(old))
     assert opened == replace(gate, methods=1) and gates.from_toml(gates.to_toml(opened)) == opened
-    assert gates.to_json(opened) == json.dumps(old, sort_keys=True, separators=(",", ":"))
+    assert gates.to_json(opened) == canonical(old).decode()
     assert [gates.methods(each)[ACCURACY][:1] for each in (opened, gate)] == ["1", "2"]
     in_groups = record([0] * 120 + [1] * 480, group=tuple(row // 6 for row in range(600)))
     first, second = (only(judge(each, in_groups)) for each in (opened, gate))
@@ -503,7 +504,7 @@ def test_a_record_that_cannot_be_is_refused(changed: dict[str, object], words: s
         (lambda text: text.replace('"majority"', '"minority"'), "An evaluation record has no 'minority'"),
         (lambda text: text.replace('"majority":0', f'"majority":{"9" * 5000}'), "holds a number that is too long."),
         (lambda text: text[:-1], "The evaluation record is not JSON: "),
-        (lambda text: "3", "The evaluation record is no JSON object."),
+        (lambda text: "3", "The evaluation record is not a JSON object."),
         (lambda text: '{"rows":' * 99999, "The evaluation record is not JSON: it is nested too deeply."),
         (lambda text: text.replace("[0,1]", "3"), "is not a list."),
         (lambda text: text.replace('"machine":{}', '"machine":[]'), "machine of the evaluation record is not a table"),

@@ -1,6 +1,7 @@
 """Canonical JSON, and the SHA-256 of bytes, files and folders (standard library only).
 
-A file's digest is of its bytes. A folder's digest is of its manifest: the canonical JSON of `{relative name: SHA-256}`.
+There is one way to write JSON that is compared, digested or signed. A file's digest is of its bytes. A folder's digest
+is of its manifest: the canonical JSON of `{relative name: SHA-256}`.
 """
 
 from __future__ import annotations
@@ -11,9 +12,17 @@ from pathlib import Path
 
 
 def canonical(value: object) -> bytes:
-    """Write canonical JSON: sorted keys, no spaces, UTF-8. Refuses floats, so that one value has one text."""
+    """Write the JSON that is digested and signed: `sorted_json` in UTF-8.
+
+    Raises TypeError at a float, and at a key that is not text, so that one value has one text.
+    """
     _refuse_floats(value)
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return sorted_json(value).encode()
+
+
+def sorted_json(value: object) -> str:
+    """Write JSON with sorted keys, no spaces, and characters as they are; floats as Python writes them."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def _refuse_floats(value: object) -> None:
@@ -29,19 +38,19 @@ def _refuse_floats(value: object) -> None:
             _refuse_floats(item)
 
 
-def digest_of(content: bytes) -> str:
-    """Give the digest of some bytes."""
-    return "sha256:" + hashlib.sha256(content).hexdigest()
+def digest_of(content: bytes | str) -> str:
+    """Return the digest of bytes, or of a text in UTF-8."""
+    return "sha256:" + hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
 
 
 def file_digest(path: Path) -> str:
-    """Give the digest of a file, read in blocks."""
+    """Return the digest of a file, read in blocks."""
     with path.open("rb") as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def folder_manifest(folder: Path) -> dict[str, str]:
-    """List every file of a folder with its digest. Raises ValueError at anything that is no plain file."""
+    """List every file of a folder with its digest. Raises ValueError at anything that is not a plain file."""
     found = {}
     for path in sorted(folder.rglob("*")):
         if path.is_symlink():
@@ -54,5 +63,5 @@ def folder_manifest(folder: Path) -> dict[str, str]:
 
 
 def folder_digest(folder: Path) -> str:
-    """Give the digest of a folder: that of its manifest."""
+    """Return the digest of a folder: that of its manifest."""
     return digest_of(canonical(folder_manifest(folder)))

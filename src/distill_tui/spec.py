@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 
+from distill_tui.digests import sorted_json
 from distill_tui.terms import Control, Export, StudentKind
 
 # What suits each kind where nothing else is said; found by trial on short texts, and any of it can be given.
@@ -65,7 +66,7 @@ class Spec:
     def to_json(self) -> str:
         """Give the canonical JSON text; what came later than the first release is in it where it is not the default."""
         values = {name: value for name, value in asdict(self).items() if name not in LATER or value != LATER[name]}
-        return json.dumps(values, sort_keys=True, separators=(",", ":"))
+        return sorted_json(values)
 
     @classmethod
     def from_json(cls, text: str) -> Spec:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import Field, fields, is_dataclass
@@ -10,14 +9,10 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from distill_tui.digests import canonical
 from distill_tui.terms import Assurance, Metric, Reference
 
 DIGITS = 18  # the longest number that a gate may hold, before and after the point
-
-
-def sha256(text: str) -> str:
-    """Give the digest of a text."""
-    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def plain(value: Any) -> Any:
@@ -132,5 +127,10 @@ def strict_json(text: str, thing: str) -> dict[str, object]:
             reason if reason.startswith("The ") else f"The {thing} holds a number that is too long."
         ) from None
     if not isinstance(values, dict):
-        raise ValueError(f"The {thing} is no JSON object.")
+        raise ValueError(f"The {thing} is not a JSON object.")
+    if "\\ud" in text.lower():
+        try:
+            canonical(values)
+        except UnicodeEncodeError:
+            raise ValueError(f"The {thing} holds an escape of half a character; write the character itself.") from None
     return values

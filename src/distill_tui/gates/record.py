@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 
-from distill_tui.gates.canonical import a_number, plain, sha256, show, strict_json
+from distill_tui.digests import canonical, digest_of
+from distill_tui.gates.canonical import a_number, plain, show, strict_json
 from distill_tui.gates.gate import ALL, SEGMENT, Criterion
 from distill_tui.terms import Metric
 
@@ -71,8 +71,8 @@ class Record:
         return self.gold if any(label >= 0 for label in self.gold) else self.teacher
 
     def to_json(self) -> str:
-        """Write canonical JSON: sorted keys, no spaces, ASCII, no floats."""
-        return json.dumps(plain(self), sort_keys=True, separators=(",", ":"))
+        """Write the record as canonical JSON."""
+        return canonical(plain(self)).decode()
 
     @classmethod
     def from_json(cls, text: str) -> Record:
@@ -89,7 +89,7 @@ class Record:
 
     def digest(self) -> str:
         """Give SHA-256 of the canonical JSON."""
-        return sha256(self.to_json())
+        return digest_of(self.to_json())
 
 
 def _tuples(value: object) -> object:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
+from distill_tui.digests import canonical, digest_of
 from distill_tui.gates.canonical import (
     a_boolean,
     a_number,
@@ -16,7 +16,6 @@ from distill_tui.gates.canonical import (
     a_whole_number,
     one_of,
     plain,
-    sha256,
     show,
     strict_json,
 )
@@ -65,9 +64,9 @@ def from_toml(text: str, methods: int = 1) -> Gate:
 
 
 def to_json(gate: Gate) -> str:
-    """Write the gate as canonical JSON: sorted keys, no spaces, ASCII, decimals as normalised strings."""
+    """Write the gate as canonical JSON: decimals as normalised text."""
     values = {name: value for name, value in plain(gate).items() if (name, value) not in _LEFT_OUT}
-    return json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return canonical(values).decode()
 
 
 def from_json(text: str) -> Gate:
@@ -77,7 +76,7 @@ def from_json(text: str) -> Gate:
 
 def digest(gate: Gate) -> str:
     """Give the digest that a lock fixes: SHA-256 of the canonical JSON."""
-    return sha256(to_json(gate))
+    return digest_of(to_json(gate))
 
 
 def _read_gate(values: Mapping[str, object], text: str) -> Gate:

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlmodel import Session, case, col, func, select
 
-from distill_tui.digests import canonical
+from distill_tui.digests import canonical, sorted_json
 from distill_tui.gates import Record
 from distill_tui.monitor import plan as observe
 from distill_tui.rounds.weights import cell
@@ -393,7 +393,7 @@ def replay_trouble(project: Project, dossier: PlayDossier) -> str:
     with project.read() as session:
         read = read_feeds(session, feeds, dossier.watched_from, watch.feed_id)
         monitor = observe.replay(plan, reference, read)
-    if json.dumps(monitor.state(), sort_keys=True) == watch.state and monitor.standing is watch.standing:
+    if sorted_json(monitor.state()) == watch.state and monitor.standing is watch.standing:
         return ""
     return f"The observations do not give the state that feed {watch.feed_id} left; restore the file from a backup."
 

@@ -15,6 +15,7 @@ from datetime import date
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from distill_tui.digests import sorted_json
 from distill_tui.gates import Gate, Record
 from distill_tui.gates.statistics import Scores
 from distill_tui.monitor import drift
@@ -50,7 +51,7 @@ class Plan:
 
     def to_json(self) -> str:
         """Give the JSON text."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return sorted_json(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Plan:

@@ -6,7 +6,6 @@ teacher answered by then is in its cache. Runs in workers only.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ import numpy as np
 from sqlmodel import Session, select
 
 from distill_tui.dataset import frozen, observed
+from distill_tui.digests import digest_of, sorted_json
 from distill_tui.monitor import history
 from distill_tui.monitor import plan as observe
 from distill_tui.rules.dossier import PlayDossier
@@ -119,7 +119,7 @@ def _reference(artifacts: Artifacts, data: Path, student: Path, options: Mapping
         "spread": [float(x) for x in spread],
         "probe": {training.digests[row]: [training.inputs[row], taught[row]] for row in probed},
     }
-    return artifacts.store_bytes(json.dumps(value, sort_keys=True).encode())
+    return artifacts.store_bytes(sorted_json(value).encode())
 
 
 # --- the rows of a feed ----------------------------------------------------------------------------------------------
@@ -280,7 +280,7 @@ def _record(
         row.step = row.total = 3
         row.artifact = row.artifact or None
         change.detail |= {"feed": feed.id, **told}
-        change.detail["state"] = "sha256:" + hashlib.sha256(watch.state.encode()).hexdigest()
+        change.detail["state"] = digest_of(watch.state)
 
     claimed.end(Action.RECORD_OBSERVATIONS, RunStatus.FINISHED, edit)
 
@@ -299,7 +299,7 @@ def _watched(claimed: Claim, change: Any, feed: tables.Feed, reference: str, kno
         bundle_id=feed.bundle_id,
         standing=monitor.standing,
         plan=plan.to_json(),
-        state=json.dumps(monitor.state(), sort_keys=True),
+        state=sorted_json(monitor.state()),
         findings=json.dumps([vars(each) | {"sentence": each.sentence} for each in monitor.findings()]),
         recorded_at=change.at,
     )

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from distill_tui.digests import sorted_json
+
 _FENCED = re.compile(r"\A```\w*\s*\n(.*)\n\s*```\Z", re.DOTALL)
 _NOTHING: tuple[Any, ...] = (
     None,
@@ -37,7 +39,7 @@ def spelled(text: str) -> str:
     value = _json(text)
     if value is None:
         return _plain(text)
-    return json.dumps(_bare(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return sorted_json(_bare(value))
 
 
 def differ(one: str, other: str) -> bool:
@@ -73,9 +75,11 @@ def _json(text: str) -> Any:
     if text.lstrip()[:1] not in ("{", "["):
         return None
     try:
-        return json.loads(text, parse_constant=_refuse, parse_int=str, parse_float=str)
+        value = json.loads(text, parse_constant=_refuse, parse_int=str, parse_float=str)
+        json.dumps(value, ensure_ascii=False).encode()  # an escape can name half a character, which UTF-8 cannot hold
     except (ValueError, RecursionError):
         return None
+    return value
 
 
 def _refuse(constant: str) -> Any:

@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict, dataclass
 from urllib.parse import urlsplit
 
+from distill_tui.digests import canonical
 from distill_tui.tasks import generation
 from distill_tui.terms import TeacherSource
 
@@ -38,7 +39,7 @@ class Described:
     def to_json(self) -> str:
         """Give the canonical JSON text; what came later is in it where it is not the default: the digest is a name."""
         values = {name: value for name, value in asdict(self).items() if name != "completes" or value}
-        return json.dumps(values, sort_keys=True, separators=(",", ":"))
+        return canonical(values).decode()
 
     @classmethod
     def from_json(cls, text: str) -> Described:
