@@ -39,9 +39,9 @@ from distill_tui.runs.executors import local
 from distill_tui.store import project_file
 from distill_tui.terms import Assurance, Opinion, PlayKind, Role, Stage
 from distill_tui.ui.app import DistillApp
-from distill_tui.ui.forms import sheets
-from distill_tui.ui.forms.review import intent
-from distill_tui.ui.forms.sheets import Sheet
+from distill_tui.ui.forms import sheet
+from distill_tui.ui.forms.decide import intent
+from distill_tui.ui.forms.sheet import Sheet
 from support import real_play
 from support.ssh_host import Host, Session
 from support.ssh_sessions import entries, sessions
@@ -842,7 +842,7 @@ async def opened(pilot: Any, app: DistillApp) -> None:
 async def test_38_what_was_typed_before_the_sheet_was_seen_is_no_consent(
     play: real_play.Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sheets, "DEAF", 3.0)  # however slowly a busy machine takes the keys
+    monkeypatch.setattr(sheet, "DEAF", 3.0)  # however slowly a busy machine takes the keys
     wanted = intent("P-001", covers(play.project.dossier(play.id)))
     app = DistillApp(play.path, key=play.key("vera"), actor=play.by("vera"), play=play.id)
     async with app.run_test(size=(100, 30)) as pilot:

@@ -23,7 +23,8 @@ from distill_tui.people import identity, signatures
 from distill_tui.store.project import Project
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.board.widget import Board
-from distill_tui.ui.forms.sheets import GateSheet, Sheet
+from distill_tui.ui.forms.gate_sheet import GateSheet
+from distill_tui.ui.forms.sheet import Sheet
 from distill_tui.ui.widgets.frame import MessageLine
 
 NUMBERS = ("900000", "2.40", "1000", "60", "0.08", "60", "4000", "0.01")
@@ -259,4 +260,4 @@ async def ships(dana: Person) -> None:
     await dana.until("Nothing stands against a ship")
     await dana.press("H")
     await dana.type("P-001", "enter")
-    await dana.until("It is live; the bundle is written.")
+    await dana.until("The bundle is written and live.")

@@ -14,7 +14,7 @@ from distill_tui.rules.data import findings
 from distill_tui.store import tables
 from distill_tui.store.project import Project
 from distill_tui.terms import Task, TeacherSource
-from distill_tui.ui.forms.sheets import Sheet
+from distill_tui.ui.forms.sheet import Sheet
 from distill_tui.ui.play.screen import PlayScreen
 from support.at_the_screen import text_of
 from support.screens import DAN, NARROW, WIDE, a_project, an_app, at_data, settled, with_draft
@@ -110,7 +110,7 @@ async def test_a_teacher_that_writes_is_asked_in_the_words_of_a_file(
             fill(pilot.app, template=str(words), tokens="none")
             await pilot.press("ctrl+s")
             await settled(pilot)
-            assert "Say in a whole number" in text_of(pilot.app)
+            assert "Write a whole number" in text_of(pilot.app)
             fill(pilot.app, tokens="64")
             await pilot.press("ctrl+s")
         await pilot.pause()

@@ -19,8 +19,8 @@ from distill_tui.terms import Action
 from distill_tui.ui import thin
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.far_end import MUTE, SILENCE, WHERE_IS_THE_CURSOR, FarEnd
-from distill_tui.ui.forms import deeds
-from distill_tui.ui.forms.sheets import Sheet
+from distill_tui.ui.forms import form
+from distill_tui.ui.forms.sheet import Sheet
 from distill_tui.ui.session import SessionApp
 from support import real_play
 from support.at_the_screen import told
@@ -223,7 +223,7 @@ async def test_no_sheet_of_a_session_reads_a_file_of_the_host(play: real_play.Pl
         while (view := getattr(app.screen, "view", None)) is None:
             await pilot.pause(0.05)
         for action in (Action.IMPORT_TRAFFIC, Action.SET_TEACHER, Action.OBSERVE):
-            deeds.take(app, action, view)
+            form.take(app, action, view)
             await pilot.pause()
             assert "reads no file of the host" in told(app) and not isinstance(app.screen, Sheet)
             app.say("")

@@ -22,8 +22,9 @@ from distill_tui.store import glance
 from distill_tui.store.project import Project
 from distill_tui.terms import Action, PlayKind, Stage
 from distill_tui.ui.app import DistillApp
-from distill_tui.ui.forms import review, sheets
-from distill_tui.ui.forms.sheets import GateSheet, NewPlaySheet, Sheet
+from distill_tui.ui.forms import decide, sheet
+from distill_tui.ui.forms.gate_sheet import GateSheet
+from distill_tui.ui.forms.sheet import Sheet
 from distill_tui.ui.play import tabs
 from distill_tui.ui.play.screen import MATTERS, TABS, PlayScreen
 from distill_tui.ui.widgets import chart, show
@@ -212,7 +213,7 @@ async def test_roles_numbers_gate_and_lock_by_keys_only(project: Project) -> Non
             await pilot.press("enter")
         await typed(pilot, "olaf")
         await pilot.press("enter")
-        assert "dan drives and validate" in text_of(app) or "name two persons" in text_of(app)
+        assert "dan cannot be driver and validator. Name two people." in text_of(app)
         await pilot.press("up", *["backspace"] * 3)
         await typed(pilot, "vera")
         await pilot.press("ctrl+s")
@@ -368,7 +369,7 @@ async def test_the_validator_signs_what_was_shown(project: Project, monkeypatch:
         await listening(pilot)
         await typed(pilot, "seen")
         await pilot.press("enter")
-        wanted = review.intent("P-001", covers(project.dossier(play)))
+        wanted = decide.intent("P-001", covers(project.dossier(play)))
         await typed(pilot, wanted.lower())
         await pilot.press("enter")
         assert not signed and f"type {wanted}" in text_of(app)
@@ -385,12 +386,12 @@ async def test_keys_typed_before_the_sign_sheet_was_seen_are_not_consent(project
     play = deciding(project)
     signed: list[Any] = []
     monkeypatch.setattr(actions, "sign_off", lambda *args, **named: signed.append(args))
-    monkeypatch.setattr(sheets, "DEAF", 3.0)  # however slowly a busy machine takes the keys
+    monkeypatch.setattr(sheet, "DEAF", 3.0)  # however slowly a busy machine takes the keys
     app = an_app(project, play, VERA)
     async with app.run_test(size=NARROW) as pilot:
         await settled(pilot)
         await pilot.press("S", "enter")
-        await typed(pilot, review.intent("P-001", covers(project.dossier(play))))
+        await typed(pilot, decide.intent("P-001", covers(project.dossier(play))))
         await pilot.press("enter")
         assert isinstance(app.screen, Sheet) and app.screen.deaf and not any(app.screen.values.values())
         await pilot.pause(3.5)
@@ -407,9 +408,9 @@ async def test_a_refusal_needs_its_reason(project: Project, monkeypatch: Any) ->
         await pilot.press("X")
         await listening(pilot)
         await pilot.press("enter")
-        await typed(pilot, review.intent("P-001", covers(project.dossier(play))))
+        await typed(pilot, decide.intent("P-001", covers(project.dossier(play))))
         await pilot.press("enter")
-        assert "A refusal needs a reason." in text_of(app) and not signed
+        assert "A rejection needs a reason." in text_of(app) and not signed
         await pilot.press("up")
         await typed(pilot, "thin")
         await pilot.press("ctrl+s")
@@ -544,7 +545,7 @@ async def test_a_new_play_is_suggested_as_a_cost_play(project: Project) -> None:
     async with app.run_test(size=NARROW) as pilot:
         await settled(pilot)
         await pilot.press("n")
-        assert isinstance(app.screen, NewPlaySheet) and "Begin with a cost play" in text_of(app)
+        assert isinstance(app.screen, Sheet) and "Begin with a cost play" in text_of(app)
         await typed(pilot, "refund-intent")
         await pilot.press("ctrl+s")
         assert "There is a play “refund-intent” already" in text_of(app)

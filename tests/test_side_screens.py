@@ -18,7 +18,7 @@ from distill_tui.store import tables
 from distill_tui.store.project import Project, now
 from distill_tui.terms import PlayKind, Role, RunKind, RunStatus
 from distill_tui.ui.app import DistillApp
-from distill_tui.ui.forms.sheets import Sheet
+from distill_tui.ui.forms.sheet import Sheet
 from distill_tui.ui.jobs import TAIL, JobsScreen, tail
 from distill_tui.ui.palette import Commands
 from distill_tui.ui.roster import RosterScreen
@@ -111,7 +111,7 @@ async def test_jobs_are_followed_and_stopped_from_any_screen(project: Project) -
         assert isinstance(app.screen, Sheet) and f"train stop P-{active:03d} --run {active}" in text_of(app)
         await pilot.press("enter")
         await settled(pilot)
-        assert f"Run {active} is asked to stop." in text_of(app) and isinstance(app.screen, JobsScreen)
+        assert f"Run {active} is stopping." in text_of(app) and isinstance(app.screen, JobsScreen)
         await pilot.press("j", "K")
         assert told(app) == f"Run {ended} is finished already."
         await pilot.press("o")
@@ -171,7 +171,7 @@ async def test_a_person_is_enrolled_gets_a_key_and_loses_it_by_keys(project: Pro
         await typed(pilot, "Olga", "enter")
         await typed(pilot, "many", "enter")
         await typed(pilot, "none.pub", "enter")
-        assert "“many” is no uid" in text_of(app)
+        assert "“many” is not a uid" in text_of(app)
         await pilot.press("up", *["backspace"] * 4, *"4003", "enter", "enter")
         assert "none.pub cannot be read: No such file" in text_of(app)
         app.screen.query_one("#field-key").value = str(tmp_path / "olga")  # type: ignore[attr-defined]

@@ -25,7 +25,7 @@ from distill_tui.store.project import Project
 from distill_tui.terms import Task
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.board.screen import BoardScreen
-from distill_tui.ui.forms import sheets
+from distill_tui.ui.forms import sheet
 from distill_tui.ui.widgets import frame
 from support import real_play
 from support import screens as staged
@@ -103,7 +103,7 @@ STAGED = (
 )  # fmt: skip
 REAL = (
     Shot("sign-off", "mail-topic", ("S",), "vera", "sign   esc back"),
-    Shot("refusal", "mail-topic", ("X",), "vera", "refuse   esc back"),
+    Shot("refusal", "mail-topic", ("X",), "vera", "reject   esc back"),
     Shot("spot-check", "mail-topic", ("P",), "vera", "1 only A   2 only B"),
     Shot("failures", "mail-topic", ("f",), "vera", "j k next, back"),
     Shot("rows", "mail-topic", ("d",), "dan"),
@@ -233,7 +233,7 @@ async def test_whatever_is_typed_into_the_fields_of_a_sheet_is_taken_or_refused_
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "start", lambda project, run: None)
-    monkeypatch.setattr(sheets, "DEAF", 0.0)
+    monkeypatch.setattr(sheet, "DEAF", 0.0)
     project = staged.a_project(tmp_path)
     plays = {maker.__name__: maker(project, maker.__name__) for maker in staged.MAKERS}
     plays["writing"] = staged.at_gate(project, "writing", Task.GENERATION)

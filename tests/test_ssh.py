@@ -30,7 +30,7 @@ from distill_tui.rules.objection import Refused
 from distill_tui.rules.permission import objections
 from distill_tui.store import queries
 from distill_tui.terms import Action, Assurance, Opinion, Role
-from distill_tui.ui.forms.review import intent
+from distill_tui.ui.forms.decide import intent
 from support import real_play
 from support.ssh_host import Host, Session, free_port, sshd_or_fail
 

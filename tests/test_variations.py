@@ -20,7 +20,7 @@ from distill_tui.store import queries, tables
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.teachers.description import Described
 from distill_tui.terms import PlayKind, RunStatus, Split, TeacherSource
-from distill_tui.ui.forms.sheets import Sheet
+from distill_tui.ui.forms.sheet import Sheet
 from support.endpoints import PRICES, Server, causal, does, server  # noqa: F401
 from support.screens import NARROW, an_app, settled
 from support.sheets import fill

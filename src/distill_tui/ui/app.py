@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from rich.text import Text
 from textual.actions import ActionParseResult
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from distill_tui.store.project import Project
     from distill_tui.ui.play.view import View
 
+T = TypeVar("T")
 POLL, REAP = 0.5, 2.0  # seconds
 TURN = 0.001  # seconds that a thread which loads may keep a key waiting, each time; Python's own is 0.005
 
@@ -300,29 +301,24 @@ class DistillApp(App[int]):
         """Say from a thread that the file cannot be read."""
         self.call_from_thread(self.say, f"The project file cannot be read now: {sqlite.sentence(error)}", "error")
 
-    def perform(
-        self,
-        verb: Callable[..., Any],
-        *args: Any,
-        then: Callable[[Any], object] | None = None,
-        done: str = "",
-        **named: Any,
-    ) -> None:
-        """Run `verb(project, *args)` in a thread, say `done` and call `then` with what it gave; or say why not."""
+    def perform(self, work: Callable[[Project], T], then: Callable[[T], object] | None = None, done: str = "") -> None:
+        """Run `work` in a thread, then show `done` and call `then` with its result; or show why it was refused."""
         if self.project is None:
-            self.say("The project is still being opened; try again in a moment.", "warning")
+            self.say("The project is still being opened. Try again in a moment.", "warning")
             return
-        self.run_worker(partial(self._perform, partial(verb, self.project, *args, **named), then, done), thread=True)
+        self.run_worker(partial(self._perform, self.project, work, then, done), thread=True)
 
-    def _perform(self, call: Callable[[], Any], then: Callable[[Any], object] | None, done: str) -> None:
+    def _perform(
+        self, project: Project, work: Callable[[Project], T], then: Callable[[T], object] | None, done: str
+    ) -> None:
         try:
-            result = call()
+            result = work(project)
         except answers() as error:
             self.call_from_thread(self.say, sqlite.sentence(error) or type(error).__name__, "error")
             return
         self.call_from_thread(self._performed, result, then, done)
 
-    def _performed(self, result: Any, then: Callable[[Any], object] | None, done: str) -> None:
+    def _performed(self, result: T, then: Callable[[T], object] | None, done: str) -> None:
         before = self.screen
         if done:
             self.say(done, "success")
@@ -375,15 +371,9 @@ class DistillApp(App[int]):
 
     def new_play(self) -> None:
         """Show the sheet that opens a play, and then the play."""
-        from distill_tui.ui.forms.sheets import NewPlaySheet
+        from distill_tui.ui.forms import gate
 
-        self.push_screen(NewPlaySheet(), self._named)
-
-    def _named(self, words: dict[str, Any] | None) -> None:
-        if words is not None:
-            from distill_tui import actions
-
-            self.perform(actions.open_play, self.actor, **words, then=self.open_play, done=f"{words['name']} is open.")
+        gate.new_play(self).take(self, None)
 
     def action_keys(self) -> None:
         """Show every key that works here; enter runs one."""

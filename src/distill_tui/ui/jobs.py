@@ -6,7 +6,6 @@ A run is followed here, its log is read, it is stopped, and its play is opened.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -19,11 +18,11 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 from textual.worker import get_current_worker
 
+from distill_tui import actions
 from distill_tui.rules.permission import objections
 from distill_tui.store import sqlite
 from distill_tui.terms import Action, RunStatus
-from distill_tui.ui.forms.asking import ask
-from distill_tui.ui.forms.sheets import Sheet
+from distill_tui.ui.forms.form import Call, Form
 from distill_tui.ui.messages import ProjectChanged
 from distill_tui.ui.widgets import page, show
 from distill_tui.ui.widgets.frame import KeyLine, MessageLine
@@ -274,17 +273,15 @@ class JobsScreen(ModalScreen[None]):
         job = self.selected
         if job is None:
             return
-        run = job.run
-        sheet = Sheet(
-            f"Stop run {run.id} ({run.kind.value}) of {job.play}",
-            ("It stops after its step and keeps its checkpoint; C on the play's screen resumes it.",),
-            does="stop it",
-            twin=f"distill-tui train stop P-{run.play_id:03d} --run {run.id}",
+        run, actor = job.run, self._app.actor
+        form = Form(
+            None,
+            "stop it",
+            ("It stops after this step and keeps its checkpoint. C on the play's screen resumes it.",),
+            title=f"Stop run {run.id} ({run.kind.value}) of {job.play}",
+            submit=lambda asked: Call(
+                lambda project: actions.stop_run(project, run.play_id, actor, run.id or 0), f"Run {run.id} is stopping."
+            ),
+            command=f"distill-tui train stop P-{run.play_id:03d} --run {run.id}",
         )
-        ask(self._app, sheet, lambda _: self._stop(run.play_id, run.id))
-
-    def _stop(self, play: int, run: int | None) -> None:
-        from distill_tui import actions
-
-        verb = partial(actions.stop_run, play_id=play, actor=self._app.actor, run_id=run or 0)
-        self._app.perform(verb, done=f"Run {run} is asked to stop.")
+        form.take(self._app, None)

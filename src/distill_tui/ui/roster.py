@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
@@ -18,15 +16,13 @@ from distill_tui.rules.dossier import ProjectDossier, Request
 from distill_tui.rules.permission import objections
 from distill_tui.store import glance, sqlite
 from distill_tui.terms import Action, Role, Stage
-from distill_tui.ui.forms.asking import ask
-from distill_tui.ui.forms.sheets import Field, Sheet, Values
+from distill_tui.ui.forms import people
 from distill_tui.ui.messages import ProjectChanged
 from distill_tui.ui.widgets import page, show
 from distill_tui.ui.widgets.frame import Heading, KeyLine, MessageLine
 from distill_tui.ui.widgets.page import Column, Lines
 
 if TYPE_CHECKING:
-    from distill_tui.people import signatures
     from distill_tui.store.glance import Card
     from distill_tui.ui.app import DistillApp
 
@@ -230,136 +226,16 @@ class RosterScreen(Screen[None]):
 
     def action_change(self, name: str) -> None:
         """Open the sheet of a change to the roster."""
-        {
-            Action.ENROL_PERSON: self._enrol,
-            Action.ADD_ACCOUNT: self._add_account,
-            Action.ADD_KEY: self._add_key,
-            Action.REVOKE_KEY: self._revoke,
-        }[BY_NAME[name]]()
-
-    def _enrol(self) -> None:
-        def request(values: Values) -> Request:
-            asked = {"person": values["person"]} | _proofs(values)
-            return {name: value for name, value in asked.items() if value is not None}
-
-        sheet = Sheet(
-            "Enrol a person",
-            ("A person acts once an account or a key proves them; more can be added later, by the keeper only.",),
-            [
-                Field("person", "id", hint="What they are called here, like vera: a-z, 0-9, - and _."),
-                Field("name", "name", hint="For display; it may stay empty."),
-                Field("uid", "uid of their account", hint="What `id -u` says in their shell; it may stay empty."),
-                Field("key", "public key file", hint="Like ~/.ssh/id_ed25519.pub; never a private key. May be empty."),
-            ],
-            does="enrol them",
-            check=lambda values: _unread(values) or self._objects(Action.ENROL_PERSON, request(values)),
-            twin="distill-tui person add ID --uid N --key-file FILE.pub",
-        )
-
-        def act(values: Values) -> None:
-            from distill_tui import actions
-
-            person, uid, key = values["person"], _uid(values["uid"]), _key(values["key"])
-            given = self._app.actor, person, values["name"]
-            self._app.perform(actions.enrol_person, *given, uid=uid, key=key, done=f"{person} is enrolled.")
-
-        ask(self._app, sheet, act)
-
-    def _add_account(self) -> None:
-        person = self.selected or ""
-        sheet = Sheet(
-            f"An account of {person}",
-            ("Whoever works under this uid acts as this person from now on.",),
-            [Field("uid", "uid", hint="What `id -u` says in their shell.")],
-            does="add it",
-            check=lambda values: (
-                _unread(values)
-                or ("" if values["uid"] else "Write the uid, a whole number.")
-                or self._objects(Action.ADD_ACCOUNT, {"person": person, "uid": _uid(values["uid"])})
-            ),
-            twin=f"distill-tui account add {person} UID",
-        )
-
-        def act(values: Values) -> None:
-            from distill_tui import actions
-
-            given = person, _uid(values["uid"]) or 0
-            self._app.perform(actions.add_account, self._app.actor, *given, done=f"The account is {person}'s.")
-
-        ask(self._app, sheet, act)
-
-    def _add_key(self) -> None:
-        person = self.selected or ""
-        sheet = Sheet(
-            f"An SSH public key of {person}",
-            ("Whoever can sign with its private half acts as this person from now on.",),
-            [Field("key", "public key file", hint="Like ~/.ssh/id_ed25519.pub; never a private key.")],
-            does="add it",
-            check=lambda values: (
-                _unread(values)
-                or ("" if values["key"] else "Name the file of the public key.")
-                or self._objects(Action.ADD_KEY, {"person": person} | _proofs(values))
-            ),
-            twin=f"distill-tui key add {person} FILE.pub",
-        )
-
-        def act(values: Values) -> None:
-            from distill_tui import actions
-
-            given = person, _key(values["key"])
-            self._app.perform(actions.add_key, self._app.actor, *given, done=f"The key is {person}'s.")
-
-        ask(self._app, sheet, act)
-
-    def _revoke(self) -> None:
-        person, keys = self.selected or "", self._keys_of(self.selected)
-        sheet = Sheet(
-            f"Revoke a key of {person}",
-            ("It proves nobody from now on; what it signed before still stands. This cannot be undone.",),
-            [Field("fingerprint", "fingerprint", keys[0], f"One of {', '.join(keys)}", tuple(keys))],
-            does="revoke it",
-            check=lambda values: self._objects(Action.REVOKE_KEY, {"fingerprint": values["fingerprint"]}),
-            typed=person,
-            twin=f"distill-tui key revoke {keys[0]}",
-        )
-
-        def act(values: Values) -> None:
-            from distill_tui import actions
-
-            given = self._app.actor, values["fingerprint"]
-            self._app.perform(actions.revoke_key, *given, done="The key is revoked.")
-
-        ask(self._app, sheet, act)
-
-
-# --- what is typed into the sheets -------------------------------------------------------------------------------
-
-
-def _uid(text: str) -> int | None:
-    return int(text) if text else None
-
-
-def _key(text: str) -> signatures.PublicKey | None:
-    from distill_tui.people import signatures
-
-    return signatures.read_public_key(Path(text).expanduser().read_text(encoding="utf-8")) if text else None
-
-
-def _proofs(values: Mapping[str, str]) -> dict[str, object]:
-    key = _key(values.get("key", ""))
-    return {"uid": _uid(values.get("uid", "")), "fingerprint": key.fingerprint if key else None}
-
-
-def _unread(values: Mapping[str, str]) -> str:
-    """Say what of the proofs cannot be read."""
-    uid = values.get("uid", "")
-    if uid and not (uid.isascii() and uid.isdigit()):
-        return f"“{uid}” is no uid; write the whole number that `id -u` says."
-    try:
-        _key(values.get("key", ""))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        return f"{Path(values['key']).name} cannot be read: {reason}; name the .pub file."
-    except ValueError as error:
-        return str(error)
-    return ""
+        if self.project_dossier is None:
+            return
+        actor, person = self._app.actor, self.selected or ""
+        match BY_NAME[name]:
+            case Action.ENROL_PERSON:
+                form = people.enrol(actor)
+            case Action.ADD_ACCOUNT:
+                form = people.add_account(person)
+            case Action.ADD_KEY:
+                form = people.add_key(actor, person)
+            case _:
+                form = people.revoke_key(person, self._keys_of(person))
+        form.take(self._app, self.project_dossier)

@@ -33,7 +33,7 @@ def page_through(app: DistillApp, view: View) -> None:
 
     from distill_tui.actions import failures
 
-    app.perform(failures.failures, view.dossier, view.actor, then=opened)
+    app.perform(lambda project: failures.failures(project, view.dossier, view.actor), then=opened)
 
 
 class FailureSheet(ModalScreen[None]):
@@ -83,8 +83,8 @@ class FailureSheet(ModalScreen[None]):
     def _open(self) -> None:
         from distill_tui.actions import failures
 
-        app = cast("DistillApp", self.app)
-        app.perform(failures.look, app.actor, self.found, self.number, then=self._opened)
+        app, found, number = cast("DistillApp", self.app), self.found, self.number
+        app.perform(lambda project: failures.look(project, app.actor, found, number), then=self._opened)
 
     def _opened(self, failure: Failure) -> None:
         if self.is_mounted and failure.number == self.number:

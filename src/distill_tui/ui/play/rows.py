@@ -17,7 +17,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
-from distill_tui.ui.forms.sheets import Field, Sheet, Values
+from distill_tui.ui.forms.sheet import Field, Sheet, Values
 from distill_tui.ui.widgets import page, show
 from distill_tui.ui.widgets.frame import Heading, KeyLine, MessageLine
 from distill_tui.ui.widgets.page import Lines
@@ -82,7 +82,7 @@ class RowsScreen(Screen[None]):
     def on_mount(self) -> None:
         """Load the rows in a thread."""
         self.set_class(show.ascii_only(), "-ascii")
-        self._app.perform(_load, self.play_id, then=self._loaded)
+        self._app.perform(partial(_load, self.play_id), then=self._loaded)
 
     def _loaded(self, rows: Rows) -> None:
         from distill_tui.dataset.browse import Wanted
@@ -231,7 +231,7 @@ class RowsScreen(Screen[None]):
         self.dismiss()
 
 
-def _load(project: Project, play_id: int) -> Rows:
+def _load(play_id: int, project: Project) -> Rows:
     from distill_tui.store import queries
 
     return queries.rows(project, play_id)

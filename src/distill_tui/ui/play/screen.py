@@ -1,7 +1,7 @@
 """One play on one screen: eight tabs, the one next step, and every key that the rules allow. It decides nothing.
 
 It holds one value, the `View` that a thread loaded, and draws itself from it; when somebody changes the file, it loads
-again. What its keys open and do is in `deeds`.
+again. What its keys open is in `forms`.
 """
 
 from __future__ import annotations
@@ -308,14 +308,14 @@ class PlayScreen(Screen[None]):
 
     def action_take(self, name: str) -> None:
         """Open the sheet of an action, on the tab where it is at home."""
-        from distill_tui.ui.forms import deeds
+        from distill_tui.ui.forms import form
 
         if self.view is None:
             self._wanted = f"take('{name}')"
             return
         action = BY_NAME[name]
         self.tab = HOME.get(action, self.tab)
-        deeds.take(self._app, action, self.view)
+        form.take(self._app, action, self.view)
 
     def action_next_step(self) -> None:
         """Take the one next step."""
@@ -337,10 +337,10 @@ class PlayScreen(Screen[None]):
 
     def action_variations(self) -> None:
         """Have the teacher write variations, or read and take in those that wait."""
-        from distill_tui.ui.forms import variation_deeds
+        from distill_tui.ui.forms import traffic
 
         if self.view is not None:
-            variation_deeds.variations(self._app, self.view)
+            traffic.variations(self._app, self.view).take(self._app, self.view.dossier)
 
     def action_tab(self, number: int) -> None:
         """Show a tab."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -16,18 +16,10 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.suggester import SuggestFromList
-from textual.widgets import Input, Static, TextArea
+from textual.timer import Timer
+from textual.widgets import Input, Static
 
-from distill_tui import gates
-from distill_tui.rules.dossier import ProjectDossier
-from distill_tui.rules.next_step import FIRST_PLAY
-from distill_tui.rules.who import open_play
-from distill_tui.store import glance, sqlite
-from distill_tui.terms import Metric, PlayKind, Task
 from distill_tui.ui.widgets import page, show
-
-if TYPE_CHECKING:
-    from distill_tui.ui.app import DistillApp
 
 Values = dict[str, str]
 Check = Callable[[Values], str]
@@ -104,7 +96,7 @@ class Sheet(ModalScreen[Values | None]):
         self.heading, self.body, self.fields = title, tuple(body), tuple(fields)
         self.does, self.check, self.typed, self.twin, self.deaf = does, check, typed, twin, deaf
         self.last, self.longer = True, False  # whether the last field has the cursor; whether pgdn shows more text
-        self._patience: Any = None
+        self._patience: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """Title, what happens, fields, the line for what is wrong, the keys, and the command that does the same."""
@@ -238,11 +230,7 @@ class Sheet(ModalScreen[Values | None]):
         if wrong:
             self._say(wrong, "error")
         else:
-            self.dismiss(self.given(values))
-
-    def given(self, values: Values) -> Values:
-        """Make of the values what is given back."""
-        return values
+            self.dismiss(values)
 
     def action_cancel(self) -> None:
         """Leave; nothing is done."""
@@ -258,131 +246,3 @@ class Sheet(ModalScreen[Values | None]):
 
 def _enter() -> str:
     return "enter" if show.ascii_only() else "⏎"
-
-
-class GateSheet(ModalScreen[gates.Gate | None]):
-    """The gate as TOML in an editor; what is wrong with it stands in one line below. Gives the gate, or None."""
-
-    DEFAULT_CSS = """
-    GateSheet { align: center middle; background: $background 60%; }
-    GateSheet > Vertical {
-        width: 96%; max-width: 112; height: 92%; background: $surface; border: round $accent; padding: 0 1;
-    }
-    GateSheet.-ascii > Vertical { border: ascii $accent; }
-    GateSheet .form-title { text-style: bold; height: 1; padding: 0 1; }
-    GateSheet TextArea, GateSheet TextArea:focus { height: 1fr; border: none; padding: 0 1; background: $panel; }
-    GateSheet .form-error { height: 2; }
-    GateSheet .form-foot { height: auto; padding: 0 1; color: $tone-muted; }
-    """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+s", "save", "Save the draft", priority=True),
-        Binding("escape", "leave", "Back, nothing is saved", priority=True),
-    ]
-
-    def __init__(self, code: str, kind: PlayKind, task: Task, text: str) -> None:
-        super().__init__()
-        self.code, self.kind, self.is_for, self.text = code, kind, task, text
-        self._warned = False
-
-    def compose(self) -> ComposeResult:
-        """The editor, with what is wrong below."""
-        with Vertical():
-            yield Static(f"The gate of {self.code}: a draft until it is locked", classes="form-title", markup=False)
-            yield TextArea(self.text, show_line_numbers=True, tab_behavior="indent")
-            yield Static("", classes="form-error", markup=False)
-            yield Static(self._words(), classes="form-foot", markup=False)
-            yield Static("ctrl+s saves the draft   esc back, nothing is saved", classes="form-foot", markup=False)
-
-    def on_mount(self) -> None:
-        """Begin to write."""
-        self.set_class(show.ascii_only(), "-ascii")
-        self.query_one(TextArea).focus()
-        self._judge()
-
-    def _words(self) -> str:
-        """Say which metrics a criterion may have, and what they mean where the answers are texts."""
-        writes = self.is_for is Task.GENERATION
-        others = {Metric.BRIER} if writes else set(gates.OF_ANSWERS)
-        words = ", ".join(metric for metric in Metric if metric not in others)
-        return f"metrics: {words.replace('accuracy', 'accuracy (exact match)') if writes else words}"
-
-    @on(TextArea.Changed)
-    def _judge(self) -> None:
-        self._warned = False
-        try:
-            gate = gates.from_toml(self.query_one(TextArea).text, gates.METHODS_NOW)
-            found = gates.problems(gate, self.kind, self.is_for)
-        except ValueError as error:
-            self._say(str(error), "error")
-            return
-        more = f" (+{len(found) - 1} more)" if len(found) > 1 else ""
-        if found:
-            self._say(f"It can be saved, not locked: {found[0]}{more}", "look")
-        else:
-            self._say("This gate can be locked.", "holds")
-
-    def action_save(self) -> None:
-        """Give the gate back, unless it cannot be read."""
-        try:
-            gate = gates.from_toml(self.query_one(TextArea).text, gates.METHODS_NOW)
-        except ValueError as error:
-            self._say(f"Not saved: {error}", "error")
-            return
-        self.dismiss(gate)
-
-    def action_leave(self) -> None:
-        """Leave; what was changed is lost only when that was said once."""
-        if self.query_one(TextArea).text != self.text and not self._warned:
-            self._say("The changes are not saved: ctrl+s saves them, esc once more drops them.", "look")
-            self._warned = True
-            return
-        self.dismiss(None)
-
-    def _say(self, text: str, word: str) -> None:
-        width = max(20, min(112, self.size.width * 96 // 100) - 5)
-        self.query_one(".form-error", Static).update(page.page(page.sentence(text, width, word=word)[:2]))
-
-
-TASKS = "classification: the answer is one of some labels; generation: it is a text, or JSON that was extracted."
-
-
-class NewPlaySheet(Sheet):
-    """What a play needs to begin: a name, a kind, a sentence. Gives `name`, `kind`, `task` and `summary`, or None."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Open a play: one task that a small model takes over",
-            (FIRST_PLAY,),
-            (
-                Field("name", "name", hint="What people call it, like refund-intent: 1 to 80 characters."),
-                Field("kind", "kind", PlayKind.COST.value, f"One of {', '.join(PlayKind)}.", tuple(PlayKind)),
-                Field("task", "task", Task.CLASSIFICATION.value, TASKS, tuple(Task)),
-                Field("summary", "what it does", hint="One sentence; it may stay empty."),
-            ),
-            does="open it",
-            check=self._wrong,
-            twin="distill-tui new NAME --kind cost --task classification",
-        )
-
-    def given(self, values: Values) -> Values:
-        """Give kind and task as the words that they are."""
-        return values | {"kind": PlayKind(values["kind"]), "task": Task(values["task"])}
-
-    def _wrong(self, values: Values) -> str:
-        if values["kind"] not in list(PlayKind):
-            return f"“{values['kind']}” is no kind of play; it is one of {', '.join(PlayKind)}."
-        if values["task"] not in list(Task):
-            return f"“{values['task']}” is no task; it is one of {', '.join(Task)}."
-        app = cast("DistillApp", self.app)
-        request = {"name": values["name"]}
-        reasons = list(
-            open_play(ProjectDossier(uid="", name="", keeper="", play_names=_names(app)), app.actor, request)
-        )
-        return reasons[0].sentence if reasons else ""
-
-
-def _names(app: DistillApp) -> frozenset[str]:
-    try:
-        return glance.names(app.path)
-    except sqlite.DatabaseErrors:
-        return frozenset()

@@ -1,0 +1,204 @@
+"""Forms: what a key opens before anything is written. An action's form is one declaration; this file does the rest.
+
+A form shows what will happen, reads its fields, asks the rules about exactly that, and performs it. What follows a form
+is another step: a call of a verb in a thread, a second form, another sheet, or a message. Three strengths of
+confirmation: enter; a reason; the play's code, typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from textual.screen import ModalScreen
+
+from distill_tui import actions
+from distill_tui.reports import text
+from distill_tui.rules.dossier import PlayDossier, ProjectDossier, Request
+from distill_tui.rules.permission import objections
+from distill_tui.terms import Action
+from distill_tui.ui.forms.sheet import CONFIRM, Body, Field, Sheet, Values
+from distill_tui.ui.play.view import View
+
+if TYPE_CHECKING:
+    from distill_tui.store.project import Project
+    from distill_tui.ui.app import DistillApp
+
+T = TypeVar("T")
+About = ProjectDossier | PlayDossier | None  # what the rules are asked with
+REASON = Field("reason", "reason", hint="It is kept in the log.")
+
+
+class Step(Protocol):
+    """What happens next: a form, a call, another sheet, or a message."""
+
+    def take(self, app: DistillApp, dossier: About) -> None: ...
+
+
+@dataclass(frozen=True)
+class Form:
+    """A sheet that is filled in, checked by the rules, and performed by the verb that has the action's name.
+
+    `read` turns the fields into the request, and raises ValueError with a sentence where it cannot. The rules are asked
+    about that request, and the verb is called with its values in their order. `submit` does something else instead.
+    """
+
+    action: Action | None  # what the rules are asked about; without one `read` alone decides
+    does: str  # what enter does, like “lock it”
+    body: Body = ()
+    fields: Sequence[Field] = ()
+    read: Callable[[Values], Request] = lambda values: {n: v for n, v in values.items() if n != CONFIRM}
+    done: str = ""  # shown when it is performed
+    title: str = ""  # else the action's sentence and the play's code
+    typed: str = ""  # what has to be typed
+    command: str = ""  # the same from a shell; else the action's command
+    more: str = ""  # behind the action's command
+    signs: bool = False  # signed with the person's key, if there is one
+    long: bool = False  # takes long: performed by the command in a process of its own
+    deaf: bool = False  # ignores what was typed before it was seen
+    submit: Callable[[Request], Step] | None = None
+
+    def take(self, app: DistillApp, dossier: About) -> None:
+        code = dossier.play.code if isinstance(dossier, PlayDossier) else ""
+        title, command = self.title, self.command
+        if self.action is not None:
+            title = title or f"{self.action.sentence.rstrip('.')}: {code}"
+            command = command or text.command_line(self.action, code) + self.more
+        sheet = Sheet(
+            title,
+            self.body,
+            self.fields,
+            does=self.does,
+            check=lambda values: self.problem(values, app, dossier),
+            typed=self.typed,
+            twin=command,
+            deaf=self.deaf,
+        )
+        Ask(sheet, lambda values: self.next(self.read(values), app, dossier)).take(app, dossier)
+
+    def problem(self, values: Values, app: DistillApp, dossier: About) -> str:
+        """Return the first thing wrong with what was typed, or the rules' first objection to it."""
+        try:
+            asked = self.read(values)
+        except ValueError as error:
+            return str(error)
+        return objection(self.action, dossier, app, asked) if self.action is not None else ""
+
+    def next(self, asked: Request, app: DistillApp, dossier: About) -> Step:
+        """Return what follows: what `submit` says, else the action's verb."""
+        if self.submit is not None:
+            return self.submit(asked)
+        assert self.action is not None
+        play = dossier.play if isinstance(dossier, PlayDossier) else None
+        if self.long and play is not None and not app.restricted:  # a session over SSH starts no process
+            return Command((*self.action.command.split(), play.code), self.done)
+        verb: Callable[..., object] = getattr(actions, self.action.value)
+        whose = (app.actor,) if play is None else (play.id, app.actor)
+        key = {"key": app.key} if self.signs else {}
+        return Call(lambda project: verb(project, *whose, *asked.values(), **key), self.done)
+
+
+def objection(action: Action, dossier: About, app: DistillApp, asked: Request) -> str:
+    """Return the rules' first objection to exactly this, or nothing."""
+    reasons = objections(action, dossier, app.actor, asked)
+    return reasons[0].sentence if reasons else ""
+
+
+@dataclass(frozen=True)
+class Ask(Generic[T]):
+    """A sheet of its own kind, and what follows what it returns."""
+
+    screen: ModalScreen[T | None]
+    then: Callable[[T], Step]
+    otherwise: str = "Nothing was done."
+
+    def take(self, app: DistillApp, dossier: About) -> None:
+        def answered(found: T | None) -> None:
+            if found is None:
+                app.say(self.otherwise)
+            else:
+                self.then(found).take(app, dossier)
+
+        app.push_screen(self.screen, answered)
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """A verb, or a look into the project, in a thread; then `done` on the message line, and the next step."""
+
+    work: Callable[[Project], T]
+    done: str = ""
+    then: Callable[[T], Step] | None = None
+    before: str = ""
+
+    def take(self, app: DistillApp, dossier: About) -> None:
+        if self.before:
+            app.say(self.before, "running")
+        then = self.then
+        app.perform(self.work, then and (lambda found: then(found).take(app, dossier)), self.done)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of the command line, in a process of its own."""
+
+    words: Sequence[str]
+    done: str = ""
+
+    def take(self, app: DistillApp, dossier: About) -> None:
+        app.twin(*self.words, done=self.done)
+
+
+@dataclass(frozen=True)
+class Say:
+    """Nothing but a message."""
+
+    text: str
+    severity: str = "information"
+
+    def take(self, app: DistillApp, dossier: About) -> None:
+        app.say(self.text, self.severity)
+
+
+# --- the forms of a play's actions -------------------------------------------------------------------------------
+
+Opens = Callable[["DistillApp", View], Step]
+
+
+FIRST: dict[Action, Opens] = {}  # the step that an action's key begins with
+OF_THE_HOST: set[Action] = set()  # actions whose forms read files of the host
+
+
+def opens(action: Action, *, reads_host: bool = False) -> Callable[[Opens], Opens]:
+    """Declare the step that an action's key begins with."""
+
+    def declare(first: Opens) -> Opens:
+        FIRST[action] = first
+        if reads_host:
+            OF_THE_HOST.add(action)
+        return first
+
+    return declare
+
+
+def whole(values: Values, name: str, what: str) -> int:
+    """Read a whole number above 0. Raises ValueError with `what`."""
+    text = values[name]
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        raise ValueError(what)
+    return int(text)
+
+
+def plural(count: int, noun: str) -> str:
+    """Write a count with its noun, like `3 numbers`."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def take(app: DistillApp, action: Action, view: View) -> None:
+    """Begin what an action's key does."""
+    if app.restricted and action in OF_THE_HOST:
+        command = f"distill-tui {action.command} {view.play.code}"
+        app.say(f"A session over SSH reads no file of the host. Run `{command}` there.", "warning")
+        return
+    FIRST[action](app, view).take(app, view.dossier)

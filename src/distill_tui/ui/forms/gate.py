@@ -1,0 +1,232 @@
+"""The forms of the first two stages: open a play, roles, the trigger's numbers, the gate and its lock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from distill_tui import actions, gates
+from distill_tui.gates import economics
+from distill_tui.rules import who
+from distill_tui.rules.dossier import ProjectDossier, Request
+from distill_tui.rules.gate import segment_shares
+from distill_tui.rules.next_step import FIRST_PLAY
+from distill_tui.rules.permission import objections
+from distill_tui.store import glance, queries, sqlite
+from distill_tui.terms import Action, PlayKind, Role, Task
+from distill_tui.ui.forms.form import About, Ask, Call, Form, Say, Step, objection, opens, plural
+from distill_tui.ui.forms.gate_sheet import GateSheet
+from distill_tui.ui.forms.sheet import Field, Values
+from distill_tui.ui.play.tabs import power_word
+from distill_tui.ui.play.view import View
+from distill_tui.ui.widgets import page
+
+if TYPE_CHECKING:
+    from distill_tui.store.project import Project
+    from distill_tui.ui.app import DistillApp
+
+TASKS = "classification: the answer is one of a set of labels; generation: it is free text, or JSON with named fields."
+
+
+@opens(Action.OPEN_PLAY)
+def open_play(app: DistillApp, view: View) -> Step:
+    return new_play(app)
+
+
+def new_play(app: DistillApp) -> Step:
+    """Ask for what a play needs to begin."""
+
+    def read(values: Values) -> Request:
+        kind, task = values["kind"], values["task"]
+        if kind not in list(PlayKind):
+            raise ValueError(f"“{kind}” is not a kind of play. The kinds are {', '.join(PlayKind)}.")
+        if task not in list(Task):
+            raise ValueError(f"“{task}” is not a task. The tasks are {', '.join(Task)}.")
+        try:
+            names = glance.names(app.path)
+        except sqlite.DatabaseErrors:
+            names = frozenset()
+        for wrong in who.open_play(
+            ProjectDossier(uid="", name="", keeper="", play_names=names), app.actor, {"name": values["name"]}
+        ):
+            raise ValueError(wrong.sentence)
+        return values | {"kind": PlayKind(kind), "task": Task(task)}
+
+    def submit(asked: Request) -> Step:
+        def work(project: Project) -> int:
+            name, kind, task, summary = (asked[each] for each in ("name", "kind", "task", "summary"))
+            return actions.open_play(project, app.actor, name, kind, summary=summary, task=task)
+
+        return Call(work, f"{asked['name']} is open.", Opened)
+
+    return Form(
+        None,
+        "open it",
+        (FIRST_PLAY,),
+        (
+            Field("name", "name", hint="What people call it, like refund-intent: 1 to 80 characters."),
+            Field("kind", "kind", PlayKind.COST.value, f"One of {', '.join(PlayKind)}.", tuple(PlayKind)),
+            Field("task", "task", Task.CLASSIFICATION.value, TASKS, tuple(Task)),
+            Field("summary", "what it does", hint="One sentence. Optional."),
+        ),
+        read,
+        title="Open a play: one task that a small model takes over",
+        submit=submit,
+        command="distill-tui new NAME --kind cost --task classification",
+    )
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Show the play that was opened."""
+
+    play: int
+
+    def take(self, app: DistillApp, dossier: About) -> None:
+        app.open_play(self.play)
+
+
+@opens(Action.ASSIGN_ROLE)
+def assign_role(app: DistillApp, view: View) -> Step:
+    people = tuple(sorted(view.dossier.project.people))
+    held = {role: view.dossier.roles.get(role, "") for role in Role}
+
+    def read(values: Values) -> Request:
+        changed = {role: values[role.value] for role in Role if values[role.value] not in ("", held[role])}
+        for role, person in changed.items():
+            wrong = objection(Action.ASSIGN_ROLE, view.dossier, app, {"role": role, "person": person})
+            if wrong:
+                raise ValueError(wrong)
+        holders = held | changed
+        if holders[Role.DRIVER] and holders[Role.DRIVER] == holders[Role.VALIDATOR]:
+            raise ValueError(f"{holders[Role.DRIVER]} cannot be driver and validator. Name two people.")
+        return {"roles": changed}
+
+    def submit(asked: Request) -> Step:
+        def work(project: Project) -> None:
+            for role, person in asked["roles"].items():
+                actions.assign_role(project, view.play_id, view.actor, role, person)
+
+        return Call(work, "The roles are assigned.")
+
+    return Form(
+        Action.ASSIGN_ROLE,
+        "assign the roles",
+        (
+            "The sponsor locks the gate, the driver builds, the validator signs off, the operator maintains the live "
+            "student. A driver counts as a builder from now on, and a builder can never validate this play.",
+            f"Enrolled: {', '.join(people)}.",
+        ),
+        [Field(role.value, role.value, held[role], "A person's id; → completes it.", people) for role in Role],
+        read,
+        title=f"Roles in {view.play.code}",
+        submit=submit,
+    )
+
+
+@opens(Action.FILL_WORKSHEET)
+def fill_worksheet(app: DistillApp, view: View) -> Step:
+    if not view.dossier.traffic or objections(Action.FILL_WORKSHEET, view.dossier, view.actor):
+        return numbers(view, {}, "")
+
+    def measured(project: Project) -> tuple[Mapping[str, str], str]:
+        from distill_tui.dataset import window  # pyarrow, only in this thread
+
+        found, offered = queries.window(project, view.play_id)
+        return offered, window.source(found)
+
+    return Call(measured, then=lambda found: numbers(view, *found))
+
+
+def numbers(view: View, offered: Mapping[str, str], source: str) -> Step:
+    """Ask for the trigger's numbers, with those filled in that the traffic gives."""
+    rows, kind = view.dossier.worksheet, view.play.kind
+
+    def read(values: Values) -> Request:
+        changed = {
+            name: value
+            for name, value in values.items()
+            if name != "source" and value and (name not in rows or rows[name].value != value)
+        }
+        return {"values": changed, "source": values["source"] or "typed"}
+
+    def asked_for(question: economics.Question, optional: str = "") -> Field:
+        name = question.name
+        value = rows[name].value if name in rows else offered.get(name, "")
+        known = f"The traffic gives {offered[name]}. " if name in offered else ""
+        hint = f"{known}{optional}{question.sentence} In {question.unit}, for example {question.example}."
+        return Field(name, name, value, hint)
+
+    def submit(asked: Request) -> Step:
+        changed = asked["values"]
+        if not changed:
+            return Say("No number was changed.")
+        measured = {name: value for name, value in changed.items() if offered.get(name) == value}
+        typed = {name: value for name, value in changed.items() if name not in measured}
+
+        def work(project: Project) -> None:
+            for values, origin in ((measured, source), (typed, asked["source"])):
+                if values:
+                    actions.fill_worksheet(project, view.play_id, view.actor, values, origin)
+
+        return Call(work, f"{plural(len(changed), 'number')} filled in.")
+
+    return Form(
+        Action.FILL_WORKSHEET,
+        "fill in",
+        (f"Empty numbers are filled in from the traffic: {source}.",) if offered else (),
+        [
+            *(asked_for(question) for question in economics.WORKSHEET[kind]),
+            Field("source", "source", "typed", "Where the numbers come from, like: billing export of May."),
+            *(asked_for(question, "Optional. ") for question in economics.BESIDES[kind]),
+        ],
+        read,
+        title=f"Trigger of {view.play.code}: why a student is worth building",
+        submit=submit,
+        more=" --from-traffic" if offered else "",
+    )
+
+
+@opens(Action.QUALIFY)
+def qualify(app: DistillApp, view: View) -> Step:
+    body = ("The trigger holds. The numbers can still be corrected until the gate is locked.",)
+    return Form(Action.QUALIFY, "qualify", body, done="The play qualifies. The gate comes next.")
+
+
+@opens(Action.EDIT_GATE)
+def edit_gate(app: DistillApp, view: View) -> Step:
+    before = view.dossier.gate
+    draft = queries.draft(before or gates.default_gate(view.play.kind), view.repeats)
+    unchanged = "The gate was not changed."
+
+    def written(gate: gates.Gate) -> Step:
+        if gate == before:
+            return Say(unchanged)
+        saved = "The draft of the gate is saved."
+        return Call(lambda project: actions.edit_gate(project, view.play_id, app.actor, gate), saved)
+
+    return Ask(GateSheet(view.play.code, view.play.kind, view.play.task, draft), written, unchanged)
+
+
+@opens(Action.LOCK_GATE)
+def lock_gate(app: DistillApp, view: View) -> Step:
+    gate = view.dossier.gate
+    assert gate is not None
+    digest, shares = gates.digest(gate), segment_shares(view.dossier)
+    return Form(
+        Action.LOCK_GATE,
+        "lock it",
+        (
+            "A locked gate never changes, by any screen, command or SQL. To change what success means, kill the play "
+            "and open a new one.",
+            f"{len(gate.criteria)} criteria, {gate.held_out_rows:,} held-out rows, {gate.rounds} rounds, "
+            f"digest {page.short(digest)}. What the rows can prove:",
+            *((power_word(note), note.sentence) for note in gates.power(gate, segment_shares=shares)),
+        ),
+        read=lambda values: {"expected": digest},
+        title=f"Lock the gate of {view.play.code} for good",
+        typed=view.play.code,
+        signs=True,
+        done="The gate is locked.",
+    )

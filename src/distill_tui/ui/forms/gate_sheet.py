@@ -1,0 +1,99 @@
+"""The editor of the gate's draft: TOML, checked at every key."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Static, TextArea
+
+from distill_tui import gates
+from distill_tui.terms import Metric, PlayKind, Task
+from distill_tui.ui.widgets import page, show
+
+
+class GateSheet(ModalScreen[gates.Gate | None]):
+    """The gate as TOML in an editor; what is wrong with it stands in one line below. Gives the gate, or None."""
+
+    DEFAULT_CSS = """
+    GateSheet { align: center middle; background: $background 60%; }
+    GateSheet > Vertical {
+        width: 96%; max-width: 112; height: 92%; background: $surface; border: round $accent; padding: 0 1;
+    }
+    GateSheet.-ascii > Vertical { border: ascii $accent; }
+    GateSheet .form-title { text-style: bold; height: 1; padding: 0 1; }
+    GateSheet TextArea, GateSheet TextArea:focus { height: 1fr; border: none; padding: 0 1; background: $panel; }
+    GateSheet .form-error { height: 2; }
+    GateSheet .form-foot { height: auto; padding: 0 1; color: $tone-muted; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s", "save", "Save the draft", priority=True),
+        Binding("escape", "leave", "Back, nothing is saved", priority=True),
+    ]
+
+    def __init__(self, code: str, kind: PlayKind, task: Task, text: str) -> None:
+        super().__init__()
+        self.code, self.kind, self.is_for, self.text = code, kind, task, text
+        self._warned = False
+
+    def compose(self) -> ComposeResult:
+        """The editor, with what is wrong below."""
+        with Vertical():
+            yield Static(f"The gate of {self.code}: a draft until it is locked", classes="form-title", markup=False)
+            yield TextArea(self.text, show_line_numbers=True, tab_behavior="indent")
+            yield Static("", classes="form-error", markup=False)
+            yield Static(self._words(), classes="form-foot", markup=False)
+            yield Static("ctrl+s saves the draft   esc back, nothing is saved", classes="form-foot", markup=False)
+
+    def on_mount(self) -> None:
+        """Begin to write."""
+        self.set_class(show.ascii_only(), "-ascii")
+        self.query_one(TextArea).focus()
+        self._judge()
+
+    def _words(self) -> str:
+        """Say which metrics a criterion may have, and what they mean where the answers are texts."""
+        writes = self.is_for is Task.GENERATION
+        others = {Metric.BRIER} if writes else set(gates.OF_ANSWERS)
+        words = ", ".join(metric for metric in Metric if metric not in others)
+        return f"metrics: {words.replace('accuracy', 'accuracy (exact match)') if writes else words}"
+
+    @on(TextArea.Changed)
+    def _judge(self) -> None:
+        self._warned = False
+        try:
+            gate = gates.from_toml(self.query_one(TextArea).text, gates.METHODS_NOW)
+            found = gates.problems(gate, self.kind, self.is_for)
+        except ValueError as error:
+            self._say(str(error), "error")
+            return
+        more = f" (+{len(found) - 1} more)" if len(found) > 1 else ""
+        if found:
+            self._say(f"It can be saved, not locked: {found[0]}{more}", "look")
+        else:
+            self._say("This gate can be locked.", "holds")
+
+    def action_save(self) -> None:
+        """Give the gate back, unless it cannot be read."""
+        try:
+            gate = gates.from_toml(self.query_one(TextArea).text, gates.METHODS_NOW)
+        except ValueError as error:
+            self._say(f"Not saved: {error}", "error")
+            return
+        self.dismiss(gate)
+
+    def action_leave(self) -> None:
+        """Leave; what was changed is lost only when that was said once."""
+        if self.query_one(TextArea).text != self.text and not self._warned:
+            self._say("The changes are not saved: ctrl+s saves them, esc once more drops them.", "look")
+            self._warned = True
+            return
+        self.dismiss(None)
+
+    def _say(self, text: str, word: str) -> None:
+        width = max(20, min(112, self.size.width * 96 // 100) - 5)
+        self.query_one(".form-error", Static).update(page.page(page.sentence(text, width, word=word)[:2]))

@@ -1,0 +1,127 @@
+"""The forms of runs: train, stop, resume, evaluate, reproduce, rehearse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distill_tui.rules.dossier import Request
+from distill_tui.rules.training import resumable, suits, trained
+from distill_tui.spec import Spec
+from distill_tui.terms import Action, Export, StudentKind
+from distill_tui.ui.forms.form import Form, Say, Step, opens
+from distill_tui.ui.forms.sheet import Field, Values
+from distill_tui.ui.play.view import View
+
+if TYPE_CHECKING:
+    from distill_tui.ui.app import DistillApp
+
+AUTO = "Empty: the student's default."
+BY_KIND = ("epochs", "temperature", "learning_rate", "batch_size")  # empty: the student's default
+HINTS = {  # the fields of a spec in the form's order
+    "student": "",
+    "folder": "A local model to start from, which is copied in. Empty: random weights.",
+    "layers": "Of a layers student: the teacher's layers it starts from, like 0,5.",
+    "epochs": AUTO,
+    "temperature": f"Softens both distributions; above 0. {AUTO}",
+    "alpha": "Weight of the teacher's soft labels against the hard labels, 0 to 1.",
+    "learning_rate": AUTO,
+    "batch_size": AUTO,
+    "seed": "",
+    "threads": "Torch threads. Recorded, because latency and exact weights depend on it.",
+    "ladder": "Students to try instead, like ngram, static, layers 0 5. A run stops at the first that is good enough.",
+    "controls": "Trained for comparison, to show what distillation is worth: hard, gold, both, or empty.",
+    "probe": "True also trains on 25% and 50% of the rows, to show whether more rows would help.",
+    "export": "The form that ships and that the gate judges.",
+}
+GENERATION_HINTS = {
+    "layers": "The folder's layers it starts from, like 0,5. Empty: all of them.",
+    "ladder": "Students to try instead, like tagger, causal folder. A run stops at the first that is good enough.",
+    "alpha": "Weight of the probabilities of a local teacher with the same vocabulary; causal students only.",
+    "temperature": f"Softens both distributions; above 0. Ignored when alpha is 0. {AUTO}",
+    "controls": "Trained for comparison, to show what distillation is worth: gold trains on people's answers alone.",
+}
+
+
+@opens(Action.START_RUN)
+def start_run(app: DistillApp, view: View) -> Step:
+    usual = Spec.from_mapping({"student": suits(view.dossier)})
+    kinds = tuple(kind for kind in StudentKind if kind.generates == usual.generates)
+    hints = HINTS | {"student": f"One of {', '.join(kinds)}, cheapest first."}
+    hints |= GENERATION_HINTS if usual.generates else {}
+    choices = {"student": kinds, "export": tuple(Export), "probe": ("False", "True")}
+
+    def text(name: str) -> str:
+        value = "" if name in BY_KIND else getattr(usual, name)
+        return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+    def read(values: Values) -> Request:
+        if values.get("folder") and not Path(values["folder"]).is_dir():
+            raise ValueError(f"There is no folder {values['folder']}.")
+        given = {name: value for name, value in values.items() if value or name not in BY_KIND}
+        return {"spec": Spec.from_mapping(given)}
+
+    return Form(
+        Action.START_RUN,
+        "start it",
+        ("A background worker trains it, also after you leave. K stops it and keeps the checkpoint.",),
+        [
+            Field(name, name, text(name), hint, choices.get(name, ()))
+            for name, hint in hints.items()
+            if not (name == "folder" and app.restricted)  # a session over SSH reads no file of the host
+        ],
+        read,
+        title=f"Train a student for {view.play.code}",
+        done="The run is queued.",
+    )
+
+
+@opens(Action.STOP_RUN)
+def stop_run(app: DistillApp, view: View) -> Step:
+    run = next((run for run in view.dossier.runs if run.status.active), None)
+    if run is None:
+        return Say("No run is active.")
+    body = (f"Run {run.id} ({run.kind.value}) stops after this step and keeps its checkpoint. C resumes it.",)
+    done = f"Run {run.id} is stopping."
+    return Form(Action.STOP_RUN, "stop it", body, read=lambda values: {"run": run.id}, done=done)
+
+
+@opens(Action.RESUME_RUN)
+def resume_run(app: DistillApp, view: View) -> Step:
+    run = resumable(view.dossier)
+    if run is None:
+        return Say("No run can be resumed.")
+    body = (f"Run {run.id} ({run.kind.value}, {run.status.value}) continues from its last checkpoint.",)
+    done = f"Run {run.id} is queued."
+    return Form(Action.RESUME_RUN, "resume it", body, read=lambda values: {"run": run.id}, done=done)
+
+
+@opens(Action.EVALUATE)
+def evaluate(app: DistillApp, view: View) -> Step:
+    best, gate = trained(view.dossier)[0], view.dossier.gate
+    looks = f"{gate.rounds} looks in all, one a round" if gate else "one look a round"
+    return Form(
+        Action.EVALUATE,
+        "spend the look",
+        (
+            f"The student of run {best.id}, the best on validation, is judged on the sealed held-out rows ({looks}).",
+            "The look is spent whatever the result. For another run: `distill-tui eval … --run N`.",
+        ),
+        read=lambda values: {"run": best.id},
+        title=f"Evaluate the student of run {best.id} by the locked gate",
+        typed=view.play.code,
+        done="A worker evaluates.",
+    )
+
+
+@opens(Action.REPRODUCE)
+def reproduce(app: DistillApp, view: View) -> Step:
+    body = ("A worker evaluates the same student again on the same rows. This does not make you a builder.",)
+    return Form(Action.REPRODUCE, "start it", body, done="A worker reproduces the evaluation.")
+
+
+@opens(Action.REHEARSE)
+def rehearse(app: DistillApp, view: View) -> Step:
+    again = "A worker trains the evaluated student again from its recipe and compares the weights."
+    body = (f"{again} This does not make you a builder.",)
+    return Form(Action.REHEARSE, "start it", body, done="A worker runs the recipe again.")
