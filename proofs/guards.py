@@ -37,7 +37,7 @@ from distill_tui.cli import call as calls
 from distill_tui.runs import worker
 from distill_tui.runs.claim import Claim
 from distill_tui.runs.executors import local
-from distill_tui.store import artifacts, audit_log, backup, doctor, migrations, project, sqlite, tables
+from distill_tui.store import artifacts, audit_log, backup, doctor, migrations, project, sessions, sqlite, tables
 from distill_tui.teachers import cache
 from distill_tui.training import folders
 from trials import Row, library, table
@@ -58,17 +58,16 @@ def nobodys_turn(path: Path, patience: float | None = None) -> Iterator[None]:
 def without_turns() -> None:
     """Nobody waits for their turn, and a write begins as a read: what SQLAlchemy does by itself."""
     NO_LOCK()
-    made = project._engine
-    project._engine = lambda path, begin: made(path, "BEGIN")
+    made = sessions.engine
+    sessions.engine = lambda path, begin: made(path, "BEGIN")
 
 
-def apart(session: Any, *entry: Any) -> None:
-    """Commit what was done, and write down afterwards that it was."""
-    session.flush()
-    session.connection().exec_driver_sql("COMMIT")
+def apart(connection: Any, *entry: Any) -> Any:
+    """Commit what was done, and log it afterwards."""
+    connection.execute("COMMIT")
     time.sleep(0.02)
-    session.connection().exec_driver_sql("BEGIN IMMEDIATE")
-    LOG(session, *entry)
+    connection.execute("BEGIN IMMEDIATE")
+    return LOG(connection, *entry)
 
 
 LOG = audit_log.append

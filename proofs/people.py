@@ -266,8 +266,8 @@ def try_trigger_mutants() -> list[tuple[str, bool, str]]:
         path = folder / projects.NAME
         projects.sql(path, f"DROP TRIGGER {trigger}")
         project = Project.open(path)
-        with project.read() as session:
-            named = trigger in chain_trouble(session)
+        with project.view() as connection:
+            named = trigger in chain_trouble(connection)
         project.close()
         through = (projects.gets_through(path, table) for table in projects.FIXED)
         found_.append((trigger, named, next((each[0] for each in through if each), "")))

@@ -106,8 +106,8 @@ def entries_of_copy(path: Path, file: bytes, log: bytes, parent: Path) -> list[t
     Path(f"{copy}-wal").write_bytes(log)
     try:
         project = Project.open(copy)
-        with project.read() as session:
-            said = chain_trouble(session)
+        with project.view() as connection:
+            said = chain_trouble(connection)
         project.close()
         return said or entries(copy)
     except Exception as error:

@@ -411,7 +411,7 @@ def test_the_doctor_finds_nothing_wrong_with_a_sound_file(path: Path) -> None:
 )  # fmt: skip
 def test_what_a_lock_fixed_besides_the_gate_is_compared_with_the_log(path: Path, change: str) -> None:
     change_in_spite(path, "gate", change)
-    assert "The locked gate of play 1 is not the one that the log tells of" in wrong(path)["audit log"]
+    assert "The locked gate of play 1 is not the one in the audit log" in wrong(path)["audit log"]
 
 
 @pytest.mark.parametrize("change", ["counts = '{}'", "labels = '[]'", "round = 2", "built_at = '2020-01-01T00:00:00Z'"])

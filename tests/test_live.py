@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -363,11 +363,11 @@ def test_after_a_refresh_that_was_judged_and_put_aside_the_verdicts_of_what_is_l
     judged = first.run(first.evaluation.evaluation_run)
     assert judged is not None
     with alarmed.telemetry() as session:
-        run = tables.Run(**judged.model_dump(exclude={"id"}) | {"round": 2})
+        run = tables.Run(**asdict(judged) | {"id": None, "round": 2})
         session.add(run)
         session.flush()
-        other = {"round": 2, "evaluation_run": run.id, "record": "sha256:" + "0" * 64}
-        session.add(tables.Evaluation(**first.evaluation.model_dump(exclude={"id"}) | other))
+        other = {"id": None, "round": 2, "evaluation_run": run.id, "record": "sha256:" + "0" * 64}
+        session.add(tables.Evaluation(**asdict(first.evaluation) | other))
     actions.roll_back(alarmed, 1, OLGA, 1, "no better")
     actions.refresh(alarmed, 1, OLGA, "once more")
     view = load(alarmed, 1, DANA)

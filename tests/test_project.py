@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -30,6 +31,7 @@ from distill_tui.store import migrations, queries, tables
 from distill_tui.store.audit_log import chain_trouble
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.store.project_file import check
+from distill_tui.store.rows import TABLES
 from distill_tui.store.sqlite import module as sqlite3
 from distill_tui.terms import Action, Metric, Role, RunKind, RunStatus
 from support.projects import (
@@ -94,6 +96,17 @@ def test_each_column_is_the_same_in_the_class_and_in_the_file(model: Any, path: 
         given = model.model_fields[name].default
         if default is not None:
             assert str(given) == default.strip("'"), name
+
+
+def test_what_is_read_has_the_columns_of_what_is_written() -> None:
+    entity_of = {table: entity for entity, table in TABLES.items()}
+    assert {model.__tablename__ for model in MODELS} == entity_of.keys()
+    for model in MODELS:
+        entity, written = entity_of[model.__tablename__], get_type_hints(model)
+        read = get_type_hints(entity)
+        assert [each.name for each in fields(entity)] == [column.name for column in inspect(model).columns]
+        for name, kind in read.items():
+            assert kind == written[name] or (name == "id" and kind is int), (entity, name)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__tablename__)
@@ -212,8 +225,8 @@ _GUARDS: dict[Path, list[str]] = {}
 def trouble(path: Path) -> str:
     project = Project.open(path)
     try:
-        with project.read() as session:
-            return chain_trouble(session)
+        with project.view() as connection:
+            return chain_trouble(connection)
     finally:
         project.close()
 
@@ -272,7 +285,7 @@ def test_what_is_fixed_is_what_the_log_tells_of(path: Path, table: str, column: 
         "replace(content, '0.5', '0.4')" if column == "content" else f"'sha256:{'1' * 64}'"
     )  # the goalposts, or the name of them
     sql(path, f"UPDATE {table} SET {column} = {value} WHERE play_id = 1", *_GUARDS[path])
-    assert trouble(path) == f"{what} is not the one that the log tells of; restore the file from a backup."
+    assert trouble(path) == f"{what} is not the one in the audit log; restore the file from a backup."
 
 
 def test_a_gate_that_was_forged_with_its_digest_is_found(path: Path) -> None:
@@ -435,6 +448,7 @@ COMMENTER = """
 import sys
 from pathlib import Path
 from distill_tui import actions
+from distill_tui.store.rows import TABLES
 from distill_tui.store.project import Project
 from distill_tui.rules.actor import Actor
 project = Project.open(Path(sys.argv[1]))
@@ -461,6 +475,7 @@ def test_two_processes_at_once_lose_no_update(path: Path) -> None:
 CREATOR = """
 import sys
 from pathlib import Path
+from distill_tui.store.rows import TABLES
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.rules.actor import Actor
 print("ready", flush=True)

@@ -25,6 +25,7 @@ from distill_tui.actions.sign_offs import withdraw as withdraw
 from distill_tui.bundles import bundle
 from distill_tui.digests import canonical, digest_of
 from distill_tui.people import signatures
+from distill_tui.rules import entities
 from distill_tui.rules import who as who_rules
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.data import open_findings
@@ -433,7 +434,7 @@ def freeze_data(project: Project, play_id: int, actor: Actor) -> str:
         row.frozen_at = change.at
         change.session.add(row)
         findings = [each["says"] for each in open_findings(change.dossier)]
-        change.detail |= {"data": row.digest, "row": audit_log.frozen_row(row), "open": findings}
+        change.detail |= {"data": row.digest, "row": audit_log.frozen_row(seen.data_set), "open": findings}
         return row.digest
 
 
@@ -791,7 +792,7 @@ def refresh(project: Project, play_id: int, actor: Actor, reason: str) -> None:
 def _remedy(
     change: Change,
     kind: Remedy,
-    bundle_row: tables.Bundle,
+    bundle_row: entities.Bundle,
     reason: str,
     told: Mapping[str, Any],
     failures: Mapping[str, Any] | None = None,

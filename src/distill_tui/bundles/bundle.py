@@ -19,12 +19,11 @@ from distill_tui.bundles import shipped
 from distill_tui.digests import canonical, digest_of, folder_digest, folder_manifest
 from distill_tui.people import signatures, statements
 from distill_tui.reports import model_card
-from distill_tui.rules import spot_checks
+from distill_tui.rules import entities, spot_checks
 from distill_tui.rules import who as who_rules
 from distill_tui.rules.decide import counted_spot_check
 from distill_tui.rules.dossier import PlayDossier, SignOffFacts
 from distill_tui.rules.objection import Objection
-from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import stored, stored_list
 from distill_tui.terms import Opinion, Role, Task, TeacherSource, Verdict
@@ -149,7 +148,7 @@ def _signature_files(dossier: PlayDossier, signed: SignOffFacts) -> dict[str, by
     }
 
 
-def _entry(entry: tables.AuditEntry) -> dict[str, Any]:
+def _entry(entry: entities.AuditEntry) -> dict[str, Any]:
     return {
         "seq": entry.seq,
         "at": entry.at,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,8 @@ from distill_tui.text import visible
 
 if TYPE_CHECKING:
     from distill_tui.monitor.history import LiveView
+    from distill_tui.rules import entities
     from distill_tui.rules.dossier import PlayDossier
-    from distill_tui.store import tables
 
 # --- actions ---------------------------------------------------------------------------------------------------------
 
@@ -78,7 +79,7 @@ def _observe_one(call: Call, path: Path, name: str) -> int:
     return follow(call, run_id, quiet=True)
 
 
-def _run_of(dossier: PlayDossier, feed: tables.Feed) -> tables.Run:
+def _run_of(dossier: PlayDossier, feed: entities.Feed) -> entities.Run:
     """Find the run of a feed."""
     from distill_tui.store.json_columns import stored
 
@@ -172,7 +173,7 @@ def _live_json(dossier: PlayDossier, view: LiveView, window: int, trouble: str) 
     assert dossier.live is not None
     return {
         "standing": dossier.standing.value,
-        "bundle": dossier.live.model_dump(),
+        "bundle": asdict(dossier.live),
         "refresh_due": dossier.refresh_due,
         "overdue": dossier.overdue,
         "refreshing": dossier.refreshing,
@@ -186,8 +187,8 @@ def _live_json(dossier: PlayDossier, view: LiveView, window: int, trouble: str) 
         "weeks": [vars(each) | {"rate": each.rate} for each in view.weeks],
         "worst": [vars(each) for each in view.worst],
         "noticing": view.noticing,
-        "bundles": [each.model_dump() for each in dossier.bundles],
-        "remedies": [each.model_dump() for each in dossier.remedies],
+        "bundles": [asdict(each) for each in dossier.bundles],
+        "remedies": [asdict(each) for each in dossier.remedies],
         "replay": trouble or "the observations give the stored state to the bit",
     }
 

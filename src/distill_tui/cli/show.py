@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +20,9 @@ from distill_tui.text import visible
 if TYPE_CHECKING:
     from distill_tui.actions.failures import Failure
     from distill_tui.dataset.window import Measured, TokenPrices
+    from distill_tui.rules import entities
     from distill_tui.rules.dossier import PlayDossier
     from distill_tui.rules.objection import Objection
-    from distill_tui.store import tables
 
 
 # --- the screens and the roster --------------------------------------------------------------------------------------
@@ -375,9 +375,7 @@ def show_data(call: Call) -> None:
 
     dossier = call.dossier()
     row = dossier.data_set
-    value = (
-        row.model_dump(exclude={"counts", "labels"}) | stored(row.counts, "the count of the data set") if row else None
-    )
+    value = _but(asdict(row), "counts", "labels") | stored(row.counts, "the count of the data set") if row else None
     call.data(value, report.data(dossier, plain=call.plain))
 
 
@@ -408,7 +406,7 @@ def follow(call: Call, run_id: int, *, quiet: bool = False) -> int:
     return table.DONE if finished else table.FAILED
 
 
-def _why(run: tables.Run) -> str:
+def _why(run: entities.Run) -> str:
     reason = (run.error or run.message).strip().rstrip(".")
     return f": {reason}" if reason else ""
 
@@ -424,7 +422,7 @@ class Progress:
         self.began: tuple[float, int] | None = None  # when we first saw it running, and at which step
         self.told: tuple[float, RunStatus] | None = None
 
-    def __call__(self, run: tables.Run) -> None:
+    def __call__(self, run: entities.Run) -> None:
         from distill_tui.reports import text as report
 
         now = self.clock()
@@ -437,7 +435,7 @@ class Progress:
             self.told = (now, run.status)
         sys.stderr.flush()
 
-    def _rate(self, run: tables.Run, now: float) -> float | None:
+    def _rate(self, run: entities.Run, now: float) -> float | None:
         if run.status is not RunStatus.RUNNING or not run.step:  # what comes before the first step has no rate
             self.began = None
             return None
@@ -583,27 +581,36 @@ def show_play(call: Call) -> None:
     step = next_step(dossier)
     reasons = objections(step, dossier, call.actor) if step else []
     sign_offs = [
-        facts.row.model_dump(exclude={"statement", "signature"})
+        _but(asdict(facts.row), "statement", "signature")
         | {"troubles": plain_objections(sign_off_troubles(dossier, facts))}
         for facts in dossier.sign_offs
     ]
     value = {
         "play": dossier.play.code,
-        **dossier.play.model_dump(exclude={"id"}),
+        **_but(asdict(dossier.play), "id"),
         "roles": dossier.roles,
         "builders": dossier.builders,
         "worksheet": {name: row.value for name, row in dossier.worksheet.items()},
         "gate": json.loads(gates.to_json(dossier.gate)) if dossier.gate else None,
         "gate_digest": dossier.gate_row.digest if dossier.gate_row else None,
-        "traffic": [t.model_dump(include={"name", "rows", "rejects", "imported_at"}) for t in dossier.traffic],
-        "data_set": dossier.data_set.model_dump(include={"digest", "frozen_at"}) if dossier.data_set else None,
+        "traffic": [
+            {name: getattr(each, name) for name in ("name", "rows", "rejects", "imported_at")}
+            for each in dossier.traffic
+        ],
+        "data_set": {"digest": dossier.data_set.digest, "frozen_at": dossier.data_set.frozen_at}
+        if dossier.data_set
+        else None,
         "runs": [report.run_json(run) for run in dossier.runs],
         **report.evaluation_json(dossier),
         "sign_offs": sign_offs,
-        "bundles": [bundle.model_dump() for bundle in dossier.bundles],
+        "bundles": [asdict(bundle) for bundle in dossier.bundles],
         "next": _next(dossier, step, reasons),
     }
     call.data(value, [*report.play(dossier), "", *report.next_step(dossier, step, reasons)])
+
+
+def _but(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
 
 
 def _next(dossier: PlayDossier, step: Action | None, reasons: Iterable[Objection]) -> dict[str, Any]:
@@ -659,7 +666,7 @@ def show_log(call: Call) -> None:
         raise UsageError("--last is 1 or more.")
     play_id = call.play_id if call.args.play else None
     entries = queries.entries(call.project, play_id, call.args.last)
-    value = [entry.model_dump() | {"detail": _json_or_text(entry.detail)} for entry in entries]
+    value = [asdict(entry) | {"detail": _json_or_text(entry.detail)} for entry in entries]
     call.data(value, report.log(entries, plain=call.plain))
 
 

@@ -7,25 +7,26 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
-
-from sqlmodel import Session, case, col, func, select
+from typing import TYPE_CHECKING, Any
 
 from distill_tui.digests import canonical, sorted_json
-from distill_tui.gates import Record
 from distill_tui.monitor import plan as observe
 from distill_tui.rounds.weights import cell
+from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
-from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import stored_list
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.store.records import read_record
+from distill_tui.store.rows import select
 from distill_tui.terms import Remedy, Stage, Task
+
+if TYPE_CHECKING:
+    from distill_tui.store import tables
 
 WORST = 5  # rows that are shown of what diverges
 
@@ -42,7 +43,7 @@ def read_reference(artifacts: Artifacts, digest: str) -> dict[str, Any]:
     return value
 
 
-def plan_of(watch: tables.Watch) -> observe.Plan:
+def plan_of(watch: entities.Watch) -> observe.Plan:
     """Read what a watch holds a student to. Raises ProjectError where another program wrote something else there."""
     try:
         return observe.Plan.from_json(watch.plan)
@@ -50,24 +51,26 @@ def plan_of(watch: tables.Watch) -> observe.Plan:
         raise ProjectError(f"The plan of the watch of feed {watch.feed_id} cannot be read; restore a backup.") from None
 
 
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(str(int(number)) for number in numbers)
+
+
 def read_feeds(
-    session: Session, feeds: Sequence[tables.Feed], after: int, until: int | None = None
-) -> list[tuple[str, list[tables.Observation]]]:
+    connection: Any, feeds: Sequence[entities.Feed], after: int, until: int | None = None
+) -> list[tuple[str, list[entities.Observation]]]:
     """Give what was observed after a feed (and up to another), feed by feed, in the order in which it was recorded."""
-    wanted = {each.id: each.received_at for each in feeds if (each.id or 0) > after}
-    table = tables.Observation
-    query = select(table).where(col(table.feed_id).in_(wanted)).order_by(col(table.id))
-    found: dict[int, list[tables.Observation]] = {}
-    for row in session.exec(query):
+    wanted = {each.id: each.received_at for each in feeds if each.id > after}
+    found: dict[int, list[entities.Observation]] = {}
+    for row in select(connection, entities.Observation, f"WHERE feed_id IN ({_listed(wanted)}) ORDER BY id"):
         if until is None or row.feed_id <= until:
             found.setdefault(row.feed_id, []).append(row)
     return [(wanted[feed_id], rows) for feed_id, rows in found.items()]
 
 
-def new_plan(project: Project, dossier: PlayDossier, bundle: tables.Bundle, reference: str) -> observe.Plan:
+def new_plan(project: Project, dossier: PlayDossier, bundle: entities.Bundle, reference: str) -> observe.Plan:
     """Fix what a watch that begins now holds the bundle's student to."""
     judged = next(e for e in dossier.evaluations if e.round == bundle.round and not e.reproduced)
-    record = Record.from_json(read_record(project.artifacts, judged.record))
+    record = read_record(project.artifacts, judged.record)
     play, gate = dossier.play, dossier.gate
     if gate is None:
         raise ProjectError(dossier.gate_trouble or "The gate of this play is not there; restore a backup.")
@@ -89,6 +92,8 @@ class Taken:
 
     def traffic(self, play_id: int, round: int, at: str) -> tables.Traffic:
         """Make the row of the round's traffic."""
+        from distill_tui.store import tables
+
         report = {
             "observed": True,
             "rows": self.rows,
@@ -115,13 +120,12 @@ def take_in(project: Project, dossier: PlayDossier, out: Path) -> Taken | None:
     """Collect the rows that were observed and not judged on yet, with what the teacher said of them."""
     from distill_tui.dataset import observed
 
-    feeds = [feed for feed in dossier.feeds if (feed.id or 0) > _judged_until(dossier)]
+    feeds = [feed for feed in dossier.feeds if feed.id > _judged_until(dossier)]
     if not feeds:
         return None
-    table = tables.Observation
-    with project.read() as session:
-        query = select(table.input_digest).where(col(table.feed_id).in_([f.id for f in feeds]), table.probe == 0)
-        wanted = set(session.exec(query))
+    query = f"SELECT input_digest FROM observation WHERE probe = 0 AND feed_id IN ({_listed(f.id for f in feeds)})"
+    with project.view() as connection:
+        wanted = {digest for (digest,) in connection.execute(query)}
     files = [project.artifacts.path(feed.artifact) for feed in feeds]
     rows = observed.pick(files, lambda row: row["input_digest"] in wanted, out)
     if not rows:
@@ -154,19 +158,13 @@ def failures(project: Project, dossier: PlayDossier) -> dict[str, list[int]]:
     return found
 
 
-def _labelled(project: Project, dossier: PlayDossier) -> list[tables.Observation]:
+def _labelled(project: Project, dossier: PlayDossier) -> list[entities.Observation]:
     """Give the labelled rows of the present watch."""
     if dossier.live is None:
         return []
-    table = tables.Observation
-    query = select(table).where(
-        table.bundle_id == dossier.live.id,
-        table.feed_id > dossier.watched_from,
-        table.probe == 0,
-        col(table.teacher).is_not(None),
-    )
-    with project.read() as session:
-        return list(session.exec(query.order_by(col(table.id))))
+    which = "WHERE bundle_id = ? AND feed_id > ? AND probe = 0 AND teacher IS NOT NULL ORDER BY id"
+    with project.view() as connection:
+        return list(select(connection, entities.Observation, which, dossier.live.id, dossier.watched_from))
 
 
 # --- for screens and commands ----------------------------------------------------------------------------------------
@@ -294,7 +292,7 @@ def expected(dossier: PlayDossier) -> tuple[str, ...]:
     return tuple(observe.noticing_sentence(*line, sample) for line in observe.noticing(plan, sample))
 
 
-def _plan(project: Project, dossier: PlayDossier, bundle: tables.Bundle) -> observe.Plan | None:
+def _plan(project: Project, dossier: PlayDossier, bundle: entities.Bundle) -> observe.Plan | None:
     """Say what a watch would hold the student to, before the first feed came."""
     try:
         return new_plan(project, dossier, bundle, "")
@@ -303,17 +301,11 @@ def _plan(project: Project, dossier: PlayDossier, bundle: tables.Bundle) -> obse
 
 
 def _weeks(project: Project, dossier: PlayDossier) -> tuple[Week, ...]:
-    table = tables.Observation
-    where = (table.play_id == (dossier.play_id), table.probe == 0)
-    differs = case((col(table.answer) != table.teacher, 1), else_=0)
-    query = (
-        select(table.day, table.bundle_id, func.count(), func.sum(differs))
-        .where(*where, col(table.teacher).is_not(None))
-        .group_by(col(table.day), col(table.bundle_id))
-    )
+    query = """SELECT day, bundle_id, count(*), sum(answer <> teacher) FROM observation
+        WHERE play_id = ? AND probe = 0 AND teacher IS NOT NULL GROUP BY day, bundle_id"""
     found: dict[tuple[str, int], list[int]] = {}
-    with project.read() as session:
-        for day, bundle_id, rows, differ in session.exec(query):
+    with project.view() as connection:
+        for day, bundle_id, rows, differ in connection.execute(query, (dossier.play_id,)):
             at = date.fromisoformat(day)
             counts = found.setdefault(((at - timedelta(at.weekday())).isoformat(), bundle_id), [0, 0])
             counts[0] += int(rows)
@@ -321,7 +313,7 @@ def _weeks(project: Project, dossier: PlayDossier) -> tuple[Week, ...]:
     return tuple(Week(monday, bundle, *counts) for (monday, bundle), counts in sorted(found.items()))
 
 
-def _days(labelled: list[tables.Observation]) -> tuple[Day, ...]:
+def _days(labelled: list[entities.Observation]) -> tuple[Day, ...]:
     found: dict[tuple[str, str], list[int]] = {}
     for row in labelled:
         counts = found.setdefault((row.day, row.segment), [0, 0])
@@ -348,7 +340,7 @@ def _segments(days: Sequence[Day], plan: observe.Plan | None) -> tuple[Segment, 
     return tuple(found)
 
 
-def _worst(labelled: list[tables.Observation], findings: tuple[dict[str, Any], ...]) -> tuple[Example, ...]:
+def _worst(labelled: list[entities.Observation], findings: tuple[dict[str, Any], ...]) -> tuple[Example, ...]:
     """Give the open rows on which the student is surest and the teacher says otherwise, of what diverges first."""
     accused = [finding["where"] for finding in findings if finding["what"] == observe.DISAGREEMENT]
     shown = [row for row in labelled if row.excerpt]
@@ -360,23 +352,16 @@ def _worst(labelled: list[tables.Observation], findings: tuple[dict[str, Any], .
 
 
 def _count(project: Project, dossier: PlayDossier) -> int:
-    table = tables.Observation
     assert dossier.live is not None
-    query = select(func.count()).where(
-        table.bundle_id == dossier.live.id, table.feed_id > dossier.watched_from, table.probe == 0
-    )
-    with project.read() as session:
-        return int(session.exec(query).one())
+    query = "SELECT count(*) FROM observation WHERE bundle_id = ? AND feed_id > ? AND probe = 0"
+    with project.view() as connection:
+        return int(connection.execute(query, (dossier.live.id, dossier.watched_from)).fetchone()[0])
 
 
 def _asked(project: Project, dossier: PlayDossier) -> int:
-    table = tables.Observation
-    play_id = dossier.play_id
-    query = select(func.count()).where(
-        table.play_id == play_id, table.asked == 1, col(table.day).startswith(dossier.project.now[:7])
-    )
-    with project.read() as session:
-        return int(session.exec(query).one())
+    query = "SELECT count(*) FROM observation WHERE play_id = ? AND asked = 1 AND substr(day, 1, 7) = ?"
+    with project.view() as connection:
+        return int(connection.execute(query, (dossier.play_id, dossier.project.now[:7])).fetchone()[0])
 
 
 def replay_trouble(project: Project, dossier: PlayDossier) -> str:
@@ -390,8 +375,8 @@ def replay_trouble(project: Project, dossier: PlayDossier) -> str:
     except ValueError as error:
         return str(error)
     feeds = [feed for feed in dossier.feeds if feed.bundle_id == watch.bundle_id]
-    with project.read() as session:
-        read = read_feeds(session, feeds, dossier.watched_from, watch.feed_id)
+    with project.view() as connection:
+        read = read_feeds(connection, feeds, dossier.watched_from, watch.feed_id)
         monitor = observe.replay(plan, reference, read)
     if sorted_json(monitor.state()) == watch.state and monitor.standing is watch.standing:
         return ""

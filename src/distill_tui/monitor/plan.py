@@ -23,7 +23,7 @@ from distill_tui.monitor.drift import OVERALL
 from distill_tui.terms import Metric, Reference, Standing
 
 if TYPE_CHECKING:
-    from distill_tui.store.tables import Observation
+    from distill_tui.rules.entities import Observation
 
 NEW = "new segments"  # what the gate never saw goes by this name, and is held to the overall ceiling
 TEACHER_CHANGES = 0.05  # share of the probe that a teacher may answer otherwise than at the gate

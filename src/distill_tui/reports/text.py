@@ -26,8 +26,9 @@ from distill_tui.terms import Action, Metric, PlayKind, Reference, Role, RunKind
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
+    from distill_tui.rules import entities
     from distill_tui.rules.dossier import PlayDossier
-    from distill_tui.store import queries, tables
+    from distill_tui.store import queries
     from distill_tui.store.glance import Card
 
 MARKS = {Verdict.HOLDS: "✓", Verdict.MISSES: "✗", Verdict.UNPROVEN: "?", Verdict.UNMEASURED: "–"}
@@ -151,7 +152,7 @@ def _gate_line(dossier: PlayDossier) -> str:
     return f"locked {row.locked_at} by {row.locked_by}, {short(row.digest)}"
 
 
-def _counts(data: tables.DataSet, part: str = "") -> dict[str, Any]:
+def _counts(data: entities.DataSet, part: str = "") -> dict[str, Any]:
     from distill_tui.store.json_columns import stored
 
     return stored(data.counts, f"the count of data set {data.id}", part)
@@ -165,7 +166,7 @@ def _data_line(dossier: PlayDossier) -> str:
     return f"{splits}; {f'frozen {data.frozen_at}' if data.frozen_at else 'a draft'}, {short(data.digest)}"
 
 
-def _maintenance(row: tables.Play) -> str:
+def _maintenance(row: entities.Play) -> str:
     if row.sampling_per_month is None or row.refresh_days is None:
         return "not set"
     return f"{row.sampling_per_month:,} calls a month sampled, a refresh every {row.refresh_days} days"
@@ -314,7 +315,7 @@ def data(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
         yield from (visible(f"! {objection.sentence}") for objection in terms_unclear(dossier))
 
 
-def runs(found: Sequence[tables.Run], *, plain: bool = False) -> list[str]:
+def runs(found: Sequence[entities.Run], *, plain: bool = False) -> list[str]:
     """List runs, one a line."""
     head = ("RUN", "PLAY", "ROUND", "KIND", "STATUS", "STEP", "VALIDATION", "STARTED", "BY", "SAYS")
     rows = [
@@ -335,7 +336,7 @@ def runs(found: Sequence[tables.Run], *, plain: bool = False) -> list[str]:
     return table(head, rows, plain=plain)
 
 
-def _score(run: tables.Run) -> float | None:
+def _score(run: entities.Run) -> float | None:
     from distill_tui.store.json_columns import stored
     from distill_tui.store.project import ProjectError
 
@@ -351,7 +352,7 @@ _RUN_COLUMNS = (
 )
 
 
-def run_json(run: tables.Run) -> dict[str, Any]:
+def run_json(run: entities.Run) -> dict[str, Any]:
     """Give a run as plain values."""
     from distill_tui.store.json_columns import stored
 
@@ -360,7 +361,7 @@ def run_json(run: tables.Run) -> dict[str, Any]:
     return {"run": run.id, "play": f"P-{run.play_id:03d}"} | values | read
 
 
-def progress(run: tables.Run, rate: float | None) -> str:
+def progress(run: entities.Run, rate: float | None) -> str:
     """Tell how a run stands in one line: step, rate, time left."""
     parts = [f"run {run.id} {run.kind.value} {run.status.value}"]
     if run.total:
@@ -384,7 +385,7 @@ def _duration(seconds: float) -> str:
     return f"{whole // 60} min" if whole < 5400 else f"{whole / 3600:.1f} h"
 
 
-def log(entries: Sequence[tables.AuditEntry], *, plain: bool = False) -> list[str]:
+def log(entries: Sequence[entities.AuditEntry], *, plain: bool = False) -> list[str]:
     """List audit entries, one a line."""
     rows = [
         (
@@ -536,7 +537,7 @@ def evaluation_json(dossier: PlayDossier) -> dict[str, Any]:
     sure, found = gates.calibration(record), worth.of(dossier)
     changed = gates.change(dossier.record_before, record) if dossier.record_before is not None else None
     return {
-        "evaluation": seen.model_dump(),
+        "evaluation": dataclasses.asdict(seen),
         "passed": dossier.passed,
         "judgements": [judgement_json(each) for each in dossier.judgements],
         "segments": [_plain(rates) for rates in gates.by_danger(gates.segment_rates(record))],
@@ -553,7 +554,7 @@ def evaluation_json(dossier: PlayDossier) -> dict[str, Any]:
         "worth": _plain(found) if found is not None else None,
         "subjects": [_plain(each) for each in gates.subjects(record)],
         "machine": dict(record.machine),
-        "reproduced": [each.model_dump() for each in dossier.round_evaluations if each.reproduced],
+        "reproduced": [dataclasses.asdict(each) for each in dossier.round_evaluations if each.reproduced],
         "advice": {"advice": advised.value, "reasons": reasons},
     }
 

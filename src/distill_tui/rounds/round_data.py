@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from distill_tui.monitor.plan import sealed
 from distill_tui.rounds import variations, weights
+from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
-from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import stored
 from distill_tui.teachers import estimate
@@ -123,7 +123,7 @@ def _times(path: Path) -> Iterator[tuple[str, str | None]]:
             yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
-def _labels(artifacts: Artifacts, play: tables.Play) -> tuple[str, ...]:
+def _labels(artifacts: Artifacts, play: entities.Play) -> tuple[str, ...]:
     """Give the labels that the teacher answers with: of a model folder, or as it was described."""
     from distill_tui.training.folders import teacher_labels
 
@@ -203,7 +203,7 @@ def _written(artifacts: Artifacts, dossier: PlayDossier) -> tuple[set[str], set[
     return written, {digest for each in files for digest in variations.taken(each)["varied"]}
 
 
-def is_observed(traffic: tables.Traffic) -> bool:
+def is_observed(traffic: entities.Traffic) -> bool:
     """Whether a file of traffic is what a live student was observed on."""
     return bool(stored(traffic.report, f"the report of traffic file {traffic.id}").get("observed"))
 

@@ -23,8 +23,8 @@ from distill_tui.dataset import frozen
 from distill_tui.dataset.duplicates import input_digest, near_duplicates
 from distill_tui.rounds import requests, weights
 from distill_tui.rounds.weights import cell
+from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
-from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import stored
 from distill_tui.store.project import Project, ProjectError
@@ -77,7 +77,7 @@ class Waiting:
     weights: Mapping[str, float]  # of a cell, as the next build will weigh training rows by the last failures
 
 
-def writer(artifacts: Artifacts, play: tables.Play, each: int) -> Described:
+def writer(artifacts: Artifacts, play: entities.Play, each: int) -> Described:
     """Describe the play's teacher as a writer: the same model, another template, so another name in the cache."""
     if not play.teacher_source.writes:
         raise ProjectError("A classifier cannot write; only an endpoint or a causal model (--prompted) can.")
@@ -176,13 +176,13 @@ def _foreign(held_out: Sequence[str], others: Sequence[str]) -> frozenset[str]:
 # --- what waits to be taken in
 
 
-def ask_of(run: tables.Run) -> dict[str, Any]:
+def ask_of(run: entities.Run) -> dict[str, Any]:
     """Give what a labelling run was asked to write; empty for one that labels."""
     asked = stored(run.spec, f"the spec of run {run.id}").get("vary", {}) if run.kind is RunKind.LABEL else {}
     return asked if isinstance(asked, dict) else {}
 
 
-def taken(traffic: tables.Traffic) -> dict[str, Any]:
+def taken(traffic: entities.Traffic) -> dict[str, Any]:
     """Give what an imported file says of the variations that it holds; empty for any other."""
     found = stored(traffic.report, f"the report of traffic file {traffic.id}").get("variations")
     return found if isinstance(found, dict) else {}

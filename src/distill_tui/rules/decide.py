@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from distill_tui.digests import canonical, digest_of
-from distill_tui.rules import spot_checks
+from distill_tui.rules import entities, spot_checks
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier, Request, SignOffFacts
 from distill_tui.rules.gate import gate_untouched
@@ -15,9 +15,6 @@ from distill_tui.rules.objection import Objection
 from distill_tui.rules.training import idle
 from distill_tui.rules.who import held_by, least_proof, never_built, proof, proved, reasoned, roster, roster_signed
 from distill_tui.terms import Assurance, Opinion, Role, Verdict
-
-if TYPE_CHECKING:
-    from distill_tui.store import tables
 
 
 def covers(dossier: PlayDossier) -> dict[str, Any]:
@@ -39,7 +36,7 @@ def covers(dossier: PlayDossier) -> dict[str, Any]:
     }
 
 
-def counted_spot_check(dossier: PlayDossier) -> tables.SpotCheck | None:
+def counted_spot_check(dossier: PlayDossier) -> entities.SpotCheck | None:
     """The validator's newest blind spot check of this round's evaluation that holds what was drawn."""
     validator, record = dossier.roles.get(Role.VALIDATOR), dossier.record
     for row in reversed(dossier.spot_checks):

@@ -6,13 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from distill_tui import gates
+from distill_tui.rules import entities
 from distill_tui.terms import FIVE_STAGES, Assurance, Remedy, Role, Stage, Standing
-
-if TYPE_CHECKING:
-    from distill_tui.store import tables
 
 Request = Mapping[str, Any]  # what exactly is asked for; a screen that only dims a key asks with nothing in it
 
@@ -24,7 +22,7 @@ NOTHING: Request = {}
 class SignOffFacts:
     """A sign-off with what was found out about it: `trouble` says why its bytes cannot be trusted."""
 
-    row: tables.SignOff
+    row: entities.SignOff
     statement: Mapping[str, Any] = field(default_factory=dict)
     trouble: str = ""
     withdrawn: bool = False
@@ -40,7 +38,7 @@ class SignOffFacts:
 class StatementFacts:
     """Something else that was signed, with what was found out about it, and the strength of its signature."""
 
-    row: tables.Statement
+    row: entities.Statement
     statement: Mapping[str, Any] = field(default_factory=dict)
     trouble: str = ""
     assurance: Assurance = Assurance.SIGNED
@@ -62,9 +60,9 @@ class ProjectDossier:
     keeper: str
     minimum_assurance: Assurance = Assurance.ACCOUNT
     now: str = ""  # when it was loaded: rules read no clock
-    people: Mapping[str, tables.Person] = field(default_factory=dict)
-    accounts: tuple[tables.Account, ...] = ()
-    keys: tuple[tables.SshKey, ...] = ()
+    people: Mapping[str, entities.Person] = field(default_factory=dict)
+    accounts: tuple[entities.Account, ...] = ()
+    keys: tuple[entities.SshKey, ...] = ()
     play_names: frozenset[str] = frozenset()
     audit_size: int = 0
     audit_head: str = ""
@@ -76,20 +74,20 @@ class PlayDossier:
     """All that is known at one moment about one play, and about its project."""
 
     project: ProjectDossier
-    play: tables.Play
+    play: entities.Play
     roles: Mapping[Role, str] = field(default_factory=dict)
     builders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    worksheet: Mapping[str, tables.WorksheetValue] = field(default_factory=dict)
+    worksheet: Mapping[str, entities.WorksheetValue] = field(default_factory=dict)
     gate: gates.Gate | None = None  # None where the stored gate cannot be read
-    gate_row: tables.GateRow | None = None
+    gate_row: entities.GateRow | None = None
     gate_trouble: str = ""  # the stored gate cannot be read, or is not what was locked
-    traffic: tuple[tables.Traffic, ...] = ()
-    data_sets: tuple[tables.DataSet, ...] = ()
-    opened: tuple[tables.OpenedRow, ...] = ()
-    terms: tables.ProviderTerms | None = None
-    accepted: tuple[tables.AcceptedFinding, ...] = ()
-    runs: tuple[tables.Run, ...] = ()
-    evaluations: tuple[tables.Evaluation, ...] = ()
+    traffic: tuple[entities.Traffic, ...] = ()
+    data_sets: tuple[entities.DataSet, ...] = ()
+    opened: tuple[entities.OpenedRow, ...] = ()
+    terms: entities.ProviderTerms | None = None
+    accepted: tuple[entities.AcceptedFinding, ...] = ()
+    runs: tuple[entities.Run, ...] = ()
+    evaluations: tuple[entities.Evaluation, ...] = ()
     record: gates.Record | None = None
     record_before: gates.Record | None = None  # of the round before, to compare with
     judgements_before: tuple[gates.Judgement, ...] = ()
@@ -97,19 +95,18 @@ class PlayDossier:
     judgements_live: tuple[gates.Judgement, ...] = ()
     validations: Mapping[int, gates.Record] = field(default_factory=dict)  # by training run: builders may see these
     judgements: tuple[gates.Judgement, ...] = ()
-    spot_checks: tuple[tables.SpotCheck, ...] = ()  # those that the log knows
+    spot_checks: tuple[entities.SpotCheck, ...] = ()  # those that the log knows
     sign_offs: tuple[SignOffFacts, ...] = ()
     statements: tuple[StatementFacts, ...] = ()
-    bundles: tuple[tables.Bundle, ...] = ()
-    feeds: tuple[tables.Feed, ...] = ()
-    watches: tuple[tables.Watch, ...] = ()
-    remedies: tuple[tables.RemedyRow, ...] = ()
+    bundles: tuple[entities.Bundle, ...] = ()
+    feeds: tuple[entities.Feed, ...] = ()
+    watches: tuple[entities.Watch, ...] = ()
+    remedies: tuple[entities.RemedyRow, ...] = ()
     file_troubles: tuple[str, ...] = ()  # artifacts missing or altered; checked before a sign-off and a ship
 
     @property
     def play_id(self) -> int:
         """The play's number in the project file."""
-        assert self.play.id is not None  # it was read from there
         return self.play.id
 
     @property
@@ -118,7 +115,7 @@ class PlayDossier:
         return self.play.code
 
     @property
-    def data_set(self) -> tables.DataSet | None:
+    def data_set(self) -> entities.DataSet | None:
         """The data set of this round."""
         return next((d for d in self.data_sets if d.round == self.play.round), None)
 
@@ -128,12 +125,12 @@ class PlayDossier:
         return frozenset(row.input_digest for row in self.opened if row.person_id in self.builders)
 
     @property
-    def evaluation(self) -> tables.Evaluation | None:
+    def evaluation(self) -> entities.Evaluation | None:
         """This round's one look at the held-out split."""
         return next((e for e in self.round_evaluations if not e.reproduced), None)
 
     @property
-    def round_evaluations(self) -> tuple[tables.Evaluation, ...]:
+    def round_evaluations(self) -> tuple[entities.Evaluation, ...]:
         """Every evaluation of this round, the validator's own included."""
         return tuple(e for e in self.evaluations if e.round == self.play.round)
 
@@ -153,7 +150,7 @@ class PlayDossier:
         return max((r.round for r in self.remedies if r.kind is Remedy.REFRESH), default=1)
 
     @property
-    def looks(self) -> tuple[tables.Evaluation, ...]:
+    def looks(self) -> tuple[entities.Evaluation, ...]:
         """The looks at the held-out split of this effort, the validator's own left out."""
         return tuple(e for e in self.evaluations if not e.reproduced and e.round >= self.first_round)
 
@@ -163,7 +160,7 @@ class PlayDossier:
         return self.play.round - self.first_round + 1
 
     @property
-    def live(self) -> tables.Bundle | None:
+    def live(self) -> entities.Bundle | None:
         """The bundle that is live: the newest, or the one that was put back after it."""
         if not self.bundles:
             return None
@@ -177,7 +174,7 @@ class PlayDossier:
         return max((r.feed_id for r in self.remedies if r.kind is not Remedy.REFRESH), default=0)
 
     @property
-    def watch(self) -> tables.Watch | None:
+    def watch(self) -> entities.Watch | None:
         """How the monitor of the live bundle stands, where anything was observed since the watch began."""
         live = self.live
         mine = [w for w in self.watches if live and w.bundle_id == live.id and w.feed_id > self.watched_from]
@@ -205,7 +202,7 @@ class PlayDossier:
         """Whether the live student's refresh is due, and none is under way."""
         return bool(self.refresh_due) and not self.refreshing and self.project.now[:10] >= self.refresh_due
 
-    def run(self, run_id: object) -> tables.Run | None:
+    def run(self, run_id: object) -> entities.Run | None:
         """Find a run of this play."""
         return next((r for r in self.runs if r.id == run_id), None)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from distill_tui import gates
 from distill_tui.gates.paired import Prospect
+from distill_tui.rules import entities
 from distill_tui.rules.data import labelled, open_findings
 from distill_tui.rules.decide import counting_sign_off, gate_holds, maintained, spot_checked
 from distill_tui.rules.dossier import PlayDossier
@@ -14,9 +13,6 @@ from distill_tui.rules.live import rehearsed
 from distill_tui.rules.state_machine import BEFORE_LOCK
 from distill_tui.rules.training import resumable, trained
 from distill_tui.terms import Action, Advice, FindingLevel, Role, Stage, Standing
-
-if TYPE_CHECKING:
-    from distill_tui.store import tables
 
 
 def next_step(dossier: PlayDossier) -> Action | None:
@@ -43,7 +39,7 @@ def next_step(dossier: PlayDossier) -> Action | None:
     return None
 
 
-def _next_data_step(dossier: PlayDossier, play: tables.Play) -> Action:
+def _next_data_step(dossier: PlayDossier, play: entities.Play) -> Action:
     if not dossier.traffic:
         return Action.IMPORT_TRAFFIC
     if not play.teacher_source:

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from distill_tui.rules import entities
 from distill_tui.terms import FindingLevel, RunKind, RunStatus, Split, Standing
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-    from distill_tui.store import tables
 
 T = TypeVar("T")
 
@@ -278,7 +278,7 @@ def known(kind: type[T], text: str) -> T | None:
         return None
 
 
-def trained(run: tables.Run) -> TrainResult | None:
+def trained(run: entities.Run) -> TrainResult | None:
     """Return the result of a training run that finished."""
     finished = run.kind is RunKind.TRAIN and run.status is RunStatus.FINISHED
     return known(TrainResult, run.result) if finished else None

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from distill_tui.rules import entities
 from distill_tui.rules.objection import Objection
 from distill_tui.terms import FIVE_STAGES, Action, Stage
-
-if TYPE_CHECKING:
-    from distill_tui.store import tables
 
 
 def _from(*stages: Stage, to: Stage | None = None) -> dict[Stage, Stage]:
@@ -104,7 +100,7 @@ BUILDING = (  # whoever does one of these has built, for good
 )
 
 
-def closed(action: Action, play: tables.Play) -> Objection:
+def closed(action: Action, play: entities.Play) -> Objection:
     stages = [stage.value for stage in Stage if (stage, action) in NEXT_STAGE]
     what = action.command or action.value
     if play.stage is Stage.KILLED:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier, Request, read_number, read_object
 from distill_tui.rules.gate import gate_untouched
@@ -12,9 +13,6 @@ from distill_tui.rules.objection import Objection
 from distill_tui.rules.state_machine import NEXT_STAGE
 from distill_tui.rules.who import held_by
 from distill_tui.terms import Action, Role, RunKind, RunStatus, StudentKind, Task, TeacherSource
-
-if TYPE_CHECKING:
-    from distill_tui.store import tables
 
 
 def run_of_worker(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
@@ -131,7 +129,7 @@ def resume_run(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator
     yield from not_observing(dossier) if run.kind is RunKind.OBSERVE else idle(dossier)
 
 
-def resumable(dossier: PlayDossier) -> tables.Run | None:
+def resumable(dossier: PlayDossier) -> entities.Run | None:
     """The newest run of this round and stage that ended early; one that observes is resumed by its feed."""
     play, ended = dossier.play, (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.LOST)
     of_round = [r for r in dossier.runs if r.round == play.round and r.status in ended]
@@ -139,7 +137,7 @@ def resumable(dossier: PlayDossier) -> tables.Run | None:
     return of_stage[-1] if of_stage else None
 
 
-def trained(dossier: PlayDossier) -> list[tables.Run]:
+def trained(dossier: PlayDossier) -> list[entities.Run]:
     """The students of this round, best on validation first."""
     done = [
         r
@@ -149,7 +147,7 @@ def trained(dossier: PlayDossier) -> list[tables.Run]:
     return sorted(done, key=lambda r: -read_number(read_object(r.result).get("validation_score")))
 
 
-def findings_of(run: tables.Run) -> list[str]:
+def findings_of(run: entities.Run) -> list[str]:
     """What a training says of its arms and its probe, on the validation rows."""
     found = read_object(run.result).get("findings")
     return [str(each) for each in found] if isinstance(found, list) else []

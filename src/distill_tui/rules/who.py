@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from distill_tui.digests import canonical, digest_of
+from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier, ProjectDossier, Request
 from distill_tui.rules.objection import Objection
 from distill_tui.terms import Action, Assurance, Role, Stage, StatementKind
-
-if TYPE_CHECKING:
-    from distill_tui.store import tables
 
 
 def held_by(dossier: PlayDossier, actor: Actor, *roles: Role) -> Iterator[Objection]:
@@ -90,7 +88,7 @@ def open_project(project: ProjectDossier | None, actor: Actor, request: Request)
 _CONFUSABLE = str.maketrans({"0": "o", "1": "l", "i": "l", "5": "s", "_": "-"})
 
 
-def _person_words(people: Mapping[str, tables.Person], request: Request) -> Iterator[Objection]:
+def _person_words(people: Mapping[str, entities.Person], request: Request) -> Iterator[Objection]:
     person = request.get("person")
     if person is None:
         return

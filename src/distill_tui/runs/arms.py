@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill_tui.rules import entities
 from distill_tui.runs.claim import Claim, Companion
 from distill_tui.store import tables
 from distill_tui.store.json_columns import stored
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from distill_tui.store.artifacts import Artifacts
 
 
-def teacher_of(artifacts: Artifacts, play: tables.Play) -> tuple[Path | None, Described]:
+def teacher_of(artifacts: Artifacts, play: entities.Play) -> tuple[Path | None, Described]:
     """Give the folder of a teacher that is a model on this machine, and how it is asked to write."""
     if play.teacher_source is TeacherSource.LOCAL:
         return artifacts.path(play.teacher_digest), GIVEN_ALONE
@@ -149,7 +150,7 @@ def control_examples(rows: Any) -> dict[Any, Any]:
     }
 
 
-def answers(claimed: Claim, run: tables.Run, spec: Any, texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
+def answers(claimed: Claim, run: entities.Run, spec: Any, texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
     """Ask the control arms of a training run what they say of some texts: arm → label numbers."""
     from distill_tui.training import evaluate
 
@@ -160,7 +161,7 @@ def answers(claimed: Claim, run: tables.Run, spec: Any, texts: Sequence[str]) ->
     return said
 
 
-def written(claimed: Claim, run: tables.Run, spec: Any, texts: Sequence[str]) -> dict[str, list[str]]:
+def written(claimed: Claim, run: entities.Run, spec: Any, texts: Sequence[str]) -> dict[str, list[str]]:
     """Ask the control arms of a generation task what they answer to some texts: arm → answers."""
     from distill_tui.training import answering
 
@@ -171,7 +172,7 @@ def written(claimed: Claim, run: tables.Run, spec: Any, texts: Sequence[str]) ->
     }
 
 
-def _controls(claimed: Claim, run: tables.Run) -> Iterator[tuple[str, Path]]:
+def _controls(claimed: Claim, run: entities.Run) -> Iterator[tuple[str, Path]]:
     for name, arm in stored(run.result, f"the result of run {run.id}", "controls").items():
         trouble = claimed.project.artifacts.trouble(arm["artifact"])
         if trouble:

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.objection import Refused
-from distill_tui.store import sqlite, tables
+from distill_tui.store import queries, sqlite, tables
 from distill_tui.store.project import Change, Project, ProjectError, now
 from distill_tui.terms import Action, Assurance, RunStatus
 
@@ -31,8 +32,7 @@ class Stopped(Exception):
 class Claim:
     """A run that this process holds: what it may report, and whether it should stop."""
 
-    def __init__(self, project: Project, run: tables.Run, token: str) -> None:
-        assert run.id is not None
+    def __init__(self, project: Project, run: entities.Run, token: str) -> None:
         self.project, self.run, self.token, self.id = project, run, token, run.id
         self.folder = project.artifacts.run_folder(run.id)
         self.actor = Actor(run.started_by, f"worker of run {run.id}", Assurance.ACCOUNT, run.id)
@@ -53,7 +53,9 @@ class Claim:
             run.claimed_at = run.heartbeat_at = now()
             run.message = "starting"
             session.add(run)
-        return cls(project, run, token)
+        taken = queries.run(project, run_id)
+        assert taken is not None
+        return cls(project, taken, token)
 
     def _beat(self) -> None:
         """Write heartbeats, and notice a request to stop, also while a step takes long."""

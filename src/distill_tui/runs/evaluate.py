@@ -13,6 +13,7 @@ import numpy as np
 from distill_tui import gates
 from distill_tui.dataset import frozen
 from distill_tui.gates import CERTAIN
+from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import worksheet_numbers
 from distill_tui.runs import answer_columns, arms, label_columns
@@ -62,9 +63,8 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
         deferred_below=below,
         **columns,
     )
-    content = record.to_json()
-    digest = project.artifacts.store_bytes(content.encode())
-    passed = gates.passed(judged(content, gates.to_json(gate))[1])
+    digest = project.artifacts.store_bytes(record.to_json().encode())
+    passed = gates.passed(judged(project.artifacts, digest, gate)[1])
     record_evaluation(claimed, dossier, run, data, digest, passed, round(time.monotonic() - started, 1))
 
 
@@ -135,8 +135,8 @@ def together(
 def record_evaluation(
     claimed: Claim,
     dossier: PlayDossier,
-    run: tables.Run,
-    data: tables.DataSet,
+    run: entities.Run,
+    data: entities.DataSet,
     record: str,
     passed: bool,
     took: float,

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlmodel import Session, select
 
 from distill_tui.dataset import frozen, observed
 from distill_tui.digests import digest_of, sorted_json
 from distill_tui.monitor import history
 from distill_tui.monitor import plan as observe
+from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.runs import observe_teacher
 from distill_tui.runs.claim import Claim
@@ -29,6 +29,7 @@ from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import stored
 from distill_tui.store.project import ProjectError
+from distill_tui.store.sessions import driver
 from distill_tui.tasks import generation
 from distill_tui.terms import Action, RunStatus, Split, TeacherSource
 from distill_tui.training.answers import hear
@@ -72,10 +73,10 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
     reference = _known_reference(dossier, bundle) or _reference(project.artifacts, path, student, options)
     known = history.read_reference(project.artifacts, reference)
     rows = _read(project.artifacts.path(feed.artifact), feed.received_at[:10], known["probe"], frozen.labels_of(path))
-    with project.read() as session:
-        seen = _observed(session, feed)
-        asked = _asked_by_month(session, feed.play_id)
-        room = observe_teacher.room(session, project.artifacts, dossier, feed)
+    with project.view() as connection:
+        seen = _observed(connection, feed)
+        asked = _asked_by_month(connection, feed.play_id)
+        room = observe_teacher.room(connection, project.artifacts, dossier, feed)
     rows = [row for row in rows if (row.day, row.digest, row.probe) not in seen]
     claimed.report(1, 3, f"{len(rows):,} rows that were not observed before", always=True)
     rows = _with_teacher(claimed, dossier, rows, asked, room, known, seen)
@@ -87,7 +88,7 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
 # --- the scores at the gate ------------------------------------------------------------------------------------------
 
 
-def _known_reference(dossier: PlayDossier, bundle: tables.Bundle) -> str:
+def _known_reference(dossier: PlayDossier, bundle: entities.Bundle) -> str:
     watches = [watch for watch in dossier.watches if watch.bundle_id == bundle.id]
     return history.plan_of(watches[-1]).reference if watches else ""
 
@@ -159,16 +160,14 @@ def _label(row: Mapping[str, Any], labels: Sequence[str]) -> str | None:
     return labels[said.index(max(said))] if len(said) == len(labels) else None
 
 
-def _observed(session: Session, feed: tables.Feed) -> set[tuple[str, str, bool]]:
-    table = tables.Observation
-    query = select(table.day, table.input_digest, table.probe).where(table.bundle_id == feed.bundle_id)
-    return {(day, digest, bool(probe)) for day, digest, probe in session.exec(query)}
+def _observed(connection: Any, feed: entities.Feed) -> set[tuple[str, str, bool]]:
+    query = "SELECT day, input_digest, probe FROM observation WHERE bundle_id = ?"
+    return {(day, digest, bool(probe)) for day, digest, probe in connection.execute(query, (feed.bundle_id,))}
 
 
-def _asked_by_month(session: Session, play_id: int) -> Counter[str]:
-    table = tables.Observation
-    query = select(table.day).where(table.play_id == play_id, table.asked == 1)
-    return Counter(day[:7] for day in session.exec(query))
+def _asked_by_month(connection: Any, play_id: int) -> Counter[str]:
+    query = "SELECT substr(day, 1, 7), count(*) FROM observation WHERE play_id = ? AND asked = 1 GROUP BY 1"
+    return Counter(dict(connection.execute(query, (play_id,)).fetchall()))
 
 
 # --- the teacher -----------------------------------------------------------------------------------------------------
@@ -227,7 +226,7 @@ def _probe_again(rows: Sequence[Row], known: Mapping[str, Any], seen: set[tuple[
 
 
 def _observations(
-    rows: Sequence[Row], feed: tables.Feed, student: Path, known: Mapping[str, Any], options: Mapping[str, int]
+    rows: Sequence[Row], feed: entities.Feed, student: Path, known: Mapping[str, Any], options: Mapping[str, int]
 ) -> list[tables.Observation]:
     heard = hear(student, [row.input for row in rows], **options)
     away = (heard.lies - np.array(known["centre"])) / np.array(known["spread"])
@@ -263,7 +262,7 @@ def _storable(text: str) -> str:
 
 def _record(
     claimed: Claim,
-    feed: tables.Feed,
+    feed: entities.Feed,
     reference: str,
     known: Mapping[str, Any],
     observations: Sequence[tables.Observation],
@@ -285,14 +284,16 @@ def _record(
     claimed.end(Action.RECORD_OBSERVATIONS, RunStatus.FINISHED, edit)
 
 
-def _watched(claimed: Claim, change: Any, feed: tables.Feed, reference: str, known: Mapping[str, Any]) -> tables.Watch:
+def _watched(
+    claimed: Claim, change: Any, feed: entities.Feed, reference: str, known: Mapping[str, Any]
+) -> tables.Watch:
     """Read everything since the watch began, this feed included, and say how it stands."""
     dossier: PlayDossier = change.dossier
     bundle = next(each for each in dossier.bundles if each.id == feed.bundle_id)
     begun = [w for w in dossier.watches if w.bundle_id == feed.bundle_id and w.feed_id > dossier.watched_from]
     plan = history.plan_of(begun[0]) if begun else history.new_plan(claimed.project, dossier, bundle, reference)
     feeds = [each for each in dossier.feeds if each.bundle_id == feed.bundle_id]
-    monitor = observe.replay(plan, known, history.read_feeds(change.session, feeds, dossier.watched_from))
+    monitor = observe.replay(plan, known, history.read_feeds(driver(change.session), feeds, dossier.watched_from))
     return tables.Watch(
         feed_id=feed.id or 0,
         play_id=feed.play_id,

@@ -11,15 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from sqlmodel import Session, col, func, select
+from typing import TYPE_CHECKING, Any
 
 from distill_tui.dataset import observed
+from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.runs.claim import Claim
 from distill_tui.runs.label import batches, local_writer
-from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import stored
 from distill_tui.tasks import generation
@@ -41,7 +39,7 @@ Todo = list[tuple[str, str]]  # (input digest, text)
 Said = Mapping[str, str | None]  # input digest to label; None where an answer named no label
 
 
-def room(session: Session, artifacts: Artifacts, dossier: PlayDossier, feed: tables.Feed) -> int:
+def room(connection: Any, artifacts: Artifacts, dossier: PlayDossier, feed: entities.Feed) -> int:
     """Say how many calls the month in which a feed came in has left; of a model on this machine, as many as one likes.
 
     What runs that ended early have paid for counts as well, by the answers that are kept: whoever gives the next file
@@ -51,9 +49,9 @@ def room(session: Session, artifacts: Artifacts, dossier: PlayDossier, feed: tab
     if play.teacher_source is not TeacherSource.ENDPOINT:
         return sys.maxsize
     month = [each for each in dossier.feeds if each.received_at[:7] == feed.received_at[:7]]
-    table = tables.Observation
-    query = select(func.count()).where(col(table.feed_id).in_([each.id for each in month]), table.asked == 1)
-    asked = int(session.exec(query).one())
+    feeds = ", ".join(str(each.id) for each in month)
+    query = f"SELECT count(*) FROM observation WHERE asked = 1 AND feed_id IN ({feeds})"
+    asked = int(connection.execute(query).fetchone()[0])
     ended = {
         stored(run.spec, f"the spec of run {run.id}").get("feed")
         for run in dossier.runs
@@ -65,7 +63,7 @@ def room(session: Session, artifacts: Artifacts, dossier: PlayDossier, feed: tab
     return (play.sampling_per_month or 0) - asked
 
 
-def _paid(artifacts: Artifacts, teacher: str, feed: tables.Feed) -> int:
+def _paid(artifacts: Artifacts, teacher: str, feed: entities.Feed) -> int:
     """Count the answers that are kept of a feed's rows, and of the probe on its last day."""
     days = {
         row["input_digest"]: (row["time"] or feed.received_at)[:10]

@@ -13,11 +13,12 @@ from distill_tui import gates
 from distill_tui.dataset import frozen
 from distill_tui.review import controls
 from distill_tui.rounds.weights import cell
+from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.runs import answer_columns, arms, label_columns
 from distill_tui.runs.claim import Claim, Companion
 from distill_tui.spec import Spec
-from distill_tui.store import tables
+from distill_tui.store import queries
 from distill_tui.store.project import Project
 from distill_tui.teachers.description import Described
 from distill_tui.terms import RunKind, Split
@@ -57,8 +58,8 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
 
 
 def material(
-    project: Project, run: tables.Run, dossier: PlayDossier
-) -> tuple[tables.DataSet, Any, Any, Path | None, Described]:
+    project: Project, run: entities.Run, dossier: PlayDossier
+) -> tuple[entities.DataSet, Any, Any, Path | None, Described]:
     """Give what a training run learns from: its data set, the rows to train and to validate on, a local teacher.
 
     The last says how a teacher that writes is asked.
@@ -71,8 +72,7 @@ def material(
 
 def learn_along(project: Project, run_id: int) -> int:
     """Do a companion's part of a training run; every other kind of run is the first process's alone."""
-    with project.read() as session:
-        run = session.get(tables.Run, run_id)
+    run = queries.run(project, run_id)
     if run is not None and run.kind is RunKind.TRAIN:
         _, training, validation, teacher, asked = material(project, run, project.dossier(run.play_id))
         along = Companion(project, run_id, project.artifacts.run_folder(run_id))

@@ -8,20 +8,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import text
-from sqlmodel import Session, SQLModel, col, select
-
 from distill_tui.digests import canonical, digest_of
 from distill_tui.people import signatures, statements
+from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier, SignOffFacts, StatementFacts
 from distill_tui.rules.gate import LOCK_FACTS
 from distill_tui.rules.state_machine import BUILDING
-from distill_tui.store import migrations, tables
+from distill_tui.store import migrations
 from distill_tui.store.records import read_gate
+from distill_tui.store.rows import first, insert, select
 from distill_tui.terms import Action, Assurance, Role
 
 DECIDES = (  # what else an entry must be of, besides naming a signed statement, to say something here
@@ -51,14 +51,14 @@ class Logged:
         self.places: dict[str, int] = {}  # of statements, by digest: the number of the entry that names them
         self.revoked: dict[str, int] = {}  # keys, by fingerprint: the number of the entry that revoked one
 
-    def after(self, entries: Iterable[tables.AuditEntry]) -> Logged:
+    def after(self, entries: Iterable[entities.AuditEntry]) -> Logged:
         """Give what the log says with these entries too; this one stays as it is."""
         grown = deepcopy(self)
         for entry in entries:
             grown._take(entry, _object(entry.detail))
         return grown
 
-    def _take(self, entry: tables.AuditEntry, detail: Mapping[str, Any]) -> None:
+    def _take(self, entry: entities.AuditEntry, detail: Mapping[str, Any]) -> None:
         if entry.action is Action.REVOKE_KEY:
             self.revoked[str(detail.get("fingerprint"))] = entry.seq
         elif entry.action in (Action.SIGN_OFF, Action.REFUSE):
@@ -104,20 +104,20 @@ class Logged:
             if data.frozen_at is not None and data.digest not in self.frozen:
                 yield f"A data set of {code} is not one that the audit log saw frozen; restore the file from a backup."
 
-    def has_spot_check(self, row: tables.SpotCheck) -> bool:
+    def has_spot_check(self, row: entities.SpotCheck) -> bool:
         """Whether this check was recorded through the door, as it is."""
         return self.spot_checks.get(row.id) == (row.person_id, digest_of(row.content.encode()))
 
-    def has_sign_off(self, row: tables.SignOff) -> bool:
+    def has_sign_off(self, row: entities.SignOff) -> bool:
         """Whether this sign-off was recorded through the door, as it is."""
         return self.sign_offs.get(row.id) == (row.person_id, digest_of(bytes(row.statement)))
 
-    def has_statement(self, row: tables.Statement) -> bool:
+    def has_statement(self, row: entities.Statement) -> bool:
         """Whether this statement was recorded through the door, as it is."""
         return self.statements.get(str(row.id)) == (row.person_id, digest_of(bytes(row.content)))
 
 
-class Told(NamedTuple):
+class LogRead(NamedTuple):
     """What the log said up to an entry. It only grows, so that only what came after has to be read."""
 
     logged: Logged
@@ -135,13 +135,19 @@ def _object(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def frozen_row(data: tables.DataSet) -> str:
+def frozen_row(data: entities.DataSet) -> str:
     """Digest what a freeze fixes of a data set besides its rows: what it is of, its labels, its counts."""
     return digest_of(canonical([data.round, data.artifact, data.labels, data.counts, data.built_at]))
 
 
+@lru_cache(maxsize=256)
+def _verified(content: bytes, signature: str, namespace: str) -> signatures.Verified:
+    """Verify a signature once in this process: the same bytes verify the same way. Raises BadSignature."""
+    return signatures.verify(content, signature, namespace)
+
+
 def statement_facts(
-    row: tables.Statement, keys: tuple[tables.SshKey, ...], head: Head, logged: Logged
+    row: entities.Statement, keys: tuple[entities.SshKey, ...], head: Head, logged: Logged
 ) -> StatementFacts:
     """Read another signed statement and find out whether it can be trusted."""
     who, statement = f"The {row.kind} statement by {row.person_id}", {}
@@ -149,7 +155,7 @@ def statement_facts(
         content = bytes(row.content)
         statement = statements.read(content, row.kind)
         predicate = statement["predicate"]
-        verified = signatures.verify(content, row.signature, statements.NAMESPACES[row.kind])
+        verified = _verified(content, row.signature, statements.NAMESPACES[row.kind])
         trouble = _key_trouble(who, row.person_id, logged.place(content), verified, keys, logged)
         if predicate.get("signer") != row.person_id or not logged.has_statement(row):
             trouble = f"{who} is not what the audit log says."
@@ -165,7 +171,7 @@ def _strength(verified: signatures.Verified) -> Assurance:
 
 
 def _key_trouble(
-    who: str, person: str, place: int, verified: signatures.Verified, keys: tuple[tables.SshKey, ...], logged: Logged
+    who: str, person: str, place: int, verified: signatures.Verified, keys: tuple[entities.SshKey, ...], logged: Logged
 ) -> str:
     """Whose key it is, and whether it was revoked before: before is a place in the log, not what a clock said."""
     key = next((k for k in keys if k.fingerprint == verified.fingerprint), None)
@@ -178,7 +184,7 @@ def _key_trouble(
 
 
 def sign_off_facts(
-    row: tables.SignOff, keys: tuple[tables.SshKey, ...], head: Head, withdrawn: bool, logged: Logged
+    row: entities.SignOff, keys: tuple[entities.SshKey, ...], head: Head, withdrawn: bool, logged: Logged
 ) -> SignOffFacts:
     """Read a sign-off and find out whether its bytes can be trusted; anything unexpected counts as trouble."""
     statement: dict[str, Any] = {}
@@ -193,9 +199,9 @@ def sign_off_facts(
 
 
 def _statement_trouble(
-    row: tables.SignOff,
+    row: entities.SignOff,
     statement: Mapping[str, Any],
-    keys: tuple[tables.SshKey, ...],
+    keys: tuple[entities.SshKey, ...],
     head: Head,
     logged: Logged,
 ) -> str:
@@ -209,7 +215,7 @@ def _statement_trouble(
     if row.signature is None:
         unsigned = row.assurance in (Assurance.ACCOUNT, Assurance.SESSION)
         return "" if unsigned else f"{who} claims a signature and has none."
-    verified = signatures.verify(bytes(row.statement), row.signature, signatures.SIGN_OFF)
+    verified = _verified(bytes(row.statement), row.signature, signatures.SIGN_OFF)
     trouble = _key_trouble(who, row.person_id, logged.place(bytes(row.statement)), verified, keys, logged)
     if trouble:
         return trouble
@@ -220,11 +226,20 @@ def _statement_trouble(
 # --- the chain ---
 
 
+def head(connection: Any, size: object) -> str | None:
+    """Return the digest of the entry of this number, where the log has one."""
+    if not isinstance(size, int) or size < 1:
+        return None
+    row = connection.execute("SELECT digest FROM audit WHERE seq = ?", (size,)).fetchone()
+    return str(row[0]) if row else None
+
+
 def append(
-    session: Session, at: str, actor: Actor, action: Action, play_id: int | None, detail: Mapping[str, Any]
-) -> None:
-    last = session.exec(select(tables.AuditEntry).order_by(col(tables.AuditEntry.seq).desc()).limit(1)).first()
-    entry = tables.AuditEntry(
+    connection: Any, at: str, actor: Actor, action: Action, play_id: int | None, detail: Mapping[str, Any]
+) -> entities.AuditEntry:
+    """Write the next entry of the log."""
+    last = first(connection, entities.AuditEntry, "ORDER BY seq DESC")
+    entry = entities.AuditEntry(
         seq=last.seq + 1 if last else 1,
         at=at,
         person_id=actor.person,
@@ -235,17 +250,18 @@ def append(
         previous=last.digest if last else "",
         digest="",
     )
-    entry.digest = entry_digest(entry)
-    session.add(entry)
+    entry = replace(entry, digest=entry_digest(entry))
+    insert(connection, entry)
+    return entry
 
 
-def entry_digest(entry: tables.AuditEntry) -> str:
-    """Give the digest of an audit entry: over its fields and the digest of the one before."""
+def entry_digest(entry: entities.AuditEntry) -> str:
+    """Compute the digest of an entry: over its fields and the digest of the one before."""
     return digest_of(canonical(entry_fields(entry)))
 
 
-def entry_fields(entry: tables.AuditEntry) -> list[Any]:
-    """Give what the digest of an audit entry is of, in order."""
+def entry_fields(entry: entities.AuditEntry) -> list[Any]:
+    """Return what the digest of an entry covers, in order."""
     return [
         entry.seq,
         entry.at,
@@ -258,31 +274,27 @@ def entry_fields(entry: tables.AuditEntry) -> list[Any]:
     ]
 
 
-_ENTRIES = select(*SQLModel.metadata.tables["audit"].columns).order_by(col(tables.AuditEntry.seq))
+def chain_trouble(connection: Any) -> str:
+    """Return the sentence for the entry at which the audit log breaks; empty where the chain is whole.
 
-
-def chain_trouble(session: Session) -> str:
-    """Say at which entry the audit log breaks, or nothing.
-
-    A guard that is gone from the file counts as a break, and so does a locked gate or a frozen data set that is not the
-    one of which the log tells.
+    A guard that is missing from the file counts as a break, and so does a locked gate or a frozen data set that differs
+    from its log entry.
     """
     previous, expected = "", 1
-    told: set[tuple[object, ...]] = set()
-    entries: Any = session.connection().execute(_ENTRIES).all()  # rows: to make objects of them takes thrice the time
-    for entry in entries:
+    fixed: set[tuple[object, ...]] = set()
+    for entry in select(connection, entities.AuditEntry, "ORDER BY seq"):
         if entry.seq != expected:
             return f"The audit log breaks at entry {expected}: it is missing."
         if entry.previous != previous or entry.digest != entry_digest(entry):
             return f"The audit log breaks at entry {entry.seq} ({entry.action.value}): it was altered."
         previous, expected = entry.digest, expected + 1
         if entry.action in (Action.LOCK_GATE, Action.FREEZE_DATA):
-            told.add(_fixed(entry))
-    return _guard_trouble(session) or next(_untold(session, told), "")
+            fixed.add(_fixed(entry))
+    return _guard_trouble(connection) or next(_not_as_logged(connection, fixed), "")
 
 
-def _guard_trouble(session: Session) -> str:
-    rows = session.connection().execute(text("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"))
+def _guard_trouble(connection: Any) -> str:
+    rows = connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
     found = {str(name): str(sql) for name, sql in rows if not str(name).startswith("sqlite_")}
     wanted = expected_schema()
     for name in sorted(wanted.keys() | found.keys()):
@@ -292,8 +304,8 @@ def _guard_trouble(session: Session) -> str:
     return ""
 
 
-def _fixed(entry: Any) -> tuple[object, ...]:
-    """Give all that an entry of a lock or of a freeze says of the row that it fixed."""
+def _fixed(entry: entities.AuditEntry) -> tuple[object, ...]:
+    """Return all that the entry of a lock or a freeze says of the row that it fixed."""
     detail = json.loads(entry.detail)
     if entry.action is Action.FREEZE_DATA:
         return entry.play_id, detail.get("data"), entry.at, detail.get("row")
@@ -301,17 +313,17 @@ def _fixed(entry: Any) -> tuple[object, ...]:
     return entry.play_id, detail.get("gate"), entry.at, entry.person_id, canonical(facts).decode()
 
 
-def _untold(session: Session, told: set[tuple[object, ...]]) -> Iterator[str]:
-    """Name what is fixed and is not what the log says was fixed."""
-    restore = "is not the one that the log tells of; restore the file from a backup."
-    for row in session.exec(select(tables.GateRow).where(col(tables.GateRow.locked_at).is_not(None))):
+def _not_as_logged(connection: Any, fixed: set[tuple[object, ...]]) -> Iterator[str]:
+    """Yield a sentence for each locked gate and frozen data set that differs from its log entry."""
+    restore = "is not the one in the audit log; restore the file from a backup."
+    for row in select(connection, entities.GateRow, "WHERE locked_at IS NOT NULL"):
         gate, trouble = read_gate(row)
-        fixed = (row.play_id, row.digest, row.locked_at, row.locked_by, row.facts)
-        if gate is None or trouble or fixed not in told:
+        lock = (row.play_id, row.digest, row.locked_at, row.locked_by, row.facts)
+        if gate is None or trouble or lock not in fixed:
             yield f"The locked gate of play {row.play_id} {restore}"
-    for data in session.exec(select(tables.DataSet).where(col(tables.DataSet.frozen_at).is_not(None))):
-        fixed_rows = (data.play_id, data.digest, data.frozen_at)
-        if told.isdisjoint({(*fixed_rows, frozen_row(data)), (*fixed_rows, None)}):  # None: an older entry
+    for data in select(connection, entities.DataSet, "WHERE frozen_at IS NOT NULL"):
+        freeze = (data.play_id, data.digest, data.frozen_at)
+        if fixed.isdisjoint({(*freeze, frozen_row(data)), (*freeze, None)}):  # None: an older entry
             yield f"The frozen data set of play {data.play_id}, round {data.round}, {restore}"
 
 

@@ -113,8 +113,8 @@ def _look(making: Path, artifacts: Artifacts, names: list[str]) -> tuple[int, st
     """Look at the copy before it gets its name: its log's length and head, and what is not whole in it."""
     copy = Project(making)
     try:
-        with copy.read() as session:
-            trouble = chain_trouble(session)
+        with copy.view() as connection:
+            trouble = chain_trouble(connection)
         dossier = copy.project_dossier()
     finally:
         copy.close()

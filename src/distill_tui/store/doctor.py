@@ -186,8 +186,8 @@ def _chain(path: Path) -> Finding:
     from distill_tui.store.project import Project, ProjectError
 
     try:
-        with closing(Project.open(path)) as project, project.read() as session:
-            trouble = chain_trouble(session)
+        with closing(Project.open(path)) as project, project.view() as connection:
+            trouble = chain_trouble(connection)
     except Exception as error:
         expected = isinstance(getattr(error, "orig", error), (ProjectError, *sqlite.DatabaseErrors))
         if not expected and not sqlite.unknown_word(error):

@@ -8,24 +8,22 @@ heartbeat) is no decision; it goes through `telemetry`, fenced by the run's toke
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import URL, Engine, create_engine, event
-from sqlalchemy.pool import QueuePool
-from sqlmodel import Session
-
+from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import NOTHING, PlayDossier, ProjectDossier, Request
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.permission import objections
 from distill_tui.rules.state_machine import BUILDING, NEXT_STAGE
-from distill_tui.store import audit_log, project_file, sqlite, tables
+from distill_tui.store import audit_log, project_file, rows, sqlite
 from distill_tui.store.artifacts import Artifacts, sync_folder
-from distill_tui.store.load import load, load_project
+from distill_tui.store.load import Logs, load, load_project
 from distill_tui.store.project_file import (
     PATIENCE,
     check,
@@ -38,7 +36,13 @@ from distill_tui.store.project_file import (
 )
 from distill_tui.store.project_file import ProjectError as ProjectError
 from distill_tui.store.project_file import now as now
-from distill_tui.terms import Action
+from distill_tui.terms import Action, Assurance
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlmodel import Session
+
+    from distill_tui.store import tables
 
 
 @dataclass
@@ -72,11 +76,10 @@ class Project:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.artifacts = Artifacts(path.parent / f"{path.name}.artifacts")
-        self._reader = _engine(path, "BEGIN")
-        self._writer = _engine(path, "BEGIN IMMEDIATE")
+        self._idle: list[Any] = []  # read-only connections: opening one reads the schema
         self._watcher: Any = None
         self._file = inode(path)
-        self._told: dict[int, audit_log.Told] = {}  # what the log said of each play when it was last read
+        self._logs: Logs = {}
         self.patience: float | None = PATIENCE
 
     @classmethod
@@ -95,9 +98,7 @@ class Project:
             making.unlink(missing_ok=True)  # of somebody who was killed while making it
             sqlite.module.connect(str(making), isolation_level=None).close()
             migrate(making)
-            founded = cls(making)
-            founded._found(name, keeper, keeper_name, actor)
-            founded.close()
+            _found(making, name, keeper, keeper_name, actor)
             if not write_ahead(making):
                 raise ProjectError(
                     f"{path.name} was not made: its disk failed; see that it can be used, and try again."
@@ -106,16 +107,17 @@ class Project:
             sync_folder(path.parent)
         return cls(path)
 
-    def _found(self, name: str, keeper: str, keeper_name: str, actor: Actor) -> None:
-        at = project_file.now()
-        with Session(self._writer) as session, session.begin():
-            session.add(tables.Person(id=keeper, name=keeper_name, enrolled_at=at))
-            session.flush()
-            session.add(tables.Project(uid=os.urandom(16).hex(), name=name, keeper=keeper, created_at=at))
-            session.add(tables.Account(uid=os.getuid(), person_id=keeper, added_at=at))
-            founder = Actor(keeper, actor.proof, actor.assurance)
-            detail = {"name": name, "keeper": keeper, "uid": os.getuid()}
-            audit_log.append(session, at, founder, Action.OPEN_PROJECT, None, detail)
+    @cached_property
+    def _writer(self) -> Engine:
+        from distill_tui.store import sessions
+
+        return sessions.engine(self.path, "BEGIN IMMEDIATE")
+
+    @cached_property
+    def _reader(self) -> Engine:
+        from distill_tui.store import sessions
+
+        return sessions.engine(self.path, "BEGIN")
 
     @classmethod
     def open(cls, path: Path) -> Project:
@@ -137,8 +139,12 @@ class Project:
         if self._watcher is not None:
             self._watcher.close()
             self._watcher = None
-        self._reader.dispose()
-        self._writer.dispose()
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+        for name in ("_reader", "_writer"):
+            if name in self.__dict__:
+                self.__dict__[name].dispose()
 
     def _see_same(self) -> None:
         """Let go of a file that another has taken the place of: what is written to it would be lost with it."""
@@ -146,27 +152,48 @@ class Project:
         if there != self._file:
             self.close()
             self._file = there
-            self._told = {}
+            self._logs = {}
+
+    @contextmanager
+    def view(self) -> Iterator[Any]:
+        """One consistent view by a plain connection that only reads: it needs no SQLAlchemy.
+
+        The file is opened for writing, because the connection that closes last has to clean up the write-ahead log.
+        """
+        self._see_same()
+        idle = self._idle
+        connection = idle.pop() if idle else sqlite.connect(self.path)
+        try:
+            connection.execute("PRAGMA query_only=ON")
+            connection.execute("BEGIN")
+            yield connection
+            connection.execute("ROLLBACK")
+        except BaseException:
+            connection.close()
+            raise
+        idle.append(connection)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """One consistent view; what is read from it stays readable afterwards."""
+        from distill_tui.store import sessions
+
         self._see_same()
-        with Session(self._reader, expire_on_commit=False) as session:
+        with sessions.session_of(self._reader) as session:
             yield session
 
     def project_dossier(self, *, thorough: bool = False) -> ProjectDossier:
         """Load everything known about the project itself now. `thorough` also checks the log's chain."""
-        with self.read() as session:
-            return load_project(session, thorough=thorough)
+        with self.view() as connection:
+            return load_project(connection, thorough=thorough)
 
     def dossier(self, play_id: int, *, thorough: bool = False) -> PlayDossier:
         """Load everything known about a play now. `thorough` also checks the log's chain and every file.
 
         Raises Refused where there is no such play.
         """
-        with self.read() as session:
-            return load(session, self.artifacts, play_id, self._told, thorough=thorough)
+        with self.view() as connection:
+            return load(connection, self.artifacts, play_id, self._logs, thorough=thorough)
 
     def ask_first(self, action: Action, play_id: int, actor: Actor, request: Request = NOTHING) -> PlayDossier:
         """Ask the rules before work that takes long; the door asks again afterwards. Raises Refused."""
@@ -178,10 +205,9 @@ class Project:
 
     def has_entry(self, head: Mapping[str, Any]) -> bool:
         """Whether the log has this head: an entry of this number with this digest."""
-        with self.read() as session:
-            size = head.get("size")
-            entry = session.get(tables.AuditEntry, size) if isinstance(size, int) else None
-            return entry is not None and entry.digest == head.get("head")
+        with self.view() as connection:
+            found = audit_log.head(connection, head.get("size"))
+            return found is not None and found == head.get("head")
 
     def version(self) -> int:
         """A number that differs when another connection has changed the file; cheap enough to ask twice a second."""
@@ -193,13 +219,16 @@ class Project:
     @contextmanager
     def change(self, action: Action, play_id: int | None, actor: Actor, request: Request = NOTHING) -> Iterator[Change]:
         """The one door: permission, edit, stage, audit, in one transaction. Raises Refused with all the reasons."""
+        from distill_tui.store import sessions, tables
+
         thorough = action in (Action.SIGN_OFF, Action.SHIP)
         with self._writing() as session:
+            connection = sessions.driver(session)
             seen: ProjectDossier | PlayDossier
             if play_id is None:
-                seen = load_project(session)
+                seen = load_project(connection)
             else:
-                seen = load(session, self.artifacts, play_id, self._told, thorough=thorough)
+                seen = load(connection, self.artifacts, play_id, self._logs, thorough=thorough)
             reasons = objections(action, seen, actor, request)
             if reasons:
                 raise Refused(reasons)
@@ -214,7 +243,7 @@ class Project:
                 remember_builder(change, change.person, action.value)
             session.flush()
             logged = change.row.id if change.row is not None else None
-            audit_log.append(session, at, actor, action, logged, change.detail)
+            audit_log.append(connection, at, actor, action, logged, change.detail)
 
     @contextmanager
     def telemetry(self) -> Iterator[Session]:
@@ -222,12 +251,33 @@ class Project:
         with self._writing() as session:
             yield session
 
-    @contextmanager
-    def _writing(self) -> Iterator[Session]:
+    def lose(self, runs: Iterable[int], unless: Callable[[entities.Run], bool]) -> None:
+        """Mark runs whose workers are gone as lost, unless one has ended or begun again meanwhile."""
         with write_lock(self.path, self.patience):
             self._see_same()
-            with Session(self._writer, expire_on_commit=False) as session, session.begin():
+            connection = sqlite.connect(self.path)
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                for number in runs:
+                    run = rows.first(connection, entities.Run, "WHERE id = ?", number)
+                    if run is not None and run.status.active and not unless(run):
+                        connection.execute(_LOSE, (project_file.now(), number))
+                connection.execute("COMMIT")
+            finally:
+                connection.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[Session]:
+        from distill_tui.store import sessions
+
+        with write_lock(self.path, self.patience):
+            self._see_same()
+            with sessions.session_of(self._writer) as session, session.begin():
                 yield session
+
+
+_LOSE = """UPDATE run SET status = 'lost', ended_at = ?, token = NULL,
+    message = 'its worker is gone; resume it from its last checkpoint' WHERE id = ?"""
 
 
 def _move(change: Change, action: Action) -> None:
@@ -241,30 +291,26 @@ def _move(change: Change, action: Action) -> None:
 
 def remember_builder(change: Change, person: str, deed: str) -> None:
     """Record for good that a person built in this play."""
+    from distill_tui.store import tables
+
     play_id = change.play.id
     key = (play_id, person, deed)
     if change.session.get(tables.Builder, key) is None:
         change.session.add(tables.Builder(play_id=play_id or 0, person_id=person, deed=deed, at=change.at))
 
 
-def _engine(path: Path, begin: str) -> Engine:
-    # Kept open: to open anew costs the reading of the schema, and whoever closes last writes the whole log back.
-    engine = create_engine(
-        URL.create("sqlite", database=str(path.absolute())),
-        module=sqlite.module,
-        poolclass=QueuePool,
-        pool_size=2,
-        max_overflow=-1,
-        connect_args={"check_same_thread": False},
-    )
-
-    @event.listens_for(engine, "connect")
-    def _guard(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # we begin by hand: the driver would begin too late and lose updates
-        sqlite.guard(connection)
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Any) -> None:
-        connection.exec_driver_sql(begin)
-
-    return engine
+def _found(path: Path, name: str, keeper: str, keeper_name: str, actor: Actor) -> None:
+    """Write the first rows of a project: its keeper, with the account of this process."""
+    at, uid = project_file.now(), os.getuid()
+    connection = sqlite.connect(path)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        rows.insert(connection, entities.Person(keeper, keeper_name, at))
+        rows.insert(connection, entities.Project(1, os.urandom(16).hex(), name, keeper, Assurance.ACCOUNT, at))
+        rows.insert(connection, entities.Account(uid, keeper, at))
+        founder = Actor(keeper, actor.proof, actor.assurance)
+        detail = {"name": name, "keeper": keeper, "uid": uid}
+        audit_log.append(connection, at, founder, Action.OPEN_PROJECT, None, detail)
+        connection.execute("COMMIT")
+    finally:
+        connection.close()

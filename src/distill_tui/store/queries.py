@@ -7,19 +7,18 @@ from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from sqlmodel import col, select
-
 from distill_tui import gates
 from distill_tui.people import log_heads
-from distill_tui.rules import spot_checks
+from distill_tui.rules import entities, spot_checks
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.decide import answers_to_judge
 from distill_tui.rules.dossier import PlayDossier
+from distill_tui.rules.entities import AuditEntry, Run, RunPoint
 from distill_tui.rules.spot_checks import Item
-from distill_tui.store import tables
-from distill_tui.store.audit_log import entry_fields
+from distill_tui.store import audit_log
 from distill_tui.store.json_columns import stored
 from distill_tui.store.project import Project, ProjectError
+from distill_tui.store.rows import first, select
 from distill_tui.terms import Action, RunStatus, Split
 
 if TYPE_CHECKING:
@@ -31,68 +30,89 @@ if TYPE_CHECKING:
 
 def find_play(project: Project, word: str) -> int:
     """Find a play by its code (P-007), its number or its name. Raises ProjectError with what there is."""
-    with project.read() as session:
-        plays = list(session.exec(select(tables.Play).order_by(col(tables.Play.id))))
-    for play in plays:
-        if word in (play.code, str(play.id), play.name) or word.upper() in (play.code, f"P-{play.id}"):
-            assert play.id is not None
-            return play.id
-    known = ", ".join(f"{play.code} {play.name}" for play in plays[:20]) or "none yet"
+    with project.view() as connection:
+        plays = connection.execute("SELECT id, name FROM play ORDER BY id").fetchall()
+    for number, name in plays:
+        if word in (str(number), name) or word.upper() in (f"P-{number:03d}", f"P-{number}"):
+            return int(number)
+    known = ", ".join(f"P-{number:03d} {name}" for number, name in plays[:20]) or "none yet"
     raise ProjectError(f"There is no play “{word}”; there are: {known}.")
 
 
-def entries(project: Project, play_id: int | None = None, last: int | None = None) -> list[tables.AuditEntry]:
-    """Give audit entries, oldest first: of one play or of all, and only the last so many."""
-    query = select(tables.AuditEntry)
-    if play_id is not None:
-        query = query.where(tables.AuditEntry.play_id == play_id)
-    query = query.order_by(col(tables.AuditEntry.seq).desc())
-    if last is not None:
-        query = query.limit(last)
-    with project.read() as session:
-        return list(reversed(list(session.exec(query))))
+def entries(project: Project, play_id: int | None = None, last: int | None = None) -> list[AuditEntry]:
+    """Read audit entries, oldest first: of one play or of all, and only the last so many."""
+    which = "WHERE play_id = ?" if play_id is not None else "WHERE ? IS NULL"
+    with project.view() as connection:
+        found = select(
+            connection, AuditEntry, f"{which} ORDER BY seq DESC LIMIT ?", play_id, -1 if last is None else last
+        )
+    return list(reversed(found))
 
 
 def untrustworthy(project: Project) -> list[str]:
-    """Say of every play where its tables are not what the log says, and which of its signed statements do not hold."""
-    with project.read() as session:
-        plays = list(session.exec(select(tables.Play.id).order_by(col(tables.Play.id))))
+    """Return what is wrong in any play: tables that differ from the log, and signed statements that do not hold."""
     found: list[str] = []
-    for play in filter(None, plays):
+    for play in plays(project):
         dossier = project.dossier(play, thorough=True)
-        told = [dossier.project.audit_trouble, dossier.gate_trouble]
-        told += [facts.trouble for facts in dossier.sign_offs] + [facts.trouble for facts in dossier.statements]
-        found += [trouble for trouble in told if trouble and trouble not in found]
+        troubles = [dossier.project.audit_trouble, dossier.gate_trouble]
+        troubles += [facts.trouble for facts in dossier.sign_offs] + [facts.trouble for facts in dossier.statements]
+        found += [trouble for trouble in troubles if trouble and trouble not in found]
     return found
 
 
+def plays(project: Project) -> list[int]:
+    with project.view() as connection:
+        return [int(number) for (number,) in connection.execute("SELECT id FROM play ORDER BY id")]
+
+
 def look_back(project: Project) -> str:
-    """Say so where the log does not follow on what this account saw of it; else remember how far it goes now."""
-    with project.read() as session:
-        last = session.exec(select(tables.AuditEntry).order_by(col(tables.AuditEntry.seq).desc()).limit(1)).first()
-        row = session.get(tables.Project, 1)
+    """Return a sentence where the log does not continue what this account saw of it; else remember where it ends."""
+    with project.view() as connection:
+        last = first(connection, AuditEntry, "ORDER BY seq DESC")
+        row = first(connection, entities.Project)
         if last is None or row is None:
             return ""
         before, now = log_heads.seen(row.uid), log_heads.Head(last.seq, last.digest)
-        then = session.get(tables.AuditEntry, before.size) if before else None
-    trouble = log_heads.trouble(row.uid, now, then.digest if then else None)
+        then = audit_log.head(connection, before.size) if before else None
+    trouble = log_heads.trouble(row.uid, now, then)
     if not trouble and before != now:
         log_heads.remember(row.uid, now)
     return trouble
 
 
 def log_since(project: Project, after: int, size: int) -> list[list[Any]]:
-    """Give the entries after one up to another, in the form that their digests are of, each with its digest."""
-    query = select(tables.AuditEntry).where(col(tables.AuditEntry.seq) > after, col(tables.AuditEntry.seq) <= size)
-    with project.read() as session:
-        return [[*entry_fields(each), each.digest] for each in session.exec(query.order_by(col(tables.AuditEntry.seq)))]
+    """Return the entries after one up to another: the fields that their digests cover, and the digest of each."""
+    with project.view() as connection:
+        found = select(connection, AuditEntry, "WHERE seq > ? AND seq <= ? ORDER BY seq", after, size)
+    return [[*audit_log.entry_fields(each), each.digest] for each in found]
 
 
-def curve(project: Project, run_id: int) -> list[tables.RunPoint]:
-    """Give the points of a run's curve, in order."""
-    query = select(tables.RunPoint).where(tables.RunPoint.run_id == run_id).order_by(col(tables.RunPoint.step))
-    with project.read() as session:
-        return list(session.exec(query))
+def run(project: Project, run_id: int) -> Run | None:
+    with project.view() as connection:
+        return first(connection, Run, "WHERE id = ?", run_id)
+
+
+def curve(project: Project, run_id: int) -> list[RunPoint]:
+    """Return the points of a run's curve, in order."""
+    with project.view() as connection:
+        return list(select(connection, RunPoint, "WHERE run_id = ? ORDER BY step", run_id))
+
+
+_ACTIVE = f"status IN ({', '.join(repr(status.value) for status in RunStatus if status.active)})"
+
+
+def active_runs(project: Project) -> list[Run]:
+    """Return the runs that a worker has, or is about to have."""
+    with project.view() as connection:
+        return list(select(connection, Run, f"WHERE {_ACTIVE}"))
+
+
+def jobs(project: Project, last: int) -> list[tuple[Run, str]]:
+    """Return the last runs of all plays with the play's code and name: the active ones first, then the newest."""
+    with project.view() as connection:
+        found = select(connection, Run, f"ORDER BY {_ACTIVE} DESC, id DESC LIMIT ?", last)
+        names = dict(connection.execute("SELECT id, name FROM play"))
+    return [(each, f"P-{each.play_id:03d} {names[each.play_id]}") for each in found]
 
 
 @dataclass(frozen=True)
@@ -121,22 +141,6 @@ def to_judge(project: Project, play_id: int, actor: Actor, count: int) -> list[T
     rows = frozen.load(project.artifacts.path(dossier.data_set.artifact), Split.HELD_OUT)
     texts = dict(zip(rows.rows.tolist(), rows.inputs, strict=True))
     return [ToJudge(item, texts.get(item.row, "")) for item in items]
-
-
-def active_runs(project: Project) -> list[tables.Run]:
-    """Give the runs that a worker has, or is about to have."""
-    active = [status for status in RunStatus if status.active]
-    with project.read() as session:
-        return list(session.exec(select(tables.Run).where(col(tables.Run.status).in_(active))))
-
-
-def jobs(project: Project, last: int) -> list[tuple[tables.Run, str]]:
-    """Give the last runs of all plays with the play's code and name: the active ones first, then the newest."""
-    active = col(tables.Run.status).in_([status for status in RunStatus if status.active])
-    query = select(tables.Run, tables.Play).join(tables.Play, col(tables.Play.id) == col(tables.Run.play_id))
-    with project.read() as session:
-        found = session.exec(query.order_by(active.desc(), col(tables.Run.id).desc()).limit(last))
-        return [(run, f"{play.code} {play.name}") for run, play in found]
 
 
 def window(
@@ -232,6 +236,6 @@ def border(project: Project, play_id: int, around: float) -> tuple[list[Pair], l
     return duplicates.border(texts, around), texts, len(texts)
 
 
-def result(run: tables.Run) -> dict[str, Any]:
+def result(run: Run) -> dict[str, Any]:
     """Give what a run reported at its end. Raises ProjectError."""
     return stored(run.result, f"the result of run {run.id}")

@@ -2,40 +2,62 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from distill_tui import gates
 from distill_tui.digests import digest_of
-from distill_tui.store import tables
+from distill_tui.rules import entities
 from distill_tui.store.artifacts import Artifacts
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class _Keyed(Generic[Value]):
+    """A value under its digest: caches compare digests, not megabytes."""
+
+    digest: str
+    value: Value = field(compare=False)
 
 
 @lru_cache(maxsize=16)
 def record_of(path: Path, digest: str) -> gates.Record:
-    """Read a record, the very bytes that its digest names. Raises OSError or ValueError."""
+    """Read a record once, the very bytes that its digest names. Raises OSError or ValueError."""
     content = path.read_bytes()
     if digest_of(content) != digest:
         raise ValueError("it was altered after it was made")
     return gates.Record.from_json(content.decode())
 
 
-def read_record(artifacts: Artifacts, digest: str) -> str:
-    """Read an evaluation's record, the very bytes that its digest names. Raises OSError or ValueError."""
+def read_record(artifacts: Artifacts, digest: str) -> gates.Record:
+    """Read an evaluation's record, the very bytes that its digest names now. Raises OSError or ValueError."""
     content = artifacts.path(digest).read_bytes()
     if digest_of(content) != digest:
         raise ValueError("it was altered after it was made; restore the original.")
-    return content.decode()
+    return _parsed(_Keyed(digest, content))
 
 
 @lru_cache(maxsize=16)
-def judged(record_json: str, gate_json: str) -> tuple[gates.Record, tuple[gates.Judgement, ...]]:
-    """Judge a record by a gate; verdicts are computed again whenever they are asked for, never stored."""
-    record = gates.Record.from_json(record_json)
-    return record, gates.judge(gates.from_json(gate_json), record)
+def _parsed(content: _Keyed[bytes]) -> gates.Record:
+    return gates.Record.from_json(content.value.decode())
 
 
-def read_gate(row: tables.GateRow | None) -> tuple[gates.Gate | None, str]:
+def judged(artifacts: Artifacts, digest: str, gate: gates.Gate) -> tuple[gates.Record, tuple[gates.Judgement, ...]]:
+    """Read a record and judge it by a gate. Raises OSError or ValueError."""
+    record = read_record(artifacts, digest)
+    return record, _judged(_Keyed(digest, record), _Keyed(gates.digest(gate), gate))
+
+
+@lru_cache(maxsize=16)
+def _judged(record: _Keyed[gates.Record], gate: _Keyed[gates.Gate]) -> tuple[gates.Judgement, ...]:
+    return gates.judge(gate.value, record.value)
+
+
+def read_gate(row: entities.GateRow | None) -> tuple[gates.Gate | None, str]:
+    """Read a stored gate, and what is wrong with it."""
     if row is None:
         return None, ""
     try:

@@ -57,6 +57,12 @@ def guard(connection: Any) -> None:
             raise module.DatabaseError("malformed database schema") from None
 
 
+class UnknownWord(LookupError):
+    """A row holds a word that no release writes: the file was altered in spite of its guards."""
+
+
 def unknown_word(error: Exception) -> bool:
-    """Whether a row holds a word that no release writes: the file was altered in spite of its guards."""
-    return isinstance(error, LookupError) and "is not among the defined enum values" in str(error)
+    """Whether a row holds a word that no release writes, as the loader or as SQLAlchemy finds it."""
+    return isinstance(error, UnknownWord) or (
+        isinstance(error, LookupError) and "is not among the defined enum values" in str(error)
+    )

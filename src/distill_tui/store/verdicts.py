@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlmodel import col, select
-
 from distill_tui import gates
 from distill_tui.rules.dossier import PlayDossier
-from distill_tui.store import tables
+from distill_tui.rules.entities import Evaluation
+from distill_tui.store import queries
 from distill_tui.store.project import Project
-from distill_tui.store.records import judged, read_record
+from distill_tui.store.records import judged
 
 
 @dataclass(frozen=True)
@@ -29,17 +28,14 @@ class Checked:
 
 def check(project: Project) -> Iterator[Checked]:
     """Go through the evaluations of every play, oldest first."""
-    with project.read() as session:
-        plays = list(session.exec(select(tables.Play.id).order_by(col(tables.Play.id))))
-    for play in filter(None, plays):
+    for play in queries.plays(project):
         dossier = project.dossier(play)
         for evaluation in dossier.evaluations:
             yield _checked(project, dossier, evaluation)
 
 
-def _checked(project: Project, dossier: PlayDossier, row: tables.Evaluation) -> Checked:
+def _checked(project: Project, dossier: PlayDossier, row: Evaluation) -> Checked:
     play = dossier.play
-    assert row.id is not None
     stored, computed, trouble = _word(bool(row.passed)), "", ""
     try:
         computed, trouble = _computed(project, dossier, row)
@@ -51,12 +47,11 @@ def _checked(project: Project, dossier: PlayDossier, row: tables.Evaluation) -> 
     return Checked(play.code, row.id, row.round, bool(row.reproduced), stored, computed, told)
 
 
-def _computed(project: Project, dossier: PlayDossier, row: tables.Evaluation) -> tuple[str, str]:
+def _computed(project: Project, dossier: PlayDossier, row: Evaluation) -> tuple[str, str]:
     """Compute a verdict, and say what does not belong together."""
-    content = read_record(project.artifacts, row.record)
     if dossier.gate is None:
         return "", dossier.gate_trouble or "there is no gate to judge it by"
-    record, judgements = judged(content, gates.to_json(dossier.gate))
+    record, judgements = judged(project.artifacts, row.record, dossier.gate)
     trouble = ""
     if gates.digest(dossier.gate) != row.gate_digest:
         trouble = "it was judged by another gate than the play has"
@@ -69,7 +64,7 @@ def _computed(project: Project, dossier: PlayDossier, row: tables.Evaluation) ->
     return _word(gates.passed(judgements)), trouble
 
 
-def _threshold(dossier: PlayDossier, row: tables.Evaluation) -> int:
+def _threshold(dossier: PlayDossier, row: Evaluation) -> int:
     """Choose anew, on the validation rows, what the student that was evaluated sends back; 0 where nothing is."""
     if dossier.gate is None or dossier.gate.deferral is None:
         return 0

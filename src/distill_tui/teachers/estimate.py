@@ -12,7 +12,7 @@ from distill_tui.terms import TeacherSource
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from distill_tui.store import tables
+    from distill_tui.rules import entities
     from distill_tui.store.artifacts import Artifacts
     from distill_tui.teachers.endpoint import Limits
 
@@ -38,7 +38,7 @@ def read_limits(values: Mapping[str, Any]) -> Limits:
     return limits
 
 
-def writes(artifacts: Artifacts, play: tables.Play) -> bool:
+def writes(artifacts: Artifacts, play: entities.Play) -> bool:
     """Whether the play's teacher is one that writes its answers, and does not choose among labels."""
     if not play.teacher_source.writes:
         return False

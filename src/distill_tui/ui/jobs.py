@@ -30,8 +30,8 @@ from distill_tui.ui.widgets.output import OutputSheet
 from distill_tui.ui.widgets.page import Column, Lines
 
 if TYPE_CHECKING:
+    from distill_tui.rules import entities
     from distill_tui.rules.actor import Actor
-    from distill_tui.store import tables
     from distill_tui.store.project import Project
     from distill_tui.ui.app import DistillApp
 
@@ -43,7 +43,7 @@ TRAIN_TAB = 4
 class Job:
     """One run as it was loaded: of which play, how fast, what its log says last, and why it cannot be stopped."""
 
-    run: tables.Run
+    run: entities.Run
     play: str
     rows_per_second: float | None = None
     log: tuple[str, ...] = ()
@@ -64,7 +64,7 @@ def load(project: Project, actor: Actor) -> list[Job]:
     return [_job(project, actor, run, play) for run, play in queries.jobs(project, LAST)]
 
 
-def _job(project: Project, actor: Actor, run: tables.Run, play: str) -> Job:
+def _job(project: Project, actor: Actor, run: entities.Run, play: str) -> Job:
     from distill_tui.store import queries
 
     assert run.id is not None

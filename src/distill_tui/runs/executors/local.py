@@ -18,10 +18,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from sqlmodel import col, select
-
-from distill_tui.store import tables
-from distill_tui.store.project import Project, ProjectError, now
+from distill_tui.rules import entities
+from distill_tui.store import queries
+from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import RunKind, RunStatus
 from distill_tui.text import visible
 
@@ -34,8 +33,7 @@ def start(project: Project, run_id: int) -> None:
     """Start the worker of a queued run; the same line can be typed by hand or put in cron."""
     folder = project.artifacts.run_folder(run_id)
     folder.mkdir(parents=True, exist_ok=True)
-    with project.read() as session:
-        run = session.get(tables.Run, run_id)
+    run = queries.run(project, run_id)
     if run is not None:
         _waited(folder, run)
     quiet = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -50,7 +48,7 @@ def start(project: Project, run_id: int) -> None:
         )
 
 
-def _launcher(run: tables.Run | None) -> list[str]:
+def _launcher(run: entities.Run | None) -> list[str]:
     """Give what runs the worker: this Python, or what the environment names to train on several devices."""
     line = os.environ.get(LAUNCHER, "") if run is not None and run.kind is RunKind.TRAIN else ""
     try:
@@ -88,29 +86,20 @@ def alive(project: Project, run_id: int) -> bool:
 
 def reap(project: Project) -> list[int]:
     """Call every run `lost` whose worker is gone; it can be resumed. Asked on every opening and every poll."""
-    with project.read() as session:
-        active = [status for status in RunStatus if status.active]
-        runs = list(session.exec(select(tables.Run).where(col(tables.Run.status).in_(active))))
-    gone = [r.id for r in runs if r.id is not None and not _fresh(project, r) and not alive(project, r.id)]
+    gone = [r.id for r in queries.active_runs(project) if not _fresh(project, r) and not alive(project, r.id)]
     if gone:
-        with project.telemetry() as session:
-            for run_id in gone:
-                run = session.get(tables.Run, run_id)
-                if run is not None and run.status.active and not _fresh(project, run):
-                    run.status, run.ended_at, run.token = RunStatus.LOST, now(), None
-                    run.message = "its worker is gone; resume it from its last checkpoint"
-                    session.add(run)
+        project.lose(gone, unless=lambda run: _fresh(project, run))
     return gone
 
 
-def _fresh(project: Project, run: tables.Run) -> bool:
+def _fresh(project: Project, run: entities.Run) -> bool:
     """Whether a queued run's worker may still be on its way."""
-    if run.status is not RunStatus.QUEUED or run.id is None:
+    if run.status is not RunStatus.QUEUED:
         return False
     return _waited(project.artifacts.run_folder(run.id), run) < GRACE
 
 
-def _waited(folder: Path, run: tables.Run) -> float:
+def _waited(folder: Path, run: entities.Run) -> float:
     """Say for how many seconds a queued run was seen to wait; whoever sees it first notes when that was."""
     note, this = folder / "queued", {"queued": run.heartbeat_at or run.created_at, "boot": _boot()}
     with suppress(OSError, ValueError, KeyError, TypeError):
@@ -132,11 +121,10 @@ def _boot() -> str:
         return ""
 
 
-def wait(project: Project, run_id: int, report: Callable[[tables.Run], None]) -> tables.Run:
+def wait(project: Project, run_id: int, report: Callable[[entities.Run], None]) -> entities.Run:
     """Follow a run to its end, telling `report` how it stands about twice a second."""
     while True:
-        with project.read() as session:
-            run = session.get(tables.Run, run_id)
+        run = queries.run(project, run_id)
         assert run is not None
         report(run)
         if not run.status.active:

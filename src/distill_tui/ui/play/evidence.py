@@ -26,7 +26,7 @@ from distill_tui.ui.widgets.page import Column, Lines
 from distill_tui.ui.widgets.show import read
 
 if TYPE_CHECKING:
-    from distill_tui.store import tables
+    from distill_tui.rules import entities
 
 CURVE = 4  # validation scores from which a curve says more than a list
 
@@ -65,7 +65,7 @@ def ladder(view: View, width: int) -> Lines:
     return plots.ladder(rungs, "MB", width, 6)
 
 
-def run_head(view: View, run: tables.Run, width: int) -> Lines:
+def run_head(view: View, run: entities.Run, width: int) -> Lines:
     """Say how a run stands: progress, rate, time left, its last words."""
     bar = page.progress(run.step, run.total, 24 if width >= WIDE else 12)
     parts = [f"run {run.id} {run.status.value} {share_of(run.step, run.total)}", bar, f"{run.step:,}/{run.total:,}"]
@@ -85,7 +85,7 @@ def run_head(view: View, run: tables.Run, width: int) -> Lines:
     return lines
 
 
-def time_left(run: tables.Run, rows_per_second: float) -> str:
+def time_left(run: entities.Run, rows_per_second: float) -> str:
     """Say how long a run still takes at its present rate."""
     if rows_per_second <= 0 or run.total <= run.step:
         return show.glyph("dash")
@@ -97,7 +97,7 @@ def time_left(run: tables.Run, rows_per_second: float) -> str:
     )
 
 
-def spec_of(run: tables.Run) -> Spec:
+def spec_of(run: entities.Run) -> Spec:
     """Read a run's spec; one that cannot be read is the default."""
     try:
         return Spec.from_json(run.spec)
@@ -105,7 +105,7 @@ def spec_of(run: tables.Run) -> Spec:
         return Spec()
 
 
-def loss(view: View, run: tables.Run, width: int, height: int) -> Lines:
+def loss(view: View, run: entities.Run, width: int, height: int) -> Lines:
     """Draw the loss curve."""
     points = [(float(point.step), point.loss) for point in view.curve]
     over = max(1, len(points) // 30)
@@ -116,7 +116,7 @@ def loss(view: View, run: tables.Run, width: int, height: int) -> Lines:
     return [page.heading("LOSS", now), *(Content.assemble((f" {line}", "$tone-run")) for line in drawn)]
 
 
-def validation(view: View, run: tables.Run, width: int) -> Lines:
+def validation(view: View, run: entities.Run, width: int) -> Lines:
     """Draw the validation scores as a curve, or list them while they are few; say which is the best."""
     scored = [(point.step, point.validation) for point in view.curve if point.validation is not None]
     without = read(run.result).get("agreement", 0) is None  # no teacher had answered: epochs are scored on gold
@@ -137,7 +137,7 @@ def validation(view: View, run: tables.Run, width: int) -> Lines:
     return lines
 
 
-def spec(run: tables.Run, width: int) -> Lines:
+def spec(run: entities.Run, width: int) -> Lines:
     """Show what determines the run."""
     one = spec_of(run)
     told = f"ladder {', '.join(one.ladder)}" if one.ladder else one.rung
@@ -260,7 +260,7 @@ def against_controls(record: gates.Record, width: int) -> Lines:
     return lines if found else page.sentence(controls.NONE, width, word="look")
 
 
-def verdict(view: View, row: tables.Evaluation, width: int) -> Lines:
+def verdict(view: View, row: entities.Evaluation, width: int) -> Lines:
     """Say whether the gate is held, and what was evaluated."""
     dossier = view.dossier
     if not dossier.judgements:

@@ -19,7 +19,7 @@ from distill_tui.ui.widgets.page import Column, Lines
 
 if TYPE_CHECKING:
     from distill_tui.monitor.history import LiveView
-    from distill_tui.store import tables
+    from distill_tui.rules import entities
 
 WIDE = 100
 WINDOWS = (0, 7, 30, 90)  # days; 0: since the watch began
@@ -251,7 +251,7 @@ def bundles(view: View, width: int) -> Lines:
     return lines
 
 
-def _about(view: View, bundle: tables.Bundle) -> Iterator[str]:
+def _about(view: View, bundle: entities.Bundle) -> Iterator[str]:
     dossier = view.dossier
     signed = next((s for s in dossier.sign_offs if s.row.id == bundle.sign_off_id), None)
     if signed is not None:
@@ -264,7 +264,7 @@ def _about(view: View, bundle: tables.Bundle) -> Iterator[str]:
     yield f"live {lifetime(view, bundle)}; {page.short(bundle.digest)}"
 
 
-def lifetime(view: View, bundle: tables.Bundle) -> str:
+def lifetime(view: View, bundle: entities.Bundle) -> str:
     """Say how many days a bundle was live so far, over all its times."""
     turns = [(b.shipped_at, b.id) for b in view.dossier.bundles]
     turns += [(r.at, r.bundle_id) for r in view.dossier.remedies if r.kind is Remedy.ROLL_BACK]

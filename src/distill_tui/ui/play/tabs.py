@@ -29,7 +29,7 @@ from distill_tui.ui.widgets import page, plots, show
 from distill_tui.ui.widgets.page import Column, Lines
 
 if TYPE_CHECKING:
-    from distill_tui.store import tables
+    from distill_tui.rules import entities
 
 WIDE = 100  # cells from which two pages stand side by side
 MOST_CELLS = 200  # rows of the coverage table that are shown
@@ -233,7 +233,7 @@ def gate(view: View, width: int) -> Lines:
     )
 
 
-def _gate_head(view: View, row: tables.GateRow | None, width: int) -> Lines:
+def _gate_head(view: View, row: entities.GateRow | None, width: int) -> Lines:
     lines: Lines = []
     if row is not None and row.locked_at:
         text = f"Locked {page.when(row.locked_at)} UTC by {row.locked_by}; it never changes. {row.digest}"

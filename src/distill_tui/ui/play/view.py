@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from distill_tui.dataset.repeats import Repeats
     from distill_tui.monitor.history import LiveView
     from distill_tui.review.payback import Worth
-    from distill_tui.store import tables
+    from distill_tui.rules import entities
     from distill_tui.store.project import Project
 
 ENTRIES = 300  # entries of the log that are loaded
@@ -40,10 +40,10 @@ class View:
 
     dossier: PlayDossier
     actor: Actor
-    entries: tuple[tables.AuditEntry, ...] = ()  # newest first
+    entries: tuple[entities.AuditEntry, ...] = ()  # newest first
     rates: tuple[gates.SegmentRates, ...] = ()
     review: Review | None = None
-    curve: tuple[tables.RunPoint, ...] = ()
+    curve: tuple[entities.RunPoint, ...] = ()
     predecessor: str = ""
     predecessor_gate: gates.Gate | None = None
     life: LiveView | None = None  # of a play that has shipped
@@ -52,7 +52,7 @@ class View:
     window: int = 0  # days of its life that the tab Live is narrowed to; 0: since the watch began
 
     @property
-    def play(self) -> tables.Play:
+    def play(self) -> entities.Play:
         """The play that is shown."""
         return self.dossier.play
 
@@ -126,7 +126,7 @@ def _review(dossier: PlayDossier, before: View | None) -> Review | None:
     )
 
 
-def shown_run(dossier: PlayDossier) -> tables.Run | None:
+def shown_run(dossier: PlayDossier) -> entities.Run | None:
     """Give the run whose curve is shown: the one that trains, else the newest training."""
     trains = [run for run in dossier.runs if run.kind is RunKind.TRAIN]
     return next((run for run in trains if run.status.active), trains[-1] if trains else None)

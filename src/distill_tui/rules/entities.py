@@ -1,0 +1,412 @@
+"""What the project file holds, as the rules and the screens read it: one frozen class for each table.
+
+Attributes are the columns, in the order of the table. Rows leave the file as plain data: reading an attribute never
+touches it. Times are UTC, ISO 8601, as text. Money and shares are decimal text. JSON columns hold canonical JSON.
+Rows are written through `store.tables`; a test holds both together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from distill_tui.terms import (
+    Action,
+    Assurance,
+    Opinion,
+    PlayKind,
+    Remedy,
+    Role,
+    RunKind,
+    RunStatus,
+    Stage,
+    Standing,
+    StatementKind,
+    Task,
+    TeacherSource,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """This project file: one row."""
+
+    id: int
+    uid: str
+    name: str
+    keeper: str
+    minimum_assurance: Assurance
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody. Separation of duties is judged between persons; the name is for display only."""
+
+    id: str
+    name: str
+    enrolled_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An OS account, by uid, of a person."""
+
+    uid: int
+    person_id: str
+    added_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class SshKey:
+    """An SSH public key of a person: `kind` and `blob` as in an authorized_keys line, without the comment."""
+
+    fingerprint: str
+    person_id: str
+    kind: str
+    blob: str
+    added_at: str
+    revoked_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """One effort to replace a teacher by a student on one task."""
+
+    id: int
+    name: str
+    summary: str
+    kind: PlayKind
+    task: Task
+    stage: Stage
+    round: int
+    predecessor: int | None
+    teacher_source: TeacherSource
+    teacher_name: str
+    teacher_digest: str  # the artifact of a local teacher, or of its description
+    sampling_per_month: int | None
+    refresh_days: int | None
+    outcome: str
+    opened_at: str
+    stage_since: str
+
+    @property
+    def code(self) -> str:
+        """The short id that people type."""
+        return f"P-{self.id:03d}"
+
+
+@dataclass(frozen=True, slots=True)
+class RoleHolder:
+    """Who holds a role in a play now."""
+
+    play_id: int
+    role: Role
+    person_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Builder:
+    """That a person ever built in a play. Append-only: nobody stops having built."""
+
+    play_id: int
+    person_id: str
+    deed: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorksheetValue:
+    """One number of a play's trigger, and where it comes from."""
+
+    play_id: int
+    name: str
+    value: str
+    source: str
+    at: str  # when it was filled in
+
+
+@dataclass(frozen=True, slots=True)
+class GateRow:
+    """A play's gate: a draft until `locked_at`, then fixed by the file itself."""
+
+    play_id: int
+    content: str
+    digest: str | None
+    locked_by: str | None
+    locked_at: str | None
+    facts: str  # what else the lock fixes: methods, teacher, segments, prices, roles (see `rules.lock_facts`)
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """One imported file of traffic."""
+
+    id: int
+    play_id: int
+    round: int
+    name: str
+    source_digest: str
+    artifact: str
+    mapping: str
+    rows: int
+    rejects: int
+    report: str
+    imported_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """A data set: a draft until `frozen_at`, then fixed by the file itself."""
+
+    id: int
+    play_id: int
+    round: int
+    artifact: str
+    digest: str
+    labels: str
+    counts: str
+    built_at: str
+    frozen_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedRow:
+    """That somebody opened a held-out row. Append-only. Whether it is burnt follows from who has built: see `rules`."""
+
+    play_id: int
+    input_digest: str  # the row's name in every round
+    person_id: str
+    round: int
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderTerms:
+    """What the terms of the teacher's provider say of training on its outputs, and who read them."""
+
+    play_id: int
+    provider: str
+    version: str  # of the terms, as they name it themselves
+    dated: str  # ISO 8601 date of the terms
+    permits: int
+    checked_by: str
+    checked_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedFinding:
+    """That somebody accepted a finding about a data set, word for word. Append-only; it holds for those words only."""
+
+    play_id: int
+    round: int
+    finding: str
+    says: str
+    reason: str
+    person_id: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution in one worker process. `token` fences off a worker that lost its claim."""
+
+    id: int
+    play_id: int
+    round: int
+    kind: RunKind
+    status: RunStatus
+    spec: str
+    data_set_id: int | None
+    student_run: int | None  # the training run that an evaluation judges
+    started_by: str
+    created_at: str
+    token: str | None
+    pid: int | None
+    claimed_at: str | None
+    heartbeat_at: str | None
+    step: int
+    total: int
+    message: str
+    stop_requested: int
+    ended_at: str | None
+    error: str | None
+    artifact: str | None
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunPoint:
+    """One point of a run's curve. Telemetry: no decision, no audit entry."""
+
+    run_id: int
+    step: int
+    loss: float
+    validation: float | None
+    rows_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a student did on the held-out split, judged by the locked gate. Append-only."""
+
+    id: int
+    play_id: int
+    round: int
+    run_id: int
+    evaluation_run: int
+    gate_digest: str
+    data_digest: str
+    model: str
+    record: str  # digest of the record: every prediction and latency, from which the verdicts are computed again
+    passed: int
+    reproduced: int
+    recorded_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignOff:
+    """A validator's statement, byte for byte as it was made, and its signature where there is one. Append-only."""
+
+    id: int
+    play_id: int
+    round: int
+    person_id: str
+    opinion: Opinion
+    assurance: Assurance
+    statement: bytes
+    signature: str | None
+    comment: str
+    recorded_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpotCheck:
+    """What a validator said of held-out answers, not knowing whose they are. Append-only."""
+
+    id: int
+    play_id: int
+    round: int
+    person_id: str
+    evaluation: str  # digest of the record whose answers were judged; the draw follows from it
+    content: str  # canonical JSON: which rows, in which order, judged how
+    recorded_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What somebody signed with a key besides a sign-off: a gate, a roster, a withdrawal, a ship. Append-only."""
+
+    id: int
+    play_id: int
+    kind: StatementKind
+    person_id: str
+    content: bytes
+    signature: str
+    recorded_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """That a sign-off was taken back by who made it. Append-only."""
+
+    sign_off_id: int
+    reason: str
+    recorded_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What shipped. Append-only."""
+
+    id: int
+    play_id: int
+    round: int
+    digest: str
+    sign_off_id: int
+    shipped_by: str
+    shipped_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One file of production that was taken in to watch a live student. Append-only."""
+
+    id: int
+    play_id: int
+    bundle_id: int  # the bundle that was live, and is watched by it
+    name: str
+    source_digest: str
+    artifact: str  # the rows, as imported traffic
+    rows: int
+    rejects: int
+    received_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One sampled row: what the live student said, and the teacher where it was asked. Append-only.
+
+    Of a row of the probe, `answer` is what the teacher said at the gate instead.
+    """
+
+    id: int
+    play_id: int
+    bundle_id: int
+    feed_id: int
+    day: str
+    input_digest: str
+    probe: int
+    segment: str
+    answer: str
+    teacher: str | None
+    asked: int  # whether the sampling budget paid for the teacher's answer
+    uncertainty: float  # 1 - the student's highest probability
+    distance: float  # of the student's embedding from its training rows, in their standard deviations
+    length: int  # characters
+    excerpt: str  # the beginning of an open row that diverges; sealed rows keep none
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How the monitor stood after a feed. Append-only; a replay of the observations must give it again."""
+
+    feed_id: int
+    play_id: int
+    bundle_id: int
+    standing: Standing
+    plan: str
+    state: str
+    findings: str
+    recorded_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemedyRow:
+    """What somebody did about a live student, and why. Append-only."""
+
+    id: int
+    play_id: int
+    kind: Remedy
+    round: int  # the round after it: of a refresh, its first
+    bundle_id: int  # the bundle that is live after it
+    newest_bundle: int  # the newest bundle at that moment
+    feed_id: int  # the newest feed at that moment, 0 where there was none
+    reason: str
+    detail: str
+    person_id: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One link of the chain: who did what, when, how that was proved, before and after. Append-only."""
+
+    seq: int
+    at: str
+    person_id: str | None
+    proof: str
+    action: Action
+    play_id: int | None
+    detail: str
+    previous: str
+    digest: str
