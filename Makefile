@@ -68,7 +68,7 @@ bench-screens: $(READY)  ## first frame, keys, filter, bytes and memory of the s
 	@$(BIN)/python benchmarks/screens.py $(ARGS)
 
 .PHONY: bench-sessions
-bench-sessions: $(READY)  ## sessions over SSH: on a slow line, twenty at once, terminals dropped while runs go on
+bench-sessions: $(READY)  ## sessions over SSH: twenty at once, terminals dropped while runs go on
 	@$(BIN)/python benchmarks/sessions.py $(ARGS)
 
 reference: $(READY)    ## write docs/cli.md from the table of commands

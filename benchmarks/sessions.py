@@ -1,15 +1,12 @@
-"""Sessions over SSH: on a slow line, twenty at once, and terminals that are dropped while a run is under way.
+"""Sessions over SSH: twenty at once, and terminals that are dropped while a run is under way.
 
-    python benchmarks/sessions.py                                  # all three, full counts
-    python benchmarks/sessions.py --only slow --bits 9600
+    python benchmarks/sessions.py                                  # both, full counts
     python benchmarks/sessions.py --only many --sessions 20 --keys 40
     python benchmarks/sessions.py --only drops --terminals 100
 
 Everything is real: a play at `decide` that real workers made, `distill-tui ssh serve` (an OpenSSH server), OpenSSH's
 client with the validator's key, 80 by 24.
 
-- slow: a relay between client and server lets so many bits a second through, each way. Beside each figure stand the
-  bytes that the same screens cost in a terminal of this machine, where nothing is held back.
 - many: a key goes to another tab, in one session alone, then in one of many, then in all at once.
 - drops: a terminal starts an evaluation and follows it; once the worker holds its lock, the terminal is closed. The
   program in it must be gone, and the worker must live and finish.
@@ -21,11 +18,9 @@ import argparse
 import os
 import select
 import shutil
-import socket
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -48,77 +43,7 @@ USABLE = 0.25  # seconds from a key to its first byte that 95 of 100 take at mos
 LOOKS = {"another tab": b"1", "the data tab": b"2", "the train tab": b"4", "all keys": b"?", "back": b"\x1b"}
 
 
-class Relay:
-    """A line that carries so many bits a second each way, between a client and a server on this machine."""
-
-    def __init__(self, port: int, bits: int) -> None:
-        self.rate, self.target = bits / 8, port
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self.listener.getsockname()[1])
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            near, _ = self.listener.accept()
-            far = socket.create_connection(("127.0.0.1", self.target))
-            for one, other in ((near, far), (far, near)):
-                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
-
-    def _carry(self, one: socket.socket, other: socket.socket) -> None:
-        piece = max(1, int(self.rate / 20))
-        try:
-            while data := one.recv(piece):
-                time.sleep(len(data) / self.rate)
-                other.sendall(data)
-        except OSError:
-            return
-        finally:
-            other.close()
-
-
-# --- the three ------------------------------------------------------------------------------------------------------
-
-
-def slow(play: real_play.Play, folder: Path, bits: int) -> bool:
-    """Time and count a review over a slow line; say whether its first screen was readable within ten seconds of it."""
-    print(f"\na line of {bits:,} bit/s, 80 by 24")
-    near = on_this_machine(play)
-    with serving(play, folder) as host:
-        host.port = Relay(host.port, bits).port
-        started = time.perf_counter()
-        session = Session(host, "vera")
-        first, readable = until(session, (b"\x1b[?1049h",)), until(session, READABLE)
-        opened = settle(session, 4.0)
-        row("", "s to first byte", "s to readable", "s to the last", "bytes", "bytes locally")
-        times = (f"{each - started:.1f}" for each in (first, readable, opened))
-        row("a session opens", *times, len(session.written), near[""])
-        for name, keys in LOOKS.items():
-            before, pressed = len(session.written), time.perf_counter()
-            session.press(keys)
-            last = settle(session, 4.0)
-            row(name, "", "", f"{last - pressed:.1f}", len(session.written) - before, near[name])
-        session.close()
-    print(f"after the handshake, the first screen took {readable - first:.1f} s to be readable")
-    return readable - first < 10
-
-
-def on_this_machine(play: real_play.Play) -> dict[str, int]:
-    """Count what the same screens write to a terminal of this machine."""
-    found = {}
-    it = Terminal("--key", str(play.key("vera")), "open", str(play.path), size=(80, 24))
-    try:
-        it.shows(READABLE[0])
-        it.press(b"\r")
-        it.read(2.0)
-        it.press(b"6")
-        it.read(2.0)
-        found[""] = len(it.written)
-        for name, keys in LOOKS.items():
-            found[name] = len(it.press(keys)) + len(it.read(0.4))  # less than a cursor needs to blink
-    finally:
-        it.close()
-    return found
+# --- the two --------------------------------------------------------------------------------------------------------
 
 
 def many(play: real_play.Play, folder: Path, count: int, keys: int) -> bool:
@@ -303,8 +228,7 @@ def row(name: str, *values: object) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=("slow", "many", "drops"), help="one of the three")
-    parser.add_argument("--bits", type=int, default=9600, help="bits a second of the slow line")
+    parser.add_argument("--only", choices=("many", "drops"), help="one of the two")
     parser.add_argument("--sessions", type=int, default=20)
     parser.add_argument("--keys", type=int, default=100, help="keys pressed in one session and in one of many")
     parser.add_argument("--terminals", type=int, default=100, help="terminals to drop")
@@ -315,8 +239,6 @@ def main() -> int:
         folder = Path(scratch)
         os.environ["XDG_STATE_HOME"] = str(folder / "state")
         play = real_play.copy_to(folder)
-        if given.only in (None, "slow"):
-            held["readable on a slow line"] = slow(play, folder, given.bits)
         if given.only in (None, "many"):
             held[f"{given.sessions} sessions usable"] = many(play, folder, given.sessions, given.keys)
         if given.only in (None, "drops"):

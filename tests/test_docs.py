@@ -52,7 +52,7 @@ WORDS = [words for words in WORDS if words is not StrEnum and words is not Actio
 @pytest.mark.parametrize("words", WORDS, ids=lambda words: words.__name__)
 def test_every_word_is_in_the_glossary(words: type[StrEnum]) -> None:
     where, told = f"docs/glossary.md, section “## {words.__name__}”", section(DOCS / "glossary.md", words.__name__)
-    missing = [f"| `{word.value}` | what it means |" for word in words if word.value not in first_cells(told)]
+    missing = [f"| `{word.value}` | what it means |" for word in words if word and word.value not in first_cells(told)]
     assert not missing, f"{where}: add the lines\n" + "\n".join(missing)
     gone = set(first_cells(told)) - {word.value for word in words}
     assert not gone, f"{where}: {gone} is no such word; take its line out."

@@ -12,6 +12,7 @@ from typing import Any
 
 from textual import events
 from textual.app import SystemCommand
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.widgets import Input, TextArea
 
@@ -19,7 +20,7 @@ from distill_tui.rules.actor import Actor
 from distill_tui.store import glance
 from distill_tui.terms import Stage
 from distill_tui.ui.app import DistillApp
-from distill_tui.ui.far_end import ASK, FarEnd, clamp_terminal
+from distill_tui.ui.far_end import ASK, FarEnd, clamp_terminal, clamped
 
 CLOSED = ("suspend_process", "screenshot", "command_line", "people", "checkup", "new_play")
 DECIDE_TAB = 6
@@ -57,9 +58,13 @@ class SessionApp(DistillApp):
         super().open_play(play, DECIDE_TAB if deciding and tab == 1 else tab)
 
     async def on_event(self, event: events.Event) -> None:
-        """Notice that somebody is there."""
+        """Note that the person is active, and take no size beyond the bounds."""
         if isinstance(event, events.Key | events.MouseEvent | events.Paste):
             self._touched = time.monotonic()
+        elif isinstance(event, events.Resize):
+            clamp_terminal()
+            size = Size(*clamped(event.size.width, event.size.height))
+            event = events.Resize(size, size)
         await super().on_event(event)
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
