@@ -60,7 +60,7 @@ def write(path: Path, seed: int, words_a_row: int, *, most_bytes: int = 0, most_
 def command(project: Path, *words: str) -> tuple[float, float, str]:
     """Run a command; gives seconds, its peak in MiB, and what it said. Raises where it failed."""
     code = (
-        "import resource, sys; from distill_tui.cli.table import main; code = main(sys.argv[1:]);"
+        "import resource, sys; from distill_tui.cli.app import main; code = main(sys.argv[1:]);"
         "print('PEAK', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(code)"
     )
     line = [sys.executable, "-c", code, "--project", str(project), *words]

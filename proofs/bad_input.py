@@ -31,7 +31,7 @@ from random import Random
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from distill_tui import actions, gates
-from distill_tui.cli.table import main as command
+from distill_tui.cli.app import main as command
 from distill_tui.dataset import readers, traffic
 from distill_tui.dataset.readers import BadInput
 from distill_tui.people import signatures, statements

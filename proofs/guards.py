@@ -235,7 +235,7 @@ GUARDS = {
         "storms_files.py|--only|upgrade at once|--scale|0.1",
     ),
     "one line for what a disk says": Guard(
-        put(calls, "_said", lambda error, call: None), "storms_disk.py|--first|--only|failing disk: gate lock"
+        put(calls, "bad_input", lambda error, call: None), "storms_disk.py|--first|--only|failing disk: gate lock"
     ),
     "the random state of a checkpoint": Guard(forgetful, "storms_training.py|--kills|8"),
     "a checkpoint's name last": Guard(without_whole_folders, "storms_disk.py|--first|--only|killed at: a training"),

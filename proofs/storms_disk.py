@@ -98,7 +98,9 @@ def told_in_one_line(error: Exception) -> bool:
     """See that a front end has one line for this, and no traceback."""
     if isinstance(error, Refused):
         return False  # the rules have no part in it
-    said = call._said(error, call.Call(Namespace(json=False, plain=True, project=NAME)))
+    at = call.Call()
+    at.project_file = NAME
+    said = call.bad_input(error, at)
     return said is not None and "\n" not in said
 
 

@@ -26,7 +26,7 @@ import pytest
 from distill_tui import actions, gates
 from distill_tui.actions import sign_offs, signed_decisions
 from distill_tui.bundles import bundle
-from distill_tui.cli.table import main
+from distill_tui.cli.app import main
 from distill_tui.digests import canonical, digest_of
 from distill_tui.people import identity, signatures
 from distill_tui.people.signatures import BadSignature

@@ -14,14 +14,16 @@ from types import SimpleNamespace
 import pytest
 
 from distill_tui import gates
-from distill_tui.cli import table
-from distill_tui.cli.table import main, parse
+from distill_tui.cli import index, plays
+from distill_tui.cli.app import main
+from distill_tui.cli.options import find
 from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
 from distill_tui.store import tables
 from distill_tui.store.project import Project, now
 from distill_tui.terms import Action, RunKind, RunStatus, Stage
 from distill_tui.text import visible
+from support.command_line import parse
 
 PEOPLE = ("sam", "dan", "vera", "stranger")
 HOSTILE = "ev\x1b[31mil\x9b2J\x07\u202e\u2066\nP-999\x7f"
@@ -507,10 +509,11 @@ def test_a_wrong_command_line_is_two_and_one_line(play: Team, words: list[str]) 
 
 def test_a_word_that_may_be_left_out_stands_before_an_option_or_after_it() -> None:
     for words in (("P-001", "models/one", "--prompted"), ("P-001", "--prompted", "models/one")):
-        args = parse(("teacher", *words))
-        assert (args.play, args.folder, args.prompted) == ("P-001", "models/one", True)
-    assert parse(("teacher", "P-001", "--prompted", "--", "-models")).folder == "-models"
-    assert parse(("worksheet", "P-001", "--source", "x", "window_days=1")).values == ["window_days=1"]
+        read = parse(("teacher", *words))
+        assert (read.call.play, read.values["folder"], read.values["prompted"]) == ("P-001", "models/one", True)
+    assert parse(("teacher", "P-001", "--prompted", "--", "-models")).values["folder"] == "-models"
+    read = parse(("worksheet", "P-001", "--source", "x", "window_days=1"))
+    assert read.values["values"] == (("window_days", "1"),)
 
 
 def test_without_a_project_one_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, team: Team) -> None:
@@ -566,23 +569,19 @@ def test_an_import_that_cannot_be_read_is_bad_input(locked: Team, tmp_path: Path
 
 
 def test_a_bug_keeps_its_traceback(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
-    from distill_tui.cli import show
-
-    def broken(call: object) -> None:
+    def broken(**values: object) -> None:
         raise ValueError("a bug")
 
-    monkeypatch.setattr(show, "show_log", broken)
+    monkeypatch.setattr(plays.log, "callback", broken)
     with pytest.raises(ValueError, match="a bug"):
         team("log")
 
 
 def test_an_interrupt_is_130(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
-    from distill_tui.cli import show
-
-    def interrupted(call: object) -> None:
+    def interrupted(**values: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(show, "show_log", interrupted)
+    monkeypatch.setattr(plays.log, "callback", interrupted)
     assert team("log").code == 130
 
 
@@ -668,7 +667,7 @@ def test_next_and_why_say_what_the_rules_say(play: Team) -> None:
     assert step["command"].startswith("distill-tui worksheet P-001")
     why = json.loads(play.does("why", "P-001", "gate", "lock", "--json"))
     assert not why["allowed"] and why["objections"][0]["rule"] == "stage.closed"
-    assert play.does("why", "P-001", "comment") == "Nothing stands against “comment”.\n"
+    assert play.does("why", "P-001", "comment") == "Nothing prevents “comment”.\n"
 
 
 def test_the_list_is_filtered_by_every_word(play: Team) -> None:
@@ -743,7 +742,7 @@ def test_no_command_imports_what_trains(locked: Team, tmp_path: Path) -> None:
     first = ["--project", str(locked.path), "--key", str(locked.keys / "dan")]
     code = f"""
 import sys
-from distill_tui.cli.table import main
+from distill_tui.cli.app import main
 codes = [main({first!r} + words) for words in {lines!r}]
 print(codes, [name for name in ("torch", "transformers", "datasets") if name in sys.modules])
 """
@@ -812,11 +811,10 @@ def test_options_words_and_a_file_make_one_spec(frozen: Team, staged: Callable[.
 
 
 def test_progress_names_step_rate_and_time_left(monkeypatch: pytest.MonkeyPatch, capsys: object) -> None:
-    from distill_tui.cli.call import Call
-    from distill_tui.cli.show import Progress
+    from distill_tui.cli.follow import Progress
 
     now = SimpleNamespace(time=0.0)
-    progress = Progress(Call(table.parse(["train", "P-001"])), clock=lambda: now.time)
+    progress = Progress(plain=False, clock=lambda: now.time)
     for second, step in ((0, 0), (1, 10), (2, 20), (6, 60), (7, 70)):
         now.time = float(second)
         progress(run_of(RunStatus.RUNNING, step, total=100))
@@ -890,26 +888,40 @@ def test_a_student_ships_by_another_hand_and_a_stranger_verifies_it(decided: Tea
 
 
 def test_every_action_with_a_command_has_one_and_a_function() -> None:
-    from distill_tui.cli import commands, show
-
     for action in Action:
         if action.command:
-            command = table.find(action.command)
-            assert (command.action, command.sentence) == (action, action.sentence)
-    for command in table.COMMANDS:
-        assert callable(getattr(commands if command.action else show, command.run))
+            entry = index.BY_WORDS[action.command]
+            assert (entry.action, entry.sentence) == (action, action.sentence)
+    for entry in index.ENTRIES:
+        command = find(entry.words)
+        assert command.entry is entry and callable(command.callback)
+        assert entry.play == (command.params[0].name == "play"), "the screens type the play's code for these"
 
 
-@pytest.mark.parametrize("command", table.COMMANDS, ids=lambda command: command.words)
-def test_every_command_has_help(command: table.Command, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*command.words.split(), "--help"]) == 0
+@pytest.mark.parametrize("entry", index.ENTRIES, ids=lambda entry: entry.words)
+def test_every_command_has_help(entry: index.Entry, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*entry.words.split(), "--help"]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert command.sentence in told and f"usage: distill-tui {command.words}" in told
+    assert entry.sentence in told and f"Usage: distill-tui {entry.words}" in told
 
 
-def test_the_reference_is_what_the_table_says() -> None:
+def test_a_word_that_is_no_command_is_answered_with_those_like_it(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, like in (
+        (["sing", "P-001"], "'sign'"),
+        (["gate", "lok"], "'lock'"),
+        (["ship", "P-001", "--jso"], "'--json'"),
+    ):
+        assert main(words) == 2 and f"Did you mean {like}" in capsys.readouterr().err
+
+
+def test_the_reference_is_what_the_commands_say(capsys: pytest.CaptureFixture[str]) -> None:
     written = (Path(__file__).parents[1] / "docs" / "cli.md").read_text()
-    assert written == table.markdown()
+    assert main(["spec", "--markdown"]) == 0 and written == capsys.readouterr().out
+    for entry in index.ENTRIES:  # nothing that can be typed is left out
+        part = written.split(f"### `{entry.words}`")[1].split("###")[0]
+        hidden = ("--help", "--markdown", "--project", "--key", "--json", "--plain")
+        typed = [param.opts[-1] for param in find(entry.words).params if param.opts[-1].startswith("-")]
+        assert all(f"`{option}" in part for option in typed if option not in hidden), entry.words
     for action in Action:
         assert not action.command or f"### `{action.command}`" in written
     assert "--markdown" not in written.split("## For every command")[1]
@@ -936,14 +948,20 @@ def test_the_spec_lists_every_action(capsys: pytest.CaptureFixture[str]) -> None
     ],
 )
 def test_one_word_and_two_words_are_told_apart(words: list[str], command: str) -> None:
-    assert table.parse(words).command.words == command
+    assert parse(words).words == command
 
 
 def test_what_is_for_every_command_stands_before_or_after_it() -> None:
-    before = table.parse(["--project", "p", "--key", "k", "--json", "--plain", "gate", "show", "P-001"])
-    after = table.parse(["gate", "show", "P-001", "--project", "p", "--key", "k", "--json", "--plain"])
-    between = table.parse(["--json", "gate", "--plain", "--key", "k", "show", "--project", "p", "P-001"])
-    assert vars(before) == vars(after) == vars(between)
+    before = parse(["--project", "p", "--key", "k", "--json", "--plain", "gate", "show", "P-001"])
+    after = parse(["gate", "show", "P-001", "--project", "p", "--key", "k", "--json", "--plain"])
+    between = parse(["--json", "gate", "--plain", "--key", "k", "show", "--project", "p", "P-001"])
+    assert vars(before.call) == vars(after.call) == vars(between.call)
+    assert (before.call.project_file, before.call.key_given, before.call.json, before.call.plain) == (
+        "p",
+        "k",
+        True,
+        True,
+    )
 
 
 def test_without_a_terminal_the_plays_are_listed(play: Team) -> None:

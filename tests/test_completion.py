@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from distill_tui.cli import table
-from distill_tui.cli.table import main
+from distill_tui.cli import exits, index
+from distill_tui.cli.app import main
 from distill_tui.people import remembered
 from distill_tui.rules.actor import Actor
 from distill_tui.store.project import Project
@@ -50,7 +50,8 @@ def run(shell: str, text: str, here: Path) -> list[str]:
 
 ASK_BASH = """
 eval "$(distill-tui completion bash)"
-COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _distill_tui; printf '%s\\n' "${{COMPREPLY[@]}}"
+COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+_distill_tui_completion distill-tui; printf '%s\\n' "${{COMPREPLY[@]}}"
 """
 
 
@@ -74,7 +75,7 @@ def test_a_shell_completes_commands_plays_choices_and_options(ask: Callable[...,
     assert ask(here, "train", "status", "--f") == {"--follow"}
     assert ask(here, "role", "P-001", "") == {role.value for role in Role}
     assert ask(here, "new", "x", "--kind", "") == {kind.value for kind in PlayKind}
-    assert ask(here, "gate", "") == {c.words.split()[1] for c in table.COMMANDS if c.words.startswith("gate ")}
+    assert ask(here, "gate", "") == set(index.below("gate"))
 
 
 def test_bash_completes_the_plays_of_the_project_that_is_named(here: Path, tmp_path: Path) -> None:
@@ -91,14 +92,14 @@ def test_every_script_is_one_that_its_shell_reads(
 ) -> None:
     assert main(["completion", shell]) == 0
     script = capsys.readouterr().out
-    assert all(command.words.split()[0] in script for command in table.COMMANDS)
+    assert exits.COMPLETES in script
     if shutil.which(shell):
         (tmp_path / "script").write_text(script)
         subprocess.run([shell, "-n", str(tmp_path / "script")], check=True)
 
 
 def test_a_shell_without_a_script_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["completion", "tcsh"]) == table.USAGE and "tcsh" in capsys.readouterr().err
+    assert main(["completion", "tcsh"]) == exits.USAGE and "tcsh" in capsys.readouterr().err
 
 
 # --- recent projects ---------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from distill_tui.cli import table
 from distill_tui.rounds import cost_estimate
 from distill_tui.rules.data import findings
 from distill_tui.store import tables
@@ -17,6 +16,7 @@ from distill_tui.terms import Task, TeacherSource
 from distill_tui.ui.forms.sheet import Sheet
 from distill_tui.ui.play.screen import PlayScreen
 from support.at_the_screen import text_of
+from support.command_line import parse
 from support.screens import DAN, NARROW, WIDE, a_project, an_app, at_data, settled, with_draft
 from support.sheets import fill
 
@@ -83,7 +83,7 @@ async def test_a_teacher_is_chosen_and_how_it_is_asked(
         ("teacher", "P-001", "--zero-shot", "--labels", "bad,good", "--", folder),
         ("teacher", "P-001", "--", folder),
     ]
-    assert [table.parse(words).folder for words in said] == [None, None, folder, folder]
+    assert [parse(words).values["folder"] for words in said] == [None, None, folder, folder]
 
 
 @SIZES
@@ -119,8 +119,9 @@ async def test_a_teacher_that_writes_is_asked_in_the_words_of_a_file(
         ("teacher", "P-001", "--prompted", *asked, "--", folder),
         ("teacher", "P-001", "--endpoint", "https://models.example/v1", "--model", "big-1", *asked),
     ]
-    args = table.parse(said[0])
-    assert (args.play, args.folder, args.prompted, args.answer_tokens) == ("P-001", folder, True, 64)
+    read = parse(said[0])
+    values = tuple(read.values[name] for name in ("folder", "prompted", "answer_tokens"))
+    assert (read.call.play, *values) == ("P-001", folder, True, 64)
 
 
 async def test_an_endpoint_is_not_asked_without_a_budget(project: Project, monkeypatch: Any) -> None:

@@ -26,8 +26,8 @@ from sqlalchemy import event
 
 from distill_tui import actions, gates
 from distill_tui.bundles import bundle
-from distill_tui.cli import table as cli
-from distill_tui.cli.table import main
+from distill_tui.cli import exits as cli
+from distill_tui.cli.app import main
 from distill_tui.dataset import readers
 from distill_tui.digests import canonical, digest_of
 from distill_tui.rules.dossier import PlayDossier

@@ -17,7 +17,7 @@ import pytest
 from distill_tui import actions, gates
 from distill_tui.actions import failures
 from distill_tui.bundles import bundle, retrain
-from distill_tui.cli.table import main
+from distill_tui.cli.app import main
 from distill_tui.dataset import browse, frozen
 from distill_tui.gates import Criterion, Gate
 from distill_tui.monitor import history

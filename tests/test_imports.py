@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from distill_tui.cli import index
+
 HEAVY = ("torch", "transformers", "datasets")
 
 
@@ -22,7 +24,8 @@ def stays_away(statement: str, *names: str) -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        *("cli.table", "cli.commands", "cli.show", "cli.call"),
+        *(f"cli.{file}" for file in sorted({entry.file for entry in index.ENTRIES})),
+        *("cli.app", "cli.call"),
         *("actions", "ui.app", "runs.executors.local", "store.doctor"),
     ],
 )
@@ -50,14 +53,21 @@ def test_training_knows_no_play_and_no_role() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["spec"], ["spec", "--markdown"], ["gate", "lock", "--help"], ["nothing"]]
+    "lines",
+    [
+        [["--help"]],
+        [["nothing"]],
+        [["spec"], ["spec", "--markdown"]],
+        [[*entry.words.split(), "--help"] for entry in index.ENTRIES],
+    ],
+    ids=["help", "an unknown command", "spec", "help of every command"],
 )
-def test_help_and_spec_import_only_the_standard_library(words: list[str]) -> None:
+def test_help_and_spec_import_only_what_is_light(lines: list[list[str]]) -> None:
     heavy = ("sqlmodel", "sqlalchemy", "textual", "pyarrow", "numpy", "cryptography", *HEAVY)
-    stays_away(f"from distill_tui.cli.table import main\nmain({words!r})\nprint()", *heavy)
+    stays_away(f"from distill_tui.cli.app import main\nfor words in {lines!r}:\n    main(words)\nprint()", *heavy)
 
 
-def test_the_screens_wait_for_no_table_of_commands() -> None:
+def test_the_screens_wait_for_no_command_line() -> None:
     begin = """
 from pathlib import Path
 from distill_tui.cli import start
@@ -67,14 +77,14 @@ app.run = lambda path, **_: str(path) == "a.distill"
 sys.argv = ["distill-tui", "open", "a.distill"]
 assert start.main() is True
 """
-    stays_away(begin, "argparse", "distill_tui.cli.table", "distill_tui.spec", "sqlmodel")
+    stays_away(begin, "click", "distill_tui.cli.app", "distill_tui.cli.index", "distill_tui.spec", "sqlmodel")
 
 
 def test_the_list_is_read_without_sqlmodel(tmp_path: object) -> None:
     path = f"{tmp_path}/team.distill"
     make = (
-        f"from distill_tui.cli.table import main\nassert main(['init', {path!r}, '--name', 'Team', '--me', 'mia']) == 0"
+        f"from distill_tui.cli.app import main\nassert main(['init', {path!r}, '--name', 'Team', '--me', 'mia']) == 0"
     )
     subprocess.run([sys.executable, "-c", make], check=True)
-    look = f"from distill_tui.cli.table import main\nassert main(['--project', {path!r}, 'list']) == 0\nprint()"
+    look = f"from distill_tui.cli.app import main\nassert main(['--project', {path!r}, 'list']) == 0\nprint()"
     stays_away(look, "sqlmodel", "sqlalchemy", "textual", "pyarrow", "cryptography", *HEAVY)

@@ -20,9 +20,9 @@ import pytest
 from rich.cells import cell_len
 
 from distill_tui import actions
+from distill_tui.cli import exits as cli
 from distill_tui.cli import live as watching
-from distill_tui.cli import table as cli
-from distill_tui.cli.table import main
+from distill_tui.cli.app import main
 from distill_tui.dataset import frozen
 from distill_tui.gates import Criterion, Gate, Record
 from distill_tui.monitor import history
@@ -166,7 +166,7 @@ def test_a_student_that_sends_requests_back_is_watched_alone_and_that_is_said(pr
     for seen, says in ((view, False), (behind, True)):
         drawn = "\n".join(line.plain for line in tab.live(seen, 400))
         assert ("here the student is watched alone" in drawn) is says
-        told = "\n".join(watching._live_lines(seen.dossier, view.life, 0, plain=True))
+        told = "\n".join(watching.live_lines(seen.dossier, view.life, 0, plain=True))
         assert ("here the student is watched alone" in told) is says
 
 

@@ -17,8 +17,8 @@ from textual.widgets import Static
 from distill_tui import actions, gates
 from distill_tui.actions import failures, sign_offs
 from distill_tui.bundles import bundle
-from distill_tui.cli import table
-from distill_tui.cli.table import main
+from distill_tui.cli import exits
+from distill_tui.cli.app import main
 from distill_tui.dataset import frozen
 from distill_tui.gates import Criterion, Gate
 from distill_tui.gates.economics import Range
@@ -184,14 +184,14 @@ def test_a_locked_gate_and_what_it_fixed_change_by_no_statement(tmp_path: Path) 
 def test_a_play_that_is_started_anew_shows_both_gates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = opened(tmp_path, GATE)
     about = ["--project", str(project.path)]
-    assert main([*about, "gate", "compare", "P-001"]) == table.USAGE
+    assert main([*about, "gate", "compare", "P-001"]) == exits.USAGE
     assert "follows no other play" in capsys.readouterr().err
     actions.lock_gate(project, 1, by("sam"))
     actions.kill(project, 1, by("sam"), "The bar was wrong.")
     after = actions.open_play(project, by("sam"), "mail-topic again", PlayKind.COST, predecessor=1)
     actions.assign_role(project, after, by("sam"), Role.DRIVER, "dan")
     actions.edit_gate(project, after, by("dan"), replace(GATE, held_out_rows=120, predecessor="P-001"))
-    assert main([*about, "--json", "gate", "compare", "P-002"]) == table.DONE
+    assert main([*about, "--json", "gate", "compare", "P-002"]) == exits.DONE
     told = json.loads(capsys.readouterr().out)
     assert (told["before"], told["now"]) == ("P-001", "P-002")
     assert [line["what"] for line in told["lines"] if line["moved"]] == ["held_out_rows"]
@@ -400,18 +400,18 @@ def test_the_commands_of_a_review_refuse_and_answer(
 ) -> None:
     about = ["--project", str(second.path)]
     row = str(held_out(second).rows[4])
-    assert main([*about, "row", "open", "P-001", row]) == table.REFUSED
-    assert main([*about, "eval", "failures", "P-001", "--first", "0"]) == table.USAGE
+    assert main([*about, "row", "open", "P-001", row]) == exits.REFUSED
+    assert main([*about, "eval", "failures", "P-001", "--first", "0"]) == exits.USAGE
     (tmp_path / "there.html").write_text("mine")
-    assert main([*about, "eval", "html", "P-001", str(tmp_path / "there.html")]) == table.BAD_INPUT
+    assert main([*about, "eval", "html", "P-001", str(tmp_path / "there.html")]) == exits.BAD_INPUT
     assert (tmp_path / "there.html").read_text() == "mine"
     capsys.readouterr()
-    assert main([*about, "--json", "eval", "failures", "P-001", "--count", "1"]) == table.DONE
+    assert main([*about, "--json", "eval", "failures", "P-001", "--count", "1"]) == exits.DONE
     (seen,) = json.loads(capsys.readouterr().out)
     assert seen["split"] == "validation" and seen["student"] != seen["gold"]
-    assert main([*about, "eval", "html", "P-001", str(tmp_path / "new.html")]) == table.DONE
+    assert main([*about, "eval", "html", "P-001", str(tmp_path / "new.html")]) == exits.DONE
     assert (tmp_path / "new.html").read_text().startswith("<!doctype html>")
-    assert main([*about, "verify"]) == table.DONE
+    assert main([*about, "verify"]) == exits.DONE
     assert "stored verdicts come out again" in capsys.readouterr().out
 
 

@@ -12,7 +12,7 @@ import pytest
 from textual.widgets import Input
 
 from distill_tui import actions
-from distill_tui.cli.table import main
+from distill_tui.cli.app import main
 from distill_tui.dataset import browse, build, split
 from distill_tui.dataset.browse import Wanted
 from distill_tui.rules.actor import Actor

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from distill_tui import actions
+from distill_tui.cli import index
 from distill_tui.people import signatures
 from distill_tui.rules.actor import Actor
 from distill_tui.spec import Spec
@@ -62,7 +63,7 @@ def a_run(project: Project, status: RunStatus, **more: Any) -> int:
 
 
 def an_app(project: Project, actor: Actor = DANA) -> DistillApp:
-    app = DistillApp(project.path)
+    app = DistillApp(project.path, commands=index.typed)
     app.actor = actor
     app.look_up = lambda: None  # type: ignore[method-assign]  # the actor is who this test says
     app._reap = lambda: None  # type: ignore[method-assign]  # no worker stands behind the runs made here
@@ -241,7 +242,9 @@ async def test_the_palette_finds_what_has_no_key(project: Project) -> None:
         await settled(pilot)
         found = dict(Commands(app.screen)._found())
         assert (
-            found["show P-001 "] == "Show all about a play." and "person add " in found and "ship P-001 " not in found
+            found["show P-001 "] == "Show everything about a play."
+            and "person add " in found
+            and "ship P-001 " not in found
         )
         await pilot.press("ctrl+p")
         await typed(pilot, "person add")

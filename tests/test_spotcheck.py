@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distill_tui import actions, gates
-from distill_tui.cli.table import main
+from distill_tui.cli.app import main
 from distill_tui.rules import spot_checks
 from distill_tui.rules.decide import covers
 from distill_tui.rules.objection import Refused

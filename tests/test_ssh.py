@@ -19,7 +19,7 @@ import pytest
 from distill_tui import actions
 from distill_tui.actions import sign_offs
 from distill_tui.cli import ssh_session
-from distill_tui.cli.table import main
+from distill_tui.cli.app import main
 from distill_tui.digests import canonical
 from distill_tui.people import identity, log_heads, signatures, ssh_client, ssh_server
 from distill_tui.people.log_heads import Head

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from distill_tui import actions
-from distill_tui.cli.table import main
+from distill_tui.cli.app import main
 from distill_tui.rounds import requests, weights
 from distill_tui.store import tables
 from distill_tui.store.project import Project, ProjectError

@@ -29,7 +29,7 @@ os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
 import pytest
 
 from distill_tui import actions
-from distill_tui.cli import table
+from distill_tui.cli import exits
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.data import labelled
 from distill_tui.rules.objection import Refused
@@ -339,9 +339,9 @@ def test_a_description_that_was_altered_is_asked_by_nobody(
     file.write_text(file.read_text().replace("/v1", "/v2"))
     capsys.readouterr()
     asked = len(server.keys)
-    assert does(project, "label", "P-001", "--estimate", *PRICES) == table.BAD_INPUT
+    assert does(project, "label", "P-001", "--estimate", *PRICES) == exits.BAD_INPUT
     assert "was altered after it was made; restore the original." in capsys.readouterr().err
-    assert does(project, "label", "P-001", *PRICES, "--wait") == table.FAILED
+    assert does(project, "label", "P-001", *PRICES, "--wait") == exits.FAILED
     run = project.dossier(1).runs[-1]
     assert run.status is RunStatus.FAILED and run.message.endswith("after it was made; restore the original.")
     assert len(server.keys) == asked
@@ -507,7 +507,7 @@ def test_a_classifier_is_no_causal_model_and_the_other_way(project: Project, nli
 
 def test_the_front_end_needs_no_openai(tmp_path: Path) -> None:
     code = (
-        "import sys, distill_tui.cli.commands, distill_tui.teachers.estimate, distill_tui.teachers.endpoint;"
+        "import sys, distill_tui.cli.teacher, distill_tui.teachers.estimate, distill_tui.teachers.endpoint;"
         "print('openai' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from distill_tui import actions, gates
-from distill_tui.cli.table import main
+from distill_tui.cli.app import main
 from distill_tui.dataset import repeats, traffic, window
 from distill_tui.dataset.readers import BadInput, Mapping
 from distill_tui.dataset.window import TokenPrices

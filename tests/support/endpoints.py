@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from distill_tui.cli.table import main
+from distill_tui.cli.app import main
 from distill_tui.store.project import Project
 from distill_tui.teachers.description import Described
 from distill_tui.terms import TeacherSource

@@ -102,8 +102,10 @@ def run(path: Path, idle_minutes: float) -> int:
             actor = replace(actor, assurance=identity.by_key(project.project_dossier(), key).assurance)
     finally:
         project.close()
+    from distill_tui.cli import deferred
     from distill_tui.ui import session
 
+    deferred.load()
     return session.run(path, actor, key=key, idle_minutes=idle_minutes)
 
 

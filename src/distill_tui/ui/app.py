@@ -52,6 +52,9 @@ def _palette() -> type[Provider]:
     return Palette
 
 
+Commands = Callable[[], Iterable[tuple[str, str]]]  # each as it is typed, PLAY for a play's code, with its sentence
+
+
 class DistillApp(App[int]):
     """One project file on a terminal."""
 
@@ -75,10 +78,12 @@ class DistillApp(App[int]):
         actor: Actor | None = None,
         play: int | None = None,
         restricted: bool = False,
+        commands: Commands = tuple,
     ) -> None:
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)  # the one way to no colour codes at all
         self.set_class(show.ascii_only(), "-ascii")
         self.path, self.key, self.first_play, self.restricted = path, key, play, restricted
+        self.commands = commands
         self.project: Project | None = None
         self.header = glance.header(path)
         self.actor = actor or Actor(None, f"account uid {os.getuid()}")
@@ -419,7 +424,7 @@ def answers() -> tuple[type[Exception], ...]:
     return (Refused, ProjectError, ValueError, *sqlite.errors())
 
 
-def run(path: Path, *, key: Path | None = None, play: int | None = None, restricted: bool = False) -> int:
+def run(path: Path, *, key: Path | None = None, play: int | None = None, commands: Commands = tuple) -> int:
     """Show a project file until the person leaves; give the exit code. Raises ProjectError, BadSignature."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
         sys.stderr.write("The screens need a terminal; `distill-tui list` and the other commands do not.\n")
@@ -436,7 +441,7 @@ def run(path: Path, *, key: Path | None = None, play: int | None = None, restric
     else:
         _check(path)
     remembered.opened(path)
-    app = DistillApp(path, key=key, actor=actor, play=play, restricted=restricted)
+    app = DistillApp(path, key=key, actor=actor, play=play, commands=commands)
     code = app.run(mouse=os.environ.get("DISTILL_MOUSE", "1") != "0")
     return code if isinstance(code, int) else (app.return_code or 0)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from rich.cells import cell_len
 from textual import on
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
@@ -21,6 +21,9 @@ from textual.widgets.option_list import Option
 from distill_tui.terms import Action
 from distill_tui.ui.widgets import show
 from distill_tui.ui.widgets.frame import why_dimmed
+
+if TYPE_CHECKING:
+    from distill_tui.ui.app import DistillApp
 
 _GENERIC = ("app.focus_next", "app.focus_previous", "screen.copy_text", "app.help_quit")
 
@@ -171,7 +174,7 @@ class CommandLine(ModalScreen[list[str] | None]):
             yield Input(
                 self.begun,
                 placeholder="a command, as after distill-tui in a shell; tab completes",
-                suggester=SuggestFromList(commands(_code(self.app.screen_stack))),
+                suggester=SuggestFromList([begun for begun, _ in commands(self.app, _code(self.app.screen_stack))]),
                 select_on_focus=False,
                 compact=True,
             )
@@ -206,15 +209,11 @@ class CommandLine(ModalScreen[list[str] | None]):
         self.dismiss(words or None)
 
 
-def commands(code: str = "") -> list[str]:
-    """Give the commands as one begins to type them, with the code of the play that is looked at."""
-    from distill_tui.cli import table
-
-    begun = []
-    for command in table.COMMANDS:
-        about = bool(command.arguments) and command.arguments[0].names == ("play",)
-        begun.append(f"{command.words} {code} " if about and code else f"{command.words} ")
-    return sorted(begun)
+def commands(app: App[Any], code: str = "") -> list[tuple[str, str]]:
+    """Return each command as one begins to type it, with the code of the play that is open, and its sentence."""
+    listed = cast("DistillApp", app).commands()
+    play = f" {code}" if code else ""
+    return sorted((f"{words.replace(' PLAY', play)} ", sentence) for words, sentence in listed)
 
 
 def _code(screens: Sequence[Screen[Any]]) -> str:

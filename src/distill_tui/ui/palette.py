@@ -17,6 +17,7 @@ from distill_tui.rules.permission import objections
 from distill_tui.rules.state_machine import ABOUT_THE_PROJECT
 from distill_tui.store import glance, sqlite
 from distill_tui.terms import Action
+from distill_tui.ui import help
 from distill_tui.ui.board.screen import BoardScreen
 from distill_tui.ui.widgets import show
 
@@ -130,20 +131,13 @@ class Commands(Provider):
     """What has no key of its own: questions, and what the keeper does; enter begins to type it."""
 
     def _found(self) -> list[tuple[str, str]]:
-        from distill_tui.cli import table
-        from distill_tui.ui.help import commands
-
         if cast("DistillApp", self.app).restricted:
             return []
         keyed = {action.command for action in Action if action.key}
-        told = {command.words: command.sentence for command in table.COMMANDS if command.words not in keyed}
         dossier = getattr(self.screen, "dossier", None)
         code = dossier.code if dossier is not None else ""
-        return [
-            (begun, sentence)
-            for begun in commands(code)
-            if (sentence := told.get(begun.replace(f" {code} ", "").strip() if code else begun.strip()))
-        ]
+        listed = help.commands(self.app, code)
+        return [(begun, sentence) for begun, sentence in listed if begun.removesuffix(f"{code} ").strip() not in keyed]
 
     async def discover(self) -> Hits:
         """Offer them all."""

@@ -1,0 +1,102 @@
+"""Commands that check and copy: the log, bundles, stored verdicts, the machine; backups."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from distill_tui.bundles import bundle as bundles
+from distill_tui.cli.call import Call, InputError, plain_objections
+from distill_tui.cli.exits import DONE, FAILED
+from distill_tui.cli.options import FILE, command
+from distill_tui.people import log_heads
+from distill_tui.reports import text
+from distill_tui.store import backup as backups
+from distill_tui.store import doctor as doctors
+from distill_tui.store import queries, verdicts
+from distill_tui.text import visible
+
+
+@command("audit verify")
+@click.option("--forget", is_flag=True, help="forget what this account saw of the log before, and start over")
+def audit_verify(call: Call, forget: bool) -> int:
+    dossier = call.project.project_dossier(thorough=True)
+    if forget:
+        log_heads.forget(dossier.uid)
+        call.talk("What this account saw of the log before is forgotten.")
+    found = queries.untrustworthy(call.project)
+    trouble = dossier.audit_trouble or queries.look_back(call.project) or next(iter(found), "")
+    call.data(
+        {"entries": dossier.audit_size, "head": dossier.audit_head, "trouble": trouble or None},
+        [] if trouble else [f"{dossier.audit_size} entries, head {dossier.audit_head}: the chain is whole."],
+    )
+    if trouble:
+        call.talk(trouble)
+    return FAILED if trouble else DONE
+
+
+@command("verify")
+@click.argument(
+    "bundle",
+    metavar="[BUNDLE]",
+    type=FILE,
+    required=False,
+    help="the bundle's folder (default: the project's own verdicts)",
+)
+@click.option("--signer", metavar="FINGERPRINT", help="the key that must have signed")
+@click.option("--roster", metavar="DIGEST", help="the digest of the roster that you trust, as `roster show` prints it")
+def verify(call: Call, bundle: str | None, signer: str | None, roster: str | None) -> int:
+    if bundle is None:
+        return _verify_verdicts(call)
+    folder = Path(bundle)
+    if not folder.is_dir():
+        raise InputError(f"{folder.name} is not a folder; name the folder of a bundle.")
+    found = bundles.verify(folder, signer, roster)
+    for problem in found.problems:
+        call.talk(problem.sentence)
+    lines = [visible(f"{name}: {value}") for name, value in found.facts.items()]
+    whole = [] if found.problems else ["The bundle is whole."]
+    call.data({"problems": plain_objections(found.problems), "facts": found.facts}, [*lines, *whole])
+    return FAILED if found.problems else DONE
+
+
+def _verify_verdicts(call: Call) -> int:
+    """Recompute every stored verdict, and check the chain that they are logged in."""
+    found = list(verdicts.check(call.project))
+    chain = call.project.project_dossier(thorough=True).audit_trouble
+    troubles = [*(each.trouble for each in found if each.trouble), *([chain] if chain else [])]
+    for trouble in troubles:
+        call.talk(trouble)
+    whole = [] if troubles else [f"{len(found)} stored verdicts are reproduced, and the log's chain is whole."]
+    call.data({"verdicts": [asdict(each) for each in found], "chain": chain or None}, whole)
+    return FAILED if troubles else DONE
+
+
+@command("backup")
+@click.argument("file", metavar="FILE", type=FILE, help="the new project file; its artifacts are copied next to it")
+def backup(call: Call, file: str) -> int:
+    target = Path(file)
+    copied = backups.backup(call.project, target)
+    size = f"{copied.artifacts} artifacts, {copied.bytes / 1e6:,.1f} MB"
+    lines = [visible(f"{target.name}: {copied.entries} entries, head {copied.head}; {size}.")]
+    call.data({"file": str(target)} | {name: getattr(copied, name) for name in copied.__slots__}, lines)
+    if copied.trouble:
+        call.talk(f"It was copied as it is, but the project is damaged: {copied.trouble}")
+    return FAILED if copied.trouble else DONE
+
+
+@command("doctor")
+def doctor(call: Call) -> int:
+    try:
+        path = call.path
+    except click.UsageError as error:
+        call.talk(str(error))
+        findings = doctors.machine()
+    else:
+        findings = [*doctors.machine(), *doctors.file(path)]
+    rows = [("ok" if f.ok else "WRONG", f.name, f.says) for f in findings]
+    value = [{"check": f.name, "ok": f.ok, "says": f.says} for f in findings]
+    call.data(value, text.table(("", "CHECK", "SAYS"), rows, plain=call.plain))
+    return DONE if all(f.ok for f in findings) else FAILED

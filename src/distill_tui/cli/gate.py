@@ -1,0 +1,160 @@
+"""Commands for the trigger and the gate."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+
+import click
+
+from distill_tui import actions, gates
+from distill_tui.cli import measured
+from distill_tui.cli.call import Call, InputError, reading, text_of
+from distill_tui.cli.options import FILE, Pairs, command, once, play
+from distill_tui.dataset import window as windows
+from distill_tui.reports import text
+from distill_tui.rules import gate as gate_rules
+from distill_tui.store import queries
+from distill_tui.text import visible
+
+# --- the trigger -----------------------------------------------------------------------------------------------------
+
+
+@command("worksheet")
+@play
+@click.argument(
+    "values", metavar="[NAME=VALUE]…", type=Pairs(), nargs=-1, help="numbers; without any, show the worksheet"
+)
+@click.option("--source", metavar="TEXT", default="typed", help="where the numbers come from")
+@click.option("--from-traffic", is_flag=True, help="fill in what the imported traffic shows; NAME=VALUE overrides it")
+@measured.options
+def worksheet(
+    call: Call,
+    values: tuple[tuple[str, str], ...],
+    source: str,
+    from_traffic: bool,
+    days: int,
+    price_in: str | None,
+    price_out: str | None,
+    price_source: str | None,
+) -> None:
+    typed = once(values)
+    if from_traffic:
+        window, found = measured.window(call, days, price_in, price_out, price_source)
+        found = {name: value for name, value in found.items() if name not in typed}
+        measured_in = windows.source(window)
+        actions.fill_worksheet(*call.about, found, measured_in)
+        call.talk(f"Filled in from {measured_in}: {', '.join(found) or 'nothing'}.")
+    if typed:
+        actions.fill_worksheet(*call.about, typed, source)
+        call.talk(f"Filled in {', '.join(typed)}.")
+    dossier = call.dossier()
+    reasons = list(gate_rules.trigger(dossier))
+    numbers = {name: {"value": row.value, "source": row.source} for name, row in dossier.worksheet.items()}
+    value = {"numbers": numbers, "holds": not reasons, "reasons": [o.sentence for o in reasons]}
+    call.data(value, text.worksheet(dossier, plain=call.plain))
+
+
+@command("qualify")
+@play
+def qualify(call: Call) -> None:
+    actions.qualify(*call.about)
+    call.done("The trigger holds.")
+
+
+# --- the gate --------------------------------------------------------------------------------------------------------
+
+
+@command("gate show")
+@play
+@click.option("--toml", is_flag=True, help="as TOML")
+def gate_show(call: Call, toml: bool) -> None:
+    dossier = call.dossier()
+    if toml and dossier.gate is not None and not call.json:
+        sys.stdout.write(queries.draft(dossier.gate, queries.repeats(call.project, dossier)))
+        return
+    found = gates.problems(dossier.gate, dossier.play.kind, dossier.play.task) if dossier.gate else []
+    row = dossier.gate_row
+    value = {
+        "gate": json.loads(gates.to_json(dossier.gate)) if dossier.gate else None,
+        "digest": gates.digest(dossier.gate) if dossier.gate else None,
+        "locked_at": row.locked_at if row else None,
+        "locked_by": row.locked_by if row else None,
+        "problems": [*([dossier.gate_trouble] if dossier.gate_trouble else []), *found],
+    }
+    call.data(value, text.gate(dossier, plain=call.plain))
+
+
+@command("gate edit")
+@play
+@click.argument("file", metavar="FILE", type=FILE, help="a TOML file; - reads standard input")
+def gate_edit(call: Call, file: str) -> None:
+    with reading():
+        gate = gates.from_toml(text_of(file), gates.METHODS_NOW)
+    actions.edit_gate(*call.about, gate)
+    play = call.dossier().play
+    found = gates.problems(gate, play.kind, play.task)
+    for sentence in found:
+        call.talk(f"Cannot be locked yet: {sentence}")
+    call.done("The draft is saved.", gate=gates.digest(gate), problems=found)
+
+
+@command("gate compare")
+@play
+@click.argument("other", metavar="[OTHER]", required=False, help="the play to compare with (default: the predecessor)")
+def gate_compare(call: Call, other: str | None) -> None:
+    dossier = call.dossier()
+    other_id = queries.find_play(call.project, other) if other else dossier.play.predecessor
+    if other_id is None:
+        raise click.UsageError(f"{dossier.play.code} has no predecessor; name the play to compare with.")
+    before = call.project.dossier(other_id)
+    if before.gate is None or dossier.gate is None:
+        raise InputError(before.gate_trouble or dossier.gate_trouble or "One of the two plays has no gate yet.")
+    lines = gates.compare(before.gate, dossier.gate)
+    head = ("", "", before.play.code, dossier.play.code)
+    rows = [("moved" if line.moved else "", line.what, line.before or "–", line.now or "–") for line in lines]
+    value = [{"what": line.what, "before": line.before, "now": line.now, "moved": line.moved} for line in lines]
+    call.data(
+        {"before": before.play.code, "now": dossier.play.code, "lines": value}, text.table(head, rows, plain=call.plain)
+    )
+
+
+@command("gate power")
+@play
+def gate_power(call: Call) -> None:
+    dossier = call.dossier()
+    if dossier.gate is None:
+        raise InputError(dossier.gate_trouble or "There is no gate yet; write one with `gate edit`.")
+    found = queries.repeats(call.project, dossier)
+    notes = gates.power(
+        dossier.gate if found is None else replace(dossier.gate, teacher_agreement=found.share),
+        segment_shares=gate_rules.segment_shares(dossier),
+    )
+    value: list[dict[str, object]] = [
+        {
+            "criterion": n.criterion.words,
+            "scope": n.scope,
+            "rows": n.rows,
+            "enough": n.enough,
+            "possible": n.possible,
+            "smallest": n.smallest,
+            "rows_needed": n.rows_needed,
+            "sentence": n.sentence,
+        }
+        for n in notes
+    ]
+    proposed = [] if found is None else [f"{found.sentence} The gate lacks it: `gate show --toml` proposes it."]
+    call.data(value, [visible(sentence) for sentence in (*(note.sentence for note in notes), *proposed)])
+
+
+@command("gate lock")
+@play
+@click.option("--confirm", metavar="CODE", required=True, help="the play's code again: a lock cannot be undone")
+def gate_lock(call: Call, confirm: str) -> None:
+    seen = call.dossier()
+    if confirm != seen.play.code:
+        raise click.UsageError(f"A lock cannot be undone; confirm it with the play's code: --confirm {seen.play.code}.")
+    expected = gates.digest(seen.gate) if seen.gate else None
+    actions.lock_gate(*call.about, expected, key=call.key)
+    call.done("The gate is locked for good.", [str(expected)], gate=expected)

@@ -1,0 +1,45 @@
+"""The options that measure the traffic: over how many days, and at what prices."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
+
+import click
+
+from distill_tui.cli.call import Call
+from distill_tui.cli.options import stacked
+from distill_tui.dataset import window as windows
+from distill_tui.store import queries
+
+if TYPE_CHECKING:
+    from distill_tui.dataset.window import Measured, TokenPrices
+
+options = stacked(
+    click.option("--days", metavar="N", type=click.IntRange(1, 366), default=90, help="the last N days of the traffic"),
+    click.option("--price-in", metavar="MONEY", help="the price of a million input tokens, for calls without a cost"),
+    click.option("--price-out", metavar="MONEY", help="the price of a million output tokens"),
+    click.option("--price-source", metavar="TEXT", help="where the prices are published, and their date"),
+)
+
+
+def window(
+    call: Call, days: int, price_in: str | None, price_out: str | None, price_source: str | None
+) -> tuple[Measured, dict[str, str]]:
+    """Measure the traffic; return the measures and the worksheet's numbers."""
+    prices = _prices(price_in, price_out, price_source)
+    return queries.window(call.project, call.play_id, days=days, prices=prices)
+
+
+def _prices(price_in: str | None, price_out: str | None, source: str | None) -> TokenPrices | None:
+    if not any((price_in, price_out, source)):
+        return None
+    if not (price_in and price_out and source):
+        raise click.UsageError("Set the prices together: --price-in, --price-out and --price-source.")
+    try:
+        per_in, per_out = Decimal(price_in), Decimal(price_out)
+    except InvalidOperation:
+        raise click.UsageError("A price is a number like 0.15, for a million tokens.") from None
+    if not (per_in.is_finite() and per_out.is_finite() and per_in >= 0 and per_out >= 0):
+        raise click.UsageError("A price is a number of 0 or more, like 0.15.")
+    return windows.TokenPrices(per_in, per_out, source)

@@ -1,0 +1,170 @@
+"""Commands for the project file, its people, their proofs and their roles."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from pathlib import Path
+from typing import Any
+
+import click
+
+from distill_tui import actions
+from distill_tui.cli.call import Call, plain_objections, text_of
+from distill_tui.cli.options import FILE, OneOf, command, play
+from distill_tui.digests import canonical, digest_of
+from distill_tui.people import signatures
+from distill_tui.reports import text
+from distill_tui.rules import who
+from distill_tui.rules.actor import Actor
+from distill_tui.store import glance
+from distill_tui.store import project as projects
+from distill_tui.terms import Assurance, Role
+from distill_tui.text import visible
+
+
+@command("init")
+@click.argument("file", metavar="FILE", type=FILE, help="the project file to make, like team.distill")
+@click.option("--name", metavar="TEXT", required=True, help="the project's name")
+@click.option("--me", metavar="ID", help="your id in the project (default: the name of your OS account)")
+@click.option("--my-name", metavar="TEXT", help="your name, for display")
+def init(call: Call, file: str, name: str, me: str | None, my_name: str | None) -> None:
+    if call.key is not None:
+        raise click.UsageError("A project is made by an OS account: leave out --key, then add the key with `key add`.")
+    uid = os.getuid()
+    me = me or _account_name(uid)
+    founder = Actor(None, f"account uid {uid}", Assurance.ACCOUNT)
+    project = projects.Project.create(Path(file), name, me, my_name or me, founder)
+    made = project.project_dossier()
+    call.talk(f"Made {project.path.name}. {me} is its keeper, proved by account uid {uid}.")
+    call.data({"project": made.name, "uid": made.uid, "keeper": me, "account": uid})
+
+
+def _account_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name.lower()
+    except KeyError:
+        raise click.UsageError(f"The account with uid {uid} has no name; name yourself with --me ID.") from None
+
+
+@command("person add")
+@click.argument("person", metavar="ID", help="their id, like vera")
+@click.option("--name", metavar="TEXT", help="their name, for display")
+@click.option("--uid", metavar="N", type=int, help="the uid of their OS account")
+@click.option("--key-file", metavar="FILE.pub", type=FILE, help="their SSH public key")
+def person_add(call: Call, person: str, name: str | None, uid: int | None, key_file: str | None) -> None:
+    key = signatures.read_public_key(text_of(key_file)) if key_file else None
+    actions.enrol_person(call.project, call.actor, person, name or person, uid=uid, key=key)
+    call.talk(f"Enrolled {person}.")
+    call.data({"person": person, "uid": uid, "key": key.fingerprint if key else None})
+
+
+@command("person list")
+def person_list(call: Call) -> None:
+    dossier = call.project.project_dossier()
+    people: list[dict[str, Any]] = [
+        {
+            "person": person.id,
+            "name": person.name,
+            "keeper": person.id == dossier.keeper,
+            "accounts": [a.uid for a in dossier.accounts if a.person_id == person.id],
+            "keys": [
+                {"fingerprint": k.fingerprint, "revoked_at": k.revoked_at}
+                for k in dossier.keys
+                if k.person_id == person.id
+            ],
+        }
+        for person in dossier.people.values()
+    ]
+    rows = [
+        (
+            p["person"],
+            p["name"],
+            "keeper" if p["keeper"] else "",
+            ", ".join(f"uid {uid}" for uid in p["accounts"]) or "–",
+            ", ".join(k["fingerprint"] + (" (revoked)" if k["revoked_at"] else "") for k in p["keys"]) or "–",
+        )
+        for p in people
+    ]
+    call.data(people, text.table(("PERSON", "NAME", "", "ACCOUNTS", "KEYS"), rows, plain=call.plain))
+
+
+@command("account add")
+@click.argument("person", metavar="PERSON", help="the owner of the account")
+@click.argument("uid", metavar="UID", type=int, help="the uid of the account")
+def account_add(call: Call, person: str, uid: int) -> None:
+    actions.add_account(call.project, call.actor, person, uid)
+    call.talk(f"The account with uid {uid} is {person}'s now.")
+    call.data({"person": person, "uid": uid})
+
+
+@command("key add")
+@click.argument("person", metavar="PERSON", help="the owner of the key")
+@click.argument("key_file", metavar="FILE.pub", type=FILE, help="the public key")
+def key_add(call: Call, person: str, key_file: str) -> None:
+    key = signatures.read_public_key(text_of(key_file))
+    actions.add_key(call.project, call.actor, person, key)
+    call.talk(f"The key {key.fingerprint} is {person}'s now.")
+    call.data({"person": person, "key": key.fingerprint})
+
+
+@command("key revoke")
+@click.argument("fingerprint", metavar="FINGERPRINT", help="as `person list` shows it")
+def key_revoke(call: Call, fingerprint: str) -> None:
+    actions.revoke_key(call.project, call.actor, fingerprint)
+    call.talk(f"The key {fingerprint} is revoked.")
+    call.data({"revoked": fingerprint})
+
+
+@command("assurance")
+@click.argument("least", type=OneOf(Assurance), help="the minimum that counts; it can only be raised")
+def assurance(call: Call, least: Assurance) -> None:
+    actions.set_assurance(call.project, call.actor, least)
+    call.talk(f"From now on a decision counts here only with the proof “{least.value}” or a stronger one.")
+    call.data({"assurance": least.value})
+
+
+@command("role")
+@play
+@click.argument("role", type=OneOf(Role), help="the role")
+@click.argument("person", metavar="PERSON", help="who holds it from now on")
+def role(call: Call, role: Role, person: str) -> None:
+    actions.assign_role(*call.about, role, person)
+    call.done(f"{person} is the {role.value} now.", role=role.value, person=person)
+
+
+@command("roster sign")
+@play
+def roster_sign(call: Call) -> None:
+    digest = actions.sign_roster(*call.about, key=call.key)
+    call.done("The roster is signed.", [digest], roster=digest)
+
+
+@command("roster show")
+@play
+def roster_show(call: Call) -> None:
+    dossier = call.dossier()
+    roster = who.roster(dossier)
+    digest = digest_of(canonical(roster))
+    unsigned = list(who.roster_signed(dossier))
+    lines = [digest]
+    for person, proofs in roster["people"].items():
+        roles = ", ".join(role for role, holder in roster["roles"].items() if holder == person) or "a builder"
+        uids = ", ".join(f"uid {uid}" for uid in proofs["accounts"])
+        keys = [k.fingerprint for k in dossier.project.keys if k.person_id == person]
+        lines.append(visible(f"{person} ({roles}): {', '.join([*([uids] if uids else []), *keys])}"))
+    lines += [visible(each.sentence) for each in unsigned]
+    call.data({"digest": digest, **roster, "objections": plain_objections(unsigned)}, lines)
+
+
+@command("whoami")
+def whoami(call: Call) -> None:
+    actor, plays = call.actor, []
+    for card in glance.cards(call.path):
+        roles = [role.value for role, person in card.roles.items() if person == actor.person]
+        plays += [{"play": card.code, "name": card.name, "roles": roles}] if roles else []
+    name = actor.person or "not enrolled (read-only)"
+    lines = [visible(f"{name}, proved by {actor.proof} ({actor.assurance.value})")]
+    lines += [visible(f"{p['play']} {p['name']}: {', '.join(p['roles'])}") for p in plays]
+    value = {"person": actor.person, "proof": actor.proof, "assurance": actor.assurance.value, "plays": plays}
+    call.data(value, lines)

@@ -1,0 +1,63 @@
+"""The command `open`: the screens, or the list of plays where there is no terminal."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from distill_tui.cli import deferred, plays, start
+from distill_tui.cli.call import Call
+from distill_tui.cli.exits import PROGRAM
+from distill_tui.cli.options import FILE, command
+from distill_tui.people import remembered
+from distill_tui.text import visible
+
+
+@command("open")
+@click.argument("file", metavar="[FILE]", type=FILE, required=False, help="the project file")
+@click.option("--play", metavar="PLAY", help="open this play first")
+@click.option("--recent", is_flag=True, help="list the projects that were opened last, and open none")
+def open_(call: Call, file: str | None, play: str | None, recent: bool) -> int | None:
+    if recent:
+        _list_recent(call)
+        return None
+    call.project_file = file or call.project_file
+    screens = start.drawable() and not (call.json or call.plain)
+    if screens:
+        call.project_file = call.project_file or _choose_recent(call)
+        call.play = play or ""
+        play_id = call.play_id if play else None
+        deferred.load()
+        return start.screens(call.path, key=call.key, play=play_id)
+    plays.print_list(call)
+    call.talk(f"The screens open in a terminal: `{PROGRAM} open {call.path.name}`.")
+    return None
+
+
+def _list_recent(call: Call) -> None:
+    found = remembered.recent()
+    call.data([str(path) for path in found], [visible(str(path)) for path in found])
+    if not found:
+        call.talk(f"No project was opened here yet; `{PROGRAM} init FILE.distill --name TEXT` makes one.")
+
+
+def _choose_recent(call: Call) -> str | None:
+    """Ask which recent project to open if none is named and none is here; return None if the project is clear."""
+    try:
+        _ = call.path
+        return None
+    except click.UsageError:
+        found = remembered.recent()
+        if not found:
+            raise
+    call.talk("No project is named. Recent projects, newest first:")
+    for number, path in enumerate(found, start=1):
+        call.talk(f"  {number}  {path}")
+    sys.stderr.write("Which one? [1] ")
+    sys.stderr.flush()
+    answer = sys.stdin.readline()
+    chosen = answer.strip() or "1"
+    if not answer or not chosen.isdecimal() or not 1 <= int(chosen) <= len(found):
+        raise click.UsageError(f"“{chosen}” is not in the list; `{PROGRAM} open FILE` opens a file.")
+    return str(found[int(chosen) - 1])

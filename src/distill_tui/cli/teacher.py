@@ -1,0 +1,224 @@
+"""Commands for the teacher: which it is, its terms, its labels, and the variations that it writes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from distill_tui import actions
+from distill_tui.cli.call import Call, reading, text_of
+from distill_tui.cli.exits import PROGRAM
+from distill_tui.cli.follow import started
+from distill_tui.cli.options import AT_LEAST_1, FILE, command, play, stacked, wait
+from distill_tui.reports import data as reports
+from distill_tui.review import controls
+from distill_tui.rounds import cost_estimate, variations
+from distill_tui.rules import permission
+from distill_tui.rules.objection import Refused
+from distill_tui.teachers import description
+from distill_tui.terms import Action, TeacherSource
+
+if TYPE_CHECKING:
+    from distill_tui.teachers.description import Described
+
+
+@command("teacher")
+@play
+@click.argument("folder", metavar="[FOLDER]", type=FILE, required=False, help="a local model folder")
+@click.option("--recorded", is_flag=True, help="the outputs recorded in the traffic")
+@click.option("--zero-shot", is_flag=True, help="FOLDER is an NLI model: does a text entail the template with a label?")
+@click.option("--prompted", is_flag=True, help="FOLDER is a causal language model: it picks a label, or writes")
+@click.option("--endpoint", metavar="URL", help="an OpenAI-compatible endpoint, like https://host/v1")
+@click.option("--model", metavar="NAME", default="", show_default=False, help="the model at the endpoint")
+@click.option(
+    "--revision",
+    metavar="TEXT",
+    default="",
+    show_default=False,
+    help="the model's version at the endpoint; a new version is queried again",
+)
+@click.option("--labels", metavar="A,B,C", help="the labels to choose from (classification)")
+@click.option(
+    "--template", metavar="FILE", type=FILE, help="the prompt, with {input} and {labels}, or {label} with --zero-shot"
+)
+@click.option(
+    "--completes", is_flag=True, help="a --prompted model continues the template as plain text, up to a line end"
+)
+@click.option("--answer-tokens", metavar="N", type=int, help="the most tokens of an answer (256 if it writes text)")
+def teacher(
+    call: Call,
+    folder: str | None,
+    recorded: bool,
+    zero_shot: bool,
+    prompted: bool,
+    endpoint: str | None,
+    model: str,
+    revision: str,
+    labels: str | None,
+    template: str | None,
+    completes: bool,
+    answer_tokens: int | None,
+) -> None:
+    if (bool(folder), recorded, bool(endpoint)).count(True) != 1:
+        raise click.UsageError("Name one of: a model FOLDER, --recorded, or --endpoint URL.")
+    if (zero_shot and prompted) or ((zero_shot or prompted) and not folder):
+        raise click.UsageError("Use either --zero-shot or --prompted, together with a model FOLDER.")
+    source = TeacherSource.ZERO_SHOT if zero_shot else TeacherSource.PROMPTED
+    described = None
+    if endpoint or zero_shot or prompted:
+        choices = tuple(label.strip() for label in labels.split(",")) if labels else ()
+        described = _described(
+            TeacherSource.ENDPOINT if endpoint else source,
+            model,
+            choices,
+            template,
+            endpoint or "",
+            revision,
+            completes,
+            answer_tokens,
+        )
+    with reading():
+        actions.set_teacher(*call.about, Path(folder) if folder else None, described)
+    play = call.dossier().play
+    call.done(f"The teacher is {play.teacher_name}.", teacher=play.teacher_name, digest=play.teacher_digest)
+
+
+def _described(
+    source: TeacherSource,
+    model: str,
+    labels: tuple[str, ...],
+    template: str | None,
+    url: str,
+    revision: str,
+    completes: bool,
+    answer_tokens: int | None,
+) -> Described:
+    """Describe a teacher that is prompted. Without labels it writes its answers."""
+    writes = not labels and source is not TeacherSource.ZERO_SHOT
+    usual = description.WRITES if writes else description.TEMPLATES[source]
+    found = description.Described(
+        source, model, labels, text_of(template) if template else usual, url, revision, completes=completes
+    )
+    tokens = answer_tokens or (description.ANSWER_TOKENS if writes else found.max_tokens)
+    return dataclasses.replace(found, max_tokens=tokens)
+
+
+@command("terms")
+@play
+@click.option("--provider", metavar="NAME", required=True, help="the provider")
+@click.option("--terms-version", metavar="TEXT", required=True, help="the version stated in the terms")
+@click.option("--dated", metavar="DATE", required=True, help="the date of the terms, like 2026-11-24")
+@click.option("--permitted", is_flag=True, help="the terms permit training on outputs")
+@click.option("--forbidden", is_flag=True, help="the terms forbid it")
+def terms(call: Call, provider: str, terms_version: str, dated: str, permitted: bool, forbidden: bool) -> None:
+    if permitted == forbidden:
+        raise click.UsageError("State what the terms allow: either --permitted or --forbidden.")
+    actions.confirm_terms(*call.about, provider, terms_version, dated, permitted)
+    call.done(f"The terms of {provider} are recorded.", permits=permitted)
+
+
+# --- labels and variations -------------------------------------------------------------------------------------------
+
+_limits = stacked(
+    click.option("--budget", metavar="MONEY", help="the most that this teacher may cost in total (endpoints)"),
+    click.option("--price-in", metavar="MONEY", help="the price of a million input tokens"),
+    click.option("--price-out", metavar="MONEY", help="the price of a million output tokens"),
+    click.option("--concurrency", metavar="N", help="parallel requests (default 4)"),
+    click.option("--per-minute", metavar="N", help="the most requests per minute"),
+    click.option("--timeout", metavar="SECONDS", help="of one request (default 60)"),
+    click.option("--attempts", metavar="N", help="attempts per input before the run fails (default 6)"),
+    click.option(
+        "--estimate",
+        is_flag=True,
+        help="label one input now and extrapolate cost and time; required before a paid run",
+    ),
+    wait,
+)
+
+
+@command("label")
+@play
+@_limits
+def label(call: Call, estimate: bool, wait: bool, **limits: str | None) -> int | None:
+    given = _given(limits)
+    if estimate:
+        _estimate(
+            call,
+            {"limits": given},
+            lambda: cost_estimate.estimate_labels(call.project.artifacts, call.dossier(), given),
+        )
+        return None
+    with reading():
+        return started(call, actions.label(*call.about, given), wait)
+
+
+def _given(limits: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in limits.items() if value is not None}
+
+
+def _estimate(call: Call, request: Mapping[str, Any], ask: Callable[[], dict[str, Any]]) -> None:
+    """Label one input, and print what all of them would cost."""
+    dossier = call.dossier()
+    reasons = permission.objections(Action.LABEL, dossier, call.actor, request)
+    if reasons:
+        raise Refused(reasons)
+    with reading():
+        found = ask()
+    for warning in controls.before_paying(dossier):
+        call.talk(warning)
+    call.data(found, reports.estimate(found))
+
+
+@command("data vary")
+@play
+@click.argument(
+    "numbers", metavar="[ROW]…", type=int, nargs=-1, help="row numbers (default: rows that the student got wrong)"
+)
+@click.option("--each", metavar="N", type=int, default=3, help="variations per row, 1 to 20")
+@click.option("--rows", metavar="N", type=AT_LEAST_1, default=50, help="the most rows, of validation")
+@_limits
+def data_vary(
+    call: Call, numbers: tuple[int, ...], each: int, rows: int, estimate: bool, wait: bool, **limits: str | None
+) -> int | None:
+    given, about = _given(limits), (each, rows, list(numbers))
+    if estimate:
+        dossier = call.dossier()
+        request = {"limits": given, "vary": True, "sealed": variations.sealed(call.project, dossier, list(numbers))}
+        _estimate(call, request, lambda: cost_estimate.estimate_variations(call.project, dossier, given, *about))
+        return None
+    with reading():
+        return started(call, actions.vary(*call.about, *about, given), wait)
+
+
+_run = click.option("--run", metavar="N", type=int, help="the run that wrote them (default: the newest)")
+
+
+@command("data take")
+@play
+@_run
+@click.option(
+    "--without",
+    metavar="N",
+    type=int,
+    multiple=True,
+    help="leave variation N out; more numbers may follow: --without 4 9",
+)
+@click.argument("more", metavar="[N]…", type=int, nargs=-1, help="more numbers for --without")
+def data_take(call: Call, run: int | None, without: tuple[int, ...], more: tuple[int, ...]) -> None:
+    if more and not without:
+        raise click.UsageError(f"“{more[0]}” belongs to no option; use --without {more[0]} to leave it out.")
+    report = actions.take_variations(*call.about, run, [*without, *more])
+    call.done(f"Added {report['rows']:,} variations as {report['file_name']}.", [str(report["rows"])], **report)
+
+
+@command("data variations")
+@play
+@_run
+def data_variations(call: Call, run: int | None) -> None:
+    waiting = variations.waiting(call.project, call.dossier(), run)
+    call.data(dataclasses.asdict(waiting), reports.variations(waiting, plain=call.plain))
+    call.talk(f"`{PROGRAM} data take {call.play}` adds them; --without N leaves one out.")

@@ -1,0 +1,132 @@
+"""Commands for runs: train a student, follow, stop and resume a run, list what is active."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator
+
+import click
+
+from distill_tui import actions
+from distill_tui.cli.call import Call, reading, text_of
+from distill_tui.cli.follow import follow, started
+from distill_tui.cli.options import FILE, Function, OneOf, Pairs, command, once, play, stacked, wait
+from distill_tui.dataset import frozen
+from distill_tui.reports import text
+from distill_tui.rules import training
+from distill_tui.spec import Spec
+from distill_tui.store import queries
+from distill_tui.terms import StudentKind, Task
+
+_FIELDS = {
+    "student": "the kind of student",
+    "folder": "the model folder that a student of kind folder starts from",
+    "layers": "the teacher's layers that the student starts from",
+    "hidden": "hidden width of a student trained from scratch, or of static embeddings",
+    "depth": "layers of a student trained from scratch",
+    "vocabulary": "the most tokens kept of the teacher's tokenizer",
+    "max_tokens": "inputs are truncated to this many tokens",
+    "answer_tokens": "the most tokens of a generated answer",
+    "temperature": "softens teacher and student distributions",
+    "alpha": "weight of the soft labels against the hard labels",
+    "logit_mse": "weight of the squared error of the logits",
+    "hidden_cosine": "weight of the cosine distance of the hidden states",
+    "learning_rate": "learning rate",
+    "batch_size": "batch size",
+    "epochs": "epochs",
+    "patience": "epochs without improvement on validation before early stopping",
+    "seed": "random seed",
+    "threads": "torch threads",
+    "ladder": "students to try, cheapest first, like “ngram,static,layers 0 5”",
+    "enough": "stop the ladder at this share of the teacher's validation score",
+    "export": "the form that ships and that the gate judges",
+    "controls": "control arms without soft labels",
+    "probe": "also train on a quarter and a half of the rows, to see whether more data would help",
+}
+
+
+def _spec_options() -> Iterator[Callable[[Function], Function]]:
+    for name, says in _FIELDS.items():
+        default = getattr(Spec, name)
+        shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+        words = f"{says} (default {shown})" if shown else says
+        option = f"--{name.replace('_', '-')}"
+        if name == "student":
+            yield click.option(option, type=OneOf(StudentKind), help=words)
+        else:
+            yield click.option(option, metavar="X", help=words)
+
+
+@command("train")
+@play
+@click.argument("values", metavar="[NAME=VALUE]…", type=Pairs(), nargs=-1, help="fields of the spec, like epochs=3")
+@click.option(
+    "--spec", "file", metavar="FILE", type=FILE, help="a TOML file of spec fields; what else is given overrides it"
+)
+@stacked(*_spec_options())
+@wait
+def train(
+    call: Call, values: tuple[tuple[str, str], ...], file: str | None, wait: bool, **options: str | None
+) -> int | None:
+    with reading():
+        named: dict[str, object] = dict(tomllib.loads(text_of(file))) if file else {}
+        named |= {name: value for name, value in options.items() if value is not None}
+        named |= once(values)
+        hard = not named.keys() & {"alpha", "logit_mse"} and _only_hard_labels(call)
+        if hard:
+            named = {"controls": "", **named, "alpha": 0}  # the arm on hard labels would be the student itself
+        spec = Spec.from_mapping({"student": training.suits(call.dossier())} | named)
+    if hard:
+        call.talk("The teacher gave no probabilities, so the student learns from hard labels only: alpha=0.")
+    return started(call, actions.start_run(*call.about, spec), wait)
+
+
+def _only_hard_labels(call: Call) -> bool:
+    """Check whether this round's data set has labels, and no row has the teacher's probabilities."""
+    dossier = call.dossier()
+    data = dossier.data_set
+    path = call.project.artifacts.path(data.artifact) if data is not None else None
+    labels = dossier.play.task is Task.CLASSIFICATION
+    return labels and path is not None and path.exists() and not frozen.soft_rows(path)
+
+
+@command("train status")
+@play
+@click.option(
+    "--follow", "follows", is_flag=True, help="follow the active run until it ends; exit 1 if it does not finish"
+)
+def train_status(call: Call, follows: bool) -> int | None:
+    runs = call.dossier().runs
+    active = next((run.id for run in runs if run.status.active), None)
+    if follows:
+        if active is not None:
+            return follow(call, active)
+        call.talk("No run is active.")
+    call.data([text.run_json(run) for run in runs], text.runs(runs, plain=call.plain))
+    return None
+
+
+@command("train stop")
+@play
+@click.option("--run", metavar="N", type=int, help="the number of the run (default: the active run)")
+def train_stop(call: Call, run: int | None) -> None:
+    active = next((each.id for each in call.dossier().runs if each.status.active), None)
+    run_id = (active or 0) if run is None else run
+    actions.stop_run(*call.about, run_id)
+    call.done(f"Run {run_id} is stopping.", run=run_id)
+
+
+@command("train resume")
+@play
+@click.option("--run", metavar="N", type=int, help="the number of the run")
+@wait
+def train_resume(call: Call, run: int | None, wait: bool) -> int | None:
+    return started(call, actions.resume_run(*call.about, run), wait)
+
+
+@command("jobs")
+def jobs(call: Call) -> None:
+    runs = queries.active_runs(call.project)
+    call.data([text.run_json(run) for run in runs], text.runs(runs, plain=call.plain) if runs else [])
+    if not runs:
+        call.talk("No run is active.")
