@@ -31,12 +31,13 @@ from typing import Any
 import numpy as np
 from headline import bootstrap, shown
 
-from distill_tui import actions, gates
+from distill_tui import actions
 from distill_tui.dataset import build, readers, traffic
 from distill_tui.dataset.split import SplitRule
 from distill_tui.gates import Criterion, Gate
 from distill_tui.people import identity
 from distill_tui.review.controls import findings
+from distill_tui.review.serving_costs import costs
 from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
 from distill_tui.store import queries
@@ -244,9 +245,10 @@ def report(sample: base.Sample) -> None:
             print()
         for sentence in (*findings(record), *(judgement.sentence for judgement in dossier.judgements)):
             print(f"  {sentence}")
-        for subject in (each for each in gates.subjects(record) if each.p50_ms is not None):
-            size = f"; {subject.bytes / 1e6:.1f} MB, {subject.parameters:,} parameters" if subject.bytes else ""
-            print(f"  {subject.name}: p50 {subject.p50_ms:.1f} ms, p95 {subject.p95_ms:.1f} ms one at a time{size}")
+        for cost in (each for each in costs(record) if 0.5 in each.quantiles):
+            size = f"; {cost.bytes / 1e6:.1f} MB, {cost.parameters:,} parameters" if cost.bytes else ""
+            p50, p95 = (cost.quantiles[at].middle for at in (0.5, 0.95))
+            print(f"  {cost.name}: p50 {p50:.1f} ms, p95 {p95:.1f} ms one at a time{size}")
 
 
 def last(runs: tuple[Run, ...], kind: RunKind) -> Run:

@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from distill_tui import gates
+from distill_tui import review
 from distill_tui.bundles import bundle
 from distill_tui.dataset import frozen
 from distill_tui.digests import folder_digest
 from distill_tui.gates import Record
 from distill_tui.reports import html as sponsor_page
 from distill_tui.reports import model_card, text
-from distill_tui.review import controls
+from distill_tui.review import controls, serving_costs
 from distill_tui.rules.training import start_run
 from distill_tui.spec import Spec
 from distill_tui.terms import Control, Export, RunKind, StudentKind
@@ -56,7 +56,8 @@ def test_a_lead_beyond_noise_is_told_with_its_interval() -> None:
     assert hard.beats and gold is None
     assert hard.lower < hard.lead < hard.upper and 0.05 < hard.lead < 0.15
     assert (
-        "points of agreement with the teacher over the same student trained on hard labels only (95 %" in hard.sentence
+        "points of agreement with the teacher over the same student trained on hard labels only (95% CI"
+        in hard.sentence
     )
     assert "1,000 rows" in hard.sentence
 
@@ -197,14 +198,14 @@ def test_a_run_tells_every_rung_its_terms_its_controls_and_the_probe(play: real_
     assert all(set(terms) == {"soft", "hard", "logit", "hidden"} and terms["soft"] > 0 for terms in result["terms"])
     seen = Record.from_json(play.project.artifacts.path(result["validation"]).read_text())
     assert set(seen.controls) == {"hard", "gold", "quarter", "half"}
-    assert result["findings"] == list(controls.findings(seen)) and "25, 50 and 100 %" in result["findings"][-1]
+    assert result["findings"] == list(controls.findings(seen)) and "25, 50 and 100%" in result["findings"][-1]
 
 
 def test_the_controls_stand_in_the_verdict_the_card_and_the_report(play: real_play.Play) -> None:
     dossier = play.project.dossier(play.id)
     found = controls.comparisons(dossier.record)
     assert [each.arm for each in found] == ["hard", "gold"] and found[0].rows == found[1].rows > 0
-    told = "\n".join(text.evaluation(dossier))
+    told = "\n".join(text.evaluation(review.of(dossier)))
     assert all(each.sentence in told for each in found)
 
 
@@ -213,11 +214,11 @@ def test_every_verdict_says_what_distillation_and_more_rows_are_worth_and_where_
 ) -> None:
     dossier, view = play.project.dossier(play.id), load(play.project, play.id, play.by("vera"))
     probed = controls.probed(dossier)
-    assert probed.startswith("Run 1, on the validation rows: With 25, 50 and 100 %")
+    assert probed.startswith("Run 1, on the validation rows: With 25, 50 and 100%")
     pages = [
         "\n".join(line.plain for line in evidence.evaluation(view, 400)),
-        "\n".join(text.evaluation(dossier)),
-        html.unescape(sponsor_page.page(dossier)),
+        "\n".join(text.evaluation(review.of(dossier))),
+        html.unescape(sponsor_page.page(review.of(dossier))),
     ]
     for page in pages:
         assert all(each.sentence in page for each in controls.comparisons(dossier.record)) and probed in page
@@ -230,7 +231,7 @@ def test_every_verdict_says_what_distillation_and_more_rows_are_worth_and_where_
 def test_who_never_tried_fewer_rows_is_told_so_before_paying_for_more(play: real_play.Play) -> None:
     dossier = play.project.dossier(play.id)
     without = replace(dossier, runs=tuple(r for r in dossier.runs if r.kind is not RunKind.TRAIN))
-    assert controls.probed(without) == controls.NOT_PROBED in controls.verdict(without)
+    assert controls.probed(without) == controls.NOT_PROBED == review.of(without).more_rows
     assert controls.before_paying(without) == (), "nobody has trained yet, so there is nothing to say"
 
 
@@ -238,7 +239,7 @@ def test_what_was_judged_is_what_ships_in_its_form_with_its_program(play: real_p
     dossier = play.project.dossier(play.id)
     folder = play.project.artifacts.path(dossier.evaluation.model)
     assert folders.form(folder) == model_card.form(dossier)
-    assert gates.subjects(dossier.record)[0].parameters
+    assert serving_costs.costs(dossier.record)[0].parameters
     play.sign()
     there = play.ship()
     assert not bundle.verify(there).problems

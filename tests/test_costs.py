@@ -17,7 +17,7 @@ def timed(**changes: object) -> Record:
 
 
 def test_nothing_is_told_of_what_was_not_measured() -> None:
-    assert serving_costs.costs(record(0.9)) == () and list(serving_costs.sentences(record(0.9))) == []
+    assert serving_costs.costs(record(0.9)) == () and list(serving_costs.sentences((), {})) == []
 
 
 def test_a_number_of_the_worksheet_is_not_passed_off_as_measured() -> None:
@@ -39,13 +39,12 @@ def test_the_spread_is_that_of_the_passes() -> None:
 
 def test_everything_measured_is_told() -> None:
     running = {"student": {"cold_start_us": 1_500_000, "peak_kb": 120_000, "batch_1": 900, "batch_32": 4000}}
-    told, teacher, machine = serving_costs.sentences(
-        timed(running=running, machine={"cpu": "x", "load_x100": 150, "threads": 1})
-    )
-    assert "p95 3.09 ms (1.09 to 5.09 in 5 passes)" in told
-    assert "900 at batch 1, 4,000 at batch 32; cold start 1,500 ms and peak memory 120 MB" in told
+    one = timed(running=running, machine={"cpu": "x", "load_x100": 150, "threads": 1})
+    told, teacher, machine = serving_costs.sentences(serving_costs.costs(one), one.machine)
+    assert "p95 3.1 ms (1.1–5.1 in 5 passes)" in told
+    assert "900 at batch 1, 4,000 at batch 32; cold start 1,500 ms, peak memory 120 MB" in told
     assert machine == "Measured one request at a time on: cpu x, load 1.50, threads 1."
-    assert teacher.startswith("teacher: its latency is not known")
+    assert teacher.startswith("teacher: its latency is unknown")
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from distill_tui import gates
+from distill_tui import gates, review
 from distill_tui.bundles import bundle
 from distill_tui.gates import Criterion, Gate, Record, economics
+from distill_tui.gates.wording import percent
 from distill_tui.reports import html, text
 from distill_tui.review import deferral, payback
 from distill_tui.store import verdicts
@@ -38,7 +39,7 @@ RISING = tuple(range(1000, 11_000, 1000))
 
 
 def test_without_confidence_gold_or_a_teacher_there_is_no_curve() -> None:
-    assert deferral.curve(ten(())) == () and list(deferral.sentences(ten(()))) == []
+    assert deferral.curve(ten(())) == () and deferral.pair(sending("0.2"), ten(())) is None
     assert deferral.curve(replace(ten(RISING), gold=(-1,) * 10)) == ()
     assert deferral.curve(replace(ten(RISING), teacher=(-1,) * 10)) == ()
 
@@ -63,9 +64,6 @@ def test_a_request_that_goes_back_costs_both() -> None:
     costs = [point.cost_per_1k for point in deferral.curve(timed, shares=(0, 0.4, 1))]
     assert costs == [Decimal("0.001"), Decimal("0.801"), Decimal("2.001")]
     assert deferral.curve(ten(RISING))[0].cost_per_1k is None
-    told = list(deferral.sentences(timed))
-    assert told[0].startswith("0 % of requests sent back (the student alone): accuracy 60 %")
-    assert told[-1].endswith("at 2.0010 a thousand.") and "the teacher answers everything" in told[-1]
 
 
 @given(sure=some.lists(some.integers(0, 10_000), min_size=10, max_size=10), shares=some.lists(some.floats(0, 1)))
@@ -164,7 +162,7 @@ def test_an_answer_that_the_teacher_never_gave_counts_as_wrong() -> None:
     silent = measured(teacher=(-1,) * 150 + (0,) * 850)
     gate = replace(sending("0.2", at_most("0.3")), criteria=(replace(lead, binding=True), at_most("0.3")))
     assert verdict_of(gate, silent).student == 0.85
-    assert "count as wrong" in " ".join(deferral.named(gate, silent))
+    assert "count as wrong" in " ".join(deferral.sentences(deferral.pair(gate, silent)))
 
 
 def test_the_pair_holds_where_the_student_alone_misses() -> None:
@@ -251,18 +249,18 @@ def test_a_play_is_judged_and_shipped_with_what_it_sends_back(play: real_play.Pl
     assert 5000 < seen.deferred_below == fixed
     validation = dossier.validations[run.id]  # type: ignore[index]
     assert 0 < len(gates.sent_back(validation)) <= 0.15 * len(validation.rows)
-    told = "\n".join(text.evaluation(dossier))
-    assert f"less sure of than {fixed / 10_000:.4f}" in told and "of requests go back to the teacher" in told
+    told = "\n".join(text.evaluation(review.of(dossier)))
+    assert f"confidence below {fixed / 10_000:.4f}" in told and "of requests go back to the teacher" in told
     assert "go to the teacher, by a threshold" in "\n".join(text.gate(dossier))
-    assert "Judged together" in html.page(dossier)
+    assert "Judged together" in html.page(review.of(dossier))
     view = load(play.project, play.id, play.by("vera"))
     drawn = "\n".join(line.plain for line in evidence.evaluation(view, 118))
     assert "Judged together" in drawn and "names no point" not in drawn
-    bare = replace(view, dossier=replace(dossier, gate=replace(REAL, deferral=None)))
+    bare = replace(view, review=review.of(replace(dossier, gate=replace(REAL, deferral=None))))
     drawn = "\n".join(line.plain for line in evidence.evaluation(bare, 118))
-    rows = drawn[drawn.index("SENT BACK TO THE TEACHER  this gate names no point") :].splitlines()[2:]
+    rows = drawn[drawn.index("SENT BACK TO THE TEACHER  this gate names no point") :].splitlines()[3:]
     points = deferral.curve(seen)
-    assert len(points) > 2 and all(f"{point.accuracy:.3f}" in row for point, row in zip(points, rows, strict=False))
+    assert len(points) > 2 and all(percent(point.accuracy) in row for point, row in zip(points, rows, strict=False))
     earned = payback.of(dossier)
     assert earned is not None and earned.prices.fallback_share == gates.handed_back(REAL, seen)
     assert [each.trouble for each in verdicts.check(play.project)] == [""]

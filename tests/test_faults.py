@@ -30,6 +30,7 @@ from distill_tui.cli import exits as cli
 from distill_tui.cli.app import main
 from distill_tui.dataset import readers
 from distill_tui.digests import canonical, digest_of
+from distill_tui.review import headline
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.runs.claim import Claim
 from distill_tui.runs.executors import local
@@ -40,7 +41,6 @@ from distill_tui.store.project import Project, ProjectError
 from distill_tui.store.project_file import check, write_lock
 from distill_tui.terms import Action, PlayKind, Role, RunKind, RunStatus
 from distill_tui.training.folders import check_causal_folder, check_encoder_folder, check_model_folder
-from distill_tui.ui.board import preview
 from support.projects import NAME, make
 from support.stories import SPEC, Auditor, drive_to_data, found, open_play, write_traffic
 from support.story import PROJECT, actor
@@ -571,7 +571,7 @@ def test_quality_that_cannot_be_read_is_not_shown() -> None:
     for written in ("[]", "{", '{"validation_score": "much"}', '{"validation_score": 0.5}'):
         known = {"kind": RunKind.TRAIN, "status": RunStatus.FINISHED, "artifact": "sha256:" + 64 * "0"}
         run = tables.Run(id=1, play_id=1, round=1, result=written, **known)
-        seen = preview.figures(PlayDossier(project=PROJECT, play=play, runs=(run,)))
+        seen = headline.of(PlayDossier(project=PROJECT, play=play, runs=(run,)))
         assert seen.student == (0.5 if "0.5" in written else None)
 
 

@@ -24,6 +24,7 @@ from distill_tui.gates import (
     problems,
     wording,
 )
+from distill_tui.review.rates import segment_rates
 from distill_tui.terms import Assurance, Metric, PlayKind, Reference, Verdict
 
 ACCURACY, AGREEMENT, P95 = Metric.ACCURACY, Metric.AGREEMENT, Metric.P95_LATENCY
@@ -545,8 +546,8 @@ def test_a_tie_on_few_rows_is_unproven_and_says_how_many_rows_would_decide() -> 
     assert judgement.verdict is Verdict.UNPROVEN
     assert judgement.rows_needed == 133
     assert judgement.sentence == (
-        "Accuracy is that of the teacher (95 % bounds: trails by 3.3 to leads by 3.3); the gate allows 2: unproven, "
-        "and about 53 more rows would decide."
+        "Accuracy equals that of the teacher (95 % bounds: trails by 3.3 to leads by 3.3); the gate allows 2: "
+        "unproven, and about 53 more rows would decide."
     )
 
 
@@ -851,7 +852,7 @@ def test_the_order_of_rows_never_matters(measured: Record, random) -> None:
     columns = ("rows", "gold", "teacher", "student", "baseline", "segment", "group")
     shuffled = {name: tuple(getattr(measured, name)[row] for row in order) for name in columns}
     assert judge(EVERYTHING, replace(measured, **shuffled)) == judge(EVERYTHING, measured)
-    assert gates.segment_rates(replace(measured, **shuffled)) == gates.segment_rates(measured)
+    assert segment_rates(replace(measured, **shuffled)) == segment_rates(measured)
 
 
 def test_a_segment_that_would_miss_alone_is_told_how_many_of_its_own_rows_would_decide() -> None:
@@ -968,7 +969,7 @@ def test_a_criterion_without_a_number_has_no_power() -> None:
 
 def test_rates_are_counted_for_all_and_for_each_segment() -> None:
     measured = record([1, 1, 0, 1], [1, 0, 1, -1], [1, 1, 1, -1], segment=(0, 0, 1, 1), segments=("a", "b"))
-    everything, first, second = gates.segment_rates(measured)
+    everything, first, second = segment_rates(measured)
     assert [each.scope for each in (everything, first, second)] == ["all", "segment: a", "segment: b"]
     assert everything.student is not None and (everything.student.hits, everything.student.n) == (2, 3)
     assert everything.teacher is not None and (everything.teacher.hits, everything.teacher.n) == (2, 3)
@@ -978,15 +979,8 @@ def test_rates_are_counted_for_all_and_for_each_segment() -> None:
 
 
 def test_what_is_not_there_has_no_rate() -> None:
-    (rates,) = gates.segment_rates(record([], gold=[]))
+    (rates,) = segment_rates(record([], gold=[]))
     assert (rates.student, rates.agreement, rates.difference) == (None, None, None)
-
-
-def test_sizes_and_latencies_stand_side_by_side() -> None:
-    measured = record([1], latency_us={"student": ((1000, 2000), (3000, 4000))}, parameters={"student": 7})
-    student, teacher, _ = gates.subjects(measured)
-    assert (student.p50_ms, student.p95_ms, student.parameters, student.bytes) == (2.0, 4.0, 7, None)
-    assert (teacher.p50_ms, teacher.parameters) == (None, None)
 
 
 # --- what later rounds brought ---------------------------------------------------------------------------------------
@@ -1030,6 +1024,6 @@ def test_nothing_is_said_of_progress_without_common_rows_or_rounds_left() -> Non
 
 
 def test_a_difference_that_rounds_to_nothing_is_not_called_a_lag() -> None:
-    assert wording.distance(0.0, "the teacher") == "is that of the teacher"
+    assert wording.distance(0.0, "the teacher") == "equals that of the teacher"
     assert wording.distance(-0.0004, "the teacher") == "is within 0.05 points of the teacher"
     assert wording.distance(-0.001, "the teacher") == "trails the teacher by 0.1 points"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sacrebleu import sentence_chrf
 
 from distill_tui import gates
+from distill_tui.review import errors
 from distill_tui.runs import answer_columns
 from distill_tui.tasks import generation, row_scores
 from distill_tui.terms import Metric
@@ -122,5 +123,5 @@ def test_a_record_of_answers_is_judged_by_exact_match_and_by_its_row_scores() ->
     assert right == [True, False] and record.gold[2] == -1
     assert record.student[2] == record.teacher[2], "they say the same in other spellings"
     assert record.scores[Metric.FIELD_F1]["student"] == (10_000, 0, -1)
-    assert gates.confusions(record) == [], "answers are no labels, and held-out ones are not quoted"
+    assert errors.confusions(record) == [], "answers are no labels, and held-out ones are not quoted"
     assert gates.Record.from_json(record.to_json()) == record

@@ -14,7 +14,7 @@ from random import Random
 
 import pytest
 
-from distill_tui import actions, gates
+from distill_tui import actions, gates, review
 from distill_tui.actions import failures
 from distill_tui.bundles import bundle, retrain
 from distill_tui.cli.app import main
@@ -24,7 +24,7 @@ from distill_tui.monitor import history
 from distill_tui.reports import html as sponsor_page
 from distill_tui.reports import model_card
 from distill_tui.reports import text as report
-from distill_tui.review import controls
+from distill_tui.review import controls, errors, rates
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.data import findings
 from distill_tui.rules.objection import Refused
@@ -280,12 +280,12 @@ def test_a_student_is_judged_by_exact_match_and_by_its_row_scores(decided: Proje
     assert len(record.latency_us["student"]) == 5 and record.bytes["student"] > 0
     assert record.controls.keys() == {"gold"}, "what people marked, without the teacher"
     assert any("gold" in sentence for sentence in controls.findings(record))
-    assert gates.confusions(record) == []
+    assert errors.confusions(record) == []
     view = load(decided, 1, VERA)
     pages = ["\n".join(line.plain for line in draw(view, 400)) for draw in (tabs.gate, evidence.evaluation)]
-    pages += ["\n".join(report.evaluation(dossier)), "\n".join(report.gate(dossier))]
-    assert all(gates.EXACT_MATCH in page for page in (*pages, html.unescape(sponsor_page.page(dossier))))
-    told = [each.sentence for each in gates.score_means(record)]
+    pages += ["\n".join(report.evaluation(review.of(dossier))), "\n".join(report.gate(dossier))]
+    assert all(gates.EXACT_MATCH in page for page in (*pages, html.unescape(sponsor_page.page(review.of(dossier)))))
+    told = [each.sentence for each in rates.score_means(record)]
     assert told[0].startswith("Field F1: student ") and told[1].startswith("ChrF: student ")
 
 

@@ -459,9 +459,9 @@ async def test_the_eval_tab_puts_the_verdict_first_and_savings_beside_quality(pr
         await settled(pilot)
         await pilot.press("5")
         lines = text_of(app).splitlines()
-        assert "GATE HELD: 6 of 6" in lines[4]
-        assert any("student 95.0 %" in line and "saves" in line for line in lines)
-        assert any("en-US" in line and "0.952" in line and "0.996" in line for line in lines)
+        assert "Gate held: 6 of 6" in lines[4]
+        assert any("student 95.0%" in line and "saves" in line for line in lines)
+        assert any("en-US" in line and "95.2%" in line and "99.6%" in line for line in lines)
 
 
 # --- what it looks like ------------------------------------------------------------------------------------------

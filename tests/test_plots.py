@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from distill_tui.gates import SegmentRates
-from distill_tui.gates.rates import Rate
+from distill_tui.review.rates import Rate, SegmentRates
 from distill_tui.ui.widgets import chart, plots, show
 
 HOSTILE = "[red]x[/]\x1b[2J\u202e 宽 and a very long name of a segment"

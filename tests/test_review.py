@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
-from distill_tui import actions, gates
+from distill_tui import actions, gates, review
 from distill_tui.actions import failures, sign_offs
 from distill_tui.bundles import bundle
 from distill_tui.cli import exits
@@ -24,6 +24,7 @@ from distill_tui.gates import Criterion, Gate
 from distill_tui.gates.economics import Range
 from distill_tui.reports import html
 from distill_tui.reports import text as report
+from distill_tui.review import errors, rates
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.gate import locked_facts
 from distill_tui.rules.objection import Refused
@@ -288,7 +289,7 @@ def test_a_record_says_what_each_row_scores_and_what_the_student_was_sure_of_agr
     for row, sure in enumerate(record.confidence):
         off = gates.CERTAIN - sure if record.student[row] == record.gold[row] else sure
         assert scores["student"][row] == pytest.approx(off * off / gates.CERTAIN, abs=2)
-    (means,) = gates.score_means(record)
+    (means,) = rates.score_means(record)
     assert means.rows == len(record.rows) and 0 < means.means["student"] < 0.25
     assert sorted(record.pattern) == list(range(len(record.rows)))
 
@@ -448,13 +449,14 @@ async def test_the_key_f_pages_through_failures_and_hostile_text_stays_text(seco
 
 def test_rounds_are_compared_and_the_sponsor_reads_it_all_without_a_held_out_text(second: Project) -> None:
     dossier = second.dossier(1)
-    page, told = html.page(dossier), "\n".join(report.evaluation(dossier))
-    value = json.dumps(report.evaluation_json(dossier), default=str)
+    found = review.of(dossier)
+    page, told = html.page(found), "\n".join(report.evaluation(found))
+    value = json.dumps(report.evaluation_json(dossier, found), default=str)
     for text in (page, told, value):
-        assert ("fixed and" in text and "Not measured" in text) or "not_measured" in text
+        assert (" fixed, " in text and "Not measured" in text) or "not_measured" in text
         assert not any(word in text for word in canaries(second))
     assert "script" not in page.replace("scripts", "") and "http" not in page.replace("http-equiv", "")
-    assert page.index("The gate is") < page.index("What the gate asked for")
+    assert page.index("Gate ") < page.index("Judgements")
 
 
 def test_hostile_words_reach_no_markup_and_no_terminal(second: Project) -> None:
@@ -464,7 +466,7 @@ def test_hostile_words_reach_no_markup_and_no_terminal(second: Project) -> None:
     dossier.play.name = dossier.play.summary = evil
     labels = (evil, "post")
     dressed = replace(dossier, record=replace(dossier.record, labels=labels, segments=(evil, "en", "fr")))
-    page, told = html.page(dressed), "\n".join(report.evaluation(dressed))
+    page, told = html.page(review.of(dressed)), "\n".join(report.evaluation(review.of(dressed)))
     assert "<script" not in page and "&lt;script&gt;" in page
     assert not any(mark in text for text in (page, told) for mark in ("\x1b", "\u202e"))
 
@@ -510,24 +512,24 @@ def measured(student: list[int], teacher: list[int], gold: list[int], **more: ob
 
 def test_right_and_wrong_are_counted_on_rows_that_have_both() -> None:
     record = measured([1, 0, 1, 0, 1], [1, 1, 0, 0, -1], [1, 1, 1, 1, 1])
-    found = gates.right_and_wrong(record)
+    found = errors.right_and_wrong(record)
     assert (found.both, found.teacher_only, found.student_only, found.neither, found.rows) == (1, 1, 1, 1, 4)
 
 
 def test_confusions_are_sorted_by_how_often_the_student_makes_them() -> None:
     record = measured([1, 1, 1, 0, 0], [1, 0, 0, 1, 1], [0, 0, 0, 1, 1])
-    found = [(each.label, each.said, each.student, each.teacher) for each in gates.confusions(record)]
+    found = [(each.label, each.said, each.student, each.teacher) for each in errors.confusions(record)]
     assert found == [("no", "yes", 3, 1), ("yes", "no", 2, 0)]
 
 
 def test_calibration_compares_confidence_with_being_right() -> None:
     sure = tuple([6_000] * 50 + [9_000] * 50)
     record = measured([1] * 100, [1] * 100, [1] * 30 + [0] * 20 + [1] * 45 + [0] * 5, confidence=sure)
-    found = gates.calibration(record)
+    found = errors.calibration(record)
     assert found is not None and len(found.bins) == 10
     assert sum(each.rows for each in found.bins) == 100
     assert found.bins[0].sure == pytest.approx(0.6) and found.bins[-1].sure == pytest.approx(0.9)
-    assert gates.calibration(measured([1], [1], [1])) is None
+    assert errors.calibration(measured([1], [1], [1])) is None
 
 
 def test_the_segment_that_may_be_worst_comes_first_after_all_rows() -> None:
@@ -537,19 +539,17 @@ def test_the_segment_that_may_be_worst_comes_first_after_all_rows() -> None:
         segment=(0,) * 60 + (1,) * 40 + (2,) * 20,
         segments=("good", "bad", "few"),
     )
-    found = [each.scope for each in gates.by_danger(gates.segment_rates(record))]
+    found = [each.scope for each in errors.by_danger(rates.segment_rates(record))]
     assert found == ["all", "segment: bad", "segment: few", "segment: good"]
 
 
 def test_a_change_counts_what_was_fixed_and_broken_on_shared_rows() -> None:
     before = measured([1, 0, 0, 1], [1] * 4, [1] * 4, key=(1, 2, 3, 4))
     now = measured([0, 1, 1, 1], [1] * 4, [1] * 4, key=(1, 2, 3, 9))
-    found = gates.change(before, now)
+    found = errors.change(before, now)
     assert found is not None and (found.rows, found.fixed, found.broken) == (3, 2, 1)
-    assert found.sentence.startswith(
-        "Since the round before: 2 fixed and 1 broken of 3 rows that both students answered"
-    )
-    assert gates.change(before, measured([1], [1], [1])) is None
+    assert found.sentence.startswith("Since the round before, on 3 rows that both students answered: 2 fixed, 1 broken")
+    assert errors.change(before, measured([1], [1], [1])) is None
 
 
 # --- new traffic that belongs with held-out rows ---------------------------------------------------------------------

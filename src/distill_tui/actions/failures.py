@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from distill_tui import actions, gates
+from distill_tui.review import errors
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.training import trained
@@ -58,7 +59,7 @@ def failures(project: Project, dossier: PlayDossier, actor: Actor) -> Failures |
     if not sealed_for and evaluation is not None and dossier.record is not None:
         data = next((each for each in dossier.data_sets if each.digest == dossier.record.data_set), None)
         if data is not None:
-            order = tuple(gates.failures(dossier.record))
+            order = tuple(errors.failures(dossier.record))
             return Failures(play.id, Split.HELD_OUT, evaluation.run_id, data.artifact, dossier.record, order)
     run = dossier.run(evaluation.run_id) if evaluation else next(iter(trained(dossier)), None)
     return _on_validation(project, dossier, play.id, run)
@@ -71,7 +72,7 @@ def _on_validation(project: Project, dossier: PlayDossier, play_id: int, run: An
     if data is None or not isinstance(digest, str):
         return None
     record = record_of(project.artifacts.path(digest), digest)
-    return Failures(play_id, Split.VALIDATION, run.id, data.artifact, record, tuple(gates.failures(record)))
+    return Failures(play_id, Split.VALIDATION, run.id, data.artifact, record, tuple(errors.failures(record)))
 
 
 def look(project: Project, actor: Actor, found: Failures, number: int) -> Failure:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from distill_tui import actions
+from distill_tui import actions, review
 from distill_tui.cli.call import Call, InputError
 from distill_tui.cli.follow import started
 from distill_tui.cli.options import AT_LEAST_1, FILE, command, play, wait
@@ -51,7 +51,8 @@ def _show(call: Call) -> None:
     dossier = call.dossier()
     for trouble in dossier.file_troubles:
         call.talk(trouble)
-    call.data(text.evaluation_json(dossier), text.evaluation(dossier, plain=call.plain))
+    found = review.of(dossier)
+    call.data(text.evaluation_json(dossier, found), text.evaluation(found, plain=call.plain))
 
 
 @command("eval failures")
@@ -87,9 +88,9 @@ def _failure(each: Failure) -> Iterator[str]:
 @play
 @click.argument("file", metavar="FILE", type=FILE, help="the file to write; it must not exist")
 def eval_html(call: Call, file: str) -> None:
-    dossier, path = call.dossier(), Path(file)
-    if dossier.evaluation is None or dossier.record is None:
+    found, path = review.of(call.dossier()), Path(file)
+    if found is None:
         raise InputError("There is no evaluation in this round yet.")
     with path.open("x", encoding="utf-8") as page:
-        page.write(html.page(dossier))
+        page.write(html.page(found))
     call.data({"file": str(path)}, [visible(str(path))])

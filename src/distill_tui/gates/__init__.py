@@ -6,8 +6,7 @@ holds only where the whole interval is on the right side, and a point estimate n
 
 Pure: no file, no play, no person. Standard library, `terms`, `statistics` and `economics` only. Callers come in here.
 Each file imports only from files before it in this list: `wording`, `canonical`, `gate`, `problems`, `written`,
-`compare`, `record`, `deferred`, `judgement`, `scored`, `quality`, `measures`, `judging`, `power`, `rates`,
-`progress`, `review`.
+`compare`, `record`, `deferred`, `judgement`, `scored`, `quality`, `measures`, `judging`, `power`, `progress`.
 """
 
 from distill_tui.gates.compare import Line, compare
@@ -33,21 +32,7 @@ from distill_tui.gates.judging import judge, methods, passed
 from distill_tui.gates.power import ASSUMED_DISCORDANCE, PowerNote, power
 from distill_tui.gates.problems import problems
 from distill_tui.gates.progress import Progress, progress
-from distill_tui.gates.rates import Rate, ScoreMeans, SegmentRates, Subject, score_means, segment_rates, subjects
 from distill_tui.gates.record import CERTAIN, SUBJECTS, TIMED, TOGETHER, Record
-from distill_tui.gates.review import (
-    Calibration,
-    Change,
-    Confusion,
-    RightAndWrong,
-    by_danger,
-    calibration,
-    change,
-    confusions,
-    failures,
-    not_measured,
-    right_and_wrong,
-)
 from distill_tui.gates.written import digest, from_json, from_toml, to_json, to_toml
 
 __all__ = [
@@ -66,46 +51,28 @@ __all__ = [
     "SUBJECTS",
     "TIMED",
     "TOGETHER",
-    "Calibration",
-    "Change",
-    "Confusion",
     "Criterion",
     "Gate",
     "Judgement",
     "Line",
     "PowerNote",
     "Progress",
-    "Rate",
     "Record",
-    "RightAndWrong",
     "RowScore",
-    "ScoreMeans",
-    "SegmentRates",
-    "Subject",
-    "by_danger",
-    "calibration",
-    "change",
     "chosen",
     "compare",
-    "confusions",
     "default_gate",
     "digest",
-    "failures",
     "from_json",
     "from_toml",
     "handed_back",
     "judge",
     "methods",
-    "not_measured",
     "passed",
     "power",
     "problems",
     "progress",
-    "right_and_wrong",
-    "score_means",
-    "segment_rates",
     "sent_back",
-    "subjects",
     "threshold",
     "to_json",
     "to_toml",

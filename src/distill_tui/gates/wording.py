@@ -1,6 +1,35 @@
-"""How numbers are written in a sentence: points, leads, counts."""
+"""How numbers are written, for every sentence, table and screen: percent, points, times, sizes, counts."""
 
 from __future__ import annotations
+
+from decimal import Decimal
+
+DASH = "–"
+
+
+def percent(share: float | None, places: int = 1) -> str:
+    """Write a share: 95.7%; a dash for None."""
+    return DASH if share is None else f"{100 * share:.{places}f}%"
+
+
+def estimate(share: float, lower: float, upper: float) -> str:
+    """Write a share with its interval: 95.7% (94.1–97.0)."""
+    return f"{percent(share)} ({100 * lower:.1f}–{100 * upper:.1f})"
+
+
+def signed(bounds: tuple[float, float, float] | None) -> str:
+    """Write a difference in points with its interval: +1.5 (-0.3 to +3.2); a dash for None."""
+    return DASH if bounds is None else "{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * each for each in bounds))
+
+
+def milliseconds(time: float | None) -> str:
+    """Write a time: 11.4 ms, below 1 ms with three places; a dash for None."""
+    return DASH if time is None else f"{time:,.1f} ms" if time >= 1 else f"{time:.3f} ms"
+
+
+def megabytes(size: int | None) -> str:
+    """Write a size: 28.4 MB; a dash for None."""
+    return DASH if size is None else f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e6:.3f} MB"
 
 
 def points(share: float, unlike: float | None = None) -> str:
@@ -13,13 +42,13 @@ def points(share: float, unlike: float | None = None) -> str:
 
 
 def trim(text: str) -> str:
-    """Drop zeros after the point, and the sign of nothing."""
+    """Drop zeros after the point, and the sign of 0."""
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text == "-0" else text
 
 
 def lead(difference: float, bar: float) -> str:
-    """Write a difference as a lead or a lag, told apart from the bar."""
+    """Write a difference as a lead or a lag, with enough places to differ from the bar."""
     if difference == 0:
         return "no difference"
     by = points(abs(difference), unlike=abs(bar) if bar * difference > 0 else None)
@@ -27,9 +56,9 @@ def lead(difference: float, bar: float) -> str:
 
 
 def distance(difference: float, other: str) -> str:
-    """Say how far the student is from another."""
+    """Write how far the student is from another."""
     if difference == 0:
-        return f"is that of {other}"
+        return f"equals that of {other}"
     by = points(abs(difference))
     if by == "0":
         return f"is within 0.05 points of {other}"
@@ -42,5 +71,9 @@ def count(number: int, thing: str) -> str:
 
 
 def ceil(number: float) -> int:
-    """Round up."""
     return -int(-number // 1)
+
+
+def money(amount: Decimal) -> str:
+    """Write an amount in the project's currency: 2,160, below 100 with two places."""
+    return f"{amount:,.0f}" if abs(amount) >= 100 else f"{amount:,.2f}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from distill_tui.reports.text import percent, table
+from distill_tui.gates.wording import percent
+from distill_tui.reports.text import table
 from distill_tui.text import visible
 
 if TYPE_CHECKING:

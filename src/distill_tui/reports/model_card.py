@@ -1,16 +1,19 @@
-"""The model card, as Markdown (pure: a dossier in, text out)."""
+"""The model card that ships with a student, as Markdown: what it is, its review, its data and its people."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from distill_tui import gates
-from distill_tui.review import controls, deferral, serving_costs
+from distill_tui import review
+from distill_tui.review import Review, sections
+from distill_tui.review.sections import Section
 from distill_tui.rules.data import findings
 from distill_tui.rules.dossier import PlayDossier, SignOffFacts
 from distill_tui.store.json_columns import stored
 from distill_tui.tasks import loaders
-from distill_tui.terms import Role
+from distill_tui.terms import Role, Verdict
+
+_VERDICTS = frozenset(verdict.value for verdict in Verdict)
 
 
 def plain(text: str) -> str:
@@ -21,55 +24,62 @@ def plain(text: str) -> str:
 
 def model_card(dossier: PlayDossier, signed: SignOffFacts) -> str:
     """Write the card that ships with the student."""
-    record = dossier.record
-    assert record is not None
-    parts = (
-        ("Use", _use(dossier, record)),
-        ("What it was held to", _held_to(dossier)),
-        ("On the held-out split", _segments(record)),
-        ("What distillation is worth", _listed(controls.verdict(dossier))),
-        ("Cost of a request", _listed(serving_costs.sentences(record))),
-        ("Sending back what the student is least sure of", _deferral(dossier, record)),
-        ("Data", _data(dossier)),
-        ("Who answers for it", _people(dossier, signed)),
-    )
-    card = [*_head(dossier, record)]
-    for title, lines in parts:
-        told = list(lines)
-        card += ["", f"## {title}", "", *told] if told else []
+    found = review.of(dossier)
+    assert found is not None
+    card = [
+        *_head(dossier, found),
+        *_part("Use", _use(dossier, found)),
+        *_section(sections.judgements(found), "Gate"),
+        *_section(sections.segments(found), "Held-out rows"),
+        *_section(sections.scores(found)),
+        *_section(sections.worth(found)),
+        *_section(sections.costs(found)),
+        *_section(sections.sent_back(found)),
+        *_part("Data", _data(dossier)),
+        *_part("People", _people(dossier, signed)),
+        *_section(sections.not_measured(found)),
+    ]
     return "\n".join(card) + "\n"
 
 
-def _listed(sentences: Iterable[str]) -> Iterator[str]:
-    return (f"- {plain(sentence)}" for sentence in sentences)
+def _part(title: str, lines: Iterable[str]) -> Iterator[str]:
+    yield from ("", f"## {title}", "")
+    yield from lines
 
 
-def _head(dossier: PlayDossier, record: gates.Record) -> Iterator[str]:
+def _section(section: Section, title: str = "") -> Iterator[str]:
+    if not section.lines and not section.rows:
+        return
+    yield from _part(title or section.title, (f"{plain(section.note)}.", "") if section.note else ())
+    for line in section.lines:
+        yield f"- {f'{line.word}: ' if line.word in _VERDICTS else ''}{plain(line.text)}"
+    if section.rows:
+        yield from ([""] if section.lines else [])
+        yield f"| {' | '.join(column.title for column in section.columns)} |"
+        yield f"|{'---|' * len(section.columns)}"
+        yield from (f"| {' | '.join([plain(name), *cells])} |" for name, *cells in section.rows)
+
+
+def _head(dossier: PlayDossier, found: Review) -> Iterator[str]:
     play = dossier.play
     yield f"# {plain(play.name)}"
     yield ""
-    what = "A distilled student that writes its answers." if record.of_answers else "A distilled classifier."
+    what = "A distilled student that writes its answers." if found.of_answers else "A distilled classifier."
     yield f"{plain(play.summary) or what} A {play.kind.value} play, round {play.round}."
-    labels = "" if record.of_answers else f"Labels: {', '.join(plain(label) for label in record.labels)}. "
+    labels = "" if found.of_answers else f"Labels: {', '.join(plain(label) for label in found.labels)}. "
     yield f"{labels}Teacher: {plain(play.teacher_name)}."
 
 
-def _use(dossier: PlayDossier, record: gates.Record) -> Iterator[str]:
+def _use(dossier: PlayDossier, found: Review) -> Iterator[str]:
     yield "```python"
     yield loaders.BY_FORM[form(dossier)].rstrip()
     yield "```"
-    if dossier.gate is not None and dossier.gate.deferral is not None:
+    if found.pair is not None:
         yield ""
         yield (
-            f"It was judged with the teacher behind it: where `max(predict(text).values())` is below "
-            f"{record.deferred_below / gates.CERTAIN:.4f}, ask the teacher and serve its answer instead."
+            "It was judged together with the teacher: where `max(predict(text).values())` is below "
+            f"{found.pair.threshold:.4f}, ask the teacher and serve its answer."
         )
-
-
-def _held_to(dossier: PlayDossier) -> Iterator[str]:
-    for judgement in dossier.judgements:
-        role = "binding" if judgement.criterion.binding else ("" if judgement.criterion.counts else "watched only")
-        yield f"- {judgement.verdict.value}{f' ({role})' if role else ''}: {plain(judgement.sentence)}"
 
 
 def _data(dossier: PlayDossier) -> Iterator[str]:
@@ -84,46 +94,22 @@ def _data(dossier: PlayDossier) -> Iterator[str]:
     if terms is not None:
         yield (
             f"- terms of {plain(terms.provider)} ({plain(terms.version)}, {terms.dated}): training on outputs "
-            f"{'permitted' if terms.permits else 'NOT permitted'}, as {terms.checked_by} read them"
+            f"{'permitted' if terms.permits else 'NOT permitted'}, read by {terms.checked_by}"
         )
 
 
 def _people(dossier: PlayDossier, signed: SignOffFacts) -> Iterator[str]:
     play = dossier.play
     for role in Role:
-        yield f"- {role.value}: {dossier.roles.get(role, 'nobody')}"
+        yield f"- {role.value}: {dossier.roles.get(role, 'none')}"
     yield f"- built by: {', '.join(sorted(dossier.builders))}"
     comment = f": {plain(signed.row.comment)}" if signed.row.comment else ""
     yield f"- signed off by {signed.row.person_id} ({signed.row.assurance.value}) on {signed.row.recorded_at}{comment}"
-    yield f"- watched on {play.sampling_per_month:,} sampled calls a month, refreshed every {play.refresh_days} days"
-
-
-def _segments(record: gates.Record) -> Iterator[str]:
-    if record.of_answers:
-        yield gates.EXACT_MATCH
-        yield ""
-    yield "| segment | rows | student | teacher | baseline | agreement |"
-    yield "|---|---|---|---|---|---|"
-    for rates in gates.segment_rates(record):
-        cells = [_share(rate) for rate in (rates.student, rates.teacher, rates.baseline, rates.agreement)]
-        yield f"| {plain(rates.scope)} | {rates.n:,} | {' | '.join(cells)} |"
-
-
-def _deferral(dossier: PlayDossier, record: gates.Record) -> Iterator[str]:
-    named = list(deferral.named(dossier.gate, record)) if dossier.gate is not None else []
-    told = [*named, *deferral.sentences(record)]
-    if told:
-        yield from _listed(told)
-        other = "All other thresholds" if named else "The thresholds"
-        yield f"- {other} were read off the rows that they are described on; judge one anew before serving it."
+    yield f"- monitored on {play.sampling_per_month:,} calls per month, refreshed every {play.refresh_days} days"
 
 
 def form(dossier: PlayDossier) -> str:
-    """Name the form in which the evaluated student ships."""
+    """Return the form in which the evaluated student ships."""
     run = dossier.run(dossier.evaluation.run_id) if dossier.evaluation else None
-    told = str(stored(run.result, f"the result of run {run.id}").get("form")) if run else ""
-    return told if told in loaders.BY_FORM else "transformers"
-
-
-def _share(rate: gates.Rate | None) -> str:
-    return f"{rate.share:.3f} ({rate.lower:.3f}–{rate.upper:.3f})" if rate is not None else "–"
+    name = str(stored(run.result, f"the result of run {run.id}").get("form")) if run else ""
+    return name if name in loaders.BY_FORM else "transformers"

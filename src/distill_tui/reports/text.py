@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from distill_tui import gates
 from distill_tui.gates import economics
-from distill_tui.review import controls, deferral, serving_costs
-from distill_tui.review import payback as worth
+from distill_tui.gates.judgement import Judgement
+from distill_tui.gates.wording import percent
+from distill_tui.review import Review, deferral, sections
 from distill_tui.rules.data import findings
 from distill_tui.rules.decide import covers, sign_off_troubles
 from distill_tui.rules.dossier import SignOffFacts
 from distill_tui.rules.gate import terms_unclear, trigger, worksheet_numbers
-from distill_tui.rules.next_step import advice, waits_for
+from distill_tui.rules.next_step import waits_for
 from distill_tui.rules.objection import Objection
 from distill_tui.terms import Action, Metric, PlayKind, Reference, Role, RunKind, RunStatus, Task, Verdict
 from distill_tui.text import visible
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from distill_tui.store.glance import Card
 
 MARKS = {Verdict.HOLDS: "✓", Verdict.MISSES: "✗", Verdict.UNPROVEN: "?", Verdict.UNMEASURED: "–"}
+_VERDICTS = frozenset(verdict.value for verdict in Verdict)
 PROGRAM = "distill-tui"
 
 
@@ -61,15 +63,6 @@ def _facts(pairs: Iterable[tuple[str, object]]) -> list[str]:
 def short(digest: str | None) -> str:
     """Shorten a digest for the eye."""
     return f"{digest.removeprefix('sha256:')[:12]}…" if digest else "–"
-
-
-def percent(share: float | None) -> str:
-    """Write a share as a percentage."""
-    return "–" if share is None else f"{share * 100:.1f} %"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.4g}"
 
 
 # --- the list --------------------------------------------------------------------------------------------------------
@@ -119,7 +112,6 @@ def card_json(card: Card) -> dict[str, Any]:
 def play(dossier: PlayDossier) -> Iterator[str]:
     """Tell all about a play on one page."""
     row = dossier.play
-    assert row is not None
     yield visible(f"{row.code} {row.name}: {row.kind.value}, {row.task.value}")
     if row.summary:
         yield visible(row.summary)
@@ -405,169 +397,52 @@ def log(entries: Sequence[entities.AuditEntry], *, plain: bool = False) -> list[
 # --- evaluation and sign-off -----------------------------------------------------------------------------------------
 
 
-def evaluation(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
-    """Tell the evaluation of this round: the verdict first, then all that a reviewer looks at."""
-    seen, record, gate = dossier.evaluation, dossier.record, dossier.gate
-    if seen is None or record is None or gate is None:
+def evaluation(found: Review | None, *, plain: bool = False) -> Iterator[str]:
+    """Print a review: the verdict first."""
+    if found is None:
         yield "There is no evaluation in this round yet."
         return
-    yield f"{'PASSED' if dossier.passed else 'NOT PASSED'}: run {seen.run_id}, {seen.recorded_at}, {short(seen.record)}"
-    yield ""
-    yield from judgements(dossier)
-    if record.of_answers:
-        yield gates.EXACT_MATCH
-    for name, told in quality_and_savings(dossier):
-        yield visible(f"{name}: {told}")
-    yield ""
-    yield from _segments(record, plain)
-    yield ""
-    yield from _review(dossier, record, plain)
-    yield ""
-    yield from map(visible, controls.verdict(dossier))
-    yield ""
-    yield from _subjects(record, plain)
-    yield from map(visible, serving_costs.sentences(record))
-    yield ""
-    yield from map(visible, deferral.named(gate, record))
-    yield from map(visible, deferral.sentences(record))
-    for again in dossier.round_evaluations:
-        if again.reproduced:
-            same = "and found the same" if again.passed == seen.passed else "and found otherwise"
-            yield visible(f"The validator reproduced it ({again.recorded_at}) {same}.")
-    found = worth.of(dossier)
-    yield from (visible(each) for each in (worth.sentences(found) if found is not None else ()))
-    yield ""
-    yield "Not measured:"
-    yield from (
-        visible(f"- {each}") for each in gates.not_measured(gate, record, dossier.judgements, len(dossier.burnt))
-    )
-    advised, reasons = advice(dossier)
-    yield ""
-    yield visible(f"Recommended: {advised.value}. {' '.join(reasons)}")
-
-
-def _review(dossier: PlayDossier, record: gates.Record, plain: bool) -> Iterator[str]:
-    told = gates.right_and_wrong(record)
-    if told.rows:
-        rows = [("student right", told.both, told.student_only), ("student wrong", told.teacher_only, told.neither)]
-        yield from table(("", "TEACHER RIGHT", "TEACHER WRONG"), rows, plain=plain)
+    about = found.about
+    yield f"{'PASSED' if found.passed else 'NOT PASSED'}: run {about.run}, {about.recorded_at}, {short(about.record)}"
+    for section in sections.of(found):
         yield ""
-    mixed = [(each.label, each.said, each.student, each.teacher) for each in gates.confusions(record)]
-    if mixed:
-        yield from table(("IS", "STUDENT SAYS", "STUDENT", "TEACHER"), mixed, plain=plain)
-        yield ""
-    sure = gates.calibration(record)
-    if sure is not None:
-        bins = [(f"{100 * each.sure:.0f} %", f"{100 * each.right:.0f} %", each.rows) for each in sure.bins]
-        yield from table(("SURE", "RIGHT", "ROWS"), bins, plain=plain)
-        yield f"Confidence is off by {sure.error * 100:.1f} points on average."
-    yield from (each.sentence for each in gates.score_means(record))
-    yield from (visible(line) for line in since_before(dossier))
+        yield visible(f"{section.title}{f' ({section.note})' if section.note else ''}:")
+        yield from (_marked(line.text, line.word) for line in section.lines)
+        if section.rows:
+            yield from table([column.title.upper() for column in section.columns], section.rows, plain=plain)
 
 
-def since_before(dossier: PlayDossier) -> Iterator[str]:
-    """Say how this round differs from the last: rows fixed and broken, and verdicts that changed."""
-    if dossier.record is None or dossier.record_before is None:
-        return
-    changed = gates.change(dossier.record_before, dossier.record)
-    if changed is not None:
-        yield changed.sentence
-    before = {(each.criterion, each.scope): each.verdict for each in dossier.judgements_before}
-    for each in dossier.judgements:
-        was = before.get((each.criterion, each.scope))
-        if was is not None and was is not each.verdict:
-            yield f"{each.criterion.words}, {each.scope}: {was.value} before, {each.verdict.value} now."
+def judgements(found: Iterable[Judgement]) -> Iterator[str]:
+    """Print judgements by mark, word and sentence."""
+    return (_marked(line.text, line.word) for line in map(sections.judgement, found))
 
 
-def judgements(dossier: PlayDossier) -> Iterator[str]:
-    """Tell every judgement by mark, word and sentence."""
-    for each in dossier.judgements:
-        binding = " (binding)" if each.criterion.binding else ""
-        yield visible(f"{MARKS[each.verdict]} {each.verdict.value:<10} {each.sentence}{binding}")
+def _marked(text: str, word: str) -> str:
+    return visible(f"{MARKS[Verdict(word)]} {word:<10} {text}" if word in _VERDICTS else text)
 
 
-def _segments(record: gates.Record, plain: bool) -> list[str]:
-    rows = [
-        (
-            rates.scope.removeprefix("segment: "),
-            f"{rates.n:,}",
-            _rate(rates.student),
-            _rate(rates.teacher),
-            _rate(rates.baseline),
-            _rate(rates.agreement),
-            _difference(rates.difference),
-        )
-        for rates in gates.by_danger(gates.segment_rates(record))
-    ]
-    head = ("SEGMENT", "ROWS", "STUDENT", "TEACHER", "BASELINE", "AGREEMENT", "STUDENT − TEACHER")
-    return table(head, rows, plain=plain)
-
-
-def _rate(rate: gates.Rate | None) -> str:
-    return "–" if rate is None else f"{rate.share * 100:.1f} % ({rate.lower * 100:.1f}–{rate.upper * 100:.1f})"
-
-
-def _difference(bounds: tuple[float, float, float] | None) -> str:
-    if bounds is None:
-        return "–"
-    estimate, lower, upper = (100 * bound for bound in bounds)
-    return f"{estimate:+.1f} ({lower:+.1f} to {upper:+.1f})"
-
-
-def _subjects(record: gates.Record, plain: bool) -> list[str]:
-    rows = [
-        (
-            each.name,
-            "–" if each.parameters is None else f"{each.parameters:,}",
-            "–" if each.bytes is None else f"{each.bytes / 1e6:,.2f}",
-            _number(each.p50_ms),
-            _number(each.p95_ms),
-        )
-        for each in gates.subjects(record)
-    ]
-    return table(("", "PARAMETERS", "MB", "P50 MS", "P95 MS"), rows, plain=plain)
-
-
-def evaluation_json(dossier: PlayDossier) -> dict[str, Any]:
-    """Give the evaluation in counts and rates; the held-out rows themselves stay sealed."""
-    seen, record = dossier.evaluation, dossier.record
-    if seen is None or record is None:
+def evaluation_json(dossier: PlayDossier, found: Review | None) -> dict[str, Any]:
+    """Return a review in counts and rates; the held-out rows themselves stay sealed."""
+    if found is None or dossier.evaluation is None:
         return {"evaluation": None}
-    advised, reasons = advice(dossier)
-    sure, found = gates.calibration(record), worth.of(dossier)
-    changed = gates.change(dossier.record_before, record) if dossier.record_before is not None else None
-    return {
-        "evaluation": dataclasses.asdict(seen),
-        "passed": dossier.passed,
-        "judgements": [judgement_json(each) for each in dossier.judgements],
-        "segments": [_plain(rates) for rates in gates.by_danger(gates.segment_rates(record))],
-        "right_and_wrong": _plain(gates.right_and_wrong(record)),
-        "confusions": [_plain(each) for each in gates.confusions(record)],
-        "calibration": _plain(sure) if sure is not None else None,
-        "scores": [_plain(each) for each in gates.score_means(record)],
-        "since_before": list(since_before(dossier)),
-        "change": _plain(changed) if changed is not None else None,
-        "controls": list(controls.verdict(dossier)),
-        "not_measured": gates.not_measured(dossier.gate, record, dossier.judgements, len(dossier.burnt))
-        if dossier.gate is not None
-        else [],
-        "worth": _plain(found) if found is not None else None,
-        "subjects": [_plain(each) for each in gates.subjects(record)],
-        "machine": dict(record.machine),
+    values = dataclasses.asdict(found)
+    for name in ("about", "gate", "labels", "of_answers", "numbers", "reasons", "verdict_changes", "more_rows"):
+        del values[name]
+    return values | {
+        "evaluation": dataclasses.asdict(dossier.evaluation),
+        "judgements": [judgement_json(each) for each in found.judgements],
+        "since_before": list(found.since_before),
+        "controls": [line.text for line in sections.worth(found).lines],
+        "subjects": [{**dataclasses.asdict(each), "p95_ms": each.p95_ms} for each in found.costs],
         "reproduced": [dataclasses.asdict(each) for each in dossier.round_evaluations if each.reproduced],
-        "advice": {"advice": advised.value, "reasons": reasons},
+        "advice": {"advice": found.advice.value, "reasons": list(found.reasons)},
     }
 
 
-def judgement_json(each: gates.Judgement) -> dict[str, Any]:
-    """Give a judgement as plain values."""
-    values = _plain(each)
-    values["criterion"] = _plain(each.criterion) | {"words": each.criterion.words}
-    return values
-
-
-def _plain(value: Any) -> dict[str, Any]:
-    return dataclasses.asdict(value)
+def judgement_json(each: Judgement) -> dict[str, Any]:
+    """Return a judgement as plain values."""
+    criterion = dataclasses.asdict(each.criterion) | {"words": each.criterion.words}
+    return dataclasses.asdict(each) | {"criterion": criterion, "sentence": each.sentence}
 
 
 def to_judge(dossier: PlayDossier, items: Sequence[queries.ToJudge]) -> Iterator[str]:
@@ -583,12 +458,12 @@ def to_judge(dossier: PlayDossier, items: Sequence[queries.ToJudge]) -> Iterator
 
 def to_sign(dossier: PlayDossier, seen: str, reasons: Sequence[Objection]) -> Iterator[str]:
     """Tell the validator what a sign-off would be given for, and how to give it."""
-    code = dossier.play.code
+    code = dossier.code
     yield "A sign-off covers exactly this:"
     for name, value in covers(dossier).items():
         yield visible(f"  {name + ':':<12} {value if isinstance(value, str | int) else json.dumps(value)}")
     yield ""
-    yield from judgements(dossier)
+    yield from judgements(dossier.judgements)
     yield ""
     yield from (visible(f"Not yet: {reason.sentence}") for reason in reasons)
     if reasons:

@@ -1,7 +1,7 @@
-"""What is gained when the student sends back to the teacher what it is least sure of: quality and cost by share.
+"""Quality and cost when the student sends back to the teacher the requests that it is least sure of, by share. Pure.
 
-Pure: it reads an evaluation record. It describes and does not decide: the threshold is chosen on the very rows that it
-is described on, so a point that is to be served should be judged anew, on fresh rows.
+It describes and does not decide: the thresholds are chosen on the rows that they are described on, so a point that is
+to be served needs an evaluation on fresh rows.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from distill_tui import gates
 from distill_tui.gates import economics
+from distill_tui.gates.deferred import handed_back, sent_back
+from distill_tui.gates.deferred import threshold as threshold_for
+from distill_tui.gates.gate import Gate
 from distill_tui.gates.record import CERTAIN, Record
 from distill_tui.gates.statistics import Scores, wilson_interval
 from distill_tui.gates.wording import points
@@ -26,13 +28,13 @@ class Point:
     threshold: float  # 0: the student answers everything; above 1: the teacher does
     deferred: float  # share of the requests that go back
     accuracy: float  # of the two together, against gold
-    lower: float  # of its 95 % interval
+    lower: float  # of its 95% interval
     upper: float
     cost_per_1k: Decimal | None  # every request costs the student's price, a deferred one the teacher's too
 
 
 def curve(record: Record, shares: Sequence[float] = SHARES, confidence: float = 0.95) -> tuple[Point, ...]:
-    """Give a point for each share, the highest threshold that sends back no more than that; equal points once.
+    """Return a point for each share, the highest threshold that sends back no more than that; equal points once.
 
     Counts the rows with gold, an answer of the teacher and a confidence of the student; without any it is empty.
     Requests of equal confidence go the same way, as they would in service.
@@ -43,44 +45,49 @@ def curve(record: Record, shares: Sequence[float] = SHARES, confidence: float = 
     if not rows:
         return ()
     sure = [record.confidence[row] for row in rows]
-    thresholds = dict.fromkeys(gates.threshold(sure, share) for share in sorted(shares))
+    thresholds = dict.fromkeys(threshold_for(sure, share) for share in sorted(shares))
     return tuple(_point(record, rows, threshold, confidence) for threshold in thresholds)
 
 
-def sentences(record: Record) -> Iterator[str]:
-    """Tell the curve, a sentence for each point."""
-    for each in curve(record):
-        cost = "" if each.cost_per_1k is None else f", at {each.cost_per_1k:.4f} a thousand"
-        who = "the student alone" if not each.deferred else f"below a confidence of {each.threshold:.4f}"
-        who = "the teacher answers everything" if each.deferred == 1 else who
-        yield (
-            f"{points(each.deferred)} % of requests sent back ({who}): accuracy {points(each.accuracy)} % "
-            f"({points(each.lower)} to {points(each.upper)}){cost}."
-        )
+@dataclass(frozen=True)
+class Pair:
+    """Student and teacher as the gate judges them together: the threshold, the aim, and what the held-out rows gave."""
+
+    threshold: float  # confidence below which a request goes back, fixed on the validation rows
+    aim: float  # share of requests, from the gate
+    measured: float  # share of the held-out rows
+    unanswered: int  # of these, rows without a teacher's answer; they count as wrong
 
 
-def asked(gate: gates.Gate) -> str:
-    """Say what a gate with a deferral asks for."""
+def pair(gate: Gate, record: Record) -> Pair | None:
+    """Return what is judged together; None where the gate sends nothing back or nothing was measured."""
+    back = handed_back(gate, record)
+    if back is None:
+        return None
+    unanswered = sum(record.teacher[row] < 0 for row in sent_back(record))
+    return Pair(record.deferred_below / CERTAIN, float(gate.deferral or 0), float(back), unanswered)
+
+
+def asked(gate: Gate) -> str:
+    """Return what a gate with a deferral asks for."""
     return (
-        f"the {points(float(gate.deferral or 0))} % of requests that the student is least sure of go to the teacher, "
+        f"the {points(float(gate.deferral or 0))}% of requests that the student is least sure of go to the teacher, "
         "by a threshold fixed on the validation rows; the two are judged together"
     )
 
 
-def named(gate: gates.Gate, record: Record) -> Iterator[str]:
-    """Say, where the gate names a point of the curve, which one it is and what is judged at it."""
-    back = gates.handed_back(gate, record)
-    if back is None:
+def sentences(found: Pair | None) -> Iterator[str]:
+    """Yield how the pair is judged, where there is one."""
+    if found is None:
         return
     yield (
-        f"Judged together: the student sends back what it is less sure of than {record.deferred_below / CERTAIN:.4f}, "
-        f"fixed on the validation rows so that {points(float(gate.deferral or 0))} % of them go back at most; of the "
-        f"held-out rows {points(float(back))} % did. Quality, latency and payback are those with the teacher's answers "
-        "to these; what is shown beside the verdict of segments, failures and controls is the student's alone."
+        f"Judged together: requests with a confidence below {found.threshold:.4f} go back to the teacher. The "
+        f"threshold was fixed on the validation rows for {points(found.aim)}% of requests at most; of the held-out "
+        f"rows {points(found.measured)}% went back. Quality, latency and payback are of the two together; segments, "
+        "failures and controls are of the student alone."
     )
-    unanswered = sum(record.teacher[row] < 0 for row in gates.sent_back(record))
-    if unanswered:
-        yield f"The teacher's answer to {unanswered:,} of these rows is not known, so they count as wrong."
+    if found.unanswered:
+        yield f"{found.unanswered:,} of these rows have no teacher's answer and count as wrong."
 
 
 def _point(record: Record, rows: Sequence[int], threshold: int, confidence: float) -> Point:
@@ -102,7 +109,7 @@ def _point(record: Record, rows: Sequence[int], threshold: int, confidence: floa
 
 
 def _cost(record: Record, deferred: float) -> Decimal | None:
-    """Add the teacher's price of what goes back to the student's price of everything; None where one is not known."""
+    """Add the teacher's price of what goes back to the student's price of all requests; None where one is unknown."""
     names = ("machine_price_per_hour", "teacher_cost_per_1k")
     times = [time for run in record.latency_us.get("student", ()) for time in run]
     if not times or not all(name in record.payback_inputs for name in names):

@@ -1,4 +1,4 @@
-"""What the student of a cost play is worth: by the locked numbers, its timed runs and the gate's window. Pure."""
+"""What the student of a cost play is worth, by the locked numbers, its timed runs and the gate's window. Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from decimal import Decimal
 from distill_tui import gates
 from distill_tui.gates import economics
 from distill_tui.gates.economics import Prices, Swing
+from distill_tui.gates.wording import percent
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import worksheet_numbers
 from distill_tui.terms import Metric, PlayKind
@@ -16,7 +17,7 @@ from distill_tui.terms import Metric, PlayKind
 
 @dataclass(frozen=True)
 class Worth:
-    """All that a finance lead asks of one student; exact decimals, in the currency of the worksheet."""
+    """The figures for a finance lead; exact decimals, in the currency of the worksheet."""
 
     prices: Prices
     teacher_per_1k: Decimal
@@ -34,7 +35,7 @@ class Worth:
 
 
 def of(dossier: PlayDossier) -> Worth | None:
-    """Work it out for a cost play whose student was timed; None where a number is missing."""
+    """Compute it for a cost play whose student was timed; None where a number is missing."""
     play, record, gate = dossier.play, dossier.record, dossier.gate
     if record is None or gate is None or play.kind is not PlayKind.COST:
         return None
@@ -73,31 +74,31 @@ def of(dossier: PlayDossier) -> Worth | None:
 
 
 def sentences(worth: Worth) -> Iterator[str]:
-    """Say what it is worth, with the figures that it hangs on."""
+    """Yield what it is worth, with the figures that decide it."""
     yield (
         f"1,000 calls cost {worth.teacher_per_1k:,.2f} with the teacher and {worth.student_per_1k:,.4f} with the "
-        f"student; that saves {worth.saving:,.2f} a month after upkeep and sampling."
+        f"student: {worth.saving:,.2f} saved per month after upkeep and sampling."
     )
-    pays = "is never paid back" if worth.payback is None else f"is paid back in {worth.payback:,.1f} months"
-    odds = "" if worth.chance is None else f", with a chance of {100 * worth.chance:.1f} % over the locked ranges"
+    pays = "does not pay back" if worth.payback is None else f"pays back in {worth.payback:,.1f} months"
+    odds = "" if worth.chance is None else f", with a chance of {percent(float(worth.chance))} over the locked ranges"
     yield f"The build of {worth.prices.build_cost:,.2f} {pays}; the gate allows {worth.window:f}{odds}."
     yield (
-        f"Over {worth.horizon} months at {100 * worth.discount:.1f} % a year it is worth "
-        f"{worth.net_present_value:,.2f} today."
+        f"Net present value over {worth.horizon} months at {percent(float(worth.discount))} per year: "
+        f"{worth.net_present_value:,.2f}."
     )
     if worth.least_calls is not None and worth.least_price is not None:
         fall = 1 - worth.least_price / worth.teacher_per_1k if worth.teacher_per_1k else Decimal(0)
         yield (
-            f"It is not paid back in time below {worth.least_calls:,.0f} calls a month, or once the teacher costs less "
-            f"than {worth.least_price:,.3f} a thousand (a fall of {100 * fall:.0f} %)."
+            f"Break-even within the window: {worth.least_calls:,.0f} calls per month, or a teacher's price of "
+            f"{worth.least_price:,.3f} per 1,000 calls ({percent(float(fall), 0)} less than now)."
         )
     most = worth.swings[0]
     yield (
-        f"Most hangs on {most.name}: from {plainly(most.low)} to {plainly(most.high)} it moves the net after "
+        f"Most sensitive input: {most.name}. From {plainly(most.low)} to {plainly(most.high)} it moves the net after "
         f"{worth.window:f} months from {most.net_at_low:,.0f} to {most.net_at_high:,.0f}."
     )
 
 
 def plainly(number: Decimal) -> str:
-    """Write a number without zeros behind the point."""
+    """Write a number without zeros after the point."""
     return f"{number:,f}".rstrip("0").rstrip(".") if number != number.to_integral_value() else f"{number:,.0f}"

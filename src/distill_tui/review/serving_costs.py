@@ -1,26 +1,28 @@
-"""What a student costs to run beside its teacher: latency with its spread, cold start, memory, throughput, size.
+"""What it costs to run a student, next to its teacher: latency with its spread, cold start, memory, rate, size. Pure.
 
-Pure: it reads an evaluation record and says where each number comes from. Nothing here decides; the gate does.
+Each number has its source. Nothing here decides; the gate does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from statistics import median
 
 from distill_tui.gates.record import TIMED, Record
 from distill_tui.gates.statistics import sample_rank
+from distill_tui.gates.wording import milliseconds
 
 QUANTILES = (0.5, 0.95, 0.99)
+MEASURED, FROM_WORKSHEET = "measured here", "p95 from the worksheet, not measured here"
 
 
 @dataclass(frozen=True)
 class Spread:
     """A quantile of latency in milliseconds: the median of the passes, and the lowest and highest pass.
 
-    Between these lies the median of all passes that could be made with probability 1 - 2 / 2^n: of five passes, 94 %
+    Between these lies the median of all passes that could be made with probability 1 - 2 / 2^n: of five passes, 94%
     (the sign test's interval). Requests within a pass depend on each other, so that no interval is taken from them.
     """
 
@@ -43,40 +45,57 @@ class Cost:
     rows_per_second: Mapping[int, int] = field(default_factory=dict)  # batch size -> texts a second
     source: str = ""  # where its latency comes from
 
+    @property
+    def p95_ms(self) -> float | None:
+        return self.quantiles[0.95].middle if 0.95 in self.quantiles else None
+
 
 def costs(record: Record) -> tuple[Cost, ...]:
-    """Give the costs of everybody that anything is known of."""
+    """Return the costs of each subject that has a size or a latency."""
     found = [_cost(record, name) for name in TIMED]
     return tuple(each for each in found if each.source or each.bytes)
 
 
-def sentences(record: Record) -> Iterator[str]:
-    """Tell each one's costs in a sentence, and on which machine they were measured."""
-    found = costs(record)
+def sentences(found: Sequence[Cost], machine: Mapping[str, str | int]) -> Iterator[str]:
+    """Yield what a table of costs does not hold: sources, spreads, rates, and the machine."""
     for each in found:
-        yield f"{each.name}: {'; '.join(_told(each))}."
+        facts = list(_facts(each))
+        if facts:
+            yield f"{each.name}: {'; '.join(facts)}."
     if found and not any(each.name == "teacher" and each.source for each in found):
-        yield "teacher: its latency is not known; it was not timed here, and the worksheet has no p95 of it."
-    machine = ", ".join(_about(name, value) for name, value in sorted(record.machine.items()))
-    if machine:
-        yield f"Measured one request at a time on: {machine}."
+        yield "teacher: its latency is unknown. It was not timed here, and the worksheet has no p95 of it."
+    about = ", ".join(_about(name, value) for name, value in sorted(machine.items()))
+    if about:
+        yield f"Measured one request at a time on: {about}."
 
 
 def _about(name: str, value: object) -> str:
     return f"load {int(str(value)) / 100:.2f}" if name == "load_x100" else f"{name} {value}"
 
 
+def _facts(cost: Cost) -> Iterator[str]:
+    for quantile, spread in cost.quantiles.items() if cost.passes > 1 else ():
+        low, high = (milliseconds(each).removesuffix(" ms") for each in (spread.lowest, spread.highest))
+        yield f"p{round(100 * quantile)} {milliseconds(spread.middle)} ({low}–{high} in {cost.passes} passes)"
+    if cost.source:
+        yield cost.source
+    if cost.rows_per_second:
+        rates = ", ".join(f"{rate:,} at batch {size}" for size, rate in sorted(cost.rows_per_second.items()))
+        yield f"texts per second: {rates}"
+    if cost.cold_start_ms is not None and cost.peak_mb is not None:
+        yield f"cold start {cost.cold_start_ms:,.0f} ms, peak memory {cost.peak_mb:,.0f} MB, libraries included"
+
+
 def _cost(record: Record, name: str) -> Cost:
     runs = [sorted(run) for run in record.latency_us.get(name, ()) if run]
-    beside = record.running.get(name, {})
-    said = record.payback_inputs.get("teacher_p95_ms") if name == "teacher" else None
+    running = record.running.get(name, {})
+    worksheet = record.payback_inputs.get("teacher_p95_ms") if name == "teacher" else None
     source, quantiles = "", {}
     if runs:
-        source, quantiles = "measured here, the same way for all", {at: _spread(runs, at) for at in QUANTILES}
-    elif said is not None:
-        told = float(Decimal(said))
-        source, quantiles = "its p95 as the worksheet has it, not measured here", {0.95: Spread(told, told, told)}
-    cold, peak = beside.get("cold_start_us"), beside.get("peak_kb")
+        source, quantiles = MEASURED, {at: _spread(runs, at) for at in QUANTILES}
+    elif worksheet is not None:
+        source, quantiles = FROM_WORKSHEET, {0.95: Spread(*(float(Decimal(worksheet)),) * 3)}
+    cold, peak = running.get("cold_start_us"), running.get("peak_kb")
     return Cost(
         name=name,
         parameters=record.parameters.get(name),
@@ -85,7 +104,7 @@ def _cost(record: Record, name: str) -> Cost:
         quantiles=quantiles,
         cold_start_ms=None if cold is None else cold / 1000,
         peak_mb=None if peak is None else peak / 1000,
-        rows_per_second={int(key[6:]): rate for key, rate in beside.items() if key.startswith("batch_")},
+        rows_per_second={int(key[6:]): rate for key, rate in running.items() if key.startswith("batch_")},
         source=source,
     )
 
@@ -93,18 +112,3 @@ def _cost(record: Record, name: str) -> Cost:
 def _spread(runs: list[list[int]], quantile: float) -> Spread:
     each = [run[sample_rank(len(run), quantile) - 1] / 1000 for run in runs]
     return Spread(median(each), min(each), max(each))
-
-
-def _told(cost: Cost) -> Iterator[str]:
-    for quantile, spread in cost.quantiles.items():
-        passes = f" ({spread.lowest:.2f} to {spread.highest:.2f} in {cost.passes} passes)" if cost.passes > 1 else ""
-        yield f"p{round(100 * quantile)} {spread.middle:.2f} ms{passes}"
-    if cost.source:
-        yield cost.source
-    if cost.rows_per_second:
-        rates = ", ".join(f"{rate:,} at batch {size}" for size, rate in sorted(cost.rows_per_second.items()))
-        yield f"texts a second: {rates}"
-    if cost.cold_start_ms is not None and cost.peak_mb is not None:
-        yield f"cold start {cost.cold_start_ms:,.0f} ms and peak memory {cost.peak_mb:,.0f} MB, libraries included"
-    if cost.bytes is not None:
-        yield f"{cost.bytes / 1e6:.1f} MB, {cost.parameters or 0:,} parameters"

@@ -15,9 +15,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from distill_tui import gates
 from distill_tui.dataset import frozen, readers, topics
 from distill_tui.dataset.duplicates import input_digest
+from distill_tui.review import errors
 from distill_tui.rounds.weights import cell
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.store.json_columns import stored
@@ -80,7 +80,7 @@ def failures(project: Project, dossier: PlayDossier) -> tuple[list[Failed], Path
     rows = frozen.load(path, Split.VALIDATION)
     at = {int(number): place for place, number in enumerate(rows.rows)}
     failed = []
-    for position in gates.failures(record):
+    for position in errors.failures(record):
         place = at.get(record.rows[position])
         if place is not None:
             teacher = record.teacher[position]

@@ -13,7 +13,7 @@ from distill_tui import actions
 from distill_tui.digests import canonical, digest_of
 from distill_tui.people import statements
 from distill_tui.reports import text
-from distill_tui.review import controls
+from distill_tui.review import controls, headline
 from distill_tui.rules import decide, spot_checks
 from distill_tui.rules.decide import counting_sign_off
 from distill_tui.rules.dossier import PlayDossier, Request
@@ -21,7 +21,6 @@ from distill_tui.rules.objection import Refused
 from distill_tui.rules.training import trained
 from distill_tui.store import queries
 from distill_tui.terms import Action, Judged, Opinion
-from distill_tui.ui.board import preview
 from distill_tui.ui.forms.form import REASON, Ask, Call, Form, Say, Step, opens
 from distill_tui.ui.forms.sheet import Field, Values
 from distill_tui.ui.forms.spot_sheet import SpotSheet
@@ -195,7 +194,7 @@ def set_maintenance(app: DistillApp, view: View) -> Step:
 def ship(app: DistillApp, view: View) -> Step:
     signed, code = counting_sign_off(view.dossier), view.play.code
     by = f"Signed off by {signed.row.person_id}, {signed.row.assurance.value}. " if signed else ""
-    worth = ". ".join(preview.worth(preview.figures(view.dossier), view.play.kind))
+    worth = ". ".join(headline.of(view.dossier).lines(view.play.kind))
     return Form(
         Action.SHIP,
         "ship it",

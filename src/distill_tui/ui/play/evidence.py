@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from distill_tui import gates
-from distill_tui.review import controls, deferral, serving_costs
+from distill_tui.gates.judgement import Judgement
+from distill_tui.review import Review, headline, sections
 from distill_tui.rules.decide import gate_holds, ship, sign_off_troubles
 from distill_tui.rules.dossier import NOTHING, PlayDossier
 from distill_tui.rules.next_step import advice
 from distill_tui.rules.training import findings_of, trained
 from distill_tui.spec import Spec
-from distill_tui.terms import Advice, Opinion, PlayKind, Role, RunKind, RunStatus, Stage, Verdict
-from distill_tui.ui.board import preview
+from distill_tui.terms import Advice, Opinion, PlayKind, Role, RunKind, RunStatus, Stage
 from distill_tui.ui.play import errors_tab
 from distill_tui.ui.play.live_tab import maintenance
-from distill_tui.ui.play.tabs import WIDE, megabytes, number, share_of
+from distill_tui.ui.play.tabs import WIDE, megabytes, share_of
 from distill_tui.ui.play.view import View, shown_run
 from distill_tui.ui.widgets import chart, page, plots, show
 from distill_tui.ui.widgets.page import Column, Lines
@@ -188,7 +187,7 @@ def runs(view: View, width: int) -> Lines:
 
 
 def evaluation(view: View, width: int) -> Lines:
-    """The verdict first, then each judgement, each segment, sizes and speeds, and for a cost play what it saves."""
+    """Show the review of this round, the verdict first; before there is one, the students to evaluate."""
     dossier = view.dossier
     row = dossier.evaluation
     if row is None:
@@ -198,19 +197,16 @@ def evaluation(view: View, width: int) -> Lines:
             return page.sentence(text, width, word="running")
         text = "No evaluation in this round yet; R spends its one look at the held-out split on a trained student."
         return page.stacked(page.sentence(text, width, word="waiting"), _students(view, width), live_now(view, width))
-    back, named = sent_back(view, width), dossier.gate is not None and dossier.gate.deferral is not None
-    return page.stacked(
-        verdict(view, row, width),
-        judgements(dossier.judgements, width),
-        back if named else [],
-        segments(view, width),
-        plots.segments(view.rates, min(width, 110)),
-        worth(view, width),
-        sides(view, width),
-        [] if named else back,
-        errors_tab.all_of(view.review, width),
-        live_now(view, width),
-    )
+    if view.review is None:
+        text = "The record of this evaluation cannot be used, so nothing is judged."
+        return page.stacked(page.sentence(text, width, word="error"), live_now(view, width))
+    drawn = [verdict(view.review, width)]
+    for part in sections.of(view.review):
+        if part.name != "verdict":
+            drawn.append(errors_tab.section(part, width))
+        if part.name == "segments":
+            drawn.append(plots.segments(view.review.segments, min(width, 110)))
+    return page.stacked(*drawn, live_now(view, width))
 
 
 def live_now(view: View, width: int) -> Lines:
@@ -220,7 +216,7 @@ def live_now(view: View, width: int) -> Lines:
         return []
     lines = [page.heading("LIVE NOW", f"bundle {live.id} of round {live.round}; 7 shows its life")]
     if dossier.judgements_live:
-        return lines + judgements(dossier.judgements_live, width)[1:]
+        return lines + judgements(dossier.judgements_live, width)
     lost = "The record that it went live with cannot be used; `distill-tui verify` says what is wrong."
     return lines + page.sentence(lost, width, word="error")
 
@@ -243,174 +239,24 @@ def _students(view: View, width: int) -> Lines:
     return [page.heading("STUDENTS", "best on validation first"), *page.table(columns, rows, width)] if rows else []
 
 
-def worth(view: View, width: int) -> Lines:
-    """Say what distillation is worth against the controls on the held-out rows, and whether more rows would help."""
-    if view.dossier.record is None:
-        return []
-    lines = [page.heading("WHAT DISTILLATION IS WORTH"), *against_controls(view.dossier.record, width)]
-    return lines + page.sentence(controls.probed(view.dossier), width, word="information")
-
-
-def against_controls(record: gates.Record, width: int) -> Lines:
-    """Set the student against each control arm, or say that there was none."""
-    found = controls.comparisons(record)
-    lines = [
-        line for each in found for line in page.sentence(each.sentence, width, word="done" if each.beats else "look")
-    ]
-    return lines if found else page.sentence(controls.NONE, width, word="look")
-
-
-def verdict(view: View, row: entities.Evaluation, width: int) -> Lines:
-    """Say whether the gate is held, and what was evaluated."""
-    dossier = view.dossier
-    if not dossier.judgements:
-        return page.sentence("The record of this evaluation cannot be used, so nothing is judged.", width, word="error")
-    counting = [j for j in dossier.judgements if j.criterion.counts]
-    holding = sum(j.verdict is Verdict.HOLDS for j in counting)
-    what = "GATE HELD" if dossier.passed else "GATE NOT HELD"
-    text = f"{what}: {holding} of {len(counting)} judgements hold; only “holds” counts."
-    lines = page.sentence(text, width, word="passed" if dossier.passed else "misses", style="bold")
-    about = (
-        f"round {row.round}, student of run {row.run_id}, {page.when(row.recorded_at)} UTC, data "
-        f"{page.short(row.data_digest)}, model {page.short(row.model)}, record {page.short(row.record)}"
+def verdict(review: Review, width: int) -> Lines:
+    """Show whether the gate is held, quality and savings, and what was evaluated."""
+    about = review.about
+    first, *rest = sections.verdict(review).lines
+    lines = page.sentence(first.text, width, word=first.word, style="bold")
+    evaluated = (
+        f"round {about.round}, student of run {about.run}, {page.when(about.recorded_at)} UTC, data "
+        f"{page.short(about.data)}, model {page.short(about.model)}, record {page.short(about.record)}"
     )
-    lines += page.sentence(about, width, label="", style="$tone-muted")
-    if view.play.kind is PlayKind.COST:
-        lines += page.sentence(_worth(view), width, label="")
-    if dossier.record is not None and dossier.record.of_answers:
-        lines += page.sentence(gates.EXACT_MATCH, width, label="", style="$tone-muted")
-    again = sum(e.reproduced for e in dossier.round_evaluations)
-    if again:
-        lines += page.sentence(f"reproduced {again} time{'s' * (again > 1)} by the validator", width, word="done")
-    return lines
-
-
-def _worth(view: View) -> str:
-    return f" {show.glyph('dot')} ".join(preview.worth(preview.figures(view.dossier), view.play.kind))
-
-
-def judgements(found: Sequence[gates.Judgement], width: int) -> Lines:
-    """Give each judgement's sentence with its mark."""
-    lines = [page.heading("JUDGEMENTS")]
-    for each in found:
-        words = {Verdict.UNMEASURED: "unmeasured", Verdict.UNPROVEN: "unproven"}
-        style = "$tone-muted" if not each.criterion.counts else ""
-        binding = "binding: " if each.criterion.binding else ""
-        word = words.get(each.verdict, each.verdict.value)
-        lines += page.sentence(f"{binding}{each.sentence}", width, word=word, style=style)
-    return lines
-
-
-def sent_back(view: View, width: int) -> Lines:
-    """Show the deferral curve, and the point on it that the gate names where it names one."""
-    gate, record = view.dossier.gate, view.dossier.record
-    told = list(deferral.named(gate, record)) if gate is not None and record is not None else []
-    points = deferral.curve(record) if record is not None else ()
-    if not points:
-        return []
-    note = "" if told else "this gate names no point; what serving one would bring"
-    lines = [page.heading("SENT BACK TO THE TEACHER", note)]
-    for sentence in told:
-        lines += page.sentence(sentence, width, word="look")
-    columns = (
-        Column("OF REQUESTS", 11, right=True),
-        Column("LESS SURE THAN", 14, right=True),
-        Column("ACCURACY", 8, right=True),
-        Column("95 % INTERVAL", 13, right=True),
-        Column("COST OF 1,000", 13, 1, right=True),
-    )
-    dash = show.glyph("dash")
-    rows = [
-        (
-            show.percent(each.deferred),
-            f"{each.threshold:.4f}" if 0 < each.deferred < 1 else dash,
-            f"{each.accuracy:.3f}",
-            f"{each.lower:.3f}{dash}{each.upper:.3f}",
-            dash if each.cost_per_1k is None else f"{each.cost_per_1k:.4f}",
-        )
-        for each in points
+    return [
+        *lines,
+        *page.sentence(evaluated, width, label="", style="$tone-muted"),
+        *errors_tab.sentences(rest, width),
     ]
-    return [*lines, *page.table(columns, rows, width)]
 
 
-def segments(view: View, width: int) -> Lines:
-    """Show how everyone did in each segment: accuracy against gold and agreement are two numbers."""
-    if not view.rates:
-        return []
-    columns = (
-        Column("SEGMENT", 0),
-        Column("N", 6, right=True),
-        Column("STUDENT", 7, right=True),
-        Column("95 % INTERVAL", 13, right=True),
-        Column("TEACHER", 7, 0, right=True),
-        Column("BASELINE", 8, 3, right=True),
-        Column("AGREES", 6, 2, right=True),
-        Column("AHEAD OF TEACHER", 26, 4, right=True),
-    )
-    rows = []
-    for rate in gates.by_danger(view.rates):
-        rows.append(
-            (
-                rate.scope.removeprefix("segment: "),
-                f"{rate.n:,}",
-                _share(rate.student),
-                _interval(rate.student),
-                _share(rate.teacher),
-                _share(rate.baseline),
-                _share(rate.agreement),
-                _difference(rate.difference),
-            )
-        )
-    note = "worst first; accuracy by gold, AGREES by the teacher"
-    return [page.heading("HELD-OUT, BY SEGMENT", note), *page.table(columns, rows, width)]
-
-
-def _share(rate: gates.Rate | None) -> str:
-    return show.glyph("dash") if rate is None else f"{rate.share:.3f}"
-
-
-def _interval(rate: gates.Rate | None) -> str:
-    return show.glyph("dash") if rate is None else f"{rate.lower:.3f}{show.glyph('dash')}{rate.upper:.3f}"
-
-
-def _difference(difference: tuple[float, float, float] | None) -> str:
-    if difference is None:
-        return show.glyph("dash")
-    middle, low, high = difference
-    low_text, high_text = (show.points(bound).removesuffix(" pts") for bound in (low, high))
-    return f"{show.points(middle)} ({low_text} to {high_text})"
-
-
-def sides(view: View, width: int) -> Lines:
-    """Put sizes and speeds of student, teacher and baseline side by side."""
-    record = view.dossier.record
-    if record is None:
-        return []
-    columns = (
-        Column("", 10),
-        Column("P50 MS", 9, right=True),
-        Column("P95 MS", 9, right=True),
-        Column("SIZE MB", 9, right=True),
-        Column("PARAMETERS", 12, right=True),
-    )
-    dash = show.glyph("dash")
-    rows = [
-        (
-            each.name,
-            number(each.p50_ms),
-            number(each.p95_ms),
-            megabytes(each.bytes),
-            f"{each.parameters:,}" if each.parameters is not None else dash,
-        )
-        for each in gates.subjects(record)
-    ]
-    lines = [
-        page.heading("SPEED AND SIZE", "one request at a time, all passes taken together"),
-        *page.table(columns, rows, width),
-    ]
-    for sentence in serving_costs.sentences(record):
-        lines += page.sentence(sentence, width, label="", style="$tone-muted")
-    return lines
+def judgements(found: Sequence[Judgement], width: int) -> Lines:
+    return errors_tab.sentences(map(sections.judgement, found), width)
 
 
 # --- 6 decide ----------------------------------------------------------------------------------------------------
@@ -441,11 +287,11 @@ def recommendation(view: View, width: int) -> Lines:
     for reason in (reason for reason in reasons if reason not in below):
         lines += page.sentence(reason, width, word=word)
     if view.play.kind is PlayKind.COST:
-        lines += page.sentence(_worth(view), width, label="")
-    if view.dossier.record is not None:
-        lines += against_controls(view.dossier.record, width)
-    if advised is Advice.ITERATE:
-        lines += page.sentence(controls.probed(view.dossier), width, word="information")
+        text = " · ".join(headline.of(view.dossier).lines(view.play.kind))
+        lines += page.sentence(text, width, label="")
+    if view.review is not None:
+        *against, more_rows = sections.worth(view.review).lines
+        lines += errors_tab.sentences([*against, *([more_rows] if advised is Advice.ITERATE else [])], width)
     return lines
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from distill_tui.monitor import plan
+from distill_tui.review import headline
 from distill_tui.terms import PlayKind, Remedy, Role, RunKind, Standing
-from distill_tui.ui.board import preview
 from distill_tui.ui.play.view import View
 from distill_tui.ui.widgets import chart, page, show
 from distill_tui.ui.widgets.page import Column, Lines
@@ -210,7 +210,7 @@ def saved(view: View) -> str:
     dossier, live = view.dossier, view.dossier.live
     if live is not None and live.round != view.play.round:  # another round is open: its record is not what is live
         dossier = replace(dossier, record=dossier.record_live)
-    found, first = preview.figures(dossier), view.dossier.bundles[0]
+    found, first = headline.of(dossier), view.dossier.bundles[0]
     if found.saves is None:
         return "not known; the worksheet lacks prices"
     now = view.dossier.project.now or first.shipped_at

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from distill_tui import gates
-from distill_tui.gates import economics
-from distill_tui.review import deferral
+from distill_tui.gates import economics, wording
+from distill_tui.review import deferral, headline
 from distill_tui.rules.decide import counting_sign_off, maintained
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import (
@@ -23,7 +23,6 @@ from distill_tui.rules.gate import (
 )
 from distill_tui.rules.training import trained
 from distill_tui.terms import Action, PlayKind, Reference, Role, Stage, Task
-from distill_tui.ui.board import preview
 from distill_tui.ui.play.view import View
 from distill_tui.ui.widgets import page, plots, show
 from distill_tui.ui.widgets.page import Column, Lines
@@ -41,7 +40,7 @@ MOST_CELLS = 200  # rows of the coverage table that are shown
 def overview(view: View, width: int) -> Lines:
     """What the play is, who answers for it, its trigger's worksheet, its numbers and what was done last."""
     if width < WIDE:
-        worth = preview.worth(preview.figures(view.dossier), view.play.kind)
+        worth = headline.of(view.dossier).lines(view.play.kind)
         return page.stacked(
             [*what(view, width), *(page.muted(line) for line in worth)],
             people(view, width),
@@ -127,23 +126,23 @@ def worksheet(view: View, width: int) -> Lines:
 
 def numbers(view: View, width: int) -> Lines:
     """Put student, teacher and baseline side by side; for a cost play the savings beside the quality."""
-    found = preview.figures(view.dossier)
-    columns = [Column("NUMBERS", 0), *(Column(name, 8, right=True) for name in gates.SUBJECTS)]
+    found = headline.of(view.dossier)
+    columns = [Column("NUMBERS", 0), *(Column(name, 9, right=True) for name in gates.SUBJECTS)]
     rows = [(found.measure, *map(show.percent, (found.student, found.teacher, found.baseline)))]
-    record = view.dossier.record
-    if record is not None:
-        sides = gates.subjects(record)
-        rows.append(("p95 latency, ms", *(number(s.p95_ms) for s in sides)))
-        rows.append(("size, MB", *(megabytes(s.bytes) for s in sides)))
+    if view.review is not None:
+        sides = {each.name: each for each in view.review.costs}
+        three = [sides.get(name) for name in gates.SUBJECTS]
+        rows.append(("p95 latency", *(wording.milliseconds(each.p95_ms if each else None) for each in three)))
+        rows.append(("size", *(wording.megabytes(each.bytes if each else None) for each in three)))
     lines = page.table(columns, rows, width)
     if view.play.kind is PlayKind.COST:
-        lines += page.sentence(preview.worth(found, view.play.kind)[-1], width, label="")
+        lines += page.sentence(found.savings, width, label="")
     return lines
 
 
 def earned(view: View, width: int) -> Lines:
     """Draw when a cost play pays back: by the student's measured cost, so only once it was evaluated."""
-    found, build = preview.figures(view.dossier), worksheet_numbers(view.dossier).get("build_cost")
+    found, build = headline.of(view.dossier), worksheet_numbers(view.dossier).get("build_cost")
     if view.play.kind is not PlayKind.COST or not found.measured or found.saves is None or build is None:
         return []
     return plots.payback(float(build), float(found.saves), min(width, 76), 8)

@@ -6,7 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from distill_tui import gates
+from distill_tui import gates, review
+from distill_tui.review import Review
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.terms import RunKind, Stage
@@ -14,24 +15,10 @@ from distill_tui.terms import RunKind, Stage
 if TYPE_CHECKING:
     from distill_tui.dataset.repeats import Repeats
     from distill_tui.monitor.history import LiveView
-    from distill_tui.review.payback import Worth
     from distill_tui.rules import entities
     from distill_tui.store.project import Project
 
 ENTRIES = 300  # entries of the log that are loaded
-
-
-@dataclass(frozen=True)
-class Review:
-    """What a reviewer looks at beside the verdict; worked out in the thread, because some of it takes a while."""
-
-    right_and_wrong: gates.RightAndWrong
-    confusions: tuple[gates.Confusion, ...]
-    calibration: gates.Calibration | None
-    scores: tuple[str, ...]  # means of what each row scores
-    since_before: tuple[str, ...]
-    not_measured: tuple[str, ...]
-    worth: Worth | None
 
 
 @dataclass(frozen=True)
@@ -41,8 +28,7 @@ class View:
     dossier: PlayDossier
     actor: Actor
     entries: tuple[entities.AuditEntry, ...] = ()  # newest first
-    rates: tuple[gates.SegmentRates, ...] = ()
-    review: Review | None = None
+    review: Review | None = None  # of this round's evaluation
     curve: tuple[entities.RunPoint, ...] = ()
     predecessor: str = ""
     predecessor_gate: gates.Gate | None = None
@@ -63,7 +49,7 @@ class View:
 
 
 def load(project: Project, play_id: int, actor: Actor, before: View | None = None) -> View:
-    """Read all of it; rates by segment take half a second, so those of `before` are kept while the record is its."""
+    """Read all of it; a review takes half a second, so that of `before` is kept while the record is the same."""
     from distill_tui.monitor import history
     from distill_tui.store import queries
 
@@ -76,7 +62,6 @@ def load(project: Project, play_id: int, actor: Actor, before: View | None = Non
         dossier,
         actor,
         entries=tuple(reversed(queries.entries(project, play_id, last=ENTRIES))),
-        rates=_rates(dossier, before),
         review=_review(dossier, before),
         curve=tuple(queries.curve(project, run.id)) if run is not None and run.id is not None else (),
         predecessor=f"{earlier.code} {earlier.name}" if earlier else "",
@@ -97,33 +82,9 @@ def _repeats(project: Project, dossier: PlayDossier) -> Repeats | None:
     return None
 
 
-def _rates(dossier: PlayDossier, before: View | None) -> tuple[gates.SegmentRates, ...]:
-    record = dossier.record
-    if record is None:
-        return ()
-    if before is not None and before.dossier.record is record and before.rates:
-        return before.rates
-    return gates.segment_rates(record)
-
-
 def _review(dossier: PlayDossier, before: View | None) -> Review | None:
-    from distill_tui.reports import text
-    from distill_tui.review import payback as worth
-
-    record, gate = dossier.record, dossier.gate
-    if record is None or gate is None:
-        return None
-    if before is not None and before.review is not None and before.dossier.record is record:
-        return before.review
-    return Review(
-        right_and_wrong=gates.right_and_wrong(record),
-        confusions=tuple(gates.confusions(record)),
-        calibration=gates.calibration(record),
-        scores=tuple(each.sentence for each in gates.score_means(record)),
-        since_before=tuple(text.since_before(dossier)),
-        not_measured=tuple(gates.not_measured(gate, record, dossier.judgements, len(dossier.burnt))),
-        worth=worth.of(dossier),
-    )
+    same = before is not None and before.dossier.record is dossier.record
+    return review.of(dossier, before.review if before is not None and same else None)
 
 
 def shown_run(dossier: PlayDossier) -> entities.Run | None:

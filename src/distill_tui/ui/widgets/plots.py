@@ -13,14 +13,14 @@ from math import floor, log10
 from rich.cells import cell_len
 from textual.content import Content
 
-from distill_tui import gates
+from distill_tui.review.rates import SegmentRates
 from distill_tui.ui.widgets import chart, page, show
 from distill_tui.ui.widgets.page import Lines
 
 LABEL = 16  # cells of a segment's name
 
 
-def segments(rates: Sequence[gates.SegmentRates], width: int) -> Lines:
+def segments(rates: Sequence[SegmentRates], width: int) -> Lines:
     """Draw each segment on one axis of accuracy: the student with its interval, the teacher and the baseline."""
     shown = [rate for rate in rates if rate.student is not None]
     room = width - LABEL - 3
@@ -52,7 +52,7 @@ def _signs() -> tuple[str, str, str, str]:
     return ("o", "|", "|", "-") if show.ascii_only() else ("●", "├", "┤", "─")
 
 
-def _interval(rate: gates.SegmentRates, low: float, high: float, room: int) -> str:
+def _interval(rate: SegmentRates, low: float, high: float, room: int) -> str:
     assert rate.student is not None
     student, left, right, line = _signs()
 

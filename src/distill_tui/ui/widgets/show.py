@@ -105,8 +105,8 @@ def state(word: str, text: str = "") -> Content:
 
 
 def percent(share: float | Decimal | None, digits: int = 1) -> str:
-    """Write a share as a percentage: 0.957 → 95.7 %. None is a dash."""
-    return glyph("dash") if share is None else f"{float(share) * 100:.{digits}f} %"
+    """Write a share as a percentage: 0.957 → 95.7%. None is a dash."""
+    return glyph("dash") if share is None else f"{float(share) * 100:.{digits}f}%"
 
 
 def points(difference: float | Decimal | None, digits: int = 1) -> str:

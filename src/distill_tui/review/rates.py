@@ -1,4 +1,4 @@
-"""What to show beside the verdict: shares with their intervals, sizes and speeds. Nothing here decides."""
+"""Shares of right answers with their intervals, by segment, and the means of row scores. Nothing here decides."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from distill_tui.gates import statistics
-from distill_tui.gates.gate import ALL, P95, ROW_SCORES, SEGMENT
+from distill_tui.gates.gate import ALL, ROW_SCORES, SEGMENT
 from distill_tui.gates.record import CERTAIN, SUBJECTS, Record, rows_in
 from distill_tui.gates.statistics import Scores
 from distill_tui.gates.wording import count, trim
@@ -26,7 +26,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class SegmentRates:
-    """How everyone did in one scope; None where there is nothing to count."""
+    """Accuracy and agreement in one scope; None where there is nothing to count."""
 
     scope: str
     n: int
@@ -38,18 +38,18 @@ class SegmentRates:
 
 
 def segment_rates(record: Record, confidence: float = 0.95) -> tuple[SegmentRates, ...]:
-    """Count accuracy, agreement and difference for "all" and for each segment, with two-sided intervals.
+    """Count accuracy, agreement and difference for "all" and for each segment, as `rates_of` does."""
+    scopes = [ALL, *(f"{SEGMENT}{name}" for name in record.segments)]
+    return tuple(rates_of(record, scope, confidence) for scope in scopes)
+
+
+def rates_of(record: Record, scope: str = ALL, confidence: float = 0.95) -> SegmentRates:
+    """Count one scope, with two-sided intervals.
 
     Shares have Wilson's interval where rows are independent, else the clustered one; the difference is as in `judge`.
-    The baseline is the trained one; nothing here decides.
+    The baseline is the trained one.
     """
-    alpha = (1 - confidence) / 2
-    scopes = [ALL, *(f"{SEGMENT}{name}" for name in record.segments)]
-    return tuple(_rates(record, scope, alpha) for scope in scopes)
-
-
-def _rates(record: Record, scope: str, alpha: float) -> SegmentRates:
-    rows = rows_in(record, scope)
+    alpha, rows = (1 - confidence) / 2, rows_in(record, scope)
     marked = [row for row in rows if record.gold[row] >= 0]
 
     def rate(column: tuple[int, ...], truth: tuple[int, ...]) -> Rate | None:
@@ -84,7 +84,7 @@ def _rates(record: Record, scope: str, alpha: float) -> SegmentRates:
 
 @dataclass(frozen=True)
 class ScoreMeans:
-    """The mean of a metric that scores each row, over the rows that everybody named has a score on."""
+    """The mean of a metric that scores each row, over the rows on which all subjects have a score."""
 
     metric: Metric
     name: str
@@ -93,14 +93,14 @@ class ScoreMeans:
 
     @property
     def sentence(self) -> str:
-        """Say it in a line."""
-        told = ", ".join(f"{subject} {trim(f'{mean:.4f}')}" for subject, mean in self.means.items())
-        better = "less" if ROW_SCORES[self.metric].lower_is_better else "more"
-        return f"{self.name[:1].upper()}{self.name[1:]}: {told}, on {count(self.rows, 'row')} ({better} is better)."
+        """One line of text."""
+        means = ", ".join(f"{subject} {trim(f'{mean:.4f}')}" for subject, mean in self.means.items())
+        better = "lower" if ROW_SCORES[self.metric].lower_is_better else "higher"
+        return f"{self.name[:1].upper()}{self.name[1:]}: {means}, on {count(self.rows, 'row')} ({better} is better)."
 
 
 def score_means(record: Record) -> tuple[ScoreMeans, ...]:
-    """Average what each row scores, for every such metric that the evaluation has."""
+    """Average the scores of each metric that scores rows, where the evaluation has it."""
     found = []
     for metric, score in ROW_SCORES.items():
         columns = {name: record.scores.get(metric, {}).get(name, ()) for name in SUBJECTS}
@@ -109,27 +109,4 @@ def score_means(record: Record) -> tuple[ScoreMeans, ...]:
         if "student" in columns and rows:
             means = {name: sum(column[row] for row in rows) / len(rows) / CERTAIN for name, column in columns.items()}
             found.append(ScoreMeans(metric, score.name, len(rows), means))
-    return tuple(found)
-
-
-@dataclass(frozen=True)
-class Subject:
-    """One of student, teacher and baseline: how large and how fast it is, as far as that was measured."""
-
-    name: str
-    parameters: int | None
-    bytes: int | None
-    p50_ms: float | None  # of the requests of all runs
-    p95_ms: float | None
-
-
-def subjects(record: Record) -> tuple[Subject, ...]:
-    """Give sizes and latencies of student, teacher and baseline, side by side."""
-    found = []
-    for name in SUBJECTS:
-        times = sorted(each for run in record.latency_us.get(name, ()) for each in run)
-        p50, p95 = (
-            times[statistics.sample_rank(len(times), quantile) - 1] / 1000 if times else None for quantile in (0.5, P95)
-        )
-        found.append(Subject(name, record.parameters.get(name), record.bytes.get(name), p50, p95))
     return tuple(found)

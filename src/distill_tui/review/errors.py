@@ -1,6 +1,6 @@
-"""What a reviewer looks at beside the verdict: who is right where, confusions, confidence, changes, gaps.
+"""Where a student errs: right and wrong against the teacher, confusions, calibration, and the change since a round.
 
-Counts and shares only; nothing here decides, and nothing here knows a text.
+Counts and shares only; nothing here decides, and no text of a row is read.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from distill_tui.gates.gate import ALL, QUALITY, ROW_SCORES, Gate
 from distill_tui.gates.judgement import Judgement
 from distill_tui.gates.paired import Gain
-from distill_tui.gates.rates import SegmentRates
 from distill_tui.gates.record import CERTAIN, Record, rows_in
 from distill_tui.gates.wording import count, points
+from distill_tui.review.rates import SegmentRates
 from distill_tui.terms import Metric, Verdict
 
 BINS = 10
@@ -31,7 +31,6 @@ class RightAndWrong:
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
         return self.both + self.teacher_only + self.student_only + self.neither
 
 
@@ -56,7 +55,7 @@ class Confusion:
 
 
 def confusions(record: Record, most: int = 10) -> list[Confusion]:
-    """Give the pairs of labels that the student confuses most often; answers of a generation task are no labels."""
+    """Return the pairs of labels that the student confuses most often; none for a generation task."""
     if record.of_answers:
         return []
     pairs = [
@@ -83,11 +82,11 @@ class Bin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far the student's confidence can be taken at its word."""
+    """How far the student's confidence matches how often it is right."""
 
     bins: tuple[Bin, ...]  # of as equal a number of rows as there can be, least sure first
     error: float  # mean distance of confidence and share right, weighted by rows (expected calibration error)
-    by_gold: bool  # else right means as the teacher said
+    by_gold: bool  # else right means the teacher's answer
 
 
 def calibration(record: Record) -> Calibration | None:
@@ -122,7 +121,7 @@ def by_danger(rates: Sequence[SegmentRates]) -> list[SegmentRates]:
 
 
 def failures(record: Record) -> list[int]:
-    """Give the positions of the rows that the student has wrong, those that the teacher has right first."""
+    """Return the positions of the rows that the student has wrong, those that the teacher has right first."""
     truth = record.truth
     wrong = [row for row, label in enumerate(truth) if label >= 0 and record.student[row] != label]
     return sorted(wrong, key=lambda row: (record.teacher[row] != truth[row], record.rows[row]))
@@ -141,13 +140,14 @@ class Change:
 
     @property
     def sentence(self) -> str:
-        """Say it with its interval."""
-        told = (
-            f"{self.fixed:,} fixed and {self.broken:,} broken of {count(self.rows, 'row')} that both students answered"
+        """One line of text."""
+        rows = count(self.rows, "row")
+        bounds = f"95% CI {points(self.lower)} to {points(self.upper)}" if self.lower > -1 else "no interval"
+        noise = "" if self.lower > 0 or self.upper < 0 else ", within noise"
+        return (
+            f"Since the round before, on {rows} that both students answered: {self.fixed:,} fixed, {self.broken:,} "
+            f"broken, {points(self.gain)} points ({bounds}){noise}."
         )
-        bounds = f"95 % interval {points(self.lower)} to {points(self.upper)}" if self.lower > -1 else "no interval"
-        noise = "" if self.lower > 0 or self.upper < 0 else ", which is within noise"
-        return f"Since the round before: {told}: {points(self.gain)} points ({bounds}){noise}."
 
 
 def change(before: Record, now: Record) -> Change | None:
@@ -174,25 +174,27 @@ def _right(record: Record) -> dict[int, int]:
 
 
 def not_measured(gate: Gate, record: Record, judgements: Sequence[Judgement], burnt: int = 0) -> list[str]:
-    """Say what this evaluation does not show; a reviewer should know it before they sign."""
+    """List what this evaluation does not show, for a reviewer to know before signing."""
     rows = len(record.rows)
     without_gold = sum(label < 0 for label in record.gold)
-    told = [each.sentence for each in judgements if each.verdict is Verdict.UNMEASURED]
+    found = [each.sentence for each in judgements if each.verdict is Verdict.UNMEASURED]
     asked = {each.metric for each in gate.criteria}
     if without_gold:
-        told.append(f"{without_gold:,} of {count(rows, 'row')} have no gold label: accuracy says nothing of them.")
+        found.append(f"{without_gold:,} of {count(rows, 'row')} have no gold label and are not in the accuracy.")
     if not asked.intersection((*QUALITY, *ROW_SCORES)):
-        told.append("The gate asks for no quality: neither accuracy nor agreement is judged.")
+        found.append("The gate has no quality criterion: neither accuracy nor agreement is judged.")
     if Metric.P95_LATENCY not in asked:
-        told.append("The gate asks for no latency: what was timed is shown and not judged.")
+        found.append("The gate has no latency criterion: latency is shown, not judged.")
     if not record.latency_us.get("teacher"):
-        told.append("The teacher was not timed here, so no speed-up can be stated.")
+        found.append("The teacher was not timed here, so there is no speed-up to report.")
     if not record.confidence:
-        told.append("How sure the student was is not in this record, so its calibration is unknown.")
+        found.append("The record has no confidences, so calibration is unknown.")
     if not record.segments or len(record.segments) < 2:
-        told.append("The rows name no segments, so nobody knows whether one group of users is served worse.")
+        found.append("The rows have no segments, so a group of users that is served worse would not show.")
     if burnt:
-        told.append(f"{count(burnt, 'held-out row')} left out: builders have opened them.")
-    told.append("Latency is that of one request at a time on one machine: load, queues and network are not in it.")
-    told.append("Paraphrases of training rows among the held-out rows are not found; near duplicates are.")
-    return told
+        found.append(f"{count(burnt, 'held-out row')} left out: a builder opened them.")
+    found.append("Latency is of one request at a time on one machine, without load, queues or network.")
+    found.append(
+        "Near duplicates of training rows among the held-out rows were removed; paraphrases were not searched for."
+    )
+    return found
