@@ -390,7 +390,7 @@ def test_a_file_that_is_no_key_is_bad_input(play: Team, tmp_path: Path) -> None:
         said = play("--key", str(tmp_path / key), "comment", "P-001", "hi")
         assert (said.code, len(said.lines)) == (4, 1)
     said = play("key", "add", "vera", str(tmp_path / "note"))
-    assert said.code == 4 and "no OpenSSH public key" in said.err
+    assert said.code == 4 and "not an OpenSSH public key" in said.err
 
 
 def test_a_key_and_the_uid_are_two_persons_and_the_key_wins(play: Team) -> None:
