@@ -163,7 +163,7 @@ def test_a_cost_play_shows_quality_and_savings_side_by_side(project: Project) ->
     (card,) = glance.cards(project.path)
     for text in (card_line(card, 1, 30), list_line(card, 80)):
         line = "".join(piece for piece, _ in text)
-        assert "95.3 %" in line and "≤2.1k" in line
+        assert "95.3%" in line and "≤2.1k" in line
 
 
 # --- the filter --------------------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ from distill_tui.terms import (
     TeacherSource,
     Verdict,
 )
-from distill_tui.ui.play import evidence, tabs
+from distill_tui.ui.play import evidence, gate_tab
 from distill_tui.ui.play.view import load
 from support.live_play import DANA, NUMBERS, OLGA, ROLES, SAM, VERA, workers_here, write
 from support.sequences import CITIES, STATES, STREETS, colours, tiny_causal
@@ -282,7 +282,7 @@ def test_a_student_is_judged_by_exact_match_and_by_its_row_scores(decided: Proje
     assert any("gold" in sentence for sentence in controls.findings(record))
     assert errors.confusions(record) == []
     view = load(decided, 1, VERA)
-    pages = ["\n".join(line.plain for line in draw(view, 400)) for draw in (tabs.gate, evidence.evaluation)]
+    pages = ["\n".join(line.plain for line in draw(view, 400)) for draw in (gate_tab.gate, evidence.evaluation)]
     pages += ["\n".join(report.evaluation(review.of(dossier))), "\n".join(report.gate(dossier))]
     assert all(gates.EXACT_MATCH in page for page in (*pages, html.unescape(sponsor_page.page(review.of(dossier)))))
     told = [each.sentence for each in rates.score_means(record)]

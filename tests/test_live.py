@@ -33,7 +33,7 @@ from distill_tui.rules.objection import Refused
 from distill_tui.store import glance, tables
 from distill_tui.store.project import Project
 from distill_tui.terms import Action, Metric, PlayKind, Remedy, RunKind, RunStatus, Split, Stage, Standing
-from distill_tui.ui.play import evidence, tabs
+from distill_tui.ui.play import evidence, overview_tab
 from distill_tui.ui.play import live_tab as tab
 from distill_tui.ui.play.view import load
 from distill_tui.ui.widgets import chart
@@ -351,7 +351,9 @@ def test_while_a_refresh_is_open_the_tabs_still_show_what_is_live(alarmed: Proje
     assert not evidence.live_now(before, 118)  # its verdicts are the tab itself
     actions.refresh(alarmed, 1, OLGA, "another way")
     view = load(alarmed, 1, DANA)
-    shown = ["\n".join(line.plain for line in drawn(view, 118)) for drawn in (tabs.overview, evidence.evaluation)]
+    shown = [
+        "\n".join(line.plain for line in drawn(view, 118)) for drawn in (overview_tab.overview, evidence.evaluation)
+    ]
     assert "bundle 1 of round 1: alarm" in shown[0] and "LIVE NOW" in shown[1]
     assert before.dossier.judgements[0].sentence[:40] in shown[1]
 

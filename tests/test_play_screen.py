@@ -25,7 +25,7 @@ from distill_tui.ui.app import DistillApp
 from distill_tui.ui.forms import decide, sheet
 from distill_tui.ui.forms.gate_sheet import GateSheet
 from distill_tui.ui.forms.sheet import Sheet
-from distill_tui.ui.play import tabs
+from distill_tui.ui.play import log_tab
 from distill_tui.ui.play.screen import MATTERS, TABS, PlayScreen
 from distill_tui.ui.widgets import chart, show
 from distill_tui.ui.widgets.frame import KeyLine, MessageLine
@@ -108,9 +108,9 @@ async def shows(pilot: Any, play: int) -> PlayScreen:
 
 def test_the_detail_of_an_entry_is_told_in_words() -> None:
     entry = {"passed": True, "again": False, "stage": ["data", "train"], "open": ["a", "b", "c"], "spec": "{}"}
-    assert tabs.detail(json.dumps(entry)) == "passed: yes  again: no  stage: data → train  open: a; b; c"
+    assert log_tab.detail(json.dumps(entry)) == "passed: yes  again: no  stage: data → train  open: a; b; c"
     two = {"open": ["a", "b"], "build_cost": ["", "4000"], "calls_per_month": ["1", "2"]}
-    assert tabs.detail(json.dumps(two)) == "open: a; b  build_cost: 4000  calls_per_month: 1 → 2", (
+    assert log_tab.detail(json.dumps(two)) == "open: a; b  build_cost: 4000  calls_per_month: 1 → 2", (
         "two findings, no change"
     )
 

@@ -37,7 +37,7 @@ from distill_tui.store.project import Project
 from distill_tui.terms import Action, Metric, Opinion, PlayKind, Reference, Role, RunStatus, Split, StudentKind
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.forms.failure_sheet import FailureSheet
-from distill_tui.ui.play import tabs
+from distill_tui.ui.play import gate_tab
 from distill_tui.ui.play.screen import PlayScreen
 from distill_tui.ui.play.view import load
 
@@ -196,7 +196,7 @@ def test_a_play_that_is_started_anew_shows_both_gates(tmp_path: Path, capsys: py
     told = json.loads(capsys.readouterr().out)
     assert (told["before"], told["now"]) == ("P-001", "P-002")
     assert [line["what"] for line in told["lines"] if line["moved"]] == ["held_out_rows"]
-    shown = "\n".join(line.plain for line in tabs.gate(load(project, after, by("dan")), 118))
+    shown = "\n".join(line.plain for line in gate_tab.gate(load(project, after, by("dan")), 118))
     assert "GOALPOSTS  beside P-001 mail-topic" in shown and "moved" in shown
 
 

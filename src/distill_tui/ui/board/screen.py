@@ -269,7 +269,7 @@ class BoardScreen(Screen[None]):
 
     def _look(self, play: int) -> None:
         from distill_tui.store import queries
-        from distill_tui.ui.play.tabs import action_words
+        from distill_tui.ui.play.log_tab import action_words
 
         worker, project = get_current_worker(), self._app.project
         if project is None or worker.is_cancelled:

@@ -18,7 +18,7 @@ from distill_tui.terms import Action, PlayKind, Role, Task
 from distill_tui.ui.forms.form import About, Ask, Call, Form, Say, Step, objection, opens, plural
 from distill_tui.ui.forms.gate_sheet import GateSheet
 from distill_tui.ui.forms.sheet import Field, Values
-from distill_tui.ui.play.tabs import power_word
+from distill_tui.ui.play.gate_tab import power_word
 from distill_tui.ui.play.view import View
 from distill_tui.ui.widgets import page
 

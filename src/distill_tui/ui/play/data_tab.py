@@ -9,10 +9,9 @@ from typing import Any
 
 from distill_tui.rules.data import findings, labelled
 from distill_tui.terms import FindingLevel, RunKind, RunStatus, Split
-from distill_tui.ui.play.tabs import WIDE
 from distill_tui.ui.play.view import View
 from distill_tui.ui.widgets import page, show
-from distill_tui.ui.widgets.page import Column, Lines
+from distill_tui.ui.widgets.page import WIDE, Column, Lines
 from distill_tui.ui.widgets.show import read
 
 MOST_CELLS = 200  # rows of the coverage table that are shown
@@ -20,7 +19,7 @@ MOST_FINDINGS = 12  # open findings that are written out; all of them are in the
 
 
 def data(view: View, width: int) -> Lines:
-    """Show traffic, teacher, labelling, and the data set in counts: never a held-out row."""
+    """Show traffic, teacher, labelling and the data set in counts: never a held-out row."""
     return page.stacked(
         traffic(view, width),
         _teacher(view, width),
@@ -33,10 +32,10 @@ def data(view: View, width: int) -> Lines:
 
 
 def traffic(view: View, width: int) -> Lines:
-    """Show the files that were imported, and what was rejected of them."""
+    """List the imported files and their rejected rows."""
     lines = [page.heading("TRAFFIC", "i imports a file")]
     if not view.dossier.traffic:
-        return [*lines, *page.sentence("Nothing was imported yet.", width, word="waiting")]
+        return [*lines, *page.sentence("No traffic is imported.", width, word="waiting")]
     columns = (
         Column("FILE", 0),
         Column("ROWS", 10, right=True),
@@ -64,7 +63,7 @@ def traffic(view: View, width: int) -> Lines:
 def _teacher(view: View, width: int) -> Lines:
     play, dossier = view.play, view.dossier
     if not play.teacher_source:
-        return page.sentence("teacher: none chosen yet; U chooses one.", width, word="waiting")
+        return page.sentence("teacher: not chosen. U chooses one.", width, word="waiting")
     digest = f", {page.short(play.teacher_digest)}" if play.teacher_digest else ""
     lines = page.sentence(f"teacher: {play.teacher_name} ({play.teacher_source}{digest})", width, word="done")
     lines += _terms(view, width)
@@ -74,20 +73,20 @@ def _teacher(view: View, width: int) -> Lines:
     if writer is not None and writer.status is RunStatus.FINISHED:
         count = read(writer.result).get("variations", 0)
         lines += page.sentence(
-            f"run {writer.id} wrote {count:,} variations; v reads and takes in", width, word="information"
+            f"run {writer.id} wrote {count:,} variations. v shows and imports them", width, word="information"
         )
     if run is not None and run.status.active:
         bar = page.progress(run.step, run.total, 20)
         text = f"run {run.id} labels {bar} {run.step:,}/{run.total:,} {run.message}"
         return [*lines, *page.sentence(text, width, word="running")]
     if labelled(dossier):
-        return [*lines, *page.sentence("the teacher has answered all the traffic", width, word="done")]
-    text = f"run {run.id} {run.status.value}: {run.error or run.message}" if run else "not asked yet; O asks it"
+        return [*lines, *page.sentence("the teacher has labelled all traffic", width, word="done")]
+    text = f"run {run.id} {run.status.value}: {run.error or run.message}" if run else "not started. O starts"
     return [*lines, *page.sentence(f"labels: {text}", width, word=run.status.value if run else "waiting")]
 
 
 def _terms(view: View, width: int) -> Lines:
-    """Say what the terms of whoever made the teacher permit; a model folder has a licence too."""
+    """Show what the terms of the teacher's provider permit; a model folder has a licence too."""
     terms = view.dossier.terms
     if terms is not None:
         says = "permit training on outputs" if terms.permits else "do NOT permit training on outputs"
@@ -95,13 +94,16 @@ def _terms(view: View, width: int) -> Lines:
         return page.sentence(text, width, word="done" if terms.permits else "misses")
     if not view.play.teacher_source:
         return []
-    return page.sentence("terms: nobody has recorded what they permit; p records them.", width, word="look")
+    return page.sentence("terms: not recorded. p records what they permit.", width, word="look")
 
 
 def _splits(view: View, width: int) -> Lines:
     row = view.dossier.data_set
     if row is None:
-        return [page.heading("DATA SET"), *page.sentence("None in this round yet; B builds it.", width, word="waiting")]
+        return [
+            page.heading("DATA SET"),
+            *page.sentence("Not built in this round. B builds it.", width, word="waiting"),
+        ]
     counts = read(row.counts)
     splits = counts.get("splits", {})
     note = f"frozen {page.when(row.frozen_at)} UTC" if row.frozen_at else f"draft of {page.when(row.built_at)} UTC"
@@ -113,15 +115,15 @@ def _splits(view: View, width: int) -> Lines:
     lines += page.sentence(f"{text}{groups}", width, label="")
     promised = view.dossier.gate.held_out_rows if view.dossier.gate else 0
     got = splits.get(Split.HELD_OUT.value, 0)
-    word, than = ("holds", "as") if got >= promised else ("look", "fewer than")
-    lines += page.sentence(f"held-out: {got:,} rows, {than} the gate was promised ({promised:,})", width, word=word)
+    word, than = ("holds", "as many as") if got >= promised else ("look", "fewer than")
+    lines += page.sentence(f"held-out: {got:,} rows, {than} the gate requires ({promised:,})", width, word=word)
     if row.frozen_at:
         lines += page.sentence(row.digest, width, word="done")
     return lines
 
 
 def _weights(view: View, width: int) -> Lines:
-    """Show what the training rows of each cell are weighed with, where the last round failed."""
+    """Show the weights of training rows, which follow the last student's failures."""
     found = read(view.dossier.data_set.counts).get("weights") if view.dossier.data_set else None
     if not found:
         return []
@@ -129,7 +131,7 @@ def _weights(view: View, width: int) -> Lines:
     heaviest = sorted(found.items(), key=lambda each: (-each[1], each[0]))
     text = dot.join(f"{name.removesuffix(' / ?')} {factor:g}" for name, factor in heaviest[:MOST_WEIGHTS])
     more = f"{dot}and {len(found) - MOST_WEIGHTS} more" if len(found) > MOST_WEIGHTS else ""
-    note = "of training rows, by the failures of the last student on validation"
+    note = "of training rows, by the last student's failures on validation"
     return [page.heading("WEIGHTS", note), *page.sentence(text + more, width, label="")]
 
 
@@ -137,7 +139,7 @@ MOST_WEIGHTS = 12  # cells whose weights are written out
 
 
 def _findings(view: View, width: int) -> Lines:
-    """Write out what is open, the grave first, and count what was accepted."""
+    """List open findings, the serious ones first, and count the accepted ones."""
     found = findings(view.dossier)
     still = sorted(
         (each for each in found if not each["accepted"]), key=lambda each: each["level"] != FindingLevel.MUST
@@ -150,7 +152,9 @@ def _findings(view: View, width: int) -> Lines:
         lines.append(page.muted(f"  and {len(still) - MOST_FINDINGS:,} more: `distill-tui data show {view.play.code}`"))
     accepted = len(found) - len(still)
     if accepted:
-        lines += page.sentence(f"{accepted:,} accepted; the reasons stand in the log and the card", width, word="done")
+        lines += page.sentence(
+            f"{accepted:,} accepted; the log and the model card have the reasons", width, word="done"
+        )
     tally = read(view.dossier.data_set.counts).get("tally", {}) if view.dossier.data_set else {}
     told = [f"{name.replace('_', ' ')} {value:,}" for name, value in tally.items() if isinstance(value, int) and value]
     if told:
@@ -159,7 +163,7 @@ def _findings(view: View, width: int) -> Lines:
 
 
 def _audit(view: View, width: int) -> Lines:
-    """Show how good the teacher is, and how the commonest values of each axis are covered."""
+    """Show how good the teacher is, and how the most frequent values of each axis are covered."""
     found = read(view.dossier.data_set.counts).get("audit", {}) if view.dossier.data_set else {}
     if not found:
         return []

@@ -18,11 +18,10 @@ from distill_tui.spec import Spec
 from distill_tui.terms import Advice, Opinion, PlayKind, Role, RunKind, RunStatus, Stage
 from distill_tui.ui.play import errors_tab
 from distill_tui.ui.play.live_tab import maintenance
-from distill_tui.ui.play.tabs import WIDE, megabytes, share_of
 from distill_tui.ui.play.view import View, shown_run
 from distill_tui.ui.widgets import chart, page, plots, show
-from distill_tui.ui.widgets.page import Column, Lines
-from distill_tui.ui.widgets.show import read
+from distill_tui.ui.widgets.page import WIDE, Column, Lines
+from distill_tui.ui.widgets.show import megabytes, read, share_of
 
 if TYPE_CHECKING:
     from distill_tui.rules import entities

@@ -15,23 +15,22 @@ from distill_tui.review import headline
 from distill_tui.terms import PlayKind, Remedy, Role, RunKind, Standing
 from distill_tui.ui.play.view import View
 from distill_tui.ui.widgets import chart, page, show
-from distill_tui.ui.widgets.page import Column, Lines
+from distill_tui.ui.widgets.page import WIDE, Column, Lines
 
 if TYPE_CHECKING:
     from distill_tui.monitor.history import LiveView
     from distill_tui.rules import entities
 
-WIDE = 100
 WINDOWS = (0, 7, 30, 90)  # days; 0: since the watch began
 BY_DAY = 30  # days in a window up to which the curve is drawn by day
 MONTH = Decimal("30.4")  # days
 
 
 def live(view: View, width: int) -> Lines:
-    """Show how the live student stands, or what is promised for it before it ships."""
+    """Show how the live student does; before it ships, the maintenance that is promised."""
     seen = view.life
     if seen is None:
-        nothing = page.sentence("Nothing has shipped yet; H ships on the tab 6 Decide.", width, word="waiting")
+        nothing = page.sentence("Nothing has shipped. H ships, on tab 6 Decide.", width, word="waiting")
         return page.stacked(nothing, maintenance(view, width))
     if width < WIDE:
         return page.stacked(
@@ -59,7 +58,7 @@ def live(view: View, width: int) -> Lines:
 
 
 def standing(view: View, seen: LiveView, width: int) -> Lines:
-    """Say in the first lines how it stands, what diverges since when, and what answers it."""
+    """Return the state, its findings, and the keys that respond to it."""
     dossier, bundle = view.dossier, view.dossier.live
     assert bundle is not None
     word, told = {
@@ -76,7 +75,7 @@ def standing(view: View, seen: LiveView, width: int) -> Lines:
     for finding in seen.findings:
         lines += page.sentence(str(finding["sentence"]), width, word="drift" if finding["red"] else "look")
     if dossier.standing is not Standing.STEADY:
-        lines += page.sentence("w acknowledges, N opens a refresh, b puts an earlier bundle back.", width, label="  ")
+        lines += page.sentence("w acknowledges, N opens a refresh, b rolls back.", width, label="  ")
     if dossier.refreshing:
         text = (
             f"A refresh is under way (round {view.play.round}, {view.play.stage.value}); bundle {bundle.id} stays live."
@@ -92,17 +91,17 @@ def standing(view: View, seen: LiveView, width: int) -> Lines:
     elif run is not None and run.error:
         lines += page.sentence(f"run {run.id} {run.status.value}: {run.error}", width, word=run.status.value)
     if not dossier.feeds:
-        lines += page.sentence("Nothing was observed yet; o takes a sample of production in.", width, word="waiting")
+        lines += page.sentence("Nothing was observed. o reads a sample of production.", width, word="waiting")
     return lines
 
 
 def next_window(window: int) -> int:
-    """Give the window that the key z turns to."""
+    """Return the window that follows in the cycle of the key z."""
     return WINDOWS[(WINDOWS.index(window) + 1) % len(WINDOWS)]
 
 
 def segments(view: View, seen: LiveView, width: int) -> Lines:
-    """Put each segment's disagreement beside the gate's and its ceiling."""
+    """Compare each segment's disagreement with the gate's and with its ceiling."""
     if not seen.labelled:
         return []
     columns = (
@@ -130,7 +129,7 @@ def _told(view: View, seen: LiveView) -> str:
 
 
 def worst(seen: LiveView, width: int) -> Lines:
-    """Show the open rows on which the student is surest and the teacher says otherwise."""
+    """List the open rows where a confident student disagrees with the teacher."""
     if not seen.worst:
         return []
     lines = [page.heading("WORST OPEN ROWS", "the other half of the rows stays sealed")]
@@ -165,11 +164,11 @@ def curve(view: View, seen: LiveView, width: int, height: int) -> Lines:
         marks=[(_day(at), sign) for at, sign in marks if at[:10] >= since],
     )
     lines += [Content.assemble((f" {line}", "$tone-run")) for line in drawn]
-    return [*lines, page.muted("S ship  N refresh  b put back  w acknowledged")]
+    return [*lines, page.muted("S ship  N refresh  b roll back  w acknowledge")]
 
 
 def _points(view: View, seen: LiveView) -> dict[int, list[chart.Point]]:
-    """Give the line of each bundle: by week, or of the live one by day where the window is short."""
+    """Return each bundle's line by week; in a short window the live one's by day."""
     since = seen.since(view.window)
     lives: dict[int, list[chart.Point]] = {}
     if 0 < view.window <= BY_DAY:
@@ -191,7 +190,7 @@ def _day(at: str) -> float:
 
 
 def worth(view: View, seen: LiveView, width: int) -> Lines:
-    """Put quality and, of a cost play, savings since the launch side by side; never one without the other."""
+    """Show quality and, for a cost play, savings since launch; never one without the other."""
     at_gate = next((each.at_gate for each in seen.segments if each.name == ""), None)
     if at_gate is None and seen.plan is not None and "" in seen.plan.rates:
         hits, rows = seen.plan.rates[""]
@@ -206,13 +205,13 @@ def worth(view: View, seen: LiveView, width: int) -> Lines:
 
 
 def saved(view: View) -> str:
-    """Say what the student that is live saves, and what that makes since the first launch."""
+    """Return what the live student saves a month and has saved since the first launch."""
     dossier, live = view.dossier, view.dossier.live
     if live is not None and live.round != view.play.round:  # another round is open: its record is not what is live
         dossier = replace(dossier, record=dossier.record_live)
     found, first = headline.of(dossier), view.dossier.bundles[0]
     if found.saves is None:
-        return "not known; the worksheet lacks prices"
+        return "unknown: the worksheet has no prices"
     now = view.dossier.project.now or first.shipped_at
     days = Decimal((datetime.fromisoformat(now) - datetime.fromisoformat(first.shipped_at)).days)
     most = "" if found.measured else "at most "
@@ -225,20 +224,20 @@ def maintenance(view: View, width: int) -> Lines:
     play, seen = view.play, view.life
     operator = view.dossier.roles.get(Role.OPERATOR)
     asked = f", {seen.asked_this_month:,} asked this month" if seen is not None else ""
-    sampled = f"{play.sampling_per_month:,} calls a month{asked}" if play.sampling_per_month else "not set; M sets it"
-    refresh = f"every {play.refresh_days} days" if play.refresh_days else "not set; M sets it"
+    sampled = f"{play.sampling_per_month:,} calls a month{asked}" if play.sampling_per_month else "not set. M sets it"
+    refresh = f"every {play.refresh_days} days" if play.refresh_days else "not set. M sets it"
     return [
         page.heading("MAINTENANCE LOOP"),
-        *page.sentence(operator or "nobody yet; A names one", width, label="operator   "),
+        *page.sentence(operator or "not assigned. A assigns one", width, label="operator   "),
         *page.sentence(sampled, width, label="sampled    "),
         *page.sentence(refresh, width, label="refreshed  "),
     ]
 
 
 def bundles(view: View, width: int) -> Lines:
-    """List what shipped, newest first: who, when, why, the verdict, and how long it was live."""
+    """List what shipped, newest first: who, when, why, verdict, days live."""
     now = view.dossier.live
-    lines = [page.heading("BUNDLES", "anybody can: `distill-tui verify BUNDLE`")]
+    lines = [page.heading("BUNDLES", "check one with `distill-tui verify BUNDLE`")]
     for bundle in reversed(view.dossier.bundles):
         is_live = now is not None and bundle.id == now.id
         text = f"{bundle.id}: round {bundle.round}, shipped {page.when(bundle.shipped_at)} by {bundle.shipped_by}"
@@ -265,7 +264,7 @@ def _about(view: View, bundle: entities.Bundle) -> Iterator[str]:
 
 
 def lifetime(view: View, bundle: entities.Bundle) -> str:
-    """Say how many days a bundle was live so far, over all its times."""
+    """Return the days that a bundle was live, over all its times."""
     turns = [(b.shipped_at, b.id) for b in view.dossier.bundles]
     turns += [(r.at, r.bundle_id) for r in view.dossier.remedies if r.kind is Remedy.ROLL_BACK]
     turns.sort(key=lambda turn: turn[0])
@@ -279,11 +278,11 @@ def lifetime(view: View, bundle: entities.Bundle) -> str:
 
 
 def noticing(view: View, seen: LiveView, width: int) -> Lines:
-    """Say what the sampling budget can notice."""
+    """Show what drift the sampling budget can detect."""
     sample = view.play.sampling_per_month
     if not seen.noticing or not sample:
         return []
-    lines = [page.heading("WHAT THE SAMPLE NOTICES", f"{sample:,} a month")]
+    lines = [page.heading("WHAT THE SAMPLE DETECTS", f"{sample:,} a month")]
     for line in seen.noticing:
         lines += page.sentence(plan.noticing_sentence(*line, sample), width, word="todo")
     return lines

@@ -30,7 +30,7 @@ from distill_tui.store import glance, sqlite
 from distill_tui.terms import FIVE_STAGES, Action, Stage
 from distill_tui.ui.board import preview
 from distill_tui.ui.messages import ProjectChanged
-from distill_tui.ui.play import data_tab, evidence, live_tab, tabs
+from distill_tui.ui.play import data_tab, evidence, gate_tab, live_tab, log_tab, overview_tab
 from distill_tui.ui.play.view import View, load
 from distill_tui.ui.widgets import page, show
 from distill_tui.ui.widgets.frame import Heading, KeyLine, MessageLine
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
     from distill_tui.ui.app import DistillApp
 
 TABS: tuple[tuple[str, Callable[[View, int], Lines]], ...] = (
-    ("Overview", tabs.overview),
-    ("Gate", tabs.gate),
+    ("Overview", overview_tab.overview),
+    ("Gate", gate_tab.gate),
     ("Data", data_tab.data),
     ("Train", evidence.train),
     ("Eval", evidence.evaluation),
     ("Decide", evidence.decide),
     ("Live", live_tab.live),
-    ("Log", tabs.log),
+    ("Log", log_tab.log),
 )
 KEPT = 8  # plays of which what took long to work out is not worked out again
 BY_NAME = {action.value: action for action in Action}

@@ -17,6 +17,7 @@ from distill_tui.ui.widgets import show
 
 Lines = list[Content]
 GAP = 3  # cells between two pages side by side
+WIDE = 100  # cells from which two pages stand side by side
 
 
 def heading(title: str, note: str = "") -> Content:
@@ -32,7 +33,7 @@ def muted(text: str) -> Content:
 def folded(text: str, width: int) -> list[str]:
     """Break text into lines of at most so many cells, at spaces where there are any; blanks within a line stay.
 
-    A number and its % stay together.
+    A number and its unit % stay together.
     """
     lines, line = [], ""
     for number, word in enumerate(re.split(" (?!%)", show.visible(" ".join(text.splitlines())))):

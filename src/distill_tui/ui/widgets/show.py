@@ -117,6 +117,16 @@ def points(difference: float | Decimal | None, digits: int = 1) -> str:
     return written if ascii_only() else written.replace("-", "−")
 
 
+def megabytes(size: int | None) -> str:
+    """Write a size in units of 1,000,000 bytes, or a dash."""
+    return glyph("dash") if size is None else f"{size / 1e6:,.1f}"
+
+
+def share_of(step: int, total: int) -> str:
+    """Write how far a run is."""
+    return f"{100 * step / total:.0f}%" if total else "queued"
+
+
 def money(amount: float | Decimal | None, *, short: bool = False) -> str:
     """Write an amount in the project's one currency, which has no name here: 2,160, or 2.2k when `short`."""
     if amount is None:

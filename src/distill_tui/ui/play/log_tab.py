@@ -1,0 +1,72 @@
+"""The audit log of a play, newest first. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from distill_tui.gates import economics
+from distill_tui.terms import Action
+from distill_tui.ui.play.view import View
+from distill_tui.ui.widgets import page, show
+from distill_tui.ui.widgets.page import WIDE, Column, Lines
+
+if TYPE_CHECKING:
+    pass
+
+
+def log(view: View, width: int) -> Lines:
+
+    if not view.entries:
+        return page.sentence("The log has no entry for this play.", width, word="waiting")
+    columns = (
+        Column("NO", 5, right=True),
+        Column("WHEN (UTC)", 16),
+        Column("WHO", 12 if width >= WIDE else 8),
+        Column("WHAT", 17 if width >= WIDE else 11),
+        Column("DETAIL", 0, 1),
+    )
+    rows = [
+        (f"{e.seq}", page.when(e.at), e.person_id or "", action_words(e.action), (detail(e.detail), "$tone-muted"))
+        for e in view.entries
+    ]
+    return page.table(columns, rows, width)
+
+
+def action_words(action: Action) -> str:
+    """Return an action's command, else its name."""
+    return action.command or action.value.replace("_", " ")
+
+
+def detail(text: str) -> str:
+    """Write the detail of an audit entry in one line."""
+    nothing: tuple[object, ...] = ("", "{}", None, {}, [])
+    return "  ".join(
+        f"{name}: {_change(name, value)}" for name, value in show.read(text).items() if value not in nothing
+    )
+
+
+_CHANGES = {"stage", "assurance"} | {  # logged as before and after; any other list is a list
+    each.name
+    for asked in (economics.WORKSHEET, economics.BESIDES)
+    for questions in asked.values()
+    for each in questions
+}
+
+
+def _change(name: str, value: object) -> str:
+    if name in _CHANGES and isinstance(value, list) and len(value) == 2:
+        before, after = map(_plain, value)
+        return f"{before} {show.glyph('arrow')} {after}" if before else after
+    return _plain(value)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return "; ".join(map(_plain, value))
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_plain(each)}" for name, each in value.items())
+    text = str(value)
+    return page.short(text) if text.startswith("sha256:") else text
