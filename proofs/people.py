@@ -31,7 +31,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from distill_tui.rules import data, decide, gate, live, next_step, permission, training, who
-from distill_tui.rules.permission import RULES, objections
+from distill_tui.rules.permission import RULES
 from distill_tui.runs.executors import local
 from distill_tui.store import migrations
 from distill_tui.store.audit_log import chain_trouble
@@ -204,10 +204,8 @@ def rulebook_notices() -> str:
     import test_rules
 
     for case in test_rules.CASES:
-        request = case.request if case.instead is None else case.instead
-        refused = objections(case.action, case.refused, case.by, case.request)
-        allowed = objections(case.action, case.allowed, case.allowed_by or case.by, request)
-        if case.rule not in {reason.rule for reason in refused} or allowed:
+        refused = case.objections_of_refused()
+        if case.rule not in {reason.rule for reason in refused} or case.objections_of_allowed():
             return f"rulebook: {case.rule} of {case.action.value}"
     for action, (seen, may) in test_rules.MAY.items():
         if test_rules.who_may(action, seen) != may:

@@ -34,6 +34,7 @@ from distill_tui.dataset.split import SplitRule
 from distill_tui.rules import data
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.objection import Refused
+from distill_tui.rules.requests import ImportTraffic
 from distill_tui.store.project import Project
 from distill_tui.terms import PlayKind, Role, Split
 from support.intake import MIA, MINE
@@ -368,7 +369,7 @@ def test_an_import_that_is_killed_half_way_leaves_nothing_and_comes_in_once(proj
 
 
 def test_the_rules_ask_for_counts_before_they_object_to_rejects() -> None:
-    assert not list(data._too_many_rejects({}))
+    assert not list(data._too_many_rejects(ImportTraffic("calls.jsonl", "sha256:0", "{}")))
 
 
 def test_a_source_is_known_by_what_is_in_it(tmp_path: Path) -> None:

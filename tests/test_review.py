@@ -29,12 +29,24 @@ from distill_tui.rules.actor import Actor
 from distill_tui.rules.gate import locked_facts
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.permission import objections
+from distill_tui.rules.requests import SetTeacher
 from distill_tui.rules.state_machine import NEXT_STAGE
 from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
 from distill_tui.store import queries, verdicts
 from distill_tui.store.project import Project
-from distill_tui.terms import Action, Metric, Opinion, PlayKind, Reference, Role, RunStatus, Split, StudentKind
+from distill_tui.terms import (
+    Action,
+    Metric,
+    Opinion,
+    PlayKind,
+    Reference,
+    Role,
+    RunStatus,
+    Split,
+    StudentKind,
+    TeacherSource,
+)
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.forms.failure_sheet import FailureSheet
 from distill_tui.ui.play import gate_tab
@@ -166,7 +178,7 @@ def test_after_the_lock_the_teacher_is_not_exchanged(tmp_path: Path) -> None:
     project = opened(tmp_path, GATE)
     actions.set_teacher(project, 1, by("dan"), None)
     actions.lock_gate(project, 1, by("sam"))
-    other = {"source": "local", "teacher": "sha256:" + "a" * 64}
+    other = SetTeacher(TeacherSource.LOCAL, True, "sha256:" + "a" * 64)
     found = objections(Action.SET_TEACHER, project.dossier(1), by("dan"), other)
     assert [objection.rule for objection in found] == ["gate.teacher"]
     actions.set_teacher(project, 1, by("dan"), None)

@@ -26,6 +26,7 @@ from distill_tui.rules.gate import terms_unclear
 from distill_tui.rules.next_step import advice, next_step, waits_for
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.permission import PROJECT_RULES, RULES, objections
+from distill_tui.rules.requests import AssignRole, Observe, RollBack, WorkerReport
 from distill_tui.rules.state_machine import ABOUT_THE_PROJECT, BUILDING, BY_WORKERS, NEXT_STAGE
 from distill_tui.rules.who import roster
 from distill_tui.spec import Spec
@@ -63,6 +64,7 @@ from support.story import (
     TRAINED,
     a_play,
     actor,
+    asked,
     bundle,
     changed,
     data_set,
@@ -111,6 +113,13 @@ class Case:
     request: Mapping[str, Any] = field(default_factory=dict)
     instead: Mapping[str, Any] | None = None  # the request that is allowed, where it is the request that was wrong
     allowed_by: Actor | None = None
+
+    def objections_of_refused(self) -> list[Objection]:
+        return objections(self.action, self.refused, self.by, asked(self.action, self.refused, self.request))
+
+    def objections_of_allowed(self) -> list[Objection]:
+        request = asked(self.action, self.allowed, self.request if self.instead is None else self.instead)
+        return objections(self.action, self.allowed, self.allowed_by or self.by, request)
 
 
 FINDINGS = (
@@ -262,7 +271,7 @@ def cases() -> list[Case]:
         Case("gate.range", a.LOCK_GATE, SAM, ranging("10"), ranging("1000000")),
         Case("gate.unprovable", a.LOCK_GATE, SAM, thin(""), thin("There are too few of them.")),
         Case("gate.teacher", a.SET_TEACHER, DAN, AGAINST_RECORDED, AGAINST_RECORDED,
-             {"source": "local", "teacher": digest("7")}, {"source": "recorded", "teacher": ""}),
+             {"source": "local", "digest": digest("7")}, {"source": "recorded", "digest": ""}),
         Case("gate.moved", a.LOCK_GATE, SAM, G, G, {"expected": digest("1")}, {"expected": gates.digest(GATE)}),
         Case("gate.weak", a.LOCK_GATE, SAM, by_signature(G), by_signature(G), allowed_by=actor("sam", assurance=SURE)),
         Case("gate.nobody_validates", a.LOCK_GATE, SAM, at(Stage.GATE, builders={"vera": ("label",)}), G),
@@ -274,8 +283,8 @@ def cases() -> list[Case]:
              at(Stage.GATE, gate=SEGMENTED, traffic=(of_segments(rare=1, usual=399),)), G),
         Case("gate.range", a.LOCK_GATE, SAM, at(Stage.GATE, gate=replace(GATE, ranges=(ranged(1, 2),))),
              at(Stage.GATE, gate=replace(GATE, ranges=(ranged(1, 900_000),)))),
-        Case("gate.teacher", a.SET_TEACHER, DAN, named, named, {"source": "local", "teacher": digest("2")},
-             {"source": "recorded", "teacher": ""}),
+        Case("gate.teacher", a.SET_TEACHER, DAN, named, named, {"source": "local", "digest": digest("2")},
+             {"source": "recorded", "digest": ""}),
         Case("gate.touched", a.START_RUN, DAN, at(Stage.TRAIN, gate_trouble="The gate is not what was locked."), T),
         # data
         Case("traffic.twice", a.IMPORT_TRAFFIC, DAN, at(Stage.DATA, data_sets=()), at(Stage.DATA, data_sets=()),
@@ -545,9 +554,8 @@ CASES = [*cases(), *shared()]
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}-{case.action.value}")
 def test_each_rule_refuses_and_then_allows(case: Case) -> None:
-    assert case.rule in ids(objections(case.action, case.refused, case.by, case.request))
-    request = case.request if case.instead is None else case.instead
-    assert objections(case.action, case.allowed, case.allowed_by or case.by, request) == []
+    assert case.rule in ids(case.objections_of_refused())
+    assert case.objections_of_allowed() == []
 
 
 def test_no_rule_is_missing_here() -> None:
@@ -627,7 +635,7 @@ def test_only_these_people_do_it(action: Action) -> None:
 def who_may(action: Action, seen: PlayDossier) -> set[str]:
     request = {"run": 3, "token": "t"} if action in BY_WORKERS else {}
     request = {"proof": SURE} if action is Action.SIGN_ROSTER else request
-    return {who for who in EVERYBODY if not objections(action, seen, actor(who), request)}
+    return {who for who in EVERYBODY if not objections(action, seen, actor(who), asked(action, seen, request))}
 
 
 def test_an_acceptance_holds_for_the_words_that_were_accepted_only() -> None:
@@ -652,8 +660,7 @@ def test_terms_only_warn_where_the_play_is_no_stability_play(kind: PlayKind) -> 
 
 
 def test_roles_are_free_until_the_lock() -> None:
-    request = {"role": Role.OPERATOR, "person": "bob"}
-    assert objections(Action.ASSIGN_ROLE, G, BOB, request) == []
+    assert objections(Action.ASSIGN_ROLE, G, BOB, AssignRole(Role.OPERATOR, "bob")) == []
 
 
 @pytest.mark.parametrize("action", [action for action in Action if action is not Action.OPEN_PROJECT])
@@ -664,14 +671,14 @@ def test_who_is_not_enrolled_may_look_not_act(action: Action) -> None:
 
 
 def test_no_person_acts_for_a_worker_without_its_token() -> None:
-    for wrong in ({}, {"run": 3}, {"run": 3, "token": ""}, {"run": 3, "token": None}, {"run": 1, "token": "t"}):
+    for wrong in (None, WorkerReport(3, ""), WorkerReport(3, None), WorkerReport(1, "t")):
         assert objections(Action.FINISH_RUN, NOT_EVALUATED, WORKER, wrong)
 
 
 @pytest.mark.parametrize("status", [status for status in RunStatus if status is not RunStatus.RUNNING])
 def test_a_run_that_is_not_running_takes_no_report(status: RunStatus) -> None:
     given_up = at(Stage.TRAIN, runs=(TRAINED, run(3, RunKind.EVALUATE, status, token="t")))
-    assert "run.fenced" in ids(objections(Action.RECORD_EVALUATION, given_up, WORKER, {"run": 3, "token": "t"}))
+    assert "run.fenced" in ids(objections(Action.RECORD_EVALUATION, given_up, WORKER, WorkerReport(3, "t")))
 
 
 # --- builders ----------------------------------------------------------------------------------------------------
@@ -801,8 +808,8 @@ def test_a_refresh_owes_new_held_out_rows_as_many_as_the_gate_was_promised() -> 
 
 def test_what_shipped_stays_live_while_a_refresh_is_under_way_and_can_be_put_back() -> None:
     assert REFRESHING.live is not None and REFRESHING.live.id == 1
-    assert objections(Action.OBSERVE, REFRESHING, OLGA, {"source_digest": digest("5")}) == []
-    assert objections(Action.ROLL_BACK, REFRESHING, OLGA, {"bundle": 1, "reason": "no headroom"}) == []
+    assert objections(Action.OBSERVE, REFRESHING, OLGA, Observe("new.jsonl", digest("5"))) == []
+    assert objections(Action.ROLL_BACK, REFRESHING, OLGA, RollBack(1, "no headroom")) == []
 
 
 def test_the_bundle_that_was_put_back_is_live_until_the_next_ships() -> None:
@@ -881,7 +888,7 @@ def test_nothing_goes_live_past(step: Action) -> None:
 
 @pytest.mark.parametrize("stage", [Stage.DATA, Stage.TRAIN, Stage.DECIDE])
 def test_nothing_is_put_back_that_never_shipped(stage: Stage) -> None:
-    for request in ({}, {"bundle": 1}, {"bundle": None}):
+    for request in (None, RollBack(1, "no headroom"), RollBack(0, "no headroom")):
         assert "live.none" in ids(objections(Action.ROLL_BACK, at(stage), OLGA, request))
 
 
@@ -1002,13 +1009,13 @@ REQUESTS = st.fixed_dictionaries(
     {},
     optional={
         "person": PEOPLE | WORDS, "uid": st.integers(), "fingerprint": WORDS | st.just("SHA256:v"), "name": WORDS,
-        "task": st.sampled_from(Task), "predecessor": st.none() | plays(), "role": st.sampled_from(Role),
+        "predecessor": st.none() | plays(), "role": st.sampled_from(Role),
         "values": st.dictionaries(WORDS | st.just("price_change"), WORDS | st.sampled_from(["1", "NaN",
         "1e999999999"])),
         "expected": DIGESTS, "source_digest": DIGESTS, "mapping": WORDS, "leaks": st.just(["A row leaks."]),
         "spec": st.sampled_from([Spec(), replace(Spec(), alpha=9.0)]), "run": st.integers(0, 6), "token": WORDS,
-        "covers": st.dictionaries(WORDS, WORDS), "reason": WORDS, "text": WORDS, "sample": st.integers() | WORDS,
-        "refresh_days": st.integers() | WORDS, "content": JSON | st.just(check(4)),
+        "covers": st.dictionaries(WORDS, WORDS), "reason": WORDS, "text": WORDS, "sample": st.integers(),
+        "refresh_days": st.integers(), "content": JSON | st.just(check(4)),
         "assurance": st.sampled_from(Assurance), "proof": st.sampled_from(Assurance),
         "roster": st.dictionaries(WORDS, WORDS),
     },
@@ -1025,7 +1032,7 @@ def test_there_is_an_answer_in_full_sentences_for_anything(
     seen: PlayDossier, who: Actor, request: dict[str, Any]
 ) -> None:
     for action in Action:
-        for reason in objections(action, seen, who, request):
+        for reason in objections(action, seen, who, asked(action, seen, request)):
             assert isinstance(reason, Objection) and is_a_sentence(reason.sentence), reason
             assert reason.rule in KNOWN
     next_step(seen)

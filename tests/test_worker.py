@@ -26,6 +26,7 @@ from distill_tui import actions, gates
 from distill_tui.gates import Criterion, Gate
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.objection import Refused
+from distill_tui.rules.requests import WorkerReport
 from distill_tui.runs import claim, worker
 from distill_tui.runs.claim import Claim
 from distill_tui.runs.executors import local
@@ -261,8 +262,12 @@ def test_a_run_outlives_whoever_started_it_and_only_its_worker_reports_on_it(pro
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     run = ended(project, int(done.stdout))
     assert run.status is RunStatus.FINISHED
+    report = WorkerReport(int(done.stdout), None)
     for actor in (DAN, Actor("dan", "worker of another run", run=run.id)):  # and nobody but its worker reports on it
-        with pytest.raises(Refused) as refused, project.change(Action.FINISH_RUN, 1, actor, {"run": run.id}):
+        with (
+            pytest.raises(Refused) as refused,
+            project.change(Action.FINISH_RUN, 1, actor, report),
+        ):
             pass
         assert refused.value.objections[0].rule in ("run.foreign", "run.fenced")
 

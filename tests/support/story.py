@@ -6,20 +6,23 @@ Nobody trains here. A record is small, real, and judged by the real gate.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, fields, replace
 from decimal import Decimal
 from typing import Any
 
 from distill_tui import gates
 from distill_tui.people import statements
+from distill_tui.rules import requests
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.decide import covers
 from distill_tui.rules.dossier import PlayDossier, ProjectDossier, SignOffFacts
 from distill_tui.rules.objection import Objection
+from distill_tui.rules.who import roster
 from distill_tui.spec import Spec
 from distill_tui.store import tables
 from distill_tui.terms import (
+    Action,
     Assurance,
     Metric,
     Opinion,
@@ -258,3 +261,33 @@ def signed(of: PlayDossier | None = None, *more: SignOffFacts) -> PlayDossier:
 def ids(reasons: Iterable[Objection]) -> set[str]:
     """The rule ids of some objections."""
     return {reason.rule for reason in reasons}
+
+
+REQUESTS: dict[Action, Any] = {
+    **dict.fromkeys((action for action in Action if not action.command), requests.WorkerReport),
+    **dict.fromkeys((Action.SIGN_OFF, Action.REFUSE), requests.SignOff),
+    **dict.fromkeys((Action.STOP_RUN, Action.RESUME_RUN, Action.EVALUATE), requests.ForRun),
+    **dict.fromkeys((Action.KILL, Action.ACKNOWLEDGE, Action.REFRESH), requests.WithReason),
+}
+
+
+def asked(
+    action: Action, seen: ProjectDossier | PlayDossier | None, given: Mapping[str, Any] | None
+) -> requests.Request | None:
+    """The request of an action with what is given; what it needs besides is what the rules have nothing against."""
+    made = REQUESTS.get(action) or vars(requests).get(action.value.title().replace("_", ""))
+    if made is None or not given:
+        return None
+    harmless: dict[str, Any] = {
+        "person": "bob", "role": Role.OPERATOR, "uid": 77, "fingerprint": "SHA256:n", "name": "new", "values": {},
+        "provider": "Acme", "version": "1", "dated": "2026-05-01", "source_digest": digest("5"), "mapping": "",
+        "source": "recorded", "findings": (), "reason": "No headroom.", "run": 1, "token": "", "sample": 1,
+        "refresh_days": 1, "bundle": 1, "row": 7, "held_out": True, "burn": True,
+    }  # fmt: skip
+    if isinstance(seen, PlayDossier):
+        harmless |= {"covers": covers(seen), "roster": roster(seen)}
+    names = [each.name for each in fields(made)]
+    needed = [each.name for each in fields(made) if each.default is MISSING and each.default_factory is MISSING]
+    chosen = {name: harmless[name] for name in needed if name in harmless}
+    chosen |= {name: value for name, value in given.items() if name in names}
+    return made(**chosen) if set(needed) <= set(chosen) else None

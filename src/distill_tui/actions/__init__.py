@@ -30,9 +30,37 @@ from distill_tui.rules import who as who_rules
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.data import open_findings
 from distill_tui.rules.decide import counting_sign_off
-from distill_tui.rules.dossier import PlayDossier, Request
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import lock_facts
 from distill_tui.rules.objection import Objection, Refused
+from distill_tui.rules.requests import (
+    AcceptFindings,
+    AddAccount,
+    AddKey,
+    AssignRole,
+    Comment,
+    ConfirmTerms,
+    EnrolPerson,
+    FillWorksheet,
+    ForRun,
+    FreezeData,
+    ImportTraffic,
+    Label,
+    LockGate,
+    Observe,
+    OpenPlay,
+    OpenRow,
+    Request,
+    RevokeKey,
+    RollBack,
+    SetAssurance,
+    SetMaintenance,
+    SetTeacher,
+    Ship,
+    SignRoster,
+    StartRun,
+    WithReason,
+)
 from distill_tui.rules.training import resumable, trained
 from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
@@ -69,7 +97,7 @@ def enrol_person(
     key: signatures.PublicKey | None = None,
 ) -> None:
     """Enrol a person with what proves them."""
-    request = {"person": person, "uid": uid, "fingerprint": key.fingerprint if key else None}
+    request = EnrolPerson(person, uid, key.fingerprint if key else None)
     with project.change(Action.ENROL_PERSON, None, actor, request) as change:
         change.session.add(tables.Person(id=person, name=name.strip()[:200] or person, enrolled_at=change.at))
         change.session.flush()
@@ -77,22 +105,21 @@ def enrol_person(
             change.session.add(tables.Account(uid=uid, person_id=person, added_at=change.at))
         if key is not None:
             change.session.add(_key_row(person, key, change.at))
-        change.detail |= {k: v for k, v in request.items() if v is not None} | {"name": name}
+        change.detail |= {k: v for k, v in vars(request).items() if v is not None} | {"name": name}
 
 
 def add_account(project: Project, actor: Actor, person: str, uid: int) -> None:
     """Add an OS account to a person."""
-    with project.change(Action.ADD_ACCOUNT, None, actor, {"person": person, "uid": uid}) as change:
+    with project.change(Action.ADD_ACCOUNT, None, actor, AddAccount(person, uid)) as change:
         change.session.add(tables.Account(uid=uid, person_id=person, added_at=change.at))
         change.detail |= {"person": person, "uid": uid}
 
 
 def add_key(project: Project, actor: Actor, person: str, key: signatures.PublicKey) -> None:
     """Add an SSH public key to a person."""
-    request = {"person": person, "fingerprint": key.fingerprint}
-    with project.change(Action.ADD_KEY, None, actor, request) as change:
+    with project.change(Action.ADD_KEY, None, actor, AddKey(person, key.fingerprint)) as change:
         change.session.add(_key_row(person, key, change.at))
-        change.detail |= request | {"key": key.line}
+        change.detail |= {"person": person, "fingerprint": key.fingerprint, "key": key.line}
 
 
 def _key_row(person: str, key: signatures.PublicKey, at: str) -> tables.SshKey:
@@ -101,7 +128,7 @@ def _key_row(person: str, key: signatures.PublicKey, at: str) -> tables.SshKey:
 
 def revoke_key(project: Project, actor: Actor, fingerprint: str) -> None:
     """Revoke a key from now on."""
-    with project.change(Action.REVOKE_KEY, None, actor, {"fingerprint": fingerprint}) as change:
+    with project.change(Action.REVOKE_KEY, None, actor, RevokeKey(fingerprint)) as change:
         row = change.session.get(tables.SshKey, fingerprint)
         assert row is not None
         row.revoked_at = change.at
@@ -111,7 +138,7 @@ def revoke_key(project: Project, actor: Actor, fingerprint: str) -> None:
 
 def set_assurance(project: Project, actor: Actor, least: Assurance) -> None:
     """State the weakest proof with which a decision is accepted."""
-    with project.change(Action.SET_ASSURANCE, None, actor, {"assurance": least}) as change:
+    with project.change(Action.SET_ASSURANCE, None, actor, SetAssurance(least)) as change:
         row = change.session.get(tables.Project, 1)
         assert row is not None
         change.detail["assurance"] = [row.minimum_assurance.value, least.value]
@@ -131,8 +158,7 @@ def open_play(
 ) -> int:
     """Open a play with its kind's default gate as the draft; gives its number."""
     before = project.dossier(predecessor).play if predecessor is not None else None
-    request = {"name": name.strip(), "task": task, "predecessor": before}
-    with project.change(Action.OPEN_PLAY, None, actor, request) as change:
+    with project.change(Action.OPEN_PLAY, None, actor, OpenPlay(name.strip(), before)) as change:
         play = tables.Play(
             name=name.strip(),
             summary=summary,
@@ -160,7 +186,7 @@ def open_play(
 
 def assign_role(project: Project, play_id: int, actor: Actor, role: Role, person: str) -> None:
     """Give a role to a person; whoever drives has built from that moment on."""
-    with project.change(Action.ASSIGN_ROLE, play_id, actor, {"role": role, "person": person}) as change:
+    with project.change(Action.ASSIGN_ROLE, play_id, actor, AssignRole(role, person)) as change:
         holder = change.session.get(tables.RoleHolder, (play_id, role))
         change.detail |= {"role": role.value, "before": holder.person_id if holder else "", "after": person}
         if holder is None:
@@ -173,7 +199,7 @@ def assign_role(project: Project, play_id: int, actor: Actor, role: Role, person
 
 def fill_worksheet(project: Project, play_id: int, actor: Actor, values: Mapping[str, str], source: str = "") -> None:
     """Fill in numbers of the trigger, with where they come from."""
-    with project.change(Action.FILL_WORKSHEET, play_id, actor, {"values": values}) as change:
+    with project.change(Action.FILL_WORKSHEET, play_id, actor, FillWorksheet(values)) as change:
         for name, value in values.items():
             row = change.session.get(tables.WorksheetValue, (play_id, name))
             change.detail[name] = [row.value if row else "", value]
@@ -205,9 +231,8 @@ def lock_gate(
     seen = project.dossier(play_id)
     about = {"gate": gates.digest(seen.gate)} if seen.gate else {}
     signed = signed_decisions.give(seen, actor, StatementKind.GATE, about, key) if seen.gate else None
-    request = {"proof": signed_decisions.proof(actor, signed)}
-    if expected or signed:
-        request |= {"expected": expected or about["gate"]}  # type: ignore[dict-item]
+    shown = (expected or about.get("gate")) if expected or signed else None
+    request = LockGate(signed_decisions.proof(actor, signed), shown)
     roster = signed_decisions.roster(seen, actor, key)
     with project.change(Action.LOCK_GATE, play_id, actor, request) as change:
         row, gate = change.session.get(tables.GateRow, play_id), change.dossier.gate
@@ -225,7 +250,7 @@ def sign_roster(project: Project, play_id: int, actor: Actor, *, key: Path | Non
     """Sign who holds which role in a play and whose keys are whose, as it is now; gives the roster's digest."""
     seen = project.dossier(play_id)
     signed, who = signed_decisions.roster(seen, actor, key), who_rules.roster(seen)
-    request = {"proof": signed_decisions.proof(actor, signed), "roster": who}
+    request = SignRoster(who, signed_decisions.proof(actor, signed))
     with project.change(Action.SIGN_ROSTER, play_id, actor, request) as change:
         signed_decisions.keep(change, signed)
         change.detail["roster"] = digest_of(canonical(who))
@@ -260,18 +285,18 @@ def import_traffic(
         report = traffic.import_traffic(path, mapping, out)
         columns = {name: column for name, column in dataclasses.asdict(mapping).items() if column}
         words = canonical(columns).decode()
-        request: dict[str, Any] = {
-            "source_digest": _sha256(report.source_digest),
-            "mapping": words,
-            "name": path.name,
-            "rows": report.rows,
-            "rejects": report.rejects,
-            "most_rejects": most_rejects,
-            "reasons": report.reasons,
-        }
+        request = ImportTraffic(
+            name=path.name,
+            source_digest=_sha256(report.source_digest),
+            mapping=words,
+            rows=report.rows,
+            rejects=report.rejects,
+            most_rejects=most_rejects,
+            reasons=report.reasons,
+        )
         project.ask_first(Action.IMPORT_TRAFFIC, play_id, actor, request)  # what is refused is not kept
         leaks = round_data.held_out_in(project.artifacts, seen, out)
-        request |= {"held_out": leaks, "variations": written is not None}
+        request = dataclasses.replace(request, held_out=leaks, variations=written is not None)
         project.ask_first(Action.IMPORT_TRAFFIC, play_id, actor, request)
         artifact = project.artifacts.store(out)
         rejects = out.with_suffix(".rejects.jsonl")
@@ -283,7 +308,7 @@ def import_traffic(
                 play_id=play_id,
                 round=change.play.round,
                 name=path.name,
-                source_digest=request["source_digest"],
+                source_digest=request.source_digest,
                 artifact=artifact,
                 mapping=words,
                 rows=report.rows,
@@ -314,9 +339,8 @@ def set_teacher(
     A description names an endpoint, or says in which words the model of `folder` is asked.
     """
     source = described.source if described else TeacherSource.RECORDED if folder is None else TeacherSource.LOCAL
-    request: dict[str, Any] = {"source": source}
-    if source is not TeacherSource.RECORDED:
-        request["chooses"] = described is None or bool(described.labels)
+    recorded = source is TeacherSource.RECORDED
+    request = SetTeacher(source, None if recorded else described is None or bool(described.labels))
     project.ask_first(Action.SET_TEACHER, play_id, actor, request)
     name, digest = "recorded outputs", ""
     if folder is not None:
@@ -327,7 +351,7 @@ def set_teacher(
             raise ProjectError(str(described.problem()))
         name = name if folder is not None else described.model
         digest = project.artifacts.store_bytes(described.to_json().encode())
-    with project.change(Action.SET_TEACHER, play_id, actor, request | {"teacher": digest}) as change:
+    with project.change(Action.SET_TEACHER, play_id, actor, dataclasses.replace(request, digest=digest)) as change:
         play = change.play
         play.teacher_source, play.teacher_name, play.teacher_digest = source, name, digest
         change.session.add(play)
@@ -349,14 +373,13 @@ def confirm_terms(
     project: Project, play_id: int, actor: Actor, provider: str, version: str, dated: str, permits: bool
 ) -> None:
     """Record what the terms of the teacher's provider say of training on its outputs."""
-    request: dict[str, Any] = {"provider": provider.strip(), "version": version.strip(), "dated": dated}
-    request["permits"] = permits
+    request = ConfirmTerms(provider.strip(), version.strip(), dated, permits)
     with project.change(Action.CONFIRM_TERMS, play_id, actor, request) as change:
         row = change.session.get(tables.ProviderTerms, play_id)
         before = "" if row is None else f"{row.provider} {row.version} {row.dated}, permits {bool(row.permits)}"
-        columns = request | {"permits": int(permits), "checked_by": change.person, "checked_at": change.at}
+        columns = vars(request) | {"permits": int(permits), "checked_by": change.person, "checked_at": change.at}
         change.session.merge(tables.ProviderTerms(play_id=play_id, **columns))
-        change.detail |= request | {"before": before}
+        change.detail |= vars(request) | {"before": before}
 
 
 def build_data(project: Project, play_id: int, actor: Actor) -> dict[str, Any]:
@@ -397,7 +420,7 @@ def _unmoved(change: Change, seen: PlayDossier) -> None:
 
 def accept_findings(project: Project, play_id: int, actor: Actor, names: Sequence[str], reason: str) -> list[str]:
     """Accept findings by their ids, all that are open where none is named; gives those that were."""
-    with project.change(Action.ACCEPT_FINDINGS, play_id, actor, {"findings": names, "reason": reason}) as change:
+    with project.change(Action.ACCEPT_FINDINGS, play_id, actor, AcceptFindings(names, reason)) as change:
         chosen = [each for each in open_findings(change.dossier) if not names or each["id"] in names]
         for each in chosen:
             change.session.add(
@@ -426,7 +449,7 @@ def freeze_data(project: Project, play_id: int, actor: Actor) -> str:
     if trouble:
         raise ProjectError(trouble)
     path = project.artifacts.path(seen.data_set.artifact)
-    request = {"leaks": [*frozen.leaks(path), *round_data.time_leaks(project.artifacts, seen, path)]}
+    request = FreezeData([*frozen.leaks(path), *round_data.time_leaks(project.artifacts, seen, path)])
     with project.change(Action.FREEZE_DATA, play_id, actor, request) as change:
         row = change.session.get(tables.DataSet, seen.data_set.id)
         if row is None or row.digest != seen.data_set.digest:
@@ -447,8 +470,7 @@ def open_row(project: Project, play_id: int, actor: Actor, row: int, *, burn: bo
     assert seen.data_set is not None
     found = frozen.row_of(project.artifacts.path(seen.data_set.artifact), row)
     held_out = found is not None and found["split"] == Split.HELD_OUT
-    request = {"row": row, "held_out": held_out, "burn": burn}
-    with project.change(Action.OPEN_ROW, play_id, actor, request) as change:
+    with project.change(Action.OPEN_ROW, play_id, actor, OpenRow(row, held_out, burn)) as change:
         assert found is not None
         key = (play_id, found["input_digest"], change.person)
         if change.session.get(tables.OpenedRow, key) is None:
@@ -468,7 +490,7 @@ def open_row(project: Project, play_id: int, actor: Actor, row: int, *, burn: bo
 
 
 def _queue(
-    project: Project, play_id: int, actor: Actor, action: Action, kind: RunKind, request: Request, **columns: Any
+    project: Project, play_id: int, actor: Actor, action: Action, kind: RunKind, request: Request | None, **columns: Any
 ) -> int:
     with project.change(action, play_id, actor, request) as change:
         run = tables.Run(
@@ -496,7 +518,7 @@ def label(project: Project, play_id: int, actor: Actor, limits: Mapping[str, str
     estimate.read_limits(given)
     play = project.dossier(play_id).play
     tried = estimate.tried(project.artifacts, play.teacher_digest)
-    request = {"limits": given, "tried": tried}
+    request = Label(given, tried)
     return _queue(project, play_id, actor, Action.LABEL, RunKind.LABEL, request, spec=canonical(given).decode())
 
 
@@ -518,14 +540,14 @@ def vary(
 
     given = {name: value for name, value in limits.items() if value is not None}
     estimate.read_limits(given)
-    seen = project.ask_first(Action.LABEL, play_id, actor, {"vary": True, "limits": given})
-    request = {"vary": True, "limits": given, "sealed": variations.sealed(project, seen, numbers)}
+    seen = project.ask_first(Action.LABEL, play_id, actor, Label(given, vary=True))
+    request = Label(given, vary=True, sealed=variations.sealed(project, seen, numbers))
     project.ask_first(Action.LABEL, play_id, actor, request)
     described = variations.writer(project.artifacts, seen.play, each)
     variations.sources(project, seen, rows, numbers)  # says now what the worker could only fail with
     writer = project.artifacts.store_bytes(described.to_json().encode())
     about = {"writer": writer, "teacher": seen.play.teacher_digest, "each": each, "rows": rows, "numbers": [*numbers]}
-    request["tried"] = estimate.tried(project.artifacts, writer)
+    request = dataclasses.replace(request, tried=estimate.tried(project.artifacts, writer))
     columns = {"spec": canonical(given | {"vary": about}).decode()}
     return _queue(project, play_id, actor, Action.LABEL, RunKind.LABEL, request, **columns)
 
@@ -555,10 +577,10 @@ def start_run(project: Project, play_id: int, actor: Actor, spec: Spec) -> int:
     """Train a student in a worker; gives the run's number. The folder that it may start from is copied in."""
     from distill_tui.dataset import frozen
 
-    seen = project.ask_first(Action.START_RUN, play_id, actor, {"spec": spec})
+    seen = project.ask_first(Action.START_RUN, play_id, actor, StartRun(spec))
     assert seen.data_set is not None
     path = project.artifacts.path(seen.data_set.artifact)
-    request = {"spec": spec} | ({"soft_rows": frozen.soft_rows(path)} if spec.soft_terms and path.exists() else {})
+    request = StartRun(spec, frozen.soft_rows(path) if spec.soft_terms and path.exists() else None)
     if spec.folder:
         spec = dataclasses.replace(spec, folder=_model(project, spec.folder))
     columns = {"spec": spec.to_json(), "data_set_id": seen.data_set.id}
@@ -582,7 +604,7 @@ def _model(project: Project, folder: str) -> str:
 
 def stop_run(project: Project, play_id: int, actor: Actor, run_id: int) -> None:
     """Ask a run to stop; its worker keeps a checkpoint."""
-    with project.change(Action.STOP_RUN, play_id, actor, {"run": run_id}) as change:
+    with project.change(Action.STOP_RUN, play_id, actor, ForRun(run_id)) as change:
         run = change.session.get(tables.Run, run_id)
         assert run is not None
         run.stop_requested = 1
@@ -595,7 +617,7 @@ def resume_run(project: Project, play_id: int, actor: Actor, run_id: int | None 
     if run_id is None:
         run = resumable(project.dossier(play_id))
         run_id = run.id if run else None
-    request = {"run": run_id} if run_id is not None else {}
+    request = ForRun(run_id) if run_id is not None else None
     with project.change(Action.RESUME_RUN, play_id, actor, request) as change:
         row = change.session.get(tables.Run, run_id)
         assert row is not None and run_id is not None
@@ -612,7 +634,7 @@ def evaluate(project: Project, play_id: int, actor: Actor, run_id: int | None = 
     seen = project.dossier(play_id)
     if run_id is None and trained(seen):
         run_id = trained(seen)[0].id
-    request = {"run": run_id} if run_id is not None else {}
+    request = ForRun(run_id) if run_id is not None else None
     columns = {"student_run": run_id, "data_set_id": seen.data_set.id if seen.data_set else None}
     return _queue(project, play_id, actor, Action.EVALUATE, RunKind.EVALUATE, request, **columns)
 
@@ -624,7 +646,7 @@ def reproduce(project: Project, play_id: int, actor: Actor) -> int:
         "student_run": seen.evaluation.run_id if seen.evaluation else None,
         "data_set_id": seen.data_set.id if seen.data_set else None,
     }
-    return _queue(project, play_id, actor, Action.REPRODUCE, RunKind.REPRODUCE, {}, **columns)
+    return _queue(project, play_id, actor, Action.REPRODUCE, RunKind.REPRODUCE, None, **columns)
 
 
 # --- decide ------------------------------------------------------------------------------------------------------
@@ -632,23 +654,23 @@ def reproduce(project: Project, play_id: int, actor: Actor) -> int:
 
 def set_maintenance(project: Project, play_id: int, actor: Actor, sample: int, refresh_days: int) -> None:
     """Set how many calls a month are sampled, and how often the student is refreshed."""
-    request = {"sample": sample, "refresh_days": refresh_days}
+    request = SetMaintenance(sample, refresh_days)
     with project.change(Action.SET_MAINTENANCE, play_id, actor, request) as change:
         play = change.play
         play.sampling_per_month, play.refresh_days = sample, refresh_days
         change.session.add(play)
-        change.detail |= request
+        change.detail |= vars(request)
 
 
 def ship(project: Project, play_id: int, actor: Actor, *, key: Path | None = None) -> Path:
     """Write the bundle and go live, whole or not at all; with a key, signed. Gives the bundle's folder."""
-    optimist = {"proof": Assurance.HARDWARE if key is not None else signed_decisions.proof(actor, None)}
+    optimist = Ship(Assurance.HARDWARE if key is not None else signed_decisions.proof(actor, None))
     seen = project.ask_first(Action.SHIP, play_id, actor, optimist)
     stands = counting_sign_off(seen)
     assert stands is not None
     about = {"student": str(stands.covers["model"]), "sign_off": digest_of(bytes(stands.row.statement))}
     given = signed_decisions.give(seen, actor, StatementKind.SHIP, about, key)
-    with project.change(Action.SHIP, play_id, actor, {"proof": signed_decisions.proof(actor, given)}) as change:
+    with project.change(Action.SHIP, play_id, actor, Ship(signed_decisions.proof(actor, given))) as change:
         signed = counting_sign_off(change.dossier)
         assert signed is not None and signed.row.id is not None
         log = list(
@@ -695,7 +717,7 @@ def rehearse(project: Project, play_id: int, actor: Actor) -> int:
         "student_run": seen.evaluation.run_id if seen.evaluation else None,
         "data_set_id": seen.data_set.id if seen.data_set else None,
     }
-    return _queue(project, play_id, actor, Action.REHEARSE, RunKind.REHEARSE, {}, **columns)
+    return _queue(project, play_id, actor, Action.REHEARSE, RunKind.REHEARSE, None, **columns)
 
 
 def observe(
@@ -714,11 +736,11 @@ def observe(
     assert seen.live is not None
     name = name or path.name
     digest = _sha256(traffic.source_digest(path))
-    project.ask_first(Action.OBSERVE, play_id, actor, {"source_digest": digest, "name": name})
+    request = Observe(name, digest)
+    project.ask_first(Action.OBSERVE, play_id, actor, request)
     with project.artifacts.scratch() as scratch:
         report = traffic.import_traffic(path, mapping or readers.guess_mapping(path), scratch / "feed.parquet")
         artifact = project.artifacts.store(scratch / "feed.parquet")
-    request = {"source_digest": digest, "name": name}
     with project.change(Action.OBSERVE, play_id, actor, request) as change:
         assert change.dossier.live is not None and change.dossier.live.id is not None
         feed = tables.Feed(
@@ -752,14 +774,14 @@ def observe(
 
 def acknowledge(project: Project, play_id: int, actor: Actor, reason: str) -> None:
     """Answer an alarm; the watch begins anew, with the same ceiling."""
-    with project.change(Action.ACKNOWLEDGE, play_id, actor, {"reason": reason}) as change:
+    with project.change(Action.ACKNOWLEDGE, play_id, actor, WithReason(reason)) as change:
         assert change.dossier.live is not None
         _remedy(change, Remedy.ACKNOWLEDGE, change.dossier.live, reason, {"standing": change.dossier.standing.value})
 
 
 def roll_back(project: Project, play_id: int, actor: Actor, bundle_id: int, reason: str) -> None:
     """Put an earlier bundle back as the live one, after its files were checked."""
-    request = {"bundle": bundle_id, "reason": reason}
+    request = RollBack(bundle_id, reason)
     seen = project.ask_first(Action.ROLL_BACK, play_id, actor, request)
     trouble = project.artifacts.trouble(next(b.digest for b in seen.bundles if b.id == bundle_id))
     if trouble:
@@ -774,10 +796,10 @@ def refresh(project: Project, play_id: int, actor: Actor, reason: str) -> None:
     """Open a round whose traffic holds what was observed, and whose training rows are weighted to what diverged."""
     from distill_tui.monitor import history
 
-    seen = project.ask_first(Action.REFRESH, play_id, actor, {"reason": reason})
+    seen = project.ask_first(Action.REFRESH, play_id, actor, WithReason(reason))
     with project.artifacts.scratch() as scratch:
         taken = history.take_in(project, seen, scratch / "observed.parquet")
-    with project.change(Action.REFRESH, play_id, actor, {"reason": reason}) as change:
+    with project.change(Action.REFRESH, play_id, actor, WithReason(reason)) as change:
         if [f.id for f in change.dossier.feeds] != [f.id for f in seen.feeds]:
             raise Refused([Objection("data.moved", "A feed came in meanwhile; open the refresh again.")])
         change.play.round += 1
@@ -818,7 +840,7 @@ def _remedy(
 
 def kill(project: Project, play_id: int, actor: Actor, reason: str) -> None:
     """End a play for good."""
-    with project.change(Action.KILL, play_id, actor, {"reason": reason}) as change:
+    with project.change(Action.KILL, play_id, actor, WithReason(reason)) as change:
         change.play.outcome = reason
         change.session.add(change.play)
         change.detail["reason"] = reason
@@ -826,5 +848,5 @@ def kill(project: Project, play_id: int, actor: Actor, reason: str) -> None:
 
 def comment(project: Project, play_id: int, actor: Actor, text: str) -> None:
     """Leave a comment in the log."""
-    with project.change(Action.COMMENT, play_id, actor, {"text": text}) as change:
+    with project.change(Action.COMMENT, play_id, actor, Comment(text)) as change:
         change.detail["text"] = text.strip()

@@ -17,6 +17,7 @@ from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.objection import Objection, Refused
 from distill_tui.rules.permission import objections
+from distill_tui.rules.requests import SignOff, SpotCheck, Withdraw
 from distill_tui.store import tables
 from distill_tui.store.project import Project, now
 from distill_tui.terms import Action, Assurance, Judged, Opinion, StatementKind
@@ -30,7 +31,7 @@ def spot_check(project: Project, play_id: int, actor: Actor, said: Sequence[Judg
     if len(items) != len(said):
         raise Refused([Objection("spot_check.wrong", f"There are only {len(items)} answers that can be judged.")])
     content = spot_checks.content(seen.record, items, said)
-    with project.change(Action.SPOT_CHECK, play_id, actor, {"content": content}) as change:
+    with project.change(Action.SPOT_CHECK, play_id, actor, SpotCheck(content)) as change:
         row = tables.SpotCheck(
             play_id=play_id,
             round=change.play.round,
@@ -83,11 +84,11 @@ def ask_to_sign(
     """Write what this actor would sign now, unless the rules refuse; with a key, how strong it is shows afterwards."""
     dossier = project.dossier(play_id, thorough=True)
     action = Action.SIGN_OFF if opinion is Opinion.APPROVE else Action.REFUSE
-    request = {
-        "covers": dict(covers) if covers is not None else decide.covers(dossier),
-        "reason": comment,
-        "proof": Assurance.HARDWARE if keyed else signed_decisions.proof(actor, None),
-    }
+    request = SignOff(
+        dict(covers) if covers is not None else decide.covers(dossier),
+        comment,
+        Assurance.HARDWARE if keyed else signed_decisions.proof(actor, None),
+    )
     reasons = objections(action, dossier, actor, request)
     if reasons:
         raise Refused(reasons)
@@ -120,7 +121,7 @@ def _record_sign_off(
     predicate = statements.read_sign_off(content)["predicate"]
     opinion, comment = Opinion(predicate["opinion"]), str(predicate["comment"])
     action = Action.SIGN_OFF if opinion is Opinion.APPROVE else Action.REFUSE
-    request = {"covers": predicate["covers"], "reason": comment, "proof": assurance}
+    request = SignOff(predicate["covers"], comment, assurance)
     with project.change(action, play_id, actor, request) as change:
         row = tables.SignOff(
             play_id=play_id,
@@ -173,7 +174,7 @@ def withdraw(project: Project, play_id: int, actor: Actor, reason: str, *, key: 
     own = [s for s in dossier.sign_offs if s.row.person_id == actor.person and not s.withdrawn]
     about = {"sign_off": digest_of(bytes(own[-1].row.statement))} if own else {}
     signed = signed_decisions.give(dossier, actor, StatementKind.WITHDRAWAL, about, key, reason=reason) if own else None
-    request = {"reason": reason, "proof": signed_decisions.proof(actor, signed)}
+    request = Withdraw(reason, signed_decisions.proof(actor, signed))
     with project.change(Action.WITHDRAW, play_id, actor, request) as change:
         sign_off_id = own[-1].row.id
         assert sign_off_id is not None

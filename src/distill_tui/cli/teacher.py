@@ -19,6 +19,7 @@ from distill_tui.review import controls
 from distill_tui.rounds import cost_estimate, variations
 from distill_tui.rules import permission
 from distill_tui.rules.objection import Refused
+from distill_tui.rules.requests import Label
 from distill_tui.teachers import description
 from distill_tui.terms import Action, TeacherSource
 
@@ -148,7 +149,7 @@ def label(call: Call, estimate: bool, wait: bool, **limits: str | None) -> int |
     if estimate:
         _estimate(
             call,
-            {"limits": given},
+            Label(given),
             lambda: cost_estimate.estimate_labels(call.project.artifacts, call.dossier(), given),
         )
         return None
@@ -160,7 +161,7 @@ def _given(limits: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in limits.items() if value is not None}
 
 
-def _estimate(call: Call, request: Mapping[str, Any], ask: Callable[[], dict[str, Any]]) -> None:
+def _estimate(call: Call, request: Label, ask: Callable[[], dict[str, Any]]) -> None:
     """Label one input, and print what all of them would cost."""
     dossier = call.dossier()
     reasons = permission.objections(Action.LABEL, dossier, call.actor, request)
@@ -187,7 +188,7 @@ def data_vary(
     given, about = _given(limits), (each, rows, list(numbers))
     if estimate:
         dossier = call.dossier()
-        request = {"limits": given, "vary": True, "sealed": variations.sealed(call.project, dossier, list(numbers))}
+        request = Label(given, vary=True, sealed=variations.sealed(call.project, dossier, list(numbers)))
         _estimate(call, request, lambda: cost_estimate.estimate_variations(call.project, dossier, given, *about))
         return None
     with reading():

@@ -5,39 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import PlayDossier, Request, read_number, read_object
+from distill_tui.rules.dossier import PlayDossier, read_number, read_object
 from distill_tui.rules.gate import as_decimal, gate_untouched, locked_facts
 from distill_tui.rules.objection import Objection
+from distill_tui.rules.requests import AcceptFindings, FreezeData, ImportTraffic, Label, OpenRow, SetTeacher
 from distill_tui.rules.training import idle
 from distill_tui.rules.who import held_by, reasoned
 from distill_tui.terms import FindingLevel, Role, RunKind, RunStatus, Split, Task, TeacherSource
 
 
-def import_traffic(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def import_traffic(dossier: PlayDossier, actor: Actor, request: ImportTraffic | None) -> Iterator[Objection]:
     """The driver brings traffic in; the same file, read the same way, comes in once."""
     yield from held_by(dossier, actor, Role.DRIVER)
-    if any(
-        t.source_digest == request.get("source_digest") and t.mapping == request.get("mapping") for t in dossier.traffic
-    ):
-        yield Objection("traffic.twice", f"“{request.get('name')}” was imported already; nothing was added.")
+    yield from _not_frozen(dossier)
+    if request is None:
+        return
+    if any(t.source_digest == request.source_digest and t.mapping == request.mapping for t in dossier.traffic):
+        yield Objection("traffic.twice", f"“{request.name}” was imported already; nothing was added.")
     yield from _too_many_rejects(request)
-    leaks = sum(request.get("held_out", {}).values()) if request.get("variations") else 0
+    leaks = sum(request.held_out.values()) if request.variations else 0
     if leaks:
         yield Objection(
             "variation.leak",
             f"{leaks:,} of the variations belong with held-out rows, so none is taken in; have others written.",
         )
-    yield from _not_frozen(dossier)
 
 
-def _too_many_rejects(request: Request) -> Iterator[Objection]:
-    rejects, rows, most = (request.get(name) for name in ("rejects", "rows", "most_rejects"))
-    if rejects is None or rows is None or most is None or rejects <= most * (rejects + rows):
+def _too_many_rejects(request: ImportTraffic) -> Iterator[Objection]:
+    rejects, rows, most = request.rejects, request.rows, request.most_rejects
+    if rejects <= most * (rejects + rows):
         return
-    reasons = "; ".join(f"{reason} ({count:,})" for reason, count in request.get("reasons", ())[:3])
+    reasons = "; ".join(f"{reason} ({count:,})" for reason, count in request.reasons[:3])
     yield Objection(
         "traffic.rejects",
-        f"{rejects:,} of the {rejects + rows:,} rows of “{request.get('name')}” cannot be used, more than the "
+        f"{rejects:,} of the {rejects + rows:,} rows of “{request.name}” cannot be used, more than the "
         f"{most:.4g} that you allow: {reasons}. Mend the file, or allow more with --most-rejects.",
     )
 
@@ -47,13 +48,13 @@ def _not_frozen(dossier: PlayDossier) -> Iterator[Objection]:
         yield Objection("data.frozen", "The data set of this round is frozen and never changes; iterate for another.")
 
 
-def set_teacher(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def set_teacher(dossier: PlayDossier, actor: Actor, request: SetTeacher | None) -> Iterator[Objection]:
     """The driver names the teacher before the data are frozen; one that the lock names stays."""
     yield from held_by(dossier, actor, Role.DRIVER)
     locked = locked_facts(dossier).get("teacher")
-    named = {"source": request.get("source"), "digest": request.get("teacher")}
     known = locked if isinstance(locked, dict) else {}
-    if "teacher" in request and known and named != {name: known.get(name) for name in named}:
+    named = (request.source, request.digest) if request is not None and request.digest is not None else None
+    if named and known and named != (known.get("source"), known.get("digest")):
         yield Objection(
             "gate.teacher",
             f"The gate was locked against the teacher “{known.get('name')}”; another one is another play.",
@@ -63,11 +64,11 @@ def set_teacher(dossier: PlayDossier, actor: Actor, request: Request) -> Iterato
     yield from idle(dossier)
 
 
-def _fitting(dossier: PlayDossier, request: Request) -> Iterator[Objection]:
+def _fitting(dossier: PlayDossier, request: SetTeacher | None) -> Iterator[Objection]:
     """A teacher chooses among labels, or it writes its answers, as the play's task is."""
-    if "chooses" not in request:
+    if request is None or request.chooses is None:
         return
-    chooses, code = request["chooses"], dossier.code
+    chooses, code = request.chooses, dossier.code
     if dossier.play.task is Task.GENERATION and chooses:
         yield Objection(
             "teacher.chooses",
@@ -96,7 +97,7 @@ def _some_traffic(dossier: PlayDossier) -> Iterator[Objection]:
         )
 
 
-def label(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def label(dossier: PlayDossier, actor: Actor, request: Label | None) -> Iterator[Objection]:
     """A worker asks a local teacher; recorded outputs are there already."""
     yield from held_by(dossier, actor, Role.DRIVER)
     yield from _some_traffic(dossier)
@@ -106,15 +107,16 @@ def label(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Obje
         yield Objection(
             "teacher.recorded", "The teacher's outputs are recorded in the traffic; there is nothing to compute."
         )
-    yield from _writes(dossier, request)
-    yield from _budget(dossier, request)
-    yield from _tried(dossier, request)
+    if request is not None:
+        yield from _writes(dossier, request)
+        yield from _budget(dossier, request)
+        yield from _tried(dossier, request)
     yield from idle(dossier)
 
 
-def _writes(dossier: PlayDossier, request: Request) -> Iterator[Objection]:
+def _writes(dossier: PlayDossier, request: Label) -> Iterator[Objection]:
     """Variations are written by a teacher that can write, of rows that are not held out."""
-    if not request.get("vary"):
+    if not request.vary:
         return
     if dossier.play.teacher_source in (TeacherSource.LOCAL, TeacherSource.ZERO_SHOT):
         yield Objection(
@@ -122,8 +124,8 @@ def _writes(dossier: PlayDossier, request: Request) -> Iterator[Objection]:
             f"{dossier.play.teacher_name} is a classifier and cannot write; variations need an endpoint, or a causal "
             "model that is asked in words (--prompted).",
         )
-    if request.get("sealed"):
-        rows = ", ".join(str(row) for row in request["sealed"])
+    if request.sealed:
+        rows = ", ".join(str(row) for row in request.sealed)
         yield Objection(
             "variation.sealed",
             f"Row {rows} is held out, and no writer of training data ever reads it; name rows of training or "
@@ -131,13 +133,13 @@ def _writes(dossier: PlayDossier, request: Request) -> Iterator[Objection]:
         )
 
 
-def _tried(dossier: PlayDossier, request: Request) -> Iterator[Objection]:
+def _tried(dossier: PlayDossier, request: Label) -> Iterator[Objection]:
     """A teacher that is paid is tried on one row first, in the words of the run; that answer is not paid for again."""
-    limits = request.get("limits", {})
+    limits = request.limits or {}
     paid = "budget" in limits and any(as_decimal(limits.get(name, 0)) != 0 for name in ("price_in", "price_out"))
-    if request.get("tried", True) or not paid:
+    if request.tried or not paid:
         return
-    command = "data vary" if request.get("vary") else "label"
+    command = "data vary" if request.vary else "label"
     yield Objection(
         "teacher.untried",
         f"{dossier.play.teacher_name} has answered nothing in these words yet, and it is paid; try one row first, "
@@ -145,11 +147,11 @@ def _tried(dossier: PlayDossier, request: Request) -> Iterator[Objection]:
     )
 
 
-def _budget(dossier: PlayDossier, request: Request) -> Iterator[Objection]:
+def _budget(dossier: PlayDossier, request: Label) -> Iterator[Objection]:
     """Whoever has an endpoint asked says what it may cost."""
-    if dossier.play.teacher_source is not TeacherSource.ENDPOINT or "limits" not in request:
+    if dossier.play.teacher_source is not TeacherSource.ENDPOINT or request.limits is None:
         return
-    missing = [name for name in ("budget", "price_in", "price_out") if name not in request["limits"]]
+    missing = [name for name in ("budget", "price_in", "price_out") if name not in request.limits]
     if missing:
         yield Objection(
             "teacher.budget",
@@ -179,7 +181,7 @@ def labelled(dossier: PlayDossier) -> bool:
     return False
 
 
-def build_data(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def build_data(dossier: PlayDossier, actor: Actor, request: None) -> Iterator[Objection]:
     """A data set is built from traffic that the teacher has answered."""
     yield from held_by(dossier, actor, Role.DRIVER)
     yield from _some_traffic(dossier)
@@ -213,20 +215,20 @@ def open_findings(dossier: PlayDossier) -> list[dict[str, str]]:
     return [each for each in findings(dossier) if not each["accepted"]]
 
 
-def accept_findings(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def accept_findings(dossier: PlayDossier, actor: Actor, request: AcceptFindings | None) -> Iterator[Objection]:
     """The driver accepts what the audit found, knowingly and with a reason; the rest is mended."""
     yield from held_by(dossier, actor, Role.DRIVER)
     yield from _not_frozen(dossier)
     still = [each["id"] for each in open_findings(dossier)]
     if not still:
         yield Objection("finding.none", f"{dossier.code} has no finding that is open; `data show` lists all.")
-    for name in request.get("findings", ()):
+    for name in request.findings if request is not None else ():
         if still and name not in still:
             yield Objection("finding.unknown", f"“{name}” is no open finding; there are {', '.join(still[:12])}.")
-    yield from reasoned(request, "Accepting a finding")
+    yield from reasoned(request.reason if request is not None else None, "Accepting a finding")
 
 
-def freeze_data(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def freeze_data(dossier: PlayDossier, actor: Actor, request: FreezeData | None) -> Iterator[Objection]:
     """A data set is frozen when its held-out split is as large as the gate was promised, and nothing leaks."""
     yield from held_by(dossier, actor, Role.DRIVER)
     yield from _not_frozen(dossier)
@@ -245,15 +247,15 @@ def freeze_data(dossier: PlayDossier, actor: Actor, request: Request) -> Iterato
     for split in (Split.TRAIN, Split.VALIDATION):
         if not splits.get(split):
             yield Objection("data.empty", f"The {split} split is empty; import more traffic.")
-    for leak in request.get("leaks", ()):
-        yield Objection("data.leak", str(leak))
+    for leak in request.leaks if request is not None else ():
+        yield Objection("data.leak", leak)
     for each in open_findings(dossier):
         if each["level"] == FindingLevel.MUST:
             accept = f"`distill-tui data accept {dossier.code} {each['id']} -m WHY`"
             yield Objection("data.finding", f"{each['says']} Mend it, or accept it: {accept}.")
 
 
-def open_row(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def open_row(dossier: PlayDossier, actor: Actor, request: OpenRow | None) -> Iterator[Objection]:
     """A held-out row is opened knowingly, by somebody of this play; a builder who opens one burns it."""
     if actor.person not in dossier.roles.values() and actor.person not in dossier.builders:
         yield Objection(
@@ -262,14 +264,14 @@ def open_row(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[O
         )
     if dossier.data_set is None or dossier.data_set.frozen_at is None:
         yield Objection("data.not_frozen", "The data set of this round is not frozen, so it has no held-out row yet.")
-    if "row" in request and not request.get("held_out"):
+    if request is not None and not request.held_out:
         yield Objection(
             "held_out.none",
-            f"Row {request['row']} is no held-out row of this round's data set; `data show` counts them.",
+            f"Row {request.row} is no held-out row of this round's data set; `data show` counts them.",
         )
-    if "burn" in request and not request["burn"] and actor.person in dossier.builders:
+    if request is not None and not request.burn and actor.person in dossier.builders:
         yield Objection(
             "held_out.burns",
-            f"{actor.person} built in this play, so opening row {request.get('row')} burns it and its near duplicates: "
+            f"{actor.person} built in this play, so opening row {request.row} burns it and its near duplicates: "
             "they no longer count in an evaluation and move to validation with the next data set. Say so with --burn.",
         )

@@ -8,10 +8,11 @@ from typing import Any
 from distill_tui.digests import canonical, digest_of
 from distill_tui.rules import entities, spot_checks
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import PlayDossier, Request, SignOffFacts
+from distill_tui.rules.dossier import PlayDossier, SignOffFacts
 from distill_tui.rules.gate import gate_untouched
 from distill_tui.rules.live import rehearsed
 from distill_tui.rules.objection import Objection
+from distill_tui.rules.requests import Comment, SetMaintenance, Ship, SignOff, SpotCheck, Withdraw, WithReason
 from distill_tui.rules.training import idle
 from distill_tui.rules.who import held_by, least_proof, never_built, proof, proved, reasoned, roster, roster_signed
 from distill_tui.terms import Assurance, Opinion, Role, Verdict
@@ -47,17 +48,17 @@ def counted_spot_check(dossier: PlayDossier) -> entities.SpotCheck | None:
     return None
 
 
-def spot_check(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def spot_check(dossier: PlayDossier, actor: Actor, request: SpotCheck | None) -> Iterator[Objection]:
     """The validator judges what was drawn, all of it, and at least as much as the gate says."""
     yield from held_by(dossier, actor, Role.VALIDATOR)
     yield from never_built(dossier, actor.person, "sign_off.builder")
     if dossier.evaluation is None or dossier.record is None:
         yield Objection("evaluation.none", "There is no evaluation whose answers could be judged.")
-    elif "content" in request:
-        wrong = spot_checks.trouble(dossier.record, str(actor.person), request["content"])
+    elif request is not None:
+        wrong = spot_checks.trouble(dossier.record, str(actor.person), request.content)
         if wrong:
             yield Objection("spot_check.wrong", wrong)
-        elif spot_checks.result(request["content"])["judged"] < answers_to_judge(dossier):
+        elif spot_checks.result(request.content)["judged"] < answers_to_judge(dossier):
             yield Objection(
                 "spot_check.short",
                 f"The gate asks for {answers_to_judge(dossier)} answers judged blind; judge them all.",
@@ -102,7 +103,7 @@ def nothing_altered(dossier: PlayDossier) -> Iterator[Objection]:
         yield Objection("artifact.altered", trouble)
 
 
-def may_sign(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def may_sign(dossier: PlayDossier, actor: Actor, request: SignOff | None) -> Iterator[Objection]:
     """The validator signs, never having built, proved as strongly as the gate asks."""
     yield from held_by(dossier, actor, Role.VALIDATOR)
     yield from never_built(dossier, actor.person, "sign_off.builder")
@@ -117,7 +118,7 @@ def may_sign(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[O
         yield Objection("evaluation.none", "There is no evaluation to sign off.")
 
 
-def sign_off(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def sign_off(dossier: PlayDossier, actor: Actor, request: SignOff | None) -> Iterator[Objection]:
     """The validator approves what is true now, and only what they were shown."""
     yield from may_sign(dossier, actor, request)
     yield from roster_signed(dossier)
@@ -126,16 +127,16 @@ def sign_off(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[O
     yield from _unmoved(dossier, request)
 
 
-def refuse(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def refuse(dossier: PlayDossier, actor: Actor, request: SignOff | None) -> Iterator[Objection]:
     """The validator refuses, with a reason."""
     yield from may_sign(dossier, actor, request)
-    yield from reasoned(request, "A refusal")
+    yield from reasoned(request.reason if request is not None else None, "A refusal")
     yield from _unmoved(dossier, request)
 
 
-def _unmoved(dossier: PlayDossier, request: Request) -> Iterator[Objection]:
-    if "covers" in request and request["covers"] != covers(dossier):
-        what = ", ".join(moved(request["covers"], covers(dossier)))
+def _unmoved(dossier: PlayDossier, request: SignOff | None) -> Iterator[Objection]:
+    if request is not None and request.covers != covers(dossier):
+        what = ", ".join(moved(request.covers, covers(dossier)))
         yield Objection(
             "sign_off.moved", f"This changed after you opened it: {what}; look at it again before you sign."
         )
@@ -159,7 +160,7 @@ def _stronger(least: Assurance) -> str:
     return "sign with --key" if least is Assurance.SIGNED else "sign over SSH, or with --key"
 
 
-def withdraw(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def withdraw(dossier: PlayDossier, actor: Actor, request: Withdraw | None) -> Iterator[Objection]:
     """A sign-off or refusal is taken back by who made it, before the ship."""
     own = [s for s in dossier.sign_offs if s.row.person_id == actor.person and not s.withdrawn]
     if not own:
@@ -170,7 +171,7 @@ def withdraw(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[O
             f"What you take back is {own[-1].row.assurance.value}, so taking it back must be, too: "
             f"{_stronger(own[-1].row.assurance)}.",
         )
-    yield from reasoned(request, "A withdrawal")
+    yield from reasoned(request.reason if request is not None else None, "A withdrawal")
 
 
 def sign_off_troubles(dossier: PlayDossier, facts: SignOffFacts) -> Iterator[Objection]:
@@ -251,16 +252,16 @@ def maintained(dossier: PlayDossier) -> Iterator[Objection]:
         )
 
 
-def set_maintenance(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def set_maintenance(dossier: PlayDossier, actor: Actor, request: SetMaintenance | None) -> Iterator[Objection]:
     """The operator or the driver sets how a live student is watched."""
     yield from held_by(dossier, actor, Role.OPERATOR, Role.DRIVER)
-    for name in ("sample", "refresh_days"):
-        number = request.get(name, 1)
-        if not isinstance(number, int) or not 1 <= number <= 100_000_000:
+    given = {"sample": request.sample, "refresh_days": request.refresh_days} if request is not None else {}
+    for name, number in given.items():
+        if not 1 <= number <= 100_000_000:
             yield Objection("maintenance.number", f"{name} is {number}; it is a whole number from 1 to 100,000,000.")
 
 
-def ship(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def ship(dossier: PlayDossier, actor: Actor, request: Ship | None) -> Iterator[Objection]:
     """A student ships when it holds its locked gate and someone who did not build it says so."""
     yield from held_by(dossier, actor, Role.DRIVER, Role.OPERATOR, Role.SPONSOR)
     yield from gate_untouched(dossier)
@@ -275,7 +276,7 @@ def ship(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objec
     yield from idle(dossier)
 
 
-def iterate(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def iterate(dossier: PlayDossier, actor: Actor, request: None) -> Iterator[Objection]:
     """Another round opens while the gate has rounds left."""
     yield from held_by(dossier, actor, Role.DRIVER, Role.SPONSOR)
     yield from idle(dossier)
@@ -287,14 +288,14 @@ def iterate(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Ob
         )
 
 
-def kill(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def kill(dossier: PlayDossier, actor: Actor, request: WithReason | None) -> Iterator[Objection]:
     """The sponsor or the driver ends a play, and says why."""
     yield from held_by(dossier, actor, Role.SPONSOR, Role.DRIVER)
-    yield from reasoned(request, "A kill")
+    yield from reasoned(request.reason if request is not None else None, "A kill")
     yield from idle(dossier)
 
 
-def comment(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def comment(dossier: PlayDossier, actor: Actor, request: Comment | None) -> Iterator[Objection]:
     """Anyone enrolled may comment."""
-    if "text" in request and not 1 <= len(str(request["text"]).strip()) <= 4000:
+    if request is not None and not 1 <= len(request.text.strip()) <= 4000:
         yield Objection("comment.length", "A comment has 1 to 4,000 characters.")

@@ -12,11 +12,6 @@ from distill_tui import gates
 from distill_tui.rules import entities
 from distill_tui.terms import FIVE_STAGES, Assurance, Remedy, Role, Stage, Standing
 
-Request = Mapping[str, Any]  # what exactly is asked for; a screen that only dims a key asks with nothing in it
-
-
-NOTHING: Request = {}
-
 
 @dataclass(frozen=True)
 class SignOffFacts:

@@ -10,20 +10,21 @@ from typing import Any
 from distill_tui import gates
 from distill_tui.gates import economics
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import PlayDossier, Request, read_number, read_object
+from distill_tui.rules.dossier import PlayDossier, read_number, read_object
 from distill_tui.rules.objection import Objection
+from distill_tui.rules.requests import ConfirmTerms, FillWorksheet, LockGate
 from distill_tui.rules.who import held_by, least_proof, never_built, proved
 from distill_tui.terms import Assurance, PlayKind, Role, StatementKind
 
 
-def fill_worksheet(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def fill_worksheet(dossier: PlayDossier, actor: Actor, request: FillWorksheet | None) -> Iterator[Objection]:
     """The driver or the sponsor fills in the trigger's numbers."""
     yield from held_by(dossier, actor, Role.DRIVER, Role.SPONSOR)
-    if "values" not in request:
+    if request is None:
         return
     kind = dossier.play.kind
     known = {question.name for question in (*economics.WORKSHEET[kind], *economics.BESIDES[kind])}
-    for name, value in request["values"].items():
+    for name, value in request.values.items():
         if name not in known:
             yield Objection(
                 "worksheet.unknown",
@@ -53,18 +54,18 @@ def trigger(dossier: PlayDossier) -> Iterator[Objection]:
         yield Objection("trigger.holds", sentence)
 
 
-def qualify(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def qualify(dossier: PlayDossier, actor: Actor, request: None) -> Iterator[Objection]:
     """A play qualifies when the numbers of its trigger hold; else mend the numbers or kill the play."""
     yield from held_by(dossier, actor, Role.DRIVER, Role.SPONSOR)
     yield from trigger(dossier)
 
 
-def edit_gate(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def edit_gate(dossier: PlayDossier, actor: Actor, request: None) -> Iterator[Objection]:
     """The draft of the gate is the driver's and the sponsor's to write."""
     yield from held_by(dossier, actor, Role.DRIVER, Role.SPONSOR)
 
 
-def lock_gate(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def lock_gate(dossier: PlayDossier, actor: Actor, request: LockGate | None) -> Iterator[Objection]:
     """The sponsor locks a gate that can pass and can fail, once all four roles are named and somebody can validate."""
     yield from held_by(dossier, actor, Role.SPONSOR)
     for role in Role:
@@ -81,7 +82,7 @@ def lock_gate(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[
         yield Objection("gate.problem", sentence)
     if dossier.play.kind is PlayKind.STABILITY:
         yield from terms_unclear(dossier)
-    if "expected" in request and request["expected"] != gates.digest(dossier.gate):
+    if request is not None and request.expected not in (None, gates.digest(dossier.gate)):
         yield Objection("gate.moved", "The gate was edited after you opened it; read it again before you lock it.")
     yield from proved(dossier.project, actor, request, "gate.weak")
     yield from can_validate(dossier)
@@ -165,14 +166,16 @@ def terms_unclear(dossier: PlayDossier) -> Iterator[Objection]:
         )
 
 
-def confirm_terms(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def confirm_terms(dossier: PlayDossier, actor: Actor, request: ConfirmTerms | None) -> Iterator[Objection]:
     """The driver or the sponsor records which terms were read, of what date, and what they permit."""
     yield from held_by(dossier, actor, Role.DRIVER, Role.SPONSOR)
-    for name in ("provider", "version"):
-        if name in request and not 1 <= len(str(request[name]).strip()) <= 200:
+    if request is None:
+        return
+    for name, words in (("provider", request.provider), ("version", request.version)):
+        if not 1 <= len(words.strip()) <= 200:
             yield Objection("terms.words", f"The {name} of the terms has 1 to 200 characters; write it down.")
-    if "dated" in request and not _is_date(str(request["dated"])):
-        yield Objection("terms.date", f"“{request['dated']}” is no date of the terms; write it like 2026-11-24.")
+    if not _is_date(request.dated):
+        yield Objection("terms.date", f"“{request.dated}” is no date of the terms; write it like 2026-11-24.")
 
 
 def _is_date(text: str) -> bool:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import PlayDossier, Request, read_object
+from distill_tui.rules.dossier import PlayDossier, read_object
 from distill_tui.rules.gate import gate_untouched
 from distill_tui.rules.objection import Objection
+from distill_tui.rules.requests import Observe, RollBack, WithReason
 from distill_tui.rules.training import idle, not_observing
 from distill_tui.rules.who import held_by, reasoned
 from distill_tui.terms import PlayKind, Role, RunKind, RunStatus, Standing
 
 
-def rehearse(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def rehearse(dossier: PlayDossier, actor: Actor, request: None) -> Iterator[Objection]:
     """The recipe of the student that was judged is run again; whoever only does that has not built."""
     yield from held_by(dossier, actor, Role.DRIVER, Role.OPERATOR, Role.VALIDATOR)
     yield from idle(dossier)
@@ -48,25 +49,25 @@ def shipped(dossier: PlayDossier) -> Iterator[Objection]:
         yield Objection("live.none", f"Nothing of {dossier.code} has shipped yet, so there is nothing to watch.")
 
 
-def observe(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def observe(dossier: PlayDossier, actor: Actor, request: Observe | None) -> Iterator[Objection]:
     """The operator or the driver brings in samples of production; the same file comes in once."""
     yield from held_by(dossier, actor, Role.OPERATOR, Role.DRIVER)
     yield from shipped(dossier)
     yield from not_observing(dossier)
-    if any(f.source_digest == request.get("source_digest") for f in dossier.feeds):
-        yield Objection("feed.twice", f"“{request.get('name')}” was observed already; nothing was added.")
+    if request is not None and any(f.source_digest == request.source_digest for f in dossier.feeds):
+        yield Objection("feed.twice", f"“{request.name}” was observed already; nothing was added.")
 
 
-def acknowledge(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def acknowledge(dossier: PlayDossier, actor: Actor, request: WithReason | None) -> Iterator[Objection]:
     """The operator answers an alarm. The ceiling stays what it is: what goes on diverging will alarm again."""
     yield from held_by(dossier, actor, Role.OPERATOR)
     yield from shipped(dossier)
     if dossier.standing is Standing.STEADY:
         yield Objection("watch.steady", "The live student is steady; there is no alarm to acknowledge.")
-    yield from reasoned(request, "An acknowledgement")
+    yield from reasoned(request.reason if request is not None else None, "An acknowledgement")
 
 
-def roll_back(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def roll_back(dossier: PlayDossier, actor: Actor, request: RollBack | None) -> Iterator[Objection]:
     """The operator or the sponsor puts back a bundle that shipped; a refresh that is under way is put aside."""
     yield from held_by(dossier, actor, Role.OPERATOR, Role.SPONSOR)
     yield from shipped(dossier)
@@ -74,13 +75,13 @@ def roll_back(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[
     others = [b.id for b in dossier.bundles if dossier.refreshing or dossier.live is None or b.id != dossier.live.id]
     if dossier.bundles and not others:
         yield Objection("rollback.none", "There is no other bundle to go back to; open a refresh instead.")
-    elif "bundle" in request and request["bundle"] not in others:
+    elif request is not None and request.bundle not in others:
         known = ", ".join(str(each) for each in others)
-        yield Objection("rollback.unknown", f"Bundle {request['bundle']} cannot be put back; there are: {known}.")
-    yield from reasoned(request, "A rollback")
+        yield Objection("rollback.unknown", f"Bundle {request.bundle} cannot be put back; there are: {known}.")
+    yield from reasoned(request.reason if request is not None else None, "A rollback")
 
 
-def refresh(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def refresh(dossier: PlayDossier, actor: Actor, request: WithReason | None) -> Iterator[Objection]:
     """A round opens from `live`: new held-out rows, a new set of looks, the same locked gate, a new sign-off."""
     yield from held_by(dossier, actor, Role.OPERATOR, Role.DRIVER)
     yield from shipped(dossier)
@@ -92,4 +93,4 @@ def refresh(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Ob
             "refresh.validator",
             f"A refresh takes in training data, and {actor.person} validates this play; the driver opens it.",
         )
-    yield from reasoned(request, "A refresh")
+    yield from reasoned(request.reason if request is not None else None, "A refresh")

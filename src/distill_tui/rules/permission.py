@@ -8,11 +8,13 @@ Nothing here reads a clock, a file or a network, and every function answers for 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from distill_tui.rules import data, decide, gate, live, training, who
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import NOTHING, PlayDossier, ProjectDossier, Request
+from distill_tui.rules.dossier import PlayDossier, ProjectDossier
 from distill_tui.rules.objection import Objection
+from distill_tui.rules.requests import OpenProject, Request
 from distill_tui.rules.state_machine import NEXT_STAGE, closed
 from distill_tui.terms import Action
 
@@ -20,12 +22,12 @@ NO_PLAY = Objection("play.none", "There is no such play; `distill-tui list` show
 
 
 def objections(
-    action: Action, dossier: ProjectDossier | PlayDossier | None, actor: Actor, request: Request = NOTHING
+    action: Action, dossier: ProjectDossier | PlayDossier | None, actor: Actor, request: Request | None = None
 ) -> list[Objection]:
     """Return every reason why this actor may not do this now. Only a project that does not exist yet has no dossier."""
     project = dossier.project if isinstance(dossier, PlayDossier) else dossier
     if action is Action.OPEN_PROJECT:
-        return list(who.open_project(project, actor, request))
+        return list(who.open_project(project, actor, request if isinstance(request, OpenProject) else None))
     if project is None:
         return [NO_PLAY]
     if actor.person is None or actor.person not in project.people:
@@ -45,7 +47,7 @@ def objections(
     return [*who.hosted(action, dossier, actor, request), *RULES[action](dossier, actor, request)]
 
 
-PROJECT_RULES: dict[Action, Callable[[ProjectDossier, Actor, Request], Iterator[Objection]]] = {
+PROJECT_RULES: dict[Action, Callable[[ProjectDossier, Actor, Any], Iterator[Objection]]] = {
     Action.ENROL_PERSON: who.enrol_person,
     Action.ADD_ACCOUNT: who.add_proof,
     Action.ADD_KEY: who.add_proof,
@@ -53,7 +55,7 @@ PROJECT_RULES: dict[Action, Callable[[ProjectDossier, Actor, Request], Iterator[
     Action.SET_ASSURANCE: who.set_assurance,
     Action.OPEN_PLAY: who.open_play,
 }
-RULES: dict[Action, Callable[[PlayDossier, Actor, Request], Iterator[Objection]]] = {
+RULES: dict[Action, Callable[[PlayDossier, Actor, Any], Iterator[Objection]]] = {
     Action.SIGN_ROSTER: who.sign_roster,
     Action.SPOT_CHECK: decide.spot_check,
     Action.ASSIGN_ROLE: who.assign_role,

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import PlayDossier, Request, read_number, read_object
+from distill_tui.rules.dossier import PlayDossier, read_number, read_object
 from distill_tui.rules.gate import gate_untouched
 from distill_tui.rules.objection import Objection
+from distill_tui.rules.requests import ForRun, StartRun, WorkerReport
 from distill_tui.rules.state_machine import NEXT_STAGE
 from distill_tui.rules.who import held_by
+from distill_tui.spec import Spec
 from distill_tui.terms import Action, Role, RunKind, RunStatus, StudentKind, Task, TeacherSource
 
 
-def run_of_worker(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def run_of_worker(dossier: PlayDossier, actor: Actor, request: WorkerReport | None) -> Iterator[Objection]:
     """A worker speaks only for the run that it holds."""
-    run = dossier.run(request.get("run"))
-    if run is None or actor.run != run.id:
+    run = dossier.run(request.run) if request is not None else None
+    if request is None or run is None or actor.run != run.id:
         yield Objection("run.foreign", "Only the worker of a run may report on it.")
-    elif run.status is not RunStatus.RUNNING or run.token is None or request.get("token") != run.token:
+    elif run.status is not RunStatus.RUNNING or run.token is None or request.token != run.token:
         yield Objection("run.fenced", f"Run {run.id} is no longer this worker's: it was stopped, resumed or given up.")
 
 
@@ -34,36 +35,38 @@ def idle(dossier: PlayDossier) -> Iterator[Objection]:
         )
 
 
-def start_run(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def start_run(dossier: PlayDossier, actor: Actor, request: StartRun | None) -> Iterator[Objection]:
     """Training starts on a frozen data set, one run of a play at a time."""
     yield from held_by(dossier, actor, Role.DRIVER)
     yield from gate_untouched(dossier)
     if dossier.data_set is None or dossier.data_set.frozen_at is None:
         yield Objection("data.not_frozen", "The data set is not frozen; freeze it first.")
     yield from idle(dossier)
-    spec = request.get("spec")
-    if spec is not None and spec.problem():
-        yield Objection("spec.problem", spec.problem())
-    elif spec is not None and spec.generates != (dossier.play.task is Task.GENERATION):
+    if request is None:
+        return
+    spec, problem = request.spec, request.spec.problem()
+    if problem:
+        yield Objection("spec.problem", problem)
+    elif spec.generates != (dossier.play.task is Task.GENERATION):
         kinds = ", ".join(f"student={kind}" for kind in StudentKind if kind.generates != spec.generates)
         yield Objection(
             "spec.task",
             f"{dossier.code} is a {dossier.play.task.value} play, and a student of kind {spec.student} "
             f"{'writes its answers' if spec.generates else 'chooses among labels'}; take one of {kinds}.",
         )
-    elif spec is not None and spec.generates:
+    elif spec.generates:
         return  # what feeds it are texts; the worker sees in its first second whether there are any
-    elif spec is not None and suits(dossier) is not StudentKind.LAYERS and spec.needs_layers:
+    elif suits(dossier) is not StudentKind.LAYERS and spec.needs_layers:
         yield Objection(
             "spec.no_layers",
             "The teacher's outputs are recorded, so there are no layers of it for a student to start from; train "
             "another kind, like student=static or student=ngram.",
         )
-    elif spec is not None and "soft_rows" in request:
-        yield from _fed(spec, request["soft_rows"], dossier)
+    elif request.soft_rows is not None:
+        yield from _fed(spec, request.soft_rows, dossier)
 
 
-def _fed(spec: Any, soft_rows: int, dossier: PlayDossier) -> Iterator[Objection]:
+def _fed(spec: Spec, soft_rows: int, dossier: PlayDossier) -> Iterator[Objection]:
     """A term of the teacher's that no row feeds would teach nothing."""
     for name in spec.soft_terms if not soft_rows else ():
         yield Objection(
@@ -82,9 +85,10 @@ def suits(dossier: PlayDossier) -> StudentKind:
     return StudentKind.LAYERS if local else StudentKind.STATIC
 
 
-def stop_run(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def stop_run(dossier: PlayDossier, actor: Actor, request: ForRun | None) -> Iterator[Objection]:
     """Whoever started a run, or the driver, stops it."""
-    run = dossier.run(request["run"]) if "run" in request else next((r for r in dossier.runs if r.status.active), None)
+    active = next((r for r in dossier.runs if r.status.active), None)
+    run = dossier.run(request.run) if request is not None else active
     if run is None:
         yield Objection("run.none", f"{dossier.code} has no run that could be stopped.")
     elif not run.status.active:
@@ -103,9 +107,9 @@ _STARTS = {
 }
 
 
-def resume_run(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def resume_run(dossier: PlayDossier, actor: Actor, request: ForRun | None) -> Iterator[Objection]:
     """A run that ended early goes on from its last checkpoint, for whoever started it."""
-    run = dossier.run(request["run"]) if "run" in request else resumable(dossier)
+    run = dossier.run(request.run) if request is not None else resumable(dossier)
     if run is None:
         yield Objection("run.none", f"{dossier.code} has no run that could be resumed.")
         return
@@ -165,7 +169,7 @@ def one_look(dossier: PlayDossier) -> Iterator[Objection]:
         )
 
 
-def evaluate(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def evaluate(dossier: PlayDossier, actor: Actor, request: ForRun | None) -> Iterator[Objection]:
     """The driver spends the round's one look at the held-out split on one trained student."""
     yield from held_by(dossier, actor, Role.DRIVER)
     yield from gate_untouched(dossier)
@@ -175,11 +179,11 @@ def evaluate(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[O
         yield Objection(
             "run.untrained", f"There is no trained student yet; `distill-tui train {dossier.code}` makes one."
         )
-    elif "run" in request and request["run"] not in [r.id for r in trained(dossier)]:
-        yield Objection("run.unknown", f"Run {request['run']} is no finished training run of this round.")
+    elif request is not None and request.run not in [r.id for r in trained(dossier)]:
+        yield Objection("run.unknown", f"Run {request.run} is no finished training run of this round.")
 
 
-def reproduce(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def reproduce(dossier: PlayDossier, actor: Actor, request: None) -> Iterator[Objection]:
     """The validator may run the evaluation again; that makes nobody a builder."""
     yield from held_by(dossier, actor, Role.VALIDATOR)
     yield from idle(dossier)
@@ -187,7 +191,7 @@ def reproduce(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[
         yield Objection("evaluation.none", "There is no evaluation to reproduce.")
 
 
-def record_evaluation(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def record_evaluation(dossier: PlayDossier, actor: Actor, request: WorkerReport | None) -> Iterator[Objection]:
     """The worker's evaluation counts for the gate and data that are current, once a round."""
     yield from run_of_worker(dossier, actor, request)
     yield from gate_untouched(dossier)

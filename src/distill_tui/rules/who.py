@@ -8,8 +8,21 @@ from typing import Any
 from distill_tui.digests import canonical, digest_of
 from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import PlayDossier, ProjectDossier, Request
+from distill_tui.rules.dossier import PlayDossier, ProjectDossier
 from distill_tui.rules.objection import Objection
+from distill_tui.rules.requests import (
+    AddAccount,
+    AddKey,
+    AssignRole,
+    EnrolPerson,
+    OpenPlay,
+    OpenProject,
+    Request,
+    RevokeKey,
+    SetAssurance,
+    Signable,
+    SignRoster,
+)
 from distill_tui.terms import Action, Assurance, Role, Stage, StatementKind
 
 
@@ -35,7 +48,7 @@ def kept_by(project: ProjectDossier, actor: Actor) -> Iterator[Objection]:
 NEEDS_FILES = (Action.IMPORT_TRAFFIC, Action.SET_TEACHER, Action.START_RUN, Action.OBSERVE)  # each may name a path
 
 
-def hosted(action: Action, dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def hosted(action: Action, dossier: PlayDossier, actor: Actor, request: Request | None) -> Iterator[Objection]:
     """A session over SSH reaches no files, and proves nothing against whoever runs its server."""
     if actor.assurance is not Assurance.SESSION and not actor.over_ssh:
         return
@@ -49,10 +62,10 @@ def hosted(action: Action, dossier: PlayDossier, actor: Actor, request: Request)
         )
 
 
-def proof(actor: Actor, request: Request) -> Assurance:
+def proof(actor: Actor, request: Request | None) -> Assurance:
     """How what is asked for is proved: by its signature, where it has one, else as its actor is."""
-    found: Assurance = request.get("proof", actor.assurance)
-    return found
+    given = request.proof if isinstance(request, Signable) else None
+    return given or actor.assurance
 
 
 def least_proof(dossier: PlayDossier) -> Assurance:
@@ -61,7 +74,7 @@ def least_proof(dossier: PlayDossier) -> Assurance:
     return max([dossier.project.minimum_assurance, *gate], key=lambda each: each.strength)
 
 
-def proved(project: ProjectDossier, actor: Actor, request: Request, rule: str) -> Iterator[Objection]:
+def proved(project: ProjectDossier, actor: Actor, request: Signable | None, rule: str) -> Iterator[Objection]:
     """A decision is proved as strongly as the project asks."""
     least = project.minimum_assurance
     found = proof(actor, request)
@@ -73,12 +86,12 @@ def proved(project: ProjectDossier, actor: Actor, request: Request, rule: str) -
         )
 
 
-def reasoned(request: Request, what: str) -> Iterator[Objection]:
-    if "reason" in request and not str(request["reason"]).strip():
+def reasoned(reason: str | None, what: str) -> Iterator[Objection]:
+    if reason is not None and not reason.strip():
         yield Objection("reason.missing", f"{what} needs a reason; say it with -m.")
 
 
-def open_project(project: ProjectDossier | None, actor: Actor, request: Request) -> Iterator[Objection]:
+def open_project(project: ProjectDossier | None, actor: Actor, request: OpenProject | None) -> Iterator[Objection]:
     """A project file is made once."""
     if project is not None:
         yield Objection("project.exists", f"This file is the project “{project.name}” already.")
@@ -88,11 +101,12 @@ def open_project(project: ProjectDossier | None, actor: Actor, request: Request)
 _CONFUSABLE = str.maketrans({"0": "o", "1": "l", "i": "l", "5": "s", "_": "-"})
 
 
-def _person_words(people: Mapping[str, entities.Person], request: Request) -> Iterator[Objection]:
-    person = request.get("person")
-    if person is None:
+def _person_words(
+    people: Mapping[str, entities.Person], request: OpenProject | EnrolPerson | None
+) -> Iterator[Objection]:
+    if request is None:
         return
-    person = str(person)
+    person = request.person
     allowed = set("abcdefghijklmnopqrstuvwxyz0123456789_-")
     if not 1 <= len(person) <= 32 or not set(person) <= allowed or person[0] in "_-":
         yield Objection(
@@ -108,16 +122,16 @@ def _person_words(people: Mapping[str, entities.Person], request: Request) -> It
             yield Objection("person.confusable", f"{person} looks like {other}, who is enrolled; choose another id.")
 
 
-def enrol_person(project: ProjectDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def enrol_person(project: ProjectDossier, actor: Actor, request: EnrolPerson | None) -> Iterator[Objection]:
     """Persons are enrolled by the keeper, under ids that cannot be mistaken for one another."""
     yield from kept_by(project, actor)
     yield from _person_words(project.people, request)
     yield from _proofs_free(project, request)
 
 
-def _proofs_free(project: ProjectDossier, request: Request) -> Iterator[Objection]:
+def _proofs_free(project: ProjectDossier, request: EnrolPerson | AddAccount | AddKey | None) -> Iterator[Objection]:
     """One account, and one key, belongs to one person."""
-    uid, fingerprint = request.get("uid"), request.get("fingerprint")
+    uid, fingerprint = (request.uid, request.fingerprint) if request is not None else (None, None)
     for account in project.accounts:
         if uid is not None and account.uid == uid:
             yield Objection("account.taken", f"The account with uid {uid} is {account.person_id}'s already.")
@@ -128,25 +142,24 @@ def _proofs_free(project: ProjectDossier, request: Request) -> Iterator[Objectio
             )
 
 
-def add_proof(project: ProjectDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def add_proof(project: ProjectDossier, actor: Actor, request: AddAccount | AddKey | None) -> Iterator[Objection]:
     """The keeper adds accounts and keys to persons who are enrolled."""
     yield from kept_by(project, actor)
     yield from enrolled(project, request)
     yield from _proofs_free(project, request)
 
 
-def enrolled(project: ProjectDossier, request: Request) -> Iterator[Objection]:
-    person = request.get("person")
-    if person is not None and person not in project.people:
+def enrolled(project: ProjectDossier, request: AddAccount | AddKey | AssignRole | None) -> Iterator[Objection]:
+    if request is not None and request.person not in project.people:
         known = ", ".join(sorted(project.people))
-        yield Objection("person.unknown", f"Nobody called “{person}” is enrolled; there are {known}.")
+        yield Objection("person.unknown", f"Nobody called “{request.person}” is enrolled; there are {known}.")
 
 
-def revoke_key(project: ProjectDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def revoke_key(project: ProjectDossier, actor: Actor, request: RevokeKey | None) -> Iterator[Objection]:
     """A key is revoked by its owner or by the keeper."""
-    fingerprint = request.get("fingerprint")
-    if fingerprint is None:
+    if request is None:
         return
+    fingerprint = request.fingerprint
     key = next((k for k in project.keys if k.fingerprint == fingerprint), None)
     if key is None:
         yield Objection("key.unknown", f"No key {fingerprint} is enrolled; `distill-tui person list` shows them.")
@@ -156,23 +169,22 @@ def revoke_key(project: ProjectDossier, actor: Actor, request: Request) -> Itera
         yield from kept_by(project, actor)
 
 
-def set_assurance(project: ProjectDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def set_assurance(project: ProjectDossier, actor: Actor, request: SetAssurance | None) -> Iterator[Objection]:
     """The keeper states the weakest proof that counts; it can be raised, never lowered."""
     yield from kept_by(project, actor)
-    wanted = request.get("assurance")
-    if wanted is not None and wanted.strength < project.minimum_assurance.strength:
+    if request is not None and request.assurance.strength < project.minimum_assurance.strength:
         yield Objection(
             "assurance.lowered",
             f"The project asks for {project.minimum_assurance.value} already; that can be raised, not lowered.",
         )
 
 
-def sign_roster(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def sign_roster(dossier: PlayDossier, actor: Actor, request: SignRoster | None) -> Iterator[Objection]:
     """The sponsor vouches with a key for who is who in this play."""
     yield from held_by(dossier, actor, Role.SPONSOR)
     if proof(actor, request).strength < Assurance.SIGNED.strength:
         yield Objection("roster.key", "A roster is signed with a key; say which with --key FILE.")
-    if "roster" in request and request["roster"] != roster(dossier):
+    if request is not None and request.roster != roster(dossier):
         yield Objection("roster.moved", "The roster changed meanwhile; look at it again with `roster show`.")
 
 
@@ -195,30 +207,32 @@ def roster_signed(dossier: PlayDossier) -> Iterator[Objection]:
     )
 
 
-def open_play(project: ProjectDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def open_play(project: ProjectDossier, actor: Actor, request: OpenPlay | None) -> Iterator[Objection]:
     """Anyone enrolled may open a play, under a name that is free."""
-    name = request.get("name")
-    if name is not None:
-        if not 1 <= len(str(name).strip()) <= 80:
-            yield Objection("play.name", "A play's name has 1 to 80 characters.")
-        elif str(name) in project.play_names:
-            yield Objection("play.exists", f"There is a play “{name}” already; choose another name.")
-    predecessor = request.get("predecessor")
+    if request is None:
+        return
+    if not 1 <= len(request.name.strip()) <= 80:
+        yield Objection("play.name", "A play's name has 1 to 80 characters.")
+    elif request.name in project.play_names:
+        yield Objection("play.exists", f"There is a play “{request.name}” already; choose another name.")
+    predecessor = request.predecessor
     if predecessor is not None and predecessor.stage is not Stage.KILLED:
         yield Objection("play.predecessor", f"{predecessor.code} is not killed; only a killed play has a successor.")
 
 
-def assign_role(dossier: PlayDossier, actor: Actor, request: Request) -> Iterator[Objection]:
+def assign_role(dossier: PlayDossier, actor: Actor, request: AssignRole | None) -> Iterator[Objection]:
     """Roles are given freely until the lock, then by the sponsor; no builder validates, no validator builds."""
     yield from enrolled(dossier.project, request)
     if dossier.locked:
         yield from held_by(dossier, actor, Role.SPONSOR)
-    role, person = request.get("role"), request.get("person")
+    if request is None:
+        return
+    role, person = request.role, request.person
     if role is Role.VALIDATOR:
         yield from never_built(dossier, person, "role.validator_built")
-        if person is not None and person == dossier.roles.get(Role.DRIVER):
+        if person == dossier.roles.get(Role.DRIVER):
             yield Objection("role.driver_validates", f"{person} drives this play; the validator must be somebody else.")
-    if role is Role.DRIVER and person is not None and person == dossier.roles.get(Role.VALIDATOR):
+    if role is Role.DRIVER and person == dossier.roles.get(Role.VALIDATOR):
         yield Objection("role.driver_validates", f"{person} validates this play; the driver must be somebody else.")
 
 

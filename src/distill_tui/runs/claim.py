@@ -17,6 +17,7 @@ from typing import Any
 from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.objection import Refused
+from distill_tui.rules.requests import WorkerReport
 from distill_tui.store import queries, sqlite, tables
 from distill_tui.store.project import Change, Project, ProjectError, now
 from distill_tui.terms import Action, Assurance, RunStatus
@@ -95,7 +96,7 @@ class Claim:
         """End the run through the door, whatever kind of end it is."""
         self._over.set()
         self._pulse.join()
-        request = {"run": self.id, "token": self.token}
+        request = WorkerReport(self.id, self.token)
         with self.project.change(action, self.run.play_id, self.actor, request) as change:
             run = change.session.get(tables.Run, self.id)
             assert run is not None

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import NOTHING, PlayDossier, ProjectDossier, Request
+from distill_tui.rules.dossier import PlayDossier, ProjectDossier
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.permission import objections
+from distill_tui.rules.requests import OpenProject, Request
 from distill_tui.rules.state_machine import BUILDING, NEXT_STAGE
 from distill_tui.store import audit_log, project_file, rows, sqlite
 from distill_tui.store.artifacts import Artifacts, sync_folder
@@ -87,8 +88,7 @@ class Project:
         """Make a project file whose keeper is whoever makes it. Raises ProjectError where something is there."""
         if not path.parent.is_dir():
             raise ProjectError(f"The folder {path.parent} does not exist; make it first.")
-        request = {"person": keeper}
-        reasons = objections(Action.OPEN_PROJECT, None, actor, request)
+        reasons = objections(Action.OPEN_PROJECT, None, actor, OpenProject(keeper))
         if reasons:
             raise Refused(reasons)
         see_free(path)
@@ -195,7 +195,7 @@ class Project:
         with self.view() as connection:
             return load(connection, self.artifacts, play_id, self._logs, thorough=thorough)
 
-    def ask_first(self, action: Action, play_id: int, actor: Actor, request: Request = NOTHING) -> PlayDossier:
+    def ask_first(self, action: Action, play_id: int, actor: Actor, request: Request | None = None) -> PlayDossier:
         """Ask the rules before work that takes long; the door asks again afterwards. Raises Refused."""
         dossier = self.dossier(play_id)
         reasons = objections(action, dossier, actor, request)
@@ -217,7 +217,9 @@ class Project:
         return int(version)
 
     @contextmanager
-    def change(self, action: Action, play_id: int | None, actor: Actor, request: Request = NOTHING) -> Iterator[Change]:
+    def change(
+        self, action: Action, play_id: int | None, actor: Actor, request: Request | None = None
+    ) -> Iterator[Change]:
         """The one door: permission, edit, stage, audit, in one transaction. Raises Refused with all the reasons."""
         from distill_tui.store import sessions, tables
 

@@ -20,6 +20,7 @@ from textual.worker import get_current_worker
 
 from distill_tui import actions
 from distill_tui.rules.permission import objections
+from distill_tui.rules.requests import ForRun
 from distill_tui.store import sqlite
 from distill_tui.terms import Action, RunStatus
 from distill_tui.ui.forms.form import Call, Form
@@ -71,7 +72,7 @@ def _job(project: Project, actor: Actor, run: entities.Run, play: str) -> Job:
     log = tail(project.artifacts.run_folder(run.id) / "worker.log")
     if not run.status.active:
         return Job(run, play, log=log, keeps=f"Run {run.id} is {run.status.value} already.")
-    objects = objections(Action.STOP_RUN, project.dossier(run.play_id), actor, {"run": run.id})
+    objects = objections(Action.STOP_RUN, project.dossier(run.play_id), actor, ForRun(run.id or 0))
     curve = queries.curve(project, run.id)
     rate = curve[-1].rows_per_second if curve and run.status is RunStatus.RUNNING else None
     return Job(run, play, rate, log, objects[0].sentence if objects else "")

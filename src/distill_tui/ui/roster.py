@@ -12,8 +12,9 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 from textual.worker import get_current_worker
 
-from distill_tui.rules.dossier import ProjectDossier, Request
+from distill_tui.rules.dossier import ProjectDossier
 from distill_tui.rules.permission import objections
+from distill_tui.rules.requests import Request, RevokeKey
 from distill_tui.store import glance, sqlite
 from distill_tui.terms import Action, Role, Stage
 from distill_tui.ui.forms import people
@@ -199,10 +200,10 @@ class RosterScreen(Screen[None]):
             keys = self._keys_of(self.selected)
             if not keys:
                 return f"{self.selected or 'Nobody'} has no key that could be revoked."
-            return self._objects(wanted, {"fingerprint": keys[0]})
-        return self._objects(wanted, {})
+            return self._objects(wanted, RevokeKey(keys[0]))
+        return self._objects(wanted)
 
-    def _objects(self, action: Action, request: Request) -> str:
+    def _objects(self, action: Action, request: Request | None = None) -> str:
         """Give the first thing that the rules have against it, or nothing."""
         if self.project_dossier is None:
             return ""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from distill_tui.rules.data import open_findings
-from distill_tui.rules.dossier import Request
+from distill_tui.rules.requests import AcceptFindings
 from distill_tui.terms import Action, FindingLevel
-from distill_tui.ui.forms.form import Form, Step, opens
+from distill_tui.ui.forms.form import Asked, Form, Step, opens
 from distill_tui.ui.forms.sheet import Field, Values
 from distill_tui.ui.play.view import View
 from distill_tui.ui.widgets import page
@@ -36,7 +36,7 @@ def accept_findings(app: DistillApp, view: View) -> Step:
     found = sorted(open_findings(view.dossier), key=lambda each: each["level"] != FindingLevel.MUST)
     ids, word = tuple(each["id"] for each in found), {FindingLevel.MUST: "misses", FindingLevel.NOTE: "look"}
 
-    def read(values: Values) -> Request:
+    def read(values: Values) -> Asked:
         if not values["which"]:
             raise ValueError("Write “all”, or finding ids separated by spaces.")
         chosen = [] if values["which"] == "all" else values["which"].split()
@@ -51,6 +51,7 @@ def accept_findings(app: DistillApp, view: View) -> Step:
             Field("reason", "reason", hint="It is kept in the log and printed on the model card."),
         ),
         read,
+        AcceptFindings,
         title=f"Accept findings of the audit: {view.play.code}",
         done="Accepted, and recorded in the log.",
     )

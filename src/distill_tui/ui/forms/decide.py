@@ -16,12 +16,13 @@ from distill_tui.reports import text
 from distill_tui.review import controls, headline
 from distill_tui.rules import decide, spot_checks
 from distill_tui.rules.decide import counting_sign_off
-from distill_tui.rules.dossier import PlayDossier, Request
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.objection import Refused
+from distill_tui.rules.requests import Comment, SetMaintenance, Withdraw, WithReason
 from distill_tui.rules.training import trained
 from distill_tui.store import queries
 from distill_tui.terms import Action, Judged, Opinion
-from distill_tui.ui.forms.form import REASON, Ask, Call, Form, Say, Step, opens
+from distill_tui.ui.forms.form import REASON, Ask, Asked, Call, Form, Say, Step, opens
 from distill_tui.ui.forms.sheet import Field, Values
 from distill_tui.ui.forms.spot_sheet import SpotSheet
 from distill_tui.ui.play.view import View, load
@@ -73,12 +74,12 @@ def opinion(app: DistillApp, view: View, given: Opinion, notice: str = "") -> St
     """Show what is signed as it is now, and sign exactly that; `notice` is why the form is shown again."""
     covers, approves, id_ = decide.covers(view.dossier), given is Opinion.APPROVE, view.play_id
 
-    def read(values: Values) -> Request:
+    def read(values: Values) -> Asked:
         if not approves and not values["comment"]:
             raise ValueError("A rejection needs a reason.")
         return values
 
-    def submit(asked: Request) -> Step:
+    def submit(asked: Asked) -> Step:
         def work(project: Project) -> tuple[View, str] | None:
             try:
                 actions.sign_off(project, id_, view.actor, given, asked["comment"], key=app.key, covers=covers)
@@ -159,7 +160,14 @@ def _left_out(dossier: PlayDossier) -> Iterator[str]:
 def withdraw(app: DistillApp, view: View) -> Step:
     body = ("Your newest sign-off or rejection no longer counts. It stays in the log.",)
     return Form(
-        Action.WITHDRAW, "withdraw it", body, (REASON,), signs=True, more=" -m TEXT", done="Your sign-off is withdrawn."
+        Action.WITHDRAW,
+        "withdraw it",
+        body,
+        (REASON,),
+        request=Withdraw,
+        signs=True,
+        more=" -m TEXT",
+        done="Your sign-off is withdrawn.",
     )
 
 
@@ -170,7 +178,7 @@ def withdraw(app: DistillApp, view: View) -> Step:
 def set_maintenance(app: DistillApp, view: View) -> Step:
     play = view.play
 
-    def read(values: Values) -> Request:
+    def read(values: Values) -> Asked:
         try:
             return {name: int(values[name]) for name in ("sample", "refresh_days")}
         except ValueError:
@@ -185,6 +193,7 @@ def set_maintenance(app: DistillApp, view: View) -> Step:
             Field("refresh_days", "days between refreshes", str(play.refresh_days or 90), "Like 90."),
         ),
         read,
+        SetMaintenance,
         title=f"Maintenance loop of {play.code}",
         done="The maintenance loop is set.",
     )
@@ -225,10 +234,14 @@ def iterate(app: DistillApp, view: View) -> Step:
 @opens(Action.KILL)
 def kill(app: DistillApp, view: View) -> Step:
     body = ("A killed play never comes back. A new one may name it as its predecessor.",)
-    return Form(Action.KILL, "kill it", body, (REASON,), typed=view.play.code, done="The play is killed.")
+    return Form(
+        Action.KILL, "kill it", body, (REASON,), request=WithReason, typed=view.play.code, done="The play is killed."
+    )
 
 
 @opens(Action.COMMENT)
 def comment(app: DistillApp, view: View) -> Step:
     title, done = f"Comment on {view.play.code}", "The comment is in the log."
-    return Form(Action.COMMENT, "add it", (), (Field("text", "comment"),), title=title, more=" TEXT", done=done)
+    return Form(
+        Action.COMMENT, "add it", (), (Field("text", "comment"),), request=Comment, title=title, more=" TEXT", done=done
+    )

@@ -7,16 +7,17 @@ confirmation: enter; a reason; the play's code, typed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from textual.screen import ModalScreen
 
 from distill_tui import actions
 from distill_tui.reports import text
-from distill_tui.rules.dossier import PlayDossier, ProjectDossier, Request
+from distill_tui.rules.dossier import PlayDossier, ProjectDossier
 from distill_tui.rules.permission import objections
+from distill_tui.rules.requests import Request
 from distill_tui.terms import Action
 from distill_tui.ui.forms.sheet import CONFIRM, Body, Field, Sheet, Values
 from distill_tui.ui.play.view import View
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 About = ProjectDossier | PlayDossier | None  # what the rules are asked with
+Asked = Mapping[str, Any]  # what a form has read from its fields, by name
 REASON = Field("reason", "reason", hint="It is kept in the log.")
 
 
@@ -40,15 +42,16 @@ class Step(Protocol):
 class Form:
     """A sheet that is filled in, checked by the rules, and performed by the verb that has the action's name.
 
-    `read` turns the fields into the request, and raises ValueError with a sentence where it cannot. The rules are asked
-    about that request, and the verb is called with its values in their order. `submit` does something else instead.
+    `read` turns the fields into values, and raises ValueError with a sentence where it cannot. `request` makes of them
+    what the rules are asked about. The verb is called with them in their order; `submit` does something else instead.
     """
 
     action: Action | None  # what the rules are asked about; without one `read` alone decides
     does: str  # what enter does, like “lock it”
     body: Body = ()
     fields: Sequence[Field] = ()
-    read: Callable[[Values], Request] = lambda values: {n: v for n, v in values.items() if n != CONFIRM}
+    read: Callable[[Values], Asked] = lambda values: {n: v for n, v in values.items() if n != CONFIRM}
+    request: Callable[..., Request] | None = None  # called with the values by name
     done: str = ""  # shown when it is performed
     title: str = ""  # else the action's sentence and the play's code
     typed: str = ""  # what has to be typed
@@ -57,7 +60,7 @@ class Form:
     signs: bool = False  # signed with the person's key, if there is one
     long: bool = False  # takes long: performed by the command in a process of its own
     deaf: bool = False  # ignores what was typed before it was seen
-    submit: Callable[[Request], Step] | None = None
+    submit: Callable[[Asked], Step] | None = None
 
     def take(self, app: DistillApp, dossier: About) -> None:
         code = dossier.play.code if isinstance(dossier, PlayDossier) else ""
@@ -83,9 +86,10 @@ class Form:
             asked = self.read(values)
         except ValueError as error:
             return str(error)
-        return objection(self.action, dossier, app, asked) if self.action is not None else ""
+        request = self.request(**asked) if self.request is not None else None
+        return objection(self.action, dossier, app, request) if self.action is not None else ""
 
-    def next(self, asked: Request, app: DistillApp, dossier: About) -> Step:
+    def next(self, asked: Asked, app: DistillApp, dossier: About) -> Step:
         """Return what follows: what `submit` says, else the action's verb."""
         if self.submit is not None:
             return self.submit(asked)
@@ -99,9 +103,9 @@ class Form:
         return Call(lambda project: verb(project, *whose, *asked.values(), **key), self.done)
 
 
-def objection(action: Action, dossier: About, app: DistillApp, asked: Request) -> str:
+def objection(action: Action, dossier: About, app: DistillApp, request: Request | None) -> str:
     """Return the rules' first objection to exactly this, or nothing."""
-    reasons = objections(action, dossier, app.actor, asked)
+    reasons = objections(action, dossier, app.actor, request)
     return reasons[0].sentence if reasons else ""
 
 

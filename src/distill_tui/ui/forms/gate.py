@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from distill_tui import actions, gates
 from distill_tui.gates import economics
 from distill_tui.rules import who
-from distill_tui.rules.dossier import ProjectDossier, Request
+from distill_tui.rules.dossier import ProjectDossier
 from distill_tui.rules.gate import segment_shares
 from distill_tui.rules.next_step import FIRST_PLAY
 from distill_tui.rules.permission import objections
+from distill_tui.rules.requests import AssignRole, FillWorksheet, LockGate, OpenPlay
 from distill_tui.store import glance, queries, sqlite
 from distill_tui.terms import Action, PlayKind, Role, Task
-from distill_tui.ui.forms.form import About, Ask, Call, Form, Say, Step, objection, opens, plural
+from distill_tui.ui.forms.form import About, Ask, Asked, Call, Form, Say, Step, objection, opens, plural
 from distill_tui.ui.forms.gate_sheet import GateSheet
 from distill_tui.ui.forms.sheet import Field, Values
 from distill_tui.ui.play.gate_tab import power_word
@@ -37,7 +38,7 @@ def open_play(app: DistillApp, view: View) -> Step:
 def new_play(app: DistillApp) -> Step:
     """Ask for what a play needs to begin."""
 
-    def read(values: Values) -> Request:
+    def read(values: Values) -> Asked:
         kind, task = values["kind"], values["task"]
         if kind not in list(PlayKind):
             raise ValueError(f"“{kind}” is not a kind of play. The kinds are {', '.join(PlayKind)}.")
@@ -47,13 +48,12 @@ def new_play(app: DistillApp) -> Step:
             names = glance.names(app.path)
         except sqlite.DatabaseErrors:
             names = frozenset()
-        for wrong in who.open_play(
-            ProjectDossier(uid="", name="", keeper="", play_names=names), app.actor, {"name": values["name"]}
-        ):
+        project = ProjectDossier(uid="", name="", keeper="", play_names=names)
+        for wrong in who.open_play(project, app.actor, OpenPlay(values["name"])):
             raise ValueError(wrong.sentence)
         return values | {"kind": PlayKind(kind), "task": Task(task)}
 
-    def submit(asked: Request) -> Step:
+    def submit(asked: Asked) -> Step:
         def work(project: Project) -> int:
             name, kind, task, summary = (asked[each] for each in ("name", "kind", "task", "summary"))
             return actions.open_play(project, app.actor, name, kind, summary=summary, task=task)
@@ -92,10 +92,10 @@ def assign_role(app: DistillApp, view: View) -> Step:
     people = tuple(sorted(view.dossier.project.people))
     held = {role: view.dossier.roles.get(role, "") for role in Role}
 
-    def read(values: Values) -> Request:
+    def read(values: Values) -> Asked:
         changed = {role: values[role.value] for role in Role if values[role.value] not in ("", held[role])}
         for role, person in changed.items():
-            wrong = objection(Action.ASSIGN_ROLE, view.dossier, app, {"role": role, "person": person})
+            wrong = objection(Action.ASSIGN_ROLE, view.dossier, app, AssignRole(role, person))
             if wrong:
                 raise ValueError(wrong)
         holders = held | changed
@@ -103,7 +103,7 @@ def assign_role(app: DistillApp, view: View) -> Step:
             raise ValueError(f"{holders[Role.DRIVER]} cannot be driver and validator. Name two people.")
         return {"roles": changed}
 
-    def submit(asked: Request) -> Step:
+    def submit(asked: Asked) -> Step:
         def work(project: Project) -> None:
             for role, person in asked["roles"].items():
                 actions.assign_role(project, view.play_id, view.actor, role, person)
@@ -143,7 +143,7 @@ def numbers(view: View, offered: Mapping[str, str], source: str) -> Step:
     """Ask for the trigger's numbers, with those filled in that the traffic gives."""
     rows, kind = view.dossier.worksheet, view.play.kind
 
-    def read(values: Values) -> Request:
+    def read(values: Values) -> Asked:
         changed = {
             name: value
             for name, value in values.items()
@@ -158,7 +158,7 @@ def numbers(view: View, offered: Mapping[str, str], source: str) -> Step:
         hint = f"{known}{optional}{question.sentence} In {question.unit}, for example {question.example}."
         return Field(name, name, value, hint)
 
-    def submit(asked: Request) -> Step:
+    def submit(asked: Asked) -> Step:
         changed = asked["values"]
         if not changed:
             return Say("No number was changed.")
@@ -182,6 +182,7 @@ def numbers(view: View, offered: Mapping[str, str], source: str) -> Step:
             *(asked_for(question, "Optional. ") for question in economics.BESIDES[kind]),
         ],
         read,
+        lambda values, source: FillWorksheet(values),
         title=f"Trigger of {view.play.code}: why a student is worth building",
         submit=submit,
         more=" --from-traffic" if offered else "",
@@ -225,6 +226,7 @@ def lock_gate(app: DistillApp, view: View) -> Step:
             *((power_word(note), note.sentence) for note in gates.power(gate, segment_shares=shares)),
         ),
         read=lambda values: {"expected": digest},
+        request=LockGate,
         title=f"Lock the gate of {view.play.code} for good",
         typed=view.play.code,
         signs=True,

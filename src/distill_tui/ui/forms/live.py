@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from distill_tui.rules.dossier import Request
+from distill_tui.rules.requests import RollBack, WithReason
 from distill_tui.terms import Action
-from distill_tui.ui.forms.form import REASON, Command, Form, Step, opens
+from distill_tui.ui.forms.form import REASON, Asked, Command, Form, Step, opens
 from distill_tui.ui.forms.sheet import Field, Values
 from distill_tui.ui.play.view import View
 from distill_tui.ui.widgets import page
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @opens(Action.OBSERVE, reads_host=True)
 def observe(app: DistillApp, view: View) -> Step:
-    def read(values: Values) -> Request:
+    def read(values: Values) -> Asked:
         if not values["file"]:
             raise ValueError("Name a file or a folder.")
         return values
@@ -40,7 +40,14 @@ def observe(app: DistillApp, view: View) -> Step:
 @opens(Action.ACKNOWLEDGE)
 def acknowledge(app: DistillApp, view: View) -> Step:
     body = ("A new watch begins with the same ceiling. If the student keeps drifting, the alarm fires again.",)
-    return Form(Action.ACKNOWLEDGE, "acknowledge it", body, (REASON,), done="Acknowledged. A new watch begins.")
+    return Form(
+        Action.ACKNOWLEDGE,
+        "acknowledge it",
+        body,
+        (REASON,),
+        request=WithReason,
+        done="Acknowledged. A new watch begins.",
+    )
 
 
 @opens(Action.ROLL_BACK)
@@ -49,9 +56,11 @@ def roll_back(app: DistillApp, view: View) -> Step:
     known = [b for b in dossier.bundles if dossier.refreshing or dossier.live is None or b.id != dossier.live.id]
     listed = [f"{b.id}: round {b.round}, shipped {page.when(b.shipped_at)}, {page.short(b.digest)}" for b in known]
 
-    def read(values: Values) -> Request:
+    def read(values: Values) -> Asked:
         number = values["bundle"]
-        return {"bundle": int(number) if number.isdecimal() else number, "reason": values["reason"]}
+        if not number.isdecimal():
+            raise ValueError(f"“{number}” is not the number of a bundle.")
+        return {"bundle": int(number), "reason": values["reason"]}
 
     return Form(
         Action.ROLL_BACK,
@@ -63,6 +72,7 @@ def roll_back(app: DistillApp, view: View) -> Step:
         ),
         (Field("bundle", "bundle", str(known[-1].id) if known else ""), REASON),
         read,
+        RollBack,
         title=f"Roll {view.play.code} back to an earlier bundle",
         typed=view.play.code,
         done="The bundle is live.",
@@ -79,4 +89,4 @@ def refresh(app: DistillApp, view: View) -> Step:
         f"The same locked gate judges on {held_out} new held-out rows, with looks of their own, and the validator "
         "signs again. You become a builder, because you add training data.",
     )
-    return Form(Action.REFRESH, "open it", body, (REASON,), done="The refresh is open.")
+    return Form(Action.REFRESH, "open it", body, (REASON,), request=WithReason, done="The refresh is open.")

@@ -8,9 +8,9 @@ from pathlib import Path
 from distill_tui import actions
 from distill_tui.people import signatures
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import Request
+from distill_tui.rules.requests import AddAccount, AddKey, EnrolPerson, RevokeKey
 from distill_tui.terms import Action
-from distill_tui.ui.forms.form import Call, Form, Step
+from distill_tui.ui.forms.form import Asked, Call, Form, Step
 from distill_tui.ui.forms.sheet import Field, Values
 
 UID = Field("uid", "uid", hint="The number that `id -u` prints in their shell.")
@@ -18,10 +18,10 @@ KEY = Field("key", "public key file", hint="Like ~/.ssh/id_ed25519.pub; never a 
 
 
 def enrol(actor: Actor) -> Form:
-    def read(values: Values) -> Request:
+    def read(values: Values) -> Asked:
         return {"person": values["person"], "name": values["name"], **proofs(values)}
 
-    def submit(asked: Request) -> Step:
+    def submit(asked: Asked) -> Step:
         person, name, uid, key = asked["person"], asked["name"], asked.get("uid"), asked.get("key")
         done = f"{person} is enrolled."
         return Call(lambda project: actions.enrol_person(project, actor, person, name, uid=uid, key=key), done)
@@ -37,6 +37,7 @@ def enrol(actor: Actor) -> Form:
             Field("key", KEY.label, hint=f"{KEY.hint} Optional."),
         ),
         read,
+        lambda person, name, uid=None, key=None, fingerprint=None: EnrolPerson(person, uid, fingerprint),
         title="Enrol a person",
         submit=submit,
         command="distill-tui person add ID --uid N --key-file FILE.pub",
@@ -44,7 +45,7 @@ def enrol(actor: Actor) -> Form:
 
 
 def add_account(person: str) -> Form:
-    def read(values: Values) -> Request:
+    def read(values: Values) -> Asked:
         if not values["uid"]:
             raise ValueError("Write the uid, a whole number.")
         return {"person": person, **proofs(values)}
@@ -55,6 +56,7 @@ def add_account(person: str) -> Form:
         ("Every process that runs under this uid acts as this person from now on.",),
         (UID,),
         read,
+        AddAccount,
         title=f"Add an account to {person}",
         done=f"The account is {person}'s.",
         command=f"distill-tui account add {person} UID",
@@ -62,12 +64,12 @@ def add_account(person: str) -> Form:
 
 
 def add_key(actor: Actor, person: str) -> Form:
-    def read(values: Values) -> Request:
+    def read(values: Values) -> Asked:
         if not values["key"]:
             raise ValueError("Name the file of the public key.")
         return {"person": person, **proofs(values)}
 
-    def submit(asked: Request) -> Step:
+    def submit(asked: Asked) -> Step:
         done = f"The key is {person}'s."
         return Call(lambda project: actions.add_key(project, actor, person, asked["key"]), done)
 
@@ -77,6 +79,7 @@ def add_key(actor: Actor, person: str) -> Form:
         ("The holder of its private half acts as this person from now on.",),
         (KEY,),
         read,
+        lambda person, key, fingerprint: AddKey(person, fingerprint),
         title=f"Add an SSH public key to {person}",
         submit=submit,
         command=f"distill-tui key add {person} FILE.pub",
@@ -89,6 +92,7 @@ def revoke_key(person: str, keys: Sequence[str]) -> Form:
         "revoke it",
         ("It proves no one from now on. What it signed before stays valid. This cannot be undone.",),
         (Field("fingerprint", "fingerprint", keys[0], f"One of {', '.join(keys)}", tuple(keys)),),
+        request=RevokeKey,
         title=f"Revoke a key of {person}",
         typed=person,
         done="The key is revoked.",
@@ -96,7 +100,7 @@ def revoke_key(person: str, keys: Sequence[str]) -> Form:
     )
 
 
-def proofs(values: Mapping[str, str]) -> Request:
+def proofs(values: Mapping[str, str]) -> Asked:
     """Read uid and key file, where they are filled in. Raises ValueError with what cannot be read."""
     found: dict[str, object] = {}
     uid, name = values.get("uid", ""), values.get("key", "")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distill_tui.rules.dossier import Request
+from distill_tui.rules.requests import ForRun, StartRun
 from distill_tui.rules.training import resumable, suits, trained
 from distill_tui.spec import Spec
 from distill_tui.terms import Action, Export, StudentKind
-from distill_tui.ui.forms.form import Form, Say, Step, opens
+from distill_tui.ui.forms.form import Asked, Form, Say, Step, opens
 from distill_tui.ui.forms.sheet import Field, Values
 from distill_tui.ui.play.view import View
 
@@ -55,7 +55,7 @@ def start_run(app: DistillApp, view: View) -> Step:
         value = "" if name in BY_KIND else getattr(usual, name)
         return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
-    def read(values: Values) -> Request:
+    def read(values: Values) -> Asked:
         if values.get("folder") and not Path(values["folder"]).is_dir():
             raise ValueError(f"There is no folder {values['folder']}.")
         given = {name: value for name, value in values.items() if value or name not in BY_KIND}
@@ -71,6 +71,7 @@ def start_run(app: DistillApp, view: View) -> Step:
             if not (name == "folder" and app.restricted)  # a session over SSH reads no file of the host
         ],
         read,
+        StartRun,
         title=f"Train a student for {view.play.code}",
         done="The run is queued.",
     )
@@ -83,7 +84,7 @@ def stop_run(app: DistillApp, view: View) -> Step:
         return Say("No run is active.")
     body = (f"Run {run.id} ({run.kind.value}) stops after this step and keeps its checkpoint. C resumes it.",)
     done = f"Run {run.id} is stopping."
-    return Form(Action.STOP_RUN, "stop it", body, read=lambda values: {"run": run.id}, done=done)
+    return Form(Action.STOP_RUN, "stop it", body, read=lambda values: {"run": run.id}, request=ForRun, done=done)
 
 
 @opens(Action.RESUME_RUN)
@@ -93,7 +94,7 @@ def resume_run(app: DistillApp, view: View) -> Step:
         return Say("No run can be resumed.")
     body = (f"Run {run.id} ({run.kind.value}, {run.status.value}) continues from its last checkpoint.",)
     done = f"Run {run.id} is queued."
-    return Form(Action.RESUME_RUN, "resume it", body, read=lambda values: {"run": run.id}, done=done)
+    return Form(Action.RESUME_RUN, "resume it", body, read=lambda values: {"run": run.id}, request=ForRun, done=done)
 
 
 @opens(Action.EVALUATE)
@@ -108,6 +109,7 @@ def evaluate(app: DistillApp, view: View) -> Step:
             "The look is spent whatever the result. For another run: `distill-tui eval … --run N`.",
         ),
         read=lambda values: {"run": best.id},
+        request=ForRun,
         title=f"Evaluate the student of run {best.id} by the locked gate",
         typed=view.play.code,
         done="A worker evaluates.",

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from distill_tui import actions
 from distill_tui.reports import data
 from distill_tui.review import controls
-from distill_tui.rules.dossier import Request
+from distill_tui.rules.requests import ConfirmTerms, Label
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.teachers.description import ANSWER_TOKENS
 from distill_tui.teachers.estimate import read_limits
 from distill_tui.terms import Action, Task, TeacherSource
-from distill_tui.ui.forms.form import Call, Command, Form, Step, opens, whole
+from distill_tui.ui.forms.form import Asked, Call, Command, Form, Step, opens, whole
 from distill_tui.ui.forms.sheet import Field, Values
 from distill_tui.ui.play.view import View
 
@@ -32,7 +32,7 @@ IN_YOUR_WORDS = "Each request holds one input, in the words of your template. Wh
 
 @opens(Action.SET_TEACHER, reads_host=True)
 def set_teacher(app: DistillApp, view: View) -> Step:
-    def read(values: Values) -> Request:
+    def read(values: Values) -> Asked:
         named = values["teacher"]
         if not named:
             raise ValueError("Write “recorded”, or name a folder or an endpoint.")
@@ -40,7 +40,7 @@ def set_teacher(app: DistillApp, view: View) -> Step:
             raise ValueError(f"There is no folder {named}. Write “recorded”, a folder, or an https:// address.")
         return values
 
-    def submit(asked: Request) -> Step:
+    def submit(asked: Asked) -> Step:
         named = asked["teacher"]
         if named == "recorded":
             return Command(("teacher", view.play.code, "--recorded"))
@@ -68,12 +68,12 @@ def endpoint(view: View, url: str) -> Step:
     """Ask how an endpoint is asked."""
     writes = view.play.task is Task.GENERATION
 
-    def read(values: Values) -> Request:
+    def read(values: Values) -> Asked:
         if not values["model"] or values.get("labels") == "":
             raise ValueError(f"Name the model{'' if writes else ' and the labels, separated by commas'}.")
         return template(values) if writes else values
 
-    def submit(asked: Request) -> Step:
+    def submit(asked: Asked) -> Step:
         more = worded(asked) if writes else ("--labels", asked["labels"])
         return Command(("teacher", view.play.code, "--endpoint", url, "--model", asked["model"], *more))
 
@@ -109,14 +109,14 @@ def writer(view: View, folder: str) -> Step:
 def classifier(view: View, folder: str) -> Step:
     """Ask how a model of a folder chooses a label."""
 
-    def read(values: Values) -> Request:
+    def read(values: Values) -> Asked:
         if values["how"] not in HOW:
             raise ValueError(f"A folder is asked in one of these ways: {', '.join(HOW)}.")
         if values["how"] != HOW[0] and not values["labels"]:
             raise ValueError("Name the labels, separated by commas.")
         return values
 
-    def submit(asked: Request) -> Step:
+    def submit(asked: Asked) -> Step:
         how = () if asked["how"] == HOW[0] else (f"--{asked['how']}", "--labels", asked["labels"])
         return Command(("teacher", view.play.code, *how, "--", folder))
 
@@ -146,7 +146,7 @@ def template(values: Values) -> Values:
     return values
 
 
-def worded(values: Request) -> tuple[str, ...]:
+def worded(values: Asked) -> tuple[str, ...]:
     words = ("--template", values["template"]) if values["template"] else ()
     return (*words, "--answer-tokens", values["tokens"])
 
@@ -161,7 +161,7 @@ def confirm_terms(app: DistillApp, view: View) -> Step:
     known = view.dossier.terms
     says = "" if known is None else YES if known.permits else NO
 
-    def read(values: Values) -> Request:
+    def read(values: Values) -> Asked:
         if values["says"] not in (YES, NO):
             raise ValueError(f"Write {YES} or {NO}: what the terms allow about training on outputs.")
         return values | {"says": values["says"] == YES}
@@ -180,6 +180,7 @@ def confirm_terms(app: DistillApp, view: View) -> Step:
             Field("says", "training on outputs is", says, f"{YES} or {NO}; → completes it.", (YES, NO)),
         ],
         read,
+        lambda provider, version, dated, says: ConfirmTerms(provider, version, dated, says),
         title=f"Terms of the teacher's provider: {view.play.code}",
         done="The terms are recorded.",
     )
@@ -215,7 +216,7 @@ def label(app: DistillApp, view: View) -> Step:
     if view.play.teacher_source is not TeacherSource.ENDPOINT:
         return Form(Action.LABEL, "start it", (body,), done=done)
 
-    def estimate(asked: Request) -> Step:
+    def estimate(asked: Asked) -> Step:
         within = asked["limits"]
 
         def one_row(project: Project) -> Estimate:
@@ -232,6 +233,7 @@ def label(app: DistillApp, view: View) -> Step:
         (body, *controls.before_paying(view.dossier), TRIED_FIRST, KEY),
         LIMITS,
         lambda values: {"limits": limits(values)},
+        Label,
         title=f"Label with the teacher: {view.play.code}",
         submit=estimate,
         more=" --estimate --budget MONEY --price-in MONEY --price-out MONEY",

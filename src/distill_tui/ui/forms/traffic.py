@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from distill_tui import actions
 from distill_tui.reports.data import clipped
 from distill_tui.review import controls
-from distill_tui.rules.dossier import Request
 from distill_tui.rules.permission import objections
+from distill_tui.rules.requests import Label
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import Action, TeacherSource
 from distill_tui.ui.forms import teacher
-from distill_tui.ui.forms.form import Call, Command, Form, Say, Step, opens, whole
+from distill_tui.ui.forms.form import Asked, Call, Command, Form, Say, Step, opens, whole
 from distill_tui.ui.forms.sheet import Body, Field, Values
 from distill_tui.ui.play.view import View
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @opens(Action.IMPORT_TRAFFIC, reads_host=True)
 def import_traffic(app: DistillApp, view: View) -> Step:
-    def read(values: Values) -> Request:
+    def read(values: Values) -> Asked:
         if not values["file"]:
             raise ValueError("Name a file.")
         try:
@@ -38,7 +38,7 @@ def import_traffic(app: DistillApp, view: View) -> Step:
             raise ValueError(f"“{values['most']}” is not a share. Write a number from 0 to 1, like 0.05.")
         return values
 
-    def submit(asked: Request) -> Step:
+    def submit(asked: Asked) -> Step:
         path = Path(asked["file"])
         return Call(lambda project: look(path), then=lambda found: columns(view, path, asked["most"], *found))
 
@@ -86,7 +86,7 @@ def columns(
         guessed = (getattr(mapping, part) if mapping else None) or ""
         return Field(part, part.replace("_", " "), guessed, like or "Optional. → completes a name.", tuple(names))
 
-    def read(values: Values) -> Request:
+    def read(values: Values) -> Asked:
         if not values["input"]:
             raise ValueError("Name the column of the input.")
         unknown = next((column for column in values.values() if column and column not in names), None)
@@ -94,7 +94,7 @@ def columns(
             raise ValueError(f"The file has no column “{unknown}”. Its columns: {', '.join(names[:12])}.")
         return values
 
-    def submit(asked: Request) -> Step:
+    def submit(asked: Asked) -> Step:
         chosen = [word for part in parts for word in (f"--{part.replace('_', '-')}", asked[part])]
         return Command(("import", view.play.code, "--most-rejects", most, *chosen, "--", str(path)))
 
@@ -133,7 +133,7 @@ def variations(app: DistillApp, view: View) -> Step:
     """Show the variations that wait to be imported; where none does, have the teacher write some."""
 
     def known(wait: Waiting | None) -> Step:
-        action, request = (Action.IMPORT_TRAFFIC, {}) if wait else (Action.LABEL, {"vary": True})
+        action, request = (Action.IMPORT_TRAFFIC, None) if wait else (Action.LABEL, Label(vary=True))
         for objection in objections(action, view.dossier, view.actor, request):
             return Say(objection.sentence, "warning")
         return take(view, wait) if wait else write(view)
@@ -154,12 +154,12 @@ def waiting(project: Project, play_id: int) -> Waiting | None:
 def write(view: View) -> Step:
     paid = view.play.teacher_source is TeacherSource.ENDPOINT
 
-    def read(values: Values) -> Request:
+    def read(values: Values) -> Asked:
         need = "Write two whole numbers: variations of a row, and rows."
         each, rows = (whole(values, name, need) for name in ("each", "rows"))
         return {"vary": True, "limits": teacher.limits(values), "each": each, "rows": rows}
 
-    def submit(asked: Request) -> Step:
+    def submit(asked: Asked) -> Step:
         each, rows, limits = asked["each"], asked["rows"], asked["limits"]
         done = "A worker has the teacher write. v shows what it wrote."
         work = Call(lambda project: actions.vary(project, view.play_id, view.actor, each, rows, (), limits), done)
@@ -190,6 +190,7 @@ def write(view: View) -> Step:
             *(teacher.LIMITS if paid else ()),
         ],
         read,
+        lambda vary, limits, each, rows: Label(limits, vary=vary),
         title=f"Have {view.play.teacher_name} write variations: {view.play.code}",
         submit=submit,
         command=f"distill-tui data vary {view.play.code} --each N --rows N",
@@ -204,13 +205,13 @@ def take(view: View, wait: Waiting) -> Step:
     ]
     left_out = ", ".join(f"{count:,} {why}" for why, count in wait.left_out.items()) or "none"
 
-    def read(values: Values) -> Request:
+    def read(values: Values) -> Asked:
         words = values["without"].replace(",", " ").split()
         if not all(word.isdecimal() and 1 <= int(word) <= most for word in words):
             raise ValueError(f"Write numbers from 1 to {most}, separated by spaces.")
         return {"without": [int(word) for word in words]}
 
-    def submit(asked: Request) -> Step:
+    def submit(asked: Asked) -> Step:
         done, without = (
             "The variations are imported as their own source. O asks the teacher about them.",
             asked["without"],

@@ -11,7 +11,7 @@ from textual.content import Content
 from distill_tui.gates.judgement import Judgement
 from distill_tui.review import Review, headline, sections
 from distill_tui.rules.decide import gate_holds, ship, sign_off_troubles
-from distill_tui.rules.dossier import NOTHING, PlayDossier
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.next_step import advice
 from distill_tui.rules.training import findings_of, trained
 from distill_tui.spec import Spec
@@ -298,7 +298,7 @@ def blockers(view: View, width: int) -> Lines:
     """List what stands against a ship by whoever looks, each with who can lift it."""
     if view.play.stage in (Stage.LIVE, Stage.KILLED):
         return []
-    found = list(ship(view.dossier, view.actor, NOTHING))
+    found = list(ship(view.dossier, view.actor, None))
     if not found:
         return page.sentence("Nothing stands against a ship: H ships.", width, word="passes")
     lines = [page.heading("AGAINST A SHIP", f"{len(found)} reason{'s' * (len(found) > 1)}, and who can lift each")]

@@ -1,0 +1,214 @@
+"""What exactly is asked for: one class an action that has arguments. A screen that only dims a key asks without one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from distill_tui.terms import Assurance, Role, TeacherSource
+
+if TYPE_CHECKING:
+    from distill_tui.rules import entities
+    from distill_tui.spec import Spec
+
+
+@dataclass(frozen=True)
+class OpenProject:
+    person: str  # who will keep it
+
+
+@dataclass(frozen=True)
+class EnrolPerson:
+    person: str
+    uid: int | None = None
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True)
+class AddAccount:
+    person: str
+    uid: int
+    fingerprint: None = None
+
+
+@dataclass(frozen=True)
+class AddKey:
+    person: str
+    fingerprint: str
+    uid: None = None
+
+
+@dataclass(frozen=True)
+class RevokeKey:
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class SetAssurance:
+    assurance: Assurance
+
+
+@dataclass(frozen=True)
+class OpenPlay:
+    name: str
+    predecessor: entities.Play | None = None
+
+
+@dataclass(frozen=True)
+class AssignRole:
+    role: Role
+    person: str
+
+
+@dataclass(frozen=True)
+class SignRoster:
+    roster: Mapping[str, Any]  # as the sponsor saw it
+    proof: Assurance | None = None
+
+
+@dataclass(frozen=True)
+class FillWorksheet:
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class LockGate:
+    proof: Assurance | None = None  # None: as the actor is proved
+    expected: str | None = None  # digest of the gate that the sponsor saw
+
+
+@dataclass(frozen=True)
+class ConfirmTerms:
+    provider: str
+    version: str
+    dated: str
+    permits: bool = True
+
+
+@dataclass(frozen=True)
+class ImportTraffic:
+    name: str
+    source_digest: str
+    mapping: str
+    rows: int = 0
+    rejects: int = 0
+    most_rejects: float = 1.0
+    reasons: Sequence[tuple[str, int]] = ()  # why rows were rejected, most frequent first
+    held_out: Mapping[str, int] = field(default_factory=dict)  # rows that belong with held-out rows, by kind
+    variations: bool = False
+
+
+@dataclass(frozen=True)
+class SetTeacher:
+    source: TeacherSource
+    chooses: bool | None = None  # whether it chooses among labels; None for recorded outputs
+    digest: str | None = None  # None before the folder is copied in
+
+
+@dataclass(frozen=True)
+class Label:
+    limits: Mapping[str, str] | None = None
+    tried: bool = True  # whether the teacher has answered one row with this prompt
+    vary: bool = False
+    sealed: Sequence[int] = ()  # row numbers that are held out
+
+
+@dataclass(frozen=True)
+class AcceptFindings:
+    findings: Sequence[str]
+    reason: str
+
+
+@dataclass(frozen=True)
+class FreezeData:
+    leaks: Sequence[str]
+
+
+@dataclass(frozen=True)
+class OpenRow:
+    row: int
+    held_out: bool
+    burn: bool
+
+
+@dataclass(frozen=True)
+class StartRun:
+    spec: Spec
+    soft_rows: int | None = None  # training rows with teacher probabilities; None where not counted
+
+
+@dataclass(frozen=True)
+class ForRun:
+    """To stop, resume or evaluate this run."""
+
+    run: int
+
+
+@dataclass(frozen=True)
+class WorkerReport:
+    run: int
+    token: str | None
+
+
+@dataclass(frozen=True)
+class SpotCheck:
+    content: str
+
+
+@dataclass(frozen=True)
+class SignOff:
+    """To approve or to reject."""
+
+    covers: Mapping[str, Any]  # what the validator was shown
+    reason: str
+    proof: Assurance | None = None
+
+
+@dataclass(frozen=True)
+class Withdraw:
+    reason: str
+    proof: Assurance | None = None
+
+
+@dataclass(frozen=True)
+class SetMaintenance:
+    sample: int
+    refresh_days: int
+
+
+@dataclass(frozen=True)
+class Ship:
+    proof: Assurance | None = None
+
+
+@dataclass(frozen=True)
+class Observe:
+    name: str
+    source_digest: str
+
+
+@dataclass(frozen=True)
+class RollBack:
+    bundle: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class WithReason:
+    """To acknowledge, to refresh or to kill."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Comment:
+    text: str
+
+
+Signable = SignRoster | LockGate | SignOff | Withdraw | Ship
+Request = (
+    Signable | OpenProject | EnrolPerson | AddAccount | AddKey | RevokeKey | SetAssurance | OpenPlay | AssignRole
+    | FillWorksheet | ConfirmTerms | ImportTraffic | SetTeacher | Label | AcceptFindings | FreezeData | OpenRow
+    | StartRun | ForRun | WorkerReport | SpotCheck | SetMaintenance | Observe | RollBack | WithReason | Comment
+)  # fmt: skip
