@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from click import UsageError
 
 from distill_tui.cli import deferred, start
-from distill_tui.cli.exits import BAD_INPUT, PROGRAM, REFUSED, USAGE
+from distill_tui.cli.exits import BAD_INPUT, DONE, FAILED, PROGRAM, REFUSED, USAGE
 from distill_tui.people import identity
 from distill_tui.reports import text
 from distill_tui.rules import next_step
@@ -25,9 +25,11 @@ from distill_tui.store import queries, sqlite
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
+    from distill_tui.people.ssh_server import Look
     from distill_tui.rules.actor import Actor
     from distill_tui.rules.dossier import PlayDossier
     from distill_tui.rules.objection import Objection
+    from distill_tui.store.doctor import Finding
     from distill_tui.store.project import Project
 
 
@@ -113,6 +115,13 @@ class Call:
         self.talk(f"{words} {play.code} is at {play.stage.value}, round {play.round}.{then}".strip())
         state = {"play": play.code, "stage": play.stage.value, "round": play.round}
         self.data(state | data, lines)
+
+    def checked(self, found: Sequence[Finding | Look]) -> int:
+        """Print what was checked and how; return the exit code."""
+        rows = [("ok" if each.ok else "WRONG", each.name, each.says) for each in found]
+        value = [{"check": each.name, "ok": each.ok, "says": each.says} for each in found]
+        self.data(value, text.table(("", "CHECK", "RESULT"), rows, plain=self.plain))
+        return DONE if all(each.ok for each in found) else FAILED
 
 
 def _jsonable(value: object) -> object:

@@ -12,7 +12,6 @@ from distill_tui.cli.call import Call, InputError, plain_objections
 from distill_tui.cli.exits import DONE, FAILED
 from distill_tui.cli.options import FILE, command
 from distill_tui.people import log_heads
-from distill_tui.reports import text
 from distill_tui.store import backup as backups
 from distill_tui.store import doctor as doctors
 from distill_tui.store import queries, verdicts
@@ -96,7 +95,4 @@ def doctor(call: Call) -> int:
         findings = doctors.machine()
     else:
         findings = [*doctors.machine(), *doctors.file(path)]
-    rows = [("ok" if f.ok else "WRONG", f.name, f.says) for f in findings]
-    value = [{"check": f.name, "ok": f.ok, "says": f.says} for f in findings]
-    call.data(value, text.table(("", "CHECK", "SAYS"), rows, plain=call.plain))
-    return DONE if all(f.ok for f in findings) else FAILED
+    return call.checked(findings)

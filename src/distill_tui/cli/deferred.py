@@ -12,49 +12,25 @@ import importlib.util
 import sys
 import types
 
-NAMES = (
-    "distill_tui.actions",
-    "distill_tui.bundles.bundle",
-    "distill_tui.dataset.browse",
-    "distill_tui.dataset.frozen",
-    "distill_tui.dataset.readers",
-    "distill_tui.dataset.traffic",
-    "distill_tui.dataset.window",
-    "distill_tui.gates",
-    "distill_tui.monitor.history",
-    "distill_tui.monitor.plan",
-    "distill_tui.people.identity",
-    "distill_tui.people.log_heads",
-    "distill_tui.people.remembered",
-    "distill_tui.people.signatures",
-    "distill_tui.people.ssh_client",
-    "distill_tui.people.ssh_server",
-    "distill_tui.reports.data",
-    "distill_tui.reports.html",
-    "distill_tui.reports.text",
-    "distill_tui.review.controls",
-    "distill_tui.rounds.cost_estimate",
-    "distill_tui.rounds.requests",
-    "distill_tui.rounds.variations",
-    "distill_tui.rules.decide",
-    "distill_tui.rules.gate",
-    "distill_tui.rules.next_step",
-    "distill_tui.rules.permission",
-    "distill_tui.rules.spot_checks",
-    "distill_tui.rules.training",
-    "distill_tui.rules.who",
-    "distill_tui.runs.executors.local",
-    "distill_tui.store.backup",
-    "distill_tui.store.doctor",
-    "distill_tui.store.glance",
-    "distill_tui.store.json_columns",
-    "distill_tui.store.migrations",
-    "distill_tui.store.project",
-    "distill_tui.store.queries",
-    "distill_tui.store.sqlite",
-    "distill_tui.store.verdicts",
-    "distill_tui.teachers.description",
-)
+_MODULES = {
+    "": "actions gates",
+    "bundles": "bundle",
+    "dataset": "browse frozen readers traffic window",
+    "monitor": "history plan",
+    "people": "identity log_heads remembered signatures ssh_client ssh_server",
+    "reports": "data html text",
+    "review": "controls",
+    "rounds": "cost_estimate requests variations",
+    "rules": "decide gate next_step permission spot_checks training who",
+    "runs.executors": "local",
+    "store": "backup doctor glance json_columns migrations project queries sqlite verdicts",
+    "teachers": "description",
+}
+NAMES = [
+    f"distill_tui.{room}.{module}".replace("..", ".")
+    for room, modules in _MODULES.items()
+    for module in modules.split()
+]
 
 
 def defer() -> None:

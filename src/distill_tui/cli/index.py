@@ -191,18 +191,14 @@ ENTRIES: tuple[Entry, ...] = (
         "backup",
         "Copy the project at one moment, while others write; exit 1 if the copied project is damaged.",
     ),
-    _asks("reference", "completion", "Print a completion script for a shell."),
+    _asks("reference", "completion", 'Print a completion script for a shell: eval "$(distill-tui completion bash)".'),
     _asks(
         "live",
         "live PLAY",
         "Show how the live student does: state, findings, segments, detectable drift; exit 6 alarm, 7 refresh due.",
     ),
     _asks("live", "probe PLAY", "Print the inputs to ask the teacher again, which reveal drift of the teacher itself."),
-    _asks(
-        "live",
-        "retrain",
-        "Rerun a bundle's recipe without its project: the same data give the same weights.",
-    ),
+    _asks("live", "retrain", "Rerun a bundle's recipe without its project: the same data give the same weights."),
     _asks("check", "doctor", "Check this machine and the project file; exit 1 if anything is wrong."),
     _asks("reference", "spec", "Print every action with its key, command and sentence, and the exit codes."),
 )

@@ -13,7 +13,6 @@ from distill_tui.cli.call import Call, text_of
 from distill_tui.cli.exits import DONE, FAILED
 from distill_tui.cli.options import FILE, command
 from distill_tui.people import ssh_server
-from distill_tui.reports import text
 from distill_tui.text import visible
 
 _idle = click.option(
@@ -46,10 +45,7 @@ def ssh_setup(call: Call, user: str | None, check: str | None, sshd_config: str 
         return None
     config = Path(sshd_config) if sshd_config else None
     looks = [*ssh_server.check_keys(dossier, path, text_of(check)), *ssh_server.check_server(user, config)]
-    rows = [("ok" if look.ok else "WRONG", look.name, look.says) for look in looks]
-    value = [{"check": look.name, "ok": look.ok, "says": look.says} for look in looks]
-    call.data(value, text.table(("", "CHECK", "SAYS"), rows, plain=call.plain))
-    return DONE if all(look.ok for look in looks) else FAILED
+    return call.checked(looks)
 
 
 @command("ssh serve")

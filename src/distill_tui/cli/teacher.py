@@ -133,9 +133,7 @@ _limits = stacked(
     click.option("--timeout", metavar="SECONDS", help="of one request (default 60)"),
     click.option("--attempts", metavar="N", help="attempts per input before the run fails (default 6)"),
     click.option(
-        "--estimate",
-        is_flag=True,
-        help="label one input now and extrapolate cost and time; required before a paid run",
+        "--estimate", is_flag=True, help="label one input now and extrapolate cost and time; required before a paid run"
     ),
     wait,
 )

@@ -1,4 +1,4 @@
-"""The keys that work here, and the command line. Both are sheets over whatever screen is open."""
+"""The help on keys and the command line: two modal screens over the screen that is open."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _GENERIC = ("app.focus_next", "app.focus_previous", "screen.copy_text", "app.hel
 
 @dataclass(frozen=True)
 class KeyHelp:
-    """One key that works on a screen, and why it does not now where that is so."""
+    """One key of a screen, and why it is blocked now if it is."""
 
     key: str
     shown: str
@@ -39,7 +39,7 @@ class KeyHelp:
 
 
 def keys_of(screen: Screen[Any]) -> list[KeyHelp]:
-    """Give the keys of a screen as it is now, each once."""
+    """Return the keys of a screen in its present state, each once."""
     sentences = {action.key: action.sentence for action in Action if action.key}
     found: dict[tuple[str, str], KeyHelp] = {}
     bindings = sorted(screen.active_bindings.items(), key=lambda item: item[1].node is not screen)  # its own first
@@ -65,7 +65,7 @@ def keys_of(screen: Screen[Any]) -> list[KeyHelp]:
 
 
 class HelpScreen(ModalScreen[None]):
-    """Every key that works here: type to search, enter runs."""
+    """Every key of the screen: type to search, Enter runs."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "Back"),
@@ -81,13 +81,15 @@ class HelpScreen(ModalScreen[None]):
 
     @classmethod
     def of(cls, screen: Screen[Any]) -> HelpScreen:
-        """Make it for the screen that is open."""
         return cls(keys_of(screen))
 
     def compose(self) -> ComposeResult:
-        """A search box over the list of keys."""
         with Vertical(classes="sheet"):
-            yield Label("Keys here: type to search, enter runs one, esc goes back", markup=False, classes="sheet-title")
+            yield Label(
+                "Keys of this screen: type to search, enter runs one, esc goes back",
+                markup=False,
+                classes="sheet-title",
+            )
             yield Input(placeholder="search", id="search", compact=True)
             keys = OptionList(id="keys", markup=False, compact=True)
             keys.can_focus = False
@@ -95,7 +97,6 @@ class HelpScreen(ModalScreen[None]):
             yield Label(legend(), id="legend", markup=False)
 
     def on_mount(self) -> None:
-        """List all keys."""
         self._list("")
         self.query_one("#search", Input).focus()
 
@@ -113,7 +114,7 @@ class HelpScreen(ModalScreen[None]):
         options.highlighted = 0 if options.option_count else None
 
     def action_move(self, rows: int) -> None:
-        """Move in the list while the search box has the keys."""
+        """Move in the list while the search box has the focus."""
         options = self.query_one(OptionList)
         if options.option_count:
             options.highlighted = max(0, min((options.highlighted or 0) + rows, options.option_count - 1))
@@ -146,15 +147,15 @@ def _line(help_: KeyHelp, width: int) -> Content:
 
 
 def legend() -> Content:
-    """Say what the marks and the short forms mean."""
+    """Explain the marks and short forms."""
     words = ("holds", "misses", "look", "waiting", "running", "paused")
     marks = Content("   ").join([show.state(word) for word in words])
     cards = f"on a card: q quality on validation rows, {show.glyph('most')} most it saves a month"
-    return marks + f"\n{cards}\nno key writes by itself: it opens a sheet, and the sheet's enter does it"
+    return marks + f"\n{cards}\nno key changes the project directly: it opens a form, and enter in the form confirms"
 
 
 class CommandLine(ModalScreen[list[str] | None]):
-    """One line for a command of the command line: the same words, for this project."""
+    """One line for a command of the command line, for this project."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "Back"),
@@ -169,7 +170,6 @@ class CommandLine(ModalScreen[list[str] | None]):
         self.begun, self.back = begun, 0
 
     def compose(self) -> ComposeResult:
-        """A prompt at the foot of the screen."""
         with Vertical(id="command-line"):
             yield Input(
                 self.begun,
@@ -180,20 +180,18 @@ class CommandLine(ModalScreen[list[str] | None]):
             )
 
     def on_mount(self) -> None:
-        """Be ready to type."""
         box = self.query_one(Input)
         box.focus()
         box.action_end()
 
     def action_recall(self, by: int) -> None:
-        """Take an earlier line, or a later one."""
+        """Recall an earlier or later line."""
         self.back = max(0, min(self.back - by, len(self.history)))
         box = self.query_one(Input)
         box.value = self.history[-self.back] if self.back else self.begun
         box.action_end()
 
     def action_complete(self) -> None:
-        """Take the suggestion."""
         self.query_one(Input).action_cursor_right()
 
     @on(Input.Submitted)
@@ -217,7 +215,7 @@ def commands(app: App[Any], code: str = "") -> list[tuple[str, str]]:
 
 
 def _code(screens: Sequence[Screen[Any]]) -> str:
-    """Give the code of the play that is open or selected, or nothing."""
+    """Return the code of the play that is open or selected, else an empty text."""
     for screen in reversed(screens):
         dossier = getattr(screen, "dossier", None)
         if dossier is not None:

@@ -1,4 +1,4 @@
-"""What ctrl+p finds: every action that has a key, those that can be done first, and every play."""
+"""The command palette (ctrl+p): actions with a key, those allowed first, commands to type, and plays."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from distill_tui.rules.permission import objections
 from distill_tui.rules.state_machine import ABOUT_THE_PROJECT
 from distill_tui.store import glance, sqlite
 from distill_tui.terms import Action
-from distill_tui.ui import help
 from distill_tui.ui.board.screen import BoardScreen
+from distill_tui.ui.help import commands
 from distill_tui.ui.widgets import show
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """An action of the palette: what it does, and why not where it cannot be done."""
+    """An action of the palette: its title, and why it is not allowed if it is not."""
 
     action: Action
     title: str
@@ -35,7 +35,7 @@ class Entry:
 
 
 def entries(app: DistillApp, dossier: PlayDossier | ProjectDossier | None) -> list[Entry]:
-    """Give the actions that have a key, those that can be done first."""
+    """Return the actions that have a key, those allowed first."""
     found = [_entry(app, dossier, action) for action in Action if action.key]
     return sorted(found, key=lambda entry: bool(entry.why_not))
 
@@ -51,7 +51,7 @@ def _entry(app: DistillApp, dossier: PlayDossier | ProjectDossier | None, action
 
 
 class Palette(Provider):
-    """All that ctrl+p finds, in one order: actions, what the app itself offers, commands to type, and plays."""
+    """Everything that ctrl+p finds, in this order: actions, the app's own commands, commands to type, plays."""
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
@@ -59,18 +59,15 @@ class Palette(Provider):
         self._parts: list[Provider] = [kind(*args, **named) for kind in kinds]
 
     async def startup(self) -> None:
-        """Let each get ready."""
         for part in self._parts:
             await part.startup()
 
     async def discover(self) -> Hits:
-        """Offer what each offers before anything is typed."""
         for part in self._parts:
             async for hit in part.discover():
                 yield hit
 
     async def search(self, query: str) -> Hits:
-        """Find what each finds."""
         for part in self._parts:
             async for hit in part.search(query):
                 yield hit
@@ -89,12 +86,10 @@ class Verbs(Provider):
         )
 
     async def discover(self) -> Hits:
-        """Offer them all before anything is typed."""
         for entry in self._entries():
             yield DiscoveryHit(Content(entry.title), partial(self._press, entry), text=entry.title, help=_help(entry))
 
     async def search(self, query: str) -> Hits:
-        """Find actions by name or by what they do."""
         matcher = self.matcher(query)
         for entry in self._entries():
             text = f"{entry.title} {entry.action.sentence}"
@@ -105,7 +100,7 @@ class Verbs(Provider):
                 yield Hit(score, Content(entry.title), press, text=entry.title, help=_help(entry))
 
     def _press(self, entry: Entry) -> None:
-        """Do it as its key does it; on the board, in the play that is selected."""
+        """Press the action's key; on the board, in the play that is selected."""
         if entry.why_not:
             self._distill.say(entry.why_not, "warning")
             return
@@ -122,13 +117,13 @@ class Verbs(Provider):
 
 
 def _help(entry: Entry) -> str:
-    """Give the line below; the palette reads it as markup, so what comes from data is escaped."""
+    """Return the line below; the palette reads it as markup, so text from data is escaped."""
     line = f"{show.mark('look')} {entry.why_not}" if entry.why_not else entry.action.sentence
     return escape(show.clip(line, 110))
 
 
 class Commands(Provider):
-    """What has no key of its own: questions, and what the keeper does; enter begins to type it."""
+    """Commands without a key; Enter begins to type one."""
 
     def _found(self) -> list[tuple[str, str]]:
         if cast("DistillApp", self.app).restricted:
@@ -136,17 +131,15 @@ class Commands(Provider):
         keyed = {action.command for action in Action if action.key}
         dossier = getattr(self.screen, "dossier", None)
         code = dossier.code if dossier is not None else ""
-        listed = help.commands(self.app, code)
+        listed = commands(self.app, code)
         return [(begun, sentence) for begun, sentence in listed if begun.removesuffix(f"{code} ").strip() not in keyed]
 
     async def discover(self) -> Hits:
-        """Offer them all."""
         for begun, sentence in self._found():
             title = f": {begun}"
             yield DiscoveryHit(Content(title), partial(self._begin, begun), text=title, help=escape(sentence))
 
     async def search(self, query: str) -> Hits:
-        """Find commands by their words or by what they do."""
         matcher = self.matcher(query)
         for begun, sentence in self._found():
             score = matcher.match(f"{begun}{sentence}")
@@ -167,7 +160,6 @@ class Plays(Provider):
         self._titles: list[tuple[str, glance.Card]] = []
 
     async def startup(self) -> None:
-        """Look once, when the palette opens."""
         try:
             cards = await asyncio.to_thread(glance.cards, cast("DistillApp", self.app).path)
         except sqlite.DatabaseErrors:
@@ -175,7 +167,6 @@ class Plays(Provider):
         self._titles = [(show.visible(f"open {card.code} {card.name}"), card) for card in cards]
 
     async def search(self, query: str) -> Hits:
-        """Find plays by code or name."""
         matcher, app = self.matcher(query), cast("DistillApp", self.app)
         for title, card in self._titles:
             score = matcher.match(title)
