@@ -25,7 +25,7 @@ import transformers
 
 from distill_tui.spec import Spec
 from distill_tui.terms import Export
-from distill_tui.training import evaluate, export, folders, ladder, measure
+from distill_tui.training import export, folders, ladder, measure, predict
 
 BATCHES = (1, 4, 8, 16, 32, 64)
 Answers = Callable[[], list[int]]
@@ -61,7 +61,7 @@ def made_student(folder: Path, options: argparse.Namespace) -> tuple[Path, Path]
 def contest(what: str, texts: list[str], options: argparse.Namespace, mine: dict[str, Path], plain: Path) -> None:
     """Ask ours and the pipeline in turn, and print each one's speed."""
     asked: dict[str, Answers] = {
-        name: lambda at=at: evaluate.predict(at, texts, threads=options.threads).argmax(axis=1).tolist()  # type: ignore[misc]
+        name: lambda at=at: predict.probabilities(at, texts, threads=options.threads).argmax(axis=1).tolist()  # type: ignore[misc]
         for name, at in mine.items()
     }
     asked |= {f"pipeline, batches of {size}": pipeline(plain, texts, size) for size in BATCHES}

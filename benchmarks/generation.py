@@ -33,8 +33,9 @@ import transformers
 
 from distill_tui.spec import Spec
 from distill_tui.teachers.description import GIVEN_ALONE
-from distill_tui.training import answering, causal, folders, measure, models, sequences, tagging
-from distill_tui.training.sequences import Pairs
+from distill_tui.training import folders, generation, measure, models, predict, students
+from distill_tui.training.generation import Pairs
+from distill_tui.training.students import causal, tagger
 
 BATCHES = (1, 8, 32, 64)
 EMPTY = Pairs((), (), np.ones(0, dtype=np.float32))
@@ -98,7 +99,7 @@ def learning(spec: Spec, folder: Path, options: argparse.Namespace) -> None:
 
 def own_loop(spec: Spec, folder: Path, options: argparse.Namespace) -> float:
     rows, started = addresses(options.rows, 1), 0.0
-    for step in sequences.train(spec, rows, EMPTY, teacher=None, checkpoints=folder / "c", out=folder / "s"):
+    for step in generation.train(spec, rows, EMPTY, teacher=None, checkpoints=folder / "c", out=folder / "s"):
         if step.number == 1:
             started = time.perf_counter()
     return (options.rows * options.epochs - spec.batch_size) / (time.perf_counter() - started)
@@ -106,18 +107,14 @@ def own_loop(spec: Spec, folder: Path, options: argparse.Namespace) -> float:
 
 def trainer(spec: Spec, folder: Path, options: argparse.Namespace) -> float:
     """Trainer with the same student and the same targets; its clock starts when all is tokenised."""
-    lesson = (
-        sequences._Extracting(spec, addresses(options.rows, 1), EMPTY, None)
-        if spec.student == "tagger"
-        else sequences._Writing(spec, addresses(options.rows, 1), EMPTY, None, None, GIVEN_ALONE, folder)
-    )
+    objective = students.objective(spec, addresses(options.rows, 1), EMPTY, None, None, GIVEN_ALONE, folder)
     arguments = transformers.TrainingArguments(
         output_dir=str(folder), per_device_train_batch_size=spec.batch_size, num_train_epochs=spec.epochs,
         learning_rate=spec.learning_rate, weight_decay=0.01, warmup_steps=10, report_to=[], disable_tqdm=True,
         use_cpu=True, save_strategy="epoch", logging_strategy="epoch", seed=spec.seed,
     )  # fmt: skip
     run = transformers.Trainer(
-        model=lesson.model, args=arguments, train_dataset=dataset(lesson), data_collator=collated
+        model=objective.model, args=arguments, train_dataset=dataset(objective), data_collator=collated
     )
     started = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
@@ -125,17 +122,17 @@ def trainer(spec: Spec, folder: Path, options: argparse.Namespace) -> float:
     return options.rows * options.epochs / (time.perf_counter() - started)
 
 
-def dataset(lesson: Any) -> list[dict[str, list[int]]]:
-    if isinstance(lesson, sequences._Extracting):
-        return [{"input_ids": ids, "labels": said} for ids, said in zip(lesson.rows, lesson.targets, strict=True)]
-    pairs = zip(lesson.asks, lesson.says, strict=True)
-    return [{"input_ids": ask + say, "labels": [sequences.IGNORED] * len(ask) + say} for ask, say in pairs]
+def dataset(objective: Any) -> list[dict[str, list[int]]]:
+    if isinstance(objective, tagger.TaggerObjective):
+        return [{"input_ids": ids, "labels": said} for ids, said in zip(objective.rows, objective.targets, strict=True)]
+    pairs = zip(objective.prompts, objective.answers, strict=True)
+    return [{"input_ids": ask + say, "labels": [generation.IGNORED] * len(ask) + say} for ask, say in pairs]
 
 
 def collated(batch: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
     ids, mask = models.pad([row["input_ids"] for row in batch], 0)
     return {"input_ids": ids, "attention_mask": mask,
-            "labels": models.pad([row["labels"] for row in batch], sequences.IGNORED)[0]}  # fmt: skip
+            "labels": models.pad([row["labels"] for row in batch], generation.IGNORED)[0]}  # fmt: skip
 
 
 # --- answering --------------------------------------------------------------------------------------------------------
@@ -143,7 +140,7 @@ def collated(batch: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
 
 def trained(spec: Spec, folder: Path, rows: int) -> Path:
     longer = Spec.from_mapping({"student": spec.student, "epochs": 6, "threads": spec.threads, "learning_rate": 2e-3})
-    for _ in sequences.train(
+    for _ in generation.train(
         longer, addresses(rows, 2), EMPTY, teacher=None, checkpoints=folder / "c", out=folder / "s"
     ):
         pass
@@ -152,16 +149,16 @@ def trained(spec: Spec, folder: Path, rows: int) -> Path:
 
 def exact(student: Path, options: argparse.Namespace) -> float:
     rows = addresses(200, 3)
-    said = answering.answer(student, rows.inputs, threads=options.threads, max_tokens=96)
+    said = predict.answers(student, rows.inputs, threads=options.threads, max_tokens=96)
     return float(np.mean([one.text == told for one, told in zip(said, rows.outputs, strict=True)]))
 
 
 def answered(student: Path, options: argparse.Namespace) -> None:
     texts = list(addresses(options.rows, 4).inputs)
-    ask, mine = pipeline(student), answering.open_batches(student, threads=options.threads, max_tokens=96)
+    ask, mine = pipeline(student), students.open_folder(student, threads=options.threads, max_tokens=96)
     ours, theirs = [], dict[int, list[float]]()
     for _ in range(options.rounds):
-        ours.append(speed(texts, lambda: answering.in_batches(mine, texts)))
+        ours.append(speed(texts, lambda: mine.ask_all(texts)))
         for size in BATCHES:
             theirs.setdefault(size, []).append(speed(texts, lambda size=size: ask(texts, size)))
     report("answering in batches", ours, max(theirs.values(), key=statistics.median), "rows/s")
@@ -176,11 +173,11 @@ def speed(texts: list[str], ask: Callable[[], object]) -> float:
 def pipeline(student: Path) -> Callable[[list[str], int], object]:
     """Open the student as transformers' own pipeline for its task, asked by the student's template."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(student, padding_side="left")
-    if folders.form(student) == tagging.FORM:
+    if folders.form(student) == tagger.FORM:
         model = transformers.AutoModelForTokenClassification.from_pretrained(student)
         mark = transformers.pipeline("token-classification", model, tokenizer=tokenizer, aggregation_strategy="simple")
         return lambda texts, size: mark(texts, batch_size=size)
-    told = folders.answers_how(student)
+    told = folders.answer_settings(student)
     model = transformers.AutoModelForCausalLM.from_pretrained(student)
     write = transformers.pipeline("text-generation", model, tokenizer=tokenizer)
     how = {"max_new_tokens": told["answer_tokens"], "do_sample": False, "return_full_text": False}
@@ -191,10 +188,10 @@ def pipeline(student: Path) -> Callable[[list[str], int], object]:
 
 def requests(student: Path, options: argparse.Namespace) -> None:
     texts = list(addresses(100, 5).inputs)
-    ask, theirs = answering.open_answering(student, threads=options.threads, max_tokens=96), pipeline(student)
+    ask, theirs = students.open_folder(student, threads=options.threads, max_tokens=96), pipeline(student)
     times: dict[str, list[float]] = {"ours": [], "theirs": []}
     for text in texts:
-        for name, call in (("ours", lambda text=text: ask(text)), ("theirs", lambda text=text: theirs([text], 1))):
+        for name, call in (("ours", lambda text=text: ask.ask(text)), ("theirs", lambda text=text: theirs([text], 1))):
             started = time.perf_counter()
             call()
             times[name].append(1000 * (time.perf_counter() - started))

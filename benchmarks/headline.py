@@ -38,8 +38,8 @@ import teacher as sample_teacher
 from distill_tui.dataset.duplicates import Together, input_digest, near_duplicates
 from distill_tui.spec import Spec
 from distill_tui.terms import Export, StudentKind
-from distill_tui.training import distill, evaluate, ladder, measure
-from distill_tui.training.distill import Examples
+from distill_tui.training import classification, ladder, measure, predict
+from distill_tui.training.classification import Examples
 
 TASKS: dict[str, Any] = {"sentiment": fetch, "spam": spam_mails}
 TEACHER_ROWS = {"sentiment": 4_000, "spam": 1_500}
@@ -122,7 +122,7 @@ def answers(cache: Path, teacher: Path, rows: list[dict[str, Any]]) -> np.ndarra
     if not kept.exists():
         print(f"the teacher answers {len(rows):,} rows", flush=True)
         started = time.monotonic()
-        np.save(kept, evaluate.predict(teacher, [row["input"] for row in rows], threads=1))
+        np.save(kept, predict.probabilities(teacher, [row["input"] for row in rows], threads=1))
         print(f"  {len(rows) / (time.monotonic() - started):.0f} rows/s", flush=True)
     return np.load(kept)
 
@@ -163,7 +163,7 @@ def judged(
     place = options.cache / "students" / f"{spec.rung.replace(' ', '-')}-{arm}-{spec.seed}"
     shutil.rmtree(place, ignore_errors=True)
     started = time.monotonic()
-    for _ in distill.train(
+    for _ in classification.train(
         spec,
         TASKS[options.task].LABELS,
         examples(splits["train"], arm, options.gold),
@@ -177,7 +177,7 @@ def judged(
     shipped = ladder.ship(place / "student", spec, place / "shipped")
     shutil.rmtree(place / "checkpoints", ignore_errors=True)
     texts = [row["input"] for row in splits["held_out"]["rows"]]
-    said = evaluate.predict(shipped, texts, threads=1).argmax(axis=1)
+    said = predict.probabilities(shipped, texts, threads=1).argmax(axis=1)
     parameters, size = measure.size(shipped)
     return {
         "macro_f1": macro_f1(splits["held_out"]["gold"], said),

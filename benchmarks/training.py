@@ -191,7 +191,7 @@ def limit(options: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     from distill_tui.training import models
-    from distill_tui.training.distill import epoch_batches
+    from distill_tui.training.loop import epoch_batches
 
     torch.set_num_threads(options.threads)
     made = student(options)
@@ -209,8 +209,8 @@ def limit(options: argparse.Namespace) -> dict[str, Any]:
 
 def ours(options: argparse.Namespace) -> dict[str, Any]:
     """The loop of this package; its clock starts before anything is tokenised."""
-    from distill_tui.training import distill
-    from distill_tui.training.distill import Examples
+    from distill_tui.training import classification
+    from distill_tui.training.classification import Examples
 
     def examples(count: int, seed: int) -> Examples:
         texts, labels, soft = rows(count, seed)
@@ -219,7 +219,7 @@ def ours(options: argparse.Namespace) -> dict[str, Any]:
     place = options.folder / "ours"
     training, validation = examples(options.rows, 1), examples(300, 2)
     scores, whole = [], Clock()
-    for step in distill.train(
+    for step in classification.train(
         spec(options), LABELS, training, validation, teacher=None, checkpoints=place / "c", out=place / "s"
     ):
         if step.number == 1:
@@ -235,10 +235,10 @@ def ours(options: argparse.Namespace) -> dict[str, Any]:
 
 def asked(teacher: Path, texts: Sequence[str], threads: int) -> float:
     """Ask the teacher everything once, as a labelling run does, and give the seconds; what it says goes unused."""
-    from distill_tui.training import teachers
+    from distill_tui.training import local_teachers
 
     clock = Clock()
-    for _ in teachers.label(teacher, texts, threads=threads):
+    for _ in local_teachers.label(teacher, texts, threads=threads):
         pass
     return clock.seconds()
 
@@ -249,7 +249,7 @@ def trainer(options: argparse.Namespace, *, online: bool = False, grouped: bool 
     import transformers
 
     from distill_tui.training import models
-    from distill_tui.training.distill import distillation_loss
+    from distill_tui.training.objective import distillation_loss
 
     torch.set_num_threads(options.threads)
     transformers.utils.logging.set_verbosity_error()

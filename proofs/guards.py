@@ -39,7 +39,7 @@ from distill_tui.runs.claim import Claim
 from distill_tui.runs.executors import local
 from distill_tui.store import artifacts, audit_log, backup, doctor, migrations, project, sessions, sqlite, tables
 from distill_tui.teachers import cache
-from distill_tui.training import folders
+from distill_tui.training import checkpoints, export, folders
 from trials import Row, library, table
 
 HERE = Path(__file__).parent
@@ -130,7 +130,6 @@ def file_by_file(fresh: Path, target: Path) -> None:
 
 def without_whole_folders() -> None:
     """Give a checkpoint, and a trained student, its name before its files are in it."""
-    from distill_tui.training import checkpoints, export
 
     checkpoints.move_into_place = export.move_into_place = file_by_file
 

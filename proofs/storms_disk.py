@@ -199,9 +199,9 @@ TRAINING = Deed("to train", _train, "SELECT 1 FROM run WHERE kind = 'train' AND 
 def of_a_training(kept: dict[str, Path], parent: Path, disk: ctypes.CDLL) -> Trial:
     """Train a real student with a checkpoint after each step; what goes on must end with the bits of one left alone."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its threads would not survive a fork
-    from distill_tui.training import distill
+    from distill_tui.training import loop
 
-    distill.CHECKPOINT_SECONDS, claim.EVERY, claim.BEAT = 0.0, 1e6, 1e6  # so that no call hangs on time
+    loop.CHECKPOINT_SECONDS, claim.EVERY, claim.BEAT = 0.0, 1e6, 1e6  # so that no call hangs on time
     kept["to train"] = fresh(kept["frozen"], parent)
     project = Project.open(kept["to train"] / NAME)
     actions.start_run(project, 1, actor("dan"), SMALL)

@@ -29,15 +29,15 @@ from trials import MEMORY, Child, Row, table
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its threads would not survive a fork
 
 from distill_tui.terms import StudentKind
-from distill_tui.training import distill
+from distill_tui.training import classification, loop
 from support.training import LABELS, SPEC, examples
 
 
 def train(folder: Path, tell: Any) -> None:
     """Train in this process to the end; with a checkpoint after every step."""
-    distill.CHECKPOINT_SECONDS = 0.0
+    loop.CHECKPOINT_SECONDS = 0.0
     spec = replace(SPEC, student=StudentKind.SCRATCH, epochs=2)
-    steps = distill.train(
+    steps = classification.train(
         spec, LABELS, examples(), examples(60, seed=1), teacher=None,
         checkpoints=folder / "checkpoints", out=folder / "student",
     )  # fmt: skip

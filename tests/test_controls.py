@@ -25,7 +25,8 @@ from distill_tui.rules.training import start_run
 from distill_tui.spec import Spec
 from distill_tui.terms import Control, Export, RunKind, StudentKind
 from distill_tui.training import folders
-from distill_tui.training.ladder import Climb, Rows
+from distill_tui.training.classification import LabelRows
+from distill_tui.training.ladder import Climb
 from distill_tui.ui.play import evidence
 from distill_tui.ui.play.view import load
 from support import real_play
@@ -94,7 +95,7 @@ def test_a_record_without_controls_is_still_read() -> None:
 QUICK = replace(SPEC, ladder=("ngram", "static", "scratch"), controls=(), threads=1, seed=3)
 
 
-def rows(teacher_errs: int = 0, *, odd: int = 0) -> Rows:
+def rows(teacher_errs: int = 0, *, odd: int = 0) -> LabelRows:
     """The toy problem; `odd` validation rows have a truth that only the teacher knows; no student gets there."""
     _, gold = texts_and_labels(60, seed=1)
     gold[:odd] = (gold[:odd] + 1) % 3
@@ -102,10 +103,10 @@ def rows(teacher_errs: int = 0, *, odd: int = 0) -> Rows:
     said = gold.copy()
     said[:teacher_errs] = (said[:teacher_errs] + 1) % 3
     both = {Control.HARD: hard, Control.GOLD: hard}
-    return Rows(LABELS, examples(), both, examples(60, seed=1), truth=gold, teacher=said)
+    return LabelRows(LABELS, examples(), both, examples(60, seed=1), truth=gold, teacher=said)
 
 
-def climbed(spec: Spec, folder: Path, found: Rows) -> tuple[Climb, list[str]]:
+def climbed(spec: Spec, folder: Path, found: LabelRows) -> tuple[Climb, list[str]]:
     climb = Climb(spec, found, teacher=None, start=None, folder=folder)
     return climb, list(dict.fromkeys(name for name, _ in climb.steps()))
 
@@ -119,7 +120,7 @@ def test_a_climb_without_a_rung_that_can_learn_is_refused_before_it_starts(tmp_p
 def test_a_climb_stops_at_the_first_rung_that_is_good_enough_on_validation(tmp_path: Path) -> None:
     climb, names = climbed(replace(QUICK, enough=0.5), tmp_path, rows())
     assert names == ["ngram"] and climb.kept.spec.student is StudentKind.NGRAM
-    assert climb.good_enough(climb.kept) and climb.bar == 0.5
+    assert climb.good_enough(climb.kept) and climb.target == 0.5
 
 
 def test_a_climb_that_nothing_ends_keeps_the_best_rung(tmp_path: Path) -> None:
@@ -131,9 +132,9 @@ def test_a_climb_that_nothing_ends_keeps_the_best_rung(tmp_path: Path) -> None:
 
 def test_good_enough_is_a_share_of_what_the_teacher_reaches(tmp_path: Path) -> None:
     climb = Climb(replace(QUICK, enough=0.9), rows(teacher_errs=15), teacher=None, start=None, folder=tmp_path)
-    assert climb.bar == pytest.approx(0.9 * 0.75)
+    assert climb.target == pytest.approx(0.9 * 0.75)
     silent = replace(rows(), teacher=np.full(60, -1))
-    assert Climb(QUICK, silent, teacher=None, start=None, folder=tmp_path).bar is None
+    assert Climb(QUICK, silent, teacher=None, start=None, folder=tmp_path).target is None
 
 
 def test_a_climb_that_was_killed_does_not_train_again_what_was_trained(tmp_path: Path) -> None:
@@ -166,7 +167,7 @@ def test_the_probe_trains_on_nested_parts_for_as_many_steps(tmp_path: Path) -> N
     spec = replace(QUICK, ladder=("ngram",), probe=True)
     climb, names = climbed(spec, tmp_path, rows())
     assert names == ["ngram", "probe quarter", "probe half"]
-    quarter, half = (rows().some(one_in, 3) for one_in in (4, 2))
+    quarter, half = (rows().sample(one_in, 3) for one_in in (4, 2))
     assert (len(quarter.inputs), len(half.inputs)) == (60, 120) and set(quarter.inputs) <= set(half.inputs)
     assert climb.probe["quarter"].spec.epochs == 4 * climb.kept.spec.epochs
 

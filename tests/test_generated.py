@@ -13,9 +13,10 @@ from sacrebleu import sentence_chrf
 
 from distill_tui import gates
 from distill_tui.review import errors
-from distill_tui.runs import answer_columns
-from distill_tui.tasks import generation, row_scores
+from distill_tui.runs import generation
+from distill_tui.tasks import answer_text, row_scores
 from distill_tui.terms import Metric
+from distill_tui.training.predictor import WrittenAnswer
 
 VALUES = st.recursive(st.text(max_size=6) | st.none() | st.integers(), lambda v: st.lists(v, max_size=3)
                       | st.dictionaries(st.text(max_size=4), v, max_size=3), max_leaves=8)  # fmt: skip
@@ -32,7 +33,7 @@ VALUES = st.recursive(st.text(max_size=6) | st.none() | st.integers(), lambda v:
     ],
 )
 def test_answers_that_say_the_same_are_spelled_the_same(one: str, other: str) -> None:
-    assert generation.spelled(one) == generation.spelled(other)
+    assert answer_text.spelled(one) == answer_text.spelled(other)
 
 
 @pytest.mark.parametrize(
@@ -45,40 +46,40 @@ def test_answers_that_say_the_same_are_spelled_the_same(one: str, other: str) ->
     ],
 )
 def test_answers_that_say_something_else_are_not(one: str, other: str) -> None:
-    assert generation.spelled(one) != generation.spelled(other)
+    assert answer_text.spelled(one) != answer_text.spelled(other)
 
 
 @pytest.mark.parametrize("text", ['{"a": NaN}', "{" * 3000, '{"a": 1', "[" * 100_000, "{]", "\ud800", "", "{}"])
 def test_what_is_no_json_is_a_text_and_breaks_nothing(text: str) -> None:
-    assert isinstance(generation.spelled(text), str)
-    assert generation.field_f1("{}", text) in (None, 1.0)
+    assert isinstance(answer_text.spelled(text), str)
+    assert answer_text.field_f1("{}", text) in (None, 1.0)
 
 
 @given(st.dictionaries(st.text(max_size=4), VALUES, max_size=4))
 def test_an_answer_keeps_its_spelling_and_is_its_own_match(value: object) -> None:
     text = json.dumps(value)
-    assert generation.spelled(generation.spelled(text)) == generation.spelled(text)
-    assert generation.field_f1(text, text) == 1.0
+    assert answer_text.spelled(answer_text.spelled(text)) == answer_text.spelled(text)
+    assert answer_text.field_f1(text, text) == 1.0
 
 
 def test_the_fields_in_which_an_answer_is_apart_from_gold_are_named() -> None:
     gold = '{"number": "12", "street": {"name": "Elm", "kind": "St"}, "units": ["a", "b"]}'
     assert (
-        generation.apart('{"units": ["b", "a"], "street": {"kind": "St", "name": "Elm"}, "number": "12"}', gold) == ()
+        answer_text.apart('{"units": ["b", "a"], "street": {"kind": "St", "name": "Elm"}, "number": "12"}', gold) == ()
     )
     answer = '{"number": 12, "street": {"name": "Oak", "kind": "St"}, "units": ["a"], "zip": "1"}'
-    assert generation.apart(answer, gold) == ("street.name", "units", "zip")
-    assert generation.apart("no JSON", '{"number": "12"}') == ("number",)
-    assert generation.apart('{"number": "12"}', "a text") == generation.apart("[1]", "[2]") == ()
+    assert answer_text.apart(answer, gold) == ("street.name", "units", "zip")
+    assert answer_text.apart("no JSON", '{"number": "12"}') == ("number",)
+    assert answer_text.apart('{"number": "12"}', "a text") == answer_text.apart("[1]", "[2]") == ()
 
 
 def test_field_f1_counts_the_fields_that_both_hold() -> None:
     gold = '{"city": "Ames", "zip": "50010", "unit": null}'
-    assert generation.field_f1('{"city": "Ames"}', gold) == pytest.approx(2 / 3)  # one of one given, of two wanted
-    assert generation.field_f1('{"city": "Ames", "zip": "1", "state": "IA"}', gold) == pytest.approx(2 / 5)
-    assert generation.field_f1("no JSON", gold) == 0
-    assert generation.field_f1('{"city": ""}', '{"unit": null}') == 1.0
-    assert generation.field_f1('{"city": "Ames"}', "Ames") is None, "gold that is no JSON has no fields"
+    assert answer_text.field_f1('{"city": "Ames"}', gold) == pytest.approx(2 / 3)  # one of one given, of two wanted
+    assert answer_text.field_f1('{"city": "Ames", "zip": "1", "state": "IA"}', gold) == pytest.approx(2 / 5)
+    assert answer_text.field_f1("no JSON", gold) == 0
+    assert answer_text.field_f1('{"city": ""}', '{"unit": null}') == 1.0
+    assert answer_text.field_f1('{"city": "Ames"}', "Ames") is None, "gold that is no JSON has no fields"
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_field_f1_counts_the_fields_that_both_hold() -> None:
     [('```json\n{"a": 1}\n```', '{"a": 1}'), ("  yes \n", "yes"), (" \n ", None), ("```\n\n```", None)],
 )
 def test_an_answer_is_taken_out_of_its_fence(said: str, read: str | None) -> None:
-    assert generation.read(said) == read
+    assert answer_text.read(said) == read
 
 
 def test_row_scores_are_those_of_sacrebleu_and_none_where_there_is_no_gold() -> None:
@@ -115,8 +116,9 @@ class Rows(SimpleNamespace):
 def test_a_record_of_answers_is_judged_by_exact_match_and_by_its_row_scores() -> None:
     split = Rows(['{"city": "Ames"}', '{"city": "Troy"}', None], ['{"city":"Ames"}', "Troy", '{"city":"X"}'])
     answers = ('{"city":"Ames", "zip":""}', "nothing", '{"city":"X"}')
-    said = [SimpleNamespace(text=text, confidence=0.9) for text in answers]
-    columns = answer_columns.columns(split, said, ["{}", None, "{}"], "{}", {"gold": ["{}", "{}", "{}"]})
+    said = [WrittenAnswer(text, 0.9) for text in answers]
+    arms = {"gold": [WrittenAnswer("{}", 0.9)] * 3}
+    columns = generation.columns(split, said, ["{}", None, "{}"], "{}", arms)  # type: ignore[arg-type]
     record = gates.Record(**columns)
     assert record.of_answers
     right = [record.student[at] == record.gold[at] for at in range(2)]

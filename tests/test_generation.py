@@ -30,7 +30,7 @@ from distill_tui.rules.data import findings
 from distill_tui.rules.objection import Refused
 from distill_tui.spec import Spec
 from distill_tui.store.project import Project
-from distill_tui.tasks import generation
+from distill_tui.tasks import answer_text
 from distill_tui.teachers import cache
 from distill_tui.teachers.description import Described
 from distill_tui.terms import (
@@ -296,7 +296,7 @@ def test_where_it_fails_can_be_paged_through(decided: Project) -> None:
         one = failures.look(decided, DANA, found, 1)
         right = one.gold or one.teacher
         assert generated_parts(right) and one.student
-        assert one.apart == generation.apart(one.student, right) and set(one.apart) <= {"number", "city", "zip"}
+        assert one.apart == answer_text.apart(one.student, right) and set(one.apart) <= {"number", "city", "zip"}
 
 
 def generated_parts(text: str) -> bool:

@@ -16,7 +16,8 @@ import torch
 from distill_tui.spec import Spec
 from distill_tui.tasks import loaders
 from distill_tui.terms import Control, Export, StudentKind
-from distill_tui.training import distill, evaluate, export, folders, measure, models, ngrams, serving, students
+from distill_tui.training import classification, export, folders, measure, models, objective, predict, students
+from distill_tui.training.students import ngram, static
 from support.training import LABELS, SPEC, examples, run, soft_from, spoilt, teacher, texts_and_labels
 
 __all__ = ["teacher"]  # the fixture of a tiny teacher
@@ -29,8 +30,8 @@ QUICK = replace(SPEC, student=StudentKind.NGRAM, learning_rate=3e-2, epochs=3)
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        ({"ladder": "ngram, forest"}, "'forest' is no rung"),
-        ({"ladder": "layers zero"}, "'layers zero' is no rung"),
+        ({"ladder": "ngram, forest"}, "'forest' is not a rung"),
+        ({"ladder": "layers zero"}, "'layers zero' is not a rung"),
         ({"ladder": "ngram 3"}, "only layers, tagger, causal take numbers"),
         ({"ladder": "folder"}, "The rung 'folder' cannot be trained: A student of kind folder starts from"),
         ({"student": "folder"}, "name its folder"),
@@ -39,7 +40,7 @@ QUICK = replace(SPEC, student=StudentKind.NGRAM, learning_rate=3e-2, epochs=3)
         ({"enough": "0"}, "enough is 0"),
         ({"controls": "hard,soft"}, "give hard, gold"),
         ({"export": "pickle"}, "give safetensors, onnx-int8"),
-        ({"probe": "perhaps"}, "'perhaps' is no probe"),
+        ({"probe": "perhaps"}, "probe cannot be 'perhaps'"),
     ],
 )
 def test_a_spec_that_cannot_be_trained_is_refused_in_one_sentence(asked: dict[str, object], says: str) -> None:
@@ -100,9 +101,7 @@ def test_a_teacher_that_says_nothing_is_refused_at_the_first_batch(
 
 def test_a_teacher_of_other_labels_is_refused(teacher: Path, tmp_path: Path) -> None:
     stranger = spoilt(teacher, tmp_path / "stranger", id2label={"0": "spam", "1": "ham", "2": "eggs"})
-    assert "The teacher answers spam, ham, eggs, and the data set's labels are bad" in refusal(
-        QUICK, tmp_path, stranger
-    )
+    assert "The teacher's labels are spam, ham, eggs, and the data set's are bad" in refusal(QUICK, tmp_path, stranger)
     assert run(replace(QUICK, alpha=0.0), tmp_path, stranger)  # nothing is learnt from it, so its labels do not matter
 
 
@@ -120,7 +119,7 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
 
 def test_the_logit_term_is_the_one_worked_out_by_hand() -> None:
     """Teacher (.8, .2): ln .8 = -.2231436, ln .2 = -1.6094379, centred ±.6931472; student (1, -1): (.3068528)^2."""
-    loss = distill.logit_loss(torch.tensor([[1.0, -1.0]]), torch.tensor([[0.8, 0.2]]), torch.ones(1))
+    loss = objective.logit_loss(torch.tensor([[1.0, -1.0]]), torch.tensor([[0.8, 0.2]]), torch.ones(1))
     assert float(loss) == pytest.approx(0.3068528**2, rel=1e-5)
 
 
@@ -129,18 +128,18 @@ def test_the_logit_term_sees_no_constant_and_no_row_that_the_teacher_did_not_ans
     theirs = torch.randn(3, 4, dtype=torch.float64)
     soft = theirs.softmax(1)
     weights = torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64)
-    assert float(distill.logit_loss(theirs + 5, soft, weights)) == pytest.approx(0, abs=1e-12)
+    assert float(objective.logit_loss(theirs + 5, soft, weights)) == pytest.approx(0, abs=1e-12)
     soft[2] = torch.nan
     logits = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
-    distill.logit_loss(logits, soft, weights).backward()
+    objective.logit_loss(logits, soft, weights).backward()
     assert torch.isfinite(logits.grad).all() and (logits.grad[2] == 0).all() and (logits.grad[0] != 0).any()
-    assert torch.autograd.gradcheck(lambda z: distill.logit_loss(z, soft, weights), (logits,))
+    assert torch.autograd.gradcheck(lambda z: objective.logit_loss(z, soft, weights), (logits,))
 
 
 def test_the_hidden_term_is_nothing_between_equals_and_two_between_opposites() -> None:
     ours, even = torch.randn(2, 3, 5), torch.ones(2)
-    assert float(distill.hidden_loss(ours, 4 * ours, even)) == pytest.approx(0, abs=1e-6)
-    assert float(distill.hidden_loss(ours, -ours, even)) == pytest.approx(2, abs=1e-6)
+    assert float(objective.hidden_loss(ours, 4 * ours, even)) == pytest.approx(0, abs=1e-6)
+    assert float(objective.hidden_loss(ours, -ours, even)) == pytest.approx(2, abs=1e-6)
 
 
 def test_the_size_of_each_term_is_told_and_they_add_up(teacher: Path, tmp_path: Path) -> None:
@@ -157,7 +156,7 @@ def test_the_teachers_hidden_states_are_asked_for_once(
 ) -> None:
     spec = replace(SPEC, hidden_cosine=0.5, epochs=1)
     arguments = {"teacher": teacher, "checkpoints": tmp_path / "checkpoints", "out": tmp_path / "student"}
-    steps = distill.train(spec, LABELS, examples(), examples(60, seed=1), **arguments)  # type: ignore[arg-type]
+    steps = classification.train(spec, LABELS, examples(), examples(60, seed=1), **arguments)  # type: ignore[arg-type]
     next(steps)
     steps.close()  # type: ignore[attr-defined]
     loaded: list[Path] = []
@@ -171,32 +170,32 @@ def test_the_teachers_hidden_states_are_asked_for_once(
 
 
 def test_n_grams_are_words_pairs_and_pieces() -> None:
-    found = set(ngrams.pieces("Not GOOD!", 10))
+    found = set(ngram.pieces("Not GOOD!", 10))
     assert {"not", "good", "!", "not good", "good !", "#<n", "#<not>", "#ood>"} <= found
     assert "#<good>" not in found  # six letters with its ends, and pieces have five at most
-    assert "good" not in set(ngrams.pieces("Not GOOD!", 1))
+    assert "good" not in set(ngram.pieces("Not GOOD!", 1))
 
 
 def test_n_grams_need_something_that_repeats(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="No n-gram stands in two training rows"):
-        ngrams.build(["abc", "xyz"], LABELS, 10)
+    with pytest.raises(ValueError, match="No n-gram occurs in two training rows"):
+        ngram.build(Spec(max_tokens=10), LABELS, ["abc", "xyz"])
 
 
 def test_a_text_without_a_known_n_gram_gets_an_answer(tmp_path: Path) -> None:
     run(QUICK, tmp_path, None)
-    said = evaluate.predict(tmp_path / "student", ["", "\ud800", "\x00 漢字"], threads=1)
+    said = predict.probabilities(tmp_path / "student", ["", "\ud800", "\x00 漢字"], threads=1)
     assert said.shape == (3, 3) and np.isfinite(said).all()
     np.testing.assert_allclose(said[0], said[1], atol=1e-6)
 
 
 def test_numpy_gives_what_torch_trained(tmp_path: Path) -> None:
     texts = list(texts_and_labels(40, seed=5)[0])
-    student = ngrams.build(texts, LABELS, 24)
+    student = ngram.build(Spec(max_tokens=24), LABELS, texts)
     torch.nn.init.normal_(student.model.weight)
     student.save(tmp_path)
     with torch.inference_mode():
         ours = student.logits(student.tokenise(texts, 24)).softmax(1).numpy()
-    np.testing.assert_allclose(ours, evaluate.predict(tmp_path, texts, threads=1), atol=1e-5)
+    np.testing.assert_allclose(ours, predict.probabilities(tmp_path, texts, threads=1), atol=1e-5)
 
 
 # --- static embeddings ------------------------------------------------------------------------------------------------
@@ -216,7 +215,7 @@ def test_a_static_student_starts_from_what_the_encoder_makes_of_each_token(teach
         )
         counts = torch.bincount(torch.tensor([i for row in student.tokenise(texts, 512) for i in row]))
         rows = [student.tokenise([word], 24)[0][1] for word in words]
-        mine = ours[rows] / (students.RARE / (students.RARE + counts[rows] / counts.sum()))[:, None]
+        mine = ours[rows] / (static.RARE / (static.RARE + counts[rows] / counts.sum()))[:, None]
         ratio = torch.cdist(mine, mine)[0, 1:] / torch.cdist(theirs, theirs)[0, 1:]
     assert float(ratio.std() / ratio.mean()) < 1e-3
 
@@ -255,13 +254,13 @@ def test_every_form_runs_by_the_program_in_its_card_and_answers_as_we_do(forms: 
     texts = [*texts_and_labels(5, seed=6)[0], "", "long " * 100]
     code = "import json, sys\nsys.modules['distill_tui'] = None  # any import of it would fail\nsaid = []\n"
     for folder in forms.values():
-        program = loaders.BY_FORM[folders.form(folder)].replace('"model"', repr(str(folder)))
+        program = loaders.FORMS[folders.form(folder)].program.replace('"model"', repr(str(folder)))
         code += f"{program}\nsaid.append([predict(text) for text in {texts!r}])\n"
     command = [sys.executable, "-I", "-c", f"{code}print(json.dumps(said))"]
     said = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     for (name, folder), theirs in zip(forms.items(), said, strict=True):
         assert list(theirs[0]) == list(LABELS) == list(folders.teacher_labels(folder))
-        ours = evaluate.predict(folder, texts, threads=1)
+        ours = predict.probabilities(folder, texts, threads=1)
         np.testing.assert_allclose([list(each.values()) for each in theirs], ours, atol=1e-4, err_msg=name)
 
 
@@ -270,7 +269,7 @@ def test_eight_bits_answer_nearly_as_floats_do_and_take_less_room(
     exported: str, source: str, forms: dict[str, Path]
 ) -> None:
     texts = texts_and_labels(200, seed=8)[0]
-    floats, eights = (evaluate.predict(forms[name], texts, threads=1) for name in (source, exported))
+    floats, eights = (predict.probabilities(forms[name], texts, threads=1) for name in (source, exported))
     assert (floats.argmax(1) == eights.argmax(1)).mean() > 0.95
     assert not np.array_equal(floats, eights)  # it is the 8-bit model that answers
     assert measure.size(forms[exported])[0] == measure.size(forms[source])[0]
@@ -288,7 +287,7 @@ def test_every_form_is_timed_one_request_at_a_time(forms: dict[str, Path]) -> No
     for folder in forms.values():
         times = measure.latencies(folder, ["one", "two words"], runs=2, per_run=3, warm_up=1)
         assert [len(each) for each in times] == [3, 3] and all(t > 0 for each in times for t in each)
-    assert serving.open_folder(forms["onnx"], threads=1).answer("\ud800 superb").shape == (3,)
+    assert students.open_folder(forms["onnx"], threads=1).ask("\ud800 superb").shape == (3,)
 
 
 def test_soft_labels_are_what_these_tests_say() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
-from distill_tui.training import processes
+from distill_tui.training import processes, ranks
 from support import launched
 
 LAUNCHER = Path(sys.executable).with_name("accelerate")
@@ -56,10 +56,10 @@ def furthest(one: Path, other: Path) -> float:
 
 def test_a_process_that_nobody_launched_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")  # of some other launcher
-    assert (processes.rank(), processes.count()) == (0, 1)
-    alone = processes.Processes()
-    assert alone.writes and not alone.several and alone.mark == "" and alone.part([4, 5]) == [4, 5]
-    assert alone.agree(None) is None and alone.total([1.5]) == [1.5]
+    assert (ranks.rank(), ranks.count()) == (0, 1)
+    alone = processes.ProcessGroup()
+    assert alone.is_main and not alone.is_distributed and alone.fingerprint == "" and alone.shard([4, 5]) == [4, 5]
+    assert alone.broadcast(None) is None and alone.sum_numbers([1.5]) == [1.5]
 
 
 @pytest.mark.slow

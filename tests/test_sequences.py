@@ -22,24 +22,26 @@ from hypothesis import strategies as st
 
 from distill_tui.spec import Spec
 from distill_tui.tasks import loaders
-from distill_tui.tasks.generation import spelled
+from distill_tui.tasks.answer_text import spelled
 from distill_tui.teachers.description import Described
-from distill_tui.terms import TeacherSource
+from distill_tui.terms import Task, TeacherSource
 from distill_tui.training import (
-    answering,
-    causal,
+    decoding,
     export,
-    fields,
     folders,
+    generation,
+    local_teachers,
     measure,
     models,
-    sequences,
-    tagging,
-    teachers,
+    predict,
+    students,
+    token_distributions,
     vocabulary,
 )
-from distill_tui.training.distill import Step
-from distill_tui.training.sequences import Pairs
+from distill_tui.training.generation import Pairs
+from distill_tui.training.loop import Step
+from distill_tui.training.students import causal, fields
+from distill_tui.training.students import tagger as tagging
 from support.training import digests
 
 HOSTILE = [
@@ -56,11 +58,11 @@ HOSTILE = [
 
 def run(spec: Spec, folder: Path, training: Pairs, validation: Pairs, **more: object) -> list[Step]:
     places = {"teacher": None, "checkpoints": folder / "checkpoints", "out": folder / "student"} | more
-    return list(sequences.train(spec, training, validation, **places))  # type: ignore[arg-type]
+    return list(generation.train(spec, training, validation, **places))  # type: ignore[arg-type]
 
 
 def exact(folder: Path, rows: Pairs) -> float:
-    said = answering.answer(folder, rows.inputs, threads=1, max_tokens=96)
+    said = predict.answers(folder, rows.inputs, threads=1, max_tokens=96)
     return float(
         np.mean([spelled(one.text) == spelled(str(told)) for one, told in zip(said, rows.outputs, strict=True)])
     )
@@ -92,14 +94,17 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        ({"ladder": "tagger, ngram"}, "A ladder has rungs of one task: tagger, causal write an answer"),
+        (
+            {"ladder": "tagger, ngram"},
+            "A ladder has rungs of one task: ngram, static, scratch, layers, folder are of classification; tagger",
+        ),
         ({"ladder": "causal 0 5"}, "name its folder"),
         ({"student": "tagger", "layers": "0,1"}, "name its folder"),
         ({"student": "tagger", "alpha": "0.5"}, "give alpha=0"),
         ({"student": "causal", "logit_mse": "1"}, "give logit_mse=0"),
         ({"student": "causal", "export": "onnx-int8"}, "A causal ships as safetensors"),
         ({"student": "causal", "answer_tokens": "0"}, "answer_tokens is 0"),
-        ({"ladder": "tagger x"}, "'tagger x' is no rung"),
+        ({"ladder": "tagger x"}, "'tagger x' is not a rung"),
     ],
 )
 def test_a_spec_that_cannot_generate_is_refused_in_one_sentence(asked: dict[str, object], says: str) -> None:
@@ -126,7 +131,7 @@ def test_rows_that_teach_nothing_are_refused_before_anything_is_loaded(
     spec: Spec, training: Pairs, says: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=r"\.$") as refusal:
-        sequences.train(spec, training, training, teacher=None, checkpoints=tmp_path / "c", out=tmp_path / "o")
+        generation.train(spec, training, training, teacher=None, checkpoints=tmp_path / "c", out=tmp_path / "o")
     assert says in str(refusal.value) and "\n" not in str(refusal.value)
     assert not list(tmp_path.iterdir())
 
@@ -136,9 +141,9 @@ def test_probabilities_of_another_vocabulary_are_refused_at_the_start(teacher: P
     spec = replace(CAUSAL, alpha=0.5, folder="its digest")
     rows = colours(8, 0)
     with pytest.raises(ValueError, match=r"vocabulary of \d+ tokens is not the teacher's of \d+, .*give alpha=0"):
-        sequences.train(spec, rows, rows, teacher=teacher, start=other, checkpoints=tmp_path / "c", out=tmp_path / "o")
-    with pytest.raises(ValueError, match="no causal language model"):
-        sequences.train(spec, rows, rows, teacher=encoder(tmp_path), start=other, checkpoints=tmp_path, out=tmp_path)
+        generation.train(spec, rows, rows, teacher=teacher, start=other, checkpoints=tmp_path / "c", out=tmp_path / "o")
+    with pytest.raises(ValueError, match="not a causal language model"):
+        generation.train(spec, rows, rows, teacher=encoder(tmp_path), start=other, checkpoints=tmp_path, out=tmp_path)
 
 
 def test_a_teacher_that_says_what_the_student_says_teaches_nothing(teacher: Path, tmp_path: Path) -> None:
@@ -162,7 +167,7 @@ def test_a_folder_that_cannot_give_what_the_spec_asks_for_is_refused(teacher: Pa
         with pytest.raises(ValueError, match=says):
             run(replace(spec, **changes), tmp_path, rows, rows, start=teacher)
     bert = encoder(tmp_path)
-    with pytest.raises(ValueError, match="no causal language model"):
+    with pytest.raises(ValueError, match="not a causal language model"):
         run(spec, tmp_path, rows, rows, start=bert)
     with pytest.raises(ValueError, match="has layers 0 to 1, and the spec asks for 5"):
         run(replace(TAGGER, folder="its digest", layers=(5,)), tmp_path, addresses(8, 0), addresses(8, 1), start=bert)
@@ -179,7 +184,7 @@ def test_a_ladder_of_students_that_generate_starts_from_the_folder_where_a_rung_
     spec = Spec.from_mapping({"ladder": "causal folder, causal 0 5, causal, tagger", "folder": "f", "alpha": "0.5"})
     assert [rung.rung for rung in spec.rungs()] == ["tagger", "causal", "causal 0 5", "causal folder"]
     assert [rung.folder for rung in spec.rungs()] == ["", "", "f", "f"]
-    assert [rung.alpha for rung in spec.rungs()] == [0, 0.5, 0.5, 0.5] and spec.generates and spec.distils
+    assert [rung.alpha for rung in spec.rungs()] == [0, 0.5, 0.5, 0.5] and spec.task is Task.GENERATION and spec.distils
     assert all(spec.kept(rung.rung).student is rung.student for rung in spec.rungs())
 
 
@@ -222,7 +227,7 @@ def test_of_several_occurrences_the_one_in_the_usual_order_is_marked() -> None:
 def test_answers_that_no_tagger_can_give_are_counted_and_told() -> None:
     rows = replace(addresses(4, 0), outputs=('{"city": "Atlantis"}', '{"a": [1]}', None, '{"city": "Salem"}'))
     rows = replace(rows, inputs=("1 Elm", "2 Elm", "3 Elm", "4 Elm, Salem"))
-    assert sequences.left_out(rows) == (
+    assert tagging.left_out(rows) == (
         "Of 3 answers a tagger cannot learn 1 with a value that does not stand in the input and 1 that are not an "
         "object of the same plain fields as the others."
     )
@@ -299,7 +304,7 @@ def test_the_likeliest_span_of_each_field_is_the_best_of_all_spans() -> None:
 
 def test_a_tagger_learns_to_extract(tagger: Path) -> None:
     assert exact(tagger, addresses(150, 9)) > 0.9
-    said = answering.answer(tagger, ["12 Elm Ave, Salem OR"], threads=1, max_tokens=96)[0]
+    said = predict.answers(tagger, ["12 Elm Ave, Salem OR"], threads=1, max_tokens=96)[0]
     assert said.text == '{"number": "12", "city": "Salem", "zip": null}' and 0.5 < said.confidence <= 1
 
 
@@ -309,7 +314,7 @@ def test_a_writer_learns_to_answer(writer: Path) -> None:
 
 def test_each_says_what_it_was_not_taught(tagger: Path, writer: Path) -> None:
     for folder, taught in ((tagger, 300), (writer, 200)):
-        told = folders.answers_how(folder)
+        told = folders.answer_settings(folder)
         assert told["taught"] == taught and told["left_out"] == 0 and told["why"] == ""
 
 
@@ -317,7 +322,7 @@ def test_surer_answers_are_righter(tmp_path: Path) -> None:
     """A tagger that was stopped early: of the half that it is surer of, more is right."""
     run(replace(TAGGER, epochs=3), tmp_path, addresses(200, 0), addresses(40, 1))
     rows = addresses(200, 9)
-    said = answering.answer(tmp_path / "student", rows.inputs, threads=1, max_tokens=96)
+    said = predict.answers(tmp_path / "student", rows.inputs, threads=1, max_tokens=96)
     right = np.array([spelled(a.text) == spelled(str(b)) for a, b in zip(said, rows.outputs, strict=True)])
     order = np.argsort([-one.confidence for one in said])
     assert 0 < right.mean() < 1 and right[order[:100]].mean() > right[order[100:]].mean()
@@ -327,8 +332,8 @@ def test_surer_answers_are_righter(tmp_path: Path) -> None:
 def test_hostile_text_is_answered_and_batches_change_nothing(kind: str, request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(kind)
     texts = [*HOSTILE, *addresses(5, 4).inputs]
-    together = answering.answer(folder, texts, threads=1, max_tokens=96)
-    ask = answering.open_answering(folder, threads=1, max_tokens=96)
+    together = predict.answers(folder, texts, threads=1, max_tokens=96)
+    ask = students.open_folder(folder, threads=1, max_tokens=96).ask
     for text, said in zip(texts, together, strict=True):
         alone = ask(text)
         assert alone.text == said.text and alone.confidence == pytest.approx(said.confidence, rel=1e-3)
@@ -342,14 +347,14 @@ def test_the_programs_of_the_model_card_answer_as_the_folders_do(tagger: Path, w
     texts = [*HOSTILE, *addresses(10, 5).inputs, *colours(10, 5).inputs]
     code = ["import json, sys", "sys.modules['distill_tui'] = None  # any import of it would fail", "answers = []"]
     for folder in (tagger, writer):
-        program = loaders.BY_FORM[folders.form(folder)]
+        program = loaders.FORMS[folders.form(folder)].program
         assert len(program.splitlines()) <= 30
         asked = "answers.append([predict(text) for text in json.loads(sys.argv[1])])"
         code += [program.replace('"model"', repr(str(folder))), asked]
     command = [sys.executable, "-I", "-c", "\n".join([*code, "print(json.dumps(answers))"]), json.dumps(texts)]
     answers = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     for folder, theirs in zip((tagger, writer), answers, strict=True):
-        assert theirs == [one.text for one in answering.answer(folder, texts, threads=1, max_tokens=96)]
+        assert theirs == [one.text for one in predict.answers(folder, texts, threads=1, max_tokens=96)]
 
 
 def encoder(folder: Path) -> Path:
@@ -401,15 +406,19 @@ def test_what_all_questions_begin_with_is_read_once_and_changes_no_answer(teache
     model, tokenizer = models.load_for(transformers.AutoModelForCausalLM, teacher)
     texts = ["snow", "so what coal is like", "grass 7 and more of it", "blood"]
     asks = [tokenizer(f"{'say what grass is like so ' * 3}{text}")["input_ids"] for text in texts]
-    begun = causal.opening(model, asks)
-    assert len(begun.tokens) >= causal.SHORT and all(tuple(ask[: len(begun.tokens)]) == begun.tokens for ask in asks)
-    alone = [causal.write(model, [ask], 8, [tokenizer.eos_token_id], 0) for ask in asks]
+    begun = decoding.shared_prefix(model, asks)
+    assert len(begun.tokens) >= decoding.MIN_PREFIX and all(
+        tuple(ask[: len(begun.tokens)]) == begun.tokens for ask in asks
+    )
+    alone = [decoding.write(model, [ask], 8, [tokenizer.eos_token_id], 0) for ask in asks]
     for _ in range(2):  # it is not used up
-        answers, logs = causal.write(model, asks, 8, [tokenizer.eos_token_id], 0, begun)
+        answers, logs = decoding.write(model, asks, 8, [tokenizer.eos_token_id], 0, begun)
         assert answers == [said for (said,), _ in alone]
         assert logs == pytest.approx([log for _, (log,) in alone], abs=1e-3)
-    assert causal.opening(model, asks[:1]).tokens == () == causal.opening(model, [[1, 2], [1, 2]]).tokens
-    whole = causal.opening(model, [list(range(1, 30))] * 3)
+    assert (
+        decoding.shared_prefix(model, asks[:1]).tokens == () == decoding.shared_prefix(model, [[1, 2], [1, 2]]).tokens
+    )
+    whole = decoding.shared_prefix(model, [list(range(1, 30))] * 3)
     assert whole.tokens == tuple(range(1, 29)), "something is left to ask"
 
 
@@ -422,25 +431,27 @@ def test_a_teacher_that_completes_goes_on_from_its_template_and_stops_at_the_lin
     template = "so what snow is like\n{input}:"
     chats = Described(TeacherSource.PROMPTED, "", (), template, max_tokens=12)
     completes = replace(chats, completes=True)
-    assert tokenizer.decode(teachers.asked(tokenizer, chats, "coal")).endswith("coal: talks")
-    assert tokenizer.decode(teachers.asked(tokenizer, completes, "coal")).endswith("coal:")
+    assert tokenizer.decode(local_teachers.prompt(tokenizer, chats, "coal")).endswith("coal: talks")
+    assert tokenizer.decode(local_teachers.prompt(tokenizer, completes, "coal")).endswith("coal:")
     newline = tokenizer("\n", add_special_tokens=False)["input_ids"][0]
-    assert newline in teachers.endings(model, tokenizer, completes)
-    assert newline not in teachers.endings(model, tokenizer, chats)
-    said = [text for _, text, _, _ in teachers.written(tmp_path / "talks", ["coal", "grass"], completes, threads=1)]
+    assert newline in local_teachers.stop_tokens(model, tokenizer, completes)
+    assert newline not in local_teachers.stop_tokens(model, tokenizer, chats)
+    said = [
+        text for _, text, _, _ in local_teachers.written(tmp_path / "talks", ["coal", "grass"], completes, threads=1)
+    ]
     assert len(said) == 2 and not any("\n" in text for text in said)
 
 
 def test_a_template_that_leaves_no_room_is_refused_and_a_long_text_is_cut_at_its_end(teacher: Path) -> None:
     with pytest.raises(ValueError, match=r"The template takes \d+ tokens .* shorten one of them\.$"):
         list(
-            teachers.written(
+            local_teachers.written(
                 teacher, ["coal"], Described(TeacherSource.PROMPTED, "", (), "snow " * 400 + "{input}"), threads=1
             )
         )
     model, tokenizer = models.load_for(transformers.AutoModelForCausalLM, teacher)
     asked = Described(TeacherSource.PROMPTED, "", (), "say what is like {input} so")
-    (row,) = teachers.questions(model, tokenizer, ["coal " * 500], asked, 512)
+    (row,) = local_teachers.prompts(model, tokenizer, ["coal " * 500], asked, 512)
     told = tokenizer.decode(row)
     assert len(row) <= 256 - asked.max_tokens and told.startswith("say what") and told.endswith(" so")
 
@@ -449,10 +460,10 @@ def test_a_line_that_ends_is_the_end_of_a_students_answer(teacher: Path, tmp_pat
     model, tokenizer = models.load_for(transformers.AutoModelForCausalLM, teacher)
     says = [[*tokenizer("it is red", add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]] * 2
     asked = Described(TeacherSource.PROMPTED, "", (), "say what {input} is like", completes=True)
-    soft = sequences._distributions(teacher, asked, ["coal", "snow"], says, 1.0, tmp_path / "kept")
-    ends = teachers.endings(model, tokenizer, asked)
+    soft = token_distributions.distributions(teacher, asked, ["coal", "snow"], says, 1.0, tmp_path / "kept")
+    ends = local_teachers.stop_tokens(model, tokenizer, asked)
     for row, text in enumerate(("coal", "snow")):
-        ids = teachers.asked(tokenizer, asked, text) + says[row]
+        ids = local_teachers.prompt(tokenizer, asked, text) + says[row]
         share = model(torch.tensor([ids])).logits[0, -2].softmax(-1)[ends].sum()
         named = dict(zip(soft.tops[row][-1].tolist(), soft.logs[row][-1].exp().tolist(), strict=False))
         assert named.get(tokenizer.eos_token_id, 0.0) == pytest.approx(share.item(), abs=1e-4)
@@ -463,7 +474,7 @@ def test_a_divergence_with_the_rest_as_one_is_that_of_the_whole_where_all_is_nam
     torch.manual_seed(0)
     logits, theirs, temperature = torch.randn(1, 3, 20), torch.randn(1, 3, 20), 2.0
     log_p, tops = (theirs / temperature).log_softmax(-1).topk(20, dim=-1)
-    soft = sequences._Soft([tops[0]], [sequences._with_rest(log_p)[0]], temperature)
+    soft = token_distributions.TokenDistributions([tops[0]], [token_distributions.with_rest(log_p)[0]], temperature)
     ours = soft.divergence(logits, torch.zeros(1, 3, dtype=torch.int64), torch.ones(1), [0])
     p, q = (theirs / temperature).softmax(-1), (logits / temperature).softmax(-1)
     torch.testing.assert_close(ours, (p * (p / q).log()).sum(-1).mean() * temperature**2, rtol=1e-4, atol=1e-4)
@@ -492,11 +503,11 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from support.sequences import QUICK
-from distill_tui.training import distill, sequences
-distill.CHECKPOINT_SECONDS = 0.0
+from distill_tui.training import generation, loop
+loop.CHECKPOINT_SECONDS = 0.0
 spec, training, validation = QUICK["causal"]
 folder = Path(sys.argv[2])
-for step in sequences.train(spec, training, validation, teacher=None, checkpoints=folder / "checkpoints",
+for step in generation.train(spec, training, validation, teacher=None, checkpoints=folder / "checkpoints",
                               out=folder / "student"):
     print(step.number, flush=True)
 """
@@ -520,7 +531,7 @@ def test_a_closed_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
     spec, *rows = QUICK["tagger"]
     run(spec, tmp_path / "whole", *rows)
     places = {"checkpoints": tmp_path / "closed" / "checkpoints", "out": tmp_path / "closed" / "student"}
-    steps = sequences.train(spec, *rows, teacher=None, **places)
+    steps = generation.train(spec, *rows, teacher=None, **places)
     for _ in range(5):
         next(steps)
     steps.close()  # type: ignore[attr-defined]
@@ -557,11 +568,11 @@ def test_a_folder_whose_answer_json_says_nothing_is_refused(tagger: Path, writer
 
     for folder, content, says in (
         (tagger, '{"form": "tagger"}', "does not say what the fields"),
-        (writer, '{"form": "causal"}', "does not say how the model is asked"),
-        (writer, '{"form": "poem"}', "no student that generates"),
+        (writer, '{"form": "causal"}', "no prompt template"),
+        (writer, '{"form": "poem"}', "names the form 'poem'"),
         (writer, "{", "not readable JSON"),
     ):
         copy = shutil.copytree(folder, tmp_path / "copy", dirs_exist_ok=True)
         (copy / folders.ANSWER).write_text(content)
         with pytest.raises(ValueError, match=says):
-            answering.answer(copy, ["x"], threads=1, max_tokens=96)
+            predict.answers(copy, ["x"], threads=1, max_tokens=96)

@@ -413,13 +413,13 @@ def test_one_teacher_is_chosen(project: Project, words: list[str]) -> None:
 
 
 def test_a_causal_model_gives_each_label_a_share_whatever_the_batch(causal: Path) -> None:
-    from distill_tui.training import teachers
+    from distill_tui.training import local_teachers
 
     teacher = Described(TeacherSource.PROMPTED, "", LABELS, TEMPLATES[TeacherSource.PROMPTED])
     texts = [text for _, text in TODO]
 
     def shares(size: int) -> dict[int, list[float]]:
-        batches = teachers.prompted(causal, texts, teacher, threads=1, batch_size=size)
+        batches = local_teachers.prompted(causal, texts, teacher, threads=1, batch_size=size)
         return {at: row.tolist() for places, rows in batches for at, row in zip(places, rows, strict=True)}
 
     one, many = shares(1), shares(8)
@@ -432,10 +432,10 @@ def test_the_label_words_are_scored_as_the_model_scores_them(causal: Path) -> No
     import torch
     import transformers
 
-    from distill_tui.training import teachers
+    from distill_tui.training import local_teachers
 
     teacher = Described(TeacherSource.PROMPTED, "", ("good", "bad"), "{input} is")
-    ((_, shares),) = teachers.prompted(causal, ["the table"], teacher, threads=1)
+    ((_, shares),) = local_teachers.prompted(causal, ["the table"], teacher, threads=1)
     tokenizer = transformers.AutoTokenizer.from_pretrained(causal)
     model = transformers.AutoModelForCausalLM.from_pretrained(causal).eval()
     scores = []
@@ -472,15 +472,15 @@ def nli(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_model_without_entailment_is_no_nli_model(nli: Path, tmp_path: Path) -> None:
     import shutil
 
-    from distill_tui.training import teachers
+    from distill_tui.training import local_teachers
 
     shutil.copytree(nli, tmp_path / "other")
     config = json.loads((nli / "config.json").read_text())
     config |= {"id2label": {"0": "a", "1": "b", "2": "c"}, "label2id": {"a": 0, "b": 1, "c": 2}}
     (tmp_path / "other" / "config.json").write_text(json.dumps(config))
     teacher = Described(TeacherSource.ZERO_SHOT, "", LABELS, TEMPLATES[TeacherSource.ZERO_SHOT])
-    with pytest.raises(ValueError, match="no NLI model"):
-        next(teachers.zero_shot(tmp_path / "other", ["a"], teacher, threads=1))
+    with pytest.raises(ValueError, match="is not an NLI model"):
+        next(local_teachers.zero_shot(tmp_path / "other", ["a"], teacher, threads=1))
 
 
 def test_an_nli_model_labels_the_traffic_and_its_words_are_part_of_the_teacher(

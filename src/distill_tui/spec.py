@@ -1,43 +1,55 @@
-"""What determines a run: the screens edit it, a worker reads it, a bundle keeps it as the recipe.
+"""What determines a training run: the screens edit it, a worker reads it, a bundle keeps it as the recipe.
 
-Standard library and `terms` only; frozen; to and from JSON. Two runs with the same spec, data and thread count
-give the same weights. A spec trains one student, or climbs a ladder of them, cheapest first.
+Standard library and `terms` only; frozen; to and from JSON. Two runs with the same spec, data and thread count have the
+same weights. A spec trains one student, or climbs a ladder of them, cheapest first.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 
 from distill_tui.digests import sorted_json
-from distill_tui.terms import Control, Export, StudentKind
+from distill_tui.terms import Control, Export, StudentKind, Task
 
-# What suits each kind where nothing else is said; found by trial on short texts, and any of it can be given.
-RECIPES: dict[StudentKind, dict[str, object]] = {
-    StudentKind.NGRAM: {"learning_rate": 0.01, "epochs": 8, "batch_size": 64, "temperature": 1.0},
-    StudentKind.STATIC: {"learning_rate": 3e-3, "epochs": 6, "hidden": 256},
-    StudentKind.SCRATCH: {"learning_rate": 1e-3, "epochs": 4},
-    StudentKind.LAYERS: {},
-    StudentKind.FOLDER: {},
-    StudentKind.TAGGER: {"learning_rate": 1e-3, "epochs": 20, "patience": 5, "vocabulary": 512},
-    StudentKind.CAUSAL: {"learning_rate": 1e-3, "epochs": 20, "patience": 5, "vocabulary": 2048},
+
+@dataclass(frozen=True)
+class StudentTraits:
+    """What a spec needs to know about a kind of student; `training.students` has the rest."""
+
+    recipe: Mapping[str, object] = field(default_factory=dict)  # defaults, found by trial on short texts
+    exports: tuple[Export, ...] = tuple(Export)  # the forms in which it can ship besides its own
+    takes_layers: bool = False  # whether a rung may name layers
+    learns_probabilities: bool = True  # whether the teacher's probabilities can be learnt, not only its answers
+
+
+# students that write their answers learn the teacher's answers alone by default, in all layers of a folder
+_WRITES = {"alpha": 0.0, "layers": (), "controls": (Control.GOLD,), "learning_rate": 1e-3, "epochs": 20, "patience": 5}
+STUDENTS: dict[StudentKind, StudentTraits] = {  # cheapest first
+    StudentKind.NGRAM: StudentTraits(
+        {"learning_rate": 0.01, "epochs": 8, "batch_size": 64, "temperature": 1.0}, exports=()
+    ),
+    StudentKind.STATIC: StudentTraits({"learning_rate": 3e-3, "epochs": 6, "hidden": 256}),
+    StudentKind.SCRATCH: StudentTraits({"learning_rate": 1e-3, "epochs": 4}),
+    StudentKind.LAYERS: StudentTraits(takes_layers=True),
+    StudentKind.FOLDER: StudentTraits(),
+    StudentKind.TAGGER: StudentTraits(_WRITES | {"vocabulary": 512}, (), takes_layers=True, learns_probabilities=False),
+    StudentKind.CAUSAL: StudentTraits(_WRITES | {"vocabulary": 2048}, (), takes_layers=True),
 }
-# Where nothing else is said, students that generate learn from the teacher's texts alone, in all layers of a folder.
-GENERATING: dict[str, object] = {"alpha": 0.0, "layers": (), "controls": (Control.GOLD,)}
-_COST = list(RECIPES)  # cheapest first
-LAYERED = (StudentKind.LAYERS, StudentKind.TAGGER, StudentKind.CAUSAL)  # kinds whose rung may name layers
+_COST = list(STUDENTS)
+LAYERED = [kind for kind, student in STUDENTS.items() if student.takes_layers]
 COUNTS = (
     *("hidden", "depth", "vocabulary", "max_tokens", "answer_tokens"),
     *("batch_size", "epochs", "patience", "threads"),
 )
-LATER: dict[str, object] = {"answer_tokens": 64}  # fields that the first release had not, with their defaults
+LATER: dict[str, object] = {"answer_tokens": 64}  # fields that the first release did not have, with their defaults
 
 
 @dataclass(frozen=True)
 class Spec:
-    """How one student is trained, and what is trained beside it to compare it with."""
+    """How one student is trained, and which students are trained to compare it with."""
 
     student: StudentKind = StudentKind.LAYERS
     folder: str = ""  # the model that a student of kind folder starts from: its digest, once the run is queued
@@ -64,7 +76,7 @@ class Spec:
     probe: bool = False  # also train on a quarter and a half of the rows, to see whether more data would help
 
     def to_json(self) -> str:
-        """Give the canonical JSON text; what came later than the first release is in it where it is not the default."""
+        """Write canonical JSON; fields that came after the first release only where they are not the default."""
         values = {name: value for name, value in asdict(self).items() if name not in LATER or value != LATER[name]}
         return sorted_json(values)
 
@@ -74,14 +86,14 @@ class Spec:
         try:
             values = json.loads(text)
         except (ValueError, RecursionError):
-            raise ValueError("A training spec is a JSON object, and this is no JSON.") from None
+            raise ValueError("A training spec is a JSON object, and this is not JSON.") from None
         if not isinstance(values, dict):
             raise ValueError("A training spec is a JSON object of names and values.")
         return cls.from_mapping(values)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, object]) -> Spec:
-        """Build from words and numbers, as a command or a form gives them; unknown names are errors."""
+        """Read words and numbers of a command or a form; unknown names are errors."""
         known = {field.name: field for field in fields(cls)}
         read: dict[str, object] = {}
         for name, value in values.items():
@@ -89,9 +101,8 @@ class Spec:
                 raise ValueError(f"A training spec has no {name[:60]!r}; it has {', '.join(known)}.")
             read[name] = _read(name, value, getattr(cls, name))
         first = _kinds(read.get("ladder", ()))[:1] or [cls.student]  # type: ignore[arg-type]
-        kind = read.setdefault("student", first[0] if first[0].generates else cls.student)
-        recipe = RECIPES[kind] | (GENERATING if kind.generates else {})  # type: ignore[index, attr-defined]
-        spec = cls(**(recipe | read))  # type: ignore[arg-type]
+        kind = read.setdefault("student", first[0] if first[0].task is not cls.student.task else cls.student)
+        spec = cls(**(dict(STUDENTS[kind].recipe) | read))  # type: ignore[arg-type, index]
         problem = spec.problem()
         if problem:
             raise ValueError(problem)
@@ -99,8 +110,8 @@ class Spec:
 
     @property
     def distils(self) -> bool:
-        """Whether anything of the teacher is learnt from beyond labels: its texts are, by students that generate."""
-        return self.generates or self.alpha > 0 or self.logit_mse > 0 or self.hidden_cosine > 0
+        """Whether more of the teacher is learnt than labels: its written answers, or its probabilities."""
+        return self.task is Task.GENERATION or self.alpha > 0 or self.logit_mse > 0 or self.hidden_cosine > 0
 
     @property
     def soft_terms(self) -> tuple[str, ...]:
@@ -108,9 +119,9 @@ class Spec:
         return tuple(name for name in ("alpha", "logit_mse") if getattr(self, name) > 0)
 
     @property
-    def generates(self) -> bool:
-        """Whether its students answer with a text rather than with a label."""
-        return self.student.generates if not self.ladder else any(kind.generates for kind in _kinds(self.ladder))
+    def task(self) -> Task:
+        """The task that its students learn; `problem` rejects a ladder of several."""
+        return next(iter(_kinds(self.ladder)), self.student).task
 
     @property
     def needs_layers(self) -> bool:
@@ -121,11 +132,11 @@ class Spec:
     def rung(self) -> str:
         """The words for this student in a ladder."""
         layers = " ".join(map(str, self.layers)) if self.student in LAYERED else ""
-        whole = "folder" if self.student.generates and self.folder else ""
+        whole = "folder" if self.student.task is Task.GENERATION and self.folder else ""
         return f"{self.student} {layers or whole}".strip()
 
     def rungs(self) -> tuple[Spec, ...]:
-        """Give the specs of the ladder, cheapest first; without a ladder, the one student."""
+        """Return the specs of the ladder, cheapest first; without a ladder, the one student."""
         if not self.ladder:
             return (self,)
         found = [replace(_rung(self, words), ladder=()) for words in self.ladder]
@@ -133,21 +144,21 @@ class Spec:
 
     @property
     def _cost(self) -> tuple[int, bool, int]:
-        """Order by what a student costs to run: its kind, whether it has all layers of a folder, how many it has."""
+        """The order by serving cost: its kind, whether it has all layers of a folder, how many layers."""
         return _COST.index(self.student), bool(self.folder) and not self.layers, len(self.layers)
 
     def kept(self, rung: str) -> Spec:
-        """Give the spec of the one student that a run kept, by the words of its rung; its other arms are left out."""
+        """Return the spec of the one student that a run kept, by its rung; without the other arms."""
         chosen = next((one for one in self.rungs() if one.rung == rung), self.rungs()[0])
         return replace(chosen, controls=(), probe=False)
 
     def control(self, control: Control) -> Spec:
-        """Give the spec of a control arm: the same student on hard labels only. Which labels is for the rows to say."""
+        """Return the spec of a control arm: the same student on hard labels only; the rows choose which."""
         alone = {"alpha": 0.0, "logit_mse": 0.0, "hidden_cosine": 0.0, "controls": (), "probe": False}
         return replace(self, **alone)  # type: ignore[arg-type]
 
     def problem(self) -> str | None:
-        """Say what makes the spec impossible, in one sentence, or nothing."""
+        """Return in one sentence why the spec is impossible, or None."""
         return self._out_of_range() or self._contradiction() or _ladder_problem(self)
 
     def _out_of_range(self) -> str | None:
@@ -169,11 +180,11 @@ class Spec:
 
     def _contradiction(self) -> str | None:
         if self.student is StudentKind.LAYERS and not self.layers:
-            return "layers names no layer of the teacher; name at least one, like 0,5."
+            return "layers is empty; name at least one layer of the teacher, like 0,5."
         if self.student is StudentKind.FOLDER and not self.folder:
             return "A student of kind folder starts from a local model; name its folder, like folder=models/mini."
-        if self.student.generates:
-            return self._unfit_to_generate()
+        if self.student.task is Task.GENERATION:
+            return self._writing_problem()
         if self.hidden_cosine > 0 and self.student is not StudentKind.LAYERS and not self.ladder:
             return (
                 f"hidden_cosine is {self.hidden_cosine:g}, and no layer of a {self.student} student corresponds to one "
@@ -181,22 +192,22 @@ class Spec:
             )
         return None
 
-    def _unfit_to_generate(self) -> str | None:
+    def _writing_problem(self) -> str | None:
         kind = self.student
         if self.layers and not self.folder:
             return f"layers are of a local model, and a {kind} without one starts from random weights; name its folder."
-        if self.alpha > 0 and kind is StudentKind.TAGGER:
-            return f"alpha is {self.alpha:g}, and a tagger learns from the teacher's texts alone; give alpha=0."
+        if self.alpha > 0 and not STUDENTS[kind].learns_probabilities:
+            return f"alpha is {self.alpha:g}, and a {kind} learns from the teacher's texts alone; give alpha=0."
         for name in ("logit_mse", "hidden_cosine"):
             if getattr(self, name) > 0:
                 return f"{name} is {getattr(self, name):g}, and a {kind} does not learn by it; give {name}=0."
-        if self.export is not Export.SAFETENSORS:
+        if self.export is not Export.SAFETENSORS and self.export not in STUDENTS[kind].exports:
             return f"A {kind} ships as safetensors; {self.export} is for classifiers."
         return None
 
 
 def _kinds(ladder: Sequence[str]) -> list[StudentKind]:
-    """Name the kinds in a ladder; what is none is left to `_ladder_problem`."""
+    """Return the kinds in a ladder; `_ladder_problem` reports words that are not kinds."""
     first = [words.split()[0] for words in ladder if words.split()]
     return [StudentKind(word) for word in first if word in list(StudentKind)]
 
@@ -204,15 +215,17 @@ def _kinds(ladder: Sequence[str]) -> list[StudentKind]:
 def _rung(spec: Spec, words: str) -> Spec:
     """Read one rung, like "static" or "layers 0 5": that kind's recipe over the spec that names the ladder.
 
-    A kind that generates starts from the folder where its rung says so: "causal folder", "causal 0 5".
+    A kind that writes starts from the folder where its rung names it or its layers: "causal folder", "causal 0 5".
     """
     name, *layers = words.split()
     kind = StudentKind(name)
-    chosen: dict[str, object] = {"student": kind, **RECIPES[kind]}
-    if kind.generates:
+    chosen = {"student": kind, **STUDENTS[kind].recipe}
+    if kind.task is Task.GENERATION:
+        for name in ("alpha", "controls"):  # the ladder's own
+            del chosen[name]
         chosen |= {"layers": ()} | ({} if layers else {"folder": ""})
         layers = [] if layers == ["folder"] else layers
-    if kind is StudentKind.TAGGER:
+    if not STUDENTS[kind].learns_probabilities:
         chosen["alpha"] = 0.0
     if layers:
         chosen["layers"] = tuple(int(layer) for layer in layers)
@@ -227,15 +240,15 @@ def _ladder_problem(spec: Spec) -> str | None:
             rung = _rung(spec, words)
         except (ValueError, IndexError):
             kinds = ", ".join(StudentKind)
-            return f"'{words}' is no rung; write a kind ({kinds}), and for layers their numbers, like 'layers 0 5'."
+            return f"'{words}' is not a rung; write a kind ({kinds}), and for layers their numbers, like 'layers 0 5'."
         if rung.student not in LAYERED and len(words.split()) > 1:
-            return f"'{words}' is no rung; only {', '.join(LAYERED)} take numbers."
+            return f"'{words}' is not a rung; only {', '.join(LAYERED)} take numbers."
         problem = rung._out_of_range() or rung._contradiction()
         if problem:
             return f"The rung '{words}' cannot be trained: {problem}"
-    if len({kind.generates for kind in _kinds(spec.ladder)}) > 1:
-        words, labels = (", ".join(kind for kind in StudentKind if kind.generates is each) for each in (True, False))
-        return f"A ladder has rungs of one task: {words} write an answer, and {labels} choose a label."
+    if len({kind.task for kind in _kinds(spec.ladder)}) > 1:
+        tasks = (f"{', '.join(kind for kind in STUDENTS if kind.task is task)} are of {task}" for task in Task)
+        return f"A ladder has rungs of one task: {'; '.join(tasks)}."
     return None
 
 
@@ -251,7 +264,7 @@ def _read(name: str, value: object, example: object) -> object:
     except (TypeError, ValueError, KeyError):
         words_of = Control if name == "controls" else type(example)
         kinds = ", ".join(words_of) if issubclass(words_of, StrEnum) else f"a value like {example}"
-        raise ValueError(f"'{value}' is no {name}; give {kinds}.") from None
+        raise ValueError(f"{name} cannot be '{value}'; give {kinds}.") from None
 
 
 _PARTS: dict[str, Callable[[str], object]] = {"layers": int, "ladder": str, "controls": Control}

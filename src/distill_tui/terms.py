@@ -112,7 +112,7 @@ class RunStatus(StrEnum):
 class StudentKind(StrEnum):
     """The rungs of the ladder that this release can train, cheapest first."""
 
-    NGRAM = "ngram"  # words, pairs of words and pieces of words, weighed and added up
+    NGRAM = "ngram"  # words, pairs of words and pieces of words, weighted and added up
     STATIC = "static"  # token embeddings, averaged, and a small head: no attention
     SCRATCH = "scratch"  # a transformer that starts from random weights
     LAYERS = "layers"  # a transformer that starts from chosen layers of the teacher
@@ -121,9 +121,9 @@ class StudentKind(StrEnum):
     CAUSAL = "causal"  # generation: a small language model that writes the answer
 
     @property
-    def generates(self) -> bool:
-        """Whether it answers with a text; the others choose a label."""
-        return self in (StudentKind.TAGGER, StudentKind.CAUSAL)
+    def task(self) -> Task:
+        """The task that it learns."""
+        return Task.GENERATION if self in (StudentKind.TAGGER, StudentKind.CAUSAL) else Task.CLASSIFICATION
 
 
 class Export(StrEnum):

@@ -79,12 +79,12 @@ class Server(ThreadingHTTPServer):
 
 def labelling_model(folder: Path) -> Any:
     """Ask the model as `prompted` does: the label whose words it finds most likely."""
-    from distill_tui.training import teachers
+    from distill_tui.training import local_teachers
 
     teacher = Described(TeacherSource.PROMPTED, "", LABELS, "{input}")
 
     def say(prompt: str) -> tuple[str, list[float]]:
-        ((_, shares),) = teachers.prompted(folder, [prompt], teacher, threads=1)
+        ((_, shares),) = local_teachers.prompted(folder, [prompt], teacher, threads=1)
         found = shares[0].tolist()
         return LABELS[found.index(max(found))], found
 

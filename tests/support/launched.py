@@ -14,8 +14,8 @@ import numpy as np
 
 from distill_tui.spec import Spec
 from distill_tui.terms import StudentKind
-from distill_tui.training import distill, processes
-from distill_tui.training.distill import Examples
+from distill_tui.training import classification, loop, ranks
+from distill_tui.training.classification import Examples
 
 WORDS = {0: ("awful", "broken", "hate"), 1: ("lovely", "superb", "adore")}
 FILLERS = [f"w{number}" for number in range(60)]
@@ -41,14 +41,14 @@ def spec(kind: str) -> Spec:
 
 
 def main(folder: Path, kind: str, seconds: float = 1e9) -> None:
-    distill.CHECKPOINT_SECONDS = seconds
+    loop.CHECKPOINT_SECONDS = seconds
     labels, training, validation = ("bad", "good"), rows(193, 1), rows(60, 2)
-    steps = distill.train(
+    steps = classification.train(
         spec(kind), labels, training, validation, teacher=None, checkpoints=folder / "c", out=folder / "student"
     )
     folder.mkdir(exist_ok=True)
-    (folder / f"pid-{processes.rank()}").write_text(str(os.getpid()))
-    with (folder / f"said-{processes.rank()}").open("w") as said:
+    (folder / f"pid-{ranks.rank()}").write_text(str(os.getpid()))
+    with (folder / f"said-{ranks.rank()}").open("w") as said:
         for step in steps:
             print(step.number, f"{step.loss:.6f}", step.validation, file=said, flush=True)
 

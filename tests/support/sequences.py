@@ -11,11 +11,8 @@ import torch
 import transformers
 
 from distill_tui.spec import Spec
-from distill_tui.training import (
-    export,
-    vocabulary,
-)
-from distill_tui.training.sequences import Pairs
+from distill_tui.training import export, vocabulary
+from distill_tui.training.generation import Pairs
 
 STREETS = ("Oak St", "Elm Ave", "Main Street", "Lake Shore Dr", "N State St", "Hill Road", "2nd Ave", "Sunset Blvd")
 

@@ -12,12 +12,9 @@ import torch
 import transformers
 
 from distill_tui.spec import Spec
-from distill_tui.training import (
-    distill,
-    export,
-    vocabulary,
-)
-from distill_tui.training.distill import Examples, Step
+from distill_tui.training import classification, export, vocabulary
+from distill_tui.training.classification import Examples
+from distill_tui.training.loop import Step
 
 LABELS = ("bad", "fine", "good")
 
@@ -60,7 +57,7 @@ def examples(count: int = 240, seed: int = 0, soft: bool = True, gold: bool = Tr
 def run(
     spec: Spec, folder: Path, teacher: Path | None, training: Examples | None = None, start: Path | None = None
 ) -> list[Step]:
-    steps = distill.train(
+    steps = classification.train(
         spec,
         LABELS,
         training or examples(),

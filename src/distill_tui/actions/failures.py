@@ -17,7 +17,7 @@ from distill_tui.rules.training import trained
 from distill_tui.store.json_columns import stored
 from distill_tui.store.project import Project
 from distill_tui.store.records import record_of
-from distill_tui.tasks import generation
+from distill_tui.tasks import answer_text
 from distill_tui.terms import Role, Split
 
 
@@ -99,7 +99,7 @@ def look(project: Project, actor: Actor, found: Failures, number: int) -> Failur
         student=said,
         sure=record.confidence[position] / gates.CERTAIN if record.confidence else None,
         teacher_right=record.teacher[position] == truth,
-        apart=generation.apart(said, _label(record, truth)) if record.of_answers else (),
+        apart=answer_text.apart(said, _label(record, truth)) if record.of_answers else (),
     )
 
 

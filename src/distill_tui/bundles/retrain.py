@@ -15,13 +15,16 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distill_tui.digests import folder_digest
 from distill_tui.spec import Spec
 from distill_tui.teachers.description import GIVEN_ALONE, Described
-from distill_tui.terms import Split, StudentKind
-from distill_tui.training import processes
+from distill_tui.terms import Split, StudentKind, Task
+from distill_tui.training import ranks
+
+if TYPE_CHECKING:
+    from distill_tui.dataset.frozen import Rows
 
 FORMAT = "distill-tui recipe 1"
 
@@ -43,7 +46,7 @@ class Recipe:
     @property
     def local(self) -> bool:
         """Whether the student learnt from a model folder, and not from recorded outputs or written answers alone."""
-        return self.teacher.startswith("sha256:") and (not self.spec.generates or self.spec.alpha > 0)
+        return self.teacher.startswith("sha256:") and (self.spec.task is Task.CLASSIFICATION or self.spec.alpha > 0)
 
     @property
     def folder(self) -> str:
@@ -99,11 +102,11 @@ class Training:
     def steps(self) -> Iterator[Any]:
         """Train, then give the student the form that its spec ships."""
         from distill_tui.dataset import frozen
-        from distill_tui.runs import arms
+        from distill_tui.runs import task_rows
         from distill_tui.training import ladder
 
         training, validation = frozen.load(self.data, Split.TRAIN), frozen.load(self.data, Split.VALIDATION)
-        rows = arms.rows(training, validation, self.asked)
+        rows = task_rows.of(training.task).arm_rows(training, validation, self.asked)
         places = ladder.Places(self.teacher, self.start, self.folder / "checkpoints", self.student)
         yield from rows.train(self.spec, rows.training, places)
         self.student = ladder.ship(self.student, self.spec, self.folder / "shipped")
@@ -155,19 +158,19 @@ def _built(recipe: Recipe, data: Path, teacher: Path | None, scratch: Path) -> P
 def _answers(file: Path, teacher: Path, asked: Described | None) -> dict[str, Any]:
     """Ask a local teacher, one that writes as it was asked before, for what the traffic does not hold."""
     from distill_tui.dataset import build, observed
-    from distill_tui.training import teachers
+    from distill_tui.training import local_teachers
     from distill_tui.training.folders import teacher_labels
 
     unanswered = [r for r in observed.rows(file) if r["teacher_output"] is None and r["teacher_probabilities"] is None]
     texts = {row["input_digest"]: row["input"] for row in unanswered}
     digests, found = list(texts), dict[str, Any]()
     if asked is not None:
-        for at, said, _, _ in teachers.written(teacher, list(texts.values()), asked, threads=1):
+        for at, said, _, _ in local_teachers.written(teacher, list(texts.values()), asked, threads=1):
             text = asked.read(said)
             found |= {} if text is None else {digests[at]: build.TeacherOutput(text, None)}
         return found
     labels = teacher_labels(teacher)
-    for positions, shares in teachers.label(teacher, list(texts.values()), threads=1):
+    for positions, shares in local_teachers.label(teacher, list(texts.values()), threads=1):
         for at, share in zip(positions, shares.tolist(), strict=True):
             found[digests[at]] = build.TeacherOutput(
                 labels[share.index(max(share))], dict(zip(labels, share, strict=True))
@@ -208,7 +211,7 @@ def make(
     if out.exists():
         raise ValueError(f"{out.name} exists already; name a new folder.")
     recipe = read(bundle)
-    if recipe.spec.generates and recipe.spec.alpha > 0 and recipe.asked is None:
+    if recipe.spec.task is Task.GENERATION and recipe.spec.alpha > 0 and recipe.asked is None:
         raise ValueError(
             "This student learnt its teacher's probabilities of tokens, and its bundle, of an earlier release, does "
             "not say how the teacher was asked; only its project can train it anew."
@@ -235,30 +238,13 @@ def make(
     }
 
 
-def _score(student: Path, spec: Spec, rows: Any) -> dict[str, Any]:
-    """Compare a student with gold, or where there is none with the teacher, on the rows that were set aside."""
-    if not rows.labels:
-        return _score_answers(student, spec, rows)
-    from distill_tui.training.evaluate import predict
+def _score(student: Path, spec: Spec, rows: Rows) -> dict[str, Any]:
+    """Compare a student with gold, or where there is none with the teacher, on the held-out rows."""
+    from distill_tui.runs import task_rows
 
-    said = predict(student, rows.inputs, threads=spec.threads, max_tokens=spec.max_tokens).argmax(axis=1)
-    name, known = ("accuracy", rows.gold) if (rows.gold >= 0).any() else ("agreement", rows.teacher)
-    counted = known >= 0
-    score = float((said == known)[counted].mean()) if counted.any() else None
-    return {"rows_aside": int(counted.sum()), "score_name": name, "score": score}
-
-
-def _score_answers(student: Path, spec: Spec, rows: Any) -> dict[str, Any]:
-    from distill_tui.runs import answer_columns
-    from distill_tui.tasks import generation
-    from distill_tui.training.answering import answer
-
-    said = [generation.spelled(e.text) for e in answer(student, rows.inputs, threads=spec.threads,
-                                                      max_tokens=spec.max_tokens)]  # fmt: skip
-    gold = any(text is not None for text in rows.gold_texts)
-    right = [one == truth for one, truth in zip(said, answer_columns.truth(rows), strict=True) if truth is not None]
-    score = sum(right) / len(right) if right else None
-    return {"rows_aside": len(right), "score_name": "accuracy" if gold else "agreement", "score": score}
+    judged = task_rows.of(rows.task).arm_rows(rows, rows, GIVEN_ALONE)
+    score = judged.score(judged.predict(student, spec))
+    return {"rows_aside": judged.counted, "score_name": "accuracy" if judged.has_gold else "agreement", "score": score}
 
 
 def main(arguments: list[str]) -> int:
@@ -272,7 +258,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--threads", type=int)
     given = parser.parse_args(arguments)
     try:
-        if processes.count() > 1:
+        if ranks.count() > 1:
             raise ValueError("A recipe is run again by one process; several train a run of a project.")
         result = make(given.bundle, given.data, given.out, given.teacher, given.start, given.threads)
     except (ValueError, OSError) as error:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from distill_tui.dataset import frozen
 from distill_tui.dataset.duplicates import near_duplicates
-from distill_tui.tasks import generation
+from distill_tui.tasks import answer_text
 from distill_tui.terms import Split
 
 CONFLICTS = ("teacher", "near")  # the teacher says other than gold; a near duplicate has another gold label
@@ -96,7 +96,7 @@ class Rows:
         confidence = float(self.confidence[place])
         known = None if np.isnan(confidence) else confidence
         gold, said = row["gold"], row["teacher_output"]
-        differs = ne if self.labels else generation.differ
+        differs = ne if self.labels else answer_text.differ
         return row | {"confidence": known, "conflict": None not in (gold, said) and differs(gold, said)}
 
     def values(self, column: str) -> list[str]:
@@ -114,7 +114,7 @@ class Rows:
             gold, said = self._column("gold"), self._column("teacher_output")
             self._differ = _true(pc.not_equal(gold, said))
             for place in np.flatnonzero(self._differ) if not self.labels else ():
-                self._differ[place] = generation.differ(gold[int(place)].as_py(), said[int(place)].as_py())
+                self._differ[place] = answer_text.differ(gold[int(place)].as_py(), said[int(place)].as_py())
         return self._differ
 
     def _clashing(self) -> NDArray[np.bool_]:

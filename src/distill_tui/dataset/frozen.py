@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from distill_tui.dataset.duplicates import input_digest, near_duplicates
 from distill_tui.dataset.readers import BadInput
 from distill_tui.dataset.split import Candidate, components
-from distill_tui.terms import Split
+from distill_tui.terms import Split, Task
 
 SCHEMA = pa.schema(
     [
@@ -62,6 +62,11 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    @property
+    def task(self) -> Task:
+        """The task that the data set is for: only a generation task has no labels."""
+        return Task.CLASSIFICATION if self.labels else Task.GENERATION
 
 
 def load(path: Path, split: Split | str) -> Rows:

@@ -72,7 +72,7 @@ def _head(dossier: PlayDossier, found: Review) -> Iterator[str]:
 
 def _use(dossier: PlayDossier, found: Review) -> Iterator[str]:
     yield "```python"
-    yield loaders.BY_FORM[form(dossier)].rstrip()
+    yield loaders.FORMS[form(dossier)].program.rstrip()
     yield "```"
     if found.pair is not None:
         yield ""
@@ -112,4 +112,4 @@ def form(dossier: PlayDossier) -> str:
     """Return the form in which the evaluated student ships."""
     run = dossier.run(dossier.evaluation.run_id) if dossier.evaluation else None
     name = str(stored(run.result, f"the result of run {run.id}").get("form")) if run else ""
-    return name if name in loaders.BY_FORM else "transformers"
+    return name if name in loaders.FORMS else "transformers"

@@ -20,7 +20,7 @@ from distill_tui import gates
 from distill_tui.dataset.findings import Finding
 from distill_tui.gates import statistics
 from distill_tui.gates.gate import ALL
-from distill_tui.tasks import generation
+from distill_tui.tasks import answer_text
 from distill_tui.terms import FindingLevel, Metric, Reference, Split
 
 LEAST = 50  # rows with gold below which a share says next to nothing
@@ -33,7 +33,7 @@ def measure(rows: Sequence[Any], labels: Sequence[str], seed: int) -> dict[str, 
 
     Without labels the answers are texts, and each spelling has a number as a label has.
     """
-    read: Callable[[str], str] = str if labels else generation.spelled
+    read: Callable[[str], str] = str if labels else answer_text.spelled
     both = [
         (row.input_digest, row.input, read(row.gold), read(row.teacher_output))
         for row in rows

@@ -47,15 +47,15 @@ def start_run(dossier: PlayDossier, actor: Actor, request: StartRun | None) -> I
     spec, problem = request.spec, request.spec.problem()
     if problem:
         yield Objection("spec.problem", problem)
-    elif spec.generates != (dossier.play.task is Task.GENERATION):
-        kinds = ", ".join(f"student={kind}" for kind in StudentKind if kind.generates != spec.generates)
+    elif spec.task is not dossier.play.task:
+        kinds = ", ".join(f"student={kind}" for kind in StudentKind if kind.task is dossier.play.task)
         yield Objection(
             "spec.task",
             f"{dossier.code} is a {dossier.play.task.value} play, and a student of kind {spec.student} "
-            f"{'writes its answers' if spec.generates else 'chooses among labels'}; take one of {kinds}.",
+            f"{'writes its answers' if spec.task is Task.GENERATION else 'chooses among labels'}; take one of {kinds}.",
         )
-    elif spec.generates:
-        return  # what feeds it are texts; the worker sees in its first second whether there are any
+    elif spec.task is Task.GENERATION:
+        return  # it learns texts; the worker sees in its first second whether there are any
     elif suits(dossier) is not StudentKind.LAYERS and spec.needs_layers:
         yield Objection(
             "spec.no_layers",

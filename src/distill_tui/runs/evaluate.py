@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from distill_tui import gates
 from distill_tui.dataset import frozen
@@ -16,18 +14,19 @@ from distill_tui.gates import CERTAIN
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import worksheet_numbers
-from distill_tui.runs import answer_columns, arms, label_columns
+from distill_tui.runs import task_rows
 from distill_tui.runs.claim import Claim
 from distill_tui.spec import Spec
 from distill_tui.store import tables
 from distill_tui.store.json_columns import stored
+from distill_tui.store.project import Change
 from distill_tui.store.records import judged
 from distill_tui.terms import Action, RunKind, RunStatus, Split, TeacherSource
-from distill_tui.training import answering, evaluate, measure
+from distill_tui.training import measure
 
 
 def run(claimed: Claim, dossier: PlayDossier) -> None:
-    """Judge one student on the held-out split: it, its teacher and the baseline, quality, latency and size."""
+    """Judge one student on the held-out split with its teacher and the baseline: quality, latency and size."""
     project, gate, play = claimed.project, dossier.gate, dossier.play
     run = dossier.run(claimed.run.student_run)
     data = next(d for d in dossier.data_sets if d.id == claimed.run.data_set_id)
@@ -36,7 +35,6 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
     if trouble:
         raise ValueError(trouble)
     started = time.monotonic()
-
     path = project.artifacts.path(data.artifact)
     held_out, training = frozen.load(path, Split.HELD_OUT), frozen.load(path, Split.TRAIN)
     held_out = frozen.without(held_out, frozen.held_out_with(path, dossier.burnt))
@@ -44,12 +42,7 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
     student = project.artifacts.path(run.artifact)
     teacher = project.artifacts.path(play.teacher_digest) if play.teacher_source is TeacherSource.LOCAL else None
     numbers = {name: str(number) for name, number in worksheet_numbers(dossier).items()}
-    if held_out.labels:
-        columns = measure_all(claimed, gate, spec, student, teacher, training, held_out)
-        columns["controls"] = arms.answers(claimed, run, spec, held_out.inputs)
-    else:
-        beside = arms.written(claimed, run, spec, held_out.inputs)
-        columns = measure_answers(claimed, gate, spec, student, training, held_out, beside)
+    columns = measure_held_out(claimed, gate, run, student, teacher, training, held_out)
     below = (
         stored(run.result, f"the result of run {run.id}").get("deferred_below", 0) if gate.deferral is not None else 0
     )
@@ -68,43 +61,46 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
     record_evaluation(claimed, dossier, run, data, digest, passed, round(time.monotonic() - started, 1))
 
 
-def measure_all(
-    claimed: Claim, gate: Any, spec: Any, student: Path, teacher: Path | None, training: Any, held_out: Any
+def measure_held_out(
+    claimed: Claim,
+    gate: gates.Gate,
+    run: entities.Run,
+    student: Path,
+    teacher: Path | None,
+    training: frozen.Rows,
+    held_out: frozen.Rows,
 ) -> dict[str, Any]:
-    """Predict and time the student and the baseline, and time a local teacher; its predictions are frozen already."""
+    """Predict with the student, its control arms and the baseline, and time them and a local teacher.
+
+    The teacher's own answers are in the data set already.
+    """
+    spec, task = Spec.from_json(run.spec), task_rows.of(held_out.task)
     claimed.report(1, 5, "the student on the held-out split", always=True)
-    probabilities = evaluate.predict(student, held_out.inputs, threads=spec.threads, max_tokens=spec.max_tokens)
+    predictions = task.predictions(student, held_out.inputs, spec)
+    controls = {name: task.predictions(folder, held_out.inputs, spec) for name, folder in _control_arms(claimed, run)}
     claimed.report(2, 5, "the baseline", always=True)
-    known, shares_of = np.where(training.gold >= 0, training.gold, training.teacher), None
-    if gate.baseline == "majority":
-        shares = np.tile(evaluate.base_rates(known, len(held_out.labels)), (len(held_out), 1))
-    else:
-        shares_of = evaluate.fit_shares(training.inputs, known, gate.seed, len(held_out.labels))
-        shares = shares_of(held_out.inputs)
-    said = label_columns.columns(held_out, probabilities, shares, evaluate.majority(known))
-    return said | timed(claimed, spec, student, teacher, shares_of, held_out.inputs)
+    words = task.fit_baseline(training, gate.seed, by_majority=gate.baseline == "majority")
+    columns = task.columns(held_out, predictions, words.predict(held_out.inputs), words.majority, controls)
+    return columns | timed(claimed, spec, student, teacher, None if words.instant else words.predict, held_out.inputs)
 
 
-def measure_answers(
-    claimed: Claim, gate: Any, spec: Any, student: Path, training: Any, held_out: Any, beside: dict[str, list[str]]
-) -> dict[str, Any]:
-    """Ask and time the student and the baseline of a generation task; what the teacher answers is frozen already."""
-    claimed.report(1, 5, "the student on the held-out split", always=True)
-    said = answering.answer(student, held_out.inputs, threads=spec.threads, max_tokens=spec.max_tokens)
-    claimed.report(2, 5, "the baseline", always=True)
-    taught, nearest = answer_columns.taught(training), None
-    majority = answer_columns.commonest(taught)
-    if gate.baseline != "majority":
-        nearest = evaluate.fit_nearest(training.inputs, taught)
-    baseline = nearest(held_out.inputs) if nearest else [majority] * len(held_out)
-    columns = answer_columns.columns(held_out, said, baseline, majority, beside)
-    return columns | timed(claimed, spec, student, None, nearest, held_out.inputs)
+def _control_arms(claimed: Claim, run: entities.Run) -> Iterator[tuple[str, Path]]:
+    for name, arm in stored(run.result, f"the result of run {run.id}", "controls").items():
+        trouble = claimed.project.artifacts.trouble(arm["artifact"])
+        if trouble:
+            raise ValueError(trouble)
+        yield name, claimed.project.artifacts.path(arm["artifact"])
 
 
 def timed(
-    claimed: Claim, spec: Any, student: Path, teacher: Path | None, baseline: Callable[..., Any] | None, texts: Any
+    claimed: Claim,
+    spec: Spec,
+    student: Path,
+    teacher: Path | None,
+    baseline: Callable[[Sequence[str]], object] | None,
+    texts: Sequence[str],
 ) -> dict[str, Any]:
-    """Time baseline, student and local teacher, one request at a time, and measure what running them takes."""
+    """Time baseline, student and local teacher, one request at a time, and measure their size and throughput."""
     options = {"threads": spec.threads, "max_tokens": spec.max_tokens}
     latency: dict[str, Any] = {} if baseline is None else {"baseline": measure.baseline_latencies(baseline, texts)}
     sizes, running = {}, {}
@@ -124,12 +120,12 @@ def timed(
 
 
 def together(
-    claimed: Claim, spec: Any, student: Path, teacher: Path, below: int, texts: Any
+    claimed: Claim, spec: Spec, student: Path, teacher: Path, below: int, texts: Sequence[str]
 ) -> tuple[tuple[int, ...], ...]:
-    """Time requests as they are served where the gate sends some back: the student's, and then the teacher's too."""
+    """Time requests of which the teacher also answers those that the gate defers."""
     claimed.report(5, 5, "the latency of student and teacher together", always=True)
     options = {"threads": spec.threads, "max_tokens": spec.max_tokens}
-    return tuple(map(tuple, measure.together(student, teacher, below / CERTAIN, texts, **options)))
+    return tuple(map(tuple, measure.combined_latencies(student, teacher, below / CERTAIN, texts, **options)))
 
 
 def record_evaluation(
@@ -147,7 +143,7 @@ def record_evaluation(
     assert run.id is not None and run.artifact is not None
     gate_digest, student, model = dossier.gate_row.digest, run.id, run.artifact
 
-    def edit(change: Any, row: tables.Run) -> None:
+    def edit(change: Change, row: tables.Run) -> None:
         row.result = json.dumps({"seconds": took, "passed": passed})
         row.message = "the gate is held" if passed else "the gate is not held"
         change.session.add(

@@ -56,13 +56,13 @@ def vary(claimed: Claim, dossier: PlayDossier, wanted: Mapping[str, Any]) -> dic
 def local_writer(claimed: Claim, teacher: str, todo: Todo, done_to: str, *, name: str = "") -> None:
     """Have a causal model on this machine write an answer to each text; each is kept as it comes, under a name."""
     from distill_tui.teachers.endpoint import Answer
-    from distill_tui.training import teachers
+    from distill_tui.training import local_teachers
 
     artifacts, texts = claimed.project.artifacts, [text for _, text in todo]
     if not texts:
         return
     described = Described.from_json(artifacts.text(teacher))
-    written = teachers.written(artifacts.path(described.model), texts, described, threads=threads())
+    written = local_teachers.written(artifacts.path(described.model), texts, described, threads=threads())
     for done, (at, said, tokens_in, tokens_out) in enumerate(written, 1):
         answer = Answer(todo[at][0], described.read(said), said, None, tokens_in, tokens_out, Decimal(0))
         cache.add_answer(artifacts.folder, name or teacher, answer)
@@ -110,14 +110,14 @@ def _local(claimed: Claim, source: str, teacher: str, todo: Todo, started: float
 
 def batches(path: Any, source: str, teacher: str, texts: list[str]) -> Iterator[tuple[list[int], Any]]:
     """Yield (positions in `texts`, probabilities (batch, labels)) of a teacher that is a model on this machine."""
-    from distill_tui.training import teachers
+    from distill_tui.training import local_teachers
 
     if not texts:
         return iter(())
     if source is TeacherSource.LOCAL:
-        return teachers.label(path(teacher), texts, threads=threads())
+        return local_teachers.label(path(teacher), texts, threads=threads())
     described = Described.from_json(path(teacher).read_text(encoding="utf-8"))
-    of = teachers.zero_shot if source is TeacherSource.ZERO_SHOT else teachers.prompted
+    of = local_teachers.zero_shot if source is TeacherSource.ZERO_SHOT else local_teachers.prompted
     return of(path(described.model), texts, described, threads=threads())
 
 

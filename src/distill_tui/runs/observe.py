@@ -30,9 +30,9 @@ from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import stored
 from distill_tui.store.project import ProjectError
 from distill_tui.store.sessions import driver
-from distill_tui.tasks import generation
+from distill_tui.tasks import answer_text
 from distill_tui.terms import Action, RunStatus, Split, TeacherSource
-from distill_tui.training.answers import hear
+from distill_tui.training.predict import outputs
 
 CENTRE_ROWS, CALIBRATION = 2_000, 1_000  # training rows that make the centre, held-out scores that are kept
 
@@ -101,20 +101,20 @@ def _reference(artifacts: Artifacts, data: Path, student: Path, options: Mapping
     """
     training, held_out = frozen.load(data, Split.TRAIN), frozen.load(data, Split.HELD_OUT)
     chosen = sorted(range(len(training)), key=lambda row: observe.order("", training.digests[row]))
-    lies = hear(student, [training.inputs[row] for row in chosen[:CENTRE_ROWS]], **options).lies
-    centre, spread = lies.mean(axis=0), lies.std(axis=0) + 1e-6
-    heard = hear(student, held_out.inputs, **options)
-    distance = np.sqrt((((heard.lies - centre) / spread) ** 2).mean(axis=1))
+    embeddings = outputs(student, [training.inputs[row] for row in chosen[:CENTRE_ROWS]], **options).embeddings
+    centre, spread = embeddings.mean(axis=0), embeddings.std(axis=0) + 1e-6
+    found = outputs(student, held_out.inputs, **options)
+    distance = np.sqrt((((found.embeddings - centre) / spread) ** 2).mean(axis=1))
     often = np.repeat(np.arange(len(held_out)), np.maximum(1, held_out.weights.round().astype(int)))
     kept = sorted(range(len(often)), key=lambda at: observe.order(str(at), held_out.digests[often[at]]))[:CALIBRATION]
     rows = [int(often[at]) for at in kept]
     taught = [_answer(text, training.labels) for text in training.teacher_texts]
     probed = [row for row in chosen if taught[row] is not None][: observe.PROBE_ROWS]
     value = {
-        "uncertainty": [float(1 - heard.sure[row]) for row in rows],
+        "uncertainty": [float(1 - found.confidence[row]) for row in rows],
         "distance": [float(distance[row]) for row in rows],
         "length": [len(held_out.inputs[row]) for row in rows],
-        "labels": Counter(heard.said[row] for row in rows if held_out.labels),
+        "labels": Counter(found.answers[row] for row in rows if held_out.labels),
         "segments": Counter(held_out.segments[row] for row in rows),
         "centre": [float(x) for x in centre],
         "spread": [float(x) for x in spread],
@@ -143,7 +143,7 @@ def _answer(text: str | None, labels: Sequence[str]) -> str | None:
     """Give an answer as it is compared: one of the labels, or where there are none the text as it is spelled."""
     if text is None or labels:
         return text if text in labels else None
-    return generation.spelled(text)
+    return answer_text.spelled(text)
 
 
 def _label(row: Mapping[str, Any], labels: Sequence[str]) -> str | None:
@@ -228,12 +228,12 @@ def _probe_again(rows: Sequence[Row], known: Mapping[str, Any], seen: set[tuple[
 def _observations(
     rows: Sequence[Row], feed: entities.Feed, student: Path, known: Mapping[str, Any], options: Mapping[str, int]
 ) -> list[tables.Observation]:
-    heard = hear(student, [row.input for row in rows], **options)
-    away = (heard.lies - np.array(known["centre"])) / np.array(known["spread"])
+    given = outputs(student, [row.input for row in rows], **options)
+    away = (given.embeddings - np.array(known["centre"])) / np.array(known["spread"])
     distance = np.sqrt((away**2).mean(axis=1))
     found = []
     for at, row in enumerate(rows):
-        answer = known["probe"][row.digest][1] if row.probe else heard.said[at]
+        answer = known["probe"][row.digest][1] if row.probe else given.answers[at]
         shown = not row.probe and row.teacher not in (None, answer) and not observe.sealed(row.digest)
         found.append(
             tables.Observation(
@@ -247,7 +247,7 @@ def _observations(
                 answer=answer,
                 teacher=row.teacher,
                 asked=int(row.asked),
-                uncertainty=float(1 - heard.sure[at]),
+                uncertainty=float(1 - given.confidence[at]),
                 distance=float(distance[at]),
                 length=len(row.input),
                 excerpt=_storable(row.input[: observe.EXCERPT]) if shown else "",

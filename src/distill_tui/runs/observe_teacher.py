@@ -20,7 +20,7 @@ from distill_tui.runs.claim import Claim
 from distill_tui.runs.label import batches, local_writer
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import stored
-from distill_tui.tasks import generation
+from distill_tui.tasks import answer_text
 from distill_tui.teachers import cache, endpoint
 from distill_tui.teachers import estimate as asked
 from distill_tui.teachers.description import Described
@@ -88,7 +88,7 @@ def ask(claimed: Claim, dossier: PlayDossier, rows: Sequence[Row]) -> Said:
         return _local(claimed, play.teacher_source, play.teacher_digest, rows)
     if play.task is not Task.GENERATION:
         return said
-    return {digest: text and generation.spelled(text) for digest, text in said.items()}
+    return {digest: text and answer_text.spelled(text) for digest, text in said.items()}
 
 
 def _writer(claimed: Claim, teacher: str, rows: Sequence[Row]) -> Said:

@@ -8,19 +8,19 @@ import time
 from distill_tui.bundles import retrain
 from distill_tui.digests import folder_digest
 from distill_tui.rules.dossier import PlayDossier
-from distill_tui.runs import arms
 from distill_tui.runs.claim import Claim
+from distill_tui.runs.train import local_teacher
 from distill_tui.spec import Spec
 from distill_tui.store.json_columns import stored
 
 
 def run(claimed: Claim, dossier: PlayDossier) -> None:
-    """Run the recipe of the student that was judged anew, from nothing, and compare what comes out."""
+    """Run the recipe of the judged student again, from nothing, and compare the digests."""
     project, play = claimed.project, dossier.play
     judged = dossier.run(claimed.run.student_run)
     data = next(d for d in dossier.data_sets if d.id == claimed.run.data_set_id)
     assert judged is not None and judged.artifact is not None
-    teacher, asked = arms.teacher_of(project.artifacts, play)
+    teacher, asked = local_teacher(project.artifacts, play)
     spec = Spec.from_json(judged.spec).kept(stored(judged.result, f"the result of run {judged.id}").get("rung", ""))
     start = project.artifacts.path(spec.folder) if spec.folder else None
     started, last = time.monotonic(), 0

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from distill_tui import gates
 from distill_tui.dataset import frozen
@@ -15,102 +14,148 @@ from distill_tui.review import controls
 from distill_tui.rounds.weights import cell
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
-from distill_tui.runs import answer_columns, arms, label_columns
+from distill_tui.runs import task_rows
 from distill_tui.runs.claim import Claim, Companion
 from distill_tui.spec import Spec
-from distill_tui.store import queries
+from distill_tui.store import queries, tables
+from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.project import Project
-from distill_tui.teachers.description import Described
-from distill_tui.terms import RunKind, Split
-from distill_tui.training import evaluate, measure
+from distill_tui.teachers.description import GIVEN_ALONE, Described
+from distill_tui.terms import RunKind, Split, Task, TeacherSource
+from distill_tui.training import measure
 from distill_tui.training.folders import form
+from distill_tui.training.ladder import Arm, Climb
+from distill_tui.training.loop import Step
 
 
 def run(claimed: Claim, dossier: PlayDossier) -> None:
-    """Train the student of the run's spec, from its newest checkpoint if there is one, and look at validation."""
+    """Train the student of the run's spec, from its newest checkpoint if there is one, and validate it."""
     project, spec = claimed.project, Spec.from_json(claimed.run.spec)
-    data, training, validation, teacher, asked = material(project, claimed.run, dossier)
-    if dossier.gate is not None and dossier.gate.deferral is not None and not len(validation):
-        raise ValueError("The gate sends requests back by a threshold of the validation rows, and there is none.")
+    material = Material.of(project, claimed.run, dossier)
+    if dossier.gate is not None and dossier.gate.deferral is not None and not len(material.validation):
+        raise ValueError("The gate defers requests below a threshold of the validation rows, and there are none.")
     started = time.monotonic()
-    trained, last = arms.climb(claimed, spec, training, validation, teacher, asked)
+    trained, last = climb(claimed, spec, material)
     kept = trained.kept
     control_arms = {control.value: arm for control, arm in trained.controls.items()}
-    beside = {name: arm.says for name, arm in (control_arms | trained.probe).items()}
     parameters, size = measure.size(kept.folder)
-    look = validate if training.labels else validate_answers
-    result = look(claimed, kept.says, kept.spec, training, validation, beside) | {
+    result = validation_result(claimed, kept, control_arms | trained.probe, material) | {
         "seconds": round(time.monotonic() - started, 1),
         "parameters": parameters,
         "bytes": size,
-        "data": data.digest,
+        "data": material.data.digest,
         "rung": kept.spec.rung,
         "form": form(kept.folder),
-        "rungs": [arms.told(arm, trained.good_enough(arm)) for arm in trained.rungs],
-        "enough": trained.bar,
+        "rungs": [arm_result(arm, trained.good_enough(arm)) for arm in trained.rungs],
+        "enough": trained.target,
         "terms": [vars(terms) for terms in kept.epochs],
         "controls": {
-            name: {"artifact": project.artifacts.store_copy(arm.folder)} | arms.told(arm, False)
+            name: {"artifact": project.artifacts.store_copy(arm.folder)} | arm_result(arm, False)
             for name, arm in control_arms.items()
         },
     }
     claimed.finish(result, last, project.artifacts.store_copy(kept.folder))
 
 
-def material(
-    project: Project, run: entities.Run, dossier: PlayDossier
-) -> tuple[entities.DataSet, Any, Any, Path | None, Described]:
-    """Give what a training run learns from: its data set, the rows to train and to validate on, a local teacher.
+@dataclass(frozen=True)
+class Material:
+    """What a training run reads: a frozen data set and, where the student learns from one, a local teacher."""
 
-    The last says how a teacher that writes is asked.
-    """
-    play, data = dossier.play, next(d for d in dossier.data_sets if d.id == run.data_set_id)
-    path = project.artifacts.path(data.artifact)
-    teacher = arms.teacher_of(project.artifacts, play)
-    return data, frozen.load(path, Split.TRAIN), frozen.load(path, Split.VALIDATION), *teacher
+    data: entities.DataSet
+    training: frozen.Rows
+    validation: frozen.Rows
+    teacher: Path | None
+    asked: Described  # the prompt of a teacher that writes
+
+    @classmethod
+    def of(cls, project: Project, run: entities.Run, dossier: PlayDossier) -> Material:
+        play, data = dossier.play, next(d for d in dossier.data_sets if d.id == run.data_set_id)
+        path, teacher = project.artifacts.path(data.artifact), local_teacher(project.artifacts, play)
+        return cls(data, frozen.load(path, Split.TRAIN), frozen.load(path, Split.VALIDATION), *teacher)
 
 
-def learn_along(project: Project, run_id: int) -> int:
-    """Do a companion's part of a training run; every other kind of run is the first process's alone."""
+def local_teacher(artifacts: Artifacts, play: entities.Play) -> tuple[Path | None, Described]:
+    """Return the folder of a teacher that is a model on this machine, and its prompt if it writes."""
+    if play.teacher_source is TeacherSource.LOCAL:
+        return artifacts.path(play.teacher_digest), GIVEN_ALONE
+    if play.teacher_source is not TeacherSource.PROMPTED or play.task is not Task.GENERATION:
+        return None, GIVEN_ALONE
+    described = Described.from_json(artifacts.text(play.teacher_digest))
+    return artifacts.path(described.model), described
+
+
+def train_shard(project: Project, run_id: int) -> int:
+    """Train as a companion process; every other kind of run is the first process's alone."""
     run = queries.run(project, run_id)
     if run is not None and run.kind is RunKind.TRAIN:
-        _, training, validation, teacher, asked = material(project, run, project.dossier(run.play_id))
-        along = Companion(project, run_id, project.artifacts.run_folder(run_id))
-        arms.climb(along, Spec.from_json(run.spec), training, validation, teacher, asked)
+        material = Material.of(project, run, project.dossier(run.play_id))
+        companion = Companion(project, run_id, project.artifacts.run_folder(run_id))
+        climb(companion, Spec.from_json(run.spec), material)
     return 0
 
 
-def validate(
-    claimed: Claim, probabilities: Any, spec: Any, training: Any, rows: Any, beside: dict[str, Any]
-) -> dict[str, Any]:
-    """Look at the validation split, which builders may look at freely: the score, and where the student fails.
+def climb(claimed: Claim | Companion, spec: Spec, material: Material) -> tuple[Climb[Any, Any], int]:
+    """Train the arms of a run, reporting each step; returns them and the number of steps.
 
-    What every row got is kept as a record, so that rounds are compared row by row and failures can be paged through.
-    `beside` holds the probabilities of each arm that was trained beside the student. Where the gate sends requests back
-    to the teacher, the threshold is fixed here, before anybody has looked at a held-out row.
+    The curve has the points of the student, or of one rung after the other; controls and probe only have messages.
     """
-    taught = np.where(training.gold >= 0, training.gold, training.teacher)
-    shares = evaluate.fit_shares(training.inputs, taught, spec.seed, len(rows.labels))(rows.inputs)
-    also = {name: tuple(int(label) for label in says.argmax(axis=1)) for name, says in beside.items()}
-    record = gates.Record(
-        **label_columns.columns(rows, probabilities, shares, evaluate.majority(taught)), controls=also
+    start = claimed.project.artifacts.path(spec.folder) if spec.folder else None
+    rows = task_rows.of(material.training.task).arm_rows(material.training, material.validation, material.asked)
+    trained = Climb(spec, rows, teacher=material.teacher, start=start, folder=claimed.folder)
+    total, last = trained.total(), 0
+    with closing(trained.steps()) as steps:
+        for name, step in steps:
+            last = trained.before + step.number  # the same numbers for a run that was killed and resumed
+            point = None if name.startswith(("control", "probe")) else _point(claimed.id, last, step)
+            always = point is not None and step.validation is not None
+            claimed.report(last, max(last, total), _step_message(name, step), point=point, always=always)
+    return trained, last
+
+
+def _point(run_id: int, number: int, step: Step) -> tables.RunPoint:
+    return tables.RunPoint(
+        run_id=run_id,
+        step=number,
+        loss=step.loss,
+        validation=step.validation,
+        rows_per_second=step.rows_per_second,
     )
-    return looked_at(claimed, record, rows)
 
 
-def validate_answers(
-    claimed: Claim, said: Any, spec: Any, training: Any, rows: Any, beside: dict[str, Any]
+def _step_message(name: str, step: Step) -> str:
+    terms = ", ".join(f"{term} {size:.3f}" for term, size in vars(step.terms).items() if size)
+    return f"{name} · epoch {step.epoch} · loss {step.loss:.3f} ({terms}) · {step.rows_per_second:.0f} rows/s"
+
+
+def arm_result(arm: Arm[Any], good_enough: bool) -> dict[str, Any]:
+    """Return what a run's result keeps of one arm."""
+    parameters, size = measure.size(arm.folder)
+    return {
+        "rung": arm.spec.rung,
+        "score": arm.score,
+        "good_enough": good_enough,
+        "seconds": round(arm.seconds, 1),
+        "parameters": parameters,
+        "bytes": size,
+    }
+
+
+def validation_result(
+    claimed: Claim, kept: Arm[Any], others: dict[str, Arm[Any]], material: Material
 ) -> dict[str, Any]:
-    """Look at the validation split of a generation task as `validate` does; `said` and `beside` hold answers."""
-    taught = answer_columns.taught(training)
-    baseline = evaluate.fit_nearest(training.inputs, taught)(rows.inputs)
-    also = {name: [each.text for each in says] for name, says in beside.items()}
-    columns = answer_columns.columns(rows, said, baseline, answer_columns.commonest(taught), also)
-    return looked_at(claimed, gates.Record(**columns), rows)
+    """Compute the validation results, which builders may read freely: score, agreement, failures by cell.
+
+    Every row's outcome is kept as a record, so that rounds are compared row by row and failures can be paged through.
+    Where the gate defers requests to the teacher, the threshold is chosen here, before a held-out row is read.
+    """
+    rows, task = material.validation, task_rows.of(material.validation.task)
+    words = task.fit_baseline(material.training, kept.spec.seed)
+    arms = {name: arm.predictions for name, arm in others.items()}
+    columns = task.columns(rows, kept.predictions, words.predict(rows.inputs), words.majority, arms)
+    return record_result(claimed, gates.Record(**columns), rows)
 
 
-def looked_at(claimed: Claim, record: Any, rows: Any) -> dict[str, Any]:
-    """Say what a record of the validation split shows: the score, agreement, the cells in which the student fails."""
+def record_result(claimed: Claim, record: gates.Record, rows: frozen.Rows) -> dict[str, Any]:
     gate = claimed.project.dossier(claimed.run.play_id).gate
     record = record if gate is None else replace(record, deferred_below=gates.chosen(gate, record))
     counted = [at for at, truth in enumerate(record.truth) if truth >= 0]
@@ -120,7 +165,9 @@ def looked_at(claimed: Claim, record: Any, rows: Any) -> dict[str, Any]:
         failed, total = failures.get(where, [0, 0])
         failures[where] = [failed + int(record.student[at] != record.truth[at]), total + 1]
     right = sum(record.student[at] == record.truth[at] for at in counted)
-    agrees = [said == teacher for said, teacher in zip(record.student, record.teacher, strict=True) if teacher >= 0]
+    agrees = [
+        student == teacher for student, teacher in zip(record.student, record.teacher, strict=True) if teacher >= 0
+    ]
     return {
         "validation_score": right / len(counted) if counted else None,
         "validation_rows": len(counted),

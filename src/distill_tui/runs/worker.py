@@ -18,7 +18,7 @@ from distill_tui.runs.executors import local
 from distill_tui.store import sqlite
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import RunKind, RunStatus
-from distill_tui.training import processes
+from distill_tui.training import ranks
 
 OF_RUST = re.compile(r"\(os error (\d+)\)$")  # how safetensors and tokenizers pass on what the system said
 MODULES = {  # only the module that does the work is imported: some need torch, and the others must not wait for it
@@ -62,8 +62,8 @@ def main(arguments: list[str]) -> int:
     project = Project.open(Path(arguments[0]))
     project.patience = None  # hours of work are not given up because another program hangs
     run_id = int(arguments[1])
-    if processes.rank() > 0:
-        return int(import_module("distill_tui.runs.train").learn_along(project, run_id))
+    if ranks.rank() > 0:
+        return int(import_module("distill_tui.runs.train").train_shard(project, run_id))
     held = take_lock(project, run_id)
     claimed = Claim.take(project, run_id) if held is not None else None
     if claimed is None:

@@ -1,11 +1,15 @@
-"""How a stranger runs a student with standard tools: a short program for each form in which it ships (text only).
+"""The forms in which students ship, each with a short program that runs it with standard tools only (text only).
 
-The model card prints the one that fits, a test runs each where this package cannot be imported, and the cold start
-of a student is measured by running it. Each defines `predict(text)`, which gives every label's probability; of the two
-that generate, the answer.
+The model card prints the program, a test runs each where this package cannot be imported, and a student's cold start is
+measured by running it. Each defines `predict(text)`, which returns every label's probability, or the answer of a
+student that writes.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+
+from distill_tui.terms import Task
 
 TRANSFORMERS = """\
 import torch
@@ -82,7 +86,7 @@ shape = json.loads((folder / "answer.json").read_text())
 
 def predict(text):
     text, answer, more = text.encode("utf-8", "replace").decode(), [], ("offsets_mapping", "special_tokens_mask")
-    how = {"truncation": True, "split_special_tokens": True, "return_tensors": "pt"}  # what is in a text is no command
+    how = {"truncation": True, "split_special_tokens": True, "return_tensors": "pt"}  # special tokens are plain text
     cut = tokenizer(text, **how, **{f"return_{name}": True for name in more})
     at, special = cut.pop("offset_mapping")[0].tolist(), cut.pop("special_tokens_mask")[0].bool()
     inside = {end for end in range(1, len(text)) if shape["whole"] and text[end - 1 : end + 1].isalnum()}  # of words
@@ -120,7 +124,7 @@ def tokens(text, **how):
 
 def predict(text):
     text = text.encode("utf-8", "replace").decode()
-    middle = tokens(text, split_special_tokens=True)[: asked["max_tokens"]]  # what is in a text is no command
+    middle = tokens(text, split_special_tokens=True)[: asked["max_tokens"]]  # special tokens are plain text
     ids = torch.tensor([[*tokens(before), *middle, *tokens(after)]])
     ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.eos_token_id}
     said = model.generate(
@@ -129,4 +133,21 @@ def predict(text):
     return tokenizer.decode(said[0, ids.shape[1] :], skip_special_tokens=True).strip()
 """
 
-BY_FORM = {"transformers": TRANSFORMERS, "onnx": ONNX, "ngram": NGRAM, "tagger": TAGGER, "causal": CAUSAL}
+
+@dataclass(frozen=True)
+class Form:
+    """A form in which a student ships."""
+
+    module: str  # the module of `training.students` that opens such a folder
+    program: str
+    task: Task = Task.CLASSIFICATION
+    marker: str = ""  # the file that identifies it; a student that writes names its form in answer.json
+
+
+FORMS = {
+    "onnx": Form("onnx", ONNX, marker="model.onnx"),
+    "ngram": Form("ngram", NGRAM, marker="ngrams.json"),
+    "transformers": Form("encoder", TRANSFORMERS, marker="config.json"),
+    "tagger": Form("tagger", TAGGER, Task.GENERATION),
+    "causal": Form("causal", CAUSAL, Task.GENERATION),
+}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from distill_tui.gates import CERTAIN
-from distill_tui.tasks import generation
+from distill_tui.tasks import answer_text
 from distill_tui.terms import Metric
 
 Scores = dict[str, dict[str, tuple[int, ...]]]
@@ -45,7 +45,7 @@ def of_answers(gold: Sequence[str | None], said: Mapping[str, Sequence[str | Non
     scorer = _chrf()
     for name, answers in said.items():
         pairs = list(zip(answers, gold, strict=True))
-        fields = [None if a is None or g is None else generation.field_f1(a, g) for a, g in pairs]
+        fields = [None if a is None or g is None else answer_text.field_f1(a, g) for a, g in pairs]
         letters = [None if a is None or g is None else scorer(a, g) for a, g in pairs]
         found[Metric.FIELD_F1.value][name] = _in_units(fields)
         found[Metric.CHRF.value][name] = _in_units(letters)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from urllib.parse import urlsplit
 
 from distill_tui.digests import canonical
-from distill_tui.tasks import generation
+from distill_tui.tasks import answer_text
 from distill_tui.terms import TeacherSource
 
 TEMPLATES = {
@@ -93,7 +93,7 @@ class Described:
         Of a teacher that writes its answers, give the answer: see `generated.read`.
         """
         if not self.labels:
-            return generation.read(answer)
+            return answer_text.read(answer)
         said = _folded(answer)
         whole = [label for label in self.labels if _folded(label) == said]
         if whole:

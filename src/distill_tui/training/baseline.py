@@ -1,6 +1,6 @@
-"""The baselines that any student has to beat: the commonest answer, and TF-IDF. It needs no torch.
+"""The baselines that any student has to beat: the commonest answer, and TF-IDF. No torch.
 
-Of labels TF-IDF is followed by logistic regression; of answers that are texts, by the nearest training row.
+For labels TF-IDF is followed by logistic regression; for written answers, by the nearest training row.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 Labels = NDArray[np.int64]
 Predictor = Callable[[Sequence[str]], Labels]
@@ -16,7 +19,7 @@ Floats = NDArray[np.float32]
 
 
 def majority(labels: Labels) -> int:
-    """Name the most frequent label, the lowest of equals; -1 means no label. Raises ValueError where there is none."""
+    """Return the most frequent label, the lowest of equals; -1 is no label. Raises ValueError where no row has one."""
     known = labels[labels >= 0]
     if not len(known):
         raise ValueError("No training row has a label, so there is no majority; import gold labels or label the rows.")
@@ -24,29 +27,24 @@ def majority(labels: Labels) -> int:
 
 
 def base_rates(labels: Labels, count: int) -> Floats:
-    """Give how often each of `count` labels is the known one, (count,): the majority's answer as probabilities."""
+    """Compute the frequency of each of `count` labels, (count,): the majority baseline as probabilities."""
     known = labels[labels >= 0]
     return (np.bincount(known, minlength=count) / max(1, len(known))).astype(np.float32)
 
 
 def fit_baseline(texts: Sequence[str], labels: Labels, seed: int) -> Predictor:
-    """Fit the baseline of words; what it gives takes texts and returns label numbers, int64: see `fit_shares`."""
+    """Fit the TF-IDF baseline; it takes texts and returns label numbers, int64: see `fit_probabilities`."""
     majority(labels)
-    shares = fit_shares(texts, labels, seed, int(labels.max()) + 1)
+    shares = fit_probabilities(texts, labels, seed, int(labels.max()) + 1)
     return lambda texts: shares(texts).argmax(axis=1).astype(np.int64)
 
 
-def fit_shares(texts: Sequence[str], labels: Labels, seed: int, count: int) -> Callable[[Sequence[str]], Floats]:
+def fit_probabilities(texts: Sequence[str], labels: Labels, seed: int, count: int) -> Callable[[Sequence[str]], Floats]:
     """Fit TF-IDF over words and word pairs with logistic regression; rows whose label is -1 are left out.
 
-    What it gives takes texts and returns the probability of each of `count` labels, (texts, count). Where the training
-    rows show one label only, or no word at all, these are the base rates. Raises ValueError where no row has a label.
+    It takes texts and returns the probability of each of `count` labels, (texts, count). Where the training rows have
+    only one label, or no words, these are the base rates. Raises ValueError where no row has a label.
     """
-    # sklearn takes a second to import, and only this function needs it
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
     majority(labels)
     rates = base_rates(labels, count)
     known = [int(position) for position in np.flatnonzero(labels >= 0)]
@@ -62,7 +60,7 @@ def fit_shares(texts: Sequence[str], labels: Labels, seed: int, count: int) -> C
         return always
     try:
         pipeline.fit([texts[position] for position in known], labels[known])
-    except ValueError:  # an empty vocabulary: not one word in all the rows
+    except ValueError:  # an empty vocabulary: no words in any row
         return always
 
     def by_words(texts: Sequence[str]) -> Floats:
@@ -75,27 +73,25 @@ def fit_shares(texts: Sequence[str], labels: Labels, seed: int, count: int) -> C
 
 
 def fit_nearest(texts: Sequence[str], answers: Sequence[str | None]) -> Callable[[Sequence[str]], list[str]]:
-    """Answer as the training row whose TF-IDF is the most alike was answered; rows without an answer are left out.
+    """Fit the baseline that copies the answer of the training row with the most similar TF-IDF vector.
 
-    The first of equals counts, and a text that shares no word with any row gets the first row's answer. Raises
-    ValueError where no row has an answer.
+    Rows without an answer are left out. The first of equals counts; a text without a known word gets the first row's.
+    Raises ValueError where no row has an answer.
     """
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
     known = [at for at, answer in enumerate(answers) if answer is not None]
     if not known:
         raise ValueError("No training row has an answer; import gold, or have the teacher answer the rows.")
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
     try:
         rows = words.fit_transform([texts[at] for at in known])
-    except ValueError:  # an empty vocabulary: not one word in all the rows
+    except ValueError:  # an empty vocabulary: no words in any row
         return lambda asked: [str(answers[known[0]])] * len(asked)
 
     def nearest(asked: Sequence[str]) -> list[str]:
         found: list[str] = []
         for start in range(0, len(asked), 256):
-            likeness = words.transform(asked[start : start + 256]) @ rows.T
-            found += [str(answers[known[int(at)]]) for at in np.asarray(likeness.argmax(axis=1)).ravel()]
+            similarity = words.transform(asked[start : start + 256]) @ rows.T
+            found += [str(answers[known[int(at)]]) for at in np.asarray(similarity.argmax(axis=1)).ravel()]
         return found
 
     return nearest

@@ -1,6 +1,6 @@
 """Checkpoints that survive a kill at any moment: safetensors and a JSON manifest in a folder renamed whole.
 
-Nothing here knows what the tensors mean. No pickle: a checkpoint holds numbers and JSON only.
+No pickle: a checkpoint holds tensors and JSON only.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from distill_tui.training.export import move_into_place
@@ -24,9 +27,9 @@ KEEP = 2  # the newest may be damaged by the disk, so the one before it stays
 def save(
     folder: Path, step: int, identity: str, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, object]
 ) -> str:
-    """Write the checkpoint of one step and give its name; the newest two are kept, others in the folder go.
+    """Write the checkpoint of one step and return its name; the newest two are kept, others in the folder are removed.
 
-    `identity` says which run this is (its spec and data); `facts` are plain JSON values.
+    `identity` identifies the run (its spec and data); `facts` are plain JSON values.
     """
     name = f"step-{step:09d}"
     fresh = folder / f".tmp-{name}-{os.getpid()}"
@@ -41,12 +44,23 @@ def save(
 
 
 def newest(folder: Path, identity: str) -> tuple[dict[str, torch.Tensor], dict[str, object]] | None:
-    """Give tensors and facts of this run's newest intact checkpoint, or nothing; others are skipped."""
+    """Read tensors and facts of this run's newest intact checkpoint, or None; others are skipped."""
     for path in sorted(folder.glob("step-*"), reverse=True):
         facts = _intact(path)
         if facts is not None and facts["identity"] == identity:
             return load_file(path / "state.safetensors"), facts
     return None
+
+
+def run_identity(spec: str, texts: Iterable[str | None], arrays: Iterable[NDArray[Any]]) -> str:
+    """Return the digest of everything that determines a run, so that no checkpoint of another one is resumed."""
+    digest = hashlib.sha256()
+    for part in (spec, str(torch.__version__), *texts):
+        encoded = b"\xff" if part is None else part.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(8, "little") + encoded)
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _intact(path: Path) -> dict[str, object] | None:
@@ -58,9 +72,9 @@ def _intact(path: Path) -> dict[str, object] | None:
 
 
 def _forget_others(folder: Path, name: str) -> None:
-    """What is later than the step just written is damaged or of another run, or it would have been resumed.
+    """Remove old checkpoints, and later ones: those are damaged or of another run, or they would have been resumed.
 
-    A checkpoint loses its name first, so that no half of one has it; what cannot be removed now may be at the next.
+    A checkpoint is renamed first, so that no partial one has its name; what cannot be removed is left for next time.
     """
     kept = sorted(path.name for path in folder.glob("step-*") if path.name <= name)[-KEEP:]
     for path in list(folder.iterdir()):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
 from safetensors.torch import save_file
 
 from distill_tui.training import models
@@ -31,30 +32,28 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
     tensors = {name: tensor.contiguous() for name, tensor in weights(model).items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer.save_pretrained(folder)
-    _name_the_usual_class(folder / "tokenizer_config.json")
+    _set_tokenizer_class(folder / "tokenizer_config.json")
 
 
 def weights(model: Any) -> dict[str, torch.Tensor]:
-    """Give a model's tensors by name, one that is tied to another under the first of its names only."""
+    """Return a model's tensors by name; tied tensors under the first of their names only."""
     found: dict[int, str] = {}
     tensors: dict[str, torch.Tensor] = model.state_dict()
     return {name: tensor for name, tensor in tensors.items() if found.setdefault(tensor.data_ptr(), name) == name}
 
 
 def onnx_int8(source: Path, out: Path) -> None:
-    """Turn a transformers folder into one that ONNX Runtime runs: model.onnx with 8-bit weights, and its tokenizer.
+    """Export a transformers folder to ONNX: model.onnx with 8-bit weights, and the tokenizer.
 
-    Matrices and embeddings are rounded to 8 bits with a scale for each; activations are rounded as they come (dynamic
-    quantisation), so no rows are needed for it. The float weights do not go along: what ships is what was judged.
+    Matrices and embeddings are rounded to 8 bits with a scale for each; activations are rounded at run time (dynamic
+    quantisation), so no calibration rows are needed. The float weights are left out: what ships is what was judged.
     """
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
     model, tokenizer = models.load(source)
 
     def fill(folder: Path) -> None:
         static = _is_static(model)
         _trace(model, _Averaged(model) if static else _Logits(model), folder / "float.onnx")
-        kinds = ["Gather"] if static else None  # all that is left of one besides is a few hundred numbers
+        kinds = ["Gather"] if static else None  # the rest of a static student is a few hundred numbers
         with _quiet():
             quantize_dynamic(
                 folder / "float.onnx", folder / ONNX, op_types_to_quantize=kinds, weight_type=QuantType.QInt8
@@ -63,20 +62,19 @@ def onnx_int8(source: Path, out: Path) -> None:
         model.config.parameters = sum(weight.numel() for weight in model.parameters())
         model.config.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        _name_the_usual_class(folder / "tokenizer_config.json")
+        _set_tokenizer_class(folder / "tokenizer_config.json")
 
     replace_folder(out, fill)
 
 
 class _Logits(torch.nn.Module):
-    """A classifier as a function of two tensors, which is what ONNX knows."""
+    """A classifier as a function of two tensors, as ONNX needs it."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Give the logits (rows, labels)."""
         logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
         return logits
 
@@ -86,10 +84,9 @@ def _is_static(model: Any) -> bool:
 
 
 class _Averaged(torch.nn.Module):
-    """A static student with all that a token undergoes by itself done beforehand, once for each of its tokens.
+    """A static student with the norm and the dense layer folded into its embeddings.
 
-    The norm is of one token alone, and a linear layer gives of a mean what is the mean of what it gives, so that both
-    are in the token's vector already and nothing is lost.
+    The norm is of one token alone, and a linear layer commutes with the mean, so the result is exact.
     """
 
     def __init__(self, model: Any) -> None:
@@ -100,7 +97,6 @@ class _Averaged(torch.nn.Module):
         self.bias, self.activation, self.classifier = model.dense.bias, model.activation, model.classifier
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Give the logits (rows, labels)."""
         shares = attention_mask.float()
         mean = torch.bmm(shares[:, None, :], self.words(input_ids))[:, 0] / shares.sum(dim=1, keepdim=True)
         logits: torch.Tensor = self.classifier(self.activation(mean + self.bias))
@@ -126,7 +122,7 @@ def _trace(model: Any, whole: torch.nn.Module, path: Path) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Both libraries give advice that is for their own callers."""
+    """Silence the warnings of both libraries, which are for developers."""
     level = logging.getLogger().level
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -138,9 +134,9 @@ def _quiet() -> Iterator[None]:
 
 
 def replace_folder(out: Path, fill: Callable[[Path], None]) -> None:
-    """Make a folder whole or not at all, in the place of what was there.
+    """Write a folder atomically, in the place of what was there.
 
-    The files are made beside `out`, synced and renamed, so that a crash leaves the old folder, the new one, or none.
+    The files are written next to `out`, synced and renamed, so that a crash leaves the old one, the new one, or none.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     for left in [*out.parent.glob(f".{out.name}.tmp-*"), *out.parent.glob(f".{out.name}.old-*")]:
@@ -173,8 +169,8 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def _name_the_usual_class(path: Path) -> None:
-    """Transformers 5 writes a class name that 4 does not know, and both know this one."""
+def _set_tokenizer_class(path: Path) -> None:
+    """Write the tokenizer class that both Transformers 4 and 5 know; 5 writes one that 4 does not."""
     settings = json.loads(path.read_text(encoding="utf-8"))
     if settings.get("tokenizer_class") == "TokenizersBackend":
         settings["tokenizer_class"] = "PreTrainedTokenizerFast"

@@ -1,7 +1,7 @@
-"""What a model folder says about itself, read from its files before anything is loaded.
+"""What the files of a model folder say about it, read before anything is loaded.
 
-Standard library only, so that screens and commands can ask without waiting for torch. Nothing here runs code from
-a folder: no pickle is opened and no custom class is imported.
+Standard library only, so that screens and commands can check a folder without waiting for torch. Nothing here runs code
+from a folder: no pickle is opened and no custom class is imported.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+from distill_tui.tasks.loaders import FORMS
+
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib")
-ONNX, NGRAMS, ANSWER = "model.onnx", "ngrams.json", "answer.json"
+ONNX, NGRAMS, ANSWER = FORMS["onnx"].marker, FORMS["ngram"].marker, "answer.json"
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json")
 
 
 def teacher_labels(folder: Path) -> tuple[str, ...]:
-    """Give the labels of a classifier folder in the order of its outputs.
+    """Read the labels of a classifier folder in the order of its outputs.
 
     Raises ValueError with one sentence where config.json cannot be read or names no labels.
     """
@@ -28,7 +30,7 @@ def teacher_labels(folder: Path) -> tuple[str, ...]:
 
 
 def check_model_folder(folder: Path) -> str | None:
-    """Say in one sentence what keeps a folder from being used as a local sequence classifier, or nothing.
+    """Return in one sentence why a folder cannot be used as a local sequence classifier, or None.
 
     Only plain transformers folders pass: config.json with labels, weights as safetensors, a tokenizer, no code.
     """
@@ -36,7 +38,7 @@ def check_model_folder(folder: Path) -> str | None:
 
 
 def _trouble(folder: Path, *checks: Callable[[Path, dict[str, object]], str | None]) -> str | None:
-    """Say what keeps a folder from being loaded at all, or what further checks of it and its config.json say."""
+    """Return what prevents a folder from loading, or the first problem of further checks of it and its config.json."""
     if not folder.is_dir():
         return f"{folder} is not a folder; give the folder that holds config.json and model.safetensors."
     try:
@@ -51,7 +53,7 @@ def _trouble(folder: Path, *checks: Callable[[Path, dict[str, object]], str | No
 
 
 def _strange(folder: Path) -> str | None:
-    """Name what is no plain file, before anything is opened: a pipe would be waited for without end."""
+    """Find what is not a plain file, before anything is opened: reading a pipe would block forever."""
     for path in sorted(folder.iterdir()):
         if path.is_symlink():
             return f"{path} is a symbolic link; replace it by the file itself."
@@ -61,31 +63,33 @@ def _strange(folder: Path) -> str | None:
 
 
 def form(folder: Path) -> str:
-    """Name the form of a student's folder: `onnx`, `ngram` or `transformers`; `tagger` or `causal` if it writes."""
+    """Return the form of a student's folder, a key of `loaders.FORMS`. Raises ValueError with one sentence."""
     if (folder / ANSWER).is_file():
-        return str(answers_how(folder).get("form"))
-    if (folder / ONNX).is_file():
-        return "onnx"
-    return "ngram" if (folder / NGRAMS).is_file() else "transformers"
+        named = answer_settings(folder).get("form")
+        if named not in FORMS:
+            raise ValueError(f"{folder / ANSWER} names the form {str(named)[:40]!r}; it can be {', '.join(FORMS)}.")
+        return str(named)
+    found = (name for name, form in FORMS.items() if form.marker and (folder / form.marker).is_file())
+    return next(found, "transformers")
 
 
-def answers_how(folder: Path) -> dict[str, object]:
-    """Read how a student that generates is asked, and how its answers are put together: its answer.json."""
+def answer_settings(folder: Path) -> dict[str, object]:
+    """Read the answer.json of a student that writes: its form, and its prompt or the fields of its answers."""
     return _read(folder / ANSWER)
 
 
 def tokens_read(folder: Path) -> int:
-    """Say how many tokens the folder's tokenizer cuts a text to."""
+    """Read how many tokens the folder's tokenizer cuts a text to."""
     return int(str(_read(folder / "tokenizer_config.json")["model_max_length"]))
 
 
-def parameters_told(folder: Path) -> int:
-    """Say how many parameters config.json claims, 0 where it claims none."""
+def stated_parameters(folder: Path) -> int:
+    """Read how many parameters config.json states, 0 where it states none."""
     return int(str(_read(folder / "config.json").get("parameters") or 0))
 
 
 def check_encoder_folder(folder: Path) -> str | None:
-    """Say in one sentence what keeps a folder from being a local model that a student can start from, or nothing.
+    """Return in one sentence why a student cannot start from a folder, or None.
 
     Unlike a teacher's folder it need not be a classifier: a head is added.
     """
@@ -93,7 +97,7 @@ def check_encoder_folder(folder: Path) -> str | None:
 
 
 def check_causal_folder(folder: Path) -> str | None:
-    """Say in one sentence what keeps a folder from being used as a local causal language model, or nothing."""
+    """Return in one sentence why a folder cannot be used as a local causal language model, or None."""
     return _trouble(folder, _causal)
 
 
@@ -101,7 +105,7 @@ def _causal(folder: Path, config: dict[str, object]) -> str | None:
     architectures = config.get("architectures")
     names = [str(name) for name in architectures] if isinstance(architectures, list) else []
     causal = any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in names)
-    return None if causal else f"{folder} is no causal language model; give one that is, or use --zero-shot."
+    return None if causal else f"{folder} is not a causal language model; give one, or use --zero-shot."
 
 
 def _read(path: Path) -> dict[str, object]:
@@ -145,10 +149,10 @@ def _weights(folder: Path) -> str | None:
 
 
 def _elsewhere(folder: Path, weights: set[str]) -> str | None:
-    """Name what would have weights loaded that were not looked at: an index of parts, another model's adapter."""
+    """Find what would load weights that were not checked: an index of parts, another model's adapter."""
     index, adapter = folder / "model.safetensors.index.json", folder / "adapter_config.json"
     if adapter.exists():
-        return f"{adapter} makes this an adapter of another model; merge the two and save the whole of it."
+        return f"{adapter} makes this an adapter of another model; merge the two and save the result."
     parts = _read(index).get("weight_map") if index.exists() else {}
     if not isinstance(parts, dict) or not {str(part) for part in parts.values()} <= weights:
         return f"{index} names weights that are not in this folder as safetensors; save the model again."
@@ -156,7 +160,7 @@ def _elsewhere(folder: Path, weights: set[str]) -> str | None:
 
 
 def _has_safetensors_header(path: Path) -> bool:
-    """Eight bytes give the length of a JSON header, little-endian; then come the tensors."""
+    """Check the format: the length of a JSON header in eight bytes, little-endian; the header; then the tensors."""
     with path.open("rb") as file:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0

@@ -1,4 +1,4 @@
-"""What a student costs to run: latency of one request at a time, size, and the machine that it was measured on."""
+"""What a student costs to run: latency of single requests, size, and the machine that it was measured on."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ import torch
 import transformers
 from safetensors import safe_open
 
-from distill_tui.tasks import loaders
-from distill_tui.training import answering, serving
-from distill_tui.training.folders import form, parameters_told
+from distill_tui.tasks.loaders import FORMS
+from distill_tui.training import students
+from distill_tui.training.folders import form, stated_parameters
 from distill_tui.training.models import Floats
 
 RUNS, PER_RUN = 5, 200  # passes, and requests in each
@@ -46,28 +46,28 @@ def latencies(
     fewer than needed. Raises ValueError without texts. Sets torch's threads for the process.
     """
     return [
-        _microseconds(_asker(folder, threads, max_tokens), part, warm_up)
+        _microseconds(students.open_folder(folder, threads=threads, max_tokens=max_tokens).ask, part, warm_up)
         for part in _passes(texts, runs, per_run, warm_up)
     ]
 
 
-def together(
+def combined_latencies(
     student: Path, teacher: Path, below: float, texts: Sequence[str], *, warm_up: int = 20, **options: int
 ) -> list[list[int]]:
-    """Time single requests as `latencies` does; what the student is less sure of than `below` goes on to the teacher.
+    """Time single requests of which the teacher also answers those where the student's confidence is below `below`.
 
-    As many requests as the student alone is given, so that enough of them go to the teacher for a p95 to be bounded.
+    As many requests as for the student alone, so that enough of them go to the teacher for a p95 to be bounded.
     """
     found = []
     for part in _passes(texts, RUNS, PER_RUN, warm_up):
-        ask, back = (serving.open_folder(folder, **options).answer for folder in (student, teacher))
-        found.append(_microseconds(partial(_served, ask, back, below), part, warm_up))
+        ask, defer = (students.open_folder(folder, **options).ask for folder in (student, teacher))
+        found.append(_microseconds(partial(_cascade, ask, defer, below), part, warm_up))
     return found
 
 
-def _served(ask: Ask, back: Ask, below: float, text: str) -> object:
+def _cascade(ask: Ask, defer: Ask, below: float, text: str) -> object:
     answer = ask(text)
-    return back(text) if answer.max() < below else answer
+    return defer(text) if answer.max() < below else answer
 
 
 def baseline_latencies(
@@ -85,14 +85,14 @@ def baseline_latencies(
 
 
 def running(folder: Path, texts: Sequence[str], *, threads: int = 1, max_tokens: int = 96) -> dict[str, int]:
-    """Measure what else it takes to run a folder, in whole numbers.
+    """Measure cold start, memory and throughput, in whole numbers.
 
-    `cold_start_us` is from the start of Python to the first answer, and `peak_kb` the memory of that process, by the
-    program that the model card prints, so that nothing of ours is in it; `batch_N` is texts a second in batches of N,
-    as they come. Raises ValueError where the program fails.
+    `cold_start_us` is from the start of Python to the first answer, and `peak_kb` the memory of that process, both of
+    the program that the model card prints, without this package; `batch_N` is texts per second in batches of N, in
+    their order. Raises ValueError where the program fails.
     """
     found = _first_answer(folder, texts[0], threads)
-    ask = _batches(folder, threads, max_tokens)
+    ask = students.open_folder(folder, threads=threads, max_tokens=max_tokens).ask_batch
     for batch in BATCHES:
         some = [texts[at % len(texts)] for at in range(max(BATCHES) * ROUNDS)]
         ask(some[:batch])
@@ -103,22 +103,8 @@ def running(folder: Path, texts: Sequence[str], *, threads: int = 1, max_tokens:
     return found
 
 
-def _asker(folder: Path, threads: int, max_tokens: int) -> Callable[[str], object]:
-    """Open a folder for one request at a time, whether it gives labels or answers."""
-    if form(folder) in answering.FORMS:
-        return answering.open_answering(folder, threads=threads, max_tokens=max_tokens)
-    return serving.open_folder(folder, threads=threads, max_tokens=max_tokens).answer
-
-
-def _batches(folder: Path, threads: int, max_tokens: int) -> Callable[[Sequence[str]], object]:
-    if form(folder) in answering.FORMS:
-        return answering.open_batches(folder, threads=threads, max_tokens=max_tokens)
-    served = serving.open_folder(folder, threads=threads, max_tokens=max_tokens)
-    return lambda texts: served.run(served.cut(texts))
-
-
 def _first_answer(folder: Path, text: str, threads: int) -> dict[str, int]:
-    program = loaders.BY_FORM[form(folder)].replace('"model"', repr(str(folder.absolute())))
+    program = FORMS[form(folder)].program.replace('"model"', repr(str(folder.absolute())))
     asked = json.dumps(text.encode("utf-8", "replace").decode())
     code = f"{program}\npredict({asked})\nimport resource\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     environment = os.environ | {name: str(threads) for name in THREADS}
@@ -129,13 +115,13 @@ def _first_answer(folder: Path, text: str, threads: int) -> dict[str, int]:
     took = (time.perf_counter_ns() - started) // 1000
     if done.returncode:
         raise ValueError(f"The program in the model card fails on {folder.name}: {done.stderr.strip()[-200:]}")
-    unit = 1000 if sys.platform == "darwin" else 1  # macOS tells bytes, Linux kilobytes
+    unit = 1000 if sys.platform == "darwin" else 1  # bytes on macOS, kilobytes on Linux
     return {"cold_start_us": took, "peak_kb": int(done.stdout.split()[-1]) // unit}
 
 
 def size(folder: Path) -> tuple[int, int]:
     """Count the parameters in the weights, and the bytes of all the files that ship."""
-    parameters = parameters_told(folder)
+    parameters = stated_parameters(folder)
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, framework="np") as file:
             parameters += sum(int(np.prod(file.get_slice(name).get_shape())) for name in file.keys())  # noqa: SIM118
@@ -156,7 +142,7 @@ def machine(threads: int) -> dict[str, str | int]:
 
 
 def _passes(texts: Sequence[str], runs: int, per_run: int, warm_up: int) -> Iterator[list[str]]:
-    """Walk on through the texts from pass to pass, so that five passes see five times as many of them."""
+    """Continue through the texts from pass to pass, so that five passes use five times as many of them."""
     if not texts:
         raise ValueError("Latency needs texts to send; there are none.")
     for run in range(runs):

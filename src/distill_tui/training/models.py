@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from distill_tui.training.folders import check_encoder_folder, check_model_folder
 
 Floats = NDArray[np.float32]
-LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}  # whatever is loaded, by whatever class
+Config = Any  # of transformers: each model type has its own class
+LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}  # for every load
 
 
 def load(folder: Path) -> tuple[Any, Any]:
@@ -33,7 +34,7 @@ def load(folder: Path) -> tuple[Any, Any]:
 
 
 def load_encoder(folder: Path) -> tuple[Any, Any]:
-    """Load any encoder and its tokenizer as a classifier; where it has no head, it gets a random one of two labels.
+    """Load any encoder and its tokenizer as a classifier; without a head it gets a random one for two labels.
 
     Raises ValueError with one sentence where the folder is not a local safetensors model.
     """
@@ -44,7 +45,7 @@ def load_encoder(folder: Path) -> tuple[Any, Any]:
 
 
 def load_for(kind: Any, folder: Path) -> tuple[Any, Any]:
-    """Load a folder by a transformers class for another task than choosing a label.
+    """Load a folder by a transformers class for another task than sequence classification.
 
     Raises ValueError with one sentence where the folder is not a local safetensors model.
     """
@@ -75,7 +76,7 @@ def tokenizer_of(folder: Path) -> Any:
 
 
 def positions(config: Any) -> int:
-    """Give the most tokens that a model can read at once."""
+    """Return the most tokens that a model can read at once."""
     first = 2 if "roberta" in config.model_type else 0  # RoBERTa's family counts from 2
     return int(config.max_position_embeddings) - first if hasattr(config, "max_position_embeddings") else 1_000_000
 
@@ -98,18 +99,18 @@ def tokenise(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[list
 
 
 def speakable(text: str) -> str:
-    """Write half a surrogate pair, which JSON can carry and UTF-8 cannot, as a question mark."""
+    """Replace half a surrogate pair, which JSON can carry and UTF-8 cannot, by a question mark."""
     return text.encode("utf-8", "replace").decode()
 
 
 def pad(rows: Sequence[Sequence[int]], padding: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Lay token rows side by side as tensors: see `side_by_side`."""
+    """Pad token rows to tensors: see `side_by_side`."""
     ids, mask = side_by_side(rows, padding)
     return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
 def side_by_side(rows: Sequence[Sequence[int]], padding: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Lay token rows side by side: ids and mask, both (rows, longest), int64; the mask is 1 on real tokens."""
+    """Pad token rows on the right: ids and mask, both (rows, longest), int64; the mask is 1 on real tokens."""
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     mask = np.arange(lengths.max()) < lengths[:, None]
     ids = np.full(mask.shape, padding, np.int64)
@@ -118,7 +119,7 @@ def side_by_side(rows: Sequence[Sequence[int]], padding: int) -> tuple[NDArray[n
 
 
 def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
-    """Group positions into batches of like length, longest first: less padding, and the worst memory comes first."""
+    """Group positions into batches of similar length, longest first: little padding, and peak memory comes first."""
     order = sorted(range(len(lengths)), key=lambda position: -lengths[position])
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
@@ -131,7 +132,7 @@ def logits(model: Any, rows: Sequence[Sequence[int]]) -> torch.Tensor:
 
 
 def states(model: Any, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Run one batch: logits (rows, labels), and what each layer gives, averaged over a text: (rows, layers, width)."""
+    """Run one batch: logits (rows, labels), and each layer's output averaged over a text, (rows, layers, width)."""
     ids, mask = (tensor.to(model.device) for tensor in pad(rows, model.config.pad_token_id or 0))
     result = model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
     share = (mask / mask.sum(dim=1, keepdim=True))[:, :, None]
@@ -147,3 +148,10 @@ def probabilities(
         with torch.inference_mode():
             scores = logits(model, [rows[position] for position in positions])
         yield positions, torch.softmax(scores, dim=-1).numpy()
+
+
+def softmax(logits: Floats) -> Floats:
+    """Compute probabilities in plain numpy, (rows, labels)."""
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    summed: Floats = shares / shares.sum(axis=1, keepdims=True)
+    return summed

@@ -1,8 +1,8 @@
-"""The processes that learn one student together: one as a rule; one on a GPU, or several, under `accelerate launch`.
+"""Data parallelism: the processes that train one student under `accelerate launch`; without it, this process alone.
 
-Each process has the whole student and all rows, takes its part of every batch and adds its gradients to those of the
-others, so that all of them keep the same weights to the bit. Only the first one writes. In a process that was not
-launched so, accelerate is not imported and nothing here does anything.
+Each process has the whole student and all rows, takes its shard of every batch and adds its gradients to those of the
+others, so that all of them keep the same weights to the bit. Only the main one writes. In a process that was not
+launched so, accelerate is not imported and nothing here has an effect.
 """
 
 from __future__ import annotations
@@ -14,131 +14,115 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-LAUNCHED = "ACCELERATE_MIXED_PRECISION"  # what `accelerate launch` sets for each process that it starts
+import numpy as np
+import torch
 
-
-def rank() -> int:
-    """Number this process among those that were launched together, from 0; known before anything is imported."""
-    return int(os.environ.get("RANK", "0")) if LAUNCHED in os.environ else 0
-
-
-def count() -> int:
-    """Say how many processes were launched together."""
-    return int(os.environ.get("WORLD_SIZE", "1")) if LAUNCHED in os.environ else 1
+from distill_tui.training.ranks import LAUNCHED
 
 
 @cache
-def here() -> Processes:
-    """Join the others, once. Raises ValueError with one sentence where this cannot be."""
+def join() -> ProcessGroup:
+    """Join the launched processes, once. Raises ValueError with one sentence where their precision is unsupported."""
     if LAUNCHED not in os.environ:
-        return Processes()
-    import accelerate
+        return ProcessGroup()
+    import accelerate  # an extra
 
-    joined = accelerate.Accelerator()
-    if joined.mixed_precision not in ("no", "bf16"):
-        raise ValueError(
-            f"Launched with --mixed_precision {joined.mixed_precision}, whose gradients would need scaling; give bf16."
-        )
-    return Processes(joined)
+    accelerator = accelerate.Accelerator()
+    if accelerator.mixed_precision not in ("no", "bf16"):
+        raise ValueError(f"--mixed_precision {accelerator.mixed_precision} needs gradient scaling; give bf16.")
+    return ProcessGroup(accelerator)
 
 
 @dataclass(frozen=True)
-class Processes:
-    """The others, as the loop sees them; alone, every deed leaves things as they are."""
+class ProcessGroup:
+    """The processes of a launch, as the training loop sees them; alone, every method leaves things as they are."""
 
     accelerator: Any = None
 
     @property
-    def several(self) -> bool:
-        """Whether there is more than this one."""
+    def is_distributed(self) -> bool:
         return self.accelerator is not None and self.accelerator.num_processes > 1
 
     @property
-    def writes(self) -> bool:
-        """Whether this is the one that writes."""
+    def is_main(self) -> bool:
+        """Whether this is the process that writes."""
         return self.accelerator is None or self.accelerator.is_main_process
 
     @property
-    def device(self) -> Any:
-        """Where the student is trained."""
-        return "cpu" if self.accelerator is None else self.accelerator.device
+    def device(self) -> torch.device:
+        return torch.device("cpu") if self.accelerator is None else self.accelerator.device
 
     @property
-    def mark(self) -> str:
-        """Tell what weights depend on besides the run: a checkpoint of other processes is not gone on from."""
-        joined = self.accelerator
-        if joined is None or (joined.num_processes == 1 and joined.device.type == "cpu" and not self._apart):
+    def fingerprint(self) -> str:
+        """What weights depend on besides the run: a checkpoint of another launch is not resumed."""
+        group = self.accelerator
+        if group is None or (group.num_processes == 1 and group.device.type == "cpu" and not self._is_special):
             return ""
-        return f" {joined.num_processes} {joined.device.type} {joined.mixed_precision} {self._backend}"
+        return f" {group.num_processes} {group.device.type} {group.mixed_precision} {self._backend}"
 
     @property
-    def _apart(self) -> bool:
+    def _is_special(self) -> bool:
         return bool(self.accelerator.mixed_precision != "no" or self._backend != "NO")
 
     @property
     def _backend(self) -> str:
         return str(self.accelerator.state.dynamo_plugin.backend.name)
 
-    def hasten(self, model: Any) -> None:
-        """Have a model compiled where the launch asks for it (`--dynamo_backend inductor`)."""
+    def compile(self, model: torch.nn.Module) -> None:
+        """Compile the model where the launch asks for it (`--dynamo_backend inductor`)."""
         if self.accelerator is not None and self._backend != "NO":
             model.compile(**self.accelerator.state.dynamo_plugin.to_kwargs())
 
-    def part(self, batch: Sequence[int]) -> list[int]:
-        """Give this process's rows of a batch: every so-manieth, so that all get texts of like length; maybe none."""
-        return list(batch[self.accelerator.process_index :: self.accelerator.num_processes] if self.several else batch)
+    def shard(self, batch: Sequence[int]) -> list[int]:
+        """Return this process's rows of a batch: every n-th, so that all get texts of similar length; maybe none."""
+        group = self.accelerator
+        return list(batch[group.process_index :: group.num_processes] if self.is_distributed else batch)
 
-    def precision(self) -> AbstractContextManager[Any]:
-        """Run what is inside in half precision where the launch asks for it (`--mixed_precision bf16`)."""
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Compute in half precision where the launch asks for it (`--mixed_precision bf16`)."""
         return nullcontext() if self.accelerator is None else self.accelerator.autocast()
 
-    def draw(self, seed: int, step: int) -> None:
-        """Begin a step's random numbers anew from its place, so that no process's generator needs to be kept.
+    def seed_step(self, seed: int, step: int) -> None:
+        """Seed a step's random numbers by its number, so that no process's generator state needs to be kept.
 
-        Alone on a processor the generator's state is in the checkpoint, and runs on from step to step.
+        A single process on a CPU keeps its generator state in the checkpoint instead.
         """
-        if self.accelerator is not None and (self.several or self.accelerator.device.type != "cpu"):
-            import numpy as np
-            import torch
+        if self.accelerator is not None and (self.is_distributed or self.accelerator.device.type != "cpu"):
+            sequence = np.random.SeedSequence((seed, step, self.accelerator.process_index))
+            torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
 
-            place = np.random.SeedSequence((seed, step, self.accelerator.process_index))
-            torch.manual_seed(int(place.generate_state(1, np.uint64)[0]))
-
-    def add_up(self, weights: Sequence[Any]) -> None:
-        """Give each weight the sum of all processes' gradients; one that has none anywhere stays without."""
-        if not self.several:
+    def sum_gradients(self, weights: Sequence[torch.nn.Parameter]) -> None:
+        """Replace each weight's gradient by the sum over all processes; one that has none anywhere stays without."""
+        if not self.is_distributed:
             return
-        import torch
+        present = torch.tensor([float(weight.grad is not None) for weight in weights], device=self.device)
+        gradients = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in weights]
+        flat = torch.cat([present, *(gradient.flatten() for gradient in gradients)])
+        sizes = [len(present), *(gradient.numel() for gradient in gradients)]
+        summed = self.accelerator.reduce(flat, reduction="sum").split(sizes)
+        for weight, gradient, anywhere in zip(weights, summed[1:], summed[0].tolist(), strict=True):
+            weight.grad = gradient.view_as(weight) if anywhere else None
 
-        there = torch.tensor([float(weight.grad is not None) for weight in weights], device=self.device)
-        slopes = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in weights]
-        flat = torch.cat([there, *(slope.flatten() for slope in slopes)])
-        summed = self.accelerator.reduce(flat, reduction="sum").split([len(there), *(each.numel() for each in slopes)])
-        for weight, slope, some in zip(weights, summed[1:], summed[0].tolist(), strict=True):
-            weight.grad = slope.view_as(weight) if some else None
-
-    def total(self, numbers: Sequence[float]) -> list[float]:
+    def sum_numbers(self, numbers: Sequence[float]) -> list[float]:
         """Add up numbers over all processes."""
-        if not self.several:
+        if not self.is_distributed:
             return list(numbers)
-        import torch
-
         own = torch.tensor(numbers, dtype=torch.float64, device=self.device)
         summed: list[float] = self.accelerator.reduce(own, reduction="sum").tolist()
         return summed
 
-    def agree(self, number: float | None) -> float | None:
-        """Give every process the number that the first one has."""
-        there, told = self.total([number is not None and self.writes, (number or 0.0) * self.writes])
-        return told if there else None
+    def broadcast(self, number: float | None) -> float | None:
+        """Return the main process's number in every process."""
+        present, value = self.sum_numbers([number is not None and self.is_main, (number or 0.0) * self.is_main])
+        return value if present else None
 
-    def meet(self) -> None:
-        """Wait until all have come here."""
-        if self.several:
+    def barrier(self) -> None:
+        """Wait for all processes."""
+        if self.is_distributed:
             self.accelerator.wait_for_everyone()
 
     @contextmanager
-    def first(self) -> Iterator[None]:
-        """Let the first process do what is inside before the others do, who find it done."""
+    def main_first(self) -> Iterator[None]:
+        """Run the block in the main process first; the others then find its work done."""
         with nullcontext() if self.accelerator is None else self.accelerator.main_process_first():
             yield

@@ -1,7 +1,7 @@
 """A student's tokenizer: the teacher's with its rare pieces left out, or a new one from the training rows.
 
 Token embeddings are most of a small model: half of MiniLM's 22.7 million parameters. A narrow task uses a quarter
-of the pieces, and WordPiece still spells any other word with the pieces that stay.
+of the pieces, and WordPiece still spells any other word with the pieces that are kept.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import transformers
 from tokenizers import decoders, normalizers, pre_tokenizers, processors, trainers
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-ASKED = "asked"  # what stands between a question and its answer
+ASKED = "asked"  # the token between a prompt and its answer
 WRITING = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", ASKED: "<answer>"}
 ROLES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
 
@@ -29,9 +29,9 @@ def is_word_piece(tokenizer: Any) -> bool:
 def prune(tokenizer: Any, texts: Sequence[str], size: int) -> tuple[Any, list[int]]:
     """Keep the pieces that the texts use most: (tokenizer, the old id of each new id).
 
-    Special tokens and every single character of ASCII or of the texts always stay, so that words still decompose;
-    the rest goes by count, then by old id, up to `size` pieces. A word whose pieces all stay gives the same pieces as
-    before: WordPiece takes the longest match, and leaving out others makes no match longer.
+    Special tokens and every single character of ASCII or of the texts are always kept, so that words still decompose;
+    the rest is kept by count, then by old id, up to `size` pieces. A word whose pieces are all kept is cut as before:
+    WordPiece takes the longest match, and leaving out others makes no match longer.
     """
     description = _description(tokenizer)
     vocabulary: dict[str, int] = description["model"]["vocab"]
@@ -48,9 +48,9 @@ def prune(tokenizer: Any, texts: Sequence[str], size: int) -> tuple[Any, list[in
 def train(texts: Sequence[str], size: int, *, literal: bool = False) -> Any:
     """Train a lower-case WordPiece tokenizer of about `size` pieces, as BERT's was (Devlin et al. 2019).
 
-    A `literal` one keeps case and accents, and each digit is a piece: of an address, these are what tells its parts.
+    A `literal` one keeps case and accents, and each digit is a piece: they distinguish the parts of an address, say.
     The same texts give the same tokenizer. The library alone does not promise that: it numbers the letters inside
-    words in the order of a hash map and settles ties by these numbers. So they are numbered here beforehand.
+    words in the order of a hash map and breaks ties by these numbers. So they are numbered here beforehand.
     """
     splitter = _splitter(tokenizers.models.WordPiece(unk_token="[UNK]"), literal)
     inside = sorted({letter for text in texts for word in _words(splitter, text) for letter in word[1:]})
@@ -107,7 +107,7 @@ def _description(tokenizer: Any) -> Any:
 
 
 def _wrap(tokenizer: tokenizers.Tokenizer, roles: dict[str, str]) -> Any:
-    """Give transformers' interface; without token types, which no student uses."""
+    """Wrap in transformers' interface; without token types, which no student uses."""
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, model_input_names=["input_ids", "attention_mask"], model_max_length=512, **roles
     )
@@ -126,7 +126,7 @@ def _counts(tokenizer: Any, texts: Sequence[str]) -> Counter[int]:
 
 
 def _added(description: Any) -> list[dict[str, Any]]:
-    """Only added tokens that the vocabulary knows can be renumbered; the others are none that WordPiece makes."""
+    """Return the added tokens that are in the vocabulary; WordPiece makes no others."""
     return [one for one in description["added_tokens"] if one["content"] in description["model"]["vocab"]]
 
 
@@ -144,7 +144,7 @@ def _kept(description: Any, vocabulary: dict[str, int], counts: Counter[int], si
 
 
 def _renumbered(processor: Any, fresh: dict[str, int]) -> Any:
-    """Give the step that adds [CLS] and [SEP] their new ids; it comes in two spellings."""
+    """Renumber [CLS] and [SEP] in the post-processor, which has two formats."""
     if not isinstance(processor, dict):
         return processor
     if processor["type"] == "BertProcessing":

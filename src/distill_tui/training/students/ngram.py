@@ -1,4 +1,4 @@
-"""The cheapest rung: words, pairs of words and pieces of words, weighed by rarity and added up to logits.
+"""The cheapest student: words, pairs of words and pieces of words, weighted by rarity and summed to logits.
 
 A linear softmax over n-grams (Joachims 1998; Wang and Manning 2012 on how hard it is to beat), here trained on soft
 labels. It ships as three small files, and a page of plain numpy runs it: the model card prints that page.
@@ -23,14 +23,18 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from distill_tui.spec import Spec
+from distill_tui.training import models
 from distill_tui.training.folders import NGRAMS
+from distill_tui.training.models import Floats
+from distill_tui.training.predictor import Predictor
 
 MODEL_TYPE = "distill-tui-ngram"
 WORD = re.compile(r"\w+|[^\w\s]")
-SHORTEST, LONGEST = 2, 5  # letters in a piece of a word, its two ends included
-ROWS = 2  # texts that an n-gram must stand in to be kept
-REMEMBERED = 20_000  # words whose n-grams are looked up only once while a student is open
-MOST = 200_000  # n-grams that are kept, the most frequent first
+SHORTEST, LONGEST = 2, 5  # letters in a piece of a word, the marks of its two ends included
+MIN_ROWS = 2  # texts that an n-gram must occur in to be kept
+CACHED_WORDS = 20_000  # words whose n-grams are looked up only once while a student is open
+MAX_NGRAMS = 200_000  # n-grams that are kept, the most frequent first
 
 
 def pieces(text: str, most_words: int, shortest: int = SHORTEST, longest: int = LONGEST) -> Iterator[str]:
@@ -42,12 +46,12 @@ def pieces(text: str, most_words: int, shortest: int = SHORTEST, longest: int = 
 
 
 def pairs(words: Sequence[str]) -> list[str]:
-    """Give the words that stand side by side."""
+    """Return the pairs of adjacent words."""
     return [f"{first} {second}" for first, second in pairwise(words)]
 
 
 def of_word(word: str, shortest: int, longest: int) -> list[str]:
-    """Give a word and the letters inside it, its two ends marked."""
+    """Return a word and the letter n-grams inside it, its two ends marked."""
     ends = f"<{word}>"
     sizes = range(shortest, longest + 1)
     return [word, *("#" + ends[start : start + size] for size in sizes for start in range(len(ends) - size + 1))]
@@ -55,7 +59,7 @@ def of_word(word: str, shortest: int, longest: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The n-grams that a student knows, each with its row, and how rare each is among the training rows."""
+    """The n-grams of a student, each with its row in the weights, and how rare each is among the training rows."""
 
     numbers: dict[str, int]
     rarity: NDArray[np.float32]  # (n-grams,) ln((1 + rows) / (1 + rows with it)) + 1, as TF-IDF has it
@@ -64,42 +68,44 @@ class Vocabulary:
     longest: int = LONGEST
 
     def numbers_of(self, text: str) -> list[int]:
-        """Give the rows of a text's n-grams, each once, in order; those that are not known are left out."""
+        """Return the rows of a text's n-grams, each once, in order; unknown ones are left out."""
         words = WORD.findall(text.lower())[: self.most_words]
         found = set(map(self.numbers.get, pairs(words))).union(*map(self._of_word, words))
         found.discard(None)
         return sorted(found)  # type: ignore[arg-type]
 
-    def remember(self, words: Iterable[str]) -> None:
-        """Look up words beforehand, so that the first text with one is as quick as the next."""
-        for word in islice(words, REMEMBERED // 2):
+    def fill_cache(self, words: Iterable[str]) -> None:
+        """Fill the cache, so that the first text with a word is as fast as the next."""
+        for word in islice(words, CACHED_WORDS // 2):
             self._of_word(word)
 
     @cached_property
     def _of_word(self) -> Callable[[str], frozenset[int]]:
-        """A word's own rows, remembered: looking up its letters is most of the work, and texts repeat their words."""
+        """A word's own rows, cached: looking up its letters is most of the work, and texts repeat their words."""
         get, sizes = self.numbers.get, (self.shortest, self.longest)
 
         def rows(word: str) -> frozenset[int]:
             return frozenset(row for row in map(get, of_word(word, *sizes)) if row is not None)
 
-        return lru_cache(REMEMBERED)(rows)
+        return lru_cache(CACHED_WORDS)(rows)
 
 
 def fit(texts: Sequence[str], most_words: int) -> Vocabulary:
-    """Take the n-grams that stand in two texts or more; the same texts give the same vocabulary."""
+    """Collect the n-grams that occur in two texts or more; the same texts give the same vocabulary."""
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(set(pieces(text, most_words)))
-    frequent = sorted((gram for gram, rows in counts.items() if rows >= ROWS), key=lambda gram: (-counts[gram], gram))
-    kept = sorted(frequent[:MOST])
+    frequent = sorted(
+        (gram for gram, rows in counts.items() if rows >= MIN_ROWS), key=lambda gram: (-counts[gram], gram)
+    )
+    kept = sorted(frequent[:MAX_NGRAMS])
     rows = np.array([counts[gram] for gram in kept], dtype=np.float64)
     rarity = np.log((1 + len(texts)) / (1 + rows)) + 1
     return Vocabulary({gram: row for row, gram in enumerate(kept)}, rarity.astype(np.float32), most_words)
 
 
 class Weights(torch.nn.Module):
-    """One row of weights for each n-gram, and a bias. It starts from nothing: all zeros, as a convex problem may."""
+    """One row of weights for each n-gram, and a bias. It starts from zeros: the problem is convex."""
 
     rarity: torch.Tensor
 
@@ -110,7 +116,7 @@ class Weights(torch.nn.Module):
         self.register_buffer("rarity", torch.from_numpy(vocabulary.rarity), persistent=False)
 
     def forward(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Give the logits (rows, labels) of texts as n-gram numbers: their weights' sum, each text of unit length."""
+        """Compute logits (rows, labels) of texts as n-gram rows: the sum of their weights, each text of unit length."""
         place = self.weight.device
         lengths = torch.tensor([len(row) for row in rows], device=place)
         flat = torch.from_numpy(np.concatenate([np.asarray(row, dtype=np.int64) for row in rows])).to(place)
@@ -124,23 +130,20 @@ class Weights(torch.nn.Module):
 
 @dataclass(frozen=True)
 class NGramStudent:
-    """A vocabulary and its weights, with the same deeds as a student made of a transformer."""
+    """A vocabulary and its weights, with the interface of `LabelStudent`."""
 
     model: Weights
     vocabulary: Vocabulary
     labels: tuple[str, ...]
 
     def tokenise(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
-        """Give each text as the numbers of its n-grams."""
         return [self.vocabulary.numbers_of(text) for text in texts]
 
     def logits(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Run one batch: (rows, labels)."""
         logits: torch.Tensor = self.model(rows)
         return logits
 
     def description(self) -> str:
-        """Tell this vocabulary from any other."""
         return json.dumps([list(self.vocabulary.numbers), self.vocabulary.most_words])
 
     def save(self, folder: Path) -> None:
@@ -160,24 +163,26 @@ class NGramStudent:
         )
 
 
-def build(texts: Sequence[str], labels: tuple[str, ...], most_words: int) -> NGramStudent:
+def build(
+    spec: Spec, labels: tuple[str, ...], texts: Sequence[str], teacher: Path | None = None, start: Path | None = None
+) -> NGramStudent:
     """Make the untrained student; a pure function of its arguments. Raises ValueError where no n-gram repeats."""
-    vocabulary = fit(texts, most_words)
+    vocabulary = fit(texts, spec.max_tokens)
     if not vocabulary.numbers:
-        raise ValueError("No n-gram stands in two training rows, so nothing could be learnt from n-grams; add rows.")
+        raise ValueError("No n-gram occurs in two training rows, so an ngram student would learn nothing; add rows.")
     return NGramStudent(Weights(vocabulary, len(labels)), vocabulary, labels)
 
 
-def reader(folder: Path) -> tuple[Callable[[str], list[int]], Callable[[Sequence[int]], NDArray[np.float32]]]:
-    """Open a folder that `save` wrote, in plain numpy: text → numbers of its n-grams, and these → logits (labels,)."""
+def read(folder: Path) -> tuple[Callable[[str], list[int]], Callable[[Sequence[int]], NDArray[np.float32]]]:
+    """Open a folder that `save` wrote, in plain numpy: text → rows of its n-grams, and these → logits (labels,)."""
     settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     names = json.loads((folder / NGRAMS).read_text(encoding="utf-8"))
     with safe_open(folder / "model.safetensors", framework="np") as file:
         weight, bias, rarity = (file.get_tensor(name) for name in ("weight", "bias", "rarity"))
     sizes = (int(settings[name]) for name in ("most_words", "shortest", "longest"))
     vocabulary = Vocabulary({name: row for row, name in enumerate(names)}, rarity, *sizes)
-    vocabulary.remember(name for name in names if " " not in name and not name.startswith("#"))
-    # what an n-gram adds to each logit, and to the square of the text's length: one look-up and one sum give all
+    vocabulary.fill_cache(name for name in names if " " not in name and not name.startswith("#"))
+    # what an n-gram adds to each logit, and to the square of the text's length: one look-up and one sum for all
     adds = np.column_stack([rarity[:, None] * weight, rarity * rarity])
 
     def logits(rows: Sequence[int]) -> NDArray[np.float32]:
@@ -188,3 +193,11 @@ def reader(folder: Path) -> tuple[Callable[[str], list[int]], Callable[[Sequence
         return answer
 
     return vocabulary.numbers_of, logits
+
+
+def open_folder(folder: Path, threads: int, max_tokens: int) -> Predictor[Floats]:
+    """Open the folder; texts are cut where they were in training."""
+    cut, logits = read(folder)
+    return Predictor(
+        lambda texts: [cut(text) for text in texts], lambda rows: models.softmax(np.stack([*map(logits, rows)]))
+    )

@@ -1,7 +1,7 @@
-"""What extracted answers look like, and where in the input their values stand. Standard library only.
+"""The shape of extracted answers, and where in the input their values occur. Standard library only.
 
-An answer is a JSON object of flat fields, or a text, which counts as one field without a name. What is learnt here from
-the teacher's answers is which fields there are, in which order, and how each is written.
+An answer is a JSON object of flat fields, or a text, which counts as one field without a name. The shape is inferred
+from the teacher's answers: which fields there are, in which order, and how each is written.
 """
 
 from __future__ import annotations
@@ -14,21 +14,13 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-RARE = 0.01  # a field in fewer of the answers is a slip of the teacher's
+RARE = 0.01  # a field in a smaller share of the answers is a mistake of the teacher's
 MOST = 24  # fields
-PLACES = 16  # occurrences of one value that are looked at
+PLACES = 16  # occurrences of one value that are considered
 NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
 LETTERS = ("strip", "upper", "lower", "title")  # methods of str by which a value is written, the first as it stands
 
 Span = tuple[int, int]  # first character, and the one after the last
-
-
-@dataclass(frozen=True)
-class Said:
-    """One answer."""
-
-    text: str
-    confidence: float  # the student's probability of the whole answer: the product over its tokens, or its fields
 
 
 class _Number(str):
@@ -48,14 +40,13 @@ class Field:
 
 @dataclass(frozen=True)
 class Shape:
-    """How answers are put together."""
+    """The fields of an answer and how it is put together."""
 
     json: bool  # whether they are JSON objects; else there is one field
     fields: tuple[Field, ...]
     whole: bool = False  # whether values begin and end where words do
 
     def to_dict(self) -> dict[str, object]:
-        """Give plain JSON values."""
         return asdict(self)
 
     @classmethod
@@ -67,7 +58,7 @@ class Shape:
         return cls(values["json"], fields, bool(values.get("whole")))
 
     def write(self, values: Sequence[str | None]) -> str:
-        """Put one answer together from a value for each field, None where there is none."""
+        """Write one answer from a value for each field, None where there is none."""
         if not self.json:
             return str(getattr(values[0] or "", self.fields[0].letters)())
         pairs = [(each.name, _literal(each, value)) for each, value in zip(self.fields, values, strict=True)]
@@ -75,7 +66,7 @@ class Shape:
         return "{" + inner + "}"
 
     def values(self, answer: str) -> list[str | None] | None:
-        """Take an answer apart: a value for each field; None where it is not of this shape."""
+        """Parse an answer: a value for each field; None where it is not of this shape."""
         if not self.json:
             return [answer.strip() or None]
         found = flat(answer)
@@ -86,50 +77,52 @@ class Shape:
 
 @dataclass(frozen=True)
 class Marked:
-    """Rows whose answers stand in their inputs."""
+    """Where the values of each row's answer occur in its input."""
 
     shape: Shape
     spans: tuple[tuple[Span | None, ...] | None, ...]  # for each row a span for each field; None: the row cannot teach
-    strange: int  # answers that are not of the shape
+    misshapen: int  # answers that are not of the shape
     absent: int  # answers with a value that does not stand in the input
 
     @property
     def left_out(self) -> str:
-        """Say in one sentence which rows are left out; empty where none is."""
+        """One sentence about the rows that are left out; empty where there are none."""
         reasons = [
             f"{self.absent} with a value that does not stand in the input" if self.absent else "",
-            f"{self.strange} that are not an object of the same plain fields as the others" if self.strange else "",
+            f"{self.misshapen} that are not an object of the same plain fields as the others" if self.misshapen else "",
         ]
-        told = " and ".join(reason for reason in reasons if reason)
-        return f"Of {len(self.spans)} answers a tagger cannot learn {told}." if told else ""
+        listed = " and ".join(reason for reason in reasons if reason)
+        return f"Of {len(self.spans)} answers a tagger cannot learn {listed}." if listed else ""
 
 
 def mark(inputs: Sequence[str], answers: Sequence[str]) -> Marked:
-    """Learn the shape of the answers and find each value in its input."""
+    """Infer the shape of the answers and find each value in its input."""
     shape = _shape(answers)
     values = [shape.values(answer) for answer in answers]
     places = [None if row is None else _places(text, row) for text, row in zip(inputs, values, strict=True)]
     usual = _usual(inputs, places, len(shape.fields))
     spans = [None if found is None else _chosen(text, found, usual) for text, found in zip(inputs, places, strict=True)]
-    strange = sum(row is None for row in values)
+    misshapen = sum(row is None for row in values)
     fields = tuple(_with_letters(each, at, inputs, values, spans) for at, each in enumerate(shape.fields))
     whole = _whole(inputs, spans)
-    return Marked(Shape(shape.json, fields, whole), tuple(spans), strange, sum(one is None for one in spans) - strange)
+    return Marked(
+        Shape(shape.json, fields, whole), tuple(spans), misshapen, sum(one is None for one in spans) - misshapen
+    )
 
 
 def _whole(inputs: Sequence[str], spans: Sequence[tuple[Span | None, ...] | None]) -> bool:
-    """Whether values begin and end where words do; a few that split a word are slips of the teacher's."""
+    """Whether values begin and end where words do; a few that split a word are mistakes of the teacher's."""
     found = [(text, span) for text, row in zip(inputs, spans, strict=True) for span in row or () if span]
     return sum(not _in_words(text, span) for text, span in found) <= RARE * len(found)
 
 
 def splits(text: str, place: int) -> bool:
-    """Whether a place lies inside a word: there are letters or digits on both sides of it."""
+    """Whether a position is inside a word: there are letters or digits on both sides of it."""
     return 0 < place < len(text) and text[place - 1 : place + 1].isalnum()
 
 
 def flat(answer: str) -> dict[str, str | None] | None:
-    """Read a JSON object of texts, numbers and nothings, an empty text as nothing; None where it is anything else."""
+    """Parse a flat JSON object of texts, numbers and nulls, an empty text as null; None for anything else."""
     if not answer.lstrip().startswith("{"):
         return None
     try:
@@ -152,7 +145,7 @@ def _shape(answers: Sequence[str]) -> Shape:
     rows = Counter(name for read in objects for name in read)
     often = {name for name, count in rows.most_common(MOST) if count >= RARE * len(objects)}
     names: list[str] = []
-    for read in sorted(objects, key=len, reverse=True):  # the fullest answers say the order, the others fill in
+    for read in sorted(objects, key=len, reverse=True):  # the fullest answers give the order, the others fill in
         for before, name in pairwise([None, *(name for name in read if name in often)]):
             if name is not None and name not in names:
                 names.insert(names.index(before) + 1 if before is not None else 0, name)
@@ -174,7 +167,7 @@ def _field(name: str, objects: Sequence[Mapping[str, str | None]], answers: Sequ
 
 
 def _places(text: str, values: Sequence[str | None]) -> list[list[Span] | None] | None:
-    """Find each value: its occurrences, None where there is no value; nothing at all where one does not occur."""
+    """Find the occurrences of each value, None for no value; None for the row where a value does not occur."""
     found = [None if value is None else occurrences(text, value) for value in values]
     return None if any(spans == [] for spans in found) else found
 
@@ -195,7 +188,7 @@ def _in_words(text: str, span: Span) -> bool:
 
 
 def _usual(inputs: Sequence[str], places: Sequence[list[list[Span] | None] | None], fields: int) -> list[float]:
-    """Say where in a text each field usually stands, 0 to 1, by the values that occur only once."""
+    """Compute the usual relative position of each field in a text, 0 to 1, by the values that occur only once."""
     usual = []
     for at in range(fields):
         rows = [(text, found[at]) for text, found in zip(inputs, places, strict=True) if found is not None]
@@ -205,9 +198,9 @@ def _usual(inputs: Sequence[str], places: Sequence[list[list[Span] | None] | Non
 
 
 def _chosen(text: str, places: Sequence[list[Span] | None], usual: Sequence[float]) -> tuple[Span | None, ...] | None:
-    """Choose one occurrence of each value: in the usual order where that is possible, then nearest to the usual place.
+    """Choose one occurrence of each value: in the usual order where possible, then nearest to the usual position.
 
-    No two overlap; None where that cannot be.
+    No two overlap; None where that is impossible.
     """
     filled = sorted((at for at, spans in enumerate(places) if spans), key=lambda at: usual[at])
     chosen = _in_order(text, filled, places, usual) or _in_any_order(text, filled, places, usual)
@@ -251,7 +244,7 @@ def _with_letters(
     values: Sequence[list[str | None] | None],
     spans: Sequence[tuple[Span | None, ...] | None],
 ) -> Field:
-    """Choose how the input's letters are written in this field: the way that gives the teacher's values most often."""
+    """Choose the letter case of a field: the one that gives the teacher's values most often."""
     right: Counter[str] = Counter()
     for text, row, found in zip(inputs, values, spans, strict=True):
         span = found[at] if found is not None else None

@@ -1,4 +1,4 @@
-"""The teacher's outputs: label probabilities for texts, batch by batch, so that each can be stored as it comes."""
+"""Teachers that are models on this machine: label probabilities or written answers, batch by batch."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ import torch
 import transformers
 
 from distill_tui.teachers.description import Described
-from distill_tui.training import causal, models
-from distill_tui.training.folders import check_model_folder, teacher_labels
+from distill_tui.training import decoding, models
+from distill_tui.training.folders import teacher_labels
 from distill_tui.training.models import LOCAL, Floats
-
-__all__ = ["check_model_folder", "label", "prompted", "teacher_labels", "written", "zero_shot"]
 
 
 def label(
@@ -22,7 +20,7 @@ def label(
 ) -> Iterator[tuple[list[int], Floats]]:
     """Yield (positions in `texts`, probabilities (batch, labels) float32) until every text is labelled.
 
-    Texts of like length go together, the longest first. Columns follow `teacher_labels(folder)`. Raises ValueError
+    Texts of similar length go together, the longest first. Columns follow `teacher_labels(folder)`. Raises ValueError
     with one sentence where the folder is not a local safetensors classifier. Sets torch's threads for the process.
     """
     torch.set_num_threads(threads)
@@ -43,7 +41,7 @@ def zero_shot(
     names = [name.casefold() for name in teacher_labels(folder)]
     entails = next((at for at, name in enumerate(names) if name.startswith("entail")), None)
     if entails is None:
-        raise ValueError(f"{folder.name} is no NLI model: none of its labels begins with “entail”; choose another.")
+        raise ValueError(f"{folder.name} is not an NLI model: none of its labels begins with “entail”; choose another.")
     model, tokenizer = models.load(folder)
     claims = [teacher.template.replace("{label}", label) for label in teacher.labels]
     for positions in _batched(texts, batch_size):
@@ -58,56 +56,53 @@ def zero_shot(
 def prompted(
     folder: Path, texts: Sequence[str], teacher: Described, *, threads: int, batch_size: int = 8, max_tokens: int = 512
 ) -> Iterator[tuple[list[int], Floats]]:
-    """Yield (positions, probabilities) by a causal language model: the probability of each label's words as the answer.
+    """Yield (positions, probabilities) by a causal language model: the probability of each label as the answer.
 
-    A label's score is the mean log-probability of its tokens after the prompt, so that a long label is not punished for
-    its length; a softmax compares them. Raises ValueError with one sentence.
+    A label's score is the mean log-probability of its tokens after the prompt, so that length does not count; a softmax
+    compares the scores. Raises ValueError with one sentence.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     torch.set_num_threads(threads)
-    tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
-    model = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, **LOCAL).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **LOCAL)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, **LOCAL).eval()
     answers = [tokenizer(f" {label}", add_special_tokens=False)["input_ids"] for label in teacher.labels]
     if not all(answers):
         raise ValueError(f"{folder.name} has no tokens for one of the labels; choose another model or other labels.")
     room = max_tokens - max(map(len, answers))
     for positions in _batched(texts, batch_size):
-        prompts = [tokenizer(teacher.prompt(texts[at]))["input_ids"][-room:] for at in positions]
-        scores = torch.stack([_scores(model, prompts, answer) for answer in answers], dim=1)
+        asked = [tokenizer(teacher.prompt(texts[at]))["input_ids"][-room:] for at in positions]
+        scores = torch.stack([_scores(model, asked, answer) for answer in answers], dim=1)
         yield positions, torch.softmax(scores, dim=1).numpy()
 
 
 def written(
     folder: Path, texts: Sequence[str], teacher: Described, *, threads: int, batch_size: int = 16, max_tokens: int = 512
 ) -> Iterator[tuple[int, str, int, int]]:
-    """Yield (position, what a causal language model writes, tokens in, tokens out), greedily, texts of like length
-    together.
+    """Yield (position, answer, tokens in, tokens out) of a causal language model, decoded greedily.
 
-    A model with a chat template is asked by it, unless it completes: then it goes on from the template as it stands,
-    and its answer ends with the line. What all questions begin with is read once. Raises ValueError with one sentence.
-    Sets torch's threads for the process.
+    A model with a chat template is prompted by it, unless the teacher completes: then it continues the template as it
+    stands, and its answer ends with the line. The common prefix of all prompts is read once. Raises ValueError with one
+    sentence. Sets torch's threads for the process.
     """
     torch.set_num_threads(threads)
     model, tokenizer = models.load_for(transformers.AutoModelForCausalLM, folder)
-    rows = questions(model, tokenizer, texts, teacher, max_tokens)
-    begun = causal.opening(model, rows)
-    ends = endings(model, tokenizer, teacher)
+    rows = prompts(model, tokenizer, texts, teacher, max_tokens)
+    prefix = decoding.shared_prefix(model, rows)
+    stops = stop_tokens(model, tokenizer, teacher)
     for positions in models.by_length([len(row) for row in rows], batch_size):
         batch = [rows[at] for at in positions]
-        said, _ = causal.write(model, batch, teacher.max_tokens, ends, min(ends, default=0), begun)
-        for at, row, tokens in zip(positions, batch, said, strict=True):
-            out = min(len(tokens) + 1, teacher.max_tokens)  # the token that ended it was paid for too
+        answers, _ = decoding.write(model, batch, teacher.max_tokens, stops, min(stops, default=0), prefix)
+        for at, row, tokens in zip(positions, batch, answers, strict=True):
+            out = min(len(tokens) + 1, teacher.max_tokens)  # the stop token counts too
             yield at, tokenizer.decode(tokens, skip_special_tokens=True), len(row), out
 
 
-def questions(model: Any, tokenizer: Any, texts: Sequence[str], teacher: Described, max_tokens: int) -> list[list[int]]:
-    """Give the tokens that ask about each text; of a text that is too long its end is left out, never the template's.
+def prompts(model: Any, tokenizer: Any, texts: Sequence[str], teacher: Described, max_tokens: int) -> list[list[int]]:
+    """Tokenise the prompt of each text; the end of a long text is cut, never the template's.
 
     Raises ValueError with one sentence where the template leaves no room for a text.
     """
     room = models.positions(model.config) - teacher.max_tokens
-    frame = len(asked(tokenizer, teacher, ""))
+    frame = len(prompt(tokenizer, teacher, ""))
     if frame >= room:
         raise ValueError(
             f"The template takes {frame:,} tokens and an answer {teacher.max_tokens:,}, and the model has room for "
@@ -115,20 +110,19 @@ def questions(model: Any, tokenizer: Any, texts: Sequence[str], teacher: Describ
         )
     most = min(max_tokens, room - frame)
     cut = (_shortened(tokenizer, models.speakable(text), most) for text in texts)
-    return [asked(tokenizer, teacher, text)[-room:] for text in cut]
+    return [prompt(tokenizer, teacher, text)[-room:] for text in cut]
 
 
-def endings(model: Any, tokenizer: Any, teacher: Described) -> list[int]:
-    """Name the tokens that end an answer; where an answer is one line, all that hold the end of one."""
+def stop_tokens(model: Any, tokenizer: Any, teacher: Described) -> list[int]:
+    """Return the tokens that end an answer; where an answer is one line, all that contain a line break."""
     ends = {tokenizer.eos_token_id, *_listed(model.generation_config.eos_token_id)} - {None}
     if teacher.completes:
-        spoken = tokenizer.batch_decode([[token] for token in range(len(tokenizer))])
-        ends |= {token for token, text in enumerate(spoken) if "\n" in text}
+        pieces = tokenizer.batch_decode([[token] for token in range(len(tokenizer))])
+        ends |= {token for token, text in enumerate(pieces) if "\n" in text}
     return sorted(ends)
 
 
 def _shortened(tokenizer: Any, text: str, most: int) -> str:
-    """Cut a text after so many tokens."""
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     return text if len(ids) <= most else str(tokenizer.decode(ids[:most]))
 
@@ -137,22 +131,22 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def asked(tokenizer: Any, teacher: Described, text: str) -> list[int]:
-    """Give the tokens that ask a teacher about one text."""
-    prompt = teacher.prompt(text)
+def prompt(tokenizer: Any, teacher: Described, text: str) -> list[int]:
+    """Tokenise the prompt of one text."""
+    words = teacher.prompt(text)
     if teacher.completes or not tokenizer.chat_template:
-        return list(tokenizer(prompt)["input_ids"])
-    message = [{"role": "user", "content": prompt}]
+        return list(tokenizer(words)["input_ids"])
+    message = [{"role": "user", "content": words}]
     text = tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=False)
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def _scores(model: Any, prompts: Sequence[list[int]], answer: list[int]) -> torch.Tensor:
-    """Give the mean log-probability of an answer's tokens after each prompt."""
+    """Compute the mean log-probability of an answer's tokens after each prompt."""
     longest = max(map(len, prompts)) + len(answer)
     rows = torch.zeros(len(prompts), longest, dtype=torch.long)
     mask = torch.zeros(len(prompts), longest, dtype=torch.long)
-    for at, prompt in enumerate(prompts):  # filled up behind, where a causal model does not look
+    for at, prompt in enumerate(prompts):  # padded on the right, where a causal model does not look
         whole = torch.tensor(prompt + answer)
         rows[at, : len(whole)], mask[at, : len(whole)] = whole, 1
     with torch.inference_mode():
@@ -166,7 +160,7 @@ def _scores(model: Any, prompts: Sequence[list[int]], answer: list[int]) -> torc
 
 
 def _batched(texts: Sequence[str], size: int) -> Iterator[list[int]]:
-    """Put texts of like length together, the longest first."""
+    """Group texts of similar length, the longest first."""
     order = sorted(range(len(texts)), key=lambda at: -len(texts[at]))
     for start in range(0, len(order), size):
         yield order[start : start + size]

@@ -1,0 +1,230 @@
+"""Training a student that writes its answers: its rows, its losses, and the rows as a ladder's arms see them.
+
+Students learn the teacher's answers as if they were gold, which is sequence-level distillation (Kim and Rush 2016); one
+that writes token by token may also learn the teacher's probabilities of each token, where the vocabularies are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from distill_tui.spec import Spec
+from distill_tui.tasks.answer_text import spelled
+from distill_tui.teachers.description import GIVEN_ALONE, Described
+from distill_tui.terms import Control, Task
+from distill_tui.training import checkpoints as checkpoint_files
+from distill_tui.training import models, predict, students
+from distill_tui.training.folders import check_causal_folder
+from distill_tui.training.ladder import Places, nested_sample
+from distill_tui.training.loop import Step, fit
+from distill_tui.training.predictor import WrittenAnswer
+
+IGNORED = -100  # the target that cross_entropy skips
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """`n` training rows: inputs and the answers to them."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str | None, ...]  # None: unknown
+    weights: NDArray[np.float32]  # (n,)
+
+    def known(self) -> list[int]:
+        """Return the numbers of the rows that have an answer and a weight."""
+        return [row for row, output in enumerate(self.outputs) if output is not None and self.weights[row] > 0]
+
+
+def rows_problem(spec: Spec, training: Pairs, validation: Pairs) -> str | None:
+    """Return in one sentence why these rows could teach nothing; None where they can."""
+    for name, rows in (("training", training), ("validation", validation)):
+        problem = _shape_problem(name, rows)
+        if problem:
+            return problem
+    if spec.task is not Task.GENERATION:
+        return f"A {spec.student} student chooses labels; a generation task takes student=tagger or student=causal."
+    if not training.inputs:
+        return "There are no training rows."
+    if not training.known():
+        return "No training row has an answer that counts: import gold answers, or have the teacher answer the rows."
+    return next(filter(None, (students.answers_problem(rung, training) for rung in spec.rungs())), None)
+
+
+def train(
+    spec: Spec,
+    training: Pairs,
+    validation: Pairs,
+    *,
+    teacher: Path | None,
+    checkpoints: Path,
+    out: Path,
+    start: Path | None = None,
+    asked: Described = GIVEN_ALONE,
+) -> Iterator[Step]:
+    """Train the spec's student and yield each step, as `classification.train` does; validation is exact match.
+
+    `teacher` is a local causal model whose probabilities are learnt where alpha is above 0; `asked` has its prompt.
+    `start` is the folder that the student starts from. Raises ValueError with one sentence where the rows could teach
+    nothing, before anything is loaded but tokenizers.
+    """
+    problem = spec.problem() or rows_problem(spec, training, validation)
+    if problem is None and spec.alpha > 0:
+        problem = _vocabulary_problem(spec, teacher, start)
+    if problem:
+        raise ValueError(problem)
+    return _steps(spec, training, validation, teacher, checkpoints, out, start, asked)
+
+
+def _steps(
+    spec: Spec,
+    training: Pairs,
+    validation: Pairs,
+    teacher: Path | None,
+    checkpoints: Path,
+    out: Path,
+    start: Path | None,
+    asked: Described,
+) -> Iterator[Step]:
+    torch.set_num_threads(spec.threads)
+    objective = students.objective(spec, training, validation, teacher, start, asked, checkpoints)
+    yield from fit(spec, objective, checkpoints, out)
+
+
+class ExactMatch:
+    """The validation rows that have an answer, and the share of them that is answered exactly."""
+
+    def __init__(self, validation: Pairs) -> None:
+        known = validation.known()
+        self.texts = [validation.inputs[row] for row in known]
+        self.wanted = [spelled(str(validation.outputs[row])) for row in known]
+
+    def score(self, lengths: Sequence[int], answer: Callable[[list[int]], Sequence[WrittenAnswer]]) -> float | None:
+        """Answer all rows in batches of similar length; None where there are none."""
+        if not self.texts:
+            return None
+        right = 0
+        for positions in models.by_length(lengths, 64):
+            pairs = zip(positions, answer(positions), strict=True)
+            right += sum(spelled(one.text) == self.wanted[at] for at, one in pairs)
+        return right / len(self.texts)
+
+
+def cross_entropy(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Compute the mean cross-entropy over tokens, each with its row's weight; IGNORED targets have none."""
+    targets = targets.to(logits.device)
+    each = F.cross_entropy(logits.transpose(1, 2), targets, ignore_index=IGNORED, reduction="none")
+    shares = weights[:, None].to(logits.device) * (targets != IGNORED)
+    return (shares * each).sum() / shares.sum()
+
+
+def _vocabulary_problem(spec: Spec, teacher: Path | None, start: Path | None) -> str | None:
+    """Return in one sentence why the teacher's probabilities cannot be learnt, or None."""
+    cure = "give alpha=0 to learn from its answers alone."
+    if teacher is None:
+        return f"alpha is {spec.alpha:g}, and there is no local teacher whose probabilities could be learnt; {cure}"
+    problem = check_causal_folder(teacher) or (check_causal_folder(start) if start is not None else None)
+    if problem or start is None:
+        return problem
+    theirs, ours = (models.tokenizer_of(folder).get_vocab() for folder in (teacher, start))
+    if theirs != ours:
+        return (
+            f"alpha is {spec.alpha:g}, and the student's vocabulary of {len(ours):,} tokens is not the teacher's of "
+            f"{len(theirs):,}, so their probabilities cannot be compared; {cure}"
+        )
+    return None
+
+
+def _shape_problem(name: str, rows: Pairs) -> str | None:
+    n = len(rows.inputs)
+    if len(rows.outputs) != n or rows.weights.shape != (n,):
+        return f"The {name} rows are {n}, with {len(rows.outputs)} outputs and {len(rows.weights)} weights."
+    if n and not (np.isfinite(rows.weights).all() and rows.weights.min() >= 0):
+        return f"A {name} row has a weight that is negative or not a number."
+    return None
+
+
+def notes(taught: int, known: int, why: str) -> dict[str, object]:
+    """Return the fields of answer.json about answers that the student was not taught."""
+    return {"taught": taught, "left_out": known - taught, "why": why if taught < known else ""}
+
+
+def run_identity(spec: Spec, rows: Sequence[Pairs], description: str) -> str:
+    """Return the digest of everything that determines a run."""
+    texts = [text for pairs in rows for row in zip(pairs.inputs, pairs.outputs, strict=True) for text in row]
+    weights = [pairs.weights for pairs in rows]
+    return checkpoint_files.run_identity(spec.to_json(), [description, *texts], weights)
+
+
+@dataclass(frozen=True)
+class AnswerRows:
+    """The rows that the arms learn from, and the validation rows that they are compared on.
+
+    A row teaches its gold answer, or where it has none the teacher's.
+    """
+
+    training: Pairs
+    gold: Pairs  # the same rows, with gold answers only
+    validation: Pairs
+    truth: Sequence[str | None]  # of the validation rows, as spelled: gold, or the teacher's where no row has gold
+    teacher: Sequence[str | None]  # the teacher's answer to each validation row, as spelled
+    has_gold: bool = True  # whether the truth is gold
+    asked: Described = GIVEN_ALONE  # the prompt of a local teacher, where its probabilities of tokens are learnt
+
+    @property
+    def teacher_score(self) -> float | None:
+        """The share of the validation rows that the teacher gets right; None where it is unknown."""
+        both = zip(self.teacher, self.truth, strict=True)
+        return _share([(answer, truth) for answer, truth in both if answer is not None])
+
+    @property
+    def counted(self) -> int:
+        return sum(text is not None for text in self.truth)
+
+    def problem(self, spec: Spec) -> str | None:
+        return rows_problem(spec, self.training, self.validation)
+
+    def control_arms(self, spec: Spec) -> Mapping[Control, Pairs]:
+        """Return the rows of each control arm: without the teacher's probabilities, and without its answers."""
+        found = {Control.HARD: self.training} if spec.alpha > 0 else {}
+        if spec.alpha > 0 or self.gold.outputs != self.training.outputs:
+            found[Control.GOLD] = self.gold
+        return {each: found[each] for each in spec.controls if each in found and any(found[each].outputs)}
+
+    def sample(self, one_in: int, seed: int) -> Pairs:
+        """Return one training row in `one_in`; every larger sample contains it."""
+        kept, rows = nested_sample(len(self.training.inputs), one_in, seed), self.training
+        inputs, outputs = (tuple(column[row] for row in kept) for column in (rows.inputs, rows.outputs))
+        return Pairs(inputs, outputs, rows.weights[kept])
+
+    def train(self, spec: Spec, part: Pairs, places: Places) -> Iterator[Step]:
+        return train(
+            spec,
+            part,
+            self.validation,
+            teacher=places.teacher,
+            checkpoints=places.checkpoints,
+            out=places.out,
+            start=places.start,
+            asked=self.asked,
+        )
+
+    def predict(self, folder: Path, spec: Spec) -> list[WrittenAnswer]:
+        """Answer the validation rows."""
+        return predict.answers(folder, self.validation.inputs, threads=spec.threads, max_tokens=spec.max_tokens)
+
+    def score(self, predictions: Sequence[WrittenAnswer]) -> float | None:
+        """Compute the share of the validation rows with a truth that a student answers exactly."""
+        answers = [spelled(each.text) for each in predictions]
+        return _share(list(zip(answers, self.truth, strict=True)))
+
+
+def _share(pairs: Sequence[tuple[str, str | None]]) -> float | None:
+    known = [answer == truth for answer, truth in pairs if truth is not None]
+    return sum(known) / len(known) if known else None

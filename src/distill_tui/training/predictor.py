@@ -1,0 +1,68 @@
+"""A student as it ships, opened from its folder: texts in, probabilities of labels or answers out.
+
+What is judged and timed goes through here, so that the artifact itself is judged and not a float model next to it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from distill_tui.training.models import Floats, by_length
+
+HASH_COLUMNS = 64  # width of a text's embedding where the student has none
+HASH_LETTERS = 3  # letters in each piece that is hashed
+
+Output = TypeVar("Output")
+Rows = Sequence[Any]  # texts made ready: token ids, or the texts themselves; their lengths order the batches
+
+
+def hashed(texts: Sequence[str]) -> Floats:
+    """Embed texts by hashed pieces of letters with signs, to unit length (Weinberger et al. 2009)."""
+    embeddings = np.zeros((len(texts), HASH_COLUMNS), dtype=np.float32)
+    for row, text in enumerate(texts):
+        for start in range(max(1, len(text) - HASH_LETTERS + 1)):
+            key = zlib.crc32(text[start : start + HASH_LETTERS].lower().encode("utf-8", "replace"))
+            embeddings[row, key % HASH_COLUMNS] += 1 if key >> 16 & 1 else -1
+        embeddings[row] /= max(1e-6, float(np.linalg.norm(embeddings[row])))
+    return embeddings
+
+
+@dataclass(frozen=True)
+class Predictor(Generic[Output]):
+    """A student that answers: texts are prepared as rows, and rows are run in batches."""
+
+    prepare: Callable[[Sequence[str]], Rows]
+    run: Callable[[Rows], Iterable[Output]]  # of each row the probabilities of the labels, or a `WrittenAnswer`
+    embed: Callable[[Sequence[str]], Floats] = hashed  # (texts, width)
+    one_by_one: bool = False  # whether an output depends on the batch that a text is in, so that batches are of one
+
+    def ask(self, text: str) -> Output:
+        """Answer one request."""
+        return next(iter(self.run(self.prepare([text]))))
+
+    def ask_batch(self, texts: Sequence[str]) -> Iterable[Output]:
+        """Answer several requests as one batch."""
+        return self.run(self.prepare(texts))
+
+    def ask_all(self, texts: Sequence[str], batch_size: int = 64) -> list[Output]:
+        """Answer any number of texts, those of similar length together."""
+        rows, found = self.prepare(texts), dict[int, Output]()
+        for positions in by_length([len(row) for row in rows], 1 if self.one_by_one else batch_size):
+            found |= zip(positions, self.run([rows[position] for position in positions]), strict=True)
+        return [found[position] for position in range(len(texts))]
+
+
+AnyPredictor = Predictor[Any]  # which output it has depends on the folder's form
+
+
+@dataclass(frozen=True)
+class WrittenAnswer:
+    """An answer of a student that writes."""
+
+    text: str
+    confidence: float  # the student's probability of the whole answer: the product over its tokens, or its fields

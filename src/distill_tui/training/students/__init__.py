@@ -1,0 +1,84 @@
+"""The kinds of students, one file a kind, named as `terms.StudentKind` names it.
+
+A kind that chooses labels has `build(spec, labels, texts, teacher, start)`, which makes the untrained student. A kind
+that writes answers has `objective(spec, training, validation, teacher, start, asked, folder)`, which makes what the
+loop minimises, and `problem(training)`, why it could not learn some answers. A kind with a form of its own has
+`open_folder(folder, threads, max_tokens)` too: see `loaders.Form`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+from distill_tui.spec import Spec
+from distill_tui.tasks.loaders import FORMS
+from distill_tui.training import folders
+from distill_tui.training.predictor import AnyPredictor
+
+if TYPE_CHECKING:
+    from distill_tui.teachers.description import Described
+    from distill_tui.training.generation import Pairs
+    from distill_tui.training.objective import Objective
+
+
+class LabelStudent(Protocol):
+    """What training asks of a student that chooses labels, whatever it is made of."""
+
+    @property
+    def model(self) -> torch.nn.Module: ...
+    def tokenise(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]: ...
+    def logits(self, rows: Sequence[Sequence[int]]) -> torch.Tensor: ...
+    def description(self) -> str: ...  # tells its tokenizer, or its vocabulary, from any other
+    def save(self, folder: Path) -> None: ...
+
+
+def build(
+    spec: Spec, labels: tuple[str, ...], texts: Sequence[str], teacher: Path | None, start: Path | None = None
+) -> LabelStudent:
+    """Make the untrained student of a spec; a pure function of its arguments (and of the files in the folders).
+
+    `texts` are the training rows: they choose the vocabulary. `start` is the folder that a student of kind folder
+    starts from. Raises ValueError with one sentence where a folder cannot give what the spec asks for.
+    """
+    torch.manual_seed(spec.seed)
+    student: LabelStudent = _module(spec.student).build(spec, labels, texts, teacher, start)
+    return student
+
+
+def objective(
+    spec: Spec,
+    training: Pairs,
+    validation: Pairs,
+    teacher: Path | None,
+    start: Path | None,
+    asked: Described,
+    folder: Path,
+) -> Objective:
+    """Make the objective of a student that writes answers. `folder` keeps what the teacher is asked once."""
+    made: Objective = _module(spec.student).objective(spec, training, validation, teacher, start, asked, folder)
+    return made
+
+
+def answers_problem(spec: Spec, training: Pairs) -> str | None:
+    """Return in one sentence why the spec's student, which writes answers, could not learn these, or None."""
+    problem: str | None = _module(spec.student).problem(training)
+    return problem
+
+
+def open_folder(folder: Path, *, threads: int, max_tokens: int = 512) -> AnyPredictor:
+    """Open a student's, or a local teacher's, folder, in whatever form it ships.
+
+    `max_tokens` cuts inputs, never later than in training. Raises ValueError with one sentence. Sets torch's threads.
+    """
+    torch.set_num_threads(threads)
+    opened: AnyPredictor = _module(FORMS[folders.form(folder)].module).open_folder(folder, threads, max_tokens)
+    return opened
+
+
+def _module(name: str):  # type: ignore[no-untyped-def]  # a module is untyped; its functions are typed above
+    return import_module(f"{__name__}.{name}")

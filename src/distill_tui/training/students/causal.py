@@ -1,0 +1,275 @@
+"""A small causal language model that learns to write the teacher's answers (Kim and Rush 2016).
+
+Its prompt is the template in its answer.json, and it decodes greedily in batches. Stock transformers loads it.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tokenizers
+import torch
+import transformers
+
+from distill_tui.spec import Spec
+from distill_tui.tasks.answer_text import spelled
+from distill_tui.teachers.description import Described
+from distill_tui.training import decoding, export, models, processes, vocabulary
+from distill_tui.training.folders import ANSWER, answer_settings, check_causal_folder
+from distill_tui.training.generation import ExactMatch, Pairs, cross_entropy, notes, run_identity
+from distill_tui.training.predictor import Predictor, WrittenAnswer
+from distill_tui.training.students.encoder import attention_heads
+from distill_tui.training.token_distributions import IGNORED, distributions
+
+FORM = "causal"
+HOLE = "{input}"
+LAYER = re.compile(r"\b(layers|h)\.(\d+)\.")  # as Llama-like models and GPT-2 name their layers
+LINE = "\n"  # ends the prompt of a model that has no token of its own for that
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A causal language model and its prompt."""
+
+    model: Any
+    tokenizer: Any
+    cutter: (
+        tokenizers.Tokenizer
+    )  # the same tokenizer without transformers' wrapping; special tokens in a text are plain text
+    template: str
+    frame: tuple[list[int], list[int]]  # the template's tokens before an input and after it
+    max_tokens: int  # of an input; a longer one is cut
+    answer_tokens: int  # of an answer
+
+    @property
+    def stop(self) -> int:
+        """The token that ends an answer."""
+        return int(self.tokenizer.eos_token_id)
+
+    @property
+    def padding(self) -> int:
+        return int(self.stop if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id)
+
+    def prompts(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the prompt of each text."""
+        before, after = self.frame
+        return [before + ids[: self.max_tokens] + after for ids in self.plain(texts)]
+
+    def plain(self, texts: Sequence[str]) -> list[list[int]]:
+        """Tokenise each text as plain text, special tokens included."""
+        spoken = [models.speakable(text) for text in texts]
+        return [one.ids for one in self.cutter.encode_batch(spoken, add_special_tokens=False)]
+
+    def decode(self, answers: Sequence[list[int]]) -> list[str]:
+        return [text.strip() for text in self.cutter.decode_batch([*answers], skip_special_tokens=True)]
+
+    def answer(self, prompts: Sequence[list[int]]) -> list[WrittenAnswer]:
+        """Answer one batch of prompts."""
+        self.model.eval()
+        answers, logs = decoding.write(self.model, prompts, self.answer_tokens, [self.stop], self.padding)
+        texts = self.decode(answers)
+        return [WrittenAnswer(text, float(np.exp(log))) for text, log in zip(texts, logs, strict=True)]
+
+    def save(self, folder: Path, **more: object) -> None:
+        """Write what plain transformers loads as a causal language model, and answer.json."""
+        export.save(self.model, self.tokenizer, folder)
+        sizes = {"max_tokens": self.max_tokens, "answer_tokens": self.answer_tokens}
+        values = {"form": FORM, "template": self.template, **sizes, **more}
+        (folder / ANSWER).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def build(spec: Spec, texts: Sequence[str], start: Path | None, teacher: Path | None) -> Writer:
+    """Make the untrained writer of a spec: from random weights, or from the layers of a causal model in `start`.
+
+    With random weights its tokenizer is trained on the `texts`; where it learns the teacher's probabilities, it is the
+    teacher's. Raises ValueError with one sentence where a folder cannot give what the spec asks for.
+    """
+    torch.manual_seed(spec.seed)
+    if start is not None:
+        model, tokenizer = _from_folder(spec, start)
+        return _open(model, tokenizer, _template(tokenizer), spec.max_tokens, spec.answer_tokens)
+    tokenizer = (
+        models.tokenizer_of(teacher)
+        if teacher is not None and spec.alpha > 0
+        else vocabulary.train_writing([*map(models.speakable, texts)], spec.vocabulary)
+    )
+    template = _template(tokenizer)
+    room = spec.max_tokens + spec.answer_tokens + sum(map(len, frame(tokenizer, template)))
+    return _open(_small(spec, tokenizer, room), tokenizer, template, spec.max_tokens, spec.answer_tokens)
+
+
+def load(folder: Path, max_tokens: int) -> Writer:
+    """Load a writer's folder; inputs are cut where training cut them, or sooner. Raises ValueError in one sentence."""
+    problem = check_causal_folder(folder)
+    if problem:
+        raise ValueError(problem)
+    model, tokenizer = models.load_for(transformers.AutoModelForCausalLM, folder)
+    settings = answer_settings(folder)
+    template, sizes = settings.get("template"), [settings.get(name) for name in ("max_tokens", "answer_tokens")]
+    if not isinstance(template, str) or HOLE not in template or not all(isinstance(size, int) for size in sizes):
+        raise ValueError(f"{folder / ANSWER} has no prompt template for the model.")
+    return _open(model, tokenizer, template, min(max_tokens, int(str(sizes[0]))), int(str(sizes[1])))
+
+
+def frame(tokenizer: Any, template: str) -> tuple[list[int], list[int]]:
+    """Tokenise the template before its input and after it."""
+    before, after = template.split(HOLE, 1)
+    cut = [list(tokenizer(part, add_special_tokens=False)["input_ids"]) if part else [] for part in (before, after)]
+    return cut[0], cut[1]
+
+
+def _open(model: Any, tokenizer: Any, template: str, max_tokens: int, answer_tokens: int) -> Writer:
+    cutter = tokenizers.Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    cutter.no_padding()
+    cutter.no_truncation()
+    cutter.encode_special_tokens = True
+    tokenizer.clean_up_tokenization_spaces = False  # an answer is kept to the blank
+    return Writer(model, tokenizer, cutter, template, frame(tokenizer, template), max_tokens, answer_tokens)
+
+
+def _template(tokenizer: Any) -> str:
+    """Prompt in the fewest tokens: the student learns the task, so that no instruction is needed."""
+    own = vocabulary.WRITING[vocabulary.ASKED]
+    return f"{tokenizer.bos_token or ''}{HOLE}{own if own in tokenizer.get_vocab() else LINE}"
+
+
+def _small(spec: Spec, tokenizer: Any, room: int) -> Any:
+    """Make a Llama with random weights of the spec's width and depth, for `room` tokens of prompt and answer."""
+    config = transformers.LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=spec.hidden,
+        num_hidden_layers=spec.depth,
+        num_attention_heads=attention_heads(spec.hidden),
+        intermediate_size=3 * spec.hidden,
+        max_position_embeddings=max(room, 128),
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return transformers.LlamaForCausalLM(config)
+
+
+def _from_folder(spec: Spec, folder: Path) -> tuple[Any, Any]:
+    """Start from all layers of a local causal model, or from some of them."""
+    problem = check_causal_folder(folder)
+    if problem:
+        raise ValueError(problem)
+    whole, tokenizer = models.load_for(transformers.AutoModelForCausalLM, folder)
+    if tokenizer.eos_token_id is None or not tokenizer.is_fast:
+        raise ValueError(f"The tokenizer of {folder.name} has no token that ends a text; choose another folder.")
+    room = spec.max_tokens + spec.answer_tokens + sum(map(len, frame(tokenizer, _template(tokenizer))))
+    if room > models.positions(whole.config):
+        raise ValueError(
+            f"max_tokens and answer_tokens make {room} tokens, and {folder.name} reads at most "
+            f"{models.positions(whole.config)}."
+        )
+    return (_some_layers(whole, spec.layers, folder.name) if spec.layers else whole), tokenizer
+
+
+def _some_layers(whole: Any, layers: Sequence[int], name: str) -> Any:
+    """Make the same model with fewer layers; all other weights are copied."""
+    there = whole.config.num_hidden_layers
+    absent = [layer for layer in layers if not 0 <= layer < there]
+    if absent:
+        raise ValueError(f"{name} has layers 0 to {there - 1}, and the spec asks for {absent[0]}.")
+    config = copy.deepcopy(whole.config)
+    config.num_hidden_layers = len(layers)
+    if getattr(config, "layer_types", None):
+        config.layer_types = [whole.config.layer_types[layer] for layer in layers]
+    model, theirs = type(whole)(config), whole.state_dict()
+    taken = {
+        tensor: theirs[LAYER.sub(lambda match: f"{match[1]}.{layers[int(match[2])]}.", tensor)]
+        for tensor in model.state_dict()
+    }
+    model.load_state_dict(taken)
+    return model
+
+
+def problem(training: Pairs) -> str | None:
+    """Return why a writer could not learn these answers: it can try any."""
+    return None
+
+
+def open_folder(folder: Path, threads: int, max_tokens: int) -> Predictor[WrittenAnswer]:
+    """Open a writer's folder; texts are prompts made within their batch."""
+    writer = load(folder, max_tokens)
+    return Predictor(list, lambda texts: writer.answer(writer.prompts(texts)))
+
+
+class WriterObjective:
+    """Cross-entropy with the answers' tokens, and the divergence from the teacher's distributions where it counts."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        training: Pairs,
+        validation: Pairs,
+        teacher: Path | None,
+        start: Path | None,
+        asked: Described,
+        folder: Path,
+    ) -> None:
+        self.spec, known = spec, training.known()
+        texts, answers = [training.inputs[row] for row in known], [str(training.outputs[row]) for row in known]
+        self.writer = build(spec, [*texts, *answers], start, teacher)
+        self.model, self.term_weights = self.writer.model, {"hard": 1 - spec.alpha, "soft": spec.alpha}
+        tokens = self.writer.plain(answers)
+        decoded = self.writer.decode(tokens)
+        whole = [spelled(read) == spelled(answer) for read, answer in zip(decoded, answers, strict=True)]
+        taught = [at for at, ids in enumerate(tokens) if whole[at] and len(ids) <= spec.answer_tokens]
+        if not taught:
+            raise ValueError(f"No answer can be written in {spec.answer_tokens} tokens; raise answer_tokens.")
+        self.answers = [[*tokens[at], self.writer.stop] for at in taught]
+        self.prompts = self.writer.prompts([texts[at] for at in taught])
+        self.lengths = [len(ask) + len(answer) for ask, answer in zip(self.prompts, self.answers, strict=True)]
+        self.weights = torch.from_numpy(training.weights[[known[at] for at in taught]])
+        long = f"Answers of more than {spec.answer_tokens} tokens, or that its tokens cannot spell, were left out."
+        self.notes = notes(len(taught), len(known), long)
+        self.validation = ExactMatch(validation)
+        self.validation_prompts = self.writer.prompts(self.validation.texts)
+        description = self.writer.cutter.to_str() + self.writer.template + asked.to_json()
+        self.identity = run_identity(spec, (training, validation), description)
+        self.soft = None
+        if teacher is not None and spec.alpha > 0:
+            kept = folder / f"teacher-{self.identity[:16]}.safetensors"
+            with processes.join().main_first():
+                self.soft = distributions(
+                    teacher, asked, [texts[at] for at in taught], self.answers, spec.temperature, kept
+                )
+
+    def terms(self, batch: list[int]) -> dict[str, torch.Tensor]:
+        rows = [self.prompts[row] + self.answers[row] for row in batch]
+        ids, mask, positions = decoding.left_padded(rows, self.writer.padding)
+        targets = decoding.left_padded([self.answers[row] for row in batch], IGNORED)[0]
+        longest = targets.shape[1]
+        logits = decoding.forward(self.model, ids, mask, positions, logits_to_keep=longest + 1, use_cache=False).logits
+        logits = logits[:, -longest - 1 : -1]  # the logits at one token are of the next
+        found = {"hard": cross_entropy(logits, targets, self.weights[batch])}
+        if self.soft is not None:
+            found["soft"] = self.soft.divergence(logits, targets, self.weights[batch], batch)
+        return found
+
+    def batch_weight(self, batch: list[int]) -> float:
+        """Sum the weights of the answers' tokens."""
+        return sum(float(self.weights[row]) * len(self.answers[row]) for row in batch)
+
+    def validate(self) -> float | None:
+        """Compute the share of the validation rows that are answered exactly."""
+        return self.validation.score(
+            [len(row) for row in self.validation_prompts],
+            lambda positions: self.writer.answer([self.validation_prompts[at] for at in positions]),
+        )
+
+    def save(self, folder: Path) -> None:
+        self.writer.save(folder, **self.notes)
+
+
+objective = WriterObjective

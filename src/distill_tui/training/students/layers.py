@@ -1,0 +1,42 @@
+"""A transformer that starts from chosen layers of the teacher and its head (Sanh et al. 2019 took every second one)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from distill_tui.spec import Spec
+from distill_tui.training import models, vocabulary
+from distill_tui.training.students.encoder import FAMILIES, Student, from_layers
+
+NO_TEACHER = "A student from the teacher's layers needs the teacher's folder; choose scratch, static or ngram."
+
+
+def build(
+    spec: Spec, labels: tuple[str, ...], texts: Sequence[str], teacher: Path | None, start: Path | None
+) -> Student:
+    """Take the spec's layers of the teacher, with the pieces of its vocabulary that the texts use."""
+    if teacher is None:
+        raise ValueError(NO_TEACHER)
+    model, tokenizer = models.load(teacher)
+    problem = _problem(model.config, spec)
+    if problem:
+        raise ValueError(problem)
+    kept = None
+    if vocabulary.is_word_piece(tokenizer):
+        tokenizer, kept = vocabulary.prune(tokenizer, texts, spec.vocabulary)
+    return from_layers(spec, labels, spec.layers, kept, model, tokenizer)
+
+
+def _problem(config: models.Config, spec: Spec) -> str | None:
+    if config.model_type not in FAMILIES:
+        return (
+            f"The teacher is a {config.model_type}; layers can be taken from {', '.join(FAMILIES)}: "
+            "choose scratch or static for the student."
+        )
+    absent = [layer for layer in spec.layers if not 0 <= layer < config.num_hidden_layers]
+    if absent:
+        return f"The teacher has layers 0 to {config.num_hidden_layers - 1}, and the spec asks for layer {absent[0]}."
+    if spec.max_tokens > models.positions(config):
+        return f"max_tokens is {spec.max_tokens}, and the teacher reads at most {models.positions(config)} tokens."
+    return None

@@ -1,0 +1,294 @@
+"""A token classifier that extracts: it marks where each value of the answer occurs in the input.
+
+The labels are O, B-field and I-field (Ramshaw and Marcus 1995), and answer.json says how an answer is put together. Its
+answers can only hold what the input holds; they cost one pass over the input, however long the answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+import torch
+import transformers
+
+from distill_tui.spec import Spec
+from distill_tui.teachers.description import Described
+from distill_tui.training import export, models, vocabulary
+from distill_tui.training.folders import ANSWER, answer_settings
+from distill_tui.training.generation import ExactMatch, Pairs, cross_entropy, notes, run_identity
+from distill_tui.training.predictor import Predictor, WrittenAnswer
+from distill_tui.training.students import fields
+from distill_tui.training.students.encoder import FAMILIES, Student, from_layers, load_start, small
+from distill_tui.training.students.fields import Shape, Span, splits
+from distill_tui.training.token_distributions import IGNORED
+
+FORM = "tagger"
+TINY = 1e-9  # probabilities below count as this
+NEVER = -1e9  # the gain of a span that cannot be
+NO_FAST_TOKENIZER = "The tokenizer of that folder does not give the offsets of its tokens; choose another folder."
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A text as tokens."""
+
+    ids: list[int]
+    offsets: list[Span]  # the characters of each token
+    real: list[bool]  # False for special tokens
+
+
+@dataclass(frozen=True)
+class Tagger:
+    """A token classifier and what its labels mean."""
+
+    model: Any
+    tokenizer: Any
+    shape: Shape
+    cutter: tokenizers.Tokenizer  # the same tokenizer without transformers' wrapping, which is slower
+
+    def tokenise(self, texts: Sequence[str]) -> list[Tokens]:
+        """Tokenise texts; one without any token becomes one padding token."""
+        found = self.cutter.encode_batch([models.speakable(text) for text in texts])
+        empty = Tokens([self.tokenizer.pad_token_id or 0], [(0, 0)], [False])
+        return [
+            Tokens(one.ids, one.offsets, [not special for special in one.special_tokens_mask]) if one.ids else empty
+            for one in found
+        ]
+
+    def logits(self, rows: Sequence[Tokens]) -> torch.Tensor:
+        """Run one batch: (rows, tokens, 1 + 2 fields)."""
+        return models.logits(self.model, [row.ids for row in rows])
+
+    def answer(self, texts: Sequence[str], rows: Sequence[Tokens]) -> list[WrittenAnswer]:
+        """Answer one batch of texts, given with their tokens."""
+        self.model.eval()
+        ends = [self._ends(models.speakable(text), row) for text, row in zip(texts, rows, strict=True)]
+        real, opens, closes = (models.pad(each, False)[0].bool() for each in zip(*ends, strict=True))
+        with torch.inference_mode():
+            found = decode(self.logits(rows), real, opens, closes, [each.always for each in self.shape.fields])
+        columns = [each.tolist() for each in (found.first, found.last, found.there, found.confidence)]
+        return [
+            WrittenAnswer(self.shape.write(_values(models.speakable(text), row, *spans)), confidence)
+            for text, row, *spans, confidence in zip(texts, rows, *columns, strict=True)
+        ]
+
+    def _ends(self, text: str, row: Tokens) -> tuple[list[bool], list[bool], list[bool]]:
+        """Mark the tokens that are in the text, at which a value may begin, and at which it may end."""
+        if not self.shape.whole:
+            return row.real, row.real, row.real
+        pairs = list(zip(row.real, row.offsets, strict=True))
+        opens = [real and not splits(text, first) for real, (first, _) in pairs]
+        return row.real, opens, [real and not splits(text, last) for real, (_, last) in pairs]
+
+    def save(self, folder: Path, **more: object) -> None:
+        """Write what plain transformers loads as a token classifier, and answer.json."""
+        export.save(self.model, self.tokenizer, folder)
+        values = {"form": FORM, **self.shape.to_dict(), **more}
+        (folder / ANSWER).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def build(spec: Spec, shape: Shape, texts: Sequence[str], start: Path | None) -> Tagger:
+    """Make the untrained tagger of a spec: from random weights, or from the layers of an encoder in `start`.
+
+    Raises ValueError with one sentence where the folder cannot give what the spec asks for.
+    """
+    torch.manual_seed(spec.seed)
+    if start is None:
+        tokenizer = vocabulary.train([*map(models.speakable, texts)], spec.vocabulary, literal=True)
+        made = small(spec, tags(shape), tokenizer, transformers.BertForTokenClassification)
+    else:
+        made = _from_folder(spec, shape, texts, start)
+    return _open(made.model, made.tokenizer, shape, spec.max_tokens)
+
+
+def load(folder: Path, max_tokens: int) -> Tagger:
+    """Load a tagger's folder. Raises ValueError with one sentence."""
+    model, tokenizer = models.load_for(transformers.AutoModelForTokenClassification, folder)
+    try:
+        shape = Shape.from_dict(answer_settings(folder))
+    except (KeyError, TypeError):
+        raise ValueError(f"{folder / ANSWER} does not say what the fields of an answer are.") from None
+    if model.config.num_labels != 1 + 2 * len(shape.fields):
+        raise ValueError(f"{folder / ANSWER} names {len(shape.fields)} fields, and the model marks others.")
+    return _open(model, tokenizer, shape, min(max_tokens, tokenizer.model_max_length))
+
+
+def tags(shape: Shape) -> tuple[str, ...]:
+    """Return the labels of tokens: outside, then the beginning and the inside of each field."""
+    return ("O", *(f"{part}-{each.name}" for each in shape.fields for part in "BI"))
+
+
+def targets(text: str, row: Tokens, spans: Sequence[Span | None]) -> list[int] | None:
+    """Return the label of each token; None where a span was cut off or does not end where tokens do."""
+    found = [0 if real else IGNORED for real in row.real]
+    for number, span in enumerate(spans):
+        if span is None:
+            continue
+        inside = [
+            at for at, (first, last) in enumerate(row.offsets) if row.real[at] and first < span[1] and span[0] < last
+        ]
+        if not inside or text[row.offsets[inside[0]][0] : row.offsets[inside[-1]][1]].strip() != text[slice(*span)]:
+            return None
+        for at in inside:
+            found[at] = 2 * number + (1 if at == inside[0] else 2)
+    return found
+
+
+@dataclass(frozen=True)
+class Spans:
+    """The likeliest span of each row and field: its first token, its last, and whether there is one: (rows, fields).
+
+    `confidence` (rows,) is the probability of all of them.
+    """
+
+    first: torch.Tensor
+    last: torch.Tensor
+    there: torch.Tensor
+    confidence: torch.Tensor
+
+
+def decode(
+    logits: torch.Tensor, real: torch.Tensor, opens: torch.Tensor, closes: torch.Tensor, always: Sequence[bool]
+) -> Spans:
+    """Find the likeliest span of each field, if any: logits (rows, tokens, 1 + 2 fields), real (rows, tokens).
+
+    A span begins only at tokens that open, and ends only at those that close, (rows, tokens) each.
+
+    A field by itself is a token's first, inside or neither, with the probabilities that the model gives it. Of all ways
+    to mark one span at most, the likeliest begins at i and ends at j with the largest log(first_i / neither_i) +
+    sum over i < t <= j of log(inside_t / neither_t), found in one pass (Kadane; Bentley 1984). Below 0, no span is
+    likelier than this one; a field that `always` has a value gets it still.
+    """
+    shares = logits.double().softmax(dim=-1).clamp_min(TINY)
+    real, opens, closes = (each[:, :, None].to(logits.device) for each in (real, opens, closes))
+    first, inside = shares[:, :, 1::2], shares[:, :, 2::2]
+    neither = (1 - first - inside).clamp_min(TINY)
+    begin, on = (first / neither).log().masked_fill(~opens, NEVER), (inside / neither).log().cumsum(dim=1)
+    score, start = (begin - on).cummax(dim=1)
+    gain, last = (score + on).masked_fill(~closes, NEVER).max(dim=1)
+    there = (gain > 0) | (torch.tensor(always, device=gain.device) & (gain > NEVER / 2))
+    none = (neither.log() * real).sum(dim=1)
+    sure = (none + gain * there).sum(dim=1).exp()
+    return Spans(start.gather(1, last[:, None])[:, 0], last, there, sure)
+
+
+def _values(text: str, row: Tokens, first: list[int], last: list[int], there: list[bool]) -> list[str | None]:
+    ends = zip(first, last, there, strict=True)
+    cut = [text[row.offsets[a][0] : row.offsets[b][1]].strip() if is_there else None for a, b, is_there in ends]
+    return [value or None for value in cut]
+
+
+def _open(model: Any, tokenizer: Any, shape: Shape, max_tokens: int) -> Tagger:
+    cutter = tokenizers.Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    cutter.no_padding()
+    cutter.enable_truncation(max_tokens)
+    cutter.encode_special_tokens = True  # special tokens in a text are plain text
+    return Tagger(model, tokenizer, shape, cutter)
+
+
+def _from_folder(spec: Spec, shape: Shape, texts: Sequence[str], start: Path) -> Student:
+    model, tokenizer = load_start(spec, start)
+    if not tokenizer.is_fast:
+        raise ValueError(NO_FAST_TOKENIZER)
+    depth = model.config.num_hidden_layers
+    layers = spec.layers or tuple(range(depth))
+    renamed = model.config.model_type in FAMILIES
+    if not renamed and layers != tuple(range(depth)):
+        raise ValueError(f"Layers can be taken from {', '.join(FAMILIES)}; {start.name} is used whole.")
+    if not all(0 <= layer < depth for layer in layers):
+        raise ValueError(f"{start.name} has layers 0 to {depth - 1}, and the spec asks for {max(layers)}.")
+    kept = None
+    if renamed and vocabulary.is_word_piece(tokenizer):
+        tokenizer, kept = vocabulary.prune(tokenizer, [*map(models.speakable, texts)], spec.vocabulary)
+    kind = transformers.AutoModelForTokenClassification
+    return from_layers(spec, tags(shape), layers, kept, model, tokenizer, kind)
+
+
+def problem(training: Pairs) -> str | None:
+    """Return why a tagger could not learn these answers, in one sentence, or None."""
+    if any(spans and any(spans) for spans in _marked(training).spans):
+        return None
+    return "No answer holds a value that stands in its input, so a tagger has nothing to mark; train student=causal."
+
+
+def left_out(training: Pairs) -> str:
+    """Return one sentence about the answers that do not stand in their input; empty where there are none."""
+    return _marked(training).left_out
+
+
+def open_folder(folder: Path, threads: int, max_tokens: int) -> Predictor[WrittenAnswer]:
+    """Open a tagger's folder; texts are tokenised within their batch."""
+    tagger = load(folder, max_tokens)
+    return Predictor(list, lambda texts: tagger.answer(texts, tagger.tokenise(texts)))
+
+
+class TaggerObjective:
+    """Cross-entropy with the label of each token."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        training: Pairs,
+        validation: Pairs,
+        teacher: Path | None,
+        start: Path | None,
+        asked: Described,
+        folder: Path,
+    ) -> None:
+        known, marked = training.known(), _marked(training)
+        texts = [models.speakable(training.inputs[row]) for row in known]
+        self.tagger = build(spec, marked.shape, texts, start)
+        self.model, self.term_weights = self.tagger.model, {"hard": 1.0}
+        rows = self.tagger.tokenise(texts)
+        found = [
+            None if spans is None else targets(text, row, spans)
+            for text, row, spans in zip(texts, rows, marked.spans, strict=True)
+        ]
+        taught = [at for at, labels in enumerate(found) if labels is not None]
+        if not taught:
+            raise ValueError(f"No answer stands in the first {spec.max_tokens} tokens of its input; raise max_tokens.")
+        self.rows = [rows[at].ids for at in taught]
+        self.lengths = [len(row) for row in self.rows]
+        self.targets = [labels for labels in found if labels is not None]
+        self.weights = torch.from_numpy(training.weights[[known[at] for at in taught]])
+        self.notes = notes(len(taught), len(known), marked.left_out)
+        self.validation = ExactMatch(validation)
+        self.validation_rows = self.tagger.tokenise(self.validation.texts)
+        description = self.tagger.cutter.to_str() + str(marked.shape)
+        self.identity = run_identity(spec, (training, validation), description)
+
+    def terms(self, batch: list[int]) -> dict[str, torch.Tensor]:
+        logits = models.logits(self.model, [self.rows[row] for row in batch])
+        targets, _ = models.pad([self.targets[row] for row in batch], IGNORED)
+        return {"hard": cross_entropy(logits, targets, self.weights[batch])}
+
+    def batch_weight(self, batch: list[int]) -> float:
+        """Sum the weights of the tokens."""
+        return sum(float(self.weights[row]) * sum(label != IGNORED for label in self.targets[row]) for row in batch)
+
+    def validate(self) -> float | None:
+        """Compute the share of the validation rows that are answered exactly."""
+        texts, rows = self.validation.texts, self.validation_rows
+        return self.validation.score(
+            [len(row.ids) for row in rows],
+            lambda positions: self.tagger.answer([texts[at] for at in positions], [rows[at] for at in positions]),
+        )
+
+    def save(self, folder: Path) -> None:
+        self.tagger.save(folder, **self.notes)
+
+
+objective = TaggerObjective
+
+
+def _marked(rows: Pairs) -> fields.Marked:
+    known = rows.known()
+    return fields.mark(
+        [models.speakable(rows.inputs[row]) for row in known],
+        [models.speakable(str(rows.outputs[row])) for row in known],
+    )
