@@ -165,6 +165,7 @@ _ANSWERS = (
     ("distill_tui.store.project", "ProjectError"),
     ("distill_tui.dataset.readers", "BadInput"),
     ("distill_tui.people.signatures", "BadSignature"),
+    ("distill_tui.people.ssh_server", "ServerError"),
 )
 
 

@@ -17,14 +17,14 @@ from distill_tui.terms import Assurance
 
 
 def by_account(dossier: ProjectDossier) -> Actor:
-    """Say who this process belongs to, by its real uid."""
+    """Return the person of this process, by its real uid."""
     uid = os.getuid()
     person = next((a.person_id for a in dossier.accounts if a.uid == uid), None)
     return Actor(person, f"account uid {uid}", Assurance.ACCOUNT)
 
 
 def by_key(dossier: ProjectDossier, key: Path) -> Actor:
-    """Say whose key this is, after it signed a fresh challenge. Raises BadSignature where it does not sign."""
+    """Return the owner of a key, after it signed a fresh challenge. Raises BadSignature."""
     project = dossier.uid
     challenge = f"{project} {secrets.token_hex(32)}".encode()
     verified = signatures.verify(challenge, signatures.sign(challenge, key, signatures.IDENTITY), signatures.IDENTITY)
@@ -32,11 +32,11 @@ def by_key(dossier: ProjectDossier, key: Path) -> Actor:
 
 
 def by_session(dossier: ProjectDossier) -> Actor:
-    """Say whose key this session over SSH authenticated with; `ssh_session` asks this and nothing else does.
+    """Return the owner of the key that this SSH session authenticated with. Only `ssh_session` may ask this.
 
-    sshd writes the key into a file and names it in SSH_USER_AUTH (ExposeAuthInfo). No other command reads that name:
-    in a shell of one's own it can be set to anything. In a session it is evidence against everybody but whoever runs
-    the server, who is named as `host` where the account is somebody's.
+    sshd writes the key into a file and names the file in SSH_USER_AUTH (ExposeAuthInfo). In a shell of one's own that
+    variable can be set to anything. In a session it is evidence against everyone but the account that runs the server,
+    whose person is named as `host`.
     """
     fingerprints = [signatures.read_public_key(line).fingerprint for line in _authenticated()]
     owners = {k.person_id for k in dossier.keys if k.fingerprint in fingerprints and k.revoked_at is None}
@@ -53,7 +53,7 @@ def by_session(dossier: ProjectDossier) -> Actor:
 
 
 def _address() -> str:
-    """Say where this session was reached, as `sign --via` takes it; empty where sshd does not tell."""
+    """Return the address of this session as `sign --via` takes it; empty where sshd does not name it."""
     server = os.environ.get("SSH_CONNECTION", "").split()[2:]
     if len(server) != 2:
         return ""
@@ -62,7 +62,7 @@ def _address() -> str:
 
 
 def _authenticated() -> list[str]:
-    """Read the keys that this session authenticated with; none where sshd says nothing of it."""
+    """Read the keys that this session authenticated with; none where sshd does not expose them."""
     try:
         lines = Path(os.environ.get("SSH_USER_AUTH", "")).read_text(encoding="ascii").splitlines()
     except (OSError, ValueError):
@@ -71,7 +71,7 @@ def _authenticated() -> list[str]:
 
 
 def actor_of(dossier: ProjectDossier, verified: signatures.Verified) -> Actor:
-    """Say whose signature this is. A revoked key proves nobody."""
+    """Return the owner of a signature. A revoked key proves no one."""
     person = next(
         (k.person_id for k in dossier.keys if k.fingerprint == verified.fingerprint and k.revoked_at is None), None
     )

@@ -1,7 +1,7 @@
-"""What this account remembers on this machine: recent projects, the colours, and how each person left the screens.
+"""What this account remembers on this machine: recent projects, the theme, and how each person left the screens.
 
-One small JSON file in the user's state folder (XDG). It holds nothing that decides anything, so a file that is gone,
-broken or somebody else's is as good as an empty one. Standard library only.
+One small JSON file in the user's state folder (XDG). Nothing depends on it, so a file that is missing, broken or of
+another account counts as empty. Standard library only.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class Left:
 
 
 def file() -> Path:
-    """Say where it is kept: `$XDG_STATE_HOME/distill-tui/screens.json`."""
+    """Return the file: `$XDG_STATE_HOME/distill-tui/screens.json`."""
     given = os.environ.get("XDG_STATE_HOME", "")  # the specification has relative paths ignored
     folder = Path(given) if given.startswith("/") else Path("~/.local/state").expanduser()
     return folder / "distill-tui" / "screens.json"
 
 
 def recent() -> list[Path]:
-    """Give the projects that were opened last, newest first, of those that are still there."""
+    """Return the projects that were opened last and still exist, newest first."""
     return [Path(path) for path in _list(read(file), "recent") if Path(path).is_file()]
 
 
@@ -51,7 +51,7 @@ def opened(project: Path) -> None:
 
 
 def left(project: Path, person: str | None) -> Left | None:
-    """Give how a person left a project's screens; None where nothing is known."""
+    """Return how a person left a project's screens; None where nothing is known."""
     view = _views(read(file)).get(_name(project, person))
     if not isinstance(view, dict):
         return None
@@ -71,7 +71,7 @@ def leave(project: Path, person: str | None, view: Left) -> None:
 
 
 def theme() -> str:
-    """Give the name of the colours that were chosen last; empty where none were."""
+    """Return the theme that was chosen last; empty where none was."""
     found = read(file).get("theme")
     return found if isinstance(found, str) else ""
 
@@ -96,7 +96,7 @@ def _views(kept: dict[str, Any]) -> dict[str, Any]:
 
 
 def read(where: Callable[[], Path]) -> dict[str, Any]:
-    """Read a small JSON file of this account; one that is gone or broken is as good as an empty one."""
+    """Read a small JSON file of this account; a missing or broken one counts as empty."""
     try:
         kept = json.loads(where().read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, RuntimeError):  # RuntimeError: an account without a home

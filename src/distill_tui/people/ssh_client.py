@@ -1,7 +1,7 @@
 """`sign --via`: fetch a statement over SSH, read it here, sign it here, and hand the signature in.
 
-The host is not trusted: what is signed is shown from the very bytes that are signed, the log that it names must follow
-on the one that this account saw before, and the key never leaves this machine.
+The host is not trusted: what is shown is read from the bytes that are signed, the log that the host names must continue
+the one that this account saw before, and the key never leaves this machine.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ CODE = re.compile(r"P-\d{1,9}")
 
 
 class ViaError(ValueError):
-    """The other side cannot be reached, or does not answer as it should; one sentence says what."""
+    """The host cannot be reached, or its answer is wrong; one sentence says how."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """Where the project is, and how `ssh` is told so."""
+    """The host of a project, and how `ssh` reaches it."""
 
     user: str
     name: str
@@ -43,14 +43,14 @@ class Host:
 
     @classmethod
     def read(cls, url: str, key: Path | None = None, config: Path | None = None) -> Host:
-        """Read ssh://[user@]host[:port]; nothing in it can become an option of `ssh`. Raises ViaError."""
+        """Read ssh://[user@]host[:port], of which no part can become an option of `ssh`. Raises ViaError."""
         match = URL.fullmatch(url)
         if match is None or not 0 < int(match[3] or 22) < 65536:
-            raise ViaError(f"“{url}” is no address; write it like ssh://distill@host or ssh://distill@host:2222.")
+            raise ViaError(f"“{url}” is not an address; write it like ssh://distill@host or ssh://distill@host:2222.")
         return cls(match[1] or "", match[2].strip("[]"), int(match[3] or 0), key, config)
 
     def command(self, words: str) -> list[str]:
-        """Give the command that asks the host something; nothing is forwarded."""
+        """Return the command that sends words to the host, with forwarding off."""
         options = ["-T", "-a", "-x", "-o", "ClearAllForwardings=yes", "-o", "ForwardAgent=no"]
         options += ["-F", str(self.config)] if self.config else []
         options += ["-p", str(self.port)] if self.port else []
@@ -58,7 +58,7 @@ class Host:
         return ["ssh", *options, "--", f"{self.user}@{self.name}" if self.user else self.name, words]
 
     def ask(self, words: str, line: Mapping[str, Any]) -> dict[str, Any]:
-        """Say one line to the host and read one. Raises Refused with its reasons, ViaError."""
+        """Send one line to the host and read one. Raises Refused with the host's reasons, or ViaError."""
         try:
             done = subprocess.run(
                 self.command(words), input=json.dumps(line).encode() + b"\n", stdout=subprocess.PIPE, check=False
@@ -68,18 +68,18 @@ class Host:
         try:
             value = json.loads(done.stdout[:20_000_000])
         except (ValueError, RecursionError):
-            raise ViaError(f"{self.name} gave no answer (ssh ended with {done.returncode}).") from None
+            raise ViaError(f"{self.name} did not answer (ssh ended with {done.returncode}).") from None
         if not isinstance(value, dict):
-            raise ViaError(f"{self.name} gave an answer that is none of distill-tui's.")
+            raise ViaError(f"{self.name} did not answer as distill-tui does.")
         if isinstance(value.get("objections"), list):
             raise Refused(_as_told(value["objections"]))
         if "error" in value:
-            raise ViaError(f"{self.name} says: {value['error']}")
+            raise ViaError(f"{self.name}: {value['error']}")
         return value
 
 
 def _as_told(reasons: list[Any]) -> Iterator[Objection]:
-    """Take the host's reasons as its own, whatever it says."""
+    """Read the host's reasons."""
     for each in reasons:
         if isinstance(each, dict):
             yield Objection(rule=str(each.get("rule")), sentence=str(each.get("sentence")))
@@ -87,20 +87,20 @@ def _as_told(reasons: list[Any]) -> Iterator[Objection]:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A statement as it came, and what it says."""
+    """A statement as it was received, and its predicate."""
 
     content: bytes
     predicate: Mapping[str, Any]
 
     @property
     def covers(self) -> Mapping[str, Any]:
-        """What it would be given for."""
+        """What the sign-off would cover."""
         covers: Mapping[str, Any] = self.predicate["covers"]
         return covers
 
     @property
     def seen(self) -> str:
-        """The digest of all that it covers, whose last digits are typed."""
+        """The digest of all that it covers; the person types its last digits."""
         return digest_of(canonical(self.covers))
 
     @property
@@ -111,9 +111,9 @@ class Fetched:
 
 
 def fetch(host: Host, play: str, opinion: str, comment: str) -> Fetched:
-    """Fetch the statement that would be signed, and see that it says what was asked for. Raises ViaError, Refused."""
+    """Fetch the statement to sign, and check that it is the one asked for. Raises ViaError, Refused."""
     if not CODE.fullmatch(play):
-        raise ViaError(f"“{play}” is no play's code; write it like P-001.")
+        raise ViaError(f"“{play}” is not the code of a play; write it like P-001.")
     project = _projects_head(host)
     answer = host.ask(f"statement {play} {opinion}", {"comment": comment, "since": project.size if project else 0})
     try:
@@ -123,9 +123,9 @@ def fetch(host: Host, play: str, opinion: str, comment: str) -> Fetched:
         said = (predicate["opinion"], predicate.get("comment"), f"P-{predicate['covers']['play']:03d}")
         head = fetched.head
     except (KeyError, TypeError, ValueError) as error:
-        raise ViaError(f"{host.name} gave no statement that could be signed ({error}).") from None
+        raise ViaError(f"{host.name} did not send a statement that can be signed ({error}).") from None
     if said != (opinion, comment, play):
-        raise ViaError(f"{host.name} gave a statement that says something else than you asked for; do not sign there.")
+        raise ViaError(f"{host.name} sent another statement than you asked for; do not sign there.")
     _follows(str(fetched.covers["project"]), head, answer.get("log"), project)
     log_heads.remember(_name(host), head)
     log_heads.remember(str(fetched.covers["project"]), head)
@@ -137,12 +137,12 @@ def _name(host: Host) -> str:
 
 
 def _projects_head(host: Host) -> Head | None:
-    """What was seen at this address: before it answers, nobody knows which project is there."""
+    """Return the head that was seen at this address: which project is there is not known before it answers."""
     return log_heads.seen(_name(host))
 
 
 def _follows(project: str, head: Head, log: object, asked_since: Head | None) -> None:
-    """See that the log goes on from what this account saw, by computing every digest in between."""
+    """Check that the log continues what this account saw, by computing every digest in between."""
     entries = log if isinstance(log, list) else []
     digests = {asked_since.size: asked_since.digest} if asked_since else {0: ""}
     at, previous = asked_since.size if asked_since else 0, asked_since.digest if asked_since else ""
@@ -153,7 +153,7 @@ def _follows(project: str, head: Head, log: object, asked_since: Head | None) ->
             at, previous = fields[0], digest
             digests[at] = digest
     except (ValueError, TypeError, IndexError):
-        raise _forked("its log does not follow on the one that you have seen") from None
+        raise _forked("its log does not continue the one that you have seen") from None
     if (at, previous) != (head.size, head.digest):
         raise _forked("its log does not lead from what you have seen to what you would sign")
     last = log_heads.seen(project)
@@ -169,7 +169,7 @@ def _forked(why: str) -> Refused:
 
 
 def shown(fetched: Fetched) -> Iterator[str]:
-    """Tell what would be signed, read from the bytes that would be."""
+    """Yield what would be signed, read from the bytes that would be signed."""
     predicate, covers = fetched.predicate, fetched.covers
     yield f"You are asked to sign, as {predicate['signer']}:"
     yield f"  {predicate['meaning']}"
@@ -183,12 +183,12 @@ def shown(fetched: Fetched) -> Iterator[str]:
 
 
 def lines(fetched: Fetched) -> list[str]:
-    """Give what would be signed as lines that steer no terminal."""
+    """Return what would be signed as lines that are safe to print."""
     return [visible(line) for line in shown(fetched)]
 
 
 def hand_in(host: Host, play: str, fetched: Fetched, key: Path) -> dict[str, Any]:
-    """Sign the very bytes that were shown, and hand the signature in; gives what the host says of it."""
+    """Sign the bytes that were shown and hand the signature in; return the host's answer."""
     signature = signatures.sign(fetched.content, key, signatures.SIGN_OFF)
     signatures.verify(fetched.content, signature, signatures.SIGN_OFF)
     statement = base64.b64encode(fetched.content).decode()

@@ -1,7 +1,8 @@
-"""How people reach a project over SSH: the lines and settings of an OpenSSH server, checked; and a private server.
+"""Reach a project over SSH: write and check the lines and settings of an OpenSSH server, or run a private one.
 
-Both ways open `ssh session` and nothing else. The recommended one is an account of its own under the system's sshd,
-with a forced command for each key; `serve` runs a private sshd on a port, for teams without an administrator.
+Both ways start `ssh session` and nothing else. The recommended one is an account of its own under the system's sshd,
+with a forced command for each key. `serve` runs a private sshd on a port, for teams without an administrator: see
+decision 0037.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from distill_tui.people import remembered, signatures
 from distill_tui.rules.dossier import ProjectDossier
-from distill_tui.store.project import Project, ProjectError
 
 IDLE = 30.0  # minutes without a key after which a session leaves
-SETTINGS = {  # what `sshd -T` must say for the account that sessions run under, and why
-    "exposeauthinfo": ("yes", "without it a session cannot tell who it is"),
+SETTINGS = {  # what `sshd -T` must print for the account that sessions run under, and why
+    "exposeauthinfo": ("yes", "without it a session cannot prove who it is"),
     "permituserrc": ("no", "a file in the account's home would run before our command"),
     "permituserenvironment": ("no", "a key could set variables"),
     "disableforwarding": ("yes", "a session needs no tunnel"),
@@ -36,9 +37,23 @@ SETTINGS = {  # what `sshd -T` must say for the account that sessions run under,
 }
 
 
+class ServerError(ValueError):
+    """An SSH server that cannot be set up; one sentence says why and what to do."""
+
+
+class Project(Protocol):
+    """What a server needs of an open project file."""
+
+    path: Path
+
+    def version(self) -> int: ...
+
+    def project_dossier(self) -> ProjectDossier: ...
+
+
 @dataclass(frozen=True)
 class Look:
-    """One thing that was looked at in a server's set-up."""
+    """One check of a server's set-up."""
 
     name: str
     ok: bool
@@ -46,7 +61,7 @@ class Look:
 
 
 def program(path: Path, idle: float = IDLE) -> str:
-    """Give the command that every key may run, and no other: the session of this project."""
+    """Return the only command that a key may run: the session of this project."""
     source = Path(__file__).parents[2]
     named = {"PYTHONPATH": str(source)} if "site-packages" not in source.parts else {}  # a working copy
     if os.environ.get("XDG_STATE_HOME", "").startswith("/"):
@@ -58,10 +73,10 @@ def program(path: Path, idle: float = IDLE) -> str:
 
 
 def key_lines(dossier: ProjectDossier, path: Path, *, agent: bool = False, idle: float = IDLE) -> list[str]:
-    """Write an authorized_keys line for every key that is enrolled and not revoked; made of checked parts only."""
+    """Write an authorized_keys line for each key that is enrolled and not revoked; made of checked parts only."""
     command = program(path, idle).replace("\\", "\\\\").replace('"', '\\"')
     if "\n" in command:
-        raise ProjectError(f"The path of {path.name} holds a line break; move the project to another folder.")
+        raise ServerError(f"The path of {path.name} holds a line break; move the project to another folder.")
     options = f'restrict,pty,{"agent-forwarding," if agent else ""}command="{command}"'
     found = []
     for key in sorted(dossier.keys, key=lambda key: (key.person_id, key.fingerprint)):
@@ -71,7 +86,7 @@ def key_lines(dossier: ProjectDossier, path: Path, *, agent: bool = False, idle:
 
 
 def match_block(user: str, *, agent: bool = False) -> str:
-    """Write the part of sshd_config that the account of the sessions needs."""
+    """Write the part of sshd_config for the account that sessions run under."""
     forwarding = "AllowAgentForwarding yes" if agent else "DisableForwarding yes"
     settings = (
         "AuthenticationMethods publickey",
@@ -93,33 +108,36 @@ def match_block(user: str, *, agent: bool = False) -> str:
 
 
 def check_keys(dossier: ProjectDossier, path: Path, text: str) -> Iterator[Look]:
-    """Look at an authorized_keys file: every line is one of ours, and every key that should be is in it."""
+    """Check an authorized_keys file: each line is as `key_lines` writes it, and no key is missing."""
     wanted = {line.rsplit(" ", 2)[-1]: line for line in key_lines(dossier, path)}
     forwarding = {line.rsplit(" ", 2)[-1]: line for line in key_lines(dossier, path, agent=True)}
     owners = {key.blob: key.person_id for key in dossier.keys}
     there = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     for number, line in enumerate(there, 1):
         blob = next((word for word in line.split() if word in owners), "")
-        who = owners.get(blob, "nobody")
         if not blob or blob not in wanted:
-            yield Look(f"line {number}", False, "a key of nobody who is enrolled, or revoked; take it out")
+            yield Look(f"line {number}", False, "this key is not enrolled, or it is revoked; remove the line")
         elif line not in (wanted[blob], forwarding[blob]):
-            yield Look(f"line {number}", False, f"{who}'s key may do more than a session; write the line as shown")
+            yield Look(
+                f"line {number}",
+                False,
+                f"{owners[blob]}'s key may do more than a session; write the line as shown",
+            )
         else:
-            yield Look(f"line {number}", True, f"{who}, restricted to the session")
+            yield Look(f"line {number}", True, f"{owners[blob]}, restricted to the session")
     for blob in wanted.keys() - {word for line in there for word in line.split()}:
-        yield Look("missing", False, f"a key of {owners[blob]} is not there")
+        yield Look("missing", False, f"a key of {owners[blob]} has no line")
 
 
 def check_server(user: str, config: Path | None = None) -> Iterator[Look]:
-    """Ask sshd itself which settings it has for this account."""
+    """Check the settings that sshd itself reports for this account."""
     command = [sshd(), "-T", "-C", f"user={user},host=localhost,addr=127.0.0.1"]
     done = subprocess.run(
         [*command, *(["-f", str(config)] if config else [])], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        yield Look("sshd -T", False, f"sshd does not say what it would do ({last}); run this as root")
+        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        yield Look("sshd -T", False, f"sshd does not print its settings ({last}); run this as root")
         return
     found = dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
     for name, (wanted, why) in SETTINGS.items():
@@ -128,10 +146,10 @@ def check_server(user: str, config: Path | None = None) -> Iterator[Look]:
 
 
 def sshd() -> str:
-    """Find OpenSSH's server. Raises ProjectError where it is not installed."""
+    """Find OpenSSH's server. Raises ServerError where it is not installed."""
     found = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin")
     if found is None:
-        raise ProjectError("sshd is not installed; install OpenSSH's server (the package openssh-server).")
+        raise ServerError("sshd is not installed; install OpenSSH's server (the package openssh-server).")
     return found
 
 
@@ -140,7 +158,7 @@ def sshd() -> str:
 
 @dataclass(frozen=True)
 class Serving:
-    """How a private server serves: where it listens, whether agents are forwarded, after how long sessions leave."""
+    """Where a private server listens, whether agents are forwarded, and after how many idle minutes sessions end."""
 
     port: int
     listen: str
@@ -149,18 +167,18 @@ class Serving:
 
 
 def serve(project: Project, how: Serving, tell: Callable[[str], object]) -> int:
-    """Run a private sshd in the foreground until it is ended; gives its exit code. Keys are kept up to date."""
+    """Run a private sshd in the foreground, with its keys kept up to date; return its exit code."""
     dossier = project.project_dossier()
     folder = _state(dossier.uid)
     config = _write_config(folder, how)
     tested = subprocess.run([sshd(), "-t", "-f", str(config)], capture_output=True, text=True, check=False)
     if tested.returncode:
-        raise ProjectError(f"sshd does not take its settings: {tested.stderr.strip()}.")
+        raise ServerError(f"sshd does not accept its settings: {tested.stderr.strip()}.")
     _write_keys(folder, dossier, project.path, how)
     user = pwd.getpwuid(os.getuid()).pw_name
     host = signatures.read_public_key((folder / "host_key.pub").read_text())
-    tell(f"Serving {project.path.name} on port {how.port} of {how.listen}, as {user}; ctrl+c ends it.")
-    tell(f"Whoever connects compares the host's key: {host.fingerprint}")
+    tell(f"Serving {project.path.name} on port {how.port} of {how.listen}, as {user}; press ctrl+c to stop.")
+    tell(f"Host key, to compare when you connect: {host.fingerprint}")
     tell(f"  ssh -t -p {how.port} {user}@HOST")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     server = subprocess.Popen([sshd(), "-D", "-e", "-f", str(config)], stdin=subprocess.DEVNULL, start_new_session=True)
@@ -184,15 +202,15 @@ def _watch(server: subprocess.Popen[bytes], project: Project, folder: Path, how:
 
 
 def _state(uid: str) -> Path:
-    """Give the folder of a private server: nobody else may read or write it, or put another in its place."""
+    """Return the folder of a private server, which no other account may read, write or replace."""
     folder = remembered.file().parent / "ssh" / uid
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder.chmod(0o700)
     for place in (folder, *folder.parents):
         status = place.stat()
-        others = status.st_mode & 0o022 and not status.st_mode & 0o1000  # a sticky folder lets nobody rename ours
+        others = status.st_mode & 0o022 and not status.st_mode & 0o1000  # in a sticky folder only the owner can rename
         if others or status.st_uid not in (0, os.getuid()):
-            raise ProjectError(f"Others can write {place}, where the server's keys would be; set XDG_STATE_HOME.")
+            raise ServerError(f"Others can write {place}, where the server's keys would be; set XDG_STATE_HOME.")
     if not (folder / "host_key").exists():
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(folder / "host_key")]
         subprocess.run(command, check=True)
@@ -203,7 +221,7 @@ def _write_config(folder: Path, how: Serving) -> Path:
     user = pwd.getpwuid(os.getuid()).pw_name
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd will not start as root without it
-    settings = {
+    settings = {  # what is not here is off by default, and off for each key: its line begins with `restrict`
         "Port": str(how.port),
         "ListenAddress": how.listen,
         "HostKey": f'"{folder / "host_key"}"',
@@ -214,28 +232,17 @@ def _write_config(folder: Path, how: Serving) -> Path:
         "PermitRootLogin": "forced-commands-only",
         "UsePAM": "no",
         "AuthenticationMethods": "publickey",
-        "PubkeyAuthentication": "yes",
         "PasswordAuthentication": "no",
         "KbdInteractiveAuthentication": "no",
-        "HostbasedAuthentication": "no",
         "ExposeAuthInfo": "yes",
         "PermitUserRC": "no",
-        "PermitUserEnvironment": "no",
-        "PermitTunnel": "no",
-        "X11Forwarding": "no",
-        "AllowTcpForwarding": "no",
-        "AllowStreamLocalForwarding": "no",
         "AllowAgentForwarding": "yes" if how.agent else "no",
         "DisableForwarding": "no" if how.agent else "yes",
-        "GatewayPorts": "no",
         "MaxSessions": "1",
         "MaxAuthTries": "10",
         "LoginGraceTime": "30",
         "ClientAliveInterval": "30",
         "ClientAliveCountMax": "4",
-        "PrintMotd": "no",
-        "PrintLastLog": "no",
-        "LogLevel": "INFO",
     }
     config = folder / "sshd_config"
     config.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
@@ -243,7 +250,7 @@ def _write_config(folder: Path, how: Serving) -> Path:
 
 
 def _write_keys(folder: Path, dossier: ProjectDossier, path: Path, how: Serving) -> None:
-    """Write the keys of whoever is enrolled now, whole or not at all."""
+    """Write the keys that are enrolled now, all of them or none."""
     new = folder / "authorized_keys.new"
     new.write_text("".join(f"{line}\n" for line in key_lines(dossier, path, agent=how.agent, idle=how.idle)))
     new.chmod(0o600)

@@ -1,7 +1,7 @@
 """What is signed: in-toto Statements in canonical JSON, one kind for each meaning. Pure.
 
-The bytes that were signed are stored and shipped as they are; reading them refuses everything that is not exactly the
-canonical form, so that one statement has one text and nobody reads in it what somebody else did not.
+The bytes that were signed are stored and shipped as they are. Reading rejects everything that is not exactly the
+canonical form, so that one statement has one text and reads the same for everyone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MEANING: dict[Opinion | StatementKind, str] = {
     Opinion.APPROVE: "I independently reviewed this student against its locked gate and accept its quality for launch.",
     Opinion.REFUSE: "I independently reviewed this student against its locked gate and do not accept it for launch.",
     StatementKind.WITHDRAWAL: "I take back the sign-off or refusal that is named here.",
-    StatementKind.GATE: "I lock this gate: it says what success means in this play, and never changes.",
+    StatementKind.GATE: "I lock this gate: it defines what success means in this play, and never changes.",
     StatementKind.ROSTER: (
         "These persons hold these roles in this play, and these accounts and keys are theirs and nobody else's."
     ),
@@ -48,7 +48,7 @@ def write(
     issued: str,
     **more: Any,
 ) -> bytes:
-    """Write an in-toto Statement v1: the digests that it is about, what it means, who, when, and the log's head."""
+    """Write an in-toto Statement v1: its subjects' digests, what it means, who made it, when, and the log's head."""
     predicate: dict[str, Any] = {
         "signer": signer,
         "role": role,
@@ -76,7 +76,7 @@ def sign_off(
     comment: str,
     **who_and_when: Any,
 ) -> bytes:
-    """Write a sign-off: what was reviewed, what the gate says of it, and the opinion."""
+    """Write a sign-off: what was reviewed, the verdicts of the gate, and the opinion."""
     return write(
         StatementKind.SIGN_OFF,
         {"student": str(covers["model"])},
@@ -91,12 +91,12 @@ def sign_off(
 
 
 def predicate_type(kind: StatementKind) -> str:
-    """Name the kind of a statement as it stands in it."""
+    """Return the predicate type of a kind of statement."""
     return f"urn:distill-tui:{kind}:v1"
 
 
 def read(content: bytes, kind: StatementKind) -> dict[str, Any]:
-    """Read the exact bytes of a statement of one kind; what is not canonical is refused. Raises BadSignature."""
+    """Read the exact bytes of a statement of one kind. Raises BadSignature."""
     if len(content) > LONGEST:
         raise BadSignature(f"The statement is longer than {LONGEST:,} bytes.")
     try:
@@ -107,10 +107,10 @@ def read(content: bytes, kind: StatementKind) -> dict[str, Any]:
     if not same or not isinstance(value, dict):
         raise BadSignature("The statement is not canonical JSON.")
     if value.get("_type") != STATEMENT_TYPE or value.get("predicateType") != predicate_type(kind):
-        raise BadSignature(f"This is no {kind} statement of a known version.")
+        raise BadSignature(f"This is not a {kind} statement of a known version.")
     predicate = value.get("predicate")
     if not isinstance(predicate, dict) or not isinstance(predicate.get("audit"), dict):
-        raise BadSignature("The statement names no head of the audit log.")
+        raise BadSignature("The statement does not name a head of the audit log.")
     return value
 
 
@@ -119,11 +119,11 @@ def read_sign_off(content: bytes) -> dict[str, Any]:
     value = read(content, StatementKind.SIGN_OFF)
     predicate = value["predicate"]
     if not isinstance(predicate.get("covers"), dict):
-        raise BadSignature("The statement says not what it covers.")
+        raise BadSignature("The statement has no `covers` field.")
     opinion = predicate.get("opinion")
     if opinion not in list(Opinion) or predicate.get("meaning") != MEANING[Opinion(opinion)]:
-        raise BadSignature("The statement says neither that it approves nor that it refuses, in the words for that.")
+        raise BadSignature("The statement has no opinion, or its meaning is not the sentence of its opinion.")
     model = str(predicate["covers"].get("model")).removeprefix("sha256:")
     if value.get("subject") != [{"digest": {"sha256": model}, "name": "student"}]:
-        raise BadSignature("The statement is about another student than it covers.")
+        raise BadSignature("The statement's subject is not the student that it covers.")
     return value
