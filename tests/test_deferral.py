@@ -151,9 +151,7 @@ def test_more_going_back_than_allowed_misses_and_about_as_much_is_unproven() -> 
     found = verdict_of(sending("0.1", at_most("0.21")), measured(), DEFERRED)
     assert found.verdict is Verdict.UNPROVEN and found.rows_needed is not None
     holds = verdict_of(sending("0.1", at_most("0.25")), measured(), DEFERRED)
-    assert holds.verdict is Verdict.HOLDS and holds.sentence.startswith(
-        "20 % of requests go back to the teacher, those"
-    )
+    assert holds.verdict is Verdict.HOLDS and holds.sentence.startswith("20% of requests go back to the teacher, those")
 
 
 def test_an_answer_that_the_teacher_never_gave_counts_as_wrong() -> None:
@@ -169,7 +167,7 @@ def test_the_pair_holds_where_the_student_alone_misses() -> None:
     gate = sending("0.2", at_most("0.25"))
     found = verdict_of(gate, measured())
     assert found.verdict is Verdict.HOLDS and found.student == 1.0
-    assert found.sentence.endswith(": holds, with 20 % of requests sent back to the teacher.")
+    assert found.sentence.endswith(": holds, with 20% of requests sent back to the teacher.")
     alone = verdict_of(replace(gate, deferral=None), measured())
     assert alone.verdict is Verdict.MISSES and "sent back" not in alone.sentence
 
@@ -184,7 +182,7 @@ def test_latency_and_payback_count_what_goes_back() -> None:
     assert pays.estimate == pytest.approx(4000 / (900 * (2.4 * (1 - 0.01 - 0.2)) - 60), rel=1e-3)
     assert alone.estimate is not None and pays.estimate > alone.estimate
     assert pays.lower < pays.estimate < pays.upper  # type: ignore[operator]
-    assert "with 20 % of calls sent back" in pays.sentence
+    assert "with 20% of calls sent back" in pays.sentence
 
 
 def test_row_scores_of_what_goes_back_are_the_teachers() -> None:

@@ -131,7 +131,7 @@ def test_several_segments_share_one_alarm_so_that_more_of_them_do_not_mean_more_
 def test_one_bad_day_is_one_bet_where_row_by_row_it_would_be_an_alarm() -> None:
     by_row, by_day = Rates({OVERALL: 0.1}, 2500, batches=False), Rates({OVERALL: 0.1}, 125, batches=True)
     for day in range(10):
-        share = float(day == 9)  # one day in ten is all wrong: 10 % in the long run, in a burst
+        share = float(day == 9)  # one day in ten is all wrong: 10% in the long run, in a burst
         for _ in range(20):
             by_row.add({OVERALL: share}, str(day))
         by_day.add({OVERALL: share}, str(day))

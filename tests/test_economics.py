@@ -61,7 +61,7 @@ def test_a_number_out_of_range_is_refused_by_name(kind: PlayKind, wrong: str) ->
 
 def test_a_share_above_one_is_told_to_be_written_as_a_share() -> None:
     (reason,) = trigger_holds(PlayKind.COST, filled(PlayKind.COST, sample_share="5"))
-    assert reason == "sample_share is 5; it is a share from 0 to 1, so write 5 % as 0.05."
+    assert reason == "sample_share is 5; it is a share from 0 to 1, so write 5% as 0.05."
 
 
 def test_a_cost_play_is_refused_where_the_task_costs_too_little() -> None:
@@ -109,7 +109,7 @@ def test_a_stability_play_needs_two_weeks_of_use() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("generalist_accuracy", "0.75", "The generalist is right on 75 %, which is no less than the 75 % wanted"),
+        ("generalist_accuracy", "0.75", "The generalist is right on 75%, which is no less than the 75% wanted"),
         ("domain_examples", "99", "domain_examples is 99; curate 100 or more"),
         ("edge_cases", "0", "edge_cases is 0;"),
         ("edge_cases", "2501", "edge_cases is 2501, but they are part of the 2500 domain examples"),
@@ -206,7 +206,7 @@ def test_the_worth_today_is_less_than_the_sum_of_savings_by_the_discount() -> No
     plain = net_present_value(PRICES, Decimal("0.001"), 12, Decimal(0))
     assert plain == 12 * Decimal(1879) - 5000
     discounted = net_present_value(PRICES, Decimal("0.001"), 12, Decimal("0.12"))
-    # an annuity: 1 % a month, (1 - 1.01^-12) / 0.01 = 11.25507747…
+    # an annuity: 1% a month, (1 - 1.01^-12) / 0.01 = 11.25507747…
     assert discounted == pytest.approx(Decimal(1879) * Decimal("11.2550774749") - 5000, abs=Decimal("0.01"))
 
 

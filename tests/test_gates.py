@@ -546,7 +546,7 @@ def test_a_tie_on_few_rows_is_unproven_and_says_how_many_rows_would_decide() -> 
     assert judgement.verdict is Verdict.UNPROVEN
     assert judgement.rows_needed == 133
     assert judgement.sentence == (
-        "Accuracy equals that of the teacher (95 % bounds: trails by 3.3 to leads by 3.3); the gate allows 2: "
+        "Accuracy equals that of the teacher (95% bounds: trails by 3.3 to leads by 3.3); the gate allows 2: "
         "unproven, and about 53 more rows would decide."
     )
 
@@ -562,7 +562,7 @@ def test_a_student_that_is_far_behind_misses() -> None:
     judgement = only(judge(one_look(close_to_teacher()), record([1] * 80 + [0] * 20)))
     assert judgement.verdict is Verdict.MISSES
     assert judgement.rows_needed is None
-    assert judgement.sentence.startswith("Accuracy trails the teacher by 20 points (95 % bound: trails by 14.")
+    assert judgement.sentence.startswith("Accuracy trails the teacher by 20 points (95% bound: trails by 14.")
 
 
 def test_a_gate_on_which_nothing_counts_is_not_passed() -> None:
@@ -640,10 +640,10 @@ def test_each_round_spends_its_part_of_the_error_budget() -> None:
 def test_a_close_student_holds_and_the_sentence_says_by_how_much() -> None:
     ahead = only(judge(Gate((close_to_teacher(),)), record([1] * 925 + [0] * 75, [1] * 900 + [0] * 100)))
     assert (ahead.verdict, ahead.student, ahead.reference) == (Verdict.HOLDS, 0.925, 0.9)
-    assert ahead.sentence.startswith("Accuracy leads the teacher by 2.5 points (98.3 % bound: leads by 1.")
+    assert ahead.sentence.startswith("Accuracy leads the teacher by 2.5 points (98.3% bound: leads by 1.")
     behind = only(judge(Gate((close_to_teacher(),)), record([0] * 44 + [1] * 937 + [0] * 19, [1] * 956 + [0] * 44)))
     assert behind.sentence == (
-        "Accuracy trails the teacher by 1.9 points (98.3 % bound: 3.8); the gate allows 5: holds."
+        "Accuracy trails the teacher by 1.9 points (98.3% bound: trails by 3.8); the gate allows 5: holds."
     )
 
 
@@ -651,7 +651,7 @@ def test_without_gold_a_small_disagreement_proves_accuracy_and_a_large_one_refut
     gate = one_look(close_to_teacher())
     close = only(judge(gate, record([1] * 392 + [0] * 8, gold=[-1] * 400)))
     assert close.verdict is Verdict.HOLDS
-    assert "as no row has gold: on 2 % of rows (95 % bound: 3.6); the gate allows 5: holds." in close.sentence
+    assert "as no row has gold: on 2% of rows (95% bound: 3.6%); the gate allows 5%: holds." in close.sentence
     assert close.student is None and close.upper is None
     far = only(judge(gate, record([0] * 400, gold=[-1] * 400)))
     assert far.verdict is Verdict.UNPROVEN
@@ -669,7 +669,7 @@ def test_the_most_disagreements_that_still_prove_five_points(rows: int, errors: 
 def test_agreement_counts_rows_with_teacher_output_only() -> None:
     judgement = only(judge(one_look(at_least("0.8", AGREEMENT)), record([1] * 50, [1] * 30 + [-1] * 20)))
     assert judgement.n == 30
-    assert judgement.sentence.startswith("Agreement with the teacher is 100 %")
+    assert judgement.sentence.startswith("Agreement with the teacher is 100%")
 
 
 def test_a_specialist_must_lead_the_baseline() -> None:
@@ -712,8 +712,8 @@ def test_the_top_patterns_are_the_rows_that_are_asked_most_often() -> None:
     gate = one_look(at_least("0.9", scope="top 10 patterns"), at_least("0.9", scope="beyond the top 10 patterns"))
     common, rare = judge(gate, measured)
     assert (common.n, common.verdict, rare.n, rare.verdict) == (60, Verdict.HOLDS, 60, Verdict.MISSES)
-    assert common.sentence.startswith("Accuracy on the top 10 patterns is 100 %")
-    assert rare.sentence.startswith("Accuracy beyond the top 10 patterns is 0 %")
+    assert common.sentence.startswith("Accuracy on the top 10 patterns is 100%")
+    assert rare.sentence.startswith("Accuracy beyond the top 10 patterns is 0%")
 
 
 def test_a_record_without_patterns_leaves_their_criterion_unmeasured() -> None:
@@ -755,7 +755,8 @@ def test_a_p95_is_shown_with_the_teachers() -> None:
     judgement = only(judge(one_look(at_least("50", P95)), measured))
     assert (judgement.student, judgement.reference) == (8.2, 30.5)
     assert judgement.sentence == (
-        "The student's p95 latency is 8.2 ms in its only run (95 % bound: 8.2); the gate asks for less than 50: holds."
+        "The student's p95 latency is 8.2 ms in its only run (95% bound: 8.2 ms); "
+        "the gate asks for less than 50 ms: holds."
     )
 
 
@@ -773,7 +774,7 @@ def test_payback_carries_the_interval_of_the_latency() -> None:
     assert judgement.verdict is Verdict.HOLDS
     assert judgement.lower is not None and judgement.upper is not None and judgement.estimate is not None
     assert judgement.lower < judgement.estimate < judgement.upper
-    assert judgement.sentence.startswith("The student pays the build back in 2.7 months (95 % bound: 2.7)")
+    assert judgement.sentence.startswith("The student pays the build back in 2.7 months (95% bound: 2.7)")
 
 
 def test_payback_over_locked_ranges_is_judged_by_its_chance() -> None:
@@ -783,7 +784,10 @@ def test_payback_over_locked_ranges_is_judged_by_its_chance() -> None:
     strict = replace(one_look(at_least("6", Metric.PAYBACK)), ranges=(wide,), payback_chance=Decimal("0.95"))
     judgement = only(judge(strict, measured))
     assert judgement.verdict is Verdict.MISSES
-    assert "the gate allows 6 with a chance of 95 % at least, and it is " in judgement.sentence
+    assert (
+        "the gate allows 6 with a chance of at least 95%, and over 10,000 draws of the locked ranges it is "
+        in judgement.sentence
+    )
     assert only(judge(replace(strict, payback_chance=Decimal("0.5")), measured)).verdict is Verdict.HOLDS
     assert judge(strict, measured) == judge(strict, measured)
 
@@ -803,7 +807,7 @@ def test_size_is_counted_not_sampled() -> None:
     assert only(judge(gate, record([1], bytes={"student": 27_500_000}))).verdict is Verdict.HOLDS
     over = only(judge(gate, record([1], bytes={"student": 27_500_001})))
     assert over.verdict is Verdict.MISSES
-    assert over.sentence == "The student takes 27.500001 MB; the gate allows 27.5: misses."
+    assert over.sentence == "The student takes 27.500001 MB; the gate allows 27.5 MB: misses."
 
 
 # --- rules that hold for any record ----------------------------------------------------------------------------------
@@ -891,7 +895,7 @@ def test_a_floor_that_no_result_could_prove_is_told() -> None:
     (note,) = power(one_look(at_least("0.95"), held_out_rows=58))
     assert note.enough is False
     assert note.sentence == (
-        "Accuracy: with 58 rows a floor of 95 % can never be proven, even with 0 errors: it takes 59, so add 1 row, "
+        "Accuracy: with 58 rows a floor of 95% can never be proven, even with 0 errors: it takes 59, so add 1 row, "
         "lower the floor, or only watch it."
     )
     (note,) = power(one_look(at_least("0.95"), held_out_rows=93))
@@ -1009,8 +1013,8 @@ def test_flat_rounds_far_from_the_bar_are_hopeless_and_the_sentence_has_the_figu
     assert seen is not None
     assert seen.sentence == (
         "Two rounds moved accuracy against the teacher on the validation split by 0 points (at most 1.5, on 500 rows); "
-        "it is 11 short of the bar, and with 2 rounds left two rounds must bring 11: not even the most that they may "
-        "have brought suffices."
+        "it is 11 short of the bar, and with 2 rounds left two rounds must bring 11: even the upper bound of the "
+        "gain is not enough."
     )
 
 

@@ -226,7 +226,7 @@ def test_a_row_of_a_wrong_year_holds_no_alarm_back() -> None:
 def test_what_a_sample_notices_is_said_in_rows_and_days() -> None:
     plan = observe.plan(a_record(20), LOOSE, 600, 90)
     lines = [observe.noticing_sentence(*line, 600) for line in observe.noticing(plan, 600)]
-    assert len(lines) == 3 and "A rise from 10.0 % to 20.0 % is noticed after about" in lines[1]
+    assert len(lines) == 3 and "A rise from 10.0% to 20.0% is noticed after about" in lines[1]
 
 
 # --- a feed --------------------------------------------------------------------------------------------------------

@@ -120,7 +120,7 @@ def test_the_mean_alone_never_decides() -> None:
     judgement = only(one_look(NEAR), many)
     assert judgement.verdict is Verdict.HOLDS
     assert judgement.sentence == (
-        "The Brier score trails the teacher by 1 point, 0.1 against 0.09 (95 % bound: trails by 2.5); the gate allows "
+        "The Brier score trails the teacher by 1 point, 0.1 against 0.09 (95% bound: trails by 2.5); the gate allows "
         "5: holds."
     )
 
@@ -138,7 +138,7 @@ def test_a_threshold_is_judged_on_the_scale_of_the_metric() -> None:
     judgement = only(one_look(LOW), scored([500, 1500] * 200))
     assert judgement.verdict is Verdict.HOLDS
     assert judgement.estimate == pytest.approx(0.1) and judgement.lower < 0.1 < judgement.upper < 0.2
-    assert judgement.sentence.startswith("The Brier score is 0.1 (95 % bound: at most 0.10")
+    assert judgement.sentence.startswith("The Brier score is 0.1 (95% bound: at most 0.10")
     assert only(one_look(LOW), scored([2500, 3500] * 200)).verdict is Verdict.MISSES
 
 

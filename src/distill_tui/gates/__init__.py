@@ -6,7 +6,7 @@ holds only where the whole interval is on the right side, and a point estimate n
 
 Pure: no file, no play, no person. Standard library, `terms`, `statistics` and `economics` only. Callers come in here.
 Each file imports only from files before it in this list: `wording`, `canonical`, `gate`, `problems`, `written`,
-`compare`, `record`, `deferred`, `judgement`, `scored`, `quality`, `measures`, `judging`, `power`, `progress`.
+`compare`, `record`, `deferred`, `judgement`, `quality`, `measures`, `judging`, `power`, `progress`.
 """
 
 from distill_tui.gates.compare import Line, compare

@@ -361,7 +361,7 @@ def _specialization(values: Mapping[str, Decimal]) -> Iterator[str]:
         yield f"edge_cases is {edge:f}, but they are part of the {examples:f} domain examples; correct one of the two."
     if has >= wants:
         yield (
-            f"The generalist is right on {_percent(has)} %, which is no less than the {_percent(wants)} % wanted: "
+            f"The generalist is right on {_percent(has)}%, which is no less than the {_percent(wants)}% wanted: "
             "it is not mediocre here, so mend the numbers or kill the play."
         )
 
@@ -383,7 +383,7 @@ def _out_of_range(name: str, value: Decimal) -> str:
     if value < 0:
         return f"{name} is {value:f}; it cannot be below 0."
     if name in _SHARES and value > 1:
-        return f"{name} is {value:f}; it is a share from 0 to 1, so write 5 % as 0.05."
+        return f"{name} is {value:f}; it is a share from 0 to 1, so write 5% as 0.05."
     if name in _FLAGS and value not in (0, 1):
         return f"{name} is {value:f}; answer 1 for yes or 0 for no."
     return ""

@@ -13,7 +13,6 @@ from distill_tui.gates.measures import judge_deferred, judge_latency, judge_payb
 from distill_tui.gates.problems import criterion_problems
 from distill_tui.gates.quality import judge_quality
 from distill_tui.gates.record import Record
-from distill_tui.gates.wording import points
 from distill_tui.terms import Metric, Verdict
 
 METHODS = {  # the version of what each metric means and how it is judged
@@ -36,7 +35,7 @@ _FIRST = {
 
 
 def methods(gate: Gate) -> dict[Metric, str]:
-    """Give the version of what each metric of a gate means and how it is judged; a lock names them."""
+    """Return the version of what each metric of a gate means and how it is judged; a lock names them."""
     known = METHODS | _FIRST if gate.methods < 2 else METHODS
     alone = (Metric.SIZE, Metric.DEFERRED) if gate.deferral is not None else tuple(known)
     return {each.metric: known[each.metric] + TOGETHER * (each.metric not in alone) for each in gate.criteria}
@@ -46,7 +45,7 @@ def judge(gate: Gate, record: Record, looks_split: int | None = None) -> tuple[J
     """Judge every criterion in its concrete scopes; the error budget is split over the rounds (`looks_split`).
 
     No correction for the number of criteria: all must hold, so the chance of a wrong pass is that of the worst one
-    (intersection-union, Berger 1982). To name single segments as missing is an accusation, and goes by Holm.
+    (intersection-union, Berger 1982). Claims that single segments miss are corrected by Holm.
     Where the gate sends requests back to the teacher, quality, latency and cost are those of the two together.
     """
     alpha = float((1 - gate.confidence) / max(1, gate.rounds if looks_split is None else looks_split))
@@ -55,7 +54,7 @@ def judge(gate: Gate, record: Record, looks_split: int | None = None) -> tuple[J
 
 
 def passed(judgements: Iterable[Judgement]) -> bool:
-    """Say whether the gate is passed: something counts, and everything that counts holds."""
+    """Whether the gate is passed: at least one criterion counts, and each that counts holds."""
     counting = [judgement.verdict for judgement in judgements if judgement.criterion.counts]
     return bool(counting) and all(verdict is Verdict.HOLDS for verdict in counting)
 
@@ -67,7 +66,7 @@ def _judge(criterion: Criterion, gate: Gate, record: Record, alpha: float) -> tu
         return (unmeasured(criterion, criterion.scope, alpha, problem.rstrip(".")),)
     match criterion.metric:
         case Metric.P95_LATENCY:
-            return (_told_together(judge_latency(criterion, bar, together(gate, record), alpha), gate, record),)
+            return (_with_teacher(judge_latency(criterion, bar, together(gate, record), alpha), gate, record),)
         case Metric.PAYBACK:
             return (judge_payback(criterion, bar, gate, record, alpha),)
         case Metric.SIZE:
@@ -76,13 +75,10 @@ def _judge(criterion: Criterion, gate: Gate, record: Record, alpha: float) -> tu
             return (judge_deferred(criterion, bar, record, alpha),)
         case _:
             found = judge_quality(criterion, gate, together(gate, record), alpha)
-            return tuple(_told_together(each, gate, record) for each in found)
+            return tuple(_with_teacher(each, gate, record) for each in found)
 
 
-def _told_together(judgement: Judgement, gate: Gate, record: Record) -> Judgement:
-    """Say beside a verdict on the two together how much of it is the teacher's."""
+def _with_teacher(judgement: Judgement, gate: Gate, record: Record) -> Judgement:
+    """Add to a verdict on the two together how much of it is the teacher's."""
     back = handed_back(gate, record)
-    if back is None or judgement.verdict is Verdict.UNMEASURED:
-        return judgement
-    told = f"{judgement.sentence[:-1]}, with {points(float(back))} % of requests sent back to the teacher."
-    return replace(judgement, sentence=told)
+    return judgement if back is None or judgement.reason else replace(judgement, sent_back=float(back))

@@ -1,4 +1,4 @@
-"""The verdict on what is timed, weighed, paid and sent back: p95 latency, payback, size, deferral."""
+"""The verdict on what is timed, paid, weighed and sent back: p95 latency, payback, size, deferral."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ from dataclasses import replace
 from decimal import Decimal
 
 from distill_tui.gates import economics, statistics
-from distill_tui.gates.canonical import decimal_text
 from distill_tui.gates.deferred import handed_back, kept
 from distill_tui.gates.gate import ALL, P95, Criterion, Gate
-from distill_tui.gates.judgement import Judgement, decided, more_rows, roughness, sentence, unmeasured
+from distill_tui.gates.judgement import Judgement, decided, unmeasured
 from distill_tui.gates.record import CERTAIN, Record
-from distill_tui.gates.wording import points, trim
 from distill_tui.terms import Verdict
 
 
 def judge_latency(criterion: Criterion, bar: Decimal, record: Record, alpha: float) -> Judgement:
     """Hold where every run's order-statistic upper bound of the p95 is below the target.
 
-    All runs must hold, so each may spend the whole level; to miss, one run is accused among several (Bonferroni).
+    All runs must hold, so each may spend the whole level; a miss is a claim about one of several runs (Bonferroni).
     """
     runs = [sorted(run) for run in record.latency_us.get("student", ())]
     if not runs or not all(runs):
@@ -40,13 +38,6 @@ def judge_latency(criterion: Criterion, bar: Decimal, record: Record, alpha: flo
         shares = [sum(each < target for each in run) / len(run) for run in runs]
         needed = least if fewest < least else statistics.rows_for_share(P95, min(shares), alpha)
         needed = None if needed is None else max(needed, fewest + 1)
-    bound = "none" if highest is None else f"{_ms(lowest if verdict is Verdict.MISSES else highest)}"
-    text = (
-        f"the student's p95 latency is {_ms(worst)} ms in {_runs(len(runs))} ({points(1 - alpha)} % bound: {bound}); "
-        f"the gate asks for less than {decimal_text(bar)}: {verdict}"
-    )
-    if needed is not None:
-        text += f", and about {needed:,} requests in each run would decide"
     return Judgement(
         criterion=criterion,
         scope=ALL,
@@ -60,7 +51,6 @@ def judge_latency(criterion: Criterion, bar: Decimal, record: Record, alpha: flo
         reference=_teacher_p95(record),
         level=alpha,
         rows_needed=needed,
-        sentence=sentence(criterion, text),
     )
 
 
@@ -72,14 +62,6 @@ def _untimed(record: Record) -> str:
 
 def _at_rank(run: list[int], rank: int | None) -> int | None:
     return None if rank is None else run[rank - 1]
-
-
-def _runs(count: int) -> str:
-    return "its only run" if count == 1 else f"the slowest of {count} runs"
-
-
-def _ms(microseconds: int | None) -> str:
-    return "none" if microseconds is None else trim(f"{microseconds / 1000:.3f}")
 
 
 def _teacher_p95(record: Record) -> float | None:
@@ -112,13 +94,6 @@ def judge_payback(criterion: Criterion, bar: Decimal, gate: Gate, record: Record
         verdict = Verdict.MISSES
     else:
         verdict = Verdict.UNPROVEN
-    pays = "never pays the build back" if middle is None else f"pays the build back in {_months(middle)} months"
-    bound = _months(best if verdict is Verdict.MISSES else worst)
-    allowed = f"the gate allows {decimal_text(bar)}{_odds(chances, gate)}"
-    pays += f" with {points(float(shares[0]))} % of calls sent back to the teacher" if shares else ""
-    text = f"the student {pays} ({points(1 - alpha)} % bound: {bound}); {allowed}: {verdict}"
-    if verdict is Verdict.UNPROVEN:
-        text += ", and more timed runs would decide"
     return Judgement(
         criterion=criterion,
         scope=ALL,
@@ -128,16 +103,15 @@ def judge_payback(criterion: Criterion, bar: Decimal, gate: Gate, record: Record
         estimate=None if middle is None else float(middle),
         lower=None if best is None else float(best),
         upper=None if worst is None else float(worst),
-        student=None,
-        reference=None,
         level=alpha,
-        rows_needed=None,
-        sentence=sentence(criterion, text),
+        sent_back=float(shares[0]) if shares else None,
+        chance=float(chances[1]) if chances else None,
+        chance_asked=float(gate.payback_chance) if chances else None,
     )
 
 
 def _shares_back(gate: Gate, record: Record, alpha: float) -> tuple[Decimal, ...]:
-    """Give the share of requests that go back, its lower and its upper bound; nothing where the gate sends none."""
+    """Return the share of requests that go back, its lower and its upper bound; empty where the gate sends none."""
     scores = kept(record)
     if handed_back(gate, record) is None:
         return ()
@@ -148,7 +122,7 @@ def _shares_back(gate: Gate, record: Record, alpha: float) -> tuple[Decimal, ...
 def _chances(
     priced: Sequence[economics.Prices], bar: Decimal, gate: Gate, ends: tuple[float, float]
 ) -> tuple[Decimal, ...]:
-    """Give the chance of payback in time at the least and at the greatest cost; nothing without ranges."""
+    """Return the chance of payback in time at the least and at the greatest cost; empty without ranges."""
     ranges = [each for each in gate.ranges if hasattr(priced[0], each.name)]
     if not ranges:
         return ()
@@ -158,40 +132,20 @@ def _chances(
     )
 
 
-def _odds(chances: tuple[Decimal, ...], gate: Gate) -> str:
-    if not chances:
-        return ""
-    asked, found = (trim(f"{100 * share:.1f}") for share in (gate.payback_chance, chances[1]))
-    drawn = f"{economics.DRAWS:,} draws of the locked ranges"
-    return f" with a chance of {asked} % at least, and it is {found} % over {drawn}"
-
-
 def _payback(prices: economics.Prices, microseconds: float) -> Decimal | None:
     exact = Decimal(f"{microseconds:.3f}")
     cost = economics.student_cost_per_1k(exact, prices.machine_price_per_hour)
     return economics.payback_months(prices, cost)
 
 
-def _months(months: Decimal | None) -> str:
-    return "never" if months is None else trim(f"{months:.1f}") if months >= 1 else trim(f"{months:.3f}")
-
-
 def judge_deferred(criterion: Criterion, bar: Decimal, record: Record, alpha: float) -> Judgement:
-    """Hold where no more than a share of the requests goes back: every held-out row counts, and none needs gold."""
+    """Hold where no more than a share of the requests goes back; all held-out rows count, with or without gold."""
     scores, floor = kept(record), 1 - float(bar)
     if not scores.rows:
         return unmeasured(criterion, ALL, alpha, "there is no held-out row")
     misses = scores.falls_below(floor) <= alpha
     verdict, needed = decided(scores, floor, alpha, misses=misses, among=1)
     share, lower, upper = 1 - (scores.estimate or 0.0), 1 - scores.at_most(alpha), 1 - scores.at_least(alpha)
-    bounds = {Verdict.HOLDS: f"at most {points(upper)}", Verdict.MISSES: f"at least {points(lower)}"}
-    bound = bounds.get(verdict, f"{points(lower)} to {points(upper)}")
-    text = (
-        f"{points(share)} % of requests go back to the teacher, those below a confidence of "
-        f"{decimal_text(Decimal(record.deferred_below) / CERTAIN)} ({points(1 - alpha)} % bound: "
-        f"{bound}); the gate allows {points(float(bar))}: {verdict}"
-    )
-    text += more_rows(needed, scores.rows, ALL) + roughness(scores)
     return Judgement(
         criterion=criterion,
         scope=ALL,
@@ -202,10 +156,10 @@ def judge_deferred(criterion: Criterion, bar: Decimal, record: Record, alpha: fl
         lower=lower,
         upper=upper,
         student=share,
-        reference=None,
         level=alpha,
         rows_needed=needed,
-        sentence=sentence(criterion, text),
+        rough=scores.rough,
+        confidence_below=record.deferred_below / CERTAIN,
     )
 
 
@@ -216,10 +170,6 @@ def judge_size(criterion: Criterion, bar: Decimal, record: Record, alpha: float)
         return unmeasured(criterion, ALL, alpha, "the record has no size of the student")
     verdict = Verdict.HOLDS if size <= bar * 1_000_000 else Verdict.MISSES
     megabytes = size / 1_000_000
-    shown = trim(f"{Decimal(size) / 1_000_000:.6f}" if megabytes < 1 else f"{Decimal(size) / 1_000_000:.1f}")
-    if verdict is Verdict.MISSES and Decimal(shown) <= bar:
-        shown = decimal_text(Decimal(size) / 1_000_000)
-    text = f"the student takes {shown} MB; the gate allows {decimal_text(bar)}: {verdict}"
     teacher = record.bytes.get("teacher")
     return Judgement(
         criterion=criterion,
@@ -233,6 +183,4 @@ def judge_size(criterion: Criterion, bar: Decimal, record: Record, alpha: float)
         student=megabytes,
         reference=None if teacher is None else teacher / 1_000_000,
         level=alpha,
-        rows_needed=None,
-        sentence=sentence(criterion, text),
     )

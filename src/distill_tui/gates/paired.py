@@ -50,7 +50,7 @@ class Gain:
     def at_least(self, alpha: float) -> float:
         """Give the lower t bound of the mean; minus infinity for a single group.
 
-        Under 200 rows it is approximate: with skewed scores 50 rows pass 7 % and not 5 % of what is at the margin.
+        Under 200 rows it is approximate: with skewed scores 50 rows pass 7% and not 5% of what is at the margin.
         """
         return self.mean - self._reach(alpha)
 

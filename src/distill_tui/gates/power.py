@@ -36,7 +36,7 @@ def power(
     segment_shares: Mapping[str, float] | None = None,
     design_effect: float = 1,
 ) -> list[PowerNote]:
-    """Say for each criterion what the held-out rows can prove (80 % power, the error budget split over the rounds).
+    """Say for each criterion what the held-out rows can prove (80% power, the error budget split over the rounds).
 
     `discordance` is the share of rows on which exactly one of the two is right; without it, twice what the teacher
     disagrees with itself, or a fifth. `segment_shares` is the share of each segment; `design_effect` how many dependent
@@ -167,17 +167,17 @@ def _floor_power(
 ) -> PowerNote:
     title, least = _title(criterion, scope), ceil(statistics.rows_without_error(floor, alpha) * effect)
     if rows is None:
-        text = f"{title}: a floor of {points(floor)} % needs {least:,} rows in each segment, with 0 errors in them"
+        text = f"{title}: a floor of {points(floor)}% needs {least:,} rows in each segment, with 0 errors in them"
         return PowerNote(criterion, scope, rows, None, None, least, f"{text}.")
     errors = statistics.errors_allowed(int(rows / effect), floor, alpha)
     if errors is None:
         text = (
-            f"{title}: with {rows:,} rows a floor of {points(floor)} % can never be proven, even with 0 errors: "
+            f"{title}: with {rows:,} rows a floor of {points(floor)}% can never be proven, even with 0 errors: "
             f"it takes {least:,}, so add {count(least - rows, 'row')}, lower the floor, or only watch it."
         )
         return PowerNote(criterion, scope, rows, False, None, least, text, possible=False)
     errors = int(errors * effect)
-    text = f"{title}: with {rows:,} rows a floor of {points(floor)} % is proven by {count(errors, 'error')} at most"
+    text = f"{title}: with {rows:,} rows a floor of {points(floor)}% is proven by {count(errors, 'error')} at most"
     return PowerNote(criterion, scope, rows, True, None, least, f"{text}.")
 
 
@@ -209,9 +209,7 @@ def _deferred_power(criterion: Criterion, gate: Gate, alpha: float, effect: floa
         return PowerNote(criterion, ALL, rows, False, None, None, f"{title}: aims at no less than it allows.")
     needed, allowed = ceil(needed * effect), statistics.errors_allowed(int(rows / effect), 1 - most, alpha)
     text = f"{title}: of {count(rows, 'row')} at most {int((allowed or 0) * effect):,} may go back to prove "
-    text += (
-        f"{points(most)} %, and a student that sends back the {points(aim)} % that is aimed at takes {needed:,} rows"
-    )
+    text += f"{points(most)}%, and a student that sends back the {points(aim)}% that is aimed at takes {needed:,} rows"
     text += "" if rows >= needed else f": add {count(needed - rows, 'row')}, or allow more"
     text += ". Every row counts, and where one goes back the teacher cannot differ from itself, so that fewer rows may "
     text += "do for the other criteria than they say"

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from distill_tui.gates.deferred import together
 from distill_tui.gates.gate import ALL, QUALITY, ROW_SCORES, Criterion, Gate
 from distill_tui.gates.paired import Gain, Outlook, Prospect, outlook
-from distill_tui.gates.quality import Picked, Sample
+from distill_tui.gates.quality import Picked, Sample, row_scores
 from distill_tui.gates.record import CERTAIN, Record
-from distill_tui.gates.scored import ScoredSample, row_scores
 from distill_tui.gates.wording import count, points
 
 
@@ -22,7 +21,7 @@ class Progress:
 
     @property
     def sentence(self) -> str:
-        """Say it with its figures: gain, what it may at most have been, the gap and the pace that it takes."""
+        """Gain, its upper bound, the gap and the pace that it takes, in one sentence."""
         seen, name = self.outlook, self.criterion.words
         gained = (
             f"Two rounds moved {name} on the validation split by {points(seen.gain.mean)} points "
@@ -32,12 +31,12 @@ class Progress:
             return f"{gained}; it is at the bar there."
         pace = f"; it is {points(seen.gap)} short of the bar, and with {count(seen.rounds_left, 'round')} left"
         pace += f" two rounds must bring {points(seen.need)}"
-        said = {
-            Prospect.HOPELESS: ": not even the most that they may have brought suffices",
-            Prospect.ON_TRACK: ": that is on track",
-            Prospect.UNCLEAR: ": these rows cannot tell whether it will; more validation rows would",
+        outlook = {
+            Prospect.HOPELESS: ": even the upper bound of the gain is not enough",
+            Prospect.ON_TRACK: ": on track",
+            Prospect.UNCLEAR: ": too few validation rows to tell",
         }
-        return f"{gained}{pace}{said[seen.prospect]}."
+        return f"{gained}{pace}{outlook[seen.prospect]}."
 
 
 def progress(gate: Gate, before: Record, after: Record, rounds_left: int) -> Progress | None:
@@ -52,8 +51,7 @@ def progress(gate: Gate, before: Record, after: Record, rounds_left: int) -> Pro
     first, last = (_scores(criterion, gate, record) for record in (before, after))
     groups = dict(zip(after.key, after.group, strict=True))
     shared = sorted(first.keys() & last.keys())
-    sample_of = ScoredSample.of if criterion.metric in ROW_SCORES else Sample.of
-    sample = sample_of(criterion, gate, after, criterion.scope)
+    sample = Sample.of(criterion, gate, after, criterion.scope)
     if not shared or sample.scores.estimate is None:
         return None
     gain = Gain.of([last[key] - first[key] for key in shared], [groups[key] for key in shared])
@@ -61,14 +59,14 @@ def progress(gate: Gate, before: Record, after: Record, rounds_left: int) -> Pro
 
 
 def binding_quality(gate: Gate) -> Criterion | None:
-    """Give the quality metric that binds: the binding one, or the first that counts over all rows."""
+    """Return the quality metric that binds: the binding one, or the first that counts over all rows."""
     metrics = (*QUALITY, *ROW_SCORES)
     quality = [each for each in gate.criteria if each.metric in metrics and each.counts and each.scope == ALL]
     return next((each for each in quality if each.binding), quality[0] if quality else None)
 
 
 def _scores(criterion: Criterion, gate: Gate, record: Record) -> dict[int, float]:
-    """Give what the student scores on each row by the row's name; more is better."""
+    """Return the student's score on each row by the row's key; more is better."""
     if not record.key:
         return {}
     if criterion.metric in ROW_SCORES:

@@ -35,7 +35,7 @@ ENOUGH = 1e200  # evidence beyond any doubt; more is not counted, so that no num
 
 
 def ceiling(hits: int, rows: int, locked: float | None = None) -> float:
-    """Give the rate that a live student is held to: the locked one, or the 90 % bound of what was seen, if higher.
+    """Give the rate that a live student is held to: the locked one, or the 90% bound of what was seen, if higher.
 
     The bound is Clopper-Pearson's upper one: a ceiling at the point estimate would cry wolf in up to a third of lives,
     because half of all estimates lie below the truth.

@@ -169,14 +169,14 @@ class Finding:
         """Say it in one sentence."""
         if self.what == INPUTS:
             return f"The inputs are not those of the gate: {self.where}, since about {self.since}."
-        share = f"{100 * (self.rate or 0):.1f} % of {self.rows:,} rows since about {self.since}"
+        share = f"{100 * (self.rate or 0):.1f}% of {self.rows:,} rows since about {self.since}"
         if self.what == TEACHER:
             return (
                 f"The teacher itself changed: it answers {share} of the probe otherwise than at the gate; do not put "
                 "that on the student."
             )
         place = "" if self.where == OVERALL else f" on {self.where}"
-        limit = f"{100 * (self.ceiling or 0):.1f} %"
+        limit = f"{100 * (self.ceiling or 0):.1f}%"
         how = "alarm by the day" if self.red else "row by row only, a burst would look the same"
         return f"Student and teacher disagree{place} on {share}; the ceiling is {limit} ({how})."
 
@@ -366,7 +366,7 @@ def noticing(plan: Plan, sample: int) -> list[tuple[float, float, int | None, in
 
 def noticing_sentence(rate: float, risen: float, amber: int | None, red: int | None, sample: int) -> str:
     """Say one line of what a sample notices."""
-    rise = f"A rise from {100 * rate:.1f} % to {100 * risen:.1f} %"
+    rise = f"A rise from {100 * rate:.1f}% to {100 * risen:.1f}%"
     if amber is None or red is None:
         return f"{rise} stays within what the ceiling allows, or takes more than 20,000 rows to notice."
     days = ceil(amber / (sample / 30))

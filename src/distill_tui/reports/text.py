@@ -357,7 +357,7 @@ def progress(run: entities.Run, rate: float | None) -> str:
     """Tell how a run stands in one line: step, rate, time left."""
     parts = [f"run {run.id} {run.kind.value} {run.status.value}"]
     if run.total:
-        parts.append(f"step {run.step:,}/{run.total:,} ({100 * run.step / run.total:.0f} %)")
+        parts.append(f"step {run.step:,}/{run.total:,} ({100 * run.step / run.total:.0f}%)")
     elif run.step:
         parts.append(f"step {run.step:,}")
     even = run.kind in (RunKind.TRAIN, RunKind.LABEL)  # the steps of an evaluation take unlike times

@@ -45,7 +45,7 @@ def _heading(title: str, note: str, width: int) -> Content:
 
 def _legend() -> str:
     student, left, _, line = _signs()
-    return f"{left}{line}{student}{line} student and its 95 % interval, T teacher, B baseline"
+    return f"{left}{line}{student}{line} student and its 95% interval, T teacher, B baseline"
 
 
 def _signs() -> tuple[str, str, str, str]:
