@@ -233,6 +233,9 @@ def a_project(folder: Path, plays: int) -> Path:
     )
     connection.execute("COMMIT")
     connection.close()
+    project = Project.open(path)
+    project.renew_cards()
+    project.close()
     return path
 
 

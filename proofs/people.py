@@ -36,6 +36,7 @@ from distill_tui.runs.executors import local
 from distill_tui.store import migrations
 from distill_tui.store.audit_log import chain_trouble
 from distill_tui.store.project import Project
+from support import cards
 from support.stories import Auditor, Story, drive_to_data, drive_to_decide, found, open_play, write_traffic
 from trials import Row, keep
 
@@ -89,6 +90,7 @@ class Stage:
             if refused and auditor.rows() != before:
                 raise AssertionError(f"refused by {refused}, and changed something all the same")
             auditor.look()
+            cards.hold(self.project)
         return story
 
     def close(self) -> None:

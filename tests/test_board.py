@@ -15,9 +15,10 @@ import pytest
 from textual.filter import NoColor
 from textual.widgets import Input
 
-from distill_tui import actions
+from distill_tui import actions, gates
 from distill_tui.people import remembered
 from distill_tui.rules.actor import Actor
+from distill_tui.rules.card import Card, CardRun
 from distill_tui.rules.next_step import FIRST_PLAY
 from distill_tui.rules.objection import Objection, Refused
 from distill_tui.store import glance, tables
@@ -32,6 +33,7 @@ from distill_tui.ui.help import HelpScreen, keys_of
 from distill_tui.ui.palette import entries
 from distill_tui.ui.widgets import show
 from distill_tui.ui.widgets.frame import KeyLine, MessageLine, who
+from support.story import GATE
 
 HOSTILE = ("[red]x[/] \x1b[31mboo", "\u202eevil\u202c name", "tab\there\x9b2J", "宽字符 \x07 [@click=app.quit]q[/]")
 WIDE, NARROW = (120, 36), (80, 24)
@@ -115,6 +117,7 @@ def message(app: DistillApp) -> str:
 
 def test_the_first_frame_needs_neither_sqlmodel_nor_anything_heavy(project: Project) -> None:
     add_play(project, "refund-intent")
+    project.renew_cards()
     code = f"""
 import asyncio, sys
 from pathlib import Path
@@ -133,7 +136,7 @@ async def look():
         text = "".join(s.text for line in app.screen._compositor.render_strips() for s in line)
         assert "refund-intent" in text and "dana" in text
 asyncio.run(look())
-late = {{"distill_tui.rules.dossier", "distill_tui.ui.palette", "distill_tui.ui.play.screen"}}
+late = {{"distill_tui.gates", "distill_tui.rules.dossier", "distill_tui.ui.palette", "distill_tui.ui.play.screen"}}
 assert not (heavy | late) & set(sys.modules), (heavy | late) & set(sys.modules)
 import distill_tui.store.project, distill_tui.ui.board.preview
 trains = {{"torch", "transformers", "datasets", "pyarrow", "numpy"}}
@@ -145,14 +148,16 @@ assert not trains & set(sys.modules), trains & set(sys.modules)
 
 def test_a_card_says_how_its_play_stands(project: Project) -> None:
     plays = {stage: add_play(project, stage.value, stage) for stage in Stage}
+    with project.telemetry() as session:
+        session.add(tables.RoleHolder(play_id=plays[Stage.GATE], role=Role.OPERATOR, person_id="dana"))
     add_run(project, plays[Stage.TRAIN], RunStatus.RUNNING)
     by_stage = {card.stage: card for card in glance.cards(project.path)}
     assert by_stage[Stage.QUALIFY].state == ("waiting", "needs operator")
     assert by_stage[Stage.GATE].state == ("waiting", "write the gate")
     assert by_stage[Stage.DATA].state == ("waiting", "import traffic")
     assert by_stage[Stage.TRAIN].state == ("running", "training 47 %")
-    assert by_stage[Stage.KILLED].waits is None
-    assert by_stage[Stage.QUALIFY].waits == "dan"
+    assert by_stage[Stage.KILLED].waits_for is None
+    assert by_stage[Stage.QUALIFY].waits_for == "dan"
     assert glance.header(project.path).active_runs == 1
     assert glance.header(project.path).killed == 1
 
@@ -188,20 +193,20 @@ def test_a_filter_finds_by_text_and_by_field(words: str, names: set[str]) -> Non
     roles = {Role.DRIVER: "dan", Role.VALIDATOR: "vera"}
     of = {"round": 1, "stage_since": "2026-01-01T00:00:00Z"}
     cards = [
-        glance.Card(1, "refund", PlayKind.COST, Stage.LIVE, roles=roles, **of),
-        glance.Card(2, "urgency", PlayKind.LATENCY, Stage.TRAIN, roles=roles, **of),
+        Card(1, "refund", PlayKind.COST, Stage.LIVE, roles=roles, **of),
+        Card(2, "urgency", PlayKind.LATENCY, Stage.TRAIN, roles=roles, waits_for="dan", **of),
     ]
     assert {card.name for card in cards if matches(card, words, "dan")} == names
 
 
 def test_nobody_waits_for_nobody() -> None:
-    card = glance.Card(1, "x", PlayKind.COST, Stage.TRAIN, 1, "2026-01-01T00:00:00Z")
+    card = Card(1, "x", PlayKind.COST, Stage.TRAIN, 1, "2026-01-01T00:00:00Z")
     assert not matches(card, "waits:me", None)
 
 
 def test_the_cursor_follows_its_play_into_another_column() -> None:
-    def card(id: int, stage: Stage) -> glance.Card:
-        return glance.Card(id, f"play {id}", PlayKind.COST, stage, 1, "2026-01-01T00:00:00Z")
+    def card(id: int, stage: Stage) -> Card:
+        return Card(id, f"play {id}", PlayKind.COST, stage, 1, "2026-01-01T00:00:00Z")
 
     shelf = Shelf()
     shelf.fill([card(1, Stage.QUALIFY), card(2, Stage.QUALIFY)])
@@ -211,16 +216,16 @@ def test_the_cursor_follows_its_play_into_another_column() -> None:
 
 
 def test_a_card_is_put_in_its_place_only_where_that_stays_its_place() -> None:
-    def card(id: int, stage: Stage = Stage.TRAIN, **more: Any) -> glance.Card:
-        return glance.Card(id, f"play {id}", PlayKind.COST, stage, 1, "2026-01-01T00:00:00Z", **more)
+    def card(id: int, stage: Stage = Stage.TRAIN, **more: Any) -> Card:
+        return Card(id, f"play {id}", PlayKind.COST, stage, 1, "2026-01-01T00:00:00Z", **more)
 
-    shelf, run = Shelf(), glance.RunGlance(1, RunKind.TRAIN, RunStatus.RUNNING, 5, 10)
+    shelf, run = Shelf(), CardRun(1, RunKind.TRAIN, RunStatus.RUNNING, 5, 10)
     first, second, done = card(1), card(2), card(3, quality=0.9)
     shelf.fill([first, second, done])
     for changed in (card(2, Stage.DECIDE), card(4), card(0)):
         assert not shelf.renew([card(1, run=run), changed]) and shelf.cards == [first, second, done]
     shelf.words, shelf.me = "waits:me", "dan"
-    assert not shelf.renew([card(2, roles={Role.DRIVER: "dan"})])
+    assert not shelf.renew([card(2, waits_for="dan")])
     shelf.words, shelf.order = "", "quality"
     assert not shelf.renew([card(2, quality=0.7)])
     assert shelf.renew([card(2, run=run), card(1)])
@@ -705,13 +710,13 @@ async def test_who_only_approves_sees_first_what_waits_for_them(project: Project
         for name in ("sam", "olaf"):
             session.add(tables.Person(id=name, name=name, enrolled_at=now()))
     for name, stage in (("locks", Stage.GATE), ("drives", Stage.DATA)):
-        play = add_play(project, name, stage)
+        play = add_play(project, name, stage, PlayKind.STABILITY)
         with project.telemetry() as session:
             session.add(tables.RoleHolder(play_id=play, role=Role.OPERATOR, person_id="olaf"))
             sponsor = session.get(tables.RoleHolder, (play, Role.SPONSOR))
             assert sponsor is not None
             sponsor.person_id = "sam"
-            session.add(tables.GateRow(play_id=play, content="{}"))
+            session.add(tables.GateRow(play_id=play, content=gates.to_json(GATE)))
     app = DistillApp(project.path, actor=Actor("sam", "key SHA256:unknown", Assurance.SIGNED))
     app.look_up = lambda: None  # type: ignore[method-assign]
     app.actor = Actor("sam", "key SHA256:unknown", Assurance.SIGNED)
@@ -738,8 +743,8 @@ async def test_filters_are_chosen_from_what_there_is(project: Project) -> None:
 
 
 def test_columns_are_sorted_by_what_was_chosen() -> None:
-    def card(id: int, name: str, **more: Any) -> glance.Card:
-        return glance.Card(id, name, PlayKind.COST, Stage.TRAIN, 1, f"2026-01-0{id}T00:00:00Z", **more)
+    def card(id: int, name: str, **more: Any) -> Card:
+        return Card(id, name, PlayKind.COST, Stage.TRAIN, 1, f"2026-01-0{id}T00:00:00Z", **more)
 
     shelf = Shelf()
     shelf.me = "vera"

@@ -313,7 +313,7 @@ def test_drift_turns_the_card_and_says_what_where_and_since_when(alarmed: Projec
     first = next(finding for finding in view.findings if finding["what"] == "disagreement")
     assert first["where"] == "app" and first["red"] and "2026-02-25" <= first["since"] <= "2026-03-08"
     (card,) = glance.cards(alarmed.path)
-    assert card.state == ("drift", "drift: app") and card.waits == "olga"
+    assert card.state == ("drift", "drift: app") and card.waits_for == "olga"
 
 
 def test_the_weeks_of_the_curve_add_up_to_what_was_observed(alarmed: Project) -> None:

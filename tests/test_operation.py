@@ -24,6 +24,7 @@ from hypothesis.stateful import (
 
 from distill_tui.runs.executors import local
 from distill_tui.store.project import Project
+from support import cards
 from support.stories import DEEDS, Auditor, Story, drive_to_data, drive_to_decide, found, open_play, write_traffic
 from support.story import EVERYBODY
 
@@ -89,6 +90,7 @@ class Operation(RuleBasedStateMachine):
         for _ in range(steps):
             self._turn(*self.story.next_deed(1))
             self.auditor.look()
+            cards.hold(self.story.project)
 
     @rule(who=WHO)
     def somebody_tries_to_ship(self, who: str) -> None:
@@ -106,6 +108,7 @@ class Operation(RuleBasedStateMachine):
     @precondition(lambda self: hasattr(self, "auditor"))
     def nothing_is_as_it_must_never_be(self) -> None:
         self.auditor.look()
+        cards.hold(self.story.project)
 
     def teardown(self) -> None:
         if hasattr(self, "story"):

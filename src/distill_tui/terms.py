@@ -314,4 +314,11 @@ class Action(StrEnum):
     RECORD_OBSERVATIONS = ("record_observations", "", "", "A worker recorded what it observed of the live student.")
 
 
+ABOUT_THE_ROSTER = (  # what can change whether a sign-off counts without naming its play
+    Action.ENROL_PERSON,
+    Action.ADD_ACCOUNT,
+    Action.ADD_KEY,
+    Action.REVOKE_KEY,
+    Action.SET_ASSURANCE,
+)
 FIVE_STAGES = (Stage.QUALIFY, Stage.GATE, Stage.DATA, Stage.TRAIN, Stage.DECIDE)

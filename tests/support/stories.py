@@ -340,9 +340,12 @@ DEEDS: dict[str, Deed] = {
     "iterate": lambda s, play, who: actions.iterate(s.project, play, who),
     "kill": lambda s, play, who: actions.kill(s.project, play, who, "No headroom."),
     "comment": lambda s, play, who: actions.comment(s.project, play, who, "noted"),
+    "add_account": lambda s, play, who: actions.add_account(
+        s.project, who, s.random.choice(EVERYBODY), s.random.randrange(200_000, 2**31)
+    ),
 }
 RARE = (
-    *("kill", "open_play", "set_maintenance", "comment", "fill_worksheet"),
+    *("add_account", "kill", "open_play", "set_maintenance", "comment", "fill_worksheet"),
     *("confirm_terms", "accept_findings", "refuse", "iterate", "by_hand"),
 )
 LIKELY = [deed for deed in DEEDS for _ in range(1 if deed in RARE else 3)]

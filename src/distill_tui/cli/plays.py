@@ -16,6 +16,7 @@ from distill_tui.cli.options import AT_LEAST_1, OneOf, a_play, command, play, re
 from distill_tui.reports import text
 from distill_tui.review import controls
 from distill_tui.rules import decide, next_step, permission
+from distill_tui.rules.card import Card
 from distill_tui.store import glance, migrations, queries, sqlite
 from distill_tui.terms import Action, PlayKind, Task
 from distill_tui.text import visible
@@ -65,12 +66,12 @@ def print_list(call: Call, words: str = "") -> None:
         call.talk(next_step.FIRST_PLAY)
 
 
-def _haystack(card: glance.Card) -> str:
-    words = [card.code, card.name, card.summary, card.kind.value, card.stage.value, card.state[1], card.waits or ""]
+def _haystack(card: Card) -> str:
+    words = [card.code, card.name, card.summary, card.kind.value, card.stage.value, card.state[1], card.waits_for or ""]
     return " ".join([*words, *card.roles.values()]).casefold()
 
 
-def _cards(call: Call) -> list[glance.Card]:
+def _cards(call: Call) -> list[Card]:
     """Read the cards; open the project first if the file has another format, which migrates it or reports why not."""
     try:
         connection = sqlite.connect(call.path, read_only=True)

@@ -28,9 +28,9 @@ from distill_tui.text import visible
 
 if TYPE_CHECKING:
     from distill_tui.rules import entities
+    from distill_tui.rules.card import Card
     from distill_tui.rules.dossier import PlayDossier
     from distill_tui.store import queries
-    from distill_tui.store.glance import Card
 
 MARKS = {Verdict.HOLDS: "✓", Verdict.MISSES: "✗", Verdict.UNPROVEN: "?", Verdict.UNMEASURED: "–"}
 _VERDICTS = frozenset(verdict.value for verdict in Verdict)
@@ -79,7 +79,7 @@ def cards(found: Sequence[Card], *, plain: bool = False) -> list[str]:
             card.stage.value,
             card.round,
             card.state[1],
-            card.waits or "–",
+            card.waits_for or "–",
             percent(card.quality),
             "–" if card.saves is None else f"≤ {card.saves:,.2f}",
         )
@@ -98,7 +98,9 @@ def card_json(card: Card) -> dict[str, Any]:
         "round": card.round,
         "stage_since": card.stage_since,
         "state": card.state[1],
-        "waits_for": card.waits,
+        "next_step": card.next_step.value if card.next_step is not None else None,
+        "waits_for": card.waits_for,
+        "signed_off": card.signed_off,
         "saves_per_month_at_most": None if card.saves is None else str(card.saves),
         "validation_quality": card.quality,
         "passed": card.passed,

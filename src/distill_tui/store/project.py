@@ -22,7 +22,7 @@ from distill_tui.rules.objection import Refused
 from distill_tui.rules.permission import objections
 from distill_tui.rules.requests import OpenProject, Request
 from distill_tui.rules.state_machine import BUILDING, NEXT_STAGE
-from distill_tui.store import audit_log, project_file, rows, sqlite
+from distill_tui.store import audit_log, cards, project_file, rows, sqlite
 from distill_tui.store.artifacts import Artifacts, sync_folder
 from distill_tui.store.load import Logs, load, load_project
 from distill_tui.store.project_file import (
@@ -37,7 +37,7 @@ from distill_tui.store.project_file import (
 )
 from distill_tui.store.project_file import ProjectError as ProjectError
 from distill_tui.store.project_file import now as now
-from distill_tui.terms import Action, Assurance
+from distill_tui.terms import ABOUT_THE_ROSTER, Action, Assurance
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -128,11 +128,16 @@ class Project:
             with write_lock(path):
                 migrate(path)
                 write_ahead(path)
+            opened = cls(path)
+            with opened.view() as connection:
+                outdated = cards.any_of_other_rules(connection)
+            if outdated:
+                opened.renew_cards()
+            return opened
         except sqlite.DatabaseErrors as error:
             raise ProjectError(
                 f"{path.name} cannot be opened: {error}; restore it from a backup (`distill-tui doctor` says more)."
             ) from None
-        return cls(path)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -246,6 +251,10 @@ class Project:
             session.flush()
             logged = change.row.id if change.row is not None else None
             audit_log.append(connection, at, actor, action, logged, change.detail)
+            if logged is not None:
+                cards.write(connection, self.artifacts, logged, self._logs)
+            if action in ABOUT_THE_ROSTER:
+                cards.write_deciding(connection, self.artifacts, self._logs)
 
     @contextmanager
     def telemetry(self) -> Iterator[Session]:
@@ -253,17 +262,29 @@ class Project:
         with self._writing() as session:
             yield session
 
+    def renew_cards(self) -> int:
+        """Write the cards that are missing or out of date; return how many there were."""
+        with self._editing() as connection:
+            return cards.write_stale(connection, self.artifacts)
+
     def lose(self, runs: Iterable[int], unless: Callable[[entities.Run], bool]) -> None:
         """Mark runs whose workers are gone as lost, unless one has ended or begun again meanwhile."""
+        with self._editing() as connection:
+            for number in runs:
+                run = rows.first(connection, entities.Run, "WHERE id = ?", number)
+                if run is not None and run.status.active and not unless(run):
+                    connection.execute(_LOSE, (project_file.now(), number))
+                    cards.write(connection, self.artifacts, run.play_id, self._logs)
+
+    @contextmanager
+    def _editing(self) -> Iterator[Any]:
+        """Write by a plain connection what is no decision, all of it or none."""
         with write_lock(self.path, self.patience):
             self._see_same()
             connection = sqlite.connect(self.path)
             try:
                 connection.execute("BEGIN IMMEDIATE")
-                for number in runs:
-                    run = rows.first(connection, entities.Run, "WHERE id = ?", number)
-                    if run is not None and run.status.active and not unless(run):
-                        connection.execute(_LOSE, (project_file.now(), number))
+                yield connection
                 connection.execute("COMMIT")
             finally:
                 connection.close()

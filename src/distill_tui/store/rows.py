@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Hashable
 from dataclasses import fields
 from enum import StrEnum
 from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints
 
 from distill_tui.rules import entities
@@ -46,17 +44,6 @@ TABLES: dict[type, str] = {
 }
 
 
-@contextmanager
-def reading(path: Path) -> Iterator[Any]:
-    """Open a read-only connection with one consistent view of the file."""
-    connection = sqlite.connect(path, read_only=True)
-    try:
-        connection.execute("BEGIN")
-        yield connection
-    finally:
-        connection.close()
-
-
 def select(connection: Any, kind: type[Entity], rest: str = "", *values: object) -> tuple[Entity, ...]:
     """Read rows as entities of one kind; `rest` is what follows FROM: WHERE, ORDER BY, LIMIT.
 
@@ -90,23 +77,14 @@ def insert(connection: Any, row: Any) -> None:
     )
 
 
-class Words(dict[str, Any]):
-    """The members of an enum by value: a look-up is many times quicker than a call."""
-
-    def __init__(self, words: type[StrEnum]) -> None:
-        super().__init__({word.value: word for word in words})
-        self.name = words.__name__
-
-    def __missing__(self, value: object) -> Any:
-        raise sqlite.UnknownWord(f"{value!r} is not a {self.name}")
-
-
 @cache
-def _plan(kind: Any) -> tuple[str, tuple[tuple[int, Words], ...]]:
+def _plan(kind: Any) -> tuple[str, tuple[tuple[int, sqlite.Words], ...]]:
     """Return the query for all columns of an entity, and which of them hold words of an enum."""
     hints = get_type_hints(kind)
     names = [field.name for field in fields(kind)]
     columns = ", ".join(f'"{name}"' for name in names)
     words = [(place, hints[name]) for place, name in enumerate(names)]
-    enums = tuple((place, Words(hint)) for place, hint in words if isinstance(hint, type) and issubclass(hint, StrEnum))
+    enums = tuple(
+        (place, sqlite.Words(hint)) for place, hint in words if isinstance(hint, type) and issubclass(hint, StrEnum)
+    )
     return f'SELECT {columns} FROM "{TABLES[kind]}"', enums

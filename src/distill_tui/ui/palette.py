@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.markup import escape
 from textual.system_commands import SystemCommandsProvider
 
+from distill_tui.rules.card import Card
 from distill_tui.rules.dossier import PlayDossier, ProjectDossier
 from distill_tui.rules.permission import objections
 from distill_tui.rules.state_machine import ABOUT_THE_PROJECT
@@ -157,7 +158,7 @@ class Plays(Provider):
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
-        self._titles: list[tuple[str, glance.Card]] = []
+        self._titles: list[tuple[str, Card]] = []
 
     async def startup(self) -> None:
         try:

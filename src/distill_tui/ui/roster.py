@@ -24,7 +24,7 @@ from distill_tui.ui.widgets.frame import Heading, KeyLine, MessageLine
 from distill_tui.ui.widgets.page import Column, Lines
 
 if TYPE_CHECKING:
-    from distill_tui.store.glance import Card
+    from distill_tui.rules.card import Card
     from distill_tui.ui.app import DistillApp
 
 KEYS = {  # keys of this screen alone; on a play they mean something else
@@ -84,7 +84,7 @@ def detail(dossier: ProjectDossier, cards: list[Card], person: str, width: int) 
         lines += page.fact("key", "none: this person can sign by account only", width)
     for card in cards:
         roles = [role.value for role, holder in card.roles.items() if holder == person]
-        waits = "; it waits for them" if card.waits == person else ""
+        waits = "; it waits for them" if card.waits_for == person else ""
         if roles:
             lines += page.fact(card.code, f"{card.name}: {', '.join(sorted(roles))}{waits}", width)
     return lines

@@ -31,7 +31,7 @@ class SessionApp(DistillApp):
 
     def __init__(self, path: Path, actor: Actor, *, key: Path | None = None, idle_minutes: float = 30) -> None:
         self._idle, self._touched = idle_minutes * 60, time.monotonic()
-        self.waiting = [card for card in glance.cards(path) if actor.person and card.waits == actor.person]
+        self.waiting = [card for card in glance.cards(path) if actor.person and card.waits_for == actor.person]
         first = self.waiting[0].id if self.waiting else None
         super().__init__(path, key=key, actor=actor, play=first, restricted=True)
         self.driver_class = FarEnd

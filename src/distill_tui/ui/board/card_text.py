@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from distill_tui.store.glance import Card
+from distill_tui.rules.card import Card
 from distill_tui.terms import PlayKind, Role, Stage
 from distill_tui.ui.board.shelf import Shelf
 from distill_tui.ui.widgets import show

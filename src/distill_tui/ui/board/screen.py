@@ -23,8 +23,8 @@ from textual.widgets import Input, Static
 from textual.worker import get_current_worker
 
 from distill_tui.people.remembered import Left
+from distill_tui.rules.card import Card
 from distill_tui.store import glance, sqlite
-from distill_tui.store.glance import Card
 from distill_tui.terms import Action, Role
 from distill_tui.ui.board.shelf import ORDERS, toggled
 from distill_tui.ui.board.widget import SLOT, WIDE, Board
@@ -197,7 +197,9 @@ class BoardScreen(Screen[None]):
         before, me = (self._header, len(self.board.shelf.cards), self.board.shelf.me), self._app.actor.person
         self._header = header
         if before != (header, len(cards), me):  # a run that reports changes nobody's turn
-            self._mine = sum(card.waits == me for card in cards) if me is not None and len(cards) >= header.plays else 0
+            self._mine = (
+                sum(card.waits_for == me for card in cards) if me is not None and len(cards) >= header.plays else 0
+            )
         self.board.fill(cards, me, header.stages)
         empty = not cards
         self.set_class(empty, "-empty")
@@ -490,7 +492,7 @@ def at_first(cards: list[Card], me: str | None) -> Left:
     mine = [card for card in cards if me is not None and me in card.roles.values()]
     held = {role for card in mine for role, person in card.roles.items() if person == me}
     approves = bool(held & {Role.SPONSOR, Role.VALIDATOR}) and Role.DRIVER not in held
-    return Left(words=WAITS) if approves and any(card.waits == me for card in mine) else Left()
+    return Left(words=WAITS) if approves and any(card.waits_for == me for card in mine) else Left()
 
 
 def first_run_text(file: str) -> Content:

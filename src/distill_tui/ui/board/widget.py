@@ -20,7 +20,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from distill_tui.store.glance import Card
+from distill_tui.rules.card import Card
 from distill_tui.terms import Stage
 from distill_tui.ui.board.card_text import card_line, list_heading, list_line, stage_strip
 from distill_tui.ui.board.shelf import Shelf

@@ -1,0 +1,96 @@
+"""A play's card: how it stands, as the board and `list` show it. Nothing is decided by a card.
+
+`rules.stands` computes it; the door keeps it in the project file, under the head of the log that it was computed at.
+What moves without a log entry is added at reading: how far a run is, and whether a refresh is due today. The module
+imports neither rules nor gates, because the first frame of the screens needs it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cached_property
+
+from distill_tui.terms import Action, PlayKind, Role, RunKind, RunStatus, Stage
+
+EDITION = 1  # raise it when a rule changes what a card shows: cards of another edition are computed again
+
+_DOING = {
+    RunKind.LABEL: "labelling",
+    RunKind.TRAIN: "training",
+    RunKind.EVALUATE: "evaluating",
+    RunKind.REPRODUCE: "reproducing",
+    RunKind.OBSERVE: "observing",
+    RunKind.REHEARSE: "rehearsing",
+}
+
+
+@dataclass(frozen=True)
+class CardRun:
+    """The run of a card: the active one, else the newest of this round."""
+
+    id: int
+    kind: RunKind
+    status: RunStatus
+    step: int
+    total: int
+
+    @property
+    def share(self) -> float | None:
+        """How much of it is done, 0 to 1; None while its length is not known."""
+        return min(1.0, self.step / self.total) if self.total else None
+
+    @property
+    def state(self) -> tuple[str, str]:
+        """How an active run stands, as a card shows it."""
+        if self.status is RunStatus.QUEUED:
+            return "queued", f"{self.kind.value} queued"
+        share = f" {100 * self.share:.0f} %" if self.share is not None else ""
+        return "running", f"{_DOING[self.kind]}{share}"
+
+
+@dataclass
+class Card:
+    """How one play stands. Not changed once made; not frozen, because ten thousand frozen ones take 40 ms more."""
+
+    id: int
+    name: str
+    kind: PlayKind
+    stage: Stage
+    round: int
+    stage_since: str
+    summary: str = ""
+    roles: dict[Role, str] = field(default_factory=dict)
+    quality: float | None = None  # the best student's score on the validation split of this round
+    saves: Decimal | None = None  # per month at most, by the worksheet: as if the student's own answers cost nothing
+    passed: bool | None = None  # whether this round's evaluation holds the gate; None before it
+    signed_off: bool = False  # by a sign-off that counts now
+    settled: tuple[str, str] = ("waiting", "")  # the state while no run is active
+    next_step: Action | None = None
+    waits_for: str | None = None
+    refresh_due: str = ""  # the day from which the next step is a refresh, ISO 8601
+    run: CardRun | None = None
+
+    @cached_property
+    def code(self) -> str:
+        """The short id that people type."""
+        return f"P-{self.id:03d}"
+
+    @cached_property
+    def text(self) -> str:
+        """What a filter looks in, in lower case."""
+        return "\n".join((self.code, self.name, self.kind.value, *self.roles.values())).lower()
+
+    @property
+    def state(self) -> tuple[str, str]:
+        """How the play stands: a word that has a mark (`holds`, `misses`, `waiting`, `running` …), and a few words."""
+        if self.run is not None and self.run.status.active and self.stage not in (Stage.LIVE, Stage.KILLED):
+            return self.run.state
+        return self.settled
+
+    def on(self, day: str) -> Card:
+        """Add what follows from the date."""
+        if self.refresh_due and day >= self.refresh_due:
+            self.settled, self.next_step = ("look", "refresh due"), Action.REFRESH
+            self.waits_for = self.roles.get(Role.OPERATOR)
+        return self

@@ -1,0 +1,151 @@
+"""A play's card: what the door keeps of it, and that the board, `list`, `next` and the rules never differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from distill_tui import actions
+from distill_tui.cli.app import main
+from distill_tui.people import signatures
+from distill_tui.rules.card import Card
+from distill_tui.rules.how_it_stands import card_of
+from distill_tui.runs.executors import local
+from distill_tui.store import glance
+from distill_tui.store.project import Project
+from distill_tui.terms import Action, Assurance, Opinion, Role
+from support import cards
+from support.projects import sql
+from support.stories import drive_to_data, drive_to_decide, finish_evaluation, found, open_play, write_traffic
+from support.story import GATE, actor
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    monkeypatch.setattr(local, "start", lambda project, run: None)  # the worker's part is played here
+    made = found(tmp_path / "team.distill")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def signed(project: Project, tmp_path: Path) -> Project:
+    """One play, evaluated and signed off."""
+    drive_to_data(project, open_play(project), write_traffic(tmp_path / "calls.jsonl"))
+    drive_to_decide(project, 1)
+    actions.sign_off(project, 1, actor("vera"), Opinion.APPROVE, "I looked.")
+    return project
+
+
+def the_card(project: Project) -> Card:
+    (card,) = glance.cards(project.path)
+    cards.hold(project)
+    return card
+
+
+def printed(project: Project, capsys: pytest.CaptureFixture[str], *words: str) -> object:
+    capsys.readouterr()
+    assert main(["--project", str(project.path), *words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_gate_without_criteria_is_the_drivers_turn_everywhere(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    open_play(project)
+    actions.qualify(project, 1, actor("dan"))
+    actions.edit_gate(project, 1, actor("dan"), replace(GATE, criteria=()))
+    card = the_card(project)
+    assert (card.next_step, card.waits_for, card.state) == (Action.EDIT_GATE, "dan", ("waiting", "edit the gate"))
+    (listed,) = printed(project, capsys, "list")  # type: ignore[misc]
+    following = printed(project, capsys, "next", "P-001")
+    assert listed["waits_for"] == following["waits_for"] == "dan"  # type: ignore[index]
+    assert listed["next_step"] == following["action"] == "edit_gate"  # type: ignore[index]
+    actions.edit_gate(project, 1, actor("dan"), GATE)
+    card = the_card(project)
+    assert (card.next_step, card.waits_for, card.state[1]) == (Action.LOCK_GATE, "sam", "lock the gate")
+
+
+def test_a_sign_off_that_counts_is_shown(signed: Project) -> None:
+    card = the_card(signed)
+    assert card.signed_off and card.state == ("holds", "signed off") and card.next_step is Action.SHIP
+
+
+@pytest.mark.parametrize("change", ["role", "account", "key", "assurance", "reproduced", "withdrawn"])
+def test_a_sign_off_that_counts_no_longer_is_not_shown_as_one(signed: Project, change: str) -> None:
+    match change:
+        case "role":
+            actions.assign_role(signed, 1, actor("sam"), Role.OPERATOR, "bob")
+        case "account":
+            actions.add_account(signed, actor("mia"), "vera", 777)
+        case "key":
+            actions.add_key(signed, actor("mia"), "vera", signatures.PublicKey("ssh-ed25519", "b25lIGtleQ=="))
+        case "assurance":
+            actions.set_assurance(signed, actor("mia"), Assurance.SIGNED)
+        case "reproduced":
+            finish_evaluation(signed, actions.reproduce(signed, 1, actor("vera")), 12)
+        case "withdrawn":
+            actions.withdraw(signed, 1, actor("vera"), "I erred.")
+    card = the_card(signed)
+    assert not card.signed_off and card.next_step is Action.SIGN_OFF and card.waits_for == "vera"
+    assert card.state[1] == ("held: sign off" if change == "withdrawn" else "sign-off stale")
+
+
+def test_a_refusal_is_shown(signed: Project) -> None:
+    actions.sign_off(signed, 1, actor("vera"), Opinion.REFUSE, "It fails.")
+    assert the_card(signed).state == ("refused", "sign-off refused")
+
+
+def test_a_card_that_is_out_of_date_is_computed_again_and_never_shown(signed: Project) -> None:
+    right = the_card(signed)
+    for statement in (
+        "UPDATE play_card SET seq = seq - 1, words = 'wrong'",  # of before the last entry
+        "UPDATE play_card SET edition = 0, words = 'wrong'",  # by other rules
+        "UPDATE play_card SET head = 'sha256:other', words = 'wrong'",  # under another log
+        "DELETE FROM play_card",
+    ):
+        sql(signed.path, statement)
+        assert glance.cards(signed.path) == [right]
+        assert signed.renew_cards() == 1 and signed.renew_cards() == 0
+
+
+def test_after_an_upgrade_the_cards_are_computed_once_at_opening(signed: Project) -> None:
+    sql(signed.path, "UPDATE play_card SET edition = 0")
+    opened = Project.open(signed.path)
+    assert opened.renew_cards() == 0
+    opened.close()
+
+
+def test_a_refused_action_leaves_the_card_alone(signed: Project) -> None:
+    before = the_card(signed)
+    with pytest.raises(Exception, match=r"not enrolled|belongs to nobody"):
+        actions.comment(signed, 1, actor("eve"), "hello")
+    assert the_card(signed) == before
+
+
+def test_a_refresh_falls_due_without_an_entry(signed: Project) -> None:
+    actions.ship(signed, 1, actor("olga"))
+    card = the_card(signed)
+    assert (card.state, card.next_step) == (("live", "live"), None) and card.refresh_due
+    assert card.on("2000-01-01").next_step is None
+    due = card.on(card.refresh_due)
+    assert (due.state[1], due.next_step, due.waits_for) == ("refresh due", Action.REFRESH, "olga")
+    dossier = signed.dossier(1)
+    later = replace(dossier, project=replace(dossier.project, now=f"{card.refresh_due}T00:00:00Z"))
+    assert card_of(later) == due
+
+
+def test_a_run_that_is_lost_renews_the_card(project: Project, tmp_path: Path) -> None:
+    drive_to_data(project, open_play(project), write_traffic(tmp_path / "calls.jsonl"))
+    actions.freeze_data(project, 1, actor("dan"))
+    from support.stories import SPEC
+
+    run = actions.start_run(project, 1, actor("dan"), SPEC)
+    assert the_card(project).state[0] == "queued"
+    project.lose([run], unless=lambda run: False)
+    card = the_card(project)
+    assert (card.next_step, card.state) == (Action.RESUME_RUN, ("lost", "train lost"))
