@@ -748,7 +748,7 @@ def test_columns_are_sorted_by_what_was_chosen() -> None:
 
     shelf = Shelf()
     shelf.me = "vera"
-    shelf.fill([card(1, "b", quality=0.7), card(2, "a"), card(3, "C", quality=0.9, roles={Role.DRIVER: "vera"})])
+    shelf.fill([card(1, "b", quality=0.7), card(2, "a"), card(3, "C", quality=0.9, waits_for="vera")])
     for order, names in (
         ("number", "baC"), ("newest", "Cab"), ("name", "abC"), ("quality", "Cba"), ("still", "baC"), ("waits", "Cba"),
         ("saves", "baC"),
