@@ -446,7 +446,7 @@ async def test_the_decide_tab_says_who_can_lift_what(project: Project) -> None:
         await settled(pilot)
         await pilot.press("6")
         said = text_of(app)
-        assert "RECOMMENDED  ITERATE" in said and "driver dan: I iterates, Z kills" in said
+        assert "RECOMMENDED  ITERATE" in said and "driver dan: I iterate, Z kill" in said
         assert said.count("leads") + said.count("trails the teacher") == 5  # each reason stands there once
         await pilot.press("G")
         said = text_of(app)

@@ -15,7 +15,11 @@ from distill_tui.rules.objection import Objection
 from distill_tui.rules.requests import Comment, SetMaintenance, Ship, SignOff, SpotCheck, Withdraw, WithReason
 from distill_tui.rules.training import idle
 from distill_tui.rules.who import held_by, least_proof, never_built, proof, proved, reasoned, roster, roster_signed
-from distill_tui.terms import Assurance, Opinion, Role, Verdict
+from distill_tui.terms import Action, Assurance, Opinion, Role, Verdict
+
+SIGNS = ((Role.VALIDATOR,), (Action.SIGN_OFF,))  # who lifts what is missing in a sign-off, and how
+MISSES = ((Role.DRIVER,), (Action.ITERATE, Action.KILL))
+SHIPPERS = (Role.DRIVER, Role.OPERATOR, Role.SPONSOR)
 
 
 def covers(dossier: PlayDossier) -> dict[str, Any]:
@@ -82,25 +86,31 @@ def spot_checked(dossier: PlayDossier) -> Iterator[Objection]:
             "spot_check.missing",
             f"The gate asks for {answers_to_judge(dossier)} held-out answers judged blind before a sign-off; "
             f"{validator} has judged {done}: `distill-tui spotcheck {dossier.code}`.",
+            (Role.VALIDATOR,),
+            (Action.SPOT_CHECK,),
         )
 
 
 def gate_holds(dossier: PlayDossier) -> Iterator[Objection]:
     """Every criterion that counts holds; a point estimate, a tie and a missing measurement do not."""
     if dossier.evaluation is None or not dossier.judgements:
-        yield Objection("gate.unmeasured", "There is no evaluation of this round that the gate could be judged by.")
+        yield Objection(
+            "gate.unmeasured",
+            "There is no evaluation of this round that the gate could be judged by.",
+            *MISSES,
+        )
         return
     for judgement in dossier.judgements:
         if judgement.criterion.counts and judgement.verdict is not Verdict.HOLDS:
-            yield Objection(f"gate.{judgement.verdict.value}", judgement.sentence)
+            yield Objection(f"gate.{judgement.verdict.value}", judgement.sentence, *MISSES)
 
 
 def nothing_altered(dossier: PlayDossier) -> Iterator[Objection]:
     """The log's chain is whole and the files are what their digests say."""
     if dossier.project.audit_trouble:
-        yield Objection("audit.broken", dossier.project.audit_trouble)
+        yield Objection("audit.broken", dossier.project.audit_trouble, from_backup=True)
     for trouble in dossier.file_troubles:
-        yield Objection("artifact.altered", trouble)
+        yield Objection("artifact.altered", trouble, from_backup=True)
 
 
 def may_sign(dossier: PlayDossier, actor: Actor, request: SignOff | None) -> Iterator[Objection]:
@@ -178,25 +188,27 @@ def sign_off_troubles(dossier: PlayDossier, facts: SignOffFacts) -> Iterator[Obj
     """Say why a sign-off does not count now. Nothing is stored: this is asked anew each time."""
     who, now = facts.row.person_id, covers(dossier)
     if facts.withdrawn:
-        yield Objection("sign_off.withdrawn", f"{who} withdrew the sign-off.")
+        yield Objection("sign_off.withdrawn", f"{who} withdrew the sign-off.", *SIGNS)
     if facts.trouble:
-        yield Objection("sign_off.broken", facts.trouble)
+        yield Objection("sign_off.broken", facts.trouble, *SIGNS)
     for name, value in now.items():
         if facts.covers.get(name) != value:
             yield Objection(
                 "sign_off.stale",
                 f"The sign-off by {who} is stale: {name.replace('_', ' ')} changed since; {who} must look again.",
+                *SIGNS,
             )
     if who in dossier.builders:
         yield from never_built(dossier, who, "sign_off.builder")
     if who != dossier.roles.get(Role.VALIDATOR):
-        yield Objection("sign_off.not_validator", f"{who} is not the validator of this play now.")
+        yield Objection("sign_off.not_validator", f"{who} is not the validator of this play now.", *SIGNS)
     least = least_proof(dossier)
     if facts.row.assurance.strength < least.strength:
         yield Objection(
             "sign_off.weak",
             f"The sign-off by {who} is proved by {facts.row.assurance.value} only; {least.value} is asked for: {who} "
             f"signs again: {_stronger(least)}.",
+            *SIGNS,
         )
 
 
@@ -223,11 +235,14 @@ def lacks_sign_off(dossier: PlayDossier, shipper: Actor) -> Iterator[Objection]:
         yield Objection(
             "sign_off.refused",
             f"{facts.row.person_id} refused: “{facts.row.comment}”; only {facts.row.person_id} can lift that.",
+            (Role.VALIDATOR,),
+            (Action.WITHDRAW, Action.SIGN_OFF),
         )
     counting = counting_sign_off(dossier)
     if counting is not None:
         if counting.row.person_id == shipper.person:
-            yield Objection("sign_off.own", f"{shipper.person} signed this off, so somebody else must ship it.")
+            others = tuple(role for role in SHIPPERS if dossier.roles.get(role) not in (None, shipper.person))
+            yield Objection("sign_off.own", f"{shipper.person} signed this off, so somebody else must ship it.", others)
         return
     approvals = [f for f in dossier.sign_offs if f.row.opinion is Opinion.APPROVE]
     if approvals:
@@ -236,19 +251,22 @@ def lacks_sign_off(dossier: PlayDossier, shipper: Actor) -> Iterator[Objection]:
         validator, code = dossier.roles.get(Role.VALIDATOR), dossier.code
         does = f"{validator}, the validator, does it: `distill-tui sign {code}`"
         nobody = f"a validator does it, and nobody is one yet: `distill-tui role {code} validator ID`"
-        yield Objection("sign_off.missing", f"Nobody has signed this off; {does if validator else nobody}.")
+        yield Objection("sign_off.missing", f"Nobody has signed this off; {does if validator else nobody}.", *SIGNS)
 
 
 def maintained(dossier: PlayDossier) -> Iterator[Objection]:
     """A student that ships is watched from its first day."""
     play = dossier.play
     if Role.OPERATOR not in dossier.roles:
-        yield Objection("maintenance.operator", "Nobody is the operator; a live student needs an owner.")
+        sentence = "Nobody is the operator; a live student needs an owner."
+        yield Objection("maintenance.operator", sentence, (Role.SPONSOR,), (Action.ASSIGN_ROLE,))
     if play.sampling_per_month is None or play.refresh_days is None:
         yield Objection(
             "maintenance.missing",
             "The maintenance loop is not set; say how many calls a month are sampled and how often the student is "
             f"refreshed: `distill-tui maintain {dossier.code} --sample 400 --refresh-days 90`.",
+            (Role.OPERATOR, Role.DRIVER),
+            (Action.SET_MAINTENANCE,),
         )
 
 
@@ -263,7 +281,7 @@ def set_maintenance(dossier: PlayDossier, actor: Actor, request: SetMaintenance 
 
 def ship(dossier: PlayDossier, actor: Actor, request: Ship | None) -> Iterator[Objection]:
     """A student ships when it holds its locked gate and someone who did not build it says so."""
-    yield from held_by(dossier, actor, Role.DRIVER, Role.OPERATOR, Role.SPONSOR)
+    yield from held_by(dossier, actor, *SHIPPERS)
     yield from gate_untouched(dossier)
     yield from gate_holds(dossier)
     yield from lacks_sign_off(dossier, shipper=actor)

@@ -207,8 +207,9 @@ def can_validate(dossier: PlayDossier) -> Iterator[Objection]:
 def gate_untouched(dossier: PlayDossier) -> Iterator[Objection]:
     """The locked gate is what was locked."""
     if dossier.gate_trouble:
-        yield Objection("gate.touched", dossier.gate_trouble)
+        yield Objection("gate.touched", dossier.gate_trouble, from_backup=True)
     locked = dossier.gate_row.digest if dossier.gate_row else None
     for facts in dossier.statements:
         if facts.row.kind is StatementKind.GATE and (facts.trouble or facts.about("gate") != locked):
-            yield Objection("gate.touched", facts.trouble or "The gate is not the one that its lock was signed for.")
+            sentence = facts.trouble or "The gate is not the one that its lock was signed for."
+            yield Objection("gate.touched", sentence, from_backup=True)

@@ -11,7 +11,7 @@ from distill_tui.rules.objection import Objection
 from distill_tui.rules.requests import Observe, RollBack, WithReason
 from distill_tui.rules.training import idle, not_observing
 from distill_tui.rules.who import held_by, reasoned
-from distill_tui.terms import PlayKind, Role, RunKind, RunStatus, Standing
+from distill_tui.terms import Action, PlayKind, Role, RunKind, RunStatus, Standing
 
 
 def rehearse(dossier: PlayDossier, actor: Actor, request: None) -> Iterator[Objection]:
@@ -34,12 +34,16 @@ def rehearsed(dossier: PlayDossier) -> Iterator[Objection]:
             "rehearsal.missing",
             "A stability play ships only after its retraining path was run, not only written: "
             f"`distill-tui rehearse {dossier.code}`.",
+            (Role.DRIVER, Role.OPERATOR),
+            (Action.REHEARSE,),
         )
     elif not any(result.get("same") for result in done):
         yield Objection(
             "rehearsal.differs",
             "The recipe gave another student than the one that was judged, so nobody could make it again; train with "
             "the same thread count and libraries, and judge that student.",
+            (Role.DRIVER,),
+            (Action.ITERATE,),
         )
 
 

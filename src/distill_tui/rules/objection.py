@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from distill_tui.terms import Action, Role
+
 
 @dataclass(frozen=True)
 class Objection:
@@ -12,6 +14,9 @@ class Objection:
 
     rule: str
     sentence: str
+    by: tuple[Role, ...] = ()  # whose holder can lift it; where none is named, it is for the actor to lift
+    actions: tuple[Action, ...] = ()  # that lift it
+    from_backup: bool = False  # only the keeper can lift it, by restoring a backup
 
     def __str__(self) -> str:
         return self.sentence

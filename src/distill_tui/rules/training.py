@@ -32,6 +32,8 @@ def idle(dossier: PlayDossier) -> Iterator[Objection]:
             "run.active",
             f"Run {busy.id} ({busy.kind.value}) is {busy.status.value}; wait for it, or stop it with "
             f"`distill-tui train stop {dossier.code} --run {busy.id}`.",
+            (Role.DRIVER,),
+            (Action.STOP_RUN,),
         )
 
 

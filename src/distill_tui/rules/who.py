@@ -33,7 +33,7 @@ def held_by(dossier: PlayDossier, actor: Actor, *roles: Role) -> Iterator[Object
         return
     named = " or ".join(f"the {role.value} ({dossier.name(dossier.roles.get(role))})" for role in roles)
     cure = "" if any(holders) else f"; first give the role: `distill-tui role {dossier.code} {roles[0].value} ID`"
-    yield Objection(f"role.{roles[0].value}", f"Only {named} may do this; you are {actor.person}{cure}.")
+    yield Objection(f"role.{roles[0].value}", f"Only {named} may do this; you are {actor.person}{cure}.", roles)
 
 
 def kept_by(project: ProjectDossier, actor: Actor) -> Iterator[Objection]:
@@ -204,6 +204,8 @@ def roster_signed(dossier: PlayDossier) -> Iterator[Objection]:
         "roster.unsigned",
         f"This project asks for a signed roster, and {dossier.name(sponsor)}, the sponsor, has not signed it as it is "
         f"now: `distill-tui roster sign {dossier.code} --key FILE`.",
+        (Role.SPONSOR,),
+        (Action.SIGN_ROSTER,),
     )
 
 
@@ -241,7 +243,10 @@ def never_built(dossier: PlayDossier, person: str | None, rule: str) -> Iterator
     if person is not None and person in dossier.builders:
         deeds = ", ".join(dossier.builders[person]).replace("_", " ")
         yield Objection(
-            rule, f"{person} built in this play ({deeds}), so somebody else must validate; this cannot be undone."
+            rule,
+            f"{person} built in this play ({deeds}), so somebody else must validate; this cannot be undone.",
+            (Role.SPONSOR,),
+            (Action.ASSIGN_ROLE,),
         )
 
 

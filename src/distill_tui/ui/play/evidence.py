@@ -13,6 +13,7 @@ from distill_tui.review import Review, headline, sections
 from distill_tui.rules.decide import gate_holds, ship, sign_off_troubles
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.next_step import advice
+from distill_tui.rules.objection import Objection
 from distill_tui.rules.training import findings_of, trained
 from distill_tui.spec import Spec
 from distill_tui.terms import Advice, Opinion, PlayKind, Role, RunKind, RunStatus, Stage
@@ -303,31 +304,18 @@ def blockers(view: View, width: int) -> Lines:
         return page.sentence("Nothing stands against a ship: H ships.", width, word="passes")
     lines = [page.heading("AGAINST A SHIP", f"{len(found)} reason{'s' * (len(found) > 1)}, and who can lift each")]
     for objection in found:
-        who = lifts(objection.rule, view.dossier)
-        arrow = show.glyph("arrow")
-        lines += page.sentence(f"{objection.sentence} {arrow} {who}", width, word="misses")
+        lines += page.sentence(f"{objection.sentence}{_lifted_by(objection, view.dossier)}", width, word="misses")
     return lines
 
 
-def lifts(rule: str, dossier: PlayDossier) -> str:
-    """Say who can lift an objection to a ship."""
-
-    def holder(role: Role) -> str:
-        return f"{role.value} {dossier.name(dossier.roles.get(role))}"
-
-    if rule == "sign_off.own":
-        return "whoever holds a role and did not sign"
-    if rule.startswith("sign_off."):
-        return holder(Role.VALIDATOR)
-    if rule.startswith("maintenance."):
-        return f"{holder(Role.OPERATOR)} or {holder(Role.DRIVER)}"
-    if rule.startswith(("audit.", "artifact.", "gate.touched")):
-        return f"keeper {dossier.project.keeper}, from a backup"
-    if rule.startswith("role."):
-        return "one of them"
-    if rule.startswith("gate."):
-        return f"{holder(Role.DRIVER)}: I iterates, Z kills"
-    return holder(Role.DRIVER)
+def _lifted_by(objection: Objection, dossier: PlayDossier) -> str:
+    """Write who lifts an objection, and with which keys."""
+    arrow = f" {show.glyph('arrow')} "
+    if objection.from_backup:
+        return f"{arrow}keeper {dossier.project.keeper}, from a backup"
+    who = " or ".join(f"{role.value} {dossier.name(dossier.roles.get(role))}" for role in objection.by)
+    keys = ", ".join(f"{action.key} {action.command}" for action in objection.actions if action.key)
+    return f"{arrow}{who}{f': {keys}' if keys else ''}" if who else ""
 
 
 def sign_offs(view: View, width: int) -> Lines:
