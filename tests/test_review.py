@@ -198,7 +198,7 @@ def test_a_play_that_is_started_anew_shows_both_gates(tmp_path: Path, capsys: py
     project = opened(tmp_path, GATE)
     about = ["--project", str(project.path)]
     assert main([*about, "gate", "compare", "P-001"]) == exits.USAGE
-    assert "follows no other play" in capsys.readouterr().err
+    assert "has no predecessor" in capsys.readouterr().err
     actions.lock_gate(project, 1, by("sam"))
     actions.kill(project, 1, by("sam"), "The bar was wrong.")
     after = actions.open_play(project, by("sam"), "mail-topic again", PlayKind.COST, predecessor=1)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from distill_tui import actions, gates
+from distill_tui.cli import index
 from distill_tui.rules.actor import Actor
 from distill_tui.spec import Spec
 from distill_tui.store import tables
@@ -259,7 +260,7 @@ async def settled(pilot: Any) -> None:
 
 
 def an_app(project: Project, play: int, actor: Actor = DANA) -> DistillApp:
-    app = DistillApp(project.path, play=play)
+    app = DistillApp(project.path, play=play, commands=index.typed)
     app.actor = actor
     app._reap = lambda: None  # type: ignore[method-assign]  # no worker stands behind the runs made here
     app.look_up = lambda: None  # type: ignore[method-assign]  # the actor is who this test says

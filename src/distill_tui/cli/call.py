@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from click import UsageError
+import click
 
 from distill_tui.cli import deferred, start
 from distill_tui.cli.exits import BAD_INPUT, DONE, FAILED, PROGRAM, REFUSED, USAGE
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from distill_tui.rules.objection import Objection
     from distill_tui.store.doctor import Finding
     from distill_tui.store.project import Project
+
+
+class UsageError(click.UsageError):
+    """The command line is wrong in a way that only the command can see, not the parser."""
 
 
 class InputError(Exception):
@@ -136,7 +140,7 @@ def _jsonable(value: object) -> object:
 
 def explain(error: Exception, call: Call) -> int | None:
     """Print one line per reason and return the exit code; None for a bug, which keeps its traceback."""
-    if isinstance(error, UsageError):
+    if isinstance(error, click.UsageError):
         call.talk(_usage(error))
         return USAGE
     if isinstance(error, Refused):
@@ -152,9 +156,9 @@ def explain(error: Exception, call: Call) -> int | None:
     return BAD_INPUT
 
 
-def _usage(error: UsageError) -> str:
+def _usage(error: click.UsageError) -> str:
     sentence = " ".join(error.format_message().split())
-    if error.ctx is None:  # raised by a command, not by the parser
+    if isinstance(error, UsageError) or error.ctx is None:
         return sentence
     path = " ".join(error.ctx.command_path.split())
     end = "" if sentence.endswith((".", "?", ")")) and "extra argument" not in sentence else "."

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from distill_tui.bundles import bundle as bundles
-from distill_tui.cli.call import Call, InputError, plain_objections
+from distill_tui.cli.call import Call, InputError, UsageError, plain_objections
 from distill_tui.cli.exits import DONE, FAILED
 from distill_tui.cli.options import FILE, command
 from distill_tui.people import log_heads
@@ -90,7 +90,7 @@ def backup(call: Call, file: str) -> int:
 def doctor(call: Call) -> int:
     try:
         path = call.path
-    except click.UsageError as error:
+    except UsageError as error:
         call.talk(str(error))
         findings = doctors.machine()
     else:

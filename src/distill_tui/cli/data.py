@@ -12,7 +12,7 @@ import click
 
 from distill_tui import actions
 from distill_tui.cli import measured, traffic
-from distill_tui.cli.call import Call, InputError
+from distill_tui.cli.call import Call, InputError, UsageError
 from distill_tui.cli.options import AT_LEAST_1, FILE, command, play, reason
 from distill_tui.dataset import browse, readers
 from distill_tui.reports import data as reports
@@ -95,7 +95,7 @@ def data_build(call: Call) -> None:
 @reason
 def data_accept(call: Call, findings: tuple[str, ...], all_: bool, message: str) -> None:
     if bool(findings) == all_:
-        raise click.UsageError("Name the findings, or use --all.")
+        raise UsageError("Name the findings, or use --all.")
     accepted = actions.accept_findings(*call.about, findings, message)
     call.done(f"Accepted {len(accepted)}.", accepted, accepted=accepted)
 
@@ -149,7 +149,7 @@ def data_audit(call: Call, axis: str | None) -> None:
     axes = found.get("axes", {})
     if axis:
         if axes and axis not in axes:
-            raise click.UsageError(f"There is no axis “{axis}”; the axes are {', '.join(axes)}.")
+            raise UsageError(f"There is no axis “{axis}”; the axes are {', '.join(axes)}.")
         found = found | {"axes": {name: values for name, values in axes.items() if name == axis}}
     if not found:
         call.talk("There is no data set in this round yet, or it was built before audits.")
@@ -181,7 +181,7 @@ def rows(
 ) -> None:
     wanted = browse.Wanted(label or "", segment or "", split or "", search or "", below, above, conflicts or "")
     if wanted.problem():
-        raise click.UsageError(wanted.problem())
+        raise UsageError(wanted.problem())
     rows = queries.rows(call.project, call.play_id)
     found = rows.find(wanted)
     shown = [rows.at(int(place)) for place in found[offset : offset + show]]

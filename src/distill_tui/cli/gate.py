@@ -10,7 +10,7 @@ import click
 
 from distill_tui import actions, gates
 from distill_tui.cli import measured
-from distill_tui.cli.call import Call, InputError, reading, text_of
+from distill_tui.cli.call import Call, InputError, UsageError, reading, text_of
 from distill_tui.cli.options import FILE, Pairs, command, once, play
 from distill_tui.dataset import window as windows
 from distill_tui.reports import text
@@ -107,7 +107,7 @@ def gate_compare(call: Call, other: str | None) -> None:
     dossier = call.dossier()
     other_id = queries.find_play(call.project, other) if other else dossier.play.predecessor
     if other_id is None:
-        raise click.UsageError(f"{dossier.play.code} has no predecessor; name the play to compare with.")
+        raise UsageError(f"{dossier.play.code} has no predecessor; name the play to compare with.")
     before = call.project.dossier(other_id)
     if before.gate is None or dossier.gate is None:
         raise InputError(before.gate_trouble or dossier.gate_trouble or "One of the two plays has no gate yet.")
@@ -154,7 +154,7 @@ def gate_power(call: Call) -> None:
 def gate_lock(call: Call, confirm: str) -> None:
     seen = call.dossier()
     if confirm != seen.play.code:
-        raise click.UsageError(f"A lock cannot be undone; confirm it with the play's code: --confirm {seen.play.code}.")
+        raise UsageError(f"A lock cannot be undone; confirm it with the play's code: --confirm {seen.play.code}.")
     expected = gates.digest(seen.gate) if seen.gate else None
     actions.lock_gate(*call.about, expected, key=call.key)
     call.done("The gate is locked for good.", [str(expected)], gate=expected)

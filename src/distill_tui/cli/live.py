@@ -16,7 +16,7 @@ import click
 
 from distill_tui import actions
 from distill_tui.cli import traffic as columns_of
-from distill_tui.cli.call import Call, InputError
+from distill_tui.cli.call import Call, InputError, UsageError
 from distill_tui.cli.exits import ALARM, DONE, DUE, FAILED, PROGRAM
 from distill_tui.cli.follow import follow, started
 from distill_tui.cli.options import FILE, command, play, reason, wait
@@ -119,7 +119,7 @@ def acknowledge(call: Call, message: str) -> None:
 def rollback(call: Call, bundle: int, message: str, confirm: str) -> None:
     dossier = call.dossier()
     if confirm != dossier.play.code:
-        raise click.UsageError(
+        raise UsageError(
             f"This changes what is live; confirm it with the play's own code: --confirm {dossier.play.code}."
         )
     actions.roll_back(*call.about, bundle, message)

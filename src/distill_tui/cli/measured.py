@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from distill_tui.cli.call import Call
+from distill_tui.cli.call import Call, UsageError
 from distill_tui.cli.options import stacked
 from distill_tui.dataset import window as windows
 from distill_tui.store import queries
@@ -35,11 +35,11 @@ def _prices(price_in: str | None, price_out: str | None, source: str | None) -> 
     if not any((price_in, price_out, source)):
         return None
     if not (price_in and price_out and source):
-        raise click.UsageError("Set the prices together: --price-in, --price-out and --price-source.")
+        raise UsageError("Set the prices together: --price-in, --price-out and --price-source.")
     try:
         per_in, per_out = Decimal(price_in), Decimal(price_out)
     except InvalidOperation:
-        raise click.UsageError("A price is a number like 0.15, for a million tokens.") from None
+        raise UsageError("A price is a number like 0.15, for a million tokens.") from None
     if not (per_in.is_finite() and per_out.is_finite() and per_in >= 0 and per_out >= 0):
-        raise click.UsageError("A price is a number of 0 or more, like 0.15.")
+        raise UsageError("A price is a number of 0 or more, like 0.15.")
     return windows.TokenPrices(per_in, per_out, source)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from distill_tui.cli import index
+from distill_tui.cli.call import Call, UsageError
 from distill_tui.cli.exits import EXIT_CODES, PROGRAM
 from distill_tui.store import glance
 from distill_tui.text import visible
-
-if TYPE_CHECKING:
-    from distill_tui.cli.call import Call
 
 Function = TypeVar("Function", bound=Callable[..., object])
 _SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
@@ -238,7 +236,7 @@ def once(words: Iterable[tuple[str, str]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in words:
         if name in found:
-            raise click.UsageError(f"“{name}” is given twice; give it once.")
+            raise UsageError(f"“{name}” is given twice; give it once.")
         found[name] = value
     return found
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from distill_tui import actions
-from distill_tui.cli.call import Call, plain_objections, text_of
+from distill_tui.cli.call import Call, UsageError, plain_objections, text_of
 from distill_tui.cli.options import FILE, OneOf, command, play
 from distill_tui.digests import canonical, digest_of
 from distill_tui.people import signatures
@@ -30,7 +30,7 @@ from distill_tui.text import visible
 @click.option("--my-name", metavar="TEXT", help="your name, for display")
 def init(call: Call, file: str, name: str, me: str | None, my_name: str | None) -> None:
     if call.key is not None:
-        raise click.UsageError("A project is made by an OS account: leave out --key, then add the key with `key add`.")
+        raise UsageError("A project is made by an OS account: leave out --key, then add the key with `key add`.")
     uid = os.getuid()
     me = me or _account_name(uid)
     founder = Actor(None, f"account uid {uid}", Assurance.ACCOUNT)
@@ -44,7 +44,7 @@ def _account_name(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name.lower()
     except KeyError:
-        raise click.UsageError(f"The account with uid {uid} has no name; name yourself with --me ID.") from None
+        raise UsageError(f"The account with uid {uid} has no name; name yourself with --me ID.") from None
 
 
 @command("person add")

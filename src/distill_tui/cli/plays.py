@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from distill_tui import actions, gates, review
-from distill_tui.cli.call import Call, plain_objections
+from distill_tui.cli.call import Call, UsageError, plain_objections
 from distill_tui.cli.exits import PROGRAM
 from distill_tui.cli.options import AT_LEAST_1, OneOf, a_play, command, play, reason
 from distill_tui.reports import text
@@ -151,7 +151,7 @@ def why(call: Call, wanted: tuple[str, ...]) -> None:
     action = next((a for a in Action if a.command and words in (a.command, a.value, a.key)), None)
     if action is None:
         known = ", ".join(each.command for each in Action if each.command)
-        raise click.UsageError(f"There is no action “{words}”; the actions are: {known}.")
+        raise UsageError(f"There is no action “{words}”; the actions are: {known}.")
     dossier = call.dossier(thorough=action in (Action.SIGN_OFF, Action.SHIP))
     reasons = permission.objections(action, dossier, call.actor)
     value = {"action": action.value, "allowed": not reasons, "objections": plain_objections(reasons)}

@@ -7,7 +7,7 @@ import sys
 import click
 
 from distill_tui.cli import deferred, plays, start
-from distill_tui.cli.call import Call
+from distill_tui.cli.call import Call, UsageError
 from distill_tui.cli.exits import PROGRAM
 from distill_tui.cli.options import FILE, command
 from distill_tui.people import remembered
@@ -47,7 +47,7 @@ def _choose_recent(call: Call) -> str | None:
     try:
         _ = call.path
         return None
-    except click.UsageError:
+    except UsageError:
         found = remembered.recent()
         if not found:
             raise
@@ -59,5 +59,5 @@ def _choose_recent(call: Call) -> str | None:
     answer = sys.stdin.readline()
     chosen = answer.strip() or "1"
     if not answer or not chosen.isdecimal() or not 1 <= int(chosen) <= len(found):
-        raise click.UsageError(f"“{chosen}” is not in the list; `{PROGRAM} open FILE` opens a file.")
+        raise UsageError(f"“{chosen}” is not in the list; `{PROGRAM} open FILE` opens a file.")
     return str(found[int(chosen) - 1])

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from distill_tui import actions
-from distill_tui.cli.call import Call, plain_objections, reading
+from distill_tui.cli.call import Call, UsageError, plain_objections, reading
 from distill_tui.cli.options import FILE, Pairs, command, once, play, reason
 from distill_tui.digests import canonical, digest_of
 from distill_tui.people import ssh_client
@@ -42,7 +42,7 @@ def spotcheck(call: Call, words: tuple[tuple[str, str], ...], rows: int | None) 
         return
     odd = sorted(set(judged) ^ set(range(1, len(items) + 1)))
     if odd:
-        raise click.UsageError(f"Judge each answer from 1 to {len(items)} once; {odd[0]} is missing or out of range.")
+        raise UsageError(f"Judge each answer from 1 to {len(items)} once; {odd[0]} is missing or out of range.")
     number = actions.spot_check(*call.about, [judged[n] for n in sorted(judged)])
     found = spot_checks.result(call.dossier().spot_checks[-1].content)
     lines = [f"{name}: {count}" for name, count in found.items()]
@@ -53,7 +53,7 @@ def _judged(words: Mapping[str, str]) -> dict[int, Judged]:
     found = {}
     for number, word in words.items():
         if not number.isdecimal() or word not in list(Judged):
-            raise click.UsageError(f"“{number}={word}” is not a judgement; write it like 1=a 2=both 3=neither.")
+            raise UsageError(f"“{number}={word}” is not a judgement; write it like 1=a 2=both 3=neither.")
         found[int(number)] = Judged(word)
     return found
 
@@ -81,9 +81,9 @@ def sign(
     ssh_config: str | None,
 ) -> None:
     if ssh_config and not via:
-        raise click.UsageError("--ssh-config is for --via.")
+        raise UsageError("--ssh-config is for --via.")
     if approve and refuse:
-        raise click.UsageError("Use --approve or --refuse, not both.")
+        raise UsageError("Use --approve or --refuse, not both.")
     opinion = Opinion.APPROVE if approve else Opinion.REFUSE if refuse else None
     if via:
         with reading():
@@ -92,7 +92,7 @@ def sign(
     elif opinion is None:
         _show_what_is_signed(call)
     elif message is None:
-        raise click.UsageError("Describe your finding with -m TEXT.")
+        raise UsageError("Describe your finding with -m TEXT.")
     else:
         _sign(call, opinion, message, seen)
 
@@ -125,7 +125,7 @@ def _sign_via(
         call.data(shown, ssh_client.lines(fetched))
         return
     if message is None or call.key is None:
-        raise click.UsageError("Describe your finding with -m TEXT, and name the key that signs with --key FILE.")
+        raise UsageError("Describe your finding with -m TEXT, and name the key that signs with --key FILE.")
     if seen is None:
         for line in ssh_client.lines(fetched):
             call.talk(line)
@@ -142,13 +142,13 @@ def _sign_via(
 def _typed(wanted: str) -> None:
     """Ask for the intent to be typed on a terminal. Raises UsageError."""
     if not sys.stdin.isatty():
-        raise click.UsageError(
+        raise UsageError(
             "stdin is not a terminal. Look with `sign --via` first, then name the digest that you saw with --seen."
         )
     sys.stderr.write(f"Type {wanted} to sign: ")
     sys.stderr.flush()
     if sys.stdin.readline().strip() != wanted:
-        raise click.UsageError("Nothing was signed.")
+        raise UsageError("Nothing was signed.")
 
 
 def _moved() -> Exception:

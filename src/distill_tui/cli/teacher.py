@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from distill_tui import actions
-from distill_tui.cli.call import Call, reading, text_of
+from distill_tui.cli.call import Call, UsageError, reading, text_of
 from distill_tui.cli.exits import PROGRAM
 from distill_tui.cli.follow import started
 from distill_tui.cli.options import AT_LEAST_1, FILE, command, play, stacked, wait
@@ -65,9 +65,9 @@ def teacher(
     answer_tokens: int | None,
 ) -> None:
     if (bool(folder), recorded, bool(endpoint)).count(True) != 1:
-        raise click.UsageError("Name one of: a model FOLDER, --recorded, or --endpoint URL.")
+        raise UsageError("Name one of: a model FOLDER, --recorded, or --endpoint URL.")
     if (zero_shot and prompted) or ((zero_shot or prompted) and not folder):
-        raise click.UsageError("Use either --zero-shot or --prompted, together with a model FOLDER.")
+        raise UsageError("Use either --zero-shot or --prompted, together with a model FOLDER.")
     source = TeacherSource.ZERO_SHOT if zero_shot else TeacherSource.PROMPTED
     described = None
     if endpoint or zero_shot or prompted:
@@ -117,7 +117,7 @@ def _described(
 @click.option("--forbidden", is_flag=True, help="the terms forbid it")
 def terms(call: Call, provider: str, terms_version: str, dated: str, permitted: bool, forbidden: bool) -> None:
     if permitted == forbidden:
-        raise click.UsageError("State what the terms allow: either --permitted or --forbidden.")
+        raise UsageError("State what the terms allow: either --permitted or --forbidden.")
     actions.confirm_terms(*call.about, provider, terms_version, dated, permitted)
     call.done(f"The terms of {provider} are recorded.", permits=permitted)
 
@@ -209,7 +209,7 @@ _run = click.option("--run", metavar="N", type=int, help="the run that wrote the
 @click.argument("more", metavar="[N]…", type=int, nargs=-1, help="more numbers for --without")
 def data_take(call: Call, run: int | None, without: tuple[int, ...], more: tuple[int, ...]) -> None:
     if more and not without:
-        raise click.UsageError(f"“{more[0]}” belongs to no option; use --without {more[0]} to leave it out.")
+        raise UsageError(f"“{more[0]}” belongs to no option; use --without {more[0]} to leave it out.")
     report = actions.take_variations(*call.about, run, [*without, *more])
     call.done(f"Added {report['rows']:,} variations as {report['file_name']}.", [str(report["rows"])], **report)
 

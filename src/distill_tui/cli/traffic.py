@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from distill_tui.cli.call import UsageError
 from distill_tui.cli.options import stacked
 from distill_tui.dataset import readers
 
@@ -53,5 +54,5 @@ def mapping(path: Path, columns: dict[str, str | None]) -> Mapping:
     named = {name: column or None for name, column in (found | given).items()}
     column = named.pop("input", None)
     if not column:
-        raise click.UsageError("The input's column cannot be empty; name it with --input COLUMN.")
+        raise UsageError("The input's column cannot be empty; name it with --input COLUMN.")
     return readers.Mapping(input=column, **named)

@@ -151,7 +151,7 @@ def legend() -> Content:
     words = ("holds", "misses", "look", "waiting", "running", "paused")
     marks = Content("   ").join([show.state(word) for word in words])
     cards = f"on a card: q quality on validation rows, {show.glyph('most')} most it saves a month"
-    return marks + f"\n{cards}\nno key changes the project directly: it opens a form, and enter in the form confirms"
+    return marks + f"\n{cards}\nkeys open forms; only enter in a form changes the project"
 
 
 class CommandLine(ModalScreen[list[str] | None]):
