@@ -20,7 +20,7 @@ from distill_tui.digests import folder_digest
 from distill_tui.gates import Record
 from distill_tui.reports import html as sponsor_page
 from distill_tui.reports import model_card, text
-from distill_tui.review import controls, serving_costs
+from distill_tui.review import controls, sections, serving_costs
 from distill_tui.rules.training import start_run
 from distill_tui.spec import Spec
 from distill_tui.terms import Control, Export, RunKind, StudentKind
@@ -246,6 +246,27 @@ def test_what_was_judged_is_what_ships_in_its_form_with_its_program(play: real_p
     assert not bundle.verify(there).problems
     card = (there / "MODEL_CARD.md").read_text()
     assert "def predict(text):" in card and "## What distillation is worth" in card
+
+
+def test_every_figure_and_sentence_reads_the_same_in_terminal_text_page_and_card(play: real_play.Play) -> None:
+    dossier, view = play.project.dossier(play.id), load(play.project, play.id, play.by("vera"))
+    found = review.of(dossier)
+    assert found is not None
+    printed = {
+        "terminal": "\n".join(line.plain for line in evidence.evaluation(view, 1000)),
+        "text": "\n".join(text.evaluation(found)),
+        "page": html.unescape(sponsor_page.page(found)),
+        "card": model_card.model_card(dossier, dossier.sign_offs[-1]).replace("\\", ""),
+    }
+    parts = list(sections.of(found))
+    assert {"segments", "costs", "calibration", "confusions"} <= {part.name for part in parts if part.rows}
+    for name, page in printed.items():
+        page = " ".join(page.split())
+        shown = [part for part in parts if name != "card" or f"## {part.title}" in page or part.name == "segments"]
+        assert len(shown) > 3
+        for part in shown:
+            for figure in (*(line.text for line in part.lines), *(cell for row in part.rows for cell in row)):
+                assert " ".join(figure.split()) in page, f"{figure} is not in the {name}"
 
 
 def test_a_run_that_would_learn_nothing_of_the_teacher_is_not_even_queued(play: real_play.Play, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from distill_tui.cli import exits as cli
 from distill_tui.cli import live as watching
 from distill_tui.cli.app import main
 from distill_tui.dataset import frozen
+from distill_tui.dataset.observed import sealed
 from distill_tui.gates import Criterion, Gate, Record
 from distill_tui.monitor import history
 from distill_tui.monitor import plan as observe
@@ -181,8 +182,8 @@ def test_the_budget_is_spread_over_the_month_and_never_exceeded() -> None:
 
 
 def test_half_of_the_rows_are_sealed_and_it_is_always_the_same_half() -> None:
-    found = [observe.sealed(f"{n:064x}") for n in range(2000)]
-    assert 900 < sum(found) < 1100 and found == [observe.sealed(f"{n:064x}") for n in range(2000)]
+    found = [sealed(f"{n:064x}") for n in range(2000)]
+    assert 900 < sum(found) < 1100 and found == [sealed(f"{n:064x}") for n in range(2000)]
 
 
 def watched(plan: observe.Plan, *, wrong_year: bool) -> observe.Monitor:
@@ -393,7 +394,7 @@ def test_the_worst_rows_that_are_shown_are_open_ones_and_no_sealed_text_is_kept(
     shown = ask(alarmed, "SELECT input_digest, excerpt, answer, teacher FROM observation")
     assert any(text for _, text, _, _ in shown)
     for digest, text, answer, teacher in shown:
-        assert not text or (not observe.sealed(str(digest)) and answer != teacher)
+        assert not text or (not sealed(str(digest)) and answer != teacher)
 
 
 def test_nothing_is_acknowledged_where_there_is_no_alarm(project: Project) -> None:
@@ -454,7 +455,7 @@ def test_a_refresh_recovers_on_new_held_out_rows_and_what_shipped_stays_live_mea
     before, after = (frozen.splits_of(alarmed.artifacts.path(each.artifact)) for each in (old, fresh))
     held_out = {digest for digest, split in after.items() if split is Split.HELD_OUT}
     assert len(held_out) == GATE.held_out_rows and not held_out & before.keys()
-    assert all(observe.sealed(digest) for digest in held_out)
+    assert all(sealed(digest) for digest in held_out)
     looked = {digest for digest, split in before.items() if split is Split.HELD_OUT}
     assert not looked & after.keys()
     actions.rehearse(alarmed, 1, OLGA)

@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill_tui.dataset import observed
 from distill_tui.digests import canonical, sorted_json
 from distill_tui.monitor import plan as observe
 from distill_tui.rounds.weights import cell
@@ -118,8 +119,6 @@ class Taken:
 
 def take_in(project: Project, dossier: PlayDossier, out: Path) -> Taken | None:
     """Collect the rows that were observed and not judged on yet, with what the teacher said of them."""
-    from distill_tui.dataset import observed
-
     feeds = [feed for feed in dossier.feeds if feed.id > _judged_until(dossier)]
     if not feeds:
         return None
@@ -151,7 +150,7 @@ def failures(project: Project, dossier: PlayDossier) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     labels = dossier.play.task is Task.CLASSIFICATION
     for row in _labelled(project, dossier):
-        if not observe.sealed(row.input_digest):
+        if not observed.sealed(row.input_digest):
             counts = found.setdefault(cell(row.segment, row.teacher if labels else None), [0, 0])
             counts[0] += row.answer != row.teacher
             counts[1] += 1

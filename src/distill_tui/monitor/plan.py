@@ -11,7 +11,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -127,25 +126,11 @@ def chance(day: str, digest: str) -> float:
     return (int(hashlib.sha256(f"chance {day} {digest}".encode()).hexdigest()[:13], 16) + 1) / 2**52
 
 
-def sealed(digest: str) -> bool:
-    """Say whether an observed row stays unseen: half of them do, and a refresh draws its held-out rows from those."""
-    return hashlib.sha256(f"sealed {digest}".encode()).digest()[0] < 128
-
-
 def allowance(budget: int, day: str, asked: int) -> int:
     """Say how many more teacher calls a day may make, when `asked` were made this month: the budget, spread evenly."""
     year, month, number = (int(part) for part in day.split("-"))
     spent_by_now = ceil(budget * number / calendar.monthrange(year, month)[1])
     return max(0, spent_by_now - asked)
-
-
-def is_day(text: str) -> bool:
-    """Whether a text begins with a day, ISO 8601."""
-    try:
-        date.fromisoformat(text[:10])
-    except ValueError:
-        return False
-    return True
 
 
 # --- the monitor -----------------------------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distill_tui.monitor.plan import sealed
 from distill_tui.rounds import variations, weights
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
@@ -189,7 +188,7 @@ def _refreshed(
     )
     for each in (t for t in dossier.traffic if t.round >= begin and is_observed(t)):
         for row in observed.rows(paths[each.id]):
-            if not sealed(row["input_digest"]) and row["input_digest"] not in retired:
+            if not observed.sealed(row["input_digest"]) and row["input_digest"] not in retired:
                 fixed.setdefault(row["input_digest"], Split.TRAIN)
     return [old, fresh], fixed
 

@@ -234,7 +234,7 @@ def _observations(
     found = []
     for at, row in enumerate(rows):
         answer = known["probe"][row.digest][1] if row.probe else given.answers[at]
-        shown = not row.probe and row.teacher not in (None, answer) and not observe.sealed(row.digest)
+        shown = not row.probe and row.teacher not in (None, answer) and not observed.sealed(row.digest)
         found.append(
             tables.Observation(
                 play_id=feed.play_id,
