@@ -225,7 +225,7 @@ def test_the_binding_metric_is_what_the_kind_wins(kind: PlayKind, criterion: Cri
         (at_least("1E+99", P95), "give a number of at most 18 digits."),
         (close_to_teacher("Infinity"), "give a number of at most 18 digits."),
         (Criterion(ACCURACY), "has no threshold; give one, or a reference and a margin."),
-        (Criterion(ACCURACY, TEACHER), "say how far the student may trail the teacher, like 0.05."),
+        (Criterion(ACCURACY, TEACHER), "write how far the student may trail the teacher, like 0.05."),
         (Criterion(ACCURACY, margin=Decimal("0.1")), "has a margin but no reference; name the teacher or the baseline"),
         (Criterion(ACCURACY, TEACHER, threshold=Decimal("0.9")), "has a reference and a threshold; give a margin"),
         (Criterion(AGREEMENT, TEACHER, margin=Decimal("0.1")), "agreement already compares with the teacher"),
@@ -234,8 +234,8 @@ def test_the_binding_metric_is_what_the_kind_wins(kind: PlayKind, criterion: Cri
         (at_least("6", Metric.PAYBACK, "segment: a"), "is measured over all requests; give it the scope 'all'."),
         (at_least("0.9", scope="sometimes"), "is none of 'all', 'every segment' and 'segment: NAME'"),
         (at_least("0.9", scope="segment: "), "names no segment; write 'segment: NAME'."),
-        (at_least("0.9", binding=True, watch_only="small"), "is binding and only watched; it is one or the other."),
-        (at_least("0.9", watch_only=" "), "is only watched, without a reason; say why it does not count."),
+        (at_least("0.9", binding=True, watch_only="small"), "is binding and only watched; choose one."),
+        (at_least("0.9", watch_only=" "), "is only watched, without a reason; write why it does not count."),
     ],
 )
 def test_a_criterion_that_cannot_be_judged_cannot_be_locked(criterion: Criterion, sentence: str) -> None:
@@ -249,15 +249,15 @@ def test_a_criterion_that_cannot_be_judged_cannot_be_locked(criterion: Criterion
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        ({"rounds": 0}, "rounds is 0; the student must be looked at once at least."),
-        ({"held_out_rows": 0}, "held_out_rows is 0; without held-out rows nothing can be proven."),
-        ({"confidence": Decimal(1)}, "confidence is 1; it lies above 0.5 and below 1, like 0.95."),
-        ({"confidence": Decimal("NaN")}, "confidence is NaN; it lies above 0.5 and below 1, like 0.95."),
-        ({"confidence": Decimal(95)}, "confidence is 95; it lies above 0.5 and below 1, like 0.95."),
-        ({"validation_share": Decimal(0)}, "validation_share is 0; it lies above 0 and below 1, like 0.1."),
+        ({"rounds": 0}, "rounds is 0; at least one round is needed."),
+        ({"held_out_rows": 0}, "held_out_rows is 0; at least one held-out row is needed."),
+        ({"confidence": Decimal(1)}, "confidence is 1; it must be above 0.5 and below 1, like 0.95."),
+        ({"confidence": Decimal("NaN")}, "confidence is NaN; it must be above 0.5 and below 1, like 0.95."),
+        ({"confidence": Decimal(95)}, "confidence is 95; it must be above 0.5 and below 1, like 0.95."),
+        ({"validation_share": Decimal(0)}, "validation_share is 0; it must be above 0 and below 1, like 0.1."),
         (
             {"ranges": (replace(TO_SIX_THOUSAND, name="rent"),)},
-            "There is no price 'rent' to give a range for; the prices are calls_per_month, teacher_cost_per_1k, "
+            "Unknown price 'rent' in a range; the prices are calls_per_month, teacher_cost_per_1k, "
             "machine_price_per_hour, serving_cost_per_month, build_cost, sample_share, retrains_per_month, "
             "retrain_cost, fallback_share.",
         ),
@@ -267,21 +267,21 @@ def test_a_criterion_that_cannot_be_judged_cannot_be_locked(criterion: Criterion
         ),
         (
             {"ranges": (replace(TO_SIX_THOUSAND, dated="soon"),)},
-            "The range of build_cost has no source or no date; say where it comes from and when, as 2026-01-31.",
+            "The range of build_cost has no source or no date; write both, the date as 2026-01-31.",
         ),
-        ({"ranges": (TO_SIX_THOUSAND, TO_SIX_THOUSAND)}, "A price has two ranges; keep one of them."),
-        ({"payback_chance": Decimal(80)}, "payback_chance is 80; it lies above 0 and below 1, like 0.8."),
+        ({"ranges": (TO_SIX_THOUSAND, TO_SIX_THOUSAND)}, "A price has two ranges; keep one."),
+        ({"payback_chance": Decimal(80)}, "payback_chance is 80; it must be above 0 and below 1, like 0.8."),
         (
             {"teacher_agreement": Decimal(97)},
             "teacher_agreement is 97; it is a share above 0 and at most 1, like 0.97.",
         ),
-        ({"seed": -1}, "seed is -1; it is 0 or more."),
+        ({"seed": -1}, "seed is -1; it must be 0 or more."),
         ({"baseline": "gpt"}, "baseline is 'gpt'; it is tfidf or majority."),
         ({"window_from": "2026-13-01"}, "window_from is '2026-13-01'; write a date like 2026-01-31."),
         ({"window_to": "20260101"}, "window_to is '20260101'; write a date like 2026-01-31."),
         (
             {"window_from": "2026-02-01", "window_to": "2026-01-31"},
-            "window_from 2026-02-01 is after window_to 2026-01-31; exchange them.",
+            "window_from 2026-02-01 is after window_to 2026-01-31; swap them.",
         ),
     ],
 )
@@ -291,9 +291,7 @@ def test_a_gate_with_a_number_out_of_range_cannot_be_locked(changed: dict[str, o
 
 def test_a_criterion_that_stands_twice_is_named() -> None:
     gate = Gate((close_to_teacher(binding=True), close_to_teacher("0.02")))
-    assert problems(gate, PlayKind.STABILITY) == [
-        "accuracy against the teacher stands in the gate twice; keep one of them."
-    ]
+    assert problems(gate, PlayKind.STABILITY) == ["accuracy against the teacher is in the gate twice; keep one."]
 
 
 def test_a_cost_gate_says_when_the_student_pays_back() -> None:
@@ -314,7 +312,7 @@ def test_a_looser_margin_on_rare_inputs_names_who_agreed_to_it() -> None:
     common, rare = close_to_teacher("0.03", "top 50 patterns"), close_to_teacher("0.1", "beyond the top 50 patterns")
     assert problems(Gate((fast, common, rare)), PlayKind.LATENCY) == [
         "accuracy against the teacher (beyond the top 50 patterns) allows more on rare inputs than on common ones; "
-        "write down who owns the product and agreed to that: agreed_with."
+        "name the product owner who agreed to that: agreed_with."
     ]
     assert problems(Gate((fast, common, replace(rare, agreed_with="Pat Product"))), PlayKind.LATENCY) == []
     assert problems(Gate((fast, common, replace(rare, margin=Decimal("0.03")))), PlayKind.LATENCY) == []
@@ -441,7 +439,8 @@ def test_a_gate_that_names_no_methods_keeps_those_that_it_was_locked_with() -> N
     first, second = (only(judge(each, in_groups)) for each in (opened, gate))
     assert first.lower is not None and second.lower is not None and first.lower != second.lower
     assert any(
-        "methods is 3; this release knows 1 to 2." in each for each in problems(replace(gate, methods=3), PlayKind.COST)
+        "methods is 3; this release supports 1 to 2." in each
+        for each in problems(replace(gate, methods=3), PlayKind.COST)
     )
 
 
@@ -959,7 +958,7 @@ def test_a_lead_over_the_baseline_hangs_on_how_large_it_is() -> None:
     (note,) = power(one_look(Criterion(ACCURACY, BASELINE, margin=Decimal("-0.02"))))
     assert note.enough is None
     assert note.sentence == (
-        "Accuracy: with 1,000 rows a lead over the tfidf baseline is recognised from 5.6 points on; you asked for 2."
+        "Accuracy: with 1,000 rows a lead over the tfidf baseline is recognised from 5.6 points; you asked for 2."
     )
 
 

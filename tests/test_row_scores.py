@@ -66,7 +66,7 @@ def one_look(criterion: Criterion, **more: object) -> Gate:
         (Criterion(BRIER, threshold=Decimal(1)), "which cannot fail; give a score below 1, like 0.1."),
         (Criterion(BRIER, threshold=Decimal(0)), "which cannot pass; give a number above 0."),
         (Criterion(BRIER, TEACHER), "brier_score against the teacher has no margin"),
-        (Criterion(BRIER, TEACHER, margin=Decimal(0)), "proves no lead over it"),
+        (Criterion(BRIER, TEACHER, margin=Decimal(0)), "cannot be shown to lead it"),
         (Criterion(BRIER, margin=Decimal("0.1")), "has a margin but no reference"),
     ],
 )
@@ -212,14 +212,12 @@ def test_the_order_of_rows_never_matters(drawn, chance) -> None:
 def test_too_few_rows_for_any_result_are_told_and_else_nothing_is_promised() -> None:
     (note,) = power(one_look(NEAR, held_out_rows=58))
     assert (note.possible, note.rows_needed) == (False, 59)
-    assert note.sentence == (
-        "The Brier score: 58 rows can never prove this, however even the scores: that takes 59, so add 1 row."
-    )
+    assert note.sentence == ("The Brier score: 58 rows can never prove this: it takes at least 59, so add 1 row.")
     assert only(one_look(NEAR), scored([1000] * 58, [1000] * 58)).verdict is Verdict.UNPROVEN
     assert only(one_look(NEAR), scored([1000] * 59, [1000] * 59)).verdict is Verdict.HOLDS
     (note,) = power(one_look(NEAR, held_out_rows=500))
     assert note.possible and note.enough is None
-    assert "cannot be said before the first look" in note.sentence and note.sentence.endswith("it takes 59 at least.")
+    assert "is not known before the first look" in note.sentence and note.sentence.endswith("it takes 59 at least.")
 
 
 def test_the_gain_of_rounds_is_that_of_the_row_score_where_it_binds() -> None:

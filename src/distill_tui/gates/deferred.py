@@ -26,7 +26,7 @@ def threshold(confidence: Sequence[int], share: float) -> int:
 
 
 def chosen(gate: Gate, validation: Record) -> int:
-    """Give the threshold that a gate's share takes on the validation rows; 0 where the gate sends nothing back.
+    """Return the threshold that a gate's share takes on the validation rows; 0 where the gate sends nothing back.
 
     Raises ValueError with one sentence where there is no validation row to choose it on.
     """
@@ -41,7 +41,7 @@ def chosen(gate: Gate, validation: Record) -> int:
 
 
 def sent_back(record: Record) -> list[int]:
-    """Give the positions of the rows that go back to the teacher."""
+    """Return the positions of the rows that go back to the teacher."""
     return [row for row, sure in enumerate(record.confidence) if sure < record.deferred_below]
 
 
@@ -53,14 +53,14 @@ def kept(record: Record) -> Scores:
 
 
 def handed_back(gate: Gate, record: Record) -> Decimal | None:
-    """Give the measured share of requests that go back; None where the gate sends none, or nothing was measured."""
+    """Return the measured share of requests that go back; None where the gate sends none, or nothing was measured."""
     if gate.deferral is None or unusable(gate, record) or not record.rows:
         return None
     return Decimal(len(sent_back(record))) / len(record.rows)
 
 
 def unusable(gate: Gate, record: Record) -> str:
-    """Say why student and teacher cannot be judged together, where the gate asks for it; else nothing."""
+    """Return why student and teacher cannot be judged together, where the gate asks for it; else nothing."""
     if gate.deferral is None or record.deferred_below:
         return ""
     return (
@@ -70,7 +70,7 @@ def unusable(gate: Gate, record: Record) -> str:
 
 
 def together(gate: Gate, record: Record) -> Record:
-    """Give the record as the two answer together, where the gate sends something back; else the record as it is.
+    """Return the record as the two answer together, where the gate sends something back; else the record as it is.
 
     A row that goes back has the teacher's answer and scores; where the teacher gave none it counts as wrong, which is
     the worst that it can be. Latency is that of requests that were timed through both.

@@ -51,7 +51,7 @@ class Prices:
 
 
 def student_cost_per_1k(latency_us_mean: Decimal, machine_price_per_hour: Decimal) -> Decimal:
-    """Say what 1,000 answers of the student cost on a machine that gives them one after the other, without idling.
+    """Return what 1,000 answers of the student cost on a machine that gives them one after the other, without idling.
 
     Idle time is not in it: a machine that is rented by the month belongs into `serving_cost_per_month`.
     """
@@ -59,7 +59,7 @@ def student_cost_per_1k(latency_us_mean: Decimal, machine_price_per_hour: Decima
 
 
 def monthly_saving(prices: Prices, student_per_1k: Decimal) -> Decimal:
-    """Say what the student saves a month; negative where it costs more than the teacher.
+    """Return what the student saves a month; negative where it costs more than the teacher.
 
     S = V·(c_T − c_S − φ·c_T − s·c_T) − F − ρ·C_R: calls, cost of teacher and student a call, the shares that are handed
     back to the teacher and still sampled by it, the fixed cost of serving, and the refreshes.
@@ -78,26 +78,26 @@ def _upkeep(prices: Prices) -> Decimal:
 
 
 def payback_months(prices: Prices, student_per_1k: Decimal) -> Decimal | None:
-    """Say after how many months the savings have paid the build, B/S; None where they never do."""
+    """Return after how many months the savings have paid the build, B/S; None where they never do."""
     saving = monthly_saving(prices, student_per_1k)
     return prices.build_cost / saving if saving > 0 else None
 
 
 def net_present_value(prices: Prices, student_per_1k: Decimal, months: int, discount_per_year: Decimal) -> Decimal:
-    """Say what the build is worth today over so many months: −B + Σ S/(1 + r/12)^t."""
+    """Return what the build is worth today over so many months: −B + Σ S/(1 + r/12)^t."""
     saving, monthly = monthly_saving(prices, student_per_1k), 1 + discount_per_year / 12
     with localcontext(_EXACT):
         return sum((saving / monthly**month for month in range(1, months + 1)), -prices.build_cost)
 
 
 def break_even_calls(prices: Prices, student_per_1k: Decimal, months: Decimal) -> Decimal | None:
-    """Say from how many calls a month on the build is paid back in so many months; None where no number would do."""
+    """Return from how many calls a month on the build is paid back in so many months; None where no number would do."""
     each = (prices.teacher_cost_per_1k * _replaced(prices) - student_per_1k) / _THOUSAND
     return (_upkeep(prices) + prices.build_cost / months) / each if each > 0 else None
 
 
 def break_even_price(prices: Prices, student_per_1k: Decimal, months: Decimal) -> Decimal | None:
-    """Say how low the teacher's price for 1,000 calls may fall before the build is not paid back in so many months."""
+    """Return the lowest teacher's price for 1,000 calls at which the build pays back in so many months."""
     if prices.calls_per_month <= 0 or _replaced(prices) <= 0:
         return None
     owed = (_upkeep(prices) + prices.build_cost / months) * _THOUSAND / prices.calls_per_month
@@ -142,7 +142,7 @@ class Swing:
 
     @property
     def width(self) -> Decimal:
-        """How much hangs on it."""
+        """How far it moves the net."""
         return abs(self.net_at_high - self.net_at_low)
 
 
@@ -167,7 +167,7 @@ def _net(prices: Prices, latency_us_mean: Decimal, months: Decimal) -> Decimal:
 def chance_of_payback(
     prices: Prices, latency_us_mean: Decimal, months: Decimal, ranges: Sequence[Range], seed: int, draws: int = DRAWS
 ) -> Decimal:
-    """Say how often the build is paid back in so many months where the ranged prices are drawn from triangles.
+    """Return how often the build is paid back in so many months where the ranged prices are drawn from triangles.
 
     The same seed gives the same share on any machine: whole random numbers, decimal arithmetic of 28 digits.
     """
@@ -287,7 +287,7 @@ _FLAGS = frozenset(question.name for each in WORKSHEET.values() for question in 
 
 
 def trigger_holds(kind: PlayKind, values: Mapping[str, Decimal]) -> list[str]:
-    """Say why the trigger of this kind does not hold, in full sentences; nothing means that it does.
+    """Return why the trigger of this kind does not hold, in full sentences; nothing means that it does.
 
     Numbers that are missing or out of range come first, by name; the trigger itself is judged once they are sound.
     """
@@ -310,7 +310,7 @@ def _cost(values: Mapping[str, Decimal]) -> Iterator[str]:
     if spend <= threshold:
         yield (
             f"The task costs {_money(spend)} a month ({calls:,f} calls at {price:,f} a thousand), which does not pass "
-            f"the threshold of {_money(threshold)}: mend the numbers or kill the play."
+            f"the threshold of {_money(threshold)}: correct the numbers or kill the play."
         )
     if not LEAST_DAYS <= days <= MOST_DAYS:
         yield f"window_days is {days:f}; a cost play takes the last {LEAST_DAYS} to {MOST_DAYS} days of traffic."
@@ -323,14 +323,14 @@ def _latency(values: Mapping[str, Decimal]) -> Iterator[str]:
     elif teacher <= target:
         yield (
             f"The teacher's p95 is {teacher:,f} ms, which is within the target of {target:,f} ms: "
-            "there is nothing to win, so mend the numbers or kill the play."
+            "there is nothing to gain: correct the numbers or kill the play."
         )
     if values["calls_per_month"] == 0:
-        yield "calls_per_month is 0; nobody waits on a feature without calls."
+        yield "calls_per_month is 0; a feature without calls has no latency problem."
     if values["abandoned_share"] == 0:
         yield "abandoned_share is 0; the trigger is that users give up waiting: measure how many do, or kill the play."
     if values["share_of_top_patterns"] == 0:
-        yield "share_of_top_patterns is 0; the data is weighted to the top patterns, so say which share they make up."
+        yield "share_of_top_patterns is 0; the data is weighted to the top patterns: fill in their share."
 
 
 def _stability(values: Mapping[str, Decimal]) -> Iterator[str]:
@@ -362,7 +362,7 @@ def _specialization(values: Mapping[str, Decimal]) -> Iterator[str]:
     if has >= wants:
         yield (
             f"The generalist is right on {_percent(has)}%, which is no less than the {_percent(wants)}% wanted: "
-            "it is not mediocre here, so mend the numbers or kill the play."
+            "correct the numbers or kill the play."
         )
 
 
@@ -375,7 +375,7 @@ _TRIGGERS: dict[PlayKind, Callable[[Mapping[str, Decimal]], Iterator[str]]] = {
 
 
 def _out_of_range(name: str, value: Decimal) -> str:
-    """Say what is wrong with one number of a worksheet, or nothing."""
+    """Return what is wrong with one number of a worksheet, or nothing."""
     if not value.is_finite():
         return f"{name} is {value}; give a finite number."
     if value != 0 and not -_DIGITS <= value.adjusted() < _DIGITS:

@@ -151,6 +151,6 @@ def default_gate(kind: PlayKind) -> Gate:
 
 
 def bar_of(criterion: Criterion) -> Decimal:
-    """Give what a criterion asks for: its threshold, or its margin where it has a reference."""
+    """Return what a criterion asks for: its threshold, or its margin where it has a reference."""
     bar = criterion.threshold if criterion.reference is Reference.NONE else criterion.margin
     return Decimal(0) if bar is None else bar

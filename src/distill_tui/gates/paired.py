@@ -48,14 +48,14 @@ class Gain:
         return cls(mean, error, rows, count)
 
     def at_least(self, alpha: float) -> float:
-        """Give the lower t bound of the mean; minus infinity for a single group.
+        """Return the lower t bound of the mean; minus infinity for a single group.
 
         Under 200 rows it is approximate: with skewed scores 50 rows pass 7% and not 5% of what is at the margin.
         """
         return self.mean - self._reach(alpha)
 
     def at_most(self, alpha: float) -> float:
-        """Give the upper t bound of the mean."""
+        """Return the upper t bound of the mean."""
         return self.mean + self._reach(alpha)
 
     def _reach(self, alpha: float) -> float:
@@ -107,23 +107,23 @@ class RowScores:
         return sum(each.total * count for each, count in self.clusters.items()) / self.rows if self.rows else None
 
     def exceeds(self, value: float) -> float:
-        """Give the p-value of "the true mean is above this value"."""
+        """Return the p-value of "the true mean is above this value"."""
         return statistics.clustered_exceeds(value, self.clusters)
 
     def falls_below(self, value: float) -> float:
-        """Give the p-value of "the true mean is below this value"."""
+        """Return the p-value of "the true mean is below this value"."""
         return self._mirror.exceeds((0 if self.paired else 1) - value)
 
     def at_least(self, alpha: float) -> float:
-        """Give the lower bound of the mean."""
+        """Return the lower bound of the mean."""
         return statistics.greatest_refuted(self.exceeds, alpha, -1.0 if self.paired else 0.0, 1.0)
 
     def at_most(self, alpha: float) -> float:
-        """Give the upper bound of the mean."""
+        """Return the upper bound of the mean."""
         return (0 if self.paired else 1) - self._mirror.at_least(alpha)
 
     def rows_needed(self, bar: float, alpha: float) -> int | None:
-        """Say how many such rows in all tell the mean from the bar, were it what it is here; None where none do."""
+        """Return how many such rows in all tell the mean from the bar, were it what it is here; None where none do."""
         gap = abs((self.estimate or 0.0) - bar)
         if self.groups < 2 or not gap:
             return None
@@ -135,7 +135,7 @@ class RowScores:
 
     @cached_property
     def _mirror(self) -> RowScores:
-        """Give the scores turned round, as `statistics.Scores` does."""
+        """Return the scores turned round, as `statistics.Scores` does."""
         turned = Counter[Cluster]()
         for each, count in self.clusters.items():
             rest = each.size - each.best if self.paired else each.size
@@ -168,7 +168,7 @@ class Outlook:
 
 
 def outlook(gain: Gain, gap: float, rounds_left: int) -> Outlook:
-    """Say whether the rounds left can close the gap, at the pace of the last two.
+    """Return whether the rounds left can close the gap, at the pace of the last two.
 
     need = 2·gap / rounds left. Hopeless where gain + z·SE < need: not even the upper bound of the pace suffices.
     On track where gain ≥ need and gain − z·SE ≥ 0, z = 1.15. SE is that of the gain alone: the gap was measured on the

@@ -1,4 +1,4 @@
-"""What a number of held-out rows can and cannot prove, said before the lock."""
+"""What a number of held-out rows can and cannot prove, computed before the lock."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ ASSUMED_DISCORDANCE = 0.2  # share of rows on which student and teacher differ i
 
 @dataclass(frozen=True)
 class PowerNote:
-    """What a criterion's rows can and cannot prove, said before the lock."""
+    """What a criterion's rows can and cannot prove."""
 
     criterion: Criterion
     scope: str
     rows: int | None  # that will bear on it; None where that is not known yet
-    enough: bool | None  # None: it depends on what nobody knows yet
+    enough: bool | None  # None: it depends on what is not known yet
     smallest: float | None  # smallest provable margin or lead, where there is one
     rows_needed: int | None  # in all
     sentence: str
@@ -36,7 +36,7 @@ def power(
     segment_shares: Mapping[str, float] | None = None,
     design_effect: float = 1,
 ) -> list[PowerNote]:
-    """Say for each criterion what the held-out rows can prove (80% power, the error budget split over the rounds).
+    """Return for each criterion what the held-out rows can prove (80% power, the error budget split over the rounds).
 
     `discordance` is the share of rows on which exactly one of the two is right; without it, twice what the teacher
     disagrees with itself, or a fifth. `segment_shares` is the share of each segment; `design_effect` how many dependent
@@ -94,9 +94,9 @@ def _power_note(
     if criterion.metric in ROW_SCORES:
         return _scored_power(criterion, scope, rows, float(bar), alpha, effect)
     if criterion.metric not in QUALITY:
-        said = "nothing is sampled" if criterion.metric is Metric.SIZE else "it hangs on timed runs and prices"
+        why = "nothing is sampled" if criterion.metric is Metric.SIZE else "it depends on timed runs and prices"
         return PowerNote(
-            criterion, scope, None, True, None, None, f"{_title(criterion, scope)}: needs no rows, as {said}."
+            criterion, scope, None, True, None, None, f"{_title(criterion, scope)}: needs no rows, as {why}."
         )
     if criterion.reference is Reference.NONE:
         return _floor_power(criterion, scope, rows, float(bar), alpha, effect)
@@ -151,14 +151,14 @@ def _lead_power(
 ) -> PowerNote:
     title, rival = _title(criterion, scope), f"the {gate.baseline} baseline"
     if rows is None:
-        text = f"{title}: how large a lead over {rival} can be proven hangs on the rows of each segment, not known yet"
+        text = f"{title}: what lead over {rival} can be proven depends on the rows of each segment, not known yet"
         return PowerNote(criterion, scope, rows, None, None, None, f"{text}.")
     smallest = lead + statistics.smallest_provable_margin(rows / effect, discordance, alpha)
     if smallest >= 1:
         text = f"{title}: with {rows:,} rows no lead over {rival} can be proven; add rows"
         return PowerNote(criterion, scope, rows, False, None, None, f"{text}.")
     smallest = ceil(1000 * smallest - 1e-9) / 1000
-    text = f"{title}: with {rows:,} rows a lead over {rival} is recognised from {points(smallest)} points on"
+    text = f"{title}: with {rows:,} rows a lead over {rival} is recognised from {points(smallest)} points"
     return PowerNote(criterion, scope, rows, None, smallest, None, f"{text}; you asked for {points(lead)}.")
 
 
@@ -184,16 +184,16 @@ def _floor_power(
 def _scored_power(
     criterion: Criterion, scope: str, rows: int | None, bar: float, alpha: float, effect: float
 ) -> PowerNote:
-    """Say the fewest rows that could do: what decides beyond that is how far scores spread, which no one knows yet."""
+    """Return the fewest rows that could be enough; beyond that it depends on how far scores spread, not known yet."""
     title, alone = _title(criterion, scope), criterion.reference is Reference.NONE
     room = bar if alone and not criterion.at_least else 1 - bar if alone else bar
     least = ceil(statistics.rows_without_error(1 - room, alpha) * effect) if 0 < room < 1 else 2
     text = (
-        f"{title}: what {'its' if rows is None else f'{rows:,}'} rows can prove cannot be said before the first look, "
-        "as it hangs on how far the scores spread"
+        f"{title}: what {'its' if rows is None else f'{rows:,}'} rows can prove is not known before the first look: "
+        "it depends on how far the scores spread"
     )
     if rows is not None and rows < least:
-        text = f"{title}: {rows:,} rows can never prove this, however even the scores: that takes {least:,}"
+        text = f"{title}: {rows:,} rows can never prove this: it takes at least {least:,}"
         return PowerNote(
             criterion, scope, rows, False, None, least, f"{text}, so add {count(least - rows, 'row')}.", possible=False
         )
@@ -201,7 +201,7 @@ def _scored_power(
 
 
 def _deferred_power(criterion: Criterion, gate: Gate, alpha: float, effect: float) -> PowerNote:
-    """Say how many rows tell the share that is aimed at from the most that is allowed."""
+    """Return how many rows separate the share that is aimed at from the most that is allowed."""
     title, rows, most = _title(criterion, ALL), gate.held_out_rows, float(bar_of(criterion))
     aim = float(gate.deferral or 0)
     needed = statistics.rows_for_share(1 - most, 1 - aim, alpha) if aim < most else None

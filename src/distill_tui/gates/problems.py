@@ -1,4 +1,4 @@
-"""What stands against locking a gate, in full sentences: numbers out of range, bars that cannot fail or cannot pass."""
+"""Reasons why a gate cannot be locked: numbers out of range, bars that cannot fail or cannot pass."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from distill_tui.terms import Metric, PlayKind, Reference, Task
 
 
 def problems(gate: Gate, kind: PlayKind, task: Task = Task.CLASSIFICATION) -> list[str]:
-    """Say what stands against locking this gate for this kind of play, in full sentences; nothing means lockable."""
+    """Return why this gate cannot be locked for this kind of play, in full sentences; empty means lockable."""
     found = list(_gate_problems(gate))
     for criterion in gate.criteria:
         found.extend(criterion_problems(criterion))
@@ -42,29 +42,29 @@ def _gate_problems(gate: Gate) -> Iterator[str]:
     if not gate.criteria:
         yield "The gate has no criteria; add at least one."
     if not (gate.confidence.is_finite() and Decimal("0.5") < gate.confidence < 1):
-        yield f"confidence is {gate.confidence}; it lies above 0.5 and below 1, like 0.95."
+        yield f"confidence is {gate.confidence}; it must be above 0.5 and below 1, like 0.95."
     if gate.rounds < 1:
-        yield f"rounds is {gate.rounds}; the student must be looked at once at least."
+        yield f"rounds is {gate.rounds}; at least one round is needed."
     if gate.held_out_rows < 1:
-        yield f"held_out_rows is {gate.held_out_rows}; without held-out rows nothing can be proven."
+        yield f"held_out_rows is {gate.held_out_rows}; at least one held-out row is needed."
     elif not 0 <= gate.minimum_spot_check <= gate.held_out_rows:
         yield (
-            f"minimum_spot_check is {gate.minimum_spot_check}; it lies between 0 and the {gate.held_out_rows:,} "
+            f"minimum_spot_check is {gate.minimum_spot_check}; it must be between 0 and the {gate.held_out_rows:,} "
             "held-out rows that it is drawn from."
         )
     if not (gate.validation_share.is_finite() and 0 < gate.validation_share < 1):
-        yield f"validation_share is {gate.validation_share}; it lies above 0 and below 1, like 0.1."
+        yield f"validation_share is {gate.validation_share}; it must be above 0 and below 1, like 0.1."
     if not 1 <= gate.methods <= METHODS_NOW:
-        yield f"methods is {gate.methods}; this release knows 1 to {METHODS_NOW}."
+        yield f"methods is {gate.methods}; this release supports 1 to {METHODS_NOW}."
     if gate.seed < 0:
-        yield f"seed is {gate.seed}; it is 0 or more."
+        yield f"seed is {gate.seed}; it must be 0 or more."
     if gate.baseline not in BASELINES:
         yield f"baseline is '{gate.baseline}'; it is {' or '.join(BASELINES)}."
     dates = [("window_from", gate.window_from), ("window_to", gate.window_to)]
     wrong = [f"{name} is '{day}'; write a date like 2026-01-31." for name, day in dates if day and not _is_date(day)]
     yield from wrong
     if not wrong and gate.window_from and gate.window_to and gate.window_from > gate.window_to:
-        yield f"window_from {gate.window_from} is after window_to {gate.window_to}; exchange them."
+        yield f"window_from {gate.window_from} is after window_to {gate.window_to}; swap them."
 
 
 def _is_date(text: str) -> bool:
@@ -75,7 +75,7 @@ def _is_date(text: str) -> bool:
 
 
 def criterion_problems(criterion: Criterion) -> Iterator[str]:
-    """Say why one criterion could not be judged."""
+    """Return why one criterion could not be judged."""
     name = criterion.words
     if criterion.segment is None and criterion.patterns is None and criterion.scope not in (ALL, EVERY_SEGMENT):
         yield (
@@ -96,9 +96,9 @@ def criterion_problems(criterion: Criterion) -> Iterator[str]:
     else:
         yield from _margin_problems(criterion)
     if criterion.watch_only and criterion.binding:
-        yield f"{name} is binding and only watched; it is one or the other."
+        yield f"{name} is binding and only watched; choose one."
     if criterion.watch_only and not criterion.watch_only.strip():
-        yield f"{name} is only watched, without a reason; say why it does not count."
+        yield f"{name} is only watched, without a reason; write why it does not count."
 
 
 def _threshold_problems(criterion: Criterion) -> Iterator[str]:
@@ -128,7 +128,7 @@ def _margin_problems(criterion: Criterion) -> Iterator[str]:
         yield f"{name} has a reference and a threshold; give a margin, or the reference none."
         return
     if margin is None:
-        yield f"{name} has no margin; say how far the student may trail the {criterion.reference}, like 0.05."
+        yield f"{name} has no margin; write how far the student may trail the {criterion.reference}, like 0.05."
     elif not margin.is_finite() or too_long(margin):
         yield f"The margin of {name} is {margin}; give a number of at most {DIGITS} digits."
     elif margin >= 1:
@@ -137,7 +137,7 @@ def _margin_problems(criterion: Criterion) -> Iterator[str]:
         yield f"The margin of {name} is {margin}, which cannot pass; a lead of 5 points is written -0.05."
     elif criterion.reference is Reference.TEACHER and margin <= 0:
         yield (
-            f"The margin of {name} is {margin}, and a student that learns from the teacher proves no lead over it; "
+            f"The margin of {name} is {margin}, and a student that learns from the teacher cannot be shown to lead it; "
             "allow it to trail by something above 0, like 0.02."
         )
 
@@ -146,15 +146,15 @@ def _range_problems(gate: Gate) -> Iterator[str]:
     names = [each.name for each in fields(economics.Prices)]
     for each in gate.ranges:
         if each.name not in names:
-            yield f"There is no price '{each.name}' to give a range for; the prices are {', '.join(names)}."
+            yield f"Unknown price '{each.name}' in a range; the prices are {', '.join(names)}."
         elif not (each.low.is_finite() and each.high.is_finite() and 0 <= each.low <= each.high):
             yield f"The range of {each.name} goes from {each.low} to {each.high}; begin at 0 or more and end no lower."
         if not each.source.strip() or not _is_date(each.dated):
-            yield f"The range of {each.name} has no source or no date; say where it comes from and when, as 2026-01-31."
+            yield f"The range of {each.name} has no source or no date; write both, the date as 2026-01-31."
     if len({each.name for each in gate.ranges}) < len(gate.ranges):
-        yield "A price has two ranges; keep one of them."
+        yield "A price has two ranges; keep one."
     if not (gate.payback_chance.is_finite() and 0 < gate.payback_chance < 1):
-        yield f"payback_chance is {gate.payback_chance}; it lies above 0 and below 1, like 0.8."
+        yield f"payback_chance is {gate.payback_chance}; it must be above 0 and below 1, like 0.8."
 
 
 def _rare_problems(gate: Gate) -> Iterator[str]:
@@ -167,8 +167,8 @@ def _rare_problems(gate: Gate) -> Iterator[str]:
         looser = criterion.margin is not None and criterion.margin.is_finite()
         if looser and (strictest is None or (criterion.margin or 0) > strictest):
             yield (
-                f"{criterion.words} allows more on rare inputs than on common ones; write down who owns the product "
-                "and agreed to that: agreed_with."
+                f"{criterion.words} allows more on rare inputs than on common ones; name the product owner "
+                "who agreed to that: agreed_with."
             )
 
 
@@ -177,13 +177,13 @@ def _alike(one: Criterion, other: Criterion) -> bool:
 
 
 def _task_problems(gate: Gate, task: Task) -> Iterator[str]:
-    """Some metrics are of answers that are texts, and one is of the probabilities of labels."""
+    """Some metrics score texts, and one scores the probabilities of labels."""
     for criterion in gate.criteria:
         name = criterion.metric.value
         if task is Task.GENERATION and criterion.metric is Metric.BRIER:
-            yield f"{name} takes probabilities of labels, and this play's answers are texts; take accuracy or field_f1."
+            yield f"{name} needs probabilities of labels, but this play's answers are texts; use accuracy or field_f1."
         if task is Task.CLASSIFICATION and criterion.metric in OF_ANSWERS:
-            yield f"{name} compares answers that are texts, and this play's answers are labels; take accuracy."
+            yield f"{name} compares texts, but this play's answers are labels; use accuracy."
         if (
             task is Task.GENERATION
             and gate.deferral is not None
@@ -191,8 +191,8 @@ def _task_problems(gate: Gate, task: Task) -> Iterator[str]:
             and criterion.metric is Metric.P95_LATENCY
         ):
             yield (
-                f"{name} has a criterion and requests go back to the teacher, and nobody times one that writes "
-                "together with the student; leave out either, or only watch the latency."
+                f"{name} has a criterion and requests go back to the teacher, but combined latency is not "
+                "measured for generative teachers; remove one of the two, or only watch the latency."
             )
 
 
@@ -217,12 +217,12 @@ def _deferral_problems(gate: Gate) -> Iterator[str]:
     share, bounds = gate.deferral, [each for each in gate.criteria if each.metric is Metric.DEFERRED]
     if share is None:
         if bounds:
-            yield "deferred_share has a criterion, and the gate sends nothing back; give the gate a deferral, like 0.2."
+            yield "deferred_share has a criterion, but the gate sends nothing back; set deferral, like 0.2."
         return
     if not (share.is_finite() and 0 < share < 1):
         yield (
             f"deferral is {share}; it is the share of requests that goes back to the teacher, above 0 and below 1: "
-            "with 0 the student is judged alone, so leave it out, and with 1 there is no student."
+            "leave it out to judge the student alone."
         )
         return
     bar = next((each.threshold for each in bounds if each.counts), None)
@@ -232,11 +232,9 @@ def _deferral_problems(gate: Gate) -> Iterator[str]:
             "criterion that counts, with a threshold above that."
         )
     elif bar.is_finite() and bar <= share:
-        yield (
-            f"The gate aims at sending {share} back and allows {bar}, so that chance decides; allow more, or aim lower."
-        )
+        yield (f"The gate aims at sending {share} back and allows {bar}, so chance decides; allow more, or aim lower.")
     if any(each.name == "fallback_share" for each in gate.ranges):
-        yield "fallback_share has a range, and the gate measures what goes back; drop the range."
+        yield "fallback_share has a range, but the gate measures what goes back; drop the range."
 
 
 def _duplicates(gate: Gate) -> Iterator[str]:
@@ -244,7 +242,7 @@ def _duplicates(gate: Gate) -> Iterator[str]:
     for criterion in gate.criteria:
         key = (criterion.metric, criterion.reference, criterion.scope)
         if key in seen:
-            yield f"{criterion.words} stands in the gate twice; keep one of them."
+            yield f"{criterion.words} is in the gate twice; keep one."
         seen.add(key)
 
 

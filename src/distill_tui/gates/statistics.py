@@ -65,22 +65,22 @@ def binomial_tail(hits: int, rows: int, share: float) -> float:
 
 
 def share_exceeds(share: float, hits: int, rows: int) -> float:
-    """Give the exact binomial p-value of "the true share is above this one"."""
+    """Return the exact binomial p-value of "the true share is above this one"."""
     return binomial_tail(hits, rows, share)
 
 
 def share_at_least(hits: int, rows: int, alpha: float) -> float:
-    """Give the Clopper-Pearson lower bound of a share; 0 without rows."""
+    """Return the Clopper-Pearson lower bound of a share; 0 without rows."""
     return greatest_refuted(lambda share: share_exceeds(share, hits, rows), alpha, 0.0, 1.0)
 
 
 def share_at_most(hits: int, rows: int, alpha: float) -> float:
-    """Give the Clopper-Pearson upper bound of a share; 1 without rows."""
+    """Return the Clopper-Pearson upper bound of a share; 1 without rows."""
     return 1 - share_at_least(rows - hits, rows, alpha)
 
 
 def wilson_interval(hits: float, rows: float, alpha: float) -> tuple[float, float]:
-    """Give Wilson's interval of a share, `alpha` on each side: to show, never to decide."""
+    """Return Wilson's interval of a share, `alpha` on each side: to show, never to decide."""
     if rows <= 0:
         return 0.0, 1.0
     z = normal_quantile(1 - alpha)
@@ -94,7 +94,7 @@ def wilson_interval(hits: float, rows: float, alpha: float) -> tuple[float, floa
 
 
 def difference_exceeds(delta: float, losses: int, wins: int, rows: int) -> float:
-    """Give the p-value of "student minus other is above `delta`" by Tango's score statistic for paired shares.
+    """Return the p-value of "student minus other is above `delta`" by Tango's score statistic for paired shares.
 
     `losses` are the rows on which only the other is right, `wins` those on which only the student is. The statistic is
     z(δ) = (c − b − nδ) / √(n(2p + δ(1 − δ))), where p is the share of losses that is most likely given δ.
@@ -111,17 +111,17 @@ def difference_exceeds(delta: float, losses: int, wins: int, rows: int) -> float
 
 
 def difference_at_least(losses: int, wins: int, rows: int, alpha: float) -> float:
-    """Give Tango's lower bound of student minus other; -1 without rows."""
+    """Return Tango's lower bound of student minus other; -1 without rows."""
     return greatest_refuted(lambda delta: difference_exceeds(delta, losses, wins, rows), alpha, -1.0, 1.0)
 
 
 def difference_at_most(losses: int, wins: int, rows: int, alpha: float) -> float:
-    """Give Tango's upper bound of student minus other; 1 without rows."""
+    """Return Tango's upper bound of student minus other; 1 without rows."""
     return -difference_at_least(wins, losses, rows, alpha)
 
 
 def not_inferior(losses: int, wins: int, rows: int, margin: float, alpha: float) -> bool:
-    """Say whether the rows prove that the student trails the other by less than the margin."""
+    """Return whether the rows prove that the student trails the other by less than the margin."""
     return difference_exceeds(-margin, losses, wins, rows) <= alpha
 
 
@@ -142,7 +142,7 @@ class Cluster:
 
 
 def clustered_standard_error(clusters: Iterable[Cluster]) -> float:
-    """Give the cluster-robust standard error √(G/(G−1)·Σ(Σ(d−d̄))²)/n, as in Miller 2024 and Inspect; inf for one."""
+    """Return the cluster-robust standard error √(G/(G−1)·Σ(Σ(d−d̄))²)/n, as in Miller 2024 and Inspect; inf for one."""
     each = list(clusters)
     rows = sum(cluster.size for cluster in each)
     if len(each) < 2:
@@ -153,7 +153,7 @@ def clustered_standard_error(clusters: Iterable[Cluster]) -> float:
 
 
 def clustered_exceeds(delta: float, clusters: Counter[Cluster]) -> float:
-    """Give the p-value of "the mean score is above `delta`" where rows of one group depend on each other.
+    """Return the p-value of "the mean score is above `delta`" where rows of one group depend on each other.
 
     With yₘ = Σ over group m of (score − δ), the empirical likelihood of a mean of 0 is what the best weights of the
     groups leave: ℓ = max Σ log(1 + λyₘ) over λ ≥ 0 (Owen 1988), and √(2ℓ) is put against t on G−1 degrees of freedom.
@@ -185,7 +185,7 @@ def _unseen(delta: float, clusters: Counter[Cluster]) -> float:
 
 
 def _log_likelihood(sums: Sequence[tuple[float, int]]) -> float:
-    """Give max Σ count·log(1 + λy) over λ ≥ 0 for sums with a mean above 0 and some below: Newton, kept in brackets."""
+    """Return max Σ count·log(1 + λy) over λ ≥ 0 for sums with a mean above 0, some below: bracketed Newton."""
     low, high, tilt = 0.0, -1 / sums[0][0], 0.0
     for _ in range(100):
         shares = [(each / (1 + tilt * each), count) for each, count in sums]
@@ -200,7 +200,7 @@ def _log_likelihood(sums: Sequence[tuple[float, int]]) -> float:
 
 
 def clustered_exceeds_by_t(delta: float, clusters: Counter[Cluster]) -> float:
-    """Give that p-value as gates of methods 1 have it, which keep their word: by Miller's t.
+    """Return that p-value as gates of methods 1 have it, which keep their word: by Miller's t.
 
     u = Σy / √Σy² is the uncentred t statistic: t = u√((G−1)/(G−u²)) on G−1 degrees of freedom; for groups of one size
     this is the bound d̄ − t·SE of Miller 2024. Lest a worse student look better, u is the least that any student gets
@@ -313,7 +313,7 @@ class Scores:
         return max(1.0, clustered_standard_error(self.clusters.elements()) ** 2 / alone) if alone > 0 else 1.0
 
     def rows_needed(self, bar: float, alpha: float) -> int | None:
-        """Say how many such rows in all tell the mean from the bar, were it what it is here; None where none do."""
+        """Return how many such rows in all tell the mean from the bar, were it what it is here; None where none do."""
         if self.estimate is None or self.estimate == bar or (self.clustered and self.groups < 2):
             return None
         gap = abs(self.estimate - bar)
@@ -331,19 +331,19 @@ class Scores:
         return max(needed, self.rows + 1)
 
     def exceeds(self, value: float) -> float:
-        """Give the p-value of "the true mean is above this value"."""
+        """Return the p-value of "the true mean is above this value"."""
         return self._exceeds(value)
 
     def falls_below(self, value: float) -> float:
-        """Give the p-value of "the true mean is below this value"."""
+        """Return the p-value of "the true mean is below this value"."""
         return self._mirror._exceeds((0 if self.paired else 1) - value)
 
     def at_least(self, alpha: float) -> float:
-        """Give the lower bound of the mean."""
+        """Return the lower bound of the mean."""
         return greatest_refuted(self._exceeds, alpha, -1.0 if self.paired else 0.0, 1.0)
 
     def at_most(self, alpha: float) -> float:
-        """Give the upper bound of the mean."""
+        """Return the upper bound of the mean."""
         return (0 if self.paired else 1) - self._mirror.at_least(alpha)
 
     def _exceeds(self, value: float) -> float:
@@ -356,7 +356,7 @@ class Scores:
 
     @cached_property
     def _mirror(self) -> Scores:
-        """Give the scores turned round: their lower bound is the upper bound here, and worse is better."""
+        """Return the scores turned round: their lower bound is the upper bound here, and worse is better."""
         turned = Counter[Cluster]()
         for each, count in self.clusters.items():
             if self.paired:  # other minus student: at most the other's right answers
@@ -380,7 +380,7 @@ def greatest_refuted(p_value: Callable[[float], float], alpha: float, low: float
 
 
 def requests_to_bound(quantile: float, alpha: float) -> int:
-    """Say how many requests are the fewest that can bound a quantile from above: 59 for p95 at 95 %."""
+    """Return how many requests are the fewest that can bound a quantile from above: 59 for p95 at 95 %."""
     count = max(1, math.ceil(math.log(alpha) / math.log(quantile)) - 1)
     while binomial_tail(count, count, quantile) > alpha:
         count += 1
@@ -388,7 +388,7 @@ def requests_to_bound(quantile: float, alpha: float) -> int:
 
 
 def rank_at_most(count: int, quantile: float, alpha: float) -> int | None:
-    """Say which of `count` sorted values (from 1) bounds the quantile from above, or nothing where none does.
+    """Return which of `count` sorted values (from 1) bounds the quantile from above, or nothing where none does.
 
     The smallest k with P(Bin(n, q) ≤ k−1) ≥ 1−alpha: free of any assumption on the shape of the distribution.
     """
@@ -402,18 +402,18 @@ def rank_at_most(count: int, quantile: float, alpha: float) -> int | None:
 
 
 def rank_at_least(count: int, quantile: float, alpha: float) -> int | None:
-    """Say which of `count` sorted values (from 1) bounds the quantile from below, or nothing where none does."""
+    """Return which of `count` sorted values (from 1) bounds the quantile from below, or nothing where none does."""
     turned = rank_at_most(count, 1 - quantile, alpha)
     return None if turned is None else count + 1 - turned
 
 
 def sample_rank(count: int, quantile: float) -> int:
-    """Say which of `count` sorted values (from 1) is the sample's quantile: the first with that share at or below."""
+    """Return which of `count` sorted values (from 1) is the sample's quantile."""
     return max(1, math.ceil(round(quantile * count, 9)))
 
 
 def mean_interval(runs: Sequence[Sequence[int]], alpha: float) -> tuple[float, float, float] | None:
-    """Give mean, lower and upper bound of a latency measured in several runs; nothing for fewer than two values.
+    """Return mean, lower and upper bound of a latency measured in several runs; nothing for fewer than two values.
 
     Requests of one run share the machine's mood: with two runs or more each run is one group (Miller 2024), with t on
     runs−1 degrees of freedom. With a single run the requests have to stand for themselves.
@@ -435,7 +435,7 @@ def mean_interval(runs: Sequence[Sequence[int]], alpha: float) -> tuple[float, f
 
 
 def holm(p_values: Sequence[float], alpha: float) -> tuple[bool, ...]:
-    """Say which of several accusations stand together (Holm 1979): the chance of any wrong one is at most alpha."""
+    """Return which of several accusations stand together (Holm 1979): the chance of any wrong one is at most alpha."""
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     stands = [False] * len(p_values)
     for step, index in enumerate(order):
@@ -448,7 +448,7 @@ def holm(p_values: Sequence[float], alpha: float) -> tuple[bool, ...]:
 def rows_for_difference(
     margin: float, discordance: float, alpha: float, *, difference: float = 0.0, power: float = POWER
 ) -> int | None:
-    """Say how many independent rows prove that the student trails by less than the margin, or nothing where none do.
+    """Return how many independent rows prove that the student trails by less than the margin, or nothing where none do.
 
     n = (z₁₋α·√V₀ + z_power·√(ψ − Δ²))²/(m + Δ)² for a true difference Δ, where V₀ is the variance at the margin that
     Tango's statistic divides by; with ψ in its place, as often printed, the power falls short by up to 36 points where
@@ -476,7 +476,7 @@ def _coarse(rows: float, discordance: float, difference: float) -> bool:
 
 @lru_cache(maxsize=4096)
 def power_of_difference(rows: int, margin: float, discordance: float, alpha: float, difference: float = 0.0) -> float:
-    """Say how often so many independent rows prove that the student trails by less than the margin: exactly.
+    """Return how often so many independent rows prove that the student trails by less than the margin: exactly.
 
     Summed over how many rows differ, and over how many of these the student loses; what is rarer than 1e-9 is left out.
     """
@@ -496,7 +496,7 @@ def power_of_difference(rows: int, margin: float, discordance: float, alpha: flo
 
 
 def _binomial(hits: int, rows: int, share: float) -> float:
-    """Say how probable exactly so many hits are."""
+    """Return how probable exactly so many hits are."""
     if share >= 1:
         return float(hits == rows)
     ways = math.lgamma(rows + 1) - math.lgamma(hits + 1) - math.lgamma(rows - hits + 1)
@@ -512,7 +512,7 @@ def _rows_for_difference(margin: float, discordance: float, alpha: float, differ
 
 
 def _spread_at(delta: float, discordance: float, difference: float) -> float:
-    """Give n times the variance that `difference_exceeds` takes at δ, for the table that is to be expected."""
+    """Return n times the variance that `difference_exceeds` takes at δ, for the table that is to be expected."""
     losses = max(0.0, discordance - difference) / 2
     linear = (2 - difference) * delta - discordance
     root = math.sqrt(max(0.0, linear * linear + 8 * losses * delta * (1 - delta)))
@@ -520,7 +520,7 @@ def _spread_at(delta: float, discordance: float, difference: float) -> float:
 
 
 def smallest_provable_margin(rows: float, discordance: float, alpha: float, *, power: float = POWER) -> float:
-    """Say from which margin on so many independent rows recognise a true tie, with this power."""
+    """Return from which margin on so many independent rows recognise a true tie, with this power."""
     low, high = 0.0, 1.0  # the margin is in (low, high]; rows fall as it grows
     for _ in range(_HALVINGS if rows > 0 else 0):
         middle = (low + high) / 2
@@ -533,7 +533,7 @@ def smallest_provable_margin(rows: float, discordance: float, alpha: float, *, p
 
 
 def rows_for_share(floor: float, share: float, alpha: float, *, power: float = POWER) -> int | None:
-    """Say how many independent rows tell a true share from a floor, on either side; nothing where they are equal.
+    """Return how many independent rows tell a true share from a floor, on either side; nothing where they are equal.
 
     n = (z₁₋α√(f(1−f)) + z_power√(p(1−p)))²/(p−f)², and never fewer than `rows_without_error`.
     """
@@ -546,11 +546,11 @@ def rows_for_share(floor: float, share: float, alpha: float, *, power: float = P
 
 
 def rows_without_error(floor: float, alpha: float) -> int:
-    """Say how many independent rows are the fewest that can prove a floor, when not one of them is wrong."""
+    """Return how many independent rows are the fewest that can prove a floor, when not one of them is wrong."""
     return requests_to_bound(floor, alpha)
 
 
 def errors_allowed(rows: int, floor: float, alpha: float) -> int | None:
-    """Say with how many errors at most so many rows still prove a floor; nothing where even 0 are too many."""
+    """Return with how many errors at most so many rows still prove a floor; nothing where even 0 are too many."""
     rank = rank_at_most(rows, floor, alpha)
     return None if rank is None else rows - rank

@@ -35,7 +35,7 @@ ENOUGH = 1e200  # evidence beyond any doubt; more is not counted, so that no num
 
 
 def ceiling(hits: int, rows: int, locked: float | None = None) -> float:
-    """Give the rate that a live student is held to: the locked one, or the 90% bound of what was seen, if higher.
+    """Return the rate that a live student is held to: the locked one, or the 90% bound of what was seen, if higher.
 
     The bound is Clopper-Pearson's upper one: a ceiling at the point estimate would cry wolf in up to a third of lives,
     because half of all estimates lie below the truth.
@@ -44,19 +44,19 @@ def ceiling(hits: int, rows: int, locked: float | None = None) -> float:
 
 
 def row_bets(limit: float) -> tuple[float, ...]:
-    """Give the stakes of bets on single rows: the likelihood ratios of rates above the ceiling."""
+    """Return the stakes of bets on single rows: the likelihood ratios of rates above the ceiling."""
     highest = 1 - (1 - limit) / 4  # a bet on a rate of 1 would lose everything at the first agreement
     rates = (min(rise * limit, highest) for rise in ROW_RISES)
     return tuple((rate - limit) / (limit * (1 - limit)) for rate in rates)
 
 
 def batch_bets(limit: float) -> tuple[float, ...]:
-    """Give the stakes of bets on the mean of a batch, which hold however the rows of one batch depend on each other."""
+    """Return the stakes of bets on the mean of a batch, valid however rows of one batch depend on each other."""
     return tuple(stake / limit for stake in BATCH_STAKES)
 
 
 def factors(share: float, limit: float, bets: Sequence[float]) -> tuple[float, ...]:
-    """Give what each bet's wealth is multiplied with when a row, or the mean of a batch, differs by `share`."""
+    """Return what each bet's wealth is multiplied with when a row, or the mean of a batch, differs by `share`."""
     return tuple(1 + bet * (share - limit) for bet in bets)
 
 
@@ -118,14 +118,14 @@ class Group:
         return fsum(self.weights[name] * evidence.value for name, evidence in self.each.items())
 
     def accused(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Say which of these processes stand accused together (Holm on 1/e): a wrong one at most at the level."""
+        """Return which of these processes stand accused together (Holm on 1/e): a wrong one at most at the level."""
         chosen = [name for name in names if name in self.each]
         p_values = [min(1.0, 1 / max(self.each[name].value, 1e-300)) for name in chosen]
         stands = statistics.holm(p_values, self.level)
         return tuple(name for name, accused in zip(chosen, stands, strict=True) if accused)
 
     def state(self) -> dict[str, Any]:
-        """Give all that the next step depends on, as JSON values; floats come back from JSON to the bit."""
+        """Return all that the next step depends on, as JSON values; floats come back from JSON to the bit."""
         return {
             "seen": self.seen,
             "total": self.total,
@@ -185,7 +185,7 @@ class Conformal:
         self.past = sorted(calibration)
 
     def p_value(self, score: float, chance: float) -> float:
-        """Give the share of scores that are at least as high, and remember this one."""
+        """Return the share of scores that are at least as high, and remember this one."""
         low, high = bisect_left(self.past, score), bisect_right(self.past, score)
         p = (len(self.past) - high + chance * (high - low + 1)) / (len(self.past) + 1)
         self.past.insert(high, score)
@@ -229,7 +229,7 @@ class Inputs:
 def rows_to_notice(
     rate: float, limit: float, horizon: int, *, batch: int = 1, share: float = 1.0, lives: int = 201, most: int = 20_000
 ) -> int | None:
-    """Say after how many labelled rows in the median a rate is noticed that holds from the first row on.
+    """Return after how many labelled rows in the median a rate is noticed that holds from the first row on.
 
     By simulation of `lives` lives (seeded: always the same answer); None where half of them do not notice within
     `most` rows. `batch` rows are one bet (1: each row is). `share` is the part of the alarm that the rate carries.

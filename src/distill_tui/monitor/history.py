@@ -59,7 +59,7 @@ def _listed(numbers: Iterable[int]) -> str:
 def read_feeds(
     connection: Any, feeds: Sequence[entities.Feed], after: int, until: int | None = None
 ) -> list[tuple[str, list[entities.Observation]]]:
-    """Give what was observed after a feed (and up to another), feed by feed, in the order in which it was recorded."""
+    """Return what was observed after a feed (and up to another), feed by feed, in the order of recording."""
     wanted = {each.id: each.received_at for each in feeds if each.id > after}
     found: dict[int, list[entities.Observation]] = {}
     for row in select(connection, entities.Observation, f"WHERE feed_id IN ({_listed(wanted)}) ORDER BY id"):
@@ -136,7 +136,7 @@ def take_in(project: Project, dossier: PlayDossier, out: Path) -> Taken | None:
 
 
 def _judged_until(dossier: PlayDossier) -> int:
-    """Give the newest feed that an evaluated refresh took in; what was never judged on is taken in again."""
+    """Return the newest feed that an evaluated refresh took in; what was never judged on is taken in again."""
     looked = max((e.round for e in dossier.evaluations if not e.reproduced), default=0)
     opened = [r for r in dossier.remedies if r.kind is Remedy.REFRESH and r.round <= looked]
     return max((r.feed_id for r in opened), default=0)
@@ -158,7 +158,7 @@ def failures(project: Project, dossier: PlayDossier) -> dict[str, list[int]]:
 
 
 def _labelled(project: Project, dossier: PlayDossier) -> list[entities.Observation]:
-    """Give the labelled rows of the present watch."""
+    """Return the labelled rows of the present watch."""
     if dossier.live is None:
         return []
     which = "WHERE bundle_id = ? AND feed_id > ? AND probe = 0 AND teacher IS NOT NULL ORDER BY id"
@@ -244,7 +244,7 @@ class LiveView:
         return (date.fromisoformat(max(each.day for each in self.days)) - timedelta(window - 1)).isoformat()
 
     def within(self, window: int) -> tuple[Segment, ...]:
-        """Say how each segment does in the last so many days that were observed, 0: since the watch began."""
+        """Return how each segment does in the last so many days that were observed, 0: since the watch began."""
         since = self.since(window)
         return _segments([each for each in self.days if each.day >= since], self.plan)
 
@@ -280,7 +280,7 @@ def life(project: Project, dossier: PlayDossier) -> LiveView | None:
 
 
 def expected(dossier: PlayDossier) -> tuple[str, ...]:
-    """Say before a ship what the sampling budget will notice, by the record that is about to ship."""
+    """Return before a ship what the sampling budget will notice, by the record that is about to ship."""
     play, gate, record = dossier.play, dossier.gate, dossier.record
     if gate is None or record is None or not dossier.passed:
         return ()
@@ -292,7 +292,7 @@ def expected(dossier: PlayDossier) -> tuple[str, ...]:
 
 
 def _plan(project: Project, dossier: PlayDossier, bundle: entities.Bundle) -> observe.Plan | None:
-    """Say what a watch would hold the student to, before the first feed came."""
+    """Return what a watch would hold the student to, before the first feed came."""
     try:
         return new_plan(project, dossier, bundle, "")
     except (OSError, ValueError, StopIteration):
@@ -340,7 +340,7 @@ def _segments(days: Sequence[Day], plan: observe.Plan | None) -> tuple[Segment, 
 
 
 def _worst(labelled: list[entities.Observation], findings: tuple[dict[str, Any], ...]) -> tuple[Example, ...]:
-    """Give the open rows on which the student is surest and the teacher says otherwise, of what diverges first."""
+    """Return the open rows on which the student is surest and the teacher says otherwise, of what diverges first."""
     accused = [finding["where"] for finding in findings if finding["what"] == observe.DISAGREEMENT]
     shown = [row for row in labelled if row.excerpt]
     shown.sort(key=lambda row: (not any(row.segment in where for where in accused), row.uncertainty, row.id))
@@ -383,7 +383,7 @@ def replay_trouble(project: Project, dossier: PlayDossier) -> str:
 
 
 def probe(project: Project, dossier: PlayDossier) -> list[dict[str, str]]:
-    """Give the inputs that the teacher is asked again, with what it said at the gate."""
+    """Return the inputs that the teacher is asked again, with what it said at the gate."""
     watches = [w for w in dossier.watches if dossier.live and w.bundle_id == dossier.live.id]
     if not watches:
         return []

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from distill_tui.rules.entities import Observation
 
 NEW = "new segments"  # what the gate never saw goes by this name, and is held to the overall ceiling
-TEACHER_CHANGES = 0.05  # share of the probe that a teacher may answer otherwise than at the gate
+TEACHER_CHANGES = 0.05  # share of the probe that a teacher may answer differently than at the gate
 PROBE_ROWS, PROBE_DAYS = 40, 28  # how many inputs are asked again, and how often a local teacher is
 WATCHED = 500  # inputs of one day of one feed that are scored without asking the teacher
 EXCERPT = 200  # characters of an open row that diverges
@@ -49,7 +49,7 @@ class Plan:
     ends_days: bool = False  # whether a feed ends a last day that lies ahead of it; older watches replay as they were
 
     def to_json(self) -> str:
-        """Give the JSON text."""
+        """Return the JSON text."""
         return sorted_json(asdict(self))
 
     @classmethod
@@ -91,7 +91,7 @@ def _scopes(record: Record) -> dict[str, list[int]]:
 
 
 def _locked(gate: Gate, segment: str) -> float | None:
-    """Give the disagreement that the locked gate allows at most, where it names an agreement of the student alone."""
+    """Return the disagreement that the locked gate allows at most, where it names an agreement of the student alone."""
     if gate.deferral is not None:
         return None
     wanted = ["all"] if segment == OVERALL else [f"segment: {segment}", "every segment", "all"]
@@ -122,12 +122,12 @@ def order(day: str, digest: str) -> str:
 
 
 def chance(day: str, digest: str) -> float:
-    """Give a number in (0, 1] for a row that breaks ties, always the same one."""
+    """Return a number in (0, 1] for a row that breaks ties, always the same one."""
     return (int(hashlib.sha256(f"chance {day} {digest}".encode()).hexdigest()[:13], 16) + 1) / 2**52
 
 
 def allowance(budget: int, day: str, asked: int) -> int:
-    """Say how many more teacher calls a day may make, when `asked` were made this month: the budget, spread evenly."""
+    """Return how many more teacher calls a day may make when `asked` were made this month."""
     year, month, number = (int(part) for part in day.split("-"))
     spent_by_now = ceil(budget * number / calendar.monthrange(year, month)[1])
     return max(0, spent_by_now - asked)
@@ -151,18 +151,18 @@ class Finding:
 
     @property
     def sentence(self) -> str:
-        """Say it in one sentence."""
+        """Return it in one sentence."""
         if self.what == INPUTS:
-            return f"The inputs are not those of the gate: {self.where}, since about {self.since}."
+            return f"The inputs differ from those at the gate: {self.where}, since about {self.since}."
         share = f"{100 * (self.rate or 0):.1f}% of {self.rows:,} rows since about {self.since}"
         if self.what == TEACHER:
             return (
-                f"The teacher itself changed: it answers {share} of the probe otherwise than at the gate; do not put "
-                "that on the student."
+                f"The teacher itself changed: it answers {share} of the probe differently than at the gate; the "
+                "student is not the cause."
             )
         place = "" if self.where == OVERALL else f" on {self.where}"
         limit = f"{100 * (self.ceiling or 0):.1f}%"
-        how = "alarm by the day" if self.red else "row by row only, a burst would look the same"
+        how = "alarm by the day" if self.red else "row by row only; a burst would look the same"
         return f"Student and teacher disagree{place} on {share}; the ceiling is {limit} ({how})."
 
 
@@ -240,7 +240,7 @@ class Monitor:
         return Standing.LOOK if any(group.alarm for group in amber) else Standing.STEADY
 
     def findings(self) -> list[Finding]:
-        """Say what diverges, where and since when; the teacher first, because it can explain the rest."""
+        """Return what diverges, where and since when; the teacher first, because it can explain the rest."""
         found = []
         if self.teacher.group.alarm:
             since = self.teacher.group.each[OVERALL].began or self.teacher.group.alarm
@@ -255,7 +255,7 @@ class Monitor:
                 found += [
                     self._disagreement(rates, name, red) for name in rates.group.accused(rates.segments) or [OVERALL]
                 ]
-                break  # what is red need not be told in amber again
+                break  # what is red is not shown in amber again
         group = self.inputs.group
         for name in group.accused(group.weights) if group.alarm else ():
             found.append(Finding(INPUTS, name, group.each[name].began or group.alarm, group.alarm, False))
@@ -269,7 +269,7 @@ class Monitor:
         return Finding(DISAGREEMENT, where, since, rates.group.alarm, red, rate, self.plan.ceilings[name], rows)
 
     def state(self) -> dict[str, Any]:
-        """Give all numbers of the monitor, as JSON values."""
+        """Return all numbers of the monitor, as JSON values."""
         return {
             "day": self.day,
             "batch": self.batch,
@@ -331,7 +331,7 @@ def _inputs(reference: Mapping[str, Any], categories: Mapping[str, Sequence[str]
 
 
 def noticing(plan: Plan, sample: int) -> list[tuple[float, float, int | None, int | None]]:
-    """Say what a sample of so many rows a month notices: rate at the gate, risen rate, rows in amber, days in red."""
+    """Return what a monthly sample notices: rate at the gate, risen rate, rows until amber, days until red."""
     hits, rows = plan.rates.get(OVERALL, (0, 0))
     limit = plan.ceilings[OVERALL]
     if not rows or limit >= 1:
@@ -350,7 +350,7 @@ def noticing(plan: Plan, sample: int) -> list[tuple[float, float, int | None, in
 
 
 def noticing_sentence(rate: float, risen: float, amber: int | None, red: int | None, sample: int) -> str:
-    """Say one line of what a sample notices."""
+    """Return one line of what a sample notices."""
     rise = f"A rise from {100 * rate:.1f}% to {100 * risen:.1f}%"
     if amber is None or red is None:
         return f"{rise} stays within what the ceiling allows, or takes more than 20,000 rows to notice."

@@ -89,7 +89,7 @@ def cards(found: Sequence[Card], *, plain: bool = False) -> list[str]:
 
 
 def card_json(card: Card) -> dict[str, Any]:
-    """Give a card as plain values."""
+    """Return a card as plain values."""
     return {
         "play": card.code,
         "name": card.name,
@@ -112,7 +112,7 @@ def card_json(card: Card) -> dict[str, Any]:
 
 
 def play(dossier: PlayDossier) -> Iterator[str]:
-    """Tell all about a play on one page."""
+    """Print all about a play on one page."""
     row = dossier.play
     yield visible(f"{row.code} {row.name}: {row.kind.value}, {row.task.value}")
     if row.summary:
@@ -167,7 +167,7 @@ def _maintenance(row: entities.Play) -> str:
 
 
 def quality_and_savings(dossier: PlayDossier) -> list[tuple[str, str]]:
-    """Tell quality and, of a cost play, savings; never one without the other."""
+    """Print quality and, of a cost play, savings; never one without the other."""
     verdict = "not evaluated in this round"
     if dossier.judgements:
         binding = [j.sentence for j in dossier.judgements if j.criterion.binding]
@@ -188,7 +188,7 @@ def _most_saved(numbers: Mapping[str, Decimal]) -> str:
 
 
 def sign_off_line(dossier: PlayDossier, facts: SignOffFacts) -> str:
-    """Tell one sign-off and whether it counts now."""
+    """Print one sign-off and whether it counts now."""
     row = facts.row
     troubles = [o.sentence for o in sign_off_troubles(dossier, facts)]
     counts = " ".join(troubles) if troubles else "It counts."
@@ -196,7 +196,7 @@ def sign_off_line(dossier: PlayDossier, facts: SignOffFacts) -> str:
 
 
 def next_step(dossier: PlayDossier, step: Action | None, reasons: Sequence[Objection]) -> Iterator[str]:
-    """Tell the next step, whose turn it is, the command, and what stands against it."""
+    """Print the next step, whose turn it is, the command, and what stands against it."""
     code = dossier.code
     if step is None:
         yield f"{code} has no next step."
@@ -222,7 +222,7 @@ _ARGUMENTS = {
 
 
 def command_line(action: Action, code: str) -> str:
-    """Give the line to type for an action."""
+    """Return the line to type for an action."""
     more = f" --confirm {code}" if action is Action.LOCK_GATE else _ARGUMENTS.get(action, "")
     more = f" --bundle N -m TEXT --confirm {code}" if action is Action.ROLL_BACK else more
     return f"{PROGRAM} {action.command} {code}{more}"
@@ -232,7 +232,7 @@ def command_line(action: Action, code: str) -> str:
 
 
 def worksheet(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
-    """Tell the trigger's questions, the numbers that there are, and whether it holds."""
+    """Print the trigger's questions, the numbers that there are, and whether it holds."""
     rows = []
     for question in (*economics.WORKSHEET[dossier.play.kind], *economics.BESIDES[dossier.play.kind]):
         value = dossier.worksheet.get(question.name)
@@ -246,7 +246,7 @@ def worksheet(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
 
 
 def gate(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
-    """Tell the gate in words."""
+    """Print the gate in words."""
     if dossier.gate_trouble:
         yield visible(dossier.gate_trouble)
     if dossier.gate is None:
@@ -287,7 +287,7 @@ def _criterion(each: gates.Criterion) -> tuple[str, str, str]:
 
 
 def data(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
-    """Tell the data set of this round in counts."""
+    """Print the data set of this round in counts."""
     row = dossier.data_set
     if row is None:
         yield "There is no data set in this round yet."
@@ -347,7 +347,7 @@ _RUN_COLUMNS = (
 
 
 def run_json(run: entities.Run) -> dict[str, Any]:
-    """Give a run as plain values."""
+    """Return a run as plain values."""
     from distill_tui.store.json_columns import stored
 
     values = {name: getattr(run, name) for name in _RUN_COLUMNS}
@@ -356,7 +356,7 @@ def run_json(run: entities.Run) -> dict[str, Any]:
 
 
 def progress(run: entities.Run, rate: float | None) -> str:
-    """Tell how a run stands in one line: step, rate, time left."""
+    """Print how a run stands in one line: step, rate, time left."""
     parts = [f"run {run.id} {run.kind.value} {run.status.value}"]
     if run.total:
         parts.append(f"step {run.step:,}/{run.total:,} ({100 * run.step / run.total:.0f}%)")
@@ -459,7 +459,7 @@ def to_judge(dossier: PlayDossier, items: Sequence[queries.ToJudge]) -> Iterator
 
 
 def to_sign(dossier: PlayDossier, seen: str, reasons: Sequence[Objection]) -> Iterator[str]:
-    """Tell the validator what a sign-off would be given for, and how to give it."""
+    """Print the validator what a sign-off would be given for, and how to give it."""
     code = dossier.code
     yield "A sign-off covers exactly this:"
     for name, value in covers(dossier).items():

@@ -18,7 +18,7 @@ from distill_tui.ui.widgets import show
 
 
 def next_step(dossier: PlayDossier, actor: Actor) -> tuple[str, str]:
-    """Say what comes next, and why this person cannot do it where that is so."""
+    """Return what comes next, and why this person cannot do it where that is so."""
     action = next_step_rules.next_step(dossier)
     if action is None:
         return "", ""
@@ -28,13 +28,13 @@ def next_step(dossier: PlayDossier, actor: Actor) -> tuple[str, str]:
 
 
 def shell_twin(dossier: PlayDossier) -> str:
-    """Give the command that does the next step, or shows the play where nothing is due."""
+    """Return the command that does the next step, or shows the play where nothing is due."""
     action, play = next_step_rules.next_step(dossier), dossier.play
     return report.command_line(action, play.code) if action else f"{report.PROGRAM} show {play.code}"
 
 
 def lines(dossier: PlayDossier, actor: Actor, last_event: str, width: int, *, wide: bool) -> list[Content]:
-    """Give the preview in at most five lines: what it is and is worth, what comes next, why not, and the command."""
+    """Return the preview in at most five lines: what it is and is worth, what comes next, why not, and the command."""
     play = dossier.play
     dot = f" {show.glyph('dot')} "
     head = Content.assemble(" ", (f"{play.code} {show.visible(play.name)}", "bold"), dot, dot.join(_title(dossier)))

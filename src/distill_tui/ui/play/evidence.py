@@ -65,7 +65,7 @@ def ladder(view: View, width: int) -> Lines:
 
 
 def run_head(view: View, run: entities.Run, width: int) -> Lines:
-    """Say how a run stands: progress, rate, time left, its last words."""
+    """Return how a run stands: progress, rate, time left, its last words."""
     bar = page.progress(run.step, run.total, 24 if width >= WIDE else 12)
     parts = [f"run {run.id} {run.status.value} {share_of(run.step, run.total)}", bar, f"{run.step:,}/{run.total:,}"]
     if run.status is RunStatus.RUNNING and view.curve:
@@ -85,7 +85,7 @@ def run_head(view: View, run: entities.Run, width: int) -> Lines:
 
 
 def time_left(run: entities.Run, rows_per_second: float) -> str:
-    """Say how long a run still takes at its present rate."""
+    """Return how long a run still takes at its present rate."""
     if rows_per_second <= 0 or run.total <= run.step:
         return show.glyph("dash")
     seconds = int((run.total - run.step) * spec_of(run).batch_size / rows_per_second)
@@ -274,7 +274,7 @@ def decide(view: View, width: int) -> Lines:
 
 
 def recommendation(view: View, width: int) -> Lines:
-    """Say what the app recommends, and why; a person decides."""
+    """Return what the app recommends, and why; a person decides."""
     if view.play.stage is Stage.LIVE:
         return page.sentence("This student is live; 7 shows what shipped.", width, word="live")
     if view.play.stage is not Stage.DECIDE:
