@@ -27,7 +27,7 @@ from distill_tui.rules.next_step import advice, next_step, waits_for
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.permission import PROJECT_RULES, RULES, objections
 from distill_tui.rules.requests import AssignRole, Observe, RollBack, WorkerReport
-from distill_tui.rules.state_machine import ABOUT_THE_PROJECT, BUILDING, BY_WORKERS, NEXT_STAGE
+from distill_tui.rules.state_machine import ABOUT_THE_PROJECT, BUILDING, NEXT_STAGE
 from distill_tui.rules.who import roster
 from distill_tui.spec import Spec
 from distill_tui.store import tables
@@ -633,7 +633,7 @@ def test_only_these_people_do_it(action: Action) -> None:
 
 
 def who_may(action: Action, seen: PlayDossier) -> set[str]:
-    request = {"run": 3, "token": "t"} if action in BY_WORKERS else {}
+    request = {"run": 3, "token": "t"} if not action.command else {}
     request = {"proof": SURE} if action is Action.SIGN_ROSTER else request
     return {who for who in EVERYBODY if not objections(action, seen, actor(who), asked(action, seen, request))}
 

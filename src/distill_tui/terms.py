@@ -6,6 +6,7 @@ one name everywhere. Nothing here decides anything: that is `rules`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -235,83 +236,134 @@ class Remedy(StrEnum):
     REFRESH = "refresh"
 
 
-class Action(StrEnum):
-    """Everything that a person or a worker can do that changes what is decided.
+FIVE_STAGES = (Stage.QUALIFY, Stage.GATE, Stage.DATA, Stage.TRAIN, Stage.DECIDE)
+BEFORE_LOCK = (Stage.QUALIFY, Stage.GATE)
+UNTIL_FREEZE = (*BEFORE_LOCK, Stage.DATA)
+AFTER_LOCK = (Stage.DATA, Stage.TRAIN, Stage.DECIDE, Stage.LIVE)  # a bundle stays live during a refresh
 
-    Each carries the `key` that does it on the screens (empty: no key of its own), the words of its `command`
-    (empty: only a worker does it) and the `sentence` that help, palette and docs show.
-    """
+
+@dataclass(frozen=True)
+class Does:
+    """What differs by action."""
+
+    key: str  # on the screens; empty: no key of its own
+    command: str  # empty: only a worker does it
+    sentence: str  # in help, palette and docs
+    stages: tuple[Stage, ...] = ()  # in which it is possible; none: it is about the project, not about one play
+    to: Stage | None = None  # the stage that follows; None: the same
+    tab: int = 0  # of the play's screen, from 1; 0: none
+    short: str = ""  # next to its key, where the command is too long
+    arguments: str = ""  # after the command and the play's code, which is {code}
+    builds: bool = False  # makes its actor a builder of the play, for good
+    reads_files: bool = False  # may name a path on this machine
+
+
+class Action(StrEnum):
+    """Everything that a person or a worker can do that changes what is decided."""
 
     key: str
     command: str
     sentence: str
+    stages: tuple[Stage, ...]
+    to: Stage | None
+    tab: int
+    short: str
+    arguments: str
+    builds: bool
+    reads_files: bool
 
-    def __new__(cls, value: str, key: str, command: str, sentence: str) -> Action:
-        """Make the member whose value is stored, and hang its words on it."""
+    def __new__(cls, value: str, does: Does) -> Action:
+        """Make the member whose value is stored, with what differs by action as its attributes."""
         member = str.__new__(cls, value)
         member._value_ = value
-        member.key, member.command, member.sentence = key, command, sentence
+        for name, each in vars(does).items():
+            setattr(member, name, each)
         return member
 
+    # fmt: off
     # the project and its people
-    OPEN_PROJECT = ("open_project", "", "init", "Make a project file; whoever makes it keeps the roster.")
-    ENROL_PERSON = ("enrol_person", "", "person add", "Enrol a person, with an OS account, an SSH key, or both.")
-    ADD_ACCOUNT = ("add_account", "", "account add", "Add an OS account to a person.")
-    ADD_KEY = ("add_key", "", "key add", "Add an SSH public key to a person.")
-    REVOKE_KEY = ("revoke_key", "", "key revoke", "Revoke an SSH key; what it signed before still stands.")
-    SET_ASSURANCE = (
-        "set_assurance",
-        "",
-        "assurance",
-        "State the weakest proof with which a decision is accepted here.",
-    )
-    OPEN_PLAY = ("open_play", "n", "new", "Open a play: one task that a small model should take over.")
+    OPEN_PROJECT = "open_project", Does("", "init", "Create a project file. Its creator keeps the roster.")
+    ENROL_PERSON = "enrol_person", Does("", "person add", "Enrol a person, with an OS account, an SSH key, or both.")
+    ADD_ACCOUNT = "add_account", Does("", "account add", "Add an OS account to a person.")
+    ADD_KEY = "add_key", Does("", "key add", "Add an SSH public key to a person.")
+    REVOKE_KEY = "revoke_key", Does("", "key revoke", "Revoke an SSH key. What it signed before stays valid.")
+    SET_ASSURANCE = "set_assurance", Does("", "assurance", "Raise the weakest proof of identity that decisions need.")
+    OPEN_PLAY = "open_play", Does("n", "new", "Open a play: one task that a small model should take over.",
+        short="new play")
     # the five stages
-    ASSIGN_ROLE = ("assign_role", "A", "role", "Give a role in this play to a person.")
-    SIGN_ROSTER = ("sign_roster", "", "roster sign", "Sign who holds which role in a play, and whose keys are whose.")
-    FILL_WORKSHEET = ("fill_worksheet", "e", "worksheet", "Fill in the numbers of the trigger.")
-    QUALIFY = ("qualify", "Q", "qualify", "Pass the trigger and go on to the gate.")
-    EDIT_GATE = ("edit_gate", "E", "gate edit", "Write the success gate (a TOML file), until it is locked.")
-    LOCK_GATE = ("lock_gate", "L", "gate lock", "Lock the success gate for good.")
-    IMPORT_TRAFFIC = (
-        "import_traffic",
-        "i",
-        "import",
-        "Import traffic from a file or a saved data set.",
-    )
-    SET_TEACHER = ("set_teacher", "U", "teacher", "Choose the teacher: recorded outputs, or a local model folder.")
-    CONFIRM_TERMS = ("confirm_terms", "p", "terms", "Record what the provider's terms say of training on its outputs.")
-    LABEL = ("label", "O", "label", "Have a worker compute the teacher's outputs.")
-    BUILD_DATA = ("build_data", "B", "data build", "Window, deduplicate, split and count: a draft data set.")
-    ACCEPT_FINDINGS = ("accept_findings", "D", "data accept", "Accept what the audit of the data found, with a reason.")
-    FREEZE_DATA = ("freeze_data", "F", "data freeze", "Freeze the data set by its digest.")
-    OPEN_ROW = ("open_row", "", "row open", "Open a held-out row: audited, and burnt where a builder opens it.")
-    START_RUN = ("start_run", "T", "train", "Train a student in a background worker.")
-    STOP_RUN = ("stop_run", "K", "train stop", "Stop a run and keep its checkpoint.")
-    RESUME_RUN = ("resume_run", "C", "train resume", "Resume a stopped, failed or lost run from its checkpoint.")
-    EVALUATE = ("evaluate", "R", "eval", "Judge one trained student on the held-out split: this round's one look.")
-    REPRODUCE = ("reproduce", "V", "reproduce", "Run the evaluation again as the validator.")
-    SPOT_CHECK = ("spot_check", "P", "spotcheck", "Judge held-out answers blind: whose they are is not shown.")
-    SIGN_OFF = ("sign_off", "S", "sign", "Record the validator's sign-off.")
-    REFUSE = ("refuse", "X", "reject", "Record the validator's refusal, with its reason.")
-    WITHDRAW = ("withdraw", "W", "withdraw", "Take back your own sign-off or refusal.")
-    SET_MAINTENANCE = ("set_maintenance", "M", "maintain", "Set the sampling budget and the refresh cadence.")
-    SHIP = ("ship", "H", "ship", "Write the bundle and go live.")
-    ITERATE = ("iterate", "I", "iterate", "Open the next round, weighted to the failures.")
-    KILL = ("kill", "Z", "kill", "End this play for good, with a reason.")
-    REHEARSE = ("rehearse", "t", "rehearse", "Run the recipe again and see that it gives the same student.")
+    ASSIGN_ROLE = "assign_role", Does("A", "role", "Assign a role in this play to a person.",
+        (*FIVE_STAGES, Stage.LIVE), tab=1, short="roles", arguments="ROLE PERSON")
+    SIGN_ROSTER = "sign_roster", Does("", "roster sign", "Sign the roster of a play: who holds which role and key.",
+        (*FIVE_STAGES, Stage.LIVE))
+    FILL_WORKSHEET = "fill_worksheet", Does("e", "worksheet", "Fill in the numbers of the trigger.",
+        BEFORE_LOCK, tab=1, short="numbers", arguments="NAME=VALUE …")
+    QUALIFY = "qualify", Does("Q", "qualify", "Pass the trigger and go on to the gate.",
+        (Stage.QUALIFY,), to=Stage.GATE, tab=1)
+    EDIT_GATE = "edit_gate", Does("E", "gate edit", "Edit the draft of the success gate (a TOML file).",
+        BEFORE_LOCK, tab=2, short="edit", arguments="FILE")
+    LOCK_GATE = "lock_gate", Does("L", "gate lock", "Lock the success gate for good.",
+        (Stage.GATE,), to=Stage.DATA, tab=2, short="lock", arguments="--confirm {code}")
+    IMPORT_TRAFFIC = "import_traffic", Does("i", "import", "Import traffic from a file or a saved data set.",
+        UNTIL_FREEZE, tab=3, arguments="FILE", builds=True, reads_files=True)
+    SET_TEACHER = "set_teacher", Does("U", "teacher", "Choose the teacher: recorded outputs, model or endpoint.",
+        UNTIL_FREEZE, tab=3, arguments="--recorded", builds=True, reads_files=True)
+    CONFIRM_TERMS = "confirm_terms", Does("p", "terms", "Record if the provider's terms permit training on outputs.",
+        UNTIL_FREEZE, tab=3)
+    LABEL = "label", Does("O", "label", "Label the traffic with the teacher, in a worker.",
+        (Stage.DATA,), tab=3, builds=True)
+    BUILD_DATA = "build_data", Does("B", "data build", "Build a draft data set: window, deduplicate, split, audit.",
+        (Stage.DATA,), tab=3, short="build", builds=True)
+    ACCEPT_FINDINGS = "accept_findings", Does("D", "data accept", "Accept findings of the data audit, with a reason.",
+        (Stage.DATA,), tab=3, short="accept")
+    FREEZE_DATA = "freeze_data", Does("F", "data freeze", "Freeze the data set by its digest.",
+        (Stage.DATA,), to=Stage.TRAIN, tab=3, short="freeze", builds=True)
+    OPEN_ROW = "open_row", Does("", "row open", "Open one held-out row. A builder who opens it burns it.",
+        (Stage.TRAIN, Stage.DECIDE, Stage.LIVE))
+    START_RUN = "start_run", Does("T", "train", "Train a student, in a worker.",
+        (Stage.TRAIN,), tab=4, builds=True, reads_files=True)
+    STOP_RUN = "stop_run", Does("K", "train stop", "Stop a run and keep its checkpoint.",
+        AFTER_LOCK, tab=4, short="stop")
+    RESUME_RUN = "resume_run", Does("C", "train resume", "Resume a stopped, failed or lost run from its checkpoint.",
+        AFTER_LOCK, tab=4, short="resume")
+    EVALUATE = "evaluate", Does("R", "eval", "Evaluate one student on the held-out rows: the one look of this round.",
+        (Stage.TRAIN,), tab=5, builds=True)
+    REPRODUCE = "reproduce", Does("V", "reproduce", "Reproduce the evaluation, as the validator.",
+        (Stage.DECIDE,), tab=5)
+    SPOT_CHECK = "spot_check", Does("P", "spotcheck", "Judge held-out answers blind, as the validator.",
+        (Stage.DECIDE,), tab=6)
+    SIGN_OFF = "sign_off", Does("S", "sign", "Sign off the evaluation, as the validator.", (Stage.DECIDE,), tab=6)
+    REFUSE = "refuse", Does("X", "reject", "Reject the evaluation, as the validator, with a reason.",
+        (Stage.DECIDE,), tab=6)
+    WITHDRAW = "withdraw", Does("W", "withdraw", "Withdraw your own sign-off or rejection.", (Stage.DECIDE,), tab=6)
+    SET_MAINTENANCE = "set_maintenance", Does("M", "maintain", "Set sampling and refresh of the live student.",
+        (*FIVE_STAGES, Stage.LIVE), tab=6, short="maintain", arguments="--sample N --refresh-days N")
+    SHIP = "ship", Does("H", "ship", "Write the bundle and go live.", (Stage.DECIDE,), to=Stage.LIVE, tab=6)
+    ITERATE = "iterate", Does("I", "iterate", "Open the next round, weighted towards the failures.",
+        (Stage.DECIDE,), to=Stage.DATA, tab=6, builds=True)
+    KILL = "kill", Does("Z", "kill", "End this play for good, with a reason.",
+        FIVE_STAGES, to=Stage.KILLED, tab=6, arguments="-m TEXT")
+    REHEARSE = "rehearse", Does("t", "rehearse", "Train the evaluated student again from its recipe, and compare.",
+        (Stage.DECIDE,), tab=6)
     # the live student
-    OBSERVE = ("observe", "o", "observe", "Take in a sample of production that the live student is watched by.")
-    ACKNOWLEDGE = ("acknowledge", "w", "acknowledge", "Answer a drift alarm with a reason; the watch begins anew.")
-    ROLL_BACK = ("roll_back", "b", "rollback", "Put a bundle that shipped before back as the live one.")
-    REFRESH = ("refresh", "N", "refresh", "Open a round with fresh data, weighted to the new failures.")
-    COMMENT = ("comment", "c", "comment", "Leave a comment in the log.")
-    # what workers report as decisions
-    FINISH_RUN = ("finish_run", "", "", "A worker finished its run.")
-    END_RUN = ("end_run", "", "", "A run ended without finishing.")
-    RECORD_EVALUATION = ("record_evaluation", "", "", "A worker recorded an evaluation.")
-    RECORD_REPRODUCTION = ("record_reproduction", "", "", "A worker recorded the validator's own evaluation.")
-    RECORD_OBSERVATIONS = ("record_observations", "", "", "A worker recorded what it observed of the live student.")
+    OBSERVE = "observe", Does("o", "observe", "Import a sample of production, to monitor the live student.",
+        AFTER_LOCK, tab=7, arguments="FILE", reads_files=True)
+    ACKNOWLEDGE = "acknowledge", Does("w", "acknowledge", "Acknowledge a drift alarm. A new watch begins.",
+        AFTER_LOCK, tab=7, arguments="-m TEXT")
+    ROLL_BACK = "roll_back", Does("b", "rollback", "Make an earlier bundle the live one again.",
+        AFTER_LOCK, to=Stage.LIVE, tab=7, arguments="--bundle N -m TEXT --confirm {code}")
+    REFRESH = "refresh", Does("N", "refresh", "Open a round with fresh data, weighted towards the new failures.",
+        (Stage.LIVE,), to=Stage.DATA, tab=7, arguments="-m TEXT", builds=True)
+    COMMENT = "comment", Does("c", "comment", "Add a comment to the log.", tuple(Stage))
+    # what workers report
+    FINISH_RUN = "finish_run", Does("", "", "A worker finished its run.", tuple(Stage))
+    END_RUN = "end_run", Does("", "", "A run ended without finishing.", tuple(Stage))
+    RECORD_EVALUATION = "record_evaluation", Does("", "", "A worker recorded an evaluation.",
+        (Stage.TRAIN,), to=Stage.DECIDE)
+    RECORD_REPRODUCTION = "record_reproduction", Does("", "", "A worker recorded a reproduction of the evaluation.",
+        (Stage.DECIDE,))
+    RECORD_OBSERVATIONS = "record_observations", Does("", "", "A worker recorded observations of the live student.",
+        AFTER_LOCK)
+    # fmt: on
 
 
 ABOUT_THE_ROSTER = (  # what can change whether a sign-off counts without naming its play
@@ -321,4 +373,3 @@ ABOUT_THE_ROSTER = (  # what can change whether a sign-off counts without naming
     Action.REVOKE_KEY,
     Action.SET_ASSURANCE,
 )
-FIVE_STAGES = (Stage.QUALIFY, Stage.GATE, Stage.DATA, Stage.TRAIN, Stage.DECIDE)

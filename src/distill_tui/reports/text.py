@@ -207,25 +207,9 @@ def next_step(dossier: PlayDossier, step: Action | None, reasons: Sequence[Objec
     yield from (visible(f"Not yet: {reason.sentence}") for reason in reasons)
 
 
-_ARGUMENTS = {
-    Action.ASSIGN_ROLE: " ROLE PERSON",
-    Action.FILL_WORKSHEET: " NAME=VALUE …",
-    Action.EDIT_GATE: " FILE",
-    Action.IMPORT_TRAFFIC: " FILE",
-    Action.SET_TEACHER: " --recorded",
-    Action.SET_MAINTENANCE: " --sample N --refresh-days N",
-    Action.KILL: " -m TEXT",
-    Action.OBSERVE: " FILE",
-    Action.ACKNOWLEDGE: " -m TEXT",
-    Action.REFRESH: " -m TEXT",
-}
-
-
 def command_line(action: Action, code: str) -> str:
     """Return the line to type for an action."""
-    more = f" --confirm {code}" if action is Action.LOCK_GATE else _ARGUMENTS.get(action, "")
-    more = f" --bundle N -m TEXT --confirm {code}" if action is Action.ROLL_BACK else more
-    return f"{PROGRAM} {action.command} {code}{more}"
+    return f"{PROGRAM} {action.command} {code} {action.arguments.format(code=code)}".rstrip()
 
 
 # --- worksheet and gate ----------------------------------------------------------------------------------------------

@@ -10,9 +10,8 @@ from distill_tui.rules.decide import counting_sign_off, gate_holds, maintained, 
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import trigger
 from distill_tui.rules.live import rehearsed
-from distill_tui.rules.state_machine import BEFORE_LOCK
 from distill_tui.rules.training import resumable, trained
-from distill_tui.terms import Action, Advice, FindingLevel, Role, Stage, Standing
+from distill_tui.terms import BEFORE_LOCK, Action, Advice, FindingLevel, Role, Stage, Standing
 
 
 def next_step(dossier: PlayDossier) -> Action | None:

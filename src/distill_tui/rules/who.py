@@ -45,14 +45,11 @@ def kept_by(project: ProjectDossier, actor: Actor) -> Iterator[Objection]:
         )
 
 
-NEEDS_FILES = (Action.IMPORT_TRAFFIC, Action.SET_TEACHER, Action.START_RUN, Action.OBSERVE)  # each may name a path
-
-
 def hosted(action: Action, dossier: PlayDossier, actor: Actor, request: Request | None) -> Iterator[Objection]:
     """A session over SSH reaches no files, and proves nothing against whoever runs its server."""
     if actor.assurance is not Assurance.SESSION and not actor.over_ssh:
         return
-    if action in NEEDS_FILES:
+    if action.reads_files:
         yield Objection("session.no_files", "A session over SSH reaches no files of its host; do this on the host.")
     if actor.host in dossier.builders and actor.host != actor.person and proof(actor, request) is Assurance.SESSION:
         yield Objection(

@@ -52,38 +52,7 @@ TABS: tuple[tuple[str, Callable[[View, int], Lines]], ...] = (
 KEPT = 8  # plays of which what took long to work out is not worked out again
 BY_NAME = {action.value: action for action in Action}
 
-# The tab on which an action is at home, and the actions that the line of keys shows first in each stage.
-HOME = {
-    action: tab
-    for tab, actions in {
-        1: (Action.ASSIGN_ROLE, Action.FILL_WORKSHEET, Action.QUALIFY),
-        2: (Action.EDIT_GATE, Action.LOCK_GATE),
-        3: (
-            Action.IMPORT_TRAFFIC,
-            Action.SET_TEACHER,
-            Action.CONFIRM_TERMS,
-            Action.LABEL,
-            Action.BUILD_DATA,
-            Action.ACCEPT_FINDINGS,
-            Action.FREEZE_DATA,
-        ),
-        4: (Action.START_RUN, Action.STOP_RUN, Action.RESUME_RUN),
-        5: (Action.EVALUATE, Action.REPRODUCE),
-        6: (
-            Action.SPOT_CHECK,
-            Action.SIGN_OFF,
-            Action.REFUSE,
-            Action.WITHDRAW,
-            Action.SET_MAINTENANCE,
-            Action.SHIP,
-            Action.ITERATE,
-            Action.KILL,
-            Action.REHEARSE,
-        ),
-        7: (Action.OBSERVE, Action.ACKNOWLEDGE, Action.ROLL_BACK, Action.REFRESH),
-    }.items()
-    for action in actions
-}
+# The actions that the line of keys shows first in each stage.
 MATTERS: dict[Stage, tuple[Action, ...]] = {
     Stage.QUALIFY: (Action.ASSIGN_ROLE, Action.FILL_WORKSHEET, Action.QUALIFY),
     Stage.GATE: (Action.EDIT_GATE, Action.LOCK_GATE, Action.ASSIGN_ROLE),
@@ -101,23 +70,10 @@ MATTERS: dict[Stage, tuple[Action, ...]] = {
     Stage.LIVE: (Action.OBSERVE, Action.ACKNOWLEDGE, Action.REFRESH, Action.ROLL_BACK, Action.SET_MAINTENANCE),
     Stage.KILLED: (),
 }
-SHORT = {
-    Action.ASSIGN_ROLE: "roles",
-    Action.FILL_WORKSHEET: "numbers",
-    Action.EDIT_GATE: "edit",
-    Action.LOCK_GATE: "lock",
-    Action.BUILD_DATA: "build",
-    Action.ACCEPT_FINDINGS: "accept",
-    Action.FREEZE_DATA: "freeze",
-    Action.STOP_RUN: "stop",
-    Action.RESUME_RUN: "resume",
-    Action.OPEN_PLAY: "new play",
-    Action.SET_MAINTENANCE: "maintain",
-}
 
 
 def _take(action: Action) -> Binding:
-    return Binding(action.key, f"take('{action.value}')", SHORT.get(action, action.command), show=False)
+    return Binding(action.key, f"take('{action.value}')", action.short or action.command, show=False)
 
 
 class PlayScreen(Screen[None]):
@@ -314,7 +270,7 @@ class PlayScreen(Screen[None]):
             self._wanted = f"take('{name}')"
             return
         action = BY_NAME[name]
-        self.tab = HOME.get(action, self.tab)
+        self.tab = action.tab or self.tab
         form.take(self._app, action, self.view)
 
     def action_next_step(self) -> None:
