@@ -25,7 +25,7 @@ from distill_tui.gates import (
     wording,
 )
 from distill_tui.review.rates import segment_rates
-from distill_tui.terms import Assurance, Metric, PlayKind, Reference, Verdict
+from distill_tui.terms import Assurance, Metric, PlayKind, Reference, Task, Verdict
 
 ACCURACY, AGREEMENT, P95 = Metric.ACCURACY, Metric.AGREEMENT, Metric.P95_LATENCY
 TEACHER, BASELINE = Reference.TEACHER, Reference.BASELINE
@@ -530,7 +530,7 @@ def test_the_digest_changes_with_every_field_of_a_record() -> None:
     other = Record(
         ("yes", "no"), (5, 6), (0, 1), (0, 0), (0, 0), (1, 1), 1, (1, 1), ("a", "c"), (7, 7), {"student": ((1,),)},
         {"student": 1}, {"student": 1}, {"cpu": "x"}, "d", "m", "t", {"build_cost": "1"}, (9_000, 1), (0, 1), (7, 8),
-        {"hard": (0, 1)}, {"student": {"peak_kb": 1}}, {"brier_score": {"student": (1, 2)}}, 7,
+        {"hard": (0, 1)}, {"student": {"peak_kb": 1}}, {"brier_score": {"student": (1, 2)}}, 7, Task.GENERATION,
     )  # fmt: skip
     one = replace(one, confidence=(9_000, 2))
     changed = [replace(one, **{each.name: getattr(other, each.name)}) for each in fields(Record)]

@@ -15,7 +15,7 @@ from distill_tui import gates
 from distill_tui.review import errors
 from distill_tui.runs import generation
 from distill_tui.tasks import answer_text, row_scores
-from distill_tui.terms import Metric
+from distill_tui.terms import Metric, Task
 from distill_tui.training.predictor import WrittenAnswer
 
 VALUES = st.recursive(st.text(max_size=6) | st.none() | st.integers(), lambda v: st.lists(v, max_size=3)
@@ -120,7 +120,7 @@ def test_a_record_of_answers_is_judged_by_exact_match_and_by_its_row_scores() ->
     arms = {"gold": [WrittenAnswer("{}", 0.9)] * 3}
     columns = generation.columns(split, said, ["{}", None, "{}"], "{}", arms)  # type: ignore[arg-type]
     record = gates.Record(**columns)
-    assert record.of_answers
+    assert record.task is Task.GENERATION
     right = [record.student[at] == record.gold[at] for at in range(2)]
     assert right == [True, False] and record.gold[2] == -1
     assert record.student[2] == record.teacher[2], "they say the same in other spellings"

@@ -14,7 +14,7 @@ from random import Random
 
 import pytest
 
-from distill_tui import actions, gates, review
+from distill_tui import actions, gates, review, tasks
 from distill_tui.actions import failures
 from distill_tui.bundles import bundle, retrain
 from distill_tui.cli.app import main
@@ -144,7 +144,7 @@ def test_a_metric_of_the_other_task_cannot_be_locked(project: Project) -> None:
     actions.edit_gate(project, 1, DANA, replace(GATE, criteria=(*GATE.criteria, brier)))
     with pytest.raises(Refused, match="takes probabilities of labels, and this play's answers are texts"):
         actions.lock_gate(project, 1, SAM)
-    found = gates.problems(GATE, PlayKind.STABILITY, Task.CLASSIFICATION)
+    found = tasks.gate_problems(GATE, PlayKind.STABILITY, Task.CLASSIFICATION)
     assert "field_f1 compares answers that are texts, and this play's answers are labels; take accuracy." in found
 
 
@@ -153,12 +153,14 @@ def test_latency_cannot_be_bounded_where_requests_go_back_to_a_teacher_that_writ
     most = Criterion(Metric.DEFERRED, threshold=Decimal("0.5"))
     asks = replace(GATE, criteria=(*GATE.criteria, latency, most), deferral=Decimal("0.1"))
     told = [
-        each for each in gates.problems(asks, PlayKind.STABILITY, Task.GENERATION) if each.startswith("p95_latency")
+        each
+        for each in tasks.gate_problems(asks, PlayKind.STABILITY, Task.GENERATION)
+        if each.startswith("p95_latency")
     ]
     assert len(told) == 1 and told[0].endswith("leave out either, or only watch the latency.")
     watched = replace(latency, watch_only="Nobody times both.")
     watching = replace(asks, criteria=(*GATE.criteria, watched, most))
-    assert not gates.problems(watching, PlayKind.STABILITY, Task.GENERATION)
+    assert not tasks.gate_problems(watching, PlayKind.STABILITY, Task.GENERATION)
 
 
 @pytest.fixture(scope="module")
@@ -270,7 +272,7 @@ def test_the_command_trains_the_control_too_and_no_answer_is_taken_for_a_label(
 def test_a_student_is_judged_by_exact_match_and_by_its_row_scores(decided: Project) -> None:
     dossier = decided.dossier(1, thorough=True)
     record = dossier.record
-    assert record is not None and record.of_answers
+    assert record is not None and record.task is Task.GENERATION
     data = decided.dossier(1).data_set
     assert data is not None and "The teacher is right on" in json.loads(data.counts)["audit"]["teacher_says"]
     assert not any(finding["id"].startswith("teacher") for finding in findings(decided.dossier(1)))

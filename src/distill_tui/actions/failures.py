@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from distill_tui import actions, gates
+from distill_tui import actions, gates, tasks
 from distill_tui.review import errors
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier
@@ -17,7 +17,6 @@ from distill_tui.rules.training import trained
 from distill_tui.store.json_columns import stored
 from distill_tui.store.project import Project
 from distill_tui.store.records import record_of
-from distill_tui.tasks import answer_text
 from distill_tui.terms import Role, Split
 
 
@@ -99,7 +98,7 @@ def look(project: Project, actor: Actor, found: Failures, number: int) -> Failur
         student=said,
         sure=record.confidence[position] / gates.CERTAIN if record.confidence else None,
         teacher_right=record.teacher[position] == truth,
-        apart=answer_text.apart(said, _label(record, truth)) if record.of_answers else (),
+        apart=tasks.of(record.task).differing_fields(said, _label(record, truth)),
     )
 
 

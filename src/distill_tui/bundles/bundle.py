@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distill_tui import gates
+from distill_tui import gates, tasks
 from distill_tui.bundles import shipped
 from distill_tui.digests import canonical, digest_of, folder_digest, folder_manifest
 from distill_tui.people import signatures, statements
@@ -26,7 +26,7 @@ from distill_tui.rules.dossier import PlayDossier, SignOffFacts
 from distill_tui.rules.objection import Objection
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import stored, stored_list
-from distill_tui.terms import Opinion, Role, Task, TeacherSource, Verdict
+from distill_tui.terms import Opinion, Role, TeacherSource, Verdict
 
 FORMAT = "distill-tui bundle 1"
 MANIFEST = "manifest.json"
@@ -89,7 +89,7 @@ def write(
         "teacher": play.teacher_digest or play.teacher_source,
         "labels": stored_list(data.labels, f"the labels of data set {data.id}", str),
     }
-    if play.teacher_source is TeacherSource.PROMPTED and play.task is Task.GENERATION:
+    if play.teacher_source is TeacherSource.PROMPTED and not tasks.of(play.task).has_labels:
         recipe["asked"] = artifacts.text(play.teacher_digest)  # what a student that learns its probabilities depends on
     if gate.deferral is not None and dossier.record is not None:
         recipe["deferred_below"] = f"{dossier.record.deferred_below / gates.CERTAIN:.4f}"

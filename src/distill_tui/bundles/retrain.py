@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill_tui import tasks
 from distill_tui.digests import folder_digest
 from distill_tui.spec import Spec
 from distill_tui.teachers.description import GIVEN_ALONE, Described
-from distill_tui.terms import Split, StudentKind, Task
+from distill_tui.terms import Split, StudentKind
 from distill_tui.training import ranks
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Recipe:
     @property
     def local(self) -> bool:
         """Whether the student learnt from a model folder, and not from recorded outputs or written answers alone."""
-        return self.teacher.startswith("sha256:") and (self.spec.task is Task.CLASSIFICATION or self.spec.alpha > 0)
+        return self.teacher.startswith("sha256:") and (tasks.of(self.spec.task).has_labels or self.spec.alpha > 0)
 
     @property
     def folder(self) -> str:
@@ -211,7 +212,7 @@ def make(
     if out.exists():
         raise ValueError(f"{out.name} exists already; name a new folder.")
     recipe = read(bundle)
-    if recipe.spec.task is Task.GENERATION and recipe.spec.alpha > 0 and recipe.asked is None:
+    if not tasks.of(recipe.spec.task).has_labels and recipe.spec.alpha > 0 and recipe.asked is None:
         raise ValueError(
             "This student learnt its teacher's probabilities of tokens, and its bundle, of an earlier release, does "
             "not say how the teacher was asked; only its project can train it anew."

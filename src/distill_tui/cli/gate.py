@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import click
 
-from distill_tui import actions, gates
+from distill_tui import actions, gates, tasks
 from distill_tui.cli import measured
 from distill_tui.cli.call import Call, InputError, UsageError, reading, text_of
 from distill_tui.cli.options import FILE, Pairs, command, once, play
@@ -74,7 +74,7 @@ def gate_show(call: Call, toml: bool) -> None:
     if toml and dossier.gate is not None and not call.json:
         sys.stdout.write(queries.draft(dossier.gate, queries.repeats(call.project, dossier)))
         return
-    found = gates.problems(dossier.gate, dossier.play.kind, dossier.play.task) if dossier.gate else []
+    found = tasks.gate_problems(dossier.gate, dossier.play.kind, dossier.play.task) if dossier.gate else []
     row = dossier.gate_row
     value = {
         "gate": json.loads(gates.to_json(dossier.gate)) if dossier.gate else None,
@@ -94,7 +94,7 @@ def gate_edit(call: Call, file: str) -> None:
         gate = gates.from_toml(text_of(file), gates.METHODS_NOW)
     actions.edit_gate(*call.about, gate)
     play = call.dossier().play
-    found = gates.problems(gate, play.kind, play.task)
+    found = tasks.gate_problems(gate, play.kind, play.task)
     for sentence in found:
         call.talk(f"Cannot be locked yet: {sentence}")
     call.done("The draft is saved.", gate=gates.digest(gate), problems=found)

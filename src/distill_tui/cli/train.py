@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import click
 
-from distill_tui import actions
+from distill_tui import actions, tasks
 from distill_tui.cli.call import Call, reading, text_of
 from distill_tui.cli.follow import follow, started
 from distill_tui.cli.options import FILE, Function, OneOf, Pairs, command, once, play, stacked, wait
@@ -16,7 +16,7 @@ from distill_tui.reports import text
 from distill_tui.rules import training
 from distill_tui.spec import Spec
 from distill_tui.store import queries
-from distill_tui.terms import StudentKind, Task
+from distill_tui.terms import StudentKind
 
 _FIELDS = {
     "student": "the kind of student",
@@ -86,7 +86,7 @@ def _only_hard_labels(call: Call) -> bool:
     dossier = call.dossier()
     data = dossier.data_set
     path = call.project.artifacts.path(data.artifact) if data is not None else None
-    labels = dossier.play.task is Task.CLASSIFICATION
+    labels = tasks.of(dossier.play.task).has_labels
     return labels and path is not None and path.exists() and not frozen.soft_rows(path)
 
 

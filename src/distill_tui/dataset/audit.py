@@ -10,15 +10,13 @@ import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from operator import ne
 from typing import Any
 
-from distill_tui import gates
+from distill_tui import gates, tasks
 from distill_tui.dataset import language, privacy, topics
 from distill_tui.dataset.duplicates import near_duplicates
 from distill_tui.dataset.findings import Finding
 from distill_tui.gates import statistics
-from distill_tui.tasks import answer_text
 from distill_tui.terms import FindingLevel, Split
 
 THIN_TRAIN, THIN_HELD_OUT = 30, 30  # rows: below it a value is hardly learned, and its rate hardly told from luck
@@ -71,7 +69,7 @@ def audit(
         "month": lambda at: (since[at] or "")[:7] or None,
         "topic": lambda at: names[own[at]],
     }
-    differs = ne if labels else answer_text.differ
+    differs = tasks.of_labels(labels).differ
     axes = {axis: _axis(rows, of, written, differs) for axis, of in read.items()}
     pii = tuple(privacy.screen(row.input for row in rows if row.split is not Split.HELD_OUT))
     found = [

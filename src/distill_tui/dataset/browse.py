@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from operator import ne
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from distill_tui import tasks
 from distill_tui.dataset import frozen
 from distill_tui.dataset.duplicates import near_duplicates
-from distill_tui.tasks import answer_text
 from distill_tui.terms import Split
 
 CONFLICTS = ("teacher", "near")  # the teacher says other than gold; a near duplicate has another gold label
@@ -96,7 +95,7 @@ class Rows:
         confidence = float(self.confidence[place])
         known = None if np.isnan(confidence) else confidence
         gold, said = row["gold"], row["teacher_output"]
-        differs = ne if self.labels else answer_text.differ
+        differs = tasks.of_labels(self.labels).differ
         return row | {"confidence": known, "conflict": None not in (gold, said) and differs(gold, said)}
 
     def values(self, column: str) -> list[str]:
@@ -113,8 +112,9 @@ class Rows:
         if self._differ is None:
             gold, said = self._column("gold"), self._column("teacher_output")
             self._differ = _true(pc.not_equal(gold, said))
-            for place in np.flatnonzero(self._differ) if not self.labels else ():
-                self._differ[place] = answer_text.differ(gold[int(place)].as_py(), said[int(place)].as_py())
+            differ = tasks.of_labels(self.labels).differ
+            for place in np.flatnonzero(self._differ):
+                self._differ[place] = differ(gold[int(place)].as_py(), said[int(place)].as_py())
         return self._differ
 
     def _clashing(self) -> NDArray[np.bool_]:

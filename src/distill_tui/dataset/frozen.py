@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from distill_tui import tasks
 from distill_tui.dataset.duplicates import input_digest, near_duplicates
 from distill_tui.dataset.readers import BadInput
 from distill_tui.dataset.split import Candidate, components
@@ -65,8 +66,7 @@ class Rows:
 
     @property
     def task(self) -> Task:
-        """The task that the data set is for: only a generation task has no labels."""
-        return Task.CLASSIFICATION if self.labels else Task.GENERATION
+        return tasks.of_labels(self.labels).task
 
 
 def load(path: Path, split: Split | str) -> Rows:

@@ -33,11 +33,6 @@ ROW_SCORES = {
     Metric.FIELD_F1: RowScore("field F1"),
     Metric.CHRF: RowScore("chrF"),
 }
-EXACT_MATCH = (  # what the words of a gate mean where the answers are texts
-    "Answers are texts: accuracy is exact match (every field, or the whole text, as gold has it), agreement the same "
-    "with the teacher's answer, and the tfidf baseline answers as the most alike training row."
-)
-OF_ANSWERS = (Metric.FIELD_F1, Metric.CHRF)  # of a generation task; the Brier score is of a classification
 P95 = 0.95
 METHODS_NOW = 2  # the version of how verdicts are computed that a new gate gets
 _PATTERNS = re.compile(r"(beyond the )?top ([1-9]\d{0,5}) patterns")

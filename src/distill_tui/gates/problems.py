@@ -14,16 +14,15 @@ from distill_tui.gates.gate import (
     BASELINES,
     EVERY_SEGMENT,
     METHODS_NOW,
-    OF_ANSWERS,
     QUALITY,
     ROW_SCORES,
     Criterion,
     Gate,
 )
-from distill_tui.terms import Metric, PlayKind, Reference, Task
+from distill_tui.terms import Metric, PlayKind, Reference
 
 
-def problems(gate: Gate, kind: PlayKind, task: Task = Task.CLASSIFICATION) -> list[str]:
+def problems(gate: Gate, kind: PlayKind) -> list[str]:
     """Return why this gate cannot be locked for this kind of play, in full sentences; empty means lockable."""
     found = list(_gate_problems(gate))
     for criterion in gate.criteria:
@@ -34,7 +33,6 @@ def problems(gate: Gate, kind: PlayKind, task: Task = Task.CLASSIFICATION) -> li
     found.extend(_agreement_problems(gate))
     found.extend(_deferral_problems(gate))
     found.extend(_binding_problems(gate, kind))
-    found.extend(_task_problems(gate, task))
     return found
 
 
@@ -174,26 +172,6 @@ def _rare_problems(gate: Gate) -> Iterator[str]:
 
 def _alike(one: Criterion, other: Criterion) -> bool:
     return (one.metric, one.reference) == (other.metric, other.reference)
-
-
-def _task_problems(gate: Gate, task: Task) -> Iterator[str]:
-    """Some metrics score texts, and one scores the probabilities of labels."""
-    for criterion in gate.criteria:
-        name = criterion.metric.value
-        if task is Task.GENERATION and criterion.metric is Metric.BRIER:
-            yield f"{name} needs probabilities of labels, but this play's answers are texts; use accuracy or field_f1."
-        if task is Task.CLASSIFICATION and criterion.metric in OF_ANSWERS:
-            yield f"{name} compares texts, but this play's answers are labels; use accuracy."
-        if (
-            task is Task.GENERATION
-            and gate.deferral is not None
-            and criterion.counts
-            and criterion.metric is Metric.P95_LATENCY
-        ):
-            yield (
-                f"{name} has a criterion and requests go back to the teacher, but combined latency is not "
-                "measured for generative teachers; remove one of the two, or only watch the latency."
-            )
 
 
 def _agreement_problems(gate: Gate) -> Iterator[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from distill_tui.digests import canonical, digest_of
 from distill_tui.gates.canonical import a_number, plain, show, strict_json
 from distill_tui.gates.gate import ALL, SEGMENT, Criterion
-from distill_tui.terms import Metric
+from distill_tui.terms import Metric, Task
 
 SUBJECTS = ("student", "teacher", "baseline")
 TOGETHER = "together"  # the student, and behind it the teacher for what goes back: timed as one
@@ -54,16 +54,13 @@ class Record:
     scores: Mapping[str, Mapping[str, tuple[int, ...]]] = field(default_factory=dict)
     # in 1/10,000: what the student is less sure of goes back to the teacher; fixed on the validation rows, 0 for none
     deferred_below: int = field(default=0, metadata={"silent": True})
+    # of a generation task, `labels` are the distinct answers, as they are spelled
+    task: Task = field(default=Task.CLASSIFICATION, metadata={"silent": True})
 
     def __post_init__(self) -> None:
         problem = next(_record_problems(self), None)
         if problem:
             raise ValueError(problem)
-
-    @property
-    def of_answers(self) -> bool:
-        """Whether it is of a generation task: `labels` are then the answers that somebody gave, in one spelling."""
-        return Metric.CHRF in self.scores
 
     @property
     def truth(self) -> tuple[int, ...]:
@@ -85,7 +82,11 @@ class Record:
         missing = [name for name in known if name not in values and name not in _LATER]
         if missing:
             raise ValueError(f"The evaluation record lacks {', '.join(missing)}.")
-        return cls(**{name: _tuples(value) for name, value in values.items()})  # type: ignore[arg-type]
+        task = values.pop("task", Task.CLASSIFICATION)
+        if task not in list(Task):
+            raise ValueError(f"The evaluation record is of the task {show(task)}; it can be {', '.join(Task)}.")
+        read = {name: _tuples(value) for name, value in values.items()}
+        return cls(**read, task=Task(str(task)))  # type: ignore[arg-type]
 
     def digest(self) -> str:
         """Give SHA-256 of the canonical JSON."""
@@ -102,7 +103,7 @@ def _tuples(value: object) -> object:
 
 _COLUMNS = ("rows", "gold", "teacher", "student", "baseline", "segment", "group")
 _OPTIONAL = ("confidence", "pattern", "key")
-_LATER = ("controls", "running", "scores", "deferred_below", *_OPTIONAL)  # what a record may lack
+_LATER = ("controls", "running", "scores", "deferred_below", "task", *_OPTIONAL)  # what a record may lack
 
 
 def _record_problems(record: Record) -> Iterator[str]:

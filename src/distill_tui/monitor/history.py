@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill_tui import tasks
 from distill_tui.dataset import observed
 from distill_tui.digests import canonical, sorted_json
 from distill_tui.monitor import plan as observe
@@ -24,7 +25,7 @@ from distill_tui.store.json_columns import stored_list
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.store.records import read_record
 from distill_tui.store.rows import select
-from distill_tui.terms import Remedy, Stage, Task
+from distill_tui.terms import Remedy, Stage
 
 if TYPE_CHECKING:
     from distill_tui.store import tables
@@ -148,10 +149,10 @@ def failures(project: Project, dossier: PlayDossier) -> dict[str, list[int]]:
     Open rows only: what is sealed may become held-out, and nothing of it goes into the weights of a data set.
     """
     found: dict[str, list[int]] = {}
-    labels = dossier.play.task is Task.CLASSIFICATION
+    task = tasks.of(dossier.play.task)
     for row in _labelled(project, dossier):
         if not observed.sealed(row.input_digest):
-            counts = found.setdefault(cell(row.segment, row.teacher if labels else None), [0, 0])
+            counts = found.setdefault(cell(row.segment, task.cell_label(row.teacher)), [0, 0])
             counts[0] += row.answer != row.teacher
             counts[1] += 1
     return found

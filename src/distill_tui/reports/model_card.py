@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from distill_tui import review
+from distill_tui import review, tasks
 from distill_tui.review import Review, sections
 from distill_tui.review.sections import Section
 from distill_tui.rules.data import findings
@@ -64,9 +64,9 @@ def _head(dossier: PlayDossier, found: Review) -> Iterator[str]:
     play = dossier.play
     yield f"# {plain(play.name)}"
     yield ""
-    what = "A distilled student that writes its answers." if found.of_answers else "A distilled classifier."
-    yield f"{plain(play.summary) or what} A {play.kind.value} play, round {play.round}."
-    labels = "" if found.of_answers else f"Labels: {', '.join(plain(label) for label in found.labels)}. "
+    task = tasks.of(found.task)
+    yield f"{plain(play.summary) or task.student} A {play.kind.value} play, round {play.round}."
+    labels = f"Labels: {', '.join(map(plain, found.labels))}. " if task.has_labels else ""
     yield f"{labels}Teacher: {plain(play.teacher_name)}."
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from distill_tui import gates
+from distill_tui import gates, tasks
 from distill_tui.gates import economics
 from distill_tui.gates.judgement import Judgement
 from distill_tui.gates.wording import percent
@@ -23,7 +23,7 @@ from distill_tui.rules.dossier import SignOffFacts
 from distill_tui.rules.gate import terms_unclear, trigger, worksheet_numbers
 from distill_tui.rules.next_step import waits_for
 from distill_tui.rules.objection import Objection
-from distill_tui.terms import Action, Metric, PlayKind, Reference, Role, RunKind, RunStatus, Task, Verdict
+from distill_tui.terms import Action, Metric, PlayKind, Reference, Role, RunKind, RunStatus, Verdict
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
@@ -251,9 +251,9 @@ def gate(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
     )
     yield ""
     yield from table(("CRITERION", "HOLDS WHEN", "COUNTS"), [_criterion(each) for each in is_.criteria], plain=plain)
-    if dossier.play.task is Task.GENERATION:
-        yield gates.EXACT_MATCH
-    for sentence in () if dossier.locked else gates.problems(is_, dossier.play.kind, dossier.play.task):
+    if note := tasks.of(dossier.play.task).metrics_note:
+        yield note
+    for sentence in () if dossier.locked else tasks.gate_problems(is_, dossier.play.kind, dossier.play.task):
         yield visible(f"Cannot be locked: {sentence}")
 
 
@@ -412,7 +412,7 @@ def evaluation_json(dossier: PlayDossier, found: Review | None) -> dict[str, Any
     if found is None or dossier.evaluation is None:
         return {"evaluation": None}
     values = dataclasses.asdict(found)
-    for name in ("about", "gate", "labels", "of_answers", "numbers", "reasons", "verdict_changes", "more_rows"):
+    for name in ("about", "gate", "labels", "task", "numbers", "reasons", "verdict_changes", "more_rows"):
         del values[name]
     return values | {
         "evaluation": dataclasses.asdict(dossier.evaluation),

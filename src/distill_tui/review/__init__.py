@@ -15,7 +15,7 @@ from distill_tui.gates.record import Record
 from distill_tui.review import controls, deferral, errors, headline, payback, rates, serving_costs
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.next_step import advice
-from distill_tui.terms import Advice, Metric, PlayKind, Verdict
+from distill_tui.terms import Advice, Metric, PlayKind, Task, Verdict
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Review:
     about: About
     gate: Gate
     labels: tuple[str, ...]
-    of_answers: bool  # of a generation task
+    task: Task
     passed: bool
     judgements: tuple[Judgement, ...]
     headline: headline.Headline
@@ -154,7 +154,7 @@ def _measured(dossier: PlayDossier, record: Record, gate: Gate) -> Review:
         about=_about(dossier),
         gate=gate,
         labels=record.labels,
-        of_answers=record.of_answers,
+        task=record.task,
         passed=dossier.passed,
         judgements=dossier.judgements,
         headline=headline.of(dossier),

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from distill_tui import tasks
 from distill_tui.gates.gate import ALL, QUALITY, ROW_SCORES, Gate
 from distill_tui.gates.judgement import Judgement
 from distill_tui.gates.paired import Gain
@@ -55,8 +56,8 @@ class Confusion:
 
 
 def confusions(record: Record, most: int = 10) -> list[Confusion]:
-    """Return the pairs of labels that the student confuses most often; none for a generation task."""
-    if record.of_answers:
+    """Return the pairs of labels that the student confuses most often; none for a task without labels."""
+    if not tasks.of(record.task).has_labels:
         return []
     pairs = [
         Counter(

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from distill_tui.gates.gate import EXACT_MATCH, SEGMENT
+from distill_tui import tasks
+from distill_tui.gates.gate import SEGMENT
 from distill_tui.gates.judgement import Judgement
 from distill_tui.gates.wording import DASH, count, estimate, megabytes, milliseconds, percent, signed
 from distill_tui.review import Review, deferral, payback, serving_costs
@@ -73,7 +74,8 @@ def verdict(review: Review) -> Section:
 
 
 def judgements(review: Review) -> Section:
-    words = (Line(EXACT_MATCH, muted=True),) if review.of_answers else ()
+    note = tasks.of(review.task).metrics_note
+    words = (Line(note, muted=True),) if note else ()
     return Section("judgements", "Judgements", lines=(*map(judgement, review.judgements), *words))
 
 

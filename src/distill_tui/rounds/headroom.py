@@ -11,17 +11,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from distill_tui import gates
+from distill_tui import gates, tasks
 from distill_tui.dataset.findings import Finding
 from distill_tui.gates import statistics
 from distill_tui.gates.gate import ALL
-from distill_tui.tasks import answer_text
-from distill_tui.terms import FindingLevel, Metric, Reference, Split
+from distill_tui.terms import FindingLevel, Metric, Reference, Split, Task
 
 LEAST = 50  # rows with gold below which a share says next to nothing
 MOST = 2_000  # rows that the baseline learns on: a second or two
@@ -33,7 +32,7 @@ def measure(rows: Sequence[Any], labels: Sequence[str], seed: int) -> dict[str, 
 
     Without labels the answers are texts, and each spelling has a number as a label has.
     """
-    read: Callable[[str], str] = str if labels else answer_text.spelled
+    read = tasks.of_labels(labels).spelled
     both = [
         (row.input_digest, row.input, read(row.gold), read(row.teacher_output))
         for row in rows
@@ -78,7 +77,7 @@ def _percent(share: float | Decimal) -> str:
 
 
 def _baseline(counts: dict[str, int]) -> str:
-    return "the nearest other row" if counts.get("of_answers") else "TF-IDF"
+    return tasks.of(Task.GENERATION if counts.get("of_answers") else Task.CLASSIFICATION).baseline
 
 
 def findings(counts: dict[str, int] | None, gate: gates.Gate) -> Iterator[Finding]:

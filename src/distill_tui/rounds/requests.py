@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from distill_tui import tasks
 from distill_tui.dataset import frozen, readers, topics
 from distill_tui.dataset.duplicates import input_digest
 from distill_tui.review import errors
@@ -79,13 +80,13 @@ def failures(project: Project, dossier: PlayDossier) -> tuple[list[Failed], Path
     path = project.artifacts.path(data.artifact)
     rows = frozen.load(path, Split.VALIDATION)
     at = {int(number): place for place, number in enumerate(rows.rows)}
-    failed = []
+    failed, task = [], tasks.of(record.task)
     for position in errors.failures(record):
         place = at.get(record.rows[position])
         if place is not None:
             teacher = record.teacher[position]
             truth = record.gold[position] if record.gold[position] >= 0 else teacher
-            where = cell(rows.segments[place], record.labels[truth] if truth >= 0 and not record.of_answers else None)
+            where = cell(rows.segments[place], task.cell_label(record.labels[truth] if truth >= 0 else None))
             about = (record.rows[position], rows.inputs[place], rows.digests[place], rows.segments[place])
             failed.append(Failed(*about, where, teacher == truth))
     if not failed:

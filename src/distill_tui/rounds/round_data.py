@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill_tui import tasks
 from distill_tui.rounds import variations, weights
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
@@ -21,7 +22,7 @@ from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import stored
 from distill_tui.teachers import estimate
 from distill_tui.teachers.description import Described
-from distill_tui.terms import Split, Task, TeacherSource
+from distill_tui.terms import Split, TeacherSource
 
 if TYPE_CHECKING:
     from distill_tui import gates
@@ -45,7 +46,7 @@ def build(artifacts: Artifacts, dossier: PlayDossier, out: Path) -> Built:
 
     play, gate = dossier.play, dossier.gate
     assert gate is not None
-    labels: tuple[str, ...] | None = () if play.task is Task.GENERATION else None
+    labels: tuple[str, ...] | None = None if tasks.of(play.task).has_labels else ()
     outputs = {}
     if play.teacher_source.computes:
         labels = _labels(artifacts, play)

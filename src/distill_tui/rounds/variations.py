@@ -19,6 +19,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from distill_tui import tasks
 from distill_tui.dataset import frozen
 from distill_tui.dataset.duplicates import input_digest, near_duplicates
 from distill_tui.rounds import requests, weights
@@ -30,7 +31,7 @@ from distill_tui.store.json_columns import stored
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.teachers import cache
 from distill_tui.teachers.description import Described
-from distill_tui.terms import RunKind, RunStatus, Split, Task
+from distill_tui.terms import RunKind, RunStatus, Split
 
 TEMPLATE = (
     "Write {count} new texts that say what the text below says, in other words, as other people would write it. They "
@@ -102,11 +103,11 @@ def sources(project: Project, dossier: PlayDossier, rows: int, numbers: Sequence
     """
     if numbers:
         wanted = set(numbers)
-        labels = dossier.play.task is Task.CLASSIFICATION
+        task = tasks.of(dossier.play.task)
         open_rows = (row for row in _rows(project, dossier) if row["row"] in wanted and row["split"] != Split.HELD_OUT)
         return [
             Source(r["row"], r["input_digest"], r["input"], r["segment"],
-                   cell(r["segment"], (r["gold"] or r["teacher_output"]) if labels else None))
+                   cell(r["segment"], task.cell_label(r["gold"] or r["teacher_output"])))
             for r in open_rows
         ]  # fmt: skip
     failed, data = requests.failures(project, dossier)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from distill_tui import tasks
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier, read_number, read_object
 from distill_tui.rules.gate import as_decimal, gate_untouched, locked_facts
@@ -11,7 +12,7 @@ from distill_tui.rules.objection import Objection
 from distill_tui.rules.requests import AcceptFindings, FreezeData, ImportTraffic, Label, OpenRow, SetTeacher
 from distill_tui.rules.training import idle
 from distill_tui.rules.who import held_by, reasoned
-from distill_tui.terms import FindingLevel, Role, RunKind, RunStatus, Split, Task, TeacherSource
+from distill_tui.terms import FindingLevel, Role, RunKind, RunStatus, Split, TeacherSource
 
 
 def import_traffic(dossier: PlayDossier, actor: Actor, request: ImportTraffic | None) -> Iterator[Objection]:
@@ -68,18 +69,12 @@ def _fitting(dossier: PlayDossier, request: SetTeacher | None) -> Iterator[Objec
     """A teacher chooses among labels, or it writes its answers, as the play's task is."""
     if request is None or request.chooses is None:
         return
-    chooses, code = request.chooses, dossier.code
-    if dossier.play.task is Task.GENERATION and chooses:
-        yield Objection(
-            "teacher.chooses",
-            f"{code} is a generation play, and this teacher chooses among labels; take --recorded, an endpoint or a "
-            "causal model (--prompted), without --labels.",
-        )
-    if dossier.play.task is Task.CLASSIFICATION and not chooses:
-        yield Objection(
-            "teacher.no_labels",
-            f"{code} is a classification play, and this teacher was given no labels; name them with --labels a,b,c.",
-        )
+    task = tasks.of(dossier.play.task)
+    sentence = task.teacher_problem.format(code=dossier.code)
+    if request.chooses and not task.has_labels:
+        yield Objection("teacher.chooses", sentence)
+    if task.has_labels and not request.chooses:
+        yield Objection("teacher.no_labels", sentence)
 
 
 def _teacher(dossier: PlayDossier) -> Iterator[Objection]:

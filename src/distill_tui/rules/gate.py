@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from distill_tui import gates
+from distill_tui import gates, tasks
 from distill_tui.gates import economics
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier, read_number, read_object
@@ -78,7 +78,7 @@ def lock_gate(dossier: PlayDossier, actor: Actor, request: LockGate | None) -> I
     if dossier.gate is None:
         yield Objection("gate.unreadable", dossier.gate_trouble or "There is no gate yet; write one with `gate edit`.")
         return
-    for sentence in gates.problems(dossier.gate, dossier.play.kind, dossier.play.task):
+    for sentence in tasks.gate_problems(dossier.gate, dossier.play.kind, dossier.play.task):
         yield Objection("gate.problem", sentence)
     if dossier.play.kind is PlayKind.STABILITY:
         yield from terms_unclear(dossier)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from distill_tui import gates
+from distill_tui import gates, tasks
 from distill_tui.gates.paired import Prospect
 from distill_tui.rules import entities
 from distill_tui.rules.data import labelled, open_findings
@@ -24,7 +24,7 @@ def next_step(dossier: PlayDossier) -> Action | None:
     if play.stage is Stage.GATE:
         return (
             Action.EDIT_GATE
-            if dossier.gate is None or gates.problems(dossier.gate, play.kind, play.task)
+            if dossier.gate is None or tasks.gate_problems(dossier.gate, play.kind, play.task)
             else Action.LOCK_GATE
         )
     if play.stage is Stage.DATA:

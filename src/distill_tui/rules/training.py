@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from distill_tui import tasks
 from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier, read_number, read_object
@@ -13,7 +14,7 @@ from distill_tui.rules.requests import ForRun, StartRun, WorkerReport
 from distill_tui.rules.state_machine import NEXT_STAGE
 from distill_tui.rules.who import held_by
 from distill_tui.spec import Spec
-from distill_tui.terms import Action, Role, RunKind, RunStatus, StudentKind, Task, TeacherSource
+from distill_tui.terms import Action, Role, RunKind, RunStatus, StudentKind, TeacherSource
 
 
 def run_of_worker(dossier: PlayDossier, actor: Actor, request: WorkerReport | None) -> Iterator[Objection]:
@@ -54,9 +55,9 @@ def start_run(dossier: PlayDossier, actor: Actor, request: StartRun | None) -> I
         yield Objection(
             "spec.task",
             f"{dossier.code} is a {dossier.play.task.value} play, and a student of kind {spec.student} "
-            f"{'writes its answers' if spec.task is Task.GENERATION else 'chooses among labels'}; take one of {kinds}.",
+            f"{tasks.of(spec.task).student_does}; take one of {kinds}.",
         )
-    elif spec.task is Task.GENERATION:
+    elif not tasks.of(spec.task).has_labels:
         return  # it learns texts; the worker sees in its first second whether there are any
     elif suits(dossier) is not StudentKind.LAYERS and spec.needs_layers:
         yield Objection(
@@ -81,10 +82,7 @@ def _fed(spec: Spec, soft_rows: int, dossier: PlayDossier) -> Iterator[Objection
 
 def suits(dossier: PlayDossier) -> StudentKind:
     """The kind of student that a play trains where none is named: the teacher's own layers, where it has them."""
-    if dossier.play.task is Task.GENERATION:
-        return StudentKind.TAGGER
-    local = dossier.play.teacher_source is TeacherSource.LOCAL
-    return StudentKind.LAYERS if local else StudentKind.STATIC
+    return tasks.of(dossier.play.task).default_student(dossier.play.teacher_source is TeacherSource.LOCAL)
 
 
 def stop_run(dossier: PlayDossier, actor: Actor, request: ForRun | None) -> Iterator[Objection]:

@@ -20,6 +20,7 @@ from distill_tui.spec import Spec
 from distill_tui.tasks import row_scores
 from distill_tui.tasks.answer_text import spelled
 from distill_tui.teachers.description import Described
+from distill_tui.terms import Task
 from distill_tui.training import baseline, predict
 from distill_tui.training.generation import AnswerRows, Pairs
 from distill_tui.training.predictor import WrittenAnswer
@@ -76,6 +77,7 @@ def columns(
     labels = tuple(sorted(text for text in distinct if text is not None))
     number = {text: at for at, text in enumerate(labels)}
     return group_columns(rows) | {
+        "task": Task.GENERATION,
         "labels": labels,
         **{name: tuple(-1 if text is None else number[text] for text in column) for name, column in subjects.items()},
         "majority": number[majority],

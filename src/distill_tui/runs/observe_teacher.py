@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill_tui import tasks
 from distill_tui.dataset import observed
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
@@ -20,13 +21,12 @@ from distill_tui.runs.claim import Claim
 from distill_tui.runs.label import batches, local_writer
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import stored
-from distill_tui.tasks import answer_text
 from distill_tui.teachers import cache, endpoint
 from distill_tui.teachers import estimate as asked
 from distill_tui.teachers.description import Described
 from distill_tui.teachers.endpoint import Answer, Limits
 from distill_tui.teachers.estimate import read_limits
-from distill_tui.terms import RunKind, RunStatus, Task, TeacherSource
+from distill_tui.terms import RunKind, RunStatus, TeacherSource
 from distill_tui.training.folders import teacher_labels
 
 if TYPE_CHECKING:
@@ -86,9 +86,8 @@ def ask(claimed: Claim, dossier: PlayDossier, rows: Sequence[Row]) -> Said:
         said = _writer(claimed, play.teacher_digest, rows)
     else:
         return _local(claimed, play.teacher_source, play.teacher_digest, rows)
-    if play.task is not Task.GENERATION:
-        return said
-    return {digest: text and answer_text.spelled(text) for digest, text in said.items()}
+    spelled = tasks.of(play.task).spelled
+    return {digest: text and spelled(text) for digest, text in said.items()}
 
 
 def _writer(claimed: Claim, teacher: str, rows: Sequence[Row]) -> Said:

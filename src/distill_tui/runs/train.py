@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from distill_tui import gates
+from distill_tui import gates, tasks
 from distill_tui.dataset import frozen
 from distill_tui.review import controls
 from distill_tui.rounds.weights import cell
@@ -21,7 +21,7 @@ from distill_tui.store import queries, tables
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.project import Project
 from distill_tui.teachers.description import GIVEN_ALONE, Described
-from distill_tui.terms import RunKind, Split, Task, TeacherSource
+from distill_tui.terms import RunKind, Split, TeacherSource
 from distill_tui.training import measure
 from distill_tui.training.folders import form
 from distill_tui.training.ladder import Arm, Climb
@@ -78,7 +78,7 @@ def local_teacher(artifacts: Artifacts, play: entities.Play) -> tuple[Path | Non
     """Return the folder of a teacher that is a model on this machine, and its prompt if it writes."""
     if play.teacher_source is TeacherSource.LOCAL:
         return artifacts.path(play.teacher_digest), GIVEN_ALONE
-    if play.teacher_source is not TeacherSource.PROMPTED or play.task is not Task.GENERATION:
+    if play.teacher_source is not TeacherSource.PROMPTED or tasks.of(play.task).has_labels:
         return None, GIVEN_ALONE
     described = Described.from_json(artifacts.text(play.teacher_digest))
     return artifacts.path(described.model), described
@@ -160,8 +160,9 @@ def record_result(claimed: Claim, record: gates.Record, rows: frozen.Rows) -> di
     record = record if gate is None else replace(record, deferred_below=gates.chosen(gate, record))
     counted = [at for at, truth in enumerate(record.truth) if truth >= 0]
     failures: dict[str, list[int]] = {}
+    task = tasks.of(record.task)
     for at in counted:
-        where = cell(rows.segments[at], None if record.of_answers else record.labels[record.truth[at]])
+        where = cell(rows.segments[at], task.cell_label(record.labels[record.truth[at]]))
         failed, total = failures.get(where, [0, 0])
         failures[where] = [failed + int(record.student[at] != record.truth[at]), total + 1]
     right = sum(record.student[at] == record.truth[at] for at in counted)

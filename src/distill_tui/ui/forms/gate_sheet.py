@@ -11,8 +11,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static, TextArea
 
-from distill_tui import gates
-from distill_tui.terms import Metric, PlayKind, Task
+from distill_tui import gates, tasks
+from distill_tui.terms import PlayKind, Task
 from distill_tui.ui.widgets import page, show
 
 
@@ -57,17 +57,16 @@ class GateSheet(ModalScreen[gates.Gate | None]):
 
     def _words(self) -> str:
         """Say which metrics a criterion may have, and what they mean where the answers are texts."""
-        writes = self.is_for is Task.GENERATION
-        others = {Metric.BRIER} if writes else set(gates.OF_ANSWERS)
-        words = ", ".join(metric for metric in Metric if metric not in others)
-        return f"metrics: {words.replace('accuracy', 'accuracy (exact match)') if writes else words}"
+        task = tasks.of(self.is_for)
+        words = ", ".join(task.metrics)
+        return f"metrics: {words if task.has_labels else words.replace('accuracy', 'accuracy (exact match)')}"
 
     @on(TextArea.Changed)
     def _judge(self) -> None:
         self._warned = False
         try:
             gate = gates.from_toml(self.query_one(TextArea).text, gates.METHODS_NOW)
-            found = gates.problems(gate, self.kind, self.is_for)
+            found = tasks.gate_problems(gate, self.kind, self.is_for)
         except ValueError as error:
             self._say(str(error), "error")
             return

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from distill_tui import tasks
 from distill_tui.rules.requests import ForRun, StartRun
 from distill_tui.rules.training import resumable, suits, trained
 from distill_tui.spec import Spec
-from distill_tui.terms import Action, Export, StudentKind, Task
+from distill_tui.terms import Action, Export, StudentKind
 from distill_tui.ui.forms.form import Asked, Form, Say, Step, opens
 from distill_tui.ui.forms.sheet import Field, Values
 from distill_tui.ui.play.view import View
@@ -48,7 +49,7 @@ def start_run(app: DistillApp, view: View) -> Step:
     usual = Spec.from_mapping({"student": suits(view.dossier)})
     kinds = tuple(kind for kind in StudentKind if kind.task is usual.task)
     hints = HINTS | {"student": f"One of {', '.join(kinds)}, cheapest first."}
-    hints |= GENERATION_HINTS if usual.task is Task.GENERATION else {}
+    hints |= {} if tasks.of(usual.task).has_labels else GENERATION_HINTS
     choices = {"student": kinds, "export": tuple(Export), "probe": ("False", "True")}
 
     def text(name: str) -> str:

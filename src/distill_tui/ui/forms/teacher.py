@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distill_tui import actions
+from distill_tui import actions, tasks
 from distill_tui.reports import data
 from distill_tui.review import controls
 from distill_tui.rules.requests import ConfirmTerms, Label
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.teachers.description import ANSWER_TOKENS
 from distill_tui.teachers.estimate import read_limits
-from distill_tui.terms import Action, Task, TeacherSource
+from distill_tui.terms import Action, TeacherSource
 from distill_tui.ui.forms.form import Asked, Call, Command, Form, Step, opens, whole
 from distill_tui.ui.forms.sheet import Field, Values
 from distill_tui.ui.play.view import View
@@ -46,7 +46,7 @@ def set_teacher(app: DistillApp, view: View) -> Step:
             return Command(("teacher", view.play.code, "--recorded"))
         if named.startswith(ADDRESS):
             return endpoint(view, named)
-        return writer(view, named) if view.play.task is Task.GENERATION else classifier(view, named)
+        return classifier(view, named) if tasks.of(view.play.task).has_labels else writer(view, named)
 
     return Form(
         None,
@@ -66,7 +66,7 @@ def set_teacher(app: DistillApp, view: View) -> Step:
 
 def endpoint(view: View, url: str) -> Step:
     """Ask how an endpoint is asked."""
-    writes = view.play.task is Task.GENERATION
+    writes = not tasks.of(view.play.task).has_labels
 
     def read(values: Values) -> Asked:
         if not values["model"] or values.get("labels") == "":

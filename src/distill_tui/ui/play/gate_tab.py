@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from distill_tui import gates
+from distill_tui import gates, tasks
 from distill_tui.review import deferral
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import (
@@ -15,7 +15,7 @@ from distill_tui.rules.gate import (
     provable,
     segment_shares,
 )
-from distill_tui.terms import Reference, Role, Task
+from distill_tui.terms import Reference, Role
 from distill_tui.ui.play.view import View
 from distill_tui.ui.widgets import page, show
 from distill_tui.ui.widgets.page import Column, Lines
@@ -32,7 +32,7 @@ def gate(view: View, width: int) -> Lines:
     return page.stacked(
         _gate_head(view, row, width),
         criteria(gate, width),
-        page.sentence(gates.EXACT_MATCH, width) if view.play.task is Task.GENERATION else [],
+        page.sentence(tasks.of(view.play.task).metrics_note, width),
         _gate_facts(gate, width, len(view.dossier.burnt)),
         [] if view.dossier.locked else _gate_problems(view, gate, width),
         _locked_facts(view, width),
@@ -113,7 +113,7 @@ def _gate_facts(gate: gates.Gate, width: int, burnt: int) -> Lines:
 
 def _gate_problems(view: View, gate: gates.Gate, width: int) -> Lines:
     lines: Lines = []
-    for problem in gates.problems(gate, view.play.kind, view.play.task):
+    for problem in tasks.gate_problems(gate, view.play.kind, view.play.task):
         lines += page.sentence(problem, width, word="misses")
     for objection in (*can_validate(view.dossier), *provable(view.dossier), *priced(view.dossier)):
         lines += page.sentence(objection.sentence, width, word="misses")
