@@ -778,7 +778,7 @@ def test_a_run_that_dies_while_one_waits_is_one(frozen: Team, staged: Callable[.
     staged(run_of(RunStatus.RUNNING, 10, total=100), run_of(RunStatus.FAILED, 10, total=100, error="no memory"))
     said = frozen("train", "P-001", "--wait", "epochs=3", by="dan")
     assert (said.code, said.out) == (1, "1\n")
-    assert "Run 1 failed: no memory." in said.lines and "step 10/100 (10 %)" in said.err
+    assert "Run 1 failed: no memory." in said.lines and "step 10/100 (10%)" in said.err
     assert "distill-tui train resume P-001 --run 1 --wait" in said.err
 
 
@@ -820,7 +820,7 @@ def test_progress_names_step_rate_and_time_left(monkeypatch: pytest.MonkeyPatch,
         progress(run_of(RunStatus.RUNNING, step, total=100))
     lines = capsys.readouterr().err.splitlines()  # type: ignore[attr-defined]
     assert len(lines) == 2  # one at once, one after five seconds
-    assert lines[1] == "run 1 train running · step 60/100 (60 %) · 10.0 steps/s · 4 s left"
+    assert lines[1] == "run 1 train running · step 60/100 (60%) · 10.0 steps/s · 4 s left"
 
 
 # --- decide ----------------------------------------------------------------------------------------------------------
@@ -861,7 +861,7 @@ def test_the_evaluation_is_told_in_counts_and_never_in_rows(decided: Team) -> No
 
 def test_a_cost_play_tells_quality_and_savings_together(decided: Team) -> None:
     told = decided.does("show", "P-001")
-    assert "quality:" in told and "savings:" in told and "pays the build back" in told
+    assert "quality:" in told and "savings:" in told and "pays back in" in told
 
 
 def test_a_student_ships_by_another_hand_and_a_stranger_verifies_it(decided: Team, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from distill_tui.gates import Record
 from distill_tui.reports import html as sponsor_page
 from distill_tui.reports import model_card, text
 from distill_tui.review import controls, sections, serving_costs
+from distill_tui.rules.requests import StartRun
 from distill_tui.rules.training import start_run
 from distill_tui.spec import Spec
 from distill_tui.terms import Control, Export, RunKind, StudentKind
@@ -277,6 +278,6 @@ def test_a_run_that_would_learn_nothing_of_the_teacher_is_not_even_queued(play: 
     mute = table.set_column(at, table.schema.field(at), pa.nulls(table.num_rows, table.schema.field(at).type))
     pq.write_table(mute, tmp_path / "mute.parquet")
     assert frozen.soft_rows(path) == json.loads(dossier.data_set.counts)["splits"]["train"]
-    request = {"spec": Spec(student=StudentKind.NGRAM), "soft_rows": frozen.soft_rows(tmp_path / "mute.parquet")}
+    request = StartRun(Spec(student=StudentKind.NGRAM), frozen.soft_rows(tmp_path / "mute.parquet"))
     found = {each.rule: each.sentence for each in start_run(dossier, play.by("dan"), request)}
     assert "give alpha=0 to train on labels alone" in found["spec.silent"]

@@ -395,7 +395,7 @@ def test_the_validators_look_at_a_failure_is_logged_and_burns_nothing(second: Pr
     seen = failures.look(second, by("vera"), found, 1)
     assert seen.split is Split.HELD_OUT and seen.input and seen.student != seen.gold
     after = second.dossier(1)
-    assert after.audit_size == size + 1 and after.burnt == burnt
+    assert after.project.audit_size == size + 1 and after.burnt == burnt
 
 
 def test_failures_that_the_teacher_has_right_come_first_and_show_both_answers(second: Project) -> None:
@@ -425,7 +425,7 @@ def test_the_commands_of_a_review_refuse_and_answer(
     assert main([*about, "eval", "html", "P-001", str(tmp_path / "new.html")]) == exits.DONE
     assert (tmp_path / "new.html").read_text().startswith("<!doctype html>")
     assert main([*about, "verify"]) == exits.DONE
-    assert "stored verdicts come out again" in capsys.readouterr().out
+    assert "stored verdicts are reproduced" in capsys.readouterr().out
 
 
 async def test_the_key_f_pages_through_failures_and_hostile_text_stays_text(second: Project, tmp_path: Path) -> None:
@@ -475,7 +475,7 @@ def test_hostile_words_reach_no_markup_and_no_terminal(second: Project) -> None:
     dossier = second.dossier(1)
     assert dossier.record is not None
     evil = "<script>alert(1)</script>\x1b[31m\u202e[/x]&"
-    dossier.play.name = dossier.play.summary = evil
+    dossier = replace(dossier, play=replace(dossier.play, name=evil, summary=evil))
     labels = (evil, "post")
     dressed = replace(dossier, record=replace(dossier.record, labels=labels, segments=(evil, "en", "fr")))
     page, told = html.page(review.of(dressed)), "\n".join(report.evaluation(review.of(dressed)))

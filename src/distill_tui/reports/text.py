@@ -1,6 +1,6 @@
 """Plain-text reports: values in, lines of text out. Nothing is read, decided or printed here.
 
-Whatever comes from data goes through `visible`, so that a report never holds a control character of a stranger.
+Text that comes from data goes through `visible`, so that no control character reaches a terminal.
 """
 
 from __future__ import annotations
@@ -8,22 +8,23 @@ from __future__ import annotations
 import dataclasses
 import json
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from distill_tui import gates, tasks
 from distill_tui.gates import economics
 from distill_tui.gates.judgement import Judgement
 from distill_tui.gates.wording import percent
-from distill_tui.review import Review, deferral, sections
+from distill_tui.review import Review, deferral, headline, sections
 from distill_tui.rules.data import findings
 from distill_tui.rules.decide import covers, sign_off_troubles
 from distill_tui.rules.dossier import SignOffFacts
-from distill_tui.rules.gate import terms_unclear, trigger, worksheet_numbers
+from distill_tui.rules.gate import terms_unclear, trigger
 from distill_tui.rules.next_step import waits_for
 from distill_tui.rules.objection import Objection
-from distill_tui.terms import Action, Metric, PlayKind, Reference, Role, RunKind, RunStatus, Verdict
+from distill_tui.store.json_columns import stored
+from distill_tui.store.project_file import ProjectError
+from distill_tui.terms import Action, PlayKind, Reference, Role, RunKind, RunStatus, Verdict
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def short(digest: str | None) -> str:
 
 def cards(found: Sequence[Card], *, plain: bool = False) -> list[str]:
     """List the plays, one a line."""
-    head = ("ID", "PLAY", "KIND", "STAGE", "ROUND", "STATE", "WAITS FOR", "QUALITY", "SAVES A MONTH")
+    head = ("ID", "PLAY", "KIND", "STAGE", "ROUND", "STATE", "WAITS FOR", "QUALITY", "SAVES PER MONTH")
     rows = [
         (
             card.code,
@@ -112,7 +113,7 @@ def card_json(card: Card) -> dict[str, Any]:
 
 
 def play(dossier: PlayDossier) -> Iterator[str]:
-    """Print all about a play on one page."""
+    """Print a play on one page."""
     row = dossier.play
     yield visible(f"{row.code} {row.name}: {row.kind.value}, {row.task.value}")
     if row.summary:
@@ -123,14 +124,14 @@ def play(dossier: PlayDossier) -> Iterator[str]:
         [
             ("stage", f"{row.stage.value} since {row.stage_since}, round {row.round}"),
             *([("outcome", row.outcome)] if row.outcome else []),
-            *((role.value, dossier.roles.get(role, "nobody yet")) for role in Role),
-            ("builders", ", ".join(f"{p} ({', '.join(deeds)})" for p, deeds in dossier.builders.items()) or "nobody"),
+            *((role.value, dossier.roles.get(role, "none yet")) for role in Role),
+            ("builders", ", ".join(f"{p} ({', '.join(actions)})" for p, actions in dossier.builders.items()) or "none"),
             ("gate", _gate_line(dossier)),
             ("teacher", teacher or "none yet"),
             ("traffic", f"{sum(t.rows for t in dossier.traffic):,} rows in {len(dossier.traffic)} files"),
             ("data set", _data_line(dossier)),
             ("maintenance", _maintenance(row)),
-            *quality_and_savings(dossier),
+            *_evaluated(dossier),
         ]
     )
     for facts in dossier.sign_offs:
@@ -147,8 +148,6 @@ def _gate_line(dossier: PlayDossier) -> str:
 
 
 def _counts(data: entities.DataSet, part: str = "") -> dict[str, Any]:
-    from distill_tui.store.json_columns import stored
-
     return stored(data.counts, f"the count of data set {data.id}", part)
 
 
@@ -163,28 +162,17 @@ def _data_line(dossier: PlayDossier) -> str:
 def _maintenance(row: entities.Play) -> str:
     if row.sampling_per_month is None or row.refresh_days is None:
         return "not set"
-    return f"{row.sampling_per_month:,} calls a month sampled, a refresh every {row.refresh_days} days"
+    return f"{row.sampling_per_month:,} calls sampled per month, a refresh every {row.refresh_days} days"
 
 
-def quality_and_savings(dossier: PlayDossier) -> list[tuple[str, str]]:
-    """Print quality and, of a cost play, savings; never one without the other."""
-    verdict = "not evaluated in this round"
-    if dossier.judgements:
-        binding = [j.sentence for j in dossier.judgements if j.criterion.binding]
-        verdict = f"the gate is {'held' if dossier.passed else 'not held'}. {' '.join(binding)}"
-    told = [("quality", verdict)]
+def _evaluated(dossier: PlayDossier) -> Iterator[tuple[str, str]]:
+    """Yield the verdict, quality and, of a cost play, savings; never one without the other."""
+    held = f"the gate is {'held' if dossier.passed else 'not held'}"
+    yield "evaluation", held if dossier.judgements else "none in this round"
+    found = headline.of(dossier)
+    yield "quality", found.quality
     if dossier.play.kind is PlayKind.COST:
-        payback = [j.sentence for j in dossier.judgements if j.criterion.metric is Metric.PAYBACK]
-        told.append(("savings", " ".join(payback) or _most_saved(worksheet_numbers(dossier))))
-    return told
-
-
-def _most_saved(numbers: Mapping[str, Decimal]) -> str:
-    try:
-        saving = economics.monthly_saving(economics.Prices.from_values(numbers), Decimal(0))
-    except ValueError:
-        return "unknown until the worksheet is filled in"
-    return f"at most {saving:,.2f} a month, if the student's own answers cost nothing"
+        yield "savings", found.savings
 
 
 def sign_off_line(dossier: PlayDossier, facts: SignOffFacts) -> str:
@@ -230,7 +218,7 @@ def worksheet(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
 
 
 def gate(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
-    """Print the gate in words."""
+    """Print the gate: what it fixes, its criteria, and why it cannot be locked."""
     if dossier.gate_trouble:
         yield visible(dossier.gate_trouble)
     if dossier.gate is None:
@@ -295,7 +283,7 @@ def data(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
 
 def runs(found: Sequence[entities.Run], *, plain: bool = False) -> list[str]:
     """List runs, one a line."""
-    head = ("RUN", "PLAY", "ROUND", "KIND", "STATUS", "STEP", "VALIDATION", "STARTED", "BY", "SAYS")
+    head = ("RUN", "PLAY", "ROUND", "KIND", "STATUS", "STEP", "VALIDATION", "STARTED", "BY", "MESSAGE")
     rows = [
         (
             run.id,
@@ -315,12 +303,9 @@ def runs(found: Sequence[entities.Run], *, plain: bool = False) -> list[str]:
 
 
 def _score(run: entities.Run) -> float | None:
-    from distill_tui.store.json_columns import stored
-    from distill_tui.store.project import ProjectError
-
     score = stored(run.result, f"the result of run {run.id}").get("validation_score")
     if score is not None and not isinstance(score, int | float):
-        raise ProjectError(f"The validation score of run {run.id} is no number in the project file; restore a backup.")
+        raise ProjectError(f"The validation score of run {run.id} is not a number; restore a backup.")
     return float(score) if score is not None else None
 
 
@@ -332,8 +317,6 @@ _RUN_COLUMNS = (
 
 def run_json(run: entities.Run) -> dict[str, Any]:
     """Return a run as plain values."""
-    from distill_tui.store.json_columns import stored
-
     values = {name: getattr(run, name) for name in _RUN_COLUMNS}
     read = {name: stored(getattr(run, name), f"the {name} of run {run.id}") for name in ("spec", "result")}
     return {"run": run.id, "play": f"P-{run.play_id:03d}"} | values | read
@@ -346,7 +329,7 @@ def progress(run: entities.Run, rate: float | None) -> str:
         parts.append(f"step {run.step:,}/{run.total:,} ({100 * run.step / run.total:.0f}%)")
     elif run.step:
         parts.append(f"step {run.step:,}")
-    even = run.kind in (RunKind.TRAIN, RunKind.LABEL)  # the steps of an evaluation take unlike times
+    even = run.kind in (RunKind.TRAIN, RunKind.LABEL)  # the steps of an evaluation take different times
     if rate and even and run.status is RunStatus.RUNNING:
         parts.append(f"{rate:,.1f} steps/s")
         if run.total:
@@ -432,18 +415,18 @@ def judgement_json(each: Judgement) -> dict[str, Any]:
 
 
 def to_judge(dossier: PlayDossier, items: Sequence[queries.ToJudge]) -> Iterator[str]:
-    """Show a validator answers whose author is not told, and how to say what they are."""
+    """Print answers for a blind check, without their authors, and how to judge them."""
     for number, each in enumerate(items, 1):
         yield visible(f"{number}. {' '.join(each.text.split())}")
         yield visible(f"   a  {each.item.a}")
         yield visible(f"   b  {each.item.b}")
         yield ""
-    yield "Say of each which is right: a, b, both or neither; where both are the same: both or neither."
+    yield "Judge each: a, b, both or neither are right; where both are the same: both or neither."
     yield f"  {PROGRAM} spotcheck {dossier.play.code} 1=both 2=a … {len(items)}=neither"
 
 
 def to_sign(dossier: PlayDossier, seen: str, reasons: Sequence[Objection]) -> Iterator[str]:
-    """Print the validator what a sign-off would be given for, and how to give it."""
+    """Print what a sign-off covers, and the commands that sign or reject it."""
     code = dossier.code
     yield "A sign-off covers exactly this:"
     for name, value in covers(dossier).items():
@@ -457,4 +440,4 @@ def to_sign(dossier: PlayDossier, seen: str, reasons: Sequence[Objection]) -> It
     yield "To sign exactly that:"
     yield f"  {PROGRAM} sign {code} --approve -m TEXT --seen {seen} --key FILE"
     yield f"  {PROGRAM} reject {code} -m TEXT --seen {seen} --key FILE"
-    yield "Without --key it is proved by your OS account only."
+    yield "Without --key the sign-off is proved by your OS account only."
