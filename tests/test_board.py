@@ -402,7 +402,7 @@ async def test_a_person_who_is_nobody_may_look_and_is_told_why_not_more(project:
     app = an_app(project, actor=Actor(None, "key SHA256:unknown", Assurance.SIGNED))
     async with app.run_test(size=WIDE) as pilot:
         await settled(pilot)
-        assert "nobody · may look, not act" in text_of(app)
+        assert "not enrolled · read-only" in text_of(app)
         await pilot.press("n")
         assert "you may look, not act" in message(app)
 
@@ -543,7 +543,7 @@ async def test_the_reports_of_a_run_are_seen_within_a_second_and_only_its_play_i
             session.add(run)
 
     app = an_app(project)
-    app._reap = lambda: None  # type: ignore[method-assign]  # no worker stands behind the run made here
+    app.file_watch.reap = lambda: None  # type: ignore[method-assign]  # no worker stands behind the run made here
     async with app.run_test(size=WIDE) as pilot:
         await settled(pilot)
         before = list(app.screen.query_one(Board).shelf.cards)
@@ -563,7 +563,7 @@ async def test_what_comes_in_beside_a_report_is_seen_by_the_log_and_by_r(project
     play = add_play(project, "trains", Stage.TRAIN)
     add_run(project, play, RunStatus.RUNNING)
     app = an_app(project)
-    app._reap = lambda: None  # type: ignore[method-assign]
+    app.file_watch.reap = lambda: None  # type: ignore[method-assign]
     async with app.run_test(size=WIDE) as pilot:
         await settled(pilot)
         with project.telemetry() as session:
@@ -620,7 +620,7 @@ async def test_the_command_line_runs_the_same_words_and_says_how_it_ended(projec
 def test_who_acts_is_said_with_how_it_was_proved() -> None:
     assert who(Actor("dana", "account uid 1000")) == "dana · account"
     assert who(Actor("vera", "key SHA256:kX9abcdefgh", Assurance.SIGNED)) == "vera · signed SHA256:kX9abcd…"
-    assert who(Actor(None, "account uid 7")) == "nobody · may look, not act"
+    assert who(Actor(None, "account uid 7")) == "not enrolled · read-only"
 
 
 async def test_two_thousand_plays(project: Project) -> None:
@@ -718,7 +718,7 @@ async def test_who_only_approves_sees_first_what_waits_for_them(project: Project
             sponsor.person_id = "sam"
             session.add(tables.GateRow(play_id=play, content=gates.to_json(GATE)))
     app = DistillApp(project.path, actor=Actor("sam", "key SHA256:unknown", Assurance.SIGNED))
-    app.look_up = lambda: None  # type: ignore[method-assign]
+    app.file_watch.look_up = lambda: None  # type: ignore[method-assign]
     app.actor = Actor("sam", "key SHA256:unknown", Assurance.SIGNED)
     async with app.run_test(size=WIDE) as pilot:
         await settled(pilot)

@@ -170,7 +170,7 @@ async def qualifies(dana: Person) -> None:
     await dana.press("ctrl+s")
     await dana.until("NEXT  a  Pass the trigger")
     await dana.press("a", "enter")
-    await dana.until("2 Gate ●")
+    await dana.until("Gate ●")
 
 
 async def locks_the_gate(dana: Person) -> None:

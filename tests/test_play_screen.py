@@ -523,10 +523,10 @@ async def test_a_change_by_somebody_else_is_shown(project: Project) -> None:
     async with app.run_test(size=NARROW) as pilot:
         await settled(pilot)
         actions.lock_gate(project, play, DANA)
-        app.poll()
+        app.file_watch.poll()
         await settled(pilot)
         assert the_play(app).view.play.stage is Stage.DATA  # type: ignore[union-attr]
-        assert "3 Data ●" in text_of(app)
+        assert "Data ●" in text_of(app)
 
 
 async def test_copying_gives_the_code_and_the_command(project: Project) -> None:

@@ -65,8 +65,8 @@ def a_run(project: Project, status: RunStatus, **more: Any) -> int:
 def an_app(project: Project, actor: Actor = DANA) -> DistillApp:
     app = DistillApp(project.path, commands=index.typed)
     app.actor = actor
-    app.look_up = lambda: None  # type: ignore[method-assign]  # the actor is who this test says
-    app._reap = lambda: None  # type: ignore[method-assign]  # no worker stands behind the runs made here
+    app.file_watch.look_up = lambda: None  # type: ignore[method-assign]  # the actor is who this test says
+    app.file_watch.reap = lambda: None  # type: ignore[method-assign]  # no worker stands behind the runs made here
     return app
 
 
@@ -209,7 +209,7 @@ async def test_the_checkup_names_what_was_changed_in_the_file(project: Project) 
         await pilot.press("d")
         await settled(pilot)
         shown = text_of(app)
-        assert "checks found something" in shown and "play_name_taken" in shown
+        assert "checks found a problem" in shown and "play_name_taken" in shown
         assert shown.index("✗") < shown.index("✓")
 
 

@@ -208,7 +208,7 @@ async def test_every_screen_looks_as_it_did_with_hostile_and_long_text(
 @pytest.mark.parametrize("size", SIZES, ids=str)
 async def test_a_review_and_the_rows_look_as_they_did(size: tuple[int, int], real: real_play.Play) -> None:
     app = DistillApp(real.path)
-    app.look_up = lambda: None  # type: ignore[method-assign]  # the actor is who this test says
+    app.file_watch.look_up = lambda: None  # type: ignore[method-assign]  # the actor is who this test says
     async with app.run_test(size=size) as pilot:
         await settled(pilot)
         found = []

@@ -262,6 +262,6 @@ async def settled(pilot: Any) -> None:
 def an_app(project: Project, play: int, actor: Actor = DANA) -> DistillApp:
     app = DistillApp(project.path, play=play, commands=index.typed)
     app.actor = actor
-    app._reap = lambda: None  # type: ignore[method-assign]  # no worker stands behind the runs made here
-    app.look_up = lambda: None  # type: ignore[method-assign]  # the actor is who this test says
+    app.file_watch.reap = lambda: None  # type: ignore[method-assign]  # no worker stands behind the runs made here
+    app.file_watch.look_up = lambda: None  # type: ignore[method-assign]  # the actor is who this test says
     return app

@@ -1,8 +1,7 @@
 """The app: one project file, who acts on it, and what its screens share.
 
-Its first frame comes from `glance`; the project itself, and SQLModel with it, is opened in a thread afterwards. It
-asks twice a second whether somebody changed the file. It decides nothing: verbs ask the rules, and it shows what they
-say.
+Its first frame comes from `glance`; the project itself, and SQLModel with it, is opened in a thread afterwards.
+`file_watch` notices what others change. The app decides nothing: verbs ask the rules, and it shows their answers.
 """
 
 from __future__ import annotations
@@ -10,9 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -24,12 +21,11 @@ from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.filter import LineFilter
 from textual.screen import Screen
-from textual.worker import get_current_worker
 
 from distill_tui.people import remembered
 from distill_tui.rules.actor import Actor
 from distill_tui.store import glance, sqlite
-from distill_tui.ui import terminal, themes, twin
+from distill_tui.ui import file_watch, terminal, themes, twin
 from distill_tui.ui.board.screen import BoardScreen
 from distill_tui.ui.messages import ProjectChanged
 from distill_tui.ui.widgets import show
@@ -42,8 +38,7 @@ if TYPE_CHECKING:
     from distill_tui.ui.play.view import View
 
 T = TypeVar("T")
-POLL, REAP = 0.5, 2.0  # seconds
-TURN = 0.001  # seconds that a thread which loads may keep a key waiting, each time; Python's own is 0.005
+TURN = 0.001  # seconds a loading thread may delay a key; Python's default is 0.005
 
 
 def _palette() -> type[Provider]:
@@ -87,44 +82,41 @@ class DistillApp(App[int]):
         self.project: Project | None = None
         self.header = glance.header(path)
         self.actor = actor or Actor(None, f"account uid {os.getuid()}")
-        self._seen: int | None = None
-        self.views: dict[int, View] = {}  # of the plays that were open last, by number
-        self._anew = False  # whether all is to be read again
+        self.file_watch = file_watch.FileWatch(self)
+        self.views: dict[int, View] = {}  # of the plays opened last, by number
         self._clean = terminal.VisibleOnly()
         if os.environ.get("SSH_CONNECTION"):
-            self.animation_level = "none"  # a frame that nobody asked for is a frame that a slow line must carry
+            self.animation_level = "none"  # every frame crosses the line
         self.register_theme(themes.DARK)
         self.register_theme(themes.LIGHT)
         chosen = remembered.theme()
         self.theme = "ansi-dark" if self.no_color else chosen if chosen in self.available_themes else themes.DARK.name
-        self.look_up()
+        self.file_watch.look_up()
         self.left = remembered.left(path, self.actor.person)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Give every theme the tones of the marks."""
+        """Add the tones of the marks to every theme."""
         return themes.tones(self.current_theme, colour=not self.no_color)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Put the last net under whatever is written to the terminal."""
+        """Filter everything that is written to the terminal, last of all."""
         return [self._clean, *super().get_line_filters()]
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Offer few: the palette is for plays and actions."""
         yield SystemCommand("Keys and help", "Every key that works here", self.action_keys)
-        yield SystemCommand("Jobs", "What workers do now, and did last", self.action_jobs)
+        yield SystemCommand("Jobs", "What workers do now, and what they did last", self.action_jobs)
         yield SystemCommand("People", "Who is enrolled, and who holds which role", self.action_people)
         yield SystemCommand("Checkup", "What is wrong with this machine or this file", self.action_checkup)
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
-        yield SystemCommand("Quit", "Leave; runs go on", self.action_quit)
+        yield SystemCommand("Quit", "Leave; runs continue", self.action_quit)
 
     # --- start and end
 
     def get_default_screen(self) -> Screen[Any]:
-        """Give the board: it lies below everything else."""
         return BoardScreen()
 
     def on_mount(self) -> None:
-        """Show what was open over the board, then open the project behind it."""
         if not self.no_color:
             self.theme_changed_signal.subscribe(self, lambda theme: remembered.choose_theme(theme.name))
         if self.first_play is not None:
@@ -143,12 +135,12 @@ class DistillApp(App[int]):
         self.exit(code, return_code=code)
 
     async def action_quit(self) -> None:
-        """Leave; runs go on."""
+        """Leave; runs continue."""
         self.remember()
         self.exit()
 
     def remember(self) -> None:
-        """Keep how the screens stand for the next time: filter, order, cursor, open play and tab."""
+        """Save the state of the screens for the next start: filter, order, cursor, open play and tab."""
         from distill_tui.ui.play.screen import PlayScreen
 
         board = next((screen for screen in self.screen_stack if isinstance(screen, BoardScreen)), None)
@@ -167,14 +159,14 @@ class DistillApp(App[int]):
             self._leave(129)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A restricted session neither suspends to a shell nor writes files."""
+        """Close what a restricted session may not do: suspend to a shell, write files."""
         return not (self.restricted and action in ("suspend_process", "screenshot", "command_line"))
 
     def _open(self) -> None:
         try:
             self._open_project()
         finally:
-            gc.freeze()  # what is there now stays: no later look for garbage goes through it, between two keys
+            gc.freeze()  # the collector skips what exists now, so that it does not pause between two keys
             gc.enable()
 
     def _open_project(self) -> None:
@@ -183,115 +175,36 @@ class DistillApp(App[int]):
 
         try:
             project = Project.open(self.path)
-            self._seen = project.version()
-            header = glance.header(self.path, self.header)  # of what came in since the first frame was read
+            seen = project.version()
+            header = glance.header(self.path, self.header)  # changes since the first frame
             trouble = queries.look_back(project)
         except answers() as error:
             self.call_from_thread(self.say, sqlite.sentence(error), "error")
             return
-        self.call_from_thread(self._opened, project, header)
+        self.call_from_thread(self._opened, project, header, seen)
         if trouble:
             self.call_from_thread(self.say, trouble, "error")
 
-    def _opened(self, project: Project, header: glance.Header) -> None:
+    def _opened(self, project: Project, header: glance.Header, seen: int) -> None:
         self.project, self.header = project, header
-        self.set_interval(POLL, self.poll)
-        self.set_interval(REAP, self._reap)
+        self.file_watch.begin(seen)
         self.changed()
 
     def on_unmount(self) -> None:
-        """Let go of the file."""
         if self.project is not None:
             self.project.close()
 
     def _fatal_error(self) -> None:
-        """Say what broke: without locals, which hold people's rows, and with nothing that could steer the terminal.
+        self.panic(Text(terminal.what_broke(self._exception, restricted=self.restricted)))
 
-        Textual would print its own traceback here, with both. To a session goes only what broke and where.
-        """
-        error = self._exception
-        lines = "".join(traceback.format_exception(error)).rstrip().splitlines()
-        if self.restricted and error is not None:
-            frame = traceback.extract_tb(error.__traceback__)[-1:]
-            place = f" at {Path(frame[0].filename).name}:{frame[0].lineno}" if frame else ""
-            lines = [f"The screens broke off ({type(error).__name__}{place}). What was not confirmed was not recorded."]
-        self.panic(Text("\n".join(map(show.visible, lines))))
+    # --- what the screens share
 
-    # --- what others do
-
-    def look_up(self) -> None:
-        """Read who this is now: a person may have been enrolled meanwhile."""
-        if "key " in self.actor.proof:
-            person = glance.holder(self.path, self.actor.proof.rpartition("key ")[2])
-        else:
-            person = glance.whose(self.path, os.getuid())
-        self.actor = replace(self.actor, person=person)
-
-    def poll(self) -> None:
-        """Tell the screens when somebody changed the file."""
-        if self.project is None:
-            return
-        try:
-            version = self.project.version()
-            if version == self._seen:
-                return
-        except sqlite.errors() as error:
-            self.say(f"The project file cannot be read now: {sqlite.sentence(error)}", "error")
-            return
-        self._seen = version
-        self._look_again()
-
-    def reload(self) -> None:
-        """Have everything read again, whether it changed or not."""
-        self._anew = True
-        self._look_again()
-
-    def _look_again(self) -> None:
-        self.run_worker(self._look_up_and_tell, thread=True, group="look up", exclusive=True)
-
-    def _look_up_and_tell(self) -> None:
-        """Find out what changed: what the log says, else how far runs are; else somebody came in beside the door.
-
-        While a run is under way every change is taken for its report, for all is not read again twice a second.
-        """
-        worker, before = get_current_worker(), self.header
-        try:
-            header = glance.header(self.path, before)
-            anew = self._anew or (header == before and not before.active)
-            if anew:
-                header = glance.header(self.path)
-            if anew or header.head != before.head:
-                self.look_up()
-        except sqlite.errors() as error:
-            self.unreadable(error)
-            return
-        if not worker.is_cancelled:
-            self.call_from_thread(self._found_out, header, anew)
-
-    def _found_out(self, header: glance.Header, anew: bool) -> None:
-        self.header, self._anew = header, False
-        self.changed(anew=anew)
-
-    def changed(self, *, anew: bool = False) -> None:
+    def changed(self, *, everything: bool = False) -> None:
         """Have every screen load again what it shows."""
         for screen in self.screen_stack:
-            screen.post_message(ProjectChanged(anew=anew))
+            screen.post_message(ProjectChanged(everything=everything))
             for heading in screen.query(Heading):
                 heading.draw()
-
-    def _reap(self) -> None:
-        self.run_worker(self._reap_in_thread, thread=True, group="reap", exclusive=True)
-
-    def _reap_in_thread(self) -> None:
-        from distill_tui.runs.executors import local
-
-        assert self.project is not None
-        try:
-            local.reap(self.project)
-        except sqlite.errors() as error:
-            self.call_from_thread(self.say, f"Runs cannot be watched now: {sqlite.sentence(error)}", "warning")
-
-    # --- what the person does
 
     def say(self, text: str, severity: str = "information") -> None:
         """Show one line on the message line of the nearest screen that has one; severity as in `notify`."""
@@ -303,8 +216,8 @@ class DistillApp(App[int]):
         self.notify(text, markup=False)
 
     def unreadable(self, error: Exception) -> None:
-        """Say from a thread that the file cannot be read."""
-        self.call_from_thread(self.say, f"The project file cannot be read now: {sqlite.sentence(error)}", "error")
+        """Show, from a thread, that the file cannot be read."""
+        self.call_from_thread(self.say, file_watch.unreadable(error), "error")
 
     def perform(self, work: Callable[[Project], T], then: Callable[[T], object] | None = None, done: str = "") -> None:
         """Run `work` in a thread, then show `done` and call `then` with its result; or show why it was refused."""
@@ -331,11 +244,11 @@ class DistillApp(App[int]):
             then(result)
         if done and self.screen is not before:
             self.call_after_refresh(self.say, done, "success")
-        self.poll()
+        self.file_watch.poll()
 
     def twin(self, *words: str, done: str = "", shows: bool = False) -> None:
-        """Run a command as a child process, and say how it ended: `done`, or its last line; or show all it printed."""
-        self.say(f"{' '.join(words[:3])} {show.glyph('dots')} is at work", "running")
+        """Run a command as a child process, then show `done` or its last line; with `shows`, all that it printed."""
+        self.say(f"{' '.join(words[:3])} {show.glyph('dots')} is running", "running")
         self.run_worker(self._twin(words, done, shows), group="twin")
 
     async def _twin(self, words: tuple[str, ...], done: str, shows: bool) -> None:
@@ -345,7 +258,7 @@ class DistillApp(App[int]):
             from distill_tui.ui.widgets.output import OutputSheet
 
             self.push_screen(OutputSheet(f"distill-tui {' '.join(words)}", ended.data))
-        self.poll()
+        self.file_watch.poll()
 
     async def run_action(
         self,
@@ -353,7 +266,7 @@ class DistillApp(App[int]):
         default_namespace: DOMNode | None = None,
         namespaces: Mapping[str, DOMNode] | None = None,
     ) -> bool:
-        """Run an action; where its key is dimmed, say why instead of doing nothing."""
+        """Run an action; if its key is dimmed, show why."""
         if await super().run_action(action, default_namespace, namespaces):
             return True
         target, name, parameters = self._parse_action(action, default_namespace or self, namespaces)
@@ -365,17 +278,16 @@ class DistillApp(App[int]):
     # --- screens
 
     def via(self, code: str) -> str:
-        """Give the command that signs this elsewhere; there is none but in a session over SSH."""
+        """Return the command that signs this on another machine; only a session over SSH has one."""
         return ""
 
     def open_play(self, play: int, tab: int = 1) -> None:
-        """Show one play."""
         from distill_tui.ui.play.screen import PlayScreen
 
         self.push_screen(PlayScreen(play, tab))
 
     def new_play(self) -> None:
-        """Show the sheet that opens a play, and then the play."""
+        """Ask for what a play needs to begin, and show it."""
         from distill_tui.ui.forms import gate
 
         gate.new_play(self).take(self, None)
@@ -388,25 +300,22 @@ class DistillApp(App[int]):
             self.push_screen(HelpScreen.of(self.screen))
 
     def action_jobs(self) -> None:
-        """Show what workers do."""
         from distill_tui.ui.jobs import JobsScreen
 
         self.push_screen(JobsScreen())
 
     def action_people(self) -> None:
-        """Show who is enrolled."""
         from distill_tui.ui.roster import RosterScreen
 
         self.push_screen(RosterScreen())
 
     def action_checkup(self) -> None:
-        """Look at the machine and the file for whatever is wrong."""
         from distill_tui.ui.checkup import CheckupScreen
 
         self.push_screen(CheckupScreen())
 
     def action_command_line(self, begun: str = "") -> None:
-        """Type a command, as in a shell; some of it may stand there already."""
+        """Ask for a command, as in a shell, with `begun` already typed."""
         from distill_tui.ui.help import CommandLine
 
         self.push_screen(CommandLine(begun), self._typed)
@@ -417,7 +326,7 @@ class DistillApp(App[int]):
 
 
 def answers() -> tuple[type[Exception], ...]:
-    """Give what is an answer to show and not a fault: the rules' no, bad input, a file that cannot be used."""
+    """Return the errors that are answers to show, not faults: a refusal, bad input, an unusable file."""
     from distill_tui.rules.objection import Refused
     from distill_tui.store.project import ProjectError
 
@@ -425,7 +334,7 @@ def answers() -> tuple[type[Exception], ...]:
 
 
 def run(path: Path, *, key: Path | None = None, play: int | None = None, commands: Commands = tuple) -> int:
-    """Show a project file until the person leaves; give the exit code. Raises ProjectError, BadSignature."""
+    """Show a project file until the person leaves; return the exit code. Raises ProjectError, BadSignature."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
         sys.stderr.write("The screens need a terminal; `distill-tui list` and the other commands do not.\n")
         return 2
@@ -447,7 +356,7 @@ def run(path: Path, *, key: Path | None = None, play: int | None = None, command
 
 
 def _check(path: Path) -> None:
-    """See that there is a file of this format to look at; one of another format goes the long way, which says why."""
+    """Check the file's format. Raises ProjectError with the reason where the screens cannot read it."""
     from distill_tui.store import migrations
 
     try:

@@ -1,4 +1,4 @@
-"""What `distill-tui doctor` finds, on a screen: the machine, the project file, and whatever is wrong with either."""
+"""The findings of `distill-tui doctor` on a screen: the machine and the project file."""
 
 from __future__ import annotations
 
@@ -19,34 +19,32 @@ if TYPE_CHECKING:
 
 
 class CheckupScreen(Screen[None]):
-    """The findings, those that are wrong first."""
+    """The findings, problems first."""
 
     DEFAULT_CSS = """
     CheckupScreen #found { height: auto; }
     """
     AUTO_FOCUS = "VerticalScroll"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("r", "look", "look again"),
+        Binding("r", "look", "check again"),
         Binding("colon", "app.command_line", "Command", key_display=":", show=False),
         Binding("question_mark", "app.keys", "help", key_display="?"),
         Binding("q,escape", "dismiss", "back"),
     ]
 
     def compose(self) -> ComposeResult:
-        """Heading, findings, message, keys."""
         yield Heading("Checkup of this machine and this file")
         with VerticalScroll():
-            yield Static(" looking", id="found", markup=False)
+            yield Static(" checking", id="found", markup=False)
         yield MessageLine()
         yield KeyLine()
 
     def on_mount(self) -> None:
-        """Look at once."""
         self.action_look()
 
     def action_look(self) -> None:
-        """Look again, in a thread: the audit chain is walked and every artifact is asked for."""
-        self.query_one("#found", Static).update(" looking")
+        """Check in a thread: it walks the audit chain and reads every artifact."""
+        self.query_one("#found", Static).update(" checking")
         self.run_worker(self._look, thread=True, exclusive=True)
 
     def _look(self) -> None:
@@ -60,7 +58,6 @@ class CheckupScreen(Screen[None]):
         self._draw()
 
     def on_resize(self) -> None:
-        """Lay it out for the new width."""
         self._draw()
 
     _findings: list[Finding] = []  # replaced whole, never changed
@@ -69,7 +66,7 @@ class CheckupScreen(Screen[None]):
         if not self._findings:
             return
         wrong = [finding for finding in self._findings if not finding.ok]
-        told = f"{len(wrong)} of {len(self._findings)} checks found something" if wrong else "nothing is wrong"
+        told = f"{len(wrong)} of {len(self._findings)} checks found a problem" if wrong else "no problems"
         lines = [page.heading("CHECKUP", told)]
         for finding in sorted(self._findings, key=lambda each: each.ok):
             word = "ok" if finding.ok else "error"

@@ -1,4 +1,4 @@
-"""What the app tells its screens."""
+"""Messages from the app to its screens."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from textual.message import Message
 
 
 class ProjectChanged(Message, bubble=False):
-    """Somebody changed the project file, perhaps in another process: load what you show again.
+    """The project file changed, perhaps by another process: load again what you show.
 
-    With `anew` all of it, for neither the log nor a run says what changed.
+    `everything`: neither the log nor a run explains the change, so load all of it.
     """
 
-    def __init__(self, *, anew: bool = False) -> None:
+    def __init__(self, *, everything: bool = False) -> None:
         super().__init__()
-        self.anew = anew
+        self.everything = everything

@@ -1,4 +1,4 @@
-"""Who is enrolled, with what proves them, and which roles they hold; the keeper enrols and adds proofs here."""
+"""Who is enrolled, by which accounts and keys, in which roles. The keeper enrols and adds proofs here."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ COLUMNS = (
 
 
 def table(dossier: ProjectDossier, cards: list[Card], width: int) -> Lines:
-    """Lay the persons out, one a line, under a heading."""
+    """List the people, one a line, under a heading."""
     keeper = dossier.keeper
     rows = []
     for person in _people(dossier):
@@ -66,14 +66,14 @@ def _accounts(dossier: ProjectDossier, person: str) -> str:
 
 
 def _held(cards: list[Card], person: str) -> str:
-    """Say how often somebody holds each role in plays that are not killed."""
+    """Count a person's roles in plays that are not killed."""
     alive = [card for card in cards if card.stage is not Stage.KILLED]
     counts = {role: sum(card.roles.get(role) == person for card in alive) for role in Role}
     return ", ".join(f"{role.value} {count}" for role, count in counts.items() if count) or show.glyph("dash")
 
 
 def detail(dossier: ProjectDossier, cards: list[Card], person: str, width: int) -> Lines:
-    """Say of one person what proves them, and in which plays they do what."""
+    """Show one person's accounts, keys and roles."""
     lines = [page.heading(person.upper(), dossier.people[person].name)]
     lines += page.fact("accounts", _accounts(dossier, person), width)
     keys = [key for key in dossier.keys if key.person_id == person]
@@ -81,17 +81,17 @@ def detail(dossier: ProjectDossier, cards: list[Card], person: str, width: int) 
         gone = f", revoked {key.revoked_at[:10]}" if key.revoked_at else ""
         lines += page.fact("key", f"{key.fingerprint} ({key.kind}){gone}", width)
     if not keys:
-        lines += page.fact("key", "none: this person can sign by account only", width)
+        lines += page.fact("key", "none: can sign by account only", width)
     for card in cards:
         roles = [role.value for role, holder in card.roles.items() if holder == person]
-        waits = "; it waits for them" if card.waits_for == person else ""
+        waits = "; waits for them" if card.waits_for == person else ""
         if roles:
             lines += page.fact(card.code, f"{card.name}: {', '.join(sorted(roles))}{waits}", width)
     return lines
 
 
 class RosterScreen(Screen[None]):
-    """The persons of a project; the selected one below."""
+    """The people of a project; the selected one below."""
 
     DEFAULT_CSS = """
     RosterScreen #roster-head { height: 1; margin: 1 0 0 0; }
@@ -120,13 +120,11 @@ class RosterScreen(Screen[None]):
 
     @property
     def selected(self) -> str | None:
-        """The person under the cursor."""
         at = self.query_one(OptionList).highlighted if self.is_mounted else None
         people = _people(self.project_dossier) if self.project_dossier is not None else []
         return people[at] if at is not None and at < len(people) else None
 
     def compose(self) -> ComposeResult:
-        """Heading, the persons, the selected one, message, keys."""
         yield Heading("People of this project")
         yield Static("", id="roster-head", markup=False)
         yield OptionList(markup=False, compact=True)
@@ -135,7 +133,6 @@ class RosterScreen(Screen[None]):
         yield KeyLine()
 
     def on_mount(self) -> None:
-        """Load."""
         self.set_class(show.ascii_only(), "-ascii")
         self.on_project_changed()
 
@@ -161,7 +158,6 @@ class RosterScreen(Screen[None]):
         self._draw(held or self._app.actor.person)
 
     def on_resize(self) -> None:
-        """Lay it out for the new width."""
         self._draw(self.selected)
 
     def _draw(self, at: str | None) -> None:
@@ -199,12 +195,12 @@ class RosterScreen(Screen[None]):
         if wanted is Action.REVOKE_KEY:
             keys = self._keys_of(self.selected)
             if not keys:
-                return f"{self.selected or 'Nobody'} has no key that could be revoked."
+                return f"{self.selected or 'This person'} has no key to revoke."
             return self._objects(wanted, RevokeKey(keys[0]))
         return self._objects(wanted)
 
     def _objects(self, action: Action, request: Request | None = None) -> str:
-        """Give the first thing that the rules have against it, or nothing."""
+        """Return the rules' first objection, or nothing."""
         if self.project_dossier is None:
             return ""
         reasons = objections(action, self.project_dossier, self._app.actor, request)
@@ -215,18 +211,15 @@ class RosterScreen(Screen[None]):
         return [key.fingerprint for key in keys if key.person_id == person and key.revoked_at is None]
 
     def action_move(self, rows: int) -> None:
-        """Move like the arrows."""
         options = self.query_one(OptionList)
         options.action_cursor_down() if rows > 0 else options.action_cursor_up()
 
     def action_copy(self) -> None:
-        """Copy the fingerprints of the person's keys."""
         keys = self._keys_of(self.selected)
         self.app.copy_to_clipboard("\n".join(keys))
         self._app.say(f"{len(keys)} fingerprint{'s' * (len(keys) != 1)} on the clipboard.")
 
     def action_change(self, name: str) -> None:
-        """Open the sheet of a change to the roster."""
         if self.project_dossier is None:
             return
         actor, person = self._app.actor, self.selected or ""

@@ -1,4 +1,4 @@
-"""Leave the terminal as it was found, whatever happens, and let nothing through that could steer it."""
+"""Leave the terminal as it was found, whatever happens, and filter what could steer it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import asyncio
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 from rich.segment import Segment
 from textual.color import Color
@@ -15,14 +17,14 @@ from textual.filter import LineFilter
 
 from distill_tui.ui.widgets import show
 
-GRACE = 2.0  # seconds for a clean shutdown; a terminal that is gone can block Textual's last writes for ever
+GRACE = 2.0  # seconds for a clean shutdown; writes to a terminal that is gone can block forever
 
 
 class VisibleOnly(LineFilter):
-    """The last net under all output: control codes and bidi controls from anywhere become marks of one cell."""
+    """The last filter of all output: control codes and bidi controls become marks of one cell."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        """Replace them, and keep the line as wide as it was laid out."""
+        """Replace them and keep the width of the line."""
         if all(segment.control or show.visible(segment.text) == segment.text for segment in segments):
             return segments
         width = Segment.get_line_length(segments)
@@ -38,10 +40,10 @@ def watch_signals(leave: Callable[[int], None]) -> None:
 
 
 def watch_stops(driver: Driver, paint: Callable[[], object]) -> None:
-    """After a stop take the terminal anew, from the state in which it was found, and paint all of it.
+    """After a stop restore the terminal's original state, take it again, and repaint.
 
-    A SIGSTOP is heard by nobody, so that the terminal was never given back. Textual would take it once more when it
-    goes on, with the raw state in which it stands for the one that it was found in, and leave it like that in the end.
+    SIGSTOP cannot be handled, so the terminal was not restored before it. On SIGCONT Textual would save the raw state
+    as the original one, and leave the terminal raw at the end.
     """
     loop, given_back = asyncio.get_running_loop(), False
 
@@ -63,6 +65,19 @@ def watch_stops(driver: Driver, paint: Callable[[], object]) -> None:
     loop.add_signal_handler(signal.SIGCONT, go_on)
 
 
+def what_broke(error: BaseException | None, *, restricted: bool) -> str:
+    """Return a traceback without locals, which hold people's rows; a restricted session gets only the place.
+
+    Textual would print its own traceback, with both locals and codes that steer the terminal.
+    """
+    lines = "".join(traceback.format_exception(error)).rstrip().splitlines()
+    if restricted and error is not None:
+        frame = traceback.extract_tb(error.__traceback__)[-1:]
+        place = f" at {Path(frame[0].filename).name}:{frame[0].lineno}" if frame else ""
+        lines = [f"The screens failed ({type(error).__name__}{place}). What was not confirmed was not recorded."]
+    return "\n".join(map(show.visible, lines))
+
+
 def gone() -> bool:
     """Whether the terminal was taken away without a signal."""
     try:
@@ -77,7 +92,7 @@ def _leave(leave: Callable[[int], None], code: int) -> None:
 
 
 def end_soon(code: int) -> None:
-    """End this process in a moment even where a clean shutdown hangs on a terminal that is gone."""
+    """End this process soon, even if a clean shutdown hangs on a terminal that is gone."""
     timer = threading.Timer(GRACE, os._exit, [code])
     timer.daemon = True
     timer.start()

@@ -1,4 +1,4 @@
-"""The colours: blue and orange on dark or on light, told apart by everyone, and never the only sign of anything."""
+"""The colours: blue and orange on dark or light, safe for colour-blind readers, and never the only sign."""
 
 from __future__ import annotations
 
@@ -39,6 +39,6 @@ _LIGHT_TONES = {"good": "#00589c", "bad": "#a63a10", "warn": "#8f4f00", "muted":
 
 
 def tones(theme: Theme, *, colour: bool = True) -> dict[str, str]:
-    """Give the tones of the marks as theme variables; without colour they are the terminal's own."""
+    """Return the tones of the marks as theme variables; without colour they are the terminal's own."""
     found = _DARK_TONES if theme.dark else _LIGHT_TONES
     return {f"tone-{name}": shade if colour else "ansi_default" for name, shade in found.items()}

@@ -131,7 +131,7 @@ class BoardScreen(Screen[None]):
 
     def on_project_changed(self, changed: ProjectChanged | None = None) -> None:
         """Load again what is shown."""
-        if changed is not None and changed.anew:
+        if changed is not None and changed.everything:
             self._seen = None
         self.run_worker(self._load, thread=True, exclusive=True, group="cards")
 
@@ -422,7 +422,7 @@ class BoardScreen(Screen[None]):
 
     def action_reload(self) -> None:
         """Load everything again now."""
-        self._app.reload()
+        self._app.file_watch.reload()
 
     def action_copy_code(self) -> None:
         """Copy the play's code to the terminal's clipboard."""

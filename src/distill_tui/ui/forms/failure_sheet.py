@@ -1,4 +1,4 @@
-"""The sheet that pages through the rows a student has wrong. Held-out rows are opened one by one, and logged."""
+"""The sheet that pages through the rows a student gets wrong. Held-out rows are opened one by one, and logged."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 def page_through(app: DistillApp, view: View) -> None:
-    """Find out what there is to look at for this person, and open the sheet on the first."""
+    """Find the failures that this person may see, and open the sheet on the first."""
 
     def opened(found: Failures | None) -> None:
         if found is None:
-            app.say("No student of this round was looked at yet; T trains one.", "warning")
+            app.say("No student of this round has predictions yet. T trains one.", "warning")
         elif not found.order:
-            app.say(f"The student has every row of the {found.split.value} split right.", "success")
+            app.say(f"The student gets every row of the {found.split.value} split right.", "success")
         else:
             app.push_screen(FailureSheet(view.play.code, found))
 
@@ -37,7 +37,7 @@ def page_through(app: DistillApp, view: View) -> None:
 
 
 class FailureSheet(ModalScreen[None]):
-    """One row that the student has wrong at a time, with what everybody answered."""
+    """One row at a time that the student gets wrong, with every answer."""
 
     DEFAULT_CSS = """
     FailureSheet { align: center middle; background: $background 60%; }
@@ -61,9 +61,10 @@ class FailureSheet(ModalScreen[None]):
         self.shown: Failure | None = None
 
     def compose(self) -> ComposeResult:
-        """Which failure it is, the row and the answers, the keys."""
         sealed = (
-            "each row that you open is logged" if self.found.split is Split.HELD_OUT else "validation is open to you"
+            "each row that you open is logged"
+            if self.found.split is Split.HELD_OUT
+            else "you may see all of validation"
         )
         with Vertical():
             yield Static("", classes="form-title", markup=False)
@@ -72,12 +73,10 @@ class FailureSheet(ModalScreen[None]):
             yield Static(f"j k next, back   esc leaves   {sealed}", classes="form-foot", markup=False)
 
     def on_mount(self) -> None:
-        """Open the first."""
         self.set_class(show.ascii_only(), "-ascii")
         self._open()
 
     def on_resize(self) -> None:
-        """Lay it out for the new width."""
         self.draw()
 
     def _open(self) -> None:
@@ -93,7 +92,7 @@ class FailureSheet(ModalScreen[None]):
             self.query_one(VerticalScroll).scroll_home(animate=False)
 
     def draw(self) -> None:
-        """Draw the row; its text stands inside a frame of its own, as data."""
+        """Draw the row; its text is framed, as data."""
         each = self.shown
         if each is None:
             return
@@ -117,10 +116,8 @@ class FailureSheet(ModalScreen[None]):
         self.query_one("#row", Static).update(page.page(lines))
 
     def action_go(self, by: int) -> None:
-        """Open the next or the previous one."""
         self.number = (self.number - 1 + by) % len(self.found.order) + 1
         self._open()
 
     def action_leave(self) -> None:
-        """Leave."""
         self.dismiss(None)

@@ -17,7 +17,7 @@ from distill_tui.ui.widgets import page, show
 
 
 class GateSheet(ModalScreen[gates.Gate | None]):
-    """The gate as TOML in an editor; what is wrong with it stands in one line below. Gives the gate, or None."""
+    """The gate as TOML, with its first problem in one line below. Returns the gate, or None."""
 
     DEFAULT_CSS = """
     GateSheet { align: center middle; background: $background 60%; }
@@ -41,7 +41,6 @@ class GateSheet(ModalScreen[gates.Gate | None]):
         self._warned = False
 
     def compose(self) -> ComposeResult:
-        """The editor, with what is wrong below."""
         with Vertical():
             yield Static(f"The gate of {self.code}: a draft until it is locked", classes="form-title", markup=False)
             yield TextArea(self.text, show_line_numbers=True, tab_behavior="indent")
@@ -50,13 +49,12 @@ class GateSheet(ModalScreen[gates.Gate | None]):
             yield Static("ctrl+s saves the draft   esc back, nothing is saved", classes="form-foot", markup=False)
 
     def on_mount(self) -> None:
-        """Begin to write."""
         self.set_class(show.ascii_only(), "-ascii")
         self.query_one(TextArea).focus()
         self._judge()
 
     def _words(self) -> str:
-        """Say which metrics a criterion may have, and what they mean where the answers are texts."""
+        """List the metrics that a criterion may use in this task."""
         task = tasks.of(self.is_for)
         words = ", ".join(task.metrics)
         return f"metrics: {words if task.has_labels else words.replace('accuracy', 'accuracy (exact match)')}"
@@ -72,12 +70,11 @@ class GateSheet(ModalScreen[gates.Gate | None]):
             return
         more = f" (+{len(found) - 1} more)" if len(found) > 1 else ""
         if found:
-            self._say(f"It can be saved, not locked: {found[0]}{more}", "look")
+            self._say(f"It can be saved but not locked: {found[0]}{more}", "look")
         else:
             self._say("This gate can be locked.", "holds")
 
     def action_save(self) -> None:
-        """Give the gate back, unless it cannot be read."""
         try:
             gate = gates.from_toml(self.query_one(TextArea).text, gates.METHODS_NOW)
         except ValueError as error:
@@ -86,9 +83,9 @@ class GateSheet(ModalScreen[gates.Gate | None]):
         self.dismiss(gate)
 
     def action_leave(self) -> None:
-        """Leave; what was changed is lost only when that was said once."""
+        """Leave; drop changes only on the second esc."""
         if self.query_one(TextArea).text != self.text and not self._warned:
-            self._say("The changes are not saved: ctrl+s saves them, esc once more drops them.", "look")
+            self._say("The changes are not saved. ctrl+s saves them; esc again drops them.", "look")
             self._warned = True
             return
         self.dismiss(None)

@@ -1,6 +1,6 @@
-"""The sheets: a screen on top that says what will happen, takes what has to be typed, and gives it back or nothing.
+"""The sheet: a screen on top that shows what will happen, takes what is typed, and returns it, or None.
 
-A sheet decides nothing. It refuses in place what its `check` says, in that sentence; whoever opened it acts.
+A sheet decides nothing. It rejects in place what `check` finds wrong, with that sentence; its opener acts.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Values = dict[str, str]
 Check = Callable[[Values], str]
 Body = Sequence[str | tuple[str, str]]  # sentences, or a state's word and a sentence
 CONFIRM = "confirm"  # the name of the field in which a word has to be typed
-DEAF = 0.4  # seconds without a key before a sheet that asks for consent listens
+DEAF = 0.4  # seconds without a key before a sheet that asks for consent accepts keys
 
 
 @dataclass(frozen=True)
 class Field:
-    """One line to fill in: its label, what stands in it, what is said below while it has the cursor."""
+    """One line to fill in: its label, its value, and a hint that is shown while it has the cursor."""
 
     name: str
     label: str
@@ -39,13 +39,8 @@ class Field:
     choices: tuple[str, ...] = ()
 
 
-def fine(values: Values) -> str:
-    """Find nothing wrong."""
-    return ""
-
-
 class Sheet(ModalScreen[Values | None]):
-    """A title, what will happen, fields, and one line for what is wrong. Gives the fields' values, or None."""
+    """A title, what will happen, fields, and one line for what is wrong. Returns the fields' values, or None."""
 
     DEFAULT_CSS = """
     Sheet { align: center middle; background: $background 60%; }
@@ -85,21 +80,21 @@ class Sheet(ModalScreen[Values | None]):
         fields: Sequence[Field] = (),
         *,
         does: str,
-        check: Check = fine,
+        check: Check = lambda values: "",
         typed: str = "",
         twin: str = "",
         deaf: bool = False,
     ) -> None:
         super().__init__()
         if typed:
-            fields = (*fields, Field(CONFIRM, f"type {typed}", hint=f"{typed}, exactly so, or esc"))
+            fields = (*fields, Field(CONFIRM, f"type {typed}", hint=f"Exactly {typed}, or esc."))
         self.heading, self.body, self.fields = title, tuple(body), tuple(fields)
         self.does, self.check, self.typed, self.twin, self.deaf = does, check, typed, twin, deaf
         self.last, self.longer = True, False  # whether the last field has the cursor; whether pgdn shows more text
         self._patience: Timer | None = None
 
     def compose(self) -> ComposeResult:
-        """Title, what happens, fields, the line for what is wrong, the keys, and the command that does the same."""
+        """Title, text, fields, what is wrong, keys, and the command that does the same."""
         with Vertical():
             yield Static(show.visible(self.heading), classes="form-title", markup=False)
             if self.body:
@@ -115,7 +110,7 @@ class Sheet(ModalScreen[Values | None]):
                 yield Static(f"CLI  {show.visible(self.twin)}", classes="form-foot", markup=False)
 
     def _keys(self, *, last: bool) -> str:
-        """Say what the keys do; in a field before the last one enter goes on to the next."""
+        """Return what the keys do; before the last field enter moves to the next."""
         does = f"{_enter()} {self.does}" if last else f"{_enter()} next   ctrl+s {self.does}"
         return f"{does}   esc back, nothing is done{'   pgdn reads on' if self.longer else ''}"
 
@@ -128,7 +123,7 @@ class Sheet(ModalScreen[Values | None]):
         )
 
     def on_mount(self) -> None:
-        """Listen at once, or, where consent is asked for, after a while without a key."""
+        """Accept keys at once, or, if this asks for consent, after a pause without keys."""
         self.set_class(show.ascii_only(), "-ascii")
         if self.deaf:
             self._be_patient()
@@ -136,12 +131,12 @@ class Sheet(ModalScreen[Values | None]):
             self._listen()
 
     def on_resize(self) -> None:
-        """Lay the text out for the new width, and say how to read on where it is longer than its place."""
+        """Lay out the text, and show how to scroll if it does not fit."""
         if self.body:
             self.query_one("#form-text", Static).update(self._text)
-            self.call_after_refresh(self._tell_of_more)
+            self.call_after_refresh(self._show_more)
 
-    def _tell_of_more(self) -> None:
+    def _show_more(self) -> None:
         for text in self.query(".form-body"):
             self.longer = text.virtual_size.height > text.size.height
         if self.longer:
@@ -158,13 +153,13 @@ class Sheet(ModalScreen[Values | None]):
         """Cells of a line of text in the sheet."""
         return max(20, min(104, self.app.size.width * 94 // 100) - 6)  # border, padding, a scrollbar
 
-    # --- a sheet that asks for consent does not take what was typed before it was seen
+    # --- a sheet that asks for consent drops what was typed before it was seen
 
     def _be_patient(self) -> None:
         if self._patience is not None:
             self._patience.stop()
         self._patience = self.set_timer(DEAF, self._listen)
-        self._say("Read this first; keys are taken in a moment.", "waiting")
+        self._say("Read this first. Keys are accepted in a moment.", "waiting")
 
     def _listen(self) -> None:
         self.deaf = False
@@ -176,23 +171,20 @@ class Sheet(ModalScreen[Values | None]):
         self._say("")
 
     def on_key(self, event: events.Key) -> None:
-        """Wait anew when a key comes too early."""
         if self.deaf:
             event.stop()
             self._be_patient()
 
     def on_paste(self, event: events.Paste) -> None:
-        """Wait anew when something is pasted too early."""
+        """Wait again after a paste that comes too early."""
         if self.deaf:
             event.stop()
             self._be_patient()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Do nothing while deaf."""
         return not (self.deaf and action == "submit")
 
     def action_read(self, by: int) -> None:
-        """Move in what is to be read, while a field has the cursor."""
         for text in self.query(".form-body"):
             text.scroll_relative(y=by * max(1, text.size.height - 1), animate=False)
 
@@ -200,7 +192,7 @@ class Sheet(ModalScreen[Values | None]):
 
     @property
     def values(self) -> Values:
-        """What stands in the fields now, without the blanks around it."""
+        """The fields' values, stripped."""
         return {field.name: self.query_one(f"#field-{field.name}", Input).value.strip() for field in self.fields}
 
     @on(Input.Submitted)
@@ -222,11 +214,10 @@ class Sheet(ModalScreen[Values | None]):
             self.query_one("#form-keys", Static).update(self._keys(last=self.last))
 
     def action_submit(self) -> None:
-        """Give the values back, unless something is wrong with them."""
         values = self.values
         wrong = self.check(values)
         if not wrong and self.typed and values[CONFIRM] != self.typed:
-            wrong = f"Nothing was done: type {self.typed} to {self.does}, or esc to leave it."
+            wrong = f"Nothing was done: type {self.typed} to {self.does}, or press esc."
         if wrong:
             self._say(wrong, "error")
         else:

@@ -1,4 +1,4 @@
-"""The sheet of the blind spot check: one input, two answers, nobody's name. It gives the judgements, or None."""
+"""The sheet of the blind spot check: one input, two answers, no names. Returns the judgements, or None."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SAID = {"1": Judged.A, "2": Judged.B, "3": Judged.BOTH, "4": Judged.NEITHER}
 
 
 class SpotSheet(ModalScreen[list[Judged] | None]):
-    """Answers to judge, one at a time; what was said of each can be changed until all of it is given."""
+    """Answers to judge, one at a time. Each judgement can be changed until all are submitted."""
 
     DEFAULT_CSS = """
     SpotSheet { align: center middle; background: $background 60%; }
@@ -42,7 +42,7 @@ class SpotSheet(ModalScreen[list[Judged] | None]):
         *(Binding(said.value, f"say('{said.value}')", show=False) for said in (Judged.A, Judged.B)),
         Binding("j,right,down", "go(1)", "Next"),
         Binding("k,left,up", "go(-1)", "Previous"),
-        Binding("enter", "give", "Record all of it"),
+        Binding("enter", "give", "Submit all"),
         Binding("escape", "leave", "Back, nothing is recorded"),
     ]
 
@@ -52,7 +52,7 @@ class SpotSheet(ModalScreen[list[Judged] | None]):
         self.said: dict[int, Judged] = {}
 
     def compose(self) -> ComposeResult:
-        """Which answer it is, the input and the two answers, what was said, the keys."""
+        """Which answer it is, the input and the two answers, the judgement so far, the keys."""
         with Vertical():
             yield Static("", classes="form-title", markup=False)
             with VerticalScroll(can_focus=False):
@@ -62,11 +62,9 @@ class SpotSheet(ModalScreen[list[Judged] | None]):
             yield Static("", id="then", classes="form-foot", markup=False)
 
     def on_mount(self) -> None:
-        """Show the first."""
         self.set_class(show.ascii_only(), "-ascii")
 
     def on_resize(self) -> None:
-        """Lay it out for the new width."""
         self.draw()
 
     @property
@@ -74,7 +72,6 @@ class SpotSheet(ModalScreen[list[Judged] | None]):
         return max(20, min(112, self.size.width * 96 // 100) - 5)
 
     def draw(self) -> None:
-        """Draw one answer and how far the judge is."""
         if not self.items:
             return
         each, width = self.items[self.at], self._width
@@ -90,19 +87,18 @@ class SpotSheet(ModalScreen[list[Judged] | None]):
         ]
         self.query_one("#answers", Static).update(page.page(lines))
         said = self.said.get(self.at)
-        self._say(f"You said: {WORDS[said]} right." if said else "", "done" if said else "")
+        self._say(f"Your judgement: {WORDS[said]} right." if said else "", "done" if said else "")
         whole = len(self.said) == len(self.items)
-        then = "enter records all of it, and then it is said whose was whose" if whole else "judge all of them"
+        then = "enter submits, then shows which answer was whose" if whole else "judge all of them first"
         self.query_one("#then", Static).update(f"{then}   esc back, nothing is recorded")
 
     def _say(self, text: str, word: str = "") -> None:
         self.query_one(".form-error", Static).update(page.page(page.sentence(text, self._width, word=word)[:2]))
 
     def action_say(self, word: str) -> None:
-        """Judge this answer, and go to the next that is not judged yet."""
         said = Judged(word)
         if said not in self.items[self.at].item.choices:
-            self._say("Both answers are the same: 3 both are right, or 4 neither.", "look")
+            self._say("Both answers are the same. Press 3 if they are right, 4 if not.", "look")
             return
         self.said[self.at] = said
         ahead = [*range(self.at + 1, len(self.items)), *range(self.at)]
@@ -110,12 +106,10 @@ class SpotSheet(ModalScreen[list[Judged] | None]):
         self.draw()
 
     def action_go(self, by: int) -> None:
-        """Show the next or the previous one."""
         self.at = (self.at + by) % len(self.items)
         self.draw()
 
     def action_give(self) -> None:
-        """Give all judgements back, once there are all."""
         if len(self.said) < len(self.items):
             self._say(f"{len(self.items) - len(self.said)} answers are not judged yet.", "look")
         else:

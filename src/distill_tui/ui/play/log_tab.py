@@ -34,19 +34,19 @@ def log(view: View, width: int) -> Lines:
 
 
 def action_words(action: Action) -> str:
-    """Return an action's command, else its name."""
     return action.command or action.value.replace("_", " ")
 
 
 def detail(text: str) -> str:
     """Write the detail of an audit entry in one line."""
     nothing: tuple[object, ...] = ("", "{}", None, {}, [])
-    return "  ".join(
-        f"{name}: {_change(name, value)}" for name, value in show.read(text).items() if value not in nothing
-    )
+    kept = {name: value for name, value in show.read(text).items() if value not in nothing}
+    if "after" in kept:  # the holder of a role
+        kept["holder"] = [kept.pop("before", ""), kept.pop("after")]
+    return "  ".join(f"{name}: {_change(name, value)}" for name, value in kept.items())
 
 
-_CHANGES = {"stage", "assurance"} | {  # logged as before and after; any other list is a list
+_CHANGES = {"stage", "assurance", "holder"} | {  # logged as before and after; any other list is a list
     each.name
     for asked in (economics.WORKSHEET, economics.BESIDES)
     for questions in asked.values()

@@ -98,7 +98,7 @@ def worksheet(view: View, width: int) -> Lines:
     reasons = [o.sentence for o in trigger(view.dossier)]
     note = "locked with the gate" if view.dossier.locked else "e fills it in"
     lines = [page.heading("TRIGGER", note)]
-    columns = (Column("NUMBER", 24), Column("VALUE", 11, right=True), Column("UNIT", 8, 1), Column("FROM", 0, 2))
+    columns = (Column("NUMBER", 22), Column("VALUE", 11, right=True), Column("UNIT", 6, 1), Column("FROM", 0, 2))
     cells = []
     besides = [question for question in economics.BESIDES[kind] if question.name in rows]
     for question in (*economics.WORKSHEET[kind], *besides):

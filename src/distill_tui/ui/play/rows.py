@@ -1,6 +1,6 @@
-"""A look at the rows of a data set: only what is in view is read, so that a million rows scroll as ten do.
+"""The rows of a data set: only those in view are read, so a million rows scroll like ten.
 
-Held-out rows are not here. The screen filters and shows; it changes nothing.
+Held-out rows are not shown. The screen filters; it changes nothing.
 """
 
 from __future__ import annotations
@@ -72,7 +72,6 @@ class RowsScreen(Screen[None]):
         return cast("DistillApp", self.app)
 
     def compose(self) -> ComposeResult:
-        """Heading, the rows in view, the row under the cursor, message, keys."""
         yield Heading(f"{self.code}  rows")
         yield Static(" loading", id="rows", markup=False)
         yield Static("", id="row", markup=False)
@@ -80,7 +79,6 @@ class RowsScreen(Screen[None]):
         yield KeyLine()
 
     def on_mount(self) -> None:
-        """Load the rows in a thread."""
         self.set_class(show.ascii_only(), "-ascii")
         self._app.perform(partial(_load, self.play_id), then=self._loaded)
 
@@ -89,7 +87,7 @@ class RowsScreen(Screen[None]):
 
         self.rows = rows
         self._want(Wanted())
-        self._app.say(f"{rows.sealed:,} held-out rows are sealed and not shown; `row open` opens one, audited.")
+        self._app.say(f"{rows.sealed:,} held-out rows are sealed. `row open` shows one and logs it.")
 
     def _want(self, wanted: Wanted) -> None:
         self._in_thread(partial(self._find, wanted))
@@ -111,11 +109,9 @@ class RowsScreen(Screen[None]):
     # --- drawing
 
     def on_resize(self) -> None:
-        """Draw it for the new size."""
         self.draw()
 
     def draw(self) -> None:
-        """Draw the rows in view and the one under the cursor."""
         if self.rows is None or self.found is None:
             return
         width, room = self.size.width, self._room
@@ -136,7 +132,7 @@ class RowsScreen(Screen[None]):
 
     def _detail(self, width: int) -> Lines:
         if self.rows is None or self.found is None or not len(self.found):
-            return page.sentence("No row is like that; x shows all.", width, word="waiting")
+            return page.sentence("No row matches. x shows all.", width, word="waiting")
         row = self.rows.at(int(self.found[self.cursor]))
         lines = page.sentence(row["input"], width - 1)[: DETAIL - 2]
         shares = row["teacher_probabilities"] or ()
@@ -149,17 +145,14 @@ class RowsScreen(Screen[None]):
     # --- keys
 
     def action_step(self, by: int) -> None:
-        """Move the cursor."""
         if self.found is not None and len(self.found):
             self.cursor = max(0, min(len(self.found) - 1, self.cursor + by))
             self.draw()
 
     def action_leaf(self, by: int) -> None:
-        """Move by a page."""
         self.action_step(by * self._room)
 
     def action_conflict(self, by: int) -> None:
-        """Go to the next row, of those found, where teacher and gold differ."""
         from distill_tui.dataset.browse import Wanted
 
         if self.rows is None or self.found is None:
@@ -174,11 +167,9 @@ class RowsScreen(Screen[None]):
             self._app.say(f"No conflict of teacher and gold {'below' if by > 0 else 'above'}; {len(places):,} in all.")
 
     def action_search(self) -> None:
-        """Ask for words to look for."""
         self._ask((Field("search", "search", self.wanted.search if self.wanted else "", "Anywhere in the input."),))
 
     def action_filter(self) -> None:
-        """Ask for all that one can filter by."""
         if self.rows is None or self.wanted is None:
             return
         from distill_tui.dataset.browse import CONFLICTS
@@ -186,7 +177,7 @@ class RowsScreen(Screen[None]):
         now = self.wanted
         self._ask(
             (
-                Field("label", "label", now.label, "Gold, or the teacher's where there is none.", self.rows.labels),
+                Field("label", "label", now.label, "Gold, else the teacher's.", self.rows.labels),
                 Field("segment", "segment", now.segment, "→ completes it.", tuple(self.rows.values("segment"))),
                 Field("split", "split", now.split, "train or validation.", ("train", "validation")),
                 Field("below", "confidence below", _text(now.below), "The teacher's highest probability, 0 to 1."),
@@ -206,7 +197,7 @@ class RowsScreen(Screen[None]):
             try:
                 return self._read(values).problem()
             except ValueError:
-                return "A confidence is a share from 0 to 1, like 0.6."
+                return "A confidence is a number from 0 to 1, like 0.6."
 
         self.app.push_screen(Sheet("Which rows", (), fields, does="show them", check=check), given)
 
@@ -220,14 +211,12 @@ class RowsScreen(Screen[None]):
         return replace(self.wanted or Wanted(), **words, **numbers)  # type: ignore[arg-type]
 
     def action_clear(self) -> None:
-        """Show all rows again."""
         from distill_tui.dataset.browse import Wanted
 
         if self.rows is not None:
             self._want(Wanted())
 
     def action_back(self) -> None:
-        """Go back to the play."""
         self.dismiss()
 
 
@@ -265,7 +254,7 @@ def _cells(row: dict[str, object]) -> list[str]:
 
 
 def _line(cells: list[str], width: int, style: str, mark: str = " ") -> Content:
-    """Lay a row out; on a narrow screen split and segment go, so that the text has room."""
+    """Lay out a row; a narrow screen drops split and segment."""
     dropped = (1, 2) if width < 100 else ()
     parts = [show.fit(show.visible(cells[at]), size) for at, (_, size) in enumerate(_HEAD) if at not in dropped]
     head = f"{mark}{'  '.join(parts)}  "

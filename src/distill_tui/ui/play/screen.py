@@ -1,7 +1,7 @@
 """One play on one screen: eight tabs, the one next step, and every key that the rules allow. It decides nothing.
 
-It holds one value, the `View` that a thread loaded, and draws itself from it; when somebody changes the file, it loads
-again. What its keys open is in `forms`.
+It draws one value, the `View` that a thread loaded, and loads it again when the file changes. What its keys open is in
+`forms`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ TABS: tuple[tuple[str, Callable[[View, int], Lines]], ...] = (
     ("Live", live_tab.live),
     ("Log", log_tab.log),
 )
-KEPT = 8  # plays of which what took long to work out is not worked out again
+KEPT = 8  # plays whose views are kept, because some of it takes long to compute
 BY_NAME = {action.value: action for action in Action}
 
 # The actions that the line of keys shows first in each stage.
@@ -93,7 +93,7 @@ class PlayScreen(Screen[None]):
         Binding("a", "next_step", "next step"),
         *(_take(action) for action in Action if action.key),
         Binding("d", "rows", "Rows of the data set", show=False),
-        Binding("v", "variations", "Variations that the teacher writes", show=False),
+        Binding("v", "variations", "Variations written by the teacher", show=False),
         Binding("tab,l,right", "turn(1)", "Next tab", show=False),
         Binding("shift+tab,h,left", "turn(-1)", "Previous tab", show=False),
         Binding("1", "tab(1)", "tabs", key_display="1-8"),
@@ -106,8 +106,8 @@ class PlayScreen(Screen[None]):
         Binding("ctrl+u", "scroll(-10)", "Half a page up", show=False),
         Binding("g,home", "scroll(-100000)", "Top", show=False),
         Binding("G,end", "scroll(100000)", "Bottom", show=False),
-        Binding("f", "failures", "Page through what the student has wrong", show=False),
-        Binding("z", "window", "Live: the last 7, 30, 90 days, or since the watch began", show=False),
+        Binding("f", "failures", "Page through what the student gets wrong", show=False),
+        Binding("z", "window", "Live: last 7, 30, 90 days, or all of the watch", show=False),
         Binding("y", "copy_code", "Copy the play's code", show=False),
         Binding("Y", "copy_twin", "Copy the command of the next step", show=False),
         Binding("r", "reload", "Reload", show=False),
@@ -132,11 +132,10 @@ class PlayScreen(Screen[None]):
 
     @property
     def dossier(self) -> PlayDossier | None:
-        """What is known of the play, as it was loaded last."""
+        """The play as it was loaded last."""
         return self.view.dossier if self.view is not None else None
 
     def compose(self) -> ComposeResult:
-        """Heading, stages, tabs, the page, the next step, message, keys."""
         yield Heading()
         yield Static("", id="stages", markup=False)
         yield TabLine("", id="tabs", markup=False)
@@ -149,7 +148,7 @@ class PlayScreen(Screen[None]):
     # --- loading
 
     def on_mount(self) -> None:
-        """Load the play; where the project is still being opened, its change comes later."""
+        """Load the play, unless the project is still being opened: then its change follows."""
         self.set_class(show.ascii_only(), "-ascii")
         self.on_project_changed()
 
@@ -172,7 +171,7 @@ class PlayScreen(Screen[None]):
             self.app.call_from_thread(self._loaded, view)
 
     def _before(self) -> View | None:
-        """Give the play as it was loaded last: here, or before its screen was closed."""
+        """Return the play as it was loaded last, here or in an earlier screen."""
         shown = self.view is not None and self.view.play_id == self.play_id
         return self.view if shown else self._app.views.get(self.play_id)
 
@@ -183,7 +182,6 @@ class PlayScreen(Screen[None]):
         self.view = view
 
     def watch_view(self) -> None:
-        """Draw everything from the new value."""
         self._reasons = {}
         self.draw()
         self.refresh_bindings()
@@ -194,16 +192,13 @@ class PlayScreen(Screen[None]):
     # --- drawing
 
     def on_resize(self) -> None:
-        """Lay the page out for the new width."""
         self.draw()
 
     def watch_tab(self) -> None:
-        """Show another tab, from its top."""
         self.draw()
         self.query_one("#body").scroll_home(animate=False)
 
     def draw(self) -> None:
-        """Draw the screen from the view."""
         self.query_one(TabLine).draw(self.tab)
         view = self.view
         if view is None:
@@ -221,7 +216,7 @@ class PlayScreen(Screen[None]):
 
     @property
     def active_bindings(self) -> dict[str, ActiveBinding]:
-        """Have the line of keys show the few actions that matter now; all of them are in the help."""
+        """Show the few actions that matter now in the line of keys; the help lists all."""
         found = dict(super().active_bindings)
         play = self.dossier.play if self.dossier is not None else None
         matter = MATTERS[play.stage] if play is not None else ()
@@ -234,7 +229,7 @@ class PlayScreen(Screen[None]):
         return {**first, **shown, **found}
 
     def objections(self, action: Action) -> list[Objection]:
-        """Say what the rules have against an action by this person now."""
+        """Return the rules' objections to an action by this person now."""
         if self.view is None:
             return []
         if action not in self._reasons:
@@ -251,7 +246,7 @@ class PlayScreen(Screen[None]):
         return True
 
     def blocked(self, action: str, parameters: tuple[object, ...]) -> str | None:
-        """Say why a key does nothing now: the first reasons, in the rules' own words."""
+        """Return why a key is dimmed: the rules' first sentences."""
         if self.view is None:
             return "The play is still being loaded."
         step = next_step(self.view.dossier) if action == "next_step" else None
@@ -263,7 +258,6 @@ class PlayScreen(Screen[None]):
         return " ".join(reason.sentence for reason in reasons[:2]) + more if reasons else None
 
     def action_take(self, name: str) -> None:
-        """Open the sheet of an action, on the tab where it is at home."""
         from distill_tui.ui.forms import form
 
         if self.view is None:
@@ -274,7 +268,6 @@ class PlayScreen(Screen[None]):
         form.take(self._app, action, self.view)
 
     def action_next_step(self) -> None:
-        """Take the one next step."""
         if self.view is None:
             self._wanted = "next_step"
             return
@@ -283,35 +276,29 @@ class PlayScreen(Screen[None]):
             self.action_take(step.value)
 
     def action_rows(self) -> None:
-        """Look through the rows of the data set."""
         from distill_tui.ui.play.rows import RowsScreen
 
         if self.dossier is None or self.dossier.data_set is None:
-            self._app.say("There is no data set in this round yet; B builds one.", "warning")
+            self._app.say("There is no data set in this round. B builds one.", "warning")
         else:
             self.app.push_screen(RowsScreen(self.play_id, self.view.play.code if self.view else ""))
 
     def action_variations(self) -> None:
-        """Have the teacher write variations, or read and take in those that wait."""
         from distill_tui.ui.forms import traffic
 
         if self.view is not None:
             traffic.variations(self._app, self.view).take(self._app, self.view.dossier)
 
     def action_tab(self, number: int) -> None:
-        """Show a tab."""
         self.tab = number
 
     def action_turn(self, by: int) -> None:
-        """Show the next or the previous tab."""
         self.tab = (self.tab - 1 + by) % len(TABS) + 1
 
     def action_scroll(self, lines: int) -> None:
-        """Move the page."""
         self.query_one("#body").scroll_relative(y=lines, animate=False)
 
     def action_neighbour(self, by: int) -> None:
-        """Show the next or the previous play, on the same tab."""
         other = glance.neighbour(self._app.path, self.play_id, by)
         if other is None:
             self._app.say("There is no other play.")
@@ -320,7 +307,6 @@ class PlayScreen(Screen[None]):
             self.on_project_changed()
 
     def action_failures(self) -> None:
-        """Page through the rows that the student has wrong."""
         from distill_tui.ui.forms import failure_sheet
 
         if self.view is not None:
@@ -328,34 +314,31 @@ class PlayScreen(Screen[None]):
             failure_sheet.page_through(self._app, self.view)
 
     def action_window(self) -> None:
-        """Narrow the life of the student to its last 7, 30 or 90 days, and back to all of the watch."""
+        """Show the last 7, 30 or 90 days of the live student, or all of the watch."""
         if self.view is None:
             return
         if self.view.life is None:
-            self._app.say("Nothing has shipped yet, so there is no life to look at; H ships.", "warning")
+            self._app.say("Nothing has shipped. H ships.", "warning")
             return
         self.tab = 7
         self.view = replace(self.view, window=live_tab.next_window(self.view.window))
 
     def action_copy_code(self) -> None:
-        """Copy the play's code to the terminal's clipboard."""
         if self.view is not None:
             self.app.copy_to_clipboard(self.view.play.code)
             self._app.say(f"{self.view.play.code} is on the clipboard.")
 
     def action_copy_twin(self) -> None:
-        """Copy the command that does the next step."""
         if self.view is not None:
             twin = preview.shell_twin(self.view.dossier)
             self.app.copy_to_clipboard(twin)
             self._app.say(f"On the clipboard: {twin}")
 
     def action_reload(self) -> None:
-        """Load everything again now."""
         self._app.changed()
 
     def action_back(self) -> None:
-        """Go back to the board; runs go on."""
+        """Return to the board; runs continue."""
         self.dismiss()
 
 
@@ -363,7 +346,6 @@ class TabLine(Static):
     """The names of the tabs; a click shows one."""
 
     def draw(self, tab: int) -> None:
-        """Mark the tab that is shown."""
         bar = (f" {show.glyph('bar')} ", "$tone-muted")
         parts: list[str | tuple[str, str]] = [" "]
         for number, (name, _) in enumerate(TABS, start=1):
@@ -373,7 +355,6 @@ class TabLine(Static):
         self.update(Content.assemble(*parts))
 
     def on_click(self, event: events.Click) -> None:
-        """Show the tab under the pointer."""
         screen = cast(PlayScreen, self.screen)
         end = 1
         for number, (name, _) in enumerate(TABS, start=1):
@@ -393,7 +374,7 @@ def _title(view: View) -> str:
 
 
 def stage_strip(dossier: PlayDossier, width: int) -> Content:
-    """Show the stages, which are done and where the play stands."""
+    """Show the stages: done, current and to come. They have no numbers: those are the tabs' keys."""
     play = dossier.play
     here, now, to_come = ("*", "@", "o") if show.ascii_only() else (show.mark("done"), "●", "○")
     order = (*FIVE_STAGES, Stage.LIVE)
@@ -406,13 +387,13 @@ def stage_strip(dossier: PlayDossier, width: int) -> Content:
             sign = show.mark("killed")
         style = "bold $accent" if number == at else "" if number < at else "$tone-muted"
         parts += [(f" {rule} ", "$tone-muted")] if number else []
-        parts.append((f"{number + 1} {stage.value.capitalize()} {sign}", style))
+        parts.append((f"{stage.value.capitalize()} {sign}", style))
     end = "  killed" if play.stage is Stage.KILLED else f"  round {play.round}"
     return Content.assemble(*parts, (end, "$tone-muted")).truncate(width)
 
 
 def reached(dossier: PlayDossier) -> int:
-    """Say how far a play had come before it was killed, from what is there."""
+    """Return how far a play got before it was killed."""
     if dossier.evaluation is not None:
         return 4
     if dossier.data_set is not None and dossier.data_set.frozen_at:
@@ -421,14 +402,14 @@ def reached(dossier: PlayDossier) -> int:
 
 
 def nothing_due(dossier: PlayDossier) -> str:
-    """Say why no step is due."""
+    """Return why no step is due."""
     if dossier.play.stage is Stage.KILLED:
-        return "Nothing is due: this play was killed. n opens a new one."
-    return "Nothing is due: this play is live, and its operator keeps the maintenance loop."
+        return "Nothing is due: this play is killed. n opens a new one."
+    return "Nothing is due: this play is live, and its operator runs the maintenance loop."
 
 
 def next_lines(view: View, width: int) -> Lines:
-    """Say the one next step, or why it cannot be taken, and the command that does it."""
+    """Show the one next step, its command, and why it is blocked."""
     step = next_step(view.dossier)
     if step is None:
         return [Content(f" {nothing_due(view.dossier)}"), Content("")]
@@ -442,7 +423,7 @@ def next_lines(view: View, width: int) -> Lines:
     )
     reasons = permission.objections(step, view.dossier, view.actor)
     if not reasons:
-        yours = "it waits for you" if waits_for(view.dossier) == view.actor.person else ""
+        yours = "waits for you" if waits_for(view.dossier) == view.actor.person else ""
         return [first, Content.assemble((f"       {yours if says.cell_length <= room else twin}", "$tone-muted"))]
     more = f" (+{len(reasons) - 1} more)" if len(reasons) > 1 else ""
     text = show.clip(f"blocked: {reasons[0].sentence}", width - 8 - cell_len(show.mark("look")) - len(more)) + more

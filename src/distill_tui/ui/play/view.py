@@ -1,4 +1,4 @@
-"""What a play's screen shows at one moment: loaded in a thread, frozen, and handed to the screen."""
+"""What a play's screen shows at one moment: loaded in a thread, frozen, and passed to the screen."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class View:
     predecessor: str = ""
     predecessor_gate: gates.Gate | None = None
     life: LiveView | None = None  # of a play that has shipped
-    repeats: Repeats | None = None  # how often the teacher agrees with itself, where the draft does not say
-    expected: tuple[str, ...] = ()  # of one that may: what the sample will notice
+    repeats: Repeats | None = None  # the teacher's agreement with itself, if the draft gate lacks it
+    expected: tuple[str, ...] = ()  # before it ships: what drift the sample will detect
     window: int = 0  # days of its life that the tab Live is narrowed to; 0: since the watch began
 
     @property
@@ -88,6 +88,6 @@ def _review(dossier: PlayDossier, before: View | None) -> Review | None:
 
 
 def shown_run(dossier: PlayDossier) -> entities.Run | None:
-    """Give the run whose curve is shown: the one that trains, else the newest training."""
+    """Return the run whose curve is shown: the active training, else the newest."""
     trains = [run for run in dossier.runs if run.kind is RunKind.TRAIN]
     return next((run for run in trains if run.status.active), trains[-1] if trains else None)

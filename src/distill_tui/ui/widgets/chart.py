@@ -13,7 +13,7 @@ Point = tuple[float, float]
 
 
 def smoothed(points: Sequence[Point], over: int) -> list[Point]:
-    """Give the mean of each point and those before it, at most so many: a loss jumps from batch to batch."""
+    """Return the running mean over at most `over` points: a loss jumps from batch to batch."""
     found, total = [], 0.0
     for number, (x, y) in enumerate(points):
         total += y - (points[number - over][1] if number >= over else 0.0)
@@ -30,10 +30,10 @@ def curve(
     level: float | None = None,
     unit: str = "",
 ) -> list[str]:
-    """Draw points as a line with its axes, in exactly `height` lines of at most `width` cells.
+    """Draw points as a line with axes, in exactly `height` lines of at most `width` cells.
 
-    Values that are not finite are left out. `until` is where the horizontal axis ends, where more is to come; at
-    `level` there is a dotted line; `unit` stands behind the end of the horizontal axis.
+    Values that are not finite are skipped. `until` is the end of the horizontal axis of an unfinished curve, `level` a
+    dotted line, `unit` the unit of the horizontal axis.
     """
     points = [(x, y) for x, y in points if isfinite(x) and isfinite(y)]
     if not points or width < 16 or height < 3:
@@ -124,7 +124,6 @@ class _Grid:
         self.cells = [[0] * columns for _ in range(rows)]
 
     def draw(self, points: Sequence[Point], xs: Point, ys: Point) -> None:
-        """Join the points by lines."""
         before = None
         for x, y in points:
             across = round(_share(x, xs) * (self.wide - 1))
@@ -147,7 +146,7 @@ class _Grid:
             self.cells[down // 4][across // 2] |= _DOTS[down % 4][across % 2]
 
     def lines(self) -> Iterator[str]:
-        """Give the rows, from the top."""
+        """Yield the rows from the top."""
         for row in self.cells:
             yield "".join((" *"[bool(cell)] if self.plain else chr(0x2800 + cell) if cell else " ") for cell in row)
 
@@ -158,7 +157,7 @@ def _share(value: float, span: Point) -> float:
 
 
 def _line(start: tuple[int, int], end: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Give the dots from one to the other, ends included."""
+    """Yield the dots from one to the other, ends included."""
     (x0, y0), (x1, y1) = start, end
     steps = max(abs(x1 - x0), abs(y1 - y0))
     if not steps:

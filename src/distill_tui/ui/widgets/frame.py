@@ -1,4 +1,4 @@
-"""What every screen has: heading, message line and the line of keys. They read the app and decide nothing."""
+"""What every screen has: heading, message line and the line of keys."""
 
 from __future__ import annotations
 
@@ -24,44 +24,41 @@ SEVERITIES = {"information": "information", "success": "ok", "warning": "look", 
 
 
 def who(actor: Actor) -> str:
-    """Say who acts and how that was proved: “dana · account”, “vera · signed key SHA256:kX9…”."""
+    """Return who acts and how that was proved: “dana · account”, “vera · signed SHA256:kX9…”."""
     dot = show.glyph("dot")
     if actor.person is None:
-        return f"nobody {dot} may look, not act"
+        return f"not enrolled {dot} read-only"
     if actor.assurance is Assurance.ACCOUNT:
         return f"{actor.person} {dot} account"
     return f"{actor.person} {dot} {actor.assurance.value} {show.clip(actor.proof.rpartition('key ')[2], 15)}"
 
 
 def clock() -> str:
-    """Say what time it is here."""
+    """Return the local time."""
     return datetime.now().strftime("%H:%M")
 
 
 def why_dimmed(node: object, screen: object, action: str, parameters: tuple[object, ...]) -> str:
-    """Say why a key is dimmed: what `blocked` of the node that has it, or of its screen, answers."""
+    """Return why a key is dimmed, from `blocked` of its node or its screen."""
     why = getattr(node, "blocked", None) or getattr(screen, "blocked", None)
-    return (why(action, parameters) if why is not None else None) or "This cannot be done now."
+    return (why(action, parameters) if why is not None else None) or "This is not possible now."
 
 
 class Heading(Static):
-    """One line: the project, or what `title` says, then who acts, the runs that go on, and the time."""
+    """One line: the project or `title`, then who acts, active runs, and the time."""
 
     def __init__(self, title: str = "", *, id: str | None = None) -> None:
         super().__init__("", id=id, markup=False)
         self.title = title
 
     def on_mount(self) -> None:
-        """Draw it, and keep the time."""
         self.draw()
         self.set_interval(5, self.draw)
 
     def on_resize(self) -> None:
-        """Draw it for the new width."""
         self.draw()
 
     def draw(self) -> None:
-        """Draw it from what the app knows now."""
         app = cast("DistillApp", self.app)
         width = self.size.width or app.size.width
         parts = [who(app.actor)]
@@ -72,12 +69,12 @@ class Heading(Static):
         name = self.title or f"distill-tui  {app.header.project}"
         left = show.fit(f" {name}", width - cell_len(right) - 2)
         line = Content.assemble((left, "bold"), " ", right, " ")
-        if line != self.content:  # it is asked every few seconds, and on a slow line a write costs
+        if line != self.content:  # drawn every few seconds: do not send the same line again
             self.update(line)
 
 
 class MessageLine(Static):
-    """The last result, or why a key is dimmed, above the keys: one line, or up to three where a reason needs them."""
+    """The last result, or why a key is dimmed: one line, or up to three for a long reason."""
 
     def __init__(self) -> None:
         super().__init__("", markup=False, classes="message-line")
@@ -106,14 +103,13 @@ class ShownKey:
 
     @property
     def width(self) -> int:
-        """How many cells it takes, with the two behind it."""
         return cell_len(self.shown) + cell_len(self.does) + (3 if self.enabled else 5)
 
 
 class KeyLine(Static):
-    """The most used keys of a screen in one line that never wraps; what does not fit is in the help.
+    """The most used keys of a screen in one line that never wraps; the help lists all.
 
-    A dimmed key has a dash behind it, so that it is told from the others without colour; a click presses any of them.
+    A dimmed key has a dash behind it, for terminals without colour. A click presses a key.
     """
 
     PINNED = ("question_mark", "q", "escape")
@@ -123,11 +119,9 @@ class KeyLine(Static):
         self._keys: list[ShownKey] = []
 
     def on_mount(self) -> None:
-        """Follow the screen's bindings."""
         self.screen.bindings_updated_signal.subscribe(self, self._changed)
 
     def on_resize(self) -> None:
-        """Fit the keys anew."""
         self._changed(self.screen)
 
     def _changed(self, screen: Screen[Any]) -> None:
@@ -158,7 +152,6 @@ class KeyLine(Static):
         return fitting
 
     def on_click(self, event: events.Click) -> None:
-        """Press the key under the pointer."""
         end = 1
         for key in self._keys:
             end += key.width

@@ -1,4 +1,4 @@
-"""A short list to choose from, over whatever screen is open: how the board is sorted, what it shows."""
+"""A short list to choose from, over any screen: how the board is sorted, what it shows."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from textual.widgets.option_list import Option
 
 from distill_tui.ui.widgets import show
 
-Entries = Sequence[tuple[str, str, bool]]  # what is given back, what is shown, whether it is chosen now
+Entries = Sequence[tuple[str, str, bool]]  # id, text, whether it is chosen now
 
 
 class Menu(ModalScreen[None]):
-    """Calls `picked` with the entry that enter is pressed on; stays open where more than one may be chosen."""
+    """Calls `picked` with the chosen entry; with `stays` it remains open for more."""
 
     DEFAULT_CSS = """
     Menu { align: center middle; background: $background 60%; }
@@ -44,15 +44,13 @@ class Menu(ModalScreen[None]):
         self.heading, self.entries, self.picked, self.stays = title, entries, picked, stays
 
     def compose(self) -> ComposeResult:
-        """Title, entries, keys."""
-        foot = "chooses or drops; esc when done" if self.stays else "chooses   esc back"
+        foot = "selects or unselects   esc done" if self.stays else "selects   esc back"
         with Vertical():
             yield Static(self.heading, classes="menu-title", markup=False)
             yield OptionList(markup=False, compact=True)
             yield Static(f"{show.glyph('enter')} {foot}", classes="menu-foot", markup=False)
 
     def on_mount(self) -> None:
-        """List the entries, the chosen one first under the cursor."""
         self.set_class(show.ascii_only(), "-ascii")
         self._list()
         chosen = [number for number, (_, _, is_chosen) in enumerate(self.entries()) if is_chosen]
@@ -68,7 +66,6 @@ class Menu(ModalScreen[None]):
         options.highlighted = at
 
     def action_move(self, rows: int) -> None:
-        """Move like the arrows."""
         options = self.query_one(OptionList)
         options.action_cursor_down() if rows > 0 else options.action_cursor_up()
 

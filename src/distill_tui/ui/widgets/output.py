@@ -1,4 +1,4 @@
-"""Lines of text in a sheet, to read and to scroll: what a typed command printed, what a worker wrote."""
+"""Lines of text in a sheet: what a typed command printed, what a worker wrote."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from distill_tui.ui.widgets import show
 if TYPE_CHECKING:
     from distill_tui.ui.app import DistillApp
 
-MOST = 2000  # lines that are shown; a page of text is no place for a million rows
+MOST = 2000  # lines that are shown
 
 
 class OutputSheet(ModalScreen[None]):
-    """Shows lines as they are; long ones are reached by moving sideways."""
+    """Shows lines unwrapped; they scroll sideways."""
 
     DEFAULT_CSS = """
     OutputSheet { align: center middle; background: $background 60%; }
@@ -52,8 +52,7 @@ class OutputSheet(ModalScreen[None]):
         self.left_out = len(lines) - len(self.lines)
 
     def compose(self) -> ComposeResult:
-        """Title, text, keys."""
-        more = f"{self.left_out:,} lines are left out; the command in a shell has them.  " if self.left_out else ""
+        more = f"{self.left_out:,} lines are not shown; run the command in a shell.  " if self.left_out else ""
         with Vertical():
             yield Static(show.visible(self.heading), classes="output-title", markup=False)
             with ScrollableContainer():
@@ -61,18 +60,14 @@ class OutputSheet(ModalScreen[None]):
             yield Static(f"{more}hjkl move   y copies the text   esc back", classes="output-foot", markup=False)
 
     def on_mount(self) -> None:
-        """Take the borders that the terminal can draw."""
         self.set_class(show.ascii_only(), "-ascii")
 
     def action_scroll(self, lines: int) -> None:
-        """Move up or down."""
         self.query_one(ScrollableContainer).scroll_relative(y=lines, animate=False)
 
     def action_sideways(self, columns: int) -> None:
-        """Move to the side."""
         self.query_one(ScrollableContainer).scroll_relative(x=columns, animate=False)
 
     def action_copy(self) -> None:
-        """Copy the text to the terminal's clipboard."""
         self.app.copy_to_clipboard("\n".join(self.lines))
         cast("DistillApp", self.app).say("The text is on the clipboard.")

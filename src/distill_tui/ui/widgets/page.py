@@ -1,6 +1,6 @@
-"""How a page of text is laid out: headings, wrapped sentences, tables that drop columns, two columns. Pure.
+"""Layout of a page of text: headings, wrapped sentences, tables that drop columns, two columns. Pure.
 
-Lines are `Content` of at most so many cells, so that nothing wraps by itself and two pages fit side by side. Text from
+Lines are `Content` of at most a given width, so nothing wraps by itself and two pages fit side by side. Text from
 outside is made visible before it is measured.
 """
 
@@ -21,12 +21,12 @@ WIDE = 100  # cells from which two pages stand side by side
 
 
 def heading(title: str, note: str = "") -> Content:
-    """Give the heading of a part of a page, with a note behind it."""
+    """Return the heading of a section, with a note behind it."""
     return Content.assemble(" ", (title, "bold $accent"), ("  " + show.visible(note) if note else "", "$tone-muted"))
 
 
 def muted(text: str) -> Content:
-    """Give one line that matters less."""
+    """Return a line in the muted tone."""
     return Content.assemble((f" {show.visible(text)}", "$tone-muted"))
 
 
@@ -48,7 +48,7 @@ def folded(text: str, width: int) -> list[str]:
 
 
 def sentence(text: str, width: int, *, word: str = "", label: str = "", style: str = "") -> Lines:
-    """Give a sentence over as many lines as it takes, behind a state's mark or a label, hanging under itself."""
+    """Wrap a sentence behind a state's mark or a label, with a hanging indent."""
     sign = f"{show.mark(word)} " if word else label
     indent = 1 + cell_len(sign)
     first, *rest = folded(text, max(8, width - indent))
@@ -58,12 +58,12 @@ def sentence(text: str, width: int, *, word: str = "", label: str = "", style: s
 
 
 def fact(label: str, value: str, width: int, size: int = 11) -> Lines:
-    """Give a labelled value."""
+    """Return a labelled value."""
     return sentence(value, width, label=show.fit(label, size))
 
 
 def progress(done: int, total: int, width: int) -> str:
-    """Draw how much of something is done."""
+    """Draw a progress bar."""
     full, rest = ("#", ".") if show.ascii_only() else ("█", "░")
     filled = 0 if total <= 0 else min(width, round(width * done / total))
     return full * filled + rest * (width - filled)
@@ -80,7 +80,7 @@ class Column:
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[str | tuple[str, str]]], width: int) -> Lines:
-    """Lay out a table; a cell is text, or text with a style. Columns that do not fit are dropped, never wrapped."""
+    """Lay out a table. A cell is text, or text with a style. Columns that do not fit are dropped, not wrapped."""
     kept = _kept(columns, width)
     spare = width - 1 - sum(columns[i].width + 2 for i in kept)
     sizes = {i: columns[i].width or max(6, spare) for i in kept}
@@ -117,7 +117,7 @@ def _row(
 
 
 def beside(left: Lines, right: Lines, width: int, left_width: int) -> Lines:
-    """Put two pages side by side with a bar between them."""
+    """Join two pages with a bar between them."""
     bar = Content.assemble((f" {show.glyph('bar')} ", "$tone-muted"))
     room = width - left_width - GAP
     lines = []
@@ -129,7 +129,7 @@ def beside(left: Lines, right: Lines, width: int, left_width: int) -> Lines:
 
 
 def stacked(*parts: Lines) -> Lines:
-    """Put parts one below the other with a blank line between them; empty parts are left out."""
+    """Join parts with a blank line between them; skip empty parts."""
     lines: Lines = []
     for part in parts:
         if part:
@@ -143,10 +143,10 @@ def page(lines: Lines) -> Content:
 
 
 def short(digest: str | None, size: int = 12) -> str:
-    """Shorten a digest for the eye; the whole one is in the command line's data."""
+    """Shorten a digest; the command line prints all of it."""
     return (digest or show.glyph("dash")).removeprefix("sha256:")[:size]
 
 
 def when(at: str | None) -> str:
-    """Write a stored time: day and minute, UTC."""
+    """Format a stored time to the minute, UTC."""
     return at[:16].replace("T", " ") if at else show.glyph("dash")

@@ -1,7 +1,7 @@
-"""How values look: marks, numbers, ages and text from outside. Pure; it knows neither the file nor the app.
+"""How values look: marks, numbers, ages and text from outside. Pure.
 
-A state is a symbol and a word; a colour may be added, never relied on. Text that a person or a file brought in goes
-through `visible` before it is laid out, so that it can neither steer the terminal nor pass for markup.
+A state is a symbol and a word; colour only adds to it. Text from a person or a file goes through `visible` before
+layout, so that it can neither steer the terminal nor act as markup.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MARKS: dict[str, tuple[str, str, str]] = {
 }
 TONES = ("good", "bad", "warn", "muted", "run")
 
-_UNSEEN = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"), "�")  # of no width, so nobody would see them
+_UNSEEN = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"), "�")  # zero width
 
 _IN_ASCII = (
     dict.fromkeys((*range(0x2400, 0x2420), *map(ord, "␡␤�")), "?")
@@ -53,7 +53,7 @@ def ascii_only() -> bool:
 
 
 def read(text: str) -> dict[str, Any]:
-    """Read a JSON column that holds an object; anything else is nothing."""
+    """Parse a JSON column that holds an object; anything else is an empty one."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -62,7 +62,7 @@ def read(text: str) -> dict[str, Any]:
 
 
 def visible(text: str) -> str:
-    """Replace whatever could steer a terminal (C0, C1, DEL, bidi controls) by a mark that is seen, of one cell."""
+    """Replace what could steer a terminal (C0, C1, DEL, bidi controls) by a visible mark of one cell."""
     if text.isascii() and text.isprintable():
         return text
     shown = marked(text).translate(_UNSEEN)
@@ -70,18 +70,18 @@ def visible(text: str) -> str:
 
 
 def mark(word: str) -> str:
-    """Give the symbol of a state's word, such as ✓ for `holds`; ○ for a word without one."""
+    """Return the symbol of a state, like ✓ for `holds`; ○ for an unknown word."""
     symbol, plain, _ = _MARKS.get(str(word), _MARKS["waiting"])
     return plain if ascii_only() else symbol
 
 
 def tone(word: str) -> str:
-    """Say in which tone a state's word is shown: good, bad, warn, muted or run."""
+    """Return the tone of a state: good, bad, warn, muted or run."""
     return _MARKS.get(str(word), _MARKS["waiting"])[2]
 
 
 def glyph(name: str) -> str:
-    """Give a drawing sign: bar, rule, cursor, dots, dash, most, dot, arrow, enter."""
+    """Return a drawing sign: bar, rule, cursor, dots, dash, most, dot, arrow, enter."""
     fancy, plain = _GLYPHS[name]
     return plain if ascii_only() else fancy
 
@@ -100,7 +100,7 @@ _GLYPHS = {
 
 
 def state(word: str, text: str = "") -> Content:
-    """Give symbol and word of a state, with its colour on the symbol; `text` stands for the word where given."""
+    """Return symbol and word of a state, the symbol coloured; `text` replaces the word."""
     return Content.assemble((mark(word), f"$tone-{tone(word)}"), " ", visible(text or str(word)))
 
 
@@ -141,7 +141,7 @@ def money(amount: float | Decimal | None, *, short: bool = False) -> str:
 
 
 def ago(at: str | None, now: datetime | None = None) -> str:
-    """Say how long ago a stored time was, in one unit: 40 s, 9 min, 3 h, 61 d. A dash where there is none."""
+    """Format the age of a stored time in one unit: 40 s, 9 min, 3 h, 61 d. None is a dash."""
     if not at:
         return glyph("dash")
     try:
