@@ -595,10 +595,10 @@ async def test_a_refusal_and_bad_input_are_said_and_a_bug_is_not_hidden(project:
         app.perform(refused)
         await settled(pilot)
         assert message(app) == "No, because it is a test."
-        app.perform(bad, "x\x1b[2J")
+        app.perform(lambda project: bad(project, "x\x1b[2J"))
         await settled(pilot)
         assert message(app) == "line 3: x␛[2J is no number."
-        app.perform(lambda project, n: n + 1, 1, then=said.append, done="Counted.")
+        app.perform(lambda project: 1 + 1, then=said.append, done="Counted.")
         await settled(pilot)
         assert said == [2] and message(app) == "Counted."
 

@@ -23,7 +23,7 @@ from distill_tui.rules.permission import objections
 from distill_tui.rules.requests import ForRun
 from distill_tui.store import sqlite
 from distill_tui.terms import Action, RunStatus
-from distill_tui.ui.forms.form import Call, Form
+from distill_tui.ui.forms.form import Call, Form, nothing
 from distill_tui.ui.messages import ProjectChanged
 from distill_tui.ui.widgets import page, show
 from distill_tui.ui.widgets.frame import KeyLine, MessageLine
@@ -275,14 +275,16 @@ class JobsScreen(ModalScreen[None]):
         if job is None:
             return
         run, actor = job.run, self._app.actor
+        stop = Call(
+            lambda project: actions.stop_run(project, run.play_id, actor, run.id or 0), f"Run {run.id} is stopping."
+        )
         form = Form(
             None,
             "stop it",
+            nothing,
+            lambda asked: stop,
             ("It stops after this step and keeps its checkpoint. C on the play's screen resumes it.",),
             title=f"Stop run {run.id} ({run.kind.value}) of {job.play}",
-            submit=lambda asked: Call(
-                lambda project: actions.stop_run(project, run.play_id, actor, run.id or 0), f"Run {run.id} is stopping."
-            ),
             command=f"distill-tui train stop P-{run.play_id:03d} --run {run.id}",
         )
         form.take(self._app, None)

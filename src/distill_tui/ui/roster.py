@@ -227,9 +227,9 @@ class RosterScreen(Screen[None]):
             case Action.ENROL_PERSON:
                 form = people.enrol(actor)
             case Action.ADD_ACCOUNT:
-                form = people.add_account(person)
+                form = people.add_account(actor, person)
             case Action.ADD_KEY:
                 form = people.add_key(actor, person)
             case _:
-                form = people.revoke_key(person, self._keys_of(person))
+                form = people.revoke_key(actor, person, self._keys_of(person))
         form.take(self._app, self.project_dossier)

@@ -22,8 +22,8 @@ from distill_tui.rules.requests import Comment, SetMaintenance, Withdraw, WithRe
 from distill_tui.rules.training import trained
 from distill_tui.store import queries
 from distill_tui.terms import Action, Judged, Opinion
-from distill_tui.ui.forms.form import REASON, Ask, Asked, Call, Form, Say, Step, opens
-from distill_tui.ui.forms.sheet import Field, Values
+from distill_tui.ui.forms.form import REASON, Ask, Call, Form, Say, Step, call, in_process, nothing, opens, reason
+from distill_tui.ui.forms.sheet import Body, Field, Values
 from distill_tui.ui.forms.spot_sheet import SpotSheet
 from distill_tui.ui.play.view import View, load
 from distill_tui.ui.widgets import page
@@ -74,15 +74,15 @@ def opinion(app: DistillApp, view: View, given: Opinion, notice: str = "") -> St
     """Show what is signed as it is now, and sign exactly that; `notice` is why the form is shown again."""
     covers, approves, id_ = decide.covers(view.dossier), given is Opinion.APPROVE, view.play_id
 
-    def read(values: Values) -> Asked:
+    def read(values: Values) -> str:
         if not approves and not values["comment"]:
             raise ValueError("A rejection needs a reason.")
-        return values
+        return values["comment"]
 
-    def submit(asked: Asked) -> Step:
+    def submit(comment: str) -> Step:
         def work(project: Project) -> tuple[View, str] | None:
             try:
-                actions.sign_off(project, id_, view.actor, given, asked["comment"], key=app.key, covers=covers)
+                actions.sign_off(project, id_, view.actor, given, comment, key=app.key, covers=covers)
             except Refused as refused:
                 moved = next((each.sentence for each in refused.objections if each.rule == "sign_off.moved"), None)
                 if moved is None:
@@ -101,14 +101,14 @@ def opinion(app: DistillApp, view: View, given: Opinion, notice: str = "") -> St
     return Form(
         None,
         "sign" if approves else "reject",
+        read,
+        submit,
         [*([("look", notice)] if notice else []), *evidence(app, view, given)],
         (Field("comment", "comment" if approves else "reason", hint="It is part of the statement."),),
-        read,
         title=f"{'Sign off' if approves else 'Reject'} {view.play.code} {view.play.name}",
         typed=intent(view.play.code, covers),
         command=app.via(view.play.code) or command + (" --approve -m TEXT" if approves else " -m TEXT"),
         deaf=True,
-        submit=submit,
     )
 
 
@@ -158,17 +158,15 @@ def _left_out(dossier: PlayDossier) -> Iterator[str]:
 
 @opens(Action.WITHDRAW)
 def withdraw(app: DistillApp, view: View) -> Step:
+    def submit(asked: Withdraw) -> Step:
+        return call(view, "Your sign-off is withdrawn.", actions.withdraw, asked.reason, key=app.key)
+
     body = ("Your newest sign-off or rejection no longer counts. It stays in the log.",)
-    return Form(
-        Action.WITHDRAW,
-        "withdraw it",
-        body,
-        (REASON,),
-        request=Withdraw,
-        signs=True,
-        more=" -m TEXT",
-        done="Your sign-off is withdrawn.",
-    )
+
+    def read(values: Values) -> Withdraw:
+        return Withdraw(values["reason"])
+
+    return Form(Action.WITHDRAW, "withdraw it", read, submit, body, (REASON,), more=" -m TEXT")
 
 
 # --- the end of a round ------------------------------------------------------------------------------------------
@@ -178,24 +176,27 @@ def withdraw(app: DistillApp, view: View) -> Step:
 def set_maintenance(app: DistillApp, view: View) -> Step:
     play = view.play
 
-    def read(values: Values) -> Asked:
+    def read(values: Values) -> SetMaintenance:
         try:
-            return {name: int(values[name]) for name in ("sample", "refresh_days")}
+            return SetMaintenance(int(values["sample"]), int(values["refresh_days"]))
         except ValueError:
             raise ValueError("Write two whole numbers, like 400 and 90.") from None
+
+    def submit(asked: SetMaintenance) -> Step:
+        done = "The maintenance loop is set."
+        return call(view, done, actions.set_maintenance, asked.sample, asked.refresh_days)
 
     return Form(
         Action.SET_MAINTENANCE,
         "set it",
+        read,
+        submit,
         ("Promised from the first day: how many calls a month are sampled, and how often the student is refreshed.",),
         (
             Field("sample", "calls a month sampled", str(play.sampling_per_month or 400), "Like 400."),
             Field("refresh_days", "days between refreshes", str(play.refresh_days or 90), "Like 90."),
         ),
-        read,
-        SetMaintenance,
         title=f"Maintenance loop of {play.code}",
-        done="The maintenance loop is set.",
     )
 
 
@@ -204,20 +205,15 @@ def ship(app: DistillApp, view: View) -> Step:
     signed, code = counting_sign_off(view.dossier), view.play.code
     by = f"Signed off by {signed.row.person_id}, {signed.row.assurance.value}. " if signed else ""
     worth = ". ".join(headline.of(view.dossier).lines(view.play.kind))
-    return Form(
-        Action.SHIP,
-        "ship it",
-        (
-            f"{by}The bundle is written, and the play goes live.",
-            f"{worth}.",
-            *(("todo", sentence) for sentence in view.expected),
-        ),
-        title=f"Ship {code} {view.play.name}",
-        typed=code,
-        signs=True,
-        long=True,
-        done="The bundle is written and live.",
+    done = "The bundle is written and live."
+    write = in_process(app, view, Action.SHIP, done, call(view, done, actions.ship, key=app.key))
+    body: Body = (
+        f"{by}The bundle is written, and the play goes live.",
+        f"{worth}.",
+        *(("todo", sentence) for sentence in view.expected),
     )
+    title = f"Ship {code} {view.play.name}"
+    return Form(Action.SHIP, "ship it", nothing, lambda asked: write, body, title=title, typed=code)
 
 
 @opens(Action.ITERATE)
@@ -228,20 +224,25 @@ def iterate(app: DistillApp, view: View) -> Step:
         "on validation. The held-out rows and the gate stay the same.",
         controls.probed(view.dossier),
     )
-    return Form(Action.ITERATE, "iterate", body, done="The next round is open.")
+    start = call(view, "The next round is open.", actions.iterate)
+    return Form(Action.ITERATE, "iterate", nothing, lambda asked: start, body)
 
 
 @opens(Action.KILL)
 def kill(app: DistillApp, view: View) -> Step:
+    def submit(asked: WithReason) -> Step:
+        return call(view, "The play is killed.", actions.kill, asked.reason)
+
     body = ("A killed play never comes back. A new one may name it as its predecessor.",)
-    return Form(
-        Action.KILL, "kill it", body, (REASON,), request=WithReason, typed=view.play.code, done="The play is killed."
-    )
+    return Form(Action.KILL, "kill it", reason, submit, body, (REASON,), typed=view.play.code)
 
 
 @opens(Action.COMMENT)
 def comment(app: DistillApp, view: View) -> Step:
-    title, done = f"Comment on {view.play.code}", "The comment is in the log."
+    def submit(asked: Comment) -> Step:
+        return call(view, "The comment is in the log.", actions.comment, asked.text)
+
+    title, fields = f"Comment on {view.play.code}", (Field("text", "comment"),)
     return Form(
-        Action.COMMENT, "add it", (), (Field("text", "comment"),), request=Comment, title=title, more=" TEXT", done=done
+        Action.COMMENT, "add it", lambda values: Comment(values["text"]), submit, (), fields, title=title, more=" TEXT"
     )

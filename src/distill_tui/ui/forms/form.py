@@ -7,19 +7,19 @@ confirmation: enter; a reason; the play's code, typed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from textual.screen import ModalScreen
 
-from distill_tui import actions
 from distill_tui.reports import text
+from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier, ProjectDossier
 from distill_tui.rules.permission import objections
-from distill_tui.rules.requests import Request
+from distill_tui.rules.requests import Request, WithReason
 from distill_tui.terms import Action
-from distill_tui.ui.forms.sheet import CONFIRM, Body, Field, Sheet, Values
+from distill_tui.ui.forms.sheet import Body, Field, Sheet, Values
 from distill_tui.ui.play.view import View
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from distill_tui.ui.app import DistillApp
 
 T = TypeVar("T")
+R = TypeVar("R")
+P = ParamSpec("P")
 About = ProjectDossier | PlayDossier | None  # what the rules are asked with
-Asked = Mapping[str, Any]  # what a form has read from its fields, by name
 REASON = Field("reason", "reason", hint="It is kept in the log.")
 
 
@@ -39,28 +40,25 @@ class Step(Protocol):
 
 
 @dataclass(frozen=True)
-class Form:
-    """A sheet that is filled in, checked by the rules, and performed by the verb that has the action's name.
+class Form(Generic[R]):
+    """A sheet that is filled in, checked by the rules, and performed.
 
-    `read` turns the fields into values, and raises ValueError with a sentence where it cannot. `request` makes of them
-    what the rules are asked about. The verb is called with them in their order; `submit` does something else instead.
+    `read` turns the fields into what is asked for, and raises ValueError with a sentence where it cannot. If that is a
+    request, the rules are asked about exactly it. `submit` returns what follows.
     """
 
     action: Action | None  # what the rules are asked about; without one `read` alone decides
     does: str  # what enter does, like “lock it”
+    read: Callable[[Values], R]
+    submit: Callable[[R], Step]
     body: Body = ()
     fields: Sequence[Field] = ()
-    read: Callable[[Values], Asked] = lambda values: {n: v for n, v in values.items() if n != CONFIRM}
-    request: Callable[..., Request] | None = None  # called with the values by name
-    done: str = ""  # shown when it is performed
     title: str = ""  # else the action's sentence and the play's code
     typed: str = ""  # what has to be typed
     command: str = ""  # the same from a shell; else the action's command
     more: str = ""  # behind the action's command
-    signs: bool = False  # signed with the person's key, if there is one
-    long: bool = False  # takes long: performed by the command in a process of its own
     deaf: bool = False  # ignores what was typed before it was seen
-    submit: Callable[[Asked], Step] | None = None
+    asks: Callable[[R], Request] | None = None  # the request, where more is read than the rules are asked about
 
     def take(self, app: DistillApp, dossier: About) -> None:
         code = dossier.play.code if isinstance(dossier, PlayDossier) else ""
@@ -78,7 +76,7 @@ class Form:
             twin=command,
             deaf=self.deaf,
         )
-        Ask(sheet, lambda values: self.next(self.read(values), app, dossier)).take(app, dossier)
+        Ask(sheet, lambda values: self.submit(self.read(values))).take(app, dossier)
 
     def problem(self, values: Values, app: DistillApp, dossier: About) -> str:
         """Return the first thing wrong with what was typed, or the rules' first objection to it."""
@@ -86,21 +84,10 @@ class Form:
             asked = self.read(values)
         except ValueError as error:
             return str(error)
-        request = self.request(**asked) if self.request is not None else None
-        return objection(self.action, dossier, app, request) if self.action is not None else ""
-
-    def next(self, asked: Asked, app: DistillApp, dossier: About) -> Step:
-        """Return what follows: what `submit` says, else the action's verb."""
-        if self.submit is not None:
-            return self.submit(asked)
-        assert self.action is not None
-        play = dossier.play if isinstance(dossier, PlayDossier) else None
-        if self.long and play is not None and not app.restricted:  # a session over SSH starts no process
-            return Command((*self.action.command.split(), play.code), self.done)
-        verb: Callable[..., object] = getattr(actions, self.action.value)
-        whose = (app.actor,) if play is None else (play.id, app.actor)
-        key = {"key": app.key} if self.signs else {}
-        return Call(lambda project: verb(project, *whose, *asked.values(), **key), self.done)
+        if self.action is None:
+            return ""
+        request = self.asks(asked) if self.asks is not None else asked if isinstance(asked, Request) else None
+        return objection(self.action, dossier, app, request)
 
 
 def objection(action: Action, dossier: About, app: DistillApp, request: Request | None) -> str:
@@ -184,6 +171,26 @@ def opens(action: Action, *, reads_host: bool = False) -> Callable[[Opens], Open
         return first
 
     return declare
+
+
+def call(
+    view: View, done: str, verb: Callable[Concatenate[Project, int, Actor, P], object], *args: P.args, **more: P.kwargs
+) -> Call[object]:
+    """Return the call of a play's verb by the person who looks at it."""
+    return Call(lambda project: verb(project, view.play_id, view.actor, *args, **more), done)
+
+
+def in_process(app: DistillApp, view: View, action: Action, done: str, here: Call[object]) -> Step:
+    """Return an action's command, because it takes long; a session over SSH starts no process and does it `here`."""
+    return here if app.restricted else Command((*action.command.split(), view.play.code), done)
+
+
+def nothing(values: Values) -> None:
+    """Read nothing: only enter is asked for."""
+
+
+def reason(values: Values) -> WithReason:
+    return WithReason(values["reason"])
 
 
 def whole(values: Values, name: str, what: str) -> int:

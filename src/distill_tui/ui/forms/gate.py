@@ -16,7 +16,7 @@ from distill_tui.rules.permission import objections
 from distill_tui.rules.requests import AssignRole, FillWorksheet, LockGate, OpenPlay
 from distill_tui.store import glance, queries, sqlite
 from distill_tui.terms import Action, PlayKind, Role, Task
-from distill_tui.ui.forms.form import About, Ask, Asked, Call, Form, Say, Step, objection, opens, plural
+from distill_tui.ui.forms.form import About, Ask, Call, Form, Say, Step, call, nothing, objection, opens, plural
 from distill_tui.ui.forms.gate_sheet import GateSheet
 from distill_tui.ui.forms.sheet import Field, Values
 from distill_tui.ui.play.gate_tab import power_word
@@ -30,6 +30,16 @@ if TYPE_CHECKING:
 TASKS = "classification: the answer is one of a set of labels; generation: it is free text, or JSON with named fields."
 
 
+@dataclass(frozen=True)
+class NewPlay:
+    """What a play needs to begin."""
+
+    name: str
+    kind: PlayKind
+    task: Task
+    summary: str
+
+
 @opens(Action.OPEN_PLAY)
 def open_play(app: DistillApp, view: View) -> Step:
     return new_play(app)
@@ -38,7 +48,7 @@ def open_play(app: DistillApp, view: View) -> Step:
 def new_play(app: DistillApp) -> Step:
     """Ask for what a play needs to begin."""
 
-    def read(values: Values) -> Asked:
+    def read(values: Values) -> NewPlay:
         kind, task = values["kind"], values["task"]
         if kind not in list(PlayKind):
             raise ValueError(f"“{kind}” is not a kind of play. The kinds are {', '.join(PlayKind)}.")
@@ -51,18 +61,19 @@ def new_play(app: DistillApp) -> Step:
         project = ProjectDossier(uid="", name="", keeper="", play_names=names)
         for wrong in who.open_play(project, app.actor, OpenPlay(values["name"])):
             raise ValueError(wrong.sentence)
-        return values | {"kind": PlayKind(kind), "task": Task(task)}
+        return NewPlay(values["name"], PlayKind(kind), Task(task), values["summary"])
 
-    def submit(asked: Asked) -> Step:
+    def submit(new: NewPlay) -> Step:
         def work(project: Project) -> int:
-            name, kind, task, summary = (asked[each] for each in ("name", "kind", "task", "summary"))
-            return actions.open_play(project, app.actor, name, kind, summary=summary, task=task)
+            return actions.open_play(project, app.actor, new.name, new.kind, summary=new.summary, task=new.task)
 
-        return Call(work, f"{asked['name']} is open.", Opened)
+        return Call(work, f"{new.name} is open.", Opened)
 
     return Form(
         None,
         "open it",
+        read,
+        submit,
         (FIRST_PLAY,),
         (
             Field("name", "name", hint="What people call it, like refund-intent: 1 to 80 characters."),
@@ -70,9 +81,7 @@ def new_play(app: DistillApp) -> Step:
             Field("task", "task", Task.CLASSIFICATION.value, TASKS, tuple(Task)),
             Field("summary", "what it does", hint="One sentence. Optional."),
         ),
-        read,
         title="Open a play: one task that a small model takes over",
-        submit=submit,
         command="distill-tui new NAME --kind cost --task classification",
     )
 
@@ -92,7 +101,7 @@ def assign_role(app: DistillApp, view: View) -> Step:
     people = tuple(sorted(view.dossier.project.people))
     held = {role: view.dossier.roles.get(role, "") for role in Role}
 
-    def read(values: Values) -> Asked:
+    def read(values: Values) -> dict[Role, str]:
         changed = {role: values[role.value] for role in Role if values[role.value] not in ("", held[role])}
         for role, person in changed.items():
             wrong = objection(Action.ASSIGN_ROLE, view.dossier, app, AssignRole(role, person))
@@ -101,11 +110,11 @@ def assign_role(app: DistillApp, view: View) -> Step:
         holders = held | changed
         if holders[Role.DRIVER] and holders[Role.DRIVER] == holders[Role.VALIDATOR]:
             raise ValueError(f"{holders[Role.DRIVER]} cannot be driver and validator. Name two people.")
-        return {"roles": changed}
+        return changed
 
-    def submit(asked: Asked) -> Step:
+    def submit(changed: Mapping[Role, str]) -> Step:
         def work(project: Project) -> None:
-            for role, person in asked["roles"].items():
+            for role, person in changed.items():
                 actions.assign_role(project, view.play_id, view.actor, role, person)
 
         return Call(work, "The roles are assigned.")
@@ -113,15 +122,15 @@ def assign_role(app: DistillApp, view: View) -> Step:
     return Form(
         Action.ASSIGN_ROLE,
         "assign the roles",
+        read,
+        submit,
         (
             "The sponsor locks the gate, the driver builds, the validator signs off, the operator maintains the live "
             "student. A driver counts as a builder from now on, and a builder can never validate this play.",
             f"Enrolled: {', '.join(people)}.",
         ),
         [Field(role.value, role.value, held[role], "A person's id; → completes it.", people) for role in Role],
-        read,
         title=f"Roles in {view.play.code}",
-        submit=submit,
     )
 
 
@@ -143,13 +152,13 @@ def numbers(view: View, offered: Mapping[str, str], source: str) -> Step:
     """Ask for the trigger's numbers, with those filled in that the traffic gives."""
     rows, kind = view.dossier.worksheet, view.play.kind
 
-    def read(values: Values) -> Asked:
+    def read(values: Values) -> tuple[Values, str]:
         changed = {
             name: value
             for name, value in values.items()
             if name != "source" and value and (name not in rows or rows[name].value != value)
         }
-        return {"values": changed, "source": values["source"] or "typed"}
+        return changed, values["source"] or "typed"
 
     def asked_for(question: economics.Question, optional: str = "") -> Field:
         name = question.name
@@ -158,15 +167,15 @@ def numbers(view: View, offered: Mapping[str, str], source: str) -> Step:
         hint = f"{known}{optional}{question.sentence} In {question.unit}, for example {question.example}."
         return Field(name, name, value, hint)
 
-    def submit(asked: Asked) -> Step:
-        changed = asked["values"]
+    def submit(asked: tuple[Values, str]) -> Step:
+        changed, typed_from = asked
         if not changed:
             return Say("No number was changed.")
         measured = {name: value for name, value in changed.items() if offered.get(name) == value}
         typed = {name: value for name, value in changed.items() if name not in measured}
 
         def work(project: Project) -> None:
-            for values, origin in ((measured, source), (typed, asked["source"])):
+            for values, origin in ((measured, source), (typed, typed_from)):
                 if values:
                     actions.fill_worksheet(project, view.play_id, view.actor, values, origin)
 
@@ -175,16 +184,16 @@ def numbers(view: View, offered: Mapping[str, str], source: str) -> Step:
     return Form(
         Action.FILL_WORKSHEET,
         "fill in",
+        read,
+        submit,
         (f"Empty numbers are filled in from the traffic: {source}.",) if offered else (),
         [
             *(asked_for(question) for question in economics.WORKSHEET[kind]),
             Field("source", "source", "typed", "Where the numbers come from, like: billing export of May."),
             *(asked_for(question, "Optional. ") for question in economics.BESIDES[kind]),
         ],
-        read,
-        lambda values, source: FillWorksheet(values),
+        asks=lambda asked: FillWorksheet(asked[0]),
         title=f"Trigger of {view.play.code}: why a student is worth building",
-        submit=submit,
         more=" --from-traffic" if offered else "",
     )
 
@@ -192,7 +201,8 @@ def numbers(view: View, offered: Mapping[str, str], source: str) -> Step:
 @opens(Action.QUALIFY)
 def qualify(app: DistillApp, view: View) -> Step:
     body = ("The trigger holds. The numbers can still be corrected until the gate is locked.",)
-    return Form(Action.QUALIFY, "qualify", body, done="The play qualifies. The gate comes next.")
+    done = call(view, "The play qualifies. The gate comes next.", actions.qualify)
+    return Form(Action.QUALIFY, "qualify", nothing, lambda asked: done, body)
 
 
 @opens(Action.EDIT_GATE)
@@ -204,8 +214,7 @@ def edit_gate(app: DistillApp, view: View) -> Step:
     def written(gate: gates.Gate) -> Step:
         if gate == before:
             return Say(unchanged)
-        saved = "The draft of the gate is saved."
-        return Call(lambda project: actions.edit_gate(project, view.play_id, app.actor, gate), saved)
+        return call(view, "The draft of the gate is saved.", actions.edit_gate, gate)
 
     return Ask(GateSheet(view.play.code, view.play.kind, view.play.task, draft), written, unchanged)
 
@@ -218,6 +227,8 @@ def lock_gate(app: DistillApp, view: View) -> Step:
     return Form(
         Action.LOCK_GATE,
         "lock it",
+        lambda values: LockGate(expected=digest),
+        lambda asked: call(view, "The gate is locked.", actions.lock_gate, asked.expected, key=app.key),
         (
             "A locked gate never changes, by any screen, command or SQL. To change what success means, kill the play "
             "and open a new one.",
@@ -225,10 +236,6 @@ def lock_gate(app: DistillApp, view: View) -> Step:
             f"digest {page.short(digest)}. What the rows can prove:",
             *((power_word(note), note.sentence) for note in gates.power(gate, segment_shares=shares)),
         ),
-        read=lambda values: {"expected": digest},
-        request=LockGate,
         title=f"Lock the gate of {view.play.code} for good",
         typed=view.play.code,
-        signs=True,
-        done="The gate is locked.",
     )

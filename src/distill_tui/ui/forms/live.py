@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from distill_tui import actions
 from distill_tui.rules.requests import RollBack, WithReason
 from distill_tui.terms import Action
-from distill_tui.ui.forms.form import REASON, Asked, Command, Form, Step, opens
+from distill_tui.ui.forms.form import REASON, Command, Form, Step, call, opens, reason, whole
 from distill_tui.ui.forms.sheet import Field, Values
 from distill_tui.ui.play.view import View
 from distill_tui.ui.widgets import page
@@ -17,37 +18,33 @@ if TYPE_CHECKING:
 
 @opens(Action.OBSERVE, reads_host=True)
 def observe(app: DistillApp, view: View) -> Step:
-    def read(values: Values) -> Asked:
+    def read(values: Values) -> str:
         if not values["file"]:
             raise ValueError("Name a file or a folder.")
-        return values
+        return values["file"]
 
     bundle = view.dossier.live
     return Form(
         Action.OBSERVE,
         "observe it",
+        read,
+        lambda file: Command(("observe", view.play.code, "--no-wait", "--", file)),
         (
             "A sample of production: JSONL, CSV or Parquet, or a folder of such files. Each file is read once.",
             f"A worker runs bundle {bundle.id if bundle else ''} on it, and asks the teacher within the budget.",
         ),
         (Field("file", "file or folder", hint="A path on this machine."),),
-        read,
         title=f"Observe the live student of {view.play.code}",
-        submit=lambda asked: Command(("observe", view.play.code, "--no-wait", "--", asked["file"])),
     )
 
 
 @opens(Action.ACKNOWLEDGE)
 def acknowledge(app: DistillApp, view: View) -> Step:
+    def submit(asked: WithReason) -> Step:
+        return call(view, "Acknowledged. A new watch begins.", actions.acknowledge, asked.reason)
+
     body = ("A new watch begins with the same ceiling. If the student keeps drifting, the alarm fires again.",)
-    return Form(
-        Action.ACKNOWLEDGE,
-        "acknowledge it",
-        body,
-        (REASON,),
-        request=WithReason,
-        done="Acknowledged. A new watch begins.",
-    )
+    return Form(Action.ACKNOWLEDGE, "acknowledge it", reason, submit, body, (REASON,))
 
 
 @opens(Action.ROLL_BACK)
@@ -56,26 +53,27 @@ def roll_back(app: DistillApp, view: View) -> Step:
     known = [b for b in dossier.bundles if dossier.refreshing or dossier.live is None or b.id != dossier.live.id]
     listed = [f"{b.id}: round {b.round}, shipped {page.when(b.shipped_at)}, {page.short(b.digest)}" for b in known]
 
-    def read(values: Values) -> Asked:
-        number = values["bundle"]
-        if not number.isdecimal():
-            raise ValueError(f"“{number}” is not the number of a bundle.")
-        return {"bundle": int(number), "reason": values["reason"]}
+    def read(values: Values) -> RollBack:
+        return RollBack(
+            whole(values, "bundle", f"“{values['bundle']}” is not the number of a bundle."), values["reason"]
+        )
+
+    def submit(asked: RollBack) -> Step:
+        return call(view, f"Bundle {asked.bundle} is live.", actions.roll_back, asked.bundle, asked.reason)
 
     return Form(
         Action.ROLL_BACK,
         "roll back",
+        read,
+        submit,
         (
             *(("The refresh under way is abandoned.",) if dossier.refreshing else ()),
             "The serving system must then serve that bundle's folder.",
             *listed,
         ),
         (Field("bundle", "bundle", str(known[-1].id) if known else ""), REASON),
-        read,
-        RollBack,
         title=f"Roll {view.play.code} back to an earlier bundle",
         typed=view.play.code,
-        done="The bundle is live.",
     )
 
 
@@ -89,4 +87,8 @@ def refresh(app: DistillApp, view: View) -> Step:
         f"The same locked gate judges on {held_out} new held-out rows, with looks of their own, and the validator "
         "signs again. You become a builder, because you add training data.",
     )
-    return Form(Action.REFRESH, "open it", body, (REASON,), request=WithReason, done="The refresh is open.")
+
+    def submit(asked: WithReason) -> Step:
+        return call(view, "The refresh is open.", actions.refresh, asked.reason)
+
+    return Form(Action.REFRESH, "open it", reason, submit, body, (REASON,))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from distill_tui import actions
@@ -10,25 +11,32 @@ from distill_tui.people import signatures
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.requests import AddAccount, AddKey, EnrolPerson, RevokeKey
 from distill_tui.terms import Action
-from distill_tui.ui.forms.form import Asked, Call, Form, Step
+from distill_tui.ui.forms.form import Call, Form, Step
 from distill_tui.ui.forms.sheet import Field, Values
 
 UID = Field("uid", "uid", hint="The number that `id -u` prints in their shell.")
 KEY = Field("key", "public key file", hint="Like ~/.ssh/id_ed25519.pub; never a private key.")
 
 
-def enrol(actor: Actor) -> Form:
-    def read(values: Values) -> Asked:
-        return {"person": values["person"], "name": values["name"], **proofs(values)}
+@dataclass(frozen=True)
+class Proofs:
+    """An account and a key, as far as they were named."""
 
-    def submit(asked: Asked) -> Step:
-        person, name, uid, key = asked["person"], asked["name"], asked.get("uid"), asked.get("key")
+    uid: int | None = None
+    key: signatures.PublicKey | None = None
+
+
+def enrol(actor: Actor) -> Step:
+    def submit(asked: tuple[str, str, Proofs]) -> Step:
+        person, name, by = asked
         done = f"{person} is enrolled."
-        return Call(lambda project: actions.enrol_person(project, actor, person, name, uid=uid, key=key), done)
+        return Call(lambda project: actions.enrol_person(project, actor, person, name, uid=by.uid, key=by.key), done)
 
     return Form(
         Action.ENROL_PERSON,
         "enrol them",
+        lambda values: (values["person"], values["name"], proofs(values["uid"], values["key"])),
+        submit,
         ("A person can act once an account or a key proves who they are. Only the keeper can add more later.",),
         (
             Field("person", "id", hint="Their name in this project, like vera: a-z, 0-9, - and _."),
@@ -36,83 +44,84 @@ def enrol(actor: Actor) -> Form:
             Field("uid", "uid of their account", hint=f"{UID.hint} Optional."),
             Field("key", KEY.label, hint=f"{KEY.hint} Optional."),
         ),
-        read,
-        lambda person, name, uid=None, key=None, fingerprint=None: EnrolPerson(person, uid, fingerprint),
+        asks=lambda asked: EnrolPerson(asked[0], asked[2].uid, asked[2].key.fingerprint if asked[2].key else None),
         title="Enrol a person",
-        submit=submit,
         command="distill-tui person add ID --uid N --key-file FILE.pub",
     )
 
 
-def add_account(person: str) -> Form:
-    def read(values: Values) -> Asked:
-        if not values["uid"]:
+def add_account(actor: Actor, person: str) -> Step:
+    def read(values: Values) -> AddAccount:
+        uid = proofs(values["uid"]).uid
+        if uid is None:
             raise ValueError("Write the uid, a whole number.")
-        return {"person": person, **proofs(values)}
+        return AddAccount(person, uid)
+
+    def submit(asked: AddAccount) -> Step:
+        done = f"The account is {person}'s."
+        return Call(lambda project: actions.add_account(project, actor, person, asked.uid), done)
 
     return Form(
         Action.ADD_ACCOUNT,
         "add it",
+        read,
+        submit,
         ("Every process that runs under this uid acts as this person from now on.",),
         (UID,),
-        read,
-        AddAccount,
         title=f"Add an account to {person}",
-        done=f"The account is {person}'s.",
         command=f"distill-tui account add {person} UID",
     )
 
 
-def add_key(actor: Actor, person: str) -> Form:
-    def read(values: Values) -> Asked:
-        if not values["key"]:
+def add_key(actor: Actor, person: str) -> Step:
+    def read(values: Values) -> signatures.PublicKey:
+        key = proofs("", values["key"]).key
+        if key is None:
             raise ValueError("Name the file of the public key.")
-        return {"person": person, **proofs(values)}
+        return key
 
-    def submit(asked: Asked) -> Step:
-        done = f"The key is {person}'s."
-        return Call(lambda project: actions.add_key(project, actor, person, asked["key"]), done)
+    def submit(key: signatures.PublicKey) -> Step:
+        return Call(lambda project: actions.add_key(project, actor, person, key), f"The key is {person}'s.")
 
     return Form(
         Action.ADD_KEY,
         "add it",
+        read,
+        submit,
         ("The holder of its private half acts as this person from now on.",),
         (KEY,),
-        read,
-        lambda person, key, fingerprint: AddKey(person, fingerprint),
+        asks=lambda key: AddKey(person, key.fingerprint),
         title=f"Add an SSH public key to {person}",
-        submit=submit,
         command=f"distill-tui key add {person} FILE.pub",
     )
 
 
-def revoke_key(person: str, keys: Sequence[str]) -> Form:
+def revoke_key(actor: Actor, person: str, keys: Sequence[str]) -> Step:
+    def submit(asked: RevokeKey) -> Step:
+        return Call(lambda project: actions.revoke_key(project, actor, asked.fingerprint), "The key is revoked.")
+
     return Form(
         Action.REVOKE_KEY,
         "revoke it",
+        lambda values: RevokeKey(values["fingerprint"]),
+        submit,
         ("It proves no one from now on. What it signed before stays valid. This cannot be undone.",),
         (Field("fingerprint", "fingerprint", keys[0], f"One of {', '.join(keys)}", tuple(keys)),),
-        request=RevokeKey,
         title=f"Revoke a key of {person}",
         typed=person,
-        done="The key is revoked.",
         command=f"distill-tui key revoke {keys[0]}",
     )
 
 
-def proofs(values: Mapping[str, str]) -> Asked:
-    """Read uid and key file, where they are filled in. Raises ValueError with what cannot be read."""
-    found: dict[str, object] = {}
-    uid, name = values.get("uid", ""), values.get("key", "")
-    if uid:
-        if not (uid.isascii() and uid.isdigit()):
-            raise ValueError(f"“{uid}” is not a uid. Write the whole number that `id -u` prints.")
-        found["uid"] = int(uid)
-    if name:
-        try:
-            key = signatures.read_public_key(Path(name).expanduser().read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "it is not text"
-            raise ValueError(f"{Path(name).name} cannot be read: {why}. Name the .pub file.") from None
-        found |= {"key": key, "fingerprint": key.fingerprint}
-    return found
+def proofs(uid: str = "", file: str = "") -> Proofs:
+    """Read a uid and a key file, if they are named. Raises ValueError with what cannot be read."""
+    if uid and not (uid.isascii() and uid.isdigit()):
+        raise ValueError(f"“{uid}” is not a uid. Write the whole number that `id -u` prints.")
+    number = int(uid) if uid else None
+    if not file:
+        return Proofs(number)
+    try:
+        return Proofs(number, signatures.read_public_key(Path(file).expanduser().read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not text"
+        raise ValueError(f"{Path(file).name} cannot be read: {why}. Name the .pub file.") from None

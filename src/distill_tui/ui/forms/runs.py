@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distill_tui import tasks
+from distill_tui import actions, tasks
 from distill_tui.rules.requests import ForRun, StartRun
 from distill_tui.rules.training import resumable, suits, trained
 from distill_tui.spec import Spec
 from distill_tui.terms import Action, Export, StudentKind
-from distill_tui.ui.forms.form import Asked, Form, Say, Step, opens
+from distill_tui.ui.forms.form import Form, Say, Step, call, nothing, opens
 from distill_tui.ui.forms.sheet import Field, Values
 from distill_tui.ui.play.view import View
 
@@ -56,46 +56,46 @@ def start_run(app: DistillApp, view: View) -> Step:
         value = "" if name in BY_KIND else getattr(usual, name)
         return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
-    def read(values: Values) -> Asked:
+    def read(values: Values) -> StartRun:
         if values.get("folder") and not Path(values["folder"]).is_dir():
             raise ValueError(f"There is no folder {values['folder']}.")
-        given = {name: value for name, value in values.items() if value or name not in BY_KIND}
-        return {"spec": Spec.from_mapping(given)}
+        return StartRun(
+            Spec.from_mapping({name: value for name, value in values.items() if value or name not in BY_KIND})
+        )
 
     return Form(
         Action.START_RUN,
         "start it",
+        read,
+        lambda asked: call(view, "The run is queued.", actions.start_run, asked.spec),
         ("A background worker trains it, also after you leave. K stops it and keeps the checkpoint.",),
         [
             Field(name, name, text(name), hint, choices.get(name, ()))
             for name, hint in hints.items()
             if not (name == "folder" and app.restricted)  # a session over SSH reads no file of the host
         ],
-        read,
-        StartRun,
         title=f"Train a student for {view.play.code}",
-        done="The run is queued.",
     )
 
 
 @opens(Action.STOP_RUN)
 def stop_run(app: DistillApp, view: View) -> Step:
     run = next((run for run in view.dossier.runs if run.status.active), None)
-    if run is None:
+    if run is None or run.id is None:
         return Say("No run is active.")
+    asked, stop = ForRun(run.id), call(view, f"Run {run.id} is stopping.", actions.stop_run, run.id)
     body = (f"Run {run.id} ({run.kind.value}) stops after this step and keeps its checkpoint. C resumes it.",)
-    done = f"Run {run.id} is stopping."
-    return Form(Action.STOP_RUN, "stop it", body, read=lambda values: {"run": run.id}, request=ForRun, done=done)
+    return Form(Action.STOP_RUN, "stop it", lambda values: asked, lambda asked: stop, body)
 
 
 @opens(Action.RESUME_RUN)
 def resume_run(app: DistillApp, view: View) -> Step:
     run = resumable(view.dossier)
-    if run is None:
+    if run is None or run.id is None:
         return Say("No run can be resumed.")
+    asked, resume = ForRun(run.id), call(view, f"Run {run.id} is queued.", actions.resume_run, run.id)
     body = (f"Run {run.id} ({run.kind.value}, {run.status.value}) continues from its last checkpoint.",)
-    done = f"Run {run.id} is queued."
-    return Form(Action.RESUME_RUN, "resume it", body, read=lambda values: {"run": run.id}, request=ForRun, done=done)
+    return Form(Action.RESUME_RUN, "resume it", lambda values: asked, lambda asked: resume, body)
 
 
 @opens(Action.EVALUATE)
@@ -105,26 +105,27 @@ def evaluate(app: DistillApp, view: View) -> Step:
     return Form(
         Action.EVALUATE,
         "spend the look",
+        lambda values: ForRun(best.id or 0),
+        lambda asked: call(view, "A worker evaluates.", actions.evaluate, asked.run),
         (
             f"The student of run {best.id}, the best on validation, is judged on the sealed held-out rows ({looks}).",
             "The look is spent whatever the result. For another run: `distill-tui eval … --run N`.",
         ),
-        read=lambda values: {"run": best.id},
-        request=ForRun,
         title=f"Evaluate the student of run {best.id} by the locked gate",
         typed=view.play.code,
-        done="A worker evaluates.",
     )
 
 
 @opens(Action.REPRODUCE)
 def reproduce(app: DistillApp, view: View) -> Step:
+    start = call(view, "A worker reproduces the evaluation.", actions.reproduce)
     body = ("A worker evaluates the same student again on the same rows. This does not make you a builder.",)
-    return Form(Action.REPRODUCE, "start it", body, done="A worker reproduces the evaluation.")
+    return Form(Action.REPRODUCE, "start it", nothing, lambda asked: start, body)
 
 
 @opens(Action.REHEARSE)
 def rehearse(app: DistillApp, view: View) -> Step:
+    start = call(view, "A worker runs the recipe again.", actions.rehearse)
     again = "A worker trains the evaluated student again from its recipe and compares the weights."
     body = (f"{again} This does not make you a builder.",)
-    return Form(Action.REHEARSE, "start it", body, done="A worker runs the recipe again.")
+    return Form(Action.REHEARSE, "start it", nothing, lambda asked: start, body)

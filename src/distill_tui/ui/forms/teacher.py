@@ -14,7 +14,7 @@ from distill_tui.store.project import Project, ProjectError
 from distill_tui.teachers.description import ANSWER_TOKENS
 from distill_tui.teachers.estimate import read_limits
 from distill_tui.terms import Action, TeacherSource
-from distill_tui.ui.forms.form import Asked, Call, Command, Form, Step, opens, whole
+from distill_tui.ui.forms.form import Call, Command, Form, Step, call, nothing, opens, whole
 from distill_tui.ui.forms.sheet import Field, Values
 from distill_tui.ui.play.view import View
 
@@ -32,16 +32,15 @@ IN_YOUR_WORDS = "Each request holds one input, in the words of your template. Wh
 
 @opens(Action.SET_TEACHER, reads_host=True)
 def set_teacher(app: DistillApp, view: View) -> Step:
-    def read(values: Values) -> Asked:
+    def read(values: Values) -> str:
         named = values["teacher"]
         if not named:
             raise ValueError("Write “recorded”, or name a folder or an endpoint.")
         if not (named == "recorded" or named.startswith(ADDRESS) or Path(named).is_dir()):
             raise ValueError(f"There is no folder {named}. Write “recorded”, a folder, or an https:// address.")
-        return values
+        return named
 
-    def submit(asked: Asked) -> Step:
-        named = asked["teacher"]
+    def submit(named: str) -> Step:
         if named == "recorded":
             return Command(("teacher", view.play.code, "--recorded"))
         if named.startswith(ADDRESS):
@@ -51,15 +50,15 @@ def set_teacher(app: DistillApp, view: View) -> Step:
     return Form(
         None,
         "choose it",
+        read,
+        submit,
         (
             "recorded: the outputs in the traffic.",
             "A folder: a local model, which is copied in.",
             "An address: an OpenAI-compatible endpoint. Its key is read from DISTILL_TEACHER_KEY, or the keyring.",
         ),
         [Field("teacher", "teacher", "recorded", "recorded, a folder, or https://host/v1", ("recorded",))],
-        read,
         title=f"Teacher of {view.play.code}",
-        submit=submit,
         command=f"distill-tui teacher {view.play.code} FOLDER|--recorded|--endpoint URL",
     )
 
@@ -68,12 +67,12 @@ def endpoint(view: View, url: str) -> Step:
     """Ask how an endpoint is asked."""
     writes = not tasks.of(view.play.task).has_labels
 
-    def read(values: Values) -> Asked:
+    def read(values: Values) -> Values:
         if not values["model"] or values.get("labels") == "":
             raise ValueError(f"Name the model{'' if writes else ' and the labels, separated by commas'}.")
         return template(values) if writes else values
 
-    def submit(asked: Asked) -> Step:
+    def submit(asked: Values) -> Step:
         more = worded(asked) if writes else ("--labels", asked["labels"])
         return Command(("teacher", view.play.code, "--endpoint", url, "--model", asked["model"], *more))
 
@@ -82,11 +81,11 @@ def endpoint(view: View, url: str) -> Step:
     return Form(
         None,
         "choose it",
+        read,
+        submit,
         (IN_YOUR_WORDS if writes else choices,),
         [Field("model", "model", "", "The model's name at the endpoint."), *(ANSWER if writes else (labels,))],
-        read,
         title=f"How {url} is asked",
-        submit=submit,
         command=f"distill-tui teacher {view.play.code} --endpoint {url} --model NAME"
         + (" --template FILE" if writes else " --labels A,B,C"),
     )
@@ -97,11 +96,11 @@ def writer(view: View, folder: str) -> Step:
     return Form(
         None,
         "choose it",
+        template,
+        lambda asked: Command(("teacher", view.play.code, "--prompted", *worded(asked), "--", folder)),
         (f"A causal language model. {IN_YOUR_WORDS}",),
         ANSWER,
-        template,
         title=f"How {Path(folder).name} is asked",
-        submit=lambda asked: Command(("teacher", view.play.code, "--prompted", *worded(asked), "--", folder)),
         command=f"distill-tui teacher {view.play.code} {folder} --prompted --template FILE",
     )
 
@@ -109,20 +108,22 @@ def writer(view: View, folder: str) -> Step:
 def classifier(view: View, folder: str) -> Step:
     """Ask how a model of a folder chooses a label."""
 
-    def read(values: Values) -> Asked:
+    def read(values: Values) -> Values:
         if values["how"] not in HOW:
             raise ValueError(f"A folder is asked in one of these ways: {', '.join(HOW)}.")
         if values["how"] != HOW[0] and not values["labels"]:
             raise ValueError("Name the labels, separated by commas.")
         return values
 
-    def submit(asked: Asked) -> Step:
+    def submit(asked: Values) -> Step:
         how = () if asked["how"] == HOW[0] else (f"--{asked['how']}", "--labels", asked["labels"])
         return Command(("teacher", view.play.code, *how, "--", folder))
 
     return Form(
         None,
         "choose it",
+        read,
+        submit,
         (
             "A classifier answers with its own labels. An NLI model (zero-shot) and a causal language model (prompted) "
             "choose from the labels that you name.",
@@ -131,9 +132,7 @@ def classifier(view: View, folder: str) -> Step:
             Field("how", "it is asked", HOW[0], f"{', '.join(HOW)}; → completes it.", HOW),
             Field("labels", "labels", "", "With commas, like bad,fine,good. Not for a classifier."),
         ],
-        read,
         title=f"How {Path(folder).name} is asked",
-        submit=submit,
         command=f"distill-tui teacher {view.play.code} {folder}",
     )
 
@@ -146,7 +145,7 @@ def template(values: Values) -> Values:
     return values
 
 
-def worded(values: Asked) -> tuple[str, ...]:
+def worded(values: Values) -> tuple[str, ...]:
     words = ("--template", values["template"]) if values["template"] else ()
     return (*words, "--answer-tokens", values["tokens"])
 
@@ -161,14 +160,20 @@ def confirm_terms(app: DistillApp, view: View) -> Step:
     known = view.dossier.terms
     says = "" if known is None else YES if known.permits else NO
 
-    def read(values: Values) -> Asked:
+    def read(values: Values) -> ConfirmTerms:
         if values["says"] not in (YES, NO):
             raise ValueError(f"Write {YES} or {NO}: what the terms allow about training on outputs.")
-        return values | {"says": values["says"] == YES}
+        return ConfirmTerms(values["provider"], values["version"], values["dated"], values["says"] == YES)
+
+    def submit(asked: ConfirmTerms) -> Step:
+        terms = asked.provider, asked.version, asked.dated, asked.permits
+        return call(view, "The terms are recorded.", actions.confirm_terms, *terms)
 
     return Form(
         Action.CONFIRM_TERMS,
         "record it",
+        read,
+        submit,
         (
             "Read what the provider permits before you build on its outputs. The record carries your name. "
             "A stability play cannot lock its gate without it.",
@@ -179,10 +184,7 @@ def confirm_terms(app: DistillApp, view: View) -> Step:
             Field("dated", "date of the terms", known.dated if known else "", "Like 2026-11-24."),
             Field("says", "training on outputs is", says, f"{YES} or {NO}; → completes it.", (YES, NO)),
         ],
-        read,
-        lambda provider, version, dated, says: ConfirmTerms(provider, version, dated, says),
         title=f"Terms of the teacher's provider: {view.play.code}",
-        done="The terms are recorded.",
     )
 
 
@@ -214,28 +216,27 @@ def label(app: DistillApp, view: View) -> Step:
     body = f"A worker asks {view.play.teacher_name} for {rows:,} rows. Cached answers are not asked for again."
     done = "A worker asks the teacher."
     if view.play.teacher_source is not TeacherSource.ENDPOINT:
-        return Form(Action.LABEL, "start it", (body,), done=done)
+        start = call(view, done, actions.label)
+        return Form(Action.LABEL, "start it", nothing, lambda asked: start, (body,))
 
-    def estimate(asked: Asked) -> Step:
-        within = asked["limits"]
+    def estimate(asked: Label) -> Step:
+        within = asked.limits or {}
 
         def one_row(project: Project) -> Estimate:
             from distill_tui.rounds import cost_estimate  # pyarrow, only in this thread
 
             return cost_estimate.estimate_labels(project.artifacts, project.dossier(view.play_id), within)
 
-        start = Call(lambda project: actions.label(project, view.play_id, view.actor, within), done)
-        return tried(view, one_row, start)
+        return tried(view, one_row, call(view, done, actions.label, within))
 
     return Form(
         Action.LABEL,
         "try one row",
+        lambda values: Label(limits(values)),
+        estimate,
         (body, *controls.before_paying(view.dossier), TRIED_FIRST, KEY),
         LIMITS,
-        lambda values: {"limits": limits(values)},
-        Label,
         title=f"Label with the teacher: {view.play.code}",
-        submit=estimate,
         more=" --estimate --budget MONEY --price-in MONEY --price-out MONEY",
     )
 
@@ -253,9 +254,10 @@ def tried(view: View, estimate: Callable[[Project], Estimate], start: Step) -> S
         return Form(
             None,
             "start it",
+            nothing,
+            lambda asked: start,
             list(data.estimate(found)),
             title=f"One row was labelled, and its answer is cached: {view.play.code}",
-            submit=lambda asked: start,
             command=f"distill-tui label {view.play.code} --budget MONEY --price-in MONEY --price-out MONEY",
         )
 

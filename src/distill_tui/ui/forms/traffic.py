@@ -13,7 +13,7 @@ from distill_tui.rules.requests import Label
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import Action, TeacherSource
 from distill_tui.ui.forms import teacher
-from distill_tui.ui.forms.form import Asked, Call, Command, Form, Say, Step, opens, whole
+from distill_tui.ui.forms.form import Call, Command, Form, Say, Step, call, opens, whole
 from distill_tui.ui.forms.sheet import Body, Field, Values
 from distill_tui.ui.play.view import View
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @opens(Action.IMPORT_TRAFFIC, reads_host=True)
 def import_traffic(app: DistillApp, view: View) -> Step:
-    def read(values: Values) -> Asked:
+    def read(values: Values) -> Values:
         if not values["file"]:
             raise ValueError("Name a file.")
         try:
@@ -38,13 +38,15 @@ def import_traffic(app: DistillApp, view: View) -> Step:
             raise ValueError(f"“{values['most']}” is not a share. Write a number from 0 to 1, like 0.05.")
         return values
 
-    def submit(asked: Asked) -> Step:
+    def submit(asked: Values) -> Step:
         path = Path(asked["file"])
         return Call(lambda project: look(path), then=lambda found: columns(view, path, asked["most"], *found))
 
     return Form(
         None,
         "look into it",
+        read,
+        submit,
         (
             "JSONL, CSV, Parquet, a chat log, any of them gzipped, or a folder that `datasets` saved. You become a "
             "builder.",
@@ -54,9 +56,7 @@ def import_traffic(app: DistillApp, view: View) -> Step:
             Field("file", "file", hint="A path on this machine."),
             Field("most", "share of bad rows", "0.05", "With more unusable rows than this the import is rejected."),
         ],
-        read,
         title=f"Import traffic into {view.play.code}",
-        submit=submit,
         command=f"distill-tui import {view.play.code} FILE --preview",
     )
 
@@ -86,7 +86,7 @@ def columns(
         guessed = (getattr(mapping, part) if mapping else None) or ""
         return Field(part, part.replace("_", " "), guessed, like or "Optional. → completes a name.", tuple(names))
 
-    def read(values: Values) -> Asked:
+    def read(values: Values) -> Values:
         if not values["input"]:
             raise ValueError("Name the column of the input.")
         unknown = next((column for column in values.values() if column and column not in names), None)
@@ -94,18 +94,18 @@ def columns(
             raise ValueError(f"The file has no column “{unknown}”. Its columns: {', '.join(names[:12])}.")
         return values
 
-    def submit(asked: Asked) -> Step:
+    def submit(asked: Values) -> Step:
         chosen = [word for part in parts for word in (f"--{part.replace('_', '-')}", asked[part])]
         return Command(("import", view.play.code, "--most-rejects", most, *chosen, "--", str(path)))
 
     return Form(
         None,
         "import it",
+        read,
+        submit,
         held(names, sample),
         [asked_for(part) for part in parts],
-        read,
         title=f"Columns of {path.name}",
-        submit=submit,
         command=f"distill-tui import {view.play.code} FILE --most-rejects {most}",
     )
 
@@ -154,15 +154,15 @@ def waiting(project: Project, play_id: int) -> Waiting | None:
 def write(view: View) -> Step:
     paid = view.play.teacher_source is TeacherSource.ENDPOINT
 
-    def read(values: Values) -> Asked:
+    def read(values: Values) -> tuple[int, int, Values]:
         need = "Write two whole numbers: variations of a row, and rows."
         each, rows = (whole(values, name, need) for name in ("each", "rows"))
-        return {"vary": True, "limits": teacher.limits(values), "each": each, "rows": rows}
+        return each, rows, teacher.limits(values)
 
-    def submit(asked: Asked) -> Step:
-        each, rows, limits = asked["each"], asked["rows"], asked["limits"]
+    def submit(asked: tuple[int, int, Values]) -> Step:
+        each, rows, limits = asked
         done = "A worker has the teacher write. v shows what it wrote."
-        work = Call(lambda project: actions.vary(project, view.play_id, view.actor, each, rows, (), limits), done)
+        work = call(view, done, actions.vary, each, rows, (), limits)
         if not paid:
             return work
 
@@ -177,6 +177,8 @@ def write(view: View) -> Step:
     return Form(
         Action.LABEL,
         "try one row" if paid else "start it",
+        read,
+        submit,
         (
             "Of validation rows that the last student gets wrong and the teacher gets right, at most a quarter of all. "
             "They are used for training, never for evaluation. No held-out row is shown to the teacher.",
@@ -189,10 +191,8 @@ def write(view: View) -> Step:
             Field("rows", "rows at most", "50", "Of the failures on validation."),
             *(teacher.LIMITS if paid else ()),
         ],
-        read,
-        lambda vary, limits, each, rows: Label(limits, vary=vary),
+        asks=lambda asked: Label(asked[2], vary=True),
         title=f"Have {view.play.teacher_name} write variations: {view.play.code}",
-        submit=submit,
         command=f"distill-tui data vary {view.play.code} --each N --rows N",
     )
 
@@ -205,26 +205,23 @@ def take(view: View, wait: Waiting) -> Step:
     ]
     left_out = ", ".join(f"{count:,} {why}" for why, count in wait.left_out.items()) or "none"
 
-    def read(values: Values) -> Asked:
+    def read(values: Values) -> list[int]:
         words = values["without"].replace(",", " ").split()
         if not all(word.isdecimal() and 1 <= int(word) <= most for word in words):
             raise ValueError(f"Write numbers from 1 to {most}, separated by spaces.")
-        return {"without": [int(word) for word in words]}
+        return [int(word) for word in words]
 
-    def submit(asked: Asked) -> Step:
-        done, without = (
-            "The variations are imported as their own source. O asks the teacher about them.",
-            asked["without"],
-        )
-        return Call(lambda project: actions.take_variations(project, view.play_id, view.actor, wait.run, without), done)
+    def submit(without: list[int]) -> Step:
+        done = "The variations are imported as their own source. O asks the teacher about them."
+        return call(view, done, actions.take_variations, wait.run, without)
 
     return Form(
         None,
         "import them",
+        read,
+        submit,
         [f"Read them: what you import is used for training. Filtered out: {left_out}.", *written],
         [Field("without", "leave out", "", "The numbers of bad variations, separated by spaces.")],
-        read,
         title=f"Run {wait.run} wrote {most:,} variations: {view.play.code}",
-        submit=submit,
         command=f"distill-tui data take {view.play.code} --without N",
     )

@@ -32,7 +32,7 @@ def gate(view: View, width: int) -> Lines:
     return page.stacked(
         _gate_head(view, row, width),
         criteria(gate, width),
-        page.sentence(tasks.of(view.play.task).metrics_note, width),
+        page.sentence(note, width) if (note := tasks.of(view.play.task).metrics_note) else [],
         _gate_facts(gate, width, len(view.dossier.burnt)),
         [] if view.dossier.locked else _gate_problems(view, gate, width),
         _locked_facts(view, width),
