@@ -38,9 +38,10 @@ from distill_tui.gates import Criterion, Gate
 from distill_tui.people import identity
 from distill_tui.review.controls import findings
 from distill_tui.review.serving_costs import costs
+from distill_tui.rules.results import LabelResult, TrainedArm, TrainResult
 from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
-from distill_tui.store import queries
+from distill_tui.store.json_columns import result_of
 from distill_tui.store.project import Project
 from distill_tui.store.tables import Run
 from distill_tui.teachers.description import Described
@@ -223,11 +224,11 @@ def report(sample: base.Sample) -> None:
         if dossier.record is None:
             continue
         labelled, trained = (last(dossier.runs, kind) for kind in (RunKind.LABEL, RunKind.TRAIN))
-        record, result = dossier.record, queries.result(trained)
+        record, result = dossier.record, result_of(TrainResult, trained)
         print(f"\n{dossier.play.name}")
-        told = queries.result(labelled)
-        print(f"  the teacher wrote {told['new']:,} answers in {told['seconds']} s, {told['cached']:,} were there")
-        print(f"  trained and asked in {sum(float(arm['seconds']) for arm in arms(result)):.0f} s")
+        labels = result_of(LabelResult, labelled)
+        print(f"  the teacher wrote {labels.new:,} answers in {labels.seconds} s, {labels.cached:,} were there")
+        print(f"  trained and asked in {sum(arm.seconds for arm in arms(result)):.0f} s")
         gold = np.array(record.gold)
         keys, at = np.unique(record.group, return_inverse=True)[1], gold >= 0
         columns = {"student": record.student, "teacher": record.teacher, "nearest row": record.baseline}
@@ -255,8 +256,8 @@ def last(runs: tuple[Run, ...], kind: RunKind) -> Run:
     return [run for run in runs if run.kind is kind][-1]
 
 
-def arms(result: dict[str, Any]) -> list[dict[str, Any]]:
-    return [*result.get("rungs", []), *result.get("controls", {}).values()]
+def arms(result: TrainResult) -> list[TrainedArm]:
+    return [*result.rungs, *result.controls.values()]
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ from distill_tui.ui.forms import sheet
 from distill_tui.ui.forms.decide import intent
 from distill_tui.ui.forms.sheet import Sheet
 from support import real_play
+from support.results import train_result
 from support.ssh_host import Host, Session
 from support.ssh_sessions import entries, sessions
 from support.terminal import Terminal
@@ -379,7 +380,7 @@ def second_round(play: real_play.Play, right: bool) -> None:
         patch.setattr(local, "start", lambda *_: None)
         claimed = Claim.take(play.project, actions.start_run(play.project, play.id, dan, real_play.SPEC))
         assert claimed is not None
-        claimed.finish({"validation_score": 0.9, "validation_rows": 30}, 1, student.artifact)
+        claimed.finish(train_result(), 1, student.artifact)
         claimed = Claim.take(play.project, actions.evaluate(play.project, play.id, dan))
     seen = play.project.dossier(play.id)
     assert claimed is not None and seen.data_set is not None and seen.gate is not None

@@ -33,6 +33,7 @@ from distill_tui.ui.help import HelpScreen, keys_of
 from distill_tui.ui.palette import entries
 from distill_tui.ui.widgets import show
 from distill_tui.ui.widgets.frame import KeyLine, MessageLine, who
+from support.results import trained
 from support.story import GATE
 
 HOSTILE = ("[red]x[/] \x1b[31mboo", "\u202eevil\u202c name", "tab\there\x9b2J", "宽字符 \x07 [@click=app.quit]q[/]")
@@ -164,7 +165,7 @@ def test_a_card_says_how_its_play_stands(project: Project) -> None:
 
 def test_a_cost_play_shows_quality_and_savings_side_by_side(project: Project) -> None:
     play = add_play(project, "faq", Stage.TRAIN)
-    add_run(project, play, RunStatus.FINISHED, '{"validation_score": 0.953, "validation_rows": 800}')
+    add_run(project, play, RunStatus.FINISHED, trained(0.953, validation_rows=800))
     (card,) = glance.cards(project.path)
     for text in (card_line(card, 1, 30), list_line(card, 80)):
         line = "".join(piece for piece, _ in text)

@@ -24,6 +24,7 @@ from distill_tui.store.project import Project, now
 from distill_tui.terms import Action, RunKind, RunStatus, Stage
 from distill_tui.text import visible
 from support.command_line import parse
+from support.results import trained
 
 PEOPLE = ("sam", "dan", "vera", "stranger")
 HOSTILE = "ev\x1b[31mil\x9b2J\x07\u202e\u2066\nP-999\x7f"
@@ -789,10 +790,10 @@ def test_only_a_finished_run_is_done(frozen: Team, staged: Callable[..., None], 
 
 
 def test_a_run_that_finishes_is_told_in_json(frozen: Team, staged: Callable[..., None]) -> None:
-    staged(run_of(RunStatus.QUEUED, 0), run_of(RunStatus.FINISHED, 100, total=100, result='{"validation_score": 0.9}'))
+    staged(run_of(RunStatus.QUEUED, 0), run_of(RunStatus.FINISHED, 100, total=100, result=trained()))
     said = frozen("train", "P-001", "--wait", "--json", "--seed", "5", by="dan")
     assert said.code == 0
-    assert (said.json["status"], said.json["result"]) == ("finished", {"validation_score": 0.9})  # type: ignore[index]
+    assert (said.json["status"], said.json["result"]) == ("finished", json.loads(trained()))  # type: ignore[index]
 
 
 def test_options_words_and_a_file_make_one_spec(frozen: Team, staged: Callable[..., None], tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ from distill_tui.store.project_file import check, write_lock
 from distill_tui.terms import Action, PlayKind, Role, RunKind, RunStatus
 from distill_tui.training.folders import check_causal_folder, check_encoder_folder, check_model_folder
 from support.projects import NAME, make
+from support.results import trained
 from support.stories import SPEC, Auditor, drive_to_data, found, open_play, write_traffic
 from support.story import PROJECT, actor
 
@@ -138,7 +139,7 @@ def test_a_backup_of_what_is_not_whole_says_so(path: Path, capsys: pytest.Captur
     connection.execute("DROP TRIGGER gate_fixed_update")
     connection.close()
     code = main(["--project", str(path), "backup", str(path.with_name("copy.distill"))])
-    assert code == 1 and "not whole: The guard “gate_fixed_update”" in capsys.readouterr().err
+    assert code == 1 and "damaged: The guard “gate_fixed_update”" in capsys.readouterr().err
     assert path.with_name("copy.distill").exists()
 
 
@@ -549,7 +550,10 @@ def test_a_column_that_holds_something_else_is_never_more_than_one_line(
 @pytest.mark.parametrize(
     ("column", "told"),
     [
-        ("run.result", "The result of run 1 is no JSON object in the project file; restore a backup."),
+        (
+            "run.result",
+            r"The result of run 1 is not what this release writes \(Input should be an object\); restore a backup\.",
+        ),
         ("data_set.counts", "The count of data set 1 is no JSON object in the project file; restore a backup."),
         ("data_set.labels", "The labels of data set 1 is no JSON list in the project file; restore a backup."),
     ],
@@ -568,7 +572,7 @@ def test_no_bundle_is_written_from_a_column_that_holds_something_else(
 
 def test_quality_that_cannot_be_read_is_not_shown() -> None:
     play = tables.Play(id=1, round=1, kind=PlayKind.STABILITY)
-    for written in ("[]", "{", '{"validation_score": "much"}', '{"validation_score": 0.5}'):
+    for written in ("[]", "{", trained().replace("0.9", '"much"'), trained(0.5)):
         known = {"kind": RunKind.TRAIN, "status": RunStatus.FINISHED, "artifact": "sha256:" + 64 * "0"}
         run = tables.Run(id=1, play_id=1, round=1, result=written, **known)
         seen = headline.of(PlayDossier(project=PROJECT, play=play, runs=(run,)))

@@ -26,9 +26,11 @@ from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.permission import objections
+from distill_tui.rules.results import TrainResult
 from distill_tui.runs.executors import local
-from distill_tui.store import migrations, queries, tables
+from distill_tui.store import migrations, tables
 from distill_tui.store.audit_log import chain_trouble
+from distill_tui.store.json_columns import result_of
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.store.project_file import check
 from distill_tui.store.rows import TABLES
@@ -43,6 +45,7 @@ from support.projects import (
     make,
     sql,
 )
+from support.results import trained
 from support.stories import Auditor
 from support.story import EVERYBODY, PROJECT, actor
 
@@ -516,25 +519,24 @@ def test_what_another_process_changes_is_seen(project: Project) -> None:
 @pytest.mark.parametrize("written", ["[]", "7", "{", "null"])
 def test_a_column_that_is_no_object_is_told_in_one_line(written: str) -> None:
     run = tables.Run(id=4, play_id=1, spec="{}", result=written, kind=RunKind.TRAIN, status=RunStatus.FINISHED)
-    told = "The result of run 4 is no JSON object in the project file; restore a backup."
-    for ask in (queries.result, report.run_json, lambda each: list(report.runs([each]))):
-        with pytest.raises(ProjectError, match=re.escape(told)):
+    for ask in (lambda each: result_of(TrainResult, each), lambda each: list(report.runs([each]))):
+        with pytest.raises(ProjectError, match=r"^The result of run 4 is not what .* \(.*\); restore a backup\.$"):
             ask(run)
+    with pytest.raises(ProjectError, match="The result of run 4 is no JSON object in the project file"):
+        report.run_json(run)
     with pytest.raises(ProjectError, match="The report of traffic file 2 is no JSON object"):
         round_data.is_observed(tables.Traffic(id=2, report=written))
 
 
 @pytest.mark.parametrize(
-    ("result", "told"),
+    ("failures", "told"),
     [
-        (
-            '{"failures": 3}',
-            "“failures” of the result of run 4 is no JSON object in the project file; restore a backup.",
-        ),
-        ('{"failures": {"en / spam": [1]}}', "The failures of run 4 hold no two counts for “en / spam”; restore"),
+        ("3", "failures: Input should be"),
+        ('{"en / spam":[1]}', "failures.en / spam.1: Field required"),
     ],
 )
-def test_failures_that_are_no_counts_are_told_in_one_line(result: str, told: str) -> None:
+def test_failures_that_are_no_counts_are_told_in_one_line(failures: str, told: str) -> None:
+    result = trained().replace('"failures":{}', f'"failures":{failures}')
     dossier = PlayDossier(
         project=PROJECT,
         play=tables.Play(id=1, round=2),

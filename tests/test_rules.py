@@ -27,6 +27,7 @@ from distill_tui.rules.next_step import advice, next_step, waits_for
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.permission import PROJECT_RULES, RULES, objections
 from distill_tui.rules.requests import AssignRole, Observe, RollBack, WorkerReport
+from distill_tui.rules.results import encode
 from distill_tui.rules.state_machine import ABOUT_THE_PROJECT, BUILDING, NEXT_STAGE
 from distill_tui.rules.who import roster
 from distill_tui.spec import Spec
@@ -51,6 +52,7 @@ from distill_tui.terms import (
     TeacherSource,
     Verdict,
 )
+from support import results
 from support.story import (
     AT,
     EVERYBODY,
@@ -401,7 +403,7 @@ def cases() -> list[Case]:
         # live
         Case("rehearsal.missing", a.SHIP, DAN, signed(at(Stage.DECIDE, runs=(TRAINED, LOOKED))), signed()),
         Case("rehearsal.differs", a.SHIP, DAN,
-             signed(at(Stage.DECIDE, runs=(TRAINED, LOOKED, rehearsal('{"same": false}')))), signed()),
+             signed(at(Stage.DECIDE, runs=(TRAINED, LOOKED, differs()))), signed()),
         Case("live.none", a.OBSERVE, OLGA, at(Stage.LIVE), LIVE),
         Case("feed.twice", a.OBSERVE, OLGA, LIVE, LIVE, {"source_digest": digest("6")}, {"source_digest": digest("5")}),
         Case("run.observes", a.OBSERVE, OLGA, replace(LIVE, runs=(OBSERVING,)), LIVE),
@@ -413,8 +415,9 @@ def cases() -> list[Case]:
     ]  # fmt: skip
 
 
-def rehearsal(result: str) -> Any:
-    """A rehearsal that ended so."""
+def differs() -> Any:
+    """A rehearsal that gave another student."""
+    result = encode(results.rehearsal(same=False))
     return run(3, RunKind.REHEARSE, RunStatus.FINISHED, student_run=1, result=result)
 
 
@@ -918,7 +921,7 @@ JSON = st.recursive(
 RESULTS = JSON | st.sampled_from(
     [
         '{"validation_score": "x", "validation_rows": 0}',
-        '{"validation_score": 0.5, "validation_rows": 40}',
+        results.trained(0.5),
         '{"traffic": 3}',
     ]
 )

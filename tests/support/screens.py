@@ -16,6 +16,7 @@ from distill_tui.store.project import Project, now
 from distill_tui.terms import PlayKind, Role, RunKind, RunStatus, Stage, Task, TeacherSource
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.play.screen import PlayScreen
+from support.results import trained
 
 HOSTILE = "[red]x[/] \x1b[31mboo\x07 \u202eevil\u202c [@click=app.quit]q[/] 宽"
 
@@ -202,7 +203,7 @@ def record(right: int = 940, text: str = "de-DE") -> gates.Record:
 
 def deciding(project: Project, name: str = "refund-intent", right: int = 950, text: str = "de-DE") -> int:
     play = frozen(project, name, text)
-    result = json.dumps({"validation_score": 0.947, "validation_rows": 780, "score_name": "accuracy", "seconds": 84.2})
+    result = trained(0.947, validation_rows=780, seconds=84.2)
     student = add_run(
         project, play, RunStatus.FINISHED, step=1000, artifact=DIGEST, result=result, message="", ended_at=now()
     )

@@ -18,6 +18,7 @@ from distill_tui.rules.actor import Actor
 from distill_tui.rules.decide import covers
 from distill_tui.rules.dossier import PlayDossier, ProjectDossier, SignOffFacts
 from distill_tui.rules.objection import Objection
+from distill_tui.rules.results import encode
 from distill_tui.rules.who import roster
 from distill_tui.spec import Spec
 from distill_tui.store import tables
@@ -36,6 +37,7 @@ from distill_tui.terms import (
     Task,
     TeacherSource,
 )
+from support.results import rehearsal, trained
 
 AT = "2026-11-25T08:00:00Z"
 ROWS = 12
@@ -102,9 +104,9 @@ def run(number: int, kind: RunKind, status: RunStatus, **more: Any) -> tables.Ru
     return tables.Run(**known | {"id": number, "kind": kind, "status": status} | more)
 
 
-TRAINED = run(1, RunKind.TRAIN, RunStatus.FINISHED, artifact=digest("c"), result='{"validation_score": 0.9}')
+TRAINED = run(1, RunKind.TRAIN, RunStatus.FINISHED, artifact=digest("c"), result=trained())
 LOOKED = run(2, RunKind.EVALUATE, RunStatus.FINISHED, student_run=1)
-REHEARSED = run(3, RunKind.REHEARSE, RunStatus.FINISHED, student_run=1, result='{"same": true}')
+REHEARSED = run(3, RunKind.REHEARSE, RunStatus.FINISHED, student_run=1, result=encode(rehearsal()))
 OBSERVING = run(4, RunKind.OBSERVE, RunStatus.RUNNING, token="t")
 TRAFFIC = tables.Traffic(
     id=1, play_id=1, round=1, name="calls.jsonl", source_digest=digest("a"), artifact=digest("b"),

@@ -18,6 +18,7 @@ from distill_tui.store import tables
 from distill_tui.store.project import Project, now
 from distill_tui.terms import PlayKind, Role, RunKind, RunStatus, Split, Stage
 from support.datasets import imported
+from support.results import trained
 
 MIA = Actor("mia", f"account uid {os.getuid()}")
 
@@ -68,7 +69,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
         columns = {"play_id": play, "round": 1, "artifact": artifact, "digest": f"sha256:{digest}", "labels": "[]"}
         session.add(tables.DataSet(id=1, **columns, counts="{}", built_at=now(), frozen_at=now()))
         session.flush()
-        result = json.dumps({"validation": stored, "failures": {"web / post": [len(gold), len(gold)]}})
+        result = trained(0.0, validation=stored, failures={"web / post": (len(gold), len(gold))})
         run = {"play_id": play, "round": 1, "kind": RunKind.TRAIN, "status": RunStatus.FINISHED, "data_set_id": 1}
         session.add(tables.Run(**run, spec=Spec().to_json(), started_by="mia", created_at=now(), result=result))
     yield made

@@ -13,8 +13,9 @@ from distill_tui import actions, gates, tasks
 from distill_tui.review import errors
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier
+from distill_tui.rules.results import TrainResult
 from distill_tui.rules.training import trained
-from distill_tui.store.json_columns import stored
+from distill_tui.store.json_columns import result_of
 from distill_tui.store.project import Project
 from distill_tui.store.records import record_of
 from distill_tui.terms import Role, Split
@@ -65,11 +66,10 @@ def failures(project: Project, dossier: PlayDossier, actor: Actor) -> Failures |
 
 
 def _on_validation(project: Project, dossier: PlayDossier, play_id: int, run: Any) -> Failures | None:
-    result = stored(run.result, f"the result of run {run.id}") if run is not None else {}
     data = next((each for each in dossier.data_sets if run is not None and each.id == run.data_set_id), None)
-    digest = result.get("validation")
-    if data is None or not isinstance(digest, str):
+    if data is None or run is None:
         return None
+    digest = result_of(TrainResult, run).validation
     record = record_of(project.artifacts.path(digest), digest)
     return Failures(play_id, Split.VALIDATION, run.id, data.artifact, record, tuple(errors.failures(record)))
 

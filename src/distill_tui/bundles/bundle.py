@@ -24,8 +24,9 @@ from distill_tui.rules import who as who_rules
 from distill_tui.rules.decide import counted_spot_check
 from distill_tui.rules.dossier import PlayDossier, SignOffFacts
 from distill_tui.rules.objection import Objection
+from distill_tui.rules.results import TrainResult
 from distill_tui.store.artifacts import Artifacts
-from distill_tui.store.json_columns import stored, stored_list
+from distill_tui.store.json_columns import result_of, stored_list
 from distill_tui.terms import Opinion, Role, TeacherSource, Verdict
 
 FORMAT = "distill-tui bundle 1"
@@ -84,7 +85,7 @@ def write(
     recipe = {
         "format": "distill-tui recipe 1",
         "spec": run.spec if run else "",
-        "rung": str(stored(run.result, f"the result of run {run.id}").get("rung", "")) if run else "",
+        "rung": result_of(TrainResult, run).rung if run else "",
         "data": data.digest,
         "teacher": play.teacher_digest or play.teacher_source,
         "labels": stored_list(data.labels, f"the labels of data set {data.id}", str),

@@ -9,7 +9,8 @@ from distill_tui.review import Review, sections
 from distill_tui.review.sections import Section
 from distill_tui.rules.data import findings
 from distill_tui.rules.dossier import PlayDossier, SignOffFacts
-from distill_tui.store.json_columns import stored
+from distill_tui.rules.results import TrainResult
+from distill_tui.store.json_columns import result_of, stored
 from distill_tui.tasks import loaders
 from distill_tui.terms import Role, Verdict
 
@@ -111,5 +112,5 @@ def _people(dossier: PlayDossier, signed: SignOffFacts) -> Iterator[str]:
 def form(dossier: PlayDossier) -> str:
     """Return the form in which the evaluated student ships."""
     run = dossier.run(dossier.evaluation.run_id) if dossier.evaluation else None
-    name = str(stored(run.result, f"the result of run {run.id}").get("form")) if run else ""
+    name = result_of(TrainResult, run).form if run else ""
     return name if name in loaders.FORMS else "transformers"

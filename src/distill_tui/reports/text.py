@@ -22,8 +22,8 @@ from distill_tui.rules.dossier import SignOffFacts
 from distill_tui.rules.gate import terms_unclear, trigger
 from distill_tui.rules.next_step import waits_for
 from distill_tui.rules.objection import Objection
-from distill_tui.store.json_columns import stored
-from distill_tui.store.project_file import ProjectError
+from distill_tui.rules.results import TrainResult
+from distill_tui.store.json_columns import result_of, stored
 from distill_tui.terms import Action, PlayKind, Reference, Role, RunKind, RunStatus, Verdict
 from distill_tui.text import visible
 
@@ -303,10 +303,8 @@ def runs(found: Sequence[entities.Run], *, plain: bool = False) -> list[str]:
 
 
 def _score(run: entities.Run) -> float | None:
-    score = stored(run.result, f"the result of run {run.id}").get("validation_score")
-    if score is not None and not isinstance(score, int | float):
-        raise ProjectError(f"The validation score of run {run.id} is not a number; restore a backup.")
-    return float(score) if score is not None else None
+    finished = run.kind is RunKind.TRAIN and run.status is RunStatus.FINISHED
+    return result_of(TrainResult, run).validation_score if finished else None
 
 
 _RUN_COLUMNS = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -14,6 +13,7 @@ from distill_tui.gates.wording import DASH, money, percent
 from distill_tui.review.rates import Rate, rates_of
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import worksheet_numbers
+from distill_tui.rules.results import train_result
 from distill_tui.rules.training import trained
 from distill_tui.terms import PlayKind
 
@@ -84,11 +84,8 @@ def of(dossier: PlayDossier) -> Headline:
 
 def _best_score(dossier: PlayDossier) -> float | None:
     best = next(iter(trained(dossier)), None)
-    try:
-        found = json.loads(best.result).get("validation_score") if best is not None else None
-    except (ValueError, AttributeError, RecursionError):
-        return None
-    return float(found) if isinstance(found, int | float) else None
+    result = train_result(best) if best is not None else None
+    return result.validation_score if result is not None else None
 
 
 def _prices(dossier: PlayDossier) -> Prices | None:

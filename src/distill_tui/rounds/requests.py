@@ -21,7 +21,8 @@ from distill_tui.dataset.duplicates import input_digest
 from distill_tui.review import errors
 from distill_tui.rounds.weights import cell
 from distill_tui.rules.dossier import PlayDossier
-from distill_tui.store.json_columns import stored
+from distill_tui.rules.results import TrainResult
+from distill_tui.store.json_columns import result_of
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.store.records import record_of
 from distill_tui.terms import RunKind, RunStatus, Split
@@ -71,11 +72,11 @@ def request(project: Project, play_id: int, file: Path | None, rows: int) -> tup
 def failures(project: Project, dossier: PlayDossier) -> tuple[list[Failed], Path]:
     """Read where the newest student that was looked at fails on validation, and its data set. Raises ProjectError."""
     done = [r for r in dossier.runs if r.kind is RunKind.TRAIN and r.status is RunStatus.FINISHED]
-    run = next((r for r in reversed(done) if stored(r.result, f"the result of run {r.id}").get("validation")), None)
+    run = next(reversed(done), None)
     data = next((d for d in dossier.data_sets if run is not None and d.id == run.data_set_id), None)
     if run is None or data is None:
         raise ProjectError("No student was trained yet, so nobody knows where one fails; train one first.")
-    digest = stored(run.result, f"the result of run {run.id}")["validation"]
+    digest = result_of(TrainResult, run).validation
     record = record_of(project.artifacts.path(digest), digest)
     path = project.artifacts.path(data.artifact)
     rows = frozen.load(path, Split.VALIDATION)

@@ -26,8 +26,9 @@ from distill_tui.rounds import requests, weights
 from distill_tui.rounds.weights import cell
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
+from distill_tui.rules.results import VariationResult
 from distill_tui.store.artifacts import Artifacts
-from distill_tui.store.json_columns import stored
+from distill_tui.store.json_columns import result_of, stored
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.teachers import cache
 from distill_tui.teachers.description import Described
@@ -197,11 +198,11 @@ def waiting(project: Project, dossier: PlayDossier, run_id: int | None = None) -
     run = next((r for r in reversed(done) if r.id not in gone and run_id in (None, r.id)), None)
     if run is None or run.id is None:
         raise ProjectError("No variations wait to be taken in; `data vary` has the teacher write some.")
-    result = stored(run.result, f"the result of run {run.id}")
-    lines = project.artifacts.path(result["written"]).read_text(encoding="utf-8").splitlines()
+    result = result_of(VariationResult, run)
+    lines = project.artifacts.path(result.written).read_text(encoding="utf-8").splitlines()
     written = tuple(Written(**json.loads(line)) for line in lines)
     factors = weights.cell_factors(weights.failures_of(dossier))
-    return Waiting(run.id, written, result["left_out"], factors)
+    return Waiting(run.id, written, result.left_out, factors)
 
 
 def lines(written: Sequence[Written]) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 from distill_tui.dataset.build import Row
 from distill_tui.rules.dossier import PlayDossier
-from distill_tui.store.json_columns import stored
+from distill_tui.rules.results import TrainResult
+from distill_tui.store.json_columns import result_of, stored
 from distill_tui.store.project import ProjectError
 from distill_tui.terms import Remedy, Split
 from distill_tui.text import visible
@@ -26,7 +27,7 @@ def failures_of(dossier: PlayDossier) -> Mapping[str, Sequence[int]]:
         return _cells(stored(opened.detail, f"the detail of remedy {opened.id}"), "remedy")
     last = dossier.looks[-1] if dossier.looks else None
     run = dossier.run(last.run_id) if last else None
-    return _cells(stored(run.result, f"the result of run {run.id}", "failures"), f"run {run.id}") if run else {}
+    return result_of(TrainResult, run).failures if run else {}
 
 
 def _cells(found: dict[str, Any], where: str) -> Mapping[str, Sequence[int]]:

@@ -10,6 +10,7 @@ from distill_tui.rules.dossier import PlayDossier, read_number, read_object
 from distill_tui.rules.gate import as_decimal, gate_untouched, locked_facts
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.requests import AcceptFindings, FreezeData, ImportTraffic, Label, OpenRow, SetTeacher
+from distill_tui.rules.results import LabelResult, known
 from distill_tui.rules.training import idle
 from distill_tui.rules.who import held_by, reasoned
 from distill_tui.terms import FindingLevel, Role, RunKind, RunStatus, Split, TeacherSource
@@ -165,13 +166,8 @@ def labelled(dossier: PlayDossier) -> bool:
     wanted = {traffic.artifact for traffic in dossier.traffic}
     for run in dossier.runs:
         if run.kind is RunKind.LABEL and run.status is RunStatus.FINISHED:
-            result = read_object(run.result)
-            files = result.get("traffic")
-            if (
-                result.get("teacher") == play.teacher_digest
-                and isinstance(files, list)
-                and all(w in files for w in wanted)
-            ):
+            result = known(LabelResult, run.result)
+            if result is not None and result.teacher == play.teacher_digest and wanted <= set(result.traffic):
                 return True
     return False
 

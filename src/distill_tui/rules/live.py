@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import PlayDossier, read_object
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import gate_untouched
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.requests import Observe, RollBack, WithReason
+from distill_tui.rules.results import RehearsalResult, known
 from distill_tui.rules.training import idle, not_observing
 from distill_tui.rules.who import held_by, reasoned
 from distill_tui.terms import Action, PlayKind, Role, RunKind, RunStatus, Standing
@@ -28,7 +29,7 @@ def rehearsed(dossier: PlayDossier) -> Iterator[Objection]:
     if play.kind is not PlayKind.STABILITY or judged is None:
         return
     runs = [r for r in dossier.runs if r.kind is RunKind.REHEARSE and r.student_run == judged.run_id]
-    done = [read_object(r.result) for r in runs if r.status is RunStatus.FINISHED]
+    done = [known(RehearsalResult, r.result) for r in runs if r.status is RunStatus.FINISHED]
     if not done:
         yield Objection(
             "rehearsal.missing",
@@ -37,7 +38,7 @@ def rehearsed(dossier: PlayDossier) -> Iterator[Objection]:
             (Role.DRIVER, Role.OPERATOR),
             (Action.REHEARSE,),
         )
-    elif not any(result.get("same") for result in done):
+    elif not any(result is not None and result.same for result in done):
         yield Objection(
             "rehearsal.differs",
             "The recipe gave another student than the one that was judged, so nobody could make it again; train with "

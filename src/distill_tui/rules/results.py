@@ -67,6 +67,11 @@ class TrainResult(Validation):
     terms: tuple[Mapping[str, float], ...]  # for each epoch: the mean of each term of the loss
     controls: Mapping[str, TrainedArm]
 
+    @property
+    def score(self) -> float:
+        """The score by which students are ranked."""
+        return self.validation_score or 0.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationResult:
@@ -99,7 +104,7 @@ class LabelResult:
     seconds: float
     teacher: str
     traffic: tuple[str, ...]  # digests of the files whose inputs are all answered now
-    retries: int = 0
+    retries: int | None = None
     money: Decimal | None = None  # what an endpoint cost
     unread: int | None = None  # answers that name no label
 
@@ -116,7 +121,7 @@ class VariationResult:
     left_out: Mapping[str, int]  # reason → variations
     seconds: float
     teacher: str
-    retries: int = 0
+    retries: int | None = None
     money: Decimal | None = None
 
 
@@ -278,10 +283,36 @@ def known(kind: type[T], text: str) -> T | None:
         return None
 
 
-def trained(run: entities.Run) -> TrainResult | None:
-    """Return the result of a training run that finished."""
+def train_result(run: entities.Run) -> TrainResult | None:
+    """Return the result of a training run that finished, for rules and screens: None where it cannot be read."""
     finished = run.kind is RunKind.TRAIN and run.status is RunStatus.FINISHED
     return known(TrainResult, run.result) if finished else None
+
+
+def label_result(run: entities.Run) -> LabelResult | VariationResult | None:
+    """Return the result of a labelling run that finished; None where it cannot be read."""
+    if run.kind is not RunKind.LABEL or run.status is not RunStatus.FINISHED:
+        return None
+    return known(LabelResult, run.result) or known(VariationResult, run.result)
+
+
+Result = TrainResult | EvaluationResult | RehearsalResult | LabelResult | VariationResult | ObserveResult
+_KINDS: dict[RunKind, tuple[type[Result], ...]] = {
+    RunKind.LABEL: (LabelResult, VariationResult),
+    RunKind.TRAIN: (TrainResult,),
+    RunKind.EVALUATE: (EvaluationResult,),
+    RunKind.REPRODUCE: (EvaluationResult,),
+    RunKind.REHEARSE: (RehearsalResult,),
+}
+
+
+def seconds(run: entities.Run) -> float | None:
+    """Return how long a finished run took, as its result has it."""
+    for kind in _KINDS.get(run.kind, ()) if run.status is RunStatus.FINISHED else ():
+        result = known(kind, run.result)
+        if result is not None and not isinstance(result, ObserveResult):
+            return result.seconds
+    return None
 
 
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {}  # making one takes milliseconds, and reading by it microseconds

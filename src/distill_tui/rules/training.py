@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from distill_tui import tasks
 from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import PlayDossier, read_number, read_object
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import gate_untouched
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.requests import ForRun, StartRun, WorkerReport
+from distill_tui.rules.results import train_result
 from distill_tui.rules.state_machine import NEXT_STAGE
 from distill_tui.rules.who import held_by
 from distill_tui.spec import Spec
@@ -148,13 +149,18 @@ def trained(dossier: PlayDossier) -> list[entities.Run]:
         for r in dossier.runs
         if r.kind is RunKind.TRAIN and r.status is RunStatus.FINISHED and r.round == dossier.play.round and r.artifact
     ]
-    return sorted(done, key=lambda r: -read_number(read_object(r.result).get("validation_score")))
+    return sorted(done, key=lambda r: -_score(r))
 
 
-def findings_of(run: entities.Run) -> list[str]:
-    """What a training says of its arms and its probe, on the validation rows."""
-    found = read_object(run.result).get("findings")
-    return [str(each) for each in found] if isinstance(found, list) else []
+def _score(run: entities.Run) -> float:
+    result = train_result(run)
+    return result.score if result is not None else 0.0
+
+
+def findings_of(run: entities.Run) -> tuple[str, ...]:
+    """Return what a training found about its arms and its probe on the validation rows."""
+    result = train_result(run)
+    return result.findings if result is not None else ()
 
 
 def one_look(dossier: PlayDossier) -> Iterator[Objection]:

@@ -3,7 +3,6 @@ perhaps replaced) can change nothing any more. Progress is written at most twice
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import threading
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distill_tui.rules import entities
+from distill_tui.rules import entities, results
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.requests import WorkerReport
@@ -105,11 +104,11 @@ class Claim:
             change.session.add(run)
             change.detail |= {"run": self.id, "status": status.value}
 
-    def finish(self, result: dict[str, Any], steps: int, artifact: str | None) -> None:
+    def finish(self, result: results.Result, steps: int, artifact: str | None) -> None:
         """Record that the run did what it was for."""
 
         def edit(change: Change, row: tables.Run) -> None:
-            row.result, row.artifact, row.message = json.dumps(result), artifact, "done"
+            row.result, row.artifact, row.message = results.encode(result), artifact, "done"
             row.step = row.total = steps
             if artifact:
                 change.detail["artifact"] = artifact

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,11 +13,12 @@ from distill_tui.gates import CERTAIN
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import worksheet_numbers
+from distill_tui.rules.results import EvaluationResult, TrainResult, encode
 from distill_tui.runs import task_rows
 from distill_tui.runs.claim import Claim
 from distill_tui.spec import Spec
 from distill_tui.store import tables
-from distill_tui.store.json_columns import stored
+from distill_tui.store.json_columns import result_of
 from distill_tui.store.project import Change
 from distill_tui.store.records import judged
 from distill_tui.terms import Action, RunKind, RunStatus, Split, TeacherSource
@@ -43,9 +43,7 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
     teacher = project.artifacts.path(play.teacher_digest) if play.teacher_source is TeacherSource.LOCAL else None
     numbers = {name: str(number) for name, number in worksheet_numbers(dossier).items()}
     columns = measure_held_out(claimed, gate, run, student, teacher, training, held_out)
-    below = (
-        stored(run.result, f"the result of run {run.id}").get("deferred_below", 0) if gate.deferral is not None else 0
-    )
+    below = result_of(TrainResult, run).deferred_below if gate.deferral is not None else 0
     if below and teacher is not None:
         columns["latency_us"][gates.TOGETHER] = together(claimed, spec, student, teacher, below, held_out.inputs)
     record = gates.Record(
@@ -85,11 +83,11 @@ def measure_held_out(
 
 
 def _control_arms(claimed: Claim, run: entities.Run) -> Iterator[tuple[str, Path]]:
-    for name, arm in stored(run.result, f"the result of run {run.id}", "controls").items():
-        trouble = claimed.project.artifacts.trouble(arm["artifact"])
+    for name, arm in result_of(TrainResult, run).controls.items():
+        trouble = claimed.project.artifacts.trouble(arm.artifact)
         if trouble:
             raise ValueError(trouble)
-        yield name, claimed.project.artifacts.path(arm["artifact"])
+        yield name, claimed.project.artifacts.path(arm.artifact)
 
 
 def timed(
@@ -144,7 +142,7 @@ def record_evaluation(
     gate_digest, student, model = dossier.gate_row.digest, run.id, run.artifact
 
     def edit(change: Change, row: tables.Run) -> None:
-        row.result = json.dumps({"seconds": took, "passed": passed})
+        row.result = encode(EvaluationResult(seconds=took, passed=passed))
         row.message = "the gate is held" if passed else "the gate is not held"
         change.session.add(
             tables.Evaluation(

@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from distill_tui.rounds import variations
+from distill_tui.rules.results import LabelResult, VariationResult
 from distill_tui.runs.claim import Claim
 from distill_tui.store.json_columns import stored
 from distill_tui.teachers import cache, estimate
@@ -26,15 +28,24 @@ if TYPE_CHECKING:
 Todo = list[tuple[str, str]]
 
 
+@dataclass(frozen=True)
+class Spent:
+    """What asking a teacher took."""
+
+    retries: int | None = None
+    money: Decimal | None = None
+    unread: int | None = None  # answers that name no label
+
+
 def run(claimed: Claim, dossier: PlayDossier) -> None:
     """Label what the teacher has not answered yet, or have it write variations."""
     wanted = variations.ask_of(claimed.run)
     result = vary(claimed, dossier, wanted) if wanted else label(claimed, dossier)
-    claimed.finish(result, result["new"], None)
+    claimed.finish(result, result.new, None)
 
 
-def vary(claimed: Claim, dossier: PlayDossier, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Have the teacher write variations; what is new of them waits to be taken in. Gives the run's result."""
+def vary(claimed: Claim, dossier: PlayDossier, wanted: Mapping[str, Any]) -> VariationResult:
+    """Have the teacher write variations; the new ones wait to be taken in."""
     project, play = claimed.project, dossier.play
     folder, name, started = project.artifacts.folder, wanted["writer"], time.monotonic()
     sources = variations.sources(project, dossier, wanted["rows"], wanted["numbers"])
@@ -42,15 +53,24 @@ def vary(claimed: Claim, dossier: PlayDossier, wanted: Mapping[str, Any]) -> dic
     todo = [(source.digest, source.input) for source in sources if source.digest not in known]
     claimed.report(0, len(todo), f"{len(sources) - len(todo):,} rows were varied before", always=True)
     if play.teacher_source is TeacherSource.ENDPOINT:
-        more = _endpoint(claimed, dossier, name, todo)
+        spent = _endpoint(claimed, dossier, name, todo)
     else:
         local_writer(claimed, name, todo, "varied")
-        more = {}
+        spent = Spent()
     written, left = variations.sift(project, dossier, sources, cache.said(folder, name), wanted["each"])
     kept = project.artifacts.store_bytes(variations.lines(written).encode())
-    result = {"rows": len(sources), "new": len(todo), "cached": len(sources) - len(todo)} | more
-    told = {"written": kept, "variations": len(written), "left_out": left}
-    return result | told | {"seconds": round(time.monotonic() - started, 1), "teacher": play.teacher_digest}
+    return VariationResult(
+        rows=len(sources),
+        new=len(todo),
+        cached=len(sources) - len(todo),
+        written=kept,
+        variations=len(written),
+        left_out=left,
+        seconds=round(time.monotonic() - started, 1),
+        teacher=play.teacher_digest,
+        retries=spent.retries,
+        money=spent.money,
+    )
 
 
 def local_writer(claimed: Claim, teacher: str, todo: Todo, done_to: str, *, name: str = "") -> None:
@@ -69,8 +89,8 @@ def local_writer(claimed: Claim, teacher: str, todo: Todo, done_to: str, *, name
         claimed.report(done, len(todo), f"{done:,} of {len(todo):,} rows are {done_to}")
 
 
-def label(claimed: Claim, dossier: PlayDossier) -> dict[str, Any]:
-    """Ask the play's teacher for every input that it has not answered yet; gives the run's result."""
+def label(claimed: Claim, dossier: PlayDossier) -> LabelResult:
+    """Ask the play's teacher for every input that it has not answered yet."""
     from distill_tui.dataset.traffic import distinct_inputs
 
     artifacts, play = claimed.project.artifacts, dossier.play
@@ -83,15 +103,24 @@ def label(claimed: Claim, dossier: PlayDossier) -> dict[str, Any]:
     todo = [(digest, text) for digest, text in inputs.items() if digest not in known]
     claimed.report(0, len(todo), f"{len(inputs) - len(todo):,} inputs were answered before", always=True)
     if play.teacher_source is TeacherSource.ENDPOINT:
-        more = _endpoint(claimed, dossier, play.teacher_digest, todo)
+        spent = _endpoint(claimed, dossier, play.teacher_digest, todo)
     elif writes:
         local_writer(claimed, play.teacher_digest, todo, "answered")
-        more = {"unread": cache.ledger(artifacts.folder, play.teacher_digest).unread}
+        spent = Spent(unread=cache.ledger(artifacts.folder, play.teacher_digest).unread)
     else:
         _local(claimed, play.teacher_source, play.teacher_digest, todo, started)
-        more = {}
-    result = {"rows": len(inputs), "new": len(todo), "cached": len(inputs) - len(todo)} | more
-    return result | {"seconds": round(time.monotonic() - started, 1), "teacher": play.teacher_digest, "traffic": files}
+        spent = Spent()
+    return LabelResult(
+        rows=len(inputs),
+        new=len(todo),
+        cached=len(inputs) - len(todo),
+        seconds=round(time.monotonic() - started, 1),
+        teacher=play.teacher_digest,
+        traffic=tuple(files),
+        retries=spent.retries,
+        money=spent.money,
+        unread=spent.unread,
+    )
 
 
 def threads() -> int:
@@ -121,7 +150,7 @@ def batches(path: Any, source: str, teacher: str, texts: list[str]) -> Iterator[
     return of(path(described.model), texts, described, threads=threads())
 
 
-def _endpoint(claimed: Claim, dossier: PlayDossier, teacher: str, todo: Todo) -> dict[str, Any]:
+def _endpoint(claimed: Claim, dossier: PlayDossier, teacher: str, todo: Todo) -> Spent:
     """Ask an endpoint, for labels or for variations; both count against one budget."""
     from distill_tui.teachers import endpoint
 
@@ -141,5 +170,5 @@ def _endpoint(claimed: Claim, dossier: PlayDossier, teacher: str, todo: Todo) ->
     key = endpoint.key_for(described.base_url)
     retries = endpoint.ask(described, todo, limits, spent=before.money, keep=keep, tell=tell, key=key, logprobs=choices)
     after = variations.paid(artifacts.folder, dossier, teacher)
-    unread = {"unread": cache.ledger(artifacts.folder, teacher).unread} if answers else {}
-    return {"retries": retries, "money": str(after.money - before.money)} | unread
+    unread = cache.ledger(artifacts.folder, teacher).unread if answers else None
+    return Spent(retries, after.money - before.money, unread)

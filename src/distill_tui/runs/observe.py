@@ -22,6 +22,7 @@ from distill_tui.monitor import history
 from distill_tui.monitor import plan as observe
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
+from distill_tui.rules.results import ObserveResult, encode
 from distill_tui.runs import observe_teacher
 from distill_tui.runs.claim import Claim
 from distill_tui.spec import Spec
@@ -274,11 +275,11 @@ def _record(
         change.session.add(watch)
         labelled = sum(each.teacher is not None for each in observations)
         asked = sum(each.asked for each in observations)
-        told = {"rows": len(observations), "labelled": labelled, "asked": asked, "standing": watch.standing.value}
-        row.result, row.message = json.dumps(told), watch.standing.value
+        result = ObserveResult(rows=len(observations), labelled=labelled, asked=asked, standing=watch.standing)
+        row.result, row.message = encode(result), watch.standing.value
         row.step = row.total = 3
         row.artifact = row.artifact or None
-        change.detail |= {"feed": feed.id, **told}
+        change.detail |= {"feed": feed.id, **vars(result)}
         change.detail["state"] = digest_of(watch.state)
 
     claimed.end(Action.RECORD_OBSERVATIONS, RunStatus.FINISHED, edit)

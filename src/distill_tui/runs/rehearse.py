@@ -8,10 +8,11 @@ import time
 from distill_tui.bundles import retrain
 from distill_tui.digests import folder_digest
 from distill_tui.rules.dossier import PlayDossier
+from distill_tui.rules.results import RehearsalResult, TrainResult
 from distill_tui.runs.claim import Claim
 from distill_tui.runs.train import local_teacher
 from distill_tui.spec import Spec
-from distill_tui.store.json_columns import stored
+from distill_tui.store.json_columns import result_of
 
 
 def run(claimed: Claim, dossier: PlayDossier) -> None:
@@ -21,7 +22,7 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
     data = next(d for d in dossier.data_sets if d.id == claimed.run.data_set_id)
     assert judged is not None and judged.artifact is not None
     teacher, asked = local_teacher(project.artifacts, play)
-    spec = Spec.from_json(judged.spec).kept(stored(judged.result, f"the result of run {judged.id}").get("rung", ""))
+    spec = Spec.from_json(judged.spec).kept(result_of(TrainResult, judged).rung)
     start = project.artifacts.path(spec.folder) if spec.folder else None
     started, last = time.monotonic(), 0
     made = retrain.Training(spec, project.artifacts.path(data.artifact), teacher, start, claimed.folder, asked)
@@ -29,12 +30,12 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
         last = step.number
         claimed.report(step.number, step.total, f"epoch {step.epoch} · loss {step.loss:.3f}")
     digest = folder_digest(made.student)
-    result = {
-        "same": digest == judged.artifact,
-        "student": digest,
-        "seconds": round(time.monotonic() - started, 1),
-        "data": data.digest,
-    }
+    result = RehearsalResult(
+        same=digest == judged.artifact,
+        student=digest,
+        seconds=round(time.monotonic() - started, 1),
+        data=data.digest,
+    )
     for name in ("checkpoints", "student", "shipped"):
         shutil.rmtree(claimed.folder / name, ignore_errors=True)
     claimed.finish(result, last, None)

@@ -14,6 +14,7 @@ from distill_tui.review import controls
 from distill_tui.rounds.weights import cell
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
+from distill_tui.rules.results import TrainedArm, TrainResult, Validation
 from distill_tui.runs import task_rows
 from distill_tui.runs.claim import Claim, Companion
 from distill_tui.spec import Spec
@@ -39,21 +40,21 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
     kept = trained.kept
     control_arms = {control.value: arm for control, arm in trained.controls.items()}
     parameters, size = measure.size(kept.folder)
-    result = validation_result(claimed, kept, control_arms | trained.probe, material) | {
-        "seconds": round(time.monotonic() - started, 1),
-        "parameters": parameters,
-        "bytes": size,
-        "data": material.data.digest,
-        "rung": kept.spec.rung,
-        "form": form(kept.folder),
-        "rungs": [arm_result(arm, trained.good_enough(arm)) for arm in trained.rungs],
-        "enough": trained.target,
-        "terms": [vars(terms) for terms in kept.epochs],
-        "controls": {
-            name: {"artifact": project.artifacts.store_copy(arm.folder)} | arm_result(arm, False)
-            for name, arm in control_arms.items()
+    result = TrainResult(
+        **vars(validated(claimed, kept, control_arms | trained.probe, material)),
+        seconds=round(time.monotonic() - started, 1),
+        parameters=parameters,
+        bytes=size,
+        data=material.data.digest,
+        rung=kept.spec.rung,
+        form=form(kept.folder),
+        rungs=tuple(arm_result(arm, trained.good_enough(arm)) for arm in trained.rungs),
+        enough=trained.target,
+        terms=tuple(vars(terms) for terms in kept.epochs),
+        controls={
+            name: arm_result(arm, False, project.artifacts.store_copy(arm.folder)) for name, arm in control_arms.items()
         },
-    }
+    )
     claimed.finish(result, last, project.artifacts.store_copy(kept.folder))
 
 
@@ -127,22 +128,21 @@ def _step_message(name: str, step: Step) -> str:
     return f"{name} · epoch {step.epoch} · loss {step.loss:.3f} ({terms}) · {step.rows_per_second:.0f} rows/s"
 
 
-def arm_result(arm: Arm[Any], good_enough: bool) -> dict[str, Any]:
+def arm_result(arm: Arm[Any], good_enough: bool, artifact: str = "") -> TrainedArm:
     """Return what a run's result keeps of one arm."""
     parameters, size = measure.size(arm.folder)
-    return {
-        "rung": arm.spec.rung,
-        "score": arm.score,
-        "good_enough": good_enough,
-        "seconds": round(arm.seconds, 1),
-        "parameters": parameters,
-        "bytes": size,
-    }
+    return TrainedArm(
+        rung=arm.spec.rung,
+        score=arm.score,
+        good_enough=good_enough,
+        seconds=round(arm.seconds, 1),
+        parameters=parameters,
+        bytes=size,
+        artifact=artifact,
+    )
 
 
-def validation_result(
-    claimed: Claim, kept: Arm[Any], others: dict[str, Arm[Any]], material: Material
-) -> dict[str, Any]:
+def validated(claimed: Claim, kept: Arm[Any], others: dict[str, Arm[Any]], material: Material) -> Validation:
     """Compute the validation results, which builders may read freely: score, agreement, failures by cell.
 
     Every row's outcome is kept as a record, so that rounds are compared row by row and failures can be paged through.
@@ -152,30 +152,30 @@ def validation_result(
     words = task.fit_baseline(material.training, kept.spec.seed)
     arms = {name: arm.predictions for name, arm in others.items()}
     columns = task.columns(rows, kept.predictions, words.predict(rows.inputs), words.majority, arms)
-    return record_result(claimed, gates.Record(**columns), rows)
+    return validation_of(claimed, gates.Record(**columns), rows)
 
 
-def record_result(claimed: Claim, record: gates.Record, rows: frozen.Rows) -> dict[str, Any]:
+def validation_of(claimed: Claim, record: gates.Record, rows: frozen.Rows) -> Validation:
     gate = claimed.project.dossier(claimed.run.play_id).gate
     record = record if gate is None else replace(record, deferred_below=gates.chosen(gate, record))
     counted = [at for at, truth in enumerate(record.truth) if truth >= 0]
-    failures: dict[str, list[int]] = {}
+    failures: dict[str, tuple[int, int]] = {}
     task = tasks.of(record.task)
     for at in counted:
         where = cell(rows.segments[at], task.cell_label(record.labels[record.truth[at]]))
-        failed, total = failures.get(where, [0, 0])
-        failures[where] = [failed + int(record.student[at] != record.truth[at]), total + 1]
+        failed, total = failures.get(where, (0, 0))
+        failures[where] = failed + int(record.student[at] != record.truth[at]), total + 1
     right = sum(record.student[at] == record.truth[at] for at in counted)
     agrees = [
         student == teacher for student, teacher in zip(record.student, record.teacher, strict=True) if teacher >= 0
     ]
-    return {
-        "validation_score": right / len(counted) if counted else None,
-        "validation_rows": len(counted),
-        "score_name": "accuracy" if record.truth is record.gold else "agreement",
-        "agreement": sum(agrees) / len(agrees) if agrees else None,
-        "failures": failures,
-        "findings": controls.findings(record),
-        "deferred_below": record.deferred_below,
-        "validation": claimed.project.artifacts.store_bytes(record.to_json().encode()),
-    }
+    return Validation(
+        validation_score=right / len(counted) if counted else None,
+        validation_rows=len(counted),
+        score_name="accuracy" if record.truth is record.gold else "agreement",
+        agreement=sum(agrees) / len(agrees) if agrees else None,
+        failures=failures,
+        findings=tuple(controls.findings(record)),
+        deferred_below=record.deferred_below,
+        validation=claimed.project.artifacts.store_bytes(record.to_json().encode()),
+    )

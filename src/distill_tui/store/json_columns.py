@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, TypeVar
 
-from distill_tui.rules import results
+from distill_tui.rules import entities, results
 from distill_tui.store.project_file import ProjectError
 
 T = TypeVar("T")
@@ -17,8 +17,13 @@ def read(kind: type[T], column: str, what: str) -> T:
         return results.decode(kind, column)
     except ValueError as error:
         raise ProjectError(
-            f"{what[:1].upper()}{what[1:]} cannot be read from the project file ({error}); restore a backup."
+            f"{what[:1].upper()}{what[1:]} is not what this release writes ({error}); restore a backup."
         ) from None
+
+
+def result_of(kind: type[T], run: entities.Run) -> T:
+    """Read the result of a finished run. Raises ProjectError."""
+    return read(kind, run.result, f"the result of run {run.id}")
 
 
 def stored(column: str, what: str, part: str = "") -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -15,6 +14,7 @@ from distill_tui.rules.dossier import PlayDossier, ProjectDossier
 from distill_tui.rules.entities import AuditEntry
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.permission import NO_PLAY
+from distill_tui.rules.results import train_result
 from distill_tui.store import audit_log, project_file
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.records import judged, read_gate, record_of
@@ -142,10 +142,10 @@ def _validations(artifacts: Artifacts, dossier: PlayDossier) -> Iterator[tuple[i
     """Read the validation records of the evaluated students; one that cannot be read is left out."""
     for evaluation in dossier.evaluations:
         run = dossier.run(evaluation.run_id)
-        with suppress(OSError, ValueError, AttributeError):
-            digest = json.loads(run.result).get("validation") if run is not None else None
-            if isinstance(digest, str):
-                yield evaluation.run_id, record_of(artifacts.path(digest), digest)
+        result = train_result(run) if run is not None else None
+        if result is not None:
+            with suppress(OSError, ValueError):
+                yield evaluation.run_id, record_of(artifacts.path(result.validation), result.validation)
 
 
 def _signed(connection: Any, play_id: int, project: ProjectDossier, logged: audit_log.Logged) -> dict[str, Any]:

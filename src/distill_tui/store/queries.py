@@ -14,9 +14,9 @@ from distill_tui.rules.actor import Actor
 from distill_tui.rules.decide import answers_to_judge
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.entities import AuditEntry, Run, RunPoint
+from distill_tui.rules.results import label_result
 from distill_tui.rules.spot_checks import Item
 from distill_tui.store import audit_log
-from distill_tui.store.json_columns import stored
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.store.rows import first, select
 from distill_tui.terms import Action, RunStatus, Split
@@ -196,13 +196,12 @@ def ledger(project: Project, play_id: int) -> dict[str, Any]:
     """Say what a play's teacher was asked, and what its cache saved: inputs not asked again, and their price."""
     from distill_tui.rounds import variations
     from distill_tui.teachers import cache
-    from distill_tui.terms import RunKind
 
     dossier = project.dossier(play_id)
     paid = variations.paid(project.artifacts.folder, dossier)
     labels = cache.ledger(project.artifacts.folder, dossier.play.teacher_digest)
-    runs = [result(run) for run in dossier.runs if run.kind is RunKind.LABEL]
-    hits = sum(int(run.get("cached", 0)) for run in runs)
+    runs = [label_result(run) for run in dossier.runs]
+    hits = sum(run.cached for run in runs if run is not None)
     each = paid.money / paid.calls if paid.calls else Decimal(0)
     return {
         "teacher": dossier.play.teacher_name,
@@ -234,8 +233,3 @@ def border(project: Project, play_id: int, around: float) -> tuple[list[Pair], l
     rows = (row for row in frozen.stored(path) if row["split"] != Split.HELD_OUT)
     texts = [row["input"] for row in islice(rows, MOST_PAIRED)]
     return duplicates.border(texts, around), texts, len(texts)
-
-
-def result(run: Run) -> dict[str, Any]:
-    """Give what a run reported at its end. Raises ProjectError."""
-    return stored(run.result, f"the result of run {run.id}")

@@ -14,6 +14,7 @@ from distill_tui.rules.decide import gate_holds, ship, sign_off_troubles
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.next_step import advice
 from distill_tui.rules.objection import Objection
+from distill_tui.rules.results import seconds, train_result
 from distill_tui.rules.training import findings_of, trained
 from distill_tui.spec import Spec
 from distill_tui.terms import Advice, Opinion, PlayKind, Role, RunKind, RunStatus, Stage
@@ -22,7 +23,7 @@ from distill_tui.ui.play.live_tab import maintenance
 from distill_tui.ui.play.view import View, shown_run
 from distill_tui.ui.widgets import chart, page, plots, show
 from distill_tui.ui.widgets.page import WIDE, Column, Lines
-from distill_tui.ui.widgets.show import megabytes, read, share_of
+from distill_tui.ui.widgets.show import megabytes, share_of
 
 if TYPE_CHECKING:
     from distill_tui.rules import entities
@@ -57,10 +58,10 @@ def ladder(view: View, width: int) -> Lines:
     """Draw the students of this round, quality against size, where there are two to compare."""
     rungs = []
     for run in trained(view.dossier):
-        result, one = read(run.result), spec_of(run)
-        score, size = result.get("validation_score"), result.get("bytes")
-        if isinstance(score, float) and isinstance(size, int):
-            rungs.append(plots.Rung(f"run {run.id}, {one.student.value}, seed {one.seed}", size / 1e6, score))
+        result, one = train_result(run), spec_of(run)
+        if result is not None and result.validation_score is not None:
+            name = f"run {run.id}, {one.student.value}, seed {one.seed}"
+            rungs.append(plots.Rung(name, result.bytes / 1e6, result.validation_score))
     return plots.ladder(rungs, "MB", width, 6)
 
 
@@ -118,7 +119,8 @@ def loss(view: View, run: entities.Run, width: int, height: int) -> Lines:
 def validation(view: View, run: entities.Run, width: int) -> Lines:
     """Draw the validation scores as a curve, or list them while they are few; say which is the best."""
     scored = [(point.step, point.validation) for point in view.curve if point.validation is not None]
-    without = read(run.result).get("agreement", 0) is None  # no teacher had answered: epochs are scored on gold
+    result = train_result(run)
+    without = result is not None and result.agreement is None  # no teacher had answered: epochs are scored on gold
     lines = [page.heading("VALIDATION", "accuracy" if without else "agrees with teacher")]
     if not scored:
         return [*lines, *page.sentence("no score yet", width, word="waiting")]
@@ -164,8 +166,8 @@ def runs(view: View, width: int) -> Lines:
     )
     rows = []
     for run in reversed(view.dossier.runs):
-        result = read(run.result)
-        score, seconds = result.get("validation_score"), result.get("seconds")
+        result = train_result(run)
+        score, took = result.validation_score if result is not None else None, seconds(run)
         status = (f"{show.mark(run.status.value)} {run.status.value}", f"$tone-{show.tone(run.status.value)}")
         rows.append(
             (
@@ -173,8 +175,8 @@ def runs(view: View, width: int) -> Lines:
                 run.kind.value,
                 status,
                 str(run.round),
-                f"{float(score):.4f}" if score is not None else show.glyph("dash"),
-                f"{float(seconds):,.0f}" if seconds is not None else show.glyph("dash"),
+                f"{score:.4f}" if score is not None else show.glyph("dash"),
+                f"{took:,.0f}" if took is not None else show.glyph("dash"),
                 run.started_by,
                 page.when(run.created_at),
                 (run.error or run.message, "$tone-muted"),
@@ -230,12 +232,10 @@ def _students(view: View, width: int) -> Lines:
     )
     rows = []
     for run in trained(view.dossier):
-        result = read(run.result)
-        size = result.get("bytes")
-        one = spec_of(run)
-        told = f"{result.get('rung') or one.rung}, {one.export.value}, seed {one.seed}"
-        score = f"{float(result.get('validation_score') or 0):.4f}"
-        rows.append((f"run {run.id}", score, megabytes(size if isinstance(size, int) else None), told))
+        result, one = train_result(run), spec_of(run)
+        about = f"{result.rung if result is not None else one.rung}, {one.export.value}, seed {one.seed}"
+        score = f"{result.score:.4f}" if result is not None else show.glyph("dash")
+        rows.append((f"run {run.id}", score, megabytes(result.bytes if result is not None else None), about))
     return [page.heading("STUDENTS", "best on validation first"), *page.table(columns, rows, width)] if rows else []
 
 

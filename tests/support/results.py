@@ -1,0 +1,28 @@
+"""Results of runs for tests: complete, with the few fields that a test is about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from distill_tui.rules.results import RehearsalResult, TrainResult, encode
+
+
+def train_result(score: float | None = 0.9, **more: Any) -> TrainResult:
+    """What a training run reports."""
+    known: dict[str, Any] = {
+        "validation_score": score, "validation_rows": 40, "score_name": "accuracy", "agreement": score,
+        "failures": {}, "findings": (), "validation": "", "seconds": 1.0, "parameters": 10,
+        "bytes": 40, "data": "", "rung": "static", "form": "transformers", "rungs": (),
+        "enough": None, "terms": (), "controls": {},
+    }  # fmt: skip
+    return TrainResult(**known | more)
+
+
+def trained(score: float | None = 0.9, **more: Any) -> str:
+    """The same, as it is stored."""
+    return encode(train_result(score, **more))
+
+
+def rehearsal(same: bool = True) -> RehearsalResult:
+    """What a rehearsal reports."""
+    return RehearsalResult(same=same, student="", seconds=1.0, data="")
