@@ -65,12 +65,17 @@ def test_an_answer_keeps_its_spelling_and_is_its_own_match(value: object) -> Non
 def test_the_fields_in_which_an_answer_is_apart_from_gold_are_named() -> None:
     gold = '{"number": "12", "street": {"name": "Elm", "kind": "St"}, "units": ["a", "b"]}'
     assert (
-        answer_text.apart('{"units": ["b", "a"], "street": {"kind": "St", "name": "Elm"}, "number": "12"}', gold) == ()
+        answer_text.differing_fields(
+            '{"units": ["b", "a"], "street": {"kind": "St", "name": "Elm"}, "number": "12"}', gold
+        )
+        == ()
     )
     answer = '{"number": 12, "street": {"name": "Oak", "kind": "St"}, "units": ["a"], "zip": "1"}'
-    assert answer_text.apart(answer, gold) == ("street.name", "units", "zip")
-    assert answer_text.apart("no JSON", '{"number": "12"}') == ("number",)
-    assert answer_text.apart('{"number": "12"}', "a text") == answer_text.apart("[1]", "[2]") == ()
+    assert answer_text.differing_fields(answer, gold) == ("street.name", "units", "zip")
+    assert answer_text.differing_fields("no JSON", '{"number": "12"}') == ("number",)
+    assert (
+        answer_text.differing_fields('{"number": "12"}', "a text") == answer_text.differing_fields("[1]", "[2]") == ()
+    )
 
 
 def test_field_f1_counts_the_fields_that_both_hold() -> None:

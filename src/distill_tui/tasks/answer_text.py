@@ -1,6 +1,6 @@
-"""Answers of a generation task, as texts: how one is read, in which spelling two are compared, and how alike they are.
+"""Written answers: how one is read, in which spelling two are compared, and how similar they are.
 
-An answer is a text, or a JSON object whose fields were extracted. Pure, standard library only.
+An answer is a text, or a JSON object of extracted fields. Pure, standard library only.
 """
 
 from __future__ import annotations
@@ -15,23 +15,18 @@ from typing import Any
 from distill_tui.digests import sorted_json
 
 _FENCED = re.compile(r"\A```\w*\s*\n(.*)\n\s*```\Z", re.DOTALL)
-_NOTHING: tuple[Any, ...] = (
-    None,
-    "",
-    [],
-    {},
-)  # a field that holds one of these is as if it were not there
+_EMPTY: tuple[Any, ...] = (None, "", [], {})  # a field with one of these counts as absent
 
 
-def read(said: str) -> str | None:
-    """Take the answer out of what a teacher wrote: without outer blanks and a code fence; None where none is left."""
-    text = said.strip()
+def read(reply: str) -> str | None:
+    """Extract the answer from a teacher's reply: without outer blanks and a code fence; None where nothing is left."""
+    text = reply.strip()
     fenced = _FENCED.match(text)
     return (fenced[1].strip() if fenced else text) or None
 
 
 def spelled(text: str) -> str:
-    """Give the spelling in which answers are compared: exact match is to be equal in it.
+    """Return the spelling in which answers are compared; exact match is equality of it.
 
     JSON objects and lists: names in order, no blanks between, empty fields left out, blanks around values too. Other
     texts: Unicode's composed form, runs of blanks as one.
@@ -42,13 +37,8 @@ def spelled(text: str) -> str:
     return sorted_json(_bare(value))
 
 
-def differ(one: str, other: str) -> bool:
-    """Whether two answers say different things."""
-    return spelled(one) != spelled(other)
-
-
 def field_f1(answer: str, gold: str) -> float | None:
-    """Give the F1 of the fields that an answer holds against gold's, 0 to 1; None where gold is no JSON.
+    """Compute the F1 of an answer's fields against gold's, 0 to 1; None where gold is not JSON.
 
     A field is the path to a value and the value; 2·(in both) / (in the answer + in gold), and 1 where neither has any.
     Elements of a list are compared in any order.
@@ -61,8 +51,8 @@ def field_f1(answer: str, gold: str) -> float | None:
     return 2 * (wanted & given).total() / total if total else 1.0
 
 
-def apart(answer: str, gold: str) -> tuple[str, ...]:
-    """Name the fields in which an answer differs from gold, where gold is JSON: `street`, or `parts.street`."""
+def differing_fields(answer: str, gold: str) -> tuple[str, ...]:
+    """Return the fields in which an answer differs from gold, where gold is JSON: `street`, or `parts.street`."""
     if _json(gold) is None:
         return ()
     wanted, given = (Counter(_fields(_bare(_json(text)))) for text in (gold, answer))
@@ -71,7 +61,7 @@ def apart(answer: str, gold: str) -> tuple[str, ...]:
 
 
 def _json(text: str) -> Any:
-    """Read a JSON object or list; None for anything else, also for what only Python takes for JSON."""
+    """Parse a JSON object or list; None for anything else, also for what only Python accepts as JSON."""
     if text.lstrip()[:1] not in ("{", "["):
         return None
     try:
@@ -91,12 +81,12 @@ def _plain(text: str) -> str:
 
 
 def _bare(value: Any) -> Any:
-    """Leave out what says nothing, and blanks that mean nothing."""
+    """Drop empty fields and insignificant blanks."""
     if isinstance(value, dict):
         inner = {_plain(name): _bare(each) for name, each in value.items()}
-        return {name: each for name, each in inner.items() if each not in _NOTHING}
+        return {name: each for name, each in inner.items() if each not in _EMPTY}
     if isinstance(value, list):
-        return [each for each in map(_bare, value) if each not in _NOTHING]
+        return [each for each in map(_bare, value) if each not in _EMPTY]
     return _plain(value) if isinstance(value, str) else value
 
 
@@ -107,5 +97,5 @@ def _fields(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
     elif isinstance(value, list):
         for each in value:
             yield from _fields(each, (*path, "[]"))
-    elif value not in _NOTHING:
+    elif value not in _EMPTY:
         yield path, str(value)

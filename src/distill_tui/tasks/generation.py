@@ -40,6 +40,6 @@ DEFINITION = Definition(
     baseline="the nearest other row",
     default_student=lambda local: StudentKind.TAGGER,
     spelled=answer_text.spelled,
-    differing_fields=answer_text.apart,
+    differing_fields=answer_text.differing_fields,
     own_gate_problems=_gate_problems,
 )

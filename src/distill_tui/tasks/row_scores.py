@@ -1,7 +1,7 @@
-"""The score that each row gets from student, teacher and baseline, by metrics that are not just right or wrong.
+"""The score of each row for student, teacher and baseline, by metrics that are not just right or wrong.
 
-What a worker writes into a record as `scores`: metric → subject → whole numbers of 1/10,000, -1 where a row has none.
-How one more metric is added is told at `gates.RowScore`.
+A record's `scores`: metric → subject → whole numbers of 1/10,000, -1 where a row has none. `gates.RowScore` says how a
+metric is added.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from sacrebleu.metrics.chrf import CHRF
 
 from distill_tui.gates import CERTAIN
 from distill_tui.tasks import answer_text
@@ -19,16 +20,16 @@ Scores = dict[str, dict[str, tuple[int, ...]]]
 
 
 def of_probabilities(gold: Any, probabilities: Mapping[str, Any]) -> Scores:
-    """Score what each subject's probabilities, (rows, labels), say of the gold labels, (rows,) with -1 for none.
+    """Score each subject's probabilities, (rows, labels), against the gold labels, (rows,) with -1 for none.
 
-    A subject whose probabilities are all unknown (NaN) is left out, and everybody is where no row has gold.
+    A subject whose probabilities are all unknown (NaN) is left out, and every subject where no row has gold.
     """
     columns = {name: brier(gold, np.asarray(given, dtype=np.float64)) for name, given in probabilities.items()}
     return {Metric.BRIER.value: {name: column for name, column in columns.items() if max(column, default=-1) >= 0}}
 
 
 def brier(gold: Any, probabilities: Any) -> tuple[int, ...]:
-    """Give half the squared distance of each row's probabilities from its gold label (Brier 1950, halved: 0 to 1)."""
+    """Compute half the squared distance of each row's probabilities from gold (Brier 1950, halved: 0 to 1)."""
     known = (gold >= 0) & np.isfinite(probabilities).all(axis=1)
     truth = np.eye(probabilities.shape[1])[np.where(gold >= 0, gold, 0)]
     distance = np.square(probabilities - truth).sum(axis=1) / 2
@@ -36,14 +37,14 @@ def brier(gold: Any, probabilities: Any) -> tuple[int, ...]:
     return tuple(int(each) for each in np.where(known, scores, -1))
 
 
-def of_answers(gold: Sequence[str | None], said: Mapping[str, Sequence[str | None]]) -> Scores:
-    """Score each subject's answers to a generation task against gold, by field F1 and by chrF.
+def of_answers(gold: Sequence[str | None], given: Mapping[str, Sequence[str | None]]) -> Scores:
+    """Score each subject's written answers against gold, by field F1 and by chrF.
 
-    Both are there for every subject that answered, all -1 where no row has gold; field F1 where any gold is JSON.
+    Every subject has chrF, all -1 where no row has gold; field F1 is there where any gold is JSON.
     """
     found: Scores = {Metric.FIELD_F1.value: {}, Metric.CHRF.value: {}}
     scorer = _chrf()
-    for name, answers in said.items():
+    for name, answers in given.items():
         pairs = list(zip(answers, gold, strict=True))
         fields = [None if a is None or g is None else answer_text.field_f1(a, g) for a, g in pairs]
         letters = [None if a is None or g is None else scorer(a, g) for a, g in pairs]
@@ -56,13 +57,11 @@ def of_answers(gold: Sequence[str | None], said: Mapping[str, Sequence[str | Non
 
 def _chrf() -> Callable[[str, str], float]:
     """Make the scorer of one answer: sentence chrF of characters 1 to 6, beta 2 (Popović 2015), by sacrebleu."""
-    from sacrebleu.metrics.chrf import CHRF
-
     metric = CHRF()
 
     def score(answer: str, gold: str) -> float:
         if not answer or not gold:
-            return float(answer == gold)  # there is no run of characters to compare
+            return float(answer == gold)  # no characters to compare
         return float(metric.sentence_score(answer, [gold]).score) / 100
 
     return score

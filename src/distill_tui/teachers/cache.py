@@ -1,7 +1,7 @@
-"""What a teacher said of each input, kept by the digests of both, so that nothing is asked or paid for twice.
+"""What a teacher answered to each input, kept by the digests of both, so that nothing is asked or paid for twice.
 
-A file of its own beside the project file: it is no decision, it can be large, and losing it costs time, not truth.
-Each batch is committed as it comes, so that a killed worker loses at most the batch in hand.
+A file of its own next to the project file: it holds no decision, it can be large, and losing it costs time, not truth.
+Each batch is committed as it arrives, so that a killed worker loses at most one batch.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _open(folder: Path) -> Iterator[Any]:
 
 
 def add(folder: Path, teacher: str, outputs: Iterable[tuple[str, Sequence[float]]]) -> None:
-    """Keep (input digest, probabilities in label order) pairs; all of them, or none."""
+    """Store (input digest, probabilities in label order) pairs; all of them, or none."""
     rows = [(teacher, digest, array("f", probabilities).tobytes()) for digest, probabilities in outputs]
     with _open(folder) as connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -52,7 +52,7 @@ def add(folder: Path, teacher: str, outputs: Iterable[tuple[str, Sequence[float]
 
 
 def known(folder: Path, teacher: str) -> set[str]:
-    """Give the digests of the inputs that this teacher has answered."""
+    """Return the digests of the inputs that have probabilities of this teacher."""
     if not (folder / NAME).exists():
         return set()
     with _open(folder) as connection:
@@ -60,7 +60,7 @@ def known(folder: Path, teacher: str) -> set[str]:
 
 
 def outputs(folder: Path, teacher: str) -> dict[str, list[float]]:
-    """Give every answer of this teacher: input digest → probabilities in label order."""
+    """Return the probabilities of this teacher: input digest → probabilities in label order."""
     if not (folder / NAME).exists():
         return {}
     with _open(folder) as connection:
@@ -72,7 +72,7 @@ def outputs(folder: Path, teacher: str) -> dict[str, list[float]]:
 
 
 def add_answer(folder: Path, teacher: str, answer: Answer) -> None:
-    """Keep one answer the moment it came; one that names no label is kept too, as it was paid for."""
+    """Store one answer the moment it arrives; one that names no label is kept too, as it was paid for."""
     shares = None if answer.probabilities is None else array("f", answer.probabilities).tobytes()
     row = (teacher, answer.digest, answer.label, answer.said, shares, answer.tokens_in, answer.tokens_out)
     with _open(folder) as connection:
@@ -80,7 +80,7 @@ def add_answer(folder: Path, teacher: str, answer: Answer) -> None:
 
 
 def answered(folder: Path, teacher: str) -> set[str]:
-    """Give the digests of the inputs that this endpoint has answered, in whatever way."""
+    """Return the digests of the inputs that this endpoint has answered, readably or not."""
     if not (folder / NAME).exists():
         return set()
     with _open(folder) as connection:
@@ -88,7 +88,7 @@ def answered(folder: Path, teacher: str) -> set[str]:
 
 
 def answers(folder: Path, teacher: str) -> dict[str, tuple[str | None, list[float] | None]]:
-    """Give every answer: input digest → the label that it named, or None; and probabilities where there are some."""
+    """Return every answer: input digest → the label that it names, or None; and its probabilities, or None."""
     if not (folder / NAME).exists():
         return {}
     query = "SELECT input, label, probabilities FROM answer WHERE teacher = ?"
@@ -98,12 +98,12 @@ def answers(folder: Path, teacher: str) -> dict[str, tuple[str | None, list[floa
 
 
 def probe_name(teacher: str, day: str) -> str:
-    """Name what a teacher says of the probe on a day: another answer than the one that is kept for labels."""
+    """Return the teacher name under which a day's answers to the probe are kept, apart from those for labels."""
     return f"{teacher} probe {day}"
 
 
 def said(folder: Path, teacher: str) -> dict[str, str]:
-    """Give every answer word for word: input digest → what was said."""
+    """Return every answer word for word, by input digest."""
     if not (folder / NAME).exists():
         return {}
     with _open(folder) as connection:
@@ -112,17 +112,16 @@ def said(folder: Path, teacher: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Ledger:
-    """What an endpoint was asked, and what that cost."""
+    """How often an endpoint was asked, and what that cost."""
 
     calls: int
     tokens_in: int
     tokens_out: int
     money: Decimal
-    unread: int  # answers that named none of the labels
+    unread: int  # answers that name none of the labels
 
 
 def added(parts: Iterable[Ledger]) -> Ledger:
-    """Add up several."""
     total = Ledger(0, 0, 0, Decimal(0), 0)
     for each in parts:
         pairs = zip(astuple(total), astuple(each), strict=True)
@@ -131,7 +130,7 @@ def added(parts: Iterable[Ledger]) -> Ledger:
 
 
 def ledger(folder: Path, teacher: str) -> Ledger:
-    """Add up what this teacher was asked, its probes too."""
+    """Sum what this teacher was asked, its probes included."""
     if not (folder / NAME).exists():
         return Ledger(0, 0, 0, Decimal(0), 0)
     query = "SELECT tokens_in, tokens_out, money, label IS NULL FROM answer WHERE teacher = ? OR teacher GLOB ?"

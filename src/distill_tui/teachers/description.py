@@ -1,7 +1,7 @@
-"""A teacher that is described rather than copied: an endpoint, or a local model that is asked in words (pure).
+"""A teacher that is described rather than copied: an endpoint, or a local model with a prompt (pure).
 
 The description is an artifact, and its digest is the teacher's name in the cache: another model, revision, template or
-label is another teacher. Prices and speed are no part of it, so that a cheaper day asks nothing twice.
+label is another teacher. Prices and speed are not part of it, so that a change of price asks nothing twice.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ TEMPLATES = {
     TeacherSource.ZERO_SHOT: "This text is {label}.",
     TeacherSource.PROMPTED: "{input}\nOne of {labels}.\nLabel:",
 }
-WRITES = "{input}"  # what is asked of a teacher that writes its answers, where nothing is said
+WRITES = "{input}"  # the default prompt of a teacher that writes its answers
 ANSWER_TOKENS = 256  # the most tokens of such an answer
 
 
 @dataclass(frozen=True)
 class Described:
-    """All that decides what the teacher says."""
+    """All that determines the teacher's answers."""
 
     source: TeacherSource
     model: str  # the model's name at the endpoint, or the digest of a model folder
-    labels: tuple[str, ...]  # none: it writes its answers, for a generation task
+    labels: tuple[str, ...]  # empty: it writes its answers, for a generation task
     template: str
     base_url: str = ""  # of an endpoint
-    revision: str = ""  # of an endpoint's model, as the provider names it; nobody can check it
+    revision: str = ""  # of an endpoint's model, as the provider names it; it cannot be verified
     max_tokens: int = 16  # of an answer; temperature is 0
-    completes: bool = False  # a local model goes on from the template as it stands, and its answer is one line
+    completes: bool = False  # a local model continues the template as it stands, and its answer is one line
 
     def to_json(self) -> str:
-        """Give the canonical JSON text; what came later is in it where it is not the default: the digest is a name."""
+        """Write canonical JSON; fields added later only where they are not the default: the digest is a name."""
         values = {name: value for name, value in asdict(self).items() if name != "completes" or value}
         return canonical(values).decode()
 
@@ -53,12 +53,17 @@ class Described:
         if not all(isinstance(word, str) for word in words) or (
             type(found.max_tokens) is not int or type(found.completes) is not bool
         ):
-            raise ValueError("The description of the teacher holds something else than words; choose it again.")
+            raise ValueError("The description of the teacher has values of a wrong type; choose the teacher again.")
         return found
 
+    @property
+    def writes(self) -> bool:
+        """Whether it writes its answers; else it chooses among its labels."""
+        return not self.labels
+
     def problem(self) -> str | None:
-        """Say what makes the teacher impossible, in one sentence, or nothing."""
-        if not self.labels and self.source is TeacherSource.ZERO_SHOT:
+        """Return in one sentence why the teacher is impossible, or None."""
+        if self.writes and self.source is TeacherSource.ZERO_SHOT:
             return "A zero-shot teacher chooses among labels; give them with --labels a,b,c."
         folded = set(map(_folded, self.labels))
         if self.labels and (len(folded) < max(2, len(self.labels)) or "" in self.labels):
@@ -68,8 +73,8 @@ class Described:
             return f"The template has no {hole}; write it where the {hole.strip('{}')} goes."
         if not 1 <= self.max_tokens <= 8192:
             return f"An answer of {self.max_tokens} tokens cannot be asked for; give 1 to 8192."
-        if self.completes and (self.source is not TeacherSource.PROMPTED or self.labels):
-            return "Only a local model that writes its answers can go on from its template; leave out --completes."
+        if self.completes and (self.source is not TeacherSource.PROMPTED or not self.writes):
+            return "Only a local model that writes its answers can continue its template; leave out --completes."
         if self.source is not TeacherSource.ENDPOINT:
             return None
         if not self.model.strip():
@@ -78,21 +83,21 @@ class Described:
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
             return "The address of the endpoint is like https://host/v1, with no key, name or query in it."
         if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
-            return "An endpoint that is not on this machine is asked over https only: all else is open."
+            return "An endpoint that is not on this machine needs https; http is not encrypted."
         return None
 
     def prompt(self, text: str) -> str:
-        """Write what is asked about one input; what is in the input is never a place to fill in."""
+        """Fill the template with one input; placeholders inside the input are left as they are."""
         before, after = self.template.split("{input}", 1)
         named = ", ".join(self.labels)
         return f"{before.replace('{labels}', named)}{text}{after.replace('{labels}', named)}"
 
     def read(self, answer: str) -> str | None:
-        """Find the label that an answer names: the whole answer, or the only label in it; else nothing.
+        """Return the label that an answer names: the whole answer, or the only label in it; else None.
 
-        Of a teacher that writes its answers, give the answer: see `generated.read`.
+        For a teacher that writes, return the answer: see `answer_text.read`.
         """
-        if not self.labels:
+        if self.writes:
             return answer_text.read(answer)
         said = _folded(answer)
         whole = [label for label in self.labels if _folded(label) == said]
@@ -107,5 +112,5 @@ GIVEN_ALONE = Described(TeacherSource.PROMPTED, "", (), WRITES)  # a local model
 
 
 def _folded(text: str) -> str:
-    """Leave letters and digits, each run of others one blank."""
+    """Keep letters and digits, each run of other characters as one blank."""
     return " ".join("".join(c if c.isalnum() else " " for c in text.casefold()).split())

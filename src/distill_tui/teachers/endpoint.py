@@ -1,7 +1,7 @@
-"""Ask an OpenAI-compatible endpoint for labels: several requests at once, retried, paced, and never over a budget.
+"""Ask an OpenAI-compatible endpoint: several requests at once, retried, rate-limited, and never over a budget.
 
-Every answer is handed to `keep` the moment it comes, so that a kill loses at most the requests in flight. The key comes
-from the environment or the keyring, and is in no file, log or error. It knows no play and no project.
+Every answer is passed to `keep` the moment it arrives, so that a kill loses at most the requests in flight. The key
+comes from the environment or the keyring, and is in no file, log or error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from distill_tui.teachers.description import Described
 
 KEYS = ("DISTILL_TEACHER_KEY", "OPENAI_API_KEY")
 TOP = 20  # log-probabilities of the first token that are asked for
-ENOUGH_MASS = 0.5  # of the first token's probability on labels: with less the probabilities are nobody's opinion
+ENOUGH_MASS = 0.5  # of the first token's probability on labels: with less the probabilities say nothing about them
 LONGEST_WAIT = 60.0  # seconds between two attempts
 LONGEST_ANSWER = 20_000  # characters that are kept
 MILLION = 1_000_000
@@ -30,24 +30,24 @@ Todo = Sequence[tuple[str, str]]  # (input digest, text)
 
 
 class EndpointError(ValueError):
-    """The endpoint cannot be asked; one sentence says why, what was kept, and what to do."""
+    """The endpoint cannot be used; one sentence says why, what was kept, and what to do."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How an endpoint is asked, and what it may cost; no part of what the teacher is."""
+    """How an endpoint is asked, and what it may cost; not part of the teacher's description."""
 
-    budget: Decimal = Decimal(0)  # money, in all
-    price_in: Decimal = Decimal(0)  # of a million tokens
+    budget: Decimal = Decimal(0)  # money, in total
+    price_in: Decimal = Decimal(0)  # per million tokens
     price_out: Decimal = Decimal(0)
     concurrency: int = 4
-    per_minute: int = 0  # requests; 0: no limit
+    per_minute: int = 0  # requests; 0 for no limit
     timeout: float = 60.0  # seconds of one request
     attempts: int = 6
     backoff: float = 0.5  # seconds before the second attempt; doubled each time
 
     def problem(self) -> str | None:
-        """Say what makes the limits impossible, in one sentence, or nothing."""
+        """Return in one sentence why the limits are impossible, or None."""
         for name in ("budget", "price_in", "price_out"):
             value = getattr(self, name)
             if not value.is_finite() or value < 0:
@@ -57,16 +57,15 @@ class Limits:
         return None
 
     def money(self, tokens_in: float, tokens_out: float) -> Decimal:
-        """Say what so many tokens cost."""
         return (Decimal(tokens_in) * self.price_in + Decimal(tokens_out) * self.price_out) / MILLION
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the endpoint said of one input, and what that cost."""
+    """The endpoint's answer to one input, and what it cost."""
 
     digest: str
-    label: str | None  # None: it named none of the labels
+    label: str | None  # None: it names none of the labels
     said: str
     probabilities: tuple[float, ...] | None  # in the order of the labels, where log-probabilities were given
     tokens_in: int
@@ -76,16 +75,16 @@ class Answer:
 
 @dataclass
 class _State:
-    """What goes on while the endpoint is asked."""
+    """The state of one call of `ask`."""
 
     spent: Decimal
     reserved: Decimal = Decimal(0)
-    tokens_a_byte: float = 0.5  # of prompts seen so far, the most; a guess that is high for what comes first
+    tokens_a_byte: float = 0.5  # the most of the prompts so far; the first guess is high
     logprobs: bool = True
     done: int = 0
     retries: int = 0
     next_start: float = 0.0
-    halted: BaseException | None = None  # why nothing more is asked
+    halted: BaseException | None = None  # why no more requests start
 
 
 def key_for(base_url: str, environ: Any = os.environ) -> str:
@@ -113,10 +112,10 @@ def ask(
     key: str = "",
     logprobs: bool = True,
 ) -> int:
-    """Ask about every input, the first one alone; gives the number of retries.
+    """Ask about every input, the first one alone; returns the number of retries.
 
-    `keep` takes each answer as it comes, `tell` is called with (answers, retries, money) and may raise to stop: then
-    what is in flight is awaited and kept, and the exception goes on. `spent` counts against the budget. Raises
+    `keep` takes each answer as it arrives, `tell` is called with (answers, retries, money) and may raise to stop: then
+    requests in flight are awaited and kept, and the exception is re-raised. `spent` counts against the budget. Raises
     EndpointError where the budget is reached or the endpoint cannot be used.
     """
     return asyncio.run(_ask(teacher, list(todo), limits, _State(spent, logprobs=logprobs), keep, tell, key))
@@ -140,7 +139,7 @@ async def _ask(
                 keep(await _one(client, teacher, digest, text, limits, state))
                 state.done += 1
                 tell(state.done, state.retries, state.spent)
-            except BaseException as error:  # the others end their requests, which are paid for, and stop
+            except BaseException as error:  # the others finish their requests, which are paid for, and stop
                 state.halted = state.halted or error
 
     async with AsyncOpenAI(
@@ -155,7 +154,7 @@ async def _ask(
 
 
 async def _one(client: Any, teacher: Described, digest: str, text: str, limits: Limits, state: _State) -> Answer:
-    """Ask about one input until there is an answer; what it may cost is set aside before it is asked."""
+    """Ask about one input until there is an answer; its maximum cost is reserved first."""
     prompt = teacher.prompt(text)
     most = limits.money(math.ceil(len(prompt.encode()) * state.tokens_a_byte) + 32, teacher.max_tokens)
     if state.spent + state.reserved + most > limits.budget:
@@ -183,14 +182,14 @@ async def _answered(client: Any, teacher: Described, digest: str, prompt: str, l
         except openai.BadRequestError:
             if not state.logprobs or attempt == limits.attempts:
                 raise
-            state.logprobs = False  # many servers know no log-probabilities: ask again without
+            state.logprobs = False  # many servers do not support log-probabilities: ask again without
         except (openai.APIConnectionError, openai.APIResponseValidationError, openai.InternalServerError) as error:
             await _later(error, attempt, limits, state)
         except openai.RateLimitError as error:
             if getattr(error, "code", None) == "insufficient_quota":
                 raise
             await _later(error, attempt, limits, state)
-        except (ValueError, TypeError, AttributeError) as error:  # half an answer, or no JSON
+        except (ValueError, TypeError, AttributeError) as error:  # an incomplete answer, or not JSON
             await _later(error, attempt, limits, state)
     raise AssertionError("the last attempt raises")
 
@@ -207,7 +206,7 @@ async def _request(client: Any, teacher: Described, prompt: str, state: _State) 
 
 
 async def _paced(limits: Limits, state: _State) -> None:
-    """Start no more requests a minute than are allowed."""
+    """Wait for the rate limit."""
     if not limits.per_minute:
         return
     now = time.monotonic()
@@ -217,7 +216,7 @@ async def _paced(limits: Limits, state: _State) -> None:
 
 
 async def _later(error: Exception, attempt: int, limits: Limits, state: _State) -> None:
-    """Wait before the next attempt: as long as the endpoint asks for, else longer each time, never in step."""
+    """Wait before the next attempt: as long as the endpoint asks for, else exponentially longer with jitter."""
     if attempt == limits.attempts or state.halted is not None:
         raise error
     state.retries += 1
@@ -228,7 +227,7 @@ async def _later(error: Exception, attempt: int, limits: Limits, state: _State) 
 
 
 def _read(response: Any, teacher: Described, digest: str, prompt: str, limits: Limits) -> Answer:
-    """Read an answer. Raises ValueError, TypeError or AttributeError where it is half of one."""
+    """Read an answer. Raises ValueError, TypeError or AttributeError where it is incomplete."""
     choice = response.choices[0] if response.choices else None
     if choice is None or choice.message is None or not isinstance(choice.message.content, str):
         raise ValueError("the answer holds no text")
@@ -249,7 +248,7 @@ def _read(response: Any, teacher: Described, digest: str, prompt: str, limits: L
 
 
 def _shares(choice: Any, teacher: Described) -> tuple[float, ...] | None:
-    """Turn the log-probabilities of the first token into shares of the labels; None where they say little."""
+    """Turn the log-probabilities of the first token into probabilities of the labels; None where little is on them."""
     content = getattr(choice.logprobs, "content", None) if choice.logprobs is not None else None
     if not content:
         return None
@@ -258,14 +257,14 @@ def _shares(choice: Any, teacher: Described) -> tuple[float, ...] | None:
     for each in content[0].top_logprobs or ():
         token = each.token.strip().casefold()
         starts = [at for at, label in enumerate(folded) if token and label.startswith(token)]
-        if len(starts) == 1:  # a beginning that two labels share says nothing of either
+        if len(starts) == 1:  # a prefix of two labels belongs to neither
             begun[starts[0]] += math.exp(min(0.0, each.logprob))
     total = math.fsum(begun)
     return tuple(share / total for share in begun) if total >= ENOUGH_MASS else None
 
 
 def _spoken(error: BaseException, teacher: Described, state: _State, key: str) -> BaseException:
-    """Put what went wrong into one sentence without the key; what is no fault of the endpoint stays as it is."""
+    """Word an endpoint's error in one sentence without the key; other errors stay as they are."""
     foreign = type(error).__module__.split(".")[0] in ("openai", "httpx", "httpx2", "json")
     if isinstance(error, EndpointError) or not (foreign or isinstance(error, ValueError)):
         return error
