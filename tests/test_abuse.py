@@ -814,8 +814,8 @@ def test_36_nothing_in_any_text_reaches_the_terminal_as_more_than_text(play: rea
 
 
 async def test_37_a_row_that_imitates_the_sign_off_stands_inside_a_frame(play: real_play.Play) -> None:
+    from distill_tui.dataset.play_data import ToJudge
     from distill_tui.rules.spot_checks import Item
-    from distill_tui.store.queries import ToJudge
     from distill_tui.ui.forms.spot_sheet import SpotSheet
     from support.at_the_screen import text_of
 

@@ -2,10 +2,17 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from distill_tui import actions
 from distill_tui.cli import index
+from distill_tui.runs.executors import local
+from distill_tui.terms import Opinion
+from support import stories
+from support.story import actor
 
 HEAVY = ("torch", "transformers", "datasets")
 
@@ -88,3 +95,23 @@ def test_the_list_is_read_without_sqlmodel(tmp_path: object) -> None:
     subprocess.run([sys.executable, "-c", make], check=True)
     look = f"from distill_tui.cli.app import main\nassert main(['--project', {path!r}, 'list']) == 0\nprint()"
     stays_away(look, "sqlmodel", "sqlalchemy", "textual", "pyarrow", "cryptography", *HEAVY)
+
+
+@pytest.fixture(scope="module")
+def decided(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A project with one play that is signed off."""
+    folder, patch = tmp_path_factory.mktemp("decided"), pytest.MonkeyPatch()
+    patch.setattr(local, "start", lambda project, run: None)
+    project = stories.found(folder / "team.distill")
+    stories.drive_to_data(project, stories.open_play(project), stories.write_traffic(folder / "calls.jsonl"))
+    stories.drive_to_decide(project, 1)
+    actions.sign_off(project, 1, actor("vera"), Opinion.APPROVE, "I looked.")
+    project.close()
+    yield folder / "team.distill"
+    patch.undo()
+
+
+@pytest.mark.parametrize("words", ["list", "next P-001", "why P-001 ship", "show P-001", "live P-001", "log P-001"])
+def test_commands_that_read_import_no_sqlmodel(decided: Path, words: str) -> None:
+    look = f"from distill_tui.cli.app import main\nmain(['--project', {str(decided)!r}, *{words.split()!r}])\nprint()"
+    stays_away(look, "sqlmodel", "sqlalchemy", "pydantic", "textual", *HEAVY)

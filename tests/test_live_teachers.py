@@ -17,7 +17,7 @@ import pytest
 
 from distill_tui import actions
 from distill_tui.monitor import history, plan
-from distill_tui.store import queries
+from distill_tui.rounds import play_traffic
 from distill_tui.store.project import Project
 from distill_tui.teachers.description import TEMPLATES, Described
 from distill_tui.terms import RunStatus, Standing, TeacherSource
@@ -167,7 +167,7 @@ def test_a_budget_too_small_for_the_probe_is_kept_for_the_rows(project: Project,
 
 def test_what_was_answered_before_a_failure_is_not_paid_for_again(project: Project, server: Endpoint) -> None:
     sampled(project, 100)
-    spent = Decimal(queries.ledger(project, 1)["money"])
+    spent = Decimal(play_traffic.ledger(project, 1)["money"])
     server.fails_after = 75  # all of the rows, and half of the probe
     actions.observe(project, 1, OLGA, alone(project, "a.jsonl", 200, 5, "2026-02-01"))
     run = project.dossier(1).runs[-1]
@@ -176,7 +176,7 @@ def test_what_was_answered_before_a_failure_is_not_paid_for_again(project: Proje
     actions.resume_run(project, 1, OLGA, run.id)
     assert project.dossier(1).runs[-1].status is RunStatus.FINISHED
     assert len(server.asked) == len(set(server.asked)) == 100 == seen(project, "sum(asked)")
-    paid = Decimal(queries.ledger(project, 1)["money"]) - spent
+    paid = Decimal(play_traffic.ledger(project, 1)["money"]) - spent
     assert paid == 100 * (40 * 1 + 2 * 2) / Decimal(1_000_000)
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from distill_tui import actions, gates
 from distill_tui.cli.app import main
+from distill_tui.dataset import play_data
 from distill_tui.rules import spot_checks
 from distill_tui.rules.decide import covers
 from distill_tui.rules.objection import Refused
-from distill_tui.store import queries
 from distill_tui.terms import Judged
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.forms.spot_sheet import SpotSheet
@@ -43,7 +43,7 @@ def refused(*args: object) -> set[str]:
 def test_only_the_validator_sees_and_judges(play: real_play.Play, person: str) -> None:
     who = play.by(person)
     with pytest.raises(Refused):
-        queries.to_judge(play.project, play.id, who, 4)
+        play_data.to_judge(play.project, play.id, who, 4)
     assert "role.validator" in refused(play.project, play.id, who, [Judged.BOTH] * 4)
 
 

@@ -30,10 +30,11 @@ import pytest
 
 from distill_tui import actions
 from distill_tui.cli import exits
+from distill_tui.rounds import play_traffic
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.data import labelled
 from distill_tui.rules.objection import Refused
-from distill_tui.store import queries, tables
+from distill_tui.store import tables
 from distill_tui.store.project import Project
 from distill_tui.teachers import cache, endpoint
 from distill_tui.teachers.description import TEMPLATES, Described
@@ -276,7 +277,7 @@ def test_the_worker_labels_by_transformers_serve_whatever_comes_between(
 
     expected = {input_digest(text): LABELS[at % 3] for at, (_, text) in enumerate(TODO)}
     assert {digest: label for digest, (label, _) in said.items()} == expected
-    paid = queries.ledger(project, 1)
+    paid = play_traffic.ledger(project, 1)
     assert paid["calls"] == len(TODO) and paid["unread"] == 0 and paid["tokens_in"] > 20 * len(TODO)
 
 
@@ -367,12 +368,12 @@ def test_a_run_asks_each_input_once_and_another_run_asks_nothing(
     assert labelled(project.dossier(1))
     assert does(project, "label", "P-001", *PRICES, "--wait") == 0
     assert len(server.asked) == len(TODO)
-    paid = queries.ledger(project, 1)
+    paid = play_traffic.ledger(project, 1)
     assert (paid["calls"], paid["unread"], paid["cache_hits"]) == (24, 0, 1 + 24)
     assert Decimal(paid["money_not_spent"]) > 0
     assert len(cache.answers(project.artifacts.folder, teacher)) == len(TODO)
     chosen(project, server, "another")
-    assert queries.ledger(project, 1)["calls"] == 0  # another model is another teacher
+    assert play_traffic.ledger(project, 1)["calls"] == 0  # another model is another teacher
 
 
 def test_a_killed_worker_loses_at_most_what_was_in_flight(project: Project, server: Server, monkeypatch: Any) -> None:

@@ -13,10 +13,10 @@ import pytest
 
 from distill_tui import actions, gates
 from distill_tui.dataset import frozen
-from distill_tui.rounds import variations
+from distill_tui.rounds import play_traffic, variations
 from distill_tui.rules.data import findings, labelled
 from distill_tui.rules.objection import Refused
-from distill_tui.store import queries, tables
+from distill_tui.store import tables
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.teachers.description import Described
 from distill_tui.terms import PlayKind, RunStatus, Split, TeacherSource
@@ -114,7 +114,7 @@ def test_failures_of_validation_are_varied_once_and_paid_once(play: Project, ser
     assert all(text.startswith(PARCEL) for text in varied) and not set(varied) & held_out(play)
     asked = len(server.asked)
     assert does(play, *TRIED, "--wait") == 0
-    paid = queries.ledger(play, 1)
+    paid = play_traffic.ledger(play, 1)
     assert len(server.asked) == asked == paid["calls"] and paid["cache_hits"] == 1 + 4
     assert not labelled(play.dossier(1))  # to write is not to label
 
@@ -170,7 +170,7 @@ def test_variations_are_read_and_taken_in_as_a_source_that_only_trains(
     run = play.dossier(1).runs[-1].id
     assert (added.name, added.rows) == (f"variations-of-run-{run}.jsonl", 7)
     assert does(play, "data", "take", "P-001") == 4  # once
-    assert queries.window(play, 1)[0].calls == 200  # what was written is no call
+    assert play_traffic.window(play, 1)[0].calls == 200  # what was written is no call
     assert (
         does(play, "label", "P-001", *PRICES, "--estimate") == 0
         and does(play, "label", "P-001", *PRICES, "--wait") == 0

@@ -13,11 +13,11 @@ import pytest
 
 from distill_tui import actions, gates
 from distill_tui.cli.app import main
-from distill_tui.dataset import repeats, traffic, window
+from distill_tui.dataset import play_data, repeats, traffic, window
 from distill_tui.dataset.readers import BadInput, Mapping
 from distill_tui.dataset.window import TokenPrices
+from distill_tui.rounds import play_traffic
 from distill_tui.rules.actor import Actor
-from distill_tui.store import queries
 from distill_tui.store.project import Project
 from distill_tui.terms import PlayKind, Role
 
@@ -114,7 +114,7 @@ FILLED: Named[PlayKind, set[str]] = {
 
 @pytest.mark.parametrize("kind", list(PlayKind))
 def test_every_kind_gets_the_numbers_that_it_asks_for(project: Project, kind: PlayKind) -> None:
-    _, numbers = queries.window(project, list(PlayKind).index(kind) + 1)
+    _, numbers = play_traffic.window(project, list(PlayKind).index(kind) + 1)
     assert set(numbers) == FILLED[kind]
 
 
@@ -166,10 +166,10 @@ def test_the_teacher_agrees_with_itself_as_often_as_two_of_its_answers_are_the_s
 
 def test_the_draft_of_the_gate_proposes_what_was_measured_and_keeps_what_was_typed(tmp_path: Path) -> None:
     typed = gates.default_gate(PlayKind.COST)
-    text = queries.draft(typed, repeats.Repeats(80, Decimal("0.95")))
+    text = play_data.draft(typed, repeats.Repeats(80, Decimal("0.95")))
     assert text.startswith("# teacher_agreement is measured. The teacher agrees with itself on 95.00 % of 80 inputs")
     assert gates.from_toml(text).teacher_agreement == Decimal("0.95")
-    assert queries.draft(typed, None) == gates.to_toml(typed)
+    assert play_data.draft(typed, None) == gates.to_toml(typed)
 
 
 def test_the_command_proposes_it_until_the_gate_says_something(tmp_path: Path, capsys) -> None:
@@ -179,11 +179,12 @@ def test_the_command_proposes_it_until_the_gate_says_something(tmp_path: Path, c
     play = actions.open_play(made, MIA, "spam", PlayKind.STABILITY)
     actions.assign_role(made, play, MIA, Role.DRIVER, "mia")
     actions.import_traffic(made, play, MIA, source)
-    found = queries.repeats(made, made.dossier(play))
+    found = play_data.repeats(made, made.dossier(play))
     assert found == repeats.Repeats(100, Decimal("0.97"))
     gate = gates.default_gate(PlayKind.STABILITY)
     assert (
-        queries.repeats(made, replace(made.dossier(play), gate=replace(gate, teacher_agreement=Decimal("0.9")))) is None
+        play_data.repeats(made, replace(made.dossier(play), gate=replace(gate, teacher_agreement=Decimal("0.9"))))
+        is None
     )
     assert main(["--project", str(made.path), "gate", "show", "P-001", "--toml"]) == 0
     assert "teacher_agreement = 0.97\n" in capsys.readouterr().out

@@ -14,11 +14,11 @@ from distill_tui import actions
 from distill_tui.cli import measured, traffic
 from distill_tui.cli.call import Call, InputError, UsageError
 from distill_tui.cli.options import AT_LEAST_1, FILE, command, play, reason
-from distill_tui.dataset import browse, readers
+from distill_tui.dataset import browse, play_data, readers
 from distill_tui.reports import data as reports
 from distill_tui.reports import text
-from distill_tui.rounds import requests
-from distill_tui.store import json_columns, queries
+from distill_tui.rounds import play_traffic, requests
+from distill_tui.store import json_columns
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def rows(
     wanted = browse.Wanted(label or "", segment or "", split or "", search or "", below, above, conflicts or "")
     if wanted.problem():
         raise UsageError(wanted.problem())
-    rows = queries.rows(call.project, call.play_id)
+    rows = play_data.rows(call.project, call.play_id)
     found = rows.find(wanted)
     shown = [rows.at(int(place)) for place in found[offset : offset + show]]
     value = {"found": len(found), "rows_in_all": len(rows), "held_out_sealed": rows.sealed, "rows": shown}
@@ -193,7 +193,7 @@ def rows(
 @command("data ledger")
 @play
 def data_ledger(call: Call) -> None:
-    found = queries.ledger(call.project, call.play_id)
+    found = play_traffic.ledger(call.project, call.play_id)
     call.data(found, reports.ledger(found))
 
 
@@ -225,7 +225,7 @@ def data_request(call: Call, file: str | None, rows: int, out: str | None) -> No
 @click.option("--around", metavar="SHARE", type=SHARE, default=0.5, help="the similarity to look at")
 @click.option("--show", metavar="N", type=AT_LEAST_1, default=10, help="how many pairs")
 def data_pairs(call: Call, around: float, show: int) -> None:
-    pairs, texts, looked = queries.border(call.project, call.play_id, around)
+    pairs, texts, looked = play_data.border(call.project, call.play_id, around)
     shown = [asdict(pair) | {"one": texts[pair.one], "other": texts[pair.other]} for pair in pairs[:show]]
     call.data({"rows": looked, "pairs": shown, "found": len(pairs)}, reports.pairs(shown, plain=call.plain))
     call.talk(f"{len(pairs):,} pairs of {looked:,} rows are within 0.2 of {around}.")

@@ -12,6 +12,7 @@ from distill_tui import actions, gates, tasks
 from distill_tui.cli import measured
 from distill_tui.cli.call import Call, InputError, UsageError, reading, text_of
 from distill_tui.cli.options import FILE, Pairs, command, once, play
+from distill_tui.dataset import play_data
 from distill_tui.dataset import window as windows
 from distill_tui.reports import text
 from distill_tui.rules import gate as gate_rules
@@ -72,7 +73,7 @@ def qualify(call: Call) -> None:
 def gate_show(call: Call, toml: bool) -> None:
     dossier = call.dossier()
     if toml and dossier.gate is not None and not call.json:
-        sys.stdout.write(queries.draft(dossier.gate, queries.repeats(call.project, dossier)))
+        sys.stdout.write(play_data.draft(dossier.gate, play_data.repeats(call.project, dossier)))
         return
     found = tasks.gate_problems(dossier.gate, dossier.play.kind, dossier.play.task) if dossier.gate else []
     row = dossier.gate_row
@@ -126,7 +127,7 @@ def gate_power(call: Call) -> None:
     dossier = call.dossier()
     if dossier.gate is None:
         raise InputError(dossier.gate_trouble or "There is no gate yet; write one with `gate edit`.")
-    found = queries.repeats(call.project, dossier)
+    found = play_data.repeats(call.project, dossier)
     notes = gates.power(
         dossier.gate if found is None else replace(dossier.gate, teacher_agreement=found.share),
         segment_shares=gate_rules.segment_shares(dossier),

@@ -10,7 +10,7 @@ import click
 from distill_tui.cli.call import Call, UsageError
 from distill_tui.cli.options import stacked
 from distill_tui.dataset import window as windows
-from distill_tui.store import queries
+from distill_tui.rounds import play_traffic
 
 if TYPE_CHECKING:
     from distill_tui.dataset.window import Measured, TokenPrices
@@ -28,7 +28,7 @@ def window(
 ) -> tuple[Measured, dict[str, str]]:
     """Measure the traffic; return the measures and the worksheet's numbers."""
     prices = _prices(price_in, price_out, price_source)
-    return queries.window(call.project, call.play_id, days=days, prices=prices)
+    return play_traffic.window(call.project, call.play_id, days=days, prices=prices)
 
 
 def _prices(price_in: str | None, price_out: str | None, source: str | None) -> TokenPrices | None:

@@ -12,12 +12,12 @@ import click
 from distill_tui import actions
 from distill_tui.cli.call import Call, UsageError, plain_objections, reading
 from distill_tui.cli.options import FILE, Pairs, command, once, play, reason
+from distill_tui.dataset import play_data
 from distill_tui.digests import canonical, digest_of
 from distill_tui.people import ssh_client
 from distill_tui.reports import text
 from distill_tui.rules import decide, permission, spot_checks
 from distill_tui.rules.objection import Objection, Refused
-from distill_tui.store import queries
 from distill_tui.terms import Action, Judged, Opinion
 from distill_tui.text import visible
 
@@ -34,8 +34,8 @@ from distill_tui.text import visible
 @click.option("--rows", metavar="N", type=int, help="how many (default: as many as the gate asks for, or 10)")
 def spotcheck(call: Call, words: tuple[tuple[str, str], ...], rows: int | None) -> None:
     judged = _judged(once(words))
-    count = queries.answers_to_draw(call.dossier(), len(judged) or rows or 0)
-    items = queries.to_judge(call.project, call.play_id, call.actor, count)
+    count = play_data.answers_to_draw(call.dossier(), len(judged) or rows or 0)
+    items = play_data.to_judge(call.project, call.play_id, call.actor, count)
     if not judged:
         shown = [{"number": n, "input": i.text, "a": i.item.a, "b": i.item.b} for n, i in enumerate(items, 1)]
         call.data({"answers": shown}, text.to_judge(call.dossier(), items))

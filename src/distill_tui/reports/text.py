@@ -28,10 +28,10 @@ from distill_tui.terms import Action, PlayKind, Reference, Role, RunKind, RunSta
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
+    from distill_tui.dataset import play_data
     from distill_tui.rules import entities
     from distill_tui.rules.card import Card
     from distill_tui.rules.dossier import PlayDossier
-    from distill_tui.store import queries
 
 MARKS = {Verdict.HOLDS: "✓", Verdict.MISSES: "✗", Verdict.UNPROVEN: "?", Verdict.UNMEASURED: "–"}
 _VERDICTS = frozenset(verdict.value for verdict in Verdict)
@@ -412,7 +412,7 @@ def judgement_json(each: Judgement) -> dict[str, Any]:
     return dataclasses.asdict(each) | {"criterion": criterion, "sentence": each.sentence}
 
 
-def to_judge(dossier: PlayDossier, items: Sequence[queries.ToJudge]) -> Iterator[str]:
+def to_judge(dossier: PlayDossier, items: Sequence[play_data.ToJudge]) -> Iterator[str]:
     """Print answers for a blind check, without their authors, and how to judge them."""
     for number, each in enumerate(items, 1):
         yield visible(f"{number}. {' '.join(each.text.split())}")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from distill_tui.digests import file_digest, folder_digest
 
-BLOCK = 1 << 20
+TEACHER_CACHE = "teacher-outputs.sqlite"  # the one file here that is not named by a digest
 
 
 class Artifacts:

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distill_tui.store import disks, sqlite
-from distill_tui.store.artifacts import Artifacts, sync_file, sync_folder
+from distill_tui.store.artifacts import TEACHER_CACHE, Artifacts, sync_file, sync_folder
 from distill_tui.store.audit_log import chain_trouble
 from distill_tui.store.project import Project, ProjectError
-from distill_tui.teachers import cache as teacher_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +100,9 @@ def _copy_artifacts(artifacts: Artifacts, folder: Path) -> Iterator[str]:
             else:
                 shutil.copyfile(source, target, follow_symlinks=False)
         yield f"sha256:{path.name}"
-    cache = artifacts.folder / teacher_cache.NAME
+    cache = artifacts.folder / TEACHER_CACHE
     if cache.exists():
-        _copy_file(cache, folder / teacher_cache.NAME)
+        _copy_file(cache, folder / TEACHER_CACHE)
     for item in folder.rglob("*"):
         sync_folder(item) if item.is_dir() else sync_file(item)
     sync_folder(folder)

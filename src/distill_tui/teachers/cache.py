@@ -15,17 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill_tui.store import sqlite
+from distill_tui.store.artifacts import TEACHER_CACHE
 
 if TYPE_CHECKING:
     from distill_tui.teachers.endpoint import Answer
-
-NAME = "teacher-outputs.sqlite"
 
 
 @contextmanager
 def _open(folder: Path) -> Iterator[Any]:
     folder.mkdir(parents=True, exist_ok=True)
-    connection = sqlite.module.connect(str(folder / NAME), timeout=30, isolation_level=None)
+    connection = sqlite.module.connect(str(folder / TEACHER_CACHE), timeout=30, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(
@@ -53,7 +52,7 @@ def add(folder: Path, teacher: str, outputs: Iterable[tuple[str, Sequence[float]
 
 def known(folder: Path, teacher: str) -> set[str]:
     """Return the digests of the inputs that have probabilities of this teacher."""
-    if not (folder / NAME).exists():
+    if not (folder / TEACHER_CACHE).exists():
         return set()
     with _open(folder) as connection:
         return {digest for (digest,) in connection.execute("SELECT input FROM output WHERE teacher = ?", (teacher,))}
@@ -61,7 +60,7 @@ def known(folder: Path, teacher: str) -> set[str]:
 
 def outputs(folder: Path, teacher: str) -> dict[str, list[float]]:
     """Return the probabilities of this teacher: input digest → probabilities in label order."""
-    if not (folder / NAME).exists():
+    if not (folder / TEACHER_CACHE).exists():
         return {}
     with _open(folder) as connection:
         rows = connection.execute("SELECT input, probabilities FROM output WHERE teacher = ?", (teacher,)).fetchall()
@@ -81,7 +80,7 @@ def add_answer(folder: Path, teacher: str, answer: Answer) -> None:
 
 def answered(folder: Path, teacher: str) -> set[str]:
     """Return the digests of the inputs that this endpoint has answered, readably or not."""
-    if not (folder / NAME).exists():
+    if not (folder / TEACHER_CACHE).exists():
         return set()
     with _open(folder) as connection:
         return {digest for (digest,) in connection.execute("SELECT input FROM answer WHERE teacher = ?", (teacher,))}
@@ -89,7 +88,7 @@ def answered(folder: Path, teacher: str) -> set[str]:
 
 def answers(folder: Path, teacher: str) -> dict[str, tuple[str | None, list[float] | None]]:
     """Return every answer: input digest → the label that it names, or None; and its probabilities, or None."""
-    if not (folder / NAME).exists():
+    if not (folder / TEACHER_CACHE).exists():
         return {}
     query = "SELECT input, label, probabilities FROM answer WHERE teacher = ?"
     with _open(folder) as connection:
@@ -104,7 +103,7 @@ def probe_name(teacher: str, day: str) -> str:
 
 def said(folder: Path, teacher: str) -> dict[str, str]:
     """Return every answer word for word, by input digest."""
-    if not (folder / NAME).exists():
+    if not (folder / TEACHER_CACHE).exists():
         return {}
     with _open(folder) as connection:
         return dict(connection.execute("SELECT input, said FROM answer WHERE teacher = ?", (teacher,)).fetchall())
@@ -131,7 +130,7 @@ def added(parts: Iterable[Ledger]) -> Ledger:
 
 def ledger(folder: Path, teacher: str) -> Ledger:
     """Sum what this teacher was asked, its probes included."""
-    if not (folder / NAME).exists():
+    if not (folder / TEACHER_CACHE).exists():
         return Ledger(0, 0, 0, Decimal(0), 0)
     query = "SELECT tokens_in, tokens_out, money, label IS NULL FROM answer WHERE teacher = ? OR teacher GLOB ?"
     with _open(folder) as connection:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from distill_tui import actions
+from distill_tui.dataset import play_data
 from distill_tui.digests import canonical, digest_of
 from distill_tui.people import statements
 from distill_tui.reports import text
@@ -20,7 +21,6 @@ from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.requests import Comment, SetMaintenance, Withdraw, WithReason
 from distill_tui.rules.training import trained
-from distill_tui.store import queries
 from distill_tui.terms import Action, Judged, Opinion
 from distill_tui.ui.forms.form import REASON, Ask, Call, Form, Say, Step, call, in_process, nothing, opens, reason
 from distill_tui.ui.forms.sheet import Body, Field, Values
@@ -44,11 +44,11 @@ def spot_check(app: DistillApp, view: View) -> Step:
 
         return Call(work, then=lambda counts: Say(f"Recorded: {_counted(counts)}.", "success"))
 
-    def ask(items: list[queries.ToJudge]) -> Step:
+    def ask(items: list[play_data.ToJudge]) -> Step:
         return Ask(SpotSheet(view.play.code, items), record, "Nothing was recorded.")
 
-    drawn = queries.answers_to_draw(view.dossier)
-    return Call(lambda project: queries.to_judge(project, view.play_id, view.actor, drawn), then=ask)
+    drawn = play_data.answers_to_draw(view.dossier)
+    return Call(lambda project: play_data.to_judge(project, view.play_id, view.actor, drawn), then=ask)
 
 
 def _counted(counts: Mapping[str, int]) -> str:

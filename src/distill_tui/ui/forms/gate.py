@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from distill_tui import actions, gates
+from distill_tui.dataset import play_data
 from distill_tui.gates import economics
+from distill_tui.rounds import play_traffic
 from distill_tui.rules import who
 from distill_tui.rules.dossier import ProjectDossier
 from distill_tui.rules.gate import segment_shares
 from distill_tui.rules.next_step import FIRST_PLAY
 from distill_tui.rules.permission import objections
 from distill_tui.rules.requests import AssignRole, FillWorksheet, LockGate, OpenPlay
-from distill_tui.store import glance, queries, sqlite
+from distill_tui.store import glance, sqlite
 from distill_tui.terms import Action, PlayKind, Role, Task
 from distill_tui.ui.forms.form import About, Ask, Call, Form, Say, Step, call, nothing, objection, opens, plural
 from distill_tui.ui.forms.gate_sheet import GateSheet
@@ -142,7 +144,7 @@ def fill_worksheet(app: DistillApp, view: View) -> Step:
     def measured(project: Project) -> tuple[Mapping[str, str], str]:
         from distill_tui.dataset import window  # pyarrow, only in this thread
 
-        found, offered = queries.window(project, view.play_id)
+        found, offered = play_traffic.window(project, view.play_id)
         return offered, window.source(found)
 
     return Call(measured, then=lambda found: numbers(view, *found))
@@ -208,7 +210,7 @@ def qualify(app: DistillApp, view: View) -> Step:
 @opens(Action.EDIT_GATE)
 def edit_gate(app: DistillApp, view: View) -> Step:
     before = view.dossier.gate
-    draft = queries.draft(before or gates.default_gate(view.play.kind), view.repeats)
+    draft = play_data.draft(before or gates.default_gate(view.play.kind), view.repeats)
     unchanged = "The gate was not changed."
 
     def written(gate: gates.Gate) -> Step:

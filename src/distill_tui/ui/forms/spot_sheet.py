@@ -16,7 +16,7 @@ from distill_tui.terms import Judged
 from distill_tui.ui.widgets import page, show
 
 if TYPE_CHECKING:
-    from distill_tui.store.queries import ToJudge
+    from distill_tui.dataset.play_data import ToJudge
 
 WORDS = {Judged.A: "only A", Judged.B: "only B", Judged.BOTH: "both", Judged.NEITHER: "neither"}
 _KEYS = "1 only A   2 only B   3 both right   4 neither   j k next, back"

@@ -221,9 +221,9 @@ class RowsScreen(Screen[None]):
 
 
 def _load(play_id: int, project: Project) -> Rows:
-    from distill_tui.store import queries
+    from distill_tui.dataset import play_data
 
-    return queries.rows(project, play_id)
+    return play_data.rows(project, play_id)
 
 
 def _text(number: float | None) -> str:

@@ -74,11 +74,11 @@ def load(project: Project, play_id: int, actor: Actor, before: View | None = Non
 
 
 def _repeats(project: Project, dossier: PlayDossier) -> Repeats | None:
-    from distill_tui.store import queries
+    from distill_tui.dataset import play_data
 
     if dossier.play.stage is Stage.GATE:
         with suppress(ValueError):  # traffic that cannot be read: the data stage says so
-            return queries.repeats(project, dossier)
+            return play_data.repeats(project, dossier)
     return None
 
 

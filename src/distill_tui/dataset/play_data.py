@@ -1,0 +1,101 @@
+"""What screens and commands ask of a play's data: its rows, near duplicates, repeats, and answers to judge blind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from distill_tui import gates
+from distill_tui.rules import spot_checks
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.decide import answers_to_judge
+from distill_tui.rules.dossier import PlayDossier
+from distill_tui.rules.spot_checks import Item
+from distill_tui.store.project import Project, ProjectError
+from distill_tui.terms import Action, Split
+
+if TYPE_CHECKING:
+    from distill_tui.dataset.browse import Rows
+    from distill_tui.dataset.duplicates import Pair
+    from distill_tui.dataset.repeats import Repeats
+
+
+@dataclass(frozen=True)
+class ToJudge:
+    """Two answers for a validator to judge blind, with the input that they were given to."""
+
+    item: Item
+    text: str
+
+
+def answers_to_draw(dossier: PlayDossier, wanted: int = 0) -> int:
+    """Return how many answers a validator judges: as many as wanted, at least what the gate asks for, else ten."""
+    return max(wanted, answers_to_judge(dossier)) or 10
+
+
+def to_judge(project: Project, play_id: int, actor: Actor, count: int) -> list[ToJudge]:
+    """Draw answers for this validator, with their held-out inputs. Raises Refused for any other person."""
+    from distill_tui.dataset import frozen
+
+    dossier = project.ask_first(Action.SPOT_CHECK, play_id, actor)
+    assert dossier.record is not None and dossier.data_set is not None and actor.person is not None
+    trouble = project.artifacts.trouble(dossier.data_set.artifact)
+    if trouble:
+        raise ProjectError(trouble)
+    items = spot_checks.draw(dossier.record, actor.person, count)
+    rows = frozen.load(project.artifacts.path(dossier.data_set.artifact), Split.HELD_OUT)
+    texts = dict(zip(rows.rows.tolist(), rows.inputs, strict=True))
+    return [ToJudge(item, texts.get(item.row, "")) for item in items]
+
+
+def repeats(project: Project, dossier: PlayDossier) -> Repeats | None:
+    """Measure how often the teacher of the traffic agrees with itself, for a gate that does not state it; else None.
+
+    The traffic holds no outputs of a local teacher or an endpoint, so their agreement is not known.
+    """
+    from distill_tui.dataset import repeats as repeated
+
+    play, gate = dossier.play, dossier.gate
+    if play.teacher_source.computes or dossier.locked:
+        return None
+    if gate is not None and gate.teacher_agreement is not None:
+        return None
+    return repeated.measure([project.artifacts.path(traffic.artifact) for traffic in dossier.traffic])
+
+
+def draft(gate: gates.Gate, found: Repeats | None) -> str:
+    """Write a draft gate as TOML to edit, with the teacher's measured agreement where there is one."""
+    if found is None:
+        return gates.to_toml(gate)
+    measured = replace(gate, teacher_agreement=found.share)
+    return f"# teacher_agreement is measured. {found.sentence}\n{gates.to_toml(measured)}"
+
+
+def rows(project: Project, play_id: int) -> Rows:
+    """Return this round's rows to browse, without held-out rows. Raises ProjectError, BadInput."""
+    from distill_tui.dataset import browse
+
+    data = project.dossier(play_id).data_set
+    if data is None:
+        raise ProjectError("There is no data set in this round yet; `data build` makes one.")
+    return browse.Rows(project.artifacts.path(data.artifact))
+
+
+MOST_PAIRED = 20_000  # rows among which pairs at the border are looked for
+
+
+def border(project: Project, play_id: int, around: float) -> tuple[list[Pair], list[str], int]:
+    """Find pairs at the border of near duplicates in this round's data set, without held-out rows.
+
+    Returns the pairs, the texts that they number, and how many rows were looked at. Raises ProjectError.
+    """
+    from distill_tui.dataset import duplicates, frozen
+
+    data = project.dossier(play_id).data_set
+    if data is None:
+        raise ProjectError("There is no data set in this round yet; `data build` makes one.")
+    path = project.artifacts.path(data.artifact)
+    rows = (row for row in frozen.stored(path) if row["split"] != Split.HELD_OUT)
+    texts = [row["input"] for row in islice(rows, MOST_PAIRED)]
+    return duplicates.border(texts, around), texts, len(texts)
