@@ -44,6 +44,7 @@ from distill_tui.spec import Spec
 from distill_tui.store import sqlite
 from distill_tui.store.project import Project, now
 from distill_tui.terms import PlayKind, Role, Stage, StudentKind
+from support import data_runs
 
 BUILD = Path(__file__).parents[1] / "build" / "peers"
 PEERS = {"kanban-tui": ("kanban-tui",), "posting": ("posting", "tree-sitter<0.26")}
@@ -258,10 +259,10 @@ def train_in(path: Path, folder: Path) -> tuple[int, int]:
             text = " ".join(words[(n * k) % len(words)] for k in (3, 5, 7, 11, 13, 17)) + f" {n}"
             label = ("even", "odd")[n % 2]
             file.write(json.dumps({"input": text, "teacher_output": label, "gold": label}) + "\n")
-    actions.import_traffic(project, play, dana, rows)
+    data_runs.import_traffic(project, play, dana, rows)
     actions.set_teacher(project, play, dana, None)
-    actions.build_data(project, play, dana)
-    actions.freeze_data(project, play, dana)
+    data_runs.build_data(project, play, dana)
+    data_runs.freeze_data(project, play, dana)
     spec = Spec(student=StudentKind.SCRATCH, epochs=100_000, patience=100_000, hidden=128, depth=2, alpha=0.0)
     run = actions.start_run(project, play, dana, spec)
     _wait(project, play, run, lambda found: found.step > 0)

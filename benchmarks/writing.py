@@ -46,6 +46,7 @@ from distill_tui.store.project import Project
 from distill_tui.store.tables import Run
 from distill_tui.teachers.description import Described
 from distill_tui.terms import Assurance, Metric, PlayKind, Reference, RunKind, RunStatus, Split, Task, TeacherSource
+from support import data_runs
 
 SAMPLES = Path(__file__).resolve().parents[1] / "sample_projects"
 sys.path[:0] = [str(SAMPLES / "feedback_sentiment"), str(SAMPLES / "address_extraction")]
@@ -186,14 +187,14 @@ def student(
     dossier = project.dossier(number)
     if dossier.data_set is None:
         if not dossier.traffic:
-            actions.import_traffic(project, number, dana, lines)
+            data_runs.import_traffic(project, number, dana, lines)
         described = Described(TeacherSource.PROMPTED, "", (), template, max_tokens=12, completes=True)
         actions.set_teacher(project, number, dana, teacher, described)
         finished(sample, number, RunKind.LABEL, lambda: actions.label(project, number, dana))
-        base.say(f"  {actions.build_data(project, number, dana)['splits']}")
+        base.say(f"  {data_runs.build_data(project, number, dana)['splits']}")
     if project.dossier(number).data_set.frozen_at is None:
         base.accept_findings(sample, number)
-        actions.freeze_data(project, number, dana)
+        data_runs.freeze_data(project, number, dana)
     values = values | ({"folder": str(teacher)} if "layers" in values else {})
     spec = Spec.from_mapping(values)
     finished(sample, number, RunKind.TRAIN, lambda: actions.start_run(project, number, dana, spec))

@@ -44,6 +44,7 @@ from distill_tui.runs.executors import local
 from distill_tui.store.backup import backup
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import RunKind, RunStatus, TeacherSource
+from support import data_runs
 from support.stories import SPEC
 from support.story import actor
 from trials import (
@@ -278,7 +279,7 @@ def asked(kept: dict[str, Path], folder: Path) -> Child:
     calls_file, path = kept["asked"] / "calls.jsonl", kept["asked"] / NAME
     calls_file.write_text("".join(calls_file.read_text().splitlines(keepends=True)[:ASKED]))
     project = Project.open(path)
-    actions.import_traffic(project, 1, actor("dan"), calls_file)
+    data_runs.import_traffic(project, 1, actor("dan"), calls_file)
     project.close()
     url = endpoint.line()
     teacher = storms_teacher.Described(

@@ -33,6 +33,7 @@ from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.store.sqlite import module as sqlite3
 from distill_tui.terms import Opinion, RunKind
+from support import data_runs
 from support.stories import SPEC, Auditor, finish_evaluation, finish_rehearsal, finish_training, found, open_play
 from support.stories import write_traffic as write_traffic
 from support.story import actor
@@ -112,12 +113,12 @@ def beginnings(folder: Path) -> dict[str, Path]:
     keep("unlocked")
     actions.lock_gate(project, play, actor("sam"))
     keep("locked")
-    actions.import_traffic(project, play, actor("dan"), calls)
+    data_runs.import_traffic(project, play, actor("dan"), calls)
     actions.set_teacher(project, play, actor("dan"), None)
     keep("imported")
-    actions.build_data(project, play, actor("dan"))
+    data_runs.build_data(project, play, actor("dan"))
     keep("built")
-    actions.freeze_data(project, play, actor("dan"))
+    data_runs.freeze_data(project, play, actor("dan"))
     keep("frozen")
     run = actions.start_run(project, play, actor("dan"), SPEC)
     keep("queued")
@@ -155,9 +156,15 @@ def run_on(project: Project, kind: RunKind) -> int:
     return run.id if run.status == "queued" else actions.resume_run(project, 1, actor("dan"), run.id)
 
 
+def _import(project: Project) -> None:
+    data_runs.import_traffic(project, 1, actor("dan"), _calls(project))
+
+
 DEEDS = {
-    "import": Deed("locked", lambda p: actions.import_traffic(p, 1, actor("dan"), _calls(p)), "SELECT 1 FROM traffic"),
-    "data build": Deed("imported", lambda p: actions.build_data(p, 1, actor("dan")), "SELECT 1 FROM data_set", False),
+    "import": Deed(
+        "locked", lambda p: data_runs.import_traffic(p, 1, actor("dan"), _calls(p)), "SELECT 1 FROM traffic"
+    ),
+    "data build": Deed("imported", lambda p: data_runs.build_data(p, 1, actor("dan")), "SELECT 1 FROM data_set", False),
     "gate lock": Deed(
         "unlocked", lambda p: actions.lock_gate(p, 1, actor("sam")), "SELECT 1 FROM gate WHERE locked_at IS NOT NULL"
     ),

@@ -42,7 +42,7 @@ from distill_tui.ui.app import DistillApp
 from distill_tui.ui.forms import sheet
 from distill_tui.ui.forms.decide import intent
 from distill_tui.ui.forms.sheet import Sheet
-from support import real_play
+from support import data_runs, real_play
 from support.results import train_result
 from support.ssh_host import Host, Session
 from support.ssh_sessions import entries, sessions
@@ -374,8 +374,8 @@ def second_round(play: real_play.Play, right: bool) -> None:
     student = first.run(first.evaluation.run_id)
     assert student is not None and student.artifact is not None
     actions.iterate(play.project, play.id, dan)
-    actions.build_data(play.project, play.id, dan)
-    actions.freeze_data(play.project, play.id, dan)
+    data_runs.build_data(play.project, play.id, dan)
+    data_runs.freeze_data(play.project, play.id, dan)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(local, "start", lambda *_: None)
         claimed = Claim.take(play.project, actions.start_run(play.project, play.id, dan, real_play.SPEC))

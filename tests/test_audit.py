@@ -13,12 +13,13 @@ import pytest
 
 from distill_tui import actions, gates
 from distill_tui.dataset import audit, language, privacy, topics
-from distill_tui.rounds import headroom
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.data import findings
 from distill_tui.rules.objection import Refused
+from distill_tui.runs import headroom
 from distill_tui.store.project import Project
 from distill_tui.terms import FindingLevel, Metric, PlayKind, Reference, Role, Split, Stage
+from support import data_runs
 from support.findings import sentence
 from support.intake import MIA, MINE
 
@@ -271,7 +272,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
     for n in range(8):
         lines[n]["input"] = f"card 4111 1111 1111 1111 please, {sentence(500 + n)}"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    actions.import_traffic(made, play, MIA, path)
+    data_runs.import_traffic(made, play, MIA, path)
     actions.set_teacher(made, play, MIA, None)
     with made.telemetry() as session:
         from distill_tui.store import tables
@@ -285,16 +286,16 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 
 def test_a_grave_finding_stops_the_freeze_until_it_is_accepted_with_a_reason(project: Project) -> None:
-    counts = actions.build_data(project, 1, MIA)
+    counts = data_runs.build_data(project, 1, MIA)
     grave = [each for each in counts["findings"] if each["level"] == FindingLevel.MUST]
     assert [row["kind"] for row in counts["audit"]["pii"]] == ["card number"] and len(grave) == 1
     with pytest.raises(Refused) as refusal:
-        actions.freeze_data(project, 1, MIA)
+        data_runs.freeze_data(project, 1, MIA)
     assert {o.rule for o in refusal.value.objections} == {"data.finding"}
     with pytest.raises(Refused):
         actions.accept_findings(project, 1, MIA, [grave[0]["id"]], "  ")
     assert actions.accept_findings(project, 1, MIA, [grave[0]["id"]], "a test card") == [grave[0]["id"]]
-    actions.freeze_data(project, 1, MIA)
+    data_runs.freeze_data(project, 1, MIA)
     kept = {each["id"]: each["accepted"] for each in findings(project.dossier(1))}
     assert kept[grave[0]["id"]] == "a test card"
 
@@ -312,7 +313,7 @@ def dated(tmp_path: Path) -> Iterator[Project]:
         for n in range(200)
     ]
     (tmp_path / "calls.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    actions.import_traffic(made, play, MIA, tmp_path / "calls.jsonl")
+    data_runs.import_traffic(made, play, MIA, tmp_path / "calls.jsonl")
     actions.set_teacher(made, play, MIA, None)
     with made.telemetry() as session:
         from distill_tui.store import tables
@@ -329,7 +330,7 @@ def test_a_set_that_trains_on_the_held_out_period_is_not_frozen(dated: Project) 
     from distill_tui.dataset import build, split
     from distill_tui.store import tables
 
-    actions.build_data(dated, 1, MIA)
+    data_runs.build_data(dated, 1, MIA)
     traffic = [dated.artifacts.path(each.artifact) for each in dated.dossier(1).traffic]
     with dated.artifacts.scratch() as scratch:  # the same rows, split by seed against the gate's word
         drawn = build.build(traffic, {}, split.SplitRule(1, 40, 0.1))
@@ -341,18 +342,18 @@ def test_a_set_that_trains_on_the_held_out_period_is_not_frozen(dated: Project) 
         data.artifact, data.digest = stored, f"sha256:{digest}"
         session.add(data)
     with pytest.raises(Refused, match="fall in the held-out period, which begins on 2026-01-10") as refusal:
-        actions.freeze_data(dated, 1, MIA)
+        data_runs.freeze_data(dated, 1, MIA)
     assert [o.rule for o in refusal.value.objections] == ["data.leak"]
 
 
 def test_by_time_the_last_month_is_held_out_from_gate_to_freeze(dated: Project) -> None:
-    counts = actions.build_data(dated, 1, MIA)
+    counts = data_runs.build_data(dated, 1, MIA)
     months = {each["value"]: each for each in counts["audit"]["axes"]["month"]}
     assert sorted(months) == ["2026-01", "2026-02", "2026-03", "2026-04", "2026-05"]
     assert months["2026-05"]["held_out"] == 40 and months["2026-05"]["train"] == 0
     assert all(months[f"2026-0{n}"]["held_out"] == 0 and months[f"2026-0{n}"]["train"] > 20 for n in range(1, 5))
     assert any("Month 2026-05" in each["says"] and "no training row" in each["says"] for each in counts["findings"])
-    actions.freeze_data(dated, 1, MIA)
+    data_runs.freeze_data(dated, 1, MIA)
     assert dated.dossier(1).data_set.frozen_at  # type: ignore[union-attr]
 
 

@@ -41,6 +41,7 @@ from distill_tui.store.project import Project, ProjectError
 from distill_tui.store.project_file import check, write_lock
 from distill_tui.terms import Action, PlayKind, Role, RunKind, RunStatus
 from distill_tui.training.folders import check_causal_folder, check_encoder_folder, check_model_folder
+from support import data_runs
 from support.projects import NAME, make
 from support.results import trained
 from support.stories import SPEC, Auditor, drive_to_data, found, open_play, write_traffic
@@ -167,6 +168,7 @@ def test_a_writer_that_is_killed_loses_nothing_that_it_was_told_is_kept(path: Pa
 HOLDER = """
 import sys, time
 from pathlib import Path
+from support import data_runs
 from distill_tui.store.project import Project
 with Project.open(Path(sys.argv[1])).telemetry():
     print("held", flush=True)
@@ -315,7 +317,7 @@ def made_queued(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     traffic, project = write_traffic(folder / "calls.jsonl"), found(folder / NAME)
     drive_to_data(project, open_play(project), traffic)
-    actions.freeze_data(project, 1, actor("dan"))
+    data_runs.freeze_data(project, 1, actor("dan"))
     project.close()
     return folder
 

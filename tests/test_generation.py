@@ -48,6 +48,7 @@ from distill_tui.terms import (
 )
 from distill_tui.ui.play import evidence, gate_tab
 from distill_tui.ui.play.view import load
+from support import data_runs
 from support.live_play import DANA, NUMBERS, OLGA, ROLES, SAM, VERA, workers_here, write
 from support.sequences import CITIES, STATES, STREETS, colours, tiny_causal
 
@@ -116,10 +117,10 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     project, play = opened(folder)
     actions.lock_gate(project, play, SAM)
-    actions.import_traffic(project, play, DANA, write(folder / "first.jsonl", calls(700, 1)))
+    data_runs.import_traffic(project, play, DANA, write(folder / "first.jsonl", calls(700, 1)))
     actions.set_teacher(project, play, DANA, None)
-    actions.build_data(project, play, DANA)
-    actions.freeze_data(project, play, DANA)
+    data_runs.build_data(project, play, DANA)
+    data_runs.freeze_data(project, play, DANA)
     with workers_here():
         actions.start_run(project, play, DANA, SPEC)
         actions.evaluate(project, play, DANA)
@@ -171,7 +172,7 @@ def weighed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project, play = opened(folder, Gate((ahead,), rounds=1, held_out_rows=80))
     actions.lock_gate(project, play, SAM)
     rows = [row | {"teacher_output": None} for row in calls(300, 4)]
-    actions.import_traffic(project, play, DANA, write(folder / "first.jsonl", rows))
+    data_runs.import_traffic(project, play, DANA, write(folder / "first.jsonl", rows))
     model = tiny_causal(folder / "model", tuple(row["input"] for row in rows))
     asked = Described(
         TeacherSource.PROMPTED, "", (), "Give the parts of the line.\n{input}:", max_tokens=6, completes=True
@@ -183,8 +184,8 @@ def weighed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     with workers_here():
         actions.label(project, play, DANA)
-        actions.build_data(project, play, DANA)
-        actions.freeze_data(project, play, DANA)
+        data_runs.build_data(project, play, DANA)
+        data_runs.freeze_data(project, play, DANA)
         actions.start_run(project, play, DANA, spec)
         actions.evaluate(project, play, DANA)
     actions.set_maintenance(project, play, OLGA, 600, 60)
@@ -248,8 +249,8 @@ def test_a_teacher_that_chooses_among_labels_cannot_teach_it(project: Project, t
 
 def test_a_student_that_chooses_labels_cannot_be_trained_for_it(decided: Project) -> None:
     actions.iterate(decided, 1, DANA)
-    actions.build_data(decided, 1, DANA)
-    actions.freeze_data(decided, 1, DANA)
+    data_runs.build_data(decided, 1, DANA)
+    data_runs.freeze_data(decided, 1, DANA)
     with pytest.raises(Refused, match="P-001 is a generation play, and a student of kind static chooses among labels"):
         actions.start_run(decided, 1, DANA, Spec.from_mapping({"student": "static"}))
 
@@ -258,8 +259,8 @@ def test_the_command_trains_the_control_too_and_no_answer_is_taken_for_a_label(
     decided: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     actions.iterate(decided, 1, DANA)
-    actions.build_data(decided, 1, DANA)
-    actions.freeze_data(decided, 1, DANA)
+    data_runs.build_data(decided, 1, DANA)
+    data_runs.freeze_data(decided, 1, DANA)
     small = ["hidden=8", "depth=1", "epochs=1", "vocabulary=64"]
     assert main(["--project", str(decided.path), "train", "P-001", "student=tagger", *small]) == 0
     assert "labels alone" not in capsys.readouterr().err
@@ -349,7 +350,7 @@ def test_a_causal_model_on_this_machine_writes_the_answers_once(project: Project
     teacher = Described(TeacherSource.PROMPTED, "", (), "Say it: {input}", max_tokens=4)
     actions.set_teacher(project, 1, DANA, folder, teacher)
     asked = [{"input": text} for text in dict.fromkeys(colours(24, 6).inputs)]
-    actions.import_traffic(project, 1, DANA, write(tmp_path / "asked.jsonl", asked))
+    data_runs.import_traffic(project, 1, DANA, write(tmp_path / "asked.jsonl", asked))
     actions.label(project, 1, DANA)
     run = project.dossier(1).runs[-1]
     result = json.loads(run.result)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,6 +34,7 @@ from distill_tui.rules.objection import Refused
 from distill_tui.rules.requests import ImportTraffic
 from distill_tui.store.project import Project
 from distill_tui.terms import PlayKind, Role, Split
+from support import data_runs
 from support.intake import MIA, MINE
 
 PLAIN = Mapping(input="text", gold="label")
@@ -334,38 +332,24 @@ def test_more_bad_rows_than_the_driver_allows_refuse_the_import_and_keep_nothing
     path.write_text(path.read_text() + "{\n" + '{"text": ""}\n{"text": ""}\n')
     before = sorted(project.artifacts.folder.glob("*")) if project.artifacts.folder.exists() else []
     with pytest.raises(Refused) as refusal:
-        actions.import_traffic(project, 1, MIA, path, most_rejects=0.2)
+        data_runs.import_traffic(project, 1, MIA, path, most_rejects=0.2)
     (reason,) = refusal.value.objections
     assert reason.rule == "traffic.rejects"
     assert "3 of the 10 rows" in reason.sentence and "the input is empty (2)" in reason.sentence
-    assert sorted(project.artifacts.folder.glob("*")) == before and not project.dossier(1).traffic
-    report = actions.import_traffic(project, 1, MIA, path, most_rejects=0.3)
+    kept = [path for path in sorted(project.artifacts.folder.glob("*")) if path.name != "runs"]
+    assert kept == before and not list(project.artifacts.folder.glob("runs/*/work")) and not project.dossier(1).traffic
+    report = data_runs.import_traffic(project, 1, MIA, path, most_rejects=0.3)
     assert (report["rows"], report["rejects"]) == (7, 3)
-    kept = project.artifacts.path(report["rejects_file"]).read_text().splitlines()
-    assert json.loads(kept[0])["file"] == "calls.jsonl" and json.loads(kept[0])["line"] == 8
+    lines = project.artifacts.path(report["rejects_file"]).read_text().splitlines()
+    assert json.loads(lines[0])["file"] == "calls.jsonl" and json.loads(lines[0])["line"] == 8
 
 
 def test_importing_again_adds_nothing_whatever_it_is_packed_in(project: Project, tmp_path: Path) -> None:
     folder = saved(tmp_path / "set", [(f"text {n}", 0) for n in range(5)])
-    actions.import_traffic(project, 1, MIA, folder)
+    data_runs.import_traffic(project, 1, MIA, folder)
     with pytest.raises(Refused) as refusal:
-        actions.import_traffic(project, 1, MIA, folder)
+        data_runs.import_traffic(project, 1, MIA, folder)
     assert [reason.rule for reason in refusal.value.objections] == ["traffic.twice"]
-
-
-def test_an_import_that_is_killed_half_way_leaves_nothing_and_comes_in_once(project: Project, tmp_path: Path) -> None:
-    path = jsonl(tmp_path / "big.jsonl", [{"text": f"sentence {n} of many, said at length"} for n in range(80_000)])
-    words = ["--project", str(project.path), "import", "P-001", str(path)]
-    child = subprocess.Popen([sys.executable, "-m", "distill_tui", *words], stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 60
-    while not list(project.artifacts.folder.glob(".tmp-*/.traffic.parquet.*")) and time.monotonic() < until:
-        time.sleep(0.01)
-    time.sleep(0.05)
-    os.kill(child.pid, signal.SIGKILL)
-    assert child.wait() == -signal.SIGKILL
-    assert not project.dossier(1).traffic
-    assert actions.import_traffic(project, 1, MIA, path)["rows"] == 80_000
-    assert [t.rows for t in project.dossier(1).traffic] == [80_000]
 
 
 def test_the_rules_ask_for_counts_before_they_object_to_rejects() -> None:

@@ -38,6 +38,7 @@ from distill_tui.ui.play import evidence, overview_tab
 from distill_tui.ui.play import live_tab as tab
 from distill_tui.ui.play.view import load
 from distill_tui.ui.widgets import chart
+from support import data_runs
 from support.live_play import (
     DANA,
     GATE,
@@ -500,7 +501,7 @@ def rolls_back_by_the_command(project: Project) -> None:
 
 def test_training_rows_of_a_refresh_weigh_more_where_the_student_diverged(alarmed: Project) -> None:
     actions.refresh(alarmed, 1, OLGA, "drift")
-    actions.build_data(alarmed, 1, DANA)
+    data_runs.build_data(alarmed, 1, DANA)
     data = alarmed.dossier(1).data_set
     assert data is not None
     table = pq.read_table(alarmed.artifacts.path(data.artifact)).to_pylist()
@@ -516,8 +517,8 @@ def test_a_refresh_without_enough_new_rows_cannot_be_frozen(project: Project) ->
     feed(project, 100, FEBRUARY, count=120)
     actions.refresh(project, 1, OLGA, "due")
     with pytest.raises((Refused, ValueError)):
-        actions.build_data(project, 1, DANA)
-        actions.freeze_data(project, 1, DANA)
+        data_runs.build_data(project, 1, DANA)
+        data_runs.freeze_data(project, 1, DANA)
 
 
 def test_a_refresh_that_fails_is_put_aside_and_the_next_takes_its_unjudged_rows_in_again(alarmed: Project) -> None:

@@ -29,6 +29,7 @@ from distill_tui.ui.play import log_tab
 from distill_tui.ui.play.screen import MATTERS, TABS, PlayScreen
 from distill_tui.ui.widgets import chart, show
 from distill_tui.ui.widgets.frame import KeyLine, MessageLine
+from support import data_runs
 from support.screens import (
     DAN,
     DANA,
@@ -605,7 +606,7 @@ async def test_the_trigger_is_offered_what_the_traffic_says(project: Project) ->
         actions.assign_role(project, play, DANA, role, person)
     path = project.path.parent / "calls.jsonl"
     path.write_text("".join(f'{{"input": "text {n}", "time": "2026-10-{n:02}", "cost": 0.01}}\n' for n in range(1, 31)))
-    actions.import_traffic(project, play, DAN, path)
+    data_runs.import_traffic(project, play, DAN, path)
     app = an_app(project, play, DAN)
     async with app.run_test(size=NARROW) as pilot:
         await settled(pilot)

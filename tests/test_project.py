@@ -21,12 +21,13 @@ from sqlmodel import select
 
 from distill_tui import actions, gates
 from distill_tui.reports import text as report
-from distill_tui.rounds import round_data, weights
+from distill_tui.rounds import weights
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.permission import objections
 from distill_tui.rules.results import TrainResult
+from distill_tui.runs import build
 from distill_tui.runs.executors import local
 from distill_tui.store import migrations, tables
 from distill_tui.store.audit_log import chain_trouble
@@ -36,6 +37,7 @@ from distill_tui.store.project_file import check
 from distill_tui.store.rows import TABLES
 from distill_tui.store.sqlite import module as sqlite3
 from distill_tui.terms import Action, Metric, Role, RunKind, RunStatus
+from support import data_runs
 from support.projects import (
     FIXED,
     MODELS,
@@ -196,7 +198,7 @@ def test_every_change_is_one_entry_that_says_who_and_what(project: Project) -> N
 
 def test_who_builds_is_remembered_though_the_role_moves_on(project: Project) -> None:
     actions.assign_role(project, 2, actor("sam"), Role.DRIVER, "bob")
-    actions.build_data(project, 2, actor("bob"))
+    data_runs.build_data(project, 2, actor("bob"))
     builders = project.dossier(2).builders
     assert "drive" in builders["dan"] and {"drive", "build_data"} <= set(builders["bob"])
     with pytest.raises(Refused, match="bob built in this play"):
@@ -480,6 +482,7 @@ import sys
 from pathlib import Path
 from distill_tui.store.rows import TABLES
 from distill_tui.store.project import Project, ProjectError
+from support import data_runs
 from distill_tui.rules.actor import Actor
 print("ready", flush=True)
 sys.stdin.readline()
@@ -525,7 +528,7 @@ def test_a_column_that_is_no_object_is_told_in_one_line(written: str) -> None:
     with pytest.raises(ProjectError, match="The result of run 4 is no JSON object in the project file"):
         report.run_json(run)
     with pytest.raises(ProjectError, match="The report of traffic file 2 is no JSON object"):
-        round_data.is_observed(tables.Traffic(id=2, report=written))
+        build.is_observed(tables.Traffic(id=2, report=written))
 
 
 @pytest.mark.parametrize(

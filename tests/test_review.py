@@ -52,6 +52,7 @@ from distill_tui.ui.forms.failure_sheet import FailureSheet
 from distill_tui.ui.play import gate_tab
 from distill_tui.ui.play.screen import PlayScreen
 from distill_tui.ui.play.view import load
+from support import data_runs
 
 SPEC = Spec(
     student=StudentKind.STATIC,
@@ -126,10 +127,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A play whose data set is frozen, through the door all the way."""
     project = opened(tmp_path_factory.mktemp("review"), GATE)
     actions.lock_gate(project, 1, by("sam"))
-    actions.import_traffic(project, 1, by("dan"), project.path.parent / "calls.jsonl")
+    data_runs.import_traffic(project, 1, by("dan"), project.path.parent / "calls.jsonl")
     actions.set_teacher(project, 1, by("dan"), None)
-    actions.build_data(project, 1, by("dan"))
-    actions.freeze_data(project, 1, by("dan"))
+    data_runs.build_data(project, 1, by("dan"))
+    data_runs.freeze_data(project, 1, by("dan"))
     return project
 
 
@@ -140,7 +141,7 @@ SEGMENTS = Criterion(Metric.ACCURACY, Reference.TEACHER, gates.EVERY_SEGMENT, ma
 
 def test_a_segment_that_could_never_be_proven_is_merged_filled_or_only_watched(tmp_path: Path) -> None:
     project = opened(tmp_path, replace(GATE, criteria=(*GATE.criteria, SEGMENTS)))
-    actions.import_traffic(project, 1, by("dan"), tmp_path / "calls.jsonl")
+    data_runs.import_traffic(project, 1, by("dan"), tmp_path / "calls.jsonl")
     with pytest.raises(Refused) as refused:
         actions.lock_gate(project, 1, by("sam"))
     assert [objection.rule for objection in refused.value.objections] == ["gate.unprovable"] * 3
@@ -161,7 +162,7 @@ def test_a_range_that_does_not_hold_the_worksheets_number_is_not_locked(tmp_path
 
 def test_a_lock_fixes_teacher_segments_methods_and_numbers_with_their_source_and_time(tmp_path: Path) -> None:
     project = opened(tmp_path, GATE)
-    actions.import_traffic(project, 1, by("dan"), tmp_path / "calls.jsonl")
+    data_runs.import_traffic(project, 1, by("dan"), tmp_path / "calls.jsonl")
     actions.set_teacher(project, 1, by("dan"), None)
     assert locked_facts(project.dossier(1)) == {}
     actions.lock_gate(project, 1, by("sam"))
@@ -310,8 +311,8 @@ def test_a_record_says_what_each_row_scores_and_what_the_student_was_sure_of_agr
 def second(evaluated: Project) -> Project:
     """Another round, with new data and a new student."""
     actions.iterate(evaluated, 1, by("dan"))
-    actions.build_data(evaluated, 1, by("dan"))
-    actions.freeze_data(evaluated, 1, by("dan"))
+    data_runs.build_data(evaluated, 1, by("dan"))
+    data_runs.freeze_data(evaluated, 1, by("dan"))
     one_round(evaluated)
     return evaluated
 
@@ -575,7 +576,7 @@ def test_an_import_says_what_of_it_belongs_with_held_out_rows_and_none_of_it_tra
     texts = [rows.inputs[2].upper(), near, fresh]
     file.write_text("".join(json.dumps({"input": text, "teacher_output": "post"}) + "\n" for text in texts))
     actions.iterate(second, 1, by("dan"))
-    report = actions.import_traffic(second, 1, by("dan"), file)
+    report = data_runs.import_traffic(second, 1, by("dan"), file)
     assert report["held_out"] == {"same": 1, "near": 1, "group": 0}
-    counts = actions.build_data(second, 1, by("dan"))
+    counts = data_runs.build_data(second, 1, by("dan"))
     assert counts["tally"]["contaminated"] == 1

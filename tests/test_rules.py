@@ -622,6 +622,7 @@ MAY = {
     Action.ADD_ACCOUNT: (DECIDE, {"mia"}),
     Action.ADD_KEY: (DECIDE, {"mia"}),
     Action.REVOKE_KEY: (DECIDE, set(EVERYBODY)),
+    Action.QUEUE_RUN: (at(Stage.DATA), {"dan"}),
     Action.FINISH_RUN: (NOT_EVALUATED, set()),
     Action.END_RUN: (NOT_EVALUATED, set()),
     Action.RECORD_EVALUATION: (NOT_EVALUATED, set()),
@@ -1021,6 +1022,8 @@ REQUESTS = st.fixed_dictionaries(
         "refresh_days": st.integers(), "content": JSON | st.just(check(4)),
         "assurance": st.sampled_from(Assurance), "proof": st.sampled_from(Assurance),
         "roster": st.dictionaries(WORDS, WORDS),
+        "queues": st.sampled_from((Action.IMPORT_TRAFFIC, Action.BUILD_DATA, Action.FREEZE_DATA)),
+        "worker": st.none() | st.builds(WorkerReport, st.integers(0, 6), WORDS),
     },
 )  # fmt: skip
 ACTORS = st.builds(

@@ -41,6 +41,7 @@ from distill_tui.teachers.description import TEMPLATES, Described
 from distill_tui.teachers.endpoint import Answer, EndpointError, Limits
 from distill_tui.teachers.estimate import outputs as teacher_outputs
 from distill_tui.terms import PlayKind, Role, RunStatus, Stage, TeacherSource
+from support import data_runs
 
 MIA = Actor("mia", f"account uid {os.getuid()}")
 QUICK = Limits(budget=Decimal(1), price_in=Decimal(1), price_out=Decimal(2), concurrency=3, timeout=5, backoff=0.01)
@@ -291,7 +292,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
     actions.assign_role(made, play, MIA, Role.DRIVER, "mia")
     path = tmp_path / "calls.jsonl"
     path.write_text("".join(json.dumps({"input": text}) + "\n" for _, text in TODO))
-    actions.import_traffic(made, play, MIA, path)
+    data_runs.import_traffic(made, play, MIA, path)
     with made.telemetry() as session:
         row = session.get(tables.Play, play)
         assert row is not None

@@ -19,8 +19,9 @@ from distill_tui.rules.objection import Refused
 from distill_tui.store import tables
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.teachers.description import Described
-from distill_tui.terms import PlayKind, RunStatus, Split, TeacherSource
+from distill_tui.terms import PlayKind, RunKind, RunStatus, Split, TeacherSource
 from distill_tui.ui.forms.sheet import Sheet
+from support import data_runs
 from support.endpoints import PRICES, Server, causal, does, server  # noqa: F401
 from support.screens import NARROW, an_app, settled
 from support.sheets import fill
@@ -72,7 +73,7 @@ def test_a_held_out_row_is_never_shown_to_whoever_writes(play: Project, server: 
         actions.vary(play, 1, MIA, 3, 10, [secret], {"budget": "1", "price_in": "0", "price_out": "0"})
     assert [o.rule for o in refusal.value.objections] == ["variation.sealed"]
     assert does(play, "data", "vary", "P-001", str(secret), *PRICES, "--estimate") == 3
-    assert not server.asked and len(play.dossier(1).runs) == 1
+    assert not server.asked and [run.kind for run in play.dossier(1).runs] == [RunKind.IMPORT, RunKind.TRAIN]
 
 
 @pytest.mark.parametrize(("source", "rule"), [("recorded", "teacher.recorded"), ("local", "teacher.cannot_write")])
@@ -167,7 +168,7 @@ def test_variations_are_read_and_taken_in_as_a_source_that_only_trains(
     assert does(play, "data", "take", "P-001", "--without", "2", "99") == 4
     assert does(play, "data", "take", "P-001", "--without", "2") == 0
     added = play.dossier(1).traffic[-1]
-    run = play.dossier(1).runs[-1].id
+    run = next(run.id for run in reversed(play.dossier(1).runs) if run.kind is RunKind.LABEL)
     assert (added.name, added.rows) == (f"variations-of-run-{run}.jsonl", 7)
     assert does(play, "data", "take", "P-001") == 4  # once
     assert play_traffic.window(play, 1)[0].calls == 200  # what was written is no call
@@ -194,7 +195,7 @@ def test_variations_that_belong_with_held_out_rows_are_refused_at_the_door(play:
     path = tmp_path / "variations-of-run-1.jsonl"
     path.write_text(json.dumps({"input": rows_of(play, Split.HELD_OUT).inputs[0] + "!"}) + "\n")
     with pytest.raises(Refused) as refusal:
-        actions.import_traffic(play, 1, MIA, path, written={"run": 1, "by": "tiny", "varied": []})
+        data_runs.import_traffic(play, 1, MIA, path, variations={"run": 1, "by": "tiny", "varied": []})
     assert [o.rule for o in refusal.value.objections] == ["variation.leak"]
     assert len(play.dossier(1).traffic) == 1
 
@@ -213,9 +214,9 @@ async def test_variations_are_written_read_and_taken_in_by_keys(play: Project) -
         fill(pilot.app, price_in="1")
         await pilot.press("ctrl+s")
         await until(pilot, lambda: isinstance(pilot.app.screen, Sheet) and pilot.app.screen is not sheet)
-        assert len(play.dossier(1).runs) == 1  # one row was tried; no run was started
+        assert len(play.dossier(1).runs) == 2  # one row was tried; no run was started
         await pilot.press("enter")
-        await until(pilot, lambda: [r.status for r in play.dossier(1).runs] == [RunStatus.FINISHED] * 2)
+        await until(pilot, lambda: [r.status for r in play.dossier(1).runs] == [RunStatus.FINISHED] * 3)
         assert variations.ask_of(play.dossier(1).runs[-1])
         await settled(pilot)
         await pilot.press("v")

@@ -20,6 +20,7 @@ from distill_tui.rounds import play_traffic
 from distill_tui.rules.actor import Actor
 from distill_tui.store.project import Project
 from distill_tui.terms import PlayKind, Role
+from support import data_runs
 
 PRICES = TokenPrices(Decimal("0.50"), Decimal("2"), "price list, 2026-11-01")
 MIA = Actor("mia", f"account uid {os.getuid()}")
@@ -100,7 +101,7 @@ def project(tmp_path: Path) -> Project:
     for kind in PlayKind:
         play = actions.open_play(made, MIA, kind.value, kind)
         actions.assign_role(made, play, MIA, Role.DRIVER, "mia")
-        actions.import_traffic(made, play, MIA, source)
+        data_runs.import_traffic(made, play, MIA, source)
     return made
 
 
@@ -180,6 +181,7 @@ def test_the_command_proposes_it_until_the_gate_says_something(tmp_path: Path, c
     actions.assign_role(made, play, MIA, Role.DRIVER, "mia")
     actions.import_traffic(made, play, MIA, source)
     found = play_data.repeats(made, made.dossier(play))
+    data_runs.import_traffic(made, play, MIA, source)
     assert found == repeats.Repeats(100, Decimal("0.97"))
     gate = gates.default_gate(PlayKind.STABILITY)
     assert (

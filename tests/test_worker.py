@@ -34,6 +34,7 @@ from distill_tui.spec import Spec
 from distill_tui.store import queries, tables
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import Action, Control, Metric, PlayKind, Reference, Role, RunKind, RunStatus, Stage, StudentKind
+from support import data_runs
 
 DAN = Actor("dan", f"account uid {os.getuid()}")
 VERA = Actor("vera", "account uid 4002")
@@ -89,10 +90,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     actions.lock_gate(project, play, Actor("sam", "account uid 4001"))
     file = folder / "calls.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in sentences(1200)))
-    actions.import_traffic(project, play, DAN, file)
+    data_runs.import_traffic(project, play, DAN, file)
     actions.set_teacher(project, play, DAN, None)
-    actions.build_data(project, play, DAN)
-    actions.freeze_data(project, play, DAN)
+    data_runs.build_data(project, play, DAN)
+    data_runs.freeze_data(project, play, DAN)
     project.close()
     return folder
 

@@ -86,7 +86,10 @@ class FindingLevel(StrEnum):
 class RunKind(StrEnum):
     """What a worker was started for."""
 
+    IMPORT = "import"
     LABEL = "label"
+    BUILD = "build"
+    FREEZE = "freeze"
     TRAIN = "train"
     EVALUATE = "evaluate"
     REPRODUCE = "reproduce"
@@ -322,9 +325,9 @@ class Action(StrEnum):
     START_RUN = "start_run", Does("T", "train", "Train a student, in a worker.",
         (Stage.TRAIN,), tab=4, builds=True, reads_files=True)
     STOP_RUN = "stop_run", Does("K", "train stop", "Stop a run and keep its checkpoint.",
-        AFTER_LOCK, tab=4, short="stop")
+        (*FIVE_STAGES, Stage.LIVE), tab=4, short="stop")
     RESUME_RUN = "resume_run", Does("C", "train resume", "Resume a stopped, failed or lost run from its checkpoint.",
-        AFTER_LOCK, tab=4, short="resume")
+        (*FIVE_STAGES, Stage.LIVE), tab=4, short="resume")
     EVALUATE = "evaluate", Does("R", "eval", "Evaluate one student on the held-out rows: the one look of this round.",
         (Stage.TRAIN,), tab=5, builds=True)
     REPRODUCE = "reproduce", Does("V", "reproduce", "Reproduce the evaluation, as the validator.",
@@ -354,6 +357,8 @@ class Action(StrEnum):
     REFRESH = "refresh", Does("N", "refresh", "Open a round with fresh data, weighted towards the new failures.",
         (Stage.LIVE,), to=Stage.DATA, tab=7, arguments="-m TEXT", builds=True)
     COMMENT = "comment", Does("c", "comment", "Add a comment to the log.", tuple(Stage))
+    QUEUE_RUN = "queue_run", Does("", "", "A person had a worker import traffic, or build or freeze a data set.",
+        UNTIL_FREEZE)
     # what workers report
     FINISH_RUN = "finish_run", Does("", "", "A worker finished its run.", tuple(Stage))
     END_RUN = "end_run", Does("", "", "A run ended without finishing.", tuple(Stage))

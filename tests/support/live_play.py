@@ -26,6 +26,7 @@ from distill_tui.spec import Spec
 from distill_tui.store.project import Project
 from distill_tui.teachers.description import Described
 from distill_tui.terms import Metric, Opinion, PlayKind, Role, StudentKind
+from support import data_runs
 
 DANA = Actor("dana", f"account uid {os.getuid()}")
 SAM, VERA, OLGA = (Actor(name, f"account uid {uid}") for name, uid in (("sam", 4001), ("vera", 4002), ("olga", 4003)))
@@ -113,7 +114,7 @@ def shipped(
     actions.qualify(project, play, DANA)
     actions.edit_gate(project, play, DANA, gate)
     actions.lock_gate(project, play, SAM)
-    actions.import_traffic(project, play, DANA, write(folder / "first.jsonl", rows(900, 1)))
+    data_runs.import_traffic(project, play, DANA, write(folder / "first.jsonl", rows(900, 1)))
     actions.set_teacher(project, play, DANA, None, teacher)
     actions.set_maintenance(project, play, OLGA, 600, 60)
     if teacher is not None:
@@ -129,8 +130,8 @@ def shipped(
 
 def trained_and_judged(project: Project, play: int) -> None:
     """Build, freeze, train, evaluate."""
-    actions.build_data(project, play, DANA)
-    actions.freeze_data(project, play, DANA)
+    data_runs.build_data(project, play, DANA)
+    data_runs.freeze_data(project, play, DANA)
     actions.start_run(project, play, DANA, SPEC)
     actions.evaluate(project, play, DANA)
 

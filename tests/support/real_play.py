@@ -30,6 +30,7 @@ from distill_tui.spec import Spec
 from distill_tui.store.project import Project
 from distill_tui.store.sqlite import module as sqlite3
 from distill_tui.terms import Assurance, Metric, Opinion, PlayKind, Reference, Role, RunStatus, StudentKind
+from support import data_runs
 
 ROLES = {Role.SPONSOR: "sam", Role.DRIVER: "dan", Role.VALIDATOR: "vera", Role.OPERATOR: "olga"}
 PEOPLE = (*ROLES.values(), "bob")  # bob is enrolled and holds no role
@@ -148,10 +149,10 @@ def _made(spec: Spec, soft: bool, gate: Gate) -> Path:
     actions.lock_gate(project, play.id, play.by("sam"), gates.digest(gate))
     (folder / "calls.jsonl").write_text("".join(json.dumps(row) + "\n" for row in traffic(soft)))
     dan = play.by("dan")
-    actions.import_traffic(project, play.id, dan, folder / "calls.jsonl")
+    data_runs.import_traffic(project, play.id, dan, folder / "calls.jsonl")
     actions.set_teacher(project, play.id, dan, None)
-    actions.build_data(project, play.id, dan)
-    actions.freeze_data(project, play.id, dan)
+    data_runs.build_data(project, play.id, dan)
+    data_runs.freeze_data(project, play.id, dan)
     finished(project, actions.start_run(project, play.id, dan, spec))
     finished(project, actions.evaluate(project, play.id, dan))
     actions.set_maintenance(project, play.id, play.by("olga"), 400, 90)

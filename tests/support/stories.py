@@ -25,6 +25,7 @@ from distill_tui.store import tables
 from distill_tui.store.project import Project, ProjectError, now
 from distill_tui.store.sqlite import module as sqlite3
 from distill_tui.terms import Action, Opinion, PlayKind, Role, RunKind, RunStatus, Split, Stage, StudentKind
+from support import data_runs
 from support.results import rehearsal, train_result
 from support.story import EVERYBODY, GATE, ROLES, WORKSHEET, actor
 
@@ -67,14 +68,14 @@ def drive_to_data(project: Project, play: int, traffic: Path) -> None:
     """Qualify, lock, import, build and freeze."""
     actions.qualify(project, play, actor("dan"))
     actions.lock_gate(project, play, actor("sam"))
-    actions.import_traffic(project, play, actor("dan"), traffic)
+    data_runs.import_traffic(project, play, actor("dan"), traffic)
     actions.set_teacher(project, play, actor("dan"), None)
-    actions.build_data(project, play, actor("dan"))
+    data_runs.build_data(project, play, actor("dan"))
 
 
 def drive_to_decide(project: Project, play: int, right: int = 12) -> None:
     """Freeze, train and evaluate a student that has so many held-out rows right."""
-    actions.freeze_data(project, play, actor("dan"))
+    data_runs.freeze_data(project, play, actor("dan"))
     finish_training(project, actions.start_run(project, play, actor("dan"), SPEC))
     finish_evaluation(project, actions.evaluate(project, play, actor("dan")), right)
     finish_rehearsal(project, actions.rehearse(project, play, actor("olga")))
@@ -317,14 +318,14 @@ DEEDS: dict[str, Deed] = {
     "qualify": lambda s, play, who: actions.qualify(s.project, play, who),
     "edit_gate": _edit_gate,
     "lock_gate": lambda s, play, who: actions.lock_gate(s.project, play, who),
-    "import_traffic": lambda s, play, who: actions.import_traffic(s.project, play, who, s.traffic),
+    "import_traffic": lambda s, play, who: data_runs.import_traffic(s.project, play, who, s.traffic),
     "confirm_terms": lambda s, play, who: actions.confirm_terms(
         s.project, play, who, "Acme", "3.1", "2026-11-01", s.random.random() < 0.9
     ),
     "accept_findings": lambda s, play, who: actions.accept_findings(s.project, play, who, [], "known"),
     "set_teacher": lambda s, play, who: actions.set_teacher(s.project, play, who, None),
-    "build_data": lambda s, play, who: actions.build_data(s.project, play, who),
-    "freeze_data": lambda s, play, who: actions.freeze_data(s.project, play, who),
+    "build_data": lambda s, play, who: data_runs.build_data(s.project, play, who),
+    "freeze_data": lambda s, play, who: data_runs.freeze_data(s.project, play, who),
     "start_run": _start(lambda s, play, who: actions.start_run(s.project, play, who, SPEC)),
     "stop_run": _stop,
     "resume_run": _start(lambda s, play, who: actions.resume_run(s.project, play, who)),

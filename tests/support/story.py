@@ -267,6 +267,7 @@ def ids(reasons: Iterable[Objection]) -> set[str]:
 
 REQUESTS: dict[Action, Any] = {
     **dict.fromkeys((action for action in Action if not action.command), requests.WorkerReport),
+    Action.QUEUE_RUN: requests.QueueRun,
     **dict.fromkeys((Action.SIGN_OFF, Action.REFUSE), requests.SignOff),
     **dict.fromkeys((Action.STOP_RUN, Action.RESUME_RUN, Action.EVALUATE), requests.ForRun),
     **dict.fromkeys((Action.KILL, Action.ACKNOWLEDGE, Action.REFRESH), requests.WithReason),
@@ -285,6 +286,7 @@ def asked(
         "provider": "Acme", "version": "1", "dated": "2026-05-01", "source_digest": digest("5"), "mapping": "",
         "source": "recorded", "findings": (), "reason": "No headroom.", "run": 1, "token": "", "sample": 1,
         "refresh_days": 1, "bundle": 1, "row": 7, "held_out": True, "burn": True,
+        "queues": Action.BUILD_DATA,
     }  # fmt: skip
     if isinstance(seen, PlayDossier):
         harmless |= {"covers": covers(seen), "roster": roster(seen)}

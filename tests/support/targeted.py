@@ -17,6 +17,7 @@ from distill_tui.spec import Spec
 from distill_tui.store import tables
 from distill_tui.store.project import Project, now
 from distill_tui.terms import PlayKind, Role, RunKind, RunStatus, Split, Stage
+from support import data_runs
 from support.datasets import imported
 from support.results import trained
 
@@ -46,7 +47,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
     rows += [{"input": about(n), "segment": "web"} for n in range(160, 200)]  # traffic that nobody has labelled
     path = tmp_path / "calls.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    actions.import_traffic(made, play, MIA, path)
+    data_runs.import_traffic(made, play, MIA, path)
     rule = split.SplitRule(seed=3, held_out_rows=40, validation_share=0.25)
     data = build.build([imported(tmp_path, rows)], {}, rule, LABELS)
     with made.artifacts.scratch() as scratch:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,6 @@ from distill_tui.rules import who as who_rules
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.data import open_findings
 from distill_tui.rules.decide import counting_sign_off
-from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import lock_facts
 from distill_tui.rules.objection import Objection, Refused
 from distill_tui.rules.requests import (
@@ -43,13 +43,12 @@ from distill_tui.rules.requests import (
     EnrolPerson,
     FillWorksheet,
     ForRun,
-    FreezeData,
-    ImportTraffic,
     Label,
     LockGate,
     Observe,
     OpenPlay,
     OpenRow,
+    QueueRun,
     Request,
     RevokeKey,
     RollBack,
@@ -61,10 +60,10 @@ from distill_tui.rules.requests import (
     StartRun,
     WithReason,
 )
-from distill_tui.rules.training import resumable, trained
+from distill_tui.rules.training import OF_DATA, resumable, trained
 from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
-from distill_tui.store import audit_log, tables
+from distill_tui.store import tables
 from distill_tui.store.project import Change, Project, ProjectError, remember_builder
 from distill_tui.terms import (
     Action,
@@ -83,6 +82,8 @@ from distill_tui.terms import (
 if TYPE_CHECKING:
     from distill_tui.dataset import readers
     from distill_tui.teachers.description import Described
+
+Start = Callable[[Project, int], None]  # what has a queued run done; a worker on this machine where none is named
 
 # --- the project and its people ----------------------------------------------------------------------------------
 
@@ -268,67 +269,50 @@ def import_traffic(
     mapping: readers.Mapping | None = None,
     *,
     most_rejects: float = 0.05,
-    written: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Import a file of traffic; gives the report. Importing it again adds nothing.
+    variations: Mapping[str, Any] | None = None,
+    moves: bool = False,
+    start: Start | None = None,
+) -> int:
+    """Have a worker import a file of traffic; return the run's number. Importing it again adds nothing.
 
-    More than `most_rejects` of the rows unusable, and the whole file is refused. `written` tells of variations that a
-    teacher wrote, of which none may belong with a held-out row.
+    With more than `most_rejects` of the rows unusable, the file is refused. `variations` tells of those that a teacher
+    wrote, of which none may belong with a held-out row. With `moves` the run takes the file into its folder.
     """
-    from distill_tui.dataset import readers, traffic
-    from distill_tui.rounds import round_data
+    from distill_tui.dataset import readers
 
-    seen = project.ask_first(Action.IMPORT_TRAFFIC, play_id, actor)
-    mapping = mapping or readers.guess_mapping(path)
-    with project.artifacts.scratch() as scratch:
-        out = scratch / "traffic.parquet"
-        report = traffic.import_traffic(path, mapping, out)
-        columns = {name: column for name, column in dataclasses.asdict(mapping).items() if column}
-        words = canonical(columns).decode()
-        request = ImportTraffic(
-            name=path.name,
-            source_digest=_sha256(report.source_digest),
-            mapping=words,
-            rows=report.rows,
-            rejects=report.rejects,
-            most_rejects=most_rejects,
-            reasons=report.reasons,
-        )
-        project.ask_first(Action.IMPORT_TRAFFIC, play_id, actor, request)  # what is refused is not kept
-        leaks = round_data.held_out_in(project.artifacts, seen, out)
-        request = dataclasses.replace(request, held_out=leaks, variations=written is not None)
-        project.ask_first(Action.IMPORT_TRAFFIC, play_id, actor, request)
-        artifact = project.artifacts.store(out)
-        rejects = out.with_suffix(".rejects.jsonl")
-        summary = _report(report) | {"rejects_file": project.artifacts.store(rejects) if rejects.exists() else ""}
-        summary |= {"held_out": leaks} | ({"variations": dict(written)} if written is not None else {})
-    with project.change(Action.IMPORT_TRAFFIC, play_id, actor, request) as change:
-        change.session.add(
-            tables.Traffic(
-                play_id=play_id,
-                round=change.play.round,
-                name=path.name,
-                source_digest=request.source_digest,
-                artifact=artifact,
-                mapping=words,
-                rows=report.rows,
-                rejects=report.rejects,
-                report=json.dumps(summary),
-                imported_at=change.at,
-            )
-        )
-        change.detail |= {"name": path.name, "rows": report.rows, "rejects": report.rejects, "traffic": artifact}
-        change.detail |= {"most_rejects": str(most_rejects), "mapping": columns, "held_out": leaks}
-    return summary
+    project.ask_first(Action.IMPORT_TRAFFIC, play_id, actor)
+    spec = {"mapping": dataclasses.asdict(mapping or readers.guess_mapping(path)), "most_rejects": most_rejects}
+    spec |= {"variations": dict(variations)} if variations is not None else {}
+
+    def source(run_id: int) -> str:
+        folder = project.artifacts.run_folder(run_id) if moves else path.absolute().parent
+        if moves:
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.move(path, folder / path.name)
+        return json.dumps(spec | {"source": str(folder / path.name)})
+
+    return _queue_data(project, play_id, actor, RunKind.IMPORT, source, start=start)
 
 
-def _report(report: Any) -> dict[str, Any]:
-    values = dataclasses.asdict(report)
-    return json.loads(json.dumps(values, default=str))  # type: ignore[no-any-return]
-
-
-def _sha256(digest: str) -> str:
-    return digest if digest.startswith("sha256:") else f"sha256:{digest}"
+def _queue_data(
+    project: Project,
+    play_id: int,
+    actor: Actor,
+    kind: RunKind,
+    spec: Callable[[int], str] = lambda _: "{}",
+    *,
+    data: int | None = None,
+    start: Start | None = None,
+) -> int:
+    """Queue what changes the data of a round; it is recorded as the person's own action when the worker has done it."""
+    with project.change(Action.QUEUE_RUN, play_id, actor, QueueRun(OF_DATA[kind])) as change:
+        run = _new_run(change, kind, data_set_id=data)
+        assert run.id is not None
+        run.spec = spec(run.id)
+        change.session.add(run)
+        change.detail["spec"] = run.spec
+    (start or local.start)(project, run.id)
+    return run.id
 
 
 def set_teacher(
@@ -382,40 +366,10 @@ def confirm_terms(
         change.detail |= vars(request) | {"before": before}
 
 
-def build_data(project: Project, play_id: int, actor: Actor) -> dict[str, Any]:
-    """Build the draft data set of this round; gives its counts."""
-    from distill_tui.rounds import round_data
-
-    seen = project.ask_first(Action.BUILD_DATA, play_id, actor)
-    with project.artifacts.scratch() as scratch:
-        built = round_data.build(project.artifacts, seen, scratch / "data.parquet")
-        artifact = project.artifacts.store(scratch / "data.parquet")
-    with project.change(Action.BUILD_DATA, play_id, actor) as change:
-        _unmoved(change, seen)
-        if change.dossier.data_set is not None:
-            change.session.delete(change.session.get(tables.DataSet, change.dossier.data_set.id))
-            change.session.flush()
-        change.session.add(
-            tables.DataSet(
-                play_id=play_id,
-                round=change.play.round,
-                artifact=artifact,
-                digest=_sha256(built.digest),
-                labels=json.dumps(built.labels),
-                counts=json.dumps(built.counts),
-                built_at=change.at,
-            )
-        )
-        change.detail |= {"data": _sha256(built.digest), "splits": built.counts["splits"]}
-    return built.counts
-
-
-def _unmoved(change: Change, seen: PlayDossier) -> None:
-    def state(dossier: PlayDossier) -> object:
-        return [t.id for t in dossier.traffic], (dossier.play.teacher_digest, dossier.play.round)
-
-    if state(change.dossier) != state(seen):
-        raise Refused([Objection("data.moved", "The traffic or the teacher changed meanwhile; build again.")])
+def build_data(project: Project, play_id: int, actor: Actor, *, start: Start | None = None) -> int:
+    """Have a worker build the draft data set of this round; return the run's number."""
+    project.ask_first(Action.BUILD_DATA, play_id, actor)
+    return _queue_data(project, play_id, actor, RunKind.BUILD, start=start)
 
 
 def accept_findings(project: Project, play_id: int, actor: Actor, names: Sequence[str], reason: str) -> list[str]:
@@ -438,27 +392,11 @@ def accept_findings(project: Project, play_id: int, actor: Actor, names: Sequenc
         return [each["id"] for each in chosen]
 
 
-def freeze_data(project: Project, play_id: int, actor: Actor) -> str:
-    """Freeze the data set, once it is shown that nothing leaks; gives its digest."""
-    from distill_tui.dataset import frozen
-    from distill_tui.rounds import round_data
-
+def freeze_data(project: Project, play_id: int, actor: Actor, *, start: Start | None = None) -> int:
+    """Have a worker show that nothing leaks, and freeze the data set; return the run's number."""
     seen = project.ask_first(Action.FREEZE_DATA, play_id, actor)
     assert seen.data_set is not None
-    trouble = project.artifacts.trouble(seen.data_set.artifact)
-    if trouble:
-        raise ProjectError(trouble)
-    path = project.artifacts.path(seen.data_set.artifact)
-    request = FreezeData([*frozen.leaks(path), *round_data.time_leaks(project.artifacts, seen, path)])
-    with project.change(Action.FREEZE_DATA, play_id, actor, request) as change:
-        row = change.session.get(tables.DataSet, seen.data_set.id)
-        if row is None or row.digest != seen.data_set.digest:
-            raise Refused([Objection("data.moved", "The data set was built again meanwhile; look at it once more.")])
-        row.frozen_at = change.at
-        change.session.add(row)
-        findings = [each["says"] for each in open_findings(change.dossier)]
-        change.detail |= {"data": row.digest, "row": audit_log.frozen_row(seen.data_set), "open": findings}
-        return row.digest
+    return _queue_data(project, play_id, actor, RunKind.FREEZE, data=seen.data_set.id, start=start)
 
 
 def open_row(project: Project, play_id: int, actor: Actor, row: int, *, burn: bool = False) -> dict[str, Any]:
@@ -493,21 +431,26 @@ def _queue(
     project: Project, play_id: int, actor: Actor, action: Action, kind: RunKind, request: Request | None, **columns: Any
 ) -> int:
     with project.change(action, play_id, actor, request) as change:
-        run = tables.Run(
-            play_id=play_id,
-            round=change.play.round,
-            kind=kind,
-            status=RunStatus.QUEUED,
-            started_by=change.person,
-            created_at=change.at,
-            **({"spec": "{}"} | columns),
-        )
-        change.session.add(run)
-        change.session.flush()
-        assert run.id is not None
-        change.detail |= {"run": run.id, "kind": kind.value, "spec": run.spec}
+        run = _new_run(change, kind, **columns)
+    assert run.id is not None
     local.start(project, run.id)
     return run.id
+
+
+def _new_run(change: Change, kind: RunKind, **columns: Any) -> tables.Run:
+    run = tables.Run(
+        play_id=change.play.id or 0,
+        round=change.play.round,
+        kind=kind,
+        status=RunStatus.QUEUED,
+        started_by=change.person,
+        created_at=change.at,
+        **({"spec": "{}"} | columns),
+    )
+    change.session.add(run)
+    change.session.flush()
+    change.detail |= {"run": run.id, "kind": kind.value, "spec": run.spec}
+    return run
 
 
 def label(project: Project, play_id: int, actor: Actor, limits: Mapping[str, str] = {}) -> int:
@@ -553,9 +496,15 @@ def vary(
 
 
 def take_variations(
-    project: Project, play_id: int, actor: Actor, run_id: int | None = None, without: Sequence[int] = ()
-) -> dict[str, Any]:
-    """Take in what a teacher wrote, without those that are named by their place from 1; gives the import's report."""
+    project: Project,
+    play_id: int,
+    actor: Actor,
+    run_id: int | None = None,
+    without: Sequence[int] = (),
+    *,
+    start: Start | None = None,
+) -> int:
+    """Import what a teacher wrote, without those that are named by their place from 1; return the run's number."""
     from distill_tui.rounds import variations
 
     seen = project.ask_first(Action.IMPORT_TRAFFIC, play_id, actor)
@@ -570,7 +519,7 @@ def take_variations(
     with project.artifacts.scratch() as scratch:
         path = scratch / f"variations-of-run-{wait.run}.jsonl"
         path.write_text("".join(variations.rows(project, seen, chosen)), encoding="utf-8")
-        return import_traffic(project, play_id, actor, path, written=about)
+        return import_traffic(project, play_id, actor, path, variations=about, moves=True, start=start)
 
 
 def start_run(project: Project, play_id: int, actor: Actor, spec: Spec) -> int:
@@ -735,7 +684,7 @@ def observe(
     seen = project.ask_first(Action.OBSERVE, play_id, actor)
     assert seen.live is not None
     name = name or path.name
-    digest = _sha256(traffic.source_digest(path))
+    digest = f"sha256:{traffic.source_digest(path)}"
     request = Observe(name, digest)
     project.ask_first(Action.OBSERVE, play_id, actor, request)
     with project.artifacts.scratch() as scratch:

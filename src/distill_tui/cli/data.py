@@ -6,13 +6,14 @@ import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from distill_tui import actions
 from distill_tui.cli import measured, traffic
 from distill_tui.cli.call import Call, InputError, UsageError
+from distill_tui.cli.follow import finished
 from distill_tui.cli.options import AT_LEAST_1, FILE, command, play, reason
 from distill_tui.dataset import browse, play_data, readers
 from distill_tui.reports import data as reports
@@ -23,6 +24,7 @@ from distill_tui.text import visible
 
 if TYPE_CHECKING:
     from distill_tui.dataset.readers import Mapping
+    from distill_tui.rules import entities
 
 SHARE = click.FloatRange(0, 1)
 
@@ -52,17 +54,20 @@ def import_(call: Call, file: str, most_rejects: float, preview: bool, **columns
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "typed.jsonl"
             path.write_bytes(sys.stdin.buffer.read())
-            _import(call, path, most_rejects, preview, columns)
+            _import(call, path, most_rejects, preview, columns, moves=True)
     else:
         _import(call, Path(file), most_rejects, preview, columns)
 
 
-def _import(call: Call, path: Path, most_rejects: float, preview: bool, columns: dict[str, str | None]) -> None:
+def _import(
+    call: Call, path: Path, most_rejects: float, preview: bool, columns: dict[str, str | None], *, moves: bool = False
+) -> None:
     mapping = traffic.mapping(path, columns)
     if preview:
         _preview(call, path, mapping)
         return
-    report = actions.import_traffic(*call.about, path, mapping, most_rejects=most_rejects)
+    run = actions.import_traffic(*call.about, path, mapping, most_rejects=most_rejects, moves=moves)
+    report = import_report(call, finished(call, run))
     for reject in report.get("first_rejects", ()):
         call.talk(f"{path.name}, line {reject['line']}: {reject['reason']}. Left out.")
     leaks = report.get("held_out") or {}
@@ -70,6 +75,12 @@ def _import(call: Call, path: Path, most_rejects: float, preview: bool, columns:
         counts = ", ".join(f"{count:,} {name}" for name, count in leaks.items() if count)
         call.talk(f"{sum(leaks.values()):,} inputs match held-out rows ({counts}) and are excluded from training.")
     call.done(f"Imported {report['rows']:,} rows, left out {report['rejects']:,}.", [str(report["rows"])], **report)
+
+
+def import_report(call: Call, run: entities.Run) -> dict[str, Any]:
+    """Return the report of what an importing run brought in."""
+    imported = next(each for each in reversed(call.dossier().traffic) if each.artifact == run.artifact)
+    return json_columns.stored(imported.report, f"the report of traffic file {imported.id}")
 
 
 def _preview(call: Call, path: Path, mapping: Mapping) -> None:
@@ -84,8 +95,11 @@ def _preview(call: Call, path: Path, mapping: Mapping) -> None:
 @command("data build")
 @play
 def data_build(call: Call) -> None:
-    counts = actions.build_data(*call.about)
-    call.done("Built.", text.data(call.dossier(), plain=call.plain), **counts)
+    finished(call, actions.build_data(*call.about))
+    dossier = call.dossier()
+    assert dossier.data_set is not None
+    counts = json_columns.stored(dossier.data_set.counts, "the count of the data set")
+    call.done("Built.", text.data(dossier, plain=call.plain), **counts)
 
 
 @command("data accept")
@@ -103,8 +117,10 @@ def data_accept(call: Call, findings: tuple[str, ...], all_: bool, message: str)
 @command("data freeze")
 @play
 def data_freeze(call: Call) -> None:
-    digest = actions.freeze_data(*call.about)
-    call.done("The data set is frozen.", [digest], data=digest)
+    finished(call, actions.freeze_data(*call.about))
+    data = call.dossier().data_set
+    assert data is not None
+    call.done("The data set is frozen.", [data.digest], data=data.digest)
 
 
 @command("row open")

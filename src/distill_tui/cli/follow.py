@@ -8,10 +8,14 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from distill_tui.cli.call import Call
+import click
+
+from distill_tui.cli.call import Call, InputError
 from distill_tui.cli.exits import DONE, FAILED, PROGRAM
 from distill_tui.reports import text
+from distill_tui.rules.objection import Objection, Refused
 from distill_tui.runs.executors import local
+from distill_tui.store.json_columns import stored
 from distill_tui.terms import RunKind, RunStatus
 
 if TYPE_CHECKING:
@@ -48,6 +52,34 @@ def follow(call: Call, run_id: int, *, quiet: bool = False) -> int:
     if call.json and not quiet:
         call.data(text.run_json(run))
     return DONE if finished else FAILED
+
+
+def finished(call: Call, run_id: int) -> entities.Run:
+    """Follow a run that a command stands for, and return it when it is done.
+
+    Raises Refused or InputError as it failed, and Exit where it was stopped or lost.
+    """
+    progress = Progress(plain=call.plain)
+    try:
+        run = local.wait(call.project, run_id, progress if progress.moving else lambda run: None)
+    except KeyboardInterrupt:
+        progress.end()
+        call.talk(
+            f"Run {run_id} continues; `{PROGRAM} train status {call.play} --follow` follows it, "
+            f"`{PROGRAM} train stop {call.play} --run {run_id}` stops it."
+        )
+        raise
+    progress.end()
+    if run.status is RunStatus.FAILED:
+        refused = stored(run.result, f"the result of run {run_id}").get("refused", [])
+        if refused:
+            raise Refused(Objection(**each) for each in refused)
+        raise InputError(run.error or run.message)
+    if run.status is not RunStatus.FINISHED:
+        call.talk(f"Run {run_id} {run.status.value}{_why(run)}.")
+        call.talk(f"`{PROGRAM} train resume {call.play} --run {run_id} --wait` starts it again.")
+        raise click.exceptions.Exit(FAILED)
+    return run
 
 
 def _why(run: entities.Run) -> str:

@@ -11,8 +11,9 @@ import click
 
 from distill_tui import actions
 from distill_tui.cli.call import Call, UsageError, reading, text_of
+from distill_tui.cli.data import import_report
 from distill_tui.cli.exits import PROGRAM
-from distill_tui.cli.follow import started
+from distill_tui.cli.follow import finished, started
 from distill_tui.cli.options import AT_LEAST_1, FILE, command, play, stacked, wait
 from distill_tui.reports import data as reports
 from distill_tui.review import controls
@@ -210,7 +211,8 @@ _run = click.option("--run", metavar="N", type=int, help="the run that wrote the
 def data_take(call: Call, run: int | None, without: tuple[int, ...], more: tuple[int, ...]) -> None:
     if more and not without:
         raise UsageError(f"“{more[0]}” belongs to no option; use --without {more[0]} to leave it out.")
-    report = actions.take_variations(*call.about, run, [*without, *more])
+    taken = finished(call, actions.take_variations(*call.about, run, [*without, *more]))
+    report = import_report(call, taken)
     call.done(f"Added {report['rows']:,} variations as {report['file_name']}.", [str(report["rows"])], **report)
 
 

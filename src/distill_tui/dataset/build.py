@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from distill_tui.dataset import frozen, traffic
+from distill_tui.dataset.progress import Progress, unheard
 from distill_tui.dataset.readers import BadInput
 from distill_tui.dataset.split import Candidate, LeftOut, Place, SplitRule, assign, most_common
 from distill_tui.terms import Split
@@ -154,6 +155,7 @@ def build(
     *,
     keep: Mapping[str, str] | None = None,
     weights: Mapping[str, float] | None = None,
+    progress: Progress = unheard,
 ) -> DataSet:
     """Build a data set from imported traffic.
 
@@ -164,9 +166,9 @@ def build(
     """
     kept = _splits(keep or {})
     _check(rule, weights or {})
-    merged, tally = _merge(traffic_files, rule, kept)
+    merged, tally = _merge(traffic_files, rule, kept, progress)
     named = tuple(labels) if labels is not None else _guessed_labels(merged, outputs)
-    places = assign([one.candidate() for one in merged], rule, kept)
+    places = assign([one.candidate() for one in merged], rule, kept, progress)
     counted = Counter(places)
     if not counted[Split.TRAIN]:
         raise BadInput("No row is left to train on; import more traffic or ask for fewer held-out rows.")
@@ -209,12 +211,14 @@ def _splits(keep: Mapping[str, str]) -> dict[str, Split]:
         raise BadInput(f"The splits of the round before name one that does not exist ({error}).") from None
 
 
-def _merge(files: Sequence[Path], rule: SplitRule, keep: Mapping[str, Split]) -> tuple[list[_Merged], Tally]:
+def _merge(
+    files: Sequence[Path], rule: SplitRule, keep: Mapping[str, Split], progress: Progress
+) -> tuple[list[_Merged], Tally]:
     """Merge what is the same; held-out rows of the round before are in any window."""
     held_out = {digest for digest, split in keep.items() if split is Split.HELD_OUT}
     merged: dict[str, _Merged] = {}
     read = outside = 0
-    for row in _read(files):
+    for row in _read(files, progress):
         read += 1
         digest = row["input_digest"]
         if digest not in held_out and not rule.in_window(row["time"]):
@@ -237,7 +241,8 @@ def _merge(files: Sequence[Path], rule: SplitRule, keep: Mapping[str, Split]) ->
     )
 
 
-def _read(files: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
+def _read(files: Sequence[Path], progress: Progress) -> Iterator[Mapping[str, Any]]:
+    done, total = 0, sum(_rows_in(path) for path in files)
     for path in files:
         try:
             with pq.ParquetFile(path) as file:
@@ -245,8 +250,17 @@ def _read(files: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
                     raise BadInput(f"{path.name} is no imported traffic; import it first.")
                 for batch in file.iter_batches(batch_size=2_000, columns=list(NEEDED)):
                     yield from batch.to_pylist()
+                    done += batch.num_rows
+                    progress("reading", done, total)
         except (pa.ArrowException, OSError) as error:
             raise BadInput(f"{path.name} cannot be read as imported traffic; import it again.") from error
+
+
+def _rows_in(path: Path) -> int:
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (pa.ArrowException, OSError):
+        return 0  # reading it says what is wrong
 
 
 def _majority(golds: Counter[str]) -> str | None:

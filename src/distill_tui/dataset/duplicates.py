@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from distill_tui.dataset.progress import Progress, unheard
+
 SHINGLE = 8  # characters
 BANDS, BAND_MINIMA = 40, 6
 BATCH = 1_000
@@ -77,7 +79,7 @@ class Together:
         return [self.root(member) for member in range(len(self._parent))]
 
 
-def near_duplicates(texts: Sequence[str]) -> list[int]:
+def near_duplicates(texts: Sequence[str], progress: Progress = unheard) -> list[int]:
     """Give each text the number of its cluster: the position of the cluster's first text."""
     together = Together(len(texts))
     frame = _boilerplate(texts)
@@ -85,6 +87,7 @@ def near_duplicates(texts: Sequence[str]) -> list[int]:
     for start in range(0, len(texts), BATCH):
         minima = np.stack([_minima(_sketch(text, frame)) for text in texts[start : start + BATCH]])
         keys[start : start + BATCH] = _band_keys(minima)
+        progress("near duplicates", min(start + BATCH, len(texts)), len(texts))
     for band in range(BANDS):
         order = np.argsort(keys[:, band], kind="stable")
         sorted_keys = keys[order, band]

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from distill_tui import tasks
 from distill_tui.dataset.duplicates import input_digest, near_duplicates
+from distill_tui.dataset.progress import Progress, unheard
 from distill_tui.dataset.readers import BadInput
 from distill_tui.dataset.split import Candidate, components
 from distill_tui.terms import Split, Task
@@ -171,7 +172,7 @@ def without(rows: Rows, digests: Collection[str]) -> Rows:
     return Rows(labels=rows.labels, **picked)
 
 
-def leaks(path: Path) -> list[str]:
+def leaks(path: Path, progress: Progress = unheard) -> list[str]:
     """Say what the splits share that they must not: inputs, groups, near duplicates. Empty for a set that was built.
 
     The sentences count and never quote a row.
@@ -180,10 +181,11 @@ def leaks(path: Path) -> list[str]:
     table = pq.read_table(path, columns=["split", "input_digest", "group", "input"])
     splits = [sys.intern(split) for split in table.column("split").to_pylist()]
     texts = table.column("input").to_pylist()
+    clusters = near_duplicates(texts, progress)
     found = [
         *_crossings("input is", "inputs are", table.column("input_digest").to_pylist(), splits),
         *_crossings("group is", "groups are", table.column("group").to_pylist(), splits),
-        *_crossings("set of near duplicates is", "sets of near duplicates are", near_duplicates(texts), splits),
+        *_crossings("set of near duplicates is", "sets of near duplicates are", clusters, splits),
     ]
     pairs = zip(texts, table.column("input_digest").to_pylist(), strict=True)
     mistaken = sum(input_digest(text) != digest for text, digest in pairs)

@@ -17,6 +17,7 @@ from enum import StrEnum
 from fractions import Fraction
 
 from distill_tui.dataset.duplicates import Together, near_duplicates
+from distill_tui.dataset.progress import Progress, unheard
 from distill_tui.dataset.readers import BadInput
 from distill_tui.terms import Split
 
@@ -99,7 +100,9 @@ def utc(time: str | None) -> str | None:
     return moment.isoformat(timespec="microseconds")
 
 
-def assign(rows: Sequence[Candidate], rule: SplitRule, keep: Mapping[str, Split]) -> list[Place]:
+def assign(
+    rows: Sequence[Candidate], rule: SplitRule, keep: Mapping[str, Split], progress: Progress = unheard
+) -> list[Place]:
     """Give every row its place. The order of the rows does not matter, and their digests are distinct.
 
     `keep` holds the splits of the round before, by digest: what was held out stays so, and what was not never is.
@@ -109,7 +112,7 @@ def assign(rows: Sequence[Candidate], rule: SplitRule, keep: Mapping[str, Split]
         raise BadInput(f"The split rule goes by time, but {missing:,} rows have none; map the time or split by seed.")
     places: dict[int, Place] = {}
     free: list[_Component] = []
-    for component in _components(rows, rule.seed):
+    for component in _components(rows, rule.seed, progress):
         settled = _settled(component, rows, keep)
         places.update(settled)
         if not settled:
@@ -127,10 +130,10 @@ def assign(rows: Sequence[Candidate], rule: SplitRule, keep: Mapping[str, Split]
     return [places[position] for position in range(len(rows))]
 
 
-def components(rows: Sequence[Candidate]) -> list[int]:
+def components(rows: Sequence[Candidate], progress: Progress = unheard) -> list[int]:
     """Give each row the number of its component: the position of the component's first row."""
     together = Together(len(rows))
-    together.join_equal(near_duplicates([row.text for row in rows]))
+    together.join_equal(near_duplicates([row.text for row in rows], progress))
     first: dict[str, int] = {}
     for position, row in enumerate(rows):
         for group in row.groups:
@@ -138,9 +141,9 @@ def components(rows: Sequence[Candidate]) -> list[int]:
     return together.roots()
 
 
-def _components(rows: Sequence[Candidate], seed: int) -> list[_Component]:
+def _components(rows: Sequence[Candidate], seed: int, progress: Progress = unheard) -> list[_Component]:
     members: dict[int, list[int]] = defaultdict(list)
-    for position, root in enumerate(components(rows)):
+    for position, root in enumerate(components(rows, progress)):
         members[root].append(position)
     found = [_component(tuple(positions), rows, seed) for positions in members.values()]
     return sorted(found, key=lambda component: component.order)

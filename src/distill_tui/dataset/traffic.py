@@ -13,11 +13,12 @@ import os
 import re
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,8 +26,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from distill_tui.dataset.duplicates import input_digest
+from distill_tui.dataset.progress import Progress, unheard
 from distill_tui.dataset.readers import BadInput, Mapping, Reject, TrafficRow, read_rows
-from distill_tui.dataset.records import saved_parts
+from distill_tui.dataset.records import row_count, saved_parts
 
 BATCH = 2_000
 SHOWN_REJECTS, SHOWN_REASONS = 20, 5
@@ -131,20 +133,21 @@ class _Sums:
             self.segments[row.segment] += 1
 
 
-def import_traffic(path: Path, mapping: Mapping, out: Path) -> ImportReport:
+def import_traffic(path: Path, mapping: Mapping, out: Path, progress: Progress = unheard) -> ImportReport:
     """Stream a file's rows into `out` (Parquet), whole or not at all; rejects go to `OUT.rejects.jsonl`.
 
     Raises BadInput where the file as a whole cannot be used, or no row of it can.
     """
     read = read_rows(path, mapping)
     source, stamp = source_digest(path), _stamp(path)
+    total = 0 if progress is unheard else row_count(path)
     sums, rejects = _Sums(), 0
     reasons: Counter[str] = Counter()
     first_rejects: list[Reject] = []
     rejects_out = out.with_suffix(".rejects.jsonl")
     with replacing(rejects_out) as rejects_draft, replacing(out) as draft:
         with rejects_draft.open("w", encoding="utf-8") as log, pq.ParquetWriter(draft, SCHEMA, **WRITING) as writer:
-            for reject in _store(read, sums, writer):
+            for reject in _store(read, sums, writer, partial(progress, "importing"), total):
                 rejects += 1
                 _log(path, reject, log)
                 reasons[_NUMBERS.sub("…", reject.reason)] += 1
@@ -191,9 +194,17 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _store(read: Iterator[TrafficRow | Reject], sums: _Sums, writer: pq.ParquetWriter) -> Iterator[Reject]:
+def _store(
+    read: Iterator[TrafficRow | Reject],
+    sums: _Sums,
+    writer: pq.ParquetWriter,
+    progress: Callable[[int, int], None],
+    total: int,
+) -> Iterator[Reject]:
     batch: list[dict[str, Any]] = []
-    for row in read:
+    for done, row in enumerate(read, 1):
+        if not done % BATCH:
+            progress(done, max(done, total))
         if isinstance(row, Reject):
             yield row
             continue

@@ -23,6 +23,7 @@ from distill_tui.rules.gate import terms_unclear, trigger
 from distill_tui.rules.next_step import waits_for
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.results import TrainResult
+from distill_tui.rules.training import OF_DATA
 from distill_tui.store.json_columns import result_of, stored
 from distill_tui.terms import Action, PlayKind, Reference, Role, RunKind, RunStatus, Verdict
 from distill_tui.text import visible
@@ -327,7 +328,7 @@ def progress(run: entities.Run, rate: float | None) -> str:
         parts.append(f"step {run.step:,}/{run.total:,} ({100 * run.step / run.total:.0f}%)")
     elif run.step:
         parts.append(f"step {run.step:,}")
-    even = run.kind in (RunKind.TRAIN, RunKind.LABEL)  # the steps of an evaluation take different times
+    even = run.kind in (RunKind.TRAIN, RunKind.LABEL, *OF_DATA)  # the steps of an evaluation take different times
     if rate and even and run.status is RunStatus.RUNNING:
         parts.append(f"{rate:,.1f} steps/s")
         if run.total:

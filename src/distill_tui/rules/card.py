@@ -16,7 +16,10 @@ from distill_tui.terms import Action, PlayKind, Role, RunKind, RunStatus, Stage
 EDITION = 1  # raise it when a rule changes what a card shows: cards of another edition are computed again
 
 _DOING = {
+    RunKind.IMPORT: "importing",
     RunKind.LABEL: "labelling",
+    RunKind.BUILD: "building",
+    RunKind.FREEZE: "freezing",
     RunKind.TRAIN: "training",
     RunKind.EVALUATE: "evaluating",
     RunKind.REPRODUCE: "reproducing",

@@ -9,16 +9,28 @@ from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier, read_number, read_object
 from distill_tui.rules.gate import as_decimal, gate_untouched, locked_facts
 from distill_tui.rules.objection import Objection
-from distill_tui.rules.requests import AcceptFindings, FreezeData, ImportTraffic, Label, OpenRow, SetTeacher
+from distill_tui.rules.requests import (
+    AcceptFindings,
+    BuildData,
+    FreezeData,
+    ImportTraffic,
+    Label,
+    OpenRow,
+    QueueRun,
+    SetTeacher,
+)
 from distill_tui.rules.results import LabelResult, known
-from distill_tui.rules.training import idle
+from distill_tui.rules.state_machine import NEXT_STAGE, closed
+from distill_tui.rules.training import OF_DATA, idle, run_of_worker
 from distill_tui.rules.who import held_by, reasoned
-from distill_tui.terms import FindingLevel, Role, RunKind, RunStatus, Split, TeacherSource
+from distill_tui.terms import Action, FindingLevel, Role, RunKind, RunStatus, Split, TeacherSource
 
 
 def import_traffic(dossier: PlayDossier, actor: Actor, request: ImportTraffic | None) -> Iterator[Objection]:
     """The driver brings traffic in; the same file, read the same way, comes in once."""
     yield from held_by(dossier, actor, Role.DRIVER)
+    yield from _of_worker(dossier, actor, request)
+    yield from idle(dossier, actor, OF_DATA)
     yield from _not_frozen(dossier)
     if request is None:
         return
@@ -31,6 +43,29 @@ def import_traffic(dossier: PlayDossier, actor: Actor, request: ImportTraffic | 
             "variation.leak",
             f"{leaks:,} of the variations belong with held-out rows, so none is taken in; have others written.",
         )
+
+
+def queue_run(dossier: PlayDossier, actor: Actor, request: QueueRun | None) -> Iterator[Objection]:
+    """What a worker is to do is asked when it is queued, and again when it is done."""
+    action = request.queues if request is not None else None
+    if action is not None and (dossier.play.stage, action) not in NEXT_STAGE:
+        yield closed(action, dossier.play)
+    if action is Action.IMPORT_TRAFFIC:
+        yield from import_traffic(dossier, actor, None)
+    elif action is Action.BUILD_DATA:
+        yield from build_data(dossier, actor, None)
+    elif action is Action.FREEZE_DATA:
+        yield from freeze_data(dossier, actor, None)
+    else:
+        yield from held_by(dossier, actor, Role.DRIVER)
+
+
+def _of_worker(
+    dossier: PlayDossier, actor: Actor, request: ImportTraffic | BuildData | FreezeData | None
+) -> Iterator[Objection]:
+    """A worker that has done this records it, for the run that it holds; a person is asked before it is queued."""
+    if actor.run is not None:
+        yield from run_of_worker(dossier, actor, request.worker if request is not None else None)
 
 
 def _too_many_rejects(request: ImportTraffic) -> Iterator[Objection]:
@@ -63,7 +98,7 @@ def set_teacher(dossier: PlayDossier, actor: Actor, request: SetTeacher | None) 
         )
     yield from _fitting(dossier, request)
     yield from _not_frozen(dossier)
-    yield from idle(dossier)
+    yield from idle(dossier, actor)
 
 
 def _fitting(dossier: PlayDossier, request: SetTeacher | None) -> Iterator[Objection]:
@@ -107,7 +142,7 @@ def label(dossier: PlayDossier, actor: Actor, request: Label | None) -> Iterator
         yield from _writes(dossier, request)
         yield from _budget(dossier, request)
         yield from _tried(dossier, request)
-    yield from idle(dossier)
+    yield from idle(dossier, actor)
 
 
 def _writes(dossier: PlayDossier, request: Label) -> Iterator[Objection]:
@@ -172,9 +207,10 @@ def labelled(dossier: PlayDossier) -> bool:
     return False
 
 
-def build_data(dossier: PlayDossier, actor: Actor, request: None) -> Iterator[Objection]:
+def build_data(dossier: PlayDossier, actor: Actor, request: BuildData | None) -> Iterator[Objection]:
     """A data set is built from traffic that the teacher has answered."""
     yield from held_by(dossier, actor, Role.DRIVER)
+    yield from _of_worker(dossier, actor, request)
     yield from _some_traffic(dossier)
     yield from _teacher(dossier)
     yield from _not_frozen(dossier)
@@ -184,7 +220,7 @@ def build_data(dossier: PlayDossier, actor: Actor, request: None) -> Iterator[Ob
             "teacher.unasked",
             f"The teacher has not answered all the traffic; run `distill-tui label {dossier.code}`.",
         )
-    yield from idle(dossier)
+    yield from idle(dossier, actor)
 
 
 def findings(dossier: PlayDossier) -> list[dict[str, str]]:
@@ -222,6 +258,8 @@ def accept_findings(dossier: PlayDossier, actor: Actor, request: AcceptFindings 
 def freeze_data(dossier: PlayDossier, actor: Actor, request: FreezeData | None) -> Iterator[Objection]:
     """A data set is frozen when its held-out split is as large as the gate was promised, and nothing leaks."""
     yield from held_by(dossier, actor, Role.DRIVER)
+    yield from _of_worker(dossier, actor, request)
+    yield from idle(dossier, actor, OF_DATA)
     yield from _not_frozen(dossier)
     if dossier.data_set is None or dossier.gate is None:
         yield Objection("data.none", f"There is no data set yet; `distill-tui data build {dossier.code}` makes one.")

@@ -291,13 +291,13 @@ def ship(dossier: PlayDossier, actor: Actor, request: Ship | None) -> Iterator[O
     yield from maintained(dossier)
     yield from rehearsed(dossier)
     yield from nothing_altered(dossier)
-    yield from idle(dossier)
+    yield from idle(dossier, actor)
 
 
 def iterate(dossier: PlayDossier, actor: Actor, request: None) -> Iterator[Objection]:
     """Another round opens while the gate has rounds left."""
     yield from held_by(dossier, actor, Role.DRIVER, Role.SPONSOR)
-    yield from idle(dossier)
+    yield from idle(dossier, actor)
     if dossier.gate is not None and dossier.round_of_effort >= dossier.gate.rounds:
         ways = "ship, put a bundle back or kill" if dossier.bundles else "ship or kill"
         yield Objection(
@@ -310,7 +310,7 @@ def kill(dossier: PlayDossier, actor: Actor, request: WithReason | None) -> Iter
     """The sponsor or the driver ends a play, and says why."""
     yield from held_by(dossier, actor, Role.SPONSOR, Role.DRIVER)
     yield from reasoned(request.reason if request is not None else None, "A kill")
-    yield from idle(dossier)
+    yield from idle(dossier, actor)
 
 
 def comment(dossier: PlayDossier, actor: Actor, request: Comment | None) -> Iterator[Objection]:

@@ -18,7 +18,7 @@ from distill_tui.terms import Action, PlayKind, Role, RunKind, RunStatus, Standi
 def rehearse(dossier: PlayDossier, actor: Actor, request: None) -> Iterator[Objection]:
     """The recipe of the student that was judged is run again; whoever only does that has not built."""
     yield from held_by(dossier, actor, Role.DRIVER, Role.OPERATOR, Role.VALIDATOR)
-    yield from idle(dossier)
+    yield from idle(dossier, actor)
     if dossier.evaluation is None:
         yield Objection("evaluation.none", "There is no evaluation, so no student whose recipe could be rehearsed.")
 
@@ -76,7 +76,7 @@ def roll_back(dossier: PlayDossier, actor: Actor, request: RollBack | None) -> I
     """The operator or the sponsor puts back a bundle that shipped; a refresh that is under way is put aside."""
     yield from held_by(dossier, actor, Role.OPERATOR, Role.SPONSOR)
     yield from shipped(dossier)
-    yield from idle(dossier)
+    yield from idle(dossier, actor)
     others = [b.id for b in dossier.bundles if dossier.refreshing or dossier.live is None or b.id != dossier.live.id]
     if dossier.bundles and not others:
         yield Objection("rollback.none", "There is no other bundle to go back to; open a refresh instead.")
@@ -91,7 +91,7 @@ def refresh(dossier: PlayDossier, actor: Actor, request: WithReason | None) -> I
     yield from held_by(dossier, actor, Role.OPERATOR, Role.DRIVER)
     yield from shipped(dossier)
     yield from gate_untouched(dossier)
-    yield from idle(dossier)
+    yield from idle(dossier, actor)
     yield from not_observing(dossier)
     if actor.person is not None and actor.person == dossier.roles.get(Role.VALIDATOR):
         yield Objection(

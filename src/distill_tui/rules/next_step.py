@@ -10,8 +10,8 @@ from distill_tui.rules.decide import counting_sign_off, gate_holds, maintained, 
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import trigger
 from distill_tui.rules.live import rehearsed
-from distill_tui.rules.training import resumable, trained
-from distill_tui.terms import BEFORE_LOCK, Action, Advice, FindingLevel, Role, Stage, Standing
+from distill_tui.rules.training import OF_DATA, resumable, trained
+from distill_tui.terms import BEFORE_LOCK, Action, Advice, FindingLevel, Role, RunKind, RunStatus, Stage, Standing
 
 
 def next_step(dossier: PlayDossier) -> Action | None:
@@ -39,12 +39,23 @@ def next_step(dossier: PlayDossier) -> Action | None:
 
 
 def _next_data_step(dossier: PlayDossier, play: entities.Play) -> Action:
+    busy = next((run for run in dossier.runs if run.status.active and run.kind in OF_DATA), None)
+    if busy is not None:
+        return OF_DATA[busy.kind]
+    step, ended = _first_data_step(dossier, play), resumable(dossier)
+    if step in OF_DATA.values() and ended is not None and ended.status is not RunStatus.FAILED:
+        return Action.RESUME_RUN if OF_DATA.get(ended.kind) is step else step
+    return step
+
+
+def _first_data_step(dossier: PlayDossier, play: entities.Play) -> Action:
     if not dossier.traffic:
         return Action.IMPORT_TRAFFIC
     if not play.teacher_source:
         return Action.SET_TEACHER
     if not labelled(dossier):
-        return Action.RESUME_RUN if resumable(dossier) else Action.LABEL
+        ended = resumable(dossier)
+        return Action.RESUME_RUN if ended is not None and ended.kind is RunKind.LABEL else Action.LABEL
     if dossier.data_set is None:
         return Action.BUILD_DATA
     must = any(each["level"] == FindingLevel.MUST for each in open_findings(dossier))

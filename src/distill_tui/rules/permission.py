@@ -66,6 +66,7 @@ RULES: dict[Action, Callable[[PlayDossier, Actor, Any], Iterator[Objection]]] = 
     Action.IMPORT_TRAFFIC: data.import_traffic,
     Action.SET_TEACHER: data.set_teacher,
     Action.LABEL: data.label,
+    Action.QUEUE_RUN: data.queue_run,
     Action.CONFIRM_TERMS: gate.confirm_terms,
     Action.BUILD_DATA: data.build_data,
     Action.ACCEPT_FINDINGS: data.accept_findings,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from distill_tui.terms import Assurance, Role, TeacherSource
+from distill_tui.terms import Action, Assurance, Role, TeacherSource
 
 if TYPE_CHECKING:
     from distill_tui.rules import entities
@@ -97,6 +97,7 @@ class ImportTraffic:
     reasons: Sequence[tuple[str, int]] = ()  # why rows were rejected, most frequent first
     held_out: Mapping[str, int] = field(default_factory=dict)  # rows that belong with held-out rows, by kind
     variations: bool = False
+    worker: WorkerReport | None = None  # of the run that did it; None for a person who has it queued
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,21 @@ class AcceptFindings:
 
 
 @dataclass(frozen=True)
+class BuildData:
+    worker: WorkerReport | None = None
+
+
+@dataclass(frozen=True)
 class FreezeData:
     leaks: Sequence[str]
+    worker: WorkerReport | None = None
+
+
+@dataclass(frozen=True)
+class QueueRun:
+    """To have a worker do what this action stands for."""
+
+    queues: Action
 
 
 @dataclass(frozen=True)
@@ -209,6 +223,7 @@ class Comment:
 Signable = SignRoster | LockGate | SignOff | Withdraw | Ship
 Request = (
     Signable | OpenProject | EnrolPerson | AddAccount | AddKey | RevokeKey | SetAssurance | OpenPlay | AssignRole
-    | FillWorksheet | ConfirmTerms | ImportTraffic | SetTeacher | Label | AcceptFindings | FreezeData | OpenRow
+    | FillWorksheet | ConfirmTerms | ImportTraffic | SetTeacher | Label | AcceptFindings | BuildData | FreezeData
+    | QueueRun | OpenRow
     | StartRun | ForRun | WorkerReport | SpotCheck | SetMaintenance | Observe | RollBack | WithReason | Comment
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from distill_tui import tasks
 from distill_tui.rules import entities
@@ -27,8 +27,17 @@ def run_of_worker(dossier: PlayDossier, actor: Actor, request: WorkerReport | No
         yield Objection("run.fenced", f"Run {run.id} is no longer this worker's: it was stopped, resumed or given up.")
 
 
-def idle(dossier: PlayDossier) -> Iterator[Objection]:
-    busy = next((r for r in dossier.runs if r.status.active and r.kind is not RunKind.OBSERVE), None)
+OF_DATA = {  # the runs that change the data of a round, and what each does through the door
+    RunKind.IMPORT: Action.IMPORT_TRAFFIC,
+    RunKind.BUILD: Action.BUILD_DATA,
+    RunKind.FREEZE: Action.FREEZE_DATA,
+}
+_ONE_AT_A_TIME = tuple(kind for kind in RunKind if kind is not RunKind.OBSERVE)
+
+
+def idle(dossier: PlayDossier, actor: Actor, kinds: Collection[RunKind] = _ONE_AT_A_TIME) -> Iterator[Objection]:
+    """No run of these kinds is under way, apart from the actor's own."""
+    busy = next((r for r in dossier.runs if r.status.active and r.kind in kinds and r.id != actor.run), None)
     if busy is not None:
         yield Objection(
             "run.active",
@@ -45,7 +54,7 @@ def start_run(dossier: PlayDossier, actor: Actor, request: StartRun | None) -> I
     yield from gate_untouched(dossier)
     if dossier.data_set is None or dossier.data_set.frozen_at is None:
         yield Objection("data.not_frozen", "The data set is not frozen; freeze it first.")
-    yield from idle(dossier)
+    yield from idle(dossier, actor)
     if request is None:
         return
     spec, problem = request.spec, request.spec.problem()
@@ -98,7 +107,7 @@ def stop_run(dossier: PlayDossier, actor: Actor, request: ForRun | None) -> Iter
         yield from held_by(dossier, actor, Role.DRIVER)
 
 
-_STARTS = {
+_STARTS = OF_DATA | {
     RunKind.LABEL: Action.LABEL,
     RunKind.TRAIN: Action.START_RUN,
     RunKind.EVALUATE: Action.EVALUATE,
@@ -131,7 +140,7 @@ def resume_run(dossier: PlayDossier, actor: Actor, request: ForRun | None) -> It
     if actor.person != run.started_by:
         yield Objection("run.foreign", f"{run.started_by} started run {run.id} and resumes it; you may start your own.")
     yield from one_look(dossier) if run.kind is RunKind.EVALUATE else ()
-    yield from not_observing(dossier) if run.kind is RunKind.OBSERVE else idle(dossier)
+    yield from not_observing(dossier) if run.kind is RunKind.OBSERVE else idle(dossier, actor)
 
 
 def resumable(dossier: PlayDossier) -> entities.Run | None:
@@ -180,7 +189,7 @@ def evaluate(dossier: PlayDossier, actor: Actor, request: ForRun | None) -> Iter
     yield from held_by(dossier, actor, Role.DRIVER)
     yield from gate_untouched(dossier)
     yield from one_look(dossier)
-    yield from idle(dossier)
+    yield from idle(dossier, actor)
     if not trained(dossier):
         yield Objection(
             "run.untrained", f"There is no trained student yet; `distill-tui train {dossier.code}` makes one."
@@ -192,7 +201,7 @@ def evaluate(dossier: PlayDossier, actor: Actor, request: ForRun | None) -> Iter
 def reproduce(dossier: PlayDossier, actor: Actor, request: None) -> Iterator[Objection]:
     """The validator may run the evaluation again; that makes nobody a builder."""
     yield from held_by(dossier, actor, Role.VALIDATOR)
-    yield from idle(dossier)
+    yield from idle(dossier, actor)
     if dossier.evaluation is None:
         yield Objection("evaluation.none", "There is no evaluation to reproduce.")
 

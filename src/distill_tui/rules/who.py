@@ -17,6 +17,7 @@ from distill_tui.rules.requests import (
     EnrolPerson,
     OpenPlay,
     OpenProject,
+    QueueRun,
     Request,
     RevokeKey,
     SetAssurance,
@@ -49,7 +50,7 @@ def hosted(action: Action, dossier: PlayDossier, actor: Actor, request: Request 
     """A session over SSH reaches no files, and proves nothing against whoever runs its server."""
     if actor.assurance is not Assurance.SESSION and not actor.over_ssh:
         return
-    if action.reads_files:
+    if (request.queues if isinstance(request, QueueRun) else action).reads_files:
         yield Objection("session.no_files", "A session over SSH reaches no files of its host; do this on the host.")
     if actor.host in dossier.builders and actor.host != actor.person and proof(actor, request) is Assurance.SESSION:
         yield Objection(

@@ -3,20 +3,23 @@ perhaps replaced) can change nothing any more. Progress is written at most twice
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
+import shutil
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from distill_tui.dataset.progress import Progress
 from distill_tui.rules import entities, results
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.objection import Refused
-from distill_tui.rules.requests import WorkerReport
+from distill_tui.rules.objection import Objection, Refused
+from distill_tui.rules.requests import Request, WorkerReport
 from distill_tui.store import queries, sqlite, tables
 from distill_tui.store.project import Change, Project, ProjectError, now
 from distill_tui.terms import Action, Assurance, RunStatus
@@ -91,12 +94,50 @@ class Claim:
         if not self._write(points, step=step, total=total, message=message, heartbeat_at=now()):
             raise Stopped
 
-    def end(self, action: Action, status: RunStatus, edit: Callable[[Change, tables.Run], None]) -> None:
+    def progress(self, *phases: str) -> Progress:
+        """Return what reports the rows done; of several phases each counts as much."""
+        rows = 0
+
+        def report(what: str, done: int, total: int) -> None:
+            nonlocal rows
+            rows = rows or total
+            before = rows * phases.index(what) if what in phases else 0
+            share = rows * done // max(1, total)
+            self.report(before + share, rows * max(1, len(phases)), f"{what}: {done:,} of {total:,} rows")
+
+        return report
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Lend a folder of the run's own; what a worker that was killed left in it is gone."""
+        folder = self.folder / "work"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def ask_first(self, action: Action, request: Request) -> None:
+        """Ask the rules as the end will ask them. Raises Refused."""
+        self.project.ask_first(action, self.run.play_id, self.actor, request)
+
+    @property
+    def fence(self) -> WorkerReport:
+        """What shows that the run is still this worker's."""
+        return WorkerReport(self.id, self.token)
+
+    def end(
+        self,
+        action: Action,
+        status: RunStatus,
+        edit: Callable[[Change, tables.Run], None],
+        request: Request | None = None,
+    ) -> None:
         """End the run through the door, whatever kind of end it is."""
         self._over.set()
         self._pulse.join()
-        request = WorkerReport(self.id, self.token)
-        with self.project.change(action, self.run.play_id, self.actor, request) as change:
+        with self.project.change(action, self.run.play_id, self.actor, request or self.fence) as change:
             run = change.session.get(tables.Run, self.id)
             assert run is not None
             run.status, run.ended_at, run.token, run.pid = status, change.at, None, None
@@ -115,11 +156,13 @@ class Claim:
 
         self.end(Action.FINISH_RUN, RunStatus.FINISHED, edit)
 
-    def give_up(self, status: RunStatus, message: str, error: str | None) -> None:
-        """Record that the run ended early; it can be resumed."""
+    def give_up(self, status: RunStatus, message: str, error: str | None, objections: Iterable[Objection] = ()) -> None:
+        """Record that the run ended early, and with which objections where the rules refused it; it can be resumed."""
+        refused = [asdict(objection) for objection in objections]
 
         def edit(_: Change, row: tables.Run) -> None:
             row.message, row.error = message, error
+            row.result = json.dumps({"refused": refused}) if refused else "{}"
 
         with suppress(Refused):  # refused: another worker has the run now, and records its end
             self.end(Action.END_RUN, status, edit)

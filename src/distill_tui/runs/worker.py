@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 
 from distill_tui.rules.objection import Refused
+from distill_tui.rules.training import OF_DATA
 from distill_tui.runs.claim import Claim, Stopped
 from distill_tui.runs.executors import local
 from distill_tui.store import sqlite
@@ -22,7 +23,10 @@ from distill_tui.training import ranks
 
 OF_RUST = re.compile(r"\(os error (\d+)\)$")  # how safetensors and tokenizers pass on what the system said
 MODULES = {  # only the module that does the work is imported: some need torch, and the others must not wait for it
+    RunKind.IMPORT: "import_traffic",
     RunKind.LABEL: "label",
+    RunKind.BUILD: "build",
+    RunKind.FREEZE: "freeze",
     RunKind.TRAIN: "train",
     RunKind.EVALUATE: "evaluate",
     RunKind.REPRODUCE: "evaluate",
@@ -35,6 +39,25 @@ def work(claimed: Claim) -> None:
     """Do what the run was started for."""
     module = import_module(f"distill_tui.runs.{MODULES[claimed.run.kind]}")
     module.run(claimed, claimed.project.dossier(claimed.run.play_id))
+
+
+def carry_out(claimed: Claim) -> None:
+    """Do the work, and record how the run ended where it ended early. Raises what ended it."""
+    try:
+        work(claimed)
+    except Stopped:
+        kept = "nothing of it is kept" if claimed.run.kind in OF_DATA else "a checkpoint is kept"
+        claimed.give_up(RunStatus.STOPPED, f"stopped; {kept}", None)
+        raise
+    except Refused as refused:
+        claimed.give_up(RunStatus.FAILED, str(refused), str(refused), refused.objections)
+        raise
+    except (ValueError, ProjectError) as error:  # bad input: one sentence says what and where
+        claimed.give_up(RunStatus.FAILED, str(error), str(error))
+        raise
+    except BaseException as error:
+        claimed.give_up(RunStatus.FAILED, in_a_line(error), in_a_line(error))
+        raise
 
 
 def in_a_line(error: BaseException) -> str:
@@ -71,19 +94,11 @@ def main(arguments: list[str]) -> int:
     if claimed.run.kind not in (RunKind.EVALUATE, RunKind.REPRODUCE):
         os.nice(10)  # a board on the same machine comes first; an evaluation measures latency and runs as it would
     try:
-        work(claimed)
-    except Stopped:
-        claimed.give_up(RunStatus.STOPPED, "stopped; a checkpoint is kept", None)
+        carry_out(claimed)
+    except (Stopped, Refused):
         return 3
-    except Refused as refused:
-        claimed.give_up(RunStatus.FAILED, str(refused), str(refused))
-        return 3
-    except (ValueError, ProjectError) as error:  # bad input: one sentence says what and where
-        claimed.give_up(RunStatus.FAILED, str(error), str(error))
+    except (ValueError, ProjectError):
         return 1
-    except BaseException as error:
-        claimed.give_up(RunStatus.FAILED, in_a_line(error), in_a_line(error))
-        raise
     return 0
 
 

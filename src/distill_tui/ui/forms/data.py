@@ -8,7 +8,7 @@ from distill_tui import actions
 from distill_tui.rules.data import open_findings
 from distill_tui.rules.requests import AcceptFindings
 from distill_tui.terms import Action, FindingLevel
-from distill_tui.ui.forms.form import Form, Step, call, in_process, nothing, opens
+from distill_tui.ui.forms.form import STARTED, Form, Step, call, nothing, opens
 from distill_tui.ui.forms.sheet import Field, Values
 from distill_tui.ui.play.view import View
 from distill_tui.ui.widgets import page
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @opens(Action.BUILD_DATA)
 def build_data(app: DistillApp, view: View) -> Step:
-    build = in_process(app, view, Action.BUILD_DATA, "", call(view, "The draft is built.", actions.build_data))
+    build = call(view, STARTED, actions.build_data)
     body = ("This round's draft is replaced. Nothing is frozen yet.",)
     return Form(Action.BUILD_DATA, "build it", nothing, lambda asked: build, body)
 
@@ -27,7 +27,7 @@ def build_data(app: DistillApp, view: View) -> Step:
 @opens(Action.FREEZE_DATA)
 def freeze_data(app: DistillApp, view: View) -> Step:
     data, code = view.dossier.data_set, view.play.code
-    freeze = in_process(app, view, Action.FREEZE_DATA, "", call(view, "The data set is frozen.", actions.freeze_data))
+    freeze = call(view, STARTED, actions.freeze_data)
     digest = f"Digest {page.short(data.digest if data else '')}."
     body = ("A frozen data set never changes. Other data need another round.", digest)
     title = f"Freeze the data set of {code} for good"

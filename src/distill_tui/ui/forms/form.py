@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 P = ParamSpec("P")
+STARTED = "A worker has started. J shows its progress."
 About = ProjectDossier | PlayDossier | None  # what the rules are asked with
 REASON = Field("reason", "reason", hint="It is kept in the log.")
 

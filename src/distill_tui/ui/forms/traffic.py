@@ -13,7 +13,7 @@ from distill_tui.rules.requests import Label
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import Action, TeacherSource
 from distill_tui.ui.forms import teacher
-from distill_tui.ui.forms.form import Call, Command, Form, Say, Step, call, opens, whole
+from distill_tui.ui.forms.form import STARTED, Call, Form, Say, Step, call, opens, whole
 from distill_tui.ui.forms.sheet import Body, Field, Values
 from distill_tui.ui.play.view import View
 
@@ -95,8 +95,8 @@ def columns(
         return values
 
     def submit(asked: Values) -> Step:
-        chosen = [word for part in parts for word in (f"--{part.replace('_', '-')}", asked[part])]
-        return Command(("import", view.play.code, "--most-rejects", most, *chosen, "--", str(path)))
+        chosen = readers.Mapping(**{part: asked[part] or None for part in parts})  # type: ignore[arg-type]
+        return call(view, STARTED, actions.import_traffic, path, chosen, most_rejects=float(most))
 
     return Form(
         None,
@@ -212,7 +212,7 @@ def take(view: View, wait: Waiting) -> Step:
         return [int(word) for word in words]
 
     def submit(without: list[int]) -> Step:
-        done = "The variations are imported as their own source. O asks the teacher about them."
+        done = "A worker imports the variations as their own source. O then asks the teacher about them."
         return call(view, done, actions.take_variations, wait.run, without)
 
     return Form(

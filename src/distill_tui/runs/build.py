@@ -1,32 +1,41 @@
-"""How a round's data set is made from what the project holds: traffic, the teacher's outputs, the gate's rule.
+"""What a building worker does: make a round's data set of traffic, the teacher's outputs and the gate's rule.
 
 The first round draws the splits. A later round keeps them: what was held out stays so and what was not never becomes
 so; its training rows are weighted to where the last student failed on the validation split. A refresh draws new
-held-out rows by the same rule, from fresh rows that nobody has seen; the old ones are never looked at again.
+held-out rows by the same rule, from fresh rows that no person has seen; the old ones are never used again.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from distill_tui import tasks
+from distill_tui.dataset import audit, coverage, frozen, observed
+from distill_tui.dataset import build as building
+from distill_tui.dataset.progress import Progress, unheard
+from distill_tui.dataset.traffic import rows_of
 from distill_tui.rounds import variations, weights
+from distill_tui.rounds.split_rule import split_rule
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
+from distill_tui.rules.objection import Objection, Refused
+from distill_tui.rules.requests import BuildData
+from distill_tui.runs import headroom
+from distill_tui.runs.claim import Claim
+from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import stored
+from distill_tui.store.project import Change
 from distill_tui.teachers import estimate
 from distill_tui.teachers.description import Described
-from distill_tui.terms import Split, TeacherSource
+from distill_tui.terms import Action, RunStatus, Split, TeacherSource
+from distill_tui.training.folders import teacher_labels
 
-if TYPE_CHECKING:
-    from distill_tui import gates
-    from distill_tui.dataset.split import SplitRule
+PHASES = ("reading", "near duplicates", "audit", "writing")
 
 
 @dataclass(frozen=True)
@@ -38,12 +47,44 @@ class Built:
     counts: dict[str, Any]
 
 
-def build(artifacts: Artifacts, dossier: PlayDossier, out: Path) -> Built:
-    """Build this round's data set and write it. Raises BadInput with one sentence."""
-    from distill_tui.dataset import audit, coverage
-    from distill_tui.dataset import build as building
-    from distill_tui.rounds import headroom
+def run(claimed: Claim, dossier: PlayDossier) -> None:
+    """Build the draft data set of this round, and put it in the place of the last draft."""
+    artifacts = claimed.project.artifacts
+    with claimed.scratch() as scratch:
+        built = build(artifacts, dossier, scratch / "data.parquet", claimed.progress(*PHASES))
+        artifact, digest = artifacts.store(scratch / "data.parquet"), f"sha256:{built.digest}"
 
+    def edit(change: Change, row: tables.Run) -> None:
+        if _sources(change.dossier) != _sources(dossier):
+            raise Refused([Objection("data.moved", "The traffic or the teacher changed meanwhile; build again.")])
+        if change.dossier.data_set is not None:
+            change.session.delete(change.session.get(tables.DataSet, change.dossier.data_set.id))
+            change.session.flush()
+        change.session.add(
+            tables.DataSet(
+                play_id=row.play_id,
+                round=change.play.round,
+                artifact=artifact,
+                digest=digest,
+                labels=json.dumps(built.labels),
+                counts=json.dumps(built.counts),
+                built_at=change.at,
+            )
+        )
+        row.artifact, row.message = artifact, f"{sum(built.counts['splits'].values()):,} rows"
+        row.step = row.total = sum(built.counts["splits"].values())
+        change.detail |= {"data": digest, "splits": built.counts["splits"]}
+
+    claimed.end(Action.BUILD_DATA, RunStatus.FINISHED, edit, BuildData(claimed.fence))
+
+
+def _sources(dossier: PlayDossier) -> object:
+    assert dossier.play is not None
+    return [traffic.id for traffic in dossier.traffic], dossier.play.teacher_digest, dossier.play.round
+
+
+def build(artifacts: Artifacts, dossier: PlayDossier, out: Path, progress: Progress = unheard) -> Built:
+    """Build this round's data set and write it. Raises BadInput with one sentence."""
     play, gate = dossier.play, dossier.gate
     assert gate is not None
     labels: tuple[str, ...] | None = None if tasks.of(play.task).has_labels else ()
@@ -61,106 +102,36 @@ def build(artifacts: Artifacts, dossier: PlayDossier, out: Path) -> Built:
     written, varied = _written(artifacts, dossier)
     if keep is not None and written:
         keep = keep | {d: Split.TRAIN for d in written | varied if keep.get(d) is not Split.HELD_OUT}
-    data = building.build(files, outputs, _rule(dossier, gate), labels, keep=keep)
+    data = building.build(files, outputs, split_rule(dossier, gate), labels, keep=keep, progress=progress)
+    progress("audit", 0, len(data.rows))
     found = audit.audit(data.rows, data.since, gate, data.labels, written)
     teacher = headroom.measure(data.rows, data.labels, gate.seed)
     factors = weights.cell_factors(weights.failures_of(dossier))
     if factors:
-        data = dataclasses.replace(data, rows=tuple(weights.weighted(row, factors, data.labels) for row in data.rows))
+        data = replace(data, rows=tuple(weights.weighted(row, factors, data.labels) for row in data.rows))
+    progress("writing", 0, len(data.rows))
     digest = building.write(data, out)
     counted = coverage.counts(out)
     findings = [*headroom.findings(teacher, gate), *found.findings, *counted.findings]
     findings += audit.written(data.rows, written, varied)
     counts = _plain(counted) | {
         "weights": {name: round(factor, 2) for name, factor in sorted(factors.items())},
-        "findings": [dataclasses.asdict(finding) for finding in findings],
+        "findings": [asdict(finding) for finding in findings],
         "audit": audit.plain(found) | {"teacher": teacher, "teacher_says": headroom.told(teacher) if teacher else ""},
     }
     return Built(digest, data.labels, counts)
 
 
-def _rule(dossier: PlayDossier, gate: gates.Gate) -> SplitRule:
-    """Give the rule that draws the splits; the gate's window was of the first traffic and does not bind a refresh."""
-    from distill_tui.dataset.split import SplitRule
-
-    first = dossier.first_round == 1
-    window = (gate.window_from or None, gate.window_to or None) if first else (None, None)
-    return SplitRule(gate.seed, gate.held_out_rows, gate.validation_share, *window, by_time=gate.by_time)
-
-
-def time_leaks(artifacts: Artifacts, dossier: PlayDossier, path: Path) -> list[str]:
-    """Say which rows of a data set fall in the held-out period, where the gate goes by time; the file has no times.
-
-    In an effort's first round nothing that trains or validates comes after the held-out rows began either.
-    """
-    from distill_tui.dataset import frozen
-
-    gate, play = dossier.gate, dossier.play
-    if gate is None or not gate.by_time:
-        return []
-    splits, rule, first = frozen.splits_of(path), _rule(dossier, gate), play.round == dossier.first_round
-    times: dict[str, str] = {}
-    for each in dossier.traffic:
-        for digest, time in _times(artifacts.path(each.artifact)):
-            kept = not first and splits.get(digest) is Split.HELD_OUT
-            if time is not None and digest in splits and (kept or rule.in_window(time)):
-                times[digest] = min(time, times.get(digest, time))
-    held_out = sorted(times[digest] for digest, split in splits.items() if split is Split.HELD_OUT and digest in times)
-    if not held_out:
-        return ["No held-out row has a time, and the gate goes by time; map the time column and build again."]
-    begins, ends = held_out[0], "9999" if first else held_out[-1]
-    open_times = (times.get(digest, "") for digest, split in splits.items() if split is not Split.HELD_OUT)
-    inside = sum(begins <= time <= ends for time in open_times)
-    told = f"{inside:,} rows of training or validation fall in the held-out period, which begins on {begins[:10]}"
-    return [f"{told}; build the data set again."] if inside else []
-
-
-def _times(path: Path) -> Iterator[tuple[str, str | None]]:
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(columns=["input_digest", "time"]):
-            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
-
-
 def _labels(artifacts: Artifacts, play: entities.Play) -> tuple[str, ...]:
     """Give the labels that the teacher answers with: of a model folder, or as it was described."""
-    from distill_tui.training.folders import teacher_labels
-
     path = artifacts.path(play.teacher_digest)
     if play.teacher_source is TeacherSource.LOCAL:
         return teacher_labels(path)
     return Described.from_json(path.read_text(encoding="utf-8")).labels
 
 
-def held_out_in(artifacts: Artifacts, dossier: PlayDossier, traffic: Path) -> dict[str, int]:
-    """Count the inputs of a new file that belong with held-out rows of an earlier round: they train nothing.
-
-    `same` are held out already, `near` are near duplicates of one, `group` share one's group; each input counts once,
-    under the first that fits. Empty where nothing is held out yet.
-    """
-    from distill_tui.dataset import frozen
-    from distill_tui.dataset.duplicates import near_duplicates
-    from distill_tui.dataset.traffic import rows_of
-
-    before = next((d for d in reversed(dossier.data_sets) if d.frozen_at), None)
-    if before is None:
-        return {}
-    sealed = frozen.load(artifacts.path(before.artifact), Split.HELD_OUT)
-    known, groups = set(sealed.digests), {group for group in sealed.groups if group is not None}
-    new = {row["input_digest"]: row for row in rows_of(traffic)}
-    others = [row for digest, row in new.items() if digest not in known]
-    clusters = near_duplicates([*sealed.inputs, *(row["input"] for row in others)])
-    touched = set(clusters[: len(sealed)])
-    near = [cluster in touched for cluster in clusters[len(sealed) :]]
-    grouped = sum(row["group"] in groups and not close for row, close in zip(others, near, strict=True))
-    return {"same": len(new) - len(others), "near": sum(near), "group": grouped}
-
-
 def _kept(path: Path, burnt: frozenset[str]) -> dict[str, Split]:
     """Keep the splits of the round before; what a builder has opened of the held-out split moves to validation."""
-    from distill_tui.dataset import frozen
-
     return frozen.splits_of(path) | dict.fromkeys(frozen.held_out_with(path, burnt), Split.VALIDATION)
 
 
@@ -173,8 +144,6 @@ def _refreshed(
     that were trained or validated on. Of what was observed, the open half may only be trained on, since its rows are
     shown to whoever wants to see what diverges; held-out rows are drawn from the sealed half and from what is imported.
     """
-    from distill_tui.dataset import frozen, observed
-
     begin = dossier.first_round
     earlier = [d for d in dossier.data_sets if d.round < begin and d.frozen_at]
     splits = [frozen.splits_of(artifacts.path(d.artifact)) for d in earlier]
@@ -196,8 +165,6 @@ def _refreshed(
 
 def _written(artifacts: Artifacts, dossier: PlayDossier) -> tuple[set[str], set[str]]:
     """Give the inputs, by digest, that a teacher wrote, and those that these vary: all of them only train."""
-    from distill_tui.dataset.traffic import rows_of
-
     files = [traffic for traffic in dossier.traffic if variations.taken(traffic)]
     written = {row["input_digest"] for each in files for row in rows_of(artifacts.path(each.artifact))}
     return written, {digest for each in files for digest in variations.taken(each)["varied"]}
@@ -209,7 +176,7 @@ def is_observed(traffic: entities.Traffic) -> bool:
 
 
 def _plain(counts: Any) -> dict[str, Any]:
-    values = json.loads(json.dumps(dataclasses.asdict(counts), default=str))
+    values = json.loads(json.dumps(asdict(counts), default=str))
     cells = values.pop("cells")
     values.pop("findings")
     splits = {split.value: counts.of(split) for split in Split}

@@ -1,0 +1,94 @@
+"""What an importing worker does: read a file of traffic into one Parquet file of known columns, and record it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from distill_tui.dataset import frozen, traffic
+from distill_tui.dataset.duplicates import near_duplicates
+from distill_tui.dataset.readers import Mapping
+from distill_tui.dataset.traffic import rows_of
+from distill_tui.digests import canonical
+from distill_tui.rules.dossier import PlayDossier
+from distill_tui.rules.requests import ImportTraffic
+from distill_tui.runs.claim import Claim
+from distill_tui.store import tables
+from distill_tui.store.artifacts import Artifacts
+from distill_tui.store.json_columns import stored
+from distill_tui.store.project import Change
+from distill_tui.terms import Action, RunStatus, Split
+
+
+def run(claimed: Claim, dossier: PlayDossier) -> None:
+    """Import the file that the run's spec names; what the rules refuse is not kept.
+
+    `variations` of the spec tells of those that a teacher wrote, of which none may belong with a held-out row.
+    """
+    artifacts, spec = claimed.project.artifacts, stored(claimed.run.spec, f"the spec of run {claimed.id}")
+    path, mapping, variations = Path(spec["source"]), Mapping(**spec["mapping"]), spec.get("variations")
+    columns = {name: column for name, column in asdict(mapping).items() if column}
+    with claimed.scratch() as scratch:
+        out = scratch / "traffic.parquet"
+        report = traffic.import_traffic(path, mapping, out, claimed.progress())
+        request = ImportTraffic(
+            name=path.name,
+            source_digest=f"sha256:{report.source_digest.removeprefix('sha256:')}",
+            mapping=canonical(columns).decode(),
+            rows=report.rows,
+            rejects=report.rejects,
+            most_rejects=spec["most_rejects"],
+            reasons=report.reasons,
+            worker=claimed.fence,
+        )
+        claimed.ask_first(Action.IMPORT_TRAFFIC, request)
+        leaks = held_out_in(artifacts, dossier, out)
+        request = replace(request, held_out=leaks, variations=variations is not None)
+        claimed.ask_first(Action.IMPORT_TRAFFIC, request)
+        artifact, rejects = artifacts.store(out), out.with_suffix(".rejects.jsonl")
+        summary = json.loads(json.dumps(asdict(report), default=str))
+        summary |= {"rejects_file": artifacts.store(rejects) if rejects.exists() else "", "held_out": leaks}
+        summary |= {"variations": variations} if variations is not None else {}
+
+    def edit(change: Change, row: tables.Run) -> None:
+        change.session.add(
+            tables.Traffic(
+                play_id=row.play_id,
+                round=change.play.round,
+                name=path.name,
+                source_digest=request.source_digest,
+                artifact=artifact,
+                mapping=request.mapping,
+                rows=report.rows,
+                rejects=report.rejects,
+                report=json.dumps(summary),
+                imported_at=change.at,
+            )
+        )
+        row.artifact, row.message = artifact, f"{report.rows:,} rows, {report.rejects:,} left out"
+        row.step = row.total = report.rows + report.rejects
+        change.detail |= {"name": path.name, "rows": report.rows, "rejects": report.rejects, "traffic": artifact}
+        change.detail |= {"most_rejects": str(spec["most_rejects"]), "mapping": columns, "held_out": leaks}
+
+    claimed.end(Action.IMPORT_TRAFFIC, RunStatus.FINISHED, edit, request)
+
+
+def held_out_in(artifacts: Artifacts, dossier: PlayDossier, traffic: Path) -> dict[str, int]:
+    """Count the inputs of a new file that belong with held-out rows of an earlier round: they train nothing.
+
+    `same` are held out already, `near` are near duplicates of one, `group` share one's group; each input counts once,
+    under the first that fits. Empty where nothing is held out yet.
+    """
+    before = next((d for d in reversed(dossier.data_sets) if d.frozen_at), None)
+    if before is None:
+        return {}
+    sealed = frozen.load(artifacts.path(before.artifact), Split.HELD_OUT)
+    known, groups = set(sealed.digests), {group for group in sealed.groups if group is not None}
+    new = {row["input_digest"]: row for row in rows_of(traffic)}
+    others = [row for digest, row in new.items() if digest not in known]
+    clusters = near_duplicates([*sealed.inputs, *(row["input"] for row in others)])
+    touched = set(clusters[: len(sealed)])
+    near = [cluster in touched for cluster in clusters[len(sealed) :]]
+    grouped = sum(row["group"] in groups and not close for row, close in zip(others, near, strict=True))
+    return {"same": len(new) - len(others), "near": sum(near), "group": grouped}
