@@ -116,7 +116,7 @@ def test_the_segment_that_drifted_is_accused_and_the_others_are_not() -> None:
         share = float((number // 3) % often == 0)
         monitor.add({OVERALL: share, segment: share}, str(number))
     assert monitor.group.alarm
-    assert monitor.group.accused(monitor.segments) == ("nyt",)
+    assert monitor.group.flagged(monitor.segments) == ("nyt",)
 
 
 def test_several_segments_share_one_alarm_so_that_more_of_them_do_not_mean_more_false_ones() -> None:

@@ -199,7 +199,7 @@ def test_a_gate_that_sends_answers_back_is_judged_on_what_the_two_say_together(d
     gate = replace(GATE, criteria=(*GATE.criteria, most), deferral=Decimal("0.3"))
     (validation,) = dossier.validations.values()
     assert record is not None
-    assert "evaluate it anew, or a better student" in gates.judge(gate, record)[0].sentence
+    assert "evaluate it again, or a better student" in gates.judge(gate, record)[0].sentence
     record = replace(record, deferred_below=gates.chosen(gate, validation))
     back, both = gates.sent_back(record), gates.together(gate, record)
     assert 0 < len(back) < len(record.rows)

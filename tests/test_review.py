@@ -210,7 +210,7 @@ def test_a_play_that_is_started_anew_shows_both_gates(tmp_path: Path, capsys: py
     assert (told["before"], told["now"]) == ("P-001", "P-002")
     assert [line["what"] for line in told["lines"] if line["moved"]] == ["held_out_rows"]
     shown = "\n".join(line.plain for line in gate_tab.gate(load(project, after, by("dan")), 118))
-    assert "GOALPOSTS  beside P-001 mail-topic" in shown and "moved" in shown
+    assert "GOALPOSTS  compared with P-001 mail-topic" in shown and "moved" in shown
 
 
 def held_out(project: Project) -> frozen.Rows:
@@ -531,7 +531,7 @@ def test_right_and_wrong_are_counted_on_rows_that_have_both() -> None:
 
 def test_confusions_are_sorted_by_how_often_the_student_makes_them() -> None:
     record = measured([1, 1, 1, 0, 0], [1, 0, 0, 1, 1], [0, 0, 0, 1, 1])
-    found = [(each.label, each.said, each.student, each.teacher) for each in errors.confusions(record)]
+    found = [(each.label, each.predicted, each.student, each.teacher) for each in errors.confusions(record)]
     assert found == [("no", "yes", 3, 1), ("yes", "no", 2, 0)]
 
 

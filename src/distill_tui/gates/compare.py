@@ -1,4 +1,4 @@
-"""Two gates side by side: what a play that was started anew asks for, beside what its killed predecessor asked for."""
+"""Two gates side by side: that of a play, and that of the killed play that it replaces."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from distill_tui.terms import Reference
 
 @dataclass(frozen=True)
 class Line:
-    """One thing that a gate says, before and now; empty where it says nothing of it."""
+    """One field of a gate, before and now; empty where it is not set."""
 
     what: str
     before: str
@@ -31,17 +31,17 @@ def compare(before: Gate, now: Gate) -> list[Line]:
 
 
 def _criteria(before: Gate, now: Gate) -> Iterator[Line]:
-    first, second = ({each.words: _said(each) for each in gate.criteria} for gate in (before, now))
+    first, second = ({each.words: _bar_text(each) for each in gate.criteria} for gate in (before, now))
     for words in dict.fromkeys([*first, *second]):
         yield Line(words, first.get(words, ""), second.get(words, ""))
 
 
-def _said(criterion: Criterion) -> str:
+def _bar_text(criterion: Criterion) -> str:
     bar = decimal_text(bar_of(criterion))
-    said = f"margin {bar}" if criterion.reference is not Reference.NONE else bar
-    said += ", binding" if criterion.binding else ""
-    said += f", watched only: {criterion.watch_only}" if criterion.watch_only else ""
-    return said + (f", agreed with {criterion.agreed_with}" if criterion.agreed_with else "")
+    text = f"margin {bar}" if criterion.reference is not Reference.NONE else bar
+    text += ", binding" if criterion.binding else ""
+    text += f", watched only: {criterion.watch_only}" if criterion.watch_only else ""
+    return text + (f", agreed with {criterion.agreed_with}" if criterion.agreed_with else "")
 
 
 def _rest(before: Gate, now: Gate) -> Iterator[Line]:

@@ -2,7 +2,7 @@
 
 A gate may name a share of the requests (`Gate.deferral`) that the student sends back, those that it is least sure of.
 The threshold of confidence is chosen on the validation rows before a held-out row is looked at, so that no held-out row
-has a say in it; the share that really goes back is measured and judged like everything else.
+influences it; the share that really goes back is measured and judged like everything else.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def chosen(gate: Gate, validation: Record) -> int:
         return 0
     if not validation.confidence:
         raise ValueError(
-            "The gate sends back what the student is least sure of, and no validation row can say from where on; "
+            "The gate sends back what the student is least sure of, but no validation row gives the threshold; "
             "import more traffic."
         )
     return threshold(validation.confidence, float(gate.deferral))
@@ -65,7 +65,7 @@ def unusable(gate: Gate, record: Record) -> str:
         return ""
     return (
         "the record has no threshold below which the student sends a request back: it was evaluated before one was "
-        "asked for, or it is sure of none of the answers that are to go back; evaluate it anew, or a better student"
+        "asked for, or it is sure of none of the answers that are to go back; evaluate it again, or a better student"
     )
 
 
@@ -80,7 +80,7 @@ def together(gate: Gate, record: Record) -> Record:
         return record
     return replace(
         record,
-        student=tuple(_answer(record, row) if row in back else said for row, said in enumerate(record.student)),
+        student=tuple(_answer(record, row) if row in back else own for row, own in enumerate(record.student)),
         scores={metric: _scored(metric, columns, back) for metric, columns in record.scores.items()},
         latency_us={**record.latency_us, "student": record.latency_us.get(TOGETHER, ())},
     )

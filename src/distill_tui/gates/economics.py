@@ -262,7 +262,7 @@ WORKSHEET: dict[PlayKind, tuple[Question, ...]] = {
     ),
 }
 
-# What a worksheet may hold besides; nothing of it is owed.
+# What a worksheet may hold in addition; all of it is optional.
 BESIDES: dict[PlayKind, tuple[Question, ...]] = dict.fromkeys(PlayKind, ()) | {
     PlayKind.COST: (
         _question("retrains_per_month", "How many refreshes are there a month?", "refreshes", "0.33"),
@@ -278,7 +278,7 @@ HORIZON_MONTHS, DISCOUNT_PER_YEAR = Decimal(24), Decimal("0.08")  # where the wo
 
 LEAST_DAYS, MOST_DAYS = 30, 90  # of production traffic for a cost play
 LEAST_DAYS_OF_USE = 14  # for a stability play: each weekday twice
-LEAST_DOMAIN_EXAMPLES = 100  # for a specialization play: fewer marks by experts say little of the experts
+LEAST_DOMAIN_EXAMPLES = 100  # for a specialization play: fewer are too few to measure experts by
 
 _SHARES = frozenset(
     question.name for each in (*WORKSHEET.values(), *BESIDES.values()) for question in each if question.unit == "share"

@@ -1,4 +1,4 @@
-"""What success means for one play: its criteria, rounds and splits. Inert; `problems` says what is wrong with it."""
+"""What success means for one play: its criteria, rounds and splits. Inert; `problems` lists what is wrong with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from distill_tui.terms import Assurance, Metric, PlayKind, Reference
 class RowScore:
     """A metric that gives each row a score from 0 to 1, not just right or wrong; it is judged by the mean.
 
-    To add one: a word in `terms.Metric`, a line in `ROW_SCORES` here, a line in `judging.METHODS` that says what it
+    To add one: a word in `terms.Metric`, a line in `ROW_SCORES` here, a line in `judging.METHODS` that defines what it
     means in a version of its own, and the scores of student, teacher and baseline in the worker's record (`scores`, in
     1/10,000; `row_scores` computes them). Reading, refusing, judging, power and the screens need nothing more.
     """
@@ -37,7 +37,7 @@ P95 = 0.95
 METHODS_NOW = 2  # the version of how verdicts are computed that a new gate gets
 _PATTERNS = re.compile(r"(beyond the )?top ([1-9]\d{0,5}) patterns")
 
-# left out of the canonical form where nothing is said, so that an older gate keeps its digest
+# left out of the canonical form where it has its default, so that an older gate keeps its digest
 _SILENT = {"silent": True}
 
 
@@ -105,7 +105,7 @@ class Gate:
     minimum_assurance: Assurance = Assurance.ACCOUNT
     window_from: str = ""  # ISO date of the first day of traffic; empty: no limit
     window_to: str = ""
-    statement: str = ""  # what the sponsor says good enough means
+    statement: str = ""  # what good enough means, in the sponsor's words
     predecessor: str = ""  # the killed play whose goalposts these replace
     minimum_spot_check: int = 0  # held-out answers that the validator judges blind before a sign-off
     by_time: bool = field(default=False, metadata=_SILENT)  # the latest rows are held out; training ends before them
@@ -116,7 +116,7 @@ class Gate:
     payback_chance: Decimal = field(default=Decimal("0.8"), metadata=_SILENT)  # of paying back in time, over the ranges
     # the share of requests, the least confident, that goes back to the teacher: student and teacher are judged together
     deferral: Decimal | None = field(default=None, metadata=_SILENT)
-    methods: int = METHODS_NOW  # how verdicts are computed, see `judging.methods`; a gate that says nothing has 1
+    methods: int = METHODS_NOW  # how verdicts are computed, see `judging.methods`; a gate without it has 1
 
 
 def default_gate(kind: PlayKind) -> Gate:

@@ -1,7 +1,7 @@
 """Paired scores on any scale: a mean difference with its bounds, and whether the rounds left can still close a gap.
 
 `statistics` judges shares of right answers; here a row's score may be anything that two students get on the same row.
-A percentile bootstrap is no better for a mean: `benchmarks/gate_errors.py` prints both. Standard library, pure.
+A percentile bootstrap is no better for a mean: `benchmarks/gate_errors.py` prints both. Pure.
 Source: Miller 2024 (arXiv 2411.00640) for the clustered error.
 """
 
@@ -18,7 +18,7 @@ from distill_tui.gates import statistics
 from distill_tui.gates.statistics import Cluster
 
 ROUNDS_COMPARED = 2  # how many rounds a gain is looked at over
-CAUTION = 0.125  # the one-sided error of the gain with which rounds are given up, or said to be on track
+CAUTION = 0.125  # the one-sided error of the gain with which rounds are given up or counted as on track
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Gain:
 
 @dataclass(frozen=True)
 class RowScores:
-    """What one sample of row scores says of their mean: of the student's, or of student minus other on the same rows.
+    """One sample of row scores and its mean: the student's, or student minus other on the same rows.
 
     A score is from 0 to 1 and more is better. Bounds are those of `statistics.clustered_exceeds`, over groups of one
     row or more: they follow the skew of the scores, and never rise where the student scores less on a row.
@@ -75,7 +75,7 @@ class RowScores:
 
     @classmethod
     def of(cls, rows: Iterable[tuple[int, int, int]], unit: int, *, paired: bool) -> RowScores:
-        """Add up rows of (student's score, other's score, group) in `unit` parts; give 0 where there is no other."""
+        """Add up rows of (student's score, other's score, group) in `unit` parts; 0 where there is no other."""
         groups: dict[int, list[int]] = {}
         for student, other, group in rows:
             entry = groups.setdefault(group, [0, 0, 0])
@@ -123,7 +123,7 @@ class RowScores:
         return (0 if self.paired else 1) - self._mirror.at_least(alpha)
 
     def rows_needed(self, bar: float, alpha: float) -> int | None:
-        """Return how many such rows in all tell the mean from the bar, were it what it is here; None where none do."""
+        """Return how many such rows would separate the mean from the bar, if it stays as it is; None if none would."""
         gap = abs((self.estimate or 0.0) - bar)
         if self.groups < 2 or not gap:
             return None
@@ -147,7 +147,7 @@ class RowScores:
 
 
 class Prospect(StrEnum):
-    """What the gain of the last two rounds says of the rounds that are left."""
+    """The outlook for the rounds that are left, from the gain of the last two."""
 
     REACHED = "reached"  # the score is at its target
     HOPELESS = "hopeless"  # even a generous reading of the gain falls short of the pace that is needed

@@ -211,8 +211,8 @@ def _deferred_power(criterion: Criterion, gate: Gate, alpha: float, effect: floa
     text = f"{title}: of {count(rows, 'row')} at most {int((allowed or 0) * effect):,} may go back to prove "
     text += f"{points(most)}%, and a student that sends back the {points(aim)}% that is aimed at takes {needed:,} rows"
     text += "" if rows >= needed else f": add {count(needed - rows, 'row')}, or allow more"
-    text += ". Every row counts, and where one goes back the teacher cannot differ from itself, so that fewer rows may "
-    text += "do for the other criteria than they say"
+    text += ". Every row counts, and where one goes back the teacher cannot differ from itself, so the other "
+    text += "criteria may need fewer rows than shown"
     return PowerNote(criterion, ALL, rows, rows >= needed, None, needed, f"{text}.", possible=allowed is not None)
 
 
@@ -226,5 +226,5 @@ def _latency_power(criterion: Criterion, gate: Gate, alpha: float) -> PowerNote:
         )
     if gate.deferral is not None and gate.deferral > 1 - Decimal(str(P95)):
         text += "; more than one request in 20 is to go back, so that the p95 is one of the teacher's requests"
-    said = f"{_title(criterion, ALL)}: {text}."
-    return PowerNote(criterion, ALL, rows, rows >= least, None, least, said, possible=rows >= least)
+    text = f"{_title(criterion, ALL)}: {text}."
+    return PowerNote(criterion, ALL, rows, rows >= least, None, least, text, possible=rows >= least)

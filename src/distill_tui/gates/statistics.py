@@ -2,11 +2,11 @@
 
 Pure, and fast to import. Nothing here knows a gate, a play or a file. All errors are one-sided:
 `alpha` is the chance of a bound on the wrong side. A bound is always found by asking a p-value where it crosses
-`alpha`, so that a verdict and the interval shown beside it can never disagree.
+`alpha`, so that a verdict and the interval shown with it can never disagree.
 
 Sources: Clopper and Pearson 1934 and Wilson 1927 for one share; Tango 1998 (Statistics in Medicine 17:891) for two
 shares on the same rows; Owen 1988 (Biometrika 75:237) and Miller 2024 (arXiv 2411.00640) for rows that depend on each
-other; Holm 1979 for accusations.
+other; Holm 1979 for several claims at once.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def clustered_exceeds(delta: float, clusters: Counter[Cluster]) -> float:
 
     With yₘ = Σ over group m of (score − δ), the empirical likelihood of a mean of 0 is what the best weights of the
     groups leave: ℓ = max Σ log(1 + λyₘ) over λ ≥ 0 (Owen 1988), and √(2ℓ) is put against t on G−1 degrees of freedom.
-    A t statistic takes the spread of the sample at its word, and where harm is rare and comes in lumps a lucky sample
+    A t statistic trusts the spread of the sample, and where harm is rare and comes in lumps a lucky sample
     shows little of both; the likelihood follows the skew. As it grows with every yₘ, a worse student never looks
     better, and a lower δ is never harder to refute. Two cautions are added:
 
@@ -200,7 +200,7 @@ def _log_likelihood(sums: Sequence[tuple[float, int]]) -> float:
 
 
 def clustered_exceeds_by_t(delta: float, clusters: Counter[Cluster]) -> float:
-    """Return that p-value as gates of methods 1 have it, which keep their word: by Miller's t.
+    """Return that p-value by Miller's t, as gates of methods 1 have it.
 
     u = Σy / √Σy² is the uncentred t statistic: t = u√((G−1)/(G−u²)) on G−1 degrees of freedom; for groups of one size
     this is the bound d̄ − t·SE of Miller 2024. Lest a worse student look better, u is the least that any student gets
@@ -211,7 +211,7 @@ def clustered_exceeds_by_t(delta: float, clusters: Counter[Cluster]) -> float:
     if groups < 2:
         return 1.0
     mean = sum(each.total * count for each, count in clusters.items()) / rows
-    if mean - delta < 1e-12:  # not above it, or by nothing that floats could tell
+    if mean - delta < 1e-12:  # not above it, or by less than floats can resolve
         return 1.0
     kish = rows * rows / sum(each.size * each.size * count for each, count in clusters.items())
     unseen = _unseen(delta, clusters)
@@ -246,7 +246,7 @@ def _least_uncentred_t(delta: float, clusters: Counter[Cluster]) -> float:
 
 @dataclass(frozen=True)
 class Scores:
-    """What one sample says of a mean: a share (`paired` false), or student minus other on the same rows.
+    """The evidence of one sample on a mean: a share (`paired` false), or student minus other on the same rows.
 
     It picks the method: exact binomial or Tango where every group has one row; else the clustered p-value, and never
     a smaller one than independent rows would give.
@@ -313,7 +313,7 @@ class Scores:
         return max(1.0, clustered_standard_error(self.clusters.elements()) ** 2 / alone) if alone > 0 else 1.0
 
     def rows_needed(self, bar: float, alpha: float) -> int | None:
-        """Return how many such rows in all tell the mean from the bar, were it what it is here; None where none do."""
+        """Return how many such rows would separate the mean from the bar, if it stays as it is; None if none would."""
         if self.estimate is None or self.estimate == bar or (self.clustered and self.groups < 2):
             return None
         gap = abs(self.estimate - bar)
@@ -435,7 +435,7 @@ def mean_interval(runs: Sequence[Sequence[int]], alpha: float) -> tuple[float, f
 
 
 def holm(p_values: Sequence[float], alpha: float) -> tuple[bool, ...]:
-    """Return which of several accusations stand together (Holm 1979): the chance of any wrong one is at most alpha."""
+    """Return which of several claims hold together (Holm 1979): the chance of any wrong one is at most alpha."""
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     stands = [False] * len(p_values)
     for step, index in enumerate(order):
@@ -533,7 +533,7 @@ def smallest_provable_margin(rows: float, discordance: float, alpha: float, *, p
 
 
 def rows_for_share(floor: float, share: float, alpha: float, *, power: float = POWER) -> int | None:
-    """Return how many independent rows tell a true share from a floor, on either side; nothing where they are equal.
+    """Return how many independent rows separate a true share from a floor, on either side; None where they are equal.
 
     n = (z₁₋α√(f(1−f)) + z_power√(p(1−p)))²/(p−f)², and never fewer than `rows_without_error`.
     """

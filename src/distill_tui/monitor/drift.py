@@ -1,14 +1,14 @@
 """A sequential monitor that stays valid however often one looks: of disagreement, of inputs, of the teacher.
 
 Evidence is an e-process: the wealth of a gambler who bets that a rate is above its ceiling, with bets that are fair or
-worse as long as it is not. It begins anew a little at every row, so that late drift is found as fast as early drift:
+worse as long as it is not. It restarts a little at every row, so that late drift is found as fast as early drift:
 
     S_k <- (S_k + 1/H) * (1 + lambda_k * (x - r0))            x in [0, 1], r0 the ceiling, H the horizon
 
 Under E[x | past] <= r0 the mean of S_k plus what is left of the budget is a non-negative supermartingale that starts at
 1, so that by Ville's inequality P(it ever reaches 1/level within the horizon) <= level, whatever the sampling and
 whenever one looks (Shin, Ramdas and Rinaldo, E-detectors; Shekhar and Ramdas 2024). Weighted means of such processes
-are such processes, under any dependence: that is how segments share one alarm, and 1/S is a p-value that says which.
+are such processes, under any dependence: that is how segments share one alarm, and 1/S is a p-value for each.
 
 Pure; standard library and `statistics` only. A state is a few numbers, made with additions, products and square roots
 alone, which IEEE 754 rounds alike everywhere: the same observations give the same state, to the bit.
@@ -117,12 +117,12 @@ class Group:
         """The evidence of all together."""
         return fsum(self.weights[name] * evidence.value for name, evidence in self.each.items())
 
-    def accused(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return which of these processes stand accused together (Holm on 1/e): a wrong one at most at the level."""
+    def flagged(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return which of these processes are above their ceiling (Holm on 1/e): a wrong one at most at the level."""
         chosen = [name for name in names if name in self.each]
         p_values = [min(1.0, 1 / max(self.each[name].value, 1e-300)) for name in chosen]
         stands = statistics.holm(p_values, self.level)
-        return tuple(name for name, accused in zip(chosen, stands, strict=True) if accused)
+        return tuple(name for name, stands_ in zip(chosen, stands, strict=True) if stands_)
 
     def state(self) -> dict[str, Any]:
         """Return all that the next step depends on, as JSON values; floats come back from JSON to the bit."""

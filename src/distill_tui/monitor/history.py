@@ -119,7 +119,7 @@ class Taken:
 
 
 def take_in(project: Project, dossier: PlayDossier, out: Path) -> Taken | None:
-    """Collect the rows that were observed and not judged on yet, with what the teacher said of them."""
+    """Collect the rows that were observed and not judged on yet, with the teacher's answers."""
     feeds = [feed for feed in dossier.feeds if feed.id > _judged_until(dossier)]
     if not feeds:
         return None
@@ -297,7 +297,7 @@ def _plan(project: Project, dossier: PlayDossier, bundle: entities.Bundle) -> ob
     try:
         return new_plan(project, dossier, bundle, "")
     except (OSError, ValueError, StopIteration):
-        return None  # the record was altered or lost: `doctor` and the next ship say so
+        return None  # the record was altered or lost: `doctor` and the next ship report it
 
 
 def _weeks(project: Project, dossier: PlayDossier) -> tuple[Week, ...]:
@@ -341,10 +341,10 @@ def _segments(days: Sequence[Day], plan: observe.Plan | None) -> tuple[Segment, 
 
 
 def _worst(labelled: list[entities.Observation], findings: tuple[dict[str, Any], ...]) -> tuple[Example, ...]:
-    """Return the open rows on which the student is surest and the teacher says otherwise, of what diverges first."""
-    accused = [finding["where"] for finding in findings if finding["what"] == observe.DISAGREEMENT]
+    """Return the open rows on which the student is surest and the teacher disagrees, of what diverges first."""
+    diverging = [finding["where"] for finding in findings if finding["what"] == observe.DISAGREEMENT]
     shown = [row for row in labelled if row.excerpt]
-    shown.sort(key=lambda row: (not any(row.segment in where for where in accused), row.uncertainty, row.id))
+    shown.sort(key=lambda row: (not any(row.segment in where for where in diverging), row.uncertainty, row.id))
     return tuple(
         Example(row.day, row.segment, row.answer, row.teacher or "", 1 - row.uncertainty, row.excerpt)
         for row in shown[:WORST]
@@ -365,7 +365,7 @@ def _asked(project: Project, dossier: PlayDossier) -> int:
 
 
 def replay_trouble(project: Project, dossier: PlayDossier) -> str:
-    """Read all observations of the present watch again; say so where they do not give the state that is stored."""
+    """Replay the observations of the present watch; return what is wrong where they do not give the stored state."""
     watch = dossier.watch
     if watch is None:
         return ""
@@ -384,7 +384,7 @@ def replay_trouble(project: Project, dossier: PlayDossier) -> str:
 
 
 def probe(project: Project, dossier: PlayDossier) -> list[dict[str, str]]:
-    """Return the inputs that the teacher is asked again, with what it said at the gate."""
+    """Return the inputs that the teacher is asked again, with its answer at the gate."""
     watches = [w for w in dossier.watches if dossier.live and w.bundle_id == dossier.live.id]
     if not watches:
         return []

@@ -117,7 +117,7 @@ def alone(gate: Gate | None) -> str:
 
 
 def order(day: str, digest: str) -> str:
-    """Put the rows of a day in an order that has nothing to do with what they say."""
+    """Put the rows of a day in an order that is independent of their content."""
     return hashlib.sha256(f"order {day} {digest}".encode()).hexdigest()
 
 
@@ -253,11 +253,11 @@ class Monitor:
         for rates, red in ((self.days, True), (self.rows, False)):
             if rates.group.alarm:
                 found += [
-                    self._disagreement(rates, name, red) for name in rates.group.accused(rates.segments) or [OVERALL]
+                    self._disagreement(rates, name, red) for name in rates.group.flagged(rates.segments) or [OVERALL]
                 ]
                 break  # what is red is not shown in amber again
         group = self.inputs.group
-        for name in group.accused(group.weights) if group.alarm else ():
+        for name in group.flagged(group.weights) if group.alarm else ():
             found.append(Finding(INPUTS, name, group.each[name].began or group.alarm, group.alarm, False))
         return found
 
@@ -342,9 +342,9 @@ def noticing(plan: Plan, sample: int) -> list[tuple[float, float, int | None, in
     base = rate if 2 * rate > limit else limit  # where the ceiling is far above the rate, what rises is the ceiling
     for rise in (1.5, 2.0, 3.0):
         risen = min(rise * base, 1.0)
-        told: dict[str, Any] = {"share": share, "lives": 101}
-        amber = drift.rows_to_notice(round(risen, 3), limit, plan.horizon_rows, **told)
-        red = drift.rows_to_notice(round(risen, 3), limit, plan.horizon_days * batch, batch=batch, **told)
+        options: dict[str, Any] = {"share": share, "lives": 101}
+        amber = drift.rows_to_notice(round(risen, 3), limit, plan.horizon_rows, **options)
+        red = drift.rows_to_notice(round(risen, 3), limit, plan.horizon_days * batch, batch=batch, **options)
         found.append((rate, risen, amber, None if red is None else ceil(red / batch)))
     return found
 

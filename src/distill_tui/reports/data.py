@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from distill_tui.rounds.requests import Wanted
     from distill_tui.rounds.variations import Waiting
 
-MOST = 48  # characters of a text that is shown beside others
+MOST = 48  # characters of a text in a table
 
 
 def clipped(value: object, most: int = MOST) -> str:
@@ -40,7 +40,7 @@ def import_preview(look: Preview, columns: Mapping[str, str], *, plain: bool = F
 
 
 def window(measured: Measured, numbers: Mapping[str, str], *, plain: bool = False) -> Iterator[str]:
-    """Print what the traffic of a window says, and the worksheet's numbers that follow from it."""
+    """Print the traffic of a window, and the worksheet's numbers that follow from it."""
     if measured.days:
         yield f"{measured.calls:,} calls from {measured.first_day} to {measured.last_day}, {measured.days} days."
     else:
@@ -167,5 +167,5 @@ def variations(wait: Waiting, *, plain: bool = False) -> Iterator[str]:
         "near": "near to a row of it",
         "held-out": "too like held-out rows",
     }
-    told = [f"{count:,} {reasons.get(why, why)}" for why, count in wait.left_out.items()]
-    yield visible(f"left out: {', '.join(told) or 'none'}")
+    reasons_ = [f"{count:,} {reasons.get(why, why)}" for why, count in wait.left_out.items()]
+    yield visible(f"left out: {', '.join(reasons_) or 'none'}")

@@ -209,8 +209,8 @@ def worksheet(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
     rows = []
     for question in (*economics.WORKSHEET[dossier.play.kind], *economics.BESIDES[dossier.play.kind]):
         value = dossier.worksheet.get(question.name)
-        owed = question in economics.WORKSHEET[dossier.play.kind]
-        source = value.source if value else f"{'' if owed else 'optional, '}for example {question.example}"
+        required = question in economics.WORKSHEET[dossier.play.kind]
+        source = value.source if value else f"{'' if required else 'optional, '}for example {question.example}"
         rows.append((question.name, value.value if value else "–", question.unit, question.sentence, source))
     yield from table(("NUMBER", "VALUE", "UNIT", "QUESTION", "SOURCE"), rows, plain=plain)
     yield ""

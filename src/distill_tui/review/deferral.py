@@ -92,8 +92,8 @@ def sentences(found: Pair | None) -> Iterator[str]:
 
 def _point(record: Record, rows: Sequence[int], threshold: int, confidence: float) -> Point:
     back = {row for row in rows if record.confidence[row] < threshold}
-    said = {row: record.teacher[row] if row in back else record.student[row] for row in rows}
-    scores = Scores.of(((said[row] == record.gold[row], False, record.group[row]) for row in rows), paired=False)
+    answers = {row: record.teacher[row] if row in back else record.student[row] for row in rows}
+    scores = Scores.of(((answers[row] == record.gold[row], False, record.group[row]) for row in rows), paired=False)
     alpha = (1 - confidence) / 2
     bounds = (scores.at_least(alpha), scores.at_most(alpha)) if scores.clustered else None
     lower, upper = bounds or wilson_interval(scores.wins, scores.rows, alpha)

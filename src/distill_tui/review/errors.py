@@ -50,7 +50,7 @@ class Confusion:
     """One label taken for another by the student, and how often the teacher does the same."""
 
     label: str  # gold; the teacher's label where no row has gold
-    said: str
+    predicted: str
     student: int
     teacher: int
 
@@ -61,14 +61,16 @@ def confusions(record: Record, most: int = 10) -> list[Confusion]:
         return []
     pairs = [
         Counter(
-            (true, said) for true, said in zip(record.truth, column, strict=True) if true >= 0 <= said and true != said
+            (true, guess)
+            for true, guess in zip(record.truth, column, strict=True)
+            if true >= 0 <= guess and true != guess
         )
         for column in (record.student, record.teacher)
     ]
     ordered = sorted(pairs[0].items(), key=lambda each: (-each[1], each[0]))
     return [
-        Confusion(record.labels[true], record.labels[said], number, pairs[1][true, said])
-        for (true, said), number in ordered[:most]
+        Confusion(record.labels[true], record.labels[guess], number, pairs[1][true, guess])
+        for (true, guess), number in ordered[:most]
     ]
 
 

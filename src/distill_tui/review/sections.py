@@ -154,7 +154,7 @@ def right_and_wrong(review: Review) -> Section:
 
 def confusions(review: Review) -> Section:
     columns = (Column("label"), Column("taken for"), Column("by the student"), Column("by the teacher", 1))
-    rows = tuple((each.label, each.said, f"{each.student:,}", f"{each.teacher:,}") for each in review.confusions)
+    rows = tuple((each.label, each.predicted, f"{each.student:,}", f"{each.teacher:,}") for each in review.confusions)
     return Section("confusions", "Confusions", "", (), columns, rows)
 
 

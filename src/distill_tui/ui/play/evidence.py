@@ -28,7 +28,7 @@ from distill_tui.ui.widgets.show import megabytes, share_of
 if TYPE_CHECKING:
     from distill_tui.rules import entities
 
-CURVE = 4  # validation scores from which a curve says more than a list
+CURVE = 4  # validation scores from which a curve is drawn, not a list
 
 # --- 4 train -----------------------------------------------------------------------------------------------------
 
@@ -117,7 +117,7 @@ def loss(view: View, run: entities.Run, width: int, height: int) -> Lines:
 
 
 def validation(view: View, run: entities.Run, width: int) -> Lines:
-    """Draw the validation scores as a curve, or list them while they are few; say which is the best."""
+    """Draw the validation scores as a curve, or list them while they are few; name the best."""
     scored = [(point.step, point.validation) for point in view.curve if point.validation is not None]
     result = train_result(run)
     without = result is not None and result.agreement is None  # no teacher had answered: epochs are scored on gold
@@ -141,9 +141,9 @@ def validation(view: View, run: entities.Run, width: int) -> Lines:
 def spec(run: entities.Run, width: int) -> Lines:
     """Show what determines the run."""
     one = spec_of(run)
-    told = f"ladder {', '.join(one.ladder)}" if one.ladder else one.rung
+    rung = f"ladder {', '.join(one.ladder)}" if one.ladder else one.rung
     text = (
-        f"{told} · epochs {one.epochs} · T {one.temperature:g} · alpha {one.alpha:g} · lr {one.learning_rate:g} · "
+        f"{rung} · epochs {one.epochs} · T {one.temperature:g} · alpha {one.alpha:g} · lr {one.learning_rate:g} · "
         f"batch {one.batch_size} · seed {one.seed} · threads {one.threads}"
     ).replace("·", show.glyph("dot"))
     return [page.heading("SPEC"), *page.sentence(text, width)]
@@ -219,7 +219,7 @@ def live_now(view: View, width: int) -> Lines:
     lines = [page.heading("LIVE NOW", f"bundle {live.id} of round {live.round}; 7 shows its life")]
     if dossier.judgements_live:
         return lines + judgements(dossier.judgements_live, width)
-    lost = "The record that it went live with cannot be used; `distill-tui verify` says what is wrong."
+    lost = "The record that it went live with cannot be used; `distill-tui verify` shows what is wrong."
     return lines + page.sentence(lost, width, word="error")
 
 
@@ -263,7 +263,7 @@ def judgements(found: Sequence[Judgement], width: int) -> Lines:
 
 
 def decide(view: View, width: int) -> Lines:
-    """Recommend, say what stands against a ship and who can lift it, and show who said what."""
+    """Show the recommendation, what blocks a ship and who can lift it, and the sign-offs."""
     return page.stacked(
         recommendation(view, width),
         blockers(view, width),
@@ -296,7 +296,7 @@ def recommendation(view: View, width: int) -> Lines:
 
 
 def blockers(view: View, width: int) -> Lines:
-    """List what stands against a ship by whoever looks, each with who can lift it."""
+    """List what blocks a ship by the person who looks, each with who can lift it."""
     if view.play.stage in (Stage.LIVE, Stage.KILLED):
         return []
     found = list(ship(view.dossier, view.actor, None))
@@ -327,9 +327,9 @@ def sign_offs(view: View, width: int) -> Lines:
         return [*lines, *page.sentence("none yet; S signs, X refuses", width, word="waiting")]
     for facts in reversed(dossier.sign_offs):
         row = facts.row
-        said = f"{row.person_id} {row.opinion.value}d" if row.opinion is Opinion.REFUSE else f"{row.person_id} approved"
-        said += f", round {row.round}, {page.when(row.recorded_at)} UTC, proved by {row.assurance.value}"
-        lines += page.sentence(said, width, word=row.opinion.value)
+        text = f"{row.person_id} {row.opinion.value}d" if row.opinion is Opinion.REFUSE else f"{row.person_id} approved"
+        text += f", round {row.round}, {page.when(row.recorded_at)} UTC, proved by {row.assurance.value}"
+        lines += page.sentence(text, width, word=row.opinion.value)
         if row.comment:
             lines += page.sentence(f"“{row.comment}”", width, label="  ")
         troubles = [o.sentence for o in sign_off_troubles(dossier, facts)]
@@ -341,10 +341,10 @@ def sign_offs(view: View, width: int) -> Lines:
 
 
 def builders(view: View, width: int) -> Lines:
-    """List who built, and so can never sign this off."""
+    """List the builders, who can never sign this off."""
     lines = [page.heading("BUILDERS", "can never sign this off")]
     if not view.dossier.builders:
-        return [*lines, *page.sentence("nobody has built yet", width, label="")]
-    for person, deeds in sorted(view.dossier.builders.items()):
-        lines += page.sentence(f"{person}: {', '.join(deeds).replace('_', ' ')}", width, label="")
+        return [*lines, *page.sentence("no builder yet", width, label="")]
+    for person, actions in sorted(view.dossier.builders.items()):
+        lines += page.sentence(f"{person}: {', '.join(actions).replace('_', ' ')}", width, label="")
     return lines

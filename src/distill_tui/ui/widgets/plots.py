@@ -1,7 +1,7 @@
 """Pictures of numbers for people who decide: who is how good in each segment, quality against cost, and payback.
 
 Pure: values in, lines of at most `width` cells out. Every mark has a letter or a sign of its own, so that nothing is
-lost without colour; ASCII has its own signs. An axis says where it begins and ends, and begins where it says.
+lost without colour; ASCII has its own signs. An axis is labelled at both ends.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def ladder(rungs: Sequence[Rung], unit: str, width: int, height: int) -> Lines:
     for letter, rung in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", rungs, strict=False):
         across = _place(log10(rung.cost), log10(min(costs)), log10(max(costs)), room)
         down = height - 1 - _place(rung.quality, min(qualities), max(qualities), height)
-        free = next((x for x in range(across, room) if cells[down][x] == " "), across)  # beside one that is as good
+        free = next((x for x in range(across, room) if cells[down][x] == " "), across)  # next to one that is as good
         cells[down][free] = letter
     bar, corner, rule = ("|", "+", "-") if show.ascii_only() else ("│", "└", "─")
     margin = len(labels[0])
@@ -118,6 +118,6 @@ def payback(build: float, saves: float, width: int, height: int) -> Lines:
     after = build / saves
     months = max(3.0, min(60.0, 2 * after))
     points = [(months * step / 60, saves * months * step / 60 - build) for step in range(61)]
-    told = f"0 is reached after {after:.1f} months" if after <= months else f"not within {months:.0f} months"
+    when = f"0 is reached after {after:.1f} months" if after <= months else f"not within {months:.0f} months"
     drawn = chart.curve(points, width - 2, height, level=0.0, unit=" months")
-    return [_heading("EARNED SO FAR", told, width), *(Content.assemble((f" {line}", "$tone-run")) for line in drawn)]
+    return [_heading("EARNED SO FAR", when, width), *(Content.assemble((f" {line}", "$tone-run")) for line in drawn)]
