@@ -20,7 +20,7 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from distill_tui.bundles import bundle
+from distill_tui.bundles.verify import verify_bundle
 from distill_tui.runs.executors import local
 from distill_tui.store import doctor
 from distill_tui.store.project import Project
@@ -98,13 +98,13 @@ def in_a_bundle(path: Path, chance: Random) -> str:
     folder = path.with_name(f"{path.name}.artifacts")
     shipped = next(each for each in folder.iterdir() if (each / "manifest.json").exists())
     file = chance.choice(sorted(each for each in shipped.rglob("*") if each.is_file() and each.stat().st_size))
-    before = {problem.sentence for problem in bundle.verify(shipped).problems}
+    before = {problem.sentence for problem in verify_bundle(shipped).problems}
     kept = file.read_bytes()
     data, at = bytearray(kept), chance.randrange(len(kept))
     data[at] = chance.choice([byte for byte in range(256) if byte != data[at]])
     file.unlink()
     file.write_bytes(data)
-    after = {problem.sentence for problem in bundle.verify(shipped).problems}
+    after = {problem.sentence for problem in verify_bundle(shipped).problems}
     file.write_bytes(kept)
     return "" if after - before or file.name == "manifest.json" else f"byte {at} of {file.relative_to(shipped)}"
 

@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from distill_tui import actions, gates
 from distill_tui import spec as specs
-from distill_tui.bundles import bundle
+from distill_tui.bundles import verify
 from distill_tui.cli import call as calls
 from distill_tui.runs import worker
 from distill_tui.runs.claim import Claim
@@ -256,7 +256,7 @@ GUARDS = {
     "the digests of files": Guard(
         put(artifacts.Artifacts, "trouble", lambda self, digest: None), "flips.py|--flips|200"
     ),
-    "the manifest of a bundle": Guard(put(bundle, "STEPS", bundle.STEPS[1:]), "flips.py|--flips|400"),
+    "the manifest of a verify": Guard(put(verify, "STEPS", verify.STEPS[1:]), "flips.py|--flips|400"),
     "a look at the file when it is opened": Guard(
         several(put(project, "see_whole", lambda path: None), ALL_FINE),
         "storms_files.py|--only|project file|--scale|0.1",

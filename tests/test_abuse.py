@@ -25,7 +25,7 @@ import pytest
 
 from distill_tui import actions, gates
 from distill_tui.actions import sign_offs, signed_decisions
-from distill_tui.bundles import bundle
+from distill_tui.bundles.verify import verify_bundle
 from distill_tui.cli.app import main
 from distill_tui.digests import canonical, digest_of
 from distill_tui.people import identity, signatures
@@ -627,7 +627,7 @@ def test_29_a_ship_that_is_killed_is_whole_or_never_was(play: real_play.Play, af
     live = seen.play.stage is Stage.LIVE
     assert len(seen.bundles) == live
     folder = play.project.artifacts.path(seen.bundles[0].digest) if live else play.ship()
-    assert bundle.verify(folder, play.public("vera").fingerprint).problems == []
+    assert verify_bundle(folder, play.public("vera").fingerprint).problems == []
 
 
 def test_30_a_clock_that_was_set_back_changes_no_order(play: real_play.Play, monkeypatch: pytest.MonkeyPatch) -> None:

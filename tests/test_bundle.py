@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from distill_tui import actions
-from distill_tui.bundles import bundle
+from distill_tui.bundles import layout
+from distill_tui.bundles.verify import verify_bundle
 from distill_tui.digests import canonical, digest_of, folder_manifest
 from distill_tui.people import signatures
 from distill_tui.terms import Opinion
@@ -36,17 +37,17 @@ def copy(shipped: tuple[real_play.Play, Path], tmp_path: Path) -> Path:
 
 
 def rules_of(folder: Path, signer: str | None = None, roster: str | None = None) -> set[str]:
-    return {problem.rule for problem in bundle.verify(folder, signer, roster).problems}
+    return {problem.rule for problem in verify_bundle(folder, signer, roster).problems}
 
 
 def resealed(folder: Path) -> None:
     """Do what a patched program does: make sums and manifest fit whatever is there now."""
-    for name in (bundle.SUMS, bundle.MANIFEST):
+    for name in (layout.SUMS, layout.MANIFEST):
         (folder / name).unlink(missing_ok=True)
     lines = [f"{digest.removeprefix('sha256:')}  {name}\n" for name, digest in folder_manifest(folder).items()]
-    (folder / bundle.SUMS).write_text("".join(lines))
-    manifest = {"format": bundle.FORMAT, "files": folder_manifest(folder)}
-    (folder / bundle.MANIFEST).write_bytes(canonical(manifest))
+    (folder / layout.SUMS).write_text("".join(lines))
+    manifest = {"format": layout.FORMAT, "files": folder_manifest(folder)}
+    (folder / layout.MANIFEST).write_bytes(canonical(manifest))
 
 
 def edited(folder: Path, name: str, edit: Callable[[Any], object]) -> None:
@@ -223,7 +224,7 @@ def test_a_whole_false_roster_is_refused_by_whoever_knows_the_key_or_the_roster(
     (copy / "allowed_signers").write_text(signatures.allowed_signers([("vera", play.public("bob"))]))
     false = digest_of(canonical(roster))
     signed_by(copy, play.key("bob"), lambda s: s["predicate"]["covers"].update(roster=false))
-    report = bundle.verify(copy)
+    report = verify_bundle(copy)
     assert not report.problems and report.facts["trusted"].startswith("nothing yet")  # it agrees with itself, no more
     assert rules_of(copy, signer=play.public("vera").fingerprint) == {"sign_off.foreign_key"}
     assert rules_of(copy, roster=true) == {"roster.foreign"}
@@ -235,7 +236,7 @@ def test_a_sign_off_of_another_student_is_refused(
 ) -> None:
     """New weights with last quarter's sign-off: the student was trained anew, the signature is the old one."""
     swap_weights(copy)
-    problems = bundle.verify(copy, shipped[0].public("vera").fingerprint).problems
+    problems = verify_bundle(copy, shipped[0].public("vera").fingerprint).problems
     assert [p.rule for p in problems] == ["sign_off.stale"]
     assert "student" in problems[0].sentence
 
@@ -255,7 +256,7 @@ def test_a_refusal_ships_nothing_that_verifies(shipped: tuple[real_play.Play, Pa
 
 def test_the_bundle_of_a_real_play_holds(shipped: tuple[real_play.Play, Path]) -> None:
     play, folder = shipped
-    report = bundle.verify(folder, play.public("vera").fingerprint)
+    report = verify_bundle(folder, play.public("vera").fingerprint)
     assert report.problems == []
     assert report.facts["gate"] == "held" and report.facts["assurance"] == "signed"
     assert report.facts["trusted"] == "the key that you named"
@@ -361,8 +362,8 @@ def test_a_part_of_a_ship_is_none(keyed_copy: Path, name: str) -> None:
 def test_a_ship_without_a_key_leaves_none_and_one_with_a_key_says_whose(
     shipped: tuple[real_play.Play, Path], keyed: tuple[real_play.Play, Path]
 ) -> None:
-    assert "shipped by" not in bundle.verify(shipped[1]).facts and not (shipped[1] / "ship.json").exists()
-    report = bundle.verify(keyed[1])
+    assert "shipped by" not in verify_bundle(shipped[1]).facts and not (shipped[1] / "ship.json").exists()
+    report = verify_bundle(keyed[1])
     assert report.problems == []
     assert report.facts["shipped by"] == f"dan, signed with {keyed[0].public('dan').fingerprint}"
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from distill_tui import review
-from distill_tui.bundles import bundle
+from distill_tui.bundles.verify import verify_bundle
 from distill_tui.dataset import frozen
 from distill_tui.digests import folder_digest
 from distill_tui.gates import Record
@@ -244,7 +244,7 @@ def test_what_was_judged_is_what_ships_in_its_form_with_its_program(play: real_p
     assert serving_costs.costs(dossier.record)[0].parameters
     play.sign()
     there = play.ship()
-    assert not bundle.verify(there).problems
+    assert not verify_bundle(there).problems
     card = (there / "MODEL_CARD.md").read_text()
     assert "def predict(text):" in card and "## What distillation is worth" in card
 

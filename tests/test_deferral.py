@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from distill_tui import gates, review
-from distill_tui.bundles import bundle
+from distill_tui.bundles.verify import verify_bundle
 from distill_tui.gates import Criterion, Gate, Record, economics
 from distill_tui.gates.wording import percent
 from distill_tui.reports import html, text
@@ -269,7 +269,7 @@ def test_a_play_is_judged_and_shipped_with_what_it_sends_back(play: real_play.Pl
     card = (folder / "MODEL_CARD.md").read_text()
     assert f"below {fixed / 10_000:.4f}, ask the teacher" in card
     assert "All other thresholds were read off" in card
-    assert bundle.verify(folder).problems == []
+    assert verify_bundle(folder).problems == []
 
 
 def test_a_threshold_that_the_validation_rows_do_not_give_is_noticed(play: real_play.Play) -> None:

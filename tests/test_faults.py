@@ -25,7 +25,7 @@ import pytest
 from sqlalchemy import event
 
 from distill_tui import actions, gates
-from distill_tui.bundles import bundle
+from distill_tui.bundles.write import write_bundle
 from distill_tui.cli import exits as cli
 from distill_tui.cli.app import main
 from distill_tui.dataset import readers
@@ -568,7 +568,7 @@ def test_no_bundle_is_written_from_a_column_that_holds_something_else(
     seen = project.dossier(1)
     signed = seen.sign_offs[-1]
     with pytest.raises(ProjectError, match=told):
-        bundle.write(tmp_path / "bundle", project.artifacts, seen, signed, [])
+        write_bundle(tmp_path / "bundle", project.artifacts, seen, signed, [])
     project.close()
 
 

@@ -16,7 +16,8 @@ import pytest
 
 from distill_tui import actions, gates, review, tasks
 from distill_tui.actions import failures
-from distill_tui.bundles import bundle, retrain
+from distill_tui.bundles import retrain
+from distill_tui.bundles.verify import verify_bundle
 from distill_tui.cli.app import main
 from distill_tui.dataset import browse, frozen
 from distill_tui.gates import Criterion, Gate
@@ -315,7 +316,7 @@ def test_it_ships_is_verified_and_is_trained_anew_from_its_bundle(decided: Proje
     assert json.loads(decided.dossier(1).runs[-1].result)["same"] is True
     actions.sign_off(decided, 1, VERA, Opinion.APPROVE, "Looked.")
     there = actions.ship(decided, 1, DANA)
-    assert [each.rule for each in bundle.verify(there).problems] == ["sign_off.unsigned"], "by an account"
+    assert [each.rule for each in verify_bundle(there).problems] == ["sign_off.unsigned"], "by an account"
     card = (there / "MODEL_CARD.md").read_text()
     assert "AutoModelForTokenClassification" in card and "Labels:" not in card and gates.EXACT_MATCH in card
     assert model_card.form(decided.dossier(1)) == "tagger"

@@ -16,7 +16,7 @@ from textual.widgets import Static
 
 from distill_tui import actions, gates, review
 from distill_tui.actions import failures, sign_offs
-from distill_tui.bundles import bundle
+from distill_tui.bundles.write import write_bundle
 from distill_tui.cli import exits
 from distill_tui.cli.app import main
 from distill_tui.dataset import frozen
@@ -367,7 +367,7 @@ def test_no_held_out_text_ships(second: Project, tmp_path: Path) -> None:
     actions.set_maintenance(copy, 1, by("dan"), 400, 90)
     sign_offs.sign_off(copy, 1, by("vera"), Opinion.APPROVE, "Looked at it.")
     dossier = copy.dossier(1)
-    bundle.write(tmp_path / "bundle", copy.artifacts, dossier, dossier.sign_offs[-1], queries.entries(copy, 1))
+    write_bundle(tmp_path / "bundle", copy.artifacts, dossier, dossier.sign_offs[-1], queries.entries(copy, 1))
     secret = [word.encode() for word in canaries(second)]
     files = [path for path in (tmp_path / "bundle").rglob("*") if path.is_file()]
     assert {"MODEL_CARD.md", "log.jsonl", "evaluation.json"} <= {path.name for path in files}

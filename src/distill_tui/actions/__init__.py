@@ -23,7 +23,7 @@ from distill_tui.actions.sign_offs import hand_in as hand_in
 from distill_tui.actions.sign_offs import sign_off as sign_off
 from distill_tui.actions.sign_offs import spot_check as spot_check
 from distill_tui.actions.sign_offs import withdraw as withdraw
-from distill_tui.bundles import bundle
+from distill_tui.bundles.write import write_bundle
 from distill_tui.digests import canonical, digest_of
 from distill_tui.people import signatures
 from distill_tui.rules import entities
@@ -631,7 +631,7 @@ def ship(project: Project, play_id: int, actor: Actor, *, key: Path | None = Non
         )
         with project.artifacts.scratch() as scratch:
             by = (given.content, given.signature) if given is not None else None
-            bundle.write(scratch / "bundle", project.artifacts, change.dossier, signed, log, by)
+            write_bundle(scratch / "bundle", project.artifacts, change.dossier, signed, log, by)
             digest = project.artifacts.store(scratch / "bundle")
         change.session.add(
             tables.Bundle(

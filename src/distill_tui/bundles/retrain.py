@@ -1,38 +1,42 @@
-"""`python -m distill_tui.bundles.retrain BUNDLE DATA OUT …`: the recipe of a bundle, run again wherever there are data.
+"""`python -m distill_tui.bundles.retrain BUNDLE DATA OUT …`: run the recipe of a bundle again, without its project.
 
-No project file is needed. The data set that the recipe names reproduces the student: the same data, teacher, thread
-count and libraries give the same weights. Other data refresh it; what comes out was judged by nobody and carries no
-sign-off. Loads torch, so it is run in a process of its own.
+The data set that the recipe names reproduces the student: the same data, teacher, thread count and libraries give the
+same weights. Other data give another student, which is neither judged nor signed off. Loads torch, so it runs in a
+process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from distill_tui import tasks
+from distill_tui.dataset import build, frozen, observed, readers, traffic
+from distill_tui.dataset.frozen import Rows
+from distill_tui.dataset.split import SplitRule
 from distill_tui.digests import folder_digest
+from distill_tui.runs import task_rows
+from distill_tui.runs.recipe_training import RecipeTraining
 from distill_tui.spec import Spec
 from distill_tui.teachers.description import GIVEN_ALONE, Described
 from distill_tui.terms import Split, StudentKind
-from distill_tui.training import ranks
-
-if TYPE_CHECKING:
-    from distill_tui.dataset.frozen import Rows
+from distill_tui.training import local_teachers, ranks
+from distill_tui.training.folders import teacher_labels
 
 FORMAT = "distill-tui recipe 1"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a bundle says of how its student was made."""
+    """How a bundle's student was made."""
 
     spec: Spec
     data: str
@@ -78,51 +82,20 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise ValueError(f"{path.parent.name} is no bundle: {path.name} cannot be read.") from None
+        raise ValueError(f"{path.parent.name} is not a bundle: {path.name} cannot be read.") from None
     if not isinstance(value, dict):
-        raise ValueError(f"{path.parent.name} is no bundle: {path.name} holds no object.")
+        raise ValueError(f"{path.parent.name} is not a bundle: {path.name} is not a JSON object.")
     return value
-
-
-class Training:
-    """The training of one student on a frozen data set: drive it by `steps`; afterwards `student` is its folder."""
-
-    def __init__(
-        self,
-        spec: Spec,
-        data: Path,
-        teacher: Path | None,
-        start: Path | None,
-        folder: Path,
-        asked: Described = GIVEN_ALONE,
-    ) -> None:
-        self.spec, self.data, self.teacher, self.start, self.folder = spec, data, teacher, start, folder
-        self.asked = asked
-        self.student = folder / "student"
-
-    def steps(self) -> Iterator[Any]:
-        """Train, then give the student the form that its spec ships."""
-        from distill_tui.dataset import frozen
-        from distill_tui.runs import task_rows
-        from distill_tui.training import ladder
-
-        training, validation = frozen.load(self.data, Split.TRAIN), frozen.load(self.data, Split.VALIDATION)
-        rows = task_rows.of(training.task).arm_rows(training, validation, self.asked)
-        places = ladder.Places(self.teacher, self.start, self.folder / "checkpoints", self.student)
-        yield from rows.train(self.spec, rows.training, places)
-        self.student = ladder.ship(self.student, self.spec, self.folder / "shipped")
 
 
 # --- the data --------------------------------------------------------------------------------------------------------
 
 
 def data_set(recipe: Recipe, data: Path, teacher: Path | None, scratch: Path) -> tuple[Path, bool]:
-    """Give a frozen data set, and whether it is the recipe's: the file itself, or one built from traffic.
+    """Return a frozen data set and whether it is the recipe's: the file itself, or one built from traffic.
 
     Raises ValueError with one sentence where the data cannot be used.
     """
-    from distill_tui.dataset import frozen
-
     if _is_frozen(data):
         digest = f"sha256:{frozen.content_digest(data)}"
         if frozen.labels_of(data) != recipe.labels:
@@ -133,8 +106,6 @@ def data_set(recipe: Recipe, data: Path, teacher: Path | None, scratch: Path) ->
 
 
 def _is_frozen(path: Path) -> bool:
-    from distill_tui.dataset import frozen
-
     try:
         frozen.labels_of(path)
     except ValueError:
@@ -144,9 +115,6 @@ def _is_frozen(path: Path) -> bool:
 
 def _built(recipe: Recipe, data: Path, teacher: Path | None, scratch: Path) -> Path:
     """Build a data set from traffic by the locked rule; a fifth is held out at most, so that something is left."""
-    from distill_tui.dataset import build, readers, traffic
-    from distill_tui.dataset.split import SplitRule
-
     file, out = scratch / "traffic.parquet", scratch / "data.parquet"
     report = traffic.import_traffic(data, readers.guess_mapping(data), file)
     outputs = _answers(file, teacher, recipe.asked) if teacher is not None and report.teacher_share < 1 else {}
@@ -158,10 +126,6 @@ def _built(recipe: Recipe, data: Path, teacher: Path | None, scratch: Path) -> P
 
 def _answers(file: Path, teacher: Path, asked: Described | None) -> dict[str, Any]:
     """Ask a local teacher, one that writes as it was asked before, for what the traffic does not hold."""
-    from distill_tui.dataset import build, observed
-    from distill_tui.training import local_teachers
-    from distill_tui.training.folders import teacher_labels
-
     unanswered = [r for r in observed.rows(file) if r["teacher_output"] is None and r["teacher_probabilities"] is None]
     texts = {row["input_digest"]: row["input"] for row in unanswered}
     digests, found = list(texts), dict[str, Any]()
@@ -180,7 +144,7 @@ def _answers(file: Path, teacher: Path, asked: Described | None) -> dict[str, An
 
 
 def check_folders(recipe: Recipe, teacher: Path | None, start: Path | None) -> None:
-    """See that what a recipe starts from is there. Raises ValueError with one sentence."""
+    """Check that the folders a recipe starts from are there. Raises ValueError with one sentence."""
     if recipe.spec.folder:
         if start is None:
             raise ValueError(f"The student starts from the model {recipe.spec.folder[7:19]}…; give it with --start.")
@@ -193,7 +157,7 @@ def check_folders(recipe: Recipe, teacher: Path | None, start: Path | None) -> N
             raise ValueError(f"The recipe needs its teacher ({short}…), {why}; give the folder with --teacher.")
         return
     if not teacher.is_dir():
-        raise ValueError(f"{teacher.name} is no folder; give the teacher's folder.")
+        raise ValueError(f"{teacher.name} is not a folder; name the teacher's folder.")
     if recipe.local and folder_digest(teacher) != recipe.folder:
         print(f"{teacher.name} is not the recipe's teacher ({recipe.folder[7:19]}…); the student will differ.")
 
@@ -204,11 +168,7 @@ def check_folders(recipe: Recipe, teacher: Path | None, start: Path | None) -> N
 def make(
     bundle: Path, data: Path, out: Path, teacher: Path | None, start: Path | None, threads: int | None
 ) -> Mapping[str, Any]:
-    """Run the recipe, write the student, and say what it is. Raises ValueError with one sentence."""
-    import dataclasses
-
-    from distill_tui.dataset import frozen
-
+    """Run the recipe and write the student; return what it is. Raises ValueError with one sentence."""
     if out.exists():
         raise ValueError(f"{out.name} exists already; name a new folder.")
     recipe = read(bundle)
@@ -223,7 +183,7 @@ def make(
         scratch = Path(name)
         path, same_data = data_set(recipe, data, teacher, scratch)
         asked = recipe.asked or GIVEN_ALONE
-        training = Training(spec, path, teacher if recipe.local else None, start, scratch, asked)
+        training = RecipeTraining(spec, path, teacher if recipe.local else None, start, scratch, asked)
         for step in training.steps():
             if step.validation is not None:
                 print(f"step {step.number:,} of {step.total:,}: loss {step.loss:.3f}, validation {step.validation:.3f}")
@@ -241,8 +201,6 @@ def make(
 
 def _score(student: Path, spec: Spec, rows: Rows) -> dict[str, Any]:
     """Compare a student with gold, or where there is none with the teacher, on the held-out rows."""
-    from distill_tui.runs import task_rows
-
     judged = task_rows.of(rows.task).arm_rows(rows, rows, GIVEN_ALONE)
     score = judged.score(judged.predict(student, spec))
     return {"rows_aside": judged.counted, "score_name": "accuracy" if judged.has_gold else "agreement", "score": score}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from distill_tui.bundles import bundle as bundles
+from distill_tui.bundles import verify as bundle_check
 from distill_tui.cli.call import Call, InputError, UsageError, plain_objections
 from distill_tui.cli.exits import DONE, FAILED
 from distill_tui.cli.options import FILE, command
@@ -52,7 +52,7 @@ def verify(call: Call, bundle: str | None, signer: str | None, roster: str | Non
     folder = Path(bundle)
     if not folder.is_dir():
         raise InputError(f"{folder.name} is not a folder; name the folder of a bundle.")
-    found = bundles.verify(folder, signer, roster)
+    found = bundle_check.verify_bundle(folder, signer, roster)
     for problem in found.problems:
         call.talk(problem.sentence)
     lines = [visible(f"{name}: {value}") for name, value in found.facts.items()]

@@ -14,7 +14,7 @@ import types
 
 _MODULES = {
     "": "actions gates",
-    "bundles": "bundle",
+    "bundles": "verify",
     "dataset": "browse frozen readers traffic window",
     "monitor": "history plan",
     "people": "identity log_heads remembered signatures ssh_client ssh_server",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 import time
 
-from distill_tui.bundles import retrain
 from distill_tui.digests import folder_digest
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.results import RehearsalResult, TrainResult
 from distill_tui.runs.claim import Claim
+from distill_tui.runs.recipe_training import RecipeTraining
 from distill_tui.runs.train import local_teacher
 from distill_tui.spec import Spec
 from distill_tui.store.json_columns import result_of
@@ -25,7 +25,7 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
     spec = Spec.from_json(judged.spec).kept(result_of(TrainResult, judged).rung)
     start = project.artifacts.path(spec.folder) if spec.folder else None
     started, last = time.monotonic(), 0
-    made = retrain.Training(spec, project.artifacts.path(data.artifact), teacher, start, claimed.folder, asked)
+    made = RecipeTraining(spec, project.artifacts.path(data.artifact), teacher, start, claimed.folder, asked)
     for step in made.steps():
         last = step.number
         claimed.report(step.number, step.total, f"epoch {step.epoch} · loss {step.loss:.3f}")
