@@ -18,7 +18,7 @@ from distill_tui.runs.executors import local
 from distill_tui.store import glance
 from distill_tui.store.project import Project
 from distill_tui.terms import Action, Assurance, Opinion, Role
-from support import cards
+from support import cards, data_runs
 from support.projects import sql
 from support.stories import drive_to_data, drive_to_decide, finish_evaluation, found, open_play, write_traffic
 from support.story import GATE, actor
@@ -141,7 +141,7 @@ def test_a_refresh_falls_due_without_an_entry(signed: Project) -> None:
 
 def test_a_run_that_is_lost_renews_the_card(project: Project, tmp_path: Path) -> None:
     drive_to_data(project, open_play(project), write_traffic(tmp_path / "calls.jsonl"))
-    actions.freeze_data(project, 1, actor("dan"))
+    data_runs.freeze_data(project, 1, actor("dan"))
     from support.stories import SPEC
 
     run = actions.start_run(project, 1, actor("dan"), SPEC)

@@ -179,9 +179,8 @@ def test_the_command_proposes_it_until_the_gate_says_something(tmp_path: Path, c
     source.write_text("".join(json.dumps(row) + "\n" for row in asked_again(100, 3)))
     play = actions.open_play(made, MIA, "spam", PlayKind.STABILITY)
     actions.assign_role(made, play, MIA, Role.DRIVER, "mia")
-    actions.import_traffic(made, play, MIA, source)
-    found = play_data.repeats(made, made.dossier(play))
     data_runs.import_traffic(made, play, MIA, source)
+    found = play_data.repeats(made, made.dossier(play))
     assert found == repeats.Repeats(100, Decimal("0.97"))
     gate = gates.default_gate(PlayKind.STABILITY)
     assert (

@@ -93,12 +93,13 @@ def make(sample: Sample) -> int:
         play = base.qualify(sample, "address-parts", PlayKind.COST, base.COST, GATE, ABOUT, Task.GENERATION)
     with sample.timed("import, build, freeze"):
         project, dana = sample.project, sample.dana
-        report = actions.import_traffic(project, play, dana, traffic)
+        followed(sample, actions.import_traffic(project, play, dana, traffic))
         actions.set_teacher(project, play, dana, None)
-        counts = actions.build_data(project, play, dana)
-        say(f"  {report['rows']:,} lines; {counts['splits']}, {counts['groups']:,} streets")
+        followed(sample, actions.build_data(project, play, dana))
+        counts, lines = base.counts_of(sample, play), project.dossier(play).traffic[-1].rows
+        say(f"  {lines:,} lines; {counts['splits']}, {counts['groups']:,} streets")
         base.accept_findings(sample, play)
-        actions.freeze_data(project, play, dana)
+        followed(sample, actions.freeze_data(project, play, dana))
     spec = Spec.from_mapping(SPEC | {"folder": str(addresses.encoder())})
     with sample.timed("train the student, and the control that learns from people's marks alone"):
         followed(sample, actions.start_run(project, play, dana, spec))

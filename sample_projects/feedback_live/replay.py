@@ -98,10 +98,10 @@ def trained_and_judged(sample: Sample, play: int) -> None:
     """Label, build, freeze, train, judge."""
     project, dana = sample.project, sample.dana
     followed(sample, actions.label(project, play, dana))
-    counts = actions.build_data(project, play, dana)
-    say(f"  {counts['splits']}")
+    followed(sample, actions.build_data(project, play, dana))
+    say(f"  {base.counts_of(sample, play)['splits']}")
     base.accept_findings(sample, play)
-    actions.freeze_data(project, play, dana)
+    followed(sample, actions.freeze_data(project, play, dana))
     followed(sample, actions.start_run(project, play, dana, SPEC))
     followed(sample, actions.evaluate(project, play, dana))
 
@@ -152,7 +152,7 @@ def replay(sample: Sample, demo: Path | None) -> None:
     with sample.timed("the first round: label, build, train, judge, ship"):
         first = write(sample.folder / "first.jsonl", stream.usual[:FIRST], "input", "gold", "segment", "group")
         del stream.usual[:FIRST]
-        actions.import_traffic(sample.project, play, sample.dana, first)
+        followed(sample, actions.import_traffic(sample.project, play, sample.dana, first))
         actions.set_teacher(sample.project, play, sample.dana, folder)
         trained_and_judged(sample, play)
         signed_and_shipped(sample, play)
@@ -167,7 +167,7 @@ def replay(sample: Sample, demo: Path | None) -> None:
         fresh = write(
             sample.folder / "fresh.jsonl", stream.take(FRESH, SHARE), "input", "gold", "segment", "group", "time"
         )
-        actions.import_traffic(sample.project, play, sample.dana, fresh)
+        followed(sample, actions.import_traffic(sample.project, play, sample.dana, fresh))
         trained_and_judged(sample, play)
         signed_and_shipped(sample, play)
     with sample.timed("weeks of production after the refresh"):

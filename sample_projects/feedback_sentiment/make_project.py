@@ -28,12 +28,14 @@ from distill_tui.bundles import bundle
 from distill_tui.dataset.duplicates import input_digest
 from distill_tui.gates import Criterion, Gate
 from distill_tui.people import identity, signatures
+from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.next_step import advice
 from distill_tui.rules.permission import objections
-from distill_tui.runs import launch
+from distill_tui.rules.results import LabelResult
+from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
-from distill_tui.store import queries, tables
+from distill_tui.store.json_columns import result_of
 from distill_tui.store.project import Project
 from distill_tui.terms import (
     Action,
@@ -223,16 +225,16 @@ def qualify(
     return play
 
 
-def followed(sample: Sample, run_id: int) -> tables.Run:
+def followed(sample: Sample, run_id: int) -> entities.Run:
     """Wait for a worker, saying every few seconds how far it is."""
     told = [0.0]
 
-    def report(run: tables.Run) -> None:
+    def report(run: entities.Run) -> None:
         if time.monotonic() - told[0] > 5 or not run.status.active:
             told[0] = time.monotonic()
             say(f"  run {run.id} ({run.kind.value}) {run.status.value} {run.step:,}/{run.total:,} {run.message}")
 
-    run = launch.wait(sample.project, run_id, report)
+    run = local.wait(sample.project, run_id, report)
     if run.status is not RunStatus.FINISHED:
         raise SystemExit(f"Run {run.id} is {run.status.value}: {run.error or run.message}")
     return run
@@ -241,17 +243,24 @@ def followed(sample: Sample, run_id: int) -> tables.Run:
 def data(sample: Sample, play: int, traffic: Path, teacher: Path) -> None:
     """Import, label, build, freeze."""
     project, dana = sample.project, sample.dana
-    report = actions.import_traffic(project, play, dana, traffic)
+    followed(sample, actions.import_traffic(project, play, dana, traffic))
     actions.set_teacher(project, play, dana, teacher)
     run = followed(sample, actions.label(project, play, dana))
-    result = queries.result(run)
+    result = result_of(LabelResult, run)
     say(
-        f"  {report['rows']:,} rows; the teacher answered {result['new']:,} inputs, "
-        f"{result['cached']:,} came from the cache"
+        f"  {project.dossier(play).traffic[-1].rows:,} rows; the teacher answered {result.new:,} inputs, "
+        f"{result.cached:,} came from the cache"
     )
-    counts = actions.build_data(project, play, dana)
+    followed(sample, actions.build_data(project, play, dana))
+    counts = counts_of(sample, play)
     say(f"  {counts['splits']}, {counts['groups']:,} groups")
-    actions.freeze_data(project, play, dana)
+    followed(sample, actions.freeze_data(project, play, dana))
+
+
+def counts_of(sample: Sample, play: int) -> dict[str, Any]:
+    data = sample.project.dossier(play).data_set
+    assert data is not None
+    return dict(json.loads(data.counts))
 
 
 def accept_findings(sample: Sample, play: int) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from distill_tui import tasks
-from distill_tui.dataset import frozen, readers, topics
+from distill_tui.dataset import frozen, readers, similarity
 from distill_tui.dataset.duplicates import input_digest
 from distill_tui.review import errors
 from distill_tui.rounds.weights import cell
@@ -128,19 +128,19 @@ def _of_traffic(project: Project, dossier: PlayDossier) -> Iterator[Pooled]:
 def _nearest(failed: Sequence[Failed], pool: Sequence[Pooled], cells: Mapping[str, int], rows: int) -> Iterator[Wanted]:
     """Take from the pool, most alike first, until each cell has its share; what no cell wants fills up the rest."""
     texts = [each[1] for each in pool]
-    places, similarity = topics.nearest(texts, [each.input for each in failed])
-    order = sorted(range(len(pool)), key=lambda at: (-similarity[at], pool[at][0]))
+    places, cosines = similarity.nearest(texts, [each.input for each in failed])
+    order = sorted(range(len(pool)), key=lambda at: (-cosines[at], pool[at][0]))
     room = {name: max(1, round(rows * count / len(failed))) for name, count in cells.items()}
     chosen: list[int] = []
     for at in order:
         name = failed[places[at]].cell
-        if room[name] > 0 and similarity[at] > 0 and len(chosen) < rows:
+        if room[name] > 0 and cosines[at] > 0 and len(chosen) < rows:
             room[name] -= 1
             chosen.append(at)
     for at in chosen:
         like = failed[places[at]]
         _, text, segment, group = pool[at]
-        yield Wanted(text, segment, group, like.row, like.cell, round(similarity[at], 4))
+        yield Wanted(text, segment, group, like.row, like.cell, round(cosines[at], 4))
 
 
 def lines(wanted: Sequence[Wanted]) -> Iterator[str]:

@@ -1,0 +1,58 @@
+"""The most similar text by words, weighted by how rare they are (numpy; pure)."""
+
+from __future__ import annotations
+
+import heapq
+import re
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill_tui.dataset.duplicates import input_digest
+
+WIDTH = 2048  # buckets that words are hashed into
+SAMPLE = 5_000  # rows that the rarity of words is measured on
+FRAME = 0.8  # share of the texts from which a word belongs to the frame of a prompt
+BATCH = 5_000
+_WORD = re.compile(r"[^\W\d_]{3,}")
+
+Matrix = NDArray[np.float32]
+
+
+def nearest(texts: Sequence[str], others: Sequence[str]) -> tuple[list[int], list[float]]:
+    """Return for each text the place of the most similar other text, and the cosine of their weighted words."""
+    rarity = _rarity([*heapq.nsmallest(SAMPLE, texts, key=input_digest), *others])
+    against = _vectors(others, rarity)
+    places: list[int] = []
+    cosines: list[float] = []
+    for start in range(0, len(texts), BATCH):
+        similar = _vectors(texts[start : start + BATCH], rarity) @ against.T
+        places += similar.argmax(axis=1).tolist()
+        cosines += similar.max(axis=1).tolist()
+    return places, cosines
+
+
+def _rarity(sample: Sequence[str]) -> Matrix:
+    """Weight a bucket by how few texts have it: 0 for the frame of most texts, and for a word of one text."""
+    counts = np.zeros(WIDTH, dtype=np.float32)
+    for text in sample:
+        counts[_buckets(text)] += 1
+    weights: Matrix = np.log((1 + len(sample)) / (1 + counts)).astype(np.float32)
+    weights[(counts > FRAME * len(sample)) | (counts < 2)] = 0
+    return weights
+
+
+def _vectors(texts: Sequence[str], rarity: Matrix) -> Matrix:
+    rows = np.zeros((len(texts), WIDTH), dtype=np.float32)
+    for at, text in enumerate(texts):
+        rows[at, _buckets(text)] = 1
+    rows *= rarity
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    result: Matrix = rows / np.maximum(lengths, 1e-6)
+    return result
+
+
+def _buckets(text: str) -> list[int]:
+    return list({zlib.crc32(word.encode()) % WIDTH for word in _WORD.findall(text.casefold())})
