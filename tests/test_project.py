@@ -525,9 +525,9 @@ def test_a_column_that_is_no_object_is_told_in_one_line(written: str) -> None:
     for ask in (lambda each: result_of(TrainResult, each), lambda each: list(report.runs([each]))):
         with pytest.raises(ProjectError, match=r"^The result of run 4 is not what .* \(.*\); restore a backup\.$"):
             ask(run)
-    with pytest.raises(ProjectError, match="The result of run 4 is no JSON object in the project file"):
+    with pytest.raises(ProjectError, match="The result of run 4 is not a JSON object in the project file"):
         report.run_json(run)
-    with pytest.raises(ProjectError, match="The report of traffic file 2 is no JSON object"):
+    with pytest.raises(ProjectError, match="The report of traffic file 2 is not a JSON object"):
         build.is_observed(tables.Traffic(id=2, report=written))
 
 

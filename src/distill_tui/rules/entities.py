@@ -40,7 +40,7 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody. Separation of duties is judged between persons; the name is for display only."""
+    """A person. Separation of duties is judged between persons; the name is for display only."""
 
     id: str
     name: str
@@ -106,7 +106,7 @@ class RoleHolder:
 
 @dataclass(frozen=True, slots=True)
 class Builder:
-    """That a person ever built in a play. Append-only: nobody stops having built."""
+    """That a person built in a play. Append-only: it stays so for good."""
 
     play_id: int
     person_id: str
@@ -171,7 +171,7 @@ class DataSet:
 
 @dataclass(frozen=True, slots=True)
 class OpenedRow:
-    """That somebody opened a held-out row. Append-only. Whether it is burnt follows from who has built: see `rules`."""
+    """That a person opened a held-out row. Append-only. Whether it is burnt follows from who has built: see `rules`."""
 
     play_id: int
     input_digest: str  # the row's name in every round
@@ -195,7 +195,7 @@ class ProviderTerms:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedFinding:
-    """That somebody accepted a finding about a data set, word for word. Append-only; it holds for those words only."""
+    """That a person accepted a finding about a data set, word for word. Append-only; valid for those words only."""
 
     play_id: int
     round: int
@@ -294,7 +294,7 @@ class SpotCheck:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What somebody signed with a key besides a sign-off: a gate, a roster, a withdrawal, a ship. Append-only."""
+    """A signed statement that is not a sign-off: of a gate, a roster, a withdrawal, a ship. Append-only."""
 
     id: int
     play_id: int
@@ -382,7 +382,7 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class RemedyRow:
-    """What somebody did about a live student, and why. Append-only."""
+    """A remedy for a live student, and its reason. Append-only."""
 
     id: int
     play_id: int

@@ -1,4 +1,4 @@
-"""Files beside the project file, named by SHA-256: data sets, models, records, bundles (standard library only).
+"""Files next to the project file, named by SHA-256: data sets, models, records, bundles (standard library only).
 
 Everything is written under a temporary name, fsynced and renamed, so a name is never seen half-written.
 """
@@ -24,14 +24,14 @@ class Artifacts:
         self.folder = folder
 
     def path(self, digest: str) -> Path:
-        """Say where the artifact of this digest is kept."""
+        """Return the path of the artifact with this digest. Raises ValueError."""
         name = digest.removeprefix("sha256:")
         if len(name) != 64 or not set(name) <= set("0123456789abcdef"):
             raise ValueError(f"'{digest}' is no digest.")
         return self.folder / name
 
     def trouble(self, digest: str) -> str | None:
-        """Say what is wrong with an artifact: missing, altered; or nothing."""
+        """Return a sentence if an artifact is missing or altered, else None."""
         try:
             path = self.path(digest)
         except ValueError as error:
@@ -53,12 +53,12 @@ class Artifacts:
         return self.path(digest).read_text(encoding="utf-8")
 
     def run_folder(self, run_id: int) -> Path:
-        """Say where a run keeps its checkpoints, log and lock."""
+        """Return the folder of a run's checkpoints, log and lock."""
         return self.folder / "runs" / str(run_id)
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """Lend a folder on the same file system that is gone afterwards, whatever happens."""
+        """Yield a temporary folder on the same file system; it is removed afterwards in any case."""
         self.folder.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=".tmp-", dir=self.folder))
         try:
@@ -79,7 +79,7 @@ class Artifacts:
         if target.exists() and self.trouble(digest) is None:
             return digest
         _sync_tree(path)
-        if target.exists():  # a damaged copy of what we hold whole: put the whole one in its place
+        if target.exists():  # a damaged copy: replace it by the intact one
             shutil.rmtree(target) if target.is_dir() else target.unlink()
         path.rename(target)
         sync_folder(self.folder)
@@ -111,13 +111,13 @@ def _sync_tree(path: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Bring a file's bytes to the disk."""
+    """Flush a file's bytes to the disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring a folder's names to the disk."""
+    """Flush a folder's names to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

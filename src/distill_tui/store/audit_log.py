@@ -1,6 +1,6 @@
-"""What the audit log says of the rows that decide: whether they came in through the door, and whether they are proved.
+"""The audit log: its hash chain, and whether rows that decide came in through the door and are proved by signatures.
 
-It reads, and finds out; what follows from it is for `rules` to say.
+It reports facts; what follows from them is for `rules` to decide.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from distill_tui.store.records import read_gate
 from distill_tui.store.rows import first, insert, select
 from distill_tui.terms import Action, Assurance, Role
 
-DECIDES = (  # what else an entry must be of, besides naming a signed statement, to say something here
+DECIDES = (  # the actions whose entries are read; entries that name a signed statement are read too
     *(Action.SIGN_OFF, Action.REFUSE, Action.WITHDRAW, Action.SPOT_CHECK),
     *(Action.LOCK_GATE, Action.FREEZE_DATA, Action.ASSIGN_ROLE),
     *BUILDING,
@@ -33,10 +33,10 @@ Head = Callable[[object], str | None]  # the digest of the entry of this number,
 
 
 class Logged:
-    """What the log says that was done in one play: rows that got into the file by another way than the door count not.
+    """What was done in one play, by the log: rows that did not come in through the door do not count.
 
-    The log is the record, and the tables are what is convenient to read. Whoever writes a row with another program
-    would have to forge the log as well, and then the log no longer holds the heads that were signed or remembered.
+    The log is the record; the tables are convenient to read. A person who writes a row with another program would have
+    to forge the log as well, and then the log no longer holds the heads that were signed or remembered.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Logged:
         self.revoked: dict[str, int] = {}  # keys, by fingerprint: the number of the entry that revoked one
 
     def after(self, entries: Iterable[entities.AuditEntry]) -> Logged:
-        """Give what the log says with these entries too; this one stays as it is."""
+        """Return what the log says with these entries added; this object does not change."""
         grown = deepcopy(self)
         for entry in entries:
             grown._take(entry, _object(entry.detail))
@@ -88,21 +88,21 @@ class Logged:
             deeds.append(deed)
 
     def place(self, content: bytes) -> int:
-        """Give the number of the entry that names these bytes; what none names counts as the last."""
+        """Return the number of the entry that names these bytes; a very large one if none does."""
         return self.places.get(digest_of(content), 1 << 62)
 
     def disagreements(self, dossier: PlayDossier) -> Iterator[str]:
-        """Say where the tables of a play are not what the log says was done."""
+        """Yield a sentence for each table of a play that differs from the log."""
         code = dossier.code
         roles = {role.value: person for role, person in dossier.roles.items()}
         if roles != self.roles:
-            yield f"The roles of {code} are not those that the audit log gives; restore the file from a backup."
+            yield f"The roles of {code} differ from the audit log; restore the file from a backup."
         locked = dossier.gate_row.digest if dossier.gate_row else None
         if locked != self.gate:
-            yield f"The gate of {code} is not the one that the audit log saw locked; restore the file from a backup."
+            yield f"The gate of {code} differs from the locked gate in the audit log; restore the file from a backup."
         for data in dossier.data_sets:
             if data.frozen_at is not None and data.digest not in self.frozen:
-                yield f"A data set of {code} is not one that the audit log saw frozen; restore the file from a backup."
+                yield f"A data set of {code} differs from the frozen one in the audit log; restore the file from a backup."
 
     def has_spot_check(self, row: entities.SpotCheck) -> bool:
         """Whether this check was recorded through the door, as it is."""
@@ -118,7 +118,7 @@ class Logged:
 
 
 class LogRead(NamedTuple):
-    """What the log said up to an entry. It only grows, so that only what came after has to be read."""
+    """What the log said up to an entry. The log only grows, so only later entries have to be read."""
 
     logged: Logged
     size: int
@@ -126,7 +126,7 @@ class LogRead(NamedTuple):
 
 
 def _object(value: object) -> Mapping[str, Any]:
-    """Take a JSON object, as text or as it was read; anything else is an empty one."""
+    """Return a JSON object, given as text or parsed; an empty one for anything else."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -136,7 +136,7 @@ def _object(value: object) -> Mapping[str, Any]:
 
 
 def frozen_row(data: entities.DataSet) -> str:
-    """Digest what a freeze fixes of a data set besides its rows: what it is of, its labels, its counts."""
+    """Digest what a freeze fixes of a data set apart from its rows: round, artifact, labels, counts."""
     return digest_of(canonical([data.round, data.artifact, data.labels, data.counts, data.built_at]))
 
 
@@ -149,7 +149,7 @@ def _verified(content: bytes, signature: str, namespace: str) -> signatures.Veri
 def statement_facts(
     row: entities.Statement, keys: tuple[entities.SshKey, ...], head: Head, logged: Logged
 ) -> StatementFacts:
-    """Read another signed statement and find out whether it can be trusted."""
+    """Read a signed statement that is not a sign-off, and check whether it can be trusted."""
     who, statement = f"The {row.kind} statement by {row.person_id}", {}
     try:
         content = bytes(row.content)
@@ -158,7 +158,7 @@ def statement_facts(
         verified = _verified(content, row.signature, statements.NAMESPACES[row.kind])
         trouble = _key_trouble(who, row.person_id, logged.place(content), verified, keys, logged)
         if predicate.get("signer") != row.person_id or not logged.has_statement(row):
-            trouble = f"{who} is not what the audit log says."
+            trouble = f"{who} differs from the audit log."
         elif head(predicate["audit"].get("size")) != predicate["audit"].get("head"):
             trouble = f"{who} names a head of the audit log that is not in it."
     except (signatures.BadSignature, TypeError, KeyError) as error:
@@ -173,7 +173,7 @@ def _strength(verified: signatures.Verified) -> Assurance:
 def _key_trouble(
     who: str, person: str, place: int, verified: signatures.Verified, keys: tuple[entities.SshKey, ...], logged: Logged
 ) -> str:
-    """Whose key it is, and whether it was revoked before: before is a place in the log, not what a clock said."""
+    """Check whose key it is, and whether it was revoked before: by the order of the log, not by a clock."""
     key = next((k for k in keys if k.fingerprint == verified.fingerprint), None)
     if key is None or key.person_id != person:
         return f"{who} is signed by a key that is not theirs ({verified.fingerprint})."
@@ -186,13 +186,13 @@ def _key_trouble(
 def sign_off_facts(
     row: entities.SignOff, keys: tuple[entities.SshKey, ...], head: Head, withdrawn: bool, logged: Logged
 ) -> SignOffFacts:
-    """Read a sign-off and find out whether its bytes can be trusted; anything unexpected counts as trouble."""
+    """Read a sign-off and check whether its bytes can be trusted; anything unexpected counts as trouble."""
     statement: dict[str, Any] = {}
     try:
         statement = statements.read_sign_off(bytes(row.statement))
         trouble = _statement_trouble(row, statement, keys, head, logged)
         if not logged.has_sign_off(row):
-            trouble = f"The sign-off by {row.person_id} is not in the audit log as it is; it came in by another way."
+            trouble = f"The sign-off by {row.person_id} differs from the audit log, so it does not count."
     except (signatures.BadSignature, TypeError) as error:
         trouble = f"The sign-off by {row.person_id} cannot be trusted: {error}"
     return SignOffFacts(row, statement, trouble, withdrawn and logged.withdrawals.get(row.id) == row.person_id)
@@ -208,7 +208,7 @@ def _statement_trouble(
     predicate = statement["predicate"]
     who = f"The sign-off by {row.person_id}"
     if (predicate.get("signer"), predicate.get("opinion")) != (row.person_id, row.opinion.value):
-        return f"{who} does not say what its row says."
+        return f"{who} differs from its row."
     audit = predicate["audit"]
     if head(audit.get("size")) != audit.get("head"):
         return f"{who} names a head of the audit log that is not in it: the log was rewritten, or this is a copy."

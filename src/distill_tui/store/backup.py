@@ -1,8 +1,8 @@
-"""A copy of a project that is whole and of one moment, made while others write. The copy is a project like any other.
+"""Back up a project while others write: the copy is complete, of one moment, and a project like any other.
 
 The file is copied by SQLite in one read transaction; the artifacts, which never change once they are named, after it,
-so that all that the copied file names is there. What is under way (checkpoints, work files) is left out: a run that was
-going on starts again from its beginning.
+so that all that the copied file names is there. Checkpoints and work files are left out: a run that was active
+starts again from its beginning.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Copied:
     head: str
     artifacts: int
     bytes: int
-    trouble: str  # what was not whole in the project, and so is not in the copy
+    trouble: str  # what was damaged in the project, and so is in the copy
 
 
 def backup(project: Project, target: Path) -> Copied:
-    """Copy a project to a new file, with its artifacts beside it. Raises ProjectError with one sentence."""
+    """Copy a project to a new file, with its artifacts next to it. Raises ProjectError with one sentence."""
     _see_free(project, target)
     making = target.with_name(f".{target.name}.making")
     folder, kept = Path(f"{making}.artifacts"), Artifacts(Path(f"{target}.artifacts"))
@@ -80,7 +80,7 @@ def _copy_file(path: Path, making: Path) -> None:
 
 
 def _artifacts(artifacts: Artifacts) -> Iterator[Path]:
-    """Give everything that is named by a digest."""
+    """Yield every artifact that is named by a digest."""
     if artifacts.folder.is_dir():
         yield from sorted(path for path in artifacts.folder.iterdir() if len(path.name) == 64)
 

@@ -1,4 +1,4 @@
-"""What a folder lies on: the kind of its file system, and the room that is left (standard library only).
+"""The disk of a folder: the kind of its file system and its free space (standard library only).
 
 SQLite's write-ahead log is shared memory, which no network file system carries from one machine to another: two
 machines that write one file there destroy it, and locks of one host are not always kept either.
@@ -20,7 +20,7 @@ LEAST = 200_000_000  # bytes below which nothing large should be begun
 
 
 def kind(path: Path) -> str:
-    """Name the file system of a path, as the system names it; empty where the system does not tell."""
+    """Return the file system of a path, as the system names it; empty if unknown."""
     try:
         lines = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
@@ -36,16 +36,16 @@ def kind(path: Path) -> str:
 
 
 def network(path: Path) -> str:
-    """Give the kind of a network file system that a path lies on, or nothing where it is local."""
+    """Return the kind of a path's network file system; empty if it is local."""
     name = kind(path)
     return name if name in NETWORK else ""
 
 
 def free(folder: Path) -> int:
-    """Say how many bytes may still be written in a folder."""
+    """Return how many bytes are free in a folder."""
     return shutil.disk_usage(folder).free
 
 
 def told(size: int) -> str:
-    """Write so many bytes as people read them: 512 MB, 68.7 GB."""
+    """Format a number of bytes: 512 MB, 68.7 GB."""
     return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"

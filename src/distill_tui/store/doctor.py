@@ -1,6 +1,6 @@
-"""A look at the machine and at a project file for whatever is wrong. Nothing is changed, and nothing decided.
+"""Check the machine and a project file. Nothing is changed, and nothing decided.
 
-It reads by plain sqlite3, because a file that is broken must be looked at too.
+It reads by plain sqlite3, because a damaged file must be checked too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FIXED = (3, 51, 3)  # the first SQLite without the WAL-reset corruption bug of 3
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     ok: bool
@@ -32,7 +32,7 @@ class Finding:
 
 
 def machine() -> list[Finding]:
-    """Look at what the machine has."""
+    """Check the machine."""
     version = tuple(sqlite.module.sqlite_version_info)
     safe = "the library has the fix" if version >= FIXED else "the project's write lock keeps checkpoints apart"
     keygen = shutil.which("ssh-keygen")
@@ -46,7 +46,7 @@ def machine() -> list[Finding]:
 
 
 def _kills_on_logout() -> str:
-    """Ask systemd-logind's settings whether a worker would be killed when its user logs out."""
+    """Read in systemd-logind's settings whether workers are killed when their user logs out."""
     try:
         lines = LOGIND.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -57,7 +57,7 @@ def _kills_on_logout() -> str:
 
 
 def file(path: Path) -> Iterator[Finding]:
-    """Look at a project file, as far as it can be looked at."""
+    """Check a project file, as far as it can be read."""
     from distill_tui.store.project import ProjectError
     from distill_tui.store.project_file import check
 
@@ -83,8 +83,8 @@ def file(path: Path) -> Iterator[Finding]:
 
 
 def _disk(path: Path) -> Iterator[Finding]:
-    """Look at what the file lies on."""
-    yield Finding("file system", True, disks.kind(path) or "not told by this system")
+    """Check the disk of the file."""
+    yield Finding("file system", True, disks.kind(path) or "unknown")
     artifacts = Artifacts(path.parent / f"{path.name}.artifacts")
     entries = list(artifacts.folder.iterdir()) if artifacts.folder.is_dir() else []
     largest = max((_size(each) for each in entries if len(each.name) == 64), default=0)
@@ -93,8 +93,8 @@ def _disk(path: Path) -> Iterator[Finding]:
     low = f"; a run may need {disks.told(wanted)}: free some room before you start one"
     yield Finding("room", room >= wanted, says if room >= wanted else says + low)
     left = [each for each in entries if each.name.startswith(".tmp-")]
-    told = f"{len(left)} work files, {sum(map(_size, left)) / 1e6:,.1f} MB; of runs that are going on, or were killed"
-    yield Finding("work files", True, told if left else "none")
+    size = f"{len(left)} work files, {sum(map(_size, left)) / 1e6:,.1f} MB, of runs that are active or were killed"
+    yield Finding("work files", True, size if left else "none")
 
 
 def _size(path: Path) -> int:
@@ -126,12 +126,12 @@ def _references(connection: Any) -> tuple[str, str]:
 
 
 def _clock(connection: Any) -> tuple[str, str]:
-    """Compare this machine's clock with the log's; the log's order is its own, but dates and ages would be wrong."""
+    """Compare this machine's clock with the log: its order does not depend on clocks, but dates and ages do."""
     newest = connection.execute("SELECT at FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
     try:
         at = datetime.strptime(newest[0] if newest else "", "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError:
-        return "", "nothing to compare it with"  # the check of the chain has more to say of a time that is none
+        return "", "nothing to compare it with"  # the check of the chain reports an unreadable time
     behind = (at - datetime.now(UTC)).total_seconds()
     says = f"{behind / 60:,.0f} minutes behind the newest entry of the log; set it, or dates and ages will be wrong"
     return (says if behind > DRIFT else ""), "not behind the log"
@@ -166,7 +166,7 @@ UNION SELECT report ->> '$.rejects_file' FROM traffic WHERE report ->> '$.reject
 
 
 def _artifacts(connection: Any, path: Path) -> Iterator[Finding]:
-    """Look at every file that the project names by its digest."""
+    """Check every file that the project names by its digest."""
     artifacts = Artifacts(path.parent / f"{path.name}.artifacts")
     try:
         digests = [str(row[0]) for row in connection.execute(_HELD)]

@@ -43,7 +43,7 @@ class Header:
 
 
 def header(path: Path, before: Header | None = None) -> Header:
-    """Give the project's name and its counts; `before` holds while the log stands still, but for runs that ended."""
+    """Read the project's name and counts; without a new log entry, `before` with the runs that are still active."""
     with reading(path) as connection:
         (head,) = connection.execute("SELECT coalesce(max(seq), 0) FROM audit").fetchone()
         if before is not None and before.head == head:
@@ -55,20 +55,20 @@ def header(path: Path, before: Header | None = None) -> Header:
 
 
 def _active(connection: Any, among: Iterable[int] | None = None) -> dict[int, int]:
-    """Give the runs under way, each with its play; no run begins without an entry in the log."""
+    """Read the active runs, each with its play; no run begins without an entry in the log."""
     known = "" if among is None else f" AND id IN ({', '.join(map(str, among))})"
     return dict(connection.execute(f"SELECT id, play_id FROM run WHERE status IN ('queued', 'running'){known}"))
 
 
 def whose(path: Path, uid: int) -> str | None:
-    """Give the person that an OS account belongs to."""
+    """Read which person an OS account belongs to."""
     with reading(path) as connection:
         row = connection.execute("SELECT person_id FROM account WHERE uid = ?", (uid,)).fetchone()
     return str(row[0]) if row else None
 
 
 def holder(path: Path, fingerprint: str) -> str | None:
-    """Give the person that an SSH key belongs to; a revoked key is nobody's."""
+    """Read which person an SSH key belongs to; None for a revoked key."""
     query = "SELECT person_id FROM ssh_key WHERE fingerprint = ? AND revoked_at IS NULL"
     with reading(path) as connection:
         row = connection.execute(query, (fingerprint,)).fetchone()
@@ -76,7 +76,7 @@ def holder(path: Path, fingerprint: str) -> str | None:
 
 
 def names(path: Path) -> frozenset[str]:
-    """Give the names of all plays."""
+    """Read the names of all plays."""
     with reading(path) as connection:
         return frozenset(str(name) for (name,) in connection.execute("SELECT name FROM play"))
 
@@ -88,7 +88,7 @@ def has_play(path: Path, play: int) -> bool:
 
 
 def neighbour(path: Path, play: int, by: int) -> int | None:
-    """Give the next play by number (`by` 1), or the previous one (-1), round the ends; None where there is no other."""
+    """Read the next play by number (`by` 1), or the previous one (-1), around the ends; None if there is no other."""
     first, beyond = ("min", ">") if by > 0 else ("max", "<")
     query = f"SELECT coalesce((SELECT {first}(id) FROM play WHERE id {beyond} ?), (SELECT {first}(id) FROM play))"
     with reading(path) as connection:
@@ -97,7 +97,7 @@ def neighbour(path: Path, play: int, by: int) -> int | None:
 
 
 def touched(path: Path, since: int) -> set[int]:
-    """Give the plays that the log names behind its entry `since`."""
+    """Read the plays that the log names after its entry `since`."""
     with reading(path) as connection:
         return {play for (play,) in connection.execute(_TOUCHED, (since,))}
 

@@ -35,7 +35,7 @@ def stored(column: str, what: str, part: str = "") -> dict[str, Any]:
     if part and isinstance(value, dict):
         value, what = value.get(part, {}), f"“{part}” of {what}"
     if not isinstance(value, dict):
-        raise ProjectError(f"{what[:1].upper()}{what[1:]} is no JSON object in the project file; restore a backup.")
+        raise ProjectError(f"{what[:1].upper()}{what[1:]} is not a JSON object in the project file; restore a backup.")
     return value
 
 
@@ -43,7 +43,7 @@ def stored_list(column: str, what: str, of: type) -> list[Any]:
     """Read a JSON list of the project file, each of whose items is of one type. Raises ProjectError, like `stored`."""
     value = _read_json(column)
     if not isinstance(value, list) or not all(isinstance(item, of) for item in value):
-        raise ProjectError(f"{what[:1].upper()}{what[1:]} is no JSON list in the project file; restore a backup.")
+        raise ProjectError(f"{what[:1].upper()}{what[1:]} is not a JSON list in the project file; restore a backup.")
     return value
 
 

@@ -1,4 +1,4 @@
-"""How a project file comes to be and how an older one is brought up to date: numbered steps on `user_version`.
+"""How a project file is made and how an older one is brought up to date: numbered steps on `user_version`.
 
 A step that was released is never edited; the next change is a new step. All steps of an opening run in one
 transaction under the project's write lock, so that two programs that open a file at once do not race.
@@ -53,7 +53,7 @@ def migrate(connection: Any) -> None:
 
 
 def expected_schema() -> dict[str, str]:
-    """Give the schema that a file of this version must have: name → SQL, for tables, indexes and triggers."""
+    """Return the schema that a file of this version must have: name → SQL, for tables, indexes and triggers."""
     from distill_tui.store import sqlite
 
     connection = sqlite.module.connect(":memory:", isolation_level=None)
@@ -389,7 +389,7 @@ _TABLES = (
 
 
 def _append_only(table: str, key: str, words: str) -> tuple[str, ...]:
-    """Refuse update, delete, and an insert over an existing key, which is how REPLACE would pass the other two."""
+    """Make triggers against update, delete, and an insert over an existing key, which is how REPLACE works."""
     same = " AND ".join(f"{column} = NEW.{column}" for column in key.split())
     abort = f"SELECT RAISE(ABORT, '{words}')"
     return (
@@ -401,7 +401,7 @@ def _append_only(table: str, key: str, words: str) -> tuple[str, ...]:
 
 
 def _keeps(table: str, columns: str, same: str, words: str) -> tuple[str, ...]:
-    """Refuse that a row goes, or that these columns of it change; the others may."""
+    """Make triggers against deleting a row or changing these columns of it; the other columns may change."""
     abort = f"SELECT RAISE(ABORT, '{words}')"
     return (
         f"CREATE TRIGGER {table}_fixed BEFORE UPDATE OF {', '.join(columns.split())} ON {table} BEGIN {abort}; END",
@@ -412,7 +412,7 @@ def _keeps(table: str, columns: str, same: str, words: str) -> tuple[str, ...]:
 
 
 def _fixed_once(table: str, mark: str, key: str, words: str) -> tuple[str, ...]:
-    """Refuse any change of a row once its mark is set, also that another row takes its place (UPDATE OR REPLACE)."""
+    """Make triggers against any change of a row once its mark is set, also by another row in its place."""
     abort = f"SELECT RAISE(ABORT, '{words}')"
     taken = f"EXISTS (SELECT 1 FROM {table} WHERE {key} AND {mark} IS NOT NULL)"
     return (

@@ -2,7 +2,7 @@
 
 `change` is the door. It takes the write lock, begins, loads the dossier as it is now, asks the rules, lets the caller
 edit rows, moves the stage, appends the audit entry and commits: all of it, or none. Telemetry of a run (step, loss,
-heartbeat) is no decision; it goes through `telemetry`, fenced by the run's token.
+heartbeat) is not a decision; it goes through `telemetry`, fenced by the run's token.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Project:
 
     @classmethod
     def create(cls, path: Path, name: str, keeper: str, keeper_name: str, actor: Actor) -> Project:
-        """Make a project file whose keeper is whoever makes it. Raises ProjectError where something is there."""
+        """Make a project file; the person who makes it is its keeper. Raises ProjectError if the path is taken."""
         if not path.parent.is_dir():
             raise ProjectError(f"The folder {path.parent} does not exist; make it first.")
         reasons = objections(Action.OPEN_PROJECT, None, actor, OpenProject(keeper))
@@ -95,7 +95,7 @@ class Project:
         with write_lock(path):
             see_free(path)
             making = path.with_name(f".{path.name}.making")
-            making.unlink(missing_ok=True)  # of somebody who was killed while making it
+            making.unlink(missing_ok=True)  # left by a process that was killed here
             sqlite.module.connect(str(making), isolation_level=None).close()
             migrate(making)
             _found(making, name, keeper, keeper_name, actor)
@@ -140,7 +140,7 @@ class Project:
             ) from None
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close every connection to the file."""
         if self._watcher is not None:
             self._watcher.close()
             self._watcher = None
@@ -152,7 +152,7 @@ class Project:
                 self.__dict__[name].dispose()
 
     def _see_same(self) -> None:
-        """Let go of a file that another has taken the place of: what is written to it would be lost with it."""
+        """Close a file that was replaced by another one: what is written to it would be lost."""
         there = inode(self.path)
         if there != self._file:
             self.close()
@@ -215,7 +215,7 @@ class Project:
             return found is not None and found == head.get("head")
 
     def version(self) -> int:
-        """A number that differs when another connection has changed the file; cheap enough to ask twice a second."""
+        """Return a number that changes when another connection changed the file; cheap enough for twice a second."""
         if self._watcher is None:
             self._watcher = sqlite.connect(self.path, read_only=True)
         (version,) = self._watcher.execute("PRAGMA data_version").fetchone()
@@ -258,7 +258,7 @@ class Project:
 
     @contextmanager
     def telemetry(self) -> Iterator[Session]:
-        """Write what is no decision: a run's step, loss and heartbeat."""
+        """Write what is not a decision: a run's step, loss and heartbeat."""
         with self._writing() as session:
             yield session
 
@@ -278,7 +278,7 @@ class Project:
 
     @contextmanager
     def _editing(self) -> Iterator[Any]:
-        """Write by a plain connection what is no decision, all of it or none."""
+        """Write by a plain connection what is not a decision, all of it or nothing."""
         with write_lock(self.path, self.patience):
             self._see_same()
             connection = sqlite.connect(self.path)

@@ -13,7 +13,7 @@ from pathlib import Path
 from distill_tui.store import disks, migrations, sqlite
 
 PATIENCE = 60.0  # seconds that a person waits for another program's write; a commit takes milliseconds
-COURTESY = 5.0  # seconds to wait in the queue behind one who may be stopped in it; after that, out of turn
+COURTESY = 5.0  # seconds to wait in the queue behind a process that may be stopped; after that, out of turn
 
 
 class ProjectError(Exception):
@@ -26,7 +26,7 @@ def now() -> str:
 
 
 def check(path: Path) -> None:
-    """See that a path is a project file that this program can use. Raises ProjectError with one line."""
+    """Check that a path is a project file that this program can use. Raises ProjectError with one line."""
     if path.is_symlink():
         raise ProjectError(
             f"{path.name} is a symbolic link, and locks and artifacts would go beside the link; name the file itself."
@@ -63,7 +63,7 @@ def check(path: Path) -> None:
 
 
 def see_whole(path: Path) -> None:
-    """See that nothing is torn out of a file; what its rows say is for the log's chain to show. Raises ProjectError."""
+    """Check that no page of a file is damaged; its rows are checked by the log's chain. Raises ProjectError."""
     connection = sqlite.connect(path, read_only=True)
     try:
         (state,) = connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -75,7 +75,7 @@ def see_whole(path: Path) -> None:
 
 
 def see_free(path: Path) -> None:
-    """See that a project file can be made here. Raises ProjectError."""
+    """Check that a project file can be made here. Raises ProjectError."""
     if path.exists() or path.is_symlink():
         raise ProjectError(f"{path.name} exists already; choose another name, or open it.")
     for left in (Path(f"{path}{end}") for end in ("-wal", "-journal")):
@@ -101,8 +101,9 @@ def migrate(path: Path) -> None:
 
 
 def write_ahead(path: Path) -> bool:
-    """Have changes written to a log first, so that readers need not wait; False where SQLite could not, which is all
-    that it says then. The file remembers it, unless a disk failed just here, or another program wrote the file anew.
+    """Switch the file to write-ahead logging, so that readers need not wait; return False if SQLite could not.
+
+    The file keeps the setting, unless a disk failed just here or another program rewrote the file.
     """
     connection = sqlite.connect(path)
     try:
@@ -113,11 +114,11 @@ def write_ahead(path: Path) -> bool:
 
 @contextmanager
 def write_lock(path: Path, patience: float | None = PATIENCE) -> Iterator[None]:
-    """Wait for this project's turn to write: an OS lock is fast where SQLite's busy handler is not, and fair here.
+    """Wait for this project's turn to write. An OS lock is faster than SQLite's busy handler, and two of them are fair.
 
-    The system lets whoever comes just when a lock is free go before those who sleep in its queue, so that a busy writer
-    would take it again and again. So there are two locks: who has the turn is the next to write, and gives the turn on
-    once writing. Raises ProjectError after `patience` seconds; with None it waits for as long as it takes.
+    The system lets a process that arrives while a lock is free pass those that sleep in its queue, so a busy writer
+    would take it again and again. Hence two locks: the holder of the turn is the next to write, and passes the turn on
+    once it writes. Raises ProjectError after `patience` seconds; with None it waits for as long as it takes.
     """
     turn, writing = _lock_file(Path(f"{path}.turn")), _lock_file(Path(f"{path}.lock"))
     try:
@@ -141,7 +142,7 @@ def _lock_file(path: Path) -> int:
 
 
 def inode(path: Path) -> tuple[int, int]:
-    """Say which file it is that has this name now. Raises ProjectError where there is none."""
+    """Return which file has this name now. Raises ProjectError if there is none."""
     try:
         there = path.stat()
     except FileNotFoundError:
@@ -150,7 +151,7 @@ def inode(path: Path) -> tuple[int, int]:
 
 
 def _taken(descriptor: int, patience: float | None) -> bool:
-    """Take the lock in the order in which others came; False where it is not had in time."""
+    """Take the lock in the order of arrival; return False if that takes too long."""
     if patience is None:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         return True
@@ -165,7 +166,7 @@ def _taken(descriptor: int, patience: float | None) -> bool:
 
 
 def _wait_for(descriptor: int) -> None:
-    """Wait in the kernel's queue. Whoever gave up meanwhile has closed the file, so the lock goes with this copy."""
+    """Wait in the kernel's queue. A caller that gave up closed its descriptor; closing this copy frees the lock."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     finally:

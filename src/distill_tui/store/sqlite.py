@@ -25,18 +25,18 @@ DatabaseErrors: tuple[type[Exception], ...] = (module.DatabaseError, standard.Da
 
 
 def errors() -> tuple[type[Exception], ...]:
-    """Give what a driver raises, and what SQLAlchemy wraps it in where that was imported: it costs a second."""
+    """Return what a driver raises, and SQLAlchemy's wrapper if that was imported already: it takes a second."""
     wrapper = sys.modules.get("sqlalchemy.exc")
     return DatabaseErrors if wrapper is None else (*DatabaseErrors, wrapper.DBAPIError)
 
 
 def sentence(error: Exception) -> str:
-    """Say what is wrong in the driver's own words, without the statement that SQLAlchemy adds."""
+    """Return the driver's own message, without the statement that SQLAlchemy adds."""
     return str(getattr(error, "orig", None) or error)
 
 
 def connect(path: Path, *, read_only: bool = False) -> Any:
-    """Open a bare connection with the guards that every connection of ours has; the caller begins and commits."""
+    """Open a plain connection with our guards; the caller begins and commits."""
     target = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
     connection = module.connect(target, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
     guard(connection)
@@ -44,7 +44,7 @@ def connect(path: Path, *, read_only: bool = False) -> Any:
 
 
 def guard(connection: Any) -> None:
-    """Set what keeps a connection honest: foreign keys, triggers that REPLACE cannot pass, full sync."""
+    """Set the guards of a connection: foreign keys, triggers that REPLACE cannot pass, full sync."""
     for pragma in (
         "foreign_keys=ON",
         "recursive_triggers=ON",  # without it REPLACE deletes rows without firing their delete triggers

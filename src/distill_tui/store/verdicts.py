@@ -1,4 +1,4 @@
-"""Every verdict that a project file stores, computed again from the file and its artifacts alone."""
+"""Recompute every verdict that a project file stores, from the file and its artifacts alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from distill_tui.store.records import judged
 
 @dataclass(frozen=True)
 class Checked:
-    """One stored verdict, and what is wrong with it; nothing where it comes out again."""
+    """One stored verdict, and what is wrong with it; empty if the recomputed verdict agrees."""
 
     play: str
     evaluation: int
@@ -43,12 +43,12 @@ def _checked(project: Project, dossier: PlayDossier, row: Evaluation) -> Checked
         trouble = f"its record cannot be used: {error}"
     if not trouble and computed != stored:
         trouble = f"it says {stored}, and its record comes out as {computed}"
-    told = f"Evaluation {row.id} of {play.code}, round {row.round}: {trouble.rstrip('.')}." if trouble else ""
-    return Checked(play.code, row.id, row.round, bool(row.reproduced), stored, computed, told)
+    sentence = f"Evaluation {row.id} of {play.code}, round {row.round}: {trouble.rstrip('.')}." if trouble else ""
+    return Checked(play.code, row.id, row.round, bool(row.reproduced), stored, computed, sentence)
 
 
 def _computed(project: Project, dossier: PlayDossier, row: Evaluation) -> tuple[str, str]:
-    """Compute a verdict, and say what does not belong together."""
+    """Compute a verdict; return it and the first mismatch between record, gate, model and data set."""
     if dossier.gate is None:
         return "", dossier.gate_trouble or "there is no gate to judge it by"
     record, judgements = judged(project.artifacts, row.record, dossier.gate)
@@ -65,7 +65,7 @@ def _computed(project: Project, dossier: PlayDossier, row: Evaluation) -> tuple[
 
 
 def _threshold(dossier: PlayDossier, row: Evaluation) -> int:
-    """Choose anew, on the validation rows, what the student that was evaluated sends back; 0 where nothing is."""
+    """Recompute the deferral threshold of an evaluated student on the validation rows; 0 without deferral."""
     if dossier.gate is None or dossier.gate.deferral is None:
         return 0
     validation = dossier.validations.get(row.run_id)

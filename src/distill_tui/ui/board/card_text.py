@@ -15,7 +15,7 @@ _SHORT = {PlayKind.SPECIALIZATION: "special"}
 
 
 def card_line(card: Card, line: int, width: int) -> list[tuple[str, str]]:
-    """Give one of a card's three lines as pieces of text and tone, of exactly so many cells in all."""
+    """Return one of a card's three lines as pieces of text and tone, exactly `width` cells in all."""
     if line == 0:
         return [(show.fit(f"{card.code} {card.name}", width), "name")]
     if line == 1:
@@ -30,7 +30,7 @@ def _since(card: Card) -> str:
 
 
 def worth(card: Card) -> str:
-    """Say what a play wins: for a cost play quality and savings side by side, for any other its kind."""
+    """Return what a play gains: quality and savings of a cost play, else its kind and quality."""
     dot = show.glyph("dot")
     if card.kind is PlayKind.COST:
         return f"q {show.percent(card.quality)} {_saves(card)}/mo"
@@ -40,7 +40,7 @@ def worth(card: Card) -> str:
 
 
 def _saves(card: Card) -> str:
-    """Say what it can save a month at most."""
+    """Return what it can save per month at most."""
     return show.glyph("dash") if card.saves is None else show.glyph("most") + show.money(card.saves, short=True)
 
 
@@ -60,12 +60,12 @@ def _list_cells(texts: Sequence[str], width: int) -> list[str]:
 
 
 def list_heading(width: int) -> str:
-    """Give the heading of the one-stage list."""
+    """Return the heading of the one-stage list."""
     return show.fit("  " + "".join(_list_cells([name for name, _ in _LIST], width - 1)), width)
 
 
 def list_line(card: Card, width: int) -> list[tuple[str, str]]:
-    """Give a card's one line of the list, as pieces of text and tone."""
+    """Return a card's one line of the list, as pieces of text and tone."""
     word, text = card.state
     cost = card.kind is PlayKind.COST
     texts = [
@@ -83,7 +83,7 @@ def list_line(card: Card, width: int) -> list[tuple[str, str]]:
 
 
 def stage_strip(shelf: Shelf, width: int) -> list[str]:
-    """Give the stages as pieces of one line: the one that is shown in brackets and capitals."""
+    """Return the stages as pieces of one line: the one that is shown in brackets and capitals."""
     texts = []
     for number, stage in enumerate(shelf.stages):
         name = f"{number + 1} {stage.value.capitalize()} {shelf.count(stage)}"

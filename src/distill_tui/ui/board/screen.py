@@ -1,4 +1,4 @@
-"""The board's screen: the plays, the filter, and the selected play below. It loads and shows; it decides nothing."""
+"""The board's screen: the plays, the filter, and the selected play below. It shows cards and decides nothing."""
 
 from __future__ import annotations
 
@@ -169,10 +169,10 @@ class BoardScreen(Screen[None]):
             cards = self._with(glance.cards(self._app.path, only=only))
             if Counter(card.stage for card in cards) == header.stages:
                 return cards
-        return glance.cards(self._app.path)  # the first time, or somebody came in beside the door
+        return glance.cards(self._app.path)  # the first time, or the file was changed outside the door
 
     def _with(self, fresh: list[Card]) -> list[Card]:
-        """Give the cards that are shown, with the fresh ones in their places."""
+        """Return the cards that are shown, with the fresh ones in their places."""
         by_play = {card.id: card for card in fresh}
         return [*(by_play.pop(card.id, card) for card in self.board.shelf.cards), *by_play.values()]
 
@@ -196,7 +196,7 @@ class BoardScreen(Screen[None]):
     def _show(self, cards: list[Card], header: glance.Header) -> None:
         before, me = (self._header, len(self.board.shelf.cards), self.board.shelf.me), self._app.actor.person
         self._header = header
-        if before != (header, len(cards), me):  # a run that reports changes nobody's turn
+        if before != (header, len(cards), me):  # a run that reports changes no turn
             self._mine = (
                 sum(card.waits_for == me for card in cards) if me is not None and len(cards) >= header.plays else 0
             )
@@ -242,7 +242,7 @@ class BoardScreen(Screen[None]):
         if self.dossier is not None and (card is None or self.dossier.play.id != card.id):
             self.dossier = None
         if self.dossier is not None and self._looked_at[0] is card and self._looked_at[1] == self._seen:
-            return  # somebody's run reported; this play is as it was
+            return  # another play's run reported; this play did not change
         if self._resting is not None:
             self._resting.stop()
         if card is None:
@@ -306,7 +306,7 @@ class BoardScreen(Screen[None]):
         return None if self.blocked(action, parameters) else True
 
     def blocked(self, action: str, parameters: tuple[object, ...]) -> str | None:
-        """Say why a key does nothing now."""
+        """Return why a key does nothing now."""
         if action in ("open", "next_step", "copy_code", "copy_twin") and self.is_mounted and self.selected is None:
             return "There is no play to open; n opens a new one."
         if action == "new_play":
@@ -321,7 +321,11 @@ class BoardScreen(Screen[None]):
 
             reasons = objections(Action.OPEN_PLAY, self.project_dossier, self._app.actor)
             return " ".join(o.sentence for o in reasons) or None
-        return None if self._app.actor.person is not None else f"{self._app.actor.proof} is nobody in this project."
+        return (
+            None
+            if self._app.actor.person is not None
+            else f"{self._app.actor.proof} is not enrolled in this project: read-only."
+        )
 
     @on(Board.Opened)
     def action_open(self) -> None:
@@ -340,7 +344,7 @@ class BoardScreen(Screen[None]):
         self._app.new_play()
 
     def action_import_hint(self) -> None:
-        """Say how traffic comes in."""
+        """Show how traffic is imported."""
         card = self.selected
         code = card.code if card is not None else "P-001"
         lead = "Open a play with n first; then" if card is None else "Open the play and press i there, or"
@@ -353,7 +357,7 @@ class BoardScreen(Screen[None]):
         box.focus()
 
     def _box(self) -> Input:
-        """Give the line that a filter is typed in, hidden at first; made when it is wanted, for it takes a while."""
+        """Return the input line of the filter, hidden at first; made at first use, because that takes time."""
         found = self.query(Input)
         if found:
             return found.first()
@@ -384,9 +388,9 @@ class BoardScreen(Screen[None]):
 
         def entries() -> Entries:
             given = shelf.words.split()
-            told = {WAITS: "what waits for me"}
+            names = {WAITS: "what waits for me"}
             return [
-                (word, f"{told.get(word, word)} ({count:,})", word in given)
+                (word, f"{names.get(word, word)} ({count:,})", word in given)
                 for word, count in self.board.shelf.filters()
             ]
 
@@ -443,7 +447,7 @@ class BoardScreen(Screen[None]):
 
 
 class Below(Vertical):
-    """A few lines of which only that is written anew which changed."""
+    """A few lines; only those that changed are drawn again."""
 
     LINES = 5
 
@@ -465,7 +469,7 @@ class Line(Widget):
         self.content = Content("")
 
     def render(self) -> Content:
-        """Give the line."""
+        """Return the line."""
         return self.content
 
     def show(self, line: Content) -> None:
@@ -488,7 +492,7 @@ def alike(one: Content, other: Content) -> int:
 
 
 def at_first(cards: list[Card], me: str | None) -> Left:
-    """Say what somebody sees first who was never here: who only approves, what waits for them."""
+    """Choose what a person sees at their first visit: for one who only approves, what waits for them."""
     mine = [card for card in cards if me is not None and me in card.roles.values()]
     held = {role for card in mine for role, person in card.roles.items() if person == me}
     approves = bool(held & {Role.SPONSOR, Role.VALIDATOR}) and Role.DRIVER not in held
@@ -496,7 +500,7 @@ def at_first(cards: list[Card], me: str | None) -> Left:
 
 
 def first_run_text(file: str) -> Content:
-    """Say what a play is, how to begin, and which play to begin with."""
+    """Explain what a play is, how to begin, and which play to begin with."""
     from distill_tui.rules.next_step import FIRST_PLAY
 
     return Content.assemble(

@@ -55,7 +55,7 @@ def toggled(words: str, word: str) -> str:
 
 
 def _sifted(cards: Iterable[Card], words: str, me: str | None) -> Iterable[Card]:
-    """Give the cards that pass; split the words once, not for each card."""
+    """Return the cards that pass; split the words once, not for each card."""
     wanted = words.lower().split()
     return [card for card in cards if all(_matches(card, word, me) for word in wanted)] if wanted else cards
 
@@ -65,7 +65,7 @@ def _matches(card: Card, word: str, me: str | None) -> bool:
     if not colon or field not in FILTER_WORDS:
         return word in card.text
     wanted = (me or "") if wanted == "me" else wanted
-    if not wanted:  # half typed, or nobody
+    if not wanted:  # half typed, or no person
         return colon == "" or word != f"{field}:me"
     if field == "waits":
         return (card.waits_for or "").lower() == wanted
@@ -163,7 +163,7 @@ class Shelf:
         return sorted(cards, key=lambda card: order.by(card, self.me), reverse=order.most_first)
 
     def filters(self) -> list[tuple[str, int]]:
-        """Give the filter words that single plays out, each with how many it shows."""
+        """Return the filter words that apply to some play, each with how many it shows."""
         shown = [card for card in self.cards if self.killed or card.stage is not Stage.KILLED]
         found = [("waits:me", sum(self.me is not None and card.waits_for == self.me for card in shown))]
         found += [(f"stage:{stage.value}", sum(card.stage is stage for card in shown)) for stage in self.stages]

@@ -76,7 +76,7 @@ class Board(Widget, can_focus=True):
         return max(1, (self.size.height - 2) // SLOT) if self.wide else max(1, self.size.height - 3)
 
     def widths(self) -> list[int]:
-        """Give the width of each column: little for an empty one, the rest shared, one cell between two."""
+        """Return the width of each column: little for an empty one, the rest shared, one cell between two."""
         stages, columns = self.shelf.stages, self.shelf.columns
         filled = [bool(columns[stage]) for stage in stages]
         if not any(filled):
@@ -90,7 +90,7 @@ class Board(Widget, can_focus=True):
         return widths
 
     def visible_text(self) -> str:
-        """Give what is on the board as plain text: for tests and for who cannot see it."""
+        """Return the board as plain text, for tests."""
         return "\n".join(self.render_line(y).text.rstrip() for y in range(self.size.height))
 
     # --- what changes it
@@ -136,7 +136,7 @@ class Board(Widget, can_focus=True):
         self._settle()
 
     def _in_view(self) -> tuple[object, dict[tuple[int, int], Card]]:
-        """Give what is drawn around the cards, and the card in each place."""
+        """Return what is drawn around the cards, and the card in each place."""
         shelf, slots = self.shelf, self.slots
         counts = [shelf.count(stage) for stage in shelf.stages]
         around = (self.widths(), counts, dict(shelf.tops), shelf.column, shelf.row)
@@ -149,7 +149,7 @@ class Board(Widget, can_focus=True):
         return around, cards
 
     def _settle(self, before: tuple[object, dict[tuple[int, int], Card]] | None = None) -> None:
-        """Bring the cursor into view, and draw anew what is not as it was before."""
+        """Bring the cursor into view, and redraw what changed."""
         for stage in self.shelf.stages:
             last_top = max(0, len(self.shelf.columns[stage]) - self.slots)
             self.shelf.tops[stage] = min(self.shelf.tops[stage], last_top)
@@ -272,7 +272,7 @@ class Board(Widget, can_focus=True):
         super().notify_style_update()
 
     def _style(self, name: str) -> Style:
-        """Give a component's style, or the board's own for an empty name; worked out once, for it costs."""
+        """Return a component's style, or the board's own for an empty name; computed once."""
         style = self._styles.get(name)
         if style is None:
             style = self.get_component_rich_style(f"board--{name}") if name else self.rich_style
