@@ -102,7 +102,7 @@ class Logged:
             yield f"The gate of {code} differs from the locked gate in the audit log; restore the file from a backup."
         for data in dossier.data_sets:
             if data.frozen_at is not None and data.digest not in self.frozen:
-                yield f"A data set of {code} differs from the frozen one in the audit log; restore the file from a backup."
+                yield f"A frozen data set of {code} differs from the audit log; restore the file from a backup."
 
     def has_spot_check(self, row: entities.SpotCheck) -> bool:
         """Whether this check was recorded through the door, as it is."""

@@ -321,11 +321,9 @@ class BoardScreen(Screen[None]):
 
             reasons = objections(Action.OPEN_PLAY, self.project_dossier, self._app.actor)
             return " ".join(o.sentence for o in reasons) or None
-        return (
-            None
-            if self._app.actor.person is not None
-            else f"{self._app.actor.proof} is not enrolled in this project: read-only."
-        )
+        if self._app.actor.person is None:
+            return f"{self._app.actor.proof} is not enrolled in this project: read-only."
+        return None
 
     @on(Board.Opened)
     def action_open(self) -> None:
