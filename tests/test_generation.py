@@ -144,10 +144,10 @@ def decided(judged: Path, tmp_path: Path) -> Iterator[Project]:
 def test_a_metric_of_the_other_task_cannot_be_locked(project: Project) -> None:
     brier = Criterion(Metric.BRIER, threshold=Decimal("0.1"))
     actions.edit_gate(project, 1, DANA, replace(GATE, criteria=(*GATE.criteria, brier)))
-    with pytest.raises(Refused, match="takes probabilities of labels, and this play's answers are texts"):
+    with pytest.raises(Refused, match="needs probabilities of labels, but this play's answers are texts"):
         actions.lock_gate(project, 1, SAM)
     found = tasks.gate_problems(GATE, PlayKind.STABILITY, Task.CLASSIFICATION)
-    assert "field_f1 compares answers that are texts, and this play's answers are labels; take accuracy." in found
+    assert "field_f1 compares texts, but this play's answers are labels; use accuracy." in found
 
 
 def test_latency_cannot_be_bounded_where_requests_go_back_to_a_teacher_that_writes(project: Project) -> None:
@@ -159,7 +159,7 @@ def test_latency_cannot_be_bounded_where_requests_go_back_to_a_teacher_that_writ
         for each in tasks.gate_problems(asks, PlayKind.STABILITY, Task.GENERATION)
         if each.startswith("p95_latency")
     ]
-    assert len(told) == 1 and told[0].endswith("leave out either, or only watch the latency.")
+    assert len(told) == 1 and told[0].endswith("remove one of the two, or only watch the latency.")
     watched = replace(latency, watch_only="Nobody times both.")
     watching = replace(asks, criteria=(*GATE.criteria, watched, most))
     assert not tasks.gate_problems(watching, PlayKind.STABILITY, Task.GENERATION)
@@ -288,7 +288,10 @@ def test_a_student_is_judged_by_exact_match_and_by_its_row_scores(decided: Proje
     view = load(decided, 1, VERA)
     pages = ["\n".join(line.plain for line in draw(view, 400)) for draw in (gate_tab.gate, evidence.evaluation)]
     pages += ["\n".join(report.evaluation(review.of(dossier))), "\n".join(report.gate(dossier))]
-    assert all(gates.EXACT_MATCH in page for page in (*pages, html.unescape(sponsor_page.page(review.of(dossier)))))
+    assert all(
+        tasks.of(Task.GENERATION).metrics_note in page
+        for page in (*pages, html.unescape(sponsor_page.page(review.of(dossier))))
+    )
     told = [each.sentence for each in rates.score_means(record)]
     assert told[0].startswith("Field F1: student ") and told[1].startswith("ChrF: student ")
 
@@ -318,7 +321,11 @@ def test_it_ships_is_verified_and_is_trained_anew_from_its_bundle(decided: Proje
     there = actions.ship(decided, 1, DANA)
     assert [each.rule for each in verify_bundle(there).problems] == ["sign_off.unsigned"], "by an account"
     card = (there / "MODEL_CARD.md").read_text()
-    assert "AutoModelForTokenClassification" in card and "Labels:" not in card and gates.EXACT_MATCH in card
+    assert (
+        "AutoModelForTokenClassification" in card
+        and "Labels:" not in card
+        and model_card.plain(tasks.of(Task.GENERATION).metrics_note) in card
+    )
     assert model_card.form(decided.dossier(1)) == "tagger"
     data = decided.artifacts.path(decided.dossier(1).data_sets[-1].artifact)
     made = retrain.make(there, data, tmp_path / "again", None, None, None)

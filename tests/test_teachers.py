@@ -37,9 +37,9 @@ from distill_tui.rules.objection import Refused
 from distill_tui.store import tables
 from distill_tui.store.project import Project
 from distill_tui.teachers import cache, endpoint
+from distill_tui.teachers.cache import labelled as teacher_outputs
 from distill_tui.teachers.description import TEMPLATES, Described
 from distill_tui.teachers.endpoint import Answer, EndpointError, Limits
-from distill_tui.teachers.estimate import outputs as teacher_outputs
 from distill_tui.terms import PlayKind, Role, RunStatus, Stage, TeacherSource
 from support import data_runs
 
@@ -76,7 +76,7 @@ def asked(
         ({"model": " "}, "needs the name of a model"),
         ({"base_url": "ftp://x/v1"}, "is like https://host/v1"),
         ({"base_url": "https://me:secret@x/v1"}, "with no key"),
-        ({"base_url": "http://example.org/v1"}, "over https only"),
+        ({"base_url": "http://example.org/v1"}, "needs https"),
     ],
 )
 def test_a_teacher_that_cannot_be_is_refused_in_one_sentence(changes: dict[str, Any], says: str) -> None:
@@ -354,7 +354,7 @@ def test_a_description_that_is_none_is_told_in_one_sentence(text: str) -> None:
     with pytest.raises(ValueError, match="choose the teacher again"):
         Described.from_json(text)
     whole = json.loads(Described(TeacherSource.ENDPOINT, "tiny", LABELS, "{input}").to_json())
-    with pytest.raises(ValueError, match="choose it again"):
+    with pytest.raises(ValueError, match="choose the teacher again"):
         Described.from_json(json.dumps(whole | {"max_tokens": "16"}))
 
 
@@ -509,7 +509,7 @@ def test_a_classifier_is_no_causal_model_and_the_other_way(project: Project, nli
 
 def test_the_front_end_needs_no_openai(tmp_path: Path) -> None:
     code = (
-        "import sys, distill_tui.cli.teacher, distill_tui.teachers.estimate, distill_tui.teachers.endpoint;"
+        "import sys, distill_tui.cli.teacher, distill_tui.teachers.limits, distill_tui.teachers.endpoint;"
         "print('openai' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -455,12 +455,13 @@ def _new_run(change: Change, kind: RunKind, **columns: Any) -> tables.Run:
 
 def label(project: Project, play_id: int, actor: Actor, limits: Mapping[str, str] = {}) -> int:
     """Have a worker ask the teacher; gives the run's number. `limits` says how an endpoint is asked, and its budget."""
-    from distill_tui.teachers import estimate
+    from distill_tui.teachers import cache
+    from distill_tui.teachers.limits import Limits
 
     given = {name: value for name, value in limits.items() if value is not None}
-    estimate.read_limits(given)
+    Limits.read(given)
     play = project.dossier(play_id).play
-    tried = estimate.tried(project.artifacts, play.teacher_digest)
+    tried = bool(cache.answered(project.artifacts.folder, play.teacher_digest))
     request = Label(given, tried)
     return _queue(project, play_id, actor, Action.LABEL, RunKind.LABEL, request, spec=canonical(given).decode())
 
@@ -479,10 +480,11 @@ def vary(
     Of the rows that are named by their numbers, or of at most `rows` on which the last student fails.
     """
     from distill_tui.rounds import variations
-    from distill_tui.teachers import estimate
+    from distill_tui.teachers import cache
+    from distill_tui.teachers.limits import Limits
 
     given = {name: value for name, value in limits.items() if value is not None}
-    estimate.read_limits(given)
+    Limits.read(given)
     seen = project.ask_first(Action.LABEL, play_id, actor, Label(given, vary=True))
     request = Label(given, vary=True, sealed=variations.sealed(project, seen, numbers))
     project.ask_first(Action.LABEL, play_id, actor, request)
@@ -490,7 +492,7 @@ def vary(
     variations.sources(project, seen, rows, numbers)  # says now what the worker could only fail with
     writer = project.artifacts.store_bytes(described.to_json().encode())
     about = {"writer": writer, "teacher": seen.play.teacher_digest, "each": each, "rows": rows, "numbers": [*numbers]}
-    request = dataclasses.replace(request, tried=estimate.tried(project.artifacts, writer))
+    request = dataclasses.replace(request, tried=bool(cache.answered(project.artifacts.folder, writer)))
     columns = {"spec": canonical(given | {"vary": about}).decode()}
     return _queue(project, play_id, actor, Action.LABEL, RunKind.LABEL, request, **columns)
 

@@ -15,7 +15,7 @@ from distill_tui.store.project import Project
 from distill_tui.teachers import cache, endpoint
 from distill_tui.teachers.description import Described
 from distill_tui.teachers.endpoint import Answer
-from distill_tui.teachers.estimate import read_limits
+from distill_tui.teachers.limits import Limits
 from distill_tui.terms import TeacherSource
 
 Todo = list[tuple[str, str]]  # (input digest, text)
@@ -53,7 +53,7 @@ def _tried(
     inputs: Todo,
     given: Mapping[str, Any],
 ) -> dict[str, Any]:
-    limits = read_limits(given)
+    limits = Limits.read(given)
     known = cache.answered(artifacts.folder, teacher)
     todo = [(digest, text) for digest, text in inputs if digest not in known]
     if not todo:
@@ -78,7 +78,7 @@ def _tried(
         "said": answer.said,
         "label": answer.label,
         "probabilities": answer.probabilities is not None,
-        "writes": not described.labels,
+        "writes": described.writes,
         "seconds": seconds,
         "left": len(todo) - 1,
         "tokens_in": tokens_in,

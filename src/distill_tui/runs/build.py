@@ -30,7 +30,7 @@ from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import stored
 from distill_tui.store.project import Change
-from distill_tui.teachers import estimate
+from distill_tui.teachers import cache
 from distill_tui.teachers.description import Described
 from distill_tui.terms import Action, RunStatus, Split, TeacherSource
 from distill_tui.training.folders import teacher_labels
@@ -91,7 +91,7 @@ def build(artifacts: Artifacts, dossier: PlayDossier, out: Path, progress: Progr
     outputs = {}
     if play.teacher_source.computes:
         labels = _labels(artifacts, play)
-        said = estimate.outputs(artifacts.folder, play.teacher_source, play.teacher_digest, labels)
+        said = cache.labelled(artifacts.folder, play.teacher_source, play.teacher_digest, labels)
         for digest, (label, shares) in said.items():
             outputs[digest] = building.TeacherOutput(label, shares)
     before = next((d for d in reversed(dossier.data_sets) if d.round < play.round and d.frozen_at), None)

@@ -1,4 +1,4 @@
-"""What a labelling worker does, for each kind of teacher: ask for what is not in the cache, and keep it as it comes.
+"""What a labelling worker does, for each kind of teacher: ask for what is not in the cache, and keep each answer.
 
 It asks for labels of the traffic, or for variations of rows that the last student failed on.
 """
@@ -7,23 +7,26 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill_tui.dataset.traffic import distinct_inputs
 from distill_tui.rounds import variations
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.results import LabelResult, VariationResult
 from distill_tui.runs.claim import Claim
 from distill_tui.store.json_columns import stored
-from distill_tui.teachers import cache, estimate
+from distill_tui.teachers import cache, endpoint
 from distill_tui.teachers.description import Described
-from distill_tui.teachers.estimate import read_limits
+from distill_tui.teachers.endpoint import Answer
+from distill_tui.teachers.limits import Limits
 from distill_tui.terms import TeacherSource
 
 if TYPE_CHECKING:
-    from distill_tui.rules.dossier import PlayDossier
-    from distill_tui.teachers.endpoint import Answer
+    from distill_tui.training.models import Floats
 
 Todo = list[tuple[str, str]]
 
@@ -74,8 +77,7 @@ def vary(claimed: Claim, dossier: PlayDossier, wanted: Mapping[str, Any]) -> Var
 
 
 def local_writer(claimed: Claim, teacher: str, todo: Todo, done_to: str, *, name: str = "") -> None:
-    """Have a causal model on this machine write an answer to each text; each is kept as it comes, under a name."""
-    from distill_tui.teachers.endpoint import Answer
+    """Have a causal model on this machine write an answer to each text; each is kept as it arrives, under a name."""
     from distill_tui.training import local_teachers
 
     artifacts, texts = claimed.project.artifacts, [text for _, text in todo]
@@ -91,13 +93,12 @@ def local_writer(claimed: Claim, teacher: str, todo: Todo, done_to: str, *, name
 
 def label(claimed: Claim, dossier: PlayDossier) -> LabelResult:
     """Ask the play's teacher for every input that it has not answered yet."""
-    from distill_tui.dataset.traffic import distinct_inputs
-
     artifacts, play = claimed.project.artifacts, dossier.play
     started = time.monotonic()
     files = [traffic.artifact for traffic in dossier.traffic]
     inputs = distinct_inputs([artifacts.path(artifact) for artifact in files])
-    writes = estimate.writes(artifacts, play)
+    described = Described.of(artifacts, play)
+    writes = described is not None and described.writes
     answered = cache.answered if writes or play.teacher_source is TeacherSource.ENDPOINT else cache.known
     known = answered(artifacts.folder, play.teacher_digest)
     todo = [(digest, text) for digest, text in inputs.items() if digest not in known]
@@ -128,7 +129,7 @@ def threads() -> int:
     return int(os.environ.get("DISTILL_THREADS", "1"))
 
 
-def _local(claimed: Claim, source: str, teacher: str, todo: Todo, started: float) -> None:
+def _local(claimed: Claim, source: TeacherSource, teacher: str, todo: Todo, started: float) -> None:
     artifacts, done = claimed.project.artifacts, 0
     for positions, probabilities in batches(artifacts.path, source, teacher, [text for _, text in todo]):
         answers = [(todo[at][0], row.tolist()) for at, row in zip(positions, probabilities, strict=True)]
@@ -137,7 +138,9 @@ def _local(claimed: Claim, source: str, teacher: str, todo: Todo, started: float
         claimed.report(done, len(todo), f"{done / max(time.monotonic() - started, 1e-9):.0f} inputs a second")
 
 
-def batches(path: Any, source: str, teacher: str, texts: list[str]) -> Iterator[tuple[list[int], Any]]:
+def batches(
+    path: Callable[[str], Path], source: TeacherSource, teacher: str, texts: list[str]
+) -> Iterator[tuple[list[int], Floats]]:
     """Yield (positions in `texts`, probabilities (batch, labels)) of a teacher that is a model on this machine."""
     from distill_tui.training import local_teachers
 
@@ -152,11 +155,9 @@ def batches(path: Any, source: str, teacher: str, texts: list[str]) -> Iterator[
 
 def _endpoint(claimed: Claim, dossier: PlayDossier, teacher: str, todo: Todo) -> Spent:
     """Ask an endpoint, for labels or for variations; both count against one budget."""
-    from distill_tui.teachers import endpoint
-
     artifacts = claimed.project.artifacts
     described = Described.from_json(artifacts.text(teacher))
-    limits = read_limits(stored(claimed.run.spec, f"the spec of run {claimed.id}"))
+    limits = Limits.read(stored(claimed.run.spec, f"the spec of run {claimed.id}"))
     before = variations.paid(artifacts.folder, dossier, teacher)
     answers = teacher == dossier.play.teacher_digest
     choices = answers and bool(described.labels)

@@ -22,10 +22,9 @@ from distill_tui.runs.label import batches, local_writer
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import stored
 from distill_tui.teachers import cache, endpoint
-from distill_tui.teachers import estimate as asked
 from distill_tui.teachers.description import Described
-from distill_tui.teachers.endpoint import Answer, Limits
-from distill_tui.teachers.estimate import read_limits
+from distill_tui.teachers.endpoint import Answer
+from distill_tui.teachers.limits import Limits
 from distill_tui.terms import RunKind, RunStatus, TeacherSource
 from distill_tui.training.folders import teacher_labels
 
@@ -82,7 +81,7 @@ def ask(claimed: Claim, dossier: PlayDossier, rows: Sequence[Row]) -> Said:
         raise ValueError(trouble)
     if play.teacher_source is TeacherSource.ENDPOINT:
         said = _endpoint(claimed, dossier, play.teacher_digest, rows)
-    elif asked.writes(claimed.project.artifacts, play):
+    elif (described := Described.of(claimed.project.artifacts, play)) is not None and described.writes:
         said = _writer(claimed, play.teacher_digest, rows)
     else:
         return _local(claimed, play.teacher_source, play.teacher_digest, rows)
@@ -112,7 +111,7 @@ def _kept(folder: Path, teacher: str, rows: Sequence[Row], ask: Callable[[str, T
     return said
 
 
-def _local(claimed: Claim, source: str, teacher: str, rows: Sequence[Row]) -> Said:
+def _local(claimed: Claim, source: TeacherSource, teacher: str, rows: Sequence[Row]) -> Said:
     """Ask a model on this machine; every batch is kept as it comes."""
     artifacts = claimed.project.artifacts
     answered = cache.outputs(artifacts.folder, teacher)
@@ -154,4 +153,4 @@ def _limits(dossier: PlayDossier) -> Limits:
     """Ask as the last labelling run did, at its prices; what bounds the money is the month's number of calls."""
     labelled = [run for run in dossier.runs if run.kind is RunKind.LABEL]
     given = stored(labelled[-1].spec, f"the spec of run {labelled[-1].id}") if labelled else {}
-    return replace(read_limits(given), budget=Decimal("Infinity"))
+    return replace(Limits.read(given), budget=Decimal("Infinity"))

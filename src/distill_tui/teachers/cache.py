@@ -7,7 +7,7 @@ Each batch is committed as it arrives, so that a killed worker loses at most one
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from decimal import Decimal
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill_tui.store import sqlite
 from distill_tui.store.artifacts import TEACHER_CACHE
+from distill_tui.terms import TeacherSource
 
 if TYPE_CHECKING:
     from distill_tui.teachers.endpoint import Answer
@@ -137,3 +138,13 @@ def ledger(folder: Path, teacher: str) -> Ledger:
         rows = connection.execute(query, (teacher, probe_name(teacher, "*"))).fetchall()
     sums = [sum(row[at] for row in rows) for at in (0, 1, 3)]
     return Ledger(len(rows), sums[0], sums[1], sum((Decimal(row[2]) for row in rows), Decimal(0)), sums[2])
+
+
+def labelled(
+    folder: Path, source: TeacherSource, teacher: str, labels: tuple[str, ...]
+) -> Mapping[str, tuple[str | None, list[float] | None]]:
+    """Return what the teacher answered, by input digest: the label, or None where none is named, and probabilities."""
+    if source is TeacherSource.ENDPOINT or not labels:
+        return answers(folder, teacher)
+    found = outputs(folder, teacher)
+    return {digest: (labels[shares.index(max(shares))], shares) for digest, shares in found.items()}

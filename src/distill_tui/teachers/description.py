@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from distill_tui.digests import canonical
 from distill_tui.tasks import answer_text
 from distill_tui.terms import TeacherSource
+
+if TYPE_CHECKING:
+    from distill_tui.rules import entities
+    from distill_tui.store.artifacts import Artifacts
 
 TEMPLATES = {
     TeacherSource.ENDPOINT: "Answer with exactly one of these labels, and nothing else: {labels}.\n\n{input}",
@@ -55,6 +60,11 @@ class Described:
         ):
             raise ValueError("The description of the teacher has values of a wrong type; choose the teacher again.")
         return found
+
+    @classmethod
+    def of(cls, artifacts: Artifacts, play: entities.Play) -> Described | None:
+        """Read the description of a play's teacher; None for one that is recorded, or a classifier's folder."""
+        return cls.from_json(artifacts.text(play.teacher_digest)) if play.teacher_source.writes else None
 
     @property
     def writes(self) -> bool:

@@ -18,46 +18,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from distill_tui.teachers.description import Described
+from distill_tui.teachers.limits import Limits
 
 KEYS = ("DISTILL_TEACHER_KEY", "OPENAI_API_KEY")
 TOP = 20  # log-probabilities of the first token that are asked for
 ENOUGH_MASS = 0.5  # of the first token's probability on labels: with less the probabilities say nothing about them
 LONGEST_WAIT = 60.0  # seconds between two attempts
 LONGEST_ANSWER = 20_000  # characters that are kept
-MILLION = 1_000_000
 
 Todo = Sequence[tuple[str, str]]  # (input digest, text)
 
 
 class EndpointError(ValueError):
     """The endpoint cannot be used; one sentence says why, what was kept, and what to do."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How an endpoint is asked, and what it may cost; not part of the teacher's description."""
-
-    budget: Decimal = Decimal(0)  # money, in total
-    price_in: Decimal = Decimal(0)  # per million tokens
-    price_out: Decimal = Decimal(0)
-    concurrency: int = 4
-    per_minute: int = 0  # requests; 0 for no limit
-    timeout: float = 60.0  # seconds of one request
-    attempts: int = 6
-    backoff: float = 0.5  # seconds before the second attempt; doubled each time
-
-    def problem(self) -> str | None:
-        """Return in one sentence why the limits are impossible, or None."""
-        for name in ("budget", "price_in", "price_out"):
-            value = getattr(self, name)
-            if not value.is_finite() or value < 0:
-                return f"{name} is {value}; it is a number of 0 or more."
-        if not 1 <= self.concurrency <= 256 or self.attempts < 1 or self.per_minute < 0 or not self.timeout > 0:
-            return "Ask with 1 to 256 requests at once, one attempt or more, and a timeout above 0."
-        return None
-
-    def money(self, tokens_in: float, tokens_out: float) -> Decimal:
-        return (Decimal(tokens_in) * self.price_in + Decimal(tokens_out) * self.price_out) / MILLION
 
 
 @dataclass(frozen=True)

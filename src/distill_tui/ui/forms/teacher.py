@@ -12,7 +12,7 @@ from distill_tui.review import controls
 from distill_tui.rules.requests import ConfirmTerms, Label
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.teachers.description import ANSWER_TOKENS
-from distill_tui.teachers.estimate import read_limits
+from distill_tui.teachers.limits import Limits
 from distill_tui.terms import Action, TeacherSource
 from distill_tui.ui.forms.form import Call, Command, Form, Step, call, nothing, opens, whole
 from distill_tui.ui.forms.sheet import Field, Values
@@ -206,7 +206,7 @@ def limits(values: Values) -> Values:
     """Return the limits that were filled in. Raises ValueError."""
     names = [field.name for field in LIMITS]
     given = {name: value for name, value in values.items() if value and name in names}
-    read_limits(given)
+    Limits.read(given)
     return given
 
 
