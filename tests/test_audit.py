@@ -296,7 +296,7 @@ def test_a_grave_finding_stops_the_freeze_until_it_is_accepted_with_a_reason(pro
         actions.accept_findings(project, 1, MIA, [grave[0]["id"]], "  ")
     assert actions.accept_findings(project, 1, MIA, [grave[0]["id"]], "a test card") == [grave[0]["id"]]
     data_runs.freeze_data(project, 1, MIA)
-    kept = {each["id"]: each["accepted"] for each in findings(project.dossier(1))}
+    kept = {each.id: each.accepted for each in findings(project.dossier(1))}
     assert kept[grave[0]["id"]] == "a test card"
 
 

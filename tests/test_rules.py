@@ -27,7 +27,7 @@ from distill_tui.rules.next_step import advice, next_step, waits_for
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.permission import PROJECT_RULES, RULES, objections
 from distill_tui.rules.requests import AssignRole, Observe, RollBack, WorkerReport
-from distill_tui.rules.results import encode
+from distill_tui.rules.results import Finding, encode
 from distill_tui.rules.state_machine import ABOUT_THE_PROJECT, BUILDING, NEXT_STAGE
 from distill_tui.rules.who import roster
 from distill_tui.spec import Spec
@@ -35,6 +35,7 @@ from distill_tui.store import tables
 from distill_tui.terms import (
     Action,
     Assurance,
+    FindingLevel,
     Judged,
     Metric,
     Opinion,
@@ -125,8 +126,8 @@ class Case:
 
 
 FINDINGS = (
-    {"id": "must-1", "level": "must", "says": "The teacher is below the gate."},
-    {"id": "note-1", "level": "note", "says": "Segment de is thin."},
+    Finding("must-1", FindingLevel.MUST, "The teacher is below the gate."),
+    Finding("note-1", FindingLevel.NOTE, "Segment de is thin."),
 )
 
 
@@ -144,7 +145,7 @@ def ranged(low: int, high: int) -> Any:
 
 
 def accepted(name: str, **more: Any) -> tables.AcceptedFinding:
-    says = next(each["says"] for each in FINDINGS if each["id"] == name)
+    says = next(each.says for each in FINDINGS if each.id == name)
     known = {"play_id": 1, "round": 1, "finding": name, "says": says, "reason": "known", "person_id": "dan", "at": AT}
     return tables.AcceptedFinding(**known | more)
 

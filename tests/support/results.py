@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from distill_tui.rules.results import RehearsalResult, TrainResult, encode
+from distill_tui.rules.results import DataCounts, Finding, RehearsalResult, TrainResult, encode
+from distill_tui.terms import Split
 
 
 def train_result(score: float | None = 0.9, **more: Any) -> TrainResult:
@@ -26,3 +28,9 @@ def trained(score: float | None = 0.9, **more: Any) -> str:
 def rehearsal(same: bool = True) -> RehearsalResult:
     """What a rehearsal reports."""
     return RehearsalResult(same=same, student="", seconds=1.0, data="")
+
+
+def data_counts(splits: dict[Split, int], findings: Sequence[Finding] = (), **more: Any) -> str:
+    """The counts of a data set, as they are stored."""
+    known: dict[str, Any] = {"cells": (), "groups": 0, "tally": {}, "weights": {}, "audit": None}
+    return encode(DataCounts(splits=splits, findings=tuple(findings), **known | more))

@@ -14,13 +14,14 @@ from sqlmodel import Session
 from distill_tui import actions, gates
 from distill_tui.cli import index
 from distill_tui.rules.actor import Actor
+from distill_tui.rules.results import AuditTables, AxisValue, Cell, Finding
 from distill_tui.spec import Spec
 from distill_tui.store import tables
 from distill_tui.store.project import Project, now
-from distill_tui.terms import PlayKind, Role, RunKind, RunStatus, Stage, Task, TeacherSource
+from distill_tui.terms import FindingLevel, PlayKind, Role, RunKind, RunStatus, Split, Stage, Task, TeacherSource
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.play.screen import PlayScreen
-from support.results import trained
+from support.results import data_counts, trained
 
 HOSTILE = "[red]x[/] \x1b[31mboo\x07 \u202eevil\u202c [@click=app.quit]q[/] 宽"
 
@@ -91,37 +92,26 @@ def at_data(project: Project, name: str = "refund-intent", task: Task = Task.CLA
 def with_draft(project: Project, name: str = "refund-intent", text: str = "support") -> int:
     play = at_data(project, name)
     report = {"gold_share": 0.98, "first_rejects": [{"line": 7, "reason": f"no input in {text}"}]}
-    splits = {"train": 7020, "validation": 780, "held-out": 1000}
-    cells = [
-        {"split": split, "segment": segment, "label": label, "rows": rows // 6}
+    splits = {Split.TRAIN: 7020, Split.VALIDATION: 780, Split.HELD_OUT: 1000}
+    cells = tuple(
+        Cell(split, label, segment, rows // 6)
         for split, rows in splits.items()
         for segment in ("en-US", "de-DE", text)
         for label in ("refund", "invoice")
-    ]
-    counts = {
-        "splits": splits,
-        "cells": cells,
-        "groups": 5120,
-        "findings": [{"id": "thin-0a1b2c", "level": "note", "says": f"Segment {text} has 21 held-out rows only."}],
-        "audit": {
-            "axes": {
-                "segment": [
-                    {
-                        "value": text,
-                        "traffic": 0.4,
-                        "train": 20,
-                        "validation": 9,
-                        "held_out": 21,
-                        "judged": 9,
-                        "differ": 1,
-                    }
-                ]
-            },
-            "pii": [],
-            "teacher_says": "The teacher is right on 91.0 % (88.0 % to 93.2 %) of 500 rows with gold.",
-        },
-        "tally": {"duplicates_merged": 412, "gold_conflicts": 3},
-    }
+    )
+    counts = data_counts(
+        splits,
+        [Finding("thin-0a1b2c", FindingLevel.NOTE, f"Segment {text} has 21 held-out rows only.")],
+        cells=cells,
+        groups=5120,
+        tally={"duplicates_merged": 412, "gold_conflicts": 3},
+        audit=AuditTables(
+            axes={"segment": (AxisValue(text, 0.4, 20, 9, 21, 9, 1),)},
+            pii=(),
+            teacher=None,
+            teacher_says="The teacher is right on 91.0 % (88.0 % to 93.2 %) of 500 rows with gold.",
+        ),
+    )
     with put(project, play) as session:
         found = session.get(tables.Play, play)
         assert found is not None
@@ -135,7 +125,7 @@ def with_draft(project: Project, name: str = "refund-intent", text: str = "suppo
         )  # fmt: skip
         session.add(
             tables.DataSet(
-                play_id=play, round=1, artifact=DIGEST, digest=DIGEST, labels="[]", counts=json.dumps(counts),
+                play_id=play, round=1, artifact=DIGEST, digest=DIGEST, labels="[]", counts=counts,
                 built_at=now(),
             )
         )  # fmt: skip

@@ -18,7 +18,7 @@ from distill_tui.rules.actor import Actor
 from distill_tui.rules.decide import covers
 from distill_tui.rules.dossier import PlayDossier, ProjectDossier, SignOffFacts
 from distill_tui.rules.objection import Objection
-from distill_tui.rules.results import encode
+from distill_tui.rules.results import Finding, encode
 from distill_tui.rules.who import roster
 from distill_tui.spec import Spec
 from distill_tui.store import tables
@@ -32,12 +32,13 @@ from distill_tui.terms import (
     Role,
     RunKind,
     RunStatus,
+    Split,
     Stage,
     Standing,
     Task,
     TeacherSource,
 )
-from support.results import rehearsal, trained
+from support.results import data_counts, rehearsal, trained
 
 AT = "2026-11-25T08:00:00Z"
 ROWS = 12
@@ -124,14 +125,15 @@ def data_set(
     frozen: bool = True,
     round: int = 1,
     digest: str = digest("d"),
-    findings: Sequence[dict[str, str]] = (),
+    findings: Sequence[Finding] = (),
     **splits: int,
 ) -> tables.DataSet:
     """The data set of a round, with so many rows in its splits and these findings."""
-    counts = {"train": 300, "validation": 40, "held-out": ROWS} | {n.replace("_", "-"): v for n, v in splits.items()}
+    counts = {Split.TRAIN: 300, Split.VALIDATION: 40, Split.HELD_OUT: ROWS}
+    counts |= {Split(n.replace("_", "-")): v for n, v in splits.items()}
     return tables.DataSet(
         id=round, play_id=1, round=round, artifact="sha256:" + "e" * 64, digest=digest, labels='["no", "yes"]',
-        counts=json.dumps({"splits": counts, "findings": findings}), built_at=AT, frozen_at=AT if frozen else None,
+        counts=data_counts(counts, findings), built_at=AT, frozen_at=AT if frozen else None,
     )  # fmt: skip
 
 

@@ -375,21 +375,21 @@ def build_data(project: Project, play_id: int, actor: Actor, *, start: Start | N
 def accept_findings(project: Project, play_id: int, actor: Actor, names: Sequence[str], reason: str) -> list[str]:
     """Accept findings by their ids, all that are open where none is named; gives those that were."""
     with project.change(Action.ACCEPT_FINDINGS, play_id, actor, AcceptFindings(names, reason)) as change:
-        chosen = [each for each in open_findings(change.dossier) if not names or each["id"] in names]
+        chosen = [each for each in open_findings(change.dossier) if not names or each.id in names]
         for each in chosen:
             change.session.add(
                 tables.AcceptedFinding(
                     play_id=play_id,
                     round=change.play.round,
-                    finding=each["id"],
-                    says=each["says"],
+                    finding=each.id,
+                    says=each.says,
                     reason=reason.strip(),
                     person_id=change.person,
                     at=change.at,
                 )
             )
-        change.detail |= {"accepted": {each["id"]: each["says"] for each in chosen}, "reason": reason}
-        return [each["id"] for each in chosen]
+        change.detail |= {"accepted": {each.id: each.says for each in chosen}, "reason": reason}
+        return [each.id for each in chosen]
 
 
 def freeze_data(project: Project, play_id: int, actor: Actor, *, start: Start | None = None) -> int:

@@ -181,6 +181,6 @@ def _ship_files(dossier: PlayDossier, content: bytes, signature: str) -> dict[st
 
 def _ship_by_hand(content: bytes) -> str:
     """Return the part of VERIFY.md about the ship."""
-    return VERIFY.format(
+    return VERIFY_SHIP.format(
         signer=statements.read(content, StatementKind.SHIP)["predicate"]["signer"], namespace=signatures.SHIP
     )

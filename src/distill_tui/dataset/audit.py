@@ -15,8 +15,8 @@ from typing import Any
 from distill_tui import gates, tasks
 from distill_tui.dataset import language, privacy, topics
 from distill_tui.dataset.duplicates import near_duplicates
-from distill_tui.dataset.findings import Finding
 from distill_tui.gates import statistics
+from distill_tui.rules.results import AuditTables, AxisValue, Finding, Screened
 from distill_tui.terms import FindingLevel, Split
 
 THIN_TRAIN, THIN_HELD_OUT = 30, 30  # rows: below it a value is hardly learned, and its rate hardly told from luck
@@ -28,24 +28,11 @@ ALPHA = 0.025
 
 
 @dataclass(frozen=True)
-class Value:
-    """How one value of an axis is covered."""
-
-    value: str
-    traffic: float  # share of the calls
-    train: int
-    validation: int
-    held_out: int
-    judged: int  # rows outside the held-out split with gold and a teacher's label
-    differ: int  # of them, those on which the two differ
-
-
-@dataclass(frozen=True)
 class Audit:
     """What an audit found."""
 
-    axes: Mapping[str, tuple[Value, ...]]
-    pii: tuple[privacy.Screened, ...]
+    axes: Mapping[str, tuple[AxisValue, ...]]
+    pii: tuple[Screened, ...]
     findings: tuple[Finding, ...]
 
 
@@ -95,10 +82,9 @@ def written(rows: Sequence[Any], written: Collection[str], varied: Collection[st
         )  # fmt: skip
 
 
-def plain(audit: Audit) -> dict[str, Any]:
-    """Give the tables of an audit as plain values; its findings are kept with the others."""
-    values = dataclasses.asdict(audit)
-    return {"axes": values["axes"], "pii": values["pii"]}
+def tables(audit: Audit, teacher: Mapping[str, int] | None, teacher_says: str) -> AuditTables:
+    """Return the tables of an audit; its findings are kept with the others."""
+    return AuditTables(axes=audit.axes, pii=audit.pii, teacher=teacher, teacher_says=teacher_says)
 
 
 def _length(text: str) -> str:
@@ -111,7 +97,7 @@ def _axis(
     of: Callable[[int], str | None],
     written: Collection[str],
     differs: Callable[[str, str], bool],
-) -> tuple[Value, ...]:
+) -> tuple[AxisValue, ...]:
     calls: Counter[str] = Counter()
     splits: dict[str, Counter[Split]] = defaultdict(Counter)
     judged: Counter[str] = Counter()
@@ -127,7 +113,7 @@ def _axis(
             differ[value] += differs(row.gold, row.teacher_output)
     total = sum(calls.values())
     return tuple(
-        Value(
+        AxisValue(
             value,
             calls[value] / total if total else 0.0,
             splits[value][Split.TRAIN],
@@ -140,7 +126,7 @@ def _axis(
     )
 
 
-def _covered(axes: Mapping[str, Sequence[Value]], labels: Sequence[str]) -> Iterator[Finding]:
+def _covered(axes: Mapping[str, Sequence[AxisValue]], labels: Sequence[str]) -> Iterator[Finding]:
     """Name what is missing or thin: of labels and segments always, of the rest where the traffic has enough of it."""
     present = {value.value for value in axes["label"]}
     for label in labels:
@@ -153,7 +139,7 @@ def _covered(axes: Mapping[str, Sequence[Value]], labels: Sequence[str]) -> Iter
             yield from _thin(axis, value)
 
 
-def _thin(axis: str, value: Value) -> Iterator[Finding]:
+def _thin(axis: str, value: AxisValue) -> Iterator[Finding]:
     about, share = f"{axis}={value.value}", f"{100 * value.traffic:.1f} % of the traffic"
     name = f"{axis.capitalize()} {value.value}"
     if not value.train:
@@ -216,7 +202,7 @@ def _conflicts(rows: Sequence[Any]) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _private(pii: Sequence[privacy.Screened]) -> Iterator[Finding]:
+def _private(pii: Sequence[Screened]) -> Iterator[Finding]:
     for each in pii:
         level = FindingLevel.MUST if each.kind in privacy.GRAVE else FindingLevel.NOTE
         rows = "row holds" if each.rows == 1 else "rows hold"

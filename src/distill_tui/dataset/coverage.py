@@ -7,18 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distill_tui.dataset import frozen
-from distill_tui.dataset.findings import Finding
+from distill_tui.rules.results import Cell, Finding
 from distill_tui.terms import FindingLevel, Split
-
-
-@dataclass(frozen=True)
-class Cell:
-    """How many rows of one split have one gold label (None: no gold) in one segment."""
-
-    split: Split
-    label: str | None
-    segment: str
-    rows: int
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
+
+from distill_tui.rules.results import Screened
 
 EXAMPLES = 3
 GRAVE = ("card number", "bank account", "social security number")  # nobody trains on these by accident
@@ -21,15 +22,6 @@ _ACCOUNT = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})
 _SOCIAL = re.compile(r"(?<![\d-])(?!000|666|9\d\d)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\d-])")
 _CARD = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
 _PHONE = re.compile(r"(?<![\w+])(?:\+\d{1,3}[ .-]?)?(?:\(\d{2,5}\)[ .-]?)?\d{2,5}(?:[ .-]\d{2,5}){1,4}(?![\w])")
-
-
-@dataclass(frozen=True)
-class Screened:
-    """How often one kind of personal data was found, with masked examples."""
-
-    kind: str
-    rows: int
-    examples: tuple[str, ...]
 
 
 def screen(texts: Iterable[str]) -> list[Screened]:

@@ -9,8 +9,8 @@ from distill_tui.review import Review, sections
 from distill_tui.review.sections import Section
 from distill_tui.rules.data import findings
 from distill_tui.rules.dossier import PlayDossier, SignOffFacts
-from distill_tui.rules.results import TrainResult
-from distill_tui.store.json_columns import result_of, stored
+from distill_tui.rules.results import DataCounts, TrainResult
+from distill_tui.store.json_columns import read, result_of
 from distill_tui.tasks import loaders
 from distill_tui.terms import Role, Verdict
 
@@ -86,12 +86,12 @@ def _use(dossier: PlayDossier, found: Review) -> Iterator[str]:
 def _data(dossier: PlayDossier) -> Iterator[str]:
     data, terms = dossier.data_set, dossier.terms
     assert data is not None
-    splits = stored(data.counts, f"the count of data set {data.id}", "splits")
-    rows = ", ".join(f"{name} {count:,}" for name, count in splits.items() if isinstance(count, int))
+    splits = read(DataCounts, data.counts, f"the count of data set {data.id}").splits
+    rows = ", ".join(f"{name} {count:,}" for name, count in splits.items())
     yield f"Rows: {rows}; {data.digest}."
     for finding in findings(dossier):
-        state = f"accepted: {plain(finding['accepted'])}" if finding["accepted"] else "left open"
-        yield f"- {plain(finding['says'])} ({state})"
+        state = f"accepted: {plain(finding.accepted)}" if finding.accepted else "left open"
+        yield f"- {plain(finding.says)} ({state})"
     if terms is not None:
         yield (
             f"- terms of {plain(terms.provider)} ({plain(terms.version)}, {terms.dated}): training on outputs "

@@ -276,8 +276,8 @@ def data(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
     for name, factor in (counts.get("weights") or {}).items():
         yield visible(f"weight of training rows {name.removesuffix(' / ?')}: {factor}")
     for each in findings(dossier):
-        state = f"accepted: {each['accepted']}" if each["accepted"] else each["level"]
-        yield visible(f"! {each['id']} ({state}): {each['says']}")
+        state = f"accepted: {each.accepted}" if each.accepted else each.level.value
+        yield visible(f"! {each.id} ({state}): {each.says}")
     if dossier.play.teacher_source:
         yield from (visible(f"! {objection.sentence}") for objection in terms_unclear(dossier))
 

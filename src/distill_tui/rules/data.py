@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from distill_tui import tasks
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import PlayDossier, read_number, read_object
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import as_decimal, gate_untouched, locked_facts
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.requests import (
@@ -19,7 +20,7 @@ from distill_tui.rules.requests import (
     QueueRun,
     SetTeacher,
 )
-from distill_tui.rules.results import LabelResult, known
+from distill_tui.rules.results import DataCounts, Finding, LabelResult, known
 from distill_tui.rules.state_machine import NEXT_STAGE, closed
 from distill_tui.rules.training import OF_DATA, idle, run_of_worker
 from distill_tui.rules.who import held_by, reasoned
@@ -223,30 +224,30 @@ def build_data(dossier: PlayDossier, actor: Actor, request: BuildData | None) ->
     yield from idle(dossier, actor)
 
 
-def findings(dossier: PlayDossier) -> list[dict[str, str]]:
-    """What the audit of this round's data set found: `id`, `level`, `says`, and `accepted`, a reason or nothing."""
-    if dossier.data_set is None:
+def counts(dossier: PlayDossier) -> DataCounts | None:
+    """Return the counts of this round's data set; None where there is none, or it cannot be read."""
+    return known(DataCounts, dossier.data_set.counts) if dossier.data_set is not None else None
+
+
+def findings(dossier: PlayDossier) -> list[Finding]:
+    """Return what the audit of this round's data set found, each with the reason for which it was accepted."""
+    counted = counts(dossier)
+    if dossier.data_set is None or counted is None:
         return []
     reasons = {(a.finding, a.says): a.reason for a in dossier.accepted if a.round == dossier.data_set.round}
-    found = read_object(dossier.data_set.counts).get("findings")
-    whole = [each for each in found if _is_finding(each)] if isinstance(found, list) else []
-    return [each | {"accepted": reasons.get((each["id"], each["says"]), "")} for each in whole]
+    return [replace(each, accepted=reasons.get((each.id, each.says), "")) for each in counted.findings]
 
 
-def _is_finding(value: object) -> bool:
-    return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in ("id", "level", "says"))
-
-
-def open_findings(dossier: PlayDossier) -> list[dict[str, str]]:
+def open_findings(dossier: PlayDossier) -> list[Finding]:
     """What of it nobody has accepted."""
-    return [each for each in findings(dossier) if not each["accepted"]]
+    return [each for each in findings(dossier) if not each.accepted]
 
 
 def accept_findings(dossier: PlayDossier, actor: Actor, request: AcceptFindings | None) -> Iterator[Objection]:
     """The driver accepts what the audit found, knowingly and with a reason; the rest is mended."""
     yield from held_by(dossier, actor, Role.DRIVER)
     yield from _not_frozen(dossier)
-    still = [each["id"] for each in open_findings(dossier)]
+    still = [each.id for each in open_findings(dossier)]
     if not still:
         yield Objection("finding.none", f"{dossier.code} has no finding that is open; `data show` lists all.")
     for name in request.findings if request is not None else ():
@@ -264,9 +265,9 @@ def freeze_data(dossier: PlayDossier, actor: Actor, request: FreezeData | None) 
     if dossier.data_set is None or dossier.gate is None:
         yield Objection("data.none", f"There is no data set yet; `distill-tui data build {dossier.code}` makes one.")
         return
-    counted = read_object(dossier.data_set.counts).get("splits")
-    splits = counted if isinstance(counted, dict) else {}
-    held_out = int(read_number(splits.get("held-out")))
+    counted = counts(dossier)
+    splits = counted.splits if counted is not None else {}
+    held_out = splits.get(Split.HELD_OUT, 0)
     if held_out < dossier.gate.held_out_rows and dossier.data_set.round == dossier.first_round:
         yield Objection(
             "data.held_out",
@@ -279,9 +280,9 @@ def freeze_data(dossier: PlayDossier, actor: Actor, request: FreezeData | None) 
     for leak in request.leaks if request is not None else ():
         yield Objection("data.leak", leak)
     for each in open_findings(dossier):
-        if each["level"] == FindingLevel.MUST:
-            accept = f"`distill-tui data accept {dossier.code} {each['id']} -m WHY`"
-            yield Objection("data.finding", f"{each['says']} Mend it, or accept it: {accept}.")
+        if each.level is FindingLevel.MUST:
+            accept = f"`distill-tui data accept {dossier.code} {each.id} -m WHY`"
+            yield Objection("data.finding", f"{each.says} Mend it, or accept it: {accept}.")
 
 
 def open_row(dossier: PlayDossier, actor: Actor, request: OpenRow | None) -> Iterator[Objection]:

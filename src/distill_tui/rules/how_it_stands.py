@@ -9,10 +9,11 @@ from decimal import Decimal
 from distill_tui.gates import economics
 from distill_tui.rules.card import Card, CardRun
 from distill_tui.rules.decide import counting_sign_off, standing_refusals
-from distill_tui.rules.dossier import PlayDossier, SignOffFacts, read_object
+from distill_tui.rules.dossier import PlayDossier, SignOffFacts
 from distill_tui.rules.entities import Run
 from distill_tui.rules.gate import worksheet_numbers
 from distill_tui.rules.next_step import next_step, waits_for
+from distill_tui.rules.results import train_result
 from distill_tui.rules.training import trained
 from distill_tui.terms import Action, Opinion, Role, RunKind, RunStatus, Stage, Standing
 
@@ -71,7 +72,8 @@ def stored_card(dossier: PlayDossier) -> Card:
 def _quality(dossier: PlayDossier) -> float | None:
     """Return the validation score of this round's best student."""
     best = next(iter(trained(dossier)), None)
-    score = read_object(best.result).get("validation_score") if best is not None else None
+    result = train_result(best) if best is not None else None
+    score = result.validation_score if result is not None else None
     return float(score) if isinstance(score, int | float) else None
 
 

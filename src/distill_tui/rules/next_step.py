@@ -58,7 +58,7 @@ def _first_data_step(dossier: PlayDossier, play: entities.Play) -> Action:
         return Action.RESUME_RUN if ended is not None and ended.kind is RunKind.LABEL else Action.LABEL
     if dossier.data_set is None:
         return Action.BUILD_DATA
-    must = any(each["level"] == FindingLevel.MUST for each in open_findings(dossier))
+    must = any(each.level is FindingLevel.MUST for each in open_findings(dossier))
     return Action.ACCEPT_FINDINGS if must else Action.FREEZE_DATA
 
 

@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from distill_tui import tasks
 from distill_tui.dataset import audit, coverage, frozen, observed
@@ -24,6 +23,7 @@ from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.objection import Objection, Refused
 from distill_tui.rules.requests import BuildData
+from distill_tui.rules.results import DataCounts, encode
 from distill_tui.runs import headroom
 from distill_tui.runs.claim import Claim
 from distill_tui.store import tables
@@ -44,7 +44,7 @@ class Built:
 
     digest: str
     labels: tuple[str, ...]
-    counts: dict[str, Any]
+    counts: DataCounts
 
 
 def run(claimed: Claim, dossier: PlayDossier) -> None:
@@ -67,13 +67,13 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
                 artifact=artifact,
                 digest=digest,
                 labels=json.dumps(built.labels),
-                counts=json.dumps(built.counts),
+                counts=encode(built.counts),
                 built_at=change.at,
             )
         )
-        row.artifact, row.message = artifact, f"{sum(built.counts['splits'].values()):,} rows"
-        row.step = row.total = sum(built.counts["splits"].values())
-        change.detail |= {"data": digest, "splits": built.counts["splits"]}
+        row.step = row.total = sum(built.counts.splits.values())
+        row.artifact, row.message = artifact, f"{row.total:,} rows"
+        change.detail |= {"data": digest, "splits": built.counts.splits}
 
     claimed.end(Action.BUILD_DATA, RunStatus.FINISHED, edit, BuildData(claimed.fence))
 
@@ -114,11 +114,15 @@ def build(artifacts: Artifacts, dossier: PlayDossier, out: Path, progress: Progr
     counted = coverage.counts(out)
     findings = [*headroom.findings(teacher, gate), *found.findings, *counted.findings]
     findings += audit.written(data.rows, written, varied)
-    counts = _plain(counted) | {
-        "weights": {name: round(factor, 2) for name, factor in sorted(factors.items())},
-        "findings": [asdict(finding) for finding in findings],
-        "audit": audit.plain(found) | {"teacher": teacher, "teacher_says": headroom.told(teacher) if teacher else ""},
-    }
+    counts = DataCounts(
+        splits={split: counted.of(split) for split in Split},
+        cells=tuple(replace(cell, label=cell.label or "(no gold)") for cell in counted.cells),
+        groups=counted.groups,
+        tally={name: value for name, value in asdict(counted).items() if name not in ("cells", "findings", "groups")},
+        weights={name: round(factor, 2) for name, factor in sorted(factors.items())},
+        findings=tuple(findings),
+        audit=audit.tables(found, teacher, headroom.told(teacher) if teacher else ""),
+    )
     return Built(digest, data.labels, counts)
 
 
@@ -173,13 +177,3 @@ def _written(artifacts: Artifacts, dossier: PlayDossier) -> tuple[set[str], set[
 def is_observed(traffic: entities.Traffic) -> bool:
     """Whether a file of traffic is what a live student was observed on."""
     return bool(stored(traffic.report, f"the report of traffic file {traffic.id}").get("observed"))
-
-
-def _plain(counts: Any) -> dict[str, Any]:
-    values = json.loads(json.dumps(asdict(counts), default=str))
-    cells = values.pop("cells")
-    values.pop("findings")
-    splits = {split.value: counts.of(split) for split in Split}
-    for cell in cells:
-        cell["label"] = cell["label"] or "(no gold)"
-    return {"splits": splits, "cells": cells, "groups": values.pop("groups"), "tally": values}

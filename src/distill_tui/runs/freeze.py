@@ -40,7 +40,7 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
         row.frozen_at = change.at
         change.session.add(row)
         run.message, run.step, run.total = "frozen", rows, rows
-        findings = [each["says"] for each in open_findings(change.dossier)]
+        findings = [each.says for each in open_findings(change.dossier)]
         change.detail |= {"data": row.digest, "row": audit_log.frozen_row(data), "open": findings}
 
     claimed.end(Action.FREEZE_DATA, RunStatus.FINISHED, edit, FreezeData(leaks, claimed.fence))

@@ -15,9 +15,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from distill_tui import gates, tasks
-from distill_tui.dataset.findings import Finding
 from distill_tui.gates import statistics
 from distill_tui.gates.gate import ALL
+from distill_tui.rules.results import Finding
 from distill_tui.terms import FindingLevel, Metric, Reference, Split, Task
 from distill_tui.training.baseline import fit_baseline, fit_nearest
 

@@ -36,8 +36,8 @@ def freeze_data(app: DistillApp, view: View) -> Step:
 
 @opens(Action.ACCEPT_FINDINGS)
 def accept_findings(app: DistillApp, view: View) -> Step:
-    found = sorted(open_findings(view.dossier), key=lambda each: each["level"] != FindingLevel.MUST)
-    ids, word = tuple(each["id"] for each in found), {FindingLevel.MUST: "misses", FindingLevel.NOTE: "look"}
+    found = sorted(open_findings(view.dossier), key=lambda each: each.level is not FindingLevel.MUST)
+    ids, word = tuple(each.id for each in found), {FindingLevel.MUST: "misses", FindingLevel.NOTE: "look"}
     done = "Accepted, and recorded in the log."
 
     def read(values: Values) -> AcceptFindings:
@@ -50,7 +50,7 @@ def accept_findings(app: DistillApp, view: View) -> Step:
         "accept",
         read,
         lambda asked: call(view, done, actions.accept_findings, asked.findings, asked.reason),
-        [(word[FindingLevel(each["level"])], f"{each['id']}: {each['says']}") for each in found],
+        [(word[each.level], f"{each.id}: {each.says}") for each in found],
         (
             Field("which", "which", "all", "all, or finding ids. Fix the others and build again.", ("all", *ids)),
             Field("reason", "reason", hint="It is kept in the log and printed on the model card."),

@@ -5,9 +5,8 @@ It shows counts and never a held-out row.
 
 from __future__ import annotations
 
-from typing import Any
-
-from distill_tui.rules.data import findings, labelled
+from distill_tui.rules.data import counts, findings, labelled
+from distill_tui.rules.results import AxisValue
 from distill_tui.terms import FindingLevel, RunKind, RunStatus, Split
 from distill_tui.ui.play.view import View
 from distill_tui.ui.widgets import page, show
@@ -104,17 +103,17 @@ def _splits(view: View, width: int) -> Lines:
             page.heading("DATA SET"),
             *page.sentence("Not built in this round. B builds it.", width, word="waiting"),
         ]
-    counts = read(row.counts)
-    splits = counts.get("splits", {})
+    counted = counts(view.dossier)
+    splits = counted.splits if counted is not None else {}
     note = f"frozen {page.when(row.frozen_at)} UTC" if row.frozen_at else f"draft of {page.when(row.built_at)} UTC"
     lines = [page.heading("DATA SET", note)]
     dot = f" {show.glyph('dot')} "
     sealed = {Split.HELD_OUT: " (sealed)"}
-    text = dot.join(f"{split.value} {splits.get(split.value, 0):,}{sealed.get(split, '')}" for split in Split)
-    groups = f"{dot}{counts['groups']:,} groups" if counts.get("groups") else ""
+    text = dot.join(f"{split.value} {splits.get(split, 0):,}{sealed.get(split, '')}" for split in Split)
+    groups = f"{dot}{counted.groups:,} groups" if counted is not None and counted.groups else ""
     lines += page.sentence(f"{text}{groups}", width, label="")
     promised = view.dossier.gate.held_out_rows if view.dossier.gate else 0
-    got = splits.get(Split.HELD_OUT.value, 0)
+    got = splits.get(Split.HELD_OUT, 0)
     word, than = ("holds", "as many as") if got >= promised else ("look", "fewer than")
     lines += page.sentence(f"held-out: {got:,} rows, {than} the gate requires ({promised:,})", width, word=word)
     if row.frozen_at:
@@ -124,9 +123,10 @@ def _splits(view: View, width: int) -> Lines:
 
 def _weights(view: View, width: int) -> Lines:
     """Show the weights of training rows, which follow the last student's failures."""
-    found = read(view.dossier.data_set.counts).get("weights") if view.dossier.data_set else None
-    if not found:
+    counted = counts(view.dossier)
+    if counted is None or not counted.weights:
         return []
+    found = counted.weights
     dot = f" {show.glyph('dot')} "
     heaviest = sorted(found.items(), key=lambda each: (-each[1], each[0]))
     text = dot.join(f"{name.removesuffix(' / ?')} {factor:g}" for name, factor in heaviest[:MOST_WEIGHTS])
@@ -141,13 +141,11 @@ MOST_WEIGHTS = 12  # cells whose weights are written out
 def _findings(view: View, width: int) -> Lines:
     """List open findings, the serious ones first, and count the accepted ones."""
     found = findings(view.dossier)
-    still = sorted(
-        (each for each in found if not each["accepted"]), key=lambda each: each["level"] != FindingLevel.MUST
-    )
+    still = sorted((each for each in found if not each.accepted), key=lambda each: each.level is not FindingLevel.MUST)
     lines: Lines = []
     for each in still[:MOST_FINDINGS]:
-        word = "misses" if each["level"] == FindingLevel.MUST else "look"
-        lines += page.sentence(f"{each['says']}  ({each['id']})", width, word=word)
+        word = "misses" if each.level is FindingLevel.MUST else "look"
+        lines += page.sentence(f"{each.says}  ({each.id})", width, word=word)
     if len(still) > MOST_FINDINGS:
         lines.append(page.muted(f"  and {len(still) - MOST_FINDINGS:,} more: `distill-tui data show {view.play.code}`"))
     accepted = len(found) - len(still)
@@ -155,8 +153,9 @@ def _findings(view: View, width: int) -> Lines:
         lines += page.sentence(
             f"{accepted:,} accepted; the log and the model card have the reasons", width, word="done"
         )
-    tally = read(view.dossier.data_set.counts).get("tally", {}) if view.dossier.data_set else {}
-    told = [f"{name.replace('_', ' ')} {value:,}" for name, value in tally.items() if isinstance(value, int) and value]
+    counted = counts(view.dossier)
+    tally = counted.tally if counted is not None else {}
+    told = [f"{name.replace('_', ' ')} {value:,}" for name, value in tally.items() if value]
     if told:
         lines += page.sentence(f" {show.glyph('dot')} ".join(told), width, label="counted: ")
     return [page.heading("FINDINGS", "D accepts, with a reason" if still else ""), *lines] if lines else []
@@ -164,12 +163,13 @@ def _findings(view: View, width: int) -> Lines:
 
 def _audit(view: View, width: int) -> Lines:
     """Show how good the teacher is, and how the most frequent values of each axis are covered."""
-    found = read(view.dossier.data_set.counts).get("audit", {}) if view.dossier.data_set else {}
-    if not found:
+    counted = counts(view.dossier)
+    if counted is None or counted.audit is None:
         return []
+    found = counted.audit
     lines: Lines = [page.heading("AUDIT", f"all of it: `distill-tui data audit {view.play.code}`")]
-    if found.get("teacher_says"):
-        lines += page.sentence(found["teacher_says"], width, word="information")
+    if found.teacher_says:
+        lines += page.sentence(found.teacher_says, width, word="information")
     columns = (
         Column("AXIS", 9),
         Column("VALUE", 0),
@@ -180,7 +180,7 @@ def _audit(view: View, width: int) -> Lines:
         Column("TEACHER≠GOLD", 12, 1, right=True),
     )
     rows: list[tuple[str | tuple[str, str], ...]] = []
-    for axis, values in found.get("axes", {}).items():
+    for axis, values in found.axes.items():
         for number, each in enumerate(values[:MOST_VALUES]):
             rows.append(_value_row("" if number else axis, each))
     return [*lines, *page.table(columns, rows, min(width, WIDE + 20))]
@@ -189,33 +189,32 @@ def _audit(view: View, width: int) -> Lines:
 MOST_VALUES = 6  # of an axis that the tab shows
 
 
-def _value_row(axis: str, each: dict[str, Any]) -> tuple[str | tuple[str, str], ...]:
-    thin = "$tone-warn" if each["train"] < 30 else ""
-    unproven = "$tone-warn" if each["held_out"] < 30 else ""
-    differ = show.percent(each["differ"] / each["judged"], 0) if each["judged"] else show.glyph("dash")
+def _value_row(axis: str, each: AxisValue) -> tuple[str | tuple[str, str], ...]:
+    thin = "$tone-warn" if each.train < 30 else ""
+    unproven = "$tone-warn" if each.held_out < 30 else ""
+    differ = show.percent(each.differ / each.judged, 0) if each.judged else show.glyph("dash")
     return (
         (axis, "$accent"),
-        str(each["value"]),
-        show.percent(each["traffic"], 1),
-        (f"{each['train']:,}", thin),
-        f"{each['validation']:,}",
-        (f"{each['held_out']:,}", unproven),
+        each.value,
+        show.percent(each.traffic, 1),
+        (f"{each.train:,}", thin),
+        f"{each.validation:,}",
+        (f"{each.held_out:,}", unproven),
         differ,
     )
 
 
 def _coverage(view: View, width: int) -> Lines:
-    counts = read(view.dossier.data_set.counts) if view.dossier.data_set else {}
-    cells: dict[tuple[str, str], dict[str, int]] = {}
-    for cell in counts.get("cells", ()):
-        place = (str(cell.get("segment", "")), str(cell.get("label", "")))
-        by_split = cells.setdefault(place, {})
-        by_split[str(cell.get("split"))] = by_split.get(str(cell.get("split")), 0) + int(cell.get("rows", 0))
+    counted = counts(view.dossier)
+    cells: dict[tuple[str, str], dict[Split, int]] = {}
+    for cell in counted.cells if counted is not None else ():
+        by_split = cells.setdefault((cell.segment, cell.label or ""), {})
+        by_split[cell.split] = by_split.get(cell.split, 0) + cell.rows
     if not cells:
         return []
     columns = (Column("SEGMENT", 18), Column("GOLD", 0), *(Column(s.value.upper(), 10, right=True) for s in Split))
     rows = [
-        (segment or "(none)", label, *(f"{by_split.get(split.value, 0):,}" for split in Split))
+        (segment or "(none)", label, *(f"{by_split.get(split, 0):,}" for split in Split))
         for (segment, label), by_split in sorted(cells.items())[:MOST_CELLS]
     ]
     lines = [page.heading("COVERAGE", "rows in each split"), *page.table(columns, rows, min(width, WIDE))]
