@@ -74,6 +74,18 @@ def test_help_and_spec_import_only_what_is_light(lines: list[list[str]]) -> None
     stays_away(f"from distill_tui.cli.app import main\nfor words in {lines!r}:\n    main(words)\nprint()", *heavy)
 
 
+def test_help_waits_for_no_room() -> None:
+    code = """
+from distill_tui.cli.app import main
+from distill_tui.cli import deferred
+for words in ("", "gate", "gate lock", "data vary", "kill", "list", "live", "sign"):
+    assert main([*words.split(), "--help"]) == 0
+print([name for name in deferred.NAMES if deferred.loaded(name)], "distill_tui.rules.entities" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", f"import sys\n{code}"], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[] False", "name what cli imports in cli/deferred.py, and import modules"
+
+
 def test_the_screens_wait_for_no_command_line() -> None:
     begin = """
 from pathlib import Path

@@ -13,15 +13,14 @@ import sys
 import types
 
 _MODULES = {
-    "": "actions gates",
+    "": "actions gates review tasks",
     "bundles": "verify",
     "dataset": "browse frozen readers traffic window",
     "monitor": "history plan",
     "people": "identity log_heads remembered signatures ssh_client ssh_server",
     "reports": "data html text",
-    "review": "controls",
     "rounds": "cost_estimate requests variations",
-    "rules": "decide gate next_step permission spot_checks training who",
+    "rules": "decide gate next_step permission requests spot_checks training who",
     "runs.executors": "local",
     "store": "backup doctor glance json_columns migrations project queries sqlite verdicts",
     "teachers": "description",

@@ -14,14 +14,13 @@ from distill_tui.cli.call import Call, UsageError, plain_objections
 from distill_tui.cli.exits import PROGRAM
 from distill_tui.cli.options import AT_LEAST_1, OneOf, a_play, command, play, reason
 from distill_tui.reports import text
-from distill_tui.review import controls
 from distill_tui.rules import decide, next_step, permission
-from distill_tui.rules.card import Card
 from distill_tui.store import glance, migrations, queries, sqlite
 from distill_tui.terms import Action, PlayKind, Task
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
+    from distill_tui.rules.card import Card
     from distill_tui.rules.dossier import PlayDossier
     from distill_tui.rules.objection import Objection
 
@@ -190,6 +189,8 @@ def comment(call: Call, comment: str) -> None:
 @command("iterate")
 @play
 def iterate(call: Call) -> None:
+    from distill_tui.review import controls  # loads all of review, which `--help` must not
+
     probed = controls.probed(call.dossier())
     actions.iterate(*call.about)
     call.done("The next round is open.")

@@ -16,11 +16,9 @@ from distill_tui.cli.exits import PROGRAM
 from distill_tui.cli.follow import finished, started
 from distill_tui.cli.options import AT_LEAST_1, FILE, command, play, stacked, wait
 from distill_tui.reports import data as reports
-from distill_tui.review import controls
 from distill_tui.rounds import cost_estimate, variations
-from distill_tui.rules import permission
+from distill_tui.rules import permission, requests
 from distill_tui.rules.objection import Refused
-from distill_tui.rules.requests import Label
 from distill_tui.teachers import description
 from distill_tui.terms import Action, TeacherSource
 
@@ -148,7 +146,7 @@ def label(call: Call, estimate: bool, wait: bool, **limits: str | None) -> int |
     if estimate:
         _estimate(
             call,
-            Label(given),
+            requests.Label(given),
             lambda: cost_estimate.estimate_labels(call.project.artifacts, call.dossier(), given),
         )
         return None
@@ -160,8 +158,10 @@ def _given(limits: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in limits.items() if value is not None}
 
 
-def _estimate(call: Call, request: Label, ask: Callable[[], dict[str, Any]]) -> None:
+def _estimate(call: Call, request: requests.Label, ask: Callable[[], dict[str, Any]]) -> None:
     """Label one input, and print what all of them would cost."""
+    from distill_tui.review import controls  # loads all of review, which `--help` must not
+
     dossier = call.dossier()
     reasons = permission.objections(Action.LABEL, dossier, call.actor, request)
     if reasons:
@@ -187,7 +187,7 @@ def data_vary(
     given, about = _given(limits), (each, rows, list(numbers))
     if estimate:
         dossier = call.dossier()
-        request = Label(given, vary=True, sealed=variations.sealed(call.project, dossier, list(numbers)))
+        request = requests.Label(given, vary=True, sealed=variations.sealed(call.project, dossier, list(numbers)))
         _estimate(call, request, lambda: cost_estimate.estimate_variations(call.project, dossier, given, *about))
         return None
     with reading():
