@@ -15,11 +15,11 @@ import types
 _MODULES = {
     "": "actions gates review tasks",
     "bundles": "verify",
-    "dataset": "browse frozen readers traffic window",
+    "dataset": "browse frozen play_data readers traffic window",
     "monitor": "history plan",
     "people": "identity log_heads remembered signatures ssh_client ssh_server",
     "reports": "data html text",
-    "rounds": "cost_estimate requests variations",
+    "rounds": "cost_estimate play_traffic requests variations",
     "rules": "decide gate next_step permission requests spot_checks training who",
     "runs.executors": "local",
     "store": "backup doctor glance json_columns migrations project queries sqlite verdicts",

@@ -15,7 +15,7 @@ from distill_tui.cli.exits import DONE, FAILED, PROGRAM
 from distill_tui.reports import text
 from distill_tui.rules.objection import Objection, Refused
 from distill_tui.runs.executors import local
-from distill_tui.store.json_columns import stored
+from distill_tui.store import json_columns
 from distill_tui.terms import RunKind, RunStatus
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def finished(call: Call, run_id: int) -> entities.Run:
         raise
     progress.end()
     if run.status is RunStatus.FAILED:
-        refused = stored(run.result, f"the result of run {run_id}").get("refused", [])
+        refused = json_columns.stored(run.result, f"the result of run {run_id}").get("refused", [])
         if refused:
             raise Refused(Objection(**each) for each in refused)
         raise InputError(run.error or run.message)
