@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from distill_tui.gates import economics
-from distill_tui.terms import Action
+from distill_tui.terms import Action, Role
 from distill_tui.ui.play.view import View
 from distill_tui.ui.widgets import page, show
 from distill_tui.ui.widgets.page import WIDE, Column, Lines
@@ -42,11 +42,11 @@ def detail(text: str) -> str:
     nothing: tuple[object, ...] = ("", "{}", None, {}, [])
     kept = {name: value for name, value in show.read(text).items() if value not in nothing}
     if "after" in kept:  # the holder of a role
-        kept["holder"] = [kept.pop("before", ""), kept.pop("after")]
+        kept = {str(kept.get("role", "holder")): [kept.get("before", ""), kept["after"]]}
     return "  ".join(f"{name}: {_change(name, value)}" for name, value in kept.items())
 
 
-_CHANGES = {"stage", "assurance", "holder"} | {  # logged as before and after; any other list is a list
+_CHANGES = {"stage", "assurance", *Role} | {  # logged as before and after; any other list is a list
     each.name
     for asked in (economics.WORKSHEET, economics.BESIDES)
     for questions in asked.values()
