@@ -98,7 +98,7 @@ async def test_jobs_are_followed_and_stopped_from_any_screen(project: Project) -
         await settled(pilot)
         shown = text_of(app)
         rows = [line for line in shown.splitlines() if "dana" in line and "train" in line]
-        assert f" {active} " in rows[0] and "▸ running" in rows[0] and "40 %" in rows[0] and "320" in rows[0]
+        assert f" {active} " in rows[0] and "▸ running" in rows[0] and "40%" in rows[0] and "320" in rows[0]
         assert f" {ended} " in rows[1] and "✓ finished" in rows[1]
         assert "40/100" in shown and "epoch 1 of 2" in shown and "loading" in shown and inert(shown)
         with project.telemetry() as session:
@@ -114,7 +114,7 @@ async def test_jobs_are_followed_and_stopped_from_any_screen(project: Project) -
         await settled(pilot)
         assert f"Run {active} is stopping." in text_of(app) and isinstance(app.screen, JobsScreen)
         await pilot.press("j", "K")
-        assert told(app) == f"Run {ended} is finished already."
+        assert told(app) == f"Run {ended} is already finished."
         await pilot.press("o")
         assert isinstance(app.screen, OutputSheet) and "loading" in text_of(app) and inert(text_of(app))
         await pilot.press("escape", "enter")
@@ -129,7 +129,7 @@ async def test_no_run_is_said_with_what_starts_one(project: Project) -> None:
         await settled(pilot)
         await pilot.press("J")
         await settled(pilot)
-        assert "No run was ever started here; T on a play's screen trains." in text_of(app)
+        assert "No run has started. T on a play's screen trains." in text_of(app)
         await pilot.press("K")
         assert told(app) == "There is no run."
 

@@ -30,6 +30,7 @@ from distill_tui.ui.board.screen import BoardScreen
 from distill_tui.ui.messages import ProjectChanged
 from distill_tui.ui.widgets import show
 from distill_tui.ui.widgets.frame import Heading, MessageLine, why_dimmed
+from distill_tui.ui.widgets.output import OutputSheet
 
 if TYPE_CHECKING:
     from textual.command import Provider
@@ -255,8 +256,6 @@ class DistillApp(App[int]):
         ended = await twin.run(self.path, self.key, words)
         self.say((ended.well and done) or ended.line or "Done.", "success" if ended.well else "error")
         if shows and len(ended.data) > 1:
-            from distill_tui.ui.widgets.output import OutputSheet
-
             self.push_screen(OutputSheet(f"distill-tui {' '.join(words)}", ended.data))
         self.file_watch.poll()
 

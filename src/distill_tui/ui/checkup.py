@@ -10,11 +10,12 @@ from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Static
 
+from distill_tui.store import doctor
+from distill_tui.store.doctor import Finding
 from distill_tui.ui.widgets import page
 from distill_tui.ui.widgets.frame import Heading, KeyLine, MessageLine
 
 if TYPE_CHECKING:
-    from distill_tui.store.doctor import Finding
     from distill_tui.ui.app import DistillApp
 
 
@@ -48,8 +49,6 @@ class CheckupScreen(Screen[None]):
         self.run_worker(self._look, thread=True, exclusive=True)
 
     def _look(self) -> None:
-        from distill_tui.store import doctor
-
         found = [*doctor.machine(), *doctor.file(cast("DistillApp", self.app).path)]
         self.app.call_from_thread(self._found, found)
 

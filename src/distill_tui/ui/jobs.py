@@ -71,7 +71,7 @@ def _job(project: Project, actor: Actor, run: entities.Run, play: str) -> Job:
     assert run.id is not None
     log = tail(project.artifacts.run_folder(run.id) / "worker.log")
     if not run.status.active:
-        return Job(run, play, log=log, keeps=f"Run {run.id} is {run.status.value} already.")
+        return Job(run, play, log=log, keeps=f"Run {run.id} is already {run.status.value}.")
     objects = objections(Action.STOP_RUN, project.dossier(run.play_id), actor, ForRun(run.id or 0))
     curve = queries.curve(project, run.id)
     rate = curve[-1].rows_per_second if curve and run.status is RunStatus.RUNNING else None
@@ -107,7 +107,7 @@ def table(jobs: list[Job], width: int) -> Lines:
     for job in jobs:
         run, dash = job.run, show.glyph("dash")
         status = f"{show.mark(run.status.value)} {run.status.value}"
-        done = f"{100 * min(1.0, run.step / run.total):.0f} %" if run.total else dash
+        done = f"{100 * min(1.0, run.step / run.total):.0f}%" if run.total else dash
         rate = f"{job.rows_per_second:,.0f}" if job.rows_per_second else dash
         rows.append(
             (
@@ -128,7 +128,7 @@ def detail(job: Job, width: int, height: int) -> Lines:
     elif run.message:
         lines += page.sentence(run.message, width, label="  ")
     if run.stop_requested and run.status.active:
-        lines += page.sentence("a stop is asked for; it keeps its checkpoint", width, word="look")
+        lines += page.sentence("stopping after this step; the checkpoint is kept", width, word="look")
     room = height - len(lines) - 1
     if job.log and room > 0:
         lines += [page.heading("LOG", "o reads all of it"), *(page.muted(show.clip(t, width)) for t in job.log[-room:])]
@@ -139,14 +139,11 @@ class JobsScreen(ModalScreen[None]):
     """The runs, live; the selected one below."""
 
     DEFAULT_CSS = """
-    JobsScreen { align: center middle; background: $background 60%; }
-    JobsScreen > Vertical { width: 96%; height: 90%; background: $surface; border: round $accent; padding: 0 1; }
-    JobsScreen.-ascii > Vertical { border: ascii $accent; }
+    JobsScreen > Vertical { width: 96%; height: 90%; }
     JobsScreen .jobs-title { text-style: bold; height: 1; }
     JobsScreen #jobs-head { height: 1; margin: 1 0 0 0; }
     JobsScreen OptionList { height: 1fr; border: none; padding: 0; background: $surface; }
     JobsScreen #jobs-detail { height: 9; text-wrap: nowrap; border-top: solid $tone-muted 50%; }
-    JobsScreen.-ascii #jobs-detail { border-top: ascii $tone-muted; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "open its play", key_display=show.glyph("enter"), priority=True),
@@ -175,7 +172,7 @@ class JobsScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Title, the runs, the selected one, message, keys."""
         with Vertical():
-            yield Static("Jobs: runs go on when you leave", classes="jobs-title", markup=False)
+            yield Static("Jobs: runs continue when you leave", classes="jobs-title", markup=False)
             yield Static("", id="jobs-head", markup=False)
             yield OptionList(markup=False, compact=True)
             yield Static(" loading", id="jobs-detail", markup=False)
@@ -184,7 +181,6 @@ class JobsScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """Load, and go on loading: a log grows without a change of the project."""
-        self.set_class(show.ascii_only(), "-ascii")
         self.on_project_changed()
         self.set_interval(1.0, self.on_project_changed)
 
@@ -230,7 +226,7 @@ class JobsScreen(ModalScreen[None]):
     def _draw_detail(self) -> None:
         job, below = self.selected, self.query_one("#jobs-detail", Static)
         width = self.size.width * 96 // 100 - 6
-        none = page.sentence("No run was ever started here; T on a play's screen trains.", width, word="waiting")
+        none = page.sentence("No run has started. T on a play's screen trains.", width, word="waiting")
         below.update(page.page(detail(job, width, 8) if job else none))
         self.refresh_bindings()
 

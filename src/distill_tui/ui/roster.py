@@ -97,7 +97,6 @@ class RosterScreen(Screen[None]):
     RosterScreen #roster-head { height: 1; margin: 1 0 0 0; }
     RosterScreen OptionList { height: 1fr; border: none; padding: 0; background: $background; }
     RosterScreen #person { height: 9; text-wrap: nowrap; border-top: solid $tone-muted 50%; }
-    RosterScreen.-ascii #person { border-top: ascii $tone-muted; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(key, f"change('{action.value}')", short) for key, (action, short) in KEYS.items()),
@@ -133,7 +132,6 @@ class RosterScreen(Screen[None]):
         yield KeyLine()
 
     def on_mount(self) -> None:
-        self.set_class(show.ascii_only(), "-ascii")
         self.on_project_changed()
 
     def on_project_changed(self, _: ProjectChanged | None = None) -> None:

@@ -11,12 +11,13 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from distill_tui.actions import failures
+from distill_tui.actions.failures import Failure, Failures
 from distill_tui.terms import Split
 from distill_tui.ui.play.view import View
 from distill_tui.ui.widgets import page, show
 
 if TYPE_CHECKING:
-    from distill_tui.actions.failures import Failure, Failures
     from distill_tui.ui.app import DistillApp
 
 
@@ -31,8 +32,6 @@ def page_through(app: DistillApp, view: View) -> None:
         else:
             app.push_screen(FailureSheet(view.play.code, found))
 
-    from distill_tui.actions import failures
-
     app.perform(lambda project: failures.failures(project, view.dossier, view.actor), then=opened)
 
 
@@ -40,14 +39,7 @@ class FailureSheet(ModalScreen[None]):
     """One row at a time that the student gets wrong, with every answer."""
 
     DEFAULT_CSS = """
-    FailureSheet { align: center middle; background: $background 60%; }
-    FailureSheet > Vertical {
-        width: 96%; max-width: 112; height: 92%; background: $surface; border: round $accent; padding: 0 1;
-    }
-    FailureSheet.-ascii > Vertical { border: ascii $accent; }
-    FailureSheet .form-title { text-style: bold; height: 1; padding: 0 1; }
     FailureSheet VerticalScroll { height: 1fr; margin: 1 0 0 0; }
-    FailureSheet .form-foot { height: 1; padding: 0 1; color: $tone-muted; text-wrap: nowrap; text-overflow: ellipsis; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j,n,right,down,space", "go(1)", "Next"),
@@ -73,15 +65,12 @@ class FailureSheet(ModalScreen[None]):
             yield Static(f"j k next, back   esc leaves   {sealed}", classes="form-foot", markup=False)
 
     def on_mount(self) -> None:
-        self.set_class(show.ascii_only(), "-ascii")
         self._open()
 
     def on_resize(self) -> None:
         self.draw()
 
     def _open(self) -> None:
-        from distill_tui.actions import failures
-
         app, found, number = cast("DistillApp", self.app), self.found, self.number
         app.perform(lambda project: failures.look(project, app.actor, found, number), then=self._opened)
 

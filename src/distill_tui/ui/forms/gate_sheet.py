@@ -13,22 +13,15 @@ from textual.widgets import Static, TextArea
 
 from distill_tui import gates, tasks
 from distill_tui.terms import PlayKind, Task
-from distill_tui.ui.widgets import page, show
+from distill_tui.ui.widgets import page
 
 
 class GateSheet(ModalScreen[gates.Gate | None]):
     """The gate as TOML, with its first problem in one line below. Returns the gate, or None."""
 
     DEFAULT_CSS = """
-    GateSheet { align: center middle; background: $background 60%; }
-    GateSheet > Vertical {
-        width: 96%; max-width: 112; height: 92%; background: $surface; border: round $accent; padding: 0 1;
-    }
-    GateSheet.-ascii > Vertical { border: ascii $accent; }
-    GateSheet .form-title { text-style: bold; height: 1; padding: 0 1; }
     GateSheet TextArea, GateSheet TextArea:focus { height: 1fr; border: none; padding: 0 1; background: $panel; }
     GateSheet .form-error { height: 2; }
-    GateSheet .form-foot { height: auto; padding: 0 1; color: $tone-muted; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "save", "Save the draft", priority=True),
@@ -49,7 +42,6 @@ class GateSheet(ModalScreen[gates.Gate | None]):
             yield Static("ctrl+s saves the draft   esc back, nothing is saved", classes="form-foot", markup=False)
 
     def on_mount(self) -> None:
-        self.set_class(show.ascii_only(), "-ascii")
         self.query_one(TextArea).focus()
         self._judge()
 

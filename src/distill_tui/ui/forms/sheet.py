@@ -43,13 +43,7 @@ class Sheet(ModalScreen[Values | None]):
     """A title, what will happen, fields, and one line for what is wrong. Returns the fields' values, or None."""
 
     DEFAULT_CSS = """
-    Sheet { align: center middle; background: $background 60%; }
-    Sheet > Vertical {
-        width: 94%; max-width: 104; height: auto; max-height: 100%;
-        background: $surface; border: round $accent; padding: 0 1;
-    }
-    Sheet.-ascii > Vertical { border: ascii $accent; }
-    Sheet .form-title { text-style: bold; height: 1; padding: 0 1; }
+    Sheet > Vertical { width: 94%; max-width: 104; height: auto; max-height: 100%; }
     Sheet .form-body { height: auto; max-height: 12; margin: 1 0 0 0; scrollbar-size-vertical: 1; }
     Sheet.-short .form-body { max-height: 6; }
     Sheet.-short .form-fields { max-height: 9; }
@@ -59,7 +53,6 @@ class Sheet(ModalScreen[Values | None]):
     Sheet .form-label { width: 26; color: $tone-muted; text-wrap: nowrap; text-overflow: ellipsis; }
     Sheet Input { width: 1fr; background: $panel; }
     Sheet .form-error { height: auto; max-height: 3; margin: 1 0 0 0; }
-    Sheet .form-foot { height: 1; padding: 0 1; color: $tone-muted; text-wrap: nowrap; text-overflow: ellipsis; }
     """
     AUTO_FOCUS = ""
     VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]
@@ -124,7 +117,6 @@ class Sheet(ModalScreen[Values | None]):
 
     def on_mount(self) -> None:
         """Accept keys at once, or, if this asks for consent, after a pause without keys."""
-        self.set_class(show.ascii_only(), "-ascii")
         if self.deaf:
             self._be_patient()
         else:

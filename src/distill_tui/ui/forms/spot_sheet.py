@@ -27,15 +27,8 @@ class SpotSheet(ModalScreen[list[Judged] | None]):
     """Answers to judge, one at a time. Each judgement can be changed until all are submitted."""
 
     DEFAULT_CSS = """
-    SpotSheet { align: center middle; background: $background 60%; }
-    SpotSheet > Vertical {
-        width: 96%; max-width: 112; height: 92%; background: $surface; border: round $accent; padding: 0 1;
-    }
-    SpotSheet.-ascii > Vertical { border: ascii $accent; }
-    SpotSheet .form-title { text-style: bold; height: 1; padding: 0 1; }
     SpotSheet VerticalScroll { height: 1fr; margin: 1 0 0 0; }
     SpotSheet .form-error { height: 2; }
-    SpotSheet .form-foot { height: 1; padding: 0 1; color: $tone-muted; text-wrap: nowrap; text-overflow: ellipsis; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(key, f"say('{said.value}')", WORDS[said]) for key, said in SAID.items()),
@@ -60,9 +53,6 @@ class SpotSheet(ModalScreen[list[Judged] | None]):
             yield Static("", classes="form-error", markup=False)
             yield Static(_KEYS, classes="form-foot", markup=False)
             yield Static("", id="then", classes="form-foot", markup=False)
-
-    def on_mount(self) -> None:
-        self.set_class(show.ascii_only(), "-ascii")
 
     def on_resize(self) -> None:
         self.draw()

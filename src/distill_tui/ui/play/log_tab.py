@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from distill_tui.gates import economics
 from distill_tui.terms import Action, Role
@@ -11,12 +10,8 @@ from distill_tui.ui.play.view import View
 from distill_tui.ui.widgets import page, show
 from distill_tui.ui.widgets.page import WIDE, Column, Lines
 
-if TYPE_CHECKING:
-    pass
-
 
 def log(view: View, width: int) -> Lines:
-
     if not view.entries:
         return page.sentence("The log has no entry for this play.", width, word="waiting")
     columns = (

@@ -6,9 +6,12 @@ Held-out rows are not shown. The screen filters; it changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, cast
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -17,16 +20,14 @@ from textual.screen import Screen
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
+from distill_tui.dataset import play_data
+from distill_tui.dataset.browse import CONFLICTS, Rows, Wanted
 from distill_tui.ui.forms.sheet import Field, Sheet, Values
 from distill_tui.ui.widgets import page, show
 from distill_tui.ui.widgets.frame import Heading, KeyLine, MessageLine
 from distill_tui.ui.widgets.page import Lines
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from distill_tui.dataset.browse import Rows, Wanted
     from distill_tui.store.project import Project
     from distill_tui.ui.app import DistillApp
 
@@ -40,7 +41,6 @@ class RowsScreen(Screen[None]):
     DEFAULT_CSS = """
     RowsScreen #rows { height: 1fr; text-wrap: nowrap; }
     RowsScreen #row { height: 9; border-top: solid $tone-muted 50%; text-wrap: nowrap; }
-    RowsScreen.-ascii #row { border-top: ascii $tone-muted; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,j", "step(1)", "Down", show=False),
@@ -79,12 +79,9 @@ class RowsScreen(Screen[None]):
         yield KeyLine()
 
     def on_mount(self) -> None:
-        self.set_class(show.ascii_only(), "-ascii")
         self._app.perform(partial(_load, self.play_id), then=self._loaded)
 
     def _loaded(self, rows: Rows) -> None:
-        from distill_tui.dataset.browse import Wanted
-
         self.rows = rows
         self._want(Wanted())
         self._app.say(f"{rows.sealed:,} held-out rows are sealed. `row open` shows one and logs it.")
@@ -153,12 +150,8 @@ class RowsScreen(Screen[None]):
         self.action_step(by * self._room)
 
     def action_conflict(self, by: int) -> None:
-        from distill_tui.dataset.browse import Wanted
-
         if self.rows is None or self.found is None:
             return
-        import numpy as np
-
         places = np.flatnonzero(np.isin(self.found, self.rows.find(Wanted(conflicts="teacher")), assume_unique=True))
         ahead = places[places > self.cursor] if by > 0 else places[places < self.cursor][::-1]
         if len(ahead):
@@ -172,8 +165,6 @@ class RowsScreen(Screen[None]):
     def action_filter(self) -> None:
         if self.rows is None or self.wanted is None:
             return
-        from distill_tui.dataset.browse import CONFLICTS
-
         now = self.wanted
         self._ask(
             (
@@ -202,17 +193,11 @@ class RowsScreen(Screen[None]):
         self.app.push_screen(Sheet("Which rows", (), fields, does="show them", check=check), given)
 
     def _read(self, values: Values) -> Wanted:
-        from dataclasses import replace
-
-        from distill_tui.dataset.browse import Wanted
-
         numbers = {name: float(values[name]) if values[name] else None for name in ("below", "above") if name in values}
         words = {name: value for name, value in values.items() if name not in ("below", "above")}
         return replace(self.wanted or Wanted(), **words, **numbers)  # type: ignore[arg-type]
 
     def action_clear(self) -> None:
-        from distill_tui.dataset.browse import Wanted
-
         if self.rows is not None:
             self._want(Wanted())
 
@@ -221,8 +206,6 @@ class RowsScreen(Screen[None]):
 
 
 def _load(play_id: int, project: Project) -> Rows:
-    from distill_tui.dataset import play_data
-
     return play_data.rows(project, play_id)
 
 

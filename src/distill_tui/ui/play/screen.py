@@ -82,8 +82,6 @@ class PlayScreen(Screen[None]):
     DEFAULT_CSS = """
     PlayScreen #stages, PlayScreen #tabs { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
     PlayScreen #tabs { border-bottom: solid $tone-muted 50%; height: 2; }
-    PlayScreen.-ascii #tabs { border-bottom: ascii $tone-muted; }
-    PlayScreen.-ascii #next { border-top: ascii $tone-muted; }
     PlayScreen #body { height: 1fr; scrollbar-size-vertical: 1; }
     PlayScreen #page { height: auto; text-wrap: nowrap; }
     PlayScreen #next { height: 3; border-top: solid $tone-muted 50%; text-wrap: nowrap; text-overflow: ellipsis; }
@@ -149,7 +147,6 @@ class PlayScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Load the play, unless the project is still being opened: then its change follows."""
-        self.set_class(show.ascii_only(), "-ascii")
         self.on_project_changed()
 
     def on_project_changed(self, _: ProjectChanged | None = None) -> None:

@@ -10,6 +10,7 @@ from distill_tui import gates, review
 from distill_tui.review import Review
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier
+from distill_tui.store import queries
 from distill_tui.terms import RunKind, Stage
 
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ class View:
 def load(project: Project, play_id: int, actor: Actor, before: View | None = None) -> View:
     """Read all of it; a review takes half a second, so that of `before` is kept while the record is the same."""
     from distill_tui.monitor import history
-    from distill_tui.store import queries
 
     dossier = project.dossier(play_id)
     run = shown_run(dossier)

@@ -23,13 +23,8 @@ class Menu(ModalScreen[None]):
     """Calls `picked` with the chosen entry; with `stays` it remains open for more."""
 
     DEFAULT_CSS = """
-    Menu { align: center middle; background: $background 60%; }
-    Menu > Vertical { width: 60; max-width: 94%; height: auto; max-height: 90%; background: $surface;
-        border: round $accent; padding: 0 1; }
-    Menu.-ascii > Vertical { border: ascii $accent; }
-    Menu .menu-title { text-style: bold; height: 1; }
+    Menu > Vertical { width: 60; max-width: 94%; height: auto; max-height: 90%; }
     Menu OptionList { height: auto; max-height: 16; border: none; padding: 0; margin: 1 0; background: $surface; }
-    Menu .menu-foot { height: 1; color: $tone-muted; text-wrap: nowrap; text-overflow: ellipsis; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "dismiss", "Back"),
@@ -46,12 +41,11 @@ class Menu(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         foot = "selects or unselects   esc done" if self.stays else "selects   esc back"
         with Vertical():
-            yield Static(self.heading, classes="menu-title", markup=False)
+            yield Static(self.heading, classes="form-title", markup=False)
             yield OptionList(markup=False, compact=True)
-            yield Static(f"{show.glyph('enter')} {foot}", classes="menu-foot", markup=False)
+            yield Static(f"{show.glyph('enter')} {foot}", classes="form-foot", markup=False)
 
     def on_mount(self) -> None:
-        self.set_class(show.ascii_only(), "-ascii")
         self._list()
         chosen = [number for number, (_, _, is_chosen) in enumerate(self.entries()) if is_chosen]
         self.query_one(OptionList).highlighted = chosen[0] if chosen else 0

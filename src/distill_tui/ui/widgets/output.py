@@ -24,13 +24,9 @@ class OutputSheet(ModalScreen[None]):
     """Shows lines unwrapped; they scroll sideways."""
 
     DEFAULT_CSS = """
-    OutputSheet { align: center middle; background: $background 60%; }
-    OutputSheet > Vertical { width: 96%; height: 90%; background: $surface; border: round $accent; padding: 0 1; }
-    OutputSheet.-ascii > Vertical { border: ascii $accent; }
-    OutputSheet .output-title { text-style: bold; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+    OutputSheet > Vertical { width: 96%; height: 90%; }
     OutputSheet ScrollableContainer { height: 1fr; margin: 1 0 0 0; scrollbar-size: 1 1; }
     OutputSheet #output { width: auto; height: auto; text-wrap: nowrap; }
-    OutputSheet .output-foot { height: 1; color: $tone-muted; text-wrap: nowrap; text-overflow: ellipsis; }
     """
     AUTO_FOCUS = "ScrollableContainer"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -54,13 +50,10 @@ class OutputSheet(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         more = f"{self.left_out:,} lines are not shown; run the command in a shell.  " if self.left_out else ""
         with Vertical():
-            yield Static(show.visible(self.heading), classes="output-title", markup=False)
+            yield Static(show.visible(self.heading), classes="form-title", markup=False)
             with ScrollableContainer():
                 yield Static(Content("\n".join(self.lines)), id="output", markup=False)
-            yield Static(f"{more}hjkl move   y copies the text   esc back", classes="output-foot", markup=False)
-
-    def on_mount(self) -> None:
-        self.set_class(show.ascii_only(), "-ascii")
+            yield Static(f"{more}hjkl move   y copies the text   esc back", classes="form-foot", markup=False)
 
     def action_scroll(self, lines: int) -> None:
         self.query_one(ScrollableContainer).scroll_relative(y=lines, animate=False)
