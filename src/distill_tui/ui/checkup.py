@@ -65,8 +65,8 @@ class CheckupScreen(Screen[None]):
         if not self._findings:
             return
         wrong = [finding for finding in self._findings if not finding.ok]
-        told = f"{len(wrong)} of {len(self._findings)} checks found a problem" if wrong else "no problems"
-        lines = [page.heading("CHECKUP", told)]
+        summary = f"{len(wrong)} of {len(self._findings)} checks found a problem" if wrong else "no problems"
+        lines = [page.heading("CHECKUP", summary)]
         for finding in sorted(self._findings, key=lambda each: each.ok):
             word = "ok" if finding.ok else "error"
             lines += page.sentence(f"{finding.name}: {finding.says}", self.size.width - 2, word=word)

@@ -52,7 +52,7 @@ class Job:
 
     @property
     def left(self) -> str:
-        """Say how long it still takes at its present rate."""
+        """Return the time left at the present rate."""
         from distill_tui.ui.play.evidence import time_left
 
         return time_left(self.run, self.rows_per_second) if self.rows_per_second else show.glyph("dash")
@@ -119,7 +119,7 @@ def table(jobs: list[Job], width: int) -> Lines:
 
 
 def detail(job: Job, width: int, height: int) -> Lines:
-    """Say of one run how it stands, in its own words, with the end of its log below."""
+    """Show one run's progress and message, with the end of its log below."""
     run = job.run
     bar = f"  {page.progress(run.step, run.total, 24)} {run.step:,}/{run.total:,}" if run.total else ""
     lines = page.sentence(f"run {run.id} of {job.play}{bar}", width, word=run.status.value, style="bold")
@@ -235,7 +235,7 @@ class JobsScreen(ModalScreen[None]):
         return None if self.blocked(action, parameters) else True
 
     def blocked(self, action: str, parameters: tuple[object, ...]) -> str | None:
-        """Say why a key does nothing now."""
+        """Return why a key is dimmed."""
         if action in ("open", "log", "stop") and self.is_mounted:
             job = self.selected
             if job is None:

@@ -50,9 +50,9 @@ def table(dossier: ProjectDossier, cards: list[Card], width: int) -> Lines:
     for person in _people(dossier):
         keys = [key for key in dossier.keys if key.person_id == person]
         revoked = sum(key.revoked_at is not None for key in keys)
-        told = f"{len(keys) - revoked}" + (f" (+{revoked} revoked)" if revoked else "")
+        count = f"{len(keys) - revoked}" + (f" (+{revoked} revoked)" if revoked else "")
         name = dossier.people[person].name + (" (keeper)" if person == keeper else "")
-        rows.append((person, name, _accounts(dossier, person), told, _held(cards, person)))
+        rows.append((person, name, _accounts(dossier, person), count, _held(cards, person)))
     return page.table(COLUMNS, rows, width)
 
 
@@ -184,7 +184,7 @@ class RosterScreen(Screen[None]):
         return None if self.blocked(action, parameters) else True
 
     def blocked(self, action: str, parameters: tuple[object, ...]) -> str | None:
-        """Say why a key does nothing now."""
+        """Return why a key is dimmed."""
         if action != "change":
             return None
         if self.project_dossier is None:

@@ -90,12 +90,12 @@ class FailureSheet(ModalScreen[None]):
         title = f"{self.code}: failure {each.number} of {each.total:,} ({each.split.value}), {kind}"
         self.query_one(".form-title", Static).update(show.visible(title))
         bar = f"{show.glyph('bar')} "
-        told = [Content.assemble(" ", (bar, "$tone-muted"), line) for line in page.folded(each.input, width - 4)]
+        framed = [Content.assemble(" ", (bar, "$tone-muted"), line) for line in page.folded(each.input, width - 4)]
         sure = "" if each.sure is None else f"   {show.percent(each.sure, 0)} sure"
         dash = show.glyph("dash")
         lines = [
             page.heading("INPUT", f"row {each.row}{f', segment {each.segment}' if each.segment else ''}"),
-            *told,
+            *framed,
             Content(""),
             *page.sentence(each.gold or dash, width, label="gold     "),
             *page.sentence(each.teacher or dash, width, label="teacher  "),

@@ -153,11 +153,11 @@ def _findings(view: View, width: int) -> Lines:
         lines += page.sentence(
             f"{accepted:,} accepted; the log and the model card have the reasons", width, word="done"
         )
-    counted = counts(view.dossier)
-    tally = counted.tally if counted is not None else {}
-    told = [f"{name.replace('_', ' ')} {value:,}" for name, value in tally.items() if value]
-    if told:
-        lines += page.sentence(f" {show.glyph('dot')} ".join(told), width, label="counted: ")
+    found_counts = counts(view.dossier)
+    tally = found_counts.tally if found_counts is not None else {}
+    counted = [f"{name.replace('_', ' ')} {value:,}" for name, value in tally.items() if value]
+    if counted:
+        lines += page.sentence(f" {show.glyph('dot')} ".join(counted), width, label="counted: ")
     return [page.heading("FINDINGS", "D accepts, with a reason" if still else ""), *lines] if lines else []
 
 

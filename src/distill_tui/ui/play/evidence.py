@@ -45,7 +45,7 @@ def train(view: View, width: int) -> Lines:
         return page.stacked(head, curve, validation(view, run, width), ladder(view, width), runs(view, width))
     left = width * 2 // 3
     right = width - left - page.GAP
-    middle = page.beside(
+    middle = page.side_by_side(
         loss(view, run, left, 13),
         page.stacked(validation(view, run, right), spec(run, right)),
         width,

@@ -45,7 +45,7 @@ def live(view: View, width: int) -> Lines:
         )
     left = width * 6 // 11
     right = width - left - page.GAP
-    return page.beside(
+    return page.side_by_side(
         page.stacked(
             standing(view, seen, left), segments(view, seen, left), worst(seen, left), noticing(view, seen, left)
         ),
@@ -61,17 +61,17 @@ def standing(view: View, seen: LiveView, width: int) -> Lines:
     """Return the state, its findings, and the keys that respond to it."""
     dossier, bundle = view.dossier, view.dossier.live
     assert bundle is not None
-    word, told = {
+    word, state = {
         Standing.STEADY: ("live", "STEADY"),
         Standing.LOOK: ("look", "LOOK"),
         Standing.ALARM: ("drift", "DRIFT"),
     }[dossier.standing]
     rate = f", {show.percent(seen.rate)} disagree" if seen.rate is not None else ""
-    text = f"{told}: bundle {bundle.id}, {seen.labelled:,} labelled of {seen.rows:,} observed rows{rate}"
+    text = f"{state}: bundle {bundle.id}, {seen.labelled:,} labelled of {seen.rows:,} observed rows{rate}"
     lines = page.sentence(text, width, word=word, style="bold")
-    told = plan.alone(dossier.gate)
-    if told:
-        lines += page.sentence(told, width, word="information")
+    note = plan.alone(dossier.gate)
+    if note:
+        lines += page.sentence(note, width, word="information")
     for finding in seen.findings:
         lines += page.sentence(str(finding["sentence"]), width, word="drift" if finding["red"] else "look")
     if dossier.standing is not Standing.STEADY:
@@ -119,12 +119,12 @@ def segments(view: View, seen: LiveView, width: int) -> Lines:
         shown = [show.percent(share) for share in (rate, each.at_gate, each.ceiling)]
         rows.append((each.name or "all", f"{each.rows:,}", (shown[0], style), shown[1], shown[2]))
     return [
-        page.heading("DISAGREEMENT", f"{_told(view, seen)}; z: 7, 30, 90 days"),
+        page.heading("DISAGREEMENT", f"{_period(view, seen)}; z: 7, 30, 90 days"),
         *page.table(columns, rows, width),
     ]
 
 
-def _told(view: View, seen: LiveView) -> str:
+def _period(view: View, seen: LiveView) -> str:
     return f"{view.window} days, from {seen.since(view.window)}" if view.window else "since the watch began"
 
 
@@ -242,8 +242,8 @@ def bundles(view: View, width: int) -> Lines:
         is_live = now is not None and bundle.id == now.id
         text = f"{bundle.id}: round {bundle.round}, shipped {page.when(bundle.shipped_at)} by {bundle.shipped_by}"
         lines += page.sentence(text, width, word="live" if is_live else "todo")
-        for told in _about(view, bundle):
-            lines += page.sentence(told, width, label="    ", style="$tone-muted")
+        for line in _about(view, bundle):
+            lines += page.sentence(line, width, label="    ", style="$tone-muted")
     for remedy in reversed(view.dossier.remedies):
         text = f"{page.when(remedy.at)} {remedy.person_id}: {remedy.kind.value.replace('_', ' ')}, “{remedy.reason}”"
         lines += page.sentence(text, width, word="todo")

@@ -41,7 +41,7 @@ def overview(view: View, width: int) -> Lines:
         )
     left = width * 6 // 11
     right = width - left - page.GAP
-    return page.beside(
+    return page.side_by_side(
         page.stacked(what(view, left), people(view, left), worksheet(view, left)),
         page.stacked(numbers(view, right), checks(view, right), last_events(view, right), earned(view, right)),
         width,
@@ -100,8 +100,8 @@ def worksheet(view: View, width: int) -> Lines:
     lines = [page.heading("TRIGGER", note)]
     columns = (Column("NUMBER", 22), Column("VALUE", 11, right=True), Column("UNIT", 6, 1), Column("FROM", 0, 2))
     cells = []
-    besides = [question for question in economics.BESIDES[kind] if question.name in rows]
-    for question in (*economics.WORKSHEET[kind], *besides):
+    optional = [question for question in economics.BESIDES[kind] if question.name in rows]
+    for question in (*economics.WORKSHEET[kind], *optional):
         row = rows.get(question.name)
         value = row.value if row else show.glyph("dash")
         cells.append((question.name, value, question.unit, (row.source if row else "", "$tone-muted")))

@@ -113,8 +113,8 @@ class RowsScreen(Screen[None]):
             return
         width, room = self.size.width, self._room
         self.top = max(min(self.top, self.cursor), self.cursor - room + 1)
-        told = f"{len(self.found):,} of {len(self.rows):,} rows{_told(self.wanted)}"
-        lines: Lines = [page.muted(told), _line(_heads(), width, "$tone-muted")]
+        summary = f"{len(self.found):,} of {len(self.rows):,} rows{_filters(self.wanted)}"
+        lines: Lines = [page.muted(summary), _line(_heads(), width, "$tone-muted")]
         for at in range(self.top, min(self.top + room, len(self.found))):
             row = self.rows.at(int(self.found[at]))
             here = at == self.cursor
@@ -213,7 +213,7 @@ def _text(number: float | None) -> str:
     return "" if number is None else f"{number:g}"
 
 
-def _told(wanted: Wanted | None) -> str:
+def _filters(wanted: Wanted | None) -> str:
     named = {name: value for name, value in vars(wanted).items() if value not in ("", None)} if wanted else {}
     return "".join(f"  {name}: {value}" for name, value in named.items())
 

@@ -116,7 +116,7 @@ def _row(
     return Content.assemble(*parts)
 
 
-def beside(left: Lines, right: Lines, width: int, left_width: int) -> Lines:
+def side_by_side(left: Lines, right: Lines, width: int, left_width: int) -> Lines:
     """Join two pages with a bar between them."""
     bar = Content.assemble((f" {show.glyph('bar')} ", "$tone-muted"))
     room = width - left_width - GAP
