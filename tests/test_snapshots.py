@@ -122,6 +122,8 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, di
         plays[maker.__name__] = maker(made, f"{number} {LONG}"[:80].strip(), **named)
     plays["writing"] = staged.at_gate(made, f"9 {LONG}"[:80].strip(), Task.GENERATION)
     actions.comment(made, plays["qualifying"], staged.DANA, LONG * 3)
+    with made.telemetry() as session:
+        session.connection().exec_driver_sql("DELETE FROM play_card")
     made.renew_cards()  # stages were set by hand
     yield made, plays
     made.close()
