@@ -40,7 +40,7 @@ from distill_tui.teachers import cache, endpoint
 from distill_tui.teachers.cache import labelled as teacher_outputs
 from distill_tui.teachers.description import TEMPLATES, Described
 from distill_tui.teachers.endpoint import Answer, EndpointError, Limits
-from distill_tui.terms import PlayKind, Role, RunStatus, Stage, TeacherSource
+from distill_tui.terms import PlayKind, Role, RunKind, RunStatus, Stage, TeacherSource
 from support import data_runs
 
 MIA = Actor("mia", f"account uid {os.getuid()}")
@@ -323,7 +323,8 @@ def test_a_paid_run_does_not_start_before_one_row_was_tried(project: Project, se
     with pytest.raises(Refused, match="label P-001 --estimate") as refusal:
         actions.label(project, 1, MIA, limits)
     assert [o.rule for o in refusal.value.objections] == ["teacher.untried"] and not server.keys
-    assert does(project, "label", "P-001", *PRICES) == 3 and not project.dossier(1).runs
+    assert does(project, "label", "P-001", *PRICES) == 3
+    assert not any(run.kind is RunKind.LABEL for run in project.dossier(1).runs)
     assert does(project, "label", "P-001", "--estimate", *PRICES) == 0
     assert does(project, "label", "P-001", *PRICES, "--wait") == 0
     assert len(server.asked) == len(set(server.asked)) == len(TODO)  # the trial's row was not asked again
