@@ -312,8 +312,8 @@ def test_drift_turns_the_card_and_says_what_where_and_since_when(alarmed: Projec
     assert seen.standing is Standing.ALARM and next_step(seen) is Action.REFRESH
     view = history.life(alarmed, seen)
     assert view is not None
-    first = next(finding for finding in view.findings if finding["what"] == "disagreement")
-    assert first["where"] == "app" and first["red"] and "2026-02-25" <= first["since"] <= "2026-03-08"
+    first = next(finding for finding in view.findings if finding.what == "disagreement")
+    assert first.where == "app" and first.red and "2026-02-25" <= first.since <= "2026-03-08"
     (card,) = glance.cards(alarmed.path)
     assert card.state == ("drift", "drift: app") and card.waits_for == "olga"
 
@@ -430,7 +430,7 @@ def test_a_changed_teacher_is_told_apart_from_the_student(project: Project) -> N
     seen = project.dossier(1)
     view = history.life(project, seen)
     assert view is not None and seen.standing is Standing.LOOK
-    assert [finding["what"] for finding in view.findings] == ["teacher"]
+    assert [finding.what for finding in view.findings] == ["teacher"]
     assert ask(project, "SELECT count(*) FROM observation WHERE probe = 1") == [(120,)]
 
 

@@ -185,7 +185,7 @@ def _live_json(dossier: PlayDossier, view: LiveView, window: int, trouble: str) 
         "rows": view.rows,
         "labelled": view.labelled,
         "disagreement": view.rate,
-        "findings": list(view.findings),
+        "findings": [asdict(each) | {"sentence": each.sentence} for each in view.findings],
         "watched_alone": bool(plans.alone(dossier.gate)),
         "since": view.since(window),
         "segments": [vars(each) for each in view.within(window)],
@@ -207,7 +207,7 @@ def live_lines(dossier: PlayDossier, view: LiveView, window: int, *, plain: bool
     yield f"{view.rows:,} rows observed since the watch began, {view.labelled:,} with the teacher's answer"
     yield f"refresh due on {dossier.refresh_due}" if dossier.refresh_due else "no refresh is due"
     for finding in view.findings:
-        yield visible(f"! {finding['sentence']}")
+        yield visible(f"! {finding.sentence}")
     if plans.alone(dossier.gate):
         yield plans.alone(dossier.gate)
     rows = [

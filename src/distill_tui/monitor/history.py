@@ -223,7 +223,7 @@ class LiveView:
     """All that is known of a live student's life."""
 
     plan: observe.Plan | None
-    findings: tuple[dict[str, Any], ...]
+    findings: tuple[observe.Divergence, ...]
     weeks: tuple[Week, ...]
     days: tuple[Day, ...]
     ceilings: dict[int, float]  # by bundle: the disagreement that it is, or was, held to
@@ -263,7 +263,7 @@ def life(project: Project, dossier: PlayDossier) -> LiveView | None:
         return None
     plan = plan_of(dossier.watch) if dossier.watch else _plan(project, dossier, live)
     watch = dossier.watch
-    findings = tuple(stored_list(watch.findings, f"what feed {watch.feed_id} showed", dict)) if watch else ()
+    findings = _findings(watch) if watch else ()
     labelled = _labelled(project, dossier)
     sample = dossier.play.sampling_per_month or 0
     return LiveView(
@@ -278,6 +278,14 @@ def life(project: Project, dossier: PlayDossier) -> LiveView | None:
         asked_this_month=_asked(project, dossier),
         noticing=tuple(observe.noticing(plan, sample)) if plan and sample else (),
     )
+
+
+def _findings(watch: entities.Watch) -> tuple[observe.Divergence, ...]:
+    what = f"what feed {watch.feed_id} showed"
+    try:
+        return tuple(map(observe.Divergence.from_stored, stored_list(watch.findings, what, dict)))
+    except TypeError:
+        raise ProjectError(f"{what.capitalize()} cannot be read from the project file; restore a backup.") from None
 
 
 def expected(dossier: PlayDossier) -> tuple[str, ...]:
@@ -340,9 +348,9 @@ def _segments(days: Sequence[Day], plan: observe.Plan | None) -> tuple[Segment, 
     return tuple(found)
 
 
-def _worst(labelled: list[entities.Observation], findings: tuple[dict[str, Any], ...]) -> tuple[Example, ...]:
+def _worst(labelled: list[entities.Observation], findings: tuple[observe.Divergence, ...]) -> tuple[Example, ...]:
     """Return the open rows on which the student is surest and the teacher disagrees, of what diverges first."""
-    diverging = [finding["where"] for finding in findings if finding["what"] == observe.DISAGREEMENT]
+    diverging = [each.where for each in findings if each.what == observe.DISAGREEMENT]
     shown = [row for row in labelled if row.excerpt]
     shown.sort(key=lambda row: (not any(row.segment in where for where in diverging), row.uncertainty, row.id))
     return tuple(

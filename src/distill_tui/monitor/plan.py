@@ -137,7 +137,7 @@ def allowance(budget: int, day: str, asked: int) -> int:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Divergence:
     """One thing that diverges: what, where, since when, how much."""
 
     what: str  # disagreement, teacher or inputs
@@ -148,6 +148,11 @@ class Finding:
     rate: float | None = None  # since then
     ceiling: float | None = None
     rows: int = 0  # since then
+
+    @classmethod
+    def from_stored(cls, values: Mapping[str, Any]) -> Divergence:
+        """Read what a watch stored. Raises TypeError where a field is missing or unknown."""
+        return cls(**{name: value for name, value in values.items() if name != "sentence"})
 
     @property
     def sentence(self) -> str:
@@ -239,14 +244,14 @@ class Monitor:
         amber = (self.rows.group, self.teacher.group, self.inputs.group)
         return Standing.LOOK if any(group.alarm for group in amber) else Standing.STEADY
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Divergence]:
         """Return what diverges, where and since when; the teacher first, because it can explain the rest."""
         found = []
         if self.teacher.group.alarm:
             since = self.teacher.group.each[OVERALL].began or self.teacher.group.alarm
             rows, hits = _since(self.probed, since)
             found.append(
-                Finding(
+                Divergence(
                     TEACHER, "the probe", since, self.teacher.group.alarm, False, hits / rows, TEACHER_CHANGES, rows
                 )
             )
@@ -258,15 +263,15 @@ class Monitor:
                 break  # what is red is not shown in amber again
         group = self.inputs.group
         for name in group.flagged(group.weights) if group.alarm else ():
-            found.append(Finding(INPUTS, name, group.each[name].began or group.alarm, group.alarm, False))
+            found.append(Divergence(INPUTS, name, group.each[name].began or group.alarm, group.alarm, False))
         return found
 
-    def _disagreement(self, rates: drift.Rates, name: str, red: bool) -> Finding:
+    def _disagreement(self, rates: drift.Rates, name: str, red: bool) -> Divergence:
         since = rates.group.each[name].began or rates.group.alarm
         rows, hits = _since(self.tally.get(name, {}), since)
         where = f"{NEW} ({', '.join(sorted(self.unknown))})" if name == NEW and self.unknown else name
         rate = hits / rows if rows else None
-        return Finding(DISAGREEMENT, where, since, rates.group.alarm, red, rate, self.plan.ceilings[name], rows)
+        return Divergence(DISAGREEMENT, where, since, rates.group.alarm, red, rate, self.plan.ceilings[name], rows)
 
     def state(self) -> dict[str, Any]:
         """Return all numbers of the monitor, as JSON values."""

@@ -73,7 +73,7 @@ def standing(view: View, seen: LiveView, width: int) -> Lines:
     if note:
         lines += page.sentence(note, width, word="information")
     for finding in seen.findings:
-        lines += page.sentence(str(finding["sentence"]), width, word="drift" if finding["red"] else "look")
+        lines += page.sentence(finding.sentence, width, word="drift" if finding.red else "look")
     if dossier.standing is not Standing.STEADY:
         lines += page.sentence("w acknowledges, N opens a refresh, b rolls back.", width, label="  ")
     if dossier.refreshing:
