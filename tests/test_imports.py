@@ -126,4 +126,4 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.mark.parametrize("words", ["list", "next P-001", "why P-001 ship", "show P-001", "live P-001", "log P-001"])
 def test_commands_that_read_import_no_sqlmodel(decided: Path, words: str) -> None:
     look = f"from distill_tui.cli.app import main\nmain(['--project', {str(decided)!r}, *{words.split()!r}])\nprint()"
-    stays_away(look, "sqlmodel", "sqlalchemy", "pydantic", "textual", *HEAVY)
+    stays_away(look, "sqlmodel", "sqlalchemy", "textual", *HEAVY)

@@ -16,6 +16,9 @@ from typing import Any
 
 from distill_tui.store import disks, migrations, sqlite
 from distill_tui.store.artifacts import Artifacts
+from distill_tui.store.audit_log import chain_trouble
+from distill_tui.store.project import Project, ProjectError
+from distill_tui.store.project_file import check
 
 LOGIND = Path("/etc/systemd/logind.conf")
 DRIFT = 60  # seconds by which the clocks of two who write one file may differ
@@ -58,9 +61,6 @@ def _kills_on_logout() -> str:
 
 def file(path: Path) -> Iterator[Finding]:
     """Check a project file, as far as it can be read."""
-    from distill_tui.store.project import ProjectError
-    from distill_tui.store.project_file import check
-
     try:
         check(path)
     except ProjectError as error:
@@ -182,9 +182,6 @@ def _artifacts(connection: Any, path: Path) -> Iterator[Finding]:
 
 
 def _chain(path: Path) -> Finding:
-    from distill_tui.store.audit_log import chain_trouble
-    from distill_tui.store.project import Project, ProjectError
-
     try:
         with closing(Project.open(path)) as project, project.view() as connection:
             trouble = chain_trouble(connection)

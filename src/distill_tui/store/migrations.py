@@ -10,6 +10,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
+from distill_tui.store import sqlite
 from distill_tui.terms import (
     Action,
     Assurance,
@@ -54,8 +55,6 @@ def migrate(connection: Any) -> None:
 
 def expected_schema() -> dict[str, str]:
     """Return the schema that a file of this version must have: name → SQL, for tables, indexes and triggers."""
-    from distill_tui.store import sqlite
-
     connection = sqlite.module.connect(":memory:", isolation_level=None)
     migrate(connection)
     return schema(connection)

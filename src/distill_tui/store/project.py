@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from distill_tui.rules import entities
@@ -51,6 +52,7 @@ class Change:
     """One change under way: edit rows through `session`; what goes into `detail` is logged."""
 
     session: Session
+    connection: Any  # the plain one below it, in the same transaction
     seen: ProjectDossier | PlayDossier  # as it was when the rules were asked
     row: tables.Play | None  # the play that is changed or opened
     person: str
@@ -109,15 +111,13 @@ class Project:
 
     @cached_property
     def _writer(self) -> Engine:
-        from distill_tui.store import sessions
-
-        return sessions.engine(self.path, "BEGIN IMMEDIATE")
+        engine: Engine = _sessions().engine(self.path, "BEGIN IMMEDIATE")
+        return engine
 
     @cached_property
     def _reader(self) -> Engine:
-        from distill_tui.store import sessions
-
-        return sessions.engine(self.path, "BEGIN")
+        engine: Engine = _sessions().engine(self.path, "BEGIN")
+        return engine
 
     @classmethod
     def open(cls, path: Path) -> Project:
@@ -181,10 +181,8 @@ class Project:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """One consistent view; what is read from it stays readable afterwards."""
-        from distill_tui.store import sessions
-
         self._see_same()
-        with sessions.session_of(self._reader) as session:
+        with _sessions().session_of(self._reader) as session:
             yield session
 
     def project_dossier(self, *, thorough: bool = False) -> ProjectDossier:
@@ -226,11 +224,9 @@ class Project:
         self, action: Action, play_id: int | None, actor: Actor, request: Request | None = None
     ) -> Iterator[Change]:
         """The one door: permission, edit, stage, audit, in one transaction. Raises Refused with all the reasons."""
-        from distill_tui.store import sessions, tables
-
         thorough = action in (Action.SIGN_OFF, Action.SHIP)
         with self._writing() as session:
-            connection = sessions.driver(session)
+            connection = _sessions().driver(session)
             seen: ProjectDossier | PlayDossier
             if play_id is None:
                 seen = load_project(connection)
@@ -241,8 +237,8 @@ class Project:
                 raise Refused(reasons)
             assert actor.person is not None  # the rules refuse an actor who is not enrolled
             at = project_file.now()
-            row = session.get(tables.Play, play_id) if play_id is not None else None
-            change = Change(session, seen, row, actor.person, actor, at)
+            row = session.get(_sessions().tables.Play, play_id) if play_id is not None else None
+            change = Change(session, connection, seen, row, actor.person, actor, at)
             yield change
             if play_id is not None:
                 _move(change, action)
@@ -291,11 +287,9 @@ class Project:
 
     @contextmanager
     def _writing(self) -> Iterator[Session]:
-        from distill_tui.store import sessions
-
         with write_lock(self.path, self.patience):
             self._see_same()
-            with sessions.session_of(self._writer) as session, session.begin():
+            with _sessions().session_of(self._writer) as session, session.begin():
                 yield session
 
 
@@ -314,12 +308,18 @@ def _move(change: Change, action: Action) -> None:
 
 def remember_builder(change: Change, person: str, deed: str) -> None:
     """Record for good that a person built in this play."""
-    from distill_tui.store import tables
+    assert change.play.id is not None
+    built = entities.Builder(change.play.id, person, deed, change.at)
+    same = "WHERE play_id = ? AND person_id = ? AND deed = ?"
+    if rows.first(change.connection, entities.Builder, same, built.play_id, person, deed) is None:
+        rows.insert(change.connection, built)
 
-    play_id = change.play.id
-    key = (play_id, person, deed)
-    if change.session.get(tables.Builder, key) is None:
-        change.session.add(tables.Builder(play_id=play_id or 0, person_id=person, deed=deed, at=change.at))
+
+def _sessions() -> ModuleType:
+    """Import what edits rows: it takes a second, and what only reads does without."""
+    from distill_tui.store import sessions
+
+    return sessions
 
 
 def _found(path: Path, name: str, keeper: str, keeper_name: str, actor: Actor) -> None:

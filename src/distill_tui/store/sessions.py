@@ -10,6 +10,7 @@ from sqlalchemy.pool import QueuePool
 from sqlmodel import Session
 
 from distill_tui.store import sqlite
+from distill_tui.store import tables as tables
 
 
 def engine(path: Path, begin: str) -> Engine:
