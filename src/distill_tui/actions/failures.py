@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from distill_tui import actions, gates, tasks
+from distill_tui import gates, tasks
+from distill_tui.actions.data import open_row
 from distill_tui.review import errors
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier
@@ -81,7 +82,7 @@ def look(project: Project, actor: Actor, found: Failures, number: int) -> Failur
     record, position = found.record, found.order[number - 1]
     row = record.rows[position]
     if found.split is Split.HELD_OUT:
-        stored = actions.open_row(project, found.play_id, actor, row)
+        stored = open_row(project, found.play_id, actor, row)
     else:
         stored = frozen.row_of(project.artifacts.path(found.data), row) or {}
     truth = record.gold[position] if record.gold[position] >= 0 else record.teacher[position]

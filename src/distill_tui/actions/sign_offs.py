@@ -12,7 +12,8 @@ from typing import Any
 from distill_tui.actions import signed_decisions
 from distill_tui.digests import digest_of
 from distill_tui.people import signatures, statements
-from distill_tui.rules import decide, spot_checks
+from distill_tui.rules import decide as decide_rules
+from distill_tui.rules import spot_checks
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.objection import Objection, Refused
@@ -85,7 +86,7 @@ def ask_to_sign(
     dossier = project.dossier(play_id, thorough=True)
     action = Action.SIGN_OFF if opinion is Opinion.APPROVE else Action.REFUSE
     request = SignOff(
-        dict(covers) if covers is not None else decide.covers(dossier),
+        dict(covers) if covers is not None else decide_rules.covers(dossier),
         comment,
         Assurance.HARDWARE if keyed else signed_decisions.proof(actor, None),
     )
@@ -102,7 +103,7 @@ def hand_in(project: Project, play_id: int, actor: Actor, content: bytes, signat
     """
     dossier = project.dossier(play_id, thorough=True)
     predicate = statements.read_sign_off(content)["predicate"]
-    moved = decide.moved(predicate["covers"], decide.covers(dossier))
+    moved = decide_rules.moved(predicate["covers"], decide_rules.covers(dossier))
     expected = statement_bytes(
         dossier, actor, Opinion(predicate["opinion"]), str(predicate.get("comment")), like=predicate
     )
@@ -157,7 +158,7 @@ def statement_bytes(
     ]
     audit = like["audit"] if like else {"size": dossier.project.audit_size, "head": dossier.project.audit_head}
     return statements.sign_off(
-        decide.covers(dossier),
+        decide_rules.covers(dossier),
         criteria,
         opinion=opinion,
         comment=comment,
