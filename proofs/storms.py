@@ -33,7 +33,22 @@ from distill_tui.store.backup import backup
 from distill_tui.store.project import Project, ProjectError, now
 from distill_tui.terms import Action, Opinion, RunStatus
 from support.story import GATE, actor
-from trials import DEEDS, MEMORY, NAME, Child, Row, beginnings, blow, fresh, killed, sqlite3, table, trouble, words
+from trials import (
+    DEEDS,
+    MEMORY,
+    NAME,
+    TRAINING,
+    Child,
+    Row,
+    beginnings,
+    blow,
+    fresh,
+    killed,
+    sqlite3,
+    table,
+    trouble,
+    words,
+)
 
 Tell = Callable[[str], None]
 TURNS = 1000  # reports after which a worker that nobody stops has an end
@@ -283,7 +298,7 @@ def _other_gate() -> object:
 
 
 def _claim(project: Project) -> None:
-    if Claim.take(project, 1) is None:
+    if Claim.take(project, TRAINING) is None:
         raise Refused([])
 
 
@@ -330,7 +345,7 @@ def stopped(kept: dict[str, Path], parent: Path, times: int, chance: Random) -> 
 
         def do(tell: Tell, path: Path = path) -> None:
             claim.EVERY = 0.0
-            held = Claim.take(Project.open(path), 1)
+            held = Claim.take(Project.open(path), TRAINING)
             assert held is not None
             for step in range(1, TURNS):
                 try:
@@ -352,15 +367,15 @@ def stopped(kept: dict[str, Path], parent: Path, times: int, chance: Random) -> 
             child.kill(signal.SIGCONT)
             time.sleep(chance.uniform(0.001, 0.02))
             child.kill(signal.SIGSTOP)
-        actions.resume_run(project, 1, actor("dan"), 1)
-        second = Claim.take(project, 1)
+        actions.resume_run(project, 1, actor("dan"), TRAINING)
+        second = Claim.take(project, TRAINING)
         assert second is not None
         second.report(7, TURNS, "the second", always=True)
         slept += 1
         child.kill(signal.SIGCONT)
         told = child.end()
         with project.read() as session:
-            run = session.get(tables.Run, 1)
+            run = session.get(tables.Run, TRAINING)
         assert run is not None
         if told[-1:] != ["stopped"] or run.message != "the second" or run.step != 7 or run.token != second.token:
             lost.append(f"{told[-2:]}, {run.message}, step {run.step}")
@@ -378,7 +393,7 @@ def _given_up(project: Project) -> bool:
     """Write what `reap` writes once a worker is thought to be gone; False where the file is held by one who sleeps."""
     try:
         with project.telemetry() as session:
-            run = session.get(tables.Run, 1)
+            run = session.get(tables.Run, TRAINING)
             assert run is not None
             run.status, run.token, run.ended_at = RunStatus.LOST, None, now()
             session.add(run)
@@ -426,7 +441,7 @@ def _trained(kept: dict[str, Path], folder: Path) -> Path:
 
     shutil.copytree(kept["queued"], folder / "trained")
     project = Project.open(folder / "trained" / NAME)
-    finish_training(project, 1)
+    finish_training(project, TRAINING)
     project.close()
     return folder / "trained"
 

@@ -38,7 +38,7 @@ from distill_tui.terms import RunStatus
 from support import live_play
 from support.results import train_result
 from support.story import actor
-from trials import MEMORY, NAME, Child, Row, again_with, beginnings, fresh, sqlite3, table, trouble, words
+from trials import MEMORY, NAME, TRAINING, Child, Row, again_with, beginnings, fresh, sqlite3, table, trouble, words
 
 HOUR, DAY = 3600, 86_400
 NIGHTS = ("2026-03-29T00:59:58", "2026-10-25T00:59:58")  # in Berlin the hour changes at 01:00 UTC
@@ -103,7 +103,7 @@ def works(path: Path, library: ctypes.CDLL, seed: int, seconds: float) -> Callab
         claim.EVERY, claim.BEAT = 0.0, 0.05
         project, clock = Project.open(path), Clock(library, seed)
         project.patience = None
-        held, claimed = worker.take_lock(project, 1), Claim.take(project, 1)
+        held, claimed = worker.take_lock(project, TRAINING), Claim.take(project, TRAINING)
         assert held is not None and claimed is not None
         end, step = time.monotonic() + seconds, 0
         while True:
@@ -158,8 +158,8 @@ def _goes_on(path: Path, library: ctypes.CDLL, seed: int) -> str:
     def do(tell: Tell) -> None:
         Clock(library, seed)
         project = Project.open(path)
-        actions.resume_run(project, 1, actor("dan"), 1)
-        held, claimed = worker.take_lock(project, 1), Claim.take(project, 1)
+        actions.resume_run(project, 1, actor("dan"), TRAINING)
+        held, claimed = worker.take_lock(project, TRAINING), Claim.take(project, TRAINING)
         assert held is not None and claimed is not None
         claimed.report(1, 2, "half", always=True)
         claimed.finish(train_result(), 2, None)
@@ -169,7 +169,7 @@ def _goes_on(path: Path, library: ctypes.CDLL, seed: int) -> str:
     child.go()
     told = child.end()
     project = Project.open(path)
-    run = project.dossier(1).run(1)
+    run = project.dossier(1).run(TRAINING)
     project.close()
     assert run is not None
     return "" if told == ["done"] and run.status is RunStatus.FINISHED else f"{run.status.value}: {told}"[:300]

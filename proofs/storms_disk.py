@@ -230,8 +230,8 @@ def of_a_training(kept: dict[str, Path], parent: Path, disk: ctypes.CDLL) -> Tri
 def what_came_out(folder: Path) -> tuple[str | None, bytes, bytes]:
     """Give what must be the same: the student, the tensors of the last checkpoint, and its facts."""
     project = Project.open(folder / NAME)
-    run = project.dossier(1).runs[0]
-    newest = sorted((project.artifacts.run_folder(1) / "scratch" / "checkpoints").glob("step-*"))[-1]
+    run = project.dossier(1).runs[-1]
+    newest = sorted((project.artifacts.run_folder(run.id) / "scratch" / "checkpoints").glob("step-*"))[-1]
     project.close()
     return run.artifact, (newest / "state.safetensors").read_bytes(), (newest / "manifest.json").read_bytes()
 
@@ -258,7 +258,7 @@ def told_by_the_run(path: Path) -> str:
     """
     project = Project.open(path)
     local.reap(project)
-    run = project.dossier(1).runs[0]
+    run = project.dossier(1).runs[-1]
     project.close()
     if run.status is RunStatus.FINISHED:
         return "done"

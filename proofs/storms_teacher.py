@@ -121,8 +121,9 @@ def label(path: Path, chance: Random) -> list[str]:
 
     project = Project.open(path)
     local.reap(project)
-    if project.dossier(1).runs[0].status is RunStatus.LOST:
-        actions.resume_run(project, 1, actor("dan"), 1)
+    run = project.dossier(1).runs[-1]
+    if run.status is RunStatus.LOST:
+        actions.resume_run(project, 1, actor("dan"), run.id)
     project.close()
     child = Child(do)
     child.go()
@@ -161,7 +162,7 @@ def wrong_at_the_end(folder: Path, paid: list[str]) -> list[str]:
     """See that every input has its answer."""
     wrong, inputs = [], answered(folder)
     project = Project.open(folder / NAME)
-    run = project.dossier(1).runs[0]
+    run = project.dossier(1).runs[-1]
     project.close()
     if run.status is not RunStatus.FINISHED or len(inputs) != len(set(paid)):
         wrong.append(f"the run is {run.status.value}, {len(inputs)} inputs are answered, {len(set(paid))} were asked")

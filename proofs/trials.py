@@ -38,6 +38,7 @@ from support.stories import SPEC, Auditor, finish_evaluation, finish_rehearsal, 
 from support.stories import write_traffic as write_traffic
 from support.story import actor
 
+TRAINING = 4  # the number of the run that trains: import, build and freeze come before it
 MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 NAME = "team.distill"
 

@@ -215,9 +215,9 @@ async def trains(dana: Person) -> None:
     await dana.press("down", "down")  # past temperature and alpha, to learning_rate
     await dana.type("0.01")
     await dana.press("ctrl+s")
-    await dana.until("run 1 running")
+    await dana.until("run 4 running")
     await dana.until(" rows/s")
-    await dana.until("run 1 finished", 60)
+    await dana.until("run 4 finished", 60)
     assert "LOSS" in dana.sees and "⠀" < max(dana.sees) <= "⣿", "the curve is drawn"
 
 

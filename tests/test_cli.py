@@ -778,9 +778,9 @@ def staged(frozen: Team, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
 def test_a_run_that_dies_while_one_waits_is_one(frozen: Team, staged: Callable[..., None]) -> None:
     staged(run_of(RunStatus.RUNNING, 10, total=100), run_of(RunStatus.FAILED, 10, total=100, error="no memory"))
     said = frozen("train", "P-001", "--wait", "epochs=3", by="dan")
-    assert (said.code, said.out) == (1, "1\n")
-    assert "Run 1 failed: no memory." in said.lines and "step 10/100 (10%)" in said.err
-    assert "distill-tui train resume P-001 --run 1 --wait" in said.err
+    assert (said.code, said.out) == (1, "4\n")  # import, build and freeze came before
+    assert "Run 4 failed: no memory." in said.lines and "step 10/100 (10%)" in said.err
+    assert "distill-tui train resume P-001 --run 4 --wait" in said.err
 
 
 @pytest.mark.parametrize("status", [RunStatus.LOST, RunStatus.STOPPED])
@@ -801,12 +801,13 @@ def test_options_words_and_a_file_make_one_spec(frozen: Team, staged: Callable[.
     words = ["--spec", str(tmp_path / "s.toml"), "--seed", "2", "--wait", "epochs=4", "seed=3"]
     staged(run_of(RunStatus.FINISHED, 1))
     assert frozen("train", "P-001", *words, by="dan").code == 0
-    (run,) = json.loads(frozen.does("train", "status", "P-001", "--json"))
+    runs = json.loads(frozen.does("train", "status", "P-001", "--json"))
+    (run,) = [each for each in runs if each["kind"] == "train"]
     assert (run["spec"]["student"], run["spec"]["epochs"], run["spec"]["seed"]) == ("scratch", 4, 3)
     assert run["spec"]["alpha"] == 0  # these rows have labels only, and nobody asked for more
     busy = frozen("train", "P-001", by="dan")
-    assert busy.code == 3 and "Run 1 (train) is queued" in busy.err
-    assert json.loads(frozen.does("jobs", "--json"))[0]["run"] == 1
+    assert busy.code == 3 and "Run 4 (train) is queued" in busy.err
+    assert json.loads(frozen.does("jobs", "--json"))[0]["run"] == 4
     frozen.does("train", "stop", "P-001", by="dan")
     assert frozen("train", "stop", "P-001", "--run", "44", by="dan").code == 3
 
@@ -851,7 +852,7 @@ def test_a_refusal_is_recorded_and_stands_against_the_ship(decided: Team) -> Non
 
 def test_the_evaluation_is_told_in_counts_and_never_in_rows(decided: Team) -> None:
     told = decided.does("eval", "show", "P-001")
-    assert told.startswith("PASSED: run 1") and "✓ holds" in told and "␛[31mil" in told
+    assert told.startswith("PASSED: run 4") and "✓ holds" in told and "␛[31mil" in told
     assert not CONTROLS & set(told)
     whole = json.loads(decided.does("eval", "show", "P-001", "--json"))
     assert whole["passed"] and {j["verdict"] for j in whole["judgements"]} == {"holds"}

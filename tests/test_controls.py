@@ -216,7 +216,7 @@ def test_every_verdict_says_what_distillation_and_more_rows_are_worth_and_where_
 ) -> None:
     dossier, view = play.project.dossier(play.id), load(play.project, play.id, play.by("vera"))
     probed = controls.probed(dossier)
-    assert probed.startswith("Run 1, on the validation rows: With 25, 50 and 100%")
+    assert probed.startswith("Run 4, on the validation rows: With 25, 50 and 100%")
     pages = [
         "\n".join(line.plain for line in evidence.evaluation(view, 400)),
         "\n".join(text.evaluation(review.of(dossier))),
