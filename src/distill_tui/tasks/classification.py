@@ -20,7 +20,6 @@ def _gate_problems(gate: Gate) -> Iterator[str]:
 DEFINITION = Definition(
     task=Task.CLASSIFICATION,
     has_labels=True,
-    answers="labels",
     student="A distilled classifier.",
     student_does="chooses among labels",
     teacher_problem=(

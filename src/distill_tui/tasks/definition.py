@@ -16,7 +16,6 @@ class Definition:
 
     task: Task
     has_labels: bool  # whether the answers are a closed list of labels, of which the teacher has probabilities
-    answers: str  # what they are called
     student: str  # the title of a student whose play has no summary
     student_does: str
     teacher_problem: str  # about a teacher that answers otherwise, with {code} for the play's

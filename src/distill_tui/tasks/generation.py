@@ -25,7 +25,6 @@ def _gate_problems(gate: Gate) -> Iterator[str]:
 DEFINITION = Definition(
     task=Task.GENERATION,
     has_labels=False,
-    answers="texts",
     student="A distilled student that writes its answers.",
     student_does="writes its answers",
     teacher_problem=(
