@@ -527,7 +527,7 @@ def test_a_column_that_is_no_object_is_told_in_one_line(written: str) -> None:
             ask(run)
     with pytest.raises(ProjectError, match="The result of run 4 is not a JSON object in the project file"):
         report.run_json(run)
-    with pytest.raises(ProjectError, match="The report of traffic file 2 is not a JSON object"):
+    with pytest.raises(ProjectError, match="The report of traffic file 2 is not what this release writes"):
         build.is_observed(tables.Traffic(id=2, report=written))
 
 

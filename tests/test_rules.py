@@ -137,7 +137,7 @@ SEGMENTED = replace(GATE, criteria=(
 
 
 def of_segments(**rows: int) -> tables.Traffic:
-    return tables.Traffic(**TRAFFIC.model_dump() | {"report": json.dumps({"segments": list(rows.items())})})
+    return tables.Traffic(**TRAFFIC.model_dump() | {"report": results.import_report([*rows.items()])})
 
 
 def ranged(low: int, high: int) -> Any:
@@ -167,7 +167,7 @@ def ranging(high: str) -> PlayDossier:
 def thin(watch_only: str) -> PlayDossier:
     """A gate with a floor in a segment that almost no traffic is in."""
     floor = gates.Criterion(Metric.ACCURACY, scope="segment: de", threshold=Decimal("0.9"), watch_only=watch_only)
-    report = json.dumps({"segments": [["de", 1], ["en", 399]]})
+    report = results.import_report([("de", 1), ("en", 399)])
     traffic = tables.Traffic(**TRAFFIC.model_dump() | {"report": report})
     return at(Stage.GATE, gate=replace(GATE, criteria=(*GATE.criteria, floor)), traffic=(traffic,))
 

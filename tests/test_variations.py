@@ -183,7 +183,9 @@ def test_variations_are_read_and_taken_in_as_a_source_that_only_trains(
     told = list(frozen.stored(play.artifacts.path(data.artifact)))
     new = [row for row in told if (row["group"] or "").startswith("variation of ")]
     assert len(new) == 7 and {row["split"] for row in new} == {"train"} and {row["gold"] for row in new} == {None}
-    varied = set(variations.taken(added)["varied"])
+    taken = variations.taken(added)
+    assert taken is not None
+    varied = set(taken.varied)
     assert {row["split"] for row in told if row["input_digest"] in varied} == {"train"} and varied <= set(
         before.digests
     )

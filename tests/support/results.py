@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from distill_tui.rules.results import DataCounts, Finding, RehearsalResult, TrainResult, encode
+from distill_tui.rules.results import DataCounts, Finding, ImportReport, RehearsalResult, TrainResult, encode
 from distill_tui.terms import Split
 
 
@@ -34,3 +34,8 @@ def data_counts(splits: dict[Split, int], findings: Sequence[Finding] = (), **mo
     """The counts of a data set, as they are stored."""
     known: dict[str, Any] = {"cells": (), "groups": 0, "tally": {}, "weights": {}, "audit": None}
     return encode(DataCounts(splits=splits, findings=tuple(findings), **known | more))
+
+
+def import_report(segments: Sequence[tuple[str, int]] = ()) -> str:
+    """The report of an import, as it is stored."""
+    return encode(ImportReport(rows=400, rejects=0, gold_share=0.0, segments=tuple(segments)))

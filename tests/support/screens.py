@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from sqlmodel import Session
 from distill_tui import actions, gates
 from distill_tui.cli import index
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.results import AuditTables, AxisValue, Cell, Finding
+from distill_tui.rules.results import AuditTables, AxisValue, Cell, Finding, ImportReport, Reject, encode
 from distill_tui.spec import Spec
 from distill_tui.store import tables
 from distill_tui.store.project import Project, now
@@ -91,7 +90,7 @@ def at_data(project: Project, name: str = "refund-intent", task: Task = Task.CLA
 
 def with_draft(project: Project, name: str = "refund-intent", text: str = "support") -> int:
     play = at_data(project, name)
-    report = {"gold_share": 0.98, "first_rejects": [{"line": 7, "reason": f"no input in {text}"}]}
+    report = ImportReport(rows=9212, rejects=14, gold_share=0.98, first_rejects=(Reject(7, f"no input in {text}"),))
     splits = {Split.TRAIN: 7020, Split.VALIDATION: 780, Split.HELD_OUT: 1000}
     cells = tuple(
         Cell(split, label, segment, rows // 6)
@@ -120,7 +119,7 @@ def with_draft(project: Project, name: str = "refund-intent", text: str = "suppo
         session.add(
             tables.Traffic(
                 play_id=play, round=1, name=f"{text}.jsonl", source_digest=DIGEST, artifact=DIGEST, mapping="{}",
-                rows=9212, rejects=14, report=json.dumps(report), imported_at=now(),
+                rows=9212, rejects=14, report=encode(report), imported_at=now(),
             )
         )  # fmt: skip
         session.add(

@@ -38,7 +38,7 @@ from distill_tui.terms import (
     Task,
     TeacherSource,
 )
-from support.results import data_counts, rehearsal, trained
+from support.results import data_counts, import_report, rehearsal, trained
 
 AT = "2026-11-25T08:00:00Z"
 ROWS = 12
@@ -111,7 +111,7 @@ REHEARSED = run(3, RunKind.REHEARSE, RunStatus.FINISHED, student_run=1, result=e
 OBSERVING = run(4, RunKind.OBSERVE, RunStatus.RUNNING, token="t")
 TRAFFIC = tables.Traffic(
     id=1, play_id=1, round=1, name="calls.jsonl", source_digest=digest("a"), artifact=digest("b"),
-    mapping='{"input":"text"}', rows=400, rejects=0, report="{}", imported_at=AT,
+    mapping='{"input":"text"}', rows=400, rejects=0, report=import_report(), imported_at=AT,
 )  # fmt: skip
 
 

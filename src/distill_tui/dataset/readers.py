@@ -28,6 +28,7 @@ from distill_tui.dataset.records import (
     records,
     short,
 )
+from distill_tui.rules.results import Reject
 
 __all__ = [
     "BadInput",
@@ -116,14 +117,6 @@ class TrafficRow:
     latency_ms: float | None = None
     tokens_in: int | None = None
     tokens_out: int | None = None
-
-
-@dataclass(frozen=True)
-class Reject:
-    """A row that cannot be used, and why."""
-
-    line: int
-    reason: str
 
 
 class _BadRow(Exception):

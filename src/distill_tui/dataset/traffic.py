@@ -27,8 +27,9 @@ import pyarrow.parquet as pq
 
 from distill_tui.dataset.duplicates import input_digest
 from distill_tui.dataset.progress import Progress, unheard
-from distill_tui.dataset.readers import BadInput, Mapping, Reject, TrafficRow, read_rows
+from distill_tui.dataset.readers import BadInput, Mapping, TrafficRow, read_rows
 from distill_tui.dataset.records import row_count, saved_parts
+from distill_tui.rules.results import ImportReport, Reject
 
 BATCH = 2_000
 SHOWN_REJECTS, SHOWN_REASONS = 20, 5
@@ -55,30 +56,6 @@ SCHEMA = pa.schema(
         ("tokens_out", pa.int64()),
     ]
 )
-
-
-@dataclass(frozen=True)
-class ImportReport:
-    """What an import read, and what the numbers of a worksheet can be filled from."""
-
-    file_name: str
-    source_digest: str  # SHA-256 of the file as it was given, or of a folder's names and digests
-    parquet_digest: str  # SHA-256 of the Parquet file written
-    rows: int
-    rejects: int
-    first_rejects: tuple[Reject, ...]  # at most 20; all of them stand in OUT.rejects.jsonl
-    reasons: tuple[tuple[str, int], ...]  # the commonest reasons, without what differs from line to line
-    first_time: str | None  # ISO 8601, UTC
-    last_time: str | None
-    mean_cost: Decimal | None  # of the rows that state one
-    total_cost: Decimal | None
-    p95_latency_ms: float | None  # nearest rank
-    tokens: int | None  # in and out, of the rows that state them
-    gold_share: float  # of the rows
-    teacher_share: float  # of the rows: with an output or probabilities of the teacher
-    disagreement: float | None  # share of the rows with both on which the teacher's output is not the gold label
-    labels: tuple[str, ...]  # in gold, or as the names of probabilities; empty when there are over 1,000
-    segments: tuple[tuple[str, int], ...]  # most rows first; empty when there are over 1,000
 
 
 def rows_of(path: Path) -> Iterator[dict[str, Any]]:

@@ -20,6 +20,7 @@ from distill_tui.monitor import plan as observe
 from distill_tui.rounds.weights import cell
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
+from distill_tui.rules.results import ImportReport, encode
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import stored_list
 from distill_tui.store.project import Project, ProjectError
@@ -96,14 +97,9 @@ class Taken:
         """Make the row of the round's traffic."""
         from distill_tui.store import tables
 
-        report = {
-            "observed": True,
-            "rows": self.rows,
-            "rejects": 0,
-            "first_rejects": [],
-            "gold_share": self.gold / self.rows,
-            "segments": self.segments,
-        }
+        report = ImportReport(
+            observed=True, rows=self.rows, rejects=0, gold_share=self.gold / self.rows, segments=self.segments
+        )
         return tables.Traffic(
             play_id=play_id,
             round=round,
@@ -113,7 +109,7 @@ class Taken:
             mapping=canonical({"observed": str(round)}).decode(),
             rows=self.rows,
             rejects=0,
-            report=json.dumps(report),
+            report=encode(report),
             imported_at=at,
         )
 

@@ -26,9 +26,9 @@ from distill_tui.rounds import requests, weights
 from distill_tui.rounds.weights import cell
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
-from distill_tui.rules.results import VariationResult
+from distill_tui.rules.results import ImportReport, TakenVariations, VariationResult
 from distill_tui.store.artifacts import Artifacts
-from distill_tui.store.json_columns import result_of, stored
+from distill_tui.store.json_columns import read, result_of, stored
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.teachers import cache
 from distill_tui.teachers.description import Described
@@ -184,16 +184,15 @@ def ask_of(run: entities.Run) -> dict[str, Any]:
     return asked if isinstance(asked, dict) else {}
 
 
-def taken(traffic: entities.Traffic) -> dict[str, Any]:
-    """Give what an imported file says of the variations that it holds; empty for any other."""
-    found = stored(traffic.report, f"the report of traffic file {traffic.id}").get("variations")
-    return found if isinstance(found, dict) else {}
+def taken(traffic: entities.Traffic) -> TakenVariations | None:
+    """Return the variations that an imported file holds; None for any other file."""
+    return read(ImportReport, traffic.report, f"the report of traffic file {traffic.id}").variations
 
 
 def waiting(project: Project, dossier: PlayDossier, run_id: int | None = None) -> Waiting:
     """Give what the newest run of this round, or the one that is named, wrote. Raises ProjectError."""
     play = dossier.play
-    gone = {taken(traffic).get("run") for traffic in dossier.traffic}
+    gone = {held.run for held in map(taken, dossier.traffic) if held is not None}
     done = [r for r in dossier.runs if ask_of(r) and r.status is RunStatus.FINISHED and r.round == play.round]
     run = next((r for r in reversed(done) if r.id not in gone and run_id in (None, r.id)), None)
     if run is None or run.id is None:

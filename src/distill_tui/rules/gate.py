@@ -10,9 +10,10 @@ from typing import Any
 from distill_tui import gates, tasks
 from distill_tui.gates import economics
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import PlayDossier, read_number, read_object
+from distill_tui.rules.dossier import PlayDossier, read_object
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.requests import ConfirmTerms, FillWorksheet, LockGate
+from distill_tui.rules.results import ImportReport, known
 from distill_tui.rules.who import held_by, least_proof, never_built, proved
 from distill_tui.terms import Assurance, PlayKind, Role, StatementKind
 
@@ -94,9 +95,9 @@ def segment_shares(dossier: PlayDossier) -> dict[str, float] | None:
     """Say from the imported traffic how large each segment is; None where there is no traffic yet."""
     rows: dict[str, int] = {}
     for traffic in dossier.traffic:
-        for pair in read_object(traffic.report).get("segments") or ():
-            if isinstance(pair, list) and len(pair) == 2:
-                rows[str(pair[0])] = rows.get(str(pair[0]), 0) + int(read_number(pair[1]))
+        report = known(ImportReport, traffic.report)
+        for name, count in report.segments if report is not None else ():
+            rows[name] = rows.get(name, 0) + count
     total = sum(rows.values())
     return {name: count / total for name, count in rows.items()} if total else None
 

@@ -23,12 +23,12 @@ from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.objection import Objection, Refused
 from distill_tui.rules.requests import BuildData
-from distill_tui.rules.results import DataCounts, encode
+from distill_tui.rules.results import DataCounts, ImportReport, encode
 from distill_tui.runs import headroom
 from distill_tui.runs.claim import Claim
 from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
-from distill_tui.store.json_columns import stored
+from distill_tui.store.json_columns import read
 from distill_tui.store.project import Change
 from distill_tui.teachers import cache
 from distill_tui.teachers.description import Described
@@ -169,11 +169,11 @@ def _refreshed(
 
 def _written(artifacts: Artifacts, dossier: PlayDossier) -> tuple[set[str], set[str]]:
     """Give the inputs, by digest, that a teacher wrote, and those that these vary: all of them only train."""
-    files = [traffic for traffic in dossier.traffic if variations.taken(traffic)]
-    written = {row["input_digest"] for each in files for row in rows_of(artifacts.path(each.artifact))}
-    return written, {digest for each in files for digest in variations.taken(each)["varied"]}
+    files = [(traffic, taken) for traffic in dossier.traffic if (taken := variations.taken(traffic)) is not None]
+    written = {row["input_digest"] for each, _ in files for row in rows_of(artifacts.path(each.artifact))}
+    return written, {digest for _, taken in files for digest in taken.varied}
 
 
 def is_observed(traffic: entities.Traffic) -> bool:
     """Whether a file of traffic is what a live student was observed on."""
-    return bool(stored(traffic.report, f"the report of traffic file {traffic.id}").get("observed"))
+    return read(ImportReport, traffic.report, f"the report of traffic file {traffic.id}").observed

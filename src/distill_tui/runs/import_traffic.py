@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from distill_tui.dataset.traffic import rows_of
 from distill_tui.digests import canonical
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.requests import ImportTraffic
+from distill_tui.rules.results import TakenVariations, encode
 from distill_tui.runs.claim import Claim
 from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
@@ -47,9 +47,12 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
         request = replace(request, held_out=leaks, variations=variations is not None)
         claimed.ask_first(Action.IMPORT_TRAFFIC, request)
         artifact, rejects = artifacts.store(out), out.with_suffix(".rejects.jsonl")
-        summary = json.loads(json.dumps(asdict(report), default=str))
-        summary |= {"rejects_file": artifacts.store(rejects) if rejects.exists() else "", "held_out": leaks}
-        summary |= {"variations": variations} if variations is not None else {}
+        report = replace(
+            report,
+            rejects_file=artifacts.store(rejects) if rejects.exists() else "",
+            held_out=leaks,
+            variations=TakenVariations(**variations | {"varied": tuple(variations["varied"])}) if variations else None,
+        )
 
     def edit(change: Change, row: tables.Run) -> None:
         change.session.add(
@@ -62,7 +65,7 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
                 mapping=request.mapping,
                 rows=report.rows,
                 rejects=report.rejects,
-                report=json.dumps(summary),
+                report=encode(report),
                 imported_at=change.at,
             )
         )

@@ -6,7 +6,7 @@ It shows counts and never a held-out row.
 from __future__ import annotations
 
 from distill_tui.rules.data import counts, findings, labelled
-from distill_tui.rules.results import AxisValue
+from distill_tui.rules.results import AxisValue, ImportReport, known
 from distill_tui.terms import FindingLevel, RunKind, RunStatus, Split
 from distill_tui.ui.play.view import View
 from distill_tui.ui.widgets import page, show
@@ -46,16 +46,15 @@ def traffic(view: View, width: int) -> Lines:
     rows = []
     for each in view.dossier.traffic:
         rejects = (f"{each.rejects:,}", "$tone-warn" if each.rejects else "")
-        gold = read(each.report).get("gold_share")
-        share = show.percent(gold, 0) if isinstance(gold, int | float) else show.glyph("dash")
+        report = known(ImportReport, each.report)
+        share = show.percent(report.gold_share, 0) if report is not None else show.glyph("dash")
         digest = page.short(each.source_digest)
         rows.append((each.name, f"{each.rows:,}", rejects, share, page.when(each.imported_at), digest))
     lines += page.table(columns, rows, width)
     for each in view.dossier.traffic:
-        for reject in list(read(each.report).get("first_rejects") or ())[:2]:
-            if isinstance(reject, dict):
-                text = f"{each.name} line {reject.get('line', '?')}: {reject.get('reason', '')}"
-                lines += page.sentence(text, width, word="look")
+        report = known(ImportReport, each.report)
+        for reject in report.first_rejects[:2] if report is not None else ():
+            lines += page.sentence(f"{each.name} line {reject.line}: {reject.reason}", width, word="look")
     return lines
 
 
