@@ -23,7 +23,7 @@ from distill_tui.rules.requests import (
 from distill_tui.rules.results import DataCounts, Finding, LabelResult, known
 from distill_tui.rules.state_machine import NEXT_STAGE, closed
 from distill_tui.rules.training import OF_DATA, idle, run_of_worker
-from distill_tui.rules.who import held_by, reasoned
+from distill_tui.rules.who import PlayRule, held_by, reasoned
 from distill_tui.terms import Action, FindingLevel, Role, RunKind, RunStatus, Split, TeacherSource
 
 
@@ -305,3 +305,15 @@ def open_row(dossier: PlayDossier, actor: Actor, request: OpenRow | None) -> Ite
             f"{actor.person} built in this play, so opening row {request.row} burns it and its near duplicates: "
             "they no longer count in an evaluation and move to validation with the next data set. Say so with --burn.",
         )
+
+
+RULES: dict[Action, PlayRule] = {
+    Action.IMPORT_TRAFFIC: import_traffic,
+    Action.SET_TEACHER: set_teacher,
+    Action.LABEL: label,
+    Action.QUEUE_RUN: queue_run,
+    Action.BUILD_DATA: build_data,
+    Action.ACCEPT_FINDINGS: accept_findings,
+    Action.FREEZE_DATA: freeze_data,
+    Action.OPEN_ROW: open_row,
+}

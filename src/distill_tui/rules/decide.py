@@ -14,7 +14,17 @@ from distill_tui.rules.live import rehearsed
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.requests import Comment, SetMaintenance, Ship, SignOff, SpotCheck, Withdraw, WithReason
 from distill_tui.rules.training import idle
-from distill_tui.rules.who import held_by, least_proof, never_built, proof, proved, reasoned, roster, roster_signed
+from distill_tui.rules.who import (
+    PlayRule,
+    held_by,
+    least_proof,
+    never_built,
+    proof,
+    proved,
+    reasoned,
+    roster,
+    roster_signed,
+)
 from distill_tui.terms import Action, Assurance, Opinion, Role, Verdict
 
 SIGNS = ((Role.VALIDATOR,), (Action.SIGN_OFF,))  # who lifts what is missing in a sign-off, and how
@@ -317,3 +327,16 @@ def comment(dossier: PlayDossier, actor: Actor, request: Comment | None) -> Iter
     """Anyone enrolled may comment."""
     if request is not None and not 1 <= len(request.text.strip()) <= 4000:
         yield Objection("comment.length", "A comment has 1 to 4,000 characters.")
+
+
+RULES: dict[Action, PlayRule] = {
+    Action.SPOT_CHECK: spot_check,
+    Action.SIGN_OFF: sign_off,
+    Action.REFUSE: refuse,
+    Action.WITHDRAW: withdraw,
+    Action.SET_MAINTENANCE: set_maintenance,
+    Action.SHIP: ship,
+    Action.ITERATE: iterate,
+    Action.KILL: kill,
+    Action.COMMENT: comment,
+}

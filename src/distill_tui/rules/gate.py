@@ -14,8 +14,8 @@ from distill_tui.rules.dossier import PlayDossier, read_object
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.requests import ConfirmTerms, FillWorksheet, LockGate
 from distill_tui.rules.results import ImportReport, known
-from distill_tui.rules.who import held_by, least_proof, never_built, proved
-from distill_tui.terms import Assurance, PlayKind, Role, StatementKind
+from distill_tui.rules.who import PlayRule, held_by, least_proof, never_built, proved
+from distill_tui.terms import Action, Assurance, PlayKind, Role, StatementKind
 
 
 def fill_worksheet(dossier: PlayDossier, actor: Actor, request: FillWorksheet | None) -> Iterator[Objection]:
@@ -214,3 +214,12 @@ def gate_untouched(dossier: PlayDossier) -> Iterator[Objection]:
         if facts.row.kind is StatementKind.GATE and (facts.trouble or facts.about("gate") != locked):
             sentence = facts.trouble or "The gate is not the one that its lock was signed for."
             yield Objection("gate.touched", sentence, from_backup=True)
+
+
+RULES: dict[Action, PlayRule] = {
+    Action.FILL_WORKSHEET: fill_worksheet,
+    Action.QUALIFY: qualify,
+    Action.EDIT_GATE: edit_gate,
+    Action.LOCK_GATE: lock_gate,
+    Action.CONFIRM_TERMS: confirm_terms,
+}

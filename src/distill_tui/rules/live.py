@@ -11,7 +11,7 @@ from distill_tui.rules.objection import Objection
 from distill_tui.rules.requests import Observe, RollBack, WithReason
 from distill_tui.rules.results import RehearsalResult, known
 from distill_tui.rules.training import idle, not_observing
-from distill_tui.rules.who import held_by, reasoned
+from distill_tui.rules.who import PlayRule, held_by, reasoned
 from distill_tui.terms import Action, PlayKind, Role, RunKind, RunStatus, Standing
 
 
@@ -99,3 +99,12 @@ def refresh(dossier: PlayDossier, actor: Actor, request: WithReason | None) -> I
             f"A refresh takes in training data, and {actor.person} validates this play; the driver opens it.",
         )
     yield from reasoned(request.reason if request is not None else None, "A refresh")
+
+
+RULES: dict[Action, PlayRule] = {
+    Action.REHEARSE: rehearse,
+    Action.OBSERVE: observe,
+    Action.ACKNOWLEDGE: acknowledge,
+    Action.ROLL_BACK: roll_back,
+    Action.REFRESH: refresh,
+}

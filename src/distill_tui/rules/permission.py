@@ -7,15 +7,13 @@ Nothing here reads a clock, a file or a network, and every function answers for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
-
 from distill_tui.rules import data, decide, gate, live, training, who
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier, ProjectDossier
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.requests import OpenProject, Request
 from distill_tui.rules.state_machine import NEXT_STAGE, closed
+from distill_tui.rules.who import PlayRule, ProjectRule
 from distill_tui.terms import Action
 
 NO_PLAY = Objection("play.none", "There is no such play; `distill-tui list` shows them.")
@@ -47,52 +45,12 @@ def objections(
     return [*who.hosted(action, dossier, actor, request), *RULES[action](dossier, actor, request)]
 
 
-PROJECT_RULES: dict[Action, Callable[[ProjectDossier, Actor, Any], Iterator[Objection]]] = {
-    Action.ENROL_PERSON: who.enrol_person,
-    Action.ADD_ACCOUNT: who.add_proof,
-    Action.ADD_KEY: who.add_proof,
-    Action.REVOKE_KEY: who.revoke_key,
-    Action.SET_ASSURANCE: who.set_assurance,
-    Action.OPEN_PLAY: who.open_play,
-}
-RULES: dict[Action, Callable[[PlayDossier, Actor, Any], Iterator[Objection]]] = {
-    Action.SIGN_ROSTER: who.sign_roster,
-    Action.SPOT_CHECK: decide.spot_check,
-    Action.ASSIGN_ROLE: who.assign_role,
-    Action.FILL_WORKSHEET: gate.fill_worksheet,
-    Action.QUALIFY: gate.qualify,
-    Action.EDIT_GATE: gate.edit_gate,
-    Action.LOCK_GATE: gate.lock_gate,
-    Action.IMPORT_TRAFFIC: data.import_traffic,
-    Action.SET_TEACHER: data.set_teacher,
-    Action.LABEL: data.label,
-    Action.QUEUE_RUN: data.queue_run,
-    Action.CONFIRM_TERMS: gate.confirm_terms,
-    Action.BUILD_DATA: data.build_data,
-    Action.ACCEPT_FINDINGS: data.accept_findings,
-    Action.FREEZE_DATA: data.freeze_data,
-    Action.OPEN_ROW: data.open_row,
-    Action.START_RUN: training.start_run,
-    Action.STOP_RUN: training.stop_run,
-    Action.RESUME_RUN: training.resume_run,
-    Action.EVALUATE: training.evaluate,
-    Action.REPRODUCE: training.reproduce,
-    Action.SIGN_OFF: decide.sign_off,
-    Action.REFUSE: decide.refuse,
-    Action.WITHDRAW: decide.withdraw,
-    Action.SET_MAINTENANCE: decide.set_maintenance,
-    Action.SHIP: decide.ship,
-    Action.ITERATE: decide.iterate,
-    Action.KILL: decide.kill,
-    Action.COMMENT: decide.comment,
-    Action.REHEARSE: live.rehearse,
-    Action.OBSERVE: live.observe,
-    Action.ACKNOWLEDGE: live.acknowledge,
-    Action.ROLL_BACK: live.roll_back,
-    Action.REFRESH: live.refresh,
-    Action.FINISH_RUN: training.run_of_worker,
-    Action.END_RUN: training.run_of_worker,
-    Action.RECORD_EVALUATION: training.record_evaluation,
-    Action.RECORD_REPRODUCTION: training.run_of_worker,
-    Action.RECORD_OBSERVATIONS: training.run_of_worker,
+PROJECT_RULES: dict[Action, ProjectRule] = who.PROJECT_RULES
+RULES: dict[Action, PlayRule] = {
+    **who.RULES,
+    **decide.RULES,
+    **gate.RULES,
+    **data.RULES,
+    **training.RULES,
+    **live.RULES,
 }

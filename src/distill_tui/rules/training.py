@@ -13,7 +13,7 @@ from distill_tui.rules.objection import Objection
 from distill_tui.rules.requests import ForRun, StartRun, WorkerReport
 from distill_tui.rules.results import train_result
 from distill_tui.rules.state_machine import NEXT_STAGE
-from distill_tui.rules.who import held_by
+from distill_tui.rules.who import PlayRule, held_by
 from distill_tui.spec import Spec
 from distill_tui.terms import Action, Role, RunKind, RunStatus, StudentKind, TeacherSource
 
@@ -217,3 +217,17 @@ def not_observing(dossier: PlayDossier) -> Iterator[Objection]:
     busy = next((r for r in dossier.runs if r.status.active and r.kind is RunKind.OBSERVE), None)
     if busy is not None:
         yield Objection("run.observes", f"Run {busy.id} observes already; wait for it to end.")
+
+
+RULES: dict[Action, PlayRule] = {
+    Action.START_RUN: start_run,
+    Action.STOP_RUN: stop_run,
+    Action.RESUME_RUN: resume_run,
+    Action.EVALUATE: evaluate,
+    Action.REPRODUCE: reproduce,
+    Action.FINISH_RUN: run_of_worker,
+    Action.END_RUN: run_of_worker,
+    Action.RECORD_EVALUATION: record_evaluation,
+    Action.RECORD_REPRODUCTION: run_of_worker,
+    Action.RECORD_OBSERVATIONS: run_of_worker,
+}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from distill_tui.digests import canonical, digest_of
@@ -25,6 +25,9 @@ from distill_tui.rules.requests import (
     SignRoster,
 )
 from distill_tui.terms import Action, Assurance, Role, Stage, StatementKind
+
+PlayRule = Callable[[PlayDossier, Actor, Any], Iterator[Objection]]  # each takes the request of its action
+ProjectRule = Callable[[ProjectDossier, Actor, Any], Iterator[Objection]]
 
 
 def held_by(dossier: PlayDossier, actor: Actor, *roles: Role) -> Iterator[Objection]:
@@ -261,3 +264,19 @@ def roster(dossier: PlayDossier) -> dict[str, Any]:
             for person in people
         },
     }
+
+
+PROJECT_RULES: dict[Action, ProjectRule] = {
+    Action.ENROL_PERSON: enrol_person,
+    Action.ADD_ACCOUNT: add_proof,
+    Action.ADD_KEY: add_proof,
+    Action.REVOKE_KEY: revoke_key,
+    Action.SET_ASSURANCE: set_assurance,
+    Action.OPEN_PLAY: open_play,
+}
+
+
+RULES: dict[Action, PlayRule] = {
+    Action.SIGN_ROSTER: sign_roster,
+    Action.ASSIGN_ROLE: assign_role,
+}
