@@ -180,4 +180,4 @@ async def test_terms_are_recorded_and_findings_accepted_by_keys(
         assert isinstance(pilot.app.screen, PlayScreen)
     dossier = project.dossier(play)
     assert dossier.terms is not None and (dossier.terms.provider, dossier.terms.permits) == ("Acme", 1)
-    assert [each["accepted"] for each in findings(dossier)] == ["few, and known"]
+    assert [each.accepted for each in findings(dossier)] == ["few, and known"]

@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 
 from distill_tui.dataset import coverage, duplicates, frozen, split, traffic
 from distill_tui.dataset.build import TeacherOutput, build, write
-from distill_tui.dataset.readers import BadInput, Mapping, Reject, TrafficRow, guess_mapping, read_rows
+from distill_tui.dataset.readers import BadInput, Mapping, TrafficRow, guess_mapping, read_rows
 from distill_tui.dataset.split import Candidate, LeftOut, SplitRule
+from distill_tui.rules.results import Reject
 from distill_tui.terms import Split
 from support.datasets import EVERY, file_of, imported, jsonl
 

@@ -277,7 +277,7 @@ def test_a_student_is_judged_by_exact_match_and_by_its_row_scores(decided: Proje
     assert record is not None and record.task is Task.GENERATION
     data = decided.dossier(1).data_set
     assert data is not None and "The teacher is right on" in json.loads(data.counts)["audit"]["teacher_says"]
-    assert not any(finding["id"].startswith("teacher") for finding in findings(decided.dossier(1)))
+    assert not any(finding.id.startswith("teacher") for finding in findings(decided.dossier(1)))
     verdicts = [each.verdict for each in dossier.judgements]
     assert verdicts == [Verdict.HOLDS] * 4, [each.sentence for each in dossier.judgements]
     assert "Field F1 is" in dossier.judgements[1].sentence and "ChrF" in dossier.judgements[2].sentence
@@ -400,7 +400,7 @@ def test_what_is_only_written_otherwise_is_no_conflict(decided: Project) -> None
     assert found and all("zip" in row["gold"] and "zip" not in row["teacher_output"] for row in found)
     other = [rows.at(place) for place in range(len(rows)) if rows.at(place)["gold"] and not rows.at(place)["conflict"]]
     assert other and all(row["gold"] != row["teacher_output"] for row in other), "in another spelling"
-    assert not any(finding["id"].startswith("conflict") for finding in findings(decided.dossier(1)))
+    assert not any(finding.id.startswith("conflict") for finding in findings(decided.dossier(1)))
 
 
 def test_an_answer_in_the_traffic_stays_as_it_was_written(decided: Project) -> None:

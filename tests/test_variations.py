@@ -190,7 +190,7 @@ def test_variations_are_read_and_taken_in_as_a_source_that_only_trains(
         before.digests
     )
     assert {row["input"] for row in told if row["split"] == "held-out"} == held_out(play)
-    assert any("7 of the" in finding["says"] for finding in findings(play.dossier(1)))
+    assert any("7 of the" in finding.says for finding in findings(play.dossier(1)))
 
 
 def test_variations_that_belong_with_held_out_rows_are_refused_at_the_door(play: Project, tmp_path: Path) -> None:
