@@ -34,6 +34,7 @@ KEYS = {  # keys of this screen alone; on a play they mean something else
     "R": (Action.REVOKE_KEY, "revoke key"),
 }
 BY_NAME = {action.value: action for action, _ in KEYS.values()}
+DETAIL = 8  # lines below the list that show the person under the cursor
 COLUMNS = (
     Column("PERSON", 16),
     Column("NAME", 0),
@@ -174,7 +175,9 @@ class RosterScreen(Screen[None]):
         person = self.selected
         if self.project_dossier is not None and person is not None:
             lines = detail(self.project_dossier, self.cards, person, self.size.width - 2)
-            self.query_one("#person", Static).update(page.page(lines[:8]))
+            if len(lines) > DETAIL:
+                lines[DETAIL - 1 :] = [page.muted(f"  and {len(lines) - DETAIL + 1:,} more")]
+            self.query_one("#person", Static).update(page.page(lines))
         self.refresh_bindings()
 
     # --- keys
