@@ -195,17 +195,16 @@ async def freezes_data(dana: Person) -> None:
     await dana.until("NEXT  a  Import traffic")
     await dana.press("a")
     await dana.type("calls.jsonl", "ctrl+s")
-    await dana.until("How calls.jsonl is read")
+    await dana.until("Columns of calls.jsonl")
     await dana.press("ctrl+s")
-    await dana.until("Imported 600 rows")
-    await dana.until("NEXT  a  Choose the teacher")
+    await dana.until("NEXT  a  Choose the teacher", 60)
     await dana.press("a", "enter")
-    await dana.until("NEXT  a  Window, deduplicate, split")
+    await dana.until("NEXT  a  Build a draft data set")
     await dana.press("a", "enter")
-    await dana.until("NEXT  a  Freeze the data set")
+    await dana.until("NEXT  a  Freeze the data set", 60)
     await dana.press("a")
     await dana.type("P-001", "enter")
-    await dana.until("NEXT  a  Train a student")
+    await dana.until("NEXT  a  Train a student", 60)
 
 
 async def trains(dana: Person) -> None:
@@ -222,10 +221,10 @@ async def trains(dana: Person) -> None:
 
 
 async def evaluates(dana: Person) -> None:
-    await dana.until("NEXT  a  Judge one trained student")
+    await dana.until("NEXT  a  Evaluate one student")
     await dana.press("a")
     await dana.type("P-001", "enter")
-    await dana.until("GATE HELD", 60)
+    await dana.until("Gate held", 60)
 
 
 async def is_blocked(dana: Person) -> None:
@@ -246,7 +245,7 @@ async def signs(vera: Person) -> None:
     await vera.press("enter")
     await vera.until("NEXT")
     await vera.press("5")
-    await vera.until("GATE HELD")
+    await vera.until("Gate held")
     await vera.press("S")
     await vera.until(lambda: not vera.pilot.app.screen.deaf)  # type: ignore[attr-defined]
     await vera.type("Read the phone rows.", "enter")
