@@ -6,6 +6,7 @@ A run is followed here, its log is read, it is stopped, and its play is opened.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -21,8 +22,9 @@ from textual.worker import get_current_worker
 from distill_tui import actions
 from distill_tui.rules.permission import objections
 from distill_tui.rules.requests import ForRun
+from distill_tui.rules.training import OF_DATA
 from distill_tui.store import sqlite
-from distill_tui.terms import Action, RunStatus
+from distill_tui.terms import Action, RunKind, RunStatus
 from distill_tui.ui.forms.form import Call, Form, nothing
 from distill_tui.ui.messages import ProjectChanged
 from distill_tui.ui.widgets import page, show
@@ -74,8 +76,18 @@ def _job(project: Project, actor: Actor, run: entities.Run, play: str) -> Job:
         return Job(run, play, log=log, keeps=f"Run {run.id} is already {run.status.value}.")
     objects = objections(Action.STOP_RUN, project.dossier(run.play_id), actor, ForRun(run.id or 0))
     curve = queries.curve(project, run.id)
-    rate = curve[-1].rows_per_second if curve and run.status is RunStatus.RUNNING else None
+    rate = None
+    if run.status is RunStatus.RUNNING:
+        rate = curve[-1].rows_per_second if curve else _rows_per_second(run)
     return Job(run, play, rate, log, objects[0].sentence if objects else "")
+
+
+def _rows_per_second(run: entities.Run) -> float | None:
+    """Return the rate since the worker claimed the run, of a run whose steps are rows."""
+    if run.kind not in (RunKind.LABEL, *OF_DATA) or not run.step or not run.claimed_at or not run.heartbeat_at:
+        return None
+    took = datetime.fromisoformat(run.heartbeat_at) - datetime.fromisoformat(run.claimed_at)
+    return run.step / took.total_seconds() if took.total_seconds() else None
 
 
 def tail(file: Path) -> tuple[str, ...]:
@@ -128,7 +140,8 @@ def detail(job: Job, width: int, height: int) -> Lines:
     elif run.message:
         lines += page.sentence(run.message, width, label="  ")
     if run.stop_requested and run.status.active:
-        lines += page.sentence("stopping after this step; the checkpoint is kept", width, word="look")
+        kept = "nothing is kept" if run.kind in OF_DATA else "the checkpoint is kept"
+        lines += page.sentence(f"stopping after this step; {kept}", width, word="look")
     room = height - len(lines) - 1
     if job.log and room > 0:
         lines += [page.heading("LOG", "o reads all of it"), *(page.muted(show.clip(t, width)) for t in job.log[-room:])]
@@ -271,6 +284,7 @@ class JobsScreen(ModalScreen[None]):
         if job is None:
             return
         run, actor = job.run, self._app.actor
+        keeps = "keeps nothing" if run.kind in OF_DATA else "keeps its checkpoint"
         stop = Call(
             lambda project: actions.stop_run(project, run.play_id, actor, run.id or 0), f"Run {run.id} is stopping."
         )
@@ -279,7 +293,7 @@ class JobsScreen(ModalScreen[None]):
             "stop it",
             nothing,
             lambda asked: stop,
-            ("It stops after this step and keeps its checkpoint. C on the play's screen resumes it.",),
+            (f"It stops after this step and {keeps}. C on the play's screen resumes it.",),
             title=f"Stop run {run.id} ({run.kind.value}) of {job.play}",
             command=f"distill-tui train stop P-{run.play_id:03d} --run {run.id}",
         )

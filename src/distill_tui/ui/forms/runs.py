@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from distill_tui import actions, tasks
 from distill_tui.rules.requests import ForRun, StartRun
-from distill_tui.rules.training import resumable, suits, trained
+from distill_tui.rules.training import OF_DATA, resumable, suits, trained
 from distill_tui.spec import Spec
 from distill_tui.terms import Action, Export, StudentKind
 from distill_tui.ui.forms.form import Form, Say, Step, call, nothing, opens
@@ -84,7 +84,8 @@ def stop_run(app: DistillApp, view: View) -> Step:
     if run is None or run.id is None:
         return Say("No run is active.")
     asked, stop = ForRun(run.id), call(view, f"Run {run.id} is stopping.", actions.stop_run, run.id)
-    body = (f"Run {run.id} ({run.kind.value}) stops after this step and keeps its checkpoint. C resumes it.",)
+    kept = "keeps nothing" if run.kind in OF_DATA else "keeps its checkpoint"
+    body = (f"Run {run.id} ({run.kind.value}) stops after this step and {kept}. C resumes it.",)
     return Form(Action.STOP_RUN, "stop it", lambda values: asked, lambda asked: stop, body)
 
 

@@ -89,7 +89,8 @@ def time_left(run: entities.Run, rows_per_second: float) -> str:
     """Return how long a run still takes at its present rate."""
     if rows_per_second <= 0 or run.total <= run.step:
         return show.glyph("dash")
-    seconds = int((run.total - run.step) * spec_of(run).batch_size / rows_per_second)
+    rows = spec_of(run).batch_size if run.kind is RunKind.TRAIN else 1  # of one step
+    seconds = int((run.total - run.step) * rows / rows_per_second)
     return (
         f"{seconds // 3600} h {seconds % 3600 // 60} min"
         if seconds >= 3600
