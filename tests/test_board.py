@@ -156,7 +156,7 @@ def test_a_card_says_how_its_play_stands(project: Project) -> None:
     assert by_stage[Stage.QUALIFY].state == ("waiting", "needs operator")
     assert by_stage[Stage.GATE].state == ("waiting", "write the gate")
     assert by_stage[Stage.DATA].state == ("waiting", "import traffic")
-    assert by_stage[Stage.TRAIN].state == ("running", "training 47 %")
+    assert by_stage[Stage.TRAIN].state == ("running", "training 47%")
     assert by_stage[Stage.KILLED].waits_for is None
     assert by_stage[Stage.QUALIFY].waits_for == "dan"
     assert glance.header(project.path).active_runs == 1
@@ -548,11 +548,11 @@ async def test_the_reports_of_a_run_are_seen_within_a_second_and_only_its_play_i
     async with app.run_test(size=WIDE) as pilot:
         await settled(pilot)
         before = list(app.screen.query_one(Board).shelf.cards)
-        assert "training 47 %" in text_of(app) and "1 running" in text_of(app)
+        assert "training 47%" in text_of(app) and "1 running" in text_of(app)
         for step in (62, 88):
             report(step=step)
             await pilot.pause(1.0)
-            assert f"training {step} %" in text_of(app)
+            assert f"training {step}%" in text_of(app)
         report(status=RunStatus.LOST, token=None)
         await pilot.pause(1.0)
         assert "train lost" in text_of(app) and "running" not in text_of(app)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from distill_tui import actions
 from distill_tui.cli.app import main
 from distill_tui.people import signatures
+from distill_tui.rules import card as card_module
 from distill_tui.rules.card import Card
 from distill_tui.rules.how_it_stands import card_of
 from distill_tui.runs.executors import local
@@ -91,13 +93,16 @@ def test_a_sign_off_that_counts_no_longer_is_not_shown_as_one(signed: Project, c
         case "withdrawn":
             actions.withdraw(signed, 1, actor("vera"), "I erred.")
     card = the_card(signed)
-    assert not card.signed_off and card.next_step is Action.SIGN_OFF and card.waits_for == "vera"
-    assert card.state[1] == ("held: sign off" if change == "withdrawn" else "sign-off stale")
+    due = (Action.SIGN_OFF, "vera", "held: sign off" if change == "withdrawn" else "sign-off stale")
+    if change == "assurance":  # no sign-off counts before the sponsor has signed the roster
+        due = (Action.SIGN_ROSTER, "sam", "held: sign roster")
+    assert not card.signed_off and (card.next_step, card.waits_for, card.state[1]) == due
 
 
 def test_a_refusal_is_shown(signed: Project) -> None:
     actions.sign_off(signed, 1, actor("vera"), Opinion.REFUSE, "It fails.")
-    assert the_card(signed).state == ("refused", "sign-off refused")
+    card = the_card(signed)
+    assert card.state == ("refused", "sign-off refused") and (card.next_step, card.waits_for) == (Action.SIGN_OFF, "vera")
 
 
 def test_a_card_that_is_out_of_date_is_computed_again_and_never_shown(signed: Project) -> None:
@@ -118,6 +123,40 @@ def test_after_an_upgrade_the_cards_are_computed_once_at_opening(signed: Project
     opened = Project.open(signed.path)
     assert opened.renew_cards() == 0
     opened.close()
+
+
+@pytest.mark.parametrize("change", ["lost", "altered"])
+def test_a_record_that_was_lost_or_altered_is_seen_without_an_entry(signed: Project, change: str) -> None:
+    right, evaluation = the_card(signed), signed.dossier(1).evaluation
+    assert right.next_step is Action.SHIP and evaluation is not None
+    record = signed.artifacts.path(evaluation.record)
+    content = record.read_bytes()
+    if change == "lost":
+        record.unlink()
+    else:
+        record.write_bytes(content.replace(b"1", b"0"))
+    (shown,) = glance.cards(signed.path)
+    assert shown == card_of(signed.dossier(1)) and shown.next_step is not Action.SHIP and not shown.signed_off
+    assert signed.renew_cards() == 1 and the_card(signed) == shown
+    record.write_bytes(content)
+    assert glance.cards(signed.path) == [right]
+
+
+def test_cards_are_out_of_date_once_the_code_that_computes_them_changes(
+    signed: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    the_card(signed)
+    changed = tmp_path / "program"
+    shutil.copytree(card_module.PACKAGE, changed, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("next_step.py", "../gates/judging.py"):
+        with (changed / "rules" / name).open("a") as file:
+            file.write("# another rule\n")
+        monkeypatch.setattr(card_module, "PACKAGE", changed)
+        card_module._code.cache_clear()
+        assert signed.renew_cards() == 1 and signed.renew_cards() == 0
+    monkeypatch.undo()
+    card_module._code.cache_clear()
+    assert signed.renew_cards() == 1
 
 
 def test_a_refused_action_leaves_the_card_alone(signed: Project) -> None:

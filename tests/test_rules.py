@@ -1033,6 +1033,24 @@ ACTORS = st.builds(
 )  # fmt: skip
 
 
+def test_a_refusal_that_stands_is_the_next_step_of_the_person_who_can_lift_it() -> None:
+    own = signed(None, sign_off(dossier(), opinion=Opinion.REFUSE))
+    assert "sign_off.refused" in ids(objections(Action.SHIP, own, DAN))
+    assert (next_step(own), waits_for(own)) == (Action.SIGN_OFF, "vera")
+    former = signed(None, sign_off(dossier(), "olga", Opinion.REFUSE))
+    assert "sign_off.refused" in ids(objections(Action.SHIP, former, DAN))
+    assert (next_step(former), waits_for(former)) == (Action.WITHDRAW, "olga")
+    lifted = signed(None, sign_off(dossier(), "olga", Opinion.REFUSE, withdrawn=True))
+    assert (next_step(lifted), waits_for(lifted)) == (Action.SHIP, "dan")
+
+
+def test_a_roster_that_must_be_signed_comes_before_the_sign_off() -> None:
+    unsigned = by_signature(DECIDE)
+    assert "roster.unsigned" in ids(objections(Action.SIGN_OFF, unsigned, actor("vera", assurance=SURE)))
+    assert (next_step(unsigned), waits_for(unsigned)) == (Action.SIGN_ROSTER, "sam")
+    assert next_step(vouched(unsigned)) is Action.SIGN_OFF and next_step(surely_signed()) is Action.SHIP
+
+
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(dossiers(), ACTORS, REQUESTS)
 def test_there_is_an_answer_in_full_sentences_for_anything(

@@ -18,7 +18,7 @@ from distill_tui.rules.results import TrainResult
 from distill_tui.rules.training import trained
 from distill_tui.store.json_columns import result_of
 from distill_tui.store.project import Project
-from distill_tui.store.records import record_of
+from distill_tui.store.records import read_record
 from distill_tui.terms import Role, Split
 
 
@@ -71,7 +71,7 @@ def _on_validation(project: Project, dossier: PlayDossier, play_id: int, run: An
     if data is None or run is None:
         return None
     digest = result_of(TrainResult, run).validation
-    record = record_of(project.artifacts.path(digest), digest)
+    record = read_record(project.artifacts, digest)
     return Failures(play_id, Split.VALIDATION, run.id, data.artifact, record, tuple(errors.failures(record)))
 
 

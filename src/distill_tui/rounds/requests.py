@@ -24,7 +24,7 @@ from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.results import TrainResult
 from distill_tui.store.json_columns import result_of
 from distill_tui.store.project import Project, ProjectError
-from distill_tui.store.records import record_of
+from distill_tui.store.records import read_record
 from distill_tui.terms import RunKind, RunStatus, Split
 
 
@@ -77,7 +77,7 @@ def failures(project: Project, dossier: PlayDossier) -> tuple[list[Failed], Path
     if run is None or data is None:
         raise ProjectError("No student was trained yet, so nobody knows where one fails; train one first.")
     digest = result_of(TrainResult, run).validation
-    record = record_of(project.artifacts.path(digest), digest)
+    record = read_record(project.artifacts, digest)
     path = project.artifacts.path(data.artifact)
     rows = frozen.load(path, Split.VALIDATION)
     at = {int(number): place for place, number in enumerate(rows.rows)}

@@ -1,7 +1,7 @@
 """A play's card: how it stands, as the board and `list` show it. Nothing is decided by a card.
 
-`rules.stands` computes it; the door keeps it in the project file, under the head of the log that it was computed at.
-What moves without a log entry is added at reading: how far a run is, and whether a refresh is due today. The module
+`rules.how_it_stands` computes it; the door keeps it in the project file, under the head of the log that it was computed
+at. What moves without a log entry is added at reading: how far a run is, and whether a refresh is due today. The module
 imports neither rules nor gates, because the first frame of the screens needs it.
 """
 
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
+from zlib import crc32
 
 from distill_tui.terms import Action, PlayKind, Role, RunKind, RunStatus, Stage
-
-EDITION = 1  # raise it when a rule changes what a card shows: cards of another edition are computed again
 
 _DOING = {
     RunKind.IMPORT: "importing",
@@ -26,6 +26,30 @@ _DOING = {
     RunKind.OBSERVE: "observing",
     RunKind.REHEARSE: "rehearsing",
 }
+
+PACKAGE = Path(__file__).parents[1]
+COMPUTED_BY = ("terms.py", "rules/*.py", "gates/*.py", "tasks/*.py", "people/*.py", "store/*.py")
+
+
+@cache
+def _code() -> int:
+    """Return the CRC-32 of all the code that computes cards: it changes with every change of a rule."""
+    found = 0
+    for path in sorted(path for pattern in COMPUTED_BY for path in PACKAGE.glob(pattern)):
+        found = crc32(path.read_bytes(), found)
+    return found
+
+
+def edition(artifacts: Path, records: str | None) -> int:
+    """Return a number for what a card is computed with: the code, and the files of these records as they are now."""
+    found = _code()
+    for digest in (records or "").split():
+        try:
+            file = (artifacts / digest.removeprefix("sha256:")).stat()
+            found = crc32(f"{digest} {file.st_size} {file.st_mtime_ns}".encode(), found)
+        except (OSError, ValueError):
+            found = crc32(f"{digest} is missing".encode(), found)
+    return found
 
 
 @dataclass(frozen=True)
@@ -48,7 +72,7 @@ class CardRun:
         """How an active run stands, as a card shows it."""
         if self.status is RunStatus.QUEUED:
             return "queued", f"{self.kind.value} queued"
-        share = f" {100 * self.share:.0f} %" if self.share is not None else ""
+        share = f" {100 * self.share:.0f}%" if self.share is not None else ""
         return "running", f"{_DOING[self.kind]}{share}"
 
 

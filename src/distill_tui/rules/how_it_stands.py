@@ -33,6 +33,7 @@ _WORDS = {
     Action.EVALUATE: ("holds", "trained: evaluate"),
     Action.SET_MAINTENANCE: ("holds", "held: maintain"),
     Action.REHEARSE: ("holds", "held: rehearse"),
+    Action.SIGN_ROSTER: ("holds", "held: sign roster"),
     Action.SPOT_CHECK: ("holds", "held: spot check"),
     Action.SIGN_OFF: ("holds", "held: sign off"),
     Action.SHIP: ("holds", "signed off"),

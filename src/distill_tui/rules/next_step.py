@@ -6,11 +6,12 @@ from distill_tui import gates, tasks
 from distill_tui.gates.paired import Prospect
 from distill_tui.rules import entities
 from distill_tui.rules.data import labelled, open_findings
-from distill_tui.rules.decide import counting_sign_off, gate_holds, maintained, spot_checked
+from distill_tui.rules.decide import counting_sign_off, gate_holds, maintained, spot_checked, standing_refusals
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import trigger
 from distill_tui.rules.live import rehearsed
 from distill_tui.rules.training import OF_DATA, resumable, trained
+from distill_tui.rules.who import roster_signed
 from distill_tui.terms import BEFORE_LOCK, Action, Advice, FindingLevel, Role, RunKind, RunStatus, Stage, Standing
 
 
@@ -71,9 +72,20 @@ def _next_decision(dossier: PlayDossier) -> Action:
         return Action.SET_MAINTENANCE
     if any(rehearsed(dossier)):
         return Action.REHEARSE
-    if counting_sign_off(dossier):
+    if any(roster_signed(dossier)):
+        return Action.SIGN_ROSTER
+    if _refuser(dossier) not in (None, dossier.roles.get(Role.VALIDATOR)):
+        return Action.WITHDRAW  # no other person can lift it
+    if counting_sign_off(dossier) and not _refuser(dossier):
         return Action.SHIP
     return Action.SPOT_CHECK if any(spot_checked(dossier)) else Action.SIGN_OFF
+
+
+def _refuser(dossier: PlayDossier) -> str | None:
+    """Return whose refusal stands in the way of a ship, one who no longer is the validator first."""
+    people = [facts.row.person_id for facts in standing_refusals(dossier)]
+    others = [person for person in people if person != dossier.roles.get(Role.VALIDATOR)]
+    return next(iter([*others, *people]), None)
 
 
 def advice(dossier: PlayDossier) -> tuple[Advice, list[str]]:
@@ -109,9 +121,12 @@ def progress(dossier: PlayDossier) -> gates.Progress | None:
 def waits_for(dossier: PlayDossier) -> str | None:
     """The person whose turn it is."""
     step = next_step(dossier)
+    if step is Action.WITHDRAW:
+        return _refuser(dossier)
     role = (
         {
             Action.LOCK_GATE: Role.SPONSOR,
+            Action.SIGN_ROSTER: Role.SPONSOR,
             Action.SPOT_CHECK: Role.VALIDATOR,
             Action.SIGN_OFF: Role.VALIDATOR,
             Action.REFRESH: Role.OPERATOR,

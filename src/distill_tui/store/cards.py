@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from distill_tui.rules.card import EDITION
+from distill_tui.rules.card import edition
 from distill_tui.rules.how_it_stands import stored_card
 from distill_tui.store.artifacts import Artifacts
-from distill_tui.store.glance import STALE
+from distill_tui.store.glance import RECORDS, STALE, is_stale
 from distill_tui.store.load import Logs, load
 
 COLUMNS = (
@@ -23,12 +23,13 @@ COLUMNS = (
 def write(connection: Any, artifacts: Artifacts, play_id: int, logs: Logs | None = None) -> None:
     """Compute a play's card and keep it under the head of the log, in the caller's transaction."""
     dossier = load(connection, artifacts, play_id, logs)
+    (records,) = connection.execute(f"SELECT {RECORDS} FROM play WHERE id = ?", (play_id,)).fetchone()
     card = stored_card(dossier)
     values = (
         play_id,
         dossier.project.audit_size,
         dossier.project.audit_head,
-        EDITION,
+        edition(artifacts.folder, records),
         json.dumps(card.roles, sort_keys=True),
         card.quality,
         None if card.saves is None else str(card.saves),
@@ -50,16 +51,7 @@ def write_deciding(connection: Any, artifacts: Artifacts, logs: Logs | None = No
         write(connection, artifacts, play_id, logs)
 
 
-def any_of_other_rules(connection: Any) -> bool:
-    """Whether a card was computed by another edition of the rules, as before an upgrade."""
-    query = "SELECT 1 FROM play_card WHERE edition <> ? LIMIT 1"
-    return connection.execute(query, (EDITION,)).fetchone() is not None
-
-
-def write_stale(connection: Any, artifacts: Artifacts) -> int:
-    """Write the cards that are missing or out of date; return how many there were."""
-    stale = connection.execute(f"SELECT play.id FROM play LEFT JOIN play_card ON play_id = play.id WHERE {STALE}")
-    plays = [play_id for (play_id,) in stale.fetchall()]
-    for play_id in plays:
-        write(connection, artifacts, play_id)
-    return len(plays)
+def stale(connection: Any, artifacts: Artifacts) -> list[int]:
+    """Return the plays whose cards are missing or out of date."""
+    query = f"SELECT play.id, {STALE}, edition, {RECORDS} FROM play LEFT JOIN play_card ON play_id = play.id"
+    return [play_id for play_id, *known in connection.execute(query).fetchall() if is_stale(artifacts, *known)]

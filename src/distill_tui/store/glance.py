@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from distill_tui.rules.card import EDITION, Card, CardRun
+from distill_tui.rules.card import Card, CardRun, edition
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.sqlite import Words, reading
 from distill_tui.terms import ABOUT_THE_ROSTER, Action, PlayKind, Role, RunKind, RunStatus, Stage
@@ -110,23 +110,25 @@ def cards(path: Path, *, first: int = 0, only: Iterable[int] | None = None) -> l
         if first:
             which = f"play.id IN ({_FIRST.format(int(first))})"
         known: dict[str, dict[Role, str]] = {}  # ten thousand plays have few sets of people
-        found = [_card(row, known) for row in connection.execute(f"{_CARDS} WHERE {which} ORDER BY play.id")]
-        if None in found:
-            found = _computed(path, connection, found, which)
-    return [card.on(today) for card in found if card is not None]
+        artifacts = Artifacts(path.parent / f"{path.name}.artifacts")
+        rows = connection.execute(f"{_CARDS} WHERE {which} ORDER BY play.id").fetchall()
+        found = [
+            _computed(connection, artifacts, row[3]) if is_stale(artifacts, *row[:3]) else _card(row[3:], known)
+            for row in rows
+        ]
+    return [card.on(today) for card in found]
 
 
-def _computed(path: Path, connection: Any, found: list[Card | None], which: str) -> list[Card | None]:
-    """Compute the cards that are missing or out of date."""
+def _computed(connection: Any, artifacts: Artifacts, play_id: int) -> Card:
     from distill_tui.rules.how_it_stands import stored_card
     from distill_tui.store.load import load
 
-    artifacts = Artifacts(path.parent / f"{path.name}.artifacts")
-    plays = connection.execute(f"SELECT play.id FROM play WHERE {which} ORDER BY play.id").fetchall()
-    return [
-        stored_card(load(connection, artifacts, play_id)) if card is None else card
-        for card, (play_id,) in zip(found, plays, strict=True)
-    ]
+    return stored_card(load(connection, artifacts, play_id))
+
+
+def is_stale(artifacts: Artifacts, stale: int, computed_with: int | None, records: str | None) -> bool:
+    """Whether a card is out of date: by the log, or because code or files are others than when it was computed."""
+    return bool(stale) or computed_with != edition(artifacts.folder, records)
 
 
 _STAGES = "SELECT stage, count(*) FROM play GROUP BY stage"
@@ -138,16 +140,21 @@ _FIRST = """SELECT id FROM
 
 _ROSTER = ", ".join(f"'{action.value}'" for action in ABOUT_THE_ROSTER)
 
+# The files that the next step depends on: at `decide`, the records from which verdicts are computed.
+RECORDS = """CASE stage WHEN 'decide' THEN (SELECT group_concat(record, ' ') FROM (
+    SELECT record FROM evaluation WHERE evaluation.play_id = play.id UNION
+    SELECT result ->> '$.validation' FROM run WHERE id IN (SELECT run_id FROM evaluation WHERE play_id = play.id)
+    )) END"""
+
 # A card is out of date where a later entry names its play or, at `decide`, changes the roster; where the log is another
-# than the one that it was computed at; and where another edition of the rules computed it.
-STALE = f"""(play_card.seq IS NULL OR play_card.edition <> {EDITION}
-    OR play_card.seq < (SELECT coalesce(max(seq), 0) FROM audit WHERE audit.play_id = play.id)
+# than the one that it was computed at; and where its edition is another (see `is_stale`).
+STALE = f"""(play_card.seq IS NULL OR play_card.seq < (SELECT coalesce(max(seq), 0) FROM audit WHERE audit.play_id = play.id)
     OR play.stage = 'decide' AND play_card.seq <
         (SELECT coalesce(max(seq), 0) FROM audit WHERE audit.play_id IS NULL AND action IN ({_ROSTER}))
     OR play_card.head IS NOT (SELECT digest FROM audit WHERE audit.seq = play_card.seq))"""
 
 _CARDS = f"""
-SELECT {STALE}, play.id, name, play.kind, stage, play.round, stage_since, summary, roles, quality, saves, passed,
+SELECT {STALE}, edition, {RECORDS}, play.id, name, play.kind, stage, play.round, stage_since, summary, roles, quality, saves, passed,
     signed_off, word, words, next_step, waits_for, refresh_due, run.id, run.kind, run.status, run.step, run.total
 FROM play
 LEFT JOIN play_card ON play_card.play_id = play.id
@@ -160,12 +167,9 @@ _KIND, _STAGE, _ROLE, _ACTION = Words(PlayKind), Words(Stage), Words(Role), Word
 _RUN_KIND, _RUN_STATUS = Words(RunKind), Words(RunStatus)
 
 
-def _card(row: tuple[Any, ...], known: dict[str, dict[Role, str]]) -> Card | None:
-    """Make a card of what was read; None where it is out of date."""
-    stale, id, name, kind, stage, number, since, summary, written, quality, saves, passed, signed_off = row[:13]
-    word, words, step, waits_for, due, run_id, run_kind, status, done, total = row[13:]
-    if stale:
-        return None
+def _card(row: tuple[Any, ...], known: dict[str, dict[Role, str]]) -> Card:
+    id, name, kind, stage, number, since, summary, written, quality, saves, passed, signed_off = row[:12]
+    word, words, step, waits_for, due, run_id, run_kind, status, done, total = row[12:]
     roles = known.get(written)
     if roles is None:
         roles = known[written] = {_ROLE[role]: person for role, person in json.loads(written).items()}

@@ -17,7 +17,7 @@ from distill_tui.rules.permission import NO_PLAY
 from distill_tui.rules.results import train_result
 from distill_tui.store import audit_log, project_file
 from distill_tui.store.artifacts import Artifacts
-from distill_tui.store.records import judged, read_gate, record_of
+from distill_tui.store.records import judged, read_gate, read_record
 from distill_tui.store.rows import first, select
 from distill_tui.terms import Action
 
@@ -145,7 +145,7 @@ def _validations(artifacts: Artifacts, dossier: PlayDossier) -> Iterator[tuple[i
         result = train_result(run) if run is not None else None
         if result is not None:
             with suppress(OSError, ValueError):
-                yield evaluation.run_id, record_of(artifacts.path(result.validation), result.validation)
+                yield evaluation.run_id, read_record(artifacts, result.validation)
 
 
 def _signed(connection: Any, play_id: int, project: ProjectDossier, logged: audit_log.Logged) -> dict[str, Any]:

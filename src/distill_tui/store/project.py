@@ -130,7 +130,7 @@ class Project:
                 write_ahead(path)
             opened = cls(path)
             with opened.view() as connection:
-                outdated = cards.any_of_other_rules(connection)
+                outdated = cards.stale(connection, opened.artifacts)
             if outdated:
                 opened.renew_cards()
             return opened
@@ -261,7 +261,10 @@ class Project:
     def renew_cards(self) -> int:
         """Write the cards that are missing or out of date; return how many there were."""
         with self._editing() as connection:
-            return cards.write_stale(connection, self.artifacts)
+            plays = cards.stale(connection, self.artifacts)
+            for play_id in plays:
+                cards.write(connection, self.artifacts, play_id)
+        return len(plays)
 
     def lose(self, runs: Iterable[int], unless: Callable[[entities.Run], bool]) -> None:
         """Mark runs whose workers are gone as lost, unless one has ended or begun again meanwhile."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from distill_tui import gates
@@ -23,17 +22,8 @@ class _Keyed(Generic[Value]):
     value: Value = field(compare=False)
 
 
-@lru_cache(maxsize=16)
-def record_of(path: Path, digest: str) -> gates.Record:
-    """Read a record once, the very bytes that its digest names. Raises OSError or ValueError."""
-    content = path.read_bytes()
-    if digest_of(content) != digest:
-        raise ValueError("it was altered after it was made")
-    return gates.Record.from_json(content.decode())
-
-
 def read_record(artifacts: Artifacts, digest: str) -> gates.Record:
-    """Read an evaluation's record, the very bytes that its digest names now. Raises OSError or ValueError."""
+    """Read a record, the very bytes that its digest names now; parse it once. Raises OSError or ValueError."""
     content = artifacts.path(digest).read_bytes()
     if digest_of(content) != digest:
         raise ValueError("it was altered after it was made; restore the original.")
