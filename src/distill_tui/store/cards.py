@@ -51,6 +51,12 @@ def write_deciding(connection: Any, artifacts: Artifacts, logs: Logs | None = No
         write(connection, artifacts, play_id, logs)
 
 
+def any_of_another_edition(connection: Any, artifacts: Artifacts) -> bool:
+    """Whether a card was computed by other code or with other files, as before an upgrade or in a copy."""
+    found = connection.execute(f"SELECT edition, {RECORDS} FROM play_card JOIN play ON play.id = play_id")
+    return any(computed_with != edition(artifacts.folder, records) for computed_with, records in found)
+
+
 def stale(connection: Any, artifacts: Artifacts) -> list[int]:
     """Return the plays whose cards are missing or out of date."""
     query = f"SELECT play.id, {STALE}, edition, {RECORDS} FROM play LEFT JOIN play_card ON play_id = play.id"

@@ -130,7 +130,7 @@ class Project:
                 write_ahead(path)
             opened = cls(path)
             with opened.view() as connection:
-                outdated = cards.stale(connection, opened.artifacts)
+                outdated = cards.any_of_another_edition(connection, opened.artifacts)
             if outdated:
                 opened.renew_cards()
             return opened

@@ -213,4 +213,7 @@ def take(app: DistillApp, action: Action, view: View) -> None:
         command = f"distill-tui {action.command} {view.play.code}"
         app.say(f"A session over SSH reads no file of the host. Run `{command}` there.", "warning")
         return
+    if action not in FIRST:
+        app.say(f"Run `{text.command_line(action, view.play.code)}` in a shell.", "warning")
+        return
     FIRST[action](app, view).take(app, view.dossier)
