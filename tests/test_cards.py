@@ -102,7 +102,10 @@ def test_a_sign_off_that_counts_no_longer_is_not_shown_as_one(signed: Project, c
 def test_a_refusal_is_shown(signed: Project) -> None:
     actions.sign_off(signed, 1, actor("vera"), Opinion.REFUSE, "It fails.")
     card = the_card(signed)
-    assert card.state == ("refused", "sign-off refused") and (card.next_step, card.waits_for) == (Action.SIGN_OFF, "vera")
+    assert card.state == ("refused", "sign-off refused") and (card.next_step, card.waits_for) == (
+        Action.SIGN_OFF,
+        "vera",
+    )
 
 
 def test_a_card_that_is_out_of_date_is_computed_again_and_never_shown(signed: Project) -> None:
