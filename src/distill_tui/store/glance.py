@@ -148,14 +148,16 @@ RECORDS = """CASE stage WHEN 'decide' THEN (SELECT group_concat(record, ' ') FRO
 
 # A card is out of date where a later entry names its play or, at `decide`, changes the roster; where the log is another
 # than the one that it was computed at; and where its edition is another (see `is_stale`).
-STALE = f"""(play_card.seq IS NULL OR play_card.seq < (SELECT coalesce(max(seq), 0) FROM audit WHERE audit.play_id = play.id)
+STALE = f"""(play_card.seq IS NULL
+    OR play_card.seq < (SELECT coalesce(max(seq), 0) FROM audit WHERE audit.play_id = play.id)
     OR play.stage = 'decide' AND play_card.seq <
         (SELECT coalesce(max(seq), 0) FROM audit WHERE audit.play_id IS NULL AND action IN ({_ROSTER}))
     OR play_card.head IS NOT (SELECT digest FROM audit WHERE audit.seq = play_card.seq))"""
 
 _CARDS = f"""
-SELECT {STALE}, edition, {RECORDS}, play.id, name, play.kind, stage, play.round, stage_since, summary, roles, quality, saves, passed,
-    signed_off, word, words, next_step, waits_for, refresh_due, run.id, run.kind, run.status, run.step, run.total
+SELECT {STALE}, edition, {RECORDS},
+    play.id, name, play.kind, stage, play.round, stage_since, summary, roles, quality, saves, passed, signed_off, word,
+    words, next_step, waits_for, refresh_due, run.id, run.kind, run.status, run.step, run.total
 FROM play
 LEFT JOIN play_card ON play_card.play_id = play.id
 LEFT JOIN run ON run.id = coalesce(
