@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any
+from functools import cached_property
+from typing import Any, overload
 
 from distill_tui import gates
 from distill_tui.rules import entities
@@ -44,6 +45,27 @@ class StatementFacts:
             if subject["name"] == name:
                 return f"sha256:{subject['digest']['sha256']}"
         return ""
+
+
+class LateJudgements(Sequence[gates.Judgement]):
+    """Judgements that are computed when a reader first looks: judging imports scipy, and most commands read none."""
+
+    def __init__(self, judge: Callable[[], tuple[gates.Judgement, ...]]) -> None:
+        self._judge = judge
+
+    @cached_property
+    def _judged(self) -> tuple[gates.Judgement, ...]:
+        return self._judge()
+
+    @overload
+    def __getitem__(self, place: int) -> gates.Judgement: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[gates.Judgement]: ...
+    def __getitem__(self, place: int | slice) -> gates.Judgement | Sequence[gates.Judgement]:
+        return self._judged[place]
+
+    def __len__(self) -> int:
+        return len(self._judged)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,11 +107,11 @@ class PlayDossier:
     evaluations: tuple[entities.Evaluation, ...] = ()
     record: gates.Record | None = None
     record_before: gates.Record | None = None  # of the round before, to compare with
-    judgements_before: tuple[gates.Judgement, ...] = ()
+    judgements_before: Sequence[gates.Judgement] = ()
     record_live: gates.Record | None = None  # of the student that is live, where that is another round's
-    judgements_live: tuple[gates.Judgement, ...] = ()
+    judgements_live: Sequence[gates.Judgement] = ()
     validations: Mapping[int, gates.Record] = field(default_factory=dict)  # by training run: builders may see these
-    judgements: tuple[gates.Judgement, ...] = ()
+    judgements: Sequence[gates.Judgement] = ()
     spot_checks: tuple[entities.SpotCheck, ...] = ()  # those that the log knows
     sign_offs: tuple[SignOffFacts, ...] = ()
     statements: tuple[StatementFacts, ...] = ()

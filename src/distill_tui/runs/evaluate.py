@@ -20,7 +20,7 @@ from distill_tui.spec import Spec
 from distill_tui.store import tables
 from distill_tui.store.json_columns import result_of
 from distill_tui.store.project import Change
-from distill_tui.store.records import judged
+from distill_tui.store.records import judged, read_record
 from distill_tui.terms import Action, RunKind, RunStatus, Split, TeacherSource
 from distill_tui.training import measure
 
@@ -55,7 +55,7 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
         **columns,
     )
     digest = project.artifacts.store_bytes(record.to_json().encode())
-    passed = gates.passed(judged(project.artifacts, digest, gate)[1])
+    passed = gates.passed(judged(read_record(project.artifacts, digest), digest, gate))
     record_evaluation(claimed, dossier, run, data, digest, passed, round(time.monotonic() - started, 1))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from distill_tui import gates
 from distill_tui.rules import entities
-from distill_tui.rules.dossier import PlayDossier, ProjectDossier
+from distill_tui.rules.dossier import LateJudgements, PlayDossier, ProjectDossier
 from distill_tui.rules.entities import AuditEntry
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.permission import NO_PLAY
@@ -126,7 +126,7 @@ def _verdicts(artifacts: Artifacts, dossier: PlayDossier, troubles: list[str]) -
         return {}
     if evaluation is not None:
         try:
-            known["record"], known["judgements"] = judged(artifacts, evaluation.record, gate)
+            known |= _late(artifacts, evaluation.record, gate)
         except (OSError, ValueError) as error:
             troubles.append(f"The record of evaluation {evaluation.id} cannot be used: {error}")
     before = [e for e in dossier.evaluations if not e.reproduced and e.round < play.round]
@@ -134,8 +134,14 @@ def _verdicts(artifacts: Artifacts, dossier: PlayDossier, troubles: list[str]) -
     for name, found in (("before", before), ("live", of_live)):
         if found:
             with suppress(OSError, ValueError):  # an unreadable record is not compared with; `verify` reports it
-                known[f"record_{name}"], known[f"judgements_{name}"] = judged(artifacts, found[-1].record, gate)
+                known |= _late(artifacts, found[-1].record, gate, f"_{name}")
     return known
+
+
+def _late(artifacts: Artifacts, digest: str, gate: gates.Gate, which: str = "") -> dict[str, Any]:
+    """Read a record, to be judged when its judgements are looked at. Raises OSError or ValueError."""
+    record = read_record(artifacts, digest)
+    return {f"record{which}": record, f"judgements{which}": LateJudgements(partial(judged, record, digest, gate))}
 
 
 def _validations(artifacts: Artifacts, dossier: PlayDossier) -> Iterator[tuple[int, gates.Record]]:

@@ -35,10 +35,9 @@ def _parsed(content: _Keyed[bytes]) -> gates.Record:
     return gates.Record.from_json(content.value.decode())
 
 
-def judged(artifacts: Artifacts, digest: str, gate: gates.Gate) -> tuple[gates.Record, tuple[gates.Judgement, ...]]:
-    """Read a record and judge it by a gate. Raises OSError or ValueError."""
-    record = read_record(artifacts, digest)
-    return record, _judged(_Keyed(digest, record), _Keyed(gates.digest(gate), gate))
+def judged(record: gates.Record, digest: str, gate: gates.Gate) -> tuple[gates.Judgement, ...]:
+    """Judge the record of this digest by a gate."""
+    return _judged(_Keyed(digest, record), _Keyed(gates.digest(gate), gate))
 
 
 @lru_cache(maxsize=16)

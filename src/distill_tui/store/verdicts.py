@@ -10,7 +10,7 @@ from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.entities import Evaluation
 from distill_tui.store import queries
 from distill_tui.store.project import Project
-from distill_tui.store.records import judged
+from distill_tui.store.records import judged, read_record
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def _computed(project: Project, dossier: PlayDossier, row: Evaluation) -> tuple[
     """Compute a verdict; return it and the first mismatch between record, gate, model and data set."""
     if dossier.gate is None:
         return "", dossier.gate_trouble or "there is no gate to judge it by"
-    record, judgements = judged(project.artifacts, row.record, dossier.gate)
+    record = read_record(project.artifacts, row.record)
     trouble = ""
     if gates.digest(dossier.gate) != row.gate_digest:
         trouble = "it was judged by another gate than the play has"
@@ -61,7 +61,7 @@ def _computed(project: Project, dossier: PlayDossier, row: Evaluation) -> tuple[
         trouble = "its record is of another data set"
     elif record.deferred_below != _threshold(dossier, row):
         trouble = "what it sends back to the teacher is not what the validation rows say"
-    return _word(gates.passed(judgements)), trouble
+    return _word(gates.passed(judged(record, row.record, dossier.gate))), trouble
 
 
 def _threshold(dossier: PlayDossier, row: Evaluation) -> int:
