@@ -18,7 +18,7 @@ from functools import cache, lru_cache
 import numpy as np
 
 from distill_tui.gates import statistics
-from distill_tui.gates.paired import Gain, Prospect, RowScores, outlook
+from distill_tui.gates.paired import Gain, Prospect, outlook
 from distill_tui.gates.statistics import Cluster, Scores
 
 ALPHA = 0.05
@@ -280,7 +280,7 @@ def scored(random: np.random.Generator, sims: int) -> None:
                 behind = random.beta(*shape, rows) - (shape[0] / sum(shape)) + 0.05
                 points = np.clip(np.rint(10_000 * behind), -10_000, 10_000).astype(int)
                 student, other = (10_000 - np.maximum(0, points)).tolist(), (10_000 + np.minimum(0, points)).tolist()
-                sample = RowScores.of(zip(student, other, range(rows), strict=True), 10_000, paired=True)
+                sample = Scores.of_graded(zip(student, other, range(rows), strict=True), 10_000, paired=True)
                 passes += sample.exceeds(-0.05) <= ALPHA
                 means = -behind[random.integers(0, rows, (500, rows))].mean(axis=1)
                 bootstrap += np.quantile(means, ALPHA) > -0.05
@@ -296,7 +296,7 @@ def floors(random: np.random.Generator, sims: int) -> None:
     print("\na share exactly at its floor (Clopper-Pearson; beside it: point estimate at the floor or above)")
     for floor, rows in ((0.80, 80), (0.85, 150), (0.90, 300), (0.95, 400)):
         hits = random.binomial(rows, floor, sims)
-        holds = _cached(lambda h, n, f=floor: statistics.share_exceeds(f, h, n) <= ALPHA)
+        holds = _cached(lambda h, n, f=floor: statistics.binomial_tail(h, n, f) <= ALPHA)
         line(
             f"floor {floor:.2f}, {rows} rows",
             sum(holds(int(each), rows) for each in hits) / sims,

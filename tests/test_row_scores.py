@@ -14,8 +14,9 @@ from sklearn.metrics import brier_score_loss
 
 from distill_tui import gates
 from distill_tui.gates import Criterion, Gate, Record, judge, power, problems
-from distill_tui.gates.paired import Prospect, RowScores
+from distill_tui.gates.paired import Prospect
 from distill_tui.gates.progress import progress
+from distill_tui.gates.statistics import Scores
 from distill_tui.tasks import row_scores
 from distill_tui.terms import Metric, PlayKind, Reference, Verdict
 
@@ -177,7 +178,7 @@ def test_about_so_many_more_rows_would_decide_and_they_do() -> None:
 def test_the_bound_is_about_the_paired_t_bound_of_scipy_where_rows_stand_alone_and_are_many() -> None:
     chance = np.random.default_rng(2)
     student, teacher = (chance.integers(0, 4000, 800).tolist() for _ in range(2))
-    sample = RowScores.of(zip(student, teacher, range(800), strict=True), 10_000, paired=True)
+    sample = Scores.of_graded(zip(student, teacher, range(800), strict=True), 10_000, paired=True)
     differences = (np.array(student) - np.array(teacher)) / 10_000
     expected = stats.ttest_1samp(differences, 0).confidence_interval(0.9)
     assert (sample.at_least(0.05), sample.at_most(0.05)) == pytest.approx((expected.low, expected.high), abs=1e-3)

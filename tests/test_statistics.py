@@ -102,7 +102,7 @@ def test_the_rows_counted_beforehand_recognise_a_true_tie_as_often_as_promised(m
 
 @pytest.mark.parametrize(("floor", "rows"), [(0.8, 14), (0.9, 29), (0.95, 59), (0.98, 149), (0.99, 299)])
 def test_a_floor_takes_so_many_rows_without_an_error(floor: float, rows: int) -> None:
-    assert statistics.rows_without_error(floor, 0.05) == rows
+    assert statistics.requests_to_bound(floor, 0.05) == rows
     assert statistics.errors_allowed(rows - 1, floor, 0.05) is None
     assert statistics.errors_allowed(rows, floor, 0.05) == 0
 

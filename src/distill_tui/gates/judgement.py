@@ -11,7 +11,6 @@ from decimal import Decimal
 from distill_tui.gates.canonical import decimal_text
 from distill_tui.gates.economics import DRAWS
 from distill_tui.gates.gate import ROW_SCORES, SEGMENT, Criterion, bar_of
-from distill_tui.gates.paired import RowScores
 from distill_tui.gates.statistics import Scores
 from distill_tui.gates.wording import count, distance, lead, points, trim
 from distill_tui.terms import Metric, Reference, Verdict
@@ -56,9 +55,7 @@ def unmeasured(criterion: Criterion, scope: str, level: float, reason: str) -> J
     return Judgement(criterion, scope, Verdict.UNMEASURED, level, reason=reason)
 
 
-def decided(
-    scores: Scores | RowScores, bar: float, alpha: float, *, misses: bool, among: int
-) -> tuple[Verdict, int | None]:
+def decided(scores: Scores, bar: float, alpha: float, *, misses: bool, among: int) -> tuple[Verdict, int | None]:
     """Return the verdict of an interval against a bar, and of an unproven one the rows that would decide."""
     holds = scores.exceeds(bar) <= alpha
     verdict = Verdict.HOLDS if holds else Verdict.MISSES if misses else Verdict.UNPROVEN

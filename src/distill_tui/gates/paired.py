@@ -8,14 +8,12 @@ Source: Miller 2024 (arXiv 2411.00640) for the clustered error.
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
 
 from distill_tui.gates import statistics
-from distill_tui.gates.statistics import Cluster
 
 ROUNDS_COMPARED = 2  # how many rounds a gain is looked at over
 CAUTION = 0.125  # the one-sided error of the gain with which rounds are given up or counted as on track
@@ -60,87 +58,6 @@ class Gain:
 
     def _reach(self, alpha: float) -> float:
         return math.inf if self.groups < 2 else statistics.t_quantile(1 - alpha, self.groups - 1) * self.error
-
-
-@dataclass(frozen=True)
-class RowScores:
-    """One sample of row scores and its mean: the student's, or student minus other on the same rows.
-
-    A score is from 0 to 1 and more is better. Bounds are those of `statistics.clustered_exceeds`, over groups of one
-    row or more: they follow the skew of the scores, and never rise where the student scores less on a row.
-    """
-
-    clusters: Counter[Cluster]  # totals in shares of a score
-    paired: bool
-
-    @classmethod
-    def of(cls, rows: Iterable[tuple[int, int, int]], unit: int, *, paired: bool) -> RowScores:
-        """Add up rows of (student's score, other's score, group) in `unit` parts; 0 where there is no other."""
-        groups: dict[int, list[int]] = {}
-        for student, other, group in rows:
-            entry = groups.setdefault(group, [0, 0, 0])
-            entry[0] += student - other
-            entry[1] += 1
-            entry[2] += unit - other
-        counted = Counter(map(tuple, groups.values()))
-        clusters = {Cluster(total / unit, size, best / unit): n for (total, size, best), n in sorted(counted.items())}
-        return cls(Counter(clusters), paired)
-
-    @cached_property
-    def rows(self) -> int:
-        """How many rows there are."""
-        return sum(each.size * count for each, count in self.clusters.items())
-
-    @cached_property
-    def groups(self) -> int:
-        """How many independent groups they come from."""
-        return self.clusters.total()
-
-    @property
-    def rough(self) -> bool:
-        """Whether there are too few groups for a bound to be trusted to its last digit."""
-        return self.groups < statistics.FEW_GROUPS
-
-    @property
-    def estimate(self) -> float | None:
-        """The mean score, or nothing without rows."""
-        return sum(each.total * count for each, count in self.clusters.items()) / self.rows if self.rows else None
-
-    def exceeds(self, value: float) -> float:
-        """Return the p-value of "the true mean is above this value"."""
-        return statistics.clustered_exceeds(value, self.clusters)
-
-    def falls_below(self, value: float) -> float:
-        """Return the p-value of "the true mean is below this value"."""
-        return self._mirror.exceeds((0 if self.paired else 1) - value)
-
-    def at_least(self, alpha: float) -> float:
-        """Return the lower bound of the mean."""
-        return statistics.greatest_refuted(self.exceeds, alpha, -1.0 if self.paired else 0.0, 1.0)
-
-    def at_most(self, alpha: float) -> float:
-        """Return the upper bound of the mean."""
-        return (0 if self.paired else 1) - self._mirror.at_least(alpha)
-
-    def rows_needed(self, bar: float, alpha: float) -> int | None:
-        """Return how many such rows would separate the mean from the bar, if it stays as it is; None if none would."""
-        gap = abs((self.estimate or 0.0) - bar)
-        if self.groups < 2 or not gap:
-            return None
-        error = statistics.clustered_standard_error(self.clusters.elements())
-        reach = statistics.normal_quantile(1 - alpha) + statistics.normal_quantile(statistics.POWER)
-        squares = sum(each.size * each.size * count for each, count in self.clusters.items())
-        unseen = math.log(alpha) / math.log1p(-gap) * squares / self.rows if gap < 1 else 1
-        return max(math.ceil((reach * error / gap) ** 2 * self.rows), math.ceil(unseen), self.rows + 1)
-
-    @cached_property
-    def _mirror(self) -> RowScores:
-        """Return the scores turned round, as `statistics.Scores` does."""
-        turned = Counter[Cluster]()
-        for each, count in self.clusters.items():
-            rest = each.size - each.best if self.paired else each.size
-            turned[Cluster((0 if self.paired else each.size) - each.total, each.size, rest)] += count
-        return RowScores(turned, self.paired)
 
 
 # --- whether more rounds will do -------------------------------------------------------------------------------------

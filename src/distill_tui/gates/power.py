@@ -165,7 +165,7 @@ def _lead_power(
 def _floor_power(
     criterion: Criterion, scope: str, rows: int | None, floor: float, alpha: float, effect: float
 ) -> PowerNote:
-    title, least = _title(criterion, scope), ceil(statistics.rows_without_error(floor, alpha) * effect)
+    title, least = _title(criterion, scope), ceil(statistics.requests_to_bound(floor, alpha) * effect)
     if rows is None:
         text = f"{title}: a floor of {points(floor)}% needs {least:,} rows in each segment, with 0 errors in them"
         return PowerNote(criterion, scope, rows, None, None, least, f"{text}.")
@@ -187,7 +187,7 @@ def _scored_power(
     """Return the fewest rows that could be enough; beyond that it depends on how far scores spread, not known yet."""
     title, alone = _title(criterion, scope), criterion.reference is Reference.NONE
     room = bar if alone and not criterion.at_least else 1 - bar if alone else bar
-    least = ceil(statistics.rows_without_error(1 - room, alpha) * effect) if 0 < room < 1 else 2
+    least = ceil(statistics.requests_to_bound(1 - room, alpha) * effect) if 0 < room < 1 else 2
     text = (
         f"{title}: what {'its' if rows is None else f'{rows:,}'} rows can prove is not known before the first look: "
         "it depends on how far the scores spread"

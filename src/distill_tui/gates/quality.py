@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from distill_tui.gates import statistics
 from distill_tui.gates.gate import EVERY_SEGMENT, ROW_SCORES, SEGMENT, Criterion, Gate, bar_of
 from distill_tui.gates.judgement import Judgement, decided, unmeasured
-from distill_tui.gates.paired import RowScores
 from distill_tui.gates.record import CERTAIN, Record, rows_in
 from distill_tui.gates.statistics import Scores
 from distill_tui.terms import Metric, Reference, Verdict
@@ -121,7 +120,7 @@ class Sample:
 
     criterion: Criterion
     scope: str
-    scores: Scores | RowScores
+    scores: Scores
     bar: float  # the mean score must be above it
     student: float  # share of right rows, or mean score on the metric's own scale
     other_score: float | None
@@ -163,7 +162,9 @@ class Sample:
         return cls(
             criterion=criterion,
             scope=scope,
-            scores=RowScores.of(((*pair, record.group[row]) for row, pair in found.items()), CERTAIN, paired=not alone),
+            scores=Scores.of_graded(
+                ((*pair, record.group[row]) for row, pair in found.items()), CERTAIN, paired=not alone
+            ),
             bar=-bar if not alone else 1 - bar if falls else bar,
             student=student,
             other_score=None if alone else other,

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from importlib import import_module
 from types import ModuleType
@@ -64,14 +64,9 @@ def binomial_tail(hits: int, rows: int, share: float) -> float:
 # --- one share -------------------------------------------------------------------------------------------------------
 
 
-def share_exceeds(share: float, hits: int, rows: int) -> float:
-    """Return the exact binomial p-value of "the true share is above this one"."""
-    return binomial_tail(hits, rows, share)
-
-
 def share_at_least(hits: int, rows: int, alpha: float) -> float:
     """Return the Clopper-Pearson lower bound of a share; 0 without rows."""
-    return greatest_refuted(lambda share: share_exceeds(share, hits, rows), alpha, 0.0, 1.0)
+    return greatest_refuted(lambda share: binomial_tail(hits, rows, share), alpha, 0.0, 1.0)
 
 
 def share_at_most(hits: int, rows: int, alpha: float) -> float:
@@ -141,6 +136,19 @@ class Cluster:
     best: float
 
 
+def _rows(clusters: Counter[Cluster]) -> int:
+    return sum(each.size * count for each, count in clusters.items())
+
+
+def _mean(clusters: Counter[Cluster]) -> float:
+    return math.fsum(each.total * count for each, count in clusters.items()) / _rows(clusters)
+
+
+def _kish(clusters: Counter[Cluster]) -> float:
+    """Return Kish's number of groups, n²/Σsize²: as many as groups of one size would be."""
+    return _rows(clusters) ** 2 / sum(each.size * each.size * count for each, count in clusters.items())
+
+
 def clustered_standard_error(clusters: Iterable[Cluster]) -> float:
     """Return the cluster-robust standard error √(G/(G−1)·Σ(Σ(d−d̄))²)/n, as in Miller 2024 and Inspect; inf for one."""
     each = list(clusters)
@@ -165,10 +173,10 @@ def clustered_exceeds(delta: float, clusters: Counter[Cluster]) -> float:
     * G groups cannot exclude what would happen in fewer than about 3/G of them: the bound stays at least
       1 − alpha^(1/G') away from the mean, G' = n²/Σsize² (Kish), which is Clopper-Pearson for groups without an error.
     """
-    groups, rows = sum(clusters.values()), sum(each.size * count for each, count in clusters.items())
+    groups = clusters.total()
     if groups < 2:
         return 1.0
-    shifted = delta + 0.5 / rows
+    shifted = delta + 0.5 / _rows(clusters)
     sums = sorted((each.total - each.size * shifted, count) for each, count in clusters.items())
     if math.fsum(each * count for each, count in sums) <= 0:
         return 1.0
@@ -178,10 +186,7 @@ def clustered_exceeds(delta: float, clusters: Counter[Cluster]) -> float:
 
 
 def _unseen(delta: float, clusters: Counter[Cluster]) -> float:
-    rows = sum(each.size * count for each, count in clusters.items())
-    mean = math.fsum(each.total * count for each, count in clusters.items()) / rows
-    kish = rows * rows / sum(each.size * each.size * count for each, count in clusters.items())
-    return math.pow(max(0.0, 1 - (mean - delta)), kish)
+    return math.pow(max(0.0, 1 - (_mean(clusters) - delta)), _kish(clusters))
 
 
 def _log_likelihood(sums: Sequence[tuple[float, int]]) -> float:
@@ -207,17 +212,13 @@ def clustered_exceeds_by_t(delta: float, clusters: Counter[Cluster]) -> float:
     who is right wherever this one is: trading each group's sum for its best possible one, dearest in spread first,
     reaches that least value along a concave frontier. The distance that unseen groups take is kept here too.
     """
-    groups, rows = sum(clusters.values()), sum(each.size * count for each, count in clusters.items())
-    if groups < 2:
+    groups = clusters.total()
+    if groups < 2 or _mean(clusters) - delta < 1e-12:  # not above it, or by less than floats can resolve
         return 1.0
-    mean = sum(each.total * count for each, count in clusters.items()) / rows
-    if mean - delta < 1e-12:  # not above it, or by less than floats can resolve
-        return 1.0
-    kish = rows * rows / sum(each.size * each.size * count for each, count in clusters.items())
     unseen = _unseen(delta, clusters)
     # √G' is what u comes to far below the mean: without it, groups of very unequal sizes would refute a value and not
     # one that is lower still
-    least = min(_least_uncentred_t(delta, clusters), math.sqrt(kish))
+    least = min(_least_uncentred_t(delta, clusters), math.sqrt(_kish(clusters)))
     if least * least >= groups * (1 - 1e-12):
         return unseen
     return max(unseen, t_tail(least * math.sqrt((groups - 1) / (groups - least * least)), groups - 1))
@@ -246,42 +247,41 @@ def _least_uncentred_t(delta: float, clusters: Counter[Cluster]) -> float:
 
 @dataclass(frozen=True)
 class Scores:
-    """The evidence of one sample on a mean: a share (`paired` false), or student minus other on the same rows.
+    """The evidence of one sample on a mean: of the student alone (`paired` false), or student minus other per row.
 
-    It picks the method: exact binomial or Tango where every group has one row; else the clustered p-value, and never
-    a smaller one than independent rows would give.
+    Rows that are right or wrong take the exact binomial or Tango where every group has one row, else the clustered
+    p-value, and never a smaller one than independent rows would give. Rows that are `graded`, from 0 to 1 with more for
+    better, always take the clustered one. No bound rises where the student does worse on a row.
     """
 
     clusters: Counter[Cluster]
     paired: bool
-    losses: int
-    wins: int
+    losses: int = 0  # rows that only the other, and only the student, has right
+    wins: int = 0
     by_t: bool = False  # dependent rows as gates of methods 1 have them
+    graded: bool = False
 
     @classmethod
     def of(cls, rows: Iterable[tuple[bool, bool, int]], *, paired: bool, by_t: bool = False) -> Scores:
         """Count rows of (student right, other right, group); give False for the other where there is none."""
-        groups: dict[int, list[int]] = {}
-        losses = wins = 0
-        for student, other, group in rows:
-            entry = groups.setdefault(group, [0, 0, 0])
-            entry[0] += student - other
-            entry[1] += 1
-            entry[2] += 1 - other
-            losses += other and not student
-            wins += student and not other
-        clusters = Counter(Cluster(*entry) for entry in groups.values())
-        return cls(clusters=clusters, paired=paired, losses=losses, wins=wins, by_t=by_t)
+        rows = list(rows)
+        losses = sum(other and not student for student, other, _ in rows)
+        wins = sum(student and not other for student, other, _ in rows)
+        return cls(_clusters(rows, 1), paired, losses, wins, by_t)
+
+    @classmethod
+    def of_graded(cls, rows: Iterable[tuple[int, int, int]], unit: int, *, paired: bool) -> Scores:
+        """Add up rows of (student's score, other's score, group) in `unit` parts; 0 where there is no other."""
+        return cls(_clusters(rows, unit), paired, graded=True)
 
     @cached_property
     def rows(self) -> int:
-        """How many rows there are."""
-        return sum(each.size * count for each, count in self.clusters.items())
+        return _rows(self.clusters)
 
     @cached_property
     def groups(self) -> int:
-        """How many independent groups they come from."""
-        return sum(self.clusters.values())
+        """How many independent groups the rows come from."""
+        return self.clusters.total()
 
     @property
     def clustered(self) -> bool:
@@ -291,12 +291,12 @@ class Scores:
     @property
     def rough(self) -> bool:
         """Whether the groups are too few for a bound to be trusted to its last digit."""
-        return self.clustered and self.groups < FEW_GROUPS
+        return (self.clustered or self.graded) and self.groups < FEW_GROUPS
 
     @property
     def estimate(self) -> float | None:
         """The mean score, or nothing without rows."""
-        return (self.wins - self.losses) / self.rows if self.rows else None
+        return sum(each.total * count for each, count in self.clusters.items()) / self.rows if self.rows else None
 
     @property
     def discordance(self) -> float:
@@ -314,45 +314,60 @@ class Scores:
 
     def rows_needed(self, bar: float, alpha: float) -> int | None:
         """Return how many such rows would separate the mean from the bar, if it stays as it is; None if none would."""
-        if self.estimate is None or self.estimate == bar or (self.clustered and self.groups < 2):
+        if self.estimate is None or self.estimate == bar or ((self.clustered or self.graded) and self.groups < 2):
             return None
         gap = abs(self.estimate - bar)
-        if self.paired:
-            sign = 1 if self.estimate > bar else -1
-            needed = rows_for_difference(-sign * bar, self.discordance, alpha, difference=sign * self.estimate)
-        else:
-            needed = rows_for_share(bar, self.estimate, alpha)
+        needed = self._rows_by_spread(bar, alpha)
         if needed is None:
             return None
-        needed = math.ceil(needed * self.design_effect)
-        if self.clustered and gap < 1:  # and enough groups for none to be unseen
-            squares = sum(each.size * each.size * count for each, count in self.clusters.items())
-            needed = max(needed, math.ceil(math.log(alpha) / math.log1p(-gap) * squares / self.rows))
+        if (self.clustered or self.graded) and gap < 1:  # and enough groups for none to be unseen
+            unseen = math.log(alpha) / math.log1p(-gap) * self.rows / _kish(self.clusters)
+            needed = max(needed, math.ceil(unseen))
         return max(needed, self.rows + 1)
+
+    def _rows_by_spread(self, bar: float, alpha: float) -> int | None:
+        mean = self.estimate or 0.0
+        if self.graded:
+            reach = normal_quantile(1 - alpha) + normal_quantile(POWER)
+            error = clustered_standard_error(self.clusters.elements())
+            return math.ceil((reach * error / (mean - bar)) ** 2 * self.rows)
+        if self.paired:
+            sign = 1 if mean > bar else -1
+            needed = rows_for_difference(-sign * bar, self.discordance, alpha, difference=sign * mean)
+        else:
+            needed = rows_for_share(bar, mean, alpha)
+        return None if needed is None else math.ceil(needed * self.design_effect)
 
     def exceeds(self, value: float) -> float:
         """Return the p-value of "the true mean is above this value"."""
-        return self._exceeds(value)
+        together = clustered_exceeds_by_t if self.by_t else clustered_exceeds
+        if self.graded:
+            return together(value, self.clusters)
+        if self.paired:
+            alone = difference_exceeds(value, self.losses, self.wins, self.rows)
+        else:
+            alone = binomial_tail(self.wins, self.rows, value)
+        return max(alone, together(value, self.clusters)) if self.clustered else alone
 
     def falls_below(self, value: float) -> float:
         """Return the p-value of "the true mean is below this value"."""
-        return self._mirror._exceeds((0 if self.paired else 1) - value)
+        return self._mirror.exceeds((0 if self.paired else 1) - value)
 
     def at_least(self, alpha: float) -> float:
         """Return the lower bound of the mean."""
-        return greatest_refuted(self._exceeds, alpha, -1.0 if self.paired else 0.0, 1.0)
+        return greatest_refuted(self.exceeds, alpha, -1.0 if self.paired else 0.0, 1.0)
 
     def at_most(self, alpha: float) -> float:
         """Return the upper bound of the mean."""
         return (0 if self.paired else 1) - self._mirror.at_least(alpha)
 
-    def _exceeds(self, value: float) -> float:
-        if self.paired:
-            alone = difference_exceeds(value, self.losses, self.wins, self.rows)
-        else:
-            alone = share_exceeds(value, self.wins, self.rows)
-        together = clustered_exceeds_by_t if self.by_t else clustered_exceeds
-        return max(alone, together(value, self.clusters)) if self.clustered else alone
+    def interval(self, alpha: float) -> tuple[float, float]:
+        """Return both bounds of a share, to show: Wilson's where rows are independent, else the clustered ones."""
+        return (
+            (self.at_least(alpha), self.at_most(alpha))
+            if self.clustered
+            else wilson_interval(self.wins, self.rows, alpha)
+        )
 
     @cached_property
     def _mirror(self) -> Scores:
@@ -363,9 +378,20 @@ class Scores:
                 turned[Cluster(-each.total, each.size, each.size - each.best)] += count
             else:  # student wrong
                 turned[Cluster(each.size - each.total, each.size, each.size)] += count
-        if self.paired:
-            return Scores(turned, True, self.wins, self.losses, self.by_t)
-        return Scores(turned, False, 0, self.rows - self.wins, self.by_t)
+        losses, wins = (self.wins, self.losses) if self.paired else (0, self.rows - self.wins)
+        return replace(self, clusters=turned, losses=losses, wins=wins)
+
+
+def _clusters(rows: Iterable[tuple[int, int, int]], unit: int) -> Counter[Cluster]:
+    """Add up rows of (student's score, other's score, group), in parts of 1/`unit`."""
+    groups: dict[int, list[int]] = {}
+    for student, other, group in rows:
+        entry = groups.setdefault(group, [0, 0, 0])
+        entry[0] += student - other
+        entry[1] += 1
+        entry[2] += unit - other
+    counted = sorted(Counter(map(tuple, groups.values())).items())
+    return Counter({Cluster(total / unit, size, best / unit): count for (total, size, best), count in counted})
 
 
 def greatest_refuted(p_value: Callable[[float], float], alpha: float, low: float, high: float) -> float:
@@ -380,7 +406,10 @@ def greatest_refuted(p_value: Callable[[float], float], alpha: float, low: float
 
 
 def requests_to_bound(quantile: float, alpha: float) -> int:
-    """Return how many requests are the fewest that can bound a quantile from above: 59 for p95 at 95 %."""
+    """Return how many requests are the fewest that can bound a quantile from above: 59 for p95 at 95%.
+
+    As many independent rows are the fewest that can prove a share of `quantile`, when not one of them is wrong.
+    """
     count = max(1, math.ceil(math.log(alpha) / math.log(quantile)) - 1)
     while binomial_tail(count, count, quantile) > alpha:
         count += 1
@@ -535,19 +564,14 @@ def smallest_provable_margin(rows: float, discordance: float, alpha: float, *, p
 def rows_for_share(floor: float, share: float, alpha: float, *, power: float = POWER) -> int | None:
     """Return how many independent rows separate a true share from a floor, on either side; None where they are equal.
 
-    n = (z₁₋α√(f(1−f)) + z_power√(p(1−p)))²/(p−f)², and never fewer than `rows_without_error`.
+    n = (z₁₋α√(f(1−f)) + z_power√(p(1−p)))²/(p−f)², and never fewer than `requests_to_bound`.
     """
     if share == floor:
         return None
     spread = normal_quantile(1 - alpha) * math.sqrt(floor * (1 - floor))
     spread += normal_quantile(power) * math.sqrt(share * (1 - share))
     rows = math.ceil(spread * spread / (share - floor) ** 2)
-    return max(rows, rows_without_error(floor if share > floor else 1 - floor, alpha))
-
-
-def rows_without_error(floor: float, alpha: float) -> int:
-    """Return how many independent rows are the fewest that can prove a floor, when not one of them is wrong."""
-    return requests_to_bound(floor, alpha)
+    return max(rows, requests_to_bound(floor if share > floor else 1 - floor, alpha))
 
 
 def errors_allowed(rows: int, floor: float, alpha: float) -> int | None:

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
+import tomli_w
+
 from distill_tui.digests import canonical, digest_of
-from distill_tui.gates.canonical import (
-    a_boolean,
-    a_number,
-    a_string,
-    a_whole_number,
-    one_of,
-    plain,
-    show,
-    strict_json,
-)
+from distill_tui.gates.canonical import a_boolean, a_number, a_string, a_whole_number, one_of, plain, show, strict_json
 from distill_tui.gates.economics import Range
 from distill_tui.gates.gate import Criterion, Gate
 from distill_tui.terms import Assurance, Metric, Reference
@@ -28,10 +22,7 @@ _LEFT_OUT = (("minimum_spot_check", 0), ("methods", 1))
 
 
 def to_toml(gate: Gate) -> str:
-    """Write the gate as the TOML that people edit and bundles carry."""
-    import tomli_w
-
-    whole: dict[str, Any] = {name: value for name, value in plain(gate).items() if name not in _TABLES}
+    whole: dict[str, Any] = {name: value for name, value in plain(gate).items() if name not in _PARTS}
     for name in ("confidence", "validation_share", "teacher_agreement", "payback_chance", "deferral"):
         if name in whole:
             whole[name] = Decimal(whole[name])
@@ -53,8 +44,6 @@ def from_toml(text: str, methods: int = 1) -> Gate:
 
     `methods` is for a text that does not say: an old gate has 1, and a new draft the present ones.
     """
-    import tomllib
-
     try:
         values = tomllib.loads(text, parse_float=Decimal)
     except (ValueError, ArithmeticError, RecursionError) as error:
@@ -64,7 +53,6 @@ def from_toml(text: str, methods: int = 1) -> Gate:
 
 
 def to_json(gate: Gate) -> str:
-    """Write the gate as canonical JSON: decimals as normalised text."""
     values = {name: value for name, value in plain(gate).items() if (name, value) not in _LEFT_OUT}
     return canonical(values).decode()
 
@@ -75,58 +63,47 @@ def from_json(text: str) -> Gate:
 
 
 def digest(gate: Gate) -> str:
-    """Give the digest that a lock fixes: SHA-256 of the canonical JSON."""
+    """Return the digest that a lock fixes: SHA-256 of the canonical JSON."""
     return digest_of(to_json(gate))
 
 
 def _read_gate(values: Mapping[str, object], text: str) -> Gate:
     where = _finder(text)
-    known = {each.name for each in fields(Gate)}
-    read: dict[str, Any] = {}
+    known = {each.name: _READERS.get(each.type) for each in fields(Gate)}
+    read: dict[str, Any] = {"criteria": ()}
     for name, value in values.items():
         if name not in known:
             raise ValueError(f"A gate has no {show(name)}{where(name)}; it has {', '.join(sorted(known))}.")
-        if name in _TABLES:
-            if not isinstance(value, list):
-                raise ValueError(f"{name}{where(name)} is no list; write each one under [[{name}]].")
-            read[name] = tuple(_TABLES[name](each, index, where) for index, each in enumerate(value, 1))
+        reader = known[name]
+        if reader is not None:
+            read[name] = reader(value, f"{name}{where(name)}")
+        elif isinstance(value, list):
+            read[name] = tuple(_read_part(name, each, index, where) for index, each in enumerate(value, 1))
         else:
-            read[name] = _GATE_READERS[name](value, f"{name}{where(name)}")
-    read.setdefault("criteria", ())
+            raise ValueError(f"{name}{where(name)} is not a list; write each one under [[{name}]].")
     return Gate(**read)
 
 
-def _read_criterion(values: object, index: int, where: Callable[[str], str]) -> Criterion:
+def _read_part(table: str, values: object, index: int, where: Callable[[str], str]) -> Criterion | Range:
+    kind, needs, cure = _PARTS[table]
+    title = f"{kind.__name__} {index}"
     if not isinstance(values, dict):
-        raise ValueError(f"Criterion {index} is no table; write it under [[criteria]].")
-    known = {each.name for each in fields(Criterion)}
-    read: dict[str, Any] = {}
-    for name, value in values.items():
-        if name not in known:
-            raise ValueError(
-                f"Criterion {index} has an unknown {show(name)}{where(name)}; it may have {', '.join(sorted(known))}."
-            )
-        read[name] = None if value is None else _CRITERION_READERS[name](value, f"{name} of criterion {index}")
-    if read.get("metric") is None:
-        raise ValueError(f"Criterion {index} has no metric; name one of {', '.join(Metric)}.")
-    return Criterion(**{name: value for name, value in read.items() if value is not None})
-
-
-def _read_range(values: object, index: int, where: Callable[[str], str]) -> Range:
-    if not isinstance(values, dict):
-        raise ValueError(f"Range {index} is no table; write it under [[ranges]].")
-    known = [each.name for each in fields(Range)]
+        raise ValueError(f"{title} is not a table; write it under [[{table}]].")
+    known = {each.name: _READERS[each.type] for each in fields(kind)}
     for name in values:
         if name not in known:
-            raise ValueError(f"Range {index} has an unknown {show(name)}{where(name)}; it may have {', '.join(known)}.")
-    missing = [name for name in known[:3] if name not in values]
+            raise ValueError(f"{title} has an unknown {show(name)}{where(name)}; it may have {', '.join(known)}.")
+    read = {
+        name: known[name](value, f"{name} of {title.lower()}") for name, value in values.items() if value is not None
+    }
+    missing = [name for name in needs if name not in read]
     if missing:
-        raise ValueError(f"Range {index} lacks {', '.join(missing)}; write the name of a price, low and high.")
-    return Range(**{name: _RANGE_READERS[name](value, f"{name} of range {index}") for name, value in values.items()})
+        raise ValueError(f"{title} lacks {', '.join(missing)}; {cure}.")
+    return kind(**read)
 
 
 def _finder(text: str) -> Callable[[str], str]:
-    """Say on which line a key stands, as far as that is plain to see."""
+    """Return a function that names the line of a key, as far as that is plain to see."""
 
     def where(name: str) -> str:
         for number, line in enumerate(text.splitlines(), 1):
@@ -137,43 +114,18 @@ def _finder(text: str) -> Callable[[str], str]:
     return where
 
 
-_GATE_READERS: dict[str, Callable[[object, str], object]] = {
-    "confidence": a_number,
-    "rounds": a_whole_number,
-    "held_out_rows": a_whole_number,
-    "validation_share": a_number,
-    "seed": a_whole_number,
-    "baseline": a_string,
-    "minimum_assurance": one_of(Assurance),
-    "minimum_spot_check": a_whole_number,
-    "window_from": a_string,
-    "window_to": a_string,
-    "statement": a_string,
-    "predecessor": a_string,
-    "by_time": a_boolean,
-    "teacher_agreement": a_number,
-    "payback_chance": a_number,
-    "deferral": a_number,
-    "methods": a_whole_number,
+# by the annotation of a field; a field with another one is a table of parts
+_READERS: dict[object, Callable[[object, str], Any]] = {
+    "str": a_string,
+    "int": a_whole_number,
+    "bool": a_boolean,
+    "Decimal": a_number,
+    "Decimal | None": a_number,
+    "Metric": one_of(Metric),
+    "Reference": one_of(Reference),
+    "Assurance": one_of(Assurance),
 }
-_RANGE_READERS: dict[str, Callable[[object, str], Any]] = {
-    "name": a_string,
-    "low": a_number,
-    "high": a_number,
-    "source": a_string,
-    "dated": a_string,
-}
-_TABLES: dict[str, Callable[[object, int, Callable[[str], str]], object]] = {
-    "criteria": _read_criterion,
-    "ranges": _read_range,
-}
-_CRITERION_READERS: dict[str, Callable[[object, str], object]] = {
-    "metric": one_of(Metric),
-    "reference": one_of(Reference),
-    "scope": a_string,
-    "margin": a_number,
-    "threshold": a_number,
-    "binding": a_boolean,
-    "watch_only": a_string,
-    "agreed_with": a_string,
+_PARTS: dict[str, tuple[type[Criterion] | type[Range], tuple[str, ...], str]] = {  # what each must have, and the cure
+    "criteria": (Criterion, ("metric",), f"name one of {', '.join(Metric)}"),
+    "ranges": (Range, ("name", "low", "high"), "write the name of a price, low and high"),
 }

@@ -15,7 +15,7 @@ from distill_tui.gates.deferred import handed_back, sent_back
 from distill_tui.gates.deferred import threshold as threshold_for
 from distill_tui.gates.gate import Gate
 from distill_tui.gates.record import CERTAIN, Record
-from distill_tui.gates.statistics import Scores, wilson_interval
+from distill_tui.gates.statistics import Scores
 from distill_tui.gates.wording import points
 
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)  # of the requests that go back to the teacher, at most
@@ -94,9 +94,7 @@ def _point(record: Record, rows: Sequence[int], threshold: int, confidence: floa
     back = {row for row in rows if record.confidence[row] < threshold}
     answers = {row: record.teacher[row] if row in back else record.student[row] for row in rows}
     scores = Scores.of(((answers[row] == record.gold[row], False, record.group[row]) for row in rows), paired=False)
-    alpha = (1 - confidence) / 2
-    bounds = (scores.at_least(alpha), scores.at_most(alpha)) if scores.clustered else None
-    lower, upper = bounds or wilson_interval(scores.wins, scores.rows, alpha)
+    lower, upper = scores.interval((1 - confidence) / 2)
     deferred = len(back) / len(rows)
     return Point(
         threshold=threshold / CERTAIN if back else 0.0,

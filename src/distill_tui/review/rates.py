@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from distill_tui.gates import statistics
 from distill_tui.gates.gate import ALL, ROW_SCORES, SEGMENT
 from distill_tui.gates.record import CERTAIN, SUBJECTS, Record, rows_in
 from distill_tui.gates.statistics import Scores
@@ -57,9 +56,7 @@ def rates_of(record: Record, scope: str = ALL, confidence: float = 0.95) -> Segm
         scores = Scores.of(((column[row] == truth[row], False, record.group[row]) for row in usable), paired=False)
         if not scores.rows:
             return None
-        bounds = (scores.at_least(alpha), scores.at_most(alpha)) if scores.clustered else None
-        lower, upper = bounds or statistics.wilson_interval(scores.wins, scores.rows, alpha)
-        return Rate(scores.wins, scores.rows, scores.wins / scores.rows, lower, upper)
+        return Rate(scores.wins, scores.rows, scores.wins / scores.rows, *scores.interval(alpha))
 
     both = [row for row in marked if record.teacher[row] >= 0]
     scores = Scores.of(
