@@ -464,7 +464,7 @@ def test_rounds_are_compared_and_the_sponsor_reads_it_all_without_a_held_out_tex
     dossier = second.dossier(1)
     found = review.of(dossier)
     page, told = html.page(found), "\n".join(report.evaluation(found))
-    value = json.dumps(report.evaluation_json(dossier, found), default=str)
+    value = json.dumps(report.evaluation_json(found), default=str)
     for text in (page, told, value):
         assert (" fixed, " in text and "Not measured" in text) or "not_measured" in text
         assert not any(word in text for word in canaries(second))

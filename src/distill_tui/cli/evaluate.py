@@ -52,7 +52,7 @@ def _show(call: Call) -> None:
     for trouble in dossier.file_troubles:
         call.talk(trouble)
     found = review.of(dossier)
-    call.data(text.evaluation_json(dossier, found), text.evaluation(found, plain=call.plain))
+    call.data(text.evaluation_json(found), text.evaluation(found, plain=call.plain))
 
 
 @command("eval failures")

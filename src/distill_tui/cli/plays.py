@@ -107,7 +107,7 @@ def show(call: Call) -> None:
         "traffic": [_only(each, "name", "rows", "rejects", "imported_at") for each in dossier.traffic],
         "data_set": _only(dossier.data_set, "digest", "frozen_at") if dossier.data_set else None,
         "runs": [text.run_json(run) for run in dossier.runs],
-        **text.evaluation_json(dossier, review.of(dossier)),
+        **text.evaluation_json(review.of(dossier)),
         "sign_offs": sign_offs,
         "bundles": [asdict(bundle) for bundle in dossier.bundles],
         "next": _next(dossier, step, reasons),

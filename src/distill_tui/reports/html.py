@@ -40,7 +40,7 @@ ul { padding-left: 1.2rem } li { margin: .25rem 0; overflow-wrap: anywhere }
 
 def page(review: Review) -> str:
     """Write the page of an evaluation, the verdict first."""
-    title = _said(f"{review.about.code} {review.about.name}")
+    title = _said(f"{review.play.code} {review.play.name}")
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     body = "\n".join(_parts(review))
     return (
@@ -52,9 +52,9 @@ def page(review: Review) -> str:
 
 
 def _parts(review: Review) -> Iterator[str]:
-    about = review.about
-    yield f"<h1>{_said(f'{about.code} {about.name}')}</h1>"
-    when = f"{about.kind.value} play, round {about.round}, evaluated {about.recorded_at}. {about.summary}"
+    play, seen = review.play, review.evaluation
+    yield f"<h1>{_said(f'{play.code} {play.name}')}</h1>"
+    when = f"{play.kind.value} play, round {seen.round}, evaluated {seen.recorded_at}. {play.summary}"
     yield f'<p class="soft">{_said(when)}</p>'
     for section in sections.of(review):
         yield _verdict(review, section) if section.name == "verdict" else _section(section)
@@ -79,7 +79,7 @@ def _boxes(review: Review) -> str:
         teacher = "" if found.teacher is None else f"; the teacher {percent(found.teacher)}"
         note = f"{found.measure} {estimate(rate.share, rate.lower, rate.upper)}, {rate.n:,} rows{teacher}"
         boxes.append(("Quality", percent(found.student), note))
-    if review.about.kind is PlayKind.COST:
+    if review.play.kind is PlayKind.COST:
         boxes.append(("Savings per month", DASH if found.saves is None else money(found.saves), found.savings))
     if review.latency is not None:
         boxes.append(("p95 latency", milliseconds(review.latency.estimate), "one request at a time, the slowest run"))
@@ -111,14 +111,14 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _about(review: Review) -> str:
-    about = review.about
-    numbers = [(each.name, each.value, each.at or DASH, each.source) for each in review.numbers]
+    seen = review.evaluation
+    numbers = [(each.name, each.value, each.at[:10] or DASH, each.source) for each in review.numbers]
     facts = [
-        ("gate", about.locked, about.gate),
-        ("data", "", about.data),
-        ("student", f"run {about.run}", about.model),
-        ("evaluation", about.recorded_at, about.record),
+        ("gate", review.locked, seen.gate_digest),
+        ("data", "", seen.data_digest),
+        ("student", f"run {seen.run_id}", seen.model),
+        ("evaluation", seen.recorded_at, seen.record),
     ]
-    people = ", ".join(f"{role} {person}" for role, person in about.people)
+    people = ", ".join(f"{role} {person}" for role, person in review.people)
     sources = f"<h2>Numbers</h2>\n{_table(('number', 'value', 'date', 'source'), numbers)}" if numbers else ""
     return f'{sources}<h2>About</h2>\n{_table(("", "", "digest"), facts)}<p class="soft">{_said(people)}</p>'

@@ -370,8 +370,8 @@ def evaluation(found: Review | None, *, plain: bool = False) -> Iterator[str]:
     if found is None:
         yield "There is no evaluation in this round yet."
         return
-    about = found.about
-    yield f"{'PASSED' if found.passed else 'NOT PASSED'}: run {about.run}, {about.recorded_at}, {short(about.record)}"
+    seen, passed = found.evaluation, "PASSED" if found.passed else "NOT PASSED"
+    yield f"{passed}: run {seen.run_id}, {seen.recorded_at}, {short(seen.record)}"
     for section in sections.of(found):
         yield ""
         yield visible(f"{section.title}{f' ({section.note})' if section.note else ''}:")
@@ -389,20 +389,17 @@ def _marked(text: str, word: str) -> str:
     return visible(f"{MARKS[Verdict(word)]} {word:<10} {text}" if word in _VERDICTS else text)
 
 
-def evaluation_json(dossier: PlayDossier, found: Review | None) -> dict[str, Any]:
+def evaluation_json(found: Review | None) -> dict[str, Any]:
     """Return a review in counts and rates; the held-out rows themselves stay sealed."""
-    if found is None or dossier.evaluation is None:
+    if found is None:
         return {"evaluation": None}
     values = dataclasses.asdict(found)
-    for name in ("about", "gate", "labels", "task", "numbers", "reasons", "verdict_changes", "more_rows"):
+    for name in ("play", "locked", "people", "gate", "labels", "task", "numbers", "reasons", "more_rows"):
         del values[name]
     return values | {
-        "evaluation": dataclasses.asdict(dossier.evaluation),
         "judgements": [judgement_json(each) for each in found.judgements],
-        "since_before": list(found.since_before),
         "controls": [line.text for line in sections.worth(found).lines],
         "subjects": [{**dataclasses.asdict(each), "p95_ms": each.p95_ms} for each in found.costs],
-        "reproduced": [dataclasses.asdict(each) for each in dossier.round_evaluations if each.reproduced],
         "advice": {"advice": found.advice.value, "reasons": list(found.reasons)},
     }
 

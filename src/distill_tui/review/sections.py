@@ -66,8 +66,10 @@ def verdict(review: Review) -> Section:
     held = "Gate held" if review.passed else "Gate not held"
     summary = f"{held}: {review.holding} of {len(review.counting)} judgements hold; only “holds” counts."
     lines = [Line(summary, "passed" if review.passed else "misses")]
-    lines += _lines(" · ".join(review.headline.lines(review.about.kind)))
-    lines += _lines(*(each.sentence for each in review.reproduced), word="done")
+    lines += _lines(" · ".join(review.headline.lines(review.play.kind)))
+    for each in review.reproduced:
+        result = "same" if each.passed == review.evaluation.passed else "different"
+        lines.append(Line(f"Reproduced by the validator on {each.recorded_at}: {result} result.", "done"))
     reasons = " ".join(review.reasons) if review.passed else review.reasons[0]
     lines.append(Line(f"Recommended: {review.advice.value}. {reasons}", "information"))
     return Section("verdict", "Verdict", lines=tuple(lines))

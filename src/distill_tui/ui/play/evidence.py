@@ -242,12 +242,12 @@ def _students(view: View, width: int) -> Lines:
 
 def verdict(review: Review, width: int) -> Lines:
     """Show whether the gate is held, quality and savings, and what was evaluated."""
-    about = review.about
+    seen = review.evaluation
     first, *rest = sections.verdict(review).lines
     lines = page.sentence(first.text, width, word=first.word, style="bold")
     evaluated = (
-        f"round {about.round}, student of run {about.run}, {page.when(about.recorded_at)} UTC, data "
-        f"{page.short(about.data)}, model {page.short(about.model)}, record {page.short(about.record)}"
+        f"round {seen.round}, student of run {seen.run_id}, {page.when(seen.recorded_at)} UTC, data "
+        f"{page.short(seen.data_digest)}, model {page.short(seen.model)}, record {page.short(seen.record)}"
     )
     return [
         *lines,
