@@ -883,8 +883,8 @@ def test_too_few_rows_are_told_before_the_lock() -> None:
     assert note.enough is False
     assert note.sentence == (
         "Accuracy: with 80 rows a true tie is recognised only with a margin of 9.8 points; you asked for 2: add 1,498 "
-        "rows, accept 9.8, or lock knowing that the answer cannot but be unproven: not even a student without a "
-        "single difference holds on fewer than 133 rows."
+        "rows, accept 9.8, or lock knowing that the answer will be unproven: even a student without a single "
+        "difference needs at least 133 rows to hold."
     )
     (note,) = power(one_look(close_to_teacher("0.02"), held_out_rows=150), discordance=0.1)
     assert note.possible and note.sentence.endswith("lock knowing that the answer will most likely be unproven.")

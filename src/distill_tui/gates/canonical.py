@@ -54,14 +54,12 @@ def a_string(value: object, name: str) -> str:
 
 
 def a_whole_number(value: object, name: str) -> int:
-    """Read a whole number. Raises ValueError with one sentence."""
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 10**DIGITS:
         raise ValueError(f"{name} is {show(value)}; give a whole number.")
     return value
 
 
 def a_boolean(value: object, name: str) -> bool:
-    """Read true or false. Raises ValueError with one sentence."""
     if not isinstance(value, bool):
         raise ValueError(f"{name} is {show(value)}; write true or false.")
     return value
@@ -79,8 +77,6 @@ def a_number(value: object, name: str) -> Decimal:
 
 
 def one_of(words: type[Metric] | type[Reference] | type[Assurance]) -> Callable[[object, str], object]:
-    """Make the reader of a word that is one of several."""
-
     def read(value: object, name: str) -> object:
         try:
             return words(str(value) if isinstance(value, str) else "")
@@ -97,7 +93,6 @@ def show(value: object) -> str:
 
 
 def too_long(number: Decimal) -> bool:
-    """Say whether a number has more digits than a gate may hold."""
     exponent = number.as_tuple().exponent
     return number != 0 and (number.adjusted() >= DIGITS or not isinstance(exponent, int) or exponent < -DIGITS)
 

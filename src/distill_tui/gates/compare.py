@@ -21,12 +21,10 @@ class Line:
 
     @property
     def moved(self) -> bool:
-        """Whether the goalposts were moved here."""
         return self.before != self.now
 
 
 def compare(before: Gate, now: Gate) -> list[Line]:
-    """Put two gates side by side: first the criteria, then everything else that both of them fix."""
     return [*_criteria(before, now), *_rest(before, now)]
 
 

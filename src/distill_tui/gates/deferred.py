@@ -41,7 +41,6 @@ def chosen(gate: Gate, validation: Record) -> int:
 
 
 def sent_back(record: Record) -> list[int]:
-    """Return the positions of the rows that go back to the teacher."""
     return [row for row, sure in enumerate(record.confidence) if sure < record.deferred_below]
 
 

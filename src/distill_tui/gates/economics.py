@@ -142,7 +142,6 @@ class Swing:
 
     @property
     def width(self) -> Decimal:
-        """How far it moves the net."""
         return abs(self.net_at_high - self.net_at_low)
 
 
@@ -180,7 +179,6 @@ def chance_of_payback(
 
 
 def _triangular(chance: random.Random, ends: Range, likeliest: Decimal) -> Decimal:
-    """Draw by the inverse of the distribution function."""
     share, width = Decimal(chance.getrandbits(53)) / _UNIT, ends.high - ends.low
     likeliest = min(max(likeliest, ends.low), ends.high)
     if width <= 0:
@@ -375,7 +373,6 @@ _TRIGGERS: dict[PlayKind, Callable[[Mapping[str, Decimal]], Iterator[str]]] = {
 
 
 def _out_of_range(name: str, value: Decimal) -> str:
-    """Return what is wrong with one number of a worksheet, or nothing."""
     if not value.is_finite():
         return f"{name} is {value}; give a finite number."
     if value != 0 and not -_DIGITS <= value.adjusted() < _DIGITS:

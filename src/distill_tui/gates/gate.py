@@ -62,7 +62,6 @@ class Criterion:
 
     @property
     def counts(self) -> bool:
-        """Whether the student must hold it."""
         return not self.watch_only
 
     @property
@@ -73,7 +72,6 @@ class Criterion:
 
     @property
     def segment(self) -> str | None:
-        """The one segment that it is about, if it is about one."""
         return self.scope.removeprefix(SEGMENT) if self.scope.startswith(SEGMENT) else None
 
     @property
@@ -84,7 +82,6 @@ class Criterion:
 
     @property
     def words(self) -> str:
-        """A name to call it by in a sentence."""
         against = "" if self.reference is Reference.NONE else f" against the {self.reference}"
         return f"{self.metric}{against}{'' if self.scope == ALL else f' ({self.scope})'}"
 

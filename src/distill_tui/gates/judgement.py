@@ -44,7 +44,6 @@ class Judgement:
 
     @property
     def sentence(self) -> str:
-        """The verdict in one sentence."""
         text = f"{_text(self)}{_more(self)}"
         watch_only = self.criterion.watch_only.rstrip(". ")
         return f"{text[:1].upper()}{text[1:]}{f' (watched only: {watch_only})' if watch_only else ''}."
@@ -64,7 +63,6 @@ def decided(scores: Scores, bar: float, alpha: float, *, misses: bool, among: in
 
 
 def name_of(criterion: Criterion, scope: str) -> str:
-    """Return a name of what is judged, and where."""
     words = {Metric.P95_LATENCY: "the student's p95 latency", Metric.PAYBACK: "payback", Metric.SIZE: "size"}
     words |= {Metric.DEFERRED: "the share sent back"}
     words |= {metric: score.name for metric, score in ROW_SCORES.items()}
@@ -101,7 +99,6 @@ def _text(found: Judgement) -> str:
 
 
 def _more(found: Judgement) -> str:
-    """Return what follows the verdict: why it is not decided, what would decide, what it rests on."""
     text = f", as one of {found.among} segments (alone it would miss)" if found.among else ""
     if found.rows_needed is not None and found.criterion.metric is Metric.P95_LATENCY:
         text += f", and about {found.rows_needed:,} requests in each run would decide"

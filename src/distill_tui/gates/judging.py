@@ -79,6 +79,5 @@ def _judge(criterion: Criterion, gate: Gate, record: Record, alpha: float) -> tu
 
 
 def _with_teacher(judgement: Judgement, gate: Gate, record: Record) -> Judgement:
-    """Add to a verdict on the two together how much of it is the teacher's."""
     back = handed_back(gate, record)
     return judgement if back is None or judgement.reason else replace(judgement, sent_back=float(back))

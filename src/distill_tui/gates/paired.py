@@ -53,7 +53,6 @@ class Gain:
         return self.mean - self._reach(alpha)
 
     def at_most(self, alpha: float) -> float:
-        """Return the upper t bound of the mean."""
         return self.mean + self._reach(alpha)
 
     def _reach(self, alpha: float) -> float:

@@ -73,7 +73,6 @@ def _is_date(text: str) -> bool:
 
 
 def criterion_problems(criterion: Criterion) -> Iterator[str]:
-    """Return why one criterion could not be judged."""
     name = criterion.words
     if criterion.segment is None and criterion.patterns is None and criterion.scope not in (ALL, EVERY_SEGMENT):
         yield (
@@ -156,7 +155,6 @@ def _range_problems(gate: Gate) -> Iterator[str]:
 
 
 def _rare_problems(gate: Gate) -> Iterator[str]:
-    """Rare inputs may trail further than common ones, where the product owner has agreed to it by name."""
     for criterion in gate.criteria:
         if criterion.patterns is None or not criterion.patterns[1] or criterion.agreed_with.strip():
             continue

@@ -21,7 +21,6 @@ class Progress:
 
     @property
     def sentence(self) -> str:
-        """Gain, its upper bound, the gap and the pace that it takes, in one sentence."""
         seen, name = self.outlook, self.criterion.words
         gained = (
             f"Two rounds moved {name} on the validation split by {points(seen.gain.mean)} points "

@@ -57,7 +57,6 @@ class Picked:
 
     @classmethod
     def of(cls, criterion: Criterion, gate: Gate, record: Record, scope: str) -> Picked:
-        """Pick the rows that have what it takes to compare."""
         rows = rows_in(record, scope)
         against_teacher = criterion.metric is Metric.ACCURACY and criterion.reference is Reference.TEACHER
         by_disagreement = against_teacher and not any(record.gold[row] >= 0 for row in rows)
@@ -130,7 +129,6 @@ class Sample:
 
     @classmethod
     def of(cls, criterion: Criterion, gate: Gate, record: Record, scope: str) -> Sample:
-        """Score the rows that have what it takes to compare."""
         by_rows = criterion.metric in ROW_SCORES
         return cls._scored(criterion, gate, record, scope) if by_rows else cls._right(criterion, gate, record, scope)
 
@@ -173,7 +171,6 @@ class Sample:
         )
 
     def judgement(self, alpha: float, *, misses: bool, among: int) -> Judgement:
-        """Compare the interval with the bar."""
         scores, unpaired = self.scores, not self.scores.paired
         verdict, needed = decided(scores, self.bar, alpha, misses=misses, among=among)
         estimate, lower, upper = scores.estimate or 0.0, scores.at_least(alpha), scores.at_most(alpha)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from decimal import Decimal
 
 from distill_tui.digests import canonical, digest_of
 from distill_tui.gates.canonical import a_number, plain, show, strict_json
@@ -67,8 +68,13 @@ class Record:
         """What being right is judged by: gold where any row has it, else what the teacher says."""
         return self.gold if any(label >= 0 for label in self.gold) else self.teacher
 
+    @property
+    def mean_latency_us(self) -> Decimal | None:
+        """The student's mean latency over all timed requests; None where none was timed."""
+        times = [time for run in self.latency_us.get("student", ()) for time in run]
+        return Decimal(sum(times)) / len(times) if times else None
+
     def to_json(self) -> str:
-        """Write the record as canonical JSON."""
         return canonical(plain(self)).decode()
 
     @classmethod
@@ -89,7 +95,6 @@ class Record:
         return cls(**read, task=Task(str(task)))  # type: ignore[arg-type]
 
     def digest(self) -> str:
-        """Give SHA-256 of the canonical JSON."""
         return digest_of(self.to_json())
 
 

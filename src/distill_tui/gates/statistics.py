@@ -35,22 +35,18 @@ def _special() -> ModuleType:
 
 
 def normal_quantile(probability: float) -> float:
-    """Return the value below which a standard normal falls with this probability."""
     return float(_special().ndtri(probability))
 
 
 def normal_tail(z: float) -> float:
-    """Return how often a standard normal is above this value."""
     return math.erfc(z / math.sqrt(2)) / 2
 
 
 def t_tail(t: float, degrees: int) -> float:
-    """Return how often Student's t is above this value."""
     return float(_special().stdtr(degrees, -t))
 
 
 def t_quantile(probability: float, degrees: int) -> float:
-    """Return the value below which Student's t falls with this probability."""
     return float(_special().stdtrit(degrees, probability))
 
 
@@ -285,7 +281,6 @@ class Scores:
 
     @property
     def clustered(self) -> bool:
-        """Whether some rows depend on each other."""
         return self.groups < self.rows
 
     @property
@@ -295,7 +290,6 @@ class Scores:
 
     @property
     def estimate(self) -> float | None:
-        """The mean score, or nothing without rows."""
         return sum(each.total * count for each, count in self.clusters.items()) / self.rows if self.rows else None
 
     @property
@@ -354,11 +348,9 @@ class Scores:
         return self._mirror.exceeds((0 if self.paired else 1) - value)
 
     def at_least(self, alpha: float) -> float:
-        """Return the lower bound of the mean."""
         return greatest_refuted(self.exceeds, alpha, -1.0 if self.paired else 0.0, 1.0)
 
     def at_most(self, alpha: float) -> float:
-        """Return the upper bound of the mean."""
         return (0 if self.paired else 1) - self._mirror.at_least(alpha)
 
     def interval(self, alpha: float) -> tuple[float, float]:
@@ -525,7 +517,6 @@ def power_of_difference(rows: int, margin: float, discordance: float, alpha: flo
 
 
 def _binomial(hits: int, rows: int, share: float) -> float:
-    """Return how probable exactly so many hits are."""
     if share >= 1:
         return float(hits == rows)
     ways = math.lgamma(rows + 1) - math.lgamma(hits + 1) - math.lgamma(rows - hits + 1)

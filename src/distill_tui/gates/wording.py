@@ -42,7 +42,6 @@ def points(share: float, unlike: float | None = None) -> str:
 
 
 def trim(text: str) -> str:
-    """Drop zeros after the point, and the sign of 0."""
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text == "-0" else text
 
@@ -56,7 +55,6 @@ def lead(difference: float, bar: float) -> str:
 
 
 def distance(difference: float, other: str) -> str:
-    """Write how far the student is from another."""
     if difference == 0:
         return f"equals that of {other}"
     by = points(abs(difference))
@@ -66,7 +64,6 @@ def distance(difference: float, other: str) -> str:
 
 
 def count(number: int, thing: str) -> str:
-    """Count things: 1 row, 2 rows."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 

@@ -63,7 +63,6 @@ def from_json(text: str) -> Gate:
 
 
 def digest(gate: Gate) -> str:
-    """Return the digest that a lock fixes: SHA-256 of the canonical JSON."""
     return digest_of(to_json(gate))
 
 

@@ -185,7 +185,6 @@ class Conformal:
         self.past = sorted(calibration)
 
     def p_value(self, score: float, chance: float) -> float:
-        """Return the share of scores that are at least as high, and remember this one."""
         low, high = bisect_left(self.past, score), bisect_right(self.past, score)
         p = (len(self.past) - high + chance * (high - low + 1)) / (len(self.past) + 1)
         self.past.insert(high, score)

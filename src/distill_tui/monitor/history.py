@@ -94,7 +94,6 @@ class Taken:
     segments: tuple[tuple[str, int], ...]
 
     def traffic(self, play_id: int, round: int, at: str) -> tables.Traffic:
-        """Make the row of the round's traffic."""
         from distill_tui.store import tables
 
         report = ImportReport(
@@ -155,7 +154,6 @@ def failures(project: Project, dossier: PlayDossier) -> dict[str, list[int]]:
 
 
 def _labelled(project: Project, dossier: PlayDossier) -> list[entities.Observation]:
-    """Return the labelled rows of the present watch."""
     if dossier.live is None:
         return []
     which = "WHERE bundle_id = ? AND feed_id > ? AND probe = 0 AND teacher IS NOT NULL ORDER BY id"
@@ -177,7 +175,6 @@ class Week:
 
     @property
     def rate(self) -> float:
-        """The share that differs."""
         return self.differ / self.rows
 
 
@@ -247,13 +244,11 @@ class LiveView:
 
     @property
     def rate(self) -> float | None:
-        """The share on which student and teacher disagree since the watch began."""
         overall = next((each for each in self.segments if each.name == ""), None)
         return overall.differ / overall.rows if overall and overall.rows else None
 
 
 def life(project: Project, dossier: PlayDossier) -> LiveView | None:
-    """Look at a play whose student is live, or was."""
     live = dossier.live
     if live is None:
         return None
@@ -297,7 +292,6 @@ def expected(dossier: PlayDossier) -> tuple[str, ...]:
 
 
 def _plan(project: Project, dossier: PlayDossier, bundle: entities.Bundle) -> observe.Plan | None:
-    """Return what a watch would hold the student to, before the first feed came."""
     try:
         return new_plan(project, dossier, bundle, "")
     except (OSError, ValueError, StopIteration):

@@ -49,12 +49,10 @@ class Plan:
     ends_days: bool = False  # whether a feed ends a last day that lies ahead of it; older watches replay as they were
 
     def to_json(self) -> str:
-        """Return the JSON text."""
         return sorted_json(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
-        """Read `to_json` back."""
         values = json.loads(text)
         return cls(**values | {"rates": {name: tuple(rate) for name, rate in values["rates"].items()}})
 
@@ -156,7 +154,6 @@ class Divergence:
 
     @property
     def sentence(self) -> str:
-        """Return it in one sentence."""
         if self.what == INPUTS:
             return f"The inputs differ from those at the gate: {self.where}, since about {self.since}."
         share = f"{100 * (self.rate or 0):.1f}% of {self.rows:,} rows since about {self.since}"
@@ -238,7 +235,6 @@ class Monitor:
 
     @property
     def standing(self) -> Standing:
-        """How the student stands."""
         if self.days.group.alarm:
             return Standing.ALARM
         amber = (self.rows.group, self.teacher.group, self.inputs.group)
@@ -274,7 +270,6 @@ class Monitor:
         return Divergence(DISAGREEMENT, where, since, rates.group.alarm, red, rate, self.plan.ceilings[name], rows)
 
     def state(self) -> dict[str, Any]:
-        """Return all numbers of the monitor, as JSON values."""
         return {
             "day": self.day,
             "batch": self.batch,
@@ -306,7 +301,6 @@ def _since(days: Mapping[str, Sequence[int]], since: str) -> tuple[int, int]:
 
 
 def _categories(counts: Mapping[str, int]) -> tuple[str, ...]:
-    """Name the categories whose share is watched: the commonest, and all others as one, under the empty name."""
     common = sorted(counts, key=lambda name: (-counts[name], name))[:MOST_CATEGORIES]
     return (*sorted(common), "") if common else ()
 

@@ -19,13 +19,11 @@ MOST = 48  # characters of a text in a table
 
 
 def clipped(value: object, most: int = MOST) -> str:
-    """Cut a value to what one recognises it by, on one line."""
     text = " ".join(str(value).split())
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def import_preview(look: Preview, columns: Mapping[str, str], *, plain: bool = False) -> Iterator[str]:
-    """Print which column is read as what, with sample rows, and what could not be read."""
     shown = look.rows[:3]
     used = [
         (name.replace("_", " "), column, *(clipped(row.get(name, "–"), 30) for row in shown))
@@ -40,7 +38,6 @@ def import_preview(look: Preview, columns: Mapping[str, str], *, plain: bool = F
 
 
 def window(measured: Measured, numbers: Mapping[str, str], *, plain: bool = False) -> Iterator[str]:
-    """Print the traffic of a window, and the worksheet's numbers that follow from it."""
     if measured.days:
         yield f"{measured.calls:,} calls from {measured.first_day} to {measured.last_day}, {measured.days} days."
     else:
@@ -101,7 +98,6 @@ def audit(found: Mapping[str, Any], *, plain: bool = False) -> Iterator[str]:
 
 
 def pairs(found: Sequence[Mapping[str, Any]], *, plain: bool = False) -> Iterator[str]:
-    """Print pairs at the border: how alike, whether they were taken as the same, and both texts."""
     for each in found:
         yield visible(f"{each['similarity']:.2f}  {'the same' if each['joined'] else 'apart'}")
         for name in ("one", "other"):
@@ -109,7 +105,6 @@ def pairs(found: Sequence[Mapping[str, Any]], *, plain: bool = False) -> Iterato
 
 
 def rows(found: Sequence[Mapping[str, Any]], *, plain: bool = False) -> Iterator[str]:
-    """List rows of a data set."""
     head = ("ROW", "SPLIT", "SEGMENT", "GOLD", "TEACHER", "P", "INPUT")
     lines = [
         (
@@ -123,7 +118,6 @@ def rows(found: Sequence[Mapping[str, Any]], *, plain: bool = False) -> Iterator
 
 
 def ledger(found: Mapping[str, Any]) -> Iterator[str]:
-    """Print what a teacher was asked, and what the cache saved."""
     yield visible(f"{found['teacher']}: {found['calls']:,} calls, {found['tokens_in']:,} tokens in, "
                   f"{found['tokens_out']:,} out, {found['money']} spent")  # fmt: skip
     if found["unread"]:
@@ -132,7 +126,6 @@ def ledger(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def estimate(found: Mapping[str, Any]) -> Iterator[str]:
-    """Print what one answer was, and what all would cost and take."""
     writes = found.get("writes", False)
     read = clipped(found["label"], 40) if found["label"] else "no answer" if writes else "no label"
     yield visible(f"asked one input: “{clipped(found['input'], 60)}” → “{clipped(found['said'], 40)}”, "
@@ -145,7 +138,6 @@ def estimate(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def request(wanted: Sequence[Wanted], cells: Mapping[str, int], *, plain: bool = False) -> Iterator[str]:
-    """Print where the last student failed, and which inputs are like that."""
     yield from table(("FAILED ON (SEGMENT / LABEL)", "ROWS"), list(cells.items())[:20], plain=plain)
     yield ""
     rows = [(f"{each.similarity:.2f}", each.like_row, each.cell, clipped(each.input, 80)) for each in wanted[:20]]

@@ -39,7 +39,6 @@ ul { padding-left: 1.2rem } li { margin: .25rem 0; overflow-wrap: anywhere }
 
 
 def page(review: Review) -> str:
-    """Write the page of an evaluation, the verdict first."""
     title = _said(f"{review.play.code} {review.play.name}")
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     body = "\n".join(_parts(review))

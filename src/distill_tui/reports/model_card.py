@@ -24,7 +24,6 @@ def plain(text: str) -> str:
 
 
 def model_card(dossier: PlayDossier, signed: SignOffFacts) -> str:
-    """Write the card that ships with the student."""
     found = review.of(dossier)
     assert found is not None
     card = [
@@ -110,7 +109,6 @@ def _people(dossier: PlayDossier, signed: SignOffFacts) -> Iterator[str]:
 
 
 def form(dossier: PlayDossier) -> str:
-    """Return the form in which the evaluated student ships."""
     run = dossier.run(dossier.evaluation.run_id) if dossier.evaluation else None
     name = result_of(TrainResult, run).form if run else ""
     return name if name in loaders.FORMS else "transformers"

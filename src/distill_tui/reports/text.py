@@ -63,7 +63,6 @@ def _facts(pairs: Iterable[tuple[str, object]]) -> list[str]:
 
 
 def short(digest: str | None) -> str:
-    """Shorten a digest for the eye."""
     return f"{digest.removeprefix('sha256:')[:12]}…" if digest else "–"
 
 
@@ -71,7 +70,6 @@ def short(digest: str | None) -> str:
 
 
 def cards(found: Sequence[Card], *, plain: bool = False) -> list[str]:
-    """List the plays, one a line."""
     head = ("ID", "PLAY", "KIND", "STAGE", "ROUND", "STATE", "WAITS FOR", "QUALITY", "SAVES PER MONTH")
     rows = [
         (
@@ -91,7 +89,6 @@ def cards(found: Sequence[Card], *, plain: bool = False) -> list[str]:
 
 
 def card_json(card: Card) -> dict[str, Any]:
-    """Return a card as plain values."""
     return {
         "play": card.code,
         "name": card.name,
@@ -114,7 +111,6 @@ def card_json(card: Card) -> dict[str, Any]:
 
 
 def play(dossier: PlayDossier) -> Iterator[str]:
-    """Print a play on one page."""
     row = dossier.play
     yield visible(f"{row.code} {row.name}: {row.kind.value}, {row.task.value}")
     if row.summary:
@@ -177,7 +173,6 @@ def _evaluated(dossier: PlayDossier) -> Iterator[tuple[str, str]]:
 
 
 def sign_off_line(dossier: PlayDossier, facts: SignOffFacts) -> str:
-    """Print one sign-off and whether it counts now."""
     row = facts.row
     troubles = [o.sentence for o in sign_off_troubles(dossier, facts)]
     counts = " ".join(troubles) if troubles else "It counts."
@@ -185,7 +180,6 @@ def sign_off_line(dossier: PlayDossier, facts: SignOffFacts) -> str:
 
 
 def next_step(dossier: PlayDossier, step: Action | None, reasons: Sequence[Objection]) -> Iterator[str]:
-    """Print the next step, whose turn it is, the command, and what stands against it."""
     code = dossier.code
     if step is None:
         yield f"{code} has no next step."
@@ -197,7 +191,6 @@ def next_step(dossier: PlayDossier, step: Action | None, reasons: Sequence[Objec
 
 
 def command_line(action: Action, code: str) -> str:
-    """Return the line to type for an action."""
     return f"{PROGRAM} {action.command} {code} {action.arguments.format(code=code)}".rstrip()
 
 
@@ -205,7 +198,6 @@ def command_line(action: Action, code: str) -> str:
 
 
 def worksheet(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
-    """Print the trigger's questions, the numbers that there are, and whether it holds."""
     rows = []
     for question in (*economics.WORKSHEET[dossier.play.kind], *economics.BESIDES[dossier.play.kind]):
         value = dossier.worksheet.get(question.name)
@@ -219,7 +211,6 @@ def worksheet(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
 
 
 def gate(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
-    """Print the gate: what it fixes, its criteria, and why it cannot be locked."""
     if dossier.gate_trouble:
         yield visible(dossier.gate_trouble)
     if dossier.gate is None:
@@ -260,7 +251,6 @@ def _criterion(each: gates.Criterion) -> tuple[str, str, str]:
 
 
 def data(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
-    """Print the data set of this round in counts."""
     row = dossier.data_set
     if row is None:
         yield "There is no data set in this round yet."
@@ -283,7 +273,6 @@ def data(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
 
 
 def runs(found: Sequence[entities.Run], *, plain: bool = False) -> list[str]:
-    """List runs, one a line."""
     head = ("RUN", "PLAY", "ROUND", "KIND", "STATUS", "STEP", "VALIDATION", "STARTED", "BY", "MESSAGE")
     rows = [
         (
@@ -315,7 +304,6 @@ _RUN_COLUMNS = (
 
 
 def run_json(run: entities.Run) -> dict[str, Any]:
-    """Return a run as plain values."""
     values = {name: getattr(run, name) for name in _RUN_COLUMNS}
     read = {name: stored(getattr(run, name), f"the {name} of run {run.id}") for name in ("spec", "result")}
     return {"run": run.id, "play": f"P-{run.play_id:03d}"} | values | read
@@ -346,7 +334,6 @@ def _duration(seconds: float) -> str:
 
 
 def log(entries: Sequence[entities.AuditEntry], *, plain: bool = False) -> list[str]:
-    """List audit entries, one a line."""
     rows = [
         (
             entry.seq,
@@ -366,7 +353,6 @@ def log(entries: Sequence[entities.AuditEntry], *, plain: bool = False) -> list[
 
 
 def evaluation(found: Review | None, *, plain: bool = False) -> Iterator[str]:
-    """Print a review: the verdict first."""
     if found is None:
         yield "There is no evaluation in this round yet."
         return
@@ -381,7 +367,6 @@ def evaluation(found: Review | None, *, plain: bool = False) -> Iterator[str]:
 
 
 def judgements(found: Iterable[Judgement]) -> Iterator[str]:
-    """Print judgements by mark, word and sentence."""
     return (_marked(line.text, line.word) for line in map(sections.judgement, found))
 
 
@@ -405,7 +390,6 @@ def evaluation_json(found: Review | None) -> dict[str, Any]:
 
 
 def judgement_json(each: Judgement) -> dict[str, Any]:
-    """Return a judgement as plain values."""
     criterion = dataclasses.asdict(each.criterion) | {"words": each.criterion.words}
     return dataclasses.asdict(each) | {"criterion": criterion, "sentence": each.sentence}
 

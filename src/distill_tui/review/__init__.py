@@ -59,12 +59,10 @@ class Review:
 
     @property
     def holding(self) -> int:
-        """How many of the judgements that count hold."""
         return sum(each.verdict is Verdict.HOLDS for each in self.counting)
 
     @property
     def latency(self) -> Judgement | None:
-        """The judgement on latency, where one was measured."""
         return next((j for j in self.judgements if j.criterion.metric is Metric.P95_LATENCY and j.estimate), None)
 
 

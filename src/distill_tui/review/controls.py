@@ -41,7 +41,6 @@ class Comparison:
 
     @property
     def beats(self) -> bool:
-        """Whether the student leads by more than noise."""
         return self.lower > 0
 
     @property

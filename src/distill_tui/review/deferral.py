@@ -69,7 +69,6 @@ def pair(gate: Gate, record: Record) -> Pair | None:
 
 
 def asked(gate: Gate) -> str:
-    """Return what a gate with a deferral asks for."""
     return (
         f"the {points(float(gate.deferral or 0))}% of requests that the student is least sure of go to the teacher, "
         "by a threshold fixed on the validation rows; the two are judged together"
@@ -77,7 +76,6 @@ def asked(gate: Gate) -> str:
 
 
 def sentences(found: Pair | None) -> Iterator[str]:
-    """Yield how the pair is judged, where there is one."""
     if found is None:
         return
     yield (
@@ -109,9 +107,8 @@ def _point(record: Record, rows: Sequence[int], threshold: int, confidence: floa
 def _cost(record: Record, deferred: float) -> Decimal | None:
     """Add the teacher's price of what goes back to the student's price of all requests; None where one is unknown."""
     names = ("machine_price_per_hour", "teacher_cost_per_1k")
-    times = [time for run in record.latency_us.get("student", ()) for time in run]
-    if not times or not all(name in record.payback_inputs for name in names):
+    latency = record.mean_latency_us
+    if latency is None or not all(name in record.payback_inputs for name in names):
         return None
     machine, teacher = (Decimal(record.payback_inputs[name]) for name in names)
-    mean = Decimal(sum(times)) / len(times)
-    return economics.student_cost_per_1k(mean, machine) + Decimal(str(deferred)) * teacher
+    return economics.student_cost_per_1k(latency, machine) + Decimal(str(deferred)) * teacher

@@ -143,7 +143,6 @@ class Change:
 
     @property
     def sentence(self) -> str:
-        """One line of text."""
         rows = count(self.rows, "row")
         bounds = f"95% CI {points(self.lower)} to {points(self.upper)}" if self.lower > -1 else "no interval"
         noise = "" if self.lower > 0 or self.upper < 0 else ", within noise"

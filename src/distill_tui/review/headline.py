@@ -8,7 +8,6 @@ from decimal import Decimal
 from distill_tui.gates import economics
 from distill_tui.gates.deferred import handed_back, together
 from distill_tui.gates.economics import Prices
-from distill_tui.gates.record import Record
 from distill_tui.gates.wording import DASH, money, percent
 from distill_tui.review.rates import Rate, rates_of
 from distill_tui.rules.dossier import PlayDossier
@@ -56,7 +55,7 @@ class Headline:
 
 def of(dossier: PlayDossier) -> Headline:
     """Compute quality and savings: of the evaluation where there is one, else of the best student so far."""
-    record, prices = dossier.record, _prices(dossier)
+    record, prices = dossier.record, prices_of(dossier)
     if record is None:
         saves = economics.monthly_saving(prices, Decimal(0)) if prices else None
         score = _best_score(dossier)
@@ -69,7 +68,9 @@ def of(dossier: PlayDossier) -> Headline:
     student, teacher, baseline = rates.student, rates.teacher, rates.baseline
     if student is None:
         measure, student, teacher, baseline = "agreement", rates.agreement, None, None
-    per_1k = _student_cost(record, prices) if prices else None
+    per_1k, latency = None, record.mean_latency_us
+    if prices is not None and latency is not None:
+        per_1k = economics.student_cost_per_1k(latency, prices.machine_price_per_hour)
     return Headline(
         measure,
         student=None if student is None else student.share,
@@ -88,15 +89,8 @@ def _best_score(dossier: PlayDossier) -> float | None:
     return result.validation_score if result is not None else None
 
 
-def _prices(dossier: PlayDossier) -> Prices | None:
+def prices_of(dossier: PlayDossier) -> Prices | None:
     try:
         return Prices.from_values(worksheet_numbers(dossier))
     except ValueError:
         return None
-
-
-def _student_cost(record: Record, prices: Prices) -> Decimal | None:
-    times = [time for run in record.latency_us.get("student", ()) for time in run]
-    if not times:
-        return None
-    return economics.student_cost_per_1k(Decimal(sum(times)) / len(times), prices.machine_price_per_hour)

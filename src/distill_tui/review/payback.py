@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from distill_tui import gates
 from distill_tui.gates import economics
+from distill_tui.gates.deferred import handed_back
 from distill_tui.gates.economics import Prices, Swing
 from distill_tui.gates.wording import percent
+from distill_tui.review.headline import prices_of
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import worksheet_numbers
 from distill_tui.terms import Metric, PlayKind
@@ -36,22 +37,15 @@ class Worth:
 
 def of(dossier: PlayDossier) -> Worth | None:
     """Compute it for a cost play whose student was timed; None where a number is missing."""
-    play, record, gate = dossier.play, dossier.record, dossier.gate
-    if record is None or gate is None or play.kind is not PlayKind.COST:
+    record, gate, prices, numbers = dossier.record, dossier.gate, prices_of(dossier), worksheet_numbers(dossier)
+    if record is None or gate is None or prices is None or dossier.play.kind is not PlayKind.COST:
         return None
-    times = [time for run in record.latency_us.get("student", ()) for time in run]
-    bars = [each.threshold for each in gate.criteria if each.metric is Metric.PAYBACK]
-    window = bars[0] if bars else None
-    numbers = worksheet_numbers(dossier)
-    try:
-        prices = Prices.from_values(numbers)
-    except ValueError:
+    latency = record.mean_latency_us
+    window = next((each.threshold for each in gate.criteria if each.metric is Metric.PAYBACK), None)
+    if latency is None or window is None or window <= 0:
         return None
-    if not times or window is None or window <= 0:
-        return None
-    back = gates.handed_back(gate, record)
+    back = handed_back(gate, record)
     prices = prices if back is None else replace(prices, fallback_share=back)
-    latency = Decimal(sum(times)) / len(times)
     per_1k = economics.student_cost_per_1k(latency, prices.machine_price_per_hour)
     horizon = int(numbers.get("horizon_months", economics.HORIZON_MONTHS))
     discount = numbers.get("discount_per_year", economics.DISCOUNT_PER_YEAR)
@@ -74,7 +68,6 @@ def of(dossier: PlayDossier) -> Worth | None:
 
 
 def sentences(worth: Worth) -> Iterator[str]:
-    """Yield what it is worth, with the figures that decide it."""
     yield (
         f"1,000 calls cost {worth.teacher_per_1k:,.2f} with the teacher and {worth.student_per_1k:,.4f} with the "
         f"student: {worth.saving:,.2f} saved per month after upkeep and sampling."
@@ -100,5 +93,4 @@ def sentences(worth: Worth) -> Iterator[str]:
 
 
 def plainly(number: Decimal) -> str:
-    """Write a number without zeros after the point."""
     return f"{number:,f}".rstrip("0").rstrip(".") if number != number.to_integral_value() else f"{number:,.0f}"

@@ -90,7 +90,6 @@ class ScoreMeans:
 
     @property
     def sentence(self) -> str:
-        """One line of text."""
         means = ", ".join(f"{subject} {trim(f'{mean:.4f}')}" for subject, mean in self.means.items())
         better = "lower" if ROW_SCORES[self.metric].lower_is_better else "higher"
         return f"{self.name[:1].upper()}{self.name[1:]}: {means}, on {count(self.rows, 'row')} ({better} is better)."

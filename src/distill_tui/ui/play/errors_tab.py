@@ -15,14 +15,12 @@ MOST = 24  # cells of the first column of a table
 
 
 def section(found: Section, width: int) -> Lines:
-    """Draw one section; nothing where it is empty."""
     if not found.lines and not found.rows:
         return []
     return [page.heading(found.title.upper(), found.note), *sentences(found.lines, width), *_table(found, width)]
 
 
 def sentences(lines: Iterable[Line], width: int) -> Lines:
-    """Draw sentences with the marks of their words."""
     drawn: Lines = []
     for line in lines:
         drawn += page.sentence(line.text, width, word=line.word, style="$tone-muted" if line.muted else "")

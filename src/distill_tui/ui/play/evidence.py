@@ -55,7 +55,6 @@ def train(view: View, width: int) -> Lines:
 
 
 def ladder(view: View, width: int) -> Lines:
-    """Draw the students of this round, quality against size, where there are two to compare."""
     rungs = []
     for run in trained(view.dossier):
         result, one = train_result(run), spec_of(run)
@@ -66,7 +65,6 @@ def ladder(view: View, width: int) -> Lines:
 
 
 def run_head(view: View, run: entities.Run, width: int) -> Lines:
-    """Return how a run stands: progress, rate, time left, its last words."""
     bar = page.progress(run.step, run.total, 24 if width >= WIDE else 12)
     parts = [f"run {run.id} {run.status.value} {share_of(run.step, run.total)}", bar, f"{run.step:,}/{run.total:,}"]
     if run.status is RunStatus.RUNNING and view.curve:
@@ -86,7 +84,6 @@ def run_head(view: View, run: entities.Run, width: int) -> Lines:
 
 
 def time_left(run: entities.Run, rows_per_second: float) -> str:
-    """Return how long a run still takes at its present rate."""
     if rows_per_second <= 0 or run.total <= run.step:
         return show.glyph("dash")
     rows = spec_of(run).batch_size if run.kind is RunKind.TRAIN else 1  # of one step
@@ -107,7 +104,6 @@ def spec_of(run: entities.Run) -> Spec:
 
 
 def loss(view: View, run: entities.Run, width: int, height: int) -> Lines:
-    """Draw the loss curve."""
     points = [(float(point.step), point.loss) for point in view.curve]
     over = max(1, len(points) // 30)
     mean = f", mean of {over} points" if over > 1 else ""
@@ -140,7 +136,6 @@ def validation(view: View, run: entities.Run, width: int) -> Lines:
 
 
 def spec(run: entities.Run, width: int) -> Lines:
-    """Show what determines the run."""
     one = spec_of(run)
     rung = f"ladder {', '.join(one.ladder)}" if one.ladder else one.rung
     text = (
@@ -151,7 +146,6 @@ def spec(run: entities.Run, width: int) -> Lines:
 
 
 def runs(view: View, width: int) -> Lines:
-    """List every run of the play, newest first."""
     if not view.dossier.runs:
         return []
     columns = (
@@ -241,7 +235,6 @@ def _students(view: View, width: int) -> Lines:
 
 
 def verdict(review: Review, width: int) -> Lines:
-    """Show whether the gate is held, quality and savings, and what was evaluated."""
     seen = review.evaluation
     first, *rest = sections.verdict(review).lines
     lines = page.sentence(first.text, width, word=first.word, style="bold")
@@ -264,7 +257,6 @@ def judgements(found: Sequence[Judgement], width: int) -> Lines:
 
 
 def decide(view: View, width: int) -> Lines:
-    """Show the recommendation, what blocks a ship and who can lift it, and the sign-offs."""
     return page.stacked(
         recommendation(view, width),
         blockers(view, width),
@@ -275,7 +267,6 @@ def decide(view: View, width: int) -> Lines:
 
 
 def recommendation(view: View, width: int) -> Lines:
-    """Return what the app recommends, and why; a person decides."""
     if view.play.stage is Stage.LIVE:
         return page.sentence("This student is live; 7 shows what shipped.", width, word="live")
     if view.play.stage is not Stage.DECIDE:
@@ -320,7 +311,6 @@ def _lifted_by(objection: Objection, dossier: PlayDossier) -> str:
 
 
 def sign_offs(view: View, width: int) -> Lines:
-    """Show every sign-off with how it was proved and whether it counts now."""
     dossier = view.dossier
     validator = dossier.name(dossier.roles.get(Role.VALIDATOR))
     lines = [page.heading("SIGN-OFFS", f"validator {validator}")]
@@ -342,7 +332,6 @@ def sign_offs(view: View, width: int) -> Lines:
 
 
 def builders(view: View, width: int) -> Lines:
-    """List the builders, who can never sign this off."""
     lines = [page.heading("BUILDERS", "can never sign this off")]
     if not view.dossier.builders:
         return [*lines, *page.sentence("no builder yet", width, label="")]
