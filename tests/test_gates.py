@@ -922,7 +922,7 @@ def test_what_no_result_could_prove_is_said_to_be_impossible() -> None:
     gate = one_look(close_to_teacher("0.05", "every segment"), at_least("0.9", AGREEMENT), held_out_rows=500)
     large, small, floor = power(gate, segment_shares={"large": 0.9, "small": 0.1})
     assert (large.possible, small.possible, floor.possible) == (True, False, True)
-    assert small.sentence.endswith("not even a student without a single difference holds on fewer than 52 rows.")
+    assert small.sentence.endswith("even a student without a single difference needs at least 52 rows to hold.")
 
 
 def test_each_pattern_counts_as_one_row_and_the_teachers_own_disagreement_is_used() -> None:

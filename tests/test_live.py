@@ -31,6 +31,7 @@ from distill_tui.monitor import plan as observe
 from distill_tui.people import signatures
 from distill_tui.rules.next_step import next_step
 from distill_tui.rules.objection import Refused
+from distill_tui.rules.results import decode
 from distill_tui.store import glance, tables
 from distill_tui.store.project import Project
 from distill_tui.terms import Action, Metric, PlayKind, Remedy, RunKind, RunStatus, Split, Stage, Standing
@@ -222,7 +223,7 @@ def test_a_row_of_a_wrong_year_holds_no_alarm_back() -> None:
     assert watched(plan, wrong_year=True).standing is Standing.ALARM
     before = replace(plan, ends_days=False)  # a watch that began before replays as it was told
     assert watched(before, wrong_year=True).standing is not Standing.ALARM
-    assert not observe.Plan.from_json(json.dumps({k: v for k, v in vars(plan).items() if k != "ends_days"})).ends_days
+    assert not decode(observe.Plan, json.dumps({k: v for k, v in vars(plan).items() if k != "ends_days"})).ends_days
 
 
 def test_what_a_sample_notices_is_said_in_rows_and_days() -> None:
@@ -321,7 +322,7 @@ def test_drift_turns_the_card_and_says_what_where_and_since_when(alarmed: Projec
 def test_the_weeks_of_the_curve_add_up_to_what_was_observed(alarmed: Project) -> None:
     view = history.life(alarmed, alarmed.dossier(1))
     assert view is not None
-    (overall,) = (each for each in view.segments if each.name == "")
+    (overall,) = (each for each in view.within(0) if each.name == "")
     assert sum(week.rows for week in view.weeks) == overall.rows == 1000
     assert sum(week.differ for week in view.weeks) == overall.differ > 200
     assert max(week.rate for week in view.weeks) > 0.3 > min(week.rate for week in view.weeks)
@@ -330,10 +331,10 @@ def test_the_weeks_of_the_curve_add_up_to_what_was_observed(alarmed: Project) ->
 def test_a_window_looks_at_the_last_days_that_were_observed(alarmed: Project) -> None:
     view = history.life(alarmed, alarmed.dossier(1))
     assert view is not None and view.since(0) == "" and view.since(7) == "2026-03-22"
-    whole, week = view.segments[0], view.within(7)[0]
+    whole, week = view.within(0)[0], view.within(7)[0]
     assert (whole.rows, whole.differ) == (view.labelled, sum(each.differ for each in view.days))
     assert 0 < week.rows == sum(each.rows for each in view.days if each.day >= "2026-03-22") < whole.rows
-    assert view.within(10_000) == view.segments
+    assert view.within(10_000) == view.within(0)
 
 
 def test_the_tab_turns_to_a_window_and_the_curve_follows(alarmed: Project) -> None:
@@ -412,7 +413,7 @@ def test_an_acknowledgement_keeps_the_ceiling_so_that_what_goes_on_alarms_again(
     feed(alarmed, 102, APRIL, new=0.9)
     after = alarmed.dossier(1).watch
     assert before is not None and after is not None and after.standing is Standing.ALARM
-    assert observe.Plan.from_json(after.plan).ceilings == observe.Plan.from_json(before.plan).ceilings
+    assert decode(observe.Plan, after.plan).ceilings == decode(observe.Plan, before.plan).ceilings
 
 
 def test_a_changed_teacher_is_told_apart_from_the_student(project: Project) -> None:

@@ -94,7 +94,7 @@ def refresh(project: Project, play_id: int, actor: Actor, reason: str) -> None:
         change.play.round += 1
         change.session.add(change.play)
         assert change.dossier.live is not None
-        told = {"rows": taken.rows if taken else 0, "round": change.play.round}
+        told = {"rows": taken.report.rows if taken else 0, "round": change.play.round}
         _remedy(change, Remedy.REFRESH, change.dossier.live, reason, told, history.failures(project, seen))
         if taken is not None:
             change.session.add(taken.traffic(play_id, change.play.round, change.at))

@@ -22,7 +22,7 @@ from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.results import ImportReport, encode
 from distill_tui.store.artifacts import Artifacts
-from distill_tui.store.json_columns import stored_list
+from distill_tui.store.json_columns import read, stored_list
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.store.records import read_record
 from distill_tui.store.rows import select
@@ -48,10 +48,7 @@ def read_reference(artifacts: Artifacts, digest: str) -> dict[str, Any]:
 
 def plan_of(watch: entities.Watch) -> observe.Plan:
     """Read what a watch holds a student to. Raises ProjectError where another program wrote something else there."""
-    try:
-        return observe.Plan.from_json(watch.plan)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise ProjectError(f"The plan of the watch of feed {watch.feed_id} cannot be read; restore a backup.") from None
+    return read(observe.Plan, watch.plan, f"the plan of the watch of feed {watch.feed_id}")
 
 
 def _listed(numbers: Iterable[int]) -> str:
@@ -87,18 +84,13 @@ def new_plan(project: Project, dossier: PlayDossier, bundle: entities.Bundle, re
 class Taken:
     """The observed rows that a refresh takes in as traffic."""
 
-    rows: int
-    artifact: str
     name: str
-    gold: int
-    segments: tuple[tuple[str, int], ...]
+    artifact: str
+    report: ImportReport
 
     def traffic(self, play_id: int, round: int, at: str) -> tables.Traffic:
         from distill_tui.store import tables
 
-        report = ImportReport(
-            observed=True, rows=self.rows, rejects=0, gold_share=self.gold / self.rows, segments=self.segments
-        )
         return tables.Traffic(
             play_id=play_id,
             round=round,
@@ -106,9 +98,9 @@ class Taken:
             source_digest=self.artifact,
             artifact=self.artifact,
             mapping=canonical({"observed": str(round)}).decode(),
-            rows=self.rows,
+            rows=self.report.rows,
             rejects=0,
-            report=encode(report),
+            report=encode(self.report),
             imported_at=at,
         )
 
@@ -128,7 +120,10 @@ def take_in(project: Project, dossier: PlayDossier, out: Path) -> Taken | None:
     gold = sum(row["gold"] is not None for row in observed.rows(out))
     segments = Counter(row["segment"] or "all" for row in observed.rows(out))
     name = f"observed {feeds[0].received_at[:10]} to {feeds[-1].received_at[:10]}"
-    return Taken(rows, project.artifacts.store(out), name, gold, tuple(segments.most_common(1000)))
+    report = ImportReport(
+        observed=True, rows=rows, rejects=0, gold_share=gold / rows, segments=tuple(segments.most_common(1000))
+    )
+    return Taken(name, project.artifacts.store(out), report)
 
 
 def _judged_until(dossier: PlayDossier) -> int:
@@ -226,11 +221,6 @@ class LiveView:
     asked_this_month: int
     noticing: tuple[tuple[float, float, int | None, int | None], ...]
 
-    @property
-    def segments(self) -> tuple[Segment, ...]:
-        """How each segment does since the watch began; the first, without a name, is all of them."""
-        return self.within(0)
-
     def since(self, window: int) -> str:
         """Name the first of the last so many days that were observed; nothing where the window is the whole watch."""
         if not window or not self.days:
@@ -238,25 +228,29 @@ class LiveView:
         return (date.fromisoformat(max(each.day for each in self.days)) - timedelta(window - 1)).isoformat()
 
     def within(self, window: int) -> tuple[Segment, ...]:
-        """Return how each segment does in the last so many days that were observed, 0: since the watch began."""
+        """Return how each segment does in the last so many days that were observed, 0: since the watch began.
+
+        The first, without a name, is all of them.
+        """
         since = self.since(window)
         return _segments([each for each in self.days if each.day >= since], self.plan)
 
     @property
     def rate(self) -> float | None:
-        overall = next((each for each in self.segments if each.name == ""), None)
-        return overall.differ / overall.rows if overall and overall.rows else None
+        overall = self.within(0)[0]
+        return overall.differ / overall.rows if overall.rows else None
 
 
 def life(project: Project, dossier: PlayDossier) -> LiveView | None:
     live = dossier.live
     if live is None:
         return None
-    plan = plan_of(dossier.watch) if dossier.watch else _plan(project, dossier, live)
-    watch = dossier.watch
+    watch, sample = dossier.watch, dossier.play.sampling_per_month or 0
+    plan = plan_of(watch) if watch else _plan(project, dossier, live)
     findings = _findings(watch) if watch else ()
     labelled = _labelled(project, dossier)
-    sample = dossier.play.sampling_per_month or 0
+    since = "bundle_id = ? AND feed_id > ? AND probe = 0"
+    this_month = "play_id = ? AND asked = 1 AND substr(day, 1, 7) = ?"
     return LiveView(
         plan=plan,
         findings=findings,
@@ -264,9 +258,9 @@ def life(project: Project, dossier: PlayDossier) -> LiveView | None:
         days=_days(labelled),
         ceilings={w.bundle_id: plan_of(w).ceilings[""] for w in dossier.watches},
         worst=_worst(labelled, findings),
-        rows=_count(project, dossier),
+        rows=_count(project, since, live.id, dossier.watched_from),
         labelled=len(labelled),
-        asked_this_month=_asked(project, dossier),
+        asked_this_month=_count(project, this_month, dossier.play_id, dossier.project.now[:7]),
         noticing=tuple(observe.noticing(plan, sample)) if plan and sample else (),
     )
 
@@ -329,9 +323,9 @@ def _segments(days: Sequence[Day], plan: observe.Plan | None) -> tuple[Segment, 
             here[1] += day.differ
     if len(counts) == 2:
         counts = {"": counts[""]}  # one segment is all of it
+    ceilings, rates = (plan.ceilings, plan.rates) if plan else ({}, {})
     found = []
     for name, (rows, differ) in sorted(counts.items()):
-        ceilings, rates = (plan.ceilings, plan.rates) if plan else ({}, {})
         hits, of = rates.get(name, (0, 0))
         ceiling = ceilings.get(name, ceilings.get(observe.NEW))
         found.append(Segment(name, rows, differ, ceiling, hits / of if of else None))
@@ -349,17 +343,9 @@ def _worst(labelled: list[entities.Observation], findings: tuple[observe.Diverge
     )
 
 
-def _count(project: Project, dossier: PlayDossier) -> int:
-    assert dossier.live is not None
-    query = "SELECT count(*) FROM observation WHERE bundle_id = ? AND feed_id > ? AND probe = 0"
+def _count(project: Project, which: str, *values: int | str) -> int:
     with project.view() as connection:
-        return int(connection.execute(query, (dossier.live.id, dossier.watched_from)).fetchone()[0])
-
-
-def _asked(project: Project, dossier: PlayDossier) -> int:
-    query = "SELECT count(*) FROM observation WHERE play_id = ? AND asked = 1 AND substr(day, 1, 7) = ?"
-    with project.view() as connection:
-        return int(connection.execute(query, (dossier.play_id, dossier.project.now[:7])).fetchone()[0])
+        return int(connection.execute(f"SELECT count(*) FROM observation WHERE {which}", values).fetchone()[0])
 
 
 def replay_trouble(project: Project, dossier: PlayDossier) -> str:

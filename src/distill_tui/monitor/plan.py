@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import calendar
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
@@ -50,11 +49,6 @@ class Plan:
 
     def to_json(self) -> str:
         return sorted_json(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Plan:
-        values = json.loads(text)
-        return cls(**values | {"rates": {name: tuple(rate) for name, rate in values["rates"].items()}})
 
 
 def plan(record: Record, gate: Gate, sample: int, refresh_days: int, reference: str = "") -> Plan:
@@ -102,7 +96,7 @@ def _locked(gate: Gate, segment: str) -> float | None:
 
 
 def alone(gate: Gate | None) -> str:
-    """Say, where the gate sends requests back, that the student is watched without its teacher; else nothing."""
+    """Return, where the gate sends requests back, that the student is watched without its teacher; else nothing."""
     if gate is None or gate.deferral is None:
         return ""
     return (

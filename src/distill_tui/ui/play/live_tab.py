@@ -191,7 +191,7 @@ def _day(at: str) -> float:
 
 def worth(view: View, seen: LiveView, width: int) -> Lines:
     """Show quality and, for a cost play, savings since launch; never one without the other."""
-    at_gate = next((each.at_gate for each in seen.segments if each.name == ""), None)
+    at_gate = seen.within(0)[0].at_gate
     if at_gate is None and seen.plan is not None and "" in seen.plan.rates:
         hits, rows = seen.plan.rates[""]
         at_gate = hits / rows
