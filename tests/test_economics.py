@@ -35,7 +35,7 @@ PRICES = Prices(
 
 
 def filled(kind: PlayKind, **changed: str) -> dict[str, Decimal]:
-    values = {question.name: question.example for question in WORKSHEET[kind]}
+    values = {question.name: Decimal(question.example) for question in WORKSHEET[kind]}
     return values | {name: Decimal(text) for name, text in changed.items()}
 
 
@@ -265,7 +265,7 @@ def test_no_figure_of_the_build_is_a_float() -> None:
 
 
 def test_a_worksheet_may_hold_more_than_it_owes() -> None:
-    more = {question.name: question.example for question in economics.BESIDES[PlayKind.COST]}
+    more = {question.name: Decimal(question.example) for question in economics.BESIDES[PlayKind.COST]}
     assert trigger_holds(PlayKind.COST, filled(PlayKind.COST) | more) == []
     (reason,) = trigger_holds(PlayKind.COST, filled(PlayKind.COST) | {"fallback_share": Decimal(3)})
     assert reason.startswith("fallback_share is 3; it is a share")

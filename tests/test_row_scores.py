@@ -85,11 +85,17 @@ def test_a_row_score_may_be_what_binds_and_goes_through_toml_and_back() -> None:
 @pytest.mark.parametrize(
     ("scores", "sentence"),
     [
-        ({"brier_score": {"stranger": (1, 1)}}, "scores 'brier_score' of the evaluation record is no table of student"),
-        ({"brier_score": {"student": (1,)}}, "does not score each row from 0 to 10,000"),
-        ({"brier_score": {"student": (1, 10_001)}}, "does not score each row from 0 to 10,000"),
+        (
+            {"brier_score": {"stranger": (1, 1)}},
+            "scores 'brier_score' of the evaluation record is not a table",
+        ),
+        (
+            {"brier_score": {"student": (1,)}},
+            "of the student of the evaluation record has 1 values for 2 rows",
+        ),
+        ({"brier_score": {"student": (1, 10_001)}}, "of the evaluation record holds 10001, which is out of range"),
         ({"brier_score": {"student": (1, 0.5)}}, "it takes whole numbers only"),
-        ({"brier_score": []}, "is no table of student, teacher, baseline"),
+        ({"brier_score": []}, "is not a table of student, teacher, baseline"),
     ],
 )
 def test_scores_that_are_none_are_refused(scores: object, sentence: str) -> None:

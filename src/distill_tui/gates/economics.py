@@ -199,77 +199,71 @@ class Question:
     name: str
     sentence: str
     unit: str
-    example: Decimal
+    example: str
 
 
-def _question(name: str, sentence: str, unit: str, example: str) -> Question:
-    return Question(name, sentence, unit, Decimal(example))
-
-
-_CALLS = _question(
+_CALLS = Question(
     "calls_per_month", "How many calls of this one task does the teacher answer a month?", "calls", "900000"
 )
 
 WORKSHEET: dict[PlayKind, tuple[Question, ...]] = {
     PlayKind.COST: (
         _CALLS,
-        _question("teacher_cost_per_1k", "What do 1,000 calls of the teacher cost?", "money", "2.40"),
-        _question("threshold_per_month", "From which monthly cost on is a student worth building?", "money", "1000"),
-        _question("window_days", "How many days of production traffic is there, 30 to 90?", "days", "60"),
-        _question(
+        Question("teacher_cost_per_1k", "What do 1,000 calls of the teacher cost?", "money", "2.40"),
+        Question("threshold_per_month", "From which monthly cost on is a student worth building?", "money", "1000"),
+        Question("window_days", "How many days of production traffic is there, 30 to 90?", "days", "60"),
+        Question(
             "machine_price_per_hour", "What does the machine that serves the student cost an hour?", "money", "0.08"
         ),
-        _question(
+        Question(
             "serving_cost_per_month",
             "What does serving cost a month whatever the load, upkeep included?",
             "money",
             "60",
         ),
-        _question("build_cost", "What does the build cost once: people, labelling, compute?", "money", "4000"),
-        _question(
+        Question("build_cost", "What does the build cost once: people, labelling, compute?", "money", "4000"),
+        Question(
             "sample_share", "Which share of the calls still goes to the teacher, to watch the student?", "share", "0.01"
         ),
     ),
     PlayKind.LATENCY: (
         _CALLS,
-        _question("teacher_p95_ms", "How long does the teacher take at the 95th percentile?", "ms", "820"),
-        _question("target_p95_ms", "How long may it take at the 95th percentile?", "ms", "50"),
-        _question("abandoned_share", "Which share of requests do users abandon while they wait?", "share", "0.06"),
-        _question(
+        Question("teacher_p95_ms", "How long does the teacher take at the 95th percentile?", "ms", "820"),
+        Question("target_p95_ms", "How long may it take at the 95th percentile?", "ms", "50"),
+        Question("abandoned_share", "Which share of requests do users abandon while they wait?", "share", "0.06"),
+        Question(
             "share_of_top_patterns", "Which share of requests do the top interaction patterns make up?", "share", "0.8"
         ),
     ),
     PlayKind.STABILITY: (
         _CALLS,
-        _question("days_of_traffic", "How many days of today's use of the API does the sample cover?", "days", "30"),
-        _question(
+        Question("days_of_traffic", "How many days of today's use of the API does the sample cover?", "days", "30"),
+        Question(
             "terms_permit_training",
             "Do the provider's terms permit training on outputs: confirmed 1, else 0?",
             "1 or 0",
             "1",
         ),
-        _question("price_change", "Is the price changing, or out of our control: 1 or 0?", "1 or 0", "1"),
-        _question("terms_change", "Are the terms changing, or out of our control: 1 or 0?", "1 or 0", "0"),
-        _question("availability", "Is the availability changing, or out of our control: 1 or 0?", "1 or 0", "0"),
+        Question("price_change", "Is the price changing, or out of our control: 1 or 0?", "1 or 0", "1"),
+        Question("terms_change", "Are the terms changing, or out of our control: 1 or 0?", "1 or 0", "0"),
+        Question("availability", "Is the availability changing, or out of our control: 1 or 0?", "1 or 0", "0"),
     ),
     PlayKind.SPECIALIZATION: (
-        _question("domain_examples", "How many curated examples of the domain are there?", "examples", "2500"),
-        _question("edge_cases", "How many of them were chosen to cover edge cases?", "examples", "300"),
-        _question("generalist_accuracy", "On which share of domain examples is the generalist right?", "share", "0.62"),
-        _question("wanted_accuracy", "On which share does the domain need it to be right?", "share", "0.75"),
+        Question("domain_examples", "How many curated examples of the domain are there?", "examples", "2500"),
+        Question("edge_cases", "How many of them were chosen to cover edge cases?", "examples", "300"),
+        Question("generalist_accuracy", "On which share of domain examples is the generalist right?", "share", "0.62"),
+        Question("wanted_accuracy", "On which share does the domain need it to be right?", "share", "0.75"),
     ),
 }
 
 # What a worksheet may hold in addition; all of it is optional.
 BESIDES: dict[PlayKind, tuple[Question, ...]] = dict.fromkeys(PlayKind, ()) | {
     PlayKind.COST: (
-        _question("retrains_per_month", "How many refreshes are there a month?", "refreshes", "0.33"),
-        _question("retrain_cost", "What does one refresh cost: labelling, compute, review?", "money", "300"),
-        _question(
-            "fallback_share", "Which share of the calls does the student hand back to the teacher?", "share", "0"
-        ),
-        _question("horizon_months", "Over how many months is the build's worth counted?", "months", "24"),
-        _question("discount_per_year", "At which yearly rate are later savings discounted?", "share", "0.08"),
+        Question("retrains_per_month", "How many refreshes are there a month?", "refreshes", "0.33"),
+        Question("retrain_cost", "What does one refresh cost: labelling, compute, review?", "money", "300"),
+        Question("fallback_share", "Which share of the calls does the student hand back to the teacher?", "share", "0"),
+        Question("horizon_months", "Over how many months is the build's worth counted?", "months", "24"),
+        Question("discount_per_year", "At which yearly rate are later savings discounted?", "share", "0.08"),
     )
 }
 HORIZON_MONTHS, DISCOUNT_PER_YEAR = Decimal(24), Decimal("0.08")  # where the worksheet has none

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from distill_tui.gates import statistics
+from distill_tui.gates.statistics import Cluster
 
 ROUNDS_COMPARED = 2  # how many rounds a gain is looked at over
 CAUTION = 0.125  # the one-sided error of the gain with which rounds are given up or counted as on track
@@ -30,20 +31,15 @@ class Gain:
 
     @classmethod
     def of(cls, differences: Sequence[float], groups: Sequence[int]) -> Gain:
-        """Average the differences of one row after another. Raises ValueError without rows.
-
-        SE = √(G/(G−1)·Σ(Σ(d−d̄))²)/n over G groups, as in Miller 2024; for groups of one row it is the usual one.
-        """
+        """Average the differences of one row after another. Raises ValueError without rows."""
         if not differences:
             raise ValueError("There are no rows to compare.")
         totals: dict[int, list[float]] = defaultdict(list)
         for difference, group in zip(differences, groups, strict=True):
             totals[group].append(difference)
-        rows, count = len(differences), len(totals)
-        mean = math.fsum(differences) / rows
-        squares = math.fsum((math.fsum(each) - len(each) * mean) ** 2 for each in totals.values())
-        error = math.sqrt(count / (count - 1) * squares) / rows if count > 1 else math.inf
-        return cls(mean, error, rows, count)
+        clusters = [Cluster(math.fsum(each), len(each), 0) for each in totals.values()]
+        rows, error = len(differences), statistics.clustered_standard_error(clusters)
+        return cls(math.fsum(differences) / rows, error, rows, len(clusters))
 
     def at_least(self, alpha: float) -> float:
         """Return the lower t bound of the mean; minus infinity for a single group.

@@ -106,7 +106,6 @@ def _tuples(value: object) -> object:
     return value
 
 
-_COLUMNS = ("rows", "gold", "teacher", "student", "baseline", "segment", "group")
 _OPTIONAL = ("confidence", "pattern", "key")
 _LATER = ("controls", "running", "scores", "deferred_below", "task", *_OPTIONAL)  # what a record may lack
 
@@ -118,40 +117,37 @@ def _record_problems(record: Record) -> Iterator[str]:
             yield f"{name} of the evaluation record is not a list of texts."
         elif len(set(words)) < len(words):
             yield f"{name} of the evaluation record names one thing twice."
-    there = (*_COLUMNS, *(name for name in _OPTIONAL if getattr(record, name) != ()))
-    for name in there:
-        yield from _column_problems(name, getattr(record, name))
-    count = len(record.rows)
-    for name in there:
-        if len(getattr(record, name)) != count:
-            yield f"{name} of the evaluation record has {len(getattr(record, name))} values for {count} rows."
+    labels, bounds = len(record.labels), dict.fromkeys(("rows", "group", *_OPTIONAL), (0, 2**63))
+    bounds |= dict.fromkeys(("gold", "teacher", "baseline"), (-1, labels))
+    bounds |= {"student": (0, labels), "segment": (-1, len(record.segments)), "confidence": (0, CERTAIN + 1)}
+    for name, (low, high) in bounds.items():
+        column = getattr(record, name)
+        if column != () or name not in _OPTIONAL:
+            yield from _column_problems(record, name, column, low, high)
     for name in ("rows", "key"):
         if len(set(getattr(record, name))) < len(getattr(record, name)):
             yield f"{name} of the evaluation record names one row twice."
-    bounds: dict[str, tuple[int, int | None]] = dict.fromkeys(("rows", "group", "pattern", "key"), (0, None))
-    bounds |= {"segment": (-1, len(record.segments)), "confidence": (0, CERTAIN + 1)}
-    for name in ("gold", "teacher", "student", "baseline"):
-        bounds[name] = (0 if name == "student" else -1, len(record.labels))
-    for name, (low, high) in bounds.items():
-        column = getattr(record, name)
-        if column and (min(column) < low or (high is not None and max(column) >= high)):
-            wrong = next(each for each in column if each < low or (high is not None and each >= high))
-            yield f"{name} of the evaluation record holds {wrong}, which is out of range."
-    if not _is_whole(record.majority) or not -1 <= record.majority < len(record.labels):
-        yield f"majority of the evaluation record is {show(record.majority)}, which is out of range."
-    if not _is_whole(record.deferred_below) or not 0 <= record.deferred_below <= CERTAIN + 1:
-        yield f"deferred_below of the evaluation record is {show(record.deferred_below)}, which is out of range."
-    elif record.deferred_below and len(record.confidence) != count:
+    for name, low, high in (("majority", -1, labels), ("deferred_below", 0, CERTAIN + 2)):
+        value = getattr(record, name)
+        if not _is_whole(value) or not low <= value < high:
+            yield f"{name} of the evaluation record is {show(value)}, which is out of range."
+    if record.deferred_below and len(record.confidence) != len(record.rows):
         yield "The evaluation record has deferred_below, and no confidence of the student's to compare with it."
     yield from _mapping_problems(record)
 
 
-def _column_problems(name: str, column: object) -> Iterator[str]:
+def _column_problems(record: Record, name: str, column: object, low: int, high: int) -> Iterator[str]:
     if not isinstance(column, tuple):
         yield f"{name} of the evaluation record is not a list."
-    elif not all(_is_whole(each) for each in column):
+        return
+    if not all(_is_whole(each) for each in column):
         wrong = next(each for each in column if not _is_whole(each))
         yield f"{name} of the evaluation record holds {show(wrong)}; it takes whole numbers only."
+    if len(column) != len(record.rows):
+        yield f"{name} of the evaluation record has {len(column)} values for {len(record.rows)} rows."
+    if column and (min(column) < low or max(column) >= high):
+        wrong = next(each for each in column if not low <= each < high)
+        yield f"{name} of the evaluation record holds {wrong}, which is out of range."
 
 
 def _mapping_problems(record: Record) -> Iterator[str]:
@@ -177,11 +173,13 @@ def _mapping_problems(record: Record) -> Iterator[str]:
         elif not all(_is_whole(each) and each >= 0 for each in numbers.values()):
             yield f"running of the {subject} holds something else than whole numbers from 0."
     for arm, column in record.controls.items():
-        yield from _column_problems(f"controls {show(arm)}", column)
-        if len(column) != len(record.rows) or not all(0 <= label < len(record.labels) for label in column):
-            yield f"controls {show(arm)} of the evaluation record does not answer each row with one of the labels."
+        yield from _column_problems(record, f"controls {show(arm)}", column, 0, len(record.labels))
     for metric, columns in record.scores.items():
-        yield from _score_problems(record, metric, columns)
+        if not isinstance(columns, Mapping) or not all(subject in SUBJECTS for subject in columns):
+            yield f"scores {show(metric)} of the evaluation record is not a table of {', '.join(SUBJECTS)}."
+            return
+        for subject, column in columns.items():
+            yield from _column_problems(record, f"scores {show(metric)} of the {subject}", column, -1, CERTAIN + 1)
     for name, value in record.machine.items():
         if not isinstance(value, str) and not _is_whole(value):
             yield f"machine {show(name)} is {show(value)}; it takes text and whole numbers."
@@ -195,22 +193,12 @@ def _mapping_problems(record: Record) -> Iterator[str]:
             yield f"payback_inputs {show(name)} is {show(value)}; it takes a number as text."
 
 
-def _score_problems(record: Record, metric: str, columns: object) -> Iterator[str]:
-    if not isinstance(columns, Mapping) or not all(subject in SUBJECTS for subject in columns):
-        yield f"scores {show(metric)} of the evaluation record is no table of {', '.join(SUBJECTS)}."
-        return
-    for subject, column in columns.items():
-        yield from _column_problems(f"scores {show(metric)} of the {subject}", column)
-        if len(column) != len(record.rows) or not all(-1 <= each <= CERTAIN for each in column):
-            yield f"scores {show(metric)} of the {subject} does not score each row from 0 to {CERTAIN:,}, or -1."
-
-
 def _is_whole(value: object) -> bool:
     return type(value) is int and -(2**63) <= value < 2**63
 
 
 def rows_in(record: Record, scope: str) -> list[int]:
-    """Give the positions of the rows in a scope, in an order that does not depend on that of the record."""
+    """Return the positions of the rows in a scope, in an order that does not depend on that of the record."""
     if scope == ALL:
         return list(range(len(record.rows)))
     patterns = Criterion(Metric.ACCURACY, scope=scope).patterns

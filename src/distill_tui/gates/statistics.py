@@ -440,14 +440,13 @@ def mean_interval(runs: Sequence[Sequence[int]], alpha: float) -> tuple[float, f
     runs−1 degrees of freedom. With a single run the requests have to stand for themselves.
     """
     filled = [run for run in runs if run]
-    groups = [(sum(run), len(run)) for run in filled] if len(filled) > 1 else [(v, 1) for run in filled for v in run]
+    groups = [Cluster(sum(run), len(run), 0) for run in filled]
+    if len(filled) == 1:
+        groups = [Cluster(value, 1, 0) for value in filled[0]]
     if len(groups) < 2:
         return None
-    groups.sort()
-    count = sum(size for _, size in groups)
-    mean = sum(total for total, _ in groups) / count
-    squares = math.fsum((total - size * mean) ** 2 for total, size in groups)
-    error = math.sqrt(len(groups) / (len(groups) - 1) * squares) / count
+    mean = sum(each.total for each in groups) / sum(each.size for each in groups)
+    error = clustered_standard_error(groups)
     half = t_quantile(1 - alpha, len(groups) - 1) * error
     return mean, max(0.0, mean - half), mean + half
 
