@@ -14,9 +14,9 @@ from types import SimpleNamespace
 import pytest
 
 from distill_tui import gates
-from distill_tui.cli import index, plays
-from distill_tui.cli.app import main
-from distill_tui.cli.options import find
+from distill_tui.cli import plays
+from distill_tui.cli.app import COMMANDS, main
+from distill_tui.cli.options import Command
 from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
 from distill_tui.store import tables
@@ -743,7 +743,7 @@ def test_no_command_imports_what_trains(locked: Team, tmp_path: Path) -> None:
     first = ["--project", str(locked.path), "--key", str(locked.keys / "dan")]
     code = f"""
 import sys
-from distill_tui.cli.app import main
+from distill_tui.cli.app import COMMANDS, main
 codes = [main({first!r} + words) for words in {lines!r}]
 print(codes, [name for name in ("torch", "transformers", "datasets") if name in sys.modules])
 """
@@ -892,19 +892,19 @@ def test_a_student_ships_by_another_hand_and_a_stranger_verifies_it(decided: Tea
 def test_every_action_with_a_command_has_one_and_a_function() -> None:
     for action in Action:
         if action.command:
-            entry = index.BY_WORDS[action.command]
-            assert (entry.action, entry.sentence) == (action, action.sentence)
-    for entry in index.ENTRIES:
-        command = find(entry.words)
-        assert command.entry is entry and callable(command.callback)
-        assert entry.play == (command.params[0].name == "play"), "the screens type the play's code for these"
+            command = COMMANDS.by_words[action.command]
+            assert (command.action, command.help) == (action, action.sentence)
+    for words, command in COMMANDS.by_words.items():
+        assert command.words == words and callable(command.callback)
+        about = command.params[0].name == "play" and words != "log"
+        assert command.typed.endswith(" PLAY") == about, "the screens type the play's code for these"
 
 
-@pytest.mark.parametrize("entry", index.ENTRIES, ids=lambda entry: entry.words)
-def test_every_command_has_help(entry: index.Entry, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*entry.words.split(), "--help"]) == 0
+@pytest.mark.parametrize("command", COMMANDS.by_words.values(), ids=lambda command: command.words)
+def test_every_command_has_help(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command.words.split(), "--help"]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert entry.sentence in told and f"Usage: distill-tui {entry.words}" in told
+    assert command.sentence in told and f"Usage: distill-tui {command.words}" in told
 
 
 def test_a_word_that_is_no_command_is_answered_with_those_like_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -919,11 +919,11 @@ def test_a_word_that_is_no_command_is_answered_with_those_like_it(capsys: pytest
 def test_the_reference_is_what_the_commands_say(capsys: pytest.CaptureFixture[str]) -> None:
     written = (Path(__file__).parents[1] / "docs" / "cli.md").read_text()
     assert main(["spec", "--markdown"]) == 0 and written == capsys.readouterr().out
-    for entry in index.ENTRIES:  # nothing that can be typed is left out
-        part = written.split(f"### `{entry.words}`")[1].split("###")[0]
+    for words, command in COMMANDS.by_words.items():  # nothing that can be typed is left out
+        part = written.split(f"### `{words}`")[1].split("###")[0]
         hidden = ("--help", "--markdown", "--project", "--key", "--json", "--plain")
-        typed = [param.opts[-1] for param in find(entry.words).params if param.opts[-1].startswith("-")]
-        assert all(f"`{option}" in part for option in typed if option not in hidden), entry.words
+        typed = [param.opts[-1] for param in command.params if param.opts[-1].startswith("-")]
+        assert all(f"`{option}" in part for option in typed if option not in hidden), words
     for action in Action:
         assert not action.command or f"### `{action.command}`" in written
     assert "--markdown" not in written.split("## For every command")[1]

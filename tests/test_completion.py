@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from distill_tui.cli import exits, index
-from distill_tui.cli.app import main
+from distill_tui.cli import exits
+from distill_tui.cli.app import COMMANDS, main
 from distill_tui.people import remembered
 from distill_tui.rules.actor import Actor
 from distill_tui.store.project import Project
@@ -75,7 +75,9 @@ def test_a_shell_completes_commands_plays_choices_and_options(ask: Callable[...,
     assert ask(here, "train", "status", "--f") == {"--follow"}
     assert ask(here, "role", "P-001", "") == {role.value for role in Role}
     assert ask(here, "new", "x", "--kind", "") == {kind.value for kind in PlayKind}
-    assert ask(here, "gate", "") == set(index.below("gate"))
+    assert ask(here, "gate", "") == {
+        words.removeprefix("gate ") for words in COMMANDS.by_words if words.startswith("gate ")
+    }
 
 
 def test_bash_completes_the_plays_of_the_project_that_is_named(here: Path, tmp_path: Path) -> None:

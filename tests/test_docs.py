@@ -14,8 +14,8 @@ import click
 import pytest
 
 from distill_tui import terms
-from distill_tui.cli import index
-from distill_tui.cli.options import find, shared
+from distill_tui.cli.app import COMMANDS
+from distill_tui.cli.options import shared
 from distill_tui.gates import Criterion, Gate
 from distill_tui.rules.state_machine import NEXT_STAGE
 from distill_tui.store import migrations
@@ -229,7 +229,7 @@ def test_every_command_in_the_docs_parses() -> None:
 
 
 def test_every_option_in_the_docs_is_one() -> None:
-    params = [*shared(), *(param for entry in index.ENTRIES for param in find(entry.words).params)]
+    params = [*shared(), *(param for command in COMMANDS.by_words.values() for param in command.params)]
     options = {option for param in params for option in param.opts}
     for page in WRITTEN:
         told = {line.split()[0].split("=")[0] for line in code(page) if line.startswith("--")}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from distill_tui import actions
-from distill_tui.cli import index
+from distill_tui.cli.app import COMMANDS, SECTIONS
 from distill_tui.runs.executors import local
 from distill_tui.terms import Opinion
 from support import stories
@@ -31,7 +31,7 @@ def stays_away(statement: str, *names: str) -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        *(f"cli.{file}" for file in sorted({entry.file for entry in index.ENTRIES})),
+        *(module.__name__.removeprefix("distill_tui.") for module in SECTIONS.values()),
         *("cli.app", "cli.call"),
         *("actions", "ui.app", "runs.executors.local", "store.doctor"),
     ],
@@ -65,7 +65,7 @@ def test_training_knows_no_play_and_no_role() -> None:
         [["--help"]],
         [["nothing"]],
         [["spec"], ["spec", "--markdown"]],
-        [[*entry.words.split(), "--help"] for entry in index.ENTRIES],
+        [[*command.words.split(), "--help"] for command in COMMANDS.by_words.values()],
     ],
     ids=["help", "an unknown command", "spec", "help of every command"],
 )
@@ -96,7 +96,7 @@ app.run = lambda path, **_: str(path) == "a.distill"
 sys.argv = ["distill-tui", "open", "a.distill"]
 assert start.main() is True
 """
-    stays_away(begin, "click", "distill_tui.cli.app", "distill_tui.cli.index", "distill_tui.spec", "sqlmodel")
+    stays_away(begin, "click", "distill_tui.cli.app", "distill_tui.spec", "sqlmodel")
 
 
 def test_the_list_is_read_without_sqlmodel(tmp_path: object) -> None:

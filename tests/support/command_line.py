@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from distill_tui.cli.app import all_commands
+from distill_tui.cli.app import COMMANDS
 from distill_tui.cli.call import Call
 from distill_tui.cli.exits import PROGRAM
-from distill_tui.cli.options import Command, Group
+from distill_tui.cli.options import Command
 
 
 @dataclass
@@ -24,11 +24,11 @@ class Parsed:
 def parse(words: Sequence[str]) -> Parsed:
     """Raises click.UsageError, and click.exceptions.Exit after --help."""
     call = Call()
-    context: click.Context = all_commands().make_context(PROGRAM, list(words), obj=call)
-    while isinstance(context.command, Group):
+    context: click.Context = COMMANDS.make_context(PROGRAM, list(words), obj=call)
+    while isinstance(context.command, click.Group):
         group, args = context.command, [*context._protected_args, *context.args]
-        name, command, args = group.resolve_command(context, args) if args else ("", group.without_words(context), [])
+        name, command, args = group.resolve_command(context, args or ["open"])
         assert command is not None
         context = command.make_context(name, args, parent=context)
     assert isinstance(context.command, Command)
-    return Parsed(context.command.entry.words, call, context.params)
+    return Parsed(context.command.words, call, context.params)

@@ -7,20 +7,62 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import click
 from click.shell_completion import shell_complete
 
-from distill_tui.cli import deferred  # noqa: F401  (first: what it names loads at its first use)
+import distill_tui.cli.deferred  # noqa: F401  (first: what it names loads at its first use)
+from distill_tui.cli import (
+    check,
+    data,
+    evaluate,
+    gate,
+    live,
+    people,
+    plays,
+    reference,
+    screens,
+    sign,
+    ssh,
+    teacher,
+    train,
+)
 from distill_tui.cli.call import Call, explain
 from distill_tui.cli.exits import COMPLETES, DONE, INTERRUPTED, PROGRAM
-from distill_tui.cli.options import Group
+from distill_tui.cli.options import Command, Program
+
+SECTIONS = {
+    "Screens": screens,
+    "Project and people": people,
+    "Plays": plays,
+    "Trigger and gate": gate,
+    "Traffic and data set": data,
+    "Teacher": teacher,
+    "Runs": train,
+    "Evaluation": evaluate,
+    "Sign-off and launch": sign,
+    "Live student": live,
+    "Checks and backups": check,
+    "Sessions over SSH": ssh,
+    "About the commands": reference,
+}
 
 
-def all_commands() -> Group:
-    """Make the group of all commands; it imports a command's file when the command is used."""
-    return click.version_option(package_name=PROGRAM, message="%(prog)s %(version)s")(Group())
+def _all_commands() -> Program:
+    made = Program()
+    for title, module in SECTIONS.items():  # `type`, because `isinstance` would load what is deferred
+        made.add(title, [each for each in vars(module).values() if type(each) is Command])
+    version: Program = click.version_option(package_name=PROGRAM, message="%(prog)s %(version)s")(made)
+    return version
+
+
+COMMANDS = _all_commands()
+
+
+def typed() -> Iterator[tuple[str, str]]:
+    """Yield each command as one begins to type it, PLAY for a play's code, with its sentence."""
+    return ((command.typed, command.sentence) for command in COMMANDS.by_words.values())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,13 +70,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    words, call, commands = list(sys.argv[1:] if argv is None else argv), Call(), all_commands()
+    words, call = list(sys.argv[1:] if argv is None else argv), Call()
     instruction = os.environ.get(COMPLETES)
     if instruction:
-        return shell_complete(commands, {"obj": call}, PROGRAM, COMPLETES, instruction)
+        return shell_complete(COMMANDS, {"obj": call}, PROGRAM, COMPLETES, instruction)
     try:
-        with commands.make_context(PROGRAM, words, obj=call) as context:
-            code: int | None = commands.invoke(context)
+        with COMMANDS.make_context(PROGRAM, words, obj=call) as context:
+            code: int | None = COMMANDS.invoke(context)
         sys.stdout.flush()
         return code or DONE
     except click.exceptions.Exit as left:

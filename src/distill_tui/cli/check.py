@@ -18,7 +18,10 @@ from distill_tui.store import queries, verdicts
 from distill_tui.text import visible
 
 
-@command("audit verify")
+@command(
+    "audit verify",
+    "Check the log's chain, the guards of the file, and that the log continues what you saw; exit 1 if not.",
+)
 @click.option("--forget", is_flag=True, help="forget what this account saw of the log before, and start over")
 def audit_verify(call: Call, forget: bool) -> int:
     dossier = call.project.project_dossier(thorough=True)
@@ -36,7 +39,11 @@ def audit_verify(call: Call, forget: bool) -> int:
     return FAILED if trouble else DONE
 
 
-@command("verify")
+@command(
+    "verify",
+    "Check a bundle's digests, verdict and signature; without a bundle, recompute every stored verdict "
+    "of the project. Exit 1 if anything is wrong.",
+)
 @click.argument(
     "bundle",
     metavar="[BUNDLE]",
@@ -73,7 +80,7 @@ def _verify_verdicts(call: Call) -> int:
     return FAILED if troubles else DONE
 
 
-@command("backup")
+@command("backup", "Copy the project at one moment, while others write; exit 1 if the copied project is damaged.")
 @click.argument("file", metavar="FILE", type=FILE, help="the new project file; its artifacts are copied next to it")
 def backup(call: Call, file: str) -> int:
     target = Path(file)
@@ -86,7 +93,7 @@ def backup(call: Call, file: str) -> int:
     return FAILED if copied.trouble else DONE
 
 
-@command("doctor")
+@command("doctor", "Check this machine and the project file; exit 1 if anything is wrong.")
 def doctor(call: Call) -> int:
     try:
         path = call.path

@@ -20,6 +20,7 @@ from distill_tui.reports import data as reports
 from distill_tui.reports import text
 from distill_tui.rounds import play_traffic, requests
 from distill_tui.store import json_columns
+from distill_tui.terms import Action
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ SHARE = click.FloatRange(0, 1)
 # --- act -------------------------------------------------------------------------------------------------------------
 
 
-@command("import")
+@command(Action.IMPORT_TRAFFIC)
 @play
 @click.argument(
     "file",
@@ -92,7 +93,7 @@ def _preview(call: Call, path: Path, mapping: Mapping) -> None:
         call.talk(f"{len(look.rejects):,} of the first {look.sampled:,} rows cannot be used. Nothing was stored.")
 
 
-@command("data build")
+@command(Action.BUILD_DATA)
 @play
 def data_build(call: Call) -> None:
     finished(call, actions.build_data(*call.about))
@@ -102,7 +103,7 @@ def data_build(call: Call) -> None:
     call.done("Built.", text.data(dossier, plain=call.plain), **counts)
 
 
-@command("data accept")
+@command(Action.ACCEPT_FINDINGS)
 @play
 @click.argument("findings", metavar="[FINDING]…", nargs=-1, help="finding ids, as `data show` lists them")
 @click.option("--all", "all_", is_flag=True, help="all open findings")
@@ -114,7 +115,7 @@ def data_accept(call: Call, findings: tuple[str, ...], all_: bool, message: str)
     call.done(f"Accepted {len(accepted)}.", accepted, accepted=accepted)
 
 
-@command("data freeze")
+@command(Action.FREEZE_DATA)
 @play
 def data_freeze(call: Call) -> None:
     finished(call, actions.freeze_data(*call.about))
@@ -123,7 +124,7 @@ def data_freeze(call: Call) -> None:
     call.done("The data set is frozen.", [data.digest], data=data.digest)
 
 
-@command("row open")
+@command(Action.OPEN_ROW)
 @play
 @click.argument("row", metavar="ROW", type=int, help="the row's number in the data set")
 @click.option("--burn", is_flag=True, help="for a builder: I know that this burns the row, which then counts no longer")
@@ -136,7 +137,7 @@ def row_open(call: Call, row: int, burn: bool) -> None:
 # --- look ------------------------------------------------------------------------------------------------------------
 
 
-@command("data show")
+@command("data show", "Show this round's data set in counts: splits, cells, findings.")
 @play
 def data_show(call: Call) -> None:
     dossier = call.dossier()
@@ -148,7 +149,10 @@ def data_show(call: Call) -> None:
     call.data(value, text.data(dossier, plain=call.plain))
 
 
-@command("data window")
+@command(
+    "data window",
+    "Measure the traffic: calls, tokens, spend and p95 per month, teacher against gold, the top patterns.",
+)
 @play
 @measured.options
 def data_window(call: Call, days: int, price_in: str | None, price_out: str | None, price_source: str | None) -> None:
@@ -156,7 +160,10 @@ def data_window(call: Call, days: int, price_in: str | None, price_out: str | No
     call.data(asdict(window) | {"worksheet": numbers}, reports.window(window, numbers, plain=call.plain))
 
 
-@command("data audit")
+@command(
+    "data audit",
+    "Show how the data set covers its traffic: by label, segment, length, language, month and topic.",
+)
 @play
 @click.option("--axis", metavar="NAME", help="only this one")
 def data_audit(call: Call, axis: str | None) -> None:
@@ -172,7 +179,7 @@ def data_audit(call: Call, axis: str | None) -> None:
     call.data(found, reports.audit(found, plain=call.plain))
 
 
-@command("rows")
+@command("rows", "Browse the rows of this round's data set; held-out rows are sealed and left out.")
 @play
 @click.option("--label", metavar="LABEL", help="the gold label, or the teacher's if there is no gold")
 @click.option("--segment", metavar="NAME", help="only this segment")
@@ -206,14 +213,17 @@ def rows(
     call.talk(f"{len(found):,} of {len(rows):,} rows; {rows.sealed:,} held-out rows are sealed.")
 
 
-@command("data ledger")
+@command("data ledger", "Show the teacher's calls, tokens and cost, and what the cache saved.")
 @play
 def data_ledger(call: Call) -> None:
     found = play_traffic.ledger(call.project, call.play_id)
     call.data(found, reports.ledger(found))
 
 
-@command("data request")
+@command(
+    "data request",
+    "Choose the inputs to label for the next round: nearest to the last student's errors on validation.",
+)
 @play
 @click.argument(
     "file",
@@ -236,7 +246,7 @@ def data_request(call: Call, file: str | None, rows: int, out: str | None) -> No
     call.data(value, reports.request(wanted, cells, plain=call.plain))
 
 
-@command("data pairs")
+@command("data pairs", "Show pairs of rows close to the near-duplicate threshold; held-out rows are left out.")
 @play
 @click.option("--around", metavar="SHARE", type=SHARE, default=0.5, help="the similarity to look at")
 @click.option("--show", metavar="N", type=AT_LEAST_1, default=10, help="how many pairs")

@@ -33,8 +33,8 @@ NAMES = [
 
 
 def defer() -> None:
-    """Make each module load at its first use, unless it is loaded already."""
-    for name in NAMES:
+    """Make each module load at its first use, unless it is loaded already, or the screens run: they load in threads."""
+    for name in NAMES if "distill_tui.ui.app" not in sys.modules else ():
         if name in sys.modules:
             continue
         room, _, child = name.rpartition(".")

@@ -14,13 +14,14 @@ from distill_tui.cli.call import Call, InputError
 from distill_tui.cli.follow import started
 from distill_tui.cli.options import AT_LEAST_1, FILE, command, play, wait
 from distill_tui.reports import html, text
+from distill_tui.terms import Action
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
     from distill_tui.actions.failures import Failure
 
 
-@command("eval")
+@command(Action.EVALUATE)
 @play
 @click.option("--run", metavar="N", type=int, help="the number of the run")
 @wait
@@ -28,20 +29,20 @@ def eval_(call: Call, run: int | None, wait: bool) -> int | None:
     return started(call, actions.evaluate(*call.about, run), wait)
 
 
-@command("reproduce")
+@command(Action.REPRODUCE)
 @play
 @wait
 def reproduce(call: Call, wait: bool) -> int | None:
     return started(call, actions.reproduce(*call.about), wait)
 
 
-@command("eval show")
+@command("eval show", "Show this round's evaluation: the verdict first, then what a reviewer checks.")
 @play
 def eval_show(call: Call) -> None:
     _show(call)
 
 
-@command("evaluation")
+@command("evaluation", "Show this round's evaluation; the same as `eval show`.")
 @play
 def evaluation(call: Call) -> None:
     _show(call)
@@ -55,7 +56,10 @@ def _show(call: Call) -> None:
     call.data(text.evaluation_json(found), text.evaluation(found, plain=call.plain))
 
 
-@command("eval failures")
+@command(
+    "eval failures",
+    "Page through the rows that the student got wrong: of validation, or for the validator of the held-out split.",
+)
 @play
 @click.option("--first", metavar="N", type=AT_LEAST_1, default=1, help="the first row to show")
 @click.option("--count", metavar="N", type=AT_LEAST_1, default=10, help="how many rows")
@@ -84,7 +88,7 @@ def _failure(each: Failure) -> Iterator[str]:
         yield visible(f"  differs in {', '.join(each.apart)}")
 
 
-@command("eval html")
+@command("eval html", "Write the evaluation as one self-contained HTML file, for readers without a terminal.")
 @play
 @click.argument("file", metavar="FILE", type=FILE, help="the file to write; it must not exist")
 def eval_html(call: Call, file: str) -> None:

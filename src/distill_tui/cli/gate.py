@@ -17,12 +17,13 @@ from distill_tui.dataset import window as windows
 from distill_tui.reports import text
 from distill_tui.rules import gate as gate_rules
 from distill_tui.store import queries
+from distill_tui.terms import Action
 from distill_tui.text import visible
 
 # --- the trigger -----------------------------------------------------------------------------------------------------
 
 
-@command("worksheet")
+@command(Action.FILL_WORKSHEET)
 @play
 @click.argument(
     "values", metavar="[NAME=VALUE]…", type=Pairs(), nargs=-1, help="numbers; without any, show the worksheet"
@@ -57,7 +58,7 @@ def worksheet(
     call.data(value, text.worksheet(dossier, plain=call.plain))
 
 
-@command("qualify")
+@command(Action.QUALIFY)
 @play
 def qualify(call: Call) -> None:
     actions.qualify(*call.about)
@@ -67,7 +68,7 @@ def qualify(call: Call) -> None:
 # --- the gate --------------------------------------------------------------------------------------------------------
 
 
-@command("gate show")
+@command("gate show", "Show the gate, and what prevents locking it.")
 @play
 @click.option("--toml", is_flag=True, help="as TOML")
 def gate_show(call: Call, toml: bool) -> None:
@@ -87,7 +88,7 @@ def gate_show(call: Call, toml: bool) -> None:
     call.data(value, text.gate(dossier, plain=call.plain))
 
 
-@command("gate edit")
+@command(Action.EDIT_GATE)
 @play
 @click.argument("file", metavar="FILE", type=FILE, help="a TOML file; - reads standard input")
 def gate_edit(call: Call, file: str) -> None:
@@ -101,7 +102,7 @@ def gate_edit(call: Call, file: str) -> None:
     call.done("The draft is saved.", gate=gates.digest(gate), problems=found)
 
 
-@command("gate compare")
+@command("gate compare", "Compare the gate with the killed predecessor's gate, or with another play's.")
 @play
 @click.argument("other", metavar="[OTHER]", required=False, help="the play to compare with (default: the predecessor)")
 def gate_compare(call: Call, other: str | None) -> None:
@@ -121,7 +122,7 @@ def gate_compare(call: Call, other: str | None) -> None:
     )
 
 
-@command("gate power")
+@command("gate power", "Show what the held-out rows can and cannot prove.")
 @play
 def gate_power(call: Call) -> None:
     dossier = call.dossier()
@@ -149,7 +150,7 @@ def gate_power(call: Call) -> None:
     call.data(value, [visible(sentence) for sentence in (*(note.sentence for note in notes), *proposed)])
 
 
-@command("gate lock")
+@command(Action.LOCK_GATE)
 @play
 @click.option("--confirm", metavar="CODE", required=True, help="the play's code again: a lock cannot be undone")
 def gate_lock(call: Call, confirm: str) -> None:

@@ -25,7 +25,7 @@ from distill_tui.monitor import history
 from distill_tui.monitor import plan as plans
 from distill_tui.reports import text
 from distill_tui.store import json_columns
-from distill_tui.terms import RunKind, RunStatus, Standing
+from distill_tui.terms import Action, RunKind, RunStatus, Standing
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 # --- act -------------------------------------------------------------------------------------------------------------
 
 
-@command("observe")
+@command(Action.OBSERVE)
 @play
 @click.argument(
     "file",
@@ -103,7 +103,7 @@ def _run_of(dossier: PlayDossier, feed: entities.Feed) -> entities.Run:
     return run
 
 
-@command("acknowledge")
+@command(Action.ACKNOWLEDGE)
 @play
 @reason
 def acknowledge(call: Call, message: str) -> None:
@@ -111,7 +111,7 @@ def acknowledge(call: Call, message: str) -> None:
     call.done("Acknowledged. The watch restarts with the same ceiling.")
 
 
-@command("rollback")
+@command(Action.ROLL_BACK)
 @play
 @click.option("--bundle", metavar="N", type=int, required=True, help="the number of the bundle, as `live` shows it")
 @reason
@@ -127,7 +127,7 @@ def rollback(call: Call, bundle: int, message: str, confirm: str) -> None:
     call.done(f"Bundle {bundle} is live.", [visible(str(folder))], bundle=str(folder))
 
 
-@command("refresh")
+@command(Action.REFRESH)
 @play
 @reason
 def refresh(call: Call, message: str) -> None:
@@ -135,7 +135,7 @@ def refresh(call: Call, message: str) -> None:
     call.done("A refresh is open; the shipped student stays live until the refresh ships.")
 
 
-@command("rehearse")
+@command(Action.REHEARSE)
 @play
 @wait
 def rehearse(call: Call, wait: bool) -> int | None:
@@ -145,7 +145,10 @@ def rehearse(call: Call, wait: bool) -> int | None:
 # --- look ------------------------------------------------------------------------------------------------------------
 
 
-@command("live")
+@command(
+    "live",
+    "Show how the live student does: state, findings, segments, detectable drift; exit 6 alarm, 7 refresh due.",
+)
 @play
 @click.option(
     "--window", metavar="DAYS", type=click.IntRange(min=0), help="the segments of the last DAYS that were observed"
@@ -232,7 +235,7 @@ def _percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.1f}%"
 
 
-@command("probe")
+@command("probe", "Print the inputs to ask the teacher again, which reveal drift of the teacher itself.")
 @play
 def probe(call: Call) -> None:
     """Print one JSON object a line."""
@@ -243,7 +246,7 @@ def probe(call: Call) -> None:
     call.talk("Label these with the teacher, store its answers as teacher_output, and add them to the next sample.")
 
 
-@command("retrain")
+@command("retrain", "Rerun a bundle's recipe without its project: the same data give the same weights.")
 @click.argument("bundle", metavar="BUNDLE", type=FILE, help="the bundle's folder")
 @click.option(
     "--data", metavar="FILE", type=FILE, required=True, help="the frozen data set (reproduces), or traffic (refreshes)"

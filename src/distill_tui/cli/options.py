@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
-from distill_tui.cli import index
 from distill_tui.cli.call import Call, UsageError
 from distill_tui.cli.exits import EXIT_CODES, PROGRAM
 from distill_tui.store import glance
+from distill_tui.terms import Action
 from distill_tui.text import visible
 
 Function = TypeVar("Function", bound=Callable[..., object])
@@ -25,117 +24,132 @@ _SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
 class Command(click.Command):
     """A command that also takes the options for every command."""
 
-    entry: index.Entry
+    words: str
+    sentence: str
+    action: Action | None  # that it takes; None where it changes nothing
+
+    @property
+    def typed(self) -> str:
+        """The words as one begins to type them: PLAY stands for the play's code."""
+        first = self.params[0]
+        return f"{self.words} PLAY" if first.name == "play" and first.required else self.words
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write_usage(f"{PROGRAM} {self.entry.words}", " ".join(self.collect_usage_pieces(ctx)))
+        formatter.write_usage(f"{PROGRAM} {self.words}", " ".join(self.collect_usage_pieces(ctx)))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         _write_options(self, ctx, formatter)
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        others = [words for words in program(ctx).beginning(self.words.split()[0]) if words != self.words]
+        self.epilog = f"See also: {', '.join(others)}." if others else None
+        super().format_epilog(ctx, formatter)
 
-class Group(click.Group):
-    """The commands that begin with one word, or all of them; a command's file is imported when the command is used.
 
-    Where the word is a command itself (`train`), it runs if no other command's word follows.
-    """
+class Heading(click.Group):
+    """The commands that begin with one word, which is not a command itself."""
 
-    def __init__(self, head: str = "") -> None:
-        own = index.BY_WORDS.get(head or "open")
-        self.head, self.own = head, own
+    def __init__(self, head: str) -> None:
         super().__init__(
-            head or PROGRAM,
-            help=f"The commands of {head}." if head else "Run model distillation as an operation.",
+            head,
+            help=f"The commands of {head}.",
             params=list(shared()),
-            invoke_without_command=own is not None,
             no_args_is_help=False,
-            callback=click.pass_context(self._run_own) if own else None,
-            add_help_option=not head or own is None,
-            context_settings=_SETTINGS | {"ignore_unknown_options": bool(head and own)},
+            context_settings=_SETTINGS,
         )
 
-    def without_words(self, ctx: click.Context) -> Command:
-        """Return the command that runs if no word follows. Raises UsageError if there is none."""
-        if self.own is None:
-            ctx.fail("Missing command.")
-        return find(self.own.words)
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.help or "") for name, command in self.commands.items()])
+        _write_options(self, ctx, formatter)
 
-    def _run_own(self, ctx: click.Context) -> object:
-        if ctx.invoked_subcommand is not None:
-            return None
-        command = self.without_words(ctx)
-        with command.make_context("", [], parent=ctx) as below:
-            return command.invoke(below)
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for name in index.below(self.head) if name]
+class Program(click.Group):
+    """All commands. Without a command it runs `open`."""
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.list_commands(ctx):
-            return None
-        if not self.head and list(index.below(cmd_name)) != [""]:
-            return Group(cmd_name)
-        return find(f"{self.head} {cmd_name}".strip())
+    def __init__(self) -> None:
+        super().__init__(
+            PROGRAM,
+            help="Run model distillation as an operation.",
+            params=list(shared()),
+            callback=click.pass_context(_open),
+            invoke_without_command=True,
+            context_settings=_SETTINGS,
+        )
+        self.by_words: dict[str, Command] = {}
+        self.titles: dict[str, str] = {}  # of the first word's section in the help
+
+    def add(self, title: str, commands: Iterable[Command]) -> None:
+        """Add the commands of one section of the help."""
+        for command in commands:
+            self.by_words[command.words] = command
+            head, _, second = command.words.partition(" ")
+            self.titles.setdefault(head, title)
+            if not second:
+                self.add_command(command)
+            elif head not in self.by_words:
+                heading = self.commands.setdefault(head, Heading(head))
+                assert isinstance(heading, Heading)
+                heading.add_command(command)
+
+    def beginning(self, head: str) -> list[str]:
+        """Return the words of all commands that begin with one word."""
+        return [words for words in self.by_words if words.split()[0] == head]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        names = self.list_commands(ctx)
-        if args[0] in names:
-            return super().resolve_command(ctx, args)
-        if self.head and self.own is not None:
-            return "", find(self.head), args
-        if ctx.resilient_parsing:
-            return None, None, args
-        raise click.NoSuchCommand(args[0], possibilities=names, ctx=ctx)
+        words = " ".join(args[:2])
+        if words in self.by_words and len(args) > 1:
+            return words, self.by_words[words], args[2:]
+        return super().resolve_command(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        rows = [(name, sentence) for name, sentence in index.below(self.head).items() if name]
-        titles = dict.fromkeys(index.title(name) for name, _ in rows) if not self.head else {"Commands": None}
-        for title in titles:
+        for title in dict.fromkeys(self.titles.values()):
             with formatter.section(title):
-                formatter.write_dl([row for row in rows if self.head or index.title(row[0]) == title])
+                formatter.write_dl([(head, self._headline(head)) for head, its in self.titles.items() if its == title])
         _write_options(self, ctx, formatter)
-        if not self.head:
-            with formatter.section("Exit codes"):
-                formatter.write_dl([(str(code), says) for code, says in EXIT_CODES.items()])
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), says) for code, says in EXIT_CODES.items()])
 
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        words = index.below(self.head).items()
-        found = [CompletionItem(word, help=says) for word, says in words if word and word.startswith(incomplete)]
-        if not self.head or self.own is None:
-            return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
-        command = find(self.head)
-        with command.make_context("", [], parent=ctx, resilient_parsing=True) as below:
-            first = next(param for param in command.params if isinstance(param, click.Argument))
-            return [*found, *first.shell_complete(below, incomplete), *command.shell_complete(below, incomplete)]
+    def _headline(self, head: str) -> str:
+        others = ", ".join(words for words in self.beginning(head) if words != head)
+        if head not in self.by_words:
+            return f"{others}."
+        return f"{self.by_words[head].sentence} Also: {others}." if others else self.by_words[head].sentence
 
 
-def find(words: str) -> Command:
-    """Import the file that holds a command, and return the command."""
-    module = importlib.import_module(f"distill_tui.cli.{index.BY_WORDS[words].file}")
-    commands = (
-        each for each in vars(module).values() if type(each) is Command
-    )  # isinstance would load what is deferred
-    return next(command for command in commands if command.entry.words == words)
+def _open(ctx: click.Context) -> object:
+    if ctx.invoked_subcommand is not None:
+        return None
+    command = program(ctx).by_words["open"]
+    with command.make_context("", [], parent=ctx) as below:
+        return command.invoke(below)
 
 
-def command(words: str) -> Callable[[Callable[..., int | None]], Command]:
-    """Make a function the command of these words, as the index describes it. Its first parameter is the call."""
-    entry = index.BY_WORDS[words]
-    head, _, second = words.partition(" ")
-    others = [each.words for each in index.ENTRIES if each.words.split()[0] == head and each is not entry]
-    made = click.command(
-        second or head,
-        cls=Command,
-        help=entry.sentence,
-        epilog=f"See also: {', '.join(others)}." if others else None,
-        context_settings=_SETTINGS,
-    )
+def program(ctx: click.Context) -> Program:
+    """Return the group of all commands."""
+    found = ctx.find_root().command
+    assert isinstance(found, Program)
+    return found
+
+
+def command(
+    does: Action | str, sentence: str = "", action: Action | None = None
+) -> Callable[[Callable[..., int | None]], Command]:
+    """Make a function the command of an action, or of these words. Its first parameter is the call."""
+    if isinstance(does, Action):
+        words, sentence, action = does.command, does.sentence, does
+    else:
+        words = does
+    made = click.command(words.split()[-1], cls=Command, help=sentence, context_settings=_SETTINGS)
 
     def decorate(function: Callable[..., int | None]) -> Command:
         found = made(click.pass_obj(function))
-        found.entry = entry
+        found.words, found.sentence, found.action = words, sentence, action
         found.params += shared()
         return found
 
@@ -186,13 +200,17 @@ def shared() -> Iterator[click.Option]:
 
 
 def _plays(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete a play's code, or the second word of a longer command."""
     call: Call = ctx.obj
+    head = ctx.info_name or ""
+    longer = [words.removeprefix(f"{head} ") for words in program(ctx).beginning(head) if words != head]
+    found = [CompletionItem(word) for word in longer if word.startswith(incomplete)]
     try:
         cards = glance.cards(call.path)
     except Exception:  # a shell that completes shows no error
-        return []
+        return found
     fits = (card for card in cards if card.code.startswith(incomplete))
-    return [CompletionItem(card.code, help=visible(card.name)) for card in fits]
+    return [*found, *(CompletionItem(card.code, help=visible(card.name)) for card in fits)]
 
 
 def a_play(

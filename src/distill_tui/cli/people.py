@@ -19,11 +19,11 @@ from distill_tui.rules import who
 from distill_tui.rules.actor import Actor
 from distill_tui.store import glance
 from distill_tui.store import project as projects
-from distill_tui.terms import Assurance, Role
+from distill_tui.terms import Action, Assurance, Role
 from distill_tui.text import visible
 
 
-@command("init")
+@command(Action.OPEN_PROJECT)
 @click.argument("file", metavar="FILE", type=FILE, help="the project file to make, like team.distill")
 @click.option("--name", metavar="TEXT", required=True, help="the project's name")
 @click.option("--me", metavar="ID", help="your id in the project (default: the name of your OS account)")
@@ -47,7 +47,7 @@ def _account_name(uid: int) -> str:
         raise UsageError(f"The account with uid {uid} has no name; name yourself with --me ID.") from None
 
 
-@command("person add")
+@command(Action.ENROL_PERSON)
 @click.argument("person", metavar="ID", help="their id, like vera")
 @click.option("--name", metavar="TEXT", help="their name, for display")
 @click.option("--uid", metavar="N", type=int, help="the uid of their OS account")
@@ -59,7 +59,7 @@ def person_add(call: Call, person: str, name: str | None, uid: int | None, key_f
     call.data({"person": person, "uid": uid, "key": key.fingerprint if key else None})
 
 
-@command("person list")
+@command("person list", "List who is enrolled, with accounts and keys.")
 def person_list(call: Call) -> None:
     dossier = call.project.project_dossier()
     people: list[dict[str, Any]] = [
@@ -89,7 +89,7 @@ def person_list(call: Call) -> None:
     call.data(people, text.table(("PERSON", "NAME", "", "ACCOUNTS", "KEYS"), rows, plain=call.plain))
 
 
-@command("account add")
+@command(Action.ADD_ACCOUNT)
 @click.argument("person", metavar="PERSON", help="the owner of the account")
 @click.argument("uid", metavar="UID", type=int, help="the uid of the account")
 def account_add(call: Call, person: str, uid: int) -> None:
@@ -98,7 +98,7 @@ def account_add(call: Call, person: str, uid: int) -> None:
     call.data({"person": person, "uid": uid})
 
 
-@command("key add")
+@command(Action.ADD_KEY)
 @click.argument("person", metavar="PERSON", help="the owner of the key")
 @click.argument("key_file", metavar="FILE.pub", type=FILE, help="the public key")
 def key_add(call: Call, person: str, key_file: str) -> None:
@@ -108,7 +108,7 @@ def key_add(call: Call, person: str, key_file: str) -> None:
     call.data({"person": person, "key": key.fingerprint})
 
 
-@command("key revoke")
+@command(Action.REVOKE_KEY)
 @click.argument("fingerprint", metavar="FINGERPRINT", help="as `person list` shows it")
 def key_revoke(call: Call, fingerprint: str) -> None:
     actions.revoke_key(call.project, call.actor, fingerprint)
@@ -116,7 +116,7 @@ def key_revoke(call: Call, fingerprint: str) -> None:
     call.data({"revoked": fingerprint})
 
 
-@command("assurance")
+@command(Action.SET_ASSURANCE)
 @click.argument("least", type=OneOf(Assurance), help="the minimum that counts; it can only be raised")
 def assurance(call: Call, least: Assurance) -> None:
     actions.set_assurance(call.project, call.actor, least)
@@ -124,7 +124,7 @@ def assurance(call: Call, least: Assurance) -> None:
     call.data({"assurance": least.value})
 
 
-@command("role")
+@command(Action.ASSIGN_ROLE)
 @play
 @click.argument("role", type=OneOf(Role), help="the role")
 @click.argument("person", metavar="PERSON", help="who holds it from now on")
@@ -133,14 +133,14 @@ def role(call: Call, role: Role, person: str) -> None:
     call.done(f"{person} is the {role.value} now.", role=role.value, person=person)
 
 
-@command("roster sign")
+@command(Action.SIGN_ROSTER)
 @play
 def roster_sign(call: Call) -> None:
     digest = actions.sign_roster(*call.about, key=call.key)
     call.done("The roster is signed.", [digest], roster=digest)
 
 
-@command("roster show")
+@command("roster show", "Show the people of a play, and the digest that the sponsor signs.")
 @play
 def roster_show(call: Call) -> None:
     dossier = call.dossier()
@@ -157,7 +157,7 @@ def roster_show(call: Call) -> None:
     call.data({"digest": digest, **roster, "objections": plain_objections(unsigned)}, lines)
 
 
-@command("whoami")
+@command("whoami", "Show who you are here, how that was proved, and your roles.")
 def whoami(call: Call) -> None:
     actor, plays = call.actor, []
     for card in glance.cards(call.path):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from distill_tui.rules.objection import Objection
 
 
-@command("new")
+@command(Action.OPEN_PLAY)
 @click.argument("name", metavar="NAME", help="the play's name")
 @click.option("--kind", type=OneOf(PlayKind), required=True, help="what the play is to gain")
 @click.option("--summary", metavar="TEXT", default="", show_default=False, help="the task in a sentence")
@@ -42,7 +42,7 @@ def new(call: Call, name: str, kind: PlayKind, summary: str, task: Task, predece
 # --- look ------------------------------------------------------------------------------------------------------------
 
 
-@command("list")
+@command("list", "List the plays.")
 @click.option(
     "--filter", "words", metavar="TEXT", default="", show_default=False, help="only plays with all these words"
 )
@@ -85,7 +85,7 @@ def _cards(call: Call) -> list[Card]:
     return glance.cards(call.path)
 
 
-@command("show")
+@command("show", "Show everything about a play.")
 @play
 def show(call: Call) -> None:
     dossier = call.dossier()
@@ -133,7 +133,7 @@ def _next(dossier: PlayDossier, step: Action | None, reasons: Iterable[Objection
     }
 
 
-@command("next")
+@command("next", "Show the next step of a play, what prevents it, and the command.")
 @play
 def next_(call: Call) -> None:
     dossier = call.dossier()
@@ -142,7 +142,7 @@ def next_(call: Call) -> None:
     call.data(_next(dossier, step, reasons), text.next_step(dossier, step, reasons))
 
 
-@command("why")
+@command("why", "Explain with all the reasons why you may not take an action now.")
 @play
 @click.argument("wanted", metavar="ACTION…", nargs=-1, required=True, help="the words of a command, like gate lock")
 def why(call: Call, wanted: tuple[str, ...]) -> None:
@@ -157,7 +157,7 @@ def why(call: Call, wanted: tuple[str, ...]) -> None:
     call.data(value, [visible(each.sentence) for each in reasons] or [f"Nothing prevents “{words}”."])
 
 
-@command("log")
+@command("log", "Show the audit log, of one play or of all.")
 @a_play(required=False, says="only this play")
 @click.option("--last", metavar="N", type=AT_LEAST_1, help="only the last N entries")
 def log(call: Call, last: int | None) -> None:
@@ -178,7 +178,7 @@ def _json_or_text(detail: str) -> object:
 # --- act -------------------------------------------------------------------------------------------------------------
 
 
-@command("comment")
+@command(Action.COMMENT)
 @play
 @click.argument("comment", metavar="TEXT", help="the comment")
 def comment(call: Call, comment: str) -> None:
@@ -186,7 +186,7 @@ def comment(call: Call, comment: str) -> None:
     call.done("Noted.")
 
 
-@command("iterate")
+@command(Action.ITERATE)
 @play
 def iterate(call: Call) -> None:
     from distill_tui.review import controls  # loads all of review, which `--help` must not
@@ -197,7 +197,7 @@ def iterate(call: Call) -> None:
     call.talk(probed)
 
 
-@command("kill")
+@command(Action.KILL)
 @play
 @reason
 def kill(call: Call, message: str) -> None:

@@ -8,14 +8,15 @@ from collections.abc import Iterator, Sequence
 import click
 from click.shell_completion import get_completion_class
 
-from distill_tui.cli import index
 from distill_tui.cli.call import Call
 from distill_tui.cli.exits import COMPLETES, EXIT_CODES, PROGRAM
-from distill_tui.cli.options import Command, command, find, shared
+from distill_tui.cli.options import Command, Program, command, program, shared
 from distill_tui.terms import Action
 
+IRREVERSIBLE = (Action.LOCK_GATE, Action.FREEZE_DATA, Action.EVALUATE, Action.SHIP, Action.KILL, Action.REVOKE_KEY)
 
-@command("completion")
+
+@command("completion", 'Print a completion script for a shell: eval "$(distill-tui completion bash)".')
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]), help="the shell")
 def completion(call: Call, shell: str) -> None:
     made = get_completion_class(shell)
@@ -24,13 +25,15 @@ def completion(call: Call, shell: str) -> None:
     call.data({"shell": shell, "script": script}, script.splitlines())
 
 
-@command("spec")
+@command("spec", "Print every action with its key, command and sentence, and the exit codes.")
 @click.option("--markdown", is_flag=True, hidden=True)
 def spec(call: Call, markdown: bool) -> None:
+    commands = program(click.get_current_context())
     if markdown:
-        sys.stdout.write(_markdown())
+        sys.stdout.write(_markdown(commands))
         return
-    questions = [{"command": e.words, "sentence": e.sentence} for e in index.ENTRIES if not e.action]
+    asking = [each for each in commands.by_words.values() if not each.action]
+    questions = [{"command": each.words, "sentence": each.sentence} for each in asking]
     lines = [f"{a.key or ' ':<3}{a.command:<14}{a.sentence}" for a in _actions()]
     lines += [f"   {q['command']:<14}{q['sentence']}" for q in questions]
     lines += ["", *(f"{code:>4}  {says}" for code, says in EXIT_CODES.items())]
@@ -40,7 +43,7 @@ def spec(call: Call, markdown: bool) -> None:
             "key": action.key,
             "command": action.command,
             "sentence": action.sentence,
-            "final": action in index.IRREVERSIBLE,
+            "final": action in IRREVERSIBLE,
         }
         for action in _actions()
     ]
@@ -54,7 +57,7 @@ def _actions() -> Iterator[Action]:
 # --- docs/cli.md -----------------------------------------------------------------------------------------------------
 
 
-def _markdown() -> str:
+def _markdown(commands: Program) -> str:
     lines = [
         "# The command line",
         "",
@@ -81,22 +84,21 @@ def _markdown() -> str:
         "What changes the project, through the rules and into the audit log.",
         "",
     ]
-    for entry in index.ENTRIES:
-        lines += _reference(find(entry.words)) if entry.action else []
+    for each in commands.by_words.values():
+        lines += _reference(each) if each.action else []
     lines += ["## Questions", "", "They change nothing.", ""]
-    for entry in index.ENTRIES:
-        lines += [] if entry.action else _reference(find(entry.words))
+    for each in commands.by_words.values():
+        lines += [] if each.action else _reference(each)
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _reference(command: Command) -> Iterator[str]:
-    entry = command.entry
-    key = f" Key: `{entry.action.key}`." if entry.action and entry.action.key else ""
-    final = " It cannot be undone." if entry.action in index.IRREVERSIBLE else ""
+    key = f" Key: `{command.action.key}`." if command.action and command.action.key else ""
+    final = " It cannot be undone." if command.action in IRREVERSIBLE else ""
     everywhere = {param.name for param in shared()}
     own = [param for param in command.params if not getattr(param, "hidden", False) and param.name not in everywhere]
-    yield from (f"### `{entry.words}`", "", f"{entry.sentence}{key}{final}", "")
-    yield from ("```", " ".join([PROGRAM, entry.words, *(_typed(param, brackets=True) for param in own)]), "```", "")
+    yield from (f"### `{command.words}`", "", f"{command.sentence}{key}{final}", "")
+    yield from ("```", " ".join([PROGRAM, command.words, *(_typed(param, brackets=True) for param in own)]), "```", "")
     if own:
         yield from (*_parameters(own), "")
 

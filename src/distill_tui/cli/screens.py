@@ -14,7 +14,7 @@ from distill_tui.people import remembered
 from distill_tui.text import visible
 
 
-@command("open")
+@command("open", "Open the screens (also without any command); without a terminal, list the plays.")
 @click.argument("file", metavar="[FILE]", type=FILE, required=False, help="the project file")
 @click.option("--play", metavar="PLAY", help="open this play first")
 @click.option("--recent", is_flag=True, help="list the projects that were opened last, and open none")

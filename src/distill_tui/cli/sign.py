@@ -22,7 +22,7 @@ from distill_tui.terms import Action, Judged, Opinion
 from distill_tui.text import visible
 
 
-@command("spotcheck")
+@command(Action.SPOT_CHECK)
 @play
 @click.argument(
     "words",
@@ -61,7 +61,7 @@ def _judged(words: Mapping[str, str]) -> dict[int, Judged]:
 # --- sign off --------------------------------------------------------------------------------------------------------
 
 
-@command("sign")
+@command(Action.SIGN_OFF)
 @play
 @click.option("--approve", is_flag=True, help="accept the student for launch")
 @click.option("--refuse", is_flag=True, help="do not accept it")
@@ -97,7 +97,7 @@ def sign(
         _sign(call, opinion, message, seen)
 
 
-@command("reject")
+@command(Action.REFUSE)
 @play
 @reason
 @click.option("--seen", metavar="DIGEST", help="reject only what `sign PLAY` showed under this digest")
@@ -172,7 +172,7 @@ def _show_what_is_signed(call: Call) -> None:
     call.data(value, text.to_sign(dossier, _digest(covers), reasons))
 
 
-@command("withdraw")
+@command(Action.WITHDRAW)
 @play
 @reason
 def withdraw(call: Call, message: str) -> None:
@@ -183,7 +183,7 @@ def withdraw(call: Call, message: str) -> None:
 # --- launch ----------------------------------------------------------------------------------------------------------
 
 
-@command("maintain")
+@command(Action.SET_MAINTENANCE)
 @play
 @click.option("--sample", metavar="N", type=int, required=True, help="calls sampled per month")
 @click.option("--refresh-days", metavar="N", type=int, required=True, help="days between two refreshes")
@@ -192,7 +192,7 @@ def maintain(call: Call, sample: int, refresh_days: int) -> None:
     call.done("The maintenance loop is set.", sample=sample, refresh_days=refresh_days)
 
 
-@command("ship")
+@command(Action.SHIP)
 @play
 def ship(call: Call) -> None:
     folder = actions.ship(*call.about, key=call.key)

@@ -21,7 +21,7 @@ _idle = click.option(
 _agent = click.option("--agent", is_flag=True, help="allow agent forwarding, so that people can sign in the session")
 
 
-@command("ssh setup")
+@command("ssh setup", "Show what an OpenSSH server needs for sessions of this project, and check its settings.")
 @click.option("--user", metavar="NAME", help="the account that sessions run under (default: yours)")
 @click.option(
     "--check", metavar="FILE", type=FILE, help="check this authorized_keys file and sshd's settings; exit 1 if wrong"
@@ -48,7 +48,7 @@ def ssh_setup(call: Call, user: str | None, check: str | None, sshd_config: str 
     return call.checked(looks)
 
 
-@command("ssh serve")
+@command("ssh serve", "Run a private OpenSSH server whose sessions open only this project; ctrl+c stops it.")
 @click.option("--port", metavar="N", type=click.IntRange(1, 65535), required=True, help="the port to listen on")
 @click.option("--listen", metavar="ADDRESS", default="0.0.0.0", help="the address to listen on")
 @_idle
@@ -58,7 +58,7 @@ def ssh_serve(call: Call, port: int, listen: str, idle: float, agent: bool) -> i
     return FAILED if ssh_server.serve(call.project, how, call.talk) else DONE
 
 
-@command("ssh session")
+@command("ssh session", "Internal: the entry point of an SSH session, started by a forced command.")
 @_idle
 def session(call: Call, idle: float) -> int:
     return ssh_session.run(call.path, idle)

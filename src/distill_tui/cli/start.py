@@ -47,9 +47,9 @@ def screens(path: Path, *, key: Path | None = None, play: int | None = None) -> 
 
 
 def _commands() -> Iterable[tuple[str, str]]:
-    from distill_tui.cli import index
+    from distill_tui.cli import app
 
-    return index.typed()
+    return app.typed()
 
 
 def _to_show(words: Sequence[str]) -> Path | None:

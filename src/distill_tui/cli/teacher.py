@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from distill_tui.teachers.description import Described
 
 
-@command("teacher")
+@command(Action.SET_TEACHER)
 @play
 @click.argument("folder", metavar="[FOLDER]", type=FILE, required=False, help="a local model folder")
 @click.option("--recorded", is_flag=True, help="the outputs recorded in the traffic")
@@ -107,7 +107,7 @@ def _described(
     return dataclasses.replace(found, max_tokens=tokens)
 
 
-@command("terms")
+@command(Action.CONFIRM_TERMS)
 @play
 @click.option("--provider", metavar="NAME", required=True, help="the provider")
 @click.option("--terms-version", metavar="TEXT", required=True, help="the version stated in the terms")
@@ -138,7 +138,7 @@ _limits = stacked(
 )
 
 
-@command("label")
+@command(Action.LABEL)
 @play
 @_limits
 def label(call: Call, estimate: bool, wait: bool, **limits: str | None) -> int | None:
@@ -173,7 +173,11 @@ def _estimate(call: Call, request: requests.Label, ask: Callable[[], dict[str, A
     call.data(found, reports.estimate(found))
 
 
-@command("data vary")
+@command(
+    "data vary",
+    "Have the teacher write variations of the open rows that the last student got wrong; review them before use.",
+    action=Action.LABEL,
+)
 @play
 @click.argument(
     "numbers", metavar="[ROW]…", type=int, nargs=-1, help="row numbers (default: rows that the student got wrong)"
@@ -197,7 +201,11 @@ def data_vary(
 _run = click.option("--run", metavar="N", type=int, help="the run that wrote them (default: the newest)")
 
 
-@command("data take")
+@command(
+    "data take",
+    "Add the reviewed variations of a run to the traffic, as a source of their own.",
+    action=Action.IMPORT_TRAFFIC,
+)
 @play
 @_run
 @click.option(
@@ -216,7 +224,7 @@ def data_take(call: Call, run: int | None, without: tuple[int, ...], more: tuple
     call.done(f"Added {report['rows']:,} variations as {report['file_name']}.", [str(report["rows"])], **report)
 
 
-@command("data variations")
+@command("data variations", "Show the variations that wait for review: source row, weight, and what was filtered out.")
 @play
 @_run
 def data_variations(call: Call, run: int | None) -> None:

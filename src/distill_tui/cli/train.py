@@ -16,7 +16,7 @@ from distill_tui.reports import text
 from distill_tui.rules import training
 from distill_tui.spec import Spec
 from distill_tui.store import queries
-from distill_tui.terms import StudentKind
+from distill_tui.terms import Action, StudentKind
 
 _FIELDS = {
     "student": "the kind of student",
@@ -57,7 +57,7 @@ def _spec_options() -> Iterator[Callable[[Function], Function]]:
             yield click.option(option, metavar="X", help=words)
 
 
-@command("train")
+@command(Action.START_RUN)
 @play
 @click.argument("values", metavar="[NAME=VALUE]…", type=Pairs(), nargs=-1, help="fields of the spec, like epochs=3")
 @click.option(
@@ -90,7 +90,7 @@ def _only_hard_labels(call: Call) -> bool:
     return labels and path is not None and path.exists() and not frozen.soft_rows(path)
 
 
-@command("train status")
+@command("train status", "Show the runs of a play.")
 @play
 @click.option(
     "--follow", "follows", is_flag=True, help="follow the active run until it ends; exit 1 if it does not finish"
@@ -106,7 +106,7 @@ def train_status(call: Call, follows: bool) -> int | None:
     return None
 
 
-@command("train stop")
+@command(Action.STOP_RUN)
 @play
 @click.option("--run", metavar="N", type=int, help="the number of the run (default: the active run)")
 def train_stop(call: Call, run: int | None) -> None:
@@ -116,7 +116,7 @@ def train_stop(call: Call, run: int | None) -> None:
     call.done(f"Run {run_id} is stopping.", run=run_id)
 
 
-@command("train resume")
+@command(Action.RESUME_RUN)
 @play
 @click.option("--run", metavar="N", type=int, help="the number of the run")
 @wait
@@ -124,7 +124,7 @@ def train_resume(call: Call, run: int | None, wait: bool) -> int | None:
     return started(call, actions.resume_run(*call.about, run), wait)
 
 
-@command("jobs")
+@command("jobs", "Show the runs that are active now.")
 def jobs(call: Call) -> None:
     runs = queries.active_runs(call.project)
     call.data([text.run_json(run) for run in runs], text.runs(runs, plain=call.plain) if runs else [])
