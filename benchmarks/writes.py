@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "proofs"))
 
 from distill_tui.digests import canonical, digest_of
+from distill_tui.rules.requests import Comment
 from distill_tui.store import project as door
 from distill_tui.store import sqlite
 from distill_tui.store.project import Project
@@ -43,7 +44,7 @@ def through_the_door(path: Path) -> Write:
     project = Project.open(path)
 
     def write() -> None:
-        with project.change(Action.COMMENT, 1, actor("bob"), {"text": "x"}) as change:
+        with project.change(Action.COMMENT, 1, actor("bob"), Comment("x")) as change:
             change.play.refresh_days = (change.play.refresh_days or 0) + 1
             change.session.add(change.play)
 

@@ -26,6 +26,7 @@ from distill_tui import actions
 from distill_tui.gates import digest
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.objection import Refused
+from distill_tui.rules.requests import Comment
 from distill_tui.runs import claim
 from distill_tui.runs.claim import Claim, Stopped
 from distill_tui.store import tables
@@ -189,7 +190,7 @@ def crowd(kept: dict[str, Path], parent: Path, seconds: float, chance: Random) -
             project, end = Project.open(path), time.monotonic() + seconds
             while time.monotonic() < end:
                 started = time.monotonic()
-                with project.change(Action.COMMENT, 1, actor("bob"), {"text": f"c{number}"}) as change:
+                with project.change(Action.COMMENT, 1, actor("bob"), Comment(f"c{number}")) as change:
                     change.play.refresh_days = (change.play.refresh_days or 0) + 1
                     change.session.add(change.play)
                 tell(f"{1000 * (time.monotonic() - started):.1f}")

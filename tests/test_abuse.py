@@ -131,7 +131,7 @@ def test_02_ssh_variables_of_one_s_own_shell_say_nothing(play: real_play.Play, t
 
 def test_03_a_second_account_is_the_same_person_and_an_unknown_one_is_nobody(play: real_play.Play) -> None:
     actions.add_account(play.project, play.by("ada"), "dan", 4242)
-    seen = play.project.dossier(play.id)
+    seen = play.project.project_dossier()
 
     def as_account(uid: int) -> Actor:
         """Ask in a process that really has that uid, where this one may become it."""
@@ -140,9 +140,11 @@ def test_03_a_second_account_is_the_same_person_and_an_unknown_one_is_nobody(pla
         reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
-            os.setuid(uid)
-            os.write(writing, json.dumps(identity.by_account(seen).person).encode())
-            os._exit(0)
+            try:
+                os.setuid(uid)
+                os.write(writing, json.dumps(identity.by_account(seen).person).encode())
+            finally:
+                os._exit(0)  # even after an error: this process must not go on with the tests
         os.waitpid(child, 0)
         os.close(writing)
         with os.fdopen(reading) as said:
@@ -876,7 +878,7 @@ async def test_39_what_changed_since_the_sheet_was_opened_is_named_and_it_starts
                 break
         assert isinstance(app.screen, Sheet) and app.screen is not first
         said = " ".join(text_of(app).split())
-        assert "This changed after you opened it: roles, roster" in said
+        assert "Changed after you opened it: roles, roster" in said
         assert not play.project.dossier(play.id).sign_offs
         again = app.screen
         while again.deaf:

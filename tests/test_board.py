@@ -405,7 +405,7 @@ async def test_a_person_who_is_nobody_may_look_and_is_told_why_not_more(project:
         await settled(pilot)
         assert "not enrolled · read-only" in text_of(app)
         await pilot.press("n")
-        assert "you may look, not act" in message(app)
+        assert "is not enrolled in this project: read-only" in message(app)
 
 
 async def test_moving_goes_everywhere(project: Project) -> None:

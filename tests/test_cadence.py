@@ -235,7 +235,7 @@ async def is_blocked(dana: Person) -> None:
     await dana.until("RECOMMENDED  SHIP")
     assert not dana.pilot.app.screen.active_bindings["H"].enabled
     await dana.press("H")
-    assert dana.told.startswith("Nobody has signed this off; vera, the validator, does it")
+    assert dana.told.startswith("This is not signed off; vera, the validator, signs")
 
 
 async def signs(vera: Person) -> None:

@@ -280,4 +280,4 @@ def test_a_run_that_would_learn_nothing_of_the_teacher_is_not_even_queued(play: 
     assert frozen.soft_rows(path) == json.loads(dossier.data_set.counts)["splits"]["train"]
     request = StartRun(Spec(student=StudentKind.NGRAM), frozen.soft_rows(tmp_path / "mute.parquet"))
     found = {each.rule: each.sentence for each in start_run(dossier, play.by("dan"), request)}
-    assert "give alpha=0 to train on labels alone" in found["spec.silent"]
+    assert "Set alpha=0 to train on labels only" in found["spec.silent"]

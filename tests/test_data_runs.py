@@ -238,7 +238,7 @@ def test_a_command_says_why_with_the_exit_code_of_a_refusal_or_of_bad_input(tmp_
         return child.returncode, child.stderr
 
     code, told = command("import", "P-001", str(bad))
-    assert code == exits.REFUSED and told.startswith("1 of the 2 rows of “bad.jsonl” cannot be used")
+    assert code == exits.REFUSED and told.startswith("1 of the 2 rows of “bad.jsonl” are unusable")
     code, told = command("import", "P-001", str(empty))
     assert code == exits.BAD_INPUT and "has no row that can be used" in told
     code, told = command("import", "P-001", str(bad), "--most-rejects", "0.5")

@@ -488,7 +488,7 @@ def rolls_back_by_the_command(project: Project) -> None:
     code, said = run(*back, "--confirm", "P-002")
     assert code == cli.USAGE and "--confirm P-001" in said
     code, said = run("--bundle", "7", "-m", "x", "--confirm", "P-001")
-    assert code == cli.REFUSED and "Bundle 7 cannot be put back; there are: 1." in said
+    assert code == cli.REFUSED and "Cannot roll back to bundle 7; possible bundles: 1." in said
     code, said = run("--bundle", "1", "-m", " ", "--confirm", "P-001")
     assert code == cli.REFUSED and "reason" in said
     assert project.dossier(1).project.audit_size == before

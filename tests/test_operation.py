@@ -24,6 +24,7 @@ from hypothesis.stateful import (
 
 from distill_tui.runs.executors import local
 from distill_tui.store.project import Project
+from distill_tui.terms import Action, RunStatus
 from support import cards
 from support.stories import DEEDS, Auditor, Story, drive_to_data, drive_to_decide, found, open_play, write_traffic
 from support.story import EVERYBODY
@@ -100,8 +101,15 @@ class Operation(RuleBasedStateMachine):
         before = self.auditor.rows()
         refused = self.story.turn(deed, who)
         note(self.story.told[-1])
+        after = self.auditor.rows()
+        if refused and len(after["run"]) > len(before["run"]):  # the worker was refused; its run stays, as failed
+            (run,), of_run = after["run"][len(before["run"]) :], ("run", "audit", "play_card")
+            assert RunStatus.FAILED in run and after["run"][:-1] == before["run"], f"{deed}, {refused}: {run}"
+            done = [entry[4] for entry in after["audit"][len(before["audit"]) :]]
+            assert done == [Action.QUEUE_RUN, Action.END_RUN], f"{deed}, {refused}: the log also has {done}"
+            before |= {table: after[table] for table in of_run}
         if refused:
-            assert self.auditor.rows() == before, f"{deed} was refused ({refused}) and changed something"
+            assert after == before, f"{deed} was refused ({refused}) and changed something"
         COUNTED["refused" if refused else "done"] += 1
 
     @invariant()

@@ -226,7 +226,7 @@ async def test_roles_numbers_gate_and_lock_by_keys_only(project: Project) -> Non
         await pilot.press("a")
         await typed(pilot, "many")
         await pilot.press("ctrl+s")
-        assert "“many” is no number for calls_per_month" in text_of(app)
+        assert "calls_per_month: “many” is not a number" in text_of(app)
         await pilot.press(*["backspace"] * 4)
         for value in NUMBERS.values():
             await typed(pilot, value)
@@ -549,7 +549,7 @@ async def test_a_new_play_is_suggested_as_a_cost_play(project: Project) -> None:
         assert isinstance(app.screen, Sheet) and "Begin with a cost play" in text_of(app)
         await typed(pilot, "refund-intent")
         await pilot.press("ctrl+s")
-        assert "There is a play “refund-intent” already" in text_of(app)
+        assert "A play “refund-intent” already exists" in text_of(app)
         await typed(pilot, "2")
         await pilot.press("ctrl+s")
         await settled(pilot)

@@ -80,7 +80,7 @@ AFFINITY = {int: "INTEGER", str: "TEXT", float: "REAL", bytes: "BLOB"}
 
 def test_every_table_has_a_class_and_every_class_a_table() -> None:
     made = {name for name, text in migrations.expected_schema().items() if text.startswith("CREATE TABLE")}
-    assert {model.__tablename__ for model in MODELS} == made
+    assert {model.__tablename__ for model in MODELS} == made - {"play_card"}  # derived: read and written as plain SQL
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__tablename__)
@@ -201,7 +201,7 @@ def test_who_builds_is_remembered_though_the_role_moves_on(project: Project) -> 
     data_runs.build_data(project, 2, actor("bob"))
     builders = project.dossier(2).builders
     assert "drive" in builders["dan"] and {"drive", "build_data"} <= set(builders["bob"])
-    with pytest.raises(Refused, match="bob built in this play"):
+    with pytest.raises(Refused, match="bob is a builder of this play"):
         actions.assign_role(project, 2, actor("sam"), Role.VALIDATOR, "bob")
 
 

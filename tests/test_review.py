@@ -154,7 +154,7 @@ def test_a_segment_that_could_never_be_proven_is_merged_filled_or_only_watched(t
 def test_a_range_that_does_not_hold_the_worksheets_number_is_not_locked(tmp_path: Path) -> None:
     wrong = Range("build_cost", Decimal(5000), Decimal(6000), "quotes", "2026-01-31")
     project = opened(tmp_path, replace(GATE, ranges=(wrong,)))
-    with pytest.raises(Refused, match=r"goes from 5000 to 6000, and the worksheet says 4000"):
+    with pytest.raises(Refused, match=r"the range 5000 to 6000 must contain the worksheet's value, which is 4000"):
         actions.lock_gate(project, 1, by("sam"))
     actions.edit_gate(project, 1, by("dan"), replace(GATE, ranges=(replace(wrong, low=Decimal(3000)),)))
     actions.lock_gate(project, 1, by("sam"))

@@ -743,7 +743,7 @@ def test_a_sign_off_is_stale_once_this_changes(item: str) -> None:
     moved = changed(before, **MOVES[item])
     assert covers(moved)[item] != covers(before)[item]
     assert any(
-        f": {item.replace('_', ' ')} changed since" in reason.sentence for reason in objections(Action.SHIP, moved, DAN)
+        f": {item.replace('_', ' ')} changed. " in reason.sentence for reason in objections(Action.SHIP, moved, DAN)
     )
 
 

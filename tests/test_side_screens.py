@@ -153,7 +153,7 @@ async def test_only_the_keeper_changes_the_roster(project: Project) -> None:
         assert isinstance(app.screen, RosterScreen) and inert(text_of(app))
         for key in "EUP":
             await pilot.press(key)
-            assert told(app) == "Only dana, who keeps this project, may change its roster; you are vera."
+            assert told(app) == "Only the keeper (dana) may change the roster; you are vera."
 
 
 async def test_a_person_is_enrolled_gets_a_key_and_loses_it_by_keys(project: Project, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ async def test_a_person_is_enrolled_gets_a_key_and_loses_it_by_keys(project: Pro
         await settled(pilot)
         await pilot.press("E")
         await typed(pilot, "vera", "ctrl+s")
-        assert "vera is enrolled already" in text_of(app)
+        assert "vera is already enrolled" in text_of(app)
         await pilot.press(*["backspace"] * 4)
         await typed(pilot, "olga", "enter")
         await typed(pilot, "Olga", "enter")

@@ -437,7 +437,7 @@ def test_a_fork_is_noticed_by_whoever_is_shown_both(tmp_path: Path, capsys: pyte
 
 def test_the_roster_that_a_project_asks_for_is_signed_by_its_sponsor(play: real_play.Play) -> None:
     actions.set_assurance(play.project, play.by("ada"), Assurance.SIGNED)
-    with pytest.raises(Refused, match="asks for a signed roster"):
+    with pytest.raises(Refused, match="requires a signed roster"):
         play.sign()
     with pytest.raises(Refused, match="Only the sponsor"):
         actions.sign_roster(play.project, 1, play.by("dan"), key=play.key("dan"))
@@ -445,10 +445,10 @@ def test_the_roster_that_a_project_asks_for_is_signed_by_its_sponsor(play: real_
         actions.sign_roster(play.project, 1, play.by("sam") and replace(play.by("sam"), assurance=Assurance.ACCOUNT))
     actions.sign_roster(play.project, 1, play.by("sam"), key=play.key("sam"))
     play.sign()
-    with pytest.raises(Refused, match="stronger; yours would be account"):
+    with pytest.raises(Refused, match="requires assurance “signed” for a decision; yours has “account”"):
         actions.ship(play.project, 1, play.by("dan"))
     actions.assign_role(play.project, 1, play.by("sam"), Role.OPERATOR, "bob")
-    with pytest.raises(Refused, match="has not signed it as it is now"):
+    with pytest.raises(Refused, match="has not signed the current one"):
         actions.ship(play.project, 1, play.by("dan"), key=play.key("dan"))
     actions.sign_roster(play.project, 1, play.by("sam"), key=play.key("sam"))
     play.sign()

@@ -48,7 +48,7 @@ SHOTS = (
     Shot("evaluation", ("enter", "5"), "GATE HELD"),
     Shot("evaluation-80x24", ("enter", "5"), "GATE HELD", NARROW),
     Shot("missed-gate", ("j", "enter", "6"), "AGAINST A SHIP"),
-    Shot("blocked-ship", ("enter", "6", "H"), "Nobody has signed this off"),
+    Shot("blocked-ship", ("enter", "6", "H"), "This is not signed off"),
     Shot("sign-off", ("enter", "S"), "type P-001", NARROW, "vera"),
     Shot("jobs", ("J",), "Jobs: runs go on"),
     Shot("people", ("p",), "vera", NARROW),

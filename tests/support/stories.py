@@ -18,6 +18,7 @@ from typing import Any
 from distill_tui import actions, gates
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.objection import Refused
+from distill_tui.rules.requests import WorkerReport
 from distill_tui.runs import evaluate
 from distill_tui.runs.claim import Claim
 from distill_tui.spec import Spec
@@ -280,7 +281,7 @@ def _stop(story: Story, play: int, who: Actor) -> None:
 def _report_for_another(story: Story, play: int, who: Actor) -> None:
     """Somebody who is no worker reports that a run is finished."""
     runs = story.project.dossier(play).runs
-    request = {"run": runs[-1].id, "token": runs[-1].token} if runs else {}
+    request = WorkerReport(runs[-1].id, runs[-1].token) if runs else None
     with story.project.change(Action.FINISH_RUN, play, who, request):
         raise AssertionError("a person spoke for a worker")
 

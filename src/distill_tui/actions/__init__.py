@@ -1,7 +1,7 @@
-"""The verbs: one function for each thing that a person does, with the name of its action.
+"""What a person does: one function per action, with the action's name.
 
-Permission, stage and log are the door's business. What takes long (reading a file, building a data set, signing) is
-done before the door is opened, and the door asks again.
+`Project.change` checks the rules and writes the log. Slow work (reading a file, signing) is done before it is entered,
+and the rules are then checked again.
 """
 
 from distill_tui.actions.data import *

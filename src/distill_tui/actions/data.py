@@ -1,4 +1,4 @@
-"""The verbs of the stage `data`, and to open a held-out row."""
+"""Actions of the stage `data`, and opening a held-out row."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def import_traffic(
     moves: bool = False,
     start: Start | None = None,
 ) -> int:
-    """Have a worker import a file of traffic; return the run's number. Importing it again adds nothing.
+    """Queue the import of a traffic file; return the run's number.
 
-    With more than `most_rejects` of the rows unusable, the file is refused. `variations` tells of those that a teacher
-    wrote, of which none may belong with a held-out row. With `moves` the run takes the file into its folder.
+    The worker rejects the file if the share of unusable rows is above `most_rejects`. `variations` describes rows that
+    a teacher wrote; none may be too close to a held-out row. With `moves` the file is moved into the run's folder.
     """
 
     project.ask_first(Action.IMPORT_TRAFFIC, play_id, actor)
@@ -66,7 +66,7 @@ def _queue_data(
     data: int | None = None,
     start: Start | None = None,
 ) -> int:
-    """Queue what changes the data of a round; it is recorded as the person's own action when the worker has done it."""
+    """Queue a run that changes the round's data; the worker records the change as the person's own action."""
 
     def begin(change: Change, run: tables.Run) -> None:
         if spec is not None:
@@ -79,9 +79,9 @@ def _queue_data(
 def set_teacher(
     project: Project, play_id: int, actor: Actor, folder: Path | None, described: Described | None = None
 ) -> None:
-    """Choose the teacher: outputs recorded in the traffic (None), a model folder, which is copied in, or a description.
+    """Choose the teacher: recorded outputs (neither given), a model folder, which is copied in, or a description.
 
-    A description names an endpoint, or says in which words the model of `folder` is asked.
+    A description names an endpoint, or has the prompt for the model in `folder`.
     """
     source = described.source if described else TeacherSource.RECORDED if folder is None else TeacherSource.LOCAL
     recorded = source is TeacherSource.RECORDED
@@ -104,7 +104,7 @@ def set_teacher(
 
 
 def _teacher_folder(project: Project, folder: Path, described: Described | None) -> str:
-    """See that a folder is what it should be, and copy it in; gives its digest."""
+    """Check a model folder, copy it in, and return its digest."""
 
     causal = described is not None and described.source is TeacherSource.PROMPTED
     trouble = check_causal_folder(folder) if causal else check_model_folder(folder)
@@ -116,7 +116,7 @@ def _teacher_folder(project: Project, folder: Path, described: Described | None)
 def confirm_terms(
     project: Project, play_id: int, actor: Actor, provider: str, version: str, dated: str, permits: bool
 ) -> None:
-    """Record what the terms of the teacher's provider say of training on its outputs."""
+    """Record whether the provider's terms permit training on outputs."""
     request = ConfirmTerms(provider.strip(), version.strip(), dated, permits)
     with project.change(Action.CONFIRM_TERMS, play_id, actor, request) as change:
         row = change.session.get(tables.ProviderTerms, play_id)
@@ -127,13 +127,13 @@ def confirm_terms(
 
 
 def build_data(project: Project, play_id: int, actor: Actor, *, start: Start | None = None) -> int:
-    """Have a worker build the draft data set of this round; return the run's number."""
+    """Queue the build of this round's draft data set; return the run's number."""
     project.ask_first(Action.BUILD_DATA, play_id, actor)
     return _queue_data(project, play_id, actor, RunKind.BUILD, start=start)
 
 
 def accept_findings(project: Project, play_id: int, actor: Actor, names: Sequence[str], reason: str) -> list[str]:
-    """Accept findings by their ids, all that are open where none is named; gives those that were."""
+    """Accept the open findings with these IDs, or all; return the IDs accepted."""
     with project.change(Action.ACCEPT_FINDINGS, play_id, actor, AcceptFindings(names, reason)) as change:
         chosen = [each for each in open_findings(change.dossier) if not names or each.id in names]
         for each in chosen:
@@ -153,14 +153,14 @@ def accept_findings(project: Project, play_id: int, actor: Actor, names: Sequenc
 
 
 def freeze_data(project: Project, play_id: int, actor: Actor, *, start: Start | None = None) -> int:
-    """Have a worker show that nothing leaks, and freeze the data set; return the run's number."""
+    """Queue the leak check and freeze of the data set; return the run's number."""
     seen = project.ask_first(Action.FREEZE_DATA, play_id, actor)
     assert seen.data_set is not None
     return _queue_data(project, play_id, actor, RunKind.FREEZE, data=seen.data_set.id, start=start)
 
 
 def open_row(project: Project, play_id: int, actor: Actor, row: int, *, burn: bool = False) -> dict[str, Any]:
-    """Open one held-out row; gives what is in it. `burn` says that a builder knows what that costs."""
+    """Open one held-out row and return it. A builder confirms with `burn`."""
     from distill_tui.dataset import frozen
 
     seen = project.ask_first(Action.OPEN_ROW, play_id, actor)
@@ -192,17 +192,17 @@ def take_variations(
     *,
     start: Start | None = None,
 ) -> int:
-    """Import what a teacher wrote, without those that are named by their place from 1; return the run's number."""
+    """Queue the import of a run's variations, except those at places `without` (from 1); return the run's number."""
     from distill_tui.rounds import variations
 
     seen = project.ask_first(Action.IMPORT_TRAFFIC, play_id, actor)
     wait = variations.waiting(project, seen, run_id)
     strange = [place for place in without if not 1 <= place <= len(wait.written)]
     if strange:
-        raise ProjectError(f"There is no variation {strange[0]}; run {wait.run} wrote {len(wait.written):,}.")
+        raise ProjectError(f"Variation {strange[0]} does not exist; run {wait.run} wrote {len(wait.written):,}.")
     chosen = [one for place, one in enumerate(wait.written, 1) if place not in without]
     if not chosen:
-        raise ProjectError(f"Nothing of run {wait.run} is left to take in.")
+        raise ProjectError(f"No variation of run {wait.run} is left to import.")
     about = {"run": wait.run, "by": seen.play.teacher_name, "varied": sorted({one.like_digest for one in chosen})}
     with project.artifacts.scratch() as scratch:
         path = scratch / f"variations-of-run-{wait.run}.jsonl"

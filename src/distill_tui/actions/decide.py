@@ -1,4 +1,4 @@
-"""The verbs of the stage `decide` that are not the validator's, and comments."""
+"""Actions of the stage `decide` that are not the validator's, and comments."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from distill_tui.terms import Action, Assurance, StatementKind
 
 
 def set_maintenance(project: Project, play_id: int, actor: Actor, sample: int, refresh_days: int) -> None:
-    """Set how many calls a month are sampled, and how often the student is refreshed."""
+    """Set the calls to sample per month and the days between refreshes."""
     request = SetMaintenance(sample, refresh_days)
     with project.change(Action.SET_MAINTENANCE, play_id, actor, request) as change:
         play = change.play
@@ -28,7 +28,7 @@ def set_maintenance(project: Project, play_id: int, actor: Actor, sample: int, r
 
 
 def ship(project: Project, play_id: int, actor: Actor, *, key: Path | None = None) -> Path:
-    """Write the bundle and go live, whole or not at all; with a key, signed. Gives the bundle's folder."""
+    """Write the bundle and go live, in one transaction; with a key, signed. Return the bundle's folder."""
     optimist = Ship(Assurance.HARDWARE if key is not None else signed_decisions.proof(actor, None))
     seen = project.ask_first(Action.SHIP, play_id, actor, optimist)
     stands = counting_sign_off(seen)
@@ -65,7 +65,6 @@ def ship(project: Project, play_id: int, actor: Actor, *, key: Path | None = Non
 
 
 def iterate(project: Project, play_id: int, actor: Actor) -> None:
-    """Open the next round in `data`."""
     with project.change(Action.ITERATE, play_id, actor) as change:
         change.play.round += 1
         change.session.add(change.play)
@@ -73,7 +72,6 @@ def iterate(project: Project, play_id: int, actor: Actor) -> None:
 
 
 def kill(project: Project, play_id: int, actor: Actor, reason: str) -> None:
-    """End a play for good."""
     with project.change(Action.KILL, play_id, actor, WithReason(reason)) as change:
         change.play.outcome = reason
         change.session.add(change.play)
@@ -81,6 +79,5 @@ def kill(project: Project, play_id: int, actor: Actor, reason: str) -> None:
 
 
 def comment(project: Project, play_id: int, actor: Actor, text: str) -> None:
-    """Leave a comment in the log."""
     with project.change(Action.COMMENT, play_id, actor, Comment(text)) as change:
         change.detail["text"] = text.strip()

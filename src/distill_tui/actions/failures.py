@@ -1,7 +1,7 @@
-"""Rows that a student has wrong, one at a time: student wrong and teacher right first.
+"""A student's errors, one row at a time: those that the teacher has right first.
 
-Builders look at the validation split, which they may. The play's validator, who never built, looks at the held-out
-split, and each row that is opened there goes through the door: it is logged, and burns nothing.
+Builders see the validation split. The validator, who is never a builder, sees the held-out split; opening a row there
+is logged, and burns nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from distill_tui.terms import Role, Split
 
 @dataclass(frozen=True)
 class Failures:
-    """Which rows of which split a student has wrong, in the order to look at them."""
+    """The errors of a student on one split, in the order to review them."""
 
     play_id: int
     split: Split
@@ -36,7 +36,7 @@ class Failures:
 
 @dataclass(frozen=True)
 class Failure:
-    """One row that a student has wrong, with what everybody answered."""
+    """One error of a student, with all answers to its input."""
 
     number: int  # from 1, of `total`
     total: int
@@ -49,11 +49,11 @@ class Failure:
     student: str
     sure: float | None  # the student's probability of its answer
     teacher_right: bool
-    apart: tuple[str, ...] = ()  # where answers are JSON: the fields in which the student's is not as it should be
+    apart: tuple[str, ...] = ()  # of JSON answers: the fields that the student has wrong
 
 
 def failures(project: Project, dossier: PlayDossier, actor: Actor) -> Failures | None:
-    """Say what there is to page through for this person; None where no student was looked at yet."""
+    """Return the errors that this person may see; None before a student was trained or evaluated."""
     play, evaluation = dossier.play, dossier.evaluation
     assert play.id is not None
     sealed_for = actor.person != dossier.roles.get(Role.VALIDATOR) or actor.person in dossier.builders
@@ -76,7 +76,7 @@ def _on_validation(project: Project, dossier: PlayDossier, play_id: int, run: An
 
 
 def look(project: Project, actor: Actor, found: Failures, number: int) -> Failure:
-    """Give one failure, from 1; a held-out row is opened through the door."""
+    """Return error `number`, from 1; a held-out row is opened as an action, which is logged."""
     from distill_tui.dataset import frozen
 
     record, position = found.record, found.order[number - 1]

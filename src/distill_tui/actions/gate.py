@@ -1,4 +1,4 @@
-"""The verbs of the stages `qualify` and `gate`."""
+"""Actions of the stages `qualify` and `gate`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from distill_tui.terms import Action, StatementKind
 
 
 def fill_worksheet(project: Project, play_id: int, actor: Actor, values: Mapping[str, str], source: str = "") -> None:
-    """Fill in numbers of the trigger, with where they come from."""
+    """Fill in numbers of the trigger, with their source."""
     with project.change(Action.FILL_WORKSHEET, play_id, actor, FillWorksheet(values)) as change:
         for name, value in values.items():
             row = change.session.get(tables.WorksheetValue, (play_id, name))
@@ -28,13 +28,11 @@ def fill_worksheet(project: Project, play_id: int, actor: Actor, values: Mapping
 
 
 def qualify(project: Project, play_id: int, actor: Actor) -> None:
-    """Pass the trigger."""
     with project.change(Action.QUALIFY, play_id, actor) as change:
         change.detail["numbers"] = {name: row.value for name, row in change.dossier.worksheet.items()}
 
 
 def edit_gate(project: Project, play_id: int, actor: Actor, gate: gates.Gate) -> None:
-    """Write the draft of the gate."""
     with project.change(Action.EDIT_GATE, play_id, actor) as change:
         row = change.session.get(tables.GateRow, play_id)
         assert row is not None
@@ -46,7 +44,7 @@ def edit_gate(project: Project, play_id: int, actor: Actor, gate: gates.Gate) ->
 def lock_gate(
     project: Project, play_id: int, actor: Actor, expected: str | None = None, *, key: Path | None = None
 ) -> None:
-    """Fix what success means; every later evaluation is held to this digest. With a key, gate and roster are signed."""
+    """Lock the gate by its digest; with a key, sign the gate and the roster."""
     seen = project.dossier(play_id)
     about = {"gate": gates.digest(seen.gate)} if seen.gate else {}
     signed = signed_decisions.give(seen, actor, StatementKind.GATE, about, key) if seen.gate else None

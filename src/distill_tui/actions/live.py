@@ -1,4 +1,4 @@
-"""The verbs of a live student."""
+"""Actions on a live student."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def observe(
     *,
     name: str = "",
 ) -> int:
-    """Take in a file of production and have a worker observe the live student on it; gives the run's number."""
+    """Import a sample of production and queue the run that observes the live student; return the run's number."""
     from distill_tui.dataset import traffic  # pyarrow
 
     seen = project.ask_first(Action.OBSERVE, play_id, actor)
@@ -62,14 +62,14 @@ def observe(
 
 
 def acknowledge(project: Project, play_id: int, actor: Actor, reason: str) -> None:
-    """Answer an alarm; the watch begins anew, with the same ceiling."""
+    """Acknowledge an alarm; a new watch begins with the same ceiling."""
     with project.change(Action.ACKNOWLEDGE, play_id, actor, WithReason(reason)) as change:
         assert change.dossier.live is not None
         _remedy(change, Remedy.ACKNOWLEDGE, change.dossier.live, reason, {"standing": change.dossier.standing.value})
 
 
 def roll_back(project: Project, play_id: int, actor: Actor, bundle_id: int, reason: str) -> None:
-    """Put an earlier bundle back as the live one, after its files were checked."""
+    """Make an earlier bundle live again, after checking its files."""
     request = RollBack(bundle_id, reason)
     seen = project.ask_first(Action.ROLL_BACK, play_id, actor, request)
     trouble = project.artifacts.trouble(next(b.digest for b in seen.bundles if b.id == bundle_id))
@@ -82,7 +82,7 @@ def roll_back(project: Project, play_id: int, actor: Actor, bundle_id: int, reas
 
 
 def refresh(project: Project, play_id: int, actor: Actor, reason: str) -> None:
-    """Open a round whose traffic holds what was observed, and whose training rows are weighted to what diverged."""
+    """Open a round with the observed traffic, its training rows weighted towards the divergences."""
     from distill_tui.monitor import history
 
     seen = project.ask_first(Action.REFRESH, play_id, actor, WithReason(reason))
@@ -90,12 +90,12 @@ def refresh(project: Project, play_id: int, actor: Actor, reason: str) -> None:
         taken = history.take_in(project, seen, scratch / "observed.parquet")
     with project.change(Action.REFRESH, play_id, actor, WithReason(reason)) as change:
         if [f.id for f in change.dossier.feeds] != [f.id for f in seen.feeds]:
-            raise Refused([Objection("data.moved", "A feed came in meanwhile; open the refresh again.")])
+            raise Refused([Objection("data.moved", "New production data arrived; open the refresh again.")])
         change.play.round += 1
         change.session.add(change.play)
         assert change.dossier.live is not None
-        told = {"rows": taken.report.rows if taken else 0, "round": change.play.round}
-        _remedy(change, Remedy.REFRESH, change.dossier.live, reason, told, history.failures(project, seen))
+        detail = {"rows": taken.report.rows if taken else 0, "round": change.play.round}
+        _remedy(change, Remedy.REFRESH, change.dossier.live, reason, detail, history.failures(project, seen))
         if taken is not None:
             change.session.add(taken.traffic(play_id, change.play.round, change.at))
 
@@ -105,7 +105,7 @@ def _remedy(
     kind: Remedy,
     bundle_row: entities.Bundle,
     reason: str,
-    told: Mapping[str, Any],
+    detail: Mapping[str, Any],
     failures: Mapping[str, Any] | None = None,
 ) -> None:
     assert bundle_row.id is not None
@@ -124,4 +124,4 @@ def _remedy(
             at=change.at,
         )
     )
-    change.detail |= {"reason": reason, **told}
+    change.detail |= {"reason": reason, **detail}

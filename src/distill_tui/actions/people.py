@@ -1,4 +1,4 @@
-"""The verbs about the project, its people, its plays and their roles."""
+"""Actions on the project, its people, its plays and their roles."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def enrol_person(
     uid: int | None = None,
     key: signatures.PublicKey | None = None,
 ) -> None:
-    """Enrol a person with what proves them."""
+    """Enrol a person with an OS account, a key, or both."""
     request = EnrolPerson(person, uid, key.fingerprint if key else None)
     with project.change(Action.ENROL_PERSON, None, actor, request) as change:
         change.session.add(tables.Person(id=person, name=name.strip()[:200] or person, enrolled_at=change.at))
@@ -48,14 +48,12 @@ def enrol_person(
 
 
 def add_account(project: Project, actor: Actor, person: str, uid: int) -> None:
-    """Add an OS account to a person."""
     with project.change(Action.ADD_ACCOUNT, None, actor, AddAccount(person, uid)) as change:
         change.session.add(tables.Account(uid=uid, person_id=person, added_at=change.at))
         change.detail |= {"person": person, "uid": uid}
 
 
 def add_key(project: Project, actor: Actor, person: str, key: signatures.PublicKey) -> None:
-    """Add an SSH public key to a person."""
     with project.change(Action.ADD_KEY, None, actor, AddKey(person, key.fingerprint)) as change:
         change.session.add(_key_row(person, key, change.at))
         change.detail |= {"person": person, "fingerprint": key.fingerprint, "key": key.line}
@@ -66,7 +64,6 @@ def _key_row(person: str, key: signatures.PublicKey, at: str) -> tables.SshKey:
 
 
 def revoke_key(project: Project, actor: Actor, fingerprint: str) -> None:
-    """Revoke a key from now on."""
     with project.change(Action.REVOKE_KEY, None, actor, RevokeKey(fingerprint)) as change:
         row = change.session.get(tables.SshKey, fingerprint)
         assert row is not None
@@ -76,7 +73,7 @@ def revoke_key(project: Project, actor: Actor, fingerprint: str) -> None:
 
 
 def set_assurance(project: Project, actor: Actor, least: Assurance) -> None:
-    """State the weakest proof with which a decision is accepted."""
+    """Set the weakest assurance with which a decision is accepted."""
     with project.change(Action.SET_ASSURANCE, None, actor, SetAssurance(least)) as change:
         row = change.session.get(tables.Project, 1)
         assert row is not None
@@ -95,7 +92,7 @@ def open_play(
     task: Task = Task.CLASSIFICATION,
     predecessor: int | None = None,
 ) -> int:
-    """Open a play with its kind's default gate as the draft; gives its number."""
+    """Open a play with its kind's default gate as the draft; return its number."""
     before = project.dossier(predecessor).play if predecessor is not None else None
     with project.change(Action.OPEN_PLAY, None, actor, OpenPlay(name.strip(), before)) as change:
         play = tables.Play(
@@ -121,7 +118,7 @@ def open_play(
 
 
 def assign_role(project: Project, play_id: int, actor: Actor, role: Role, person: str) -> None:
-    """Give a role to a person; whoever drives has built from that moment on."""
+    """Assign a role to a person; a driver becomes a builder at once."""
     with project.change(Action.ASSIGN_ROLE, play_id, actor, AssignRole(role, person)) as change:
         holder = change.session.get(tables.RoleHolder, (play_id, role))
         change.detail |= {"role": role.value, "before": holder.person_id if holder else "", "after": person}
@@ -134,7 +131,7 @@ def assign_role(project: Project, play_id: int, actor: Actor, role: Role, person
 
 
 def sign_roster(project: Project, play_id: int, actor: Actor, *, key: Path | None = None) -> str:
-    """Sign who holds which role in a play and whose keys are whose, as it is now; gives the roster's digest."""
+    """Sign the current roster of a play; return its digest."""
     seen = project.dossier(play_id)
     signed, who = signed_decisions.roster(seen, actor, key), who_rules.roster(seen)
     request = SignRoster(who, signed_decisions.proof(actor, signed))

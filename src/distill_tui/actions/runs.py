@@ -1,4 +1,4 @@
-"""The verbs that start, stop and resume runs. A run is queued through the door, and then its worker is started."""
+"""Actions that start, stop and resume runs. A run is queued in the project file, then its worker is started."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from distill_tui.teachers.limits import Limits
 from distill_tui.terms import Action, RunKind, RunStatus
 from distill_tui.training.folders import check_encoder_folder
 
-Start = Callable[[Project, int], None]  # does a queued run; else a worker on this machine does
+Start = Callable[[Project, int], None]  # starts a queued run; by default in a worker on this machine
 
 
 def queue(
@@ -36,7 +36,7 @@ def queue(
     begin: Callable[[Change, tables.Run], None] | None = None,
     start: Start | None = None,
 ) -> int:
-    """Queue a run through the door and start its worker; return the run's number. `begin` edits rows with it."""
+    """Queue a run and start its worker; return the run's number. `begin` edits more rows in the same transaction."""
     with project.change(action, play_id, actor, request) as change:
         run = tables.Run(
             play_id=play_id,
@@ -60,8 +60,7 @@ def queue(
 
 
 def label(project: Project, play_id: int, actor: Actor, limits: Mapping[str, str] = {}) -> int:
-    """Have a worker ask the teacher; gives the run's number. `limits` says how an endpoint is asked, and its budget."""
-
+    """Queue labelling by the teacher; return the run's number. `limits` has an endpoint's limits, prices and budget."""
     given = {name: value for name, value in limits.items() if value is not None}
     Limits.read(given)
     play = project.dossier(play_id).play
@@ -79,9 +78,9 @@ def vary(
     numbers: Sequence[int] = (),
     limits: Mapping[str, str] = {},
 ) -> int:
-    """Have a worker ask the teacher for variations of open rows; gives the run's number.
+    """Queue variations, `each` per row, by the teacher; return the run's number.
 
-    Of the rows that are named by their numbers, or of at most `rows` on which the last student fails.
+    The rows are those of `numbers`, or at most `rows` on which the last student fails.
     """
     from distill_tui.rounds import variations
 
@@ -91,7 +90,7 @@ def vary(
     request = Label(given, vary=True, sealed=variations.sealed(project, seen, numbers))
     project.ask_first(Action.LABEL, play_id, actor, request)
     described = variations.writer(project.artifacts, seen.play, each)
-    variations.sources(project, seen, rows, numbers)  # says now what the worker could only fail with
+    variations.sources(project, seen, rows, numbers)  # raises now what the worker would fail with
     writer = project.artifacts.store_bytes(described.to_json().encode())
     about = {"writer": writer, "teacher": seen.play.teacher_digest, "each": each, "rows": rows, "numbers": [*numbers]}
     request = dataclasses.replace(request, tried=bool(cache.answered(project.artifacts.folder, writer)))
@@ -100,7 +99,7 @@ def vary(
 
 
 def start_run(project: Project, play_id: int, actor: Actor, spec: Spec) -> int:
-    """Train a student in a worker; gives the run's number. The folder that it may start from is copied in."""
+    """Queue a training run; return its number. A model folder to start from is copied in."""
     from distill_tui.dataset import frozen
 
     seen = project.ask_first(Action.START_RUN, play_id, actor, StartRun(spec))
@@ -114,8 +113,7 @@ def start_run(project: Project, play_id: int, actor: Actor, spec: Spec) -> int:
 
 
 def _model(project: Project, folder: str) -> str:
-    """Give the digest of a model that is kept already, or copy its folder in."""
-
+    """Return the digest of a stored model, or copy its folder in."""
     if folder.startswith("sha256:"):
         trouble = project.artifacts.trouble(folder)
         if trouble:
@@ -128,7 +126,7 @@ def _model(project: Project, folder: str) -> str:
 
 
 def stop_run(project: Project, play_id: int, actor: Actor, run_id: int) -> None:
-    """Ask a run to stop; its worker keeps a checkpoint."""
+    """Request that a run stop; its worker keeps a checkpoint."""
     with project.change(Action.STOP_RUN, play_id, actor, ForRun(run_id)) as change:
         run = change.session.get(tables.Run, run_id)
         assert run is not None
@@ -138,7 +136,7 @@ def stop_run(project: Project, play_id: int, actor: Actor, run_id: int) -> None:
 
 
 def resume_run(project: Project, play_id: int, actor: Actor, run_id: int | None = None) -> int:
-    """Let a run that ended early go on from its last checkpoint."""
+    """Resume a run that ended early from its last checkpoint."""
     if run_id is None:
         run = resumable(project.dossier(play_id))
         run_id = run.id if run else None
@@ -155,7 +153,7 @@ def resume_run(project: Project, play_id: int, actor: Actor, run_id: int | None 
 
 
 def evaluate(project: Project, play_id: int, actor: Actor, run_id: int | None = None) -> int:
-    """Spend this round's look at the held-out split on one student (the best on validation where none is named)."""
+    """Queue this round's one look at the held-out split, for one student (by default the best on validation)."""
     seen = project.dossier(play_id)
     if run_id is None and trained(seen):
         run_id = trained(seen)[0].id
@@ -165,17 +163,17 @@ def evaluate(project: Project, play_id: int, actor: Actor, run_id: int | None = 
 
 
 def reproduce(project: Project, play_id: int, actor: Actor) -> int:
-    """Run the evaluation again, as the validator."""
+    """Queue the evaluation again, as the validator; return the run's number."""
     return _again(project, play_id, actor, Action.REPRODUCE, RunKind.REPRODUCE)
 
 
 def rehearse(project: Project, play_id: int, actor: Actor) -> int:
-    """Have a worker run the recipe of the judged student again; gives the run's number."""
+    """Queue the recipe of the evaluated student again; return the run's number."""
     return _again(project, play_id, actor, Action.REHEARSE, RunKind.REHEARSE)
 
 
 def _again(project: Project, play_id: int, actor: Actor, action: Action, kind: RunKind) -> int:
-    """Queue a run on the student and the data of this round's evaluation."""
+    """Queue a run on the student and data of this round's evaluation."""
     seen = project.dossier(play_id)
     student = seen.evaluation.run_id if seen.evaluation else None
     data = seen.data_set.id if seen.data_set else None

@@ -1,6 +1,6 @@
-"""The validator's verbs: judge blind, approve or refuse, here or from elsewhere, and take it back.
+"""The validator's actions: spot check, sign-off, rejection, withdrawal, here or over SSH.
 
-What is signed is written by this project, shown, signed over its exact bytes, and stored as those bytes.
+The project writes the statement; its exact bytes are shown, signed and stored.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from distill_tui.terms import Action, Assurance, Judged, Opinion, StatementKind
 
 
 def spot_check(project: Project, play_id: int, actor: Actor, said: Sequence[Judged]) -> int:
-    """Record what the validator said of the answers that were drawn, in their order; gives the check's number."""
+    """Record the validator's judgements of the drawn answers, in their order; return the check's number."""
     seen = project.ask_first(Action.SPOT_CHECK, play_id, actor)
     assert seen.record is not None and seen.evaluation is not None
     items = spot_checks.draw(seen.record, str(actor.person), len(said))
     if len(items) != len(said):
-        raise Refused([Objection("spot_check.wrong", f"There are only {len(items)} answers that can be judged.")])
+        raise Refused([Objection("spot_check.wrong", f"Only {len(items)} answers can be judged.")])
     content = spot_checks.content(seen.record, items, said)
     with project.change(Action.SPOT_CHECK, play_id, actor, SpotCheck(content)) as change:
         row = tables.SpotCheck(
@@ -58,9 +58,9 @@ def sign_off(
     key: Path | None = None,
     covers: Mapping[str, Any] | None = None,
 ) -> int:
-    """Record the validator's statement; with a key, signed over its exact bytes. Gives the sign-off's number.
+    """Record a sign-off or rejection; with a key, signed. Return its number.
 
-    `covers` is what the validator was shown; if anything of it has changed since, the rules refuse.
+    `covers` is what the validator was shown; the rules refuse if anything of it changed.
     """
     dossier, content = ask_to_sign(project, play_id, actor, opinion, comment, keyed=key is not None, covers=covers)
     if key is None:
@@ -82,7 +82,7 @@ def ask_to_sign(
     keyed: bool,
     covers: Mapping[str, Any] | None = None,
 ) -> tuple[PlayDossier, bytes]:
-    """Write what this actor would sign now, unless the rules refuse; with a key, how strong it is shows afterwards."""
+    """Write the statement that this actor would sign now. Raises Refused; a key's assurance is checked later."""
     dossier = project.dossier(play_id, thorough=True)
     action = Action.SIGN_OFF if opinion is Opinion.APPROVE else Action.REFUSE
     request = SignOff(
@@ -97,7 +97,7 @@ def ask_to_sign(
 
 
 def hand_in(project: Project, play_id: int, actor: Actor, content: bytes, signature: str) -> int:
-    """Record a sign-off that was signed elsewhere: over what is true now, and what this project would have written.
+    """Record a sign-off that was signed elsewhere, if this project would write the same statement now.
 
     Raises BadSignature, Refused.
     """
@@ -108,8 +108,8 @@ def hand_in(project: Project, play_id: int, actor: Actor, content: bytes, signat
         dossier, actor, Opinion(predicate["opinion"]), str(predicate.get("comment")), like=predicate
     )
     if moved or expected != content or not project.has_entry(predicate["audit"]):
-        what = ", ".join(moved) or "its words"
-        raise Refused([Objection("sign_off.moved", f"This changed since it was written: {what}; fetch it again.")])
+        what = ", ".join(moved) or "its text"
+        raise Refused([Objection("sign_off.moved", f"Changed after it was written: {what}. Fetch it again.")])
     verified = signatures.verify(content, signature, signatures.SIGN_OFF)
     return _record_sign_off(
         project, play_id, actor, content, signature, signed_decisions.whose(dossier, actor, verified)
@@ -138,15 +138,15 @@ def _record_sign_off(
         change.session.add(row)
         change.session.flush()
         assert row.id is not None
-        said = {"sign_off": row.id, "opinion": opinion.value, "assurance": assurance.value}
-        change.detail |= said | {"statement": digest_of(content)}
+        detail = {"sign_off": row.id, "opinion": opinion.value, "assurance": assurance.value}
+        change.detail |= detail | {"statement": digest_of(content)}
         return row.id
 
 
 def statement_bytes(
     dossier: PlayDossier, actor: Actor, opinion: Opinion, comment: str, like: Mapping[str, Any] | None = None
 ) -> bytes:
-    """Write the statement that a sign-off consists of; `like` another one where time and head of the log are given."""
+    """Write a sign-off's statement, with the time and log head of `like`, or the current ones."""
     criteria = [
         {
             "criterion": judgement.criterion.words,
@@ -170,7 +170,7 @@ def statement_bytes(
 
 
 def withdraw(project: Project, play_id: int, actor: Actor, reason: str, *, key: Path | None = None) -> None:
-    """Take back one's newest sign-off or refusal that stands; with a key, signed."""
+    """Withdraw the actor's newest sign-off or rejection; with a key, signed."""
     dossier = project.dossier(play_id)
     own = [s for s in dossier.sign_offs if s.row.person_id == actor.person and not s.withdrawn]
     about = {"sign_off": digest_of(bytes(own[-1].row.statement))} if own else {}

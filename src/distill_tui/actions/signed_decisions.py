@@ -1,6 +1,6 @@
-"""What somebody signs besides a sign-off: a gate, a roster, a withdrawal, a ship. Made before the door is opened.
+"""Signed statements other than sign-offs: of a gate, a roster, a withdrawal, a ship.
 
-A signature can take as long as it takes to find a hardware key and touch it, and the door must not wait for that.
+They are made before `Project.change` is entered, since a hardware key waits for a touch.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from distill_tui.terms import Assurance, Role, StatementKind
 
 @dataclass(frozen=True)
 class Signed:
-    """A statement with its signature, and how strong that is."""
+    """A statement with its signature."""
 
     kind: StatementKind
     content: bytes
@@ -34,7 +34,7 @@ class Signed:
 def give(
     dossier: PlayDossier, actor: Actor, kind: StatementKind, subject: Mapping[str, str], key: Path | None, **more: Any
 ) -> Signed | None:
-    """Write a statement of this kind and sign it; without a key there is none. Raises BadSignature, Refused."""
+    """Write and sign a statement; None without a key. Raises BadSignature, Refused."""
     if key is None:
         return None
     held = [role.value for role in Role if dossier.roles.get(role) == actor.person]
@@ -58,31 +58,31 @@ def give(
 
 
 def roster(dossier: PlayDossier, actor: Actor, key: Path | None) -> Signed | None:
-    """Sign who is who in a play, as it is now."""
+    """Sign the current roster of a play."""
     who = who_rules.roster(dossier)
     return give(dossier, actor, StatementKind.ROSTER, {"roster": digest_of(canonical(who))}, key, roster=who)
 
 
 def whose(dossier: PlayDossier, actor: Actor, verified: signatures.Verified) -> Assurance:
-    """Say how strong a signature is; it must be by a key of the actor's own that is not revoked. Raises Refused."""
+    """Return a signature's assurance. Raises Refused if the key is not the actor's, or revoked."""
     from distill_tui.people.identity import actor_of
 
     signer = actor_of(dossier.project, verified)
     if signer.person is None or signer.person != actor.person:
-        sentence = f"The key {verified.fingerprint} is not {actor.person}'s; sign with your own."
+        sentence = f"Key {verified.fingerprint} does not belong to {actor.person}; sign with your own key."
         raise Refused([Objection("sign_off.foreign_key", sentence)])
     return signer.assurance
 
 
 def proof(actor: Actor, signed: Signed | None) -> Assurance:
-    """How a decision is proved: by its signature; else by the session or the account, whatever a key once answered."""
+    """Return a decision's assurance: its signature's, else `session` or `account`, whatever identified the actor."""
     if signed is not None:
         return signed.assurance
     return Assurance.SESSION if actor.assurance is Assurance.SESSION else Assurance.ACCOUNT
 
 
 def keep(change: Change, *given: Signed | None) -> None:
-    """Keep what was signed with the change that it is about, and have the log name it by its digest."""
+    """Store signed statements with the change that they are about, and log their digests."""
     kept = {}
     for signed in given:
         if signed is not None:

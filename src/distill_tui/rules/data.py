@@ -1,4 +1,4 @@
-"""The rules of the stage `data`: traffic, teacher, labels, findings, freeze, held-out rows."""
+"""Rules of the stage `data`: traffic, teacher, labels, findings, freeze, held-out rows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from distill_tui.terms import Action, FindingLevel, Role, RunKind, RunStatus, Sp
 
 
 def import_traffic(dossier: PlayDossier, actor: Actor, request: ImportTraffic | None) -> Iterator[Objection]:
-    """The driver brings traffic in; the same file, read the same way, comes in once."""
+    """The driver imports traffic; a file is imported once with the same mapping."""
     yield from held_by(dossier, actor, Role.DRIVER)
     yield from _of_worker(dossier, actor, request)
     yield from idle(dossier, actor, OF_DATA)
@@ -36,18 +36,18 @@ def import_traffic(dossier: PlayDossier, actor: Actor, request: ImportTraffic | 
     if request is None:
         return
     if any(t.source_digest == request.source_digest and t.mapping == request.mapping for t in dossier.traffic):
-        yield Objection("traffic.twice", f"“{request.name}” was imported already; nothing was added.")
+        yield Objection("traffic.twice", f"“{request.name}” is already imported; nothing was added.")
     yield from _too_many_rejects(request)
     leaks = sum(request.held_out.values()) if request.variations else 0
     if leaks:
         yield Objection(
             "variation.leak",
-            f"{leaks:,} of the variations belong with held-out rows, so none is taken in; have others written.",
+            f"{leaks:,} of the variations are too close to held-out rows, so none was imported. Generate others.",
         )
 
 
 def queue_run(dossier: PlayDossier, actor: Actor, request: QueueRun | None) -> Iterator[Objection]:
-    """What a worker is to do is asked when it is queued, and again when it is done."""
+    """The rules of a worker's action also apply when it is queued."""
     action = request.queues if request is not None else None
     if action is not None and (dossier.play.stage, action) not in NEXT_STAGE:
         yield closed(action, dossier.play)
@@ -64,7 +64,7 @@ def queue_run(dossier: PlayDossier, actor: Actor, request: QueueRun | None) -> I
 def _of_worker(
     dossier: PlayDossier, actor: Actor, request: ImportTraffic | BuildData | FreezeData | None
 ) -> Iterator[Objection]:
-    """A worker that has done this records it, for the run that it holds; a person is asked before it is queued."""
+    """A worker records this only for its own run."""
     if actor.run is not None:
         yield from run_of_worker(dossier, actor, request.worker if request is not None else None)
 
@@ -76,18 +76,18 @@ def _too_many_rejects(request: ImportTraffic) -> Iterator[Objection]:
     reasons = "; ".join(f"{reason} ({count:,})" for reason, count in request.reasons[:3])
     yield Objection(
         "traffic.rejects",
-        f"{rejects:,} of the {rejects + rows:,} rows of “{request.name}” cannot be used, more than the "
-        f"{most:.4g} that you allow: {reasons}. Mend the file, or allow more with --most-rejects.",
+        f"{rejects:,} of the {rejects + rows:,} rows of “{request.name}” are unusable, more than the allowed share of "
+        f"{most:.4g}: {reasons}. Fix the file, or raise --most-rejects.",
     )
 
 
 def _not_frozen(dossier: PlayDossier) -> Iterator[Objection]:
     if dossier.data_set is not None and dossier.data_set.frozen_at is not None:
-        yield Objection("data.frozen", "The data set of this round is frozen and never changes; iterate for another.")
+        yield Objection("data.frozen", "The data set of this round is frozen; iterate to build another.")
 
 
 def set_teacher(dossier: PlayDossier, actor: Actor, request: SetTeacher | None) -> Iterator[Objection]:
-    """The driver names the teacher before the data are frozen; one that the lock names stays."""
+    """The driver chooses the teacher before the freeze; a teacher that the lock names stays."""
     yield from held_by(dossier, actor, Role.DRIVER)
     locked = locked_facts(dossier).get("teacher")
     known = locked if isinstance(locked, dict) else {}
@@ -95,7 +95,7 @@ def set_teacher(dossier: PlayDossier, actor: Actor, request: SetTeacher | None) 
     if named and known and named != (known.get("source"), known.get("digest")):
         yield Objection(
             "gate.teacher",
-            f"The gate was locked against the teacher “{known.get('name')}”; another one is another play.",
+            f"The gate was locked with the teacher “{known.get('name')}”. To use another teacher, open a new play.",
         )
     yield from _fitting(dossier, request)
     yield from _not_frozen(dossier)
@@ -103,7 +103,7 @@ def set_teacher(dossier: PlayDossier, actor: Actor, request: SetTeacher | None) 
 
 
 def _fitting(dossier: PlayDossier, request: SetTeacher | None) -> Iterator[Objection]:
-    """A teacher chooses among labels, or it writes its answers, as the play's task is."""
+    """The teacher chooses among labels or writes its answers, whichever the play's task needs."""
     if request is None or request.chooses is None:
         return
     task = tasks.of(dossier.play.task)
@@ -118,26 +118,24 @@ def _teacher(dossier: PlayDossier) -> Iterator[Objection]:
     if not dossier.play.teacher_source:
         yield Objection(
             "teacher.none",
-            f"There is no teacher yet; name one: `distill-tui teacher {dossier.code} --recorded`, or a model folder.",
+            f"There is no teacher yet: `distill-tui teacher {dossier.code} --recorded`, or name a model folder.",
         )
 
 
 def _some_traffic(dossier: PlayDossier) -> Iterator[Objection]:
     if not dossier.traffic:
-        yield Objection(
-            "traffic.none", f"There is no traffic yet; `distill-tui import {dossier.code} FILE` brings it in."
-        )
+        yield Objection("traffic.none", f"There is no traffic yet: `distill-tui import {dossier.code} FILE`.")
 
 
 def label(dossier: PlayDossier, actor: Actor, request: Label | None) -> Iterator[Objection]:
-    """A worker asks a local teacher; recorded outputs are there already."""
+    """The driver has a worker label the traffic, unless the teacher's outputs are recorded."""
     yield from held_by(dossier, actor, Role.DRIVER)
     yield from _some_traffic(dossier)
     yield from _teacher(dossier)
     yield from _not_frozen(dossier)
     if dossier.play.teacher_source is TeacherSource.RECORDED:
         yield Objection(
-            "teacher.recorded", "The teacher's outputs are recorded in the traffic; there is nothing to compute."
+            "teacher.recorded", "The teacher's outputs are recorded in the traffic; there is nothing to label."
         )
     if request is not None:
         yield from _writes(dossier, request)
@@ -147,26 +145,25 @@ def label(dossier: PlayDossier, actor: Actor, request: Label | None) -> Iterator
 
 
 def _writes(dossier: PlayDossier, request: Label) -> Iterator[Objection]:
-    """Variations are written by a teacher that can write, of rows that are not held out."""
+    """Only a generative teacher writes variations, and never of held-out rows."""
     if not request.vary:
         return
     if dossier.play.teacher_source in (TeacherSource.LOCAL, TeacherSource.ZERO_SHOT):
         yield Objection(
             "teacher.cannot_write",
-            f"{dossier.play.teacher_name} is a classifier and cannot write; variations need an endpoint, or a causal "
-            "model that is asked in words (--prompted).",
+            f"{dossier.play.teacher_name} is a classifier and cannot write text. Variations need an endpoint or a "
+            "causal model (--prompted).",
         )
     if request.sealed:
         rows = ", ".join(str(row) for row in request.sealed)
         yield Objection(
             "variation.sealed",
-            f"Row {rows} is held out, and no writer of training data ever reads it; name rows of training or "
-            "validation.",
+            f"Row {rows} is held out and cannot be varied; choose training or validation rows.",
         )
 
 
 def _tried(dossier: PlayDossier, request: Label) -> Iterator[Objection]:
-    """A teacher that is paid is tried on one row first, in the words of the run; that answer is not paid for again."""
+    """A paid teacher labels one row with the run's prompt first; the answer is cached."""
     limits = request.limits or {}
     paid = "budget" in limits and any(as_decimal(limits.get(name, 0)) != 0 for name in ("price_in", "price_out"))
     if request.tried or not paid:
@@ -174,26 +171,28 @@ def _tried(dossier: PlayDossier, request: Label) -> Iterator[Objection]:
     command = "data vary" if request.vary else "label"
     yield Objection(
         "teacher.untried",
-        f"{dossier.play.teacher_name} has answered nothing in these words yet, and it is paid; try one row first, "
-        f"which is kept: `distill-tui {command} {dossier.code} --estimate` with the same budget and prices.",
+        f"{dossier.play.teacher_name} is a paid teacher and this prompt is untested. Label one row first (the answer "
+        f"is cached): `distill-tui {command} {dossier.code} --estimate` with the same budget and prices.",
     )
 
 
 def _budget(dossier: PlayDossier, request: Label) -> Iterator[Objection]:
-    """Whoever has an endpoint asked says what it may cost."""
+    """A run on an endpoint has a budget and prices."""
     if dossier.play.teacher_source is not TeacherSource.ENDPOINT or request.limits is None:
         return
-    missing = [name for name in ("budget", "price_in", "price_out") if name not in request.limits]
+    missing = [
+        f"--{name}" for name in ("budget", "price-in", "price-out") if name.replace("-", "_") not in request.limits
+    ]
     if missing:
         yield Objection(
             "teacher.budget",
-            f"{dossier.play.teacher_name} is asked for money: say {', '.join(missing)}, with the prices of a million "
-            f"tokens, 0 where it is free; `distill-tui label {dossier.code} --estimate` asks one row first.",
+            f"{dossier.play.teacher_name} is a paid endpoint: set {', '.join(missing)} (prices per million tokens, 0 "
+            f"if free). To label one row first: `distill-tui label {dossier.code} --estimate`.",
         )
 
 
 def labelled(dossier: PlayDossier) -> bool:
-    """Whether the teacher has answered all the traffic that there is."""
+    """Return whether the teacher has answered all the traffic."""
     play = dossier.play
     if not play.teacher_source:
         return False
@@ -209,7 +208,7 @@ def labelled(dossier: PlayDossier) -> bool:
 
 
 def build_data(dossier: PlayDossier, actor: Actor, request: BuildData | None) -> Iterator[Objection]:
-    """A data set is built from traffic that the teacher has answered."""
+    """The driver builds a data set from traffic that the teacher has labelled."""
     yield from held_by(dossier, actor, Role.DRIVER)
     yield from _of_worker(dossier, actor, request)
     yield from _some_traffic(dossier)
@@ -219,18 +218,18 @@ def build_data(dossier: PlayDossier, actor: Actor, request: BuildData | None) ->
     if dossier.play.teacher_source and not labelled(dossier):
         yield Objection(
             "teacher.unasked",
-            f"The teacher has not answered all the traffic; run `distill-tui label {dossier.code}`.",
+            f"The teacher has not labelled all the traffic: `distill-tui label {dossier.code}`.",
         )
     yield from idle(dossier, actor)
 
 
 def counts(dossier: PlayDossier) -> DataCounts | None:
-    """Return the counts of this round's data set; None where there is none, or it cannot be read."""
+    """Return the counts of this round's data set; None without one that can be read."""
     return known(DataCounts, dossier.data_set.counts) if dossier.data_set is not None else None
 
 
 def findings(dossier: PlayDossier) -> list[Finding]:
-    """Return what the audit of this round's data set found, each with the reason for which it was accepted."""
+    """Return the audit findings on this round's data set, each with the reason of its acceptance."""
     counted = counts(dossier)
     if dossier.data_set is None or counted is None:
         return []
@@ -239,31 +238,30 @@ def findings(dossier: PlayDossier) -> list[Finding]:
 
 
 def open_findings(dossier: PlayDossier) -> list[Finding]:
-    """What of it nobody has accepted."""
     return [each for each in findings(dossier) if not each.accepted]
 
 
 def accept_findings(dossier: PlayDossier, actor: Actor, request: AcceptFindings | None) -> Iterator[Objection]:
-    """The driver accepts what the audit found, knowingly and with a reason; the rest is mended."""
+    """The driver accepts open findings, with a reason."""
     yield from held_by(dossier, actor, Role.DRIVER)
     yield from _not_frozen(dossier)
     still = [each.id for each in open_findings(dossier)]
     if not still:
-        yield Objection("finding.none", f"{dossier.code} has no finding that is open; `data show` lists all.")
+        yield Objection("finding.none", f"{dossier.code} has no open findings; `data show` lists all.")
     for name in request.findings if request is not None else ():
         if still and name not in still:
-            yield Objection("finding.unknown", f"“{name}” is no open finding; there are {', '.join(still[:12])}.")
+            yield Objection("finding.unknown", f"Unknown finding “{name}”; open findings: {', '.join(still[:12])}.")
     yield from reasoned(request.reason if request is not None else None, "Accepting a finding")
 
 
 def freeze_data(dossier: PlayDossier, actor: Actor, request: FreezeData | None) -> Iterator[Objection]:
-    """A data set is frozen when its held-out split is as large as the gate was promised, and nothing leaks."""
+    """The driver freezes a data set with enough held-out rows, no leak and no open `must` finding."""
     yield from held_by(dossier, actor, Role.DRIVER)
     yield from _of_worker(dossier, actor, request)
     yield from idle(dossier, actor, OF_DATA)
     yield from _not_frozen(dossier)
     if dossier.data_set is None or dossier.gate is None:
-        yield Objection("data.none", f"There is no data set yet; `distill-tui data build {dossier.code}` makes one.")
+        yield Objection("data.none", f"There is no data set yet: `distill-tui data build {dossier.code}`.")
         return
     counted = counts(dossier)
     splits = counted.splits if counted is not None else {}
@@ -271,8 +269,8 @@ def freeze_data(dossier: PlayDossier, actor: Actor, request: FreezeData | None) 
     if held_out < dossier.gate.held_out_rows and dossier.data_set.round == dossier.first_round:
         yield Objection(
             "data.held_out",
-            f"The held-out split has {held_out:,} rows; the locked gate was promised {dossier.gate.held_out_rows:,}: "
-            "import more traffic.",
+            f"The held-out split has {held_out:,} rows; the locked gate requires {dossier.gate.held_out_rows:,}. "
+            "Import more traffic.",
         )
     for split in (Split.TRAIN, Split.VALIDATION):
         if not splits.get(split):
@@ -282,28 +280,28 @@ def freeze_data(dossier: PlayDossier, actor: Actor, request: FreezeData | None) 
     for each in open_findings(dossier):
         if each.level is FindingLevel.MUST:
             accept = f"`distill-tui data accept {dossier.code} {each.id} -m WHY`"
-            yield Objection("data.finding", f"{each.says} Mend it, or accept it: {accept}.")
+            yield Objection("data.finding", f"{each.says} Fix the data, or accept the finding: {accept}.")
 
 
 def open_row(dossier: PlayDossier, actor: Actor, request: OpenRow | None) -> Iterator[Objection]:
-    """A held-out row is opened knowingly, by somebody of this play; a builder who opens one burns it."""
+    """A person with a role in the play opens a held-out row; a builder who opens it burns it."""
     if actor.person not in dossier.roles.values() and actor.person not in dossier.builders:
         yield Objection(
             "held_out.sealed",
-            f"Held-out rows are sealed; {actor.person} has no role in {dossier.code} to open one by.",
+            f"Held-out rows are sealed, and {actor.person} has no role in {dossier.code}; ask its validator.",
         )
     if dossier.data_set is None or dossier.data_set.frozen_at is None:
-        yield Objection("data.not_frozen", "The data set of this round is not frozen, so it has no held-out row yet.")
+        yield Objection("data.not_frozen", "The data set of this round is not frozen, so it has no held-out rows yet.")
     if request is not None and not request.held_out:
         yield Objection(
             "held_out.none",
-            f"Row {request.row} is no held-out row of this round's data set; `data show` counts them.",
+            f"Row {request.row} is not held out in this round's data set; `data show` has the counts.",
         )
     if request is not None and not request.burn and actor.person in dossier.builders:
         yield Objection(
             "held_out.burns",
-            f"{actor.person} built in this play, so opening row {request.row} burns it and its near duplicates: "
-            "they no longer count in an evaluation and move to validation with the next data set. Say so with --burn.",
+            f"{actor.person} is a builder of this play, so opening row {request.row} burns it and its near duplicates: "
+            "they stop counting in evaluations and move to validation in the next data set. Confirm with --burn.",
         )
 
 

@@ -1,4 +1,4 @@
-"""The rules of the stage `decide`: spot check, sign-off, ship, iterate, kill."""
+"""Rules of the stage `decide`: spot check, sign-off, ship, iterate, kill."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from distill_tui.rules.who import (
 )
 from distill_tui.terms import Action, Assurance, Opinion, Role, Verdict
 
-SIGNS = ((Role.VALIDATOR,), (Action.SIGN_OFF,))  # who lifts what is missing in a sign-off, and how
+SIGNS = ((Role.VALIDATOR,), (Action.SIGN_OFF,))  # `by` and `actions` of what is missing in a sign-off
 MISSES = ((Role.DRIVER,), (Action.ITERATE, Action.KILL))
 SHIPPERS = (Role.DRIVER, Role.OPERATOR, Role.SPONSOR)
 
 
 def covers(dossier: PlayDossier) -> dict[str, Any]:
-    """Name everything that a sign-off is given for; whatever changes it makes the sign-off stale."""
+    """Return everything that a sign-off covers; a change of any of it makes the sign-off stale."""
     play, evaluation, data = dossier.play, dossier.evaluation, dossier.data_set
     return {
         "project": dossier.project.uid,
@@ -52,7 +52,7 @@ def covers(dossier: PlayDossier) -> dict[str, Any]:
 
 
 def counted_spot_check(dossier: PlayDossier) -> entities.SpotCheck | None:
-    """The validator's newest blind spot check of this round's evaluation that holds what was drawn."""
+    """Return the validator's newest valid spot check of this round's evaluation."""
     validator, record = dossier.roles.get(Role.VALIDATOR), dossier.record
     for row in reversed(dossier.spot_checks):
         if record is not None and dossier.evaluation is not None and row.person_id == validator:
@@ -63,11 +63,11 @@ def counted_spot_check(dossier: PlayDossier) -> entities.SpotCheck | None:
 
 
 def spot_check(dossier: PlayDossier, actor: Actor, request: SpotCheck | None) -> Iterator[Objection]:
-    """The validator judges what was drawn, all of it, and at least as much as the gate says."""
+    """The validator judges every answer drawn, and at least as many as the gate requires."""
     yield from held_by(dossier, actor, Role.VALIDATOR)
     yield from never_built(dossier, actor.person, "sign_off.builder")
     if dossier.evaluation is None or dossier.record is None:
-        yield Objection("evaluation.none", "There is no evaluation whose answers could be judged.")
+        yield Objection("evaluation.none", "There is no evaluation yet, so there are no answers to judge.")
     elif request is not None:
         wrong = spot_checks.trouble(dossier.record, str(actor.person), request.content)
         if wrong:
@@ -75,38 +75,38 @@ def spot_check(dossier: PlayDossier, actor: Actor, request: SpotCheck | None) ->
         elif spot_checks.result(request.content)["judged"] < answers_to_judge(dossier):
             yield Objection(
                 "spot_check.short",
-                f"The gate asks for {answers_to_judge(dossier)} answers judged blind; judge them all.",
+                f"The gate requires {answers_to_judge(dossier)} answers judged blind; judge them all.",
             )
 
 
 def answers_to_judge(dossier: PlayDossier) -> int:
-    """How many answers the gate wants judged, as far as there are any that can be."""
+    """Return how many answers the gate requires judged, at most those that can be."""
     if dossier.gate is None or dossier.record is None:
         return 0
     return min(dossier.gate.minimum_spot_check, sum(teacher >= 0 for teacher in dossier.record.teacher))
 
 
 def spot_checked(dossier: PlayDossier) -> Iterator[Objection]:
-    """The validator has judged as many answers blind as the gate says."""
+    """The validator has judged as many answers blind as the gate requires."""
     counted = counted_spot_check(dossier)
     done = spot_checks.result(counted.content)["judged"] if counted else 0
     if done < answers_to_judge(dossier):
-        validator = dossier.name(dossier.roles.get(Role.VALIDATOR))
         yield Objection(
             "spot_check.missing",
-            f"The gate asks for {answers_to_judge(dossier)} held-out answers judged blind before a sign-off; "
-            f"{validator} has judged {done}: `distill-tui spotcheck {dossier.code}`.",
+            f"The gate requires {answers_to_judge(dossier)} held-out answers judged blind before a sign-off; the "
+            f"validator ({dossier.holder(Role.VALIDATOR)}) has judged {done}: `distill-tui spotcheck "
+            f"{dossier.code}`.",
             (Role.VALIDATOR,),
             (Action.SPOT_CHECK,),
         )
 
 
 def gate_holds(dossier: PlayDossier) -> Iterator[Objection]:
-    """Every criterion that counts holds; a point estimate, a tie and a missing measurement do not."""
+    """Every criterion that counts holds: not merely its point estimate, and nothing is unmeasured."""
     if dossier.evaluation is None or not dossier.judgements:
         yield Objection(
             "gate.unmeasured",
-            "There is no evaluation of this round that the gate could be judged by.",
+            "This round has no evaluation to judge the gate by.",
             *MISSES,
         )
         return
@@ -116,7 +116,7 @@ def gate_holds(dossier: PlayDossier) -> Iterator[Objection]:
 
 
 def nothing_altered(dossier: PlayDossier) -> Iterator[Objection]:
-    """The log's chain is whole and the files are what their digests say."""
+    """The audit log's chain is intact and every file matches its digest."""
     if dossier.project.audit_trouble:
         yield Objection("audit.broken", dossier.project.audit_trouble, from_backup=True)
     for trouble in dossier.file_troubles:
@@ -124,14 +124,14 @@ def nothing_altered(dossier: PlayDossier) -> Iterator[Objection]:
 
 
 def may_sign(dossier: PlayDossier, actor: Actor, request: SignOff | None) -> Iterator[Objection]:
-    """The validator signs, never having built, proved as strongly as the gate asks."""
+    """The validator signs, is not a builder, and has the assurance that the gate requires."""
     yield from held_by(dossier, actor, Role.VALIDATOR)
     yield from never_built(dossier, actor.person, "sign_off.builder")
     found, least = proof(actor, request), least_proof(dossier)
     if found.strength < least.strength:
         yield Objection(
             "sign_off.weak",
-            f"A sign-off counts here that is {least.value} or stronger; yours would be {found.value}: "
+            f"A sign-off here requires assurance “{least.value}”; yours has “{found.value}”: "
             f"{_stronger(least)}{_elsewhere(dossier, actor)}.",
         )
     if dossier.evaluation is None:
@@ -139,7 +139,7 @@ def may_sign(dossier: PlayDossier, actor: Actor, request: SignOff | None) -> Ite
 
 
 def sign_off(dossier: PlayDossier, actor: Actor, request: SignOff | None) -> Iterator[Objection]:
-    """The validator approves what is true now, and only what they were shown."""
+    """The validator approves what they were shown, if nothing of it changed."""
     yield from may_sign(dossier, actor, request)
     yield from roster_signed(dossier)
     yield from spot_checked(dossier)
@@ -148,27 +148,25 @@ def sign_off(dossier: PlayDossier, actor: Actor, request: SignOff | None) -> Ite
 
 
 def refuse(dossier: PlayDossier, actor: Actor, request: SignOff | None) -> Iterator[Objection]:
-    """The validator refuses, with a reason."""
+    """The validator rejects the evaluation, with a reason."""
     yield from may_sign(dossier, actor, request)
-    yield from reasoned(request.reason if request is not None else None, "A refusal")
+    yield from reasoned(request.reason if request is not None else None, "A rejection")
     yield from _unmoved(dossier, request)
 
 
 def _unmoved(dossier: PlayDossier, request: SignOff | None) -> Iterator[Objection]:
     if request is not None and request.covers != covers(dossier):
         what = ", ".join(moved(request.covers, covers(dossier)))
-        yield Objection(
-            "sign_off.moved", f"This changed after you opened it: {what}; look at it again before you sign."
-        )
+        yield Objection("sign_off.moved", f"Changed after you opened it: {what}. Review it again before you sign.")
 
 
 def moved(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Name what a sign-off covers and is not as it was."""
+    """Name the covered facts that changed."""
     return [name.replace("_", " ") for name in now if before.get(name) != now[name]]
 
 
 def _elsewhere(dossier: PlayDossier, actor: Actor) -> str:
-    """In a session there is no key to sign with: it is on the validator's own machine."""
+    """Return where to sign: an SSH session has no key, which is on the validator's own machine."""
     if actor.assurance is not Assurance.SESSION:
         return ""
     return f", on your own machine: `distill-tui sign --via {actor.address or 'ssh://…'} {dossier.code}`"
@@ -176,26 +174,26 @@ def _elsewhere(dossier: PlayDossier, actor: Actor) -> str:
 
 def _stronger(least: Assurance) -> str:
     if least is Assurance.HARDWARE:
-        return "sign with --key, with a hardware key that you touch"
+        return "sign with a hardware key (--key) and touch it"
     return "sign with --key" if least is Assurance.SIGNED else "sign over SSH, or with --key"
 
 
 def withdraw(dossier: PlayDossier, actor: Actor, request: Withdraw | None) -> Iterator[Objection]:
-    """A sign-off or refusal is taken back by who made it, before the ship."""
+    """The signer withdraws a sign-off or rejection, before the ship."""
     own = [s for s in dossier.sign_offs if s.row.person_id == actor.person and not s.withdrawn]
     if not own:
-        yield Objection("sign_off.none", "You have no sign-off here that could be taken back.")
+        yield Objection("sign_off.none", "You have no sign-off here to withdraw.")
     if own and proof(actor, request).strength < min(own[-1].row.assurance.strength, Assurance.SIGNED.strength):
         yield Objection(
             "withdrawal.weak",
-            f"What you take back is {own[-1].row.assurance.value}, so taking it back must be, too: "
+            f"What you withdraw has assurance “{own[-1].row.assurance.value}”, so the withdrawal needs it, too: "
             f"{_stronger(own[-1].row.assurance)}.",
         )
     yield from reasoned(request.reason if request is not None else None, "A withdrawal")
 
 
 def sign_off_troubles(dossier: PlayDossier, facts: SignOffFacts) -> Iterator[Objection]:
-    """Say why a sign-off does not count now. Nothing is stored: this is asked anew each time."""
+    """Yield why a sign-off does not count now; computed each time, never stored."""
     who, now = facts.row.person_id, covers(dossier)
     if facts.withdrawn:
         yield Objection("sign_off.withdrawn", f"{who} withdrew the sign-off.", *SIGNS)
@@ -205,7 +203,7 @@ def sign_off_troubles(dossier: PlayDossier, facts: SignOffFacts) -> Iterator[Obj
         if facts.covers.get(name) != value:
             yield Objection(
                 "sign_off.stale",
-                f"The sign-off by {who} is stale: {name.replace('_', ' ')} changed since; {who} must look again.",
+                f"The sign-off by {who} is stale: {name.replace('_', ' ')} changed. {who} must review and sign again.",
                 *SIGNS,
             )
     if who in dossier.builders:
@@ -216,14 +214,14 @@ def sign_off_troubles(dossier: PlayDossier, facts: SignOffFacts) -> Iterator[Obj
     if facts.row.assurance.strength < least.strength:
         yield Objection(
             "sign_off.weak",
-            f"The sign-off by {who} is proved by {facts.row.assurance.value} only; {least.value} is asked for: {who} "
-            f"signs again: {_stronger(least)}.",
+            f"The sign-off by {who} has assurance “{facts.row.assurance.value}”; “{least.value}” is required. {who} "
+            f"must sign again: {_stronger(least)}.",
             *SIGNS,
         )
 
 
 def counting_sign_off(dossier: PlayDossier) -> SignOffFacts | None:
-    """The newest approval that counts now."""
+    """Return the newest approval that counts now."""
     for facts in reversed(dossier.sign_offs):
         if facts.row.opinion is Opinion.APPROVE and not any(sign_off_troubles(dossier, facts)):
             return facts
@@ -231,7 +229,7 @@ def counting_sign_off(dossier: PlayDossier) -> SignOffFacts | None:
 
 
 def standing_refusals(dossier: PlayDossier) -> list[SignOffFacts]:
-    """Refusals of this round that their makers have not lifted, by withdrawing or by approving later."""
+    """Return rejections of this round that their signers neither withdrew nor replaced by an approval."""
     latest: dict[str, SignOffFacts] = {}
     for facts in dossier.sign_offs:
         if facts.row.round == dossier.play.round and not facts.withdrawn:
@@ -240,11 +238,11 @@ def standing_refusals(dossier: PlayDossier) -> list[SignOffFacts]:
 
 
 def lacks_sign_off(dossier: PlayDossier, shipper: Actor) -> Iterator[Objection]:
-    """Somebody who never built says yes, nobody who may says no, and nobody ships on their own word."""
+    """An approval counts, no rejection stands, and the shipper is not the signer."""
     for facts in standing_refusals(dossier):
         yield Objection(
             "sign_off.refused",
-            f"{facts.row.person_id} refused: “{facts.row.comment}”; only {facts.row.person_id} can lift that.",
+            f"{facts.row.person_id} rejected: “{facts.row.comment}”. Only {facts.row.person_id} can withdraw that.",
             (Role.VALIDATOR,),
             (Action.WITHDRAW, Action.SIGN_OFF),
         )
@@ -252,45 +250,49 @@ def lacks_sign_off(dossier: PlayDossier, shipper: Actor) -> Iterator[Objection]:
     if counting is not None:
         if counting.row.person_id == shipper.person:
             others = tuple(role for role in SHIPPERS if dossier.roles.get(role) not in (None, shipper.person))
-            yield Objection("sign_off.own", f"{shipper.person} signed this off, so somebody else must ship it.", others)
+            yield Objection(
+                "sign_off.own", f"{shipper.person} signed this off, so another person must ship it.", others
+            )
         return
     approvals = [f for f in dossier.sign_offs if f.row.opinion is Opinion.APPROVE]
     if approvals:
         yield from sign_off_troubles(dossier, approvals[-1])
     else:
         validator, code = dossier.roles.get(Role.VALIDATOR), dossier.code
-        does = f"{validator}, the validator, does it: `distill-tui sign {code}`"
-        nobody = f"a validator does it, and nobody is one yet: `distill-tui role {code} validator ID`"
-        yield Objection("sign_off.missing", f"Nobody has signed this off; {does if validator else nobody}.", *SIGNS)
+        signs = f"{validator}, the validator, signs: `distill-tui sign {code}`"
+        none = f"assign a validator first: `distill-tui role {code} validator ID`"
+        yield Objection("sign_off.missing", f"This is not signed off; {signs if validator else none}.", *SIGNS)
 
 
 def maintained(dossier: PlayDossier) -> Iterator[Objection]:
-    """A student that ships is watched from its first day."""
+    """A student that ships has an operator, a sampling rate and a refresh cadence."""
     play = dossier.play
     if Role.OPERATOR not in dossier.roles:
-        sentence = "Nobody is the operator; a live student needs an owner."
+        sentence = f"The operator is not assigned: `distill-tui role {dossier.code} operator ID`."
         yield Objection("maintenance.operator", sentence, (Role.SPONSOR,), (Action.ASSIGN_ROLE,))
     if play.sampling_per_month is None or play.refresh_days is None:
         yield Objection(
             "maintenance.missing",
-            "The maintenance loop is not set; say how many calls a month are sampled and how often the student is "
-            f"refreshed: `distill-tui maintain {dossier.code} --sample 400 --refresh-days 90`.",
+            "The maintenance loop is not set. Set the calls to sample per month and the days between refreshes: "
+            f"`distill-tui maintain {dossier.code} --sample 400 --refresh-days 90`.",
             (Role.OPERATOR, Role.DRIVER),
             (Action.SET_MAINTENANCE,),
         )
 
 
 def set_maintenance(dossier: PlayDossier, actor: Actor, request: SetMaintenance | None) -> Iterator[Objection]:
-    """The operator or the driver sets how a live student is watched."""
+    """The operator or the driver sets sampling and refresh of a live student."""
     yield from held_by(dossier, actor, Role.OPERATOR, Role.DRIVER)
     given = {"sample": request.sample, "refresh_days": request.refresh_days} if request is not None else {}
     for name, number in given.items():
         if not 1 <= number <= 100_000_000:
-            yield Objection("maintenance.number", f"{name} is {number}; it is a whole number from 1 to 100,000,000.")
+            yield Objection(
+                "maintenance.number", f"{name} is {number}; it must be a whole number from 1 to 100,000,000."
+            )
 
 
 def ship(dossier: PlayDossier, actor: Actor, request: Ship | None) -> Iterator[Objection]:
-    """A student ships when it holds its locked gate and someone who did not build it says so."""
+    """A student ships when it passes its locked gate and a validator who never built has signed it off."""
     yield from held_by(dossier, actor, *SHIPPERS)
     yield from gate_untouched(dossier)
     yield from gate_holds(dossier)
@@ -305,11 +307,11 @@ def ship(dossier: PlayDossier, actor: Actor, request: Ship | None) -> Iterator[O
 
 
 def iterate(dossier: PlayDossier, actor: Actor, request: None) -> Iterator[Objection]:
-    """Another round opens while the gate has rounds left."""
+    """The driver or the sponsor opens another round while the gate has rounds left."""
     yield from held_by(dossier, actor, Role.DRIVER, Role.SPONSOR)
     yield from idle(dossier, actor)
     if dossier.gate is not None and dossier.round_of_effort >= dossier.gate.rounds:
-        ways = "ship, put a bundle back or kill" if dossier.bundles else "ship or kill"
+        ways = "ship, roll back or kill" if dossier.bundles else "ship or kill"
         yield Objection(
             "rounds.spent",
             f"The gate allows {dossier.gate.rounds} rounds and this is the last; {ways}.",
@@ -317,7 +319,7 @@ def iterate(dossier: PlayDossier, actor: Actor, request: None) -> Iterator[Objec
 
 
 def kill(dossier: PlayDossier, actor: Actor, request: WithReason | None) -> Iterator[Objection]:
-    """The sponsor or the driver ends a play, and says why."""
+    """The sponsor or the driver ends a play, with a reason."""
     yield from held_by(dossier, actor, Role.SPONSOR, Role.DRIVER)
     yield from reasoned(request.reason if request is not None else None, "A kill")
     yield from idle(dossier, actor)

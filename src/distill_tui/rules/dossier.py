@@ -1,4 +1,4 @@
-"""What is known at one moment about a project and one of its plays. Rules read this and nothing else."""
+"""Everything known at one moment about a project and one of its plays: the only input of the rules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from distill_tui.terms import FIVE_STAGES, Assurance, Remedy, Role, Stage, Stand
 
 @dataclass(frozen=True)
 class SignOffFacts:
-    """A sign-off with what was found out about it: `trouble` says why its bytes cannot be trusted."""
+    """A sign-off with the results of its checks: `trouble` is why its bytes cannot be trusted."""
 
     row: entities.SignOff
     statement: Mapping[str, Any] = field(default_factory=dict)
@@ -25,14 +25,13 @@ class SignOffFacts:
 
     @property
     def covers(self) -> Mapping[str, Any]:
-        """What it was given for."""
         covers = self.statement.get("predicate", {}).get("covers", {})
         return covers if isinstance(covers, dict) else {}
 
 
 @dataclass(frozen=True)
 class StatementFacts:
-    """Something else that was signed, with what was found out about it, and the strength of its signature."""
+    """Another signed statement, with the results of its checks."""
 
     row: entities.Statement
     statement: Mapping[str, Any] = field(default_factory=dict)
@@ -40,7 +39,7 @@ class StatementFacts:
     assurance: Assurance = Assurance.SIGNED
 
     def about(self, name: str) -> str:
-        """The digest of one of its subjects, by name; empty where it has none."""
+        """Return the digest of one of its subjects by name; empty if there is none."""
         for subject in self.statement.get("subject", ()):
             if subject["name"] == name:
                 return f"sha256:{subject['digest']['sha256']}"
@@ -70,7 +69,7 @@ class LateJudgements(Sequence[gates.Judgement]):
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectDossier:
-    """All that is known at one moment about the project itself."""
+    """Everything known at one moment about the project."""
 
     uid: str
     name: str
@@ -88,7 +87,7 @@ class ProjectDossier:
 
 @dataclass(frozen=True, kw_only=True)
 class PlayDossier:
-    """All that is known at one moment about one play, and about its project."""
+    """Everything known at one moment about one play and its project."""
 
     project: ProjectDossier
     play: entities.Play
@@ -97,7 +96,7 @@ class PlayDossier:
     worksheet: Mapping[str, entities.WorksheetValue] = field(default_factory=dict)
     gate: gates.Gate | None = None  # None where the stored gate cannot be read
     gate_row: entities.GateRow | None = None
-    gate_trouble: str = ""  # the stored gate cannot be read, or is not what was locked
+    gate_trouble: str = ""  # the stored gate cannot be read, or is not the locked one
     traffic: tuple[entities.Traffic, ...] = ()
     data_sets: tuple[entities.DataSet, ...] = ()
     opened: tuple[entities.OpenedRow, ...] = ()
@@ -123,62 +122,59 @@ class PlayDossier:
 
     @property
     def play_id(self) -> int:
-        """The play's number in the project file."""
         return self.play.id
 
     @property
     def code(self) -> str:
-        """The play's code, like P-003."""
         return self.play.code
 
     @property
     def data_set(self) -> entities.DataSet | None:
-        """The data set of this round."""
+        """Return the data set of this round."""
         return next((d for d in self.data_sets if d.round == self.play.round), None)
 
     @property
     def burnt(self) -> frozenset[str]:
-        """The held-out rows, by input digest, that somebody who ever built has opened: they are held out no longer."""
+        """Return the input digests of held-out rows that a builder opened: they no longer count as held out."""
         return frozenset(row.input_digest for row in self.opened if row.person_id in self.builders)
 
     @property
     def evaluation(self) -> entities.Evaluation | None:
-        """This round's one look at the held-out split."""
+        """Return this round's one look at the held-out split."""
         return next((e for e in self.round_evaluations if not e.reproduced), None)
 
     @property
     def round_evaluations(self) -> tuple[entities.Evaluation, ...]:
-        """Every evaluation of this round, the validator's own included."""
+        """Return every evaluation of this round, reproductions included."""
         return tuple(e for e in self.evaluations if e.round == self.play.round)
 
     @property
     def locked(self) -> bool:
-        """Whether the gate is locked."""
         return self.gate_row is not None and self.gate_row.locked_at is not None
 
     @property
     def passed(self) -> bool:
-        """Whether this round's student holds every criterion that counts."""
+        """Return whether this round's student passes the gate."""
         return bool(self.judgements) and gates.passed(self.judgements)
 
     @property
     def first_round(self) -> int:
-        """The first round of this effort: 1, or that of the newest refresh. Looks are counted from it on."""
+        """Return the first round of this effort: 1, or that of the newest refresh. Looks count from it."""
         return max((r.round for r in self.remedies if r.kind is Remedy.REFRESH), default=1)
 
     @property
     def looks(self) -> tuple[entities.Evaluation, ...]:
-        """The looks at the held-out split of this effort, the validator's own left out."""
+        """Return this effort's looks at the held-out split, without reproductions."""
         return tuple(e for e in self.evaluations if not e.reproduced and e.round >= self.first_round)
 
     @property
     def round_of_effort(self) -> int:
-        """Which round of this effort it is, from 1."""
+        """Return the number of the round within this effort, from 1."""
         return self.play.round - self.first_round + 1
 
     @property
     def live(self) -> entities.Bundle | None:
-        """The bundle that is live: the newest, or the one that was put back after it."""
+        """Return the live bundle: the newest, or the one rolled back to after it."""
         if not self.bundles:
             return None
         newest = self.bundles[-1]
@@ -187,49 +183,48 @@ class PlayDossier:
 
     @property
     def watched_from(self) -> int:
-        """The feed after which the present watch began: the one before the newest acknowledgement or rollback."""
+        """Return the last feed before the current watch, which began with an acknowledgement or rollback."""
         return max((r.feed_id for r in self.remedies if r.kind is not Remedy.REFRESH), default=0)
 
     @property
     def watch(self) -> entities.Watch | None:
-        """How the monitor of the live bundle stands, where anything was observed since the watch began."""
+        """Return the newest state of the current watch of the live bundle."""
         live = self.live
         mine = [w for w in self.watches if live and w.bundle_id == live.id and w.feed_id > self.watched_from]
         return mine[-1] if mine else None
 
     @property
     def standing(self) -> Standing:
-        """How the live student stands; steady while nothing was observed."""
+        """Return the standing of the live student; steady while nothing was observed."""
         return self.watch.standing if self.watch else Standing.STEADY
 
     @property
     def refreshing(self) -> bool:
-        """Whether a bundle is live and another round is under way."""
+        """Return whether another round is open while a bundle is live."""
         return bool(self.bundles) and self.play.stage in FIVE_STAGES
 
     @property
     def refresh_due(self) -> str:
-        """The day on which a refresh is due, ISO 8601; empty where none is."""
+        """Return the day on which a refresh is due, ISO 8601; empty if none is."""
         if self.live is None or self.play.refresh_days is None or self.play.stage is Stage.KILLED:
             return ""
         return (date.fromisoformat(self.live.shipped_at[:10]) + timedelta(self.play.refresh_days)).isoformat()
 
     @property
     def overdue(self) -> bool:
-        """Whether the live student's refresh is due, and none is under way."""
+        """Return whether a refresh is due and not open."""
         return bool(self.refresh_due) and not self.refreshing and self.project.now[:10] >= self.refresh_due
 
     def run(self, run_id: object) -> entities.Run | None:
-        """Find a run of this play."""
         return next((r for r in self.runs if r.id == run_id), None)
 
-    def name(self, person: str | None) -> str:
-        """Name a person for a sentence."""
-        return person if person else "nobody"
+    def holder(self, role: Role) -> str:
+        """Name the holder of a role for a sentence."""
+        return self.roles.get(role, "not assigned")
 
 
 def read_object(column: str) -> dict[str, Any]:
-    """Read a JSON column of the project file; what is no JSON, or no object, says nothing."""
+    """Read a JSON object from a column; empty if it is not one."""
     try:
         value = json.loads(column)
     except (ValueError, TypeError, RecursionError):  # another program wrote it
@@ -238,5 +233,5 @@ def read_object(column: str) -> dict[str, Any]:
 
 
 def read_number(value: object) -> float:
-    """Read a number that a worker reported; what is none counts as nothing."""
+    """Return a reported number as a float; 0 if it is not a number."""
     return float(value) if isinstance(value, int | float) else 0.0

@@ -1,4 +1,4 @@
-"""The rules of a live student: rehearsal, observation, alarm, rollback, refresh."""
+"""Rules of a live student: rehearsal, observation, alarm, rollback, refresh."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from distill_tui.terms import Action, PlayKind, Role, RunKind, RunStatus, Standi
 
 
 def rehearse(dossier: PlayDossier, actor: Actor, request: None) -> Iterator[Objection]:
-    """The recipe of the student that was judged is run again; whoever only does that has not built."""
+    """The driver, operator or validator trains the evaluated student again from its recipe."""
     yield from held_by(dossier, actor, Role.DRIVER, Role.OPERATOR, Role.VALIDATOR)
     yield from idle(dossier, actor)
     if dossier.evaluation is None:
-        yield Objection("evaluation.none", "There is no evaluation, so no student whose recipe could be rehearsed.")
+        yield Objection("evaluation.none", "There is no evaluation yet, so there is no recipe to rehearse.")
 
 
 def rehearsed(dossier: PlayDossier) -> Iterator[Objection]:
-    """A stability play ships once its retraining path was run, and gave the student that was judged."""
+    """A stability play ships after a rehearsal that gave the evaluated student again."""
     play, judged = dossier.play, dossier.evaluation
     if play.kind is not PlayKind.STABILITY or judged is None:
         return
@@ -33,61 +33,59 @@ def rehearsed(dossier: PlayDossier) -> Iterator[Objection]:
     if not done:
         yield Objection(
             "rehearsal.missing",
-            "A stability play ships only after its retraining path was run, not only written: "
-            f"`distill-tui rehearse {dossier.code}`.",
+            f"A stability play ships only after its recipe was rehearsed: `distill-tui rehearse {dossier.code}`.",
             (Role.DRIVER, Role.OPERATOR),
             (Action.REHEARSE,),
         )
     elif not any(result is not None and result.same for result in done):
         yield Objection(
             "rehearsal.differs",
-            "The recipe gave another student than the one that was judged, so nobody could make it again; train with "
-            "the same thread count and libraries, and judge that student.",
+            "The rehearsal gave a different student than the evaluated one, so that one is not reproducible. Train "
+            "with the same thread count and libraries, and evaluate that student.",
             (Role.DRIVER,),
             (Action.ITERATE,),
         )
 
 
 def shipped(dossier: PlayDossier) -> Iterator[Objection]:
-    """A student is live."""
     if dossier.live is None:
-        yield Objection("live.none", f"Nothing of {dossier.code} has shipped yet, so there is nothing to watch.")
+        yield Objection("live.none", f"No student of {dossier.code} is live yet; ship one first.")
 
 
 def observe(dossier: PlayDossier, actor: Actor, request: Observe | None) -> Iterator[Objection]:
-    """The operator or the driver brings in samples of production; the same file comes in once."""
+    """The operator or the driver imports samples of production; a file is imported once."""
     yield from held_by(dossier, actor, Role.OPERATOR, Role.DRIVER)
     yield from shipped(dossier)
     yield from not_observing(dossier)
     if request is not None and any(f.source_digest == request.source_digest for f in dossier.feeds):
-        yield Objection("feed.twice", f"“{request.name}” was observed already; nothing was added.")
+        yield Objection("feed.twice", f"“{request.name}” is already observed; nothing was added.")
 
 
 def acknowledge(dossier: PlayDossier, actor: Actor, request: WithReason | None) -> Iterator[Objection]:
-    """The operator answers an alarm. The ceiling stays what it is: what goes on diverging will alarm again."""
+    """The operator acknowledges an alarm; the ceiling stays, so further drift alarms again."""
     yield from held_by(dossier, actor, Role.OPERATOR)
     yield from shipped(dossier)
     if dossier.standing is Standing.STEADY:
-        yield Objection("watch.steady", "The live student is steady; there is no alarm to acknowledge.")
+        yield Objection("watch.steady", "There is no alarm to acknowledge; the live student is steady.")
     yield from reasoned(request.reason if request is not None else None, "An acknowledgement")
 
 
 def roll_back(dossier: PlayDossier, actor: Actor, request: RollBack | None) -> Iterator[Objection]:
-    """The operator or the sponsor puts back a bundle that shipped; a refresh that is under way is put aside."""
+    """The operator or the sponsor rolls back to an earlier bundle; that ends a refresh."""
     yield from held_by(dossier, actor, Role.OPERATOR, Role.SPONSOR)
     yield from shipped(dossier)
     yield from idle(dossier, actor)
     others = [b.id for b in dossier.bundles if dossier.refreshing or dossier.live is None or b.id != dossier.live.id]
     if dossier.bundles and not others:
-        yield Objection("rollback.none", "There is no other bundle to go back to; open a refresh instead.")
+        yield Objection("rollback.none", "There is no other bundle to roll back to; open a refresh instead.")
     elif request is not None and request.bundle not in others:
         known = ", ".join(str(each) for each in others)
-        yield Objection("rollback.unknown", f"Bundle {request.bundle} cannot be put back; there are: {known}.")
+        yield Objection("rollback.unknown", f"Cannot roll back to bundle {request.bundle}; possible bundles: {known}.")
     yield from reasoned(request.reason if request is not None else None, "A rollback")
 
 
 def refresh(dossier: PlayDossier, actor: Actor, request: WithReason | None) -> Iterator[Objection]:
-    """A round opens from `live`: new held-out rows, a new set of looks, the same locked gate, a new sign-off."""
+    """The operator or the driver opens a round from `live`, under the same locked gate."""
     yield from held_by(dossier, actor, Role.OPERATOR, Role.DRIVER)
     yield from shipped(dossier)
     yield from gate_untouched(dossier)
@@ -96,7 +94,7 @@ def refresh(dossier: PlayDossier, actor: Actor, request: WithReason | None) -> I
     if actor.person is not None and actor.person == dossier.roles.get(Role.VALIDATOR):
         yield Objection(
             "refresh.validator",
-            f"A refresh takes in training data, and {actor.person} validates this play; the driver opens it.",
+            f"A refresh imports training data, and {actor.person} is the validator; the driver must open it.",
         )
     yield from reasoned(request.reason if request is not None else None, "A refresh")
 

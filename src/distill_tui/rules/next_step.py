@@ -1,4 +1,4 @@
-"""The next step of a play, who has to take it, and what the app recommends at `decide`."""
+"""The next step of a play, the person who takes it, and the recommendation at `decide`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from distill_tui.terms import BEFORE_LOCK, Action, Advice, FindingLevel, Role, R
 
 
 def next_step(dossier: PlayDossier) -> Action | None:
-    """The one next step of a play."""
+    """Return the next step of a play; None where there is none."""
     play = dossier.play
     if play.stage in BEFORE_LOCK and len(dossier.roles) < len(Role):
         return Action.ASSIGN_ROLE
@@ -66,7 +66,7 @@ def _first_data_step(dossier: PlayDossier, play: entities.Play) -> Action:
 def _next_decision(dossier: PlayDossier) -> Action:
     advised, _ = advice(dossier)
     if advised is not Advice.SHIP:
-        last = Action.ROLL_BACK if dossier.bundles else Action.KILL  # a refresh that fails leaves what is live
+        last = Action.ROLL_BACK if dossier.bundles else Action.KILL  # after a failed refresh the old bundle stays live
         return Action.ITERATE if advised is Advice.ITERATE else last
     if any(maintained(dossier)):
         return Action.SET_MAINTENANCE
@@ -95,19 +95,19 @@ def advice(dossier: PlayDossier) -> tuple[Advice, list[str]]:
         return Advice.SHIP, ["Every criterion of the locked gate holds on the held-out split."]
     gate = dossier.gate
     if gate is not None and dossier.round_of_effort >= gate.rounds:
-        stays = ["The bundle that shipped stays live: put this refresh aside with `rollback`."] if dossier.live else []
-        return Advice.KILL, [f"All {gate.rounds} rounds of the gate are spent.", *stays, *missing]
+        stays = ["The live bundle stays: end this refresh with `rollback`."] if dossier.live else []
+        return Advice.KILL, [f"All {gate.rounds} rounds of the gate are used.", *stays, *missing]
     seen = progress(dossier)
     if seen is not None and seen.outlook.prospect is Prospect.HOPELESS:
         return Advice.KILL, [seen.sentence, *missing]
     left = gate.rounds - dossier.round_of_effort if gate else 0
     gained = [seen.sentence] if seen is not None else []
     rounds = f"{left} of its rounds {'is' if left == 1 else 'are'} left"
-    return Advice.ITERATE, [f"The gate is not held and {rounds}.", *gained, *missing]
+    return Advice.ITERATE, [f"The gate is not passed, and {rounds}.", *gained, *missing]
 
 
 def progress(dossier: PlayDossier) -> gates.Progress | None:
-    """What the last two rounds brought on the validation split, where there were two and more are left."""
+    """Return the gain of the last two rounds on the validation split; None before three looks."""
     gate = dossier.gate
     looked = [e.run_id for e in dossier.looks]
     if gate is None or len(looked) < 3:
@@ -119,7 +119,7 @@ def progress(dossier: PlayDossier) -> gates.Progress | None:
 
 
 def waits_for(dossier: PlayDossier) -> str | None:
-    """The person whose turn it is."""
+    """Return the person who takes the next step."""
     step = next_step(dossier)
     if step is Action.WITHDRAW:
         return _refuser(dossier)
@@ -139,6 +139,6 @@ def waits_for(dossier: PlayDossier) -> str | None:
 
 
 FIRST_PLAY = (
-    "Begin with a cost play: its trigger is a number that you already pay, its gate compares with the teacher that you "
+    "Start with a cost play: its trigger is a price that you already pay, its gate compares with the teacher that you "
     "have, and its payback shows within weeks."
 )

@@ -1,4 +1,4 @@
-"""What the rules answer: an objection with its cure, and the error that carries all of them."""
+"""An objection with its cure, and the exception that carries every objection."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from distill_tui.terms import Action, Role
 
 @dataclass(frozen=True)
 class Objection:
-    """A reason why not: a stable rule id, and one full sentence that names the thing and the cure."""
+    """A reason why an action is refused: a stable rule ID, and one sentence with the cure."""
 
     rule: str
     sentence: str
-    by: tuple[Role, ...] = ()  # whose holder can lift it; where none is named, it is for the actor to lift
+    by: tuple[Role, ...] = ()  # whose holder can lift it; none: the actor can
     actions: tuple[Action, ...] = ()  # that lift it
     from_backup: bool = False  # only the keeper can lift it, by restoring a backup
 
@@ -23,7 +23,7 @@ class Objection:
 
 
 class Refused(Exception):
-    """The rules said no. An answer, not a fault: front ends show the sentences."""
+    """The rules refuse an action. Front ends show the sentences."""
 
     def __init__(self, objections: Iterable[Objection]) -> None:
         self.objections = tuple(objections)

@@ -1,8 +1,7 @@
-"""The one question: may this actor do this now, and if not, why not?
+"""`objections`: may this actor do this now, and if not, why not?
 
-`objections(action, dossier, actor)` answers with every reason, or with none. Screens dim a key with it, the command
-line exits with it, a worker is refused by it, and the door of the project file asks it again inside the transaction.
-Nothing here reads a clock, a file or a network, and every function answers for any dossier.
+It returns every reason, or none. Screens dim keys by it, the command line exits with it, and `Project.change` calls it
+again inside the transaction. It is pure, and has an answer for any dossier.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from distill_tui.rules.state_machine import NEXT_STAGE, closed
 from distill_tui.rules.who import PlayRule, ProjectRule
 from distill_tui.terms import Action
 
-NO_PLAY = Objection("play.none", "There is no such play; `distill-tui list` shows them.")
+NO_PLAY = Objection("play.none", "This play does not exist; see `distill-tui list`.")
 
 
 def objections(
@@ -32,8 +31,8 @@ def objections(
         return [
             Objection(
                 "identity.unknown",
-                f"{actor.proof} belongs to nobody in this project, so you may look, not act; ask "
-                f"{project.keeper} to enrol you, or use --key.",
+                f"{actor.proof} is not enrolled in this project: read-only. Ask {project.keeper}, the keeper, to "
+                "enrol you, or use --key.",
             )
         ]
     if action in PROJECT_RULES:

@@ -1,4 +1,4 @@
-"""What exactly is asked for: one class an action that has arguments. A screen that only dims a key asks without one."""
+"""The arguments of actions, as values. A screen that only dims a key asks the rules without them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OpenProject:
-    person: str  # who will keep it
+    person: str  # who becomes the keeper
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class AssignRole:
 
 @dataclass(frozen=True)
 class SignRoster:
-    roster: Mapping[str, Any]  # as the sponsor saw it
+    roster: Mapping[str, Any]  # as shown to the sponsor
     proof: Assurance | None = None
 
 
@@ -74,8 +74,8 @@ class FillWorksheet:
 
 @dataclass(frozen=True)
 class LockGate:
-    proof: Assurance | None = None  # None: as the actor is proved
-    expected: str | None = None  # digest of the gate that the sponsor saw
+    proof: Assurance | None = None  # None: the assurance of the actor
+    expected: str | None = None  # digest of the gate shown to the sponsor
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,9 @@ class ImportTraffic:
     rejects: int = 0
     most_rejects: float = 1.0
     reasons: Sequence[tuple[str, int]] = ()  # why rows were rejected, most frequent first
-    held_out: Mapping[str, int] = field(default_factory=dict)  # rows that belong with held-out rows, by kind
+    held_out: Mapping[str, int] = field(default_factory=dict)  # rows too close to held-out rows, by kind
     variations: bool = False
-    worker: WorkerReport | None = None  # of the run that did it; None for a person who has it queued
+    worker: WorkerReport | None = None  # of the run that did it; None when a person queues it
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class FreezeData:
 
 @dataclass(frozen=True)
 class QueueRun:
-    """To have a worker do what this action stands for."""
+    """Queue this action for a worker."""
 
     queues: Action
 
@@ -154,7 +154,7 @@ class StartRun:
 
 @dataclass(frozen=True)
 class ForRun:
-    """To stop, resume or evaluate this run."""
+    """Stop, resume or evaluate this run."""
 
     run: int
 
@@ -172,9 +172,9 @@ class SpotCheck:
 
 @dataclass(frozen=True)
 class SignOff:
-    """To approve or to reject."""
+    """Approve or reject."""
 
-    covers: Mapping[str, Any]  # what the validator was shown
+    covers: Mapping[str, Any]  # as shown to the validator
     reason: str
     proof: Assurance | None = None
 
@@ -210,7 +210,7 @@ class RollBack:
 
 @dataclass(frozen=True)
 class WithReason:
-    """To acknowledge, to refresh or to kill."""
+    """Acknowledge, refresh or kill."""
 
     reason: str
 

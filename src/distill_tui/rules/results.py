@@ -1,4 +1,4 @@
-"""What workers report, as values: one class for each kind of result, and one codec between them and JSON columns.
+"""The results of worker runs: one class per kind, and one codec between them and JSON columns.
 
 Reading is strict: an unknown field, a missing field or a wrong type is an error. A field with a default was added
 later, or does not apply to every result; it is written only where it differs.
@@ -40,7 +40,7 @@ class TrainedArm:
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """How the student does on the validation split, which builders may look at freely."""
+    """The student's results on the validation split, which builders may see."""
 
     validation_score: float | None  # share of right answers; None where no row has gold or a teacher's answer
     validation_rows: int
@@ -54,7 +54,7 @@ class Validation:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainResult(Validation):
-    """What a training run reports."""
+    """The result of a training run."""
 
     seconds: float
     parameters: int
@@ -75,7 +75,7 @@ class TrainResult(Validation):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationResult:
-    """What an evaluation run reports; what it measured is in its record."""
+    """The result of an evaluation run; its measurements are in its record."""
 
     seconds: float
     passed: bool
@@ -83,7 +83,7 @@ class EvaluationResult:
 
 @dataclass(frozen=True, kw_only=True)
 class RehearsalResult:
-    """What a rehearsal reports: whether the recipe gave the same student again."""
+    """The result of a rehearsal: whether the recipe gave the same student again."""
 
     same: bool
     student: str
@@ -96,7 +96,7 @@ class RehearsalResult:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelResult:
-    """What a labelling run reports."""
+    """The result of a labelling run."""
 
     rows: int
     new: int
@@ -111,7 +111,7 @@ class LabelResult:
 
 @dataclass(frozen=True, kw_only=True)
 class VariationResult:
-    """What a run that had the teacher write variations reports."""
+    """The result of a run that had the teacher write variations."""
 
     rows: int
     new: int
@@ -127,7 +127,7 @@ class VariationResult:
 
 @dataclass(frozen=True, kw_only=True)
 class ObserveResult:
-    """What an observing run reports."""
+    """The result of an observing run."""
 
     rows: int
     labelled: int
@@ -148,13 +148,13 @@ class Reject:
 
 @dataclass(frozen=True, kw_only=True)
 class ImportReport:
-    """What an import read, and what the numbers of a worksheet can be filled from."""
+    """The result of an import, from which a worksheet can be filled in."""
 
     rows: int
     rejects: int
     gold_share: float  # of the rows
     file_name: str = ""
-    source_digest: str = ""  # SHA-256 of the file as it was given, or of a folder's names and digests
+    source_digest: str = ""  # SHA-256 of the source file, or of a folder's names and digests
     parquet_digest: str = ""  # SHA-256 of the Parquet file written
     first_rejects: tuple[Reject, ...] = ()  # at most 20
     reasons: tuple[tuple[str, int], ...] = ()  # the most frequent reasons, without what differs from line to line
@@ -169,7 +169,7 @@ class ImportReport:
     labels: tuple[str, ...] = ()  # in gold, or as the names of probabilities; empty when there are over 1,000
     segments: tuple[tuple[str, int], ...] = ()  # most rows first; empty when there are over 1,000
     rejects_file: str = ""  # digest of the list of all rejects
-    held_out: Mapping[str, int] = field(default_factory=dict)  # rows that belong with held-out rows: why → rows
+    held_out: Mapping[str, int] = field(default_factory=dict)  # rows too close to held-out rows: reason → rows
     variations: TakenVariations | None = None
     observed: bool = False  # rows on which a live student was observed
 
@@ -185,16 +185,16 @@ class TakenVariations:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that the audit of a data set found; it is accepted word for word, under its id."""
+    """A finding of a data set's audit; it is accepted word for word, under its ID."""
 
     id: str  # like thin-3fa2b1: the same finding has the same id in every build
     level: FindingLevel
-    says: str  # one sentence with its figures: an acceptance holds while they stay as they are
+    says: str  # one sentence with figures; if they change, an acceptance no longer holds
     accepted: str = ""  # the reason with which it was accepted; not stored with the data set
 
     @classmethod
     def of(cls, kind: str, level: FindingLevel, about: str, says: str) -> Finding:
-        """Make a finding whose id follows from its kind and its subject."""
+        """Make a finding whose ID is derived from its kind and its subject."""
         return cls(f"{kind}-{hashlib.sha256(about.encode()).hexdigest()[:6]}", level, says)
 
 
@@ -210,7 +210,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class AxisValue:
-    """How one value of an axis of the audit is covered."""
+    """The coverage of one value of an audit axis."""
 
     value: str
     traffic: float  # share of the calls
@@ -223,7 +223,7 @@ class AxisValue:
 
 @dataclass(frozen=True)
 class Screened:
-    """Rows that look as if they held personal data of one kind."""
+    """Rows that may contain one kind of personal data."""
 
     kind: str
     rows: int
@@ -242,7 +242,7 @@ class AuditTables:
 
 @dataclass(frozen=True, kw_only=True)
 class DataCounts:
-    """What a data set holds."""
+    """The counts and findings of a data set."""
 
     splits: Mapping[Split, int]
     cells: tuple[Cell, ...]
@@ -262,7 +262,7 @@ def encode(value: object) -> str:
 
 
 def decode(kind: type[T], text: str) -> T:
-    """Read what `encode` wrote. Raises ValueError that names the first field that does not fit."""
+    """Read what `encode` wrote. Raises ValueError with the first invalid field."""
     from pydantic import ValidationError
 
     try:
@@ -276,7 +276,7 @@ def decode(kind: type[T], text: str) -> T:
 
 
 def known(kind: type[T], text: str) -> T | None:
-    """Read a result for a rule, which answers for any dossier: None where it cannot be read."""
+    """Read a result; None if it is invalid. For rules, which have an answer for any dossier."""
     try:
         return decode(kind, text)
     except ValueError:
@@ -284,13 +284,13 @@ def known(kind: type[T], text: str) -> T | None:
 
 
 def train_result(run: entities.Run) -> TrainResult | None:
-    """Return the result of a training run that finished, for rules and screens: None where it cannot be read."""
+    """Return the result of a finished training run; None if there is none or it is invalid."""
     finished = run.kind is RunKind.TRAIN and run.status is RunStatus.FINISHED
     return known(TrainResult, run.result) if finished else None
 
 
 def label_result(run: entities.Run) -> LabelResult | VariationResult | None:
-    """Return the result of a labelling run that finished; None where it cannot be read."""
+    """Return the result of a finished labelling run; None if there is none or it is invalid."""
     if run.kind is not RunKind.LABEL or run.status is not RunStatus.FINISHED:
         return None
     return known(LabelResult, run.result) or known(VariationResult, run.result)
@@ -307,7 +307,7 @@ _KINDS: dict[RunKind, tuple[type[Result], ...]] = {
 
 
 def seconds(run: entities.Run) -> float | None:
-    """Return how long a finished run took, as its result has it."""
+    """Return the duration of a finished run, from its result."""
     for kind in _KINDS.get(run.kind, ()) if run.status is RunStatus.FINISHED else ():
         result = known(kind, run.result)
         if result is not None and not isinstance(result, ObserveResult):

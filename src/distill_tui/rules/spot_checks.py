@@ -1,8 +1,7 @@
-"""The blind spot check: which held-out answers a validator judges, in which order, and what came of it. Pure.
+"""The blind spot check: which held-out answers a validator judges, in which order, with what result. Pure.
 
-The draw follows from the evaluation's digest and the validator, so that nobody draws until they like what they get,
-and whoever goes on later gets the same answers. Half of it are rows on which student and teacher say different things,
-where there are so many; the rest, and every choice among equals, goes round the segments.
+The evaluation's digest and the validator determine the draw, so it cannot be repeated until it suits. Half of the rows
+are ones on which student and teacher differ, as far as there are so many; the others are spread over the segments.
 """
 
 from __future__ import annotations
@@ -23,22 +22,22 @@ FORMAT = "distill-tui spot check 1"
 
 @dataclass(frozen=True)
 class Item:
-    """Two answers to one held-out input: `a` and `b` are labels, and nothing in it says whose they are."""
+    """Two answers, `a` and `b`, to one held-out input; which is the student's is hidden from the judge."""
 
     row: int  # its number in the data set
     segment: str
     a: str
     b: str
-    student_first: bool  # kept from the judge; it is in what is recorded
+    student_first: bool  # hidden from the judge, and recorded
 
     @property
     def choices(self) -> tuple[Judged, ...]:
-        """What can be said of it: where both answers are the same, both or neither is right."""
+        """Return the possible judgements: both or neither, where the answers are equal."""
         return tuple(Judged) if self.a != self.b else (Judged.BOTH, Judged.NEITHER)
 
 
 def draw(record: Record, person: str, count: int) -> tuple[Item, ...]:
-    """Draw that many items of an evaluation for one validator, or all that can be judged where there are fewer."""
+    """Draw `count` items of an evaluation for one validator, or all that can be judged if there are fewer."""
     seed = f"{record.digest()} {person}"
 
     def chance(*words: object) -> bytes:
@@ -54,7 +53,7 @@ def draw(record: Record, person: str, count: int) -> tuple[Item, ...]:
 
 
 def _round_robin(record: Record, places: Sequence[int], chance: Any) -> list[int]:
-    """Order rows so that each segment has its turn before any has its second."""
+    """Order rows so that the segments alternate."""
     turns: Counter[int] = Counter()
     ranked = []
     for at in sorted(places, key=lambda at: chance("pick", record.rows[at])):
@@ -71,7 +70,7 @@ def _item(record: Record, at: int, *, student_first: bool) -> Item:
 
 
 def content(record: Record, items: Sequence[Item], said: Sequence[Judged]) -> str:
-    """Write what is recorded: the rows, the order in which each was shown, and what was said. Canonical JSON."""
+    """Write the judgements with the order in which each pair was shown, as canonical JSON."""
     judged = [
         {"row": item.row, "student_first": item.student_first, "said": one.value}
         for item, one in zip(items, said, strict=True)
@@ -80,7 +79,7 @@ def content(record: Record, items: Sequence[Item], said: Sequence[Judged]) -> st
 
 
 def trouble(record: Record, person: str, text: str) -> str:
-    """Say what is wrong with a recorded check: not of this evaluation, not this draw, not these choices; or nothing."""
+    """Return what is wrong with a recorded check: its evaluation, its draw or its choices; empty if nothing."""
     try:
         value = json.loads(text)
         judged = value["judged"]
@@ -91,12 +90,12 @@ def trouble(record: Record, person: str, text: str) -> str:
     except (ValueError, TypeError, KeyError, RecursionError):
         return "The spot check cannot be read."
     if not whole:
-        return "The spot check is of another evaluation, or of other answers than were drawn."
-    return "" if choices else "The spot check prefers one of two answers that are the same."
+        return "The spot check belongs to another evaluation, or judges other answers than those drawn."
+    return "" if choices else "The spot check prefers one of two equal answers."
 
 
 def result(text: str) -> dict[str, int]:
-    """Count a recorded check: how many were judged, and how often who was right."""
+    """Count the judgements of a recorded check, in total and by who was right."""
     counts = {"judged": 0, "both right": 0, "only student right": 0, "only teacher right": 0, "neither right": 0}
     for one in json.loads(text)["judged"]:
         counts["judged"] += 1
@@ -111,7 +110,7 @@ def _whose(one: Mapping[str, Any]) -> str:
 
 
 def summary(text: str | None) -> dict[str, Any]:
-    """Give what goes into a statement: the check's digest and its counts; without one, the digest is empty."""
+    """Return a check's digest and counts for a statement; without a check the digest is empty."""
     if text is None:
         return {"digest": "", "judged": 0}
     return {"digest": digest_of(text.encode()), **result(text)}

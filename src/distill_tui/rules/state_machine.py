@@ -1,4 +1,4 @@
-"""Which action is possible at which stage, and which stage follows. What is not in the table cannot happen."""
+"""Which action is possible in which stage, and which stage follows. No other transition exists."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ def closed(action: Action, play: entities.Play) -> Objection:
     stages = [stage.value for stage in Stage if (stage, action) in NEXT_STAGE]
     what = action.command or action.value
     if play.stage is Stage.KILLED:
-        return Objection("stage.killed", f"{play.code} was killed; open a new play that names it as its predecessor.")
+        return Objection("stage.killed", f"{play.code} was killed. Open a new play with --predecessor {play.code}.")
     if action in (Action.EDIT_GATE, Action.LOCK_GATE, Action.FILL_WORKSHEET) and play.stage not in BEFORE_LOCK:
         return Objection(
             "gate.locked",
-            f"The gate of {play.code} is locked and never changes; to move the goalposts, kill it and open another.",
+            f"The gate of {play.code} is locked for good. To change it, kill the play and open another with "
+            "--predecessor.",
         )
-    return Objection(
-        "stage.closed", f"“{what}” belongs to {' or '.join(stages)}; {play.code} stands at {play.stage.value}."
-    )
+    return Objection("stage.closed", f"“{what}” works in {' or '.join(stages)}; {play.code} is in {play.stage.value}.")

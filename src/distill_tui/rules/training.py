@@ -1,4 +1,4 @@
-"""The rules of runs: one run at a time, one look at the held-out split a round."""
+"""Rules of runs: one run at a time, one look at the held-out split per round."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from distill_tui.terms import Action, Role, RunKind, RunStatus, StudentKind, Tea
 
 
 def run_of_worker(dossier: PlayDossier, actor: Actor, request: WorkerReport | None) -> Iterator[Objection]:
-    """A worker speaks only for the run that it holds."""
+    """A worker reports only on its own run."""
     run = dossier.run(request.run) if request is not None else None
     if request is None or run is None or actor.run != run.id:
         yield Objection("run.foreign", "Only the worker of a run may report on it.")
     elif run.status is not RunStatus.RUNNING or run.token is None or request.token != run.token:
-        yield Objection("run.fenced", f"Run {run.id} is no longer this worker's: it was stopped, resumed or given up.")
+        yield Objection(
+            "run.fenced", f"Run {run.id} no longer belongs to this worker: it was stopped, resumed or declared lost."
+        )
 
 
 OF_DATA = {  # the runs that change the data of a round, and what each does through the door
@@ -36,7 +38,7 @@ _ONE_AT_A_TIME = tuple(kind for kind in RunKind if kind is not RunKind.OBSERVE)
 
 
 def idle(dossier: PlayDossier, actor: Actor, kinds: Collection[RunKind] = _ONE_AT_A_TIME) -> Iterator[Objection]:
-    """No run of these kinds is under way, apart from the actor's own."""
+    """No other run of these kinds is active."""
     busy = next((r for r in dossier.runs if r.status.active and r.kind in kinds and r.id != actor.run), None)
     if busy is not None:
         yield Objection(
@@ -49,7 +51,7 @@ def idle(dossier: PlayDossier, actor: Actor, kinds: Collection[RunKind] = _ONE_A
 
 
 def start_run(dossier: PlayDossier, actor: Actor, request: StartRun | None) -> Iterator[Objection]:
-    """Training starts on a frozen data set, one run of a play at a time."""
+    """The driver trains on a frozen data set, one run of a play at a time."""
     yield from held_by(dossier, actor, Role.DRIVER)
     yield from gate_untouched(dossier)
     if dossier.data_set is None or dossier.data_set.frozen_at is None:
@@ -65,44 +67,43 @@ def start_run(dossier: PlayDossier, actor: Actor, request: StartRun | None) -> I
         yield Objection(
             "spec.task",
             f"{dossier.code} is a {dossier.play.task.value} play, and a student of kind {spec.student} "
-            f"{tasks.of(spec.task).student_does}; take one of {kinds}.",
+            f"{tasks.of(spec.task).student_does}; use one of {kinds}.",
         )
     elif not tasks.of(spec.task).has_labels:
-        return  # it learns texts; the worker sees in its first second whether there are any
+        return  # the worker checks at its start whether there are texts to learn
     elif suits(dossier) is not StudentKind.LAYERS and spec.needs_layers:
         yield Objection(
             "spec.no_layers",
-            "The teacher's outputs are recorded, so there are no layers of it for a student to start from; train "
-            "another kind, like student=static or student=ngram.",
+            "The teacher is not a local classifier, so a student cannot start from its layers. Train another kind, "
+            "like student=static or student=ngram.",
         )
     elif request.soft_rows is not None:
         yield from _fed(spec, request.soft_rows, dossier)
 
 
 def _fed(spec: Spec, soft_rows: int, dossier: PlayDossier) -> Iterator[Objection]:
-    """A term of the teacher's that no row feeds would teach nothing."""
+    """No loss term on teacher probabilities has a weight where no row has any."""
     for name in spec.soft_terms if not soft_rows else ():
         yield Objection(
             "spec.silent",
-            f"{name} is {getattr(spec, name):g}, and no training row has the teacher's probabilities, so that nothing "
-            f"would be learnt from it; give {name}=0 to train on labels alone: `distill-tui train {dossier.code} "
-            f"{name}=0`.",
+            f"{name} is {getattr(spec, name):g}, but no training row has teacher probabilities, so this loss term has "
+            f"no effect. Set {name}=0 to train on labels only: `distill-tui train {dossier.code} {name}=0`.",
         )
 
 
 def suits(dossier: PlayDossier) -> StudentKind:
-    """The kind of student that a play trains where none is named: the teacher's own layers, where it has them."""
+    """Return the default student kind of a play."""
     return tasks.of(dossier.play.task).default_student(dossier.play.teacher_source is TeacherSource.LOCAL)
 
 
 def stop_run(dossier: PlayDossier, actor: Actor, request: ForRun | None) -> Iterator[Objection]:
-    """Whoever started a run, or the driver, stops it."""
+    """The person who started a run, or the driver, stops it."""
     active = next((r for r in dossier.runs if r.status.active), None)
     run = dossier.run(request.run) if request is not None else active
     if run is None:
-        yield Objection("run.none", f"{dossier.code} has no run that could be stopped.")
+        yield Objection("run.none", f"{dossier.code} has no run to stop.")
     elif not run.status.active:
-        yield Objection("run.ended", f"Run {run.id} is {run.status.value} already.")
+        yield Objection("run.ended", f"Run {run.id} is already {run.status.value}.")
     elif actor.person != run.started_by:
         yield from held_by(dossier, actor, Role.DRIVER)
 
@@ -118,33 +119,37 @@ _STARTS = OF_DATA | {
 
 
 def resume_run(dossier: PlayDossier, actor: Actor, request: ForRun | None) -> Iterator[Objection]:
-    """A run that ended early goes on from its last checkpoint, for whoever started it."""
+    """The person who started a run resumes it after it ended early."""
     run = dossier.run(request.run) if request is not None else resumable(dossier)
     if run is None:
-        yield Objection("run.none", f"{dossier.code} has no run that could be resumed.")
+        yield Objection("run.none", f"{dossier.code} has no run to resume.")
         return
     if run.status not in (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.LOST):
         yield Objection(
-            "run.not_resumable", f"Run {run.id} is {run.status.value}; only a stopped, failed or lost run resumes."
+            "run.not_resumable",
+            f"Run {run.id} is {run.status.value}; only a stopped, failed or lost run can be resumed.",
         )
     if run.round != dossier.play.round and run.kind is not RunKind.OBSERVE:
         yield Objection(
-            "run.old_round", f"Run {run.id} belongs to round {run.round}; this is round {dossier.play.round}."
+            "run.old_round",
+            f"Run {run.id} belongs to round {run.round}; this is round {dossier.play.round}. Start a new run.",
         )
     elif (dossier.play.stage, _STARTS[run.kind]) not in NEXT_STAGE:
         yield Objection(
             "run.old_stage",
-            f"Run {run.id} ({run.kind.value}) served an earlier stage; {dossier.code} stands at "
-            f"{dossier.play.stage.value}, so let it rest and see the next step with `distill-tui next`.",
+            f"Run {run.id} ({run.kind.value}) belongs to an earlier stage and cannot be resumed; {dossier.code} is in "
+            f"{dossier.play.stage.value}. See `distill-tui next {dossier.code}`.",
         )
     if actor.person != run.started_by:
-        yield Objection("run.foreign", f"{run.started_by} started run {run.id} and resumes it; you may start your own.")
+        yield Objection(
+            "run.foreign", f"Only {run.started_by}, who started run {run.id}, can resume it; start your own."
+        )
     yield from one_look(dossier) if run.kind is RunKind.EVALUATE else ()
     yield from not_observing(dossier) if run.kind is RunKind.OBSERVE else idle(dossier, actor)
 
 
 def resumable(dossier: PlayDossier) -> entities.Run | None:
-    """The newest run of this round and stage that ended early; one that observes is resumed by its feed."""
+    """Return the newest run of this round and stage that ended early, observing runs left out."""
     play, ended = dossier.play, (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.LOST)
     of_round = [r for r in dossier.runs if r.round == play.round and r.status in ended]
     of_stage = [r for r in of_round if r.kind is not RunKind.OBSERVE and (play.stage, _STARTS[r.kind]) in NEXT_STAGE]
@@ -152,7 +157,7 @@ def resumable(dossier: PlayDossier) -> entities.Run | None:
 
 
 def trained(dossier: PlayDossier) -> list[entities.Run]:
-    """The students of this round, best on validation first."""
+    """Return the finished training runs of this round, best on validation first."""
     done = [
         r
         for r in dossier.runs
@@ -167,7 +172,7 @@ def _score(run: entities.Run) -> float:
 
 
 def findings_of(run: entities.Run) -> tuple[str, ...]:
-    """Return what a training found about its arms and its probe on the validation rows."""
+    """Return what a training run found on the validation rows about its control arms and probe."""
     result = train_result(run)
     return result.findings if result is not None else ()
 
@@ -175,31 +180,29 @@ def findings_of(run: entities.Run) -> tuple[str, ...]:
 def one_look(dossier: PlayDossier) -> Iterator[Objection]:
     if dossier.evaluation is not None:
         yield Objection(
-            "held_out.looked", "This round has had its one look at the held-out split; iterate for another."
+            "held_out.looked", "This round has used its one look at the held-out split; iterate for another."
         )
     if dossier.gate is not None and len(dossier.looks) >= dossier.gate.rounds:
         yield Objection(
             "rounds.spent",
-            f"All {dossier.gate.rounds} looks that the gate allows are spent; the way on is to kill the play.",
+            f"All {dossier.gate.rounds} looks that the gate allows are used; kill the play.",
         )
 
 
 def evaluate(dossier: PlayDossier, actor: Actor, request: ForRun | None) -> Iterator[Objection]:
-    """The driver spends the round's one look at the held-out split on one trained student."""
+    """The driver uses the round's one look at the held-out split on one trained student."""
     yield from held_by(dossier, actor, Role.DRIVER)
     yield from gate_untouched(dossier)
     yield from one_look(dossier)
     yield from idle(dossier, actor)
     if not trained(dossier):
-        yield Objection(
-            "run.untrained", f"There is no trained student yet; `distill-tui train {dossier.code}` makes one."
-        )
+        yield Objection("run.untrained", f"There is no trained student yet: `distill-tui train {dossier.code}`.")
     elif request is not None and request.run not in [r.id for r in trained(dossier)]:
-        yield Objection("run.unknown", f"Run {request.run} is no finished training run of this round.")
+        yield Objection("run.unknown", f"Run {request.run} is not a finished training run of this round.")
 
 
 def reproduce(dossier: PlayDossier, actor: Actor, request: None) -> Iterator[Objection]:
-    """The validator may run the evaluation again; that makes nobody a builder."""
+    """The validator runs the evaluation again, and does not become a builder."""
     yield from held_by(dossier, actor, Role.VALIDATOR)
     yield from idle(dossier, actor)
     if dossier.evaluation is None:
@@ -207,7 +210,7 @@ def reproduce(dossier: PlayDossier, actor: Actor, request: None) -> Iterator[Obj
 
 
 def record_evaluation(dossier: PlayDossier, actor: Actor, request: WorkerReport | None) -> Iterator[Objection]:
-    """The worker's evaluation counts for the gate and data that are current, once a round."""
+    """A worker records the evaluation of a round once, under an unchanged gate."""
     yield from run_of_worker(dossier, actor, request)
     yield from gate_untouched(dossier)
     yield from one_look(dossier)
@@ -216,7 +219,7 @@ def record_evaluation(dossier: PlayDossier, actor: Actor, request: WorkerReport 
 def not_observing(dossier: PlayDossier) -> Iterator[Objection]:
     busy = next((r for r in dossier.runs if r.status.active and r.kind is RunKind.OBSERVE), None)
     if busy is not None:
-        yield Objection("run.observes", f"Run {busy.id} observes already; wait for it to end.")
+        yield Objection("run.observes", f"Run {busy.id} is already observing; wait for it to end.")
 
 
 RULES: dict[Action, PlayRule] = {

@@ -1,4 +1,4 @@
-"""Who may act, how strongly that is proved, and the rules about people, roles and rosters."""
+"""Rules about identity, assurance, people, roles and rosters."""
 
 from __future__ import annotations
 
@@ -31,71 +31,71 @@ ProjectRule = Callable[[ProjectDossier, Actor, Any], Iterator[Objection]]
 
 
 def held_by(dossier: PlayDossier, actor: Actor, *roles: Role) -> Iterator[Objection]:
-    """Only the holder of one of these roles does this."""
+    """Only a holder of one of these roles may do this."""
     holders = [dossier.roles.get(role) for role in roles]
     if actor.person in holders:
         return
-    named = " or ".join(f"the {role.value} ({dossier.name(dossier.roles.get(role))})" for role in roles)
-    cure = "" if any(holders) else f"; first give the role: `distill-tui role {dossier.code} {roles[0].value} ID`"
+    named = " or ".join(f"the {role.value} ({dossier.holder(role)})" for role in roles)
+    cure = "" if any(holders) else f"; assign the role first: `distill-tui role {dossier.code} {roles[0].value} ID`"
     yield Objection(f"role.{roles[0].value}", f"Only {named} may do this; you are {actor.person}{cure}.", roles)
 
 
 def kept_by(project: ProjectDossier, actor: Actor) -> Iterator[Objection]:
-    """Only the keeper of the project writes its roster."""
+    """Only the keeper of the project may change its roster."""
     if actor.person != project.keeper:
         yield Objection(
             "roster.keeper",
-            f"Only {project.keeper}, who keeps this project, may change its roster; you are {actor.person}.",
+            f"Only the keeper ({project.keeper}) may change the roster; you are {actor.person}.",
         )
 
 
 def hosted(action: Action, dossier: PlayDossier, actor: Actor, request: Request | None) -> Iterator[Objection]:
-    """A session over SSH reaches no files, and proves nothing against whoever runs its server."""
+    """An SSH session reads no files of its host, and is no proof where a builder runs the host."""
     if actor.assurance is not Assurance.SESSION and not actor.over_ssh:
         return
     if (request.queues if isinstance(request, QueueRun) else action).reads_files:
-        yield Objection("session.no_files", "A session over SSH reaches no files of its host; do this on the host.")
+        yield Objection("session.no_files", "An SSH session cannot read files of its host. Run this on the host.")
     if actor.host in dossier.builders and actor.host != actor.person and proof(actor, request) is Assurance.SESSION:
         yield Objection(
             "session.host_built",
-            f"This session is run by {actor.host}'s account, and {actor.host} built in this play, so it does not prove "
-            f"that you are {actor.person}; sign with your own key: `distill-tui sign --via`.",
+            f"This session runs under the account of {actor.host}, a builder of this play, so it does not prove that "
+            f"you are {actor.person}. Sign with your own key: `distill-tui sign --via`.",
         )
 
 
 def proof(actor: Actor, request: Request | None) -> Assurance:
-    """How what is asked for is proved: by its signature, where it has one, else as its actor is."""
+    """Return the assurance of a request: that of its signature, else that of its actor."""
     given = request.proof if isinstance(request, Signable) else None
     return given or actor.assurance
 
 
 def least_proof(dossier: PlayDossier) -> Assurance:
-    """The weakest proof that counts here: what the project states, or the gate where it asks for more."""
+    """Return the weakest assurance that counts in a play: the project's or the gate's, whichever is stronger."""
     gate = [dossier.gate.minimum_assurance] if dossier.gate else []
     return max([dossier.project.minimum_assurance, *gate], key=lambda each: each.strength)
 
 
 def proved(project: ProjectDossier, actor: Actor, request: Signable | None, rule: str) -> Iterator[Objection]:
-    """A decision is proved as strongly as the project asks."""
+    """A decision has the assurance that the project requires."""
     least = project.minimum_assurance
     found = proof(actor, request)
     if found.strength < least.strength:
         yield Objection(
             rule,
-            f"This project accepts a decision that is {least.value} or stronger; yours would be {found.value}: "
-            "sign with --key.",
+            f"This project requires assurance “{least.value}” for a decision; yours has “{found.value}”: sign with "
+            "--key.",
         )
 
 
 def reasoned(reason: str | None, what: str) -> Iterator[Objection]:
     if reason is not None and not reason.strip():
-        yield Objection("reason.missing", f"{what} needs a reason; say it with -m.")
+        yield Objection("reason.missing", f"{what} needs a reason: add one with -m.")
 
 
 def open_project(project: ProjectDossier | None, actor: Actor, request: OpenProject | None) -> Iterator[Objection]:
-    """A project file is made once."""
+    """A file holds one project."""
     if project is not None:
-        yield Objection("project.exists", f"This file is the project “{project.name}” already.")
+        yield Objection("project.exists", f"This file already holds the project “{project.name}”; choose another file.")
     yield from _person_words(project.people if project is not None else {}, request)
 
 
@@ -112,39 +112,39 @@ def _person_words(
     if not 1 <= len(person) <= 32 or not set(person) <= allowed or person[0] in "_-":
         yield Objection(
             "person.id",
-            "A person's id has 1 to 32 of a-z, 0-9, - and _, and begins with a letter or a digit, like vera or dan-2.",
+            "A person's ID is 1 to 32 of a-z, 0-9, - and _, and starts with a letter or a digit, like vera or dan-2.",
         )
         return
     if person in people:
-        yield Objection("person.exists", f"{person} is enrolled already; add an account or a key to them instead.")
+        yield Objection("person.exists", f"{person} is already enrolled; add an account or a key instead.")
         return
     for other in people:
         if other.translate(_CONFUSABLE) == person.translate(_CONFUSABLE):
-            yield Objection("person.confusable", f"{person} looks like {other}, who is enrolled; choose another id.")
+            yield Objection("person.confusable", f"{person} looks like {other}, who is enrolled; choose another ID.")
 
 
 def enrol_person(project: ProjectDossier, actor: Actor, request: EnrolPerson | None) -> Iterator[Objection]:
-    """Persons are enrolled by the keeper, under ids that cannot be mistaken for one another."""
+    """The keeper enrols persons, under IDs that cannot be mistaken for one another."""
     yield from kept_by(project, actor)
     yield from _person_words(project.people, request)
     yield from _proofs_free(project, request)
 
 
 def _proofs_free(project: ProjectDossier, request: EnrolPerson | AddAccount | AddKey | None) -> Iterator[Objection]:
-    """One account, and one key, belongs to one person."""
+    """An account or a key belongs to one person."""
     uid, fingerprint = (request.uid, request.fingerprint) if request is not None else (None, None)
     for account in project.accounts:
         if uid is not None and account.uid == uid:
-            yield Objection("account.taken", f"The account with uid {uid} is {account.person_id}'s already.")
+            yield Objection("account.taken", f"uid {uid} already belongs to {account.person_id}.")
     for key in project.keys:
         if fingerprint is not None and key.fingerprint == fingerprint:
             yield Objection(
-                "key.taken", f"The key {fingerprint} is {key.person_id}'s already; one key proves one person."
+                "key.taken", f"Key {fingerprint} already belongs to {key.person_id}; a key proves one person."
             )
 
 
 def add_proof(project: ProjectDossier, actor: Actor, request: AddAccount | AddKey | None) -> Iterator[Objection]:
-    """The keeper adds accounts and keys to persons who are enrolled."""
+    """The keeper adds accounts and keys to enrolled persons."""
     yield from kept_by(project, actor)
     yield from enrolled(project, request)
     yield from _proofs_free(project, request)
@@ -153,44 +153,44 @@ def add_proof(project: ProjectDossier, actor: Actor, request: AddAccount | AddKe
 def enrolled(project: ProjectDossier, request: AddAccount | AddKey | AssignRole | None) -> Iterator[Objection]:
     if request is not None and request.person not in project.people:
         known = ", ".join(sorted(project.people))
-        yield Objection("person.unknown", f"Nobody called “{request.person}” is enrolled; there are {known}.")
+        yield Objection("person.unknown", f"“{request.person}” is not enrolled; enrolled: {known}.")
 
 
 def revoke_key(project: ProjectDossier, actor: Actor, request: RevokeKey | None) -> Iterator[Objection]:
-    """A key is revoked by its owner or by the keeper."""
+    """Its owner or the keeper revokes a key."""
     if request is None:
         return
     fingerprint = request.fingerprint
     key = next((k for k in project.keys if k.fingerprint == fingerprint), None)
     if key is None:
-        yield Objection("key.unknown", f"No key {fingerprint} is enrolled; `distill-tui person list` shows them.")
+        yield Objection("key.unknown", f"Key {fingerprint} is not enrolled; see `distill-tui person list`.")
     elif key.revoked_at is not None:
-        yield Objection("key.revoked", f"The key {fingerprint} was revoked already.")
+        yield Objection("key.revoked", f"Key {fingerprint} is already revoked.")
     elif actor.person != key.person_id:
         yield from kept_by(project, actor)
 
 
 def set_assurance(project: ProjectDossier, actor: Actor, request: SetAssurance | None) -> Iterator[Objection]:
-    """The keeper states the weakest proof that counts; it can be raised, never lowered."""
+    """The keeper sets the weakest assurance that counts; it can be raised, never lowered."""
     yield from kept_by(project, actor)
     if request is not None and request.assurance.strength < project.minimum_assurance.strength:
         yield Objection(
             "assurance.lowered",
-            f"The project asks for {project.minimum_assurance.value} already; that can be raised, not lowered.",
+            f"The project already requires “{project.minimum_assurance.value}”; that can only be raised.",
         )
 
 
 def sign_roster(dossier: PlayDossier, actor: Actor, request: SignRoster | None) -> Iterator[Objection]:
-    """The sponsor vouches with a key for who is who in this play."""
+    """The sponsor signs the play's roles, accounts and keys."""
     yield from held_by(dossier, actor, Role.SPONSOR)
     if proof(actor, request).strength < Assurance.SIGNED.strength:
-        yield Objection("roster.key", "A roster is signed with a key; say which with --key FILE.")
+        yield Objection("roster.key", "A roster must be signed with a key: add --key FILE.")
     if request is not None and request.roster != roster(dossier):
-        yield Objection("roster.moved", "The roster changed meanwhile; look at it again with `roster show`.")
+        yield Objection("roster.moved", "The roster changed after you opened it; review it again with `roster show`.")
 
 
 def roster_signed(dossier: PlayDossier) -> Iterator[Objection]:
-    """Where the project asks for signatures, the sponsor has signed the roster as it is now."""
+    """Where the project requires signatures, the sponsor has signed the current roster."""
     if dossier.project.minimum_assurance.strength < Assurance.SIGNED.strength:
         return
     sponsor, now = dossier.roles.get(Role.SPONSOR), digest_of(canonical(roster(dossier)))
@@ -203,28 +203,30 @@ def roster_signed(dossier: PlayDossier) -> Iterator[Objection]:
         return
     yield Objection(
         "roster.unsigned",
-        f"This project asks for a signed roster, and {dossier.name(sponsor)}, the sponsor, has not signed it as it is "
-        f"now: `distill-tui roster sign {dossier.code} --key FILE`.",
+        f"This project requires a signed roster, and the sponsor ({dossier.holder(Role.SPONSOR)}) has not signed the "
+        f"current one: `distill-tui roster sign {dossier.code} --key FILE`.",
         (Role.SPONSOR,),
         (Action.SIGN_ROSTER,),
     )
 
 
 def open_play(project: ProjectDossier, actor: Actor, request: OpenPlay | None) -> Iterator[Objection]:
-    """Anyone enrolled may open a play, under a name that is free."""
+    """Anyone enrolled may open a play, under an unused name."""
     if request is None:
         return
     if not 1 <= len(request.name.strip()) <= 80:
         yield Objection("play.name", "A play's name has 1 to 80 characters.")
     elif request.name in project.play_names:
-        yield Objection("play.exists", f"There is a play “{request.name}” already; choose another name.")
+        yield Objection("play.exists", f"A play “{request.name}” already exists; choose another name.")
     predecessor = request.predecessor
     if predecessor is not None and predecessor.stage is not Stage.KILLED:
-        yield Objection("play.predecessor", f"{predecessor.code} is not killed; only a killed play has a successor.")
+        yield Objection(
+            "play.predecessor", f"{predecessor.code} is not killed; only a killed play can have a successor."
+        )
 
 
 def assign_role(dossier: PlayDossier, actor: Actor, request: AssignRole | None) -> Iterator[Objection]:
-    """Roles are given freely until the lock, then by the sponsor; no builder validates, no validator builds."""
+    """Anyone assigns roles before the lock, then the sponsor; a builder never validates."""
     yield from enrolled(dossier.project, request)
     if dossier.locked:
         yield from held_by(dossier, actor, Role.SPONSOR)
@@ -234,25 +236,25 @@ def assign_role(dossier: PlayDossier, actor: Actor, request: AssignRole | None) 
     if role is Role.VALIDATOR:
         yield from never_built(dossier, person, "role.validator_built")
         if person == dossier.roles.get(Role.DRIVER):
-            yield Objection("role.driver_validates", f"{person} drives this play; the validator must be somebody else.")
+            yield Objection("role.driver_validates", f"{person} is the driver of this play; choose another validator.")
     if role is Role.DRIVER and person == dossier.roles.get(Role.VALIDATOR):
-        yield Objection("role.driver_validates", f"{person} validates this play; the driver must be somebody else.")
+        yield Objection("role.driver_validates", f"{person} is the validator of this play; choose another driver.")
 
 
 def never_built(dossier: PlayDossier, person: str | None, rule: str) -> Iterator[Objection]:
-    """Whoever ever built in a play can never sign it off."""
+    """A builder of a play can never validate it."""
     if person is not None and person in dossier.builders:
-        deeds = ", ".join(dossier.builders[person]).replace("_", " ")
+        built = ", ".join(dossier.builders[person]).replace("_", " ")
         yield Objection(
             rule,
-            f"{person} built in this play ({deeds}), so somebody else must validate; this cannot be undone.",
+            f"{person} is a builder of this play ({built}) and can never validate it; assign another validator.",
             (Role.SPONSOR,),
             (Action.ASSIGN_ROLE,),
         )
 
 
 def roster(dossier: PlayDossier) -> dict[str, Any]:
-    """Say who the persons of this play are: their roles, and every account and key that proves them."""
+    """Return the persons of a play: their roles, and every account and key that proves them."""
     people = sorted({*dossier.roles.values(), *dossier.builders})
     return {
         "roles": {role.value: person for role, person in sorted(dossier.roles.items())},

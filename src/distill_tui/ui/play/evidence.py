@@ -305,14 +305,14 @@ def _lifted_by(objection: Objection, dossier: PlayDossier) -> str:
     arrow = f" {show.glyph('arrow')} "
     if objection.from_backup:
         return f"{arrow}keeper {dossier.project.keeper}, from a backup"
-    who = " or ".join(f"{role.value} {dossier.name(dossier.roles.get(role))}" for role in objection.by)
+    who = " or ".join(f"{role.value} {dossier.holder(role)}" for role in objection.by)
     keys = ", ".join(f"{action.key} {action.command}" for action in objection.actions if action.key)
     return f"{arrow}{who}{f': {keys}' if keys else ''}" if who else ""
 
 
 def sign_offs(view: View, width: int) -> Lines:
     dossier = view.dossier
-    validator = dossier.name(dossier.roles.get(Role.VALIDATOR))
+    validator = dossier.holder(Role.VALIDATOR)
     lines = [page.heading("SIGN-OFFS", f"validator {validator}")]
     if not dossier.sign_offs:
         return [*lines, *page.sentence("none yet; S signs, X refuses", width, word="waiting")]
