@@ -554,7 +554,7 @@ def test_a_column_that_holds_something_else_is_never_more_than_one_line(
     [
         (
             "run.result",
-            r"The result of run 4 is not what this release writes \(Input should be an object\); restore a backup\.",
+            r"The result of run 4 is not what this release writes \(it is 7\); restore a backup\.",
         ),
         ("data_set.counts", "The count of data set 1 is not a JSON object in the project file; restore a backup."),
         ("data_set.labels", "The labels of data set 1 is not a JSON list in the project file; restore a backup."),

@@ -1,7 +1,6 @@
 """The words of the operation: stages, roles, kinds, and every action with its key, command and sentence.
 
-Standard library only. Screens, commands, rules, tables and docs take their words from here, so that a thing has
-one name everywhere. Nothing here decides anything: that is `rules`.
+Standard library only. Screens, commands, rules, tables and docs take their words from here.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ class Stage(StrEnum):
 
 
 class PlayKind(StrEnum):
-    """What a play wins: the reason for which one distils."""
+    """Why a play distils."""
 
     COST = "cost"
     LATENCY = "latency"
@@ -32,7 +31,7 @@ class PlayKind(StrEnum):
 
 
 class Task(StrEnum):
-    """What the student is asked to do."""
+    """What a student does."""
 
     CLASSIFICATION = "classification"
     GENERATION = "generation"
@@ -50,17 +49,17 @@ class TeacherSource(StrEnum):
 
     @property
     def computes(self) -> bool:
-        """Whether a worker can ask this teacher; recorded outputs are all that there is."""
+        """Return whether a worker can query this teacher."""
         return self not in (TeacherSource.NONE, TeacherSource.RECORDED)
 
     @property
     def writes(self) -> bool:
-        """Whether this teacher can write text; the others choose among labels."""
+        """Return whether this teacher writes text; the others choose among labels."""
         return self in (TeacherSource.PROMPTED, TeacherSource.ENDPOINT)
 
 
 class Role(StrEnum):
-    """Who answers for what in one play."""
+    """The roles of a play."""
 
     SPONSOR = "sponsor"
     DRIVER = "driver"
@@ -84,7 +83,7 @@ class FindingLevel(StrEnum):
 
 
 class RunKind(StrEnum):
-    """What a worker was started for."""
+    """What a run does."""
 
     IMPORT = "import"
     LABEL = "label"
@@ -98,7 +97,7 @@ class RunKind(StrEnum):
 
 
 class RunStatus(StrEnum):
-    """How a run stands. A lost run's process is gone; it can be resumed."""
+    """The state of a run. A lost run's process is gone; it can be resumed."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -109,24 +108,23 @@ class RunStatus(StrEnum):
 
     @property
     def active(self) -> bool:
-        """Whether a worker has it, or is about to."""
+        """Return whether a worker has the run, or will have it."""
         return self in (RunStatus.QUEUED, RunStatus.RUNNING)
 
 
 class StudentKind(StrEnum):
-    """The rungs of the ladder that this release can train, cheapest first."""
+    """The kinds of student, cheapest to train first."""
 
     NGRAM = "ngram"  # words, pairs of words and pieces of words, weighted and added up
     STATIC = "static"  # token embeddings, averaged, and a small head: no attention
     SCRATCH = "scratch"  # a transformer that starts from random weights
     LAYERS = "layers"  # a transformer that starts from chosen layers of the teacher
     FOLDER = "folder"  # a transformer that starts from a local model folder
-    TAGGER = "tagger"  # generation: a transformer that marks where the answer stands in the input
+    TAGGER = "tagger"  # generation: a transformer that marks the answer in the input
     CAUSAL = "causal"  # generation: a small language model that writes the answer
 
     @property
     def task(self) -> Task:
-        """The task that it learns."""
         return Task.GENERATION if self in (StudentKind.TAGGER, StudentKind.CAUSAL) else Task.CLASSIFICATION
 
 
@@ -138,7 +136,7 @@ class Export(StrEnum):
 
 
 class Control(StrEnum):
-    """What is trained beside a student, to see what distillation is worth."""
+    """Control arms: trained in addition to a student, to measure the gain of distillation."""
 
     HARD = "hard"  # hard labels only: gold where there is gold, else the teacher's answer
     GOLD = "gold"  # gold labels only: no teacher at all
@@ -167,7 +165,7 @@ class Reference(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What the held-out rows say of one criterion. Only `holds` counts."""
+    """The result of one criterion on the held-out rows. Only `holds` passes."""
 
     HOLDS = "holds"
     MISSES = "misses"
@@ -185,12 +183,12 @@ class Assurance(StrEnum):
 
     @property
     def strength(self) -> int:
-        """A number to compare by: higher is stronger."""
+        """Return a number to compare by: higher is stronger."""
         return list(Assurance).index(self)
 
 
 class Opinion(StrEnum):
-    """What a validator's sign-off says."""
+    """The outcome of a validator's review."""
 
     APPROVE = "approve"
     REFUSE = "refuse"
@@ -207,7 +205,7 @@ class StatementKind(StrEnum):
 
 
 class Judged(StrEnum):
-    """What a validator says of two answers, not knowing whose they are."""
+    """A validator's judgement of two answers, blind to which is the student's."""
 
     A = "a"  # only the first is right
     B = "b"  # only the second is right
@@ -224,7 +222,7 @@ class Advice(StrEnum):
 
 
 class Standing(StrEnum):
-    """How a live student does, by what was observed."""
+    """The state of a live student, from what was observed."""
 
     STEADY = "steady"
     LOOK = "look"  # amber: a row-by-row alarm, or other inputs, or another teacher
@@ -357,7 +355,7 @@ class Action(StrEnum):
     REFRESH = "refresh", Does("N", "refresh", "Open a round with fresh data, weighted towards the new failures.",
         (Stage.LIVE,), to=Stage.DATA, tab=7, arguments="-m TEXT", builds=True)
     COMMENT = "comment", Does("c", "comment", "Add a comment to the log.", tuple(Stage))
-    QUEUE_RUN = "queue_run", Does("", "", "A person had a worker import traffic, or build or freeze a data set.",
+    QUEUE_RUN = "queue_run", Does("", "", "A person queued a run that imports traffic, or builds or freezes data.",
         UNTIL_FREEZE)
     # what workers report
     FINISH_RUN = "finish_run", Does("", "", "A worker finished its run.", tuple(Stage))
@@ -371,10 +369,5 @@ class Action(StrEnum):
     # fmt: on
 
 
-ABOUT_THE_ROSTER = (  # what can change whether a sign-off counts without naming its play
-    Action.ENROL_PERSON,
-    Action.ADD_ACCOUNT,
-    Action.ADD_KEY,
-    Action.REVOKE_KEY,
-    Action.SET_ASSURANCE,
-)
+# those that can change whether a sign-off counts without naming its play
+ABOUT_THE_ROSTER = tuple(a for a in Action if not a.stages and a not in (Action.OPEN_PROJECT, Action.OPEN_PLAY))

@@ -7,17 +7,19 @@ later, or does not apply to every result; it is written only where it differs.
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import suppress
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from decimal import Decimal, InvalidOperation
+from enum import EnumType
+from functools import cache
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from distill_tui.rules import entities
 from distill_tui.terms import FindingLevel, RunKind, RunStatus, Split, Standing
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
-
 
 T = TypeVar("T")
 
@@ -258,21 +260,69 @@ class DataCounts:
 
 def encode(value: object) -> str:
     """Write a result as JSON."""
-    return _adapter(type(value)).dump_json(value, exclude_defaults=True).decode()
+    return json.dumps(_plain(value), separators=(",", ":"), ensure_ascii=False)
 
 
 def decode(kind: type[T], text: str) -> T:
-    """Read what `encode` wrote. Raises ValueError with the first invalid field."""
-    from pydantic import ValidationError
-
+    """Read what `encode` wrote. Raises ValueError with the first field that does not fit."""
     try:
-        value: T = _adapter(kind).validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        reason = str(first["msg"])
-        raise ValueError(f"{where}: {reason}" if where else reason) from None
+        value: T = _typed(kind, json.loads(text), "it")
+    except RecursionError:
+        raise ValueError("the result is nested too deeply") from None
     return value
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value):
+        return {
+            each.name: _plain(own) for each in fields(value) if (own := getattr(value, each.name)) != _default(each)
+        }
+    if isinstance(value, Mapping):
+        return {name: _plain(own) for name, own in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(own) for own in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Decimal) else value
+
+
+def _default(field: Field[Any]) -> object:
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+_hints = cache(get_type_hints)
+
+
+def _typed(kind: Any, value: Any, where: str) -> Any:
+    """Turn parsed JSON into a value of this type, or raise ValueError."""
+    origin, inner = get_origin(kind) or kind, get_args(kind)
+    if origin is UnionType:  # X | None
+        return None if value is None else _typed(inner[0], value, where)
+    if origin is tuple and isinstance(value, list):
+        kinds = [inner[0]] * len(value) if inner[1] is Ellipsis else inner
+        if len(kinds) == len(value):
+            return tuple(_typed(*each, where) for each in zip(kinds, value, strict=True))
+    elif origin in (Mapping, dict) and isinstance(value, dict):
+        return {_typed(inner[0], name, where): _typed(inner[1], own, f"{where}.{name}") for name, own in value.items()}
+    elif is_dataclass(origin) and isinstance(value, dict):
+        types = _hints(kind)
+        unknown = [name for name in value if name not in types]
+        missing = [each.name for each in fields(kind) if each.name not in value and _default(each) is MISSING]
+        if unknown or missing:
+            raise ValueError(
+                f"{where.removeprefix('it.')}: {', '.join(unknown or missing)} is {'unknown' if unknown else 'missing'}"
+            )
+        return kind(**{name: _typed(types[name], own, f"{where}.{name}") for name, own in value.items()})
+    elif origin is float and type(value) in (int, float):
+        return float(value)
+    elif origin is Decimal and isinstance(value, str):
+        with suppress(InvalidOperation):
+            return Decimal(value)
+    elif isinstance(origin, EnumType) and value in list(origin):
+        return origin(value)
+    elif type(value) is origin:
+        return value
+    raise ValueError(f"{where.removeprefix('it.')} is {value!r:.60}")
 
 
 def known(kind: type[T], text: str) -> T | None:
@@ -313,14 +363,3 @@ def seconds(run: entities.Run) -> float | None:
         if result is not None and not isinstance(result, ObserveResult):
             return result.seconds
     return None
-
-
-_ADAPTERS: dict[type, TypeAdapter[Any]] = {}  # making one takes milliseconds, and reading by it microseconds
-
-
-def _adapter(kind: type) -> TypeAdapter[Any]:
-    from pydantic import ConfigDict, TypeAdapter, with_config
-
-    if kind not in _ADAPTERS:
-        _ADAPTERS[kind] = TypeAdapter(with_config(ConfigDict(extra="forbid", strict=True))(kind))
-    return _ADAPTERS[kind]
