@@ -64,7 +64,7 @@ snapshots: $(READY)  ## write tests/screens anew: every screen as text, at both 
 	@WRITE_SNAPSHOTS=1 $(BIN)/python -m pytest -q tests/test_snapshots.py
 
 .PHONY: bench-screens
-bench-screens: $(READY)  ## first frame, keys, filter, bytes and memory of the screens, beside a bare app and two peers
+bench-screens: $(READY)  ## first frame, keys, filter, bytes and memory of the screens, compared with a bare app and two peers
 	@$(BIN)/python benchmarks/screens.py $(ARGS)
 
 .PHONY: bench-sessions
@@ -78,22 +78,22 @@ bench-gates: $(READY)  ## false passes, false ships, power and kill advice of th
 	@$(BIN)/python benchmarks/gate_errors.py $(ARGS)
 	@$(BIN)/python benchmarks/gate_oracles.py
 
-bench-duplicates: $(READY)  ## near duplicates at a million rows, beside datasketch and rensa
+bench-duplicates: $(READY)  ## near duplicates at a million rows, compared with datasketch and rensa
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@$(BIN)/python benchmarks/duplicates.py $(ARGS)
 
 .PHONY: bench
-bench: bench-training bench-answering  ## training, labelling and evaluation beside transformers' own, some ten minutes
+bench: bench-training bench-answering  ## training, labelling and evaluation compared with transformers' own, some ten minutes
 
-bench-training: $(READY)  ## the training loop beside transformers.Trainer and beside the machine's limit
+bench-training: $(READY)  ## the training loop compared with transformers.Trainer and with the machine's limit
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@$(BIN)/python benchmarks/training.py $(ARGS)
 
-bench-answering: $(READY)  ## labelling and evaluation beside transformers.pipeline
+bench-answering: $(READY)  ## labelling and evaluation compared with transformers.pipeline
 	@$(BIN)/python benchmarks/answering.py $(ARGS)
 
 .PHONY: bench-generation
-bench-generation: $(READY)  ## students that generate, learning and answering, beside transformers' Trainer and pipeline
+bench-generation: $(READY)  ## students that generate: training and answering, compared with transformers' Trainer and pipeline
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@$(BIN)/python benchmarks/generation.py $(ARGS)
 
@@ -102,26 +102,26 @@ bench-writing: $(READY)  ## students of SmolLM2 on real lines, through a project
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@$(BIN)/python benchmarks/writing.py $(ARGS)
 
-bench-headline: $(READY)  ## the ladder on real text, three seeds, controls beside (ARGS=CACHE_FOLDER; hours on a slow machine)
+bench-headline: $(READY)  ## the ladder on real text, three seeds, with controls (ARGS=CACHE_FOLDER; hours on a slow machine)
 	@$(BIN)/python benchmarks/headline.py $(ARGS)
 
-bench-writes: $(READY)  ## what a write costs with a short and a long log, and with eight writers beside SQLite's own waiting
+bench-writes: $(READY)  ## the cost of a write with a short and a long log, and with eight writers compared with SQLite's own waiting
 	@$(BIN)/python benchmarks/writes.py $(ARGS)
 
-prove: $(READY)  ## stories, storms, failing disks, flipped bytes, bad input; goes on where it was broken off (ARGS='--scale 0.1')
-	@$(BIN)/python proofs/prove.py $(ARGS)
+prove: $(READY)  ## the proofs that take hours: kills, failing disks, races, damage, hostile input; continues where it stopped (ARGS='--scale 0.1')
+	@$(BIN)/python proofs/run.py $(ARGS)
 
 fixture: $(READY)      ## write tests/fixtures for the present format of the project file, before it is released
 	@$(BIN)/python tests/test_releases.py
 
-bench-rows: $(READY)     ## a look at a million rows, beside pandas
+bench-rows: $(READY)     ## browse a million rows, compared with pandas
 	@$(BIN)/python benchmarks/rows.py $(ARGS)
 
 .PHONY: bench-size
 bench-size: $(READY)     ## a 5 GB import and a million rows built by the real commands: seconds and peak memory
 	@$(BIN)/python benchmarks/size.py $(ARGS)
 
-bench-drift: $(READY)  ## false alarms and delays of the drift monitor, beside river's on the same streams
+bench-drift: $(READY)  ## false alarms and delays of the drift monitor, compared with river's on the same streams
 	@$(BIN)/python benchmarks/drift.py $(ARGS)
 
 clean:           ## remove the environment and the sample

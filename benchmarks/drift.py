@@ -9,17 +9,16 @@ environment of its own, which the first run makes below `build/`, and on the fir
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shared
 from scipy import stats
 
 from distill_tui.monitor import drift
@@ -31,7 +30,7 @@ WINDOW = 100
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = shared.parser(__doc__)
     parser.add_argument("--nulls", type=int, default=10_000, help="lives without drift for each rate")
     parser.add_argument("--shifts", type=int, default=2000, help="lives for each rate and rise")
     parser.add_argument("--peers", type=int, default=1000, help="of them, those that the others see too")
@@ -109,13 +108,7 @@ def peers(streams: dict[float, Any], most: int) -> Iterable[tuple[str, dict[floa
 
 
 def river_python() -> Path:
-    folder = Path(__file__).parents[1] / "build" / "river"
-    python = folder / "bin" / "python"
-    if not python.exists():
-        print(f"(making an environment with {RIVER} in {folder.relative_to(Path(__file__).parents[1])})", flush=True)
-        venv.create(folder, with_pip=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", RIVER], check=True)
-    return python
+    return shared.environment("river", [RIVER]) / "bin" / "python"
 
 
 def line(name: str, alarms: dict[float, Any]) -> None:

@@ -18,6 +18,8 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
+import shared
+
 WORDS, LENGTH, COPIED = 20_000, 12, 0.05
 Clusters = Sequence[int]
 
@@ -100,7 +102,7 @@ def measure(name: str, count: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = shared.parser(__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows for ours")
     parser.add_argument("--peer-rows", type=int, default=20_000, help="rows for all three, side by side")
     parser.add_argument("--only", choices=CONTESTANTS, help=argparse.SUPPRESS)

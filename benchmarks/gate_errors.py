@@ -9,13 +9,13 @@ gate promises besides: false ships over the rounds, power, and what the kill adv
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections import Counter
 from collections.abc import Callable
 from functools import cache, lru_cache
 
 import numpy as np
+import shared
 
 from distill_tui.gates import statistics
 from distill_tui.gates.paired import Gain, Prospect, outlook
@@ -26,7 +26,7 @@ Z = statistics.normal_quantile(1 - ALPHA)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = shared.parser(__doc__)
     parser.add_argument("--sims", type=int, default=2000, help="simulations of a setting whose rule takes long")
     parser.add_argument("--many", type=int, default=200_000, help="simulations of a setting whose rule is quick")
     parser.add_argument("--seed", type=int, default=1)

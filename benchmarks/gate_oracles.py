@@ -8,11 +8,11 @@ Random tables of paired rows, of shares, of clusters and of p-values. Each line 
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections import Counter
 
 import numpy as np
+import shared
 from scipy import optimize, stats
 
 from distill_tui.gates import statistics
@@ -23,7 +23,7 @@ GOAL = 1e-9
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = shared.parser(__doc__)
     parser.add_argument("--tables", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()

@@ -21,17 +21,15 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "sample_projects" / "feedback_sentiment"))
 import fetch
+import numpy as np
+import shared
 import spam_mails
 import teacher as sample_teacher
 
@@ -50,7 +48,7 @@ RESAMPLES = 1_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = shared.parser(__doc__)
     parser.add_argument("cache", type=Path)
     parser.add_argument("--task", choices=TASKS, default="sentiment")
     parser.add_argument("--rows", type=int, default=0, help="rows besides the teacher's; 0: all")

@@ -17,7 +17,6 @@ Last, each goal with its figure.
 
 from __future__ import annotations
 
-import argparse
 import fcntl
 import json
 import os
@@ -32,11 +31,12 @@ import sys
 import tempfile
 import termios
 import time
-import venv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import shared
 
 from distill_tui import actions, gates
 from distill_tui.rules.actor import Actor
@@ -46,7 +46,6 @@ from distill_tui.store.project import Project, now
 from distill_tui.terms import PlayKind, Role, Stage, StudentKind
 from support import data_runs
 
-BUILD = Path(__file__).parents[1] / "build" / "peers"
 PEERS = {"kanban-tui": ("kanban-tui",), "posting": ("posting", "tree-sitter<0.26")}
 TASKS = 200
 BARE = """
@@ -293,15 +292,11 @@ def peers(folder: Path) -> list[Program]:
     """Install the others where they are not yet, and give each something to show."""
     found = []
     for name, packages in PEERS.items():
-        home = BUILD / name
-        if not (home / "ready").exists():
-            print(f"installing {name} below {BUILD}", flush=True)
-            venv.create(home, with_pip=True)
-            pip = [str(home / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", *packages]
-            if subprocess.run(pip, check=False).returncode:
-                print(f"  {name} cannot be installed here; left out")
-                continue
-            (home / "ready").touch()
+        try:
+            home = shared.environment(name, packages)
+        except subprocess.CalledProcessError:
+            print(f"  {name} cannot be installed here; left out")
+            continue
         found.append({"kanban-tui": kanban, "posting": posting}[name](home, folder))
     return found
 
@@ -357,7 +352,7 @@ class Goals:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = shared.parser(__doc__)
     parser.add_argument("--plays", type=int, nargs="+", default=[10, 1000, 10_000])
     parser.add_argument("--runs", type=int, default=5, help="starts of each program")
     parser.add_argument("--keys", type=int, default=40, help="keys pressed in each program")

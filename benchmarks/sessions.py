@@ -4,6 +4,8 @@
     python benchmarks/sessions.py --only many --sessions 20 --keys 40
     python benchmarks/sessions.py --only drops --terminals 100
 
+`make prove` runs both as proofs.
+
 Everything is real: a play at `decide` that real workers made, `distill-tui ssh serve` (an OpenSSH server), OpenSSH's
 client with the validator's key, 80 by 24.
 
@@ -14,7 +16,6 @@ client with the validator's key, 80 by 24.
 
 from __future__ import annotations
 
-import argparse
 import os
 import select
 import shutil
@@ -26,17 +27,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "proofs"))
+import shared
 
 from distill_tui.runs.executors import local
 from distill_tui.store.project import Project
 from distill_tui.terms import RunStatus
+from kit import Bench, Row, print_losses
 from support import real_play
 from support.ssh_host import Host, Session
 from support.terminal import Terminal
-from trials import Row, keep
 
+START = local.start  # the proofs start no workers; these sessions do
 READABLE = (b"mail-topic", b"Decide")  # the play that waits, and the tab that it is decided on
 LONGEST = 600.0
 USABLE = 0.25  # seconds from a key to its first byte that 95 of 100 take at most
@@ -46,33 +47,32 @@ LOOKS = {"another tab": b"1", "the data tab": b"2", "the train tab": b"4", "all 
 # --- the two --------------------------------------------------------------------------------------------------------
 
 
-def many(play: real_play.Play, folder: Path, count: int, keys: int) -> bool:
-    """Press keys in one session, in one of many, and in all at once; gives whether one of many answers quickly."""
-    print(f"\nsessions on {os.cpu_count()} cores, a key to the first byte that comes back")
-    row("", "p50 ms", "p95 ms", "MB each", "s to open")
+def many(play: real_play.Play, folder: Path, count: int, keys: int) -> Row:
+    """Press keys in one session, in one of many, and in all at once; one of many must answer quickly."""
+    print(f"\nsessions on {os.cpu_count()} cores: a key to the first byte that comes back")
+    print_row("", "p50 ms", "p95 ms", "MB each", "s to open")
     with serving(play, folder) as host:
         started = time.perf_counter()
         opened = [opened_by(host)]
         took = time.perf_counter() - started
         alone = [moved(opened[0], number) for number in range(keys)]
-        tell("one session", alone, memory(host), took)
+        print_figures("one session", alone, memory(host), took)
         started = time.perf_counter()
         opened += [opened_by(host) for _ in range(count - 1)]
         took = (time.perf_counter() - started) / max(1, count - 1)
-        beside = [moved(opened[number % count], number // count) for number in range(keys)]
-        tell(f"one of {count}", beside, memory(host), took)
-        tell(f"all {count} at once", at_once(opened, max(1, keys // count)), memory(host), took)
+        one = [moved(opened[number % count], number // count) for number in range(keys)]
+        print_figures(f"one of {count}", one, memory(host), took)
+        print_figures(f"all {count} at once", at_once(opened, max(1, keys // count)), memory(host), took)
         for session in opened:
             session.close()
-    p95 = quantile(beside, 0.95)
-    lost = [] if p95 < USABLE else [f"p95 {1000 * p95:.0f} ms, more than {1000 * USABLE:.0f}"]
-    keep([Row(f"{count} sessions over SSH", keys, f"a key to its first byte, p95 {1000 * p95:.0f} ms", lost)])
-    return not lost
+    p95 = 1000 * quantile(one, 0.95)
+    row = Row(f"{count} sessions over SSH", keys, f"a key to its first byte, p95 {p95:.0f} ms")
+    row.require(p95 < 1000 * USABLE, f"p95 {p95:.0f} ms, more than {1000 * USABLE:.0f} ms")
+    return row
 
 
-def drops(play: real_play.Play, folder: Path, count: int, at_once: int) -> bool:
-    """Drop terminals while their runs are under way; gives whether each worker lived and finished."""
-    print(f"\n{count} terminals dropped while an evaluation that they started and follow is under way")
+def drops(play: real_play.Play, folder: Path, count: int, at_once: int) -> Row:
+    """Drop terminals while their runs are under way; each worker must live and finish."""
     copies = [copy(play, folder / f"copy-{number}") for number in range(min(at_once, count))]
     gone = lived = finished = 0
     for wave in range(0, count, len(copies)):
@@ -85,11 +85,10 @@ def drops(play: real_play.Play, folder: Path, count: int, at_once: int) -> bool:
         lived += sum(local.alive(each.project, run) for each, run in zip(here, runs, strict=True))
         ends = [local.wait(each.project, run, lambda _: None) for each, run in zip(here, runs, strict=True)]
         finished += sum(run.status is RunStatus.FINISHED for run in ends)
-    said = f"programs that ended with their terminal {gone}, workers alive after it {lived}, finished {finished}"
-    print(f"  {said}")
-    held = gone == lived == finished == count
-    keep([Row("terminals dropped during a run", count, said, [] if held else [said])])
-    return held
+    detail = f"programs that ended with their terminal {gone}, workers alive after it {lived}, finished {finished}"
+    row = Row("terminals dropped during a run", count, detail)
+    row.require(gone == lived == finished == count, detail)
+    return row
 
 
 # --- what they need ------------------------------------------------------------------------------------------------
@@ -212,8 +211,8 @@ def quantile(seconds: Sequence[float], share: float) -> float:
     return sorted(seconds)[int(share * (len(seconds) - 1))]
 
 
-def tell(name: str, seconds: Sequence[float], size: float, took: float) -> None:
-    row(
+def print_figures(name: str, seconds: Sequence[float], size: float, took: float) -> None:
+    print_row(
         name,
         f"{1000 * quantile(seconds, 0.5):.0f}",
         f"{1000 * quantile(seconds, 0.95):.0f}",
@@ -222,30 +221,49 @@ def tell(name: str, seconds: Sequence[float], size: float, took: float) -> None:
     )
 
 
-def row(name: str, *values: object) -> None:
+def print_row(name: str, *values: object) -> None:
     print(f"  {name:<18}" + "".join(f" {value!s:>15}" for value in values), flush=True)
 
 
+def sessions_proof(bench: Bench) -> Row:
+    with staged(bench.folder) as play:
+        return many(play, bench.folder, 20, bench.times(100, 20))
+
+
+def terminals_proof(bench: Bench) -> Row:
+    with staged(bench.folder) as play:
+        return drops(play, bench.folder, bench.times(100, 1), 4)
+
+
+PROOFS = {"20 sessions over SSH": sessions_proof, "terminals dropped during a run": terminals_proof}
+
+
+@contextmanager
+def staged(folder: Path) -> Iterator[real_play.Play]:
+    """Make a play at `decide`, with real workers."""
+    os.environ["XDG_STATE_HOME"] = str(folder / "state")
+    local.start = START
+    play = real_play.copy_to(folder)
+    yield play
+    play.project.close()
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = shared.parser(__doc__)
     parser.add_argument("--only", choices=("many", "drops"), help="one of the two")
     parser.add_argument("--sessions", type=int, default=20)
     parser.add_argument("--keys", type=int, default=100, help="keys pressed in one session and in one of many")
     parser.add_argument("--terminals", type=int, default=100, help="terminals to drop")
     parser.add_argument("--at-once", type=int, default=4, help="runs under way at the same time")
-    given, held = parser.parse_args(), {}
+    given, rows = parser.parse_args(), []
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, Python {sys.version.split()[0]}", flush=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        os.environ["XDG_STATE_HOME"] = str(folder / "state")
-        play = real_play.copy_to(folder)
-        if given.only in (None, "many"):
-            held[f"{given.sessions} sessions usable"] = many(play, folder, given.sessions, given.keys)
-        if given.only in (None, "drops"):
-            held["dropped terminals"] = drops(play, folder, given.terminals, given.at_once)
-        play.project.close()
-    print("\n" + "\n".join(f"{name}: {'held' if well else 'NOT HELD'}" for name, well in held.items()))
-    return int(not all(held.values()))
+    with tempfile.TemporaryDirectory() as scratch, staged(Path(scratch)) as play:
+        if given.only != "drops":
+            rows.append(many(play, Path(scratch), given.sessions, given.keys))
+        if given.only != "many":
+            rows.append(drops(play, Path(scratch), given.terminals, given.at_once))
+    print_losses(rows)
+    return int(any(row.lost for row in rows))
 
 
 if __name__ == "__main__":

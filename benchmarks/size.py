@@ -9,7 +9,6 @@ built and frozen by the commands that a driver types. Each command is a process 
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import os
@@ -22,6 +21,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
+
+import shared
 
 GIB, MIB = 1 << 30, 1 << 20
 LABELS = ("bad", "fine", "good")
@@ -128,7 +129,7 @@ ACCEPT = ["data", "accept", "P-001", "--all", "-m", "a benchmark"]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = shared.parser(__doc__)
     parser.add_argument("--import-gb", type=float, default=5.0, help="GiB of JSONL to import; 0: leave it out")
     parser.add_argument("--build-rows", type=int, default=1_000_000, help="short rows to build; 0: leave it out")
     parser.add_argument("--folder", type=Path, help="where the files go (default: a temporary folder)")

@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shared
 
 LABELS = ("bad", "fine", "good")
 CONTESTANTS = ("limit", "ours", "trainer cached", "trainer grouped", "trainer online")
@@ -44,7 +45,7 @@ WORDS = {0: ("awful", "broken", "hate", "slow"), 1: ("table", "colour", "weighs"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = shared.parser(__doc__)
     parser.add_argument("--rows", type=int, default=3000)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)

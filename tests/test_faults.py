@@ -1,6 +1,6 @@
 """Bad luck and bad disks, each a few times: killed writers, copies made while others write, what the doctor names.
 
-The same is done by the thousand in `proofs/storms.py` and `proofs/flips.py`.
+The same is done by the thousand in `proofs/kills.py` and `proofs/damage.py`.
 """
 
 from __future__ import annotations

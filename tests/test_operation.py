@@ -1,6 +1,6 @@
 """Several people act at random on a real project file, and what must never be is never so.
 
-Hypothesis looks for the shortest story that breaks a promise; `proofs/people.py` tells ten thousand longer ones.
+Hypothesis looks for the shortest history that breaks a rule; `proofs/people.py` plays ten thousand longer ones.
 """
 
 from __future__ import annotations
