@@ -21,7 +21,7 @@ from distill_tui.bundles.verify import verify_bundle
 from distill_tui.cli.app import main
 from distill_tui.dataset import browse, frozen
 from distill_tui.gates import Criterion, Gate
-from distill_tui.monitor import history
+from distill_tui.monitor import history, refresh
 from distill_tui.reports import html as sponsor_page
 from distill_tui.reports import model_card
 from distill_tui.reports import text as report
@@ -346,7 +346,7 @@ def test_the_live_student_is_watched_by_what_it_answers(decided: Project, tmp_pa
     assert 0 < view.segments[0].differ < 150
     actions.observe(decided, 1, OLGA, write(tmp_path / "mar.jsonl", calls(400, 4, "2026-03-01", wrong=1.0)))
     assert decided.dossier(1).standing is not Standing.STEADY, "the teacher leaves out what the student gives"
-    assert set(history.failures(decided, decided.dossier(1))) <= {"app / ?", "web / ?"}
+    assert set(refresh.failures(decided, decided.dossier(1))) <= {"app / ?", "web / ?"}
 
 
 # --- teachers that write --------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from distill_tui.rules.actor import Actor
 from distill_tui.rules.objection import Objection, Refused
 from distill_tui.rules.requests import Observe, RollBack, WithReason
 from distill_tui.store import tables
-from distill_tui.store.project import Change, Project, ProjectError
+from distill_tui.store.project import Change, Project, ProjectError, now
 from distill_tui.terms import Action, Remedy, RunKind
 
 
@@ -83,21 +83,21 @@ def roll_back(project: Project, play_id: int, actor: Actor, bundle_id: int, reas
 
 def refresh(project: Project, play_id: int, actor: Actor, reason: str) -> None:
     """Open a round with the observed traffic, its training rows weighted towards the divergences."""
-    from distill_tui.monitor import history
+    from distill_tui.monitor import refresh as taking
 
     seen = project.ask_first(Action.REFRESH, play_id, actor, WithReason(reason))
     with project.artifacts.scratch() as scratch:
-        taken = history.take_in(project, seen, scratch / "observed.parquet")
+        taken = taking.take_in(project, seen, scratch / "observed.parquet", now())
     with project.change(Action.REFRESH, play_id, actor, WithReason(reason)) as change:
         if [f.id for f in change.dossier.feeds] != [f.id for f in seen.feeds]:
             raise Refused([Objection("data.moved", "New production data arrived; open the refresh again.")])
         change.play.round += 1
         change.session.add(change.play)
         assert change.dossier.live is not None
-        detail = {"rows": taken.report.rows if taken else 0, "round": change.play.round}
-        _remedy(change, Remedy.REFRESH, change.dossier.live, reason, detail, history.failures(project, seen))
+        detail = {"rows": taken.rows if taken else 0, "round": change.play.round}
+        _remedy(change, Remedy.REFRESH, change.dossier.live, reason, detail, taking.failures(project, seen))
         if taken is not None:
-            change.session.add(taken.traffic(play_id, change.play.round, change.at))
+            change.session.add(taken)
 
 
 def _remedy(

@@ -301,8 +301,8 @@ def _cost(values: Mapping[str, Decimal]) -> Iterator[str]:
     spend, threshold, days = calls * price / _THOUSAND, values["threshold_per_month"], values["window_days"]
     if spend <= threshold:
         yield (
-            f"The task costs {_money(spend)} a month ({calls:,f} calls at {price:,f} a thousand), which does not pass "
-            f"the threshold of {_money(threshold)}: correct the numbers or kill the play."
+            f"The task costs {spend:,.2f} a month ({calls:,f} calls at {price:,f} a thousand), which does not pass "
+            f"the threshold of {threshold:,.2f}: correct the numbers or kill the play."
         )
     if not LEAST_DAYS <= days <= MOST_DAYS:
         yield f"window_days is {days:f}; a cost play takes the last {LEAST_DAYS} to {MOST_DAYS} days of traffic."
@@ -382,10 +382,6 @@ def _out_of_range(name: str, value: Decimal) -> str:
 
 def _and(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _money(amount: Decimal) -> str:
-    return f"{amount:,.2f}"
 
 
 def _percent(share: Decimal) -> str:

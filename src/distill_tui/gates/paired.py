@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from distill_tui.gates import statistics
+from distill_tui.gates.record import Record
 from distill_tui.gates.statistics import Cluster
 
 ROUNDS_COMPARED = 2  # how many rounds a gain is looked at over
@@ -40,6 +41,12 @@ class Gain:
         clusters = [Cluster(math.fsum(each), len(each), 0) for each in totals.values()]
         rows, error = len(differences), statistics.clustered_standard_error(clusters)
         return cls(math.fsum(differences) / rows, error, rows, len(clusters))
+
+    @classmethod
+    def between(cls, first: Mapping[int, float], last: Mapping[int, float], record: Record) -> Gain | None:
+        """Average last minus first over the keys of rows that both have; `record` groups them. None without any."""
+        groups, shared = dict(zip(record.key, record.group, strict=False)), sorted(first.keys() & last.keys())
+        return cls.of([last[key] - first[key] for key in shared], [groups[key] for key in shared]) if shared else None
 
     def at_least(self, alpha: float) -> float:
         """Return the lower t bound of the mean; minus infinity for a single group.

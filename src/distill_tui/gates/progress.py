@@ -48,12 +48,9 @@ def progress(gate: Gate, before: Record, after: Record, rounds_left: int) -> Pro
         return None
     before, after = together(gate, before), together(gate, after)
     first, last = (_scores(criterion, gate, record) for record in (before, after))
-    groups = dict(zip(after.key, after.group, strict=True))
-    shared = sorted(first.keys() & last.keys())
-    sample = Sample.of(criterion, gate, after, criterion.scope)
-    if not shared or sample.scores.estimate is None:
+    sample, gain = Sample.of(criterion, gate, after, criterion.scope), Gain.between(first, last, after)
+    if gain is None or sample.scores.estimate is None:
         return None
-    gain = Gain.of([last[key] - first[key] for key in shared], [groups[key] for key in shared])
     return Progress(criterion, outlook(gain, sample.bar - sample.scores.estimate, rounds_left))
 
 

@@ -1,35 +1,23 @@
-"""What was observed of a live student, asked of the file: for screens, commands, and the data of a refresh.
-
-Plain values out; nothing is written but the file of rows that a refresh takes in.
-"""
+"""What was observed of a live student, read from the project file for screens and commands."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from distill_tui import tasks
-from distill_tui.dataset import observed
-from distill_tui.digests import canonical, sorted_json
+from distill_tui.digests import sorted_json
 from distill_tui.monitor import plan as observe
-from distill_tui.rounds.weights import cell
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
-from distill_tui.rules.results import ImportReport, encode
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import read, stored_list
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.store.records import read_record
 from distill_tui.store.rows import select
-from distill_tui.terms import Remedy, Stage
-
-if TYPE_CHECKING:
-    from distill_tui.store import tables
+from distill_tui.terms import Stage
 
 WORST = 5  # rows that are shown of what diverges
 
@@ -51,7 +39,7 @@ def plan_of(watch: entities.Watch) -> observe.Plan:
     return read(observe.Plan, watch.plan, f"the plan of the watch of feed {watch.feed_id}")
 
 
-def _listed(numbers: Iterable[int]) -> str:
+def listed(numbers: Iterable[int]) -> str:
     return ", ".join(str(int(number)) for number in numbers)
 
 
@@ -61,7 +49,7 @@ def read_feeds(
     """Return what was observed after a feed (and up to another), feed by feed, in the order of recording."""
     wanted = {each.id: each.received_at for each in feeds if each.id > after}
     found: dict[int, list[entities.Observation]] = {}
-    for row in select(connection, entities.Observation, f"WHERE feed_id IN ({_listed(wanted)}) ORDER BY id"):
+    for row in select(connection, entities.Observation, f"WHERE feed_id IN ({listed(wanted)}) ORDER BY id"):
         if until is None or row.feed_id <= until:
             found.setdefault(row.feed_id, []).append(row)
     return [(wanted[feed_id], rows) for feed_id, rows in found.items()]
@@ -77,78 +65,7 @@ def new_plan(project: Project, dossier: PlayDossier, bundle: entities.Bundle, re
     return observe.plan(record, gate, play.sampling_per_month or 1, play.refresh_days or 1, reference)
 
 
-# --- for a refresh ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Taken:
-    """The observed rows that a refresh takes in as traffic."""
-
-    name: str
-    artifact: str
-    report: ImportReport
-
-    def traffic(self, play_id: int, round: int, at: str) -> tables.Traffic:
-        from distill_tui.store import tables
-
-        return tables.Traffic(
-            play_id=play_id,
-            round=round,
-            name=self.name,
-            source_digest=self.artifact,
-            artifact=self.artifact,
-            mapping=canonical({"observed": str(round)}).decode(),
-            rows=self.report.rows,
-            rejects=0,
-            report=encode(self.report),
-            imported_at=at,
-        )
-
-
-def take_in(project: Project, dossier: PlayDossier, out: Path) -> Taken | None:
-    """Collect the rows that were observed and not judged on yet, with the teacher's answers."""
-    feeds = [feed for feed in dossier.feeds if feed.id > _judged_until(dossier)]
-    if not feeds:
-        return None
-    query = f"SELECT input_digest FROM observation WHERE probe = 0 AND feed_id IN ({_listed(f.id for f in feeds)})"
-    with project.view() as connection:
-        wanted = {digest for (digest,) in connection.execute(query)}
-    files = [project.artifacts.path(feed.artifact) for feed in feeds]
-    rows = observed.pick(files, lambda row: row["input_digest"] in wanted, out)
-    if not rows:
-        return None
-    gold = sum(row["gold"] is not None for row in observed.rows(out))
-    segments = Counter(row["segment"] or "all" for row in observed.rows(out))
-    name = f"observed {feeds[0].received_at[:10]} to {feeds[-1].received_at[:10]}"
-    report = ImportReport(
-        observed=True, rows=rows, rejects=0, gold_share=gold / rows, segments=tuple(segments.most_common(1000))
-    )
-    return Taken(name, project.artifacts.store(out), report)
-
-
-def _judged_until(dossier: PlayDossier) -> int:
-    """Return the newest feed that an evaluated refresh took in; what was never judged on is taken in again."""
-    looked = max((e.round for e in dossier.evaluations if not e.reproduced), default=0)
-    opened = [r for r in dossier.remedies if r.kind is Remedy.REFRESH and r.round <= looked]
-    return max((r.feed_id for r in opened), default=0)
-
-
-def failures(project: Project, dossier: PlayDossier) -> dict[str, list[int]]:
-    """Count by cell where the live student diverged since the watch began: [rows that differ, rows].
-
-    Open rows only: what is sealed may become held-out, and nothing of it goes into the weights of a data set.
-    """
-    found: dict[str, list[int]] = {}
-    task = tasks.of(dossier.play.task)
-    for row in _labelled(project, dossier):
-        if not observed.sealed(row.input_digest):
-            counts = found.setdefault(cell(row.segment, task.cell_label(row.teacher)), [0, 0])
-            counts[0] += row.answer != row.teacher
-            counts[1] += 1
-    return found
-
-
-def _labelled(project: Project, dossier: PlayDossier) -> list[entities.Observation]:
+def labelled_rows(project: Project, dossier: PlayDossier) -> list[entities.Observation]:
     if dossier.live is None:
         return []
     which = "WHERE bundle_id = ? AND feed_id > ? AND probe = 0 AND teacher IS NOT NULL ORDER BY id"
@@ -248,7 +165,7 @@ def life(project: Project, dossier: PlayDossier) -> LiveView | None:
     watch, sample = dossier.watch, dossier.play.sampling_per_month or 0
     plan = plan_of(watch) if watch else _plan(project, dossier, live)
     findings = _findings(watch) if watch else ()
-    labelled = _labelled(project, dossier)
+    labelled = labelled_rows(project, dossier)
     since = "bundle_id = ? AND feed_id > ? AND probe = 0"
     this_month = "play_id = ? AND asked = 1 AND substr(day, 1, 7) = ?"
     return LiveView(

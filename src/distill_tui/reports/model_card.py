@@ -14,6 +14,8 @@ from distill_tui.store.json_columns import read, result_of
 from distill_tui.tasks import loaders
 from distill_tui.terms import Role, Verdict
 
+# the sections of a review that a card shows, with the titles that it gives them
+SHOWN = {"judgements": "Gate", "segments": "Held-out rows", "scores": "", "worth": "", "costs": "", "deferral": ""}
 _VERDICTS = frozenset(verdict.value for verdict in Verdict)
 
 
@@ -26,19 +28,12 @@ def plain(text: str) -> str:
 def model_card(dossier: PlayDossier, signed: SignOffFacts) -> str:
     found = review.of(dossier)
     assert found is not None
-    card = [
-        *_head(dossier, found),
-        *_part("Use", _use(dossier, found)),
-        *_section(sections.judgements(found), "Gate"),
-        *_section(sections.segments(found), "Held-out rows"),
-        *_section(sections.scores(found)),
-        *_section(sections.worth(found)),
-        *_section(sections.costs(found)),
-        *_section(sections.sent_back(found)),
-        *_part("Data", _data(dossier)),
-        *_part("People", _people(dossier, signed)),
-        *_section(sections.not_measured(found)),
-    ]
+    parts = {section.name: section for section in sections.of(found)}
+    card = [*_head(dossier, found), *_part("Use", _use(dossier, found))]
+    for name, title in SHOWN.items():
+        card += _section(parts[name], title) if name in parts else ()
+    card += [*_part("Data", _data(dossier)), *_part("People", _people(dossier, signed))]
+    card += _section(parts["not_measured"])
     return "\n".join(card) + "\n"
 
 
@@ -48,8 +43,6 @@ def _part(title: str, lines: Iterable[str]) -> Iterator[str]:
 
 
 def _section(section: Section, title: str = "") -> Iterator[str]:
-    if not section.lines and not section.rows:
-        return
     yield from _part(title or section.title, (f"{plain(section.note)}.", "") if section.note else ())
     for line in section.lines:
         yield f"- {f'{line.word}: ' if line.word in _VERDICTS else ''}{plain(line.text)}"

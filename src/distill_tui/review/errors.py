@@ -155,11 +155,10 @@ class Change:
 def change(before: Record, now: Record) -> Change | None:
     """Compare two records row by row; None where they have no named row with a truth in common."""
     first, last = _right(before), _right(now)
-    groups = dict(zip(now.key, now.group, strict=True)) if now.key else {}
-    shared = sorted(first.keys() & last.keys())
-    if not shared:
+    gain = Gain.between(first, last, now)
+    if gain is None:
         return None
-    gain = Gain.of([last[key] - first[key] for key in shared], [groups[key] for key in shared])
+    shared = first.keys() & last.keys()
     return Change(
         rows=len(shared),
         fixed=sum(last[key] > first[key] for key in shared),

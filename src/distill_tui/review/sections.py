@@ -52,8 +52,11 @@ def of(review: Review) -> Iterator[Section]:
     """Yield the sections in the order in which they are read, the verdict first."""
     parts = (
         *(verdict(review), judgements(review), segments(review), worth(review), costs(review), sent_back(review)),
-        *(right_and_wrong(review), confusions(review), calibration(review), scores(review), since_before(review)),
-        *(money(review), not_measured(review)),
+        *(right_and_wrong(review), confusions(review), calibration(review)),
+        Section("scores", "Row scores", lines=_lines(*(each.sentence for each in review.scores))),
+        Section("since_before", "Since the round before", lines=_lines(*review.since_before)),
+        money(review),
+        Section("not_measured", "Not measured", lines=_lines(*review.not_measured, word=Verdict.UNMEASURED.value)),
     )
     return (each for each in parts if each.lines or each.rows)
 
@@ -171,14 +174,6 @@ def calibration(review: Review) -> Section:
     return Section("calibration", "Calibration", note, (), columns, rows, tuple(each.right for each in found.bins))
 
 
-def scores(review: Review) -> Section:
-    return Section("scores", "Row scores", lines=_lines(*(each.sentence for each in review.scores)))
-
-
-def since_before(review: Review) -> Section:
-    return Section("since_before", "Since the round before", lines=_lines(*review.since_before))
-
-
 def money(review: Review) -> Section:
     found = review.worth
     if found is None:
@@ -199,10 +194,6 @@ def money(review: Review) -> Section:
     note = f"by the locked numbers; net after {found.window:f} months, most sensitive input first"
     columns_ = tuple(map(Column, columns, (0, 1, 1, 0, 0)))
     return Section("money", "Money", note, _lines(*payback.sentences(found)), columns_, rows, bars)
-
-
-def not_measured(review: Review) -> Section:
-    return Section("not_measured", "Not measured", lines=_lines(*review.not_measured, word=Verdict.UNMEASURED.value))
 
 
 def _rate(rate: Rate | None) -> str:
