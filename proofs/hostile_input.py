@@ -26,7 +26,7 @@ from random import Random
 from distill_tui import actions, gates
 from distill_tui.cli.app import main as command
 from distill_tui.dataset import readers, records, traffic
-from distill_tui.dataset.readers import BadInput
+from distill_tui.dataset.records import BadInput
 from distill_tui.people import signatures, statements
 from distill_tui.people.signatures import BadSignature
 from distill_tui.rules.objection import Refused

@@ -21,6 +21,7 @@ from distill_tui.rules.actor import Actor
 from distill_tui.rules.next_step import next_step
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.permission import objections
+from distill_tui.rules.requests import ImportTraffic
 from distill_tui.runs.claim import Claim
 from distill_tui.runs.executors import local
 from distill_tui.store import tables
@@ -218,7 +219,8 @@ def test_a_worker_that_was_given_up_records_nothing(tmp_path: Path) -> None:
             assert run is not None
             run.token = "of another worker"
         with pytest.raises(Refused) as refusal:
-            claimed.end(Action.IMPORT_TRAFFIC, RunStatus.FINISHED, lambda change, row: None)
+            request = ImportTraffic("few.jsonl", "sha256:0", "{}", rows=5, worker=claimed.fence)
+            claimed.end(Action.IMPORT_TRAFFIC, RunStatus.FINISHED, lambda change, row: None, request)
         assert [each.rule for each in refusal.value.objections] == ["run.fenced"]
 
     run = actions.import_traffic(project, 1, DAN, few(project), start=resumed_elsewhere)
@@ -240,9 +242,9 @@ def test_a_command_says_why_with_the_exit_code_of_a_refusal_or_of_bad_input(tmp_
     code, told = command("import", "P-001", str(bad))
     assert code == exits.REFUSED and told.startswith("1 of the 2 rows of “bad.jsonl” are unusable")
     code, told = command("import", "P-001", str(empty))
-    assert code == exits.BAD_INPUT and "has no row that can be used" in told
+    assert code == exits.BAD_INPUT and "has no usable row" in told
     code, told = command("import", "P-001", str(bad), "--most-rejects", "0.5")
-    assert code == exits.DONE and "bad.jsonl, line 2: the input is empty; left out." in told
+    assert code == exits.DONE and "bad.jsonl, line 2: the input is empty. Left out." in told
     assert project.dossier(1).play is not None and project.dossier(1).traffic[0].rows == 1
     assert [run.status for run in project.dossier(1).runs] == [RunStatus.FAILED, RunStatus.FAILED, RunStatus.FINISHED]
     assert project.dossier(1).play.stage is Stage.DATA

@@ -19,7 +19,7 @@ from distill_tui import actions
 from distill_tui.dataset import build, traffic
 from distill_tui.dataset.readers import (
     BadInput,
-    Mapping,
+    ColumnMapping,
     Reject,
     TrafficRow,
     column_names,
@@ -37,7 +37,7 @@ from distill_tui.terms import PlayKind, Role, Split
 from support import data_runs
 from support.intake import MIA, MINE
 
-PLAIN = Mapping(input="text", gold="label")
+PLAIN = ColumnMapping(input="text", gold="label")
 ROWS = [{"text": f"sentence number {n}", "label": "ab"[n % 2]} for n in range(7)]
 
 
@@ -106,7 +106,7 @@ def test_a_link_in_a_saved_folder_is_not_followed(tmp_path: Path) -> None:
 def test_a_saved_folder_that_was_damaged_is_refused(tmp_path: Path) -> None:
     folder = saved(tmp_path / "set", [("a", 0)])
     (folder / "data-00000-of-00001.arrow").write_bytes(b"no arrow")
-    with pytest.raises(BadInput, match="no readable Arrow file"):
+    with pytest.raises(BadInput, match="not a readable Arrow file"):
         list(read_rows(folder, PLAIN))
     (folder / "state.json").write_text("[")
     with pytest.raises(BadInput, match="not readable JSON"):
@@ -283,7 +283,7 @@ def test_an_entry_of_metadata_can_be_named_instead(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "x.jsonl", [call("one", user="u-1", metadata={"tenant": "t-9", "tags": ["a"]})])
     look = preview(path, guess_mapping(path))
     assert look.rows[0]["group"] == "u-1" and "metadata.tenant" in look.columns and "metadata.tags" not in look.columns
-    (row,) = read_rows(path, Mapping(input="chat_input", group="metadata.tenant"))
+    (row,) = read_rows(path, ColumnMapping(input="chat_input", group="metadata.tenant"))
     assert isinstance(row, TrafficRow) and row.group == "t-9"
 
 

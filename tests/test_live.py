@@ -24,7 +24,7 @@ from distill_tui.cli import exits as cli
 from distill_tui.cli import live as watching
 from distill_tui.cli.app import main
 from distill_tui.dataset import frozen
-from distill_tui.dataset.observed import sealed
+from distill_tui.dataset.traffic import sealed
 from distill_tui.gates import Criterion, Gate, Record
 from distill_tui.monitor import history
 from distill_tui.monitor import plan as observe

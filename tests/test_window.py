@@ -14,7 +14,8 @@ import pytest
 from distill_tui import actions, gates
 from distill_tui.cli.app import main
 from distill_tui.dataset import play_data, repeats, traffic, window
-from distill_tui.dataset.readers import BadInput, Mapping
+from distill_tui.dataset.readers import ColumnMapping
+from distill_tui.dataset.records import BadInput
 from distill_tui.dataset.window import TokenPrices
 from distill_tui.rounds import play_traffic
 from distill_tui.rules.actor import Actor
@@ -30,7 +31,7 @@ def imported(folder: Path, rows: list[dict[str, object]], name: str = "calls") -
     source = folder / f"{name}.jsonl"
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))
     columns = {key: key for row in rows for key in row}
-    traffic.import_traffic(source, Mapping(**columns), folder / f"{name}.parquet")
+    traffic.import_traffic(source, ColumnMapping(**columns), folder / f"{name}.parquet")
     return folder / f"{name}.parquet"
 
 

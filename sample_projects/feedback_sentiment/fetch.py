@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from distill_tui.dataset.readers import BadInput
+from distill_tui.dataset.records import BadInput
 
 PACKAGE = "vaderSentiment==3.3.2"
 PACKAGE_DIGEST = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"

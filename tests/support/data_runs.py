@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from distill_tui import actions
-from distill_tui.dataset.readers import Mapping
+from distill_tui.dataset.readers import ColumnMapping
 from distill_tui.rules.actor import Actor
 from distill_tui.runs import worker
 from distill_tui.runs.claim import Claim
@@ -23,7 +23,7 @@ def here(project: Project, run_id: int) -> None:
 
 
 def import_traffic(
-    project: Project, play: int, actor: Actor, path: Path, mapping: Mapping | None = None, **more: Any
+    project: Project, play: int, actor: Actor, path: Path, mapping: ColumnMapping | None = None, **more: Any
 ) -> dict[str, Any]:
     actions.import_traffic(project, play, actor, path, mapping, start=here, **more)
     return _newest_report(project, play)

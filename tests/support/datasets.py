@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from distill_tui.dataset import traffic
-from distill_tui.dataset.readers import Mapping
+from distill_tui.dataset.readers import ColumnMapping
 
-EVERY = Mapping("input", "teacher_output", "probs", "gold", "segment", "group", "time", "cost", "latency_ms")
+EVERY = ColumnMapping("input", "teacher_output", "probs", "gold", "segment", "group", "time", "cost", "latency_ms")
 
 
 def file_of(folder: Path, name: str, content: str | bytes) -> Path:
@@ -26,5 +26,5 @@ def imported(folder: Path, rows: list[dict[str, object]], name: str = "rows") ->
     source = jsonl(folder, rows, f"{name}.jsonl")
     held = {key for row in rows for key in row}
     known = {field: column for field, column in vars(EVERY).items() if column in held}
-    traffic.import_traffic(source, Mapping(**known), out)
+    traffic.import_traffic(source, ColumnMapping(**known), out)
     return out

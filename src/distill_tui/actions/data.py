@@ -29,7 +29,7 @@ def import_traffic(
     play_id: int,
     actor: Actor,
     path: Path,
-    mapping: readers.Mapping | None = None,
+    mapping: readers.ColumnMapping | None = None,
     *,
     most_rejects: float = 0.05,
     variations: Mapping[str, Any] | None = None,

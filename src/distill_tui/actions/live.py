@@ -23,7 +23,7 @@ def observe(
     play_id: int,
     actor: Actor,
     path: Path,
-    mapping: readers.Mapping | None = None,
+    mapping: readers.ColumnMapping | None = None,
     *,
     name: str = "",
 ) -> int:

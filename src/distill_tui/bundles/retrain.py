@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from distill_tui import tasks
-from distill_tui.dataset import build, frozen, observed, readers, traffic
+from distill_tui.dataset import build, frozen, readers, traffic
 from distill_tui.dataset.frozen import Rows
 from distill_tui.dataset.split import SplitRule
 from distill_tui.digests import folder_digest
@@ -126,7 +126,7 @@ def _built(recipe: Recipe, data: Path, teacher: Path | None, scratch: Path) -> P
 
 def _answers(file: Path, teacher: Path, asked: Described | None) -> dict[str, Any]:
     """Ask a local teacher, one that writes as it was asked before, for what the traffic does not hold."""
-    unanswered = [r for r in observed.rows(file) if r["teacher_output"] is None and r["teacher_probabilities"] is None]
+    unanswered = [r for r in traffic.rows([file]) if r["teacher_output"] is None and r["teacher_probabilities"] is None]
     texts = {row["input_digest"]: row["input"] for row in unanswered}
     digests, found = list(texts), dict[str, Any]()
     if asked is not None:

@@ -167,7 +167,7 @@ def _usage(error: click.UsageError) -> str:
 
 _ANSWERS = (
     ("distill_tui.store.project", "ProjectError"),
-    ("distill_tui.dataset.readers", "BadInput"),
+    ("distill_tui.dataset.records", "BadInput"),
     ("distill_tui.people.signatures", "BadSignature"),
     ("distill_tui.people.ssh_server", "ServerError"),
 )

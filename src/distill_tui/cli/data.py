@@ -24,7 +24,7 @@ from distill_tui.terms import Action
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
-    from distill_tui.dataset.readers import Mapping
+    from distill_tui.dataset.readers import ColumnMapping
     from distill_tui.rules import entities
 
 SHARE = click.FloatRange(0, 1)
@@ -84,7 +84,7 @@ def import_report(call: Call, run: entities.Run) -> dict[str, Any]:
     return json_columns.stored(imported.report, f"the report of traffic file {imported.id}")
 
 
-def _preview(call: Call, path: Path, mapping: Mapping) -> None:
+def _preview(call: Call, path: Path, mapping: ColumnMapping) -> None:
     look = readers.preview(path, mapping)
     columns = {name: column for name, column in asdict(mapping).items() if column}
     value = {"mapping": columns, "columns": look.columns, "rows": look.rows, "rejects": look.rejects}

@@ -10,10 +10,10 @@ import click
 
 from distill_tui.cli.call import UsageError
 from distill_tui.cli.options import stacked
-from distill_tui.dataset import readers
+from distill_tui.dataset import readers, records
 
 if TYPE_CHECKING:
-    from distill_tui.dataset.readers import Mapping
+    from distill_tui.dataset.readers import ColumnMapping
 
 _NAMES = (
     "input",
@@ -40,14 +40,14 @@ options = stacked(
 )
 
 
-def mapping(path: Path, columns: dict[str, str | None]) -> Mapping:
+def mapping(path: Path, columns: dict[str, str | None]) -> ColumnMapping:
     """Return the columns to read from a file. Raises UsageError, BadInput."""
     given = {name: column for name, column in columns.items() if column is not None}
     if not given:
         return readers.guess_mapping(path)
     try:
         found: dict[str, str | None] = asdict(readers.guess_mapping(path))
-    except readers.BadInput:
+    except records.BadInput:
         if not given.get("input"):
             raise
         found = {}
@@ -55,4 +55,4 @@ def mapping(path: Path, columns: dict[str, str | None]) -> Mapping:
     column = named.pop("input", None)
     if not column:
         raise UsageError("The input's column cannot be empty; name it with --input COLUMN.")
-    return readers.Mapping(input=column, **named)
+    return readers.ColumnMapping(input=column, **named)

@@ -1,7 +1,7 @@
-"""From imported traffic to a data set: window, merge what is the same, attach the teacher, split, write.
+"""Build a data set from imported traffic: apply the window, merge equal inputs, attach the teacher, split, write.
 
-The same traffic gives the same data set, in whatever order its files and rows come. All distinct rows are held in
-memory. Which row goes where is `split`'s business, what the file looks like is `frozen`'s.
+The same traffic gives the same data set, whatever the order of its files and rows. All distinct rows are held in
+memory.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,20 +19,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from distill_tui.dataset import frozen, traffic
-from distill_tui.dataset.progress import Progress, unheard
-from distill_tui.dataset.readers import BadInput
-from distill_tui.dataset.split import Candidate, LeftOut, Place, SplitRule, assign, most_common
+from distill_tui.dataset.progress import Progress, no_progress
+from distill_tui.dataset.records import BadInput
+from distill_tui.dataset.split import Candidate, LeftOut, SplitRule, assign, most_common
 from distill_tui.terms import Split
 
-EVERYTHING = "all"  # the segment of a row that states none
-MOST_LABELS = 100  # guessed from traffic; whoever has more says so
-GROUP = 20_000  # rows that are written at once
+EVERYTHING = "all"  # the segment of a row without one
+MOST_LABELS = 100  # that are guessed from traffic
+GROUP = 20_000  # rows in a row group of the file
 NEEDED = ("input_digest", "input", "teacher_output", "teacher_probabilities", "gold", "segment", "group", "time")
 
 
 @dataclass(frozen=True, slots=True)
 class TeacherOutput:
-    """What the teacher says of one input: its answer, its probabilities by label or in the order of labels, or both."""
+    """The teacher's output for one input: an answer, probabilities (by label, or in the order of labels), or both."""
 
     output: str | None = None
     probabilities: Mapping[str, float] | Sequence[float] | None = None
@@ -40,7 +40,7 @@ class TeacherOutput:
 
 @dataclass(frozen=True)
 class Tally:
-    """What happened to the rows on the way."""
+    """How many rows were read, merged and left out."""
 
     rows_read: int = 0
     outside_window: int = 0  # rows as read
@@ -64,7 +64,7 @@ class Row:
     segment: str
     group: str | None
     split: Split
-    weight: float  # how often it was seen, in training times what the round weights it with
+    weight: float  # how often the input came; in training times the factor of its cell
     teacher_output: str | None
     teacher_probabilities: tuple[float, ...] | None  # in the order of the labels; they sum to 1
 
@@ -76,30 +76,7 @@ class DataSet:
     labels: tuple[str, ...]  # empty for a generation task
     rows: tuple[Row, ...]
     tally: Tally
-    since: tuple[str | None, ...] = ()  # when each row was first seen (ISO 8601, UTC); not written
-
-
-@dataclass(slots=True)
-class _Told:
-    """What all rows of one input say, where there are several."""
-
-    golds: Counter[str] = field(default_factory=Counter)
-    segments: Counter[str] = field(default_factory=Counter)
-    groups: set[str] = field(default_factory=set)
-
-    @classmethod
-    def of(cls, said: tuple[str | None, str, str | None]) -> _Told:
-        found = cls()
-        found.add(said)
-        return found
-
-    def add(self, said: tuple[str | None, str, str | None]) -> None:
-        gold, segment, group = said
-        self.segments[segment] += 1
-        if gold is not None:
-            self.golds[gold] += 1
-        if group is not None:
-            self.groups.add(group)
+    since: tuple[str | None, ...] = ()  # when each row first came (ISO 8601, UTC); not written
 
 
 @dataclass(slots=True)
@@ -108,43 +85,42 @@ class _Merged:
 
     digest: str
     input: str
-    count: int = 0
+    seen: dict[tuple[str | None, str, str | None], int] = field(default_factory=dict)  # (gold, segment, group): rows
     since: str | None = None
-    teacher: tuple[str, str, str] | None = None  # time, probabilities as JSON, output: the latest is what it says now
-    first: tuple[str | None, str, str | None] = (None, EVERYTHING, None)  # gold, segment, group of the first row
-    told: _Told | None = None  # of all rows; most inputs come once, and are kept without it
+    answer: tuple[str, str, str] = ("", "", "")  # time, probabilities as JSON, output: the latest counts
 
     @property
     def golds(self) -> Counter[str]:
-        return self.told.golds if self.told else Counter([self.first[0]] if self.first[0] is not None else [])
-
-    @property
-    def segments(self) -> Counter[str]:
-        return self.told.segments if self.told else Counter([self.first[1]])
+        votes: Counter[str] = Counter()
+        for (gold, _, _), rows in self.seen.items():
+            if gold is not None:
+                votes[gold] += rows
+        return votes
 
     @property
     def groups(self) -> set[str]:
-        return self.told.groups if self.told else {self.first[2]} - {None}  # type: ignore[return-value]
+        return {group for _, _, group in self.seen if group is not None}
 
     def add(self, row: Mapping[str, Any]) -> None:
-        self.count += 1
         self.input = min(self.input, row["input"])
         gold, output = row["gold"], row["teacher_output"] or ""
-        said = (gold and sys.intern(gold), sys.intern(row["segment"] or EVERYTHING), row["group"])
-        if self.count == 1:
-            self.first = said
-        else:
-            self.told = self.told or _Told.of(self.first)
-            self.told.add(said)
+        key = (gold and sys.intern(gold), sys.intern(row["segment"] or EVERYTHING), row["group"])
+        self.seen[key] = self.seen.get(key, 0) + 1
         if row["time"] is not None:
             self.since = min(row["time"], self.since or row["time"])
         answer = (row["time"] or "", row["teacher_probabilities"] or "", sys.intern(output))
         if answer[1:] != ("", ""):
-            self.teacher = max(answer, self.teacher or answer)
+            self.answer = max(answer, self.answer)
 
     def candidate(self) -> Candidate:
-        groups = tuple(sorted(self.groups))
-        return Candidate(self.digest, self.input, most_common(self.segments), groups, self.since)
+        segments: Counter[str] = Counter()
+        for (_, segment, _), rows in self.seen.items():
+            segments[segment] += rows
+        return Candidate(self.digest, self.input, most_common(segments), tuple(sorted(self.groups)), self.since)
+
+    def recorded(self) -> TeacherOutput:
+        _, probabilities, output = self.answer
+        return TeacherOutput(output or None, json.loads(probabilities) if probabilities else None)
 
 
 def build(
@@ -153,37 +129,44 @@ def build(
     rule: SplitRule,
     labels: Sequence[str] | None = None,
     *,
-    keep: Mapping[str, str] | None = None,
-    weights: Mapping[str, float] | None = None,
-    progress: Progress = unheard,
+    keep: Mapping[str, Split] | None = None,
+    progress: Progress = no_progress,
 ) -> DataSet:
-    """Build a data set from imported traffic.
+    """Build a data set from imported traffic. Raises BadInput.
 
-    `outputs` holds the teacher's answers by input digest, and stands above what the traffic recorded. `labels` is
-    the task's list (None: taken from gold and probabilities; empty: a generation task). `keep` holds the splits of
-    the round before by input digest (`frozen.splits_of`), and `weights` what training weights are multiplied with.
-    Raises BadInput with one sentence.
+    `outputs` holds the teacher's answers by input digest; they replace what the traffic recorded. `labels` is the
+    task's list (None: taken from gold and probabilities; empty: a generation task). `keep` holds the splits of the
+    round before by input digest (`frozen.splits_of`).
     """
-    kept = _splits(keep or {})
-    _check(rule, weights or {})
+    if problem := rule.problem():
+        raise BadInput(problem)
+    kept = keep or {}
     merged, tally = _merge(traffic_files, rule, kept, progress)
     named = tuple(labels) if labels is not None else _guessed_labels(merged, outputs)
-    places = assign([one.candidate() for one in merged], rule, kept, progress)
+    candidates = [one.candidate() for one in merged]
+    places = assign(candidates, rule, kept, progress)
     counted = Counter(places)
     if not counted[Split.TRAIN]:
-        raise BadInput("No row is left to train on; import more traffic or ask for fewer held-out rows.")
-    lost = _lost(merged, places, outputs, named)
-    tally = replace(tally, contaminated=counted[LeftOut.CONTAMINATED], straddling=counted[LeftOut.STRADDLING], **lost)
-    ordered = [(one, split) for split in Split for one, place in zip(merged, places, strict=True) if place is split]
-    rows = tuple(
-        _row(number, one, split, outputs.get(one.digest), named, (weights or {}).get(one.digest, 1.0))
-        for number, (one, split) in enumerate(ordered)  # merged rows are in the order of their digests
+        raise BadInput("No row is left to train on. Import more traffic, or ask for fewer held-out rows.")
+    order = [at for split in Split for at, place in enumerate(places) if place is split]  # by split, then by digest
+    rows: list[Row] = []
+    lost: Counter[str] = Counter()
+    for at in order:
+        one = merged[at]
+        output = outputs.get(one.digest) or one.recorded()
+        rows.append(_row(len(rows), one, candidates[at].segment, Split(places[at]), output, named, lost))
+    tally = replace(
+        tally,
+        unknown_gold=lost["gold"],
+        unknown_outputs=lost["output"],
+        contaminated=counted[LeftOut.CONTAMINATED],
+        straddling=counted[LeftOut.STRADDLING],
     )
-    return DataSet(named, rows, tally, tuple(one.since for one, _ in ordered))
+    return DataSet(named, tuple(rows), tally, tuple(merged[at].since for at in order))
 
 
 def write(dataset: DataSet, out: Path) -> str:
-    """Write a data set whole or not at all, and give its digest (`frozen.content_digest`)."""
+    """Write a data set, whole or not at all, and return its digest (`frozen.content_digest`)."""
     about = {"labels": json.dumps(dataset.labels, ensure_ascii=False), "tally": json.dumps(asdict(dataset.tally))}
     schema = frozen.SCHEMA.with_metadata(about)
     with traffic.replacing(out) as draft:
@@ -195,30 +178,14 @@ def write(dataset: DataSet, out: Path) -> str:
         return frozen.content_digest(draft)
 
 
-def _check(rule: SplitRule, weights: Mapping[str, float]) -> None:
-    problem = rule.problem()
-    if problem:
-        raise BadInput(problem)
-    for digest, weight in weights.items():
-        if not (math.isfinite(weight) and weight >= 0):
-            raise BadInput(f"The weight of row {digest[:12]} is {weight}; it must be a number of 0 or more.")
-
-
-def _splits(keep: Mapping[str, str]) -> dict[str, Split]:
-    try:
-        return {digest: Split(split) for digest, split in keep.items()}
-    except ValueError as error:
-        raise BadInput(f"The splits of the round before name one that does not exist ({error}).") from None
-
-
 def _merge(
     files: Sequence[Path], rule: SplitRule, keep: Mapping[str, Split], progress: Progress
 ) -> tuple[list[_Merged], Tally]:
-    """Merge what is the same; held-out rows of the round before are in any window."""
+    """Merge equal inputs; held-out rows of the round before count as in the window."""
     held_out = {digest for digest, split in keep.items() if split is Split.HELD_OUT}
     merged: dict[str, _Merged] = {}
     read = outside = 0
-    for row in _read(files, progress):
+    for row in traffic.rows(files, NEEDED, progress):
         read += 1
         digest = row["input_digest"]
         if digest not in held_out and not rule.in_window(row["time"]):
@@ -227,9 +194,9 @@ def _merge(
         merged.setdefault(digest, _Merged(digest, row["input"])).add(row)
     missing = len(held_out - merged.keys())
     if missing:
-        raise BadInput(f"{missing:,} held-out rows of the round before are not in the traffic; give its files as well.")
+        raise BadInput(f"{missing:,} held-out rows of the round before are not in the traffic. Give its files as well.")
     if not merged:
-        raise BadInput(f"None of the {read:,} rows of traffic is in the window; widen it or import more traffic.")
+        raise BadInput(f"None of the {read:,} rows of traffic is in the window. Widen it, or import more traffic.")
     distinct = [merged[digest] for digest in sorted(merged)]
     conflicts = [one.golds for one in distinct if len(one.golds) > 1]
     return distinct, Tally(
@@ -241,30 +208,8 @@ def _merge(
     )
 
 
-def _read(files: Sequence[Path], progress: Progress) -> Iterator[Mapping[str, Any]]:
-    done, total = 0, sum(_rows_in(path) for path in files)
-    for path in files:
-        try:
-            with pq.ParquetFile(path) as file:
-                if not set(NEEDED) <= set(file.schema_arrow.names):
-                    raise BadInput(f"{path.name} is no imported traffic; import it first.")
-                for batch in file.iter_batches(batch_size=2_000, columns=list(NEEDED)):
-                    yield from batch.to_pylist()
-                    done += batch.num_rows
-                    progress("reading", done, total)
-        except (pa.ArrowException, OSError) as error:
-            raise BadInput(f"{path.name} cannot be read as imported traffic; import it again.") from error
-
-
-def _rows_in(path: Path) -> int:
-    try:
-        return int(pq.read_metadata(path).num_rows)
-    except (pa.ArrowException, OSError):
-        return 0  # reading it says what is wrong
-
-
 def _majority(golds: Counter[str]) -> str | None:
-    """Give the gold label that most of the rows have; where two have as many there is none."""
+    """Return the gold label of most rows; None where two labels have equally many."""
     ranked = golds.most_common(2)
     if not ranked or (len(ranked) == 2 and ranked[0][1] == ranked[1][1]):
         return None
@@ -272,94 +217,70 @@ def _majority(golds: Counter[str]) -> str | None:
 
 
 def _guessed_labels(merged: Sequence[_Merged], outputs: Mapping[str, TeacherOutput]) -> tuple[str, ...]:
-    """Take the labels from gold and named probabilities, and only where there are none from what the teacher wrote."""
-    found: set[str] = set()
+    """Return the labels of gold and of named probabilities; where there are none, the teacher's answers."""
+    named: set[str] = set()
+    answers: set[str] = set()
     for one in merged:
-        said = _said(one, outputs.get(one.digest))
-        found.update(one.golds, said.probabilities if isinstance(said.probabilities, dict) else ())
-    if not found:
-        found = {output for one in merged if (output := _said(one, outputs.get(one.digest)).output) is not None}
+        teacher = outputs.get(one.digest) or one.recorded()
+        named.update(one.golds, teacher.probabilities if isinstance(teacher.probabilities, Mapping) else ())
+        if teacher.output is not None:
+            answers.add(teacher.output)
+    found = named or answers
     if len(found) > MOST_LABELS:
         raise BadInput(
-            f"The traffic names {len(found):,} different labels; give the labels of the task, or an empty list of"
-            " them for a generation task."
+            f"The traffic has {len(found):,} different labels. Give the task's labels, or an empty list for a"
+            " generation task."
         )
     return tuple(sorted(found))
 
 
-@dataclass(frozen=True)
-class _Said:
-    output: str | None = None
-    probabilities: Mapping[str, float] | Sequence[float] | None = None
-
-
-def _said(one: _Merged, computed: TeacherOutput | None) -> _Said:
-    if computed is not None:
-        return _Said(computed.output, computed.probabilities)
-    if one.teacher is None:
-        return _Said()
-    _, probabilities, output = one.teacher
-    return _Said(output or None, json.loads(probabilities) if probabilities else None)
-
-
 def _row(
-    number: int, one: _Merged, split: Split, computed: TeacherOutput | None, labels: tuple[str, ...], weight: float
+    number: int,
+    one: _Merged,
+    segment: str,
+    split: Split,
+    teacher: TeacherOutput,
+    labels: tuple[str, ...],
+    lost: Counter[str],
 ) -> Row:
-    gold = _majority(one.golds)
-    output, probabilities = _teacher(_said(one, computed), labels)
+    """Settle one row; counts what the task's labels do not have in `lost`, under "gold" and "output"."""
+    gold, output, probabilities = _majority(one.golds), teacher.output, None
+    if labels:
+        if gold is not None and gold not in labels:
+            gold, lost["gold"] = None, lost["gold"] + 1
+        output, probabilities, unknown = _in_labels(teacher, labels)
+        lost["output"] += unknown
     return Row(
         row=number,
         input_digest=one.digest,
         input=one.input,
-        gold=gold if not labels or gold in labels else None,
-        segment=most_common(one.segments),
+        gold=gold,
+        segment=segment,
         group=min(one.groups, default=None),
         split=split,
-        weight=one.count * weight if split is Split.TRAIN else float(one.count),
+        weight=float(sum(one.seen.values())),
         teacher_output=output,
         teacher_probabilities=probabilities,
     )
 
 
-def _teacher(said: _Said, labels: tuple[str, ...]) -> tuple[str | None, tuple[float, ...] | None]:
-    """Give the teacher's label and its probabilities in the order of the labels; what is not among them is dropped."""
-    if not labels:
-        return said.output, None
-    probabilities = _ordered(said.probabilities, labels)
-    output = said.output if said.output in labels else None
-    if output is None and probabilities is not None:
-        output = labels[probabilities.index(max(probabilities))]
-    return output, probabilities
-
-
-def _ordered(
-    probabilities: Mapping[str, float] | Sequence[float] | None, labels: tuple[str, ...]
-) -> tuple[float, ...] | None:
-    if isinstance(probabilities, Mapping):
-        if not set(probabilities) <= set(labels):
-            return None
-        probabilities = [probabilities.get(label, 0.0) for label in labels]
-    if probabilities is None:
-        return None
-    if len(probabilities) != len(labels):
+def _in_labels(teacher: TeacherOutput, labels: tuple[str, ...]) -> tuple[str | None, tuple[float, ...] | None, bool]:
+    """Return the teacher's label, its probabilities in the order of the labels, and whether it named another label."""
+    shares = teacher.probabilities
+    unknown = teacher.output is not None and teacher.output not in labels
+    if isinstance(shares, Mapping):
+        if shares.keys() <= set(labels):
+            shares = [shares.get(label, 0.0) for label in labels]
+        else:
+            shares, unknown = None, True
+    output = teacher.output if teacher.output in labels else None
+    if shares is None:
+        return output, None, unknown
+    if len(shares) != len(labels):
         raise BadInput(
-            f"The teacher's probabilities are lists of {len(probabilities)}, and the task has {len(labels)} labels;"
-            " give the labels in the order of the lists."
+            f"The teacher's probabilities are lists of {len(shares)}, and the task has {len(labels)} labels. Give the"
+            " labels in the order of the lists."
         )
-    total = math.fsum(probabilities)
-    return tuple(share / total for share in probabilities)
-
-
-def _lost(
-    merged: Sequence[_Merged], places: Sequence[Place], outputs: Mapping[str, TeacherOutput], labels: tuple[str, ...]
-) -> dict[str, int]:
-    """Count the labels that the task does not know, of the rows that are in a split."""
-    gold = answers = 0
-    for one, place in zip(merged, places, strict=True):
-        if labels and isinstance(place, Split):
-            said = _said(one, outputs.get(one.digest))
-            majority = _majority(one.golds)
-            gold += majority is not None and majority not in labels
-            strange = isinstance(said.probabilities, Mapping) and not set(said.probabilities) <= set(labels)
-            answers += strange or (said.output is not None and said.output not in labels)
-    return {"unknown_gold": gold, "unknown_outputs": answers}
+    total = math.fsum(shares)
+    probabilities = tuple(share / total for share in shares)
+    return output or labels[probabilities.index(max(probabilities))], probabilities, unknown

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_tui.dataset.progress import Progress, unheard
+from distill_tui.dataset.progress import Progress, no_progress
 
 SHINGLE = 8  # characters
 BANDS, BAND_MINIMA = 40, 6
@@ -79,7 +79,7 @@ class Together:
         return [self.root(member) for member in range(len(self._parent))]
 
 
-def near_duplicates(texts: Sequence[str], progress: Progress = unheard) -> list[int]:
+def near_duplicates(texts: Sequence[str], progress: Progress = no_progress) -> list[int]:
     """Give each text the number of its cluster: the position of the cluster's first text."""
     together = Together(len(texts))
     frame = _boilerplate(texts)

@@ -1,7 +1,7 @@
-"""A frozen data set: one Parquet file of known columns, its digest, and what readers take from it.
+"""A frozen data set: one Parquet file of known columns, and its digest.
 
-Rows are sorted by split and digest, so that a row's number is its place. The digest is taken of the content and not
-of the bytes, so that another release of Parquet gives the same one.
+Rows are sorted by split and digest; a row's number is its position. The digest covers the content, not the bytes: it
+does not depend on the release of Parquet.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,14 +16,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from distill_tui import tasks
 from distill_tui.dataset.duplicates import input_digest, near_duplicates
-from distill_tui.dataset.progress import Progress, unheard
-from distill_tui.dataset.readers import BadInput
-from distill_tui.dataset.split import Candidate, components
+from distill_tui.dataset.progress import Progress, no_progress
+from distill_tui.dataset.records import BadInput
+from distill_tui.dataset.split import components
 from distill_tui.terms import Split, Task
 
 SCHEMA = pa.schema(
@@ -49,7 +49,7 @@ DIGEST_VERSION = b"distill-tui data set 1"
 class Rows:
     """The rows of one split as plain columns, in the order of their numbers."""
 
-    rows: NDArray[np.int64]  # their numbers in the data set
+    rows: NDArray[np.int64]  # numbers in the data set
     inputs: tuple[str, ...]
     digests: tuple[str, ...]
     labels: tuple[str, ...]  # of the whole data set; empty for a generation task
@@ -71,10 +71,9 @@ class Rows:
 
 
 def load(path: Path, split: Split | str) -> Rows:
-    """Read the rows of one split. Raises BadInput where the file is no frozen data set."""
+    """Read the rows of one split. Raises BadInput where the file is not a frozen data set."""
     labels = labels_of(path)
-    table = _read(path, [("split", "=", str(Split(split)))])
-    columns = {name: table.column(name).to_pylist() for name in COLUMNS}
+    columns = _table(path, COLUMNS, ("split", "=", str(Split(split)))).to_pydict()
     index = {label: position for position, label in enumerate(labels)}
     return Rows(
         rows=np.array(columns["row"], dtype=np.int64),
@@ -93,32 +92,29 @@ def load(path: Path, split: Split | str) -> Rows:
 
 
 def labels_of(path: Path) -> tuple[str, ...]:
-    """Give the labels of a frozen data set, in the order of its probabilities."""
+    """Return the labels, in the order of the probabilities. Raises BadInput."""
     return tuple(json.loads(_metadata(path)[b"labels"]))
 
 
 def tally_of(path: Path) -> dict[str, int]:
-    """Give what the build counted: see `build.Tally`."""
+    """Return the counts of the build: see `build.Tally`."""
     return dict(json.loads(_metadata(path)[b"tally"]))
 
 
 def splits_of(path: Path) -> dict[str, Split]:
-    """Give every row's split by its input digest: what the next round must keep."""
-    _metadata(path)
-    table = pq.read_table(path, columns=["input_digest", "split"])
-    pairs = zip(table.column(0).to_pylist(), table.column(1).to_pylist(), strict=True)
-    return {digest: Split(split) for digest, split in pairs}
+    """Return every row's split by its input digest: the next round must keep them."""
+    columns = _table(path, ("input_digest", "split")).to_pydict()
+    return {digest: Split(split) for digest, split in zip(*columns.values(), strict=True)}
 
 
 def soft_rows(path: Path) -> int:
     """Count the training rows that have the teacher's probabilities."""
-    _metadata(path)
-    table = pq.read_table(path, columns=["teacher_probabilities"], filters=[("split", "=", str(Split.TRAIN))])
+    table = _table(path, ("teacher_probabilities",), ("split", "=", str(Split.TRAIN)))
     return int(table.num_rows - table.column(0).null_count)
 
 
 def content_digest(path: Path) -> str:
-    """Give the digest of a data set: SHA-256 over its labels and rows, every field framed by its length.
+    """Return the SHA-256 over a data set's labels and rows, every field framed by its length.
 
     In order: the words `distill-tui data set 1`; the number of labels and each label; then of each row, in order,
     row number, input digest, input, gold, segment, group, split, weight, teacher output and probabilities. Numbers
@@ -142,26 +138,21 @@ def stored(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def row_of(path: Path, number: int) -> dict[str, Any] | None:
-    """Give one row as it is stored, or nothing where the data set has none of this number."""
-    _metadata(path)
-    found: list[dict[str, Any]] = pq.read_table(path, columns=list(COLUMNS), filters=[("row", "=", number)]).to_pylist()
+    """Return one row as it is stored; None where the data set has no row of this number."""
+    found: list[dict[str, Any]] = _table(path, COLUMNS, ("row", "=", number)).to_pylist()
     return found[0] if found else None
 
 
 def held_out_with(path: Path, burnt: Collection[str]) -> frozenset[str]:
-    """Give the held-out rows, by input digest, that are burnt, or near duplicates of a burnt row, or of its group."""
+    """Return the held-out rows, by input digest, in the components of burnt rows (near duplicates, groups)."""
     rows = [row for row in stored(path) if row["split"] == Split.HELD_OUT] if burnt else []
-    candidates = [
-        Candidate(row["input_digest"], row["input"], row["segment"], (row["group"],) if row["group"] else ())
-        for row in rows
-    ]
-    roots = components(candidates)
+    roots = components([row["input"] for row in rows], [(row["group"],) if row["group"] else () for row in rows])
     gone = {root for root, row in zip(roots, rows, strict=True) if row["input_digest"] in burnt}
     return frozenset(row["input_digest"] for root, row in zip(roots, rows, strict=True) if root in gone)
 
 
 def without(rows: Rows, digests: Collection[str]) -> Rows:
-    """Leave rows out, by input digest."""
+    """Return the rows without those of the given input digests."""
     stay = [position for position, digest in enumerate(rows.digests) if digest not in digests]
     columns = {field.name: getattr(rows, field.name) for field in fields(Rows)}
     picked: dict[str, Any] = {
@@ -172,56 +163,50 @@ def without(rows: Rows, digests: Collection[str]) -> Rows:
     return Rows(labels=rows.labels, **picked)
 
 
-def leaks(path: Path, progress: Progress = unheard) -> list[str]:
-    """Say what the splits share that they must not: inputs, groups, near duplicates. Empty for a set that was built.
-
-    The sentences count and never quote a row.
-    """
-    _metadata(path)
-    table = pq.read_table(path, columns=["split", "input_digest", "group", "input"])
-    splits = [sys.intern(split) for split in table.column("split").to_pylist()]
-    texts = table.column("input").to_pylist()
-    clusters = near_duplicates(texts, progress)
+def leaks(path: Path, progress: Progress = no_progress) -> list[str]:
+    """List inputs, groups and near duplicates that cross the splits, as counts; empty for a set as it was built."""
+    table = _table(path, ("split", "input_digest", "group", "input"))
+    splits, digests, texts = table["split"], table["input_digest"], table["input"].to_pylist()
     found = [
-        *_crossings("input is", "inputs are", table.column("input_digest").to_pylist(), splits),
-        *_crossings("group is", "groups are", table.column("group").to_pylist(), splits),
-        *_crossings("set of near duplicates is", "sets of near duplicates are", clusters, splits),
+        *_crossings("input is", "inputs are", digests, splits),
+        *_crossings("group is", "groups are", table["group"], splits),
+        *_crossings(
+            "set of near duplicates is", "sets of near duplicates are", [near_duplicates(texts, progress)], splits
+        ),
     ]
-    pairs = zip(texts, table.column("input_digest").to_pylist(), strict=True)
-    mistaken = sum(input_digest(text) != digest for text, digest in pairs)
+    mistaken = sum(input_digest(text) != digest for text, digest in zip(texts, digests.to_pylist(), strict=True))
     if mistaken:
-        found.append(f"{mistaken:,} rows do not have the digest of their input; build the data set again.")
+        found.append(f"{mistaken:,} rows do not have the digest of their input. Build the data set again.")
     return found
 
 
-def _crossings(one: str, many: str, keys: Sequence[object], splits: Sequence[str]) -> Iterator[str]:
-    home: dict[object, str] = {}  # the first split of each; most are in one alone
-    others: dict[object, set[str]] = {}
-    for key, split in zip(keys, splits, strict=True):
-        if key is not None and home.setdefault(key, split) != split:
-            others.setdefault(key, {home[key]}).add(split)
-    crossing = list(others.values())
+def _crossings(one: str, many: str, keys: Any, splits: pa.ChunkedArray) -> Iterator[str]:
+    """Report the keys that are in more than one split; rows without a key are skipped."""
+    pairs = pa.table({"key": pa.chunked_array(keys), "split": splits}).drop_null()
+    homes = pairs.group_by("key").aggregate([("split", "distinct")])["split_distinct"]
+    crossing = homes.filter(pc.greater(pc.list_value_length(homes), 1)).to_pylist()
     if crossing:
         where = " and ".join(split for split in Split if any(split in splits for splits in crossing))
         what = one if len(crossing) == 1 else many
-        yield f"{len(crossing):,} {what} in more than one split ({where}); build the data set again."
+        yield f"{len(crossing):,} {what} in more than one split ({where}). Build the data set again."
 
 
 def _metadata(path: Path) -> Mapping[bytes, bytes]:
     if not path.is_file():
-        raise BadInput(f"{path.name} is not there; build the data set again.")
+        raise BadInput(f"{path.name} is missing. Build the data set again.")
     try:
         schema = pq.read_schema(path)
     except (pa.ArrowException, OSError) as error:
-        raise BadInput(f"{path.name} is no readable Parquet file; build the data set again.") from error
+        raise BadInput(f"{path.name} is not a readable Parquet file. Build the data set again.") from error
     metadata: Mapping[bytes, bytes] = schema.metadata or {}
     if tuple(schema.names) != COLUMNS or b"labels" not in metadata or b"tally" not in metadata:
-        raise BadInput(f"{path.name} is no frozen data set of this program; build it with `data build`.")
+        raise BadInput(f"{path.name} is not a frozen data set of this program. Build it with `data build`.")
     return metadata
 
 
-def _read(path: Path, filters: list[tuple[str, str, str]]) -> Any:
-    return pq.read_table(path, columns=list(COLUMNS), filters=filters)
+def _table(path: Path, columns: Sequence[str], where: tuple[str, str, str | int] | None = None) -> pa.Table:
+    _metadata(path)
+    return pq.read_table(path, columns=list(columns), filters=[where] if where else None)
 
 
 def _soft(probabilities: list[list[float] | None], width: int) -> NDArray[np.float32]:

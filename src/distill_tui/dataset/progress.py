@@ -1,11 +1,11 @@
-"""How work on rows tells how far it is."""
+"""Progress of work on rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-Progress = Callable[[str, int, int], None]  # what is done now, rows done, rows in all
+Progress = Callable[[str, int, int], None]  # the phase, rows done, rows in all
 
 
-def unheard(what: str, done: int, total: int) -> None:
+def no_progress(what: str, done: int, total: int) -> None:
     """Ignore progress, outside a worker."""

@@ -1,15 +1,13 @@
-"""What the columns of a file mean, row by row: a bad row is set aside with its reason, and reading goes on.
+"""Read the mapped columns of a file as rows of traffic. A bad row comes as a reject with its reason; reading goes on.
 
-Files are opened by `records`; `traffic` stores what is read here. Everything in a file is a stranger's text and is
-only looked at, never run, followed or shown.
+`records` opens the files, `traffic` stores the rows. Text in a file is untrusted: it is never run, followed or shown.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
-from collections.abc import Mapping as AnyMapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
@@ -29,18 +27,6 @@ from distill_tui.dataset.records import (
     short,
 )
 from distill_tui.rules.results import Reject
-
-__all__ = [
-    "BadInput",
-    "Mapping",
-    "Preview",
-    "Reject",
-    "TrafficRow",
-    "column_names",
-    "guess_mapping",
-    "preview",
-    "read_rows",
-]
 
 MOST_TOKENS = 1_000_000_000  # of one call
 PROBABILITY_SLACK = 0.01  # teachers print rounded probabilities
@@ -81,8 +67,8 @@ Probabilities = dict[str, float] | list[float]
 
 
 @dataclass(frozen=True)
-class Mapping:
-    """Which column of a file holds what; only the input must be there."""
+class ColumnMapping:
+    """The names of a file's columns by their meaning; only the input is required."""
 
     input: str
     teacher_output: str | None = None
@@ -97,13 +83,13 @@ class Mapping:
     tokens_out: str | None = None
 
     def columns(self) -> list[str]:
-        """Give the names of the columns in use, each once."""
+        """Return the names of the columns in use, each once."""
         return list(dict.fromkeys(name for name in (getattr(self, field.name) for field in fields(self)) if name))
 
 
 @dataclass(frozen=True)
 class TrafficRow:
-    """One call of the teacher, or one example; `line` is the line of the file, or the row of a Parquet file, from 1."""
+    """One call of the teacher, or one example. `line` is the line in the file, or the row of a Parquet file, from 1."""
 
     line: int
     input: str
@@ -120,43 +106,44 @@ class TrafficRow:
 
 
 class _BadRow(Exception):
-    """Why a row is set aside."""
+    """The reason why a row is rejected."""
 
 
-def guess_mapping(path: Path) -> Mapping:
+def guess_mapping(path: Path) -> ColumnMapping:
     """Find the columns by their usual names. Raises BadInput where none looks like the input."""
     names = column_names(path)
     known = {name.casefold(): name for name in reversed(names)}
     found = {part: next((known[word] for word in words if word in known), None) for part, words in SYNONYMS.items()}
     if found["input"] is None:
-        raise BadInput(f"{path.name} has no column that looks like the input; name it: {listed(names)}.")
-    return Mapping(**found)  # type: ignore[arg-type]
+        raise BadInput(f"{path.name} has no column that looks like the input. Name it: {listed(names)}.")
+    return ColumnMapping(**found)  # type: ignore[arg-type]
 
 
-def read_rows(path: Path, mapping: Mapping) -> Iterator[TrafficRow | Reject]:
-    """Stream the rows of a file; one that cannot be used comes as a Reject and stops nothing.
+def read_rows(path: Path, mapping: ColumnMapping) -> Iterator[TrafficRow | Reject]:
+    """Stream the rows of a file; an unusable row comes as a Reject.
 
-    Raises BadInput for a file that cannot be used as a whole: at once where that can be seen, else at the end
-    (a JSONL file has no header, so that a column is missing only when no row had it).
+    Raises BadInput for an unusable file: at once, or at the end where a JSONL file has no row with a wanted column.
     """
-    wanted = mapping.columns()
-    if kind_of(path) != "jsonl":
-        _check_columns(path, mapping, column_names(path))
-    return _rows(path, mapping, records(path, wanted))
+    names = column_names(path) if kind_of(path) != "jsonl" else []
+    for wanted in mapping.columns() if names else ():
+        if names.count(wanted) != 1:
+            problem = "no column" if wanted not in names else "more than one column"
+            raise BadInput(f"{path.name} has {problem} '{wanted}'; it has {listed(names)}.")
+    return _rows(path, mapping, records(path, mapping.columns()))
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What the beginning of a file would be read as."""
+    """The beginning of a file as an import would read it."""
 
-    columns: list[str]  # that the file has
-    rows: list[dict[str, object]]  # by what they mean, as far as they say it
+    columns: list[str]  # of the file
+    rows: list[dict[str, object]]  # without empty values
     rejects: list[Reject]
-    sampled: int  # rows that were looked at
+    sampled: int  # rows that were read
 
 
-def preview(path: Path, mapping: Mapping, *, shown: int = 5, sampled: int = 200) -> Preview:
-    """Read the beginning of a file as an import would; keeps nothing. Raises BadInput."""
+def preview(path: Path, mapping: ColumnMapping, *, shown: int = 5, sampled: int = 200) -> Preview:
+    """Read the beginning of a file as an import would, without storing it. Raises BadInput."""
     rows: list[dict[str, object]] = []
     rejects: list[Reject] = []
     looked = 0
@@ -169,14 +156,7 @@ def preview(path: Path, mapping: Mapping, *, shown: int = 5, sampled: int = 200)
     return Preview(column_names(path), rows, rejects, looked)
 
 
-def _check_columns(path: Path, mapping: Mapping, names: list[str]) -> None:
-    for wanted in mapping.columns():
-        if names.count(wanted) != 1:
-            problem = "no column" if wanted not in names else "more than one column"
-            raise BadInput(f"{path.name} has {problem} '{wanted}'; it has {listed(names)}.")
-
-
-def _rows(path: Path, mapping: Mapping, records: Iterator[Record]) -> Iterator[TrafficRow | Reject]:
+def _rows(path: Path, mapping: ColumnMapping, records: Iterator[Record]) -> Iterator[TrafficRow | Reject]:
     unseen = set(mapping.columns())
     names: dict[str, None] = {}
     read = 0
@@ -193,15 +173,16 @@ def _rows(path: Path, mapping: Mapping, records: Iterator[Record]) -> Iterator[T
         except _BadRow as bad:
             yield Reject(line, str(bad))
     if not read:
-        raise BadInput(f"{path.name} has a header and no rows; give a file with at least one row.")
+        raise BadInput(f"{path.name} has a header and no rows. Give a file with at least one row.")
     if unseen and names:
         raise BadInput(f"{path.name} has no column '{min(unseen)}'; it has {listed(list(names))}.")
 
 
-def _row(line: int, record: AnyMapping[str, object], mapping: Mapping) -> TrafficRow:
+def _row(line: int, record: Mapping[str, object], mapping: ColumnMapping) -> TrafficRow:
     def value(name: str | None) -> object:
         return None if name is None else record.get(name)
 
+    latency = _amount(value(mapping.latency_ms), "latency")
     return TrafficRow(
         line,
         _input(value(mapping.input), mapping.input),
@@ -211,19 +192,19 @@ def _row(line: int, record: AnyMapping[str, object], mapping: Mapping) -> Traffi
         _word(value(mapping.segment), mapping.segment),
         _word(value(mapping.group), mapping.group),
         _time(value(mapping.time)),
-        _cost(value(mapping.cost)),
-        _latency(value(mapping.latency_ms)),
+        _amount(value(mapping.cost), "cost"),
+        None if latency is None else float(latency),
         _tokens(value(mapping.tokens_in)),
         _tokens(value(mapping.tokens_out)),
     )
 
 
-# what one value may be
+# --- values
 
 
 def _input(value: object, name: str) -> str:
     if value is None:
-        raise _BadRow(f"there is no input ('{name}' is missing)")
+        raise _BadRow(f"the input ('{name}') is missing")
     if not isinstance(value, str):
         raise _BadRow(f"the input is {kind_word(value)}, not text")
     if not value.strip():
@@ -232,7 +213,7 @@ def _input(value: object, name: str) -> str:
 
 
 def _word(value: object, name: str | None) -> str | None:
-    """Read a label, a name or an output; the space around it is nobody's meaning, and an empty one is none."""
+    """Read a label, a name or an output, stripped; an empty one is None."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int):
@@ -266,30 +247,24 @@ def _number(value: object, what: str) -> Decimal | None:
         number = Decimal(str(value).strip())
     except (ValueError, InvalidOperation):
         raise _BadRow(f"the {what} {short(value)} is not a number") from None
-    # an exponent of a million digits is legal to write and would be ruinous to print
-    if not number.is_finite() or (number and abs(number.adjusted()) > 30):
-        raise _BadRow(f"the {what} {short(value)} is not a number of any use")
+    if not number.is_finite():
+        raise _BadRow(f"the {what} {short(value)} is not finite")
+    if number and abs(number.adjusted()) > 30:  # printing an exponent of a million would take all memory
+        raise _BadRow(f"the {what} {short(value)} is out of range")
     return number
 
 
-def _cost(value: object) -> Decimal | None:
-    cost = _number(value, "cost")
-    if cost is not None and cost < 0:
-        raise _BadRow(f"the cost {short(value)} is negative")
-    return cost
-
-
-def _latency(value: object) -> float | None:
-    latency = _number(value, "latency")
-    if latency is not None and latency < 0:
-        raise _BadRow(f"the latency {short(value)} is negative")
-    return None if latency is None else float(latency)
+def _amount(value: object, what: str) -> Decimal | None:
+    amount = _number(value, what)
+    if amount is not None and amount < 0:
+        raise _BadRow(f"the {what} {short(value)} is negative")
+    return amount
 
 
 def _tokens(value: object) -> int | None:
     tokens = _number(value, "number of tokens")
     if tokens is not None and (tokens < 0 or tokens != int(tokens) or tokens > MOST_TOKENS):
-        raise _BadRow(f"the number of tokens {short(value)} is no whole number of 0 or more")
+        raise _BadRow(f"the number of tokens {short(value)} is not a whole number of 0 or more")
     return None if tokens is None else int(tokens)
 
 
@@ -302,14 +277,14 @@ def _time(value: object) -> datetime | None:
         return None
     try:
         if isinstance(value, int | float) and not isinstance(value, bool):
-            # seconds reach this size in the year 5138: it is a count of milliseconds
+            # seconds reach 1e11 in the year 5138: larger numbers are milliseconds
             return datetime.fromtimestamp(value / 1000 if abs(value) > 1e11 else value, UTC)
         if isinstance(value, date) and not isinstance(value, datetime):
             value = datetime(value.year, value.month, value.day)
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)  # type: ignore[arg-type]
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, TypeError, OverflowError, OSError):
-        raise _BadRow(f"the time {short(value)} is no ISO 8601 time") from None
+        raise _BadRow(f"the time {short(value)} is not an ISO 8601 time") from None
 
 
 def _probabilities(value: object) -> Probabilities | None:
@@ -342,7 +317,7 @@ def _share(value: object) -> float:
     except OverflowError:
         share = math.inf
     if not 0 <= share <= 1 + PROBABILITY_SLACK:
-        raise _BadRow(f"the probability {short(value)} lies outside 0 to 1")
+        raise _BadRow(f"the probability {short(value)} is outside 0 to 1")
     return share
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from distill_tui.dataset.readers import BadInput
+from distill_tui.dataset.records import BadInput
 
 LEAST = 50  # inputs that were asked twice or more, below which a share says next to nothing
 

@@ -17,8 +17,8 @@ from enum import StrEnum
 from fractions import Fraction
 
 from distill_tui.dataset.duplicates import Together, near_duplicates
-from distill_tui.dataset.progress import Progress, unheard
-from distill_tui.dataset.readers import BadInput
+from distill_tui.dataset.progress import Progress, no_progress
+from distill_tui.dataset.records import BadInput
 from distill_tui.terms import Split
 
 OVERSHOOT = Fraction(1, 10)  # by time, the last component may exceed the held-out rows asked for by this share
@@ -101,7 +101,7 @@ def utc(time: str | None) -> str | None:
 
 
 def assign(
-    rows: Sequence[Candidate], rule: SplitRule, keep: Mapping[str, Split], progress: Progress = unheard
+    rows: Sequence[Candidate], rule: SplitRule, keep: Mapping[str, Split], progress: Progress = no_progress
 ) -> list[Place]:
     """Give every row its place. The order of the rows does not matter, and their digests are distinct.
 
@@ -130,20 +130,21 @@ def assign(
     return [places[position] for position in range(len(rows))]
 
 
-def components(rows: Sequence[Candidate], progress: Progress = unheard) -> list[int]:
-    """Give each row the number of its component: the position of the component's first row."""
-    together = Together(len(rows))
-    together.join_equal(near_duplicates([row.text for row in rows], progress))
+def components(texts: Sequence[str], groups: Sequence[Sequence[str]], progress: Progress = no_progress) -> list[int]:
+    """Return each row's component: the position of the component's first row."""
+    together = Together(len(texts))
+    together.join_equal(near_duplicates(texts, progress))
     first: dict[str, int] = {}
-    for position, row in enumerate(rows):
-        for group in row.groups:
+    for position, names in enumerate(groups):
+        for group in names:
             together.join(first.setdefault(group, position), position)
     return together.roots()
 
 
-def _components(rows: Sequence[Candidate], seed: int, progress: Progress = unheard) -> list[_Component]:
+def _components(rows: Sequence[Candidate], seed: int, progress: Progress = no_progress) -> list[_Component]:
     members: dict[int, list[int]] = defaultdict(list)
-    for position, root in enumerate(components(rows, progress)):
+    roots = components([row.text for row in rows], [row.groups for row in rows], progress)
+    for position, root in enumerate(roots):
         members[root].append(position)
     found = [_component(tuple(positions), rows, seed) for positions in members.values()]
     return sorted(found, key=lambda component: component.order)

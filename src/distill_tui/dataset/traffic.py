@@ -1,7 +1,6 @@
-"""Traffic, imported once: whatever file it came in becomes one Parquet file of known columns, and a report.
+"""Import of traffic: a file of any format becomes one Parquet file of known columns, and a report; and its reading.
 
-Memory stays bounded by one batch of rows and eight bytes for each latency. Nothing is deduplicated or left out for
-its content here: that is `build`.
+Importing needs the memory of one batch of rows, and eight bytes for each latency. `build` removes duplicates.
 """
 
 from __future__ import annotations
@@ -13,31 +12,31 @@ import os
 import re
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from distill_tui.dataset.duplicates import input_digest
-from distill_tui.dataset.progress import Progress, unheard
-from distill_tui.dataset.readers import BadInput, Mapping, TrafficRow, read_rows
-from distill_tui.dataset.records import row_count, saved_parts
+from distill_tui.dataset.progress import Progress, no_progress
+from distill_tui.dataset.readers import ColumnMapping, TrafficRow, read_rows
+from distill_tui.dataset.records import BadInput, row_count, saved_parts
 from distill_tui.rules.results import ImportReport, Reject
 
 BATCH = 2_000
 SHOWN_REJECTS, SHOWN_REASONS = 20, 5
-MOST_NAMES = 1_000  # of labels or segments; more than that are no labels but texts, and are not listed
+MOST_NAMES = 1_000  # labels or segments; more are texts, and are not listed
 
-_NUMBERS = re.compile(r"'(?:[^'\\]|\\.)*'|\d[\d.,]*")  # what is quoted, and numbers
+_NUMBERS = re.compile(r"'(?:[^'\\]|\\.)*'|\d[\d.,]*")  # quoted values and numbers
 
-# one way to write, so that the same rows give the same bytes
+# fixed, so that the same rows give the same bytes
 WRITING: dict[str, Any] = {"compression": "zstd", "version": "2.6", "use_dictionary": True}
 
 SCHEMA = pa.schema(
@@ -58,16 +57,55 @@ SCHEMA = pa.schema(
 )
 
 
-def rows_of(path: Path) -> Iterator[dict[str, Any]]:
-    """Stream input digest, input and group of an imported file."""
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=BATCH, columns=["input_digest", "input", "group"]):
-            yield from batch.to_pylist()
+COLUMNS = tuple(SCHEMA.names)
+
+
+def rows(
+    files: Sequence[Path], columns: Sequence[str] = COLUMNS, progress: Progress = no_progress
+) -> Iterator[dict[str, Any]]:
+    """Stream columns of imported traffic, row by row. Raises BadInput where a file is not imported traffic."""
+    done = total = 0
+    for path in files:
+        with _opened(path, columns) as file:
+            total += file.metadata.num_rows
+    for path in files:
+        with _opened(path, columns) as file:
+            for batch in file.iter_batches(batch_size=BATCH, columns=list(columns)):
+                yield from batch.to_pylist()
+                done += batch.num_rows
+                progress("reading", done, total)
+
+
+@contextmanager
+def _opened(path: Path, columns: Sequence[str]) -> Iterator[pq.ParquetFile]:
+    try:
+        with pq.ParquetFile(path) as file:
+            if not set(columns) <= set(file.schema_arrow.names):
+                raise BadInput(f"{path.name} is not imported traffic. Import it first.")
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        raise BadInput(f"{path.name} cannot be read as imported traffic. Import it again.") from error
+
+
+def pick(files: Sequence[Path], wanted: Callable[[Mapping[str, Any]], bool], out: Path) -> int:
+    """Write the wanted rows of imported files into one file, in their order; returns their number."""
+    written = 0
+    with replacing(out) as draft, pq.ParquetWriter(draft, SCHEMA, **WRITING) as writer:
+        for path in files:
+            picked = [row for row in rows([path]) if wanted(row)]
+            writer.write_table(pa.Table.from_pylist(picked, SCHEMA))
+            written += len(picked)
+    return written
+
+
+def sealed(digest: str) -> bool:
+    """Whether an observed row stays unseen: half of them do, and a refresh draws its held-out rows from those."""
+    return hashlib.sha256(f"sealed {digest}".encode()).digest()[0] < 128
 
 
 @dataclass
 class _Sums:
-    """What is kept of the rows that went by."""
+    """Sums over the rows read so far."""
 
     rows: int = 0
     gold: int = 0
@@ -109,15 +147,32 @@ class _Sums:
         if row.segment is not None and len(self.segments) <= MOST_NAMES:
             self.segments[row.segment] += 1
 
+    def report(self, **file: Any) -> ImportReport:
+        return ImportReport(
+            **file,
+            rows=self.rows,
+            first_time=iso(self.first),
+            last_time=iso(self.last),
+            mean_cost=self.cost / self.costs if self.costs else None,
+            total_cost=self.cost if self.costs else None,
+            p95_latency_ms=p95(self.latencies),
+            tokens=self.tokens,
+            gold_share=self.gold / self.rows,
+            teacher_share=self.teacher / self.rows,
+            disagreement=self.differ / self.both if self.both else None,
+            labels=tuple(sorted(self.labels)) if len(self.labels) <= MOST_NAMES else (),
+            segments=tuple(self.segments.most_common()) if len(self.segments) <= MOST_NAMES else (),
+        )
 
-def import_traffic(path: Path, mapping: Mapping, out: Path, progress: Progress = unheard) -> ImportReport:
+
+def import_traffic(path: Path, mapping: ColumnMapping, out: Path, progress: Progress = no_progress) -> ImportReport:
     """Stream a file's rows into `out` (Parquet), whole or not at all; rejects go to `OUT.rejects.jsonl`.
 
-    Raises BadInput where the file as a whole cannot be used, or no row of it can.
+    Raises BadInput where the file, or every row of it, is unusable.
     """
     read = read_rows(path, mapping)
     source, stamp = source_digest(path), _stamp(path)
-    total = 0 if progress is unheard else row_count(path)
+    total = 0 if progress is no_progress else row_count(path)
     sums, rejects = _Sums(), 0
     reasons: Counter[str] = Counter()
     first_rejects: list[Reject] = []
@@ -126,24 +181,30 @@ def import_traffic(path: Path, mapping: Mapping, out: Path, progress: Progress =
         with rejects_draft.open("w", encoding="utf-8") as log, pq.ParquetWriter(draft, SCHEMA, **WRITING) as writer:
             for reject in _store(read, sums, writer, partial(progress, "importing"), total):
                 rejects += 1
-                _log(path, reject, log)
+                log.write(json.dumps({"file": path.name, "line": reject.line, "reason": reject.reason}) + "\n")
                 reasons[_NUMBERS.sub("…", reject.reason)] += 1
                 if len(first_rejects) < SHOWN_REJECTS:
                     first_rejects.append(reject)
         if not sums.rows:
             first = first_rejects[0]
-            raise BadInput(f"{path.name} has no row that can be used; line {first.line}: {first.reason}.")
+            raise BadInput(f"{path.name} has no usable row. Line {first.line}: {first.reason}.")
         if _stamp(path) != stamp:
-            raise BadInput(f"{path.name} changed while it was read; import it again when nothing writes to it.")
+            raise BadInput(f"{path.name} changed while it was read. Import it again when no program writes to it.")
     if not rejects:
         rejects_out.unlink()
-    common = tuple(reasons.most_common(SHOWN_REASONS))
-    return _report(path, source, file_digest(out), sums, rejects, tuple(first_rejects), common)
+    return sums.report(
+        file_name=path.name,
+        source_digest=source,
+        parquet_digest=file_digest(out),
+        rejects=rejects,
+        first_rejects=tuple(first_rejects),
+        reasons=tuple(reasons.most_common(SHOWN_REASONS)),
+    )
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`; when all went well it is synced to disk and takes the name."""
+    """Yield a temporary path next to `path`; on success the file is synced to disk and renamed to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -156,7 +217,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def source_digest(path: Path) -> str:
-    """Give the digest of what was given to import: of a file its bytes, of a saved folder its parts and their bytes."""
+    """Return the SHA-256 of an imported source: of a file its bytes, of a saved folder its parts and their bytes."""
     if not path.is_dir():
         return file_digest(path)
     sha = hashlib.sha256()
@@ -166,7 +227,6 @@ def source_digest(path: Path) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Give the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -213,47 +273,12 @@ def _stored(row: TrafficRow) -> dict[str, Any]:
 
 
 def iso(time: datetime | None) -> str | None:
-    """Write a UTC time so that times sort as text."""
+    """Format a UTC time such that times sort as text."""
     return None if time is None else time.isoformat(timespec="microseconds")
 
 
-def _log(path: Path, reject: Reject, log: TextIO) -> None:
-    log.write(json.dumps({"file": path.name, "line": reject.line, "reason": reject.reason}) + "\n")
-
-
-def _report(
-    path: Path,
-    source: str,
-    parquet: str,
-    sums: _Sums,
-    rejects: int,
-    first_rejects: tuple[Reject, ...],
-    reasons: tuple[tuple[str, int], ...],
-) -> ImportReport:
-    return ImportReport(
-        file_name=path.name,
-        source_digest=source,
-        parquet_digest=parquet,
-        rows=sums.rows,
-        rejects=rejects,
-        first_rejects=first_rejects,
-        reasons=reasons,
-        first_time=iso(sums.first),
-        last_time=iso(sums.last),
-        mean_cost=sums.cost / sums.costs if sums.costs else None,
-        total_cost=sums.cost if sums.costs else None,
-        p95_latency_ms=p95(sums.latencies),
-        tokens=sums.tokens,
-        gold_share=sums.gold / sums.rows,
-        teacher_share=sums.teacher / sums.rows,
-        disagreement=sums.differ / sums.both if sums.both else None,
-        labels=tuple(sorted(sums.labels)) if len(sums.labels) <= MOST_NAMES else (),
-        segments=tuple(sums.segments.most_common()) if len(sums.segments) <= MOST_NAMES else (),
-    )
-
-
 def p95(latencies: Sequence[float]) -> float | None:
-    """Give the smallest latency that at least 95 % of the calls did not exceed."""
+    """Return the smallest latency that at least 95% of the calls did not exceed."""
     if not latencies:
         return None
     return sorted(latencies)[math.ceil(0.95 * len(latencies)) - 1]
@@ -273,10 +298,8 @@ def _sync(path: Path) -> None:
 
 
 def distinct_inputs(files: Sequence[Path]) -> dict[str, str]:
-    """Give every distinct input of imported traffic: digest → text, the smallest of those that normalise alike."""
+    """Return every distinct input: digest → text, the smallest of the texts that normalise alike."""
     found: dict[str, str] = {}
-    for path in files:
-        for batch in pq.ParquetFile(path).iter_batches(columns=["input_digest", "input"]):
-            for digest, text in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                found[digest] = min(text, found.get(digest, text))
+    for row in rows(files, ("input_digest", "input")):
+        found[row["input_digest"]] = min(row["input"], found.get(row["input_digest"], row["input"]))
     return found

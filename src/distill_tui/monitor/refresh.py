@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from distill_tui import tasks
-from distill_tui.dataset import observed
+from distill_tui.dataset import traffic
 from distill_tui.digests import canonical
 from distill_tui.monitor.history import labelled_rows, listed
 from distill_tui.rounds.weights import cell
@@ -26,11 +26,11 @@ def take_in(project: Project, dossier: PlayDossier, out: Path, at: str) -> table
     with project.view() as connection:
         wanted = {digest for (digest,) in connection.execute(query)}
     files = [project.artifacts.path(feed.artifact) for feed in feeds]
-    rows = observed.pick(files, lambda row: row["input_digest"] in wanted, out)
+    rows = traffic.pick(files, lambda row: row["input_digest"] in wanted, out)
     if not rows:
         return None
-    gold = sum(row["gold"] is not None for row in observed.rows(out))
-    segments = Counter(row["segment"] or "all" for row in observed.rows(out))
+    gold = sum(row["gold"] is not None for row in traffic.rows([out]))
+    segments = Counter(row["segment"] or "all" for row in traffic.rows([out]))
     report = ImportReport(
         observed=True, rows=rows, rejects=0, gold_share=gold / rows, segments=tuple(segments.most_common(1000))
     )
@@ -64,7 +64,7 @@ def failures(project: Project, dossier: PlayDossier) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     task = tasks.of(dossier.play.task)
     for row in labelled_rows(project, dossier):
-        if not observed.sealed(row.input_digest):
+        if not traffic.sealed(row.input_digest):
             counts = found.setdefault(cell(row.segment, task.cell_label(row.teacher)), [0, 0])
             counts[0] += row.answer != row.teacher
             counts[1] += 1

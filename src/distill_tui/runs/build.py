@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from distill_tui import tasks
-from distill_tui.dataset import audit, coverage, frozen, observed
+from distill_tui.dataset import audit, coverage, frozen
 from distill_tui.dataset import build as building
-from distill_tui.dataset.progress import Progress, unheard
-from distill_tui.dataset.traffic import rows_of
+from distill_tui.dataset import traffic as imported
+from distill_tui.dataset.progress import Progress, no_progress
 from distill_tui.rounds import variations, weights
 from distill_tui.rounds.split_rule import split_rule
 from distill_tui.rules import entities
@@ -83,7 +83,7 @@ def _sources(dossier: PlayDossier) -> object:
     return [traffic.id for traffic in dossier.traffic], dossier.play.teacher_digest, dossier.play.round
 
 
-def build(artifacts: Artifacts, dossier: PlayDossier, out: Path, progress: Progress = unheard) -> Built:
+def build(artifacts: Artifacts, dossier: PlayDossier, out: Path, progress: Progress = no_progress) -> Built:
     """Build this round's data set and write it. Raises BadInput with one sentence."""
     play, gate = dossier.play, dossier.gate
     assert gate is not None
@@ -156,13 +156,13 @@ def _refreshed(
     old, fresh = scratch / "earlier.parquet", scratch / "fresh.parquet"
     paths = {t.id: artifacts.path(t.artifact) for t in dossier.traffic}
     known = set(fixed)
-    observed.pick([paths[t.id] for t in dossier.traffic if t.round < begin], lambda r: r["input_digest"] in known, old)
-    observed.pick(
+    imported.pick([paths[t.id] for t in dossier.traffic if t.round < begin], lambda r: r["input_digest"] in known, old)
+    imported.pick(
         [paths[t.id] for t in dossier.traffic if t.round >= begin], lambda r: r["input_digest"] not in retired, fresh
     )
     for each in (t for t in dossier.traffic if t.round >= begin and is_observed(t)):
-        for row in observed.rows(paths[each.id]):
-            if not observed.sealed(row["input_digest"]) and row["input_digest"] not in retired:
+        for row in imported.rows([paths[each.id]], ["input_digest"]):
+            if not imported.sealed(row["input_digest"]) and row["input_digest"] not in retired:
                 fixed.setdefault(row["input_digest"], Split.TRAIN)
     return [old, fresh], fixed
 
@@ -170,7 +170,8 @@ def _refreshed(
 def _written(artifacts: Artifacts, dossier: PlayDossier) -> tuple[set[str], set[str]]:
     """Give the inputs, by digest, that a teacher wrote, and those that these vary: all of them only train."""
     files = [(traffic, taken) for traffic in dossier.traffic if (taken := variations.taken(traffic)) is not None]
-    written = {row["input_digest"] for each, _ in files for row in rows_of(artifacts.path(each.artifact))}
+    paths = [artifacts.path(traffic.artifact) for traffic, _ in files]
+    written = {row["input_digest"] for row in imported.rows(paths, ["input_digest"])}
     return written, {digest for _, taken in files for digest in taken.varied}
 
 

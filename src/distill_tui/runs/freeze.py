@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
-from distill_tui.dataset import frozen
+from distill_tui.dataset import frozen, traffic
 from distill_tui.rounds.split_rule import split_rule
 from distill_tui.rules.data import open_findings
 from distill_tui.rules.dossier import PlayDossier
@@ -60,22 +57,19 @@ def time_leaks(artifacts: Artifacts, dossier: PlayDossier, path: Path) -> list[s
         return []
     splits, rule, first = frozen.splits_of(path), split_rule(dossier, gate), play.round == dossier.first_round
     times: dict[str, str] = {}
-    for each in dossier.traffic:
-        for digest, time in _times(artifacts.path(each.artifact)):
-            kept = not first and splits.get(digest) is Split.HELD_OUT
-            if time is not None and digest in splits and (kept or rule.in_window(time)):
-                times[digest] = min(time, times.get(digest, time))
+    files = [artifacts.path(each.artifact) for each in dossier.traffic]
+    for row in traffic.rows(files, ("input_digest", "time")):
+        digest, time = row["input_digest"], row["time"]
+        kept = not first and splits.get(digest) is Split.HELD_OUT
+        if time is not None and digest in splits and (kept or rule.in_window(time)):
+            times[digest] = min(time, times.get(digest, time))
     held_out = sorted(times[digest] for digest, split in splits.items() if split is Split.HELD_OUT and digest in times)
     if not held_out:
-        return ["No held-out row has a time, and the gate goes by time; map the time column and build again."]
+        return ["No held-out row has a time, and the gate goes by time. Map the time column and build again."]
     begins, ends = held_out[0], "9999" if first else held_out[-1]
     open_times = (times.get(digest, "") for digest, split in splits.items() if split is not Split.HELD_OUT)
     inside = sum(begins <= time <= ends for time in open_times)
-    told = f"{inside:,} rows of training or validation fall in the held-out period, which begins on {begins[:10]}"
-    return [f"{told}; build the data set again."] if inside else []
-
-
-def _times(path: Path) -> Iterator[tuple[str, str | None]]:
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(columns=["input_digest", "time"]):
-            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+    if not inside:
+        return []
+    where = f"fall in the held-out period, which begins on {begins[:10]}"
+    return [f"{inside:,} rows of training or validation {where}. Build the data set again."]

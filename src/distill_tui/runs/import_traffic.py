@@ -7,8 +7,7 @@ from pathlib import Path
 
 from distill_tui.dataset import frozen, traffic
 from distill_tui.dataset.duplicates import near_duplicates
-from distill_tui.dataset.readers import Mapping
-from distill_tui.dataset.traffic import rows_of
+from distill_tui.dataset.readers import ColumnMapping
 from distill_tui.digests import canonical
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.requests import ImportTraffic
@@ -27,7 +26,7 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
     `variations` of the spec tells of those that a teacher wrote, of which none may belong with a held-out row.
     """
     artifacts, spec = claimed.project.artifacts, stored(claimed.run.spec, f"the spec of run {claimed.id}")
-    path, mapping, variations = Path(spec["source"]), Mapping(**spec["mapping"]), spec.get("variations")
+    path, mapping, variations = Path(spec["source"]), ColumnMapping(**spec["mapping"]), spec.get("variations")
     columns = {name: column for name, column in asdict(mapping).items() if column}
     with claimed.scratch() as scratch:
         out = scratch / "traffic.parquet"
@@ -77,7 +76,7 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
     claimed.end(Action.IMPORT_TRAFFIC, RunStatus.FINISHED, edit, request)
 
 
-def held_out_in(artifacts: Artifacts, dossier: PlayDossier, traffic: Path) -> dict[str, int]:
+def held_out_in(artifacts: Artifacts, dossier: PlayDossier, path: Path) -> dict[str, int]:
     """Count the inputs of a new file that belong with held-out rows of an earlier round: they train nothing.
 
     `same` are held out already, `near` are near duplicates of one, `group` share one's group; each input counts once,
@@ -88,7 +87,7 @@ def held_out_in(artifacts: Artifacts, dossier: PlayDossier, traffic: Path) -> di
         return {}
     sealed = frozen.load(artifacts.path(before.artifact), Split.HELD_OUT)
     known, groups = set(sealed.digests), {group for group in sealed.groups if group is not None}
-    new = {row["input_digest"]: row for row in rows_of(traffic)}
+    new = {row["input_digest"]: row for row in traffic.rows([path], ("input_digest", "input", "group"))}
     others = [row for digest, row in new.items() if digest not in known]
     clusters = near_duplicates([*sealed.inputs, *(row["input"] for row in others)])
     touched = set(clusters[: len(sealed)])

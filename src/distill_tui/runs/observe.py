@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from distill_tui.dataset import frozen, observed
+from distill_tui.dataset import frozen, traffic
 from distill_tui.digests import digest_of, sorted_json
 from distill_tui.monitor import history
 from distill_tui.monitor import plan as observe
@@ -130,7 +130,7 @@ def _reference(artifacts: Artifacts, data: Path, student: Path, options: Mapping
 def _read(path: Path, received: str, probe: Mapping[str, Any], labels: Sequence[str]) -> list[Row]:
     """Read a feed, each input of a day once; a row without a time is of the day on which the feed was received."""
     found: dict[tuple[str, str], Row] = {}
-    for each in observed.rows(path):
+    for each in traffic.rows([path]):
         day = (each["time"] or received)[:10]
         key = (day, each["input_digest"])
         teacher = _label(each, labels)
@@ -235,7 +235,7 @@ def _observations(
     found = []
     for at, row in enumerate(rows):
         answer = known["probe"][row.digest][1] if row.probe else given.answers[at]
-        shown = not row.probe and row.teacher not in (None, answer) and not observed.sealed(row.digest)
+        shown = not row.probe and row.teacher not in (None, answer) and not traffic.sealed(row.digest)
         found.append(
             tables.Observation(
                 play_id=feed.play_id,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill_tui import tasks
-from distill_tui.dataset import observed
+from distill_tui.dataset import traffic
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.runs.claim import Claim
@@ -66,7 +66,7 @@ def _paid(artifacts: Artifacts, teacher: str, feed: entities.Feed) -> int:
     """Count the answers that are kept of a feed's rows, and of the probe on its last day."""
     days = {
         row["input_digest"]: (row["time"] or feed.received_at)[:10]
-        for row in observed.rows(artifacts.path(feed.artifact))
+        for row in traffic.rows([artifacts.path(feed.artifact)])
     }
     probe = cache.probe_name(teacher, max(days.values(), default=""))
     kept = cache.answered(artifacts.folder, teacher) & days.keys()

@@ -18,7 +18,7 @@ from distill_tui.ui.forms.sheet import Body, Field, Values
 from distill_tui.ui.play.view import View
 
 if TYPE_CHECKING:
-    from distill_tui.dataset.readers import Mapping, Preview
+    from distill_tui.dataset.readers import ColumnMapping, Preview
     from distill_tui.rounds.variations import Waiting
     from distill_tui.ui.app import DistillApp
 
@@ -61,25 +61,25 @@ def import_traffic(app: DistillApp, view: View) -> Step:
     )
 
 
-def look(path: Path) -> tuple[Mapping | None, list[str], Preview | None]:
+def look(path: Path) -> tuple[ColumnMapping | None, list[str], Preview | None]:
     """Guess the columns and read sample rows; where no column looks like the input, return the names alone."""
-    from distill_tui.dataset import readers  # pyarrow, only in this thread
+    from distill_tui.dataset import readers, records  # pyarrow, only in this thread
 
-    names = readers.column_names(path)
+    names = records.column_names(path)
     try:
         mapping = readers.guess_mapping(path)
-    except readers.BadInput:
+    except records.BadInput:
         return None, names, None
     return mapping, names, readers.preview(path, mapping)
 
 
 def columns(
-    view: View, path: Path, most: str, mapping: Mapping | None, names: list[str], sample: Preview | None
+    view: View, path: Path, most: str, mapping: ColumnMapping | None, names: list[str], sample: Preview | None
 ) -> Step:
     """Show what each column is read as, and let it be changed."""
     from distill_tui.dataset import readers  # loaded by `look`
 
-    parts = list(readers.Mapping.__dataclass_fields__)
+    parts = list(readers.ColumnMapping.__dataclass_fields__)
 
     def asked_for(part: str) -> Field:
         like = f"Like: {clipped(sample.rows[0][part], 50)}" if sample and sample.rows and part in sample.rows[0] else ""
@@ -95,7 +95,7 @@ def columns(
         return values
 
     def submit(asked: Values) -> Step:
-        chosen = readers.Mapping(**{part: asked[part] or None for part in parts})  # type: ignore[arg-type]
+        chosen = readers.ColumnMapping(**{part: asked[part] or None for part in parts})  # type: ignore[arg-type]
         return call(view, STARTED, actions.import_traffic, path, chosen, most_rejects=float(most))
 
     return Form(
