@@ -65,10 +65,10 @@ def test_a_label_and_a_segment_that_are_missing_or_thin_are_named_and_counted() 
     found = audited([*rows(), Row("alone", Split.HELD_OUT, "fax")])
     assert says(found, "missing") == [
         "Label bad has no row in any split.",
-        "Segment fax (0.3 % of the traffic) has no training row.",
+        "Segment fax (0.3% of the traffic) has no training row.",
     ]
-    assert any("Segment mail" in said and "training rows only" in said for said in says(found, "thin"))
-    assert any("Segment mail" in said and "prove next to nothing" in said for said in says(found, "unproven"))
+    assert any("Segment mail" in said and "has only" in said for said in says(found, "thin"))
+    assert any("Segment mail" in said and "too uncertain to use" in said for said in says(found, "unproven"))
     assert not any("Segment web" in said for said in says(found, "thin"))
 
 
@@ -112,7 +112,7 @@ def test_near_duplicates_with_two_gold_labels_are_a_conflict() -> None:
     text = sentence(1)
     pair = [Row(text + " indeed", gold="good"), Row(text + " indeed!", gold="bad")]
     assert says(audited([*rows(), *pair]), "conflict") == [
-        "1 sets of near duplicates carry more than one gold label; `rows --conflicts near` shows them."
+        "1 sets of near duplicates have more than one gold label. `rows --conflicts near` shows them."
     ]
 
 

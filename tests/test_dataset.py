@@ -420,7 +420,7 @@ def test_a_long_text_costs_no_more_than_its_sketch():
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"held_out_rows": 0}, "0 held-out rows; ask for 1 or more"),
+        ({"held_out_rows": 0}, "0 held-out rows. Ask for 1 or more"),
         ({"validation_share": 1}, "validation share is 1"),
         ({"validation_share": float("nan")}, "validation share is nan"),
         ({"window_from": "soon"}, "not in ISO 8601"),
@@ -766,7 +766,7 @@ def test_counts_add_up_and_say_what_was_lost(tmp_path):
     assert counts.rows_read == counts.rows + counts.duplicates_merged + counts.outside_window == 99
     assert (counts.of(Split.HELD_OUT), counts.groups, counts.without_teacher, counts.without_gold) == (12, 30, 90, 0)
     told = [finding.says for finding in counts.findings]
-    assert "90 rows have no output of the teacher; label before training." in told
+    assert "90 rows have no teacher output. Label before training." in told
     assert all(sentence(n) not in said for said in told for n in range(90))
 
 
@@ -796,7 +796,7 @@ def test_what_is_no_data_set_is_refused_by_all_who_read_one(tmp_path):
     for read in (frozen.content_digest, frozen.leaks, frozen.splits_of, coverage.counts, frozen.labels_of):
         with pytest.raises(BadInput, match="not a frozen data set"):
             read(path)
-        with pytest.raises(BadInput, match="is not there"):
+        with pytest.raises(BadInput, match="is missing"):
             read(tmp_path / "gone.parquet")
     with pytest.raises(BadInput, match="not a readable Parquet"):
         frozen.load(file_of(tmp_path, "x.parquet", "x"), Split.TRAIN)

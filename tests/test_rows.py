@@ -70,8 +70,8 @@ def test_no_filter_ever_shows_a_held_out_row(rows: browse.Rows) -> None:
 @pytest.mark.parametrize(
     ("wanted", "says"),
     [
-        (Wanted(split="test"), "no split “test”"),
-        (Wanted(conflicts="all"), "no conflict “all”"),
+        (Wanted(split="test"), "Unknown split “test”"),
+        (Wanted(conflicts="all"), "Unknown conflict “all”"),
         (Wanted(below=2), "“below” is 2"),
         (Wanted(above=-1), "“above” is -1"),
     ],

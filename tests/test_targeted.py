@@ -26,7 +26,7 @@ from support.targeted import (
 
 def test_before_a_student_was_trained_nothing_is_targeted(project: Project) -> None:
     play = actions.open_play(project, MIA, "another", PlayKind.COST)
-    with pytest.raises(ProjectError, match="No student was trained yet"):
+    with pytest.raises(ProjectError, match="No student is trained yet"):
         requests.request(project, play, None, 10)
 
 
@@ -47,7 +47,7 @@ def test_nothing_that_is_in_the_data_set_is_asked_for_again(project: Project, tm
     wanted, _ = requests.request(project, 1, fresh, 50)
     assert {each.input for each in wanted} <= {about(n) for n in range(500, 540)} and len(wanted) >= 20
     fresh.write_text(json.dumps({"input": secret[0]}) + "\n")
-    with pytest.raises(ProjectError, match="no input without a label that is new"):
+    with pytest.raises(ProjectError, match="no new input without a label"):
         requests.request(project, 1, fresh, 5)
 
 

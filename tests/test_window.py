@@ -169,7 +169,9 @@ def test_the_teacher_agrees_with_itself_as_often_as_two_of_its_answers_are_the_s
 def test_the_draft_of_the_gate_proposes_what_was_measured_and_keeps_what_was_typed(tmp_path: Path) -> None:
     typed = gates.default_gate(PlayKind.COST)
     text = play_data.draft(typed, repeats.Repeats(80, Decimal("0.95")))
-    assert text.startswith("# teacher_agreement is measured. The teacher agrees with itself on 95.00 % of 80 inputs")
+    assert text.startswith(
+        "# teacher_agreement is measured. The teacher agrees with itself on 95.00% of 80 repeated inputs"
+    )
     assert gates.from_toml(text).teacher_agreement == Decimal("0.95")
     assert play_data.draft(typed, None) == gates.to_toml(typed)
 
@@ -191,4 +193,4 @@ def test_the_command_proposes_it_until_the_gate_says_something(tmp_path: Path, c
     assert main(["--project", str(made.path), "gate", "show", "P-001", "--toml"]) == 0
     assert "teacher_agreement = 0.97\n" in capsys.readouterr().out
     assert main(["--project", str(made.path), "gate", "power", "P-001"]) == 0
-    assert "agrees with itself on 97.00 % of 100 inputs" in capsys.readouterr().out
+    assert "agrees with itself on 97.00% of 100 repeated inputs" in capsys.readouterr().out

@@ -1,1 +1,1 @@
-"""Traffic in, frozen splits out (pyarrow); knows no play, role or project file."""
+"""Imported traffic, and the data sets that are built from it."""

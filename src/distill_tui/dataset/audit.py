@@ -1,7 +1,7 @@
-"""Whether a data set covers its traffic: by label, segment, length, language, month and topic, and what is wrong.
+"""Audit how a data set covers its traffic: by label, segment, length, language, month and topic.
 
-Shares of the traffic count every row as often as it came; shares of a split count its distinct rows. Builders see
-counts of the held-out split, never its rows: what is quoted (masked) or compared with gold comes from the others.
+Shares of the traffic count every call; shares of a split count distinct rows. Of the held-out split only counts are
+shown: quotes (masked) and comparisons with gold come from the other splits.
 """
 
 from __future__ import annotations
@@ -10,26 +10,26 @@ import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from distill_tui import gates, tasks
 from distill_tui.dataset import language, privacy, topics
+from distill_tui.dataset.build import Row
 from distill_tui.dataset.duplicates import near_duplicates
 from distill_tui.gates import statistics
-from distill_tui.rules.results import AuditTables, AxisValue, Finding, Screened
+from distill_tui.rules.results import AxisValue, Finding, Screened
 from distill_tui.terms import FindingLevel, Split
 
-THIN_TRAIN, THIN_HELD_OUT = 30, 30  # rows: below it a value is hardly learned, and its rate hardly told from luck
+THIN_TRAIN, THIN_HELD_OUT = 30, 30  # rows of a value, below which it is hardly learned, or hardly measured
 COMMON = 0.02  # the share of the traffic from which a value's absence matters
 LENGTHS = ((4, "1-4 words"), (12, "5-12 words"), (30, "13-30 words"), (80, "31-80 words"))
-HOT_ROWS = 20  # rows of a cell from which its disagreement is looked at
-MOST_VALUES = 40  # of one axis that are shown and judged, the commonest first
+HOT_ROWS = 20  # rows of a cell from which its disagreement is judged
+MOST_VALUES = 40  # of one axis that are shown and judged, the most frequent first
 ALPHA = 0.025
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found."""
+    """The coverage tables, the personal data and the findings of an audit."""
 
     axes: Mapping[str, tuple[AxisValue, ...]]
     pii: tuple[Screened, ...]
@@ -37,15 +37,15 @@ class Audit:
 
 
 def audit(
-    rows: Sequence[Any],
+    rows: Sequence[Row],
     since: Sequence[str | None],
     gate: gates.Gate,
     labels: Sequence[str],
     written: Collection[str] = (),
 ) -> Audit:
-    """Audit the rows of a data set as built, before any weighting: a row's weight is how often it came.
+    """Audit the rows of a data set before weighting: a row's weight is the number of its calls.
 
-    What a teacher wrote (`written`, by input digest) is no traffic.
+    Rows that a teacher wrote (`written`, by input digest) are not calls.
     """
     own, names = topics.clusters([row.input for row in rows])
     read: dict[str, Callable[[int], str | None]] = {
@@ -69,22 +69,17 @@ def audit(
     return Audit({axis: values for axis, values in axes.items() if values}, pii, tuple(found))
 
 
-def written(rows: Sequence[Any], written: Collection[str], varied: Collection[str]) -> Iterator[Finding]:
-    """Tell how many rows a teacher wrote, and how many were varied for it and judge no student any more."""
+def written(rows: Sequence[Row], written: Collection[str], varied: Collection[str]) -> Iterator[Finding]:
+    """Report the rows that a teacher wrote, and those that it varied, which left the validation split."""
     trained = [row for row in rows if row.split is Split.TRAIN]
     count = sum(row.input_digest in written for row in trained)
     moved = sum(row.input_digest in varied for row in trained)
     if count:
         yield Finding.of(
             "written", FindingLevel.NOTE, "variations",
-            f"{count:,} of the {len(trained):,} training rows are variations that the teacher wrote; the {moved:,} "
-            "rows that they vary train too and are in no validation.",
+            f"{count:,} of the {len(trained):,} training rows are variations that the teacher wrote. The {moved:,} "
+            "rows that they vary are training rows as well.",
         )  # fmt: skip
-
-
-def tables(audit: Audit, teacher: Mapping[str, int] | None, teacher_says: str) -> AuditTables:
-    """Return the tables of an audit; its findings are kept with the others."""
-    return AuditTables(axes=audit.axes, pii=audit.pii, teacher=teacher, teacher_says=teacher_says)
 
 
 def _length(text: str) -> str:
@@ -93,12 +88,12 @@ def _length(text: str) -> str:
 
 
 def _axis(
-    rows: Sequence[Any],
+    rows: Sequence[Row],
     of: Callable[[int], str | None],
     written: Collection[str],
     differs: Callable[[str, str], bool],
 ) -> tuple[AxisValue, ...]:
-    calls: Counter[str] = Counter()
+    calls: dict[str, float] = defaultdict(float)
     splits: dict[str, Counter[Split]] = defaultdict(Counter)
     judged: Counter[str] = Counter()
     differ: Counter[str] = Counter()
@@ -127,7 +122,7 @@ def _axis(
 
 
 def _covered(axes: Mapping[str, Sequence[AxisValue]], labels: Sequence[str]) -> Iterator[Finding]:
-    """Name what is missing or thin: of labels and segments always, of the rest where the traffic has enough of it."""
+    """Report missing and thin values: labels and segments always, others where they are common in the traffic."""
     present = {value.value for value in axes["label"]}
     for label in labels:
         if label not in present:
@@ -140,22 +135,22 @@ def _covered(axes: Mapping[str, Sequence[AxisValue]], labels: Sequence[str]) -> 
 
 
 def _thin(axis: str, value: AxisValue) -> Iterator[Finding]:
-    about, share = f"{axis}={value.value}", f"{100 * value.traffic:.1f} % of the traffic"
+    about, share = f"{axis}={value.value}", f"{100 * value.traffic:.1f}% of the traffic"
     name = f"{axis.capitalize()} {value.value}"
     if not value.train:
         yield Finding.of("missing", FindingLevel.NOTE, about, f"{name} ({share}) has no training row.")
     elif value.train < THIN_TRAIN:
-        yield Finding.of("thin", FindingLevel.NOTE, about, f"{name} ({share}) has {value.train:,} training rows only.")
+        yield Finding.of("thin", FindingLevel.NOTE, about, f"{name} ({share}) has only {value.train:,} training rows.")
     if value.held_out < THIN_HELD_OUT:
         yield Finding.of(
             "unproven", FindingLevel.NOTE, about,
-            f"{name} ({share}) has {value.held_out:,} held-out rows, fewer than {THIN_HELD_OUT}: its own rate will "
-            "prove next to nothing.",
+            f"{name} ({share}) has {value.held_out:,} held-out rows, fewer than {THIN_HELD_OUT}: its rate will be "
+            "too uncertain to use.",
         )  # fmt: skip
 
 
-def _needed(rows: Sequence[Any], gate: gates.Gate) -> Iterator[Finding]:
-    """Set what the gate's criteria of single segments need against the held-out rows that are there."""
+def _needed(rows: Sequence[Row], gate: gates.Gate) -> Iterator[Finding]:
+    """Compare the held-out rows with those that the gate's criteria of single segments need."""
     there = Counter(row.segment for row in rows if row.split is Split.HELD_OUT)
     total = there.total()
     if not total:
@@ -168,8 +163,8 @@ def _needed(rows: Sequence[Any], gate: gates.Gate) -> Iterator[Finding]:
             yield Finding.of("gate", level, f"{note.criterion.words} {note.scope}", note.sentence)
 
 
-def _hot(rows: Sequence[Any], labels: Sequence[str]) -> Iterator[Finding]:
-    """Find the cells in which the teacher is wrong more often than elsewhere, beyond chance."""
+def _hot(rows: Sequence[Row], labels: Sequence[str]) -> Iterator[Finding]:
+    """Report the cells in which the teacher is wrong significantly more often than overall."""
     cells: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
     for row in rows if labels else ():
         if row.split is not Split.HELD_OUT and row.gold is not None and row.teacher_output is not None:
@@ -183,30 +178,30 @@ def _hot(rows: Sequence[Any], labels: Sequence[str]) -> Iterator[Finding]:
         if low > wrong / judged:
             yield Finding.of(
                 "hot", FindingLevel.NOTE, f"{segment}/{label}",
-                f"The teacher differs from gold on {100 * differ / count:.0f} % of the {count:,} rows of {segment} / "
-                f"{label}, against {100 * wrong / judged:.0f} % of all.",
+                f"The teacher differs from gold on {100 * differ / count:.0f}% of the {count:,} rows of {segment} / "
+                f"{label}, and on {100 * wrong / judged:.0f}% of all rows.",
             )  # fmt: skip
 
 
-def _conflicts(rows: Sequence[Any]) -> Iterator[Finding]:
-    """Count near duplicates whose gold labels differ; what is the same text was settled by majority before."""
-    open_rows = [row for row in rows if row.split is not Split.HELD_OUT and row.gold is not None]
+def _conflicts(rows: Sequence[Row]) -> Iterator[Finding]:
+    """Count near duplicates with different gold labels; of equal texts the build took the majority."""
+    known = [(row.input, row.gold) for row in rows if row.split is not Split.HELD_OUT and row.gold is not None]
     golds: dict[int, set[str]] = defaultdict(set)
-    for cluster, row in zip(near_duplicates([row.input for row in open_rows]), open_rows, strict=True):
-        golds[cluster].add(row.gold)
+    for cluster, (_, gold) in zip(near_duplicates([text for text, _ in known]), known, strict=True):
+        golds[cluster].add(gold)
     clashing = sum(len(labels) > 1 for labels in golds.values())
     if clashing:
         yield Finding.of(
             "conflict", FindingLevel.NOTE, "near",
-            f"{clashing:,} sets of near duplicates carry more than one gold label; `rows --conflicts near` shows them.",
+            f"{clashing:,} sets of near duplicates have more than one gold label. `rows --conflicts near` shows them.",
         )  # fmt: skip
 
 
 def _private(pii: Sequence[Screened]) -> Iterator[Finding]:
     for each in pii:
         level = FindingLevel.MUST if each.kind in privacy.GRAVE else FindingLevel.NOTE
-        rows = "row holds" if each.rows == 1 else "rows hold"
+        rows = "row has" if each.rows == 1 else "rows have"
         yield Finding.of(
             "private", level, each.kind,
-            f"{each.rows:,} {rows} what looks like a {each.kind} ({', '.join(each.examples)}).",
+            f"{each.rows:,} {rows} a likely {each.kind} ({', '.join(each.examples)}).",
         )  # fmt: skip

@@ -1,7 +1,4 @@
-"""The rows of a data set to look through: filters over Arrow columns, so that a million rows answer at once.
-
-Held-out rows are never in it: they are counted, and `row open` opens one, audited.
-"""
+"""Filter a data set's open rows over Arrow columns. Held-out rows are only counted; `row open` opens one, audited."""
 
 from __future__ import annotations
 
@@ -21,32 +18,32 @@ from distill_tui.dataset import frozen
 from distill_tui.dataset.duplicates import near_duplicates
 from distill_tui.terms import Split
 
-CONFLICTS = ("teacher", "near")  # the teacher says other than gold; a near duplicate has another gold label
+CONFLICTS = ("teacher", "near")  # the teacher differs from gold; a near duplicate has another gold label
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which rows are wanted; what is empty does not matter."""
+    """A filter; empty fields do not filter."""
 
     label: str = ""  # gold, or the teacher's where there is none
     segment: str = ""
     split: str = ""
-    search: str = ""  # anywhere in the input, whatever its case
+    search: str = ""  # anywhere in the input, in any case
     below: float | None = None  # the teacher's confidence: its highest probability
     above: float | None = None
     conflicts: str = ""  # one of CONFLICTS
 
     def problem(self) -> str:
-        """Say what makes the filter impossible, in one sentence, or nothing."""
+        """Return why the filter is impossible, or an empty string."""
         if self.split == Split.HELD_OUT:
-            return "Held-out rows are sealed and not browsed; `row open` opens one, audited."
+            return "Held-out rows are sealed. `row open` shows one and logs it."
         if self.split and self.split not in list(Split):
-            return f"There is no split “{self.split}”; there are train and validation."
+            return f"Unknown split “{self.split}”. Use train or validation."
         if self.conflicts and self.conflicts not in CONFLICTS:
-            return f"There is no conflict “{self.conflicts}”; there are {' and '.join(CONFLICTS)}."
+            return f"Unknown conflict “{self.conflicts}”. Use {' or '.join(CONFLICTS)}."
         for name, share in (("below", self.below), ("above", self.above)):
             if share is not None and not 0 <= share <= 1:
-                return f"“{name}” is {share:g}; a confidence is a share from 0 to 1."
+                return f"“{name}” is {share:g}. Give a share from 0 to 1."
         return ""
 
 
@@ -54,12 +51,11 @@ class Rows:
     """The open rows of one data set."""
 
     def __init__(self, path: Path) -> None:
-        frozen.labels_of(path)  # refuses what is no data set
+        self.labels = frozen.labels_of(path)  # raises BadInput for any other file
         whole = pq.read_table(path, columns=list(frozen.COLUMNS), memory_map=True)
         sealed = pc.equal(whole.column("split"), str(Split.HELD_OUT))
         self.sealed: int = pc.sum(sealed).as_py() or 0
         self.table = whole.filter(pc.invert(sealed)).combine_chunks()
-        self.labels = frozen.labels_of(path)
         self.confidence = _confidence(self.table.column("teacher_probabilities"))
         self._near: NDArray[np.bool_] | None = None
         self._differ: NDArray[np.bool_] | None = None
@@ -68,7 +64,7 @@ class Rows:
         return int(self.table.num_rows)
 
     def find(self, wanted: Wanted) -> NDArray[np.int64]:
-        """Give the places of the rows that are wanted, in order."""
+        """Return the positions of the wanted rows, in order."""
         mask = np.ones(len(self), dtype=bool)
         known = pc.coalesce(self.table.column("gold"), self.table.column("teacher_output"))
         for column, value in ((known, wanted.label), (self._column("segment"), wanted.segment)):
@@ -78,7 +74,7 @@ class Rows:
             mask &= _true(pc.equal(self._column("split"), wanted.split))
         if wanted.search:
             mask &= _true(pc.match_substring(self._column("input"), wanted.search, ignore_case=True))
-        with np.errstate(invalid="ignore"):  # a row without probabilities is neither below nor above
+        with np.errstate(invalid="ignore"):  # NaN, of a row without probabilities, is neither below nor above
             if wanted.below is not None:
                 mask &= self.confidence < wanted.below
             if wanted.above is not None:
@@ -90,7 +86,7 @@ class Rows:
         return np.flatnonzero(mask)
 
     def at(self, place: int) -> dict[str, Any]:
-        """Give one row, with the teacher's confidence, and whether gold and teacher are in conflict."""
+        """Return one row, with the teacher's confidence, and whether gold and teacher differ."""
         row: dict[str, Any] = self.table.slice(place, 1).to_pylist()[0]
         confidence = float(self.confidence[place])
         known = None if np.isnan(confidence) else confidence
@@ -99,7 +95,7 @@ class Rows:
         return row | {"confidence": known, "conflict": None not in (gold, said) and differs(gold, said)}
 
     def values(self, column: str) -> list[str]:
-        """List the values of a column, the commonest first."""
+        """List the values of a column, the most frequent first."""
         counted = pc.value_counts(self._column(column)).to_pylist()
         found = sorted(counted, key=lambda each: (-each["counts"], str(each["values"])))
         return [each["values"] for each in found if each["values"] is not None]
@@ -108,7 +104,7 @@ class Rows:
         return self.table.column(name)
 
     def _apart(self) -> NDArray[np.bool_]:
-        """Find the rows whose teacher says other than gold; answers that are texts are compared as they are spelled."""
+        """Find the rows whose teacher differs from gold, as the task compares answers."""
         if self._differ is None:
             gold, said = self._column("gold"), self._column("teacher_output")
             self._differ = _true(pc.not_equal(gold, said))
@@ -118,7 +114,7 @@ class Rows:
         return self._differ
 
     def _clashing(self) -> NDArray[np.bool_]:
-        """Find the rows whose near duplicates carry another gold label; looked for once, when it is first asked."""
+        """Find the rows whose near duplicates have another gold label."""
         if self._near is None:
             gold = self._column("gold").to_pylist()
             golds: dict[int, set[str]] = defaultdict(set)
@@ -131,13 +127,12 @@ class Rows:
 
 
 def _true(mask: Any) -> NDArray[np.bool_]:
-    """Take unknown as no."""
     found: NDArray[np.bool_] = pc.fill_null(mask, False).to_numpy(zero_copy_only=False)
     return found
 
 
 def _confidence(column: Any) -> NDArray[np.float64]:
-    """Give the highest probability of each row, NaN where there is none."""
+    """Return the highest probability of each row, NaN where it has none."""
     lists = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     confidence = np.full(len(lists), np.nan)
     there = np.flatnonzero(lists.is_valid().to_numpy(zero_copy_only=False))

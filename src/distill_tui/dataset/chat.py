@@ -1,9 +1,9 @@
-"""Logs of chat calls as plain columns: messages in, a choice out, usage, time, model (standard library; pure).
+"""Turn logs of chat calls into plain columns: messages in, a choice out, usage, time, model (standard library; pure).
 
-A record that holds `messages`, at the top or under `request`, `body` or both (as a proxy, or OpenAI's batch files,
-log it), gets the columns below; its own stay as they are. The system message is the frame of every call and no part
-of the input. An answer that was cut off for its length is none. What keeps a conversation together, or else a person,
-is looked for where logs have it; every plain entry of `metadata` is a column of its own too.
+A record with `messages`, at the top or under `request`, `body` or both (as a proxy, or OpenAI's batch files, log it),
+gets the columns below; its own stay as they are. The system message is not part of the input, and a truncated answer
+does not count. The group is the conversation, else the session, else the user; every plain entry of `metadata` becomes
+a column.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ INPUT, OUTPUT, TIME, MODEL, TOKENS_IN, TOKENS_OUT, GROUP = COLUMNS = (
 )
 PARTS = ("messages", "choices", "usage", "created", "model", "request", "response", "body", "completion")
 FRAME = ("system", "developer")
-TOGETHER = (  # what rows are kept together by, the narrowest first
+GROUPS = (  # fields that identify the group of a row, the narrowest first
     "conversation_id",
     "conversation",
     "thread_id",
@@ -33,11 +33,11 @@ TOGETHER = (  # what rows are kept together by, the narrowest first
     "user",
 )
 METADATA, MOST_METADATA = "metadata", 50
-BESIDE = (*TOGETHER, METADATA)
+BESIDE = (*GROUPS, METADATA)
 
 
 def flattened(record: Mapping[str, object]) -> Mapping[str, object]:
-    """Add a chat's columns to a record; any other record is given back as it is."""
+    """Add a chat's columns to a record; any other record is returned as it is."""
     asked = next((found for found in _places(record, "request") if _messages(found)), None)
     if asked is None:
         return record
@@ -55,23 +55,22 @@ def flattened(record: Mapping[str, object]) -> Mapping[str, object]:
         MODEL: said.get("model") or asked.get("model"),
         TOKENS_IN: usage.get("prompt_tokens", usage.get("input_tokens")),
         TOKENS_OUT: usage.get("completion_tokens", usage.get("output_tokens")),
-        GROUP: _together(record),
+        GROUP: _group(record),
     }
     found = {name: value for name, value in columns.items() if value is not None}
     return {**record, **found, **{name: value for name, value in _metadata(record).items() if name not in record}}
 
 
 def needs_parts(column: str) -> bool:
-    """Whether a column is made of a chat's parts."""
+    """Whether a column is derived from a chat's parts."""
     return column in COLUMNS or column.startswith(f"{METADATA}.")
 
 
-def _together(record: Mapping[str, object]) -> str | int | None:
-    """Find what keeps rows together: a conversation, else a session, else a person; on the record, the request, or
-    in the metadata of one."""
+def _group(record: Mapping[str, object]) -> str | int | None:
+    """Find the conversation, else session, else user: on the record, the request, or in the metadata of one."""
     places = list(_places(record, "request"))
     within = [inner for place in places if isinstance(inner := _opened(place.get(METADATA)), Mapping)]
-    for name in TOGETHER:
+    for name in GROUPS:
         for place in (*places, *within):
             value = place.get(name)
             value = value.get("id") if isinstance(value, Mapping) else value
@@ -81,7 +80,7 @@ def _together(record: Mapping[str, object]) -> str | int | None:
 
 
 def _metadata(record: Mapping[str, object]) -> dict[str, object]:
-    """Give the plain entries of metadata as columns; those on the record stand over those of the request."""
+    """Return the plain entries of metadata as columns; those of the record replace those of the request."""
     found: dict[str, object] = {}
     for place in reversed(list(_places(record, "request"))):
         inner = _opened(place.get(METADATA))
@@ -91,7 +90,7 @@ def _metadata(record: Mapping[str, object]) -> dict[str, object]:
 
 
 def _places(record: Mapping[str, object], side: str) -> Iterator[Mapping[str, Any]]:
-    """Look where the two sides of a call are usually kept, the record itself first."""
+    """Yield the objects that may hold one side of a call, the record itself first."""
     yield record
     for name in (side, "body", "completion"):
         inner = _opened(record.get(name))
@@ -103,7 +102,7 @@ def _places(record: Mapping[str, object], side: str) -> Iterator[Mapping[str, An
 
 
 def _opened(value: object) -> object:
-    """Read an object or a list that was logged as JSON text."""
+    """Parse an object or a list that was logged as JSON text."""
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:
             return json.loads(value)
@@ -113,7 +112,7 @@ def _opened(value: object) -> object:
 
 
 def _listed(value: object) -> list[Mapping[str, Any]]:
-    """Take a list of objects as one, and anything else as an empty list."""
+    """Return a list of objects; an empty one for anything else."""
     opened = _opened(value)
     if isinstance(opened, list) and opened and all(isinstance(each, Mapping) for each in opened):
         return list(opened)
@@ -126,7 +125,7 @@ def _messages(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _answer(said: Mapping[str, Any]) -> str | None:
-    """Give the text of the first choice, unless it was cut off."""
+    """Return the text of the first choice, unless it was truncated."""
     choices = _listed(said.get("choices"))
     if not choices or choices[0].get("finish_reason") == "length":
         return None
@@ -135,7 +134,7 @@ def _answer(said: Mapping[str, Any]) -> str | None:
 
 
 def _input(messages: list[Mapping[str, Any]]) -> str | None:
-    """Write what was asked: one message as it is, a conversation with who said what."""
+    """Join the messages: a single one as it is, several with their roles."""
     asked = [(each["role"], _text(each)) for each in messages if each["role"] not in FRAME]
     spoken = [(role, text) for role, text in asked if text]
     if len(spoken) == 1:
@@ -144,7 +143,7 @@ def _input(messages: list[Mapping[str, Any]]) -> str | None:
 
 
 def _text(message: Mapping[str, Any]) -> str | None:
-    """Give a message's text; of one in parts the parts that are text."""
+    """Return a message's text; of one in parts, the text parts."""
     content = message.get("content")
     if isinstance(content, list):
         parts = [part.get("text") for part in content if isinstance(part, Mapping)]

@@ -1,10 +1,13 @@
-"""What a data set covers, in counts: what builders may know of it, held-out rows included. It quotes no row."""
+"""Counts of a data set by split, segment and label. Builders may see them, held-out rows included; no row is quoted."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from distill_tui.dataset import frozen
 from distill_tui.rules.results import Cell, Finding
@@ -18,7 +21,7 @@ class Counts:
     rows: int
     cells: tuple[Cell, ...]  # by split, then segment, then label; for a generation task one cell for all gold texts
     groups: int
-    without_teacher: int  # rows with neither an answer nor probabilities of the teacher
+    without_teacher: int  # rows with neither an output nor probabilities of the teacher
     without_gold: int
     rows_read: int
     outside_window: int
@@ -29,10 +32,10 @@ class Counts:
     unknown_outputs: int
     contaminated: int
     straddling: int
-    findings: tuple[Finding, ...]  # what the build left out or lost; how the rows cover the traffic is `audit`'s
+    findings: tuple[Finding, ...]  # about rows left out and labels dropped
 
     def of(self, split: Split, segment: str | None = None) -> int:
-        """Give the rows of a split, or of one segment of it."""
+        """Return the rows of a split, or of one segment of it."""
         return sum(cell.rows for cell in self.cells if cell.split is split and segment in (None, cell.segment))
 
 
@@ -40,51 +43,46 @@ GIVEN = "(gold)"  # the label of a cell that counts gold texts of a generation t
 
 
 def counts(path: Path) -> Counts:
-    """Count a data set. Raises BadInput where the file is none."""
+    """Count the rows of a data set. Raises BadInput."""
     labels = frozen.labels_of(path)
-    cells: Counter[tuple[Split, str, str | None]] = Counter()
-    groups: set[str] = set()
-    without_teacher = without_gold = 0
-    for row in frozen.stored(path):
-        gold = row["gold"]
-        cells[Split(row["split"]), row["segment"], gold if labels or gold is None else GIVEN] += 1
-        if row["group"] is not None:
-            groups.add(row["group"])
-        without_teacher += row["teacher_output"] is None and row["teacher_probabilities"] is None
-        without_gold += gold is None
     tally = frozen.tally_of(path)
+    table = pq.read_table(
+        path, columns=["split", "segment", "gold", "group", "teacher_output", "teacher_probabilities"]
+    )
+    gold = table["gold"] if labels else pc.if_else(pc.is_valid(table["gold"]), GIVEN, None)
+    cells = table.select(["split", "segment"]).append_column("label", gold.cast("string"))
+    counted = cells.group_by(["split", "segment", "label"]).aggregate([([], "count_all")]).to_pylist()
     order = list(Split)
-    found = sorted(cells, key=lambda key: (order.index(key[0]), key[1], key[2] or ""))
+    found = sorted(
+        (Cell(Split(each["split"]), each["label"], each["segment"], each["count_all"]) for each in counted),
+        key=lambda cell: (order.index(cell.split), cell.segment, cell.label or ""),
+    )
+    silent = pc.and_(pc.is_null(table["teacher_output"]), pc.is_null(table["teacher_probabilities"]))
+    without_teacher = pc.sum(silent).as_py() or 0
     return Counts(
-        rows=cells.total(),
-        cells=tuple(Cell(split, label, segment, cells[split, segment, label]) for split, segment, label in found),
-        groups=len(groups),
+        rows=table.num_rows,
+        cells=tuple(found),
+        groups=pc.count_distinct(table["group"]).as_py(),
         without_teacher=without_teacher,
-        without_gold=without_gold,
-        findings=tuple(_findings(cells, tally, without_teacher)),
+        without_gold=table["gold"].null_count,
+        findings=tuple(_findings(found, tally, without_teacher)),
         **tally,
     )
 
 
-def _findings(
-    cells: Counter[tuple[Split, str, str | None]], tally: dict[str, int], without_teacher: int
-) -> list[Finding]:
-    bare = sum(rows for (split, _, gold), rows in cells.items() if split is Split.HELD_OUT and gold is None)
-    ungraded = "{} no gold label: only agreement with the teacher can be measured there."
-    return [
-        *_told("ungraded", bare, ungraded, "held-out row has", "held-out rows have"),
-        *_told("silent", without_teacher, "{} no output of the teacher; label before training.", *_HAVE),
-        *_told("gold", tally["gold_ties"], "{} as many votes for two gold labels and lost both.", *_HAVE),
-        *_told("gold", tally["unknown_gold"], "{} a gold label that is none of the task's.", *_HAVE),
-        *_told("answer", tally["unknown_outputs"], "{} a teacher's answer that is none of the labels.", *_HAVE),
-        *_told("close", tally["contaminated"], "{} left out: too close to held-out rows.", *_WERE),
-        *_told("period", tally["straddling"], "{} left out: they fall in the held-out period.", *_WERE),
-    ]
-
-
-_HAVE, _WERE = ("row has", "rows have"), ("row was", "rows were")
-
-
-def _told(kind: str, number: int, sentence: str, one: str, many: str) -> list[Finding]:
-    says = sentence.format(f"{number:,} {one if number == 1 else many}")
-    return [Finding.of(kind, FindingLevel.NOTE, sentence, says)] if number else []
+def _findings(cells: Sequence[Cell], tally: Mapping[str, int], without_teacher: int) -> Iterator[Finding]:
+    ungraded = sum(cell.rows for cell in cells if cell.split is Split.HELD_OUT and cell.label is None)
+    have, were = ("row has", "rows have"), ("row was", "rows were")
+    for kind, about, rows, sentence, one, many in (
+        ("ungraded", "held_out", ungraded, "{} no gold label: only agreement with the teacher can be measured there.",
+         "held-out row has", "held-out rows have"),
+        ("silent", "teacher", without_teacher, "{} no teacher output. Label before training.", *have),
+        ("gold", "ties", tally["gold_ties"], "{} a tie between gold labels; the label was dropped.", *have),
+        ("gold", "unknown", tally["unknown_gold"], "{} a gold label that the task does not have.", *have),
+        ("answer", "unknown", tally["unknown_outputs"], "{} a teacher output that is not a label.", *have),
+        ("close", "held_out", tally["contaminated"], "{} left out: too close to held-out rows.", *were),
+        ("period", "held_out", tally["straddling"], "{} left out: in the held-out period.", *were),
+    ):  # fmt: skip
+        if rows:
+            says = sentence.format(f"{rows:,} {one if rows == 1 else many}")
+            yield Finding.of(kind, FindingLevel.NOTE, about, says)

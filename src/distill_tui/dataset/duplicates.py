@@ -1,12 +1,11 @@
-"""What counts as the same text, and as nearly the same (numpy; pure).
+"""Equal texts and near duplicates (numpy; pure).
 
 Exact: NFC, casefold, white space collapsed. Near: MinHash over the 8-character shingles of that text without its
 punctuation (Broder 1997; bands as in Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, chapter 3). Two
 rows are near duplicates when all six minima of one of forty bands agree: with a Jaccard similarity of .8 that
-happens 99.999 % of the time, .7: 99 %, .6: 85 %, .5: 47 %, .3: 3 %, .05: 6 in 10,000,000. The rule looks at nothing
-but the two texts and what is boilerplate in the whole set, so that the order of rows never matters, and its cost
-grows with the rows and not with their pairs. A pair that it finds by chance costs nothing but a shared split: it
-never removes a row. Paraphrases are not found.
+happens 99.999% of the time, .7: 99%, .6: 85%, .5: 47%, .3: 3%, .05: 6 in 10,000,000. The rule depends on the two
+texts and on the boilerplate of the whole set, never on the order of rows, and its cost is linear in the rows. A false
+match only shares a split: no row is removed. Paraphrases are not found.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ from distill_tui.dataset.progress import Progress, no_progress
 SHINGLE = 8  # characters
 BANDS, BAND_MINIMA = 40, 6
 BATCH = 1_000
-SKETCH = 512  # of a long text, only its smallest shingle hashes are kept: they bound the cost of one row
-BOILERPLATE_SHARE = 0.5  # a shingle that over half of the rows share is a prompt's frame and tells no two rows apart
-BOILERPLATE_ROWS = 50  # in fewer rows "over half" is too few to call anything a frame
+SKETCH = 512  # smallest shingle hashes kept of a long text: bounds the cost of one row
+BOILERPLATE_SHARE = 0.5  # a shingle in over half of the rows belongs to a prompt's frame
+BOILERPLATE_ROWS = 50  # in fewer rows over half is too few to be a frame
 BOILERPLATE_SAMPLE = 2_000
 
 Hashes = NDArray[np.uint64]
@@ -39,23 +38,22 @@ _GOLDEN = 0x9E3779B97F4A7C15  # the step of splitmix64: spreads neighbouring num
 
 
 def normalise(text: str) -> str:
-    """Give the text by which rows are compared: NFC, casefold, white space collapsed."""
+    """Return the text that rows are compared by: NFC, casefold, white space collapsed."""
     return " ".join(unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold()).split())
 
 
 def input_digest(text: str) -> str:
-    """Give the SHA-256 of the normalised text, in hexadecimal: a row's name in every round."""
+    """Return the SHA-256 of the normalised text, in hexadecimal: the row's identity in every round."""
     return hashlib.sha256(normalise(text).encode()).hexdigest()
 
 
 class Together:
-    """Union-find over the numbers 0 to n - 1: what was joined has one root, the smallest of its members."""
+    """Union-find over the numbers 0 to n - 1; the root of a set is its smallest member."""
 
     def __init__(self, size: int) -> None:
         self._parent = list(range(size))
 
     def root(self, member: int) -> int:
-        """Find the smallest member that this one was joined with."""
         parent = self._parent
         while parent[member] != member:
             parent[member] = parent[parent[member]]  # path halving keeps the trees flat
@@ -63,24 +61,22 @@ class Together:
         return member
 
     def join(self, one: int, other: int) -> None:
-        """Put two members, and all that they were joined with, together."""
         low, high = sorted((self.root(one), self.root(other)))
         self._parent[high] = low
 
     def join_equal(self, keys: Iterable[Any]) -> None:
-        """Join the members whose keys are equal; None is no key."""
+        """Join the members with equal keys; None stands for no key."""
         first: dict[Any, int] = {}
         for member, key in enumerate(keys):
             if key is not None:
                 self.join(first.setdefault(key, member), member)
 
     def roots(self) -> list[int]:
-        """Give the root of every member."""
         return [self.root(member) for member in range(len(self._parent))]
 
 
 def near_duplicates(texts: Sequence[str], progress: Progress = no_progress) -> list[int]:
-    """Give each text the number of its cluster: the position of the cluster's first text."""
+    """Return each text's cluster: the position of the cluster's first text."""
     together = Together(len(texts))
     frame = _boilerplate(texts)
     keys = np.empty((len(texts), BANDS), dtype=np.uint64)
@@ -98,7 +94,7 @@ def near_duplicates(texts: Sequence[str], progress: Progress = no_progress) -> l
 
 @dataclass(frozen=True)
 class Pair:
-    """Two texts that are alike: by how much (Jaccard similarity of what is compared), and whether they were joined."""
+    """Two similar texts, with the Jaccard similarity of their sketches, and whether they count as near duplicates."""
 
     one: int
     other: int
@@ -106,11 +102,11 @@ class Pair:
     joined: bool
 
 
-LOOSE_MINIMA = 3  # in a band of the search for pairs at the border: finds half of those with a similarity of .2
+LOOSE_MINIMA = 3  # in a band of the search at the border: finds half of the pairs with a similarity of .2
 
 
 def border(texts: Sequence[str], around: float = 0.5, width: float = 0.2) -> list[Pair]:
-    """Find pairs whose similarity is near a value, nearest first: where the rule begins to take them as the same."""
+    """Find pairs with a similarity near a value, nearest first: the border of the rule."""
     frame = _boilerplate(texts)
     sketches = [_sketch(text, frame) for text in texts]
     minima = np.stack([_minima(sketch) for sketch in sketches]) if sketches else np.empty((0, 240), np.uint32)
@@ -119,7 +115,7 @@ def border(texts: Sequence[str], around: float = 0.5, width: float = 0.2) -> lis
     for band in range(0, minima.shape[1], LOOSE_MINIMA):
         order = np.lexsort(minima[:, band : band + LOOSE_MINIMA].T)
         rows = minima[order, band : band + LOOSE_MINIMA]
-        # neighbours in the order are compared, and not all that share a band: a frame would make millions of pairs
+        # only neighbours in the order are compared: a frame shared by all rows would make millions of pairs
         for place in np.flatnonzero((rows[1:] == rows[:-1]).all(axis=1)):
             pair = sorted((int(order[place]), int(order[place + 1])))
             key = (pair[0], pair[1])
@@ -134,7 +130,7 @@ def border(texts: Sequence[str], around: float = 0.5, width: float = 0.2) -> lis
 
 
 def _similarity(one: Hashes, other: Hashes) -> float:
-    """Give the Jaccard similarity of two sketches."""
+    """Return the Jaccard similarity of two sketches."""
     shared = len(np.intersect1d(one, other, assume_unique=True))
     return shared / (len(one) + len(other) - shared)
 
@@ -169,7 +165,7 @@ def _sketch(text: str, frame: Hashes) -> Hashes:
 
 
 def _boilerplate(texts: Sequence[str]) -> Hashes:
-    """Find the shingles of over half of the rows, by a sample that does not depend on the order of rows."""
+    """Find the shingles of over half of the rows, on a sample that is independent of the order of rows."""
     if len(texts) < BOILERPLATE_ROWS:
         return np.empty(0, dtype=np.uint64)
     sample = heapq.nsmallest(BOILERPLATE_SAMPLE, texts, key=input_digest)
@@ -180,13 +176,13 @@ def _boilerplate(texts: Sequence[str]) -> Hashes:
 
 _PLACES = np.arange(BANDS * BAND_MINIMA, dtype=np.uint64)
 _PLACE_FACTORS = _mix(_PLACES[:SHINGLE] + np.uint64(2_000_000)) | np.uint64(1)
-# 32 bits are enough for a minimum (a false agreement needs six at once) and several times as fast to multiply
+# 32 bits suffice for a minimum (a false agreement needs six at once) and multiply several times as fast
 _MULTIPLIERS = (_mix(_PLACES) >> np.uint64(32)).astype(np.uint32) | np.uint32(1)
 _OFFSETS = (_mix(_PLACES + np.uint64(1_000_000)) >> np.uint64(32)).astype(np.uint32)
 
 
 def _minima(sketch: Hashes) -> NDArray[np.uint32]:
-    """Give the 240 MinHash values of a text."""
+    """Return the 240 MinHash values of a text."""
     short = (sketch & np.uint64(0xFFFFFFFF)).astype(np.uint32)
     products = _MULTIPLIERS[:, None] * short[None, :]
     products += _OFFSETS[:, None]
@@ -195,7 +191,7 @@ def _minima(sketch: Hashes) -> NDArray[np.uint32]:
 
 
 def _band_keys(minima: NDArray[np.uint32]) -> Hashes:
-    """Give the forty numbers of each text; near duplicates have one in common, in the same place."""
+    """Return the forty band keys of each text; near duplicates agree in at least one."""
     bands = minima.astype(np.uint64).reshape(-1, BANDS, BAND_MINIMA)
     keys: Hashes = bands[:, :, 0]
     for place in range(1, BAND_MINIMA):

@@ -1,7 +1,7 @@
-"""A guess at a text's language by its letters and its commonest words (standard library; pure).
+"""Guess a text's language by its letters and its most frequent words (standard library; pure).
 
-Good enough to see that a language is missing from a data set, and no more: short texts stay `unknown`, and of the
-languages in Latin letters only those below are told apart.
+It shows that a language is missing from a data set: short texts are `unknown`, and of the languages in Latin letters
+it distinguishes those below.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOOKED_AT = 160  # characters
 
 
 def guess(text: str) -> str:
-    """Give a language code, the name of a script where the letters say more than the words, or `unknown`."""
+    """Return a language code, the name of a script other than Latin, or `unknown`."""
     start = text[:LOOKED_AT]
     scripts = Counter(_script(c) for c in start if c.isalpha())
     if not scripts:

@@ -1,9 +1,10 @@
-"""What screens and commands ask of a play's data: its rows, near duplicates, repeats, and answers to judge blind."""
+"""Queries of screens and commands about a play's data: its rows, near duplicates, repeats, and answers to judge."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distill_tui import gates
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ToJudge:
-    """Two answers for a validator to judge blind, with the input that they were given to."""
+    """Two answers for a validator to judge blind, with their input."""
 
     item: Item
     text: str
 
 
 def answers_to_draw(dossier: PlayDossier, wanted: int = 0) -> int:
-    """Return how many answers a validator judges: as many as wanted, at least what the gate asks for, else ten."""
+    """Return how many answers a validator judges: as many as wanted, at least those of the gate, else ten."""
     return max(wanted, answers_to_judge(dossier)) or 10
 
 
@@ -50,10 +51,7 @@ def to_judge(project: Project, play_id: int, actor: Actor, count: int) -> list[T
 
 
 def repeats(project: Project, dossier: PlayDossier) -> Repeats | None:
-    """Measure how often the teacher of the traffic agrees with itself, for a gate that does not state it; else None.
-
-    The traffic holds no outputs of a local teacher or an endpoint, so their agreement is not known.
-    """
+    """Measure how often a recorded teacher agrees with itself; None where the gate states it or is locked."""
     from distill_tui.dataset import repeats as repeated
 
     play, gate = dossier.play, dossier.gate
@@ -65,7 +63,7 @@ def repeats(project: Project, dossier: PlayDossier) -> Repeats | None:
 
 
 def draft(gate: gates.Gate, found: Repeats | None) -> str:
-    """Write a draft gate as TOML to edit, with the teacher's measured agreement where there is one."""
+    """Format a draft gate as TOML, with the teacher's measured agreement if there is one."""
     if found is None:
         return gates.to_toml(gate)
     measured = replace(gate, teacher_agreement=found.share)
@@ -76,26 +74,27 @@ def rows(project: Project, play_id: int) -> Rows:
     """Return this round's rows to browse, without held-out rows. Raises ProjectError, BadInput."""
     from distill_tui.dataset import browse
 
+    return browse.Rows(_data(project, play_id))
+
+
+def _data(project: Project, play_id: int) -> Path:
     data = project.dossier(play_id).data_set
     if data is None:
-        raise ProjectError("There is no data set in this round yet; `data build` makes one.")
-    return browse.Rows(project.artifacts.path(data.artifact))
+        raise ProjectError("This round has no data set. Build one with `data build`.")
+    return project.artifacts.path(data.artifact)
 
 
-MOST_PAIRED = 20_000  # rows among which pairs at the border are looked for
+MOST_PAIRED = 20_000  # rows that are searched for pairs at the border
 
 
 def border(project: Project, play_id: int, around: float) -> tuple[list[Pair], list[str], int]:
     """Find pairs at the border of near duplicates in this round's data set, without held-out rows.
 
-    Returns the pairs, the texts that they number, and how many rows were looked at. Raises ProjectError.
+    Returns the pairs, the texts that they index, and the number of rows searched. Raises ProjectError.
     """
     from distill_tui.dataset import duplicates, frozen
 
-    data = project.dossier(play_id).data_set
-    if data is None:
-        raise ProjectError("There is no data set in this round yet; `data build` makes one.")
-    path = project.artifacts.path(data.artifact)
-    rows = (row for row in frozen.stored(path) if row["split"] != Split.HELD_OUT)
+    stored = frozen.stored(_data(project, play_id))
+    rows = (row for row in stored if row["split"] != Split.HELD_OUT)
     texts = [row["input"] for row in islice(rows, MOST_PAIRED)]
     return duplicates.border(texts, around), texts, len(texts)

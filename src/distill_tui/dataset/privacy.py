@@ -1,7 +1,7 @@
-"""Personal data in texts, found by rules that check what can be checked, and shown masked (standard library; pure).
+"""Find personal data in texts by patterns and check digits, and mask it (standard library; pure).
 
-It finds what has a form: addresses of mail and machines, numbers of telephones, cards, accounts and social security.
-Names, street addresses and illnesses have none and are not found: a clean screen is no proof.
+Found are e-mail and IP addresses, and numbers of telephones, cards, bank accounts and social security. Names, street
+addresses and illnesses have no pattern and are not found: an empty result does not prove that there are none.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ipaddress import AddressValueError, IPv4Address
 from distill_tui.rules.results import Screened
 
 EXAMPLES = 3
-GRAVE = ("card number", "bank account", "social security number")  # nobody trains on these by accident
+GRAVE = ("card number", "bank account", "social security number")  # must be accepted before a freeze
 
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}\b")
 _ADDRESS = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
@@ -25,7 +25,7 @@ _PHONE = re.compile(r"(?<![\w+])(?:\+\d{1,3}[ .-]?)?(?:\(\d{2,5}\)[ .-]?)?\d{2,5
 
 
 def screen(texts: Iterable[str]) -> list[Screened]:
-    """Count the texts in which each kind is found; examples are masked, so that nothing can be read back."""
+    """Count the texts with each kind of personal data; examples are masked."""
     rows: Counter[str] = Counter()
     examples: dict[str, list[str]] = {}
     for text in texts:
@@ -39,7 +39,7 @@ def screen(texts: Iterable[str]) -> list[Screened]:
 
 
 def find(text: str) -> Iterator[tuple[str, str]]:
-    """Yield (kind, what was found); what is claimed by one kind is no other."""
+    """Yield (kind, match); a match counts for one kind only."""
     for kind, pattern, sound in _KINDS:
         rest = []
         last = 0
@@ -52,7 +52,7 @@ def find(text: str) -> Iterator[tuple[str, str]]:
 
 
 def mask(value: str) -> str:
-    """Keep the form and hide what is in it: every letter and digit but the first becomes a mark."""
+    """Replace every letter and digit but the first by a bullet."""
     return value[:1] + "".join("•" if c.isalnum() else c for c in value[1:])
 
 
@@ -64,7 +64,7 @@ def _luhn(value: str) -> bool:
 
 
 def _iban(value: str) -> bool:
-    """Check an account's two digits (ISO 13616: modulo 97)."""
+    """Check an account's check digits (ISO 13616: modulo 97)."""
     plain = value.replace(" ", "")
     return int("".join(str(int(c, 36)) for c in plain[4:] + plain[:4])) % 97 == 1
 
@@ -77,7 +77,7 @@ def _address(value: str) -> bool:
 
 
 def _phone(value: str) -> bool:
-    """Take nine to fifteen digits in groups; with fewer a date or a price would do."""
+    """Accept nine to fifteen digits; fewer may be a date or a price."""
     digits = sum(c.isdigit() for c in value)
     return 9 <= digits <= 15 and not re.fullmatch(r"\d{4}[-.]\d{2}[-.]\d{2}.*", value)
 

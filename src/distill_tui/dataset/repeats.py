@@ -1,4 +1,4 @@
-"""How often a recorded teacher agrees with itself: what the traffic has more than once, with the teacher's outputs."""
+"""The agreement of a recorded teacher with itself: on inputs that the traffic has more than once."""
 
 from __future__ import annotations
 
@@ -9,31 +9,29 @@ from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from distill_tui.dataset.records import BadInput
+from distill_tui.dataset import traffic
 
-LEAST = 50  # inputs that were asked twice or more, below which a share says next to nothing
+LEAST = 50  # repeated inputs, below which a share is too uncertain to use
 
 
 @dataclass(frozen=True)
 class Repeats:
-    """The chance that two outputs of the teacher for one input are the same, each input weighing alike."""
+    """The probability that two outputs of the teacher for one input are equal, averaged over inputs."""
 
-    inputs: int  # that were asked twice or more
+    inputs: int  # that came twice or more
     share: Decimal  # rounded to 0.0001
 
     @property
     def sentence(self) -> str:
-        """Say it with its count."""
         return (
-            f"The teacher agrees with itself on {100 * self.share:.2f} % of {self.inputs:,} inputs that the traffic "
-            "has more than once; identical answers may also come from a cache before it."
+            f"The teacher agrees with itself on {100 * self.share:.2f}% of {self.inputs:,} repeated inputs of the "
+            "traffic. A cache in front of the teacher also gives identical answers."
         )
 
 
 def measure(files: Sequence[Path]) -> Repeats | None:
-    """Compare a teacher's recorded outputs for the same input; None where too few were asked twice. Raises BadInput."""
+    """Compare a teacher's recorded outputs for the same input; None for fewer than 50 such inputs. Raises BadInput."""
     return _measured(tuple(files))
 
 
@@ -42,10 +40,7 @@ def _measured(files: tuple[Path, ...]) -> Repeats | None:
     if not files:
         return None
     columns = ["input_digest", "teacher_output"]
-    try:
-        table = pa.concat_tables(pq.read_table(path, columns=columns) for path in files).drop_null()
-    except (pa.ArrowException, OSError) as error:
-        raise BadInput(f"{files[0].name} cannot be read as imported traffic; import it again.") from error
+    table = pa.concat_tables(traffic.table(path, columns) for path in files).drop_null()
     counts = table.group_by(columns).aggregate([([], "count_all")])
     asked: dict[str, list[int]] = {}
     for digest, times in zip(counts["input_digest"].to_pylist(), counts["count_all"].to_pylist(), strict=True):
@@ -57,6 +52,6 @@ def _measured(files: tuple[Path, ...]) -> Repeats | None:
 
 
 def _alike(times: Sequence[int]) -> Decimal:
-    """Give the chance that two of the outputs, drawn without putting back, are the same."""
+    """Return the probability that two of the outputs, drawn without replacement, are equal."""
     asked = sum(times)
     return Decimal(sum(each * (each - 1) for each in times)) / (asked * (asked - 1))

@@ -1,4 +1,4 @@
-"""The most similar text by words, weighted by how rare they are (numpy; pure)."""
+"""Find the most similar text by words weighted by their rarity (numpy; pure)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from distill_tui.dataset.duplicates import input_digest
 
-WIDTH = 2048  # buckets that words are hashed into
-SAMPLE = 5_000  # rows that the rarity of words is measured on
-FRAME = 0.8  # share of the texts from which a word belongs to the frame of a prompt
+WIDTH = 2048  # buckets for hashed words
+SAMPLE = 5_000  # rows to measure the rarity of words on
+FRAME = 0.8  # a word in a larger share of the texts belongs to the frame of a prompt
 BATCH = 5_000
 _WORD = re.compile(r"[^\W\d_]{3,}")
 
@@ -22,7 +22,7 @@ Matrix = NDArray[np.float32]
 
 
 def nearest(texts: Sequence[str], others: Sequence[str]) -> tuple[list[int], list[float]]:
-    """Return for each text the place of the most similar other text, and the cosine of their weighted words."""
+    """Return for each text the position of the most similar other text, and the cosine of their weighted words."""
     rarity = _rarity([*heapq.nsmallest(SAMPLE, texts, key=input_digest), *others])
     against = _vectors(others, rarity)
     places: list[int] = []
@@ -35,7 +35,7 @@ def nearest(texts: Sequence[str], others: Sequence[str]) -> tuple[list[int], lis
 
 
 def _rarity(sample: Sequence[str]) -> Matrix:
-    """Weight a bucket by how few texts have it: 0 for the frame of most texts, and for a word of one text."""
+    """Return each bucket's weight by rarity; 0 for a word of the frame, or of one text alone."""
     counts = np.zeros(WIDTH, dtype=np.float32)
     for text in sample:
         counts[_buckets(text)] += 1

@@ -1,8 +1,8 @@
-"""Which row goes to which split: by seed or by time, never across a group or a cluster of near duplicates.
+"""Assign rows to splits, by seed or by time, never across a group or a cluster of near duplicates. Pure.
 
 Rows that share a group or are near duplicates, directly or through others, form a component, and a component goes
-to one split as a whole. In a later round the held-out rows stay as they were: nothing joins them, and a new row
-that belongs with them is left out. Pure: it reads no file.
+to one split as a whole. In a later round the held-out rows stay as they were: a new row in a component with one of them
+is left out.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from fractions import Fraction
 from distill_tui.dataset.duplicates import Together, near_duplicates
 from distill_tui.dataset.progress import Progress, no_progress
 from distill_tui.dataset.records import BadInput
+from distill_tui.gates import Gate
 from distill_tui.terms import Split
 
 OVERSHOOT = Fraction(1, 10)  # by time, the last component may exceed the held-out rows asked for by this share
@@ -26,31 +27,37 @@ OVERSHOOT = Fraction(1, 10)  # by time, the last component may exceed the held-o
 
 @dataclass(frozen=True)
 class SplitRule:
-    """The rule that draws the splits; the gate names it before the data is seen."""
+    """The rule that draws the splits; the gate fixes it before the data is seen."""
 
     seed: int
     held_out_rows: int  # distinct rows
     validation_share: Decimal | float  # of the rows that are not held out
-    window_from: str | None = None  # ISO 8601, included; a row without a time is outside of any window
+    window_from: str | None = None  # ISO 8601, included; a row without a time is outside every window
     window_to: str | None = None  # ISO 8601, not included
     by_time: bool = False  # the latest rows are held out, and training ends before they begin
 
+    @classmethod
+    def of(cls, gate: Gate, *, refresh: bool) -> SplitRule:
+        """Return the rule of a gate; its window is of the first traffic and does not apply to a refresh."""
+        window = (None, None) if refresh else (gate.window_from or None, gate.window_to or None)
+        return cls(gate.seed, gate.held_out_rows, gate.validation_share, *window, by_time=gate.by_time)
+
     def problem(self) -> str | None:
-        """Say what makes the rule impossible, in one sentence, or nothing."""
+        """Return why the rule is impossible, or None."""
         if self.held_out_rows < 1:
-            return f"The split rule asks for {self.held_out_rows} held-out rows; ask for 1 or more."
+            return f"The split rule asks for {self.held_out_rows} held-out rows. Ask for 1 or more."
         if not 0 <= self.validation_share < 1:
-            return f"The split rule's validation share is {self.validation_share}; it must be 0 or more and below 1."
+            return f"The split rule's validation share is {self.validation_share}. Set it to 0 or more, and below 1."
         try:
             start, end = utc(self.window_from), utc(self.window_to)
         except ValueError:
-            return f"The window {self.window_from} to {self.window_to} is not in ISO 8601; write dates like 2026-11-24."
+            return f"The window {self.window_from} to {self.window_to} is not in ISO 8601. Write dates like 2026-11-24."
         if start and end and start >= end:
-            return f"The window ends ({self.window_to}) before it begins ({self.window_from}); swap its ends."
+            return f"The window ends ({self.window_to}) before it begins ({self.window_from}). Swap its ends."
         return None
 
     def in_window(self, time: str | None) -> bool:
-        """Say whether a row of this time (as traffic stores it) is in the window."""
+        """Whether a row of this time (as traffic stores it) is in the window."""
         start, end = utc(self.window_from), utc(self.window_to)
         if start is None and end is None:
             return True
@@ -58,10 +65,10 @@ class SplitRule:
 
 
 class LeftOut(StrEnum):
-    """Why a row is in no split."""
+    """Why a row is not in a split."""
 
-    CONTAMINATED = "contaminated"  # it belongs with held-out rows that were fixed before it came
-    STRADDLING = "straddling"  # by time: it falls in the period of the held-out rows without being one
+    CONTAMINATED = "contaminated"  # it is in a component with held-out rows of an earlier round
+    STRADDLING = "straddling"  # by time: it is in the period of the held-out rows but is not held out
 
 
 Place = Split | LeftOut
@@ -69,7 +76,7 @@ Place = Split | LeftOut
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What the split looks at of a row."""
+    """The values of a row that decide its split."""
 
     digest: str
     text: str
@@ -85,14 +92,14 @@ class _Component:
     members: tuple[int, ...]
     segment: str  # of most of its rows
     since: str  # the earliest time of its rows
-    order: bytes  # where the seed puts it
+    order: bytes  # position in the order drawn by the seed
 
     def __len__(self) -> int:
         return len(self.members)
 
 
 def utc(time: str | None) -> str | None:
-    """Write an ISO 8601 time as traffic stores it (UTC where no zone is given). Raises ValueError."""
+    """Format an ISO 8601 time as traffic stores it (UTC where no zone is given). Raises ValueError."""
     if time is None:
         return None
     moment = datetime.fromisoformat(time)
@@ -103,13 +110,13 @@ def utc(time: str | None) -> str | None:
 def assign(
     rows: Sequence[Candidate], rule: SplitRule, keep: Mapping[str, Split], progress: Progress = no_progress
 ) -> list[Place]:
-    """Give every row its place. The order of the rows does not matter, and their digests are distinct.
+    """Assign each row, independently of their order; digests are distinct. Raises BadInput.
 
-    `keep` holds the splits of the round before, by digest: what was held out stays so, and what was not never is.
+    `keep` holds the splits of the round before, by digest: held-out rows stay so, and others never become so.
     """
     if rule.by_time and any(row.time is None for row in rows):
         missing = sum(row.time is None for row in rows)
-        raise BadInput(f"The split rule goes by time, but {missing:,} rows have none; map the time or split by seed.")
+        raise BadInput(f"The split rule goes by time, but {missing:,} rows have none. Map the time, or split by seed.")
     places: dict[int, Place] = {}
     free: list[_Component] = []
     for component in _components(rows, rule.seed, progress):
@@ -161,17 +168,17 @@ def _component(members: tuple[int, ...], rows: Sequence[Candidate], seed: int) -
 
 
 def most_common(counts: Counter[str]) -> str:
-    """Give the name that is counted most; of equals the first by alphabet, so that the order of rows is no matter."""
+    """Return the most frequent name; of equals the first by alphabet, independent of the order of rows."""
     return min(counts, key=lambda name: (-counts[name], name))
 
 
 def _settled(component: _Component, rows: Sequence[Candidate], keep: Mapping[str, Split]) -> dict[int, Place]:
-    """Place a component that the round before knew; an unknown one is not placed here."""
+    """Place a component with rows of the round before; empty for any other."""
     kept = {member: keep[rows[member].digest] for member in component.members if rows[member].digest in keep}
     known = set(kept.values())
     if Split.HELD_OUT in known:
         return {member: kept.get(member, LeftOut.CONTAMINATED) for member in component.members}
-    if Split.TRAIN in known:  # a row once trained on spoils validation for all of its component
+    if Split.TRAIN in known:  # a row once trained on makes validation of its component invalid
         return dict.fromkeys(component.members, Split.TRAIN)
     return dict.fromkeys(component.members, Split.VALIDATION) if known else {}
 
@@ -181,19 +188,19 @@ def _hold_out(free: list[_Component], rule: SplitRule, total: int) -> tuple[list
     if available <= rule.held_out_rows:
         raise BadInput(
             f"The split rule asks for {rule.held_out_rows:,} held-out rows, and only {available:,} of the {total:,}"
-            " distinct rows could be; import more traffic."
+            " distinct rows are available. Import more traffic."
         )
     taken, left = _latest(free, rule.held_out_rows) if rule.by_time else _fill(free, rule.held_out_rows)
     if not taken:
         raise BadInput(
-            f"Groups and near duplicates tie the {total:,} distinct rows together, so that no held-out split can be"
-            " cut from them; map another group column, or none."
+            f"Groups and near duplicates join the {total:,} distinct rows, so that no held-out split can be cut from"
+            " them. Map another group column, or none."
         )
     return taken, left
 
 
 def _fill(free: list[_Component], target: int) -> tuple[list[_Component], list[_Component]]:
-    """Take components until a number of rows is reached, each segment in proportion, in the order of the seed."""
+    """Take components in the order of the seed, each segment in proportion, up to a number of rows."""
     taken: list[_Component] = []
     room = _allotted(free, target)
     for component in free:
@@ -201,12 +208,12 @@ def _fill(free: list[_Component], target: int) -> tuple[list[_Component], list[_
             taken.append(component)
             room[component.segment] -= len(component)
     short = target - sum(map(len, taken))
-    for component in _without(free, taken):  # what rounding and large components left over
+    for component in _without(free, taken):  # fill what rounding and large components left
         if len(component) <= short:
             taken.append(component)
             short -= len(component)
     left = _without(free, taken)
-    if short > 0 and len(left) > 1:  # nothing fits: the smallest overshoots least, unless it is out of all proportion
+    if short > 0 and len(left) > 1:  # none fits: take the smallest, unless it more than doubles the target
         smallest = min(left, key=lambda component: (len(component), component.order))
         if not taken or len(smallest) <= short + target:
             taken.append(smallest)
@@ -214,7 +221,7 @@ def _fill(free: list[_Component], target: int) -> tuple[list[_Component], list[_
 
 
 def _allotted(free: list[_Component], target: int) -> dict[str, int]:
-    """Share out a number of rows among the segments in proportion to their rows (largest remainders)."""
+    """Allot a number of rows to the segments in proportion to their rows (largest remainders)."""
     rows: Counter[str] = Counter()
     for component in free:
         rows[component.segment] += len(component)
@@ -255,10 +262,9 @@ def _validation_wanted(places: Mapping[int, Place], free: list[_Component], rule
 
 
 def _leave_out_straddlers(rows: Sequence[Candidate], places: dict[int, Place], *, first: bool) -> None:
-    """Leave out what falls in the held-out period without being held out: no period is on both sides.
+    """Leave out open rows in the held-out period.
 
-    In a first round the period has no end, so that training ends before it: a late row of a group that began early
-    is left out. Later rounds train on what came after it too.
+    In a first round the period has no end: training ends before it. Later rounds train on rows after it as well.
     """
     times = [rows[position].time or "" for position, place in places.items() if place is Split.HELD_OUT]
     begins, ends = min(times), "9999" if first else max(times)
@@ -268,9 +274,9 @@ def _leave_out_straddlers(rows: Sequence[Candidate], places: dict[int, Place], *
 
 
 def _settle(rows: Sequence[Candidate], seed: int, places: dict[int, Place]) -> None:
-    """Look again without the rows left out, until no component crosses the splits.
+    """Repeat without the rows left out, until no component crosses the splits.
 
-    What is boilerplate depends on the whole set, so that two rows may become near duplicates when others are gone.
+    Boilerplate depends on the whole set, so two rows may become near duplicates when others are gone.
     """
     crossing = True
     while crossing:

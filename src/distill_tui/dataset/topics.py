@@ -1,4 +1,4 @@
-"""Clusters of texts by their words, each named by the words that set it apart. They show where a data set is thin."""
+"""Cluster texts by their words; each cluster is named by its most distinctive words."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from threadpoolctl import threadpool_limits
 
 from distill_tui.dataset.duplicates import input_digest
 
-SAMPLE = 5_000  # rows that the clusters are fitted on: those of the smallest digests, whatever the order of the rows
+SAMPLE = 5_000  # rows to fit on: those of the smallest digests, independent of the order of rows
 WORDS, WORDS_IN_A_NAME = 2_000, 3
-FRAME = 0.8  # share of the texts from which a word belongs to the frame of a prompt
+FRAME = 0.8  # a word in a larger share of the texts belongs to the frame of a prompt
 
 
 def clusters(texts: Sequence[str], count: int = 8) -> tuple[list[int], list[str]]:
@@ -27,7 +27,7 @@ def clusters(texts: Sequence[str], count: int = 8) -> tuple[list[int], list[str]
     )
     try:
         fitted = words.fit_transform(sample)
-    except ValueError:  # no word is left: each text has its own, or all have the same
+    except ValueError:  # no word is left: each is in one text, or in all
         return [0] * len(texts), ["all"]
     with threadpool_limits(1):  # the order in which threads add up changes the last digit
         means = KMeans(count, n_init=1, random_state=0).fit(fitted)

@@ -76,6 +76,12 @@ def rows(
                 progress("reading", done, total)
 
 
+def table(path: Path, columns: Sequence[str]) -> pa.Table:
+    """Read columns of imported traffic. Raises BadInput where the file is not imported traffic."""
+    with _opened(path, columns) as file:
+        return file.read(list(columns))
+
+
 @contextmanager
 def _opened(path: Path, columns: Sequence[str]) -> Iterator[pq.ParquetFile]:
     try:

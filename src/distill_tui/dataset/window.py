@@ -1,14 +1,14 @@
-"""What imported traffic says for a trigger's worksheet: calls, tokens, spend and latency by month, and the teacher.
+"""Measure imported traffic for a trigger's worksheet: calls, tokens, spend and latency by month, and the teacher.
 
-The window is the last so many whole days of the traffic, fixed by its dates and never by today. Only counts come out,
-no row. Which numbers a kind of play asks for, `economics` says; money is decimal.
+The window is the last whole days of the traffic by its own dates, not by today's. The result holds counts and no row;
+money is decimal. `economics` lists the numbers that each kind of play needs.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from distill_tui.dataset.records import BadInput
-from distill_tui.dataset.traffic import p95
+from distill_tui.dataset.traffic import p95, rows, table
 
 DAYS_A_MONTH = Decimal("30.4375")
 MOST_DAYS = 90
-TOP_SHARE, MOST_PATTERNS = 0.8, 10  # the fewest patterns that make up this share of the calls, and no more than so many
+TOP_SHARE, MOST_PATTERNS = 0.8, 10  # the fewest patterns that make up this share of the calls, and at most so many
 _COLUMNS = [
     *("time", "cost", "latency_ms", "tokens_in", "tokens_out"),
     *("segment", "input_digest", "gold", "teacher_output"),
@@ -32,11 +31,11 @@ _COLUMNS = [
 
 @dataclass(frozen=True)
 class TokenPrices:
-    """What a million tokens cost, and where that is written; used for calls whose cost was not logged."""
+    """Prices of a million tokens, with their source; used for calls without a logged cost."""
 
     per_million_in: Decimal
     per_million_out: Decimal
-    source: str  # like: price list of the provider, 2026-11-01
+    source: str  # such as "price list of the provider, 2026-11-01"
 
 
 @dataclass(frozen=True)
@@ -52,20 +51,20 @@ class Month:
 
 @dataclass(frozen=True)
 class Measured:
-    """What the traffic of a window says."""
+    """The measures of the traffic in a window."""
 
     first_day: str  # ISO 8601, included
     last_day: str  # included
     days: int
     calls: int  # rows in the window, or all of them where none has a time
-    undated: int  # rows without a time, which are in no window
+    undated: int  # rows without a time: outside the window
     months: tuple[Month, ...]
     calls_per_month: Decimal | None
     cost_per_1k: Decimal | None
-    priced: str  # where the money comes from: logged costs, prices of tokens, both, or empty
+    priced: str  # the source of the money: logged costs, prices of tokens, both, or empty
     p95_ms: float | None
     patterns: tuple[tuple[str, float], ...]  # the top interaction patterns and their shares of the calls
-    pattern_of: str  # what a pattern is here: a segment, or an input that comes again and again
+    pattern_of: str  # what a pattern is: "segment", or "input" (a repeated one)
     judged: int  # rows with a gold label and a teacher's output
     disagreement: float | None  # the share of them on which they differ
     examples: int  # distinct inputs with a gold label
@@ -88,7 +87,7 @@ class _Sums:
 
     def add(self, row: Mapping[str, Any], prices: TokenPrices | None) -> None:
         self.calls += 1
-        tokens_in, tokens_out = row.get("tokens_in"), row.get("tokens_out")
+        tokens_in, tokens_out = row["tokens_in"], row["tokens_out"]
         if tokens_in is not None or tokens_out is not None:
             self.tokens += (tokens_in or 0) + (tokens_out or 0)
             self.counted += 1
@@ -111,7 +110,7 @@ class _Sums:
 
 
 def measure(files: Sequence[Path], *, days: int = MOST_DAYS, prices: TokenPrices | None = None) -> Measured:
-    """Read imported traffic once and say what a worksheet asks. Raises BadInput where there is no row."""
+    """Measure the last days of imported traffic, in one pass. Raises BadInput where there is no row."""
     last = _last_day(files)
     since, until = (_text(last - timedelta(days=days - 1)), _text(last + timedelta(days=1))) if last else ("", "")
     months: dict[str, _Sums] = {}
@@ -121,7 +120,7 @@ def measure(files: Sequence[Path], *, days: int = MOST_DAYS, prices: TokenPrices
     examples: set[str] = set()
     undated = judged = differ = 0
     first = until
-    for row in _rows(files):
+    for row in rows(files, _COLUMNS):
         time = row["time"]
         if last and not (time and since <= time < until):
             undated += time is None
@@ -137,7 +136,7 @@ def measure(files: Sequence[Path], *, days: int = MOST_DAYS, prices: TokenPrices
             judged += row["teacher_output"] is not None
             differ += row["teacher_output"] is not None and row["teacher_output"] != row["gold"]
     if not whole.calls:
-        raise BadInput("There is no traffic to measure; import some first.")
+        raise BadInput("There is no traffic to measure. Import some first.")
     covered = (last - date.fromisoformat(first[:10])).days + 1 if last else 0
     by_segment = len(segments) > 1
     return Measured(
@@ -160,47 +159,40 @@ def measure(files: Sequence[Path], *, days: int = MOST_DAYS, prices: TokenPrices
 
 
 def _last_day(files: Sequence[Path]) -> date | None:
-    latest = [pc.max(pq.read_table(path, columns=["time"]).column(0)).as_py() for path in files]
+    latest = [pc.max(table(path, ["time"]).column(0)).as_py() for path in files]
     found = max((time for time in latest if time), default=None)
     return date.fromisoformat(found[:10]) if found else None
 
 
 def _text(day: date) -> str:
-    """Write the beginning of a day as traffic stores times."""
+    """Format the beginning of a day as traffic stores times."""
     return datetime(day.year, day.month, day.day, tzinfo=UTC).isoformat(timespec="microseconds")
 
 
-def _rows(files: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
-    for path in files:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=2_000, columns=_COLUMNS):
-                yield from batch.to_pylist()
-
-
 def _priced(whole: _Sums, prices: TokenPrices | None) -> str:
-    told = []
+    sources = []
     if whole.logged:
-        told.append(f"costs logged with {whole.logged:,} calls")
+        sources.append(f"costs logged with {whole.logged:,} calls")
     if whole.computed and prices:
-        told.append(
+        sources.append(
             f"{prices.per_million_in:f} in and {prices.per_million_out:f} out a million tokens for {whole.computed:,} "
             f"calls ({prices.source})"
         )
-    return " and ".join(told)
+    return " and ".join(sources)
 
 
 def _top(counted: Counter[str], calls: int) -> tuple[tuple[str, float], ...]:
-    """Give the fewest patterns that make up most of the calls, the largest first."""
+    """Return the fewest patterns that make up most of the calls, the largest first."""
     found: list[tuple[str, float]] = []
     for name, count in sorted(counted.items(), key=lambda item: (-item[1], item[0]))[:MOST_PATTERNS]:
-        if count == 1 or sum(share for _, share in found) >= TOP_SHARE:  # what came once is no pattern
+        if count == 1 or sum(share for _, share in found) >= TOP_SHARE:  # a single call is not a pattern
             break
         found.append((name, count / calls))
     return tuple(found)
 
 
 def worksheet(measured: Measured) -> dict[str, Decimal]:
-    """Give the numbers that worksheets ask for and traffic knows, by their names in `economics`."""
+    """Return the worksheet numbers that traffic can supply, by their names in `economics`."""
     days = Decimal(measured.days) if measured.days else None
     top, wrong = measured.top_share, measured.disagreement
     known: dict[str, Decimal | None] = {
@@ -217,6 +209,6 @@ def worksheet(measured: Measured) -> dict[str, Decimal]:
 
 
 def source(measured: Measured) -> str:
-    """Say where the numbers come from: the dates of the window and the prices used."""
+    """Describe the source of the numbers: the dates of the window and the prices used."""
     dates = f"traffic {measured.first_day} to {measured.last_day}" if measured.days else "traffic without times"
     return f"{dates}, {measured.calls:,} calls{'; ' + measured.priced if measured.priced else ''}"

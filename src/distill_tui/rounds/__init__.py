@@ -1,1 +1,1 @@
-"""What a round is made of."""
+"""What the next round trains on: requested rows, variations, weights, and what a paid teacher costs."""

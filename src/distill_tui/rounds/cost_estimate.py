@@ -1,4 +1,4 @@
-"""What a paid teacher would cost: one row is asked, its answer is kept, and the rest is computed from it."""
+"""Estimate what a paid teacher costs: label one row, cache its answer, and extrapolate to the others."""
 
 from __future__ import annotations
 
@@ -18,31 +18,29 @@ from distill_tui.teachers.endpoint import Answer
 from distill_tui.teachers.limits import Limits
 from distill_tui.terms import TeacherSource
 
-Todo = list[tuple[str, str]]  # (input digest, text)
-
 
 def estimate_labels(artifacts: Artifacts, dossier: PlayDossier, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Ask the endpoint about one input, keep the answer, and return what all the others would cost and take."""
-    play = dossier.play
-    _see_paid(play.teacher_source)
-    described = Described.from_json(artifacts.text(play.teacher_digest))
+    """Label one input at the endpoint, cache the answer, and extrapolate cost and time. Raises ValueError."""
+    teacher = dossier.play.teacher_digest
+    _check_paid(dossier.play.teacher_source)
+    described = Described.from_json(artifacts.text(teacher))
     inputs = distinct_inputs([artifacts.path(traffic.artifact) for traffic in dossier.traffic])
-    return _tried(artifacts, dossier, described, play.teacher_digest, list(inputs.items()), given)
+    return _tried(artifacts, dossier, described, teacher, list(inputs.items()), given)
 
 
 def estimate_variations(
     project: Project, dossier: PlayDossier, given: Mapping[str, Any], each: int, rows: int, numbers: Sequence[int]
 ) -> dict[str, Any]:
-    """Have the endpoint vary one row, keep the answer, and return what all the others would cost and take."""
-    _see_paid(dossier.play.teacher_source)
+    """Have the endpoint vary one row, cache the answer, and extrapolate cost and time. Raises ValueError."""
+    _check_paid(dossier.play.teacher_source)
     described = variations.writer(project.artifacts, dossier.play, each)
     todo = [(s.digest, s.input) for s in variations.sources(project, dossier, rows, numbers)]
     return _tried(project.artifacts, dossier, described, digest_of(described.to_json().encode()), todo, given)
 
 
-def _see_paid(source: TeacherSource) -> None:
+def _check_paid(source: TeacherSource) -> None:
     if source is not TeacherSource.ENDPOINT:
-        raise ValueError("Only an endpoint is paid; a local teacher costs time alone.")
+        raise ValueError("Only an endpoint is paid; a local teacher costs only time.")
 
 
 def _tried(
@@ -50,14 +48,14 @@ def _tried(
     dossier: PlayDossier,
     described: Described,
     teacher: str,
-    inputs: Todo,
+    inputs: Sequence[tuple[str, str]],
     given: Mapping[str, Any],
 ) -> dict[str, Any]:
     limits = Limits.read(given)
     known = cache.answered(artifacts.folder, teacher)
     todo = [(digest, text) for digest, text in inputs if digest not in known]
     if not todo:
-        raise ValueError("The teacher has answered all of it; nothing is left to ask.")
+        raise ValueError("Every input has a cached answer. Start the run without an estimate.")
     kept: list[Answer] = []
 
     def keep(answer: Answer) -> None:

@@ -1,4 +1,4 @@
-"""What screens and commands ask of a play's traffic and teacher: worksheet numbers, and what was paid."""
+"""Queries of screens and commands about a play's traffic and teacher: worksheet numbers, and money paid."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 def window(
     project: Project, play_id: int, *, days: int = 90, prices: TokenPrices | None = None
 ) -> tuple[Measured, dict[str, str]]:
-    """Measure a play's traffic; return the measures, and the worksheet's numbers that follow. Raises BadInput."""
+    """Measure a play's traffic; returns the measures, and the worksheet's numbers. Raises BadInput."""
     from distill_tui.dataset import window as windows
 
     dossier = project.dossier(play_id)
-    calls = [traffic for traffic in dossier.traffic if not variations.taken(traffic)]  # what was written is no call
+    calls = [traffic for traffic in dossier.traffic if not variations.taken(traffic)]  # not calls
     files = [project.artifacts.path(traffic.artifact) for traffic in calls]
     measured = windows.measure(files, days=days, prices=prices)
     asked = {question.name for question in economics.WORKSHEET[dossier.play.kind]}
@@ -30,8 +30,7 @@ def window(
 
 
 def ledger(project: Project, play_id: int) -> dict[str, Any]:
-    """Count what a play's teacher was asked and paid, and what its cache saved."""
-
+    """Count the calls to a play's teacher, what they cost, and what its cache saved."""
     dossier = project.dossier(play_id)
     paid = variations.paid(project.artifacts.folder, dossier)
     labels = cache.ledger(project.artifacts.folder, dossier.play.teacher_digest)

@@ -1,7 +1,7 @@
-"""What the next round should be taught: inputs that are nearest to those on which the last student failed.
+"""Choose inputs for gold labels: those most similar to the validation rows on which the last student failed.
 
-Failures are those of the validation split, which builders may look at. The held-out split is known here by its
-digests alone, so that nothing of it is asked for again; what is only near to it, the build leaves out and counts.
+Builders may look at the validation split. Of the held-out split only digests are used, so that its inputs are not
+requested again; the build leaves out and counts near duplicates of it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from distill_tui import tasks
-from distill_tui.dataset import frozen, readers, similarity
+from distill_tui.dataset import frozen, readers, similarity, traffic
 from distill_tui.dataset.duplicates import input_digest
 from distill_tui.review import errors
 from distill_tui.rounds.weights import cell
@@ -26,6 +24,8 @@ from distill_tui.store.json_columns import result_of
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.store.records import read_record
 from distill_tui.terms import RunKind, RunStatus, Split
+
+_Pooled = tuple[str, str | None, str | None]  # input, segment, group
 
 
 @dataclass(frozen=True)
@@ -42,40 +42,40 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Failed:
-    """One row of the validation split that the last student has wrong."""
+    """One row of the validation split that the last student gets wrong."""
 
     row: int
     input: str
     digest: str
     segment: str
     cell: str
-    teacher_right: bool  # as far as gold tells
+    teacher_right: bool  # by gold, where there is gold
 
 
 def request(project: Project, play_id: int, file: Path | None, rows: int) -> tuple[list[Wanted], dict[str, int]]:
-    """Choose so many inputs of a file, or of the imported traffic that has no gold; gives them and the failures a cell.
+    """Choose inputs of a file, or of the traffic without gold; returns them and the failures by cell.
 
-    Each cell gets its share of the rows by its failures. Raises ProjectError, BadInput.
+    Each cell gets rows in proportion to its failures. Raises ProjectError, BadInput.
     """
     dossier = project.dossier(play_id)
     failed, data = failures(project, dossier)
     splits = frozen.splits_of(data)
     taken = set(splits) if file is not None else {d for d, split in splits.items() if split is not Split.TRAIN}
-    pool = [each for each in _pool(project, dossier, file) if each[0] not in taken]
+    pool = {digest: row for digest, row in _pool(project, dossier, file).items() if digest not in taken}
     if not pool:
         where = f"{file.name} has" if file is not None else "The imported traffic has"
-        raise ProjectError(f"{where} no input without a label that is new; give a file of fresh traffic.")
+        raise ProjectError(f"{where} no new input without a label. Give a file of fresh traffic.")
     cells = Counter(each.cell for each in failed)
     return list(_nearest(failed, pool, cells, rows)), dict(cells.most_common())
 
 
 def failures(project: Project, dossier: PlayDossier) -> tuple[list[Failed], Path]:
-    """Read where the newest student that was looked at fails on validation, and its data set. Raises ProjectError."""
+    """Return the validation rows that the newest student gets wrong, and its data set. Raises ProjectError."""
     done = [r for r in dossier.runs if r.kind is RunKind.TRAIN and r.status is RunStatus.FINISHED]
     run = next(reversed(done), None)
     data = next((d for d in dossier.data_sets if run is not None and d.id == run.data_set_id), None)
     if run is None or data is None:
-        raise ProjectError("No student was trained yet, so nobody knows where one fails; train one first.")
+        raise ProjectError("No student is trained yet. Train one first.")
     digest = result_of(TrainResult, run).validation
     record = read_record(project.artifacts, digest)
     path = project.artifacts.path(data.artifact)
@@ -91,60 +91,46 @@ def failures(project: Project, dossier: PlayDossier) -> tuple[list[Failed], Path
             about = (record.rows[position], rows.inputs[place], rows.digests[place], rows.segments[place])
             failed.append(Failed(*about, where, teacher == truth))
     if not failed:
-        raise ProjectError("The last student fails on no validation row; nothing can be targeted.")
+        raise ProjectError("The last student is right on every validation row. Nothing can be targeted.")
     return failed, path
 
 
-Pooled = tuple[str, str, str | None, str | None]  # input digest, input, segment, group
-
-
-def _pool(project: Project, dossier: PlayDossier, file: Path | None) -> list[Pooled]:
-    """List the distinct inputs to choose from."""
-    found: dict[str, Pooled] = {}
-    for each in _of_file(file) if file is not None else _of_traffic(project, dossier):
-        found.setdefault(each[0], each)
-    return list(found.values())
-
-
-def _of_file(file: Path) -> Iterator[Pooled]:
-    for row in readers.read_rows(file, readers.guess_mapping(file)):
-        if isinstance(row, readers.TrafficRow):
-            yield input_digest(row.input), row.input, row.segment, row.group
-
-
-def _of_traffic(project: Project, dossier: PlayDossier) -> Iterator[Pooled]:
-    columns = ["input_digest", "input", "segment", "group", "gold"]
+def _pool(project: Project, dossier: PlayDossier, file: Path | None) -> dict[str, _Pooled]:
+    """Return the distinct inputs to choose from, by digest."""
+    found: dict[str, _Pooled] = {}
+    if file is not None:
+        for read in readers.read_rows(file, readers.guess_mapping(file)):
+            if isinstance(read, readers.TrafficRow):
+                found.setdefault(input_digest(read.input), (read.input, read.segment, read.group))
+        return found
     labelled: set[str] = set()
-    bare: list[Pooled] = []
-    for traffic in dossier.traffic:
-        for row in pq.read_table(project.artifacts.path(traffic.artifact), columns=columns).to_pylist():
-            if row["gold"] is not None:
-                labelled.add(row["input_digest"])
-            else:
-                bare.append((row["input_digest"], row["input"], row["segment"], row["group"]))
-    yield from (each for each in bare if each[0] not in labelled)
+    files = [project.artifacts.path(each.artifact) for each in dossier.traffic]
+    for row in traffic.rows(files, ("input_digest", "input", "segment", "group", "gold")):
+        if row["gold"] is not None:
+            labelled.add(row["input_digest"])
+        else:
+            found.setdefault(row["input_digest"], (row["input"], row["segment"], row["group"]))
+    return {digest: pooled for digest, pooled in found.items() if digest not in labelled}
 
 
-def _nearest(failed: Sequence[Failed], pool: Sequence[Pooled], cells: Mapping[str, int], rows: int) -> Iterator[Wanted]:
-    """Take from the pool, most alike first, until each cell has its share; what no cell wants fills up the rest."""
-    texts = [each[1] for each in pool]
-    places, cosines = similarity.nearest(texts, [each.input for each in failed])
-    order = sorted(range(len(pool)), key=lambda at: (-cosines[at], pool[at][0]))
+def _nearest(
+    failed: Sequence[Failed], pool: Mapping[str, _Pooled], cells: Mapping[str, int], rows: int
+) -> Iterator[Wanted]:
+    """Yield the most similar inputs first, until each cell has its rows."""
+    digests = list(pool)
+    places, cosines = similarity.nearest([pool[digest][0] for digest in digests], [each.input for each in failed])
     room = {name: max(1, round(rows * count / len(failed))) for name, count in cells.items()}
-    chosen: list[int] = []
-    for at in order:
-        name = failed[places[at]].cell
-        if room[name] > 0 and cosines[at] > 0 and len(chosen) < rows:
-            room[name] -= 1
-            chosen.append(at)
-    for at in chosen:
+    chosen = 0
+    for at in sorted(range(len(digests)), key=lambda at: (-cosines[at], digests[at])):
         like = failed[places[at]]
-        _, text, segment, group = pool[at]
-        yield Wanted(text, segment, group, like.row, like.cell, round(cosines[at], 4))
+        if room[like.cell] > 0 and cosines[at] > 0 and chosen < rows:
+            room[like.cell] -= 1
+            chosen += 1
+            yield Wanted(*pool[digests[at]], like.row, like.cell, round(cosines[at], 4))
 
 
 def lines(wanted: Sequence[Wanted]) -> Iterator[str]:
-    """Write a request as JSONL: fill in `gold` and import it."""
+    """Format a request as JSONL, with an empty `gold` to fill in and import."""
     for each in wanted:
         like = {"row": each.like_row, "cell": each.cell, "similarity": each.similarity}
         row: dict[str, Any] = {"input": each.input, "gold": None, "segment": each.segment, "group": each.group}

@@ -1,9 +1,8 @@
-"""Variations that the teacher writes of rows on which the last student failed: asked for, sifted, shown, taken in.
+"""Variations that the teacher writes of rows on which the last student failed: requested, filtered, shown, imported.
 
-What is varied are rows of the validation split, or open rows that the driver names; a held-out row is never shown to
-whoever writes. What comes back is a stranger's text until the driver has read it: what is in the data set already, near
-to a row of it, or holds words of a held-out row is left out and counted. A row that was varied trains from then on, and
-so does what was written: neither judges a student.
+Varied are rows of the validation split, or open rows that the driver names; the teacher never sees a held-out row. What
+it writes is untrusted until the driver has read it: duplicates and near duplicates of the data set, and texts with
+words of held-out rows, are left out and counted. A varied row and its variations are training rows from then on.
 """
 
 from __future__ import annotations
@@ -17,10 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from distill_tui import tasks
-from distill_tui.dataset import frozen
+from distill_tui.dataset import frozen, traffic
 from distill_tui.dataset.duplicates import input_digest, near_duplicates
 from distill_tui.rounds import requests, weights
 from distill_tui.rounds.weights import cell
@@ -40,16 +37,16 @@ TEMPLATE = (
 )
 MOST_EACH = 20  # variations of one row
 TOKENS_EACH = 160  # of an answer, for one variation
-QUARTER = 4  # of the validation rows at most one in so many is varied: the others go on judging
-RUN = 8  # words in a row that a held-out row has too: the writer knows it, or it is no variation
-LONG = 16  # characters of a word that only held-out rows hold, like an id or a planted one
+QUARTER = 4  # at most one in so many validation rows is varied; the others stay in validation
+RUN = 8  # consecutive words that a held-out row has too: the teacher knows that row
+LONG = 16  # characters of a word that only held-out rows have, such as an id or a planted word
 
 _NUMBERED = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.):])\s+")
 
 
 @dataclass(frozen=True)
 class Source:
-    """An open row that is varied."""
+    """An open row to vary."""
 
     row: int
     digest: str
@@ -60,7 +57,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Written:
-    """One variation that may be taken in, and the row that it varies."""
+    """One variation that may be imported, and the row that it varies."""
 
     input: str
     like_row: int
@@ -71,18 +68,18 @@ class Written:
 
 @dataclass(frozen=True)
 class Waiting:
-    """What a run wrote and nobody has taken in yet."""
+    """The variations of a run that are not imported yet."""
 
     run: int
     written: tuple[Written, ...]
     left_out: Mapping[str, int]
-    weights: Mapping[str, float]  # of a cell, as the next build will weigh training rows by the last failures
+    weights: Mapping[str, float]  # cell → factor of its training rows in the next build
 
 
 def writer(artifacts: Artifacts, play: entities.Play, each: int) -> Described:
-    """Describe the play's teacher as a writer: the same model, another template, so another name in the cache."""
+    """Describe the play's teacher as a writer: the same model with another template, so another cache key."""
     if not play.teacher_source.writes:
-        raise ProjectError("A classifier cannot write; only an endpoint or a causal model (--prompted) can.")
+        raise ProjectError("A classifier cannot write. Use an endpoint or a causal model (--prompted).")
     if not 1 <= each <= MOST_EACH:
         raise ProjectError(f"Ask for 1 to {MOST_EACH} variations of a row.")
     teacher = Described.from_json(artifacts.text(play.teacher_digest))
@@ -91,16 +88,15 @@ def writer(artifacts: Artifacts, play: entities.Play, each: int) -> Described:
 
 
 def sealed(project: Project, dossier: PlayDossier, numbers: Sequence[int]) -> list[int]:
-    """Say which of these rows of the last frozen data set are held out."""
+    """Return which of these rows of the last frozen data set are held out."""
     splits = {row["row"]: row["split"] for row in _rows(project, dossier)} if numbers else {}
     return [number for number in numbers if splits.get(number) == Split.HELD_OUT]
 
 
 def sources(project: Project, dossier: PlayDossier, rows: int, numbers: Sequence[int]) -> list[Source]:
-    """Choose what is varied: the rows that are named, or those of validation on which the last student fails.
+    """Choose the rows to vary: those with the given numbers, or validation rows on which the last student fails.
 
-    Of these only rows on which the teacher is right, as far as gold tells: it would teach its own mistakes. Raises
-    ProjectError.
+    Of these only rows on which the teacher is right by gold, or it would teach its mistakes. Raises ProjectError.
     """
     if numbers:
         wanted = set(numbers)
@@ -115,21 +111,21 @@ def sources(project: Project, dossier: PlayDossier, rows: int, numbers: Sequence
     most = max(1, len(frozen.load(data, Split.VALIDATION)) // QUARTER)
     chosen = sorted((each for each in failed if each.teacher_right), key=lambda each: each.digest)[: min(rows, most)]
     if not chosen:
-        raise ProjectError("Where the last student fails, the teacher is wrong too; label gold there instead.")
+        raise ProjectError("Where the last student fails, the teacher is wrong too. Label gold there instead.")
     return [Source(each.row, each.digest, each.input, each.segment, each.cell) for each in chosen]
 
 
 def _rows(project: Project, dossier: PlayDossier) -> Iterator[dict[str, Any]]:
     data = next((d for d in reversed(dossier.data_sets) if d.frozen_at), None)
     if data is None:
-        raise ProjectError("No data set was frozen yet, so there is no row to vary.")
+        raise ProjectError("No data set is frozen yet, so there is no row to vary. Freeze one first.")
     yield from frozen.stored(project.artifacts.path(data.artifact))
 
 
 def sift(
     project: Project, dossier: PlayDossier, asked: Sequence[Source], said: Mapping[str, str], each: int
 ) -> tuple[list[Written], dict[str, int]]:
-    """Take the variations out of what was said; gives those that are new, and why the others were left out."""
+    """Read the variations out of the answers; returns the new ones, and why the others were left out."""
     made = [Written(t, s.row, s.digest, s.segment, s.cell) for s in asked for t in texts(said.get(s.digest, ""), each)]
     rows = list(_rows(project, dossier))
     known = {row["input_digest"] for row in rows}
@@ -155,48 +151,48 @@ def sift(
 
 
 def texts(said: str, each: int) -> list[str]:
-    """Read the variations out of an answer: one a line, without the numbers and quotes that models like to add."""
+    """Split an answer into variations: one per line, without the numbers and quotes that models add."""
     lines = (_NUMBERED.sub("", line).strip().strip("\"'“”").strip() for line in said.splitlines())
     return [line for line in lines if line][:each]
 
 
 def _marks(text: str) -> frozenset[str]:
-    """Give what a text can be told by: every run of eight words, and its long words."""
+    """Return what identifies a text: every run of eight words, and its long words."""
     words = text.casefold().split()
     runs = (" ".join(words[at : at + RUN]) for at in range(len(words) - RUN + 1))
     return frozenset([*runs, *(word for word in words if len(word) >= LONG)])
 
 
 def _foreign(held_out: Sequence[str], others: Sequence[str]) -> frozenset[str]:
-    """Give the marks that only held-out rows have: a frame of all rows is no secret."""
+    """Return the marks that only held-out rows have."""
     found = {mark for text in held_out for mark in _marks(text)}
     for text in others:
         found -= _marks(text)
     return frozenset(found)
 
 
-# --- what waits to be taken in
+# --- variations that are not imported yet
 
 
 def ask_of(run: entities.Run) -> dict[str, Any]:
-    """Give what a labelling run was asked to write; empty for one that labels."""
+    """Return the request for variations of a labelling run; empty for a run that labels."""
     asked = stored(run.spec, f"the spec of run {run.id}").get("vary", {}) if run.kind is RunKind.LABEL else {}
     return asked if isinstance(asked, dict) else {}
 
 
-def taken(traffic: entities.Traffic) -> TakenVariations | None:
-    """Return the variations that an imported file holds; None for any other file."""
-    return read(ImportReport, traffic.report, f"the report of traffic file {traffic.id}").variations
+def taken(file: entities.Traffic) -> TakenVariations | None:
+    """Return the variations in an imported file; None for any other file."""
+    return read(ImportReport, file.report, f"the report of traffic file {file.id}").variations
 
 
 def waiting(project: Project, dossier: PlayDossier, run_id: int | None = None) -> Waiting:
-    """Give what the newest run of this round, or the one that is named, wrote. Raises ProjectError."""
+    """Return the variations of a run, else of the newest in this round. Raises ProjectError."""
     play = dossier.play
     gone = {held.run for held in map(taken, dossier.traffic) if held is not None}
     done = [r for r in dossier.runs if ask_of(r) and r.status is RunStatus.FINISHED and r.round == play.round]
     run = next((r for r in reversed(done) if r.id not in gone and run_id in (None, r.id)), None)
     if run is None or run.id is None:
-        raise ProjectError("No variations wait to be taken in; `data vary` has the teacher write some.")
+        raise ProjectError("No variations to import. Request some with `data vary`.")
     result = result_of(VariationResult, run)
     lines = project.artifacts.path(result.written).read_text(encoding="utf-8").splitlines()
     written = tuple(Written(**json.loads(line)) for line in lines)
@@ -205,12 +201,12 @@ def waiting(project: Project, dossier: PlayDossier, run_id: int | None = None) -
 
 
 def lines(written: Sequence[Written]) -> str:
-    """Write variations as JSONL, one to a line."""
+    """Format variations as JSONL."""
     return "".join(json.dumps(dataclasses.asdict(one), ensure_ascii=False) + "\n" for one in written)
 
 
 def rows(project: Project, dossier: PlayDossier, written: Sequence[Written]) -> Iterator[str]:
-    """Write variations as traffic: no gold and no answer, the time of what is varied, one group for each row varied."""
+    """Format variations as traffic: without gold and output, with the time of the varied row, one group for each."""
     times = _times(project, dossier, {one.like_digest for one in written})
     for one in written:
         group = f"variation of {one.like_digest[:12]}"
@@ -220,23 +216,18 @@ def rows(project: Project, dossier: PlayDossier, written: Sequence[Written]) -> 
 
 def _times(project: Project, dossier: PlayDossier, wanted: set[str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for traffic in dossier.traffic:
-        path, among = project.artifacts.path(traffic.artifact), [("input_digest", "in", wanted)]
-        table = pq.read_table(path, columns=["input_digest", "time"], filters=among)
-        for digest, time in zip(*(column.to_pylist() for column in table.columns), strict=True):
-            if time is not None:
-                found[digest] = min(time, found.get(digest, time))
+    files = [project.artifacts.path(each.artifact) for each in dossier.traffic]
+    for row in traffic.rows(files, ("input_digest", "time")):
+        digest, time = row["input_digest"], row["time"]
+        if digest in wanted and time is not None:
+            found[digest] = min(time, found.get(digest, time))
     return found
 
 
-def writers(dossier: PlayDossier) -> list[str]:
-    """Name the teacher as a writer, once for each number of variations that was asked for: for the ledger."""
-    play = dossier.play
-    asked = (ask_of(run) for run in dossier.runs)
-    return sorted({a["writer"] for a in asked if a and a["teacher"] == play.teacher_digest})
-
-
 def paid(folder: Path, dossier: PlayDossier, also: str = "") -> cache.Ledger:
-    """Add up what the play's teacher was asked, for labels and for variations."""
-    names = {dossier.play.teacher_digest, *writers(dossier), also} - {""}
+    """Sum the calls of the play's teacher and their cost, for labels and for variations."""
+    teacher = dossier.play.teacher_digest
+    asked = (ask_of(run) for run in dossier.runs)
+    writers = {each["writer"] for each in asked if each and each["teacher"] == teacher}
+    names = {teacher, *writers, also} - {""}
     return cache.added(cache.ledger(folder, name) for name in sorted(names))

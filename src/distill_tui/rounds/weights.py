@@ -1,4 +1,4 @@
-"""How training rows are weighted: by where the last student failed on the validation split."""
+"""Weights of training rows, by the failures of the last student on the validation split."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from distill_tui.store.project import ProjectError
 from distill_tui.terms import Remedy, Split
 from distill_tui.text import visible
 
-MOST, LEAST, ENOUGH = 3.0, 0.5, 10  # bounds of a cell's weight, and the validation rows that make its rate count
+MOST, LEAST, ENOUGH = 3.0, 0.5, 10  # bounds of a cell's factor, and validation rows from which its rate counts
 
 
 def failures_of(dossier: PlayDossier) -> Mapping[str, Sequence[int]]:
-    """Read where the last evaluated student failed on the validation split: cell → (failed, rows).
+    """Return the last evaluated student's failures on the validation split: cell → (failed, rows).
 
-    In the first round of a refresh: where the live student diverged from its teacher, on open rows.
+    In the first round of a refresh: the live student's differences from its teacher, on open rows.
     """
     if dossier.first_round > 1 and not dossier.looks:
         opened = next(r for r in reversed(dossier.remedies) if r.kind is Remedy.REFRESH)
@@ -33,7 +33,9 @@ def failures_of(dossier: PlayDossier) -> Mapping[str, Sequence[int]]:
 def _cells(found: dict[str, Any], where: str) -> Mapping[str, Sequence[int]]:
     for name, pair in found.items():
         if not (isinstance(pair, list) and len(pair) == 2 and all(type(each) is int for each in pair)):
-            raise ProjectError(f"The failures of {where} hold no two counts for “{visible(name)}”; restore a backup.")
+            raise ProjectError(
+                f"The failures of {where} do not have two counts for “{visible(name)}”. Restore a backup."
+            )
     return found
 
 
@@ -43,7 +45,7 @@ def cell(segment: str, label: str | None) -> str:
 
 
 def cell_factors(failures: Mapping[str, Sequence[int]]) -> dict[str, float]:
-    """Weigh each cell by its failure rate over the overall one, within bounds; cells with few rows stay as they are."""
+    """Return each cell's failure rate over the overall rate, within bounds; cells with few rows have no factor."""
     failed, rows = sum(f for f, _ in failures.values()), sum(n for _, n in failures.values())
     if not failed or not rows:
         return {}

@@ -17,13 +17,13 @@ from distill_tui.dataset import audit, coverage, frozen
 from distill_tui.dataset import build as building
 from distill_tui.dataset import traffic as imported
 from distill_tui.dataset.progress import Progress, no_progress
+from distill_tui.dataset.split import SplitRule
 from distill_tui.rounds import variations, weights
-from distill_tui.rounds.split_rule import split_rule
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.objection import Objection, Refused
 from distill_tui.rules.requests import BuildData
-from distill_tui.rules.results import DataCounts, ImportReport, encode
+from distill_tui.rules.results import AuditTables, DataCounts, ImportReport, encode
 from distill_tui.runs import headroom
 from distill_tui.runs.claim import Claim
 from distill_tui.store import tables
@@ -102,7 +102,8 @@ def build(artifacts: Artifacts, dossier: PlayDossier, out: Path, progress: Progr
     written, varied = _written(artifacts, dossier)
     if keep is not None and written:
         keep = keep | {d: Split.TRAIN for d in written | varied if keep.get(d) is not Split.HELD_OUT}
-    data = building.build(files, outputs, split_rule(dossier, gate), labels, keep=keep, progress=progress)
+    rule = SplitRule.of(gate, refresh=dossier.first_round > 1)
+    data = building.build(files, outputs, rule, labels, keep=keep, progress=progress)
     progress("audit", 0, len(data.rows))
     found = audit.audit(data.rows, data.since, gate, data.labels, written)
     teacher = headroom.measure(data.rows, data.labels, gate.seed)
@@ -121,7 +122,12 @@ def build(artifacts: Artifacts, dossier: PlayDossier, out: Path, progress: Progr
         tally={name: value for name, value in asdict(counted).items() if name not in ("cells", "findings", "groups")},
         weights={name: round(factor, 2) for name, factor in sorted(factors.items())},
         findings=tuple(findings),
-        audit=audit.tables(found, teacher, headroom.told(teacher) if teacher else ""),
+        audit=AuditTables(
+            axes=found.axes,
+            pii=found.pii,
+            teacher=teacher,
+            teacher_says=headroom.told(teacher) if teacher else "",
+        ),
     )
     return Built(digest, data.labels, counts)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from distill_tui.dataset import frozen, traffic
-from distill_tui.rounds.split_rule import split_rule
+from distill_tui.dataset.split import SplitRule
 from distill_tui.rules.data import open_findings
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.objection import Objection, Refused
@@ -55,7 +55,8 @@ def time_leaks(artifacts: Artifacts, dossier: PlayDossier, path: Path) -> list[s
     gate, play = dossier.gate, dossier.play
     if gate is None or play is None or not gate.by_time:
         return []
-    splits, rule, first = frozen.splits_of(path), split_rule(dossier, gate), play.round == dossier.first_round
+    splits, first = frozen.splits_of(path), play.round == dossier.first_round
+    rule = SplitRule.of(gate, refresh=dossier.first_round > 1)
     times: dict[str, str] = {}
     files = [artifacts.path(each.artifact) for each in dossier.traffic]
     for row in traffic.rows(files, ("input_digest", "time")):
