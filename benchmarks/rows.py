@@ -60,10 +60,10 @@ def row(rng: random.Random, words: list[str], number: int) -> dict[str, Any]:
 
 
 def ours(path: Path) -> tuple[Any, list[Callable[[], int]]]:
-    from distill_tui.dataset.browse import Rows, Wanted
+    from distill_tui.dataset.browse import Filter, OpenRows
 
-    rows = Rows(path)
-    wanted = [Wanted(label="good"), Wanted(segment="s3", below=0.6), Wanted(search="abc"), Wanted(conflicts="teacher")]
+    rows = OpenRows(path)
+    wanted = [Filter(label="good"), Filter(segment="s3", below=0.6), Filter(search="abc"), Filter(conflicts="teacher")]
     return rows, [lambda each=each: len(rows.find(each)) for each in wanted]  # type: ignore[misc]
 
 

@@ -489,17 +489,17 @@ def row_browser(folder: Path, count: int, goals: Goals) -> None:
     """Look through the rows of a data set as the screen of rows does: open it, show a page, filter, search."""
     import rows
 
-    from distill_tui.dataset.browse import Rows, Wanted
+    from distill_tui.dataset.browse import Filter, OpenRows
 
     path = folder / "rows.parquet"
     rows.write(path, count)
     started = time.perf_counter()
-    found = Rows(path)
+    found = OpenRows(path)
     told = {"opened": time.perf_counter() - started}
     for name, look in (
         ("a page from the middle", lambda: [found.at(len(found) // 2 + number) for number in range(40)]),
-        ("one label", lambda: found.find(Wanted(label="good"))),
-        ("a word in all texts", lambda: found.find(Wanted(search="abc"))),
+        ("one label", lambda: found.find(Filter(label="good"))),
+        ("a word in all texts", lambda: found.find(Filter(search="abc"))),
     ):
         started = time.perf_counter()
         look()

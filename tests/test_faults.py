@@ -28,7 +28,7 @@ from distill_tui import actions, gates
 from distill_tui.bundles.write import write_bundle
 from distill_tui.cli import exits as cli
 from distill_tui.cli.app import main
-from distill_tui.dataset import readers
+from distill_tui.dataset import readers, records
 from distill_tui.digests import canonical, digest_of
 from distill_tui.review import headline
 from distill_tui.rules.dossier import PlayDossier
@@ -630,7 +630,7 @@ def test_every_model_is_loaded_without_code_and_from_this_machine_only() -> None
 @pytest.mark.parametrize("name", ["calls.jsonl", "calls.csv", "calls.parquet"])
 def test_a_pipe_is_no_traffic_and_is_not_waited_for(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
-    with pytest.raises(readers.BadInput, match="is not a file"):
+    with pytest.raises(records.BadInput, match="is not a file"):
         readers.guess_mapping(tmp_path / name)
 
 

@@ -395,8 +395,8 @@ def test_a_described_teacher_needs_no_labels_and_asks_in_its_own_words(
 
 
 def test_what_is_only_written_otherwise_is_no_conflict(decided: Project) -> None:
-    rows = browse.Rows(decided.artifacts.path(decided.dossier(1).data_sets[-1].artifact))
-    found = [rows.at(int(place)) for place in rows.find(browse.Wanted(conflicts="teacher"))]
+    rows = browse.OpenRows(decided.artifacts.path(decided.dossier(1).data_sets[-1].artifact))
+    found = [rows.at(int(place)) for place in rows.find(browse.Filter(conflicts="teacher"))]
     assert found and all("zip" in row["gold"] and "zip" not in row["teacher_output"] for row in found)
     other = [rows.at(place) for place in range(len(rows)) if rows.at(place)["gold"] and not rows.at(place)["conflict"]]
     assert other and all(row["gold"] != row["teacher_output"] for row in other), "in another spelling"

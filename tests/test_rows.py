@@ -14,7 +14,7 @@ from textual.widgets import Input
 from distill_tui import actions
 from distill_tui.cli.app import main
 from distill_tui.dataset import browse, build, split
-from distill_tui.dataset.browse import Wanted
+from distill_tui.dataset.browse import Filter
 from distill_tui.rules.actor import Actor
 from distill_tui.store import tables
 from distill_tui.store.project import Project
@@ -49,38 +49,38 @@ def lines(count: int = 120) -> list[dict[str, object]]:
 
 
 @pytest.fixture
-def rows(tmp_path: Path) -> browse.Rows:
+def rows(tmp_path: Path) -> browse.OpenRows:
     rule = split.SplitRule(seed=3, held_out_rows=30, validation_share=0.2)
     data = build.build([imported(tmp_path, lines())], {}, rule, LABELS)
     build.write(data, tmp_path / "data.parquet")
-    return browse.Rows(tmp_path / "data.parquet")
+    return browse.OpenRows(tmp_path / "data.parquet")
 
 
-def found(rows: browse.Rows, **wanted: object) -> list[dict[str, object]]:
-    return [rows.at(int(place)) for place in rows.find(Wanted(**wanted))]  # type: ignore[arg-type]
+def found(rows: browse.OpenRows, **wanted: object) -> list[dict[str, object]]:
+    return [rows.at(int(place)) for place in rows.find(Filter(**wanted))]  # type: ignore[arg-type]
 
 
-def test_no_filter_ever_shows_a_held_out_row(rows: browse.Rows) -> None:
+def test_no_filter_ever_shows_a_held_out_row(rows: browse.OpenRows) -> None:
     assert rows.sealed == 30 and len(rows) == 122 - 30
     assert {row["split"] for row in found(rows)} == {"train", "validation"}
-    assert "sealed" in Wanted(split="held-out").problem()
-    assert not len(rows.find(Wanted(split="held-out")))
+    assert "sealed" in Filter(split="held-out").problem()
+    assert not len(rows.find(Filter(split="held-out")))
 
 
 @pytest.mark.parametrize(
     ("wanted", "says"),
     [
-        (Wanted(split="test"), "Unknown split “test”"),
-        (Wanted(conflicts="all"), "Unknown conflict “all”"),
-        (Wanted(below=2), "“below” is 2"),
-        (Wanted(above=-1), "“above” is -1"),
+        (Filter(split="test"), "Unknown split “test”"),
+        (Filter(conflicts="all"), "Unknown conflict “all”"),
+        (Filter(below=2), "“below” is 2"),
+        (Filter(above=-1), "“above” is -1"),
     ],
 )
-def test_a_filter_that_cannot_be_meant_is_refused(wanted: Wanted, says: str) -> None:
+def test_a_filter_that_cannot_be_meant_is_refused(wanted: Filter, says: str) -> None:
     assert says in wanted.problem()
 
 
-def test_rows_are_found_by_what_they_say(rows: browse.Rows) -> None:
+def test_rows_are_found_by_what_they_say(rows: browse.OpenRows) -> None:
     everything = found(rows)
     assert found(rows, label="good") == [row for row in everything if row["gold"] == "good"]
     assert found(rows, segment="mail") == [row for row in everything if row["segment"] == "mail"]
@@ -94,7 +94,7 @@ def test_rows_are_found_by_what_they_say(rows: browse.Rows) -> None:
     assert both == [row for row in found(rows, label="good", segment="mail") if row in found(rows, below=0.8)]
 
 
-def test_conflicts_are_of_teacher_and_gold_or_of_near_duplicates(rows: browse.Rows) -> None:
+def test_conflicts_are_of_teacher_and_gold_or_of_near_duplicates(rows: browse.OpenRows) -> None:
     assert all(row["gold"] != row["teacher_output"] for row in found(rows, conflicts="teacher"))
     assert len(found(rows, conflicts="teacher")) == sum(
         row["gold"] is not None and row["gold"] != row["teacher_output"] for row in found(rows)
@@ -103,9 +103,9 @@ def test_conflicts_are_of_teacher_and_gold_or_of_near_duplicates(rows: browse.Ro
     assert near <= {sentence(999)}
 
 
-def test_a_search_is_text_and_no_pattern(rows: browse.Rows) -> None:
+def test_a_search_is_text_and_no_pattern(rows: browse.OpenRows) -> None:
     for text in (".*", "[a-z]", "%", "'; DROP TABLE"):
-        assert not len(rows.find(Wanted(search=text)))
+        assert not len(rows.find(Filter(search=text)))
 
 
 @pytest.fixture
@@ -222,6 +222,6 @@ def test_a_row_without_probabilities_has_no_confidence(tmp_path: Path) -> None:
     plain = [{"input": sentence(n), "gold": LABELS[n % 2]} for n in range(40)]
     rule = split.SplitRule(seed=3, held_out_rows=5, validation_share=0.2)
     build.write(build.build([imported(tmp_path, plain)], {}, rule, LABELS), tmp_path / "d.parquet")
-    bare = browse.Rows(tmp_path / "d.parquet")
+    bare = browse.OpenRows(tmp_path / "d.parquet")
     assert np.isnan(bare.confidence).all() and bare.at(0)["confidence"] is None
-    assert not len(bare.find(Wanted(below=1.0))) and not len(bare.find(Wanted(above=0.0)))
+    assert not len(bare.find(Filter(below=1.0))) and not len(bare.find(Filter(above=0.0)))

@@ -202,7 +202,7 @@ def rows(
     offset: int,
     show: int,
 ) -> None:
-    wanted = browse.Wanted(label or "", segment or "", split or "", search or "", below, above, conflicts or "")
+    wanted = browse.Filter(label or "", segment or "", split or "", search or "", below, above, conflicts or "")
     if wanted.problem():
         raise UsageError(wanted.problem())
     rows = play_data.rows(call.project, call.play_id)

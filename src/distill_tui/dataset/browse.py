@@ -22,7 +22,7 @@ CONFLICTS = ("teacher", "near")  # the teacher differs from gold; a near duplica
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Filter:
     """A filter; empty fields do not filter."""
 
     label: str = ""  # gold, or the teacher's where there is none
@@ -47,7 +47,7 @@ class Wanted:
         return ""
 
 
-class Rows:
+class OpenRows:
     """The open rows of one data set."""
 
     def __init__(self, path: Path) -> None:
@@ -63,7 +63,7 @@ class Rows:
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
-    def find(self, wanted: Wanted) -> NDArray[np.int64]:
+    def find(self, wanted: Filter) -> NDArray[np.int64]:
         """Return the positions of the wanted rows, in order."""
         mask = np.ones(len(self), dtype=bool)
         known = pc.coalesce(self.table.column("gold"), self.table.column("teacher_output"))

@@ -18,25 +18,14 @@ from distill_tui.terms import FindingLevel, Split
 class Counts:
     """The counts of a data set."""
 
-    rows: int
     cells: tuple[Cell, ...]  # by split, then segment, then label; for a generation task one cell for all gold texts
     groups: int
-    without_teacher: int  # rows with neither an output nor probabilities of the teacher
-    without_gold: int
-    rows_read: int
-    outside_window: int
-    duplicates_merged: int
-    gold_conflicts: int
-    gold_ties: int
-    unknown_gold: int
-    unknown_outputs: int
-    contaminated: int
-    straddling: int
+    tally: Mapping[str, int]  # rows, without_teacher, without_gold, and the fields of `build.Tally`
     findings: tuple[Finding, ...]  # about rows left out and labels dropped
 
-    def of(self, split: Split, segment: str | None = None) -> int:
-        """Return the rows of a split, or of one segment of it."""
-        return sum(cell.rows for cell in self.cells if cell.split is split and segment in (None, cell.segment))
+    def of(self, split: Split) -> int:
+        """Return the rows of a split."""
+        return sum(cell.rows for cell in self.cells if cell.split is split)
 
 
 GIVEN = "(gold)"  # the label of a cell that counts gold texts of a generation task
@@ -45,7 +34,6 @@ GIVEN = "(gold)"  # the label of a cell that counts gold texts of a generation t
 def counts(path: Path) -> Counts:
     """Count the rows of a data set. Raises BadInput."""
     labels = frozen.labels_of(path)
-    tally = frozen.tally_of(path)
     table = pq.read_table(
         path, columns=["split", "segment", "gold", "group", "teacher_output", "teacher_probabilities"]
     )
@@ -58,25 +46,23 @@ def counts(path: Path) -> Counts:
         key=lambda cell: (order.index(cell.split), cell.segment, cell.label or ""),
     )
     silent = pc.and_(pc.is_null(table["teacher_output"]), pc.is_null(table["teacher_probabilities"]))
-    without_teacher = pc.sum(silent).as_py() or 0
-    return Counts(
-        rows=table.num_rows,
-        cells=tuple(found),
-        groups=pc.count_distinct(table["group"]).as_py(),
-        without_teacher=without_teacher,
-        without_gold=table["gold"].null_count,
-        findings=tuple(_findings(found, tally, without_teacher)),
-        **tally,
-    )
+    tally = {
+        "rows": table.num_rows,
+        "without_teacher": pc.sum(silent).as_py() or 0,
+        "without_gold": table["gold"].null_count,
+        **frozen.tally_of(path),
+    }
+    groups = pc.count_distinct(table["group"]).as_py()
+    return Counts(tuple(found), groups, tally, tuple(_findings(found, tally)))
 
 
-def _findings(cells: Sequence[Cell], tally: Mapping[str, int], without_teacher: int) -> Iterator[Finding]:
+def _findings(cells: Sequence[Cell], tally: Mapping[str, int]) -> Iterator[Finding]:
     ungraded = sum(cell.rows for cell in cells if cell.split is Split.HELD_OUT and cell.label is None)
     have, were = ("row has", "rows have"), ("row was", "rows were")
     for kind, about, rows, sentence, one, many in (
         ("ungraded", "held_out", ungraded, "{} no gold label: only agreement with the teacher can be measured there.",
          "held-out row has", "held-out rows have"),
-        ("silent", "teacher", without_teacher, "{} no teacher output. Label before training.", *have),
+        ("silent", "teacher", tally["without_teacher"], "{} no teacher output. Label before training.", *have),
         ("gold", "ties", tally["gold_ties"], "{} a tie between gold labels; the label was dropped.", *have),
         ("gold", "unknown", tally["unknown_gold"], "{} a gold label that the task does not have.", *have),
         ("answer", "unknown", tally["unknown_outputs"], "{} a teacher output that is not a label.", *have),

@@ -17,7 +17,7 @@ from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import Action, Split
 
 if TYPE_CHECKING:
-    from distill_tui.dataset.browse import Rows
+    from distill_tui.dataset.browse import OpenRows
     from distill_tui.dataset.duplicates import Pair
     from distill_tui.dataset.repeats import Repeats
 
@@ -70,11 +70,11 @@ def draft(gate: gates.Gate, found: Repeats | None) -> str:
     return f"# teacher_agreement is measured. {found.sentence}\n{gates.to_toml(measured)}"
 
 
-def rows(project: Project, play_id: int) -> Rows:
+def rows(project: Project, play_id: int) -> OpenRows:
     """Return this round's rows to browse, without held-out rows. Raises ProjectError, BadInput."""
     from distill_tui.dataset import browse
 
-    return browse.Rows(_data(project, play_id))
+    return browse.OpenRows(_data(project, play_id))
 
 
 def _data(project: Project, play_id: int) -> Path:

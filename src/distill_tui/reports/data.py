@@ -12,7 +12,7 @@ from distill_tui.text import visible
 if TYPE_CHECKING:
     from distill_tui.dataset.readers import Preview
     from distill_tui.dataset.window import Measured
-    from distill_tui.rounds.requests import Wanted
+    from distill_tui.rounds.requests import RequestedRow
     from distill_tui.rounds.variations import Waiting
 
 MOST = 48  # characters of a text in a table
@@ -137,7 +137,7 @@ def estimate(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"probabilities: {'given' if found['probabilities'] else 'not given; hard labels only'}"
 
 
-def request(wanted: Sequence[Wanted], cells: Mapping[str, int], *, plain: bool = False) -> Iterator[str]:
+def request(wanted: Sequence[RequestedRow], cells: Mapping[str, int], *, plain: bool = False) -> Iterator[str]:
     yield from table(("FAILED ON (SEGMENT / LABEL)", "ROWS"), list(cells.items())[:20], plain=plain)
     yield ""
     rows = [(f"{each.similarity:.2f}", each.like_row, each.cell, clipped(each.input, 80)) for each in wanted[:20]]

@@ -29,7 +29,7 @@ _Pooled = tuple[str, str | None, str | None]  # input, segment, group
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RequestedRow:
     """One input that is worth a label, and the failure that it is like."""
 
     input: str
@@ -52,7 +52,7 @@ class Failed:
     teacher_right: bool  # by gold, where there is gold
 
 
-def request(project: Project, play_id: int, file: Path | None, rows: int) -> tuple[list[Wanted], dict[str, int]]:
+def request(project: Project, play_id: int, file: Path | None, rows: int) -> tuple[list[RequestedRow], dict[str, int]]:
     """Choose inputs of a file, or of the traffic without gold; returns them and the failures by cell.
 
     Each cell gets rows in proportion to its failures. Raises ProjectError, BadInput.
@@ -115,7 +115,7 @@ def _pool(project: Project, dossier: PlayDossier, file: Path | None) -> dict[str
 
 def _nearest(
     failed: Sequence[Failed], pool: Mapping[str, _Pooled], cells: Mapping[str, int], rows: int
-) -> Iterator[Wanted]:
+) -> Iterator[RequestedRow]:
     """Yield the most similar inputs first, until each cell has its rows."""
     digests = list(pool)
     places, cosines = similarity.nearest([pool[digest][0] for digest in digests], [each.input for each in failed])
@@ -126,10 +126,10 @@ def _nearest(
         if room[like.cell] > 0 and cosines[at] > 0 and chosen < rows:
             room[like.cell] -= 1
             chosen += 1
-            yield Wanted(*pool[digests[at]], like.row, like.cell, round(cosines[at], 4))
+            yield RequestedRow(*pool[digests[at]], like.row, like.cell, round(cosines[at], 4))
 
 
-def lines(wanted: Sequence[Wanted]) -> Iterator[str]:
+def lines(wanted: Sequence[RequestedRow]) -> Iterator[str]:
     """Format a request as JSONL, with an empty `gold` to fill in and import."""
     for each in wanted:
         like = {"row": each.like_row, "cell": each.cell, "similarity": each.similarity}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from distill_tui import tasks
@@ -119,7 +119,7 @@ def build(artifacts: Artifacts, dossier: PlayDossier, out: Path, progress: Progr
         splits={split: counted.of(split) for split in Split},
         cells=tuple(replace(cell, label=cell.label or "(no gold)") for cell in counted.cells),
         groups=counted.groups,
-        tally={name: value for name, value in asdict(counted).items() if name not in ("cells", "findings", "groups")},
+        tally=counted.tally,
         weights={name: round(factor, 2) for name, factor in sorted(factors.items())},
         findings=tuple(findings),
         audit=AuditTables(

@@ -21,7 +21,7 @@ from textual.widgets import Static
 from textual.worker import get_current_worker
 
 from distill_tui.dataset import play_data
-from distill_tui.dataset.browse import CONFLICTS, Rows, Wanted
+from distill_tui.dataset.browse import CONFLICTS, Filter, OpenRows
 from distill_tui.ui.forms.sheet import Field, Sheet, Values
 from distill_tui.ui.widgets import page, show
 from distill_tui.ui.widgets.frame import Heading, KeyLine, MessageLine
@@ -62,8 +62,8 @@ class RowsScreen(Screen[None]):
     def __init__(self, play_id: int, code: str) -> None:
         super().__init__()
         self.play_id, self.code = play_id, code
-        self.rows: Rows | None = None
-        self.wanted: Wanted | None = None
+        self.rows: OpenRows | None = None
+        self.wanted: Filter | None = None
         self.found: NDArray[np.int64] | None = None
         self.cursor = self.top = 0
 
@@ -81,25 +81,25 @@ class RowsScreen(Screen[None]):
     def on_mount(self) -> None:
         self._app.perform(partial(_load, self.play_id), then=self._loaded)
 
-    def _loaded(self, rows: Rows) -> None:
+    def _loaded(self, rows: OpenRows) -> None:
         self.rows = rows
-        self._want(Wanted())
+        self._want(Filter())
         self._app.say(f"{rows.sealed:,} held-out rows are sealed. `row open` shows one and logs it.")
 
-    def _want(self, wanted: Wanted) -> None:
+    def _want(self, wanted: Filter) -> None:
         self._in_thread(partial(self._find, wanted))
 
     def _in_thread(self, work: Callable[[], None]) -> None:
         self.run_worker(work, thread=True, exclusive=True, group="rows")
 
-    def _find(self, wanted: Wanted) -> None:
+    def _find(self, wanted: Filter) -> None:
         worker = get_current_worker()
         assert self.rows is not None
         found = self.rows.find(wanted)
         if not worker.is_cancelled:
             self.app.call_from_thread(self._show, wanted, found)
 
-    def _show(self, wanted: Wanted, found: NDArray[np.int64]) -> None:
+    def _show(self, wanted: Filter, found: NDArray[np.int64]) -> None:
         self.wanted, self.found, self.cursor, self.top = wanted, found, 0, 0
         self.draw()
 
@@ -152,7 +152,7 @@ class RowsScreen(Screen[None]):
     def action_conflict(self, by: int) -> None:
         if self.rows is None or self.found is None:
             return
-        places = np.flatnonzero(np.isin(self.found, self.rows.find(Wanted(conflicts="teacher")), assume_unique=True))
+        places = np.flatnonzero(np.isin(self.found, self.rows.find(Filter(conflicts="teacher")), assume_unique=True))
         ahead = places[places > self.cursor] if by > 0 else places[places < self.cursor][::-1]
         if len(ahead):
             self.action_step(int(ahead[0]) - self.cursor)
@@ -192,20 +192,20 @@ class RowsScreen(Screen[None]):
 
         self.app.push_screen(Sheet("Which rows", (), fields, does="show them", check=check), given)
 
-    def _read(self, values: Values) -> Wanted:
+    def _read(self, values: Values) -> Filter:
         numbers = {name: float(values[name]) if values[name] else None for name in ("below", "above") if name in values}
         words = {name: value for name, value in values.items() if name not in ("below", "above")}
-        return replace(self.wanted or Wanted(), **words, **numbers)  # type: ignore[arg-type]
+        return replace(self.wanted or Filter(), **words, **numbers)  # type: ignore[arg-type]
 
     def action_clear(self) -> None:
         if self.rows is not None:
-            self._want(Wanted())
+            self._want(Filter())
 
     def action_back(self) -> None:
         self.dismiss()
 
 
-def _load(play_id: int, project: Project) -> Rows:
+def _load(play_id: int, project: Project) -> OpenRows:
     return play_data.rows(project, play_id)
 
 
@@ -213,7 +213,7 @@ def _text(number: float | None) -> str:
     return "" if number is None else f"{number:g}"
 
 
-def _filters(wanted: Wanted | None) -> str:
+def _filters(wanted: Filter | None) -> str:
     named = {name: value for name, value in vars(wanted).items() if value not in ("", None)} if wanted else {}
     return "".join(f"  {name}: {value}" for name, value in named.items())
 
