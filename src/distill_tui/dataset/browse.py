@@ -90,9 +90,9 @@ class OpenRows:
         row: dict[str, Any] = self.table.slice(place, 1).to_pylist()[0]
         confidence = float(self.confidence[place])
         known = None if np.isnan(confidence) else confidence
-        gold, said = row["gold"], row["teacher_output"]
+        gold, teacher = row["gold"], row["teacher_output"]
         differs = tasks.of_labels(self.labels).differ
-        return row | {"confidence": known, "conflict": None not in (gold, said) and differs(gold, said)}
+        return row | {"confidence": known, "conflict": None not in (gold, teacher) and differs(gold, teacher)}
 
     def values(self, column: str) -> list[str]:
         """List the values of a column, the most frequent first."""
@@ -106,11 +106,11 @@ class OpenRows:
     def _apart(self) -> NDArray[np.bool_]:
         """Find the rows whose teacher differs from gold, as the task compares answers."""
         if self._differ is None:
-            gold, said = self._column("gold"), self._column("teacher_output")
-            self._differ = _true(pc.not_equal(gold, said))
+            gold, teacher = self._column("gold"), self._column("teacher_output")
+            self._differ = _true(pc.not_equal(gold, teacher))
             differ = tasks.of_labels(self.labels).differ
             for place in np.flatnonzero(self._differ):
-                self._differ[place] = differ(gold[int(place)].as_py(), said[int(place)].as_py())
+                self._differ[place] = differ(gold[int(place)].as_py(), teacher[int(place)].as_py())
         return self._differ
 
     def _clashing(self) -> NDArray[np.bool_]:

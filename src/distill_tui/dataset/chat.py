@@ -38,21 +38,21 @@ BESIDE = (*GROUPS, METADATA)
 
 def flattened(record: Mapping[str, object]) -> Mapping[str, object]:
     """Add a chat's columns to a record; any other record is returned as it is."""
-    asked = next((found for found in _places(record, "request") if _messages(found)), None)
-    if asked is None:
+    request = next((found for found in _places(record, "request") if _messages(found)), None)
+    if request is None:
         return record
-    said = next((found for found in _places(record, "response") if _listed(found.get("choices"))), None) or {}
-    messages = _messages(asked)
-    answer = _answer(said)
-    if not said and len(messages) > 1 and messages[-1].get("role") == "assistant":
+    response = next((found for found in _places(record, "response") if _listed(found.get("choices"))), None) or {}
+    messages = _messages(request)
+    answer = _answer(response)
+    if not response and len(messages) > 1 and messages[-1].get("role") == "assistant":
         answer = _text(messages.pop())
-    used = _opened(said.get("usage"))
+    used = _opened(response.get("usage"))
     usage = used if isinstance(used, Mapping) else {}
     columns = {
         INPUT: _input(messages),
         OUTPUT: answer,
-        TIME: said.get("created") or asked.get("created"),
-        MODEL: said.get("model") or asked.get("model"),
+        TIME: response.get("created") or request.get("created"),
+        MODEL: response.get("model") or request.get("model"),
         TOKENS_IN: usage.get("prompt_tokens", usage.get("input_tokens")),
         TOKENS_OUT: usage.get("completion_tokens", usage.get("output_tokens")),
         GROUP: _group(record),
@@ -124,9 +124,9 @@ def _messages(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return messages if all(isinstance(each.get("role"), str) for each in messages) else []
 
 
-def _answer(said: Mapping[str, Any]) -> str | None:
+def _answer(response: Mapping[str, Any]) -> str | None:
     """Return the text of the first choice, unless it was truncated."""
-    choices = _listed(said.get("choices"))
+    choices = _listed(response.get("choices"))
     if not choices or choices[0].get("finish_reason") == "length":
         return None
     message = choices[0].get("message")
@@ -135,11 +135,11 @@ def _answer(said: Mapping[str, Any]) -> str | None:
 
 def _input(messages: list[Mapping[str, Any]]) -> str | None:
     """Join the messages: a single one as it is, several with their roles."""
-    asked = [(each["role"], _text(each)) for each in messages if each["role"] not in FRAME]
-    spoken = [(role, text) for role, text in asked if text]
-    if len(spoken) == 1:
-        return spoken[0][1]
-    return "\n".join(f"{role}: {text}" for role, text in spoken) or None
+    parts = [(each["role"], _text(each)) for each in messages if each["role"] not in FRAME]
+    texts = [(role, text) for role, text in parts if text]
+    if len(texts) == 1:
+        return texts[0][1]
+    return "\n".join(f"{role}: {text}" for role, text in texts) or None
 
 
 def _text(message: Mapping[str, Any]) -> str | None:

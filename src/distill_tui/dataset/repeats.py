@@ -42,10 +42,10 @@ def _measured(files: tuple[Path, ...]) -> Repeats | None:
     columns = ["input_digest", "teacher_output"]
     table = pa.concat_tables(traffic.table(path, columns) for path in files).drop_null()
     counts = table.group_by(columns).aggregate([([], "count_all")])
-    asked: dict[str, list[int]] = {}
+    repeated: dict[str, list[int]] = {}
     for digest, times in zip(counts["input_digest"].to_pylist(), counts["count_all"].to_pylist(), strict=True):
-        asked.setdefault(digest, []).append(times)
-    chances = [_alike(times) for times in asked.values() if sum(times) > 1]
+        repeated.setdefault(digest, []).append(times)
+    chances = [_alike(times) for times in repeated.values() if sum(times) > 1]
     if len(chances) < LEAST:
         return None
     return Repeats(len(chances), round(sum(chances, Decimal(0)) / len(chances), 4))
@@ -53,5 +53,5 @@ def _measured(files: tuple[Path, ...]) -> Repeats | None:
 
 def _alike(times: Sequence[int]) -> Decimal:
     """Return the probability that two of the outputs, drawn without replacement, are equal."""
-    asked = sum(times)
-    return Decimal(sum(each * (each - 1) for each in times)) / (asked * (asked - 1))
+    calls = sum(times)
+    return Decimal(sum(each * (each - 1) for each in times)) / (calls * (calls - 1))

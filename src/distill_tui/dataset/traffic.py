@@ -262,19 +262,11 @@ def _store(
 
 def _stored(row: TrafficRow) -> dict[str, Any]:
     probabilities = row.teacher_probabilities
-    return {
+    return vars(row) | {
         "input_digest": input_digest(row.input),
-        "input": row.input,
-        "teacher_output": row.teacher_output,
         "teacher_probabilities": None if probabilities is None else json.dumps(probabilities, ensure_ascii=False),
-        "gold": row.gold,
-        "segment": row.segment,
-        "group": row.group,
         "time": iso(row.time),
         "cost": None if row.cost is None else f"{row.cost:f}",
-        "latency_ms": row.latency_ms,
-        "tokens_in": row.tokens_in,
-        "tokens_out": row.tokens_out,
     }
 
 

@@ -25,8 +25,8 @@ def window(
     calls = [traffic for traffic in dossier.traffic if not variations.taken(traffic)]  # not calls
     files = [project.artifacts.path(traffic.artifact) for traffic in calls]
     measured = windows.measure(files, days=days, prices=prices)
-    asked = {question.name for question in economics.WORKSHEET[dossier.play.kind]}
-    return measured, {name: f"{n:f}" for name, n in windows.worksheet(measured).items() if name in asked}
+    wanted = {question.name for question in economics.WORKSHEET[dossier.play.kind]}
+    return measured, {name: f"{n:f}" for name, n in windows.worksheet(measured).items() if name in wanted}
 
 
 def ledger(project: Project, play_id: int) -> dict[str, Any]:

@@ -123,10 +123,12 @@ def _rows(project: Project, dossier: PlayDossier) -> Iterator[dict[str, Any]]:
 
 
 def sift(
-    project: Project, dossier: PlayDossier, asked: Sequence[Source], said: Mapping[str, str], each: int
+    project: Project, dossier: PlayDossier, chosen: Sequence[Source], answers: Mapping[str, str], each: int
 ) -> tuple[list[Written], dict[str, int]]:
     """Read the variations out of the answers; returns the new ones, and why the others were left out."""
-    made = [Written(t, s.row, s.digest, s.segment, s.cell) for s in asked for t in texts(said.get(s.digest, ""), each)]
+    made = [
+        Written(t, s.row, s.digest, s.segment, s.cell) for s in chosen for t in texts(answers.get(s.digest, ""), each)
+    ]
     rows = list(_rows(project, dossier))
     known = {row["input_digest"] for row in rows}
     held_out = [row["input"] for row in rows if row["split"] == Split.HELD_OUT]
@@ -134,7 +136,7 @@ def sift(
     clusters = near_duplicates([*(row["input"] for row in rows), *(one.input for one in made)])
     secret = {clusters[at] for at, row in enumerate(rows) if row["split"] == Split.HELD_OUT}
     taken = set(clusters[: len(rows)])
-    own = {source.digest: source.input for source in asked}
+    own = {source.digest: source.input for source in chosen}
     left: Counter[str] = Counter()
     kept = []
     for one, cluster in zip(made, clusters[len(rows) :], strict=True):
@@ -150,9 +152,9 @@ def sift(
     return kept, dict(left)
 
 
-def texts(said: str, each: int) -> list[str]:
+def texts(answer: str, each: int) -> list[str]:
     """Split an answer into variations: one per line, without the numbers and quotes that models add."""
-    lines = (_NUMBERED.sub("", line).strip().strip("\"'“”").strip() for line in said.splitlines())
+    lines = (_NUMBERED.sub("", line).strip().strip("\"'“”").strip() for line in answer.splitlines())
     return [line for line in lines if line][:each]
 
 
@@ -176,8 +178,8 @@ def _foreign(held_out: Sequence[str], others: Sequence[str]) -> frozenset[str]:
 
 def ask_of(run: entities.Run) -> dict[str, Any]:
     """Return the request for variations of a labelling run; empty for a run that labels."""
-    asked = stored(run.spec, f"the spec of run {run.id}").get("vary", {}) if run.kind is RunKind.LABEL else {}
-    return asked if isinstance(asked, dict) else {}
+    request = stored(run.spec, f"the spec of run {run.id}").get("vary", {}) if run.kind is RunKind.LABEL else {}
+    return request if isinstance(request, dict) else {}
 
 
 def taken(file: entities.Traffic) -> TakenVariations | None:
