@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 
 from distill_tui import actions, gates
 from distill_tui.dataset import audit, language, privacy, topics
+from distill_tui.dataset.build import Row
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.data import findings
 from distill_tui.rules.objection import Refused
@@ -27,27 +28,16 @@ FLOOR = gates.Criterion(Metric.ACCURACY, threshold=Decimal("0.9"), binding=True)
 GATE = gates.Gate((FLOOR,), held_out_rows=100)
 
 
-@dataclass(frozen=True)
-class Row:
-    """What an audit looks at of a row."""
-
-    input: str
-    split: Split = Split.TRAIN
-    segment: str = "web"
-    gold: str | None = "good"
-    teacher_output: str | None = "good"
-    weight: float = 1.0
-
-    @property
-    def input_digest(self) -> str:
-        return self.input
+def row(text: str, split: Split = Split.TRAIN, segment: str = "web", **more: str | None) -> Row:
+    labels = {"gold": "good", "teacher_output": "good"} | more
+    return Row(0, text, text, labels["gold"], segment, None, split, 1.0, labels["teacher_output"], None)
 
 
 def rows(count: int = 300, **changes: object) -> list[Row]:
     """Every fourth row is held out; a tenth of the traffic comes by mail."""
     splits = (Split.TRAIN, Split.TRAIN, Split.VALIDATION, Split.HELD_OUT)
-    made = [Row(sentence(n), splits[n % 4], "mail" if n % 10 == 3 else "web") for n in range(count)]
-    return [replace(row, **changes) for row in made]  # type: ignore[arg-type]
+    made = [row(sentence(n), splits[n % 4], "mail" if n % 10 == 3 else "web") for n in range(count)]
+    return [replace(each, **changes) for each in made]  # type: ignore[arg-type]
 
 
 def audited(found: list[Row], gate: gates.Gate = GATE, labels: tuple[str, ...] = ("bad", "good")) -> audit.Audit:
@@ -62,7 +52,7 @@ def says(found: audit.Audit, kind: str) -> list[str]:
 
 
 def test_a_label_and_a_segment_that_are_missing_or_thin_are_named_and_counted() -> None:
-    found = audited([*rows(), Row("alone", Split.HELD_OUT, "fax")])
+    found = audited([*rows(), row("alone", Split.HELD_OUT, "fax")])
     assert says(found, "missing") == [
         "Label bad has no row in any split.",
         "Segment fax (0.3% of the traffic) has no training row.",
@@ -87,7 +77,7 @@ def test_every_axis_adds_up_to_all_rows() -> None:
 
 
 def test_held_out_rows_are_counted_and_never_quoted_or_judged() -> None:
-    secret = Row("my card is 4111 1111 1111 1111", Split.HELD_OUT, gold="bad", teacher_output="good")
+    secret = row("my card is 4111 1111 1111 1111", Split.HELD_OUT, gold="bad", teacher_output="good")
     found = audited([*rows(), secret])
     assert not found.pii and not says(found, "private")
     assert sum(value.differ for value in found.axes["segment"]) == 0
@@ -110,7 +100,7 @@ def test_cells_where_the_teacher_is_wrong_beyond_chance_are_hot_spots() -> None:
 
 def test_near_duplicates_with_two_gold_labels_are_a_conflict() -> None:
     text = sentence(1)
-    pair = [Row(text + " indeed", gold="good"), Row(text + " indeed!", gold="bad")]
+    pair = [row(text + " indeed", gold="good"), row(text + " indeed!", gold="bad")]
     assert says(audited([*rows(), *pair]), "conflict") == [
         "1 sets of near duplicates have more than one gold label. `rows --conflicts near` shows them."
     ]
@@ -162,7 +152,7 @@ def test_what_only_looks_like_it_is_left_alone(text: str) -> None:
 
 def test_a_card_is_grave_and_a_telephone_is_a_note() -> None:
     texts = ("card 4111 1111 1111 1111", "call +49 30 1234 5678")
-    found = audited([*rows(), *(Row(text) for text in texts)])
+    found = audited([*rows(), *(row(text) for text in texts)])
     levels = {finding.level for finding in found.findings if finding.id.startswith("private")}
     assert levels == {FindingLevel.MUST, FindingLevel.NOTE}
 
@@ -212,7 +202,7 @@ def taught(right: float, count: int = 400, words: bool = False) -> list[Row]:
         gold = rng.choice(("bad", "good"))
         said = gold if rng.random() < right else ("bad" if gold == "good" else "good")
         text = sentence(n) + (f" {gold}ish" if words else "")
-        made.append(Row(text, Split.HELD_OUT if n % 4 == 3 else Split.TRAIN, gold=gold, teacher_output=said))
+        made.append(row(text, Split.HELD_OUT if n % 4 == 3 else Split.TRAIN, gold=gold, teacher_output=said))
     return made
 
 
@@ -244,7 +234,7 @@ def test_a_teacher_that_writes_is_set_against_gold_and_the_nearest_row() -> None
             number = n % 4 if alike else n
             gold = json.dumps({"number": str(number), "street": f"street{number}"})
             said = gold.replace(", ", ",  ") if rng.random() < right else json.dumps({"number": str(number)})
-            made.append(Row(f"word{number} here {n if alike else ''}", gold=gold, teacher_output=said))
+            made.append(row(f"word{number} here {n if alike else ''}", gold=gold, teacher_output=said))
         return made
 
     assert headroom.measure(written(1, alike=False)[:49], (), 1) is None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from distill_tui import gates, tasks
 from distill_tui.dataset import language, privacy, topics
 from distill_tui.dataset.build import Row
-from distill_tui.dataset.duplicates import near_duplicates
+from distill_tui.dataset.duplicates import label_conflicts
 from distill_tui.gates import statistics
 from distill_tui.rules.results import AxisValue, Finding, Screened
 from distill_tui.terms import FindingLevel, Split
@@ -75,11 +75,12 @@ def written(rows: Sequence[Row], written: Collection[str], varied: Collection[st
     count = sum(row.input_digest in written for row in trained)
     moved = sum(row.input_digest in varied for row in trained)
     if count:
-        yield Finding.of(
-            "written", FindingLevel.NOTE, "variations",
-            f"{count:,} of the {len(trained):,} training rows are variations that the teacher wrote. The {moved:,} "
-            "rows that they vary are training rows as well.",
-        )  # fmt: skip
+        says = f"{count:,} of the {len(trained):,} training rows are variations that the teacher wrote."
+        yield _note("written", "variations", f"{says} The {moved:,} rows that they vary are training rows as well.")
+
+
+def _note(kind: str, about: str, says: str) -> Finding:
+    return Finding.of(kind, FindingLevel.NOTE, about, says)
 
 
 def _length(text: str) -> str:
@@ -91,34 +92,33 @@ def _axis(
     rows: Sequence[Row],
     of: Callable[[int], str | None],
     written: Collection[str],
-    differs: Callable[[str, str], bool],
+    differ: Callable[[str, str], bool],
 ) -> tuple[AxisValue, ...]:
-    calls: dict[str, float] = defaultdict(float)
-    splits: dict[str, Counter[Split]] = defaultdict(Counter)
-    judged: Counter[str] = Counter()
-    differ: Counter[str] = Counter()
+    """Return the most frequent values of an axis, with their share of the traffic and their rows."""
+    found: dict[str, list[Row]] = defaultdict(list)
     for at, row in enumerate(rows):
-        value = of(at)
-        if value is None:
-            continue
-        calls[value] += 0 if row.input_digest in written else row.weight
-        splits[value][row.split] += 1
-        if row.split is not Split.HELD_OUT and row.gold is not None and row.teacher_output is not None:
-            judged[value] += 1
-            differ[value] += differs(row.gold, row.teacher_output)
+        if (value := of(at)) is not None:
+            found[value].append(row)
+    calls = {
+        value: sum(row.weight for row in chosen if row.input_digest not in written) for value, chosen in found.items()
+    }
     total = sum(calls.values())
-    return tuple(
-        AxisValue(
-            value,
-            calls[value] / total if total else 0.0,
-            splits[value][Split.TRAIN],
-            splits[value][Split.VALIDATION],
-            splits[value][Split.HELD_OUT],
-            judged[value],
-            differ[value],
+    values = []
+    for value in sorted(found, key=lambda value: (-calls[value], value))[:MOST_VALUES]:
+        splits = Counter(row.split for row in found[value])
+        pairs = [row.compared for row in found[value] if row.compared is not None]
+        values.append(
+            AxisValue(
+                value,
+                calls[value] / total if total else 0.0,
+                splits[Split.TRAIN],
+                splits[Split.VALIDATION],
+                splits[Split.HELD_OUT],
+                len(pairs),
+                sum(differ(gold, teacher) for gold, teacher in pairs),
+            )
         )
-        for value, _ in sorted(calls.items(), key=lambda item: (-item[1], item[0]))[:MOST_VALUES]
-    )
+    return tuple(values)
 
 
 def _covered(axes: Mapping[str, Sequence[AxisValue]], labels: Sequence[str]) -> Iterator[Finding]:
@@ -126,7 +126,7 @@ def _covered(axes: Mapping[str, Sequence[AxisValue]], labels: Sequence[str]) -> 
     present = {value.value for value in axes["label"]}
     for label in labels:
         if label not in present:
-            yield Finding.of("missing", FindingLevel.NOTE, f"label={label}", f"Label {label} has no row in any split.")
+            yield _note("missing", f"label={label}", f"Label {label} has no row in any split.")
     for axis, values in axes.items():
         for value in values:
             if axis not in ("label", "segment") and (value.traffic < COMMON or value.value == "unknown"):
@@ -135,18 +135,15 @@ def _covered(axes: Mapping[str, Sequence[AxisValue]], labels: Sequence[str]) -> 
 
 
 def _thin(axis: str, value: AxisValue) -> Iterator[Finding]:
-    about, share = f"{axis}={value.value}", f"{100 * value.traffic:.1f}% of the traffic"
-    name = f"{axis.capitalize()} {value.value}"
+    about = f"{axis}={value.value}"
+    name = f"{axis.capitalize()} {value.value} ({100 * value.traffic:.1f}% of the traffic)"
     if not value.train:
-        yield Finding.of("missing", FindingLevel.NOTE, about, f"{name} ({share}) has no training row.")
+        yield _note("missing", about, f"{name} has no training row.")
     elif value.train < THIN_TRAIN:
-        yield Finding.of("thin", FindingLevel.NOTE, about, f"{name} ({share}) has only {value.train:,} training rows.")
+        yield _note("thin", about, f"{name} has only {value.train:,} training rows.")
     if value.held_out < THIN_HELD_OUT:
-        yield Finding.of(
-            "unproven", FindingLevel.NOTE, about,
-            f"{name} ({share}) has {value.held_out:,} held-out rows, fewer than {THIN_HELD_OUT}: its rate will be "
-            "too uncertain to use.",
-        )  # fmt: skip
+        few = f"{name} has {value.held_out:,} held-out rows, fewer than {THIN_HELD_OUT}"
+        yield _note("unproven", about, f"{few}: its rate will be too uncertain to use.")
 
 
 def _needed(rows: Sequence[Row], gate: gates.Gate) -> Iterator[Finding]:
@@ -165,43 +162,30 @@ def _needed(rows: Sequence[Row], gate: gates.Gate) -> Iterator[Finding]:
 
 def _hot(rows: Sequence[Row], labels: Sequence[str]) -> Iterator[Finding]:
     """Report the cells in which the teacher is wrong significantly more often than overall."""
-    cells: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
-    for row in rows if labels else ():
-        if row.split is not Split.HELD_OUT and row.gold is not None and row.teacher_output is not None:
-            cells[row.segment, row.gold][0] += row.gold != row.teacher_output
-            cells[row.segment, row.gold][1] += 1
-    wrong, judged = (sum(cell[at] for cell in cells.values()) for at in (0, 1))
-    for (segment, label), (differ, count) in sorted(cells.items()):
-        if count < HOT_ROWS:
+    pairs = [(row.segment, *row.compared) for row in rows if labels and row.compared]
+    judged = Counter((segment, gold) for segment, gold, _ in pairs)
+    wrong = Counter((segment, gold) for segment, gold, teacher in pairs if gold != teacher)
+    for (segment, label), count in sorted(judged.items()):
+        differ, overall = wrong[segment, label], wrong.total() / len(pairs)
+        if count < HOT_ROWS or statistics.wilson_interval(differ, count, ALPHA / len(judged))[0] <= overall:
             continue
-        low, _ = statistics.wilson_interval(differ, count, ALPHA / len(cells))
-        if low > wrong / judged:
-            yield Finding.of(
-                "hot", FindingLevel.NOTE, f"{segment}/{label}",
-                f"The teacher differs from gold on {100 * differ / count:.0f}% of the {count:,} rows of {segment} / "
-                f"{label}, and on {100 * wrong / judged:.0f}% of all rows.",
-            )  # fmt: skip
+        where = f"on {100 * differ / count:.0f}% of the {count:,} rows of {segment} / {label}"
+        says = f"The teacher differs from gold {where}, and on {100 * overall:.0f}% of all rows."
+        yield _note("hot", f"{segment}/{label}", says)
 
 
 def _conflicts(rows: Sequence[Row]) -> Iterator[Finding]:
     """Count near duplicates with different gold labels; of equal texts the build took the majority."""
-    known = [(row.input, row.gold) for row in rows if row.split is not Split.HELD_OUT and row.gold is not None]
-    golds: dict[int, set[str]] = defaultdict(set)
-    for cluster, (_, gold) in zip(near_duplicates([text for text, _ in known]), known, strict=True):
-        golds[cluster].add(gold)
-    clashing = sum(len(labels) > 1 for labels in golds.values())
-    if clashing:
-        yield Finding.of(
-            "conflict", FindingLevel.NOTE, "near",
-            f"{clashing:,} sets of near duplicates have more than one gold label. `rows --conflicts near` shows them.",
-        )  # fmt: skip
+    known = [row for row in rows if row.split is not Split.HELD_OUT and row.gold is not None]
+    _, conflicts = label_conflicts([row.input for row in known], [row.gold for row in known])
+    if conflicts:
+        says = f"{len(conflicts):,} sets of near duplicates have more than one gold label."
+        yield _note("conflict", "near", f"{says} `rows --conflicts near` shows them.")
 
 
 def _private(pii: Sequence[Screened]) -> Iterator[Finding]:
     for each in pii:
         level = FindingLevel.MUST if each.kind in privacy.GRAVE else FindingLevel.NOTE
         rows = "row has" if each.rows == 1 else "rows have"
-        yield Finding.of(
-            "private", level, each.kind,
-            f"{each.rows:,} {rows} a likely {each.kind} ({', '.join(each.examples)}).",
-        )  # fmt: skip
+        says = f"{each.rows:,} {rows} a likely {each.kind} ({', '.join(each.examples)})."
+        yield Finding.of("private", level, each.kind, says)

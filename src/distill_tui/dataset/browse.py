@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from distill_tui import tasks
 from distill_tui.dataset import frozen
-from distill_tui.dataset.duplicates import near_duplicates
+from distill_tui.dataset.duplicates import label_conflicts
 from distill_tui.terms import Split
 
 CONFLICTS = ("teacher", "near")  # the teacher differs from gold; a near duplicate has another gold label
@@ -116,13 +115,8 @@ class OpenRows:
     def _clashing(self) -> NDArray[np.bool_]:
         """Find the rows whose near duplicates have another gold label."""
         if self._near is None:
-            gold = self._column("gold").to_pylist()
-            golds: dict[int, set[str]] = defaultdict(set)
-            clusters = near_duplicates(self._column("input").to_pylist())
-            for cluster, label in zip(clusters, gold, strict=True):
-                if label is not None:
-                    golds[cluster].add(label)
-            self._near = np.array([len(golds[cluster]) > 1 for cluster in clusters], dtype=bool)
+            clusters, conflicts = label_conflicts(self._column("input").to_pylist(), self._column("gold").to_pylist())
+            self._near = np.isin(clusters, list(conflicts))
         return self._near
 
 

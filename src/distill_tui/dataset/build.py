@@ -68,6 +68,13 @@ class Row:
     teacher_output: str | None
     teacher_probabilities: tuple[float, ...] | None  # in the order of the labels; they sum to 1
 
+    @property
+    def compared(self) -> tuple[str, str] | None:
+        """Gold and the teacher's output, where an open row has both."""
+        if self.split is Split.HELD_OUT or self.gold is None or self.teacher_output is None:
+            return None
+        return self.gold, self.teacher_output
+
 
 @dataclass(frozen=True)
 class DataSet:

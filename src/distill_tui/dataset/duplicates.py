@@ -14,6 +14,7 @@ import hashlib
 import heapq
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -90,6 +91,13 @@ def near_duplicates(texts: Sequence[str], progress: Progress = no_progress) -> l
         for place in np.flatnonzero(sorted_keys[1:] == sorted_keys[:-1]):
             together.join(int(order[place]), int(order[place + 1]))
     return together.roots()
+
+
+def label_conflicts(texts: Sequence[str], labels: Sequence[str | None]) -> tuple[list[int], set[int]]:
+    """Return each text's cluster of near duplicates, and the clusters with more than one label."""
+    clusters = near_duplicates(texts)
+    distinct = Counter(cluster for cluster, label in set(zip(clusters, labels, strict=True)) if label is not None)
+    return clusters, {cluster for cluster, count in distinct.items() if count > 1}
 
 
 @dataclass(frozen=True)
