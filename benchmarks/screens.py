@@ -38,7 +38,8 @@ from typing import Any
 
 import shared
 
-from distill_tui import actions, gates
+from distill_tui import actions
+from distill_tui.gates.gate import default_gate
 from distill_tui.rules.actor import Actor
 from distill_tui.spec import Spec
 from distill_tui.store import sqlite
@@ -249,7 +250,7 @@ def train_in(path: Path, folder: Path) -> tuple[int, int]:
         actions.assign_role(project, play, dana, role, "vera" if role is Role.VALIDATOR else "dana")
     actions.fill_worksheet(project, play, dana, NUMBERS, "bench")
     actions.qualify(project, play, dana)
-    actions.edit_gate(project, play, dana, replace(gates.default_gate(PlayKind.COST), held_out_rows=100))
+    actions.edit_gate(project, play, dana, replace(default_gate(PlayKind.COST), held_out_rows=100))
     actions.lock_gate(project, play, dana)
     words = ("red", "green", "blue", "north", "south", "east", "west", "up", "down", "left", "right", "in", "out")
     rows = folder / "rows.jsonl"

@@ -91,7 +91,8 @@ def imported(folder: Path, gigabytes: float) -> None:
 
 def a_play(path: Path, held_out: int) -> Path:
     """Make a project with a play at `data`, as far as its data stage needs one."""
-    from distill_tui import actions, gates
+    from distill_tui import actions
+    from distill_tui.gates.gate import default_gate
     from distill_tui.rules.actor import Actor
     from distill_tui.store import tables
     from distill_tui.store.project import Project
@@ -101,7 +102,7 @@ def a_play(path: Path, held_out: int) -> Path:
     made = Project.create(path, "Size", "mia", "Mia", Actor(None, me.proof))
     play = actions.open_play(made, me, "size", PlayKind.COST)
     actions.assign_role(made, play, me, Role.DRIVER, "mia")
-    gate = gates.default_gate(PlayKind.COST)
+    gate = default_gate(PlayKind.COST)
     from dataclasses import replace
 
     actions.edit_gate(made, play, me, replace(gate, held_out_rows=held_out))

@@ -36,7 +36,7 @@ from headline import bootstrap, shown
 from distill_tui import actions
 from distill_tui.dataset import build, readers, traffic
 from distill_tui.dataset.split import SplitRule
-from distill_tui.gates import Criterion, Gate
+from distill_tui.gates.gate import Criterion, Gate
 from distill_tui.people import identity
 from distill_tui.review.controls import findings
 from distill_tui.review.serving_costs import costs

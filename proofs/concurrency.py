@@ -13,7 +13,7 @@ from pathlib import Path
 import kit
 import operations
 from distill_tui import actions
-from distill_tui.gates import digest
+from distill_tui.gates.written import digest
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.requests import Comment

@@ -19,10 +19,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from distill_tui import actions, gates
+from distill_tui import actions
 from distill_tui import spec as specs
 from distill_tui.bundles import verify
 from distill_tui.cli import call
+from distill_tui.gates import written
 from distill_tui.runs import worker
 from distill_tui.runs.claim import Claim
 from distill_tui.runs.executors import local
@@ -197,7 +198,7 @@ GUARDS = {
     ),
     "no code in a model folder": Guard("hostile model folders", ANY_FOLDER),
     "a spec read strictly": Guard("mutated files", ((specs.Spec, "from_json", LOOSE),), scale=0.02),
-    "a gate read strictly": Guard("TOML cases of CPython", ((gates, "from_toml", lambda text: GATE),)),
+    "a gate read strictly": Guard("TOML cases of CPython", ((written, "from_toml", lambda text: GATE),)),
     "a board that polls twice a second": Guard(
         "3 open boards", scale=0.01, everywhere="from distill_tui.ui import file_watch\nfile_watch.POLL = 4.0"
     ),

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from distill_tui import actions, gates  # noqa: F401  # before any fork
+from distill_tui import actions
 from distill_tui.dataset import build, coverage, frozen, readers, traffic  # noqa: F401  # before any fork
 from distill_tui.digests import folder_digest
 from distill_tui.rounds import cost_estimate

@@ -23,11 +23,12 @@ from typing import Any
 
 import pytest
 
-from distill_tui import actions, gates
+from distill_tui import actions
 from distill_tui.actions import sign_offs, signed_decisions
 from distill_tui.bundles.verify import verify_bundle
 from distill_tui.cli.app import main
 from distill_tui.digests import canonical, digest_of
+from distill_tui.gates.written import to_json
 from distill_tui.people import identity, signatures
 from distill_tui.people.signatures import BadSignature
 from distill_tui.rules.actor import Actor
@@ -326,7 +327,7 @@ def test_14_a_student_that_was_changed_on_disk_does_not_ship(
 
 def test_15_a_gate_that_was_moved_by_sql_is_found(play: real_play.Play) -> None:
     play.sign()
-    lower = gates.to_json(real_play.gate_with(criteria=(replace(real_play.GATE.criteria[0], margin=None),))).replace(
+    lower = to_json(real_play.gate_with(criteria=(replace(real_play.GATE.criteria[0], margin=None),))).replace(
         '"margin":null', '"margin":"0.9"'
     )
     with pytest.raises(sqlite3.IntegrityError, match="a locked gate never changes"):

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from distill_tui import actions, gates
+from distill_tui import actions
 from distill_tui.dataset import audit, language, privacy, topics
 from distill_tui.dataset.build import Row
+from distill_tui.gates.gate import Criterion, Gate, default_gate
+from distill_tui.gates.written import from_toml, to_toml
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.data import findings
 from distill_tui.rules.objection import Refused
@@ -24,8 +26,8 @@ from support import data_runs
 from support.findings import sentence
 from support.intake import MIA, MINE
 
-FLOOR = gates.Criterion(Metric.ACCURACY, threshold=Decimal("0.9"), binding=True)
-GATE = gates.Gate((FLOOR,), held_out_rows=100)
+FLOOR = Criterion(Metric.ACCURACY, threshold=Decimal("0.9"), binding=True)
+GATE = Gate((FLOOR,), held_out_rows=100)
 
 
 def row(text: str, split: Split = Split.TRAIN, segment: str = "web", **more: str | None) -> Row:
@@ -40,7 +42,7 @@ def rows(count: int = 300, **changes: object) -> list[Row]:
     return [replace(each, **changes) for each in made]  # type: ignore[arg-type]
 
 
-def audited(found: list[Row], gate: gates.Gate = GATE, labels: tuple[str, ...] = ("bad", "good")) -> audit.Audit:
+def audited(found: list[Row], gate: Gate = GATE, labels: tuple[str, ...] = ("bad", "good")) -> audit.Audit:
     return audit.audit(found, ["2026-10-05T00:00:00"] * len(found), gate, labels)
 
 
@@ -84,7 +86,7 @@ def test_held_out_rows_are_counted_and_never_quoted_or_judged() -> None:
 
 
 def test_what_a_criterion_of_one_segment_needs_is_set_against_what_is_there() -> None:
-    own = gates.Criterion(Metric.ACCURACY, Reference.TEACHER, "segment: fax", margin=Decimal("0.05"))
+    own = Criterion(Metric.ACCURACY, Reference.TEACHER, "segment: fax", margin=Decimal("0.05"))
     found = audited(rows(), replace(GATE, criteria=(FLOOR, own)))
     (finding,) = [finding for finding in found.findings if finding.id.startswith("gate")]
     assert finding.level == FindingLevel.MUST and "fax" in finding.says
@@ -256,7 +258,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
     made = Project.create(tmp_path / "team.distill", "Team", "mia", "Mia", Actor(None, MINE))
     play = actions.open_play(made, MIA, "mood", PlayKind.COST)
     actions.assign_role(made, play, MIA, Role.DRIVER, "mia")
-    actions.edit_gate(made, play, MIA, replace(gates.default_gate(PlayKind.COST), held_out_rows=40))
+    actions.edit_gate(made, play, MIA, replace(default_gate(PlayKind.COST), held_out_rows=40))
     path = tmp_path / "calls.jsonl"
     lines = [{"input": sentence(n), "gold": "ab"[n % 2], "teacher_output": "ab"[n % 2]} for n in range(200)]
     for n in range(8):
@@ -296,8 +298,8 @@ def dated(tmp_path: Path) -> Iterator[Project]:
     made = Project.create(tmp_path / "team.distill", "Team", "mia", "Mia", Actor(None, MINE))
     play = actions.open_play(made, MIA, "mood", PlayKind.COST)
     actions.assign_role(made, play, MIA, Role.DRIVER, "mia")
-    written = gates.to_toml(replace(gates.default_gate(PlayKind.COST), held_out_rows=40))
-    actions.edit_gate(made, play, MIA, gates.from_toml(f"by_time = true\n{written}"))
+    written = to_toml(replace(default_gate(PlayKind.COST), held_out_rows=40))
+    actions.edit_gate(made, play, MIA, from_toml(f"by_time = true\n{written}"))
     lines = [
         {"input": sentence(n), "gold": "ab"[n % 2], "teacher_output": "ab"[n % 2], "time": f"2026-{1 + n // 40:02}-10"}
         for n in range(200)

@@ -15,7 +15,8 @@ import pytest
 from textual.filter import NoColor
 from textual.widgets import Input
 
-from distill_tui import actions, gates
+from distill_tui import actions
+from distill_tui.gates.written import to_json
 from distill_tui.people import remembered
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.card import Card, CardRun
@@ -717,7 +718,7 @@ async def test_who_only_approves_sees_first_what_waits_for_them(project: Project
             sponsor = session.get(tables.RoleHolder, (play, Role.SPONSOR))
             assert sponsor is not None
             sponsor.person_id = "sam"
-            session.add(tables.GateRow(play_id=play, content=gates.to_json(GATE)))
+            session.add(tables.GateRow(play_id=play, content=to_json(GATE)))
     app = DistillApp(project.path, actor=Actor("sam", "key SHA256:unknown", Assurance.SIGNED))
     app.file_watch.look_up = lambda: None  # type: ignore[method-assign]
     app.actor = Actor("sam", "key SHA256:unknown", Assurance.SIGNED)

@@ -13,10 +13,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from distill_tui import gates
 from distill_tui.cli import plays
 from distill_tui.cli.app import COMMANDS, main
 from distill_tui.cli.options import Command
+from distill_tui.gates.record import Record
 from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
 from distill_tui.store import tables
@@ -167,7 +167,7 @@ def evaluated(path: Path) -> None:
         (scratch / "model" / "config.json").write_text("{}")
         model = project.artifacts.store(scratch / "model")
     right = tuple(row % 2 for row in range(count))
-    record = gates.Record(
+    record = Record(
         labels=("money", "post"),
         rows=tuple(range(count)),
         gold=right,

@@ -17,7 +17,7 @@ from distill_tui import review
 from distill_tui.bundles.verify import verify_bundle
 from distill_tui.dataset import frozen
 from distill_tui.digests import folder_digest
-from distill_tui.gates import Record
+from distill_tui.gates.record import Record
 from distill_tui.reports import html as sponsor_page
 from distill_tui.reports import model_card, text
 from distill_tui.review import controls, sections, serving_costs

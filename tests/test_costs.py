@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from distill_tui.gates import Record
+from distill_tui.gates.record import Record
 from distill_tui.review import serving_costs
 from support.records import record
 

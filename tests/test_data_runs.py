@@ -16,7 +16,7 @@ import pytest
 
 from distill_tui import actions
 from distill_tui.cli import exits
-from distill_tui.gates import Criterion, Gate
+from distill_tui.gates.gate import Criterion, Gate
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.next_step import next_step
 from distill_tui.rules.objection import Refused

@@ -12,10 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from distill_tui import gates, review
+from distill_tui import review
 from distill_tui.bundles.verify import verify_bundle
-from distill_tui.gates import Criterion, Gate, Record, economics
+from distill_tui.gates import economics, written
+from distill_tui.gates.deferred import chosen, handed_back, sent_back, together
+from distill_tui.gates.gate import Criterion, Gate
+from distill_tui.gates.judgement import Judgement
+from distill_tui.gates.judging import judge, methods
+from distill_tui.gates.power import PowerNote, power
+from distill_tui.gates.problems import problems
+from distill_tui.gates.record import Record
 from distill_tui.gates.wording import percent
+from distill_tui.gates.written import from_json, from_toml, to_json, to_toml
 from distill_tui.reports import html, text
 from distill_tui.review import deferral, payback
 from distill_tui.store import verdicts
@@ -99,43 +107,43 @@ def measured(rows: int = 1000, back: int = 200, **changes: object) -> Record:
     return replace(one, payback_inputs=FULL_PRICES, **changes)  # type: ignore[arg-type]
 
 
-def verdict_of(gate: Gate, measured: Record, metric: Metric = Metric.ACCURACY) -> gates.Judgement:
-    (found,) = (each for each in gates.judge(gate, measured) if each.criterion.metric is metric)
+def verdict_of(gate: Gate, measured: Record, metric: Metric = Metric.ACCURACY) -> Judgement:
+    (found,) = (each for each in judge(gate, measured) if each.criterion.metric is metric)
     return found
 
 
 @pytest.mark.parametrize("share", ["0", "1", "1.5", "-0.1", "NaN"])
 def test_a_share_that_sends_nothing_or_everything_back_cannot_be_locked(share: str) -> None:
-    (found,) = gates.problems(sending(share, at_most("0.9")), PlayKind.COST)
+    (found,) = problems(sending(share, at_most("0.9")), PlayKind.COST)
     assert "above 0 and below 1" in found
 
 
 def test_a_gate_that_sends_rows_back_bounds_how_many() -> None:
-    (found,) = gates.problems(sending("0.2"), PlayKind.COST)
+    (found,) = problems(sending("0.2"), PlayKind.COST)
     assert "nothing bounds how many" in found
-    (found,) = gates.problems(sending("0.2", at_most("0.3", watch_only="to see")), PlayKind.COST)
+    (found,) = problems(sending("0.2", at_most("0.3", watch_only="to see")), PlayKind.COST)
     assert "nothing bounds how many" in found
-    (found,) = gates.problems(sending("0.2", at_most("0.2")), PlayKind.COST)
+    (found,) = problems(sending("0.2", at_most("0.2")), PlayKind.COST)
     assert "chance decides" in found
-    (found,) = gates.problems(Gate((CLOSE, IN_TIME, at_most("0.3"))), PlayKind.COST)
+    (found,) = problems(Gate((CLOSE, IN_TIME, at_most("0.3"))), PlayKind.COST)
     assert "sends nothing back" in found
-    assert any("cannot fail" in each for each in gates.problems(sending("0.2", at_most("1")), PlayKind.COST))
-    assert gates.problems(sending("0.2", at_most("0.3")), PlayKind.COST) == []
+    assert any("cannot fail" in each for each in problems(sending("0.2", at_most("1")), PlayKind.COST))
+    assert problems(sending("0.2", at_most("0.3")), PlayKind.COST) == []
 
 
 def test_a_price_of_what_goes_back_is_measured_and_not_guessed() -> None:
     guessed = (economics.Range("fallback_share", Decimal(0), Decimal("0.2"), "a guess", "2026-01-31"),)
-    (found,) = gates.problems(sending("0.2", at_most("0.3"), ranges=guessed), PlayKind.COST)
+    (found,) = problems(sending("0.2", at_most("0.3"), ranges=guessed), PlayKind.COST)
     assert "drop the range" in found
 
 
 def test_a_record_without_a_threshold_or_without_confidence_holds_nothing() -> None:
     gate = sending("0.2", at_most("0.3"))
-    assert {each.verdict for each in gates.judge(gate, measured(deferred_below=0))} == {Verdict.UNMEASURED}
+    assert {each.verdict for each in judge(gate, measured(deferred_below=0))} == {Verdict.UNMEASURED}
     with pytest.raises(ValueError, match="no confidence"):
         measured(confidence=())
     with pytest.raises(ValueError, match="no validation row"):
-        gates.chosen(gate, replace(record(1.0, rows=0), confidence=()))
+        chosen(gate, replace(record(1.0, rows=0), confidence=()))
 
 
 def test_a_latency_that_was_not_timed_through_both_is_unmeasured() -> None:
@@ -187,26 +195,26 @@ def test_latency_and_payback_count_what_goes_back() -> None:
 
 def test_row_scores_of_what_goes_back_are_the_teachers() -> None:
     scores = {"brier_score": {"student": (9000,) * 200 + (100,) * 800, "teacher": (50,) * 100 + (-1,) * 900}}
-    mixed = gates.together(sending("0.2"), measured(scores=scores)).scores["brier_score"]["student"]
+    mixed = together(sending("0.2"), measured(scores=scores)).scores["brier_score"]["student"]
     assert mixed == (50,) * 100 + (10_000,) * 100 + (100,) * 800  # unknown is the worst: up for a score that falls
 
 
 def test_an_old_gate_and_an_old_record_say_nothing_of_it() -> None:
-    assert "deferral" not in gates.to_json(real_play.GATE) and "deferral" not in gates.to_toml(real_play.GATE)
+    assert "deferral" not in to_json(real_play.GATE) and "deferral" not in to_toml(real_play.GATE)
     assert "deferred_below" not in record(0.5).to_json()
     gate = sending("0.2", at_most("0.25"))
-    assert gates.from_toml(gates.to_toml(gate)) == gates.from_json(gates.to_json(gate)) == gate
-    assert gates.digest(gate) != gates.digest(replace(gate, deferral=Decimal("0.21")))
+    assert from_toml(to_toml(gate)) == from_json(to_json(gate)) == gate
+    assert written.digest(gate) != written.digest(replace(gate, deferral=Decimal("0.21")))
     assert Record.from_json(measured().to_json()) == measured()
-    told = gates.methods(gate)
+    told = methods(gate)
     assert told[Metric.ACCURACY].endswith("together") and not told[DEFERRED].endswith("together")
 
 
 def test_the_rows_that_it_takes_are_told_before_the_lock() -> None:
-    def note(rows: int) -> gates.PowerNote:
+    def note(rows: int) -> PowerNote:
         (found,) = (
             each
-            for each in gates.power(sending("0.2", at_most("0.25"), held_out_rows=rows))
+            for each in power(sending("0.2", at_most("0.25"), held_out_rows=rows))
             if each.criterion.metric is DEFERRED
         )
         return found
@@ -223,7 +231,7 @@ def test_the_rows_that_it_takes_are_told_before_the_lock() -> None:
 def test_no_more_validation_rows_go_back_than_the_gate_aims_at(sure: list[int], share: Decimal) -> None:
     rows = replace(record(1.0, rows=len(sure)), confidence=tuple(sure))
     gate = sending(str(share))
-    below = gates.chosen(gate, rows)
+    below = chosen(gate, rows)
     assert sum(each < below for each in sure) <= float(share) * len(sure) + 1e-9
 
 
@@ -246,7 +254,7 @@ def test_a_play_is_judged_and_shipped_with_what_it_sends_back(play: real_play.Pl
     fixed = json.loads(run.result)["deferred_below"]  # by the training run, which saw no held-out row
     assert 5000 < seen.deferred_below == fixed
     validation = dossier.validations[run.id]  # type: ignore[index]
-    assert 0 < len(gates.sent_back(validation)) <= 0.15 * len(validation.rows)
+    assert 0 < len(sent_back(validation)) <= 0.15 * len(validation.rows)
     told = "\n".join(text.evaluation(review.of(dossier)))
     assert f"confidence below {fixed / 10_000:.4f}" in told and "of requests go back to the teacher" in told
     assert "go to the teacher, by a threshold" in "\n".join(text.gate(dossier))
@@ -260,7 +268,7 @@ def test_a_play_is_judged_and_shipped_with_what_it_sends_back(play: real_play.Pl
     points = deferral.curve(seen)
     assert len(points) > 2 and all(percent(point.accuracy) in row for point, row in zip(points, rows, strict=False))
     earned = payback.of(dossier)
-    assert earned is not None and earned.prices.fallback_share == gates.handed_back(REAL, seen)
+    assert earned is not None and earned.prices.fallback_share == handed_back(REAL, seen)
     assert [each.trouble for each in verdicts.check(play.project)] == [""]
 
     play.sign()

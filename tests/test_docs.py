@@ -16,7 +16,7 @@ import pytest
 from distill_tui import terms
 from distill_tui.cli.app import COMMANDS
 from distill_tui.cli.options import shared
-from distill_tui.gates import Criterion, Gate
+from distill_tui.gates.gate import Criterion, Gate
 from distill_tui.rules.state_machine import NEXT_STAGE
 from distill_tui.store import migrations
 from distill_tui.terms import Action, Role, Stage, Verdict

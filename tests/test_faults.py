@@ -24,12 +24,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from distill_tui import actions, gates
+from distill_tui import actions
 from distill_tui.bundles.write import write_bundle
 from distill_tui.cli import exits as cli
 from distill_tui.cli.app import main
 from distill_tui.dataset import readers, records
 from distill_tui.digests import canonical, digest_of
+from distill_tui.gates.written import from_json, from_toml
 from distill_tui.review import headline
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.runs.claim import Claim
@@ -635,8 +636,8 @@ def test_a_pipe_is_no_traffic_and_is_not_waited_for(tmp_path: Path, name: str) -
 
 
 def test_a_name_that_is_not_known_is_quoted_in_one_line() -> None:
-    for read in (gates.from_json, gates.from_toml, Spec.from_json):
-        body = '"new\\nline" = 1' if read == gates.from_toml else '{"new\\nline": 1}'
+    for read in (from_json, from_toml, Spec.from_json):
+        body = '"new\\nline" = 1' if read == from_toml else '{"new\\nline": 1}'
         with pytest.raises(ValueError, match=r"'new\\nline'") as error:
             read(body)
         assert "\n" not in str(error.value)

@@ -9,21 +9,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from distill_tui import gates
 from distill_tui.digests import canonical
-from distill_tui.gates import (
-    Criterion,
-    Gate,
-    Judgement,
-    Record,
-    default_gate,
-    economics,
-    judge,
-    passed,
-    power,
-    problems,
-    wording,
-)
+from distill_tui.gates import economics, wording
+from distill_tui.gates.compare import compare
+from distill_tui.gates.gate import Criterion, Gate, default_gate
+from distill_tui.gates.judgement import Judgement
+from distill_tui.gates.judging import judge, methods, passed
+from distill_tui.gates.power import power
+from distill_tui.gates.problems import problems
+from distill_tui.gates.progress import progress
+from distill_tui.gates.record import SUBJECTS, Record
+from distill_tui.gates.written import digest, from_json, from_toml, to_json, to_toml
 from distill_tui.review.rates import segment_rates
 from distill_tui.terms import Assurance, Metric, PlayKind, Reference, Task, Verdict
 
@@ -97,9 +93,9 @@ def records(draw: st.DrawFn) -> Record:
         segment=column(-1, segments - 1),
         segments=tuple(f"s{each}" for each in range(segments)),
         group=column(0, groups - 1),
-        latency_us=draw(st.dictionaries(st.sampled_from(gates.SUBJECTS), runs)),
-        parameters=draw(st.dictionaries(st.sampled_from(gates.SUBJECTS), st.integers(0, 10**9))),
-        bytes=draw(st.dictionaries(st.sampled_from(gates.SUBJECTS), st.integers(0, 10**9))),
+        latency_us=draw(st.dictionaries(st.sampled_from(SUBJECTS), runs)),
+        parameters=draw(st.dictionaries(st.sampled_from(SUBJECTS), st.integers(0, 10**9))),
+        bytes=draw(st.dictionaries(st.sampled_from(SUBJECTS), st.integers(0, 10**9))),
         machine=draw(st.dictionaries(st.text(max_size=5), st.integers(-9, 9) | st.text(max_size=5), max_size=2)),
         data_set=draw(st.text(max_size=5)),
         payback_inputs=draw(st.sampled_from([{}, {"build_cost": "1"}, PRICES])),
@@ -370,7 +366,7 @@ def test_problems_answer_for_any_gate_in_full_sentences(gate: Gate, kind: PlayKi
 )
 def test_a_gate_that_cannot_be_read_says_where(text: str, sentence: str) -> None:
     with pytest.raises(ValueError) as refused:
-        gates.from_toml(text)
+        from_toml(text)
     assert str(refused.value).startswith(sentence)
     assert str(refused.value).endswith(".")
 
@@ -380,19 +376,19 @@ def test_a_gate_that_cannot_be_read_says_where(text: str, sentence: str) -> None
 )
 def test_a_gate_in_json_is_read_strictly(text: str) -> None:
     with pytest.raises(ValueError, match=r"^The gate "):
-        gates.from_json(text)
+        from_json(text)
 
 
 @given(any_gate)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_gate_survives_toml_and_json(gate: Gate) -> None:
-    assert gates.from_toml(gates.to_toml(gate)) == gate
-    assert gates.from_json(gates.to_json(gate)) == gate
-    assert gates.digest(gates.from_toml(gates.to_toml(gate))) == gates.digest(gate)
+    assert from_toml(to_toml(gate)) == gate
+    assert from_json(to_json(gate)) == gate
+    assert digest(from_toml(to_toml(gate))) == digest(gate)
 
 
 def test_canonical_json_has_sorted_keys_no_spaces_and_no_floats() -> None:
-    text = gates.to_json(Gate((close_to_teacher("0.050"),), confidence=Decimal("9.5E-1"), statement="ü"))
+    text = to_json(Gate((close_to_teacher("0.050"),), confidence=Decimal("9.5E-1"), statement="ü"))
     assert text == (
         '{"baseline":"tfidf","confidence":"0.95","criteria":[{"binding":false,"margin":"0.05","metric":"accuracy",'
         '"reference":"teacher","scope":"all","threshold":null,"watch_only":""}],"held_out_rows":1000,'
@@ -403,14 +399,14 @@ def test_canonical_json_has_sorted_keys_no_spaces_and_no_floats() -> None:
 
 def test_what_a_gate_does_not_say_leaves_no_trace_in_its_digest() -> None:
     plain = Gate((close_to_teacher(),))
-    assert not any(word in gates.to_json(plain) for word in ("agreed_with", "ranges", "teacher_agreement", "chance"))
-    assert "ranges" in gates.to_toml(replace(plain, ranges=(TO_SIX_THOUSAND,)))
+    assert not any(word in to_json(plain) for word in ("agreed_with", "ranges", "teacher_agreement", "chance"))
+    assert "ranges" in to_toml(replace(plain, ranges=(TO_SIX_THOUSAND,)))
 
 
 def test_the_digest_does_not_depend_on_how_a_number_is_written() -> None:
     one, two = close_to_teacher("0.05"), close_to_teacher("0.0500")
-    assert gates.digest(Gate((one,))) == gates.digest(Gate((two,)))
-    assert gates.digest(Gate((one,))).startswith("sha256:") and len(gates.digest(Gate((one,)))) == 71
+    assert digest(Gate((one,))) == digest(Gate((two,)))
+    assert digest(Gate((one,))).startswith("sha256:") and len(digest(Gate((one,)))) == 71
 
 
 def test_the_digest_changes_with_every_field_of_a_gate() -> None:
@@ -424,17 +420,17 @@ def test_the_digest_changes_with_every_field_of_a_gate() -> None:
     for each in fields(Criterion):
         first = replace(gate.criteria[0], **{each.name: getattr(criterion, each.name)})
         changed.append(replace(gate, criteria=(first, *gate.criteria[1:])))
-    assert len({gates.digest(each) for each in [gate, *changed]}) == len(changed) + 1
+    assert len({digest(each) for each in [gate, *changed]}) == len(changed) + 1
 
 
 def test_a_gate_that_names_no_methods_keeps_those_that_it_was_locked_with() -> None:
     gate = one_look(close_to_teacher("0.3"))
-    old = json.loads(gates.to_json(gate))
+    old = json.loads(to_json(gate))
     del old["methods"]
-    opened = gates.from_json(json.dumps(old))
-    assert opened == replace(gate, methods=1) and gates.from_toml(gates.to_toml(opened)) == opened
-    assert gates.to_json(opened) == canonical(old).decode()
-    assert [gates.methods(each)[ACCURACY][:1] for each in (opened, gate)] == ["1", "2"]
+    opened = from_json(json.dumps(old))
+    assert opened == replace(gate, methods=1) and from_toml(to_toml(opened)) == opened
+    assert to_json(opened) == canonical(old).decode()
+    assert [methods(each)[ACCURACY][:1] for each in (opened, gate)] == ["1", "2"]
     in_groups = record([0] * 120 + [1] * 480, group=tuple(row // 6 for row in range(600)))
     first, second = (only(judge(each, in_groups)) for each in (opened, gate))
     assert first.lower is not None and second.lower is not None and first.lower != second.lower
@@ -937,14 +933,14 @@ def test_each_pattern_counts_as_one_row_and_the_teachers_own_disagreement_is_use
 def test_two_gates_stand_side_by_side() -> None:
     before = one_look(close_to_teacher("0.02", binding=True), at_least("50", P95))
     now = replace(before, criteria=(close_to_teacher("0.05", binding=True),), rounds=4, ranges=(TO_SIX_THOUSAND,))
-    moved = {line.what: (line.before, line.now) for line in gates.compare(before, now) if line.moved}
+    moved = {line.what: (line.before, line.now) for line in compare(before, now) if line.moved}
     assert moved == {
         "accuracy against the teacher": ("margin 0.02, binding", "margin 0.05, binding"),
         "p95_latency_ms": ("50", ""),
         "rounds": ("1", "4"),
         "ranges": ("", "build_cost 4000 to 6000"),
     }
-    assert not any(line.moved for line in gates.compare(now, now))
+    assert not any(line.moved for line in compare(now, now))
 
 
 def test_dependent_rows_are_worth_fewer() -> None:
@@ -997,7 +993,7 @@ def test_rounds_are_compared_on_the_rows_that_both_students_answered_whatever_th
     gate = Gate((close_to_teacher("0.01", binding=True),), rounds=6)
     before = on_validation([0] * 40 + [1] * 460, range(500))
     after = on_validation([1] * 470 + [0] * 30, [*reversed(range(20, 500)), *range(1000, 1020)])
-    seen = gates.progress(gate, before, after, rounds_left=3)
+    seen = progress(gate, before, after, rounds_left=3)
     assert seen is not None
     assert seen.outlook.gain.rows == 480
     assert seen.outlook.gain.mean == pytest.approx((470 - 460) / 480)
@@ -1008,7 +1004,7 @@ def test_flat_rounds_far_from_the_bar_are_hopeless_and_the_sentence_has_the_figu
     gate = Gate((close_to_teacher("0.01", binding=True),), rounds=5)
     before = on_validation([0] * 60 + [1] * 440, range(500))
     after = on_validation([1] * 20 + [0] * 40 + [1] * 420 + [0] * 20, range(500))
-    seen = gates.progress(gate, before, after, rounds_left=2)
+    seen = progress(gate, before, after, rounds_left=2)
     assert seen is not None
     assert seen.sentence == (
         "Two rounds moved accuracy against the teacher on the validation split by 0 points (at most 1.5, on 500 rows); "
@@ -1020,10 +1016,10 @@ def test_flat_rounds_far_from_the_bar_are_hopeless_and_the_sentence_has_the_figu
 def test_nothing_is_said_of_progress_without_common_rows_or_rounds_left() -> None:
     gate = Gate((close_to_teacher(binding=True),), rounds=5)
     one, other = on_validation([1, 0], (1, 2)), on_validation([1, 0], (3, 4))
-    assert gates.progress(gate, one, other, rounds_left=2) is None
-    assert gates.progress(gate, one, one, rounds_left=0) is None
-    assert gates.progress(gate, record([1, 0]), one, rounds_left=2) is None
-    assert gates.progress(one_look(at_least("50", P95, binding=True)), one, one, rounds_left=2) is None
+    assert progress(gate, one, other, rounds_left=2) is None
+    assert progress(gate, one, one, rounds_left=0) is None
+    assert progress(gate, record([1, 0]), one, rounds_left=2) is None
+    assert progress(one_look(at_least("50", P95, binding=True)), one, one, rounds_left=2) is None
 
 
 def test_a_difference_that_rounds_to_nothing_is_not_called_a_lag() -> None:

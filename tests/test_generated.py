@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sacrebleu import sentence_chrf
 
-from distill_tui import gates
+from distill_tui.gates.record import Record
 from distill_tui.review import errors
 from distill_tui.runs import generation
 from distill_tui.tasks import answer_text, row_scores
@@ -124,11 +124,11 @@ def test_a_record_of_answers_is_judged_by_exact_match_and_by_its_row_scores() ->
     said = [WrittenAnswer(text, 0.9) for text in answers]
     arms = {"gold": [WrittenAnswer("{}", 0.9)] * 3}
     columns = generation.columns(split, said, ["{}", None, "{}"], "{}", arms)  # type: ignore[arg-type]
-    record = gates.Record(**columns)
+    record = Record(**columns)
     assert record.task is Task.GENERATION
     right = [record.student[at] == record.gold[at] for at in range(2)]
     assert right == [True, False] and record.gold[2] == -1
     assert record.student[2] == record.teacher[2], "they say the same in other spellings"
     assert record.scores[Metric.FIELD_F1]["student"] == (10_000, 0, -1)
     assert errors.confusions(record) == [], "answers are no labels, and held-out ones are not quoted"
-    assert gates.Record.from_json(record.to_json()) == record
+    assert Record.from_json(record.to_json()) == record

@@ -14,13 +14,15 @@ from random import Random
 
 import pytest
 
-from distill_tui import actions, gates, review, tasks
+from distill_tui import actions, review, tasks
 from distill_tui.actions import failures
 from distill_tui.bundles import retrain
 from distill_tui.bundles.verify import verify_bundle
 from distill_tui.cli.app import main
 from distill_tui.dataset import browse, frozen
-from distill_tui.gates import Criterion, Gate
+from distill_tui.gates.deferred import chosen, sent_back, together
+from distill_tui.gates.gate import Criterion, Gate
+from distill_tui.gates.judging import judge
 from distill_tui.monitor import history, refresh
 from distill_tui.reports import html as sponsor_page
 from distill_tui.reports import model_card
@@ -200,14 +202,14 @@ def test_a_gate_that_sends_answers_back_is_judged_on_what_the_two_say_together(d
     gate = replace(GATE, criteria=(*GATE.criteria, most), deferral=Decimal("0.3"))
     (validation,) = dossier.validations.values()
     assert record is not None
-    assert "evaluate it again, or a better student" in gates.judge(gate, record)[0].sentence
-    record = replace(record, deferred_below=gates.chosen(gate, validation))
-    back, both = gates.sent_back(record), gates.together(gate, record)
+    assert "evaluate it again, or a better student" in judge(gate, record)[0].sentence
+    record = replace(record, deferred_below=chosen(gate, validation))
+    back, both = sent_back(record), together(gate, record)
     assert 0 < len(back) < len(record.rows)
     assert all(both.student[row] == record.teacher[row] for row in back if record.teacher[row] >= 0)
-    judged = {each.criterion.metric: each for each in gates.judge(gate, record)}
+    judged = {each.criterion.metric: each for each in judge(gate, record)}
     assert judged[Metric.DEFERRED].estimate == pytest.approx(len(back) / len(record.rows))
-    alone = {each.criterion.metric: each for each in gates.judge(GATE, record)}
+    alone = {each.criterion.metric: each for each in judge(GATE, record)}
     assert judged[Metric.AGREEMENT].estimate > alone[Metric.AGREEMENT].estimate
 
 

@@ -25,7 +25,8 @@ from distill_tui.cli import live as watching
 from distill_tui.cli.app import main
 from distill_tui.dataset import frozen
 from distill_tui.dataset.traffic import sealed
-from distill_tui.gates import Criterion, Gate, Record
+from distill_tui.gates.gate import Criterion, Gate
+from distill_tui.gates.record import Record
 from distill_tui.monitor import history
 from distill_tui.monitor import plan as observe
 from distill_tui.people import signatures

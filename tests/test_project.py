@@ -19,7 +19,9 @@ from sqlalchemy import Enum, inspect
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlmodel import select
 
-from distill_tui import actions, gates
+from distill_tui import actions
+from distill_tui.gates.gate import Criterion, Gate
+from distill_tui.gates.written import digest, to_json
 from distill_tui.reports import text as report
 from distill_tui.rounds import weights
 from distill_tui.rules.actor import Actor
@@ -294,9 +296,9 @@ def test_what_is_fixed_is_what_the_log_tells_of(path: Path, table: str, column: 
 
 
 def test_a_gate_that_was_forged_with_its_digest_is_found(path: Path) -> None:
-    easier = gates.Gate((gates.Criterion(Metric.ACCURACY, threshold=Decimal("0.1"), binding=True),))
+    easier = Gate((Criterion(Metric.ACCURACY, threshold=Decimal("0.1"), binding=True),))
     drop_guards(path, "gate")
-    forged = f"content = '{gates.to_json(easier)}', digest = '{gates.digest(easier)}'"
+    forged = f"content = '{to_json(easier)}', digest = '{digest(easier)}'"
     sql(path, f"UPDATE gate SET {forged} WHERE play_id = 1", *_GUARDS[path])
     assert "The locked gate of play 1 is not the one" in trouble(path)
 

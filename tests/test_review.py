@@ -14,14 +14,15 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
-from distill_tui import actions, gates, review
+from distill_tui import actions, review
 from distill_tui.actions import failures, sign_offs
 from distill_tui.bundles.write import write_bundle
 from distill_tui.cli import exits
 from distill_tui.cli.app import main
 from distill_tui.dataset import frozen
-from distill_tui.gates import Criterion, Gate
 from distill_tui.gates.economics import Range
+from distill_tui.gates.gate import EVERY_SEGMENT, Criterion, Gate
+from distill_tui.gates.record import CERTAIN, Record
 from distill_tui.reports import html
 from distill_tui.reports import text as report
 from distill_tui.review import errors, rates
@@ -136,7 +137,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 # --- the lock --------------------------------------------------------------------------------------------------------
 
-SEGMENTS = Criterion(Metric.ACCURACY, Reference.TEACHER, gates.EVERY_SEGMENT, margin=Decimal("0.1"))
+SEGMENTS = Criterion(Metric.ACCURACY, Reference.TEACHER, EVERY_SEGMENT, margin=Decimal("0.1"))
 
 
 def test_a_segment_that_could_never_be_proven_is_merged_filled_or_only_watched(tmp_path: Path) -> None:
@@ -291,7 +292,7 @@ def test_a_record_says_how_sure_the_student_was_and_which_pattern_a_row_is_of(ev
     record = evaluated.dossier(1).record
     assert record is not None
     assert len(record.confidence) == len(record.pattern) == len(record.key) == len(record.rows)
-    assert min(record.confidence) >= gates.CERTAIN // 2 and len(set(record.confidence)) > 10
+    assert min(record.confidence) >= CERTAIN // 2 and len(set(record.confidence)) > 10
 
 
 def test_a_record_says_what_each_row_scores_and_what_the_student_was_sure_of_agrees(evaluated: Project) -> None:
@@ -300,8 +301,8 @@ def test_a_record_says_what_each_row_scores_and_what_the_student_was_sure_of_agr
     scores = record.scores["brier_score"]
     assert set(scores) == {"student", "baseline"}  # the recorded teacher gave labels without probabilities
     for row, sure in enumerate(record.confidence):
-        off = gates.CERTAIN - sure if record.student[row] == record.gold[row] else sure
-        assert scores["student"][row] == pytest.approx(off * off / gates.CERTAIN, abs=2)
+        off = CERTAIN - sure if record.student[row] == record.gold[row] else sure
+        assert scores["student"][row] == pytest.approx(off * off / CERTAIN, abs=2)
     (means,) = rates.score_means(record)
     assert means.rows == len(record.rows) and 0 < means.means["student"] < 0.25
     assert sorted(record.pattern) == list(range(len(record.rows)))
@@ -506,9 +507,9 @@ def test_every_stored_verdict_comes_out_again_and_one_that_was_altered_does_not(
 # --- the arithmetic of a review --------------------------------------------------------------------------------------
 
 
-def measured(student: list[int], teacher: list[int], gold: list[int], **more: object) -> gates.Record:
+def measured(student: list[int], teacher: list[int], gold: list[int], **more: object) -> Record:
     count = len(student)
-    return gates.Record(
+    return Record(
         labels=("no", "yes"),
         rows=tuple(range(count)),
         gold=tuple(gold),

@@ -12,11 +12,16 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import brier_score_loss
 
-from distill_tui import gates
-from distill_tui.gates import Criterion, Gate, Record, judge, power, problems
+from distill_tui.gates.gate import Criterion, Gate
+from distill_tui.gates.judgement import Judgement
+from distill_tui.gates.judging import judge
 from distill_tui.gates.paired import Prospect
+from distill_tui.gates.power import power
+from distill_tui.gates.problems import problems
 from distill_tui.gates.progress import progress
+from distill_tui.gates.record import Record
 from distill_tui.gates.statistics import Scores
+from distill_tui.gates.written import from_json, from_toml, to_json, to_toml
 from distill_tui.tasks import row_scores
 from distill_tui.terms import Metric, PlayKind, Reference, Verdict
 
@@ -49,7 +54,7 @@ def scored(
     )
 
 
-def only(gate: Gate, record: Record) -> gates.Judgement:
+def only(gate: Gate, record: Record) -> Judgement:
     (judgement,) = judge(gate, record)
     return judgement
 
@@ -78,8 +83,8 @@ def test_a_bar_that_cannot_fail_or_cannot_pass_is_refused(criterion: Criterion, 
 def test_a_row_score_may_be_what_binds_and_goes_through_toml_and_back() -> None:
     gate = Gate((NEAR, replace(LOW, binding=False), EVERYWHERE))
     assert problems(gate, PlayKind.STABILITY) == []
-    assert gates.from_toml(gates.to_toml(gate)) == gates.from_json(gates.to_json(gate)) == gate
-    assert 'metric = "brier_score"' in gates.to_toml(gate)
+    assert from_toml(to_toml(gate)) == from_json(to_json(gate)) == gate
+    assert 'metric = "brier_score"' in to_toml(gate)
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from distill_tui import gates
 from distill_tui.digests import canonical, digest_of
-from distill_tui.gates import economics
+from distill_tui.gates import economics, written
 from distill_tui.gates.economics import Range
+from distill_tui.gates.gate import Criterion, Gate, default_gate
+from distill_tui.gates.judging import judge
+from distill_tui.gates.written import to_json
 from distill_tui.rules import permission, spot_checks
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.decide import covers
@@ -132,7 +134,7 @@ FINDINGS = (
 
 
 SEGMENTED = replace(GATE, criteria=(
-    *GATE.criteria, gates.Criterion(Metric.ACCURACY, Reference.TEACHER, "segment: rare", margin=Decimal("0.01"))
+    *GATE.criteria, Criterion(Metric.ACCURACY, Reference.TEACHER, "segment: rare", margin=Decimal("0.01"))
 ))  # fmt: skip
 
 
@@ -166,7 +168,7 @@ def ranging(high: str) -> PlayDossier:
 
 def thin(watch_only: str) -> PlayDossier:
     """A gate with a floor in a segment that almost no traffic is in."""
-    floor = gates.Criterion(Metric.ACCURACY, scope="segment: de", threshold=Decimal("0.9"), watch_only=watch_only)
+    floor = Criterion(Metric.ACCURACY, scope="segment: de", threshold=Decimal("0.9"), watch_only=watch_only)
     report = results.import_report([("de", 1), ("en", 399)])
     traffic = tables.Traffic(**TRAFFIC.model_dump() | {"report": report})
     return at(Stage.GATE, gate=replace(GATE, criteria=(*GATE.criteria, floor)), traffic=(traffic,))
@@ -175,7 +177,7 @@ def thin(watch_only: str) -> PlayDossier:
 AGAINST_RECORDED = at(
     Stage.DATA,
     gate_row=tables.GateRow(
-        play_id=1, content=gates.to_json(GATE), digest=gates.digest(GATE), locked_by="sam", locked_at=AT,
+        play_id=1, content=to_json(GATE), digest=written.digest(GATE), locked_by="sam", locked_at=AT,
         facts='{"teacher": {"source": "recorded", "name": "recorded outputs", "digest": ""}}',
     ),
 )  # fmt: skip
@@ -194,16 +196,16 @@ def cases() -> list[Case]:
     a = Action
     live = at(Stage.LIVE)
     killed = at(Stage.KILLED)
-    misses, unproven = (gates.judge(GATE, record(right)) for right in (0, 6))
-    size_only = gates.Gate((gates.Criterion(Metric.SIZE, threshold=Decimal(9)),))
-    unmeasured = gates.judge(size_only, record())
+    misses, unproven = (judge(GATE, record(right)) for right in (0, 6))
+    size_only = Gate((Criterion(Metric.SIZE, threshold=Decimal(9)),))
+    unmeasured = judge(size_only, record())
     paid = at(Stage.DATA, play=a_play(Stage.DATA, teacher_source=TeacherSource.ENDPOINT, teacher_digest=digest("8")))
     named = at(
         Stage.DATA,
         gate_row=tables.GateRow(
             play_id=1,
-            content=gates.to_json(GATE),
-            digest=gates.digest(GATE),
+            content=to_json(GATE),
+            digest=written.digest(GATE),
             locked_by="sam",
             locked_at=AT,
             facts='{"teacher": {"source": "recorded", "name": "recorded outputs", "digest": ""}}',
@@ -275,7 +277,7 @@ def cases() -> list[Case]:
         Case("gate.unprovable", a.LOCK_GATE, SAM, thin(""), thin("There are too few of them.")),
         Case("gate.teacher", a.SET_TEACHER, DAN, AGAINST_RECORDED, AGAINST_RECORDED,
              {"source": "local", "digest": digest("7")}, {"source": "recorded", "digest": ""}),
-        Case("gate.moved", a.LOCK_GATE, SAM, G, G, {"expected": digest("1")}, {"expected": gates.digest(GATE)}),
+        Case("gate.moved", a.LOCK_GATE, SAM, G, G, {"expected": digest("1")}, {"expected": written.digest(GATE)}),
         Case("gate.weak", a.LOCK_GATE, SAM, by_signature(G), by_signature(G), allowed_by=actor("sam", assurance=SURE)),
         Case("gate.nobody_validates", a.LOCK_GATE, SAM, at(Stage.GATE, builders={"vera": ("label",)}), G),
         Case("gate.nobody_validates", a.LOCK_GATE, SAM, at(Stage.GATE, keys=(), accounts=no_keys), G),
@@ -725,7 +727,7 @@ MOVES: dict[str, dict[str, Any]] = {
     "data": {"data_sets": (data_set(digest=digest("6")),)},
     "model": {"evaluations": (evaluation(model=digest("8")),)},
     "evaluations": {"evaluations": (evaluation(), evaluation(2, record=digest("7"), reproduced=1, evaluation_run=3))},
-    "verdict": {"judgements": gates.judge(GATE, record(0))},
+    "verdict": {"judgements": judge(GATE, record(0))},
     "roles": {"roles": {**ROLES, Role.OPERATOR: "bob"}},
     "roster": {"keys": (*DECIDE.project.keys, key("vera", "w"))},
     "builders": {"builders": {"dan": ("drive",), "bob": ("label",)}},
@@ -781,15 +783,15 @@ def test_an_approval_of_an_earlier_round_is_worth_nothing() -> None:
 @pytest.mark.parametrize("right", [0, 6, 12])
 @pytest.mark.parametrize("approved", [False, True])
 def test_gate_and_sign_off_are_two_conditions(right: int, approved: bool) -> None:
-    seen = at(Stage.DECIDE, judgements=gates.judge(GATE, record(right)))
+    seen = at(Stage.DECIDE, judgements=judge(GATE, record(right)))
     found = ids(objections(Action.SHIP, signed(seen) if approved else seen, DAN))
     verdict = {0: {"gate.misses"}, 6: {"gate.unproven"}, 12: set()}[right]
     assert found == verdict | (set() if approved else {"sign_off.missing"})
 
 
 def test_a_criterion_that_is_only_watched_stops_nobody() -> None:
-    watched = gates.Criterion(Metric.SIZE, threshold=Decimal(1), watch_only="a smaller one is welcome")
-    seen = at(Stage.DECIDE, judgements=gates.judge(replace(GATE, criteria=(*GATE.criteria, watched)), record()))
+    watched = Criterion(Metric.SIZE, threshold=Decimal(1), watch_only="a smaller one is welcome")
+    seen = at(Stage.DECIDE, judgements=judge(replace(GATE, criteria=(*GATE.criteria, watched)), record()))
     assert len(seen.judgements) == 2
     assert objections(Action.SHIP, signed(seen), DAN) == []
 
@@ -937,9 +939,9 @@ COUNTS = JSON | st.sampled_from(
     ]
 )
 DIGESTS = st.sampled_from([digest("c"), digest("d"), digest("e"), "", "x"])
-JUDGEMENTS = [gates.judge(GATE, record(right))[0] for right in (0, 6, 12)]
+JUDGEMENTS = [judge(GATE, record(right))[0] for right in (0, 6, 12)]
 GATES = st.sampled_from([GATE, STRICT, replace(GATE, criteria=()), replace(GATE, rounds=0)]) | st.sampled_from(
-    [gates.default_gate(kind) for kind in PlayKind]
+    [default_gate(kind) for kind in PlayKind]
 )
 
 

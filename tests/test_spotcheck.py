@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distill_tui import actions, gates
+from distill_tui import actions
 from distill_tui.cli.app import main
 from distill_tui.dataset import play_data
+from distill_tui.gates.record import Record
 from distill_tui.rules import spot_checks
 from distill_tui.rules.decide import covers
 from distill_tui.rules.objection import Refused
@@ -83,7 +84,7 @@ def test_no_text_at_all_crashes_the_reader_of_checks(text: str) -> None:
 # --- the draw --------------------------------------------------------------------------------------------------------
 
 
-def spread(right: int, segments: int) -> gates.Record:
+def spread(right: int, segments: int) -> Record:
     held = record(right)
     return replace(held, segments=tuple(f"s{n}" for n in range(segments)),
                    segment=tuple(row % segments for row in range(len(held.rows))))  # fmt: skip

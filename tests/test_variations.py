@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from distill_tui import actions, gates
+from distill_tui import actions
 from distill_tui.dataset import frozen
+from distill_tui.gates.gate import default_gate
+from distill_tui.gates.written import to_json
 from distill_tui.rounds import play_traffic, variations
 from distill_tui.rules.data import findings, labelled
 from distill_tui.rules.objection import Refused
@@ -32,11 +34,11 @@ from support.targeted import MIA, PARCEL, held_out, project  # noqa: F401
 def play(project: Project, server: Server) -> Iterator[Project]:
     """The second round of a play whose teacher is an endpoint; the student of the first fails on parcels."""
     server.says = written
-    gate = dataclasses.replace(gates.default_gate(PlayKind.COST), held_out_rows=40)
+    gate = dataclasses.replace(default_gate(PlayKind.COST), held_out_rows=40)
     with project.telemetry() as session:
         row, stored = session.get(tables.Play, 1), session.get(tables.GateRow, 1)
         assert row is not None and stored is not None
-        row.round, stored.content = 2, gates.to_json(gate)
+        row.round, stored.content = 2, to_json(gate)
         session.add(row)
         session.add(stored)
     words = ["--endpoint", server.url, "--model", "tiny", "--labels", "money,post"]

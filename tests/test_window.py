@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from distill_tui import actions, gates
+from distill_tui import actions
 from distill_tui.cli.app import main
 from distill_tui.dataset import play_data, repeats, traffic, window
 from distill_tui.dataset.readers import ColumnMapping
 from distill_tui.dataset.records import BadInput
 from distill_tui.dataset.window import TokenPrices
+from distill_tui.gates.gate import default_gate
+from distill_tui.gates.written import from_toml, to_toml
 from distill_tui.rounds import play_traffic
 from distill_tui.rules.actor import Actor
 from distill_tui.store.project import Project
@@ -167,13 +169,13 @@ def test_the_teacher_agrees_with_itself_as_often_as_two_of_its_answers_are_the_s
 
 
 def test_the_draft_of_the_gate_proposes_what_was_measured_and_keeps_what_was_typed(tmp_path: Path) -> None:
-    typed = gates.default_gate(PlayKind.COST)
+    typed = default_gate(PlayKind.COST)
     text = play_data.draft(typed, repeats.Repeats(80, Decimal("0.95")))
     assert text.startswith(
         "# teacher_agreement is measured. The teacher agrees with itself on 95.00% of 80 repeated inputs"
     )
-    assert gates.from_toml(text).teacher_agreement == Decimal("0.95")
-    assert play_data.draft(typed, None) == gates.to_toml(typed)
+    assert from_toml(text).teacher_agreement == Decimal("0.95")
+    assert play_data.draft(typed, None) == to_toml(typed)
 
 
 def test_the_command_proposes_it_until_the_gate_says_something(tmp_path: Path, capsys) -> None:
@@ -185,7 +187,7 @@ def test_the_command_proposes_it_until_the_gate_says_something(tmp_path: Path, c
     data_runs.import_traffic(made, play, MIA, source)
     found = play_data.repeats(made, made.dossier(play))
     assert found == repeats.Repeats(100, Decimal("0.97"))
-    gate = gates.default_gate(PlayKind.STABILITY)
+    gate = default_gate(PlayKind.STABILITY)
     assert (
         play_data.repeats(made, replace(made.dossier(play), gate=replace(gate, teacher_agreement=Decimal("0.9"))))
         is None

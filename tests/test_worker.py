@@ -22,8 +22,9 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from distill_tui import actions, gates
-from distill_tui.gates import Criterion, Gate
+from distill_tui import actions
+from distill_tui.gates.gate import Criterion, Gate
+from distill_tui.gates.record import Record
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.requests import WorkerReport
@@ -362,5 +363,5 @@ def test_a_round_has_one_look_and_a_validators_own_look_builds_nothing(project: 
     assert again.kind is RunKind.REPRODUCE and again.status is RunStatus.FINISHED
     dossier = project.dossier(1)
     assert [e.reproduced for e in dossier.evaluations] == [0, 1] and "vera" not in dossier.builders
-    first, second = (gates.Record.from_json(project.artifacts.path(e.record).read_text()) for e in dossier.evaluations)
+    first, second = (Record.from_json(project.artifacts.path(e.record).read_text()) for e in dossier.evaluations)
     assert first.student == second.student and first.baseline == second.baseline  # measured again, and the same

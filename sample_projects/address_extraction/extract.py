@@ -25,9 +25,10 @@ import addresses
 import make_project as base
 from make_project import Sample, followed, points, say
 
-from distill_tui import actions, gates
+from distill_tui import actions
 from distill_tui.dataset.duplicates import input_digest
-from distill_tui.gates import Criterion, Gate
+from distill_tui.gates.gate import Criterion, Gate
+from distill_tui.review import rates
 from distill_tui.spec import Spec
 from distill_tui.terms import Assurance, Metric, PlayKind, Reference, Task
 
@@ -123,7 +124,7 @@ def main() -> None:
     base.summary(sample, play)
     record = sample.project.dossier(play, thorough=True).record
     assert record is not None
-    for means in gates.score_means(record):
+    for means in rates.score_means(record):
         print(f"  {means.sentence}")
     print(f"\nWall time: {time.monotonic() - started:.0f} s")
     for what, seconds in sample.took.items():

@@ -32,7 +32,7 @@ import make_project as base
 from make_project import Sample, followed, say
 
 from distill_tui import actions
-from distill_tui.gates import Criterion
+from distill_tui.gates.gate import Criterion
 from distill_tui.monitor import history
 from distill_tui.rules.next_step import next_step, waits_for
 from distill_tui.spec import Spec

@@ -23,11 +23,15 @@ from typing import Any
 
 import fetch
 
-from distill_tui import actions, gates
-from distill_tui.bundles import bundle
+from distill_tui import actions
+from distill_tui.bundles.verify import verify_bundle
 from distill_tui.dataset.duplicates import input_digest
-from distill_tui.gates import Criterion, Gate
+from distill_tui.gates.gate import EVERY_SEGMENT, Criterion, Gate
+from distill_tui.gates.wording import megabytes, milliseconds
+from distill_tui.gates.written import digest
 from distill_tui.people import identity, signatures
+from distill_tui.review.rates import segment_rates
+from distill_tui.review.serving_costs import costs
 from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.next_step import advice
@@ -103,7 +107,7 @@ LATENCY_GATE = Gate(
     criteria=(
         Criterion(Metric.P95_LATENCY, threshold=Decimal(5), binding=True),
         Criterion(Metric.ACCURACY, Reference.TEACHER, margin=points("10")),
-        Criterion(Metric.ACCURACY, scope=gates.EVERY_SEGMENT, threshold=points("58")),
+        Criterion(Metric.ACCURACY, scope=EVERY_SEGMENT, threshold=points("58")),
     ),
     rounds=2,
     held_out_rows=HELD_OUT,
@@ -221,7 +225,7 @@ def qualify(
     actions.fill_worksheet(project, play, dana, numbers, ASSUMED)
     actions.qualify(project, play, dana)
     actions.edit_gate(project, play, dana, gate)
-    actions.lock_gate(project, play, sample.by("sam"), gates.digest(gate))
+    actions.lock_gate(project, play, sample.by("sam"), digest(gate))
     return play
 
 
@@ -300,16 +304,18 @@ def summary(sample: Sample, play: int) -> None:
     for judgement in dossier.judgements:
         print(f"  {judgement.verdict.value:10} {judgement.sentence}")
     print(f"  {'segment':10} {'rows':>6} {'student':>20} {'teacher':>20} {'baseline':>20}  agreement")
-    for rates in gates.segment_rates(record):
+    for rates in segment_rates(record):
         cells = [
             f"{rate.share:.3f} ({rate.lower:.3f}–{rate.upper:.3f})" if rate else "–"
             for rate in (rates.student, rates.teacher, rates.baseline)
         ]
         agreement = f"{rates.agreement.share:.3f}" if rates.agreement else "–"
         print(f"  {rates.scope:10} {rates.n:6,} {cells[0]:>20} {cells[1]:>20} {cells[2]:>20}  {agreement}")
-    for subject in (each for each in gates.subjects(record) if each.p50_ms is not None):
-        size = f"{subject.bytes / 1e6:.1f} MB, {subject.parameters:,} parameters" if subject.bytes else ""
-        print(f"  {subject.name:10} p50 {subject.p50_ms:.2f} ms, p95 {subject.p95_ms:.2f} ms one at a time. {size}")
+    for cost in costs(record):
+        if 0.95 in cost.quantiles:
+            times = f"p50 {milliseconds(cost.quantiles[0.5].middle)}, " if 0.5 in cost.quantiles else ""
+            size = f"{megabytes(cost.bytes)}, {cost.parameters:,} parameters" if cost.bytes and cost.parameters else ""
+            print(f"  {cost.name:10} {times}p95 {milliseconds(cost.p95_ms)}, one request at a time. {size}")
     advised, reasons = advice(dossier)
     print(f"  Advice: {advised.value}. {reasons[0]}")
 
@@ -328,7 +334,7 @@ def ship(sample: Sample, play: int) -> None:
     actions.sign_off(sample.project, play, vera, Opinion.APPROVE, SIGNED_BY_NOBODY, key=sample.key("vera"))
     there = actions.ship(sample.project, play, sample.dana)
     public = signatures.read_public_key(Path(f"{sample.key('vera')}.pub").read_text())
-    report = bundle.verify(there, public.fingerprint)
+    report = verify_bundle(there, public.fingerprint)
     print(f"\nShipped: {there}")
     for name, fact in report.facts.items():
         print(f"  {name}: {fact}")

@@ -17,7 +17,7 @@ from random import Random
 from unittest import mock
 
 from distill_tui import actions
-from distill_tui.gates import Criterion, Gate
+from distill_tui.gates.gate import Criterion, Gate
 from distill_tui.rounds import cost_estimate
 from distill_tui.rules.actor import Actor
 from distill_tui.runs import worker

@@ -21,8 +21,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from distill_tui import actions, gates
-from distill_tui.gates import Criterion, Gate
+from distill_tui import actions
+from distill_tui.gates.gate import Criterion, Gate
+from distill_tui.gates.written import digest
 from distill_tui.people import identity, signatures
 from distill_tui.rules.actor import Actor
 from distill_tui.runs.executors import local
@@ -146,7 +147,7 @@ def _made(spec: Spec, soft: bool, gate: Gate) -> Path:
     actions.fill_worksheet(project, play.id, play.by("dan"), NUMBERS, "invoice")
     actions.qualify(project, play.id, play.by("dan"))
     actions.edit_gate(project, play.id, play.by("dan"), gate)
-    actions.lock_gate(project, play.id, play.by("sam"), gates.digest(gate))
+    actions.lock_gate(project, play.id, play.by("sam"), digest(gate))
     (folder / "calls.jsonl").write_text("".join(json.dumps(row) + "\n" for row in traffic(soft)))
     dan = play.by("dan")
     data_runs.import_traffic(project, play.id, dan, folder / "calls.jsonl")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from distill_tui.gates import Record
+from distill_tui.gates.record import Record
 
 
 def record(student: float, *, gold: bool = True, rows: int = 1000, **arms: float) -> Record:

@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlmodel import Session
 
-from distill_tui import actions, gates
+from distill_tui import actions
 from distill_tui.cli.app import typed
+from distill_tui.gates.record import Record
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.results import AuditTables, AxisValue, Cell, Finding, ImportReport, Reject, encode
 from distill_tui.spec import Spec
@@ -175,13 +176,13 @@ def training(project: Project, name: str = "refund-intent", text: str = "support
     return play
 
 
-def record(right: int = 940, text: str = "de-DE") -> gates.Record:
+def record(right: int = 940, text: str = "de-DE") -> Record:
     rows = 1000
     gold = tuple(i % 3 for i in range(rows))
     wrong = [(g + 1) % 3 for g in gold]
     said = {name: tuple(gold[i] if (i * 7) % rows < n else wrong[i] for i in range(rows)) for name, n in
             (("student", right), ("teacher", 955), ("baseline", 820))}  # fmt: skip
-    return gates.Record(
+    return Record(
         labels=("refund", "invoice", "delivery"),
         rows=tuple(range(rows)),
         gold=gold,

@@ -15,7 +15,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from distill_tui import actions, gates
+from distill_tui import actions
+from distill_tui.gates import judging
+from distill_tui.gates.judging import judge
+from distill_tui.gates.record import Record
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.requests import WorkerReport
@@ -110,17 +113,17 @@ def finish_evaluation(project: Project, run: int, right: int) -> None:
     assert student is not None and student.artifact is not None
     record = a_record(project, seen.data_set, student.artifact, right)
     digest = project.artifacts.store_bytes(record.to_json().encode())
-    passed = gates.passed(gates.judge(seen.gate, record))
+    passed = judging.passed(judge(seen.gate, record))
     evaluate.record_evaluation(claimed, seen, student, seen.data_set, digest, passed, 0.1)
 
 
-def a_record(project: Project, data: tables.DataSet, model: str, right: int) -> gates.Record:
+def a_record(project: Project, data: tables.DataSet, model: str, right: int) -> Record:
     """Write down a student that has the first so many of the held-out rows right."""
     from distill_tui.dataset import frozen
 
     held_out = frozen.load(project.artifacts.path(data.artifact), Split.HELD_OUT)
     gold = tuple(int(label) for label in held_out.gold)
-    return gates.Record(
+    return Record(
         labels=held_out.labels,
         rows=tuple(int(row) for row in held_out.rows),
         gold=gold,
@@ -536,7 +539,7 @@ class Auditor:
         own = [row for row in evaluations if not row["reproduced"]]
         must(len(own) == 1, f"{len(own)} evaluations decide")
         looked = own[0]
-        record = gates.Record.from_json((self._artifacts / looked["record"][7:]).read_text())
+        record = Record.from_json((self._artifacts / looked["record"][7:]).read_text())
         right = sum(said == true for said, true in zip(record.student, record.gold, strict=True))
         must(right >= 11 and len(record.gold) >= 12, f"its student has {right} of {len(record.gold)} right")
         must(looked["gate_digest"] == gate[1], "it was judged by another gate")

@@ -11,7 +11,11 @@ from dataclasses import MISSING, fields, replace
 from decimal import Decimal
 from typing import Any
 
-from distill_tui import gates
+from distill_tui.gates import written as gate_written
+from distill_tui.gates.gate import Criterion, Gate
+from distill_tui.gates.judging import judge
+from distill_tui.gates.record import Record
+from distill_tui.gates.written import to_json
 from distill_tui.people import statements
 from distill_tui.rules import requests
 from distill_tui.rules.actor import Actor
@@ -52,9 +56,7 @@ WORKSHEET = {
     "terms_change": "0",
     "availability": "0",
 }
-GATE = gates.Gate(
-    (gates.Criterion(Metric.ACCURACY, threshold=Decimal("0.5"), binding=True),), held_out_rows=ROWS, rounds=3
-)
+GATE = Gate((Criterion(Metric.ACCURACY, threshold=Decimal("0.5"), binding=True),), held_out_rows=ROWS, rounds=3)
 
 
 def digest(letter: str) -> str:
@@ -67,10 +69,10 @@ def actor(person: str | None, **more: Any) -> Actor:
     return Actor(person, f"account of {person}", **more)
 
 
-def record(right: int = ROWS, *, model: str = digest("c"), data: str = digest("d")) -> gates.Record:
+def record(right: int = ROWS, *, model: str = digest("c"), data: str = digest("d")) -> Record:
     """What an evaluation measured in which the student had so many of the held-out rows right."""
     rows = range(ROWS)
-    return gates.Record(
+    return Record(
         labels=("no", "yes"),
         rows=tuple(rows),
         gold=(1,) * ROWS,
@@ -140,7 +142,7 @@ def data_set(
 def evaluation(number: int = 1, *, passed: bool = True, **more: Any) -> tables.Evaluation:
     """An evaluation of round 1."""
     known = {
-        "play_id": 1, "round": 1, "run_id": 1, "evaluation_run": 2, "gate_digest": gates.digest(GATE),
+        "play_id": 1, "round": 1, "run_id": 1, "evaluation_run": 2, "gate_digest": gate_written.digest(GATE),
         "data_digest": digest("d"), "model": digest("c"), "record": digest("f"), "reproduced": 0, "recorded_at": AT,
     }  # fmt: skip
     return tables.Evaluation(**known | {"id": number, "passed": int(passed)} | more)
@@ -200,10 +202,10 @@ def dossier(stage: Stage = Stage.DECIDE, **changes: Any) -> PlayDossier:
         return order.index(stage) >= order.index(first)
 
     locked = since(Stage.DATA)
-    gate_row = tables.GateRow(play_id=1, content=gates.to_json(GATE))
+    gate_row = tables.GateRow(play_id=1, content=to_json(GATE))
     if locked:
         gate_row = tables.GateRow(
-            play_id=1, content=gates.to_json(GATE), digest=gates.digest(GATE), locked_by="sam", locked_at=AT
+            play_id=1, content=to_json(GATE), digest=gate_written.digest(GATE), locked_by="sam", locked_at=AT
         )
     looked = since(Stage.DECIDE)
     known: dict[str, Any] = {
@@ -222,7 +224,7 @@ def dossier(stage: Stage = Stage.DECIDE, **changes: Any) -> PlayDossier:
         "data_sets": (data_set(frozen=since(Stage.TRAIN)),) if locked else (),
         "runs": (TRAINED, LOOKED, REHEARSED) if looked else ((TRAINED,) if since(Stage.TRAIN) else ()),
         "evaluations": (evaluation(),) if looked else (),
-        "judgements": gates.judge(GATE, record()) if looked else (),
+        "judgements": judge(GATE, record()) if looked else (),
     }
     return changed(PlayDossier(**known), **changes)
 

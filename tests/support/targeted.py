@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from distill_tui import actions, gates
+from distill_tui import actions
 from distill_tui.dataset import build, frozen, split
+from distill_tui.gates.record import Record
 from distill_tui.rules.actor import Actor
 from distill_tui.spec import Spec
 from distill_tui.store import tables
@@ -56,7 +57,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
     looked = frozen.load(made.artifacts.path(artifact), Split.VALIDATION)
     kept = [at for at in range(len(looked)) if looked.gold[at] >= 0]
     gold = tuple(int(looked.gold[at]) for at in kept)
-    record = gates.Record(
+    record = Record(
         labels=LABELS, rows=tuple(int(looked.rows[at]) for at in kept), gold=gold, teacher=gold,
         student=(0,) * len(kept), baseline=(0,) * len(kept), majority=0, segments=("web",), segment=(0,) * len(kept),
         group=tuple(range(len(kept))),

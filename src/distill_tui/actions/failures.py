@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from distill_tui import gates, tasks
+from distill_tui import tasks
 from distill_tui.actions.data import open_row
+from distill_tui.gates.record import CERTAIN, Record
 from distill_tui.review import errors
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier
@@ -30,7 +31,7 @@ class Failures:
     split: Split
     run: int  # that trained the student
     data: str  # artifact of the data set
-    record: gates.Record
+    record: Record
     order: tuple[int, ...]  # positions in the record
 
 
@@ -97,11 +98,11 @@ def look(project: Project, actor: Actor, found: Failures, number: int) -> Failur
         gold=_label(record, record.gold[position]),
         teacher=_label(record, record.teacher[position]),
         student=said,
-        sure=record.confidence[position] / gates.CERTAIN if record.confidence else None,
+        sure=record.confidence[position] / CERTAIN if record.confidence else None,
         teacher_right=record.teacher[position] == truth,
         apart=tasks.of(record.task).differing_fields(said, _label(record, truth)),
     )
 
 
-def _label(record: gates.Record, index: int) -> str:
+def _label(record: Record, index: int) -> str:
     return record.labels[index] if index >= 0 else ""

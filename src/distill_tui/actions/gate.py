@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from distill_tui import gates
 from distill_tui.actions import signed_decisions
 from distill_tui.digests import canonical
+from distill_tui.gates.gate import Gate
+from distill_tui.gates.written import digest, to_json
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.gate import lock_facts
 from distill_tui.rules.requests import FillWorksheet, LockGate
@@ -32,13 +33,13 @@ def qualify(project: Project, play_id: int, actor: Actor) -> None:
         change.detail["numbers"] = {name: row.value for name, row in change.dossier.worksheet.items()}
 
 
-def edit_gate(project: Project, play_id: int, actor: Actor, gate: gates.Gate) -> None:
+def edit_gate(project: Project, play_id: int, actor: Actor, gate: Gate) -> None:
     with project.change(Action.EDIT_GATE, play_id, actor) as change:
         row = change.session.get(tables.GateRow, play_id)
         assert row is not None
-        row.content = gates.to_json(gate)
+        row.content = to_json(gate)
         change.session.add(row)
-        change.detail["gate"] = gates.digest(gate)
+        change.detail["gate"] = digest(gate)
 
 
 def lock_gate(
@@ -46,7 +47,7 @@ def lock_gate(
 ) -> None:
     """Lock the gate by its digest; with a key, sign the gate and the roster."""
     seen = project.dossier(play_id)
-    about = {"gate": gates.digest(seen.gate)} if seen.gate else {}
+    about = {"gate": digest(seen.gate)} if seen.gate else {}
     signed = signed_decisions.give(seen, actor, StatementKind.GATE, about, key) if seen.gate else None
     shown = (expected or about.get("gate")) if expected or signed else None
     request = LockGate(signed_decisions.proof(actor, signed), shown)
@@ -54,7 +55,7 @@ def lock_gate(
     with project.change(Action.LOCK_GATE, play_id, actor, request) as change:
         row, gate = change.session.get(tables.GateRow, play_id), change.dossier.gate
         assert row is not None and gate is not None
-        row.content, row.digest = gates.to_json(gate), gates.digest(gate)
+        row.content, row.digest = to_json(gate), digest(gate)
         row.locked_by, row.locked_at = change.person, change.at
         facts = lock_facts(change.dossier)
         row.facts = canonical(facts).decode()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from distill_tui import gates
 from distill_tui.actions import signed_decisions
 from distill_tui.digests import canonical, digest_of
+from distill_tui.gates.gate import default_gate
+from distill_tui.gates.written import to_json
 from distill_tui.people import signatures
 from distill_tui.rules import who as who_rules
 from distill_tui.rules.actor import Actor
@@ -108,10 +109,10 @@ def open_play(
         change.session.add(play)
         change.session.flush()
         assert play.id is not None
-        gate = gates.default_gate(kind)
+        gate = default_gate(kind)
         if before is not None:
             gate = dataclasses.replace(gate, predecessor=before.code)
-        change.session.add(tables.GateRow(play_id=play.id, content=gates.to_json(gate)))
+        change.session.add(tables.GateRow(play_id=play.id, content=to_json(gate)))
         change.row = play
         change.detail |= {"name": play.name, "kind": kind.value, "task": task.value}
         return play.id

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from distill_tui import gates
+from distill_tui.gates.judgement import Judgement
+from distill_tui.gates.judging import passed
 
 FORMAT = "distill-tui bundle 1"
 MANIFEST = "manifest.json"
@@ -15,10 +16,10 @@ SUMS = "SHA256SUMS"
 SHIP, SHIP_SIGNATURE, SHIP_SIGNERS = "ship.json", "ship.sig", "ship_signers"
 
 
-def evaluation(judgements: Sequence[gates.Judgement]) -> dict[str, Any]:
+def evaluation(judgements: Sequence[Judgement]) -> dict[str, Any]:
     """Write the judgements for people and programs, numbers as text."""
     return {
-        "verdict": "passed" if gates.passed(judgements) else "missed",
+        "verdict": "passed" if passed(judgements) else "missed",
         "criteria": [
             {
                 "criterion": judgement.criterion.words,

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distill_tui import gates
 from distill_tui.bundles.layout import (
     FORMAT,
     MANIFEST,
@@ -24,6 +23,11 @@ from distill_tui.bundles.layout import (
     evaluation,
 )
 from distill_tui.digests import canonical, digest_of, folder_digest, folder_manifest
+from distill_tui.gates import written
+from distill_tui.gates.gate import Gate
+from distill_tui.gates.judging import judge, passed
+from distill_tui.gates.record import Record
+from distill_tui.gates.written import from_json, from_toml
 from distill_tui.people import signatures, statements
 from distill_tui.rules import spot_checks
 from distill_tui.rules.objection import Objection
@@ -163,9 +167,9 @@ def _content(folder: Path, report: Report, trust: Trust) -> Iterator[Objection]:
     """The content is what was signed, its verdicts are reproduced, and the signer never built."""
     predicate = statements.read_sign_off((folder / "sign_off.json").read_bytes())["predicate"]
     covers = predicate["covers"]
-    gate = gates.from_json((folder / "gate.json").read_text())
-    digest = gates.digest(gate)
-    if digest != covers.get("gate") or gates.digest(gates.from_toml((folder / "gate.toml").read_text())) != digest:
+    gate = from_json((folder / "gate.json").read_text())
+    digest = written.digest(gate)
+    if digest != covers.get("gate") or written.digest(from_toml((folder / "gate.toml").read_text())) != digest:
         yield Objection("sign_off.stale", "The gate in this bundle is not the one that was signed off.")
     if folder_digest(folder / "model") != covers.get("model"):
         yield Objection("sign_off.stale", "The student in this bundle is not the one that was signed off.")
@@ -182,27 +186,25 @@ def _content(folder: Path, report: Report, trust: Trust) -> Iterator[Objection]:
         if not path.is_file() or digest_of(path.read_bytes()) != name:
             yield Objection("sign_off.stale", f"The evaluation {str(name)[7:19]}… that was signed off is missing.")
         else:
-            records.append(gates.Record.from_json(path.read_text()))
+            records.append(Record.from_json(path.read_text()))
     if not records:
         yield Objection("gate.unmeasured", "The bundle has no evaluation that the sign-off names.")
         return
     record = records[0]
     if record.model != covers.get("model") or record.data_set != covers.get("data"):
         yield Objection("sign_off.stale", "The evaluation is of another student or data set than was signed off.")
-    judgements = gates.judge(gate, record)
+    judgements = judge(gate, record)
     for judgement in judgements:
         if judgement.criterion.counts and judgement.verdict is not Verdict.HOLDS:
             yield Objection(f"gate.{judgement.verdict.value}", judgement.sentence)
-    report.facts["gate"] = "held" if gates.passed(judgements) else "not held"
+    report.facts["gate"] = "held" if passed(judgements) else "not held"
     report.facts["verdicts"] = f"{len(judgements)} computed again from {len(record.rows):,} held-out rows"
     yield from _spot_check(folder, covers, gate, record, str(who))
     if (folder / "evaluation.json").read_bytes() != canonical(evaluation(judgements)):
         yield Objection("bundle.claims", "evaluation.json differs from the signed evaluation.")
 
 
-def _spot_check(
-    folder: Path, covers: Mapping[str, Any], gate: gates.Gate, record: gates.Record, who: str
-) -> Iterator[Objection]:
+def _spot_check(folder: Path, covers: Mapping[str, Any], gate: Gate, record: Record, who: str) -> Iterator[Objection]:
     """The spot check is the one that was signed, of the rows that were drawn, and as long as the gate asks."""
     path = folder / SPOT_CHECK
     text = path.read_text() if path.is_file() else None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from distill_tui import gates, tasks
+from distill_tui import tasks
 from distill_tui.bundles.layout import (
     FORMAT,
     MANIFEST,
@@ -22,6 +22,8 @@ from distill_tui.bundles.layout import (
     evaluation as evaluation_json,
 )
 from distill_tui.digests import canonical, folder_manifest
+from distill_tui.gates.record import CERTAIN
+from distill_tui.gates.written import to_json, to_toml
 from distill_tui.people import signatures, statements
 from distill_tui.reports import model_card
 from distill_tui.rules import entities
@@ -99,10 +101,10 @@ def write_bundle(
     if play.teacher_source is TeacherSource.PROMPTED and not tasks.of(play.task).has_labels:
         recipe["asked"] = artifacts.text(play.teacher_digest)  # a student that learns its probabilities depends on it
     if gate.deferral is not None and dossier.record is not None:
-        recipe["deferred_below"] = f"{dossier.record.deferred_below / gates.CERTAIN:.4f}"
+        recipe["deferred_below"] = f"{dossier.record.deferred_below / CERTAIN:.4f}"
     files = {
-        "gate.toml": gates.to_toml(gate).encode(),
-        "gate.json": gates.to_json(gate).encode(),
+        "gate.toml": to_toml(gate).encode(),
+        "gate.json": to_json(gate).encode(),
         "model.json": canonical(folder_manifest(folder / "model")),
         ROSTER: canonical(who_rules.roster(dossier)),
         "sign_off.json": bytes(signed.row.statement),

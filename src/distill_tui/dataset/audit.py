@@ -11,11 +11,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from distill_tui import gates, tasks
+from distill_tui import tasks
 from distill_tui.dataset import language, privacy, topics
 from distill_tui.dataset.build import Row
 from distill_tui.dataset.duplicates import label_conflicts
 from distill_tui.gates import statistics
+from distill_tui.gates.gate import Gate
+from distill_tui.gates.power import power
 from distill_tui.rules.results import AxisValue, Finding, Screened
 from distill_tui.terms import FindingLevel, Split
 
@@ -39,7 +41,7 @@ class Audit:
 def audit(
     rows: Sequence[Row],
     since: Sequence[str | None],
-    gate: gates.Gate,
+    gate: Gate,
     labels: Sequence[str],
     written: Collection[str] = (),
 ) -> Audit:
@@ -146,7 +148,7 @@ def _thin(axis: str, value: AxisValue) -> Iterator[Finding]:
         yield _note("unproven", about, f"{few}: its rate will be too uncertain to use.")
 
 
-def _needed(rows: Sequence[Row], gate: gates.Gate) -> Iterator[Finding]:
+def _needed(rows: Sequence[Row], gate: Gate) -> Iterator[Finding]:
     """Compare the held-out rows with those that the gate's criteria of single segments need."""
     there = Counter(row.segment for row in rows if row.split is Split.HELD_OUT)
     total = there.total()
@@ -154,7 +156,7 @@ def _needed(rows: Sequence[Row], gate: gates.Gate) -> Iterator[Finding]:
         return
     shares = {row.segment: there[row.segment] / total for row in rows}
     sized = dataclasses.replace(gate, held_out_rows=total)
-    for note in gates.power(sized, segment_shares=shares):
+    for note in power(sized, segment_shares=shares):
         if note.scope.startswith("segment: ") and note.enough is False and note.criterion.counts:
             level = FindingLevel.MUST if not note.rows else FindingLevel.NOTE
             yield Finding.of("gate", level, f"{note.criterion.words} {note.scope}", note.sentence)

@@ -7,7 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distill_tui import gates
+from distill_tui.gates.gate import Gate
+from distill_tui.gates.written import to_toml
 from distill_tui.rules import spot_checks
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.decide import answers_to_judge
@@ -62,12 +63,12 @@ def repeats(project: Project, dossier: PlayDossier) -> Repeats | None:
     return repeated.measure([project.artifacts.path(traffic.artifact) for traffic in dossier.traffic])
 
 
-def draft(gate: gates.Gate, found: Repeats | None) -> str:
+def draft(gate: Gate, found: Repeats | None) -> str:
     """Format a draft gate as TOML, with the teacher's measured agreement if there is one."""
     if found is None:
-        return gates.to_toml(gate)
+        return to_toml(gate)
     measured = replace(gate, teacher_agreement=found.share)
-    return f"# teacher_agreement is measured. {found.sentence}\n{gates.to_toml(measured)}"
+    return f"# teacher_agreement is measured. {found.sentence}\n{to_toml(measured)}"
 
 
 def rows(project: Project, play_id: int) -> OpenRows:

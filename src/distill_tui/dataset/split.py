@@ -19,7 +19,7 @@ from fractions import Fraction
 from distill_tui.dataset.duplicates import Together, near_duplicates
 from distill_tui.dataset.progress import Progress, no_progress
 from distill_tui.dataset.records import BadInput
-from distill_tui.gates import Gate
+from distill_tui.gates.gate import Gate
 from distill_tui.terms import Split
 
 OVERSHOOT = Fraction(1, 10)  # by time, the last component may exceed the held-out rows asked for by this share

@@ -14,7 +14,8 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from distill_tui.digests import sorted_json
-from distill_tui.gates import Gate, Record
+from distill_tui.gates.gate import Gate
+from distill_tui.gates.record import Record
 from distill_tui.gates.statistics import Scores
 from distill_tui.monitor import drift
 from distill_tui.monitor.drift import OVERALL

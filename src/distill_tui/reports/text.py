@@ -11,8 +11,9 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from distill_tui import gates, tasks
+from distill_tui import tasks
 from distill_tui.gates import economics
+from distill_tui.gates.gate import Criterion
 from distill_tui.gates.judgement import Judgement
 from distill_tui.gates.wording import percent
 from distill_tui.review import Review, deferral, headline, sections
@@ -237,7 +238,7 @@ def gate(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
         yield visible(f"Cannot be locked: {sentence}")
 
 
-def _criterion(each: gates.Criterion) -> tuple[str, str, str]:
+def _criterion(each: Criterion) -> tuple[str, str, str]:
     bar = each.threshold if each.reference is Reference.NONE else each.margin
     if each.reference is not Reference.NONE:
         ahead = f"ahead by {-bar}" if bar else "ahead"

@@ -9,7 +9,10 @@ from datetime import date, timedelta
 from functools import cached_property
 from typing import Any, overload
 
-from distill_tui import gates
+from distill_tui.gates import judging
+from distill_tui.gates.gate import Gate
+from distill_tui.gates.judgement import Judgement
+from distill_tui.gates.record import Record
 from distill_tui.rules import entities
 from distill_tui.terms import FIVE_STAGES, Assurance, Remedy, Role, Stage, Standing
 
@@ -46,21 +49,21 @@ class StatementFacts:
         return ""
 
 
-class LateJudgements(Sequence[gates.Judgement]):
+class LateJudgements(Sequence[Judgement]):
     """Judgements that are computed when a reader first looks: judging imports scipy, and most commands read none."""
 
-    def __init__(self, judge: Callable[[], tuple[gates.Judgement, ...]]) -> None:
+    def __init__(self, judge: Callable[[], tuple[Judgement, ...]]) -> None:
         self._judge = judge
 
     @cached_property
-    def _judged(self) -> tuple[gates.Judgement, ...]:
+    def _judged(self) -> tuple[Judgement, ...]:
         return self._judge()
 
     @overload
-    def __getitem__(self, place: int) -> gates.Judgement: ...
+    def __getitem__(self, place: int) -> Judgement: ...
     @overload
-    def __getitem__(self, place: slice) -> Sequence[gates.Judgement]: ...
-    def __getitem__(self, place: int | slice) -> gates.Judgement | Sequence[gates.Judgement]:
+    def __getitem__(self, place: slice) -> Sequence[Judgement]: ...
+    def __getitem__(self, place: int | slice) -> Judgement | Sequence[Judgement]:
         return self._judged[place]
 
     def __len__(self) -> int:
@@ -94,7 +97,7 @@ class PlayDossier:
     roles: Mapping[Role, str] = field(default_factory=dict)
     builders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     worksheet: Mapping[str, entities.WorksheetValue] = field(default_factory=dict)
-    gate: gates.Gate | None = None  # None where the stored gate cannot be read
+    gate: Gate | None = None  # None where the stored gate cannot be read
     gate_row: entities.GateRow | None = None
     gate_trouble: str = ""  # the stored gate cannot be read, or is not the locked one
     traffic: tuple[entities.Traffic, ...] = ()
@@ -104,13 +107,13 @@ class PlayDossier:
     accepted: tuple[entities.AcceptedFinding, ...] = ()
     runs: tuple[entities.Run, ...] = ()
     evaluations: tuple[entities.Evaluation, ...] = ()
-    record: gates.Record | None = None
-    record_before: gates.Record | None = None  # of the round before, to compare with
-    judgements_before: Sequence[gates.Judgement] = ()
-    record_live: gates.Record | None = None  # of the student that is live, where that is another round's
-    judgements_live: Sequence[gates.Judgement] = ()
-    validations: Mapping[int, gates.Record] = field(default_factory=dict)  # by training run: builders may see these
-    judgements: Sequence[gates.Judgement] = ()
+    record: Record | None = None
+    record_before: Record | None = None  # of the round before, to compare with
+    judgements_before: Sequence[Judgement] = ()
+    record_live: Record | None = None  # of the student that is live, where that is another round's
+    judgements_live: Sequence[Judgement] = ()
+    validations: Mapping[int, Record] = field(default_factory=dict)  # by training run: builders may see these
+    judgements: Sequence[Judgement] = ()
     spot_checks: tuple[entities.SpotCheck, ...] = ()  # those that the log knows
     sign_offs: tuple[SignOffFacts, ...] = ()
     statements: tuple[StatementFacts, ...] = ()
@@ -155,7 +158,7 @@ class PlayDossier:
     @property
     def passed(self) -> bool:
         """Return whether this round's student passes the gate."""
-        return bool(self.judgements) and gates.passed(self.judgements)
+        return bool(self.judgements) and judging.passed(self.judgements)
 
     @property
     def first_round(self) -> int:

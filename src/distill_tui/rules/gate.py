@@ -7,8 +7,11 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from distill_tui import gates, tasks
-from distill_tui.gates import economics
+from distill_tui import tasks
+from distill_tui.gates import economics, judging
+from distill_tui.gates.gate import SEGMENT
+from distill_tui.gates.power import power
+from distill_tui.gates.written import digest
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier, read_object
 from distill_tui.rules.objection import Objection
@@ -83,7 +86,7 @@ def lock_gate(dossier: PlayDossier, actor: Actor, request: LockGate | None) -> I
         yield Objection("gate.problem", sentence)
     if dossier.play.kind is PlayKind.STABILITY:
         yield from terms_unclear(dossier)
-    if request is not None and request.expected not in (None, gates.digest(dossier.gate)):
+    if request is not None and request.expected not in (None, digest(dossier.gate)):
         yield Objection("gate.moved", "The gate was edited after you opened it; review it again before you lock it.")
     yield from proved(dossier.project, actor, request, "gate.weak")
     yield from can_validate(dossier)
@@ -105,8 +108,8 @@ def segment_shares(dossier: PlayDossier) -> dict[str, float] | None:
 def provable(dossier: PlayDossier) -> Iterator[Objection]:
     """Every segment with a criterion has enough rows to prove it."""
     shares = segment_shares(dossier)
-    for note in gates.power(dossier.gate, segment_shares=shares) if dossier.gate is not None and shares else ():
-        if note.criterion.counts and not note.possible and note.scope.startswith(gates.SEGMENT):
+    for note in power(dossier.gate, segment_shares=shares) if dossier.gate is not None and shares else ():
+        if note.criterion.counts and not note.possible and note.scope.startswith(SEGMENT):
             yield Objection(
                 "gate.unprovable",
                 f"{note.sentence} This follows from the traffic imported so far. Merge the segment, import more of "
@@ -134,7 +137,7 @@ LOCK_FACTS = ("methods", "teacher", "segments", "numbers", "roles")
 def lock_facts(dossier: PlayDossier) -> dict[str, Any]:
     """Return what a lock fixes in addition to the gate."""
     play, shares = dossier.play, segment_shares(dossier)
-    methods = gates.methods(dossier.gate) if dossier.gate is not None else {}
+    methods = judging.methods(dossier.gate) if dossier.gate is not None else {}
     teacher = {"source": play.teacher_source, "name": play.teacher_name, "digest": play.teacher_digest}
     return {
         "methods": {metric.value: version for metric, version in sorted(methods.items())},

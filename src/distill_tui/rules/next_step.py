@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from distill_tui import gates, tasks
+from distill_tui import tasks
 from distill_tui.gates.paired import Prospect
+from distill_tui.gates.progress import Progress
+from distill_tui.gates.progress import progress as gate_progress
 from distill_tui.rules import entities
 from distill_tui.rules.data import labelled, open_findings
 from distill_tui.rules.decide import counting_sign_off, gate_holds, maintained, spot_checked, standing_refusals
@@ -106,7 +108,7 @@ def advice(dossier: PlayDossier) -> tuple[Advice, list[str]]:
     return Advice.ITERATE, [f"The gate is not passed, and {rounds}.", *gained, *missing]
 
 
-def progress(dossier: PlayDossier) -> gates.Progress | None:
+def progress(dossier: PlayDossier) -> Progress | None:
     """Return the gain of the last two rounds on the validation split; None before three looks."""
     gate = dossier.gate
     looked = [e.run_id for e in dossier.looks]
@@ -115,7 +117,7 @@ def progress(dossier: PlayDossier) -> gates.Progress | None:
     before, after = dossier.validations.get(looked[-3]), dossier.validations.get(looked[-1])
     if before is None or after is None:
         return None
-    return gates.progress(gate, before, after, gate.rounds - dossier.round_of_effort)
+    return gate_progress(gate, before, after, gate.rounds - dossier.round_of_effort)
 
 
 def waits_for(dossier: PlayDossier) -> str | None:

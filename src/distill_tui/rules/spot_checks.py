@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from distill_tui.digests import canonical, digest_of
-from distill_tui.gates import Record
+from distill_tui.gates.record import Record
 from distill_tui.terms import Judged
 
 FORMAT = "distill-tui spot check 1"

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from distill_tui import gates
 from distill_tui.dataset import frozen
-from distill_tui.gates import CERTAIN
+from distill_tui.gates import judging
+from distill_tui.gates.gate import Gate
+from distill_tui.gates.record import CERTAIN, TOGETHER, Record
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import worksheet_numbers
@@ -45,8 +46,8 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
     columns = measure_held_out(claimed, gate, run, student, teacher, training, held_out)
     below = result_of(TrainResult, run).deferred_below if gate.deferral is not None else 0
     if below and teacher is not None:
-        columns["latency_us"][gates.TOGETHER] = together(claimed, spec, student, teacher, below, held_out.inputs)
-    record = gates.Record(
+        columns["latency_us"][TOGETHER] = together(claimed, spec, student, teacher, below, held_out.inputs)
+    record = Record(
         data_set=data.digest,
         model=run.artifact,
         teacher_model=play.teacher_digest,
@@ -55,13 +56,13 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
         **columns,
     )
     digest = project.artifacts.store_bytes(record.to_json().encode())
-    passed = gates.passed(judged(read_record(project.artifacts, digest), digest, gate))
+    passed = judging.passed(judged(read_record(project.artifacts, digest), digest, gate))
     record_evaluation(claimed, dossier, run, data, digest, passed, round(time.monotonic() - started, 1))
 
 
 def measure_held_out(
     claimed: Claim,
-    gate: gates.Gate,
+    gate: Gate,
     run: entities.Run,
     student: Path,
     teacher: Path | None,

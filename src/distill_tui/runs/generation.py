@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from distill_tui.dataset.frozen import Rows
-from distill_tui.gates import CERTAIN
+from distill_tui.gates.record import CERTAIN
 from distill_tui.runs.row_groups import group_columns
 from distill_tui.runs.task_rows import Baseline
 from distill_tui.spec import Spec

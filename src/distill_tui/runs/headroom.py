@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from distill_tui import gates, tasks
+from distill_tui import tasks
 from distill_tui.gates import statistics
-from distill_tui.gates.gate import ALL
+from distill_tui.gates.gate import ALL, Gate
 from distill_tui.rules.results import Finding
 from distill_tui.terms import FindingLevel, Metric, Reference, Split, Task
 from distill_tui.training.baseline import fit_baseline, fit_nearest
@@ -98,7 +98,7 @@ def _baseline(counts: dict[str, int]) -> str:
     return tasks.of(Task.GENERATION if counts.get("of_answers") else Task.CLASSIFICATION).baseline
 
 
-def findings(counts: dict[str, int] | None, gate: gates.Gate) -> Iterator[Finding]:
+def findings(counts: dict[str, int] | None, gate: Gate) -> Iterator[Finding]:
     """Say what of it whoever freezes has to know."""
     if counts is None:
         yield Finding.of(
@@ -119,7 +119,7 @@ def findings(counts: dict[str, int] | None, gate: gates.Gate) -> Iterator[Findin
         )  # fmt: skip
 
 
-def _below_the_gate(counts: dict[str, int], gate: gates.Gate) -> Iterator[Finding]:
+def _below_the_gate(counts: dict[str, int], gate: Gate) -> Iterator[Finding]:
     _, high = statistics.wilson_interval(counts["teacher"], counts["rows"], ALPHA)
     for criterion in gate.criteria:
         floor = criterion.threshold

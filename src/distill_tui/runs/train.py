@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from distill_tui import gates, tasks
+from distill_tui import tasks
 from distill_tui.dataset import frozen
+from distill_tui.gates.deferred import chosen
+from distill_tui.gates.record import Record
 from distill_tui.review import controls
 from distill_tui.rounds.weights import cell
 from distill_tui.rules import entities
@@ -152,12 +154,12 @@ def validated(claimed: Claim, kept: Arm[Any], others: dict[str, Arm[Any]], mater
     words = task.fit_baseline(material.training, kept.spec.seed)
     arms = {name: arm.predictions for name, arm in others.items()}
     columns = task.columns(rows, kept.predictions, words.predict(rows.inputs), words.majority, arms)
-    return validation_of(claimed, gates.Record(**columns), rows)
+    return validation_of(claimed, Record(**columns), rows)
 
 
-def validation_of(claimed: Claim, record: gates.Record, rows: frozen.Rows) -> Validation:
+def validation_of(claimed: Claim, record: Record, rows: frozen.Rows) -> Validation:
     gate = claimed.project.dossier(claimed.run.play_id).gate
-    record = record if gate is None else replace(record, deferred_below=gates.chosen(gate, record))
+    record = record if gate is None else replace(record, deferred_below=chosen(gate, record))
     counted = [at for at, truth in enumerate(record.truth) if truth >= 0]
     failures: dict[str, tuple[int, int]] = {}
     task = tasks.of(record.task)

@@ -8,7 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from distill_tui import gates
+from distill_tui.gates.gate import Gate
+from distill_tui.gates.record import Record
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import LateJudgements, PlayDossier, ProjectDossier
 from distill_tui.rules.entities import AuditEntry
@@ -138,13 +139,13 @@ def _verdicts(artifacts: Artifacts, dossier: PlayDossier, troubles: list[str]) -
     return known
 
 
-def _late(artifacts: Artifacts, digest: str, gate: gates.Gate, which: str = "") -> dict[str, Any]:
+def _late(artifacts: Artifacts, digest: str, gate: Gate, which: str = "") -> dict[str, Any]:
     """Read a record, to be judged when its judgements are looked at. Raises OSError or ValueError."""
     record = read_record(artifacts, digest)
     return {f"record{which}": record, f"judgements{which}": LateJudgements(partial(judged, record, digest, gate))}
 
 
-def _validations(artifacts: Artifacts, dossier: PlayDossier) -> Iterator[tuple[int, gates.Record]]:
+def _validations(artifacts: Artifacts, dossier: PlayDossier) -> Iterator[tuple[int, Record]]:
     """Read the validation records of the evaluated students; one that cannot be read is left out."""
     for evaluation in dossier.evaluations:
         run = dossier.run(evaluation.run_id)

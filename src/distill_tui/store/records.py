@@ -6,8 +6,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Generic, TypeVar
 
-from distill_tui import gates
 from distill_tui.digests import digest_of
+from distill_tui.gates import written
+from distill_tui.gates.gate import Gate
+from distill_tui.gates.judgement import Judgement
+from distill_tui.gates.judging import judge
+from distill_tui.gates.record import Record
+from distill_tui.gates.written import from_json
 from distill_tui.rules import entities
 from distill_tui.store.artifacts import Artifacts
 
@@ -22,7 +27,7 @@ class _Keyed(Generic[Value]):
     value: Value = field(compare=False)
 
 
-def read_record(artifacts: Artifacts, digest: str) -> gates.Record:
+def read_record(artifacts: Artifacts, digest: str) -> Record:
     """Read a record, the very bytes that its digest names now; parse it once. Raises OSError or ValueError."""
     content = artifacts.path(digest).read_bytes()
     if digest_of(content) != digest:
@@ -31,28 +36,28 @@ def read_record(artifacts: Artifacts, digest: str) -> gates.Record:
 
 
 @lru_cache(maxsize=16)
-def _parsed(content: _Keyed[bytes]) -> gates.Record:
-    return gates.Record.from_json(content.value.decode())
+def _parsed(content: _Keyed[bytes]) -> Record:
+    return Record.from_json(content.value.decode())
 
 
-def judged(record: gates.Record, digest: str, gate: gates.Gate) -> tuple[gates.Judgement, ...]:
+def judged(record: Record, digest: str, gate: Gate) -> tuple[Judgement, ...]:
     """Judge the record of this digest by a gate."""
-    return _judged(_Keyed(digest, record), _Keyed(gates.digest(gate), gate))
+    return _judged(_Keyed(digest, record), _Keyed(written.digest(gate), gate))
 
 
 @lru_cache(maxsize=16)
-def _judged(record: _Keyed[gates.Record], gate: _Keyed[gates.Gate]) -> tuple[gates.Judgement, ...]:
-    return gates.judge(gate.value, record.value)
+def _judged(record: _Keyed[Record], gate: _Keyed[Gate]) -> tuple[Judgement, ...]:
+    return judge(gate.value, record.value)
 
 
-def read_gate(row: entities.GateRow | None) -> tuple[gates.Gate | None, str]:
+def read_gate(row: entities.GateRow | None) -> tuple[Gate | None, str]:
     """Read a stored gate, and what is wrong with it."""
     if row is None:
         return None, ""
     try:
-        gate = gates.from_json(row.content)
+        gate = from_json(row.content)
     except ValueError as error:
         return None, f"The stored gate cannot be read: {error} Restore the file from a backup."
-    if row.digest is not None and row.digest != gates.digest(gate):
+    if row.digest is not None and row.digest != written.digest(gate):
         return gate, "The gate is not what was locked: its digest differs; restore the file from a backup."
     return gate, ""

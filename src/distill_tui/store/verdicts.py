@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from distill_tui import gates
+from distill_tui.gates import judging
+from distill_tui.gates.deferred import chosen
+from distill_tui.gates.written import digest
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.entities import Evaluation
 from distill_tui.store import queries
@@ -53,7 +55,7 @@ def _computed(project: Project, dossier: PlayDossier, row: Evaluation) -> tuple[
         return "", dossier.gate_trouble or "there is no gate to judge it by"
     record = read_record(project.artifacts, row.record)
     trouble = ""
-    if gates.digest(dossier.gate) != row.gate_digest:
+    if digest(dossier.gate) != row.gate_digest:
         trouble = "it was judged by another gate than the play has"
     elif record.model != row.model:
         trouble = "its record is of another student"
@@ -61,7 +63,7 @@ def _computed(project: Project, dossier: PlayDossier, row: Evaluation) -> tuple[
         trouble = "its record is of another data set"
     elif record.deferred_below != _threshold(dossier, row):
         trouble = "what it sends back to the teacher is not what the validation rows say"
-    return _word(gates.passed(judged(record, row.record, dossier.gate))), trouble
+    return _word(judging.passed(judged(record, row.record, dossier.gate))), trouble
 
 
 def _threshold(dossier: PlayDossier, row: Evaluation) -> int:
@@ -71,7 +73,7 @@ def _threshold(dossier: PlayDossier, row: Evaluation) -> int:
     validation = dossier.validations.get(row.run_id)
     if validation is None:
         raise ValueError("the answers to the validation rows, which say what is sent back, are not there")
-    return gates.chosen(dossier.gate, validation)
+    return chosen(dossier.gate, validation)
 
 
 def _word(passed: bool) -> str:

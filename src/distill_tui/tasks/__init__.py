@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from distill_tui import gates
-from distill_tui.gates import Gate
+from distill_tui.gates.gate import Gate
+from distill_tui.gates.problems import problems
 from distill_tui.tasks import classification, generation
 from distill_tui.tasks.definition import Definition
 from distill_tui.terms import PlayKind, Task
@@ -24,4 +24,4 @@ def of_labels(labels: Sequence[str]) -> Definition:
 
 def gate_problems(gate: Gate, kind: PlayKind, task: Task) -> list[str]:
     """Return what prevents locking a gate for a play of this kind and task, in full sentences; empty if nothing."""
-    return [*gates.problems(gate, kind), *of(task).own_gate_problems(gate)]
+    return [*problems(gate, kind), *of(task).own_gate_problems(gate)]

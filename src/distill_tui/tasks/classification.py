@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from distill_tui.gates import Gate
+from distill_tui.gates.gate import Gate
 from distill_tui.tasks.definition import Definition
 from distill_tui.terms import Metric, StudentKind, Task
 

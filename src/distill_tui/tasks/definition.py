@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from distill_tui.gates import Gate
+from distill_tui.gates.gate import Gate
 from distill_tui.terms import Metric, StudentKind, Task
 
 

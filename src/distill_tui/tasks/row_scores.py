@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from sacrebleu.metrics.chrf import CHRF
 
-from distill_tui.gates import CERTAIN
+from distill_tui.gates.record import CERTAIN
 from distill_tui.tasks import answer_text
 from distill_tui.terms import Metric
 

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from distill_tui import actions, gates
+from distill_tui import actions
 from distill_tui.dataset import play_data
 from distill_tui.gates import economics
+from distill_tui.gates import written as gate_written
+from distill_tui.gates.gate import Gate, default_gate
+from distill_tui.gates.power import power
 from distill_tui.rounds import play_traffic
 from distill_tui.rules import who
 from distill_tui.rules.dossier import ProjectDossier
@@ -210,10 +213,10 @@ def qualify(app: DistillApp, view: View) -> Step:
 @opens(Action.EDIT_GATE)
 def edit_gate(app: DistillApp, view: View) -> Step:
     before = view.dossier.gate
-    draft = play_data.draft(before or gates.default_gate(view.play.kind), view.repeats)
+    draft = play_data.draft(before or default_gate(view.play.kind), view.repeats)
     unchanged = "The gate was not changed."
 
-    def written(gate: gates.Gate) -> Step:
+    def written(gate: Gate) -> Step:
         if gate == before:
             return Say(unchanged)
         return call(view, "The draft of the gate is saved.", actions.edit_gate, gate)
@@ -225,7 +228,7 @@ def edit_gate(app: DistillApp, view: View) -> Step:
 def lock_gate(app: DistillApp, view: View) -> Step:
     gate = view.dossier.gate
     assert gate is not None
-    digest, shares = gates.digest(gate), segment_shares(view.dossier)
+    digest, shares = gate_written.digest(gate), segment_shares(view.dossier)
     return Form(
         Action.LOCK_GATE,
         "lock it",
@@ -236,7 +239,7 @@ def lock_gate(app: DistillApp, view: View) -> Step:
             "and open a new one.",
             f"{len(gate.criteria)} criteria, {gate.held_out_rows:,} held-out rows, {gate.rounds} rounds, "
             f"digest {page.short(digest)}. What the rows can prove:",
-            *((power_word(note), note.sentence) for note in gates.power(gate, segment_shares=shares)),
+            *((power_word(note), note.sentence) for note in power(gate, segment_shares=shares)),
         ),
         title=f"Lock the gate of {view.play.code} for good",
         typed=view.play.code,

@@ -11,12 +11,14 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static, TextArea
 
-from distill_tui import gates, tasks
+from distill_tui import tasks
+from distill_tui.gates.gate import METHODS_NOW, Gate
+from distill_tui.gates.written import from_toml
 from distill_tui.terms import PlayKind, Task
 from distill_tui.ui.widgets import page
 
 
-class GateSheet(ModalScreen[gates.Gate | None]):
+class GateSheet(ModalScreen[Gate | None]):
     """The gate as TOML, with its first problem in one line below. Returns the gate, or None."""
 
     DEFAULT_CSS = """
@@ -55,7 +57,7 @@ class GateSheet(ModalScreen[gates.Gate | None]):
     def _judge(self) -> None:
         self._warned = False
         try:
-            gate = gates.from_toml(self.query_one(TextArea).text, gates.METHODS_NOW)
+            gate = from_toml(self.query_one(TextArea).text, METHODS_NOW)
             found = tasks.gate_problems(gate, self.kind, self.is_for)
         except ValueError as error:
             self._say(str(error), "error")
@@ -68,7 +70,7 @@ class GateSheet(ModalScreen[gates.Gate | None]):
 
     def action_save(self) -> None:
         try:
-            gate = gates.from_toml(self.query_one(TextArea).text, gates.METHODS_NOW)
+            gate = from_toml(self.query_one(TextArea).text, METHODS_NOW)
         except ValueError as error:
             self._say(f"Not saved: {error}", "error")
             return

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from distill_tui import gates, tasks
+from distill_tui import tasks
+from distill_tui.gates.compare import compare
+from distill_tui.gates.gate import Criterion, Gate
+from distill_tui.gates.power import PowerNote, power
 from distill_tui.review import deferral
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import (
@@ -56,7 +59,7 @@ def _gate_head(view: View, row: entities.GateRow | None, width: int) -> Lines:
     return lines
 
 
-def criteria(gate: gates.Gate, width: int) -> Lines:
+def criteria(gate: Gate, width: int) -> Lines:
 
     columns = (
         Column("CRITERION", 14),
@@ -75,7 +78,7 @@ def criteria(gate: gates.Gate, width: int) -> Lines:
     return page.table(columns, rows, width)
 
 
-def bar(criterion: gates.Criterion) -> str:
+def bar(criterion: Criterion) -> str:
     """Return what a criterion requires, in a few words."""
     margin, threshold = criterion.margin, criterion.threshold
     if margin == 0:
@@ -88,7 +91,7 @@ def bar(criterion: gates.Criterion) -> str:
     return f"{'at least' if criterion.at_least else 'at most'} {threshold:f}"
 
 
-def _gate_facts(gate: gates.Gate, width: int, burnt: int) -> Lines:
+def _gate_facts(gate: Gate, width: int, burnt: int) -> Lines:
     window = f"{gate.window_from or 'the first row'} to {gate.window_to or 'the last'}"
     lines = page.fact("held-out", f"{gate.held_out_rows:,} rows, sealed; drawn by seed {gate.seed}", width)
     share = f"{gate.validation_share * 100:f}".rstrip("0").rstrip(".")
@@ -111,7 +114,7 @@ def _gate_facts(gate: gates.Gate, width: int, burnt: int) -> Lines:
     return lines
 
 
-def _gate_problems(view: View, gate: gates.Gate, width: int) -> Lines:
+def _gate_problems(view: View, gate: Gate, width: int) -> Lines:
     lines: Lines = []
     for problem in tasks.gate_problems(gate, view.play.kind, view.play.task):
         lines += page.sentence(problem, width, word="misses")
@@ -157,29 +160,27 @@ def _locked_facts(view: View, width: int) -> Lines:
     return [*lines, *page.table(columns, rows, width)] if rows else lines
 
 
-def goalposts(view: View, gate: gates.Gate, width: int) -> Lines:
+def goalposts(view: View, gate: Gate, width: int) -> Lines:
     """Compare this gate with that of the killed play that it follows."""
     if view.predecessor_gate is None:
         return []
     columns = (Column("", 5), Column("", 0), Column("BEFORE", 26), Column("NOW", 26))
     rows = []
-    for line in gates.compare(view.predecessor_gate, gate):
+    for line in compare(view.predecessor_gate, gate):
         moved = ("moved", "$tone-warn") if line.moved else ""
         rows.append((moved, line.what, line.before or show.glyph("dash"), line.now or show.glyph("dash")))
     return [page.heading("GOALPOSTS", f"compared with {view.predecessor}"), *page.table(columns, rows, width)]
 
 
-def power_notes(
-    gate: gates.Gate, width: int, *, locked: bool = False, shares: Mapping[str, float] | None = None
-) -> Lines:
+def power_notes(gate: Gate, width: int, *, locked: bool = False, shares: Mapping[str, float] | None = None) -> Lines:
     """List what the held-out rows can and cannot prove."""
     lines = [page.heading("WHAT THE ROWS CAN PROVE", "as known at the lock" if locked else "before the lock")]
-    for note in gates.power(gate, segment_shares=shares):
+    for note in power(gate, segment_shares=shares):
         lines += page.sentence(note.sentence, width, word=power_word(note))
     return lines
 
 
-def power_word(note: gates.PowerNote) -> str:
+def power_word(note: PowerNote) -> str:
     """Return the state of a note: enough rows, too few, or it depends."""
     if not note.possible:
         return "misses"

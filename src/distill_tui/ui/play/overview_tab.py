@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from distill_tui import gates
 from distill_tui.gates import economics, wording
+from distill_tui.gates.record import SUBJECTS
 from distill_tui.review import headline
 from distill_tui.rules.decide import counting_sign_off, maintained
 from distill_tui.rules.dossier import PlayDossier
@@ -118,11 +118,11 @@ def worksheet(view: View, width: int) -> Lines:
 def numbers(view: View, width: int) -> Lines:
     """Compare student, teacher and baseline; for a cost play add the savings."""
     found = headline.of(view.dossier)
-    columns = [Column("NUMBERS", 0), *(Column(name, 9, right=True) for name in gates.SUBJECTS)]
+    columns = [Column("NUMBERS", 0), *(Column(name, 9, right=True) for name in SUBJECTS)]
     rows = [(found.measure, *map(show.percent, (found.student, found.teacher, found.baseline)))]
     if view.review is not None:
         sides = {each.name: each for each in view.review.costs}
-        three = [sides.get(name) for name in gates.SUBJECTS]
+        three = [sides.get(name) for name in SUBJECTS]
         rows.append(("p95 latency", *(wording.milliseconds(each.p95_ms if each else None) for each in three)))
         rows.append(("size", *(wording.megabytes(each.bytes if each else None) for each in three)))
     lines = page.table(columns, rows, width)

@@ -6,7 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from distill_tui import gates, review
+from distill_tui import review
+from distill_tui.gates.gate import Gate
 from distill_tui.review import Review
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier
@@ -32,7 +33,7 @@ class View:
     review: Review | None = None  # of this round's evaluation
     curve: tuple[entities.RunPoint, ...] = ()
     predecessor: str = ""
-    predecessor_gate: gates.Gate | None = None
+    predecessor_gate: Gate | None = None
     life: LiveView | None = None  # of a play that has shipped
     repeats: Repeats | None = None  # the teacher's agreement with itself, if the draft gate lacks it
     expected: tuple[str, ...] = ()  # before it ships: what drift the sample will detect
