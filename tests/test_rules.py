@@ -30,7 +30,7 @@ from distill_tui.rules.objection import Objection
 from distill_tui.rules.permission import PROJECT_RULES, RULES, objections
 from distill_tui.rules.requests import AssignRole, Observe, RollBack, WorkerReport
 from distill_tui.rules.results import Finding, encode
-from distill_tui.rules.state_machine import ABOUT_THE_PROJECT, BUILDING, NEXT_STAGE
+from distill_tui.rules.state_machine import NEXT_STAGE
 from distill_tui.rules.who import roster
 from distill_tui.spec import Spec
 from distill_tui.store import tables
@@ -700,7 +700,7 @@ def test_who_built_once_never_signs_whatever_the_role_is_now() -> None:
     assert "sign_off.builder" in ids(objections(Action.SHIP, forced, OLGA))
 
 
-@pytest.mark.parametrize("deed", [action.value for action in BUILDING])
+@pytest.mark.parametrize("deed", [action.value for action in Action if action.builds])
 def test_every_deed_of_building_makes_a_sign_off_impossible(deed: str) -> None:
     built = at(Stage.DECIDE, builders={"dan": ("drive",), "vera": (deed,)})
     assert "sign_off.builder" in ids(objections(Action.SIGN_OFF, built, VERA))
@@ -713,8 +713,8 @@ def test_who_signs_first_and_builds_later_makes_the_sign_off_worthless() -> None
 
 
 def test_reproducing_makes_nobody_a_builder() -> None:
-    assert Action.REPRODUCE not in BUILDING
-    assert Action.RECORD_REPRODUCTION not in BUILDING
+    assert not Action.REPRODUCE.builds
+    assert not Action.RECORD_REPRODUCTION.builds
 
 
 # --- the sign-off ------------------------------------------------------------------------------------------------
@@ -862,8 +862,9 @@ def test_all_the_reasons_are_given_at_once() -> None:
 
 def test_every_action_has_a_rule_and_a_place() -> None:
     placed = {action for _, action in NEXT_STAGE}
-    assert set(RULES) | set(PROJECT_RULES) | {Action.OPEN_PROJECT} == set(Action) == placed | set(ABOUT_THE_PROJECT)
-    assert placed.isdisjoint(ABOUT_THE_PROJECT)
+    about_the_project = {action for action in Action if not action.stages}
+    assert set(RULES) | set(PROJECT_RULES) | {Action.OPEN_PROJECT} == set(Action) == placed | about_the_project
+    assert placed.isdisjoint(about_the_project)
 
 
 def reachable(*closed: Action) -> set[Stage]:
@@ -906,7 +907,7 @@ def test_a_killed_play_stays_killed_and_takes_comments_only() -> None:
 
 
 @pytest.mark.parametrize("stage", Stage)
-@pytest.mark.parametrize("action", [action for action in Action if action not in ABOUT_THE_PROJECT])
+@pytest.mark.parametrize("action", [action for action in Action if action.stages])
 def test_what_is_not_in_the_machine_cannot_happen(stage: Stage, action: Action) -> None:
     if (stage, action) not in NEXT_STAGE:
         found = ids(objections(action, at(stage), DAN))

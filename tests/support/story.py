@@ -275,6 +275,7 @@ REQUESTS: dict[Action, Any] = {
     **dict.fromkeys((Action.SIGN_OFF, Action.REFUSE), requests.SignOff),
     **dict.fromkeys((Action.STOP_RUN, Action.RESUME_RUN, Action.EVALUATE), requests.ForRun),
     **dict.fromkeys((Action.KILL, Action.ACKNOWLEDGE, Action.REFRESH), requests.WithReason),
+    **dict.fromkeys((Action.ENROL_PERSON, Action.ADD_ACCOUNT, Action.ADD_KEY), requests.Enrol),
 }
 
 

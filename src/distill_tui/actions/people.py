@@ -13,10 +13,8 @@ from distill_tui.people import signatures
 from distill_tui.rules import who as who_rules
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.requests import (
-    AddAccount,
-    AddKey,
     AssignRole,
-    EnrolPerson,
+    Enrol,
     OpenPlay,
     RevokeKey,
     SetAssurance,
@@ -37,7 +35,7 @@ def enrol_person(
     key: signatures.PublicKey | None = None,
 ) -> None:
     """Enrol a person with an OS account, a key, or both."""
-    request = EnrolPerson(person, uid, key.fingerprint if key else None)
+    request = Enrol(person, uid, key.fingerprint if key else None)
     with project.change(Action.ENROL_PERSON, None, actor, request) as change:
         change.session.add(tables.Person(id=person, name=name.strip()[:200] or person, enrolled_at=change.at))
         change.session.flush()
@@ -49,13 +47,13 @@ def enrol_person(
 
 
 def add_account(project: Project, actor: Actor, person: str, uid: int) -> None:
-    with project.change(Action.ADD_ACCOUNT, None, actor, AddAccount(person, uid)) as change:
+    with project.change(Action.ADD_ACCOUNT, None, actor, Enrol(person, uid)) as change:
         change.session.add(tables.Account(uid=uid, person_id=person, added_at=change.at))
         change.detail |= {"person": person, "uid": uid}
 
 
 def add_key(project: Project, actor: Actor, person: str, key: signatures.PublicKey) -> None:
-    with project.change(Action.ADD_KEY, None, actor, AddKey(person, key.fingerprint)) as change:
+    with project.change(Action.ADD_KEY, None, actor, Enrol(person, fingerprint=key.fingerprint)) as change:
         change.session.add(_key_row(person, key, change.at))
         change.detail |= {"person": person, "fingerprint": key.fingerprint, "key": key.line}
 

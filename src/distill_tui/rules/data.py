@@ -251,7 +251,7 @@ def accept_findings(dossier: PlayDossier, actor: Actor, request: AcceptFindings 
     for name in request.findings if request is not None else ():
         if still and name not in still:
             yield Objection("finding.unknown", f"Unknown finding “{name}”; open findings: {', '.join(still[:12])}.")
-    yield from reasoned(request.reason if request is not None else None, "Accepting a finding")
+    yield from reasoned(request, "Accepting a finding")
 
 
 def freeze_data(dossier: PlayDossier, actor: Actor, request: FreezeData | None) -> Iterator[Objection]:

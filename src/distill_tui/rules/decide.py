@@ -150,7 +150,7 @@ def sign_off(dossier: PlayDossier, actor: Actor, request: SignOff | None) -> Ite
 def refuse(dossier: PlayDossier, actor: Actor, request: SignOff | None) -> Iterator[Objection]:
     """The validator rejects the evaluation, with a reason."""
     yield from may_sign(dossier, actor, request)
-    yield from reasoned(request.reason if request is not None else None, "A rejection")
+    yield from reasoned(request, "A rejection")
     yield from _unmoved(dossier, request)
 
 
@@ -189,7 +189,7 @@ def withdraw(dossier: PlayDossier, actor: Actor, request: Withdraw | None) -> It
             f"What you withdraw has assurance “{own[-1].row.assurance.value}”, so the withdrawal needs it, too: "
             f"{_stronger(own[-1].row.assurance)}.",
         )
-    yield from reasoned(request.reason if request is not None else None, "A withdrawal")
+    yield from reasoned(request, "A withdrawal")
 
 
 def sign_off_troubles(dossier: PlayDossier, facts: SignOffFacts) -> Iterator[Objection]:
@@ -321,7 +321,7 @@ def iterate(dossier: PlayDossier, actor: Actor, request: None) -> Iterator[Objec
 def kill(dossier: PlayDossier, actor: Actor, request: WithReason | None) -> Iterator[Objection]:
     """The sponsor or the driver ends a play, with a reason."""
     yield from held_by(dossier, actor, Role.SPONSOR, Role.DRIVER)
-    yield from reasoned(request.reason if request is not None else None, "A kill")
+    yield from reasoned(request, "A kill")
     yield from idle(dossier, actor)
 
 

@@ -67,7 +67,7 @@ def acknowledge(dossier: PlayDossier, actor: Actor, request: WithReason | None) 
     yield from shipped(dossier)
     if dossier.standing is Standing.STEADY:
         yield Objection("watch.steady", "There is no alarm to acknowledge; the live student is steady.")
-    yield from reasoned(request.reason if request is not None else None, "An acknowledgement")
+    yield from reasoned(request, "An acknowledgement")
 
 
 def roll_back(dossier: PlayDossier, actor: Actor, request: RollBack | None) -> Iterator[Objection]:
@@ -81,7 +81,7 @@ def roll_back(dossier: PlayDossier, actor: Actor, request: RollBack | None) -> I
     elif request is not None and request.bundle not in others:
         known = ", ".join(str(each) for each in others)
         yield Objection("rollback.unknown", f"Cannot roll back to bundle {request.bundle}; possible bundles: {known}.")
-    yield from reasoned(request.reason if request is not None else None, "A rollback")
+    yield from reasoned(request, "A rollback")
 
 
 def refresh(dossier: PlayDossier, actor: Actor, request: WithReason | None) -> Iterator[Objection]:
@@ -96,7 +96,7 @@ def refresh(dossier: PlayDossier, actor: Actor, request: WithReason | None) -> I
             "refresh.validator",
             f"A refresh imports training data, and {actor.person} is the validator; the driver must open it.",
         )
-    yield from reasoned(request.reason if request is not None else None, "A refresh")
+    yield from reasoned(request, "A refresh")
 
 
 RULES: dict[Action, PlayRule] = {

@@ -19,24 +19,12 @@ class OpenProject:
 
 
 @dataclass(frozen=True)
-class EnrolPerson:
+class Enrol:
+    """Enrol a person, or add an account or a key to one."""
+
     person: str
     uid: int | None = None
     fingerprint: str | None = None
-
-
-@dataclass(frozen=True)
-class AddAccount:
-    person: str
-    uid: int
-    fingerprint: None = None
-
-
-@dataclass(frozen=True)
-class AddKey:
-    person: str
-    fingerprint: str
-    uid: None = None
 
 
 @dataclass(frozen=True)
@@ -220,9 +208,10 @@ class Comment:
     text: str
 
 
+Reasoned = AcceptFindings | SignOff | Withdraw | RollBack | WithReason
 Signable = SignRoster | LockGate | SignOff | Withdraw | Ship
 Request = (
-    Signable | OpenProject | EnrolPerson | AddAccount | AddKey | RevokeKey | SetAssurance | OpenPlay | AssignRole
+    Signable | OpenProject | Enrol | RevokeKey | SetAssurance | OpenPlay | AssignRole
     | FillWorksheet | ConfirmTerms | ImportTraffic | SetTeacher | Label | AcceptFindings | BuildData | FreezeData
     | QueueRun | OpenRow
     | StartRun | ForRun | WorkerReport | SpotCheck | SetMaintenance | Observe | RollBack | WithReason | Comment

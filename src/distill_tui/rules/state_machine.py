@@ -7,8 +7,6 @@ from distill_tui.rules.objection import Objection
 from distill_tui.terms import BEFORE_LOCK, Action, Stage
 
 NEXT_STAGE = {(stage, action): action.to or stage for action in Action for stage in action.stages}
-ABOUT_THE_PROJECT = tuple(action for action in Action if not action.stages)
-BUILDING = tuple(action for action in Action if action.builds)
 
 
 def closed(action: Action, play: entities.Play) -> Objection:

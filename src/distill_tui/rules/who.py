@@ -11,13 +11,12 @@ from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier, ProjectDossier
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.requests import (
-    AddAccount,
-    AddKey,
     AssignRole,
-    EnrolPerson,
+    Enrol,
     OpenPlay,
     OpenProject,
     QueueRun,
+    Reasoned,
     Request,
     RevokeKey,
     SetAssurance,
@@ -87,8 +86,8 @@ def proved(project: ProjectDossier, actor: Actor, request: Signable | None, rule
         )
 
 
-def reasoned(reason: str | None, what: str) -> Iterator[Objection]:
-    if reason is not None and not reason.strip():
+def reasoned(request: Reasoned | None, what: str) -> Iterator[Objection]:
+    if request is not None and not request.reason.strip():
         yield Objection("reason.missing", f"{what} needs a reason: add one with -m.")
 
 
@@ -102,9 +101,7 @@ def open_project(project: ProjectDossier | None, actor: Actor, request: OpenProj
 _CONFUSABLE = str.maketrans({"0": "o", "1": "l", "i": "l", "5": "s", "_": "-"})
 
 
-def _person_words(
-    people: Mapping[str, entities.Person], request: OpenProject | EnrolPerson | None
-) -> Iterator[Objection]:
+def _person_words(people: Mapping[str, entities.Person], request: OpenProject | Enrol | None) -> Iterator[Objection]:
     if request is None:
         return
     person = request.person
@@ -123,14 +120,14 @@ def _person_words(
             yield Objection("person.confusable", f"{person} looks like {other}, who is enrolled; choose another ID.")
 
 
-def enrol_person(project: ProjectDossier, actor: Actor, request: EnrolPerson | None) -> Iterator[Objection]:
+def enrol_person(project: ProjectDossier, actor: Actor, request: Enrol | None) -> Iterator[Objection]:
     """The keeper enrols persons, under IDs that cannot be mistaken for one another."""
     yield from kept_by(project, actor)
     yield from _person_words(project.people, request)
     yield from _proofs_free(project, request)
 
 
-def _proofs_free(project: ProjectDossier, request: EnrolPerson | AddAccount | AddKey | None) -> Iterator[Objection]:
+def _proofs_free(project: ProjectDossier, request: Enrol | None) -> Iterator[Objection]:
     """An account or a key belongs to one person."""
     uid, fingerprint = (request.uid, request.fingerprint) if request is not None else (None, None)
     for account in project.accounts:
@@ -143,14 +140,14 @@ def _proofs_free(project: ProjectDossier, request: EnrolPerson | AddAccount | Ad
             )
 
 
-def add_proof(project: ProjectDossier, actor: Actor, request: AddAccount | AddKey | None) -> Iterator[Objection]:
+def add_proof(project: ProjectDossier, actor: Actor, request: Enrol | None) -> Iterator[Objection]:
     """The keeper adds accounts and keys to enrolled persons."""
     yield from kept_by(project, actor)
     yield from enrolled(project, request)
     yield from _proofs_free(project, request)
 
 
-def enrolled(project: ProjectDossier, request: AddAccount | AddKey | AssignRole | None) -> Iterator[Objection]:
+def enrolled(project: ProjectDossier, request: Enrol | AssignRole | None) -> Iterator[Objection]:
     if request is not None and request.person not in project.people:
         known = ", ".join(sorted(project.people))
         yield Objection("person.unknown", f"“{request.person}” is not enrolled; enrolled: {known}.")

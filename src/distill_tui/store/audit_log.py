@@ -18,7 +18,6 @@ from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier, SignOffFacts, StatementFacts
 from distill_tui.rules.gate import LOCK_FACTS
-from distill_tui.rules.state_machine import BUILDING
 from distill_tui.store import migrations
 from distill_tui.store.records import read_gate
 from distill_tui.store.rows import first, insert, select
@@ -27,7 +26,7 @@ from distill_tui.terms import Action, Assurance, Role
 DECIDES = (  # the actions whose entries are read; entries that name a signed statement are read too
     *(Action.SIGN_OFF, Action.REFUSE, Action.WITHDRAW, Action.SPOT_CHECK),
     *(Action.LOCK_GATE, Action.FREEZE_DATA, Action.ASSIGN_ROLE),
-    *BUILDING,
+    *(action for action in Action if action.builds),
 )
 Head = Callable[[object], str | None]  # the digest of the entry of this number, where the log has one
 
@@ -75,7 +74,7 @@ class Logged:
             self.gate = detail.get("gate")
         elif entry.action is Action.FREEZE_DATA:
             self.frozen.add(detail.get("data"))
-        if entry.action in BUILDING and entry.person_id:
+        if entry.action.builds and entry.person_id:
             self._built(entry.person_id, entry.action.value)
         elif entry.action is Action.ASSIGN_ROLE:
             self.roles[str(detail.get("role"))] = str(detail.get("after"))

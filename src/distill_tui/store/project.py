@@ -22,7 +22,7 @@ from distill_tui.rules.dossier import PlayDossier, ProjectDossier
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.permission import objections
 from distill_tui.rules.requests import OpenProject, Request
-from distill_tui.rules.state_machine import BUILDING, NEXT_STAGE
+from distill_tui.rules.state_machine import NEXT_STAGE
 from distill_tui.store import audit_log, cards, project_file, rows, sqlite
 from distill_tui.store.artifacts import Artifacts, sync_folder
 from distill_tui.store.load import Logs, load, load_project
@@ -242,7 +242,7 @@ class Project:
             yield change
             if play_id is not None:
                 _move(change, action)
-            if action in BUILDING:
+            if action.builds:
                 remember_builder(change, change.person, action.value)
             session.flush()
             logged = change.row.id if change.row is not None else None

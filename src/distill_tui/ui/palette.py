@@ -15,7 +15,6 @@ from textual.system_commands import SystemCommandsProvider
 from distill_tui.rules.card import Card
 from distill_tui.rules.dossier import PlayDossier, ProjectDossier
 from distill_tui.rules.permission import objections
-from distill_tui.rules.state_machine import ABOUT_THE_PROJECT
 from distill_tui.store import glance, sqlite
 from distill_tui.terms import Action
 from distill_tui.ui.board.screen import BoardScreen
@@ -47,7 +46,7 @@ def _entry(app: DistillApp, dossier: PlayDossier | ProjectDossier | None, action
     else:
         why = " ".join(o.sentence for o in objections(action, dossier, app.actor))
     code = f" {dossier.code}" if isinstance(dossier, PlayDossier) else ""
-    about = "" if action in ABOUT_THE_PROJECT else code
+    about = code if action.stages else ""
     return Entry(action, f"{action.command}{about}  ({action.key})", why)
 
 

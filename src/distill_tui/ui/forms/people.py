@@ -9,7 +9,7 @@ from pathlib import Path
 from distill_tui import actions
 from distill_tui.people import signatures
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.requests import AddAccount, AddKey, EnrolPerson, RevokeKey
+from distill_tui.rules.requests import Enrol, RevokeKey
 from distill_tui.terms import Action
 from distill_tui.ui.forms.form import Call, Form, Step
 from distill_tui.ui.forms.sheet import Field, Values
@@ -44,22 +44,21 @@ def enrol(actor: Actor) -> Step:
             Field("uid", "uid of their account", hint=f"{UID.hint} Optional."),
             Field("key", KEY.label, hint=f"{KEY.hint} Optional."),
         ),
-        asks=lambda asked: EnrolPerson(asked[0], asked[2].uid, asked[2].key.fingerprint if asked[2].key else None),
+        asks=lambda asked: Enrol(asked[0], asked[2].uid, asked[2].key.fingerprint if asked[2].key else None),
         title="Enrol a person",
         command="distill-tui person add ID --uid N --key-file FILE.pub",
     )
 
 
 def add_account(actor: Actor, person: str) -> Step:
-    def read(values: Values) -> AddAccount:
+    def read(values: Values) -> int:
         uid = proofs(values["uid"]).uid
         if uid is None:
             raise ValueError("Write the uid, a whole number.")
-        return AddAccount(person, uid)
+        return uid
 
-    def submit(asked: AddAccount) -> Step:
-        done = f"The account is {person}'s."
-        return Call(lambda project: actions.add_account(project, actor, person, asked.uid), done)
+    def submit(uid: int) -> Step:
+        return Call(lambda project: actions.add_account(project, actor, person, uid), f"The account is {person}'s.")
 
     return Form(
         Action.ADD_ACCOUNT,
@@ -68,6 +67,7 @@ def add_account(actor: Actor, person: str) -> Step:
         submit,
         ("Every process that runs under this uid acts as this person from now on.",),
         (UID,),
+        asks=lambda uid: Enrol(person, uid),
         title=f"Add an account to {person}",
         command=f"distill-tui account add {person} UID",
     )
@@ -90,7 +90,7 @@ def add_key(actor: Actor, person: str) -> Step:
         submit,
         ("The holder of its private half acts as this person from now on.",),
         (KEY,),
-        asks=lambda key: AddKey(person, key.fingerprint),
+        asks=lambda key: Enrol(person, fingerprint=key.fingerprint),
         title=f"Add an SSH public key to {person}",
         command=f"distill-tui key add {person} FILE.pub",
     )
