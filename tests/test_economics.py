@@ -109,7 +109,7 @@ def test_a_stability_play_needs_two_weeks_of_use() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("generalist_accuracy", "0.75", "The generalist is right on 75%, which is no less than the 75% wanted"),
+        ("generalist_accuracy", "0.75", "The generalist is right on 75%, which is not below the 75% wanted"),
         ("domain_examples", "99", "domain_examples is 99; curate 100 or more"),
         ("edge_cases", "0", "edge_cases is 0;"),
         ("edge_cases", "2501", "edge_cases is 2501, but they are part of the 2500 domain examples"),

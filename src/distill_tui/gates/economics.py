@@ -353,7 +353,7 @@ def _specialization(values: Mapping[str, Decimal]) -> Iterator[str]:
         yield f"edge_cases is {edge:f}, but they are part of the {examples:f} domain examples; correct one of the two."
     if has >= wants:
         yield (
-            f"The generalist is right on {_percent(has)}%, which is no less than the {_percent(wants)}% wanted: "
+            f"The generalist is right on {_percent(has)}%, which is not below the {_percent(wants)}% wanted: "
             "correct the numbers or kill the play."
         )
 

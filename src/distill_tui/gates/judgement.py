@@ -28,7 +28,7 @@ class Judgement:
     groups: int = 0  # how many of them are independent; of latency: how many runs
     estimate: float | None = None  # of what is judged: a difference, a share, milliseconds, months or megabytes
     lower: float | None = None
-    upper: float | None = None  # None beside an estimate: there is no bound on that side
+    upper: float | None = None  # None next to an estimate: there is no bound on that side
     student: float | None = None  # accuracy, agreement or a mean score, to show
     reference: float | None = None
     rows_needed: int | None = None  # rows in all that would decide, where the verdict is unproven and some number would

@@ -1,7 +1,7 @@
 """Paired scores on any scale: a mean difference with its bounds, and whether the rounds left can still close a gap.
 
 `statistics` judges shares of right answers; here a row's score may be anything that two students get on the same row.
-A percentile bootstrap is no better for a mean: `benchmarks/gate_errors.py` prints both. Pure.
+A percentile bootstrap does no better for a mean: `benchmarks/gate_errors.py` prints both. Pure.
 Source: Miller 2024 (arXiv 2411.00640) for the clustered error.
 """
 
@@ -71,7 +71,7 @@ class Prospect(StrEnum):
     REACHED = "reached"  # the score is at its target
     HOPELESS = "hopeless"  # even a generous reading of the gain falls short of the pace that is needed
     ON_TRACK = "on track"
-    UNCLEAR = "unclear"  # too few rows to tell
+    UNCLEAR = "unclear"  # too few rows to decide
 
 
 @dataclass(frozen=True)

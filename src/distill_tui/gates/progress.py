@@ -33,7 +33,7 @@ class Progress:
         outlook = {
             Prospect.HOPELESS: ": even the upper bound of the gain is not enough",
             Prospect.ON_TRACK: ": on track",
-            Prospect.UNCLEAR: ": too few validation rows to tell",
+            Prospect.UNCLEAR: ": too few validation rows to decide",
         }
         return f"{gained}{pace}{outlook[seen.prospect]}."
 

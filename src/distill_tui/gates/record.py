@@ -1,4 +1,4 @@
-"""Everything that one evaluation measured, in integers and strings, so that anybody can compute the verdicts again."""
+"""What one evaluation measured, in integers and strings, so that every reader can compute the verdicts again."""
 
 from __future__ import annotations
 

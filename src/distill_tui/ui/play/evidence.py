@@ -73,7 +73,7 @@ def run_head(view: View, run: entities.Run, width: int) -> Lines:
         parts.append(f"{time_left(run, rate)} left")
     lines = page.sentence("  ".join(parts), width, word=run.status.value)
     if run.stop_requested and run.status.active:
-        lines += page.sentence("a stop is asked for; it keeps its checkpoint", width, word="look")
+        lines += page.sentence("stopping after this step; the checkpoint is kept", width, word="look")
     if run.error:
         lines += page.sentence(run.error, width, word="error")
     elif run.message:
