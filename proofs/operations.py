@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from distill_tui import actions
-from distill_tui.dataset import build, coverage, frozen, readers, traffic  # noqa: F401  # before any fork
+from distill_tui.dataset import build, frozen, readers, traffic  # noqa: F401  # before any fork
+from distill_tui.dataset.audit import counts  # noqa: F401
 from distill_tui.digests import folder_digest
 from distill_tui.rounds import cost_estimate
 from distill_tui.rules.actor import Actor

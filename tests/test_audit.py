@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from distill_tui import actions
-from distill_tui.dataset import audit, language, privacy, topics
+from distill_tui.dataset.audit import coverage, language, privacy, topics
 from distill_tui.dataset.build import Row
 from distill_tui.gates.gate import Criterion, Gate, default_gate
 from distill_tui.gates.written import from_toml, to_toml
@@ -42,11 +42,11 @@ def rows(count: int = 300, **changes: object) -> list[Row]:
     return [replace(each, **changes) for each in made]  # type: ignore[arg-type]
 
 
-def audited(found: list[Row], gate: Gate = GATE, labels: tuple[str, ...] = ("bad", "good")) -> audit.Audit:
-    return audit.audit(found, ["2026-10-05T00:00:00"] * len(found), gate, labels)
+def audited(found: list[Row], gate: Gate = GATE, labels: tuple[str, ...] = ("bad", "good")) -> coverage.Audit:
+    return coverage.audit(found, ["2026-10-05T00:00:00"] * len(found), gate, labels)
 
 
-def says(found: audit.Audit, kind: str) -> list[str]:
+def says(found: coverage.Audit, kind: str) -> list[str]:
     return [finding.says for finding in found.findings if finding.id.startswith(kind)]
 
 

@@ -21,7 +21,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from distill_tui.dataset import coverage, duplicates, frozen, split, traffic
+from distill_tui.dataset import duplicates, frozen, split, traffic
+from distill_tui.dataset.audit import counts as counting
 from distill_tui.dataset.build import TeacherOutput, build, write
 from distill_tui.dataset.readers import ColumnMapping, TrafficRow, guess_mapping, read_rows
 from distill_tui.dataset.records import BadInput
@@ -761,7 +762,7 @@ def test_counts_add_up_and_say_what_was_lost(tmp_path):
     rows = [{"input": " ", "gold": "bad"}, *examples(90), *examples(9)]
     dataset = build([imported(tmp_path, rows)], {}, RULE)
     write(dataset, tmp_path / "d.parquet")
-    counts = coverage.counts(tmp_path / "d.parquet")
+    counts = counting.count(tmp_path / "d.parquet")
     tally = counts.tally
     assert tally["rows"] == sum(cell.rows for cell in counts.cells) == 90
     assert tally["rows_read"] == tally["rows"] + tally["duplicates_merged"] + tally["outside_window"] == 99
@@ -795,7 +796,7 @@ def test_a_leak_is_named_without_quoting_a_row(tmp_path, change, says):
 
 def test_what_is_no_data_set_is_refused_by_all_who_read_one(tmp_path):
     path = imported(tmp_path, examples(5))
-    for read in (frozen.content_digest, frozen.leaks, frozen.splits_of, coverage.counts, frozen.labels_of):
+    for read in (frozen.content_digest, frozen.leaks, frozen.splits_of, counting.count, frozen.labels_of):
         with pytest.raises(BadInput, match="not a frozen data set"):
             read(path)
         with pytest.raises(BadInput, match="is missing"):

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from distill_tui import tasks
-from distill_tui.dataset import audit, coverage, frozen
 from distill_tui.dataset import build as building
+from distill_tui.dataset import frozen
 from distill_tui.dataset import traffic as imported
+from distill_tui.dataset.audit import counts, coverage
 from distill_tui.dataset.progress import Progress, no_progress
 from distill_tui.dataset.split import SplitRule
 from distill_tui.rounds import variations, weights
@@ -105,17 +106,17 @@ def build(artifacts: Artifacts, dossier: PlayDossier, out: Path, progress: Progr
     rule = SplitRule.of(gate, refresh=dossier.first_round > 1)
     data = building.build(files, outputs, rule, labels, keep=keep, progress=progress)
     progress("audit", 0, len(data.rows))
-    found = audit.audit(data.rows, data.since, gate, data.labels, written)
+    found = coverage.audit(data.rows, data.since, gate, data.labels, written)
     teacher = headroom.measure(data.rows, data.labels, gate.seed)
     factors = weights.cell_factors(weights.failures_of(dossier))
     if factors:
         data = replace(data, rows=tuple(weights.weighted(row, factors, data.labels) for row in data.rows))
     progress("writing", 0, len(data.rows))
     digest = building.write(data, out)
-    counted = coverage.counts(out)
+    counted = counts.count(out)
     findings = [*headroom.findings(teacher, gate), *found.findings, *counted.findings]
-    findings += audit.written(data.rows, written, varied)
-    counts = DataCounts(
+    findings += coverage.written(data.rows, written, varied)
+    report = DataCounts(
         splits={split: counted.of(split) for split in Split},
         cells=tuple(replace(cell, label=cell.label or "(no gold)") for cell in counted.cells),
         groups=counted.groups,
@@ -129,7 +130,7 @@ def build(artifacts: Artifacts, dossier: PlayDossier, out: Path, progress: Progr
             teacher_says=headroom.told(teacher) if teacher else "",
         ),
     )
-    return Built(digest, data.labels, counts)
+    return Built(digest, data.labels, report)
 
 
 def _labels(artifacts: Artifacts, play: entities.Play) -> tuple[str, ...]:

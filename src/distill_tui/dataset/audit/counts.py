@@ -31,7 +31,7 @@ class Counts:
 GIVEN = "(gold)"  # the label of a cell that counts gold texts of a generation task
 
 
-def counts(path: Path) -> Counts:
+def count(path: Path) -> Counts:
     """Count the rows of a data set. Raises BadInput."""
     labels = frozen.labels_of(path)
     table = pq.read_table(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from distill_tui import tasks
-from distill_tui.dataset import language, privacy, topics
+from distill_tui.dataset.audit import language, privacy, topics
 from distill_tui.dataset.build import Row
 from distill_tui.dataset.duplicates import label_conflicts
 from distill_tui.gates import statistics

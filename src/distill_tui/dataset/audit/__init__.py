@@ -1,0 +1,1 @@
+"""Checks of a data set before it is frozen: counts, coverage of the traffic, and personal data."""
