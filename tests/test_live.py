@@ -246,7 +246,7 @@ def test_only_the_operator_and_the_driver_bring_samples_in(project: Project, tmp
 def test_the_same_file_adds_nothing(project: Project) -> None:
     feed(project, 100, FEBRUARY, count=60)
     before = ask(project, "SELECT count(*) FROM observation")
-    with pytest.raises(Refused, match="observed already"):
+    with pytest.raises(Refused, match="already observed"):
         actions.observe(project, 1, OLGA, project.path.parent / "feed-100.jsonl")
     assert ask(project, "SELECT count(*) FROM observation") == before
 
