@@ -36,6 +36,8 @@ from distill_tui.spec import Spec
 from distill_tui.teachers.description import GIVEN_ALONE
 from distill_tui.training import folders, generation, measure, models, predict, students
 from distill_tui.training.generation import Pairs
+from distill_tui.training.loop import Places
+from distill_tui.training.objective import IGNORED
 from distill_tui.training.students import causal, tagger
 
 BATCHES = (1, 8, 32, 64)
@@ -100,7 +102,7 @@ def learning(spec: Spec, folder: Path, options: argparse.Namespace) -> None:
 
 def own_loop(spec: Spec, folder: Path, options: argparse.Namespace) -> float:
     rows, started = addresses(options.rows, 1), 0.0
-    for step in generation.train(spec, rows, EMPTY, teacher=None, checkpoints=folder / "c", out=folder / "s"):
+    for step in generation.train(spec, rows, EMPTY, Places(None, folder / "c", folder / "s")):
         if step.number == 1:
             started = time.perf_counter()
     return (options.rows * options.epochs - spec.batch_size) / (time.perf_counter() - started)
@@ -108,7 +110,7 @@ def own_loop(spec: Spec, folder: Path, options: argparse.Namespace) -> float:
 
 def trainer(spec: Spec, folder: Path, options: argparse.Namespace) -> float:
     """Trainer with the same student and the same targets; its clock starts when all is tokenised."""
-    objective = students.objective(spec, addresses(options.rows, 1), EMPTY, None, None, GIVEN_ALONE, folder)
+    objective = students.objective(spec, addresses(options.rows, 1), EMPTY, Places(None, folder, folder), GIVEN_ALONE)
     arguments = transformers.TrainingArguments(
         output_dir=str(folder), per_device_train_batch_size=spec.batch_size, num_train_epochs=spec.epochs,
         learning_rate=spec.learning_rate, weight_decay=0.01, warmup_steps=10, report_to=[], disable_tqdm=True,
@@ -127,13 +129,13 @@ def dataset(objective: Any) -> list[dict[str, list[int]]]:
     if isinstance(objective, tagger.TaggerObjective):
         return [{"input_ids": ids, "labels": said} for ids, said in zip(objective.rows, objective.targets, strict=True)]
     pairs = zip(objective.prompts, objective.answers, strict=True)
-    return [{"input_ids": ask + say, "labels": [generation.IGNORED] * len(ask) + say} for ask, say in pairs]
+    return [{"input_ids": ask + say, "labels": [IGNORED] * len(ask) + say} for ask, say in pairs]
 
 
 def collated(batch: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
     ids, mask = models.pad([row["input_ids"] for row in batch], 0)
     return {"input_ids": ids, "attention_mask": mask,
-            "labels": models.pad([row["labels"] for row in batch], generation.IGNORED)[0]}  # fmt: skip
+            "labels": models.pad([row["labels"] for row in batch], IGNORED)[0]}  # fmt: skip
 
 
 # --- answering --------------------------------------------------------------------------------------------------------
@@ -141,9 +143,7 @@ def collated(batch: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
 
 def trained(spec: Spec, folder: Path, rows: int) -> Path:
     longer = Spec.from_mapping({"student": spec.student, "epochs": 6, "threads": spec.threads, "learning_rate": 2e-3})
-    for _ in generation.train(
-        longer, addresses(rows, 2), EMPTY, teacher=None, checkpoints=folder / "c", out=folder / "s"
-    ):
+    for _ in generation.train(longer, addresses(rows, 2), EMPTY, Places(None, folder / "c", folder / "s")):
         pass
     return folder / "s"
 

@@ -38,6 +38,7 @@ from distill_tui.spec import Spec
 from distill_tui.terms import Export, StudentKind
 from distill_tui.training import classification, ladder, measure, predict
 from distill_tui.training.classification import Examples
+from distill_tui.training.loop import Places
 
 TASKS: dict[str, Any] = {"sentiment": fetch, "spam": spam_mails}
 TEACHER_ROWS = {"sentiment": 4_000, "spam": 1_500}
@@ -166,9 +167,7 @@ def judged(
         TASKS[options.task].LABELS,
         examples(splits["train"], arm, options.gold),
         examples(splits["validation"], "distilled", len(splits["validation"]["rows"])),
-        teacher=None if spec.student is StudentKind.NGRAM else teacher,
-        checkpoints=place / "checkpoints",
-        out=place / "student",
+        Places(None if spec.student is StudentKind.NGRAM else teacher, place / "checkpoints", place / "student"),
     ):
         pass
     took = time.monotonic() - started

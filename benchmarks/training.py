@@ -210,7 +210,7 @@ def limit(options: argparse.Namespace) -> dict[str, Any]:
 
 def ours(options: argparse.Namespace) -> dict[str, Any]:
     """The loop of this package; its clock starts before anything is tokenised."""
-    from distill_tui.training import classification
+    from distill_tui.training import classification, loop
     from distill_tui.training.classification import Examples
 
     def examples(count: int, seed: int) -> Examples:
@@ -221,7 +221,7 @@ def ours(options: argparse.Namespace) -> dict[str, Any]:
     training, validation = examples(options.rows, 1), examples(300, 2)
     scores, whole = [], Clock()
     for step in classification.train(
-        spec(options), LABELS, training, validation, teacher=None, checkpoints=place / "c", out=place / "s"
+        spec(options), LABELS, training, validation, loop.Places(None, place / "c", place / "s")
     ):
         if step.number == 1:
             clock = Clock()  # what is loaded and built before is not the loop's

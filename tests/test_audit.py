@@ -208,10 +208,10 @@ def taught(right: float, count: int = 400, words: bool = False) -> list[Row]:
     return made
 
 
-def test_too_few_rows_with_gold_say_that_nobody_knows() -> None:
+def test_too_few_rows_with_gold_say_that_the_teachers_quality_is_unknown() -> None:
     assert headroom.measure(rows(20), ("bad", "good"), 1) is None
     (finding,) = headroom.findings(None, GATE)
-    assert finding.level == FindingLevel.NOTE and "nobody knows how good the teacher is" in finding.says
+    assert finding.level == FindingLevel.NOTE and "its quality is unknown" in finding.says
 
 
 def test_a_teacher_below_the_gate_must_be_acknowledged_and_one_above_need_not() -> None:
@@ -243,7 +243,7 @@ def test_a_teacher_that_writes_is_set_against_gold_and_the_nearest_row() -> None
     good = headroom.measure(written(0.9, alike=False), (), 1)
     assert good is not None and good["rows"] == 120 and 95 < good["teacher"] < 120, "in another spelling it is the same"
     assert good["baseline"] == 0 and not list(headroom.findings(good, replace(GATE, criteria=())))
-    assert "the nearest other row, learning on the same gold, on 0.0 %" in headroom.told(good)
+    assert "the nearest other row, learning on the same gold, on 0.0 %" in headroom.summary(good)
     weak = headroom.measure(written(0.5, alike=True), (), 1)
     assert weak is not None and weak["baseline"] == 120
     (finding,) = headroom.findings(weak, replace(GATE, criteria=()))

@@ -27,7 +27,7 @@ from distill_tui.spec import Spec
 from distill_tui.terms import Control, Export, RunKind, StudentKind
 from distill_tui.training import folders
 from distill_tui.training.classification import LabelRows
-from distill_tui.training.ladder import Climb
+from distill_tui.training.ladder import Climb, nested_sample
 from distill_tui.ui.play import evidence
 from distill_tui.ui.play.view import load
 from support import real_play
@@ -168,7 +168,7 @@ def test_the_probe_trains_on_nested_parts_for_as_many_steps(tmp_path: Path) -> N
     spec = replace(QUICK, ladder=("ngram",), probe=True)
     climb, names = climbed(spec, tmp_path, rows())
     assert names == ["ngram", "probe quarter", "probe half"]
-    quarter, half = (rows().sample(one_in, 3) for one_in in (4, 2))
+    quarter, half = (nested_sample(rows().training, one_in, 3) for one_in in (4, 2))
     assert (len(quarter.inputs), len(half.inputs)) == (60, 120) and set(quarter.inputs) <= set(half.inputs)
     assert climb.probe["quarter"].spec.epochs == 4 * climb.kept.spec.epochs
 

@@ -345,7 +345,7 @@ def test_the_live_student_is_watched_by_what_it_answers(decided: Project, tmp_pa
     assert run.status is RunStatus.FINISHED, run.error
     view = history.life(decided, decided.dossier(1))
     assert view is not None and decided.dossier(1).standing is Standing.STEADY
-    assert 0 < view.segments[0].differ < 150
+    assert 0 < view.within(0)[0].differ < 150
     actions.observe(decided, 1, OLGA, write(tmp_path / "mar.jsonl", calls(400, 4, "2026-03-01", wrong=1.0)))
     assert decided.dossier(1).standing is not Standing.STEADY, "the teacher leaves out what the student gives"
     assert set(refresh.failures(decided, decided.dossier(1))) <= {"app / ?", "web / ?"}

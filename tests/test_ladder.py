@@ -16,7 +16,7 @@ import torch
 from distill_tui.spec import Spec
 from distill_tui.tasks import loaders
 from distill_tui.terms import Control, Export, StudentKind
-from distill_tui.training import classification, export, folders, measure, models, objective, predict, students
+from distill_tui.training import classification, export, folders, loop, measure, models, objective, predict, students
 from distill_tui.training.students import ngram, static
 from support.training import LABELS, SPEC, examples, run, soft_from, spoilt, teacher, texts_and_labels
 
@@ -155,8 +155,8 @@ def test_the_teachers_hidden_states_are_asked_for_once(
     teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = replace(SPEC, hidden_cosine=0.5, epochs=1)
-    arguments = {"teacher": teacher, "checkpoints": tmp_path / "checkpoints", "out": tmp_path / "student"}
-    steps = classification.train(spec, LABELS, examples(), examples(60, seed=1), **arguments)  # type: ignore[arg-type]
+    places = loop.Places(teacher, tmp_path / "checkpoints", tmp_path / "student")
+    steps = classification.train(spec, LABELS, examples(), examples(60, seed=1), places)
     next(steps)
     steps.close()  # type: ignore[attr-defined]
     loaded: list[Path] = []

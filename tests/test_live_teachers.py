@@ -201,7 +201,7 @@ def test_a_teacher_that_became_another_is_told_by_its_probe(
         later(monkeypatch, 40 * (number + 1))
         actions.observe(project, 1, OLGA, alone(project, f"{number}.jsonl", 3, 8 + number, day, 1))
     life = history.life(project, project.dossier(1))
-    assert life is not None and "teacher" in [finding["what"] for finding in life.findings]
+    assert life is not None and "teacher" in [finding.what for finding in life.findings]
     assert project.dossier(1).standing is not Standing.STEADY
 
 

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from distill_tui.spec import Spec
 from distill_tui.tasks import loaders
 from distill_tui.tasks.answer_text import spelled
-from distill_tui.teachers.description import Described
+from distill_tui.teachers.description import GIVEN_ALONE, Described
 from distill_tui.terms import Task, TeacherSource
 from distill_tui.training import (
     decoding,
@@ -39,7 +39,7 @@ from distill_tui.training import (
     vocabulary,
 )
 from distill_tui.training.generation import Pairs
-from distill_tui.training.loop import Step
+from distill_tui.training.loop import Places, Step
 from distill_tui.training.students import causal, fields
 from distill_tui.training.students import tagger as tagging
 from support.training import digests
@@ -56,9 +56,17 @@ HOSTILE = [
 ]
 
 
-def run(spec: Spec, folder: Path, training: Pairs, validation: Pairs, **more: object) -> list[Step]:
-    places = {"teacher": None, "checkpoints": folder / "checkpoints", "out": folder / "student"} | more
-    return list(generation.train(spec, training, validation, **places))  # type: ignore[arg-type]
+def run(
+    spec: Spec,
+    folder: Path,
+    training: Pairs,
+    validation: Pairs,
+    teacher: Path | None = None,
+    start: Path | None = None,
+    asked: Described = GIVEN_ALONE,
+) -> list[Step]:
+    places = Places(teacher, folder / "checkpoints", folder / "student", start)
+    return list(generation.train(spec, training, validation, places, asked))
 
 
 def exact(folder: Path, rows: Pairs) -> float:
@@ -131,7 +139,7 @@ def test_rows_that_teach_nothing_are_refused_before_anything_is_loaded(
     spec: Spec, training: Pairs, says: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=r"\.$") as refusal:
-        generation.train(spec, training, training, teacher=None, checkpoints=tmp_path / "c", out=tmp_path / "o")
+        generation.train(spec, training, training, Places(None, tmp_path / "c", tmp_path / "o"))
     assert says in str(refusal.value) and "\n" not in str(refusal.value)
     assert not list(tmp_path.iterdir())
 
@@ -141,9 +149,9 @@ def test_probabilities_of_another_vocabulary_are_refused_at_the_start(teacher: P
     spec = replace(CAUSAL, alpha=0.5, folder="its digest")
     rows = colours(8, 0)
     with pytest.raises(ValueError, match=r"vocabulary of \d+ tokens is not the teacher's of \d+, .*give alpha=0"):
-        generation.train(spec, rows, rows, teacher=teacher, start=other, checkpoints=tmp_path / "c", out=tmp_path / "o")
+        generation.train(spec, rows, rows, Places(teacher, tmp_path / "c", tmp_path / "o", other))
     with pytest.raises(ValueError, match="not a causal language model"):
-        generation.train(spec, rows, rows, teacher=encoder(tmp_path), start=other, checkpoints=tmp_path, out=tmp_path)
+        generation.train(spec, rows, rows, Places(encoder(tmp_path), tmp_path, tmp_path, other))
 
 
 def test_a_teacher_that_says_what_the_student_says_teaches_nothing(teacher: Path, tmp_path: Path) -> None:
@@ -227,7 +235,7 @@ def test_of_several_occurrences_the_one_in_the_usual_order_is_marked() -> None:
 def test_answers_that_no_tagger_can_give_are_counted_and_told() -> None:
     rows = replace(addresses(4, 0), outputs=('{"city": "Atlantis"}', '{"a": [1]}', None, '{"city": "Salem"}'))
     rows = replace(rows, inputs=("1 Elm", "2 Elm", "3 Elm", "4 Elm, Salem"))
-    assert tagging.left_out(rows) == (
+    assert tagging._marked(rows).left_out == (
         "Of 3 answers a tagger cannot learn 1 with a value that does not stand in the input and 1 that are not an "
         "object of the same plain fields as the others."
     )
@@ -507,8 +515,8 @@ from distill_tui.training import generation, loop
 loop.CHECKPOINT_SECONDS = 0.0
 spec, training, validation = QUICK["causal"]
 folder = Path(sys.argv[2])
-for step in generation.train(spec, training, validation, teacher=None, checkpoints=folder / "checkpoints",
-                              out=folder / "student"):
+for step in generation.train(spec, training, validation,
+                             loop.Places(None, folder / "checkpoints", folder / "student")):
     print(step.number, flush=True)
 """
 
@@ -530,8 +538,8 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
 def test_a_closed_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
     spec, *rows = QUICK["tagger"]
     run(spec, tmp_path / "whole", *rows)
-    places = {"checkpoints": tmp_path / "closed" / "checkpoints", "out": tmp_path / "closed" / "student"}
-    steps = generation.train(spec, *rows, teacher=None, **places)
+    places = Places(None, tmp_path / "closed" / "checkpoints", tmp_path / "closed" / "student")
+    steps = generation.train(spec, *rows, places)
     for _ in range(5):
         next(steps)
     steps.close()  # type: ignore[attr-defined]

@@ -83,9 +83,7 @@ def trained(teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Stu
 )
 def test_a_run_that_could_learn_nothing_is_refused(spec: Spec, training: Examples, says: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r".") as refusal:
-        classification.train(
-            spec, LABELS, training, examples(8), teacher=None, checkpoints=tmp_path, out=tmp_path / "out"
-        )
+        classification.train(spec, LABELS, training, examples(8), loop.Places(None, tmp_path, tmp_path / "out"))
     assert says in str(refusal.value)
     assert str(refusal.value).endswith(".") and "\n" not in str(refusal.value)
     assert not list(tmp_path.iterdir())
@@ -361,8 +359,8 @@ from distill_tui.training import classification, loop
 loop.CHECKPOINT_SECONDS = 0.0
 spec = replace(SPEC, student=StudentKind.SCRATCH, epochs=200, patience=200)
 folder = Path(sys.argv[2])
-for step in classification.train(spec, LABELS, examples(), examples(60, seed=1), teacher=None,
-                            checkpoints=folder / "checkpoints", out=folder / "student"):
+for step in classification.train(spec, LABELS, examples(), examples(60, seed=1),
+                                 loop.Places(None, folder / "checkpoints", folder / "student")):
     print(step.number, flush=True)
 """
 
@@ -395,8 +393,7 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path, uninterrupted: Pa
 def test_a_closed_run_keeps_its_work(tmp_path: Path, uninterrupted: Path, teacher: Path) -> None:
     spec = replace(SPEC, student=StudentKind.SCRATCH)
     arguments = (spec, LABELS, examples(), examples(60, seed=1))
-    places = {"teacher": None, "checkpoints": tmp_path / "checkpoints", "out": tmp_path / "student"}
-    steps = classification.train(*arguments, **places)
+    steps = classification.train(*arguments, loop.Places(None, tmp_path / "checkpoints", tmp_path / "student"))
     assert isinstance(steps, Iterator)
     for _ in range(20):
         next(steps)

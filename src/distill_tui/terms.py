@@ -53,8 +53,8 @@ class TeacherSource(StrEnum):
         return self not in (TeacherSource.NONE, TeacherSource.RECORDED)
 
     @property
-    def writes(self) -> bool:
-        """Return whether this teacher writes text; the others choose among labels."""
+    def can_write(self) -> bool:
+        """Return whether this teacher can write text; the others choose among labels."""
         return self in (TeacherSource.PROMPTED, TeacherSource.ENDPOINT)
 
 

@@ -44,7 +44,7 @@ def main(folder: Path, kind: str, seconds: float = 1e9) -> None:
     loop.CHECKPOINT_SECONDS = seconds
     labels, training, validation = ("bad", "good"), rows(193, 1), rows(60, 2)
     steps = classification.train(
-        spec(kind), labels, training, validation, teacher=None, checkpoints=folder / "c", out=folder / "student"
+        spec(kind), labels, training, validation, loop.Places(None, folder / "c", folder / "student")
     )
     folder.mkdir(exist_ok=True)
     (folder / f"pid-{ranks.rank()}").write_text(str(os.getpid()))

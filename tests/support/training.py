@@ -14,7 +14,7 @@ import transformers
 from distill_tui.spec import Spec
 from distill_tui.training import classification, export, vocabulary
 from distill_tui.training.classification import Examples
-from distill_tui.training.loop import Step
+from distill_tui.training.loop import Places, Step
 
 LABELS = ("bad", "fine", "good")
 
@@ -62,10 +62,7 @@ def run(
         LABELS,
         training or examples(),
         examples(60, seed=1),
-        teacher=teacher,
-        checkpoints=folder / "checkpoints",
-        out=folder / "student",
-        start=start,
+        Places(teacher, folder / "checkpoints", folder / "student", start),
     )
     return list(steps)
 

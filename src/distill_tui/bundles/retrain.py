@@ -24,12 +24,13 @@ from distill_tui.dataset.frozen import Rows
 from distill_tui.dataset.split import SplitRule
 from distill_tui.digests import folder_digest
 from distill_tui.runs import task_rows
-from distill_tui.runs.recipe_training import RecipeTraining
 from distill_tui.spec import Spec
 from distill_tui.teachers.description import GIVEN_ALONE, Described
 from distill_tui.terms import Split, StudentKind
-from distill_tui.training import local_teachers, ranks
+from distill_tui.training import local_teachers, predict, ranks
 from distill_tui.training.folders import teacher_labels
+from distill_tui.training.ladder import ship
+from distill_tui.training.loop import Places
 
 FORMAT = "distill-tui recipe 1"
 
@@ -182,14 +183,14 @@ def make(
     with tempfile.TemporaryDirectory(dir=out.absolute().parent) as name:
         scratch = Path(name)
         path, same_data = data_set(recipe, data, teacher, scratch)
-        asked = recipe.asked or GIVEN_ALONE
-        training = RecipeTraining(spec, path, teacher if recipe.local else None, start, scratch, asked)
-        for step in training.steps():
+        places = Places(teacher if recipe.local else None, scratch / "checkpoints", scratch / "student", start)
+        for step in task_rows.train_again(spec, path, places, recipe.asked or GIVEN_ALONE):
             if step.validation is not None:
                 print(f"step {step.number:,} of {step.total:,}: loss {step.loss:.3f}, validation {step.validation:.3f}")
-        scored = _score(training.student, spec, frozen.load(path, Split.HELD_OUT))
-        made = folder_digest(training.student)
-        shutil.move(training.student, out)
+        student = ship(places.out, spec, scratch / "shipped")
+        scored = _score(student, spec, frozen.load(path, Split.HELD_OUT))
+        made = folder_digest(student)
+        shutil.move(student, out)
     return {
         "student": str(out),
         "digest": made,
@@ -202,7 +203,7 @@ def make(
 def _score(student: Path, spec: Spec, rows: Rows) -> dict[str, Any]:
     """Compare a student with gold, or where there is none with the teacher, on the held-out rows."""
     judged = task_rows.of(rows.task).arm_rows(rows, rows, GIVEN_ALONE)
-    score = judged.score(judged.predict(student, spec))
+    score = judged.score(predict.predictions(student, rows.inputs, spec))
     return {"rows_aside": judged.counted, "score_name": "accuracy" if judged.has_gold else "agreement", "score": score}
 
 

@@ -78,7 +78,7 @@ class Waiting:
 
 def writer(artifacts: Artifacts, play: entities.Play, each: int) -> Described:
     """Describe the play's teacher as a writer: the same model with another template, so another cache key."""
-    if not play.teacher_source.writes:
+    if not play.teacher_source.can_write:
         raise ProjectError("A classifier cannot write. Use an endpoint or a causal model (--prompted).")
     if not 1 <= each <= MOST_EACH:
         raise ProjectError(f"Ask for 1 to {MOST_EACH} variations of a row.")
@@ -232,4 +232,4 @@ def paid(folder: Path, dossier: PlayDossier, also: str = "") -> cache.Ledger:
     asked = (ask_of(run) for run in dossier.runs)
     writers = {each["writer"] for each in asked if each and each["teacher"] == teacher}
     names = {teacher, *writers, also} - {""}
-    return cache.added(cache.ledger(folder, name) for name in sorted(names))
+    return cache.ledger(folder, *names)

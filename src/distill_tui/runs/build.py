@@ -26,15 +26,14 @@ from distill_tui.rules.objection import Objection, Refused
 from distill_tui.rules.requests import BuildData
 from distill_tui.rules.results import AuditTables, DataCounts, ImportReport, encode
 from distill_tui.runs import headroom
+from distill_tui.runs.ask import labels_of
 from distill_tui.runs.claim import Claim
 from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import read
 from distill_tui.store.project import Change
 from distill_tui.teachers import cache
-from distill_tui.teachers.description import Described
-from distill_tui.terms import Action, RunStatus, Split, TeacherSource
-from distill_tui.training.folders import teacher_labels
+from distill_tui.terms import Action, RunStatus, Split
 
 PHASES = ("reading", "near duplicates", "audit", "writing")
 
@@ -91,7 +90,7 @@ def build(artifacts: Artifacts, dossier: PlayDossier, out: Path, progress: Progr
     labels: tuple[str, ...] | None = None if tasks.of(play.task).has_labels else ()
     outputs = {}
     if play.teacher_source.computes:
-        labels = _labels(artifacts, play)
+        labels = labels_of(artifacts, play)
         said = cache.labelled(artifacts.folder, play.teacher_source, play.teacher_digest, labels)
         for digest, (label, shares) in said.items():
             outputs[digest] = building.TeacherOutput(label, shares)
@@ -127,18 +126,10 @@ def build(artifacts: Artifacts, dossier: PlayDossier, out: Path, progress: Progr
             axes=found.axes,
             pii=found.pii,
             teacher=teacher,
-            teacher_says=headroom.told(teacher) if teacher else "",
+            teacher_says=headroom.summary(teacher) if teacher else "",
         ),
     )
     return Built(digest, data.labels, report)
-
-
-def _labels(artifacts: Artifacts, play: entities.Play) -> tuple[str, ...]:
-    """Give the labels that the teacher answers with: of a model folder, or as it was described."""
-    path = artifacts.path(play.teacher_digest)
-    if play.teacher_source is TeacherSource.LOCAL:
-        return teacher_labels(path)
-    return Described.from_json(path.read_text(encoding="utf-8")).labels
 
 
 def _kept(path: Path, burnt: frozenset[str]) -> dict[str, Split]:
@@ -149,11 +140,11 @@ def _kept(path: Path, burnt: frozenset[str]) -> dict[str, Split]:
 def _refreshed(
     artifacts: Artifacts, dossier: PlayDossier, keep: Mapping[str, Split], scratch: Path
 ) -> tuple[list[Path], dict[str, Split]]:
-    """Give the traffic of a refresh, and the splits that are fixed in it.
+    """Return the traffic of a refresh, and the splits that are fixed in it.
 
     What was held out in an earlier effort is left out for good: it was looked at. Earlier traffic gives only the rows
     that were trained or validated on. Of what was observed, the open half may only be trained on, since its rows are
-    shown to whoever wants to see what diverges; held-out rows are drawn from the sealed half and from what is imported.
+    shown where answers diverge; held-out rows are drawn from the sealed half and from what is imported.
     """
     begin = dossier.first_round
     earlier = [d for d in dossier.data_sets if d.round < begin and d.frozen_at]
@@ -175,7 +166,7 @@ def _refreshed(
 
 
 def _written(artifacts: Artifacts, dossier: PlayDossier) -> tuple[set[str], set[str]]:
-    """Give the inputs, by digest, that a teacher wrote, and those that these vary: all of them only train."""
+    """Return the inputs, by digest, that a teacher wrote, and those that these vary: all of them only train."""
     files = [(traffic, taken) for traffic in dossier.traffic if (taken := variations.taken(traffic)) is not None]
     paths = [artifacts.path(traffic.artifact) for traffic, _ in files]
     written = {row["input_digest"] for row in imported.rows(paths, ["input_digest"])}

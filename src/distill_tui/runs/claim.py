@@ -146,7 +146,6 @@ class Claim:
             change.detail |= {"run": self.id, "status": status.value}
 
     def finish(self, result: results.Result, steps: int, artifact: str | None) -> None:
-        """Record that the run did what it was for."""
 
         def edit(change: Change, row: tables.Run) -> None:
             row.result, row.artifact, row.message = results.encode(result), artifact, "done"

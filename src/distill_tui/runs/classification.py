@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from distill_tui.dataset.frozen import Rows
 from distill_tui.gates.record import CERTAIN
-from distill_tui.runs.row_groups import group_columns
-from distill_tui.runs.task_rows import Baseline
-from distill_tui.spec import Spec
+from distill_tui.runs.task_rows import Baseline, group_columns
 from distill_tui.tasks import row_scores
 from distill_tui.teachers.description import Described
 from distill_tui.terms import Control
-from distill_tui.training import baseline, predict
+from distill_tui.training import baseline
 from distill_tui.training.classification import Examples, LabelRows
 from distill_tui.training.models import Floats
 
 
 def arm_rows(training: Rows, validation: Rows, asked: Described) -> LabelRows:
-    """Turn two splits into what arms are trained on and compared on."""
     has_gold = bool((validation.gold >= 0).any())
     weights, hard = training.weights.astype(np.float32), _hard_labels(training)
     return LabelRows(
@@ -37,11 +33,6 @@ def arm_rows(training: Rows, validation: Rows, asked: Described) -> LabelRows:
         teacher=validation.teacher,
         has_gold=has_gold,
     )
-
-
-def predictions(folder: Path, texts: Sequence[str], spec: Spec) -> Floats:
-    """Compute label probabilities, (texts, labels)."""
-    return predict.probabilities(folder, texts, threads=spec.threads, max_tokens=spec.max_tokens)
 
 
 def fit_baseline(training: Rows, seed: int, *, by_majority: bool = False) -> Baseline[Floats]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,72 +23,63 @@ from distill_tui.store.json_columns import result_of
 from distill_tui.store.project import Change
 from distill_tui.store.records import judged, read_record
 from distill_tui.terms import Action, RunKind, RunStatus, Split, TeacherSource
-from distill_tui.training import measure
+from distill_tui.training import measure, predict
 
 
 def run(claimed: Claim, dossier: PlayDossier) -> None:
     """Judge one student on the held-out split with its teacher and the baseline: quality, latency and size."""
-    project, gate, play = claimed.project, dossier.gate, dossier.play
+    started, artifacts, gate, play = time.monotonic(), claimed.project.artifacts, dossier.gate, dossier.play
     run = dossier.run(claimed.run.student_run)
     data = next(d for d in dossier.data_sets if d.id == claimed.run.data_set_id)
-    assert gate is not None and play is not None and run is not None and run.artifact is not None
-    trouble = project.artifacts.trouble(data.artifact) or project.artifacts.trouble(run.artifact)
-    if trouble:
-        raise ValueError(trouble)
-    started = time.monotonic()
-    path = project.artifacts.path(data.artifact)
+    assert gate is not None and run is not None and run.artifact is not None
+    result = result_of(TrainResult, run)
+    for artifact in (data.artifact, run.artifact, *(arm.artifact for arm in result.controls.values())):
+        if trouble := artifacts.trouble(artifact):
+            raise ValueError(trouble)
+    path, spec, student = artifacts.path(data.artifact), Spec.from_json(run.spec), artifacts.path(run.artifact)
     held_out, training = frozen.load(path, Split.HELD_OUT), frozen.load(path, Split.TRAIN)
     held_out = frozen.without(held_out, frozen.held_out_with(path, dossier.burnt))
-    spec = Spec.from_json(run.spec)
-    student = project.artifacts.path(run.artifact)
-    teacher = project.artifacts.path(play.teacher_digest) if play.teacher_source is TeacherSource.LOCAL else None
-    numbers = {name: str(number) for name, number in worksheet_numbers(dossier).items()}
-    columns = measure_held_out(claimed, gate, run, student, teacher, training, held_out)
-    below = result_of(TrainResult, run).deferred_below if gate.deferral is not None else 0
+    teacher = artifacts.path(play.teacher_digest) if play.teacher_source is TeacherSource.LOCAL else None
+    arms = {name: artifacts.path(arm.artifact) for name, arm in result.controls.items()}
+    columns, words = answered(claimed, gate, spec, student, arms, training, held_out)
+    columns |= timed(claimed, spec, student, teacher, words, held_out.inputs)
+    below = result.deferred_below if gate.deferral is not None else 0
     if below and teacher is not None:
         columns["latency_us"][TOGETHER] = together(claimed, spec, student, teacher, below, held_out.inputs)
     record = Record(
         data_set=data.digest,
         model=run.artifact,
         teacher_model=play.teacher_digest,
-        payback_inputs=numbers,
+        payback_inputs={name: str(number) for name, number in worksheet_numbers(dossier).items()},
         deferred_below=below,
         **columns,
     )
-    digest = project.artifacts.store_bytes(record.to_json().encode())
-    passed = judging.passed(judged(read_record(project.artifacts, digest), digest, gate))
+    digest = artifacts.store_bytes(record.to_json().encode())
+    passed = judging.passed(judged(read_record(artifacts, digest), digest, gate))
     record_evaluation(claimed, dossier, run, data, digest, passed, round(time.monotonic() - started, 1))
 
 
-def measure_held_out(
+def answered(
     claimed: Claim,
     gate: Gate,
-    run: entities.Run,
+    spec: Spec,
     student: Path,
-    teacher: Path | None,
+    arms: Mapping[str, Path],
     training: frozen.Rows,
     held_out: frozen.Rows,
-) -> dict[str, Any]:
-    """Predict with the student, its control arms and the baseline, and time them and a local teacher.
+) -> tuple[dict[str, Any], Callable[[Sequence[str]], object] | None]:
+    """Predict with the student, its control arms and the baseline: columns of a record, and a baseline to time.
 
     The teacher's own answers are in the data set already.
     """
-    spec, task = Spec.from_json(run.spec), task_rows.of(held_out.task)
+    task = task_rows.of(held_out.task)
     claimed.report(1, 5, "the student on the held-out split", always=True)
-    predictions = task.predictions(student, held_out.inputs, spec)
-    controls = {name: task.predictions(folder, held_out.inputs, spec) for name, folder in _control_arms(claimed, run)}
+    predictions = predict.predictions(student, held_out.inputs, spec)
+    controls = {name: predict.predictions(folder, held_out.inputs, spec) for name, folder in arms.items()}
     claimed.report(2, 5, "the baseline", always=True)
     words = task.fit_baseline(training, gate.seed, by_majority=gate.baseline == "majority")
     columns = task.columns(held_out, predictions, words.predict(held_out.inputs), words.majority, controls)
-    return columns | timed(claimed, spec, student, teacher, None if words.instant else words.predict, held_out.inputs)
-
-
-def _control_arms(claimed: Claim, run: entities.Run) -> Iterator[tuple[str, Path]]:
-    for name, arm in result_of(TrainResult, run).controls.items():
-        trouble = claimed.project.artifacts.trouble(arm.artifact)
-        if trouble:
-            raise ValueError(trouble)
-        yield name, claimed.project.artifacts.path(arm.artifact)
+    return columns, None if words.instant else words.predict
 
 
 def timed(

@@ -7,21 +7,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from distill_tui.dataset.frozen import Rows
 from distill_tui.gates.record import CERTAIN
-from distill_tui.runs.row_groups import group_columns
-from distill_tui.runs.task_rows import Baseline
-from distill_tui.spec import Spec
+from distill_tui.runs.task_rows import Baseline, group_columns
 from distill_tui.tasks import row_scores
 from distill_tui.tasks.answer_text import spelled
 from distill_tui.teachers.description import Described
 from distill_tui.terms import Task
-from distill_tui.training import baseline, predict
+from distill_tui.training import baseline
 from distill_tui.training.generation import AnswerRows, Pairs
 from distill_tui.training.predictor import WrittenAnswer
 
@@ -29,7 +26,6 @@ Texts = Sequence[str | None]
 
 
 def arm_rows(training: Rows, validation: Rows, asked: Described) -> AnswerRows:
-    """Turn two splits into what arms are trained on and compared on."""
     has_gold = any(text is not None for text in validation.gold_texts)
     return AnswerRows(
         training=_pairs(training, _taught(training)),
@@ -40,11 +36,6 @@ def arm_rows(training: Rows, validation: Rows, asked: Described) -> AnswerRows:
         has_gold=has_gold,
         asked=asked,
     )
-
-
-def predictions(folder: Path, texts: Sequence[str], spec: Spec) -> list[WrittenAnswer]:
-    """Write the answers to texts."""
-    return predict.answers(folder, texts, threads=spec.threads, max_tokens=spec.max_tokens)
 
 
 def fit_baseline(training: Rows, seed: int, *, by_majority: bool = False) -> Baseline[list[str]]:

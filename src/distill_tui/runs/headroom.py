@@ -1,8 +1,7 @@
 """The teacher before the student: how good it is against gold, and whether it knows more than a baseline of words.
 
 Teacher quality is the ceiling: a student that is held to a floor above it, or that could be replaced by a bag of
-words, is not worth training. What is found here is said when the data set is built, and must be accepted before it is
-frozen. Held-out rows are not looked at.
+words, is not worth training. Findings are accepted before the data set is frozen. Held-out rows are not looked at.
 """
 
 from __future__ import annotations
@@ -53,8 +52,8 @@ def compare(
 ) -> dict[str, int]:
     """Count on how many rows teacher, baseline and majority are right, and on how many only one of the first two is.
 
-    The baseline answers for each fifth of the rows after it learned on the other four, so that no row is its own
-    lesson. Of answers that are texts it is the most alike row of these.
+    The baseline answers each fifth of the rows after it was fitted on the other four. Where answers are texts it copies
+    the answer of the most similar row.
     """
     truth, said = np.array(gold, dtype=np.int64), np.array(teacher, dtype=np.int64)
     fold = np.random.default_rng(seed).permutation(len(truth)) % FOLDS
@@ -80,13 +79,13 @@ def compare(
     }
 
 
-def told(counts: dict[str, int]) -> str:
-    """Say how good the teacher is, with its interval, and the baseline beside it."""
-    rows, right, beside = counts["rows"], counts["teacher"], counts["baseline"]
+def summary(counts: dict[str, int]) -> str:
+    """Word how often the teacher is right, with its interval, compared with the baseline."""
+    rows, right = counts["rows"], counts["teacher"]
     low, high = (_percent(bound) for bound in statistics.wilson_interval(right, rows, ALPHA))
     return (
         f"The teacher is right on {_percent(right / rows)} ({low} to {high}) of {rows:,} rows with gold; "
-        f"{_baseline(counts)}, learning on the same gold, on {_percent(beside / rows)}."
+        f"{_baseline(counts)}, learning on the same gold, on {_percent(counts['baseline'] / rows)}."
     )
 
 
@@ -99,11 +98,10 @@ def _baseline(counts: dict[str, int]) -> str:
 
 
 def findings(counts: dict[str, int] | None, gate: Gate) -> Iterator[Finding]:
-    """Say what of it whoever freezes has to know."""
     if counts is None:
         yield Finding.of(
             "teacher", FindingLevel.NOTE, "unknown",
-            f"Fewer than {LEAST} rows have both gold and a teacher's answer: nobody knows how good the teacher is.",
+            f"Fewer than {LEAST} rows have both gold and a teacher's answer: its quality is unknown.",
         )  # fmt: skip
         return
     yield from _below_the_gate(counts, gate)
@@ -115,7 +113,7 @@ def findings(counts: dict[str, int] | None, gate: Gate) -> Iterator[Finding]:
         yield Finding.of(
             "teacher", FindingLevel.NOTE, "headroom",
             f"No headroom: the teacher {what} {_baseline(counts)} ({least * 100:+.1f} to {most * 100:+.1f} points). "
-            f"{told(counts)} Label more gold, or find a better teacher, before a student is trained.",
+            f"{summary(counts)} Label more gold, or find a better teacher, before a student is trained.",
         )  # fmt: skip
 
 
@@ -127,6 +125,6 @@ def _below_the_gate(counts: dict[str, int], gate: Gate) -> Iterator[Finding]:
         if absolute and criterion.scope == ALL and criterion.counts and floor is not None and high < float(floor):
             yield Finding.of(
                 "teacher", FindingLevel.MUST, "floor",
-                f"The teacher is below the gate: {told(counts)} The gate asks the student for {_percent(floor)}, and a "
-                "student seldom knows more than its teacher.",
+                f"The teacher is below the gate: {summary(counts)} The gate asks the student for {_percent(floor)}, "
+                "and a student seldom knows more than its teacher.",
             )  # fmt: skip

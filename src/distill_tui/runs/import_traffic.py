@@ -23,7 +23,7 @@ from distill_tui.terms import Action, RunStatus, Split
 def run(claimed: Claim, dossier: PlayDossier) -> None:
     """Import the file that the run's spec names; what the rules refuse is not kept.
 
-    `variations` of the spec tells of those that a teacher wrote, of which none may belong with a held-out row.
+    `variations` of the spec describes those that a teacher wrote, of which none may belong with a held-out row.
     """
     artifacts, spec = claimed.project.artifacts, stored(claimed.run.spec, f"the spec of run {claimed.id}")
     path, mapping, variations = Path(spec["source"]), ColumnMapping(**spec["mapping"]), spec.get("variations")

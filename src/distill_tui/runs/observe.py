@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.results import ObserveResult, encode
 from distill_tui.runs import observe_teacher
 from distill_tui.runs.claim import Claim
+from distill_tui.runs.observe_teacher import Row
 from distill_tui.spec import Spec
 from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
@@ -33,26 +34,14 @@ from distill_tui.store.project import ProjectError
 from distill_tui.store.sessions import driver
 from distill_tui.tasks import answer_text
 from distill_tui.terms import Action, RunStatus, Split, TeacherSource
+from distill_tui.training.models import speakable
 from distill_tui.training.predict import outputs
 
 CENTRE_ROWS, CALIBRATION = 2_000, 1_000  # training rows that make the centre, held-out scores that are kept
 
 
-@dataclass(frozen=True)
-class Row:
-    """A row of a feed on its way to an observation."""
-
-    day: str
-    digest: str
-    input: str
-    segment: str
-    teacher: str | None
-    probe: bool = False
-    asked: bool = False
-
-
 def run(claimed: Claim, dossier: PlayDossier) -> None:
-    """Observe one feed, record what was seen, and say how the student stands."""
+    """Observe one feed, and record what was seen and how the student stands."""
     project = claimed.project
     feed_id = stored(claimed.run.spec, f"the spec of run {claimed.id}").get("feed")
     feed = next((each for each in dossier.feeds if each.id == feed_id), None)
@@ -71,7 +60,9 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
     options = {"threads": spec.threads, "max_tokens": spec.max_tokens}
     path = project.artifacts.path(data.artifact)
     claimed.report(0, 3, "the scores at the gate", always=True)
-    reference = _known_reference(dossier, bundle) or _reference(project.artifacts, path, student, options)
+    watches = [watch for watch in dossier.watches if watch.bundle_id == bundle.id]
+    reference = history.plan_of(watches[-1]).reference if watches else ""
+    reference = reference or _reference(project.artifacts, path, student, options)
     known = history.read_reference(project.artifacts, reference)
     rows = _read(project.artifacts.path(feed.artifact), feed.received_at[:10], known["probe"], frozen.labels_of(path))
     with project.view() as connection:
@@ -89,16 +80,10 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
 # --- the scores at the gate ------------------------------------------------------------------------------------------
 
 
-def _known_reference(dossier: PlayDossier, bundle: entities.Bundle) -> str:
-    watches = [watch for watch in dossier.watches if watch.bundle_id == bundle.id]
-    return history.plan_of(watches[-1]).reference if watches else ""
-
-
 def _reference(artifacts: Artifacts, data: Path, student: Path, options: Mapping[str, int]) -> str:
     """Score the held-out rows as the gate saw them: numbers only, and never what makes a number a row.
 
-    A row that came often in the traffic counts as often. The probe is taken from the training rows, which anybody
-    may see.
+    A row that came often in the traffic counts as often. The probe is of training rows, which everyone may see.
     """
     training, held_out = frozen.load(data, Split.TRAIN), frozen.load(data, Split.HELD_OUT)
     chosen = sorted(range(len(training)), key=lambda row: observe.order("", training.digests[row]))
@@ -141,24 +126,22 @@ def _read(path: Path, received: str, probe: Mapping[str, Any], labels: Sequence[
 
 
 def _answer(text: str | None, labels: Sequence[str]) -> str | None:
-    """Give an answer as it is compared: one of the labels, or where there are none the text as it is spelled."""
+    """Return an answer as it is compared: one of the labels, or where there are none the text as it is spelled."""
     if text is None or labels:
         return text if text in labels else None
     return answer_text.spelled(text)
 
 
 def _label(row: Mapping[str, Any], labels: Sequence[str]) -> str | None:
-    """Give what the teacher said, where it said one of the labels, or wrote an answer."""
-    said = _answer(row["teacher_output"], labels)
-    if said is not None:
-        return said
-    if row["teacher_probabilities"] is None or not labels:
-        return None
-    said = json.loads(row["teacher_probabilities"])
-    if isinstance(said, dict):
-        best = max(said, key=lambda label: said[label], default="")
-        return best if best in labels else None
-    return labels[said.index(max(said))] if len(said) == len(labels) else None
+    """Return the teacher's answer, a label or a text; without one, the label with the largest probability."""
+    answer = _answer(row["teacher_output"], labels)
+    if answer is not None or row["teacher_probabilities"] is None or not labels:
+        return answer
+    shares = json.loads(row["teacher_probabilities"])
+    if not isinstance(shares, dict):
+        shares = dict(zip(labels, shares, strict=True)) if len(shares) == len(labels) else {}
+    best = max(shares, key=lambda label: shares[label], default=None)
+    return best if best in labels else None
 
 
 def _observed(connection: Any, feed: entities.Feed) -> set[tuple[str, str, bool]]:
@@ -183,10 +166,10 @@ def _with_teacher(
     known: Mapping[str, Any],
     seen: set[tuple[str, str, bool]],
 ) -> list[Row]:
-    """Attach what the teacher says of the rows that the budget allows; leave the others to be scored only.
+    """Attach the teacher's answers to the rows that the budget allows; the others are only scored.
 
-    Of an endpoint each call counts against the month, the probe's too, and no more than `room` are made; a model on
-    this machine is asked the probe for nothing. A recorded teacher is never asked: the feed brings its answers.
+    Each call of an endpoint counts against the month, the probe's too, and no more than `room` are made; a local model
+    answers the probe for free. A recorded teacher is never asked: the feed brings its answers.
     """
     play = dossier.play
     budget, asks = play.sampling_per_month or 0, play.teacher_source.computes
@@ -212,7 +195,7 @@ def _with_teacher(
 
 
 def _probe_again(rows: Sequence[Row], known: Mapping[str, Any], seen: set[tuple[str, str, bool]]) -> list[Row]:
-    """Give the rows of the probe, once in four weeks."""
+    """Return the rows of the probe, once in four weeks."""
     if not rows:
         return []
     day = rows[-1].day
@@ -251,14 +234,10 @@ def _observations(
                 uncertainty=float(1 - given.confidence[at]),
                 distance=float(distance[at]),
                 length=len(row.input),
-                excerpt=_storable(row.input[: observe.EXCERPT]) if shown else "",
+                excerpt=speakable(row.input[: observe.EXCERPT]).replace("\0", "␀") if shown else "",
             )
         )
     return found
-
-
-def _storable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode().replace("\0", "␀")
 
 
 def _record(
@@ -288,7 +267,6 @@ def _record(
 def _watched(
     claimed: Claim, change: Any, feed: entities.Feed, reference: str, known: Mapping[str, Any]
 ) -> tables.Watch:
-    """Read everything since the watch began, this feed included, and say how it stands."""
     dossier: PlayDossier = change.dossier
     bundle = next(each for each in dossier.bundles if each.id == feed.bundle_id)
     begun = [w for w in dossier.watches if w.bundle_id == feed.bundle_id and w.feed_id > dossier.watched_from]

@@ -1,48 +1,44 @@
-"""What a teacher says of the rows of a feed: asked and kept as for labels, so that no row is paid for twice.
-
-What was answered once says nothing of what is answered now, so the probe is asked anew each time; its answers are kept
-under a name of their own, and a worker that goes on after a kill finds them there. Runs in workers only.
-"""
+"""What a teacher answers to the rows of a feed: asked and kept as for labels, so that no row is paid for twice."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from distill_tui import tasks
 from distill_tui.dataset import traffic
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
+from distill_tui.runs import ask as asking
 from distill_tui.runs.claim import Claim
-from distill_tui.runs.label import batches, local_writer
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import stored
-from distill_tui.teachers import cache, endpoint
-from distill_tui.teachers.description import Described
-from distill_tui.teachers.endpoint import Answer
+from distill_tui.teachers import cache
 from distill_tui.teachers.limits import Limits
 from distill_tui.terms import RunKind, RunStatus, TeacherSource
-from distill_tui.training.folders import teacher_labels
 
-if TYPE_CHECKING:
-    from pathlib import Path
 
-    from distill_tui.rules.dossier import PlayDossier
-    from distill_tui.runs.observe import Row
+@dataclass(frozen=True)
+class Row:
+    """A row of a feed on its way to an observation."""
 
-Todo = list[tuple[str, str]]  # (input digest, text)
-Said = Mapping[str, str | None]  # input digest to label; None where an answer named no label
+    day: str
+    digest: str
+    input: str
+    segment: str
+    teacher: str | None
+    probe: bool = False
+    asked: bool = False
 
 
 def room(connection: Any, artifacts: Artifacts, dossier: PlayDossier, feed: entities.Feed) -> int:
-    """Say how many calls the month in which a feed came in has left; of a model on this machine, as many as one likes.
+    """Return how many calls are left of the month in which a feed came in; for a local model there is no limit.
 
-    What runs that ended early have paid for counts as well, by the answers that are kept: whoever gives the next file
-    instead of going on with such a run spends no month twice.
+    What runs that ended early have paid for counts as well, by the answers that are kept: who gives the next file
+    instead of resuming such a run spends no month twice.
     """
     play = dossier.play
     if play.teacher_source is not TeacherSource.ENDPOINT:
@@ -56,9 +52,7 @@ def room(connection: Any, artifacts: Artifacts, dossier: PlayDossier, feed: enti
         for run in dossier.runs
         if run.status is RunStatus.FINISHED
     }
-    for other in month:
-        if other.id not in ended and other.id != feed.id:
-            asked += _paid(artifacts, play.teacher_digest, other)
+    asked += sum(_paid(artifacts, play.teacher_digest, other) for other in month if other.id not in ended | {feed.id})
     return (play.sampling_per_month or 0) - asked
 
 
@@ -73,84 +67,35 @@ def _paid(artifacts: Artifacts, teacher: str, feed: entities.Feed) -> int:
     return len(kept) + len(cache.answered(artifacts.folder, probe))
 
 
-def ask(claimed: Claim, dossier: PlayDossier, rows: Sequence[Row]) -> Said:
-    """Ask the play's teacher about rows, as far as it has not answered before. Raises ValueError with one sentence."""
-    play = dossier.play
-    trouble = claimed.project.artifacts.trouble(play.teacher_digest)
+def ask(claimed: Claim, dossier: PlayDossier, rows: Sequence[Row]) -> Mapping[str, str | None]:
+    """Ask the play's teacher about rows, and return input digest → answer; None where it names no label.
+
+    The probe is asked again each time, because it compares the teacher of today with the one of then; its answers have
+    a name of their own, and a worker that resumes after a kill finds them there. The rows are within the month's budget
+    already. Raises ValueError with one sentence.
+    """
+    artifacts, play = claimed.project.artifacts, dossier.play
+    trouble = artifacts.trouble(play.teacher_digest)
     if trouble:
         raise ValueError(trouble)
-    if play.teacher_source is TeacherSource.ENDPOINT:
-        said = _endpoint(claimed, dossier, play.teacher_digest, rows)
-    elif (described := Described.of(claimed.project.artifacts, play)) is not None and described.writes:
-        said = _writer(claimed, play.teacher_digest, rows)
-    else:
-        return _local(claimed, play.teacher_source, play.teacher_digest, rows)
-    spelled = tasks.of(play.task).spelled
-    return {digest: text and spelled(text) for digest, text in said.items()}
-
-
-def _writer(claimed: Claim, teacher: str, rows: Sequence[Row]) -> Said:
-    """Have a model on this machine write its answers."""
-
-    def write(name: str, todo: Todo) -> None:
-        local_writer(claimed, teacher, todo, "answered by the teacher", name=name)
-
-    return _kept(claimed.project.artifacts.folder, teacher, rows, write)
-
-
-def _kept(folder: Path, teacher: str, rows: Sequence[Row], ask: Callable[[str, Todo], None]) -> Said:
-    """Have asked what is not answered yet, the probe under its own name; every answer is kept the moment it comes."""
-    said = dict[str, str | None]()
+    labels, limits, found = asking.labels_of(artifacts, play), _limits(dossier), dict[str, str | None]()
     for probe in (False, True):
         part = {row.digest: row for row in rows if row.probe is probe}
-        name = cache.probe_name(teacher, next(iter(part.values())).day) if probe and part else teacher
-        known = cache.answered(folder, name)
-        ask(name, [(digest, row.input) for digest, row in part.items() if digest not in known])
-        answers = cache.answers(folder, name)
-        said |= {digest: answers[digest][0] for digest in part}
-    return said
-
-
-def _local(claimed: Claim, source: TeacherSource, teacher: str, rows: Sequence[Row]) -> Said:
-    """Ask a model on this machine; every batch is kept as it comes."""
-    artifacts = claimed.project.artifacts
-    answered = cache.outputs(artifacts.folder, teacher)
-    again = {row.digest for row in rows if row.probe}
-    todo = list({row.digest: row for row in rows if row.digest not in answered or row.digest in again}.values())
-    done = 0
-    for positions, shares in batches(artifacts.path, source, teacher, [row.input for row in todo]):
-        fresh = [(todo[at].digest, share.tolist()) for at, share in zip(positions, shares, strict=True)]
-        answered |= dict(fresh)
-        cache.add(artifacts.folder, teacher, [each for each in fresh if each[0] not in again])
-        done += len(fresh)
-        claimed.report(1, 3, f"the teacher answered {done:,} of {len(todo):,}")
-    path = artifacts.path(teacher)
-    local = source is TeacherSource.LOCAL
-    labels = teacher_labels(path) if local else Described.from_json(path.read_text(encoding="utf-8")).labels
-    return {row.digest: labels[answered[row.digest].index(max(answered[row.digest]))] for row in rows}
-
-
-def _endpoint(claimed: Claim, dossier: PlayDossier, teacher: str, rows: Sequence[Row]) -> Said:
-    """Ask an endpoint; every answer is kept the moment it comes. The rows are within the month's budget already."""
-    folder = claimed.project.artifacts.folder
-    described, limits = Described.from_json(claimed.project.artifacts.text(teacher)), _limits(dossier)
-    key = endpoint.key_for(described.base_url)
-
-    def ask(name: str, todo: Todo) -> None:
-        def keep(answer: Answer) -> None:
-            cache.add_answer(folder, name, answer)
-
-        def tell(done: int, retries: int, spent: Decimal) -> None:
-            told = f"the teacher answered {done:,} of {len(todo):,}, {spent:.4f} spent, {retries:,} retries"
-            claimed.report(1, 3, told)
-
-        endpoint.ask(described, todo, limits, spent=Decimal(0), keep=keep, tell=tell, key=key)
-
-    return _kept(folder, teacher, rows, ask)
+        name = play.teacher_digest
+        if probe and part:
+            name = cache.probe_name(name, next(iter(part.values())).day)
+        known = cache.answered(artifacts.folder, name)
+        todo = [(digest, row.input) for digest, row in part.items() if digest not in known]
+        if todo:
+            asking.ask(claimed, play.teacher_source, play.teacher_digest, todo, name=name, limits=limits, step=(1, 3))
+        answers = cache.labelled(artifacts.folder, play.teacher_source, name, labels)
+        found |= {digest: answers[digest][0] for digest in part}
+    spelled = tasks.of(play.task).spelled
+    return {digest: text and spelled(text) for digest, text in found.items()}
 
 
 def _limits(dossier: PlayDossier) -> Limits:
-    """Ask as the last labelling run did, at its prices; what bounds the money is the month's number of calls."""
+    """Return the limits of the last labelling run; what bounds the money is the month's number of calls."""
     labelled = [run for run in dossier.runs if run.kind is RunKind.LABEL]
     given = stored(labelled[-1].spec, f"the spec of run {labelled[-1].id}") if labelled else {}
     return replace(Limits.read(given), budget=Decimal("Infinity"))

@@ -131,7 +131,6 @@ def _step_message(name: str, step: Step) -> str:
 
 
 def arm_result(arm: Arm[Any], good_enough: bool, artifact: str = "") -> TrainedArm:
-    """Return what a run's result keeps of one arm."""
     parameters, size = measure.size(arm.folder)
     return TrainedArm(
         rung=arm.spec.rung,
@@ -154,17 +153,14 @@ def validated(claimed: Claim, kept: Arm[Any], others: dict[str, Arm[Any]], mater
     words = task.fit_baseline(material.training, kept.spec.seed)
     arms = {name: arm.predictions for name, arm in others.items()}
     columns = task.columns(rows, kept.predictions, words.predict(rows.inputs), words.majority, arms)
-    return validation_of(claimed, Record(**columns), rows)
-
-
-def validation_of(claimed: Claim, record: Record, rows: frozen.Rows) -> Validation:
+    record = Record(**columns)
     gate = claimed.project.dossier(claimed.run.play_id).gate
     record = record if gate is None else replace(record, deferred_below=chosen(gate, record))
     counted = [at for at, truth in enumerate(record.truth) if truth >= 0]
     failures: dict[str, tuple[int, int]] = {}
-    task = tasks.of(record.task)
+    label_of = tasks.of(record.task).cell_label
     for at in counted:
-        where = cell(rows.segments[at], task.cell_label(record.labels[record.truth[at]]))
+        where = cell(rows.segments[at], label_of(record.labels[record.truth[at]]))
         failed, total = failures.get(where, (0, 0))
         failures[where] = failed + int(record.student[at] != record.truth[at]), total + 1
     right = sum(record.student[at] == record.truth[at] for at in counted)

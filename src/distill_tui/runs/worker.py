@@ -36,7 +36,6 @@ MODULES = {  # only the module that does the work is imported: some need torch, 
 
 
 def work(claimed: Claim) -> None:
-    """Do what the run was started for."""
     module = import_module(f"distill_tui.runs.{MODULES[claimed.run.kind]}")
     module.run(claimed, claimed.project.dossier(claimed.run.play_id))
 

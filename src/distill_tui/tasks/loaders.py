@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from distill_tui.terms import Task
-
 TRANSFORMERS = """\
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -140,14 +138,17 @@ class Form:
 
     module: str  # the module of `training.students` that opens such a folder
     program: str
-    task: Task = Task.CLASSIFICATION
     marker: str = ""  # the file that identifies it; a student that writes names its form in answer.json
+
+    @property
+    def writes(self) -> bool:
+        return not self.marker
 
 
 FORMS = {
     "onnx": Form("onnx", ONNX, marker="model.onnx"),
     "ngram": Form("ngram", NGRAM, marker="ngrams.json"),
     "transformers": Form("encoder", TRANSFORMERS, marker="config.json"),
-    "tagger": Form("tagger", TAGGER, Task.GENERATION),
-    "causal": Form("causal", CAUSAL, Task.GENERATION),
+    "tagger": Form("tagger", TAGGER),
+    "causal": Form("causal", CAUSAL),
 }

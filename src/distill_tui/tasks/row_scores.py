@@ -6,7 +6,7 @@ metric is added.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from distill_tui.tasks import answer_text
 from distill_tui.terms import Metric
 
 Scores = dict[str, dict[str, tuple[int, ...]]]
+_SCORER = CHRF()
 
 
 def of_probabilities(gold: Any, probabilities: Mapping[str, Any]) -> Scores:
@@ -43,11 +44,10 @@ def of_answers(gold: Sequence[str | None], given: Mapping[str, Sequence[str | No
     Every subject has chrF, all -1 where no row has gold; field F1 is there where any gold is JSON.
     """
     found: Scores = {Metric.FIELD_F1.value: {}, Metric.CHRF.value: {}}
-    scorer = _chrf()
     for name, answers in given.items():
         pairs = list(zip(answers, gold, strict=True))
         fields = [None if a is None or g is None else answer_text.field_f1(a, g) for a, g in pairs]
-        letters = [None if a is None or g is None else scorer(a, g) for a, g in pairs]
+        letters = [None if a is None or g is None else _chrf(a, g) for a, g in pairs]
         found[Metric.FIELD_F1.value][name] = _in_units(fields)
         found[Metric.CHRF.value][name] = _in_units(letters)
     if all(max(column, default=-1) < 0 for column in found[Metric.FIELD_F1.value].values()):
@@ -55,16 +55,11 @@ def of_answers(gold: Sequence[str | None], given: Mapping[str, Sequence[str | No
     return found
 
 
-def _chrf() -> Callable[[str, str], float]:
-    """Make the scorer of one answer: sentence chrF of characters 1 to 6, beta 2 (Popović 2015), by sacrebleu."""
-    metric = CHRF()
-
-    def score(answer: str, gold: str) -> float:
-        if not answer or not gold:
-            return float(answer == gold)  # no characters to compare
-        return float(metric.sentence_score(answer, [gold]).score) / 100
-
-    return score
+def _chrf(answer: str, gold: str) -> float:
+    """Compute sentence chrF of characters 1 to 6, beta 2 (Popović 2015), by sacrebleu: 0 to 1."""
+    if not answer or not gold:
+        return float(answer == gold)  # no characters to compare
+    return float(_SCORER.sentence_score(answer, [gold]).score) / 100
 
 
 def _in_units(scores: Sequence[float | None]) -> tuple[int, ...]:

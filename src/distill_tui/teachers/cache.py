@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,14 @@ def _open(folder: Path) -> Iterator[Any]:
         connection.close()
 
 
+def _rows(folder: Path, query: str, *values: str) -> list[Any]:
+    if not (folder / TEACHER_CACHE).exists():
+        return []
+    with _open(folder) as connection:
+        rows: list[Any] = connection.execute(query, values).fetchall()
+    return rows
+
+
 def add(folder: Path, teacher: str, outputs: Iterable[tuple[str, Sequence[float]]]) -> None:
     """Store (input digest, probabilities in label order) pairs; all of them, or none."""
     rows = [(teacher, digest, array("f", probabilities).tobytes()) for digest, probabilities in outputs]
@@ -49,26 +57,6 @@ def add(folder: Path, teacher: str, outputs: Iterable[tuple[str, Sequence[float]
         connection.execute("BEGIN IMMEDIATE")
         connection.executemany("INSERT OR REPLACE INTO output VALUES (?, ?, ?)", rows)
         connection.execute("COMMIT")
-
-
-def known(folder: Path, teacher: str) -> set[str]:
-    """Return the digests of the inputs that have probabilities of this teacher."""
-    if not (folder / TEACHER_CACHE).exists():
-        return set()
-    with _open(folder) as connection:
-        return {digest for (digest,) in connection.execute("SELECT input FROM output WHERE teacher = ?", (teacher,))}
-
-
-def outputs(folder: Path, teacher: str) -> dict[str, list[float]]:
-    """Return the probabilities of this teacher: input digest → probabilities in label order."""
-    if not (folder / TEACHER_CACHE).exists():
-        return {}
-    with _open(folder) as connection:
-        rows = connection.execute("SELECT input, probabilities FROM output WHERE teacher = ?", (teacher,)).fetchall()
-    return {digest: array("f", blob).tolist() for digest, blob in rows}
-
-
-# --- answers of an endpoint, with what they cost
 
 
 def add_answer(folder: Path, teacher: str, answer: Answer) -> None:
@@ -80,20 +68,14 @@ def add_answer(folder: Path, teacher: str, answer: Answer) -> None:
 
 
 def answered(folder: Path, teacher: str) -> set[str]:
-    """Return the digests of the inputs that this endpoint has answered, readably or not."""
-    if not (folder / TEACHER_CACHE).exists():
-        return set()
-    with _open(folder) as connection:
-        return {digest for (digest,) in connection.execute("SELECT input FROM answer WHERE teacher = ?", (teacher,))}
+    """Return the digests of the inputs that this teacher has answered, readably or not."""
+    query = "SELECT input FROM answer WHERE teacher = ?1 UNION SELECT input FROM output WHERE teacher = ?1"
+    return {digest for (digest,) in _rows(folder, query, teacher)}
 
 
 def answers(folder: Path, teacher: str) -> dict[str, tuple[str | None, list[float] | None]]:
     """Return every answer: input digest → the label that it names, or None; and its probabilities, or None."""
-    if not (folder / TEACHER_CACHE).exists():
-        return {}
-    query = "SELECT input, label, probabilities FROM answer WHERE teacher = ?"
-    with _open(folder) as connection:
-        rows = connection.execute(query, (teacher,)).fetchall()
+    rows = _rows(folder, "SELECT input, label, probabilities FROM answer WHERE teacher = ?", teacher)
     return {digest: (label, array("f", blob).tolist() if blob is not None else None) for digest, label, blob in rows}
 
 
@@ -103,11 +85,7 @@ def probe_name(teacher: str, day: str) -> str:
 
 
 def said(folder: Path, teacher: str) -> dict[str, str]:
-    """Return every answer word for word, by input digest."""
-    if not (folder / TEACHER_CACHE).exists():
-        return {}
-    with _open(folder) as connection:
-        return dict(connection.execute("SELECT input, said FROM answer WHERE teacher = ?", (teacher,)).fetchall())
+    return dict(_rows(folder, "SELECT input, said FROM answer WHERE teacher = ?", teacher))
 
 
 @dataclass(frozen=True)
@@ -121,23 +99,12 @@ class Ledger:
     unread: int  # answers that name none of the labels
 
 
-def added(parts: Iterable[Ledger]) -> Ledger:
-    total = Ledger(0, 0, 0, Decimal(0), 0)
-    for each in parts:
-        pairs = zip(astuple(total), astuple(each), strict=True)
-        total = Ledger(*(one + other for one, other in pairs))
-    return total
-
-
-def ledger(folder: Path, teacher: str) -> Ledger:
-    """Sum what this teacher was asked, its probes included."""
-    if not (folder / TEACHER_CACHE).exists():
-        return Ledger(0, 0, 0, Decimal(0), 0)
+def ledger(folder: Path, *teachers: str) -> Ledger:
+    """Sum what these teachers were asked, their probes included."""
     query = "SELECT tokens_in, tokens_out, money, label IS NULL FROM answer WHERE teacher = ? OR teacher GLOB ?"
-    with _open(folder) as connection:
-        rows = connection.execute(query, (teacher, probe_name(teacher, "*"))).fetchall()
-    sums = [sum(row[at] for row in rows) for at in (0, 1, 3)]
-    return Ledger(len(rows), sums[0], sums[1], sum((Decimal(row[2]) for row in rows), Decimal(0)), sums[2])
+    rows = [row for each in teachers for row in _rows(folder, query, each, probe_name(each, "*"))]
+    tokens_in, tokens_out, unread = (sum(row[at] for row in rows) for at in (0, 1, 3))
+    return Ledger(len(rows), tokens_in, tokens_out, sum((Decimal(row[2]) for row in rows), Decimal(0)), unread)
 
 
 def labelled(
@@ -146,5 +113,6 @@ def labelled(
     """Return what the teacher answered, by input digest: the label, or None where none is named, and probabilities."""
     if source is TeacherSource.ENDPOINT or not labels:
         return answers(folder, teacher)
-    found = outputs(folder, teacher)
-    return {digest: (labels[shares.index(max(shares))], shares) for digest, shares in found.items()}
+    rows = _rows(folder, "SELECT input, probabilities FROM output WHERE teacher = ?", teacher)
+    outputs = {digest: array("f", blob).tolist() for digest, blob in rows}
+    return {digest: (labels[shares.index(max(shares))], shares) for digest, shares in outputs.items()}

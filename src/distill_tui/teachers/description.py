@@ -6,7 +6,6 @@ label is another teacher. Prices and speed are not part of it, so that a change 
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -49,26 +48,20 @@ class Described:
     @classmethod
     def from_json(cls, text: str) -> Described:
         """Read `to_json` back. Raises ValueError with one sentence."""
+        from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config  # not light
+
         try:
-            values = json.loads(text)
-            found = cls(**values | {"source": TeacherSource(values["source"]), "labels": tuple(values["labels"])})
-        except (ValueError, TypeError, KeyError, RecursionError):
+            return TypeAdapter(with_config(ConfigDict(extra="forbid", strict=True))(cls)).validate_json(text)
+        except ValidationError:
             raise ValueError("The description of the teacher cannot be read; choose the teacher again.") from None
-        words = (found.model, found.template, found.base_url, found.revision, *found.labels)
-        if not all(isinstance(word, str) for word in words) or (
-            type(found.max_tokens) is not int or type(found.completes) is not bool
-        ):
-            raise ValueError("The description of the teacher has values of a wrong type; choose the teacher again.")
-        return found
 
     @classmethod
     def of(cls, artifacts: Artifacts, play: entities.Play) -> Described | None:
         """Read the description of a play's teacher; None for one that is recorded, or a classifier's folder."""
-        return cls.from_json(artifacts.text(play.teacher_digest)) if play.teacher_source.writes else None
+        return cls.from_json(artifacts.text(play.teacher_digest)) if play.teacher_source.can_write else None
 
     @property
     def writes(self) -> bool:
-        """Whether it writes its answers; else it chooses among its labels."""
         return not self.labels
 
     def problem(self) -> str | None:

@@ -179,7 +179,6 @@ async def _request(client: Any, teacher: Described, prompt: str, state: _State) 
 
 
 async def _paced(limits: Limits, state: _State) -> None:
-    """Wait for the rate limit."""
     if not limits.per_minute:
         return
     now = time.monotonic()

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -52,15 +52,27 @@ def newest(folder: Path, identity: str) -> tuple[dict[str, torch.Tensor], dict[s
     return None
 
 
-def run_identity(spec: str, texts: Iterable[str | None], arrays: Iterable[NDArray[Any]]) -> str:
-    """Return the digest of everything that determines a run, so that no checkpoint of another one is resumed."""
-    digest = hashlib.sha256()
-    for part in (spec, str(torch.__version__), *texts):
-        encoded = b"\xff" if part is None else part.encode("utf-8", "surrogatepass")
-        digest.update(len(encoded).to_bytes(8, "little") + encoded)
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+def run_identity(spec: str, description: str, *rows: object) -> str:
+    """Return the digest of everything that determines a run, so that no checkpoint of another one is resumed.
+
+    `description` is of the student's tokenizer; `rows` are dataclasses of texts and arrays.
+    """
+    parts = [spec, str(torch.__version__), description, *map(vars, rows)]
+    return hashlib.sha256(json.dumps(parts, default=_array_digest).encode()).hexdigest()
+
+
+def _array_digest(array: NDArray[Any]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def kept(path: Path, make: Callable[[], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Read tensors from a file, or make them and write it."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(make(), path.with_suffix(".tmp"))
+        path.with_suffix(".tmp").replace(path)
+    tensors: dict[str, torch.Tensor] = load_file(path)
+    return tensors
 
 
 def _intact(path: Path) -> dict[str, object] | None:

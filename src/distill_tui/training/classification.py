@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 
 from distill_tui.spec import Spec
 from distill_tui.terms import Control, StudentKind, Task
-from distill_tui.training import models, predict, processes, students
-from distill_tui.training.checkpoints import run_identity
+from distill_tui.training import checkpoints, models, processes, students
 from distill_tui.training.folders import teacher_labels
-from distill_tui.training.ladder import Places, nested_sample
-from distill_tui.training.loop import Step, fit
+from distill_tui.training.loop import Places, Step, fit
 from distill_tui.training.models import Floats
 from distill_tui.training.objective import distillation_loss, hidden_loss, logit_loss
 from distill_tui.training.students.layers import NO_TEACHER
@@ -34,47 +32,20 @@ class Examples:
 
 
 def train(
-    spec: Spec,
-    labels: tuple[str, ...],
-    training: Examples,
-    validation: Examples,
-    *,
-    teacher: Path | None,
-    checkpoints: Path,
-    out: Path,
-    start: Path | None = None,
+    spec: Spec, labels: tuple[str, ...], training: Examples, validation: Examples, places: Places
 ) -> Iterator[Step]:
-    """Train the spec's student and yield each step; when exhausted, `out` holds the best student of all epochs.
+    """Train the spec's student: see `loop.fit`.
 
-    Resumes from this run's newest intact checkpoint in `checkpoints`. Closing the iterator writes one more. Best is by
-    the validation score, the earliest of equals; without validation rows it is the last. `start` is the folder that a
-    student of kind folder starts from. Raises ValueError with one sentence where the rows could teach nothing, before
-    anything is loaded, and at the first step where a term of the teacher's has no gradient. Sets torch's threads and
-    seed for the process.
+    Raises ValueError with one sentence where the rows could teach nothing, before anything is loaded.
     """
-    problem = spec.problem() or rows_problem(spec, labels, training, validation)
+    problem, teacher = spec.problem() or rows_problem(spec, labels, training, validation), places.teacher
     if problem is None and teacher is None:
         problem = NO_TEACHER if spec.student is StudentKind.LAYERS else None
     if problem is None and teacher is not None:
         problem = _labels_problem(spec, labels, teacher)
     if problem:
         raise ValueError(problem)
-    return _steps(spec, labels, training, validation, teacher, start, checkpoints, out)
-
-
-def _steps(
-    spec: Spec,
-    labels: tuple[str, ...],
-    training: Examples,
-    validation: Examples,
-    teacher: Path | None,
-    start: Path | None,
-    folder: Path,
-    out: Path,
-) -> Iterator[Step]:
-    torch.set_num_threads(spec.threads)
-    objective = ClassificationObjective(spec, labels, training, validation, teacher, start, folder)
-    yield from fit(spec, objective, folder, out)
+    return fit(spec, lambda: ClassificationObjective(spec, labels, training, validation, places), places)
 
 
 def rows_problem(spec: Spec, labels: tuple[str, ...], training: Examples, validation: Examples) -> str | None:
@@ -153,14 +124,12 @@ class ClassificationObjective:
         labels: tuple[str, ...],
         training: Examples,
         validation: Examples,
-        teacher: Path | None,
-        start: Path | None,
-        folder: Path,
+        places: Places,
     ) -> None:
         self.spec = spec
         useful = np.flatnonzero(_useful(spec, training))
         texts = [training.inputs[row] for row in useful]
-        self.student = students.build(spec, labels, texts, teacher, start)
+        self.student = students.build(spec, labels, texts, places.teacher, places.start)
         self.model = self.student.model
         self.rows = self.student.tokenise(texts, spec.max_tokens)
         self.lengths = [len(row) for row in self.rows]
@@ -174,10 +143,13 @@ class ClassificationObjective:
             "logit": spec.logit_mse,
             "hidden": spec.hidden_cosine,
         }
-        self.identity = _identity(spec, labels, (training, validation), self.student.description())
+        described = json.dumps(labels) + self.student.description()
+        self.identity = checkpoints.run_identity(spec.to_json(), described, training, validation)
         with processes.join().main_first():
-            needed = spec.hidden_cosine > 0
-            self.states = _teacher_states(teacher, texts, spec, folder, self.identity) if needed else None
+            self.states = None
+            if spec.hidden_cosine > 0:
+                kept = places.checkpoints / f"teacher-{self.identity[:16]}.safetensors"
+                self.states = checkpoints.kept(kept, lambda: _teacher_states(places.teacher, texts, spec))["states"]
 
     def terms(self, batch: list[int]) -> dict[str, torch.Tensor]:
         """Compute each term of the loss on a batch; costly terms of weight 0 are left out."""
@@ -226,15 +198,9 @@ class ClassificationObjective:
         return self.student.tokenise(texts, self.spec.max_tokens), targets[chosen]
 
 
-def _teacher_states(
-    teacher: Path | None, texts: Sequence[str], spec: Spec, folder: Path, identity: str
-) -> torch.Tensor:
-    """Compute the teacher's hidden states of the student's layers, (rows, layers, width), or read the kept ones."""
+def _teacher_states(teacher: Path | None, texts: Sequence[str], spec: Spec) -> dict[str, torch.Tensor]:
+    """Compute the teacher's hidden states of the student's layers, (rows, layers, width)."""
     assert teacher is not None  # a student of its layers was built from it
-    kept = folder / f"teacher-{identity[:16]}.safetensors"
-    if kept.exists():
-        states: torch.Tensor = load_file(kept)["states"]
-        return states
     model, tokenizer = models.load(teacher)
     rows = models.tokenise(tokenizer, texts, spec.max_tokens)
     found = torch.zeros(len(rows), len(spec.layers), model.config.hidden_size)
@@ -242,17 +208,7 @@ def _teacher_states(
         with torch.inference_mode():
             _, states = models.states(model, [rows[position] for position in positions])
         found[positions] = states[:, list(spec.layers)]
-    folder.mkdir(parents=True, exist_ok=True)
-    fresh = kept.with_suffix(".tmp")
-    save_file({"states": found}, fresh)
-    fresh.replace(kept)
-    return found
-
-
-def _identity(spec: Spec, labels: tuple[str, ...], rows: Sequence[Examples], vocabulary: str) -> str:
-    texts = [*labels, vocabulary, *(text for examples in rows for text in examples.inputs)]
-    arrays = [array for each in rows for array in (each.labels, each.weights, _soft(each, len(labels)))]
-    return run_identity(spec.to_json(), texts, arrays)
+    return {"states": found}
 
 
 @dataclass(frozen=True)
@@ -288,34 +244,9 @@ class LabelRows:
             del found[Control.GOLD]
         return {control: rows for control, rows in found.items() if (rows.labels >= 0).any()}
 
-    def sample(self, one_in: int, seed: int) -> Examples:
-        """Return one training row in `one_in`; every larger sample contains it."""
-        kept = nested_sample(len(self.training.inputs), one_in, seed)
-        rows = self.training
-        return Examples(
-            inputs=tuple(rows.inputs[row] for row in kept),
-            labels=rows.labels[kept],
-            soft=None if rows.soft is None else rows.soft[kept],
-            weights=rows.weights[kept],
-        )
-
     def train(self, spec: Spec, part: Examples, places: Places) -> Iterator[Step]:
-        return train(
-            spec,
-            self.labels,
-            part,
-            self.validation,
-            teacher=places.teacher,
-            checkpoints=places.checkpoints,
-            out=places.out,
-            start=places.start,
-        )
-
-    def predict(self, folder: Path, spec: Spec) -> Floats:
-        """Compute the label probabilities of the validation rows, (rows, labels)."""
-        return predict.probabilities(folder, self.validation.inputs, threads=spec.threads, max_tokens=spec.max_tokens)
+        return train(spec, self.labels, part, self.validation, places)
 
     def score(self, predictions: Floats) -> float | None:
-        """Compute the share of the validation rows with a truth that a student gets right."""
         known = self.truth >= 0
         return float((predictions.argmax(axis=1) == self.truth)[known].mean()) if known.any() else None

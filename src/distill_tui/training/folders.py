@@ -102,10 +102,13 @@ def check_causal_folder(folder: Path) -> str | None:
 
 
 def _causal(folder: Path, config: dict[str, object]) -> str | None:
-    architectures = config.get("architectures")
-    names = [str(name) for name in architectures] if isinstance(architectures, list) else []
-    causal = any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in names)
+    causal = any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in _architectures(config))
     return None if causal else f"{folder} is not a causal language model; give one, or use --zero-shot."
+
+
+def _architectures(config: dict[str, object]) -> list[str]:
+    names = config.get("architectures")
+    return [str(name) for name in names] if isinstance(names, list) else []
 
 
 def _read(path: Path) -> dict[str, object]:
@@ -179,8 +182,7 @@ def _tokenizer(folder: Path) -> str | None:
 
 
 def _classifier(folder: Path, config: dict[str, object]) -> str | None:
-    architectures = config.get("architectures")
-    names = [str(name) for name in architectures] if isinstance(architectures, list) else []
+    names = _architectures(config)
     if names and not any(name.endswith("ForSequenceClassification") for name in names):
         return f"{folder} is a {names[0]}, not a sequence classifier; give it a classification head first."
     if config.get("problem_type") in ("multi_label_classification", "regression"):

@@ -6,27 +6,21 @@ that writes token by token may also learn the teacher's probabilities of each to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from distill_tui.spec import Spec
 from distill_tui.tasks.answer_text import spelled
 from distill_tui.teachers.description import GIVEN_ALONE, Described
 from distill_tui.terms import Control, Task
-from distill_tui.training import checkpoints as checkpoint_files
-from distill_tui.training import models, predict, students
+from distill_tui.training import models, students
 from distill_tui.training.folders import check_causal_folder
-from distill_tui.training.ladder import Places, nested_sample
-from distill_tui.training.loop import Step, fit
-from distill_tui.training.predictor import WrittenAnswer
-
-IGNORED = -100  # the target that cross_entropy skips
+from distill_tui.training.loop import Places, Step, fit
+from distill_tui.training.predictor import Predictor, WrittenAnswer
 
 
 @dataclass(frozen=True)
@@ -58,70 +52,34 @@ def rows_problem(spec: Spec, training: Pairs, validation: Pairs) -> str | None:
 
 
 def train(
-    spec: Spec,
-    training: Pairs,
-    validation: Pairs,
-    *,
-    teacher: Path | None,
-    checkpoints: Path,
-    out: Path,
-    start: Path | None = None,
-    asked: Described = GIVEN_ALONE,
+    spec: Spec, training: Pairs, validation: Pairs, places: Places, asked: Described = GIVEN_ALONE
 ) -> Iterator[Step]:
-    """Train the spec's student and yield each step, as `classification.train` does; validation is exact match.
+    """Train the spec's student: see `loop.fit`; validation is exact match.
 
-    `teacher` is a local causal model whose probabilities are learnt where alpha is above 0; `asked` has its prompt.
-    `start` is the folder that the student starts from. Raises ValueError with one sentence where the rows could teach
-    nothing, before anything is loaded but tokenizers.
+    Where alpha is above 0, the teacher is a causal model whose probabilities are learnt, and `asked` has its prompt.
+    Raises ValueError with one sentence where the rows could teach nothing, before anything but tokenizers is loaded.
     """
     problem = spec.problem() or rows_problem(spec, training, validation)
     if problem is None and spec.alpha > 0:
-        problem = _vocabulary_problem(spec, teacher, start)
+        problem = _vocabulary_problem(spec, places.teacher, places.start)
     if problem:
         raise ValueError(problem)
-    return _steps(spec, training, validation, teacher, checkpoints, out, start, asked)
-
-
-def _steps(
-    spec: Spec,
-    training: Pairs,
-    validation: Pairs,
-    teacher: Path | None,
-    checkpoints: Path,
-    out: Path,
-    start: Path | None,
-    asked: Described,
-) -> Iterator[Step]:
-    torch.set_num_threads(spec.threads)
-    objective = students.objective(spec, training, validation, teacher, start, asked, checkpoints)
-    yield from fit(spec, objective, checkpoints, out)
+    return fit(spec, lambda: students.objective(spec, training, validation, places, asked), places)
 
 
 class ExactMatch:
     """The validation rows that have an answer, and the share of them that is answered exactly."""
 
-    def __init__(self, validation: Pairs) -> None:
+    def __init__(self, validation: Pairs, student: Predictor[WrittenAnswer]) -> None:
         known = validation.known()
-        self.texts = [validation.inputs[row] for row in known]
+        self.student, self.rows = student, student.prepare([validation.inputs[row] for row in known])
         self.wanted = [spelled(str(validation.outputs[row])) for row in known]
 
-    def score(self, lengths: Sequence[int], answer: Callable[[list[int]], Sequence[WrittenAnswer]]) -> float | None:
-        """Answer all rows in batches of similar length; None where there are none."""
-        if not self.texts:
+    def score(self) -> float | None:
+        if not self.wanted:
             return None
-        right = 0
-        for positions in models.by_length(lengths, 64):
-            pairs = zip(positions, answer(positions), strict=True)
-            right += sum(spelled(one.text) == self.wanted[at] for at, one in pairs)
-        return right / len(self.texts)
-
-
-def cross_entropy(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Compute the mean cross-entropy over tokens, each with its row's weight; IGNORED targets have none."""
-    targets = targets.to(logits.device)
-    each = F.cross_entropy(logits.transpose(1, 2), targets, ignore_index=IGNORED, reduction="none")
-    shares = weights[:, None].to(logits.device) * (targets != IGNORED)
-    return (shares * each).sum() / shares.sum()
+        answers = self.student.run_all(self.rows)
+        return _share([(spelled(one.text), wanted) for one, wanted in zip(answers, self.wanted, strict=True)])
 
 
 def _vocabulary_problem(spec: Spec, teacher: Path | None, start: Path | None) -> str | None:
@@ -153,13 +111,6 @@ def _shape_problem(name: str, rows: Pairs) -> str | None:
 def notes(taught: int, known: int, why: str) -> dict[str, object]:
     """Return the fields of answer.json about answers that the student was not taught."""
     return {"taught": taught, "left_out": known - taught, "why": why if taught < known else ""}
-
-
-def run_identity(spec: Spec, rows: Sequence[Pairs], description: str) -> str:
-    """Return the digest of everything that determines a run."""
-    texts = [text for pairs in rows for row in zip(pairs.inputs, pairs.outputs, strict=True) for text in row]
-    weights = [pairs.weights for pairs in rows]
-    return checkpoint_files.run_identity(spec.to_json(), [description, *texts], weights)
 
 
 @dataclass(frozen=True)
@@ -197,30 +148,10 @@ class AnswerRows:
             found[Control.GOLD] = self.gold
         return {each: found[each] for each in spec.controls if each in found and any(found[each].outputs)}
 
-    def sample(self, one_in: int, seed: int) -> Pairs:
-        """Return one training row in `one_in`; every larger sample contains it."""
-        kept, rows = nested_sample(len(self.training.inputs), one_in, seed), self.training
-        inputs, outputs = (tuple(column[row] for row in kept) for column in (rows.inputs, rows.outputs))
-        return Pairs(inputs, outputs, rows.weights[kept])
-
     def train(self, spec: Spec, part: Pairs, places: Places) -> Iterator[Step]:
-        return train(
-            spec,
-            part,
-            self.validation,
-            teacher=places.teacher,
-            checkpoints=places.checkpoints,
-            out=places.out,
-            start=places.start,
-            asked=self.asked,
-        )
-
-    def predict(self, folder: Path, spec: Spec) -> list[WrittenAnswer]:
-        """Answer the validation rows."""
-        return predict.answers(folder, self.validation.inputs, threads=spec.threads, max_tokens=spec.max_tokens)
+        return train(spec, part, self.validation, places, self.asked)
 
     def score(self, predictions: Sequence[WrittenAnswer]) -> float | None:
-        """Compute the share of the validation rows with a truth that a student answers exactly."""
         answers = [spelled(each.text) for each in predictions]
         return _share(list(zip(answers, self.truth, strict=True)))
 

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from distill_tui.spec import STUDENTS, Spec
 from distill_tui.terms import Control, Export
-from distill_tui.training import export, processes
-from distill_tui.training.loop import Step
+from distill_tui.training import export, predict, processes
+from distill_tui.training.loop import Places, Step
 from distill_tui.training.objective import LossTerms
 
 PROBES = {"quarter": 4, "half": 2}  # arms of the probe: one row in 4, one in 2
@@ -33,14 +32,17 @@ class TrainingRows(Protocol):
 
 
 Part = TypeVar("Part", bound=TrainingRows)
+Predicted = TypeVar("Predicted", contravariant=True)
 Predictions = TypeVar("Predictions")  # of the validation rows: label probabilities, or written answers
 
 
-class ArmRows(Protocol[Part, Predictions]):
+class ArmRows(Protocol[Part, Predicted]):
     """The rows that arms are trained on and compared on, whatever the task is."""
 
     @property
     def training(self) -> Part: ...
+    @property
+    def validation(self) -> Part: ...
     @property
     def teacher_score(self) -> float | None: ...  # on the validation rows
     @property
@@ -49,20 +51,8 @@ class ArmRows(Protocol[Part, Predictions]):
     def counted(self) -> int: ...  # validation rows with a truth
     def problem(self, spec: Spec) -> str | None: ...  # why the rows could teach nothing
     def control_arms(self, spec: Spec) -> Mapping[Control, Part]: ...
-    def sample(self, one_in: int, seed: int) -> Part: ...
     def train(self, spec: Spec, part: Part, places: Places) -> Iterator[Step]: ...
-    def predict(self, folder: Path, spec: Spec) -> Predictions: ...  # of the validation rows
-    def score(self, predictions: Predictions) -> float | None: ...
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where a training takes its models from, and where it writes."""
-
-    teacher: Path | None
-    start: Path | None
-    checkpoints: Path
-    out: Path
+    def score(self, predictions: Predicted) -> float | None: ...
 
 
 @dataclass(frozen=True)
@@ -108,7 +98,6 @@ class Climb(Generic[Part, Predictions]):
         return None if teacher is None else self.spec.enough * teacher
 
     def good_enough(self, arm: Arm[Predictions]) -> bool:
-        """Whether a climb may stop at this rung."""
         return arm.score is not None and self.target is not None and arm.score >= self.target
 
     def steps(self) -> Generator[tuple[str, Step], None, None]:
@@ -123,10 +112,10 @@ class Climb(Generic[Part, Predictions]):
             self.controls[control] = yield from self._train(f"control {control}", spec.control(control), part)
         for name, one_in in PROBES.items() if spec.probe else ():
             longer = replace(spec, epochs=spec.epochs * one_in, patience=spec.patience * one_in)
-            self.probe[name] = yield from self._train(f"probe {name}", longer, self.rows.sample(one_in, spec.seed))
+            part = nested_sample(self.rows.training, one_in, spec.seed)
+            self.probe[name] = yield from self._train(f"probe {name}", longer, part)
 
     def total(self) -> int:
-        """Count the steps of the run if it climbs to the top and no arm stops early."""
         rungs = self.spec.rungs()
         arms = len(self.rows.control_arms(self.spec)) + (len(PROBES) if self.spec.probe else 0)
         return sum(_steps(rung, self.rows.training) for rung in rungs) + arms * _steps(rungs[-1], self.rows.training)
@@ -137,7 +126,7 @@ class Climb(Generic[Part, Predictions]):
         epochs: dict[int, list[LossTerms]] = {}
         self.before, self._planned = self._planned, self._planned + _steps(spec, training)
         if not (place / "student").exists():
-            places = Places(self.teacher, self.start, place / "checkpoints", place / "student")
+            places = Places(self.teacher, place / "checkpoints", place / "student", self.start)
             steps = self.rows.train(spec, training, places)
             try:
                 for step in steps:
@@ -147,7 +136,7 @@ class Climb(Generic[Part, Predictions]):
                 steps.close()  # type: ignore[attr-defined]
         with processes.join().main_first():
             shipped = ship(place / "student", spec, place / "shipped")
-        predictions = self.rows.predict(shipped, spec)
+        predictions = predict.predictions(shipped, self.rows.validation.inputs, spec)
         means = tuple(_mean(terms) for terms in epochs.values())
         return Arm(spec, shipped, predictions, self.rows.score(predictions), time.monotonic() - started, means)
 
@@ -161,10 +150,14 @@ def ship(student: Path, spec: Spec, out: Path) -> Path:
     return out
 
 
-def nested_sample(count: int, one_in: int, seed: int) -> NDArray[np.int64]:
-    """Choose one in `one_in` of `count` rows; every larger sample contains it."""
-    order = np.random.default_rng(seed).permutation(count)
-    return np.sort(order[: max(1, count // one_in)])
+def nested_sample(rows: Part, one_in: int, seed: int) -> Part:
+    """Choose one row in `one_in`; every larger sample contains it."""
+    order = np.random.default_rng(seed).permutation(len(rows.inputs))
+    kept = np.sort(order[: max(1, len(order) // one_in)])
+    columns = {name: column for name, column in vars(rows).items() if column is not None}
+    parts = {name: column[kept] if isinstance(column, np.ndarray) else tuple(column[row] for row in kept)
+             for name, column in columns.items()}  # fmt: skip
+    return replace(rows, **parts)  # type: ignore[type-var]  # a dataclass of columns
 
 
 def _mean(terms: Sequence[LossTerms]) -> LossTerms:

@@ -26,7 +26,10 @@ def label(
     torch.set_num_threads(threads)
     model, tokenizer = models.load(folder)
     rows = models.tokenise(tokenizer, texts, max_tokens)
-    yield from models.probabilities(model, rows, models.by_length([len(row) for row in rows], batch_size))
+    for positions in models.by_length([len(row) for row in rows], batch_size):
+        with torch.inference_mode():
+            logits = models.logits(model, [rows[at] for at in positions])
+        yield positions, torch.softmax(logits, dim=-1).numpy()
 
 
 def zero_shot(
@@ -44,7 +47,7 @@ def zero_shot(
         raise ValueError(f"{folder.name} is not an NLI model: none of its labels begins with “entail”; choose another.")
     model, tokenizer = models.load(folder)
     claims = [teacher.template.replace("{label}", label) for label in teacher.labels]
-    for positions in _batched(texts, batch_size):
+    for positions in models.by_length([len(text) for text in texts], batch_size):
         pairs = [(texts[at], claim) for at in positions for claim in claims]
         batch = tokenizer([a for a, _ in pairs], [b for _, b in pairs], truncation="only_first", max_length=max_tokens,
                           padding=True, return_tensors="pt")  # fmt: skip
@@ -68,7 +71,7 @@ def prompted(
     if not all(answers):
         raise ValueError(f"{folder.name} has no tokens for one of the labels; choose another model or other labels.")
     room = max_tokens - max(map(len, answers))
-    for positions in _batched(texts, batch_size):
+    for positions in models.by_length([len(text) for text in texts], batch_size):
         asked = [tokenizer(teacher.prompt(texts[at]))["input_ids"][-room:] for at in positions]
         scores = torch.stack([_scores(model, asked, answer) for answer in answers], dim=1)
         yield positions, torch.softmax(scores, dim=1).numpy()
@@ -115,7 +118,8 @@ def prompts(model: Any, tokenizer: Any, texts: Sequence[str], teacher: Described
 
 def stop_tokens(model: Any, tokenizer: Any, teacher: Described) -> list[int]:
     """Return the tokens that end an answer; where an answer is one line, all that contain a line break."""
-    ends = {tokenizer.eos_token_id, *_listed(model.generation_config.eos_token_id)} - {None}
+    named = model.generation_config.eos_token_id
+    ends = {tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])} - {None}
     if teacher.completes:
         pieces = tokenizer.batch_decode([[token] for token in range(len(tokenizer))])
         ends |= {token for token, text in enumerate(pieces) if "\n" in text}
@@ -127,12 +131,7 @@ def _shortened(tokenizer: Any, text: str, most: int) -> str:
     return text if len(ids) <= most else str(tokenizer.decode(ids[:most]))
 
 
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
 def prompt(tokenizer: Any, teacher: Described, text: str) -> list[int]:
-    """Tokenise the prompt of one text."""
     words = teacher.prompt(text)
     if teacher.completes or not tokenizer.chat_template:
         return list(tokenizer(words)["input_ids"])
@@ -143,12 +142,9 @@ def prompt(tokenizer: Any, teacher: Described, text: str) -> list[int]:
 
 def _scores(model: Any, prompts: Sequence[list[int]], answer: list[int]) -> torch.Tensor:
     """Compute the mean log-probability of an answer's tokens after each prompt."""
-    longest = max(map(len, prompts)) + len(answer)
-    rows = torch.zeros(len(prompts), longest, dtype=torch.long)
-    mask = torch.zeros(len(prompts), longest, dtype=torch.long)
-    for at, prompt in enumerate(prompts):  # padded on the right, where a causal model does not look
-        whole = torch.tensor(prompt + answer)
-        rows[at, : len(whole)], mask[at, : len(whole)] = whole, 1
+    rows, mask = models.pad(
+        [prompt + answer for prompt in prompts], 0
+    )  # on the right, where a causal model does not look
     with torch.inference_mode():
         logs = torch.log_softmax(model(input_ids=rows, attention_mask=mask).logits.float(), dim=-1)
     wanted = torch.tensor(answer)
@@ -157,10 +153,3 @@ def _scores(model: Any, prompts: Sequence[list[int]], answer: list[int]) -> torc
         for at, prompt in enumerate(prompts)
     ]
     return torch.stack(means)
-
-
-def _batched(texts: Sequence[str], size: int) -> Iterator[list[int]]:
-    """Group texts of similar length, the longest first."""
-    order = sorted(range(len(texts)), key=lambda at: -len(texts[at]))
-    for start in range(0, len(order), size):
-        yield order[start : start + size]

@@ -8,7 +8,7 @@ that a step depends on is in the checkpoint.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -41,9 +41,26 @@ class Step:
     checkpoint: str | None  # the name of the checkpoint that was written after this step
 
 
-def fit(spec: Spec, objective: Objective, folder: Path, out: Path) -> Iterator[Step]:
-    """Train and yield each step: from the newest checkpoint in `folder` to the best student in `out`."""
-    run, group = _Run(spec, objective, folder), processes.join()
+@dataclass(frozen=True)
+class Places:
+    """Where a training takes its models from, and where it writes."""
+
+    teacher: Path | None  # a model on this machine
+    checkpoints: Path
+    out: Path
+    start: Path | None = None  # the model that the student starts from
+
+
+def fit(spec: Spec, make: Callable[[], Objective], places: Places) -> Iterator[Step]:
+    """Train and yield each step; when exhausted, `places.out` holds the best student of all epochs.
+
+    Resumes from this run's newest intact checkpoint; closing the iterator writes one more. Best is by the validation
+    score, the earliest of equals; without validation rows it is the last. Raises ValueError with one sentence at the
+    first step where a term of the teacher's has no gradient. Sets torch's threads and seed for the process.
+    """
+    torch.set_num_threads(spec.threads)
+    objective = make()
+    run, group = _Run(spec, objective, places.checkpoints), processes.join()
     run.resume()
     group.barrier()  # all processes read before one writes
     if run.progress.step == 0:
@@ -53,7 +70,7 @@ def fit(spec: Spec, objective: Objective, folder: Path, out: Path) -> Iterator[S
     objective.model.load_state_dict(run.best, strict=False)  # a tied weight is there under one of its names
     objective.model.to("cpu").eval()
     if group.is_main:
-        export.replace_folder(out, objective.save)
+        export.replace_folder(places.out, objective.save)
     group.barrier()
 
 
@@ -119,7 +136,6 @@ class _Run:
                 )
 
     def steps(self) -> Iterator[Step]:
-        """Continue from the present progress to the end, epoch by epoch."""
         started, done, saved = time.monotonic(), 0, time.monotonic()
         progress, lengths = self.progress, self.objective.lengths
         try:
@@ -141,7 +157,6 @@ class _Run:
             raise
 
     def step(self, batch: list[int]) -> tuple[float, LossTerms]:
-        """Take one optimizer step on a batch and return its loss and the terms of it."""
         if not self.objective.model.training:
             self.objective.model.train()
         for group in self.optimizer.param_groups:
@@ -179,7 +194,7 @@ class _Run:
     def end_epoch(self) -> float | None:
         """Validate, keep the weights if they are the best so far, and move to the next epoch."""
         progress, score = self.progress, self.group.broadcast(self.objective.validate())
-        if score is None or not progress.best or score > progress.best:  # a score of 0 is no reason to stop early
+        if score is None or not progress.best or score > progress.best:  # a score of 0 does not stop early
             progress.best, progress.stale = score, 0
             self.best = {name: tensor.clone() for name, tensor in export.weights(self.objective.model).items()}
         else:
@@ -201,7 +216,6 @@ class _Run:
         return checkpoints.save(self.folder, self.progress.step, self.identity, tensors, facts)
 
     def resume(self) -> None:
-        """Load the newest intact checkpoint of this very run, if there is one."""
         found = checkpoints.newest(self.folder, self.identity)
         if found is None:
             return

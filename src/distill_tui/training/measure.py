@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -30,25 +32,10 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def latencies(
-    folder: Path,
-    texts: Sequence[str],
-    *,
-    runs: int = RUNS,
-    per_run: int = PER_RUN,
-    warm_up: int = 20,
-    threads: int = 1,
-    max_tokens: int = 96,
+    folder: Path, texts: Sequence[str], *, threads: int = 1, max_tokens: int = 96, **passes: int
 ) -> list[list[int]]:
-    """Time single requests, tokenising included: `runs` lists of `per_run` microseconds each.
-
-    Each run is a separate pass with the model freshly loaded, because timings within one pass are correlated and a
-    pooled quantile would look more certain than it is. Warm-up requests are not counted. Texts repeat where there are
-    fewer than needed. Raises ValueError without texts. Sets torch's threads for the process.
-    """
-    return [
-        _microseconds(students.open_folder(folder, threads=threads, max_tokens=max_tokens).ask, part, warm_up)
-        for part in _passes(texts, runs, per_run, warm_up)
-    ]
+    """Time single requests, tokenising included: see `_timed`. Sets torch's threads for the process."""
+    return _timed(lambda: students.open_folder(folder, threads=threads, max_tokens=max_tokens).ask, texts, **passes)
 
 
 def combined_latencies(
@@ -58,11 +45,12 @@ def combined_latencies(
 
     As many requests as for the student alone, so that enough of them go to the teacher for a p95 to be bounded.
     """
-    found = []
-    for part in _passes(texts, RUNS, PER_RUN, warm_up):
+
+    def load() -> Callable[[str], object]:
         ask, defer = (students.open_folder(folder, **options).ask for folder in (student, teacher))
-        found.append(_microseconds(partial(_cascade, ask, defer, below), part, warm_up))
-    return found
+        return partial(_cascade, ask, defer, below)
+
+    return _timed(load, texts, per_run=PER_RUN, warm_up=warm_up)
 
 
 def _cascade(ask: Ask, defer: Ask, below: float, text: str) -> object:
@@ -71,17 +59,37 @@ def _cascade(ask: Ask, defer: Ask, below: float, text: str) -> object:
 
 
 def baseline_latencies(
-    baseline: Callable[[Sequence[str]], object],
+    baseline: Callable[[Sequence[str]], object], texts: Sequence[str], **passes: int
+) -> list[list[int]]:
+    return _timed(lambda: lambda text: baseline([text]), texts, **passes)
+
+
+def _timed(
+    load: Callable[[], Callable[[str], object]],
     texts: Sequence[str],
     *,
     runs: int = RUNS,
     per_run: int = PER_RUN,
     warm_up: int = 20,
 ) -> list[list[int]]:
-    """Time a fitted baseline as `latencies` times a model: one text at a time, microseconds."""
-    return [
-        _microseconds(lambda text: baseline([text]), part, warm_up) for part in _passes(texts, runs, per_run, warm_up)
-    ]
+    """Time single requests: `runs` lists of `per_run` microseconds each.
+
+    Each run is a separate pass with the model freshly loaded, because timings within one pass are correlated and a
+    pooled quantile would look more certain than it is. Warm-up requests are not counted. Each pass continues through
+    the texts, which repeat where there are fewer than needed. Raises ValueError without texts.
+    """
+    if not texts:
+        raise ValueError("Latency needs texts to send; there are none.")
+    timed = []
+    for run in range(runs):
+        ask, times = load(), []
+        for offset in range(warm_up + per_run):
+            text = texts[(run * per_run + offset) % len(texts)]
+            start = time.perf_counter_ns()
+            ask(text)
+            times.append((time.perf_counter_ns() - start) // 1000)
+        timed.append(times[warm_up:])
+    return timed
 
 
 def running(folder: Path, texts: Sequence[str], *, threads: int = 1, max_tokens: int = 96) -> dict[str, int]:
@@ -92,7 +100,11 @@ def running(folder: Path, texts: Sequence[str], *, threads: int = 1, max_tokens:
     their order. Raises ValueError where the program fails.
     """
     found = _first_answer(folder, texts[0], threads)
-    ask = students.open_folder(folder, threads=threads, max_tokens=max_tokens).ask_batch
+    opened = students.open_folder(folder, threads=threads, max_tokens=max_tokens)
+
+    def ask(some: Sequence[str]) -> None:
+        opened.run(opened.prepare(some))
+
     for batch in BATCHES:
         some = [texts[at % len(texts)] for at in range(max(BATCHES) * ROUNDS)]
         ask(some[:batch])
@@ -141,31 +153,8 @@ def machine(threads: int) -> dict[str, str | int]:
     }
 
 
-def _passes(texts: Sequence[str], runs: int, per_run: int, warm_up: int) -> Iterator[list[str]]:
-    """Continue through the texts from pass to pass, so that five passes use five times as many of them."""
-    if not texts:
-        raise ValueError("Latency needs texts to send; there are none.")
-    for run in range(runs):
-        start = run * per_run
-        yield [texts[(start + offset) % len(texts)] for offset in range(warm_up + per_run)]
-
-
-def _microseconds(ask: Callable[[str], object], texts: Sequence[str], warm_up: int) -> list[int]:
-    for text in texts[:warm_up]:
-        ask(text)
-    times = []
-    for text in texts[warm_up:]:
-        start = time.perf_counter_ns()
-        ask(text)
-        times.append((time.perf_counter_ns() - start) // 1000)
-    return times
-
-
 def _cpu_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass  # not Linux
+    with suppress(OSError):  # not Linux
+        if found := re.search(r"^model name\s*:(.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE):
+            return found[1].strip()
     return platform.processor() or platform.machine()

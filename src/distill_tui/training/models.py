@@ -5,7 +5,7 @@ The one place that loads weights. Only local files, only safetensors, never code
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from distill_tui.training.folders import check_encoder_folder, check_model_folder
 
 Floats = NDArray[np.float32]
-Config = Any  # of transformers: each model type has its own class
 LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}  # for every load
 
 
@@ -27,35 +26,17 @@ def load(folder: Path) -> tuple[Any, Any]:
 
     Raises ValueError with one sentence where the folder is not a local safetensors classifier.
     """
-    problem = check_model_folder(folder)
-    if problem:
-        raise ValueError(problem)
-    return _load(folder)
+    return load_for(transformers.AutoModelForSequenceClassification, folder, check_model_folder)
 
 
-def load_encoder(folder: Path) -> tuple[Any, Any]:
-    """Load any encoder and its tokenizer as a classifier; without a head it gets a random one for two labels.
+def load_for(kind: Any, folder: Path, check: Callable[[Path], str | None] = check_encoder_folder) -> tuple[Any, Any]:
+    """Load a folder by a class of transformers; a head that the folder lacks gets random weights.
 
-    Raises ValueError with one sentence where the folder is not a local safetensors model.
+    Raises ValueError with one sentence where the folder does not pass the check.
     """
-    problem = check_encoder_folder(folder)
+    problem = check(folder)
     if problem:
         raise ValueError(problem)
-    return _load(folder)
-
-
-def load_for(kind: Any, folder: Path) -> tuple[Any, Any]:
-    """Load a folder by a transformers class for another task than sequence classification.
-
-    Raises ValueError with one sentence where the folder is not a local safetensors model.
-    """
-    problem = check_encoder_folder(folder)
-    if problem:
-        raise ValueError(problem)
-    return _load(folder, kind)
-
-
-def _load(folder: Path, kind: Any = transformers.AutoModelForSequenceClassification) -> tuple[Any, Any]:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:
@@ -104,7 +85,6 @@ def speakable(text: str) -> str:
 
 
 def pad(rows: Sequence[Sequence[int]], padding: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pad token rows to tensors: see `side_by_side`."""
     ids, mask = side_by_side(rows, padding)
     return torch.from_numpy(ids), torch.from_numpy(mask)
 
@@ -138,16 +118,6 @@ def states(model: Any, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, tor
     share = (mask / mask.sum(dim=1, keepdim=True))[:, :, None]
     means = [(hidden * share).sum(dim=1) for hidden in result.hidden_states[1:]]  # the first is before any layer
     return result.logits, torch.stack(means, dim=1)
-
-
-def probabilities(
-    model: Any, rows: Sequence[Sequence[int]], batches: Iterable[list[int]]
-) -> Iterator[tuple[list[int], Floats]]:
-    """Yield for each batch its positions and the label probabilities, (batch, labels) float32."""
-    for positions in batches:
-        with torch.inference_mode():
-            scores = logits(model, [rows[position] for position in positions])
-        yield positions, torch.softmax(scores, dim=-1).numpy()
 
 
 def softmax(logits: Floats) -> Floats:

@@ -9,9 +9,8 @@ from typing import Protocol
 import torch
 import torch.nn.functional as F
 
-MIN_PROBABILITY = (
-    1e-6  # probabilities below are raised to this: a teacher's logit of -40 counts no more than one of -14
-)
+IGNORED = -100  # the target of a token without one
+MIN_PROBABILITY = 1e-6  # lower ones are raised to this: a teacher's logit of -40 counts no more than one of -14
 
 
 @dataclass(frozen=True)
@@ -88,3 +87,11 @@ def hidden_loss(student: torch.Tensor, teacher: torch.Tensor, weights: torch.Ten
     """
     distance = 1 - F.cosine_similarity(student, teacher, dim=2).mean(dim=1)
     return (weights / weights.sum() * distance).sum()
+
+
+def token_loss(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Compute the mean cross-entropy over tokens, each with its row's weight; IGNORED targets have none."""
+    targets = targets.to(logits.device)
+    each = F.cross_entropy(logits.transpose(1, 2), targets, ignore_index=IGNORED, reduction="none")
+    shares = weights[:, None].to(logits.device) * (targets != IGNORED)
+    return (shares * each).sum() / shares.sum()

@@ -5,34 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from distill_tui.spec import Spec
 from distill_tui.tasks.answer_text import spelled
 from distill_tui.tasks.loaders import FORMS
-from distill_tui.terms import Task
 from distill_tui.training import students
 from distill_tui.training.folders import ANSWER, form, teacher_labels
 from distill_tui.training.models import Floats
 from distill_tui.training.predictor import WrittenAnswer
 
 
-def probabilities(
-    folder: Path, texts: Sequence[str], *, threads: int, batch_size: int = 64, max_tokens: int = 96
-) -> Floats:
+def probabilities(folder: Path, texts: Sequence[str], *, threads: int, max_tokens: int = 96) -> Floats:
     """Compute label probabilities, (texts, labels) float32, in the order of `teacher_labels(folder)`."""
-    opened = students.open_folder(folder, threads=threads, max_tokens=max_tokens)
-    rows = opened.ask_all(texts, batch_size)
+    rows = students.open_folder(folder, threads=threads, max_tokens=max_tokens).ask_all(texts)
     return np.array(rows, dtype=np.float32).reshape(len(texts), len(teacher_labels(folder)))
 
 
-def answers(
-    folder: Path, texts: Sequence[str], *, threads: int, max_tokens: int, batch_size: int = 64
-) -> list[WrittenAnswer]:
+def answers(folder: Path, texts: Sequence[str], *, threads: int, max_tokens: int) -> list[WrittenAnswer]:
     """Write answers to texts. Raises ValueError with one sentence where the folder's student chooses labels."""
-    if FORMS[form(folder)].task is not Task.GENERATION:
+    if not FORMS[form(folder)].writes:
         raise ValueError(f"{folder} does not hold a student that writes answers: it has no {ANSWER}.")
-    return students.open_folder(folder, threads=threads, max_tokens=max_tokens).ask_all(texts, batch_size)
+    return students.open_folder(folder, threads=threads, max_tokens=max_tokens).ask_all(texts)
+
+
+def predictions(folder: Path, texts: Sequence[str], spec: Spec) -> Any:
+    """Compute label probabilities, or write answers, by the form of the student."""
+    ask = answers if FORMS[form(folder)].writes else probabilities
+    return ask(folder, texts, threads=spec.threads, max_tokens=spec.max_tokens)
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,10 @@ class Outputs:
 def outputs(folder: Path, texts: Sequence[str], *, threads: int, max_tokens: int) -> Outputs:
     """Ask a student and embed the texts. Raises ValueError with one sentence where the folder holds none."""
     opened = students.open_folder(folder, threads=threads, max_tokens=max_tokens)
-    if FORMS[form(folder)].task is Task.GENERATION:
-        written = opened.ask_all(texts)
-        confidence = np.array([each.confidence for each in written], dtype=np.float32)
-        return Outputs(tuple(spelled(each.text) for each in written), confidence, opened.embed(texts))
-    labels = teacher_labels(folder)
-    found = np.array(opened.ask_all(texts), dtype=np.float32).reshape(len(texts), len(labels))
-    return Outputs(tuple(labels[int(row.argmax())] for row in found), found.max(axis=1), opened.embed(texts))
+    found = opened.ask_all(texts)
+    if FORMS[form(folder)].writes:
+        answers, confidence = [spelled(each.text) for each in found], [each.confidence for each in found]
+    else:
+        labels = teacher_labels(folder)
+        answers, confidence = [labels[int(row.argmax())] for row in found], [row.max() for row in found]
+    return Outputs(tuple(answers), np.array(confidence, dtype=np.float32), opened.embed(texts))

@@ -18,7 +18,7 @@ HASH_COLUMNS = 64  # width of a text's embedding where the student has none
 HASH_LETTERS = 3  # letters in each piece that is hashed
 
 Output = TypeVar("Output")
-Rows = Sequence[Any]  # texts made ready: token ids, or the texts themselves; their lengths order the batches
+Rows = Sequence[Any]  # texts made ready, as token ids; their lengths order the batches
 
 
 def hashed(texts: Sequence[str]) -> Floats:
@@ -33,6 +33,14 @@ def hashed(texts: Sequence[str]) -> Floats:
 
 
 @dataclass(frozen=True)
+class WrittenAnswer:
+    """An answer of a student that writes."""
+
+    text: str
+    confidence: float  # the student's probability of the whole answer: the product over its tokens, or its fields
+
+
+@dataclass(frozen=True)
 class Predictor(Generic[Output]):
     """A student that answers: texts are prepared as rows, and rows are run in batches."""
 
@@ -42,27 +50,14 @@ class Predictor(Generic[Output]):
     one_by_one: bool = False  # whether an output depends on the batch that a text is in, so that batches are of one
 
     def ask(self, text: str) -> Output:
-        """Answer one request."""
         return next(iter(self.run(self.prepare([text]))))
-
-    def ask_batch(self, texts: Sequence[str]) -> Iterable[Output]:
-        """Answer several requests as one batch."""
-        return self.run(self.prepare(texts))
 
     def ask_all(self, texts: Sequence[str], batch_size: int = 64) -> list[Output]:
         """Answer any number of texts, those of similar length together."""
-        rows, found = self.prepare(texts), dict[int, Output]()
+        return self.run_all(self.prepare(texts), batch_size)
+
+    def run_all(self, rows: Rows, batch_size: int = 64) -> list[Output]:
+        found = dict[int, Output]()
         for positions in by_length([len(row) for row in rows], 1 if self.one_by_one else batch_size):
             found |= zip(positions, self.run([rows[position] for position in positions]), strict=True)
-        return [found[position] for position in range(len(texts))]
-
-
-AnyPredictor = Predictor[Any]  # which output it has depends on the folder's form
-
-
-@dataclass(frozen=True)
-class WrittenAnswer:
-    """An answer of a student that writes."""
-
-    text: str
-    confidence: float  # the student's probability of the whole answer: the product over its tokens, or its fields
+        return [found[position] for position in range(len(rows))]

@@ -45,7 +45,6 @@ class ProcessGroup:
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the process that writes."""
         return self.accelerator is None or self.accelerator.is_main_process
 
     @property
@@ -56,13 +55,10 @@ class ProcessGroup:
     def fingerprint(self) -> str:
         """What weights depend on besides the run: a checkpoint of another launch is not resumed."""
         group = self.accelerator
-        if group is None or (group.num_processes == 1 and group.device.type == "cpu" and not self._is_special):
+        if group is None:
             return ""
-        return f" {group.num_processes} {group.device.type} {group.mixed_precision} {self._backend}"
-
-    @property
-    def _is_special(self) -> bool:
-        return bool(self.accelerator.mixed_precision != "no" or self._backend != "NO")
+        found = f" {group.num_processes} {group.device.type} {group.mixed_precision} {self._backend}"
+        return "" if found == " 1 cpu no NO" else found
 
     @property
     def _backend(self) -> str:
@@ -104,7 +100,6 @@ class ProcessGroup:
             weight.grad = gradient.view_as(weight) if anywhere else None
 
     def sum_numbers(self, numbers: Sequence[float]) -> list[float]:
-        """Add up numbers over all processes."""
         if not self.is_distributed:
             return list(numbers)
         own = torch.tensor(numbers, dtype=torch.float64, device=self.device)
@@ -117,7 +112,6 @@ class ProcessGroup:
         return value if present else None
 
     def barrier(self) -> None:
-        """Wait for all processes."""
         if self.is_distributed:
             self.accelerator.wait_for_everyone()
 

@@ -9,12 +9,11 @@ from typing import Any
 
 import torch
 import transformers
-from safetensors.torch import load_file, save_file
 
 from distill_tui.teachers.description import Described
-from distill_tui.training import decoding, local_teachers, models
+from distill_tui.training import checkpoints, decoding, local_teachers, models
+from distill_tui.training.objective import IGNORED
 
-IGNORED = -100  # the target that cross_entropy skips
 TOP = 64  # the largest of the teacher's probabilities of one token are learnt, and the sum of the rest as one
 MAX_INPUT_TOKENS = 512  # of an input, that a teacher reads
 NEVER = -1e9  # the log-probability of an impossible token
@@ -56,23 +55,25 @@ def distributions(
 
     Every token that ends an answer for the teacher, like the end of a line, counts as the student's stop token.
     """
-    if not kept.exists():
-        model, tokenizer = models.load_for(transformers.AutoModelForCausalLM, teacher)
-        room = replace(asked, max_tokens=max(map(len, answers)))
-        prompts = local_teachers.prompts(model, tokenizer, texts, room, MAX_INPUT_TOKENS)
-        prefix = decoding.shared_prefix(model, prompts)
-        stops = local_teachers.stop_tokens(model, tokenizer, asked)
-        rows = [prompt + answer for prompt, answer in zip(prompts, answers, strict=True)]
-        made: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
-        for positions in models.by_length([len(row) for row in rows], 16):
-            made |= _batch(model, positions, rows, answers, temperature, prefix, stops)
-        tensors = [torch.cat([made[at][part] for at in range(len(rows))]) for part in (0, 1)]
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        fresh = kept.with_suffix(".tmp")
-        save_file({"tops": tensors[0].int(), "logs": tensors[1]}, fresh)
-        fresh.replace(kept)
-    found, lengths = load_file(kept), [len(answer) for answer in answers]
+    found = checkpoints.kept(kept, lambda: _all(teacher, asked, texts, answers, temperature))
+    lengths = [len(answer) for answer in answers]
     return TokenDistributions([*found["tops"].long().split(lengths)], [*found["logs"].split(lengths)], temperature)
+
+
+def _all(
+    teacher: Path, asked: Described, texts: Sequence[str], answers: Sequence[list[int]], temperature: float
+) -> dict[str, torch.Tensor]:
+    model, tokenizer = models.load_for(transformers.AutoModelForCausalLM, teacher)
+    room = replace(asked, max_tokens=max(map(len, answers)))
+    prompts = local_teachers.prompts(model, tokenizer, texts, room, MAX_INPUT_TOKENS)
+    prefix = decoding.shared_prefix(model, prompts)
+    stops = local_teachers.stop_tokens(model, tokenizer, asked)
+    rows = [prompt + answer for prompt, answer in zip(prompts, answers, strict=True)]
+    made: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+    for positions in models.by_length([len(row) for row in rows], 16):
+        made |= _batch(model, positions, rows, answers, temperature, prefix, stops)
+    tops, logs = (torch.cat([made[at][part] for at in range(len(rows))]) for part in (0, 1))
+    return {"tops": tops.int(), "logs": logs}
 
 
 @torch.inference_mode()

@@ -53,7 +53,9 @@ def train(texts: Sequence[str], size: int, *, literal: bool = False) -> Any:
     words in the order of a hash map and breaks ties by these numbers. So they are numbered here beforehand.
     """
     splitter = _splitter(tokenizers.models.WordPiece(unk_token="[UNK]"), literal)
-    inside = sorted({letter for text in texts for word in _words(splitter, text) for letter in word[1:]})
+    normal = (splitter.normalizer.normalize_str(text) for text in texts)
+    words = {word for text in normal for word, _ in splitter.pre_tokenizer.pre_tokenize_str(text)}
+    inside = sorted({letter for word in words for letter in word[1:]})
     first = [*SPECIAL, *(f"##{letter}" for letter in inside)]
     splitter.train_from_iterator(
         texts, trainers.WordPieceTrainer(vocab_size=size, special_tokens=first, show_progress=False)
@@ -95,11 +97,6 @@ def _splitter(model: Any, literal: bool) -> tokenizers.Tokenizer:
     digits = pre_tokenizers.Digits(individual_digits=True)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words, digits]) if literal else words
     return tokenizer
-
-
-def _words(splitter: tokenizers.Tokenizer, text: str) -> list[str]:
-    normal = splitter.normalizer.normalize_str(text)
-    return [word for word, _ in splitter.pre_tokenizer.pre_tokenize_str(normal)]
 
 
 def _description(tokenizer: Any) -> Any:

@@ -1,7 +1,7 @@
 """Start, follow and reap worker processes. A worker is its own session, so it outlives the app and a dropped SSH line.
 
 Whether a worker lives is asked of the lock that it holds, not of its pid: the system frees the lock when it dies. How
-long one is waited for is told by the clock that runs from the machine's start, which nobody sets.
+long one is waited for is measured by the monotonic clock, which no person sets.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def start(project: Project, run_id: int) -> None:
 
 
 def _launcher(run: entities.Run | None) -> list[str]:
-    """Give what runs the worker: this Python, or what the environment names to train on several devices."""
+    """Return what runs the worker: this Python, or what the environment names to train on several devices."""
     line = os.environ.get(LAUNCHER, "") if run is not None and run.kind is RunKind.TRAIN else ""
     try:
         named = shlex.split(line)
@@ -64,7 +64,7 @@ def _launcher(run: entities.Run | None) -> list[str]:
 
 
 def lock(folder: Path) -> int | None:
-    """Take a run's lock for this process's life, or give None where a living worker has it."""
+    """Take a run's lock for this process's life; None where a living worker has it."""
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
     try:
@@ -76,7 +76,6 @@ def lock(folder: Path) -> int | None:
 
 
 def alive(project: Project, run_id: int) -> bool:
-    """Whether a worker holds the run's lock."""
     descriptor = lock(project.artifacts.run_folder(run_id))
     if descriptor is None:
         return True
@@ -100,7 +99,7 @@ def _fresh(project: Project, run: entities.Run) -> bool:
 
 
 def _waited(folder: Path, run: entities.Run) -> float:
-    """Say for how many seconds a queued run was seen to wait; whoever sees it first notes when that was."""
+    """Return for how many seconds a queued run was seen to wait; the first process to see it notes the time."""
     note, this = folder / "queued", {"queued": run.heartbeat_at or run.created_at, "boot": _boot()}
     with suppress(OSError, ValueError, KeyError, TypeError):
         noted = json.loads(note.read_text())
@@ -122,7 +121,7 @@ def _boot() -> str:
 
 
 def wait(project: Project, run_id: int, report: Callable[[entities.Run], None]) -> entities.Run:
-    """Follow a run to its end, telling `report` how it stands about twice a second."""
+    """Follow a run to its end, passing it to `report` about twice a second."""
     while True:
         run = queries.run(project, run_id)
         assert run is not None

@@ -1,7 +1,7 @@
 """The kinds of students, one file a kind, named as `terms.StudentKind` names it.
 
 A kind that chooses labels has `build(spec, labels, texts, teacher, start)`, which makes the untrained student. A kind
-that writes answers has `objective(spec, training, validation, teacher, start, asked, folder)`, which makes what the
+that writes answers has `objective(spec, training, validation, places, asked)`, which makes what the
 loop minimises, and `problem(training)`, why it could not learn some answers. A kind with a form of its own has
 `open_folder(folder, threads, max_tokens)` too: see `loaders.Form`.
 """
@@ -11,18 +11,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
 from distill_tui.spec import Spec
 from distill_tui.tasks.loaders import FORMS
 from distill_tui.training import folders
-from distill_tui.training.predictor import AnyPredictor
+from distill_tui.training.predictor import Predictor
 
 if TYPE_CHECKING:
     from distill_tui.teachers.description import Described
     from distill_tui.training.generation import Pairs
+    from distill_tui.training.loop import Places
     from distill_tui.training.objective import Objective
 
 
@@ -33,7 +34,7 @@ class LabelStudent(Protocol):
     def model(self) -> torch.nn.Module: ...
     def tokenise(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]: ...
     def logits(self, rows: Sequence[Sequence[int]]) -> torch.Tensor: ...
-    def description(self) -> str: ...  # tells its tokenizer, or its vocabulary, from any other
+    def description(self) -> str: ...  # distinguishes its tokenizer, or its vocabulary, from any other
     def save(self, folder: Path) -> None: ...
 
 
@@ -50,33 +51,24 @@ def build(
     return student
 
 
-def objective(
-    spec: Spec,
-    training: Pairs,
-    validation: Pairs,
-    teacher: Path | None,
-    start: Path | None,
-    asked: Described,
-    folder: Path,
-) -> Objective:
-    """Make the objective of a student that writes answers. `folder` keeps what the teacher is asked once."""
-    made: Objective = _module(spec.student).objective(spec, training, validation, teacher, start, asked, folder)
+def objective(spec: Spec, training: Pairs, validation: Pairs, places: Places, asked: Described) -> Objective:
+    """Make the objective of a student that writes answers; what the teacher is asked is kept by the checkpoints."""
+    made: Objective = _module(spec.student).objective(spec, training, validation, places, asked)
     return made
 
 
 def answers_problem(spec: Spec, training: Pairs) -> str | None:
-    """Return in one sentence why the spec's student, which writes answers, could not learn these, or None."""
     problem: str | None = _module(spec.student).problem(training)
     return problem
 
 
-def open_folder(folder: Path, *, threads: int, max_tokens: int = 512) -> AnyPredictor:
+def open_folder(folder: Path, *, threads: int, max_tokens: int = 512) -> Predictor[Any]:
     """Open a student's, or a local teacher's, folder, in whatever form it ships.
 
     `max_tokens` cuts inputs, never later than in training. Raises ValueError with one sentence. Sets torch's threads.
     """
     torch.set_num_threads(threads)
-    opened: AnyPredictor = _module(FORMS[folders.form(folder)].module).open_folder(folder, threads, max_tokens)
+    opened: Predictor[Any] = _module(FORMS[folders.form(folder)].module).open_folder(folder, threads, max_tokens)
     return opened
 
 

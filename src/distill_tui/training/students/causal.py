@@ -22,11 +22,14 @@ from distill_tui.spec import Spec
 from distill_tui.tasks.answer_text import spelled
 from distill_tui.teachers.description import Described
 from distill_tui.training import decoding, export, models, processes, vocabulary
+from distill_tui.training.checkpoints import run_identity
 from distill_tui.training.folders import ANSWER, answer_settings, check_causal_folder
-from distill_tui.training.generation import ExactMatch, Pairs, cross_entropy, notes, run_identity
+from distill_tui.training.generation import ExactMatch, Pairs, notes
+from distill_tui.training.loop import Places
+from distill_tui.training.objective import IGNORED, token_loss
 from distill_tui.training.predictor import Predictor, WrittenAnswer
 from distill_tui.training.students.encoder import attention_heads
-from distill_tui.training.token_distributions import IGNORED, distributions
+from distill_tui.training.token_distributions import distributions
 
 FORM = "causal"
 HOLE = "{input}"
@@ -58,7 +61,6 @@ class Writer:
         return int(self.stop if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id)
 
     def prompts(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the prompt of each text."""
         before, after = self.frame
         return [before + ids[: self.max_tokens] + after for ids in self.plain(texts)]
 
@@ -71,11 +73,14 @@ class Writer:
         return [text.strip() for text in self.cutter.decode_batch([*answers], skip_special_tokens=True)]
 
     def answer(self, prompts: Sequence[list[int]]) -> list[WrittenAnswer]:
-        """Answer one batch of prompts."""
         self.model.eval()
         answers, logs = decoding.write(self.model, prompts, self.answer_tokens, [self.stop], self.padding)
         texts = self.decode(answers)
         return [WrittenAnswer(text, float(np.exp(log))) for text, log in zip(texts, logs, strict=True)]
+
+    @property
+    def predictor(self) -> Predictor[WrittenAnswer]:
+        return Predictor(self.prompts, self.answer)
 
     def save(self, folder: Path, **more: object) -> None:
         """Write what plain transformers loads as a causal language model, and answer.json."""
@@ -107,10 +112,7 @@ def build(spec: Spec, texts: Sequence[str], start: Path | None, teacher: Path | 
 
 def load(folder: Path, max_tokens: int) -> Writer:
     """Load a writer's folder; inputs are cut where training cut them, or sooner. Raises ValueError in one sentence."""
-    problem = check_causal_folder(folder)
-    if problem:
-        raise ValueError(problem)
-    model, tokenizer = models.load_for(transformers.AutoModelForCausalLM, folder)
+    model, tokenizer = models.load_for(transformers.AutoModelForCausalLM, folder, check_causal_folder)
     settings = answer_settings(folder)
     template, sizes = settings.get("template"), [settings.get(name) for name in ("max_tokens", "answer_tokens")]
     if not isinstance(template, str) or HOLE not in template or not all(isinstance(size, int) for size in sizes):
@@ -159,10 +161,7 @@ def _small(spec: Spec, tokenizer: Any, room: int) -> Any:
 
 def _from_folder(spec: Spec, folder: Path) -> tuple[Any, Any]:
     """Start from all layers of a local causal model, or from some of them."""
-    problem = check_causal_folder(folder)
-    if problem:
-        raise ValueError(problem)
-    whole, tokenizer = models.load_for(transformers.AutoModelForCausalLM, folder)
+    whole, tokenizer = models.load_for(transformers.AutoModelForCausalLM, folder, check_causal_folder)
     if tokenizer.eos_token_id is None or not tokenizer.is_fast:
         raise ValueError(f"The tokenizer of {folder.name} has no token that ends a text; choose another folder.")
     room = spec.max_tokens + spec.answer_tokens + sum(map(len, frame(tokenizer, _template(tokenizer))))
@@ -199,27 +198,16 @@ def problem(training: Pairs) -> str | None:
 
 
 def open_folder(folder: Path, threads: int, max_tokens: int) -> Predictor[WrittenAnswer]:
-    """Open a writer's folder; texts are prompts made within their batch."""
-    writer = load(folder, max_tokens)
-    return Predictor(list, lambda texts: writer.answer(writer.prompts(texts)))
+    return load(folder, max_tokens).predictor
 
 
 class WriterObjective:
     """Cross-entropy with the answers' tokens, and the divergence from the teacher's distributions where it counts."""
 
-    def __init__(
-        self,
-        spec: Spec,
-        training: Pairs,
-        validation: Pairs,
-        teacher: Path | None,
-        start: Path | None,
-        asked: Described,
-        folder: Path,
-    ) -> None:
+    def __init__(self, spec: Spec, training: Pairs, validation: Pairs, places: Places, asked: Described) -> None:
         self.spec, known = spec, training.known()
         texts, answers = [training.inputs[row] for row in known], [str(training.outputs[row]) for row in known]
-        self.writer = build(spec, [*texts, *answers], start, teacher)
+        self.writer = build(spec, [*texts, *answers], places.start, places.teacher)
         self.model, self.term_weights = self.writer.model, {"hard": 1 - spec.alpha, "soft": spec.alpha}
         tokens = self.writer.plain(answers)
         decoded = self.writer.decode(tokens)
@@ -233,17 +221,15 @@ class WriterObjective:
         self.weights = torch.from_numpy(training.weights[[known[at] for at in taught]])
         long = f"Answers of more than {spec.answer_tokens} tokens, or that its tokens cannot spell, were left out."
         self.notes = notes(len(taught), len(known), long)
-        self.validation = ExactMatch(validation)
-        self.validation_prompts = self.writer.prompts(self.validation.texts)
+        self.validate = ExactMatch(validation, self.writer.predictor).score
         description = self.writer.cutter.to_str() + self.writer.template + asked.to_json()
-        self.identity = run_identity(spec, (training, validation), description)
+        self.identity = run_identity(spec.to_json(), description, training, validation)
         self.soft = None
-        if teacher is not None and spec.alpha > 0:
-            kept = folder / f"teacher-{self.identity[:16]}.safetensors"
+        if places.teacher is not None and spec.alpha > 0:
+            kept = places.checkpoints / f"teacher-{self.identity[:16]}.safetensors"
             with processes.join().main_first():
-                self.soft = distributions(
-                    teacher, asked, [texts[at] for at in taught], self.answers, spec.temperature, kept
-                )
+                read = [texts[at] for at in taught]
+                self.soft = distributions(places.teacher, asked, read, self.answers, spec.temperature, kept)
 
     def terms(self, batch: list[int]) -> dict[str, torch.Tensor]:
         rows = [self.prompts[row] + self.answers[row] for row in batch]
@@ -252,21 +238,13 @@ class WriterObjective:
         longest = targets.shape[1]
         logits = decoding.forward(self.model, ids, mask, positions, logits_to_keep=longest + 1, use_cache=False).logits
         logits = logits[:, -longest - 1 : -1]  # the logits at one token are of the next
-        found = {"hard": cross_entropy(logits, targets, self.weights[batch])}
+        found = {"hard": token_loss(logits, targets, self.weights[batch])}
         if self.soft is not None:
             found["soft"] = self.soft.divergence(logits, targets, self.weights[batch], batch)
         return found
 
     def batch_weight(self, batch: list[int]) -> float:
-        """Sum the weights of the answers' tokens."""
         return sum(float(self.weights[row]) * len(self.answers[row]) for row in batch)
-
-    def validate(self) -> float | None:
-        """Compute the share of the validation rows that are answered exactly."""
-        return self.validation.score(
-            [len(row) for row in self.validation_prompts],
-            lambda positions: self.writer.answer([self.validation_prompts[at] for at in positions]),
-        )
 
     def save(self, folder: Path) -> None:
         self.writer.save(folder, **self.notes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,21 +47,25 @@ def from_layers(
     spec: Spec,
     labels: tuple[str, ...],
     layers: tuple[int, ...],
-    kept: list[int] | None,
+    texts: Sequence[str],
     teacher: Any,
     tokenizer: Any,
     kind: Any = transformers.AutoModelForSequenceClassification,
 ) -> Student:
-    """Make a classifier of texts, or of tokens, from some layers of a teacher, with the kept ids of its vocabulary."""
+    """Make a classifier of texts, or of tokens, from some layers of a teacher.
+
+    Where the vocabulary can be pruned, it keeps the pieces that the texts use.
+    """
+    kept = None
+    if vocabulary.is_word_piece(tokenizer) and teacher.config.model_type in FAMILIES:
+        tokenizer, kept = vocabulary.prune(tokenizer, texts, spec.vocabulary)
     config = copy.deepcopy(teacher.config)
     config.num_hidden_layers = len(layers)
     config.vocab_size = len(kept) if kept else config.vocab_size
-    number_special_tokens(config, tokenizer)
     head = _head_rows(teacher.config, labels)
-    name_labels(config, labels)
-    model = kind.from_config(config)
-    model.load_state_dict(_inherited(model.state_dict(), teacher.state_dict(), layers, kept, head))
-    return with_tokenizer(spec, model, tokenizer)
+    student = fresh(spec, labels, tokenizer, config, kind.from_config)
+    student.model.load_state_dict(_inherited(student.model.state_dict(), teacher.state_dict(), layers, kept, head))
+    return student
 
 
 def small(spec: Spec, labels: tuple[str, ...], tokenizer: Any, kind: Any) -> Student:
@@ -74,9 +78,23 @@ def small(spec: Spec, labels: tuple[str, ...], tokenizer: Any, kind: Any) -> Stu
         intermediate_size=4 * spec.hidden,
         max_position_embeddings=max(spec.max_tokens, 128),
     )
-    number_special_tokens(config, tokenizer)
-    name_labels(config, labels)
-    return with_tokenizer(spec, kind(config), tokenizer)
+    return fresh(spec, labels, tokenizer, config, kind)
+
+
+def fresh(spec: Spec, labels: tuple[str, ...], tokenizer: Any, config: Any, make: Callable[[Any], Any]) -> Student:
+    """Make a model of a config with random weights, with its labels and the ids of the tokenizer's special tokens.
+
+    The folder cuts texts where training did, whatever program loads it.
+    """
+    config.pad_token_id = tokenizer.pad_token_id
+    for ours, theirs in (("bos", "cls"), ("eos", "sep"), ("cls", "cls"), ("sep", "sep"), ("mask", "mask")):
+        if getattr(config, f"{ours}_token_id", None) is not None:
+            setattr(config, f"{ours}_token_id", getattr(tokenizer, f"{theirs}_token_id"))
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: number for number, label in enumerate(labels)}
+    config.problem_type = "single_label_classification"
+    tokenizer.model_max_length = spec.max_tokens
+    return Student(make(config), tokenizer)
 
 
 def _inherited(
@@ -108,29 +126,9 @@ def _head_rows(config: Any, labels: tuple[str, ...]) -> list[int] | None:
     return [theirs.index(label) for label in labels] if sorted(theirs) == sorted(labels) else None
 
 
-def name_labels(config: Any, labels: tuple[str, ...]) -> None:
-    config.id2label = dict(enumerate(labels))
-    config.label2id = {label: number for number, label in enumerate(labels)}
-    config.problem_type = "single_label_classification"
-
-
-def number_special_tokens(config: Any, tokenizer: Any) -> None:
-    """Copy the tokenizer's special ids to the config: a pruned vocabulary has new ones."""
-    config.pad_token_id = tokenizer.pad_token_id
-    for ours, theirs in (("bos", "cls"), ("eos", "sep"), ("cls", "cls"), ("sep", "sep"), ("mask", "mask")):
-        if getattr(config, f"{ours}_token_id", None) is not None:
-            setattr(config, f"{ours}_token_id", getattr(tokenizer, f"{theirs}_token_id"))
-
-
 def attention_heads(hidden: int) -> int:
     """Choose heads of about 32 columns: the largest number that divides the width."""
     return next(heads for heads in range(max(1, hidden // 32), 0, -1) if hidden % heads == 0)
-
-
-def with_tokenizer(spec: Spec, model: Any, tokenizer: Any) -> Student:
-    """Pair the two; the folder then cuts texts where training did, whatever program loads it."""
-    tokenizer.model_max_length = spec.max_tokens
-    return Student(model, tokenizer)
 
 
 def student_tokenizer(spec: Spec, texts: Sequence[str], source: tuple[Any, Any] | None) -> tuple[Any, list[int] | None]:
@@ -142,7 +140,7 @@ def student_tokenizer(spec: Spec, texts: Sequence[str], source: tuple[Any, Any] 
 
 def load_start(spec: Spec, start: Path) -> tuple[Any, Any]:
     """Load the encoder that a student starts from. Raises ValueError where it reads fewer tokens than the spec asks."""
-    model, tokenizer = models.load_encoder(start)
+    model, tokenizer = models.load_for(transformers.AutoModelForSequenceClassification, start)
     most = models.positions(model.config)
     if spec.max_tokens > most:
         raise ValueError(f"max_tokens is {spec.max_tokens}, and {start.name} reads at most {most} tokens.")

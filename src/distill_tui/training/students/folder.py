@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distill_tui.spec import Spec
-from distill_tui.training import vocabulary
-from distill_tui.training.students.encoder import FAMILIES, Student, from_layers, load_start
+from distill_tui.training.students.encoder import Student, from_layers, load_start
 
 NO_FOLDER = "A student of kind folder starts from a local model folder, and none was given."
 
@@ -19,7 +18,4 @@ def build(
     if start is None:
         raise ValueError(NO_FOLDER)
     model, tokenizer = load_start(spec, start)
-    kept = None
-    if vocabulary.is_word_piece(tokenizer) and model.config.model_type in FAMILIES:
-        tokenizer, kept = vocabulary.prune(tokenizer, texts, spec.vocabulary)
-    return from_layers(spec, labels, tuple(range(model.config.num_hidden_layers)), kept, model, tokenizer)
+    return from_layers(spec, labels, tuple(range(model.config.num_hidden_layers)), texts, model, tokenizer)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import transformers
+
 from distill_tui.spec import Spec
-from distill_tui.training import models, vocabulary
+from distill_tui.training import models
 from distill_tui.training.students.encoder import FAMILIES, Student, from_layers
 
 NO_TEACHER = "A student from the teacher's layers needs the teacher's folder; choose scratch, static or ngram."
@@ -22,13 +24,10 @@ def build(
     problem = _problem(model.config, spec)
     if problem:
         raise ValueError(problem)
-    kept = None
-    if vocabulary.is_word_piece(tokenizer):
-        tokenizer, kept = vocabulary.prune(tokenizer, texts, spec.vocabulary)
-    return from_layers(spec, labels, spec.layers, kept, model, tokenizer)
+    return from_layers(spec, labels, spec.layers, texts, model, tokenizer)
 
 
-def _problem(config: models.Config, spec: Spec) -> str | None:
+def _problem(config: transformers.PreTrainedConfig, spec: Spec) -> str | None:
     if config.model_type not in FAMILIES:
         return (
             f"The teacher is a {config.model_type}; layers can be taken from {', '.join(FAMILIES)}: "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import islice, pairwise
@@ -46,7 +46,6 @@ def pieces(text: str, most_words: int, shortest: int = SHORTEST, longest: int = 
 
 
 def pairs(words: Sequence[str]) -> list[str]:
-    """Return the pairs of adjacent words."""
     return [f"{first} {second}" for first, second in pairwise(words)]
 
 
@@ -70,17 +69,12 @@ class Vocabulary:
     def numbers_of(self, text: str) -> list[int]:
         """Return the rows of a text's n-grams, each once, in order; unknown ones are left out."""
         words = WORD.findall(text.lower())[: self.most_words]
-        found = set(map(self.numbers.get, pairs(words))).union(*map(self._of_word, words))
+        found = set(map(self.numbers.get, pairs(words))).union(*map(self.rows_of, words))
         found.discard(None)
         return sorted(found)  # type: ignore[arg-type]
 
-    def fill_cache(self, words: Iterable[str]) -> None:
-        """Fill the cache, so that the first text with a word is as fast as the next."""
-        for word in islice(words, CACHED_WORDS // 2):
-            self._of_word(word)
-
     @cached_property
-    def _of_word(self) -> Callable[[str], frozenset[int]]:
+    def rows_of(self) -> Callable[[str], frozenset[int]]:
         """A word's own rows, cached: looking up its letters is most of the work, and texts repeat their words."""
         get, sizes = self.numbers.get, (self.shortest, self.longest)
 
@@ -173,15 +167,17 @@ def build(
     return NGramStudent(Weights(vocabulary, len(labels)), vocabulary, labels)
 
 
-def read(folder: Path) -> tuple[Callable[[str], list[int]], Callable[[Sequence[int]], NDArray[np.float32]]]:
-    """Open a folder that `save` wrote, in plain numpy: text → rows of its n-grams, and these → logits (labels,)."""
+def open_folder(folder: Path, threads: int, max_tokens: int) -> Predictor[Floats]:
+    """Open a folder that `save` wrote, in plain numpy; texts are cut where they were in training."""
     settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     names = json.loads((folder / NGRAMS).read_text(encoding="utf-8"))
     with safe_open(folder / "model.safetensors", framework="np") as file:
         weight, bias, rarity = (file.get_tensor(name) for name in ("weight", "bias", "rarity"))
     sizes = (int(settings[name]) for name in ("most_words", "shortest", "longest"))
     vocabulary = Vocabulary({name: row for row, name in enumerate(names)}, rarity, *sizes)
-    vocabulary.fill_cache(name for name in names if " " not in name and not name.startswith("#"))
+    words = (name for name in names if " " not in name and not name.startswith("#"))
+    for word in islice(words, CACHED_WORDS // 2):
+        vocabulary.rows_of(word)  # so that the first text with a word is as fast as the next
     # what an n-gram adds to each logit, and to the square of the text's length: one look-up and one sum for all
     adds = np.column_stack([rarity[:, None] * weight, rarity * rarity])
 
@@ -192,12 +188,6 @@ def read(folder: Path) -> tuple[Callable[[str], list[int]], Callable[[Sequence[i
         answer: NDArray[np.float32] = summed[:-1] / sqrt(summed[-1]) + bias
         return answer
 
-    return vocabulary.numbers_of, logits
-
-
-def open_folder(folder: Path, threads: int, max_tokens: int) -> Predictor[Floats]:
-    """Open the folder; texts are cut where they were in training."""
-    cut, logits = read(folder)
     return Predictor(
-        lambda texts: [cut(text) for text in texts], lambda rows: models.softmax(np.stack([*map(logits, rows)]))
+        lambda texts: [*map(vocabulary.numbers_of, texts)], lambda rows: models.softmax(np.stack([*map(logits, rows)]))
     )

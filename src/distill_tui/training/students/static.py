@@ -17,13 +17,7 @@ import transformers
 
 from distill_tui.spec import Spec
 from distill_tui.training import models
-from distill_tui.training.students.encoder import (
-    Student,
-    name_labels,
-    number_special_tokens,
-    student_tokenizer,
-    with_tokenizer,
-)
+from distill_tui.training.students.encoder import Student, fresh, student_tokenizer
 
 RARE = 1e-3  # a token with this share of all tokens counts half (the `a` of Arora et al. 2017)
 FLAT = 1e3  # an RMS norm with eps = FLAT^2 and weight FLAT passes short vectors on unchanged
@@ -48,14 +42,12 @@ def build(
         rms_norm_eps=FLAT**2 if encoded else 1e-5,
         mask_token_id=tokenizer.mask_token_id or 0,
     )
-    number_special_tokens(config, tokenizer)
-    name_labels(config, labels)
-    model = transformers.EuroBertForSequenceClassification(config)
+    student = fresh(spec, labels, tokenizer, config, transformers.EuroBertForSequenceClassification)
     if source is not None and kept is not None:
         words = _principal_components(_encode_alone(*source, kept), spec.hidden)
         counts = torch.bincount(torch.tensor([i for row in models.tokenise(tokenizer, texts, 512) for i in row]))
-        _start_embeddings(model, words, torch.nn.functional.pad(counts, (0, len(kept) - len(counts))))
-    return with_tokenizer(spec, model, tokenizer)
+        _start_embeddings(student.model, words, torch.nn.functional.pad(counts, (0, len(kept) - len(counts))))
+    return student
 
 
 @torch.inference_mode()

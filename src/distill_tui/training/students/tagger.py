@@ -19,13 +19,15 @@ import transformers
 from distill_tui.spec import Spec
 from distill_tui.teachers.description import Described
 from distill_tui.training import export, models, vocabulary
+from distill_tui.training.checkpoints import run_identity
 from distill_tui.training.folders import ANSWER, answer_settings
-from distill_tui.training.generation import ExactMatch, Pairs, cross_entropy, notes, run_identity
+from distill_tui.training.generation import ExactMatch, Pairs, notes
+from distill_tui.training.loop import Places
+from distill_tui.training.objective import IGNORED, token_loss
 from distill_tui.training.predictor import Predictor, WrittenAnswer
 from distill_tui.training.students import fields
 from distill_tui.training.students.encoder import FAMILIES, Student, from_layers, load_start, small
 from distill_tui.training.students.fields import Shape, Span, splits
-from distill_tui.training.token_distributions import IGNORED
 
 FORM = "tagger"
 TINY = 1e-9  # probabilities below count as this
@@ -37,9 +39,13 @@ NO_FAST_TOKENIZER = "The tokenizer of that folder does not give the offsets of i
 class Tokens:
     """A text as tokens."""
 
+    text: str
     ids: list[int]
     offsets: list[Span]  # the characters of each token
     real: list[bool]  # False for special tokens
+
+    def __len__(self) -> int:
+        return len(self.ids)
 
 
 @dataclass(frozen=True)
@@ -53,37 +59,39 @@ class Tagger:
 
     def tokenise(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokenise texts; one without any token becomes one padding token."""
-        found = self.cutter.encode_batch([models.speakable(text) for text in texts])
-        empty = Tokens([self.tokenizer.pad_token_id or 0], [(0, 0)], [False])
+        spoken = [models.speakable(text) for text in texts]
+        empty = [self.tokenizer.pad_token_id or 0], [(0, 0)], [False]
         return [
-            Tokens(one.ids, one.offsets, [not special for special in one.special_tokens_mask]) if one.ids else empty
-            for one in found
+            Tokens(text, one.ids, one.offsets, [not special for special in one.special_tokens_mask])
+            if one.ids
+            else Tokens(text, *empty)
+            for text, one in zip(spoken, self.cutter.encode_batch(spoken), strict=True)
         ]
 
-    def logits(self, rows: Sequence[Tokens]) -> torch.Tensor:
-        """Run one batch: (rows, tokens, 1 + 2 fields)."""
-        return models.logits(self.model, [row.ids for row in rows])
-
-    def answer(self, texts: Sequence[str], rows: Sequence[Tokens]) -> list[WrittenAnswer]:
-        """Answer one batch of texts, given with their tokens."""
+    def answer(self, rows: Sequence[Tokens]) -> list[WrittenAnswer]:
         self.model.eval()
-        ends = [self._ends(models.speakable(text), row) for text, row in zip(texts, rows, strict=True)]
+        ends = [self._ends(row) for row in rows]
         real, opens, closes = (models.pad(each, False)[0].bool() for each in zip(*ends, strict=True))
         with torch.inference_mode():
-            found = decode(self.logits(rows), real, opens, closes, [each.always for each in self.shape.fields])
+            logits = models.logits(self.model, [row.ids for row in rows])
+            found = decode(logits, real, opens, closes, [each.always for each in self.shape.fields])
         columns = [each.tolist() for each in (found.first, found.last, found.there, found.confidence)]
         return [
-            WrittenAnswer(self.shape.write(_values(models.speakable(text), row, *spans)), confidence)
-            for text, row, *spans, confidence in zip(texts, rows, *columns, strict=True)
+            WrittenAnswer(self.shape.write(_values(row, *spans)), confidence)
+            for row, *spans, confidence in zip(rows, *columns, strict=True)
         ]
 
-    def _ends(self, text: str, row: Tokens) -> tuple[list[bool], list[bool], list[bool]]:
+    @property
+    def predictor(self) -> Predictor[WrittenAnswer]:
+        return Predictor(self.tokenise, self.answer)
+
+    def _ends(self, row: Tokens) -> tuple[list[bool], list[bool], list[bool]]:
         """Mark the tokens that are in the text, at which a value may begin, and at which it may end."""
         if not self.shape.whole:
             return row.real, row.real, row.real
         pairs = list(zip(row.real, row.offsets, strict=True))
-        opens = [real and not splits(text, first) for real, (first, _) in pairs]
-        return row.real, opens, [real and not splits(text, last) for real, (_, last) in pairs]
+        opens = [real and not splits(row.text, first) for real, (first, _) in pairs]
+        return row.real, opens, [real and not splits(row.text, last) for real, (_, last) in pairs]
 
     def save(self, folder: Path, **more: object) -> None:
         """Write what plain transformers loads as a token classifier, and answer.json."""
@@ -123,7 +131,7 @@ def tags(shape: Shape) -> tuple[str, ...]:
     return ("O", *(f"{part}-{each.name}" for each in shape.fields for part in "BI"))
 
 
-def targets(text: str, row: Tokens, spans: Sequence[Span | None]) -> list[int] | None:
+def targets(row: Tokens, spans: Sequence[Span | None]) -> list[int] | None:
     """Return the label of each token; None where a span was cut off or does not end where tokens do."""
     found = [0 if real else IGNORED for real in row.real]
     for number, span in enumerate(spans):
@@ -132,7 +140,8 @@ def targets(text: str, row: Tokens, spans: Sequence[Span | None]) -> list[int] |
         inside = [
             at for at, (first, last) in enumerate(row.offsets) if row.real[at] and first < span[1] and span[0] < last
         ]
-        if not inside or text[row.offsets[inside[0]][0] : row.offsets[inside[-1]][1]].strip() != text[slice(*span)]:
+        whole = row.text[row.offsets[inside[0]][0] : row.offsets[inside[-1]][1]] if inside else ""
+        if whole.strip() != row.text[slice(*span)]:
             return None
         for at in inside:
             found[at] = 2 * number + (1 if at == inside[0] else 2)
@@ -177,9 +186,9 @@ def decode(
     return Spans(start.gather(1, last[:, None])[:, 0], last, there, sure)
 
 
-def _values(text: str, row: Tokens, first: list[int], last: list[int], there: list[bool]) -> list[str | None]:
+def _values(row: Tokens, first: list[int], last: list[int], there: list[bool]) -> list[str | None]:
     ends = zip(first, last, there, strict=True)
-    cut = [text[row.offsets[a][0] : row.offsets[b][1]].strip() if is_there else None for a, b, is_there in ends]
+    cut = [row.text[row.offsets[a][0] : row.offsets[b][1]].strip() if is_there else None for a, b, is_there in ends]
     return [value or None for value in cut]
 
 
@@ -197,16 +206,12 @@ def _from_folder(spec: Spec, shape: Shape, texts: Sequence[str], start: Path) ->
         raise ValueError(NO_FAST_TOKENIZER)
     depth = model.config.num_hidden_layers
     layers = spec.layers or tuple(range(depth))
-    renamed = model.config.model_type in FAMILIES
-    if not renamed and layers != tuple(range(depth)):
+    if model.config.model_type not in FAMILIES and layers != tuple(range(depth)):
         raise ValueError(f"Layers can be taken from {', '.join(FAMILIES)}; {start.name} is used whole.")
     if not all(0 <= layer < depth for layer in layers):
         raise ValueError(f"{start.name} has layers 0 to {depth - 1}, and the spec asks for {max(layers)}.")
-    kept = None
-    if renamed and vocabulary.is_word_piece(tokenizer):
-        tokenizer, kept = vocabulary.prune(tokenizer, [*map(models.speakable, texts)], spec.vocabulary)
     kind = transformers.AutoModelForTokenClassification
-    return from_layers(spec, tags(shape), layers, kept, model, tokenizer, kind)
+    return from_layers(spec, tags(shape), layers, [*map(models.speakable, texts)], model, tokenizer, kind)
 
 
 def problem(training: Pairs) -> str | None:
@@ -216,39 +221,20 @@ def problem(training: Pairs) -> str | None:
     return "No answer holds a value that stands in its input, so a tagger has nothing to mark; train student=causal."
 
 
-def left_out(training: Pairs) -> str:
-    """Return one sentence about the answers that do not stand in their input; empty where there are none."""
-    return _marked(training).left_out
-
-
 def open_folder(folder: Path, threads: int, max_tokens: int) -> Predictor[WrittenAnswer]:
-    """Open a tagger's folder; texts are tokenised within their batch."""
-    tagger = load(folder, max_tokens)
-    return Predictor(list, lambda texts: tagger.answer(texts, tagger.tokenise(texts)))
+    return load(folder, max_tokens).predictor
 
 
 class TaggerObjective:
     """Cross-entropy with the label of each token."""
 
-    def __init__(
-        self,
-        spec: Spec,
-        training: Pairs,
-        validation: Pairs,
-        teacher: Path | None,
-        start: Path | None,
-        asked: Described,
-        folder: Path,
-    ) -> None:
+    def __init__(self, spec: Spec, training: Pairs, validation: Pairs, places: Places, asked: Described) -> None:
         known, marked = training.known(), _marked(training)
         texts = [models.speakable(training.inputs[row]) for row in known]
-        self.tagger = build(spec, marked.shape, texts, start)
+        self.tagger = build(spec, marked.shape, texts, places.start)
         self.model, self.term_weights = self.tagger.model, {"hard": 1.0}
         rows = self.tagger.tokenise(texts)
-        found = [
-            None if spans is None else targets(text, row, spans)
-            for text, row, spans in zip(texts, rows, marked.spans, strict=True)
-        ]
+        found = [None if spans is None else targets(row, spans) for row, spans in zip(rows, marked.spans, strict=True)]
         taught = [at for at, labels in enumerate(found) if labels is not None]
         if not taught:
             raise ValueError(f"No answer stands in the first {spec.max_tokens} tokens of its input; raise max_tokens.")
@@ -257,27 +243,17 @@ class TaggerObjective:
         self.targets = [labels for labels in found if labels is not None]
         self.weights = torch.from_numpy(training.weights[[known[at] for at in taught]])
         self.notes = notes(len(taught), len(known), marked.left_out)
-        self.validation = ExactMatch(validation)
-        self.validation_rows = self.tagger.tokenise(self.validation.texts)
+        self.validate = ExactMatch(validation, self.tagger.predictor).score
         description = self.tagger.cutter.to_str() + str(marked.shape)
-        self.identity = run_identity(spec, (training, validation), description)
+        self.identity = run_identity(spec.to_json(), description, training, validation)
 
     def terms(self, batch: list[int]) -> dict[str, torch.Tensor]:
         logits = models.logits(self.model, [self.rows[row] for row in batch])
         targets, _ = models.pad([self.targets[row] for row in batch], IGNORED)
-        return {"hard": cross_entropy(logits, targets, self.weights[batch])}
+        return {"hard": token_loss(logits, targets, self.weights[batch])}
 
     def batch_weight(self, batch: list[int]) -> float:
-        """Sum the weights of the tokens."""
         return sum(float(self.weights[row]) * sum(label != IGNORED for label in self.targets[row]) for row in batch)
-
-    def validate(self) -> float | None:
-        """Compute the share of the validation rows that are answered exactly."""
-        texts, rows = self.validation.texts, self.validation_rows
-        return self.validation.score(
-            [len(row.ids) for row in rows],
-            lambda positions: self.tagger.answer([texts[at] for at in positions], [rows[at] for at in positions]),
-        )
 
     def save(self, folder: Path) -> None:
         self.tagger.save(folder, **self.notes)
