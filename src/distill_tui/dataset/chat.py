@@ -33,7 +33,7 @@ GROUPS = (  # fields that identify the group of a row, the narrowest first
     "user",
 )
 METADATA, MOST_METADATA = "metadata", 50
-BESIDE = (*GROUPS, METADATA)
+CONTEXT = (*GROUPS, METADATA)
 
 
 def flattened(record: Mapping[str, object]) -> Mapping[str, object]:

@@ -119,7 +119,7 @@ def records(path: Path, wanted: list[str]) -> Iterator[Record]:
         there = _table_names(path, kind)
         columns = [name for name in there if name in wanted]
         if any(map(chat.needs_parts, wanted)):
-            columns += [name for name in there if name in (*chat.PARTS, *chat.BESIDE) and name not in columns]
+            columns += [name for name in there if name in (*chat.PARTS, *chat.CONTEXT) and name not in columns]
     return _records(path, kind, columns)
 
 
