@@ -27,9 +27,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import shared
+
+# isort: split
 import fetch
 import numpy as np
-import shared
 import spam_mails
 import teacher as sample_teacher
 

@@ -27,10 +27,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import shared
+
+# isort: split
 import addresses
 import make_project as base
 import numpy as np
-import shared
 from headline import bootstrap, shown
 
 from distill_tui import actions

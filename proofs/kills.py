@@ -35,7 +35,7 @@ def during(name: str) -> Callable[[Bench], Row]:
                 time.sleep(bench.chance.uniform(0, took))
                 child.kill()
                 acknowledged = "done" in child.end()
-                took *= 0.95 if acknowledged else 1.02
+                took *= 0.8 if acknowledged else 1.05
                 if acknowledged or bench.chance.random() < 0.67:
                     break
                 row.counts["more kills"] += 1

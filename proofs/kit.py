@@ -79,7 +79,7 @@ class Bench:
     def trials(self, row: Row, full: int, stage: str = "", *, least: int = 3, at: Path | None = None) -> Iterator[Path]:
         """Yield a fresh copy of a stage for each trial; one that takes its count back is tried again."""
         times = self.times(full, least)
-        for folder, _ in self.each(row, repeat(None, 4 * times), stage, times=times, at=at):
+        for folder, _ in self.each(row, repeat(None, 8 * times), stage, times=times, at=at):
             yield folder
         if not (self.first and row.lost):
             row.require(row.times == times, f"only {row.times} of {times} trials proved something")

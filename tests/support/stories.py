@@ -400,6 +400,7 @@ NEVER = {  # what no row may ever show
     ),
     "a student of data that are not frozen": (
         "SELECT run.id FROM run JOIN data_set ON data_set_id = data_set.id WHERE frozen_at IS NULL"
+        " AND run.kind = 'train'"
     ),
     "frozen with less held out than was promised": (
         "SELECT data_set.id FROM data_set JOIN gate USING (play_id) WHERE frozen_at IS NOT NULL"
