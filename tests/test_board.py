@@ -31,7 +31,7 @@ from distill_tui.ui.board.screen import REST, BoardScreen
 from distill_tui.ui.board.shelf import Shelf, matches, toggled
 from distill_tui.ui.board.widget import Board
 from distill_tui.ui.help import HelpScreen, keys_of
-from distill_tui.ui.palette import entries
+from distill_tui.ui.palette import Palette
 from distill_tui.ui.widgets import show
 from distill_tui.ui.widgets.frame import KeyLine, MessageLine, who
 from support.results import trained
@@ -247,7 +247,11 @@ async def test_typing_a_filter_narrows_the_board_and_escape_clears_it(project: P
         await pilot.press("enter")
         assert board.has_focus
         assert app.left is not None and app.left.words == "tone"
+        await pilot.press("slash", *"-of-none", "enter", "enter")
+        message = app.screen.query_one(MessageLine)
+        assert message.text == "The filter “-of-none” hides every play. esc clears it."
         await pilot.press("escape")
+        assert message.text == ""
         assert "refund-intent" in board.visible_text()
         assert app.left.words == ""  # a filter that was cleared does not come back
         await pilot.press("f", "enter", "escape", "slash")
@@ -482,12 +486,13 @@ async def test_the_palette_puts_what_can_be_done_first_and_says_why_not(project:
     app = an_app(project)
     async with app.run_test(size=WIDE) as pilot:
         await settled(pilot)
-        found = entries(app, app.screen.dossier)
-        assert {entry.action for entry in found} == {action for action in Action if action.key}
-        reasons = [bool(entry.why_not) for entry in found]
+        keys = [action.key for action in Action if action.key]
+        found = list(Palette(app.screen).entries())[: len(keys)]
+        assert {entry.title[-2] for entry in found} == set(keys)
+        reasons = [entry.help.startswith(show.mark("look")) for entry in found]
         assert reasons == sorted(reasons) and not reasons[0]
-        ship = next(entry for entry in found if entry.action is Action.SHIP)
-        assert "belongs to decide" in ship.why_not
+        ship = next(entry for entry in found if entry.title.startswith("ship"))
+        assert "belongs to decide" in ship.help
 
 
 # --- others ------------------------------------------------------------------------------------------------------

@@ -197,6 +197,7 @@ async def freezes_data(dana: Person) -> None:
     await dana.type("calls.jsonl", "ctrl+s")
     await dana.until("Columns of calls.jsonl")
     await dana.press("ctrl+s")
+    await dana.until("Imported 600 rows, 0 left out.", 60)
     await dana.until("NEXT  a  Choose the teacher", 60)
     await dana.press("a", "enter")
     await dana.until("NEXT  a  Build a draft data set")

@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
+from distill_tui import actions
 from distill_tui.rounds import cost_estimate
 from distill_tui.rules.data import findings
 from distill_tui.store import tables
 from distill_tui.store.project import Project
+from distill_tui.teachers.description import TEMPLATES, Described
 from distill_tui.terms import Task, TeacherSource
 from distill_tui.ui.forms.sheet import Sheet
 from distill_tui.ui.play.screen import PlayScreen
 from support.at_the_screen import text_of
-from support.command_line import parse
 from support.screens import DAN, NARROW, WIDE, a_project, an_app, at_data, settled, with_draft
 from support.sheets import fill
 
@@ -53,8 +54,8 @@ async def test_a_teacher_is_chosen_and_how_it_is_asked(
     tmp_path: Path,
 ) -> None:
     app, folder = an_app(project, with_draft(project), DAN), str(tmp_path)
-    said: list[tuple[str, ...]] = []
-    monkeypatch.setattr(app, "twin", lambda *words, done="": said.append(words))
+    chosen: list[tuple[Path | None, Described | None]] = []
+    monkeypatch.setattr(actions, "set_teacher", lambda project, play, actor, *which: chosen.append(which))
     async with app.run_test(size=size) as pilot:
         await settled(pilot)
         await pilot.press("U", "enter")
@@ -63,7 +64,7 @@ async def test_a_teacher_is_chosen_and_how_it_is_asked(
         await pilot.press("enter")
         fill(pilot.app, model="big-1")
         await pilot.press("ctrl+s")
-        assert isinstance(pilot.app.screen, Sheet) and len(said) == 1  # labels are missing
+        assert isinstance(pilot.app.screen, Sheet) and len(chosen) == 1  # labels are missing
         fill(pilot.app, labels="bad,good")
         await pilot.press("ctrl+s")
         for how, labels in (("zero-shot", "bad,good"), ("as a classifier", "")):
@@ -74,16 +75,19 @@ async def test_a_teacher_is_chosen_and_how_it_is_asked(
             assert "There is no folder /models/none" in text_of(pilot.app)
             fill(pilot.app, teacher=folder)
             await pilot.press("enter")
-            fill(pilot.app, how=how, labels=labels)
+            fill(pilot.app, kind=how, labels=labels)
             await pilot.press("ctrl+s")
-        await pilot.pause()
-    assert said == [
-        ("teacher", "P-001", "--recorded"),
-        ("teacher", "P-001", "--endpoint", "https://models.example/v1", "--model", "big-1", "--labels", "bad,good"),
-        ("teacher", "P-001", "--zero-shot", "--labels", "bad,good", "--", folder),
-        ("teacher", "P-001", "--", folder),
+            await settled(pilot)
+    labels = ("bad", "good")
+    assert [folder for folder, _ in chosen] == [None, None, tmp_path, tmp_path]
+    assert [described for _, described in chosen] == [
+        None,
+        Described(
+            TeacherSource.ENDPOINT, "big-1", labels, TEMPLATES[TeacherSource.ENDPOINT], "https://models.example/v1"
+        ),
+        Described(TeacherSource.ZERO_SHOT, "", labels, TEMPLATES[TeacherSource.ZERO_SHOT]),
+        None,
     ]
-    assert [parse(words).values["folder"] for words in said] == [None, None, folder, folder]
 
 
 @SIZES
@@ -91,8 +95,8 @@ async def test_a_teacher_that_writes_is_asked_in_the_words_of_a_file(
     project: Project, monkeypatch: Any, size: tuple[int, int], tmp_path: Path
 ) -> None:
     app, folder = an_app(project, at_data(project, task=Task.GENERATION), DAN), str(tmp_path)
-    said: list[tuple[str, ...]] = []
-    monkeypatch.setattr(app, "twin", lambda *words, done="": said.append(words))
+    chosen: list[tuple[Path | None, Described | None]] = []
+    monkeypatch.setattr(actions, "set_teacher", lambda project, play, actor, *which: chosen.append(which))
     words = tmp_path / "words.txt"
     words.write_text("The parts of {input}, as JSON.")
     async with app.run_test(size=size) as pilot:
@@ -113,20 +117,16 @@ async def test_a_teacher_that_writes_is_asked_in_the_words_of_a_file(
             assert "Write a whole number" in text_of(pilot.app)
             fill(pilot.app, tokens="64")
             await pilot.press("ctrl+s")
-        await pilot.pause()
-    asked = ("--template", str(words), "--answer-tokens", "64")
-    assert said == [
-        ("teacher", "P-001", "--prompted", *asked, "--", folder),
-        ("teacher", "P-001", "--endpoint", "https://models.example/v1", "--model", "big-1", *asked),
+            await settled(pilot)
+    text = words.read_text()
+    url = "https://models.example/v1"
+    assert chosen == [
+        (tmp_path, Described(TeacherSource.PROMPTED, "", (), text, max_tokens=64)),
+        (None, Described(TeacherSource.ENDPOINT, "big-1", (), text, url, max_tokens=64)),
     ]
-    read = parse(said[0])
-    values = tuple(read.values[name] for name in ("folder", "prompted", "answer_tokens"))
-    assert (read.call.play, *values) == ("P-001", folder, True, 64)
 
 
 async def test_an_endpoint_is_not_asked_without_a_budget(project: Project, monkeypatch: Any) -> None:
-    from distill_tui import actions
-
     play = with_draft(project)
     with project.telemetry() as session:
         row = session.get(tables.Play, play)

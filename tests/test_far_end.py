@@ -16,10 +16,9 @@ from textual.geometry import Size
 
 from distill_tui.terms import Action
 from distill_tui.ui.app import DistillApp
-from distill_tui.ui.far_end import CURSOR_POSITION, MUTE, SILENCE, TALLEST, WIDEST, FarEnd, clamped
 from distill_tui.ui.forms import form
 from distill_tui.ui.forms.sheet import Sheet
-from distill_tui.ui.session import SessionApp
+from distill_tui.ui.session import CURSOR_POSITION, MUTE, SILENCE, TALLEST, WIDEST, FarEnd, SessionApp, clamped
 from support import real_play
 from support.at_the_screen import told
 from support.ssh_host import Host, Session
@@ -115,11 +114,11 @@ def test_only_a_terminal_that_answered_or_never_spoke_can_fall_silent(monkeypatc
     end, now = object.__new__(FarEnd), 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     for spoke, answers, silent in ((False, False, True), (True, False, False), (True, True, True)):
-        end._spoke, end._answers, end._heard = spoke, answers, now - MUTE - 1
+        end._spoke, end._answers, end._last_byte = spoke, answers, now - MUTE - 1
         assert end.silent is silent
-        end._heard = now - SILENCE - 1
+        end._last_byte = now - SILENCE - 1
         assert end.silent is answers  # whoever never pressed a key may still be reading
-        end._heard = now - 1
+        end._last_byte = now - 1
         assert not end.silent
 
 
@@ -137,7 +136,7 @@ async def test_no_sheet_of_a_session_reads_a_file_of_the_host(play: real_play.Pl
             app.say("")
         app.new_play()
         await pilot.pause()
-        assert "opens no play" in told(app) and not isinstance(app.screen, Sheet)
+        assert "cannot open a play" in told(app) and not isinstance(app.screen, Sheet)
 
 
 @pytest.mark.parametrize("app", [DistillApp, SessionApp])

@@ -17,10 +17,11 @@ from distill_tui.rules.actor import Actor
 from distill_tui.rules.decide import covers
 from distill_tui.rules.next_step import next_step
 from distill_tui.rules.permission import objections
+from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
-from distill_tui.store import glance
+from distill_tui.store import glance, tables
 from distill_tui.store.project import Project
-from distill_tui.terms import Action, PlayKind, Stage
+from distill_tui.terms import Action, PlayKind, RunKind, RunStatus, Stage
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.forms import decide, sheet
 from distill_tui.ui.forms.gate_sheet import GateSheet
@@ -46,6 +47,7 @@ from support.screens import (
     at_gate,
     deciding,
     frozen,
+    put,
     qualifying,
     settled,
     training,
@@ -296,24 +298,61 @@ async def test_escape_loses_a_draft_of_the_gate_only_when_it_was_said(project: P
 # --- data, runs --------------------------------------------------------------------------------------------------
 
 
-async def test_what_takes_long_goes_through_the_command_line(project: Project, monkeypatch: Any) -> None:
+def becomes(project: Project, play: int, **columns: object) -> None:
+    """Change the newest run, as its worker would."""
+    with put(project, play) as session:
+        run = session.get(tables.Run, project.dossier(play).runs[-1].id)
+        for name, value in columns.items():
+            setattr(run, name, value)
+        session.add(run)
+
+
+@pytest.mark.parametrize(
+    ("keys", "code", "kind", "result"),
+    [
+        ("B", "", RunKind.BUILD, "Built a draft of 600 rows."),
+        ("F", "P-001", RunKind.FREEZE, "The data set is frozen."),
+    ],
+)
+async def test_what_takes_long_is_a_run_whose_result_is_shown(
+    project: Project, monkeypatch: Any, keys: str, code: str, kind: RunKind, result: str
+) -> None:
     play = with_draft(project)
+    monkeypatch.setattr(local, "start", lambda project, run: None)
     app = an_app(project, play, DAN)
-    said: list[tuple[str, ...]] = []
-    monkeypatch.setattr(app, "twin", lambda *words, done="": said.append(words))
+    async with app.run_test(size=NARROW) as pilot:
+        await settled(pilot)
+        await pilot.press(keys)
+        await typed(pilot, code)
+        await pilot.press("enter")
+        await settled(pilot)
+        run = project.dossier(play).runs[-1]
+        assert (run.kind, run.status) == (kind, RunStatus.QUEUED) and "A worker has started" in text_of(app)
+        for status, shown in ((RunStatus.RUNNING, "A worker has started"), (RunStatus.FINISHED, result)):
+            message = "600 rows" if kind is RunKind.BUILD else "frozen"
+            becomes(project, play, status=status, message=message)
+            app.file_watch.poll()
+            await settled(pilot)
+            assert shown in text_of(app)
+        app.say("")
+        app.file_watch.reload()
+        await settled(pilot)
+        assert result not in text_of(app)  # it is shown once
+
+
+async def test_the_failure_of_a_run_that_was_started_here_is_shown(project: Project, monkeypatch: Any) -> None:
+    play = with_draft(project)
+    monkeypatch.setattr(local, "start", lambda project, run: None)
+    app = an_app(project, play, DAN)
     async with app.run_test(size=NARROW) as pilot:
         await settled(pilot)
         await pilot.press("B", "enter")
-        await pilot.press("F")
-        await typed(pilot, "P-001")
-        await pilot.press("enter")
-        await pilot.press("U", "enter")
-        await pilot.pause()
-    assert said == [
-        ("data", "build", "P-001"),
-        ("data", "freeze", "P-001"),
-        ("teacher", "P-001", "--recorded"),
-    ]
+        await settled(pilot)
+        run = project.dossier(play).runs[-1]
+        becomes(project, play, status=RunStatus.FAILED, error="The disk is full.")
+        app.file_watch.poll()
+        await settled(pilot)
+        assert f"Run {run.id} (build) failed: The disk is full." in text_of(app)
 
 
 async def test_a_bad_spec_is_refused_in_place_and_a_good_one_starts_a_run(project: Project, monkeypatch: Any) -> None:
@@ -562,8 +601,7 @@ async def test_columns_are_shown_and_can_be_changed_before_traffic_comes_in(proj
     path = project.path.parent / "calls.jsonl"
     path.write_text('{"query": "where is my parcel?", "verdict": "delivery"}\n' * 3)
     app = an_app(project, play, DAN)
-    said: list[tuple[str, ...]] = []
-    monkeypatch.setattr(app, "twin", lambda *words, done="": said.append(words))
+    monkeypatch.setattr(local, "start", lambda project, run: None)
     async with app.run_test(size=NARROW) as pilot:
         await settled(pilot)
         await pilot.press("i")
@@ -573,13 +611,14 @@ async def test_columns_are_shown_and_can_be_changed_before_traffic_comes_in(proj
         assert pilot.app.screen.query_one("#field-input", Input).value == "query"
         pilot.app.screen.query_one("#field-gold", Input).value = "no such column"
         await pilot.press("ctrl+s")
-        assert not said
+        assert not project.dossier(play).runs
         pilot.app.screen.query_one("#field-gold", Input).value = "verdict"
         await pilot.press("ctrl+s")
-        await pilot.pause(0.1)
-    (words,) = said
-    assert words[:4] == ("import", "P-001", "--most-rejects", "0.05") and words[-1] == str(path)
-    assert words[words.index("--gold") + 1] == "verdict" and words[words.index("--input") + 1] == "query"
+        await settled(pilot)
+    (run,) = project.dossier(play).runs
+    spec = json.loads(run.spec)
+    assert (run.kind, spec["most_rejects"], spec["source"]) == (RunKind.IMPORT, 0.05, str(path))
+    assert (spec["mapping"]["gold"], spec["mapping"]["input"]) == ("verdict", "query")
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW])

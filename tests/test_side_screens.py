@@ -21,7 +21,7 @@ from distill_tui.terms import PlayKind, Role, RunKind, RunStatus
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.forms.sheet import Sheet
 from distill_tui.ui.jobs import TAIL, JobsScreen, tail
-from distill_tui.ui.palette import Commands
+from distill_tui.ui.palette import Palette
 from distill_tui.ui.roster import RosterScreen
 from distill_tui.ui.widgets.output import MOST, OutputSheet
 from support.at_the_screen import settled, text_of, told, typed
@@ -240,11 +240,11 @@ async def test_the_palette_finds_what_has_no_key(project: Project) -> None:
     app = an_app(project)
     async with app.run_test(size=WIDE) as pilot:
         await settled(pilot)
-        found = dict(Commands(app.screen)._found())
+        found = {entry.title: entry.help for entry in Palette(app.screen).entries()}
         assert (
-            found["show P-001 "] == "Show everything about a play."
-            and "person add " in found
-            and "ship P-001 " not in found
+            found[": show P-001 "] == "Show everything about a play."
+            and ": person add " in found
+            and ": ship P-001 " not in found
         )
         await pilot.press("ctrl+p")
         await typed(pilot, "person add")
@@ -253,4 +253,4 @@ async def test_the_palette_finds_what_has_no_key(project: Project) -> None:
         await pilot.pause(0.2)
         assert app.screen.query_one("Input").value == "person add "  # type: ignore[attr-defined]
         app.restricted = True
-        assert Commands(app.screen)._found() == []
+        assert not [entry for entry in Palette(app.screen).entries() if entry.title.startswith(": ")]

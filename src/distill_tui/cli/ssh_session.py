@@ -1,9 +1,9 @@
-"""What runs inside a session over SSH: who it is, a clean environment, and the few words that `sign --via` speaks.
+"""What runs inside a session over SSH: identify the person, clean the environment, answer the commands of `sign --via`.
 
-Standard library only until somebody is let in: what is refused costs little.
+The forced command of an `authorized_keys` line starts this and nothing else: no shell, no file, no other command. Each
+answer is one line of JSON in ASCII, so that nothing from the project can steer the terminal that shows it.
 
-It is what the forced command of an `authorized_keys` line starts, and the only thing: no shell, no file, no other word.
-Each answer is one line of JSON in ASCII, so that nothing from the project can steer the terminal that it reaches.
+Imports only the standard library until the person is identified: a rejected connection costs little.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 TERM = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,63}")
 KEPT = ("HOME", "SSH_CONNECTION", "SSH_AUTH_SOCK", "SSH_TTY", "PYTHONPATH", "XDG_STATE_HOME", "TMPDIR")
 WORDS = re.compile(r"(statement) (P-\d{1,9}) (approve|refuse)|(signature) (P-\d{1,9})")
-LONGEST = 1_500_000  # bytes of a line that is handed in: a statement of 1 MB in base64, and its signature
+LONGEST = 1_500_000  # bytes of a line of input: a statement of 1 MB in base64, and its signature
 HINT = (
     "This is distill-tui. Connect with a terminal (ssh -t) to review, or sign from your own machine with "
     "`distill-tui sign --via`.\n"
@@ -36,7 +36,7 @@ HINT = (
 
 
 def begin(project: Project) -> Actor:
-    """Prove who this session is. Raises Refused where nothing here could prove it."""
+    """Return who this session belongs to. Raises Refused if the session proves no identity."""
     from distill_tui.people import identity
     from distill_tui.rules.objection import Refused
 
@@ -47,32 +47,33 @@ def begin(project: Project) -> Actor:
 
 
 def _unsafe(path: Path) -> Iterator[Objection]:
-    """A session proves somebody only where its account owns the file and no other account can write it.
+    """Yield why a session proves no identity: its account must own the file, and no other account may write it.
 
     The proof is a file that sshd writes for this process (ExposeAuthInfo), and any shell can point SSH_USER_AUTH at a
-    file of its own. What makes it evidence is that nobody gets a shell here: under the account that owns the project
-    file, sshd starts this command and no other. A person's own shell runs under another account, which does not own
-    the file, so that it is refused here; or under the owner's, and then `hosted` names that person with every proof.
+    file of its own. It is evidence because this account has no shell: under the account that owns the project file,
+    sshd starts this command and no other. A person's own shell runs under another account, which does not own the
+    file, so it is rejected here; or under the owner's, and then `hosted` names that person with every proof.
     """
     from distill_tui.rules.objection import Objection
 
     try:
         status = path.stat()
     except OSError as error:
-        yield Objection("session.unsafe", f"{path.name} cannot be looked at: {error.strerror}; ask its keeper.")
+        yield Objection("session.unsafe", f"{path.name} cannot be read: {error.strerror}. Ask its keeper.")
         return
     if status.st_uid != os.getuid():
         yield Objection(
-            "session.unsafe", f"{path.name} belongs to another account than this session's, which proves nobody here."
+            "session.unsafe", f"{path.name} belongs to another account, so this session proves no identity."
         )
     if status.st_mode & 0o022:
         yield Objection(
-            "session.unsafe", f"Other accounts can write {path.name}, so a session proves nobody; `chmod 600` it."
+            "session.unsafe",
+            f"Other accounts can write {path.name}, so a session proves no identity. Run `chmod 600` on it.",
         )
 
 
 def clean_environment() -> None:
-    """Keep of the environment only what a session needs; a client may have set the rest of it."""
+    """Remove from the environment what a session does not need: a client may have set it."""
     term = os.environ.get("TERM", "")
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     os.environ.clear()
@@ -81,7 +82,7 @@ def clean_environment() -> None:
 
 
 def run(path: Path, idle_minutes: float) -> int:
-    """Serve one session: a command of `sign --via`, or the screens; gives the exit code."""
+    """Serve one session: a command of `sign --via`, or the screens; return the exit code."""
     command = os.environ.pop("SSH_ORIGINAL_COMMAND", None)
     auth = os.environ.get("SSH_USER_AUTH", "")
     clean_environment()
@@ -110,7 +111,7 @@ def run(path: Path, idle_minutes: float) -> int:
 
 
 def _agent_key(project: Project, actor: Actor) -> Path | None:
-    """Find a key of this person's in a forwarded agent, where there is one, to sign with."""
+    """Return the file of a key of this person in a forwarded agent, if there is one, to sign with."""
     from distill_tui.people import signatures
 
     if "SSH_AUTH_SOCK" not in os.environ:
@@ -130,14 +131,16 @@ def _agent_key(project: Project, actor: Actor) -> Path | None:
     return None
 
 
-# --- the words of `sign --via` -----------------------------------------------------------------------------------
+# --- the commands of `sign --via` ----------------------------------------------------------------------------------
 
 
 def answer(path: Path, command: str) -> int:
-    """Answer one command in one line of JSON; anything that is no command of ours is refused, and nothing is run."""
+    """Answer one command in one line of JSON; reject every other command."""
     words = WORDS.fullmatch(command)
     if words is None:
-        sys.stderr.write("Only `statement PLAY approve|refuse` and `signature PLAY` are known here; no shell is.\n")
+        sys.stderr.write(
+            "The commands here are `statement PLAY approve|refuse` and `signature PLAY`. There is no shell.\n"
+        )
         return 2
     from distill_tui.store.project import Project
 
@@ -161,26 +164,26 @@ def _answer(project: Project, words: list[str]) -> tuple[int, dict[str, Any]]:
         return 0, _signature(project, play, actor, given)
     except Refused as refused:
         return 3, {"objections": [{"rule": each.rule, "sentence": each.sentence} for each in refused.objections]}
-    except (ValueError, binascii.Error) as error:  # BadSignature and ProjectError say what; the rest is no line of ours
+    except (ValueError, binascii.Error) as error:  # BadSignature, ProjectError, or malformed input
         return 4, {"error": str(error)}
 
 
 def _line() -> Mapping[str, Any]:
-    """Read the one line that comes with a command. Raises ValueError."""
+    """Read the line of input of a command. Raises ValueError."""
     line = sys.stdin.buffer.readline(LONGEST + 1)
     if len(line) > LONGEST:
         raise ValueError(f"The line is longer than {LONGEST:,} bytes.")
     try:
         value = json.loads(line or b"{}")
     except (ValueError, RecursionError):
-        raise ValueError("The line is no JSON.") from None
+        raise ValueError("The line is not JSON.") from None
     if not isinstance(value, dict) or not all(isinstance(each, str | int) for each in value.values()):
-        raise ValueError("The line is no object of texts and numbers.")
+        raise ValueError("The line is not an object of texts and numbers.")
     return value
 
 
 def _statement(project: Project, play: int, actor: Actor, opinion: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the statement that this person would sign now, and the log from what they have seen up to its head."""
+    """Return the statement that this person would sign now, and the log since the head that they know."""
     from distill_tui.actions import sign_offs
     from distill_tui.store import queries
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -21,9 +21,6 @@ from distill_tui.rules import permission, requests
 from distill_tui.rules.objection import Refused
 from distill_tui.teachers import description
 from distill_tui.terms import Action, TeacherSource
-
-if TYPE_CHECKING:
-    from distill_tui.teachers.description import Described
 
 
 @command(Action.SET_TEACHER)
@@ -70,41 +67,20 @@ def teacher(
     source = TeacherSource.ZERO_SHOT if zero_shot else TeacherSource.PROMPTED
     described = None
     if endpoint or zero_shot or prompted:
-        choices = tuple(label.strip() for label in labels.split(",")) if labels else ()
-        described = _described(
+        described = description.Described.chosen(
             TeacherSource.ENDPOINT if endpoint else source,
             model,
-            choices,
-            template,
+            labels or "",
+            text_of(template) if template else "",
             endpoint or "",
             revision,
-            completes,
-            answer_tokens,
+            completes=completes,
+            tokens=answer_tokens,
         )
     with reading():
         actions.set_teacher(*call.about, Path(folder) if folder else None, described)
     play = call.dossier().play
     call.done(f"The teacher is {play.teacher_name}.", teacher=play.teacher_name, digest=play.teacher_digest)
-
-
-def _described(
-    source: TeacherSource,
-    model: str,
-    labels: tuple[str, ...],
-    template: str | None,
-    url: str,
-    revision: str,
-    completes: bool,
-    answer_tokens: int | None,
-) -> Described:
-    """Describe a teacher that is prompted. Without labels it writes its answers."""
-    writes = not labels and source is not TeacherSource.ZERO_SHOT
-    usual = description.WRITES if writes else description.TEMPLATES[source]
-    found = description.Described(
-        source, model, labels, text_of(template) if template else usual, url, revision, completes=completes
-    )
-    tokens = answer_tokens or (description.ANSWER_TOKENS if writes else found.max_tokens)
-    return dataclasses.replace(found, max_tokens=tokens)
 
 
 @command(Action.CONFIRM_TERMS)

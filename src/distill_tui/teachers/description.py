@@ -40,6 +40,26 @@ class Described:
     max_tokens: int = 16  # of an answer; temperature is 0
     completes: bool = False  # a local model continues the template as it stands, and its answer is one line
 
+    @classmethod
+    def chosen(
+        cls,
+        source: TeacherSource,
+        model: str,
+        labels: str,
+        template: str,
+        base_url: str = "",
+        revision: str = "",
+        *,
+        completes: bool = False,
+        tokens: int | None = None,
+    ) -> Described:
+        """Describe a teacher as a person names it: labels with commas. Without labels it writes its answers."""
+        choices = tuple(label.strip() for label in labels.split(",")) if labels else ()
+        writes = not choices and source is not TeacherSource.ZERO_SHOT
+        prompt = template or (WRITES if writes else TEMPLATES[source])
+        most = tokens or (ANSWER_TOKENS if writes else cls.max_tokens)
+        return cls(source, model, choices, prompt, base_url, revision, most, completes)
+
     def to_json(self) -> str:
         """Write canonical JSON; fields added later only where they are not the default: the digest is a name."""
         values = {name: value for name, value in asdict(self).items() if name != "completes" or value}

@@ -21,11 +21,12 @@ from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.worker import get_current_worker
 
 from distill_tui.people import remembered
 from distill_tui.rules.actor import Actor
 from distill_tui.store import glance, sqlite
-from distill_tui.ui import file_watch, terminal, themes, twin
+from distill_tui.ui import file_watch, terminal, themes
 from distill_tui.ui.board.screen import BoardScreen
 from distill_tui.ui.messages import ProjectChanged
 from distill_tui.ui.widgets import show
@@ -96,7 +97,6 @@ class DistillApp(App[int]):
         self.left = remembered.left(path, self.actor.person)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Add the tones of the marks to every theme."""
         return themes.tones(self.current_theme, colour=not self.no_color)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
@@ -136,7 +136,6 @@ class DistillApp(App[int]):
         self.exit(code, return_code=code)
 
     async def action_quit(self) -> None:
-        """Leave; runs continue."""
         self.remember()
         self.exit()
 
@@ -220,6 +219,23 @@ class DistillApp(App[int]):
         """Show, from a thread, that the file cannot be read."""
         self.call_from_thread(self.say, file_watch.unreadable(error), "error")
 
+    def load(self, screen: Screen[Any], read: Callable[[Project], T], then: Callable[[T], object]) -> None:
+        """Read in a thread what a screen shows, and call `then` with it; a later call replaces an earlier one."""
+        if self.project is not None:  # until then its opening is followed by a change
+            work = partial(self._load, self.project, screen, read, then)
+            screen.run_worker(work, thread=True, exclusive=True, group="load")
+
+    def _load(
+        self, project: Project, screen: Screen[Any], read: Callable[[Project], T], then: Callable[[T], object]
+    ) -> None:
+        try:
+            found = read(project)
+        except sqlite.errors() as error:
+            self.unreadable(error)
+            return
+        if not get_current_worker().is_cancelled and screen.is_mounted:
+            self.call_from_thread(then, found)
+
     def perform(self, work: Callable[[Project], T], then: Callable[[T], object] | None = None, done: str = "") -> None:
         """Run `work` in a thread, then show `done` and call `then` with its result; or show why it was refused."""
         if self.project is None:
@@ -247,16 +263,18 @@ class DistillApp(App[int]):
             self.call_after_refresh(self.say, done, "success")
         self.file_watch.poll()
 
-    def twin(self, *words: str, done: str = "", shows: bool = False) -> None:
-        """Run a command as a child process, then show `done` or its last line; with `shows`, all that it printed."""
+    def run_command(self, *words: str) -> None:
+        """Run a command as a child process, then show its last line, and all that it printed if that is more."""
         self.say(f"{' '.join(words[:3])} {show.glyph('dots')} is running", "running")
-        self.run_worker(self._twin(words, done, shows), group="twin")
+        self.run_worker(self._run_command(words), group="command")
 
-    async def _twin(self, words: tuple[str, ...], done: str, shows: bool) -> None:
-        ended = await twin.run(self.path, self.key, words)
-        self.say((ended.well and done) or ended.line or "Done.", "success" if ended.well else "error")
-        if shows and len(ended.data) > 1:
-            self.push_screen(OutputSheet(f"distill-tui {' '.join(words)}", ended.data))
+    async def _run_command(self, words: tuple[str, ...]) -> None:
+        from distill_tui.ui import command_line
+
+        well, data, last = await command_line.run(self.path, self.key, words)
+        self.say(last, "success" if well else "error")
+        if len(data) > 1:
+            self.push_screen(OutputSheet(f"distill-tui {' '.join(words)}", data))
         self.file_watch.poll()
 
     async def run_action(
@@ -286,17 +304,15 @@ class DistillApp(App[int]):
         self.push_screen(PlayScreen(play, tab))
 
     def new_play(self) -> None:
-        """Ask for what a play needs to begin, and show it."""
         from distill_tui.ui.forms import gate
 
         gate.new_play(self).take(self, None)
 
     def action_keys(self) -> None:
-        """Show every key that works here; enter runs one."""
         from distill_tui.ui.help import HelpScreen
 
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen.of(self.screen))
+            self.push_screen(HelpScreen(self.screen))
 
     def action_jobs(self) -> None:
         from distill_tui.ui.jobs import JobsScreen
@@ -315,13 +331,11 @@ class DistillApp(App[int]):
 
     def action_command_line(self, begun: str = "") -> None:
         """Ask for a command, as in a shell, with `begun` already typed."""
-        from distill_tui.ui.help import CommandLine
+        from distill_tui.ui.command_line import CommandLine
 
-        self.push_screen(CommandLine(begun), self._typed)
-
-    def _typed(self, words: list[str] | None) -> None:
-        if words:
-            self.twin(*words, shows=True)
+        dossiers = (getattr(screen, "dossier", None) for screen in reversed(self.screen_stack))
+        code = next((dossier.code for dossier in dossiers if dossier is not None), "")
+        self.push_screen(CommandLine(begun, code), lambda words: self.run_command(*words) if words else None)
 
 
 def answers() -> tuple[type[Exception], ...]:

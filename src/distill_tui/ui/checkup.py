@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Static
 
@@ -14,6 +13,7 @@ from distill_tui.store import doctor
 from distill_tui.store.doctor import Finding
 from distill_tui.ui.widgets import page
 from distill_tui.ui.widgets.frame import Heading, KeyLine, MessageLine
+from distill_tui.ui.widgets.output import Scrolled
 
 if TYPE_CHECKING:
     from distill_tui.ui.app import DistillApp
@@ -25,7 +25,7 @@ class CheckupScreen(Screen[None]):
     DEFAULT_CSS = """
     CheckupScreen #found { height: auto; }
     """
-    AUTO_FOCUS = "VerticalScroll"
+    AUTO_FOCUS = "Scrolled"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "look", "check again"),
         Binding("colon", "app.command_line", "Command", key_display=":", show=False),
@@ -35,10 +35,14 @@ class CheckupScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield Heading("Checkup of this machine and this file")
-        with VerticalScroll():
+        with Scrolled():
             yield Static(" checking", id="found", markup=False)
         yield MessageLine()
         yield KeyLine()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.findings: list[Finding] = []
 
     def on_mount(self) -> None:
         self.action_look()
@@ -49,25 +53,16 @@ class CheckupScreen(Screen[None]):
         self.run_worker(self._look, thread=True, exclusive=True)
 
     def _look(self) -> None:
-        found = [*doctor.machine(), *doctor.file(cast("DistillApp", self.app).path)]
-        self.app.call_from_thread(self._found, found)
-
-    def _found(self, found: list[Finding]) -> None:
-        self._findings = found
-        self._draw()
+        self.findings = [*doctor.machine(), *doctor.file(cast("DistillApp", self.app).path)]
+        self.app.call_from_thread(self.on_resize)
 
     def on_resize(self) -> None:
-        self._draw()
-
-    _findings: list[Finding] = []  # replaced whole, never changed
-
-    def _draw(self) -> None:
-        if not self._findings:
+        if not self.findings:
             return
-        wrong = [finding for finding in self._findings if not finding.ok]
-        summary = f"{len(wrong)} of {len(self._findings)} checks found a problem" if wrong else "no problems"
+        wrong = [finding for finding in self.findings if not finding.ok]
+        summary = f"{len(wrong)} of {len(self.findings)} checks found a problem" if wrong else "no problems"
         lines = [page.heading("CHECKUP", summary)]
-        for finding in sorted(self._findings, key=lambda each: each.ok):
+        for finding in sorted(self.findings, key=lambda each: each.ok):
             word = "ok" if finding.ok else "error"
             lines += page.sentence(f"{finding.name}: {finding.says}", self.size.width - 2, word=word)
         self.query_one("#found", Static).update(page.page(lines))

@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING
 from textual.worker import get_current_worker
 
 from distill_tui.store import glance, sqlite
+from distill_tui.terms import RunKind, RunStatus
 
 if TYPE_CHECKING:
+    from distill_tui.rules.entities import Run
     from distill_tui.ui.app import DistillApp
 
 POLL, REAP = 0.5, 2.0  # seconds
+RESULTS = {  # what a person who started a run waits for, around the run's own message
+    RunKind.IMPORT: "Imported {}.",
+    RunKind.BUILD: "Built a draft of {}.",
+    RunKind.FREEZE: "The data set is {}.",
+}
 
 
 class FileWatch:
@@ -23,9 +30,9 @@ class FileWatch:
         self.app = app
         self.seen: int | None = None  # the version of the file that was read last
         self.everything = False  # whether all is to be read again
+        self.awaited: set[int] = set()  # runs whose result is shown when they end
 
     def begin(self, seen: int) -> None:
-        """Watch from a version of the file on."""
         self.seen = seen
         self.app.set_interval(POLL, self.poll)
         self.app.set_interval(REAP, self.reap)
@@ -53,6 +60,11 @@ class FileWatch:
             self.seen = version
             self._read()
 
+    def await_run(self, run: int) -> None:
+        """Show the result of a run when it ends."""
+        self.awaited.add(run)
+        self._read()
+
     def reload(self) -> None:
         """Read everything again, changed or not."""
         self.everything = True
@@ -75,15 +87,27 @@ class FileWatch:
                 header = glance.header(app.path)
             if everything or header.head != before.head:
                 self.look_up()
+            runs = [self._run(number) for number in sorted(self.awaited - set(header.active))]
         except sqlite.errors() as error:
             app.unreadable(error)
             return
         if not worker.is_cancelled:
-            app.call_from_thread(self._found, header, everything)
+            app.call_from_thread(self._found, header, everything, [run for run in runs if not run.status.active])
 
-    def _found(self, header: glance.Header, everything: bool) -> None:
+    def _run(self, number: int) -> Run:
+        from distill_tui.store import queries
+
+        assert self.app.project is not None
+        run = queries.run(self.app.project, number)
+        assert run is not None
+        return run
+
+    def _found(self, header: glance.Header, everything: bool, ended: list[Run]) -> None:
         self.app.header, self.everything = header, False
         self.app.changed(everything=everything)
+        for run in ended:
+            self.awaited.discard(run.id or 0)
+            self.app.say(*result(run))
 
     def reap(self) -> None:
         """Mark runs whose worker is gone as lost."""
@@ -99,6 +123,12 @@ class FileWatch:
             self.app.call_from_thread(self.app.say, f"Runs cannot be watched now: {sqlite.sentence(error)}", "warning")
 
 
+def result(run: Run) -> tuple[str, str]:
+    """Return the message line for a run that ended, and its severity."""
+    if run.status is RunStatus.FINISHED:
+        return RESULTS[run.kind].format(run.message), "success"
+    return f"Run {run.id} ({run.kind.value}) {run.status.value}: {run.error or run.message}", "error"
+
+
 def unreadable(error: Exception) -> str:
-    """Return the sentence for a file that cannot be read at the moment."""
     return f"The project file cannot be read now: {sqlite.sentence(error)}"

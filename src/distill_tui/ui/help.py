@@ -1,29 +1,23 @@
-"""The help on keys and the command line: two modal screens over the screen that is open."""
+"""The help on keys: every key of the screen that is open, and why it is dimmed."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from rich.cells import cell_len
 from textual import on
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen, Screen
-from textual.suggester import SuggestFromList
 from textual.widgets import Input, Label, OptionList
 from textual.widgets.option_list import Option
 
 from distill_tui.terms import Action
 from distill_tui.ui.widgets import show
 from distill_tui.ui.widgets.frame import why_dimmed
-
-if TYPE_CHECKING:
-    from distill_tui.ui.app import DistillApp
 
 _GENERIC = ("app.focus_next", "app.focus_previous", "screen.copy_text", "app.help_quit")
 
@@ -75,13 +69,9 @@ class HelpScreen(ModalScreen[None]):
         Binding("pageup", "move(-10)", show=False),
     ]
 
-    def __init__(self, keys: list[KeyHelp]) -> None:
+    def __init__(self, screen: Screen[Any]) -> None:
         super().__init__()
-        self.keys = keys
-
-    @classmethod
-    def of(cls, screen: Screen[Any]) -> HelpScreen:
-        return cls(keys_of(screen))
+        self.keys = keys_of(screen)
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="sheet"):
@@ -147,77 +137,7 @@ def _line(help_: KeyHelp, width: int) -> Content:
 
 
 def legend() -> Content:
-    """Explain the marks and short forms."""
     words = ("holds", "misses", "look", "waiting", "running", "paused")
     marks = Content("   ").join([show.state(word) for word in words])
     cards = f"on a card: q quality on validation rows, {show.glyph('most')} most it saves a month"
     return marks + f"\n{cards}\nkeys open forms; only enter in a form changes the project"
-
-
-class CommandLine(ModalScreen[list[str] | None]):
-    """One line for a command of the command line, for this project."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss", "Back"),
-        Binding("up", "recall(-1)", show=False),
-        Binding("down", "recall(1)", show=False),
-        Binding("tab", "complete", show=False, priority=True),
-    ]
-    history: ClassVar[list[str]] = []
-
-    def __init__(self, begun: str = "") -> None:
-        super().__init__()
-        self.begun, self.back = begun, 0
-
-    def compose(self) -> ComposeResult:
-        with Vertical(id="command-line"):
-            yield Input(
-                self.begun,
-                placeholder="a command, as after distill-tui in a shell; tab completes",
-                suggester=SuggestFromList([begun for begun, _ in commands(self.app, _code(self.app.screen_stack))]),
-                select_on_focus=False,
-                compact=True,
-            )
-
-    def on_mount(self) -> None:
-        box = self.query_one(Input)
-        box.focus()
-        box.action_end()
-
-    def action_recall(self, by: int) -> None:
-        """Recall an earlier or later line."""
-        self.back = max(0, min(self.back - by, len(self.history)))
-        box = self.query_one(Input)
-        box.value = self.history[-self.back] if self.back else self.begun
-        box.action_end()
-
-    def action_complete(self) -> None:
-        self.query_one(Input).action_cursor_right()
-
-    @on(Input.Submitted)
-    def _run(self, event: Input.Submitted) -> None:
-        text = event.value.strip().removeprefix("distill-tui ")
-        try:
-            words = shlex.split(text)
-        except ValueError as error:
-            self.notify(f"{error}", markup=False, severity="warning")
-            return
-        if words:
-            self.history.append(event.value)
-        self.dismiss(words or None)
-
-
-def commands(app: App[Any], code: str = "") -> list[tuple[str, str]]:
-    """Return each command as one begins to type it, with the code of the play that is open, and its sentence."""
-    listed = cast("DistillApp", app).commands()
-    play = f" {code}" if code else ""
-    return sorted((f"{words.replace(' PLAY', play)} ", sentence) for words, sentence in listed)
-
-
-def _code(screens: Sequence[Screen[Any]]) -> str:
-    """Return the code of the play that is open or selected, else an empty text."""
-    for screen in reversed(screens):
-        dossier = getattr(screen, "dossier", None)
-        if dossier is not None:
-            return str(dossier.code)
-    return ""

@@ -8,26 +8,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
-from textual import on
+from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
-from textual.widgets.option_list import Option
-from textual.worker import get_current_worker
 
-from distill_tui import actions
 from distill_tui.rules.permission import objections
 from distill_tui.rules.requests import ForRun
 from distill_tui.rules.training import OF_DATA
-from distill_tui.store import sqlite
+from distill_tui.store import queries
 from distill_tui.terms import Action, RunKind, RunStatus
-from distill_tui.ui.forms.form import Call, Form, nothing
+from distill_tui.ui.forms import runs
 from distill_tui.ui.messages import ProjectChanged
 from distill_tui.ui.widgets import page, show
+from distill_tui.ui.widgets.choices import Choices
 from distill_tui.ui.widgets.frame import KeyLine, MessageLine
 from distill_tui.ui.widgets.output import OutputSheet
 from distill_tui.ui.widgets.page import Column, Lines
@@ -54,7 +52,6 @@ class Job:
 
     @property
     def left(self) -> str:
-        """Return the time left at the present rate."""
         from distill_tui.ui.play.evidence import time_left
 
         return time_left(self.run, self.rows_per_second) if self.rows_per_second else show.glyph("dash")
@@ -62,14 +59,10 @@ class Job:
 
 def load(project: Project, actor: Actor) -> list[Job]:
     """Read the runs, active ones first; of those the rate and what the rules have against a stop."""
-    from distill_tui.store import queries
-
     return [_job(project, actor, run, play) for run, play in queries.jobs(project, LAST)]
 
 
 def _job(project: Project, actor: Actor, run: entities.Run, play: str) -> Job:
-    from distill_tui.store import queries
-
     assert run.id is not None
     log = tail(project.artifacts.run_folder(run.id) / "worker.log")
     if not run.status.active:
@@ -114,7 +107,6 @@ COLUMNS = (
 
 
 def table(jobs: list[Job], width: int) -> Lines:
-    """Lay the runs out, one a line, under a heading."""
     rows: list[tuple[str | tuple[str, str], ...]] = []
     for job in jobs:
         run, dash = job.run, show.glyph("dash")
@@ -131,7 +123,6 @@ def table(jobs: list[Job], width: int) -> Lines:
 
 
 def detail(job: Job, width: int, height: int) -> Lines:
-    """Show one run's progress and message, with the end of its log below."""
     run = job.run
     bar = f"  {page.progress(run.step, run.total, 24)} {run.step:,}/{run.total:,}" if run.total else ""
     lines = page.sentence(f"run {run.id} of {job.play}{bar}", width, word=run.status.value, style="bold")
@@ -151,6 +142,8 @@ def detail(job: Job, width: int, height: int) -> Lines:
 class JobsScreen(ModalScreen[None]):
     """The runs, live; the selected one below."""
 
+    if TYPE_CHECKING:
+        app = getters.app(DistillApp)
     DEFAULT_CSS = """
     JobsScreen > Vertical { width: 96%; height: 90%; }
     JobsScreen .jobs-title { text-style: bold; height: 1; }
@@ -162,8 +155,6 @@ class JobsScreen(ModalScreen[None]):
         Binding("enter", "open", "open its play", key_display=show.glyph("enter"), priority=True),
         Binding("o", "log", "log"),
         Binding("K", "stop", "stop"),
-        Binding("j", "move(1)", "Down", show=False),
-        Binding("k", "move(-1)", "Up", show=False),
         Binding("question_mark", "app.keys", "help", key_display="?"),
         Binding("escape,q,J", "dismiss", "back", key_display="q"),
     ]
@@ -173,21 +164,15 @@ class JobsScreen(ModalScreen[None]):
         self.jobs: list[Job] | None = None
 
     @property
-    def _app(self) -> DistillApp:
-        return cast("DistillApp", self.app)
-
-    @property
     def selected(self) -> Job | None:
-        """The run under the cursor."""
         at = self.query_one(OptionList).highlighted if self.is_mounted else None
         return self.jobs[at] if self.jobs and at is not None and at < len(self.jobs) else None
 
     def compose(self) -> ComposeResult:
-        """Title, the runs, the selected one, message, keys."""
         with Vertical():
             yield Static("Jobs: runs continue when you leave", classes="jobs-title", markup=False)
             yield Static("", id="jobs-head", markup=False)
-            yield OptionList(markup=False, compact=True)
+            yield Choices(markup=False, compact=True)
             yield Static(" loading", id="jobs-detail", markup=False)
             yield MessageLine()
             yield KeyLine()
@@ -198,41 +183,25 @@ class JobsScreen(ModalScreen[None]):
         self.set_interval(1.0, self.on_project_changed)
 
     def on_project_changed(self, _: ProjectChanged | None = None) -> None:
-        """Load again what is shown."""
-        self.run_worker(self._load, thread=True, exclusive=True, group="jobs")
-
-    def _load(self) -> None:
-        worker, project = get_current_worker(), self._app.project
-        if project is None or worker.is_cancelled:
-            return
-        try:
-            jobs = load(project, self._app.actor)
-        except sqlite.errors() as error:
-            self._app.unreadable(error)
-            return
-        if not worker.is_cancelled:
-            self.app.call_from_thread(self._loaded, jobs)
+        self.app.load(self, lambda project: load(project, self.app.actor), self._loaded)
 
     def _loaded(self, jobs: list[Job]) -> None:
-        if not self.is_mounted or jobs == self.jobs:
+        if jobs == self.jobs:
             return
         held = self.selected
         self.jobs = jobs
         self._draw(held.run.id if held else None)
 
     def on_resize(self) -> None:
-        """Lay it out for the new width."""
         if self.jobs is not None:
             self._draw(self.selected.run.id if self.selected else None)
 
     def _draw(self, at: int | None) -> None:
-        options, width = self.query_one(OptionList), self.size.width * 96 // 100 - 6
+        width = self.size.width * 96 // 100 - 6
         head, *lines = table(self.jobs or [], width)
         self.query_one("#jobs-head", Static).update(head)
-        options.clear_options()
-        options.add_options([Option(line) for line in lines])
         ids = [job.run.id for job in self.jobs or []]
-        options.highlighted = ids.index(at) if at in ids else 0 if ids else None
+        self.query_one(Choices).fill(lines, ids.index(at) if at in ids else 0 if ids else None)
         self._draw_detail()
 
     @on(OptionList.OptionHighlighted)
@@ -244,11 +213,9 @@ class JobsScreen(ModalScreen[None]):
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Dim a key exactly when there is a reason why not."""
         return None if self.blocked(action, parameters) else True
 
     def blocked(self, action: str, parameters: tuple[object, ...]) -> str | None:
-        """Return why a key is dimmed."""
         if action in ("open", "log", "stop") and self.is_mounted:
             job = self.selected
             if job is None:
@@ -259,42 +226,20 @@ class JobsScreen(ModalScreen[None]):
                 return f"Run {job.run.id} wrote no log."
         return None
 
-    def action_move(self, rows: int) -> None:
-        """Move like the arrows."""
-        options = self.query_one(OptionList)
-        options.action_cursor_down() if rows > 0 else options.action_cursor_up()
-
     @on(OptionList.OptionSelected)
     def action_open(self) -> None:
-        """Open the play of the run where its curve is."""
         job = self.selected
         if job is not None:
             self.dismiss()
-            self._app.open_play(job.run.play_id, TRAIN_TAB)
+            self.app.open_play(job.run.play_id, TRAIN_TAB)
 
     def action_log(self) -> None:
-        """Read what the worker wrote."""
         job = self.selected
         if job is not None:
-            self._app.push_screen(OutputSheet(f"The last of the log of run {job.run.id}", job.log))
+            self.app.push_screen(OutputSheet(f"The last of the log of run {job.run.id}", job.log))
 
     def action_stop(self) -> None:
-        """Ask once, then have the run stop."""
         job = self.selected
-        if job is None:
-            return
-        run, actor = job.run, self._app.actor
-        keeps = "keeps nothing" if run.kind in OF_DATA else "keeps its checkpoint"
-        stop = Call(
-            lambda project: actions.stop_run(project, run.play_id, actor, run.id or 0), f"Run {run.id} is stopping."
-        )
-        form = Form(
-            None,
-            "stop it",
-            nothing,
-            lambda asked: stop,
-            (f"It stops after this step and {keeps}. C on the play's screen resumes it.",),
-            title=f"Stop run {run.id} ({run.kind.value}) of {job.play}",
-            command=f"distill-tui train stop P-{run.play_id:03d} --run {run.id}",
-        )
-        form.take(self._app, None)
+        if job is not None:
+            run = job.run
+            runs.stop(run.play_id, self.app.actor, f"P-{run.play_id:03d}", run).take(self.app, None)

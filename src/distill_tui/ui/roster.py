@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
-from textual import on
+from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import OptionList, Static
-from textual.widgets.option_list import Option
-from textual.worker import get_current_worker
 
 from distill_tui.rules.dossier import ProjectDossier
-from distill_tui.rules.permission import objections
-from distill_tui.rules.requests import Request, RevokeKey
-from distill_tui.store import glance, sqlite
+from distill_tui.rules.requests import RevokeKey
+from distill_tui.store import glance
 from distill_tui.terms import Action, Role, Stage
 from distill_tui.ui.forms import people
+from distill_tui.ui.forms.form import objection
 from distill_tui.ui.messages import ProjectChanged
 from distill_tui.ui.widgets import page, show
+from distill_tui.ui.widgets.choices import Choices
 from distill_tui.ui.widgets.frame import Heading, KeyLine, MessageLine
 from distill_tui.ui.widgets.page import Column, Lines
 
@@ -45,10 +44,9 @@ COLUMNS = (
 
 
 def table(dossier: ProjectDossier, cards: list[Card], width: int) -> Lines:
-    """List the people, one a line, under a heading."""
     keeper = dossier.keeper
     rows = []
-    for person in _people(dossier):
+    for person in sorted(dossier.people):
         keys = [key for key in dossier.keys if key.person_id == person]
         revoked = sum(key.revoked_at is not None for key in keys)
         count = f"{len(keys) - revoked}" + (f" (+{revoked} revoked)" if revoked else "")
@@ -57,24 +55,18 @@ def table(dossier: ProjectDossier, cards: list[Card], width: int) -> Lines:
     return page.table(COLUMNS, rows, width)
 
 
-def _people(dossier: ProjectDossier) -> list[str]:
-    return sorted(dossier.people)
-
-
 def _accounts(dossier: ProjectDossier, person: str) -> str:
     uids = [f"uid {account.uid}" for account in dossier.accounts if account.person_id == person]
     return ", ".join(uids) or show.glyph("dash")
 
 
 def _held(cards: list[Card], person: str) -> str:
-    """Count a person's roles in plays that are not killed."""
     alive = [card for card in cards if card.stage is not Stage.KILLED]
     counts = {role: sum(card.roles.get(role) == person for card in alive) for role in Role}
     return ", ".join(f"{role.value} {count}" for role, count in counts.items() if count) or show.glyph("dash")
 
 
 def detail(dossier: ProjectDossier, cards: list[Card], person: str, width: int) -> Lines:
-    """Show one person's accounts, keys and roles."""
     lines = [page.heading(person.upper(), dossier.people[person].name)]
     lines += page.fact("accounts", _accounts(dossier, person), width)
     keys = [key for key in dossier.keys if key.person_id == person]
@@ -94,6 +86,8 @@ def detail(dossier: ProjectDossier, cards: list[Card], person: str, width: int) 
 class RosterScreen(Screen[None]):
     """The people of a project; the selected one below."""
 
+    if TYPE_CHECKING:
+        app = getters.app(DistillApp)
     DEFAULT_CSS = """
     RosterScreen #roster-head { height: 1; margin: 1 0 0 0; }
     RosterScreen OptionList { height: 1fr; border: none; padding: 0; background: $background; }
@@ -101,8 +95,6 @@ class RosterScreen(Screen[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(key, f"change('{action.value}')", short) for key, (action, short) in KEYS.items()),
-        Binding("j", "move(1)", "Down", show=False),
-        Binding("k", "move(-1)", "Up", show=False),
         Binding("y", "copy", "Copy the person's keys", show=False),
         Binding("colon", "app.command_line", "Command", key_display=":", show=False),
         Binding("question_mark", "app.keys", "help", key_display="?"),
@@ -115,19 +107,15 @@ class RosterScreen(Screen[None]):
         self.cards: list[Card] = []
 
     @property
-    def _app(self) -> DistillApp:
-        return cast("DistillApp", self.app)
-
-    @property
     def selected(self) -> str | None:
         at = self.query_one(OptionList).highlighted if self.is_mounted else None
-        people = _people(self.project_dossier) if self.project_dossier is not None else []
-        return people[at] if at is not None and at < len(people) else None
+        names = sorted(self.project_dossier.people) if self.project_dossier is not None else []
+        return names[at] if at is not None and at < len(names) else None
 
     def compose(self) -> ComposeResult:
         yield Heading("People of this project")
         yield Static("", id="roster-head", markup=False)
-        yield OptionList(markup=False, compact=True)
+        yield Choices(markup=False, compact=True)
         yield Static(" loading", id="person", markup=False)
         yield MessageLine()
         yield KeyLine()
@@ -136,25 +124,13 @@ class RosterScreen(Screen[None]):
         self.on_project_changed()
 
     def on_project_changed(self, _: ProjectChanged | None = None) -> None:
-        """Load again what is shown."""
-        self.run_worker(self._load, thread=True, exclusive=True, group="roster")
+        path = self.app.path
+        self.app.load(self, lambda project: (project.project_dossier(), glance.cards(path)), self._loaded)
 
-    def _load(self) -> None:
-        worker, project = get_current_worker(), self._app.project
-        if project is None or worker.is_cancelled:
-            return
-        try:
-            dossier, cards = project.project_dossier(), glance.cards(self._app.path)
-        except sqlite.errors() as error:
-            self._app.unreadable(error)
-            return
-        if not worker.is_cancelled:
-            self.app.call_from_thread(self._loaded, dossier, cards)
-
-    def _loaded(self, dossier: ProjectDossier, cards: list[Card]) -> None:
+    def _loaded(self, found: tuple[ProjectDossier, list[Card]]) -> None:
         held = self.selected
-        self.project_dossier, self.cards = dossier, cards
-        self._draw(held or self._app.actor.person)
+        self.project_dossier, self.cards = found
+        self._draw(held or self.app.actor.person)
 
     def on_resize(self) -> None:
         self._draw(self.selected)
@@ -162,12 +138,10 @@ class RosterScreen(Screen[None]):
     def _draw(self, at: str | None) -> None:
         if self.project_dossier is None:
             return
-        options, people = self.query_one(OptionList), _people(self.project_dossier)
+        names = sorted(self.project_dossier.people)
         head, *lines = table(self.project_dossier, self.cards, self.size.width - 2)
         self.query_one("#roster-head", Static).update(head)
-        options.clear_options()
-        options.add_options([Option(line) for line in lines])
-        options.highlighted = people.index(at) if at in people else 0 if people else None
+        self.query_one(Choices).fill(lines, names.index(at) if at in names else 0 if names else None)
         self._draw_person()
 
     @on(OptionList.OptionHighlighted)
@@ -183,11 +157,9 @@ class RosterScreen(Screen[None]):
     # --- keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Dim a key exactly when the rules object to it."""
         return None if self.blocked(action, parameters) else True
 
     def blocked(self, action: str, parameters: tuple[object, ...]) -> str | None:
-        """Return why a key is dimmed."""
         if action != "change":
             return None
         if self.project_dossier is None:
@@ -197,33 +169,22 @@ class RosterScreen(Screen[None]):
             keys = self._keys_of(self.selected)
             if not keys:
                 return f"{self.selected or 'This person'} has no key to revoke."
-            return self._objects(wanted, RevokeKey(keys[0]))
-        return self._objects(wanted)
-
-    def _objects(self, action: Action, request: Request | None = None) -> str:
-        """Return the rules' first objection, or nothing."""
-        if self.project_dossier is None:
-            return ""
-        reasons = objections(action, self.project_dossier, self._app.actor, request)
-        return reasons[0].sentence if reasons else ""
+            return objection(wanted, self.project_dossier, self.app.actor, RevokeKey(keys[0]))
+        return objection(wanted, self.project_dossier, self.app.actor)
 
     def _keys_of(self, person: str | None) -> list[str]:
         keys = self.project_dossier.keys if self.project_dossier is not None else ()
         return [key.fingerprint for key in keys if key.person_id == person and key.revoked_at is None]
 
-    def action_move(self, rows: int) -> None:
-        options = self.query_one(OptionList)
-        options.action_cursor_down() if rows > 0 else options.action_cursor_up()
-
     def action_copy(self) -> None:
         keys = self._keys_of(self.selected)
         self.app.copy_to_clipboard("\n".join(keys))
-        self._app.say(f"{len(keys)} fingerprint{'s' * (len(keys) != 1)} on the clipboard.")
+        self.app.say(f"{len(keys)} fingerprint{'s' * (len(keys) != 1)} on the clipboard.")
 
     def action_change(self, name: str) -> None:
         if self.project_dossier is None:
             return
-        actor, person = self._app.actor, self.selected or ""
+        actor, person = self.app.actor, self.selected or ""
         match BY_NAME[name]:
             case Action.ENROL_PERSON:
                 form = people.enrol(actor)
@@ -233,4 +194,4 @@ class RosterScreen(Screen[None]):
                 form = people.add_key(actor, person)
             case _:
                 form = people.revoke_key(actor, person, self._keys_of(person))
-        form.take(self._app, self.project_dossier)
+        form.take(self.app, self.project_dossier)

@@ -1,18 +1,27 @@
-"""The screens inside a session over SSH: no shell, no files, no child process; straight at what waits for this person.
+"""The screens inside a session over SSH: no shell, no files, no child process; they open at what waits for this person.
 
-The other end of the line is somebody's terminal, or says so: its size and silence are not trusted either.
+The size and the silence of the terminal at the other end are not trusted. sshd does not report to a session that the
+client's input has ended, and notices a broken connection late. A terminal answers a query for the position of its
+cursor. One that answered before and no longer does is gone, and so is one that never sent a byte.
 """
 
 from __future__ import annotations
 
+import fcntl
+import os
+import struct
+import termios
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from textual import events
 from textual.app import SystemCommand
+from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Size
+from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input, TextArea
 
@@ -20,10 +29,53 @@ from distill_tui.rules.actor import Actor
 from distill_tui.store import glance
 from distill_tui.terms import Stage
 from distill_tui.ui.app import DistillApp
-from distill_tui.ui.far_end import ASK, FarEnd, clamp_terminal, clamped
 
 CLOSED = ("suspend_process", "screenshot", "command_line", "people", "checkup", "new_play")
 DECIDE_TAB = 6
+WIDEST, TALLEST = 500, 200  # cells: no terminal is larger, and a larger size would be drawn all the same
+ASK, SILENCE = 10.0, 30.0  # seconds: between two questions, and without an answer before the session ends
+MUTE = 120.0  # seconds for a terminal that never sent a byte: its person may be reading the first screen
+CURSOR_POSITION = "\x1b[6n"
+
+
+class FarEnd(LinuxDriver):
+    """A driver that queries its terminal and notes whether an answer came."""
+
+    _answers = _spoke = False
+    _last_byte = 0.0
+
+    def start_application_mode(self) -> None:
+        self._last_byte = time.monotonic()
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+
+    def ask(self) -> None:
+        self.write(CURSOR_POSITION)
+        self.flush()
+
+    @property
+    def silent(self) -> bool:
+        """Whether the terminal is gone: no answer from one that answers, or never a byte from it."""
+        quiet = time.monotonic() - self._last_byte
+        return (self._answers and quiet > SILENCE) or (not self._spoke and quiet > MUTE)
+
+    def process_message(self, message: Message) -> None:
+        self._last_byte, self._spoke = time.monotonic(), True
+        self._answers = self._answers or isinstance(message, events.CursorPosition)
+        super().process_message(message)
+
+
+def clamp_terminal() -> None:
+    """Set this end's terminal to a size within bounds, for whatever else reads it."""
+    with suppress(OSError):
+        size = os.get_terminal_size(0)
+        within = clamped(size.columns, size.lines)
+        if within != (size.columns, size.lines):
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", within[1], within[0], 0, 0))
+
+
+def clamped(width: int, height: int) -> tuple[int, int]:
+    """Bring a size within bounds; a missing one is 80 by 24."""
+    return min(width, WIDEST) if width > 0 else 80, min(height, TALLEST) if height > 0 else 24
 
 
 class SessionApp(DistillApp):
@@ -38,27 +90,26 @@ class SessionApp(DistillApp):
         self.set_class(True, "-session")
 
     def on_mount(self) -> None:
-        """Open what waits, and watch for a line that nobody sits at any more."""
+        """List what waits, and end the session of a person who left."""
         super().on_mount()
         self.set_interval(1, self._leave_when_idle)
         self.set_interval(ASK, self._ask)
         codes = ", ".join(card.code for card in self.waiting)
-        says = f"These plays wait for you: {codes}." if self.waiting else "Nothing waits for you."
+        text = f"These plays wait for you: {codes}." if self.waiting else "Nothing waits for you."
         if any(card.stage is Stage.DECIDE for card in self.waiting) and self.key is None:
-            says += f" To sign on your own machine: {self.via(codes.split(', ')[0])}"
-        self.call_after_refresh(self.say, says)
+            text += f" To sign on your own machine: {self.via(codes.split(', ')[0])}"
+        self.call_after_refresh(self.say, text)
 
     def via(self, code: str) -> str:
-        """Give the command that signs on the validator's own machine, as far as this end knows its own address."""
         return f"distill-tui sign --via {self.actor.address or 'ssh://HOST'} {code} --approve -m TEXT --key FILE"
 
     def open_play(self, play: int, tab: int = 1) -> None:
-        """Show a play that is to be decided where it is decided."""
+        """Open a play that waits for a decision on the tab Decide."""
         deciding = any(card.id == play and card.stage is Stage.DECIDE for card in self.waiting)
         super().open_play(play, DECIDE_TAB if deciding and tab == 1 else tab)
 
     async def on_event(self, event: events.Event) -> None:
-        """Note that the person is active, and take no size beyond the bounds."""
+        """Note that the person is active, and accept no size beyond the bounds."""
         if isinstance(event, events.Key | events.MouseEvent | events.Paste):
             self._touched = time.monotonic()
         elif isinstance(event, events.Resize):
@@ -68,7 +119,7 @@ class SessionApp(DistillApp):
         await super().on_event(event)
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """Let no cursor blink: each blink is written to the line."""
+        """Stop the cursor from blinking: each blink is written to the line."""
         if isinstance(event.widget, Input | TextArea):
             event.widget.cursor_blink = False
 
@@ -82,26 +133,21 @@ class SessionApp(DistillApp):
             self._leave(0)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Offer what neither writes a file nor starts anything."""
+        """Offer the commands that neither write a file nor start a process."""
         for command in super().get_system_commands(screen):
             if command.title in ("Keys and help", "Jobs", "Theme", "Quit"):
                 yield command
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Close whatever leads to a shell, a file or another program."""
+        """Close what leads to a shell, a file or another program."""
         return action not in CLOSED
 
     def new_play(self) -> None:
-        """Open none: a session is for what waits already."""
-        self.say("A session over SSH opens no play; do this on the host: `distill-tui new NAME`.", "warning")
-
-    def twin(self, *words: str, done: str = "", shows: bool = False) -> None:
-        """Start nothing: a child would not be this person."""
-        self.say("A session over SSH starts no command; do this on the host.", "warning")
+        self.say("A session over SSH cannot open a play. Run `distill-tui new NAME` on the host.", "warning")
 
 
 def run(path: Path, actor: Actor, *, key: Path | None, idle_minutes: float) -> int:
-    """Show the project until the person leaves, or is gone; gives the exit code."""
+    """Show the project until the person leaves or is gone; return the exit code."""
     clamp_terminal()
     app = SessionApp(path, actor, key=key, idle_minutes=idle_minutes)
     code = app.run()

@@ -39,6 +39,5 @@ _LIGHT_TONES = {"good": "#00589c", "bad": "#a63a10", "warn": "#8f4f00", "muted":
 
 
 def tones(theme: Theme, *, colour: bool = True) -> dict[str, str]:
-    """Return the tones of the marks as theme variables; without colour they are the terminal's own."""
     found = _DARK_TONES if theme.dark else _LIGHT_TONES
     return {f"tone-{name}": shade if colour else "ansi_default" for name, shade in found.items()}

@@ -30,8 +30,8 @@ from distill_tui.ui.board.shelf import ORDERS, toggled
 from distill_tui.ui.board.widget import SLOT, WIDE, Board
 from distill_tui.ui.messages import ProjectChanged
 from distill_tui.ui.widgets import show
+from distill_tui.ui.widgets.choices import Entries, Menu
 from distill_tui.ui.widgets.frame import Heading, KeyLine, MessageLine
-from distill_tui.ui.widgets.menu import Entries, Menu
 
 if TYPE_CHECKING:
     from distill_tui.rules.dossier import PlayDossier, ProjectDossier
@@ -308,6 +308,8 @@ class BoardScreen(Screen[None]):
     def blocked(self, action: str, parameters: tuple[object, ...]) -> str | None:
         """Return why a key does nothing now."""
         if action in ("open", "next_step", "copy_code", "copy_twin") and self.is_mounted and self.selected is None:
+            if self.board.shelf.words:
+                return f"The filter “{self.board.shelf.words}” hides every play. esc clears it."
             return "There is no play to open; n opens a new one."
         if action == "new_play":
             return self._why_not_new()
@@ -412,8 +414,8 @@ class BoardScreen(Screen[None]):
         self._app.remember()
 
     def action_clear_filter(self) -> None:
-        """Clear the filter."""
         self._show_only("")
+        self._app.say("")  # what was said about the filter
         self._keep()
 
     def action_killed(self) -> None:

@@ -22,8 +22,8 @@ from distill_tui.rules.objection import Refused
 from distill_tui.rules.requests import Comment, SetMaintenance, Withdraw, WithReason
 from distill_tui.rules.training import trained
 from distill_tui.terms import Action, Judged, Opinion
-from distill_tui.ui.forms.form import REASON, Ask, Call, Form, Say, Step, call, in_process, nothing, opens, reason
-from distill_tui.ui.forms.sheet import Body, Field, Values
+from distill_tui.ui.forms.form import Ask, Call, Form, Say, Step, call, filled, opens, plain
+from distill_tui.ui.forms.sheet import Field, Values
 from distill_tui.ui.forms.spot_sheet import SpotSheet
 from distill_tui.ui.play.view import View, load
 from distill_tui.ui.widgets import page
@@ -101,10 +101,10 @@ def opinion(app: DistillApp, view: View, given: Opinion, notice: str = "") -> St
     return Form(
         None,
         "sign" if approves else "reject",
-        read,
         submit,
         [*([("look", notice)] if notice else []), *evidence(app, view, given)],
         (Field("comment", "comment" if approves else "reason", hint="It is part of the statement."),),
+        read,
         title=f"{'Sign off' if approves else 'Reject'} {view.play.code} {view.play.name}",
         typed=intent(view.play.code, covers),
         command=app.via(view.play.code) or command + (" --approve -m TEXT" if approves else " -m TEXT"),
@@ -125,11 +125,10 @@ def evidence(app: DistillApp, view: View, given: Opinion) -> Iterator[str | tupl
     built = [f"{who} ({', '.join(parts)})".replace("_", " ") for who, parts in sorted(dossier.builders.items())]
     yield f"3 Built by {'; '.join(built)}."
     row = dossier.gate_row
-    locked = f"by {row.locked_by}, {page.when(row.locked_at)}" if row else "by nobody"
+    locked = f"by {row.locked_by}, {page.when(row.locked_at)}" if row else "by no one"
     yield f"4 The gate {page.short(covers['gate'])} was locked {locked}."
     yield f"5 Not covered by the verdict: {'; '.join(_left_out(dossier)) or 'nothing known'}."
-    digests = (f"{name} {page.short(covers[name])}" for name in ("data", "model", "roster"))
-    yield "  ".join(digests)
+    yield "  ".join(f"{name} {page.short(covers[name])}" for name in ("data", "model", "roster"))
     proof = f"signed with {app.key.name}" if app.key is not None else f"proved by your {view.actor.assurance.value}"
     whole = page.short(digest_of(canonical(covers)), 64)
     yield f"digest of all of it {whole}; round {covers['round']}, {view.actor.person}, {proof}"
@@ -158,15 +157,10 @@ def _left_out(dossier: PlayDossier) -> Iterator[str]:
 
 @opens(Action.WITHDRAW)
 def withdraw(app: DistillApp, view: View) -> Step:
-    def submit(asked: Withdraw) -> Step:
-        return call(view, "Your sign-off is withdrawn.", actions.withdraw, asked.reason, key=app.key)
-
+    done, verb = "Your sign-off is withdrawn.", actions.withdraw
     body = ("Your newest sign-off or rejection no longer counts. It stays in the log.",)
-
-    def read(values: Values) -> Withdraw:
-        return Withdraw(values["reason"])
-
-    return Form(Action.WITHDRAW, "withdraw it", read, submit, body, (REASON,), more=" -m TEXT")
+    more = " -m TEXT"
+    return filled(view, Action.WITHDRAW, "withdraw it", verb, done, Withdraw, body=body, more=more, key=app.key)
 
 
 # --- the end of a round ------------------------------------------------------------------------------------------
@@ -175,45 +169,41 @@ def withdraw(app: DistillApp, view: View) -> Step:
 @opens(Action.SET_MAINTENANCE)
 def set_maintenance(app: DistillApp, view: View) -> Step:
     play = view.play
-
-    def read(values: Values) -> SetMaintenance:
-        try:
-            return SetMaintenance(int(values["sample"]), int(values["refresh_days"]))
-        except ValueError:
-            raise ValueError("Write two whole numbers, like 400 and 90.") from None
-
-    def submit(asked: SetMaintenance) -> Step:
-        done = "The maintenance loop is set."
-        return call(view, done, actions.set_maintenance, asked.sample, asked.refresh_days)
-
-    return Form(
+    return filled(
+        view,
         Action.SET_MAINTENANCE,
         "set it",
-        read,
-        submit,
-        ("Promised from the first day: how many calls a month are sampled, and how often the student is refreshed.",),
+        actions.set_maintenance,
+        "The maintenance loop is set.",
+        SetMaintenance,
         (
             Field("sample", "calls a month sampled", str(play.sampling_per_month or 400), "Like 400."),
             Field("refresh_days", "days between refreshes", str(play.refresh_days or 90), "Like 90."),
         ),
+        ("Promised from the first day: how many calls a month are sampled, and how often the student is refreshed.",),
         title=f"Maintenance loop of {play.code}",
     )
 
 
 @opens(Action.SHIP)
 def ship(app: DistillApp, view: View) -> Step:
-    signed, code = counting_sign_off(view.dossier), view.play.code
+    signed = counting_sign_off(view.dossier)
     by = f"Signed off by {signed.row.person_id}, {signed.row.assurance.value}. " if signed else ""
-    worth = ". ".join(headline.of(view.dossier).lines(view.play.kind))
-    done = "The bundle is written and live."
-    write = in_process(app, view, Action.SHIP, done, call(view, done, actions.ship, key=app.key))
-    body: Body = (
+
+    def write(project: Project) -> object:
+        return actions.ship(project, view.play_id, view.actor, key=app.key)
+
+    return plain(
+        view,
+        Action.SHIP,
+        "ship it",
+        Call(write, "The bundle is written and live.", before="Writing the bundle."),
         f"{by}The bundle is written, and the play goes live.",
-        f"{worth}.",
+        f"{'. '.join(headline.of(view.dossier).lines(view.play.kind))}.",
         *(("todo", sentence) for sentence in view.expected),
+        title=f"Ship {view.play.code} {view.play.name}",
+        typed=True,
     )
-    title = f"Ship {code} {view.play.name}"
-    return Form(Action.SHIP, "ship it", nothing, lambda asked: write, body, title=title, typed=code)
 
 
 @opens(Action.ITERATE)
@@ -221,28 +211,20 @@ def iterate(app: DistillApp, view: View) -> Step:
     rounds = view.dossier.gate.rounds if view.dossier.gate else view.play.round
     body = (
         f"Round {view.play.round + 1} of {rounds} opens in data. Its training rows are weighted towards the failures "
-        "on validation. The held-out rows and the gate stay the same.",
-        controls.probed(view.dossier),
+        "on validation. The held-out rows and the gate stay the same."
     )
     start = call(view, "The next round is open.", actions.iterate)
-    return Form(Action.ITERATE, "iterate", nothing, lambda asked: start, body)
+    return plain(view, Action.ITERATE, "iterate", start, body, controls.probed(view.dossier))
 
 
 @opens(Action.KILL)
 def kill(app: DistillApp, view: View) -> Step:
-    def submit(asked: WithReason) -> Step:
-        return call(view, "The play is killed.", actions.kill, asked.reason)
-
     body = ("A killed play never comes back. A new one may name it as its predecessor.",)
-    return Form(Action.KILL, "kill it", reason, submit, body, (REASON,), typed=view.play.code)
+    done = "The play is killed."
+    return filled(view, Action.KILL, "kill it", actions.kill, done, WithReason, body=body, typed=True)
 
 
 @opens(Action.COMMENT)
 def comment(app: DistillApp, view: View) -> Step:
-    def submit(asked: Comment) -> Step:
-        return call(view, "The comment is in the log.", actions.comment, asked.text)
-
-    title, fields = f"Comment on {view.play.code}", (Field("text", "comment"),)
-    return Form(
-        Action.COMMENT, "add it", lambda values: Comment(values["text"]), submit, (), fields, title=title, more=" TEXT"
-    )
+    done, title, fields = "The comment is in the log.", f"Comment on {view.play.code}", (Field("text", "comment"),)
+    return filled(view, Action.COMMENT, "add it", actions.comment, done, Comment, fields, title=title, more=" TEXT")

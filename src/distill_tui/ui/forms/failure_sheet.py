@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
+from textual import getters
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 
 def page_through(app: DistillApp, view: View) -> None:
-    """Find the failures that this person may see, and open the sheet on the first."""
 
     def opened(found: Failures | None) -> None:
         if found is None:
@@ -38,6 +38,8 @@ def page_through(app: DistillApp, view: View) -> None:
 class FailureSheet(ModalScreen[None]):
     """One row at a time that the student gets wrong, with every answer."""
 
+    if TYPE_CHECKING:
+        app = getters.app(DistillApp)
     DEFAULT_CSS = """
     FailureSheet VerticalScroll { height: 1fr; margin: 1 0 0 0; }
     """
@@ -71,7 +73,7 @@ class FailureSheet(ModalScreen[None]):
         self.draw()
 
     def _open(self) -> None:
-        app, found, number = cast("DistillApp", self.app), self.found, self.number
+        app, found, number = self.app, self.found, self.number
         app.perform(lambda project: failures.look(project, app.actor, found, number), then=self._opened)
 
     def _opened(self, failure: Failure) -> None:

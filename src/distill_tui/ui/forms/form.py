@@ -7,22 +7,24 @@ confirmation: enter; a reason; the play's code, typed.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from textual.screen import ModalScreen
 
 from distill_tui.reports import text
-from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier, ProjectDossier
 from distill_tui.rules.permission import objections
-from distill_tui.rules.requests import Request, WithReason
+from distill_tui.rules.requests import Request
 from distill_tui.terms import Action
 from distill_tui.ui.forms.sheet import Body, Field, Sheet, Values
 from distill_tui.ui.play.view import View
 
 if TYPE_CHECKING:
+    from distill_tui.rules.actor import Actor
     from distill_tui.store.project import Project
     from distill_tui.ui.app import DistillApp
 
@@ -40,6 +42,10 @@ class Step(Protocol):
     def take(self, app: DistillApp, dossier: About) -> None: ...
 
 
+def nothing(values: Values) -> None:
+    """Read nothing: only enter is asked for."""
+
+
 @dataclass(frozen=True)
 class Form(Generic[R]):
     """A sheet that is filled in, checked by the rules, and performed.
@@ -50,10 +56,10 @@ class Form(Generic[R]):
 
     action: Action | None  # what the rules are asked about; without one `read` alone decides
     does: str  # what enter does, like “lock it”
-    read: Callable[[Values], R]
     submit: Callable[[R], Step]
     body: Body = ()
     fields: Sequence[Field] = ()
+    read: Callable[[Values], R] = nothing  # type: ignore[assignment]
     title: str = ""  # else the action's sentence and the play's code
     typed: str = ""  # what has to be typed
     command: str = ""  # the same from a shell; else the action's command
@@ -85,15 +91,15 @@ class Form(Generic[R]):
             asked = self.read(values)
         except ValueError as error:
             return str(error)
-        if self.action is None:
+        if self.action is None or dossier is None:
             return ""
         request = self.asks(asked) if self.asks is not None else asked if isinstance(asked, Request) else None
-        return objection(self.action, dossier, app, request)
+        return objection(self.action, dossier, app.actor, request)
 
 
-def objection(action: Action, dossier: About, app: DistillApp, request: Request | None) -> str:
+def objection(action: Action, dossier: About, actor: Actor, request: Request | None = None) -> str:
     """Return the rules' first objection to exactly this, or nothing."""
-    reasons = objections(action, dossier, app.actor, request)
+    reasons = objections(action, dossier, actor, request)
     return reasons[0].sentence if reasons else ""
 
 
@@ -117,29 +123,22 @@ class Ask(Generic[T]):
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """A verb, or a look into the project, in a thread; then `done` on the message line, and the next step."""
+    """A verb, or a look into the project, in a thread; then `done` on the message line, and what `then` returns."""
 
     work: Callable[[Project], T]
     done: str = ""
-    then: Callable[[T], Step] | None = None
+    then: Callable[[T], Step | None] | None = None
     before: str = ""
 
     def take(self, app: DistillApp, dossier: About) -> None:
+        def follow(found: T) -> None:
+            step = self.then(found) if self.then is not None else None
+            if step is not None:
+                step.take(app, dossier)
+
         if self.before:
             app.say(self.before, "running")
-        then = self.then
-        app.perform(self.work, then and (lambda found: then(found).take(app, dossier)), self.done)
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command of the command line, in a process of its own."""
-
-    words: Sequence[str]
-    done: str = ""
-
-    def take(self, app: DistillApp, dossier: About) -> None:
-        app.twin(*self.words, done=self.done)
+        app.perform(self.work, follow, self.done)
 
 
 @dataclass(frozen=True)
@@ -156,22 +155,29 @@ class Say:
 # --- the forms of a play's actions -------------------------------------------------------------------------------
 
 Opens = Callable[["DistillApp", View], Step]
-
-
 FIRST: dict[Action, Opens] = {}  # the step that an action's key begins with
-OF_THE_HOST: set[Action] = set()  # actions whose forms read files of the host
+OF_THE_HOST = (Action.IMPORT_TRAFFIC, Action.SET_TEACHER, Action.OBSERVE)  # their forms read files of the host
 
 
-def opens(action: Action, *, reads_host: bool = False) -> Callable[[Opens], Opens]:
+def opens(action: Action) -> Callable[[Opens], Opens]:
     """Declare the step that an action's key begins with."""
 
     def declare(first: Opens) -> Opens:
         FIRST[action] = first
-        if reads_host:
-            OF_THE_HOST.add(action)
         return first
 
     return declare
+
+
+def take(app: DistillApp, action: Action, view: View) -> None:
+    if app.restricted and action in OF_THE_HOST:
+        command = f"distill-tui {action.command} {view.play.code}"
+        app.say(f"A session over SSH reads no file of the host. Run `{command}` there.", "warning")
+        return
+    if action not in FIRST:
+        app.say(f"Run `{text.command_line(action, view.play.code)}` in a shell.", "warning")
+        return
+    FIRST[action](app, view).take(app, view.dossier)
 
 
 def call(
@@ -181,39 +187,80 @@ def call(
     return Call(lambda project: verb(project, view.play_id, view.actor, *args, **more), done)
 
 
-def in_process(app: DistillApp, view: View, action: Action, done: str, here: Call[object]) -> Step:
-    """Return an action's command, because it takes long; a session over SSH starts no process and does it `here`."""
-    return here if app.restricted else Command((*action.command.split(), view.play.code), done)
+def worker(
+    app: DistillApp,
+    view: View,
+    verb: Callable[Concatenate[Project, int, Actor, P], int],
+    *args: P.args,
+    **more: P.kwargs,
+) -> Call[int]:
+    """Return the call of a verb that queues a run whose result the person waits for."""
+    work = lambda project: verb(project, view.play_id, view.actor, *args, **more)  # noqa: E731
+    return Call(work, STARTED, app.file_watch.await_run)
 
 
-def nothing(values: Values) -> None:
-    """Read nothing: only enter is asked for."""
+def plain(
+    view: View,
+    action: Action,
+    does: str,
+    step: Step,
+    *body: str | tuple[str, str],
+    request: Request | None = None,
+    title: str = "",
+    typed: bool = False,
+) -> Step:
+    """Return the form of an action that needs nothing but enter, or the play's code."""
+    code = view.play.code if typed else ""
+    return Form(action, does, lambda asked: step, body, read=lambda values: request, title=title, typed=code)
 
 
-def reason(values: Values) -> WithReason:
-    return WithReason(values["reason"])
+def filled(
+    view: View,
+    action: Action,
+    does: str,
+    verb: Callable[..., object],
+    done: str,
+    request: type[Request],
+    fields: Sequence[Field] = (REASON,),
+    body: Body = (),
+    *,
+    title: str = "",
+    typed: bool = False,
+    more: str = "",
+    **given: object,
+) -> Step:
+    """Return the form of an action whose fields are those of its request, and the arguments of its verb."""
+
+    def read(values: Values) -> Request:
+        return parsed(request, values)
+
+    def submit(asked: Request) -> Step:
+        args = [getattr(asked, field.name) for field in fields]
+        return call(view, done.format_map(vars(asked)), verb, *args, **given)
+
+    code = view.play.code
+    return Form(action, does, submit, body, fields, read, title=title, typed=code if typed else "", more=more)
 
 
-def whole(values: Values, name: str, what: str) -> int:
+def parsed(request: type[Request], values: Values) -> Request:
+    """Read the fields of a request that were asked for. Raises ValueError for what is not a whole number."""
+    made: Callable[..., Request] = request
+    types = {field.name: field.type for field in dataclasses.fields(request) if field.name in values}
+    return made(**{name: whole(values, name) if type_ == "int" else values[name] for name, type_ in types.items()})
+
+
+def whole(values: Values, name: str, what: str = "") -> int:
     """Read a whole number above 0. Raises ValueError with `what`."""
     text = values[name]
     if not (text.isascii() and text.isdecimal() and int(text)):
-        raise ValueError(what)
+        raise ValueError(what or f"“{text}” is not a whole number above 0, which {name.replace('_', ' ')} must be.")
     return int(text)
 
 
-def plural(count: int, noun: str) -> str:
-    """Write a count with its noun, like `3 numbers`."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
-
-
-def take(app: DistillApp, action: Action, view: View) -> None:
-    """Begin what an action's key does."""
-    if app.restricted and action in OF_THE_HOST:
-        command = f"distill-tui {action.command} {view.play.code}"
-        app.say(f"A session over SSH reads no file of the host. Run `{command}` there.", "warning")
-        return
-    if action not in FIRST:
-        app.say(f"Run `{text.command_line(action, view.play.code)}` in a shell.", "warning")
-        return
-    FIRST[action](app, view).take(app, view.dossier)
+def file_text(name: str, cure: str) -> str:
+    """Read a small file of text. Raises ValueError with the reason and the cure."""
+    try:
+        return Path(name).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not text"
+        raise ValueError(f"{Path(name).name} cannot be read: {why}. {cure}") from None

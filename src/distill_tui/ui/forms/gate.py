@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from distill_tui import actions
@@ -12,16 +11,16 @@ from distill_tui.gates import economics
 from distill_tui.gates import written as gate_written
 from distill_tui.gates.gate import Gate, default_gate
 from distill_tui.gates.power import power
+from distill_tui.gates.wording import count
 from distill_tui.rounds import play_traffic
 from distill_tui.rules import who
 from distill_tui.rules.dossier import ProjectDossier
 from distill_tui.rules.gate import segment_shares
 from distill_tui.rules.next_step import FIRST_PLAY
-from distill_tui.rules.permission import objections
 from distill_tui.rules.requests import AssignRole, FillWorksheet, LockGate, OpenPlay
 from distill_tui.store import glance, sqlite
 from distill_tui.terms import Action, PlayKind, Role, Task
-from distill_tui.ui.forms.form import About, Ask, Call, Form, Say, Step, call, nothing, objection, opens, plural
+from distill_tui.ui.forms.form import Ask, Call, Form, Say, Step, call, objection, opens, plain
 from distill_tui.ui.forms.gate_sheet import GateSheet
 from distill_tui.ui.forms.sheet import Field, Values
 from distill_tui.ui.play.gate_tab import power_word
@@ -35,30 +34,17 @@ if TYPE_CHECKING:
 TASKS = "classification: the answer is one of a set of labels; generation: it is free text, or JSON with named fields."
 
 
-@dataclass(frozen=True)
-class NewPlay:
-    """What a play needs to begin."""
-
-    name: str
-    kind: PlayKind
-    task: Task
-    summary: str
-
-
 @opens(Action.OPEN_PLAY)
 def open_play(app: DistillApp, view: View) -> Step:
     return new_play(app)
 
 
 def new_play(app: DistillApp) -> Step:
-    """Ask for what a play needs to begin."""
 
-    def read(values: Values) -> NewPlay:
-        kind, task = values["kind"], values["task"]
-        if kind not in list(PlayKind):
-            raise ValueError(f"“{kind}” is not a kind of play. The kinds are {', '.join(PlayKind)}.")
-        if task not in list(Task):
-            raise ValueError(f"“{task}” is not a task. The tasks are {', '.join(Task)}.")
+    def read(values: Values) -> Values:
+        for name, what, known in (("kind", "kind of play", PlayKind), ("task", "task", Task)):
+            if values[name] not in list(known):
+                raise ValueError(f"“{values[name]}” is not a {what}. The {name}s are {', '.join(known)}.")
         try:
             names = glance.names(app.path)
         except sqlite.DatabaseErrors:
@@ -66,18 +52,18 @@ def new_play(app: DistillApp) -> Step:
         project = ProjectDossier(uid="", name="", keeper="", play_names=names)
         for wrong in who.open_play(project, app.actor, OpenPlay(values["name"])):
             raise ValueError(wrong.sentence)
-        return NewPlay(values["name"], PlayKind(kind), Task(task), values["summary"])
+        return values
 
-    def submit(new: NewPlay) -> Step:
+    def submit(new: Values) -> Step:
         def work(project: Project) -> int:
-            return actions.open_play(project, app.actor, new.name, new.kind, summary=new.summary, task=new.task)
+            name, kind, task = new["name"], PlayKind(new["kind"]), Task(new["task"])
+            return actions.open_play(project, app.actor, name, kind, summary=new["summary"], task=task)
 
-        return Call(work, f"{new.name} is open.", Opened)
+        return Call(work, f"{new['name']} is open.", app.open_play)
 
     return Form(
         None,
         "open it",
-        read,
         submit,
         (FIRST_PLAY,),
         (
@@ -86,19 +72,10 @@ def new_play(app: DistillApp) -> Step:
             Field("task", "task", Task.CLASSIFICATION.value, TASKS, tuple(Task)),
             Field("summary", "what it does", hint="One sentence. Optional."),
         ),
+        read,
         title="Open a play: one task that a small model takes over",
         command="distill-tui new NAME --kind cost --task classification",
     )
-
-
-@dataclass(frozen=True)
-class Opened:
-    """Show the play that was opened."""
-
-    play: int
-
-    def take(self, app: DistillApp, dossier: About) -> None:
-        app.open_play(self.play)
 
 
 @opens(Action.ASSIGN_ROLE)
@@ -109,8 +86,7 @@ def assign_role(app: DistillApp, view: View) -> Step:
     def read(values: Values) -> dict[Role, str]:
         changed = {role: values[role.value] for role in Role if values[role.value] not in ("", held[role])}
         for role, person in changed.items():
-            wrong = objection(Action.ASSIGN_ROLE, view.dossier, app, AssignRole(role, person))
-            if wrong:
+            if wrong := objection(Action.ASSIGN_ROLE, view.dossier, app.actor, AssignRole(role, person)):
                 raise ValueError(wrong)
         holders = held | changed
         if holders[Role.DRIVER] and holders[Role.DRIVER] == holders[Role.VALIDATOR]:
@@ -127,7 +103,6 @@ def assign_role(app: DistillApp, view: View) -> Step:
     return Form(
         Action.ASSIGN_ROLE,
         "assign the roles",
-        read,
         submit,
         (
             "The sponsor locks the gate, the driver builds, the validator signs off, the operator maintains the live "
@@ -135,13 +110,14 @@ def assign_role(app: DistillApp, view: View) -> Step:
             f"Enrolled: {', '.join(people)}.",
         ),
         [Field(role.value, role.value, held[role], "A person's id; → completes it.", people) for role in Role],
+        read,
         title=f"Roles in {view.play.code}",
     )
 
 
 @opens(Action.FILL_WORKSHEET)
 def fill_worksheet(app: DistillApp, view: View) -> Step:
-    if not view.dossier.traffic or objections(Action.FILL_WORKSHEET, view.dossier, view.actor):
+    if not view.dossier.traffic or objection(Action.FILL_WORKSHEET, view.dossier, view.actor):
         return numbers(view, {}, "")
 
     def measured(project: Project) -> tuple[Mapping[str, str], str]:
@@ -184,12 +160,11 @@ def numbers(view: View, offered: Mapping[str, str], source: str) -> Step:
                 if values:
                     actions.fill_worksheet(project, view.play_id, view.actor, values, origin)
 
-        return Call(work, f"{plural(len(changed), 'number')} filled in.")
+        return Call(work, f"{count(len(changed), 'number')} filled in.")
 
     return Form(
         Action.FILL_WORKSHEET,
         "fill in",
-        read,
         submit,
         (f"Empty numbers are filled in from the traffic: {source}.",) if offered else (),
         [
@@ -197,6 +172,7 @@ def numbers(view: View, offered: Mapping[str, str], source: str) -> Step:
             Field("source", "source", "typed", "Where the numbers come from, like: billing export of May."),
             *(asked_for(question, "Optional. ") for question in economics.BESIDES[kind]),
         ],
+        read,
         asks=lambda asked: FillWorksheet(asked[0]),
         title=f"Trigger of {view.play.code}: why a student is worth building",
         more=" --from-traffic" if offered else "",
@@ -205,9 +181,9 @@ def numbers(view: View, offered: Mapping[str, str], source: str) -> Step:
 
 @opens(Action.QUALIFY)
 def qualify(app: DistillApp, view: View) -> Step:
-    body = ("The trigger holds. The numbers can still be corrected until the gate is locked.",)
+    body = "The trigger holds. The numbers can still be corrected until the gate is locked."
     done = call(view, "The play qualifies. The gate comes next.", actions.qualify)
-    return Form(Action.QUALIFY, "qualify", nothing, lambda asked: done, body)
+    return plain(view, Action.QUALIFY, "qualify", done, body)
 
 
 @opens(Action.EDIT_GATE)
@@ -229,18 +205,17 @@ def lock_gate(app: DistillApp, view: View) -> Step:
     gate = view.dossier.gate
     assert gate is not None
     digest, shares = gate_written.digest(gate), segment_shares(view.dossier)
-    return Form(
+    return plain(
+        view,
         Action.LOCK_GATE,
         "lock it",
-        lambda values: LockGate(expected=digest),
-        lambda asked: call(view, "The gate is locked.", actions.lock_gate, asked.expected, key=app.key),
-        (
-            "A locked gate never changes, by any screen, command or SQL. To change what success means, kill the play "
-            "and open a new one.",
-            f"{len(gate.criteria)} criteria, {gate.held_out_rows:,} held-out rows, {gate.rounds} rounds, "
-            f"digest {page.short(digest)}. What the rows can prove:",
-            *((power_word(note), note.sentence) for note in power(gate, segment_shares=shares)),
-        ),
+        call(view, "The gate is locked.", actions.lock_gate, digest, key=app.key),
+        "A locked gate never changes, by any screen, command or SQL. To change what success means, kill the play "
+        "and open a new one.",
+        f"{len(gate.criteria)} criteria, {gate.held_out_rows:,} held-out rows, {gate.rounds} rounds, "
+        f"digest {page.short(digest)}. What the rows can prove:",
+        *((power_word(note), note.sentence) for note in power(gate, segment_shares=shares)),
+        request=LockGate(expected=digest),
         title=f"Lock the gate of {view.play.code} for good",
-        typed=view.play.code,
+        typed=True,
     )

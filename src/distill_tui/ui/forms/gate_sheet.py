@@ -48,7 +48,6 @@ class GateSheet(ModalScreen[Gate | None]):
         self._judge()
 
     def _words(self) -> str:
-        """List the metrics that a criterion may use in this task."""
         task = tasks.of(self.is_for)
         words = ", ".join(task.metrics)
         return f"metrics: {words if task.has_labels else words.replace('accuracy', 'accuracy (exact match)')}"

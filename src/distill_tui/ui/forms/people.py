@@ -3,39 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from distill_tui import actions
 from distill_tui.people import signatures
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.requests import Enrol, RevokeKey
 from distill_tui.terms import Action
-from distill_tui.ui.forms.form import Call, Form, Step
+from distill_tui.ui.forms.form import Call, Form, Step, file_text
 from distill_tui.ui.forms.sheet import Field, Values
 
 UID = Field("uid", "uid", hint="The number that `id -u` prints in their shell.")
 KEY = Field("key", "public key file", hint="Like ~/.ssh/id_ed25519.pub; never a private key.")
-
-
-@dataclass(frozen=True)
-class Proofs:
-    """An account and a key, as far as they were named."""
-
-    uid: int | None = None
-    key: signatures.PublicKey | None = None
+Enrolment = tuple[str, str, int | None, signatures.PublicKey | None]  # id, name, account, key
 
 
 def enrol(actor: Actor) -> Step:
-    def submit(asked: tuple[str, str, Proofs]) -> Step:
-        person, name, by = asked
-        done = f"{person} is enrolled."
-        return Call(lambda project: actions.enrol_person(project, actor, person, name, uid=by.uid, key=by.key), done)
+    def read(values: Values) -> Enrolment:
+        return values["person"], values["name"], uid_of(values["uid"]), key_of(values["key"])
+
+    def submit(asked: Enrolment) -> Step:
+        person, name, uid, key = asked
+        return Call(
+            lambda project: actions.enrol_person(project, actor, person, name, uid=uid, key=key),
+            f"{person} is enrolled.",
+        )
 
     return Form(
         Action.ENROL_PERSON,
         "enrol them",
-        lambda values: (values["person"], values["name"], proofs(values["uid"], values["key"])),
         submit,
         ("A person can act once an account or a key proves who they are. Only the keeper can add more later.",),
         (
@@ -44,7 +39,8 @@ def enrol(actor: Actor) -> Step:
             Field("uid", "uid of their account", hint=f"{UID.hint} Optional."),
             Field("key", KEY.label, hint=f"{KEY.hint} Optional."),
         ),
-        asks=lambda asked: Enrol(asked[0], asked[2].uid, asked[2].key.fingerprint if asked[2].key else None),
+        read,
+        asks=lambda asked: Enrol(asked[0], asked[2], asked[3].fingerprint if asked[3] else None),
         title="Enrol a person",
         command="distill-tui person add ID --uid N --key-file FILE.pub",
     )
@@ -52,7 +48,7 @@ def enrol(actor: Actor) -> Step:
 
 def add_account(actor: Actor, person: str) -> Step:
     def read(values: Values) -> int:
-        uid = proofs(values["uid"]).uid
+        uid = uid_of(values["uid"])
         if uid is None:
             raise ValueError("Write the uid, a whole number.")
         return uid
@@ -63,10 +59,10 @@ def add_account(actor: Actor, person: str) -> Step:
     return Form(
         Action.ADD_ACCOUNT,
         "add it",
-        read,
         submit,
         ("Every process that runs under this uid acts as this person from now on.",),
         (UID,),
+        read,
         asks=lambda uid: Enrol(person, uid),
         title=f"Add an account to {person}",
         command=f"distill-tui account add {person} UID",
@@ -75,21 +71,18 @@ def add_account(actor: Actor, person: str) -> Step:
 
 def add_key(actor: Actor, person: str) -> Step:
     def read(values: Values) -> signatures.PublicKey:
-        key = proofs("", values["key"]).key
+        key = key_of(values["key"])
         if key is None:
             raise ValueError("Name the file of the public key.")
         return key
 
-    def submit(key: signatures.PublicKey) -> Step:
-        return Call(lambda project: actions.add_key(project, actor, person, key), f"The key is {person}'s.")
-
     return Form(
         Action.ADD_KEY,
         "add it",
-        read,
-        submit,
+        lambda key: Call(lambda project: actions.add_key(project, actor, person, key), f"The key is {person}'s."),
         ("The holder of its private half acts as this person from now on.",),
         (KEY,),
+        read,
         asks=lambda key: Enrol(person, fingerprint=key.fingerprint),
         title=f"Add an SSH public key to {person}",
         command=f"distill-tui key add {person} FILE.pub",
@@ -103,25 +96,21 @@ def revoke_key(actor: Actor, person: str, keys: Sequence[str]) -> Step:
     return Form(
         Action.REVOKE_KEY,
         "revoke it",
-        lambda values: RevokeKey(values["fingerprint"]),
         submit,
         ("It proves no one from now on. What it signed before stays valid. This cannot be undone.",),
         (Field("fingerprint", "fingerprint", keys[0], f"One of {', '.join(keys)}", tuple(keys)),),
+        lambda values: RevokeKey(values["fingerprint"]),
         title=f"Revoke a key of {person}",
         typed=person,
         command=f"distill-tui key revoke {keys[0]}",
     )
 
 
-def proofs(uid: str = "", file: str = "") -> Proofs:
-    """Read a uid and a key file, if they are named. Raises ValueError with what cannot be read."""
-    if uid and not (uid.isascii() and uid.isdigit()):
-        raise ValueError(f"“{uid}” is not a uid. Write the whole number that `id -u` prints.")
-    number = int(uid) if uid else None
-    if not file:
-        return Proofs(number)
-    try:
-        return Proofs(number, signatures.read_public_key(Path(file).expanduser().read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is not text"
-        raise ValueError(f"{Path(file).name} cannot be read: {why}. Name the .pub file.") from None
+def uid_of(text: str) -> int | None:
+    if text and not (text.isascii() and text.isdigit()):
+        raise ValueError(f"“{text}” is not a uid. Write the whole number that `id -u` prints.")
+    return int(text) if text else None
+
+
+def key_of(name: str) -> signatures.PublicKey | None:
+    return signatures.read_public_key(file_text(name, "Name the .pub file.")) if name else None

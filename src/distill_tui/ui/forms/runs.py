@@ -10,11 +10,13 @@ from distill_tui.rules.requests import ForRun, StartRun
 from distill_tui.rules.training import OF_DATA, resumable, suits, trained
 from distill_tui.spec import Spec
 from distill_tui.terms import Action, Export, StudentKind
-from distill_tui.ui.forms.form import Form, Say, Step, call, nothing, opens
+from distill_tui.ui.forms.form import Call, Form, Say, Step, call, opens, plain
 from distill_tui.ui.forms.sheet import Field, Values
 from distill_tui.ui.play.view import View
 
 if TYPE_CHECKING:
+    from distill_tui.rules import entities
+    from distill_tui.rules.actor import Actor
     from distill_tui.ui.app import DistillApp
 
 AUTO = "Empty: the student's default."
@@ -51,6 +53,8 @@ def start_run(app: DistillApp, view: View) -> Step:
     hints = HINTS | {"student": f"One of {', '.join(kinds)}, cheapest first."}
     hints |= {} if tasks.of(usual.task).has_labels else GENERATION_HINTS
     choices = {"student": kinds, "export": tuple(Export), "probe": ("False", "True")}
+    if app.restricted:
+        del hints["folder"]  # a session over SSH reads no file of the host
 
     def text(name: str) -> str:
         value = "" if name in BY_KIND else getattr(usual, name)
@@ -59,21 +63,16 @@ def start_run(app: DistillApp, view: View) -> Step:
     def read(values: Values) -> StartRun:
         if values.get("folder") and not Path(values["folder"]).is_dir():
             raise ValueError(f"There is no folder {values['folder']}.")
-        return StartRun(
-            Spec.from_mapping({name: value for name, value in values.items() if value or name not in BY_KIND})
-        )
+        given = {name: value for name, value in values.items() if value or name not in BY_KIND}
+        return StartRun(Spec.from_mapping(given))
 
     return Form(
         Action.START_RUN,
         "start it",
-        read,
         lambda asked: call(view, "The run is queued.", actions.start_run, asked.spec),
         ("A background worker trains it, also after you leave. K stops it and keeps the checkpoint.",),
-        [
-            Field(name, name, text(name), hint, choices.get(name, ()))
-            for name, hint in hints.items()
-            if not (name == "folder" and app.restricted)  # a session over SSH reads no file of the host
-        ],
+        [Field(name, name, text(name), hint, choices.get(name, ())) for name, hint in hints.items()],
+        read,
         title=f"Train a student for {view.play.code}",
     )
 
@@ -83,10 +82,23 @@ def stop_run(app: DistillApp, view: View) -> Step:
     run = next((run for run in view.dossier.runs if run.status.active), None)
     if run is None or run.id is None:
         return Say("No run is active.")
-    asked, stop = ForRun(run.id), call(view, f"Run {run.id} is stopping.", actions.stop_run, run.id)
+    return stop(view.play_id, view.actor, view.play.code, run)
+
+
+def stop(play: int, actor: Actor, code: str, run: entities.Run) -> Step:
+    number = run.id or 0
     kept = "keeps nothing" if run.kind in OF_DATA else "keeps its checkpoint"
-    body = (f"Run {run.id} ({run.kind.value}) stops after this step and {kept}. C resumes it.",)
-    return Form(Action.STOP_RUN, "stop it", lambda values: asked, lambda asked: stop, body)
+    return Form(
+        Action.STOP_RUN,
+        "stop it",
+        lambda asked: Call(
+            lambda project: actions.stop_run(project, play, actor, number), f"Run {number} is stopping."
+        ),
+        (f"It stops after this step and {kept}. C on the play's screen resumes it.",),
+        read=lambda values: ForRun(number),
+        title=f"Stop run {number} ({run.kind.value}) of {code}",
+        command=f"distill-tui train stop {code} --run {number}",
+    )
 
 
 @opens(Action.RESUME_RUN)
@@ -94,39 +106,37 @@ def resume_run(app: DistillApp, view: View) -> Step:
     run = resumable(view.dossier)
     if run is None or run.id is None:
         return Say("No run can be resumed.")
-    asked, resume = ForRun(run.id), call(view, f"Run {run.id} is queued.", actions.resume_run, run.id)
-    body = (f"Run {run.id} ({run.kind.value}, {run.status.value}) continues from its last checkpoint.",)
-    return Form(Action.RESUME_RUN, "resume it", lambda values: asked, lambda asked: resume, body)
+    resume = call(view, f"Run {run.id} is queued.", actions.resume_run, run.id)
+    body = f"Run {run.id} ({run.kind.value}, {run.status.value}) continues from its last checkpoint."
+    return plain(view, Action.RESUME_RUN, "resume it", resume, body, request=ForRun(run.id))
 
 
 @opens(Action.EVALUATE)
 def evaluate(app: DistillApp, view: View) -> Step:
-    best, gate = trained(view.dossier)[0], view.dossier.gate
+    best, gate = trained(view.dossier)[0].id or 0, view.dossier.gate
     looks = f"{gate.rounds} looks in all, one a round" if gate else "one look a round"
-    return Form(
+    return plain(
+        view,
         Action.EVALUATE,
         "spend the look",
-        lambda values: ForRun(best.id or 0),
-        lambda asked: call(view, "A worker evaluates.", actions.evaluate, asked.run),
-        (
-            f"The student of run {best.id}, the best on validation, is judged on the sealed held-out rows ({looks}).",
-            "The look is spent whatever the result. For another run: `distill-tui eval … --run N`.",
-        ),
-        title=f"Evaluate the student of run {best.id} by the locked gate",
-        typed=view.play.code,
+        call(view, "A worker evaluates.", actions.evaluate, best),
+        f"The student of run {best}, the best on validation, is judged on the sealed held-out rows ({looks}).",
+        "The look is spent whatever the result. For another run: `distill-tui eval … --run N`.",
+        title=f"Evaluate the student of run {best} by the locked gate",
+        typed=True,
+        request=ForRun(best),
     )
 
 
 @opens(Action.REPRODUCE)
 def reproduce(app: DistillApp, view: View) -> Step:
     start = call(view, "A worker reproduces the evaluation.", actions.reproduce)
-    body = ("A worker evaluates the same student again on the same rows. This does not make you a builder.",)
-    return Form(Action.REPRODUCE, "start it", nothing, lambda asked: start, body)
+    body = "A worker evaluates the same student again on the same rows. This does not make you a builder."
+    return plain(view, Action.REPRODUCE, "start it", start, body)
 
 
 @opens(Action.REHEARSE)
 def rehearse(app: DistillApp, view: View) -> Step:
     start = call(view, "A worker runs the recipe again.", actions.rehearse)
     again = "A worker trains the evaluated student again from its recipe and compares the weights."
-    body = (f"{again} This does not make you a builder.",)
-    return Form(Action.REHEARSE, "start it", nothing, lambda asked: start, body)
+    return plain(view, Action.REHEARSE, "start it", start, f"{again} This does not make you a builder.")

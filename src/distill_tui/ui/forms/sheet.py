@@ -87,7 +87,6 @@ class Sheet(ModalScreen[Values | None]):
         self._patience: Timer | None = None
 
     def compose(self) -> ComposeResult:
-        """Title, text, fields, what is wrong, keys, and the command that does the same."""
         with Vertical():
             yield Static(show.visible(self.heading), classes="form-title", markup=False)
             if self.body:
@@ -136,13 +135,11 @@ class Sheet(ModalScreen[Values | None]):
 
     @property
     def _text(self) -> Content:
-        """What is to be read, as wide as the sheet."""
         parts = [part if isinstance(part, tuple) else ("", part) for part in self.body]
         return page.page([line for word, text in parts for line in page.sentence(text, self._width, word=word)])
 
     @property
     def _width(self) -> int:
-        """Cells of a line of text in the sheet."""
         return max(20, min(104, self.app.size.width * 94 // 100) - 6)  # border, padding, a scrollbar
 
     # --- a sheet that asks for consent drops what was typed before it was seen
@@ -184,7 +181,6 @@ class Sheet(ModalScreen[Values | None]):
 
     @property
     def values(self) -> Values:
-        """The fields' values, stripped."""
         return {field.name: self.query_one(f"#field-{field.name}", Input).value.strip() for field in self.fields}
 
     @on(Input.Submitted)
@@ -216,7 +212,6 @@ class Sheet(ModalScreen[Values | None]):
             self.dismiss(values)
 
     def action_cancel(self) -> None:
-        """Leave; nothing is done."""
         self.dismiss(None)
 
     def _say(self, text: str, word: str = "") -> None:

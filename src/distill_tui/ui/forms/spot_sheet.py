@@ -45,7 +45,6 @@ class SpotSheet(ModalScreen[list[Judged] | None]):
         self.said: dict[int, Judged] = {}
 
     def compose(self) -> ComposeResult:
-        """Which answer it is, the input and the two answers, the judgement so far, the keys."""
         with Vertical():
             yield Static("", classes="form-title", markup=False)
             with VerticalScroll(can_focus=False):
@@ -106,5 +105,4 @@ class SpotSheet(ModalScreen[list[Judged] | None]):
             self.dismiss([self.said[at] for at in range(len(self.items))])
 
     def action_leave(self) -> None:
-        """Leave; nothing is recorded."""
         self.dismiss(None)

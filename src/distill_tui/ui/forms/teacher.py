@@ -11,10 +11,10 @@ from distill_tui.reports import data
 from distill_tui.review import controls
 from distill_tui.rules.requests import ConfirmTerms, Label
 from distill_tui.store.project import Project, ProjectError
-from distill_tui.teachers.description import ANSWER_TOKENS
+from distill_tui.teachers.description import ANSWER_TOKENS, Described
 from distill_tui.teachers.limits import Limits
 from distill_tui.terms import Action, TeacherSource
-from distill_tui.ui.forms.form import Call, Command, Form, Step, call, nothing, opens, whole
+from distill_tui.ui.forms.form import Call, Form, Say, Step, call, file_text, opens, plain, whole
 from distill_tui.ui.forms.sheet import Field, Values
 from distill_tui.ui.play.view import View
 
@@ -22,15 +22,42 @@ if TYPE_CHECKING:
     from distill_tui.ui.app import DistillApp
 
 ADDRESS = ("http://", "https://")
-HOW = ("as a classifier", "zero-shot", "prompted")
+CLASSIFIER = "as a classifier"
+KINDS = {CLASSIFIER: None, "zero-shot": TeacherSource.ZERO_SHOT, "prompted": TeacherSource.PROMPTED}
+KIND = Field("kind", "it is asked", CLASSIFIER, f"{', '.join(KINDS)}; → completes it.", tuple(KINDS))
+MODEL = Field("model", "model", "", "The model's name at the endpoint.")
+LABELS = Field("labels", "labels", "", "With commas, like bad,fine,good. Not for a classifier.")
 ANSWER = (
     Field("template", "template file", "", "The prompt, with {input} in it. Empty: the input alone."),
     Field("tokens", "tokens of an answer", str(ANSWER_TOKENS), "The most that the teacher may write."),
 )
 IN_YOUR_WORDS = "Each request holds one input, in the words of your template. What the teacher writes is the answer."
+AMONG_LABELS = "Each request holds one input and the labels to choose from. The command also takes a --template FILE."
+A_WRITER = f"A causal language model. {IN_YOUR_WORDS}"
+A_CHOOSER = (
+    "A classifier answers with its own labels. An NLI model (zero-shot) and a causal language model (prompted) choose "
+    "from the labels that you name."
+)
 
 
-@opens(Action.SET_TEACHER, reads_host=True)
+def choose(view: View, source: TeacherSource | None, folder: str | None, url: str, asked: Values) -> Step:
+    """Choose a teacher; a folder is copied in. `source` is that of a teacher that is prompted."""
+
+    def work(project: Project) -> str:
+        described = None
+        if source is not None:
+            file, tokens = asked.get("template"), asked.get("tokens")
+            words = file_text(file, "Name the file of the template.") if file else ""
+            model, labels = asked.get("model", ""), asked.get("labels", "")
+            described = Described.chosen(source, model, labels, words, url, tokens=int(tokens) if tokens else None)
+        actions.set_teacher(project, view.play_id, view.actor, Path(folder) if folder else None, described)
+        return project.dossier(view.play_id).play.teacher_name
+
+    done = lambda name: Say(f"The teacher is {name}.", "success")  # noqa: E731
+    return Call(work, then=done, before="Setting the teacher.")
+
+
+@opens(Action.SET_TEACHER)
 def set_teacher(app: DistillApp, view: View) -> Step:
     def read(values: Values) -> str:
         named = values["teacher"]
@@ -41,16 +68,11 @@ def set_teacher(app: DistillApp, view: View) -> Step:
         return named
 
     def submit(named: str) -> Step:
-        if named == "recorded":
-            return Command(("teacher", view.play.code, "--recorded"))
-        if named.startswith(ADDRESS):
-            return endpoint(view, named)
-        return classifier(view, named) if tasks.of(view.play.task).has_labels else writer(view, named)
+        return choose(view, None, None, "", {}) if named == "recorded" else asked_how(view, named)
 
     return Form(
         None,
         "choose it",
-        read,
         submit,
         (
             "recorded: the outputs in the traffic.",
@@ -58,96 +80,48 @@ def set_teacher(app: DistillApp, view: View) -> Step:
             "An address: an OpenAI-compatible endpoint. Its key is read from DISTILL_TEACHER_KEY, or the keyring.",
         ),
         [Field("teacher", "teacher", "recorded", "recorded, a folder, or https://host/v1", ("recorded",))],
+        read,
         title=f"Teacher of {view.play.code}",
         command=f"distill-tui teacher {view.play.code} FOLDER|--recorded|--endpoint URL",
     )
 
 
-def endpoint(view: View, url: str) -> Step:
-    """Ask how an endpoint is asked."""
-    writes = not tasks.of(view.play.task).has_labels
+def asked_how(view: View, named: str) -> Step:
+    """Ask how an endpoint, or the model of a folder, is asked."""
+    remote, writes = named.startswith(ADDRESS), not tasks.of(view.play.task).has_labels
+    folder_fields = ANSWER if writes else (KIND, LABELS)
+    options = " --template FILE" if writes else " --labels A,B,C"
+    command = f"--endpoint {named} --model NAME{options}" if remote else f"{named} --prompted{options}"
 
     def read(values: Values) -> Values:
-        if not values["model"] or values.get("labels") == "":
-            raise ValueError(f"Name the model{'' if writes else ' and the labels, separated by commas'}.")
-        return template(values) if writes else values
-
-    def submit(asked: Values) -> Step:
-        more = worded(asked) if writes else ("--labels", asked["labels"])
-        return Command(("teacher", view.play.code, "--endpoint", url, "--model", asked["model"], *more))
-
-    choices = "Each request holds one input and the labels to choose from. The command also takes a --template FILE."
-    labels = Field("labels", "labels", "", "With commas, like bad,fine,good.")
-    return Form(
-        None,
-        "choose it",
-        read,
-        submit,
-        (IN_YOUR_WORDS if writes else choices,),
-        [Field("model", "model", "", "The model's name at the endpoint."), *(ANSWER if writes else (labels,))],
-        title=f"How {url} is asked",
-        command=f"distill-tui teacher {view.play.code} --endpoint {url} --model NAME"
-        + (" --template FILE" if writes else " --labels A,B,C"),
-    )
-
-
-def writer(view: View, folder: str) -> Step:
-    """Ask how a causal language model of a folder is prompted."""
-    return Form(
-        None,
-        "choose it",
-        template,
-        lambda asked: Command(("teacher", view.play.code, "--prompted", *worded(asked), "--", folder)),
-        (f"A causal language model. {IN_YOUR_WORDS}",),
-        ANSWER,
-        title=f"How {Path(folder).name} is asked",
-        command=f"distill-tui teacher {view.play.code} {folder} --prompted --template FILE",
-    )
-
-
-def classifier(view: View, folder: str) -> Step:
-    """Ask how a model of a folder chooses a label."""
-
-    def read(values: Values) -> Values:
-        if values["how"] not in HOW:
-            raise ValueError(f"A folder is asked in one of these ways: {', '.join(HOW)}.")
-        if values["how"] != HOW[0] and not values["labels"]:
+        kind = values.get("kind", "")
+        if kind and kind not in KINDS:
+            raise ValueError(f"A folder is asked in one of these ways: {', '.join(KINDS)}.")
+        if values.get("model") == "":
+            raise ValueError("Name the model.")
+        if values.get("labels") == "" and kind != CLASSIFIER:
             raise ValueError("Name the labels, separated by commas.")
+        if values.get("template") and not Path(values["template"]).is_file():
+            raise ValueError(f"There is no file {values['template']}.")
+        if writes:
+            whole(values, "tokens", "Write a whole number: the most tokens an answer may have.")
         return values
 
     def submit(asked: Values) -> Step:
-        how = () if asked["how"] == HOW[0] else (f"--{asked['how']}", "--labels", asked["labels"])
-        return Command(("teacher", view.play.code, *how, "--", folder))
+        if remote:
+            return choose(view, TeacherSource.ENDPOINT, None, named, asked)
+        return choose(view, TeacherSource.PROMPTED if writes else KINDS[asked["kind"]], named, "", asked)
 
     return Form(
         None,
         "choose it",
-        read,
         submit,
-        (
-            "A classifier answers with its own labels. An NLI model (zero-shot) and a causal language model (prompted) "
-            "choose from the labels that you name.",
-        ),
-        [
-            Field("how", "it is asked", HOW[0], f"{', '.join(HOW)}; → completes it.", HOW),
-            Field("labels", "labels", "", "With commas, like bad,fine,good. Not for a classifier."),
-        ],
-        title=f"How {Path(folder).name} is asked",
-        command=f"distill-tui teacher {view.play.code} {folder}",
+        ((IN_YOUR_WORDS if writes else AMONG_LABELS) if remote else A_WRITER if writes else A_CHOOSER,),
+        (MODEL, *(ANSWER if writes else (LABELS,))) if remote else folder_fields,
+        read,
+        title=f"How {named if remote else Path(named).name} is asked",
+        command=f"distill-tui teacher {view.play.code} {command}",
     )
-
-
-def template(values: Values) -> Values:
-    """Check the prompt's file and the length of an answer. Raises ValueError."""
-    if values["template"] and not Path(values["template"]).is_file():
-        raise ValueError(f"There is no file {values['template']}.")
-    whole(values, "tokens", "Write a whole number: the most tokens an answer may have.")
-    return values
-
-
-def worded(values: Values) -> tuple[str, ...]:
-    words = ("--template", values["template"]) if values["template"] else ()
-    return (*words, "--answer-tokens", values["tokens"])
 
 
 # --- terms --------------------------------------------------------------------------------------------------------
@@ -172,7 +146,6 @@ def confirm_terms(app: DistillApp, view: View) -> Step:
     return Form(
         Action.CONFIRM_TERMS,
         "record it",
-        read,
         submit,
         (
             "Read what the provider permits before you build on its outputs. The record carries your name. "
@@ -184,6 +157,7 @@ def confirm_terms(app: DistillApp, view: View) -> Step:
             Field("dated", "date of the terms", known.dated if known else "", "Like 2026-11-24."),
             Field("says", "training on outputs is", says, f"{YES} or {NO}; → completes it.", (YES, NO)),
         ],
+        read,
         title=f"Terms of the teacher's provider: {view.play.code}",
     )
 
@@ -216,8 +190,7 @@ def label(app: DistillApp, view: View) -> Step:
     body = f"A worker asks {view.play.teacher_name} for {rows:,} rows. Cached answers are not asked for again."
     done = "A worker asks the teacher."
     if view.play.teacher_source is not TeacherSource.ENDPOINT:
-        start = call(view, done, actions.label)
-        return Form(Action.LABEL, "start it", nothing, lambda asked: start, (body,))
+        return plain(view, Action.LABEL, "start it", call(view, done, actions.label), body)
 
     def estimate(asked: Label) -> Step:
         within = asked.limits or {}
@@ -232,10 +205,10 @@ def label(app: DistillApp, view: View) -> Step:
     return Form(
         Action.LABEL,
         "try one row",
-        lambda values: Label(limits(values)),
         estimate,
         (body, *controls.before_paying(view.dossier), TRIED_FIRST, KEY),
         LIMITS,
+        lambda values: Label(limits(values)),
         title=f"Label with the teacher: {view.play.code}",
         more=" --estimate --budget MONEY --price-in MONEY --price-out MONEY",
     )
@@ -254,7 +227,6 @@ def tried(view: View, estimate: Callable[[Project], Estimate], start: Step) -> S
         return Form(
             None,
             "start it",
-            nothing,
             lambda asked: start,
             list(data.estimate(found)),
             title=f"One row was labelled, and its answer is cached: {view.play.code}",

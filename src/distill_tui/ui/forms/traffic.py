@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 from distill_tui import actions
 from distill_tui.reports.data import clipped
 from distill_tui.review import controls
-from distill_tui.rules.permission import objections
 from distill_tui.rules.requests import Label
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import Action, TeacherSource
 from distill_tui.ui.forms import teacher
-from distill_tui.ui.forms.form import STARTED, Call, Form, Say, Step, call, opens, whole
+from distill_tui.ui.forms.form import Call, Form, Say, Step, call, objection, opens, whole, worker
 from distill_tui.ui.forms.sheet import Body, Field, Values
 from distill_tui.ui.play.view import View
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 # --- a file, and then which of its columns holds what -----------------------------------------------------------
 
 
-@opens(Action.IMPORT_TRAFFIC, reads_host=True)
+@opens(Action.IMPORT_TRAFFIC)
 def import_traffic(app: DistillApp, view: View) -> Step:
     def read(values: Values) -> Values:
         if not values["file"]:
@@ -40,12 +39,11 @@ def import_traffic(app: DistillApp, view: View) -> Step:
 
     def submit(asked: Values) -> Step:
         path = Path(asked["file"])
-        return Call(lambda project: look(path), then=lambda found: columns(view, path, asked["most"], *found))
+        return Call(lambda project: look(path), then=lambda found: columns(app, view, path, asked["most"], *found))
 
     return Form(
         None,
         "look into it",
-        read,
         submit,
         (
             "JSONL, CSV, Parquet, a chat log, any of them gzipped, or a folder that `datasets` saved. You become a "
@@ -56,6 +54,7 @@ def import_traffic(app: DistillApp, view: View) -> Step:
             Field("file", "file", hint="A path on this machine."),
             Field("most", "share of bad rows", "0.05", "With more unusable rows than this the import is rejected."),
         ],
+        read,
         title=f"Import traffic into {view.play.code}",
         command=f"distill-tui import {view.play.code} FILE --preview",
     )
@@ -74,9 +73,15 @@ def look(path: Path) -> tuple[ColumnMapping | None, list[str], Preview | None]:
 
 
 def columns(
-    view: View, path: Path, most: str, mapping: ColumnMapping | None, names: list[str], sample: Preview | None
+    app: DistillApp,
+    view: View,
+    path: Path,
+    most: str,
+    mapping: ColumnMapping | None,
+    names: list[str],
+    sample: Preview | None,
 ) -> Step:
-    """Show what each column is read as, and let it be changed."""
+    """Ask which column holds what; the guess is filled in."""
     from distill_tui.dataset import readers  # loaded by `look`
 
     parts = list(readers.ColumnMapping.__dataclass_fields__)
@@ -96,15 +101,15 @@ def columns(
 
     def submit(asked: Values) -> Step:
         chosen = readers.ColumnMapping(**{part: asked[part] or None for part in parts})  # type: ignore[arg-type]
-        return call(view, STARTED, actions.import_traffic, path, chosen, most_rejects=float(most))
+        return worker(app, view, actions.import_traffic, path, chosen, most_rejects=float(most))
 
     return Form(
         None,
         "import it",
-        read,
         submit,
         held(names, sample),
         [asked_for(part) for part in parts],
+        read,
         title=f"Columns of {path.name}",
         command=f"distill-tui import {view.play.code} FILE --most-rejects {most}",
     )
@@ -134,15 +139,14 @@ def variations(app: DistillApp, view: View) -> Step:
 
     def known(wait: Waiting | None) -> Step:
         action, request = (Action.IMPORT_TRAFFIC, None) if wait else (Action.LABEL, Label(vary=True))
-        for objection in objections(action, view.dossier, view.actor, request):
-            return Say(objection.sentence, "warning")
-        return take(view, wait) if wait else write(view)
+        if wrong := objection(action, view.dossier, view.actor, request):
+            return Say(wrong, "warning")
+        return take(app, view, wait) if wait else write(view)
 
     return Call(lambda project: waiting(project, view.play_id), then=known)
 
 
 def waiting(project: Project, play_id: int) -> Waiting | None:
-    """Return what waits to be imported, if anything."""
     from distill_tui.rounds import variations as written
 
     try:
@@ -177,7 +181,6 @@ def write(view: View) -> Step:
     return Form(
         Action.LABEL,
         "try one row" if paid else "start it",
-        read,
         submit,
         (
             "Of validation rows that the last student gets wrong and the teacher gets right, at most a quarter of all. "
@@ -191,13 +194,14 @@ def write(view: View) -> Step:
             Field("rows", "rows at most", "50", "Of the failures on validation."),
             *(teacher.LIMITS if paid else ()),
         ],
+        read,
         asks=lambda asked: Label(asked[2], vary=True),
         title=f"Have {view.play.teacher_name} write variations: {view.play.code}",
         command=f"distill-tui data vary {view.play.code} --each N --rows N",
     )
 
 
-def take(view: View, wait: Waiting) -> Step:
+def take(app: DistillApp, view: View, wait: Waiting) -> Step:
     most = len(wait.written)
     written = [
         f"{place}  (of row {one.like_row}, {one.cell}, weight {wait.weights.get(one.cell, 1.0):g})  {one.input}"
@@ -212,16 +216,19 @@ def take(view: View, wait: Waiting) -> Step:
         return [int(word) for word in words]
 
     def submit(without: list[int]) -> Step:
-        done = "A worker imports the variations as their own source. O then asks the teacher about them."
-        return call(view, done, actions.take_variations, wait.run, without)
+        return worker(app, view, actions.take_variations, wait.run, without)
 
     return Form(
         None,
         "import them",
-        read,
         submit,
-        [f"Read them: what you import is used for training. Filtered out: {left_out}.", *written],
+        [
+            "Read them: what you import is used for training. They are a source of their own; O then asks the teacher "
+            f"about them. Filtered out: {left_out}.",
+            *written,
+        ],
         [Field("without", "leave out", "", "The numbers of bad variations, separated by spaces.")],
+        read,
         title=f"Run {wait.run} wrote {most:,} variations: {view.play.code}",
         command=f"distill-tui data take {view.play.code} --without N",
     )

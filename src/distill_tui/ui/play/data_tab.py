@@ -18,7 +18,6 @@ MOST_FINDINGS = 12  # open findings that are written out; all of them are in the
 
 
 def data(view: View, width: int) -> Lines:
-    """Show traffic, teacher, labelling and the data set in counts: never a held-out row."""
     return page.stacked(
         traffic(view, width),
         _teacher(view, width),
@@ -31,7 +30,6 @@ def data(view: View, width: int) -> Lines:
 
 
 def traffic(view: View, width: int) -> Lines:
-    """List the imported files and their rejected rows."""
     lines = [page.heading("TRAFFIC", "i imports a file")]
     if not view.dossier.traffic:
         return [*lines, *page.sentence("No traffic is imported.", width, word="waiting")]
@@ -84,7 +82,6 @@ def _teacher(view: View, width: int) -> Lines:
 
 
 def _terms(view: View, width: int) -> Lines:
-    """Show what the terms of the teacher's provider permit; a model folder has a licence too."""
     terms = view.dossier.terms
     if terms is not None:
         says = "permit training on outputs" if terms.permits else "do NOT permit training on outputs"
@@ -121,7 +118,6 @@ def _splits(view: View, width: int) -> Lines:
 
 
 def _weights(view: View, width: int) -> Lines:
-    """Show the weights of training rows, which follow the last student's failures."""
     counted = counts(view.dossier)
     if counted is None or not counted.weights:
         return []
@@ -138,7 +134,6 @@ MOST_WEIGHTS = 12  # cells whose weights are written out
 
 
 def _findings(view: View, width: int) -> Lines:
-    """List open findings, the serious ones first, and count the accepted ones."""
     found = findings(view.dossier)
     still = sorted((each for each in found if not each.accepted), key=lambda each: each.level is not FindingLevel.MUST)
     lines: Lines = []
@@ -161,7 +156,6 @@ def _findings(view: View, width: int) -> Lines:
 
 
 def _audit(view: View, width: int) -> Lines:
-    """Show how good the teacher is, and how the most frequent values of each axis are covered."""
     counted = counts(view.dossier)
     if counted is None or counted.audit is None:
         return []

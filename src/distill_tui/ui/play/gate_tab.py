@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 
 def gate(view: View, width: int) -> Lines:
-    """Show what success means: criteria, held-out rows, power, validator; after the lock its digest."""
     gate, row = view.dossier.gate, view.dossier.gate_row
     if gate is None:
         return page.sentence(view.dossier.gate_trouble or "There is no gate. E writes one.", width, word="look")
@@ -79,7 +78,6 @@ def criteria(gate: Gate, width: int) -> Lines:
 
 
 def bar(criterion: Criterion) -> str:
-    """Return what a criterion requires, in a few words."""
     margin, threshold = criterion.margin, criterion.threshold
     if margin == 0:
         return "better"
@@ -139,7 +137,6 @@ def _shares(dossier: PlayDossier) -> dict[str, float] | None:
 
 
 def _locked_facts(view: View, width: int) -> Lines:
-    """Show what the lock fixed besides the gate: teacher, segments, methods, prices with source and date."""
     facts = locked_facts(view.dossier)
     if not facts:
         return []
@@ -161,7 +158,6 @@ def _locked_facts(view: View, width: int) -> Lines:
 
 
 def goalposts(view: View, gate: Gate, width: int) -> Lines:
-    """Compare this gate with that of the killed play that it follows."""
     if view.predecessor_gate is None:
         return []
     columns = (Column("", 5), Column("", 0), Column("BEFORE", 26), Column("NOW", 26))
@@ -173,7 +169,6 @@ def goalposts(view: View, gate: Gate, width: int) -> Lines:
 
 
 def power_notes(gate: Gate, width: int, *, locked: bool = False, shares: Mapping[str, float] | None = None) -> Lines:
-    """List what the held-out rows can and cannot prove."""
     lines = [page.heading("WHAT THE ROWS CAN PROVE", "as known at the lock" if locked else "before the lock")]
     for note in power(gate, segment_shares=shares):
         lines += page.sentence(note.sentence, width, word=power_word(note))
@@ -181,7 +176,6 @@ def power_notes(gate: Gate, width: int, *, locked: bool = False, shares: Mapping
 
 
 def power_word(note: PowerNote) -> str:
-    """Return the state of a note: enough rows, too few, or it depends."""
     if not note.possible:
         return "misses"
     return "holds" if note.enough else "look" if note.enough is False else "todo"

@@ -27,7 +27,6 @@ MONTH = Decimal("30.4")  # days
 
 
 def live(view: View, width: int) -> Lines:
-    """Show how the live student does; before it ships, the maintenance that is promised."""
     seen = view.life
     if seen is None:
         nothing = page.sentence("Nothing has shipped. H ships, on tab 6 Decide.", width, word="waiting")
@@ -58,7 +57,6 @@ def live(view: View, width: int) -> Lines:
 
 
 def standing(view: View, seen: LiveView, width: int) -> Lines:
-    """Return the state, its findings, and the keys that respond to it."""
     dossier, bundle = view.dossier, view.dossier.live
     assert bundle is not None
     word, state = {
@@ -96,12 +94,10 @@ def standing(view: View, seen: LiveView, width: int) -> Lines:
 
 
 def next_window(window: int) -> int:
-    """Return the window that follows in the cycle of the key z."""
     return WINDOWS[(WINDOWS.index(window) + 1) % len(WINDOWS)]
 
 
 def segments(view: View, seen: LiveView, width: int) -> Lines:
-    """Compare each segment's disagreement with the gate's and with its ceiling."""
     if not seen.labelled:
         return []
     columns = (
@@ -129,7 +125,6 @@ def _period(view: View, seen: LiveView) -> str:
 
 
 def worst(seen: LiveView, width: int) -> Lines:
-    """List the open rows where a confident student disagrees with the teacher."""
     if not seen.worst:
         return []
     lines = [page.heading("WORST OPEN ROWS", "the other half of the rows stays sealed")]
@@ -205,7 +200,6 @@ def worth(view: View, seen: LiveView, width: int) -> Lines:
 
 
 def saved(view: View) -> str:
-    """Return what the live student saves a month and has saved since the first launch."""
     dossier, live = view.dossier, view.dossier.live
     if live is not None and live.round != view.play.round:  # another round is open: its record is not what is live
         dossier = replace(dossier, record=dossier.record_live)
@@ -220,7 +214,6 @@ def saved(view: View) -> str:
 
 
 def maintenance(view: View, width: int) -> Lines:
-    """Show the maintenance loop."""
     play, seen = view.play, view.life
     operator = view.dossier.roles.get(Role.OPERATOR)
     asked = f", {seen.asked_this_month:,} asked this month" if seen is not None else ""
@@ -235,7 +228,6 @@ def maintenance(view: View, width: int) -> Lines:
 
 
 def bundles(view: View, width: int) -> Lines:
-    """List what shipped, newest first: who, when, why, verdict, days live."""
     now = view.dossier.live
     lines = [page.heading("BUNDLES", "check one with `distill-tui verify BUNDLE`")]
     for bundle in reversed(view.dossier.bundles):
@@ -264,7 +256,6 @@ def _about(view: View, bundle: entities.Bundle) -> Iterator[str]:
 
 
 def lifetime(view: View, bundle: entities.Bundle) -> str:
-    """Return the days that a bundle was live, over all its times."""
     turns = [(b.shipped_at, b.id) for b in view.dossier.bundles]
     turns += [(r.at, r.bundle_id) for r in view.dossier.remedies if r.kind is Remedy.ROLL_BACK]
     turns.sort(key=lambda turn: turn[0])
@@ -278,7 +269,6 @@ def lifetime(view: View, bundle: entities.Bundle) -> str:
 
 
 def noticing(view: View, seen: LiveView, width: int) -> Lines:
-    """Show what drift the sampling budget can detect."""
     sample = view.play.sampling_per_month
     if not seen.noticing or not sample:
         return []

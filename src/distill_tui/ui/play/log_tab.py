@@ -33,7 +33,6 @@ def action_words(action: Action) -> str:
 
 
 def detail(text: str) -> str:
-    """Write the detail of an audit entry in one line."""
     nothing: tuple[object, ...] = ("", "{}", None, {}, [])
     kept = {name: value for name, value in show.read(text).items() if value not in nothing}
     if "after" in kept:  # the holder of a role

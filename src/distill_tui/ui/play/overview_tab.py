@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from textual.content import Content
 
@@ -24,12 +23,8 @@ from distill_tui.ui.widgets import page, plots, show
 from distill_tui.ui.widgets.page import WIDE, Column, Lines
 from distill_tui.ui.widgets.show import share_of
 
-if TYPE_CHECKING:
-    pass
-
 
 def overview(view: View, width: int) -> Lines:
-    """What the play is, who answers for it, its trigger's worksheet, its numbers and what was done last."""
     if width < WIDE:
         worth = headline.of(view.dossier).lines(view.play.kind)
         return page.stacked(
@@ -50,7 +45,6 @@ def overview(view: View, width: int) -> Lines:
 
 
 def what(view: View, width: int) -> Lines:
-    """Return what the play is about."""
     play = view.play
     lines = [page.heading(f"{play.kind.value} play", f"{play.task.value}, round {play.round}")]
     lines += page.sentence(play.summary or "No summary was written.", width)
@@ -78,7 +72,6 @@ def _live(view: View) -> str:
 
 
 def people(view: View, width: int) -> Lines:
-    """List the roles and the builders."""
     lines = [page.heading("ROLES", "A assigns them")]
     for role in Role:
         person = view.dossier.roles.get(role)
@@ -93,7 +86,6 @@ def people(view: View, width: int) -> Lines:
 
 
 def worksheet(view: View, width: int) -> Lines:
-    """Show the trigger's numbers with their sources, and whether the trigger holds."""
     kind, rows = view.play.kind, view.dossier.worksheet
     reasons = [o.sentence for o in trigger(view.dossier)]
     note = "locked with the gate" if view.dossier.locked else "e fills it in"
@@ -116,7 +108,6 @@ def worksheet(view: View, width: int) -> Lines:
 
 
 def numbers(view: View, width: int) -> Lines:
-    """Compare student, teacher and baseline; for a cost play add the savings."""
     found = headline.of(view.dossier)
     columns = [Column("NUMBERS", 0), *(Column(name, 9, right=True) for name in SUBJECTS)]
     rows = [(found.measure, *map(show.percent, (found.student, found.teacher, found.baseline)))]
@@ -140,7 +131,6 @@ def earned(view: View, width: int) -> Lines:
 
 
 def checks(view: View, width: int) -> Lines:
-    """List what a play needs, and what of it is there."""
     lines = [page.heading("CHECKS")]
     for word, text in _checks(view.dossier):
         lines += page.sentence(text, width, word=word)
@@ -177,7 +167,6 @@ def _checks(dossier: PlayDossier) -> Iterator[tuple[str, str]]:
 
 
 def last_events(view: View, width: int, most: int = 5) -> Lines:
-    """List the newest entries of the log."""
     lines = [page.heading("LAST EVENTS", "8 shows all")]
     for entry in view.entries[:most]:
         text = f"{entry.at[5:16].replace('T', ' ')} {entry.person_id or ''} {action_words(entry.action)}"

@@ -5,14 +5,14 @@ Held-out rows are not shown. The screen filters; it changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.cells import cell_len
+from textual import getters
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -28,7 +28,6 @@ from distill_tui.ui.widgets.frame import Heading, KeyLine, MessageLine
 from distill_tui.ui.widgets.page import Lines
 
 if TYPE_CHECKING:
-    from distill_tui.store.project import Project
     from distill_tui.ui.app import DistillApp
 
 DETAIL = 8  # lines below the list that show the row under the cursor
@@ -38,6 +37,8 @@ _HEAD = ("ROW", 7), ("SPLIT", 10), ("SEGMENT", 14), ("GOLD", 14), ("TEACHER", 14
 class RowsScreen(Screen[None]):
     """The rows of a play's data set of this round, with filters."""
 
+    if TYPE_CHECKING:
+        app = getters.app(DistillApp)
     DEFAULT_CSS = """
     RowsScreen #rows { height: 1fr; text-wrap: nowrap; }
     RowsScreen #row { height: 9; border-top: solid $tone-muted 50%; text-wrap: nowrap; }
@@ -67,10 +68,6 @@ class RowsScreen(Screen[None]):
         self.found: NDArray[np.int64] | None = None
         self.cursor = self.top = 0
 
-    @property
-    def _app(self) -> DistillApp:
-        return cast("DistillApp", self.app)
-
     def compose(self) -> ComposeResult:
         yield Heading(f"{self.code}  rows")
         yield Static(" loading", id="rows", markup=False)
@@ -79,18 +76,15 @@ class RowsScreen(Screen[None]):
         yield KeyLine()
 
     def on_mount(self) -> None:
-        self._app.perform(partial(_load, self.play_id), then=self._loaded)
+        self.app.perform(lambda project: play_data.rows(project, self.play_id), then=self._loaded)
 
     def _loaded(self, rows: OpenRows) -> None:
         self.rows = rows
         self._want(Filter())
-        self._app.say(f"{rows.sealed:,} held-out rows are sealed. `row open` shows one and logs it.")
+        self.app.say(f"{rows.sealed:,} held-out rows are sealed. `row open` shows one and logs it.")
 
     def _want(self, wanted: Filter) -> None:
-        self._in_thread(partial(self._find, wanted))
-
-    def _in_thread(self, work: Callable[[], None]) -> None:
-        self.run_worker(work, thread=True, exclusive=True, group="rows")
+        self.run_worker(partial(self._find, wanted), thread=True, exclusive=True, group="rows")
 
     def _find(self, wanted: Filter) -> None:
         worker = get_current_worker()
@@ -114,7 +108,7 @@ class RowsScreen(Screen[None]):
         width, room = self.size.width, self._room
         self.top = max(min(self.top, self.cursor), self.cursor - room + 1)
         summary = f"{len(self.found):,} of {len(self.rows):,} rows{_filters(self.wanted)}"
-        lines: Lines = [page.muted(summary), _line(_heads(), width, "$tone-muted")]
+        lines: Lines = [page.muted(summary), _line([*(title for title, _ in _HEAD), "INPUT"], width, "$tone-muted")]
         for at in range(self.top, min(self.top + room, len(self.found))):
             row = self.rows.at(int(self.found[at]))
             here = at == self.cursor
@@ -157,7 +151,7 @@ class RowsScreen(Screen[None]):
         if len(ahead):
             self.action_step(int(ahead[0]) - self.cursor)
         else:
-            self._app.say(f"No conflict of teacher and gold {'below' if by > 0 else 'above'}; {len(places):,} in all.")
+            self.app.say(f"No conflict of teacher and gold {'below' if by > 0 else 'above'}; {len(places):,} in all.")
 
     def action_search(self) -> None:
         self._ask((Field("search", "search", self.wanted.search if self.wanted else "", "Anywhere in the input."),))
@@ -205,10 +199,6 @@ class RowsScreen(Screen[None]):
         self.dismiss()
 
 
-def _load(play_id: int, project: Project) -> OpenRows:
-    return play_data.rows(project, play_id)
-
-
 def _text(number: float | None) -> str:
     return "" if number is None else f"{number:g}"
 
@@ -218,22 +208,11 @@ def _filters(wanted: Filter | None) -> str:
     return "".join(f"  {name}: {value}" for name, value in named.items())
 
 
-def _heads() -> list[str]:
-    return [*(title for title, _ in _HEAD), "INPUT"]
-
-
 def _cells(row: dict[str, object]) -> list[str]:
     confidence = row["confidence"]
     share = f"{confidence:.2f}"[-3:] if isinstance(confidence, float) and confidence < 1 else "1" if confidence else ""
-    return [
-        str(row["row"]),
-        str(row["split"]),
-        str(row["segment"]),
-        str(row["gold"] or ""),
-        str(row["teacher_output"] or ""),
-        share,
-        str(row["input"]),
-    ]
+    names = ("row", "split", "segment", "gold", "teacher_output")
+    return [*("" if row[name] is None else str(row[name]) for name in names), share, str(row["input"])]
 
 
 def _line(cells: list[str], width: int, style: str, mark: str = " ") -> Content:

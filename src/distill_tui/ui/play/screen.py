@@ -11,22 +11,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.cells import cell_len
-from textual import events
+from textual import events, getters
 from textual.app import ComposeResult
 from textual.binding import ActiveBinding, Binding, BindingType
-from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widgets import Static
-from textual.worker import get_current_worker
 
 from distill_tui.rules import permission
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import trigger
 from distill_tui.rules.next_step import next_step, waits_for
 from distill_tui.rules.objection import Objection
-from distill_tui.store import glance, sqlite
+from distill_tui.store import glance
 from distill_tui.terms import FIVE_STAGES, Action, Stage
 from distill_tui.ui.board import preview
 from distill_tui.ui.messages import ProjectChanged
@@ -34,6 +32,7 @@ from distill_tui.ui.play import data_tab, evidence, gate_tab, live_tab, log_tab,
 from distill_tui.ui.play.view import View, load
 from distill_tui.ui.widgets import page, show
 from distill_tui.ui.widgets.frame import Heading, KeyLine, MessageLine
+from distill_tui.ui.widgets.output import Scrolled
 from distill_tui.ui.widgets.page import Lines
 
 if TYPE_CHECKING:
@@ -79,12 +78,14 @@ def _take(action: Action) -> Binding:
 class PlayScreen(Screen[None]):
     """One play."""
 
+    if TYPE_CHECKING:
+        app = getters.app(DistillApp)
     DEFAULT_CSS = """
     PlayScreen #stages, PlayScreen #tabs { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
     PlayScreen #tabs { border-bottom: solid $tone-muted 50%; height: 2; }
-    PlayScreen #body { height: 1fr; scrollbar-size-vertical: 1; }
+    PlayScreen #body { height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; }
     PlayScreen #page { height: auto; text-wrap: nowrap; }
-    PlayScreen #next { height: 3; border-top: solid $tone-muted 50%; text-wrap: nowrap; text-overflow: ellipsis; }
+    PlayScreen #next { height: auto; min-height: 3; border-top: solid $tone-muted 50%; text-wrap: nowrap; }
     """
     AUTO_FOCUS = "#body"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -98,12 +99,6 @@ class PlayScreen(Screen[None]):
         *(Binding(str(n), f"tab({n})", f"Tab {name}", show=False) for n, (name, _) in enumerate(TABS[1:], start=2)),
         Binding("right_square_bracket", "neighbour(1)", "Next play", key_display="]", show=False),
         Binding("left_square_bracket", "neighbour(-1)", "Previous play", key_display="[", show=False),
-        Binding("j", "scroll(1)", "Down", show=False),
-        Binding("k", "scroll(-1)", "Up", show=False),
-        Binding("ctrl+d", "scroll(10)", "Half a page down", show=False),
-        Binding("ctrl+u", "scroll(-10)", "Half a page up", show=False),
-        Binding("g,home", "scroll(-100000)", "Top", show=False),
-        Binding("G,end", "scroll(100000)", "Bottom", show=False),
         Binding("f", "failures", "Page through what the student gets wrong", show=False),
         Binding("z", "window", "Live: last 7, 30, 90 days, or all of the watch", show=False),
         Binding("y", "copy_code", "Copy the play's code", show=False),
@@ -125,19 +120,14 @@ class PlayScreen(Screen[None]):
         self._wanted = ""  # a key's action that was pressed before the play was loaded
 
     @property
-    def _app(self) -> DistillApp:
-        return cast("DistillApp", self.app)
-
-    @property
     def dossier(self) -> PlayDossier | None:
-        """The play as it was loaded last."""
         return self.view.dossier if self.view is not None else None
 
     def compose(self) -> ComposeResult:
         yield Heading()
         yield Static("", id="stages", markup=False)
         yield TabLine("", id="tabs", markup=False)
-        with VerticalScroll(id="body"):
+        with Scrolled(id="body"):
             yield Static(" loading", id="page", markup=False)
         yield Static("", id="next", markup=False)
         yield MessageLine()
@@ -146,36 +136,18 @@ class PlayScreen(Screen[None]):
     # --- loading
 
     def on_mount(self) -> None:
-        """Load the play, unless the project is still being opened: then its change follows."""
         self.on_project_changed()
 
     def on_project_changed(self, _: ProjectChanged | None = None) -> None:
-        """Load again what is shown."""
-        self.run_worker(self._load, thread=True, exclusive=True, group="dossier")
-
-    def _load(self) -> None:
-        worker, project = get_current_worker(), self._app.project
-        if project is None or worker.is_cancelled:
-            return
-        try:
-            view = load(project, self.play_id, self._app.actor, self._before())
-        except sqlite.errors() as error:
-            self.app.call_from_thread(
-                self._app.say, f"The project file cannot be read now: {sqlite.sentence(error)}", "error"
-            )
-            return
-        if not worker.is_cancelled:
-            self.app.call_from_thread(self._loaded, view)
-
-    def _before(self) -> View | None:
-        """Return the play as it was loaded last, here or in an earlier screen."""
+        """Load again what is shown; what takes long to compute is kept from here or an earlier screen."""
         shown = self.view is not None and self.view.play_id == self.play_id
-        return self.view if shown else self._app.views.get(self.play_id)
+        before = self.view if shown else self.app.views.get(self.play_id)
+        self.app.load(self, lambda project: load(project, self.play_id, self.app.actor, before), self._loaded)
 
     def _loaded(self, view: View) -> None:
-        if not self.is_mounted or view.play_id != self.play_id:
+        if view.play_id != self.play_id:
             return
-        self._app.views = {**dict(list(self._app.views.items())[-KEPT:]), self.play_id: view}
+        self.app.views = {**dict(list(self.app.views.items())[-KEPT:]), self.play_id: view}
         self.view = view
 
     def watch_view(self) -> None:
@@ -226,11 +198,10 @@ class PlayScreen(Screen[None]):
         return {**first, **shown, **found}
 
     def objections(self, action: Action) -> list[Objection]:
-        """Return the rules' objections to an action by this person now."""
         if self.view is None:
             return []
         if action not in self._reasons:
-            self._reasons[action] = permission.objections(action, self.view.dossier, self._app.actor)
+            self._reasons[action] = permission.objections(action, self.view.dossier, self.app.actor)
         return self._reasons[action]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -243,7 +214,6 @@ class PlayScreen(Screen[None]):
         return True
 
     def blocked(self, action: str, parameters: tuple[object, ...]) -> str | None:
-        """Return why a key is dimmed: the rules' first sentences."""
         if self.view is None:
             return "The play is still being loaded."
         step = next_step(self.view.dossier) if action == "next_step" else None
@@ -251,7 +221,9 @@ class PlayScreen(Screen[None]):
             return nothing_due(self.view.dossier)
         wanted = step or (BY_NAME[str(parameters[0])] if action == "take" else None)
         reasons = self.objections(wanted) if wanted is not None else []
-        more = f" (+{len(reasons) - 2} more)" if len(reasons) > 2 else ""
+        more = ""
+        if len(reasons) > 2 and wanted is not None:
+            more = f" +{len(reasons) - 2} more: `distill-tui why {self.view.play.code} {wanted.command}`"
         return " ".join(reason.sentence for reason in reasons[:2]) + more if reasons else None
 
     def action_take(self, name: str) -> None:
@@ -262,7 +234,7 @@ class PlayScreen(Screen[None]):
             return
         action = BY_NAME[name]
         self.tab = action.tab or self.tab
-        form.take(self._app, action, self.view)
+        form.take(self.app, action, self.view)
 
     def action_next_step(self) -> None:
         if self.view is None:
@@ -276,7 +248,7 @@ class PlayScreen(Screen[None]):
         from distill_tui.ui.play.rows import RowsScreen
 
         if self.dossier is None or self.dossier.data_set is None:
-            self._app.say("There is no data set in this round. B builds one.", "warning")
+            self.app.say("There is no data set in this round. B builds one.", "warning")
         else:
             self.app.push_screen(RowsScreen(self.play_id, self.view.play.code if self.view else ""))
 
@@ -284,7 +256,7 @@ class PlayScreen(Screen[None]):
         from distill_tui.ui.forms import traffic
 
         if self.view is not None:
-            traffic.variations(self._app, self.view).take(self._app, self.view.dossier)
+            traffic.variations(self.app, self.view).take(self.app, self.view.dossier)
 
     def action_tab(self, number: int) -> None:
         self.tab = number
@@ -292,13 +264,10 @@ class PlayScreen(Screen[None]):
     def action_turn(self, by: int) -> None:
         self.tab = (self.tab - 1 + by) % len(TABS) + 1
 
-    def action_scroll(self, lines: int) -> None:
-        self.query_one("#body").scroll_relative(y=lines, animate=False)
-
     def action_neighbour(self, by: int) -> None:
-        other = glance.neighbour(self._app.path, self.play_id, by)
+        other = glance.neighbour(self.app.path, self.play_id, by)
         if other is None:
-            self._app.say("There is no other play.")
+            self.app.say("There is no other play.")
         else:
             self.play_id = other
             self.on_project_changed()
@@ -308,14 +277,13 @@ class PlayScreen(Screen[None]):
 
         if self.view is not None:
             self.tab = 5
-            failure_sheet.page_through(self._app, self.view)
+            failure_sheet.page_through(self.app, self.view)
 
     def action_window(self) -> None:
-        """Show the last 7, 30 or 90 days of the live student, or all of the watch."""
         if self.view is None:
             return
         if self.view.life is None:
-            self._app.say("Nothing has shipped. H ships.", "warning")
+            self.app.say("Nothing has shipped. H ships.", "warning")
             return
         self.tab = 7
         self.view = replace(self.view, window=live_tab.next_window(self.view.window))
@@ -323,19 +291,18 @@ class PlayScreen(Screen[None]):
     def action_copy_code(self) -> None:
         if self.view is not None:
             self.app.copy_to_clipboard(self.view.play.code)
-            self._app.say(f"{self.view.play.code} is on the clipboard.")
+            self.app.say(f"{self.view.play.code} is on the clipboard.")
 
     def action_copy_twin(self) -> None:
         if self.view is not None:
             twin = preview.shell_twin(self.view.dossier)
             self.app.copy_to_clipboard(twin)
-            self._app.say(f"On the clipboard: {twin}")
+            self.app.say(f"On the clipboard: {twin}")
 
     def action_reload(self) -> None:
-        self._app.changed()
+        self.app.changed()
 
     def action_back(self) -> None:
-        """Return to the board; runs continue."""
         self.dismiss()
 
 
@@ -390,7 +357,6 @@ def stage_strip(dossier: PlayDossier, width: int) -> Content:
 
 
 def reached(dossier: PlayDossier) -> int:
-    """Return how far a play got before it was killed."""
     if dossier.evaluation is not None:
         return 4
     if dossier.data_set is not None and dossier.data_set.frozen_at:
@@ -399,7 +365,6 @@ def reached(dossier: PlayDossier) -> int:
 
 
 def nothing_due(dossier: PlayDossier) -> str:
-    """Return why no step is due."""
     if dossier.play.stage is Stage.KILLED:
         return "Nothing is due: this play is killed. n opens a new one."
     return "Nothing is due: this play is live, and its operator runs the maintenance loop."
@@ -413,15 +378,19 @@ def next_lines(view: View, width: int) -> Lines:
     twin = f"CLI  {preview.shell_twin(view.dossier)} "
     says = Content.assemble(" ", ("NEXT", "bold"), "  ", ("a", "bold $accent"), f"  {step.sentence}")
     room = width - len(twin) - 2
-    first = (
-        Content.assemble(says.truncate(room, pad=True), "  ", (twin, "$tone-muted"))
-        if says.cell_length <= room
-        else says.truncate(width, ellipsis=True)
-    )
+    if says.cell_length <= room:
+        lines = [Content.assemble(says.truncate(room, pad=True), "  ", (twin, "$tone-muted"))]
+    else:
+        lines = [says.truncate(width, ellipsis=True), Content.assemble((f"       {twin}", "$tone-muted"))]
     reasons = permission.objections(step, view.dossier, view.actor)
-    if not reasons:
+    if reasons:
+        room = width - 8 - cell_len(show.mark("look"))
+        text, more = f"blocked: {reasons[0].sentence}", f" (+{len(reasons) - 1} more)" * (len(reasons) > 1)
+        if more or cell_len(text) > room:
+            more += "  a: all of it"
+            text = show.clip(text, room - len(more)) + more
+        return [*lines, Content.assemble("       ", (f"{show.mark('look')} ", "$tone-warn"), text)]
+    if len(lines) == 1:
         yours = "waits for you" if waits_for(view.dossier) == view.actor.person else ""
-        return [first, Content.assemble((f"       {yours if says.cell_length <= room else twin}", "$tone-muted"))]
-    more = f" (+{len(reasons) - 1} more)" if len(reasons) > 1 else ""
-    text = show.clip(f"blocked: {reasons[0].sentence}", width - 8 - cell_len(show.mark("look")) - len(more)) + more
-    return [first, Content.assemble("       ", (f"{show.mark('look')} ", "$tone-warn"), text)]
+        lines.append(Content.assemble((f"       {yours}", "$tone-muted")))
+    return lines

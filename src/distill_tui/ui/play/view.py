@@ -41,12 +41,10 @@ class View:
 
     @property
     def play(self) -> entities.Play:
-        """The play that is shown."""
         return self.dossier.play
 
     @property
     def play_id(self) -> int:
-        """The number of the play that is shown."""
         return self.dossier.play_id
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from math import isfinite
 
@@ -48,21 +48,26 @@ def curve(
     if level is not None and at_level is not None:
         labels.setdefault(at_level, _short(level))
     margin = max(map(len, labels.values())) + 1
-    columns = width - margin - 1
-    grid = _Grid(columns, rows)
+    grid = _Grid(width - margin - 1, rows)
     grid.draw(points, (first, last), (low, high))
+    drawn = list(grid.lines())
+    if at_level is not None:
+        drawn[at_level] = drawn[at_level].replace(" ", "." if show.ascii_only() else "┄")
+    return _framed(drawn, labels, margin, f"{first:,.0f}", f"{last:,.0f}{unit}")
+
+
+def _framed(
+    drawn: Sequence[str], labels: Mapping[int, str], margin: int, left: str, right: str, below: str = ""
+) -> list[str]:
+    """Put axes around rows: labels at the left, `below` and the ends of the horizontal axis under it."""
     tick, bar, corner, rule = ("+", "|", "+", "-") if show.ascii_only() else ("┤", "│", "└", "─")
-    lines = []
-    dotted = "." if show.ascii_only() else "┄"
-    for number, drawn in enumerate(grid.lines()):
-        label = labels.get(number, "")
-        if number == at_level:
-            drawn = "".join(dotted if cell == " " else cell for cell in drawn)
-        lines.append(f"{label:>{margin}}{tick if label else bar}{drawn}")
-    lines.append(" " * margin + corner + rule * columns)
-    left, right = f"{first:,.0f}", f"{last:,.0f}{unit}"
-    lines.append(" " * (margin + 1) + left + right.rjust(max(0, columns - len(left))))
-    return lines
+    columns, indent = len(drawn[0]), " " * (margin + 1)
+    return [
+        *(f"{labels.get(n, ''):>{margin}}{tick if n in labels else bar}{row}" for n, row in enumerate(drawn)),
+        " " * margin + corner + rule * columns,
+        *([indent + below] if below else []),
+        indent + left + right.rjust(max(0, columns - len(left))),
+    ]
 
 
 def _short(value: float) -> str:
@@ -99,19 +104,11 @@ def levelled(
     labels[rows - 1] = "0"
     for each in series:
         grid.draw(each, span, (0.0, high))
-    tick, bar, corner, rule = ("+", "|", "+", "-") if show.ascii_only() else ("┤", "│", "└", "─")
-    lines = [
-        f"{labels.get(number, ''):>{margin}}{tick if number in labels else bar}{drawn}"
-        for number, drawn in enumerate(grid.lines())
-    ]
     below = [" "] * columns
     for day, sign in marks:
         below[round(min(1.0, _share(day, span)) * (columns - 1))] = sign  # what came after the last point: at the end
     left, right = (date.fromordinal(int(day)).isoformat() for day in span)
-    lines.append(" " * margin + corner + rule * columns)
-    lines.append(" " * (margin + 1) + "".join(below))
-    lines.append(" " * (margin + 1) + left + right.rjust(max(0, columns - len(left))))
-    return lines
+    return _framed(list(grid.lines()), labels, margin, left, right, "".join(below))
 
 
 class _Grid:
@@ -146,7 +143,6 @@ class _Grid:
             self.cells[down // 4][across // 2] |= _DOTS[down % 4][across % 2]
 
     def lines(self) -> Iterator[str]:
-        """Yield the rows from the top."""
         for row in self.cells:
             yield "".join((" *"[bool(cell)] if self.plain else chr(0x2800 + cell) if cell else " ") for cell in row)
 
@@ -157,7 +153,6 @@ def _share(value: float, span: Point) -> float:
 
 
 def _line(start: tuple[int, int], end: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Yield the dots from one to the other, ends included."""
     (x0, y0), (x1, y1) = start, end
     steps = max(abs(x1 - x0), abs(y1 - y0))
     if not steps:

@@ -34,7 +34,6 @@ def who(actor: Actor) -> str:
 
 
 def clock() -> str:
-    """Return the local time."""
     return datetime.now().strftime("%H:%M")
 
 
@@ -81,7 +80,6 @@ class MessageLine(Static):
         self.text = ""
 
     def say(self, text: str, severity: str = "information") -> None:
-        """Show it."""
         self.text = show.visible(" ".join(text.split()))
         word, room = SEVERITIES.get(severity, "information"), max(20, (self.size.width or self.app.size.width) - 4)
         first, *more = wrap(self.text, room) or [""]

@@ -1,4 +1,4 @@
-"""Lines of text in a sheet: what a typed command printed, what a worker wrote."""
+"""Text that scrolls by the keys of vi; and a sheet of it: what a typed command printed, what a worker wrote."""
 
 from __future__ import annotations
 
@@ -20,6 +20,30 @@ if TYPE_CHECKING:
 MOST = 2000  # lines that are shown
 
 
+class Scrolled(ScrollableContainer):
+    """What is in it scrolls by the keys of vi."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "by(1)", "Down", show=False),
+        Binding("k", "by(-1)", "Up", show=False),
+        Binding("h", "sideways(-8)", "Left", show=False),
+        Binding("l", "sideways(8)", "Right", show=False),
+        Binding("ctrl+d", "by(10)", "Half a page down", show=False),
+        Binding("ctrl+u", "by(-10)", "Half a page up", show=False),
+        Binding("g", "by(-100000)", "Top", show=False),
+        Binding("G", "by(100000)", "Bottom", show=False),
+    ]
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "sideways" or self.allow_horizontal_scroll
+
+    def action_by(self, lines: int) -> None:
+        self.scroll_relative(y=lines, animate=False)
+
+    def action_sideways(self, columns: int) -> None:
+        self.scroll_relative(x=columns, animate=False)
+
+
 class OutputSheet(ModalScreen[None]):
     """Shows lines unwrapped; they scroll sideways."""
 
@@ -28,17 +52,9 @@ class OutputSheet(ModalScreen[None]):
     OutputSheet ScrollableContainer { height: 1fr; margin: 1 0 0 0; scrollbar-size: 1 1; }
     OutputSheet #output { width: auto; height: auto; text-wrap: nowrap; }
     """
-    AUTO_FOCUS = "ScrollableContainer"
+    AUTO_FOCUS = "Scrolled"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter", "dismiss", "Back"),
-        Binding("j", "scroll(1)", "Down", show=False),
-        Binding("k", "scroll(-1)", "Up", show=False),
-        Binding("h", "sideways(-8)", "Left", show=False),
-        Binding("l", "sideways(8)", "Right", show=False),
-        Binding("ctrl+d", "scroll(10)", "Half a page down", show=False),
-        Binding("ctrl+u", "scroll(-10)", "Half a page up", show=False),
-        Binding("g", "scroll(-100000)", "Top", show=False),
-        Binding("G", "scroll(100000)", "Bottom", show=False),
         Binding("y", "copy", "Copy the text", show=False),
     ]
 
@@ -51,15 +67,9 @@ class OutputSheet(ModalScreen[None]):
         more = f"{self.left_out:,} lines are not shown; run the command in a shell.  " if self.left_out else ""
         with Vertical():
             yield Static(show.visible(self.heading), classes="form-title", markup=False)
-            with ScrollableContainer():
+            with Scrolled():
                 yield Static(Content("\n".join(self.lines)), id="output", markup=False)
             yield Static(f"{more}hjkl move   y copies the text   esc back", classes="form-foot", markup=False)
-
-    def action_scroll(self, lines: int) -> None:
-        self.query_one(ScrollableContainer).scroll_relative(y=lines, animate=False)
-
-    def action_sideways(self, columns: int) -> None:
-        self.query_one(ScrollableContainer).scroll_relative(x=columns, animate=False)
 
     def action_copy(self) -> None:
         self.app.copy_to_clipboard("\n".join(self.lines))

@@ -26,7 +26,6 @@ def heading(title: str, note: str = "") -> Content:
 
 
 def muted(text: str) -> Content:
-    """Return a line in the muted tone."""
     return Content.assemble((f" {show.visible(text)}", "$tone-muted"))
 
 
@@ -58,12 +57,10 @@ def sentence(text: str, width: int, *, word: str = "", label: str = "", style: s
 
 
 def fact(label: str, value: str, width: int, size: int = 11) -> Lines:
-    """Return a labelled value."""
     return sentence(value, width, label=show.fit(label, size))
 
 
 def progress(done: int, total: int, width: int) -> str:
-    """Draw a progress bar."""
     full, rest = ("#", ".") if show.ascii_only() else ("█", "░")
     filled = 0 if total <= 0 else min(width, round(width * done / total))
     return full * filled + rest * (width - filled)
@@ -117,7 +114,6 @@ def _row(
 
 
 def side_by_side(left: Lines, right: Lines, width: int, left_width: int) -> Lines:
-    """Join two pages with a bar between them."""
     bar = Content.assemble((f" {show.glyph('bar')} ", "$tone-muted"))
     room = width - left_width - GAP
     lines = []
@@ -138,7 +134,6 @@ def stacked(*parts: Lines) -> Lines:
 
 
 def page(lines: Lines) -> Content:
-    """Make one content of all lines."""
     return Content("\n").join(lines)
 
 

@@ -76,7 +76,6 @@ def mark(word: str) -> str:
 
 
 def tone(word: str) -> str:
-    """Return the tone of a state: good, bad, warn, muted or run."""
     return _MARKS.get(str(word), _MARKS["waiting"])[2]
 
 
@@ -123,7 +122,6 @@ def megabytes(size: int | None) -> str:
 
 
 def share_of(step: int, total: int) -> str:
-    """Write how far a run is."""
     return f"{100 * step / total:.0f}%" if total else "queued"
 
 

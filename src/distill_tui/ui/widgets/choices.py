@@ -1,4 +1,4 @@
-"""A short list to choose from, over any screen: how the board is sorted, what it shows."""
+"""Lists to choose from: one that j and k move in, and a short one over any screen."""
 
 from __future__ import annotations
 
@@ -15,8 +15,24 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from distill_tui.ui.widgets import show
+from distill_tui.ui.widgets.page import Lines
 
 Entries = Sequence[tuple[str, str, bool]]  # id, text, whether it is chosen now
+
+
+class Choices(OptionList):
+    """A list in which j and k move like the arrows."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "cursor_down", "Down", show=False),
+        Binding("k", "cursor_up", "Up", show=False),
+    ]
+
+    def fill(self, lines: Lines, at: int | None) -> None:
+        """Replace what is listed, with the cursor at a line of it."""
+        self.clear_options()
+        self.add_options([Option(line) for line in lines])
+        self.highlighted = at
 
 
 class Menu(ModalScreen[None]):
@@ -28,8 +44,6 @@ class Menu(ModalScreen[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "dismiss", "Back"),
-        Binding("j", "move(1)", show=False),
-        Binding("k", "move(-1)", show=False),
     ]
 
     def __init__(
@@ -42,7 +56,7 @@ class Menu(ModalScreen[None]):
         foot = "selects or unselects   esc done" if self.stays else "selects   esc back"
         with Vertical():
             yield Static(self.heading, classes="form-title", markup=False)
-            yield OptionList(markup=False, compact=True)
+            yield Choices(markup=False, compact=True)
             yield Static(f"{show.glyph('enter')} {foot}", classes="form-foot", markup=False)
 
     def on_mount(self) -> None:
@@ -58,10 +72,6 @@ class Menu(ModalScreen[None]):
             sign = show.mark("done") if chosen else " "
             options.add_option(Option(Content(f"{show.fit(sign, 3)}{show.visible(text)}"), id=name))
         options.highlighted = at
-
-    def action_move(self, rows: int) -> None:
-        options = self.query_one(OptionList)
-        options.action_cursor_down() if rows > 0 else options.action_cursor_up()
 
     @on(OptionList.OptionSelected)
     def _pick(self, event: OptionList.OptionSelected) -> None:
