@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -19,10 +20,10 @@ from random import Random
 import kit
 from distill_tui import actions
 from distill_tui.monitor import history
+from distill_tui.rules import entities
 from distill_tui.runs import claim, worker
 from distill_tui.runs.claim import Claim
 from distill_tui.runs.executors import local
-from distill_tui.store import tables
 from distill_tui.store.project import Project
 from distill_tui.terms import RunStatus
 from kit import NAME, Bench, Child, Row, Send, background
@@ -168,7 +169,7 @@ def live(bench: Bench) -> str:
 
 def seen(path: Path) -> tuple[list[tuple[object, ...]], ...]:
     """Return what was observed and concluded, without the times of it."""
-    columns = ", ".join(column for column in tables.Observation.model_fields if column != "id")
+    columns = ", ".join(field.name for field in fields(entities.Observation) if field.name != "id")
     watch = "SELECT standing, plan, state, findings FROM watch ORDER BY feed_id"
     return query(path, f"SELECT {columns} FROM observation ORDER BY id"), query(path, watch)
 

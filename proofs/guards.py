@@ -27,7 +27,17 @@ from distill_tui.gates import written
 from distill_tui.runs import worker
 from distill_tui.runs.claim import Claim
 from distill_tui.runs.executors import local
-from distill_tui.store import artifacts, audit_log, backup, doctor, migrations, project, sessions, sqlite, tables
+from distill_tui.store import (
+    artifacts,
+    audit_log,
+    backup,
+    doctor,
+    migrations,
+    project,
+    queries,
+    sessions,
+    sqlite,
+)
 from distill_tui.teachers import cache
 from distill_tui.training import checkpoints, export, folders
 from kit import Bench, Row
@@ -44,8 +54,7 @@ def no_lock(path: Path, patience: float | None = None) -> Iterator[None]:
 
 def plain_begin() -> None:
     """Begin a write as a read, as SQLAlchemy does by default."""
-    made = sessions.engine
-    sessions.engine = lambda path, begin: made(path, "BEGIN")
+    sessions.BEGIN = "BEGIN"
 
 
 def separate_entry(connection: Any, *entry: Any, append: Any = audit_log.append) -> Any:
@@ -106,8 +115,7 @@ def file_by_file(fresh: Path, target: Path) -> None:
 
 def token_of_the_run(claimed: Claim) -> str | None:
     """Return the token that the run has now, not the one of this claim."""
-    with claimed.project.read() as session:
-        run = session.get(tables.Run, claimed.id)
+    run = queries.run(claimed.project, claimed.id)
     return None if run is None else run.token
 
 

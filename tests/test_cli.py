@@ -17,6 +17,7 @@ from distill_tui.cli import plays
 from distill_tui.cli.app import COMMANDS, main
 from distill_tui.cli.options import Command
 from distill_tui.gates.record import Record
+from distill_tui.rules import entities
 from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
 from distill_tui.store import tables
@@ -754,7 +755,7 @@ print(codes, [name for name in ("torch", "transformers", "datasets") if name in 
 # --- runs ------------------------------------------------------------------------------------------------------------
 
 
-def run_of(status: RunStatus, step: int, **more: object) -> tables.Run:
+def run_of(status: RunStatus, step: int, **more: object) -> entities.Run:
     values = {"id": 1, "play_id": 1, "round": 1, "kind": RunKind.TRAIN, "status": status, "spec": "{}"}
     return tables.Run(**values | {"started_by": "dan", "created_at": "2026-01-01T00:00:00Z", "step": step, **more})
 
@@ -764,8 +765,8 @@ def staged(frozen: Team, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
     """Let no worker start, and play a run's course instead."""
     monkeypatch.setattr(local, "start", lambda project, run_id: None)
 
-    def course(*states: tables.Run) -> None:
-        def wait(project: Project, run_id: int, report: Callable[[tables.Run], None]) -> tables.Run:
+    def course(*states: entities.Run) -> None:
+        def wait(project: Project, run_id: int, report: Callable[[entities.Run], None]) -> entities.Run:
             for run in states:
                 report(run)
             return states[-1]

@@ -17,6 +17,7 @@ import pytest
 from distill_tui import actions
 from distill_tui.cli import exits
 from distill_tui.gates.gate import Criterion, Gate
+from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.next_step import next_step
 from distill_tui.rules.objection import Refused
@@ -24,7 +25,7 @@ from distill_tui.rules.permission import objections
 from distill_tui.rules.requests import ImportTraffic
 from distill_tui.runs.claim import Claim
 from distill_tui.runs.executors import local
-from distill_tui.store import tables
+from distill_tui.store import queries, tables
 from distill_tui.store.project import Project
 from distill_tui.terms import Action, Metric, PlayKind, Reference, Role, RunKind, RunStatus, Stage
 from support import data_runs
@@ -114,7 +115,7 @@ def begin(project: Project, kind: RunKind) -> int:
     return (actions.build_data if kind is RunKind.BUILD else actions.freeze_data)(project, 1, DAN)
 
 
-def at_work(project: Project, kind: RunKind, run_id: int) -> tables.Run:
+def at_work(project: Project, kind: RunKind, run_id: int) -> entities.Run:
     """Wait until the worker is in the middle of its rows."""
     end = time.monotonic() + 120
     while time.monotonic() < end:
@@ -127,7 +128,7 @@ def at_work(project: Project, kind: RunKind, run_id: int) -> tables.Run:
     raise AssertionError("the worker reported nothing")
 
 
-def ended(project: Project, run_id: int) -> tables.Run:
+def ended(project: Project, run_id: int) -> entities.Run:
     return local.wait(project, run_id, lambda run: None)
 
 
@@ -179,9 +180,8 @@ def test_one_that_is_killed_is_lost_and_resumed_and_gives_what_an_undisturbed_on
     undisturbed = Project.open(whole[after[kind]] / "team.distill")
     assert what_is_there(project) == what_is_there(undisturbed)
     undisturbed.close()
-    with project.read() as session:
-        entry = session.get(tables.AuditEntry, project.dossier(1).project.audit_size)
-    assert entry is not None and entry.person_id == "dan" and entry.proof == f"worker of run {run}"
+    entry = queries.entries(project)[-1]
+    assert entry.person_id == "dan" and entry.proof == f"worker of run {run}"
     assert json.loads(entry.detail)["run"] == run
 
 

@@ -36,17 +36,18 @@ from distill_tui.rules.dossier import PlayDossier
 from distill_tui.runs.claim import Claim
 from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
-from distill_tui.store import disks, doctor, project_file, tables
+from distill_tui.store import disks, doctor, project_file
 from distill_tui.store.backup import backup
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.store.project_file import check, write_lock
-from distill_tui.terms import Action, PlayKind, Role, RunKind, RunStatus
+from distill_tui.terms import Action, Role, RunKind, RunStatus, Stage
 from distill_tui.training.folders import check_causal_folder, check_encoder_folder, check_model_folder
 from support import data_runs
 from support.projects import NAME, make
 from support.results import trained
 from support.stories import SPEC, Auditor, drive_to_data, found, open_play, write_traffic
-from support.story import PROJECT, actor
+from support.story import PROJECT, a_play, actor
+from support.story import run as a_run
 
 
 @pytest.fixture(scope="module")
@@ -574,10 +575,9 @@ def test_no_bundle_is_written_from_a_column_that_holds_something_else(
 
 
 def test_quality_that_cannot_be_read_is_not_shown() -> None:
-    play = tables.Play(id=1, round=1, kind=PlayKind.STABILITY)
+    play = a_play(Stage.DECIDE)
     for written in ("[]", "{", trained().replace("0.9", '"much"'), trained(0.5)):
-        known = {"kind": RunKind.TRAIN, "status": RunStatus.FINISHED, "artifact": "sha256:" + 64 * "0"}
-        run = tables.Run(id=1, play_id=1, round=1, result=written, **known)
+        run = a_run(1, RunKind.TRAIN, RunStatus.FINISHED, result=written, artifact="sha256:" + 64 * "0")
         seen = headline.of(PlayDossier(project=PROJECT, play=play, runs=(run,)))
         assert seen.student == (0.5 if "0.5" in written else None)
 

@@ -30,6 +30,7 @@ from distill_tui.gates.record import Record
 from distill_tui.monitor import history
 from distill_tui.monitor import plan as observe
 from distill_tui.people import signatures
+from distill_tui.rules import entities
 from distill_tui.rules.next_step import next_step
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.results import decode
@@ -104,7 +105,7 @@ def alarmed(drifted: Path, tmp_path: Path) -> Iterator[Project]:
     opened.close()
 
 
-def feed(project: Project, seed: int, start: str, new: float = 0.0, count: int = 500, days: int = 28) -> tables.Run:
+def feed(project: Project, seed: int, start: str, new: float = 0.0, count: int = 500, days: int = 28) -> entities.Run:
     path = write(project.path.parent / f"feed-{seed}.jsonl", rows(count, seed, start=start, days=days, new=new))
     actions.observe(project, 1, OLGA, path)
     run = project.dossier(1).runs[-1]

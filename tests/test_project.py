@@ -8,16 +8,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import get_args, get_type_hints
 
 import pytest
 from sqlalchemy import Enum, inspect
 from sqlalchemy.exc import IntegrityError, StatementError
-from sqlmodel import select
 
 from distill_tui import actions
 from distill_tui.gates.gate import Criterion, Gate
@@ -31,18 +30,17 @@ from distill_tui.rules.permission import objections
 from distill_tui.rules.results import TrainResult
 from distill_tui.runs import build
 from distill_tui.runs.executors import local
-from distill_tui.store import migrations, tables
+from distill_tui.store import migrations, queries, tables
 from distill_tui.store.audit_log import chain_trouble
 from distill_tui.store.json_columns import result_of
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.store.project_file import check
-from distill_tui.store.rows import TABLES
 from distill_tui.store.sqlite import module as sqlite3
-from distill_tui.terms import Action, Metric, Role, RunKind, RunStatus
+from distill_tui.terms import Action, Metric, Role, RunKind, RunStatus, Stage
 from support import data_runs
 from support.projects import (
+    ENTITIES,
     FIXED,
-    MODELS,
     NAME,
     columns,
     gets_through,
@@ -51,7 +49,8 @@ from support.projects import (
 )
 from support.results import trained
 from support.stories import Auditor
-from support.story import EVERYBODY, PROJECT, actor
+from support.story import EVERYBODY, PROJECT, TRAFFIC, a_play, actor, evaluation
+from support.story import run as a_run
 
 
 @pytest.fixture(scope="module")
@@ -82,49 +81,38 @@ AFFINITY = {int: "INTEGER", str: "TEXT", float: "REAL", bytes: "BLOB"}
 
 def test_every_table_has_a_class_and_every_class_a_table() -> None:
     made = {name for name, text in migrations.expected_schema().items() if text.startswith("CREATE TABLE")}
-    assert {model.__tablename__ for model in MODELS} == made - {"play_card"}  # derived: read and written as plain SQL
+    assert ENTITIES.keys() == made - {"play_card"}
+    for entity in ENTITIES.values():
+        assert issubclass(getattr(tables, entity.__name__), entity)
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__tablename__)
-def test_each_column_is_the_same_in_the_class_and_in_the_file(model: Any, path: Path) -> None:
+@pytest.mark.parametrize("table", ENTITIES)
+def test_each_column_is_the_same_in_the_class_and_in_the_file(table: str, path: Path) -> None:
     connection = sqlite3.connect(path)
-    info = {row[1]: row for row in connection.execute(f"PRAGMA table_info({model.__tablename__})")}
+    info = {row[1]: row for row in connection.execute(f"PRAGMA table_info({table})")}
     connection.close()
-    hints = get_type_hints(model)
-    assert list(info) == [column.name for column in inspect(model).columns]
-    for name, (_, _, kind, not_null, default, key) in info.items():
+    entity = ENTITIES[table]
+    hints, mapped = get_type_hints(entity), inspect(getattr(tables, entity.__name__)).columns
+    assert list(info) == [field.name for field in fields(entity)] == [column.name for column in mapped]
+    for field, (_, name, kind, not_null, default, key) in zip(fields(entity), info.values(), strict=True):
         options = list(get_args(hints[name]) or (hints[name],))
         plain = next(each for each in options if each is not type(None))
-        column = inspect(model).columns[name]
         assert kind == AFFINITY[str if issubclass(plain, StrEnum) else plain], name
-        assert bool(key) == column.primary_key, name
-        if not column.primary_key:
-            assert bool(not_null) == (type(None) not in options), name
-        given = model.model_fields[name].default
+        assert bool(key) == mapped[name].primary_key, name
+        assert bool(not_null or key) == (type(None) not in options), name
         if default is not None:
-            assert str(given) == default.strip("'"), name
+            assert str(field.default) == default.strip("'"), name
 
 
-def test_what_is_read_has_the_columns_of_what_is_written() -> None:
-    entity_of = {table: entity for entity, table in TABLES.items()}
-    assert {model.__tablename__ for model in MODELS} == entity_of.keys()
-    for model in MODELS:
-        entity, written = entity_of[model.__tablename__], get_type_hints(model)
-        read = get_type_hints(entity)
-        assert [each.name for each in fields(entity)] == [column.name for column in inspect(model).columns]
-        for name, kind in read.items():
-            assert kind == written[name] or (name == "id" and kind is int), (entity, name)
-
-
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__tablename__)
-def test_words_are_stored_by_value_and_the_file_knows_them_all(model: Any, path: Path) -> None:
-    text = migrations.expected_schema()[model.__tablename__]
-    for column in inspect(model).columns:
+@pytest.mark.parametrize("table", ENTITIES)
+def test_words_are_stored_by_value_and_the_file_knows_them_all(table: str, path: Path) -> None:
+    text = migrations.expected_schema()[table]
+    for column in inspect(getattr(tables, ENTITIES[table].__name__)).columns:
         if isinstance(column.type, Enum):
             (listed,) = re.findall(rf"CHECK \({column.name} IN \(([^)]*)\)\)", text)
             assert column.type.enums == [word.strip(" '") for word in listed.split(",")]
             with pytest.raises(sqlite3.IntegrityError, match=r"CHECK|never|append-only|keeps|follow"):
-                sql(path, f"UPDATE {model.__tablename__} SET {column.name} = 'nonsense'", "SELECT 1/0")
+                sql(path, f"UPDATE {table} SET {column.name} = 'nonsense'", "SELECT 1/0")
 
 
 def test_a_word_that_no_release_knows_is_refused_when_written(project: Project) -> None:
@@ -192,8 +180,7 @@ def test_a_change_that_breaks_off_changes_nothing(project: Project) -> None:
 def test_every_change_is_one_entry_that_says_who_and_what(project: Project) -> None:
     size = project.dossier(1).project.audit_size
     actions.comment(project, 1, actor("bob"), "Fine.")
-    with project.read() as session:
-        entry = session.exec(select(tables.AuditEntry).where(tables.AuditEntry.seq == size + 1)).one()
+    (entry,) = queries.entries(project)[size:]
     assert (entry.person_id, entry.action, entry.play_id) == ("bob", Action.COMMENT, 1)
     assert (entry.proof, entry.detail) == ("account of bob", '{"text":"Fine."}')
 
@@ -455,7 +442,6 @@ COMMENTER = """
 import sys
 from pathlib import Path
 from distill_tui import actions
-from distill_tui.store.rows import TABLES
 from distill_tui.store.project import Project
 from distill_tui.rules.actor import Actor
 project = Project.open(Path(sys.argv[1]))
@@ -482,9 +468,7 @@ def test_two_processes_at_once_lose_no_update(path: Path) -> None:
 CREATOR = """
 import sys
 from pathlib import Path
-from distill_tui.store.rows import TABLES
 from distill_tui.store.project import Project, ProjectError
-from support import data_runs
 from distill_tui.rules.actor import Actor
 print("ready", flush=True)
 sys.stdin.readline()
@@ -523,14 +507,14 @@ def test_what_another_process_changes_is_seen(project: Project) -> None:
 
 @pytest.mark.parametrize("written", ["[]", "7", "{", "null"])
 def test_a_column_that_is_no_object_is_told_in_one_line(written: str) -> None:
-    run = tables.Run(id=4, play_id=1, spec="{}", result=written, kind=RunKind.TRAIN, status=RunStatus.FINISHED)
+    run = a_run(4, RunKind.TRAIN, RunStatus.FINISHED, result=written)
     for ask in (lambda each: result_of(TrainResult, each), lambda each: list(report.runs([each]))):
         with pytest.raises(ProjectError, match=r"^The result of run 4 is not what .* \(.*\); restore a backup\.$"):
             ask(run)
     with pytest.raises(ProjectError, match="The result of run 4 is not a JSON object in the project file"):
         report.run_json(run)
     with pytest.raises(ProjectError, match="The report of traffic file 2 is not what this release writes"):
-        build.is_observed(tables.Traffic(id=2, report=written))
+        build.is_observed(replace(TRAFFIC, id=2, report=written))
 
 
 @pytest.mark.parametrize(
@@ -544,9 +528,9 @@ def test_failures_that_are_no_counts_are_told_in_one_line(failures: str, told: s
     result = trained().replace('"failures":{}', f'"failures":{failures}')
     dossier = PlayDossier(
         project=PROJECT,
-        play=tables.Play(id=1, round=2),
-        runs=(tables.Run(id=4, result=result),),
-        evaluations=(tables.Evaluation(id=1, run_id=4, round=1, reproduced=0),),
+        play=a_play(Stage.TRAIN, round=2),
+        runs=(a_run(4, RunKind.TRAIN, RunStatus.FINISHED, result=result),),
+        evaluations=(evaluation(run_id=4),),
     )
     with pytest.raises(ProjectError, match=re.escape(told)):
         weights.failures_of(dossier)

@@ -20,7 +20,7 @@ from distill_tui.gates.economics import Range
 from distill_tui.gates.gate import Criterion, Gate, default_gate
 from distill_tui.gates.judging import judge
 from distill_tui.gates.written import to_json
-from distill_tui.rules import permission, spot_checks
+from distill_tui.rules import entities, permission, spot_checks
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.decide import covers
 from distill_tui.rules.dossier import PlayDossier, ProjectDossier, SignOffFacts, StatementFacts
@@ -33,7 +33,6 @@ from distill_tui.rules.results import Finding, encode
 from distill_tui.rules.state_machine import NEXT_STAGE
 from distill_tui.rules.who import roster
 from distill_tui.spec import Spec
-from distill_tui.store import tables
 from distill_tui.terms import (
     Action,
     Assurance,
@@ -88,7 +87,7 @@ from support.story import (
 )
 
 MIA, SAM, DAN, VERA, OLGA, BOB = (actor(name) for name in EVERYBODY)
-DRAFT_GATE = tables.GateRow(play_id=1, content="{}")
+DRAFT_GATE = entities.GateRow(play_id=1, content="{}")
 LOCAL = a_play(Stage.DATA, teacher_source=TeacherSource.LOCAL, teacher_digest=digest("9"))
 UNTAUGHT = a_play(Stage.DATA, teacher_source=TeacherSource.NONE)
 QUEUED = run(3, RunKind.TRAIN, RunStatus.QUEUED)
@@ -138,22 +137,22 @@ SEGMENTED = replace(GATE, criteria=(
 ))  # fmt: skip
 
 
-def of_segments(**rows: int) -> tables.Traffic:
-    return tables.Traffic(**TRAFFIC.model_dump() | {"report": results.import_report([*rows.items()])})
+def of_segments(**rows: int) -> entities.Traffic:
+    return replace(TRAFFIC, report=results.import_report([*rows.items()]))
 
 
 def ranged(low: int, high: int) -> Any:
     return Range("calls_per_month", Decimal(low), Decimal(high), "quotes", "2026-01-31")
 
 
-def accepted(name: str, **more: Any) -> tables.AcceptedFinding:
+def accepted(name: str, **more: Any) -> entities.AcceptedFinding:
     says = next(each.says for each in FINDINGS if each.id == name)
     known = {"play_id": 1, "round": 1, "finding": name, "says": says, "reason": "known", "person_id": "dan", "at": AT}
-    return tables.AcceptedFinding(**known | more)
+    return entities.AcceptedFinding(**known | more)
 
 
-def terms(**more: Any) -> tables.ProviderTerms:
-    return tables.ProviderTerms(**TERMS.model_dump() | more)
+def terms(**more: Any) -> entities.ProviderTerms:
+    return replace(TERMS, **more)
 
 
 def at(stage: Stage, **changes: Any) -> PlayDossier:
@@ -170,13 +169,13 @@ def thin(watch_only: str) -> PlayDossier:
     """A gate with a floor in a segment that almost no traffic is in."""
     floor = Criterion(Metric.ACCURACY, scope="segment: de", threshold=Decimal("0.9"), watch_only=watch_only)
     report = results.import_report([("de", 1), ("en", 399)])
-    traffic = tables.Traffic(**TRAFFIC.model_dump() | {"report": report})
+    traffic = replace(TRAFFIC, report=report)
     return at(Stage.GATE, gate=replace(GATE, criteria=(*GATE.criteria, floor)), traffic=(traffic,))
 
 
 AGAINST_RECORDED = at(
     Stage.DATA,
-    gate_row=tables.GateRow(
+    gate_row=entities.GateRow(
         play_id=1, content=to_json(GATE), digest=written.digest(GATE), locked_by="sam", locked_at=AT,
         facts='{"teacher": {"source": "recorded", "name": "recorded outputs", "digest": ""}}',
     ),
@@ -202,7 +201,7 @@ def cases() -> list[Case]:
     paid = at(Stage.DATA, play=a_play(Stage.DATA, teacher_source=TeacherSource.ENDPOINT, teacher_digest=digest("8")))
     named = at(
         Stage.DATA,
-        gate_row=tables.GateRow(
+        gate_row=entities.GateRow(
             play_id=1,
             content=to_json(GATE),
             digest=written.digest(GATE),
@@ -441,7 +440,7 @@ def by_signature(of: PlayDossier) -> PlayDossier:
 
 def vouched(of: PlayDossier, trouble: str = "") -> PlayDossier:
     """A play whose sponsor has signed the roster."""
-    row = tables.Statement(
+    row = entities.Statement(
         id=1, play_id=1, kind=StatementKind.ROSTER, person_id="sam", content=b"{}", signature="", recorded_at=AT
     )  # fmt: skip
     about = digest_of(canonical(roster(of))).removeprefix("sha256:")
@@ -459,7 +458,7 @@ def judging(checked: int = 0, **changes: Any) -> PlayDossier:
     """A play whose gate asks for four answers judged blind, and so many that vera has judged."""
     judged = evaluation(record=record(8).digest())
     of = at(Stage.DECIDE, gate=JUDGING, record=record(8), evaluations=(judged,), **changes)
-    row = tables.SpotCheck(
+    row = entities.SpotCheck(
         id=1, play_id=1, round=1, person_id="vera", evaluation=judged.record, content=check(checked), recorded_at=AT
     )  # fmt: skip
     return replace(of, spot_checks=(row,) if checked else ())
@@ -484,7 +483,7 @@ def shared() -> list[Case]:
 
     live = {a.ACKNOWLEDGE: ALARMED, a.ROLL_BACK: TWICE, a.REFRESH: LIVE}
     open_finding = at(Stage.DATA, data_sets=(data_set(frozen=False, findings=FINDINGS),))
-    row = tables.Statement(
+    row = entities.Statement(
         id=2, play_id=1, kind=StatementKind.GATE, person_id="sam", content=b"{}", signature="", recorded_at=AT
     )  # fmt: skip
     other_gate = StatementFacts(row, {"subject": [{"name": "gate", "digest": {"sha256": "0" * 64}}]}, "")
@@ -723,7 +722,7 @@ MOVES: dict[str, dict[str, Any]] = {
     "project": {"uid": "1" * 32, "name": "copy"},
     "play": {"play": a_play(Stage.DECIDE, id=2)},
     "round": {"play": a_play(Stage.DECIDE, round=2), "evaluations": (evaluation(round=2),)},
-    "gate": {"gate_row": tables.GateRow(play_id=1, content="{}", digest=digest("1"), locked_by="sam", locked_at=AT)},
+    "gate": {"gate_row": entities.GateRow(play_id=1, content="{}", digest=digest("1"), locked_by="sam", locked_at=AT)},
     "data": {"data_sets": (data_set(digest=digest("6")),)},
     "model": {"evaluations": (evaluation(model=digest("8")),)},
     "evaluations": {"evaluations": (evaluation(), evaluation(2, record=digest("7"), reproduced=1, evaluation_run=3))},
@@ -946,14 +945,14 @@ GATES = st.sampled_from([GATE, STRICT, replace(GATE, criteria=()), replace(GATE,
 )
 
 
-def runs() -> st.SearchStrategy[tables.Run]:
+def runs() -> st.SearchStrategy[entities.Run]:
     return st.builds(
         run, st.integers(1, 5), st.sampled_from(RunKind), st.sampled_from(RunStatus), started_by=PEOPLE, result=RESULTS,
         round=st.integers(1, 3), token=st.none() | st.just("t"), artifact=st.none() | DIGESTS,
     )  # fmt: skip
 
 
-def plays() -> st.SearchStrategy[tables.Play]:
+def plays() -> st.SearchStrategy[entities.Play]:
     return st.builds(
         a_play, st.sampled_from(Stage), kind=st.sampled_from(PlayKind), round=st.integers(1, 4), name=WORDS,
         teacher_source=st.sampled_from(TeacherSource), refresh_days=st.none() | st.integers(1, 9),
@@ -964,7 +963,7 @@ def sign_offs() -> st.SearchStrategy[SignOffFacts]:
     statements = st.fixed_dictionaries({"predicate": st.fixed_dictionaries({"covers": st.dictionaries(WORDS, WORDS)})})
     troubles = st.sampled_from(["", "It is forged."])
     rows = st.builds(
-        lambda who, opinion, how, of: tables.SignOff(
+        lambda who, opinion, how, of: entities.SignOff(
             id=1, play_id=1, round=of, person_id=who, opinion=opinion, assurance=how, statement=b"{}", comment="No.",
             recorded_at=AT,
         ),
@@ -976,7 +975,7 @@ def sign_offs() -> st.SearchStrategy[SignOffFacts]:
 def dossiers() -> st.SearchStrategy[PlayDossier]:
     few = {"max_size": 3}
     values = st.builds(
-        lambda name, value: tables.WorksheetValue(play_id=1, name=name, value=value, source=""), WORDS, WORDS
+        lambda name, value: entities.WorksheetValue(play_id=1, name=name, value=value, source=""), WORDS, WORDS
     )
     sets = st.builds(_counted, COUNTS, st.booleans(), st.integers(1, 3))
     return st.builds(
@@ -1007,10 +1006,8 @@ def dossiers() -> st.SearchStrategy[PlayDossier]:
     )  # fmt: skip
 
 
-def _counted(counts: str, frozen: bool, of: int) -> tables.DataSet:
-    row = data_set(frozen=frozen, round=of)
-    row.counts = counts
-    return row
+def _counted(counts: str, frozen: bool, of: int) -> entities.DataSet:
+    return replace(data_set(frozen=frozen, round=of), counts=counts)
 
 
 REQUESTS = st.fixed_dictionaries(

@@ -25,6 +25,7 @@ from tokenizers.models import WordLevel
 from distill_tui import actions
 from distill_tui.gates.gate import Criterion, Gate
 from distill_tui.gates.record import Record
+from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.requests import WorkerReport
@@ -115,14 +116,13 @@ def kill(project: Project, run_id: int, how: int = signal.SIGKILL) -> None:
         os.kill(pid, how)
 
 
-def seen(project: Project, run_id: int) -> tables.Run:
-    with project.read() as session:
-        run = session.get(tables.Run, run_id)
+def seen(project: Project, run_id: int) -> entities.Run:
+    run = queries.run(project, run_id)
     assert run is not None
     return run
 
 
-def until(project: Project, run_id: int, reached: Callable[[tables.Run], bool], seconds: float = 400) -> tables.Run:
+def until(project: Project, run_id: int, reached: Callable[[entities.Run], bool], seconds: float = 400) -> entities.Run:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         run = seen(project, run_id)
@@ -133,11 +133,11 @@ def until(project: Project, run_id: int, reached: Callable[[tables.Run], bool], 
     raise AssertionError(f"run {run_id} is {seen(project, run_id)}")
 
 
-def ended(project: Project, run_id: int) -> tables.Run:
+def ended(project: Project, run_id: int) -> entities.Run:
     return until(project, run_id, lambda run: not run.status.active)
 
 
-def in_second_epoch(project: Project) -> Callable[[tables.Run], bool]:
+def in_second_epoch(project: Project) -> Callable[[entities.Run], bool]:
     return lambda run: any(point.validation is not None for point in queries.curve(project, run.id or 0))
 
 

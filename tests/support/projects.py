@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import inspect
-from sqlmodel import SQLModel
-
 from distill_tui import actions
 from distill_tui.people import signatures
+from distill_tui.rules import entities
 from distill_tui.store import migrations, sqlite, tables
 from distill_tui.store.project import Project
 from distill_tui.store.sqlite import module as sqlite3
@@ -102,9 +101,7 @@ def sql(path: Path, *statements: str) -> None:
         connection.close()
 
 
-MODELS: list[Any] = sorted(
-    (mapper.class_ for mapper in SQLModel._sa_registry.mappers), key=lambda model: str(model.__tablename__)
-)
+ENTITIES: dict[str, Any] = {table: entity for entity, table in entities.TABLES.items()}
 
 
 LOCKED = "play_id = 1"
@@ -147,7 +144,7 @@ FREE = {  # columns of them that may
 
 
 def columns(table: str) -> list[str]:
-    return [column.name for model in MODELS if model.__tablename__ == table for column in inspect(model).columns]
+    return [field.name for field in fields(ENTITIES[table])] if table in ENTITIES else []
 
 
 def keys(table: str) -> list[list[str]]:

@@ -19,6 +19,7 @@ from distill_tui import actions
 from distill_tui.gates import judging
 from distill_tui.gates.judging import judge
 from distill_tui.gates.record import Record
+from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.requests import WorkerReport
@@ -117,7 +118,7 @@ def finish_evaluation(project: Project, run: int, right: int) -> None:
     evaluate.record_evaluation(claimed, seen, student, seen.data_set, digest, passed, 0.1)
 
 
-def a_record(project: Project, data: tables.DataSet, model: str, right: int) -> Record:
+def a_record(project: Project, data: entities.DataSet, model: str, right: int) -> Record:
     """Write down a student that has the first so many of the held-out rows right."""
     from distill_tui.dataset import frozen
 
@@ -224,7 +225,7 @@ class Story:
             case _:
                 return (self.random.choice(LIKELY), self._somebody(play))
 
-    def active(self, play: int, *kinds: RunKind) -> list[tables.Run]:
+    def active(self, play: int, *kinds: RunKind) -> list[entities.Run]:
         """The runs of a play that have not ended."""
         return [r for r in self.project.dossier(play).runs if r.status.active and r.kind in kinds]
 

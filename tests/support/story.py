@@ -17,7 +17,7 @@ from distill_tui.gates.judging import judge
 from distill_tui.gates.record import Record
 from distill_tui.gates.written import to_json
 from distill_tui.people import statements
-from distill_tui.rules import requests
+from distill_tui.rules import entities, requests
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.decide import covers
 from distill_tui.rules.dossier import PlayDossier, ProjectDossier, SignOffFacts
@@ -25,7 +25,6 @@ from distill_tui.rules.objection import Objection
 from distill_tui.rules.results import Finding, encode
 from distill_tui.rules.who import roster
 from distill_tui.spec import Spec
-from distill_tui.store import tables
 from distill_tui.terms import (
     Action,
     Assurance,
@@ -88,36 +87,36 @@ def record(right: int = ROWS, *, model: str = digest("c"), data: str = digest("d
     )
 
 
-def person(name: str) -> tables.Person:
+def person(name: str) -> entities.Person:
     """Enrol somebody."""
-    return tables.Person(id=name, name=name.title(), enrolled_at=AT)
+    return entities.Person(id=name, name=name.title(), enrolled_at=AT)
 
 
-def key(name: str, letter: str, *, revoked: bool = False) -> tables.SshKey:
+def key(name: str, letter: str, *, revoked: bool = False) -> entities.SshKey:
     """A key that somebody has."""
-    return tables.SshKey(
+    return entities.SshKey(
         fingerprint=f"SHA256:{letter}", person_id=name, kind="ssh-ed25519", blob=letter, added_at=AT,
         revoked_at=AT if revoked else None,
     )  # fmt: skip
 
 
-def run(number: int, kind: RunKind, status: RunStatus, **more: Any) -> tables.Run:
+def run(number: int, kind: RunKind, status: RunStatus, **more: Any) -> entities.Run:
     """A run that dan started in round 1."""
     known = {"play_id": 1, "round": 1, "spec": Spec().to_json(), "started_by": "dan", "created_at": AT}
-    return tables.Run(**known | {"id": number, "kind": kind, "status": status} | more)
+    return entities.Run(**known | {"id": number, "kind": kind, "status": status} | more)
 
 
 TRAINED = run(1, RunKind.TRAIN, RunStatus.FINISHED, artifact=digest("c"), result=trained())
 LOOKED = run(2, RunKind.EVALUATE, RunStatus.FINISHED, student_run=1)
 REHEARSED = run(3, RunKind.REHEARSE, RunStatus.FINISHED, student_run=1, result=encode(rehearsal()))
 OBSERVING = run(4, RunKind.OBSERVE, RunStatus.RUNNING, token="t")
-TRAFFIC = tables.Traffic(
+TRAFFIC = entities.Traffic(
     id=1, play_id=1, round=1, name="calls.jsonl", source_digest=digest("a"), artifact=digest("b"),
     mapping='{"input":"text"}', rows=400, rejects=0, report=import_report(), imported_at=AT,
 )  # fmt: skip
 
 
-TERMS = tables.ProviderTerms(
+TERMS = entities.ProviderTerms(
     play_id=1, provider="Acme", version="3.1", dated="2026-11-01", permits=1, checked_by="dan", checked_at=AT
 )
 
@@ -129,56 +128,56 @@ def data_set(
     digest: str = digest("d"),
     findings: Sequence[Finding] = (),
     **splits: int,
-) -> tables.DataSet:
+) -> entities.DataSet:
     """The data set of a round, with so many rows in its splits and these findings."""
     counts = {Split.TRAIN: 300, Split.VALIDATION: 40, Split.HELD_OUT: ROWS}
     counts |= {Split(n.replace("_", "-")): v for n, v in splits.items()}
-    return tables.DataSet(
+    return entities.DataSet(
         id=round, play_id=1, round=round, artifact="sha256:" + "e" * 64, digest=digest, labels='["no", "yes"]',
         counts=data_counts(counts, findings), built_at=AT, frozen_at=AT if frozen else None,
     )  # fmt: skip
 
 
-def evaluation(number: int = 1, *, passed: bool = True, **more: Any) -> tables.Evaluation:
+def evaluation(number: int = 1, *, passed: bool = True, **more: Any) -> entities.Evaluation:
     """An evaluation of round 1."""
     known = {
         "play_id": 1, "round": 1, "run_id": 1, "evaluation_run": 2, "gate_digest": gate_written.digest(GATE),
         "data_digest": digest("d"), "model": digest("c"), "record": digest("f"), "reproduced": 0, "recorded_at": AT,
     }  # fmt: skip
-    return tables.Evaluation(**known | {"id": number, "passed": int(passed)} | more)
+    return entities.Evaluation(**known | {"id": number, "passed": int(passed)} | more)
 
 
-def bundle(number: int = 1, **more: Any) -> tables.Bundle:
+def bundle(number: int = 1, **more: Any) -> entities.Bundle:
     """What shipped of a round."""
     known = {"play_id": 1, "round": number, "digest": digest("8"), "sign_off_id": 1, "shipped_by": "dan"}
-    return tables.Bundle(**known | {"id": number, "shipped_at": AT} | more)
+    return entities.Bundle(**known | {"id": number, "shipped_at": AT} | more)
 
 
-FEED = tables.Feed(
+FEED = entities.Feed(
     id=1, play_id=1, bundle_id=1, name="may.jsonl", source_digest=digest("6"), artifact=digest("7"), rows=9, rejects=0,
     received_at=AT,
 )  # fmt: skip
 
 
-def watch(standing: Standing = Standing.ALARM, **more: Any) -> tables.Watch:
+def watch(standing: Standing = Standing.ALARM, **more: Any) -> entities.Watch:
     """How the monitor stood after the feed."""
     known = {"feed_id": 1, "play_id": 1, "bundle_id": 1, "plan": "{}", "state": "{}", "findings": "[]"}
-    return tables.Watch(**known | {"standing": standing, "recorded_at": AT} | more)
+    return entities.Watch(**known | {"standing": standing, "recorded_at": AT} | more)
 
 
-def remedy(kind: Remedy, **more: Any) -> tables.RemedyRow:
+def remedy(kind: Remedy, **more: Any) -> entities.RemedyRow:
     """What olga did about the live student."""
     known = {"id": 1, "play_id": 1, "round": 2, "bundle_id": 1, "newest_bundle": 1, "feed_id": 0, "reason": "drift"}
-    return tables.RemedyRow(**known | {"kind": kind, "detail": "{}", "person_id": "olga", "at": AT} | more)
+    return entities.RemedyRow(**known | {"kind": kind, "detail": "{}", "person_id": "olga", "at": AT} | more)
 
 
-def a_play(stage: Stage, **more: Any) -> tables.Play:
+def a_play(stage: Stage, **more: Any) -> entities.Play:
     """A stability play, maintained from the start."""
     known: dict[str, Any] = {
         "id": 1, "name": "refunds", "kind": PlayKind.STABILITY, "task": Task.CLASSIFICATION, "opened_at": AT,
         "stage_since": AT, "teacher_source": TeacherSource.RECORDED, "sampling_per_month": 400, "refresh_days": 90,
     }  # fmt: skip
-    return tables.Play(**known | {"stage": stage} | more)
+    return entities.Play(**known | {"stage": stage} | more)
 
 
 PROJECT = ProjectDossier(
@@ -186,7 +185,7 @@ PROJECT = ProjectDossier(
     name="support",
     keeper="mia",
     people={name: person(name) for name in EVERYBODY},
-    accounts=tuple(tables.Account(uid=at, person_id=name, added_at=AT) for at, name in enumerate(EVERYBODY)),
+    accounts=tuple(entities.Account(uid=at, person_id=name, added_at=AT) for at, name in enumerate(EVERYBODY)),
     keys=(key("vera", "v"), key("bob", "b", revoked=True)),
     play_names=frozenset({"refunds"}),
     audit_size=9,
@@ -202,9 +201,9 @@ def dossier(stage: Stage = Stage.DECIDE, **changes: Any) -> PlayDossier:
         return order.index(stage) >= order.index(first)
 
     locked = since(Stage.DATA)
-    gate_row = tables.GateRow(play_id=1, content=to_json(GATE))
+    gate_row = entities.GateRow(play_id=1, content=to_json(GATE))
     if locked:
-        gate_row = tables.GateRow(
+        gate_row = entities.GateRow(
             play_id=1, content=to_json(GATE), digest=gate_written.digest(GATE), locked_by="sam", locked_at=AT
         )
     looked = since(Stage.DECIDE)
@@ -214,7 +213,7 @@ def dossier(stage: Stage = Stage.DECIDE, **changes: Any) -> PlayDossier:
         "roles": ROLES,
         "builders": {"dan": ("drive", "import_traffic")},
         "worksheet": {
-            name: tables.WorksheetValue(play_id=1, name=name, value=value, source="")
+            name: entities.WorksheetValue(play_id=1, name=name, value=value, source="")
             for name, value in WORKSHEET.items()
         },
         "gate": GATE,
@@ -251,7 +250,7 @@ def sign_off(
         audit_head=of.project.audit_head, issued=AT,
     )  # fmt: skip
     statement = json.loads(written)
-    row = tables.SignOff(
+    row = entities.SignOff(
         id=1, play_id=1, round=of.play.round, person_id=who, opinion=opinion, assurance=assurance,
         statement=written, comment=comment, recorded_at=AT,
     )  # fmt: skip

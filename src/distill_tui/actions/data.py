@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill_tui.actions.runs import Start, queue
 from distill_tui.dataset import readers
+from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.data import open_findings
 from distill_tui.rules.requests import AcceptFindings, ConfirmTerms, OpenRow, QueueRun, SetTeacher
@@ -68,7 +69,7 @@ def _queue_data(
 ) -> int:
     """Queue a run that changes the round's data; the worker records the change as the person's own action."""
 
-    def begin(change: Change, run: tables.Run) -> None:
+    def begin(change: Change, run: entities.Run) -> None:
         if spec is not None:
             run.spec = spec(run.id or 0)
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlmodel import col, select
-
 from distill_tui.actions import signed_decisions
 from distill_tui.bundles.write import write_bundle
 from distill_tui.digests import digest_of
+from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.decide import counting_sign_off
 from distill_tui.rules.requests import Comment, SetMaintenance, Ship, WithReason
-from distill_tui.store import tables
+from distill_tui.store import rows, tables
 from distill_tui.store.project import Project
 from distill_tui.terms import Action, Assurance, StatementKind
 
@@ -37,14 +36,8 @@ def ship(project: Project, play_id: int, actor: Actor, *, key: Path | None = Non
     given = signed_decisions.give(seen, actor, StatementKind.SHIP, about, key)
     with project.change(Action.SHIP, play_id, actor, Ship(signed_decisions.proof(actor, given))) as change:
         signed = counting_sign_off(change.dossier)
-        assert signed is not None and signed.row.id is not None
-        log = list(
-            change.session.exec(
-                select(tables.AuditEntry)
-                .where(tables.AuditEntry.play_id == play_id)
-                .order_by(col(tables.AuditEntry.seq))
-            )
-        )
+        assert signed is not None
+        log = list(rows.select(change.connection, entities.AuditEntry, "WHERE play_id = ? ORDER BY seq", play_id))
         with project.artifacts.scratch() as scratch:
             by = (given.content, given.signature) if given is not None else None
             write_bundle(scratch / "bundle", project.artifacts, change.dossier, signed, log, by)

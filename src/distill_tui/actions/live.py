@@ -40,7 +40,7 @@ def observe(
         report = traffic.import_traffic(path, mapping or readers.guess_mapping(path), scratch / "feed.parquet")
         artifact = project.artifacts.store(scratch / "feed.parquet")
 
-    def begin(change: Change, run: tables.Run) -> None:
+    def begin(change: Change, run: entities.Run) -> None:
         live = change.dossier.live
         assert live is not None and live.id is not None
         feed = tables.Feed(

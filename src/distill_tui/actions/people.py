@@ -10,6 +10,7 @@ from distill_tui.digests import canonical, digest_of
 from distill_tui.gates.gate import default_gate
 from distill_tui.gates.written import to_json
 from distill_tui.people import signatures
+from distill_tui.rules import entities
 from distill_tui.rules import who as who_rules
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.requests import (
@@ -58,7 +59,7 @@ def add_key(project: Project, actor: Actor, person: str, key: signatures.PublicK
         change.detail |= {"person": person, "fingerprint": key.fingerprint, "key": key.line}
 
 
-def _key_row(person: str, key: signatures.PublicKey, at: str) -> tables.SshKey:
+def _key_row(person: str, key: signatures.PublicKey, at: str) -> entities.SshKey:
     return tables.SshKey(fingerprint=key.fingerprint, person_id=person, kind=key.kind, blob=key.blob, added_at=at)
 
 

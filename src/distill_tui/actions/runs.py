@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from distill_tui.digests import canonical
+from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.requests import ForRun, Label, Request, StartRun
 from distill_tui.rules.training import resumable, trained
@@ -33,7 +34,7 @@ def queue(
     spec: str = "{}",
     student_run: int | None = None,
     data_set_id: int | None = None,
-    begin: Callable[[Change, tables.Run], None] | None = None,
+    begin: Callable[[Change, entities.Run], None] | None = None,
     start: Start | None = None,
 ) -> int:
     """Queue a run and start its worker; return the run's number. `begin` edits more rows in the same transaction."""

@@ -10,6 +10,7 @@ from distill_tui.dataset import traffic
 from distill_tui.digests import canonical
 from distill_tui.monitor.history import labelled_rows, listed
 from distill_tui.rounds.weights import cell
+from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.results import ImportReport, encode
 from distill_tui.store import tables
@@ -17,7 +18,7 @@ from distill_tui.store.project import Project
 from distill_tui.terms import Remedy
 
 
-def take_in(project: Project, dossier: PlayDossier, out: Path, at: str) -> tables.Traffic | None:
+def take_in(project: Project, dossier: PlayDossier, out: Path, at: str) -> entities.Traffic | None:
     """Collect the rows that were observed and not judged on yet, with the teacher's answers, for the next round."""
     feeds = [feed for feed in dossier.feeds if feed.id > _judged_until(dossier)]
     if not feeds:

@@ -2,12 +2,14 @@
 
 Attributes are the columns, in the order of the table. Rows leave the file as plain data: reading an attribute never
 touches it. Times are UTC, ISO 8601, as text. Money and shares are decimal text. JSON columns hold canonical JSON.
-Rows are written through `store.tables`; a test holds both together.
+`store.tables` derives the classes that can be edited and written; a test holds the schema and these classes together.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar, cast, dataclass_transform
 
 from distill_tui.terms import (
     Action,
@@ -25,20 +27,36 @@ from distill_tui.terms import (
     TeacherSource,
 )
 
+T = TypeVar("T")
+TABLES: dict[type, str] = {}  # the table of each class
+NEW = cast(int, None)  # the number of a row that the file has not numbered yet
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass_transform(kw_only_default=True)
+def entity(table: str) -> Callable[[type[T]], type[T]]:
+    """Make a class the rows of a table, frozen. mypy sees it as its subclass in `store.tables`, which can be edited."""
+
+    def made(kind: type[T]) -> type[T]:
+        found = dataclass(frozen=True, slots=True, kw_only=True)(kind)
+        TABLES[found] = table
+        return found
+
+    return made
+
+
+@entity("project")
 class Project:
     """This project file: one row."""
 
-    id: int
+    id: int = 1
     uid: str
     name: str
     keeper: str
-    minimum_assurance: Assurance
+    minimum_assurance: Assurance = Assurance.ACCOUNT
     created_at: str
 
 
-@dataclass(frozen=True, slots=True)
+@entity("person")
 class Person:
     """A person. Separation of duties is judged between persons; the name is for display only."""
 
@@ -47,7 +65,7 @@ class Person:
     enrolled_at: str
 
 
-@dataclass(frozen=True, slots=True)
+@entity("account")
 class Account:
     """An OS account, by uid, of a person."""
 
@@ -56,7 +74,7 @@ class Account:
     added_at: str
 
 
-@dataclass(frozen=True, slots=True)
+@entity("ssh_key")
 class SshKey:
     """An SSH public key of a person: `kind` and `blob` as in an authorized_keys line, without the comment."""
 
@@ -65,27 +83,27 @@ class SshKey:
     kind: str
     blob: str
     added_at: str
-    revoked_at: str | None
+    revoked_at: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@entity("play")
 class Play:
     """One effort to replace a teacher by a student on one task."""
 
-    id: int
+    id: int = NEW
     name: str
-    summary: str
+    summary: str = ""
     kind: PlayKind
     task: Task
     stage: Stage
-    round: int
-    predecessor: int | None
-    teacher_source: TeacherSource
-    teacher_name: str
-    teacher_digest: str  # the artifact of a local teacher, or of its description
-    sampling_per_month: int | None
-    refresh_days: int | None
-    outcome: str
+    round: int = 1
+    predecessor: int | None = None
+    teacher_source: TeacherSource = TeacherSource.NONE
+    teacher_name: str = ""
+    teacher_digest: str = ""  # the artifact of a local teacher, or of its description
+    sampling_per_month: int | None = None
+    refresh_days: int | None = None
+    outcome: str = ""
     opened_at: str
     stage_since: str
 
@@ -95,7 +113,7 @@ class Play:
         return f"P-{self.id:03d}"
 
 
-@dataclass(frozen=True, slots=True)
+@entity("role_holder")
 class RoleHolder:
     """Who holds a role in a play now."""
 
@@ -104,7 +122,7 @@ class RoleHolder:
     person_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@entity("builder")
 class Builder:
     """That a person built in a play. Append-only: it stays so for good."""
 
@@ -114,7 +132,7 @@ class Builder:
     at: str
 
 
-@dataclass(frozen=True, slots=True)
+@entity("worksheet_value")
 class WorksheetValue:
     """One number of a play's trigger, and where it comes from."""
 
@@ -122,26 +140,26 @@ class WorksheetValue:
     name: str
     value: str
     source: str
-    at: str  # when it was filled in
+    at: str = ""  # when it was filled in
 
 
-@dataclass(frozen=True, slots=True)
+@entity("gate")
 class GateRow:
     """A play's gate: a draft until `locked_at`, then fixed by the file itself."""
 
     play_id: int
     content: str
-    digest: str | None
-    locked_by: str | None
-    locked_at: str | None
-    facts: str  # what else the lock fixes: methods, teacher, segments, prices, roles (see `rules.lock_facts`)
+    digest: str | None = None
+    locked_by: str | None = None
+    locked_at: str | None = None
+    facts: str = "{}"  # what else the lock fixes: methods, teacher, segments, prices, roles (see `rules.lock_facts`)
 
 
-@dataclass(frozen=True, slots=True)
+@entity("traffic")
 class Traffic:
     """One imported file of traffic."""
 
-    id: int
+    id: int = NEW
     play_id: int
     round: int
     name: str
@@ -154,11 +172,11 @@ class Traffic:
     imported_at: str
 
 
-@dataclass(frozen=True, slots=True)
+@entity("data_set")
 class DataSet:
     """A data set: a draft until `frozen_at`, then fixed by the file itself."""
 
-    id: int
+    id: int = NEW
     play_id: int
     round: int
     artifact: str
@@ -166,10 +184,10 @@ class DataSet:
     labels: str
     counts: str
     built_at: str
-    frozen_at: str | None
+    frozen_at: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@entity("opened_row")
 class OpenedRow:
     """That a person opened a held-out row. Append-only. Whether it is burnt follows from who has built: see `rules`."""
 
@@ -180,7 +198,7 @@ class OpenedRow:
     at: str
 
 
-@dataclass(frozen=True, slots=True)
+@entity("provider_terms")
 class ProviderTerms:
     """What the terms of the teacher's provider say of training on its outputs, and who read them."""
 
@@ -193,7 +211,7 @@ class ProviderTerms:
     checked_at: str
 
 
-@dataclass(frozen=True, slots=True)
+@entity("accepted_finding")
 class AcceptedFinding:
     """That a person accepted a finding about a data set, word for word. Append-only; valid for those words only."""
 
@@ -206,50 +224,50 @@ class AcceptedFinding:
     at: str
 
 
-@dataclass(frozen=True, slots=True)
+@entity("run")
 class Run:
     """One execution in one worker process. `token` fences off a worker that lost its claim."""
 
-    id: int
+    id: int = NEW
     play_id: int
     round: int
     kind: RunKind
     status: RunStatus
     spec: str
-    data_set_id: int | None
-    student_run: int | None  # the training run that an evaluation judges
+    data_set_id: int | None = None
+    student_run: int | None = None  # the training run that an evaluation judges
     started_by: str
     created_at: str
-    token: str | None
-    pid: int | None
-    claimed_at: str | None
-    heartbeat_at: str | None
-    step: int
-    total: int
-    message: str
-    stop_requested: int
-    ended_at: str | None
-    error: str | None
-    artifact: str | None
-    result: str
+    token: str | None = None
+    pid: int | None = None
+    claimed_at: str | None = None
+    heartbeat_at: str | None = None
+    step: int = 0
+    total: int = 0
+    message: str = ""
+    stop_requested: int = 0
+    ended_at: str | None = None
+    error: str | None = None
+    artifact: str | None = None
+    result: str = "{}"
 
 
-@dataclass(frozen=True, slots=True)
+@entity("run_point")
 class RunPoint:
     """One point of a run's curve. Telemetry: no decision, no audit entry."""
 
     run_id: int
     step: int
     loss: float
-    validation: float | None
-    rows_per_second: float
+    validation: float | None = None
+    rows_per_second: float = 0
 
 
-@dataclass(frozen=True, slots=True)
+@entity("evaluation")
 class Evaluation:
     """What a student did on the held-out split, judged by the locked gate. Append-only."""
 
-    id: int
+    id: int = NEW
     play_id: int
     round: int
     run_id: int
@@ -263,27 +281,27 @@ class Evaluation:
     recorded_at: str
 
 
-@dataclass(frozen=True, slots=True)
+@entity("sign_off")
 class SignOff:
     """A validator's statement, byte for byte as it was made, and its signature where there is one. Append-only."""
 
-    id: int
+    id: int = NEW
     play_id: int
     round: int
     person_id: str
     opinion: Opinion
     assurance: Assurance
     statement: bytes
-    signature: str | None
+    signature: str | None = None
     comment: str
     recorded_at: str
 
 
-@dataclass(frozen=True, slots=True)
+@entity("spot_check")
 class SpotCheck:
     """What a validator said of held-out answers, not knowing whose they are. Append-only."""
 
-    id: int
+    id: int = NEW
     play_id: int
     round: int
     person_id: str
@@ -292,11 +310,11 @@ class SpotCheck:
     recorded_at: str
 
 
-@dataclass(frozen=True, slots=True)
+@entity("statement")
 class Statement:
     """A signed statement that is not a sign-off: of a gate, a roster, a withdrawal, a ship. Append-only."""
 
-    id: int
+    id: int = NEW
     play_id: int
     kind: StatementKind
     person_id: str
@@ -305,7 +323,7 @@ class Statement:
     recorded_at: str
 
 
-@dataclass(frozen=True, slots=True)
+@entity("withdrawal")
 class Withdrawal:
     """That a sign-off was taken back by who made it. Append-only."""
 
@@ -314,11 +332,11 @@ class Withdrawal:
     recorded_at: str
 
 
-@dataclass(frozen=True, slots=True)
+@entity("bundle")
 class Bundle:
     """What shipped. Append-only."""
 
-    id: int
+    id: int = NEW
     play_id: int
     round: int
     digest: str
@@ -327,11 +345,11 @@ class Bundle:
     shipped_at: str
 
 
-@dataclass(frozen=True, slots=True)
+@entity("feed")
 class Feed:
     """One file of production that was taken in to watch a live student. Append-only."""
 
-    id: int
+    id: int = NEW
     play_id: int
     bundle_id: int  # the bundle that was live, and is watched by it
     name: str
@@ -342,14 +360,14 @@ class Feed:
     received_at: str
 
 
-@dataclass(frozen=True, slots=True)
+@entity("observation")
 class Observation:
     """One sampled row: what the live student said, and the teacher where it was asked. Append-only.
 
     Of a row of the probe, `answer` is what the teacher said at the gate instead.
     """
 
-    id: int
+    id: int = NEW
     play_id: int
     bundle_id: int
     feed_id: int
@@ -366,7 +384,7 @@ class Observation:
     excerpt: str  # the beginning of an open row that diverges; sealed rows keep none
 
 
-@dataclass(frozen=True, slots=True)
+@entity("watch")
 class Watch:
     """How the monitor stood after a feed. Append-only; a replay of the observations must give it again."""
 
@@ -380,11 +398,11 @@ class Watch:
     recorded_at: str
 
 
-@dataclass(frozen=True, slots=True)
+@entity("remedy")
 class RemedyRow:
     """A remedy for a live student, and its reason. Append-only."""
 
-    id: int
+    id: int = NEW
     play_id: int
     kind: Remedy
     round: int  # the round after it: of a refresh, its first
@@ -397,7 +415,7 @@ class RemedyRow:
     at: str
 
 
-@dataclass(frozen=True, slots=True)
+@entity("audit")
 class AuditEntry:
     """One link of the chain: who did what, when, how that was proved, before and after. Append-only."""
 

@@ -54,7 +54,7 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
         built = build(artifacts, dossier, scratch / "data.parquet", claimed.progress(*PHASES))
         artifact, digest = artifacts.store(scratch / "data.parquet"), f"sha256:{built.digest}"
 
-    def edit(change: Change, row: tables.Run) -> None:
+    def edit(change: Change, row: entities.Run) -> None:
         if _sources(change.dossier) != _sources(dossier):
             raise Refused([Objection("data.moved", "The traffic or the teacher changed meanwhile; build again.")])
         if change.dossier.data_set is not None:

@@ -67,7 +67,7 @@ class Claim:
                 if not self._write(heartbeat_at=now()):
                     self._stop.set()
 
-    def _write(self, points: tuple[tables.RunPoint, ...] = (), **columns: Any) -> bool:
+    def _write(self, points: tuple[entities.RunPoint, ...] = (), **columns: Any) -> bool:
         """Write telemetry if the run is still ours; False where it is not, or a stop was requested."""
         with self.project.telemetry() as session:
             run = session.get(tables.Run, self.id)
@@ -81,7 +81,7 @@ class Claim:
             return not run.stop_requested
 
     def report(
-        self, step: int, total: int, message: str, *, point: tables.RunPoint | None = None, always: bool = False
+        self, step: int, total: int, message: str, *, point: entities.RunPoint | None = None, always: bool = False
     ) -> None:
         """Report progress. Raises Stopped where the run should end here."""
         if self._stop.is_set():
@@ -131,7 +131,7 @@ class Claim:
         self,
         action: Action,
         status: RunStatus,
-        edit: Callable[[Change, tables.Run], None],
+        edit: Callable[[Change, entities.Run], None],
         request: Request | None = None,
     ) -> None:
         """End the run through the door, whatever kind of end it is."""
@@ -147,7 +147,7 @@ class Claim:
 
     def finish(self, result: results.Result, steps: int, artifact: str | None) -> None:
 
-        def edit(change: Change, row: tables.Run) -> None:
+        def edit(change: Change, row: entities.Run) -> None:
             row.result, row.artifact, row.message = results.encode(result), artifact, "done"
             row.step = row.total = steps
             if artifact:
@@ -159,7 +159,7 @@ class Claim:
         """Record that the run ended early, and with which objections where the rules refused it; it can be resumed."""
         refused = [asdict(objection) for objection in objections]
 
-        def edit(_: Change, row: tables.Run) -> None:
+        def edit(_: Change, row: entities.Run) -> None:
             row.message, row.error = message, error
             row.result = json.dumps({"refused": refused}) if refused else "{}"
 

@@ -133,7 +133,7 @@ def record_evaluation(
     assert run.id is not None and run.artifact is not None
     gate_digest, student, model = dossier.gate_row.digest, run.id, run.artifact
 
-    def edit(change: Change, row: tables.Run) -> None:
+    def edit(change: Change, row: entities.Run) -> None:
         row.result = encode(EvaluationResult(seconds=took, passed=passed))
         row.message = "the gate is held" if passed else "the gate is not held"
         change.session.add(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from distill_tui.dataset import frozen, traffic
 from distill_tui.dataset.split import SplitRule
+from distill_tui.rules import entities
 from distill_tui.rules.data import open_findings
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.objection import Objection, Refused
@@ -30,7 +31,7 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
 
     rows = len(frozen.splits_of(path))
 
-    def edit(change: Change, run: tables.Run) -> None:
+    def edit(change: Change, run: entities.Run) -> None:
         row = change.session.get(tables.DataSet, data.id)
         if row is None or row.digest != data.digest:
             raise _moved()

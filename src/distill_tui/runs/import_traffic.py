@@ -9,6 +9,7 @@ from distill_tui.dataset import frozen, traffic
 from distill_tui.dataset.duplicates import near_duplicates
 from distill_tui.dataset.readers import ColumnMapping
 from distill_tui.digests import canonical
+from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.requests import ImportTraffic
 from distill_tui.rules.results import TakenVariations, encode
@@ -53,7 +54,7 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
             variations=TakenVariations(**variations | {"varied": tuple(variations["varied"])}) if variations else None,
         )
 
-    def edit(change: Change, row: tables.Run) -> None:
+    def edit(change: Change, row: entities.Run) -> None:
         change.session.add(
             tables.Traffic(
                 play_id=row.play_id,

@@ -211,7 +211,7 @@ def _probe_again(rows: Sequence[Row], known: Mapping[str, Any], seen: set[tuple[
 
 def _observations(
     rows: Sequence[Row], feed: entities.Feed, student: Path, known: Mapping[str, Any], options: Mapping[str, int]
-) -> list[tables.Observation]:
+) -> list[entities.Observation]:
     given = outputs(student, [row.input for row in rows], **options)
     away = (given.embeddings - np.array(known["centre"])) / np.array(known["spread"])
     distance = np.sqrt((away**2).mean(axis=1))
@@ -245,9 +245,9 @@ def _record(
     feed: entities.Feed,
     reference: str,
     known: Mapping[str, Any],
-    observations: Sequence[tables.Observation],
+    observations: Sequence[entities.Observation],
 ) -> None:
-    def edit(change: Any, row: tables.Run) -> None:
+    def edit(change: Any, row: entities.Run) -> None:
         change.session.add_all(observations)
         change.session.flush()
         watch = _watched(claimed, change, feed, reference, known)
@@ -266,7 +266,7 @@ def _record(
 
 def _watched(
     claimed: Claim, change: Any, feed: entities.Feed, reference: str, known: Mapping[str, Any]
-) -> tables.Watch:
+) -> entities.Watch:
     dossier: PlayDossier = change.dossier
     bundle = next(each for each in dossier.bundles if each.id == feed.bundle_id)
     begun = [w for w in dossier.watches if w.bundle_id == feed.bundle_id and w.feed_id > dossier.watched_from]

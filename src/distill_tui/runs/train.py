@@ -115,7 +115,7 @@ def climb(claimed: Claim | Companion, spec: Spec, material: Material) -> tuple[C
     return trained, last
 
 
-def _point(run_id: int, number: int, step: Step) -> tables.RunPoint:
+def _point(run_id: int, number: int, step: Step) -> entities.RunPoint:
     return tables.RunPoint(
         run_id=run_id,
         step=number,

@@ -55,9 +55,14 @@ def migrate(connection: Any) -> None:
 
 def expected_schema() -> dict[str, str]:
     """Return the schema that a file of this version must have: name → SQL, for tables, indexes and triggers."""
+    return schema(new_file())
+
+
+def new_file() -> Any:
+    """Make an empty project file of this version, in memory."""
     connection = sqlite.module.connect(":memory:", isolation_level=None)
     migrate(connection)
-    return schema(connection)
+    return connection
 
 
 def schema(connection: Any) -> dict[str, str]:

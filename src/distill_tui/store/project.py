@@ -38,13 +38,11 @@ from distill_tui.store.project_file import (
 )
 from distill_tui.store.project_file import ProjectError as ProjectError
 from distill_tui.store.project_file import now as now
-from distill_tui.terms import ABOUT_THE_ROSTER, Action, Assurance
+from distill_tui.terms import ABOUT_THE_ROSTER, Action
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlmodel import Session
-
-    from distill_tui.store import tables
 
 
 @dataclass
@@ -54,7 +52,7 @@ class Change:
     session: Session
     connection: Any  # the plain one below it, in the same transaction
     seen: ProjectDossier | PlayDossier  # as it was when the rules were asked
-    row: tables.Play | None  # the play that is changed or opened
+    row: entities.Play | None  # the play that is changed or opened
     person: str
     actor: Actor
     at: str
@@ -67,7 +65,7 @@ class Change:
         return self.seen
 
     @property
-    def play(self) -> tables.Play:
+    def play(self) -> entities.Play:
         """The row of the play that is changed."""
         assert self.row is not None
         return self.row
@@ -111,12 +109,7 @@ class Project:
 
     @cached_property
     def _writer(self) -> Engine:
-        engine: Engine = _sessions().engine(self.path, "BEGIN IMMEDIATE")
-        return engine
-
-    @cached_property
-    def _reader(self) -> Engine:
-        engine: Engine = _sessions().engine(self.path, "BEGIN")
+        engine: Engine = _sessions().engine(self.path)
         return engine
 
     @classmethod
@@ -147,9 +140,8 @@ class Project:
         idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
-        for name in ("_reader", "_writer"):
-            if name in self.__dict__:
-                self.__dict__[name].dispose()
+        if "_writer" in self.__dict__:
+            self._writer.dispose()
 
     def _see_same(self) -> None:
         """Close a file that was replaced by another one: what is written to it would be lost."""
@@ -177,13 +169,6 @@ class Project:
             connection.close()
             raise
         idle.append(connection)
-
-    @contextmanager
-    def read(self) -> Iterator[Session]:
-        """One consistent view; what is read from it stays readable afterwards."""
-        self._see_same()
-        with _sessions().session_of(self._reader) as session:
-            yield session
 
     def project_dossier(self, *, thorough: bool = False) -> ProjectDossier:
         """Load everything known about the project itself now. `thorough` also checks the log's chain."""
@@ -292,7 +277,7 @@ class Project:
     def _writing(self) -> Iterator[Session]:
         with write_lock(self.path, self.patience):
             self._see_same()
-            with _sessions().session_of(self._writer) as session, session.begin():
+            with _sessions().Session(self._writer, expire_on_commit=False) as session, session.begin():
                 yield session
 
 
@@ -311,8 +296,7 @@ def _move(change: Change, action: Action) -> None:
 
 def remember_builder(change: Change, person: str, deed: str) -> None:
     """Record for good that a person built in this play."""
-    assert change.play.id is not None
-    built = entities.Builder(change.play.id, person, deed, change.at)
+    built = entities.Builder(play_id=change.play.id, person_id=person, deed=deed, at=change.at)
     same = "WHERE play_id = ? AND person_id = ? AND deed = ?"
     if rows.first(change.connection, entities.Builder, same, built.play_id, person, deed) is None:
         rows.insert(change.connection, built)
@@ -331,9 +315,9 @@ def _found(path: Path, name: str, keeper: str, keeper_name: str, actor: Actor) -
     connection = sqlite.connect(path)
     try:
         connection.execute("BEGIN IMMEDIATE")
-        rows.insert(connection, entities.Person(keeper, keeper_name, at))
-        rows.insert(connection, entities.Project(1, os.urandom(16).hex(), name, keeper, Assurance.ACCOUNT, at))
-        rows.insert(connection, entities.Account(uid, keeper, at))
+        rows.insert(connection, entities.Person(id=keeper, name=keeper_name, enrolled_at=at))
+        rows.insert(connection, entities.Project(uid=os.urandom(16).hex(), name=name, keeper=keeper, created_at=at))
+        rows.insert(connection, entities.Account(uid=uid, person_id=keeper, added_at=at))
         founder = Actor(keeper, actor.proof, actor.assurance)
         detail = {"name": name, "keeper": keeper, "uid": uid}
         audit_log.append(connection, at, founder, Action.OPEN_PROJECT, None, detail)

@@ -8,40 +8,10 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, TypeVar, cast, get_type_hints
 
-from distill_tui.rules import entities
+from distill_tui.rules.entities import TABLES
 from distill_tui.store import sqlite
 
 Entity = TypeVar("Entity")
-
-TABLES: dict[type, str] = {
-    entities.Project: "project",
-    entities.Person: "person",
-    entities.Account: "account",
-    entities.SshKey: "ssh_key",
-    entities.Play: "play",
-    entities.RoleHolder: "role_holder",
-    entities.Builder: "builder",
-    entities.WorksheetValue: "worksheet_value",
-    entities.GateRow: "gate",
-    entities.Traffic: "traffic",
-    entities.DataSet: "data_set",
-    entities.OpenedRow: "opened_row",
-    entities.ProviderTerms: "provider_terms",
-    entities.AcceptedFinding: "accepted_finding",
-    entities.Run: "run",
-    entities.RunPoint: "run_point",
-    entities.Evaluation: "evaluation",
-    entities.SignOff: "sign_off",
-    entities.SpotCheck: "spot_check",
-    entities.Statement: "statement",
-    entities.Withdrawal: "withdrawal",
-    entities.Bundle: "bundle",
-    entities.Feed: "feed",
-    entities.Observation: "observation",
-    entities.Watch: "watch",
-    entities.RemedyRow: "remedy",
-    entities.AuditEntry: "audit",
-}
 
 
 def select(connection: Any, kind: type[Entity], rest: str = "", *values: object) -> tuple[Entity, ...]:
@@ -49,17 +19,14 @@ def select(connection: Any, kind: type[Entity], rest: str = "", *values: object)
 
     Raises `sqlite.UnknownWord` where a column holds a word that no release writes.
     """
-    query, words = _plan(cast(Hashable, kind))
-    found = connection.execute(f"{query} {rest}", values).fetchall()
-    if not words:
-        return tuple(kind(*row) for row in found)
-    entities_found = []
-    for row in found:
-        cells = list(row)
-        for place, known in words:
-            cells[place] = known[cells[place]]
-        entities_found.append(kind(*cells))
-    return tuple(entities_found)
+    names, words = _plan(cast(Hashable, kind))
+    found = []
+    for row in connection.execute(f'SELECT {", ".join(names)} FROM "{TABLES[kind]}" {rest}', values):
+        cells = dict(zip(names, row, strict=True))
+        for name, known in words:
+            cells[name] = known[cells[name]]
+        found.append(kind(**cells))
+    return tuple(found)
 
 
 def first(connection: Any, kind: type[Entity], rest: str = "", *values: object) -> Entity | None:
@@ -78,13 +45,8 @@ def insert(connection: Any, row: Any) -> None:
 
 
 @cache
-def _plan(kind: Any) -> tuple[str, tuple[tuple[int, sqlite.Words], ...]]:
-    """Return the query for all columns of an entity, and which of them hold words of an enum."""
+def _plan(kind: Any) -> tuple[tuple[str, ...], tuple[tuple[str, sqlite.Words], ...]]:
+    """Return the columns of an entity, and those that hold words of an enum."""
     hints = get_type_hints(kind)
-    names = [field.name for field in fields(kind)]
-    columns = ", ".join(f'"{name}"' for name in names)
-    words = [(place, hints[name]) for place, name in enumerate(names)]
-    enums = tuple(
-        (place, sqlite.Words(hint)) for place, hint in words if isinstance(hint, type) and issubclass(hint, StrEnum)
-    )
-    return f'SELECT {columns} FROM "{TABLES[kind]}"', enums
+    enums = {name: hint for name, hint in hints.items() if isinstance(hint, type) and issubclass(hint, StrEnum)}
+    return tuple(hints), tuple((name, sqlite.Words(words)) for name, words in enums.items())

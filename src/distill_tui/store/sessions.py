@@ -7,14 +7,16 @@ from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
-from sqlmodel import Session
+from sqlmodel import Session as Session
 
 from distill_tui.store import sqlite
 from distill_tui.store import tables as tables
 
+BEGIN = "BEGIN IMMEDIATE"  # a transaction may write from its beginning: one that began as a read would lose updates
 
-def engine(path: Path, begin: str) -> Engine:
-    """Make an engine whose transactions begin with this statement.
+
+def engine(path: Path) -> Engine:
+    """Make an engine on a project file.
 
     Its connections are kept open: opening one reads the schema, and closing the last one writes the whole log back.
     """
@@ -34,14 +36,9 @@ def engine(path: Path, begin: str) -> Engine:
 
     @event.listens_for(made, "begin")
     def _begin(connection: Any) -> None:
-        connection.exec_driver_sql(begin)
+        connection.exec_driver_sql(BEGIN)
 
     return made
-
-
-def session_of(engine: Engine) -> Session:
-    """Open a session whose rows stay readable after it."""
-    return Session(engine, expire_on_commit=False)
 
 
 def driver(session: Session) -> Any:
