@@ -177,7 +177,7 @@ def test_a_stopped_run_keeps_a_checkpoint_and_goes_on(project: Project) -> None:
     stopped = ended(project, run)
     assert stopped.status is RunStatus.STOPPED and "checkpoint" in stopped.message
     assert list(project.artifacts.run_folder(run).rglob("step-*"))
-    with pytest.raises(Refused, match="dan started run"):
+    with pytest.raises(Refused, match="dan, who started run"):
         actions.resume_run(project, 1, Actor("sam", "account uid 4001"), run)
     actions.resume_run(project, 1, DAN, run)
     assert ended(project, run).status is RunStatus.FINISHED
