@@ -49,7 +49,7 @@ def kept_by(project: ProjectDossier, actor: Actor) -> Iterator[Objection]:
 
 
 def hosted(action: Action, dossier: PlayDossier, actor: Actor, request: Request | None) -> Iterator[Objection]:
-    """An SSH session reads no files of its host, and is no proof where a builder runs the host."""
+    """An SSH session cannot read files of its host, and proves nothing where a builder runs the host."""
     if actor.assurance is not Assurance.SESSION and not actor.over_ssh:
         return
     if (request.queues if isinstance(request, QueueRun) else action).reads_files:
