@@ -27,8 +27,8 @@ from distill_tui import actions
 from distill_tui.cli.app import main as command
 from distill_tui.dataset import readers, records, traffic
 from distill_tui.dataset.records import BadInput
+from distill_tui.gates import written
 from distill_tui.gates.record import Record
-from distill_tui.gates.written import from_json, from_toml, to_json, to_toml
 from distill_tui.people import signatures, statements
 from distill_tui.people.signatures import BadSignature
 from distill_tui.rules.objection import Refused
@@ -72,8 +72,8 @@ def import_file(path: Path) -> traffic.ImportReport:
 
 
 STRICT: dict[str, Callable[[str], object]] = {
-    "gate": from_json,
-    "gate in TOML": from_toml,
+    "gate": written.from_json,
+    "gate in TOML": written.from_toml,
     "record": Record.from_json,
     "statement": lambda body: statements.read_sign_off(body.encode("utf-8", "surrogatepass")),
     "spec": Spec.from_json,
@@ -215,9 +215,9 @@ def toml_cases(bench: Bench) -> Row:
     for path in sorted((Path(test_tomllib.__file__).parent / "data").rglob("*.toml")):
         row.times += 1
         body = path.read_bytes().decode("utf-8", "surrogateescape")
-        row.check(answer(lambda body=body: from_toml(body))[1], path.stem)
+        row.check(answer(lambda body=body: written.from_toml(body))[1], path.stem)
         with contextlib.suppress(ValueError):
-            row.require(not from_toml(body).criteria, f"{path.stem}: accepted as a gate")
+            row.require(not written.from_toml(body).criteria, f"{path.stem}: accepted as a gate")
     row.detail = "rejected in one line"
     return row
 
@@ -298,8 +298,8 @@ def examples(bench: Bench) -> dict[str, tuple[bytes, Callable[[bytes], object]]]
         "parquet": ((folder / "good.out.parquet").read_bytes(), as_file(".parquet")),
         "statement": (bytes(statement), statements.read_sign_off),
         "described teacher": (teacher.to_json().encode(), as_text(Described.from_json)),
-        "gate.toml": (to_toml(GATE).encode(), as_text(from_toml)),
-        "gate.json": (to_json(GATE).encode(), as_text(from_json)),
+        "gate.toml": (written.to_toml(GATE).encode(), as_text(written.from_toml)),
+        "gate.json": (written.to_json(GATE).encode(), as_text(written.from_json)),
         "record": (record().to_json().encode(), as_text(Record.from_json)),
         "spec": (Spec().to_json().encode(), as_text(Spec.from_json)),
         "public key": (key.with_suffix(".pub").read_bytes(), as_text(signatures.read_public_key)),
