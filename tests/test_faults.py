@@ -428,9 +428,9 @@ def test_what_a_freeze_fixed_besides_the_rows_is_compared_with_the_log(path: Pat
 def test_a_schema_that_is_no_text_any_more_is_one_line(path: Path) -> None:
     Project.open(path).close()  # whoever closes last writes the log back into the file
     path.write_bytes(path.read_bytes().replace(b"CREATE TABLE person", b"\x96" * 19))
-    with pytest.raises(ProjectError, match="no readable project file"):
+    with pytest.raises(ProjectError, match="not a readable project file"):
         Project.open(path)
-    assert "no readable project file" in wrong(path)["project file"]
+    assert "not a readable project file" in wrong(path)["project file"]
 
 
 def test_a_file_that_lost_its_write_ahead_log_is_opened_with_one(path: Path) -> None:

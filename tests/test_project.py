@@ -369,7 +369,7 @@ def newer(path: Path) -> None:
         (symlink, "is a symbolic link"),
         (dangling, "is a symbolic link"),
         (empty, "is empty"),
-        (garbage, "is no readable project file"),
+        (garbage, "is not a readable project file"),
         (other_database, "is a database of another program"),
         (newer, "is of a newer release"),
         (truncated, "restore it from a backup"),

@@ -70,10 +70,6 @@ def schema(connection: Any) -> dict[str, str]:
     return dict(connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"))
 
 
-_ISO = "GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T*'"
-_DIGEST = "GLOB 'sha256:*' AND length({0}) = 71"
-
-
 def _digest(column: str) -> str:
     return f"{column} TEXT NOT NULL CHECK ({column} GLOB 'sha256:*' AND length({column}) = 71)"
 

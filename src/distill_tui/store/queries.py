@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from distill_tui.people import log_heads
 from distill_tui.rules import entities
@@ -11,9 +11,6 @@ from distill_tui.store import audit_log
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.store.rows import first, select
 from distill_tui.terms import RunStatus
-
-if TYPE_CHECKING:
-    pass
 
 
 def find_play(project: Project, word: str) -> int:
