@@ -492,7 +492,7 @@ async def test_the_palette_puts_what_can_be_done_first_and_says_why_not(project:
         reasons = [entry.help.startswith(show.mark("look")) for entry in found]
         assert reasons == sorted(reasons) and not reasons[0]
         ship = next(entry for entry in found if entry.title.startswith("ship"))
-        assert "belongs to decide" in ship.help
+        assert "works in decide" in ship.help
 
 
 # --- others ------------------------------------------------------------------------------------------------------

@@ -146,7 +146,7 @@ async def test_a_dimmed_key_says_why_and_does_nothing(project: Project) -> None:
         await pilot.press("L")
         assert message(app) == "Only the sponsor (dana) may do this; you are dan."
         await pilot.press("H")
-        assert "“ship” belongs to decide" in message(app) and isinstance(app.screen, PlayScreen)
+        assert "“ship” works in decide" in message(app) and isinstance(app.screen, PlayScreen)
         await pilot.press("a")
         assert message(app).startswith("Only the sponsor")
     assert project.dossier(play).project.audit_size == before
