@@ -13,14 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from distill_tui import review
 from distill_tui.bundles.verify import verify_bundle
 from distill_tui.dataset import frozen
 from distill_tui.digests import folder_digest
 from distill_tui.gates.record import Record
 from distill_tui.reports import html as sponsor_page
 from distill_tui.reports import model_card, text
-from distill_tui.review import controls, sections, serving_costs
+from distill_tui.review import controls, review, sections, serving_costs
 from distill_tui.rules.requests import StartRun
 from distill_tui.rules.training import start_run
 from distill_tui.spec import Spec

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from distill_tui import review
 from distill_tui.bundles.verify import verify_bundle
 from distill_tui.gates import economics, written
 from distill_tui.gates.deferred import chosen, handed_back, sent_back, together
@@ -25,7 +24,7 @@ from distill_tui.gates.record import Record
 from distill_tui.gates.wording import percent
 from distill_tui.gates.written import from_json, from_toml, to_json, to_toml
 from distill_tui.reports import html, text
-from distill_tui.review import deferral, payback
+from distill_tui.review import deferral, payback, review
 from distill_tui.store import verdicts
 from distill_tui.terms import Metric, PlayKind, Reference, Verdict
 from distill_tui.ui.play import evidence

@@ -14,7 +14,7 @@ from random import Random
 
 import pytest
 
-from distill_tui import actions, review, tasks
+from distill_tui import actions, tasks
 from distill_tui.actions import failures
 from distill_tui.bundles import retrain
 from distill_tui.bundles.verify import verify_bundle
@@ -27,7 +27,7 @@ from distill_tui.monitor import history, refresh
 from distill_tui.reports import html as sponsor_page
 from distill_tui.reports import model_card
 from distill_tui.reports import text as report
-from distill_tui.review import controls, errors, rates
+from distill_tui.review import controls, errors, rates, review
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.data import findings
 from distill_tui.rules.objection import Refused

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
-from distill_tui import actions, review
+from distill_tui import actions
 from distill_tui.actions import failures, sign_offs
 from distill_tui.bundles.write import write_bundle
 from distill_tui.cli import exits
@@ -25,7 +25,7 @@ from distill_tui.gates.gate import EVERY_SEGMENT, Criterion, Gate
 from distill_tui.gates.record import CERTAIN, Record
 from distill_tui.reports import html
 from distill_tui.reports import text as report
-from distill_tui.review import errors, rates
+from distill_tui.review import errors, rates, review
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.gate import locked_facts
 from distill_tui.rules.objection import Refused

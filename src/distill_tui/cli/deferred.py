@@ -13,12 +13,13 @@ import sys
 import types
 
 _MODULES = {
-    "": "actions gates review tasks",
+    "": "actions gates tasks",
     "bundles": "verify",
     "dataset": "browse frozen play_data readers traffic window",
     "monitor": "history plan",
     "people": "identity log_heads remembered signatures ssh_client ssh_server",
     "reports": "data html text",
+    "review": "controls deferral headline review sections",
     "rounds": "cost_estimate play_traffic requests variations",
     "rules": "decide gate next_step permission requests spot_checks training who",
     "runs.executors": "local",

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from distill_tui import actions, review
+from distill_tui import actions
 from distill_tui.cli.call import Call, InputError
 from distill_tui.cli.follow import started
 from distill_tui.cli.options import AT_LEAST_1, FILE, command, play, wait
 from distill_tui.reports import html, text
+from distill_tui.review import review
 from distill_tui.terms import Action
 from distill_tui.text import visible
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from distill_tui import actions, review
+from distill_tui import actions
 from distill_tui.cli.call import Call, UsageError, plain_objections
 from distill_tui.cli.exits import PROGRAM
 from distill_tui.cli.options import AT_LEAST_1, OneOf, a_play, command, play, reason
 from distill_tui.gates.written import to_json
 from distill_tui.reports import text
+from distill_tui.review import controls, review
 from distill_tui.rules import decide, next_step, permission
 from distill_tui.store import glance, migrations, queries, sqlite
 from distill_tui.terms import Action, PlayKind, Task
@@ -190,8 +191,6 @@ def comment(call: Call, comment: str) -> None:
 @command(Action.ITERATE)
 @play
 def iterate(call: Call) -> None:
-    from distill_tui.review import controls  # loads all of review, which `--help` must not
-
     probed = controls.probed(call.dossier())
     actions.iterate(*call.about)
     call.done("The next round is open.")

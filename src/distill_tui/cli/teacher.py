@@ -16,6 +16,7 @@ from distill_tui.cli.exits import PROGRAM
 from distill_tui.cli.follow import finished, started
 from distill_tui.cli.options import AT_LEAST_1, FILE, command, play, stacked, wait
 from distill_tui.reports import data as reports
+from distill_tui.review import controls
 from distill_tui.rounds import cost_estimate, variations
 from distill_tui.rules import permission, requests
 from distill_tui.rules.objection import Refused
@@ -136,8 +137,6 @@ def _given(limits: Mapping[str, str | None]) -> dict[str, str]:
 
 def _estimate(call: Call, request: requests.Label, ask: Callable[[], dict[str, Any]]) -> None:
     """Label one input, and print what all of them would cost."""
-    from distill_tui.review import controls  # loads all of review, which `--help` must not
-
     dossier = call.dossier()
     reasons = permission.objections(Action.LABEL, dossier, call.actor, request)
     if reasons:

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from distill_tui.gates.wording import DASH, estimate, milliseconds, money, percent
 from distill_tui.reports.text import MARKS
-from distill_tui.review import Review, sections
+from distill_tui.review import sections
+from distill_tui.review.review import Review
 from distill_tui.review.sections import Line, Section
 from distill_tui.terms import PlayKind, Verdict
 from distill_tui.text import visible

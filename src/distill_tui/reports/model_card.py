@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from distill_tui import review, tasks
-from distill_tui.review import Review, sections
+from distill_tui import tasks
+from distill_tui.review import review, sections
+from distill_tui.review.review import Review
 from distill_tui.review.sections import Section
 from distill_tui.rules.data import findings
 from distill_tui.rules.dossier import PlayDossier, SignOffFacts

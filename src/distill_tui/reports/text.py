@@ -16,7 +16,7 @@ from distill_tui.gates import economics
 from distill_tui.gates.gate import Criterion
 from distill_tui.gates.judgement import Judgement
 from distill_tui.gates.wording import percent
-from distill_tui.review import Review, deferral, headline, sections
+from distill_tui.review import deferral, headline, sections
 from distill_tui.rules.data import findings
 from distill_tui.rules.decide import covers, sign_off_troubles
 from distill_tui.rules.dossier import SignOffFacts
@@ -31,6 +31,7 @@ from distill_tui.text import visible
 
 if TYPE_CHECKING:
     from distill_tui.dataset import play_data
+    from distill_tui.review.review import Review
     from distill_tui.rules import entities
     from distill_tui.rules.card import Card
     from distill_tui.rules.dossier import PlayDossier

@@ -12,9 +12,10 @@ from distill_tui import tasks
 from distill_tui.gates.gate import SEGMENT
 from distill_tui.gates.judgement import Judgement
 from distill_tui.gates.wording import DASH, count, estimate, megabytes, milliseconds, percent, signed
-from distill_tui.review import Review, deferral, payback, serving_costs
+from distill_tui.review import deferral, payback, serving_costs
 from distill_tui.review.controls import NONE
 from distill_tui.review.rates import Rate
+from distill_tui.review.review import Review
 from distill_tui.terms import Verdict
 
 

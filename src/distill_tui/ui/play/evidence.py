@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from distill_tui.gates.judgement import Judgement
-from distill_tui.review import Review, headline, sections
+from distill_tui.review import headline, sections
+from distill_tui.review.review import Review
 from distill_tui.rules.decide import gate_holds, ship, sign_off_troubles
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.next_step import advice

@@ -6,9 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from distill_tui import review
 from distill_tui.gates.gate import Gate
-from distill_tui.review import Review
+from distill_tui.review import review
+from distill_tui.review.review import Review
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.store import queries
