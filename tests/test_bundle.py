@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from distill_tui import actions
-from distill_tui.bundles import layout
+from distill_tui.bundles import verify
 from distill_tui.bundles.verify import verify_bundle
 from distill_tui.digests import canonical, digest_of, folder_manifest
 from distill_tui.people import signatures
@@ -42,12 +42,12 @@ def rules_of(folder: Path, signer: str | None = None, roster: str | None = None)
 
 def resealed(folder: Path) -> None:
     """Do what a patched program does: make sums and manifest fit whatever is there now."""
-    for name in (layout.SUMS, layout.MANIFEST):
+    for name in (verify.SUMS, verify.MANIFEST):
         (folder / name).unlink(missing_ok=True)
     lines = [f"{digest.removeprefix('sha256:')}  {name}\n" for name, digest in folder_manifest(folder).items()]
-    (folder / layout.SUMS).write_text("".join(lines))
-    manifest = {"format": layout.FORMAT, "files": folder_manifest(folder)}
-    (folder / layout.MANIFEST).write_bytes(canonical(manifest))
+    (folder / verify.SUMS).write_text("".join(lines))
+    manifest = {"format": verify.FORMAT, "files": folder_manifest(folder)}
+    (folder / verify.MANIFEST).write_bytes(canonical(manifest))
 
 
 def edited(folder: Path, name: str, edit: Callable[[Any], object]) -> None:

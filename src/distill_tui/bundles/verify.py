@@ -7,24 +7,15 @@ is the one thing that it cannot know: it names the key's fingerprint, to be comp
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distill_tui.bundles.layout import (
-    FORMAT,
-    MANIFEST,
-    ROSTER,
-    SHIP,
-    SHIP_SIGNATURE,
-    SHIP_SIGNERS,
-    SPOT_CHECK,
-    evaluation,
-)
 from distill_tui.digests import canonical, digest_of, folder_digest, folder_manifest
 from distill_tui.gates import written
 from distill_tui.gates.gate import Gate
+from distill_tui.gates.judgement import Judgement
 from distill_tui.gates.judging import judge, passed
 from distill_tui.gates.record import Record
 from distill_tui.gates.written import from_json, from_toml
@@ -33,39 +24,67 @@ from distill_tui.rules import spot_checks
 from distill_tui.rules.objection import Objection
 from distill_tui.terms import Opinion, Role, StatementKind, Verdict
 
-
-@dataclass(frozen=True)
-class Trust:
-    """What the person who verifies knows from elsewhere; the bundle cannot influence it."""
-
-    signer: str | None = None  # fingerprint of the key that must have signed the sign-off
-    roster: str | None = None  # digest of the roster that names whose keys these are
+FORMAT = "distill-tui bundle 1"
+MANIFEST = "manifest.json"
+ROSTER = "roster.json"
+SPOT_CHECK = "spot_checks.json"
+SUMS = "SHA256SUMS"
+SHIP, SHIP_SIGNATURE, SHIP_SIGNERS = "ship.json", "ship.sig", "ship_signers"
 
 
 @dataclass
 class Report:
-    """What `verify` found: problems, each with its rule, and facts to show."""
+    """What `verify` found: problems, each with its rule, and facts to show.
 
+    `signer` and `roster` are what the person who verifies knows from elsewhere; the bundle cannot influence them.
+    """
+
+    signer: str | None = None  # fingerprint of the key that must have signed the sign-off
+    roster: str | None = None  # digest of the roster that names whose keys these are
     problems: list[Objection] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
 
 
+def evaluation_json(judgements: Sequence[Judgement]) -> dict[str, Any]:
+    """Write the judgements for people and programs, numbers as text."""
+
+    def text(number: float | None) -> str:
+        return "" if number is None else repr(number)
+
+    return {
+        "verdict": "passed" if passed(judgements) else "missed",
+        "criteria": [
+            {
+                "criterion": judgement.criterion.words,
+                "scope": judgement.scope,
+                "verdict": judgement.verdict.value,
+                "rows": judgement.n,
+                "estimate": text(judgement.estimate),
+                "lower": text(judgement.lower),
+                "upper": text(judgement.upper),
+                "sentence": judgement.sentence,
+            }
+            for judgement in judgements
+        ],
+    }
+
+
 def verify_bundle(folder: Path, signer: str | None = None, roster: str | None = None) -> Report:
     """Check a bundle without its project, by what is known from elsewhere: a key, or the whole roster."""
-    report, trust = Report(), Trust(signer, roster)
+    report = Report(signer, roster)
     if not (folder / MANIFEST).is_file():
         report.problems.append(Objection("bundle.missing", f"{folder.name} is not a bundle: it has no {MANIFEST}."))
         return report
     for step in STEPS:
         try:
-            report.problems += step(folder, report, trust)
+            report.problems += step(folder, report)
         except Exception as error:  # any fault in untrusted files is a problem of the bundle, never a pass
             report.problems.append(Objection("bundle.unreadable", f"The bundle cannot be read: {error!r}."))
     report.problems = list(dict.fromkeys(report.problems))
     return report
 
 
-def _files(folder: Path, report: Report, trust: Trust) -> Iterator[Objection]:
+def _files(folder: Path, report: Report) -> Iterator[Objection]:
     """Every listed file is there and unchanged, and no other is."""
     for path in sorted(folder.rglob("*")):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
@@ -91,7 +110,7 @@ def _files(folder: Path, report: Report, trust: Trust) -> Iterator[Objection]:
             yield Objection("bundle.altered", f"{name} was changed after the bundle was written.")
 
 
-def _statement(folder: Path, report: Report, trust: Trust) -> Iterator[Objection]:
+def _statement(folder: Path, report: Report) -> Iterator[Objection]:
     """The sign-off is a statement that approves, signed by the person it names."""
     path = folder / "sign_off.json"
     if not path.is_file():
@@ -121,10 +140,10 @@ def _statement(folder: Path, report: Report, trust: Trust) -> Iterator[Objection
         return
     report.facts["signed with"] = found.fingerprint
     report.facts["assurance"] = "hardware" if found.hardware and found.present else "signed"
-    yield from _whose_key(folder, who, found, report, trust)
+    yield from _whose_key(folder, who, found, report)
 
 
-def _whose_key(folder: Path, who: str, found: signatures.Verified, report: Report, trust: Trust) -> Iterator[Objection]:
+def _whose_key(folder: Path, who: str, found: signatures.Verified, report: Report) -> Iterator[Objection]:
     """The key is the signer's by the roster that was signed, and by what is trusted."""
     roster = json.loads((folder / ROSTER).read_bytes())
     owners = _owners(roster)
@@ -133,14 +152,14 @@ def _whose_key(folder: Path, who: str, found: signatures.Verified, report: Repor
     lines = [line.split() for line in (folder / "allowed_signers").read_text().splitlines()]
     if not any(words[:1] == [who] and " ".join(words[2:]) in roster["people"][who]["keys"] for words in lines):
         yield Objection("sign_off.foreign_key", f"allowed_signers does not hold the key that is {who}'s by the roster.")
-    if trust.signer is not None and trust.signer != found.fingerprint:
+    if report.signer is not None and report.signer != found.fingerprint:
         yield Objection(
-            "sign_off.foreign_key", f"The sign-off is signed with {found.fingerprint}, not with {trust.signer}."
+            "sign_off.foreign_key", f"The sign-off is signed with {found.fingerprint}, not with {report.signer}."
         )
     there = digest_of((folder / ROSTER).read_bytes())
-    if trust.roster is not None and trust.roster.removeprefix("sha256:") != there.removeprefix("sha256:"):
+    if report.roster is not None and report.roster.removeprefix("sha256:") != there.removeprefix("sha256:"):
         yield Objection("roster.foreign", f"The roster of this bundle is {there}, not the one that you trust.")
-    known = [name for name, value in (("key", trust.signer), ("roster", trust.roster)) if value]
+    known = [name for name, value in (("key", report.signer), ("roster", report.roster)) if value]
     report.facts["trusted"] = (
         f"the {' and the '.join(known)} that you named"
         if known
@@ -157,13 +176,7 @@ def _owners(roster: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _ship(folder: Path, report: Report, trust: Trust) -> Iterator[Objection]:
-    """A signed ship is signed by the person it names, and about this sign-off."""
-    owners = _owners(json.loads((folder / ROSTER).read_bytes()))
-    yield from _ship_statement(folder, report.facts, owners, report.facts.get("signed off by", ""))
-
-
-def _content(folder: Path, report: Report, trust: Trust) -> Iterator[Objection]:
+def _content(folder: Path, report: Report) -> Iterator[Objection]:
     """The content is what was signed, its verdicts are reproduced, and the signer never built."""
     predicate = statements.read_sign_off((folder / "sign_off.json").read_bytes())["predicate"]
     covers = predicate["covers"]
@@ -200,7 +213,7 @@ def _content(folder: Path, report: Report, trust: Trust) -> Iterator[Objection]:
     report.facts["gate"] = "held" if passed(judgements) else "not held"
     report.facts["verdicts"] = f"{len(judgements)} computed again from {len(record.rows):,} held-out rows"
     yield from _spot_check(folder, covers, gate, record, str(who))
-    if (folder / "evaluation.json").read_bytes() != canonical(evaluation(judgements)):
+    if (folder / "evaluation.json").read_bytes() != canonical(evaluation_json(judgements)):
         yield Objection("bundle.claims", "evaluation.json differs from the signed evaluation.")
 
 
@@ -218,7 +231,7 @@ def _spot_check(folder: Path, covers: Mapping[str, Any], gate: Gate, record: Rec
         yield Objection("spot_check.missing", f"The gate asks for {gate.minimum_spot_check} answers judged blind.")
 
 
-def _claims(folder: Path, report: Report, trust: Trust) -> Iterator[Objection]:
+def _claims(folder: Path, report: Report) -> Iterator[Objection]:
     """The log in the bundle is what was logged, and the sign-off was given at its head."""
     audit = statements.read_sign_off((folder / "sign_off.json").read_bytes())["predicate"]["audit"]
     for line in (folder / "log.jsonl").read_bytes().splitlines():
@@ -230,10 +243,8 @@ def _claims(folder: Path, report: Report, trust: Trust) -> Iterator[Objection]:
             yield Objection("bundle.claims", f"Entry {entry['seq']} of log.jsonl is not the one that was signed over.")
 
 
-def _ship_statement(
-    folder: Path, facts: dict[str, str], owners: dict[str, str], signed_off_by: str
-) -> Iterator[Objection]:
-    """Check a ship that was signed: whose key by the roster, about which sign-off, and not by who gave that."""
+def _ship(folder: Path, report: Report) -> Iterator[Objection]:
+    """A signed ship is signed by the person it names, about this sign-off, and not by who gave that."""
     there = [name for name in (SHIP, SHIP_SIGNATURE, SHIP_SIGNERS) if (folder / name).is_file()]
     if not there:
         return
@@ -248,10 +259,10 @@ def _ship_statement(
         yield Objection("bundle.ship", f"The ship: {error}")
         return
     who = str(statement["predicate"].get("signer"))
-    facts["shipped by"] = f"{who}, signed with {found.fingerprint}"
-    if owners.get(found.fingerprint) != who:
+    report.facts["shipped by"] = f"{who}, signed with {found.fingerprint}"
+    if _owners(json.loads((folder / ROSTER).read_bytes())).get(found.fingerprint) != who:
         yield Objection("bundle.ship", f"The key that signed the ship is not {who}'s by the roster of this bundle.")
-    if who == signed_off_by:
+    if who == report.facts.get("signed off by", ""):
         yield Objection("bundle.ship", f"{who} shipped on their own sign-off.")
     about = {each["name"]: each["digest"]["sha256"] for each in statement["subject"]}
     model = str(json.loads((folder / "sign_off.json").read_bytes())["subject"][0]["digest"]["sha256"])
@@ -260,4 +271,4 @@ def _ship_statement(
         yield Objection("bundle.ship", "The ship in this bundle is of another student or another sign-off.")
 
 
-STEPS: tuple[Callable[[Path, Report, Trust], Iterator[Objection]], ...] = (_files, _statement, _content, _claims, _ship)
+STEPS: tuple[Callable[[Path, Report], Iterator[Objection]], ...] = (_files, _statement, _content, _claims, _ship)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from distill_tui import tasks
-from distill_tui.bundles.layout import (
+from distill_tui.bundles.verify import (
     FORMAT,
     MANIFEST,
     ROSTER,
@@ -17,9 +17,7 @@ from distill_tui.bundles.layout import (
     SHIP_SIGNERS,
     SPOT_CHECK,
     SUMS,
-)
-from distill_tui.bundles.layout import (
-    evaluation as evaluation_json,
+    evaluation_json,
 )
 from distill_tui.digests import canonical, folder_manifest
 from distill_tui.gates.record import CERTAIN
@@ -35,7 +33,7 @@ from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import result_of, stored_list
 from distill_tui.terms import StatementKind, TeacherSource
 
-HEADING = b"# Checking this bundle by hand\n"
+HEADING = "# Checking this bundle by hand\n"
 VERIFY = """# Checking this bundle by hand
 
 With `ssh-keygen`, `sha256sum` and a shell, in this folder:
@@ -44,8 +42,8 @@ With `ssh-keygen`, `sha256sum` and a shell, in this folder:
 
        ssh-keygen -Y verify -f allowed_signers -I {signer} -n {namespace} -s sign_off.sig < sign_off.json
 
-2. The key is really {signer}'s. No bundle can prove that: compare its fingerprint with the one that {signer}, or
-   whoever keeps the roster, gives you in another way.
+2. The key is really {signer}'s. No bundle can prove that: compare its fingerprint with the one that {signer} or the
+   keeper of the roster sends you in another way.
 
        {fingerprint}
 
@@ -118,11 +116,20 @@ def write_bundle(
     counted = counted_spot_check(dossier)
     if counted is not None:
         files[SPOT_CHECK] = counted.content.encode()
+    by_hand = ""
     if signed.row.signature is not None:
-        files |= _signature_files(dossier, signed)
+        who, statement = signed.row.person_id, bytes(signed.row.statement)
+        key, allowed = _signers(dossier, statement, signed.row.signature, signatures.SIGN_OFF, who)
+        files |= {"sign_off.sig": signed.row.signature.encode(), "allowed_signers": allowed}
+        by_hand = VERIFY.format(signer=who, namespace=signatures.SIGN_OFF, fingerprint=key)
     if ship is not None:
-        files |= _ship_files(dossier, *ship)
-        files["VERIFY.md"] = files.get("VERIFY.md", HEADING) + _ship_by_hand(ship[0]).encode()
+        content, signature = ship
+        who = statements.read(content, StatementKind.SHIP)["predicate"]["signer"]
+        _, allowed = _signers(dossier, content, signature, signatures.SHIP)
+        files |= {SHIP: content, SHIP_SIGNATURE: signature.encode(), SHIP_SIGNERS: allowed}
+        by_hand = (by_hand or HEADING) + VERIFY_SHIP.format(signer=who, namespace=signatures.SHIP)
+    if by_hand:
+        files["VERIFY.md"] = by_hand.encode()
     for name, content in files.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
@@ -144,17 +151,14 @@ def _link_tree(source: Path, target: Path) -> None:
                 there.write_bytes(path.read_bytes())
 
 
-def _signature_files(dossier: PlayDossier, signed: SignOffFacts) -> dict[str, bytes]:
-    assert signed.row.signature is not None
-    found = signatures.verify(bytes(signed.row.statement), signed.row.signature, signatures.SIGN_OFF)
+def _signers(
+    dossier: PlayDossier, content: bytes, signature: str, namespace: str, person: str | None = None
+) -> tuple[str, bytes]:
+    """Return the fingerprint of the key that signed, and the allowed_signers file that a signature is checked by."""
+    found = signatures.verify(content, signature, namespace)
     row = next(key for key in dossier.project.keys if key.fingerprint == found.fingerprint)
-    who, key = signed.row.person_id, signatures.PublicKey(row.kind, row.blob)
-    text = VERIFY.format(signer=who, namespace=signatures.SIGN_OFF, fingerprint=found.fingerprint)
-    return {
-        "sign_off.sig": signed.row.signature.encode(),
-        "allowed_signers": signatures.allowed_signers([(who, key)]).encode(),
-        "VERIFY.md": text.encode(),
-    }
+    key = signatures.PublicKey(row.kind, row.blob)
+    return found.fingerprint, signatures.allowed_signers([(person or row.person_id, key)], (namespace,)).encode()
 
 
 def _entry(entry: entities.AuditEntry) -> dict[str, Any]:
@@ -169,20 +173,3 @@ def _entry(entry: entities.AuditEntry) -> dict[str, Any]:
         "previous": entry.previous,
         "digest": entry.digest,
     }
-
-
-def _ship_files(dossier: PlayDossier, content: bytes, signature: str) -> dict[str, bytes]:
-    """Return the files that the ship is checked by."""
-    found = signatures.verify(content, signature, signatures.SHIP)
-    row = next(key for key in dossier.project.keys if key.fingerprint == found.fingerprint)
-    signers = signatures.allowed_signers(
-        [(row.person_id, signatures.PublicKey(row.kind, row.blob))], (signatures.SHIP,)
-    )
-    return {SHIP: content, SHIP_SIGNATURE: signature.encode(), SHIP_SIGNERS: signers.encode()}
-
-
-def _ship_by_hand(content: bytes) -> str:
-    """Return the part of VERIFY.md about the ship."""
-    return VERIFY_SHIP.format(
-        signer=statements.read(content, StatementKind.SHIP)["predicate"]["signer"], namespace=signatures.SHIP
-    )

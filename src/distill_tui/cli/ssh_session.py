@@ -1,9 +1,7 @@
-"""What runs inside a session over SSH: identify the person, clean the environment, answer the commands of `sign --via`.
+"""A session over SSH: who it is, a clean environment, and the two requests of `sign --via`.
 
 The forced command of an `authorized_keys` line starts this and nothing else: no shell, no file, no other command. Each
-answer is one line of JSON in ASCII, so that nothing from the project can steer the terminal that shows it.
-
-Imports only the standard library until the person is identified: a rejected connection costs little.
+answer is one line of JSON in ASCII, so that nothing from the project can control the terminal that shows it.
 """
 
 from __future__ import annotations
@@ -16,19 +14,28 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill_tui import actions
+from distill_tui.cli import deferred
+from distill_tui.people import identity, signatures
+from distill_tui.rules import decide
+from distill_tui.rules.objection import Objection, Refused
+from distill_tui.store import project as projects
+from distill_tui.store import queries
+from distill_tui.terms import Opinion
+
 if TYPE_CHECKING:
     from distill_tui.rules.actor import Actor
-    from distill_tui.rules.objection import Objection
     from distill_tui.store.project import Project
 
 TERM = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,63}")
 KEPT = ("HOME", "SSH_CONNECTION", "SSH_AUTH_SOCK", "SSH_TTY", "PYTHONPATH", "XDG_STATE_HOME", "TMPDIR")
 WORDS = re.compile(r"(statement) (P-\d{1,9}) (approve|refuse)|(signature) (P-\d{1,9})")
-LONGEST = 1_500_000  # bytes of a line of input: a statement of 1 MB in base64, and its signature
+LONGEST = 1_500_000  # bytes of a line that is handed in: a statement of 1 MB in base64, and its signature
 HINT = (
     "This is distill-tui. Connect with a terminal (ssh -t) to review, or sign from your own machine with "
     "`distill-tui sign --via`.\n"
@@ -36,10 +43,7 @@ HINT = (
 
 
 def begin(project: Project) -> Actor:
-    """Return who this session belongs to. Raises Refused if the session proves no identity."""
-    from distill_tui.people import identity
-    from distill_tui.rules.objection import Refused
-
+    """Prove who this session is. Raises Refused where a session of this account proves nothing."""
     unsafe = list(_unsafe(project.path))
     if unsafe:
         raise Refused(unsafe)
@@ -47,33 +51,31 @@ def begin(project: Project) -> Actor:
 
 
 def _unsafe(path: Path) -> Iterator[Objection]:
-    """Yield why a session proves no identity: its account must own the file, and no other account may write it.
+    """Check that the session's account owns the file and no other account can write it; else a session proves nothing.
 
     The proof is a file that sshd writes for this process (ExposeAuthInfo), and any shell can point SSH_USER_AUTH at a
-    file of its own. It is evidence because this account has no shell: under the account that owns the project file,
-    sshd starts this command and no other. A person's own shell runs under another account, which does not own the
-    file, so it is rejected here; or under the owner's, and then `hosted` names that person with every proof.
+    file of its own. It is evidence because sessions get no shell: under the account that owns the project file, sshd
+    starts this command and no other. A person's own shell runs under another account, which does not own the file and
+    is rejected here; or under the owner's, and then `Actor.host` names that person with every proof.
     """
-    from distill_tui.rules.objection import Objection
-
     try:
         status = path.stat()
     except OSError as error:
-        yield Objection("session.unsafe", f"{path.name} cannot be read: {error.strerror}. Ask its keeper.")
+        yield Objection("session.unsafe", f"{path.name} cannot be checked: {error.strerror}; ask its keeper.")
         return
     if status.st_uid != os.getuid():
         yield Objection(
-            "session.unsafe", f"{path.name} belongs to another account, so this session proves no identity."
+            "session.unsafe", f"This session's account does not own {path.name}, so a session proves no identity here."
         )
     if status.st_mode & 0o022:
         yield Objection(
             "session.unsafe",
-            f"Other accounts can write {path.name}, so a session proves no identity. Run `chmod 600` on it.",
+            f"Other accounts can write {path.name}, so a session proves no identity; run `chmod 600` on it.",
         )
 
 
 def clean_environment() -> None:
-    """Remove from the environment what a session does not need: a client may have set it."""
+    """Keep only the variables that a session needs; a client may have set the others."""
     term = os.environ.get("TERM", "")
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     os.environ.clear()
@@ -92,18 +94,11 @@ def run(path: Path, idle_minutes: float) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         sys.stderr.write(HINT)
         return 2
-    from distill_tui.people import identity
-    from distill_tui.store.project import Project
-
-    project = Project.open(path)
-    try:
+    with closing(projects.Project.open(path)) as project:
         actor = begin(project)
         key = _agent_key(project, actor)
         if key is not None:  # a forwarded agent that answers a challenge proves more than the session does
             actor = replace(actor, assurance=identity.by_key(project.project_dossier(), key).assurance)
-    finally:
-        project.close()
-    from distill_tui.cli import deferred
     from distill_tui.ui import session
 
     deferred.load()
@@ -111,9 +106,7 @@ def run(path: Path, idle_minutes: float) -> int:
 
 
 def _agent_key(project: Project, actor: Actor) -> Path | None:
-    """Return the file of a key of this person in a forwarded agent, if there is one, to sign with."""
-    from distill_tui.people import signatures
-
+    """Find a key of this person's in a forwarded agent, where there is one, to sign with."""
     if "SSH_AUTH_SOCK" not in os.environ:
         return None
     held = subprocess.run(["ssh-add", "-L"], capture_output=True, text=True, errors="replace", check=False).stdout
@@ -131,31 +124,22 @@ def _agent_key(project: Project, actor: Actor) -> Path | None:
     return None
 
 
-# --- the commands of `sign --via` ----------------------------------------------------------------------------------
+# --- the requests of `sign --via` -----------------------------------------------------------------------------------
 
 
 def answer(path: Path, command: str) -> int:
-    """Answer one command in one line of JSON; reject every other command."""
+    """Answer one command in one line of JSON; reject any other command without running it."""
     words = WORDS.fullmatch(command)
     if words is None:
-        sys.stderr.write(
-            "The commands here are `statement PLAY approve|refuse` and `signature PLAY`. There is no shell.\n"
-        )
+        sys.stderr.write("Only `statement PLAY approve|refuse` and `signature PLAY` are accepted here, and no shell.\n")
         return 2
-    from distill_tui.store.project import Project
-
-    project = Project.open(path)
-    try:
-        return _say(*_answer(project, [word for word in words.groups() if word]))
-    finally:
-        project.close()
+    with closing(projects.Project.open(path)) as project:
+        code, value = _answer(project, [word for word in words.groups() if word])
+    sys.stdout.write(json.dumps(value) + "\n")  # in ASCII
+    return code
 
 
 def _answer(project: Project, words: list[str]) -> tuple[int, dict[str, Any]]:
-    from distill_tui.rules.objection import Refused
-    from distill_tui.store import queries
-    from distill_tui.terms import Opinion
-
     try:
         actor, play = begin(project), queries.find_play(project, words[1])
         given = _line()
@@ -164,12 +148,12 @@ def _answer(project: Project, words: list[str]) -> tuple[int, dict[str, Any]]:
         return 0, _signature(project, play, actor, given)
     except Refused as refused:
         return 3, {"objections": [{"rule": each.rule, "sentence": each.sentence} for each in refused.objections]}
-    except (ValueError, binascii.Error) as error:  # BadSignature, ProjectError, or malformed input
+    except (ValueError, binascii.Error) as error:  # BadSignature, ProjectError, or a line that cannot be read
         return 4, {"error": str(error)}
 
 
 def _line() -> Mapping[str, Any]:
-    """Read the line of input of a command. Raises ValueError."""
+    """Read the one line that comes with a command. Raises ValueError."""
     line = sys.stdin.buffer.readline(LONGEST + 1)
     if len(line) > LONGEST:
         raise ValueError(f"The line is longer than {LONGEST:,} bytes.")
@@ -183,12 +167,9 @@ def _line() -> Mapping[str, Any]:
 
 
 def _statement(project: Project, play: int, actor: Actor, opinion: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the statement that this person would sign now, and the log since the head that they know."""
-    from distill_tui.actions import sign_offs
-    from distill_tui.store import queries
-
+    """Return the statement that this person would sign now, and the log from what they have seen up to its head."""
     comment = str(given.get("comment", ""))
-    dossier, content = sign_offs.ask_to_sign(project, play, actor, opinion, comment, keyed=True)
+    dossier, content = actions.ask_to_sign(project, play, actor, opinion, comment, keyed=True)
     since = given.get("since")
     log = queries.log_since(
         project, since if isinstance(since, int) else dossier.project.audit_size, dossier.project.audit_size
@@ -197,16 +178,8 @@ def _statement(project: Project, play: int, actor: Actor, opinion: Any, given: M
 
 
 def _signature(project: Project, play: int, actor: Actor, given: Mapping[str, Any]) -> dict[str, Any]:
-    from distill_tui.actions import sign_offs
-    from distill_tui.rules.decide import sign_off_troubles
-
     content = base64.b64decode(str(given.get("statement", "")), validate=True)
-    number = sign_offs.hand_in(project, play, actor, content, str(given.get("signature", "")))
+    number = actions.hand_in(project, play, actor, content, str(given.get("signature", "")))
     facts = next(each for each in project.dossier(play).sign_offs if each.row.id == number)
-    troubles = list(sign_off_troubles(project.dossier(play), facts))
+    troubles = list(decide.sign_off_troubles(project.dossier(play), facts))
     return {"sign_off": number, "assurance": facts.row.assurance.value, "counts": not troubles}
-
-
-def _say(code: int, value: Mapping[str, Any]) -> int:
-    sys.stdout.write(json.dumps(value) + "\n")  # ASCII: nothing in it steers a terminal
-    return code
