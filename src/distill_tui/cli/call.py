@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
@@ -132,6 +133,8 @@ def _jsonable(value: object) -> object:
     """Convert what json cannot write."""
     if isinstance(value, Mapping):
         return dict(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import tempfile
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from distill_tui import actions
-from distill_tui.cli import measured, traffic
+from distill_tui.cli import traffic
 from distill_tui.cli.call import Call, InputError, UsageError
 from distill_tui.cli.follow import finished
 from distill_tui.cli.options import AT_LEAST_1, FILE, command, play, reason
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from distill_tui.rules import entities
 
 SHARE = click.FloatRange(0, 1)
+_filter = partial(click.option, default="", show_default=False)
 
 
 # --- act -------------------------------------------------------------------------------------------------------------
@@ -41,7 +43,7 @@ SHARE = click.FloatRange(0, 1)
     type=FILE,
     help="JSONL, CSV, Parquet, gzip of one, a folder saved by `datasets`; - reads JSONL from standard input",
 )
-@traffic.options
+@traffic.columns
 @click.option(
     "--most-rejects",
     metavar="SHARE",
@@ -154,9 +156,9 @@ def data_show(call: Call) -> None:
     "Measure the traffic: calls, tokens, spend and p95 per month, teacher against gold, the top patterns.",
 )
 @play
-@measured.options
-def data_window(call: Call, days: int, price_in: str | None, price_out: str | None, price_source: str | None) -> None:
-    window, numbers = measured.window(call, days, price_in, price_out, price_source)
+@traffic.measures
+def data_window(call: Call, days: int, **prices: str | None) -> None:
+    window, numbers = traffic.window(call, days, **prices)
     call.data(asdict(window) | {"worksheet": numbers}, reports.window(window, numbers, plain=call.plain))
 
 
@@ -181,28 +183,17 @@ def data_audit(call: Call, axis: str | None) -> None:
 
 @command("rows", "Browse the rows of this round's data set; held-out rows are sealed and left out.")
 @play
-@click.option("--label", metavar="LABEL", help="the gold label, or the teacher's if there is no gold")
-@click.option("--segment", metavar="NAME", help="only this segment")
-@click.option("--split", metavar="SPLIT", help="train or validation")
-@click.option("--search", metavar="TEXT", help="anywhere in the input; case is ignored")
+@_filter("--label", metavar="LABEL", help="the gold label, or the teacher's if there is no gold")
+@_filter("--segment", metavar="NAME", help="only this segment")
+@_filter("--split", metavar="SPLIT", help="train or validation")
+@_filter("--search", metavar="TEXT", help="anywhere in the input; case is ignored")
 @click.option("--below", metavar="P", type=float, help="the teacher's highest probability is below P")
 @click.option("--above", metavar="P", type=float, help="the teacher's highest probability is P or more")
-@click.option("--conflicts", metavar="KIND", help="teacher: differs from gold; near: duplicates with different labels")
+@_filter("--conflicts", metavar="KIND", help="teacher: differs from gold; near: duplicates with different labels")
 @click.option("--offset", metavar="N", type=click.IntRange(min=0), default=0, help="skip the first N")
 @click.option("--show", metavar="N", type=AT_LEAST_1, default=50, help="how many rows")
-def rows(
-    call: Call,
-    label: str | None,
-    segment: str | None,
-    split: str | None,
-    search: str | None,
-    below: float | None,
-    above: float | None,
-    conflicts: str | None,
-    offset: int,
-    show: int,
-) -> None:
-    wanted = browse.Filter(label or "", segment or "", split or "", search or "", below, above, conflicts or "")
+def rows(call: Call, offset: int, show: int, **filters: Any) -> None:
+    wanted = browse.Filter(**filters)
     if wanted.problem():
         raise UsageError(wanted.problem())
     rows = play_data.rows(call.project, call.play_id)

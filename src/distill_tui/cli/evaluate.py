@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,7 +72,7 @@ def eval_failures(call: Call, first: int, count: int) -> None:
         raise InputError("No student of this round has been evaluated yet; train one first.")
     numbers = range(first, min(first + count, len(found.order) + 1))
     seen = [failures.look(call.project, call.actor, found, number) for number in numbers]
-    call.data([asdict(each) for each in seen], [line for each in seen for line in _failure(each)])
+    call.data(seen, [line for each in seen for line in _failure(each)])
     call.talk(f"{len(found.order):,} rows of the {found.split.value} split are wrong; run {found.run}.")
 
 

@@ -35,14 +35,7 @@ def started(call: Call, run_id: int, wait: bool) -> int | None:
 
 def follow(call: Call, run_id: int, *, quiet: bool = False) -> int:
     """Show a run's progress until it ends, then print the run unless `quiet`; return the exit code."""
-    progress = Progress(plain=call.plain)
-    try:
-        run = local.wait(call.project, run_id, progress)
-    except KeyboardInterrupt:
-        progress.end()
-        call.talk(f"Run {run_id} continues; `{PROGRAM} train status {call.play} --follow` follows it again.")
-        raise
-    progress.end()
+    run = _wait(call, run_id)
     finished = run.status is RunStatus.FINISHED
     call.talk(f"Run {run_id} {run.status.value}{'' if finished else _why(run)}.")
     if finished and run.kind in (RunKind.EVALUATE, RunKind.REPRODUCE):
@@ -59,17 +52,7 @@ def finished(call: Call, run_id: int) -> entities.Run:
 
     Raises Refused or InputError as it failed, and Exit where it was stopped or lost.
     """
-    progress = Progress(plain=call.plain)
-    try:
-        run = local.wait(call.project, run_id, progress if progress.moving else lambda run: None)
-    except KeyboardInterrupt:
-        progress.end()
-        call.talk(
-            f"Run {run_id} continues; `{PROGRAM} train status {call.play} --follow` follows it, "
-            f"`{PROGRAM} train stop {call.play} --run {run_id}` stops it."
-        )
-        raise
-    progress.end()
+    run = _wait(call, run_id, lines=False)
     if run.status is RunStatus.FAILED:
         refused = json_columns.stored(run.result, f"the result of run {run_id}").get("refused", [])
         if refused:
@@ -79,6 +62,21 @@ def finished(call: Call, run_id: int) -> entities.Run:
         call.talk(f"Run {run_id} {run.status.value}{_why(run)}.")
         call.talk(f"`{PROGRAM} train resume {call.play} --run {run_id} --wait` starts it again.")
         raise click.exceptions.Exit(FAILED)
+    return run
+
+
+def _wait(call: Call, run_id: int, *, lines: bool = True) -> entities.Run:
+    progress = Progress(plain=call.plain)
+    try:
+        run = local.wait(call.project, run_id, progress if progress.moving or lines else lambda run: None)
+    except KeyboardInterrupt:
+        progress.end()
+        call.talk(
+            f"Run {run_id} continues; `{PROGRAM} train status {call.play} --follow` follows it, "
+            f"`{PROGRAM} train stop {call.play} --run {run_id}` stops it."
+        )
+        raise
+    progress.end()
     return run
 
 

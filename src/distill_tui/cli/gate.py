@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import click
 
 from distill_tui import actions, tasks
-from distill_tui.cli import measured
+from distill_tui.cli import traffic
 from distill_tui.cli.call import Call, InputError, UsageError, reading, text_of
 from distill_tui.cli.options import FILE, Pairs, command, once, play
 from distill_tui.dataset import play_data
@@ -34,20 +34,18 @@ from distill_tui.text import visible
 )
 @click.option("--source", metavar="TEXT", default="typed", help="where the numbers come from")
 @click.option("--from-traffic", is_flag=True, help="fill in what the imported traffic shows; NAME=VALUE overrides it")
-@measured.options
+@traffic.measures
 def worksheet(
     call: Call,
     values: tuple[tuple[str, str], ...],
     source: str,
     from_traffic: bool,
     days: int,
-    price_in: str | None,
-    price_out: str | None,
-    price_source: str | None,
+    **prices: str | None,
 ) -> None:
     typed = once(values)
     if from_traffic:
-        window, found = measured.window(call, days, price_in, price_out, price_source)
+        window, found = traffic.window(call, days, **prices)
         found = {name: value for name, value in found.items() if name not in typed}
         measured_in = windows.source(window)
         actions.fill_worksheet(*call.about, found, measured_in)
@@ -120,10 +118,9 @@ def gate_compare(call: Call, other: str | None) -> None:
     lines = compare(before.gate, dossier.gate)
     head = ("", "", before.play.code, dossier.play.code)
     rows = [("moved" if line.moved else "", line.what, line.before or "–", line.now or "–") for line in lines]
-    value = [{"what": line.what, "before": line.before, "now": line.now, "moved": line.moved} for line in lines]
-    call.data(
-        {"before": before.play.code, "now": dossier.play.code, "lines": value}, text.table(head, rows, plain=call.plain)
-    )
+    value: dict[str, object] = {"before": before.play.code, "now": dossier.play.code}
+    value["lines"] = [asdict(line) | {"moved": line.moved} for line in lines]
+    call.data(value, text.table(head, rows, plain=call.plain))
 
 
 @command("gate power", "Show what the held-out rows can and cannot prove.")
@@ -137,19 +134,7 @@ def gate_power(call: Call) -> None:
         dossier.gate if found is None else replace(dossier.gate, teacher_agreement=found.share),
         segment_shares=gate_rules.segment_shares(dossier),
     )
-    value: list[dict[str, object]] = [
-        {
-            "criterion": n.criterion.words,
-            "scope": n.scope,
-            "rows": n.rows,
-            "enough": n.enough,
-            "possible": n.possible,
-            "smallest": n.smallest,
-            "rows_needed": n.rows_needed,
-            "sentence": n.sentence,
-        }
-        for n in notes
-    ]
+    value = [asdict(note) | {"criterion": note.criterion.words} for note in notes]
     proposed = [] if found is None else [f"{found.sentence} The gate lacks it: `gate show --toml` proposes it."]
     call.data(value, [visible(sentence) for sentence in (*(note.sentence for note in notes), *proposed)])
 

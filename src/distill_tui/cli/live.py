@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     type=FILE,
     help="a file that `import` can read, a folder of such files, or - for JSONL on standard input",
 )
-@columns_of.options
+@columns_of.columns
 @click.option("--no-wait", is_flag=True, help="do not follow the run; otherwise the exit code reports the live student")
 def observe(call: Call, file: str, no_wait: bool, **columns: str | None) -> int:
     with tempfile.TemporaryDirectory() as scratch:

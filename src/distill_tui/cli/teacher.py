@@ -65,9 +65,9 @@ def teacher(
         raise UsageError("Name one of: a model FOLDER, --recorded, or --endpoint URL.")
     if (zero_shot and prompted) or ((zero_shot or prompted) and not folder):
         raise UsageError("Use either --zero-shot or --prompted, together with a model FOLDER.")
-    source = TeacherSource.ZERO_SHOT if zero_shot else TeacherSource.PROMPTED
     described = None
     if endpoint or zero_shot or prompted:
+        source = TeacherSource.ZERO_SHOT if zero_shot else TeacherSource.PROMPTED
         described = description.Described.chosen(
             TeacherSource.ENDPOINT if endpoint else source,
             model,
