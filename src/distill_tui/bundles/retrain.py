@@ -100,8 +100,8 @@ def data_set(recipe: Recipe, data: Path, teacher: Path | None, scratch: Path) ->
     if _is_frozen(data):
         digest = f"sha256:{frozen.content_digest(data)}"
         if frozen.labels_of(data) != recipe.labels:
-            told = ", ".join(recipe.labels) or "none: its answers are texts"
-            raise ValueError(f"{data.name} has other labels than the recipe ({told}).")
+            labels = ", ".join(recipe.labels) or "none: its answers are texts"
+            raise ValueError(f"{data.name} has other labels than the recipe ({labels}).")
         return data, digest == recipe.data
     return _built(recipe, data, teacher, scratch), False
 
@@ -131,8 +131,8 @@ def _answers(file: Path, teacher: Path, asked: Described | None) -> dict[str, An
     texts = {row["input_digest"]: row["input"] for row in unanswered}
     digests, found = list(texts), dict[str, Any]()
     if asked is not None:
-        for at, said, _, _ in local_teachers.written(teacher, list(texts.values()), asked, threads=1):
-            text = asked.read(said)
+        for at, answer, _, _ in local_teachers.written(teacher, list(texts.values()), asked, threads=1):
+            text = asked.read(answer)
             found |= {} if text is None else {digests[at]: build.TeacherOutput(text, None)}
         return found
     labels = teacher_labels(teacher)
@@ -176,7 +176,7 @@ def make(
     if not tasks.of(recipe.spec.task).has_labels and recipe.spec.alpha > 0 and recipe.asked is None:
         raise ValueError(
             "This student learnt its teacher's probabilities of tokens, and its bundle, of an earlier release, does "
-            "not say how the teacher was asked; only its project can train it anew."
+            "not say how the teacher was asked; only its project can train it again."
         )
     check_folders(recipe, teacher, start)
     spec = dataclasses.replace(recipe.spec, threads=threads) if threads else recipe.spec

@@ -26,8 +26,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): plain(each) for name, each in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
-        said = [each for each in fields(value) if not (each.metadata.get("silent") and _silent(value, each))]
-        return {each.name: plain(getattr(value, each.name)) for each in said}
+        written = [each for each in fields(value) if not (each.metadata.get("silent") and _silent(value, each))]
+        return {each.name: plain(getattr(value, each.name)) for each in written}
     return value
 
 

@@ -25,7 +25,7 @@ IDENTITY = "identity.v1@distill-tui"  # a challenge: it proves who acts and deci
 
 
 class BadSignature(ValueError):
-    """A signature, key or statement that does not hold; one sentence says why."""
+    """A signature, key or statement that does not hold; with the reason."""
 
 
 @dataclass(frozen=True)

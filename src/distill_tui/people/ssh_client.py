@@ -28,7 +28,7 @@ CODE = re.compile(r"P-\d{1,9}")
 
 
 class ViaError(ValueError):
-    """The host cannot be reached, or its answer is wrong; one sentence says how."""
+    """The host cannot be reached, or its answer is wrong; with the reason."""
 
 
 @dataclass(frozen=True)
@@ -120,11 +120,11 @@ def fetch(host: Host, play: str, opinion: str, comment: str) -> Fetched:
         content = base64.b64decode(str(answer["statement"]), validate=True)
         predicate = statements.read_sign_off(content)["predicate"]
         fetched = Fetched(content, predicate)
-        said = (predicate["opinion"], predicate.get("comment"), f"P-{predicate['covers']['play']:03d}")
+        asked_for = (predicate["opinion"], predicate.get("comment"), f"P-{predicate['covers']['play']:03d}")
         head = fetched.head
     except (KeyError, TypeError, ValueError) as error:
         raise ViaError(f"{host.name} did not send a statement that can be signed ({error}).") from None
-    if said != (opinion, comment, play):
+    if asked_for != (opinion, comment, play):
         raise ViaError(f"{host.name} sent another statement than you asked for; do not sign there.")
     _follows(str(fetched.covers["project"]), head, answer.get("log"), project)
     log_heads.remember(_name(host), head)

@@ -38,7 +38,7 @@ SETTINGS = {  # what `sshd -T` must print for the account that sessions run unde
 
 
 class ServerError(ValueError):
-    """An SSH server that cannot be set up; one sentence says why and what to do."""
+    """An SSH server that cannot be set up; with the reason and the cure."""
 
 
 class Project(Protocol):
@@ -166,7 +166,7 @@ class Serving:
     idle: float = IDLE
 
 
-def serve(project: Project, how: Serving, tell: Callable[[str], object]) -> int:
+def serve(project: Project, how: Serving, talk: Callable[[str], object]) -> int:
     """Run a private sshd in the foreground, with its keys kept up to date; return its exit code."""
     dossier = project.project_dossier()
     folder = _state(dossier.uid)
@@ -177,9 +177,9 @@ def serve(project: Project, how: Serving, tell: Callable[[str], object]) -> int:
     _write_keys(folder, dossier, project.path, how)
     user = pwd.getpwuid(os.getuid()).pw_name
     host = signatures.read_public_key((folder / "host_key.pub").read_text())
-    tell(f"Serving {project.path.name} on port {how.port} of {how.listen}, as {user}; press ctrl+c to stop.")
-    tell(f"Host key, to compare when you connect: {host.fingerprint}")
-    tell(f"  ssh -t -p {how.port} {user}@HOST")
+    talk(f"Serving {project.path.name} on port {how.port} of {how.listen}, as {user}; press ctrl+c to stop.")
+    talk(f"Host key, to compare when you connect: {host.fingerprint}")
+    talk(f"  ssh -t -p {how.port} {user}@HOST")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     server = subprocess.Popen([sshd(), "-D", "-e", "-f", str(config)], stdin=subprocess.DEVNULL, start_new_session=True)
     try:
