@@ -72,17 +72,11 @@ class Host:
         if not isinstance(value, dict):
             raise ViaError(f"{self.name} did not answer as distill-tui does.")
         if isinstance(value.get("objections"), list):
-            raise Refused(_as_told(value["objections"]))
+            reasons = [each for each in value["objections"] if isinstance(each, dict)]
+            raise Refused(Objection(rule=str(e.get("rule")), sentence=str(e.get("sentence"))) for e in reasons)
         if "error" in value:
             raise ViaError(f"{self.name}: {value['error']}")
         return value
-
-
-def _as_told(reasons: list[Any]) -> Iterator[Objection]:
-    """Read the host's reasons."""
-    for each in reasons:
-        if isinstance(each, dict):
-            yield Objection(rule=str(each.get("rule")), sentence=str(each.get("sentence")))
 
 
 @dataclass(frozen=True)
@@ -114,8 +108,9 @@ def fetch(host: Host, play: str, opinion: str, comment: str) -> Fetched:
     """Fetch the statement to sign, and check that it is the one asked for. Raises ViaError, Refused."""
     if not CODE.fullmatch(play):
         raise ViaError(f"“{play}” is not the code of a play; write it like P-001.")
-    project = _projects_head(host)
-    answer = host.ask(f"statement {play} {opinion}", {"comment": comment, "since": project.size if project else 0})
+    address = f"ssh://{host.name}:{host.port or 22}"  # which project is there is not known before it answers
+    since = log_heads.seen(address) or Head(0, "")
+    answer = host.ask(f"statement {play} {opinion}", {"comment": comment, "since": since.size})
     try:
         content = base64.b64decode(str(answer["statement"]), validate=True)
         predicate = statements.read_sign_off(content)["predicate"]
@@ -126,26 +121,17 @@ def fetch(host: Host, play: str, opinion: str, comment: str) -> Fetched:
         raise ViaError(f"{host.name} did not send a statement that can be signed ({error}).") from None
     if asked_for != (opinion, comment, play):
         raise ViaError(f"{host.name} sent another statement than you asked for; do not sign there.")
-    _follows(str(fetched.covers["project"]), head, answer.get("log"), project)
-    log_heads.remember(_name(host), head)
+    _follows(str(fetched.covers["project"]), head, answer.get("log"), since)
+    log_heads.remember(address, head)
     log_heads.remember(str(fetched.covers["project"]), head)
     return fetched
 
 
-def _name(host: Host) -> str:
-    return f"ssh://{host.name}:{host.port or 22}"
-
-
-def _projects_head(host: Host) -> Head | None:
-    """Return the head that was seen at this address: which project is there is not known before it answers."""
-    return log_heads.seen(_name(host))
-
-
-def _follows(project: str, head: Head, log: object, asked_since: Head | None) -> None:
+def _follows(project: str, head: Head, log: object, since: Head) -> None:
     """Check that the log continues what this account saw, by computing every digest in between."""
     entries = log if isinstance(log, list) else []
-    digests = {asked_since.size: asked_since.digest} if asked_since else {0: ""}
-    at, previous = asked_since.size if asked_since else 0, asked_since.digest if asked_since else ""
+    at, previous = since.size, since.digest
+    digests = {at: previous}
     try:
         for *fields, digest in entries:
             if fields[0] != at + 1 or fields[-1] != previous or digest_of(canonical(fields)) != digest:
@@ -168,8 +154,12 @@ def _forked(why: str) -> Refused:
     return Refused([Objection("audit.forked", sentence)])
 
 
-def shown(fetched: Fetched) -> Iterator[str]:
-    """Yield what would be signed, read from the bytes that would be signed."""
+def lines(fetched: Fetched) -> list[str]:
+    """Return what would be signed, read from the bytes that would be signed, as lines that are safe to print."""
+    return [visible(line) for line in _lines(fetched)]
+
+
+def _lines(fetched: Fetched) -> Iterator[str]:
     predicate, covers = fetched.predicate, fetched.covers
     yield f"You are asked to sign, as {predicate['signer']}:"
     yield f"  {predicate['meaning']}"
@@ -180,11 +170,6 @@ def shown(fetched: Fetched) -> Iterator[str]:
         yield f"  {each.get('verdict', ''):<10} {each.get('says', '')}"
     yield f"  log:         {fetched.head.size} entries, head {fetched.head.digest}"
     yield f"  all of what it covers: {fetched.seen}"
-
-
-def lines(fetched: Fetched) -> list[str]:
-    """Return what would be signed as lines that are safe to print."""
-    return [visible(line) for line in shown(fetched)]
 
 
 def hand_in(host: Host, play: str, fetched: Fetched, key: Path) -> dict[str, Any]:

@@ -37,6 +37,16 @@ SETTINGS = {  # what `sshd -T` must print for the account that sessions run unde
 }
 
 
+SESSION = {  # of every server that we describe or run
+    "AuthenticationMethods": "publickey",
+    "ExposeAuthInfo": "yes",
+    "PermitUserRC": "no",
+    "MaxSessions": "1",
+    "PasswordAuthentication": "no",
+    "KbdInteractiveAuthentication": "no",
+}
+
+
 class ServerError(ValueError):
     """An SSH server that cannot be set up; with the reason and the cure."""
 
@@ -87,21 +97,14 @@ def key_lines(dossier: ProjectDossier, path: Path, *, agent: bool = False, idle:
 
 def match_block(user: str, *, agent: bool = False) -> str:
     """Write the part of sshd_config for the account that sessions run under."""
-    forwarding = "AllowAgentForwarding yes" if agent else "DisableForwarding yes"
-    settings = (
-        "AuthenticationMethods publickey",
-        "ExposeAuthInfo yes",
-        "PermitUserRC no",
-        "MaxSessions 1",
-        "PasswordAuthentication no",
-        "KbdInteractiveAuthentication no",
-        "X11Forwarding no",
-        "AllowTcpForwarding no",
-        "AllowStreamLocalForwarding no",
-        "PermitTunnel no",
-        forwarding,
-    )
-    return "\n".join([f"Match User {user}", *(f"    {setting}" for setting in settings)])
+    settings = SESSION | {
+        "X11Forwarding": "no",
+        "AllowTcpForwarding": "no",
+        "AllowStreamLocalForwarding": "no",
+        "PermitTunnel": "no",
+        ("AllowAgentForwarding" if agent else "DisableForwarding"): "yes",
+    }
+    return "\n".join([f"Match User {user}", *(f"    {name} {value}" for name, value in settings.items())])
 
 
 # --- checking a set-up -------------------------------------------------------------------------------------------
@@ -221,7 +224,7 @@ def _write_config(folder: Path, how: Serving) -> Path:
     user = pwd.getpwuid(os.getuid()).pw_name
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd will not start as root without it
-    settings = {  # what is not here is off by default, and off for each key: its line begins with `restrict`
+    settings = SESSION | {  # what is not here is off by default, and off for each key: its line begins with `restrict`
         "Port": str(how.port),
         "ListenAddress": how.listen,
         "HostKey": f'"{folder / "host_key"}"',
@@ -231,14 +234,8 @@ def _write_config(folder: Path, how: Serving) -> Path:
         "AllowUsers": user,
         "PermitRootLogin": "forced-commands-only",
         "UsePAM": "no",
-        "AuthenticationMethods": "publickey",
-        "PasswordAuthentication": "no",
-        "KbdInteractiveAuthentication": "no",
-        "ExposeAuthInfo": "yes",
-        "PermitUserRC": "no",
         "AllowAgentForwarding": "yes" if how.agent else "no",
         "DisableForwarding": "no" if how.agent else "yes",
-        "MaxSessions": "1",
         "MaxAuthTries": "10",
         "LoginGraceTime": "30",
         "ClientAliveInterval": "30",
