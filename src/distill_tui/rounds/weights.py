@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from distill_tui.dataset.build import Row
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.results import TrainResult
 from distill_tui.store.json_columns import result_of, stored
 from distill_tui.store.project import ProjectError
 from distill_tui.terms import Remedy, Split
 from distill_tui.text import visible
+
+if TYPE_CHECKING:
+    from distill_tui.dataset.build import Row
 
 MOST, LEAST, ENOUGH = 3.0, 0.5, 10  # bounds of a cell's factor, and validation rows from which its rate counts
 
