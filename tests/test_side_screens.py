@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from distill_tui import actions
-from distill_tui.cli.app import typed as typed_commands
+from distill_tui.cli.app import COMMANDS
 from distill_tui.people import signatures
 from distill_tui.rules.actor import Actor
 from distill_tui.spec import Spec
@@ -63,7 +63,7 @@ def a_run(project: Project, status: RunStatus, **more: Any) -> int:
 
 
 def an_app(project: Project, actor: Actor = DANA) -> DistillApp:
-    app = DistillApp(project.path, commands=typed_commands)
+    app = DistillApp(project.path, commands=COMMANDS.typed)
     app.actor = actor
     app.file_watch.look_up = lambda: None  # type: ignore[method-assign]  # the actor is who this test says
     app.file_watch.reap = lambda: None  # type: ignore[method-assign]  # no worker stands behind the runs made here

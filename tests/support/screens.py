@@ -11,7 +11,7 @@ from typing import Any
 from sqlmodel import Session
 
 from distill_tui import actions
-from distill_tui.cli.app import typed
+from distill_tui.cli.app import COMMANDS
 from distill_tui.gates.record import Record
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.results import AuditTables, AxisValue, Cell, Finding, ImportReport, Reject, encode
@@ -263,7 +263,7 @@ async def settled(pilot: Any) -> None:
 
 
 def an_app(project: Project, play: int, actor: Actor = DANA) -> DistillApp:
-    app = DistillApp(project.path, play=play, commands=typed)
+    app = DistillApp(project.path, play=play, commands=COMMANDS.typed)
     app.actor = actor
     app.file_watch.reap = lambda: None  # type: ignore[method-assign]  # no worker stands behind the runs made here
     app.file_watch.look_up = lambda: None  # type: ignore[method-assign]  # the actor is who this test says

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import click
 from click.shell_completion import shell_complete
@@ -58,11 +58,6 @@ def _all_commands() -> Program:
 
 
 COMMANDS = _all_commands()
-
-
-def typed() -> Iterator[tuple[str, str]]:
-    """Yield each command as one begins to type it, PLAY for a play's code, with its sentence."""
-    return ((command.typed, command.sentence) for command in COMMANDS.by_words.values())
 
 
 def main(argv: Sequence[str] | None = None) -> int:

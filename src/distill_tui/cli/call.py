@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from distill_tui.cli import deferred, start
+from distill_tui.cli import deferred, terminal
 from distill_tui.cli.exits import BAD_INPUT, DONE, FAILED, PROGRAM, REFUSED, USAGE
 from distill_tui.people import identity
 from distill_tui.reports import text
@@ -66,7 +66,7 @@ class Call:
     @cached_property
     def path(self) -> Path:
         """The project file. Raises UsageError unless exactly one is named or found."""
-        here = start.candidates(self.project_file)
+        here = terminal.candidates(self.project_file)
         if len(here) == 1:
             return here[0]
         if not here:

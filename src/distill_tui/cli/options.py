@@ -96,6 +96,10 @@ class Program(click.Group):
         """Return the words of all commands that begin with one word."""
         return [words for words in self.by_words if words.split()[0] == head]
 
+    def typed(self) -> Iterator[tuple[str, str]]:
+        """Yield each command as one begins to type it, PLAY for a play's code, with its sentence."""
+        return ((command.typed, command.sentence) for command in self.by_words.values())
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

@@ -6,10 +6,10 @@ import sys
 
 import click
 
-from distill_tui.cli import deferred, plays, start
+from distill_tui.cli import deferred, plays, terminal
 from distill_tui.cli.call import Call, UsageError
 from distill_tui.cli.exits import PROGRAM
-from distill_tui.cli.options import FILE, command
+from distill_tui.cli.options import FILE, command, program
 from distill_tui.people import remembered
 from distill_tui.text import visible
 
@@ -23,13 +23,14 @@ def open_(call: Call, file: str | None, play: str | None, recent: bool) -> int |
         _list_recent(call)
         return None
     call.project_file = file or call.project_file
-    screens = start.drawable() and not (call.json or call.plain)
+    screens = terminal.drawable() and not (call.json or call.plain)
     if screens:
         call.project_file = call.project_file or _choose_recent(call)
         call.play = play or ""
         play_id = call.play_id if play else None
         deferred.load()
-        return start.screens(call.path, key=call.key, play=play_id)
+        commands = program(click.get_current_context())
+        return terminal.screens(call.path, commands.typed, key=call.key, play=play_id)
     plays.print_list(call)
     call.talk(f"The screens open in a terminal: `{PROGRAM} open {call.path.name}`.")
     return None

@@ -6,11 +6,12 @@ only, until it is clear which of the two it is.
 
 from __future__ import annotations
 
-import gc
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from distill_tui.cli.exits import INTERRUPTED
+from distill_tui.cli.terminal import candidates, drawable, screens
 
 
 def main() -> int:
@@ -22,11 +23,9 @@ def main() -> int:
 
         return app.main(words)
     try:
-        return screens(path)
+        return screens(path, _commands)
     except KeyboardInterrupt:
-        from distill_tui.cli import exits
-
-        return exits.INTERRUPTED
+        return INTERRUPTED
     except Exception as error:
         from distill_tui.cli import call
 
@@ -38,18 +37,10 @@ def main() -> int:
         return explained
 
 
-def screens(path: Path, *, key: Path | None = None, play: int | None = None) -> int:
-    """Show a project file until the person leaves; return the exit code."""
-    gc.disable()  # until the project is open: what is made up to then stays, and searching it costs a tenth of it
-    from distill_tui.ui import app
-
-    return app.run(path, key=key, play=play, commands=_commands)
-
-
 def _commands() -> Iterable[tuple[str, str]]:
     from distill_tui.cli import app
 
-    return app.typed()
+    return app.COMMANDS.typed()
 
 
 def _to_show(words: Sequence[str]) -> Path | None:
@@ -59,15 +50,3 @@ def _to_show(words: Sequence[str]) -> Path | None:
         return None
     found = candidates(files[0] if files else None) if drawable() else []
     return found[0] if len(found) == 1 else None
-
-
-def candidates(given: str | None) -> list[Path]:
-    """Return the possible project files: the one given, else that of DISTILL_PROJECT, else all in this folder."""
-    named = given or os.environ.get("DISTILL_PROJECT")
-    return [Path(named)] if named else sorted(Path().glob("*.distill"))
-
-
-def drawable() -> bool:
-    """Check that this is a terminal with cursor control. Textual draws on standard error."""
-    streams = (sys.stdin, sys.stdout, sys.stderr)
-    return all(stream.isatty() for stream in streams) and os.environ.get("TERM", "dumb") != "dumb"
