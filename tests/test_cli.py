@@ -189,10 +189,10 @@ def evaluated(path: Path) -> None:
     with project.telemetry() as session:
         times = {"started_by": "dan", "created_at": now(), "ended_at": now()}
         columns = {"play_id": 1, "round": 1, "status": RunStatus.FINISHED, **times}
-        session.add(tables.Run(id=1, kind=RunKind.TRAIN, spec=Spec().to_json(), artifact=model, **columns))
-        session.add(tables.Run(id=2, kind=RunKind.EVALUATE, spec="{}", **columns))
+        session.add(tables.Run(id=4, kind=RunKind.TRAIN, spec=Spec().to_json(), artifact=model, **columns))
+        session.add(tables.Run(id=5, kind=RunKind.EVALUATE, spec="{}", **columns))
         session.flush()
-        evaluation = {"play_id": 1, "round": 1, "run_id": 1, "evaluation_run": 2, "passed": 1, "reproduced": 0}
+        evaluation = {"play_id": 1, "round": 1, "run_id": 4, "evaluation_run": 5, "passed": 1, "reproduced": 0}
         gate_digest = project.dossier(1).gate_row.digest  # type: ignore[union-attr]
         digests = {"gate_digest": gate_digest, "data_digest": data.digest, "model": model, "record": kept}
         session.add(tables.Evaluation(**evaluation, **digests, recorded_at=now()))
