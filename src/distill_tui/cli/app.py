@@ -87,3 +87,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         if explained is None:
             raise
         return explained
+    finally:
+        call.close()

@@ -87,6 +87,11 @@ class Call:
             self.talk(trouble)
         return project
 
+    def close(self) -> None:
+        """Close the project file, if it was opened."""
+        if "project" in self.__dict__:
+            self.project.close()
+
     @cached_property
     def key(self) -> Path | None:
         """The key file that was named."""
