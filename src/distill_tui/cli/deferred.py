@@ -15,7 +15,7 @@ import types
 _MODULES = {
     "": "actions gates tasks",
     "bundles": "verify",
-    "dataset": "browse build frozen observed play_data readers traffic window",
+    "dataset": "browse frozen play_data readers traffic window",
     "monitor": "history plan",
     "people": "identity log_heads remembered signatures ssh_client ssh_server",
     "reports": "data html text",
