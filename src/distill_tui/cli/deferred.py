@@ -13,9 +13,10 @@ import sys
 import types
 
 _MODULES = {
-    "": "actions gates tasks",
+    "": "actions tasks",
     "bundles": "verify",
-    "dataset": "browse frozen play_data readers traffic window",
+    "dataset": "browse frozen play_data readers records traffic window",
+    "gates": "compare gate power written",
     "monitor": "history plan",
     "people": "identity log_heads remembered signatures ssh_client ssh_server",
     "reports": "data html text",

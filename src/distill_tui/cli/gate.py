@@ -14,10 +14,10 @@ from distill_tui.cli.call import Call, InputError, UsageError, reading, text_of
 from distill_tui.cli.options import FILE, Pairs, command, once, play
 from distill_tui.dataset import play_data
 from distill_tui.dataset import window as windows
-from distill_tui.gates.compare import compare
-from distill_tui.gates.gate import METHODS_NOW
-from distill_tui.gates.power import power
-from distill_tui.gates.written import digest, from_toml, to_json
+from distill_tui.gates import compare as comparing
+from distill_tui.gates import gate as gates
+from distill_tui.gates import power as powers
+from distill_tui.gates import written
 from distill_tui.reports import text
 from distill_tui.rules import gate as gate_rules
 from distill_tui.store import queries
@@ -81,8 +81,8 @@ def gate_show(call: Call, toml: bool) -> None:
     found = tasks.gate_problems(dossier.gate, dossier.play.kind, dossier.play.task) if dossier.gate else []
     row = dossier.gate_row
     value = {
-        "gate": json.loads(to_json(dossier.gate)) if dossier.gate else None,
-        "digest": digest(dossier.gate) if dossier.gate else None,
+        "gate": json.loads(written.to_json(dossier.gate)) if dossier.gate else None,
+        "digest": written.digest(dossier.gate) if dossier.gate else None,
         "locked_at": row.locked_at if row else None,
         "locked_by": row.locked_by if row else None,
         "problems": [*([dossier.gate_trouble] if dossier.gate_trouble else []), *found],
@@ -95,13 +95,13 @@ def gate_show(call: Call, toml: bool) -> None:
 @click.argument("file", metavar="FILE", type=FILE, help="a TOML file; - reads standard input")
 def gate_edit(call: Call, file: str) -> None:
     with reading():
-        gate = from_toml(text_of(file), METHODS_NOW)
+        gate = written.from_toml(text_of(file), gates.METHODS_NOW)
     actions.edit_gate(*call.about, gate)
     play = call.dossier().play
     found = tasks.gate_problems(gate, play.kind, play.task)
     for sentence in found:
         call.talk(f"Cannot be locked yet: {sentence}")
-    call.done("The draft is saved.", gate=digest(gate), problems=found)
+    call.done("The draft is saved.", gate=written.digest(gate), problems=found)
 
 
 @command("gate compare", "Compare the gate with the killed predecessor's gate, or with another play's.")
@@ -115,7 +115,7 @@ def gate_compare(call: Call, other: str | None) -> None:
     before = call.project.dossier(other_id)
     if before.gate is None or dossier.gate is None:
         raise InputError(before.gate_trouble or dossier.gate_trouble or "One of the two plays has no gate yet.")
-    lines = compare(before.gate, dossier.gate)
+    lines = comparing.compare(before.gate, dossier.gate)
     head = ("", "", before.play.code, dossier.play.code)
     rows = [("moved" if line.moved else "", line.what, line.before or "–", line.now or "–") for line in lines]
     value: dict[str, object] = {"before": before.play.code, "now": dossier.play.code}
@@ -130,7 +130,7 @@ def gate_power(call: Call) -> None:
     if dossier.gate is None:
         raise InputError(dossier.gate_trouble or "There is no gate yet; write one with `gate edit`.")
     found = play_data.repeats(call.project, dossier)
-    notes = power(
+    notes = powers.power(
         dossier.gate if found is None else replace(dossier.gate, teacher_agreement=found.share),
         segment_shares=gate_rules.segment_shares(dossier),
     )
@@ -146,6 +146,6 @@ def gate_lock(call: Call, confirm: str) -> None:
     seen = call.dossier()
     if confirm != seen.play.code:
         raise UsageError(f"A lock cannot be undone; confirm it with the play's code: --confirm {seen.play.code}.")
-    expected = digest(seen.gate) if seen.gate else None
+    expected = written.digest(seen.gate) if seen.gate else None
     actions.lock_gate(*call.about, expected, key=call.key)
     call.done("The gate is locked for good.", [str(expected)], gate=expected)

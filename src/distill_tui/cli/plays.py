@@ -13,7 +13,7 @@ from distill_tui import actions
 from distill_tui.cli.call import Call, UsageError, plain_objections
 from distill_tui.cli.exits import PROGRAM
 from distill_tui.cli.options import AT_LEAST_1, OneOf, a_play, command, play, reason
-from distill_tui.gates.written import to_json
+from distill_tui.gates import written
 from distill_tui.reports import text
 from distill_tui.review import controls, review
 from distill_tui.rules import decide, next_step, permission
@@ -104,7 +104,7 @@ def show(call: Call) -> None:
         "roles": dossier.roles,
         "builders": dossier.builders,
         "worksheet": {name: row.value for name, row in dossier.worksheet.items()},
-        "gate": json.loads(to_json(dossier.gate)) if dossier.gate else None,
+        "gate": json.loads(written.to_json(dossier.gate)) if dossier.gate else None,
         "gate_digest": dossier.gate_row.digest if dossier.gate_row else None,
         "traffic": [_only(each, "name", "rows", "rejects", "imported_at") for each in dossier.traffic],
         "data_set": _only(dossier.data_set, "digest", "frozen_at") if dossier.data_set else None,
