@@ -30,7 +30,7 @@ from distill_tui.dataset.records import BadInput
 from distill_tui.gates import written
 from distill_tui.gates.record import Record
 from distill_tui.people import signatures, statements
-from distill_tui.people.signatures import BadSignature
+from distill_tui.people.keys import BadSignature
 from distill_tui.rules.objection import Refused
 from distill_tui.spec import Spec
 from distill_tui.store.project import Project, ProjectError

@@ -30,7 +30,7 @@ from distill_tui.cli.app import main
 from distill_tui.digests import canonical, digest_of
 from distill_tui.gates.written import to_json
 from distill_tui.people import identity, signatures
-from distill_tui.people.signatures import BadSignature
+from distill_tui.people.keys import BadSignature
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.decide import counting_sign_off, covers, sign_off_troubles
 from distill_tui.rules.objection import Refused

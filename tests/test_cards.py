@@ -12,7 +12,7 @@ import pytest
 
 from distill_tui import actions
 from distill_tui.cli.app import main
-from distill_tui.people import signatures
+from distill_tui.people.keys import PublicKey
 from distill_tui.rules import card as card_module
 from distill_tui.rules.card import Card
 from distill_tui.rules.how_it_stands import card_of
@@ -85,7 +85,7 @@ def test_a_sign_off_that_counts_no_longer_is_not_shown_as_one(signed: Project, c
         case "account":
             actions.add_account(signed, actor("mia"), "vera", 777)
         case "key":
-            actions.add_key(signed, actor("mia"), "vera", signatures.PublicKey("ssh-ed25519", "b25lIGtleQ=="))
+            actions.add_key(signed, actor("mia"), "vera", PublicKey("ssh-ed25519", "b25lIGtleQ=="))
         case "assurance":
             actions.set_assurance(signed, actor("mia"), Assurance.SIGNED)
         case "reproduced":

@@ -11,7 +11,7 @@ from distill_tui import actions
 from distill_tui.cli.app import COMMANDS, SECTIONS
 from distill_tui.runs.executors import local
 from distill_tui.terms import Opinion
-from support import stories
+from support import house, stories
 from support.story import actor
 
 HEAVY = ("torch", "transformers", "datasets")
@@ -127,3 +127,7 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_commands_that_read_import_no_sqlmodel(decided: Path, words: str) -> None:
     look = f"from distill_tui.cli.app import main\nmain(['--project', {str(decided)!r}, *{words.split()!r}])\nprint()"
     stays_away(look, "sqlmodel", "sqlalchemy", "textual", *HEAVY)
+
+
+def test_no_two_modules_import_one_another_even_inside_functions() -> None:
+    assert house.cycles(house.imports()) == []

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from distill_tui.digests import canonical
 from distill_tui.people import signatures, statements
-from distill_tui.people.signatures import BadSignature, PublicKey
+from distill_tui.people.keys import BadSignature, PublicKey
 from distill_tui.terms import Opinion, StatementKind
 from support.real_play import make_key
 from support.tokens import TOKENS, Token, armored, framed

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from distill_tui import actions
-from distill_tui.people import signatures
+from distill_tui.people.keys import PublicKey
 from distill_tui.rules import entities
 from distill_tui.store import migrations, sqlite, tables
 from distill_tui.store.project import Project
@@ -39,7 +39,7 @@ def make(parent: Path) -> Path:
     observed_once(project, first)
     actions.acknowledge(project, first, actor("olga"), "A holiday.")
     for person, blob in (("vera", b"one key"), ("bob", b"another")):
-        key = signatures.PublicKey("ssh-ed25519", base64.b64encode(blob).decode())
+        key = PublicKey("ssh-ed25519", base64.b64encode(blob).decode())
         actions.add_key(project, actor("mia"), person, key)
     actions.revoke_key(project, actor("mia"), key.fingerprint)
     vouched_once(project, first)

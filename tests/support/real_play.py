@@ -25,6 +25,7 @@ from distill_tui import actions
 from distill_tui.gates.gate import Criterion, Gate
 from distill_tui.gates.written import digest
 from distill_tui.people import identity, signatures
+from distill_tui.people.keys import PublicKey
 from distill_tui.rules.actor import Actor
 from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
@@ -90,7 +91,7 @@ class Play:
         dossier = self.project.project_dossier()
         return identity.by_account(dossier) if person == "ada" else identity.by_key(dossier, self.key(person))
 
-    def public(self, person: str) -> signatures.PublicKey:
+    def public(self, person: str) -> PublicKey:
         return signatures.read_public_key(Path(f"{self.key(person)}.pub").read_text())
 
     def sign(self, opinion: Opinion = Opinion.APPROVE, comment: str = "Looked at it.", by: str = "vera") -> int:

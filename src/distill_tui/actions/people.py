@@ -9,7 +9,7 @@ from distill_tui.actions import signed_decisions
 from distill_tui.digests import canonical, digest_of
 from distill_tui.gates.gate import default_gate
 from distill_tui.gates.written import to_json
-from distill_tui.people import signatures
+from distill_tui.people.keys import PublicKey
 from distill_tui.rules import entities
 from distill_tui.rules import who as who_rules
 from distill_tui.rules.actor import Actor
@@ -33,7 +33,7 @@ def enrol_person(
     name: str,
     *,
     uid: int | None = None,
-    key: signatures.PublicKey | None = None,
+    key: PublicKey | None = None,
 ) -> None:
     """Enrol a person with an OS account, a key, or both."""
     request = Enrol(person, uid, key.fingerprint if key else None)
@@ -53,13 +53,13 @@ def add_account(project: Project, actor: Actor, person: str, uid: int) -> None:
         change.detail |= {"person": person, "uid": uid}
 
 
-def add_key(project: Project, actor: Actor, person: str, key: signatures.PublicKey) -> None:
+def add_key(project: Project, actor: Actor, person: str, key: PublicKey) -> None:
     with project.change(Action.ADD_KEY, None, actor, Enrol(person, fingerprint=key.fingerprint)) as change:
         change.session.add(_key_row(person, key, change.at))
         change.detail |= {"person": person, "fingerprint": key.fingerprint, "key": key.line}
 
 
-def _key_row(person: str, key: signatures.PublicKey, at: str) -> entities.SshKey:
+def _key_row(person: str, key: PublicKey, at: str) -> entities.SshKey:
     return tables.SshKey(fingerprint=key.fingerprint, person_id=person, kind=key.kind, blob=key.blob, added_at=at)
 
 

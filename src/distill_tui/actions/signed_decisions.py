@@ -12,6 +12,7 @@ from typing import Any
 
 from distill_tui.digests import canonical, digest_of
 from distill_tui.people import signatures, statements
+from distill_tui.people.keys import Verified
 from distill_tui.rules import who as who_rules
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier
@@ -63,7 +64,7 @@ def roster(dossier: PlayDossier, actor: Actor, key: Path | None) -> Signed | Non
     return give(dossier, actor, StatementKind.ROSTER, {"roster": digest_of(canonical(who))}, key, roster=who)
 
 
-def whose(dossier: PlayDossier, actor: Actor, verified: signatures.Verified) -> Assurance:
+def whose(dossier: PlayDossier, actor: Actor, verified: Verified) -> Assurance:
     """Return a signature's assurance. Raises Refused if the key is not the actor's, or revoked."""
     from distill_tui.people.identity import actor_of
 

@@ -20,6 +20,7 @@ from distill_tui.gates.judging import judge, passed
 from distill_tui.gates.record import Record
 from distill_tui.gates.written import from_json, from_toml
 from distill_tui.people import signatures, statements
+from distill_tui.people.keys import BadSignature, Verified
 from distill_tui.rules import spot_checks
 from distill_tui.rules.objection import Objection
 from distill_tui.terms import Opinion, Role, StatementKind, Verdict
@@ -135,7 +136,7 @@ def _statement(folder: Path, report: Report) -> Iterator[Objection]:
             )
             return
         found = signatures.verify(content, (folder / "sign_off.sig").read_text(), signatures.SIGN_OFF)
-    except signatures.BadSignature as error:
+    except BadSignature as error:
         yield Objection("sign_off.broken", str(error))
         return
     report.facts["signed with"] = found.fingerprint
@@ -143,7 +144,7 @@ def _statement(folder: Path, report: Report) -> Iterator[Objection]:
     yield from _whose_key(folder, who, found, report)
 
 
-def _whose_key(folder: Path, who: str, found: signatures.Verified, report: Report) -> Iterator[Objection]:
+def _whose_key(folder: Path, who: str, found: Verified, report: Report) -> Iterator[Objection]:
     """The key is the signer's by the roster that was signed, and by what is trusted."""
     roster = json.loads((folder / ROSTER).read_bytes())
     owners = _owners(roster)
@@ -255,7 +256,7 @@ def _ship(folder: Path, report: Report) -> Iterator[Objection]:
     try:
         statement = statements.read(content, StatementKind.SHIP)
         found = signatures.verify(content, (folder / SHIP_SIGNATURE).read_text(), signatures.SHIP)
-    except signatures.BadSignature as error:
+    except BadSignature as error:
         yield Objection("bundle.ship", f"The ship: {error}")
         return
     who = str(statement["predicate"].get("signer"))

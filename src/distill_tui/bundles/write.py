@@ -23,6 +23,7 @@ from distill_tui.digests import canonical, folder_manifest
 from distill_tui.gates.record import CERTAIN
 from distill_tui.gates.written import to_json, to_toml
 from distill_tui.people import signatures, statements
+from distill_tui.people.keys import PublicKey
 from distill_tui.reports import model_card
 from distill_tui.rules import entities
 from distill_tui.rules import who as who_rules
@@ -157,7 +158,7 @@ def _signers(
     """Return the fingerprint of the key that signed, and the allowed_signers file that a signature is checked by."""
     found = signatures.verify(content, signature, namespace)
     row = next(key for key in dossier.project.keys if key.fingerprint == found.fingerprint)
-    key = signatures.PublicKey(row.kind, row.blob)
+    key = PublicKey(row.kind, row.blob)
     return found.fingerprint, signatures.allowed_signers([(person or row.person_id, key)], (namespace,)).encode()
 
 

@@ -176,7 +176,7 @@ def _usage(error: click.UsageError) -> str:
 _ANSWERS = (
     ("distill_tui.store.project", "ProjectError"),
     ("distill_tui.dataset.records", "BadInput"),
-    ("distill_tui.people.signatures", "BadSignature"),
+    ("distill_tui.people.keys", "BadSignature"),
     ("distill_tui.people.ssh_server", "ServerError"),
 )
 

@@ -11,6 +11,7 @@ import secrets
 from pathlib import Path
 
 from distill_tui.people import signatures
+from distill_tui.people.keys import Verified
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import ProjectDossier
 from distill_tui.terms import Assurance
@@ -70,7 +71,7 @@ def _authenticated() -> list[str]:
     return [line.removeprefix("publickey ") for line in lines if line.startswith("publickey ")]
 
 
-def actor_of(dossier: ProjectDossier, verified: signatures.Verified) -> Actor:
+def actor_of(dossier: ProjectDossier, verified: Verified) -> Actor:
     """Return the owner of a signature. A revoked key proves no one."""
     person = next(
         (k.person_id for k in dossier.keys if k.fingerprint == verified.fingerprint and k.revoked_at is None), None

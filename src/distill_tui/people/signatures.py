@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import re
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from distill_tui.people.keys import BadSignature, PublicKey, Verified
 
 SIGN_OFF = "sign-off.v1@distill-tui"
 WITHDRAWAL = "withdrawal.v1@distill-tui"
@@ -22,42 +22,6 @@ GATE = "gate.v1@distill-tui"
 ROSTER = "roster.v1@distill-tui"
 SHIP = "ship.v1@distill-tui"
 IDENTITY = "identity.v1@distill-tui"  # a challenge: it proves who acts and decides nothing
-
-
-class BadSignature(ValueError):
-    """A signature, key or statement that does not hold; with the reason."""
-
-
-@dataclass(frozen=True)
-class PublicKey:
-    """An OpenSSH public key, without the comment, which is free text and trusted for nothing."""
-
-    kind: str
-    blob: str
-
-    @property
-    def fingerprint(self) -> str:
-        """The fingerprint that `ssh-keygen -l` prints."""
-        return fingerprint(base64.b64decode(self.blob))
-
-    @property
-    def line(self) -> str:
-        """The line for an authorized_keys or allowed_signers file."""
-        return f"{self.kind} {self.blob}"
-
-
-@dataclass(frozen=True)
-class Verified:
-    """A signature that holds: by which key, and whether a hardware key was touched for it."""
-
-    fingerprint: str
-    hardware: bool
-    present: bool
-
-
-def fingerprint(blob: bytes) -> str:
-    """Return the SHA256 fingerprint of a key blob."""
-    return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
 
 
 def read_public_key(text: str) -> PublicKey:

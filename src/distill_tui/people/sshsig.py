@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
-from distill_tui.people.signatures import BadSignature, Verified, fingerprint
+from distill_tui.people.keys import BadSignature, Verified, fingerprint
 
 KINDS = (
     "ssh-ed25519",

@@ -12,7 +12,7 @@ from typing import Any
 
 from distill_tui.digests import canonical
 from distill_tui.people import signatures
-from distill_tui.people.signatures import BadSignature
+from distill_tui.people.keys import BadSignature
 from distill_tui.terms import Opinion, StatementKind
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -30,7 +30,7 @@ MEANING: dict[Opinion | StatementKind, str] = {
     StatementKind.WITHDRAWAL: "I take back the sign-off or refusal that is named here.",
     StatementKind.GATE: "I lock this gate: it defines what success means in this play, and never changes.",
     StatementKind.ROSTER: (
-        "These persons hold these roles in this play, and these accounts and keys are theirs and nobody else's."
+        "These persons hold these roles in this play, and these accounts and keys are theirs alone."
     ),
     StatementKind.SHIP: "I put this student into service, on the sign-off that is named here.",
 }

@@ -128,7 +128,7 @@ class Builder:
 
     play_id: int
     person_id: str
-    deed: str
+    act: str
     at: str
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from distill_tui.digests import canonical, digest_of
 from distill_tui.people import signatures, statements
+from distill_tui.people.keys import BadSignature, Verified
 from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier, SignOffFacts, StatementFacts
@@ -81,10 +82,10 @@ class Logged:
             if detail.get("role") == Role.DRIVER.value:
                 self._built(str(detail.get("after")), "drive")
 
-    def _built(self, person: str, deed: str) -> None:
-        deeds = self.builders.setdefault(person, [])
-        if deed not in deeds:
-            deeds.append(deed)
+    def _built(self, person: str, act: str) -> None:
+        acts = self.builders.setdefault(person, [])
+        if act not in acts:
+            acts.append(act)
 
     def place(self, content: bytes) -> int:
         """Return the number of the entry that names these bytes; a very large one if none does."""
@@ -140,7 +141,7 @@ def frozen_row(data: entities.DataSet) -> str:
 
 
 @lru_cache(maxsize=256)
-def _verified(content: bytes, signature: str, namespace: str) -> signatures.Verified:
+def _verified(content: bytes, signature: str, namespace: str) -> Verified:
     """Verify a signature once in this process: the same bytes verify the same way. Raises BadSignature."""
     return signatures.verify(content, signature, namespace)
 
@@ -160,17 +161,17 @@ def statement_facts(
             trouble = f"{who} differs from the audit log."
         elif head(predicate["audit"].get("size")) != predicate["audit"].get("head"):
             trouble = f"{who} names a head of the audit log that is not in it."
-    except (signatures.BadSignature, TypeError, KeyError) as error:
+    except (BadSignature, TypeError, KeyError) as error:
         return StatementFacts(row, statement, f"{who} cannot be trusted: {error}")
     return StatementFacts(row, statement, trouble, _strength(verified))
 
 
-def _strength(verified: signatures.Verified) -> Assurance:
+def _strength(verified: Verified) -> Assurance:
     return Assurance.HARDWARE if verified.hardware and verified.present else Assurance.SIGNED
 
 
 def _key_trouble(
-    who: str, person: str, place: int, verified: signatures.Verified, keys: tuple[entities.SshKey, ...], logged: Logged
+    who: str, person: str, place: int, verified: Verified, keys: tuple[entities.SshKey, ...], logged: Logged
 ) -> str:
     """Check whose key it is, and whether it was revoked before: by the order of the log, not by a clock."""
     key = next((k for k in keys if k.fingerprint == verified.fingerprint), None)
@@ -192,7 +193,7 @@ def sign_off_facts(
         trouble = _statement_trouble(row, statement, keys, head, logged)
         if not logged.has_sign_off(row):
             trouble = f"The sign-off by {row.person_id} differs from the audit log, so it does not count."
-    except (signatures.BadSignature, TypeError) as error:
+    except (BadSignature, TypeError) as error:
         trouble = f"The sign-off by {row.person_id} cannot be trusted: {error}"
     return SignOffFacts(row, statement, trouble, withdrawn and logged.withdrawals.get(row.id) == row.person_id)
 

@@ -63,7 +63,7 @@ def _see_free(project: Project, target: Path) -> None:
     room = disks.free(target.parent)
     if room < needed + disks.LEAST // 10:
         raise ProjectError(
-            f"The backup needs {disks.told(needed)} and {target.parent} has {disks.told(room)}; free some room."
+            f"The backup needs {disks.in_words(needed)} and {target.parent} has {disks.in_words(room)}; free some room."
         )
 
 

@@ -46,6 +46,6 @@ def free(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def told(size: int) -> str:
+def in_words(size: int) -> str:
     """Format a number of bytes: 512 MB, 68.7 GB."""
     return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"

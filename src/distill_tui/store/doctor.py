@@ -89,8 +89,8 @@ def _disk(path: Path) -> Iterator[Finding]:
     entries = list(artifacts.folder.iterdir()) if artifacts.folder.is_dir() else []
     largest = max((_size(each) for each in entries if len(each.name) == 64), default=0)
     room, wanted = disks.free(path.parent), max(disks.LEAST, 3 * largest)
-    says = f"{disks.told(room)} free"
-    low = f"; a run may need {disks.told(wanted)}: free some room before you start one"
+    says = f"{disks.in_words(room)} free"
+    low = f"; a run may need {disks.in_words(wanted)}: free some room before you start one"
     yield Finding("room", room >= wanted, says if room >= wanted else says + low)
     left = [each for each in entries if each.name.startswith(".tmp-")]
     size = f"{len(left)} work files, {sum(map(_size, left)) / 1e6:,.1f} MB, of runs that are active or were killed"

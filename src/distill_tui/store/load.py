@@ -114,7 +114,7 @@ def _builders(rows: tuple[entities.Builder, ...], logged: audit_log.Logged) -> d
     """Return the union of table and log, so that deleting a row hides no builder."""
     built: dict[str, tuple[str, ...]] = {}
     for row in rows:
-        built[row.person_id] = (*built.get(row.person_id, ()), row.deed)
+        built[row.person_id] = (*built.get(row.person_id, ()), row.act)
     for person, actions in logged.builders.items():
         built[person] = tuple(dict.fromkeys((*built.get(person, ()), *actions)))
     return built

@@ -130,9 +130,9 @@ _TABLES = (
     """CREATE TABLE builder (
         play_id INTEGER NOT NULL REFERENCES play (id),
         person_id TEXT NOT NULL REFERENCES person (id),
-        deed TEXT NOT NULL,
+        act TEXT NOT NULL,
         at TEXT NOT NULL,
-        PRIMARY KEY (play_id, person_id, deed)
+        PRIMARY KEY (play_id, person_id, act)
     ) STRICT""",
     """CREATE TABLE worksheet_value (
         play_id INTEGER NOT NULL REFERENCES play (id),
@@ -430,7 +430,7 @@ _TRIGGERS = (
     " OR NEW.previous <> coalesce((SELECT digest FROM audit ORDER BY seq DESC LIMIT 1), '')"
     " OR EXISTS (SELECT 1 FROM audit WHERE digest = NEW.digest)"
     " BEGIN SELECT RAISE(ABORT, 'an audit entry must follow the last one'); END",
-    *_append_only("builder", "play_id person_id deed", "nobody stops having built"),
+    *_append_only("builder", "play_id person_id act", "having built is permanent"),
     *_append_only("accepted_finding", "play_id round finding says", "what was accepted stays accepted"),
     *_append_only("opened_row", "play_id input_digest person_id", "a row that was opened stays opened"),
     *_append_only("evaluation", "id", "an evaluation is append-only"),

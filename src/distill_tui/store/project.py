@@ -294,11 +294,11 @@ def _move(change: Change, action: Action) -> None:
         change.session.add(play)
 
 
-def remember_builder(change: Change, person: str, deed: str) -> None:
+def remember_builder(change: Change, person: str, act: str) -> None:
     """Record for good that a person built in this play."""
-    built = entities.Builder(play_id=change.play.id, person_id=person, deed=deed, at=change.at)
-    same = "WHERE play_id = ? AND person_id = ? AND deed = ?"
-    if rows.first(change.connection, entities.Builder, same, built.play_id, person, deed) is None:
+    built = entities.Builder(play_id=change.play.id, person_id=person, act=act, at=change.at)
+    same = "WHERE play_id = ? AND person_id = ? AND act = ?"
+    if rows.first(change.connection, entities.Builder, same, built.play_id, person, act) is None:
         rows.insert(change.connection, built)
 
 

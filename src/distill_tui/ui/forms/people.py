@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from distill_tui import actions
 from distill_tui.people import signatures
+from distill_tui.people.keys import PublicKey
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.requests import Enrol, RevokeKey
 from distill_tui.terms import Action
@@ -14,7 +15,7 @@ from distill_tui.ui.forms.sheet import Field, Values
 
 UID = Field("uid", "uid", hint="The number that `id -u` prints in their shell.")
 KEY = Field("key", "public key file", hint="Like ~/.ssh/id_ed25519.pub; never a private key.")
-Enrolment = tuple[str, str, int | None, signatures.PublicKey | None]  # id, name, account, key
+Enrolment = tuple[str, str, int | None, PublicKey | None]  # id, name, account, key
 
 
 def enrol(actor: Actor) -> Step:
@@ -70,7 +71,7 @@ def add_account(actor: Actor, person: str) -> Step:
 
 
 def add_key(actor: Actor, person: str) -> Step:
-    def read(values: Values) -> signatures.PublicKey:
+    def read(values: Values) -> PublicKey:
         key = key_of(values["key"])
         if key is None:
             raise ValueError("Name the file of the public key.")
@@ -112,5 +113,5 @@ def uid_of(text: str) -> int | None:
     return int(text) if text else None
 
 
-def key_of(name: str) -> signatures.PublicKey | None:
+def key_of(name: str) -> PublicKey | None:
     return signatures.read_public_key(file_text(name, "Name the .pub file.")) if name else None
