@@ -29,7 +29,7 @@ def check(path: Path) -> None:
     """Check that a path is a project file that this program can use. Raises ProjectError with one line."""
     if path.is_symlink():
         raise ProjectError(
-            f"{path.name} is a symbolic link: its locks and artifacts would be made next to the link. Name the file itself."
+            f"{path.name} is a symbolic link: its locks and artifacts would be next to the link. Name the file itself."
         )
     if not path.exists():
         raise ProjectError(f"There is no project file {path.name}; make one with `distill-tui init {path.name}`.")
