@@ -103,9 +103,13 @@ class Program(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        words = " ".join(args[:2])
-        if words in self.by_words and len(args) > 1:
-            return words, self.by_words[words], args[2:]
+        steps = {name: 1 if option.is_flag else 2 for option in shared() for name in option.opts}
+        at = 1  # of the second word: options for every command may stand before it
+        while at < len(args) and args[at].partition("=")[0] in steps:
+            at += 1 if "=" in args[at] else steps[args[at]]
+        words = " ".join([args[0], *args[at : at + 1]])
+        if at < len(args) and words in self.by_words:
+            return words, self.by_words[words], [*args[1:at], *args[at + 1 :]]
         return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
