@@ -585,7 +585,7 @@ async def test_a_new_play_is_suggested_as_a_cost_play(project: Project) -> None:
     async with app.run_test(size=NARROW) as pilot:
         await settled(pilot)
         await pilot.press("n")
-        assert isinstance(app.screen, Sheet) and "Begin with a cost play" in text_of(app)
+        assert isinstance(app.screen, Sheet) and "Start with a cost play" in text_of(app)
         await typed(pilot, "refund-intent")
         await pilot.press("ctrl+s")
         assert "A play “refund-intent” already exists" in text_of(app)

@@ -424,7 +424,7 @@ def test_nothing_is_made_over_what_is_there(path: Path, tmp_path: Path) -> None:
 
 
 def test_a_project_that_was_refused_leaves_no_file(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="A person's id"):
+    with pytest.raises(Refused, match="A person's ID"):
         Project.create(tmp_path / "new.distill", "x", "Eve!", "Eve", Actor(None, "account of eve"))
     assert list(tmp_path.iterdir()) == []
 

@@ -150,7 +150,7 @@ def test_what_came_of_it_is_counted_by_whose_answer_was_right(play: real_play.Pl
 def test_a_sign_off_is_stale_once_the_validator_judges_again(play: real_play.Play) -> None:
     play.sign()
     actions.spot_check(play.project, play.id, play.by("vera"), said_right(play, 6))
-    with pytest.raises(Refused, match="spot check changed since"):
+    with pytest.raises(Refused, match="is stale: spot check changed"):
         play.ship()
 
 

@@ -211,7 +211,7 @@ def test_open_without_a_project_offers_the_recent_ones(path: Path, terminal: Cal
     again.shows(b"Which one? [1] ")
     assert str(path).encode() in again.written
     again.press(b"7\n")
-    assert again.ended() == 2 and b"is none of them" in again.written
+    assert again.ended() == 2 and b"is not in the list" in again.written
     once_more = terminal("open", cwd=path.parent / "empty")
     once_more.shows(b"Which one? [1] ")
     once_more.press(b"\n")
