@@ -84,30 +84,17 @@ def write_bundle(
     ship: tuple[bytes, str] | None = None,
 ) -> None:
     """Write the bundle of a play into a new folder, with the ship's statement and signature where there are any."""
-    play, evaluation, gate, data = dossier.play, dossier.evaluation, dossier.gate, dossier.data_set
-    assert play and evaluation and gate and data
+    evaluation, gate = dossier.evaluation, dossier.gate
+    assert evaluation and gate
     folder.mkdir()
     _link_tree(artifacts.path(evaluation.model), folder / "model")
-    run = dossier.run(evaluation.run_id)
-    recipe = {
-        "format": "distill-tui recipe 1",
-        "spec": run.spec if run else "",
-        "rung": result_of(TrainResult, run).rung if run else "",
-        "data": data.digest,
-        "teacher": play.teacher_digest or play.teacher_source,
-        "labels": stored_list(data.labels, f"the labels of data set {data.id}", str),
-    }
-    if play.teacher_source is TeacherSource.PROMPTED and not tasks.of(play.task).has_labels:
-        recipe["asked"] = artifacts.text(play.teacher_digest)  # a student that learns its probabilities depends on it
-    if gate.deferral is not None and dossier.record is not None:
-        recipe["deferred_below"] = f"{dossier.record.deferred_below / CERTAIN:.4f}"
     files = {
         "gate.toml": to_toml(gate).encode(),
         "gate.json": to_json(gate).encode(),
         "model.json": canonical(folder_manifest(folder / "model")),
         ROSTER: canonical(who_rules.roster(dossier)),
         "sign_off.json": bytes(signed.row.statement),
-        "recipe.json": canonical(recipe),
+        "recipe.json": canonical(_recipe(artifacts, dossier)),
         "evaluation.json": canonical(evaluation_json(dossier.judgements)),
         "MODEL_CARD.md": model_card.model_card(dossier, signed).encode(),
         "log.jsonl": b"".join(canonical(_entry(entry)) + b"\n" for entry in log),
@@ -138,6 +125,26 @@ def write_bundle(
     (folder / SUMS).write_text(sums)
     manifest = {"format": FORMAT, "files": folder_manifest(folder)}
     (folder / MANIFEST).write_bytes(canonical(manifest))
+
+
+def _recipe(artifacts: Artifacts, dossier: PlayDossier) -> dict[str, object]:
+    """Return what trains the judged student again: its spec, data, teacher and labels."""
+    play, evaluation, gate, data = dossier.play, dossier.evaluation, dossier.gate, dossier.data_set
+    assert evaluation and gate and data
+    run = dossier.run(evaluation.run_id)
+    recipe: dict[str, object] = {
+        "format": "distill-tui recipe 1",
+        "spec": run.spec if run else "",
+        "rung": result_of(TrainResult, run).rung if run else "",
+        "data": data.digest,
+        "teacher": play.teacher_digest or play.teacher_source,
+        "labels": stored_list(data.labels, f"the labels of data set {data.id}", str),
+    }
+    if play.teacher_source is TeacherSource.PROMPTED and not tasks.of(play.task).has_labels:
+        recipe["asked"] = artifacts.text(play.teacher_digest)  # a student that learns its probabilities depends on it
+    if gate.deferral is not None and dossier.record is not None:
+        recipe["deferred_below"] = f"{dossier.record.deferred_below / CERTAIN:.4f}"
+    return recipe
 
 
 def _link_tree(source: Path, target: Path) -> None:
