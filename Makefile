@@ -20,22 +20,40 @@ $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV): torch, transformers, Textual and the rest; this takes some minutes the first time."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,sample,endpoint,launch]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,sample,endpoint,launch,serve]'
 	@touch $(READY)
 
-demo: $(READY)   ## make the sample project with real work, and open the app at `decide` (ARGS=--headless: a summary)
+demo: $(READY)   ## open the sample project while a driver does its real work (ARGS=--headless: one line a stage, and a summary)
 	@$(BIN)/python sample_projects/feedback_sentiment/make_project.py demo $(ARGS)
 
 demo-live: $(READY)  ## replay a shipped student whose traffic shifts: alarm, refresh, recovery, with the figures of each
 	@$(BIN)/python sample_projects/feedback_live/replay.py demo-live --demo demo $(ARGS)
 
+.PHONY: demo-serve
+demo-serve: $(READY)  ## a play behind its gateway: capture, ship, shadow, canary, cascade, drift, fall-back, refresh
+	@$(BIN)/python sample_projects/gateway/serve_play.py demo-gateway
+
+.PHONY: check-deploy
+check-deploy:    ## check deploy/ with systemd-analyze, docker compose and promtool, as far as they are installed
+	@deploy/check.sh
+
+.PHONY: bench-serving
+bench-serving: $(READY)  ## the gateway next to the student alone and to LiteLLM's proxy (needs wrk; ARGS='--litellm PROGRAM')
+	@$(BIN)/python benchmarks/serving.py $(ARGS)
+
 .PHONY: demo-extract
 demo-extract: $(READY)  ## make the second sample: a student that extracts the parts of addresses (ARGS=--headless: figures)
 	@$(BIN)/python sample_projects/address_extraction/extract.py demo-extract $(ARGS)
 
-test: $(READY)   ## the tests
-	@PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v sshd >/dev/null || \
-		echo "sshd is missing: install OpenSSH's server (apt-get install openssh-server), or the tests of sessions fail."
+.PHONY: demo-scores
+demo-scores: $(READY)  ## make the sample of scores: a small scorer learns from a panel of judges (ARGS=--headless: figures)
+	@$(BIN)/python sample_projects/judge_scores/judge.py demo-scores $(ARGS)
+
+.PHONY: demo-tags
+demo-tags: $(READY)  ## make the sample of several labels: a student that tags Debian's packages (ARGS=--headless: figures)
+	@$(BIN)/python sample_projects/package_tags/tag.py demo-tags $(ARGS)
+
+test: $(READY)   ## the tests; REQUIRE_ALL=1: fail where a program is missing that some of them use
 	@$(BIN)/python -m pytest -n $(WORKERS) --durations=25 $(ARGS)
 
 slow: $(READY)   ## the proofs that take minutes
@@ -59,13 +77,21 @@ fix: $(READY)    ## let ruff mend what it can
 screenshots: $(READY)  ## draw docs/screens/*.svg from the sample of `make demo`
 	@$(BIN)/python sample_projects/feedback_sentiment/screenshots.py demo docs/screens
 
+.PHONY: cast
+cast: $(READY)     ## draw docs/screens/demo.svg: the demo as it happens, animated
+	@$(BIN)/python sample_projects/practice/cast.py docs/screens/demo.svg
+
 .PHONY: snapshots
-snapshots: $(READY)  ## write tests/screens anew: every screen as text, at both sizes; read the difference
+snapshots: $(READY)  ## write tests/screens again: every screen as text, at both sizes; read the difference
 	@WRITE_SNAPSHOTS=1 $(BIN)/python -m pytest -q tests/test_snapshots.py
 
 .PHONY: bench-screens
 bench-screens: $(READY)  ## first frame, keys, filter, bytes and memory of the screens, compared with a bare app and two peers
 	@$(BIN)/python benchmarks/screens.py $(ARGS)
+
+.PHONY: bench-commands
+bench-commands: $(READY)  ## CPU seconds of the commands that only read, on a play that has shipped
+	@$(BIN)/python benchmarks/commands.py $(ARGS)
 
 .PHONY: bench-sessions
 bench-sessions: $(READY)  ## sessions over SSH: twenty at once, terminals dropped while runs go on
@@ -77,6 +103,10 @@ reference: $(READY)    ## write docs/cli.md from the table of commands
 bench-gates: $(READY)  ## false passes, false ships, power and kill advice of the gate; its kernel against scipy
 	@$(BIN)/python benchmarks/gate_errors.py $(ARGS)
 	@$(BIN)/python benchmarks/gate_oracles.py
+
+.PHONY: bench-thresholds
+bench-thresholds: $(READY)  ## how often a deferral threshold keeps its share on the next rows, with headroom and without (ARGS=CACHE_FOLDER)
+	@$(BIN)/python benchmarks/thresholds.py $(ARGS)
 
 bench-duplicates: $(READY)  ## near duplicates at a million rows, compared with datasketch and rensa
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
@@ -102,6 +132,18 @@ bench-writing: $(READY)  ## students of SmolLM2 on real lines, through a project
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@$(BIN)/python benchmarks/writing.py $(ARGS)
 
+.PHONY: bench-extraction
+bench-extraction: $(READY)  ## a student that copies, normalises and chooses next to its teacher, through a play; some minutes
+	@$(BIN)/python benchmarks/extraction.py $(ARGS)
+
+.PHONY: bench-first-hour
+bench-first-hour: $(READY)  ## seconds from `distill-tui demo` and `make demo` to the board and to each verdict
+	@$(BIN)/python benchmarks/first_hour.py $(ARGS)
+
+.PHONY: bench-observe
+bench-observe: $(READY)  ## what observe takes beyond the student's own work
+	@$(BIN)/python benchmarks/observe.py $(ARGS)
+
 bench-headline: $(READY)  ## the ladder on real text, three seeds, with controls (ARGS=CACHE_FOLDER; hours on a slow machine)
 	@$(BIN)/python benchmarks/headline.py $(ARGS)
 
@@ -110,6 +152,26 @@ bench-writes: $(READY)  ## the cost of a write with a short and a long log, and 
 
 prove: $(READY)  ## the proofs that take hours: kills, failing disks, races, damage, hostile input; continues where it stopped (ARGS='--scale 0.1')
 	@$(BIN)/python proofs/run.py $(ARGS)
+
+.PHONY: prove-elsewhere
+prove-elsewhere: $(READY)  ## a bundle, its verdict and a retraining with other thread counts; on another machine: ARGS='check FOLDER'
+	@$(BIN)/python proofs/elsewhere.py $(ARGS)
+
+.PHONY: bench-arms
+bench-arms: $(READY)  ## two arms of one run one after the other, and as two processes at once
+	@$(BIN)/python benchmarks/arms.py $(ARGS)
+
+.PHONY: bench-plays
+bench-plays: $(READY)  ## verdicts on real data whose truth is known, and of the same student with another seed (ARGS=CACHE_FOLDER)
+	@$(BIN)/python benchmarks/real_plays.py $(ARGS)
+
+.PHONY: licences
+licences: $(READY)  ## write docs/licences.md: what the program is built on, and under which licences
+	@$(BIN)/python tests/support/licences.py
+
+.PHONY: fuzz
+fuzz: $(READY)   ## 10,000 damaged requests in each wire format of the gateway, and as many damaged replies of a teacher
+	@$(BIN)/python proofs/run.py --subject wire_formats --again $(ARGS)
 
 fixture: $(READY)      ## write tests/fixtures for the present format of the project file, before it is released
 	@$(BIN)/python tests/test_releases.py
@@ -125,4 +187,4 @@ bench-drift: $(READY)  ## false alarms and delays of the drift monitor, compared
 	@$(BIN)/python benchmarks/drift.py $(ARGS)
 
 clean:           ## remove the environment and the sample
-	@rm -rf $(VENV) demo demo-live
+	@rm -rf $(VENV) demo demo-live demo-gateway

@@ -1,11 +1,11 @@
-"""How fast texts are answered, by the teacher (labelling) and by a student (evaluation), beside transformers.pipeline.
+"""How fast teacher (labelling) and student (evaluation) answer texts, compared with transformers.pipeline.
 
     python benchmarks/answering.py [--rows 1200] [--threads 1] [--teacher FOLDER] [--rounds 3]
 
 The same folders, the same texts (made up, with the lengths of short messages), the same number of threads, in one
 process and in turn, so that whatever else the machine does falls on all alike. The pipeline is asked at several batch
 sizes, and its best is what counts. Both must give the same labels. A student in 8-bit ONNX is asked text by text, since
-its answers depend on what is beside a text in a batch; the pipeline has no such form and runs the float one.
+its answers depend on its neighbours in a batch; the pipeline has no such form and runs the float one.
 """
 
 from __future__ import annotations
@@ -78,13 +78,11 @@ def contest(what: str, texts: list[str], options: argparse.Namespace, mine: dict
     for name, each in speeds.items():
         same = np.mean(np.array(said[name]) == np.array(said["ours"]))
         middle = statistics.median(each)
-        print(
-            f"  {name:24}{middle:9,.0f}{middle / best:8.2f} times the pipeline's best; same labels {100 * same:.1f} %"
-        )
+        print(f"  {name:24}{middle:9,.0f}{middle / best:8.2f} times the pipeline's best; same labels {100 * same:.1f}%")
 
 
 def pipeline(folder: Path, texts: list[str], size: int) -> Answers:
-    """Give transformers' own way of asking a classifier; what it loads is loaded before the clock starts."""
+    """Return transformers' own way of asking a classifier; what it loads is loaded before the clock starts."""
     numbers = {label: number for number, label in enumerate(folders.teacher_labels(folder))}
     pipe: Any = transformers.pipeline("text-classification", model=str(folder), tokenizer=str(folder), device=-1)
     return lambda: [numbers[each["label"]] for each in pipe(texts, batch_size=size, truncation=True, max_length=96)]

@@ -1,9 +1,9 @@
-"""How often does the drift monitor cry wolf, and how soon does it notice? Beside others, on the same streams.
+"""False alarms and delays of the drift monitor, compared with others on the same streams.
 
     python benchmarks/drift.py [--nulls 10000] [--shifts 2000] [--peers 1000] [--no-peers]
 
 A life is 2,500 labelled rows. False alarms are counted over lives without drift; delays are rows from the shift (at row
-500) to the alarm. `river` (ADWIN and Page-Hinkley, default and tuned to 5 % false alarms at 0.10) runs in an
+500) to the alarm. `river` (ADWIN and Page-Hinkley, default and tuned to 5% false alarms at 0.10) runs in an
 environment of its own, which the first run makes below `build/`, and on the first `--peers` of the same streams.
 """
 
@@ -65,7 +65,7 @@ def one_rate(random: np.random.Generator, rate: float, options: Any) -> None:
 
 
 def ours(stream: Any, limit: float, horizon: int, bets: Any = drift.row_bets) -> Any:
-    """Give the row of each life's first alarm (-1: none), all lives at once; a few are checked against `drift`."""
+    """Return the row of each life's first alarm (-1: none), all lives at once; a few are checked against `drift`."""
     stakes = np.array(bets(limit))
     lives, rows = stream.shape
     sums, alarm = np.zeros((lives, len(stakes))), np.full(lives, -1)
@@ -89,7 +89,7 @@ def check(stream: Any, limit: float, horizon: int, alarms: Any, sums: Any, *, ba
 
 
 def windows(stream: Any, limit: float) -> Any:
-    """Test each full window of rows by itself, one-sided at 5 %: the usual dashboard."""
+    """Test each full window of rows by itself, one-sided at 5%: the usual dashboard."""
     counts = stream.reshape(len(stream), -1, WINDOW).sum(axis=2)
     fires = stats.binom.sf(counts - 1, WINDOW, limit) < 0.05
     return np.where(fires.any(axis=1), (fires.argmax(axis=1) + 1) * WINDOW - 1, -1)
@@ -113,13 +113,13 @@ def river_python() -> Path:
 
 def line(name: str, alarms: dict[float, Any]) -> None:
     nulls = alarms[1.0]
-    cells = [f"{100 * (nulls >= 0).mean():6.2f} % of {len(nulls):<6,}"]
+    cells = [f"{100 * (nulls >= 0).mean():6.2f}% of {len(nulls):<6,}"]
     for rise in RISES:
         found = alarms[rise]
         late = np.where(found < 0, ROWS * 10, found - CHANGE + 1)[~((found >= 0) & (found < CHANGE))]
         share = (late < ROWS * 10).mean() if len(late) else 0.0
         middle, slow = (f"{np.quantile(late, q):.0f}" if share >= q else "-" for q in (0.5, 0.9))
-        cells.append(f"{100 * share:3.0f} %, {middle:>4} ({slow:>4})      ")
+        cells.append(f"{100 * share:3.0f}%, {middle:>4} ({slow:>4})      ")
     print(f"  {name:<32}" + " ".join(cells), flush=True)
 
 
@@ -133,9 +133,7 @@ def ceilings_from_data(random: np.random.Generator, rate: float = 0.10, lives: i
         limits = {hits: drift.ceiling(int(hits), rows) for hits in set(seen.tolist())}
         point = many(stream, np.maximum(seen, 1) / rows)
         bound = many(stream, np.array([limits[hits] for hits in seen.tolist()]))
-        print(
-            f"  n = {rows:<6} at the point estimate {100 * point:5.1f} %   at the 90 % bound, ours {100 * bound:4.1f} %"
-        )
+        print(f"  n = {rows:<6} at the point estimate {100 * point:5.1f}%   at the 90% bound, ours {100 * bound:4.1f}%")
     print()
 
 
@@ -170,8 +168,8 @@ def bursts(
             else:
                 delays = np.where(by_day < 0, days * 10, by_day - 24)[~((by_day >= 0) & (by_day < 25))]
         print(
-            f"  correlation {correlation:.2f}: by row (amber) {100 * fires['rows']:5.1f} %   by day (red) "
-            f"{100 * fires['days']:4.1f} %   noticed by day after {np.median(delays):.0f} days"
+            f"  correlation {correlation:.2f}: by row (amber) {100 * fires['rows']:5.1f}%   by day (red) "
+            f"{100 * fires['days']:4.1f}%   noticed by day after {np.median(delays):.0f} days"
         )
     print()
 
@@ -202,7 +200,7 @@ def inputs(random: np.random.Generator, calibration: int = 1000, rows: int = 250
         told = []
         for alarms in (np.array(found), np.array(tests)):
             if name == "nothing":
-                told.append(f"false alarms {100 * (alarms >= 0).mean():5.1f} %")
+                told.append(f"false alarms {100 * (alarms >= 0).mean():5.1f}%")
             else:
                 late = np.where(alarms < 0, 10 * rows, alarms - CHANGE + 1)[~((alarms >= 0) & (alarms < CHANGE))]
                 told.append(f"noticed after {np.median(late):5.0f} rows")

@@ -1,4 +1,4 @@
-"""Near duplicates at size: ours beside datasketch and rensa, on the same rows in the same run.
+"""Near duplicates at size: ours compared with datasketch and rensa, on the same rows in the same run.
 
     python benchmarks/duplicates.py [--rows 1000000] [--peer-rows 20000]
 
@@ -25,7 +25,7 @@ Clusters = Sequence[int]
 
 
 def rows(count: int, seed: int = 1) -> tuple[list[str], list[tuple[int, int]]]:
-    """Give texts, and the pairs of them that are near duplicates by construction."""
+    """Return texts, and the pairs of them that are near duplicates by construction."""
     rng = random.Random(seed)
     words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(3, 9))) for _ in range(WORDS)]
     texts: list[str] = []

@@ -3,7 +3,7 @@
     python benchmarks/gate_errors.py [--sims 2000] [--many 200000] [--seed 1]
 
 Each line is one setting: the share of simulated evaluations on which the rule passes though the truth is at the margin,
-at the floor or at the target, beside what a common wrong rule does on the same samples. Nominal: 5 %. Then what the
+at the floor or at the target, next to what a common wrong rule does on the same samples. Nominal: 5%. Then what the
 gate promises besides: false ships over the rounds, power, and what the kill advice does.
 """
 
@@ -12,16 +12,27 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache, lru_cache
 
 import numpy as np
 import shared
 
-from distill_tui.gates import statistics
+from distill_tui.gates import scale_scores, statistics
+from distill_tui.gates.gate import ALL, Criterion, Gate
+from distill_tui.gates.label_sets import written
 from distill_tui.gates.paired import Gain, Prospect, outlook
+from distill_tui.gates.quality import Sample
+from distill_tui.gates.ratios import Ratios
+from distill_tui.gates.record import Record
+from distill_tui.gates.scale import Scale
 from distill_tui.gates.statistics import Cluster, Scores
+from distill_tui.tasks import row_scores
+from distill_tui.terms import Metric, Reference, Task
 
 ALPHA = 0.05
+CHECKED = 3  # samples of a setting that the gate itself judges too
 Z = statistics.normal_quantile(1 - ALPHA)
 
 
@@ -34,7 +45,7 @@ def main() -> None:
     random = np.random.default_rng(options.seed)
     for sims in (options.many, options.sims):
         error = math.sqrt(ALPHA * (1 - ALPHA) / sims)
-        print(f"with {sims:,} simulations the standard error of a 5 % rate is {100 * error:.2f} points")
+        print(f"with {sims:,} simulations the standard error of a 5% rate is {100 * error:.2f} points")
     paired(random, options.many)
     rounds(random, options.many)
     power(random, options.many)
@@ -43,15 +54,17 @@ def main() -> None:
     scored(random, options.sims)
     floors(random, options.sims)
     latency(random, options.sims)
+    of_labels(random, options.sims // 4)
+    of_scores(random, options.sims)
 
 
 def line(setting: str, gate: float, other: float | None, name: str = "") -> None:
-    beside = "" if other is None else f"   {name} {100 * other:5.1f} %"
-    print(f"  {setting:<46} gate {100 * gate:5.1f} %{beside}")
+    next_to_it = "" if other is None else f"   {name} {100 * other:5.1f}%"
+    print(f"  {setting:<46} gate {100 * gate:5.1f}%{next_to_it}")
 
 
 def paired(random: np.random.Generator, sims: int) -> None:
-    print("\npaired rows, student exactly `margin` behind (Tango; beside it: the point estimate is inside the margin)")
+    print("\npaired rows, student exactly `margin` behind (Tango; next to it: the point estimate is inside the margin)")
     worst = 0.0
     for margin in (0.02, 0.05, 0.10):
         for discordance in (margin + 0.02, margin + 0.08):
@@ -81,7 +94,7 @@ def _share(tables: Counter[tuple[int, int]], rule: Callable[[int, int], bool]) -
 
 
 def rounds(random: np.random.Generator, sims: int) -> None:
-    print("\nthree rounds on one held-out split, every student exactly 0.05 behind (beside it: each look at 5 %)")
+    print("\nthree rounds on one held-out split, every student exactly 0.05 behind (next to it: each look at 5%)")
     rows, margin, discordance, looks = 400, 0.05, 0.15, 3
     sims = min(sims, 50_000)  # rows are drawn one by one here
     lose, win = (discordance + margin) / 2, (discordance - margin) / 2
@@ -100,7 +113,7 @@ def rounds(random: np.random.Generator, sims: int) -> None:
 
 
 def power(random: np.random.Generator, sims: int) -> None:
-    print("\na true tie on as many rows as `gate power` says (promised: 80 %; beside it: on the usual formula's rows)")
+    print("\na true tie on as many rows as `gate power` says (promised: 80%; next to it: on the usual formula's rows)")
     z = Z + statistics.normal_quantile(0.8)
     for margin in (0.02, 0.03, 0.05, 0.10):
         for discordance in (0.05, 0.10, 0.20, 0.30):
@@ -118,7 +131,7 @@ def power(random: np.random.Generator, sims: int) -> None:
 
 
 def kill_advice(random: np.random.Generator, sims: int) -> None:
-    print("\nadvice to kill after round 3 (beside it: 'two rounds gained less than a point each')")
+    print("\nadvice to kill after round 3 (next to it: 'two rounds gained less than a point each')")
     for allowed, gap in ((5, 0.05), (6, 0.075)):
         pace = gap / (allowed - 1)
         named = ((0.0, "flat"), (0.005, "half a point a round"), (pace, "exactly at the pace"))
@@ -126,13 +139,13 @@ def kill_advice(random: np.random.Generator, sims: int) -> None:
             for rows in (80, 200, 500, 1000):
                 advised, naive = _advised(random, rows, allowed, gap, gain, sims)
                 setting = f"{allowed} rounds, first {100 * gap:.1f} short, {rows} rows, {name}"
-                print(f"  {setting:<66} kill {100 * advised:5.1f} %   less than a point {100 * naive:5.1f} %")
+                print(f"  {setting:<66} kill {100 * advised:5.1f}%   less than a point {100 * naive:5.1f}%")
 
 
 def _advised(
     random: np.random.Generator, rows: int, allowed: int, gap: float, gain: float, sims: int
 ) -> tuple[float, float]:
-    """Draw students of rounds 1 and 3 that differ on a tenth of the rows; the target is 90 % right."""
+    """Draw students of rounds 1 and 3 that differ on a tenth of the rows; the target is 90% right."""
     first, discordance = 0.9 - gap, max(0.1, 2 * gain)
     lose, win = (discordance - 2 * gain) / 2, (discordance + 2 * gain) / 2
     drawn = random.multinomial(rows, [lose, win, first - lose, 1 - first - win], size=sims)
@@ -154,7 +167,7 @@ def _cached(rule: Callable[[int, int], bool]) -> Callable[[int, int], bool]:
 
 
 def clustered(random: np.random.Generator, sims: int) -> None:
-    print("\ndependent rows, correlation .2 in groups; beside it: Miller's t bound, and rows taken as independent")
+    print("\ndependent rows, correlation .2 in groups; next to it: Miller's t bound, and rows taken as independent")
     alike = Alike()
     for groups, size in ((10, 20), (20, 10), (40, 5), (100, 5), (200, 5)):
         for uneven in (False, True):
@@ -194,7 +207,7 @@ class Alike:
         gate, by_t, naive = counts / sims
         self.worst = max(self.worst, float(gate))
         line(setting, float(gate), float(by_t), "t bound")
-        print(f"{'as independent':>74} {100 * naive:5.1f} %")
+        print(f"{'as independent':>74} {100 * naive:5.1f}%")
 
     def told(self) -> None:
         line("the worst of all with dependent rows", self.worst, None)
@@ -207,7 +220,7 @@ Draw = Callable[[int], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 def _drawn(
     random: np.random.Generator, groups: int, size: int, uneven: bool, margin: float, discordance: float
 ) -> Draw:
-    """Give (losses, wins, size, other's right answers) of each group in each sample; Dirichlet within groups."""
+    """Return (losses, wins, size, other's right answers) of each group in each sample; Dirichlet within groups."""
     lose, win = (discordance + margin) / 2, (discordance - margin) / 2
 
     def draw(sims: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -229,7 +242,7 @@ def _lumpy(random: np.random.Generator, groups: int) -> Draw:
 
 
 def _verdicts(lost: np.ndarray, won: np.ndarray, sizes: np.ndarray, margin: float) -> list[np.ndarray]:
-    """Say of each sample whether the gate's rule, Miller's t bound and independent rows pass it."""
+    """Return for each sample whether the gate's rule, Miller's t bound and independent rows pass it."""
     groups, rows, totals = sizes.shape[1], sizes.sum(axis=1), won - lost
     mean = totals.sum(axis=1) / rows
     alone = _tango(lost.sum(axis=1), won.sum(axis=1), rows, margin)
@@ -252,7 +265,7 @@ def _tango(losses: np.ndarray, wins: np.ndarray, rows: np.ndarray, margin: float
 
 
 def _likelihood(sums: np.ndarray) -> np.ndarray:
-    """Give max Σ log(1 + λy) over λ ≥ 0 for each line of sums; infinite where none is below 0."""
+    """Return max Σ log(1 + λy) over λ ≥ 0 for each line of sums; infinite where none is below 0."""
     least, low = sums.min(axis=1), np.zeros(len(sums))
     high = np.where(least < 0, -1 / np.minimum(least, -1e-300), 1e300)
     tilt = low.copy()
@@ -272,7 +285,7 @@ def _scores(drawn: list[tuple[int, int, int, int]]) -> Scores:
 
 
 def scored(random: np.random.Generator, sims: int) -> None:
-    print("\nrow scores, student exactly 0.05 behind; beside it: the percentile bootstrap of 500 draws")
+    print("\nrow scores, student exactly 0.05 behind; next to it: the percentile bootstrap of 500 draws")
     for rows in (50, 100, 200, 500):
         for skew, shape in (("even", (2.0, 2.0)), ("harm is rare and large", (0.1, 1.9))):
             passes = bootstrap = 0
@@ -292,8 +305,331 @@ def _t(degrees: int) -> float:
     return statistics.t_quantile(1 - ALPHA, degrees)
 
 
+def of_labels(random: np.random.Generator, sims: int) -> None:
+    """Judge F1 of students whose true F1 is exactly at the bar, or exactly `margin` behind the teacher's."""
+    print("\nF1 of labels, at the bar or exactly at the margin (next to it: a percentile bootstrap of groups)")
+    for rows, sizes, labels, rare in (
+        (300, (1,), 5, 0.05),
+        (600, (1,), 20, 0.005),
+        (600, (1, 1, 1, 8), 20, 0.005),
+        (1000, (1,), 50, 0.002),
+        (2000, (1,), 200, 0.001),
+    ):
+        rates = np.geomspace(0.3, rare, labels)
+        for metric in (Metric.MICRO_F1, Metric.MACRO_F1, Metric.LABEL_F1):
+            scope = "label: L2" if metric is Metric.LABEL_F1 else ALL
+            for paired_with in (False, True):
+                gate, other = _at_the_bar(random, rows, sizes, rates, metric, scope, paired_with, sims)
+                setting = f"{metric}{', paired' if paired_with else ''}, {labels} labels, {rows} rows"
+                line(f"{setting}{', groups' if len(sizes) > 1 else ''}", gate, other, "bootstrap")
+
+
+def _at_the_bar(
+    random: np.random.Generator,
+    rows: int,
+    sizes: tuple[int, ...],
+    rates: np.ndarray,
+    metric: Metric,
+    scope: str,
+    paired_with: bool,
+    sims: int,
+) -> tuple[float, float]:
+    """Return how often a student exactly at the bar passes, by the gate and by the bootstrap's lower bound."""
+    found, better = (
+        (0.80, 0.002),
+        (0.86, 0.0015),
+    )  # share of a label's rows that are found, and of others that are taken
+    truth = _true_f1(rates, *found, metric)
+    margin = _true_f1(rates, *better, metric) - truth
+    bar = Decimal(f"{margin if paired_with else truth:.12f}")
+    reference = Reference.TEACHER if paired_with else Reference.NONE
+    how = {"margin": bar} if paired_with else {"threshold": bar}
+    criterion = Criterion(metric, reference, scope, **how)
+    passes = naive = 0
+    for number in range(sims):
+        gold, student, teacher, group = _labelled(random, rows, sizes, rates, found, better)
+        rival = teacher if paired_with else None
+        scores, least = _ratios_of(metric, gold, student, rival, group), -margin if paired_with else truth
+        if number < CHECKED:
+            record = _record_of(gold, student, teacher, group)
+            sample = Sample.of(criterion, Gate((criterion,)), record, scope)
+            assert abs(sample.scores.exceeds(least) - scores.exceeds(least)) < 1e-6, "the gate itself says otherwise"
+        passes += scores.exceeds(least) <= ALPHA
+        naive += _bootstrap(random, metric, scope, gold, student, rival, group) > least
+    return passes / sims, naive / sims
+
+
+def _ratios_of(
+    metric: Metric, gold: np.ndarray, student: np.ndarray, rival: np.ndarray | None, group: np.ndarray
+) -> Ratios:
+    """Make the evidence as `gates.ratios` does, but for all groups at once."""
+    picked = slice(2, 3) if metric is Metric.LABEL_F1 else slice(None)
+    groups = int(group.max()) + 1
+
+    def summed(marks: np.ndarray) -> np.ndarray:
+        found = np.zeros((groups, marks.shape[1]))
+        np.add.at(found, group, marks)
+        return found.sum(axis=1, keepdims=True) if metric is Metric.MICRO_F1 else found
+
+    has = summed(gold[:, picked])
+    bears = np.zeros(groups, dtype=bool)
+    whole, left, spread, effective = 0.0, np.zeros(groups), [], []
+    for said, sign in ((student, 1), (rival, -1)):
+        if said is None:
+            continue
+        over, under = 2 * summed((gold & said)[:, picked]), has + summed(said[:, picked])
+        total = over.sum(axis=0), under.sum(axis=0), has.sum(axis=0)
+        known = total[2] > 0
+        bears |= under[:, known].any(axis=1)
+        whole += sign * float((total[0][known] / total[1][known]).mean())
+        rest = total[2] - has > 0
+        ratio = np.where(rest, (total[0] - over) / np.maximum(1, total[1] - under), 0.0)
+        left += sign * ratio.sum(axis=1) / np.maximum(1, rest.sum(axis=1))
+        spread = spread or sorted(_kish(under[:, known]).tolist())
+        effective.append(float(_kish(under[:, known].sum(axis=1, keepdims=True))[0]))
+    count = int(bears.sum())
+    pseudo = np.round(count * whole - (count - 1) * left[bears], 9)
+    return Ratios(len(gold), rival is not None, whole, tuple(map(float, pseudo)), tuple(spread), min(effective))
+
+
+def _kish(weights: np.ndarray) -> np.ndarray:
+    return weights.sum(axis=0) ** 2 / np.square(weights).sum(axis=0)
+
+
+def _true_f1(rates: np.ndarray, hit: float, taken: float, metric: Metric) -> float:
+    each = np.stack([2 * rates * hit, rates * hit + rates * (1 - hit) + rates * hit + (1 - rates) * taken])
+    if metric is Metric.MICRO_F1:
+        return float(each[0].sum() / each[1].sum())
+    one = each[0] / each[1]
+    return float(one[2] if metric is Metric.LABEL_F1 else one.mean())
+
+
+def _labelled(
+    random: np.random.Generator,
+    rows: int,
+    sizes: tuple[int, ...],
+    rates: np.ndarray,
+    found: tuple[float, float],
+    better: tuple[float, float],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Draw gold and two subjects; rows of a group share their fate, which keeps the rates as they are."""
+    chosen, group = [], []
+    while len(group) < rows:
+        size = int(random.choice(sizes))
+        group += [len(chosen)] * size
+        chosen.append(size)
+    group = np.array(group[:rows])
+    groups, count = int(group.max()) + 1, len(rates)
+    gold = (random.random((groups, count)) < rates)[group]
+    said = []
+    luck = random.random((groups, count))[group]  # shared by both, so that they err on the same rows more often
+    for hit, taken in (found, better):
+        own = np.where(random.random((groups, count))[group] < 0.5, luck, random.random((groups, count))[group])
+        said.append(np.where(gold, own < hit, own < taken))
+    return gold, said[0], said[1], group
+
+
+def _record_of(gold: np.ndarray, student: np.ndarray, teacher: np.ndarray, group: np.ndarray) -> Record:
+    names = [f"L{number}" for number in range(gold.shape[1])]
+    texts = [[written(names[at] for at in np.flatnonzero(row)) for row in marks] for marks in (gold, student, teacher)]
+    answers = tuple(sorted({text for column in texts for text in column}))
+    number = {text: at for at, text in enumerate(answers)}
+    columns = [tuple(number[text] for text in column) for column in texts]
+    rows = tuple(range(len(gold)))
+    return Record(
+        answers, rows, columns[0], columns[2], columns[1], columns[2], 0, (-1,) * len(rows), (),
+        tuple(int(each) for each in group), task=Task.MULTILABEL,
+    )  # fmt: skip
+
+
+def _bootstrap(
+    random: np.random.Generator,
+    metric: Metric,
+    scope: str,
+    gold: np.ndarray,
+    student: np.ndarray,
+    teacher: np.ndarray | None,
+    group: np.ndarray,
+    draws: int = 200,
+) -> float:
+    groups = int(group.max()) + 1
+    weights = random.multinomial(groups, np.full(groups, 1 / groups), size=draws)[:, group]
+
+    def score(said: np.ndarray) -> np.ndarray:
+        both, either = weights @ (gold & said), weights @ (gold.astype(int) + said)
+        if metric is Metric.MICRO_F1:
+            return 2 * both.sum(axis=1) / either.sum(axis=1)
+        ratio = np.where(weights @ gold > 0, 2 * both / np.maximum(1, either), np.nan)
+        return ratio[:, 2] if metric is Metric.LABEL_F1 else np.nanmean(ratio, axis=1)
+
+    values = score(student) - (0 if teacher is None else score(teacher))
+    return float(np.nanquantile(values, ALPHA))
+
+
+# --- scores ----------------------------------------------------------------------------------------------------------
+
+LEVELS, RARE = (0.1, 0.2, 0.4, 0.2, 0.1), (0.9, 0.06, 0.02, 0.01, 0.01)  # how often gold has each of five levels
+POPULATION = 4_000_000  # rows that the truth is computed on
+
+
+@dataclass(frozen=True)
+class Judges:
+    """How gold, a student and a teacher score: rows of a group share their luck."""
+
+    levels: tuple[float, ...]  # empty: numbers from 0 to 1
+    noise: tuple[float, float] = (0.9, 0.75)  # of student and teacher, in levels
+    blunder: tuple[float, float] = (0.03, 0.025)  # share of rows on which a score is drawn from all levels
+
+    def draw(self, random: np.random.Generator, group: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        groups, count = int(group.max()) + 1, len(self.levels)
+        if count:
+            gold = random.choice(count, groups, p=self.levels)[group].astype(float)
+        else:
+            gold = np.round(4 * random.beta(0.7, 1.5, groups)[group], 4)
+        shared, said = random.normal(size=groups)[group], []
+        for noise, blunder in zip(self.noise, self.blunder, strict=True):
+            own = gold + noise * (0.5 * shared + math.sqrt(0.75) * random.normal(size=groups)[group])
+            lost = (random.random(groups) < blunder)[group]
+            own = np.clip(np.where(lost, random.uniform(-0.5, 4.5, groups)[group], own), 0, 4)
+            said.append(np.rint(own) if count else np.round(own, 4))
+        return gold, said[0], said[1]
+
+
+def of_scores(random: np.random.Generator, sims: int) -> None:
+    """Judge scores of students exactly at the bar, or exactly as far behind the teacher as the margin."""
+    print("\nscores, at the bar or exactly at the margin (next to it: a percentile bootstrap of 200 draws of groups)")
+    for name, judges in (
+        ("five levels", Judges(LEVELS)),
+        ("nine in ten one level", Judges(RARE)),
+        ("numbers", Judges(())),
+    ):
+        truth = judges.draw(random, np.arange(POPULATION))
+        for rows, sizes in ((100, (1,)), (300, (1,)), (1000, (1,)), (300, (1, 1, 1, 8))):
+            for metric in (Metric.KAPPA, Metric.SPEARMAN, Metric.MAE, Metric.WITHIN_ONE):
+                for paired_with in (False, True):
+                    gate, other = _scores_at_the_bar(random, rows, sizes, judges, truth, metric, paired_with, sims // 4)
+                    setting = f"{metric}{', paired' if paired_with else ''}, {name}, {rows} rows"
+                    line(f"{setting}{', groups' if len(sizes) > 1 else ''}", gate, other, "bootstrap")
+
+
+def _scores_at_the_bar(
+    random: np.random.Generator,
+    rows: int,
+    sizes: tuple[int, ...],
+    judges: Judges,
+    population: tuple[np.ndarray, np.ndarray, np.ndarray],
+    metric: Metric,
+    paired_with: bool,
+    sims: int,
+) -> tuple[float, float]:
+    """Return how often a student exactly at the bar passes, by the gate and by the bootstrap's lower bound."""
+    gold, *said = population
+    student, teacher = (_score_of(metric, gold, each, bool(judges.levels)) for each in said)
+    bar = student - teacher if paired_with else student
+    passes = naive = 0
+    for number in range(sims):
+        group = _grouped(random, rows, sizes)
+        drawn = judges.draw(random, group)
+        scores, least = _evidence_of(metric, drawn, group, paired_with, bool(judges.levels)), bar
+        if number < CHECKED:
+            _gate_agrees(metric, drawn, group, paired_with, bool(judges.levels), bar, scores)
+        passes += scores.exceeds(least) <= ALPHA
+        groups = int(group.max()) + 1
+        weights = random.multinomial(groups, np.full(groups, 1 / groups), size=200)[:, group]
+        values = [
+            _score_of(metric, drawn[0], drawn[1], bool(judges.levels), each)
+            - (_score_of(metric, drawn[0], drawn[2], bool(judges.levels), each) if paired_with else 0)
+            for each in weights
+        ]
+        naive += float(np.nanquantile(values, ALPHA)) > least
+    return passes / sims, naive / sims
+
+
+def _grouped(random: np.random.Generator, rows: int, sizes: tuple[int, ...]) -> np.ndarray:
+    chosen = random.choice(sizes, rows)
+    return np.repeat(np.arange(rows), chosen)[:rows]
+
+
+def _score_of(
+    metric: Metric, gold: np.ndarray, said: np.ndarray, levels: bool, weights: np.ndarray | None = None
+) -> float:
+    """Compute a metric of many rows, more is better: of numpy, apart from what the gate computes it with."""
+    if metric in (Metric.MAE, Metric.WITHIN_ONE):
+        each = _row_score(metric, gold, said, levels)
+        return float(np.average(each, weights=weights))
+    if metric is Metric.SPEARMAN:
+        gold, said = (_weighted_ranks(column, weights) for column in (gold, said))
+    means = [float(np.average(column, weights=weights)) for column in (gold, said)]
+    spread = [float(np.average((c - m) ** 2, weights=weights)) for c, m in zip((gold, said), means, strict=True)]
+    both = float(np.average((gold - means[0]) * (said - means[1]), weights=weights))
+    if metric is Metric.SPEARMAN:
+        return both / math.sqrt(spread[0] * spread[1]) if min(spread) > 0 else math.nan
+    return 2 * both / (spread[0] + spread[1] + (means[0] - means[1]) ** 2)
+
+
+def _weighted_ranks(column: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    _, place = np.unique(column, return_inverse=True)
+    counts = np.bincount(place, weights)
+    return (np.cumsum(counts) - counts / 2)[place]
+
+
+def _row_score(metric: Metric, gold: np.ndarray, said: np.ndarray, levels: bool) -> np.ndarray:
+    distance = np.abs(gold - said)
+    if metric is Metric.MAE:
+        return 1 - distance / 4
+    return (distance <= (1 if levels else 0.4) + 1e-9).astype(float)
+
+
+def _evidence_of(
+    metric: Metric, drawn: tuple[np.ndarray, ...], group: np.ndarray, paired_with: bool, levels: bool
+) -> Scores | Ratios:
+    """Make the evidence as the gate does, from numbers."""
+    gold, *said = drawn
+    if metric in (Metric.MAE, Metric.WITHIN_ONE):
+        each = [np.rint(10_000 * _row_score(metric, gold, one, levels)).astype(int).tolist() for one in said]
+        other = each[1] if paired_with else [0] * len(group)
+        if metric is Metric.WITHIN_ONE:
+            right = ((one > 0, two > 0, at) for one, two, at in zip(each[0], other, group.tolist(), strict=True))
+            return Scores.of(right, paired=paired_with)
+        return Scores.of_graded(zip(each[0], other, group.tolist(), strict=True), 10_000, paired=paired_with)
+    columns = [[*zip(gold.tolist(), one.tolist(), group.tolist(), strict=True)] for one in said[: 1 + paired_with]]
+    found = [scale_scores.measure(metric, column) for column in columns]
+    assert all(each is not None for each in found)
+    means = [each.mean for each in found if each is not None]
+    reach = max(each.reach for each in found if each is not None)
+    return Ratios.of(len(group), *means, lowest=-1.0, reach=reach)
+
+
+def _gate_agrees(
+    metric: Metric,
+    drawn: tuple[np.ndarray, ...],
+    group: np.ndarray,
+    paired_with: bool,
+    levels: bool,
+    bar: float,
+    scores: Scores | Ratios,
+) -> None:
+    """Put the same rows into a record, and see that the gate itself comes to the same p-value."""
+    scale = Scale.read("0,1,2,3,4" if levels else "0..4")
+    texts = [[scale.number(f"{each:.12g}") for each in column] for column in drawn]
+    answers = tuple(sorted({text for column in texts for text in column}))
+    place = {text: at for at, text in enumerate(answers)}
+    gold, student, teacher = (tuple(place[text] for text in column) for column in texts)
+    count = len(group)
+    record = Record(
+        answers, tuple(range(count)), gold, teacher, student, teacher, 0, (-1,) * count, (), tuple(group.tolist()),
+        scores=row_scores.of_scores(scale, texts[0], {"student": texts[1], "teacher": texts[2]}), task=Task.SCORE,
+    )  # fmt: skip
+    reference = Reference.TEACHER if paired_with else Reference.NONE
+    asked = Decimal(f"{-bar if paired_with else 1 - bar if metric is Metric.MAE else bar:.12f}")
+    how = {"margin": asked} if paired_with else {"threshold": asked}
+    criterion = Criterion(metric, reference, **how)
+    sample = Sample.of(criterion, Gate((criterion,)), record, ALL)
+    assert abs(sample.scores.exceeds(bar) - scores.exceeds(bar)) < 1e-3, "the gate itself says otherwise"
+
+
 def floors(random: np.random.Generator, sims: int) -> None:
-    print("\na share exactly at its floor (Clopper-Pearson; beside it: point estimate at the floor or above)")
+    print("\na share exactly at its floor (Clopper-Pearson; next to it: point estimate at the floor or above)")
     for floor, rows in ((0.80, 80), (0.85, 150), (0.90, 300), (0.95, 400)):
         hits = random.binomial(rows, floor, sims)
         holds = _cached(lambda h, n, f=floor: statistics.binomial_tail(h, n, f) <= ALPHA)
@@ -306,7 +642,7 @@ def floors(random: np.random.Generator, sims: int) -> None:
 
 
 def latency(random: np.random.Generator, sims: int) -> None:
-    print("\na p95 exactly at the target, lognormal (each run's bound below it; beside it: the sample's p95 is)")
+    print("\na p95 exactly at the target, lognormal (each run's bound below it; next to it: the sample's p95 is)")
     target = math.exp(0.6 * statistics.normal_quantile(0.95))
     for count, runs in ((59, 1), (100, 1), (200, 1), (500, 1), (200, 5)):
         times = np.sort(random.lognormal(0, 0.6, size=(sims, runs, count)), axis=2)

@@ -1,4 +1,4 @@
-"""How fast students that generate learn and answer, beside transformers' Trainer and pipeline with the same students.
+"""How fast generating students learn and answer, compared with transformers' Trainer and pipeline.
 
     python benchmarks/generation.py [--rows 1000] [--epochs 2] [--threads 1] [--rounds 3] [--taught 2000]
 

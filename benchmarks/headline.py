@@ -1,4 +1,4 @@
-"""What the ladder reaches on real text, three seeds, controls beside each student.
+"""What the ladder reaches on real text, three seeds, with controls for each student.
 
     python benchmarks/headline.py CACHE [--task sentiment] [--rows 0] [--seeds 3] [--gold 2500] [--held-out 4000]
     python benchmarks/headline.py CACHE --task spam --gold 300 --held-out 1500
@@ -8,7 +8,7 @@
 CACHE keeps the texts (fetched once, see sample_projects/feedback_sentiment), the teacher and its outputs, and one line
 of results.jsonl for each student, so that a run that is stopped goes on where it was. It is heavy: about an hour for
 each seed on one slow core; run it with `nice`. `--report` trains nothing: it prints what is there and, on a machine
-that has grown quiet, times the kept students beside the teacher once more.
+that has grown quiet, times the kept students next to the teacher once more.
 
 The teacher is the sample's (MiniLM with its upper layers trained on 4,000 rows, none of which comes back). Few rows
 have gold, as in production: `--gold` of the training rows, and all held-out rows. Three arms train the same student:
@@ -35,7 +35,8 @@ import numpy as np
 import spam_mails
 import teacher as sample_teacher
 
-from distill_tui.dataset.duplicates import Together, input_digest, near_duplicates
+from distill_tui.dataset.duplicates import Together, near_duplicates
+from distill_tui.dataset.row_identity import input_digest
 from distill_tui.spec import Spec
 from distill_tui.terms import Export, StudentKind
 from distill_tui.training import classification, ladder, measure, predict
@@ -118,7 +119,7 @@ def whole(rows: list[dict[str, Any]], count: int) -> int:
 
 
 def answers(cache: Path, teacher: Path, rows: list[dict[str, Any]]) -> np.ndarray:
-    """Give the teacher's probabilities of every row, asked once."""
+    """Return the teacher's probabilities of every row, asked once."""
     kept = cache / f"answers-{len(rows)}.npy"
     if not kept.exists():
         print(f"the teacher answers {len(rows):,} rows", flush=True)
@@ -129,7 +130,7 @@ def answers(cache: Path, teacher: Path, rows: list[dict[str, Any]]) -> np.ndarra
 
 
 def examples(split: dict[str, Any], arm: str, gold: int) -> Examples:
-    """Give the training rows as an arm sees them; the first `gold` rows have gold."""
+    """Return the training rows as an arm sees them; the first `gold` rows have gold."""
     truth = split["gold"]
     known = np.where(np.arange(len(truth)) < gold, truth, -1)
     labels = np.where(known >= 0, known, split["soft"].argmax(axis=1)) if arm == "hard" else known
@@ -160,7 +161,7 @@ def run(options: argparse.Namespace, splits: dict[str, dict[str, Any]], teacher:
 def judged(
     spec: Spec, arm: str, options: argparse.Namespace, splits: dict[str, dict[str, Any]], teacher: Path
 ) -> dict[str, Any]:
-    """Train one student, export it, and ask and time it, and the teacher beside it."""
+    """Train one student, export it, and ask and time it, and the teacher next to it."""
     place = options.cache / "students" / f"{spec.rung.replace(' ', '-')}-{arm}-{spec.seed}"
     shutil.rmtree(place, ignore_errors=True)
     started = time.monotonic()
@@ -199,7 +200,7 @@ def times_of(shipped: Path, teacher: Path, texts: list[str]) -> dict[str, np.nda
 
 
 def macro_f1(truth: np.ndarray, said: np.ndarray) -> float:
-    """Give the mean of the labels' F1, over the labels that the gold has."""
+    """Return the mean of the labels' F1, over the labels that the gold has."""
     scores = []
     for label in np.unique(truth):
         hits = np.sum((truth == label) & (said == label))
@@ -235,7 +236,7 @@ def report(results: Path, held_out: dict[str, Any]) -> None:
         trails = bootstrap(
             keys, lambda at, s=mine["distilled"]: macro_f1(truth[at], teacher[at]) - mean_f1(truth, s, at)
         )
-        print(f"  keeps {shown(kept, 100)} % of the teacher's macro-F1; trails it by {shown(trails, 100)} points")
+        print(f"  keeps {shown(kept, 100)}% of the teacher's macro-F1; trails it by {shown(trails, 100)} points")
         for arm in ARMS[1:]:
             if mine[arm]:
                 lead = bootstrap(
@@ -249,13 +250,13 @@ def report(results: Path, held_out: dict[str, Any]) -> None:
         }
         print(
             "  of the teacher's, by segment: "
-            + ", ".join(f"{name} {100 * share:.1f} %" for name, share in worst.items())
+            + ", ".join(f"{name} {100 * share:.1f}%" for name, share in worst.items())
         )
         speed(found, rung)
 
 
 def speed(found: list[dict[str, Any]], rung: str) -> None:
-    """Print the median of the seeds' latencies, each timed beside the teacher in the same minute."""
+    """Print the median of the seeds' latencies, each timed next to the teacher in the same minute."""
     mine = [line for line in found if (line["rung"], line["arm"]) == (rung, "distilled")]
     student, teacher = (
         np.median([line[f"{name}_us"] for line in mine], axis=0) / 1000 for name in ("student", "teacher")
@@ -269,7 +270,7 @@ def speed(found: list[dict[str, Any]], rung: str) -> None:
 
 
 def timed(cache: Path, held_out: dict[str, Any], teacher: Path) -> None:
-    """Time each rung's first distilled student, as it ships, beside the teacher, all in this run."""
+    """Time each rung's first distilled student, as it ships, next to the teacher, all in this run."""
     texts = [row["input"] for row in held_out["rows"]]
     print("\ntimed now, one thread, batch 1, p50/p95/p99 in ms:")
     for place in sorted((cache / "students").glob("*-distilled-0")):
@@ -286,7 +287,7 @@ def mean_f1(truth: np.ndarray, said: list[np.ndarray], at: np.ndarray) -> float:
 
 
 def bootstrap(keys: np.ndarray, figure: Any) -> tuple[float, float, float]:
-    """Give a figure with its 95 % percentile interval over whole groups of rows."""
+    """Return a figure with its 95% percentile interval over whole groups of rows."""
     random, members = np.random.default_rng(1), [np.flatnonzero(keys == key) for key in range(keys.max() + 1)]
     drawn = [
         figure(np.concatenate([members[key] for key in random.integers(0, len(members), len(members))]))

@@ -1,4 +1,4 @@
-"""A look at a million rows: loading, filters and a search of `dataset/browse.py`, beside pandas on the same file.
+"""A million rows: loading, filters and a search of `dataset/browse.py`, compared with pandas on the same file.
 
     python benchmarks/rows.py [--rows 1000000]
 

@@ -4,12 +4,12 @@
                                  [--no-peers] [--no-training]
 
 Every program runs on a pty that answers nothing, 120 by 36, in turn with the others, so that whatever else the machine
-does falls on all alike: read the ratios. Beside ours stand a bare Textual app (the floor) and, unless left out,
+does falls on all alike: read the ratios. Next to ours stand a bare Textual app (the floor) and, unless left out,
 kanban-tui with 200 tasks and posting, each in an environment of its own that the first run makes below `build/`.
 
 "First frame" is from the start of the process to the first bytes that hold what is waited for: a play's name, a
 task's, a request's; everyone was there once before, so that bytecode is written and the board is as it was left. "Key"
-is from the writing of a key to the first byte that comes back; while a run trains, the board is redrawn beside the
+is from the writing of a key to the first byte that comes back; while a run trains, the board is redrawn next to the
 keys, and what is waited for is the cursor. "The move" is what a key is answered with at once, "look" the lines below
 the board that follow when the cursor rests. CPU is the process's own: the honest measure where others work too.
 Last, each goal with its figure.
@@ -46,6 +46,7 @@ from distill_tui.store import sqlite
 from distill_tui.store.project import Project, now
 from distill_tui.terms import PlayKind, Role, Stage, StudentKind
 from support import data_runs
+from support import screens as staged
 
 PEERS = {"kanban-tui": ("kanban-tui",), "posting": ("posting", "tree-sitter<0.26")}
 TASKS = 200
@@ -382,6 +383,7 @@ def main() -> None:
         keys([bare, *ours.values(), *(each for each in others if each.name != "posting")], options.keys)
         hold_keys(ours, goals, 25.0, "idle")
         looks(ours, goals)
+        judged(folder, goals)
         commands(paths, goals)
         if options.rows:
             row_browser(folder, options.rows, goals)
@@ -474,6 +476,38 @@ def looks(ours: dict[int, Program], goals: Goals, times: int = 8) -> None:
             goals.add(f"a play opens, {plays:,} plays", statistics.median(opens), 150, " ms")
 
 
+JUDGED = 20_000  # held-out rows of the play that is opened with its evaluation
+
+
+def judged(folder: Path, goals: Goals, times: int = 5) -> None:
+    """Open a play with an evaluation of many rows: until its roles stand there, and until its evaluation does.
+
+    Each opening is of an app of its own, which has read nothing of the play before.
+    """
+    (folder / "judged").mkdir()
+    project = staged.a_project(folder / "judged")
+    staged.deciding(project, "judged", rows=JUDGED)
+    words = [sys.executable, "-m", "distill_tui", "open", str(project.path)]
+    project.close()
+    program = Program("judged", words, b"support-bot", {"XDG_STATE_HOME": str(folder / "judged" / "state")})
+    content, whole = [], []
+    for _ in range(times):
+        terminal = program.start()
+        terminal.read(1.5, most=10.0)
+        terminal.key(b"\x1b", 0.4)
+        pressed = time.perf_counter()
+        os.write(terminal.master, b"\r")
+        content.append(1000 * (terminal.until(b"sponsor") - pressed))
+        whole.append(1000 * (terminal.until(b"held-out accuracy") - pressed))
+        terminal.end()
+    print(
+        f"\na play with {JUDGED:,} judged rows opens: content after {statistics.median(content):.0f} ms "
+        f"(worst {max(content):.0f}), its evaluation after {statistics.median(whole):.0f} ms",
+        flush=True,
+    )
+    goals.add(f"a play with {JUDGED:,} judged rows to its content", statistics.median(content), 150, " ms")
+
+
 def training(ours: dict[int, Program], paths: dict[int, Path], folder: Path, count: int, goals: Goals) -> None:
     """The same keys in the smallest project and in the largest, while a student trains in a worker, for real."""
     ends = {plays: paths[plays] for plays in sorted({min(paths), max(paths)})}
@@ -481,9 +515,22 @@ def training(ours: dict[int, Program], paths: dict[int, Path], folder: Path, cou
         play, run = train_in(path, folder)
         try:
             keys([ours[plays]], count, f"while run {run} trains in the same project", CURSOR)
+            rest(ours[plays], plays, goals)
         finally:
             stop(path, play, run)
     hold_keys({plays: ours[plays] for plays in ends}, goals, 60.0, "while a run trains")
+
+
+def rest(program: Program, plays: int, goals: Goals, seconds: float = 30.0) -> None:
+    """Leave the board alone while a run of another person reports twice a second; count its CPU."""
+    terminal = program.start()
+    terminal.read(10.0, most=10.0)  # the first seconds after a start, and after a key, are not rest
+    before, began = terminal.cpu, time.perf_counter()
+    terminal.read(seconds, most=seconds)
+    share = (terminal.cpu - before) / (time.perf_counter() - began)
+    terminal.end()
+    print(f"  {program.name:<26} idle for {seconds:.0f} s while a run reports: {share:.2%} of a core", flush=True)
+    goals.add(f"an idle board while a run reports, {plays:,} plays", 100 * share, 0.5, " % of a core")
 
 
 def row_browser(folder: Path, count: int, goals: Goals) -> None:

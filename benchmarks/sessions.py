@@ -167,7 +167,7 @@ def drain(sessions: Sequence[Session], quiet: float = 0.5) -> None:
 
 
 def memory(host: Host) -> float:
-    """Give the mean share of memory of the sessions that run, in units of 1,000,000 bytes (PSS: shared pages once)."""
+    """Return the mean memory of the running sessions in units of 1,000,000 bytes (PSS: shared pages once)."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -187,7 +187,7 @@ def copy(play: real_play.Play, folder: Path) -> real_play.Play:
 
 
 def follow(play: real_play.Play) -> tuple[str, ...]:
-    """Give the words that start the validator's own evaluation and follow it."""
+    """Return the words that start the validator's own evaluation and follow it."""
     return ("--project", str(play.path), "--key", str(play.key("vera")), "reproduce", "P-001", "--wait")
 
 
@@ -207,7 +207,7 @@ def under_way(play: real_play.Play, terminal: Terminal) -> int:
 
 
 def quantile(seconds: Sequence[float], share: float) -> float:
-    """Give the value below which this share of them lies."""
+    """Return the value below which this share of them lies."""
     return sorted(seconds)[int(share * (len(seconds) - 1))]
 
 

@@ -1,8 +1,9 @@
 """Size through the real commands: a large file imported, a million rows built and frozen; seconds and peak memory.
 
-    python benchmarks/size.py [--import-gb 5] [--build-rows 1000000] [--folder PATH]
+    python benchmarks/size.py [--import-gb 5 ...] [--shape rows|log] [--build-rows 1000000] [--folder PATH]
 
-A file of so many gigabytes (JSONL, plain and then as gzip) is imported by `distill-tui import`. Then a file of short
+A file of so many gigabytes (JSONL, plain and then as gzip) is imported by `distill-tui import`; with `--shape log` a
+folder of gzip parts that hold the spend log of LiteLLM's proxy, prompts and answers included. Then a file of short
 rows, with a teacher's recorded labels, is imported, built and frozen by the commands that a driver types. Each command
 is a process of its own; the peak memory printed is its own or its worker's, whichever is larger.
 """
@@ -30,7 +31,7 @@ START = 1_750_000_000
 
 
 def rows(seed: int, words_a_row: int) -> Iterator[dict[str, Any]]:
-    """Give rows without end: own words, a label of gold and teacher, a segment, a time."""
+    """Return rows without end: own words, a label of gold and teacher, a segment, a time."""
     chance = random.Random(seed)
     words = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=chance.randint(3, 9))) for _ in range(20_000)]
     number = 0
@@ -86,10 +87,38 @@ def imported(folder: Path, gigabytes: float) -> None:
         print(
             f"import {name:<15} {size / GIB:6.2f} GiB unpacked, {path.stat().st_size / GIB:6.2f} GiB on disk, "
             f"{int(said.replace(',', '')):,} rows: {took:,.0f} s, peak {peak:,.0f} MiB, "
-            f"{100 * peak * MIB / size:.1f} % of the file",
+            f"{100 * peak * MIB / size:.1f}% of the file",
             flush=True,
         )
         path.unlink()
+
+
+def imported_log(folder: Path, gigabytes: float) -> None:
+    """Import a folder of gzip parts of at most half a GiB each: the log of a proxy, recognised, mapped, and read."""
+    from support import traces as logs
+
+    project, source = a_play(folder / f"log-{gigabytes:g}.distill", held_out=1_000), folder / "logs"
+    source.mkdir()
+    made, size = rows(9, 600), 0
+    while size < gigabytes * GIB:
+        part = 0
+        with gzip.open(source / f"part-{len(list(source.iterdir())):03d}.jsonl.gz", "wb", compresslevel=1) as file:
+            while part < GIB // 2 and size + part < gigabytes * GIB:
+                row = next(made)
+                part += file.write(
+                    json.dumps(logs.litellm(f"Ticket:\n{row['input']}", row["teacher_output"])).encode() + b"\n"
+                )
+        size += part
+    on_disk = sum(path.stat().st_size for path in source.iterdir())
+    took, peak, said = command(project, "import", "P-001", str(source))
+    print(
+        f"import of a log {size / GIB:6.2f} GiB unpacked, {on_disk / GIB:6.2f} GiB on disk, "
+        f"{int(said.replace(',', '')):,} calls: {took:,.0f} s, {size / MIB / took:,.0f} MiB/s, peak {peak:,.0f} MiB",
+        flush=True,
+    )
+    for path in source.iterdir():
+        path.unlink()
+    source.rmdir()
 
 
 def a_play(path: Path, held_out: int) -> Path:
@@ -100,6 +129,7 @@ def a_play(path: Path, held_out: int) -> Path:
     from distill_tui.store import tables
     from distill_tui.store.project import Project
     from distill_tui.terms import PlayKind, Role, Stage
+    from support.by_hand import by_hand
 
     me = Actor("mia", f"account uid {os.getuid()}")
     made = Project.create(path, "Size", "mia", "Mia", Actor(None, me.proof))
@@ -110,7 +140,7 @@ def a_play(path: Path, held_out: int) -> Path:
 
     actions.edit_gate(made, play, me, replace(gate, held_out_rows=held_out))
     actions.set_teacher(made, play, me, None)
-    with made.telemetry() as session:
+    with by_hand(made) as session:
         row = session.get(tables.Play, play)
         assert row is not None
         row.stage = Stage.DATA
@@ -134,14 +164,15 @@ ACCEPT = ["data", "accept", "P-001", "--all", "-m", "a benchmark"]
 
 def main() -> None:
     parser = shared.parser(__doc__)
-    parser.add_argument("--import-gb", type=float, default=5.0, help="GiB of JSONL to import; 0: leave it out")
+    parser.add_argument("--import-gb", type=float, nargs="+", default=[5.0], help="GiB to import; 0: leave it out")
+    parser.add_argument("--shape", choices=("rows", "log"), default="rows", help="plain rows, or the log of a proxy")
     parser.add_argument("--build-rows", type=int, default=1_000_000, help="short rows to build; 0: leave it out")
     parser.add_argument("--folder", type=Path, help="where the files go (default: a temporary folder)")
     args = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
-        if args.import_gb:
-            imported(Path(folder), args.import_gb)
+        for size in filter(None, args.import_gb):
+            (imported if args.shape == "rows" else imported_log)(Path(folder), size)
         if args.build_rows:
             built(Path(folder), args.build_rows)
 

@@ -45,7 +45,7 @@ def fetch(folder: Path, report: Callable[[str], None]) -> Path:
 
 
 def download() -> bytes:
-    """Give the package, checked against its pinned digest before anything in it is read."""
+    """Return the package, checked against its pinned digest before anything in it is read."""
     with tempfile.TemporaryDirectory() as folder:
         command = ["npm", "pack", PACKAGE, "--silent", "--pack-destination", folder]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -76,7 +76,7 @@ def rows(package: bytes) -> Iterator[dict[str, Any]]:
 
 
 def readable(mail: bytes) -> str:
-    """Give a mail's subject and body as plain text, addresses masked; nothing where it has no text."""
+    """Return a mail's subject and body as plain text, addresses masked; nothing where it has no text."""
     message = email.message_from_bytes(mail, policy=email.policy.compat32)
     plain = [part for part in message.walk() if part.get_content_maintype() == "text"]
     body = " ".join(decoded(part) for part in plain[:1])
@@ -85,7 +85,7 @@ def readable(mail: bytes) -> str:
 
 
 def decoded(part: email.message.Message) -> str:
-    """Give a part's text; what cannot be read as its charset is read as Latin-1."""
+    """Return a part's text; what cannot be read as its charset is read as Latin-1."""
     held = part.get_payload(decode=True)
     content = held if isinstance(held, bytes) else b""
     try:

@@ -1,4 +1,4 @@
-"""How fast the training loop is, beside transformers.Trainer doing the same, and beside the machine's limit.
+"""How fast the training loop is, compared with transformers.Trainer and with the machine's limit.
 
     python benchmarks/training.py [--rows 3000] [--epochs 8] [--threads 1] [--teacher FOLDER]
 

@@ -11,22 +11,28 @@ such a change can be. A write is timed from the request to the commit, waiting i
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import shared
 
 from concurrency import crowd, through_the_door
-from distill_tui.digests import canonical, digest_of
+from distill_tui.rules.entities import AuditEntry
+from distill_tui.store import audit_log, deciding, sqlite
 from distill_tui.store import project as door
-from distill_tui.store import sqlite
+from distill_tui.store.project import Project, now
+from distill_tui.store.rows import insert
+from distill_tui.terms import Action
 from kit import NAME, Row, print_losses
 from operations import make_stages, prepare_process
+from support.story import actor
 
 Write = Callable[[], object]
 GOAL = 500  # milliseconds that 99 of 100 writes take at most
@@ -44,13 +50,14 @@ def without_the_lock(path: Path) -> Write:
 
 
 def plain_sql(path: Path) -> Write:
-    """Write the same two rows with plain SQL, on a connection that stays open."""
+    """Write the same two rows with plain SQL, on a connection that stays open; the entry is a whole one."""
     connection = sqlite.connect(path)
+    deciding.watch(connection)
 
     def write() -> None:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("UPDATE play SET refresh_days = refresh_days + 1 WHERE id = 1")
-        add_entries(connection, 1)
+        audit_log.append(connection, now(), actor("dan"), Action.SET_MAINTENANCE, 1, {})
         connection.execute("COMMIT")
 
     return write
@@ -60,12 +67,31 @@ WAYS = {"the door": through_the_door, "the door without its lock": without_the_l
 
 
 def add_entries(connection: sqlite.module.Connection, times: int) -> None:
-    """Write comments to the log with SQL, as the door writes them."""
+    """Write comments to the log with SQL, as the door writes them: they change no row."""
     last = connection.execute("SELECT seq, digest FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
+    bob, state = actor("bob"), deciding.state(connection, 1)
     for _ in range(times):
-        fields = [last[0] + 1, "2026-01-01T00:00:00Z", "bob", "account", "comment", 1, '{"text":"x"}', last[1]]
-        last = (fields[0], digest_of(canonical(fields)))
-        connection.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*fields, last[1]))
+        entry = AuditEntry(
+            seq=last[0] + 1, at=now(), person_id=bob.person, proof=bob.proof, action=Action.COMMENT, play_id=1,
+            detail='{"text":"x"}', rows="{}", state=state, previous=last[1], digest="",
+        )  # fmt: skip
+        entry = replace(entry, digest=audit_log.entry_digest(entry))
+        insert(connection, entry)
+        last = entry.seq, entry.digest
+
+
+def loads(path: Path, times: int = 200) -> Row:
+    """Measure one load of a play: as a program does it first, and again where nothing or one entry has changed."""
+    project, write = Project.open(path), through_the_door(path)
+    used: dict[str, list[float]] = {}
+    for name, before in {"unchanged": lambda: None, "after another's write": write}.items():
+        for _ in range(times):
+            before()
+            began = time.process_time()
+            project.dossier(1)
+            used.setdefault(name, []).append(1000 * (time.process_time() - began))
+    each = (f"{name} {statistics.median(found):.2f} ms" for name, found in used.items())
+    return Row("one load of a play, CPU", times, ", ".join(each))
 
 
 def cost(path: Path, entries: int, times: int = 100) -> Row:
@@ -118,14 +144,16 @@ def main() -> int:
     parser.add_argument("--entries", type=int, nargs="*", default=[100, 100_000])
     parser.add_argument("--folder", type=Path, help="where; the file system counts, because each commit is synced")
     given, rows = parser.parse_args(), []
-    prepare_process()
+    prepare_process(workers=False)
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         make_stages(Path(folder))
 
         def fresh(name: str) -> Path:
+            os.environ["XDG_STATE_HOME"] = str(Path(folder) / f"seen {name}")  # each is a copy of one project
             return Path(shutil.copytree(Path(folder) / "decided", Path(folder) / name)) / NAME
 
         rows = [cost(fresh(f"log {entries}"), entries) for entries in given.entries]
+        rows.append(loads(fresh("loads")))
         for name, make in WAYS.items():
             row, p99 = crowd(f"{given.writers} at once: {name}", fresh(name), given.writers, given.seconds, make)
             if name == "the door":

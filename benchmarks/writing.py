@@ -6,7 +6,7 @@ The teacher is SmolLM2-135M-Instruct (Apache License 2.0), out of the package ll
 once. Asked by a template with ten examples, it writes the city of 852 lines that people typed (see
 sample_projects/address_extraction). Its answers are cached once; three plays learn from that cache: a tagger, a causal
 student of six of its own layers, and a causal student from random weights. The one of its layers learns its
-probabilities of tokens; beside it stand the same student on its texts alone (`hard`), and on people's answers alone
+probabilities of tokens; next to it stand the same student on its texts alone (`hard`), and on people's answers alone
 (`gold`). People marked the held-out lines, which judge, the validation lines, and of the training lines one in four.
 
 CACHE keeps the model, the lines and the project, so that a run that is stopped goes on where it was. It takes about
@@ -143,13 +143,13 @@ def material(cache: Path) -> tuple[str, Path]:
 
 
 def splits(cache: Path, rows: list[dict[str, Any]]) -> dict[str, Split]:
-    """Say which line will go to which split: gold has no part in it."""
+    """Return which line goes to which split: gold has no part in it."""
     with tempfile.TemporaryDirectory(dir=cache) as scratch:
         plain, file = Path(scratch) / "lines.jsonl", Path(scratch) / "lines.parquet"
         written(plain, rows)
         traffic.import_traffic(plain, readers.guess_mapping(plain), file)
         rule = SplitRule(GATE.seed, GATE.held_out_rows, GATE.validation_share)
-        return {row.input: row.split for row in build.build([file], {}, rule, ()).rows}
+        return {row.input: row.split for row in build.build([file], {}, rule, (), task=Task.GENERATION).rows}
 
 
 def written(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -160,7 +160,7 @@ def written(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def opened(cache: Path) -> base.Sample:
-    """Open the project, or make it with its people; one that was made by half is made anew."""
+    """Open the project, or make it with its people; one that was made only in part is made again."""
     folder = cache / "project"
     sample = base.Sample(folder, "writing.distill")
     if (folder / "ready").exists():
@@ -188,7 +188,9 @@ def student(
         if not dossier.traffic:
             data_runs.import_traffic(project, number, dana, lines)
         described = Described(TeacherSource.PROMPTED, "", (), template, max_tokens=12, completes=True)
-        actions.set_teacher(project, number, dana, teacher, described)
+        finished(
+            sample, number, RunKind.TEACHER, lambda: actions.try_teacher(project, number, dana, teacher, described)
+        )
         finished(sample, number, RunKind.LABEL, lambda: actions.label(project, number, dana))
         base.say(f"  {data_runs.build_data(project, number, dana)['splits']}")
     if project.dossier(number).data_set.frozen_at is None:
@@ -218,7 +220,7 @@ def finished(sample: base.Sample, number: int, kind: RunKind, start: Any) -> Non
 
 
 def report(sample: base.Sample) -> None:
-    """Print each play: what everybody answers exactly, by how much the student leads, how long it took."""
+    """Print each play: what each answers exactly, by how much the student leads, how long it took."""
     for number in range(1, len(sample.project.project_dossier().play_names) + 1):
         dossier = sample.project.dossier(number, thorough=True)
         if dossier.record is None:
@@ -235,7 +237,7 @@ def report(sample: base.Sample) -> None:
         columns |= {f"on {name} alone": said for name, said in record.controls.items()}
         right = {name: (np.array(said) == gold)[at] for name, said in columns.items()}
         keys = np.unique(keys[at], return_inverse=True)[1]
-        print(f"  {at.sum():,} held-out lines with gold in {keys.max() + 1:,} groups; 95 % intervals over groups")
+        print(f"  {at.sum():,} held-out lines with gold in {keys.max() + 1:,} groups; 95% intervals over groups")
         for name, hits in right.items():
             alone = bootstrap(keys, lambda rows, hits=hits: float(hits[rows].mean()))
             print(f"  {name:16} exact {alone[0]:.3f} ({alone[1]:.3f} to {alone[2]:.3f})", end="")

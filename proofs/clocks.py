@@ -182,7 +182,7 @@ def observes(path: Path, seed: int | None) -> Callable[[Send], None]:
         project = Project.open(path)
         with live_play.workers_here():
             for name in ("1.jsonl", "2.jsonl"):
-                actions.observe(project, 1, live_play.OLGA, path.with_name(name))
+                live_play.replay(project, 1, live_play.OLGA, path.with_name(name))
         runs = [run.status.value for run in project.dossier(1).runs[-2:]]
         send(f"{' '.join(runs)} {clock.times if clock else 0}")
 

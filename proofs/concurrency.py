@@ -16,7 +16,7 @@ from distill_tui import actions
 from distill_tui.gates.written import digest
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.objection import Refused
-from distill_tui.rules.requests import Comment
+from distill_tui.rules.requests import SetMaintenance
 from distill_tui.runs import claim
 from distill_tui.runs.claim import Claim, Stopped
 from distill_tui.store import tables
@@ -34,11 +34,11 @@ REPORTS = 1000  # after which a worker that is not stopped ends
 
 
 def through_the_door(path: Path) -> Callable[[], None]:
-    """Return a write: one more comment, and a number one higher."""
+    """Return a write: the days between refreshes, one higher."""
     project = Project.open(path)
 
     def write() -> None:
-        with project.change(Action.COMMENT, 1, actor("bob"), Comment("x")) as change:
+        with project.change(Action.SET_MAINTENANCE, 1, DAN, SetMaintenance(400, 90)) as change:
             change.play.refresh_days = (change.play.refresh_days or 0) + 1
             change.session.add(change.play)
 

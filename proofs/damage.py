@@ -14,8 +14,7 @@ from random import Random
 
 from distill_tui import actions
 from distill_tui.bundles.verify import verify_bundle
-from distill_tui.store import doctor
-from distill_tui.store.audit_log import chain_trouble
+from distill_tui.store import doctor, whole_check
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.store.sqlite import module as sqlite3
 from kit import NAME, Bench, Child, Row, Send
@@ -72,7 +71,7 @@ def write_ahead_log(bench: Bench) -> Row:
         try:
             project = Project.open(copy)
             with project.view() as connection:
-                wrong = chain_trouble(connection)
+                wrong = whole_check.trouble(connection)
             project.close()
             return wrong or Auditor(copy).rows()["audit"]
         except Exception as error:

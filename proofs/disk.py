@@ -108,7 +108,7 @@ def ending(operation: Operation, path: Path) -> str:
 
 
 def one_line(error: Exception) -> bool:
-    """Whether a front end explains an error in one line; a rule that rejects is no answer to a disk."""
+    """Whether a front end explains an error in one line; a rule that rejects does not explain a disk."""
     command = call.Call()
     command.project_file = NAME
     sentence = None if isinstance(error, Refused) else call.bad_input(error, command)

@@ -37,6 +37,7 @@ from distill_tui.store import (
     queries,
     sessions,
     sqlite,
+    whole_check,
 )
 from distill_tui.teachers import cache
 from distill_tui.training import checkpoints, export, folders
@@ -48,7 +49,7 @@ from support.story import GATE
 
 @contextmanager
 def no_lock(path: Path, patience: float | None = None) -> Iterator[None]:
-    """Keep nobody out of a write."""
+    """Let every process write at once."""
     yield
 
 
@@ -85,7 +86,7 @@ def in_place(self: artifacts.Artifacts, path: Path) -> str:
 
 
 def file_first(path: Path, making: Path, copy: Any = backup._copy_file) -> None:
-    """Give the backup its name before its artifacts are there."""
+    """Name the backup before its artifacts are there."""
     copy(path, making)
     if making.name.endswith(".making"):
         copy(path, making.with_name(making.name[1:].removesuffix(".making")))
@@ -161,7 +162,7 @@ NO_FINDING = (doctor, "file", lambda path: iter(()))
 LOOSE = classmethod(lambda cls, text: cls(**json.loads(text)))
 ANY_FOLDER = tuple((folders, name, lambda *_: None) for name in ("_strange", "_custom_code", "_weights"))
 TRACEBACK = (worker, "in_a_line", lambda error: "".join(traceback.format_exception(error)))
-NO_CHAIN = tuple((module, "chain_trouble", lambda connection: "") for module in (audit_log, doctor))
+NO_CHAIN = ((whole_check, "trouble", lambda connection, artifacts=None: ""),)
 IN_THE_SESSION = """import subprocess
 made = subprocess.Popen.__init__
 subprocess.Popen.__init__ = lambda self, *words, **how: made(self, *words, **how | {'start_new_session': False})

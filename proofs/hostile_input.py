@@ -399,7 +399,7 @@ def hostile_models(bench: Bench) -> Row:
         trick(model)
         project = Project.open(folder / NAME)
         accepted: list[object] = []
-        set_teacher = lambda: accepted.append(actions.set_teacher(project, 1, DAN, model))  # noqa: B023, E731
+        set_teacher = lambda: accepted.append(actions.try_teacher(project, 1, DAN, model))  # noqa: B023, E731
         row.check(answer(set_teacher)[1] or ("it was accepted" if accepted else ""), name)
         project.close()
     row.detail = "each rejected before anything was loaded"

@@ -79,11 +79,13 @@ def query(path: Path, sql: str) -> list[tuple[object, ...]]:
         connection.close()
 
 
-def prepare_process() -> None:
-    """No worker processes, no lower priority, no warnings, and enough open files for the run locks of many trials."""
+def prepare_process(workers: bool) -> None:
+    """No warnings, and enough open files for many trials; without workers of their own, no lower priority either."""
     warnings.simplefilter("ignore")
-    local.start = lambda project, run: None
-    os.nice = lambda increment: 0
+    if not workers:
+        os.environ["XDG_STATE_HOME"] = "/dev/null/nothing"  # each trial is a copy of one project: nothing is remembered
+        local.start = lambda project, run: None
+        os.nice = lambda increment: 0
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
@@ -252,7 +254,7 @@ def pending(project: Project, kind: RunKind) -> int | None:
 
 
 def create(path: Path) -> None:
-    Project.create(path, "x", "mia", "Mia", Actor(None, "account")).close()
+    Project.create(path, "x", "mia", "Mia", Actor(None, actor("mia").proof)).close()
 
 
 def back_up(project: Project) -> None:
@@ -384,7 +386,7 @@ def labelling(bench: Bench, inputs: int | None, concurrency: int) -> Operation:
     calls_file.write_text("".join(calls_file.read_text().splitlines(keepends=True)[:inputs]))
     project = Project.open(folder / NAME)
     data_runs.import_traffic(project, 1, DAN, calls_file)
-    actions.set_teacher(project, 1, DAN, None, teacher)
+    actions.set_teacher(project, 1, DAN, teacher)
     limits = LIMITS | {"concurrency": str(concurrency)}
     cost_estimate.estimate_labels(project.artifacts, project.dossier(1), limits)
     actions.label(project, 1, DAN, limits)

@@ -2,7 +2,8 @@
 
 A history starts from a project at one of three points and continues at random: a person tries something, often what
 would bring the play further. After each turn an auditor that shares no code with the rules checks the file, each card
-must agree with the rules, and a rejected turn must have left every row as it was.
+must agree with the rules, and a rejected turn must have left every row as it was. At its end the replay must count
+every entry that the door appended.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import ast
 import inspect
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,11 +19,10 @@ from random import Random
 from types import FunctionType, ModuleType
 
 from distill_tui.rules import data, decide, gate, live, next_step, permission, training, who
-from distill_tui.store import migrations
-from distill_tui.store.audit_log import chain_trouble
+from distill_tui.store import migrations, whole_check
 from distill_tui.store.project import Project
 from kit import NAME, Bench, Row
-from support import cards, projects
+from support import cards, projects, tampering
 from support.stories import Auditor, Story
 
 STAGES = ("open", "built", "decided", "decided", "decided")
@@ -56,6 +57,10 @@ class Theatre:
                 assert not rejected or auditor.rows() == before, f"rejected by {rejected}, and rows changed"
                 auditor.look()
                 cards.hold(self.project)
+            with self.project.view() as connection:
+                assert not (said := whole_check.trouble(connection)), (
+                    f"the log does not count what the door wrote: {said}"
+                )
         except Exception as error:
             return story, f"history {seed}/{number}: {type(error).__name__}: {error} after {'; '.join(story.told)}"
         return story, ""
@@ -199,14 +204,32 @@ def triggers(bench: Bench) -> Row:
         projects.sql(path, f"DROP TRIGGER {trigger}")
         project = Project.open(path)
         with project.view() as connection:
-            row.require(trigger in chain_trouble(connection), f"unnoticed: {trigger}")
+            row.require(trigger in whole_check.trouble(connection), f"unnoticed: {trigger}")
         project.close()
         alone += any(projects.gets_through(path, table) for table in projects.FIXED)
     row.detail = f"each named by the check of the log; without {alone} of them plain SQL gets through"
     return row
 
 
+def columns(bench: Bench) -> Row:
+    """Change every column of every deciding table at every stage, in four ways: each must be noticed."""
+    row, ways = Row("columns changed by SQL"), Counter[str]()
+    templates = projects.make(bench.empty()) / projects.NAME
+    every = list(tampering.attempts())[:: max(1, round(1 / bench.scale))]
+    for stage in ("", "open", "locked", "built", "frozen", "trained", "decided", "signed"):
+        path = templates if not stage else bench.copy(stage) / NAME
+        for attempt in every:
+            said = tampering.tried(path, templates, attempt)
+            if said is not None:  # no such row at this stage
+                row.times += 1
+                ways[attempt.way] += 1
+                row.require(said, f"unnoticed at {stage or 'live'}: {attempt}")
+    row.detail = ", ".join(f"{number} by {way}" for way, number in ways.items())
+    return row
+
+
 PROOFS = {
+    "columns changed by SQL": columns,
     "histories of several people": histories,
     "objections taken away": objections,
     "whole rules taken away": rules,

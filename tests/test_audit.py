@@ -16,15 +16,15 @@ from distill_tui.dataset.audit import coverage, language, privacy, topics
 from distill_tui.dataset.build import Row
 from distill_tui.gates.gate import Criterion, Gate, default_gate
 from distill_tui.gates.written import from_toml, to_toml
-from distill_tui.rules.actor import Actor
 from distill_tui.rules.data import findings
 from distill_tui.rules.objection import Refused
 from distill_tui.runs import headroom
 from distill_tui.store.project import Project
-from distill_tui.terms import FindingLevel, Metric, PlayKind, Reference, Role, Split, Stage
-from support import data_runs
+from distill_tui.terms import FindingLevel, Metric, PlayKind, Reference, Split, Task
+from support import data_runs, data_stage
+from support.by_hand import by_hand
 from support.findings import sentence
-from support.intake import MIA, MINE
+from support.intake import MIA
 
 FLOOR = Criterion(Metric.ACCURACY, threshold=Decimal("0.9"), binding=True)
 GATE = Gate((FLOOR,), held_out_rows=100)
@@ -197,7 +197,7 @@ def test_topics_gather_texts_by_their_words_whatever_their_order() -> None:
 
 
 def taught(right: float, count: int = 400, words: bool = False) -> list[Row]:
-    """Rows whose gold is chance, or told by a word, and a teacher who is right on so many of them."""
+    """Rows whose gold is random, or follows from a word, and a teacher who is right on so many of them."""
     rng = random.Random(5)
     made = []
     for n in range(count):
@@ -218,7 +218,7 @@ def test_a_teacher_below_the_gate_must_be_acknowledged_and_one_above_need_not() 
     weak = headroom.measure(taught(0.7), ("bad", "good"), 1)
     assert weak is not None and weak["rows"] == 300
     below = [f for f in headroom.findings(weak, GATE) if f.level == FindingLevel.MUST]
-    assert len(below) == 1 and "The gate asks the student for 90.0 %" in below[0].says
+    assert len(below) == 1 and "The gate asks the student for 90.0%" in below[0].says
     assert not list(headroom.findings(weak, replace(GATE, criteria=(replace(FLOOR, threshold=Decimal("0.5")),))))
 
 
@@ -239,12 +239,12 @@ def test_a_teacher_that_writes_is_set_against_gold_and_the_nearest_row() -> None
             made.append(row(f"word{number} here {n if alike else ''}", gold=gold, teacher_output=said))
         return made
 
-    assert headroom.measure(written(1, alike=False)[:49], (), 1) is None
-    good = headroom.measure(written(0.9, alike=False), (), 1)
+    assert headroom.measure(written(1, alike=False)[:49], (), 1, Task.GENERATION) is None
+    good = headroom.measure(written(0.9, alike=False), (), 1, Task.GENERATION)
     assert good is not None and good["rows"] == 120 and 95 < good["teacher"] < 120, "in another spelling it is the same"
     assert good["baseline"] == 0 and not list(headroom.findings(good, replace(GATE, criteria=())))
-    assert "the nearest other row, learning on the same gold, on 0.0 %" in headroom.summary(good)
-    weak = headroom.measure(written(0.5, alike=True), (), 1)
+    assert "the nearest other row, learning on the same gold, on 0.0%" in headroom.summary(good)
+    weak = headroom.measure(written(0.5, alike=True), (), 1, Task.GENERATION)
     assert weak is not None and weak["baseline"] == 120
     (finding,) = headroom.findings(weak, replace(GATE, criteria=()))
     assert finding.says.startswith("No headroom: the teacher is behind the nearest other row")
@@ -255,24 +255,12 @@ def test_a_teacher_that_writes_is_set_against_gold_and_the_nearest_row() -> None
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
-    made = Project.create(tmp_path / "team.distill", "Team", "mia", "Mia", Actor(None, MINE))
-    play = actions.open_play(made, MIA, "mood", PlayKind.COST)
-    actions.assign_role(made, play, MIA, Role.DRIVER, "mia")
-    actions.edit_gate(made, play, MIA, replace(default_gate(PlayKind.COST), held_out_rows=40))
-    path = tmp_path / "calls.jsonl"
     lines = [{"input": sentence(n), "gold": "ab"[n % 2], "teacher_output": "ab"[n % 2]} for n in range(200)]
     for n in range(8):
         lines[n]["input"] = f"card 4111 1111 1111 1111 please, {sentence(500 + n)}"
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    data_runs.import_traffic(made, play, MIA, path)
-    actions.set_teacher(made, play, MIA, None)
-    with made.telemetry() as session:
-        from distill_tui.store import tables
-
-        row = session.get(tables.Play, play)
-        assert row is not None
-        row.stage = Stage.DATA
-        session.add(row)
+    gate = replace(default_gate(PlayKind.COST), held_out_rows=40)
+    made = data_stage.with_traffic(tmp_path, lines, gate=gate)
+    actions.set_teacher(made, 1, MIA, None)
     yield made
     made.close()
 
@@ -295,25 +283,13 @@ def test_a_grave_finding_stops_the_freeze_until_it_is_accepted_with_a_reason(pro
 @pytest.fixture
 def dated(tmp_path: Path) -> Iterator[Project]:
     """A play whose gate goes by time, with five months of traffic."""
-    made = Project.create(tmp_path / "team.distill", "Team", "mia", "Mia", Actor(None, MINE))
-    play = actions.open_play(made, MIA, "mood", PlayKind.COST)
-    actions.assign_role(made, play, MIA, Role.DRIVER, "mia")
     written = to_toml(replace(default_gate(PlayKind.COST), held_out_rows=40))
-    actions.edit_gate(made, play, MIA, from_toml(f"by_time = true\n{written}"))
     lines = [
         {"input": sentence(n), "gold": "ab"[n % 2], "teacher_output": "ab"[n % 2], "time": f"2026-{1 + n // 40:02}-10"}
         for n in range(200)
     ]
-    (tmp_path / "calls.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    data_runs.import_traffic(made, play, MIA, tmp_path / "calls.jsonl")
-    actions.set_teacher(made, play, MIA, None)
-    with made.telemetry() as session:
-        from distill_tui.store import tables
-
-        row = session.get(tables.Play, play)
-        assert row is not None
-        row.stage = Stage.DATA
-        session.add(row)
+    made = data_stage.with_traffic(tmp_path, lines, gate=from_toml(f"by_time = true\n{written}"))
+    actions.set_teacher(made, 1, MIA, None)
     yield made
     made.close()
 
@@ -328,7 +304,7 @@ def test_a_set_that_trains_on_the_held_out_period_is_not_frozen(dated: Project) 
         drawn = build.build(traffic, {}, split.SplitRule(1, 40, 0.1))
         digest = build.write(drawn, scratch / "data.parquet")
         stored = dated.artifacts.store(scratch / "data.parquet")
-    with dated.telemetry() as session:
+    with by_hand(dated) as session:
         data = session.get(tables.DataSet, 1)
         assert data is not None
         data.artifact, data.digest = stored, f"sha256:{digest}"

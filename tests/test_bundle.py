@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from distill_tui import actions
 from distill_tui.bundles import verify
 from distill_tui.bundles.verify import verify_bundle
 from distill_tui.digests import canonical, digest_of, folder_manifest
@@ -188,11 +187,11 @@ def test_an_entry_of_the_log_that_was_rewritten_is_refused(copy: Path) -> None:
     entry["person"] = "bob"
     (copy / "log.jsonl").write_text("\n".join([*lines[:3], canonical(entry).decode(), *lines[4:]]) + "\n")
     resealed(copy)
-    assert rules_of(copy) == {"bundle.claims"}
+    assert rules_of(copy) == {"bundle.log", "bundle.ship"}
 
 
 def signed_by(folder: Path, key: Path, edit: Callable[[Any], object] = lambda s: None) -> None:
-    """Sign the statement anew, with another key and perhaps other words."""
+    """Sign the statement again, with another key and perhaps other words."""
     statement = json.loads((folder / "sign_off.json").read_bytes())
     edit(statement)
     content = canonical(statement)
@@ -224,6 +223,7 @@ def test_a_whole_false_roster_is_refused_by_whoever_knows_the_key_or_the_roster(
     (copy / "allowed_signers").write_text(signatures.allowed_signers([("vera", play.public("bob"))]))
     false = digest_of(canonical(roster))
     signed_by(copy, play.key("bob"), lambda s: s["predicate"]["covers"].update(roster=false))
+    shipped_anew(copy, play, "dan")
     report = verify_bundle(copy)
     assert not report.problems and report.facts["trusted"].startswith("nothing yet")  # it agrees with itself, no more
     assert rules_of(copy, signer=play.public("vera").fingerprint) == {"sign_off.foreign_key"}
@@ -234,10 +234,10 @@ def test_a_whole_false_roster_is_refused_by_whoever_knows_the_key_or_the_roster(
 def test_a_sign_off_of_another_student_is_refused(
     tmp_path: Path, shipped: tuple[real_play.Play, Path], copy: Path
 ) -> None:
-    """New weights with last quarter's sign-off: the student was trained anew, the signature is the old one."""
+    """New weights with last quarter's sign-off: the student was trained again, the signature is the old one."""
     swap_weights(copy)
     problems = verify_bundle(copy, shipped[0].public("vera").fingerprint).problems
-    assert [p.rule for p in problems] == ["sign_off.stale"]
+    assert [p.rule for p in problems] == ["sign_off.stale", "bundle.ship"]
     assert "student" in problems[0].sentence
 
 
@@ -317,12 +317,9 @@ def test_plain_transformers_loads_the_student_of_a_bundle(shipped: tuple[real_pl
 
 
 @pytest.fixture(scope="module")
-def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[real_play.Play, Path]]:
-    """The same where Dan shipped with his key."""
-    play = real_play.copy_to(tmp_path_factory.mktemp("keyed"))
-    play.sign()
-    yield play, actions.ship(play.project, play.id, play.by("dan"), key=play.key("dan"))
-    play.project.close()
+def keyed(shipped: tuple[real_play.Play, Path]) -> tuple[real_play.Play, Path]:
+    """The same: Dan shipped with his key."""
+    return shipped
 
 
 @pytest.fixture
@@ -330,8 +327,24 @@ def keyed_copy(keyed: tuple[real_play.Play, Path], tmp_path: Path) -> Path:
     return Path(shutil.copytree(keyed[1], tmp_path / "keyed"))
 
 
+def shipped_anew(copy: Path, play: real_play.Play, by: str) -> None:
+    """Have the ship cover what is there now, signed by a driver who means to deceive."""
+
+    def cover(ship: Any) -> None:
+        about = {each["name"]: each["digest"] for each in ship["subject"]}
+        about["bundle"]["sha256"] = verify.content_digest(copy).removeprefix("sha256:")
+        about["sign_off"]["sha256"] = digest_of((copy / "sign_off.json").read_bytes()).removeprefix("sha256:")
+
+    signed_anew(copy, play, by, cover)
+    statement = json.loads((copy / "sign_off.json").read_bytes())
+    content, signature = (copy / "sign_off.json").read_bytes(), (copy / "sign_off.sig").read_text()
+    found = signatures.verify(content, signature, signatures.SIGN_OFF)
+    (copy / verify.BY_HAND).write_text(verify.by_hand(statement["predicate"]["signer"], found.fingerprint, by))
+    resealed(copy)
+
+
 def signed_anew(copy: Path, play: real_play.Play, by: str, edit: Callable[[Any], object]) -> None:
-    """Change the ship and sign it again with somebody's own key, as a patched program would."""
+    """Change the ship and sign it again with another person's key, as a patched program would."""
     edited(copy, "ship.json", edit)
     (copy / "ship.sig").write_text(signatures.sign((copy / "ship.json").read_bytes(), play.key(by), signatures.SHIP))
     resealed(copy)
@@ -349,23 +362,56 @@ def test_a_ship_that_is_not_this_one_is_refused(
     keyed_copy: Path, keyed: tuple[real_play.Play, Path], by: str, edit: Callable[[Any], object]
 ) -> None:
     signed_anew(keyed_copy, keyed[0], by, edit)
-    assert rules_of(keyed_copy) == {"bundle.ship"}
+    assert rules_of(keyed_copy) - {"bundle.altered"} == {"bundle.ship"}  # VERIFY.md names who shipped
 
 
 @pytest.mark.parametrize("name", ["ship.json", "ship.sig", "ship_signers"])
 def test_a_part_of_a_ship_is_none(keyed_copy: Path, name: str) -> None:
     (keyed_copy / name).unlink()
     resealed(keyed_copy)
-    assert rules_of(keyed_copy) == {"bundle.ship"}
+    assert "bundle.ship" in rules_of(keyed_copy)
 
 
-def test_a_ship_without_a_key_leaves_none_and_one_with_a_key_says_whose(
-    shipped: tuple[real_play.Play, Path], keyed: tuple[real_play.Play, Path]
+def test_a_ship_says_whose_and_without_one_nothing_covers_card_and_recipe(
+    keyed: tuple[real_play.Play, Path], keyed_copy: Path
 ) -> None:
-    assert "shipped by" not in verify_bundle(shipped[1]).facts and not (shipped[1] / "ship.json").exists()
     report = verify_bundle(keyed[1])
     assert report.problems == []
     assert report.facts["shipped by"] == f"dan, signed with {keyed[0].public('dan').fingerprint}"
+    drop("ship.json", "ship.sig", "ship_signers")(keyed_copy)
+    assert "bundle.unsigned" in rules_of(keyed_copy)
+
+
+@pytest.mark.parametrize("name", ["MODEL_CARD.md", "recipe.json", "log.jsonl", "VERIFY.md", "allowed_signers"])
+def test_whatever_a_patched_program_adds_to_a_file_is_refused(keyed_copy: Path, name: str) -> None:
+    (keyed_copy / name).write_bytes((keyed_copy / name).read_bytes() + b"\n")
+    resealed(keyed_copy)
+    assert rules_of(keyed_copy)
+
+
+def test_49_a_log_that_was_appended_to_or_shortened_is_refused(
+    keyed_copy: Path, keyed: tuple[real_play.Play, Path]
+) -> None:
+    lines = (keyed_copy / "log.jsonl").read_bytes().splitlines()
+    last = json.loads(lines[-1])
+    entry = {"seq": last["seq"] + 1, "content": "sha256:" + "0" * 64}
+    entry["digest"] = digest_of(canonical([entry["seq"], last["digest"], entry["content"]]))
+    for changed in ([*lines, canonical(entry)], lines[:-1], lines[1:]):
+        (keyed_copy / "log.jsonl").write_bytes(b"".join(line + b"\n" for line in changed))
+        shipped_anew(keyed_copy, keyed[0], "dan")
+        assert rules_of(keyed_copy) == {"bundle.log"}
+
+
+def test_49b_a_second_record_that_misses_is_read_too(keyed_copy: Path, keyed: tuple[real_play.Play, Path]) -> None:
+    (path,) = (keyed_copy / "records").glob("*.json")
+    record = json.loads(path.read_text())
+    record["student"] = [1 - each for each in record["student"]]
+    content = json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
+    name = digest_of(content)
+    (keyed_copy / "records" / f"{name.removeprefix('sha256:')}.json").write_bytes(content)
+    signed_by(keyed_copy, keyed[0].key("vera"), lambda s: s["predicate"]["covers"]["evaluations"].append(name))
+    shipped_anew(keyed_copy, keyed[0], "dan")
+    assert "gate.misses" in rules_of(keyed_copy)
 
 
 def test_verify_md_checks_a_signed_ship_by_hand(keyed: tuple[real_play.Play, Path], keyed_copy: Path) -> None:

@@ -54,7 +54,7 @@ WORDS = {  # which words tell which label
 
 
 class Person:
-    """Somebody at a keyboard: presses, types, and looks at the screen."""
+    """A person at a keyboard: presses, types, and looks at the screen."""
 
     def __init__(self, pilot: Pilot[int]) -> None:
         self.pilot = pilot
@@ -113,11 +113,13 @@ def command(*words: str) -> str:
 
 @pytest.fixture
 def made(tmp_path: Path) -> tuple[Path, Path]:
-    """A project file, kept by dana's account, in which vera is enrolled by her key."""
-    path, key = tmp_path / "support.distill", tmp_path / "vera"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(key)], check=True)
+    """A project file, kept by dana's account and key, in which vera is enrolled by her key."""
+    path, key, dana = tmp_path / "support.distill", tmp_path / "vera", tmp_path / "dana"
+    for each in (key, dana):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(each)], check=True)
     command("init", str(path), "--name", "Support", "--me", "dana")
     command("--project", str(path), "person", "add", "vera", "--key-file", f"{key}.pub")
+    command("--project", str(path), "key", "add", "dana", f"{dana}.pub")
     return path, key
 
 
@@ -139,7 +141,10 @@ async def test_the_whole_cadence_by_keys_alone_with_two_people(made: tuple[Path,
         actor = identity.by_key(project.project_dossier(), key)
         async with DistillApp(path, key=key, actor=actor).run_test(size=(80, 24)) as second:
             await signs(Person(second))
-        await ships(dana)
+        mine = path.parent / "dana"
+        actor = identity.by_key(project.project_dossier(), mine)
+        async with DistillApp(path, key=mine, actor=actor).run_test(size=(120, 36)) as signing:
+            await ships(Person(signing))  # the gate asks for signatures: the ship has one too
         (shipped,) = project.dossier(1).bundles
         signer = signatures.read_public_key(Path(f"{key}.pub").read_text()).fingerprint
         bundle = str(project.artifacts.path(shipped.digest))
@@ -210,13 +215,13 @@ async def freezes_data(dana: Person) -> None:
 
 async def trains(dana: Person) -> None:
     await dana.press("a")  # a static student is suggested, since the teacher's outputs are recorded
-    await dana.press("down", "down")  # past student and layers, to epochs
+    await dana.until("Train a student for")
+    await dana.press("down", "down", "down")  # past student, folder and layers, to epochs
     await dana.type("12", "enter")
     await dana.press("down", "down")  # past temperature and alpha, to learning_rate
     await dana.type("0.01")
     await dana.press("ctrl+s")
-    await dana.until("run 4 running")
-    await dana.until(" rows/s")
+    await dana.until(lambda: "run 4 finished" in dana.sees or ("run 4 running" in dana.sees and " rows/s" in dana.sees))
     await dana.until("run 4 finished", 60)
     assert "LOSS" in dana.sees and "⠀" < max(dana.sees) <= "⣿", "the curve is drawn"
 
@@ -249,6 +254,8 @@ async def signs(vera: Person) -> None:
     await vera.until("Gate held")
     await vera.press("S")
     await vera.until(lambda: not vera.pilot.app.screen.deaf)  # type: ignore[attr-defined]
+    while not vera.pilot.app.screen.read_all:  # type: ignore[attr-defined]
+        await vera.press("pagedown")
     await vera.type("Read the phone rows.", "enter")
     await vera.type(re.findall(r"type (P-001 \w+)", vera.sees)[0], "enter")  # the last digits of what is signed
     await vera.until("Your sign-off is recorded.")
@@ -257,6 +264,8 @@ async def signs(vera: Person) -> None:
 
 
 async def ships(dana: Person) -> None:
+    await dana.until("P-001 refund-intent")
+    await dana.press("enter", "6")
     await dana.until("Nothing stands against a ship")
     await dana.press("H")
     await dana.type("P-001", "enter")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +89,7 @@ def test_a_sign_off_that_counts_no_longer_is_not_shown_as_one(signed: Project, c
         case "key":
             actions.add_key(signed, actor("mia"), "vera", PublicKey("ssh-ed25519", "b25lIGtleQ=="))
         case "assurance":
+            actions.add_key(signed, actor("mia"), "mia", PublicKey("ssh-ed25519", "bWlhJ3Mga2V5"))
             actions.set_assurance(signed, actor("mia"), Assurance.SIGNED)
         case "reproduced":
             finish_evaluation(signed, actions.reproduce(signed, 1, actor("vera")), 12)
@@ -145,6 +148,41 @@ def test_a_record_that_was_lost_or_altered_is_seen_without_an_entry(signed: Proj
     assert glance.cards(signed.path) == [right]
 
 
+def test_verdicts_kept_with_a_card_are_shown_and_never_decide(signed: Project) -> None:
+    dossier = signed.dossier(1, shown=True)
+    assert dossier.judgements == signed.dossier(1).judgements and dossier.passed
+    sql(
+        signed.path, """UPDATE play_card SET verdicts = replace(verdicts, '"holds"', '"misses"')"""
+    )  # another program did
+    assert not signed.dossier(1, shown=True).passed and signed.dossier(1).passed
+    actions.ship(signed, 1, actor("dan"))  # the door computes them
+    assert signed.dossier(1, shown=True).passed  # and writes the card again
+
+
+def test_verdicts_kept_with_a_card_are_not_shown_of_another_record_or_gate(signed: Project) -> None:
+    right = signed.dossier(1).judgements
+    changed = """replace(replace(verdicts, '"holds"', '"misses"'), '{}', 'sha256:other')"""
+    evaluation, row = signed.dossier(1).evaluation, signed.dossier(1).gate_row
+    assert evaluation is not None and row is not None
+    for digest in (evaluation.record, row.digest):
+        sql(signed.path, f"UPDATE play_card SET verdicts = {changed.format(digest)}")
+        assert signed.dossier(1, shown=True).judgements == right
+        sql(signed.path, "UPDATE play_card SET edition = 0")
+        signed.renew_cards()
+    record = signed.artifacts.path(evaluation.record)
+    record.write_bytes(record.read_bytes().replace(b"1", b"0"))
+    assert signed.dossier(1, shown=True).judgements == () == signed.dossier(1).judgements
+
+
+@pytest.mark.parametrize("words", ["next P-001", "why P-001 ship", "show P-001", "show P-001 --json", "list"])
+def test_commands_that_only_read_import_neither_numpy_nor_what_writes(signed: Project, words: str) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "distill_tui", "--project", str(signed.path), *words.split()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert done.returncode == 0 and "distill_tui.rules.card" in imported, done.stderr[-500:]
+    assert not imported & {"numpy", "scipy", "sqlmodel", "sqlalchemy", "pyarrow", "textual"}
+
+
 def test_cards_are_out_of_date_once_the_code_that_computes_them_changes(
     signed: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,7 +210,7 @@ def test_a_refused_action_leaves_the_card_alone(signed: Project) -> None:
 def test_a_refresh_falls_due_without_an_entry(signed: Project) -> None:
     actions.ship(signed, 1, actor("olga"))
     card = the_card(signed)
-    assert (card.state, card.next_step) == (("live", "live"), None) and card.refresh_due
+    assert (card.state, card.next_step) == (("live", "live, no labels"), None) and card.refresh_due
     assert card.on("2000-01-01").next_step is None
     due = card.on(card.refresh_due)
     assert (due.state[1], due.next_step, due.waits_for) == ("refresh due", Action.REFRESH, "olga")

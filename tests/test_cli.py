@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
+import click
 import pytest
 
 from distill_tui.cli import plays
@@ -18,12 +19,14 @@ from distill_tui.cli.app import COMMANDS, main
 from distill_tui.cli.options import Command
 from distill_tui.gates.record import Record
 from distill_tui.rules import entities
+from distill_tui.rules.actor import Actor
 from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
 from distill_tui.store import tables
 from distill_tui.store.project import Project, now
 from distill_tui.terms import Action, RunKind, RunStatus, Stage
 from distill_tui.text import visible
+from support.by_hand import by_hand, proved
 from support.command_line import parse
 from support.results import trained
 
@@ -80,7 +83,7 @@ class Said:
 
 @dataclass
 class Team:
-    """A project file in a folder, and commands about it, as somebody."""
+    """A project file in a folder, and commands about it, as a person."""
 
     path: Path
     keys: Path
@@ -144,7 +147,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> dict[str, Pa
     does("worksheet", "P-001", *WORKSHEET, "--source", "invoice", by="dan")
     does("qualify", "P-001", by="dan")
     does("gate", "edit", "P-001", str(work / "gate.toml"), by="dan")
-    does("gate", "lock", "P-001", "--confirm", "P-001", by="sam")
+    does("gate", "lock", "P-001", "--confirm", "P-001", "--cannot-pass", by="sam")
     keep("locked")
     (work / "calls.jsonl").write_text("".join(json.dumps(row) + "\n" for row in traffic()) + "no json\n")
     does("import", "P-001", str(work / "calls.jsonl"), by="dan")
@@ -186,17 +189,21 @@ def evaluated(path: Path) -> None:
         payback_inputs=dict(each.split("=") for each in WORKSHEET),  # type: ignore[misc]
     )
     kept = project.artifacts.store_bytes(record.to_json().encode())
-    with project.telemetry() as session:
-        times = {"started_by": "dan", "created_at": now(), "ended_at": now()}
-        columns = {"play_id": 1, "round": 1, "status": RunStatus.FINISHED, **times}
-        train = {"kind": RunKind.TRAIN, "spec": Spec().to_json(), "artifact": model, "result": trained()}
-        session.add(tables.Run(id=4, **train, **columns))
+    columns = {"play_id": 1, "round": 1, "status": RunStatus.QUEUED, "started_by": "dan", "created_at": now()}
+    with by_hand(project, Action.START_RUN, 1, proved(project, "dan")) as session:
+        session.add(tables.Run(id=4, kind=RunKind.TRAIN, spec=Spec().to_json(), **columns))
+    with by_hand(project, Action.FINISH_RUN, 1, Actor("dan", "worker of run 4")) as session:
+        run = session.get_one(tables.Run, 4)
+        run.status, run.artifact, run.result, run.ended_at = RunStatus.FINISHED, model, trained(), now()
+    with by_hand(project, Action.EVALUATE, 1, proved(project, "dan")) as session:
         session.add(tables.Run(id=5, kind=RunKind.EVALUATE, spec="{}", **columns))
-        session.flush()
-        evaluation = {"play_id": 1, "round": 1, "run_id": 4, "evaluation_run": 5, "passed": 1, "reproduced": 0}
-        gate_digest = project.dossier(1).gate_row.digest  # type: ignore[union-attr]
-        digests = {"gate_digest": gate_digest, "data_digest": data.digest, "model": model, "record": kept}
+    evaluation = {"play_id": 1, "round": 1, "run_id": 4, "evaluation_run": 5, "passed": 1, "reproduced": 0}
+    gate_digest = project.dossier(1).gate_row.digest  # type: ignore[union-attr]
+    digests = {"gate_digest": gate_digest, "data_digest": data.digest, "model": model, "record": kept}
+    with by_hand(project, Action.RECORD_EVALUATION, 1, Actor("dan", "worker of run 5")) as session:
         session.add(tables.Evaluation(**evaluation, **digests, recorded_at=now()))
+        run = session.get_one(tables.Run, 5)
+        run.status, run.ended_at = RunStatus.FINISHED, now()
         play = session.get(tables.Play, 1)
         assert play is not None
         play.stage = Stage.DECIDE
@@ -644,7 +651,7 @@ def test_an_import_says_what_it_left_out(locked: Team, tmp_path: Path) -> None:
     (tmp_path / "calls.csv").write_text("text,label\nhello there,yes\n,no\n")
     said = locked("import", "P-001", str(tmp_path / "calls.csv"), "--most-rejects", "0.5", "--json", by="dan")
     assert said.code == 0 and (said.json["rows"], said.json["rejects"]) == (1, 1)  # type: ignore[index]
-    assert "calls.csv, line 3: the input is empty" in said.err
+    assert "calls.csv, line 3: the input ('text') is empty" in said.err
 
 
 def test_the_gate_goes_out_as_toml_and_comes_back_the_same(locked: Team, tmp_path: Path) -> None:
@@ -710,9 +717,9 @@ def test_a_log_that_was_written_over_is_still_read(play: Team) -> None:
     connection.execute("UPDATE audit SET action = 'magic' WHERE seq = 4")
     connection.commit()
     connection.close()
-    for words in (["log"], ["audit", "verify"]):
+    for words, code in ((["log"], 4), (["audit", "verify"], 1)):
         said = play(*words)
-        assert said.code == 4 and "magic" in said.err and len(said.lines) == 1
+        assert said.code == code and "magic" in said.err and len(said.lines) == 1
     assert play("doctor").code == 1
 
 
@@ -807,7 +814,7 @@ def test_options_words_and_a_file_make_one_spec(frozen: Team, staged: Callable[.
     runs = json.loads(frozen.does("train", "status", "P-001", "--json"))
     (run,) = [each for each in runs if each["kind"] == "train"]
     assert (run["spec"]["student"], run["spec"]["epochs"], run["spec"]["seed"]) == ("scratch", 4, 3)
-    assert run["spec"]["alpha"] == 0  # these rows have labels only, and nobody asked for more
+    assert run["spec"]["alpha"] == 0  # these rows have labels only, and no more was asked for
     busy = frozen("train", "P-001", by="dan")
     assert busy.code == 3 and "Run 4 (train) is queued" in busy.err
     assert json.loads(frozen.does("jobs", "--json"))[0]["run"] == 4
@@ -914,7 +921,7 @@ def test_a_word_that_is_no_command_is_answered_with_those_like_it(capsys: pytest
     for words, like in (
         (["sing", "P-001"], "'sign'"),
         (["gate", "lok"], "'lock'"),
-        (["ship", "P-001", "--jso"], "'--json'"),
+        (["withdraw", "P-001", "--jso"], "'--json'"),
     ):
         assert main(words) == 2 and f"Did you mean {like}" in capsys.readouterr().err
 
@@ -936,7 +943,7 @@ def test_the_spec_lists_every_action(capsys: pytest.CaptureFixture[str]) -> None
     assert main(["spec", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert {each["action"] for each in told["actions"]} == {action.value for action in Action if action.command}
-    assert set(told["exit_codes"]) == {"0", "1", "2", "3", "4", "6", "7", "130"}
+    assert set(told["exit_codes"]) == {"0", "1", "2", "3", "4", "6", "7", "8", "130"}
 
 
 @pytest.mark.parametrize(
@@ -979,3 +986,15 @@ def test_a_reader_that_leaves_is_no_error(play: Team) -> None:
     command = f"{sys.executable} -m distill_tui --project {play.path} log --json | head -c 1 >&2"
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True)
     assert done.returncode == 0 and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("action", [each for each in Action if each.command], ids=lambda each: each.value)
+def test_the_command_that_a_screen_shows_has_all_that_the_command_asks_for(action: Action) -> None:
+    command = COMMANDS.by_words.get(action.command)
+    asked = [each for each in command.params if each.required] if command is not None else []
+    if not asked or asked[0].human_readable_name != "PLAY":
+        return  # of the project itself, or a key of the running work: their forms write the command
+    options = [each.opts[0] for each in asked[1:] if isinstance(each, click.Option)]
+    words = action.arguments.split()
+    assert all(option in words for option in options)
+    assert len(asked) - 1 - len(options) <= sum(word.isupper() or word.islower() for word in words)

@@ -19,6 +19,7 @@ from distill_tui.people import remembered
 from distill_tui.rules.actor import Actor
 from distill_tui.store.project import Project
 from distill_tui.terms import PlayKind, Role
+from support import needs
 
 MINE = f"account uid {os.getuid()}"
 
@@ -60,18 +61,16 @@ def bash(here: Path, *words: str) -> set[str]:
 
 
 def fish(here: Path, *words: str) -> set[str]:
+    needs.program("fish")
     asked = shlex.quote(" ".join(["distill-tui", *words]))
     lines = run("fish", f"distill-tui completion fish | source; complete -C {asked}", here)
     return {line.split("\t")[0] for line in lines}
 
 
-SHELLS = [bash, pytest.param(fish, marks=pytest.mark.skipif(not shutil.which("fish"), reason="fish is not here"))]
-
-
-@pytest.mark.parametrize("ask", SHELLS)
+@pytest.mark.parametrize("ask", [bash, fish])
 def test_a_shell_completes_commands_plays_choices_and_options(ask: Callable[..., set[str]], here: Path) -> None:
-    assert ask(here, "tr") == {"train"}
-    assert ask(here, "train", "") == {"P-001", "status", "stop", "resume"}
+    assert ask(here, "tr") == {"train", "try"}
+    assert ask(here, "train", "") == {"P-001", "show", "status", "stop", "resume"}
     assert ask(here, "train", "status", "--f") == {"--follow"}
     assert ask(here, "role", "P-001", "") == {role.value for role in Role}
     assert ask(here, "new", "x", "--kind", "") == {kind.value for kind in PlayKind}
@@ -95,9 +94,8 @@ def test_every_script_is_one_that_its_shell_reads(
     assert main(["completion", shell]) == 0
     script = capsys.readouterr().out
     assert exits.COMPLETES in script
-    if shutil.which(shell):
-        (tmp_path / "script").write_text(script)
-        subprocess.run([shell, "-n", str(tmp_path / "script")], check=True)
+    (tmp_path / "script").write_text(script)
+    subprocess.run([needs.program(shell), "-n", str(tmp_path / "script")], check=True)
 
 
 def test_a_shell_without_a_script_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""What running a student costs is told with its spread, and with where each number comes from."""
+"""What running a student costs is shown with its spread, and with the source of each number."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_everything_measured_is_told() -> None:
     running = {"student": {"cold_start_us": 1_500_000, "peak_kb": 120_000, "batch_1": 900, "batch_32": 4000}}
     one = timed(running=running, machine={"cpu": "x", "load_x100": 150, "threads": 1})
     told, teacher, machine = serving_costs.sentences(serving_costs.costs(one), one.machine)
-    assert "p95 3.1 ms (1.1–5.1 in 5 passes)" in told
+    assert "p95 3.1 ms (1.1–5.1 in 5 runs)" in told
     assert "900 at batch 1, 4,000 at batch 32; cold start 1,500 ms, peak memory 120 MB" in told
     assert machine == "Measured one request at a time on: cpu x, load 1.50, threads 1."
     assert teacher.startswith("teacher: its latency is unknown")

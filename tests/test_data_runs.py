@@ -9,16 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from decimal import Decimal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from distill_tui import actions
 from distill_tui.cli import exits
-from distill_tui.gates.gate import Criterion, Gate
 from distill_tui.rules import entities
-from distill_tui.rules.actor import Actor
 from distill_tui.rules.next_step import next_step
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.permission import objections
@@ -27,19 +25,13 @@ from distill_tui.runs.claim import Claim
 from distill_tui.runs.executors import local
 from distill_tui.store import queries, tables
 from distill_tui.store.project import Project
-from distill_tui.terms import Action, Metric, PlayKind, Reference, Role, RunKind, RunStatus, Stage
-from support import data_runs
+from distill_tui.terms import Action, Role, RunKind, RunStatus, Stage
+from support import data_runs, latency_play
+from support.by_hand import by_hand
+from support.latency_play import DAN
 
 ROWS = 30_000
-DAN = Actor("dan", f"account uid {os.getuid()}")
-SAM = Actor("sam", "account uid 4001")
-GATE = Gate(
-    criteria=(
-        Criterion(Metric.P95_LATENCY, threshold=Decimal(500), binding=True),
-        Criterion(Metric.ACCURACY, Reference.TEACHER, margin=Decimal("0.3")),
-    ),
-    held_out_rows=150,
-)
+GATE = replace(latency_play.GATE, rounds=3)
 WORDS = ("the", "product", "arrived", "today", "and", "it", "was", "really", "quite", "something", "indeed", "box")
 KILLABLE = {RunKind.IMPORT: "importing", RunKind.BUILD: "near duplicates", RunKind.FREEZE: "near duplicates"}
 
@@ -55,21 +47,7 @@ def calls(file: Path) -> Path:
 
 
 def opened(folder: Path) -> Project:
-    project = Project.create(folder / "team.distill", "Team", "dan", "Dan", Actor(None, DAN.proof))
-    for uid, person in ((4001, "sam"), (4002, "vera"), (4003, "olga")):
-        actions.enrol_person(project, DAN, person, person, uid=uid)
-    play = actions.open_play(project, DAN, "as-you-type", PlayKind.LATENCY)
-    people = {Role.SPONSOR: "sam", Role.DRIVER: "dan", Role.VALIDATOR: "vera", Role.OPERATOR: "olga"}
-    for role, person in people.items():
-        actions.assign_role(project, play, DAN, role, person)
-    numbers = {
-        "calls_per_month": "900000", "teacher_p95_ms": "900", "target_p95_ms": "50", "abandoned_share": "0.04",
-        "share_of_top_patterns": "0.8",
-    }  # fmt: skip
-    actions.fill_worksheet(project, play, DAN, numbers)
-    actions.qualify(project, play, DAN)
-    actions.edit_gate(project, play, DAN, GATE)
-    actions.lock_gate(project, play, SAM)
+    project, play = latency_play.locked(folder, GATE)
     actions.set_teacher(project, play, DAN, None)
     return project
 
@@ -195,7 +173,7 @@ def test_the_role_is_asked_for_again_when_the_worker_is_done(tmp_path: Path) -> 
     project = opened(tmp_path)
 
     def meanwhile(project: Project, run: int) -> None:
-        with project.telemetry() as session:
+        with by_hand(project) as session:
             holder = session.get(tables.RoleHolder, (1, Role.DRIVER))
             assert holder is not None
             holder.person_id = "olga"
@@ -214,7 +192,7 @@ def test_a_worker_that_was_given_up_records_nothing(tmp_path: Path) -> None:
     def resumed_elsewhere(project: Project, run_id: int) -> None:
         claimed = Claim.take(project, run_id)
         assert claimed is not None
-        with project.telemetry() as session:
+        with by_hand(project) as session:
             run = session.get(tables.Run, run_id)
             assert run is not None
             run.token = "of another worker"
@@ -244,7 +222,7 @@ def test_a_command_says_why_with_the_exit_code_of_a_refusal_or_of_bad_input(tmp_
     code, told = command("import", "P-001", str(empty))
     assert code == exits.BAD_INPUT and "has no usable row" in told
     code, told = command("import", "P-001", str(bad), "--most-rejects", "0.5")
-    assert code == exits.DONE and "bad.jsonl, line 2: the input is empty. Left out." in told
+    assert code == exits.DONE and "bad.jsonl, line 2: the input ('input') is empty. Left out." in told
     assert project.dossier(1).play is not None and project.dossier(1).traffic[0].rows == 1
     assert [run.status for run in project.dossier(1).runs] == [RunStatus.FAILED, RunStatus.FAILED, RunStatus.FINISHED]
     assert project.dossier(1).play.stage is Stage.DATA

@@ -18,6 +18,7 @@ from distill_tui.terms import Task, TeacherSource
 from distill_tui.ui.forms.sheet import Sheet
 from distill_tui.ui.play.screen import PlayScreen
 from support.at_the_screen import text_of
+from support.by_hand import by_hand
 from support.screens import DAN, NARROW, WIDE, a_project, an_app, at_data, settled, with_draft
 from support.sheets import fill
 
@@ -37,10 +38,14 @@ ESTIMATE = {
     "label": "bad",
     "probabilities": True,
     "seconds": 0.5,
+    "timed": 8,
+    "pace": 0.1,
+    "stopped": "",
     "left": 9,
     "tokens_in": 90,
     "tokens_out": 9,
     "money": "0.4200",
+    "currency": "USD",
     "minutes": 0.1,
     "concurrency": 4,
 }
@@ -55,7 +60,9 @@ async def test_a_teacher_is_chosen_and_how_it_is_asked(
 ) -> None:
     app, folder = an_app(project, with_draft(project), DAN), str(tmp_path)
     chosen: list[tuple[Path | None, Described | None]] = []
-    monkeypatch.setattr(actions, "set_teacher", lambda project, play, actor, *which: chosen.append(which))
+    monkeypatch.setattr(actions, "set_teacher", lambda project, play, actor, how: chosen.append((None, how)))
+    monkeypatch.setattr(actions, "try_teacher", lambda project, play, actor, *which: chosen.append(which))
+    monkeypatch.setattr(app.file_watch, "await_run", lambda run: None)  # no worker was started
     async with app.run_test(size=size) as pilot:
         await settled(pilot)
         await pilot.press("U", "enter")
@@ -96,7 +103,9 @@ async def test_a_teacher_that_writes_is_asked_in_the_words_of_a_file(
 ) -> None:
     app, folder = an_app(project, at_data(project, task=Task.GENERATION), DAN), str(tmp_path)
     chosen: list[tuple[Path | None, Described | None]] = []
-    monkeypatch.setattr(actions, "set_teacher", lambda project, play, actor, *which: chosen.append(which))
+    monkeypatch.setattr(actions, "set_teacher", lambda project, play, actor, how: chosen.append((None, how)))
+    monkeypatch.setattr(actions, "try_teacher", lambda project, play, actor, *which: chosen.append(which))
+    monkeypatch.setattr(app.file_watch, "await_run", lambda run: None)  # no worker was started
     words = tmp_path / "words.txt"
     words.write_text("The parts of {input}, as JSON.")
     async with app.run_test(size=size) as pilot:
@@ -128,7 +137,7 @@ async def test_a_teacher_that_writes_is_asked_in_the_words_of_a_file(
 
 async def test_an_endpoint_is_not_asked_without_a_budget(project: Project, monkeypatch: Any) -> None:
     play = with_draft(project)
-    with project.telemetry() as session:
+    with by_hand(project) as session:
         row = session.get(tables.Play, play)
         assert row is not None
         row.teacher_source, row.teacher_name = TeacherSource.ENDPOINT, "big-1"
@@ -149,7 +158,7 @@ async def test_an_endpoint_is_not_asked_without_a_budget(project: Project, monke
         await pilot.press("ctrl+s")
         await settled(pilot)
         assert isinstance(pilot.app.screen, Sheet) and not asked  # one row was tried, and is shown first
-        assert "0.4200 of money" in " ".join(str(line) for line in pilot.app.screen.body)
+        assert "about USD 0.42 and" in " ".join(str(line) for line in pilot.app.screen.body)
         await pilot.press("enter")
         await settled(pilot)
     assert asked == [{"budget": "5", "price_in": "0.15", "price_out": "0.6", "concurrency": "4", "per_minute": "0"}]
@@ -164,10 +173,10 @@ async def test_terms_are_recorded_and_findings_accepted_by_keys(
     app = an_app(project, play, DAN)
     async with app.run_test(size=size) as pilot:
         await settled(pilot)
-        await pilot.press("p")
+        await pilot.press("P")
         fill(pilot.app, provider="Acme", version="3.1", dated="May 1", says="permitted")
         await pilot.press("ctrl+s")
-        assert isinstance(pilot.app.screen, Sheet)  # that is no date
+        assert isinstance(pilot.app.screen, Sheet)  # that is not a date
         fill(pilot.app, dated="2026-05-01")
         await pilot.press("ctrl+s")
         await settled(pilot)

@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +28,14 @@ from distill_tui.dataset.build import TeacherOutput, build, write
 from distill_tui.dataset.readers import ColumnMapping, TrafficRow, guess_mapping, read_rows
 from distill_tui.dataset.records import BadInput
 from distill_tui.dataset.split import Candidate, LeftOut, SplitRule
+from distill_tui.gates.gate import default_gate
 from distill_tui.rounds import weights
 from distill_tui.rules.results import Reject
-from distill_tui.terms import Split
+from distill_tui.terms import PlayKind, Split, Task
 from support.datasets import EVERY, file_of, imported, jsonl
 
 PLAIN = ColumnMapping(input="input")
+GATE = default_gate(PlayKind.COST)
 RULE = SplitRule(seed=7, held_out_rows=10, validation_share=Decimal("0.2"))
 WORDS = [f"{a}{b}" for a in "bdfgklmnprst" for b in ("alo", "emi", "irun", "otesk", "uvan")]
 
@@ -73,15 +76,14 @@ def one_reason(folder: Path, line: str | bytes, mapping: ColumnMapping = PLAIN) 
     [
         ("empty.jsonl", "", "empty.jsonl is empty"),
         ("blank.csv", " \n\n", "blank.csv is empty"),
-        ("photo.png", b"\x89PNG\r\n\x1a\n" + bytes(60), "neither JSONL, CSV nor Parquet"),
+        ("photo.png", b"\x89PNG\r\n\x1a\n" + bytes(60), "is an image. Take it out"),
         ("wide.csv", "input,x\n".encode("utf-16"), "is UTF-16. Save it as UTF-8"),
-        ("list.json", '[{"input": "a"}]', "line 1: this is one JSON list"),
         ("broken.parquet", b"PAR1 and no more", "not a readable Parquet file"),
         ("header.csv", "input,gold\n", "has a header and no rows"),
         ("twice.csv", "input,input\na,b\n", "the column 'input' comes twice"),
         ("unnamed.csv", "input,,gold\na,b,c\n", "line 1: column 2 has no name"),
         ("latin.csv", b"input,gr\xfc\xdfe\na,b\n", "the header is not UTF-8"),
-        ("mac.csv", "input,gold\ra,b\r", "line 1"),
+        ("mac.csv", "input,gold\ra,b\r", "carriage return alone"),
         ("other.csv", "words,gold\na,b\n", "no column 'input'; it has 'words', 'gold'"),
         ("other.jsonl", '{"words": "a"}\n', "no column 'input'; it has 'words'"),
     ],
@@ -96,7 +98,7 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_sentence(tmp_path, name, c
 
 
 def test_a_folder_that_nobody_saved_a_set_in_is_refused(tmp_path):
-    with pytest.raises(BadInput, match="`save_to_disk` of datasets did not write"):
+    with pytest.raises(BadInput, match="a folder without files of traffic"):
         read_rows(tmp_path, PLAIN)
 
 
@@ -114,7 +116,7 @@ def test_a_parquet_column_that_is_not_there_is_refused(tmp_path):
 
 def test_a_file_without_one_good_row_is_refused_and_leaves_nothing(tmp_path):
     path = jsonl(tmp_path, [{"input": ""}, {"input": 3}])
-    with pytest.raises(BadInput, match=r"no usable row\. Line 1: the input is empty"):
+    with pytest.raises(BadInput, match=r"no usable row\. Line 1: the input \('input'\) is empty"):
         traffic.import_traffic(path, PLAIN, tmp_path / "out" / "t.parquet")
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -136,19 +138,17 @@ def test_a_failed_import_leaves_the_earlier_one_as_it_was(tmp_path):
     [
         ("{", "not JSON (column 2"),
         ("nonsense", "not JSON (column 1"),
-        ('{"input": "a", "x": NaN}', "NaN, which is not JSON"),
-        ('{"input": "a", "x": -Infinity}', "-Infinity, which is not JSON"),
         ("[" * 100_000, "nested too deeply"),
         ('{"a":' * 50_000, "nested too deeply"),
         ('{"input": "a", "input": "b"}', "the key 'input' comes twice"),
         ('{"input": "a", "x": {"y": 1, "y": 2}}', "the key 'y' comes twice"),
         ('["input"]', "the line is a list, not an object"),
         ("null", "the line is null, not an object"),
-        ('{"input": 3}', "the input is a number, not text"),
-        ('{"input": {"text": "a"}}', "the input is an object, not text"),
+        ('{"input": 3}', "the input ('input') is a number, not text"),
+        ('{"input": {"text": "a"}}', "the input ('input') is an object, not text"),
         ('{"input": null}', "is missing"),
         ('{"other": "a"}', "is missing"),
-        ('{"input": " \\n "}', "the input is empty"),
+        ('{"input": " \\n "}', "the input ('input') is empty"),
         ('{"input": "a\\u0000b"}', "a NUL character"),
         ('{"input": "\\ud83d"}', "half a character"),
         (b'{"input": "\xff\xfe"}', "not UTF-8 (byte 12)"),
@@ -164,25 +164,25 @@ def test_a_bad_json_line_is_a_reject_with_its_line_and_reason(tmp_path, line, sa
     ("value", "says"),
     [
         ({"probs": {"a": 0.5, "b": 0.4}}, "sum to 0.9, not to 1"),
-        ({"probs": {"a": 1.2, "b": -0.2}}, "is outside 0 to 1"),
-        ({"probs": [1.005, -0.005]}, "is outside 0 to 1"),
+        ({"probs": {"a": 1.2, "b": -0.2}}, "outside 0 to 1"),
+        ({"probs": [1.005, -0.005]}, "outside 0 to 1"),
         ({"probs": {"a": "1"}}, "is not a number"),
         ({"probs": {"a": True}}, "is not a number"),
         ({"probs": []}, "sum to 0"),
-        ({"probs": "{"}, "the probabilities are not JSON"),
-        ({"probs": "[" * 90_000}, "the probabilities are not JSON"),
-        ({"probs": "[NaN, 1]"}, "the probabilities are not JSON"),
-        ({"probs": 1}, "neither an object nor a list"),
-        ({"probs": [10**400]}, "is outside 0 to 1"),
-        ({"time": "yesterday"}, "the time 'yesterday' is not an ISO 8601 time"),
+        ({"probs": "{"}, "the probabilities ('probs') are not JSON"),
+        ({"probs": "[" * 90_000}, "the probabilities ('probs') are not JSON"),
+        ({"probs": "[NaN, 1]"}, "the probabilities ('probs') are not JSON"),
+        ({"probs": 1}, "are a number, not an object or a list"),
+        ({"probs": [10**400]}, "outside 0 to 1"),
+        ({"time": "yesterday"}, "'time' “yesterday” is not an ISO 8601 time"),
         ({"time": 1e300}, "is not an ISO 8601 time"),
         ({"time": True}, "is not an ISO 8601 time"),
         ({"time": "0001-01-01T00:00:00+14:00"}, "is not an ISO 8601 time"),
-        ({"cost": -0.01}, "the cost -0.01 is negative"),
-        ({"cost": "free"}, "the cost 'free' is not a number"),
+        ({"cost": -0.01}, "'cost' “-0.01” is negative"),
+        ({"cost": "free"}, "'cost' “free” is not a number"),
         ({"cost": "NaN"}, "is not finite"),
         ({"cost": "1e999999"}, "is out of range"),
-        ({"latency_ms": -1}, "the latency -1 is negative"),
+        ({"latency_ms": -1}, "'latency_ms' “-1” is negative"),
         ({"latency_ms": [1]}, "is not a number"),
         ({"gold": ["a"]}, "'gold' is a list, not text"),
         ({"gold": "a\0"}, "'gold' holds a NUL character"),
@@ -209,9 +209,9 @@ def test_a_reason_never_carries_control_codes(tmp_path):
         ("a\n", "2: the row has 1 fields where the header has 2"),
         ("a,b,c\n", "2: the row has 3 fields where the header has 2"),
         ('"a"b,c\n', "2: the quoting is broken"),
-        (b"\xff,b\n", "2: the input is not UTF-8"),
-        ("a\0,b\n", "2: the input holds a NUL character"),
-        (",b\n", "2: the input is empty"),
+        (b"\xff,b\n", "2: the input ('input') is not UTF-8"),
+        ("a\0,b\n", "2: the input ('input') holds a NUL character"),
+        (",b\n", "2: the input ('input') is empty"),
         ("a" * 1_100_000 + ",b\n", "2: the line is over 1 MB"),
     ],
 )
@@ -340,7 +340,8 @@ def test_an_import_reports_what_a_worksheet_needs(tmp_path):
     assert (report.rows, report.rejects, report.file_name) == (100, 0, "rows.jsonl")
     assert (report.mean_cost, report.total_cost, report.p95_latency_ms) == (Decimal("0.002"), Decimal("0.2"), 95)
     assert report.first_time == "2026-10-01T01:00:00.000000+00:00"
-    assert (report.gold_share, report.teacher_share, report.labels) == (0.49, 1.0, ("a",))
+    assert (report.gold_share, report.teacher_share, report.names.gold) == (0.49, 1.0, {"a": 49})
+    assert report.names.answers == {"a": 90, "b": 10}
     assert report.disagreement == pytest.approx(4 / 49)
     assert report.segments == (("s", 75), ("t", 25))
     assert report.parquet_digest == traffic.file_digest(out)
@@ -652,7 +653,7 @@ def test_a_tie_between_gold_labels_drops_the_label_and_is_counted(tmp_path):
 def test_weights_of_a_round_touch_training_rows_only(tmp_path):
     dataset = build([imported(tmp_path, examples(40))], {}, RULE)
     factors = {weights.cell(row.segment, row.gold): 3.0 for row in dataset.rows}
-    heavy = [weights.weighted(row, factors, dataset.labels) for row in dataset.rows]
+    heavy = [weights.weighted(row, factors, dataset.task) for row in dataset.rows]
     assert {row.split: row.weight for row in heavy} == {
         Split.TRAIN: 3.0,
         Split.VALIDATION: 1.0,
@@ -681,10 +682,11 @@ def test_the_latest_output_of_the_teacher_is_what_it_says(tmp_path):
     assert found[duplicates.input_digest(sentence(0))].teacher_output == "good"
 
 
-def test_answers_outside_the_labels_are_dropped_and_counted(tmp_path):
+def test_answers_outside_the_labels_are_kept_as_written_and_counted(tmp_path):
     rows = [row | {"teacher_output": "I cannot say"} for row in examples(40)]
     dataset = build([imported(tmp_path, rows)], {}, RULE, labels=("bad", "good"))
-    assert all(row.teacher_output is None and row.gold != "fine" for row in dataset.rows)
+    assert all(row.teacher_output == "I cannot say" and row.outside and row.answer is None for row in dataset.rows)
+    assert all(row.gold != "fine" for row in dataset.rows) and dataset.unmatched_gold == {"fine": 13}
     assert (dataset.tally.unknown_outputs, dataset.tally.unknown_gold) == (40, 13)
 
 
@@ -700,9 +702,9 @@ def test_lists_of_probabilities_need_as_many_labels(tmp_path):
 def test_a_task_with_free_text_has_no_labels(tmp_path):
     rows = [{"input": sentence(n), "teacher_output": sentence(n + 1000)} for n in range(120)]
     path = imported(tmp_path, rows)
-    with pytest.raises(BadInput, match="120 different labels"):
+    with pytest.raises(BadInput, match="120 different labels on 120 rows, like free text"):
         build([path], {}, RULE)
-    write(build([path], {}, RULE, labels=()), tmp_path / "d.parquet")
+    write(build([path], {}, RULE, labels=(), task=Task.GENERATION), tmp_path / "d.parquet")
     found = frozen.load(tmp_path / "d.parquet", Split.HELD_OUT)
     assert found.labels == () and found.soft.shape == (10, 0)
     assert found.teacher_texts[0] is not None and set(found.teacher) == {-1}
@@ -762,7 +764,7 @@ def test_counts_add_up_and_say_what_was_lost(tmp_path):
     rows = [{"input": " ", "gold": "bad"}, *examples(90), *examples(9)]
     dataset = build([imported(tmp_path, rows)], {}, RULE)
     write(dataset, tmp_path / "d.parquet")
-    counts = counting.count(tmp_path / "d.parquet")
+    counts = counting.count(tmp_path / "d.parquet", GATE)
     tally = counts.tally
     assert tally["rows"] == sum(cell.rows for cell in counts.cells) == 90
     assert tally["rows_read"] == tally["rows"] + tally["duplicates_merged"] + tally["outside_window"] == 99
@@ -796,7 +798,8 @@ def test_a_leak_is_named_without_quoting_a_row(tmp_path, change, says):
 
 def test_what_is_no_data_set_is_refused_by_all_who_read_one(tmp_path):
     path = imported(tmp_path, examples(5))
-    for read in (frozen.content_digest, frozen.leaks, frozen.splits_of, counting.count, frozen.labels_of):
+    count = partial(counting.count, gate=GATE)
+    for read in (frozen.content_digest, frozen.leaks, frozen.splits_of, count, frozen.labels_of):
         with pytest.raises(BadInput, match="not a frozen data set"):
             read(path)
         with pytest.raises(BadInput, match="is missing"):

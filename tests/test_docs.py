@@ -4,11 +4,14 @@ import ast
 import re
 import shlex
 import subprocess
+import tokenize
 from collections.abc import Iterator
 from dataclasses import fields
 from enum import StrEnum
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
+from tokenize import COMMENT, STRING
 
 import click
 import pytest
@@ -44,6 +47,57 @@ def section(page: Path, heading: str) -> list[str]:
 def first_cells(lines: list[str]) -> list[str]:
     """The words in code marks that the rows of a table begin with."""
     return [match[1] for line in lines if (match := re.match(r"\| `([^`]+)` \|", line))]
+
+
+# --- plain English ---------------------------------------------------------------------------------------------------
+
+SAID = (  # a word that a reader has to translate, and what stands for it
+    (r"(?:is|are|was|be) told|told (?:by|of|in)\b", "show, report, name"),
+    (r"tells? of\b", "report"),
+    (r"\banew\b", "again"),
+    (r"\bwhoever\b|\bwhomever\b", "name the role"),
+    (r"\b(?:nobody|somebody|anybody|everybody)\b", "name the role, or no one"),
+    (r"\bbeside\b(?!-)", "next to, compared with"),
+    (r"\bdeeds?\b", "action"),
+    (r"\bawake\b|\bput aside\b|\bof no account\b|\blies at\b|\bas it were\b|\bcannot but\b", "say it plainly"),
+    (r"\bknows? not\b", "does not know"),
+    (
+        r"(?<!there )\b(?:is|are) no (?!longer|more|less|fewer|later|earlier|older|larger|smaller|better|worse|slower)",
+        "is not",
+    ),
+    (r'"""(?:Give|Say|Tell)\b', "Return, Show, Report"),
+    (r"\d %(?=[\s,.;:)|]|$)", "no space before %"),
+)
+NOT_OURS = ("practice.py", "cli.md", "test_docs.py")  # what customers write; what the commands write
+
+
+@cache
+def prose() -> list[tuple[str, int, str]]:
+    """The lines that a person reads: pages whole, and of the source its texts, docstrings and comments."""
+    found = [
+        (name(page), n, line)
+        for page in WRITTEN
+        for n, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1)
+    ]
+    folders = [SOURCE, *(ROOT / folder for folder in ("benchmarks", "proofs", "sample_projects", "tests"))]
+    for path in (path for folder in folders for path in sorted(folder.rglob("*.py")) if path.name not in NOT_OURS):
+        with path.open("rb") as file:
+            texts = [each for each in tokenize.tokenize(file.readline) if each.type in (STRING, COMMENT)]
+        if "tests" in path.parts:  # their texts are data; docstrings and comments are prose
+            texts = [each for each in texts if each.type == COMMENT or each.string.startswith('"""')]
+        for text in texts:
+            found += [(name(path), text.start[0] + at, line) for at, line in enumerate(text.string.splitlines())]
+    return found
+
+
+@pytest.mark.parametrize(("word", "instead"), SAID, ids=[word for word, _ in SAID])
+def test_prose_is_plain(word: str, instead: str) -> None:
+    found = [
+        f"{where}:{number}: {line.strip()[:100]}"
+        for where, number, line in prose()
+        if re.search(word, line, re.IGNORECASE if '"""' not in word else 0)
+    ]
+    assert not found, f"{instead}:\n" + "\n".join(found)
 
 
 # --- the words -------------------------------------------------------------------------------------------------------
@@ -263,6 +317,50 @@ def links(page: Path) -> list[str]:
 def anchors(page: Path) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@cache
+def every_test() -> list[str]:
+    """The names of all tests."""
+    files = sorted((ROOT / "tests").glob("test_*.py"))
+    return [
+        found for file in files for found in re.findall(r"^(?:async )?def (test_\w+)", file.read_text(), re.MULTILINE)
+    ]
+
+
+def named_tests(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield each test, file of tests and proof that a text names in code marks, and whether it is there."""
+    proofs = "".join(path.read_text() for path in (ROOT / "proofs").glob("*.py"))
+    for word in re.findall(r"`([^`]+)`", text):
+        if re.fullmatch(r"tests/\w+\.py", word):
+            yield word, (ROOT / word).is_file()
+        elif re.fullmatch(r"test_\w+…?", word):
+            yield word, any(each.startswith(word.removesuffix("…")) for each in every_test())
+        elif only := re.search(r"make prove ARGS='--only (\w+)'", word):
+            yield word, only[1] in proofs
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name)
+def test_every_test_that_a_page_names_is_there(page: Path) -> None:
+    assert not [word for word, there in named_tests(page.read_text(encoding="utf-8")) if not there]
+
+
+def test_every_promise_of_security_names_its_test() -> None:
+    promises = "\n".join(section(ROOT / "SECURITY.md", "What is promised")).strip().split("\n\n")
+    assert not [each.splitlines()[0] for each in promises if not any(named_tests(each))]
+
+
+def test_every_line_of_who_can_write_what_names_its_test_or_says_that_it_is_not_noticed() -> None:
+    rows = [line for line in section(DOCS / "threat-model.md", "Who can write what") if line.startswith("| ")][2:]
+    assert len(rows) > 12 and not [row for row in rows if "not noticed" not in row and not any(named_tests(row))]
+
+
+def test_every_attempt_of_the_threat_model_has_a_test_of_its_number() -> None:
+    rows = [line for line in section(DOCS / "threat-model.md", "Attempts") if re.match(r"\| \d", line)]
+    numbers = [int(each) for row in rows for each in re.findall(r"\d+", row.split("|")[1])]
+    assert numbers == list(range(1, len(numbers) + 1))
+    tried = {int(each) for test in every_test() for each in re.findall(r"_(\d\d)[a-z]?(?=_)", test[:14])}
+    assert set(numbers) <= tried
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from fractions import Fraction
 
@@ -12,7 +11,8 @@ from hypothesis import strategies as st
 
 from distill_tui.gates import statistics
 from distill_tui.monitor import drift
-from distill_tui.monitor.drift import OVERALL, Group, Inputs, Rates
+from distill_tui.monitor.drift import OVERALL, Group, GroupState, Inputs, Rates
+from distill_tui.rules.results import decode, encode
 
 limits = st.floats(0.005, 0.9)
 shares = st.floats(0, 1)
@@ -175,7 +175,7 @@ def test_a_replay_gives_the_same_state_to_the_bit_and_json_keeps_it(seen: list[t
 
     first, again = replay().group.state(), replay().group.state()
     assert first == again
-    assert json.loads(json.dumps(first)) == first
+    assert decode(GroupState, encode(first)) == first
     assert math.isfinite(replay().group.value)
 
 

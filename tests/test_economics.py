@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distill_tui.gates import economics
+from distill_tui.gates import alternatives, economics
+from distill_tui.gates.alternatives import Alternative
 from distill_tui.gates.economics import (
     WORKSHEET,
     Prices,
@@ -22,6 +23,7 @@ from distill_tui.gates.economics import (
     tornado,
     trigger_holds,
 )
+from distill_tui.gates.wording import money
 from distill_tui.terms import PlayKind
 
 PRICES = Prices(
@@ -66,7 +68,7 @@ def test_a_share_above_one_is_told_to_be_written_as_a_share() -> None:
 
 def test_a_cost_play_is_refused_where_the_task_costs_too_little() -> None:
     (reason,) = trigger_holds(PlayKind.COST, filled(PlayKind.COST, calls_per_month="1000"))
-    assert "2.40 a month" in reason and "threshold of 1,000.00" in reason
+    assert "USD 2.40 a month" in reason and "threshold of USD 1,000" in reason
 
 
 @pytest.mark.parametrize("days", ["29", "91"])
@@ -269,3 +271,41 @@ def test_a_worksheet_may_hold_more_than_it_owes() -> None:
     assert trigger_holds(PlayKind.COST, filled(PlayKind.COST) | more) == []
     (reason,) = trigger_holds(PlayKind.COST, filled(PlayKind.COST) | {"fallback_share": Decimal(3)})
     assert reason.startswith("fallback_share is 3; it is a share")
+
+
+# the baseline: the same calls answered otherwise
+
+
+@given(st.integers(1, 10_000), st.integers(0, 300), st.integers(1, 36))
+def test_at_the_break_even_calls_the_student_has_just_paid_for_itself_against_the_alternative(
+    price: int, sampled: int, months: int
+) -> None:
+    other, student = Alternative("x", Decimal(price) / 100), Decimal("0.001")
+    prices = replace(PRICES, sample_share=Decimal(sampled) / 1000)
+    calls = alternatives.break_even_calls(prices, student, other, Decimal(months))
+    still_asked = prices.teacher_cost_per_1k * (prices.sample_share + prices.fallback_share)
+    assert (calls is None) == (other.per_1k - student <= still_asked)
+    if calls is not None:
+        net = alternatives.saving(replace(prices, calls_per_month=calls), student, other) * months - prices.build_cost
+        assert abs(net) < Decimal("0.000001")
+
+
+def test_against_the_teacher_itself_the_saving_is_the_usual_one_and_a_cheaper_alternative_leaves_less() -> None:
+    same = Alternative("the teacher", PRICES.teacher_cost_per_1k)
+    assert alternatives.saving(PRICES, Decimal("0.01"), same) == monthly_saving(PRICES, Decimal("0.01"))
+    cheap = Alternative("x", Decimal("0.04"))
+    assert alternatives.saving(PRICES, Decimal("0.01"), cheap) < monthly_saving(PRICES, Decimal("0.01"))
+
+
+def test_a_worksheet_says_what_the_calls_would_cost_otherwise() -> None:
+    values = filled(PlayKind.COST)
+    assert not list(alternatives.sentences(values))
+    values |= {"decision_price_per_million": Decimal("0.10"), "decision_tokens_per_call": Decimal(400)}
+    values |= {"smaller_model_cost_per_1k": Decimal("0.30")}
+    assert [(each.name, each.per_1k) for each in alternatives.of(values)] == [
+        ("a typed-decision API", Decimal("0.04")),
+        ("a smaller hosted model", Decimal("0.30")),
+    ]
+    calls = values["calls_per_month"]
+    first, _ = alternatives.sentences(values)
+    assert f"would cost {money(calls * Decimal('0.00004'), 'USD')} a month for the same calls" in first

@@ -8,19 +8,26 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from textual import events
 from textual.geometry import Size
 
-from distill_tui.terms import Action
+from distill_tui.cli.app import COMMANDS
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.next_step import next_step, waits_for
+from distill_tui.terms import Action, Assurance
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.forms import form
 from distill_tui.ui.forms.sheet import Sheet
+from distill_tui.ui.palette import Palette
+from distill_tui.ui.play.screen import PlayScreen
 from distill_tui.ui.session import CURSOR_POSITION, MUTE, SILENCE, TALLEST, WIDEST, FarEnd, SessionApp, clamped
+from distill_tui.ui.widgets.frame import KeyLine
 from support import real_play
-from support.at_the_screen import told
+from support.at_the_screen import settled, text_of, told
 from support.ssh_host import Host, Session
 from support.ssh_sessions import entries, sessions
 from support.terminal import Terminal
@@ -80,11 +87,12 @@ async def test_a_session_takes_no_size_beyond_the_bounds(play: real_play.Play) -
 
 
 @pytest.mark.parametrize("ignore_hangup", [False, True])
-def test_a_terminal_that_is_gone_ends_the_session_and_half_of_a_decision_is_none(
+def test_a_terminal_that_is_gone_ends_the_session_and_half_of_an_entry_is_none(
     play: real_play.Play, session: Callable[..., Terminal], ignore_hangup: bool
 ) -> None:
     it, before = session(ignore_hangup=ignore_hangup), entries(play)
-    it.press(b"X")
+    it.press(b"c")
+    it.shows(b"nothing is done")  # the sheet is open
     it.press(b"this is not fin")
     it.hang_up()
     assert it.process.wait(timeout=15) == 128 + signal.SIGHUP
@@ -117,7 +125,7 @@ def test_only_a_terminal_that_answered_or_never_spoke_can_fall_silent(monkeypatc
         end._spoke, end._answers, end._last_byte = spoke, answers, now - MUTE - 1
         assert end.silent is silent
         end._last_byte = now - SILENCE - 1
-        assert end.silent is answers  # whoever never pressed a key may still be reading
+        assert end.silent is answers  # a person who never pressed a key may still be reading
         end._last_byte = now - 1
         assert not end.silent
 
@@ -137,6 +145,96 @@ async def test_no_sheet_of_a_session_reads_a_file_of_the_host(play: real_play.Pl
         app.new_play()
         await pilot.pause()
         assert "cannot open a play" in told(app) and not isinstance(app.screen, Sheet)
+
+
+def over_ssh(play: real_play.Play, person: str) -> Actor:
+    return replace(play.by(person), assurance=Assurance.SESSION, over_ssh=True, address="ssh://distill@host:2222")
+
+
+def offered(app: DistillApp) -> set[str]:
+    """Return the actions of the keys, and what the line of keys and the palette name."""
+    keys = {active.binding.action for active in app.screen.active_bindings.values()}
+    shown = {f"line: {key.does}" for key in app.screen.query_one(KeyLine)._all(app.screen)}
+    titles = [entry.title.split("  ")[0].removesuffix(" P-001") for entry in Palette(app.screen).entries()]
+    return keys | shown | {": a command" if title.startswith(":") else title for title in titles}
+
+
+ON_THE_HOST = {  # what a session does not have, on the board and in a play
+    True: {"new_play", "import_hint", "line: New play", "app.command_line", "new", "import", "teacher", ": a command"},
+    False: {
+        "take('open_play')",
+        "take('import_traffic')",
+        "app.command_line",
+        "new",
+        "import",
+        "teacher",
+        ": a command",
+    },
+}
+
+
+@pytest.mark.parametrize("board", [True, False])
+async def test_a_session_offers_neither_new_nor_import_nor_a_command_line(play: real_play.Play, board: bool) -> None:
+    for kind in (DistillApp, SessionApp):
+        more = {"commands": COMMANDS.typed} if kind is DistillApp else {}
+        app = kind(play.path, actor=over_ssh(play, "dan"), **more)
+        async with app.run_test(size=(120, 36)) as pilot:
+            await settled(pilot)
+            if not board:
+                app.open_play(play.id, 3)
+                await settled(pilot)
+            held = ON_THE_HOST[board] & offered(app)
+            if kind is DistillApp:
+                assert held >= ON_THE_HOST[board] - {"take('open_play')"}, "the test asks for what there is"
+                continue
+            assert not held
+            before = app.screen
+            for key in ("n", "i", "colon"):
+                await pilot.press(key)
+                await settled(pilot)
+                assert app.screen is before
+
+
+@pytest.mark.parametrize("size", [(120, 36), (80, 24)])
+async def test_what_waits_for_a_person_comes_from_the_rules(play: real_play.Play, size: tuple[int, int]) -> None:
+    """Each person holds a role in the play all the time; only the one whose turn it is reads that it waits."""
+    turns = []
+    for act in (lambda: None, play.sign, play.ship):
+        act()
+        dossier = play.project.dossier(play.id)
+        turns.append(waits_for(dossier))
+        for person in ("vera", "dan", "sam", "olga"):
+            app = SessionApp(play.path, over_ssh(play, person))
+            async with app.run_test(size=size) as pilot:
+                await settled(pilot)
+                says = told(app)
+            if person != turns[-1]:
+                assert says == "Nothing waits for you."
+            else:
+                assert says.startswith("These plays wait for you: P-001.")
+                signs = next_step(dossier) is Action.SIGN_OFF
+                assert ("sign --via ssh://distill@host:2222 P-001 --approve" in says) is signs, "a builder cannot sign"
+    assert turns == ["vera", "dan", None]
+
+
+async def test_the_next_step_of_a_session_is_a_command_of_the_persons_own_machine(play: real_play.Play) -> None:
+    sign = "distill-tui sign --via ssh://distill@host:2222 P-001 --approve -m TEXT --key FILE"
+    for act, command in ((lambda: None, sign), (play.sign, "ssh -t ssh://distill@host:2222"), (play.ship, "")):
+        act()
+        command = command or "ssh -t ssh://distill@host:2222"
+        for person, opens in (("vera", False), ("dan", False), ("vera", True), ("dan", True)):
+            app = SessionApp(play.path, over_ssh(play, person))
+            async with app.run_test(size=(120, 36)) as pilot:
+                await settled(pilot)
+                if opens:
+                    app.open_play(play.id)
+                elif isinstance(app.screen, PlayScreen):
+                    await pilot.press("q")
+                await settled(pilot)
+                if opens and next_step(play.project.dossier(play.id)) is not None:
+                    assert f"CLI  {command}" in text_of(app)
+                await pilot.press("Y")
+                assert app.clipboard == command and told(app) == f"On the clipboard: {command}"
 
 
 @pytest.mark.parametrize("app", [DistillApp, SessionApp])
@@ -161,7 +259,7 @@ def test_a_fault_of_ours_shows_no_rows_and_steers_nothing(
 def test_an_input_that_ended_ends_the_session_long_before_the_idle_limit(
     play: real_play.Play, tmp_path: Path, answers: bool
 ) -> None:
-    """sshd passes the end of a client's input on to nobody; only questions that stay unanswered tell."""
+    """sshd does not report the end of a client's input; only unanswered queries show it."""
     host = Host(play, tmp_path)
     command = host.command("vera", options=("-tt",))
     env = host.env | {"TERM": "xterm-256color"}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sacrebleu import sentence_chrf
 
+from distill_tui.gates import written
+from distill_tui.gates.gate import ANY_ORDER
 from distill_tui.gates.record import Record
 from distill_tui.review import errors
 from distill_tui.runs import generation
-from distill_tui.tasks import answer_text, row_scores
-from distill_tui.terms import Metric, Task
+from distill_tui.tasks import answer_text, default_gate, gate_problems, row_scores
+from distill_tui.terms import Metric, PlayKind, Task
 from distill_tui.training.predictor import WrittenAnswer
 
 VALUES = st.recursive(st.text(max_size=6) | st.none() | st.integers(), lambda v: st.lists(v, max_size=3)
@@ -66,7 +70,7 @@ def test_the_fields_in_which_an_answer_is_apart_from_gold_are_named() -> None:
     gold = '{"number": "12", "street": {"name": "Elm", "kind": "St"}, "units": ["a", "b"]}'
     assert (
         answer_text.differing_fields(
-            '{"units": ["b", "a"], "street": {"kind": "St", "name": "Elm"}, "number": "12"}', gold
+            '{"units": ["a", "b"], "street": {"kind": "St", "name": "Elm"}, "number": "12"}', gold
         )
         == ()
     )
@@ -111,7 +115,7 @@ class Rows(SimpleNamespace):
         super().__init__(
             rows=np.arange(len(golds)), gold_texts=tuple(golds), teacher_texts=tuple(teacher), inputs=inputs,
             digests=tuple(f"{number:<064x}" for number in range(len(golds))), segments=("all",) * len(golds),
-            groups=(None,) * len(golds), weights=np.ones(len(golds)),
+            groups=(None,) * len(golds), weights=np.ones(len(golds)), lists="ordered",
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -132,3 +136,49 @@ def test_a_record_of_answers_is_judged_by_exact_match_and_by_its_row_scores() ->
     assert record.scores[Metric.FIELD_F1]["student"] == (10_000, 0, -1)
     assert errors.confusions(record) == [], "answers are no labels, and held-out ones are not quoted"
     assert Record.from_json(record.to_json()) == record
+
+
+# --- lists, in their order or in any --------------------------------------------------------------------------------
+
+GOLD = '{"tags": ["red", "blue"], "parts": [{"name": "nut", "n": 2}, {"name": "bolt", "n": 1.0}]}'
+TURNED = '{"parts": [{"n": 1, "name": "bolt"}, {"n": 2, "name": "nut"}], "tags": ["blue", "red"]}'
+
+
+def test_the_order_of_a_list_counts_as_the_gate_says_in_exact_match_and_field_f1_alike() -> None:
+    assert answer_text.spelled(TURNED) != answer_text.spelled(GOLD)
+    assert answer_text.field_f1(TURNED, GOLD) == 0, "no value is where gold has it"
+    assert answer_text.differing_fields(TURNED, GOLD) == ("parts.n", "parts.name", "tags")
+    assert answer_text.spelled(TURNED, ANY_ORDER) == answer_text.spelled(GOLD, ANY_ORDER)
+    assert answer_text.field_f1(TURNED, GOLD, ANY_ORDER) == 1.0
+    assert answer_text.differing_fields(TURNED, GOLD, ANY_ORDER) == ()
+    twice = '{"tags": ["red", "red", "blue"]}'
+    assert answer_text.spelled(twice, ANY_ORDER) != answer_text.spelled('{"tags": ["red", "blue"]}', ANY_ORDER)
+
+
+@given(VALUES.filter(lambda value: isinstance(value, list)), st.randoms(use_true_random=False))
+def test_in_any_order_a_shuffled_list_is_the_same_and_spelling_it_again_changes_nothing(
+    value: Any, chance: Any
+) -> None:
+    mixed = list(value)
+    chance.shuffle(mixed)
+    text, other = json.dumps(value), json.dumps(mixed)
+    said = answer_text.spelled(text, ANY_ORDER)
+    assert said == answer_text.spelled(other, ANY_ORDER) == answer_text.spelled(answer_text.spelled(text), ANY_ORDER)
+    assert answer_text.field_f1(other, text, ANY_ORDER) == 1.0
+
+
+def test_a_gate_fixes_how_lists_are_compared_and_a_record_goes_by_it() -> None:
+    gate = default_gate(PlayKind.STABILITY, Task.GENERATION)
+    loose = replace(gate, lists=ANY_ORDER)
+    assert "lists" not in written.to_json(gate) and written.from_json(written.to_json(loose)) == loose
+    assert written.from_toml(written.to_toml(loose)) == loose and written.digest(loose) != written.digest(gate)
+    wrong = gate_problems(replace(gate, lists="sets"), PlayKind.STABILITY, Task.GENERATION)
+    assert "lists is 'sets'; it is 'ordered' or 'any order'." in wrong
+    labels = gate_problems(loose, PlayKind.STABILITY, Task.CLASSIFICATION)
+    assert any("this play's answers are labels" in each for each in labels)
+    for lists, right in ((gate.lists, False), (loose.lists, True)):
+        split = Rows([GOLD], [GOLD])
+        split.lists = lists
+        columns = generation.columns(split, [WrittenAnswer(TURNED, 0.9)], [None], "{}", {})  # type: ignore[arg-type]
+        assert (columns["student"] == columns["gold"]) is right
+        assert columns["scores"][Metric.FIELD_F1]["student"] == (10_000 if right else 0,)

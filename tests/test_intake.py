@@ -17,6 +17,7 @@ import pytest
 
 from distill_tui import actions
 from distill_tui.dataset import build, traffic
+from distill_tui.dataset.previews import preview
 from distill_tui.dataset.readers import (
     BadInput,
     ColumnMapping,
@@ -24,7 +25,6 @@ from distill_tui.dataset.readers import (
     TrafficRow,
     column_names,
     guess_mapping,
-    preview,
     read_rows,
 )
 from distill_tui.dataset.split import SplitRule
@@ -35,6 +35,7 @@ from distill_tui.rules.requests import ImportTraffic
 from distill_tui.store.project import Project
 from distill_tui.terms import PlayKind, Role, Split
 from support import data_runs
+from support.datasets import saved
 from support.intake import MIA, MINE
 
 PLAIN = ColumnMapping(input="text", gold="label")
@@ -51,22 +52,6 @@ def packed(path: Path) -> Path:
     with path.open("rb") as plain, gzip.open(into, "wb") as file:
         shutil.copyfileobj(plain, file)
     return into
-
-
-def saved(folder: Path, rows: list[tuple[str, int]], names: list[str] | None = None) -> Path:
-    """Write a folder as `save_to_disk` of datasets does; `test_the_folder_is_like_the_real_one` holds it to that."""
-    folder.mkdir(parents=True)
-    table = pa.table({"text": [text for text, _ in rows], "label": [label for _, label in rows]})
-    with (
-        pa.OSFile(str(folder / "data-00000-of-00001.arrow"), "wb") as sink,
-        pa.ipc.new_stream(sink, table.schema) as out,
-    ):
-        out.write_table(table)
-    label = {"names": names, "_type": "ClassLabel"} if names else {"dtype": "int64", "_type": "Value"}
-    info = {"features": {"text": {"dtype": "string", "_type": "Value"}, "label": label}}
-    (folder / "dataset_info.json").write_text(json.dumps(info))
-    (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": "data-00000-of-00001.arrow"}]}))
-    return folder
 
 
 # refusals
@@ -205,14 +190,14 @@ def test_a_chat_log_in_any_usual_shape_is_one_row_a_call(tmp_path: Path, shape: 
     else:
         pq.write_table(pa.Table.from_pylist([logged]), path)
     time_ = datetime(2026, 11, 24, 13, tzinfo=UTC)
-    expected = TrafficRow(1, "I love it", "good", time=time_, tokens_in=21, tokens_out=1)
+    expected = TrafficRow(1, "I love it", "good", time=time_, tokens_in=21, tokens_out=1, model="big-1")
     assert list(read_rows(path, guess_mapping(path))) == [expected]
 
 
 def test_a_conversation_keeps_who_said_what_and_its_last_answer_is_the_output(tmp_path: Path) -> None:
     messages = [
         {"role": "system", "content": "Be brief."},
-        {"role": "user", "content": [{"type": "text", "text": "Hello"}, {"type": "image_url", "image_url": {}}]},
+        {"role": "user", "content": [{"type": "text", "text": "Hello"}]},
         {"role": "assistant", "content": "Hi"},
         {"role": "user", "content": "Where is my parcel?"},
         {"role": "assistant", "content": "delivery"},
@@ -224,15 +209,22 @@ def test_a_conversation_keeps_who_said_what_and_its_last_answer_is_the_output(tm
     assert row.teacher_output == "delivery"
 
 
-def test_an_answer_that_was_cut_off_or_never_came_is_none(tmp_path: Path) -> None:
-    cut = call("one")
-    cut["choices"] = [{"finish_reason": "length", "message": {"role": "assistant", "content": "go"}}]
-    rows = [cut, call("two", None), call("three", choices=[]), call("four", choices=None)]
-    path = jsonl(tmp_path / "x.jsonl", rows)
+def test_an_answer_that_never_came_is_none(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "x.jsonl", [call("two", None), call("three", choices=[]), call("four", choices=None)])
     found = [
         (row.input, row.teacher_output) for row in read_rows(path, guess_mapping(path)) if isinstance(row, TrafficRow)
     ]
-    assert found == [("one", None), ("two", None), ("three", None), ("four", None)]
+    assert found == [("two", None), ("three", None), ("four", None)]
+
+
+def test_a_cut_answer_and_a_picture_are_rejects_with_their_reasons(tmp_path: Path) -> None:
+    cut = call("one")
+    cut["choices"] = [{"finish_reason": "length", "message": {"role": "assistant", "content": "go"}}]
+    picture = call("two")
+    picture["messages"] = [{"role": "user", "content": [{"type": "text", "text": "this"}, {"type": "image_url"}]}]
+    path = jsonl(tmp_path / "x.jsonl", [cut, picture, call("three")])
+    reasons = [row.reason for row in read_rows(path, guess_mapping(path)) if isinstance(row, Reject)]
+    assert reasons == ["the answer was cut off for length", "a message holds “image_url”, which is not text"]
 
 
 def test_a_chat_without_a_question_is_a_reject(tmp_path: Path) -> None:
@@ -335,7 +327,7 @@ def test_more_bad_rows_than_the_driver_allows_refuse_the_import_and_keep_nothing
         data_runs.import_traffic(project, 1, MIA, path, most_rejects=0.2)
     (reason,) = refusal.value.objections
     assert reason.rule == "traffic.rejects"
-    assert "3 of the 10 rows" in reason.sentence and "the input is empty (2)" in reason.sentence
+    assert "3 of the 10 rows" in reason.sentence and "the input ('text') is empty (2)" in reason.sentence
     kept = [path for path in sorted(project.artifacts.folder.glob("*")) if path.name != "runs"]
     assert kept == before and not list(project.artifacts.folder.glob("runs/*/work")) and not project.dossier(1).traffic
     report = data_runs.import_traffic(project, 1, MIA, path, most_rejects=0.3)

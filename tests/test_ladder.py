@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +18,19 @@ import torch
 from distill_tui.spec import Spec
 from distill_tui.tasks import loaders
 from distill_tui.terms import Control, Export, StudentKind
-from distill_tui.training import classification, export, folders, loop, measure, models, objective, predict, students
+from distill_tui.training import (
+    classification,
+    export,
+    folders,
+    ladder,
+    loop,
+    measure,
+    models,
+    objective,
+    predict,
+    students,
+)
+from distill_tui.training.classification import LabelRows
 from distill_tui.training.students import ngram, static
 from support.training import LABELS, SPEC, examples, run, soft_from, spoilt, teacher, texts_and_labels
 
@@ -40,6 +54,7 @@ QUICK = replace(SPEC, student=StudentKind.NGRAM, learning_rate=3e-2, epochs=3)
         ({"enough": "0"}, "enough is 0"),
         ({"controls": "hard,soft"}, "give hard, gold"),
         ({"export": "pickle"}, "give safetensors, onnx-int8"),
+        ({"seeds": "21"}, "further trainings from 0 to 20"),
         ({"probe": "perhaps"}, "probe cannot be 'perhaps'"),
     ],
 )
@@ -57,6 +72,24 @@ def test_a_ladder_is_climbed_cheapest_first_each_rung_by_its_own_recipe() -> Non
     assert rungs[0].learning_rate != rungs[1].learning_rate != rungs[3].learning_rate
     assert [rung.hidden_cosine for rung in rungs] == [0, 0, 0.5, 0.5]
     assert replace(spec, ladder=()).rungs() == (replace(spec, ladder=()),)
+
+
+def test_a_climb_that_is_resumed_counts_the_time_before_it(tmp_path: Path) -> None:
+    rows = examples(480)
+    known = LabelRows(LABELS, rows, dict.fromkeys(Control, rows), examples(60, seed=1),
+                      examples(60, seed=1).labels, examples(60, seed=1).labels)  # fmt: skip
+    spec = replace(QUICK, student=StudentKind.STATIC, alpha=0.0, epochs=3, controls=())
+    first = ladder.Climb(spec, known, teacher=None, start=None, folder=tmp_path)
+    steps = first.steps()
+    for _ in range(20):
+        next(steps)
+    time.sleep(1.1)  # as a slow step would take
+    next(steps)
+    steps.close()
+    again = ladder.Climb(spec, known, teacher=None, start=None, folder=tmp_path)
+    assert [*again.steps()] and again.kept.seconds > 1.1
+    third = ladder.Climb(spec, known, teacher=None, start=None, folder=tmp_path)
+    assert not [*third.steps()] and third.kept.seconds == pytest.approx(again.kept.seconds, abs=0.5), "it was trained"
 
 
 def test_a_spec_survives_being_written_down() -> None:
@@ -277,6 +310,34 @@ def test_eight_bits_answer_nearly_as_floats_do_and_take_less_room(
     assert not (forms[exported] / "model.safetensors").exists()
 
 
+@pytest.mark.parametrize(
+    ("asked", "ships"),
+    [
+        ({"student": "static"}, Export.ONNX_INT8),
+        ({"student": "static", "windows": "true"}, Export.ONNX_INT8),
+        ({"student": "static", "export": "safetensors"}, Export.SAFETENSORS),
+        ({"student": "ngram"}, Export.SAFETENSORS),
+        ({"student": "ngram", "export": "onnx-int8"}, Export.SAFETENSORS),
+        ({"student": "scratch"}, Export.SAFETENSORS),
+        ({"student": "scratch", "export": "onnx-int8"}, Export.ONNX_INT8),
+    ],
+)
+def test_a_kind_ships_by_default_in_its_fastest_form(asked: dict[str, object], ships: Export) -> None:
+    assert Spec.from_mapping(asked).ships is ships
+    ladder_ = Spec.from_mapping(
+        {"ladder": "ngram, static"} | {name: own for name, own in asked.items() if name == "export"}
+    )
+    assert ladder_.rungs()[0].ships is Export.SAFETENSORS
+    assert (ladder_.rungs()[1].ships is Export.SAFETENSORS) is (asked.get("export") == "safetensors")
+
+
+def test_what_ships_by_default_is_what_is_judged(forms: dict[str, Path], tmp_path: Path) -> None:
+    spec = Spec.from_mapping({"student": "static"})
+    shipped = ladder.ship(forms["static"], spec, tmp_path / "shipped")
+    assert folders.form(shipped) == "onnx" and not (shipped / "model.safetensors").exists()
+    assert ladder.ship(forms["ngram"], Spec.from_mapping({"student": "ngram"}), tmp_path / "none") == forms["ngram"]
+
+
 def test_the_same_student_gives_the_same_export(forms: dict[str, Path], tmp_path: Path) -> None:
     export.onnx_int8(forms["static"], tmp_path / "again")
     for path in sorted((tmp_path / "again").iterdir()):
@@ -299,6 +360,7 @@ def test_cold_start_memory_and_throughput_are_measured_on_the_artifact(forms: di
     for numbers in found.values():
         assert set(numbers) == {"cold_start_us", "peak_kb", "batch_1", "batch_8", "batch_32"}
         assert all(type(each) is int and each > 0 for each in numbers.values())
+    assert found["ngram"]["peak_kb"] < 0.7 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, "not the worker's own"
     broken = forms["ngram"].with_name("broken")
     shutil.copytree(forms["ngram"], broken)
     (broken / "config.json").write_text("{}")

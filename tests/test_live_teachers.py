@@ -16,12 +16,14 @@ from typing import Any
 import pytest
 
 from distill_tui import actions
+from distill_tui.cli import exits
+from distill_tui.cli.app import main
 from distill_tui.monitor import history, plan
 from distill_tui.rounds import play_traffic
 from distill_tui.store.project import Project
 from distill_tui.teachers.description import TEMPLATES, Described
 from distill_tui.terms import RunStatus, Standing, TeacherSource
-from support.live_play import DANA, OLGA, SAID, rows, shipped, workers_here, write
+from support.live_play import DANA, OLGA, SAID, replay, rows, shipped, workers_here, write
 
 pytest.importorskip("openai")
 LIMITS = {"budget": "5", "price_in": "1", "price_out": "2", "attempts": "1"}
@@ -144,15 +146,15 @@ def test_an_endpoint_is_asked_no_more_often_than_the_month_allows(
     project: Project, server: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sampled(project, 100)
-    actions.observe(project, 1, OLGA, alone(project, "a.jsonl", 200, 5, "2026-02-01"))
+    replay(project, 1, OLGA, alone(project, "a.jsonl", 200, 5, "2026-02-01"))
     assert len(server.asked) == 100 == seen(project, "sum(asked)")  # the probe is among them: it costs as much
     assert seen(project, "sum(probe)") == plan.PROBE_ROWS and seen(project, "count(teacher)") == 100
-    actions.observe(project, 1, OLGA, alone(project, "b.jsonl", 200, 6, "2026-02-01"))
+    replay(project, 1, OLGA, alone(project, "b.jsonl", 200, 6, "2026-02-01"))
     assert len(server.asked) == 100  # February is spent
-    actions.observe(project, 1, OLGA, alone(project, "c.jsonl", 200, 7, "2026-03-01", 31))
+    replay(project, 1, OLGA, alone(project, "c.jsonl", 200, 7, "2026-03-01", 31))
     assert len(server.asked) == 100  # and so is the month in which these calls would be made
     later(monkeypatch, 40)
-    actions.observe(project, 1, OLGA, alone(project, "d.jsonl", 200, 8, "2026-03-01", 31))
+    replay(project, 1, OLGA, alone(project, "d.jsonl", 200, 8, "2026-03-01", 31))
     assert len(server.asked) == 200
     life = history.life(project, project.dossier(1))
     assert life is not None and life.rate is not None and life.rate < 0.1
@@ -161,7 +163,7 @@ def test_an_endpoint_is_asked_no_more_often_than_the_month_allows(
 
 def test_a_budget_too_small_for_the_probe_is_kept_for_the_rows(project: Project, server: Endpoint) -> None:
     sampled(project, plan.PROBE_ROWS - 1)
-    actions.observe(project, 1, OLGA, alone(project, "a.jsonl", 100, 5, "2026-02-01"))
+    replay(project, 1, OLGA, alone(project, "a.jsonl", 100, 5, "2026-02-01"))
     assert seen(project, "sum(probe)") == 0 and len(server.asked) == plan.PROBE_ROWS - 1
 
 
@@ -169,7 +171,7 @@ def test_what_was_answered_before_a_failure_is_not_paid_for_again(project: Proje
     sampled(project, 100)
     spent = Decimal(play_traffic.ledger(project, 1)["money"])
     server.fails_after = 75  # all of the rows, and half of the probe
-    actions.observe(project, 1, OLGA, alone(project, "a.jsonl", 200, 5, "2026-02-01"))
+    replay(project, 1, OLGA, alone(project, "a.jsonl", 200, 5, "2026-02-01"))
     run = project.dossier(1).runs[-1]
     assert run.status is RunStatus.FAILED and "no such key" in (run.error or "") and seen(project, "count(*)") == 0
     server.fails_after = 10**9
@@ -183,10 +185,10 @@ def test_what_was_answered_before_a_failure_is_not_paid_for_again(project: Proje
 def test_a_failed_run_has_spent_its_calls_whichever_file_comes_next(project: Project, server: Endpoint) -> None:
     sampled(project, 100)
     server.fails_after = 75
-    actions.observe(project, 1, OLGA, alone(project, "a.jsonl", 200, 5, "2026-02-01"))
+    replay(project, 1, OLGA, alone(project, "a.jsonl", 200, 5, "2026-02-01"))
     assert project.dossier(1).runs[-1].status is RunStatus.FAILED
     server.fails_after = 10**9
-    actions.observe(project, 1, OLGA, alone(project, "b.jsonl", 200, 6, "2026-02-01"))
+    replay(project, 1, OLGA, alone(project, "b.jsonl", 200, 6, "2026-02-01"))
     assert project.dossier(1).runs[-1].status is RunStatus.FINISHED
     assert 75 < len(server.asked) <= 100
 
@@ -195,16 +197,62 @@ def test_a_teacher_that_became_another_is_told_by_its_probe(
     project: Project, server: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sampled(project, 100)
-    actions.observe(project, 1, OLGA, alone(project, "a.jsonl", 100, 5, "2026-02-01"))
+    replay(project, 1, OLGA, alone(project, "a.jsonl", 100, 5, "2026-02-01"))
     server.turned = True
     for number, day in enumerate(("2026-03-05", "2026-04-05", "2026-05-05")):
         later(monkeypatch, 40 * (number + 1))
-        actions.observe(project, 1, OLGA, alone(project, f"{number}.jsonl", 3, 8 + number, day, 1))
+        replay(project, 1, OLGA, alone(project, f"{number}.jsonl", 3, 8 + number, day, 1))
     life = history.life(project, project.dossier(1))
     assert life is not None and "teacher" in [finding.what for finding in life.findings]
     assert project.dossier(1).standing is not Standing.STEADY
 
 
 def test_the_driver_brings_the_same_play_samples_too(project: Project, server: Endpoint) -> None:
-    actions.observe(project, 1, DANA, alone(project, "a.jsonl", 10, 5, "2026-02-28", 1))
+    replay(project, 1, DANA, alone(project, "a.jsonl", 10, 5, "2026-02-28", 1))
     assert seen(project, "sum(asked)") == len(server.asked) > 0
+
+
+STRANGE = ("sarcastic", "Refund.", "**delivery**", "I cannot tell from this text.")
+
+
+def test_an_answer_that_a_feed_recorded_is_never_replaced_by_another_teacher(
+    project: Project, server: Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Except for the probe, no teacher is asked; what is none of the labels is kept, counted and shown."""
+    sampled(project, 500)
+    calls = rows(100, 5, start="2026-02-01")
+    strange = [call | {"teacher_output": STRANGE[at % 4]} if at % 5 == 0 else call for at, call in enumerate(calls)]
+    path = write(project.path.parent / "strange.jsonl", strange)
+    assert main(["--project", str(project.path), "observe", "P-001", str(path), "--any-time"]) in (
+        exits.DONE,
+        exits.DUE,
+    )
+    said = capsys.readouterr().err
+    assert "20 of 140 answers of the teacher are none of the labels" in said and "“sarcastic” (5)" in said
+    assert "“Refund.” (5, spelled like refund)" in said and "“**delivery**” (5, spelled like delivery)" in said
+    assert "10 of these are a label in another spelling: correct them in the feed." in said
+    assert seen(project, "sum(asked AND NOT probe)") == 0 and len(server.asked) == plan.PROBE_ROWS
+    connection = sqlite3.connect(project.path)
+    kept = {teacher for (teacher,) in connection.execute("SELECT DISTINCT teacher FROM observation")}
+    connection.close()
+    assert kept == {*LABELS, *STRANGE}
+    life = history.life(project, project.dossier(1))
+    assert life is not None and life.labelled == 100
+    (found,) = [each for each in life.findings if each.what == plan.ANSWERS]
+    assert "20.0% of 100 rows" in found.sentence and "“Refund.” (5, spelled like refund)" in found.sentence
+    assert project.dossier(1).standing is Standing.LOOK
+
+
+def test_an_asked_teacher_that_names_no_label_is_counted_too(
+    project: Project, server: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sampled(project, 100)
+    usual = Endpoint.label
+
+    def every_second(self: Endpoint, prompt: str) -> str:  # twenty unusable answers in a row would stop the run
+        return "none of these" if sum(prompt.encode()) % 2 else usual(self, prompt)
+
+    monkeypatch.setattr(Endpoint, "label", every_second)
+    replay(project, 1, OLGA, alone(project, "a.jsonl", 100, 5, "2026-02-28", 1))
+    life = history.life(project, project.dossier(1))
+    assert life is not None and "“none of these” (" in next(f.sentence for f in life.findings if f.what == plan.ANSWERS)

@@ -5,6 +5,7 @@ Hypothesis looks for the shortest history that breaks a rule; `proofs/people.py`
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -23,6 +24,7 @@ from hypothesis.stateful import (
 )
 
 from distill_tui.runs.executors import local
+from distill_tui.store import whole_check
 from distill_tui.store.project import Project
 from distill_tui.terms import Action, RunStatus
 from support import cards
@@ -63,6 +65,7 @@ def beginnings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def story_from(beginning: Path, folder: Path, seed: int = 0) -> Story:
     shutil.copytree(beginning, folder, dirs_exist_ok=True)
+    os.environ["XDG_STATE_HOME"] = str(folder / "state")  # each story is a copy of one project: nothing is remembered
     return Story(Project.open(folder / "team.distill"), folder / "calls.jsonl", Random(seed))
 
 
@@ -121,6 +124,9 @@ class Operation(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "story"):
             COUNTED["ships"] += self.story.ships
+            with self.story.project.view() as connection:  # what the door let through, the replay counts
+                found = [each for each in whole_check.troubles(connection) if "does not count" in each]
+            assert not found, found
             self.story.project.close()
             shutil.rmtree(self.folder)
 
@@ -138,7 +144,7 @@ def test_no_story_ships_wrongly_and_some_ship(beginnings: dict[str, Path]) -> No
             suppress_health_check=list(HealthCheck),
         ),
     )
-    assert COUNTED["ships"] >= 3 and COUNTED["done"] >= 50 and COUNTED["refused"] >= 100, COUNTED
+    assert COUNTED["ships"] >= 3 and COUNTED["done"] >= 30 and COUNTED["refused"] >= 100, COUNTED
 
 
 @pytest.mark.slow

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.cells import cell_len
+from textual.binding import Binding
+from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
 from distill_tui import actions
@@ -21,7 +24,7 @@ from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
 from distill_tui.store import glance, tables
 from distill_tui.store.project import Project
-from distill_tui.terms import Action, PlayKind, RunKind, RunStatus, Stage
+from distill_tui.terms import Action, PlayKind, Role, RunKind, RunStatus, Stage
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.forms import decide, sheet
 from distill_tui.ui.forms.gate_sheet import GateSheet
@@ -31,6 +34,7 @@ from distill_tui.ui.play.screen import MATTERS, TABS, PlayScreen
 from distill_tui.ui.widgets import chart, show
 from distill_tui.ui.widgets.frame import KeyLine, MessageLine
 from support import data_runs
+from support import traces as logs
 from support.screens import (
     DAN,
     DANA,
@@ -53,6 +57,7 @@ from support.screens import (
     training,
     with_draft,
 )
+from support.sheets import fill
 
 
 @pytest.fixture
@@ -126,13 +131,16 @@ async def test_a_key_is_dimmed_exactly_when_the_rules_object(actor: Actor, stage
         await settled(pilot)
         for play in plays.values():
             screen, dossier = await shows(pilot, play), project.dossier(play)
-            keys = screen.active_bindings
             for action in Action:
                 if action.key:
-                    reasons = objections(action, dossier, actor)
-                    assert keys[action.key].enabled is not bool(reasons), action
+                    screen.tab = action.tab or screen.tab  # where two share a key, it is the open tab's
+                    active, reasons = screen.active_bindings[action.key], objections(action, dossier, actor)
+                    mine = active.binding.action == f"take('{action.value}')"
+                    assert mine or dossier.play.stage not in action.stages, action
+                    assert not mine or active.enabled is not bool(reasons), action
                     says = screen.blocked("take", (action.value,)) or ""
                     assert says.startswith(reasons[0].sentence) if reasons else not says
+            keys = screen.active_bindings
             step = next_step(dossier)
             assert keys["a"].enabled is (step is not None and not objections(step, dossier, actor))
 
@@ -162,7 +170,7 @@ async def test_no_key_writes_by_itself(actor: Actor, staged: Staged) -> None:
         for play in plays.values():
             screen = await shows(pilot, play)
             for action in Action:
-                if action.key and not screen.objections(action):
+                if action.key and not screen.objections(action) and action not in (Action.UNDO, Action.REDO):
                     await pilot.press(action.key)
                     await settled(pilot)
                     assert len(app.screen_stack) > before[1] or message(app), action
@@ -204,6 +212,25 @@ async def test_a_key_pressed_before_the_play_is_loaded_is_kept_for_it(project: P
 # --- the first two stages, by keys only, by two persons ----------------------------------------------------------
 
 
+async def test_a_legal_change_of_several_roles_is_not_refused_by_their_order(project: Project) -> None:
+    play = qualifying(project)
+    people = {Role.SPONSOR: "dana", Role.DRIVER: "dan", Role.VALIDATOR: "vera", Role.OPERATOR: "olaf"}
+    for role, person in people.items():
+        actions.assign_role(project, play, DANA, role, person)
+    app = an_app(project, play)
+    async with app.run_test(size=NARROW) as pilot:
+        await settled(pilot)
+        await pilot.press("A")
+        fill(app, driver="vera", validator="dan")
+        await pilot.press("ctrl+s")
+        assert "dan is a builder of this play" in text_of(app)
+        fill(app, driver="vera", validator="olaf", operator="dan")
+        await pilot.press("ctrl+s")
+        await settled(pilot)
+    swapped = {Role.DRIVER: "vera", Role.VALIDATOR: "olaf", Role.OPERATOR: "dan"}
+    assert dict(project.dossier(play).roles) == people | swapped
+
+
 async def test_roles_numbers_gate_and_lock_by_keys_only(project: Project) -> None:
     play = qualifying(project)
     app = an_app(project, play)
@@ -217,7 +244,7 @@ async def test_roles_numbers_gate_and_lock_by_keys_only(project: Project) -> Non
         await typed(pilot, "olaf")
         await pilot.press("enter")
         assert "dan cannot be driver and validator. Name two people." in text_of(app)
-        await pilot.press("up", *["backspace"] * 3)
+        await pilot.press("down", *["backspace"] * 3)  # the cursor is on the driver, whom the sentence names first
         await typed(pilot, "vera")
         await pilot.press("ctrl+s")
         await settled(pilot)
@@ -398,6 +425,13 @@ async def listening(pilot: Any) -> None:
             break
 
 
+async def read_on(pilot: Pilot[Any]) -> None:
+    """Read a sheet that is signed to its last line."""
+    assert isinstance(pilot.app.screen, Sheet)
+    while not pilot.app.screen.read_all:
+        await pilot.press("pagedown")
+
+
 async def test_the_validator_signs_what_was_shown(project: Project, monkeypatch: Any) -> None:
     play = deciding(project)
     signed: list[Any] = []
@@ -407,6 +441,7 @@ async def test_the_validator_signs_what_was_shown(project: Project, monkeypatch:
         await settled(pilot)
         await pilot.press("S")
         await listening(pilot)
+        await read_on(pilot)
         await typed(pilot, "seen")
         await pilot.press("enter")
         wanted = decide.intent("P-001", covers(project.dossier(play)))
@@ -447,12 +482,12 @@ async def test_a_refusal_needs_its_reason(project: Project, monkeypatch: Any) ->
         await settled(pilot)
         await pilot.press("X")
         await listening(pilot)
+        await read_on(pilot)
         await pilot.press("enter")
         await typed(pilot, decide.intent("P-001", covers(project.dossier(play))))
         await pilot.press("enter")
         assert "A rejection needs a reason." in text_of(app) and not signed
-        await pilot.press("up")
-        await typed(pilot, "thin")
+        await typed(pilot, "thin")  # the cursor is on the reason
         await pilot.press("ctrl+s")
         await settled(pilot)
     assert signed == [("refuse", "thin")]
@@ -467,8 +502,7 @@ async def test_a_kill_asks_for_a_reason_and_the_code(project: Project) -> None:
         await typed(pilot, "P-001")
         await pilot.press("enter")
         assert "A kill needs a reason" in text_of(app)
-        await pilot.press("up")
-        await typed(pilot, "costs")
+        await typed(pilot, "costs")  # the cursor is on the reason
         await pilot.press("down", *["backspace"] * 5, "x", "enter")
         assert "Nothing was done: type P-001" in text_of(app)
         assert project.dossier(play).play.stage is Stage.DATA  # type: ignore[union-attr]
@@ -606,7 +640,7 @@ async def test_columns_are_shown_and_can_be_changed_before_traffic_comes_in(proj
         await settled(pilot)
         await pilot.press("i")
         pilot.app.screen.query_one("#field-file", Input).value = str(path)
-        await pilot.press("enter", "enter")
+        await pilot.press("ctrl+s")
         await settled(pilot)
         assert pilot.app.screen.query_one("#field-input", Input).value == "query"
         pilot.app.screen.query_one("#field-gold", Input).value = "no such column"
@@ -617,7 +651,7 @@ async def test_columns_are_shown_and_can_be_changed_before_traffic_comes_in(proj
         await settled(pilot)
     (run,) = project.dossier(play).runs
     spec = json.loads(run.spec)
-    assert (run.kind, spec["most_rejects"], spec["source"]) == (RunKind.IMPORT, 0.05, str(path))
+    assert (run.kind, spec["most_rejects"], spec["sources"]) == (RunKind.IMPORT, 0.05, [str(path)])
     assert (spec["mapping"]["gold"], spec["mapping"]["input"]) == ("verdict", "query")
 
 
@@ -632,7 +666,7 @@ async def test_a_preview_of_hostile_traffic_is_text(project: Project, size: tupl
         await settled(pilot)
         await pilot.press("i")
         pilot.app.screen.query_one("#field-file", Input).value = str(path)
-        await pilot.press("enter", "enter")
+        await pilot.press("ctrl+s")
         await settled(pilot)
         assert pilot.app.screen.query_one("#field-input", Input).value == "input"
         shown = text_of(app)
@@ -659,3 +693,70 @@ async def test_the_trigger_is_offered_what_the_traffic_says(project: Project) ->
     assert rows["teacher_cost_per_1k"].value == "10.0000"
     assert rows["calls_per_month"].source.startswith("traffic 2026-10-01 to 2026-10-30, 30 calls; costs logged")
     assert (rows["build_cost"].value, rows["build_cost"].source) == ("4000", "typed")
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+async def test_the_mapping_of_logged_calls_is_shown_live_and_stored(
+    project: Project, monkeypatch: Any, size: tuple[int, int]
+) -> None:
+    play, path = at_data(project), project.path.parent / "calls.jsonl"
+    asked = "Ticket of today:\n{} is {}\n\nAnswer with the queue only."
+    records = [
+        logs.litellm(asked.format(n, n * n), "", n, response=logs.completion("ab"[n % 2], model=f"big-{n % 2}"))
+        for n in range(20)
+    ]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    app = an_app(project, play, DAN)
+    monkeypatch.setattr(local, "start", lambda project, run: None)
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        await pilot.press("i")
+        pilot.app.screen.query_one("#field-file", Input).value = str(path)
+        await pilot.press("ctrl+s")
+        await settled(pilot)
+        shown = text_of(app)
+        assert "LiteLLM spend logs · 20 of 20 rows usable" in shown and "a ← 0 is 0" in shown
+        assert pilot.app.screen.query_one("#field-after", Input).value == r"Ticket of today:\n"
+        pilot.app.screen.query_one("#field-after", Input).value = "is"
+        await pilot.pause()
+        assert "a ← 0\n" not in text_of(app) and "b ← 1" in text_of(app)
+        pilot.app.screen.query_one("#field-model", Input).value = "big-1"
+        await pilot.press("ctrl+s", "ctrl+s")
+        await settled(pilot)
+    (run,) = project.dossier(play).runs
+    spec = json.loads(run.spec)
+    assert (json.loads(spec["calls"])["after"], spec["answers_of"]) == ("is", "big-1")
+
+
+async def test_the_data_tab_says_what_a_log_was_and_what_in_it_is_not_traffic(project: Project) -> None:
+    play, path = at_data(project), project.path.parent / "calls.jsonl"
+    kinds = ("aembedding", "acompletion", "acompletion")
+    records = [logs.litellm(f"ann{n}@example.org, {n}", "a", n, call_type=kinds[n % 3]) for n in range(18)]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    data_runs.import_traffic(project, play, DAN, path, scrub=True)
+    app = an_app(project, play, DAN)
+    async with app.run_test(size=NARROW) as pilot:
+        await settled(pilot)
+        await pilot.press("3")
+        await settled(pilot)
+        shown = text_of(app)
+        assert f"LiteLLM spend logs: answered by {logs.MODEL} (12)" in shown
+        assert "passed over 6: not a model call (aembedding)" in shown
+        assert "personal data replaced: mail address 12" in shown
+
+
+KEY_NAMED = re.compile(
+    r"""(?:[".;(] ?|, )([A-Za-z]) (?!are|is|has|was)[a-z]+s (?:it|one|all|them|the|its|a|an|with|what|back)\b"""
+)
+
+
+def test_a_key_that_a_text_of_a_play_names_is_one_of_its_keys() -> None:
+    keys = [each.key.split(",") for each in PlayScreen.BINDINGS if isinstance(each, Binding)]
+    bound = {"J", *(key for each in keys for key in each)}
+    named = {
+        (path.name, found[1])
+        for path in Path(log_tab.__file__).parent.glob("*.py")
+        for found in KEY_NAMED.finditer(path.read_text())
+    }
+    assert len(named) > 8
+    assert not {(name, key) for name, key in named if key not in bound}

@@ -21,7 +21,7 @@ def rate(share: float, spread: float = 0.02) -> Rate:
 
 def a_segment(name: str, student: float, teacher: float | None = 0.9, baseline: float | None = 0.6) -> SegmentRates:
     others = (None if share is None else rate(share) for share in (teacher, baseline))
-    return SegmentRates(name, 100, rate(student), *others, None, None)
+    return SegmentRates(name, 100, 100, rate(student), *others, None, None)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_ladder_needs_two_students_and_puts_the_dearer_to_the_right_and_the_bett
         letter: (row, line.index(letter)) for letter in "ABC" for row, line in enumerate(lines[1:8]) if letter in line
     }
     assert place["A"][0] < place["C"][0] < place["B"][0] and place["B"][1] < place["C"][1] < place["A"][1]
-    assert any("A  0.7000" in line and "layers" in line for line in lines)
+    assert any("A   70.0%" in line and "layers" in line for line in lines)
 
 
 def test_students_that_are_as_good_and_as_dear_stand_side_by_side() -> None:
@@ -61,23 +61,23 @@ def test_students_that_are_as_good_and_as_dear_stand_side_by_side() -> None:
 
 
 def test_what_saves_nothing_never_pays_back() -> None:
-    assert plots.payback(600, -3, 80, 8) == [] and plots.payback(600, 0, 80, 8) == []
+    assert plots.payback(600, -3, "EUR", 80, 8) == [] and plots.payback(600, 0, "EUR", 80, 8) == []
 
 
 def test_payback_begins_below_nothing_and_crosses_it_where_it_says() -> None:
-    lines = [line.plain for line in plots.payback(600, 300, 80, 9)]
+    lines = [line.plain for line in plots.payback(600, 300, "EUR", 80, 9)]
     assert "0 is reached after 2.0 months" in lines[0] and "600┤" in lines[1] and lines[-1].endswith("4 months")
     (zero,) = (line for line in lines if " 0┤" in line)
     crossing = min(i for i, c in enumerate(zero) if "⠀" < c <= "⣿")
     assert abs(crossing - len(zero) / 2) < 8
-    assert "not within 60 months" in plots.payback(60_000, 300, 80, 9)[0].plain
+    assert "not within 60 months" in plots.payback(60_000, 300, "EUR", 80, 9)[0].plain
 
 
 def test_pictures_are_ascii_where_the_terminal_is(ascii_terminal: None) -> None:
     drawn = [
         *plots.segments([a_segment("all", 0.8), a_segment("nyt", 0.65)], 80),
         *plots.ladder([plots.Rung("a", 1.0, 0.6), plots.Rung("b", 2.0, 0.7)], "MB", 80, 5),
-        *plots.payback(600, 300, 80, 8),
+        *plots.payback(600, 300, "EUR", 80, 8),
     ]
     assert len(drawn) > 10 and all(line.plain.isascii() for line in drawn)
 

@@ -89,7 +89,7 @@ def test_one_process_that_was_launched_learns_the_same_bits(tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_processes_that_were_killed_resume_to_the_same_bits(tmp_path: Path) -> None:
-    """With dropout, whose numbers each process draws anew from its place in the run."""
+    """With dropout, whose numbers each process seeds from its place in the run."""
     ended(launch(2, tmp_path / "whole", "scratch"))
     process = launch(2, tmp_path / "cut", "scratch", "0.2")
     while len(said(tmp_path / "cut")) < 60:

@@ -28,10 +28,9 @@ from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.permission import objections
 from distill_tui.rules.results import TrainResult
-from distill_tui.runs import build
+from distill_tui.runs import refreshed
 from distill_tui.runs.executors import local
-from distill_tui.store import migrations, queries, tables
-from distill_tui.store.audit_log import chain_trouble
+from distill_tui.store import migrations, queries, tables, whole_check
 from distill_tui.store.json_columns import result_of
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.store.project_file import check
@@ -182,7 +181,7 @@ def test_every_change_is_one_entry_that_says_who_and_what(project: Project) -> N
     actions.comment(project, 1, actor("bob"), "Fine.")
     (entry,) = queries.entries(project)[size:]
     assert (entry.person_id, entry.action, entry.play_id) == ("bob", Action.COMMENT, 1)
-    assert (entry.proof, entry.detail) == ("account of bob", '{"text":"Fine."}')
+    assert (entry.proof, entry.detail) == (actor("bob").proof, '{"text":"Fine."}')
 
 
 def test_who_builds_is_remembered_though_the_role_moves_on(project: Project) -> None:
@@ -220,7 +219,7 @@ def trouble(path: Path) -> str:
     project = Project.open(path)
     try:
         with project.view() as connection:
-            return chain_trouble(connection)
+            return whole_check.trouble(connection)
     finally:
         project.close()
 
@@ -256,7 +255,7 @@ def test_a_dropped_guard_is_noticed(path: Path, name: str) -> None:
     sql(path, f"DROP TRIGGER {name}")
     assert (
         trouble(path)
-        == f"The guard “{name}” of the project file was removed or changed; restore the file from a backup."
+        == f"The guard “{name}” of the project file was removed or changed; `distill-tui audit repair` puts it back."
     )
 
 
@@ -265,21 +264,15 @@ def test_an_added_trigger_is_noticed(path: Path) -> None:
     assert "“sly”" in trouble(path)
 
 
-@pytest.mark.parametrize(
-    ("table", "column", "what"),
-    [
-        ("gate", "content", "The locked gate of play 1"),
-        ("gate", "digest", "The locked gate of play 1"),
-        ("data_set", "digest", "The frozen data set of play 1, round 1,"),
-    ],
-)
-def test_what_is_fixed_is_what_the_log_tells_of(path: Path, table: str, column: str, what: str) -> None:
+@pytest.mark.parametrize(("table", "column"), [("gate", "content"), ("gate", "digest"), ("data_set", "digest")])
+def test_what_is_fixed_is_what_the_log_tells_of(path: Path, table: str, column: str) -> None:
     drop_guards(path, table)
     value = (
         "replace(content, '0.5', '0.4')" if column == "content" else f"'sha256:{'1' * 64}'"
     )  # the goalposts, or the name of them
     sql(path, f"UPDATE {table} SET {column} = {value} WHERE play_id = 1", *_GUARDS[path])
-    assert trouble(path) == f"{what} is not the one in the audit log; restore the file from a backup."
+    name = table.replace("_", " ")
+    assert re.match(rf"The row {name} 1 differs from entry \d+ of the audit log \({column}\)\.", trouble(path))
 
 
 def test_a_gate_that_was_forged_with_its_digest_is_found(path: Path) -> None:
@@ -287,7 +280,7 @@ def test_a_gate_that_was_forged_with_its_digest_is_found(path: Path) -> None:
     drop_guards(path, "gate")
     forged = f"content = '{to_json(easier)}', digest = '{digest(easier)}'"
     sql(path, f"UPDATE gate SET {forged} WHERE play_id = 1", *_GUARDS[path])
-    assert "The locked gate of play 1 is not the one" in trouble(path)
+    assert "The row gate 1 differs from entry" in trouble(path)
 
 
 def test_with_a_broken_log_nobody_signs(project: Project) -> None:
@@ -448,32 +441,37 @@ project = Project.open(Path(sys.argv[1]))
 for number in range(int(sys.argv[3])):
     with project.telemetry() as session:
         from distill_tui.store import tables
-        play = session.get(tables.Play, 1)
-        play.round += 1
-        session.add(play)
-    actions.comment(project, 1, Actor(sys.argv[2], "account"), f"number {number}")
+        run = session.get(tables.Run, 1)
+        run.step += 1
+        session.add(run)
+    actions.comment(project, 1, Actor(sys.argv[2], sys.argv[4]), f"number {number}")
 """
 
 
 def test_two_processes_at_once_lose_no_update(path: Path) -> None:
-    size = len(Auditor(path).rows()["audit"])
-    both = [subprocess.Popen([sys.executable, "-c", COMMENTER, str(path), who, "25"]) for who in ("bob", "dan")]
+    rows = Auditor(path).rows()
+    size, before = len(rows["audit"]), next(row for row in rows["run"] if row[0] == 1)[columns("run").index("step")]
+    both = [
+        subprocess.Popen([sys.executable, "-c", COMMENTER, str(path), who, "25", actor(who).proof])
+        for who in ("bob", "dan")
+    ]
     assert [process.wait(timeout=120) for process in both] == [0, 0]
     rows = Auditor(path).rows()
     assert len(rows["audit"]) == size + 50
-    assert next(row for row in rows["play"] if row[0] == 1)[columns("play").index("round")] == 51
+    step = columns("run").index("step")
+    assert next(row for row in rows["run"] if row[0] == 1)[step] == before + 50
     assert trouble(path) == ""
 
 
 CREATOR = """
-import sys
+import os, sys
 from pathlib import Path
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.rules.actor import Actor
 print("ready", flush=True)
 sys.stdin.readline()
 try:
-    Project.create(Path(sys.argv[1]), "x", sys.argv[2], sys.argv[2], Actor(None, "account"))
+    Project.create(Path(sys.argv[1]), "x", sys.argv[2], sys.argv[2], Actor(None, f"account uid {os.getuid()}"))
 except ProjectError as error:
     assert "exists already" in str(error), error
     sys.exit(3)
@@ -498,7 +496,7 @@ def test_of_several_who_make_one_file_at_once_one_wins(tmp_path: Path) -> None:
 def test_what_another_process_changes_is_seen(project: Project) -> None:
     before = project.version()
     assert project.version() == before
-    subprocess.run([sys.executable, "-c", COMMENTER, str(project.path), "bob", "1"], check=True)
+    subprocess.run([sys.executable, "-c", COMMENTER, str(project.path), "bob", "1", actor("bob").proof], check=True)
     assert project.version() != before
 
 
@@ -514,7 +512,7 @@ def test_a_column_that_is_no_object_is_told_in_one_line(written: str) -> None:
     with pytest.raises(ProjectError, match="The result of run 4 is not a JSON object in the project file"):
         report.run_json(run)
     with pytest.raises(ProjectError, match="The report of traffic file 2 is not what this release writes"):
-        build.is_observed(replace(TRAFFIC, id=2, report=written))
+        refreshed.is_observed(replace(TRAFFIC, id=2, report=written))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ FIXTURES = Path(__file__).parent / "fixtures"
 @pytest.mark.slow
 @pytest.mark.parametrize("version", range(1, migrations.VERSION + 1))
 def test_a_project_of_this_format_opens_and_verifies(version: int, tmp_path: Path) -> None:
-    """Before format N is released, `make fixture` writes it anew; afterwards a change needs a migration."""
+    """Before format N is released, `make fixture` writes it again; afterwards a change needs a migration."""
     with tarfile.open(FIXTURES / f"format-{version}.tar.gz") as tar:
         tar.extractall(tmp_path, filter="data")
     path = tmp_path / "made" / NAME

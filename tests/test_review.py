@@ -16,7 +16,7 @@ from textual.widgets import Static
 
 from distill_tui import actions
 from distill_tui.actions import failures, sign_offs
-from distill_tui.bundles.write import write_bundle
+from distill_tui.bundles.write import write_content
 from distill_tui.cli import exits
 from distill_tui.cli.app import main
 from distill_tui.dataset import frozen
@@ -27,10 +27,12 @@ from distill_tui.reports import html
 from distill_tui.reports import text as report
 from distill_tui.review import errors, rates, review
 from distill_tui.rules.actor import Actor
+from distill_tui.rules.dossier import Looked
 from distill_tui.rules.gate import locked_facts
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.permission import objections
 from distill_tui.rules.requests import SetTeacher
+from distill_tui.rules.results import LockedTeacher
 from distill_tui.rules.state_machine import NEXT_STAGE
 from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
@@ -54,6 +56,7 @@ from distill_tui.ui.play import gate_tab
 from distill_tui.ui.play.screen import PlayScreen
 from distill_tui.ui.play.view import load
 from support import data_runs
+from support.real_play import NUMBERS
 
 SPEC = Spec(
     student=StudentKind.STATIC,
@@ -66,16 +69,6 @@ SPEC = Spec(
     seed=3,
     controls=(),
 )
-NUMBERS = {
-    "calls_per_month": "900000",
-    "teacher_cost_per_1k": "2.40",
-    "threshold_per_month": "1000",
-    "window_days": "60",
-    "machine_price_per_hour": "0.08",
-    "serving_cost_per_month": "60",
-    "build_cost": "4000",
-    "sample_share": "0.01",
-}
 GATE = Gate(
     (
         Criterion(Metric.ACCURACY, Reference.TEACHER, margin=Decimal("0.2"), binding=True),
@@ -89,7 +82,8 @@ WORDS = {"money": ("refund", "invoice", "charge", "credit"), "post": ("parcel", 
 
 
 def by(person: str) -> Actor:
-    return Actor(person, f"account of {person}")
+    uid = os.getuid() if person == "ada" else 90_000 + [*PEOPLE.values(), "bob"].index(person)
+    return Actor(person, f"account uid {uid}")
 
 
 def traffic() -> Iterator[dict[str, str]]:
@@ -109,7 +103,7 @@ def traffic() -> Iterator[dict[str, str]]:
 
 
 def opened(folder: Path, gate: Gate) -> Project:
-    """A play whose gate is drafted, and a file of traffic beside it."""
+    """A play whose gate is drafted, and a file of traffic next to it."""
     project = Project.create(folder / "team.distill", "Team", "ada", "Ada", Actor(None, f"account uid {os.getuid()}"))
     for number, person in enumerate((*PEOPLE.values(), "bob"), 90_000):
         actions.enrol_person(project, by("ada"), person, person, uid=number)
@@ -165,15 +159,16 @@ def test_a_lock_fixes_teacher_segments_methods_and_numbers_with_their_source_and
     project = opened(tmp_path, GATE)
     data_runs.import_traffic(project, 1, by("dan"), tmp_path / "calls.jsonl")
     actions.set_teacher(project, 1, by("dan"), None)
-    assert locked_facts(project.dossier(1)) == {}
+    assert locked_facts(project.dossier(1)) is None
     actions.lock_gate(project, 1, by("sam"))
     facts = locked_facts(project.dossier(1))
-    assert facts["teacher"] == {"source": "recorded", "name": "recorded outputs", "digest": ""}
-    assert facts["segments"] == {"de": "0.3333", "en": "0.3333", "fr": "0.3333"}
-    assert set(facts["methods"]) == {"accuracy", "payback_months"}
-    value, source, at = facts["numbers"]["build_cost"]
+    assert facts is not None
+    assert facts.teacher == LockedTeacher(source=TeacherSource.RECORDED, name="recorded outputs", digest="")
+    assert facts.segments == {"de": "0.3333", "en": "0.3333", "fr": "0.3333"}
+    assert set(facts.methods) == {"accuracy", "payback_months"}
+    value, source, at = facts.numbers["build_cost"]
     assert (value, source) == ("4000", "invoice") and at.startswith("20")
-    assert facts["roles"] == {role.value: person for role, person in PEOPLE.items()}
+    assert facts.roles == {role.value: person for role, person in PEOPLE.items()}
 
 
 def test_after_the_lock_the_teacher_is_not_exchanged(tmp_path: Path) -> None:
@@ -368,7 +363,7 @@ def test_no_held_out_text_ships(second: Project, tmp_path: Path) -> None:
     actions.set_maintenance(copy, 1, by("dan"), 400, 90)
     sign_offs.sign_off(copy, 1, by("vera"), Opinion.APPROVE, "Looked at it.")
     dossier = copy.dossier(1)
-    write_bundle(tmp_path / "bundle", copy.artifacts, dossier, dossier.sign_offs[-1], queries.entries(copy, 1))
+    write_content(tmp_path / "bundle", copy.artifacts, dossier, dossier.sign_offs[-1], queries.entries(copy, 1))
     secret = [word.encode() for word in canaries(second)]
     files = [path for path in (tmp_path / "bundle").rglob("*") if path.is_file()]
     assert {"MODEL_CARD.md", "log.jsonl", "evaluation.json"} <= {path.name for path in files}
@@ -418,13 +413,13 @@ def test_the_commands_of_a_review_refuse_and_answer(
     assert main([*about, "row", "open", "P-001", row]) == exits.REFUSED
     assert main([*about, "eval", "failures", "P-001", "--first", "0"]) == exits.USAGE
     (tmp_path / "there.html").write_text("mine")
-    assert main([*about, "eval", "html", "P-001", str(tmp_path / "there.html")]) == exits.BAD_INPUT
+    assert main([*about, "report", "P-001", str(tmp_path / "there.html")]) == exits.BAD_INPUT
     assert (tmp_path / "there.html").read_text() == "mine"
     capsys.readouterr()
     assert main([*about, "--json", "eval", "failures", "P-001", "--count", "1"]) == exits.DONE
     (seen,) = json.loads(capsys.readouterr().out)
     assert seen["split"] == "validation" and seen["student"] != seen["gold"]
-    assert main([*about, "eval", "html", "P-001", str(tmp_path / "new.html")]) == exits.DONE
+    assert main([*about, "report", "P-001", str(tmp_path / "new.html")]) == exits.DONE
     assert (tmp_path / "new.html").read_text().startswith("<!doctype html>")
     assert main([*about, "verify"]) == exits.DONE
     assert "stored verdicts are reproduced" in capsys.readouterr().out
@@ -479,7 +474,8 @@ def test_hostile_words_reach_no_markup_and_no_terminal(second: Project) -> None:
     evil = "<script>alert(1)</script>\x1b[31m\u202e[/x]&"
     dossier = replace(dossier, play=replace(dossier.play, name=evil, summary=evil))
     labels = (evil, "post")
-    dressed = replace(dossier, record=replace(dossier.record, labels=labels, segments=(evil, "en", "fr")))
+    record = replace(dossier.record, labels=labels, segments=(evil, "en", "fr"))
+    dressed = replace(dossier, looked=Looked.at(record, dossier.judgements))
     page, told = html.page(review.of(dressed)), "\n".join(report.evaluation(review.of(dressed)))
     assert "<script" not in page and "&lt;script&gt;" in page
     assert not any(mark in text for text in (page, told) for mark in ("\x1b", "\u202e"))

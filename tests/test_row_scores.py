@@ -224,7 +224,10 @@ def test_the_order_of_rows_never_matters(drawn, chance) -> None:
 def test_too_few_rows_for_any_result_are_told_and_else_nothing_is_promised() -> None:
     (note,) = power(one_look(NEAR, held_out_rows=58))
     assert (note.possible, note.rows_needed) == (False, 59)
-    assert note.sentence == ("The Brier score: 58 rows can never prove this: it takes at least 59, so add 1 row.")
+    assert note.sentence == (
+        "The Brier score: 58 rows can never prove this: it takes at least 59, so add 1 held-out row with gold "
+        "and the teacher's probabilities."
+    )
     assert only(one_look(NEAR), scored([1000] * 58, [1000] * 58)).verdict is Verdict.UNPROVEN
     assert only(one_look(NEAR), scored([1000] * 59, [1000] * 59)).verdict is Verdict.HOLDS
     (note,) = power(one_look(NEAR, held_out_rows=500))

@@ -11,17 +11,18 @@ import numpy as np
 import pytest
 from textual.widgets import Input
 
-from distill_tui import actions
 from distill_tui.cli.app import main
 from distill_tui.dataset import browse, build, split
 from distill_tui.dataset.browse import Filter
 from distill_tui.rules.actor import Actor
 from distill_tui.store import tables
 from distill_tui.store.project import Project
-from distill_tui.terms import PlayKind, Role, Split, Stage
+from distill_tui.terms import Split, Stage
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.play.rows import RowsScreen
+from support import data_stage
 from support.at_the_screen import text_of
+from support.by_hand import by_hand
 from support.datasets import imported
 from support.findings import sentence
 from support.hostile import STEERS
@@ -116,15 +117,13 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 
 def with_rows(tmp_path: Path, found: list[dict[str, object]], labels: tuple[str, ...] = LABELS) -> Project:
-    made = Project.create(tmp_path / "team.distill", "Team", "mia", "Mia", Actor(None, MIA.proof))
-    play = actions.open_play(made, MIA, "mood", PlayKind.COST)
-    actions.assign_role(made, play, MIA, Role.DRIVER, "mia")
+    made, play = data_stage.opened(tmp_path), 1
     rule = split.SplitRule(seed=3, held_out_rows=30, validation_share=0.2)
     data = build.build([imported(tmp_path, found)], {}, rule, labels)
     with made.artifacts.scratch() as scratch:
         digest = build.write(data, scratch / "data.parquet")
         artifact = made.artifacts.store(scratch / "data.parquet")
-    with made.telemetry() as session:
+    with by_hand(made) as session:
         row = session.get(tables.Play, play)
         assert row is not None
         row.stage = Stage.DATA
@@ -169,7 +168,7 @@ async def test_the_screen_filters_by_keys_and_goes_to_the_next_conflict(
         pilot.app.screen.query_one("#field-split", Input).value = "held-out"
         await pilot.press("ctrl+s")
         assert not isinstance(pilot.app.screen, RowsScreen)  # the sheet stays, and says that they are sealed
-        await pilot.press("escape", "x")
+        await pilot.press("escape", "escape")  # leaves the sheet, then the filter
         await settled(pilot)
         assert len(screen.found) == whole
         await pilot.press("q")

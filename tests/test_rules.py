@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -17,28 +17,36 @@ from hypothesis import strategies as st
 from distill_tui.digests import canonical, digest_of
 from distill_tui.gates import economics, written
 from distill_tui.gates.economics import Range
-from distill_tui.gates.gate import Criterion, Gate, default_gate
+from distill_tui.gates.gate import Criterion, Gate, Interim, default_gate
+from distill_tui.gates.judgement import Judgement
 from distill_tui.gates.judging import judge
+from distill_tui.gates.scale import Scale
+from distill_tui.gates.usable import SegmentRows
 from distill_tui.gates.written import to_json
-from distill_tui.rules import entities, permission, spot_checks
+from distill_tui.rules import data, entities, permission, spot_checks
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.decide import covers
-from distill_tui.rules.dossier import PlayDossier, ProjectDossier, SignOffFacts, StatementFacts
+from distill_tui.rules.dossier import AfterShip, Lineage, PlayDossier, ProjectDossier, SignOffFacts, StatementFacts
 from distill_tui.rules.gate import terms_unclear
-from distill_tui.rules.next_step import advice, next_step, waits_for
+from distill_tui.rules.next_step import advice, answer_to_alarm, next_step, waits_for
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.permission import PROJECT_RULES, RULES, objections
 from distill_tui.rules.requests import AssignRole, Observe, RollBack, WorkerReport
 from distill_tui.rules.results import Finding, encode
+from distill_tui.rules.serving_mode import Serving
 from distill_tui.rules.state_machine import NEXT_STAGE
 from distill_tui.rules.who import roster
 from distill_tui.spec import Spec
+from distill_tui.tasks.label_map import Vocabulary
 from distill_tui.terms import (
     Action,
+    Advice,
     Assurance,
     FindingLevel,
     Judged,
+    KeptContent,
     Metric,
+    OnObjection,
     Opinion,
     PlayKind,
     Reference,
@@ -46,11 +54,14 @@ from distill_tui.terms import (
     Role,
     RunKind,
     RunStatus,
+    ServingMode,
+    Split,
     Stage,
     Standing,
     StatementKind,
     StudentKind,
     Task,
+    TeacherFault,
     TeacherSource,
     Verdict,
 )
@@ -96,6 +107,9 @@ LOST = run(3, RunKind.TRAIN, RunStatus.LOST)
 WORKER = actor("dan", run=3)
 STRICT = replace(GATE, minimum_assurance=Assurance.SIGNED)
 SURE = Assurance.SIGNED
+OLDER = Lineage(trouble="The audit log has 7 entries, and you have seen 9.", seen=9)
+OBJECTED = AfterShip("vera", "It fails on refunds.", AT, 1, False, 9)
+LATE = frozenset({"late-role"})
 JUDGING = replace(GATE, minimum_spot_check=4)
 STATIC = Spec(student=StudentKind.STATIC)
 TAGGER = Spec.from_mapping({"student": "tagger"})
@@ -159,6 +173,58 @@ def at(stage: Stage, **changes: Any) -> PlayDossier:
     return dossier(stage, **changes)
 
 
+def named_by(confirmed: Mapping[str, str] | None = None, **names: Mapping[str, int]) -> PlayDossier:
+    """A play with traffic that names its labels so, and what a person confirmed about them."""
+    found = Vocabulary(**names)
+    rows = SegmentRows("all", 400, 18, 18 * bool(found.answers), 18 * bool(found.answers), 0)
+    traffic = replace(TRAFFIC, report=results.import_report(names=found, usable=(rows,)))
+    return at(Stage.DATA, traffic=(traffic,), play=a_play(Stage.DATA, label_map=json.dumps(confirmed or {})))
+
+
+def scored(scale: Scale) -> PlayDossier:
+    """A play of scores whose traffic names a level otherwise, too."""
+    found = named_by(dict(zip(scale.labels, scale.labels, strict=True)), gold={"1": 9, "A": 9}, answers={"1": 9})
+    return replace(found, play=replace(found.play, task=Task.SCORE))
+
+
+NAMES = {"a": 9, "b": 9}
+DROPPED = entities.DroppedRow(play_id=1, input_digest="5e" * 32, round=1, reason="a test call", person_id="dan", at=AT)
+MANY = {f"intent {number} of a hundred and one": 1 for number in range(101)}
+LABELLED = named_by(gold={"a": 9, "b": 9, "c": 9}, answers={"A.": 9})
+
+
+def with_gold(rows: int) -> entities.Traffic:
+    return replace(TRAFFIC, report=results.import_report(usable=(SegmentRows("all", 400, rows, 400, rows, 0),)))
+
+
+def counted_rows(gold: int = 1, trained: tuple[str, ...] = ("a", "b")) -> PlayDossier:
+    """A draft data set with so many held-out rows with gold, and these labels among its training rows."""
+    counts = {Split.TRAIN: 300, Split.VALIDATION: 40, Split.HELD_OUT: 12}
+    usable = (SegmentRows("all", 12, gold, 12, gold, 0),)
+    draft = data_set(frozen=False)
+    counted = results.data_counts(counts, usable=usable, trained=trained)
+    return at(Stage.DATA, data_sets=(replace(draft, counts=counted),))
+
+
+def drafted(labels: Sequence[str] = ("a", "b"), files: Sequence[str] | None = None) -> PlayDossier:
+    """A draft data set of these labels, built of these files; by default of those that are there."""
+    seen = named_by({"a": "a", "b": "b"}, gold=NAMES, answers=NAMES)
+    built_of = (*data.sources(seen),) if files is None else (*files, data.sources(seen)[-1])
+    counts = {Split.TRAIN: 300, Split.VALIDATION: 40, Split.HELD_OUT: 12}
+    usable = (SegmentRows("all", 12, 12, 12, 12, 0),)
+    counted = results.data_counts(counts, usable=usable, trained=("a", "b"), built_of=built_of)
+    draft = replace(data_set(frozen=False), counts=counted, labels=json.dumps([*labels]))
+    return replace(seen, data_sets=(draft,))
+
+
+AGAIN = replace(  # the second round of a play whose first was judged by the labels a, b and c
+    LABELLED,
+    play=a_play(Stage.DATA, round=2),
+    traffic=tuple(replace(each, round=2) for each in LABELLED.traffic),
+    data_sets=(replace(data_set(), labels='["a", "b", "c"]'),),
+)
+
+
 def ranging(high: str) -> PlayDossier:
     """A gate that locks a range of a price up to this."""
     known = economics.Range("calls_per_month", Decimal(1), Decimal(high), "bill", "2026-10-01")
@@ -173,6 +239,7 @@ def thin(watch_only: str) -> PlayDossier:
     return at(Stage.GATE, gate=replace(GATE, criteria=(*GATE.criteria, floor)), traffic=(traffic,))
 
 
+NARROW = Criterion(Metric.ACCURACY, Reference.BASELINE, threshold=None, margin=Decimal("0.001"))
 AGAINST_RECORDED = at(
     Stage.DATA,
     gate_row=entities.GateRow(
@@ -183,17 +250,25 @@ AGAINST_RECORDED = at(
 Q, G, D, T, DECIDE = (at(stage) for stage in (Stage.QUALIFY, Stage.GATE, Stage.DATA, Stage.TRAIN, Stage.DECIDE))
 LIVE = at(Stage.LIVE, bundles=(bundle(),), feeds=(FEED,))
 ALARMED = replace(LIVE, watches=(watch(),))
+SUSPENDED = replace(LIVE, remedies=(remedy(Remedy.SUSPEND),))
 TWICE = replace(LIVE, bundles=(bundle(), bundle(2)))
 REFRESHING = at(Stage.DATA, bundles=(bundle(),), remedies=(remedy(Remedy.REFRESH),), play=a_play(Stage.DATA, round=2))
 WRITTEN = at(Stage.TRAIN, play=a_play(Stage.TRAIN, task=Task.GENERATION))
 TO_WRITE = at(Stage.DATA, play=a_play(Stage.DATA, task=Task.GENERATION))
+OF_LEVELS, OF_A_RANGE = (scored(Scale.read(text)) for text in ("1,2,3", "0..1"))
 NOT_EVALUATED = at(Stage.TRAIN, runs=(TRAINED, RUNNING))
+BY_KEY = replace(LIVE, sign_offs=(sign_off(DECIDE, key="SHA256:v"),))
+CANARY = Serving(
+    ServingMode.CANARY, 5, KeptContent.FULL, Decimal("0.02"), TeacherFault.FAIL, 1, 1, "", False, "olga", AT, seq=7
+)
+SERVED = replace(BY_KEY, serving=CANARY)
 
 
 def cases() -> list[Case]:
     """Every rule, refused and then allowed."""
     a = Action
     live = at(Stage.LIVE)
+    canary = {"mode": ServingMode.CANARY, "percent": 5}
     killed = at(Stage.KILLED)
     misses, unproven = (judge(GATE, record(right)) for right in (0, 6))
     size_only = Gate((Criterion(Metric.SIZE, threshold=Decimal(9)),))
@@ -211,6 +286,8 @@ def cases() -> list[Case]:
         ),
     )
     must = at(Stage.DATA, data_sets=(data_set(frozen=False, findings=FINDINGS),))
+    grave = at(Stage.DATA, data_sets=(data_set(frozen=False, findings=FINDINGS[:1]),))
+    narrow = at(Stage.GATE, gate=replace(GATE, criteria=(*GATE.criteria, NARROW)))
     no_keys = tuple(account for account in G.project.accounts if account.person_id != "vera")
     return [
         # who
@@ -235,8 +312,32 @@ def cases() -> list[Case]:
              {"fingerprint": "SHA256:v"}),
         Case("key.revoked", a.REVOKE_KEY, MIA, DECIDE, DECIDE, {"fingerprint": "SHA256:b"},
              {"fingerprint": "SHA256:v"}),
-        Case("assurance.lowered", a.SET_ASSURANCE, MIA, by_signature(DECIDE), by_signature(DECIDE),
+        Case("assurance.lowered", a.SET_ASSURANCE, actor("mia", assurance=Assurance.HARDWARE), keyed(), keyed(),
              {"assurance": Assurance.SESSION}, {"assurance": Assurance.HARDWARE}),
+        Case("audit.restored", a.COMMENT, BOB, changed(DECIDE, lineage=OLDER), DECIDE, {"text": "Hm."}),
+        Case("audit.restored", a.SHIP, DAN, changed(signed(), lineage=Lineage(waiting=("mia",))), signed()),
+        Case("restored.none", a.ACCEPT_RESTORED, BOB, DECIDE, changed(DECIDE, lineage=OLDER), {"reason": "x"}),
+        Case("restored.own", a.ACCEPT_RESTORED, MIA, changed(DECIDE, lineage=Lineage(waiting=("mia",))),
+             changed(DECIDE, lineage=Lineage(waiting=("bob",))), {"reason": "x"}),
+        Case("file.exposed", a.SIGN_OFF, VERA, changed(DECIDE, exposed="Every account may write it."), DECIDE),
+        Case("file.exposed", a.SERVE_MODE, OLGA, changed(SERVED, exposed="Every account may write it."), SERVED,
+             {"mode": ServingMode.CANARY, "percent": 5}),
+        Case("serve.objection", a.SERVE_MODE, OLGA, replace(SERVED, after_ship=(OBJECTED,)), SERVED,
+             {"mode": ServingMode.CANARY, "percent": 5}),
+        Case("serve.objection", a.SERVE_MODE, OLGA, replace(SERVED, after_ship=(OBJECTED,)),
+             replace(SERVED, after_ship=(OBJECTED,)), {"mode": ServingMode.CANARY, "percent": 5},
+             {"mode": ServingMode.CANARY, "percent": 5, "on_objection": OnObjection.GO_ON}),
+        Case("separation.word", a.SET_SEPARATION, MIA, DECIDE, DECIDE, {"forbids": ["all"]},
+             {"forbids": ["late-role"]}),
+        Case("separation.forbidden", a.ASSIGN_ROLE, SAM, changed(D, forbids=LATE), D,
+             {"role": Role.OPERATOR, "person": "bob"}),
+        Case("separation.forbidden", a.ASSIGN_ROLE, SAM, changed(G, forbids=frozenset({"sponsor-validates"})), G,
+             {"role": Role.VALIDATOR, "person": "sam"}),
+        Case("separation.lowered", a.SET_SEPARATION, MIA, changed(DECIDE, forbids=LATE), DECIDE,
+             {"forbids": ["shared-name"]}),
+        Case("separation.forbidden", a.SIGN_OFF, VERA,
+             changed(replace(DECIDE, late_roles=(("operator", "bob", "olga"),)), forbids=LATE),
+             replace(DECIDE, late_roles=(("operator", "bob", "olga"),))),
         Case("roster.key", a.SIGN_ROSTER, SAM, DECIDE, DECIDE, allowed_by=actor("sam", assurance=SURE)),
         Case("roster.moved", a.SIGN_ROSTER, actor("sam", assurance=SURE), DECIDE, DECIDE, {"roster": {}},
              {"roster": roster(DECIDE)}),
@@ -258,6 +359,8 @@ def cases() -> list[Case]:
         Case("play.exists", a.OPEN_PLAY, BOB, DECIDE, DECIDE, {"name": "refunds"}, {"name": "refunds-2"}),
         Case("play.predecessor", a.OPEN_PLAY, BOB, DECIDE, DECIDE, {"predecessor": live.play},
              {"predecessor": killed.play}),
+        Case("play.scale", a.OPEN_PLAY, BOB, DECIDE, DECIDE, {"name": "scores", "task": Task.SCORE, "scale": "3"},
+             {"name": "scores", "task": Task.SCORE, "scale": "1,2,3"}),
         # roles
         Case("role.validator_built", a.ASSIGN_ROLE, SAM, DECIDE, DECIDE,
              {"role": Role.VALIDATOR, "person": "dan"}, {"role": Role.VALIDATOR, "person": "bob"}),
@@ -273,6 +376,7 @@ def cases() -> list[Case]:
         Case("gate.unreadable", a.LOCK_GATE, SAM, at(Stage.GATE, gate=None), G),
         Case("gate.problem", a.LOCK_GATE, SAM, at(Stage.GATE, gate=replace(GATE, criteria=())), G),
         Case("gate.range", a.LOCK_GATE, SAM, ranging("10"), ranging("1000000")),
+        Case("gate.cannot_pass", a.LOCK_GATE, SAM, narrow, narrow, {"cannot_pass": False}, {"cannot_pass": True}),
         Case("gate.unprovable", a.LOCK_GATE, SAM, thin(""), thin("There are too few of them.")),
         Case("gate.teacher", a.SET_TEACHER, DAN, AGAINST_RECORDED, AGAINST_RECORDED,
              {"source": "local", "digest": digest("7")}, {"source": "recorded", "digest": ""}),
@@ -294,6 +398,21 @@ def cases() -> list[Case]:
         Case("traffic.twice", a.IMPORT_TRAFFIC, DAN, at(Stage.DATA, data_sets=()), at(Stage.DATA, data_sets=()),
              {"source_digest": digest("a"), "mapping": '{"input":"text"}'},
              {"source_digest": digest("2"), "mapping": "{}"}),
+        Case("traffic.mapping", a.IMPORT_TRAFFIC, DAN, D, D,
+             {"mapping": '{"calls":{"scrub":true}}'}, {"mapping": "{}"}),
+        Case("traffic.models", a.IMPORT_TRAFFIC, DAN, D, D,
+             {"models": [("big", 9), ("small", 2)], "name": "calls.jsonl"},
+             {"models": [("big", 9), ("small", 2)], "answers_of": "big", "name": "calls.jsonl"}),
+        Case("undo.nothing", a.UNDO, DAN, G, G, {"done": None}, {"done": a.EDIT_GATE}),
+        Case("undo.moved", a.REDO, DAN, G, G, {"done": a.EDIT_GATE, "moved": ["gate"]}, {"done": a.EDIT_GATE}),
+        Case("row.sealed", a.DROP_ROW, DAN, D, D, {"open": False}, {"open": True}),
+        Case("data.dropped", a.FREEZE_DATA, DAN, replace(D, dropped=(DROPPED,)), D),
+        Case("currency.unknown", a.SET_CURRENCY, MIA, DECIDE, DECIDE, {"currency": "EUO"}, {"currency": "EUR"}),
+        Case("currency.fixed", a.SET_CURRENCY, MIA, changed(DECIDE, gates_locked=True), DECIDE, {"currency": "EUR"},
+             {"currency": "EUR"}),
+        Case("traffic.unknown", a.DROP_TRAFFIC, DAN, D, D, {"file": 9}, {"file": 1}),
+        Case("traffic.earlier", a.DROP_TRAFFIC, DAN, at(Stage.DATA, play=a_play(Stage.DATA, round=2), data_sets=()), D,
+             {"file": 1}, {"file": 1}),
         Case("traffic.none", a.BUILD_DATA, DAN, at(Stage.DATA, traffic=()), D),
         Case("teacher.none", a.BUILD_DATA, DAN, at(Stage.DATA, play=UNTAUGHT), D),
         Case("teacher.recorded", a.LABEL, DAN, D, at(Stage.DATA, play=LOCAL)),
@@ -303,6 +422,7 @@ def cases() -> list[Case]:
              {"limits": {"budget": "5", "price_in": "1", "price_out": "0"}, "tried": False},
              {"limits": {"budget": "5", "price_in": "0", "price_out": "0"}, "tried": False}),
         Case("teacher.chooses", a.SET_TEACHER, DAN, TO_WRITE, TO_WRITE, {"chooses": True}, {"chooses": False}),
+        Case("teacher.range", a.SET_TEACHER, DAN, OF_A_RANGE, OF_LEVELS, {"source": "local"}, {"source": "local"}),
         Case("teacher.no_labels", a.SET_TEACHER, DAN, D, D, {"chooses": False}, {"chooses": True}),
         Case("teacher.cannot_write", a.LABEL, DAN, at(Stage.DATA, play=LOCAL), paid, {"vary": True}),
         Case("variation.sealed", a.LABEL, DAN, paid, paid, {"vary": True, "sealed": [7]}, {"vary": True, "sealed": []}),
@@ -320,6 +440,33 @@ def cases() -> list[Case]:
         Case("data.finding", a.FREEZE_DATA, DAN, must, replace(must, accepted=(accepted("must-1"),))),
         Case("finding.none", a.ACCEPT_FINDINGS, DAN, D, must),
         Case("finding.unknown", a.ACCEPT_FINDINGS, DAN, must, must, {"findings": ["no-1"]}, {"findings": ["must-1"]}),
+        Case("finding.named", a.ACCEPT_FINDINGS, DAN, grave, grave, {"findings": []}, {"findings": ["must-1"]}),
+        Case("data.outdated", a.FREEZE_DATA, DAN, drafted(files=["sha256:another"]), drafted()),
+        # labels, and rows that can judge
+        Case("labels.moved", a.FREEZE_DATA, DAN, drafted(labels=("a", "c")), drafted()),
+        Case("labels.judged", a.MAP_LABELS, DAN, AGAIN, AGAIN, {"names": {"a": "b"}}, {"names": {"A.": "a"}}),
+        Case("teacher.not_recorded", a.SET_TEACHER, DAN, named_by(gold={"a": 9, "b": 9}), D, {"source": "recorded"}),
+        Case("teacher.not_recorded", a.BUILD_DATA, DAN, named_by(gold={"a": 9, "b": 9}), D),
+        Case("labels.unconfirmed", a.BUILD_DATA, DAN, named_by(gold=NAMES, answers={"A.": 9, "b": 9}),
+             named_by({"A.": "a", "a": "a", "b": "b"}, gold=NAMES, answers={"A.": 9, "b": 9})),
+        Case("labels.many", a.BUILD_DATA, DAN, named_by(gold=MANY, answers=MANY),
+             named_by(dict(zip(MANY, MANY, strict=True)), gold=MANY, answers=MANY)),
+        Case("labels.few", a.BUILD_DATA, DAN, named_by(gold={"a": 18}, answers={"a": 18}),
+             named_by(gold=NAMES, answers=NAMES)),
+        Case("labels.few", a.FREEZE_DATA, DAN, counted_rows(trained=("a",)), counted_rows(trained=("a", "b"))),
+        Case("labels.none", a.MAP_LABELS, DAN, D, named_by(gold=NAMES, answers=NAMES)),
+        Case("labels.levels", a.MAP_LABELS, DAN, OF_LEVELS, OF_LEVELS, {"names": {"A": "9"}}, {"names": {"A": "1"}}),
+        Case("labels.range", a.MAP_LABELS, DAN, OF_A_RANGE, OF_LEVELS, {"names": {"A": "1"}}, {"names": {"A": "1"}}),
+        Case("labels.texts", a.MAP_LABELS, DAN, TO_WRITE, named_by(gold=NAMES, answers=NAMES)),
+        Case("labels.unknown", a.MAP_LABELS, DAN, LABELLED, LABELLED, {"names": {"A,": "a"}}, {"names": {"A.": "a"}}),
+        Case("labels.long", a.MAP_LABELS, DAN, LABELLED, LABELLED, {"names": {"A.": " "}}, {"names": {"A.": "a"}}),
+        Case("labels.chain", a.MAP_LABELS, DAN, LABELLED, LABELLED, {"names": {"A.": "a", "a": "b"}},
+             {"names": {"A.": "b", "a": "b", "b": "b", "c": "c"}}),
+        Case("gate.unmeasurable", a.LOCK_GATE, SAM, at(Stage.GATE, traffic=(with_gold(0),)),
+             at(Stage.GATE, traffic=(with_gold(5),))),
+        Case("data.unmeasurable", a.FREEZE_DATA, DAN, counted_rows(gold=0), counted_rows(gold=1)),
+        Case("held_out.unmeasurable", a.EVALUATE, DAN, replace(T, data_sets=counted_rows(gold=0).data_sets),
+             replace(T, data_sets=counted_rows(gold=1).data_sets)),
         # the provider's terms
         Case("terms.unconfirmed", a.LOCK_GATE, SAM, at(Stage.GATE, terms=None), G),
         Case("terms.forbid", a.LOCK_GATE, SAM, at(Stage.GATE, terms=terms(permits=0)), G),
@@ -385,6 +532,8 @@ def cases() -> list[Case]:
         Case("sign_off.none", a.WITHDRAW, VERA, DECIDE, signed()),
         Case("withdrawal.weak", a.WITHDRAW, VERA,
              replace(DECIDE, sign_offs=(sign_off(DECIDE, opinion=Opinion.REFUSE, assurance=SURE),)), signed()),
+        Case("audit.tables", a.COMMENT, DAN, at(Stage.DECIDE, tables_trouble="The row run 3 is not in it."), DECIDE,
+             {"text": "Hello."}),
         Case("ship.weak", a.SHIP, DAN, surely_signed(), surely_signed(), allowed_by=actor("dan", assurance=SURE)),
         Case("sign_off.missing", a.SHIP, DAN, DECIDE, signed()),
         Case("sign_off.own", a.SHIP, VERA, sponsored_by("vera"), sponsored_by("vera"), allowed_by=DAN),
@@ -409,12 +558,47 @@ def cases() -> list[Case]:
         Case("live.none", a.OBSERVE, OLGA, at(Stage.LIVE), LIVE),
         Case("feed.twice", a.OBSERVE, OLGA, LIVE, LIVE, {"source_digest": digest("6")}, {"source_digest": digest("5")}),
         Case("run.observes", a.OBSERVE, OLGA, replace(LIVE, runs=(OBSERVING,)), LIVE),
+        Case("objection.none", a.OBJECT, VERA, LIVE, LIVE, {"reason": "Fine again.", "lift": True}, {"reason": "No."}),
+        Case("objection.weak", a.OBJECT, VERA, by_signature(LIVE), by_signature(LIVE), {"reason": "It fails."},
+             allowed_by=actor("vera", assurance=SURE)),
         Case("watch.steady", a.ACKNOWLEDGE, OLGA, replace(LIVE, watches=(watch(Standing.STEADY),)), ALARMED),
         Case("rollback.none", a.ROLL_BACK, OLGA, LIVE, TWICE),
         Case("rollback.unknown", a.ROLL_BACK, OLGA, TWICE, TWICE, {"bundle": 2}, {"bundle": 1}),
+        Case("suspend.twice", a.SUSPEND, OLGA, SUSPENDED, LIVE),
+        Case("resume.running", a.RESUME, SAM, LIVE, SUSPENDED),
         Case("refresh.validator", a.REFRESH, DAN, drives_and_validates(), LIVE),
+        Case("live.none", a.SERVE_MODE, OLGA, replace(BY_KEY, bundles=()), BY_KEY, canary),
+        Case("serve.no_student", a.SERVE_MODE, OLGA, at(Stage.DATA, runs=()), T, {"mode": ServingMode.SHADOW}),
+        Case("serve.percent", a.SERVE_MODE, OLGA, BY_KEY, BY_KEY, canary | {"percent": 0}, canary),
+        Case("serve.audit", a.SERVE_MODE, OLGA, BY_KEY, BY_KEY, canary | {"audit_share": Decimal(0)}, canary),
+        Case("serve.alarm", a.SERVE_MODE, OLGA, replace(BY_KEY, watches=(watch(),)), BY_KEY, canary),
+        Case("serve.bundle", a.SERVE_MODE, OLGA, BY_KEY, BY_KEY, canary | {"trouble": "A file is missing."}, canary),
+        Case("serve.unsigned", a.SERVE_MODE, OLGA, replace(LIVE, sign_offs=(sign_off(DECIDE),)), BY_KEY, canary),
+        Case("serve.untrusted", a.SERVE_MODE, OLGA, replace(LIVE, sign_offs=()), BY_KEY, canary),
+        Case("serve.withdrawn", a.SERVE_MODE, OLGA,
+             replace(LIVE, sign_offs=(sign_off(DECIDE, key="SHA256:v", withdrawn=True),)), BY_KEY, canary),
+        Case("serve.suspended", a.SERVE_MODE, OLGA,
+             replace(BY_KEY, remedies=(remedy(Remedy.SUSPEND),)), BY_KEY,
+             canary),
+        Case("serve.interim", a.SERVE_MODE, OLGA, over(), BY_KEY, canary),
+        Case("alarm.not_yours", a.NOTE_ALARM, OLGA, LIVE, replace(LIVE, runs=(OBSERVING,)),
+             allowed_by=actor("olga", run=OBSERVING.id)),
+        Case("alarms.path", a.SET_ALARMS, MIA, DECIDE, DECIDE, {"command": ("page",)}, {"command": ("/bin/page",)}),
+        Case("alarms.words", a.SET_ALARMS, MIA, DECIDE, DECIDE, {"command": ("/bin/page",) * 33}, {"command": ()}),
+        Case("alarms.webhook", a.SET_ALARMS, MIA, DECIDE, DECIDE, {"webhook": "ftp://x"}, {"webhook": "https://x"}),
+        Case("serve.revoked", a.SERVE_MODE, OLGA, changed(BY_KEY, keys=(key("vera", "v", revoked=True),)), BY_KEY,
+             canary),
+        Case("serve.not_student", a.FALL_BACK, BOB, LIVE, SERVED, {"since": 7, "reason": "bytes"}),
+        Case("serve.moved", a.FALL_BACK, BOB, SERVED, SERVED, {"since": 6, "reason": "x"}, {"since": 7, "reason": "x"}),
         Case("comment.length", a.COMMENT, BOB, DECIDE, DECIDE, {"text": "\n"}, {"text": "Fine."}),
     ]  # fmt: skip
+
+
+def over() -> PlayDossier:
+    """A live play whose student shipped for the days of an interim that ended."""
+    missed = tuple(replace(each, passed=0) for each in BY_KEY.evaluations)
+    gate = replace(GATE, interim=Interim(Decimal("0.05"), 1))
+    return changed(replace(BY_KEY, gate=gate, evaluations=missed), now="2099-01-01T00:00:00Z")
 
 
 def differs() -> Any:
@@ -436,6 +620,11 @@ def sponsored_by(who: str) -> PlayDossier:
 def by_signature(of: PlayDossier) -> PlayDossier:
     """A play in a project that asks for signatures, whose validator has a key."""
     return changed(of, minimum_assurance=SURE)
+
+
+def keyed() -> PlayDossier:
+    """A project that requires signatures, and whose keeper has a key."""
+    return changed(by_signature(DECIDE), keys=(*DECIDE.project.keys, key("mia", "m")))
 
 
 def vouched(of: PlayDossier, trouble: str = "") -> PlayDossier:
@@ -481,7 +670,13 @@ def shared() -> list[Case]:
     touched = {"gate_trouble": "The gate is not what was locked."}
     signed_as = sign_off(at(Stage.DECIDE, gate=STRICT))
 
-    live = {a.ACKNOWLEDGE: ALARMED, a.ROLL_BACK: TWICE, a.REFRESH: LIVE}
+    live = {
+        a.ACKNOWLEDGE: ALARMED,
+        a.ROLL_BACK: TWICE,
+        a.REFRESH: LIVE,
+        a.SUSPEND: LIVE,
+        a.RESUME: SUSPENDED,
+    }
     open_finding = at(Stage.DATA, data_sets=(data_set(frozen=False, findings=FINDINGS),))
     row = entities.Statement(
         id=2, play_id=1, kind=StatementKind.GATE, person_id="sam", content=b"{}", signature="", recorded_at=AT
@@ -520,6 +715,10 @@ def shared() -> list[Case]:
         Case("sign_off.weak", a.SHIP, DAN, at(Stage.DECIDE, gate=STRICT, sign_offs=(signed_as,)), signed()),
         Case("person.id", a.OPEN_PROJECT, actor(None), None, None, {"person": "*"}, {"person": "mia"}),
         Case("account.taken", a.ENROL_PERSON, MIA, DECIDE, DECIDE, {"person": "zoe", "uid": 2}, {"person": "zoe"}),
+        Case("decision.weak", a.ASSIGN_ROLE, SAM, surely_signed(), surely_signed(),
+             {"role": Role.OPERATOR, "person": "bob"}, allowed_by=actor("sam", assurance=SURE)),
+        Case("assurance.no_key", a.SET_ASSURANCE, MIA, DECIDE,
+             changed(DECIDE, keys=(*DECIDE.project.keys, key("mia", "m"))), {"assurance": SURE}),
         Case("roster.keeper", a.ADD_KEY, BOB, DECIDE, DECIDE, allowed_by=MIA),
         Case("roster.keeper", a.REVOKE_KEY, DAN, DECIDE, DECIDE, {"fingerprint": "SHA256:v"}, allowed_by=MIA),
         Case("person.unknown", a.ASSIGN_ROLE, SAM, G, G, {"person": "eve"}, {"person": "bob"}),
@@ -542,6 +741,9 @@ def shared() -> list[Case]:
         Case("evaluation.none", a.SPOT_CHECK, VERA, replace(judging(), evaluations=()), judging()),
         Case("roster.unsigned", a.SHIP, actor("dan", assurance=SURE),
              replace(surely_signed(), statements=()), surely_signed()),
+        Case("run.active", a.REPEAT, VERA, busy(DECIDE), DECIDE),
+        Case("evaluation.none", a.REPEAT, DAN, at(Stage.DECIDE, evaluations=()), DECIDE),
+        Case("repeat.seeds", a.REPEAT, DAN, DECIDE, DECIDE, {"seeds": 21}, {"seeds": 3}),
         Case("run.active", a.REHEARSE, OLGA, busy(DECIDE), DECIDE),
         Case("evaluation.none", a.REHEARSE, OLGA, at(Stage.DECIDE, evaluations=()), DECIDE),
         *(Case("live.none", action, OLGA, replace(seen, bundles=()), seen) for action, seen in live.items()),
@@ -589,7 +791,9 @@ MAY = {
     Action.EDIT_GATE: (G, {"dan", "sam"}),
     Action.LOCK_GATE: (G, {"sam"}),
     Action.IMPORT_TRAFFIC: (D, {"dan"}),
+    Action.DROP_TRAFFIC: (D, {"dan"}),
     Action.SET_TEACHER: (D, {"dan"}),
+    Action.MAP_LABELS: (LABELLED, {"dan"}),
     Action.LABEL: (at(Stage.DATA, play=LOCAL), {"dan"}),
     Action.BUILD_DATA: (D, {"dan"}),
     Action.CONFIRM_TERMS: (D, {"dan", "sam"}),
@@ -610,19 +814,34 @@ MAY = {
     Action.ITERATE: (DECIDE, {"dan", "sam"}),
     Action.KILL: (DECIDE, {"sam", "dan"}),
     Action.COMMENT: (DECIDE, set(EVERYBODY)),
+    Action.SERVE_MODE: (LIVE, {"olga", "sam"}),
+    Action.FALL_BACK: (SERVED, set(EVERYBODY)),
     Action.REHEARSE: (DECIDE, {"dan", "olga", "vera"}),
+    Action.REPEAT: (DECIDE, {"dan", "olga", "vera"}),
     Action.OBSERVE: (LIVE, {"olga", "dan"}),
     Action.ACKNOWLEDGE: (ALARMED, {"olga"}),
+    Action.OBJECT: (LIVE, {"vera"}),
     Action.ROLL_BACK: (TWICE, {"olga", "sam"}),
     Action.REFRESH: (LIVE, {"olga", "dan"}),
+    Action.SUSPEND: (LIVE, {"olga", "sam"}),
+    Action.RESUME: (SUSPENDED, {"olga", "sam"}),
     Action.RECORD_OBSERVATIONS: (replace(LIVE, runs=(OBSERVING,)), set()),
     Action.ASSIGN_ROLE: (D, {"sam"}),
     Action.OPEN_PLAY: (DECIDE, set(EVERYBODY)),
     Action.ENROL_PERSON: (DECIDE, {"mia"}),
     Action.SET_ASSURANCE: (DECIDE, {"mia"}),
+    Action.SET_SEPARATION: (DECIDE, {"mia"}),
+    Action.ACCEPT_RESTORED: (changed(DECIDE, lineage=OLDER), set(EVERYBODY)),
+    Action.SET_CURRENCY: (DECIDE, {"mia"}),
+    Action.UNDO: (G, {"dan", "sam"}),
+    Action.REDO: (G, {"dan", "sam"}),
+    Action.DROP_ROW: (D, {"dan"}),
+    Action.SET_ALARMS: (DECIDE, {"mia"}),
+    Action.NOTE_ALARM: (replace(LIVE, runs=(OBSERVING,)), set()),
     Action.SIGN_ROSTER: (DECIDE, {"sam"}),
     Action.ADD_ACCOUNT: (DECIDE, {"mia"}),
     Action.ADD_KEY: (DECIDE, {"mia"}),
+    Action.REPAIR: (DECIDE, {"mia"}),
     Action.REVOKE_KEY: (DECIDE, set(EVERYBODY)),
     Action.QUEUE_RUN: (at(Stage.DATA), {"dan"}),
     Action.FINISH_RUN: (NOT_EVALUATED, set()),
@@ -730,6 +949,7 @@ MOVES: dict[str, dict[str, Any]] = {
     "roles": {"roles": {**ROLES, Role.OPERATOR: "bob"}},
     "roster": {"keys": (*DECIDE.project.keys, key("vera", "w"))},
     "builders": {"builders": {"dan": ("drive",), "bob": ("label",)}},
+    "separation": {"enrolled_by": {"vera": ("dan",)}},
     "spot_check": {key: getattr(judging(checked=4), key) for key in ("record", "evaluations", "spot_checks")},
 }
 
@@ -828,8 +1048,42 @@ def test_the_bundle_that_was_put_back_is_live_until_the_next_ships() -> None:
 
 def test_an_acknowledged_alarm_is_over_and_the_next_feed_begins_a_new_watch() -> None:
     seen = replace(ALARMED, remedies=(remedy(Remedy.ACKNOWLEDGE, feed_id=1),))
-    assert ALARMED.standing is Standing.ALARM and seen.standing is Standing.STEADY
+    assert ALARMED.standing is Standing.ALARM and seen.standing is Standing.UNLABELLED
     assert replace(seen, watches=(*seen.watches, watch(feed_id=2))).standing is Standing.ALARM
+
+
+def test_an_alarm_outlives_a_rollback_that_ends_a_failed_refresh() -> None:
+    failed = replace(ALARMED, remedies=(remedy(Remedy.REFRESH), remedy(Remedy.ROLL_BACK, id=2, feed_id=1)))
+    assert failed.standing is Standing.ALARM, "what is known of the bundle that is live again stands"
+
+
+def test_a_suspended_student_serves_nothing_until_it_is_resumed_rolled_back_or_another_ships() -> None:
+    assert LIVE.answering is LIVE.live is not None
+    assert SUSPENDED.suspended is not None and SUSPENDED.answering is None and SUSPENDED.live is not None
+    resumed = replace(SUSPENDED, remedies=(*SUSPENDED.remedies, remedy(Remedy.RESUME, id=2)))
+    assert resumed.answering is not None
+    two = replace(TWICE, remedies=(remedy(Remedy.SUSPEND, newest_bundle=2),))
+    back = replace(two, remedies=(*two.remedies, remedy(Remedy.ROLL_BACK, id=2, newest_bundle=2)))
+    assert two.answering is None and back.answering is not None and back.answering.id == 1
+    third = replace(two, bundles=(*two.bundles, bundle(3)))
+    assert third.answering is not None and third.answering.id == 3
+    assert replace(LIVE, play=a_play(Stage.KILLED)).answering is None, "a retired play serves nothing"
+
+
+def drift(rate: float, since: str) -> str:
+    return json.dumps([{"where": "app", "red": True, "rate": rate, "ceiling": 0.2, "since": since}])
+
+
+def test_an_alarm_leads_to_suspend_roll_back_or_refresh_by_how_far_and_since_when() -> None:
+    far, near = (replace(LIVE, watches=(watch(findings=drift(rate, "2027-01-20")),)) for rate in (0.41, 0.25))
+    assert next_step(far) is Action.SUSPEND and waits_for(far) == "olga"
+    assert "41.0% of the rows disagree; the ceiling is 20.0%" in answer_to_alarm(far)[1]
+    assert next_step(near) is Action.REFRESH
+    suspended = replace(far, remedies=SUSPENDED.remedies)
+    assert next_step(suspended) is Action.REFRESH
+    watches = (watch(Standing.STEADY), watch(bundle_id=2, findings=drift(0.41, AT[:10])))
+    assert next_step(replace(TWICE, watches=watches)) is Action.ROLL_BACK, "the new bundle does worse from its start"
+    assert next_step(replace(TWICE, watches=watches[1:])) is Action.SUSPEND, "nothing is known of the one before"
 
 
 def test_a_refresh_is_due_after_its_cadence_and_not_while_one_is_under_way() -> None:
@@ -1049,6 +1303,23 @@ def test_a_roster_that_must_be_signed_comes_before_the_sign_off() -> None:
     assert "roster.unsigned" in ids(objections(Action.SIGN_OFF, unsigned, actor("vera", assurance=SURE)))
     assert (next_step(unsigned), waits_for(unsigned)) == (Action.SIGN_ROSTER, "sam")
     assert next_step(vouched(unsigned)) is Action.SIGN_OFF and next_step(surely_signed()) is Action.SHIP
+
+
+@pytest.mark.parametrize("metric", [Metric.PAYBACK, Metric.P95_LATENCY, Metric.SIZE])
+def test_iterate_is_not_recommended_where_more_rows_change_nothing(metric: Metric) -> None:
+    missed = Judgement(
+        Criterion(metric, threshold=Decimal(6)), "all", Verdict.MISSES, 0.05, estimate=9, lower=8, upper=9
+    )
+    seen = at(Stage.DECIDE, judgements=(*judge(GATE, record(6)), missed))
+    advised, reasons = advice(seen)
+    assert advised is Advice.KILL and reasons[0].startswith("What is missed does not depend on the data")
+    assert missed.sentence in reasons and next_step(seen) is Action.KILL
+    for other in (
+        replace(missed, criterion=replace(missed.criterion, watch_only="to know it")),
+        replace(missed, verdict=Verdict.UNPROVEN),
+        replace(missed, criterion=Criterion(Metric.ACCURACY, threshold=Decimal("0.9"))),
+    ):
+        assert advice(at(Stage.DECIDE, judgements=(*judge(GATE, record(6)), other)))[0] is Advice.ITERATE
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))

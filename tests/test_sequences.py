@@ -24,7 +24,7 @@ from distill_tui.spec import Spec
 from distill_tui.tasks import loaders
 from distill_tui.tasks.answer_text import spelled
 from distill_tui.teachers.description import GIVEN_ALONE, Described
-from distill_tui.terms import Task, TeacherSource
+from distill_tui.terms import TeacherSource
 from distill_tui.training import (
     decoding,
     export,
@@ -104,7 +104,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (
             {"ladder": "tagger, ngram"},
-            "A ladder has rungs of one task: ngram, static, scratch, layers, folder are of classification; tagger",
+            "A ladder has rungs of one task: ngram, static, scratch, layers, folder give labels; tagger",
         ),
         ({"ladder": "causal 0 5"}, "name its folder"),
         ({"student": "tagger", "layers": "0,1"}, "name its folder"),
@@ -192,7 +192,7 @@ def test_a_ladder_of_students_that_generate_starts_from_the_folder_where_a_rung_
     spec = Spec.from_mapping({"ladder": "causal folder, causal 0 5, causal, tagger", "folder": "f", "alpha": "0.5"})
     assert [rung.rung for rung in spec.rungs()] == ["tagger", "causal", "causal 0 5", "causal folder"]
     assert [rung.folder for rung in spec.rungs()] == ["", "", "f", "f"]
-    assert [rung.alpha for rung in spec.rungs()] == [0, 0.5, 0.5, 0.5] and spec.task is Task.GENERATION and spec.distils
+    assert [rung.alpha for rung in spec.rungs()] == [0, 0.5, 0.5, 0.5] and spec.writes and spec.distils
     assert all(spec.kept(rung.rung).student is rung.student for rung in spec.rungs())
 
 
@@ -236,8 +236,12 @@ def test_answers_that_no_tagger_can_give_are_counted_and_told() -> None:
     rows = replace(addresses(4, 0), outputs=('{"city": "Atlantis"}', '{"a": [1]}', None, '{"city": "Salem"}'))
     rows = replace(rows, inputs=("1 Elm", "2 Elm", "3 Elm", "4 Elm, Salem"))
     assert tagging._marked(rows).left_out == (
-        "Of 3 answers a tagger cannot learn 1 with a value that does not stand in the input and 1 that are not an "
-        "object of the same plain fields as the others."
+        "Of 3 answers a tagger cannot learn 1 with a value that does not stand in the input. a.0 is left out: 0% of "
+        "its 1 values stand in the input in a form that can be read, and they are not a closed set."
+    )
+    twice = replace(rows, outputs=('{"city": "Elm"}', '{"city": "Elm", "city": "Elm"}', None, '{"city": "Salem"}'))
+    assert tagging._marked(twice).left_out == (
+        "Of 3 answers a tagger cannot learn 1 that are not an object of the same plain fields as the others."
     )
 
 
@@ -254,7 +258,9 @@ def test_no_text_breaks_the_marking_and_what_is_marked_is_the_value(rows: list[t
             continue
         values = marked.shape.values(answer)
         assert values is not None
-        for span, value in zip(spans, values, strict=True):
+        for field, span, value in zip(marked.shape.fields, spans, values, strict=True):
+            if field.reads:  # normalised, or of a closed set
+                continue
             assert (span is None) == (value is None)
             if span is not None and value is not None:
                 assert _folded(text[slice(*span)]) == _folded(value)
@@ -276,12 +282,12 @@ def test_a_value_begins_and_ends_where_words_do_unless_the_answers_say_otherwise
 
 
 def test_the_likeliest_span_of_each_field_is_the_best_of_all_spans() -> None:
-    """Against every span there is; in half of the rows some tokens neither open nor close one."""
+    """Against every span there is; in half of the rows some tokens open or close none of one field."""
     torch.manual_seed(3)
     logits, real = 3 * torch.randn(6, 7, 5), torch.ones(6, 7, dtype=torch.bool)
     real[:, 0] = real[:, 6] = False
-    opens, closes = real.clone(), real.clone()
-    opens[3:, 2:4], closes[3:, 3] = False, False
+    opens, closes = (real[:, :, None].repeat(1, 1, 2) for _ in range(2))
+    opens[3:, 2:4, 1], closes[3:, 3, 0], closes[3:, 2, 1] = False, False, False
     found = tagging.decode(logits, real, opens, closes, [False, True])
     shares = logits.double().softmax(dim=-1)
     for row in range(6):
@@ -291,7 +297,7 @@ def test_the_likeliest_span_of_each_field_is_the_best_of_all_spans() -> None:
             odds = {None: float((1 - first - inside)[1:6].prod())}
             for a in range(1, 6):
                 for b in range(a, 6):
-                    if not (opens[row, a] and closes[row, b]):
+                    if not (opens[row, a, field] and closes[row, b, field]):
                         continue
                     each = [
                         first[t] if t == a else inside[t] if a < t <= b else (1 - first - inside)[t]
@@ -313,7 +319,7 @@ def test_the_likeliest_span_of_each_field_is_the_best_of_all_spans() -> None:
 def test_a_tagger_learns_to_extract(tagger: Path) -> None:
     assert exact(tagger, addresses(150, 9)) > 0.9
     said = predict.answers(tagger, ["12 Elm Ave, Salem OR"], threads=1, max_tokens=96)[0]
-    assert said.text == '{"number": "12", "city": "Salem", "zip": null}' and 0.5 < said.confidence <= 1
+    assert said.text == '{"number": "12", "city": "Salem", "zip": null}' and 0.01 < said.confidence <= 1
 
 
 def test_a_writer_learns_to_answer(writer: Path) -> None:
@@ -356,7 +362,8 @@ def test_the_programs_of_the_model_card_answer_as_the_folders_do(tagger: Path, w
     code = ["import json, sys", "sys.modules['distill_tui'] = None  # any import of it would fail", "answers = []"]
     for folder in (tagger, writer):
         program = loaders.FORMS[folders.form(folder)].program
-        assert len(program.splitlines()) <= 30
+        own = program.rpartition("\nimport pathlib\n")[2]  # before it stands, in a tagger's, the module that normalises
+        assert len(own.splitlines()) <= (55 if folder == tagger else 30)
         asked = "answers.append([predict(text) for text in json.loads(sys.argv[1])])"
         code += [program.replace('"model"', repr(str(folder))), asked]
     command = [sys.executable, "-I", "-c", "\n".join([*code, "print(json.dumps(answers))"]), json.dumps(texts)]
@@ -459,7 +466,7 @@ def test_a_template_that_leaves_no_room_is_refused_and_a_long_text_is_cut_at_its
         )
     model, tokenizer = models.load_for(transformers.AutoModelForCausalLM, teacher)
     asked = Described(TeacherSource.PROMPTED, "", (), "say what is like {input} so")
-    (row,) = local_teachers.prompts(model, tokenizer, ["coal " * 500], asked, 512)
+    (row,) = local_teachers.prompts(model, tokenizer, ["coal " * 500], asked)
     told = tokenizer.decode(row)
     assert len(row) <= 256 - asked.max_tokens and told.startswith("say what") and told.endswith(" so")
 

@@ -1,4 +1,4 @@
-"""The screens beside the board and the play: jobs, people, the checkup, typed commands and what they print."""
+"""The other screens than board and play: jobs, people, the checkup, typed commands and what they print."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from distill_tui.ui.palette import Palette
 from distill_tui.ui.roster import RosterScreen
 from distill_tui.ui.widgets.output import MOST, OutputSheet
 from support.at_the_screen import settled, text_of, told, typed
+from support.by_hand import by_hand
 
 WIDE, NARROW = (120, 36), (80, 24)
 HOSTILE = "[red]x[/] \x1b[31mboo\x07 \u202eevil\u202c [@click=app.quit]q[/] 宽 " + "long " * 60
@@ -46,7 +47,7 @@ def a_run(project: Project, status: RunStatus, **more: Any) -> int:
     play = actions.open_play(project, DANA, name, PlayKind.COST)
     actions.assign_role(project, play, DANA, Role.DRIVER, "dana")
     columns = {"spec": Spec().to_json(), "started_by": "dana", "created_at": now(), "step": 40, "total": 100} | more
-    with project.telemetry() as session:
+    with by_hand(project) as session:
         found = session.get(tables.Play, play)
         assert found is not None
         found.stage = "train"  # type: ignore[assignment]
@@ -101,7 +102,7 @@ async def test_jobs_are_followed_and_stopped_from_any_screen(project: Project) -
         assert f" {active} " in rows[0] and "▸ running" in rows[0] and "40%" in rows[0] and "320" in rows[0]
         assert f" {ended} " in rows[1] and "✓ finished" in rows[1]
         assert "40/100" in shown and "epoch 1 of 2" in shown and "loading" in shown and inert(shown)
-        with project.telemetry() as session:
+        with by_hand(project) as session:
             run = session.get(tables.Run, active)
             assert run is not None
             run.step = 60
@@ -173,7 +174,7 @@ async def test_a_person_is_enrolled_gets_a_key_and_loses_it_by_keys(project: Pro
         await typed(pilot, "many", "enter")
         await typed(pilot, "none.pub", "enter")
         assert "“many” is not a uid" in text_of(app)
-        await pilot.press("up", *["backspace"] * 4, *"4003", "enter", "enter")
+        await pilot.press(*["backspace"] * 4, *"4003", "enter", "enter")  # the cursor is on the uid
         assert "none.pub cannot be read: No such file" in text_of(app)
         app.screen.query_one("#field-key").value = str(tmp_path / "olga")  # type: ignore[attr-defined]
         await pilot.press("enter")
@@ -193,6 +194,10 @@ async def test_a_person_is_enrolled_gets_a_key_and_loses_it_by_keys(project: Pro
         await typed(pilot, "olga", "enter")
         await settled(pilot)
         assert "1 (+1 revoked)" in text_of(app)
+        shown, today = " ".join(text_of(app).split()), now()[:10]
+        assert f"enrolled by dana, {today}" in shown
+        assert f"account uid 4003 by dana, {today}" in shown
+        assert shown.count(f"(ssh-ed25519) by dana, {today}") == 2 and f"by dana, {today}, revoked {today}" in shown
     revoked = {key.fingerprint: key.revoked_at is not None for key in project.project_dossier().keys}
     assert len(revoked) == 2 and revoked[first.fingerprint]
 
@@ -201,7 +206,7 @@ async def test_a_person_is_enrolled_gets_a_key_and_loses_it_by_keys(project: Pro
 
 
 async def test_the_checkup_names_what_was_changed_in_the_file(project: Project) -> None:
-    with project.telemetry() as session:
+    with by_hand(project) as session:
         session.connection().exec_driver_sql("DROP TRIGGER play_name_taken")
     app = an_app(project)
     async with app.run_test(size=NARROW) as pilot:

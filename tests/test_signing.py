@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from distill_tui.digests import canonical
 from distill_tui.people import signatures, statements
 from distill_tui.people.keys import BadSignature, PublicKey
 from distill_tui.terms import Opinion, StatementKind
+from support import needs
 from support.real_play import make_key
 from support.tokens import TOKENS, Token, armored, framed
 
@@ -306,15 +306,13 @@ def test_a_hardware_signature_says_whether_somebody_touched_it(
 @pytest.fixture(scope="module")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What OpenSSH asks for sk keys, in software: no hardware, but ssh-keygen's own keys, files and signatures."""
-    compiler, made = shutil.which("cc") or shutil.which("gcc"), tmp_path_factory.mktemp("provider") / "provider.so"
-    if compiler is None:
-        pytest.skip("no C compiler is here to build the provider of sk keys with")
+    compiler, made = needs.program("cc"), tmp_path_factory.mktemp("provider") / "provider.so"
     source = str(Path(__file__).with_name("sk_provider.c"))
     built = subprocess.run(
         [compiler, "-shared", "-fPIC", "-o", str(made), source, "-lcrypto"], capture_output=True, text=True
     )
     if "openssl/" in built.stderr or "-lcrypto" in built.stderr:
-        pytest.skip("OpenSSL's headers are not here to build the provider of sk keys with (libssl-dev)")
+        needs.missing("openssl/evp.h")
     assert built.returncode == 0, built.stderr
     return made
 
@@ -427,4 +425,4 @@ def test_a_statement_s_text_is_the_one_that_was_written() -> None:
 
 def test_every_kind_of_statement_has_a_namespace_of_its_own() -> None:
     assert len(set(statements.NAMESPACES.values())) == len(statements.NAMESPACES)
-    assert signatures.IDENTITY not in statements.NAMESPACES.values()  # whoever answers a challenge has signed nothing
+    assert signatures.IDENTITY not in statements.NAMESPACES.values()  # the answer to a challenge signs nothing

@@ -1,6 +1,6 @@
 """Every screen as plain text, at both sizes, with hostile and long text: compared with `tests/screens/*.txt`.
 
-`make snapshots` writes the files anew; read the difference before you commit it. What changes from run to run (times,
+`make snapshots` writes the files again; read the difference before you commit it. What changes from run to run (times,
 digests, ids of a terminal) is written as dots of the same width.
 """
 
@@ -30,6 +30,7 @@ from distill_tui.ui.widgets import frame
 from support import real_play
 from support import screens as staged
 from support.at_the_screen import settled, text_of
+from support.by_hand import by_hand
 from support.hostile import STEERS
 
 SIZES = ((120, 36), (80, 24))
@@ -92,7 +93,7 @@ STAGED = (
     Shot("form-gate-writing", "writing", ("E",), "dan"),
     Shot("form-import", "at_data", ("i",), "dan"),
     Shot("form-teacher", "at_data", ("U",), "dan"),
-    Shot("form-terms", "at_data", ("p",), "dan"),
+    Shot("form-terms", "at_data", ("P",), "dan"),
     Shot("form-accept", "with_draft", ("D",), "dan"),
     Shot("form-train", "frozen", ("T",), "dan"),
     Shot("form-stop", "training", ("K",), "dan"),
@@ -105,7 +106,7 @@ REAL = (
     Shot("sign-off", "mail-topic", ("S",), "vera", "sign   esc back"),
     Shot("refusal", "mail-topic", ("X",), "vera", "reject   esc back"),
     Shot("spot-check", "mail-topic", ("P",), "vera", "1 only A   2 only B"),
-    Shot("failures", "mail-topic", ("f",), "vera", "j k next, back"),
+    Shot("failures", "mail-topic", ("f",), "vera", "j next   k back"),
     Shot("rows", "mail-topic", ("d",), "dan"),
     Shot("rows-filter", "mail-topic", ("d", "f"), "dan"),
     Shot("checkup", keys=("d",), who="dan", shows="✓ journal: wal"),
@@ -122,7 +123,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, di
         plays[maker.__name__] = maker(made, f"{number} {LONG}"[:80].strip(), **named)
     plays["writing"] = staged.at_gate(made, f"9 {LONG}"[:80].strip(), Task.GENERATION)
     actions.comment(made, plays["qualifying"], staged.DANA, LONG * 3)
-    with made.telemetry() as session:
+    with by_hand(made) as session:
         session.connection().exec_driver_sql("DELETE FROM play_card")
     made.renew_cards()  # stages were set by hand
     yield made, plays
@@ -174,7 +175,7 @@ def steady(text: str) -> str:
 
 
 def hold(shot: Shot, size: tuple[int, int], text: str) -> str:
-    """Say what is wrong with a screen; empty where nothing is."""
+    """Return what is wrong with a screen; empty where nothing is."""
     lines = text.splitlines()
     if len(lines) != size[1] or any(cell_len(line) != size[0] for line in lines):
         return f"{shot.name}: not {size[0]} by {size[1]} cells"
@@ -191,7 +192,7 @@ def hold(shot: Shot, size: tuple[int, int], text: str) -> str:
 
 
 def told(wrong: list[str]) -> str:
-    return "\n".join([*wrong, "`make snapshots` writes them anew; read the difference first"])
+    return "\n".join([*wrong, "`make snapshots` writes them again; read the difference first"])
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)

@@ -1,6 +1,6 @@
 """Guards of the screens' speed, in CPU time and bytes: they hold on a busy machine too, and are wider than the goals.
 
-The goals, and the figures beside others, are those of `make bench-screens`.
+The goals, and the comparisons with others, are those of `make bench-screens`.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def test_the_report_of_a_run_draws_its_card_and_costs_with_ten_thousand_plays_wh
 
 
 def reported(path: Path, state: Path, reports: int) -> float:
-    """Have a run report beside an open board; give the board's CPU seconds a report."""
+    """Have a run report while a board is open; give the board's CPU seconds a report."""
     connection = sqlite.connect(path)
     run = connection.execute(
         "INSERT INTO run (play_id, round, kind, status, spec, started_by, created_at, step, total) "

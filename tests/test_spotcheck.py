@@ -1,4 +1,4 @@
-"""The blind spot check: who may judge, what is drawn, and that nobody learns too early whose answer is whose."""
+"""The blind spot check: who may judge, what is drawn, and that authors are not shown too early."""
 
 import json
 from collections import Counter
@@ -123,7 +123,7 @@ def test_neither_side_is_the_student_s_more_often_than_chance() -> None:
 
 
 def said_right(play: real_play.Play, count: int) -> list[Judged]:
-    """Judge as somebody does who knows the truth."""
+    """Judge as a person who knows the truth."""
     held = play.project.dossier(play.id).record
     assert held is not None
     gold = dict(zip(held.rows, (held.labels[g] for g in held.gold), strict=True))

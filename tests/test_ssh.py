@@ -6,10 +6,14 @@ import base64
 import json
 import os
 import pwd
+import re
+import shlex
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,14 +29,16 @@ from distill_tui.people import identity, log_heads, signatures, ssh_client, ssh_
 from distill_tui.people.log_heads import Head
 from distill_tui.people.ssh_client import Host as Address
 from distill_tui.people.ssh_client import ViaError
+from distill_tui.rules import who
+from distill_tui.rules.actor import Actor
 from distill_tui.rules.decide import covers
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.permission import objections
 from distill_tui.store import queries
 from distill_tui.terms import Action, Assurance, Opinion, Role
 from distill_tui.ui.forms.decide import intent
-from support import real_play
-from support.ssh_host import Host, Session, free_port, sshd_or_fail
+from support import needs, real_play
+from support.ssh_host import Host, Session, free_port
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +95,9 @@ def answered(play: real_play.Play, since: int = 0, comment: str = "ok") -> dict[
     vera = play.by("vera")
     dossier, content = sign_offs.ask_to_sign(play.project, 1, vera, Opinion.APPROVE, comment, keyed=True)
     log = queries.log_since(play.project, since, dossier.project.audit_size)
-    return {"statement": base64.b64encode(content).decode(), "log": json.loads(json.dumps(log))}
+    more: dict[str, Any] = {"accepted": accepted} if (accepted := queries.acceptances(play.project)) else {}
+    more["roster"] = who.roster(dossier)
+    return json.loads(json.dumps({"statement": base64.b64encode(content).decode(), "log": log} | more))  # type: ignore[no-any-return]
 
 
 def fetched(answer: dict[str, Any], play: str = "P-001", opinion: str = "approve") -> ssh_client.Fetched:
@@ -104,6 +112,41 @@ def test_a_statement_that_says_something_else_than_was_asked_is_refused(play: re
             fetched(good, *wrong)
     with pytest.raises(ViaError, match="another statement"):
         fetched(answered(play, comment="another comment"))
+
+
+def test_a_host_that_was_restored_is_signed_for_once_two_accepted_it(
+    play: real_play.Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The validator's machine saw more than the host has now; the host shows the two entries, and they are printed."""
+    play.project.close()
+    older = play.path.read_bytes()
+    actions.comment(play.project, 1, play.by("bob"), "Lost with the disk.")
+    fetched(answered(play))
+    here = os.environ["XDG_STATE_HOME"]
+    play.project.close()
+    play.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    play.path.write_bytes(older)
+    answer = answered_elsewhere(play, monkeypatch)
+    with monkeypatch.context() as patch, pytest.raises(Refused, match="another history"):
+        patch.setenv("XDG_STATE_HOME", here)
+        fetched(answer)
+    for person in ("ada", "sam"):  # on the host, whose account remembers nothing
+        actions.accept_restored(play.project, play.by(person), "The disk failed.")
+    answer = answered_elsewhere(play, monkeypatch)
+    monkeypatch.setenv("XDG_STATE_HOME", here)
+    lied = json.loads(json.dumps(answer))
+    lied["accepted"][-1][1][1] = "bob"
+    with pytest.raises(Refused, match="not in its log"):
+        fetched(lied)
+    again = fetched(answer)
+    assert "accepted by ada" in again.restored and "sam" in ssh_client.lines(again)[0]
+    assert log_heads.seen("ssh://liar:22") == log_heads.seen(play.project.project_dossier().uid)
+
+
+def answered_elsewhere(play: real_play.Play, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the host's account answers, which remembers nothing of what the validator's machine saw."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(play.folder / "host"))
+    return answered(play)
 
 
 @pytest.mark.parametrize("answer", [{}, {"statement": ""}, {"statement": "!"}, {"statement": "e30="}, {"statement": 1}])
@@ -126,12 +169,13 @@ def test_a_host_with_another_history_is_refused(play: real_play.Play) -> None:
     with pytest.raises(Refused, match="another history"):
         fetched(good)  # an older copy
     forged = answered(play, since=size + 1)
+    log_heads.file("ssh://liar:22").unlink()
     log_heads.remember("ssh://liar:22", Head(size, "sha256:" + "0" * 64))
     with pytest.raises(Refused, match="another history"):
         fetched(answered(play, since=size))
-    log_heads.forget("ssh://liar:22")
+    log_heads.file("ssh://liar:22").unlink()
     with pytest.raises(Refused, match="another history"):
-        fetched(forged)  # it must show its log from the beginning to whoever has seen none of it
+        fetched(forged)  # it must show its log from the beginning to an account that has seen none of it
     whole = answered(play)
     whole["log"][3][2] = "bob"
     with pytest.raises(Refused, match="another history"):
@@ -190,6 +234,19 @@ def test_what_was_signed_elsewhere_counts_as_if_it_had_been_signed_here(play: re
     play.ship()
 
 
+def test_what_is_handed_in_to_a_builders_host_counts_by_its_signature(play: real_play.Play) -> None:
+    proof = f"session of dan's account, key {play.public('vera').fingerprint}"
+    vera = Actor("vera", proof, Assurance.SESSION, host="dan")
+    with pytest.raises(Refused, match="a builder of this play"):
+        actions.sign_off(play.project, 1, vera, Opinion.APPROVE, "ok")
+    content = sign_offs.ask_to_sign(play.project, 1, vera, Opinion.APPROVE, "ok", keyed=True)[1]
+    signature = signatures.sign(content, play.key("vera"), signatures.SIGN_OFF)
+    actions.hand_in(play.project, 1, vera, content, signature)
+    whole = play.project.dossier(1, thorough=True)
+    assert not whole.project.audit_trouble and not whole.sign_offs[0].trouble
+    play.ship()
+
+
 # --- who a session is ------------------------------------------------------------------------------------------------
 
 
@@ -243,10 +300,11 @@ def test_a_session_signs_where_the_gate_takes_sessions_and_not_where_it_asks_for
 
 
 def test_a_file_that_others_can_write_proves_nobody(play: real_play.Play) -> None:
-    play.path.chmod(0o666)
-    with pytest.raises(Refused, match="Other accounts can write"):
-        ssh_session.begin(play.project)
-    play.path.chmod(0o600)
+    for place, open_to_all, own in ((play.path, 0o666, 0o600), (play.folder, 0o770, 0o700)):
+        place.chmod(open_to_all)
+        with pytest.raises(Refused, match="Other accounts may write"):
+            ssh_session.begin(play.project)
+        place.chmod(own)
     assert ssh_session.begin(play.project).assurance is Assurance.SESSION
 
 
@@ -284,10 +342,21 @@ def test_every_key_may_run_the_session_and_nothing_else(play: real_play.Play) ->
     assert len(ssh_server.key_lines(play.project.project_dossier(), play.path)) == 4
 
 
+WIDER = {  # a setting that would widen a session, and the check that names it
+    "AcceptEnv LD_PRELOAD": "acceptenv",
+    "AcceptEnv *": "acceptenv",
+    "SetEnv PYTHONPATH=/tmp": "setenv",
+    "ForceCommand /bin/sh": "forcecommand",
+    "StrictModes no": "strictmodes",
+    "AuthorizedPrincipalsFile /etc/ssh/people": "authorizedprincipalsfile",
+    "IgnoreRhosts no": "ignorerhosts",
+}
+
+
 def test_a_set_up_is_checked_line_by_line_and_setting_by_setting(
     play: real_play.Play, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sshd_or_fail()
+    needs.program("sshd")
     file, config = tmp_path / "authorized_keys", tmp_path / "sshd_config"
 
     def checked(text: str, settings: str) -> tuple[int, dict[str, bool]]:
@@ -306,6 +375,9 @@ def test_a_set_up_is_checked_line_by_line_and_setting_by_setting(
     assert checked(good, told["sshd_config"])[0] == 0
     code, found = checked(good, "")
     assert code == 1 and not found["exposeauthinfo"] and not found["permituserrc"]
+    for setting, name in WIDER.items():
+        code, found = checked(good, f"{setting}\n{told['sshd_config']}")  # the first of two counts
+        assert code == 1 and [each for each, ok in found.items() if not ok] == [name], setting
     free = f"{play.public('dan').line}\n"
     lines = good.splitlines()
     theirs = next(number for number, line in enumerate(lines) if line.endswith(free.strip()))
@@ -360,6 +432,10 @@ def test_a_statement_is_shown_signed_here_and_handed_in(host: Host) -> None:
     seen = json.loads(shown.stdout)["seen"]
     nobody = via(host, "--approve", "-m", "from home")
     assert nobody.returncode == 2 and "You are asked to sign, as vera" in nobody.stderr
+    people = host.play.project.project_dossier().people
+    for person, role in (("vera", "validator"), ("dan", "driver")):  # person, key, enrolled by whom and when
+        roster = f"{person} ({role}): {host.play.public(person).fingerprint}; enrolled by ada, "
+        assert roster + people[person].enrolled_at[:10] in nobody.stderr
     other = via(host, "--approve", "-m", "from home", "--seen", "sha256:" + "0" * 64)
     assert other.returncode == 3 and not host.play.project.dossier(1).sign_offs
     done = via(host, "--approve", "-m", "from home", "--seen", seen)
@@ -383,6 +459,46 @@ def test_a_session_opens_at_what_waits_and_judges_blind_over_the_line(host: Host
         session.press(b"\x11")
         assert session.ended() == 0
         assert session.written.count(b"\x1b[?1049h") == session.written.count(b"\x1b[?1049l") == 1
+    finally:
+        session.close()
+
+
+def test_the_command_that_a_session_copies_signs_from_the_persons_own_machine(
+    play: real_play.Play, tmp_path: Path
+) -> None:
+    host = Host(play, tmp_path)
+    config, own = ["--ssh-config", str(host.config)], host.env | {"XDG_STATE_HOME": str(tmp_path / "own")}
+    try:
+        sign = copied(host, "vera")
+        filled = [str(play.key("vera")) if word == "FILE" else word for word in shlex.split(sign)[1:]]
+        seen = json.loads(via(host, "--json").stdout)["seen"]
+        done = subprocess.run(
+            [sys.executable, "-m", "distill_tui", *filled, *config, "--seen", seen],
+            capture_output=True, text=True, env=own, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0 and "It counts" in done.stderr, (sign, done.stderr)
+        again = shlex.split(copied(host, "vera"))  # nothing more to sign: another session
+        assert again[:2] == ["ssh", "-t"]
+        told = subprocess.run(
+            ["ssh", "-F", str(host.config), "-i", str(play.key("vera")), *again[1:], "id"],
+            stdin=subprocess.DEVNULL, capture_output=True, check=False,
+        )  # fmt: skip
+        assert told.returncode == 2, "this program answered, and refused a command"
+    finally:
+        host.close()
+
+
+def copied(host: Host, person: str) -> str:
+    """Return what `Y` puts on the clipboard of the terminal at the other end."""
+    session = Session(host, person, (120, 36))
+    try:
+        session.wait_for(b"mail-topic")
+        for _ in range(60):
+            session.press(b"Y")
+            found = re.findall(rb"\x1b\]52;c;([A-Za-z0-9+/=]+)", session.read(0.5))
+            if found:
+                return base64.b64decode(found[-1]).decode()
+        raise AssertionError(session.written[-2000:])
     finally:
         session.close()
 
@@ -418,15 +534,21 @@ def test_an_older_copy_is_noticed_by_whoever_saw_more(
     assert code == 1 and "older copy" in said
     assert main(["--project", str(play.path), "whoami"]) == 0
     assert "older copy" in capsys.readouterr().err  # whatever opens the file says so
-    assert audit(play, capsys, "--forget")[0] == 0
+    for person in ("ada", "sam"):
+        actions.accept_restored(play.project, play.by(person), "It was restored on purpose.")
     assert audit(play, capsys)[0] == 0
 
 
-def test_a_fork_is_noticed_by_whoever_is_shown_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fork_is_noticed_by_whoever_is_shown_both(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     one, two = real_play.copy_to(tmp_path / "one"), real_play.copy_to(tmp_path / "two")
-    for made, text in ((one, "to vera"), (two, "to sam")):
-        actions.comment(made.project, 1, made.by("bob"), text)
-    actions.comment(two.project, 1, two.by("bob"), "and more")
+    here = os.environ["XDG_STATE_HOME"]
+    for made, texts in ((one, ["to vera"]), (two, ["to sam", "and more"])):
+        monkeypatch.setenv("XDG_STATE_HOME", str(made.folder / "of-the-forger"))
+        for text in texts:
+            actions.comment(made.project, 1, made.by("bob"), text)
+    monkeypatch.setenv("XDG_STATE_HOME", here)
     assert audit(one, capsys)[0] == 0
     code, said = audit(two, capsys)
     assert code == 1 and "another copy" in said
@@ -436,6 +558,10 @@ def test_a_fork_is_noticed_by_whoever_is_shown_both(tmp_path: Path, capsys: pyte
 
 
 def test_the_roster_that_a_project_asks_for_is_signed_by_its_sponsor(play: real_play.Play) -> None:
+    with pytest.raises(Refused, match="has no key, so the roster could not be changed any more"):
+        actions.set_assurance(play.project, play.by("ada"), Assurance.SIGNED)
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(play.key("ada"))], check=True)
+    actions.add_key(play.project, play.by("ada"), "ada", play.public("ada"))
     actions.set_assurance(play.project, play.by("ada"), Assurance.SIGNED)
     with pytest.raises(Refused, match="requires a signed roster"):
         play.sign()
@@ -454,7 +580,8 @@ def test_the_roster_that_a_project_asks_for_is_signed_by_its_sponsor(play: real_
     play.sign()
     actions.ship(play.project, 1, play.by("dan"), key=play.key("dan"))
     kinds = [facts.row.kind for facts in play.project.dossier(1).statements if not facts.trouble]
-    assert kinds == ["roster", "roster", "ship"]
+    assert [kind for kind in kinds if kind != "decision"] == ["roster", "roster", "ship"]
+    assert "decision" in kinds, "a change of roles is signed too"
 
 
 @pytest.mark.slow
@@ -474,6 +601,9 @@ def test_a_forwarded_agent_signs_inside_a_session(play: real_play.Play, tmp_path
         session.wait_for(b"type P-001")
         session.read(2)
         session.press(b"in the session\r")
+        for _ in range(20):  # to the last line
+            session.press(b"\x1b[6~")
+            session.read(0.2)
         session.press(intent("P-001", covers(play.project.dossier(1))).encode() + b"\r")
         session.wait_for(b"is recorded")
         session.close()
@@ -485,3 +615,42 @@ def test_a_forwarded_agent_signs_inside_a_session(play: real_play.Play, tmp_path
     assert facts.row.assurance is Assurance.SIGNED and not facts.trouble
     proofs = [entry.proof for entry in queries.entries(play.project, 1) if entry.action is Action.SIGN_OFF]
     assert proofs == [f"session of ada's account, key {play.public('vera').fingerprint}"]
+
+
+def test_52_eight_people_log_in_while_two_hundred_connections_are_idle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs.program("sshd")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    tmp_path.chmod(0o700)
+    folder = ssh_server._state("0" * 32)
+    config = ssh_server._write_config(folder, ssh_server.Serving(port, "127.0.0.1"))
+    real_play.make_key(tmp_path / "vera")
+    public = (tmp_path / "vera.pub").read_text()
+    (folder / "authorized_keys").write_text(f'restrict,command="echo in" {public}')
+    server = subprocess.Popen([ssh_server.sshd(), "-D", "-e", "-f", str(config)], stderr=subprocess.DEVNULL)
+    idle = []
+    try:
+        for _ in range(100):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.1)
+        idle = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(200)]
+        user = pwd.getpwuid(os.getuid()).pw_name
+        options = [
+            f"-o{each}" for each in ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes")
+        ]
+        command = ["ssh", "-F", "none", "-T", "-p", str(port), "-i", str(tmp_path / "vera"), *options]
+        people = [
+            subprocess.Popen([*command, f"{user}@127.0.0.1"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            for _ in range(8)
+        ]
+        assert [person.communicate(timeout=60)[0] for person in people] == [b"in\n"] * 8
+    finally:
+        for each in idle:
+            each.close()
+        server.terminate()
+        server.wait()

@@ -212,15 +212,6 @@ def test_a_group_that_scores_less_never_makes_a_value_easier_to_refute(groups, d
     assert second >= first - 1e-12
 
 
-def test_groups_of_one_size_give_the_clustered_bound_of_miller_by_the_first_methods() -> None:
-    totals = [0, -1, 0, 1, 0, 0, -1, -2, 1, 0] * 20
-    clusters = [Cluster(total, 5, 2) for total in totals]
-    mean = sum(totals) / 1000
-    bound = mean - stats.t.ppf(0.95, 199) * statistics.clustered_standard_error(clusters)
-    assert statistics.clustered_exceeds_by_t(bound - 1e-7, Counter(clusters)) <= 0.05
-    assert statistics.clustered_exceeds_by_t(bound + 1e-7, Counter(clusters)) > 0.05
-
-
 def test_the_clustered_standard_error_is_that_of_the_group_means() -> None:
     totals = [3, 1, 4, 1, 5, 0, 2, 5]
     expected = stats.sem([total / 5 for total in totals])

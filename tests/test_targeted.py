@@ -15,6 +15,7 @@ from distill_tui.rounds import requests, weights
 from distill_tui.store import tables
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import PlayKind
+from support.by_hand import by_hand
 from support.targeted import (
     MIA,
     PARCEL,
@@ -58,7 +59,7 @@ def test_a_request_is_written_filled_in_and_imported(project: Project, tmp_path:
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert len(rows) == 5 and {row["gold"] for row in rows} == {None} and rows[0]["like"]["cell"] == "web / post"
     out.write_text("".join(json.dumps(row | {"gold": "post"}) + "\n" for row in rows))
-    with project.telemetry() as session:  # the next round: this one's data set is frozen
+    with by_hand(project) as session:  # the next round: this one's data set is frozen
         row = session.get(tables.Play, 1)
         assert row is not None
         row.round = 2
@@ -68,7 +69,7 @@ def test_a_request_is_written_filled_in_and_imported(project: Project, tmp_path:
 
 
 def test_rows_that_a_person_types_come_in_by_standard_input(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    with project.telemetry() as session:
+    with by_hand(project) as session:
         row = session.get(tables.Play, 1)
         assert row is not None
         row.round = 2

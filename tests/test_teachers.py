@@ -30,18 +30,20 @@ import pytest
 
 from distill_tui import actions
 from distill_tui.cli import exits
-from distill_tui.rounds import play_traffic
+from distill_tui.people import identity
+from distill_tui.rounds import cost_estimate, play_traffic
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.data import labelled
 from distill_tui.rules.objection import Refused
-from distill_tui.store import tables
+from distill_tui.rules.results import Finding
+from distill_tui.runs import build
 from distill_tui.store.project import Project
-from distill_tui.teachers import cache, endpoint
+from distill_tui.teachers import cache, endpoint, model_names
 from distill_tui.teachers.cache import labelled as teacher_outputs
 from distill_tui.teachers.description import TEMPLATES, Described
 from distill_tui.teachers.endpoint import Answer, EndpointError, Limits
-from distill_tui.terms import PlayKind, Role, RunKind, RunStatus, Stage, TeacherSource
-from support import data_runs
+from distill_tui.terms import FindingLevel, RunKind, RunStatus, TeacherSource
+from support import data_runs, data_stage
 
 MIA = Actor("mia", f"account uid {os.getuid()}")
 QUICK = Limits(budget=Decimal(1), price_in=Decimal(1), price_out=Decimal(2), concurrency=3, timeout=5, backoff=0.01)
@@ -158,10 +160,126 @@ def test_an_answer_that_names_no_label_is_kept_as_paid(server: Server) -> None:
     assert {answer.label for answer in kept.values()} == {None} and all(a.money > 0 for a in kept.values())
 
 
+def no(message: str, code: str = "invalid_request_error") -> str:
+    return json.dumps({"error": {"message": message, "type": "invalid_request_error", "code": code}})
+
+
+def test_a_model_that_takes_other_options_is_asked_with_those(server: Server) -> None:
+    server.plan = [
+        no(
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+        ),
+        no("Unsupported value: 'temperature' does not support 0 with this model."),
+        no("You are not allowed to request logprobs from this model."),
+    ]
+    kept = asked(server, TODO[:4])
+    assert len(kept) == 4 and all(answer.label for answer in kept.values())
+    first, last = server.bodies[0], server.bodies[-1]
+    assert (first["max_tokens"], first["temperature"], first["logprobs"]) == (16, 0, True)
+    assert last["max_completion_tokens"] == 16 and not {"max_tokens", "temperature", "logprobs"} & last.keys()
+
+
+def test_system_message_several_messages_headers_and_body_go_as_they_are_described(server: Server) -> None:
+    template = json.dumps(
+        [
+            {"role": "system", "content": "You choose among {labels}."},
+            {"role": "user", "content": "An example"},
+            {"role": "assistant", "content": "good"},
+            {"role": "user", "content": "{input}"},
+        ]
+    )
+    teacher = replace(
+        teacher_of(server), template=template, headers='{"x-team": "search"}', body='{"top_p": 0.5, "seed": 7}'
+    )
+    assert teacher.problem() is None
+    kept: list[Answer] = []
+    spoken = [("d" * 64, 'say "good" {labels}\n')]
+    endpoint.ask(teacher, spoken, QUICK, spent=Decimal(0), keep=kept.append, tell=lambda *_: None)
+    body = server.bodies[-1]
+    assert [each["role"] for each in body["messages"]] == ["system", "user", "assistant", "user"]
+    assert body["messages"][-1]["content"].strip() == 'say "good" {labels}', "what an input says is never filled in"
+    assert ", ".join(LABELS) in body["messages"][0]["content"]
+    assert (body["top_p"], body["seed"]) == (0.5, 7) and server.heads[-1]["x-team"] == "search"
+    assert Described.from_json(teacher.to_json()) == teacher
+    for changes, says in (
+        ({"headers": '{"Authorization": "Bearer x"}'}, "looks like a key"),
+        ({"body": '{"model": "other"}'}, "sets itself"),
+        ({"body": "[1]"}, "not a JSON object"),
+        ({"body": "{"}, "not JSON"),
+    ):
+        assert says in str(replace(teacher, **changes).problem())
+
+
+def test_tokens_from_the_providers_cache_cost_what_they_are_said_to(server: Server) -> None:
+    server.usage = {"prompt_tokens": 100, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 80}}
+    (answer,) = asked(server, TODO[:1], replace(QUICK, price_cached=Decimal("0.1"))).values()
+    assert (answer.tokens_in, answer.cached, answer.money) == (100, 80, Decimal("0.000032"))
+    (answer,) = asked(server, TODO[:1]).values()
+    assert answer.money == Decimal("0.000104"), "without a price of their own they cost as much as the others"
+
+
+def test_an_endpoint_is_asked_to_answer_by_the_schema_or_not_at_all(server: Server) -> None:
+    schema = '{"type": "object", "properties": {"city": {"type": "string"}}}'
+    writes = Described.chosen(TeacherSource.ENDPOINT, "tiny", "", "", server.url, schema=schema)
+    server.says, kept = (lambda prompt: '{"city": "Ulm"}' if "0" in prompt else "Ulm"), list[Answer]()
+    one = replace(QUICK, concurrency=1)
+    endpoint.ask(writes, TODO[:2], one, spent=Decimal(0), keep=kept.append, tell=lambda *_: None, logprobs=False)
+    assert [answer.label for answer in kept] == ['{"city": "Ulm"}', None]
+    asked_for = server.bodies[-1]["response_format"]
+    assert asked_for["type"] == "json_schema" and asked_for["json_schema"]["schema"] == json.loads(schema)
+    server.plan = [no("response_format of type json_schema is not supported")]
+    with pytest.raises(EndpointError, match="response_format"):
+        endpoint.ask(writes, TODO[:1], one, spent=Decimal(0), keep=kept.append, tell=lambda *_: None, logprobs=False)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ({"message": {"role": "assistant", "content": None, "refusal": "I cannot help."}}, "I cannot help."),
+        ({"finish_reason": "content_filter", "message": {"role": "assistant", "content": ""}}, "content_filter"),
+        ({"finish_reason": "tool_calls", "message": {"role": "assistant", "content": None}}, "[no text: tool_calls]"),
+        ({"finish_reason": "length", "message": {"role": "assistant", "content": None}}, "[no text: length]"),
+    ],
+)
+def test_a_refusal_is_recorded_and_skipped(server: Server, fault: dict[str, Any], said: str) -> None:
+    server.plan = ["", json.dumps(fault)]
+    kept = asked(server, TODO[:6], replace(QUICK, concurrency=1))
+    (refused,) = [answer for answer in kept.values() if answer.label is None]
+    assert said in refused.said and refused.probabilities is None and refused.money > 0, "it was paid"
+    assert len(kept) == 6 and len(server.bodies) == 6, "it is not asked again"
+
+
+def test_a_request_that_a_filter_rejects_is_skipped_too(server: Server) -> None:
+    server.plan = ["", no("The prompt was filtered.", "content_filter")]
+    kept = asked(server, TODO[:4], replace(QUICK, concurrency=1))
+    assert len(kept) == 4 and [answer.money for answer in kept.values() if answer.label is None] == [Decimal(0)]
+
+
+def test_half_an_answer_is_none(server: Server) -> None:
+    writes = Described(TeacherSource.ENDPOINT, "tiny", (), "{input}", server.url)
+    half = {"finish_reason": "length", "message": {"role": "assistant", "content": '{"city": "Sal'}}
+    server.plan, kept = ["", json.dumps(half)], list[Answer]()
+    endpoint.ask(
+        writes, TODO[:4], replace(QUICK, concurrency=1), spent=Decimal(0), keep=kept.append, tell=lambda *_: None
+    )
+    assert [answer.label is None for answer in kept] == [False, True, False, False]
+    assert kept[1].said == '{"city": "Sal' and kept[1].money > 0
+
+
+def test_twenty_answers_in_a_row_that_cannot_be_used_end_the_run(server: Server) -> None:
+    server.says, kept = "I would rather not say.", list[Answer]()
+    alone = replace(QUICK, concurrency=1)
+    with pytest.raises(EndpointError, match="20 answers in a row cannot be used, the last one “I would rather not say"):
+        endpoint.ask(teacher_of(server), TODO, alone, spent=Decimal(0), keep=kept.append, tell=lambda *_: None)
+    assert len(kept) == len(server.asked) == 20 < len(TODO)
+    server.says = lambda prompt: "" if len(server.asked) % 10 else "good"  # type: ignore[assignment]
+    assert len(asked(server, TODO, alone)) == len(TODO), "one that can be used starts the count again"
+
+
 def test_the_budget_is_never_passed(server: Server) -> None:
     kept: list[Answer] = []
     tight = replace(QUICK, budget=Decimal("0.0008"))
-    with pytest.raises(EndpointError, match=r"The budget of 0\.0008 is reached"):
+    with pytest.raises(EndpointError, match=r"The budget of USD 0\.0008 is reached"):
         endpoint.ask(teacher_of(server), TODO, tight, spent=Decimal(0), keep=kept.append, tell=lambda *_: None)
     assert 0 < sum(answer.money for answer in kept) <= tight.budget and len(kept) == len(server.asked) < len(TODO)
 
@@ -274,7 +392,7 @@ def test_the_worker_labels_by_transformers_serve_whatever_comes_between(
     assert labelled(project.dossier(1)) and not served.plan
     said = cache.answers(project.artifacts.folder, teacher)
     assert len(said) == len(TODO) == len(set(served.asked))
-    from distill_tui.dataset.duplicates import input_digest
+    from distill_tui.dataset.row_identity import input_digest
 
     expected = {input_digest(text): LABELS[at % 3] for at, (_, text) in enumerate(TODO)}
     assert {digest: label for digest, (label, _) in said.items()} == expected
@@ -282,22 +400,24 @@ def test_the_worker_labels_by_transformers_serve_whatever_comes_between(
     assert paid["calls"] == len(TODO) and paid["unread"] == 0 and paid["tokens_in"] > 20 * len(TODO)
 
 
+@pytest.mark.slow
+def test_the_typed_decisions_of_transformers_serve_label_in_one_call(served: Server, taught: Path) -> None:
+    address = served.behind
+    labels = "bad,fine,good"
+    teacher = Described.chosen(TeacherSource.ENDPOINT, str(taught), labels, "", address, api="systemone")
+    kept = list[Answer]()
+    endpoint.ask(teacher, TODO[:6], QUICK, spent=Decimal(0), keep=kept.append, tell=lambda *_: None)
+    assert len(kept) == 6 and all(answer.label in LABELS and answer.model == str(taught) for answer in kept)
+    assert all(answer.probabilities and sum(answer.probabilities) == pytest.approx(1) for answer in kept)
+    assert all(answer.tokens_in > 10 and answer.tokens_out == 0 for answer in kept)
+
+
 # through the door
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
-    made = Project.create(tmp_path / "team.distill", "Team", "mia", "Mia", Actor(None, MIA.proof))
-    play = actions.open_play(made, MIA, "mood", PlayKind.COST)
-    actions.assign_role(made, play, MIA, Role.DRIVER, "mia")
-    path = tmp_path / "calls.jsonl"
-    path.write_text("".join(json.dumps({"input": text}) + "\n" for _, text in TODO))
-    data_runs.import_traffic(made, play, MIA, path)
-    with made.telemetry() as session:
-        row = session.get(tables.Play, play)
-        assert row is not None
-        row.stage = Stage.DATA
-        session.add(row)
+    made = data_stage.with_traffic(tmp_path, ({"input": text} for _, text in TODO))
     yield made
     made.close()
 
@@ -335,7 +455,7 @@ def test_a_paid_run_does_not_start_before_one_row_was_tried(project: Project, se
 def test_a_description_that_was_altered_is_asked_by_nobody(
     project: Project, server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whoever swaps the address in the file beside the project is sent neither traffic nor key."""
+    """A person who swaps the address in the file next to the project is sent neither traffic nor key."""
     teacher = chosen(project, server)
     assert does(project, "label", "P-001", "--estimate", *PRICES) == 0
     file = project.artifacts.path(teacher)
@@ -364,18 +484,142 @@ def test_a_run_asks_each_input_once_and_another_run_asks_nothing(
 ) -> None:
     teacher = chosen(project, server)
     assert does(project, "label", "P-001", "--estimate", *PRICES) == 0
-    assert len(server.asked) == 1 and "23 inputs are left" in capsys.readouterr().out
+    assert len(server.asked) == 9 and "15 inputs are left" in capsys.readouterr().out
     assert does(project, "label", "P-001", *PRICES, "--wait") == 0
     assert len(server.asked) == len(set(server.asked)) == len(TODO)
     assert labelled(project.dossier(1))
     assert does(project, "label", "P-001", *PRICES, "--wait") == 0
     assert len(server.asked) == len(TODO)
     paid = play_traffic.ledger(project, 1)
-    assert (paid["calls"], paid["unread"], paid["cache_hits"]) == (24, 0, 1 + 24)
+    assert (paid["calls"], paid["unread"], paid["cache_hits"]) == (24, 0, 9 + 24)
     assert Decimal(paid["money_not_spent"]) > 0
     assert len(cache.answers(project.artifacts.folder, teacher)) == len(TODO)
     chosen(project, server, "another")
     assert play_traffic.ledger(project, 1)["calls"] == 0  # another model is another teacher
+
+
+def test_an_estimate_extrapolates_from_warm_calls_and_counts_them(
+    project: Project, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first call is slow, as where a model has to be loaded."""
+    calls: list[str] = []
+
+    def says(prompt: str) -> str:
+        calls.append(prompt)
+        time.sleep(1.5 if len(calls) == 1 else 0)
+        return "bad"
+
+    server.says = says
+    chosen(project, server)
+    capsys.readouterr()
+    assert does(project, "label", "P-001", "--estimate", *PRICES, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["timed"], found["concurrency"], found["left"]) == (8, 4, 15) and len(calls) == 9
+    assert found["seconds"] >= 1.5 > found["pace"] and found["minutes"] == pytest.approx(15 * found["pace"] / 60)
+    assert does(project, "label", "P-001", "--estimate", *PRICES) == 0
+    said = capsys.readouterr().out
+    assert "then timed 7 calls, 4 at once: one every" in said and "7 inputs are left" in said
+    assert "minutes at that pace; what was asked is cached" in said
+
+
+def test_an_estimate_that_its_budget_ends_says_so_and_counts_what_it_timed(
+    project: Project, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.says = "bad"
+    chosen(project, server)
+    capsys.readouterr()
+    few = ["--budget", "0.0002", "--price-in", "1", "--price-out", "2", "--concurrency", "1"]
+    assert does(project, "label", "P-001", "--estimate", *few) == 0
+    said = capsys.readouterr().out
+    assert "! The budget of USD 0.0002 is reached" in said and len(server.asked) < 9
+
+
+def test_an_estimate_works_before_the_lock_and_labelling_waits_for_it(
+    tmp_path: Path, server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = data_stage.opened(tmp_path)
+    path = tmp_path / "calls.jsonl"
+    path.write_text("".join(json.dumps({"input": text}) + "\n" for _, text in TODO))
+    data_runs.import_traffic(early, 1, MIA, path)
+    chosen(early, server)
+    bob = Actor("bob", "account uid 4009")
+    actions.enrol_person(early, MIA, "bob", "Bob", uid=4009)
+    with monkeypatch.context() as other:
+        other.setattr(identity, "by_account", lambda dossier: bob)
+        assert does(early, "label", "P-001", "--estimate", *PRICES) == exits.REFUSED, "only the driver spends"
+    assert does(early, "label", "P-001", *PRICES) == exits.REFUSED and not server.asked
+    capsys.readouterr()
+    assert does(early, "label", "P-001", "--estimate") == exits.REFUSED, "a budget is needed all the same"
+    assert "--budget" in capsys.readouterr().err and not server.asked
+    assert does(early, "label", "P-001", "--estimate", *PRICES) == exits.DONE
+    assert "15 inputs are left" in capsys.readouterr().out and len(server.asked) == 9
+    assert not any(run.kind is RunKind.LABEL for run in early.dossier(1).runs)
+    assert play_traffic.ledger(early, 1)["calls"] == 9, "what was paid is in the ledger"
+    early.close()
+
+
+@pytest.mark.parametrize(
+    ("asked", "served", "same"),
+    [
+        ("gpt-4o", "gpt-4o", True),
+        ("gpt-4o", "gpt-4o-2024-08-06", True),
+        ("openai/GPT-4o", "gpt-4o-2024-08-06", True),
+        ("claude-3-5-sonnet-latest", "claude-3-5-sonnet-20241022", True),
+        ("llama3", "llama3:latest", True),
+        ("gpt-4o", "gpt-4o-mini", False),
+        ("gpt-4o", "gpt-4o-mini-2024-07-18", False),
+        ("gpt-4o-2024-08-06", "gpt-4o-2024-11-20", False),
+        ("gpt-4", "gpt-4o", False),
+        ("llama-3", "llama-3-70b", False),
+        ("tiny", "other", False),
+    ],
+)
+def test_a_served_name_is_the_one_asked_for_or_a_version_of_it(asked: str, served: str, same: bool) -> None:
+    assert model_names.is_same(asked, served) is same
+
+
+def test_answers_of_another_model_or_of_two_versions_are_named_with_their_number(project: Project) -> None:
+    teacher = Described(TeacherSource.ENDPOINT, "big", LABELS, "{input}", "http://localhost/v1")
+    digest = project.artifacts.store_bytes(teacher.to_json().encode())
+    play = replace(project.dossier(1).play, teacher_source=TeacherSource.ENDPOINT, teacher_digest=digest)
+
+    def answered(first: int, model: str) -> list[Finding]:
+        for key, text in TODO[first : first + 3]:
+            cache.add_answer(
+                project.artifacts.folder, digest, Answer(key, "bad", text, None, 1, 1, Decimal(0), model=model)
+            )
+        return list(build._served(project.artifacts, play))
+
+    assert answered(0, "big-2026-01-01") == []
+    (two,) = answered(3, "big-2026-06-01")
+    assert two.level is FindingLevel.MUST and "by 2 versions of big" in two.says
+    (other,) = answered(6, "small")
+    assert "big was asked for, and 3 of 9 answers are by another model: small (3)." in other.says
+
+
+@pytest.mark.parametrize(("rows", "timed"), [(1, 0), (2, 0), (3, 1), (17, 8), (400, 8)])
+def test_an_estimate_asks_half_of_the_inputs_at_most_and_spreads_over_them(rows: int, timed: int) -> None:
+    todo = [(f"{n:064x}", f"{n}") for n in range(rows)]
+    asked = cost_estimate._sample(todo)
+    assert len(asked) == len(set(asked)) == 1 + timed and set(asked) <= set(todo)
+    assert int(asked[-1][1]) >= rows // 2 - 1 or not timed
+
+
+@pytest.mark.parametrize(
+    ("words", "command"), [(["label", "P-001"], "label"), (["data", "vary", "P-001"], "data vary")]
+)
+def test_the_cure_for_a_missing_budget_is_a_command_that_works(
+    project: Project, server: Server, words: list[str], command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen(project, server)
+    capsys.readouterr()
+    assert does(project, *words, "--estimate") == exits.REFUSED
+    said = capsys.readouterr().err
+    cure = f"distill-tui {command} P-001 --estimate --budget 1 --price-in 0.5 --price-out 1.5"
+    assert f"`{cure}`" in said
+    server.says = "bad"
+    if command == "label":
+        assert does(project, *cure.split()[1:]) == 0
 
 
 def test_a_killed_worker_loses_at_most_what_was_in_flight(project: Project, server: Server, monkeypatch: Any) -> None:
@@ -385,7 +629,7 @@ def test_a_killed_worker_loses_at_most_what_was_in_flight(project: Project, serv
     server.slow = 0.15
     run = actions.label(project, 1, MIA, {"budget": "1", "price_in": "1", "price_out": "2", "concurrency": "2"})
     until = time.monotonic() + 60
-    while len(server.asked) < 6 and time.monotonic() < until:
+    while len(server.asked) < 9 + 5 and time.monotonic() < until:
         time.sleep(0.02)
     pid = project.dossier(1).run(run).pid  # type: ignore[union-attr]
     assert pid is not None
@@ -460,10 +704,10 @@ def nli(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from distill_tui.training import vocabulary
 
     torch.manual_seed(1)
-    tokenizer = vocabulary.train([text for _, text in TODO] * 3, 200)
+    tokenizer = vocabulary.train([text for _, text in TODO] * 3 + [*LABELS] * 9, 200)
     config = transformers.BertConfig(
         vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
-        id2label={0: "contradiction", 1: "neutral", 2: "entailment"},
+        initializer_range=0.5, id2label={0: "contradiction", 1: "neutral", 2: "entailment"},
         label2id={"contradiction": 0, "neutral": 1, "entailment": 2},
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("nli")

@@ -15,7 +15,7 @@ from distill_tui import actions
 from distill_tui.dataset import frozen
 from distill_tui.gates.gate import default_gate
 from distill_tui.gates.written import to_json
-from distill_tui.rounds import play_traffic, variations
+from distill_tui.rounds import play_traffic, teacher_calls, variations
 from distill_tui.rules.data import findings, labelled
 from distill_tui.rules.objection import Refused
 from distill_tui.store import tables
@@ -24,6 +24,7 @@ from distill_tui.teachers.description import Described
 from distill_tui.terms import PlayKind, RunKind, RunStatus, Split, TeacherSource
 from distill_tui.ui.forms.sheet import Sheet
 from support import data_runs
+from support.by_hand import by_hand
 from support.endpoints import PRICES, Server, causal, does, server  # noqa: F401
 from support.screens import NARROW, an_app, settled
 from support.sheets import fill
@@ -35,7 +36,7 @@ def play(project: Project, server: Server) -> Iterator[Project]:
     """The second round of a play whose teacher is an endpoint; the student of the first fails on parcels."""
     server.says = written
     gate = dataclasses.replace(default_gate(PlayKind.COST), held_out_rows=40)
-    with project.telemetry() as session:
+    with by_hand(project) as session:
         row, stored = session.get(tables.Play, 1), session.get(tables.GateRow, 1)
         assert row is not None and stored is not None
         row.round, stored.content = 2, to_json(gate)
@@ -80,7 +81,7 @@ def test_a_held_out_row_is_never_shown_to_whoever_writes(play: Project, server: 
 
 @pytest.mark.parametrize(("source", "rule"), [("recorded", "teacher.recorded"), ("local", "teacher.cannot_write")])
 def test_a_teacher_that_cannot_write_is_not_asked_to(play: Project, source: str, rule: str) -> None:
-    with play.telemetry() as session:
+    with by_hand(play) as session:
         row = session.get(tables.Play, 1)
         assert row is not None
         row.teacher_source = TeacherSource(source)
@@ -118,7 +119,7 @@ def test_failures_of_validation_are_varied_once_and_paid_once(play: Project, ser
     asked = len(server.asked)
     assert does(play, *TRIED, "--wait") == 0
     paid = play_traffic.ledger(play, 1)
-    assert len(server.asked) == asked == paid["calls"] and paid["cache_hits"] == 1 + 4
+    assert len(server.asked) == asked == paid["calls"] and paid["cache_hits"] == 2 + 4
     assert not labelled(play.dossier(1))  # to write is not to label
 
 
@@ -173,7 +174,7 @@ def test_variations_are_read_and_taken_in_as_a_source_that_only_trains(
     run = next(run.id for run in reversed(play.dossier(1).runs) if run.kind is RunKind.LABEL)
     assert (added.name, added.rows) == (f"variations-of-run-{run}.jsonl", 7)
     assert does(play, "data", "take", "P-001") == 4  # once
-    assert play_traffic.window(play, 1)[0].calls == 200  # what was written is no call
+    assert play_traffic.window(play, 1)[0].calls == 200  # what was written is not a call
     assert (
         does(play, "label", "P-001", *PRICES, "--estimate") == 0
         and does(play, "label", "P-001", *PRICES, "--wait") == 0
@@ -185,7 +186,7 @@ def test_variations_are_read_and_taken_in_as_a_source_that_only_trains(
     told = list(frozen.stored(play.artifacts.path(data.artifact)))
     new = [row for row in told if (row["group"] or "").startswith("variation of ")]
     assert len(new) == 7 and {row["split"] for row in new} == {"train"} and {row["gold"] for row in new} == {None}
-    taken = variations.taken(added)
+    taken = teacher_calls.taken(added)
     assert taken is not None
     varied = set(taken.varied)
     assert {row["split"] for row in told if row["input_digest"] in varied} == {"train"} and varied <= set(
@@ -208,22 +209,22 @@ async def test_variations_are_written_read_and_taken_in_by_keys(play: Project) -
     app = an_app(play, 1, MIA)
     async with app.run_test(size=NARROW) as pilot:
         await settled(pilot)
-        await pilot.press("v")
+        await pilot.press("V")
         await settled(pilot)
         sheet = pilot.app.screen
         assert isinstance(sheet, Sheet)
         fill(pilot.app, each="3", rows="2", budget="1", price_in="much", price_out="2")
         await pilot.press("ctrl+s")
-        assert pilot.app.screen is sheet  # that is no price
+        assert pilot.app.screen is sheet  # that is not a price
         fill(pilot.app, price_in="1")
         await pilot.press("ctrl+s")
         await until(pilot, lambda: isinstance(pilot.app.screen, Sheet) and pilot.app.screen is not sheet)
         assert len(play.dossier(1).runs) == 2  # one row was tried; no run was started
         await pilot.press("enter")
         await until(pilot, lambda: [r.status for r in play.dossier(1).runs] == [RunStatus.FINISHED] * 3)
-        assert variations.ask_of(play.dossier(1).runs[-1])
+        assert teacher_calls.ask_of(play.dossier(1).runs[-1])
         await settled(pilot)
-        await pilot.press("v")
+        await pilot.press("V")
         await until(pilot, lambda: isinstance(pilot.app.screen, Sheet))
         assert "wrote 4 variations" in pilot.app.screen.heading
         fill(pilot.app, without="9")

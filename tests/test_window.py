@@ -110,7 +110,7 @@ def project(tmp_path: Path) -> Project:
 
 FILLED: Named[PlayKind, set[str]] = {
     PlayKind.COST: {"calls_per_month", "teacher_cost_per_1k", "window_days"},
-    PlayKind.LATENCY: {"calls_per_month", "teacher_p95_ms", "share_of_top_patterns"},
+    PlayKind.LATENCY: {"calls_per_month", "teacher_p95_ms"},
     PlayKind.STABILITY: {"calls_per_month", "days_of_traffic"},
     PlayKind.SPECIALIZATION: {"domain_examples", "generalist_accuracy"},
 }

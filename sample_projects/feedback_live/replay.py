@@ -5,20 +5,17 @@
 Builds on the sample `feedback_sentiment`: its data, its teacher, its people. The student ships on tweets and on reviews
 of goods and films. Then weeks of production come in through the real command, and from the fourth on more than half of
 it is sentences of news editorials. The alarm is answered by a refresh, which is judged by the same locked gate. The
-days of the replay lie ahead of today, because they come after the launch. With --demo, the teacher and its answers are
+days of the replay lie before today, and are observed with --any-time. With --demo, the teacher and its answers are
 taken from a sample that `make demo` made; else they are made here.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import shutil
 import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -36,7 +33,7 @@ from distill_tui.gates.gate import Criterion
 from distill_tui.monitor import history
 from distill_tui.rules.next_step import next_step, waits_for
 from distill_tui.spec import Spec
-from distill_tui.teachers import cache as teacher_cache
+from distill_tui.store.artifacts import TEACHER_CACHE
 from distill_tui.terms import Metric, Opinion, PlayKind, Reference, Stage, StudentKind
 
 LATE = "nyt"  # the segment that arrives after the launch
@@ -62,12 +59,14 @@ class Stream:
     def __init__(self, rows: list[dict[str, Any]]) -> None:
         self.late = [row for row in rows if row["segment"] == LATE]
         self.usual = [row for row in rows if row["segment"] != LATE]
-        self.day = datetime.now(UTC).date() + timedelta(days=1)
+        self.day = datetime.now(UTC).date() - timedelta(weeks=CALM + SHIFTED + AFTER + 4)
 
     def take(self, count: int, share: float, days: int = 7) -> list[dict[str, Any]]:
         """Take so many rows, this share of them news, spread over the next days."""
         news = round(share * count)
         taken = [*self.late[:news], *self.usual[: count - news]]
+        if len(taken) < count:
+            raise SystemExit(f"{count} rows are wanted, and {len(taken)} are left. Take fewer.")
         del self.late[:news], self.usual[: count - news]
         taken.sort(key=lambda row: row["id"])
         for number, row in enumerate(taken):
@@ -87,10 +86,10 @@ def teacher(sample: Sample, rows: list[dict[str, Any]], demo: Path | None) -> Pa
     if demo is None:
         return base.get_teacher(sample, rows)
     shutil.copytree(demo / "minilm-sentiment", sample.folder / "minilm-sentiment")
-    cache = demo / "feedback.distill.artifacts" / teacher_cache.NAME
+    cache = demo / "feedback.distill.artifacts" / TEACHER_CACHE
     sample.project.artifacts.folder.mkdir(exist_ok=True)
     with closing(sqlite3.connect(cache)) as connection:
-        connection.execute("VACUUM INTO ?", [str(sample.project.artifacts.folder / teacher_cache.NAME)])
+        connection.execute("VACUUM INTO ?", [str(sample.project.artifacts.folder / TEACHER_CACHE)])
     return sample.folder / "minilm-sentiment"
 
 
@@ -112,7 +111,7 @@ def signed_and_shipped(sample: Sample, play: int) -> None:
         say(f"  {judgement.verdict.value:9} {judgement.sentence}")
     vera = sample.by("vera")
     actions.sign_off(sample.project, play, vera, Opinion.APPROVE, "Read the evaluation.", key=sample.key("vera"))
-    actions.ship(sample.project, play, sample.dana)
+    actions.ship(sample.project, play, sample.by("dana"), key=sample.key("dana"))
 
 
 def observed_week(sample: Sample, stream: Stream, number: int, share: float) -> int:
@@ -120,19 +119,22 @@ def observed_week(sample: Sample, stream: Stream, number: int, share: float) -> 
     rows = stream.take(WEEK, share)
     path = write(sample.folder / f"week-{number:02}.jsonl", rows, "input", "gold", "segment", "group", "time")
     command = [sys.executable, "-m", "distill_tui", "--project", str(sample.path), "observe", "P-001", str(path)]
+    command.append("--any-time")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     view = history.life(sample.project, sample.project.dossier(1))
-    if view is None or done.returncode not in (0, 6, 7):
+    if view is None or done.returncode not in (0, 6, 7, 8):
         raise SystemExit(f"The week could not be observed: {done.stderr}")
-    told = ", ".join(
-        f"{each.name or 'all'} {100 * each.differ / each.rows:.1f} % of {each.rows}"
-        for each in view.segments
+    shares = ", ".join(
+        f"{each.name or 'all'} {100 * each.differ / each.rows:.1f}% of {each.rows}"
+        for each in view.within(0)
         if each.rows
     )
     standing = sample.project.dossier(1).standing.value
-    say(f"  week {number}, {share:.0%} news: {standing} (exit {done.returncode}); since the watch began: {told}")
+    say(f"  week {number}, {share:.0%} news: {standing} (exit {done.returncode}); since the watch began: {shares}")
     for finding in view.findings:
-        say(f"      {finding['sentence']}")
+        say(f"      {finding.sentence}")
+    if view.drift is not None:
+        say(f"      {view.drift.line}")
     return done.returncode
 
 
@@ -140,7 +142,8 @@ def replay(sample: Sample, demo: Path | None) -> None:
     """From the first traffic to the recovered student."""
     with sample.timed("fetch the rated texts"):
         source = base.fetch.fetch(sample.folder / "source", say)
-        teacher_rows, rows = base.divided([json.loads(line) for line in source.read_text().splitlines()])
+        every = [json.loads(line) for line in source.read_text().splitlines()]
+        teacher_rows, rows = base.divided(every, most=None)
         stream = Stream(rows)
     with sample.timed("open the project; the sponsor locks the gate"):
         base.found(sample)
@@ -153,7 +156,7 @@ def replay(sample: Sample, demo: Path | None) -> None:
         first = write(sample.folder / "first.jsonl", stream.usual[:FIRST], "input", "gold", "segment", "group")
         del stream.usual[:FIRST]
         followed(sample, actions.import_traffic(sample.project, play, sample.dana, first))
-        actions.set_teacher(sample.project, play, sample.dana, folder)
+        followed(sample, actions.try_teacher(sample.project, play, sample.dana, folder))
         trained_and_judged(sample, play)
         signed_and_shipped(sample, play)
     with sample.timed("weeks of production; news arrives in the fourth"):
@@ -176,26 +179,15 @@ def replay(sample: Sample, demo: Path | None) -> None:
 
 
 def main() -> None:
-    """Make the replay anew, print its figures, and open it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--demo", type=Path, help="a sample that `make demo` made: its teacher and answers are used")
-    parser.add_argument("--headless", action="store_true", help="print the figures only")
-    options = parser.parse_args()
-    folder: Path = options.folder.absolute()
-    base.emptied(folder)
-    demo = options.demo.absolute() if options.demo and (options.demo / "minilm-sentiment").is_dir() else None
-    os.environ["DISTILL_THREADS"] = str(base.threads())
-    sample, started = Sample(folder), time.monotonic()
-    print("Replaying the life of a shipped student: some minutes of work on two cores.", flush=True)
-    replay(sample, demo)
-    print(f"\nWall time: {time.monotonic() - started:.0f} s")
-    for what, seconds in sample.took.items():
-        print(f"  {seconds:6.1f} s  {what}")
-    assert sample.project.dossier(1).play.stage is Stage.LIVE  # type: ignore[union-attr]
-    sample.project.close()
-    if not options.headless and sys.stdout.isatty():
-        os.execv(sys.executable, [sys.executable, "-m", "distill_tui", "--project", str(sample.path), "open"])
+    """Make the replay again, print its figures, and open it."""
+    words = base.parser(__doc__, "print the figures only")
+    words.add_argument("--demo", type=Path, help="a sample that `make demo` made: its teacher and answers are used")
+    options = words.parse_args()
+    with base.remade(options) as sample:
+        demo = options.demo.absolute() if options.demo and (options.demo / "minilm-sentiment").is_dir() else None
+        print("Replaying the life of a shipped student: some minutes of work on two cores.", flush=True)
+        replay(sample, demo)
+        assert sample.project.dossier(1).play.stage is Stage.LIVE
 
 
 if __name__ == "__main__":

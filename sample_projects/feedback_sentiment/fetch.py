@@ -45,7 +45,7 @@ Text, ICWSM 2014.
 
 Caution: the package is MIT, but its authors did not write the texts: they are tweet-like texts, Amazon and film
 reviews, and sentences of New York Times editorials. Use them to try the program; do not publish them, and ask
-whoever answers for rights in your organisation before you ship a model trained on them. Leaving out the segment
+the person responsible for rights in your organisation before you ship a model trained on them. Leaving out the segment
 `nyt` is the careful choice. The texts are unmoderated and some are offensive.
 
 Fields: id; input; gold (`negative` where the mean rating is -0.5 or less, `positive` where it is 0.5 or more, else
@@ -76,7 +76,7 @@ def fetch(folder: Path, report: Callable[[str], None]) -> Path:
 
 
 def download(package: str = PACKAGE, digest: str = PACKAGE_DIGEST) -> bytes:
-    """Give a source package, checked against its pinned digest before anything in it is run or read."""
+    """Return a source package, checked against its pinned digest before anything in it is run or read."""
     with tempfile.TemporaryDirectory() as folder:
         wanted = Path(folder) / "wanted.txt"
         wanted.write_text(f"{package} --hash=sha256:{digest}\n", encoding="utf-8")
@@ -121,14 +121,14 @@ def rows(package: bytes) -> Iterator[dict[str, object]]:
 
 
 def gold(votes: list[int]) -> str:
-    """Name the class of the mean rating; in whole numbers, so that a mean of exactly one half is no matter of luck."""
+    """Name the class of the mean rating; in whole numbers, so that rounding decides nothing at a mean of one half."""
     if 2 * sum(votes) >= len(votes):
         return "positive"
     return "negative" if 2 * sum(votes) <= -len(votes) else "neutral"
 
 
 def shares(votes: list[int]) -> dict[str, float]:
-    """Give the share of people who rated below 0, 0 and above 0: a soft label that people made."""
+    """Return the share of people who rated below 0, 0 and above 0: a soft label that people made."""
     signs = Counter((vote > 0) - (vote < 0) for vote in votes)
     return {label: round(signs[sign] / len(votes), 6) for label, sign in zip(LABELS, (-1, 0, 1), strict=True)}
 

@@ -2,8 +2,10 @@
 
     python sample_projects/feedback_sentiment/make_project.py FOLDER [--headless] [--ship]
 
-Everything goes through the same verbs and the same door as the app and the commands. The persons are the sample's own:
-dana drives by your OS account; sam (sponsor), vera (validator) and olga (operator) each have a key pair in FOLDER/keys.
+The app opens at once; the work is done by a driver, a process of its own, and seen on the board. With --headless it is
+done here, one line a stage. Everything goes through the same verbs and the same door as the app and the commands. The
+persons are the sample's own: dana drives by your OS account; sam (sponsor), vera (validator) and olga (operator) each
+have a key pair in FOLDER/keys.
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -25,22 +29,30 @@ import fetch
 
 from distill_tui import actions
 from distill_tui.bundles.verify import verify_bundle
-from distill_tui.dataset.duplicates import input_digest
+from distill_tui.cli import deferred
+from distill_tui.cli.follow import Progress
+from distill_tui.cli.plans import drive as drives
+from distill_tui.cli.plans import plan_file
+from distill_tui.cli.plans import steps as plans
+from distill_tui.cli.plans.plan_file import MaintenancePlan, Plan, PlayPlan, TeacherPlan, TrafficPlan
+from distill_tui.dataset.records import BadInput
+from distill_tui.dataset.row_identity import input_digest
 from distill_tui.gates.gate import EVERY_SEGMENT, Criterion, Gate
+from distill_tui.gates.record import Record
 from distill_tui.gates.wording import megabytes, milliseconds
-from distill_tui.gates.written import digest
-from distill_tui.people import identity, signatures
-from distill_tui.review.rates import segment_rates
+from distill_tui.gates.written import digest, to_toml
+from distill_tui.people import identity, practice_keys, signatures
+from distill_tui.review.rates import score_means, segment_rates
 from distill_tui.review.serving_costs import costs
 from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
+from distill_tui.rules.data import open_findings
 from distill_tui.rules.next_step import advice
 from distill_tui.rules.permission import objections
-from distill_tui.rules.results import LabelResult
 from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
-from distill_tui.store.json_columns import result_of
-from distill_tui.store.project import Project
+from distill_tui.store import queries
+from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import (
     Action,
     Assurance,
@@ -50,7 +62,6 @@ from distill_tui.terms import (
     Reference,
     Role,
     RunStatus,
-    StudentKind,
     Task,
 )
 
@@ -59,7 +70,7 @@ PEOPLE = {
     "vera": (Role.VALIDATOR, "Vera Validator"),
     "olga": (Role.OPERATOR, "Olga Operator"),
 }
-TEACHER_ROWS, PLAY_ROWS, HELD_OUT = 4_000, 10_000, 3_000
+TEACHER_ROWS, PLAY_ROWS, HELD_OUT = 2_400, 6_000, 1_800
 
 COST = {  # no bill comes with the data: these are the sample's assumptions, and are stored as such
     "calls_per_month": "900000",
@@ -78,7 +89,12 @@ LATENCY = {
     "abandoned_share": "0.04",
     "share_of_top_patterns": "0.8",
 }
-SIGNED_BY_NOBODY = "Signed by the script of the sample; nobody read it, and nobody judged an answer."
+STATIC = {"student": "static", "hidden": 128, "epochs": 6, "learning_rate": 3e-3, "alpha": 0.7}
+LAYERS = {
+    "student": "layers", "layers": [0, 5], "epochs": 1, "batch_size": 16, "learning_rate": 5e-4, "alpha": 0.7,
+    "controls": [],  # a control arm would take another minute
+}  # fmt: skip
+SIGNED_BY_NOBODY = "Signed by the script of the sample; no person read it or judged an answer."
 ASSUMED = "assumption of the sample project; no bill comes with the data"
 
 
@@ -89,7 +105,7 @@ def points(text: str) -> Decimal:
 
 COST_GATE = Gate(
     criteria=(
-        Criterion(Metric.ACCURACY, Reference.TEACHER, margin=points("7"), binding=True),
+        Criterion(Metric.ACCURACY, Reference.TEACHER, margin=points("9"), binding=True),
         Criterion(Metric.ACCURACY, Reference.BASELINE, margin=points("0")),
         Criterion(Metric.ACCURACY, Reference.BASELINE, "segment: nyt", margin=points("0")),
         Criterion(Metric.P95_LATENCY, threshold=Decimal(100)),
@@ -99,7 +115,7 @@ COST_GATE = Gate(
     held_out_rows=HELD_OUT,
     minimum_assurance=Assurance.SIGNED,
     statement=(
-        "We accept up to 7 points less accuracy than the teacher, as long as the student is shown to be ahead of the "
+        "We accept up to 9 points less accuracy than the teacher, as long as the student is shown to be ahead of the "
         "classifier that we could build without any teacher: over all, and on news sentences."
     ),
 )
@@ -112,7 +128,7 @@ LATENCY_GATE = Gate(
     rounds=2,
     held_out_rows=HELD_OUT,
     minimum_assurance=Assurance.SIGNED,
-    statement="Typing must never wait: 5 ms. No kind of text may fall below 58 % right answers.",
+    statement="Typing must never wait: 5 ms. No kind of text may fall below 58% right answers.",
 )
 
 
@@ -125,17 +141,22 @@ class Sample:
         self.dana: Actor
         self.took: dict[str, float] = {}
 
+    def open(self) -> None:
+        """Open the project that is there."""
+        self.project = Project.open(self.path)
+        self.dana = identity.by_account(self.project.project_dossier())
+
     def by(self, person: str) -> Actor:
         """Prove one of the sample's persons by the key that was made for them."""
         return identity.by_key(self.project.project_dossier(), self.key(person))
 
     def key(self, person: str) -> Path:
-        """Say where a person's private key lies."""
+        """Return the path of a person's private key."""
         return self.folder / "keys" / person
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
-        """Say that a part begins, and keep how long it took."""
+        """Print that a part begins, and keep how long it took."""
         say(what)
         started = time.monotonic()
         yield
@@ -143,7 +164,7 @@ class Sample:
 
 
 def say(text: str) -> None:
-    """Tell whoever waits."""
+    """Print a line for the person who waits."""
     print(f"  {text}", flush=True)
 
 
@@ -152,8 +173,10 @@ def threads() -> int:
     return 2 if (os.cpu_count() or 1) > 1 and os.getloadavg()[0] < 1.5 else 1
 
 
-def divided(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Take the teacher's rows and the play's, so that no group and no text is in both."""
+def divided(
+    rows: list[dict[str, Any]], most: int | None = PLAY_ROWS
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Take the teacher's rows and at most `most` of the play, so that no group and no text is in both."""
 
     def order(row: Mapping[str, Any]) -> str:
         return input_digest(f"sample {row.get('group') or row['input']}")
@@ -162,20 +185,34 @@ def divided(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict
     teacher, rest = chosen[:TEACHER_ROWS], chosen[TEACHER_ROWS:]
     seen = {row["group"] for row in teacher if row.get("group")} | {input_digest(row["input"]) for row in teacher}
     fresh = [row for row in rest if row.get("group") not in seen and input_digest(row["input"]) not in seen]
-    return teacher, fresh[:PLAY_ROWS]
+    return teacher, fresh[:most]
+
+
+def grouped(
+    rows: list[dict[str, Any]], lessons: int, marked: int, most: int | None = None
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Take the teacher's lessons and the play's rows, so that no group is in both; one in `marked` of these keeps gold.
+
+    At most `most` rows are the play's.
+    """
+    chosen = sorted(rows, key=lambda row: input_digest(f"sample {row['group'] or row['input']}"))
+    taught = {row["group"] for row in chosen[:lessons]} - {None}
+    play = [row for row in chosen[lessons:] if row["group"] not in taught][:most]
+    kept = {row["input"] for row in sorted(play, key=lambda row: input_digest(row["input"]))[::marked]}
+    return chosen[:lessons], [row if row["input"] in kept else row | {"gold": None} for row in play]
 
 
 def emptied(folder: Path) -> None:
-    """Begin anew in a folder; what was fetched is kept."""
+    """Start again in a folder; what was fetched is kept."""
     for old in folder.glob("*"):
         if old.name != "source":
             shutil.rmtree(old) if old.is_dir() else old.unlink()
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def get_traffic(sample: Sample) -> tuple[list[dict[str, Any]], Path]:
+def get_traffic(sample: Sample, tell: Callable[[str], None] = say) -> tuple[list[dict[str, Any]], Path]:
     """Fetch the rated texts, and write the play's share of them as a file of traffic."""
-    source = fetch.fetch(sample.folder / "source", say)
+    source = fetch.fetch(sample.folder / "source", tell)
     rows = [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()]
     teacher_rows, play_rows = divided(rows)
     traffic = sample.folder / "traffic.jsonl"
@@ -187,7 +224,14 @@ def get_traffic(sample: Sample) -> tuple[list[dict[str, Any]], Path]:
 
 
 def get_teacher(sample: Sample, rows: list[dict[str, Any]]) -> Path:
-    """Make the teacher in a process of its own, which gives its memory back."""
+    """Make the teacher, and wait for it."""
+    if begin_teacher(sample, rows).wait():
+        raise SystemExit(f"The teacher could not be made: {(sample.folder / 'teacher.log').read_text()[-500:]}")
+    return sample.folder / "minilm-sentiment"
+
+
+def begin_teacher(sample: Sample, rows: list[dict[str, Any]]) -> subprocess.Popen[bytes]:
+    """Start to make the teacher in a process of its own, which gives its memory back."""
     (sample.folder / "teacher_rows.json").write_text(json.dumps(rows))
     program = (
         "import json, sys, teacher; from pathlib import Path; folder = Path(sys.argv[1]);"
@@ -195,8 +239,8 @@ def get_teacher(sample: Sample, rows: list[dict[str, Any]]) -> Path:
         " threads=int(sys.argv[2]), progress=lambda text: print('   ', text, flush=True))"
     )
     command = [sys.executable, "-c", program, str(sample.folder), str(threads())]
-    subprocess.run(command, check=True, cwd=Path(__file__).parent)
-    return sample.folder / "minilm-sentiment"
+    with (sample.folder / "teacher.log").open("wb") as log:
+        return subprocess.Popen(command, cwd=Path(__file__).parent, stdout=log, stderr=log)
 
 
 def found(sample: Sample, title: str = "Feedback sentiment") -> None:
@@ -204,21 +248,21 @@ def found(sample: Sample, title: str = "Feedback sentiment") -> None:
     account = Actor(None, f"account uid {os.getuid()}")
     sample.project = Project.create(sample.path, title, "dana", "Dana Driver", account)
     sample.dana = identity.by_account(sample.project.project_dossier())
-    (sample.folder / "keys").mkdir(mode=0o700)
+    practice_keys.make(sample.folder / practice_keys.FOLDER, ("dana", *PEOPLE))
+    mine = signatures.read_public_key(Path(f"{sample.key('dana')}.pub").read_text())
+    actions.add_key(sample.project, sample.dana, "dana", mine)
     for person, (_, name) in PEOPLE.items():
-        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", person, "-f", str(sample.key(person))]
-        subprocess.run(command, check=True)
         public = signatures.read_public_key(Path(f"{sample.key(person)}.pub").read_text())
         actions.enrol_person(sample.project, sample.dana, person, name, key=public)
 
 
 def qualify(
     sample: Sample, name: str, kind: PlayKind, numbers: dict[str, str], gate: Gate, summary: str,
-    task: Task = Task.CLASSIFICATION,
+    task: Task = Task.CLASSIFICATION, scale: str = "",
 ) -> int:  # fmt: skip
     """Open a play, name its people, fill in its worksheet, write its gate, and have the sponsor lock it."""
     project, dana = sample.project, sample.dana
-    play = actions.open_play(project, dana, name, kind, summary=summary, task=task)
+    play = actions.open_play(project, dana, name, kind, summary=summary, task=task, scale=scale)
     actions.assign_role(project, play, dana, Role.DRIVER, "dana")
     for person, (role, _) in PEOPLE.items():
         actions.assign_role(project, play, dana, role, person)
@@ -231,34 +275,20 @@ def qualify(
 
 def followed(sample: Sample, run_id: int) -> entities.Run:
     """Wait for a worker, saying every few seconds how far it is."""
-    told = [0.0]
+    shown: list[tuple[float, str]] = [(0.0, "")]
 
     def report(run: entities.Run) -> None:
-        if time.monotonic() - told[0] > 5 or not run.status.active:
-            told[0] = time.monotonic()
-            say(f"  run {run.id} ({run.kind.value}) {run.status.value} {run.step:,}/{run.total:,} {run.message}")
+        done = f" {run.step:,}/{run.total:,}" if run.total else ""
+        line = f"  run {run.id} ({run.kind.value}) {run.status.value}{done} {run.message}".rstrip()
+        waited = time.monotonic() - shown[0][0]
+        if (waited > 10 and (line != shown[0][1] or waited > 60)) or not run.status.active:
+            shown[0] = time.monotonic(), line
+            say(line)
 
     run = local.wait(sample.project, run_id, report)
     if run.status is not RunStatus.FINISHED:
         raise SystemExit(f"Run {run.id} is {run.status.value}: {run.error or run.message}")
     return run
-
-
-def data(sample: Sample, play: int, traffic: Path, teacher: Path) -> None:
-    """Import, label, build, freeze."""
-    project, dana = sample.project, sample.dana
-    followed(sample, actions.import_traffic(project, play, dana, traffic))
-    actions.set_teacher(project, play, dana, teacher)
-    run = followed(sample, actions.label(project, play, dana))
-    result = result_of(LabelResult, run)
-    say(
-        f"  {project.dossier(play).traffic[-1].rows:,} rows; the teacher answered {result.new:,} inputs, "
-        f"{result.cached:,} came from the cache"
-    )
-    followed(sample, actions.build_data(project, play, dana))
-    counts = counts_of(sample, play)
-    say(f"  {counts['splits']}, {counts['groups']:,} groups")
-    followed(sample, actions.freeze_data(project, play, dana))
 
 
 def counts_of(sample: Sample, play: int) -> dict[str, Any]:
@@ -270,29 +300,29 @@ def counts_of(sample: Sample, play: int) -> dict[str, Any]:
 def accept_findings(sample: Sample, play: int) -> None:
     """Accept what the audit found grave, as a driver does who has read it."""
     project, dana = sample.project, sample.dana
-    reasons = objections(Action.ACCEPT_FINDINGS, project.dossier(play), dana)
-    if not reasons:
-        actions.accept_findings(project, play, dana, [], "Read; known of this sample.")
+    found = [each.id for each in open_findings(project.dossier(play))]
+    if found:
+        actions.accept_findings(project, play, dana, found, "Read; known of this sample.")
 
 
-def train(sample: Sample, cost: int, latency: int) -> None:
-    """Train one student for each play at the same time, each on one thread, and judge each when it is done.
+def take_in(sample: Sample, play: int, traffic: Path, counted: Callable[[dict[str, Any]], str]) -> None:
+    """Import traffic that has the teacher's answers, build and freeze; print what `counted` makes of the counts."""
+    with sample.timed("import, build, freeze"):
+        project, dana = sample.project, sample.dana
+        followed(sample, actions.import_traffic(project, play, dana, traffic))
+        actions.set_teacher(project, play, dana, None)
+        followed(sample, actions.build_data(project, play, dana))
+        say(f"  {counted(counts_of(sample, play))}")
+        accept_findings(sample, play)
+        followed(sample, actions.freeze_data(project, play, dana))
 
-    The small one has a control arm; beside the larger one it would take another minute.
-    """
-    layers = Spec(layers=(0, 5), epochs=1, batch_size=16, learning_rate=5e-4, alpha=0.7, controls=())
-    static = Spec(student=StudentKind.STATIC, hidden=128, epochs=6, learning_rate=3e-3, alpha=0.7)
-    with sample.timed("train and judge the static student (latency play)"):
-        runs = [
-            actions.start_run(sample.project, play, sample.dana, spec)
-            for play, spec in ((cost, layers), (latency, static))
-        ]
-        followed(sample, runs[1])
-        followed(sample, actions.evaluate(sample.project, latency, sample.dana))
-    with sample.timed("train the two-layer student to its end (cost play)"):
-        followed(sample, runs[0])
-    with sample.timed("judge the two-layer student on the held-out split"):
-        followed(sample, actions.evaluate(sample.project, cost, sample.dana))
+
+def train_and_judge(sample: Sample, play: int, what: str, spec: Spec) -> None:
+    """Train and evaluate; `what` names the training for the person who waits."""
+    with sample.timed(what):
+        followed(sample, actions.start_run(sample.project, play, sample.dana, spec))
+    with sample.timed("judge it on the held-out split"):
+        followed(sample, actions.evaluate(sample.project, play, sample.dana))
 
 
 def summary(sample: Sample, play: int) -> None:
@@ -303,21 +333,35 @@ def summary(sample: Sample, play: int) -> None:
     print(f"\n{dossier.play.code} {dossier.play.name} ({dossier.play.kind.value}) stands at {dossier.play.stage.value}")
     for judgement in dossier.judgements:
         print(f"  {judgement.verdict.value:10} {judgement.sentence}")
-    print(f"  {'segment':10} {'rows':>6} {'student':>20} {'teacher':>20} {'baseline':>20}  agreement")
-    for rates in segment_rates(record):
+    found = segment_rates(record)
+    wide = max(len(rates.scope) for rates in found)
+    print(f"  {'rows of':{wide}} {'rows':>6} {'student':>20} {'teacher':>20} {'baseline':>20}  agreement")
+    for rates in found:
         cells = [
             f"{rate.share:.3f} ({rate.lower:.3f}–{rate.upper:.3f})" if rate else "–"
             for rate in (rates.student, rates.teacher, rates.baseline)
         ]
         agreement = f"{rates.agreement.share:.3f}" if rates.agreement else "–"
-        print(f"  {rates.scope:10} {rates.n:6,} {cells[0]:>20} {cells[1]:>20} {cells[2]:>20}  {agreement}")
+        print(f"  {rates.scope:{wide}} {rates.n:6,} {cells[0]:>20} {cells[1]:>20} {cells[2]:>20}  {agreement}")
     for cost in costs(record):
         if 0.95 in cost.quantiles:
             times = f"p50 {milliseconds(cost.quantiles[0.5].middle)}, " if 0.5 in cost.quantiles else ""
-            size = f"{megabytes(cost.bytes)}, {cost.parameters:,} parameters" if cost.bytes and cost.parameters else ""
-            print(f"  {cost.name:10} {times}p95 {milliseconds(cost.p95_ms)}, one request at a time. {size}")
+            size = (
+                f"; {megabytes(cost.bytes)}, {cost.parameters:,} parameters" if cost.bytes and cost.parameters else ""
+            )
+            print(f"  {cost.name:10} {times}p95 {milliseconds(cost.p95_ms)}, one request at a time{size}")
     advised, reasons = advice(dossier)
     print(f"  Advice: {advised.value}. {reasons[0]}")
+
+
+def scored(sample: Sample, play: int) -> Record:
+    """Print the summary of a play and the means of its scores; return its record."""
+    summary(sample, play)
+    record = sample.project.dossier(play, thorough=True).record
+    assert record is not None
+    for means in score_means(record):
+        print(f"  {means.sentence}")
+    return record
 
 
 def blocked(sample: Sample, play: int) -> None:
@@ -332,7 +376,7 @@ def ship(sample: Sample, play: int) -> None:
     """Sign off as the validator, ship as the driver, and check the bundle."""
     vera = sample.by("vera")
     actions.sign_off(sample.project, play, vera, Opinion.APPROVE, SIGNED_BY_NOBODY, key=sample.key("vera"))
-    there = actions.ship(sample.project, play, sample.dana)
+    there = actions.ship(sample.project, play, sample.by("dana"), key=sample.key("dana"))
     public = signatures.read_public_key(Path(f"{sample.key('vera')}.pub").read_text())
     report = verify_bundle(there, public.fingerprint)
     print(f"\nShipped: {there}")
@@ -343,65 +387,178 @@ def ship(sample: Sample, play: int) -> None:
     print("  verified: the bundle holds")
 
 
-def make(sample: Sample) -> int:
-    """Make the whole sample; gives the number of the cost play."""
-    with sample.timed("fetch the rated texts"):
-        teacher_rows, traffic = get_traffic(sample)
-    with sample.timed("make the teacher (MiniLM, upper layers trained on human ratings)"):
-        teacher = get_teacher(sample, teacher_rows)
-    with sample.timed("open the project, two plays, their people and gates; the sponsor locks"):
-        found(sample)
-        about = "Is a piece of customer feedback negative, neutral or positive?"
-        cost = qualify(sample, "feedback-sentiment", PlayKind.COST, COST, COST_GATE, about)
-        faster = qualify(
-            sample, "feedback-as-you-type", PlayKind.LATENCY, LATENCY, LATENCY_GATE, f"{about} Asked while one types."
-        )
+def plan_of_sample(folder: Path) -> Plan:
+    """Write down both plays: what they are for, their gates, their students. The latency play is driven first."""
+    about = "Is a piece of customer feedback negative, neutral or positive?"
+    roles = {Role.DRIVER: "dana", **{role: person for person, (role, _) in PEOPLE.items()}}
+    brought = {
+        "roles": roles,
+        "worksheet_source": ASSUMED,
+        "traffic": (TrafficPlan("traffic.jsonl"),),
+        "teacher": TeacherPlan(folder="minilm-sentiment"),
+        "maintenance": MaintenancePlan(400, 90),
+    }
+    faster = PlayPlan(
+        "feedback-as-you-type", PlayKind.LATENCY, summary=f"{about} Asked while one types.", worksheet={**LATENCY},
+        gate=tomllib.loads(to_toml(LATENCY_GATE), parse_float=Decimal), students=(STATIC,), **brought,
+    )  # fmt: skip
+    cheaper = PlayPlan(
+        "feedback-sentiment", PlayKind.COST, summary=about, worksheet={**COST},
+        gate=tomllib.loads(to_toml(COST_GATE), parse_float=Decimal), students=(LAYERS,), **brought,
+    )  # fmt: skip
+    return Plan("Feedback sentiment", plays=(cheaper, faster), folder=folder)
+
+
+def begin(sample: Sample) -> None:
+    """Make the project and both plays with their people, numbers and gates: seconds, before any work."""
+    found(sample)
+    whole = plan_of_sample(sample.folder)
+    (sample.folder / "plan.toml").write_text(plan_file.write(whole), encoding="utf-8")
+    plans.carry_out(sample.project, sample.dana, whole.without_data(), lambda line: None)
+
+
+def drive(folder: Path, tell: Callable[[str], None], follow: plans.Follow) -> None:
+    """Do the work: fetch, make the teacher, and drive both plays at the same time, each on one thread.
+
+    What no run shows is a comment in the log of the play, so that the board shows it. The latency play goes first: its
+    student is trained and judged while the other one is still learning.
+    """
     os.environ["DISTILL_THREADS"] = str(threads())
-    with sample.timed("import, label, build, freeze (cost play)"):
-        data(sample, cost, traffic, teacher)
-    with sample.timed("the same rows for the latency play, from the cache"):
-        data(sample, faster, traffic, teacher)
-    actions.set_maintenance(sample.project, cost, sample.dana, 400, 90)
-    train(sample, cost, faster)
-    return cost
+    sample = Sample(folder)
+    sample.open()
+    plays = {play.name: queries.find_play(sample.project, play.name) for play in plan_of_sample(folder).plays}
+
+    def note(text: str) -> None:
+        tell(text)
+        for number in plays.values():
+            actions.comment(sample.project, number, sample.dana, text)
+
+    try:
+        note("Fetching the rated texts.")
+        teacher_rows, _ = get_traffic(sample, tell)
+        note(f"Training the teacher on {len(teacher_rows):,} texts, in a process of its own: about a minute.")
+        teacher = begin_teacher(sample, teacher_rows)
+        for number in plays.values():
+            plans.bring(
+                sample.project, number, sample.dana, plan_of_sample(folder), TrafficPlan("traffic.jsonl"), follow
+            )
+        if teacher.wait():
+            raise SystemExit("The teacher could not be trained; teacher.log has the reason.")
+        note("The teacher is trained.")
+        first, *others = sorted(plays, reverse=True)  # each answer is asked once: the others find them in the cache
+        label(sample, plays[first], follow)
+        os.environ["DISTILL_THREADS"] = "1"
+        deferred.load()  # two threads must not load one module at once
+        drivers = [threading.Thread(target=to_decide, args=(folder, name, tell, follow)) for name in (first, *others)]
+        for each in drivers:
+            each.start()
+        for each in drivers:
+            each.join()
+    except (BadInput, ProjectError, SystemExit) as error:
+        note(f"The work stopped: {error}")
+        raise SystemExit(1) from None
+    sample.project.close()
 
 
-def main() -> None:
-    """Make the sample anew and open it, or print its summary."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--headless", action="store_true", help="print a summary instead of opening the app")
-    parser.add_argument("--ship", action="store_true", help="sign off with the sample validator's key, and ship")
-    options = parser.parse_args()
+def label(sample: Sample, play: int, follow: plans.Follow) -> None:
+    """Have the teacher answer every text once."""
+    plans.choose(
+        sample.project, play, sample.dana, plan_of_sample(sample.folder), TeacherPlan(folder="minilm-sentiment")
+    )
+    actions.lock_gate(sample.project, play, sample.by("sam"))
+    plans.finished(follow(sample.project, actions.label(sample.project, play, sample.dana)))
+
+
+def to_decide(folder: Path, name: str, tell: Callable[[str], None], follow: plans.Follow) -> None:
+    """Drive one play to its verdict."""
+    sample = Sample(folder)
+    sample.open()
+    number = queries.find_play(sample.project, name)
+    whole, who = plan_of_sample(folder), drives.people_here(sample.project)
+    dossier = drives.Driver(sample.project, number, whole, who, tell, follow).drive()
+    tell(f"{dossier.code} {name} stands at {dossier.play.stage.value}.")
+    sample.project.close()
+
+
+def parser(about: str, headless: str = "print a summary instead of opening the app") -> argparse.ArgumentParser:
+    """Return what reads the folder of a sample and --headless; `about` is the docstring of its script."""
+    made = argparse.ArgumentParser(description=about.splitlines()[0])
+    made.add_argument("folder", type=Path)
+    made.add_argument("--headless", action="store_true", help=headless)
+    return made
+
+
+@contextmanager
+def remade(options: argparse.Namespace, name: str = "feedback.distill") -> Iterator[Sample]:
+    """Start a sample again in its folder; afterwards print how long each part took, and open it on a terminal."""
     folder: Path = options.folder.absolute()
     emptied(folder)
-    sample = Sample(folder)
-    started = time.monotonic()
-    print("Making the sample project: about five minutes of work on two cores.", flush=True)
-    play = make(sample)
-    show(sample, play, time.monotonic() - started)
-    if options.ship:
-        ship(sample, play)
+    os.environ["DISTILL_THREADS"] = str(threads())
+    sample, started = Sample(folder, name), time.monotonic()
+    yield sample
+    print(f"\nWall time: {time.monotonic() - started:.0f} s")
+    for what, seconds in sample.took.items():
+        print(f"  {seconds:6.1f} s  {what}")
     sample.project.close()
     if not options.headless and sys.stdout.isatty():
         os.execv(sys.executable, [sys.executable, "-m", "distill_tui", "--project", str(sample.path), "open"])
 
 
+def main() -> None:
+    """Make the sample afresh and open it, or print its summary."""
+    words = parser(__doc__, "do the work here and print a summary")
+    words.add_argument("--ship", action="store_true", help="sign off with the sample validator's key, and ship")
+    words.add_argument("--drive", action="store_true", help=argparse.SUPPRESS)  # the driver's own process
+    options = words.parse_args()
+    folder: Path = options.folder.absolute()
+    if options.drive:
+        drive(folder, say, plans.follow_quietly)
+        return
+    emptied(folder)
+    sample = Sample(folder)
+    started = time.monotonic()
+    begin(sample)
+    if not (options.headless or options.ship) and sys.stdout.isatty():
+        with (folder / "driver.log").open("ab") as log:
+            command = [sys.executable, __file__, str(folder), "--drive"]
+            subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        about = ("--project", str(sample.path), "--key", str(sample.key("dana")))
+        os.execv(sys.executable, [sys.executable, "-m", "distill_tui", *about, "open"])
+    print("Making the sample project: about four minutes of work on two cores.", flush=True)
+    drive(folder, lambda text: say(f"{time.monotonic() - started:5.0f} s  {text}"), shown(started))
+    show(sample, 1, time.monotonic() - started)
+    if options.ship:
+        ship(sample, 1)
+    sample.project.close()
+
+
+def shown(started: float) -> plans.Follow:
+    """Return what waits for a run: on a terminal with its progress in one line that moves; then one line a stage."""
+
+    def follow(project: Project, run_id: int) -> entities.Run:
+        progress = Progress(plain=False)
+        run = local.wait(project, run_id, progress if progress.moving else lambda run: None)
+        progress.clear()
+        say(f"{time.monotonic() - started:5.0f} s  P-{run.play_id:03d} {run.kind.value} {run.status.value}")
+        return run
+
+    return follow
+
+
 def show(sample: Sample, play: int, took: float) -> None:
     """Print what was reached, how long it took, and what to do next."""
+    sample.open()
     for number in (play, play + 1):
         summary(sample, number)
     print(f"\nWall time: {took:.0f} s")
-    for what, seconds in sample.took.items():
-        print(f"  {seconds:6.1f} s  {what}")
     blocked(sample, play)
     short = os.path.relpath(sample.folder)
     print("\nVera, the validator, judges answers blind, then signs off with the key that the sample made for her:")
-    told = f"  distill-tui --project {short}/feedback.distill"
-    print(f"{told} --key {short}/keys/vera spotcheck P-001 --rows 4")
-    print(f"{told} --key {short}/keys/vera sign P-001 --approve -m 'Looks right.'")
+    command = f"  distill-tui --project {short}/feedback.distill"
+    print(f"{command} --key {short}/keys/vera spotcheck P-001 --rows 4")
+    print(f"{command} --key {short}/keys/vera sign P-001 --approve -m 'Looks right.'")
     print("\nThen dana ships:")
-    print(f"{told} ship P-001", flush=True)
+    print(f"{command} --key {short}/keys/dana ship P-001", flush=True)
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ async def seen(pilot: Pilot[int], found: Callable[[], bool]) -> None:
 
 
 def text_of(app: object) -> str:
-    """Give the screen as text."""
+    """Return the screen as text."""
     lines = app.screen._compositor.render_strips()  # type: ignore[attr-defined]
     return "\n".join("".join(segment.text for segment in line) for line in lines)
 

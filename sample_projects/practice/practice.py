@@ -2,8 +2,8 @@
 
     python sample_projects/practice/practice.py FOLDER [--until HEADING]
 
-The calls are made up, and easy: their words tell the label. With --until, the commands of docs/tutorials/driver.md are
-typed too, up to the section whose heading begins so: whoever practises another role begins where the driver got to.
+The calls are made up, and easy: their words show the label. With --until, the commands of docs/tutorials/driver.md are
+typed too, up to the section whose heading begins so: a person who practises another role begins where the driver is.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def calls(path: Path, rows: int = 900, seed: int = 11) -> None:
 
 
 def keys(folder: Path) -> None:
-    """Make a key pair for each colleague; they have no passphrase, for they prove nobody."""
+    """Make a key pair for each colleague; they have no passphrase, for they prove no identity."""
     folder.mkdir(mode=0o700)
     for person in PEOPLE:
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", person, "-f", str(folder / person)]
@@ -55,7 +55,7 @@ def keys(folder: Path) -> None:
 
 
 def blocks(page: Path, until: str = "") -> list[str]:
-    """Give the commands of a tutorial, block by block, up to the section whose heading begins with `until`."""
+    """Return the commands of a tutorial, block by block, up to the section whose heading begins with `until`."""
     text = page.read_text(encoding="utf-8")
     if until:
         before, found, _ = text.partition(f"\n## {until}")

@@ -43,6 +43,11 @@ def digest_of(content: bytes | str) -> str:
     return "sha256:" + hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
 
 
+def chained(seq: object, previous: object, content: object) -> str:
+    """Return the digest of an entry of the audit log: of its number, the digest before it, and its content's digest."""
+    return digest_of(canonical([seq, previous, content]))
+
+
 def file_digest(path: Path) -> str:
     """Return the digest of a file, read in blocks."""
     with path.open("rb") as file:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 
 from distill_tui.digests import sorted_json
-from distill_tui.terms import Control, Export, StudentKind, Task
+from distill_tui.terms import Control, Export, StudentKind
 
 
 @dataclass(frozen=True)
@@ -20,31 +20,35 @@ class StudentTraits:
     """What a spec needs to know about a kind of student; `training.students` has the rest."""
 
     recipe: Mapping[str, object] = field(default_factory=dict)  # defaults, found by trial on short texts
-    exports: tuple[Export, ...] = tuple(Export)  # the forms in which it can ship besides its own
+    exports: tuple[Export, ...] = (Export.SAFETENSORS, Export.ONNX_INT8)  # the forms in which it can ship
     takes_layers: bool = False  # whether a rung may name layers
+    reads_windows: bool = True  # whether it can read a longer input in windows
     learns_probabilities: bool = True  # whether the teacher's probabilities can be learnt, not only its answers
+    fastest: Export = Export.SAFETENSORS  # of its forms, the one that answers fastest
 
 
 # students that write their answers learn the teacher's answers alone by default, in all layers of a folder
 _WRITES = {"alpha": 0.0, "layers": (), "controls": (Control.GOLD,), "learning_rate": 1e-3, "epochs": 20, "patience": 5}
 STUDENTS: dict[StudentKind, StudentTraits] = {  # cheapest first
     StudentKind.NGRAM: StudentTraits(
-        {"learning_rate": 0.01, "epochs": 8, "batch_size": 64, "temperature": 1.0}, exports=()
+        {"learning_rate": 0.01, "epochs": 8, "batch_size": 64, "temperature": 1.0}, exports=(), reads_windows=False
     ),
-    StudentKind.STATIC: StudentTraits({"learning_rate": 3e-3, "epochs": 6, "hidden": 256}),
+    StudentKind.STATIC: StudentTraits({"learning_rate": 3e-3, "epochs": 6, "hidden": 256}, fastest=Export.ONNX_INT8),
     StudentKind.SCRATCH: StudentTraits({"learning_rate": 1e-3, "epochs": 4}),
     StudentKind.LAYERS: StudentTraits(takes_layers=True),
     StudentKind.FOLDER: StudentTraits(),
-    StudentKind.TAGGER: StudentTraits(_WRITES | {"vocabulary": 512}, (), takes_layers=True, learns_probabilities=False),
-    StudentKind.CAUSAL: StudentTraits(_WRITES | {"vocabulary": 2048}, (), takes_layers=True),
+    StudentKind.TAGGER: StudentTraits(_WRITES | {"vocabulary": 512}, (), True, False, learns_probabilities=False),
+    StudentKind.CAUSAL: StudentTraits(_WRITES | {"vocabulary": 2048}, (), True, False),
 }
 _COST = list(STUDENTS)
 LAYERED = [kind for kind, student in STUDENTS.items() if student.takes_layers]
 COUNTS = (
-    *("hidden", "depth", "vocabulary", "max_tokens", "answer_tokens"),
+    *("hidden", "depth", "vocabulary", "answer_tokens"),
     *("batch_size", "epochs", "patience", "threads"),
 )
-LATER: dict[str, object] = {"answer_tokens": 64}  # fields that the first release did not have, with their defaults
+# fields that the first release did not have, with their defaults
+LATER: dict[str, object] = {"answer_tokens": 64, "windows": False, "seeds": 0}
+MOST_SEEDS = 20
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ class Spec:
     hidden: int = 128  # width of a student that starts from scratch, or of static embeddings
     depth: int = 2  # layers of a student that starts from scratch
     vocabulary: int = 8192  # the most tokens kept of the teacher's tokenizer, by count in the training rows
-    max_tokens: int = 96  # longer inputs are cut
+    max_tokens: int = 0  # longer inputs are cut; 0: what 99% of the training rows need, as far as the student can read
+    windows: bool = False  # longer inputs are read in windows of max_tokens, whose logits are averaged; nothing is cut
     answer_tokens: int = 64  # the most tokens of an answer that is written
     temperature: float = 2.0  # softens both distributions (Hinton et al. 2015)
     alpha: float = 0.7  # weight of the teacher's soft labels against the hard labels
@@ -73,6 +78,7 @@ class Spec:
     enough: float = 0.97  # the share of the teacher's validation score at which the climb stops
     export: Export = Export.SAFETENSORS  # the form that ships, and that the gate judges
     controls: tuple[Control, ...] = (Control.HARD,)  # the same student without the teacher's soft labels
+    seeds: int = 0  # also train it with so many other seeds, to see how much of a score is the seed's
     probe: bool = False  # also train on a quarter and a half of the rows, to see whether more data would help
 
     def to_json(self) -> str:
@@ -101,7 +107,8 @@ class Spec:
                 raise ValueError(f"A training spec has no {name[:60]!r}; it has {', '.join(known)}.")
             read[name] = _read(name, value, getattr(cls, name))
         first = _kinds(read.get("ladder", ()))[:1] or [cls.student]  # type: ignore[arg-type]
-        kind = read.setdefault("student", first[0] if first[0].task is not cls.student.task else cls.student)
+        read.setdefault("export", Export.FASTEST)
+        kind = read.setdefault("student", first[0] if first[0].writes is not cls.student.writes else cls.student)
         spec = cls(**(dict(STUDENTS[kind].recipe) | read))  # type: ignore[arg-type, index]
         problem = spec.problem()
         if problem:
@@ -109,9 +116,17 @@ class Spec:
         return spec
 
     @property
+    def ships(self) -> Export:
+        """The form that its student ships in, and is judged in."""
+        traits = STUDENTS[self.student]
+        if self.export is Export.FASTEST:
+            return traits.fastest
+        return self.export if self.export in traits.exports else Export.SAFETENSORS
+
+    @property
     def distils(self) -> bool:
         """Whether more of the teacher is learnt than labels: its written answers, or its probabilities."""
-        return self.task is Task.GENERATION or self.alpha > 0 or self.logit_mse > 0 or self.hidden_cosine > 0
+        return self.writes or self.alpha > 0 or self.logit_mse > 0 or self.hidden_cosine > 0
 
     @property
     def soft_terms(self) -> tuple[str, ...]:
@@ -119,9 +134,9 @@ class Spec:
         return tuple(name for name in ("alpha", "logit_mse") if getattr(self, name) > 0)
 
     @property
-    def task(self) -> Task:
-        """The task that its students learn; `problem` rejects a ladder of several."""
-        return next(iter(_kinds(self.ladder)), self.student).task
+    def writes(self) -> bool:
+        """Whether its students write their answers; `problem` rejects a ladder of both kinds."""
+        return next(iter(_kinds(self.ladder)), self.student).writes
 
     @property
     def needs_layers(self) -> bool:
@@ -132,7 +147,7 @@ class Spec:
     def rung(self) -> str:
         """The words for this student in a ladder."""
         layers = " ".join(map(str, self.layers)) if self.student in LAYERED else ""
-        whole = "folder" if self.student.task is Task.GENERATION and self.folder else ""
+        whole = "folder" if self.student.writes and self.folder else ""
         return f"{self.student} {layers or whole}".strip()
 
     def rungs(self) -> tuple[Spec, ...]:
@@ -150,11 +165,11 @@ class Spec:
     def kept(self, rung: str) -> Spec:
         """Return the spec of the one student that a run kept, by its rung; without the other arms."""
         chosen = next((one for one in self.rungs() if one.rung == rung), self.rungs()[0])
-        return replace(chosen, controls=(), probe=False)
+        return replace(chosen, controls=(), seeds=0, probe=False)
 
     def control(self, control: Control) -> Spec:
         """Return the spec of a control arm: the same student on hard labels only; the rows choose which."""
-        alone = {"alpha": 0.0, "logit_mse": 0.0, "hidden_cosine": 0.0, "controls": (), "probe": False}
+        alone = {"alpha": 0.0, "logit_mse": 0.0, "hidden_cosine": 0.0, "controls": (), "seeds": 0, "probe": False}
         return replace(self, **alone)  # type: ignore[arg-type]
 
     def problem(self) -> str | None:
@@ -173,6 +188,10 @@ class Spec:
         for name in ("logit_mse", "hidden_cosine"):
             if not 0 <= getattr(self, name) <= 1000:
                 return f"{name} is {getattr(self, name):g}; it is a weight from 0 to 1000."
+        if self.max_tokens < 0:
+            return f"max_tokens is {self.max_tokens}; it must be 1 or more, or 0 to fit the training rows."
+        if not 0 <= self.seeds <= MOST_SEEDS:
+            return f"seeds is {self.seeds}; it is a number of further trainings from 0 to {MOST_SEEDS}."
         for name in COUNTS:
             if getattr(self, name) < 1:
                 return f"{name} is {getattr(self, name)}; it must be 1 or more."
@@ -183,7 +202,14 @@ class Spec:
             return "layers is empty; name at least one layer of the teacher, like 0,5."
         if self.student is StudentKind.FOLDER and not self.folder:
             return "A student of kind folder starts from a local model; name its folder, like folder=models/mini."
-        if self.student.task is Task.GENERATION:
+        if self.windows and not self.ladder and not STUDENTS[self.student].reads_windows:
+            return (
+                f"A {self.student} student cannot read in windows; give windows=false and raise max_tokens, or train "
+                "another kind."
+            )
+        if self.windows and self.hidden_cosine > 0:
+            return "Hidden states are of whole inputs, and windows=true reads them in parts; give hidden_cosine=0."
+        if self.student.writes:
             return self._writing_problem()
         if self.hidden_cosine > 0 and self.student is not StudentKind.LAYERS and not self.ladder:
             return (
@@ -201,7 +227,7 @@ class Spec:
         for name in ("logit_mse", "hidden_cosine"):
             if getattr(self, name) > 0:
                 return f"{name} is {getattr(self, name):g}, and a {kind} does not learn by it; give {name}=0."
-        if self.export is not Export.SAFETENSORS and self.export not in STUDENTS[kind].exports:
+        if self.export is Export.ONNX_INT8 and self.export not in STUDENTS[kind].exports:
             return f"A {kind} ships as safetensors; {self.export} is for classifiers."
         return None
 
@@ -220,7 +246,7 @@ def _rung(spec: Spec, words: str) -> Spec:
     name, *layers = words.split()
     kind = StudentKind(name)
     chosen = {"student": kind, **STUDENTS[kind].recipe}
-    if kind.task is Task.GENERATION:
+    if kind.writes:
         for name in ("alpha", "controls"):  # the ladder's own
             del chosen[name]
         chosen |= {"layers": ()} | ({} if layers else {"folder": ""})
@@ -231,6 +257,8 @@ def _rung(spec: Spec, words: str) -> Spec:
         chosen["layers"] = tuple(int(layer) for layer in layers)
     if kind is not StudentKind.LAYERS:
         chosen["hidden_cosine"] = 0.0
+    if not STUDENTS[kind].reads_windows:
+        chosen["windows"] = False
     return replace(spec, **chosen)  # type: ignore[arg-type]
 
 
@@ -246,9 +274,9 @@ def _ladder_problem(spec: Spec) -> str | None:
         problem = rung._out_of_range() or rung._contradiction()
         if problem:
             return f"The rung '{words}' cannot be trained: {problem}"
-    if len({kind.task for kind in _kinds(spec.ladder)}) > 1:
-        tasks = (f"{', '.join(kind for kind in STUDENTS if kind.task is task)} are of {task}" for task in Task)
-        return f"A ladder has rungs of one task: {'; '.join(tasks)}."
+    if len({kind.writes for kind in _kinds(spec.ladder)}) > 1:
+        choosing, writing = (", ".join(kind for kind in STUDENTS if kind.writes is writes) for writes in (False, True))
+        return f"A ladder has rungs of one task: {choosing} give labels; {writing} write texts."
     return None
 
 

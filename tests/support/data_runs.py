@@ -13,6 +13,7 @@ from distill_tui.rules.actor import Actor
 from distill_tui.runs import worker
 from distill_tui.runs.claim import Claim
 from distill_tui.store.project import Project
+from distill_tui.teachers.description import Described
 
 
 def here(project: Project, run_id: int) -> None:
@@ -27,6 +28,16 @@ def import_traffic(
 ) -> dict[str, Any]:
     actions.import_traffic(project, play, actor, path, mapping, start=here, **more)
     return _newest_report(project, play)
+
+
+def try_teacher(
+    project: Project, play: int, actor: Actor, folder: Path, described: Described | None = None, **more: Any
+) -> str:
+    """Try a model and return the sentence of its run."""
+    run = actions.try_teacher(project, play, actor, folder, described, start=here, **more)
+    done = project.dossier(play).run(run)
+    assert done is not None
+    return done.message
 
 
 def take_variations(

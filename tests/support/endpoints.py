@@ -51,10 +51,12 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.folder, self.asked, self.plan, self.keys = folder, [], [], []  # type: ignore[var-annotated]
+        self.folder, self.asked, self.plan, self.keys, self.bodies = folder, [], [], [], []  # type: ignore[var-annotated]
         self.logprobs, self.slow, self.hangs = True, 0.0, 2.0
+        self.usage: dict[str, object] = {}  # what is stated of the tokens, over the usual
         self.says: str | Callable[[str], str] = ""
         self.behind = ""  # the address of another server, which answers in our place
+        self.heads: list[dict[str, str]] = []
         self.lock = threading.Lock()
         self._batch = labelling_model(folder)
 
@@ -103,6 +105,8 @@ class Handler(BaseHTTPRequestHandler):
         import math
 
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.server.bodies.append(body)
+        self.server.heads.append({name.lower(): value for name, value in self.headers.items()})
         self.server.keys.append(self.headers.get("authorization", ""))
         fault = self.server.plan.pop(0) if self.server.plan else ""
         if body.get("logprobs") and not self.server.logprobs:
@@ -123,6 +127,11 @@ class Handler(BaseHTTPRequestHandler):
         if fault in ("no json", "no choices", "null"):
             self.reply(200, {"no json": "<html>", "null": "null"}.get(fault, '{"id": "x", "choices": []}'))
             return
+        if fault.startswith("{"):  # a rejection with its body, or a choice that replaces the answer's
+            given = json.loads(fault)
+            if "error" in given:
+                self.reply(400, fault)
+                return
         prompt = body["messages"][0]["content"]
         time.sleep(self.server.slow)
         if self.server.behind:
@@ -139,7 +148,9 @@ class Handler(BaseHTTPRequestHandler):
         says = self.server.says
         message = {"role": "assistant", "content": says(prompt) if callable(says) else says or f"{label}."}
         choice = {"index": 0, "finish_reason": "stop", "message": message, "logprobs": logs}
+        choice |= json.loads(fault) if fault.startswith("{") else {}
         usage = {"prompt_tokens": len(prompt) // 4, "completion_tokens": 2, "total_tokens": len(prompt) // 4 + 2}
+        usage |= self.server.usage  # type: ignore[arg-type]
         whole = {
             "id": "x",
             "object": "chat.completion",

@@ -18,6 +18,7 @@ from unittest import mock
 
 from distill_tui import actions
 from distill_tui.gates.gate import Criterion, Gate
+from distill_tui.people import practice_keys, signatures
 from distill_tui.rounds import cost_estimate
 from distill_tui.rules.actor import Actor
 from distill_tui.runs import worker
@@ -31,6 +32,18 @@ from support import data_runs
 DANA = Actor("dana", f"account uid {os.getuid()}")
 SAM, VERA, OLGA = (Actor(name, f"account uid {uid}") for name, uid in (("sam", 4001), ("vera", 4002), ("olga", 4003)))
 ROLES = {Role.SPONSOR: SAM, Role.DRIVER: DANA, Role.VALIDATOR: VERA, Role.OPERATOR: OLGA}
+
+
+def shipped_with_keys(project: Project, play: int, folder: Path) -> tuple[Path, str]:
+    """Sign off with a key of the validator's, ship with one of the driver's; return the bundle and who signed off."""
+    practice_keys.make(folder, ("dana", "vera"))
+    public = {name: signatures.read_public_key((folder / f"{name}.pub").read_text()) for name in ("dana", "vera")}
+    for name, key in public.items():
+        actions.add_key(project, DANA, name, key)
+    actions.rehearse(project, play, OLGA)
+    actions.sign_off(project, play, VERA, Opinion.APPROVE, "Looked.", key=folder / "vera")
+    return actions.ship(project, play, DANA, key=folder / "dana"), public["vera"].fingerprint
+
 
 SAID = {
     "refund": ("refund money return cash", "reimburse chargeback rebate repay"),
@@ -84,6 +97,11 @@ def write(path: Path, calls: list[dict[str, str]]) -> Path:
     return path
 
 
+def replay(project: Project, play: int, actor: Actor, path: Path) -> int:
+    """Observe a file whose days lie before the ship, as a replay of earlier traffic does."""
+    return actions.observe(project, play, actor, path, any_time=True)
+
+
 @contextmanager
 def workers_here() -> Iterator[None]:
     """Let workers run in this process, one after the other, so that torch is imported once."""
@@ -101,6 +119,8 @@ def shipped(
     gate: Gate = GATE,
     teacher: Described | None = None,
     limits: dict[str, str] = {},  # noqa: B006
+    calls: list[dict[str, str]] | None = None,
+    spec: Spec = SPEC,
 ) -> tuple[Project, int]:
     """Take a play from nothing to live; its teacher is recorded, or described and asked within limits."""
     project = Project.create(folder / "live.distill", "live", "dana", "Dana", Actor(None, DANA.proof))
@@ -114,25 +134,25 @@ def shipped(
     actions.qualify(project, play, DANA)
     actions.edit_gate(project, play, DANA, gate)
     actions.lock_gate(project, play, SAM)
-    data_runs.import_traffic(project, play, DANA, write(folder / "first.jsonl", rows(900, 1)))
-    actions.set_teacher(project, play, DANA, None, teacher)
+    data_runs.import_traffic(project, play, DANA, write(folder / "first.jsonl", calls or rows(900, 1)))
+    actions.set_teacher(project, play, DANA, teacher)
     actions.set_maintenance(project, play, OLGA, 600, 60)
     if teacher is not None:
         cost_estimate.estimate_labels(
             project.artifacts, project.dossier(play), limits
         )  # one row is tried before a paid run
         actions.label(project, play, DANA, limits)
-    trained_and_judged(project, play)
+    trained_and_judged(project, play, spec)
     actions.rehearse(project, play, OLGA)
     sign_and_ship(project, play)
     return project, play
 
 
-def trained_and_judged(project: Project, play: int) -> None:
+def trained_and_judged(project: Project, play: int, spec: Spec = SPEC) -> None:
     """Build, freeze, train, evaluate."""
     data_runs.build_data(project, play, DANA)
     data_runs.freeze_data(project, play, DANA)
-    actions.start_run(project, play, DANA, SPEC)
+    actions.start_run(project, play, DANA, spec)
     actions.evaluate(project, play, DANA)
 
 

@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from distill_tui import actions
+from distill_tui.digests import digest_of
 from distill_tui.people.keys import PublicKey
 from distill_tui.rules import entities
+from distill_tui.rules.actor import Actor
 from distill_tui.store import migrations, sqlite, tables
 from distill_tui.store.project import Project
 from distill_tui.store.sqlite import module as sqlite3
-from distill_tui.terms import Opinion, Split, Standing
+from distill_tui.terms import Action, Opinion, RunKind, RunStatus, Split, Standing
+from support.by_hand import by_hand
 from support.stories import drive_to_data, drive_to_decide, found, open_play, write_traffic
-from support.story import actor
+from support.story import AT, actor
 
 NAME = "team.distill"
 
@@ -30,7 +33,15 @@ def make(parent: Path) -> Path:
     first, second = open_play(project), open_play(project, "parcels")
     for play in (first, second):
         drive_to_data(project, play, traffic)
+    thin = {"finding": "f", "says": "It is thin.", "reason": "Known.", "at": AT}
+    for play in (first, second):
+        with by_hand(project, Action.ACCEPT_FINDINGS, play, actor("dan")) as session:
+            session.add(tables.AcceptedFinding(play_id=play, round=1, person_id="dan", **thin))
+    with by_hand(project, Action.DROP_ROW, second, actor("dan")) as session:
+        dropped = {"input_digest": "5e" * 32, "round": 1, "reason": "A test call.", "at": AT}
+        session.add(tables.DroppedRow(play_id=second, person_id="dan", **dropped))
     drive_to_decide(project, first)
+    vouched_once(project, first)
     actions.sign_off(project, first, actor("vera"), Opinion.REFUSE, "It fails.")
     actions.withdraw(project, first, actor("vera"), "It does not.")
     actions.sign_off(project, first, actor("vera"), Opinion.APPROVE, "I looked.")
@@ -42,42 +53,49 @@ def make(parent: Path) -> Path:
         key = PublicKey("ssh-ed25519", base64.b64encode(blob).decode())
         actions.add_key(project, actor("mia"), person, key)
     actions.revoke_key(project, actor("mia"), key.fingerprint)
-    vouched_once(project, first)
     open_play(project, "third")
     project.close()
     return folder
 
 
 def vouched_once(project: Project, play: int) -> None:
-    """One spot check, one signed statement and one finding that was accepted, as rows."""
-    at = "2026-11-25T08:00:00Z"
-    known = {"play_id": play, "person_id": "vera"}
-    with project.telemetry() as session:
-        session.add(tables.SpotCheck(**known, round=1, evaluation="sha256:" + "5e" * 32, content="{}", recorded_at=at))
-        session.add(tables.Statement(**known, kind="ship", content=b"{}", signature="", recorded_at=at))
-        session.add(tables.AcceptedFinding(**known, round=1, finding="f", says="It is thin.", reason="Known.", at=at))
+    """One spot check and one signed statement, as rows."""
+    known = {"play_id": play, "person_id": "vera", "recorded_at": AT}
+    with by_hand(project, Action.SPOT_CHECK, play, actor("vera")) as session:
+        session.add(tables.SpotCheck(**known, round=1, evaluation="sha256:" + "5e" * 32, content="{}"))
+    with by_hand(project, Action.COMMENT, play, actor("vera"), signed={"1": digest_of(b"{}")}) as session:
+        session.add(tables.Statement(**known, kind="ship", content=b"{}", signature=""))
 
 
 def observed_once(project: Project, play: int) -> None:
     """One feed of one row that diverges, and an alarm, as a worker leaves them."""
     known = {"play_id": play, "bundle_id": 1}
-    at, digest = "2026-11-25T08:00:00Z", "sha256:" + "5e" * 32
-    with project.telemetry() as session:
+    digest = "sha256:" + "5e" * 32
+    with by_hand(project, Action.OBSERVE, play, actor("olga")) as session:
         session.add(
             tables.Feed(
-                **known, name="may.jsonl", source_digest=digest, artifact=digest, rows=1, rejects=0, received_at=at
+                **known, name="may.jsonl", source_digest=digest, artifact=digest, rows=1, rejects=0, received_at=AT
             )
         )
+        session.add(
+            run := tables.Run(
+                play_id=play, round=1, kind=RunKind.OBSERVE, status=RunStatus.QUEUED, spec="{}", started_by="olga",
+                created_at=AT,
+            )
+        )  # fmt: skip
         session.flush()
+        worker = Actor("olga", f"worker of run {run.id}", run=run.id)
+    with by_hand(project, Action.RECORD_OBSERVATIONS, play, worker) as session:
+        session.get_one(tables.Run, run.id).status = RunStatus.FINISHED
         session.add(
             tables.Observation(
-                **known, feed_id=1, day=at[:10], input_digest="5e" * 32, probe=0, segment="all", answer="no",
+                **known, feed_id=1, day=AT[:10], input_digest="5e" * 32, probe=0, segment="all", answer="no",
                 teacher="yes", asked=0, uncertainty=0.25, distance=1.5, length=9, excerpt="a refund",
             )
         )  # fmt: skip
         session.add(
             tables.Watch(
-                **known, feed_id=1, standing=Standing.ALARM, plan="{}", state="{}", findings="[]", recorded_at=at
+                **known, feed_id=1, standing=Standing.ALARM, plan="{}", state="{}", findings="[]", recorded_at=AT
             )
         )
 
@@ -91,7 +109,7 @@ def held_out_row(project: Project, play: int) -> int:
 
 
 def sql(path: Path, *statements: str) -> None:
-    """Somebody with another program, whose connection has none of our guards."""
+    """Another program, whose connection has none of our guards."""
     connection = sqlite3.connect(path)
     try:
         for statement in statements:
@@ -115,7 +133,8 @@ FIXED = {  # table: which rows can never change
     "sign_off": "1",
     "spot_check": "1",
     "statement": "1",
-    "accepted_finding": "1",
+    "accepted_finding": "EXISTS (SELECT 1 FROM data_set WHERE data_set.play_id = accepted_finding.play_id"
+    " AND data_set.round >= accepted_finding.round AND frozen_at IS NOT NULL)",
     "withdrawal": "1",
     "bundle": "1",
     "feed": "1",
@@ -134,11 +153,11 @@ FIXED = {  # table: which rows can never change
 
 
 FREE = {  # columns of them that may
-    "project": {"name"},
+    "project": {"name", "on_alarm", "webhook"},  # the last two: what the log says counts
     "person": {"name"},
     "play": {
         "name", "summary", "stage", "round", "predecessor", "teacher_source", "teacher_name", "teacher_digest",
-        "sampling_per_month", "refresh_days", "outcome", "stage_since",
+        "teacher_labels", "label_map", "sampling_per_month", "refresh_days", "outcome", "stage_since",
     },
 }  # fmt: skip
 
@@ -189,11 +208,13 @@ def attempts() -> Iterator[tuple[str, str]]:
     yield "ssh_key", "UPDATE ssh_key SET revoked_at = NULL"
     yield (
         "audit",
-        "INSERT INTO audit SELECT 99, at, person_id, proof, action, play_id, detail, previous, digest FROM audit",
+        "INSERT INTO audit SELECT 99, at, person_id, proof, action, play_id, detail, rows, state, previous, digest "
+        "FROM audit",
     )
     yield (
         "audit",
-        "INSERT INTO audit SELECT max(seq) + 1, at, person_id, proof, action, play_id, detail, '', digest FROM audit",
+        "INSERT INTO audit SELECT max(seq) + 1, at, person_id, proof, action, play_id, detail, rows, state, '', digest "
+        "FROM audit",
     )
 
 

@@ -24,7 +24,7 @@ from typing import Any
 from distill_tui import actions
 from distill_tui.gates.gate import Criterion, Gate
 from distill_tui.gates.written import digest
-from distill_tui.people import identity, signatures
+from distill_tui.people import identity, log_heads, signatures
 from distill_tui.people.keys import PublicKey
 from distill_tui.rules.actor import Actor
 from distill_tui.runs.executors import local
@@ -98,10 +98,10 @@ class Play:
         return actions.sign_off(self.project, self.id, self.by(by), opinion, comment, key=self.key(by))
 
     def ship(self, by: str = "dan") -> Path:
-        return actions.ship(self.project, self.id, self.by(by))
+        return actions.ship(self.project, self.id, self.by(by), key=self.key(by))
 
     def sql(self, *statements: str, values: tuple[Any, ...] = ()) -> None:
-        """Do what somebody with a plain `sqlite3` does; foreign keys are off there."""
+        """Do what a person with a plain `sqlite3` does; foreign keys are off there."""
         connection = sqlite3.connect(self.path, isolation_level=None)
         try:
             for statement in statements:
@@ -177,11 +177,20 @@ def make_key(path: Path, kind: str = "ed25519", *more: str) -> None:
 
 
 def copy_to(folder: Path, spec: Spec = SPEC, *, soft: bool = False, gate: Gate = GATE) -> Play:
-    """Give a copy of the play at `decide`, opened; its student is of this spec, its teacher recorded, or soft too."""
-    shutil.copytree(_made(spec, soft, gate), folder / "team")
-    return Play(folder / "team", Project.open(folder / "team" / "team.distill"))
+    """Return a copy of the play at `decide`, opened; its student is of this spec, its teacher recorded, or soft too."""
+    shutil.copytree(_made(spec, soft, gate), folder / "team", ignore=shutil.ignore_patterns("*-wal", "*-shm"))
+    return opened(folder / "team")
+
+
+def opened(folder: Path) -> Play:
+    """Open a fresh copy; what this account saw of another one is forgotten."""
+    connection = sqlite3.connect(folder / "team.distill")
+    (uid,) = connection.execute("SELECT uid FROM project").fetchone()
+    connection.close()
+    log_heads.file(uid).unlink(missing_ok=True)
+    return Play(folder, Project.open(folder / "team.distill"))
 
 
 def gate_with(**changes: Any) -> Gate:
-    """Give the gate of the play with something else in it."""
+    """Return the gate of the play with something else in it."""
     return replace(GATE, **changes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from distill_tui.gates.usable import SegmentRows
 from distill_tui.rules.results import DataCounts, Finding, ImportReport, RehearsalResult, TrainResult, encode
 from distill_tui.terms import Split
 
@@ -36,6 +37,7 @@ def data_counts(splits: dict[Split, int], findings: Sequence[Finding] = (), **mo
     return encode(DataCounts(splits=splits, findings=tuple(findings), **known | more))
 
 
-def import_report(segments: Sequence[tuple[str, int]] = ()) -> str:
-    """The report of an import, as it is stored."""
-    return encode(ImportReport(rows=400, rejects=0, gold_share=0.0, segments=tuple(segments)))
+def import_report(segments: Sequence[tuple[str, int]] = (), **more: Any) -> str:
+    """The report of an import, as it is stored; rows of a segment have gold and a teacher's answer."""
+    known: dict[str, Any] = {"usable": tuple(SegmentRows(name, rows, rows, rows, rows, 0) for name, rows in segments)}
+    return encode(ImportReport(rows=400, rejects=0, gold_share=0.0, segments=tuple(segments), **known | more))

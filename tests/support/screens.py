@@ -21,6 +21,8 @@ from distill_tui.store.project import Project, now
 from distill_tui.terms import FindingLevel, PlayKind, Role, RunKind, RunStatus, Split, Stage, Task, TeacherSource
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.play.screen import PlayScreen
+from support.by_hand import by_hand
+from support.real_play import NUMBERS
 from support.results import data_counts, trained
 
 HOSTILE = "[red]x[/] \x1b[31mboo\x07 \u202eevil\u202c [@click=app.quit]q[/] 宽"
@@ -35,18 +37,6 @@ MINE = f"account uid {os.getuid()}"
 DANA, DAN, VERA = Actor("dana", MINE), Actor("dan", "account uid 4001"), Actor("vera", "account uid 4002")
 
 
-NUMBERS = {
-    "calls_per_month": "900000",
-    "teacher_cost_per_1k": "2.40",
-    "threshold_per_month": "1000",
-    "window_days": "60",
-    "machine_price_per_hour": "0.08",
-    "serving_cost_per_month": "60",
-    "build_cost": "4000",
-    "sample_share": "0.01",
-}
-
-
 ROLES = {Role.SPONSOR: "dana", Role.DRIVER: "dan", Role.VALIDATOR: "vera", Role.OPERATOR: "olaf"}
 
 
@@ -56,7 +46,7 @@ DIGEST = "sha256:" + "5e" * 32
 @contextmanager
 def put(project: Project, play: int) -> Iterator[Session]:
     """Write rows of a play by another way than the door: its card is then computed again."""
-    with project.telemetry() as session:
+    with by_hand(project) as session:
         session.connection().exec_driver_sql("DELETE FROM play_card WHERE play_id = ?", (play,))
         yield session
 
@@ -91,7 +81,8 @@ def at_data(project: Project, name: str = "refund-intent", task: Task = Task.CLA
 
 def with_draft(project: Project, name: str = "refund-intent", text: str = "support") -> int:
     play = at_data(project, name)
-    report = ImportReport(rows=9212, rejects=14, gold_share=0.98, first_rejects=(Reject(7, f"no input in {text}"),))
+    why = f"no input in {text}"
+    report = ImportReport(rows=9212, rejects=14, gold_share=0.98, first_rejects=(Reject(7, why),), reasons=((why, 12),))
     splits = {Split.TRAIN: 7020, Split.VALIDATION: 780, Split.HELD_OUT: 1000}
     cells = tuple(
         Cell(split, label, segment, rows // 6)
@@ -109,7 +100,7 @@ def with_draft(project: Project, name: str = "refund-intent", text: str = "suppo
             axes={"segment": (AxisValue(text, 0.4, 20, 9, 21, 9, 1),)},
             pii=(),
             teacher=None,
-            teacher_says="The teacher is right on 91.0 % (88.0 % to 93.2 %) of 500 rows with gold.",
+            teacher_says="The teacher is right on 91.0% (88.0% to 93.2%) of 500 rows with gold.",
         ),
     )
     with put(project, play) as session:
@@ -125,7 +116,7 @@ def with_draft(project: Project, name: str = "refund-intent", text: str = "suppo
         )  # fmt: skip
         session.add(
             tables.DataSet(
-                play_id=play, round=1, artifact=DIGEST, digest=DIGEST, labels="[]", counts=counts,
+                play_id=play, round=1, artifact=DIGEST, digest=DIGEST, labels='["delivery", "invoice"]', counts=counts,
                 built_at=now(),
             )
         )  # fmt: skip
@@ -176,11 +167,11 @@ def training(project: Project, name: str = "refund-intent", text: str = "support
     return play
 
 
-def record(right: int = 940, text: str = "de-DE") -> Record:
-    rows = 1000
+def record(right: int = 940, text: str = "de-DE", rows: int = 1000) -> Record:
+    """Make up a record; `right`, and what teacher and baseline get right, are per thousand rows."""
     gold = tuple(i % 3 for i in range(rows))
     wrong = [(g + 1) % 3 for g in gold]
-    said = {name: tuple(gold[i] if (i * 7) % rows < n else wrong[i] for i in range(rows)) for name, n in
+    said = {name: tuple(gold[i] if (i * 7) % 1000 < n else wrong[i] for i in range(rows)) for name, n in
             (("student", right), ("teacher", 955), ("baseline", 820))}  # fmt: skip
     return Record(
         labels=("refund", "invoice", "delivery"),
@@ -203,13 +194,15 @@ def record(right: int = 940, text: str = "de-DE") -> Record:
     )
 
 
-def deciding(project: Project, name: str = "refund-intent", right: int = 950, text: str = "de-DE") -> int:
+def deciding(
+    project: Project, name: str = "refund-intent", right: int = 950, text: str = "de-DE", rows: int = 1000
+) -> int:
     play = frozen(project, name, text)
     result = trained(0.947, validation_rows=780, seconds=84.2)
     student = add_run(
         project, play, RunStatus.FINISHED, step=1000, artifact=DIGEST, result=result, message="", ended_at=now()
     )
-    judged = record(right, text)
+    judged = record(right, text, rows)
     digest = project.artifacts.store_bytes(judged.to_json().encode())
     run = add_run(project, play, RunStatus.FINISHED, kind=RunKind.EVALUATE, step=0, total=0, student_run=student)
     dossier = project.dossier(play)

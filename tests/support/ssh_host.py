@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,21 +15,12 @@ from fcntl import ioctl
 from pathlib import Path
 from struct import pack
 
-import pytest
-
+from support import needs
 from support.real_play import Play
 
 
-def sshd_or_fail() -> str:
-    """Find sshd; a machine without it fails these tests in one line that says what to do."""
-    found = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
-    if found is None:
-        pytest.fail("sshd is missing; install OpenSSH's server (apt-get install openssh-server).", pytrace=False)
-    return found
-
-
 def free_port() -> int:
-    """Find a port on loopback that nobody has now."""
+    """Find a free port on loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -40,7 +30,7 @@ class Host:
     """`distill-tui ssh serve` of one play's project, and its clients."""
 
     def __init__(self, play: Play, folder: Path, *more: str) -> None:
-        sshd_or_fail()
+        needs.program("sshd")
         self.play, self.folder, self.port = play, folder, free_port()
         self.env = os.environ | {"XDG_STATE_HOME": str(folder / "state")}
         self.log = (folder / "serve.log").open("wb")
@@ -69,7 +59,7 @@ class Host:
         return f"ssh://127.0.0.1:{self.port}"
 
     def command(self, person: str, *words: str, options: tuple[str, ...] = ()) -> list[str]:
-        """The command that connects as somebody, with their key."""
+        """The command that connects as a person, with their key."""
         key = ["-i", str(self.play.key(person)), "-p", str(self.port)]
         return ["ssh", "-F", str(self.config), *key, *options, "127.0.0.1", *words]
 

@@ -21,6 +21,7 @@ from distill_tui.gates.judging import judge
 from distill_tui.gates.record import Record
 from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
+from distill_tui.rules.data import open_findings
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.requests import WorkerReport
 from distill_tui.runs import evaluate
@@ -51,7 +52,7 @@ def write_traffic(path: Path) -> Path:
 
 def found(path: Path) -> Project:
     """Make a project with its people."""
-    project = Project.create(path, "support", "mia", "Mia", Actor(None, "account of mia"))
+    project = Project.create(path, "support", "mia", "Mia", Actor(None, actor("mia").proof))
     for at, person in enumerate(EVERYBODY[1:], start=100_001):
         actions.enrol_person(project, actor("mia"), person, person.title(), uid=at)
     return project
@@ -172,7 +173,7 @@ class Story:
         return dict(self.ask("SELECT role, person_id FROM role_holder WHERE play_id = ?", play))  # type: ignore[arg-type]
 
     def turn(self, deed: str | None = None, who: str | None = None, play: int | None = None) -> str | None:
-        """Let somebody try something; gives the rule that refused, or None where it was done."""
+        """Let a person try something; returns the rule that refused, or None where it was done."""
         deed = deed or self.random.choice(LIKELY)
         play = play or self.random.choice(self.plays)
         who = who or self._somebody(play)
@@ -190,7 +191,7 @@ class Story:
         return None
 
     def _somebody(self, play: int) -> str:
-        """Mostly one who holds a role, else anybody."""
+        """Mostly one who holds a role, else anyone."""
         holders = sorted(set(self.roles(play).values()))
         return self.random.choice(holders if holders and self.random.random() < 0.7 else list(EVERYBODY))
 
@@ -283,7 +284,7 @@ def _stop(story: Story, play: int, who: Actor) -> None:
 
 
 def _report_for_another(story: Story, play: int, who: Actor) -> None:
-    """Somebody who is no worker reports that a run is finished."""
+    """A person who is not a worker reports that a run is finished."""
     runs = story.project.dossier(play).runs
     request = WorkerReport(runs[-1].id, runs[-1].token) if runs else None
     with story.project.change(Action.FINISH_RUN, play, who, request):
@@ -291,13 +292,14 @@ def _report_for_another(story: Story, play: int, who: Actor) -> None:
 
 
 def _by_hand(story: Story, play: int, who: Actor) -> None:
-    """Somebody with a database tool moves the goalposts, or takes a deed back; the file refuses."""
+    """A person with a database tool changes the gate, or undoes an action; the file refuses."""
     statement = story.random.choice(
         (
             "UPDATE gate SET content = '{}' WHERE locked_at IS NOT NULL",
             "DELETE FROM builder",
             "UPDATE evaluation SET passed = 1, reproduced = 1",
-            "REPLACE INTO audit SELECT seq, at, person_id, proof, action, play_id, '{}', previous, digest FROM audit",
+            "REPLACE INTO audit SELECT seq, at, person_id, proof, action, play_id, '{}', rows, state, previous, digest "
+            "FROM audit",
             "UPDATE data_set SET digest = 'sha256:' || hex(zeroblob(32)) WHERE frozen_at IS NOT NULL",
         )
     )
@@ -327,7 +329,9 @@ DEEDS: dict[str, Deed] = {
     "confirm_terms": lambda s, play, who: actions.confirm_terms(
         s.project, play, who, "Acme", "3.1", "2026-11-01", s.random.random() < 0.9
     ),
-    "accept_findings": lambda s, play, who: actions.accept_findings(s.project, play, who, [], "known"),
+    "accept_findings": lambda s, play, who: actions.accept_findings(
+        s.project, play, who, [each.id for each in open_findings(s.project.dossier(play))], "known"
+    ),
     "set_teacher": lambda s, play, who: actions.set_teacher(s.project, play, who, None),
     "build_data": lambda s, play, who: data_runs.build_data(s.project, play, who),
     "freeze_data": lambda s, play, who: data_runs.freeze_data(s.project, play, who),
@@ -416,12 +420,21 @@ NEVER = {  # what no row may ever show
 
 @dataclass
 class Play:
-    """A play as the log alone tells of it."""
+    """A play as the log alone shows it."""
 
     roles: dict[str, str] = field(default_factory=dict)
     built: set[str] = field(default_factory=set)
+    worked: set[str] = field(default_factory=set)  # who built by an act of their own, or drove while it was done
     stage: str = "qualify"
     locked: bool = False
+
+
+def _digest(text: str) -> str:
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def _digest_of(fields: list[Any]) -> str:
+    return _digest(json.dumps(fields, separators=(",", ":"), ensure_ascii=False))
 
 
 @dataclass
@@ -456,17 +469,18 @@ class Auditor:
                 if play["id"] not in self.live:
                     self._ship(connection, play)
                     self.live.add(play["id"])
-            if len(live) < len(self.live):
+            retired = {number for number, play in self.plays.items() if play.stage == "killed"}  # as the log says
+            if len(live) < len(self.live - retired):
                 raise Wrong("a live play is not live any more")
         finally:
             connection.close()
 
     def _chain(self, connection: sqlite3.Connection) -> None:
         for row in connection.execute("SELECT * FROM audit WHERE seq > ? ORDER BY seq", (self.seen,)):
-            names = ("seq", "at", "person_id", "proof", "action", "play_id", "detail", "previous")
+            names = ("at", "person_id", "proof", "action", "play_id", "detail")
             fields = [row[name] if row[name] is not None else (0 if name == "play_id" else "") for name in names]
-            text = json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
-            if row["digest"] != "sha256:" + hashlib.sha256(text.encode()).hexdigest():
+            content = _digest_of([*fields, _digest(row["rows"]), row["state"]])
+            if row["digest"] != _digest_of([row["seq"], row["previous"], content]):
                 raise Wrong(f"entry {row['seq']} of the log is not what its digest says")
             if (row["previous"], row["seq"]) != (self.head, self.seen + 1):
                 raise Wrong(f"entry {row['seq']} of the log does not follow the one before")
@@ -475,7 +489,7 @@ class Auditor:
                 self._entry(row, self.plays.setdefault(row["play_id"], Play()))
 
     def _entry(self, row: sqlite3.Row, play: Play) -> None:
-        """Was this entry allowed to whoever made it, by what the log told before?"""
+        """Was this entry allowed to the person who made it, by the log before it?"""
         who, action, detail = row["person_id"], row["action"], json.loads(row["detail"])
 
         def must(holds: object, what: str) -> None:
@@ -491,8 +505,13 @@ class Auditor:
         if action == "assign_role":
             must(not play.locked or who == play.roles.get(SPONSOR), "is not the sponsor of a locked play")
             must(detail["role"] != VALIDATOR or detail["after"] not in play.built, f"{detail['after']} built")
+            old = play.roles.get(DRIVER)
+            if detail["role"] == DRIVER and old != detail["after"] and old not in play.worked:
+                play.built.discard(old or "")  # replaced before anything was built
             play.roles[detail["role"]] = detail["after"]
             must(play.roles.get(DRIVER) != play.roles.get(VALIDATOR, ""), "one person drives and validates")
+        if action in BUILDS:
+            play.worked |= {who, play.roles.get(DRIVER, who)}
         if action in BUILDS or detail.get("role") == DRIVER:
             play.built.add(detail["after"] if action == "assign_role" else who)
         if action == "lock_gate":
@@ -523,7 +542,7 @@ class Auditor:
                 raise Wrong(f"{name}: {tuple(found)}")
 
     def _ship(self, connection: sqlite3.Connection, play: sqlite3.Row) -> None:
-        """A play went live: its gate is passed, and somebody who never built said yes, and nobody says no."""
+        """A play went live: its gate is passed, a person who never built approved, and no one rejected."""
 
         def of_play(table: str, *more: str) -> list[sqlite3.Row]:
             where = " AND ".join(("play_id = ?", *more))

@@ -1,11 +1,12 @@
 """The people, and a play at any stage, as plain rows: what the tests of the rules and of the project file stand on.
 
-Nobody trains here. A record is small, real, and judged by the real gate.
+Nothing is trained here. A record is small, real, and judged by the real gate.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields, replace
 from decimal import Decimal
@@ -20,7 +21,7 @@ from distill_tui.people import statements
 from distill_tui.rules import entities, requests
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.decide import covers
-from distill_tui.rules.dossier import PlayDossier, ProjectDossier, SignOffFacts
+from distill_tui.rules.dossier import Looked, PlayDossier, ProjectDossier, SignOffFacts
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.results import Finding, encode
 from distill_tui.rules.who import roster
@@ -35,6 +36,7 @@ from distill_tui.terms import (
     Role,
     RunKind,
     RunStatus,
+    ServingMode,
     Split,
     Stage,
     Standing,
@@ -59,13 +61,14 @@ GATE = Gate((Criterion(Metric.ACCURACY, threshold=Decimal("0.5"), binding=True),
 
 
 def digest(letter: str) -> str:
-    """Give something that has the form of a digest."""
+    """Return something that has the form of a digest."""
     return "sha256:" + letter * 64
 
 
 def actor(person: str | None, **more: Any) -> Actor:
-    """Somebody whose account was proved."""
-    return Actor(person, f"account of {person}", **more)
+    """A person whose account was proved."""
+    uid = os.getuid() if person == "mia" else 100_000 + EVERYBODY.index(person) if person in EVERYBODY else 999
+    return Actor(person, f"account uid {uid}", **more)
 
 
 def record(right: int = ROWS, *, model: str = digest("c"), data: str = digest("d")) -> Record:
@@ -88,12 +91,12 @@ def record(right: int = ROWS, *, model: str = digest("c"), data: str = digest("d
 
 
 def person(name: str) -> entities.Person:
-    """Enrol somebody."""
+    """Enrol a person."""
     return entities.Person(id=name, name=name.title(), enrolled_at=AT)
 
 
 def key(name: str, letter: str, *, revoked: bool = False) -> entities.SshKey:
-    """A key that somebody has."""
+    """A key that a person has."""
     return entities.SshKey(
         fingerprint=f"SHA256:{letter}", person_id=name, kind="ssh-ed25519", blob=letter, added_at=AT,
         revoked_at=AT if revoked else None,
@@ -223,16 +226,22 @@ def dossier(stage: Stage = Stage.DECIDE, **changes: Any) -> PlayDossier:
         "data_sets": (data_set(frozen=since(Stage.TRAIN)),) if locked else (),
         "runs": (TRAINED, LOOKED, REHEARSED) if looked else ((TRAINED,) if since(Stage.TRAIN) else ()),
         "evaluations": (evaluation(),) if looked else (),
-        "judgements": judge(GATE, record()) if looked else (),
+        "looked": Looked.at(None, judge(GATE, record()) if looked else ()),
     }
     return changed(PlayDossier(**known), **changes)
 
 
 def changed(seen: PlayDossier, **changes: Any) -> PlayDossier:
-    """Change fields of a dossier, or of the project's dossier in it."""
+    """Change fields of a dossier, of the project's dossier in it, or of what its evaluation showed."""
+    seen = replace(seen, looked=_looked(changes.pop("looked", seen.looked), changes))
     names = {each.name for each in fields(ProjectDossier)}
     project = replace(seen.project, **{name: value for name, value in changes.items() if name in names})
     return replace(seen, **{"project": project} | {name: value for name, value in changes.items() if name not in names})
+
+
+def _looked(looked: Looked, changes: dict[str, Any]) -> Looked:
+    record = changes.pop("record", looked.record)
+    return Looked.at(record, changes.pop("judgements", looked.judgements))
 
 
 def sign_off(
@@ -270,10 +279,14 @@ def ids(reasons: Iterable[Objection]) -> set[str]:
 
 REQUESTS: dict[Action, Any] = {
     **dict.fromkeys((action for action in Action if not action.command), requests.WorkerReport),
+    Action.FALL_BACK: requests.FallBack,
+    **dict.fromkeys((Action.UNDO, Action.REDO), requests.Undo),
     Action.QUEUE_RUN: requests.QueueRun,
     **dict.fromkeys((Action.SIGN_OFF, Action.REFUSE), requests.SignOff),
     **dict.fromkeys((Action.STOP_RUN, Action.RESUME_RUN, Action.EVALUATE), requests.ForRun),
-    **dict.fromkeys((Action.KILL, Action.ACKNOWLEDGE, Action.REFRESH), requests.WithReason),
+    **dict.fromkeys(
+        (Action.KILL, Action.ACKNOWLEDGE, Action.REFRESH, Action.SUSPEND, Action.RESUME), requests.WithReason
+    ),
     **dict.fromkeys((Action.ENROL_PERSON, Action.ADD_ACCOUNT, Action.ADD_KEY), requests.Enrol),
 }
 
@@ -288,9 +301,11 @@ def asked(
     harmless: dict[str, Any] = {
         "person": "bob", "role": Role.OPERATOR, "uid": 77, "fingerprint": "SHA256:n", "name": "new", "values": {},
         "provider": "Acme", "version": "1", "dated": "2026-05-01", "source_digest": digest("5"), "mapping": "",
-        "source": "recorded", "findings": (), "reason": "No headroom.", "run": 1, "token": "", "sample": 1,
-        "refresh_days": 1, "bundle": 1, "row": 7, "held_out": True, "burn": True,
-        "queues": Action.BUILD_DATA,
+        "source": "recorded", "findings": (), "reason": "No headroom.", "file": 1, "run": 1, "token": "", "sample": 1,
+        "refresh_days": 1, "bundle": 1, "row": 7, "held_out": True, "burn": True, "seeds": 3,
+        "queues": Action.BUILD_DATA, "currency": "EUR", "open": True, "done": Action.EDIT_GATE,
+        "mode": ServingMode.CAPTURE, "since": 7, "forbids": ["late-role"],
+        "command": (), "webhook": "",
     }  # fmt: skip
     if isinstance(seen, PlayDossier):
         harmless |= {"covers": covers(seen), "roster": roster(seen)}

@@ -19,6 +19,7 @@ from distill_tui.store import tables
 from distill_tui.store.project import Project, now
 from distill_tui.terms import PlayKind, Role, RunKind, RunStatus, Split, Stage
 from support import data_runs
+from support.by_hand import by_hand
 from support.datasets import imported
 from support.results import trained
 
@@ -45,7 +46,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
     play = actions.open_play(made, MIA, "mail", PlayKind.COST)
     actions.assign_role(made, play, MIA, Role.DRIVER, "mia")
     rows = [{"input": about(n), "gold": LABELS[n % 2], "segment": "web"} for n in range(160)]
-    rows += [{"input": about(n), "segment": "web"} for n in range(160, 200)]  # traffic that nobody has labelled
+    rows += [{"input": about(n), "segment": "web"} for n in range(160, 200)]  # traffic that is not labelled
     path = tmp_path / "calls.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     data_runs.import_traffic(made, play, MIA, path)
@@ -63,7 +64,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
         group=tuple(range(len(kept))),
     )  # fmt: skip
     stored = made.artifacts.store_bytes(record.to_json().encode())
-    with made.telemetry() as session:
+    with by_hand(made) as session:
         row = session.get(tables.Play, play)
         assert row is not None
         row.stage = Stage.DATA

@@ -26,6 +26,7 @@ class Terminal:
         ignore_hangup: bool = False,
         cwd: Path | None = None,
         size: tuple[int, int] = (120, 36),
+        program: bool = False,
         **env: str,
     ) -> None:
         if cwd is not None:
@@ -41,7 +42,7 @@ class Terminal:
                 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "distill_tui", *words],
+            [sys.executable, *words] if program else [sys.executable, "-m", "distill_tui", *words],
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -88,7 +89,7 @@ class Terminal:
         return self.process.returncode
 
     def mode(self) -> list[Any]:
-        """Give the modes of the terminal, as `stty` has them."""
+        """Return the modes of the terminal, as `stty` has them."""
         return termios.tcgetattr(self.master)
 
     def sleeps(self) -> bool:

@@ -6,8 +6,11 @@ and the rules are then checked again.
 
 from distill_tui.actions.data import *
 from distill_tui.actions.decide import *
+from distill_tui.actions.drafts import *
 from distill_tui.actions.gate import *
 from distill_tui.actions.live import *
 from distill_tui.actions.people import *
 from distill_tui.actions.runs import *
+from distill_tui.actions.serving import *
 from distill_tui.actions.sign_offs import *
+from distill_tui.actions.successor import *

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from distill_tui import tasks
 from distill_tui.actions.runs import Start, queue
-from distill_tui.dataset import readers
+from distill_tui.dataset import opening, readers
+from distill_tui.dataset.traces.call_mapping import CallMapping
+from distill_tui.rounds import call_mappings
 from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.data import open_findings
-from distill_tui.rules.requests import AcceptFindings, ConfirmTerms, OpenRow, QueueRun, SetTeacher
+from distill_tui.rules.findings import by_name
+from distill_tui.rules.labels import scale_text, settled
+from distill_tui.rules.requests import (
+    AcceptFindings,
+    ConfirmTerms,
+    DropTraffic,
+    MapLabels,
+    OpenRow,
+    QueueRun,
+    SetTeacher,
+)
 from distill_tui.rules.training import OF_DATA
 from distill_tui.store import tables
 from distill_tui.store.project import Change, Project, ProjectError
+from distill_tui.teachers.choice import choose
 from distill_tui.terms import Action, RunKind, Split, TeacherSource
-from distill_tui.training.folders import check_causal_folder, check_model_folder
+from distill_tui.training.folders import READING, check_answers, check_causal_folder, check_model_folder
 
 if TYPE_CHECKING:
     from distill_tui.teachers.description import Described
@@ -29,32 +43,71 @@ def import_traffic(
     project: Project,
     play_id: int,
     actor: Actor,
-    path: Path,
+    source: opening.Source,
     mapping: readers.ColumnMapping | None = None,
     *,
+    calls: CallMapping | None = None,
+    answers_of: str = "",
+    scrub: bool = False,
     most_rejects: float = 0.05,
-    variations: Mapping[str, Any] | None = None,
+    variations: Mapping[str, object] | None = None,
     moves: bool = False,
     start: Start | None = None,
 ) -> int:
-    """Queue the import of a traffic file; return the run's number.
+    """Queue the import of traffic: a file, several, a folder or a glob; return the run's number.
 
-    The worker rejects the file if the share of unusable rows is above `most_rejects`. `variations` describes rows that
-    a teacher wrote; none may be too close to a held-out row. With `moves` the file is moved into the run's folder.
+    `calls` makes inputs and answers of logged calls; by default as the play's traffic so far, or as proposed. The
+    worker rejects the source if the share of unusable rows is above `most_rejects`. With `scrub` personal data that the
+    screen finds is replaced by placeholders. `variations` describes rows that a
+    teacher wrote; none may be too close to a held-out row. With `moves` a file is moved into the run's folder.
     """
-
-    project.ask_first(Action.IMPORT_TRAFFIC, play_id, actor)
-    spec = {"mapping": dataclasses.asdict(mapping or readers.guess_mapping(path)), "most_rejects": most_rejects}
+    seen = project.ask_first(Action.IMPORT_TRAFFIC, play_id, actor)
+    paths = opening.paths_of(source)
+    columns = mapping or readers.guess_mapping(source, call_mappings.template_of(seen))
+    how = (calls or call_mappings.calls_of(seen, source, columns.teacher_output)) if variations is None else None
+    how = replace(how or CallMapping(), scrub=True) if scrub else how
+    several, scale = tasks.of(seen.play.task).several, scale_text(seen.play)
+    columns = readers.with_answers(columns, source, several=several, scale=scale)
+    spec: dict[str, object] = {
+        "mapping": asdict(columns),
+        "most_rejects": most_rejects,
+        "name": opening.source_name(source),
+    }
+    spec |= {"calls": how.to_json()} if how is not None else {}
+    spec |= {"answers_of": answers_of} if answers_of else {}
     spec |= {"variations": dict(variations)} if variations is not None else {}
 
-    def source(run_id: int) -> str:
-        folder = project.artifacts.run_folder(run_id) if moves else path.absolute().parent
-        if moves:
-            folder.mkdir(parents=True, exist_ok=True)
+    def about(run_id: int) -> str:
+        if not moves:
+            return json.dumps(spec | {"sources": [str(path.absolute()) for path in paths]})
+        folder = project.artifacts.run_folder(run_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in paths:
             shutil.move(path, folder / path.name)
-        return json.dumps(spec | {"source": str(folder / path.name)})
+        return json.dumps(spec | {"sources": [str(folder / path.name) for path in paths]})
 
-    return _queue_data(project, play_id, actor, RunKind.IMPORT, source, start=start)
+    return _queue_data(project, play_id, actor, RunKind.IMPORT, about, start=start)
+
+
+def drop_traffic(project: Project, play_id: int, actor: Actor, file: int, reason: str) -> str:
+    """Drop an imported file of this round, and a draft that was built of it; return the file's name."""
+    with project.change(Action.DROP_TRAFFIC, play_id, actor, DropTraffic(file, reason)) as change:
+        dropped = change.dossier.traffic[file - 1]
+        row = change.session.get(tables.Traffic, dropped.id)
+        assert row is not None
+        change.session.delete(row)
+        draft = change.dossier.data_set
+        if draft is not None:
+            for each in change.dossier.runs:
+                if each.data_set_id == draft.id:  # a freeze that was rejected
+                    run = change.session.get(tables.Run, each.id)
+                    assert run is not None
+                    run.data_set_id = None
+            change.session.flush()
+            change.session.delete(change.session.get(tables.DataSet, draft.id))
+        about = {"name": dropped.name, "rows": dropped.rows, "traffic": dropped.artifact, "reason": reason.strip()}
+        change.detail |= about | ({"draft": draft.artifact} if draft is not None else {})
+        return dropped.name
 
 
 def _queue_data(
@@ -77,41 +130,82 @@ def _queue_data(
     return queue(project, play_id, actor, Action.QUEUE_RUN, kind, request, data_set_id=data, begin=begin, start=start)
 
 
-def set_teacher(
-    project: Project, play_id: int, actor: Actor, folder: Path | None, described: Described | None = None
-) -> None:
-    """Choose the teacher: recorded outputs (neither given), a model folder, which is copied in, or a description.
+def set_teacher(project: Project, play_id: int, actor: Actor, described: Described | None = None) -> None:
+    """Choose a teacher that is not a model on this machine: recorded outputs, or a described endpoint.
 
-    A description names an endpoint, or has the prompt for the model in `folder`.
+    A description names the endpoint, or the labels of recorded outputs.
     """
-    source = described.source if described else TeacherSource.RECORDED if folder is None else TeacherSource.LOCAL
-    recorded = source is TeacherSource.RECORDED
-    request = SetTeacher(source, None if recorded else described is None or bool(described.labels))
+    described = _asked_for(project, play_id, described)
+    source = described.source if described else TeacherSource.RECORDED
+    request = SetTeacher(source, None if described is None else bool(described.labels))
     project.ask_first(Action.SET_TEACHER, play_id, actor, request)
     name, digest = "recorded outputs", ""
-    if folder is not None:
-        name, digest = folder.resolve().name, _teacher_folder(project, folder, described)
     if described is not None:
-        described = dataclasses.replace(described, model=digest or described.model)
-        if described.problem():
-            raise ProjectError(str(described.problem()))
-        name = name if folder is not None else described.model
-        digest = project.artifacts.store_bytes(described.to_json().encode())
-    with project.change(Action.SET_TEACHER, play_id, actor, dataclasses.replace(request, digest=digest)) as change:
+        _possible(described)
+        name, digest = described.model, project.artifacts.store_bytes(described.to_json().encode())
+    with project.change(Action.SET_TEACHER, play_id, actor, replace(request, digest=digest)) as change:
         play = change.play
-        play.teacher_source, play.teacher_name, play.teacher_digest = source, name, digest
+        change.detail |= choose(play, source, name, digest, described.labels if described is not None else ())
         change.session.add(play)
-        change.detail |= {"source": source, "name": name, "teacher": digest}
 
 
-def _teacher_folder(project: Project, folder: Path, described: Described | None) -> str:
-    """Check a model folder, copy it in, and return its digest."""
+def map_labels(project: Project, play_id: int, actor: Actor, names: Mapping[str, str | None]) -> None:
+    """Confirm which label each name stands for, over what was confirmed before; None for no label."""
+    request = MapLabels({name: label and label.strip() for name, label in names.items()})
+    with project.change(Action.MAP_LABELS, play_id, actor, request) as change:
+        names = settled(change.dossier, request)
+        change.play.label_map = json.dumps(names, ensure_ascii=False, sort_keys=True)
+        change.session.add(change.play)
+        change.detail |= {"names": names}
 
-    causal = described is not None and described.source is TeacherSource.PROMPTED
+
+def try_teacher(
+    project: Project,
+    play_id: int,
+    actor: Actor,
+    folder: Path,
+    described: Described | None = None,
+    *,
+    max_tokens: int | None = None,
+    windows: bool = False,
+    start: Start | None = None,
+) -> int:
+    """Copy in a model folder and queue its trial; it becomes the teacher if it passes. Return the run's number.
+
+    A description has the prompt for the model; without one it is a classifier, which reads `max_tokens` at once, or as
+    many as it can. With `windows` it reads longer texts in parts.
+    """
+    described = _asked_for(project, play_id, described)
+    source = described.source if described else TeacherSource.LOCAL
+    request = SetTeacher(source, described is None or bool(described.labels))
+    project.ask_first(Action.SET_TEACHER, play_id, actor, request)
+    causal = source is TeacherSource.PROMPTED
     trouble = check_causal_folder(folder) if causal else check_model_folder(folder)
+    if not trouble and described is None:
+        trouble = check_answers(folder, sets=tasks.of(project.dossier(play_id).play.task).several)
     if trouble:
         raise ProjectError(trouble)
-    return project.artifacts.store_copy(folder, ignore=lambda name: name.startswith("."))
+    asked = {"max_tokens": max_tokens} if max_tokens else {}
+    asked |= {"windows": True} if windows else {}
+    lowered = {READING: json.dumps(asked)} if asked and described is None else {}
+    digest = project.artifacts.store_copy(folder, lambda name: name.startswith("."), lowered)
+    if described is not None:
+        described = replace(described, model=digest)
+        _possible(described)
+        digest = project.artifacts.store_bytes(described.to_json().encode())
+    spec = {"source": source.value, "name": folder.resolve().name, "teacher": digest}
+    return _queue_data(project, play_id, actor, RunKind.TEACHER, lambda _: json.dumps(spec), start=start)
+
+
+def _asked_for(project: Project, play_id: int, described: Described | None) -> Described | None:
+    """Return the teacher as it is asked for the answers of the play's task."""
+    several = tasks.of(project.dossier(play_id).play.task).several
+    return described.for_sets() if described is not None and several else described
+
+
+def _possible(described: Described) -> None:
+    if problem := described.problem():
+        raise ProjectError(problem)
 
 
 def confirm_terms(
@@ -134,10 +228,10 @@ def build_data(project: Project, play_id: int, actor: Actor, *, start: Start | N
 
 
 def accept_findings(project: Project, play_id: int, actor: Actor, names: Sequence[str], reason: str) -> list[str]:
-    """Accept the open findings with these IDs, or all; return the IDs accepted."""
+    """Accept the open findings with these IDs, the notes of these kinds, or all notes; return the IDs accepted."""
     with project.change(Action.ACCEPT_FINDINGS, play_id, actor, AcceptFindings(names, reason)) as change:
-        chosen = [each for each in open_findings(change.dossier) if not names or each.id in names]
-        for each in chosen:
+        accepted = by_name(open_findings(change.dossier), names)
+        for each in accepted:
             change.session.add(
                 tables.AcceptedFinding(
                     play_id=play_id,
@@ -149,8 +243,8 @@ def accept_findings(project: Project, play_id: int, actor: Actor, names: Sequenc
                     at=change.at,
                 )
             )
-        change.detail |= {"accepted": {each.id: each.says for each in chosen}, "reason": reason}
-        return [each.id for each in chosen]
+        change.detail |= {"accepted": {each.id: each.says for each in accepted}, "reason": reason}
+        return [each.id for each in accepted]
 
 
 def freeze_data(project: Project, play_id: int, actor: Actor, *, start: Start | None = None) -> int:
@@ -160,7 +254,7 @@ def freeze_data(project: Project, play_id: int, actor: Actor, *, start: Start | 
     return _queue_data(project, play_id, actor, RunKind.FREEZE, data=seen.data_set.id, start=start)
 
 
-def open_row(project: Project, play_id: int, actor: Actor, row: int, *, burn: bool = False) -> dict[str, Any]:
+def open_row(project: Project, play_id: int, actor: Actor, row: int, *, burn: bool = False) -> dict[str, object]:
     """Open one held-out row and return it. A builder confirms with `burn`."""
     from distill_tui.dataset import frozen
 

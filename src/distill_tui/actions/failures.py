@@ -7,12 +7,12 @@ is logged, and burns nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from distill_tui import tasks
 from distill_tui.actions.data import open_row
 from distill_tui.gates.record import CERTAIN, Record
 from distill_tui.review import errors
+from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.results import TrainResult
@@ -67,7 +67,7 @@ def failures(project: Project, dossier: PlayDossier, actor: Actor) -> Failures |
     return _on_validation(project, dossier, play.id, run)
 
 
-def _on_validation(project: Project, dossier: PlayDossier, play_id: int, run: Any) -> Failures | None:
+def _on_validation(project: Project, dossier: PlayDossier, play_id: int, run: entities.Run | None) -> Failures | None:
     data = next((each for each in dossier.data_sets if run is not None and each.id == run.data_set_id), None)
     if data is None or run is None:
         return None
@@ -88,6 +88,7 @@ def look(project: Project, actor: Actor, found: Failures, number: int) -> Failur
         stored = frozen.row_of(project.artifacts.path(found.data), row) or {}
     truth = record.gold[position] if record.gold[position] >= 0 else record.teacher[position]
     said = _label(record, record.student[position])
+    lists = frozen.lists_of(project.artifacts.path(found.data))
     return Failure(
         number=number,
         total=len(found.order),
@@ -100,7 +101,7 @@ def look(project: Project, actor: Actor, found: Failures, number: int) -> Failur
         student=said,
         sure=record.confidence[position] / CERTAIN if record.confidence else None,
         teacher_right=record.teacher[position] == truth,
-        apart=tasks.of(record.task).differing_fields(said, _label(record, truth)),
+        apart=tasks.compared(record.task, lists).differing_fields(said, _label(record, truth)),
     )
 
 

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from distill_tui import tasks
+from distill_tui.dataset import opening
 from distill_tui.digests import canonical
 from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.requests import ForRun, Label, Request, StartRun
-from distill_tui.rules.training import resumable, trained
-from distill_tui.runs.executors import local
+from distill_tui.rules.dossier import PlayDossier
+from distill_tui.rules.requests import ForRun, Label, Repeat, Request, StartRun
+from distill_tui.rules.results import RepeatSpec, VariationsSpec, encode
+from distill_tui.rules.training import resumable, suits, trained
+from distill_tui.runs.executors import local, place
+from distill_tui.runs.executors.place import HERE, Place
 from distill_tui.spec import Spec
 from distill_tui.store import tables
 from distill_tui.store.project import Change, Project, ProjectError
 from distill_tui.teachers import cache
 from distill_tui.teachers.limits import Limits
-from distill_tui.terms import Action, RunKind, RunStatus
+from distill_tui.terms import Action, RunKind, RunStatus, TeacherSource
 from distill_tui.training.folders import check_encoder_folder
 
 Start = Callable[[Project, int], None]  # starts a queued run; by default in a worker on this machine
@@ -36,8 +42,11 @@ def queue(
     data_set_id: int | None = None,
     begin: Callable[[Change, entities.Run], None] | None = None,
     start: Start | None = None,
+    where: Place = HERE,
 ) -> int:
     """Queue a run and start its worker; return the run's number. `begin` edits more rows in the same transaction."""
+    if problem := where.problem(kind):
+        raise ProjectError(problem)
     with project.change(action, play_id, actor, request) as change:
         run = tables.Run(
             play_id=play_id,
@@ -54,20 +63,56 @@ def queue(
         change.session.flush()
         if begin is not None:
             begin(change, run)
-        change.detail |= {"run": run.id, "kind": kind.value, "spec": run.spec}
+        change.detail |= {"run": run.id, "kind": kind.value, "spec": run.spec, "on": where.on.value}
     assert run.id is not None
+    _placed(project, run.id, where)
     (start or local.start)(project, run.id)
     return run.id
 
 
-def label(project: Project, play_id: int, actor: Actor, limits: Mapping[str, str] = {}) -> int:
+def _placed(project: Project, run_id: int, where: Place) -> None:
+    if where != HERE:
+        place.write(project.artifacts.run_folder(run_id), where)
+
+
+def label(project: Project, play_id: int, actor: Actor, limits: Mapping[str, str] = {}, where: Place = HERE) -> int:
     """Queue labelling by the teacher; return the run's number. `limits` has an endpoint's limits, prices and budget."""
     given = {name: value for name, value in limits.items() if value is not None}
     Limits.read(given)
-    play = project.dossier(play_id).play
-    tried = bool(cache.answered(project.artifacts.folder, play.teacher_digest))
+    seen = project.dossier(play_id)
+    tried = bool(cache.answered(project.artifacts.folder, seen.play.teacher_digest))
     request = Label(given, tried)
-    return queue(project, play_id, actor, Action.LABEL, RunKind.LABEL, request, spec=canonical(given).decode())
+    spec = canonical(_in_currency(given, seen)).decode()
+    return queue(project, play_id, actor, Action.LABEL, RunKind.LABEL, request, spec=spec, where=where)
+
+
+def _in_currency(limits: Mapping[str, str], dossier: PlayDossier) -> dict[str, str]:
+    """Add what the worker calls the money by, where there is any."""
+    return {**limits, "currency": dossier.project.currency} if "budget" in limits else dict(limits)
+
+
+def label_results(
+    project: Project,
+    play_id: int,
+    actor: Actor,
+    source: opening.Source,
+    prices: Mapping[str, str],
+    *,
+    start: Start | None = None,
+) -> int:
+    """Queue that the results of a batch are taken into the teacher's cache; return the run's number.
+
+    `prices` are the list prices of a million tokens, `price_in` and `price_out`.
+    """
+    paths = opening.paths_of(source)
+    Limits.read(prices)
+    missing = [name for name in ("price_in", "price_out") if name not in prices]
+    if missing:
+        raise ProjectError(f"Set --{' and --'.join(missing).replace('_', '-')}, the list prices; 0 if free.")
+    if project.dossier(play_id).play.teacher_source is not TeacherSource.ENDPOINT:
+        raise ProjectError("Results of a batch are of an endpoint; the teacher of this play is another.")
+    spec = canonical({**prices, "results": [str(path.absolute()) for path in paths]}).decode()
+    return queue(project, play_id, actor, Action.LABEL, RunKind.LABEL, Label(), spec=spec, start=start)
 
 
 def vary(
@@ -93,13 +138,31 @@ def vary(
     described = variations.writer(project.artifacts, seen.play, each)
     variations.sources(project, seen, rows, numbers)  # raises now what the worker would fail with
     writer = project.artifacts.store_bytes(described.to_json().encode())
-    about = {"writer": writer, "teacher": seen.play.teacher_digest, "each": each, "rows": rows, "numbers": [*numbers]}
+    teacher = seen.play.teacher_digest
+    about = VariationsSpec(writer=writer, teacher=teacher, each=each, rows=rows, numbers=(*numbers,))
     request = dataclasses.replace(request, tried=bool(cache.answered(project.artifacts.folder, writer)))
-    words = canonical(given | {"vary": about}).decode()
+    words = canonical(_in_currency(given, seen) | {"vary": json.loads(encode(about))}).decode()
     return queue(project, play_id, actor, Action.LABEL, RunKind.LABEL, request, spec=words)
 
 
-def start_run(project: Project, play_id: int, actor: Actor, spec: Spec) -> int:
+def fitting(project: Project, play_id: int, named: Mapping[str, object]) -> tuple[Spec, bool]:
+    """Complete a spec by what the play's data set has; also whether it was set to hard labels only. Raises ValueError.
+
+    Where no row has the teacher's probabilities, the student learns from hard labels only unless `named` weights soft
+    ones; there is no control arm then, because the arm on hard labels would be the student itself.
+    """
+    from distill_tui.dataset import frozen
+
+    dossier = project.dossier(play_id)
+    data, has_labels = dossier.data_set, tasks.of(dossier.play.task).has_labels
+    path = project.artifacts.path(data.artifact) if data is not None else None
+    open_ = has_labels and not named.keys() & {"alpha", "logit_mse"} and path is not None and path.exists()
+    hard = open_ and path is not None and not frozen.soft_rows(path)
+    fitted = {"student": suits(dossier)} | ({"controls": "", **named, "alpha": 0} if hard else dict(named))
+    return Spec.from_mapping(fitted), hard
+
+
+def start_run(project: Project, play_id: int, actor: Actor, spec: Spec, where: Place = HERE) -> int:
     """Queue a training run; return its number. A model folder to start from is copied in."""
     from distill_tui.dataset import frozen
 
@@ -110,7 +173,9 @@ def start_run(project: Project, play_id: int, actor: Actor, spec: Spec) -> int:
     if spec.folder:
         spec = dataclasses.replace(spec, folder=_model(project, spec.folder))
     data, kind = seen.data_set.id, RunKind.TRAIN
-    return queue(project, play_id, actor, Action.START_RUN, kind, request, spec=spec.to_json(), data_set_id=data)
+    return queue(
+        project, play_id, actor, Action.START_RUN, kind, request, spec=spec.to_json(), data_set_id=data, where=where
+    )
 
 
 def _model(project: Project, folder: str) -> str:
@@ -136,8 +201,10 @@ def stop_run(project: Project, play_id: int, actor: Actor, run_id: int) -> None:
         change.detail["run"] = run_id
 
 
-def resume_run(project: Project, play_id: int, actor: Actor, run_id: int | None = None) -> int:
-    """Resume a run that ended early from its last checkpoint."""
+def resume_run(
+    project: Project, play_id: int, actor: Actor, run_id: int | None = None, where: Place | None = None
+) -> int:
+    """Resume a run that ended early from its last checkpoint; `where` moves it to another executor."""
     if run_id is None:
         run = resumable(project.dossier(play_id))
         run_id = run.id if run else None
@@ -146,9 +213,13 @@ def resume_run(project: Project, play_id: int, actor: Actor, run_id: int | None 
         row = change.session.get(tables.Run, run_id)
         assert row is not None and run_id is not None
         row.status, row.stop_requested, row.token, row.ended_at, row.error = RunStatus.QUEUED, 0, None, None, None
-        row.heartbeat_at = change.at
+        row.heartbeat_at, row.message = change.at, ""
         change.session.add(row)
-        change.detail["run"] = run_id
+        if where is not None and (problem := where.problem(row.kind)):
+            raise ProjectError(problem)
+        change.detail |= {"run": run_id} | ({"on": where.on.value} if where is not None else {})
+    if where is not None:
+        place.write(project.artifacts.run_folder(run_id), where)
     local.start(project, run_id)
     return run_id
 
@@ -173,9 +244,23 @@ def rehearse(project: Project, play_id: int, actor: Actor) -> int:
     return _again(project, play_id, actor, Action.REHEARSE, RunKind.REHEARSE)
 
 
-def _again(project: Project, play_id: int, actor: Actor, action: Action, kind: RunKind) -> int:
+def repeat(project: Project, play_id: int, actor: Actor, seeds: int) -> int:
+    """Queue further trainings of the evaluated student, each with another seed; return the run's number."""
+    spec = encode(RepeatSpec(seeds=seeds))
+    return _again(project, play_id, actor, Action.REPEAT, RunKind.REPEAT, Repeat(seeds), spec)
+
+
+def _again(
+    project: Project,
+    play_id: int,
+    actor: Actor,
+    action: Action,
+    kind: RunKind,
+    request: Request | None = None,
+    spec: str = "{}",
+) -> int:
     """Queue a run on the student and data of this round's evaluation."""
     seen = project.dossier(play_id)
     student = seen.evaluation.run_id if seen.evaluation else None
     data = seen.data_set.id if seen.data_set else None
-    return queue(project, play_id, actor, action, kind, student_run=student, data_set_id=data)
+    return queue(project, play_id, actor, action, kind, request, spec=spec, student_run=student, data_set_id=data)

@@ -56,7 +56,7 @@ def sign_off(
     comment: str = "",
     *,
     key: Path | None = None,
-    covers: Mapping[str, Any] | None = None,
+    covers: Mapping[str, object] | None = None,
 ) -> int:
     """Record a sign-off or rejection; with a key, signed. Return its number.
 
@@ -80,7 +80,7 @@ def ask_to_sign(
     comment: str,
     *,
     keyed: bool,
-    covers: Mapping[str, Any] | None = None,
+    covers: Mapping[str, object] | None = None,
 ) -> tuple[PlayDossier, bytes]:
     """Write the statement that this actor would sign now. Raises Refused; a key's assurance is checked later."""
     dossier = project.dossier(play_id, thorough=True)
@@ -124,6 +124,8 @@ def _record_sign_off(
     action = Action.SIGN_OFF if opinion is Opinion.APPROVE else Action.REFUSE
     request = SignOff(predicate["covers"], comment, assurance)
     with project.change(action, play_id, actor, request) as change:
+        if any(bytes(each.row.statement) == content for each in change.dossier.sign_offs):
+            raise Refused([Objection("sign_off.moved", "This statement was handed in before. Fetch it again.")])
         row = tables.SignOff(
             play_id=play_id,
             round=change.play.round,

@@ -8,18 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from distill_tui.digests import canonical, digest_of
 from distill_tui.people import signatures, statements
 from distill_tui.people.keys import Verified
 from distill_tui.rules import who as who_rules
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import PlayDossier
+from distill_tui.rules.dossier import PlayDossier, ProjectDossier
 from distill_tui.rules.objection import Objection, Refused
-from distill_tui.store import tables
+from distill_tui.store import audit_log, tables
 from distill_tui.store.project import Change, now
-from distill_tui.terms import Assurance, Role, StatementKind
+from distill_tui.terms import Action, Assurance, Role, StatementKind
 
 
 @dataclass(frozen=True)
@@ -33,29 +32,55 @@ class Signed:
 
 
 def give(
-    dossier: PlayDossier, actor: Actor, kind: StatementKind, subject: Mapping[str, str], key: Path | None, **more: Any
+    dossier: ProjectDossier | PlayDossier,
+    actor: Actor,
+    kind: StatementKind,
+    subject: Mapping[str, str],
+    key: Path | None,
+    **more: object,
 ) -> Signed | None:
     """Write and sign a statement; None without a key. Raises BadSignature, Refused."""
     if key is None:
         return None
-    held = [role.value for role in Role if dossier.roles.get(role) == actor.person]
+    play = dossier if isinstance(dossier, PlayDossier) else None
+    project = play.project if play is not None else dossier
+    assert isinstance(project, ProjectDossier)
+    held = [role.value for role in Role if play is not None and play.roles.get(role) == actor.person]
+    about = {"play": play.play.id, "round": play.play.round} if play is not None else {}
     content = statements.write(
         kind,
         subject,
         signer=actor.person or "",
         role=", ".join(held),
         meaning=kind,
-        audit_size=dossier.project.audit_size,
-        audit_head=dossier.project.audit_head,
+        audit_size=project.audit_size,
+        audit_head=project.audit_head,
         issued=now(),
-        project=dossier.project.uid,
-        play=dossier.play.id,
-        round=dossier.play.round,
+        project=project.uid,
+        **about,
         **more,
     )
     signature = signatures.sign(content, key, statements.NAMESPACES[kind])
     verified = signatures.verify(content, signature, statements.NAMESPACES[kind])
-    return Signed(kind, content, signature, whose(dossier, actor, verified))
+    return Signed(kind, content, signature, whose(project, actor, verified))
+
+
+def decide(
+    dossier: ProjectDossier | PlayDossier, actor: Actor, action: Action, detail: Mapping[str, object]
+) -> Signed | None:
+    """Sign a change of the roster or of a mode with the key that proved the actor; None where none did."""
+    if not actor.key:
+        return None
+    digest = audit_log.decided(action, detail)
+    more = {"action": action.value, "detail": dict(detail), "decides": digest}
+    return give(dossier, actor, StatementKind.DECISION, {"decision": digest}, Path(actor.key), **more)
+
+
+def keep_decision(change: Change, action: Action, signed: Signed | None) -> None:
+    """Store a signed decision with the entry that it decides. Raises Refused where that is another by now."""
+    if signed is not None and audit_log.decided(action, change.detail) not in signed.content.decode():
+        raise Refused([Objection("decision.moved", "Changed while you signed: nothing was decided. Do it again.")])
+    keep(change, signed)
 
 
 def roster(dossier: PlayDossier, actor: Actor, key: Path | None) -> Signed | None:
@@ -64,11 +89,11 @@ def roster(dossier: PlayDossier, actor: Actor, key: Path | None) -> Signed | Non
     return give(dossier, actor, StatementKind.ROSTER, {"roster": digest_of(canonical(who))}, key, roster=who)
 
 
-def whose(dossier: PlayDossier, actor: Actor, verified: Verified) -> Assurance:
+def whose(dossier: ProjectDossier | PlayDossier, actor: Actor, verified: Verified) -> Assurance:
     """Return a signature's assurance. Raises Refused if the key is not the actor's, or revoked."""
     from distill_tui.people.identity import actor_of
 
-    signer = actor_of(dossier.project, verified)
+    signer = actor_of(dossier.project if isinstance(dossier, PlayDossier) else dossier, verified)
     if signer.person is None or signer.person != actor.person:
         sentence = f"Key {verified.fingerprint} does not belong to {actor.person}; sign with your own key."
         raise Refused([Objection("sign_off.foreign_key", sentence)])
@@ -88,7 +113,7 @@ def keep(change: Change, *given: Signed | None) -> None:
     for signed in given:
         if signed is not None:
             row = tables.Statement(
-                play_id=change.play.id or 0,
+                play_id=change.row.id if change.row is not None else None,
                 kind=signed.kind,
                 person_id=change.person,
                 content=signed.content,

@@ -22,11 +22,15 @@ from distill_tui import tasks
 from distill_tui.dataset import build, frozen, readers, traffic
 from distill_tui.dataset.frozen import Rows
 from distill_tui.dataset.split import SplitRule
+from distill_tui.dataset.traces import call_mapping
+from distill_tui.dataset.traces.call_mapping import CallMapping
 from distill_tui.digests import folder_digest
+from distill_tui.gates.scale import Scale
 from distill_tui.runs import task_rows
 from distill_tui.spec import Spec
+from distill_tui.tasks.label_map import LabelMap
 from distill_tui.teachers.description import GIVEN_ALONE, Described
-from distill_tui.terms import Split, StudentKind
+from distill_tui.terms import Split, StudentKind, Task
 from distill_tui.training import local_teachers, predict, ranks
 from distill_tui.training.folders import teacher_labels
 from distill_tui.training.ladder import ship
@@ -42,17 +46,24 @@ class Recipe:
     spec: Spec
     data: str
     teacher: str  # the digest of a local teacher's folder, or `recorded`
+    task: Task
     labels: tuple[str, ...]
     student: str  # the digest of the student in the bundle
     seed: int
     held_out_rows: int
     validation_share: str
     asked: Described | None = None  # how a teacher that writes was asked
+    calls: CallMapping | None = None  # how logged calls became inputs
+    names: Mapping[str, str] = dataclasses.field(default_factory=dict)  # the label map: as written → label
+
+    @property
+    def label_map(self) -> LabelMap:
+        return LabelMap(self.labels, self.names)
 
     @property
     def local(self) -> bool:
         """Whether the student learnt from a model folder, and not from recorded outputs or written answers alone."""
-        return self.teacher.startswith("sha256:") and (tasks.of(self.spec.task).has_labels or self.spec.alpha > 0)
+        return self.teacher.startswith("sha256:") and (not self.spec.writes or self.spec.alpha > 0)
 
     @property
     def folder(self) -> str:
@@ -65,17 +76,20 @@ def read(bundle: Path) -> Recipe:
     recipe, gate = _json(bundle / "recipe.json"), _json(bundle / "gate.json")
     if recipe.get("format") != FORMAT:
         raise ValueError(f"{bundle.name} has a recipe that this release cannot read; use the release that wrote it.")
-    asked = recipe.get("asked")
+    asked, calls = recipe.get("asked"), recipe.get("calls")
     return Recipe(
         Spec.from_json(recipe["spec"]).kept(recipe.get("rung", "")),
         recipe["data"],
         recipe["teacher"],
+        Task(recipe["task"]),
         tuple(recipe["labels"]),
         folder_digest(bundle / "model"),
         int(gate["seed"]),
         int(gate["held_out_rows"]),
         str(gate["validation_share"]),
         Described.from_json(asked) if isinstance(asked, str) else None,
+        CallMapping.read(calls) if isinstance(calls, str) else None,
+        dict(recipe.get("names", {})),
     )
 
 
@@ -99,6 +113,8 @@ def data_set(recipe: Recipe, data: Path, teacher: Path | None, scratch: Path) ->
     """
     if _is_frozen(data):
         digest = f"sha256:{frozen.content_digest(data)}"
+        if frozen.task_of(data) is not recipe.task:
+            raise ValueError(f"{data.name} is a data set of the task {frozen.task_of(data)}, not {recipe.task}.")
         if frozen.labels_of(data) != recipe.labels:
             labels = ", ".join(recipe.labels) or "none: its answers are texts"
             raise ValueError(f"{data.name} has other labels than the recipe ({labels}).")
@@ -117,11 +133,15 @@ def _is_frozen(path: Path) -> bool:
 def _built(recipe: Recipe, data: Path, teacher: Path | None, scratch: Path) -> Path:
     """Build a data set from traffic by the locked rule; a fifth is held out at most, so that something is left."""
     file, out = scratch / "traffic.parquet", scratch / "data.parquet"
-    report = traffic.import_traffic(data, readers.guess_mapping(data), file)
+    calls = recipe.calls or call_mapping.DEFAULT
+    columns = readers.guess_mapping(data, calls.template)
+    scale = Scale.of(recipe.labels).text if recipe.task is Task.SCORE else ""
+    columns = readers.with_answers(columns, data, several=tasks.of(recipe.task).several, scale=scale)
+    report = traffic.import_traffic(data, columns, file, calls=calls)
     outputs = _answers(file, teacher, recipe.asked) if teacher is not None and report.teacher_share < 1 else {}
     held_out = max(1, min(recipe.held_out_rows, report.rows // 5))
     rule = SplitRule(recipe.seed, held_out, float(recipe.validation_share))
-    build.write(build.build([file], outputs, rule, recipe.labels), out)
+    build.write(build.build([file], outputs, rule, recipe.label_map, task=recipe.task), out, recipe.calls)
     return out
 
 
@@ -173,7 +193,7 @@ def make(
     if out.exists():
         raise ValueError(f"{out.name} exists already; name a new folder.")
     recipe = read(bundle)
-    if not tasks.of(recipe.spec.task).has_labels and recipe.spec.alpha > 0 and recipe.asked is None:
+    if recipe.spec.writes and recipe.spec.alpha > 0 and recipe.asked is None:
         raise ValueError(
             "This student learnt its teacher's probabilities of tokens, and its bundle, of an earlier release, does "
             "not say how the teacher was asked; only its project can train it again."

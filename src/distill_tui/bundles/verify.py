@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from distill_tui.bundles.by_hand import by_hand
 from distill_tui.digests import canonical, digest_of, folder_digest, folder_manifest
 from distill_tui.gates import written
 from distill_tui.gates.gate import Gate
+from distill_tui.gates.interim import may_ship
 from distill_tui.gates.judgement import Judgement
 from distill_tui.gates.judging import judge, passed
 from distill_tui.gates.record import Record
@@ -30,6 +32,8 @@ MANIFEST = "manifest.json"
 ROSTER = "roster.json"
 SPOT_CHECK = "spot_checks.json"
 SUMS = "SHA256SUMS"
+LOG = "log.jsonl"
+BY_HAND = "VERIFY.md"
 SHIP, SHIP_SIGNATURE, SHIP_SIGNERS = "ship.json", "ship.sig", "ship_signers"
 
 
@@ -46,7 +50,7 @@ class Report:
     facts: dict[str, str] = field(default_factory=dict)
 
 
-def evaluation_json(judgements: Sequence[Judgement]) -> dict[str, Any]:
+def evaluation_json(judgements: Sequence[Judgement]) -> dict[str, object]:
     """Write the judgements for people and programs, numbers as text."""
 
     def text(number: float | None) -> str:
@@ -70,6 +74,12 @@ def evaluation_json(judgements: Sequence[Judgement]) -> dict[str, Any]:
     }
 
 
+def content_digest(folder: Path) -> str:
+    """Digest everything in a bundle that its ship signs: every file but the ship and what is computed of the files."""
+    apart = (MANIFEST, SUMS, BY_HAND, SHIP, SHIP_SIGNATURE, SHIP_SIGNERS)
+    return digest_of(canonical({name: each for name, each in folder_manifest(folder).items() if name not in apart}))
+
+
 def verify_bundle(folder: Path, signer: str | None = None, roster: str | None = None) -> Report:
     """Check a bundle without its project, by what is known from elsewhere: a key, or the whole roster."""
     report = Report(signer, roster)
@@ -83,6 +93,16 @@ def verify_bundle(folder: Path, signer: str | None = None, roster: str | None = 
             report.problems.append(Objection("bundle.unreadable", f"The bundle cannot be read: {error!r}."))
     report.problems = list(dict.fromkeys(report.problems))
     return report
+
+
+def files_trouble(folder: Path) -> str:
+    """Return in one sentence how the files of a bundle are not those of its manifest; empty if they are."""
+    if not (folder / MANIFEST).is_file():
+        return f"{folder.name} is not a bundle: it has no {MANIFEST}."
+    try:
+        return next((str(problem) for problem in _files(folder, Report())), "")
+    except Exception as error:  # any fault in untrusted files
+        return f"The bundle cannot be read: {error!r}."
 
 
 def _files(folder: Path, report: Report) -> Iterator[Objection]:
@@ -204,21 +224,28 @@ def _content(folder: Path, report: Report) -> Iterator[Objection]:
     if not records:
         yield Objection("gate.unmeasured", "The bundle has no evaluation that the sign-off names.")
         return
-    record = records[0]
-    if record.model != covers.get("model") or record.data_set != covers.get("data"):
-        yield Objection("sign_off.stale", "The evaluation is of another student or data set than was signed off.")
-    judgements = judge(gate, record)
-    for judgement in judgements:
-        if judgement.criterion.counts and judgement.verdict is not Verdict.HOLDS:
-            yield Objection(f"gate.{judgement.verdict.value}", judgement.sentence)
+    record, judgements = records[0], judge(gate, records[0])
+    for each in records:
+        if each.model != covers.get("model") or each.data_set != covers.get("data"):
+            yield Objection("sign_off.stale", "An evaluation is of another student or data set than was signed off.")
+        found = judgements if each is record else judge(gate, each)
+        ships = covers.get("verdict") == "interim" and may_ship(found, gate, each)
+        for judgement in () if ships else found:
+            if judgement.criterion.counts and judgement.verdict is not Verdict.HOLDS:
+                again = "" if each is record else "Reproduced: "
+                yield Objection(f"gate.{judgement.verdict.value}", f"{again}{judgement.sentence}")
     report.facts["gate"] = "held" if passed(judgements) else "not held"
+    if gate.interim is not None and may_ship(judgements, gate, record):
+        report.facts["interim"] = f"better than what was live; for {gate.interim.days} days after the ship"
     report.facts["verdicts"] = f"{len(judgements)} computed again from {len(record.rows):,} held-out rows"
     yield from _spot_check(folder, covers, gate, record, str(who))
     if (folder / "evaluation.json").read_bytes() != canonical(evaluation_json(judgements)):
         yield Objection("bundle.claims", "evaluation.json differs from the signed evaluation.")
 
 
-def _spot_check(folder: Path, covers: Mapping[str, Any], gate: Gate, record: Record, who: str) -> Iterator[Objection]:
+def _spot_check(
+    folder: Path, covers: Mapping[str, object], gate: Gate, record: Record, who: str
+) -> Iterator[Objection]:
     """The spot check is the one that was signed, of the rows that were drawn, and as long as the gate asks."""
     path = folder / SPOT_CHECK
     text = path.read_text() if path.is_file() else None
@@ -232,22 +259,42 @@ def _spot_check(folder: Path, covers: Mapping[str, Any], gate: Gate, record: Rec
         yield Objection("spot_check.missing", f"The gate asks for {gate.minimum_spot_check} answers judged blind.")
 
 
-def _claims(folder: Path, report: Report) -> Iterator[Objection]:
-    """The log in the bundle is what was logged, and the sign-off was given at its head."""
-    audit = statements.read_sign_off((folder / "sign_off.json").read_bytes())["predicate"]["audit"]
-    for line in (folder / "log.jsonl").read_bytes().splitlines():
+def _log(folder: Path, report: Report) -> Iterator[Objection]:
+    """The log hashes up to the heads that were signed, and ends at the last of them."""
+    heads = [statements.read_sign_off((folder / "sign_off.json").read_bytes())["predicate"]["audit"]]
+    if (folder / SHIP).is_file():
+        heads.append(json.loads((folder / SHIP).read_bytes())["predicate"]["audit"])
+    previous, digests = "", dict[object, str]()
+    for place, line in enumerate((folder / LOG).read_bytes().splitlines(), 1):
         entry = json.loads(line)
-        names = ("seq", "at", "person", "proof", "action", "play", "detail", "previous")
-        if digest_of(canonical([entry[name] for name in names])) != entry["digest"]:
-            yield Objection("bundle.claims", f"Entry {entry['seq']} of log.jsonl is not what was logged.")
-        elif entry["seq"] == audit.get("size") and entry["digest"] != audit.get("head"):
-            yield Objection("bundle.claims", f"Entry {entry['seq']} of log.jsonl is not the one that was signed over.")
+        if canonical(entry) != line or entry["seq"] != place or {*entry} not in (ELSEWHERE, {"seq", *LOGGED, "digest"}):
+            yield Objection("bundle.log", f"Line {place} of {LOG} is not entry {place}.")
+            return
+        content = entry["content"] if "content" in entry else digest_of(canonical([entry[name] for name in LOGGED]))
+        if entry["digest"] != digest_of(canonical([place, previous, content])):
+            yield Objection("bundle.log", f"Entry {place} of {LOG} is not what was logged.")
+            return
+        previous = digests[place] = entry["digest"]
+    for head in heads:
+        if digests.get(head.get("size")) != head.get("head"):
+            yield Objection("bundle.log", f"{LOG} does not hold the entry {head.get('size')} that was signed over.")
+    if len(digests) != heads[-1].get("size"):
+        yield Objection("bundle.log", f"{LOG} has {len(digests)} entries; the last head that was signed is another.")
+
+
+UNSIGNED = ("sign_off.unsigned", "bundle.unsigned")  # objections to a bundle for which no signature was required
+ELSEWHERE = {"seq", "content", "digest"}  # an entry of another play, or of the project
+LOGGED = ("at", "person", "proof", "action", "play", "detail", "rows", "state")  # what an entry's content is
 
 
 def _ship(folder: Path, report: Report) -> Iterator[Objection]:
     """A signed ship is signed by the person it names, about this sign-off, and not by who gave that."""
     there = [name for name in (SHIP, SHIP_SIGNATURE, SHIP_SIGNERS) if (folder / name).is_file()]
     if not there:
+        yield Objection(
+            "bundle.unsigned",
+            f"The ship is not signed, so no signature covers the model card, the recipe and {LOG} of this bundle.",
+        )
         return
     if len(there) < 3:
         yield Objection("bundle.ship", f"The bundle has only {' and '.join(there)} of the ship.")
@@ -266,10 +313,22 @@ def _ship(folder: Path, report: Report) -> Iterator[Objection]:
     if who == report.facts.get("signed off by", ""):
         yield Objection("bundle.ship", f"{who} shipped on their own sign-off.")
     about = {each["name"]: each["digest"]["sha256"] for each in statement["subject"]}
+    covered = about.pop("bundle", "")
+    if covered != content_digest(folder).removeprefix("sha256:"):
+        yield Objection("bundle.ship", "The files of this bundle are not those that its ship was signed over.")
     model = str(json.loads((folder / "sign_off.json").read_bytes())["subject"][0]["digest"]["sha256"])
     sign_off = digest_of((folder / "sign_off.json").read_bytes()).removeprefix("sha256:")
     if about != {"student": model, "sign_off": sign_off}:
         yield Objection("bundle.ship", "The ship in this bundle is of another student or another sign-off.")
 
 
-STEPS: tuple[Callable[[Path, Report], Iterator[Objection]], ...] = (_files, _statement, _content, _claims, _ship)
+def _by_hand(folder: Path, report: Report) -> Iterator[Objection]:
+    """How to check by hand is what this program writes: no command of another's is followed."""
+    path = folder / BY_HAND
+    if path.is_file():
+        signed_off, shipped = report.facts.get("signed off by", ""), report.facts.get("shipped by", "").split(",")[0]
+        if path.read_text() != by_hand(signed_off, report.facts.get("signed with", ""), shipped):
+            yield Objection("bundle.altered", f"{BY_HAND} is not what this release writes.")
+
+
+STEPS: tuple[Callable[[Path, Report], Iterator[Objection]], ...] = (_files, _statement, _content, _log, _ship, _by_hand)

@@ -14,19 +14,25 @@ from click.shell_completion import shell_complete
 
 import distill_tui.cli.deferred  # noqa: F401  (first: what it names loads at its first use)
 from distill_tui.cli import (
+    alarms,
     check,
     data,
+    demo,
     evaluate,
     gate,
+    labels,
     live,
     people,
     plays,
     reference,
     screens,
+    serve,
+    shards,
     sign,
     ssh,
     teacher,
     train,
+    try_file,
 )
 from distill_tui.cli.call import Call, explain
 from distill_tui.cli.exits import COMPLETES, DONE, INTERRUPTED, PROGRAM
@@ -34,15 +40,21 @@ from distill_tui.cli.options import Command, Program
 
 SECTIONS = {
     "Screens": screens,
+    "First look": demo,
+    "Try": try_file,
     "Project and people": people,
     "Plays": plays,
     "Trigger and gate": gate,
     "Traffic and data set": data,
     "Teacher": teacher,
+    "Labels": labels,
     "Runs": train,
+    "Runs elsewhere": shards,
     "Evaluation": evaluate,
     "Sign-off and launch": sign,
     "Live student": live,
+    "Alarms": alarms,
+    "Serving": serve,
     "Checks and backups": check,
     "Sessions over SSH": ssh,
     "About the commands": reference,

@@ -22,13 +22,13 @@ from distill_tui.rules import next_step
 from distill_tui.rules.objection import Refused
 from distill_tui.runs.executors import local
 from distill_tui.store import project as projects
-from distill_tui.store import queries, sqlite
+from distill_tui.store import project_file, queries, sqlite
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
     from distill_tui.people.ssh_server import Look
     from distill_tui.rules.actor import Actor
-    from distill_tui.rules.dossier import PlayDossier
+    from distill_tui.rules.dossier import PlayDossier, ProjectDossier
     from distill_tui.rules.objection import Objection
     from distill_tui.store.doctor import Finding
     from distill_tui.store.project import Project
@@ -51,6 +51,7 @@ class Call:
         self.json = False
         self.plain = False
         self.play = ""
+        self.warned = ""  # what was printed when the project file was opened
 
     def data(self, value: object, lines: Iterable[str] = ()) -> None:
         """Print data to standard output: the value with --json, else the lines, which must be visible text."""
@@ -63,11 +64,18 @@ class Call:
         """Print a message to standard error."""
         sys.stderr.write(f"{visible(sentence)}\n")
 
+    def see_no_link(self) -> None:
+        """Check that no symbolic link is named as the project file. Raises ProjectError."""
+        named = self.project_file or os.environ.get("DISTILL_PROJECT")
+        if named and Path(named).is_symlink():
+            project_file.see_no_link(Path(named))
+
     @cached_property
     def path(self) -> Path:
-        """The project file. Raises UsageError unless exactly one is named or found."""
+        """The project file. Raises UsageError unless exactly one is named or found, ProjectError at a link."""
         here = terminal.candidates(self.project_file)
         if len(here) == 1:
+            project_file.see_no_link(here[0])
             return here[0]
         if not here:
             raise UsageError(
@@ -81,10 +89,12 @@ class Call:
     def project(self) -> Project:
         """The project, open; runs whose workers are gone are marked as lost."""
         project = projects.Project.open(self.path)
-        local.reap(project)
-        trouble = queries.look_back(project)
+        trouble = queries.read_only(project)
         if trouble:
+            self.warned = trouble
             self.talk(trouble)
+        else:
+            local.reap(project)
         return project
 
     def close(self) -> None:
@@ -100,7 +110,10 @@ class Call:
     @cached_property
     def actor(self) -> Actor:
         """The person: proved by a challenge to the key if one was named, else by the uid of this process."""
-        dossier = self.project.project_dossier()
+        return self.identify(self.project.project_dossier())
+
+    def identify(self, dossier: ProjectDossier) -> Actor:
+        """Find the person of this command among the people of a project."""
         return identity.by_account(dossier) if self.key is None else identity.by_key(dossier, self.key)
 
     @cached_property
@@ -108,9 +121,9 @@ class Call:
         """The play that was named."""
         return queries.find_play(self.project, self.play)
 
-    def dossier(self, *, thorough: bool = False) -> PlayDossier:
+    def dossier(self, *, thorough: bool = False, shown: bool = False) -> PlayDossier:
         """Load everything that is known of the play now."""
-        return self.project.dossier(self.play_id, thorough=thorough)
+        return self.project.dossier(self.play_id, thorough=thorough, shown=shown)
 
     @property
     def about(self) -> tuple[Project, int, Actor]:
@@ -119,7 +132,7 @@ class Call:
 
     def done(self, words: str = "", lines: Iterable[str] = (), **data: object) -> None:
         """Report that the action is done, where the play is now, and the next step."""
-        dossier = self.dossier()
+        dossier = self.dossier(shown=True)
         play, step = dossier.play, next_step.next_step(dossier)
         then = f" Next: `{text.command_line(step, play.code)}`." if step else ""
         self.talk(f"{words} {play.code} is at {play.stage.value}, round {play.round}.{then}".strip())
@@ -153,14 +166,17 @@ def explain(error: Exception, call: Call) -> int | None:
         return USAGE
     if isinstance(error, Refused):
         for objection in error.objections:
-            call.talk(objection.sentence)
+            if objection.sentence != call.warned:
+                call.talk(objection.sentence)
         if call.json:
             call.data(plain_objections(error.objections))
         return REFUSED
     sentence = bad_input(error, call)
     if sentence is None:
         return None
-    call.talk(" ".join(sentence.split("\n")))
+    lines = sentence.split("\n")
+    for line in lines if isinstance(error, InputError) else [" ".join(lines)]:
+        call.talk(line)
     return BAD_INPUT
 
 

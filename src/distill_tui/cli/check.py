@@ -7,36 +7,65 @@ from pathlib import Path
 
 import click
 
+from distill_tui import actions
 from distill_tui.bundles import verify as bundle_check
 from distill_tui.cli.call import Call, InputError, UsageError, plain_objections
 from distill_tui.cli.exits import DONE, FAILED
-from distill_tui.cli.options import FILE, command
-from distill_tui.people import log_heads
+from distill_tui.cli.options import FILE, command, reason
+from distill_tui.reports import text
+from distill_tui.rules import permission
+from distill_tui.rules.objection import Refused
 from distill_tui.store import backup as backups
+from distill_tui.store import disks, exposure, queries, verdicts
 from distill_tui.store import doctor as doctors
-from distill_tui.store import queries, verdicts
+from distill_tui.store import prune as pruning
+from distill_tui.terms import Action
 from distill_tui.text import visible
+
+SHOWN = 20  # troubles in words; the others are counted
 
 
 @command(
     "audit verify",
     "Check the log's chain, the guards of the file, and that the log continues what you saw; exit 1 if not.",
 )
-@click.option("--forget", is_flag=True, help="forget what this account saw of the log before, and start over")
-def audit_verify(call: Call, forget: bool) -> int:
-    dossier = call.project.project_dossier(thorough=True)
-    if forget:
-        log_heads.forget(dossier.uid)
-        call.talk("What this account saw of the log before is forgotten.")
-    found = queries.untrustworthy(call.project)
-    trouble = dossier.audit_trouble or queries.look_back(call.project) or next(iter(found), "")
-    call.data(
-        {"entries": dossier.audit_size, "head": dossier.audit_head, "trouble": trouble or None},
-        [] if trouble else [f"{dossier.audit_size} entries, head {dossier.audit_head}: the chain is whole."],
+def audit_verify(call: Call) -> int:
+    dossier = call.project.project_dossier()
+    back = [dossier.read_only, exposure.trouble(call.path)]
+    troubles = list(dict.fromkeys([*queries.untrustworthy(call.project), *filter(None, back)]))
+    whole = (
+        f"{dossier.audit_size} entries, head {dossier.audit_head}: the tables are what it says, and the chain is whole."
     )
-    if trouble:
+    call.data(
+        {
+            "entries": dossier.audit_size,
+            "head": dossier.audit_head,
+            "trouble": troubles[0] if troubles else None,
+            "troubles": troubles,
+        },
+        [] if troubles else [whole],
+    )
+    for trouble in troubles[:SHOWN]:
         call.talk(trouble)
-    return FAILED if trouble else DONE
+    if len(troubles) > SHOWN:
+        call.talk(f"{len(troubles) - SHOWN} more; --json lists all.")
+    return FAILED if troubles else DONE
+
+
+@command(Action.REPAIR)
+def audit_repair(call: Call) -> None:
+    changed = call.project.repair(call.identify)
+    call.data({"changed": changed}, [visible(each) for each in changed] or ["The tables are what the log says."])
+
+
+@command(Action.ACCEPT_RESTORED)
+@reason
+def audit_accept(call: Call, message: str) -> None:
+    actions.accept_restored(call.project, call.actor, message)
+    dossier = call.project.project_dossier()
+    waits = dossier.read_only
+    call.talk(waits or "Accepted: from now on the project goes on from this file.")
+    call.data({"accepted": not waits, "waiting": list(dossier.lineage.waiting)})
 
 
 @command(
@@ -91,6 +120,28 @@ def backup(call: Call, file: str) -> int:
     if copied.trouble:
         call.talk(f"It was copied as it is, but the project is damaged: {copied.trouble}")
     return FAILED if copied.trouble else DONE
+
+
+@command("prune", "Show which work files of ended runs can go, and how much they are; with --delete, delete them.")
+@click.option("--delete", "deletes", is_flag=True, help="delete them for good")
+def prune(call: Call, deletes: bool) -> None:
+    files = list(pruning.found(call.project))
+    if deletes:
+        reasons = list(permission.unenrolled(call.project.project_dossier(), call.actor))
+        if reasons:
+            raise Refused(reasons)
+        for each in files:
+            pruning.delete(each)
+    rows = [(str(each.run), each.play, disks.in_words(each.bytes)) for each in files]
+    value = {"deleted": deletes, "bytes": sum(each.bytes for each in files), "runs": [each.run for each in files]}
+    call.data(value, text.table(("RUN", "PLAY", "SIZE"), rows, plain=call.plain) if files else ())
+    total = f"{disks.in_words(sum(each.bytes for each in files))} of work files of {len(files)} ended runs"
+    if not files:
+        call.talk("No ended run has work files.")
+    elif deletes:
+        call.talk(f"{total} are deleted. Artifacts, logs and what can be resumed stay.")
+    else:
+        call.talk(f"{total} can go: add --delete.")
 
 
 @command("doctor", "Check this machine and the project file; exit 1 if anything is wrong.")

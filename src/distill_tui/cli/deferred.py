@@ -14,17 +14,22 @@ import types
 
 _MODULES = {
     "": "actions tasks",
-    "bundles": "verify",
-    "dataset": "browse frozen play_data readers records traffic window",
-    "gates": "compare gate power written",
-    "monitor": "history plan",
-    "people": "identity log_heads remembered signatures ssh_client ssh_server",
-    "reports": "data html text",
-    "review": "controls deferral headline review sections",
-    "rounds": "cost_estimate play_traffic requests variations",
-    "rules": "decide gate next_step permission requests spot_checks training who",
-    "runs.executors": "local",
-    "store": "backup doctor glance json_columns migrations project queries sqlite verdicts",
+    "bundles": "export verify",
+    "cli.plans": "drive of_play plan_file steps tryout",
+    "dataset": "browse feeds frozen opening play_data practice previews readers records traffic window",
+    "dataset.traces": "call_mapping",
+    "gates": "compare gate power problems written",
+    "monitor": "alarm_feed history plan refresh routes",
+    "people": "identity log_heads practice_keys remembered signatures ssh_client ssh_server",
+    "reports": "data html labels pace text tryout_page",
+    "review": "climb controls deferral headline review sections",
+    "rounds": "batches call_mappings cost_estimate play_traffic requests variations",
+    "rules": "alarm data decide gate labels measurable next_step permission requests results restored separation "
+    "spot_checks training who",
+    "runs.executors": "files local place",
+    "serving": "command feed",
+    "store": "backup disks doctor exposure gateway glance json_columns lineage migrations project project_file prune "
+    "queries sqlite verdicts",
     "teachers": "description",
 }
 NAMES = [

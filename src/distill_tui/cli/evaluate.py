@@ -36,24 +36,37 @@ def reproduce(call: Call, wait: bool) -> int | None:
     return started(call, actions.reproduce(*call.about), wait)
 
 
+@command(Action.REPEAT)
+@play
+@click.option("--seeds", metavar="N", type=AT_LEAST_1, default=3, show_default=True, help="how many further seeds")
+@wait
+def repeat(call: Call, seeds: int, wait: bool) -> int | None:
+    return started(call, actions.repeat(*call.about, seeds), wait)
+
+
+every = click.option("--all", "all_", is_flag=True, help="list every class, not the worst only")
+
+
 @command("eval show", "Show this round's evaluation: the verdict first, then what a reviewer checks.")
 @play
-def eval_show(call: Call) -> None:
-    _show(call)
+@every
+def eval_show(call: Call, all_: bool) -> None:
+    _show(call, all_)
 
 
 @command("evaluation", "Show this round's evaluation; the same as `eval show`.")
 @play
-def evaluation(call: Call) -> None:
-    _show(call)
+@every
+def evaluation(call: Call, all_: bool) -> None:
+    _show(call, all_)
 
 
-def _show(call: Call) -> None:
+def _show(call: Call, all_: bool) -> None:
     dossier = call.dossier()
     for trouble in dossier.file_troubles:
         call.talk(trouble)
     found = review.of(dossier)
-    call.data(text.evaluation_json(found), text.evaluation(found, plain=call.plain))
+    call.data(text.evaluation_json(found), text.evaluation(found, every=all_, plain=call.plain))
 
 
 @command(
@@ -88,13 +101,14 @@ def _failure(each: Failure) -> Iterator[str]:
         yield visible(f"  differs in {', '.join(each.apart)}")
 
 
-@command("eval html", "Write the evaluation as one self-contained HTML file, for readers without a terminal.")
+@command("report", "Write a play as one self-contained HTML page: decision, quality, money, segments, who signed.")
 @play
 @click.argument("file", metavar="FILE", type=FILE, help="the file to write; it must not exist")
-def eval_html(call: Call, file: str) -> None:
-    found, path = review.of(call.dossier()), Path(file)
+def report(call: Call, file: str) -> None:
+    dossier, path = call.dossier(), Path(file)
+    found = review.of(dossier)
     if found is None:
         raise InputError("There is no evaluation in this round yet.")
     with path.open("x", encoding="utf-8") as page:
-        page.write(html.page(found))
+        page.write(html.report(found, text.decided(dossier)))
     call.data({"file": str(path)}, [visible(str(path))])

@@ -12,7 +12,8 @@ import click
 
 from distill_tui.cli.call import Call, InputError
 from distill_tui.cli.exits import DONE, FAILED, PROGRAM
-from distill_tui.reports import text
+from distill_tui.reports import pace, text
+from distill_tui.rules import results
 from distill_tui.rules.objection import Objection, Refused
 from distill_tui.runs.executors import local
 from distill_tui.store import json_columns
@@ -40,11 +41,46 @@ def follow(call: Call, run_id: int, *, quiet: bool = False) -> int:
     call.talk(f"Run {run_id} {run.status.value}{'' if finished else _why(run)}.")
     if finished and run.kind in (RunKind.EVALUATE, RunKind.REPRODUCE):
         call.talk(f"The gate is {'held' if call.dossier().passed else 'not held'}.")
+    if finished and run.kind is RunKind.OBSERVE:
+        for doubt in json_columns.read(results.ObserveSpec, run.spec, f"the spec of run {run_id}").doubts:
+            call.talk(f"! {doubt}")
+        _observed(call, json_columns.result_of(results.ObserveResult, run))
     if not finished:
+        _refused(run)
         call.talk(f"`{PROGRAM} train resume {call.play} --run {run_id} --wait` continues from its checkpoint.")
     if call.json and not quiet:
         call.data(text.run_json(run))
     return DONE if finished else FAILED
+
+
+def _refused(run: entities.Run) -> None:
+    """Raise Refused where the rules ended a run: to resume it cannot help."""
+    if found := results.refusals(run):
+        raise Refused(Objection(**each) for each in found)
+
+
+def _observed(call: Call, result: results.ObserveResult) -> None:
+    counts = [
+        (result.rows, "recorded"),
+        (result.late, "of them late answers"),
+        (result.people, "with a person's answer"),
+        (result.known, "add nothing: recorded before, or beyond the day's limit"),
+        (result.trained, "left out: of before this bundle's ship, and it was trained or judged on them"),
+    ]
+    call.talk(f"Rows: {'; '.join(f'{rows:,} {what}' for rows, what in counts if rows or what == 'recorded')}.")
+    if result.outside_rows:
+        from distill_tui.tasks.label_map import with_spelling  # its room would load for `--help` too
+
+        first = list(result.outside.items())[:5]
+        names = ", ".join(with_spelling(name, rows, result.spelled.get(name, ())) for name, rows in first)
+        call.talk(
+            f"{result.outside_rows:,} of {result.labelled:,} answers of the teacher are none of the labels: {names}. "
+            "They count as disagreements and were not asked again."
+        )
+    if result.spelled_rows:
+        call.talk(f"{result.spelled_rows:,} of these are a label in another spelling: correct them in the feed.")
+    if result.contradictions:
+        call.talk(f"! {result.contradictions}")
 
 
 def finished(call: Call, run_id: int) -> entities.Run:
@@ -54,9 +90,7 @@ def finished(call: Call, run_id: int) -> entities.Run:
     """
     run = _wait(call, run_id, lines=False)
     if run.status is RunStatus.FAILED:
-        refused = json_columns.stored(run.result, f"the result of run {run_id}").get("refused", [])
-        if refused:
-            raise Refused(Objection(**each) for each in refused)
+        _refused(run)
         raise InputError(run.error or run.message)
     if run.status is not RunStatus.FINISHED:
         call.talk(f"Run {run_id} {run.status.value}{_why(run)}.")
@@ -88,31 +122,35 @@ def _why(run: entities.Run) -> str:
 class Progress:
     """Prints the state of a run: one line that moves on a terminal, else a line every few seconds."""
 
-    EVERY = 5.0  # seconds between two lines where they do not move
+    EVERY, SELDOM = 5.0, 60.0  # seconds between two lines where they do not move; between two that are the same
 
     def __init__(self, *, plain: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self.moving = sys.stderr.isatty() and not plain and os.environ.get("TERM", "dumb") != "dumb"
         self.clock = clock
-        self.began: tuple[float, int] | None = None  # when it was first seen running, and at which step
-        self.printed: tuple[float, RunStatus] | None = None
+        self.pace = pace.Pace()
+        self.printed: tuple[float, str] | None = None
 
     def __call__(self, run: entities.Run) -> None:
         now = self.clock()
-        line = text.progress(run, self._rate(run, now))
+        line = text.progress(run, self.pace.rate(run, now))
         if self.moving:
             width = (os.get_terminal_size(sys.stderr.fileno()).columns or 80) - 1
             sys.stderr.write(f"\r{line[:width]}\x1b[K")
-        elif self.printed is None or self.printed[1] is not run.status or now - self.printed[0] >= self.EVERY:
+        elif self._is_news(line, now):
             sys.stderr.write(f"{line}\n")
-            self.printed = (now, run.status)
+            self.printed = (now, line)
         sys.stderr.flush()
 
-    def _rate(self, run: entities.Run, now: float) -> float | None:
-        if run.status is not RunStatus.RUNNING or not run.step:  # what comes before the first step has no rate
-            self.began = None
-            return None
-        began, step = self.began = self.began or (now, run.step)
-        return (run.step - step) / (now - began) if now > began and run.step > step else None
+    def _is_news(self, line: str, now: float) -> bool:
+        """Whether a line is to be printed: another state at once, another step after a while, the same one seldom."""
+        if self.printed is None or line.split(" · ")[0] != self.printed[1].split(" · ")[0]:
+            return True
+        return now - self.printed[0] >= (self.SELDOM if line == self.printed[1] else self.EVERY)
+
+    def clear(self) -> None:
+        """Take the moving line away; another one takes its place."""
+        if self.moving:
+            sys.stderr.write("\r\x1b[K")
 
     def end(self) -> None:
         """Finish the moving line."""

@@ -15,11 +15,11 @@ from distill_tui.cli.options import FILE, Pairs, command, once, play
 from distill_tui.dataset import play_data
 from distill_tui.dataset import window as windows
 from distill_tui.gates import compare as comparing
-from distill_tui.gates import gate as gates
 from distill_tui.gates import power as powers
 from distill_tui.gates import written
 from distill_tui.reports import text
 from distill_tui.rules import gate as gate_rules
+from distill_tui.rules import measurable
 from distill_tui.store import queries
 from distill_tui.terms import Action
 from distill_tui.text import visible
@@ -95,12 +95,14 @@ def gate_show(call: Call, toml: bool) -> None:
 @click.argument("file", metavar="FILE", type=FILE, help="a TOML file; - reads standard input")
 def gate_edit(call: Call, file: str) -> None:
     with reading():
-        gate = written.from_toml(text_of(file), gates.METHODS_NOW)
+        gate = written.from_toml(text_of(file))
     actions.edit_gate(*call.about, gate)
     play = call.dossier().play
     found = tasks.gate_problems(gate, play.kind, play.task)
     for sentence in found:
         call.talk(f"Cannot be locked yet: {sentence}")
+    for sentence in gate_rules.warnings(call.dossier()):
+        call.talk(sentence)
     call.done("The draft is saved.", gate=written.digest(gate), problems=found)
 
 
@@ -132,20 +134,22 @@ def gate_power(call: Call) -> None:
     found = play_data.repeats(call.project, dossier)
     notes = powers.power(
         dossier.gate if found is None else replace(dossier.gate, teacher_agreement=found.share),
-        segment_shares=gate_rules.segment_shares(dossier),
+        held_out=measurable.held_out_rows(dossier),
     )
     value = [asdict(note) | {"criterion": note.criterion.words} for note in notes]
+    sentences = [*(note.sentence for note in notes), *gate_rules.warnings(dossier)]
     proposed = [] if found is None else [f"{found.sentence} The gate lacks it: `gate show --toml` proposes it."]
-    call.data(value, [visible(sentence) for sentence in (*(note.sentence for note in notes), *proposed)])
+    call.data(value, [visible(sentence) for sentence in dict.fromkeys((*sentences, *proposed))])
 
 
 @command(Action.LOCK_GATE)
 @play
 @click.option("--confirm", metavar="CODE", required=True, help="the play's code again: a lock cannot be undone")
-def gate_lock(call: Call, confirm: str) -> None:
+@click.option("--cannot-pass", is_flag=True, help="yes, lock it although criteria cannot hold in the best case")
+def gate_lock(call: Call, confirm: str, cannot_pass: bool) -> None:
     seen = call.dossier()
     if confirm != seen.play.code:
         raise UsageError(f"A lock cannot be undone; confirm it with the play's code: --confirm {seen.play.code}.")
     expected = written.digest(seen.gate) if seen.gate else None
-    actions.lock_gate(*call.about, expected, key=call.key)
+    actions.lock_gate(*call.about, expected, cannot_pass=cannot_pass, key=call.key)
     call.done("The gate is locked for good.", [str(expected)], gate=expected)

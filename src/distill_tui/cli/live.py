@@ -17,21 +17,31 @@ import click
 from distill_tui import actions
 from distill_tui.cli import traffic as columns_of
 from distill_tui.cli.call import Call, InputError, UsageError
-from distill_tui.cli.exits import ALARM, DONE, DUE, FAILED, PROGRAM
-from distill_tui.cli.follow import follow, started
+from distill_tui.cli.exits import ALARM, DONE, DUE, FAILED, PROGRAM, UNLABELLED
+from distill_tui.cli.follow import finished, follow, started
 from distill_tui.cli.options import FILE, command, play, reason, wait
 from distill_tui.dataset import traffic
+from distill_tui.gates import problems
+from distill_tui.gates.wording import money
 from distill_tui.monitor import history
 from distill_tui.monitor import plan as plans
+from distill_tui.monitor import refresh as judging
+from distill_tui.monitor import routes as by_threshold
 from distill_tui.reports import text
-from distill_tui.store import json_columns
-from distill_tui.terms import Action, RunKind, RunStatus, Standing
+from distill_tui.rounds import call_mappings
+from distill_tui.rules import alarm, gate, results
+from distill_tui.runs.executors import local
+from distill_tui.serving import feed
+from distill_tui.store import gateway
+from distill_tui.terms import Action, Role, RunKind, RunStatus, Standing
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
     from distill_tui.monitor.history import LiveView
+    from distill_tui.monitor.routes import RoutePoint
     from distill_tui.rules import entities
     from distill_tui.rules.dossier import PlayDossier
+    from distill_tui.store.gateway import GatewayNow
 
 # --- act -------------------------------------------------------------------------------------------------------------
 
@@ -40,19 +50,68 @@ if TYPE_CHECKING:
 @play
 @click.argument(
     "file",
-    metavar="FILE",
+    metavar="[FILE]",
     type=FILE,
+    required=False,
     help="a file that `import` can read, a folder of such files, or - for JSONL on standard input",
 )
+@click.option("--from-gateway", is_flag=True, help="take what is new in the audit channel of the play's gateway")
 @columns_of.columns
+@click.option("--id", "own_id", metavar="COLUMN", help="the column of your own ids, by which late answers are joined")
+@click.option("--any-time", is_flag=True, help="take rows dated before the first ship, to replay earlier traffic")
+@click.option(
+    "--most-rejects",
+    metavar="SHARE",
+    type=click.FloatRange(0, 1),
+    default=0.05,
+    help="share of unusable rows above which the exit code is 1; the usable ones count all the same",
+)
 @click.option("--no-wait", is_flag=True, help="do not follow the run; otherwise the exit code reports the live student")
-def observe(call: Call, file: str, no_wait: bool, **columns: str | None) -> int:
+def observe(
+    call: Call,
+    file: str | None,
+    from_gateway: bool,
+    own_id: str | None,
+    any_time: bool,
+    most_rejects: float,
+    no_wait: bool,
+    **columns: str | None,
+) -> int:
+    if from_gateway == (file is not None):
+        raise UsageError("Name a file, or take the gateway's pairs with --from-gateway.")
+    if file is None:
+        return _observe_gateway(call, no_wait)
+    bad = False
     with tempfile.TemporaryDirectory() as scratch:
         for path, name in _files(file, Path(scratch)):
-            code = _observe_one(call, path, name, no_wait, columns)
+            feed_id, code = _observe_one(call, path, name, (own_id, any_time, columns), no_wait)
+            bad |= feed_id is not None and _report_rejects(call, feed_id, most_rejects)
             if code:
                 return code
-    return DONE if no_wait else _live(call, 0)
+    code = DONE if no_wait else _live(call, 0, replay=False)
+    return FAILED if bad and code != ALARM else code
+
+
+def _report_rejects(call: Call, feed_id: int, most: float) -> bool:
+    """Print how many rows of a file could not be used, and why; return whether they are more than the share."""
+    dossier = call.dossier()
+    feed = next(each for each in dossier.feeds if each.id == feed_id)
+    if not feed.rejects:
+        return False
+    reasons = "; ".join(f"{reason} ({rows:,})" for reason, rows in history.reject_reasons(dossier, feed))
+    whole = feed.rows + feed.rejects
+    call.talk(f"{feed.name}: {feed.rejects:,} of {whole:,} rows could not be used: {reasons}.")
+    return feed.rejects > most * whole
+
+
+def _observe_gateway(call: Call, no_wait: bool) -> int:
+    rows, run_id = feed.observe(call.project, call.play_id, call.dossier().code, call.actor)
+    if not rows:
+        call.talk("The audit channel has no new pairs; nothing was added.")
+        return DONE
+    call.talk(f"Run {run_id} observes {rows:,} pairs of the audit channel.")
+    code = DONE if no_wait else follow(call, run_id, quiet=True)
+    return code if code or no_wait else _live(call, 0, replay=False)
 
 
 def _files(word: str, scratch: Path) -> list[tuple[Path, str]]:
@@ -70,34 +129,42 @@ def _files(word: str, scratch: Path) -> list[tuple[Path, str]]:
     return [(each, each.name) for each in files]
 
 
-def _observe_one(call: Call, path: Path, name: str, no_wait: bool, columns: dict[str, str | None]) -> int:
-    """Observe one file. A file that was observed is skipped; one whose run ended early is resumed."""
+_How = tuple[str | None, bool, dict[str, str | None]]  # the column of ids, whether any time is taken, other columns
+
+
+def _observe_one(call: Call, path: Path, name: str, how: _How, no_wait: bool) -> tuple[int | None, int]:
+    """Observe one file; return the feed that was taken in, and the exit code.
+
+    A file that the live bundle was watched by is skipped; one whose run ended early is resumed.
+    """
     if not path.is_file():
         raise InputError(f"{path.name} is not a file; name a file, a folder of files, or - for standard input.")
     dossier, digest = call.dossier(), f"sha256:{traffic.source_digest(path)}"
-    feed = next((each for each in dossier.feeds if each.source_digest == digest), None)
+    live, (own_id, any_time, columns) = dossier.live, how
+    seen = [each for each in dossier.feeds if each.source_digest == digest and live and each.bundle_id == live.id]
+    feed = next(iter(seen), None)
     if feed is None:
-        run_id = actions.observe(*call.about, path, columns_of.mapping(path, columns), name=name)
+        template = call_mappings.template_of(dossier)
+        mapping = columns_of.feed_mapping(path, columns, own_id, template)
+        with local.prepared(RunKind.OBSERVE):
+            run_id = actions.observe(*call.about, path, mapping, name=name, any_time=any_time)
+        feed = call.dossier().feeds[-1]
     else:
         run = _run_of(dossier, feed)
         if run.status is RunStatus.FINISHED:
             call.talk(f"{name} was observed before; nothing was added.")
-            return DONE
+            return None, DONE
         run_id = run.id or 0
         if not run.status.active:
             actions.resume_run(*call.about, run_id)
     if no_wait:
         call.talk(f"Run {run_id} observes {name}.")
-        return DONE
-    return follow(call, run_id, quiet=True)
+        return feed.id, DONE
+    return feed.id, follow(call, run_id, quiet=True)
 
 
 def _run_of(dossier: PlayDossier, feed: entities.Feed) -> entities.Run:
-    observing = (run for run in dossier.runs if run.kind is RunKind.OBSERVE)
-    found = (
-        run for run in observing if json_columns.stored(run.spec, f"the spec of run {run.id}").get("feed") == feed.id
-    )
-    run = next(found, None)
+    run = results.run_of_feed(dossier.runs, feed.id)
     if run is None:
         raise InputError(f"Feed {feed.id} has no run that observed it; restore the project from a backup.")
     return run
@@ -109,6 +176,15 @@ def _run_of(dossier: PlayDossier, feed: entities.Feed) -> entities.Run:
 def acknowledge(call: Call, message: str) -> None:
     actions.acknowledge(*call.about, message)
     call.done("Acknowledged. The watch restarts with the same ceiling.")
+
+
+@command(Action.OBJECT)
+@play
+@reason
+@click.option("--lift", is_flag=True, help="take your objection back")
+def object_(call: Call, message: str, lift: bool) -> None:
+    actions.object_(*call.about, message, lift=lift, key=call.key)
+    call.done("Your objection is taken back." if lift else "You object. Running gateways fall back to the teacher.")
 
 
 @command(Action.ROLL_BACK)
@@ -127,12 +203,49 @@ def rollback(call: Call, bundle: int, message: str, confirm: str) -> None:
     call.done(f"Bundle {bundle} is live.", [visible(str(folder))], bundle=str(folder))
 
 
+@command(Action.SUSPEND)
+@play
+@reason
+def suspend(call: Call, message: str) -> None:
+    actions.suspend(*call.about, message)
+    call.done(f"Suspended: the student of {call.play} answers nothing until `{PROGRAM} resume {call.play} -m REASON`.")
+
+
+@command(Action.RESUME)
+@play
+@reason
+def resume(call: Call, message: str) -> None:
+    actions.resume(*call.about, message)
+    call.done(f"Resumed: the student of {call.play} answers again.")
+
+
 @command(Action.REFRESH)
 @play
 @reason
-def refresh(call: Call, message: str) -> None:
-    actions.refresh(*call.about, message)
-    call.done("A refresh is open; the shipped student stays live until the refresh ships.")
+@click.option("--since", metavar="DATE", help="held-out rows are of this day or later (default: the drift's onset)")
+@click.option(
+    "--days",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="held-out rows are of the last N days that were observed (default without a drift: the refresh cadence)",
+)
+def refresh(call: Call, message: str, since: str | None, days: int | None) -> None:
+    if since is not None and days is not None:
+        raise UsageError("Set --since or --days, not both.")
+    if since is not None and not problems.is_date(since):
+        raise UsageError(f"--since is {since}; write a date like 2026-11-24.")
+    project, play_id, actor = call.about
+    found = feed.refresh(project, play_id, call.dossier().code, actor, message, since=since or "", days=days)
+    if found.run:
+        finished(call, found.run)
+        call.talk(f"Imported {found.rows:,} calls that the gateway captured since the last import.")
+    elif found.waits:
+        call.talk(
+            f"{found.rows:,} captured calls wait for `{PROGRAM} import {call.play} --from-gateway`: {found.waits}"
+        )
+    dossier = call.dossier()
+    call.talk(judging.can_judge(call.project, dossier, dossier.judged_from).sentence)
+    call.done("A refresh is open; the shipped student stays live until the refresh ships.", captured=found.rows)
 
 
 @command(Action.REHEARSE)
@@ -157,30 +270,54 @@ def live(call: Call, window: int | None) -> int:
     return _live(call, window or 0)
 
 
-def _live(call: Call, window: int) -> int:
+def _live(call: Call, window: int, *, replay: bool = True) -> int:
+    """Show the live student; without `replay` where a worker has just read all observations again."""
     dossier = call.dossier()
     view = history.life(call.project, dossier)
     if view is None or dossier.live is None:
         raise InputError(f"No student of {call.play} has shipped yet; `{PROGRAM} ship {call.play}` ships one.")
-    trouble = history.replay_trouble(call.project, dossier)
-    call.data(_live_json(dossier, view, window, trouble), live_lines(dossier, view, window, plain=call.plain))
-    if trouble:
+    trouble = history.replay_trouble(call.project, dossier) if replay else ""
+    now = gateway.read(call.path, dossier.code)
+    shown = _live_json(dossier, view, window, trouble) | {"gateway": _gateway_json(dossier, now)}
+    call.data(shown, live_lines(dossier, view, window, plain=call.plain, now=now))
+    code, found = _code(dossier, view, trouble), alarm.alarm_of(dossier)
+    if code == FAILED:
         call.talk(trouble)
+    elif code == ALARM and found is not None:
+        call.talk(f"ALARM. {found.text}")
+    elif code == DUE:
+        call.talk(f"A refresh is due since {dossier.refresh_due}: `{PROGRAM} refresh {call.play} -m REASON`.")
+    elif code == UNLABELLED:
+        call.talk(f"No labelled row was observed, so nothing is known: `{PROGRAM} observe {call.play} FILE`.")
+    return code
+
+
+def _code(dossier: PlayDossier, view: LiveView, trouble: str) -> int:
+    if trouble:
         return FAILED
     if dossier.standing is Standing.ALARM:
-        answers = f"`{PROGRAM} acknowledge`, `rollback` or `refresh {call.play} -m REASON`"
-        call.talk(f"ALARM. Respond with {answers}.")
         return ALARM
     if dossier.overdue:
-        call.talk(f"A refresh is due since {dossier.refresh_due}: `{PROGRAM} refresh {call.play} -m REASON`.")
         return DUE
-    return DONE
+    return UNLABELLED if not view.labelled and view.people is None else DONE  # amber inputs alone say nothing of it
 
 
-def _live_json(dossier: PlayDossier, view: LiveView, window: int, trouble: str) -> dict[str, Any]:
+def _live_json(dossier: PlayDossier, view: LiveView, window: int, trouble: str) -> dict[str, object]:
     assert dossier.live is not None
+    found, last = alarm.alarm_of(dossier), dossier.feeds[-1] if dossier.feeds else None
     return {
+        "project": dossier.project.name,
+        "play": dossier.code,
+        "name": dossier.play.name,
+        "now": dossier.project.now,
+        "operator": dossier.roles.get(Role.OPERATOR),
         "standing": dossier.standing.value,
+        "exit_code": _code(dossier, view, trouble),
+        "alarm": asdict(found) | {"text": found.text} if found and dossier.standing is Standing.ALARM else None,
+        "answering": dossier.answering is not None,
+        "interim_until": dossier.interim_until,
+        "last_file": asdict(last) | {"reasons": history.reject_reasons(dossier, last)} if last else None,
+        "suspended": asdict(dossier.suspended) if dossier.suspended else None,
         "bundle": asdict(dossier.live),
         "refresh_due": dossier.refresh_due,
         "overdue": dossier.overdue,
@@ -189,6 +326,8 @@ def _live_json(dossier: PlayDossier, view: LiveView, window: int, trouble: str) 
         "labelled": view.labelled,
         "disagreement": view.rate,
         "findings": [asdict(each) | {"sentence": each.sentence} for each in view.findings],
+        "drift": asdict(view.drift) | {"line": view.drift.line} if view.drift else None,
+        "people": vars(view.people) if view.people else None,
         "watched_alone": bool(plans.alone(dossier.gate)),
         "since": view.since(window),
         "segments": [vars(each) for each in view.within(window)],
@@ -201,16 +340,61 @@ def _live_json(dossier: PlayDossier, view: LiveView, window: int, trouble: str) 
     }
 
 
-def live_lines(dossier: PlayDossier, view: LiveView, window: int, *, plain: bool) -> Iterator[str]:
+def _gateway_json(dossier: PlayDossier, now: GatewayNow | None) -> dict[str, object] | None:
+    """Return how the gateway stands, with what each threshold would do."""
+    if now is None:
+        return None
+    found = asdict(now) | {"cost_today": str(now.cost_today), "saved": str(now.saved), "answered": dict(now.routes)}
+    return found | {"routes": [asdict(each) for each in _routes(dossier, now)]}
+
+
+def _routes(dossier: PlayDossier, now: GatewayNow) -> list[RoutePoint]:
+    price = gate.worksheet_numbers(dossier).get("teacher_cost_per_1k")
+    return list(by_threshold.points(now.routing, price)) if now.routing is not None else []
+
+
+def _gateway_lines(dossier: PlayDossier, now: GatewayNow | None) -> Iterator[str]:
+    serving = dossier.serving
+    if serving is None:
+        return
+    why = f": {serving.reason}" if serving.fell_back else ""
+    yield visible(f"gateway: {serving.words} since {serving.at}, set by {serving.person}{why}")
+    if now is not None:
+        shares = ", ".join(f"{name} {count:,}" for name, count in now.routes)
+        running = f"{now.per_minute:,} requests per minute, p95 {now.p95_ms} ms" if now.running else "not running"
+        saved = money(now.saved, dossier.project.currency)
+        yield f"  {running}; answered by {shares or 'no one'}; saved {saved} since {now.since}"
+        for each in _routes(dossier, now):
+            agrees = "agreement not known"
+            if each.agrees is not None:
+                bounds = f"{100 * each.lower:.1f} to {100 * each.upper:.1f}"
+                agrees = f"agrees {_percent(each.agrees)} (95% CI {bounds}, {each.pairs:,} pairs)"
+            force = ", in force" if each.served else ""
+            yield f"  sure at least {each.threshold:.2f}{force}: student {_percent(each.by_student)}, {agrees}"
+
+
+def live_lines(
+    dossier: PlayDossier, view: LiveView, window: int, *, plain: bool, now: GatewayNow | None = None
+) -> Iterator[str]:
     """Yield the lines of `live` for a terminal."""
     live, play = dossier.live, dossier.play
     assert live is not None
     yield visible(f"{play.code} {play.name}: {dossier.standing.value}")
     yield f"bundle {live.id} of round {live.round}, shipped {live.shipped_at} by {live.shipped_by}"
+    if dossier.interim_line:
+        yield f"! {dossier.interim_line}"
+    if dossier.suspended is not None:
+        yield visible(f"! suspended by {dossier.suspended.person_id}: {dossier.suspended.reason}")
+    yield from _gateway_lines(dossier, now)
     yield f"{view.rows:,} rows observed since the watch began, {view.labelled:,} with the teacher's answer"
     yield f"refresh due on {dossier.refresh_due}" if dossier.refresh_due else "no refresh is due"
     for finding in view.findings:
         yield visible(f"! {finding.sentence}")
+    for sentence in view.drift.sentences if view.drift else ():
+        yield visible(f"  {sentence}")
+    if view.people_line:
+        yield view.people_line
+    yield from _last_feed_lines(dossier)
     if plans.alone(dossier.gate):
         yield plans.alone(dossier.gate)
     rows = [
@@ -227,7 +411,15 @@ def live_lines(dossier: PlayDossier, view: LiveView, window: int, *, plain: bool
         yield plans.noticing_sentence(*line, play.sampling_per_month or 1)
 
 
-def _rate(segment: Any) -> float | None:
+def _last_feed_lines(dossier: PlayDossier) -> Iterator[str]:
+    for last in dossier.feeds[-1:]:
+        bad = f", {last.rejects:,} rows could not be used" if last.rejects else ""
+        yield visible(f"last file: {last.name}, {last.received_at}, {last.rows:,} rows{bad}")
+        for why, rows in history.reject_reasons(dossier, last):
+            yield visible(f"  {rows:,}: {why}")
+
+
+def _rate(segment: history.Segment) -> float | None:
     return segment.differ / segment.rows if segment.rows else None
 
 

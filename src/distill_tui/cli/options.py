@@ -34,6 +34,10 @@ class Command(click.Command):
         first = self.params[0]
         return f"{self.words} PLAY" if first.name == "play" and first.required else self.words
 
+    def invoke(self, ctx: click.Context) -> Any:
+        ctx.obj.see_no_link()
+        return super().invoke(ctx)
+
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write_usage(f"{PROGRAM} {self.words}", " ".join(self.collect_usage_pieces(ctx)))
 
@@ -244,16 +248,19 @@ class OneOf(click.Choice[Any]):
 
 
 class Pairs(click.ParamType[Any]):
-    """A NAME=VALUE word."""
+    """A NAME=VALUE word; `last`: the name may hold an equals sign itself."""
 
     name = "pair"
+
+    def __init__(self, like: str = "calls_per_month=900000", *, last: bool = False) -> None:
+        self.like, self.last = like, last
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
         if isinstance(value, tuple):
             return value
-        name, equals, rest = str(value).partition("=")
+        name, equals, rest = str(value).rpartition("=") if self.last else str(value).partition("=")
         if not equals or not name:
-            self.fail(f"“{value}” is not NAME=VALUE; write it like calls_per_month=900000.", param, ctx)
+            self.fail(f"“{value}” is not NAME=VALUE; write it like {self.like}.", param, ctx)
         return name, rest
 
 

@@ -3,48 +3,73 @@
 from __future__ import annotations
 
 import os
-import pwd
 from pathlib import Path
 from typing import Any
 
 import click
 
 from distill_tui import actions
+from distill_tui.cli import plan_option
 from distill_tui.cli.call import Call, UsageError, plain_objections, text_of
 from distill_tui.cli.options import FILE, OneOf, command, play
 from distill_tui.digests import canonical, digest_of
-from distill_tui.people import signatures
+from distill_tui.gates.currencies import USUAL
+from distill_tui.people import identity, signatures
 from distill_tui.reports import text
-from distill_tui.rules import who
+from distill_tui.rules import separation, who
 from distill_tui.rules.actor import Actor
 from distill_tui.store import glance
 from distill_tui.store import project as projects
-from distill_tui.terms import Action, Assurance, Role
+from distill_tui.terms import Action, Assurance, Role, Weakness
 from distill_tui.text import visible
 
 
 @command(Action.OPEN_PROJECT)
 @click.argument("file", metavar="FILE", type=FILE, help="the project file to make, like team.distill")
-@click.option("--name", metavar="TEXT", required=True, help="the project's name")
+@click.option("--name", metavar="TEXT", help="the project's name (default: that of the plan)")
 @click.option("--me", metavar="ID", help="your id in the project (default: the name of your OS account)")
 @click.option("--my-name", metavar="TEXT", help="your name, for display")
-def init(call: Call, file: str, name: str, me: str | None, my_name: str | None) -> None:
+@click.option("--currency", metavar="CODE", help="of every amount, by ISO 4217 (default: that of the plan, else USD)")
+@plan_option.from_plan
+def init(
+    call: Call,
+    file: str,
+    name: str | None,
+    me: str | None,
+    my_name: str | None,
+    currency: str | None,
+    plan: str | None,
+) -> None:
     if call.key is not None:
         raise UsageError("A project is made by an OS account: leave out --key, then add the key with `key add`.")
     uid = os.getuid()
     me = me or _account_name(uid)
+    read = plan_option.read(plan) if plan else None
+    name = name or (read.name if read is not None else None)
+    if not name:
+        raise UsageError("Name the project with --name TEXT.")
+    actor = Actor(me, f"account uid {uid}", Assurance.ACCOUNT)
+    if read is not None:
+        plan_option.check_first(read, actor)
     founder = Actor(None, f"account uid {uid}", Assurance.ACCOUNT)
-    project = projects.Project.create(Path(file), name, me, my_name or me, founder)
+    currency = currency or (read.currency if read is not None else None) or USUAL
+    project = projects.Project.create(Path(file), name, me, my_name or me, founder, currency)
     made = project.project_dossier()
-    call.talk(f"Made {project.path.name}. {me} is its keeper, proved by account uid {uid}.")
-    call.data({"project": made.name, "uid": made.uid, "keeper": me, "account": uid})
+    call.talk(f"Made {project.path.name}. {me} is its keeper, proved by account uid {uid}. Amounts are in {currency}.")
+    opened = []
+    if read is not None:
+        call.project_file = file
+        opened = plan_option.carry_out(call, read, actor)
+    call.data(
+        {"project": made.name, "uid": made.uid, "keeper": me, "account": uid, "currency": currency, "plays": opened}
+    )
 
 
 def _account_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name.lower()
-    except KeyError:
-        raise UsageError(f"The account with uid {uid} has no name; name yourself with --me ID.") from None
+    found = identity.account_name()
+    if not found:
+        raise UsageError(f"The account with uid {uid} has no name; name yourself with --me ID.")
+    return found
 
 
 @command(Action.ENROL_PERSON)
@@ -124,6 +149,29 @@ def assurance(call: Call, least: Assurance) -> None:
     call.data({"assurance": least.value})
 
 
+@command(Action.SET_SEPARATION)
+@click.argument(
+    "words",
+    metavar="[WORD]…",
+    type=OneOf(Weakness),
+    nargs=-1,
+    help="one or more words; without any, show what is forbidden",
+)
+def separate(call: Call, words: tuple[Weakness, ...]) -> None:
+    if words:
+        actions.set_separation(call.project, call.actor, [word.value for word in words])
+    forbids = sorted(call.project.project_dossier().forbids)
+    call.data({"forbids": forbids}, forbids or ["Nothing is forbidden; what weakens separation is named and signed."])
+
+
+@command(Action.SET_CURRENCY)
+@click.argument("code", metavar="CODE", help="by ISO 4217, like EUR; no amount is converted")
+def currency(call: Call, code: str) -> None:
+    actions.set_currency(call.project, call.actor, code.upper())
+    call.talk(f"Every amount of this project is in {code.upper()} from now on. Nothing was converted.")
+    call.data({"currency": code.upper()})
+
+
 @command(Action.ASSIGN_ROLE)
 @play
 @click.argument("role", type=OneOf(Role), help="the role")
@@ -147,14 +195,27 @@ def roster_show(call: Call) -> None:
     roster = who.roster(dossier)
     digest = digest_of(canonical(roster))
     unsigned = list(who.roster_signed(dossier))
+    enrolled = dossier.enrolled_by
     lines = [digest]
     for person, proofs in roster["people"].items():
         roles = ", ".join(role for role, holder in roster["roles"].items() if holder == person) or "a builder"
         uids = ", ".join(f"uid {uid}" for uid in proofs["accounts"])
         keys = [k.fingerprint for k in dossier.project.keys if k.person_id == person]
-        lines.append(visible(f"{person} ({roles}): {', '.join([*([uids] if uids else []), *keys])}"))
+        by = f"; enrolled by {', '.join(enrolled[person])}" if person in enrolled else ""
+        at = f", {dossier.project.people[person].enrolled_at[:10]}" if by else ""
+        lines.append(visible(f"{person} ({roles}): {', '.join([*([uids] if uids else []), *keys])}{by}{at}"))
+    lines += [visible(each) for each in separation.notes(dossier)]
     lines += [visible(each.sentence) for each in unsigned]
-    call.data({"digest": digest, **roster, "objections": plain_objections(unsigned)}, lines)
+    call.data(
+        {
+            "digest": digest,
+            **roster,
+            "enrolled_by": enrolled,
+            "separation": separation.notes(dossier),
+            "objections": plain_objections(unsigned),
+        },
+        lines,
+    )
 
 
 @command("whoami", "Show who you are here, how that was proved, and your roles.")

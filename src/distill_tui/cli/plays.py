@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 import click
 
 from distill_tui import actions
+from distill_tui.cli import plan_option
 from distill_tui.cli.call import Call, UsageError, plain_objections
 from distill_tui.cli.exits import PROGRAM
-from distill_tui.cli.options import AT_LEAST_1, OneOf, a_play, command, play, reason
+from distill_tui.cli.options import AT_LEAST_1, FILE, OneOf, a_play, command, play, reason
 from distill_tui.gates import written
 from distill_tui.reports import text
 from distill_tui.review import controls, review
 from distill_tui.rules import decide, next_step, permission
-from distill_tui.store import glance, migrations, queries, sqlite
+from distill_tui.store import glance, lineage, migrations, queries, sqlite
 from distill_tui.terms import Action, PlayKind, Task
 from distill_tui.text import visible
 
@@ -28,17 +29,60 @@ if TYPE_CHECKING:
 
 
 @command(Action.OPEN_PLAY)
-@click.argument("name", metavar="NAME", help="the play's name")
-@click.option("--kind", type=OneOf(PlayKind), required=True, help="what the play is to gain")
+@click.argument("name", metavar="[NAME]", required=False, help="the play's name (default: that of the plan)")
+@click.option("--kind", type=OneOf(PlayKind), help="what the play is to gain")
 @click.option("--summary", metavar="TEXT", default="", show_default=False, help="the task in a sentence")
 @click.option("--task", type=OneOf(Task), default=Task.CLASSIFICATION, help="what the student does")
+@click.option("--levels", metavar="LIST", default="", help="of scores: levels like 1,2,3,4,5, or a range like 0..1")
 @click.option("--predecessor", metavar="PLAY", help="the killed play whose gate this play replaces")
-def new(call: Call, name: str, kind: PlayKind, summary: str, task: Task, predecessor: str | None) -> None:
+@click.option("--carry", is_flag=True, help="carry over what can be: roles, numbers, gate, traffic, teacher, labels")
+@plan_option.from_plan
+def new(
+    call: Call,
+    name: str | None,
+    kind: PlayKind | None,
+    summary: str,
+    task: Task,
+    levels: str,
+    predecessor: str | None,
+    carry: bool,
+    plan: str | None,
+) -> None:
+    if plan:
+        if kind or summary or predecessor or levels:
+            raise UsageError("With --from, kind, summary and predecessor are in the plan; only NAME can be given.")
+        codes = plan_option.carry_out(call, plan_option.renamed(plan_option.read(plan), name), call.actor)
+        call.data({"plays": codes}, codes)
+        return
+    if carry:
+        if not name or not predecessor or kind or summary or levels:
+            raise UsageError("With --carry, name the play and its --predecessor; kind, task and summary are its own.")
+        _carry(call, name, predecessor)
+        return
+    if not name or kind is None:
+        raise UsageError("Name the play, and its kind with --kind; or read both from a plan with --from FILE.")
     before = queries.find_play(call.project, predecessor) if predecessor else None
-    opened = actions.open_play(call.project, call.actor, name, kind, summary=summary, task=task, predecessor=before)
+    opened = actions.open_play(
+        call.project, call.actor, name, kind, summary=summary, task=task, scale=levels, predecessor=before
+    )
     call.play_id = opened
     code = f"P-{opened:03d}"
     call.done(f"Opened {code}.", [code], name=name)
+
+
+def _carry(call: Call, name: str, predecessor: str) -> None:
+    made = actions.open_successor(call.project, call.actor, queries.find_play(call.project, predecessor), name)
+    call.play_id = made.play
+    code, before = f"P-{made.play:03d}", call.dossier().play.predecessor
+    lines = made.table(f"P-{before:03d}", code, plain=call.plain)
+    call.done(f"Opened {code}.", lines, name=name, parts=[asdict(each) for each in made.parts])
+
+
+@command("plan", "Write a plan file from a play: its people, roles, numbers, gate, traffic, teacher and students.")
+@play
+@click.option("--out", metavar="FILE.toml", type=FILE, help="write it to this new file, not to standard output")
+def plan_(call: Call, out: str | None) -> None:
+    plan_option.write(call, out)
 
 
 # --- look ------------------------------------------------------------------------------------------------------------
@@ -60,6 +104,8 @@ def print_list(call: Call, words: str = "") -> None:
         call.data([text.card_json(card) for card in cards])
     elif cards:
         call.data(None, text.cards(cards, plain=call.plain))
+    if glance.in_doubt(call.path) and (trouble := lineage.trouble(call.path)):
+        call.talk(trouble)
     if not cards and wanted:
         call.talk("No play matches.")
     elif not cards:
@@ -90,15 +136,20 @@ def _cards(call: Call) -> list[Card]:
 @command("show", "Show everything about a play.")
 @play
 def show(call: Call) -> None:
-    dossier = call.dossier()
+    dossier = call.dossier(shown=True)
     step = next_step.next_step(dossier)
     reasons = permission.objections(step, dossier, call.actor) if step else []
+    value = _everything(dossier, step, reasons) if call.json else None
+    call.data(value, [*text.play(dossier), "", *text.next_step(dossier, step, reasons)])
+
+
+def _everything(dossier: PlayDossier, step: Action | None, reasons: Iterable[Objection]) -> dict[str, object]:
     sign_offs = [
         _without(asdict(facts.row), "statement", "signature")
         | {"troubles": plain_objections(decide.sign_off_troubles(dossier, facts))}
         for facts in dossier.sign_offs
     ]
-    value = {
+    return {
         "play": dossier.play.code,
         **_without(asdict(dossier.play), "id"),
         "roles": dossier.roles,
@@ -114,18 +165,17 @@ def show(call: Call) -> None:
         "bundles": [asdict(bundle) for bundle in dossier.bundles],
         "next": _next(dossier, step, reasons),
     }
-    call.data(value, [*text.play(dossier), "", *text.next_step(dossier, step, reasons)])
 
 
-def _without(values: dict[str, Any], *names: str) -> dict[str, Any]:
+def _without(values: dict[str, object], *names: str) -> dict[str, object]:
     return {name: value for name, value in values.items() if name not in names}
 
 
-def _only(entity: object, *names: str) -> dict[str, Any]:
+def _only(entity: object, *names: str) -> dict[str, object]:
     return {name: getattr(entity, name) for name in names}
 
 
-def _next(dossier: PlayDossier, step: Action | None, reasons: Iterable[Objection]) -> dict[str, Any]:
+def _next(dossier: PlayDossier, step: Action | None, reasons: Iterable[Objection]) -> dict[str, object]:
     return {
         "action": step.value if step else None,
         "sentence": step.sentence if step else None,
@@ -138,7 +188,7 @@ def _next(dossier: PlayDossier, step: Action | None, reasons: Iterable[Objection
 @command("next", "Show the next step of a play, what prevents it, and the command.")
 @play
 def next_(call: Call) -> None:
-    dossier = call.dossier()
+    dossier = call.dossier(shown=True)
     step = next_step.next_step(dossier)
     reasons = permission.objections(step, dossier, call.actor) if step else []
     call.data(_next(dossier, step, reasons), text.next_step(dossier, step, reasons))
@@ -153,7 +203,7 @@ def why(call: Call, wanted: tuple[str, ...]) -> None:
     if action is None:
         known = ", ".join(each.command for each in Action if each.command)
         raise UsageError(f"There is no action “{words}”; the actions are: {known}.")
-    dossier = call.dossier(thorough=action in (Action.SIGN_OFF, Action.SHIP))
+    dossier = call.dossier(thorough=action in (Action.SIGN_OFF, Action.SHIP), shown=True)
     reasons = permission.objections(action, dossier, call.actor)
     value = {"action": action.value, "allowed": not reasons, "objections": plain_objections(reasons)}
     call.data(value, [visible(each.sentence) for each in reasons] or [f"Nothing prevents “{words}”."])
@@ -164,7 +214,10 @@ def why(call: Call, wanted: tuple[str, ...]) -> None:
 @click.option("--last", metavar="N", type=AT_LEAST_1, help="only the last N entries")
 def log(call: Call, last: int | None) -> None:
     play_id = call.play_id if call.play else None
-    entries = queries.entries(call.project, play_id, last)
+    revoked = queries.revocations(call.project)
+    entries = [
+        replace(each, proof=queries.proof(each, revoked)) for each in queries.entries(call.project, play_id, last)
+    ]
     value = [asdict(entry) | {"detail": _json_or_text(entry.detail)} for entry in entries]
     call.data(value, text.log(entries, plain=call.plain))
 
@@ -186,6 +239,18 @@ def _json_or_text(detail: str) -> object:
 def comment(call: Call, comment: str) -> None:
     actions.comment(*call.about, comment)
     call.done("Noted.")
+
+
+@command(Action.UNDO)
+@play
+def undo(call: Call) -> None:
+    call.done(f"Undid: {actions.undo(*call.about)}. `{PROGRAM} redo {call.play}` does it again.")
+
+
+@command(Action.REDO)
+@play
+def redo(call: Call) -> None:
+    call.done(f"Redid: {actions.redo(*call.about)}.")
 
 
 @command(Action.ITERATE)

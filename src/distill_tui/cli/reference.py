@@ -69,7 +69,7 @@ def _markdown(commands: Program) -> str:
         "",
         "## For every command",
         "",
-        "They stand before or after the command.",
+        "They can be given before or after the command.",
         "",
         *_parameters(list(shared())),
         "",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
 from distill_tui import actions
+from distill_tui.bundles import export
 from distill_tui.cli.call import Call, UsageError, plain_objections, reading
 from distill_tui.cli.options import FILE, Pairs, command, once, play, reason
 from distill_tui.dataset import play_data
@@ -156,7 +156,7 @@ def _moved() -> Exception:
     return Refused([Objection("sign_off.moved", sentence)])
 
 
-def _digest(covers: Mapping[str, Any]) -> str:
+def _digest(covers: Mapping[str, object]) -> str:
     return digest_of(canonical(covers))
 
 
@@ -194,6 +194,11 @@ def maintain(call: Call, sample: int, refresh_days: int) -> None:
 
 @command(Action.SHIP)
 @play
-def ship(call: Call) -> None:
+@click.option("--to", metavar="DIR", type=FILE, help="also copy the bundle to a folder in DIR, named by the play")
+def ship(call: Call, to: str | None) -> None:
     folder = actions.ship(*call.about, key=call.key)
-    call.done("Shipped.", [visible(str(folder))], bundle=str(folder))
+    play, shown = call.dossier().play, folder
+    if to is not None:
+        with reading():
+            shown = export.export(folder, Path(to), export.name_of(play.name, play.round))
+    call.done("Shipped.", [visible(str(shown))], bundle=str(folder), folder=str(shown))

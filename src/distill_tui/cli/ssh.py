@@ -44,7 +44,7 @@ def ssh_setup(call: Call, user: str | None, check: str | None, sshd_config: str 
         call.data({"user": user, "authorized_keys": keys, "sshd_config": block}, map(visible, lines))
         return None
     config = Path(sshd_config) if sshd_config else None
-    looks = [*ssh_server.check_keys(dossier, path, text_of(check)), *ssh_server.check_server(user, config)]
+    looks = [*ssh_server.check_keys(dossier, path, text_of(check)), *ssh_server.check_server(user, config, agent=agent)]
     return call.checked(looks)
 
 

@@ -17,15 +17,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from distill_tui import actions
 from distill_tui.cli import deferred
 from distill_tui.people import identity, signatures
-from distill_tui.rules import decide
+from distill_tui.rules import decide, who
 from distill_tui.rules.objection import Objection, Refused
+from distill_tui.store import exposure, queries
 from distill_tui.store import project as projects
-from distill_tui.store import queries
 from distill_tui.terms import Opinion
 
 if TYPE_CHECKING:
@@ -67,11 +67,9 @@ def _unsafe(path: Path) -> Iterator[Objection]:
         yield Objection(
             "session.unsafe", f"This session's account does not own {path.name}, so a session proves no identity here."
         )
-    if status.st_mode & 0o022:
-        yield Objection(
-            "session.unsafe",
-            f"Other accounts can write {path.name}, so a session proves no identity; run `chmod 600` on it.",
-        )
+    exposed = exposure.trouble(path, alone=True)
+    if exposed:
+        yield Objection("session.unsafe", f"{exposed} Until then a session proves no identity.")
 
 
 def clean_environment() -> None:
@@ -139,7 +137,7 @@ def answer(path: Path, command: str) -> int:
     return code
 
 
-def _answer(project: Project, words: list[str]) -> tuple[int, dict[str, Any]]:
+def _answer(project: Project, words: list[str]) -> tuple[int, dict[str, object]]:
     try:
         actor, play = begin(project), queries.find_play(project, words[1])
         given = _line()
@@ -152,7 +150,7 @@ def _answer(project: Project, words: list[str]) -> tuple[int, dict[str, Any]]:
         return 4, {"error": str(error)}
 
 
-def _line() -> Mapping[str, Any]:
+def _line() -> Mapping[str, object]:
     """Read the one line that comes with a command. Raises ValueError."""
     line = sys.stdin.buffer.readline(LONGEST + 1)
     if len(line) > LONGEST:
@@ -166,7 +164,9 @@ def _line() -> Mapping[str, Any]:
     return value
 
 
-def _statement(project: Project, play: int, actor: Actor, opinion: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+def _statement(
+    project: Project, play: int, actor: Actor, opinion: Opinion, given: Mapping[str, object]
+) -> dict[str, object]:
     """Return the statement that this person would sign now, and the log from what they have seen up to its head."""
     comment = str(given.get("comment", ""))
     dossier, content = actions.ask_to_sign(project, play, actor, opinion, comment, keyed=True)
@@ -174,10 +174,16 @@ def _statement(project: Project, play: int, actor: Actor, opinion: Any, given: M
     log = queries.log_since(
         project, since if isinstance(since, int) else dossier.project.audit_size, dossier.project.audit_size
     )
-    return {"statement": base64.b64encode(content).decode(), "log": log}
+    accepted = queries.acceptances(project)
+    answer: dict[str, object] = {
+        "statement": base64.b64encode(content).decode(),
+        "log": log,
+        "roster": who.roster(dossier),
+    }
+    return answer | ({"accepted": accepted} if accepted else {})
 
 
-def _signature(project: Project, play: int, actor: Actor, given: Mapping[str, Any]) -> dict[str, Any]:
+def _signature(project: Project, play: int, actor: Actor, given: Mapping[str, object]) -> dict[str, object]:
     content = base64.b64decode(str(given.get("statement", "")), validate=True)
     number = actions.hand_in(project, play, actor, content, str(given.get("signature", "")))
     facts = next(each for each in project.dossier(play).sign_offs if each.row.id == number)

@@ -49,4 +49,4 @@ def _to_show(words: Sequence[str]) -> Path | None:
     if words[:1] not in ([], ["open"]) or len(files) > 1 or any(file.startswith("-") for file in files):
         return None
     found = candidates(files[0] if files else None) if drawable() else []
-    return found[0] if len(found) == 1 else None
+    return found[0] if len(found) == 1 and not found[0].is_symlink() else None

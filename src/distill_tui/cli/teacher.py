@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
-from distill_tui import actions
+from distill_tui import actions, tasks
+from distill_tui.cli import shards
 from distill_tui.cli.call import Call, UsageError, reading, text_of
 from distill_tui.cli.data import import_report
 from distill_tui.cli.exits import PROGRAM
 from distill_tui.cli.follow import finished, started
-from distill_tui.cli.options import AT_LEAST_1, FILE, command, play, stacked, wait
+from distill_tui.cli.options import AT_LEAST_1, FILE, Pairs, command, once, play, stacked, wait
 from distill_tui.reports import data as reports
+from distill_tui.reports import labels as label_reports
 from distill_tui.review import controls
-from distill_tui.rounds import cost_estimate, variations
-from distill_tui.rules import permission, requests
+from distill_tui.rounds import batches, cost_estimate, variations
+from distill_tui.rules import labels as label_rules
+from distill_tui.rules import permission, requests, results
 from distill_tui.rules.objection import Refused
+from distill_tui.store import json_columns
 from distill_tui.teachers import description
-from distill_tui.terms import Action, TeacherSource
+from distill_tui.terms import BEFORE_LOCK, Action, Executor, Stage, TeacherSource
+from distill_tui.text import visible
+
+SHOWN = 12  # labels of a teacher that is chosen
 
 
 @command(Action.SET_TEACHER)
@@ -39,14 +46,47 @@ from distill_tui.terms import Action, TeacherSource
     show_default=False,
     help="the model's version at the endpoint; a new version is queried again",
 )
-@click.option("--labels", metavar="A,B,C", help="the labels to choose from (classification)")
 @click.option(
-    "--template", metavar="FILE", type=FILE, help="the prompt, with {input} and {labels}, or {label} with --zero-shot"
+    "--api",
+    type=click.Choice(["systemone", "decisions"]),
+    help="URL is a typed-decision API: every label's probability in one call (the template is its question)",
+)
+@click.option(
+    "--labels",
+    metavar="A,B,C|FILE",
+    help="the labels to choose from (classification): with commas, quoted as in CSV, or a file with one a line",
+)
+@click.option(
+    "--template",
+    metavar="FILE",
+    type=FILE,
+    help="the prompt, with {input} and {labels}, or {label} with --zero-shot; a JSON list of messages for an endpoint",
 )
 @click.option(
     "--completes", is_flag=True, help="a --prompted model continues the template as plain text, up to a line end"
 )
+@click.option(
+    "--schema", metavar="FILE", type=FILE, help="the JSON schema by which an endpoint answers (a generation task)"
+)
+@click.option(
+    "--header",
+    "headers",
+    metavar="NAME=TEXT",
+    type=Pairs("x-team=search"),
+    multiple=True,
+    help="a header more of each request to an endpoint; it is kept in the project, so never a key",
+)
+@click.option("--body", metavar="JSON", help='more fields of each request to an endpoint, like {"top_p": 1}')
 @click.option("--answer-tokens", metavar="N", type=int, help="the most tokens of an answer (256 if it writes text)")
+@click.option(
+    "--max-tokens",
+    metavar="N",
+    type=AT_LEAST_1,
+    help="the most tokens that a model FOLDER reads at once (default: as many as it can)",
+)
+@click.option(
+    "--windows", is_flag=True, help="a FOLDER that chooses among labels reads longer inputs in windows, and averages"
+)
 def teacher(
     call: Call,
     folder: str | None,
@@ -56,32 +96,82 @@ def teacher(
     endpoint: str | None,
     model: str,
     revision: str,
+    api: str | None,
     labels: str | None,
     template: str | None,
+    schema: str | None,
+    headers: tuple[tuple[str, str], ...],
+    body: str | None,
     completes: bool,
     answer_tokens: int | None,
+    max_tokens: int | None,
+    windows: bool,
 ) -> None:
-    if (bool(folder), recorded, bool(endpoint)).count(True) != 1:
-        raise UsageError("Name one of: a model FOLDER, --recorded, or --endpoint URL.")
-    if (zero_shot and prompted) or ((zero_shot or prompted) and not folder):
-        raise UsageError("Use either --zero-shot or --prompted, together with a model FOLDER.")
-    described = None
+    _one_kind(folder, recorded, endpoint, zero_shot or prompted, zero_shot and prompted)
+    for option, given in (("api", api), ("schema", schema), ("header", headers), ("body", body)):
+        if given and not endpoint:
+            raise UsageError(f"--{option} is for --endpoint URL.")
+    if windows and not folder:
+        raise UsageError("Only a model FOLDER reads in windows; leave out --windows.")
+    if labels and folder and not (zero_shot or prompted):
+        raise UsageError("A classifier has its own labels. Leave out --labels, or add --zero-shot or --prompted.")
+    with reading():
+        described = description.Described.recorded(labels) if recorded and labels else None
     if endpoint or zero_shot or prompted:
         source = TeacherSource.ZERO_SHOT if zero_shot else TeacherSource.PROMPTED
-        described = description.Described.chosen(
-            TeacherSource.ENDPOINT if endpoint else source,
-            model,
-            labels or "",
-            text_of(template) if template else "",
-            endpoint or "",
-            revision,
-            completes=completes,
-            tokens=answer_tokens,
-        )
+        with reading():
+            described = description.Described.chosen(
+                TeacherSource.ENDPOINT if endpoint else source,
+                model,
+                labels or "",
+                text_of(template) if template else "",
+                endpoint or "",
+                revision,
+                completes=completes,
+                tokens=answer_tokens,
+                reads=max_tokens or 0,
+                api=api or "",
+                schema=text_of(schema).strip() if schema else "",
+                windows=windows,
+                headers=json.dumps(once(headers), sort_keys=True) if headers else "",
+                body=body or "",
+            )
+    tried = ""
     with reading():
-        actions.set_teacher(*call.about, Path(folder) if folder else None, described)
-    play = call.dossier().play
-    call.done(f"The teacher is {play.teacher_name}.", teacher=play.teacher_name, digest=play.teacher_digest)
+        if folder:
+            run = finished(
+                call, actions.try_teacher(*call.about, Path(folder), described, max_tokens=max_tokens, windows=windows)
+            )
+            tried = json_columns.result_of(results.TeacherTrial, run).sentence
+        else:
+            actions.set_teacher(*call.about, described)
+    _chosen(call, tried)
+
+
+def _one_kind(folder: str | None, recorded: bool, endpoint: str | None, asked: bool, both: bool) -> None:
+    """Check that exactly one kind of teacher is named, and that a way of asking belongs to a folder."""
+    if (bool(folder), recorded, bool(endpoint)).count(True) != 1:
+        raise UsageError("Name one of: a model FOLDER, --recorded, or --endpoint URL.")
+    if both or (asked and not folder):
+        raise UsageError("Use either --zero-shot or --prompted, together with a model FOLDER.")
+
+
+def _chosen(call: Call, tried: str) -> None:
+    """Name the teacher that was chosen, what its trial showed, and what its labels leave to settle."""
+    dossier = call.dossier()
+    play = dossier.play
+    if tasks.of(play.task).has_labels:
+        if named := label_rules.vocabulary(dossier).choices:
+            more = f" and {len(named) - SHOWN:,} more" if len(named) > SHOWN else ""
+            call.talk(visible(f"Its {len(named):,} labels: {' · '.join(named[:SHOWN])}{more}."))
+        for line in label_reports.notes(label_rules.reading(dossier), dossier.code):
+            call.talk(line)
+    call.done(
+        f"The teacher is {play.teacher_name}. {tried}".rstrip(),
+        teacher=play.teacher_name,
+        digest=play.teacher_digest,
+        tried=tried,
+    )
 
 
 @command(Action.CONFIRM_TERMS)
@@ -104,12 +194,17 @@ _limits = stacked(
     click.option("--budget", metavar="MONEY", help="the most that this teacher may cost in total (endpoints)"),
     click.option("--price-in", metavar="MONEY", help="the price of a million input tokens"),
     click.option("--price-out", metavar="MONEY", help="the price of a million output tokens"),
+    click.option(
+        "--price-cached", metavar="MONEY", help="of input tokens read from the provider's cache (default: --price-in)"
+    ),
     click.option("--concurrency", metavar="N", help="parallel requests (default 4)"),
     click.option("--per-minute", metavar="N", help="the most requests per minute"),
     click.option("--timeout", metavar="SECONDS", help="of one request (default 60)"),
     click.option("--attempts", metavar="N", help="attempts per input before the run fails (default 6)"),
     click.option(
-        "--estimate", is_flag=True, help="label one input now and extrapolate cost and time; required before a paid run"
+        "--estimate",
+        is_flag=True,
+        help="label a few inputs now, and extrapolate cost and time; required before a paid run",
     ),
     wait,
 )
@@ -117,8 +212,36 @@ _limits = stacked(
 
 @command(Action.LABEL)
 @play
+@shards.away
+@click.option("--shards", "many", metavar="N", type=click.IntRange(min=1), default=1, help="how many, with --on")
 @_limits
-def label(call: Call, estimate: bool, wait: bool, **limits: str | None) -> int | None:
+@click.option("--export", "out", metavar="FILE", type=FILE, help="write the requests for a provider's batch service")
+@click.option(
+    "--shape", type=click.Choice(["openai", "anthropic"]), help="of --export (default: by the endpoint's address)"
+)
+@click.option("--again", is_flag=True, help="of --export: also inputs that an earlier export asks about")
+@click.option(
+    "--import",
+    "results",
+    metavar="PATH",
+    type=FILE,
+    multiple=True,
+    help="take a batch's results: a file or folder",
+)
+def label(
+    call: Call,
+    on: Executor,
+    to: str | None,
+    slurm: shards.Settings,
+    many: int,
+    estimate: bool,
+    wait: bool,
+    out: str | None,
+    shape: str | None,
+    again: bool,
+    results: tuple[str, ...],
+    **limits: str | None,
+) -> int | None:
     given = _given(limits)
     if estimate:
         _estimate(
@@ -128,17 +251,37 @@ def label(call: Call, estimate: bool, wait: bool, **limits: str | None) -> int |
         )
         return None
     with reading():
-        return started(call, actions.label(*call.about, given), wait)
+        if out:
+            _export(call, Path(out), shape or "", again=again)
+            return None
+        if results:
+            return started(call, actions.label_results(*call.about, [Path(each) for each in results], given), wait)
+        return started(call, actions.label(*call.about, given, shards.place_of(on, to, slurm, many)), wait)
+
+
+def _export(call: Call, out: Path, shape: str, *, again: bool) -> None:
+    """Write the requests of a batch, and print how many there are and what is left out."""
+    dossier = call.dossier()
+    reasons = permission.objections(Action.LABEL, dossier, call.actor, requests.Label())
+    if reasons:
+        raise Refused(reasons)
+    made = batches.export(call.project.artifacts, dossier, out, shape, again=again)
+    call.talk(f"{made.answered:,} inputs are answered; {made.waiting:,} wait for the results of an earlier export.")
+    names = [str(each) for each in made.files]
+    call.done(f"Wrote {made.requests:,} requests.", names, files=names, requests=made.requests, waiting=made.waiting)
 
 
 def _given(limits: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in limits.items() if value is not None}
 
 
-def _estimate(call: Call, request: requests.Label, ask: Callable[[], dict[str, Any]]) -> None:
-    """Label one input, and print what all of them would cost."""
+def _estimate(call: Call, request: requests.Label, ask: Callable[[], dict[str, object]]) -> None:
+    """Label a few inputs, and print what all of them would cost."""
     dossier = call.dossier()
-    reasons = permission.objections(Action.LABEL, dossier, call.actor, request)
+    asked = dossier
+    if dossier.play.stage in BEFORE_LOCK:  # labelling waits for the lock, an estimate does not; all else holds
+        asked = dataclasses.replace(dossier, play=dataclasses.replace(dossier.play, stage=Stage.DATA))
+    reasons = permission.objections(Action.LABEL, asked, call.actor, request)
     if reasons:
         raise Refused(reasons)
     with reading():

@@ -18,7 +18,8 @@ def candidates(given: str | None) -> list[Path]:
 def drawable() -> bool:
     """Check that this is a terminal with cursor control. Textual draws on standard error."""
     streams = (sys.stdin, sys.stdout, sys.stderr)
-    return all(stream.isatty() for stream in streams) and os.environ.get("TERM", "dumb") != "dumb"
+    in_browser = "TEXTUAL_DRIVER" in os.environ  # textual-serve
+    return in_browser or (all(stream.isatty() for stream in streams) and os.environ.get("TERM", "dumb") != "dumb")
 
 
 def screens(

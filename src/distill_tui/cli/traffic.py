@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from distill_tui.cli.call import Call, UsageError
 from distill_tui.cli.options import stacked
-from distill_tui.dataset import readers, records
+from distill_tui.dataset import feeds, readers, records
 from distill_tui.dataset import window as windows
-from distill_tui.rounds import play_traffic
+from distill_tui.dataset.traces import call_mapping
+from distill_tui.rounds import call_mappings, play_traffic
 
 if TYPE_CHECKING:
+    from distill_tui.dataset.opening import Source
     from distill_tui.dataset.readers import ColumnMapping
     from distill_tui.dataset.window import Measured, TokenPrices
+    from distill_tui.rules.dossier import PlayDossier
 
 _NAMES = (
     "input",
@@ -31,6 +34,7 @@ _NAMES = (
     "latency-ms",
     "tokens-in",
     "tokens-out",
+    "model",
 )
 columns = stacked(
     *(
@@ -43,17 +47,114 @@ columns = stacked(
     )
 )
 
+call_options = stacked(
+    click.option(
+        "--take",
+        type=click.Choice(["conversation", "user-turns", "last-user"]),
+        help="of logged calls: the messages that make the input (default: proposed from the data, --preview shows it)",
+    ),
+    click.option("--with-system", is_flag=True, help="the system message is part of the input"),
+    click.option("--after", metavar="TEXT", help="the input begins after this text; \\n is a line break"),
+    click.option("--before", metavar="TEXT", help="the input ends before this text"),
+    click.option("--pattern", metavar="REGEX", help="the groups of this regular expression are the input"),
+    click.option(
+        "--input-template", metavar="TEXT", help="how fields or groups make one input, like '{title}: {body}'"
+    ),
+    click.option("--answer", metavar="PATH", help="the part of the answer: a path like $.label, or tool-name"),
+    click.option("--answers-of", metavar="MODEL", default="", show_default=False, help="the model that is the teacher"),
+)
+_CALLS = {"take": "take", "with_system": "system", "after": "after", "before": "before", "pattern": "pattern",
+          "input_template": "template", "answer": "answer"}  # fmt: skip
 
-def mapping(path: Path, named: dict[str, str | None]) -> ColumnMapping:
-    """Return the columns to read from a file: those named, over those found by their usual names.
 
-    Raises UsageError, BadInput.
+def calls(
+    dossier: PlayDossier, source: Source, given: Mapping[str, str | bool | None], answers: str | None
+) -> call_mapping.CallMapping | None:
+    """Return how calls become inputs: as stored or proposed, with what is given instead; None without calls.
+
+    Of a plain table it is the part of the answers in its column `answers` that counts. Raises UsageError.
+    """
+    found = call_mappings.calls_of(dossier, source, answers)
+    chosen = {_CALLS[name]: value for name, value in given.items() if value not in (None, False)}
+    chosen |= {
+        name: call_mapping.unescaped(str(chosen[name])) for name in ("after", "before", "template") if name in chosen
+    }
+    if not chosen:
+        return found
+    if not readers.is_log(source):
+        _only_an_answer(chosen)
+    found = found or call_mapping.DEFAULT
+    cuts = {"after", "before", "pattern", "template"}
+    kept = asdict(found) if not cuts & set(chosen) else {"answer": found.answer, "take": found.take}
+    mapped = call_mapping.CallMapping(
+        **kept | chosen | {"take": call_mapping.Take(str(chosen.get("take", kept["take"])))}
+    )
+    wrong = mapped.problem()
+    if wrong:
+        raise UsageError(wrong)
+    return mapped
+
+
+def _only_an_answer(chosen: Mapping[str, str | bool]) -> None:
+    """Check that a plain table is given nothing that only calls have. Raises UsageError."""
+    options = [option for option, name in _CALLS.items() if name in chosen and name != "answer"]
+    if options or chosen.get("answer") == call_mapping.TOOL_NAME:
+        given = f"--{options[0].replace('_', '-')}" if options else f"--answer {call_mapping.TOOL_NAME}"
+        raise UsageError(f"The file holds no logged calls, so {given} has no meaning.")
+
+
+def mapping(
+    source: Source,
+    named: dict[str, str | None],
+    *,
+    any_time: bool = False,
+    template: str = "",
+    several: bool = False,
+    scale: str = "",
+    separator: str = "",
+    empty_set: bool = False,
+) -> ColumnMapping:
+    """Return the columns to read from a source: those named, over those found by their usual names.
+
+    The template is that of the play's traffic so far. `several`: gold and the teacher's answers are sets of labels, as
+    the other two say; or they are scores of a scale. Raises UsageError, BadInput.
+    """
+    if not several and (separator or empty_set):
+        raise UsageError("--separator and --empty-set are for a play of several labels (--task multilabel).")
+    found = _mapping(source, named, template)
+    found = replace(found, any_time=any_time, separator=call_mapping.unescaped(separator))
+    return replace(readers.with_answers(found, source, several=several, scale=scale), empty_set=empty_set)
+
+
+def feed_mapping(source: Source, named: dict[str, str | None], own: str | None, template: str = "") -> ColumnMapping:
+    """Return the columns of a feed: those named, over those found; `own` is the column of the application's ids.
+
+    Without an input the file holds late answers. Raises UsageError, BadInput.
     """
     given = {name: column for name, column in named.items() if column is not None}
-    if not given:
-        return readers.guess_mapping(path)
+    if not given and own is None:
+        return feeds.mapping_of(source, template)
     try:
-        found: dict[str, str | None] = asdict(readers.guess_mapping(path))
+        guess = feeds.mapping_of(source, template)
+        found: dict[str, str | None] = {**guess.named(), "id": guess.id}
+    except records.BadInput:
+        found = {}
+    used = {name: column or None for name, column in (found | given | ({} if own is None else {"id": own})).items()}
+    column = used.pop("input", None) or ""
+    if not column and not (used.get("id") and any(used.get(name) for name in feeds.ANSWERS)):
+        raise UsageError("Name the input's column with --input; late answers need --id and a column of answers.")
+    return readers.ColumnMapping(input=column, **used)  # type: ignore[arg-type]
+
+
+def _mapping(source: Source, named: dict[str, str | None], template: str) -> ColumnMapping:
+    given = {name: column for name, column in named.items() if column is not None}
+    wrong = call_mapping.template_problem(given["input"]) if "{" in given.get("input", "") else None
+    if wrong:
+        raise UsageError(wrong)
+    if not given:
+        return readers.guess_mapping(source, template)
+    try:
+        found: dict[str, str | None] = dict(readers.guess_mapping(source, template).named())
     except records.BadInput:
         if not given.get("input"):
             raise
@@ -62,7 +163,7 @@ def mapping(path: Path, named: dict[str, str | None]) -> ColumnMapping:
     column = used.pop("input", None)
     if not column:
         raise UsageError("The input's column cannot be empty; name it with --input COLUMN.")
-    return readers.ColumnMapping(input=column, **used)
+    return readers.ColumnMapping(input=column, **used)  # type: ignore[arg-type]
 
 
 measures = stacked(

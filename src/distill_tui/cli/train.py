@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 from collections.abc import Callable, Iterator
 
 import click
 
-from distill_tui import actions, tasks
-from distill_tui.cli.call import Call, reading, text_of
+from distill_tui import actions
+from distill_tui.cli import plan_option, shards
+from distill_tui.cli.call import Call, InputError, UsageError, reading, text_of
 from distill_tui.cli.follow import follow, started
 from distill_tui.cli.options import FILE, Function, OneOf, Pairs, command, once, play, stacked, wait
-from distill_tui.dataset import frozen
 from distill_tui.reports import text
-from distill_tui.rules import training
+from distill_tui.review import climb
+from distill_tui.rules import results
 from distill_tui.spec import Spec
 from distill_tui.store import queries
-from distill_tui.terms import Action, StudentKind
+from distill_tui.terms import Action, Executor, StudentKind
 
 _FIELDS = {
     "student": "the kind of student",
@@ -25,7 +27,8 @@ _FIELDS = {
     "hidden": "hidden width of a student trained from scratch, or of static embeddings",
     "depth": "layers of a student trained from scratch",
     "vocabulary": "the most tokens kept of the teacher's tokenizer",
-    "max_tokens": "inputs are truncated to this many tokens",
+    "windows": "read longer inputs in windows, and average their logits; nothing is cut",
+    "max_tokens": "inputs are truncated to this many tokens (0: what 99% of the training rows need)",
     "answer_tokens": "the most tokens of a generated answer",
     "temperature": "softens teacher and student distributions",
     "alpha": "weight of the soft labels against the hard labels",
@@ -41,6 +44,7 @@ _FIELDS = {
     "enough": "stop the ladder at this share of the teacher's validation score",
     "export": "the form that ships and that the gate judges",
     "controls": "control arms without soft labels",
+    "seeds": "also train it with this many other seeds, to see how much of a score is the seed's",
     "probe": "also train on a quarter and a half of the rows, to see whether more data would help",
 }
 
@@ -64,30 +68,38 @@ def _spec_options() -> Iterator[Callable[[Function], Function]]:
     "--spec", "file", metavar="FILE", type=FILE, help="a TOML file of spec fields; what else is given overrides it"
 )
 @stacked(*_spec_options())
+@click.option("--from", "plan", metavar="PLAN.toml", help="train the students of a plan file, one after another")
+@shards.away
 @wait
 def train(
-    call: Call, values: tuple[tuple[str, str], ...], file: str | None, wait: bool, **options: str | None
+    call: Call,
+    values: tuple[tuple[str, str], ...],
+    file: str | None,
+    plan: str | None,
+    on: Executor,
+    to: str | None,
+    slurm: shards.Settings,
+    wait: bool,
+    **options: str | None,
 ) -> int | None:
+    if plan:
+        if values or file or any(options.values()):
+            raise UsageError("With --from, the students are those of the plan; leave out the other fields.")
+        return next((code for spec in plan_option.students(call, plan) if (code := _train_to_end(call, spec))), None)
     with reading():
         named: dict[str, object] = dict(tomllib.loads(text_of(file))) if file else {}
         named |= {name: value for name, value in options.items() if value is not None}
         named |= once(values)
-        hard = not named.keys() & {"alpha", "logit_mse"} and _only_hard_labels(call)
-        if hard:
-            named = {"controls": "", **named, "alpha": 0}  # the arm on hard labels would be the student itself
-        spec = Spec.from_mapping({"student": training.suits(call.dossier())} | named)
+        project, play_id, _ = call.about
+        spec, hard = actions.fitting(project, play_id, named)
     if hard:
         call.talk("The teacher gave no probabilities, so the student learns from hard labels only: alpha=0.")
-    return started(call, actions.start_run(*call.about, spec), wait)
+    return started(call, actions.start_run(*call.about, spec, shards.place_of(on, to, slurm)), wait)
 
 
-def _only_hard_labels(call: Call) -> bool:
-    """Check whether this round's data set has labels, and no row has the teacher's probabilities."""
-    dossier = call.dossier()
-    data = dossier.data_set
-    path = call.project.artifacts.path(data.artifact) if data is not None else None
-    labels = tasks.of(dossier.play.task).has_labels
-    return labels and path is not None and path.exists() and not frozen.soft_rows(path)
+def _train_to_end(call: Call, spec: Spec) -> int | None:
+    call.talk(f"Training {spec.rung}.")
+    return started(call, actions.start_run(*call.about, spec), wait=True)
 
 
 @command("train status", "Show the runs of a play.")
@@ -104,6 +116,20 @@ def train_status(call: Call, follows: bool) -> int | None:
         call.talk("No run is active.")
     call.data([text.run_json(run) for run in runs], text.runs(runs, plain=call.plain))
     return None
+
+
+@command("train show", "Show what a training run tried, which student it kept, and why.")
+@play
+@click.option("--run", metavar="N", type=int, help="the number of the run (default: the newest that finished)")
+def train_show(call: Call, run: int | None) -> None:
+    dossier = call.dossier()
+    done = [each for each in dossier.runs if results.train_result(each) and (run is None or each.id == run)]
+    if not done:
+        raise InputError("No such training run has finished; `train status` lists the runs.")
+    result = results.train_result(done[-1])
+    assert result is not None
+    found = climb.section(done[-1], result)
+    call.data({"run": done[-1].id, **dataclasses.asdict(result)}, text.parts([found], plain=call.plain))
 
 
 @command(Action.STOP_RUN)

@@ -24,7 +24,7 @@ CONFLICTS = ("teacher", "near")  # the teacher differs from gold; a near duplica
 class Filter:
     """A filter; empty fields do not filter."""
 
-    label: str = ""  # gold, or the teacher's where there is none
+    label: str = ""  # gold, or the teacher's where there is none; of sets, a label in it
     segment: str = ""
     split: str = ""
     search: str = ""  # anywhere in the input, in any case
@@ -51,11 +51,12 @@ class OpenRows:
 
     def __init__(self, path: Path) -> None:
         self.labels = frozen.labels_of(path)  # raises BadInput for any other file
+        self.task = tasks.of(frozen.task_of(path))
         whole = pq.read_table(path, columns=list(frozen.COLUMNS), memory_map=True)
         sealed = pc.equal(whole.column("split"), str(Split.HELD_OUT))
         self.sealed: int = pc.sum(sealed).as_py() or 0
         self.table = whole.filter(pc.invert(sealed)).combine_chunks()
-        self.confidence = _confidence(self.table.column("teacher_probabilities"))
+        self.confidence = _confidence(self.table.column("teacher_probabilities"), several=self.task.several)
         self._near: NDArray[np.bool_] | None = None
         self._differ: NDArray[np.bool_] | None = None
 
@@ -66,9 +67,13 @@ class OpenRows:
         """Return the positions of the wanted rows, in order."""
         mask = np.ones(len(self), dtype=bool)
         known = pc.coalesce(self.table.column("gold"), self.table.column("teacher_output"))
-        for column, value in ((known, wanted.label), (self._column("segment"), wanted.segment)):
-            if value:
-                mask &= _true(pc.equal(column, value))
+        if wanted.label and self.task.several:
+            names = (() if text is None else self.task.names_in(text) for text in known.to_pylist())
+            mask &= np.fromiter((wanted.label in found for found in names), dtype=bool, count=len(self))
+        elif wanted.label:
+            mask &= _true(pc.equal(known, wanted.label))
+        if wanted.segment:
+            mask &= _true(pc.equal(self._column("segment"), wanted.segment))
         if wanted.split:
             mask &= _true(pc.equal(self._column("split"), wanted.split))
         if wanted.search:
@@ -90,7 +95,7 @@ class OpenRows:
         confidence = float(self.confidence[place])
         known = None if np.isnan(confidence) else confidence
         gold, teacher = row["gold"], row["teacher_output"]
-        differs = tasks.of_labels(self.labels).differ
+        differs = self.task.differ
         return row | {"confidence": known, "conflict": None not in (gold, teacher) and differs(gold, teacher)}
 
     def values(self, column: str) -> list[str]:
@@ -107,7 +112,7 @@ class OpenRows:
         if self._differ is None:
             gold, teacher = self._column("gold"), self._column("teacher_output")
             self._differ = _true(pc.not_equal(gold, teacher))
-            differ = tasks.of_labels(self.labels).differ
+            differ = self.task.differ
             for place in np.flatnonzero(self._differ):
                 self._differ[place] = differ(gold[int(place)].as_py(), teacher[int(place)].as_py())
         return self._differ
@@ -125,12 +130,13 @@ def _true(mask: Any) -> NDArray[np.bool_]:
     return found
 
 
-def _confidence(column: Any) -> NDArray[np.float64]:
-    """Return the highest probability of each row, NaN where it has none."""
+def _confidence(column: Any, *, several: bool) -> NDArray[np.float64]:
+    """Return the highest probability of each row, NaN where it has none; of sets, that of the least sure label."""
     lists = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     confidence = np.full(len(lists), np.nan)
     there = np.flatnonzero(lists.is_valid().to_numpy(zero_copy_only=False))
     if len(there):
         flat = lists.flatten().to_numpy(zero_copy_only=False)
-        confidence[there] = flat.reshape(len(there), -1).max(axis=1)
+        shares = flat.reshape(len(there), -1)
+        confidence[there] = np.maximum(shares, 1 - shares).min(axis=1) if several else shares.max(axis=1)
     return confidence

@@ -10,22 +10,35 @@ import json
 import math
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from distill_tui import tasks
 from distill_tui.dataset import frozen, traffic
+from distill_tui.dataset.contradictions import Compared, by_label
+from distill_tui.dataset.counted import EVERYTHING
 from distill_tui.dataset.progress import Progress, no_progress
 from distill_tui.dataset.records import BadInput
 from distill_tui.dataset.split import Candidate, LeftOut, SplitRule, assign, most_common
-from distill_tui.terms import Split
+from distill_tui.dataset.traces.call_mapping import CallMapping
+from distill_tui.gates.gate import ORDERED
+from distill_tui.gates.label_sets import LIKELY, likely
+from distill_tui.gates.scale import Scale, is_range
+from distill_tui.gates.usable import Need
+from distill_tui.tasks import multilabel
+from distill_tui.tasks.definition import Definition
+from distill_tui.tasks.label_map import LabelMap
+from distill_tui.terms import Split, Task
 
-EVERYTHING = "all"  # the segment of a row without one
-MOST_LABELS = 100  # that are guessed from traffic
+MOST_LABELS = 1_000  # that are guessed from traffic
+FEW_LABELS = 100  # beyond this, as many labels as half of the answered rows are taken for free text
+MOST_UNMATCHED = 100  # names in gold without a label that are listed
 GROUP = 20_000  # rows in a row group of the file
 NEEDED = ("input_digest", "input", "teacher_output", "teacher_probabilities", "gold", "segment", "group", "time")
 
@@ -48,9 +61,12 @@ class Tally:
     gold_conflicts: int = 0  # distinct rows with more than one gold label
     gold_ties: int = 0  # of them, those without a majority: their gold is dropped
     unknown_gold: int = 0  # distinct rows whose gold is none of the labels: dropped
-    unknown_outputs: int = 0  # distinct rows whose teacher answers with none of the labels: dropped
+    unknown_outputs: int = 0  # distinct rows whose teacher answers with none of the labels: they count as wrong
+    contradictions: int = 0  # distinct rows whose probabilities contradict the teacher's answer: the answer counts
+    partial_probabilities: int = 0  # distinct rows with probabilities of some labels only: they are not used
     contaminated: int = 0  # distinct rows left out because they belong with held-out rows
     straddling: int = 0  # distinct rows left out because they fall in the held-out period
+    dropped: int = 0  # rows as read that a person dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +84,16 @@ class Row:
     teacher_output: str | None
     teacher_probabilities: tuple[float, ...] | None  # in the order of the labels; they sum to 1
 
+    outside: bool = False  # the teacher's output, kept as it is written, is none of the labels; not written
+
+    @property
+    def answer(self) -> str | None:
+        """The teacher's output where it counts as an answer: one of the labels, or a text."""
+        return None if self.outside else self.teacher_output
+
     @property
     def compared(self) -> tuple[str, str] | None:
-        """Gold and the teacher's output, where an open row has both."""
+        """Gold and the teacher's output, whatever it is, where an open row has both."""
         if self.split is Split.HELD_OUT or self.gold is None or self.teacher_output is None:
             return None
         return self.gold, self.teacher_output
@@ -80,10 +103,14 @@ class Row:
 class DataSet:
     """A data set before it is written."""
 
-    labels: tuple[str, ...]  # empty for a generation task
+    task: Task
+    labels: tuple[str, ...]  # empty where the answers are texts
     rows: tuple[Row, ...]
     tally: Tally
+    names: Mapping[str, str] = field(default_factory=dict)  # the label map: as written → label
+    unmatched_gold: Mapping[str, int] = field(default_factory=dict)  # names in gold that stand for no label → rows
     since: tuple[str | None, ...] = ()  # when each row first came (ISO 8601, UTC); not written
+    lists: str = ORDERED  # how lists in written answers are compared, by the gate
 
 
 @dataclass(slots=True)
@@ -134,23 +161,27 @@ def build(
     traffic_files: Sequence[Path],
     outputs: Mapping[str, TeacherOutput],
     rule: SplitRule,
-    labels: Sequence[str] | None = None,
+    labels: Sequence[str] | LabelMap | None = None,
     *,
+    task: Task = Task.CLASSIFICATION,
     keep: Mapping[str, Split] | None = None,
+    without: Collection[str] = (),
     progress: Progress = no_progress,
 ) -> DataSet:
     """Build a data set from imported traffic. Raises BadInput.
 
     `outputs` holds the teacher's answers by input digest; they replace what the traffic recorded. `labels` is the
-    task's list (None: taken from gold and probabilities; empty: a generation task). `keep` holds the splits of the
-    round before by input digest (`frozen.splits_of`).
+    task's list, or the label map (None: taken from gold and probabilities; empty: the answers are texts). `keep` holds
+    the splits of the round before by input digest (`frozen.splits_of`), `without` the digests of dropped rows.
     """
     if problem := rule.problem():
         raise BadInput(problem)
     kept = keep or {}
-    merged, tally = _merge(traffic_files, rule, kept, progress)
-    named = tuple(labels) if labels is not None else _guessed_labels(merged, outputs)
-    candidates = [one.candidate() for one in merged]
+    names, of = labels.names if isinstance(labels, LabelMap) else {}, tasks.of(task)
+    merged, tally = _merge(traffic_files, rule, kept, partial(of.renamed, names), frozenset(without), progress)
+    tally = replace(tally, gold_ties=sum(len(one.golds) > 1 and of.settled(one.golds) is None for one in merged))
+    named = _label_map(labels, merged, outputs, of)
+    candidates = _judged([one.candidate() for one in merged], merged, outputs, named, rule.needs, of)
     places = assign(candidates, rule, kept, progress)
     counted = Counter(places)
     if not counted[Split.TRAIN]:
@@ -158,23 +189,48 @@ def build(
     order = [at for split in Split for at, place in enumerate(places) if place is split]  # by split, then by digest
     rows: list[Row] = []
     lost: Counter[str] = Counter()
+    partly = 0
+    recorded, computed = Compared(of.several), Compared(of.several)
     for at in order:
         one = merged[at]
         output = outputs.get(one.digest) or one.recorded()
-        rows.append(_row(len(rows), one, candidates[at].segment, Split(places[at]), output, named, lost))
+        compared = computed if one.digest in outputs else recorded
+        stands = None if output.output is None or not named.labels else of.label_of(named, output.output)
+        if compared.add(stands, by_label(output.probabilities, named.labels, named.of)):
+            output = replace(output, probabilities=None)
+        row = _row(len(rows), one, candidates[at].segment, Split(places[at]), output, named, lost, of)
+        partly += output.probabilities is not None and row.teacher_probabilities is None and not row.outside
+        rows.append(row)
+    recorded.check("the traffic")
     tally = replace(
         tally,
-        unknown_gold=lost["gold"],
-        unknown_outputs=lost["output"],
+        contradictions=recorded.contradict + computed.contradict,
+        unknown_gold=lost.total(),
+        unknown_outputs=sum(row.outside for row in rows),
+        partial_probabilities=partly,
         contaminated=counted[LeftOut.CONTAMINATED],
         straddling=counted[LeftOut.STRADDLING],
     )
-    return DataSet(named, tuple(rows), tally, tuple(merged[at].since for at in order))
+    since = tuple(merged[at].since for at in order)
+    return DataSet(task, named.labels, tuple(rows), tally, named.names, dict(lost.most_common(MOST_UNMATCHED)), since)
 
 
-def write(dataset: DataSet, out: Path) -> str:
-    """Write a data set, whole or not at all, and return its digest (`frozen.content_digest`)."""
-    about = {"labels": json.dumps(dataset.labels, ensure_ascii=False), "tally": json.dumps(asdict(dataset.tally))}
+def write(dataset: DataSet, out: Path, calls: CallMapping | None = None) -> str:
+    """Write a data set, whole or not at all, and return its digest (`frozen.content_digest`).
+
+    `calls` made the inputs of logged calls, and is part of the data set.
+    """
+    about = {
+        "task": str(dataset.task),
+        "labels": json.dumps(dataset.labels, ensure_ascii=False),
+        "names": json.dumps(dataset.names, ensure_ascii=False, sort_keys=True),
+        "unmatched_gold": json.dumps(dataset.unmatched_gold, ensure_ascii=False),
+        "tally": json.dumps(asdict(dataset.tally)),
+    }
+    if dataset.lists != ORDERED:
+        about["lists"] = dataset.lists
+    if calls is not None:
+        about["calls"] = calls.to_json()
     schema = frozen.SCHEMA.with_metadata(about)
     with traffic.replacing(out) as draft:
         with pq.ParquetWriter(draft, schema, **traffic.WRITING) as writer:
@@ -186,18 +242,27 @@ def write(dataset: DataSet, out: Path) -> str:
 
 
 def _merge(
-    files: Sequence[Path], rule: SplitRule, keep: Mapping[str, Split], progress: Progress
+    files: Sequence[Path],
+    rule: SplitRule,
+    keep: Mapping[str, Split],
+    renamed: Callable[[str], str],
+    without: frozenset[str],
+    progress: Progress,
 ) -> tuple[list[_Merged], Tally]:
-    """Merge equal inputs; held-out rows of the round before count as in the window."""
+    """Merge equal inputs, their gold by the label map; held-out rows of the round before count as in the window."""
     held_out = {digest for digest, split in keep.items() if split is Split.HELD_OUT}
     merged: dict[str, _Merged] = {}
-    read = outside = 0
+    read = outside = dropped = 0
     for row in traffic.rows(files, NEEDED, progress):
         read += 1
         digest = row["input_digest"]
+        if digest in without:
+            dropped += 1
+            continue
         if digest not in held_out and not rule.in_window(row["time"]):
             outside += 1
             continue
+        row["gold"] = None if row["gold"] is None else renamed(row["gold"])
         merged.setdefault(digest, _Merged(digest, row["input"])).add(row)
     missing = len(held_out - merged.keys())
     if missing:
@@ -209,34 +274,66 @@ def _merge(
     return distinct, Tally(
         rows_read=read,
         outside_window=outside,
-        duplicates_merged=read - outside - len(distinct),
+        duplicates_merged=read - outside - dropped - len(distinct),
         gold_conflicts=len(conflicts),
-        gold_ties=sum(_majority(golds) is None for golds in conflicts),
+        dropped=dropped,
     )
 
 
-def _majority(golds: Counter[str]) -> str | None:
-    """Return the gold label of most rows; None where two labels have equally many."""
-    ranked = golds.most_common(2)
-    if not ranked or (len(ranked) == 2 and ranked[0][1] == ranked[1][1]):
-        return None
-    return ranked[0][0]
+def _label_map(
+    labels: Sequence[str] | LabelMap | None,
+    merged: Sequence[_Merged],
+    outputs: Mapping[str, TeacherOutput],
+    of: Definition,
+) -> LabelMap:
+    if isinstance(labels, LabelMap):
+        return labels
+    return LabelMap(tuple(labels) if labels is not None else _guessed_labels(merged, outputs, of))
 
 
-def _guessed_labels(merged: Sequence[_Merged], outputs: Mapping[str, TeacherOutput]) -> tuple[str, ...]:
+def _judged(
+    candidates: Sequence[Candidate],
+    merged: Sequence[_Merged],
+    outputs: Mapping[str, TeacherOutput],
+    named: LabelMap,
+    need: Need,
+    of: Definition,
+) -> list[Candidate]:
+    """Mark the rows that have what the gate's criteria need; where no row has gold and an answer, those with one."""
+    golds = [of.settled(one.golds) for one in merged]
+    gold = [name is not None and (not named.labels or of.label_of(named, name) is not None) for name in golds]
+    given = [outputs.get(one.digest) or one.recorded() for one in merged]
+    answered = [each.output is not None or each.probabilities is not None for each in given]
+    both = [a and b for a, b in zip(gold, answered, strict=True)]
+    soft = [a and each.probabilities is not None for a, each in zip(both, given, strict=True)]
+    has: dict[Need, list[bool]] = {
+        Need.GOLD: gold,
+        Need.TEACHER: answered,
+        Need.BOTH: both if any(both) else answered,
+        Need.SOFT: soft,
+    }
+    marks = has.get(need, [True] * len(candidates))
+    return [replace(each, judged=mark) for each, mark in zip(candidates, marks, strict=True)]
+
+
+def _guessed_labels(merged: Sequence[_Merged], outputs: Mapping[str, TeacherOutput], of: Definition) -> tuple[str, ...]:
     """Return the labels of gold and of named probabilities; where there are none, the teacher's answers."""
     named: set[str] = set()
     answers: set[str] = set()
+    answered = 0
     for one in merged:
         teacher = outputs.get(one.digest) or one.recorded()
-        named.update(one.golds, teacher.probabilities if isinstance(teacher.probabilities, Mapping) else ())
+        named.update(name for gold in one.golds for name in of.names_in(gold))
+        named.update(teacher.probabilities if isinstance(teacher.probabilities, Mapping) else ())
         if teacher.output is not None:
-            answers.add(teacher.output)
+            answers.update(of.names_in(teacher.output))
+        answered += bool(one.golds or teacher.output or teacher.probabilities)
     found = named or answers
-    if len(found) > MOST_LABELS:
+    if len(found) > MOST_LABELS or len(found) > max(FEW_LABELS, answered // 2):
         raise BadInput(
-            f"The traffic has {len(found):,} different labels. Give the task's labels, or an empty list for a"
-            " generation task."
+            f"The traffic has {len(found):,} different labels on {answered:,} rows, like free text. If they are labels,"
+            " name them: `distill-tui teacher PLAY --recorded --labels FILE`, one a line. For free text open a play"
+            " with --task generation."
         )
     return tuple(sorted(found))
 
@@ -247,16 +344,18 @@ def _row(
     segment: str,
     split: Split,
     teacher: TeacherOutput,
-    labels: tuple[str, ...],
+    named: LabelMap,
     lost: Counter[str],
+    of: Definition,
 ) -> Row:
-    """Settle one row; counts what the task's labels do not have in `lost`, under "gold" and "output"."""
-    gold, output, probabilities = _majority(one.golds), teacher.output, None
-    if labels:
-        if gold is not None and gold not in labels:
-            gold, lost["gold"] = None, lost["gold"] + 1
-        output, probabilities, unknown = _in_labels(teacher, labels)
-        lost["output"] += unknown
+    """Settle one row; counts the names in gold that stand for none of the labels in `lost`."""
+    gold, output, probabilities, outside = of.settled(one.golds), teacher.output, None, False
+    if named.labels:
+        stands = None if gold is None else of.label_of(named, gold)
+        if gold is not None and stands is None:
+            lost[gold] += 1
+        gold = Scale.of(named.labels).known(gold) if is_range(named.labels) else stands
+        output, probabilities, outside = _answered(teacher, named, of)
     return Row(
         row=number,
         input_digest=one.digest,
@@ -268,26 +367,82 @@ def _row(
         weight=float(sum(one.seen.values())),
         teacher_output=output,
         teacher_probabilities=probabilities,
+        outside=outside,
     )
 
 
-def _in_labels(teacher: TeacherOutput, labels: tuple[str, ...]) -> tuple[str | None, tuple[float, ...] | None, bool]:
-    """Return the teacher's label, its probabilities in the order of the labels, and whether it named another label."""
-    shares = teacher.probabilities
-    unknown = teacher.output is not None and teacher.output not in labels
+def _answered(
+    teacher: TeacherOutput, named: LabelMap, of: Definition
+) -> tuple[str | None, tuple[float, ...] | None, bool]:
+    """Return the teacher's answer, its probabilities by label, and whether it is none of the task's answers."""
+    if of.several:
+        return _in_sets(teacher, named)
+    return _in_range(teacher, named) if is_range(named.labels) else _in_labels(teacher, named)
+
+
+def _in_range(teacher: TeacherOutput, named: LabelMap) -> tuple[str | None, tuple[float, ...] | None, bool]:
+    """Return the teacher's number, shared among the two points of the range that it lies between."""
+    scale = Scale.of(named.labels)
+    number = scale.known(teacher.output)
+    return (
+        (teacher.output, None, teacher.output is not None)
+        if number is None
+        else (number, scale.shares(float(number)), False)
+    )
+
+
+def _in_labels(teacher: TeacherOutput, named: LabelMap) -> tuple[str | None, tuple[float, ...] | None, bool]:
+    """Return the teacher's label, its probabilities in the order of the labels, and whether it is none of the labels.
+
+    An answer that stands for no label is returned as it is written.
+    """
+    shares, output = teacher.probabilities, named.of(teacher.output)
     if isinstance(shares, Mapping):
-        if shares.keys() <= set(labels):
-            shares = [shares.get(label, 0.0) for label in labels]
-        else:
-            shares, unknown = None, True
-    output = teacher.output if teacher.output in labels else None
+        strange = [share for name, share in shares.items() if named.of(name) is None]
+        if any(strange):
+            said = teacher.output or max(shares.items(), key=lambda each: each[1])[0]
+            return output or said, None, output is None
+        shares = named.shares(tuple(shares), tuple(shares.values()))
     if shares is None:
-        return output, None, unknown
-    if len(shares) != len(labels):
-        raise BadInput(
-            f"The teacher's probabilities are lists of {len(shares)}, and the task has {len(labels)} labels. Give the"
-            " labels in the order of the lists."
-        )
+        return (output if output is not None else teacher.output), None, output is None and teacher.output is not None
+    _same_length(shares, named)
     total = math.fsum(shares)
     probabilities = tuple(share / total for share in shares)
-    return output or labels[probabilities.index(max(probabilities))], probabilities, unknown
+    if teacher.output is not None and output is None:
+        return teacher.output, probabilities, True
+    return output or named.labels[probabilities.index(max(probabilities))], probabilities, False
+
+
+def _same_length(shares: Sequence[float], named: LabelMap) -> None:
+    if len(shares) != len(named.labels):
+        raise BadInput(
+            f"The teacher's probabilities are lists of {len(shares)}, and the task has {len(named.labels)} labels. "
+            "Give the labels in the order of the lists."
+        )
+
+
+def _in_sets(teacher: TeacherOutput, named: LabelMap) -> tuple[str | None, tuple[float, ...] | None, bool]:
+    """Return the teacher's set of labels, the probability of each label, and whether a name in it is not a label.
+
+    Probabilities of some labels only say nothing of the others, and are not used. Without an answer, it is the labels
+    that are likelier than not.
+    """
+    shares, said = teacher.probabilities, teacher.output
+    output = None if said is None else multilabel.mapped(named, said)
+    if isinstance(shares, Mapping):
+        strange = [name for name, share in shares.items() if named.of(name) is None and share >= LIKELY]
+        if said is None and strange:
+            return likely(shares, shares.values()), None, True
+        by_name: dict[str, float] = {}
+        for name, share in shares.items():
+            label = named.of(name)
+            if label is not None:
+                by_name[label] = max(share, by_name.get(label, 0.0))
+        shares = [by_name[label] for label in named.labels] if len(by_name) == len(named.labels) else None
+    if shares is None:
+        return (output if output is not None else said), None, said is not None and output is None
+    _same_length(shares, named)
+    probabilities = tuple(min(1.0, share) for share in shares)
+    if said is not None:
+        return (said if output is None else output), probabilities, output is None
+    return likely(named.labels, probabilities), probabilities, False

@@ -10,7 +10,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from distill_tui import tasks
-from distill_tui.dataset.duplicates import input_digest, near_duplicates
+from distill_tui.dataset.duplicates import near_duplicates
 from distill_tui.dataset.progress import Progress, no_progress
 from distill_tui.dataset.records import BadInput
+from distill_tui.dataset.row_identity import input_digest
 from distill_tui.dataset.split import components
+from distill_tui.dataset.traces.call_mapping import CallMapping
+from distill_tui.gates.gate import ORDERED
+from distill_tui.gates.label_sets import read
+from distill_tui.gates.scale import Scale, is_range
+from distill_tui.tasks.label_map import LabelMap
 from distill_tui.terms import Split, Task
 
 SCHEMA = pa.schema(
@@ -42,40 +47,46 @@ SCHEMA = pa.schema(
     ]
 )
 COLUMNS = tuple(SCHEMA.names)
-DIGEST_VERSION = b"distill-tui data set 1"
+DIGEST_VERSION = "distill-tui data set 3"
 
 
 @dataclass(frozen=True)
 class Rows:
     """The rows of one split as plain columns, in the order of their numbers."""
 
+    task: Task  # of the whole data set
     rows: NDArray[np.int64]  # numbers in the data set
     inputs: tuple[str, ...]
     digests: tuple[str, ...]
     labels: tuple[str, ...]  # of the whole data set; empty for a generation task
-    gold: NDArray[np.int64]  # index of the gold label, -1 where there is none
+    gold: NDArray[np.int64]  # index of the gold label, or of the set of labels in this split; -1 where there is none
     gold_texts: tuple[str | None, ...]
     teacher: NDArray[np.int64]  # index of the teacher's label, -1 where there is none
-    teacher_texts: tuple[str | None, ...]
+    teacher_texts: tuple[str | None, ...]  # as it is written where it is none of the labels
     soft: NDArray[np.float32]  # (n, k): the teacher's probabilities, NaN in the rows that have none
     weights: NDArray[np.float64]
     segments: tuple[str, ...]
     groups: tuple[str | None, ...]
+    lists: str = ORDERED  # of the whole data set: how lists in written answers are compared
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     @property
-    def task(self) -> Task:
-        return tasks.of_labels(self.labels).task
+    def outside(self) -> NDArray[np.bool_]:
+        """Where the teacher answered, with none of the labels."""
+        answered = np.array([text is not None for text in self.teacher_texts], dtype=bool)
+        return answered & (self.teacher < 0) & bool(self.labels)
 
 
 def load(path: Path, split: Split | str) -> Rows:
     """Read the rows of one split. Raises BadInput where the file is not a frozen data set."""
-    labels = labels_of(path)
+    labels, task = labels_of(path), task_of(path)
     columns = _table(path, COLUMNS, ("split", "=", str(Split(split)))).to_pydict()
-    index = {label: position for position, label in enumerate(labels)}
+    index = _index(task, labels, columns)
     return Rows(
+        task=task,
+        lists=lists_of(path),
         rows=np.array(columns["row"], dtype=np.int64),
         inputs=tuple(columns["input"]),
         digests=tuple(columns["input_digest"]),
@@ -91,9 +102,46 @@ def load(path: Path, split: Split | str) -> Rows:
     )
 
 
+def _index(task: Task, labels: Sequence[str], columns: Mapping[str, Sequence[str | None]]) -> dict[str, int]:
+    """Number the answers of a split: its labels, its sets of labels, or of numbers the point that is nearest."""
+    if is_range(labels):
+        scale, numbers = Scale.of(labels), {*columns["gold"], *columns["teacher_output"]}
+        return {text: scale.nearest(text) for text in numbers if text is not None and scale.known(text) is not None}
+    known = sets_in(columns, labels) if task is Task.MULTILABEL else labels
+    return {label: position for position, label in enumerate(known)}
+
+
+def sets_in(columns: Mapping[str, Sequence[str | None]], labels: Sequence[str]) -> list[str]:
+    """Return the distinct sets in gold and the teacher's outputs that hold nothing but labels, in order."""
+    there, known = {*columns["gold"], *columns["teacher_output"]} - {None}, set(labels)
+    return sorted(
+        text for text in there if text is not None and (found := read(text)) is not None and known >= {*found}
+    )
+
+
+def task_of(path: Path) -> Task:
+    """Return the task that the data set is of. Raises BadInput."""
+    return Task(_metadata(path)[b"task"].decode())
+
+
 def labels_of(path: Path) -> tuple[str, ...]:
     """Return the labels, in the order of the probabilities. Raises BadInput."""
     return tuple(json.loads(_metadata(path)[b"labels"]))
+
+
+def lists_of(path: Path) -> str:
+    """Return how lists in written answers are compared. Raises BadInput."""
+    return _metadata(path).get(b"lists", ORDERED.encode()).decode()
+
+
+def label_map_of(path: Path) -> LabelMap:
+    """Return the label map by which the data set was built. Raises BadInput."""
+    return LabelMap(labels_of(path), dict(json.loads(_metadata(path).get(b"names", b"{}"))))
+
+
+def unmatched_gold(path: Path) -> dict[str, int]:
+    """Return the most frequent names in gold that stand for none of the labels, with their distinct rows."""
+    return dict(json.loads(_metadata(path).get(b"unmatched_gold", b"{}")))
 
 
 def tally_of(path: Path) -> dict[str, int]:
@@ -114,19 +162,33 @@ def soft_rows(path: Path) -> int:
 
 
 def content_digest(path: Path) -> str:
-    """Return the SHA-256 over a data set's labels and rows, every field framed by its length.
+    """Return the SHA-256 over a data set's task, labels, label map and rows, every field framed by its length.
 
-    In order: the words `distill-tui data set 1`; the number of labels and each label; then of each row, in order,
-    row number, input digest, input, gold, segment, group, split, weight, teacher output and probabilities. Numbers
-    are 8 bytes, big-endian (weights as IEEE 754); a text is the length of its UTF-8 and its bytes; a missing value
-    is the length -1; probabilities are their number and each as 4 bytes (IEEE 754).
+    In order: the words `distill-tui data set 3`; the task; the number of labels and each label; the number of names in
+    the label map, and of each, sorted, the name and its label; then of each row, in order, row number, input digest,
+    input, gold, segment, group, split, weight, teacher output and probabilities. Numbers are 8 bytes, big-endian
+    (weights as IEEE 754); a text is the length of its UTF-8 and its bytes; a missing value is the length -1;
+    probabilities are their number and each as 4 bytes (IEEE 754); where the inputs are of logged calls, their mapping
+    as JSON comes next; where lists are not compared in their order, how they are comes last.
     """
-    sha = hashlib.sha256(_text(DIGEST_VERSION.decode()))
-    labels = labels_of(path)
-    sha.update(_whole(len(labels)) + b"".join(map(_text, labels)))
+    named = label_map_of(path)
+    sha = hashlib.sha256(_text(DIGEST_VERSION) + _text(task_of(path)))
+    sha.update(_whole(len(named.labels)) + b"".join(map(_text, named.labels)))
+    sha.update(_whole(len(named.names)) + b"".join(_text(name) + _text(label) for name, label in named.pairs))
     for row in stored(path):
         sha.update(_framed(row))
+    calls = calls_of(path)
+    if calls is not None:
+        sha.update(_text(calls.to_json()))
+    if lists_of(path) != ORDERED:
+        sha.update(_text(lists_of(path)))
     return sha.hexdigest()
+
+
+def calls_of(path: Path) -> CallMapping | None:
+    """Return how logged calls became the inputs of a data set; None where they are not calls."""
+    stored = _metadata(path).get(b"calls")
+    return CallMapping.read(stored.decode()) if stored is not None else None
 
 
 def stored(path: Path) -> Iterator[dict[str, Any]]:
@@ -158,9 +220,9 @@ def without(rows: Rows, digests: Collection[str]) -> Rows:
     picked: dict[str, Any] = {
         name: column[stay] if isinstance(column, np.ndarray) else tuple(column[position] for position in stay)
         for name, column in columns.items()
-        if name != "labels"
+        if name not in ("task", "labels", "lists")
     }
-    return Rows(labels=rows.labels, **picked)
+    return replace(rows, **picked)
 
 
 def leaks(path: Path, progress: Progress = no_progress) -> list[str]:
@@ -199,14 +261,17 @@ def _metadata(path: Path) -> Mapping[bytes, bytes]:
     except (pa.ArrowException, OSError) as error:
         raise BadInput(f"{path.name} is not a readable Parquet file. Build the data set again.") from error
     metadata: Mapping[bytes, bytes] = schema.metadata or {}
-    if tuple(schema.names) != COLUMNS or b"labels" not in metadata or b"tally" not in metadata:
+    if tuple(schema.names) != COLUMNS or not {b"task", b"labels", b"tally"} <= metadata.keys():
         raise BadInput(f"{path.name} is not a frozen data set of this program. Build it with `data build`.")
     return metadata
 
 
 def _table(path: Path, columns: Sequence[str], where: tuple[str, str, str | int] | None = None) -> pa.Table:
+    """Read some columns; all rows without pyarrow.dataset, which takes pandas 0.3 s to import."""
     _metadata(path)
-    return pq.read_table(path, columns=list(columns), filters=[where] if where else None)
+    if where is None:
+        return pq.ParquetFile(path).read(columns=list(columns))
+    return pq.read_table(path, columns=list(columns), filters=[where])
 
 
 def _soft(probabilities: list[list[float] | None], width: int) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from distill_tui.rules import spot_checks
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.decide import answers_to_judge
 from distill_tui.rules.dossier import PlayDossier
+from distill_tui.rules.labels import scale_text
 from distill_tui.rules.spot_checks import Item
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import Action, Split
@@ -60,7 +61,8 @@ def repeats(project: Project, dossier: PlayDossier) -> Repeats | None:
         return None
     if gate is not None and gate.teacher_agreement is not None:
         return None
-    return repeated.measure([project.artifacts.path(traffic.artifact) for traffic in dossier.traffic])
+    files = [project.artifacts.path(traffic.artifact) for traffic in dossier.traffic]
+    return repeated.measure(files, scale_text(play))
 
 
 def draft(gate: Gate, found: Repeats | None) -> str:

@@ -1,132 +1,77 @@
-"""Read files of traffic as a stream of records: JSONL, CSV, Parquet, gzip of these, and saved `datasets` folders.
+"""Read files of traffic as a stream of records: JSONL, JSON, CSV, Parquet, and saved `datasets` folders.
 
-A record holds the raw values of one line or row; `readers` interprets them. An unreadable line comes as its reason,
-and reading goes on. Paths in a file are not followed: of a saved folder only plain files inside it are opened.
+A record holds the raw values of one line or row; `traces` makes plain columns of logged calls, and `readers` interprets
+them. An unreadable line comes as its reason, and reading goes on.
 """
 
 from __future__ import annotations
 
 import csv
-import gzip
 import json
+import re
 import shutil
 import tempfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import chain
-from pathlib import Path
+from decimal import Decimal
+from itertools import chain, islice
 from typing import IO, Any, BinaryIO, NoReturn, cast
 
-from distill_tui.dataset import chat
+from distill_tui.dataset import encodings
+from distill_tui.dataset.opening import (
+    OTHER_OTLP,
+    PEEKED,
+    Part,
+    class_names,
+    is_packed,
+    item_prefix,
+    kind_of,
+    reading,
+    saved_parts,
+)
+from distill_tui.dataset.opening import BadInput as BadInput
 
 LINE_LIMIT = 1_000_000  # bytes; a longer line is a mistake, or an attack on our memory
-PEEK = 1_000  # rows read to find the column names of a file without a header
 BATCH = 1_000
 
 Record = tuple[int, Mapping[str, object] | str]  # a line and its values, or why it has none
 
-
-class BadInput(ValueError):
-    """A given file or setting cannot be used; the message names what, where and the cure."""
-
-
 _NOT_UTF8 = object()
+_SEP = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 
 
-def kind_of(path: Path) -> str:
-    """Return `jsonl`, `csv`, `parquet` or `saved` (a folder), by the first bytes and then the name. Raises BadInput."""
-    if path.is_dir():
-        saved_parts(path)
-        return "saved"
-    if not path.is_file():
-        formats = "JSONL, CSV, Parquet, gzip of one, or a saved `datasets` folder"
-        raise BadInput(f"{path.name} is not a file. Give {formats}.")
-    with reading(path) as file:
-        start = file.read(4096)
-    if not start.strip():
-        raise BadInput(f"{path.name} is empty. Give a file with at least one row.")
-    if start.startswith(b"PAR1"):
-        return "parquet"
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise BadInput(f"{path.name} is UTF-16. Save it as UTF-8.")
-    ending = ending_of(path)
-    if ending in (".csv", ".tsv"):
-        return "csv"
-    first = start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-    if first == b"[":
-        raise BadInput(f"{path.name}, line 1: this is one JSON list. Write one object on each line (JSONL).")
-    if first == b"{" or ending in (".jsonl", ".ndjson"):
-        return "jsonl"
-    raise BadInput(f"{path.name} is neither JSONL, CSV nor Parquet. Name it .jsonl, .csv or .parquet if it is.")
-
-
-def ending_of(path: Path) -> str:
-    """Return the suffix of a file's name, without `.gz`."""
-    name = Path(path.stem) if path.suffix.casefold() == ".gz" else path
-    return name.suffix.casefold()
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for its bytes, decompressed if it is gzip. Raises BadInput for damaged gzip."""
-    with path.open("rb") as raw:
-        packed = raw.read(2) == b"\x1f\x8b"
-        raw.seek(0)
-        try:
-            yield cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise BadInput(f"{path.name} is damaged gzip ({error}). Compress it again.") from error
-
-
-def column_names(path: Path) -> list[str]:
-    """Return a file's column names (without a header: those of its first 1,000 rows), with those that `chat` adds."""
-    kind = kind_of(path)
+def column_names(part: Part) -> list[str] | None:
+    """Return the columns that a part's header or schema names; None where each record names its own."""
+    kind = kind_of(part)
     if kind == "csv":
-        return _csv_names(path)
-    there = [] if kind == "jsonl" else _table_names(path, kind)
-    if there and not set(there) & set(chat.PARTS):
-        return there
-    names = dict.fromkeys(there)
-    for (_, record), _ in zip(_records(path, kind, there), range(PEEK), strict=False):
-        if not isinstance(record, str):
-            names.update(dict.fromkeys(record))
-    if not names:
-        raise BadInput(f"{path.name} holds no JSON object on its first lines. Write one object on each line.")
-    return list(names)
+        return _csv_names(part)
+    return None if kind in ("jsonl", "json") else _table_names(part, kind)
 
 
-def row_count(path: Path) -> int:
+def row_count(part: Part) -> int:
     """Count the rows of a table, or the lines of a text file (a row of CSV may have several)."""
-    kind = kind_of(path)
+    kind = kind_of(part)
     if kind == "parquet":
-        with _table(path, kind) as file:
+        with _table(part, kind) as file:
             return int(file.metadata.num_rows)
     if kind == "saved":
-        return sum(batch.num_rows for part in saved_parts(path) for batch in _batches(part, kind, []))
-    with reading(path) as file:
+        return sum(batch.num_rows for path in saved_parts(part.path) for batch in _batches(Part(path), kind, []))
+    with reading(part) as file:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
-def records(path: Path, wanted: list[str]) -> Iterator[Record]:
-    """Stream the records of a file, with at least the `wanted` columns. Raises BadInput."""
-    kind = kind_of(path)
+def records(part: Part, columns: list[str] | None = None) -> Iterator[Record]:
+    """Stream the records of a part; of a table the given columns, or all. Raises BadInput."""
+    kind = kind_of(part)
     if kind == "csv":
-        return _csv_records(path)
-    columns: list[str] = []
-    if kind != "jsonl":
-        there = _table_names(path, kind)
-        columns = [name for name in there if name in wanted]
-        if any(map(chat.needs_parts, wanted)):
-            columns += [name for name in there if name in (*chat.PARTS, *chat.CONTEXT) and name not in columns]
-    return _records(path, kind, columns)
-
-
-def _records(path: Path, kind: str, columns: list[str]) -> Iterator[Record]:
-    """Stream the records of any format but CSV, with the columns that `chat` adds."""
-    for line, record in _json_records(path) if kind == "jsonl" else _table_records(path, kind, columns):
-        yield line, record if isinstance(record, str) else chat.flattened(record)
+        return _csv_records(part)
+    if kind == "jsonl":
+        return _json_records(part)
+    if kind == "json":
+        return _items(part)
+    there = _table_names(part, kind)
+    return _table_records(part, kind, there if columns is None else [name for name in there if name in columns])
 
 
 # --- values in messages
@@ -164,8 +109,8 @@ def _lines(file: BinaryIO) -> Iterator[bytes | None]:
         yield line if whole else None
 
 
-def _json_records(path: Path) -> Iterator[Record]:
-    with reading(path) as file:
+def _json_records(part: Part) -> Iterator[Record]:
+    with reading(part) as file:
         for number, line in enumerate(_lines(file), 1):
             if line is None:
                 yield number, "the line is over 1 MB"
@@ -176,11 +121,76 @@ def _json_records(path: Path) -> Iterator[Record]:
                 yield number, _json_record(line)
 
 
+def _items(part: Part) -> Iterator[Record]:
+    """Stream the records inside one JSON text: the items of a list, the spans of OTLP, the data of a page."""
+    import ijson
+
+    with reading(part) as file:
+        prefix = part.inside or item_prefix(file.read(PEEKED).removeprefix(b"\xef\xbb\xbf").lstrip()) or ""
+    name = b"" if part.inside else OTHER_OTLP.get(prefix, (b"",))[0]
+    number = 0
+    for fast in (True, False):  # the fast parser takes no whole numbers of more than 64 bits
+        with reading(part) as file:
+            watched = _Watched(file, name)
+            try:
+                items = enumerate(ijson.items(watched, prefix, multiple_values=True, use_float=fast), 1)
+                read = number
+                for number, value in islice(items, read, None):
+                    whole = value if fast else _plain_numbers(value)
+                    yield number, whole if isinstance(whole, dict) else f"the item is {kind_word(whole)}, not an object"
+                if watched.seen:
+                    yield (
+                        number + 1,
+                        f"the file also holds {name.decode()}, which are not read: write them to their own file",
+                    )
+                return
+            except (ijson.JSONError, UnicodeDecodeError, RecursionError) as error:
+                reason = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
+                if fast and "overflow" in reason:
+                    continue
+        yield number + 1, f"the file is not JSON after record {number:,} ({reason}); what follows cannot be read"
+        return
+
+
+class _Watched:
+    """A file, and whether a name was among the bytes read."""
+
+    def __init__(self, file: BinaryIO, name: bytes) -> None:
+        self._file, self._name, self._end, self.seen = file, name, b"", False
+
+    def read(self, size: int = -1) -> bytes:
+        block = self._file.read(size)
+        if self._name and not self.seen:
+            self._end += block
+            self.seen, self._end = self._name in self._end, self._end[-len(self._name) :]
+        return block
+
+
+def outer_values(part: Part, name: str) -> Iterator[object]:
+    """Stream the values of one entry of the outer objects of a JSON text, as far as it can be read."""
+    import ijson
+
+    with reading(part) as file:
+        try:
+            yield from ijson.items(file, name, multiple_values=True)
+        except (ijson.JSONError, UnicodeDecodeError, RecursionError):
+            return  # the reader of its records names the place
+
+
+def _plain_numbers(value: object) -> object:
+    """Turn decimals into floats, as in other JSON."""
+    if isinstance(value, dict):
+        return {name: _plain_numbers(own) for name, own in value.items()}
+    if isinstance(value, list):
+        return [_plain_numbers(own) for own in value]
+    return float(value) if isinstance(value, Decimal) else value
+
+
 def _json_record(line: bytes) -> Mapping[str, object] | str:
     try:
-        value = parse_json(line.rstrip(b"\r\n").decode())
+        value = parse_json(line.rstrip(b"\r\n").decode(), constants=True)
     except UnicodeDecodeError as error:
-        return f"the line is not UTF-8 (byte {error.start + 1})"
+        return f"the line is not UTF-8 (byte {error.start + 1}); {encodings.cure(line)}"
     except json.JSONDecodeError as error:
         return f"the line is not JSON (column {error.colno}: {error.msg})"
     except RecursionError:
@@ -190,9 +200,10 @@ def _json_record(line: bytes) -> Mapping[str, object] | str:
     return value if isinstance(value, dict) else f"the line is {kind_word(value)}, not an object"
 
 
-def parse_json(text: str) -> object:
-    """Parse strict JSON: without NaN, Infinity or duplicate keys. Raises ValueError."""
-    return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_each_key_once)
+def parse_json(text: str, *, constants: bool = False) -> object:
+    """Parse JSON without duplicate keys, and without NaN and Infinity unless `constants`. Raises ValueError."""
+    constant = None if constants else _refuse_constant
+    return json.loads(text, parse_constant=constant, object_pairs_hook=_each_key_once)
 
 
 def _refuse_constant(word: str) -> NoReturn:
@@ -207,9 +218,9 @@ def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _csv_records(path: Path) -> Iterator[Record]:
-    with reading(path) as file:
-        rows = _csv_rows(file, path)
+def _csv_records(part: Part) -> Iterator[Record]:
+    with reading(part) as file:
+        rows = _csv_rows(file, part)
         _, names = next(rows)
         for line, values in rows:
             if isinstance(values, str):
@@ -220,20 +231,26 @@ def _csv_records(path: Path) -> Iterator[Record]:
                 yield line, dict(zip(names, values, strict=True))
 
 
-def _csv_names(path: Path) -> list[str]:
-    with reading(path) as file:
-        _, names = next(_csv_rows(file, path))
+def _csv_names(part: Part) -> list[str]:
+    with reading(part) as file:
+        _, names = next(_csv_rows(file, part))
     return list(names)
 
 
-def _csv_rows(file: BinaryIO, path: Path) -> Iterator[tuple[int, list[str] | str]]:
+def _csv_rows(file: BinaryIO, part: Part) -> Iterator[tuple[int, list[str] | str]]:
     """Yield each row's first line number with its fields, or with what is wrong; the header comes first, checked."""
     csv.field_size_limit(LINE_LIMIT)
     overlong: list[int] = []
     text = _csv_text(file, overlong)
     header = next(text)
-    reader = csv.reader(chain([header], text), delimiter=_delimiter(header, path), strict=True)
-    line = 1
+    hint = _SEP.fullmatch(header.strip("\r\n"))  # Excel writes the delimiter into a line of its own
+    first = 2 if hint else 1
+    header = next(text, "") if hint else header
+    if "\r" in header.rstrip("\r\n"):
+        raise BadInput(f"{part.name}: its lines end in a carriage return alone. `tr '\\r' '\\n'` converts it.")
+    delimiter = hint[1] if hint else _delimiter(header, part)
+    reader = csv.reader(chain([header], text), delimiter=delimiter, strict=True)
+    line = first
     values: list[str] | str
     while True:
         try:
@@ -241,15 +258,15 @@ def _csv_rows(file: BinaryIO, path: Path) -> Iterator[tuple[int, list[str] | str
         except StopIteration:
             return
         except csv.Error as error:
-            values = f"the quoting is broken ({error}; the row runs to line {reader.line_num})"
+            values = f"the quoting is broken ({error}; the row runs to line {reader.line_num + first - 1})"
         if overlong:
             values = "the line is over 1 MB"
             overlong.clear()
-        if line == 1:
-            _check_header(values, path)
+        if line == first:
+            _check_header(values, part)
         if values:
             yield line, values
-        line = reader.line_num + 1
+        line = reader.line_num + first
 
 
 def _csv_text(file: BinaryIO, overlong: list[int]) -> Iterator[str]:
@@ -263,58 +280,60 @@ def _csv_text(file: BinaryIO, overlong: list[int]) -> Iterator[str]:
             yield line.decode(errors="surrogateescape")
 
 
-def _delimiter(header: str, path: Path) -> str:
-    if ending_of(path) == ".tsv":
+def _delimiter(header: str, part: Part) -> str:
+    if part.ending == ".tsv":
         return "\t"
     return max(",;\t|", key=header.count)  # of equals the first: the comma
 
 
-def _check_header(values: list[str] | str, path: Path) -> None:
+def _check_header(values: list[str] | str, part: Part) -> None:
     if isinstance(values, str):
-        raise BadInput(f"{path.name}, line 1: {values}. Write one row of column names that ends in a line feed.")
+        raise BadInput(f"{part.name}, line 1: {values}. Write one row of column names that ends in a line feed.")
     if not values or "" in (name.strip() for name in values):
         column = [name.strip() for name in values].index("") + 1 if values else 1
-        raise BadInput(f"{path.name}, line 1: column {column} has no name. Name every column.")
+        raise BadInput(f"{part.name}, line 1: column {column} has no name. Name every column.")
     for name in values:
         if values.count(name) > 1:
-            raise BadInput(f"{path.name}, line 1: the column {short(name)} comes twice. Rename one.")
+            raise BadInput(f"{part.name}, line 1: the column {short(name)} comes twice. Rename one.")
         if any("\ud800" <= character <= "\udfff" for character in name):
-            raise BadInput(f"{path.name}, line 1: the header is not UTF-8. Save the file as UTF-8.")
+            cure = encodings.cure(encodings.escaped(name))
+            raise BadInput(f"{part.name}, line 1: the header is not UTF-8; {cure}.")
 
 
 # --- tables: Parquet, and the Arrow files of a saved `datasets` folder
 
 
 @contextmanager
-def _table(path: Path, kind: str) -> Iterator[Any]:
+def _table(part: Part, kind: str) -> Iterator[Any]:
     """Open a Parquet file, or one Arrow file of a saved set. Raises BadInput."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         if kind == "saved":
-            with pa.memory_map(str(path)) as mapped, pa.ipc.open_stream(mapped) as stream:
+            with pa.memory_map(str(part.path)) as mapped, pa.ipc.open_stream(mapped) as stream:
                 yield stream
             return
-        with reading(path) as packed, tempfile.TemporaryFile() as whole:
-            compressed = isinstance(packed, gzip.GzipFile)
-            if compressed:  # Parquet is read from its end, so it is decompressed first
-                shutil.copyfileobj(packed, whole)
-            with pq.ParquetFile(cast(IO[bytes], whole) if compressed else path) as file:
+        with tempfile.TemporaryFile() as whole:
+            packed = is_packed(part)
+            if packed:  # Parquet is read from its end, so it is decompressed first
+                with reading(part) as stream:
+                    shutil.copyfileobj(stream, whole)
+            with pq.ParquetFile(cast(IO[bytes], whole) if packed else part.path) as file:
                 yield file
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0][:200].rstrip(".") if str(error) else type(error).__name__
         what = "Arrow" if kind == "saved" else "Parquet"
-        raise BadInput(f"{path.name} is not a readable {what} file ({reason}). Write it again.") from error
+        raise BadInput(f"{part.name} is not a readable {what} file ({reason}). Write it again.") from error
 
 
-def _table_names(path: Path, kind: str) -> list[str]:
-    with _table(saved_parts(path)[0] if kind == "saved" else path, kind) as table:
+def _table_names(part: Part, kind: str) -> list[str]:
+    with _table(Part(saved_parts(part.path)[0]) if kind == "saved" else part, kind) as table:
         return list((table.schema if kind == "saved" else table.schema_arrow).names)
 
 
-def _batches(path: Path, kind: str, columns: list[str]) -> Iterator[Any]:
-    with _table(path, kind) as table:
+def _batches(part: Part, kind: str, columns: list[str]) -> Iterator[Any]:
+    with _table(part, kind) as table:
         if kind == "parquet":
             yield from table.iter_batches(batch_size=BATCH, columns=columns)
             return
@@ -322,12 +341,12 @@ def _batches(path: Path, kind: str, columns: list[str]) -> Iterator[Any]:
             yield from (batch.slice(start, BATCH) for start in range(0, batch.num_rows, BATCH))
 
 
-def _table_records(path: Path, kind: str, columns: list[str]) -> Iterator[Record]:
+def _table_records(part: Part, kind: str, columns: list[str]) -> Iterator[Record]:
     """Yield the rows of a table, each class of a saved set by its name."""
     line = 0
-    for part in saved_parts(path) if kind == "saved" else [path]:
-        words = _class_names(part.parent) if kind == "saved" else {}
-        for batch in _batches(part, kind, columns):
+    for path in saved_parts(part.path) if kind == "saved" else [part.path]:
+        words = class_names(path.parent) if kind == "saved" else {}
+        for batch in _batches(Part(path) if kind == "saved" else part, kind, columns):
             values = [_named(_values(batch.column(name)), words.get(name)) for name in columns]
             for row in zip(*values, strict=True):
                 line += 1
@@ -340,56 +359,6 @@ def _named(values: list[Any], words: list[str] | None) -> list[Any]:
     if words is None:
         return values
     return [words[value] if isinstance(value, int) and 0 <= value < len(words) else None for value in values]
-
-
-def saved_parts(folder: Path) -> list[Path]:
-    """List the Arrow files of every split in a folder written by `save_to_disk`. Raises BadInput."""
-    if (folder / "dataset_dict.json").is_file():
-        splits = _json_object(folder / "dataset_dict.json").get("splits")
-        return [part for split in _plain_names(splits, folder) for part in saved_parts(folder / split)]
-    if not (folder / "state.json").is_file():
-        raise BadInput(
-            f"{folder.name} is a folder that `save_to_disk` of datasets did not write. Give such a folder, or a file."
-        )
-    files = _json_object(folder / "state.json").get("_data_files")
-    names = [file.get("filename") for file in files if isinstance(file, dict)] if isinstance(files, list) else None
-    parts = [folder / name for name in _plain_names(names, folder)]
-    for part in parts:
-        if part.is_symlink() or not part.is_file():
-            raise BadInput(f"{folder.name} names {short(part.name)}, which is not a file in it. Save the set again.")
-    return parts
-
-
-def _plain_names(names: object, folder: Path) -> list[str]:
-    """Check that these are names of files in a folder, not paths out of it."""
-    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names) or not names:
-        raise BadInput(f"{folder.name} does not list its files. Save the set again.")
-    for name in names:
-        if Path(name).name != name or (folder / name).is_symlink():
-            raise BadInput(f"{folder.name} names {short(name)}, which is not a plain name. Save the set again.")
-    return names
-
-
-def _json_object(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError, OSError):
-        value = None
-    if not isinstance(value, dict):
-        raise BadInput(f"{path.parent.name}: {path.name} is not readable JSON. Save the set again.")
-    return value
-
-
-def _class_names(folder: Path) -> dict[str, list[str]]:
-    """Read the class names of each column of class numbers."""
-    features = (
-        _json_object(folder / "dataset_info.json").get("features") if (folder / "dataset_info.json").is_file() else None
-    )
-    found = features.items() if isinstance(features, dict) else ()
-    labels = {
-        name: each.get("names") for name, each in found if isinstance(each, dict) and each.get("_type") == "ClassLabel"
-    }
-    return {name: [str(word) for word in words] for name, words in labels.items() if isinstance(words, list)}
 
 
 def _values(column: Any) -> list[Any]:

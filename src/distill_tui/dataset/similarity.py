@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import heapq
-import re
 import zlib
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_tui.dataset.duplicates import input_digest
+from distill_tui.dataset.row_identity import input_digest
+from distill_tui.dataset.words import distinctive
 
 WIDTH = 2048  # buckets for hashed words
 SAMPLE = 5_000  # rows to measure the rarity of words on
 FRAME = 0.8  # a word in a larger share of the texts belongs to the frame of a prompt
 BATCH = 5_000
-_WORD = re.compile(r"[^\W\d_]{3,}")
 
 Matrix = NDArray[np.float32]
 
@@ -55,4 +54,4 @@ def _vectors(texts: Sequence[str], rarity: Matrix) -> Matrix:
 
 
 def _buckets(text: str) -> list[int]:
-    return list({zlib.crc32(word.encode()) % WIDTH for word in _WORD.findall(text.casefold())})
+    return list({zlib.crc32(word.encode()) % WIDTH for word in distinctive(text)})

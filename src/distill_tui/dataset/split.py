@@ -1,13 +1,14 @@
 """Assign rows to splits, by seed or by time, never across a group or a cluster of near duplicates. Pure.
 
-Rows that share a group or are near duplicates, directly or through others, form a component, and a component goes
-to one split as a whole. In a later round the held-out rows stay as they were: a new row in a component with one of them
-is left out.
+Rows that share a group, are near duplicates, or are pairs with a part in common, directly or through others, form a
+component, and a component goes to one split as a whole. In a later round the held-out rows stay as they were: a new row
+in a component with one of them is left out.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +20,13 @@ from fractions import Fraction
 from distill_tui.dataset.duplicates import Together, near_duplicates
 from distill_tui.dataset.progress import Progress, no_progress
 from distill_tui.dataset.records import BadInput
+from distill_tui.dataset.row_identity import normalise
 from distill_tui.gates.gate import Gate
+from distill_tui.gates.usable import PERIOD, Need, strictest
 from distill_tui.terms import Split
+from distill_tui.text import pair_of
 
+FREQUENT_ONE_IN, FREQUENT_ROWS = 20, 20  # a part of pairs that is more frequent joins nothing
 OVERSHOOT = Fraction(1, 10)  # by time, the last component may exceed the held-out rows asked for by this share
 
 
@@ -35,12 +40,20 @@ class SplitRule:
     window_from: str | None = None  # ISO 8601, included; a row without a time is outside every window
     window_to: str | None = None  # ISO 8601, not included
     by_time: bool = False  # the latest rows are held out, and training ends before they begin
+    needs: Need = Need.NOTHING  # what a row needs so that every criterion can use it: such rows are held out first
 
     @classmethod
     def of(cls, gate: Gate, *, refresh: bool) -> SplitRule:
         """Return the rule of a gate; its window is of the first traffic and does not apply to a refresh."""
         window = (None, None) if refresh else (gate.window_from or None, gate.window_to or None)
-        return cls(gate.seed, gate.held_out_rows, gate.validation_share, *window, by_time=gate.by_time)
+        return cls(
+            gate.seed,
+            gate.held_out_rows,
+            gate.validation_share,
+            *window,
+            by_time=gate.by_time,
+            needs=strictest(gate),
+        )
 
     def problem(self) -> str | None:
         """Return why the rule is impossible, or None."""
@@ -64,6 +77,17 @@ class SplitRule:
         return time is not None and (start is None or start <= time) and (end is None or time < end)
 
 
+class TooFewRows(BadInput):
+    """Fewer distinct rows may be held out than the rule asks for."""
+
+    def __init__(self, wanted: int, available: int, total: int) -> None:
+        super().__init__(
+            f"The split rule asks for {wanted:,} held-out rows, and only {available:,} of the {total:,} distinct rows "
+            "are available. Import more traffic."
+        )
+        self.available, self.lacking = available, wanted + 1 - available
+
+
 class LeftOut(StrEnum):
     """Why a row is not in a split."""
 
@@ -83,6 +107,7 @@ class Candidate:
     segment: str
     groups: tuple[str, ...] = ()
     time: str | None = None  # ISO 8601, UTC, as traffic stores it
+    judged: bool = True  # it has what the criteria of the gate need
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +118,7 @@ class _Component:
     segment: str  # of most of its rows
     since: str  # the earliest time of its rows
     order: bytes  # position in the order drawn by the seed
+    judged: int  # rows that have what the criteria need
 
     def __len__(self) -> int:
         return len(self.members)
@@ -124,14 +150,20 @@ def assign(
         places.update(settled)
         if not settled:
             free.append(component)
-    if Split.HELD_OUT not in keep.values():
+    first = Split.HELD_OUT not in keep.values()
+    if first:
         held_out, free = _hold_out(free, rule, len(rows))
         places.update(_all(held_out, Split.HELD_OUT))
-    validation, free = _fill(free, _validation_wanted(places, free, rule))
+    period = _held_out_period(rows, places, first=first) if rule.by_time else None
+    if period is not None:
+        free = _outside(free, rows, rule.seed, places, period)
+    judged = sum(row.judged for row in rows)
+    reserved = round(Fraction(rule.validation_share) * judged)
+    validation, free = _fill_judged(free, _validation_wanted(places, free, rule), reserved)
     places.update(_all(validation, Split.VALIDATION))
     places.update(_all(free, Split.TRAIN))
-    if rule.by_time:
-        _leave_out_straddlers(rows, places, first=Split.HELD_OUT not in keep.values())
+    if period is not None:
+        _leave_out_straddlers(rows, places, period)
     if keep or any(isinstance(place, LeftOut) for place in places.values()):
         _settle(rows, rule.seed, places)
     return [places[position] for position in range(len(rows))]
@@ -145,7 +177,24 @@ def components(texts: Sequence[str], groups: Sequence[Sequence[str]], progress: 
     for position, names in enumerate(groups):
         for group in names:
             together.join(first.setdefault(group, position), position)
+    _join_parts(together, texts)
     return together.roots()
+
+
+def _join_parts(together: Together, texts: Sequence[str]) -> None:
+    """Keep the pairs that share a first or a second part together.
+
+    A part in more than 5% of the rows, and in more than 20, is one of few that are asked about everything: it joins
+    nothing.
+    """
+    rows: dict[tuple[int, str], list[int]] = defaultdict(list)
+    for position, text in enumerate(texts):
+        for side, part in enumerate(pair_of(text) or ()):
+            rows[side, normalise(part)].append(position)
+    most = max(FREQUENT_ROWS, len(texts) // FREQUENT_ONE_IN)
+    for positions in rows.values():
+        for position in positions[1:] if len(positions) <= most else ():
+            together.join(positions[0], position)
 
 
 def _components(rows: Sequence[Candidate], seed: int, progress: Progress = no_progress) -> list[_Component]:
@@ -164,6 +213,7 @@ def _component(members: tuple[int, ...], rows: Sequence[Candidate], seed: int) -
         segment=most_common(Counter(rows[member].segment for member in members)),
         since=min(rows[member].time or "" for member in members),
         order=hashlib.sha256(f"{seed}:{name}".encode()).digest(),
+        judged=sum(rows[member].judged for member in members),
     )
 
 
@@ -186,23 +236,55 @@ def _settled(component: _Component, rows: Sequence[Candidate], keep: Mapping[str
 def _hold_out(free: list[_Component], rule: SplitRule, total: int) -> tuple[list[_Component], list[_Component]]:
     available = sum(map(len, free))
     if available <= rule.held_out_rows:
-        raise BadInput(
-            f"The split rule asks for {rule.held_out_rows:,} held-out rows, and only {available:,} of the {total:,}"
-            " distinct rows are available. Import more traffic."
-        )
-    taken, left = _latest(free, rule.held_out_rows) if rule.by_time else _fill(free, rule.held_out_rows)
+        raise TooFewRows(rule.held_out_rows, available, total)
+    judged = sum(component.judged for component in free)
+    most = math.ceil(judged * (1 - Fraction(rule.validation_share)))
+    wanted = rule.held_out_rows
+    taken, left = _latest_judged(free, wanted, most) if rule.by_time else _fill_judged(free, wanted, most)
     if not taken:
         raise BadInput(
-            f"Groups and near duplicates join the {total:,} distinct rows, so that no held-out split can be cut from"
-            " them. Map another group column, or none."
+            f"Groups, near duplicates and the parts of pairs join the {total:,} distinct rows, so that no held-out"
+            " split can be cut from them. Map another group column, or none, or import more traffic."
         )
     return taken, left
 
 
-def _fill(free: list[_Component], target: int) -> tuple[list[_Component], list[_Component]]:
-    """Take components in the order of the seed, each segment in proportion, up to a number of rows."""
+def _fill_judged(free: list[_Component], target: int, most: int) -> tuple[list[_Component], list[_Component]]:
+    """Take components as `_fill` does, but first those that the criteria can use, up to so many of such rows."""
+    judged = [component for component in free if component.judged == len(component)]
+    partly = [component for component in free if 0 < component.judged < len(component)]
+    if len(judged) == len(free) or not (judged or partly):
+        return _fill(free, target)
+    taken, _ = _fill(judged, min(target, most), _allotted(free, min(target, most)))
+    taken += _more(_within(partly, most - sum(map(len, taken))), target, taken)
+    taken += _more([component for component in free if not component.judged], target, taken)
+    taken += _more(_without(free, taken), target, taken)
+    return taken, _without(free, taken)
+
+
+def _more(free: list[_Component], target: int, taken: list[_Component]) -> list[_Component]:
+    """Return what else to take of these up to a number of rows, and no more."""
+    short = target - sum(map(len, taken))
+    fitting = [component for component in free if len(component) <= short]
+    return _fill(fitting, short)[0] if fitting else []
+
+
+def _within(components: list[_Component], room: int) -> list[_Component]:
+    """Return the components, in their order, that have up to so many rows that the criteria can use."""
+    found = []
+    for component in components:
+        if component.judged <= room:
+            found.append(component)
+            room -= component.judged
+    return found
+
+
+def _fill(
+    free: list[_Component], target: int, room: dict[str, int] | None = None
+) -> tuple[list[_Component], list[_Component]]:
+    """Take components in the order of the seed, each segment by its room or in proportion, up to a number of rows."""
     taken: list[_Component] = []
-    room = _allotted(free, target)
+    room = _allotted(free, target) if room is None else room
     for component in free:
         if len(component) <= room[component.segment]:
             taken.append(component)
@@ -233,16 +315,44 @@ def _allotted(free: list[_Component], target: int) -> dict[str, int]:
     return room
 
 
-def _latest(free: list[_Component], target: int) -> tuple[list[_Component], list[_Component]]:
-    """Take the components that begin last, up to a number of rows."""
+def _latest_judged(free: list[_Component], target: int, most: int) -> tuple[list[_Component], list[_Component]]:
+    """Take the components that begin last, first of those that the criteria can use, up to so many of such rows.
+
+    Those lie in the latest part of the rows (`PERIOD`), so that enough are left to train on before them.
+    """
+    by_order = sorted(free, key=lambda component: component.order)
+    latest = sorted(by_order, key=lambda component: component.since, reverse=True)
+    judged = [component for component in latest if component.judged == len(component)]
+    if len(judged) == len(free):
+        taken = _latest(latest, target)
+        return taken, _without(free, taken)
+    period = _beginning(latest, max(target, int(Fraction(PERIOD) * sum(map(len, free)))))
+    taken = _latest([each for each in period if each.judged == len(each)], min(target, most))
+    partly = [each for each in period if 0 < each.judged < len(each)]
+    for more in (_within(partly, most - sum(map(len, taken))), [each for each in latest if not each.judged], latest):
+        taken += _latest(_without(more, taken), target - sum(map(len, taken)))
+    return taken, _without(free, taken)
+
+
+def _beginning(components: list[_Component], rows: int) -> list[_Component]:
+    """Return the first components, up to the one with which they have so many rows."""
+    found = []
+    for component in components:
+        if rows > 0:
+            found.append(component)
+        rows -= len(component)
+    return found
+
+
+def _latest(components: list[_Component], target: int) -> list[_Component]:
+    """Take components in their order, latest first, up to a number of rows."""
     taken: list[_Component] = []
     short = target
-    by_order = sorted(free, key=lambda component: component.order)
-    for component in sorted(by_order, key=lambda component: component.since, reverse=True):
+    for component in components:
         if short > 0 and len(component) <= short + OVERSHOOT * target:
             taken.append(component)
             short -= len(component)
-    return taken, _without(free, taken)
+    return taken
 
 
 def _without(free: list[_Component], taken: list[_Component]) -> list[_Component]:
@@ -261,16 +371,38 @@ def _validation_wanted(places: Mapping[int, Place], free: list[_Component], rule
     return max(0, wanted - counted[Split.VALIDATION])
 
 
-def _leave_out_straddlers(rows: Sequence[Candidate], places: dict[int, Place], *, first: bool) -> None:
-    """Leave out open rows in the held-out period.
+def _held_out_period(rows: Sequence[Candidate], places: Mapping[int, Place], *, first: bool) -> tuple[str, str]:
+    """Return when the held-out period begins and ends.
 
-    In a first round the period has no end: training ends before it. Later rounds train on rows after it as well.
+    In a first round it has no end: training ends before it. Later rounds train on rows after it as well.
     """
     times = [rows[position].time or "" for position, place in places.items() if place is Split.HELD_OUT]
-    begins, ends = min(times), "9999" if first else max(times)
+    return min(times), "9999" if first else max(times)
+
+
+def _outside(
+    free: list[_Component], rows: Sequence[Candidate], seed: int, places: dict[int, Place], period: tuple[str, str]
+) -> list[_Component]:
+    """Leave out what falls in the held-out period before the other splits are drawn; return what is left."""
+    found = []
+    for component in free:
+        inside = {member for member in component.members if _is_inside(rows[member], period)}
+        places.update(dict.fromkeys(inside, LeftOut.STRADDLING))
+        stays = tuple(member for member in component.members if member not in inside)
+        if stays:
+            found.append(_component(stays, rows, seed) if inside else component)
+    return found
+
+
+def _leave_out_straddlers(rows: Sequence[Candidate], places: dict[int, Place], period: tuple[str, str]) -> None:
+    """Leave out open rows in the held-out period."""
     for position, place in places.items():
-        if place in (Split.TRAIN, Split.VALIDATION) and begins <= (rows[position].time or "") <= ends:
+        if place in (Split.TRAIN, Split.VALIDATION) and _is_inside(rows[position], period):
             places[position] = LeftOut.STRADDLING
+
+
+def _is_inside(row: Candidate, period: tuple[str, str]) -> bool:
+    return period[0] <= (row.time or "") <= period[1]
 
 
 def _settle(rows: Sequence[Candidate], seed: int, places: dict[int, Place]) -> None:

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
-import re
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,17 +22,23 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from distill_tui.dataset.duplicates import input_digest
+from distill_tui.dataset.counted import Names, Usable, p95
+from distill_tui.dataset.doubts import Doubts
+from distill_tui.dataset.opening import BadInput, Source, is_saved, parts_of, paths_of, saved_parts, source_name
 from distill_tui.dataset.progress import Progress, no_progress
-from distill_tui.dataset.readers import ColumnMapping, TrafficRow, read_rows
-from distill_tui.dataset.records import BadInput, row_count, saved_parts
+from distill_tui.dataset.readers import ColumnMapping, TrafficRow, kind_of_reason, read_rows
+from distill_tui.dataset.records import row_count
+from distill_tui.dataset.row_identity import input_digest
+from distill_tui.dataset.row_identity import sealed as sealed
+from distill_tui.dataset.traces import stream
+from distill_tui.dataset.traces.call_mapping import DEFAULT, CallMapping
+from distill_tui.gates.usable import SegmentRows
 from distill_tui.rules.results import ImportReport, Reject
+from distill_tui.tasks.label_map import Vocabulary, alike
 
 BATCH = 2_000
 SHOWN_REJECTS, SHOWN_REASONS = 20, 5
-MOST_NAMES = 1_000  # labels or segments; more are texts, and are not listed
-
-_NUMBERS = re.compile(r"'(?:[^'\\]|\\.)*'|\d[\d.,]*")  # quoted values and numbers
+MOST_NAMES = 1_000  # segments; more are texts, and are not listed
 
 # fixed, so that the same rows give the same bytes
 WRITING: dict[str, Any] = {"compression": "zstd", "version": "2.6", "use_dictionary": True}
@@ -53,6 +57,7 @@ SCHEMA = pa.schema(
         ("latency_ms", pa.float64()),
         ("tokens_in", pa.int64()),
         ("tokens_out", pa.int64()),
+        ("model", pa.string()),  # that answered, as the provider resolved it
     ]
 )
 
@@ -104,9 +109,12 @@ def pick(files: Sequence[Path], wanted: Callable[[Mapping[str, Any]], bool], out
     return written
 
 
-def sealed(digest: str) -> bool:
-    """Whether an observed row stays unseen: half of them do, and a refresh draws its held-out rows from those."""
-    return hashlib.sha256(f"sealed {digest}".encode()).digest()[0] < 128
+def write_inputs(inputs: Iterable[tuple[str, str]], out: Path) -> None:
+    """Write inputs alone, (digest, text), as imported traffic."""
+    nothing = dict.fromkeys(COLUMNS)
+    with replacing(out) as draft, pq.ParquetWriter(draft, SCHEMA, **WRITING) as writer:
+        found = [nothing | {"input_digest": digest, "input": text} for digest, text in inputs]
+        writer.write_table(pa.Table.from_pylist(found, SCHEMA))
 
 
 @dataclass
@@ -124,19 +132,30 @@ class _Sums:
     costs: int = 0
     tokens: int | None = None
     latencies: array[float] = field(default_factory=lambda: array("d"))
-    labels: set[str] = field(default_factory=set)
+    forms: Counter[str] = field(default_factory=Counter)  # of times
+    names: Names = field(default_factory=Names)
+    usable: Usable = field(default_factory=Usable)
     segments: Counter[str] = field(default_factory=Counter)
+    models: Counter[str] = field(default_factory=Counter)
+    doubts: Doubts = field(default_factory=Doubts)
+
+    @classmethod
+    def of(cls, known: Sequence[stream.Recognised], mapping: ColumnMapping) -> _Sums:
+        return cls(names=Names(mapping.several), doubts=Doubts.of(known, mapping))
 
     def add(self, row: TrafficRow) -> None:
         self.rows += 1
+        self.doubts.add(row)
         self.gold += row.gold is not None
         self.teacher += row.teacher_output is not None or row.teacher_probabilities is not None
         if row.gold is not None and row.teacher_output is not None:
             self.both += 1
-            self.differ += row.gold != row.teacher_output
+            sets = self.names.several
+            self.differ += row.gold != row.teacher_output if sets else not alike(row.gold, row.teacher_output)
         if row.time is not None:
             self.first = min(row.time, self.first or row.time)
             self.last = max(row.time, self.last or row.time)
+            self.forms[row.time_form] += bool(row.time_form)
         if row.cost is not None:
             self.cost += row.cost
             self.costs += 1
@@ -144,21 +163,21 @@ class _Sums:
             self.latencies.append(row.latency_ms)
         if row.tokens_in is not None or row.tokens_out is not None:
             self.tokens = (self.tokens or 0) + (row.tokens_in or 0) + (row.tokens_out or 0)
-        self._name(row)
-
-    def _name(self, row: TrafficRow) -> None:
-        if len(self.labels) <= MOST_NAMES:
-            named = row.teacher_probabilities if isinstance(row.teacher_probabilities, dict) else {}
-            self.labels.update(named, () if row.gold is None else (row.gold,))
+        self.names.add(row.gold, row.teacher_output, row.teacher_probabilities)
+        soft, gold = row.teacher_probabilities is not None, row.gold is not None
+        self.usable.add(row.segment, gold=gold, teacher=soft or row.teacher_output is not None, soft=soft)
         if row.segment is not None and len(self.segments) <= MOST_NAMES:
             self.segments[row.segment] += 1
+        if row.model is not None and row.teacher_output is not None and len(self.models) <= MOST_NAMES:
+            self.models[row.model] += 1
 
-    def report(self, **file: Any) -> ImportReport:
+    def report(self, source_doubts: tuple[str, ...], **file: Any) -> ImportReport:
         return ImportReport(
             **file,
             rows=self.rows,
             first_time=iso(self.first),
             last_time=iso(self.last),
+            time_forms=tuple((+self.forms).most_common()),
             mean_cost=self.cost / self.costs if self.costs else None,
             total_cost=self.cost if self.costs else None,
             p95_latency_ms=p95(self.latencies),
@@ -166,46 +185,83 @@ class _Sums:
             gold_share=self.gold / self.rows,
             teacher_share=self.teacher / self.rows,
             disagreement=self.differ / self.both if self.both else None,
-            labels=tuple(sorted(self.labels)) if len(self.labels) <= MOST_NAMES else (),
+            names=self.names.vocabulary(),
+            usable=self.usable.segments(),
             segments=tuple(self.segments.most_common()) if len(self.segments) <= MOST_NAMES else (),
+            models=tuple(self.models.most_common()),
+            doubts=(*source_doubts, *self.doubts.sentences()),
+            lacking=self.doubts.files.differences(),
+            contradictions=self.doubts.compared.says(),
         )
 
 
-def import_traffic(path: Path, mapping: ColumnMapping, out: Path, progress: Progress = no_progress) -> ImportReport:
-    """Stream a file's rows into `out` (Parquet), whole or not at all; rejects go to `OUT.rejects.jsonl`.
+def import_traffic(
+    source: Source,
+    mapping: ColumnMapping,
+    out: Path,
+    progress: Progress = no_progress,
+    *,
+    calls: CallMapping = DEFAULT,
+    answers_of: str = "",
+    checked: Callable[[TrafficRow], TrafficRow | Reject] | None = None,
+    schema: pa.Schema = SCHEMA,
+) -> ImportReport:
+    """Stream a source's rows into `out` (Parquet), whole or not at all; rejects go to `OUT.rejects.jsonl`.
 
-    Raises BadInput where the file, or every row of it, is unusable.
+    `checked` may complete or reject a row that was read.
+    Raises BadInput where the source, or every row of it, is unusable.
     """
-    read = read_rows(path, mapping)
-    source, stamp = source_digest(path), _stamp(path)
-    total = 0 if progress is no_progress else row_count(path)
-    sums, rejects = _Sums(), 0
+    scrubbed: Counter[str] = Counter()
+    read = read_rows(source, mapping, calls, answers_of=answers_of, scrubbed=scrubbed)
+    if checked is not None:
+        read = (row if isinstance(row, Reject) else checked(row) for row in read)
+    name, digest, stamp = source_name(source), source_digest(source), _stamp(source)
+    total = 0 if progress is no_progress else sum(map(row_count, parts_of(source)))
+    known = stream.recognise(source)
+    sums, rejects = _Sums.of(known, mapping), 0
     reasons: Counter[str] = Counter()
+    passed: Counter[str] = Counter()
     first_rejects: list[Reject] = []
     rejects_out = out.with_suffix(".rejects.jsonl")
     with replacing(rejects_out) as rejects_draft, replacing(out) as draft:
-        with rejects_draft.open("w", encoding="utf-8") as log, pq.ParquetWriter(draft, SCHEMA, **WRITING) as writer:
+        with rejects_draft.open("w", encoding="utf-8") as log, pq.ParquetWriter(draft, schema, **WRITING) as writer:
             for reject in _store(read, sums, writer, partial(progress, "importing"), total):
+                if reject.passed_over:
+                    passed[reject.reason] += 1
+                    continue
                 rejects += 1
-                log.write(json.dumps({"file": path.name, "line": reject.line, "reason": reject.reason}) + "\n")
-                reasons[_NUMBERS.sub("…", reject.reason)] += 1
+                where = {"file": reject.file or name, "line": reject.line, "reason": reject.reason}
+                log.write(json.dumps(where) + "\n")
+                reasons[kind_of_reason(reject.reason)] += 1
                 if len(first_rejects) < SHOWN_REJECTS:
                     first_rejects.append(reject)
         if not sums.rows:
-            first = first_rejects[0]
-            raise BadInput(f"{path.name} has no usable row. Line {first.line}: {first.reason}.")
-        if _stamp(path) != stamp:
-            raise BadInput(f"{path.name} changed while it was read. Import it again when no program writes to it.")
+            raise BadInput(_nothing(name, first_rejects, passed))
+        sums.doubts.compared.check(name)
+        if _stamp(source) != stamp:
+            raise BadInput(f"{name} changed while it was read. Import it again when no program writes to it.")
     if not rejects:
         rejects_out.unlink()
     return sums.report(
-        file_name=path.name,
-        source_digest=source,
+        stream.doubts(known),
+        file_name=name,
+        source_digest=digest,
         parquet_digest=file_digest(out),
         rejects=rejects,
         first_rejects=tuple(first_rejects),
         reasons=tuple(reasons.most_common(SHOWN_REASONS)),
+        passed_over=tuple(passed.most_common()),
+        scrubbed=dict(scrubbed.most_common()),
+        formats=tuple(Counter(each.name for each in known).most_common()),
     )
+
+
+def _nothing(name: str, rejects: Sequence[Reject], passed: Counter[str]) -> str:
+    """Word why a source has no row at all."""
+    if rejects:
+        return f"{name} has no usable row. Line {rejects[0].line}: {rejects[0].reason}."
+    reasons = "; ".join(f"{reason} ({count:,})" for reason, count in passed.most_common(3))
+    return f"{name} has no usable row: {reasons}. Give a file of model calls."
 
 
 @contextmanager
@@ -222,14 +278,27 @@ def replacing(path: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def source_digest(path: Path) -> str:
-    """Return the SHA-256 of an imported source: of a file its bytes, of a saved folder its parts and their bytes."""
-    if not path.is_dir():
-        return file_digest(path)
+def source_digest(source: Source) -> str:
+    """Return the SHA-256 of a source: of one file its bytes, of several or a saved folder their names and digests."""
+    files = _files(source)
+    if len(files) == 1 and files[0][0] == "":
+        return file_digest(files[0][1])
     sha = hashlib.sha256()
-    for part in saved_parts(path):
-        sha.update(f"{part.relative_to(path).as_posix()}\0{file_digest(part)}\n".encode())
+    for name, path in files:
+        sha.update(f"{name}\0{file_digest(path)}\n".encode())
     return sha.hexdigest()
+
+
+def _files(source: Source) -> list[tuple[str, Path]]:
+    """Return the plain files of a source, each with its name; a single file has none."""
+    found: list[tuple[str, Path]] = []
+    paths = paths_of(source)
+    for path in paths:
+        if path.is_dir() and is_saved(path):
+            found += [(part.relative_to(path).as_posix(), part) for part in saved_parts(path)]
+        else:
+            found.append((path.name if len(paths) > 1 else "", path))
+    return found
 
 
 def file_digest(path: Path) -> str:
@@ -254,10 +323,10 @@ def _store(
         sums.add(row)
         batch.append(_stored(row))
         if len(batch) == BATCH:
-            writer.write_table(pa.Table.from_pylist(batch, SCHEMA))
+            writer.write_table(pa.Table.from_pylist(batch, writer.schema))
             batch.clear()
     if batch:
-        writer.write_table(pa.Table.from_pylist(batch, SCHEMA))
+        writer.write_table(pa.Table.from_pylist(batch, writer.schema))
 
 
 def _stored(row: TrafficRow) -> dict[str, Any]:
@@ -275,15 +344,8 @@ def iso(time: datetime | None) -> str | None:
     return None if time is None else time.isoformat(timespec="microseconds")
 
 
-def p95(latencies: Sequence[float]) -> float | None:
-    """Return the smallest latency that at least 95% of the calls did not exceed."""
-    if not latencies:
-        return None
-    return sorted(latencies)[math.ceil(0.95 * len(latencies)) - 1]
-
-
-def _stamp(path: Path) -> list[tuple[int, int]]:
-    seen = [part.stat() for part in (saved_parts(path) if path.is_dir() else [path])]
+def _stamp(source: Source) -> list[tuple[int, int]]:
+    seen = [path.stat() for _, path in _files(source)]
     return [(one.st_size, one.st_mtime_ns) for one in seen]
 
 
@@ -293,6 +355,17 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def counted(files: Sequence[Path], *, several: bool = False) -> tuple[Vocabulary, tuple[SegmentRows, ...]]:
+    """Count the names of imported rows, and the rows that a criterion can use."""
+    names, usable = Names(several), Usable()
+    for row in rows(files, ("gold", "teacher_output", "teacher_probabilities", "segment")):
+        shares = row["teacher_probabilities"]
+        names.add(row["gold"], row["teacher_output"], None if shares is None else json.loads(shares))
+        answered = shares is not None or row["teacher_output"] is not None
+        usable.add(row["segment"], gold=row["gold"] is not None, teacher=answered, soft=shares is not None)
+    return names.vocabulary(), usable.segments()
 
 
 def distinct_inputs(files: Sequence[Path]) -> dict[str, str]:

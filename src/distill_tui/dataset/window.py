@@ -17,12 +17,15 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from distill_tui.dataset.counted import p95
 from distill_tui.dataset.records import BadInput
-from distill_tui.dataset.traffic import p95, rows, table
+from distill_tui.dataset.traffic import rows, table
+from distill_tui.tasks.label_map import alike
 
 DAYS_A_MONTH = Decimal("30.4375")
 MOST_DAYS = 90
 TOP_SHARE, MOST_PATTERNS = 0.8, 10  # the fewest patterns that make up this share of the calls, and at most so many
+TOP_INPUTS = 500  # the commonest inputs that the worksheet counts: as many as a latency play's default gate
 _COLUMNS = [
     *("time", "cost", "latency_ms", "tokens_in", "tokens_out"),
     *("segment", "input_digest", "gold", "teacher_output"),
@@ -68,6 +71,7 @@ class Measured:
     judged: int  # rows with a gold label and a teacher's output
     disagreement: float | None  # the share of them on which they differ
     examples: int  # distinct inputs with a gold label
+    repeated: float | None = None  # share of the calls that the commonest inputs make up; None where none repeats
 
     @property
     def top_share(self) -> float | None:
@@ -134,7 +138,7 @@ def measure(files: Sequence[Path], *, days: int = MOST_DAYS, prices: TokenPrices
         if row["gold"] is not None:
             examples.add(row["input_digest"])
             judged += row["teacher_output"] is not None
-            differ += row["teacher_output"] is not None and row["teacher_output"] != row["gold"]
+            differ += row["teacher_output"] is not None and not alike(row["teacher_output"], row["gold"])
     if not whole.calls:
         raise BadInput("There is no traffic to measure. Import some first.")
     covered = (last - date.fromisoformat(first[:10])).days + 1 if last else 0
@@ -155,6 +159,7 @@ def measure(files: Sequence[Path], *, days: int = MOST_DAYS, prices: TokenPrices
         judged=judged,
         disagreement=differ / judged if judged else None,
         examples=len(examples),
+        repeated=_repeated(inputs, whole.calls),
     )
 
 
@@ -191,10 +196,16 @@ def _top(counted: Counter[str], calls: int) -> tuple[tuple[str, float], ...]:
     return tuple(found)
 
 
+def _repeated(inputs: Counter[str], calls: int) -> float | None:
+    """Return the share of the calls that the commonest inputs make up; a single call is not a pattern."""
+    most = sum(count for _, count in inputs.most_common(TOP_INPUTS) if count > 1)
+    return most / calls if most else None
+
+
 def worksheet(measured: Measured) -> dict[str, Decimal]:
     """Return the worksheet numbers that traffic can supply, by their names in `economics`."""
     days = Decimal(measured.days) if measured.days else None
-    top, wrong = measured.top_share, measured.disagreement
+    top, wrong = measured.repeated, measured.disagreement
     known: dict[str, Decimal | None] = {
         "calls_per_month": measured.calls_per_month,
         "teacher_cost_per_1k": measured.cost_per_1k,

@@ -1,4 +1,4 @@
-"""What success means, fixed beforehand; what an evaluation measured; and what the one says of the other.
+"""What success means, fixed beforehand; what an evaluation measured; and the verdict of one on the other.
 
 A `Gate` is written, locked by its digest, and never changes. A `Record` is everything that an evaluation measured, in
 integers and strings, so that every reader can compute the verdicts again. `judge` puts one against the other: a

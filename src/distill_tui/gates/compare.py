@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from decimal import Decimal
 
 from distill_tui.gates.canonical import decimal_text
-from distill_tui.gates.gate import Criterion, Gate, bar_of
+from distill_tui.gates.gate import Criterion, Gate, Interim, bar_of
 from distill_tui.terms import Reference
 
 
@@ -51,6 +51,8 @@ def _rest(before: Gate, now: Gate) -> Iterator[Line]:
 def _text(value: object) -> str:
     if isinstance(value, Decimal):
         return decimal_text(value)
+    if isinstance(value, Interim):
+        return f"a lead of {decimal_text(value.lead)} for {value.days} days"
     if isinstance(value, tuple):
         return "; ".join(f"{each.name} {each.low} to {each.high}" for each in value)
     return "" if value is None else str(value)

@@ -1,6 +1,6 @@
 """What teacher and student cost, when a student has paid for itself, and the trigger worksheets.
 
-Decimal only, never float: money is exact. One currency throughout, whichever the numbers are in. Pure; standard library
+Decimal only, never float: money is exact. One currency throughout, that of the project. Pure; standard library
 and `terms`. It judges no quality: that is `gates`.
 """
 
@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from decimal import Context, Decimal, localcontext
 
+from distill_tui.gates.currencies import USUAL
+from distill_tui.gates.wording import money
 from distill_tui.terms import PlayKind
 
 _MICROSECONDS_PER_HOUR = Decimal(3_600_000_000)
@@ -67,6 +69,11 @@ def monthly_saving(prices: Prices, student_per_1k: Decimal) -> Decimal:
     teacher = prices.teacher_cost_per_1k
     each = (teacher * _replaced(prices) - student_per_1k) / _THOUSAND
     return prices.calls_per_month * each - _upkeep(prices)
+
+
+def monthly_bill(prices: Prices) -> Decimal:
+    """Return what the teacher costs a month when it answers every call."""
+    return prices.calls_per_month * prices.teacher_cost_per_1k / _THOUSAND
 
 
 def _replaced(prices: Prices) -> Decimal:
@@ -198,8 +205,11 @@ class Question:
 
     name: str
     sentence: str
-    unit: str
+    unit: str  # “money”: in the project's currency
     example: str
+
+    def unit_in(self, currency: str) -> str:
+        return currency if self.unit == "money" else self.unit
 
 
 _CALLS = Question(
@@ -264,6 +274,24 @@ BESIDES: dict[PlayKind, tuple[Question, ...]] = dict.fromkeys(PlayKind, ()) | {
         Question("fallback_share", "Which share of the calls does the student hand back to the teacher?", "share", "0"),
         Question("horizon_months", "Over how many months is the build's worth counted?", "months", "24"),
         Question("discount_per_year", "At which yearly rate are later savings discounted?", "share", "0.08"),
+        Question(
+            "decision_price_per_million",
+            "What would a typed-decision API charge for a million input tokens (USD 0.042 to 0.10 in November 2026)?",
+            "money",
+            "0.10",
+        ),
+        Question(
+            "decision_tokens_per_call",
+            "How many input tokens has one call of it, with the instructions and every label?",
+            "tokens",
+            "400",
+        ),
+        Question(
+            "smaller_model_cost_per_1k",
+            "What would 1,000 calls of a smaller hosted model cost (500 tokens at 0.60 a million, November 2026)?",
+            "money",
+            "0.30",
+        ),
     )
 }
 HORIZON_MONTHS, DISCOUNT_PER_YEAR = Decimal(24), Decimal("0.08")  # where the worksheet has none
@@ -278,7 +306,7 @@ _SHARES = frozenset(
 _FLAGS = frozenset(question.name for each in WORKSHEET.values() for question in each if question.unit == "1 or 0")
 
 
-def trigger_holds(kind: PlayKind, values: Mapping[str, Decimal]) -> list[str]:
+def trigger_holds(kind: PlayKind, values: Mapping[str, Decimal], currency: str = USUAL) -> list[str]:
     """Return why the trigger of this kind does not hold, in full sentences; nothing means that it does.
 
     Numbers that are missing or out of range come first, by name; the trigger itself is judged once they are sound.
@@ -293,16 +321,24 @@ def trigger_holds(kind: PlayKind, values: Mapping[str, Decimal]) -> list[str]:
         _out_of_range(question.name, values[question.name]) for question in BESIDES[kind] if question.name in values
     ]
     reasons = [sentence for sentence in unsound if sentence]
-    return reasons or list(_TRIGGERS[kind](values))
+    return reasons or list(_cost(values, currency) if kind is PlayKind.COST else _TRIGGERS[kind](values))
 
 
-def _cost(values: Mapping[str, Decimal]) -> Iterator[str]:
+def _cost(values: Mapping[str, Decimal], currency: str) -> Iterator[str]:
     calls, price = values["calls_per_month"], values["teacher_cost_per_1k"]
     spend, threshold, days = calls * price / _THOUSAND, values["threshold_per_month"], values["window_days"]
     if spend <= threshold:
         yield (
-            f"The task costs {spend:,.2f} a month ({calls:,f} calls at {price:,f} a thousand), which does not pass "
-            f"the threshold of {threshold:,.2f}: correct the numbers or kill the play."
+            f"The task costs {money(spend, currency)} a month ({calls:,f} calls at {money(price, currency)} a "
+            f"thousand), which does not pass the threshold of {money(threshold, currency)}: correct the numbers or "
+            "kill the play."
+        )
+    best = monthly_saving(Prices.from_values(values), Decimal(0))
+    if spend > threshold and best <= 0:
+        yield (
+            f"No student can save anything: the teacher's bill is {money(spend, currency)} a month, and even a student "
+            f"whose answers cost nothing leaves {money(spend - best, currency)} a month for serving, refreshes and the "
+            "teacher's remaining calls: correct the numbers or kill the play."
         )
     if not LEAST_DAYS <= days <= MOST_DAYS:
         yield f"window_days is {days:f}; a cost play takes the last {LEAST_DAYS} to {MOST_DAYS} days of traffic."
@@ -359,7 +395,6 @@ def _specialization(values: Mapping[str, Decimal]) -> Iterator[str]:
 
 
 _TRIGGERS: dict[PlayKind, Callable[[Mapping[str, Decimal]], Iterator[str]]] = {
-    PlayKind.COST: _cost,
     PlayKind.LATENCY: _latency,
     PlayKind.STABILITY: _stability,
     PlayKind.SPECIALIZATION: _specialization,

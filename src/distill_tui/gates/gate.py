@@ -26,15 +26,36 @@ class RowScore:
 ALL = "all"
 EVERY_SEGMENT = "every segment"
 SEGMENT = "segment: "  # and its name
+EVERY_LABEL = "every label"
+LABEL = "label: "  # and its name
 BASELINES = ("tfidf", "majority")
 QUALITY = (Metric.ACCURACY, Metric.AGREEMENT)
 ROW_SCORES = {
     Metric.BRIER: RowScore("the Brier score", lower_is_better=True),
+    Metric.HAMMING: RowScore("the Hamming loss", lower_is_better=True),
+    Metric.MAE: RowScore("the mean absolute error", lower_is_better=True),
+    Metric.WITHIN_ONE: RowScore("the share within one level"),
     Metric.FIELD_F1: RowScore("field F1"),
     Metric.CHRF: RowScore("chrF"),
 }
+LABEL_SCORES = {  # metrics that are ratios of sums over labels, with their names in a sentence
+    Metric.MICRO_F1: "micro-F1",
+    Metric.MACRO_F1: "macro-F1",
+    Metric.LABEL_F1: "F1",
+    Metric.PRECISION: "precision",
+    Metric.RECALL: "recall",
+}
+SCALE_SCORES = {  # of scores, and not means of rows either
+    Metric.KAPPA: "quadratic weighted kappa",
+    Metric.SPEARMAN: "Spearman's correlation",
+}
+OF_SCORES = (Metric.MAE, Metric.WITHIN_ONE, *SCALE_SCORES)  # that compare scores
+NOT_MEANS = {**LABEL_SCORES, **SCALE_SCORES}
+BY_LABEL = (Metric.LABEL_F1, Metric.PRECISION, Metric.RECALL)  # of one label each
+SCORED = (*ROW_SCORES, *NOT_MEANS)  # from 0 to 1, not shares of right rows
 P95 = 0.95
-METHODS_NOW = 2  # the version of how verdicts are computed that a new gate gets
+ORDERED, ANY_ORDER = LISTS = ("ordered", "any order")  # how lists in written answers are compared
+METHODS_NOW = 1  # the version of how verdicts are computed that a new gate gets
 _PATTERNS = re.compile(r"(beyond the )?top ([1-9]\d{0,5}) patterns")
 
 # left out of the canonical form where it has its default, so that an older gate keeps its digest
@@ -48,7 +69,7 @@ class Criterion:
     `scope` is "all", "every segment", "segment: NAME", "top K patterns" or "beyond the top K patterns": the rows of the
     K interaction patterns that are asked most often among the held-out rows, and the others. A segment that has a
     criterion of its own (same metric and reference) is not among "every segment": a looser tolerance for it is written
-    down that way.
+    down that way. Precision, recall and F1 of labels have the scope "every label" or "label: NAME" instead.
     """
 
     metric: Metric
@@ -68,11 +89,15 @@ class Criterion:
     def at_least(self) -> bool:
         """Whether its threshold is a floor; else it is a ceiling."""
         score = ROW_SCORES.get(self.metric)
-        return self.metric in QUALITY if score is None else not score.lower_is_better
+        return self.metric in (*QUALITY, *NOT_MEANS) if score is None else not score.lower_is_better
 
     @property
     def segment(self) -> str | None:
         return self.scope.removeprefix(SEGMENT) if self.scope.startswith(SEGMENT) else None
+
+    @property
+    def label(self) -> str | None:
+        return self.scope.removeprefix(LABEL) if self.scope.startswith(LABEL) else None
 
     @property
     def patterns(self) -> tuple[int, bool] | None:
@@ -84,6 +109,14 @@ class Criterion:
     def words(self) -> str:
         against = "" if self.reference is Reference.NONE else f" against the {self.reference}"
         return f"{self.metric}{against}{'' if self.scope == ALL else f' ({self.scope})'}"
+
+
+@dataclass(frozen=True)
+class Interim:
+    """When a refresh may ship although it misses a floor: proven better than what is live by a lead, for some days."""
+
+    lead: Decimal  # of the share of right rows, above 0
+    days: int  # after which it answers nothing any more
 
 
 @dataclass(frozen=True)
@@ -113,7 +146,12 @@ class Gate:
     payback_chance: Decimal = field(default=Decimal("0.8"), metadata=_SILENT)  # of paying back in time, over the ranges
     # the share of requests, the least confident, that goes back to the teacher: student and teacher are judged together
     deferral: Decimal | None = field(default=None, metadata=_SILENT)
-    methods: int = METHODS_NOW  # how verdicts are computed, see `judging.methods`; a gate without it has 1
+    interim: Interim | None = field(default=None, metadata=_SILENT)
+    lists: str = field(default=ORDERED, metadata=_SILENT)  # in JSON answers: how two lists are compared
+    methods: int = METHODS_NOW  # how verdicts are computed, see `judging.methods`
+
+
+DEFAULT_P95 = Decimal(50)  # ms, until the worksheet has a target
 
 
 def default_gate(kind: PlayKind) -> Gate:
@@ -126,7 +164,7 @@ def default_gate(kind: PlayKind) -> Gate:
         case PlayKind.COST:
             return Gate((binding, segments, Criterion(Metric.PAYBACK, threshold=Decimal(6))))
         case PlayKind.LATENCY:
-            fast = Criterion(Metric.P95_LATENCY, threshold=Decimal(50), binding=True)
+            fast = Criterion(Metric.P95_LATENCY, threshold=DEFAULT_P95, binding=True)
             top = Criterion(accuracy, teacher, "top 500 patterns", margin=Decimal("0.05"))
             return Gate((fast, top, within, segments))
         case PlayKind.STABILITY:

@@ -10,7 +10,8 @@ from decimal import Decimal
 
 from distill_tui.gates.canonical import decimal_text
 from distill_tui.gates.economics import DRAWS
-from distill_tui.gates.gate import ROW_SCORES, SEGMENT, Criterion, bar_of
+from distill_tui.gates.gate import ALL, LABEL, NOT_MEANS, ROW_SCORES, SCORED, SEGMENT, Criterion, bar_of
+from distill_tui.gates.ratios import Ratios
 from distill_tui.gates.statistics import Scores
 from distill_tui.gates.wording import count, distance, lead, points, trim
 from distill_tui.terms import Metric, Reference, Verdict
@@ -54,7 +55,9 @@ def unmeasured(criterion: Criterion, scope: str, level: float, reason: str) -> J
     return Judgement(criterion, scope, Verdict.UNMEASURED, level, reason=reason)
 
 
-def decided(scores: Scores, bar: float, alpha: float, *, misses: bool, among: int) -> tuple[Verdict, int | None]:
+def decided(
+    scores: Scores | Ratios, bar: float, alpha: float, *, misses: bool, among: int
+) -> tuple[Verdict, int | None]:
     """Return the verdict of an interval against a bar, and of an unproven one the rows that would decide."""
     holds = scores.exceeds(bar) <= alpha
     verdict = Verdict.HOLDS if holds else Verdict.MISSES if misses else Verdict.UNPROVEN
@@ -65,8 +68,10 @@ def decided(scores: Scores, bar: float, alpha: float, *, misses: bool, among: in
 def name_of(criterion: Criterion, scope: str) -> str:
     words = {Metric.P95_LATENCY: "the student's p95 latency", Metric.PAYBACK: "payback", Metric.SIZE: "size"}
     words |= {Metric.DEFERRED: "the share sent back"}
-    words |= {metric: score.name for metric, score in ROW_SCORES.items()}
+    words |= {metric: score.name for metric, score in ROW_SCORES.items()} | NOT_MEANS
     where = f" in segment '{scope.removeprefix(SEGMENT)}'" if scope.startswith(SEGMENT) else ""
+    where = f" of label '{scope.removeprefix(LABEL)}'" if scope.startswith(LABEL) else where
+    where = " on rows without a segment" if scope == f"{SEGMENT}{ALL}" else where
     if scope == criterion.scope and criterion.patterns is not None:
         where = f" {'' if criterion.patterns[1] else 'on the '}{scope}"
     return words.get(criterion.metric, str(criterion.metric)) + where
@@ -99,12 +104,13 @@ def _text(found: Judgement) -> str:
 
 
 def _more(found: Judgement) -> str:
-    text = f", as one of {found.among} segments (alone it would miss)" if found.among else ""
+    scopes = "labels" if found.scope.startswith(LABEL) else "segments"
+    text = f", as one of {found.among} {scopes} (alone it would miss)" if found.among else ""
     if found.rows_needed is not None and found.criterion.metric is Metric.P95_LATENCY:
         text += f", and about {found.rows_needed:,} requests in each run would decide"
     elif found.rows_needed is not None:
-        of = " of this segment" if found.scope.startswith(SEGMENT) else ""
-        text += f", and about {count(found.rows_needed - found.n, 'more row')}{of} would decide"
+        more = count(found.rows_needed - found.n, "more held-out row")
+        text += f", and about {more}{_rows_of(found)} would decide"
     elif found.verdict is Verdict.UNPROVEN and found.criterion.metric is Metric.PAYBACK:
         text += ", and more timed runs would decide"
     if found.rough:
@@ -112,6 +118,15 @@ def _more(found: Judgement) -> str:
         text += f" (its rows come from {groups}, so the bound is rough)"
     back = found.sent_back if found.criterion.metric is not Metric.PAYBACK else None
     return text if back is None else f"{text}, with {points(back)}% of requests sent back to the teacher"
+
+
+def _rows_of(found: Judgement) -> str:
+    """Return which rows count: those of the segment, with what the criterion compares with."""
+    of = " of this segment" if found.scope.startswith(SEGMENT) else ""
+    if found.criterion.metric is Metric.DEFERRED:
+        return of
+    by_teacher = found.by_disagreement or found.criterion.metric is Metric.AGREEMENT
+    return f"{of} with {'an answer of the teacher' if by_teacher else 'gold'}"
 
 
 def _level(found: Judgement) -> str:
@@ -140,7 +155,7 @@ def _difference(found: Judgement) -> str:
     asked = f"allows {points(allowed)}" if allowed > 0 else "asks for a lead"
     asked += f" of {points(-allowed)}" if allowed < 0 else ""
     both = ""
-    if found.criterion.metric in ROW_SCORES:
+    if found.criterion.metric in SCORED:
         both = f", {_four(found.student or 0.0)} against {_four(found.reference or 0.0)}"
     name = name_of(found.criterion, found.scope)
     return f"{name} {distance(estimate, found.other)}{both} ({_level(found)} {bound}); the gate {asked}"
@@ -154,7 +169,7 @@ def _share(found: Judgement) -> str:
     name = name_of(found.criterion, found.scope)
     if found.criterion.metric is Metric.AGREEMENT:
         name = name.replace("agreement", "agreement with the teacher", 1)
-    return f"{name} is {points(estimate)}% ({_level(found)} {bound}); the gate asks for {points(floor)}%"
+    return f"{name} is {points(estimate)}% ({_level(found)} {bound}); the gate asks for {points(floor, unlike=1.0)}%"
 
 
 def _score(found: Judgement) -> str:

@@ -16,29 +16,33 @@ from distill_tui.gates.record import Record
 from distill_tui.terms import Metric, Verdict
 
 METHODS = {  # the version of what each metric means and how it is judged
-    Metric.ACCURACY: "2: exact label; Clopper-Pearson, Tango's score for differences, likelihood of groups",
-    Metric.AGREEMENT: "2: same label as the teacher; Clopper-Pearson, likelihood of groups",
+    Metric.ACCURACY: "1: exact label; Clopper-Pearson, Tango's score for differences, likelihood of groups",
+    Metric.AGREEMENT: "1: same label as the teacher; Clopper-Pearson, likelihood of groups",
     Metric.BRIER: "1: half the squared distance of the probabilities from gold; likelihood of groups of row scores",
     Metric.FIELD_F1: "1: mean F1 of the fields of JSON answers; likelihood of groups of row scores",
     Metric.CHRF: "1: mean sentence chrF (6 characters, no words, beta 2) of 0 to 1; likelihood of groups of row scores",
+    Metric.HAMMING: "1: share of the labels that are wrong; likelihood of groups of row scores",
+    Metric.MAE: "1: mean distance from gold as a share of the scale; likelihood of groups of row scores",
+    Metric.WITHIN_ONE: "1: within one level of gold, or a tenth of a range; the methods of accuracy",
+    Metric.KAPPA: "1: quadratic weighted kappa with gold; jackknife likelihood of groups",
+    Metric.SPEARMAN: "1: correlation of mean ranks with gold; likelihood of the groups' influence",
+    Metric.MICRO_F1: "1: F1 of all labels together; jackknife likelihood of groups",
+    Metric.MACRO_F1: "1: mean F1 of the labels in gold; jackknife likelihood of groups",
+    Metric.LABEL_F1: "1: F1 of one label; jackknife likelihood of groups",
+    Metric.PRECISION: "1: of one label; Clopper-Pearson, likelihood of groups, jackknife likelihood for differences",
+    Metric.RECALL: "1: of one label; Clopper-Pearson, Tango's score for differences, likelihood of groups",
     Metric.P95_LATENCY: "1: one request at a time, every run; order statistics",
     Metric.PAYBACK: "1: build over saving, at the t bounds of the mean latency, over the locked ranges",
     Metric.SIZE: "1: bytes on disk, in units of 1,000,000",
-    Metric.DEFERRED: "1: held-out rows below the validation threshold; Clopper-Pearson, likelihood of groups",
+    Metric.DEFERRED: "1: held-out rows below the calibrated threshold; Clopper-Pearson, likelihood of groups",
 }
 TOGETHER = "; student and teacher together"  # what a method is of where the gate sends requests back
-
-_FIRST = {
-    Metric.ACCURACY: "1: exact label; Clopper-Pearson, Tango's score for differences, clustered t where dependent",
-    Metric.AGREEMENT: "1: same label as the teacher; Clopper-Pearson, clustered t where dependent",
-}
 
 
 def methods(gate: Gate) -> dict[Metric, str]:
     """Return the version of what each metric of a gate means and how it is judged; a lock names them."""
-    known = METHODS | _FIRST if gate.methods < 2 else METHODS
-    alone = (Metric.SIZE, Metric.DEFERRED) if gate.deferral is not None else tuple(known)
-    return {each.metric: known[each.metric] + TOGETHER * (each.metric not in alone) for each in gate.criteria}
+    alone = (Metric.SIZE, Metric.DEFERRED) if gate.deferral is not None else tuple(METHODS)
+    return {each.metric: METHODS[each.metric] + TOGETHER * (each.metric not in alone) for each in gate.criteria}
 
 
 def judge(gate: Gate, record: Record, looks_split: int | None = None) -> tuple[Judgement, ...]:

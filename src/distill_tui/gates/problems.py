@@ -12,14 +12,20 @@ from distill_tui.gates.canonical import DIGITS, too_long
 from distill_tui.gates.gate import (
     ALL,
     BASELINES,
+    BY_LABEL,
+    EVERY_LABEL,
     EVERY_SEGMENT,
+    LISTS,
     METHODS_NOW,
     QUALITY,
     ROW_SCORES,
+    SCORED,
     Criterion,
     Gate,
 )
 from distill_tui.terms import Metric, PlayKind, Reference
+
+MOST_INTERIM = 366  # days
 
 
 def problems(gate: Gate, kind: PlayKind) -> list[str]:
@@ -32,8 +38,19 @@ def problems(gate: Gate, kind: PlayKind) -> list[str]:
     found.extend(_rare_problems(gate))
     found.extend(_agreement_problems(gate))
     found.extend(_deferral_problems(gate))
+    found.extend(_interim_problems(gate))
     found.extend(_binding_problems(gate, kind))
     return found
+
+
+def _interim_problems(gate: Gate) -> Iterator[str]:
+    asked = gate.interim
+    if asked is None:
+        return
+    if not (asked.lead.is_finite() and 0 < asked.lead < 1):
+        yield f"lead of interim is {asked.lead}; it must be above 0 and below 1, like 0.05."
+    if not 1 <= asked.days <= MOST_INTERIM:
+        yield f"days of interim is {asked.days}; it must be a whole number from 1 to {MOST_INTERIM}."
 
 
 def _gate_problems(gate: Gate) -> Iterator[str]:
@@ -52,20 +69,23 @@ def _gate_problems(gate: Gate) -> Iterator[str]:
         )
     if not (gate.validation_share.is_finite() and 0 < gate.validation_share < 1):
         yield f"validation_share is {gate.validation_share}; it must be above 0 and below 1, like 0.1."
-    if not 1 <= gate.methods <= METHODS_NOW:
-        yield f"methods is {gate.methods}; this release supports 1 to {METHODS_NOW}."
+    if gate.methods != METHODS_NOW:
+        yield f"methods is {gate.methods}; this release supports {METHODS_NOW}."
     if gate.seed < 0:
         yield f"seed is {gate.seed}; it must be 0 or more."
     if gate.baseline not in BASELINES:
         yield f"baseline is '{gate.baseline}'; it is {' or '.join(BASELINES)}."
+    if gate.lists not in LISTS:
+        yield f"lists is '{gate.lists}'; it is '{LISTS[0]}' or '{LISTS[1]}'."
     dates = [("window_from", gate.window_from), ("window_to", gate.window_to)]
-    wrong = [f"{name} is '{day}'; write a date like 2026-01-31." for name, day in dates if day and not _is_date(day)]
+    wrong = [f"{name} is '{day}'; write a date like 2026-01-31." for name, day in dates if day and not is_date(day)]
     yield from wrong
     if not wrong and gate.window_from and gate.window_to and gate.window_from > gate.window_to:
         yield f"window_from {gate.window_from} is after window_to {gate.window_to}; swap them."
 
 
-def _is_date(text: str) -> bool:
+def is_date(text: str) -> bool:
+    """Check that a text is a date like 2026-01-31."""
     try:
         return date.fromisoformat(text).isoformat() == text
     except ValueError:
@@ -74,16 +94,21 @@ def _is_date(text: str) -> bool:
 
 def criterion_problems(criterion: Criterion) -> Iterator[str]:
     name = criterion.words
-    if criterion.segment is None and criterion.patterns is None and criterion.scope not in (ALL, EVERY_SEGMENT):
+    if criterion.metric in BY_LABEL:
+        if criterion.label is None and criterion.scope != EVERY_LABEL:
+            yield f"{name} is of one label: give it the scope 'every label' or 'label: NAME'."
+    elif criterion.segment is None and criterion.patterns is None and criterion.scope not in (ALL, EVERY_SEGMENT):
         yield (
             f"The scope of {name} is none of 'all', 'every segment' and 'segment: NAME', nor 'top 50 patterns' or "
             "'beyond the top 50 patterns'; write one of them."
         )
     if criterion.segment is not None and not criterion.segment.strip():
         yield f"The scope of {name} names no segment; write 'segment: NAME'."
-    if criterion.metric not in (*QUALITY, *ROW_SCORES) and criterion.scope != ALL:
+    if criterion.label is not None and not criterion.label.strip():
+        yield f"The scope of {name} names no label; write 'label: NAME'."
+    if criterion.metric not in (*QUALITY, *SCORED) and criterion.scope != ALL:
         yield f"{name} is measured over all requests; give it the scope 'all'."
-    if criterion.metric not in (Metric.ACCURACY, *ROW_SCORES) and criterion.reference is not Reference.NONE:
+    if criterion.metric not in (Metric.ACCURACY, *SCORED) and criterion.reference is not Reference.NONE:
         if criterion.metric is Metric.AGREEMENT:
             yield f"{name}: agreement already compares with the teacher; give it a threshold and the reference none."
         else:
@@ -146,7 +171,7 @@ def _range_problems(gate: Gate) -> Iterator[str]:
             yield f"Unknown price '{each.name}' in a range; the prices are {', '.join(names)}."
         elif not (each.low.is_finite() and each.high.is_finite() and 0 <= each.low <= each.high):
             yield f"The range of {each.name} goes from {each.low} to {each.high}; begin at 0 or more and end no lower."
-        if not each.source.strip() or not _is_date(each.dated):
+        if not each.source.strip() or not is_date(each.dated):
             yield f"The range of {each.name} has no source or no date; write both, the date as 2026-01-31."
     if len({each.name for each in gate.ranges}) < len(gate.ranges):
         yield "A price has two ranges; keep one."
@@ -233,7 +258,7 @@ def _binding_problems(gate: Gate, kind: PlayKind) -> Iterator[str]:
             yield f"{criterion.words} is binding, but a {kind} play is won by {_fit(kind)}; mark that."
     if gate.criteria and kind is PlayKind.COST and Metric.PAYBACK not in counting:
         yield "A cost play must pay back within a window; add a payback_months criterion that counts."
-    if gate.criteria and kind is PlayKind.LATENCY and not counting.intersection((*QUALITY, *ROW_SCORES)):
+    if gate.criteria and kind is PlayKind.LATENCY and not counting.intersection((*QUALITY, *SCORED)):
         yield "A latency play must not buy speed with quality; add an accuracy or agreement criterion that counts."
 
 
@@ -242,14 +267,14 @@ def _fits(criterion: Criterion, kind: PlayKind) -> bool:
         return criterion.metric is Metric.P95_LATENCY
     if kind is PlayKind.SPECIALIZATION:
         lead = criterion.margin is None or criterion.margin.is_nan() or criterion.margin <= 0
-        scored = criterion.metric in (Metric.ACCURACY, *ROW_SCORES)
+        scored = criterion.metric in (Metric.ACCURACY, *SCORED)
         return scored and criterion.reference is Reference.BASELINE and lead
-    return criterion.metric in (*QUALITY, *ROW_SCORES)
+    return criterion.metric in (*QUALITY, *SCORED)
 
 
 def _fit(kind: PlayKind) -> str:
     if kind is PlayKind.LATENCY:
         return "p95_latency_ms below a threshold"
     if kind is PlayKind.SPECIALIZATION:
-        return "accuracy or a row score, against the baseline with a margin of 0 or less"
-    return "accuracy, agreement or a row score"
+        return "accuracy or another score, against the baseline with a margin of 0 or less"
+    return "accuracy, agreement or another score"

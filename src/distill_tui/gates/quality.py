@@ -1,13 +1,27 @@
-"""The verdict on accuracy, agreement and row scores: paired, by segment, with intervals that allow dependent rows."""
+"""The verdict on accuracy, agreement and scores: paired, by segment or label, with intervals for dependent rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from distill_tui.gates import statistics
-from distill_tui.gates.gate import EVERY_SEGMENT, ROW_SCORES, SEGMENT, Criterion, Gate, bar_of
+from distill_tui.gates import label_scores, scale_scores, statistics
+from distill_tui.gates.gate import (
+    EVERY_LABEL,
+    EVERY_SEGMENT,
+    LABEL,
+    LABEL_SCORES,
+    NOT_MEANS,
+    ROW_SCORES,
+    SCALE_SCORES,
+    SEGMENT,
+    Criterion,
+    Gate,
+    bar_of,
+)
 from distill_tui.gates.judgement import Judgement, decided, unmeasured
+from distill_tui.gates.label_scores import labels_in_gold
+from distill_tui.gates.ratios import Ratios
 from distill_tui.gates.record import CERTAIN, Record, rows_in
 from distill_tui.gates.statistics import Scores
 from distill_tui.terms import Metric, Reference, Verdict
@@ -17,7 +31,8 @@ def judge_quality(criterion: Criterion, gate: Gate, record: Record, alpha: float
     """Judge a share or the mean of row scores in each scope; Holm's correction over the segments that may miss."""
     scopes = _scopes(criterion, gate, record)
     if not scopes:
-        yield unmeasured(criterion, criterion.scope, alpha, "the rows name no segment that it could be about")
+        what = "gold names no label" if criterion.metric in LABEL_SCORES else "the rows name no segment"
+        yield unmeasured(criterion, criterion.scope, alpha, f"{what} that it could be about")
         return
     samples = [Sample.of(criterion, gate, record, scope) for scope in scopes]
     misses = [1.0 if s.by_disagreement else s.scores.falls_below(s.bar) for s in samples if s.scores.rows]
@@ -30,14 +45,15 @@ def judge_quality(criterion: Criterion, gate: Gate, record: Record, alpha: float
 
 
 def _scopes(criterion: Criterion, gate: Gate, record: Record) -> list[str]:
-    if criterion.scope != EVERY_SEGMENT:
+    if criterion.scope not in (EVERY_SEGMENT, EVERY_LABEL):
         return [criterion.scope]
     own = {
-        each.segment
-        for each in gate.criteria
-        if (each.metric, each.reference) == (criterion.metric, criterion.reference)
+        each.scope for each in gate.criteria if (each.metric, each.reference) == (criterion.metric, criterion.reference)
     }
-    return [f"{SEGMENT}{name}" for name in record.segments if name not in own]
+    names = [f"{SEGMENT}{name}" for name in record.segments]
+    if criterion.scope == EVERY_LABEL:
+        names = [f"{LABEL}{name}" for name in labels_in_gold(record)]
+    return [scope for scope in names if scope not in own]
 
 
 # --- which rows bear on a criterion ----------------------------------------------------------------------------------
@@ -61,9 +77,7 @@ class Picked:
         against_teacher = criterion.metric is Metric.ACCURACY and criterion.reference is Reference.TEACHER
         by_disagreement = against_teacher and not any(record.gold[row] >= 0 for row in rows)
         truth = record.teacher if by_disagreement or criterion.metric is Metric.AGREEMENT else record.gold
-        rival, name = record.teacher, _rival(criterion, gate)
-        if criterion.reference is Reference.BASELINE:
-            rival = (record.majority,) * len(record.rows) if gate.baseline == "majority" else record.baseline
+        rival, name = _answers_of(criterion, gate, record), _rival(criterion, gate)
         paired = not by_disagreement and criterion.metric is Metric.ACCURACY and bool(name)
         usable = tuple(row for row in rows if truth[row] >= 0 and (not paired or rival[row] >= 0))
         needs = f"gold and an output of {name}" if paired else "gold"
@@ -82,6 +96,13 @@ class Picked:
 def _rival(criterion: Criterion, gate: Gate) -> str:
     names = {Reference.TEACHER: "the teacher", Reference.BASELINE: f"the {gate.baseline} baseline"}
     return names.get(criterion.reference, "")
+
+
+def _answers_of(criterion: Criterion, gate: Gate, record: Record) -> tuple[int, ...]:
+    """Return the answers of the reference; without one, the teacher's."""
+    if criterion.reference is not Reference.BASELINE:
+        return record.teacher
+    return (record.majority,) * len(record.rows) if gate.baseline == "majority" else record.baseline
 
 
 def row_scores(criterion: Criterion, record: Record, scope: str) -> dict[int, tuple[int, int]]:
@@ -119,7 +140,7 @@ class Sample:
 
     criterion: Criterion
     scope: str
-    scores: Scores
+    scores: Scores | Ratios
     bar: float  # the mean score must be above it
     student: float  # share of right rows, or mean score on the metric's own scale
     other_score: float | None
@@ -129,6 +150,8 @@ class Sample:
 
     @classmethod
     def of(cls, criterion: Criterion, gate: Gate, record: Record, scope: str) -> Sample:
+        if criterion.metric in NOT_MEANS:
+            return cls._not_mean(criterion, gate, record, scope)
         by_rows = criterion.metric in ROW_SCORES
         return cls._scored(criterion, gate, record, scope) if by_rows else cls._right(criterion, gate, record, scope)
 
@@ -142,7 +165,7 @@ class Sample:
         return cls(
             criterion=criterion,
             scope=scope,
-            scores=Scores.of(pairs, paired=picked.paired, by_t=gate.methods < 2),
+            scores=Scores.of(pairs, paired=picked.paired),
             bar=float(bar),
             student=sum(picked.right) / count,
             other_score=sum(picked.other_right) / count if picked.paired else None,
@@ -157,17 +180,36 @@ class Sample:
         alone, falls = criterion.reference is Reference.NONE, ROW_SCORES[criterion.metric].lower_is_better
         totals = [sum(CERTAIN - pair[side] if falls else pair[side] for pair in found.values()) for side in (0, 1)]
         student, other = (total / CERTAIN / max(1, len(found)) for total in totals)
+        graded = ((*pair, record.group[row]) for row, pair in found.items())
+        right = ((one == CERTAIN, two == CERTAIN, group) for one, two, group in graded)
+        shares = criterion.metric is Metric.WITHIN_ONE  # each row is right or wrong
         return cls(
             criterion=criterion,
             scope=scope,
-            scores=Scores.of_graded(
-                ((*pair, record.group[row]) for row, pair in found.items()), CERTAIN, paired=not alone
-            ),
+            scores=Scores.of(right, paired=not alone)
+            if shares
+            else Scores.of_graded(graded, CERTAIN, paired=not alone),
             bar=-bar if not alone else 1 - bar if falls else bar,
             student=student,
             other_score=None if alone else other,
             other=rival,
             lacks=_without_scores(criterion, record, scope, rival),
+        )
+
+    @classmethod
+    def _not_mean(cls, criterion: Criterion, gate: Gate, record: Record, scope: str) -> Sample:
+        alone, bar, name = criterion.reference is Reference.NONE, float(bar_of(criterion)), _rival(criterion, gate)
+        evidence = scale_scores.evidence if criterion.metric in SCALE_SCORES else label_scores.evidence
+        found = evidence(criterion, record, scope, None if alone else _answers_of(criterion, gate, record), name)
+        return cls(
+            criterion=criterion,
+            scope=scope,
+            scores=found.scores,
+            bar=bar if alone else -bar,
+            student=found.student,
+            other_score=found.other,
+            other=name,
+            lacks=found.lacks,
         )
 
     def judgement(self, alpha: float, *, misses: bool, among: int) -> Judgement:

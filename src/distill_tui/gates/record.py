@@ -9,6 +9,8 @@ from decimal import Decimal
 from distill_tui.digests import canonical, digest_of
 from distill_tui.gates.canonical import a_number, plain, show, strict_json
 from distill_tui.gates.gate import ALL, SEGMENT, Criterion
+from distill_tui.gates.scale import Scale
+from distill_tui.gates.scale import value as number_of
 from distill_tui.terms import Metric, Task
 
 SUBJECTS = ("student", "teacher", "baseline")
@@ -21,7 +23,7 @@ CERTAIN = 10_000  # a confidence of 1
 class Record:
     """Everything that one evaluation measured on the held-out rows, in integers and strings only.
 
-    Labels, gold and predictions are indices into `labels`; -1 says that there is none (the student always answers).
+    Labels, gold and predictions are indices into `labels`; -1 means none (the student always answers).
     Rows that share a `group` depend on each other. It is checked when it is made: a wrong one raises ValueError.
     """
 
@@ -51,10 +53,15 @@ class Record:
     key: tuple[int, ...] = ()  # the first 60 bits of the input's digest: a row's name in every round
     controls: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # arm -> predictions: see `controls`
     running: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # subject -> what else it takes: see `costs`
+    # student or teacher -> held-out texts, of them cut, their tokens, of them cut: see `cut.Cut`
+    cut: Mapping[str, tuple[int, ...]] = field(default_factory=dict, metadata={"silent": True})
     # metric -> subject -> each row's score in 1/10,000, -1 where it has none: see `RowScore`
     scores: Mapping[str, Mapping[str, tuple[int, ...]]] = field(default_factory=dict)
-    # in 1/10,000: what the student is less sure of goes back to the teacher; fixed on the validation rows, 0 for none
+    # in 1/10,000: what the student is less sure of goes back to the teacher; fixed on the calibration rows, 0 for none
     deferred_below: int = field(default=0, metadata={"silent": True})
+    # of a refresh: what the live student answers on the same rows, -1 for none of `labels`; and its digest
+    live: tuple[int, ...] = field(default=(), metadata={"silent": True})
+    live_model: str = field(default="", metadata={"silent": True})
     # of a generation task, `labels` are the distinct answers, as they are spelled
     task: Task = field(default=Task.CLASSIFICATION, metadata={"silent": True})
 
@@ -65,7 +72,7 @@ class Record:
 
     @property
     def truth(self) -> tuple[int, ...]:
-        """What being right is judged by: gold where any row has it, else what the teacher says."""
+        """What being right is judged by: gold where any row has it, else the teacher's answer."""
         return self.gold if any(label >= 0 for label in self.gold) else self.teacher
 
     @property
@@ -107,7 +114,8 @@ def _tuples(value: object) -> object:
 
 
 _OPTIONAL = ("confidence", "pattern", "key")
-_LATER = ("controls", "running", "scores", "deferred_below", "task", *_OPTIONAL)  # what a record may lack
+# what a record may lack
+_LATER = ("cut", "controls", "running", "scores", "deferred_below", "task", "live", "live_model", *_OPTIONAL)
 
 
 def _record_problems(record: Record) -> Iterator[str]:
@@ -118,11 +126,11 @@ def _record_problems(record: Record) -> Iterator[str]:
         elif len(set(words)) < len(words):
             yield f"{name} of the evaluation record names one thing twice."
     labels, bounds = len(record.labels), dict.fromkeys(("rows", "group", *_OPTIONAL), (0, 2**63))
-    bounds |= dict.fromkeys(("gold", "teacher", "baseline"), (-1, labels))
+    bounds |= dict.fromkeys(("gold", "teacher", "baseline", "live"), (-1, labels))
     bounds |= {"student": (0, labels), "segment": (-1, len(record.segments)), "confidence": (0, CERTAIN + 1)}
     for name, (low, high) in bounds.items():
         column = getattr(record, name)
-        if column != () or name not in _OPTIONAL:
+        if column != () or name not in (*_OPTIONAL, "live"):
             yield from _column_problems(record, name, column, low, high)
     for name in ("rows", "key"):
         if len(set(getattr(record, name))) < len(getattr(record, name)):
@@ -183,7 +191,7 @@ def _mapping_problems(record: Record) -> Iterator[str]:
     for name, value in record.machine.items():
         if not isinstance(value, str) and not _is_whole(value):
             yield f"machine {show(name)} is {show(value)}; it takes text and whole numbers."
-    for name in ("data_set", "model", "teacher_model"):
+    for name in ("data_set", "model", "teacher_model", "live_model"):
         if not isinstance(getattr(record, name), str):
             yield f"{name} of the evaluation record is {show(getattr(record, name))}; it takes text."
     for name, value in record.payback_inputs.items():
@@ -195,6 +203,13 @@ def _mapping_problems(record: Record) -> Iterator[str]:
 
 def _is_whole(value: object) -> bool:
     return type(value) is int and -(2**63) <= value < 2**63
+
+
+def scale_of(record: Record) -> Scale | None:
+    """Return the scale of a record of scores; its labels are the levels, and perhaps one for what is none of them."""
+    if record.task is not Task.SCORE:
+        return None
+    return Scale.of([label for label in record.labels if number_of(label) is not None])
 
 
 def rows_in(record: Record, scope: str) -> list[int]:

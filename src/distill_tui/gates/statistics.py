@@ -5,7 +5,8 @@ Pure, and fast to import. Nothing here knows a gate, a play or a file. All error
 `alpha`, so that a verdict and the interval shown with it can never disagree.
 
 Sources: Clopper and Pearson 1934 and Wilson 1927 for one share; Tango 1998 (Statistics in Medicine 17:891) for two
-shares on the same rows; Owen 1988 (Biometrika 75:237) and Miller 2024 (arXiv 2411.00640) for rows that depend on each
+shares on the same rows; Wilks 1942 (Annals of Mathematical Statistics 13:400) for later rows below an order statistic;
+Owen 1988 (Biometrika 75:237) and Miller 2024 (arXiv 2411.00640) for rows that depend on each
 other; Holm 1979 for several claims at once.
 """
 
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from importlib import import_module
+from statistics import NormalDist
 from types import ModuleType
 
 POWER = 0.8  # how often a true tie is to be recognised, where rows are counted beforehand
@@ -35,14 +37,14 @@ def _special() -> ModuleType:
 
 
 def normal_quantile(probability: float) -> float:
-    return float(_special().ndtri(probability))
+    return NormalDist().inv_cdf(probability)
 
 
 def normal_tail(z: float) -> float:
     return math.erfc(z / math.sqrt(2)) / 2
 
 
-def t_tail(t: float, degrees: int) -> float:
+def t_tail(t: float, degrees: float) -> float:
     return float(_special().stdtr(degrees, -t))
 
 
@@ -55,6 +57,26 @@ def binomial_tail(hits: int, rows: int, share: float) -> float:
     if hits <= 0:
         return 1.0
     return 0.0 if hits > rows else float(_special().betainc(hits, rows - hits + 1, min(max(share, 0.0), 1.0)))
+
+
+def later_rows_exceed(most: int, rows: int, below: float, above: float) -> float:
+    """Return the chance that more than `most` of `rows` later rows fall below a value that splits the earlier ones so.
+
+    The beta-binomial tail: the share below an order statistic has the law beta(below, above).
+    """
+    beta = math.lgamma(below) + math.lgamma(above) - math.lgamma(below + above)
+    whole = math.lgamma(rows + 1) - beta - math.lgamma(rows + below + above)
+    up_to = math.fsum(
+        math.exp(
+            whole
+            - math.lgamma(hits + 1)
+            - math.lgamma(rows - hits + 1)
+            + math.lgamma(hits + below)
+            + math.lgamma(rows - hits + above)
+        )
+        for hits in range(most + 1)
+    )
+    return min(1.0, max(0.0, 1 - up_to))
 
 
 # --- one share -------------------------------------------------------------------------------------------------------
@@ -178,14 +200,14 @@ def clustered_exceeds(delta: float, clusters: Counter[Cluster]) -> float:
         return 1.0
     if sums[0][0] >= 0:
         return _unseen(delta, clusters)
-    return max(_unseen(delta, clusters), t_tail(math.sqrt(2 * _log_likelihood(sums)), groups - 1))
+    return max(_unseen(delta, clusters), t_tail(math.sqrt(2 * log_likelihood(sums)), groups - 1))
 
 
 def _unseen(delta: float, clusters: Counter[Cluster]) -> float:
     return math.pow(max(0.0, 1 - (_mean(clusters) - delta)), _kish(clusters))
 
 
-def _log_likelihood(sums: Sequence[tuple[float, int]]) -> float:
+def log_likelihood(sums: Sequence[tuple[float, int]]) -> float:
     """Return max Σ count·log(1 + λy) over λ ≥ 0 for sums with a mean above 0, some below: bracketed Newton."""
     low, high, tilt = 0.0, -1 / sums[0][0], 0.0
     for _ in range(100):
@@ -198,47 +220,6 @@ def _log_likelihood(sums: Sequence[tuple[float, int]]) -> float:
             break
         tilt = moved
     return max(0.0, math.fsum(count * math.log1p(tilt * each) for each, count in sums))  # not below 0 by rounding
-
-
-def clustered_exceeds_by_t(delta: float, clusters: Counter[Cluster]) -> float:
-    """Return that p-value by Miller's t, as gates of methods 1 have it.
-
-    u = Σy / √Σy² is the uncentred t statistic: t = u√((G−1)/(G−u²)) on G−1 degrees of freedom; for groups of one size
-    this is the bound d̄ − t·SE of Miller 2024. Lest a worse student look better, u is the least that any student gets
-    who is right wherever this one is: trading each group's sum for its best possible one, dearest in spread first,
-    reaches that least value along a concave frontier. The distance that unseen groups take is kept here too.
-    """
-    groups = clusters.total()
-    if groups < 2 or _mean(clusters) - delta < 1e-12:  # not above it, or by less than floats can resolve
-        return 1.0
-    unseen = _unseen(delta, clusters)
-    # √G' is what u comes to far below the mean: without it, groups of very unequal sizes would refute a value and not
-    # one that is lower still
-    least = min(_least_uncentred_t(delta, clusters), math.sqrt(_kish(clusters)))
-    if least * least >= groups * (1 - 1e-12):
-        return unseen
-    return max(unseen, t_tail(least * math.sqrt((groups - 1) / (groups - least * least)), groups - 1))
-
-
-def _least_uncentred_t(delta: float, clusters: Counter[Cluster]) -> float:
-    steps = []  # (gain in Σy² for one more point of Σy, how many points there are to gain)
-    total = squares = 0.0
-    for each, count in sorted(clusters.items(), key=lambda pair: (pair[0].total, pair[0].size, pair[0].best)):
-        now, best = each.total - each.size * delta, each.best - each.size * delta
-        total += count * now
-        squares += count * now * now
-        if best > now:
-            steps.append((now + best, count * (best - now)))
-    least = total / math.sqrt(squares)
-    for price, room in sorted(steps, reverse=True):
-        if price <= 0:
-            break
-        turning = total - 2 * squares / price  # where Σy / √Σy² is least along this step
-        if 0 < turning < room:
-            least = min(least, (total + turning) / math.sqrt(squares + price * turning))
-        total, squares = total + room, squares + price * room
-        least = min(least, total / math.sqrt(squares))
-    return least
 
 
 @dataclass(frozen=True)
@@ -254,16 +235,15 @@ class Scores:
     paired: bool
     losses: int = 0  # rows that only the other, and only the student, has right
     wins: int = 0
-    by_t: bool = False  # dependent rows as gates of methods 1 have them
     graded: bool = False
 
     @classmethod
-    def of(cls, rows: Iterable[tuple[bool, bool, int]], *, paired: bool, by_t: bool = False) -> Scores:
+    def of(cls, rows: Iterable[tuple[bool, bool, int]], *, paired: bool) -> Scores:
         """Count rows of (student right, other right, group); give False for the other where there is none."""
         rows = list(rows)
         losses = sum(other and not student for student, other, _ in rows)
         wins = sum(student and not other for student, other, _ in rows)
-        return cls(_clusters(rows, 1), paired, losses, wins, by_t)
+        return cls(_clusters(rows, 1), paired, losses, wins)
 
     @classmethod
     def of_graded(cls, rows: Iterable[tuple[int, int, int]], unit: int, *, paired: bool) -> Scores:
@@ -334,14 +314,13 @@ class Scores:
 
     def exceeds(self, value: float) -> float:
         """Return the p-value of "the true mean is above this value"."""
-        together = clustered_exceeds_by_t if self.by_t else clustered_exceeds
         if self.graded:
-            return together(value, self.clusters)
+            return clustered_exceeds(value, self.clusters)
         if self.paired:
             alone = difference_exceeds(value, self.losses, self.wins, self.rows)
         else:
             alone = binomial_tail(self.wins, self.rows, value)
-        return max(alone, together(value, self.clusters)) if self.clustered else alone
+        return max(alone, clustered_exceeds(value, self.clusters)) if self.clustered else alone
 
     def falls_below(self, value: float) -> float:
         """Return the p-value of "the true mean is below this value"."""

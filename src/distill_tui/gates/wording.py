@@ -71,6 +71,9 @@ def ceil(number: float) -> int:
     return -int(-number // 1)
 
 
-def money(amount: Decimal) -> str:
-    """Write an amount in the project's currency: 2,160, below 100 with two places."""
-    return f"{amount:,.0f}" if abs(amount) >= 100 else f"{amount:,.2f}"
+def money(amount: Decimal | float, currency: str) -> str:
+    """Write an amount with its currency, everywhere the same: USD 2,160, USD 45.20, USD 0.0043."""
+    exact = Decimal(str(amount))
+    size = abs(exact)
+    places = 0 if size >= 100 or not size else 2 if size >= 1 or round(size, 2) == size else 4
+    return f"{currency} {exact:,.{places}f}"

@@ -14,11 +14,11 @@ import tomli_w
 from distill_tui.digests import canonical, digest_of
 from distill_tui.gates.canonical import a_boolean, a_number, a_string, a_whole_number, one_of, plain, show, strict_json
 from distill_tui.gates.economics import Range
-from distill_tui.gates.gate import Criterion, Gate
+from distill_tui.gates.gate import Criterion, Gate, Interim
 from distill_tui.terms import Assurance, Metric, Reference
 
 # younger than the format: a gate that was locked before keeps its digest
-_LEFT_OUT = (("minimum_spot_check", 0), ("methods", 1))
+_LEFT_OUT = (("minimum_spot_check", 0),)
 
 
 def to_toml(gate: Gate) -> str:
@@ -28,6 +28,8 @@ def to_toml(gate: Gate) -> str:
             whole[name] = Decimal(whole[name])
     if gate.ranges:
         whole["ranges"] = [plain(each) | {"low": each.low, "high": each.high} for each in gate.ranges]
+    if gate.interim is not None:
+        whole["interim"] = plain(gate.interim) | {"lead": gate.interim.lead}
     whole["criteria"] = [
         {
             name: Decimal(value) if name in ("margin", "threshold") else value
@@ -39,17 +41,14 @@ def to_toml(gate: Gate) -> str:
     return tomli_w.dumps(whole)
 
 
-def from_toml(text: str, methods: int = 1) -> Gate:
-    """Read a gate from TOML. Raises ValueError with one sentence; whether it can be locked is for `problems` to say.
-
-    `methods` is for a text that does not say: an old gate has 1, and a new draft the present ones.
-    """
+def from_toml(text: str) -> Gate:
+    """Read a gate from TOML. Raises ValueError with one sentence; `problems` decides whether it can be locked."""
     try:
         values = tomllib.loads(text, parse_float=Decimal)
     except (ValueError, ArithmeticError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error).rstrip(".")
         raise ValueError(f"The gate is not TOML: {reason}.") from None
-    return _read_gate({"methods": methods} | values, text)
+    return _read_gate(values, text)
 
 
 def to_json(gate: Gate) -> str:
@@ -59,7 +58,7 @@ def to_json(gate: Gate) -> str:
 
 def from_json(text: str) -> Gate:
     """Read `to_json` back. Raises ValueError with one sentence."""
-    return _read_gate({"methods": 1} | strict_json(text, "gate"), "")
+    return _read_gate(strict_json(text, "gate"), "")
 
 
 def digest(gate: Gate) -> str:
@@ -74,7 +73,9 @@ def _read_gate(values: Mapping[str, object], text: str) -> Gate:
         if name not in known:
             raise ValueError(f"A gate has no {show(name)}{where(name)}; it has {', '.join(sorted(known))}.")
         reader = known[name]
-        if reader is not None:
+        if name == "interim":
+            read[name] = _read_part(name, value, 0, where)
+        elif reader is not None:
             read[name] = reader(value, f"{name}{where(name)}")
         elif isinstance(value, list):
             read[name] = tuple(_read_part(name, each, index, where) for index, each in enumerate(value, 1))
@@ -83,11 +84,11 @@ def _read_gate(values: Mapping[str, object], text: str) -> Gate:
     return Gate(**read)
 
 
-def _read_part(table: str, values: object, index: int, where: Callable[[str], str]) -> Criterion | Range:
+def _read_part(table: str, values: object, index: int, where: Callable[[str], str]) -> Criterion | Range | Interim:
     kind, needs, cure = _PARTS[table]
-    title = f"{kind.__name__} {index}"
+    title = f"{kind.__name__} {index}" if index else kind.__name__
     if not isinstance(values, dict):
-        raise ValueError(f"{title} is not a table; write it under [[{table}]].")
+        raise ValueError(f"{title} is not a table; write it under {f'[[{table}]]' if index else f'[{table}]'}.")
     known = {each.name: _READERS[each.type] for each in fields(kind)}
     for name in values:
         if name not in known:
@@ -124,7 +125,9 @@ _READERS: dict[object, Callable[[object, str], Any]] = {
     "Reference": one_of(Reference),
     "Assurance": one_of(Assurance),
 }
-_PARTS: dict[str, tuple[type[Criterion] | type[Range], tuple[str, ...], str]] = {  # what each must have, and the cure
+# what each must have, and the cure
+_PARTS: dict[str, tuple[type[Criterion] | type[Range] | type[Interim], tuple[str, ...], str]] = {
     "criteria": (Criterion, ("metric",), f"name one of {', '.join(Metric)}"),
+    "interim": (Interim, ("lead", "days"), "write a lead like 0.05, and days like 30"),
     "ranges": (Range, ("name", "low", "high"), "write the name of a price, low and high"),
 }

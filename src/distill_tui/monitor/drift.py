@@ -17,11 +17,12 @@ alone, which IEEE 754 rounds alike everywhere: the same observations give the sa
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from math import fsum, sqrt
+from itertools import accumulate
+from math import comb, fsum, log, sqrt
 from random import Random
-from typing import Any
 
 from distill_tui.gates import statistics
 
@@ -92,6 +93,17 @@ class Evidence:
         return self.since[max(range(len(self.sums)), key=lambda k: self.sums[k])]
 
 
+@dataclass(frozen=True)
+class GroupState:
+    """All that the next step of a group depends on; floats come back from JSON to the bit."""
+
+    seen: int
+    total: int
+    horizons: int
+    alarm: str
+    each: Mapping[str, tuple[tuple[float, ...], tuple[float, ...], tuple[str, ...]]]  # name → sums, climbs, since
+
+
 class Group:
     """Several processes under one alarm: `weights` by name, 1 in all. The alarm, once raised, stays."""
 
@@ -100,6 +112,7 @@ class Group:
         self.each = {name: Evidence(bets) for name in weights}
         self.seen = self.total = self.horizons = 0
         self.alarm = ""  # the place of the first alarm
+        self.at_alarm: dict[str, tuple[float, str]] = {}  # what each process had then, and where its climb began
 
     def add(self, by: Mapping[str, Sequence[float]], place: str) -> None:
         """Let the processes that saw something bet; when a horizon is used up, the next begins with nothing."""
@@ -111,6 +124,18 @@ class Group:
         self.seen, self.total = self.seen + 1, self.total + 1
         if not self.alarm and self.value >= 1 / self.level:
             self.alarm = place
+            self.at_alarm = {name: (one.value, one.began or place) for name, one in self.each.items()}
+
+    def strongest(self, name: str) -> tuple[float, str]:
+        """Return the evidence of a process and where its climb began: now, or at the alarm where that was stronger."""
+        one, then = self.each[name], self.at_alarm.get(name, (0.0, ""))
+        return max((one.value, one.began or self.alarm), then, key=lambda each: each[0])
+
+    def began(self, name: str) -> str:
+        """Return the best guess of when a process changed: what was proven at the alarm never moves to a later day."""
+        one, then = self.each[name], self.at_alarm.get(name, (0.0, ""))
+        proven = [since for value, since in (then, (one.value, one.began)) if value >= 1 / self.level and since]
+        return min(proven) if proven else self.strongest(name)[1]
 
     @property
     def value(self) -> float:
@@ -120,19 +145,13 @@ class Group:
     def flagged(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return which of these processes are above their ceiling (Holm on 1/e): a wrong one at most at the level."""
         chosen = [name for name in names if name in self.each]
-        p_values = [min(1.0, 1 / max(self.each[name].value, 1e-300)) for name in chosen]
+        p_values = [min(1.0, 1 / max(self.strongest(name)[0], 1e-300)) for name in chosen]
         stands = statistics.holm(p_values, self.level)
         return tuple(name for name, stands_ in zip(chosen, stands, strict=True) if stands_)
 
-    def state(self) -> dict[str, Any]:
-        """Return all that the next step depends on, as JSON values; floats come back from JSON to the bit."""
-        return {
-            "seen": self.seen,
-            "total": self.total,
-            "horizons": self.horizons,
-            "alarm": self.alarm,
-            "each": {name: [one.sums, one.climbs, one.since] for name, one in self.each.items()},
-        }
+    def state(self) -> GroupState:
+        each = {name: (tuple(one.sums), tuple(one.climbs), tuple(one.since)) for name, one in sorted(self.each.items())}
+        return GroupState(self.seen, self.total, self.horizons, self.alarm, each)
 
 
 # --- disagreement ----------------------------------------------------------------------------------------------------
@@ -238,19 +257,34 @@ def rows_to_notice(
     bets = row_bets(limit) if batch == 1 else batch_bets(limit)
     random, bar, weight = Random(7), len(bets) / (LEVEL * share), 1 / max(1, horizon // batch)
     table = [factors(hits / batch, limit, bets) for hits in range(batch + 1)]
-    found = sorted(_one_life(random, rate, batch, table, weight, bar, most) for _ in range(lives))
-    middle = found[lives // 2]
+    chances = list(accumulate(comb(batch, hits) * rate**hits * (1 - rate) ** (batch - hits) for hits in range(batch)))
+    found = sorted(_one_life(random.random, chances, table, weight, bar, most // batch) for _ in range(lives))
+    middle = found[lives // 2] * batch
     return middle if middle <= most else None
 
 
 def _one_life(
-    random: Random, rate: float, batch: int, table: list[tuple[float, ...]], weight: float, bar: float, most: int
+    draw: Callable[[], float],
+    chances: list[float],
+    table: list[tuple[float, ...]],
+    weight: float,
+    bar: float,
+    most: int,
 ) -> int:
-    sums, rows, draw = [0.0] * len(table[0]), 0, random.random
-    while rows < most:
-        hits = sum(draw() < rate for _ in range(batch))
-        sums = [(s + weight) * factor for s, factor in zip(sums, table[hits], strict=True)]
-        rows += batch
+    """Return after how many batches the evidence reaches the bar. `chances`: of at most so many hits in a batch.
+
+    Batches without a hit only lose, so a run of them is one step: S <- S*m^k + w*(m + … + m^k).
+    """
+    sums, batches, none, empty = [0.0] * len(table[0]), 0, table[0], chances[0]
+    while batches < most:
+        run = int(log(1 - draw()) / log(empty)) if empty > 0 else 0
+        won = table[bisect_right(chances, empty + (1 - empty) * draw())]
+        lost = [factor**run for factor in none]
+        sums = [
+            (s * left + weight * (m * (1 - left) / (1 - m) + 1)) * factor
+            for s, left, m, factor in zip(sums, lost, none, won, strict=True)
+        ]
+        batches += run + 1
         if sum(sums) >= bar:
-            return rows
+            return batches
     return most + 1

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
 
-from distill_tui.digests import sorted_json
+from distill_tui.gates.scale import Scale, apart
 from distill_tui.monitor import plan as observe
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
+from distill_tui.rules.drifted import Drift
+from distill_tui.rules.labels import scale_of
+from distill_tui.rules.results import ObserveSpec, decode, encode, run_of_feed
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.json_columns import read, stored_list
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.store.records import read_record
 from distill_tui.store.rows import select
+from distill_tui.store.sqlite import Connection
 from distill_tui.terms import Stage
 
 WORST = 5  # rows that are shown of what diverges
@@ -25,13 +28,9 @@ WORST = 5  # rows that are shown of what diverges
 # --- a watch ---------------------------------------------------------------------------------------------------------
 
 
-def read_reference(artifacts: Artifacts, digest: str) -> dict[str, Any]:
+def read_scored(artifacts: Artifacts, digest: str) -> observe.Scored:
     """Read the scores at the gate. Raises ValueError where they were altered."""
-    trouble = artifacts.trouble(digest)
-    if trouble:
-        raise ValueError(trouble)
-    value: dict[str, Any] = json.loads(artifacts.path(digest).read_bytes())
-    return value
+    return decode(observe.Scored, artifacts.text(digest))
 
 
 def plan_of(watch: entities.Watch) -> observe.Plan:
@@ -44,7 +43,7 @@ def listed(numbers: Iterable[int]) -> str:
 
 
 def read_feeds(
-    connection: Any, feeds: Sequence[entities.Feed], after: int, until: int | None = None
+    connection: Connection, feeds: Sequence[entities.Feed], after: int, until: int | None = None
 ) -> list[tuple[str, list[entities.Observation]]]:
     """Return what was observed after a feed (and up to another), feed by feed, in the order of recording."""
     wanted = {each.id: each.received_at for each in feeds if each.id > after}
@@ -57,7 +56,8 @@ def read_feeds(
 
 def new_plan(project: Project, dossier: PlayDossier, bundle: entities.Bundle, reference: str) -> observe.Plan:
     """Fix what a watch that begins now holds the bundle's student to."""
-    judged = next(e for e in dossier.evaluations if e.round == bundle.round and not e.reproduced)
+    judged = dossier.evaluation_of(bundle)
+    assert judged is not None
     record = read_record(project.artifacts, judged.record)
     play, gate = dossier.play, dossier.gate
     if gate is None:
@@ -71,6 +71,12 @@ def labelled_rows(project: Project, dossier: PlayDossier) -> list[entities.Obser
     which = "WHERE bundle_id = ? AND feed_id > ? AND probe = 0 AND teacher IS NOT NULL ORDER BY id"
     with project.view() as connection:
         return list(select(connection, entities.Observation, which, dossier.live.id, dossier.watched_from))
+
+
+def reject_reasons(dossier: PlayDossier, feed: entities.Feed) -> tuple[tuple[str, int], ...]:
+    """Return why rows of a feed's file could not be used: reason, rows."""
+    run = run_of_feed(dossier.runs, feed.id)
+    return read(ObserveSpec, run.spec, f"the spec of run {run.id}").reasons if run is not None else ()
 
 
 # --- for screens and commands ----------------------------------------------------------------------------------------
@@ -132,6 +138,8 @@ class LiveView:
     weeks: tuple[Week, ...]
     days: tuple[Day, ...]
     ceilings: dict[int, float]  # by bundle: the disagreement that it is, or was, held to
+    drift: Drift | None  # since the onset, against before
+    people: Segment | None  # rows with a person's answer; None where there are none
     worst: tuple[Example, ...]
     rows: int  # observed since the watch began
     labelled: int
@@ -153,6 +161,13 @@ class LiveView:
         return _segments([each for each in self.days if each.day >= since], self.plan)
 
     @property
+    def people_line(self) -> str:
+        """Return how often people answered otherwise than the student; empty where no row has a person's answer."""
+        if self.people is None:
+            return ""
+        return f"people: {self.people.differ:,} of {self.people.rows:,} answers differ from the student's"
+
+    @property
     def rate(self) -> float | None:
         overall = self.within(0)[0]
         return overall.differ / overall.rows if overall.rows else None
@@ -164,16 +179,18 @@ def life(project: Project, dossier: PlayDossier) -> LiveView | None:
         return None
     watch, sample = dossier.watch, dossier.play.sampling_per_month or 0
     plan = plan_of(watch) if watch else _plan(project, dossier, live)
-    findings = _findings(watch) if watch else ()
+    findings = stored_findings(watch) if watch else ()
     labelled = labelled_rows(project, dossier)
-    since = "bundle_id = ? AND feed_id > ? AND probe = 0"
+    since = "bundle_id = ? AND feed_id > ? AND probe = 0 AND late = 0"
     this_month = "play_id = ? AND asked = 1 AND substr(day, 1, 7) = ?"
     return LiveView(
         plan=plan,
         findings=findings,
         weeks=_weeks(project, dossier),
-        days=_days(labelled),
+        days=_days(labelled, scale_of(dossier.play)),
         ceilings={w.bundle_id: plan_of(w).ceilings[""] for w in dossier.watches},
+        drift=dossier.drift,
+        people=_people(project, dossier, plan),
         worst=_worst(labelled, findings),
         rows=_count(project, since, live.id, dossier.watched_from),
         labelled=len(labelled),
@@ -182,7 +199,8 @@ def life(project: Project, dossier: PlayDossier) -> LiveView | None:
     )
 
 
-def _findings(watch: entities.Watch) -> tuple[observe.Divergence, ...]:
+def stored_findings(watch: entities.Watch) -> tuple[observe.Divergence, ...]:
+    """Read what a watch found."""
     what = f"what feed {watch.feed_id} showed"
     try:
         return tuple(map(observe.Divergence.from_stored, stored_list(watch.findings, what, dict)))
@@ -210,24 +228,25 @@ def _plan(project: Project, dossier: PlayDossier, bundle: entities.Bundle) -> ob
 
 
 def _weeks(project: Project, dossier: PlayDossier) -> tuple[Week, ...]:
-    query = """SELECT day, bundle_id, count(*), sum(answer <> teacher) FROM observation
-        WHERE play_id = ? AND probe = 0 AND teacher IS NOT NULL GROUP BY day, bundle_id"""
+    query = """SELECT day, bundle_id, answer, teacher, count(*) FROM observation
+        WHERE play_id = ? AND probe = 0 AND teacher IS NOT NULL GROUP BY day, bundle_id, answer, teacher"""
     found: dict[tuple[str, int], list[int]] = {}
+    scale = scale_of(dossier.play)
     with project.view() as connection:
-        for day, bundle_id, rows, differ in connection.execute(query, (dossier.play_id,)):
+        for day, bundle_id, answer, teacher, rows in connection.execute(query, (dossier.play_id,)):
             at = date.fromisoformat(day)
             counts = found.setdefault(((at - timedelta(at.weekday())).isoformat(), bundle_id), [0, 0])
             counts[0] += int(rows)
-            counts[1] += int(differ or 0)
+            counts[1] += int(rows) * apart(scale, answer, teacher)
     return tuple(Week(monday, bundle, *counts) for (monday, bundle), counts in sorted(found.items()))
 
 
-def _days(labelled: list[entities.Observation]) -> tuple[Day, ...]:
+def _days(labelled: list[entities.Observation], scale: Scale | None) -> tuple[Day, ...]:
     found: dict[tuple[str, str], list[int]] = {}
     for row in labelled:
         counts = found.setdefault((row.day, row.segment), [0, 0])
         counts[0] += 1
-        counts[1] += row.answer != row.teacher
+        counts[1] += apart(scale, row.answer, row.teacher or "")
     return tuple(Day(*where, *counts) for where, counts in sorted(found.items()))
 
 
@@ -249,15 +268,44 @@ def _segments(days: Sequence[Day], plan: observe.Plan | None) -> tuple[Segment, 
     return tuple(found)
 
 
+def _onset(findings: Sequence[observe.Divergence]) -> str:
+    """Return the day on which the disagreement began; empty where none was found."""
+    return min((each.since for each in findings if each.what == observe.DISAGREEMENT), default="")
+
+
 def _worst(labelled: list[entities.Observation], findings: tuple[observe.Divergence, ...]) -> tuple[Example, ...]:
-    """Return the open rows on which the student is surest and the teacher disagrees, of what diverges first."""
+    """Return open rows since the onset on which the teacher disagrees: of what diverges first, then the surest.
+
+    They are spread over the pairs of answers: the first of each pair comes before the second of any.
+    """
     diverging = [each.where for each in findings if each.what == observe.DISAGREEMENT]
-    shown = [row for row in labelled if row.excerpt]
+    shown = [row for row in labelled if row.excerpt and row.day >= _onset(findings)]
     shown.sort(key=lambda row: (not any(row.segment in where for where in diverging), row.uncertainty, row.id))
+    turns, seen = {}, Counter[tuple[str, str | None]]()
+    for row in shown:
+        turns[row.id] = seen[row.answer, row.teacher]
+        seen[row.answer, row.teacher] += 1
+    shown.sort(key=lambda row: turns[row.id])
     return tuple(
         Example(row.day, row.segment, row.answer, row.teacher or "", 1 - row.uncertainty, row.excerpt)
         for row in shown[:WORST]
     )
+
+
+def _people(project: Project, dossier: PlayDossier, plan: observe.Plan | None) -> Segment | None:
+    """Return how the student does against people's answers since the watch began."""
+    query = """SELECT answer, gold, count(*) FROM observation
+        WHERE bundle_id = ? AND feed_id > ? AND probe = 0 AND gold IS NOT NULL GROUP BY answer, gold"""
+    with project.view() as connection:
+        of = (dossier.live.id if dossier.live else 0, dossier.watched_from)
+        pairs = connection.execute(query, of).fetchall()
+    scale, rows = scale_of(dossier.play), sum(count for _, _, count in pairs)
+    different = sum(count for answer, gold, count in pairs if apart(scale, answer, gold))
+    if not rows:
+        return None
+    hits, judged = plan.rates.get(observe.PEOPLE, (0, 0)) if plan else (0, 0)
+    ceiling = plan.ceilings.get(observe.PEOPLE) if plan else None
+    return Segment(observe.PEOPLE, rows, different, ceiling, hits / judged if judged else None)
 
 
 def _count(project: Project, which: str, *values: int | str) -> int:
@@ -272,14 +320,19 @@ def replay_trouble(project: Project, dossier: PlayDossier) -> str:
         return ""
     plan = plan_of(watch)
     try:
-        reference = read_reference(project.artifacts, plan.reference)
+        scored = read_scored(project.artifacts, plan.reference)
     except ValueError as error:
         return str(error)
     feeds = [feed for feed in dossier.feeds if feed.bundle_id == watch.bundle_id]
     with project.view() as connection:
         read = read_feeds(connection, feeds, dossier.watched_from, watch.feed_id)
-        monitor = observe.replay(plan, reference, read)
-    if sorted_json(monitor.state()) == watch.state and monitor.standing is watch.standing:
+        monitor = observe.replay(plan, scored, read)
+    return state_trouble(monitor, watch)
+
+
+def state_trouble(monitor: observe.Monitor, watch: entities.Watch) -> str:
+    """Return what is wrong where a monitor that has read a watch's observations is not as the watch left it."""
+    if encode(monitor.state()) == watch.state and monitor.standing is watch.standing:
         return ""
     return f"The observations do not give the state that feed {watch.feed_id} left; restore the file from a backup."
 
@@ -290,7 +343,7 @@ def probe(project: Project, dossier: PlayDossier) -> list[dict[str, str]]:
     if not watches:
         return []
     try:
-        asked = read_reference(project.artifacts, plan_of(watches[-1]).reference)["probe"]
+        asked = read_scored(project.artifacts, plan_of(watches[-1]).reference).probe
     except ValueError as error:
         raise ProjectError(str(error)) from None
     return [{"input": text, "said_at_gate": label} for _, (text, label) in sorted(asked.items())]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pwd
 import secrets
+from dataclasses import replace
 from pathlib import Path
 
 from distill_tui.people import signatures
@@ -15,6 +16,19 @@ from distill_tui.people.keys import Verified
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import ProjectDossier
 from distill_tui.terms import Assurance
+
+
+def this_account() -> Actor:
+    """Return this process's account before any project knows whose it is."""
+    return Actor(None, f"account uid {os.getuid()}", Assurance.ACCOUNT)
+
+
+def account_name() -> str:
+    """Return the name of this process's account, as a person's id; empty where it has none."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name.lower()
+    except KeyError:
+        return ""
 
 
 def by_account(dossier: ProjectDossier) -> Actor:
@@ -29,7 +43,7 @@ def by_key(dossier: ProjectDossier, key: Path) -> Actor:
     project = dossier.uid
     challenge = f"{project} {secrets.token_hex(32)}".encode()
     verified = signatures.verify(challenge, signatures.sign(challenge, key, signatures.IDENTITY), signatures.IDENTITY)
-    return actor_of(dossier, verified)
+    return replace(actor_of(dossier, verified), key=str(key))
 
 
 def by_session(dossier: ProjectDossier) -> Actor:

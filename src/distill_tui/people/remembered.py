@@ -85,17 +85,17 @@ def _name(project: Path, person: str | None) -> str:
     return f"{person or ''} {project.absolute()}"
 
 
-def _list(kept: dict[str, Any], name: str) -> list[str]:
+def _list(kept: dict[str, object], name: str) -> list[str]:
     found = kept.get(name)
     return [word for word in found if isinstance(word, str)] if isinstance(found, list) else []
 
 
-def _views(kept: dict[str, Any]) -> dict[str, Any]:
+def _views(kept: dict[str, object]) -> dict[str, object]:
     views = kept.get("views")
     return views if isinstance(views, dict) else {}
 
 
-def read(where: Callable[[], Path]) -> dict[str, Any]:
+def read(where: Callable[[], Path]) -> dict[str, object]:
     """Read a small JSON file of this account; a missing or broken one counts as empty."""
     try:
         kept = json.loads(where().read_text(encoding="utf-8"))
@@ -104,7 +104,7 @@ def read(where: Callable[[], Path]) -> dict[str, Any]:
     return kept if isinstance(kept, dict) else {}
 
 
-def write(where: Callable[[], Path], kept: Mapping[str, Any]) -> None:
+def write(where: Callable[[], Path], kept: Mapping[str, object]) -> None:
     """Write it whole or not at all; where it cannot be written, nothing is remembered."""
     with suppress(OSError, RuntimeError):
         path = where()

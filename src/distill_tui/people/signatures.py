@@ -21,6 +21,8 @@ WITHDRAWAL = "withdrawal.v1@distill-tui"
 GATE = "gate.v1@distill-tui"
 ROSTER = "roster.v1@distill-tui"
 SHIP = "ship.v1@distill-tui"
+DECISION = "decision.v1@distill-tui"
+OBJECTION = "objection.v1@distill-tui"
 IDENTITY = "identity.v1@distill-tui"  # a challenge: it proves who acts and decides nothing
 
 

@@ -15,12 +15,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from distill_tui.people import remembered, signatures
+from distill_tui.people.keys import BadSignature
 from distill_tui.rules.dossier import ProjectDossier
 
 IDLE = 30.0  # minutes without a key after which a session leaves
@@ -34,7 +35,31 @@ SETTINGS = {  # what `sshd -T` must print for the account that sessions run unde
     "passwordauthentication": ("no", "a password proves no key"),
     "kbdinteractiveauthentication": ("no", "a password proves no key"),
     "pubkeyauthentication": ("yes", "people prove themselves by keys"),
+    "authenticationmethods": ("publickey", "only a key proves a person"),
+    "hostbasedauthentication": ("no", "a host proves no person"),
+    "gssapiauthentication": ("no", "a ticket proves no key"),
+    "kerberosauthentication": ("no", "a ticket proves no key"),
+    "permitemptypasswords": ("no", "a password proves no key"),
+    "trustedusercakeys": ("none", "a certificate would bypass the command of each key"),
+    "authorizedkeyscommand": ("none", "keys of another source have no command of ours"),
+    "permittunnel": ("no", "a session needs no tunnel"),
+    "allowstreamlocalforwarding": ("no", "a session needs no socket"),
+    "gatewayports": ("no", "a session needs no tunnel"),
+    "maxsessions": ("1", "a connection has one channel"),
+    "strictmodes": ("yes", "others could write the keys"),
+    "forcecommand": ("none", "it would run in the place of the command of each key"),
+    "authorizedprincipalsfile": ("none", "a certificate would bypass the command of each key"),
+    "authorizedprincipalscommand": ("none", "a certificate would bypass the command of each key"),
+    "gssapikeyexchange": ("no", "a ticket proves no key"),
+    "ignorerhosts": ("yes", "a host proves no person"),
+    "securitykeyprovider": ("internal", "another library would check the touch of a hardware key"),
 }
+HARMLESS = ("LANG", "LC_*", "COLORTERM", "NO_COLOR")  # that a client may set; a session keeps none of them
+STARTUPS = {  # of the whole server: connections that have not logged in may not keep others out
+    "MaxStartups": "1000:30:1000",
+    "PerSourceMaxStartups": "300",
+}
+LEAST_STARTUPS = 300  # that are let in before the server drops any
 
 
 SESSION = {  # of every server that we describe or run
@@ -44,6 +69,9 @@ SESSION = {  # of every server that we describe or run
     "MaxSessions": "1",
     "PasswordAuthentication": "no",
     "KbdInteractiveAuthentication": "no",
+    "HostbasedAuthentication": "no",
+    "PermitEmptyPasswords": "no",
+    "TrustedUserCAKeys": "none",
 }
 
 
@@ -91,20 +119,29 @@ def key_lines(dossier: ProjectDossier, path: Path, *, agent: bool = False, idle:
     found = []
     for key in sorted(dossier.keys, key=lambda key: (key.person_id, key.fingerprint)):
         if key.revoked_at is None:
-            found.append(f"{options} {signatures.read_public_key(f'{key.kind} {key.blob}').line}")
+            try:
+                line = signatures.read_public_key(f"{key.kind} {key.blob}").line
+            except BadSignature as error:
+                raise ServerError(
+                    f"A key of {key.person_id} cannot be used: {error}. Revoke it with `distill-tui key revoke "
+                    f"{key.fingerprint}`."
+                ) from None
+            found.append(f"{options} {line}")
     return found
 
 
 def match_block(user: str, *, agent: bool = False) -> str:
     """Write the part of sshd_config for the account that sessions run under."""
     settings = SESSION | {
+        "AuthorizedKeysFile": ".ssh/authorized_keys",  # or one that only root can write; one file in either case
         "X11Forwarding": "no",
         "AllowTcpForwarding": "no",
         "AllowStreamLocalForwarding": "no",
         "PermitTunnel": "no",
         ("AllowAgentForwarding" if agent else "DisableForwarding"): "yes",
     }
-    return "\n".join([f"Match User {user}", *(f"    {name} {value}" for name, value in settings.items())])
+    whole = [f"{name} {value}" for name, value in STARTUPS.items()]
+    return "\n".join([*whole, f"Match User {user}", *(f"    {name} {value}" for name, value in settings.items())])
 
 
 # --- checking a set-up -------------------------------------------------------------------------------------------
@@ -132,8 +169,8 @@ def check_keys(dossier: ProjectDossier, path: Path, text: str) -> Iterator[Look]
         yield Look("missing", False, f"a key of {owners[blob]} has no line")
 
 
-def check_server(user: str, config: Path | None = None) -> Iterator[Look]:
-    """Check the settings that sshd itself reports for this account."""
+def check_server(user: str, config: Path | None = None, *, agent: bool = False) -> Iterator[Look]:
+    """Check every setting that sshd itself reports for this account and that could widen a session."""
     command = [sshd(), "-T", "-C", f"user={user},host=localhost,addr=127.0.0.1"]
     done = subprocess.run(
         [*command, *(["-f", str(config)] if config else [])], capture_output=True, text=True, check=False
@@ -142,10 +179,41 @@ def check_server(user: str, config: Path | None = None) -> Iterator[Look]:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         yield Look("sshd -T", False, f"sshd does not print its settings ({last}); run this as root")
         return
-    found = dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
+    lines = [line.partition(" ") for line in done.stdout.splitlines()]
+    found = {name: value for name, _, value in lines if value}
+    yield from _startups(found)
+    yield from _environment([(name, value) for name, _, value in lines])
+    keys = found.get("authorizedkeysfile", "").split()
+    more = "" if len(keys) == 1 else "; it must be one file, the one that is checked: keys of another have no command"
+    yield Look("authorizedkeysfile", not more, f"{' '.join(keys)}{more}")
     for name, (wanted, why) in SETTINGS.items():
-        ok = found.get(name) == wanted or (name == "allowtcpforwarding" and found.get("disableforwarding") == "yes")
+        if agent and name == "disableforwarding":
+            continue  # an agent is forwarded; the other kinds of forwarding are off, each by its own setting
+        forwards = name in ("allowtcpforwarding", "allowstreamlocalforwarding", "gatewayports")
+        ok = found.get(name, wanted) == wanted or (forwards and found.get("disableforwarding") == "yes")
         yield Look(name, ok, f"{found.get(name, 'unknown')}" + ("" if ok else f"; it must be {wanted}: {why}"))
+
+
+def _environment(lines: Sequence[tuple[str, str]]) -> Iterator[Look]:
+    """A client sets nothing that a program reads before a session has cleaned its environment; sshd sets nothing."""
+    taken = [word for name, value in lines if name == "acceptenv" for word in value.split()]
+    odd = [word for word in taken if word not in HARMLESS]
+    says = f"{' '.join(odd)}: a client could set what programs load; accept only LANG and LC_*"
+    yield Look("acceptenv", not odd, says if odd else " ".join(taken) or "none")
+    given = [value for name, value in lines if name == "setenv" and value]
+    yield Look("setenv", not given, f"{' '.join(given)}; remove it: a session begins without" if given else "none")
+
+
+def _startups(found: Mapping[str, str]) -> Iterator[Look]:
+    """Connections that do not log in leave room for those that do, and one address cannot take it all."""
+    begin = found.get("maxstartups", "").partition(":")[0]
+    one = found.get("persourcemaxstartups", "none")
+    room = begin.isdecimal() and int(begin) >= LEAST_STARTUPS
+    yield Look("maxstartups", room, found.get("maxstartups", "unknown") + ("" if room else
+        f"; idle connections could keep people out: {STARTUPS['MaxStartups']}"))  # fmt: skip
+    held = one.isdecimal() and begin.isdecimal() and int(one) < int(begin)
+    yield Look("persourcemaxstartups", held, one + ("" if held else
+        f"; one address could take all of them: {STARTUPS['PerSourceMaxStartups']}"))  # fmt: skip
 
 
 def sshd() -> str:
@@ -224,23 +292,27 @@ def _write_config(folder: Path, how: Serving) -> Path:
     user = pwd.getpwuid(os.getuid()).pw_name
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd will not start as root without it
-    settings = SESSION | {  # what is not here is off by default, and off for each key: its line begins with `restrict`
-        "Port": str(how.port),
-        "ListenAddress": how.listen,
-        "HostKey": f'"{folder / "host_key"}"',
-        "PidFile": "none",
-        "AuthorizedKeysFile": f'"{folder / "authorized_keys"}"',
-        "StrictModes": "no",  # `_state` has looked, and knows sticky folders
-        "AllowUsers": user,
-        "PermitRootLogin": "forced-commands-only",
-        "UsePAM": "no",
-        "AllowAgentForwarding": "yes" if how.agent else "no",
-        "DisableForwarding": "no" if how.agent else "yes",
-        "MaxAuthTries": "10",
-        "LoginGraceTime": "30",
-        "ClientAliveInterval": "30",
-        "ClientAliveCountMax": "4",
-    }
+    settings = (
+        SESSION
+        | STARTUPS
+        | {  # what is not here is off by default, and off for each key: its line begins with `restrict`
+            "Port": str(how.port),
+            "ListenAddress": how.listen,
+            "HostKey": f'"{folder / "host_key"}"',
+            "PidFile": "none",
+            "AuthorizedKeysFile": f'"{folder / "authorized_keys"}"',
+            "StrictModes": "no",  # `_state` has looked, and knows sticky folders
+            "AllowUsers": user,
+            "PermitRootLogin": "forced-commands-only",
+            "UsePAM": "no",
+            "AllowAgentForwarding": "yes" if how.agent else "no",
+            "DisableForwarding": "no" if how.agent else "yes",
+            "MaxAuthTries": "10",
+            "LoginGraceTime": "30",
+            "ClientAliveInterval": "30",
+            "ClientAliveCountMax": "4",
+        }
+    )
     config = folder / "sshd_config"
     config.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
     return config

@@ -23,6 +23,8 @@ NAMESPACES = {
     StatementKind.GATE: signatures.GATE,
     StatementKind.ROSTER: signatures.ROSTER,
     StatementKind.SHIP: signatures.SHIP,
+    StatementKind.DECISION: signatures.DECISION,
+    StatementKind.OBJECTION: signatures.OBJECTION,
 }
 MEANING: dict[Opinion | StatementKind, str] = {
     Opinion.APPROVE: "I independently reviewed this student against its locked gate and accept its quality for launch.",
@@ -32,6 +34,8 @@ MEANING: dict[Opinion | StatementKind, str] = {
     StatementKind.ROSTER: (
         "These persons hold these roles in this play, and these accounts and keys are theirs alone."
     ),
+    StatementKind.DECISION: "I decide what is named here, in this project.",
+    StatementKind.OBJECTION: "I object to this student staying in service, for the reason that is given here.",
     StatementKind.SHIP: "I put this student into service, on the sign-off that is named here.",
 }
 
@@ -46,10 +50,10 @@ def write(
     audit_size: int,
     audit_head: str,
     issued: str,
-    **more: Any,
+    **more: object,
 ) -> bytes:
     """Write an in-toto Statement v1: its subjects' digests, what it means, who made it, when, and the log's head."""
-    predicate: dict[str, Any] = {
+    predicate: dict[str, object] = {
         "signer": signer,
         "role": role,
         "meaning": MEANING[meaning],
@@ -69,7 +73,7 @@ def write(
 
 
 def sign_off(
-    covers: Mapping[str, Any],
+    covers: Mapping[str, object],
     criteria: Sequence[Mapping[str, str]],
     *,
     opinion: Opinion,

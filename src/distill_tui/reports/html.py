@@ -7,9 +7,10 @@ images and anything that would be fetched. Held-out rows are counted here and ne
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from distill_tui.gates.wording import DASH, estimate, milliseconds, money, percent
+from distill_tui.reports import svg
 from distill_tui.reports.text import MARKS
 from distill_tui.review import sections
 from distill_tui.review.review import Review
@@ -32,21 +33,41 @@ p { margin: .4rem 0 } .soft { color: #5b6675 }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .92rem }
 th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top }
 th:first-child, td:first-child { text-align: left; max-width: 24rem; overflow-wrap: break-word }
-th { font-weight: 600; color: #5b6675 }
+th { font-weight: 600; color: #5b6675 } th, td:not(:first-child) { white-space: nowrap }
 ul { padding-left: 1.2rem } li { margin: .25rem 0; overflow-wrap: anywhere }
 .scroll { overflow-x: auto } .scroll + .scroll, ul + .scroll { margin-top: 1.2rem }
 @media print { body { margin: 0 } }
 """
 
 
+PLOTS: dict[str, Callable[[Review], str]] = {  # by the section that one stands under
+    "segments": lambda review: svg.segments(review.segments),
+    "deferral": lambda review: svg.routing(review.points),
+}
+
+
 def page(review: Review) -> str:
-    title = _said(f"{review.play.code} {review.play.name}")
+    return _document(f"{review.play.code} {review.play.name}", "\n".join(_parts(review)))
+
+
+def report(review: Review, decided: Iterable[Line]) -> str:
+    """Return the page of a play: its evaluation with plots, and who decided what."""
+    who = Section("decided", "Who decided and signed", lines=tuple(decided))
+    return _document(f"{review.play.code} {review.play.name}", "\n".join([*_parts(review), _section(who)]))
+
+
+def page_of(title: str, note: str, parts: Iterable[Section], end: str = "") -> str:
+    """Return a page of any sections, with a last line for what to do next."""
+    body = [f"<h1>{_said(title)}</h1>", f'<p class="soft">{_said(note)}</p>', *map(_section, parts)]
+    return _document(title, "\n".join([*body, f"<h2>Next</h2><p><code>{_said(end)}</code></p>" if end else ""]))
+
+
+def _document(title: str, body: str) -> str:
     policy = "default-src 'none'; style-src 'unsafe-inline'"
-    body = "\n".join(_parts(review))
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{title}</title>\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{_said(title)}</title>\n'
         f"<style>{_STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
 
@@ -58,6 +79,8 @@ def _parts(review: Review) -> Iterator[str]:
     yield f'<p class="soft">{_said(when)}</p>'
     for section in sections.of(review):
         yield _verdict(review, section) if section.name == "verdict" else _section(section)
+        if section.name in PLOTS:
+            yield PLOTS[section.name](review)
     yield _about(review)
 
 
@@ -77,10 +100,12 @@ def _boxes(review: Review) -> str:
     if found.interval is not None:
         rate = found.interval
         teacher = "" if found.teacher is None else f"; the teacher {percent(found.teacher)}"
-        note = f"{found.measure} {estimate(rate.share, rate.lower, rate.upper)}, {rate.n:,} rows{teacher}"
+        note = f"{found.on} {found.measure} {estimate(rate.share, rate.lower, rate.upper)}, {rate.n:,} rows{teacher}"
         boxes.append(("Quality", percent(found.student), note))
     if review.play.kind is PlayKind.COST:
-        boxes.append(("Savings per month", DASH if found.saves is None else money(found.saves), found.savings))
+        boxes.append(
+            ("Savings per month", DASH if found.saves is None else money(found.saves, found.currency), found.savings)
+        )
     if review.latency is not None:
         boxes.append(("p95 latency", milliseconds(review.latency.estimate), "one request at a time, the slowest run"))
     cells = "".join(

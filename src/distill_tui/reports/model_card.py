@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from distill_tui import tasks
+from distill_tui.gates.scale import is_range
 from distill_tui.review import review, sections
 from distill_tui.review.review import Review
 from distill_tui.review.sections import Section
 from distill_tui.rules.data import findings
 from distill_tui.rules.dossier import PlayDossier, SignOffFacts
-from distill_tui.rules.results import DataCounts, TrainResult
+from distill_tui.rules.labels import scale_of
+from distill_tui.rules.results import DataCounts, ImportReport, TrainResult
 from distill_tui.store.json_columns import read, result_of
 from distill_tui.tasks import loaders
-from distill_tui.terms import Role, Verdict
+from distill_tui.terms import Role, Task, Verdict
 
 # the sections of a review that a card shows, with the titles that it gives them
 SHOWN = {"judgements": "Gate", "segments": "Held-out rows", "scores": "", "worth": "", "costs": "", "deferral": ""}
 _VERDICTS = frozenset(verdict.value for verdict in Verdict)
+
+
+SURE = "`max(predict(text).values())`"
+SURE_OF_SET = "the probability of the label that it is least sure of, in the answer or not,"
 
 
 def plain(text: str) -> str:
@@ -60,18 +67,34 @@ def _head(dossier: PlayDossier, found: Review) -> Iterator[str]:
     yield ""
     task = tasks.of(found.task)
     yield f"{plain(play.summary) or task.student} A {play.kind.value} play, round {play.round}."
-    labels = f"Labels: {', '.join(map(plain, found.labels))}. " if task.has_labels else ""
+    shown = (
+        sorted({name for answer in found.labels for name in task.names_in(answer)}) if task.several else [*found.labels]
+    )
+    labels = f"Labels: {', '.join(map(plain, shown))}. " if task.has_labels else ""
+    scale = scale_of(play)
+    if scale is not None:
+        labels = f"Scores: {f'numbers of {scale.text}' if scale.ranged else f'the levels {scale.text}'}. "
     yield f"{labels}Teacher: {plain(play.teacher_name)}."
+    data = dossier.data_set
+    names = read(DataCounts, data.counts, f"the count of data set {data.id}").names if data is not None else {}
+    if names:
+        yield (
+            "In gold and in the teacher's answers, other names stood for these labels: "
+            + "; ".join(f"{plain(name)} for {plain(label)}" for name, label in sorted(names.items()))
+            + "."
+        )
 
 
 def _use(dossier: PlayDossier, found: Review) -> Iterator[str]:
     yield "```python"
-    yield loaders.FORMS[form(dossier)].program.rstrip()
+    several = tasks.of(found.task).several
+    scale = ("range" if is_range(found.labels) else "levels") if found.task is Task.SCORE else ""
+    yield loaders.FORMS[form(dossier)].program_for(several=several, scale=scale).rstrip()
     yield "```"
     if found.pair is not None:
         yield ""
         yield (
-            "It was judged together with the teacher: where `max(predict(text).values())` is below "
+            f"It was judged together with the teacher: where {SURE_OF_SET if several else SURE} is below "
             f"{found.pair.threshold:.4f}, ask the teacher and serve its answer."
         )
 
@@ -82,6 +105,12 @@ def _data(dossier: PlayDossier) -> Iterator[str]:
     splits = read(DataCounts, data.counts, f"the count of data set {data.id}").splits
     rows = ", ".join(f"{name} {count:,}" for name, count in splits.items())
     yield f"Rows: {rows}; {data.digest}."
+    replaced: Counter[str] = Counter()
+    for each in dossier.traffic:
+        replaced.update(read(ImportReport, each.report, f"the report of traffic file {each.id}").scrubbed)
+    if replaced:
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in replaced.most_common())
+        yield f"- personal data replaced by placeholders at import, and in requests that a gateway serves: {kinds}"
     for finding in findings(dossier):
         state = f"accepted: {plain(finding.accepted)}" if finding.accepted else "left open"
         yield f"- {plain(finding.says)} ({state})"

@@ -12,15 +12,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from distill_tui import tasks
-from distill_tui.gates import economics
+from distill_tui.gates import alternatives, economics
 from distill_tui.gates.gate import Criterion
 from distill_tui.gates.judgement import Judgement
-from distill_tui.gates.wording import percent
+from distill_tui.gates.wording import money, percent
+from distill_tui.reports import pace
 from distill_tui.review import deferral, headline, sections
+from distill_tui.review.sections import Section
 from distill_tui.rules.data import findings
 from distill_tui.rules.decide import covers, sign_off_troubles
 from distill_tui.rules.dossier import SignOffFacts
-from distill_tui.rules.gate import terms_unclear, trigger
+from distill_tui.rules.findings import Fold, folded
+from distill_tui.rules.gate import terms_unclear, trigger, worksheet_numbers
 from distill_tui.rules.next_step import waits_for
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.results import TrainResult
@@ -72,7 +75,7 @@ def short(digest: str | None) -> str:
 
 
 def cards(found: Sequence[Card], *, plain: bool = False) -> list[str]:
-    head = ("ID", "PLAY", "KIND", "STAGE", "ROUND", "STATE", "WAITS FOR", "QUALITY", "SAVES PER MONTH")
+    head = ("ID", "PLAY", "KIND", "STAGE", "ROUND", "STATE", "WAITS FOR", "VALIDATION", "SAVES AT MOST")
     rows = [
         (
             card.code,
@@ -83,14 +86,14 @@ def cards(found: Sequence[Card], *, plain: bool = False) -> list[str]:
             card.state[1],
             card.waits_for or "–",
             percent(card.quality),
-            "–" if card.saves is None else f"≤ {card.saves:,.2f}",
+            "–" if card.saves is None else f"≤ {money(card.saves, card.currency)}",
         )
         for card in found
     ]
     return table(head, rows, plain=plain)
 
 
-def card_json(card: Card) -> dict[str, Any]:
+def card_json(card: Card) -> dict[str, object]:
     return {
         "play": card.code,
         "name": card.name,
@@ -103,6 +106,7 @@ def card_json(card: Card) -> dict[str, Any]:
         "waits_for": card.waits_for,
         "signed_off": card.signed_off,
         "saves_per_month_at_most": None if card.saves is None else str(card.saves),
+        "currency": card.currency,
         "validation_quality": card.quality,
         "passed": card.passed,
         "run": None if card.run is None else {"run": card.run.id, "kind": card.run.kind, "status": card.run.status},
@@ -178,7 +182,24 @@ def sign_off_line(dossier: PlayDossier, facts: SignOffFacts) -> str:
     row = facts.row
     troubles = [o.sentence for o in sign_off_troubles(dossier, facts)]
     counts = " ".join(troubles) if troubles else "It counts."
-    return f"{row.person_id} {row.opinion.value}s ({row.assurance.value}, {row.recorded_at}): “{row.comment}”. {counts}"
+    key = f"; {facts.revoked}" if facts.revoked else ""
+    how = f"{row.assurance.value}{key}, {row.recorded_at}"
+    return f"{row.person_id} {row.opinion.value}s ({how}): “{row.comment}”. {counts}"
+
+
+def decided(dossier: PlayDossier) -> Iterator[sections.Line]:
+    """Yield who locked, built, signed and shipped, as lines of a report."""
+    row = dossier.gate_row
+    if row is not None and row.locked_at:
+        yield sections.Line(f"{row.locked_by} locked the gate on {row.locked_at[:10]} ({short(row.digest)}).")
+    for person, acts in sorted(dossier.builders.items()):
+        yield sections.Line(f"{person} built: {', '.join(acts).replace('_', ' ')}.")
+    for facts in dossier.sign_offs:
+        yield sections.Line(sign_off_line(dossier, facts))
+    for bundle in dossier.bundles:
+        yield sections.Line(f"{bundle.shipped_by} shipped bundle {short(bundle.digest)} on {bundle.shipped_at[:10]}.")
+    if not dossier.sign_offs:
+        yield sections.Line("Not signed off.", "look")
 
 
 def next_step(dossier: PlayDossier, step: Action | None, reasons: Sequence[Objection]) -> Iterator[str]:
@@ -200,16 +221,19 @@ def command_line(action: Action, code: str) -> str:
 
 
 def worksheet(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
-    rows = []
+    rows, currency = [], dossier.project.currency
     for question in (*economics.WORKSHEET[dossier.play.kind], *economics.BESIDES[dossier.play.kind]):
         value = dossier.worksheet.get(question.name)
         required = question in economics.WORKSHEET[dossier.play.kind]
         source = value.source if value else f"{'' if required else 'optional, '}for example {question.example}"
-        rows.append((question.name, value.value if value else "–", question.unit, question.sentence, source))
+        rows.append(
+            (question.name, value.value if value else "–", question.unit_in(currency), question.sentence, source)
+        )
     yield from table(("NUMBER", "VALUE", "UNIT", "QUESTION", "SOURCE"), rows, plain=plain)
     yield ""
     reasons = list(trigger(dossier))
     yield from [visible(reason.sentence) for reason in reasons] or ["The trigger holds."]
+    yield from alternatives.sentences(worksheet_numbers(dossier), dossier.project.currency)
 
 
 def gate(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
@@ -252,13 +276,17 @@ def _criterion(each: Criterion) -> tuple[str, str, str]:
 # --- data, runs, log -------------------------------------------------------------------------------------------------
 
 
-def data(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
+def data(dossier: PlayDossier, *, every: bool = False, plain: bool = False) -> Iterator[str]:
+    """Print the data set: findings by what they cost the verdict, one kind in one line unless `every`; then counts."""
     row = dossier.data_set
     if row is None:
         yield "There is no data set in this round yet."
         return
     counts = _counts(row)
     yield f"Round {row.round}: {_data_line(dossier)}"
+    yield from _findings(dossier, every)
+    if dossier.play.teacher_source:
+        yield from (visible(f"! {objection.sentence}") for objection in terms_unclear(dossier))
     yield ""
     cells = [(c.get("split"), c.get("segment"), c.get("label"), c.get("rows")) for c in counts.get("cells", ())]
     yield from table(("SPLIT", "SEGMENT", "GOLD", "ROWS"), cells, plain=plain)
@@ -267,11 +295,16 @@ def data(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
     yield from (visible(f"{name.replace('_', ' ')}: {value:,}") for name, value in tally.items() if value)
     for name, factor in (counts.get("weights") or {}).items():
         yield visible(f"weight of training rows {name.removesuffix(' / ?')}: {factor}")
-    for each in findings(dossier):
-        state = f"accepted: {each.accepted}" if each.accepted else each.level.value
-        yield visible(f"! {each.id} ({state}): {each.says}")
-    if dossier.play.teacher_source:
-        yield from (visible(f"! {objection.sentence}") for objection in terms_unclear(dossier))
+
+
+def _findings(dossier: PlayDossier, every: bool) -> Iterator[str]:
+    found = findings(dossier)
+    folds = [Fold(each.id, (each,)) for each in found] if every else folded(found)
+    for fold in folds:
+        state = f"accepted: {fold.accepted}" if fold.accepted else fold.level.value
+        yield visible(f"! {fold.name} ({state}): {fold.says}")
+    if len(folds) < len(found):
+        yield f"{len(found):,} findings in {len(folds):,} lines; --all writes out each."
 
 
 def runs(found: Sequence[entities.Run], *, plain: bool = False) -> list[str]:
@@ -305,34 +338,31 @@ _RUN_COLUMNS = (
 )
 
 
-def run_json(run: entities.Run) -> dict[str, Any]:
+def run_json(run: entities.Run) -> dict[str, object]:
     values = {name: getattr(run, name) for name in _RUN_COLUMNS}
     read = {name: stored(getattr(run, name), f"the {name} of run {run.id}") for name in ("spec", "result")}
     return {"run": run.id, "play": f"P-{run.play_id:03d}"} | values | read
 
 
 def progress(run: entities.Run, rate: float | None) -> str:
-    """Print how a run stands in one line: step, rate, time left."""
+    """Print how a run stands in one line: how far, how fast, how long it still takes, and what it does."""
     parts = [f"run {run.id} {run.kind.value} {run.status.value}"]
-    if run.total:
-        parts.append(f"step {run.step:,}/{run.total:,} ({100 * run.step / run.total:.0f}%)")
+    unit, done = pace.unit(run.kind), pace.share(run)
+    if run.kind in OF_DATA:  # its message counts the rows of each phase
+        parts += [done] if done else []
+    elif run.total and run.kind in pace.EVEN:
+        parts.append(f"{unit.removesuffix('s')} {run.step:,}/{run.total:,} ({done})")
+    elif run.total:
+        parts.append(f"part {run.step:,}/{run.total:,}")
     elif run.step:
-        parts.append(f"step {run.step:,}")
-    even = run.kind in (RunKind.TRAIN, RunKind.LABEL, *OF_DATA)  # the steps of an evaluation take different times
-    if rate and even and run.status is RunStatus.RUNNING:
-        parts.append(f"{rate:,.1f} steps/s")
-        if run.total:
-            parts.append(f"{_duration((run.total - run.step) / rate)} left")
+        parts.append(f"{unit.removesuffix('s')} {run.step:,}")
+    if rate and run.status is RunStatus.RUNNING and not pace.at_its_end(run):
+        parts.append(f"{rate:,.1f} {unit}/s" if rate < 100 else f"{rate:,.0f} {unit}/s")
+    left = pace.left(run, rate)
+    parts += [left] if left else []
     if run.error or run.message:
         parts.append(run.error or run.message)
     return visible(" · ".join(parts))
-
-
-def _duration(seconds: float) -> str:
-    whole = max(0, int(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    return f"{whole // 60} min" if whole < 5400 else f"{whole / 3600:.1f} h"
 
 
 def log(entries: Sequence[entities.AuditEntry], *, plain: bool = False) -> list[str]:
@@ -354,34 +384,42 @@ def log(entries: Sequence[entities.AuditEntry], *, plain: bool = False) -> list[
 # --- evaluation and sign-off -----------------------------------------------------------------------------------------
 
 
-def evaluation(found: Review | None, *, plain: bool = False) -> Iterator[str]:
+def evaluation(found: Review | None, *, every: bool = True, plain: bool = False) -> Iterator[str]:
     if found is None:
         yield "There is no evaluation in this round yet."
         return
     seen, passed = found.evaluation, "PASSED" if found.passed else "NOT PASSED"
     yield f"{passed}: run {seen.run_id}, {seen.recorded_at}, {short(seen.record)}"
-    for section in sections.of(found):
+    yield from parts(sections.of(found), every=every, plain=plain)
+
+
+def parts(found: Iterable[Section], *, every: bool = True, plain: bool = False) -> Iterator[str]:
+    """Print sections: a title, its sentences, its table, of a long one the first rows unless `every`."""
+    for section in found:
         yield ""
         yield visible(f"{section.title}{f' ({section.note})' if section.note else ''}:")
         yield from (_marked(line.text, line.word) for line in section.lines)
         if section.rows:
-            yield from table([column.title.upper() for column in section.columns], section.rows, plain=plain)
+            rows = section.shown(every=every)
+            yield from table([column.title.upper() for column in section.columns], rows, plain=plain)
+            if len(rows) < len(section.rows):
+                yield f"and {len(section.rows) - len(rows):,} more; --all lists them"
 
 
 def judgements(found: Iterable[Judgement]) -> Iterator[str]:
-    return (_marked(line.text, line.word) for line in map(sections.judgement, found))
+    return (_marked(line.text, line.word) for line in sections.folded(found))
 
 
 def _marked(text: str, word: str) -> str:
     return visible(f"{MARKS[Verdict(word)]} {word:<10} {text}" if word in _VERDICTS else text)
 
 
-def evaluation_json(found: Review | None) -> dict[str, Any]:
+def evaluation_json(found: Review | None) -> dict[str, object]:
     """Return a review in counts and rates; the held-out rows themselves stay sealed."""
     if found is None:
         return {"evaluation": None}
     values = dataclasses.asdict(found)
-    for name in ("play", "locked", "people", "gate", "labels", "task", "numbers", "reasons", "more_rows"):
+    for name in ("play", "locked", "people", "gate", "labels", "task", "numbers", "reasons", "more_rows", "seeds"):
         del values[name]
     return values | {
         "judgements": [judgement_json(each) for each in found.judgements],
@@ -391,7 +429,7 @@ def evaluation_json(found: Review | None) -> dict[str, Any]:
     }
 
 
-def judgement_json(each: Judgement) -> dict[str, Any]:
+def judgement_json(each: Judgement) -> dict[str, object]:
     criterion = dataclasses.asdict(each.criterion) | {"words": each.criterion.words}
     return dataclasses.asdict(each) | {"criterion": criterion, "sentence": each.sentence}
 

@@ -1,4 +1,4 @@
-"""The student compared with its control arms, and with itself trained on a quarter and a half of the rows. Pure.
+"""The student compared with its control arms, and with itself trained with other seeds and on fewer rows. Pure.
 
 Nothing here decides; the gate does.
 """
@@ -24,6 +24,8 @@ NOT_PROBED = (
     "No student was trained on a quarter and a half of the rows (probe=true): whether more rows help is unknown."
 )
 SHARES = "With 25, 50 and 100% of the rows"
+SEED = "seed "  # begins the name of an arm that differs from the student in its seed
+SEEDS = "Of the same student with"
 
 
 @dataclass(frozen=True)
@@ -65,16 +67,49 @@ def comparisons(record: Record) -> tuple[Comparison, ...]:
 
 def findings(record: Record) -> tuple[str, ...]:
     """Return a sentence for each arm, or that there is none, and whether more rows would help."""
-    return (*([each.sentence for each in comparisons(record)] or [NONE]), *filter(None, [probe(record)]))
+    return (*([each.sentence for each in comparisons(record)] or [NONE]), *filter(None, [seeds(record), probe(record)]))
 
 
 def probed(dossier: PlayDossier) -> str:
     """Return whether more rows would help, by the newest run that tried fewer, on validation; or that none did."""
+    return _newest(dossier, SHARES) or NOT_PROBED
+
+
+def reseeded(dossier: PlayDossier) -> str:
+    """Return how much of a difference is the seed's, by the newest run with several, on validation; empty without."""
+    return _newest(dossier, SEEDS)
+
+
+def _newest(dossier: PlayDossier, begins: str) -> str:
     for run in reversed(dossier.runs):
         for finding in findings_of(run):
-            if finding.startswith(SHARES):
+            if finding.startswith(begins):
                 return f"Run {run.id}, on the validation rows: {finding}"
-    return NOT_PROBED
+    return ""
+
+
+def of_seed(seed: int) -> str:
+    """Return the name of the arm of another seed."""
+    return f"{SEED}{seed}"
+
+
+def seeds(record: Record) -> str:
+    """Return how far students that differ in their seed alone lie apart; empty without such arms."""
+    others = [_compared(record, name) for name in record.controls if name.startswith(SEED)]
+    if not others:
+        return ""
+    scores = [others[0].student, *(each.other for each in others)]
+    changed = [
+        sum(mine != other for mine, other in zip(record.student, record.controls[each.arm], strict=True))
+        / max(1, len(record.student))
+        for each in others
+    ]
+    spread = max(scores) - min(scores)
+    return (
+        f"{SEEDS} {len(scores)} seeds, {points(min(scores))} to {points(max(scores))}% of {others[0].rows:,} rows are "
+        f"right, and another seed answers {points(sum(changed) / len(changed))}% of the rows differently: a difference "
+        f"below {points(spread)} points is no more than the seed's."
+    )
 
 
 def before_paying(dossier: PlayDossier) -> tuple[str, ...]:

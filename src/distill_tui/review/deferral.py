@@ -53,8 +53,9 @@ def curve(record: Record, shares: Sequence[float] = SHARES, confidence: float = 
 class Pair:
     """Student and teacher as the gate judges them together: the threshold, the aim, and what the held-out rows gave."""
 
-    threshold: float  # confidence below which a request goes back, fixed on the validation rows
+    threshold: float  # confidence below which a request goes back, fixed on the calibration rows
     aim: float  # share of requests, from the gate
+    headroom: str  # how often the aim is kept
     measured: float  # share of the held-out rows
     unanswered: int  # of these, rows without a teacher's answer; they count as wrong
 
@@ -65,14 +66,18 @@ def pair(gate: Gate, record: Record) -> Pair | None:
     if back is None:
         return None
     unanswered = sum(record.teacher[row] < 0 for row in sent_back(record))
-    return Pair(record.deferred_below / CERTAIN, float(gate.deferral or 0), float(back), unanswered)
+    return Pair(record.deferred_below / CERTAIN, float(gate.deferral or 0), _headroom(gate), float(back), unanswered)
 
 
 def asked(gate: Gate) -> str:
     return (
         f"the {points(float(gate.deferral or 0))}% of requests that the student is least sure of go to the teacher, "
-        "by a threshold fixed on the validation rows; the two are judged together"
+        f"by a threshold of the calibration rows ({_headroom(gate)}); the two are judged together"
     )
+
+
+def _headroom(gate: Gate) -> str:
+    return f"kept on {gate.held_out_rows:,} further rows with a chance of {points(float(gate.confidence))}%"
 
 
 def sentences(found: Pair | None) -> Iterator[str]:
@@ -80,9 +85,9 @@ def sentences(found: Pair | None) -> Iterator[str]:
         return
     yield (
         f"Judged together: requests with a confidence below {found.threshold:.4f} go back to the teacher. The "
-        f"threshold was fixed on the validation rows for {points(found.aim)}% of requests at most; of the held-out "
-        f"rows {points(found.measured)}% went back. Quality, latency and payback are of the two together; segments, "
-        "failures and controls are of the student alone."
+        f"threshold was fixed on the calibration rows for {points(found.aim)}% of requests at most, {found.headroom}; "
+        f"of the held-out rows {points(found.measured)}% went back. Quality, latency and payback are of the two "
+        "together; segments, failures and controls are of the student alone."
     )
     if found.unanswered:
         yield f"{found.unanswered:,} of these rows have no teacher's answer and count as wrong."

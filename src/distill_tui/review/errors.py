@@ -10,15 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distill_tui import tasks
-from distill_tui.gates.gate import ALL, QUALITY, ROW_SCORES, Gate
+from distill_tui.gates.aside import LEAST, aside
+from distill_tui.gates.gate import ALL, LABEL_SCORES, QUALITY, SCORED, Gate
 from distill_tui.gates.judgement import Judgement
+from distill_tui.gates.label_scores import labels_in_gold
 from distill_tui.gates.paired import Gain
 from distill_tui.gates.record import CERTAIN, Record, rows_in
 from distill_tui.gates.wording import count, points
 from distill_tui.review.rates import SegmentRates
-from distill_tui.terms import Metric, Verdict
+from distill_tui.terms import Metric, Task, Verdict
 
 BINS = 10
+FAR_OFF = 0.05  # of calibration error: more than that needs a cure
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,8 @@ class Confusion:
 
 
 def confusions(record: Record, most: int = 10) -> list[Confusion]:
-    """Return the pairs of labels that the student confuses most often; none for a task without labels."""
-    if not tasks.of(record.task).has_labels:
+    """Return the pairs of labels that the student confuses most often; none unless each answer is one label."""
+    if not tasks.of(record.task).one_label:
         return []
     pairs = [
         Counter(
@@ -72,6 +75,57 @@ def confusions(record: Record, most: int = 10) -> list[Confusion]:
         Confusion(record.labels[true], record.labels[guess], number, pairs[1][true, guess])
         for (true, guess), number in ordered[:most]
     ]
+
+
+@dataclass(frozen=True)
+class ClassRates:
+    """One label on the held-out rows: how often the student is right where it says so, and where it should."""
+
+    label: str
+    support: int  # rows that have it
+    predicted: int  # rows that the student gives it
+    right: int  # rows of both
+    taken_for: tuple[tuple[str, int], ...]  # the labels that the student gives its rows instead, most rows first
+
+    @property
+    def precision(self) -> float | None:
+        return self.right / self.predicted if self.predicted else None
+
+    @property
+    def recall(self) -> float | None:
+        return self.right / self.support if self.support else None
+
+
+MOST_CLASSES = 1_000
+NO_LABEL = "(no label)"
+
+
+def classes(record: Record) -> list[ClassRates]:
+    """Return the rates of each label, worst recall first, labels without rows last; none for a task without labels."""
+    if not tasks.of(record.task).one_label:
+        return []
+    pairs = Counter((true, guess) for true, guess in zip(record.truth, record.student, strict=True) if true >= 0)
+    support, predicted = Counter[int](), Counter[int]()
+    wrong: dict[int, list[tuple[int, int]]] = {}
+    for (true, guess), rows in pairs.items():
+        support[true] += rows
+        predicted[guess] += rows
+        if true != guess:
+            wrong.setdefault(true, []).append((rows, guess))
+    found = [
+        ClassRates(
+            name,
+            support[label],
+            predicted[label],
+            pairs[label, label],
+            tuple(
+                (record.labels[guess] if guess >= 0 else NO_LABEL, rows)
+                for rows, guess in sorted(wrong.get(label, ()), key=lambda each: (-each[0], each[1]))[:3]
+            ),
+        )
+        for label, name in enumerate(record.labels)
+    ]
+    return sorted(found, key=lambda each: (2.0 if each.recall is None else each.recall, -each.support, each.label))
 
 
 @dataclass(frozen=True)
@@ -90,10 +144,14 @@ class Calibration:
     bins: tuple[Bin, ...]  # of as equal a number of rows as there can be, least sure first
     error: float  # mean distance of confidence and share right, weighted by rows (expected calibration error)
     by_gold: bool  # else right means the teacher's answer
+    cure: str = ""  # what helps, where the confidence is far off
 
 
-def calibration(record: Record) -> Calibration | None:
-    """Compare confidence with being right; None where the record has no confidences, or no row to judge by."""
+def calibration(record: Record, validation: Record | None = None) -> Calibration | None:
+    """Compare confidence with being right; None where the record has no confidences, or no row to judge by.
+
+    The validation rows tell whether the confidence was calibrated, and so what helps where it is far off.
+    """
     truth = record.truth
     judged = [row for row, label in enumerate(truth) if label >= 0] if record.confidence else []
     if not judged:
@@ -106,7 +164,26 @@ def calibration(record: Record) -> Calibration | None:
             sure = sum(record.confidence[row] for row in some) / CERTAIN / len(some)
             bins.append(Bin(len(some), sure, sum(record.student[row] == truth[row] for row in some) / len(some)))
     error = sum(each.rows * abs(each.sure - each.right) for each in bins) / len(judged)
-    return Calibration(tuple(bins), error, truth is record.gold)
+    return Calibration(tuple(bins), error, truth is record.gold, _cure(record, error, validation))
+
+
+def _cure(record: Record, error: float, validation: Record | None) -> str:
+    """Return what helps against a confidence that is far off; empty where it is near, or nothing is known."""
+    if error <= FAR_OFF or validation is None:
+        return ""
+    off = f"Confidence is off by {points(error)} points on average"
+    if record.task is Task.GENERATION:
+        return f"{off}. No temperature is fitted to a student that writes: use its confidence as an order only."
+    known = sum(validation.truth[row] >= 0 for row in aside(validation.key))
+    if known < LEAST:
+        return (
+            f"{off}: it was not calibrated. That takes {LEAST} rows, a third of the validation rows, and there were "
+            f"{known:,}. Import more traffic, freeze and train again."
+        )
+    return (
+        f"{off}, although {known:,} validation rows calibrated it: the held-out rows differ. Import traffic of "
+        "the time and segments that are held out, freeze and train again."
+    )
 
 
 def by_danger(rates: Sequence[SegmentRates]) -> list[SegmentRates]:
@@ -182,7 +259,10 @@ def not_measured(gate: Gate, record: Record, judgements: Sequence[Judgement], bu
     asked = {each.metric for each in gate.criteria}
     if without_gold:
         found.append(f"{without_gold:,} of {count(rows, 'row')} have no gold label and are not in the accuracy.")
-    if not asked.intersection((*QUALITY, *ROW_SCORES)):
+    labels = labels_in_gold(record) if record.task is Task.MULTILABEL else ()
+    if record.task is Task.MULTILABEL and asked.intersection(LABEL_SCORES):
+        found.append(f"Only the {len(labels):,} labels that gold has on a held-out row are in the scores of labels.")
+    if not asked.intersection((*QUALITY, *SCORED)):
         found.append("The gate has no quality criterion: neither accuracy nor agreement is judged.")
     if Metric.P95_LATENCY not in asked:
         found.append("The gate has no latency criterion: latency is shown, not judged.")

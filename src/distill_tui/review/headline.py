@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from distill_tui.gates import economics
+from distill_tui.gates.currencies import USUAL
 from distill_tui.gates.deferred import handed_back, together
 from distill_tui.gates.economics import Prices
 from distill_tui.gates.wording import DASH, money, percent
-from distill_tui.review.rates import Rate, rates_of
+from distill_tui.review.rates import Rate, rates_of, shares_of
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import worksheet_numbers
 from distill_tui.rules.results import train_result
@@ -25,19 +26,22 @@ class Headline:
     student: float | None = None
     teacher: float | None = None
     baseline: float | None = None
-    interval: Rate | None = None  # of the student on the held-out rows
+    held_out: bool = False  # whether it was measured on the held-out rows
+    interval: Rate | None = None  # of the student there, where it was asked for
     saves: Decimal | None = None  # per month
     payback: Decimal | None = None  # months
+    currency: str = USUAL
     measured: bool = False  # savings by the student's measured cost; else what it saves at most
 
     @property
     def on(self) -> str:
         """The split that quality was measured on."""
-        return "validation" if self.interval is None else "held-out"
+        return "held-out" if self.held_out else "validation"
 
     @property
     def quality(self) -> str:
-        text = f"{self.measure}  student {percent(self.student)}"
+        split = "held-out " if self.held_out else ""
+        text = f"{split}{self.measure}  student {percent(self.student)}"
         text += "" if self.teacher is None else f"  teacher {percent(self.teacher)}"
         return text + ("" if self.baseline is None else f"  baseline {percent(self.baseline)}")
 
@@ -45,7 +49,8 @@ class Headline:
     def savings(self) -> str:
         if self.saves is None:
             return f"saves {DASH}"
-        text = f"saves {'' if self.measured else 'at most '}{money(self.saves)} per month"
+        text = f"saves {'' if self.measured else 'at most '}{money(self.saves, self.currency)} per month"
+        text += " (measured)" if self.measured else " (worksheet)"
         return text + ("" if self.payback is None else f", pays back in {float(self.payback):.1f} months")
 
     def lines(self, kind: PlayKind) -> list[str]:
@@ -53,32 +58,38 @@ class Headline:
         return [self.quality, *([self.savings] if kind is PlayKind.COST else [])]
 
 
-def of(dossier: PlayDossier) -> Headline:
-    """Compute quality and savings: of the evaluation where there is one, else of the best student so far."""
-    record, prices = dossier.record, prices_of(dossier)
+def of(dossier: PlayDossier, *, interval: bool = False) -> Headline:
+    """Compute quality and savings: of the evaluation where there is one, else of the best student so far.
+
+    The interval imports scipy, so it is computed only where it is shown.
+    """
+    record, prices, currency = dossier.record, prices_of(dossier), dossier.project.currency
     if record is None:
         saves = economics.monthly_saving(prices, Decimal(0)) if prices else None
         score = _best_score(dossier)
-        return Headline("quality" if score is None else "validation score", score, saves=saves)
+        return Headline("quality" if score is None else "validation score", score, saves=saves, currency=currency)
     served = record
     if dossier.gate is not None:  # what is served, where the gate sends some requests back
         back, served = handed_back(dossier.gate, record), together(dossier.gate, record)
         prices = replace(prices, fallback_share=back) if prices is not None and back is not None else prices
-    rates, measure = rates_of(served), "accuracy"
-    student, teacher, baseline = rates.student, rates.teacher, rates.baseline
+    shares, measure = shares_of(served), "accuracy"
+    student, teacher, baseline = shares.student, shares.teacher, shares.baseline
     if student is None:
-        measure, student, teacher, baseline = "agreement", rates.agreement, None, None
+        measure, student, teacher, baseline = "agreement", shares.agreement, None, None
+    rates = rates_of(served) if interval else None
     per_1k, latency = None, record.mean_latency_us
     if prices is not None and latency is not None:
         per_1k = economics.student_cost_per_1k(latency, prices.machine_price_per_hour)
     return Headline(
         measure,
-        student=None if student is None else student.share,
-        teacher=None if teacher is None else teacher.share,
-        baseline=None if baseline is None else baseline.share,
-        interval=student,
+        student,
+        teacher,
+        baseline,
+        held_out=student is not None,
+        interval=None if rates is None else rates.student or rates.agreement,
         saves=economics.monthly_saving(prices, per_1k or Decimal(0)) if prices else None,
         payback=economics.payback_months(prices, per_1k) if prices and per_1k is not None else None,
+        currency=currency,
         measured=per_1k is not None,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from distill_tui.gates.gate import ALL, ROW_SCORES, SEGMENT
@@ -10,6 +10,8 @@ from distill_tui.gates.record import CERTAIN, SUBJECTS, Record, rows_in
 from distill_tui.gates.statistics import Scores
 from distill_tui.gates.wording import count, trim
 from distill_tui.terms import Metric
+
+Answers = tuple[int, ...]  # one number a row; below 0 where there is none
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,22 @@ class Rate:
 
 
 @dataclass(frozen=True)
+class Shares:
+    """The same shares without intervals, which need scipy; None where there is nothing to count."""
+
+    student: float | None
+    teacher: float | None
+    baseline: float | None
+    agreement: float | None
+
+
+@dataclass(frozen=True)
 class SegmentRates:
     """Accuracy and agreement in one scope; None where there is nothing to count."""
 
     scope: str
     n: int
+    gold: int  # of its rows, those with gold
     student: Rate | None
     teacher: Rate | None
     baseline: Rate | None
@@ -37,8 +50,9 @@ class SegmentRates:
 
 
 def segment_rates(record: Record, confidence: float = 0.95) -> tuple[SegmentRates, ...]:
-    """Count accuracy, agreement and difference for "all" and for each segment, as `rates_of` does."""
-    scopes = [ALL, *(f"{SEGMENT}{name}" for name in record.segments)]
+    """Count accuracy, agreement and difference for "all" and, where there are several, for each segment."""
+    alone = len(record.segments) == 1 and all(segment == 0 for segment in record.segment)  # it is all there is
+    scopes = [ALL, *(f"{SEGMENT}{name}" for name in record.segments if not alone)]
     return tuple(rates_of(record, scope, confidence) for scope in scopes)
 
 
@@ -51,9 +65,8 @@ def rates_of(record: Record, scope: str = ALL, confidence: float = 0.95) -> Segm
     alpha, rows = (1 - confidence) / 2, rows_in(record, scope)
     marked = [row for row in rows if record.gold[row] >= 0]
 
-    def rate(column: tuple[int, ...], truth: tuple[int, ...]) -> Rate | None:
-        usable = [row for row in rows if truth[row] >= 0 and column[row] >= 0]
-        scores = Scores.of(((column[row] == truth[row], False, record.group[row]) for row in usable), paired=False)
+    def rate(column: Answers, truth: Answers) -> Rate | None:
+        scores = _scores(record, rows, column, truth)
         if not scores.rows:
             return None
         return Rate(scores.wins, scores.rows, scores.wins / scores.rows, *scores.interval(alpha))
@@ -69,6 +82,7 @@ def rates_of(record: Record, scope: str = ALL, confidence: float = 0.95) -> Segm
     return SegmentRates(
         scope=scope,
         n=len(rows),
+        gold=len(marked),
         student=rate(record.student, record.gold),
         teacher=rate(record.teacher, record.gold),
         baseline=rate(record.baseline, record.gold),
@@ -77,6 +91,27 @@ def rates_of(record: Record, scope: str = ALL, confidence: float = 0.95) -> Segm
         if scores.estimate is None
         else (scores.estimate, scores.at_least(alpha), scores.at_most(alpha)),
     )
+
+
+def shares_of(record: Record) -> Shares:
+    """Count the shares of right answers over all rows."""
+
+    def share(column: Answers, truth: Answers) -> float | None:
+        scores = _scores(record, range(len(record.rows)), column, truth)
+        return scores.wins / scores.rows if scores.rows else None
+
+    return Shares(
+        student=share(record.student, record.gold),
+        teacher=share(record.teacher, record.gold),
+        baseline=share(record.baseline, record.gold),
+        agreement=share(record.student, record.teacher),
+    )
+
+
+def _scores(record: Record, rows: Iterable[int], column: Answers, truth: Answers) -> Scores:
+    """Count where two columns agree, over the rows that have both."""
+    usable = [row for row in rows if truth[row] >= 0 and column[row] >= 0]
+    return Scores.of(((column[row] == truth[row], False, record.group[row]) for row in usable), paired=False)
 
 
 @dataclass(frozen=True)

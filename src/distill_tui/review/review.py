@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from distill_tui.gates import economics
+from distill_tui.gates import economics, interim
+from distill_tui.gates.cut import Cut
 from distill_tui.gates.gate import Gate
 from distill_tui.gates.judgement import Judgement
+from distill_tui.gates.label_scores import LabelRates, label_rates
 from distill_tui.gates.record import Record
-from distill_tui.review import controls, deferral, errors, headline, payback, rates, serving_costs
+from distill_tui.review import controls, deferral, errors, headline, levels, payback, rates, serving_costs
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.next_step import advice
+from distill_tui.rules.results import DataCounts, known
 from distill_tui.terms import Advice, Metric, Task, Verdict
 
 
@@ -34,10 +37,15 @@ class Review:
     controls: tuple[controls.Comparison, ...]
     costs: tuple[serving_costs.Cost, ...]
     machine: Mapping[str, str | int]
+    cut: tuple[tuple[str, Cut], ...]  # what student and teacher do not read of the held-out rows
     pair: deferral.Pair | None
     points: tuple[deferral.Point, ...]
     right_and_wrong: errors.RightAndWrong
     confusions: tuple[errors.Confusion, ...]
+    classes: tuple[errors.ClassRates, ...]
+    by_label: tuple[LabelRates, ...]  # of a task with several labels: the student's lowest F1 first
+    by_level: tuple[levels.LevelRates, ...]  # of scores, in the order of the scale
+    of_scale: tuple[str, ...]  # what else there is about scores, as sentences
     calibration: errors.Calibration | None
     change: errors.Change | None
     since_before: tuple[str, ...]  # how this round differs from the one before, as sentences
@@ -45,8 +53,11 @@ class Review:
     locked: str = ""  # when and by whom the gate was locked, or that it is not
     people: tuple[tuple[str, str], ...] = ()  # role, person
     passed: bool = False
+    drift: tuple[str, ...] = ()  # what drifted of the live student since the onset, as sentences
+    lead: str = ""  # over the live student on the same rows, in a refresh
     judgements: tuple[Judgement, ...] = ()
     more_rows: str = ""  # whether more rows would help
+    seeds: str = ""  # how much of a difference is the seed's
     numbers: tuple[entities.WorksheetValue, ...] = ()  # those that the trigger asks for first
     reproduced: tuple[entities.Evaluation, ...] = ()  # the validator ran it again
     not_measured: tuple[str, ...] = ()
@@ -75,6 +86,7 @@ def of(dossier: PlayDossier, earlier: Review | None = None) -> Review | None:
     if seen is None or record is None or gate is None:
         return None
     advised, reasons = advice(dossier)
+    over_live = interim.lead(gate, record)
     asked = [question.name for question in economics.WORKSHEET[dossier.play.kind]]
     return replace(
         earlier or _measured(dossier, record, gate, seen),
@@ -83,8 +95,11 @@ def of(dossier: PlayDossier, earlier: Review | None = None) -> Review | None:
         locked=f"locked {row.locked_at} by {row.locked_by}" if row is not None and row.locked_at else "not locked",
         people=tuple((role.value, person) for role, person in sorted(dossier.roles.items())),
         passed=dossier.passed,
-        judgements=tuple(dossier.judgements),
+        drift=dossier.drift.sentences if dossier.drift is not None else (),
+        lead=over_live.sentence if over_live is not None else "",
+        judgements=dossier.judgements,
         more_rows=controls.probed(dossier),
+        seeds=controls.reseeded(dossier),
         numbers=tuple(sorted(dossier.worksheet.values(), key=lambda each: (each.name not in asked, each.name))),
         reproduced=tuple(each for each in dossier.round_evaluations if each.reproduced),
         not_measured=tuple(errors.not_measured(gate, record, dossier.judgements, len(dossier.burnt))),
@@ -94,7 +109,7 @@ def of(dossier: PlayDossier, earlier: Review | None = None) -> Review | None:
 
 
 def _measured(dossier: PlayDossier, record: Record, gate: Gate, seen: entities.Evaluation) -> Review:
-    before = dossier.record_before
+    before = dossier.before.record
     change = None if before is None else errors.change(before, record)
     return Review(
         play=dossier.play,
@@ -102,25 +117,36 @@ def _measured(dossier: PlayDossier, record: Record, gate: Gate, seen: entities.E
         gate=gate,
         labels=record.labels,
         task=record.task,
-        headline=headline.of(dossier),
+        headline=headline.of(dossier, interval=True),
         segments=tuple(errors.by_danger(rates.segment_rates(record))),
         scores=rates.score_means(record),
         controls=controls.comparisons(record),
         costs=serving_costs.costs(record),
         machine=record.machine,
+        cut=tuple((name, Cut(*numbers)) for name, numbers in sorted(record.cut.items())),
         pair=deferral.pair(gate, record),
         points=deferral.curve(record),
         right_and_wrong=errors.right_and_wrong(record),
         confusions=tuple(errors.confusions(record)),
-        calibration=errors.calibration(record),
+        classes=tuple(errors.classes(record)),
+        by_label=label_rates(record) if record.task is Task.MULTILABEL else (),
+        by_level=levels.by_level(record),
+        of_scale=(*levels.sentences(record), *_asked_twice(dossier)),
+        calibration=errors.calibration(record, dossier.validation(seen.run_id)),
         change=change,
         since_before=(*(() if change is None else (change.sentence,)), *_verdict_changes(dossier)),
         worth=payback.of(dossier),
     )
 
 
+def _asked_twice(dossier: PlayDossier) -> Iterator[str]:
+    counts = known(DataCounts, dossier.data_set.counts) if dossier.data_set is not None else None
+    if counts is not None and counts.audit is not None and counts.audit.asked_twice:
+        yield counts.audit.asked_twice
+
+
 def _verdict_changes(dossier: PlayDossier) -> Iterator[str]:
-    before = {(each.criterion, each.scope): each.verdict for each in dossier.judgements_before}
+    before = {(each.criterion, each.scope): each.verdict for each in dossier.before.judgements}
     for each in dossier.judgements:
         was = before.get((each.criterion, each.scope), each.verdict)
         if was is not each.verdict:

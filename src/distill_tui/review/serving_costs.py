@@ -20,10 +20,10 @@ MEASURED, FROM_WORKSHEET = "measured here", "p95 from the worksheet, not measure
 
 @dataclass(frozen=True)
 class Spread:
-    """A quantile of latency in milliseconds: the median of the passes, and the lowest and highest pass.
+    """A quantile of latency in milliseconds: the median of the runs, and the lowest and highest run.
 
-    Between these lies the median of all passes that could be made with probability 1 - 2 / 2^n: of five passes, 94%
-    (the sign test's interval). Requests within a pass depend on each other, so that no interval is taken from them.
+    Between these lies the median of all runs that could be made with probability 1 - 2 / 2^n: of five runs, 94%
+    (the sign test's interval). Requests within a run depend on each other, so that no interval is taken from them.
     """
 
     middle: float
@@ -76,7 +76,7 @@ def _about(name: str, value: object) -> str:
 def _facts(cost: Cost) -> Iterator[str]:
     for quantile, spread in cost.quantiles.items() if cost.passes > 1 else ():
         low, high = (milliseconds(each).removesuffix(" ms") for each in (spread.lowest, spread.highest))
-        yield f"p{round(100 * quantile)} {milliseconds(spread.middle)} ({low}–{high} in {cost.passes} passes)"
+        yield f"p{round(100 * quantile)} {milliseconds(spread.middle)} ({low}–{high} in {cost.passes} runs)"
     if cost.source:
         yield cost.source
     if cost.rows_per_second:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from distill_tui.gates import economics
-from distill_tui.rounds import variations
+from distill_tui.rounds import teacher_calls
 from distill_tui.rules.results import label_result
 from distill_tui.store.project import Project
 from distill_tui.teachers import cache
@@ -22,17 +22,17 @@ def window(
     from distill_tui.dataset import window as windows
 
     dossier = project.dossier(play_id)
-    calls = [traffic for traffic in dossier.traffic if not variations.taken(traffic)]  # not calls
+    calls = [traffic for traffic in dossier.traffic if not teacher_calls.taken(traffic)]  # not calls
     files = [project.artifacts.path(traffic.artifact) for traffic in calls]
     measured = windows.measure(files, days=days, prices=prices)
     wanted = {question.name for question in economics.WORKSHEET[dossier.play.kind]}
     return measured, {name: f"{n:f}" for name, n in windows.worksheet(measured).items() if name in wanted}
 
 
-def ledger(project: Project, play_id: int) -> dict[str, Any]:
+def ledger(project: Project, play_id: int) -> dict[str, object]:
     """Count the calls to a play's teacher, what they cost, and what its cache saved."""
     dossier = project.dossier(play_id)
-    paid = variations.paid(project.artifacts.folder, dossier)
+    paid = teacher_calls.paid(project.artifacts.folder, dossier)
     labels = cache.ledger(project.artifacts.folder, dossier.play.teacher_digest)
     runs = [label_result(run) for run in dossier.runs]
     hits = sum(run.cached for run in runs if run is not None)
@@ -42,6 +42,8 @@ def ledger(project: Project, play_id: int) -> dict[str, Any]:
         "calls": paid.calls,
         "tokens_in": paid.tokens_in,
         "tokens_out": paid.tokens_out,
+        "tokens_cached": paid.cached,
+        "currency": dossier.project.currency,
         "money": f"{paid.money:.6f}",
         "unread": labels.unread,
         "cache_hits": hits,

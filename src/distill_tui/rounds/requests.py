@@ -11,13 +11,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from distill_tui import tasks
 from distill_tui.dataset import frozen, readers, similarity, traffic
-from distill_tui.dataset.duplicates import input_digest
+from distill_tui.dataset.row_identity import input_digest
+from distill_tui.dataset.traces.call_mapping import DEFAULT
 from distill_tui.review import errors
+from distill_tui.rounds import call_mappings
 from distill_tui.rounds.weights import cell
+from distill_tui.rules import labels
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.results import TrainResult
 from distill_tui.store.json_columns import result_of
@@ -99,7 +101,11 @@ def _pool(project: Project, dossier: PlayDossier, file: Path | None) -> dict[str
     """Return the distinct inputs to choose from, by digest."""
     found: dict[str, _Pooled] = {}
     if file is not None:
-        for read in readers.read_rows(file, readers.guess_mapping(file)):
+        calls = call_mappings.calls_of(dossier, file) or DEFAULT
+        columns = readers.guess_mapping(file, call_mappings.template_of(dossier))
+        several, scale = tasks.of(dossier.play.task).several, labels.scale_text(dossier.play)
+        columns = readers.with_answers(columns, file, several=several, scale=scale)
+        for read in readers.read_rows(file, columns, calls):
             if isinstance(read, readers.TrafficRow):
                 found.setdefault(input_digest(read.input), (read.input, read.segment, read.group))
         return found
@@ -133,5 +139,5 @@ def lines(wanted: Sequence[RequestedRow]) -> Iterator[str]:
     """Format a request as JSONL, with an empty `gold` to fill in and import."""
     for each in wanted:
         like = {"row": each.like_row, "cell": each.cell, "similarity": each.similarity}
-        row: dict[str, Any] = {"input": each.input, "gold": None, "segment": each.segment, "group": each.group}
+        row: dict[str, object] = {"input": each.input, "gold": None, "segment": each.segment, "group": each.group}
         yield json.dumps(row | {"like": like}, ensure_ascii=False)

@@ -13,23 +13,23 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from distill_tui import tasks
 from distill_tui.dataset import frozen, traffic
-from distill_tui.dataset.duplicates import input_digest, near_duplicates
-from distill_tui.rounds import requests, weights
+from distill_tui.dataset.duplicates import near_duplicates
+from distill_tui.dataset.row_identity import input_digest
+from distill_tui.rounds import requests, teacher_calls, weights
 from distill_tui.rounds.weights import cell
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
-from distill_tui.rules.results import ImportReport, TakenVariations, VariationResult
+from distill_tui.rules.results import VariationResult
 from distill_tui.store.artifacts import Artifacts
-from distill_tui.store.json_columns import read, result_of, stored
+from distill_tui.store.json_columns import result_of
 from distill_tui.store.project import Project, ProjectError
-from distill_tui.teachers import cache
 from distill_tui.teachers.description import Described
-from distill_tui.terms import RunKind, RunStatus, Split
+from distill_tui.terms import RunStatus, Split
+from distill_tui.text import pair_of
 
 TEMPLATE = (
     "Write {count} new texts that say what the text below says, in other words, as other people would write it. They "
@@ -83,6 +83,8 @@ def writer(artifacts: Artifacts, play: entities.Play, each: int) -> Described:
     if not 1 <= each <= MOST_EACH:
         raise ProjectError(f"Ask for 1 to {MOST_EACH} variations of a row.")
     teacher = Described.from_json(artifacts.text(play.teacher_digest))
+    if teacher.api:
+        raise ProjectError("A typed-decision API cannot write. Use an endpoint that chats, or a causal model.")
     words = TEMPLATE.replace("{count}", str(each))
     return dataclasses.replace(teacher, template=words, max_tokens=TOKENS_EACH * each, completes=False)
 
@@ -98,13 +100,22 @@ def sources(project: Project, dossier: PlayDossier, rows: int, numbers: Sequence
 
     Of these only rows on which the teacher is right by gold, or it would teach its mistakes. Raises ProjectError.
     """
+    chosen = _chosen(project, dossier, rows, numbers)
+    if any(pair_of(each.input) for each in chosen):
+        raise ProjectError(
+            "The inputs are pairs, and a teacher writes single texts. Label or import more rows instead."
+        )
+    return chosen
+
+
+def _chosen(project: Project, dossier: PlayDossier, rows: int, numbers: Sequence[int]) -> list[Source]:
     if numbers:
         wanted = set(numbers)
-        task = tasks.of(dossier.play.task)
+        task, labels = tasks.of(dossier.play.task), json.loads(_frozen(dossier).labels)
         open_rows = (row for row in _rows(project, dossier) if row["row"] in wanted and row["split"] != Split.HELD_OUT)
         return [
             Source(r["row"], r["input_digest"], r["input"], r["segment"],
-                   cell(r["segment"], task.cell_label(r["gold"] or r["teacher_output"])))
+                   cell(r["segment"], task.cell_label(r["gold"] or r["teacher_output"], labels)))
             for r in open_rows
         ]  # fmt: skip
     failed, data = requests.failures(project, dossier)
@@ -116,10 +127,14 @@ def sources(project: Project, dossier: PlayDossier, rows: int, numbers: Sequence
 
 
 def _rows(project: Project, dossier: PlayDossier) -> Iterator[dict[str, Any]]:
+    yield from frozen.stored(project.artifacts.path(_frozen(dossier).artifact))
+
+
+def _frozen(dossier: PlayDossier) -> entities.DataSet:
     data = next((d for d in reversed(dossier.data_sets) if d.frozen_at), None)
     if data is None:
         raise ProjectError("No data set is frozen yet, so there is no row to vary. Freeze one first.")
-    yield from frozen.stored(project.artifacts.path(data.artifact))
+    return data
 
 
 def sift(
@@ -176,22 +191,13 @@ def _foreign(held_out: Sequence[str], others: Sequence[str]) -> frozenset[str]:
 # --- variations that are not imported yet
 
 
-def ask_of(run: entities.Run) -> dict[str, Any]:
-    """Return the request for variations of a labelling run; empty for a run that labels."""
-    request = stored(run.spec, f"the spec of run {run.id}").get("vary", {}) if run.kind is RunKind.LABEL else {}
-    return request if isinstance(request, dict) else {}
-
-
-def taken(file: entities.Traffic) -> TakenVariations | None:
-    """Return the variations in an imported file; None for any other file."""
-    return read(ImportReport, file.report, f"the report of traffic file {file.id}").variations
-
-
 def waiting(project: Project, dossier: PlayDossier, run_id: int | None = None) -> Waiting:
     """Return the variations of a run, else of the newest in this round. Raises ProjectError."""
     play = dossier.play
-    gone = {held.run for held in map(taken, dossier.traffic) if held is not None}
-    done = [r for r in dossier.runs if ask_of(r) and r.status is RunStatus.FINISHED and r.round == play.round]
+    gone = {held.run for held in map(teacher_calls.taken, dossier.traffic) if held is not None}
+    done = [
+        r for r in dossier.runs if teacher_calls.ask_of(r) and r.status is RunStatus.FINISHED and r.round == play.round
+    ]
     run = next((r for r in reversed(done) if r.id not in gone and run_id in (None, r.id)), None)
     if run is None or run.id is None:
         raise ProjectError("No variations to import. Request some with `data vary`.")
@@ -224,12 +230,3 @@ def _times(project: Project, dossier: PlayDossier, wanted: set[str]) -> dict[str
         if digest in wanted and time is not None:
             found[digest] = min(time, found.get(digest, time))
     return found
-
-
-def paid(folder: Path, dossier: PlayDossier, also: str = "") -> cache.Ledger:
-    """Sum the calls of the play's teacher and their cost, for labels and for variations."""
-    teacher = dossier.play.teacher_digest
-    asked = (ask_of(run) for run in dossier.runs)
-    writers = {each["writer"] for each in asked if each and each["teacher"] == teacher}
-    names = {teacher, *writers, also} - {""}
-    return cache.ledger(folder, *names)

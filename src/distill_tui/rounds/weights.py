@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from distill_tui import tasks
 from distill_tui.rules.dossier import PlayDossier
-from distill_tui.rules.results import TrainResult
-from distill_tui.store.json_columns import result_of, stored
-from distill_tui.store.project import ProjectError
-from distill_tui.terms import Remedy, Split
-from distill_tui.text import visible
+from distill_tui.rules.results import RefreshDetail, TrainResult
+from distill_tui.store.json_columns import read, result_of
+from distill_tui.terms import Remedy, Split, Task
 
 if TYPE_CHECKING:
     from distill_tui.dataset.build import Row
@@ -26,19 +25,10 @@ def failures_of(dossier: PlayDossier) -> Mapping[str, Sequence[int]]:
     """
     if dossier.first_round > 1 and not dossier.looks:
         opened = next(r for r in reversed(dossier.remedies) if r.kind is Remedy.REFRESH)
-        return _cells(stored(opened.detail, f"the detail of remedy {opened.id}"), "remedy")
+        return read(RefreshDetail, opened.detail, f"the detail of remedy {opened.id}").failures
     last = dossier.looks[-1] if dossier.looks else None
     run = dossier.run(last.run_id) if last else None
     return result_of(TrainResult, run).failures if run else {}
-
-
-def _cells(found: dict[str, Any], where: str) -> Mapping[str, Sequence[int]]:
-    for name, pair in found.items():
-        if not (isinstance(pair, list) and len(pair) == 2 and all(type(each) is int for each in pair)):
-            raise ProjectError(
-                f"The failures of {where} do not have two counts for “{visible(name)}”. Restore a backup."
-            )
-    return found
 
 
 def cell(segment: str, label: str | None) -> str:
@@ -55,9 +45,9 @@ def cell_factors(failures: Mapping[str, Sequence[int]]) -> dict[str, float]:
     return {name: min(MOST, max(LEAST, (f / n) / overall)) for name, (f, n) in failures.items() if n >= ENOUGH}
 
 
-def weighted(row: Row, factors: Mapping[str, float], labels: tuple[str, ...]) -> Row:
+def weighted(row: Row, factors: Mapping[str, float], task: Task, labels: Sequence[str] = ()) -> Row:
     """Multiply the weight of a training row by the factor of its cell."""
     if row.split is not Split.TRAIN:
         return row
-    factor = factors.get(cell(row.segment, (row.gold or row.teacher_output) if labels else None), 1.0)
+    factor = factors.get(cell(row.segment, tasks.of(task).cell_label(row.gold or row.answer, labels)), 1.0)
     return replace(row, weight=row.weight * factor)

@@ -17,4 +17,5 @@ class Actor:
     run: int | None = None  # set for a worker: it acts for the person who started its run
     host: str | None = None  # of an SSH session: the person whose account runs it, where that account is enrolled
     over_ssh: bool = False  # in an SSH session, whatever the assurance
+    key: str = ""  # the file of the key that proved them on this machine: decisions are signed with it
     address: str = ""  # of an SSH session: its address, as `sign --via` takes it

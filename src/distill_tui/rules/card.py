@@ -17,6 +17,7 @@ from distill_tui.terms import Action, PlayKind, Role, RunKind, RunStatus, Stage
 
 _DOING = {
     RunKind.IMPORT: "importing",
+    RunKind.TEACHER: "trying a teacher",
     RunKind.LABEL: "labelling",
     RunKind.BUILD: "building",
     RunKind.FREEZE: "freezing",
@@ -25,6 +26,7 @@ _DOING = {
     RunKind.REPRODUCE: "reproducing",
     RunKind.OBSERVE: "observing",
     RunKind.REHEARSE: "rehearsing",
+    RunKind.REPEAT: "repeating",
 }
 
 PACKAGE = Path(__file__).parents[1]
@@ -76,6 +78,9 @@ class CardRun:
         return "running", f"{_DOING[self.kind]}{share}"
 
 
+OBJECTS = "objects"  # the last of the few words of a live play whose validator objects
+
+
 @dataclass
 class Card:
     """How one play stands. Not changed once made; not frozen, because ten thousand frozen ones take 40 ms more."""
@@ -97,6 +102,9 @@ class Card:
     waits_for: str | None = None
     refresh_due: str = ""  # the day from which the next step is a refresh, ISO 8601
     run: CardRun | None = None
+    currency: str = ""  # of `saves`
+    per_minute: int | None = None  # requests at its gateway; None where no gateway serves it now
+    served: str = ""  # of that gateway: who answers, how quickly, what it costs and saves
 
     @cached_property
     def code(self) -> str:
@@ -114,6 +122,12 @@ class Card:
         if self.run is not None and self.run.status.active and self.stage not in (Stage.LIVE, Stage.KILLED):
             return self.run.state
         return self.settled
+
+    def objection_concerns(self, person: str | None) -> bool:
+        """Whether a validator's objection is this person's to settle: the operator and the sponsor decide about it."""
+        if person is None or not self.settled[1].endswith(f" {OBJECTS}"):
+            return False
+        return person in (self.roles.get(Role.OPERATOR), self.roles.get(Role.SPONSOR))
 
     def on(self, day: str) -> Card:
         """Add what follows from the date."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from distill_tui.digests import canonical, digest_of
-from distill_tui.rules import entities, spot_checks
+from distill_tui.rules import entities, separation, spot_checks
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier, SignOffFacts
 from distill_tui.rules.gate import gate_untouched
@@ -43,10 +43,11 @@ def covers(dossier: PlayDossier) -> dict[str, Any]:
         "data": data.digest if data else "",
         "model": evaluation.model if evaluation else "",
         "evaluations": [e.record for e in dossier.round_evaluations],
-        "verdict": "passed" if dossier.passed else "missed",
+        "verdict": dossier.verdict,
         "roles": {role.value: person for role, person in sorted(dossier.roles.items())},
         "roster": digest_of(canonical(roster(dossier))),
         "builders": sorted(dossier.builders),
+        "separation": separation.notes(dossier),
         "spot_check": spot_checks.summary(counted.content if (counted := counted_spot_check(dossier)) else None),
     }
 
@@ -81,7 +82,7 @@ def spot_check(dossier: PlayDossier, actor: Actor, request: SpotCheck | None) ->
 
 def answers_to_judge(dossier: PlayDossier) -> int:
     """Return how many answers the gate requires judged, at most those that can be."""
-    if dossier.gate is None or dossier.record is None:
+    if dossier.gate is None or not dossier.gate.minimum_spot_check or dossier.record is None:
         return 0
     return min(dossier.gate.minimum_spot_check, sum(teacher >= 0 for teacher in dossier.record.teacher))
 
@@ -102,7 +103,7 @@ def spot_checked(dossier: PlayDossier) -> Iterator[Objection]:
 
 
 def gate_holds(dossier: PlayDossier) -> Iterator[Objection]:
-    """Every criterion that counts holds: not merely its point estimate, and nothing is unmeasured."""
+    """Every criterion that counts holds, or the gate's interim is proven; a point estimate never decides."""
     if dossier.evaluation is None or not dossier.judgements:
         yield Objection(
             "gate.unmeasured",
@@ -110,15 +111,17 @@ def gate_holds(dossier: PlayDossier) -> Iterator[Objection]:
             *MISSES,
         )
         return
-    for judgement in dossier.judgements:
+    for judgement in () if dossier.interim else dossier.judgements:
         if judgement.criterion.counts and judgement.verdict is not Verdict.HOLDS:
             yield Objection(f"gate.{judgement.verdict.value}", judgement.sentence, *MISSES)
 
 
 def nothing_altered(dossier: PlayDossier) -> Iterator[Objection]:
     """The audit log's chain is intact and every file matches its digest."""
-    if dossier.project.audit_trouble:
+    if dossier.project.audit_trouble not in ("", dossier.project.tables_trouble):
         yield Objection("audit.broken", dossier.project.audit_trouble, from_backup=True)
+    if dossier.project.exposed:
+        yield Objection("file.exposed", dossier.project.exposed)
     for trouble in dossier.file_troubles:
         yield Objection("artifact.altered", trouble, from_backup=True)
 
@@ -142,6 +145,7 @@ def sign_off(dossier: PlayDossier, actor: Actor, request: SignOff | None) -> Ite
     """The validator approves what they were shown, if nothing of it changed."""
     yield from may_sign(dossier, actor, request)
     yield from roster_signed(dossier)
+    yield from separation.forbidden(dossier)
     yield from spot_checked(dossier)
     yield from nothing_altered(dossier)
     yield from _unmoved(dossier, request)
@@ -160,7 +164,7 @@ def _unmoved(dossier: PlayDossier, request: SignOff | None) -> Iterator[Objectio
         yield Objection("sign_off.moved", f"Changed after you opened it: {what}. Review it again before you sign.")
 
 
-def moved(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def moved(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
     """Name the covered facts that changed."""
     return [name.replace("_", " ") for name in now if before.get(name) != now[name]]
 
@@ -206,6 +210,7 @@ def sign_off_troubles(dossier: PlayDossier, facts: SignOffFacts) -> Iterator[Obj
                 f"The sign-off by {who} is stale: {name.replace('_', ' ')} changed. {who} must review and sign again.",
                 *SIGNS,
             )
+    yield from separation.forbidden(dossier)
     if who in dossier.builders:
         yield from never_built(dossier, who, "sign_off.builder")
     if who != dossier.roles.get(Role.VALIDATOR):
@@ -229,10 +234,11 @@ def counting_sign_off(dossier: PlayDossier) -> SignOffFacts | None:
 
 
 def standing_refusals(dossier: PlayDossier) -> list[SignOffFacts]:
-    """Return rejections of this round that their signers neither withdrew nor replaced by an approval."""
+    """Return rejections of this round that their signers neither withdrew nor replaced by an approval of their own."""
     latest: dict[str, SignOffFacts] = {}
     for facts in dossier.sign_offs:
-        if facts.row.round == dossier.play.round and not facts.withdrawn:
+        worthless = bool(facts.trouble) and facts.row.opinion is Opinion.APPROVE
+        if facts.row.round == dossier.play.round and not facts.withdrawn and not worthless:
             latest[facts.row.person_id] = facts
     return [facts for facts in latest.values() if facts.row.opinion is Opinion.REFUSE]
 
@@ -299,7 +305,7 @@ def ship(dossier: PlayDossier, actor: Actor, request: Ship | None) -> Iterator[O
     yield from lacks_sign_off(dossier, shipper=actor)
     yield from spot_checked(dossier)
     yield from roster_signed(dossier)
-    yield from proved(dossier.project, actor, request, "ship.weak")
+    yield from proved(dossier.project, actor, request, least_proof(dossier), "ship.weak")
     yield from maintained(dossier)
     yield from rehearsed(dossier)
     yield from nothing_altered(dossier)

@@ -53,7 +53,11 @@ class Project:
     name: str
     keeper: str
     minimum_assurance: Assurance = Assurance.ACCOUNT
+    forbids: str = "[]"  # JSON: what the project forbids of `terms.Weakness`
+    currency: str = "USD"  # of every amount, ISO 4217
     created_at: str
+    on_alarm: str = "[]"  # the command that gets each drift alarm: a list of arguments
+    webhook: str = ""  # the address that does
 
 
 @entity("person")
@@ -101,6 +105,8 @@ class Play:
     teacher_source: TeacherSource = TeacherSource.NONE
     teacher_name: str = ""
     teacher_digest: str = ""  # the artifact of a local teacher, or of its description
+    teacher_labels: str = "[]"  # of a teacher that computes, in the order of its outputs
+    label_map: str = "{}"  # what a person confirmed: name as written → label, or null for none
     sampling_per_month: int | None = None
     refresh_days: int | None = None
     outcome: str = ""
@@ -200,7 +206,7 @@ class OpenedRow:
 
 @entity("provider_terms")
 class ProviderTerms:
-    """What the terms of the teacher's provider say of training on its outputs, and who read them."""
+    """What the terms of the teacher's provider permit, and who read them."""
 
     play_id: int
     provider: str
@@ -213,12 +219,24 @@ class ProviderTerms:
 
 @entity("accepted_finding")
 class AcceptedFinding:
-    """That a person accepted a finding about a data set, word for word. Append-only; valid for those words only."""
+    """That a person accepted a finding of a data set, for exactly those words. Fixed by the freeze."""
 
     play_id: int
     round: int
     finding: str
     says: str
+    reason: str
+    person_id: str
+    at: str
+
+
+@entity("dropped_row")
+class DroppedRow:
+    """That a row is left out of the data sets, and why. Fixed by the freeze of the round."""
+
+    play_id: int
+    input_digest: str  # the row's name in every round
+    round: int
     reason: str
     person_id: str
     at: str
@@ -299,7 +317,7 @@ class SignOff:
 
 @entity("spot_check")
 class SpotCheck:
-    """What a validator said of held-out answers, not knowing whose they are. Append-only."""
+    """A validator's blind judgements of held-out answers. Append-only."""
 
     id: int = NEW
     play_id: int
@@ -312,10 +330,10 @@ class SpotCheck:
 
 @entity("statement")
 class Statement:
-    """A signed statement that is not a sign-off: of a gate, a roster, a withdrawal, a ship. Append-only."""
+    """A signed statement that is not a sign-off: a gate, a roster, its change, a withdrawal, a ship. Append-only."""
 
     id: int = NEW
-    play_id: int
+    play_id: int | None  # none: about the project and its roster
     kind: StatementKind
     person_id: str
     content: bytes
@@ -362,9 +380,9 @@ class Feed:
 
 @entity("observation")
 class Observation:
-    """One sampled row: what the live student said, and the teacher where it was asked. Append-only.
+    """One sampled row: the live student's answer, and the teacher's where it was asked. Append-only.
 
-    Of a row of the probe, `answer` is what the teacher said at the gate instead.
+    Of a row of the probe, `answer` is the teacher's at the gate instead.
     """
 
     id: int = NEW
@@ -382,6 +400,8 @@ class Observation:
     distance: float  # of the student's embedding from its training rows, in their standard deviations
     length: int  # characters
     excerpt: str  # the beginning of an open row that diverges; sealed rows keep none
+    gold: str | None = None  # a person's answer
+    late: int = 0  # how often the input was recorded before: such a row only adds an answer
 
 
 @entity("watch")
@@ -426,5 +446,7 @@ class AuditEntry:
     action: Action
     play_id: int | None
     detail: str
+    rows: str  # every deciding row that its transaction wrote, as it was afterwards: see `store.deciding`
+    state: str  # digest of all deciding rows of its play, or of the project, afterwards
     previous: str
     digest: str

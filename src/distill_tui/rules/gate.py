@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
 from decimal import Decimal, InvalidOperation
-from typing import Any
 
 from distill_tui import tasks
-from distill_tui.gates import economics, judging
+from distill_tui.gates import economics, feasible, judging
 from distill_tui.gates.gate import SEGMENT
 from distill_tui.gates.power import power
+from distill_tui.gates.problems import is_date
+from distill_tui.gates.usable import total
 from distill_tui.gates.written import digest
+from distill_tui.rules import typed
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import PlayDossier, read_object
+from distill_tui.rules.dossier import PlayDossier
+from distill_tui.rules.measurable import held_out_rows, lockable, traffic_rows
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.requests import ConfirmTerms, FillWorksheet, LockGate
-from distill_tui.rules.results import ImportReport, known
+from distill_tui.rules.results import ImportReport, LockedTeacher, LockFacts, known
 from distill_tui.rules.who import PlayRule, held_by, least_proof, never_built, proved
 from distill_tui.terms import Action, Assurance, PlayKind, Role, StatementKind
 
@@ -34,8 +36,10 @@ def fill_worksheet(dossier: PlayDossier, actor: Actor, request: FillWorksheet | 
                 "worksheet.unknown",
                 f"The worksheet of a {kind.value} play has no “{name}”; its numbers: {', '.join(sorted(known))}.",
             )
-        elif as_decimal(value) is None:
-            yield Objection("worksheet.number", f"{name}: “{value}” is not a number; write it like 1200 or 0.45.")
+        elif typed.number(value) is None:
+            yield Objection(
+                "worksheet.number", f"{name}: “{value}” is not a number; write it like 1200, 400,000, 2.5k, 0.45 or 1%."
+            )
 
 
 def as_decimal(value: object) -> Decimal | None:
@@ -54,7 +58,7 @@ def worksheet_numbers(dossier: PlayDossier) -> dict[str, Decimal]:
 
 def trigger(dossier: PlayDossier) -> Iterator[Objection]:
     """The trigger holds."""
-    for sentence in economics.trigger_holds(dossier.play.kind, worksheet_numbers(dossier)):
+    for sentence in economics.trigger_holds(dossier.play.kind, worksheet_numbers(dossier), dossier.project.currency):
         yield Objection("trigger.holds", sentence)
 
 
@@ -88,10 +92,31 @@ def lock_gate(dossier: PlayDossier, actor: Actor, request: LockGate | None) -> I
         yield from terms_unclear(dossier)
     if request is not None and request.expected not in (None, digest(dossier.gate)):
         yield Objection("gate.moved", "The gate was edited after you opened it; review it again before you lock it.")
-    yield from proved(dossier.project, actor, request, "gate.weak")
+    yield from proved(dossier.project, actor, request, dossier.project.minimum_assurance, "gate.weak")
     yield from can_validate(dossier)
+    yield from lockable(dossier)
     yield from provable(dossier)
     yield from priced(dossier)
+    for sentence in cannot_pass(dossier) if request is not None and not request.cannot_pass else ():
+        yield Objection("gate.cannot_pass", f"{sentence} To lock it all the same, answer yes (--cannot-pass).")
+
+
+def cannot_pass(dossier: PlayDossier) -> list[str]:
+    """Return the criteria that cannot hold in the best case; to lock them takes an explicit yes."""
+    if dossier.gate is None or tasks.gate_problems(dossier.gate, dossier.play.kind, dossier.play.task):
+        return []
+    numbers, rows = worksheet_numbers(dossier), held_out_rows(dossier)
+    return feasible.cannot_pass(dossier.gate, numbers, rows, dossier.project.currency)
+
+
+def warnings(dossier: PlayDossier) -> list[str]:
+    """Return what cannot hold, too few rows, and a latency bar that is looser than the worksheet's target."""
+    if dossier.gate is None:
+        return []
+    looser = feasible.looser_than_target(dossier.gate, dossier.play.kind, worksheet_numbers(dossier))
+    there, wanted = total(traffic_rows(dossier)), dossier.gate.held_out_rows
+    few = f"The gate asks for {wanted:,} held-out rows, and only {there:,} rows are imported. Import more to train on."
+    return [*cannot_pass(dossier), *([few] if 0 < there <= wanted else []), *([looser] if looser else [])]
 
 
 def segment_shares(dossier: PlayDossier) -> dict[str, float] | None:
@@ -107,8 +132,8 @@ def segment_shares(dossier: PlayDossier) -> dict[str, float] | None:
 
 def provable(dossier: PlayDossier) -> Iterator[Objection]:
     """Every segment with a criterion has enough rows to prove it."""
-    shares = segment_shares(dossier)
-    for note in power(dossier.gate, segment_shares=shares) if dossier.gate is not None and shares else ():
+    found = held_out_rows(dossier)
+    for note in power(dossier.gate, held_out=found) if dossier.gate is not None and len(found) > 1 else ():
         if note.criterion.counts and not note.possible and note.scope.startswith(SEGMENT):
             yield Objection(
                 "gate.unprovable",
@@ -131,27 +156,24 @@ def priced(dossier: PlayDossier) -> Iterator[Objection]:
             )
 
 
-LOCK_FACTS = ("methods", "teacher", "segments", "numbers", "roles")
-
-
-def lock_facts(dossier: PlayDossier) -> dict[str, Any]:
+def lock_facts(dossier: PlayDossier) -> LockFacts:
     """Return what a lock fixes in addition to the gate."""
     play, shares = dossier.play, segment_shares(dossier)
     methods = judging.methods(dossier.gate) if dossier.gate is not None else {}
-    teacher = {"source": play.teacher_source, "name": play.teacher_name, "digest": play.teacher_digest}
-    return {
-        "methods": {metric.value: version for metric, version in sorted(methods.items())},
-        "teacher": teacher if play.teacher_source else {},
-        "segments": {name: f"{share:.4f}" for name, share in sorted((shares or {}).items())},
-        "numbers": {name: [row.value, row.source, row.at] for name, row in sorted(dossier.worksheet.items())},
-        "roles": {role.value: person for role, person in sorted(dossier.roles.items())},
-    }
+    teacher = LockedTeacher(source=play.teacher_source, name=play.teacher_name, digest=play.teacher_digest)
+    return LockFacts(
+        methods={metric.value: version for metric, version in sorted(methods.items())},
+        teacher=teacher if play.teacher_source else None,
+        segments={name: f"{share:.4f}" for name, share in sorted((shares or {}).items())},
+        numbers={name: (row.value, row.source, row.at) for name, row in sorted(dossier.worksheet.items())},
+        roles={role.value: person for role, person in sorted(dossier.roles.items())},
+    )
 
 
-def locked_facts(dossier: PlayDossier) -> dict[str, Any]:
-    """Return what the lock fixed; empty before it."""
+def locked_facts(dossier: PlayDossier) -> LockFacts | None:
+    """Return what the lock fixed; None before it."""
     row = dossier.gate_row
-    return read_object(row.facts) if row is not None and row.locked_at is not None else {}
+    return known(LockFacts, row.facts) if row is not None and row.locked_at is not None else None
 
 
 def terms_unclear(dossier: PlayDossier) -> Iterator[Objection]:
@@ -179,15 +201,8 @@ def confirm_terms(dossier: PlayDossier, actor: Actor, request: ConfirmTerms | No
     for name, words in (("provider", request.provider), ("version", request.version)):
         if not 1 <= len(words.strip()) <= 200:
             yield Objection("terms.words", f"The {name} of the terms must have 1 to 200 characters.")
-    if not _is_date(request.dated):
+    if not is_date(request.dated):
         yield Objection("terms.date", f"“{request.dated}” is not a date; write the date of the terms like 2026-11-24.")
-
-
-def _is_date(text: str) -> bool:
-    try:
-        return date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False
 
 
 def can_validate(dossier: PlayDossier) -> Iterator[Objection]:

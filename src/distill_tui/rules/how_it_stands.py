@@ -7,13 +7,14 @@ from dataclasses import replace
 from decimal import Decimal
 
 from distill_tui.gates import economics
-from distill_tui.rules.card import Card, CardRun
+from distill_tui.rules.card import OBJECTS, Card, CardRun
 from distill_tui.rules.decide import counting_sign_off, standing_refusals
 from distill_tui.rules.dossier import PlayDossier, SignOffFacts
 from distill_tui.rules.entities import Run
 from distill_tui.rules.gate import worksheet_numbers
 from distill_tui.rules.next_step import next_step, waits_for
 from distill_tui.rules.results import train_result
+from distill_tui.rules.serving import card_words
 from distill_tui.rules.training import trained
 from distill_tui.terms import Action, Opinion, Role, RunKind, RunStatus, Stage, Standing
 
@@ -25,6 +26,7 @@ _WORDS = {
     Action.IMPORT_TRAFFIC: ("waiting", "import traffic"),
     Action.SET_TEACHER: ("waiting", "choose teacher"),
     Action.LABEL: ("waiting", "label the rows"),
+    Action.MAP_LABELS: ("look", "match the labels"),
     Action.BUILD_DATA: ("waiting", "build the data"),
     Action.ACCEPT_FINDINGS: ("look", "open findings"),
     Action.FREEZE_DATA: ("waiting", "freeze the data"),
@@ -60,6 +62,7 @@ def stored_card(dossier: PlayDossier) -> Card:
         roles=dict(dossier.roles),
         quality=_quality(dossier),
         saves=_saves(dossier),
+        currency=dossier.project.currency,
         passed=dossier.passed if dossier.evaluation is not None else None,
         signed_off=play.stage is Stage.DECIDE and counting_sign_off(dossier) is not None,
         settled=_settled(dossier, step),
@@ -93,7 +96,7 @@ def _run(dossier: PlayDossier) -> CardRun | None:
 
 def _newest_run(dossier: PlayDossier) -> Run | None:
     """Return the newest run of this round that moves the play on."""
-    aside = (RunKind.OBSERVE, RunKind.REHEARSE)
+    aside = (RunKind.OBSERVE, RunKind.REHEARSE, RunKind.REPEAT)
     found = [run for run in dossier.runs if run.round == dossier.play.round and run.kind not in aside]
     return found[-1] if found else None
 
@@ -105,6 +108,8 @@ def _settled(dossier: PlayDossier, step: Action | None) -> tuple[str, str]:
         return stage.value, stage.value
     if stage is Stage.LIVE:
         return _live(dossier)
+    if stage is Stage.QUALIFY and dossier.serving is not None:
+        return card_words(dossier) or ("waiting", "")
     if run is not None and run.status in _ENDED_EARLY:
         return run.status.value, f"{run.kind.value} {run.status.value}"
     if stage is Stage.DECIDE and standing_refusals(dossier):
@@ -128,12 +133,22 @@ def _of_round(dossier: PlayDossier) -> list[SignOffFacts]:
 
 
 def _live(dossier: PlayDossier) -> tuple[str, str]:
+    if dossier.objection is not None:
+        return "drift", f"{dossier.objection.person} {OBJECTS}"
+    if dossier.suspended is not None:
+        return "look", "suspended"
+    gateway = card_words(dossier)
+    if gateway is not None and gateway[0] == "drift":
+        return gateway
     where = _where(dossier.watch.findings) if dossier.watch is not None else ""
     if dossier.standing is Standing.ALARM:
         return "drift", f"drift: {where}"
     if dossier.standing is Standing.LOOK:
         return "look", f"look: {where}"
-    return "live", "live"
+    if dossier.interim_until:
+        return "look", f"interim to {dossier.interim_until}"
+    unlabelled = dossier.standing is Standing.UNLABELLED
+    return card_words(dossier) or ("live", "live, no labels" if unlabelled else "live")
 
 
 def _where(findings: str) -> str:

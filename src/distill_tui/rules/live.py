@@ -8,10 +8,10 @@ from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import gate_untouched
 from distill_tui.rules.objection import Objection
-from distill_tui.rules.requests import Observe, RollBack, WithReason
+from distill_tui.rules.requests import Object, Observe, RollBack, WithReason
 from distill_tui.rules.results import RehearsalResult, known
 from distill_tui.rules.training import idle, not_observing
-from distill_tui.rules.who import PlayRule, held_by, reasoned
+from distill_tui.rules.who import PlayRule, decided, held_by, least_proof, proved, reasoned
 from distill_tui.terms import Action, PlayKind, Role, RunKind, RunStatus, Standing
 
 
@@ -53,11 +53,12 @@ def shipped(dossier: PlayDossier) -> Iterator[Objection]:
 
 
 def observe(dossier: PlayDossier, actor: Actor, request: Observe | None) -> Iterator[Objection]:
-    """The operator or the driver imports samples of production; a file is imported once."""
+    """The operator or the driver imports samples of production; a bundle is watched by a file once."""
     yield from held_by(dossier, actor, Role.OPERATOR, Role.DRIVER)
     yield from shipped(dossier)
     yield from not_observing(dossier)
-    if request is not None and any(f.source_digest == request.source_digest for f in dossier.feeds):
+    seen = {f.source_digest for f in dossier.feeds if dossier.live is not None and f.bundle_id == dossier.live.id}
+    if request is not None and request.source_digest in seen:
         yield Objection("feed.twice", f"“{request.name}” is already observed; nothing was added.")
 
 
@@ -65,9 +66,23 @@ def acknowledge(dossier: PlayDossier, actor: Actor, request: WithReason | None) 
     """The operator acknowledges an alarm; the ceiling stays, so further drift alarms again."""
     yield from held_by(dossier, actor, Role.OPERATOR)
     yield from shipped(dossier)
-    if dossier.standing is Standing.STEADY:
-        yield Objection("watch.steady", "There is no alarm to acknowledge; the live student is steady.")
+    if dossier.standing not in (Standing.LOOK, Standing.ALARM):
+        yield Objection("watch.steady", f"There is no alarm to acknowledge: {dossier.code} is {dossier.standing}.")
+    yield from decided(dossier.project, actor, request)
     yield from reasoned(request, "An acknowledgement")
+
+
+def object_(dossier: PlayDossier, actor: Actor, request: Object | None) -> Iterator[Objection]:
+    """The validator objects to the live student, or takes the objection back, signed where the gate asks for it."""
+    yield from held_by(dossier, actor, Role.VALIDATOR)
+    yield from shipped(dossier)
+    if request is None:
+        return
+    mine = dossier.objection
+    if request.lift and (mine is None or mine.person != actor.person):
+        yield Objection("objection.none", "You have no objection here to take back.")
+    yield from proved(dossier.project, actor, request, least_proof(dossier), "objection.weak")
+    yield from reasoned(request, "An objection")
 
 
 def roll_back(dossier: PlayDossier, actor: Actor, request: RollBack | None) -> Iterator[Objection]:
@@ -81,7 +96,32 @@ def roll_back(dossier: PlayDossier, actor: Actor, request: RollBack | None) -> I
     elif request is not None and request.bundle not in others:
         known = ", ".join(str(each) for each in others)
         yield Objection("rollback.unknown", f"Cannot roll back to bundle {request.bundle}; possible bundles: {known}.")
+    yield from decided(dossier.project, actor, request)
     yield from reasoned(request, "A rollback")
+
+
+def suspend(dossier: PlayDossier, actor: Actor, request: WithReason | None) -> Iterator[Objection]:
+    """The operator or the sponsor switches the live student off; the teacher answers."""
+    yield from held_by(dossier, actor, Role.OPERATOR, Role.SPONSOR)
+    yield from shipped(dossier)
+    if dossier.suspended is not None:
+        yield Objection(
+            "suspend.twice",
+            f"{dossier.code} is suspended since {dossier.suspended.at[:10]}; `resume` switches it on again.",
+            (Role.OPERATOR, Role.SPONSOR),
+            (Action.RESUME,),
+        )
+    yield from reasoned(request, "A suspension")
+
+
+def resume(dossier: PlayDossier, actor: Actor, request: WithReason | None) -> Iterator[Objection]:
+    """The operator or the sponsor switches a suspended student on again."""
+    yield from held_by(dossier, actor, Role.OPERATOR, Role.SPONSOR)
+    yield from shipped(dossier)
+    if dossier.live is not None and dossier.suspended is None:
+        yield Objection("resume.running", f"{dossier.code} is not suspended.")
+    yield from decided(dossier.project, actor, request)
+    yield from reasoned(request, "Resuming")
 
 
 def refresh(dossier: PlayDossier, actor: Actor, request: WithReason | None) -> Iterator[Objection]:
@@ -99,10 +139,21 @@ def refresh(dossier: PlayDossier, actor: Actor, request: WithReason | None) -> I
     yield from reasoned(request, "A refresh")
 
 
+def note_alarm(dossier: PlayDossier, actor: Actor, request: None) -> Iterator[Objection]:
+    """The worker of an observation notes how the alarm was passed on."""
+    run = dossier.run(actor.run)
+    if run is None or run.kind is not RunKind.OBSERVE:
+        yield Objection("alarm.not_yours", "Only the worker of an observation notes how an alarm was passed on.")
+
+
 RULES: dict[Action, PlayRule] = {
+    Action.NOTE_ALARM: note_alarm,
     Action.REHEARSE: rehearse,
     Action.OBSERVE: observe,
     Action.ACKNOWLEDGE: acknowledge,
     Action.ROLL_BACK: roll_back,
+    Action.SUSPEND: suspend,
+    Action.RESUME: resume,
     Action.REFRESH: refresh,
+    Action.OBJECT: object_,
 }

@@ -6,7 +6,9 @@ again inside the transaction. It is pure, and has an answer for any dossier.
 
 from __future__ import annotations
 
-from distill_tui.rules import data, decide, gate, live, training, who
+from collections.abc import Iterator
+
+from distill_tui.rules import data, decide, gate, live, restored, serving, training, undo, who
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier, ProjectDossier
 from distill_tui.rules.objection import Objection
@@ -27,14 +29,39 @@ def objections(
         return list(who.open_project(project, actor, request if isinstance(request, OpenProject) else None))
     if project is None:
         return [NO_PLAY]
+    return [
+        *_compared(project),
+        *restored.read_only(action, project),
+        *_reasons(action, dossier, project, actor, request),
+    ]
+
+
+def _compared(project: ProjectDossier) -> Iterator[Objection]:
+    """The tables hold what the log says."""
+    if project.tables_trouble:
+        yield Objection("audit.tables", project.tables_trouble, from_backup=True)
+
+
+def unenrolled(project: ProjectDossier, actor: Actor) -> Iterator[Objection]:
+    """Only people of the project act in it."""
     if actor.person is None or actor.person not in project.people:
-        return [
-            Objection(
-                "identity.unknown",
-                f"{actor.proof} is not enrolled in this project: read-only. Ask {project.keeper}, the keeper, to "
-                "enrol you, or use --key.",
-            )
-        ]
+        yield Objection(
+            "identity.unknown",
+            f"{actor.proof} is not enrolled in this project: read-only. Ask {project.keeper}, the keeper, to enrol "
+            "you, or use --key.",
+        )
+
+
+def _reasons(
+    action: Action,
+    dossier: ProjectDossier | PlayDossier | None,
+    project: ProjectDossier,
+    actor: Actor,
+    request: Request | None,
+) -> list[Objection]:
+    unknown = list(unenrolled(project, actor))
+    if unknown:
+        return unknown
     if action in PROJECT_RULES:
         return list(PROJECT_RULES[action](project, actor, request))
     if not isinstance(dossier, PlayDossier):
@@ -44,7 +71,7 @@ def objections(
     return [*who.hosted(action, dossier, actor, request), *RULES[action](dossier, actor, request)]
 
 
-PROJECT_RULES: dict[Action, ProjectRule] = who.PROJECT_RULES
+PROJECT_RULES: dict[Action, ProjectRule] = {**who.PROJECT_RULES, **restored.RULES}
 RULES: dict[Action, PlayRule] = {
     **who.RULES,
     **decide.RULES,
@@ -52,4 +79,6 @@ RULES: dict[Action, PlayRule] = {
     **data.RULES,
     **training.RULES,
     **live.RULES,
+    **serving.RULES,
+    **undo.RULES,
 }

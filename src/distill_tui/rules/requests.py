@@ -4,18 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import TYPE_CHECKING
 
-from distill_tui.terms import Action, Assurance, Role, TeacherSource
+from distill_tui.gates.currencies import USUAL
+from distill_tui.terms import (
+    Action,
+    Assurance,
+    KeptContent,
+    OnObjection,
+    Role,
+    ServingMode,
+    Task,
+    TeacherFault,
+    TeacherSource,
+)
 
 if TYPE_CHECKING:
     from distill_tui.rules import entities
+    from distill_tui.rules.objection import Objection
     from distill_tui.spec import Spec
+
+AUDIT_SHARE = Decimal("0.02")
 
 
 @dataclass(frozen=True)
 class OpenProject:
     person: str  # who becomes the keeper
+    currency: str = USUAL
 
 
 @dataclass(frozen=True)
@@ -25,33 +41,63 @@ class Enrol:
     person: str
     uid: int | None = None
     fingerprint: str | None = None
+    proof: Assurance | None = None
 
 
 @dataclass(frozen=True)
 class RevokeKey:
     fingerprint: str
+    proof: Assurance | None = None
 
 
 @dataclass(frozen=True)
 class SetAssurance:
     assurance: Assurance
+    proof: Assurance | None = None
+
+
+@dataclass(frozen=True)
+class SetSeparation:
+    forbids: Sequence[str]  # words of `terms.Weakness`, all that hold from now on
+    proof: Assurance | None = None
+
+
+@dataclass(frozen=True)
+class AcceptRestored:
+    reason: str
+    proof: Assurance | None = None
+
+
+@dataclass(frozen=True)
+class SetCurrency:
+    currency: str  # ISO 4217
+
+
+@dataclass(frozen=True)
+class SetAlarms:
+    command: Sequence[str]  # arguments, never a line for a shell; none: no command
+    webhook: str
+    proof: Assurance | None = None
 
 
 @dataclass(frozen=True)
 class OpenPlay:
     name: str
     predecessor: entities.Play | None = None
+    task: Task = Task.CLASSIFICATION
+    scale: str = ""  # of a play of scores, as it is typed
 
 
 @dataclass(frozen=True)
 class AssignRole:
     role: Role
     person: str
+    proof: Assurance | None = None
 
 
 @dataclass(frozen=True)
 class SignRoster:
-    roster: Mapping[str, Any]  # as shown to the sponsor
+    roster: Mapping[str, object]  # as shown to the sponsor
     proof: Assurance | None = None
 
 
@@ -64,6 +110,7 @@ class FillWorksheet:
 class LockGate:
     proof: Assurance | None = None  # None: the assurance of the actor
     expected: str | None = None  # digest of the gate shown to the sponsor
+    cannot_pass: bool = False  # locks it although criteria were named that cannot hold
 
 
 @dataclass(frozen=True)
@@ -85,7 +132,15 @@ class ImportTraffic:
     reasons: Sequence[tuple[str, int]] = ()  # why rows were rejected, most frequent first
     held_out: Mapping[str, int] = field(default_factory=dict)  # rows too close to held-out rows, by kind
     variations: bool = False
+    models: Sequence[tuple[str, int]] = ()  # that answered: name, rows
+    answers_of: str = ""  # the model that was chosen as the teacher; "" where none was
     worker: WorkerReport | None = None  # of the run that did it; None when a person queues it
+
+
+@dataclass(frozen=True)
+class DropTraffic:
+    file: int  # the number of the imported file, from 1
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -93,6 +148,8 @@ class SetTeacher:
     source: TeacherSource
     chooses: bool | None = None  # whether it chooses among labels; None for recorded outputs
     digest: str | None = None  # None before the folder is copied in
+    faults: Sequence[Objection] = ()  # what the trial on a few rows of traffic found
+    worker: WorkerReport | None = None  # of the run that tried it; None when a person queues it
 
 
 @dataclass(frozen=True)
@@ -102,10 +159,26 @@ class Label:
     vary: bool = False
     sealed: Sequence[int] = ()  # row numbers that are held out
 
+    @property
+    def command(self) -> str:
+        return "data vary" if self.vary else "label"
+
+
+@dataclass(frozen=True)
+class MapLabels:
+    names: Mapping[str, str | None]  # as written → label; None for no label
+
 
 @dataclass(frozen=True)
 class AcceptFindings:
     findings: Sequence[str]
+    reason: str
+
+
+@dataclass(frozen=True)
+class DropRow:
+    row: int
+    open: bool  # whether the data set has this row, and it is not held out
     reason: str
 
 
@@ -148,6 +221,13 @@ class ForRun:
 
 
 @dataclass(frozen=True)
+class Repeat:
+    """Train the evaluated student so many times more, each time with another seed."""
+
+    seeds: int
+
+
+@dataclass(frozen=True)
 class WorkerReport:
     run: int
     token: str | None
@@ -162,7 +242,7 @@ class SpotCheck:
 class SignOff:
     """Approve or reject."""
 
-    covers: Mapping[str, Any]  # as shown to the validator
+    covers: Mapping[str, object]  # as shown to the validator
     reason: str
     proof: Assurance | None = None
 
@@ -194,13 +274,49 @@ class Observe:
 class RollBack:
     bundle: int
     reason: str
+    proof: Assurance | None = None
+
+
+@dataclass(frozen=True)
+class ServeMode:
+    mode: ServingMode
+    percent: int = 0  # of requests that the student answers, in a canary
+    content: KeptContent = KeptContent.FULL
+    audit_share: Decimal = AUDIT_SHARE  # of the student's requests that the teacher answers too
+    on_fault: TeacherFault = TeacherFault.FAIL
+    reason: str = ""
+    on_objection: OnObjection = OnObjection.FALL_BACK
+    proof: Assurance | None = None
+    trouble: str = ""  # what is wrong with the live bundle's files, signatures or verdicts, as just verified
+
+
+@dataclass(frozen=True)
+class FallBack:
+    since: int  # the log entry that set the mode
+    reason: str
 
 
 @dataclass(frozen=True)
 class WithReason:
-    """Acknowledge, refresh or kill."""
+    """Acknowledge, suspend, resume, refresh or kill."""
 
     reason: str
+    proof: Assurance | None = None
+
+
+@dataclass(frozen=True)
+class Object:
+    reason: str
+    lift: bool = False
+    proof: Assurance | None = None
+
+
+@dataclass(frozen=True)
+class Undo:
+    """Undo or redo one entry of the log."""
+
+    done: Action | None  # what that entry did; None where there is none
+    moved: Sequence[str] = ()  # rows that were changed since
 
 
 @dataclass(frozen=True)
@@ -208,11 +324,16 @@ class Comment:
     text: str
 
 
-Reasoned = AcceptFindings | SignOff | Withdraw | RollBack | WithReason
-Signable = SignRoster | LockGate | SignOff | Withdraw | Ship
+Reasoned = AcceptRestored | Object | AcceptFindings | DropTraffic | DropRow | SignOff | Withdraw | RollBack | WithReason
+Decision = (
+    SetSeparation | AcceptRestored | Enrol | RevokeKey | SetAssurance | SetAlarms | AssignRole | ServeMode | RollBack
+    | WithReason
+)  # fmt: skip
+Signable = Decision | Object | SignRoster | LockGate | SignOff | Withdraw | Ship
 Request = (
     Signable | OpenProject | Enrol | RevokeKey | SetAssurance | OpenPlay | AssignRole
-    | FillWorksheet | ConfirmTerms | ImportTraffic | SetTeacher | Label | AcceptFindings | BuildData | FreezeData
-    | QueueRun | OpenRow
-    | StartRun | ForRun | WorkerReport | SpotCheck | SetMaintenance | Observe | RollBack | WithReason | Comment
+    | FillWorksheet | ConfirmTerms | ImportTraffic | SetTeacher | MapLabels | Label | AcceptFindings | BuildData
+    | FreezeData | DropTraffic | QueueRun | OpenRow
+    | StartRun | ForRun | Repeat | WorkerReport | SpotCheck | SetMaintenance | Observe | FallBack
+    | SetCurrency | DropRow | Undo | Comment
 )  # fmt: skip

@@ -9,19 +9,24 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from decimal import Decimal, InvalidOperation
 from enum import EnumType
-from functools import cache
+from functools import cache, lru_cache
 from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
+from distill_tui.gates.cut import Cut
+from distill_tui.gates.usable import SegmentRows
 from distill_tui.rules import entities
-from distill_tui.terms import FindingLevel, RunKind, RunStatus, Split, Standing
+from distill_tui.rules.drifted import Drift
+from distill_tui.tasks.label_map import Vocabulary
+from distill_tui.terms import FindingLevel, RunKind, RunStatus, Split, Standing, TeacherSource
 
 T = TypeVar("T")
+NO_NAMES = Vocabulary()
 
 
 # --- training, evaluation, rehearsal ---------------------------------------------------------------------------------
@@ -68,6 +73,7 @@ class TrainResult(Validation):
     enough: float | None  # the score that a rung must reach to end the ladder
     terms: tuple[Mapping[str, float], ...]  # for each epoch: the mean of each term of the loss
     controls: Mapping[str, TrainedArm]
+    cut: Cut | None = None  # what the student does not read of the training and validation rows
 
     @property
     def score(self) -> float:
@@ -93,7 +99,45 @@ class RehearsalResult:
     data: str
 
 
-# --- labelling and observing -----------------------------------------------------------------------------------------
+@dataclass(frozen=True, kw_only=True)
+class RepeatSpec:
+    """What determines a repeat: how many further seeds."""
+
+    seeds: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepeatResult:
+    """The result of a repeat: how much of a score is the seed's, on the validation rows."""
+
+    findings: tuple[str, ...]
+    scores: tuple[float | None, ...]  # of the evaluated student, then of each further seed
+    seconds: float
+    data: str
+
+
+# --- a teacher's trial, labelling and observing ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherTrial:
+    """The result of the trial of a model on this machine, before it becomes the teacher."""
+
+    rows: int  # that it answered; 0 where there was no traffic, and fixed texts were used
+    judged: int = 0  # of them, those with gold
+    right: int = 0
+    by_chance: float = 0.0  # rows that would be right if answers and gold had nothing to do with each other
+
+    @property
+    def sentence(self) -> str:
+        if not self.rows:
+            return "It loads and answers fixed texts; there is no traffic to try it on yet."
+        if not self.judged:
+            return f"It was tried on {self.rows:,} rows; none has gold, so its quality is unknown."
+        return (
+            f"It was tried on {self.rows:,} rows: {self.right:,} of {self.judged:,} as gold "
+            f"({self.by_chance:.1f} expected by chance)."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +153,11 @@ class LabelResult:
     retries: int | None = None
     money: Decimal | None = None  # what an endpoint cost
     unread: int | None = None  # answers that name no label
+    models: Mapping[str, int] = field(default_factory=dict)  # that answered, as the provider resolved them → answers
+    failed: tuple[tuple[str, int], ...] = ()  # results of a batch that were not taken: reason, results
+    missing: int = 0  # inputs without an answer after a batch
+    names: Vocabulary = NO_NAMES  # of the answers to these files
+    cut: Cut | None = None  # what a teacher on this machine does not read of the inputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +184,16 @@ class ObserveResult:
     labelled: int
     asked: int
     standing: Standing
+    outside: Mapping[str, int] = field(default_factory=dict)  # the commonest answers outside the labels → rows
+    outside_rows: int = 0
+    spelled: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of these: the labels that it is spelled like
+    spelled_rows: int = 0
+    late: int = 0  # of the rows: answers to inputs that were recorded before
+    people: int = 0  # rows with a person's answer
+    known: int = 0  # rows of the feed that add nothing: recorded before, or scored without an answer beyond the limit
+    drift: Drift | None = None  # what drifted since the onset
+    trained: int = 0  # rows of before the ship of this bundle that are left out: it was trained or judged on them
+    contradictions: str = ""  # how many answers in the feed are not what their probabilities say; empty for none
 
 
 # --- data ------------------------------------------------------------------------------------------------------------
@@ -142,10 +201,13 @@ class ObserveResult:
 
 @dataclass(frozen=True)
 class Reject:
-    """A row that could not be imported."""
+    """A row that was not imported."""
 
     line: int
     reason: str
+    file: str = ""  # of several
+    passed_over: bool = False  # by its nature, not by a fault: another kind of span, an error, another teacher's answer
+    joined: bool = False  # passed over because it is a half of a row: what another file holds of the same call
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,18 +224,27 @@ class ImportReport:
     reasons: tuple[tuple[str, int], ...] = ()  # the most frequent reasons, without what differs from line to line
     first_time: str | None = None  # ISO 8601, UTC
     last_time: str | None = None
+    time_forms: tuple[tuple[str, int], ...] = ()  # unusual forms of times: form, rows
     mean_cost: Decimal | None = None  # of the rows that state one
     total_cost: Decimal | None = None
     p95_latency_ms: float | None = None  # nearest rank
     tokens: int | None = None  # in and out, of the rows that state them
     teacher_share: float = 0.0  # of the rows: with an output or probabilities of the teacher
     disagreement: float | None = None  # share of the rows with both on which the teacher's output is not the gold label
-    labels: tuple[str, ...] = ()  # in gold, or as the names of probabilities; empty when there are over 1,000
+    names: Vocabulary = NO_NAMES  # of gold and answers, as written
+    usable: tuple[SegmentRows, ...] = ()
     segments: tuple[tuple[str, int], ...] = ()  # most rows first; empty when there are over 1,000
     rejects_file: str = ""  # digest of the list of all rejects
     held_out: Mapping[str, int] = field(default_factory=dict)  # rows too close to held-out rows: reason → rows
     variations: TakenVariations | None = None
     observed: bool = False  # rows on which a live student was observed
+    formats: tuple[tuple[str, int], ...] = ()  # what was recognised: kind of log, files
+    models: tuple[tuple[str, int], ...] = ()  # that answered, as the provider resolved them: name, rows
+    passed_over: tuple[tuple[str, int], ...] = ()  # records that are not traffic by their nature: reason, records
+    scrubbed: Mapping[str, int] = field(default_factory=dict)  # personal data replaced by placeholders: kind, times
+    doubts: tuple[str, ...] = ()  # what was read as it stands, and is probably not what was meant: a sentence each
+    lacking: Mapping[str, str] = field(default_factory=dict)  # of the doubts: what some files lack
+    contradictions: str = ""  # how many answers are not what their probabilities say; empty for none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,6 +311,8 @@ class AuditTables:
     pii: tuple[Screened, ...]
     teacher: Mapping[str, int] | None  # teacher and baseline compared on the same gold: counts
     teacher_says: str
+    more: Mapping[str, int] = field(default_factory=dict)  # axis → values that are not listed
+    asked_twice: str = ""  # of scores: how far the teacher is from itself, as a sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,6 +326,62 @@ class DataCounts:
     weights: Mapping[str, float]  # cell → factor of its training rows' weights
     findings: tuple[Finding, ...]
     audit: AuditTables | None = None
+    usable: tuple[SegmentRows, ...] = ()  # of the held-out rows
+    trained: tuple[str, ...] = ()  # the labels that occur among the training rows
+    names: Mapping[str, str] = field(default_factory=dict)  # the label map that it was built by
+    built_of: tuple[str, ...] = ()  # the files of traffic, and the teacher
+    dropped: tuple[str, ...] = ()  # input digests of the rows that a person dropped
+
+
+# --- what a lock fixes, and what runs are asked for ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockedTeacher:
+    """The teacher that a gate was locked with."""
+
+    source: TeacherSource
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockFacts:
+    """What a lock fixes in addition to the gate."""
+
+    methods: Mapping[str, str] = field(default_factory=dict)  # metric → how it is judged
+    teacher: LockedTeacher | None = None
+    segments: Mapping[str, str] = field(default_factory=dict)  # segment → its share of the calls
+    numbers: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)  # name → value, source, filled in at
+    roles: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ObserveSpec:
+    """What an observing run is asked for."""
+
+    feed: int
+    reasons: tuple[tuple[str, int], ...] = ()  # why rows of the file could not be used, the most frequent first
+    doubts: tuple[str, ...] = ()  # what was read as it stands, and is probably not what was meant
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefreshDetail:
+    """What a refresh was opened with."""
+
+    failures: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # cell → rows that differ, rows; open rows
+    judged_from: str = ""  # the day from which on rows may judge
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariationsSpec:
+    """What a labelling run is asked for that has the teacher write variations."""
+
+    writer: str  # digest of the prompt's description
+    teacher: str
+    each: int  # variations of a row
+    rows: int
+    numbers: tuple[int, ...] = ()
 
 
 # --- the codec -------------------------------------------------------------------------------------------------------
@@ -327,6 +456,13 @@ def _typed(kind: Any, value: Any, where: str) -> Any:
 
 def known(kind: type[T], text: str) -> T | None:
     """Read a result; None if it is invalid. For rules, which have an answer for any dossier."""
+    found: T | None = _kept(cast(Hashable, kind), text)
+    return found
+
+
+@lru_cache(maxsize=128)
+def _kept(kind: Any, text: str) -> Any:
+    """Read the same text once: rules and cards ask for it again and again."""
     try:
         return decode(kind, text)
     except ValueError:
@@ -346,13 +482,43 @@ def label_result(run: entities.Run) -> LabelResult | VariationResult | None:
     return known(LabelResult, run.result) or known(VariationResult, run.result)
 
 
-Result = TrainResult | EvaluationResult | RehearsalResult | LabelResult | VariationResult | ObserveResult
+def observed(runs: Iterable[entities.Run], feed: int) -> ObserveResult | None:
+    """Return the result of the run that observed a feed; None if there is none or it is invalid."""
+    run = run_of_feed(runs, feed)
+    return known(ObserveResult, run.result) if run is not None and run.status is RunStatus.FINISHED else None
+
+
+def run_of_feed(runs: Iterable[entities.Run], feed: int) -> entities.Run | None:
+    """Return the run that observes a feed."""
+    observing = (run for run in runs if run.kind is RunKind.OBSERVE)
+    return next((run for run in observing if (spec := known(ObserveSpec, run.spec)) and spec.feed == feed), None)
+
+
+def refusals(run: entities.Run) -> tuple[Mapping[str, Any], ...]:
+    """Return the objections with which the rules ended a run early: it cannot end otherwise when it is resumed."""
+    with suppress(ValueError):
+        found = json.loads(run.result)
+        if isinstance(found, dict) and isinstance(found.get("refused"), list):
+            return tuple(each for each in found["refused"] if isinstance(each, dict))
+    return ()
+
+
+Result = TrainResult | EvaluationResult | RehearsalResult | RepeatResult | LabelResult | VariationResult | ObserveResult
+
+
+def message(result: Result) -> str:
+    """Return the last message of a run with this result: what was not read belongs to it."""
+    cut = result.cut if isinstance(result, (TrainResult, LabelResult)) else None
+    return "done" if cut is None else f"done; {cut.sentence}"
+
+
 _KINDS: dict[RunKind, tuple[type[Result], ...]] = {
     RunKind.LABEL: (LabelResult, VariationResult),
     RunKind.TRAIN: (TrainResult,),
     RunKind.EVALUATE: (EvaluationResult,),
     RunKind.REPRODUCE: (EvaluationResult,),
     RunKind.REHEARSE: (RehearsalResult,),
+    RunKind.REPEAT: (RepeatResult,),
 }
 
 

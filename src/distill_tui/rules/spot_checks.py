@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +52,7 @@ def draw(record: Record, person: str, count: int) -> tuple[Item, ...]:
     return tuple(_item(record, at, student_first=bool(chance("side", record.rows[at])[0] & 1)) for at in chosen)
 
 
-def _round_robin(record: Record, places: Sequence[int], chance: Any) -> list[int]:
+def _round_robin(record: Record, places: Sequence[int], chance: Callable[..., bytes]) -> list[int]:
     """Order rows so that the segments alternate."""
     turns: Counter[int] = Counter()
     ranked = []
@@ -103,7 +103,7 @@ def result(text: str) -> dict[str, int]:
     return counts
 
 
-def _whose(one: Mapping[str, Any]) -> str:
+def _whose(one: Mapping[str, object]) -> str:
     if one["said"] in (Judged.BOTH, Judged.NEITHER):
         return f"{one['said']} right"
     return "only student right" if (one["said"] == Judged.A) == one["student_first"] else "only teacher right"

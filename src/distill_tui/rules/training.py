@@ -9,12 +9,13 @@ from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import gate_untouched
+from distill_tui.rules.measurable import worth_a_look
 from distill_tui.rules.objection import Objection
-from distill_tui.rules.requests import ForRun, StartRun, WorkerReport
-from distill_tui.rules.results import train_result
+from distill_tui.rules.requests import ForRun, Repeat, StartRun, WorkerReport
+from distill_tui.rules.results import RepeatResult, known, refusals, train_result
 from distill_tui.rules.state_machine import NEXT_STAGE
 from distill_tui.rules.who import PlayRule, held_by
-from distill_tui.spec import Spec
+from distill_tui.spec import MOST_SEEDS, Spec
 from distill_tui.terms import Action, Role, RunKind, RunStatus, StudentKind, TeacherSource
 
 
@@ -31,6 +32,7 @@ def run_of_worker(dossier: PlayDossier, actor: Actor, request: WorkerReport | No
 
 OF_DATA = {  # the runs that change the data of a round, and what each does through the door
     RunKind.IMPORT: Action.IMPORT_TRAFFIC,
+    RunKind.TEACHER: Action.SET_TEACHER,
     RunKind.BUILD: Action.BUILD_DATA,
     RunKind.FREEZE: Action.FREEZE_DATA,
 }
@@ -62,14 +64,15 @@ def start_run(dossier: PlayDossier, actor: Actor, request: StartRun | None) -> I
     spec, problem = request.spec, request.spec.problem()
     if problem:
         yield Objection("spec.problem", problem)
-    elif spec.task is not dossier.play.task:
-        kinds = ", ".join(f"student={kind}" for kind in StudentKind if kind.task is dossier.play.task)
+    elif spec.student not in tasks.of(dossier.play.task).students:
+        kinds = ", ".join(f"student={kind}" for kind in tasks.of(dossier.play.task).students)
+        does = "writes its answers" if spec.writes else "chooses among labels"
         yield Objection(
             "spec.task",
             f"{dossier.code} is a {dossier.play.task.value} play, and a student of kind {spec.student} "
-            f"{tasks.of(spec.task).student_does}; use one of {kinds}.",
+            f"{does}; use one of {kinds}.",
         )
-    elif not tasks.of(spec.task).has_labels:
+    elif spec.writes:
         return  # the worker checks at its start whether there are texts to learn
     elif suits(dossier) is not StudentKind.LAYERS and spec.needs_layers:
         yield Objection(
@@ -115,6 +118,7 @@ _STARTS = OF_DATA | {
     RunKind.REPRODUCE: Action.REPRODUCE,
     RunKind.OBSERVE: Action.OBSERVE,
     RunKind.REHEARSE: Action.REHEARSE,
+    RunKind.REPEAT: Action.REPEAT,
 }
 
 
@@ -149,11 +153,14 @@ def resume_run(dossier: PlayDossier, actor: Actor, request: ForRun | None) -> It
 
 
 def resumable(dossier: PlayDossier) -> entities.Run | None:
-    """Return the newest run of this round and stage that ended early, observing runs left out."""
+    """Return the newest run of this round and stage that ended early, if resuming it can help.
+
+    It cannot where the rules rejected what the run found. Observing runs are left out.
+    """
     play, ended = dossier.play, (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.LOST)
     of_round = [r for r in dossier.runs if r.round == play.round and r.status in ended]
     of_stage = [r for r in of_round if r.kind is not RunKind.OBSERVE and (play.stage, _STARTS[r.kind]) in NEXT_STAGE]
-    return of_stage[-1] if of_stage else None
+    return of_stage[-1] if of_stage and not refusals(of_stage[-1]) else None
 
 
 def trained(dossier: PlayDossier) -> list[entities.Run]:
@@ -172,8 +179,9 @@ def _score(run: entities.Run) -> float:
 
 
 def findings_of(run: entities.Run) -> tuple[str, ...]:
-    """Return what a training run found on the validation rows about its control arms and probe."""
-    result = train_result(run)
+    """Return what a training or a repeat found on the validation rows about control arms, other seeds and probe."""
+    done = run.kind is RunKind.REPEAT and run.status is RunStatus.FINISHED
+    result = known(RepeatResult, run.result) if done else train_result(run)
     return result.findings if result is not None else ()
 
 
@@ -194,6 +202,7 @@ def evaluate(dossier: PlayDossier, actor: Actor, request: ForRun | None) -> Iter
     yield from held_by(dossier, actor, Role.DRIVER)
     yield from gate_untouched(dossier)
     yield from one_look(dossier)
+    yield from worth_a_look(dossier)
     yield from idle(dossier, actor)
     if not trained(dossier):
         yield Objection("run.untrained", f"There is no trained student yet: `distill-tui train {dossier.code}`.")
@@ -207,6 +216,16 @@ def reproduce(dossier: PlayDossier, actor: Actor, request: None) -> Iterator[Obj
     yield from idle(dossier, actor)
     if dossier.evaluation is None:
         yield Objection("evaluation.none", "There is no evaluation to reproduce.")
+
+
+def repeat(dossier: PlayDossier, actor: Actor, request: Repeat | None) -> Iterator[Objection]:
+    """Driver, operator or validator learn how much of a score is the seed's; it spends no look and makes no builder."""
+    yield from held_by(dossier, actor, Role.DRIVER, Role.OPERATOR, Role.VALIDATOR)
+    yield from idle(dossier, actor)
+    if dossier.evaluation is None:
+        yield Objection("evaluation.none", "There is no evaluation yet, so there is no student to repeat.")
+    if request is not None and not 1 <= request.seeds <= MOST_SEEDS:
+        yield Objection("repeat.seeds", f"A repeat takes 1 to {MOST_SEEDS} further seeds, not {request.seeds}.")
 
 
 def record_evaluation(dossier: PlayDossier, actor: Actor, request: WorkerReport | None) -> Iterator[Objection]:
@@ -228,6 +247,7 @@ RULES: dict[Action, PlayRule] = {
     Action.RESUME_RUN: resume_run,
     Action.EVALUATE: evaluate,
     Action.REPRODUCE: reproduce,
+    Action.REPEAT: repeat,
     Action.FINISH_RUN: run_of_worker,
     Action.END_RUN: run_of_worker,
     Action.RECORD_EVALUATION: record_evaluation,

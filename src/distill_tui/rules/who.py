@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from distill_tui.digests import canonical, digest_of
+from distill_tui.gates import currencies
+from distill_tui.gates.scale import Scale
 from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier, ProjectDossier
@@ -19,11 +22,38 @@ from distill_tui.rules.requests import (
     Reasoned,
     Request,
     RevokeKey,
+    SetAlarms,
     SetAssurance,
+    SetCurrency,
+    SetSeparation,
     Signable,
     SignRoster,
 )
-from distill_tui.terms import Action, Assurance, Role, Stage, StatementKind
+from distill_tui.terms import Action, Assurance, Role, Stage, StatementKind, Task, Weakness
+
+SIGNED_DECISIONS: dict[Action, StatementKind | None] = {  # that are signed where the project asks for it; by what
+    Action.ENROL_PERSON: StatementKind.DECISION,
+    Action.ADD_ACCOUNT: StatementKind.DECISION,
+    Action.ADD_KEY: StatementKind.DECISION,
+    Action.REVOKE_KEY: StatementKind.DECISION,
+    Action.SET_ASSURANCE: StatementKind.DECISION,
+    Action.SET_SEPARATION: StatementKind.DECISION,
+    Action.ACCEPT_RESTORED: StatementKind.DECISION,
+    Action.SET_ALARMS: StatementKind.DECISION,
+    Action.ASSIGN_ROLE: StatementKind.DECISION,
+    Action.SERVE_MODE: StatementKind.DECISION,
+    Action.ACKNOWLEDGE: StatementKind.DECISION,  # it and the next two put a student before users again
+    Action.RESUME: StatementKind.DECISION,
+    Action.ROLL_BACK: StatementKind.DECISION,
+    Action.LOCK_GATE: StatementKind.GATE,
+    Action.SIGN_OFF: None,  # the sign-off itself is signed
+    Action.REFUSE: None,
+    Action.WITHDRAW: StatementKind.WITHDRAWAL,
+    Action.SHIP: StatementKind.SHIP,
+    Action.OBJECT: StatementKind.OBJECTION,
+}
+
+MOST_WORDS, LONGEST_WORD = 32, 1_000  # of a command
 
 PlayRule = Callable[[PlayDossier, Actor, Any], Iterator[Objection]]  # each takes the request of its action
 ProjectRule = Callable[[ProjectDossier, Actor, Any], Iterator[Objection]]
@@ -74,16 +104,24 @@ def least_proof(dossier: PlayDossier) -> Assurance:
     return max([dossier.project.minimum_assurance, *gate], key=lambda each: each.strength)
 
 
-def proved(project: ProjectDossier, actor: Actor, request: Signable | None, rule: str) -> Iterator[Objection]:
-    """A decision has the assurance that the project requires."""
-    least = project.minimum_assurance
+def proved(
+    project: ProjectDossier, actor: Actor, request: Signable | None, least: Assurance, rule: str
+) -> Iterator[Objection]:
+    """A decision has the assurance that the project, or the gate of its play, requires."""
+    asks = "project" if least is project.minimum_assurance else "gate"
     found = proof(actor, request)
     if found.strength < least.strength:
         yield Objection(
             rule,
-            f"This project requires assurance “{least.value}” for a decision; yours has “{found.value}”: sign with "
+            f"This {asks} requires assurance “{least.value}” for a decision; yours has “{found.value}”: sign with "
             "--key.",
         )
+
+
+def decided(project: ProjectDossier, actor: Actor, request: Signable | None) -> Iterator[Objection]:
+    """A change of the roster, or of what answers users, is signed where the project requires it."""
+    if request is not None:
+        yield from proved(project, actor, request, project.minimum_assurance, "decision.weak")
 
 
 def reasoned(request: Reasoned | None, what: str) -> Iterator[Objection]:
@@ -96,6 +134,8 @@ def open_project(project: ProjectDossier | None, actor: Actor, request: OpenProj
     if project is not None:
         yield Objection("project.exists", f"This file already holds the project “{project.name}”; choose another file.")
     yield from _person_words(project.people if project is not None else {}, request)
+    if request is not None and (wrong := currencies.problem(request.currency)):
+        yield Objection("currency.unknown", wrong)
 
 
 _CONFUSABLE = str.maketrans({"0": "o", "1": "l", "i": "l", "5": "s", "_": "-"})
@@ -123,6 +163,7 @@ def _person_words(people: Mapping[str, entities.Person], request: OpenProject | 
 def enrol_person(project: ProjectDossier, actor: Actor, request: Enrol | None) -> Iterator[Objection]:
     """The keeper enrols persons, under IDs that cannot be mistaken for one another."""
     yield from kept_by(project, actor)
+    yield from decided(project, actor, request)
     yield from _person_words(project.people, request)
     yield from _proofs_free(project, request)
 
@@ -143,6 +184,7 @@ def _proofs_free(project: ProjectDossier, request: Enrol | None) -> Iterator[Obj
 def add_proof(project: ProjectDossier, actor: Actor, request: Enrol | None) -> Iterator[Objection]:
     """The keeper adds accounts and keys to enrolled persons."""
     yield from kept_by(project, actor)
+    yield from decided(project, actor, request)
     yield from enrolled(project, request)
     yield from _proofs_free(project, request)
 
@@ -165,6 +207,7 @@ def revoke_key(project: ProjectDossier, actor: Actor, request: RevokeKey | None)
         yield Objection("key.revoked", f"Key {fingerprint} is already revoked.")
     elif actor.person != key.person_id:
         yield from kept_by(project, actor)
+    yield from decided(project, actor, request)
 
 
 def set_assurance(project: ProjectDossier, actor: Actor, request: SetAssurance | None) -> Iterator[Objection]:
@@ -175,6 +218,72 @@ def set_assurance(project: ProjectDossier, actor: Actor, request: SetAssurance |
             "assurance.lowered",
             f"The project already requires “{project.minimum_assurance.value}”; that can only be raised.",
         )
+    keyed = any(key.person_id == project.keeper and key.revoked_at is None for key in project.keys)
+    if request is not None and request.assurance.strength >= Assurance.SIGNED.strength and not keyed:
+        yield Objection(
+            "assurance.no_key",
+            f"{project.keeper}, the keeper, has no key, so the roster could not be changed any more. Add one first: "
+            f"`distill-tui key add {project.keeper} FILE.pub`.",
+        )
+    yield from decided(project, actor, request)
+
+
+def set_separation(project: ProjectDossier, actor: Actor, request: SetSeparation | None) -> Iterator[Objection]:
+    """The keeper forbids what weakens separation; what is forbidden stays forbidden."""
+    yield from kept_by(project, actor)
+    given = set(request.forbids) if request is not None else set(project.forbids)
+    if not given <= set(Weakness):
+        yield Objection("separation.word", f"A project can forbid: {', '.join(Weakness)}.")
+    if not project.forbids <= given:
+        kept = ", ".join(sorted(project.forbids))
+        yield Objection("separation.lowered", f"The project already forbids {kept}; more can be added, none taken out.")
+    yield from decided(project, actor, request)
+
+
+def set_currency(project: ProjectDossier, actor: Actor, request: SetCurrency | None) -> Iterator[Objection]:
+    """The keeper names the currency of all amounts, until a gate was locked on such amounts."""
+    yield from kept_by(project, actor)
+    if request is not None and (wrong := currencies.problem(request.currency)):
+        yield Objection("currency.unknown", wrong)
+    if project.gates_locked:
+        yield Objection(
+            "currency.fixed",
+            f"The amounts of this project are in {project.currency}: a gate is locked on them. For another currency "
+            "make another project.",
+        )
+
+
+def set_alarms(project: ProjectDossier, actor: Actor, request: SetAlarms | None) -> Iterator[Objection]:
+    """The keeper sets what gets each drift alarm; the command runs under the account that observes."""
+    yield from kept_by(project, actor)
+    yield from decided(project, actor, request)
+    if request is None:
+        return
+    if request.command and not request.command[0].startswith("/"):
+        yield Objection(
+            "alarms.path",
+            f"The command begins with {request.command[0][:60]!r}; write the whole path of the program, like "
+            "/usr/local/bin/page.",
+        )
+    if len(request.command) > MOST_WORDS or any("\0" in word or len(word) > LONGEST_WORD for word in request.command):
+        yield Objection(
+            "alarms.words", f"The command may have {MOST_WORDS} arguments of {LONGEST_WORD:,} characters at most."
+        )
+    if request.webhook and not _is_address(request.webhook):
+        yield Objection("alarms.webhook", "The webhook is not an address like https://hooks.example.com/alarm.")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        found = urlsplit(text)
+        return found.scheme in ("http", "https") and bool(found.hostname) and text.isascii() and text.isprintable()
+    except ValueError:
+        return False
+
+
+def repair(project: ProjectDossier, actor: Actor, request: None) -> Iterator[Objection]:
+    """The keeper puts the log's rows back; it gives no advantage, because the log decides anyway."""
+    yield from kept_by(project, actor)
 
 
 def sign_roster(dossier: PlayDossier, actor: Actor, request: SignRoster | None) -> Iterator[Objection]:
@@ -215,6 +324,7 @@ def open_play(project: ProjectDossier, actor: Actor, request: OpenPlay | None) -
         yield Objection("play.name", "A play's name has 1 to 80 characters.")
     elif request.name in project.play_names:
         yield Objection("play.exists", f"A play “{request.name}” already exists; choose another name.")
+    yield from _scale(request)
     predecessor = request.predecessor
     if predecessor is not None and predecessor.stage is not Stage.KILLED:
         yield Objection(
@@ -222,20 +332,47 @@ def open_play(project: ProjectDossier, actor: Actor, request: OpenPlay | None) -
         )
 
 
+def _scale(request: OpenPlay) -> Iterator[Objection]:
+    """A play of scores has a scale, for good; no other play has one."""
+    if request.task is not Task.SCORE:
+        if request.scale:
+            yield Objection("play.scale", f"A play of {request.task} has no levels; leave them out, or take score.")
+        return
+    try:
+        Scale.read(request.scale)
+    except ValueError as problem:
+        missing = "A play of scores needs its scale: levels like 1,2,3,4,5, or a range like 0..1 (--levels)."
+        yield Objection("play.scale", str(problem) if request.scale else missing)
+
+
 def assign_role(dossier: PlayDossier, actor: Actor, request: AssignRole | None) -> Iterator[Objection]:
     """Anyone assigns roles before the lock, then the sponsor; a builder never validates."""
     yield from enrolled(dossier.project, request)
+    yield from decided(dossier.project, actor, request)
     if dossier.locked:
         yield from held_by(dossier, actor, Role.SPONSOR)
     if request is None:
         return
     role, person = request.role, request.person
+    yield from _independent(dossier, role, person)
     if role is Role.VALIDATOR:
         yield from never_built(dossier, person, "role.validator_built")
         if person == dossier.roles.get(Role.DRIVER):
             yield Objection("role.driver_validates", f"{person} is the driver of this play; choose another validator.")
     if role is Role.DRIVER and person == dossier.roles.get(Role.VALIDATOR):
         yield Objection("role.driver_validates", f"{person} is the validator of this play; choose another driver.")
+
+
+def _independent(dossier: PlayDossier, role: Role, person: str) -> Iterator[Objection]:
+    """A project may forbid a change of roles that weakens the separation of builders and validator."""
+    forbids, both = dossier.project.forbids, {Role.SPONSOR: Role.VALIDATOR, Role.VALIDATOR: Role.SPONSOR}
+    why = ""
+    if dossier.locked and Weakness.LATE_ROLE.value in forbids and dossier.roles.get(role) not in (None, person):
+        why = f"The {role.value} cannot change after the lock"
+    elif Weakness.SPONSOR_VALIDATES.value in forbids and role in both and dossier.roles.get(both[role]) == person:
+        why = f"{person} cannot be sponsor and validator"
+    if why:
+        yield Objection("separation.forbidden", f"{why}: this project forbids that. Choose another person or play.")
 
 
 def never_built(dossier: PlayDossier, person: str | None, rule: str) -> Iterator[Objection]:
@@ -259,6 +396,10 @@ def roster(dossier: PlayDossier) -> dict[str, Any]:
             person: {
                 "accounts": sorted(a.uid for a in dossier.project.accounts if a.person_id == person),
                 "keys": sorted(f"{k.kind} {k.blob}" for k in dossier.project.keys if k.person_id == person),
+                "enrolled": {
+                    "by": sorted(dossier.enrolled_by.get(person, ())),
+                    "at": known.enrolled_at if (known := dossier.project.people.get(person)) is not None else "",
+                },
             }
             for person in people
         },
@@ -271,7 +412,11 @@ PROJECT_RULES: dict[Action, ProjectRule] = {
     Action.ADD_KEY: add_proof,
     Action.REVOKE_KEY: revoke_key,
     Action.SET_ASSURANCE: set_assurance,
+    Action.SET_SEPARATION: set_separation,
+    Action.SET_CURRENCY: set_currency,
+    Action.SET_ALARMS: set_alarms,
     Action.OPEN_PLAY: open_play,
+    Action.REPAIR: repair,
 }
 
 

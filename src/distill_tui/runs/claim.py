@@ -13,14 +13,16 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from distill_tui.dataset.progress import Progress
 from distill_tui.rules import entities, results
 from distill_tui.rules.actor import Actor
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.objection import Objection, Refused
 from distill_tui.rules.requests import Request, WorkerReport
 from distill_tui.store import queries, sqlite, tables
+from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.project import Change, Project, ProjectError, now
 from distill_tui.terms import Action, Assurance, RunStatus
 
@@ -29,7 +31,33 @@ BEAT = 2.0  # seconds between two heartbeats
 
 
 class Stopped(Exception):
-    """A person asked the run to stop, or another worker has it."""
+    """A person asked the run to stop, or another worker has it, or it waits for shards; the message names which."""
+
+
+class Host(Protocol):
+    """What the code of a run reads: artifacts, and the play as it is."""
+
+    @property
+    def artifacts(self) -> Artifacts: ...
+
+    def dossier(self, play_id: int) -> PlayDossier: ...
+
+
+class Work(Protocol):
+    """What training and labelling may do with their run: on this machine by a `Claim`, elsewhere by `away.Away`."""
+
+    id: int
+    run: entities.Run
+    folder: Path
+
+    @property
+    def project(self) -> Host: ...
+
+    def report(
+        self, step: int, total: int, message: str, *, point: entities.RunPoint | None = None, always: bool = False
+    ) -> None: ...
+
+    def finish(self, result: results.Result, steps: int, artifact: str | None) -> None: ...
 
 
 class Claim:
@@ -67,7 +95,7 @@ class Claim:
                 if not self._write(heartbeat_at=now()):
                     self._stop.set()
 
-    def _write(self, points: tuple[entities.RunPoint, ...] = (), **columns: Any) -> bool:
+    def _write(self, points: tuple[entities.RunPoint, ...] = (), **columns: object) -> bool:
         """Write telemetry if the run is still ours; False where it is not, or a stop was requested."""
         with self.project.telemetry() as session:
             run = session.get(tables.Run, self.id)
@@ -92,6 +120,11 @@ class Claim:
         self._last = time.monotonic()
         points = (point,) if point is not None else ()
         if not self._write(points, step=step, total=total, message=message, heartbeat_at=now()):
+            raise Stopped
+
+    def draw(self, points: tuple[entities.RunPoint, ...]) -> None:
+        """Keep points of the curve that were made elsewhere. Raises Stopped."""
+        if points and not self._write(tuple(tables.RunPoint(**asdict(point)) for point in points)):
             raise Stopped
 
     def progress(self, *phases: str) -> Progress:
@@ -146,9 +179,10 @@ class Claim:
             change.detail |= {"run": self.id, "status": status.value}
 
     def finish(self, result: results.Result, steps: int, artifact: str | None) -> None:
+        """End a run with its result."""
 
         def edit(change: Change, row: entities.Run) -> None:
-            row.result, row.artifact, row.message = results.encode(result), artifact, "done"
+            row.result, row.artifact, row.message = results.encode(result), artifact, results.message(result)
             row.step = row.total = steps
             if artifact:
                 change.detail["artifact"] = artifact
@@ -167,6 +201,20 @@ class Claim:
             self.end(Action.END_RUN, status, edit)
 
 
+def wait_on(project: Project, run_id: int, why: str) -> bool:
+    """Note what a queued run waits for; False where it should wait no longer: a person stops it, or it is gone."""
+    run = queries.run(project, run_id)
+    if run is None or run.status is not RunStatus.QUEUED or run.stop_requested:
+        return False
+    if run.message != why:
+        with project.telemetry() as session:
+            row = session.get(tables.Run, run_id)
+            if row is not None and row.status is RunStatus.QUEUED:
+                row.message = why
+                session.add(row)
+    return True
+
+
 @dataclass(frozen=True)
 class Companion:
     """A process that trains together with the one that claimed the run; it reports and writes nothing."""
@@ -175,5 +223,5 @@ class Companion:
     id: int
     folder: Path
 
-    def report(self, *_: Any, **__: Any) -> None:
+    def report(self, *_: object, **__: object) -> None:
         """Do nothing: the process that claimed the run reports."""

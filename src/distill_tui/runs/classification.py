@@ -17,6 +17,8 @@ from distill_tui.training import baseline
 from distill_tui.training.classification import Examples, LabelRows
 from distill_tui.training.models import Floats
 
+NO_LABEL = "(none of the labels)"
+
 
 def arm_rows(training: Rows, validation: Rows, asked: Described) -> LabelRows:
     has_gold = bool((validation.gold >= 0).any())
@@ -47,11 +49,15 @@ def fit_baseline(training: Rows, seed: int, *, by_majority: bool = False) -> Bas
 def columns(
     rows: Rows, student: Floats, words: Floats, majority: Any, controls: Mapping[str, Floats]
 ) -> dict[str, Any]:
-    """Return the columns of a record: predictions of student, teacher and baseline (`words`), and their scores."""
+    """Return the columns of a record: predictions of student, teacher and baseline (`words`), and their scores.
+
+    A teacher that answered with none of the labels is wrong: its answer is one more label, which is right nowhere.
+    """
+    outside = rows.outside
     return group_columns(rows) | {
-        "labels": rows.labels,
+        "labels": (*rows.labels, NO_LABEL) if outside.any() else rows.labels,
         "gold": _numbers(rows.gold),
-        "teacher": _numbers(rows.teacher),
+        "teacher": _numbers(np.where(outside, len(rows.labels), rows.teacher)),
         "student": _numbers(student.argmax(axis=1)),
         "baseline": _numbers(words.argmax(axis=1)),
         "majority": majority,

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from distill_tui import tasks
 from distill_tui.dataset import frozen
 from distill_tui.gates import judging
+from distill_tui.gates.cut import Cut
 from distill_tui.gates.gate import Gate
 from distill_tui.gates.record import CERTAIN, TOGETHER, Record
 from distill_tui.rules import entities
@@ -16,6 +18,7 @@ from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import worksheet_numbers
 from distill_tui.rules.results import EvaluationResult, TrainResult, encode
 from distill_tui.runs import task_rows
+from distill_tui.runs.ask import cut_of
 from distill_tui.runs.claim import Claim
 from distill_tui.spec import Spec
 from distill_tui.store import tables
@@ -23,7 +26,7 @@ from distill_tui.store.json_columns import result_of
 from distill_tui.store.project import Change
 from distill_tui.store.records import judged, read_record
 from distill_tui.terms import Action, RunKind, RunStatus, Split, TeacherSource
-from distill_tui.training import measure, predict
+from distill_tui.training import measure, predict, students
 
 
 def run(claimed: Claim, dossier: PlayDossier) -> None:
@@ -43,6 +46,7 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
     arms = {name: artifacts.path(arm.artifact) for name, arm in result.controls.items()}
     columns, words = answered(claimed, gate, spec, student, arms, training, held_out)
     columns |= timed(claimed, spec, student, teacher, words, held_out.inputs)
+    columns |= live_answers(claimed, dossier, columns["labels"], held_out.inputs)
     below = result.deferred_below if gate.deferral is not None else 0
     if below and teacher is not None:
         columns["latency_us"][TOGETHER] = together(claimed, spec, student, teacher, below, held_out.inputs)
@@ -52,6 +56,7 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
         teacher_model=play.teacher_digest,
         payback_inputs={name: str(number) for name, number in worksheet_numbers(dossier).items()},
         deferred_below=below,
+        cut=cuts(spec, student, cut_of(artifacts, play, held_out.inputs), held_out.inputs),
         **columns,
     )
     digest = artifacts.store_bytes(record.to_json().encode())
@@ -82,6 +87,33 @@ def answered(
     return columns, None if words.instant else words.predict
 
 
+def live_answers(
+    claimed: Claim, dossier: PlayDossier, labels: Sequence[str], texts: Sequence[str]
+) -> dict[str, object]:
+    """Return what the live student answers on the same rows, and its digest; nothing outside a refresh."""
+    live, artifacts = dossier.live, claimed.project.artifacts
+    if live is None or not dossier.refreshing:
+        return {}
+    judged = dossier.evaluation_of(live)
+    assert judged is not None
+    run = dossier.run(judged.run_id)
+    assert run is not None
+    if trouble := artifacts.trouble(judged.model):
+        raise ValueError(trouble)
+    claimed.report(5, 5, "the live student on the held-out split", always=True)
+    given = predict.outputs(artifacts.path(judged.model), texts, threads=Spec.from_json(run.spec).threads).answers
+    assert dossier.gate is not None
+    spelled = tasks.compared(dossier.play.task, dossier.gate.lists).spelled
+    number = {label: at for at, label in enumerate(labels)}
+    return {"live": tuple(number.get(spelled(answer), -1) for answer in given), "live_model": judged.model}
+
+
+def cuts(spec: Spec, student: Path, teacher: Cut | None, texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Count what the student does not read of the held-out texts, next to what its local teacher does not."""
+    found = {"student": students.open_folder(student, threads=spec.threads).cut(texts).numbers}
+    return found if teacher is None else found | {"teacher": teacher.numbers}
+
+
 def timed(
     claimed: Claim,
     spec: Spec,
@@ -91,7 +123,7 @@ def timed(
     texts: Sequence[str],
 ) -> dict[str, Any]:
     """Time baseline, student and local teacher, one request at a time, and measure their size and throughput."""
-    options = {"threads": spec.threads, "max_tokens": spec.max_tokens}
+    options = {"threads": spec.threads}
     latency: dict[str, Any] = {} if baseline is None else {"baseline": measure.baseline_latencies(baseline, texts)}
     sizes, running = {}, {}
     for step, name, folder, few in ((3, "student", student, {}), (4, "teacher", teacher, {"per_run": 60})):
@@ -114,7 +146,7 @@ def together(
 ) -> tuple[tuple[int, ...], ...]:
     """Time requests of which the teacher also answers those that the gate defers."""
     claimed.report(5, 5, "the latency of student and teacher together", always=True)
-    options = {"threads": spec.threads, "max_tokens": spec.max_tokens}
+    options = {"threads": spec.threads}
     return tuple(map(tuple, measure.combined_latencies(student, teacher, below / CERTAIN, texts, **options)))
 
 

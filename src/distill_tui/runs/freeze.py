@@ -12,7 +12,7 @@ from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.objection import Objection, Refused
 from distill_tui.rules.requests import FreezeData
 from distill_tui.runs.claim import Claim
-from distill_tui.store import audit_log, tables
+from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.project import Change
 from distill_tui.terms import Action, RunStatus, Split
@@ -39,7 +39,7 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
         change.session.add(row)
         run.message, run.step, run.total = "frozen", rows, rows
         findings = [each.says for each in open_findings(change.dossier)]
-        change.detail |= {"data": row.digest, "row": audit_log.frozen_row(data), "open": findings}
+        change.detail |= {"data": row.digest, "open": findings}
 
     claimed.end(Action.FREEZE_DATA, RunStatus.FINISHED, edit, FreezeData(leaks, claimed.fence))
 

@@ -31,8 +31,8 @@ def arm_rows(training: Rows, validation: Rows, asked: Described) -> AnswerRows:
         training=_pairs(training, _taught(training)),
         gold=_pairs(training, training.gold_texts),
         validation=_pairs(validation, _taught(validation)),
-        truth=_spelled(validation.gold_texts if has_gold else validation.teacher_texts),
-        teacher=_spelled(validation.teacher_texts),
+        truth=_spelled(validation.gold_texts if has_gold else validation.teacher_texts, validation.lists),
+        teacher=_spelled(validation.teacher_texts, validation.lists),
         has_gold=has_gold,
         asked=asked,
     )
@@ -41,11 +41,11 @@ def arm_rows(training: Rows, validation: Rows, asked: Described) -> AnswerRows:
 def fit_baseline(training: Rows, seed: int, *, by_majority: bool = False) -> Baseline[list[str]]:
     """Fit the nearest training row by TF-IDF, or the commonest answer."""
     taught = _taught(training)
-    counted = Counter(text for text in _spelled(taught) if text is not None)
+    counted = Counter(text for text in _spelled(taught, training.lists) if text is not None)
     commonest = min(counted, key=lambda text: (-counted[text], text), default="")
     if by_majority:
         return Baseline(lambda texts: [commonest] * len(texts), commonest, instant=True)
-    return Baseline(baseline.fit_nearest(training.inputs, taught), commonest)
+    return Baseline(baseline.fit_nearest(training.inputs, taught, seed), commonest)
 
 
 def columns(
@@ -57,12 +57,12 @@ def columns(
 ) -> dict[str, Any]:
     """Return the columns of a record: each distinct answer is a label; `words` are the baseline's answers."""
     subjects = {
-        "gold": _spelled(rows.gold_texts),
-        "teacher": _spelled(rows.teacher_texts),
-        "student": _spelled([each.text for each in student]),
-        "baseline": _spelled(words),
+        "gold": _spelled(rows.gold_texts, rows.lists),
+        "teacher": _spelled(rows.teacher_texts, rows.lists),
+        "student": _spelled([each.text for each in student], rows.lists),
+        "baseline": _spelled(words, rows.lists),
     }
-    arms = {name: [spelled(each.text) for each in answers] for name, answers in controls.items()}
+    arms = {name: [spelled(each.text, rows.lists) for each in answers] for name, answers in controls.items()}
     distinct: set[str | None] = {majority}
     distinct.update(*subjects.values(), *arms.values())
     labels = tuple(sorted(text for text in distinct if text is not None))
@@ -74,12 +74,14 @@ def columns(
         "majority": number[majority],
         "confidence": tuple(round(CERTAIN * min(1.0, max(0.0, each.confidence))) for each in student),
         "controls": {name: tuple(number[text] for text in answers) for name, answers in arms.items()},
-        "scores": row_scores.of_answers(subjects["gold"], {k: v for k, v in subjects.items() if k != "gold"}),
+        "scores": row_scores.of_answers(
+            subjects["gold"], {k: v for k, v in subjects.items() if k != "gold"}, rows.lists
+        ),
     }
 
 
-def _spelled(texts: Texts) -> list[str | None]:
-    return [None if text is None else spelled(text) for text in texts]
+def _spelled(texts: Texts, lists: str) -> list[str | None]:
+    return [None if text is None else spelled(text, lists) for text in texts]
 
 
 def _taught(rows: Rows) -> list[str | None]:
@@ -89,4 +91,4 @@ def _taught(rows: Rows) -> list[str | None]:
 
 
 def _pairs(rows: Rows, outputs: Texts) -> Pairs:
-    return Pairs(rows.inputs, tuple(outputs), rows.weights.astype(np.float32))
+    return Pairs(rows.inputs, tuple(outputs), rows.weights.astype(np.float32), rows.lists)

@@ -8,52 +8,64 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from numpy.typing import NDArray
 
 from distill_tui import tasks
+from distill_tui.dataset.build import Row
 from distill_tui.gates import statistics
-from distill_tui.gates.gate import ALL, Gate
+from distill_tui.gates.gate import ALL, ORDERED, Gate
+from distill_tui.gates.label_sets import members
 from distill_tui.rules.results import Finding
+from distill_tui.tasks.label_map import LabelMap
 from distill_tui.terms import FindingLevel, Metric, Reference, Split, Task
-from distill_tui.training.baseline import fit_baseline, fit_nearest
+from distill_tui.training.baseline import fit_baseline, fit_nearest, fit_sets
 
-LEAST = 50  # rows with gold below which a share says next to nothing
+LEAST = 50  # rows with gold below which a share is not informative
 MOST = 2_000  # rows that the baseline learns on: a second or two
 ALPHA = 0.025  # on each side
+ONE_SIDED = 0.9  # of the rows right by chance: nearly all have one label
 FOLDS = 5
 
 
-def measure(rows: Sequence[Any], labels: Sequence[str], seed: int) -> dict[str, int] | None:
+def measure(
+    rows: Sequence[Row], labels: Sequence[str], seed: int, task: Task = Task.CLASSIFICATION, lists: str = ORDERED
+) -> dict[str, int] | None:
     """Compare teacher and baseline on the rows outside the held-out split that have both; None where too few do.
 
-    Without labels the answers are texts, and each spelling has a number as a label has.
+    An answer that is none of the labels is wrong. Without labels the answers are texts, and each spelling has a number
+    as a label has.
     """
-    read = tasks.of_labels(labels).spelled
+    of, named = tasks.compared(task, lists), LabelMap(tuple(labels))
+    read = (lambda text: of.label_of(named, text) or text) if task is Task.SCORE else of.spelled
     both = [
         (row.input_digest, row.input, read(row.gold), read(row.teacher_output))
         for row in rows
         if row.split is not Split.HELD_OUT and row.gold is not None and row.teacher_output is not None
     ]
-    names = labels or sorted({answer for _, _, *answers in both for answer in answers})
+    names = labels if tasks.of(task).one_label else sorted({answer for _, _, *answers in both for answer in answers})
     index = {name: at for at, name in enumerate(names)}
-    known = sorted(each for each in both if each[2] in index and each[3] in index)[:MOST]
+    known = sorted(each for each in both if each[2] in index)[:MOST]
     if len(known) < LEAST:
         return None
-    gold, said = ([index[each[at]] for each in known] for at in (2, 3))
-    with threadpool_limits(1):  # on rows this few two threads would only wait for each other
-        return compare([each[1] for each in known], gold, said, seed, of_answers=not labels)
+    gold, said = ([index.get(each[at], -1) for each in known] for at in (2, 3))
+    sets = names if tasks.of(task).several else ()
+    return compare([each[1] for each in known], gold, said, seed, of_answers=task is Task.GENERATION, sets=sets)
 
 
 def compare(
-    texts: Sequence[str], gold: Sequence[int], teacher: Sequence[int], seed: int, of_answers: bool = False
+    texts: Sequence[str],
+    gold: Sequence[int],
+    teacher: Sequence[int],
+    seed: int,
+    of_answers: bool = False,
+    sets: Sequence[str] = (),
 ) -> dict[str, int]:
     """Count on how many rows teacher, baseline and majority are right, and on how many only one of the first two is.
 
     The baseline answers each fifth of the rows after it was fitted on the other four. Where answers are texts it copies
-    the answer of the most similar row.
+    the answer of the most similar row. `sets` are the sets of labels that gold and teacher number, where these are.
     """
     truth, said = np.array(gold, dtype=np.int64), np.array(teacher, dtype=np.int64)
     fold = np.random.default_rng(seed).permutation(len(truth)) % FOLDS
@@ -63,20 +75,38 @@ def compare(
         here = [int(at) for at in np.flatnonzero(fold == each)]
         asked = [texts[at] for at in here]
         if of_answers:
-            nearest = fit_nearest(texts, [None if number < 0 else str(number) for number in known])
+            nearest = fit_nearest(texts, [None if number < 0 else str(number) for number in known], seed)
             words[here] = [int(number) for number in nearest(asked)]
+        elif sets:
+            words[here] = _sets(texts, known, seed, sets, asked)
         else:
             words[here] = fit_baseline(texts, known, seed)(asked)
     right, baseline = said == truth, words == truth
+    size = int(max(truth.max(), said.max())) + 1
     return {
         "rows": len(truth),
         "teacher": int(right.sum()),
         "baseline": int(baseline.sum()),
         "majority": int(np.bincount(truth).max()),
+        "by_chance": round(
+            float((np.bincount(truth, minlength=size) * np.bincount(said[said >= 0], minlength=size)).sum())
+            / len(truth)
+        ),
         "only_teacher": int((right & ~baseline).sum()),
         "only_baseline": int((baseline & ~right).sum()),
         "of_answers": int(of_answers),
-    }
+    } | ({"of_sets": 1} if sets else {})
+
+
+def _sets(
+    texts: Sequence[str], known: NDArray[np.int64], seed: int, sets: Sequence[str], asked: Sequence[str]
+) -> list[int]:
+    """Return the number of the set that the baseline of labels answers with; -1 for one that is not numbered."""
+    labels = sorted({label for text in sets for label in members(text)})
+    marks = np.array([[label in members(text) for label in labels] for text in sets], dtype=np.int64)
+    found = fit_sets(texts, np.where(known[:, None] < 0, -1, marks[np.maximum(known, 0)]), seed)(asked)
+    number = {text: at for at, text in enumerate(sets)}
+    return [number.get(text, -1) for text in found.answers(labels)]
 
 
 def summary(counts: dict[str, int]) -> str:
@@ -90,11 +120,12 @@ def summary(counts: dict[str, int]) -> str:
 
 
 def _percent(share: float | Decimal) -> str:
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.1f}%"
 
 
 def _baseline(counts: dict[str, int]) -> str:
-    return tasks.of(Task.GENERATION if counts.get("of_answers") else Task.CLASSIFICATION).baseline
+    several = Task.MULTILABEL if counts.get("of_sets") else Task.CLASSIFICATION
+    return tasks.of(Task.GENERATION if counts.get("of_answers") else several).baseline
 
 
 def findings(counts: dict[str, int] | None, gate: Gate) -> Iterator[Finding]:
@@ -104,6 +135,7 @@ def findings(counts: dict[str, int] | None, gate: Gate) -> Iterator[Finding]:
             f"Fewer than {LEAST} rows have both gold and a teacher's answer: its quality is unknown.",
         )  # fmt: skip
         return
+    yield from _at_chance(counts)
     yield from _below_the_gate(counts, gate)
     rows, losses, wins = counts["rows"], counts["only_baseline"], counts["only_teacher"]
     least = statistics.difference_at_least(losses, wins, rows, ALPHA)
@@ -115,6 +147,22 @@ def findings(counts: dict[str, int] | None, gate: Gate) -> Iterator[Finding]:
             f"No headroom: the teacher {what} {_baseline(counts)} ({least * 100:+.1f} to {most * 100:+.1f} points). "
             f"{summary(counts)} Label more gold, or find a better teacher, before a student is trained.",
         )  # fmt: skip
+
+
+def _at_chance(counts: dict[str, int]) -> Iterator[Finding]:
+    """The teacher's answers have something to do with gold: more of them are right than if both were shuffled."""
+    rows, right, expected = counts["rows"], counts["teacher"], counts.get("by_chance", 0)
+    share = expected / rows
+    if share < 1 and right <= expected + 1.645 * (rows * share * (1 - share)) ** 0.5 and not counts.get("of_answers"):
+        said = f"The teacher gives the gold answer to {right:,} of {rows:,} rows, chance alone to about {expected:,}"
+        if share > ONE_SIDED:
+            why = "nearly all rows have one label, so it cannot be shown that it knows the others. Import more of them."
+        else:
+            why = (
+                "it does not know this task, or its answers belong to other inputs. Choose another teacher, or check "
+                "the columns."
+            )
+        yield Finding.of("teacher", FindingLevel.MUST, "chance", f"{said}: {why}")
 
 
 def _below_the_gate(counts: dict[str, int], gate: Gate) -> Iterator[Finding]:

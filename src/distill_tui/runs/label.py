@@ -6,16 +6,15 @@ It asks for what is not in the cache.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
 
 from distill_tui.dataset.traffic import distinct_inputs
-from distill_tui.rounds import variations
+from distill_tui.rounds import teacher_calls, variations
 from distill_tui.rules.dossier import PlayDossier
-from distill_tui.rules.results import LabelResult, VariationResult
-from distill_tui.runs.ask import ask
-from distill_tui.runs.claim import Claim
+from distill_tui.rules.results import LabelResult, VariationResult, VariationsSpec
+from distill_tui.runs import label_batch
+from distill_tui.runs.ask import answer_names, ask, cut_of
+from distill_tui.runs.claim import Claim, Work
 from distill_tui.store.json_columns import stored
 from distill_tui.teachers import cache
 from distill_tui.teachers.description import Described
@@ -24,21 +23,25 @@ from distill_tui.terms import TeacherSource
 
 
 def run(claimed: Claim, dossier: PlayDossier) -> None:
-    wanted = variations.ask_of(claimed.run)
+    wanted, spec = teacher_calls.ask_of(claimed.run), stored(claimed.run.spec, f"the spec of run {claimed.id}")
+    if "results" in spec:
+        taken = label_batch.take(claimed, dossier, spec)
+        claimed.finish(taken, taken.new, None)
+        return
     result = vary(claimed, dossier, wanted) if wanted else label(claimed, dossier)
     claimed.finish(result, result.new, None)
 
 
-def vary(claimed: Claim, dossier: PlayDossier, wanted: Mapping[str, Any]) -> VariationResult:
+def vary(claimed: Claim, dossier: PlayDossier, wanted: VariationsSpec) -> VariationResult:
     """Have the teacher write variations; the new ones wait to be taken in."""
     project = claimed.project
-    folder, name, started = project.artifacts.folder, wanted["writer"], time.monotonic()
-    sources = variations.sources(project, dossier, wanted["rows"], wanted["numbers"])
+    folder, name, started = project.artifacts.folder, wanted.writer, time.monotonic()
+    sources = variations.sources(project, dossier, wanted.rows, wanted.numbers)
     known = cache.answered(folder, name)
     todo = [(source.digest, source.input) for source in sources if source.digest not in known]
     claimed.report(0, len(todo), f"{len(sources) - len(todo):,} rows were varied before", always=True)
     retries, money = _ask(claimed, dossier, name, todo)
-    written, left = variations.sift(project, dossier, sources, cache.said(folder, name), wanted["each"])
+    written, left = variations.sift(project, dossier, sources, cache.said(folder, name), wanted.each)
     kept = project.artifacts.store_bytes(variations.lines(written).encode())
     return VariationResult(
         rows=len(sources),
@@ -54,7 +57,7 @@ def vary(claimed: Claim, dossier: PlayDossier, wanted: Mapping[str, Any]) -> Var
     )
 
 
-def label(claimed: Claim, dossier: PlayDossier) -> LabelResult:
+def label(claimed: Work, dossier: PlayDossier) -> LabelResult:
     """Ask the play's teacher for every input that it has not answered yet."""
     artifacts, play, started = claimed.project.artifacts, dossier.play, time.monotonic()
     files = [traffic.artifact for traffic in dossier.traffic]
@@ -63,7 +66,9 @@ def label(claimed: Claim, dossier: PlayDossier) -> LabelResult:
     todo = [(digest, text) for digest, text in inputs.items() if digest not in known]
     claimed.report(0, len(todo), f"{len(inputs) - len(todo):,} inputs were answered before", always=True)
     retries, money = _ask(claimed, dossier, play.teacher_digest, todo)
-    described = Described.of(artifacts, play)
+    described = None
+    if play.teacher_source is not TeacherSource.LOCAL:
+        described = Described.from_json(artifacts.text(play.teacher_digest))
     reads = described is not None and (described.writes or play.teacher_source is TeacherSource.ENDPOINT)
     return LabelResult(
         rows=len(inputs),
@@ -75,11 +80,14 @@ def label(claimed: Claim, dossier: PlayDossier) -> LabelResult:
         retries=retries,
         money=money,
         unread=cache.ledger(artifacts.folder, play.teacher_digest).unread if reads else None,
+        names=answer_names(artifacts, play, inputs.keys()),
+        models=cache.models(artifacts.folder, play.teacher_digest),
+        cut=cut_of(artifacts, play, list(inputs.values())),
     )
 
 
 def _ask(
-    claimed: Claim, dossier: PlayDossier, teacher: str, todo: list[tuple[str, str]]
+    claimed: Work, dossier: PlayDossier, teacher: str, todo: list[tuple[str, str]]
 ) -> tuple[int | None, Decimal | None]:
     """Ask, and return an endpoint's retries and cost; labels and variations count against one budget."""
     source, folder = dossier.play.teacher_source, claimed.project.artifacts.folder
@@ -87,6 +95,6 @@ def _ask(
         ask(claimed, source, teacher, todo)
         return None, None
     limits = Limits.read(stored(claimed.run.spec, f"the spec of run {claimed.id}"))
-    before = variations.paid(folder, dossier, teacher).money
+    before = teacher_calls.paid(folder, dossier, teacher).money
     retries = ask(claimed, source, teacher, todo, limits=limits, spent=before)
-    return retries, variations.paid(folder, dossier, teacher).money - before
+    return retries, teacher_calls.paid(folder, dossier, teacher).money - before

@@ -7,48 +7,61 @@ teacher answered by then is in its cache. Runs in workers only.
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from distill_tui import tasks
 from distill_tui.dataset import frozen, traffic
-from distill_tui.digests import digest_of, sorted_json
+from distill_tui.dataset.contradictions import Compared, by_label
+from distill_tui.dataset.row_identity import sealed
+from distill_tui.digests import digest_of
+from distill_tui.gates.label_sets import likely
+from distill_tui.gates.scale import Scale, apart
 from distill_tui.monitor import history
 from distill_tui.monitor import plan as observe
+from distill_tui.monitor.plan import Scored
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
-from distill_tui.rules.results import ObserveResult, encode
-from distill_tui.runs import observe_teacher
+from distill_tui.rules.drifted import Drift
+from distill_tui.rules.labels import scale_of
+from distill_tui.rules.results import ObserveResult, ObserveSpec, encode
+from distill_tui.runs import observe_drift, observe_teacher, pass_on
 from distill_tui.runs.claim import Claim
 from distill_tui.runs.observe_teacher import Row
 from distill_tui.spec import Spec
 from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
-from distill_tui.store.json_columns import stored
-from distill_tui.store.project import ProjectError
-from distill_tui.store.sessions import driver
-from distill_tui.tasks import answer_text
-from distill_tui.terms import Action, RunStatus, Split, TeacherSource
-from distill_tui.training.models import speakable
+from distill_tui.store.json_columns import read
+from distill_tui.store.project import Change, Project, ProjectError
+from distill_tui.store.sqlite import Connection
+from distill_tui.tasks.definition import Definition
+from distill_tui.tasks.label_map import LONGEST, LabelMap, Spelled
+from distill_tui.terms import Action, RunStatus, Split, Task, TeacherSource
+from distill_tui.training.arrays import speakable
 from distill_tui.training.predict import outputs
 
+MOST_OUTSIDE = 20  # answers that are none of the labels, of which the rows are listed
 CENTRE_ROWS, CALIBRATION = 2_000, 1_000  # training rows that make the centre, held-out scores that are kept
 
 
 def run(claimed: Claim, dossier: PlayDossier) -> None:
     """Observe one feed, and record what was seen and how the student stands."""
     project = claimed.project
-    feed_id = stored(claimed.run.spec, f"the spec of run {claimed.id}").get("feed")
+    feed_id = read(ObserveSpec, claimed.run.spec, f"the spec of run {claimed.id}").feed
     feed = next((each for each in dossier.feeds if each.id == feed_id), None)
     if feed is None:
         raise ProjectError(f"The spec of run {claimed.id} names no feed that is here; restore a backup.")
     bundle = next(each for each in dossier.bundles if each.id == feed.bundle_id)
-    judged = next(e for e in dossier.evaluations if e.round == bundle.round and not e.reproduced)
+    judged = dossier.evaluation_of(bundle)
+    assert judged is not None
     data = next(each for each in dossier.data_sets if each.round == bundle.round)
     trained = dossier.run(judged.run_id)
     assert trained is not None and trained.artifact is not None
@@ -57,24 +70,38 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
         if trouble:
             raise ValueError(trouble)
     spec, student = Spec.from_json(trained.spec), project.artifacts.path(trained.artifact)
-    options = {"threads": spec.threads, "max_tokens": spec.max_tokens}
+    options = {"threads": spec.threads}
     path = project.artifacts.path(data.artifact)
     claimed.report(0, 3, "the scores at the gate", always=True)
     watches = [watch for watch in dossier.watches if watch.bundle_id == bundle.id]
     reference = history.plan_of(watches[-1]).reference if watches else ""
     reference = reference or _reference(project.artifacts, path, student, options)
-    known = history.read_reference(project.artifacts, reference)
-    rows = _read(project.artifacts.path(feed.artifact), feed.received_at[:10], known["probe"], frozen.labels_of(path))
+    known = history.read_scored(project.artifacts, reference)
+    named, of = frozen.label_map_of(path), tasks.compared(dossier.play.task, frozen.lists_of(path))
+    rows, compared = _read(project.artifacts.path(feed.artifact), feed.received_at[:10], known.probe, named, of)
     with project.view() as connection:
         seen = _observed(connection, feed)
         asked = _asked_by_month(connection, feed.play_id)
         room = observe_teacher.room(connection, project.artifacts, dossier, feed)
-    rows = [row for row in rows if (row.day, row.digest, row.probe) not in seen]
-    claimed.report(1, 3, f"{len(rows):,} rows that were not observed before", always=True)
-    rows = _with_teacher(claimed, dossier, rows, asked, room, known, seen)
+    own, read_rows = _own(path, bundle, rows), len(rows)
+    adding = (_adding(row, seen.get((row.day, row.digest, row.probe))) for row in rows if row not in own)
+    rows = [row for row in adding if row is not None]
+    claimed.report(1, 3, f"{len(rows):,} rows that add something", always=True)
+    rows = _with_teacher(claimed, dossier, rows, asked, room, known, seen, named, of)
+    if not known.people:  # no gold was judged at the gate: a person's answer stands for the teacher's
+        rows = [replace(row, teacher=row.gold) if row.teacher is None and not row.probe else row for row in rows]
     claimed.report(2, 3, f"the live student answers {len(rows):,} rows", always=True)
-    observations = _observations(rows, feed, student, known, options)
-    _record(claimed, feed, reference, known, observations)
+    observations = _observations(rows, feed, student, known, options, of)
+    again = sum(not row.segment for row in rows)  # the probe that was asked again
+    left_out = {"trained": len(own), "known": read_rows - len(own) - len(rows) + again}
+    replay = partial(_replayed, project, feed=feed, reference=reference, known=known, observations=observations)
+    replayed = replay(dossier)
+    drift = _drift(claimed, dossier, path, feed, replayed)
+    _record(claimed, feed, replayed, replay, drift, observations, named, left_out, of, compared.says())
+    try:
+        pass_on.pass_on(project, dossier, claimed.actor)
+    except Exception as error:  # the observation is recorded: nothing about the alarm may fail it
+        sys.stdout.write(f"alarm: not passed on: {type(error).__name__}: {error}\n")
 
 
 # --- the scores at the gate ------------------------------------------------------------------------------------------
@@ -86,6 +113,7 @@ def _reference(artifacts: Artifacts, data: Path, student: Path, options: Mapping
     A row that came often in the traffic counts as often. The probe is of training rows, which everyone may see.
     """
     training, held_out = frozen.load(data, Split.TRAIN), frozen.load(data, Split.HELD_OUT)
+    named = frozen.label_map_of(data)
     chosen = sorted(range(len(training)), key=lambda row: observe.order("", training.digests[row]))
     embeddings = outputs(student, [training.inputs[row] for row in chosen[:CENTRE_ROWS]], **options).embeddings
     centre, spread = embeddings.mean(axis=0), embeddings.std(axis=0) + 1e-6
@@ -94,62 +122,127 @@ def _reference(artifacts: Artifacts, data: Path, student: Path, options: Mapping
     often = np.repeat(np.arange(len(held_out)), np.maximum(1, held_out.weights.round().astype(int)))
     kept = sorted(range(len(often)), key=lambda at: observe.order(str(at), held_out.digests[often[at]]))[:CALIBRATION]
     rows = [int(often[at]) for at in kept]
-    taught = [_answer(text, training.labels) for text in training.teacher_texts]
-    probed = [row for row in chosen if taught[row] is not None][: observe.PROBE_ROWS]
-    value = {
-        "uncertainty": [float(1 - found.confidence[row]) for row in rows],
-        "distance": [float(distance[row]) for row in rows],
-        "length": [len(held_out.inputs[row]) for row in rows],
-        "labels": Counter(found.answers[row] for row in rows if held_out.labels),
-        "segments": Counter(held_out.segments[row] for row in rows),
-        "centre": [float(x) for x in centre],
-        "spread": [float(x) for x in spread],
-        "probe": {training.digests[row]: [training.inputs[row], taught[row]] for row in probed},
-    }
-    return artifacts.store_bytes(sorted_json(value).encode())
+    of = tasks.compared(training.task, training.lists)
+    taught = [_answer(text, named, of) for text in training.teacher_texts]
+    probed = [row for row in chosen if taught[row] is not None and not training.outside[row]][: observe.PROBE_ROWS]
+    answered = held_out.outside | (held_out.teacher >= 0)
+    scored = Scored(
+        uncertainty=tuple(float(1 - found.confidence[row]) for row in rows),
+        distance=tuple(float(distance[row]) for row in rows),
+        length=tuple(len(held_out.inputs[row]) for row in rows),
+        labels=Counter(_said(found.answers[row], named.labels, of) for row in rows if held_out.labels),
+        segments=Counter(held_out.segments[row] for row in rows),
+        answers=named.labels,
+        several=of.several,
+        of_scale=training.task is Task.SCORE,
+        outside=int(held_out.outside.sum()) / max(1, int(answered.sum())),
+        centre=tuple(float(x) for x in centre),
+        spread=tuple(float(x) for x in spread),
+        probe={training.digests[row]: (training.inputs[row], taught[row] or "") for row in probed},
+        people=bool((held_out.gold >= 0).any()) if named.labels else any(held_out.gold_texts),
+    )
+    return artifacts.store_bytes(encode(scored).encode())
 
 
 # --- the rows of a feed ----------------------------------------------------------------------------------------------
 
 
-def _read(path: Path, received: str, probe: Mapping[str, Any], labels: Sequence[str]) -> list[Row]:
-    """Read a feed, each input of a day once; a row without a time is of the day on which the feed was received."""
+def _read(
+    path: Path, received: str, probe: Collection[str], named: LabelMap, of: Definition
+) -> tuple[list[Row], Compared]:
+    """Read a feed, each input of a day once; a row without a time is of the day on which the feed was received.
+
+    An answer that the feed recorded stays as it is, also where it is none of the labels, and is compared with its
+    probabilities.
+    """
     found: dict[tuple[str, str], Row] = {}
+    compared = Compared(of.several)
     for each in traffic.rows([path]):
+        if named.labels and each["teacher_output"] and each["teacher_probabilities"]:
+            shares = by_label(json.loads(each["teacher_probabilities"]), named.labels, named.of)
+            compared.add(of.label_of(named, each["teacher_output"]), shares)
         day = (each["time"] or received)[:10]
         key = (day, each["input_digest"])
-        teacher = _label(each, labels)
-        if key not in found or (found[key].teacher is None and teacher is not None):
-            is_probe = each["input_digest"] in probe and teacher is not None
-            found[key] = Row(*key, each["input"], each["segment"] or "all", teacher, is_probe)
-    return sorted(found.values(), key=lambda row: (row.day, observe.order(row.day, row.digest)))
+        teacher, gold = _recorded(each, named, of), _answer(each["gold"], named, of)
+        is_probe = each["input_digest"] in probe and teacher is not None
+        row, before = Row(*key, each["input"], each["segment"] or "all", teacher, is_probe, gold=gold), found.get(key)
+        found[key] = row if before is None else _merged(before, row)
+    compared.check("the feed")
+    return sorted(found.values(), key=lambda row: (row.day, observe.order(row.day, row.digest))), compared
 
 
-def _answer(text: str | None, labels: Sequence[str]) -> str | None:
-    """Return an answer as it is compared: one of the labels, or where there are none the text as it is spelled."""
-    if text is None or labels:
-        return text if text in labels else None
-    return answer_text.spelled(text)
+def _merged(first: Row, second: Row) -> Row:
+    return replace(
+        first,
+        teacher=second.teacher if first.teacher is None else first.teacher,
+        gold=second.gold if first.gold is None else first.gold,
+        probe=first.probe or second.probe,
+    )
 
 
-def _label(row: Mapping[str, Any], labels: Sequence[str]) -> str | None:
-    """Return the teacher's answer, a label or a text; without one, the label with the largest probability."""
-    answer = _answer(row["teacher_output"], labels)
-    if answer is not None or row["teacher_probabilities"] is None or not labels:
-        return answer
-    shares = json.loads(row["teacher_probabilities"])
-    if not isinstance(shares, dict):
-        shares = dict(zip(labels, shares, strict=True)) if len(shares) == len(labels) else {}
-    best = max(shares, key=lambda label: shares[label], default=None)
-    return best if best in labels else None
+def _answer(text: str | None, named: LabelMap, of: Definition) -> str | None:
+    """Return an answer as it is compared: the label that it stands for, or where there are none the text as spelled.
+
+    What stands for none of the labels is returned as it is written, cut to a line; None stays None.
+    """
+    if text is None:
+        return None
+    if not named.labels:
+        return of.spelled(text)
+    return of.label_of(named, of.spelled(text)) or " ".join(speakable(text).split())[:LONGEST]
 
 
-def _observed(connection: Any, feed: entities.Feed) -> set[tuple[str, str, bool]]:
-    query = "SELECT day, input_digest, probe FROM observation WHERE bundle_id = ?"
-    return {(day, digest, bool(probe)) for day, digest, probe in connection.execute(query, (feed.bundle_id,))}
+def _recorded(row: Mapping[str, Any], named: LabelMap, of: Definition) -> str | None:
+    """Return the teacher's answer, a label or a text; without one, the name with the largest probability."""
+    said, shares = row["teacher_output"], row["teacher_probabilities"]
+    if said is None and shares is not None and named.labels:
+        read = json.loads(shares)
+        if isinstance(read, list):
+            read = dict(zip(named.labels, read, strict=True)) if len(read) == len(named.labels) else {}
+        if of.several:
+            said = likely(read, read.values()) if read else None
+        else:
+            said = max(read, key=lambda name: read[name], default=None)
+    return _answer(said, named, of)
 
 
-def _asked_by_month(connection: Any, play_id: int) -> Counter[str]:
+@dataclass(frozen=True)
+class Recorded:
+    """What was recorded before of an input on a day."""
+
+    times: int
+    teacher: bool
+    gold: bool
+
+
+_Seen = Mapping[tuple[str, str, bool], Recorded]  # by day, digest, and whether it is of the probe
+
+
+def _observed(connection: Connection, feed: entities.Feed) -> _Seen:
+    query = """SELECT day, input_digest, probe, count(*), max(teacher IS NOT NULL), max(gold IS NOT NULL)
+        FROM observation WHERE bundle_id = ? GROUP BY 1, 2, 3"""
+    return {
+        (day, digest, bool(probe)): Recorded(times, bool(teacher), bool(gold))
+        for day, digest, probe, times, teacher, gold in connection.execute(query, (feed.bundle_id,))
+    }
+
+
+def _adding(row: Row, before: Recorded | None) -> Row | None:
+    """Return what a row adds to what was recorded of its input on its day; None for nothing."""
+    if before is None:
+        return row
+    teacher, gold = None if before.teacher else row.teacher, None if before.gold else row.gold
+    return None if teacher is None and gold is None else replace(row, teacher=teacher, gold=gold, late=before.times)
+
+
+def _own(data: Path, bundle: entities.Bundle, rows: Sequence[Row]) -> set[Row]:
+    """Return rows of before a bundle's ship that its student was trained or judged on: they would flatter it."""
+    older = [row for row in rows if row.day < bundle.shipped_at[:10] and not row.probe]
+    known = frozen.splits_of(data) if older else {}
+    return {row for row in older if row.digest in known}
+
+
+def _asked_by_month(connection: Connection, play_id: int) -> Counter[str]:
     query = "SELECT substr(day, 1, 7), count(*) FROM observation WHERE play_id = ? AND asked = 1 GROUP BY 1"
     return Counter(dict(connection.execute(query, (play_id,)).fetchall()))
 
@@ -163,8 +256,10 @@ def _with_teacher(
     rows: list[Row],
     asked: Counter[str],
     room: int,
-    known: Mapping[str, Any],
-    seen: set[tuple[str, str, bool]],
+    known: Scored,
+    seen: _Seen,
+    named: LabelMap,
+    of: Definition,
 ) -> list[Row]:
     """Attach the teacher's answers to the rows that the budget allows; the others are only scored.
 
@@ -180,21 +275,23 @@ def _with_teacher(
     rows = [*probe, *rows]
     chosen, watched = [], Counter[str]()
     for row in rows:
-        if row.teacher is not None:
+        if row.teacher is not None or row.late:
             chosen.append(row)
         elif asks and room > 0 and (row.probe or observe.allowance(budget, row.day, asked[row.day[:7]])):
             chosen.append(replace(row, asked=True))
             asked[row.day[:7]] += 1
             room -= 1
+        elif row.gold is not None:
+            chosen.append(row)
         elif watched[row.day] < observe.WATCHED:
             chosen.append(row)
             watched[row.day] += 1
     to_ask = [row for row in chosen if row.asked]
     said = observe_teacher.ask(claimed, dossier, to_ask) if to_ask else {}
-    return [replace(row, teacher=said[row.digest]) if row.asked else row for row in chosen]
+    return [replace(row, teacher=_answer(said[row.digest], named, of)) if row.asked else row for row in chosen]
 
 
-def _probe_again(rows: Sequence[Row], known: Mapping[str, Any], seen: set[tuple[str, str, bool]]) -> list[Row]:
+def _probe_again(rows: Sequence[Row], known: Scored, seen: _Seen) -> list[Row]:
     """Return the rows of the probe, once in four weeks."""
     if not rows:
         return []
@@ -202,23 +299,32 @@ def _probe_again(rows: Sequence[Row], known: Mapping[str, Any], seen: set[tuple[
     before = max((probed for probed, _, probe in seen if probe), default="")
     if before and (date.fromisoformat(day) - date.fromisoformat(before)).days < observe.PROBE_DAYS:
         return []
-    probe = [Row(day, digest, text, "", None, probe=True) for digest, (text, _) in sorted(known["probe"].items())]
+    probe = [Row(day, digest, text, "", None, probe=True) for digest, (text, _) in sorted(known.probe.items())]
     return [row for row in probe if (row.day, row.digest, True) not in seen]
 
 
 # --- the student, and the record -------------------------------------------------------------------------------------
 
 
+def _said(answer: str, labels: Sequence[str], of: Definition) -> str:
+    """Return a student's answer as it is counted: its label, of a number the nearest point, or the text as spelled."""
+    if not of.has_labels:
+        return of.spelled(answer)
+    return of.cell_label(answer, labels) or answer
+
+
 def _observations(
-    rows: Sequence[Row], feed: entities.Feed, student: Path, known: Mapping[str, Any], options: Mapping[str, int]
+    rows: Sequence[Row], feed: entities.Feed, student: Path, known: Scored, options: Mapping[str, int], of: Definition
 ) -> list[entities.Observation]:
     given = outputs(student, [row.input for row in rows], **options)
-    away = (given.embeddings - np.array(known["centre"])) / np.array(known["spread"])
+    away = (given.embeddings - np.array(known.centre)) / np.array(known.spread)
     distance = np.sqrt((away**2).mean(axis=1))
-    found = []
+    found, scale = [], Scale.of(known.answers) if known.of_scale else None
     for at, row in enumerate(rows):
-        answer = known["probe"][row.digest][1] if row.probe else given.answers[at]
-        shown = not row.probe and row.teacher not in (None, answer) and not traffic.sealed(row.digest)
+        said = _said(given.answers[at], known.answers, of)
+        answer = known.probe[row.digest][1] if row.probe else said
+        off = row.teacher is not None and apart(scale, answer, row.teacher)
+        shown = not row.probe and off and not sealed(row.digest)
         found.append(
             tables.Observation(
                 play_id=feed.play_id,
@@ -235,51 +341,117 @@ def _observations(
                 distance=float(distance[at]),
                 length=len(row.input),
                 excerpt=speakable(row.input[: observe.EXCERPT]).replace("\0", "␀") if shown else "",
+                gold=row.gold,
+                late=row.late,
             )
         )
     return found
 
 
+@dataclass(frozen=True)
+class Replayed:
+    """The watch with this feed in it, before it is recorded."""
+
+    plan: observe.Plan
+    watched_from: int
+    monitor: observe.Monitor
+    rows: tuple[entities.Observation, ...]
+
+
+def _replayed(
+    project: Project,
+    dossier: PlayDossier,
+    *,
+    feed: entities.Feed,
+    reference: str,
+    known: Scored,
+    observations: Sequence[entities.Observation],
+) -> Replayed:
+    start = dossier.watched_from
+    bundle = next(each for each in dossier.bundles if each.id == feed.bundle_id)
+    begun = [w for w in dossier.watches if w.bundle_id == feed.bundle_id and w.feed_id > start]
+    plan = history.plan_of(begun[0]) if begun else history.new_plan(project, dossier, bundle, reference)
+    feeds = [each for each in dossier.feeds if each.bundle_id == feed.bundle_id and each.id != feed.id]
+    with project.view() as connection:
+        earlier = history.read_feeds(connection, feeds, start)
+    monitor = observe.replay(plan, known, earlier)
+    if begun:
+        trouble = history.state_trouble(monitor, begun[-1])
+        if trouble:
+            raise ProjectError(trouble)
+    observe.feed(monitor, feed.received_at, observations)
+    rows = (*(row for _, each in earlier for row in each), *observations)
+    return Replayed(plan, start, monitor, rows)
+
+
+def _drift(claimed: Claim, dossier: PlayDossier, data: Path, feed: entities.Feed, replayed: Replayed) -> Drift | None:
+    since = observe_drift.onset(replayed.monitor.findings())
+    if not since:
+        return None
+    watched = [f for f in dossier.feeds if f.bundle_id == feed.bundle_id and f.id > replayed.watched_from]
+    files = {claimed.project.artifacts.path(each.artifact): each.received_at for each in watched}
+    return observe_drift.measured(dossier.play.task, since, replayed.rows, files, data, scale_of(dossier.play))
+
+
 def _record(
     claimed: Claim,
     feed: entities.Feed,
-    reference: str,
-    known: Mapping[str, Any],
+    replayed: Replayed,
+    replay: Callable[[PlayDossier], Replayed],
+    drift: Drift | None,
     observations: Sequence[entities.Observation],
+    named: LabelMap,
+    left_out: Mapping[str, int],
+    of: Definition,
+    contradictions: str,
 ) -> None:
-    def edit(change: Any, row: entities.Run) -> None:
+    said = [each.teacher for each in observations if named.labels and each.teacher is not None]
+    outside = Counter(answer for answer in said if of.label_of(named, answer) is None)
+
+    spelled = Spelled(named.labels)
+    like = {answer: found for answer in outside if (found := spelled.like(of.names_in(answer)))}
+
+    def edit(change: Change, row: entities.Run) -> None:
         change.session.add_all(observations)
         change.session.flush()
-        watch = _watched(claimed, change, feed, reference, known)
+        same = change.dossier.watched_from == replayed.watched_from  # else an alarm was answered meanwhile
+        watch = _watch(feed, replayed if same else replay(change.dossier), change.at)
         change.session.add(watch)
         labelled = sum(each.teacher is not None for each in observations)
         asked = sum(each.asked for each in observations)
-        result = ObserveResult(rows=len(observations), labelled=labelled, asked=asked, standing=watch.standing)
+        result = ObserveResult(
+            rows=len(observations),
+            labelled=labelled,
+            asked=asked,
+            standing=watch.standing,
+            outside=dict(outside.most_common(MOST_OUTSIDE)),
+            outside_rows=outside.total(),
+            spelled={answer: like[answer] for answer, _ in outside.most_common(MOST_OUTSIDE) if answer in like},
+            spelled_rows=sum(outside[answer] for answer in like),
+            late=sum(each.late > 0 for each in observations),
+            people=sum(each.gold is not None for each in observations),
+            drift=drift,
+            contradictions=contradictions,
+            **left_out,
+        )
         row.result, row.message = encode(result), watch.standing.value
         row.step = row.total = 3
         row.artifact = row.artifact or None
-        change.detail |= {"feed": feed.id, **vars(result)}
+        change.detail |= {"feed": feed.id, **vars(result), "drift": drift.line if drift else ""}
         change.detail["state"] = digest_of(watch.state)
 
     claimed.end(Action.RECORD_OBSERVATIONS, RunStatus.FINISHED, edit)
 
 
-def _watched(
-    claimed: Claim, change: Any, feed: entities.Feed, reference: str, known: Mapping[str, Any]
-) -> entities.Watch:
-    dossier: PlayDossier = change.dossier
-    bundle = next(each for each in dossier.bundles if each.id == feed.bundle_id)
-    begun = [w for w in dossier.watches if w.bundle_id == feed.bundle_id and w.feed_id > dossier.watched_from]
-    plan = history.plan_of(begun[0]) if begun else history.new_plan(claimed.project, dossier, bundle, reference)
-    feeds = [each for each in dossier.feeds if each.bundle_id == feed.bundle_id]
-    monitor = observe.replay(plan, known, history.read_feeds(driver(change.session), feeds, dossier.watched_from))
+def _watch(feed: entities.Feed, replayed: Replayed, at: str) -> entities.Watch:
+    monitor = replayed.monitor
     return tables.Watch(
         feed_id=feed.id or 0,
         play_id=feed.play_id,
         bundle_id=feed.bundle_id,
         standing=monitor.standing,
-        plan=plan.to_json(),
-        state=sorted_json(monitor.state()),
+        plan=replayed.plan.to_json(),
+        state=encode(monitor.state()),
         findings=json.dumps([vars(each) | {"sentence": each.sentence} for each in monitor.findings()]),
-        recorded_at=change.at,
+        recorded_at=at,
     )

@@ -6,16 +6,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
 
 from distill_tui import tasks
 from distill_tui.dataset import traffic
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
+from distill_tui.rules.results import ObserveSpec
 from distill_tui.runs import ask as asking
 from distill_tui.runs.claim import Claim
 from distill_tui.store.artifacts import Artifacts
-from distill_tui.store.json_columns import stored
+from distill_tui.store.json_columns import read, stored
+from distill_tui.store.sqlite import Connection
 from distill_tui.teachers import cache
 from distill_tui.teachers.limits import Limits
 from distill_tui.terms import RunKind, RunStatus, TeacherSource
@@ -32,9 +33,11 @@ class Row:
     teacher: str | None
     probe: bool = False
     asked: bool = False
+    gold: str | None = None
+    late: int = 0  # how often the input was recorded before
 
 
-def room(connection: Any, artifacts: Artifacts, dossier: PlayDossier, feed: entities.Feed) -> int:
+def room(connection: Connection, artifacts: Artifacts, dossier: PlayDossier, feed: entities.Feed) -> int:
     """Return how many calls are left of the month in which a feed came in; for a local model there is no limit.
 
     What runs that ended early have paid for counts as well, by the answers that are kept: who gives the next file
@@ -48,9 +51,9 @@ def room(connection: Any, artifacts: Artifacts, dossier: PlayDossier, feed: enti
     query = f"SELECT count(*) FROM observation WHERE asked = 1 AND feed_id IN ({feeds})"
     asked = int(connection.execute(query).fetchone()[0])
     ended = {
-        stored(run.spec, f"the spec of run {run.id}").get("feed")
+        read(ObserveSpec, run.spec, f"the spec of run {run.id}").feed
         for run in dossier.runs
-        if run.status is RunStatus.FINISHED
+        if run.kind is RunKind.OBSERVE and run.status is RunStatus.FINISHED
     }
     asked += sum(_paid(artifacts, play.teacher_digest, other) for other in month if other.id not in ended | {feed.id})
     return (play.sampling_per_month or 0) - asked
@@ -68,7 +71,7 @@ def _paid(artifacts: Artifacts, teacher: str, feed: entities.Feed) -> int:
 
 
 def ask(claimed: Claim, dossier: PlayDossier, rows: Sequence[Row]) -> Mapping[str, str | None]:
-    """Ask the play's teacher about rows, and return input digest → answer; None where it names no label.
+    """Ask the play's teacher about rows, and return input digest → answer, as it is written where it names no label.
 
     The probe is asked again each time, because it compares the teacher of today with the one of then; its answers have
     a name of their own, and a worker that resumes after a kill finds them there. The rows are within the month's budget
@@ -78,6 +81,7 @@ def ask(claimed: Claim, dossier: PlayDossier, rows: Sequence[Row]) -> Mapping[st
     trouble = artifacts.trouble(play.teacher_digest)
     if trouble:
         raise ValueError(trouble)
+    several = tasks.of(play.task).several
     labels, limits, found = asking.labels_of(artifacts, play), _limits(dossier), dict[str, str | None]()
     for probe in (False, True):
         part = {row.digest: row for row in rows if row.probe is probe}
@@ -88,8 +92,9 @@ def ask(claimed: Claim, dossier: PlayDossier, rows: Sequence[Row]) -> Mapping[st
         todo = [(digest, row.input) for digest, row in part.items() if digest not in known]
         if todo:
             asking.ask(claimed, play.teacher_source, play.teacher_digest, todo, name=name, limits=limits, step=(1, 3))
-        answers = cache.labelled(artifacts.folder, play.teacher_source, name, labels)
-        found |= {digest: answers[digest][0] for digest in part}
+        answers = cache.labelled(artifacts.folder, play.teacher_source, name, labels, several=several)
+        unread = cache.said(artifacts.folder, name) if labels else {}
+        found |= {digest: answers[digest][0] or unread.get(digest) or None for digest in part}
     spelled = tasks.of(play.task).spelled
     return {digest: text and spelled(text) for digest, text in found.items()}
 

@@ -12,6 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 from distill_tui.dataset import frozen
 from distill_tui.dataset.duplicates import Together, near_duplicates
 from distill_tui.dataset.frozen import Rows
+from distill_tui.gates.aside import key
 from distill_tui.spec import Spec
 from distill_tui.teachers.description import Described
 from distill_tui.terms import Split, Task
@@ -60,7 +61,7 @@ def group_columns(rows: Rows) -> dict[str, Any]:
         "segment": tuple(segments.index(segment) for segment in rows.segments),
         "group": _groups(rows, clusters),
         "pattern": _patterns(rows, clusters),
-        "key": tuple(int(digest[:15], 16) for digest in rows.digests),
+        "key": tuple(map(key, rows.digests)),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 
 from distill_tui import tasks
 from distill_tui.dataset import frozen
-from distill_tui.gates.deferred import chosen
+from distill_tui.gates.aside import LEAST, aside, key
+from distill_tui.gates.deferred import chosen, too_few
 from distill_tui.gates.record import Record
 from distill_tui.review import controls
 from distill_tui.rounds.weights import cell
@@ -18,33 +20,43 @@ from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.results import TrainedArm, TrainResult, Validation
 from distill_tui.runs import task_rows
-from distill_tui.runs.claim import Claim, Companion
+from distill_tui.runs.claim import Companion, Host, Work
 from distill_tui.spec import Spec
 from distill_tui.store import queries, tables
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.project import Project
 from distill_tui.teachers.description import GIVEN_ALONE, Described
 from distill_tui.terms import RunKind, Split, TeacherSource
-from distill_tui.training import measure
+from distill_tui.training import measure, students
 from distill_tui.training.folders import form
 from distill_tui.training.ladder import Arm, Climb
 from distill_tui.training.loop import Step
 
 
-def run(claimed: Claim, dossier: PlayDossier) -> None:
+def run(claimed: Work, dossier: PlayDossier) -> None:
     """Train the student of the run's spec, from its newest checkpoint if there is one, and validate it."""
     project, spec = claimed.project, Spec.from_json(claimed.run.spec)
     material = Material.of(project, claimed.run, dossier)
-    if dossier.gate is not None and dossier.gate.deferral is not None and not len(material.validation):
-        raise ValueError("The gate defers requests below a threshold of the validation rows, and there are none.")
+    if dossier.gate is not None:
+        problem = too_few(dossier.gate, [*map(key, material.validation.digests)], len(material.validation))
+        if problem:
+            raise ValueError(problem)
     started = time.monotonic()
     trained, last = climb(claimed, spec, material)
     kept = trained.kept
     control_arms = {control.value: arm for control, arm in trained.controls.items()}
     parameters, size = measure.size(kept.folder)
+    opened = students.open_folder(kept.folder, threads=kept.spec.threads)
+    cut = opened.cut([*material.training.inputs, *material.validation.inputs])
+    seeds = {controls.of_seed(seed): arm for seed, arm in trained.seeds.items()}
+    shown = validated(claimed, kept, control_arms | seeds | trained.probe, material)
+    if cut.is_finding:
+        says = f"The student does not read every text whole: {cut.sentence}. Raise max_tokens, or choose another kind."
+        shown = replace(shown, findings=(says, *shown.findings))
     result = TrainResult(
-        **vars(validated(claimed, kept, control_arms | trained.probe, material)),
-        seconds=round(time.monotonic() - started, 1),
+        **vars(shown),
+        cut=cut,
+        seconds=round(max(time.monotonic() - started, took(trained)), 1),
         parameters=parameters,
         bytes=size,
         data=material.data.digest,
@@ -60,6 +72,12 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
     claimed.finish(result, last, project.artifacts.store_copy(kept.folder))
 
 
+def took(trained: Climb[Any, Any]) -> float:
+    """Return the seconds of all arms, also of those that an earlier process of this run trained."""
+    compared = (trained.controls, trained.seeds, trained.probe)
+    return sum(arm.seconds for arms in (trained.rungs, *(each.values() for each in compared)) for arm in arms)
+
+
 @dataclass(frozen=True)
 class Material:
     """What a training run reads: a frozen data set and, where the student learns from one, a local teacher."""
@@ -71,7 +89,7 @@ class Material:
     asked: Described  # the prompt of a teacher that writes
 
     @classmethod
-    def of(cls, project: Project, run: entities.Run, dossier: PlayDossier) -> Material:
+    def of(cls, project: Host, run: entities.Run, dossier: PlayDossier) -> Material:
         play, data = dossier.play, next(d for d in dossier.data_sets if d.id == run.data_set_id)
         path, teacher = project.artifacts.path(data.artifact), local_teacher(project.artifacts, play)
         return cls(data, frozen.load(path, Split.TRAIN), frozen.load(path, Split.VALIDATION), *teacher)
@@ -97,19 +115,23 @@ def train_shard(project: Project, run_id: int) -> int:
     return 0
 
 
-def climb(claimed: Claim | Companion, spec: Spec, material: Material) -> tuple[Climb[Any, Any], int]:
+def climb(
+    claimed: Work | Companion, spec: Spec, material: Material, student: Path | None = None
+) -> tuple[Climb[Any, Any], int]:
     """Train the arms of a run, reporting each step; returns them and the number of steps.
 
-    The curve has the points of the student, or of one rung after the other; controls and probe only have messages.
+    `student` was trained before, and only the arms that are compared with it are trained.
+
+    The curve has the points of the student, or of one rung after the other; the other arms only have messages.
     """
     start = claimed.project.artifacts.path(spec.folder) if spec.folder else None
     rows = task_rows.of(material.training.task).arm_rows(material.training, material.validation, material.asked)
-    trained = Climb(spec, rows, teacher=material.teacher, start=start, folder=claimed.folder)
+    trained = Climb(spec, rows, teacher=material.teacher, start=start, folder=claimed.folder, trained=student)
     total, last = trained.total(), 0
     with closing(trained.steps()) as steps:
         for name, step in steps:
             last = trained.before + step.number  # the same numbers for a run that was killed and resumed
-            point = None if name.startswith(("control", "probe")) else _point(claimed.id, last, step)
+            point = None if name.startswith(("control", "seed", "probe")) else _point(claimed.id, last, step)
             always = point is not None and step.validation is not None
             claimed.report(last, max(last, total), _step_message(name, step), point=point, always=always)
     return trained, last
@@ -143,7 +165,7 @@ def arm_result(arm: Arm[Any], good_enough: bool, artifact: str = "") -> TrainedA
     )
 
 
-def validated(claimed: Claim, kept: Arm[Any], others: dict[str, Arm[Any]], material: Material) -> Validation:
+def validated(claimed: Work, kept: Arm[Any], others: dict[str, Arm[Any]], material: Material) -> Validation:
     """Compute the validation results, which builders may read freely: score, agreement, failures by cell.
 
     Every row's outcome is kept as a record, so that rounds are compared row by row and failures can be paged through.
@@ -173,7 +195,16 @@ def validated(claimed: Claim, kept: Arm[Any], others: dict[str, Arm[Any]], mater
         score_name="accuracy" if record.truth is record.gold else "agreement",
         agreement=sum(agrees) / len(agrees) if agrees else None,
         failures=failures,
-        findings=tuple(controls.findings(record)),
+        findings=(*controls.findings(record), *_same_rows(record)),
         deferred_below=record.deferred_below,
         validation=claimed.project.artifacts.store_bytes(record.to_json().encode()),
     )
+
+
+def _same_rows(record: Record) -> Iterator[str]:
+    """Find that the deferral threshold was fixed on rows that stopped the training too."""
+    if record.deferred_below and not aside(record.key):
+        yield (
+            f"Fewer than {LEAST} validation rows could be set aside, so the deferral threshold was fixed on rows that "
+            "also stopped the training: more requests may go back than the gate aims at. More validation rows cure it."
+        )

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 from distill_tui.digests import file_digest, folder_digest
@@ -23,11 +24,16 @@ class Artifacts:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @cached_property
+    def project(self) -> Path:
+        """The project file that they belong to."""
+        return self.folder.with_name(self.folder.name.removesuffix(".artifacts"))
+
     def path(self, digest: str) -> Path:
         """Return the path of the artifact with this digest. Raises ValueError."""
         name = digest.removeprefix("sha256:")
         if len(name) != 64 or not set(name) <= set("0123456789abcdef"):
-            raise ValueError(f"'{digest}' is no digest.")
+            raise ValueError(f"'{digest}' is not a digest.")
         return self.folder / name
 
     def trouble(self, digest: str) -> str | None:
@@ -85,14 +91,21 @@ class Artifacts:
         sync_folder(self.folder)
         return digest
 
-    def store_copy(self, source: Path, ignore: Callable[[str], bool] = lambda name: False) -> str:
-        """Copy a folder in, file by file; links and special files are refused, `ignore`d names left out."""
+    def store_copy(
+        self, source: Path, ignore: Callable[[str], bool] = lambda name: False, more: Mapping[str, str] = {}
+    ) -> str:
+        """Copy a folder in, file by file; links and special files are refused, `ignore`d names left out.
+
+        `more` are texts of files that are added, or replaced, by name.
+        """
         with self.scratch() as scratch:
             copy = scratch / "copy"
             for name in folder_names(source):
                 if not ignore(name):
                     (copy / name).parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(source / name, copy / name)
+            for name, text in more.items():
+                (copy / name).write_text(text, encoding="utf-8")
             return self.store(copy)
 
 
@@ -103,6 +116,15 @@ def folder_names(folder: Path) -> Iterable[str]:
             raise ValueError(f"{path.name} in {folder.name} is a symbolic link; replace it by the file itself.")
         if path.is_file():
             yield path.relative_to(folder).as_posix()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that its name shows the old content or all of the new."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_bytes(content)
+    sync_file(draft)
+    draft.replace(path)
+    sync_folder(path.parent)
 
 
 def _sync_tree(path: Path) -> None:

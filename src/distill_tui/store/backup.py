@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from distill_tui.store import disks, sqlite
+from distill_tui.store import disks, sqlite, whole_check
 from distill_tui.store.artifacts import TEACHER_CACHE, Artifacts, sync_file, sync_folder
-from distill_tui.store.audit_log import chain_trouble
 from distill_tui.store.project import Project, ProjectError
 
 
@@ -93,7 +92,7 @@ def _copy_artifacts(artifacts: Artifacts, folder: Path) -> Iterator[str]:
     shutil.rmtree(folder, ignore_errors=True)  # of a backup that was killed
     folder.mkdir()
     for path in _artifacts(artifacts):
-        for source in (path, *sorted(path.rglob("*"))):  # `shutil.copytree` gathers what a disk says where it fails
+        for source in (path, *sorted(path.rglob("*"))):  # `shutil.copytree` gathers the errors of a failing disk
             target = folder / source.relative_to(artifacts.folder)
             if source.is_dir() and not source.is_symlink():
                 target.mkdir()
@@ -113,7 +112,7 @@ def _look(making: Path, artifacts: Artifacts, names: list[str]) -> tuple[int, st
     copy = Project(making)
     try:
         with copy.view() as connection:
-            trouble = chain_trouble(connection)
+            trouble = whole_check.trouble(connection, artifacts)
         dossier = copy.project_dossier()
     finally:
         copy.close()

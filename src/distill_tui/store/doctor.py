@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from distill_tui.store import disks, migrations, sqlite
+from distill_tui.store import cards, disks, exposure, migrations, sqlite, whole_check
 from distill_tui.store.artifacts import Artifacts
-from distill_tui.store.audit_log import chain_trouble
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.store.project_file import check
+from distill_tui.store.sqlite import Connection
 
 LOGIND = Path("/etc/systemd/logind.conf")
 DRIFT = 60  # seconds by which the clocks of two who write one file may differ
@@ -79,7 +79,9 @@ def file(path: Path) -> Iterator[Finding]:
         yield from _artifacts(connection, path)
     finally:
         connection.close()
-    yield _chain(path)
+    exposed = exposure.trouble(path)
+    yield Finding("who may write", not exposed, exposed or "no other account of this machine")
+    yield from _log(path)
 
 
 def _disk(path: Path) -> Iterator[Finding]:
@@ -102,7 +104,7 @@ def _size(path: Path) -> int:
     return sum(each.stat().st_size for each in files if each.is_file())
 
 
-def _look(name: str, look: Any, connection: Any) -> Finding:
+def _look(name: str, look: Any, connection: Connection) -> Finding:
     try:
         trouble, fine = look(connection)
     except sqlite.DatabaseErrors as error:
@@ -110,22 +112,22 @@ def _look(name: str, look: Any, connection: Any) -> Finding:
     return Finding(name, not trouble, trouble or fine)
 
 
-def _journal(connection: Any) -> tuple[str, str]:
+def _journal(connection: Connection) -> tuple[str, str]:
     (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
     return ("" if mode == "wal" else f"journal mode is {mode}, not wal; opening the file mends it"), "wal"
 
 
-def _integrity(connection: Any) -> tuple[str, str]:
+def _integrity(connection: Connection) -> tuple[str, str]:
     found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(10)")]
     return ("" if found == ["ok"] else "; ".join(found)), "ok"
 
 
-def _references(connection: Any) -> tuple[str, str]:
+def _references(connection: Connection) -> tuple[str, str]:
     found = connection.execute("PRAGMA foreign_key_check").fetchall()
     return (f"{len(found)} rows name something that is not there" if found else ""), "ok"
 
 
-def _clock(connection: Any) -> tuple[str, str]:
+def _clock(connection: Connection) -> tuple[str, str]:
     """Compare this machine's clock with the log: its order does not depend on clocks, but dates and ages do."""
     newest = connection.execute("SELECT at FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
     try:
@@ -137,7 +139,7 @@ def _clock(connection: Any) -> tuple[str, str]:
     return (says if behind > DRIFT else ""), "not behind the log"
 
 
-def _guards(connection: Any) -> tuple[str, str]:
+def _guards(connection: Connection) -> tuple[str, str]:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version != migrations.VERSION:
         return "", f"format {version}; opened once by this release, it is brought up to date"
@@ -165,7 +167,7 @@ UNION SELECT report ->> '$.rejects_file' FROM traffic WHERE report ->> '$.reject
 """
 
 
-def _artifacts(connection: Any, path: Path) -> Iterator[Finding]:
+def _artifacts(connection: Connection, path: Path) -> Iterator[Finding]:
     """Check every file that the project names by its digest."""
     artifacts = Artifacts(path.parent / f"{path.name}.artifacts")
     try:
@@ -181,13 +183,20 @@ def _artifacts(connection: Any, path: Path) -> Iterator[Finding]:
         yield Finding("artifacts", writable, says)
 
 
-def _chain(path: Path) -> Finding:
+def _log(path: Path) -> Iterator[Finding]:
+    """Check the whole log, and that it goes on from what this account saw of it."""
     try:
-        with closing(Project.open(path)) as project, project.view() as connection:
-            trouble = chain_trouble(connection)
+        with closing(Project.open(path)) as project:
+            with project.view() as connection:
+                trouble = whole_check.trouble(connection, project.artifacts)
+                false = next(iter(cards.false(connection, project.artifacts).values()), "") if not trouble else ""
+            lacks = project.project_dossier().read_only
     except Exception as error:
         expected = isinstance(getattr(error, "orig", error), (ProjectError, *sqlite.DatabaseErrors))
         if not expected and not sqlite.unknown_word(error):
             raise
-        return Finding("audit log", False, str(getattr(error, "orig", error)))
-    return Finding("audit log", not trouble, trouble or "the chain is whole")
+        yield Finding("audit log", False, str(getattr(error, "orig", error)))
+        return
+    yield Finding("audit log", not trouble, trouble or "the chain is whole, and the tables are what it says")
+    yield Finding("cards", not false, false or "as the rules say")
+    yield Finding("history", not lacks, lacks or "goes on from all that this account saw")

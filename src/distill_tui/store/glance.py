@@ -14,9 +14,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from distill_tui.people import log_heads
 from distill_tui.rules.card import Card, CardRun, edition
+from distill_tui.store import gateway
 from distill_tui.store.artifacts import Artifacts
-from distill_tui.store.sqlite import Words, reading
+from distill_tui.store.sqlite import Connection, Words, reading
 from distill_tui.terms import ABOUT_THE_ROSTER, Action, PlayKind, Role, RunKind, RunStatus, Stage
 
 
@@ -54,7 +56,7 @@ def header(path: Path, before: Header | None = None) -> Header:
     return Header(str(name), str(keeper), sum(stages.values()), active, stages, int(head))
 
 
-def _active(connection: Any, among: Iterable[int] | None = None) -> dict[int, int]:
+def _active(connection: Connection, among: Iterable[int] | None = None) -> dict[int, int]:
     """Read the active runs, each with its play; no run begins without an entry in the log."""
     known = "" if among is None else f" AND id IN ({', '.join(map(str, among))})"
     return dict(connection.execute(f"SELECT id, play_id FROM run WHERE status IN ('queued', 'running'){known}"))
@@ -96,6 +98,20 @@ def neighbour(path: Path, play: int, by: int) -> int | None:
     return None if other in (None, play) else int(other)
 
 
+def in_doubt(path: Path) -> bool:
+    """Whether this account saw what the log lacks, or a restored file was ever accepted: `lineage` says more."""
+    with reading(path) as connection:
+        (uid,) = connection.execute("SELECT uid FROM project").fetchone() or ("",)
+        before = log_heads.seen(str(uid))
+        at = before and connection.execute("SELECT digest FROM audit WHERE seq = ?", (before.size,)).fetchone()
+        if before is not None and at != (before.digest,):
+            return True
+        return connection.execute(_ACCEPTED).fetchone() is not None
+
+
+_ACCEPTED = f"SELECT 1 FROM audit WHERE action = '{Action.ACCEPT_RESTORED.value}' LIMIT 1"
+
+
 def touched(path: Path, since: int) -> set[int]:
     """Read the plays that the log names after its entry `since`."""
     with reading(path) as connection:
@@ -116,10 +132,15 @@ def cards(path: Path, *, first: int = 0, only: Iterable[int] | None = None) -> l
             _computed(connection, artifacts, row[3]) if is_stale(artifacts, *row[:3]) else _card(row[3:], known)
             for row in rows
         ]
+    if gateway.any_served(path):
+        for card in found:
+            now = gateway.read(path, card.code)
+            if now is not None and now.running:
+                card.per_minute, card.served = now.per_minute, now.words
     return [card.on(today) for card in found]
 
 
-def _computed(connection: Any, artifacts: Artifacts, play_id: int) -> Card:
+def _computed(connection: Connection, artifacts: Artifacts, play_id: int) -> Card:
     from distill_tui.rules.how_it_stands import stored_card
     from distill_tui.store.load import load
 
@@ -140,11 +161,11 @@ _FIRST = """SELECT id FROM
 
 _ROSTER = ", ".join(f"'{action.value}'" for action in ABOUT_THE_ROSTER)
 
-# The files that the next step depends on: at `decide`, the records from which verdicts are computed.
-RECORDS = """CASE stage WHEN 'decide' THEN (SELECT group_concat(record, ' ') FROM (
+# The records from which a play's verdicts are computed: of its evaluations, and of their students on validation.
+RECORDS = """(SELECT group_concat(record, ' ') FROM (
     SELECT record FROM evaluation WHERE evaluation.play_id = play.id UNION
-    SELECT result ->> '$.validation' FROM run WHERE id IN (SELECT run_id FROM evaluation WHERE play_id = play.id)
-    )) END"""
+    SELECT result ->> '$.validation' FROM run WHERE id IN (SELECT run_id FROM evaluation WHERE play_id = play.id)))"""
+FILES = f"CASE stage WHEN 'decide' THEN {RECORDS} END"  # that the next step depends on
 
 # A card is out of date where a later entry names its play or, at `decide`, changes the roster; where the log is another
 # than the one that it was computed at; and where its edition is another (see `is_stale`).
@@ -154,10 +175,13 @@ STALE = f"""(play_card.seq IS NULL
         (SELECT coalesce(max(seq), 0) FROM audit WHERE audit.play_id IS NULL AND action IN ({_ROSTER}))
     OR play_card.head IS NOT (SELECT digest FROM audit WHERE audit.seq = play_card.seq))"""
 
+AGE = f"{STALE}, edition, {FILES}"  # what `is_stale` asks of a play and its card
+
 _CARDS = f"""
-SELECT {STALE}, edition, {RECORDS},
+SELECT {AGE},
     play.id, name, play.kind, stage, play.round, stage_since, summary, roles, quality, saves, passed, signed_off, word,
-    words, next_step, waits_for, refresh_due, run.id, run.kind, run.status, run.step, run.total
+    words, next_step, waits_for, refresh_due, run.id, run.kind, run.status, run.step, run.total,
+    (SELECT currency FROM project)
 FROM play
 LEFT JOIN play_card ON play_card.play_id = play.id
 LEFT JOIN run ON run.id = coalesce(
@@ -171,7 +195,7 @@ _RUN_KIND, _RUN_STATUS = Words(RunKind), Words(RunStatus)
 
 def _card(row: tuple[Any, ...], known: dict[str, dict[Role, str]]) -> Card:
     id, name, kind, stage, number, since, summary, written, quality, saves, passed, signed_off = row[:12]
-    word, words, step, waits_for, due, run_id, run_kind, status, done, total = row[12:]
+    word, words, step, waits_for, due, run_id, run_kind, status, done, total, currency = row[12:]
     roles = known.get(written)
     if roles is None:
         roles = known[written] = {_ROLE[role]: person for role, person in json.loads(written).items()}
@@ -193,4 +217,5 @@ def _card(row: tuple[Any, ...], known: dict[str, dict[Role, str]]) -> Card:
         waits_for,
         due,
         None if run_id is None else CardRun(run_id, _RUN_KIND[run_kind], _RUN_STATUS[status], done, total),
+        currency,
     )

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from distill_tui.store import sqlite
+from distill_tui.store.sqlite import Connection
 from distill_tui.terms import (
     Action,
     Assurance,
@@ -34,7 +35,7 @@ def _words(words: type[StrEnum]) -> str:
     return ", ".join(f"'{word.value}'" for word in words)
 
 
-def m001_first_release(connection: Any) -> None:
+def m001_first_release(connection: Connection) -> None:
     """Create every table of the first release with its checks and its triggers."""
     for statement in (*_TABLES, *_TRIGGERS):
         connection.execute(statement)
@@ -44,7 +45,7 @@ MIGRATIONS: tuple[Callable[[Any], None], ...] = (m001_first_release,)
 VERSION = len(MIGRATIONS)
 
 
-def migrate(connection: Any) -> None:
+def migrate(connection: Connection) -> None:
     """Bring a file to `VERSION`; the caller holds a write transaction."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
@@ -58,14 +59,14 @@ def expected_schema() -> dict[str, str]:
     return schema(new_file())
 
 
-def new_file() -> Any:
+def new_file() -> Connection:
     """Make an empty project file of this version, in memory."""
-    connection = sqlite.module.connect(":memory:", isolation_level=None)
+    connection: Connection = sqlite.module.connect(":memory:", isolation_level=None, check_same_thread=False)
     migrate(connection)
     return connection
 
 
-def schema(connection: Any) -> dict[str, str]:
+def schema(connection: Connection) -> dict[str, str]:
     """Read the schema that a file really has."""
     return dict(connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"))
 
@@ -87,7 +88,11 @@ _TABLES = (
         name TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
         keeper TEXT NOT NULL REFERENCES person (id),
         minimum_assurance TEXT NOT NULL DEFAULT 'account' CHECK (minimum_assurance IN ({_words(Assurance)})),
-        created_at TEXT NOT NULL
+        forbids TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(forbids)),
+        currency TEXT NOT NULL DEFAULT 'USD' CHECK (currency GLOB '[A-Z][A-Z][A-Z]'),
+        created_at TEXT NOT NULL,
+        on_alarm TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(on_alarm)),
+        webhook TEXT NOT NULL DEFAULT ''
     ) STRICT""",
     """CREATE TABLE account (
         uid INTEGER PRIMARY KEY CHECK (uid >= 0),
@@ -115,6 +120,8 @@ _TABLES = (
             CHECK (teacher_source IN ({_words(TeacherSource)})),
         teacher_name TEXT NOT NULL DEFAULT '',
         teacher_digest TEXT NOT NULL DEFAULT '',
+        teacher_labels TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(teacher_labels)),
+        label_map TEXT NOT NULL DEFAULT '{{}}' CHECK (json_valid(label_map)),
         sampling_per_month INTEGER CHECK (sampling_per_month > 0),
         refresh_days INTEGER CHECK (refresh_days > 0),
         outcome TEXT NOT NULL DEFAULT '',
@@ -204,6 +211,15 @@ _TABLES = (
         at TEXT NOT NULL,
         PRIMARY KEY (play_id, round, finding, says)
     ) STRICT""",
+    """CREATE TABLE dropped_row (
+        play_id INTEGER NOT NULL REFERENCES play (id),
+        input_digest TEXT NOT NULL CHECK (length(input_digest) = 64 AND input_digest NOT GLOB '*[^0-9a-f]*'),
+        round INTEGER NOT NULL CHECK (round >= 1),
+        reason TEXT NOT NULL CHECK (length(reason) BETWEEN 1 AND 4000),
+        person_id TEXT NOT NULL REFERENCES person (id),
+        at TEXT NOT NULL,
+        PRIMARY KEY (play_id, input_digest)
+    ) STRICT""",
     f"""CREATE TABLE run (
         id INTEGER PRIMARY KEY,
         play_id INTEGER NOT NULL REFERENCES play (id),
@@ -261,7 +277,7 @@ _TABLES = (
     ) STRICT""",
     f"""CREATE TABLE statement (
         id INTEGER PRIMARY KEY,
-        play_id INTEGER NOT NULL REFERENCES play (id),
+        play_id INTEGER REFERENCES play (id),
         kind TEXT NOT NULL CHECK (kind IN ({_words(StatementKind)})),
         person_id TEXT NOT NULL REFERENCES person (id),
         content BLOB NOT NULL CHECK (length(content) BETWEEN 2 AND 1000000),
@@ -305,7 +321,7 @@ _TABLES = (
         rows INTEGER NOT NULL CHECK (rows >= 0),
         rejects INTEGER NOT NULL CHECK (rejects >= 0),
         received_at TEXT NOT NULL,
-        UNIQUE (play_id, source_digest)
+        UNIQUE (bundle_id, source_digest)
     ) STRICT""",
     """CREATE TABLE observation (
         id INTEGER PRIMARY KEY,
@@ -323,7 +339,9 @@ _TABLES = (
         distance REAL NOT NULL,
         length INTEGER NOT NULL CHECK (length >= 0),
         excerpt TEXT NOT NULL CHECK (length(excerpt) <= 200),
-        UNIQUE (bundle_id, day, input_digest, probe)
+        gold TEXT,
+        late INTEGER NOT NULL CHECK (late >= 0),
+        UNIQUE (bundle_id, day, input_digest, probe, late)
     ) STRICT""",
     f"""CREATE TABLE watch (
         feed_id INTEGER PRIMARY KEY REFERENCES feed (id),
@@ -356,6 +374,8 @@ _TABLES = (
         action TEXT NOT NULL CHECK (action IN ({_words(Action)})),
         play_id INTEGER REFERENCES play (id),
         detail TEXT NOT NULL CHECK (json_valid(detail)),
+        rows TEXT NOT NULL CHECK (json_valid(rows)),
+        state TEXT NOT NULL,
         previous TEXT NOT NULL,
         digest TEXT NOT NULL UNIQUE CHECK (digest GLOB 'sha256:*' AND length(digest) = 71)
     ) STRICT""",
@@ -374,11 +394,13 @@ _TABLES = (
         next_step TEXT CHECK (next_step IN ({_words(Action)})),
         waits_for TEXT,
         refresh_due TEXT NOT NULL,
-        run_id INTEGER REFERENCES run (id)
+        run_id INTEGER REFERENCES run (id),
+        verdicts TEXT NOT NULL
     ) STRICT""",
     "CREATE INDEX run_by_play ON run (play_id)",
     "CREATE INDEX run_active ON run (play_id) WHERE status IN ('queued', 'running')",
     "CREATE INDEX audit_by_play ON audit (play_id)",
+    f"CREATE INDEX audit_accepted ON audit (seq) WHERE action = '{Action.ACCEPT_RESTORED.value}'",
     "CREATE INDEX evaluation_by_play ON evaluation (play_id)",
     "CREATE INDEX sign_off_by_play ON sign_off (play_id)",
     "CREATE INDEX spot_check_by_play ON spot_check (play_id)",
@@ -397,6 +419,18 @@ def _append_only(table: str, key: str, words: str) -> tuple[str, ...]:
         f"CREATE TRIGGER {table}_never_deleted BEFORE DELETE ON {table} BEGIN {abort}; END",
         f"CREATE TRIGGER {table}_never_replaced BEFORE INSERT ON {table}"
         f" WHEN EXISTS (SELECT 1 FROM {table} WHERE {same}) BEGIN {abort}; END",
+    )
+
+
+def _until_freeze(table: str, key: str, words: str) -> tuple[str, ...]:
+    """Make triggers against changing a row, and against deleting it once the data set of its round is frozen."""
+    updated, _, replaced = _append_only(table, key, words)
+    frozen = "data_set WHERE play_id = OLD.play_id AND round >= OLD.round AND frozen_at IS NOT NULL"
+    return (
+        updated,
+        f"CREATE TRIGGER {table}_fixed_delete BEFORE DELETE ON {table} WHEN EXISTS (SELECT 1 FROM {frozen})"
+        f" BEGIN SELECT RAISE(ABORT, '{words}'); END",
+        replaced,
     )
 
 
@@ -431,7 +465,8 @@ _TRIGGERS = (
     " OR EXISTS (SELECT 1 FROM audit WHERE digest = NEW.digest)"
     " BEGIN SELECT RAISE(ABORT, 'an audit entry must follow the last one'); END",
     *_append_only("builder", "play_id person_id act", "having built is permanent"),
-    *_append_only("accepted_finding", "play_id round finding says", "what was accepted stays accepted"),
+    *_until_freeze("accepted_finding", "play_id round finding says", "what was accepted stays accepted"),
+    *_until_freeze("dropped_row", "play_id input_digest", "what was dropped stays dropped"),
     *_append_only("opened_row", "play_id input_digest person_id", "a row that was opened stays opened"),
     *_append_only("evaluation", "id", "an evaluation is append-only"),
     *_append_only("spot_check", "id", "a spot check is append-only"),
@@ -444,11 +479,11 @@ _TRIGGERS = (
     *_append_only("watch", "feed_id", "what was watched is append-only"),
     *_append_only("remedy", "id", "a remedy is append-only"),
     "CREATE TRIGGER feed_once BEFORE INSERT ON feed"
-    " WHEN EXISTS (SELECT 1 FROM feed WHERE play_id = NEW.play_id AND source_digest = NEW.source_digest)"
+    " WHEN EXISTS (SELECT 1 FROM feed WHERE bundle_id = NEW.bundle_id AND source_digest = NEW.source_digest)"
     " BEGIN SELECT RAISE(ABORT, 'a feed is append-only'); END",
     "CREATE TRIGGER observation_once BEFORE INSERT ON observation"
     " WHEN EXISTS (SELECT 1 FROM observation WHERE bundle_id = NEW.bundle_id AND day = NEW.day"
-    " AND input_digest = NEW.input_digest AND probe = NEW.probe)"
+    " AND input_digest = NEW.input_digest AND probe = NEW.probe AND late = NEW.late)"
     " BEGIN SELECT RAISE(ABORT, 'an observation is append-only'); END",
     "CREATE TRIGGER evaluation_run_once BEFORE INSERT ON evaluation"
     " WHEN EXISTS (SELECT 1 FROM evaluation WHERE evaluation_run = NEW.evaluation_run)"
@@ -483,6 +518,9 @@ _TRIGGERS = (
     "CREATE TRIGGER play_name_taken BEFORE UPDATE OF name ON play"
     " WHEN EXISTS (SELECT 1 FROM play WHERE name = NEW.name AND id <> OLD.id)"
     " BEGIN SELECT RAISE(ABORT, 'a play of this name or number exists'); END",
+    "CREATE TRIGGER project_currency_fixed BEFORE UPDATE OF currency ON project"
+    " WHEN EXISTS (SELECT 1 FROM gate WHERE locked_at IS NOT NULL)"
+    " BEGIN SELECT RAISE(ABORT, 'a gate is locked on amounts in this currency'); END",
     *_keeps("project", "id uid keeper created_at", "TRUE", "a project keeps its identity"),
     *_keeps("person", "id enrolled_at", "id = NEW.id", "a person is never deleted"),
     *_append_only("account", "uid", "an account keeps its owner"),

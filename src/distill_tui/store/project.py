@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from distill_tui.gates.currencies import USUAL
 from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier, ProjectDossier
@@ -23,7 +24,8 @@ from distill_tui.rules.objection import Refused
 from distill_tui.rules.permission import objections
 from distill_tui.rules.requests import OpenProject, Request
 from distill_tui.rules.state_machine import NEXT_STAGE
-from distill_tui.store import audit_log, cards, project_file, rows, sqlite
+from distill_tui.store import audit_log, cards, deciding, lineage, may_write, project_file, rows, sqlite, whole_check
+from distill_tui.store import repair as repairs
 from distill_tui.store.artifacts import Artifacts, sync_folder
 from distill_tui.store.load import Logs, load, load_project
 from distill_tui.store.project_file import (
@@ -38,6 +40,7 @@ from distill_tui.store.project_file import (
 )
 from distill_tui.store.project_file import ProjectError as ProjectError
 from distill_tui.store.project_file import now as now
+from distill_tui.store.sqlite import Connection
 from distill_tui.terms import ABOUT_THE_ROSTER, Action
 
 if TYPE_CHECKING:
@@ -50,13 +53,13 @@ class Change:
     """One change under way: edit rows through `session`; what goes into `detail` is logged."""
 
     session: Session
-    connection: Any  # the plain one below it, in the same transaction
+    connection: Connection  # the plain one below it, in the same transaction
     seen: ProjectDossier | PlayDossier  # as it was when the rules were asked
     row: entities.Play | None  # the play that is changed or opened
     person: str
     actor: Actor
     at: str
-    detail: dict[str, Any] = field(default_factory=dict)
+    detail: dict[str, object] = field(default_factory=dict)
 
     @property
     def dossier(self) -> PlayDossier:
@@ -77,18 +80,21 @@ class Project:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.artifacts = Artifacts(path.parent / f"{path.name}.artifacts")
-        self._idle: list[Any] = []  # read-only connections: opening one reads the schema
-        self._watcher: Any = None
+        self._idle: list[Connection] = []  # read-only connections: opening one reads the schema
+        self._watcher: Connection | None = None
         self._file = inode(path)
         self._logs: Logs = {}
+        self._followed = whole_check.Followed()
         self.patience: float | None = PATIENCE
 
     @classmethod
-    def create(cls, path: Path, name: str, keeper: str, keeper_name: str, actor: Actor) -> Project:
-        """Make a project file; the person who makes it is its keeper. Raises ProjectError if the path is taken."""
+    def create(
+        cls, path: Path, name: str, keeper: str, keeper_name: str, actor: Actor, currency: str = USUAL
+    ) -> Project:
+        """Make a project file; the person who makes it is its keeper. Raises Refused, ProjectError if it is there."""
         if not path.parent.is_dir():
             raise ProjectError(f"The folder {path.parent} does not exist; make it first.")
-        reasons = objections(Action.OPEN_PROJECT, None, actor, OpenProject(keeper))
+        reasons = objections(Action.OPEN_PROJECT, None, actor, OpenProject(keeper, currency))
         if reasons:
             raise Refused(reasons)
         see_free(path)
@@ -98,7 +104,7 @@ class Project:
             making.unlink(missing_ok=True)  # left by a process that was killed here
             sqlite.module.connect(str(making), isolation_level=None).close()
             migrate(making)
-            _found(making, name, keeper, keeper_name, actor)
+            _found(making, name, keeper, keeper_name, actor, currency)
             if not write_ahead(making):
                 raise ProjectError(
                     f"{path.name} was not made: its disk failed; see that it can be used, and try again."
@@ -119,6 +125,7 @@ class Project:
         try:
             see_whole(path)
             with write_lock(path):
+                lineage.see_follows(path)
                 migrate(path)
                 write_ahead(path)
             opened = cls(path)
@@ -129,7 +136,7 @@ class Project:
             return opened
         except sqlite.DatabaseErrors as error:
             raise ProjectError(
-                f"{path.name} cannot be opened: {error}; restore it from a backup (`distill-tui doctor` says more)."
+                f"{path.name} cannot be opened: {error}; restore it from a backup (`distill-tui doctor` shows more)."
             ) from None
 
     def close(self) -> None:
@@ -150,9 +157,10 @@ class Project:
             self.close()
             self._file = there
             self._logs = {}
+            self._followed = whole_check.Followed()
 
     @contextmanager
-    def view(self) -> Iterator[Any]:
+    def view(self) -> Iterator[Connection]:
         """One consistent view by a plain connection that only reads: it needs no SQLAlchemy.
 
         The file is opened for writing, because the connection that closes last has to clean up the write-ahead log.
@@ -173,25 +181,41 @@ class Project:
     def project_dossier(self, *, thorough: bool = False) -> ProjectDossier:
         """Load everything known about the project itself now. `thorough` also checks the log's chain."""
         with self.view() as connection:
-            return load_project(connection, thorough=thorough)
+            return load_project(connection, self.artifacts if thorough else None)
 
-    def dossier(self, play_id: int, *, thorough: bool = False) -> PlayDossier:
+    def dossier(self, play_id: int, *, thorough: bool = False, shown: bool = False) -> PlayDossier:
         """Load everything known about a play now. `thorough` also checks the log's chain and every file.
 
-        Raises Refused where there is no such play.
+        What is only `shown` takes the verdicts of the play's card, if it is not out of date. Raises Refused where the
+        play does not exist.
         """
         with self.view() as connection:
-            return load(connection, self.artifacts, play_id, self._logs, thorough=thorough)
+            stored = cards.verdicts(connection, self.artifacts, play_id) if shown else None
+            return load(connection, self.artifacts, play_id, self._logs, thorough=thorough, stored=stored)
 
-    def ask_first(self, action: Action, play_id: int, actor: Actor, request: Request | None = None) -> PlayDossier:
+    def followed(self, play_id: int) -> PlayDossier:
+        """Load a play for what answers users: the whole file is compared with its log, which is replayed from where
+        the last such look ended.
+        """
+        with self.view() as connection:
+            return self._compared(connection, load(connection, self.artifacts, play_id, self._logs))
+
+    def _compared(self, connection: Connection, dossier: PlayDossier) -> PlayDossier:
+        found = self._followed.trouble(connection)
+        return replace(dossier, project=replace(dossier.project, audit_trouble=found))
+
+    def ask_first(
+        self, action: Action, play_id: int, actor: Actor, request: Request | None = None, *, thorough: bool = False
+    ) -> PlayDossier:
         """Ask the rules before work that takes long; the door asks again afterwards. Raises Refused."""
-        dossier = self.dossier(play_id)
+        serves = action is Action.SERVE_MODE
+        dossier = self.followed(play_id) if serves else self.dossier(play_id, thorough=thorough)
         reasons = objections(action, dossier, actor, request)
         if reasons:
             raise Refused(reasons)
         return dossier
 
-    def has_entry(self, head: Mapping[str, Any]) -> bool:
+    def has_entry(self, head: Mapping[str, object]) -> bool:
         """Whether the log has this head: an entry of this number with this digest."""
         with self.view() as connection:
             found = audit_log.head(connection, head.get("size"))
@@ -199,10 +223,18 @@ class Project:
 
     def version(self) -> int:
         """Return a number that changes when another connection changed the file; cheap enough for twice a second."""
+        self._see_same()
         if self._watcher is None:
             self._watcher = sqlite.connect(self.path, read_only=True)
         (version,) = self._watcher.execute("PRAGMA data_version").fetchone()
-        return int(version)
+        return hash((self._file, version))
+
+    def newest_entry(self) -> int:
+        """Return the number of the log's newest entry, by the connection that watches the file."""
+        if self._watcher is None:
+            self._watcher = sqlite.connect(self.path, read_only=True)
+        (seq,) = self._watcher.execute("SELECT coalesce(max(seq), 0) FROM audit").fetchone()
+        return int(seq)
 
     @contextmanager
     def change(
@@ -212,11 +244,13 @@ class Project:
         thorough = action in (Action.SIGN_OFF, Action.SHIP)
         with self._writing() as session:
             connection = _sessions().driver(session)
+            deciding.forget(connection)
             seen: ProjectDossier | PlayDossier
             if play_id is None:
                 seen = load_project(connection)
             else:
                 seen = load(connection, self.artifacts, play_id, self._logs, thorough=thorough)
+                seen = self._compared(connection, seen) if action is Action.SERVE_MODE else seen
             reasons = objections(action, seen, actor, request)
             if reasons:
                 raise Refused(reasons)
@@ -231,17 +265,29 @@ class Project:
                 remember_builder(change, change.person, action.value)
             session.flush()
             logged = change.row.id if change.row is not None else None
-            audit_log.append(connection, at, actor, action, logged, change.detail)
+            entry = audit_log.append(connection, at, actor, action, logged, change.detail)
+            _keep_to_its_tables(entry)
             if logged is not None:
                 cards.write(connection, self.artifacts, logged, self._logs)
             if action in ABOUT_THE_ROSTER:
                 cards.write_deciding(connection, self.artifacts, self._logs)
+        lineage.wrote(seen, entry)
 
     @contextmanager
     def telemetry(self) -> Iterator[Session]:
         """Write what is not a decision: a run's step, loss and heartbeat."""
         with self._writing() as session:
+            sqlite.compared(_sessions().driver(session)).clear()
             yield session
+
+    def repair(self, who: Callable[[ProjectDossier], Actor]) -> list[str]:
+        """Put the log's rows and the guards back; return what changed. Raises Refused, ProjectError: see `repair`."""
+        with self._editing() as connection:
+            said = repairs.repair(connection, who)
+            for play_id, false in cards.false(connection, self.artifacts).items():
+                cards.write(connection, self.artifacts, play_id)
+                said.append(false)
+        return said
 
     def renew_cards(self) -> int:
         """Write the cards that are missing or out of date; return how many there were."""
@@ -261,7 +307,7 @@ class Project:
                     cards.write(connection, self.artifacts, run.play_id, self._logs)
 
     @contextmanager
-    def _editing(self) -> Iterator[Any]:
+    def _editing(self) -> Iterator[Connection]:
         """Write by a plain connection what is not a decision, all of it or nothing."""
         with write_lock(self.path, self.patience):
             self._see_same()
@@ -294,6 +340,13 @@ def _move(change: Change, action: Action) -> None:
         change.session.add(play)
 
 
+def _keep_to_its_tables(entry: entities.AuditEntry) -> None:
+    """Refuse here what every later reading of the log would not count. Raises RuntimeError: a fault of this program."""
+    tables, signed = audit_log.read_object(entry.rows), audit_log.read_object(entry.detail).get("signed")
+    if wrong := ", ".join(may_write.strangers(entry.action, tables, bool(signed))):
+        raise RuntimeError(f"{entry.action.value} wrote {wrong}: name it in store/may_write.py")
+
+
 def remember_builder(change: Change, person: str, act: str) -> None:
     """Record for good that a person built in this play."""
     built = entities.Builder(play_id=change.play.id, person_id=person, act=act, at=change.at)
@@ -309,17 +362,20 @@ def _sessions() -> ModuleType:
     return sessions
 
 
-def _found(path: Path, name: str, keeper: str, keeper_name: str, actor: Actor) -> None:
+def _found(path: Path, name: str, keeper: str, keeper_name: str, actor: Actor, currency: str) -> None:
     """Write the first rows of a project: its keeper, with the account of this process."""
     at, uid = project_file.now(), os.getuid()
     connection = sqlite.connect(path)
     try:
+        deciding.watch(connection)
         connection.execute("BEGIN IMMEDIATE")
         rows.insert(connection, entities.Person(id=keeper, name=keeper_name, enrolled_at=at))
-        rows.insert(connection, entities.Project(uid=os.urandom(16).hex(), name=name, keeper=keeper, created_at=at))
+        uid_ = os.urandom(16).hex()
+        row = entities.Project(uid=uid_, name=name, keeper=keeper, currency=currency, created_at=at)
+        rows.insert(connection, row)
         rows.insert(connection, entities.Account(uid=uid, person_id=keeper, added_at=at))
         founder = Actor(keeper, actor.proof, actor.assurance)
-        detail = {"name": name, "keeper": keeper, "uid": uid}
+        detail = {"name": name, "keeper": keeper, "uid": uid, "currency": currency}
         audit_log.append(connection, at, founder, Action.OPEN_PROJECT, None, detail)
         connection.execute("COMMIT")
     finally:

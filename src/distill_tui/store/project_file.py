@@ -17,7 +17,7 @@ COURTESY = 5.0  # seconds to wait in the queue behind a process that may be stop
 
 
 class ProjectError(Exception):
-    """A project file that cannot be used; one sentence says why and what to do."""
+    """A project file that cannot be used; one sentence has the reason and the cure."""
 
 
 def now() -> str:
@@ -25,12 +25,17 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def check(path: Path) -> None:
-    """Check that a path is a project file that this program can use. Raises ProjectError with one line."""
+def see_no_link(path: Path) -> None:
+    """Check that a path names a file itself. Raises ProjectError."""
     if path.is_symlink():
         raise ProjectError(
             f"{path.name} is a symbolic link: its locks and artifacts would be next to the link. Name the file itself."
         )
+
+
+def check(path: Path) -> None:
+    """Check that a path is a project file that this program can use. Raises ProjectError with one line."""
+    see_no_link(path)
     if not path.exists():
         raise ProjectError(f"There is no project file {path.name}; make one with `distill-tui init {path.name}`.")
     if not path.is_file():

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
-from distill_tui.people import log_heads
-from distill_tui.rules import entities
 from distill_tui.rules.entities import AuditEntry, Run, RunPoint
-from distill_tui.store import audit_log
+from distill_tui.store import audit_log, cards, whole_check
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.store.rows import first, select
-from distill_tui.terms import RunStatus
+from distill_tui.terms import Action, RunStatus
 
 
 def find_play(project: Project, word: str) -> int:
@@ -36,13 +34,42 @@ def entries(project: Project, play_id: int | None = None, last: int | None = Non
 
 def untrustworthy(project: Project) -> list[str]:
     """Return what is wrong in any play: tables that differ from the log, and signed statements that do not hold."""
-    found: list[str] = []
+    with project.view() as connection:
+        found = list(whole_check.troubles(connection, project.artifacts))
+        found += cards.false(connection, project.artifacts).values() if not found else []
     for play in plays(project):
-        dossier = project.dossier(play, thorough=True)
-        troubles = [dossier.project.audit_trouble, dossier.gate_trouble]
+        dossier = project.dossier(play)
+        troubles = [dossier.gate_trouble, *dossier.file_troubles]
         troubles += [facts.trouble for facts in dossier.sign_offs] + [facts.trouble for facts in dossier.statements]
         found += [trouble for trouble in troubles if trouble and trouble not in found]
     return found
+
+
+def revocations(project: Project) -> dict[str, int]:
+    """Return the keys that were revoked, by fingerprint, with the entry of the log that did it."""
+    with project.view() as connection:
+        found = select(connection, AuditEntry, f"WHERE play_id IS NULL AND action = '{Action.REVOKE_KEY.value}'")
+    return {str(audit_log.read_object(each.detail).get("fingerprint")): each.seq for each in found}
+
+
+def enrolments(project: Project) -> dict[str, tuple[str, str]]:
+    """Return who enrolled each person, account (“uid 7”) and key (its fingerprint), and when; from the log."""
+    actions = ", ".join(f"'{each.value}'" for each in (Action.OPEN_PROJECT, *audit_log.ENROLS))
+    with project.view() as connection:
+        found = select(connection, AuditEntry, f"WHERE play_id IS NULL AND action IN ({actions}) ORDER BY seq")
+    enrolled: dict[str, tuple[str, str]] = {}
+    for each in found:
+        detail, by = audit_log.read_object(each.detail), (each.person_id or "", each.at)
+        enrolled.setdefault(str(detail.get("person", detail.get("keeper"))), by)
+        enrolled |= {f"uid {detail['uid']}": by} if "uid" in detail else {}
+        enrolled |= {str(detail["fingerprint"]): by} if "fingerprint" in detail else {}
+    return enrolled
+
+
+def proof(entry: AuditEntry, revoked: Mapping[str, int]) -> str:
+    """Return how the person of an entry was proved, and whether that key was revoked before or after it."""
+    at = audit_log.revocation(revoked.get(entry.proof.rpartition("key ")[2]), entry.seq)
+    return f"{entry.proof} ({at})" if at else entry.proof
 
 
 def plays(project: Project) -> list[int]:
@@ -50,26 +77,27 @@ def plays(project: Project) -> list[int]:
         return [int(number) for (number,) in connection.execute("SELECT id FROM play ORDER BY id")]
 
 
-def look_back(project: Project) -> str:
-    """Return a sentence where the log does not continue what this account saw of it; else remember where it ends."""
-    with project.view() as connection:
-        last = first(connection, AuditEntry, "ORDER BY seq DESC")
-        row = first(connection, entities.Project)
-        if last is None or row is None:
-            return ""
-        before, now = log_heads.seen(row.uid), log_heads.Head(last.seq, last.digest)
-        then = audit_log.head(connection, before.size) if before else None
-    trouble = log_heads.trouble(row.uid, now, then)
-    if not trouble and before != now:
-        log_heads.remember(row.uid, now)
-    return trouble
+def read_only(project: Project) -> str:
+    """Return a sentence where the file lacks what this account saw of it, or is not accepted yet; else empty."""
+    return project.project_dossier().read_only
 
 
-def log_since(project: Project, after: int, size: int) -> list[list[Any]]:
-    """Return the entries after one up to another: the fields that their digests cover, and the digest of each."""
+def log_since(project: Project, after: int, size: int) -> list[list[object]]:
+    """Return entries after one up to another: number, content's digest, the digest before, and its own."""
     with project.view() as connection:
         found = select(connection, AuditEntry, "WHERE seq > ? AND seq <= ? ORDER BY seq", after, size)
-    return [[*audit_log.entry_fields(each), each.digest] for each in found]
+    return [[each.seq, audit_log.content_digest(each), each.previous, each.digest] for each in found]
+
+
+def acceptances(project: Project) -> list[list[object]]:
+    """Return the entries that accept a restored file and the first entry, which names the keeper: number and content.
+
+    Nothing where none was accepted.
+    """
+    with project.view() as connection:
+        found = select(connection, AuditEntry, f"WHERE action = '{Action.ACCEPT_RESTORED.value}' ORDER BY seq")
+        opened = select(connection, AuditEntry, "WHERE seq = 1") if found else ()
+    return [[each.seq, audit_log.entry_fields(each)] for each in (*opened, *found)]
 
 
 def run(project: Project, run_id: int) -> Run | None:

@@ -20,33 +20,38 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class _Keyed(Generic[Value]):
+class Keyed(Generic[Value]):
     """A value under its digest: caches compare digests, not megabytes."""
 
     digest: str
     value: Value = field(compare=False)
 
 
-def read_record(artifacts: Artifacts, digest: str) -> Record:
-    """Read a record, the very bytes that its digest names now; parse it once. Raises OSError or ValueError."""
+def read_content(artifacts: Artifacts, digest: str) -> bytes:
+    """Read the very bytes that the digest of a record names. Raises OSError or ValueError."""
     content = artifacts.path(digest).read_bytes()
     if digest_of(content) != digest:
         raise ValueError("it was altered after it was made; restore the original.")
-    return _parsed(_Keyed(digest, content))
+    return content
+
+
+def read_record(artifacts: Artifacts, digest: str) -> Record:
+    """Read a record; parse it once. Raises OSError or ValueError."""
+    return _parsed(Keyed(digest, read_content(artifacts, digest)))
 
 
 @lru_cache(maxsize=16)
-def _parsed(content: _Keyed[bytes]) -> Record:
+def _parsed(content: Keyed[bytes]) -> Record:
     return Record.from_json(content.value.decode())
 
 
 def judged(record: Record, digest: str, gate: Gate) -> tuple[Judgement, ...]:
     """Judge the record of this digest by a gate."""
-    return _judged(_Keyed(digest, record), _Keyed(written.digest(gate), gate))
+    return _judged(Keyed(digest, record), Keyed(written.digest(gate), gate))
 
 
 @lru_cache(maxsize=16)
-def _judged(record: _Keyed[Record], gate: _Keyed[Gate]) -> tuple[Judgement, ...]:
+def _judged(record: Keyed[Record], gate: Keyed[Gate]) -> tuple[Judgement, ...]:
     return judge(gate.value, record.value)
 
 
@@ -55,9 +60,15 @@ def read_gate(row: entities.GateRow | None) -> tuple[Gate | None, str]:
     if row is None:
         return None, ""
     try:
-        gate = from_json(row.content)
+        gate, digest = _gate(row.content)
     except ValueError as error:
         return None, f"The stored gate cannot be read: {error} Restore the file from a backup."
-    if row.digest is not None and row.digest != written.digest(gate):
+    if row.digest is not None and row.digest != digest:
         return gate, "The gate is not what was locked: its digest differs; restore the file from a backup."
     return gate, ""
+
+
+@lru_cache(maxsize=16)
+def _gate(content: str) -> tuple[Gate, str]:
+    gate = from_json(content)
+    return gate, written.digest(gate)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import fields
 from enum import StrEnum
 from functools import cache
@@ -10,11 +10,12 @@ from typing import Any, TypeVar, cast, get_type_hints
 
 from distill_tui.rules.entities import TABLES
 from distill_tui.store import sqlite
+from distill_tui.store.sqlite import Connection
 
 Entity = TypeVar("Entity")
 
 
-def select(connection: Any, kind: type[Entity], rest: str = "", *values: object) -> tuple[Entity, ...]:
+def select(connection: Connection, kind: type[Entity], rest: str = "", *values: object) -> tuple[Entity, ...]:
     """Read rows as entities of one kind; `rest` is what follows FROM: WHERE, ORDER BY, LIMIT.
 
     Raises `sqlite.UnknownWord` where a column holds a word that no release writes.
@@ -29,12 +30,18 @@ def select(connection: Any, kind: type[Entity], rest: str = "", *values: object)
     return tuple(found)
 
 
-def first(connection: Any, kind: type[Entity], rest: str = "", *values: object) -> Entity | None:
+def first(connection: Connection, kind: type[Entity], rest: str = "", *values: object) -> Entity | None:
     """Read the first such row, or None."""
     return next(iter(select(connection, kind, f"{rest} LIMIT 1", *values)), None)
 
 
-def insert(connection: Any, row: Any) -> None:
+def entity_of(kind: type[Entity], cells: Mapping[str, Any]) -> Entity:
+    """Make an entity of its columns; those that are not given have their defaults. Raises `sqlite.UnknownWord`."""
+    _, words = _plan(cast(Hashable, kind))
+    return kind(**{**cells} | {name: known[cells[name]] for name, known in words if name in cells})
+
+
+def insert(connection: Connection, row: Any) -> None:
     """Write an entity as a new row."""
     names = [field.name for field in fields(row)]
     values = [getattr(row, name) for name in names]

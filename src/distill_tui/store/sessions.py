@@ -9,7 +9,7 @@ from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 from sqlmodel import Session as Session
 
-from distill_tui.store import sqlite
+from distill_tui.store import deciding, sqlite
 from distill_tui.store import tables as tables
 
 BEGIN = "BEGIN IMMEDIATE"  # a transaction may write from its beginning: one that began as a read would lose updates
@@ -26,13 +26,14 @@ def engine(path: Path) -> Engine:
         poolclass=QueuePool,
         pool_size=2,
         max_overflow=-1,
-        connect_args={"check_same_thread": False},
+        connect_args={"check_same_thread": False, "factory": sqlite.Watched},
     )
 
     @event.listens_for(made, "connect")
     def _guard(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # we begin by hand: the driver would begin too late and lose updates
         sqlite.guard(connection)
+        deciding.watch(connection)
 
     @event.listens_for(made, "begin")
     def _begin(connection: Any) -> None:

@@ -20,6 +20,27 @@ try:
 except ImportError:
     _newest = standard
 module: Any = _newest
+Connection = standard.Connection  # to name the type; those of `pysqlite3` have the same methods
+
+
+class Watched(module.Connection):  # type: ignore[misc]
+    """A connection that remembers at which version of the file it compared tables with the log, by scope."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.compared: dict[int | None, int] = {}
+
+
+def compared(connection: Connection) -> dict[int | None, int]:
+    """Return what a connection remembers; nothing where it was not opened here."""
+    return connection.compared if isinstance(connection, Watched) else {}
+
+
+def version(connection: Connection) -> int:
+    """Return a number that changes when another connection has changed the file."""
+    (found,) = connection.execute("PRAGMA data_version").fetchone()
+    return int(found)
+
 
 DatabaseErrors: tuple[type[Exception], ...] = (module.DatabaseError, standard.DatabaseError)
 
@@ -35,15 +56,17 @@ def sentence(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error)
 
 
-def connect(path: Path, *, read_only: bool = False) -> Any:
+def connect(path: Path, *, read_only: bool = False) -> Connection:
     """Open a plain connection with our guards; the caller begins and commits."""
     target = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
-    connection = module.connect(target, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
+    connection: Connection = module.connect(
+        target, uri=True, timeout=30, isolation_level=None, check_same_thread=False, factory=Watched
+    )
     guard(connection)
     return connection
 
 
-def guard(connection: Any) -> None:
+def guard(connection: Connection) -> None:
     """Set the guards of a connection: foreign keys, triggers that REPLACE cannot pass, full sync."""
     for pragma in (
         "foreign_keys=ON",
@@ -72,7 +95,7 @@ def unknown_word(error: Exception) -> bool:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[Any]:
+def reading(path: Path) -> Iterator[Connection]:
     """Open a read-only connection with one consistent view of the file."""
     connection = connect(path, read_only=True)
     try:

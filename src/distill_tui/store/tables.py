@@ -23,7 +23,7 @@ _schema = migrations.new_file()
 
 
 def _table(entity: type[T]) -> type[T]:
-    """Make the class of an entity's rows that SQLAlchemy writes; the schema says which columns there are."""
+    """Make the class of an entity's rows that SQLAlchemy writes; the schema defines the columns."""
     name, hints = entities.TABLES[entity], get_type_hints(entity)
     columns = [
         Column(column, _kind(hints[column]), primary_key=key > 0, nullable=not (required or key))
@@ -56,6 +56,7 @@ DataSet = _table(entities.DataSet)
 OpenedRow = _table(entities.OpenedRow)
 ProviderTerms = _table(entities.ProviderTerms)
 AcceptedFinding = _table(entities.AcceptedFinding)
+DroppedRow = _table(entities.DroppedRow)
 Run = _table(entities.Run)
 RunPoint = _table(entities.RunPoint)
 Evaluation = _table(entities.Evaluation)

@@ -70,7 +70,7 @@ def _threshold(dossier: PlayDossier, row: Evaluation) -> int:
     """Recompute the deferral threshold of an evaluated student on the validation rows; 0 without deferral."""
     if dossier.gate is None or dossier.gate.deferral is None:
         return 0
-    validation = dossier.validations.get(row.run_id)
+    validation = dossier.validation(row.run_id)
     if validation is None:
         raise ValueError("the answers to the validation rows, which say what is sent back, are not there")
     return chosen(dossier.gate, validation)

@@ -2,25 +2,39 @@
 
 The model card prints the program, a test runs each where this package cannot be imported, and a student's cold start is
 measured by running it. Each defines `predict(text)`, which returns every label's probability, or the answer of a
-student that writes.
+student that writes; of an input that is a pair, `predict(first, second)`.
 """
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 
+from distill_tui.tasks import normalise
+
 TRANSFORMERS = """\
+import json, pathlib
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-tokenizer = AutoTokenizer.from_pretrained("model")
-model = AutoModelForSequenceClassification.from_pretrained("model")
+folder = pathlib.Path("model")
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForSequenceClassification.from_pretrained(folder)
+reading = folder / "reading.json"  # where it says so, a longer text is read in windows, and their logits are averaged
+windows = reading.is_file() and json.loads(reading.read_text()).get("windows")
+room = tokenizer.model_max_length - len(tokenizer("")["input_ids"])
+more = {"stride": room // 4, "return_overflowing_tokens": True, "padding": True} if windows else {}
 
 
-def predict(text):
+def predict(text, second=None):
+    if second and windows:
+        text, second = f"{text}\\n{second}", None
+    parts = tokenizer(text, second, truncation=True, return_tensors="pt", **more)
+    parts.pop("overflow_to_sample_mapping", None)
     with torch.inference_mode():
-        logits = model(**tokenizer(text, truncation=True, return_tensors="pt")).logits[0]
-    return dict(zip(model.config.id2label.values(), logits.softmax(0).tolist()))
+        logits = model(**parts).logits.mean(0)
+    names = model.config.id2label
+    return dict(zip([names[number] for number in range(len(names))], logits.softmax(0).tolist()))
 """
 
 ONNX = """\
@@ -28,18 +42,30 @@ import json, pathlib
 import numpy, onnxruntime, tokenizers
 
 folder = pathlib.Path("model")
-labels = json.loads((folder / "config.json").read_text())["id2label"]
+names = json.loads((folder / "config.json").read_text())["id2label"]
+labels = [names[str(number)] for number in range(len(names))]  # a file may have 10 before 2
 most = json.loads((folder / "tokenizer_config.json").read_text())["model_max_length"]
 tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-tokenizer.enable_truncation(most)
+reading = folder / "reading.json"  # where it says so, a longer text is read in windows, and their logits are averaged
+windows = reading.is_file() and json.loads(reading.read_text()).get("windows")
+room = most - len(tokenizer.encode("").ids)
+tokenizer.enable_truncation(most, stride=room // 4 if windows else 0)
 session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
 
 
-def predict(text):
-    ids = numpy.array([tokenizer.encode(text).ids])
-    logits = session.run(None, {"input_ids": ids, "attention_mask": numpy.ones_like(ids)})[0][0]
+def logits_of(part):
+    ids = numpy.array([part.ids])
+    return session.run(None, {"input_ids": ids, "attention_mask": numpy.ones_like(ids)})[0][0]
+
+
+def predict(text, second=None):
+    if second and windows:
+        text, second = f"{text}\\n{second}", None
+    whole = tokenizer.encode(text, second)
+    parts = [whole, *whole.overflowing] if windows else [whole]
+    logits = numpy.mean([logits_of(part) for part in parts], axis=0)
     shares = numpy.exp(logits - logits.max())
-    return dict(zip(labels.values(), (shares / shares.sum()).tolist()))
+    return dict(zip(labels, (shares / shares.sum()).tolist()))
 """
 
 NGRAM = '''\
@@ -61,18 +87,36 @@ def of_word(word):
     return frozenset(row_of[name] for name in [word, *inside] if name in row_of)
 
 
-def predict(text):
-    words = re.findall(r"\\w+|[^\\w\\s]", text.lower())[: settings["most_words"]]
+def words_in(text, second):
+    """The words of a text; of a pair, those of the second marked, then those in both, and how many of ten are."""
+    most, cut = settings["most_words"], functools.partial(re.findall, r"\\w+|[^\\w\\s]")
+    words, more = cut(text.lower()), cut(second.lower())
+    if not more:
+        return words[:most]
+    words = words[: max(most - len(more), most // 2)]
+    more = more[: most - len(words)]
+    both = sorted({*words} & {*more})
+    shared = [*(f"=:{word}" for word in both), f"={10 * len(both) // len({*more})}"]
+    return [*words, *(f"2:{word}" for word in more), *shared]
+
+
+def predict(text, second=""):
+    words = words_in(text, second)
     pairs = [f"{one} {two}" for one, two in zip(words, words[1:])]
     rows = sorted({row_of[name] for name in pairs if name in row_of}.union(*map(of_word, words)))
     each = tensors["rarity"][rows]
     logits = each @ tensors["weight"][rows] / (numpy.sqrt(each @ each) or 1) + tensors["bias"]
     shares = numpy.exp(logits - logits.max())
-    return dict(zip(settings["id2label"].values(), (shares / shares.sum()).tolist()))
+    names = settings["id2label"]  # the file may have 10 before 2
+    return dict(zip([names[str(number)] for number in range(len(names))], (shares / shares.sum()).tolist()))
 '''
 
-TAGGER = """\
-import json, pathlib, re
+TAGGER = (
+    inspect.getsource(normalise).partition('"""\n\n')[2]
+    + """
+
+import pathlib
+
 import torch
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
@@ -80,29 +124,52 @@ folder = pathlib.Path("model")
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = AutoModelForTokenClassification.from_pretrained(folder).requires_grad_(False)
 shape = json.loads((folder / "answer.json").read_text())
+chosen = [field for field in shape["fields"] if field["reads"] == "choice"]  # from a closed set, by all tokens' votes
+marked = [field for field in shape["fields"] if field["reads"] != "choice"]
 
 
-def predict(text):
-    text, answer, more = text.encode("utf-8", "replace").decode(), [], ("offsets_mapping", "special_tokens_mask")
+def predict(*texts):
+    text, values = "\\n".join(texts).encode("utf-8", "replace").decode(), {}
     how = {"truncation": True, "split_special_tokens": True, "return_tensors": "pt"}  # special tokens are plain text
-    cut = tokenizer(text, **how, **{f"return_{name}": True for name in more})
+    cut = tokenizer(text, **how, return_offsets_mapping=True, return_special_tokens_mask=True)
     at, special = cut.pop("offset_mapping")[0].tolist(), cut.pop("special_tokens_mask")[0].bool()
     inside = {end for end in range(1, len(text)) if shape["whole"] and text[end - 1 : end + 1].isalnum()}  # of words
     opens, closes = (~special & torch.tensor([ends[side] not in inside for ends in at]) for side in (0, 1))
-    shares = model(**cut).logits[0].double().softmax(-1).clamp_min(1e-9)  # 0: outside; 2k + 1: field k begins
-    for field, begin, goes_on in zip(shape["fields"], shares.T[1::2], shares.T[2::2]):
+    logits = model(**cut).logits[0].double()
+    column = 1 + 2 * len(marked)
+    shares = logits[:, :column].softmax(-1).clamp_min(1e-9)  # 0: outside; 2k + 1: marked field k begins
+    for field in chosen:
+        names = ["", *field["choices"]]
+        each = logits[:, column : column + len(names)].logsumexp(0)
+        values[field["name"]] = names[int(each[1:].argmax()) + 1 if field["always"] else int(each.argmax())]
+        column += len(names)
+    for field, begin, goes_on in zip(marked, shares.T[1::2], shares.T[2::2]):
+        may = [opens, closes]
+        if field["reads"]:  # a value of this kind begins, and ends, only where one stands
+            spans = found_in(text, field["reads"], field["form"])
+            for side, places in enumerate(({first for first, _, _ in spans}, {last - 1 for _, last, _ in spans})):
+                may[side] = may[side] & torch.tensor([not places.isdisjoint(range(*ends)) for ends in at])
         neither = (1 - begin - goes_on).clamp_min(1e-9)
         on = (goes_on / neither).log().cumsum(0)
-        score, start = ((begin / neither).log().masked_fill(~opens, -1e9) - on).cummax(0)
-        gain, last = (score + on).masked_fill(~closes, -1e9).max(0)  # the likeliest span; below 0, none is likelier
-        found = text[at[start[last]][0] : at[last][1]].strip() if gain > (-5e8 if field["always"] else 0) else ""
-        value = getattr(found, field["letters"])()
-        number = field["bare"] and re.fullmatch(r"-?(0|[1-9]\\d*)(\\.\\d+)?([eE][-+]?\\d+)?", found)
-        nothing = {"missing": None, "null": "null", "empty": '""'}[field["absent"]]
-        answer.append(nothing if not found else found if number else json.dumps(value, ensure_ascii=False))
-    pairs = [(json.dumps(f["name"], ensure_ascii=False), said) for f, said in zip(shape["fields"], answer) if said]
-    return "{" + ", ".join(f"{name}: {said}" for name, said in pairs) + "}" if shape["json"] else value
+        score, start = ((begin / neither).log().masked_fill(~may[0], -1e9) - on).cummax(0)
+        gain, last = (score + on).masked_fill(~may[1], -1e9).max(0)  # the likeliest span; below 0, none is likelier
+        ends = (at[start[last]][0], at[last][1]) if gain > (-5e8 if field["always"] else 0) else (0, 0)
+        if field["reads"]:
+            values[field["name"]] = nearest(text, *ends, field["reads"], field["form"]) or ""
+        else:
+            values[field["name"]] = getattr(text[slice(*ends)].strip(), field["letters"])()
+    if not shape["json"]:
+        return values[""]
+    pairs = []
+    for field in shape["fields"]:
+        found, nothing = values[field["name"]], {"missing": None, "null": "null", "empty": '""'}[field["absent"]]
+        plain = r"-?(0|[1-9]\\d*)(\\.\\d+)?([eE][-+]?\\d+)?|true|false"
+        bare = field["bare"] and re.fullmatch(plain, found)
+        said = nothing if not found else found if bare else json.dumps(found, ensure_ascii=False)
+        pairs += [(field["name"].split(INSIDE), said)] if said else []
+    return nested(pairs) if pairs else "{}"
 """
+)
 
 CAUSAL = """\
 import json, pathlib
@@ -120,8 +187,8 @@ def tokens(text, **how):
     return tokenizer(text, add_special_tokens=False, **how)["input_ids"] if text else []
 
 
-def predict(text):
-    text = text.encode("utf-8", "replace").decode()
+def predict(*texts):
+    text = "\\n".join(texts).encode("utf-8", "replace").decode()
     middle = tokens(text, split_special_tokens=True)[: asked["max_tokens"]]  # special tokens are plain text
     ids = torch.tensor([[*tokens(before), *middle, *tokens(after)]])
     ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.eos_token_id}
@@ -129,6 +196,39 @@ def predict(text):
         ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=asked["answer_tokens"], **ends
     )
     return tokenizer.decode(said[0, ids.shape[1] :], skip_special_tokens=True).strip()
+"""
+
+
+_SOFTMAX = {  # what makes probabilities of logits in a program, and the same for labels that are each for themselves
+    "logits.softmax(0).tolist()": "logits.sigmoid().tolist()",
+    "shares = numpy.exp(logits - logits.max())": "shares = 1 / (1 + numpy.exp(-logits))",
+    "(shares / shares.sum()).tolist()": "shares.tolist()",
+}
+_ANSWER = """
+
+thresholds = json.loads((folder / "config.json").read_text()).get("thresholds")
+
+
+def answer(text):
+    shares = predict(text)
+    least = thresholds or [0.5] * len(shares)  # from which probability on a label is in the answer
+    return sorted(label for (label, share), enough in zip(shares.items(), least) if share >= enough)
+"""
+_MEDIAN = """
+
+def answer(text):
+    shares, reached = predict(text), 0  # of the levels, from the lowest; the answer is where half is reached
+    for level, share in shares.items():
+        reached += share
+        if reached >= 0.5 - 1e-9:
+            return level
+    return level
+"""
+_MEAN = """
+
+def answer(text):
+    shares = predict(text)  # of points of the range, each named with a ~; the answer is their mean
+    return sum(float(label[1:]) * share for label, share in shares.items()) / sum(shares.values())
 """
 
 
@@ -144,10 +244,22 @@ class Form:
     def writes(self) -> bool:
         return not self.marker
 
+    def program_for(self, *, several: bool, scale: str = "") -> str:
+        """Return the program; where an answer is a set of labels or a score, it also defines `answer(text)`.
+
+        `scale` is "levels" or "range" for a student of scores.
+        """
+        if not several:
+            return self.program + {"": "", "levels": _MEDIAN, "range": _MEAN}[scale]
+        text = self.program
+        for softmax, sigmoid in _SOFTMAX.items():
+            text = text.replace(softmax, sigmoid)
+        return text + _ANSWER
+
 
 FORMS = {
     "onnx": Form("onnx", ONNX, marker="model.onnx"),
-    "ngram": Form("ngram", NGRAM, marker="ngrams.json"),
+    "ngram": Form("ngram_vocabulary", NGRAM, marker="ngrams.json"),
     "transformers": Form("encoder", TRANSFORMERS, marker="config.json"),
     "tagger": Form("tagger", TAGGER),
     "causal": Form("causal", CAUSAL),

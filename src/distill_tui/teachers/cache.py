@@ -14,16 +14,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill_tui.gates.label_sets import likely
 from distill_tui.store import sqlite
 from distill_tui.store.artifacts import TEACHER_CACHE
 from distill_tui.terms import TeacherSource
 
 if TYPE_CHECKING:
+    from sqlite3 import Connection
+
     from distill_tui.teachers.endpoint import Answer
 
 
 @contextmanager
-def _open(folder: Path) -> Iterator[Any]:
+def _open(folder: Path) -> Iterator[Connection]:
     folder.mkdir(parents=True, exist_ok=True)
     connection = sqlite.module.connect(str(folder / TEACHER_CACHE), timeout=30, isolation_level=None)
     try:
@@ -35,7 +38,12 @@ def _open(folder: Path) -> Iterator[Any]:
         connection.execute(
             "CREATE TABLE IF NOT EXISTS answer (teacher TEXT NOT NULL, input TEXT NOT NULL, label TEXT,"
             " said TEXT NOT NULL, probabilities BLOB, tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL,"
-            " money TEXT NOT NULL, PRIMARY KEY (teacher, input)) STRICT, WITHOUT ROWID"
+            " money TEXT NOT NULL, model TEXT NOT NULL, cached INTEGER NOT NULL,"
+            " PRIMARY KEY (teacher, input)) STRICT, WITHOUT ROWID"
+        )
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS exported (teacher TEXT NOT NULL, input TEXT NOT NULL,"
+            " PRIMARY KEY (teacher, input)) STRICT, WITHOUT ROWID"
         )
         yield connection
     finally:
@@ -46,8 +54,7 @@ def _rows(folder: Path, query: str, *values: str) -> list[Any]:
     if not (folder / TEACHER_CACHE).exists():
         return []
     with _open(folder) as connection:
-        rows: list[Any] = connection.execute(query, values).fetchall()
-    return rows
+        return connection.execute(query, values).fetchall()
 
 
 def add(folder: Path, teacher: str, outputs: Iterable[tuple[str, Sequence[float]]]) -> None:
@@ -61,10 +68,22 @@ def add(folder: Path, teacher: str, outputs: Iterable[tuple[str, Sequence[float]
 
 def add_answer(folder: Path, teacher: str, answer: Answer) -> None:
     """Store one answer the moment it arrives; one that names no label is kept too, as it was paid for."""
-    shares = None if answer.probabilities is None else array("f", answer.probabilities).tobytes()
-    row = (teacher, answer.digest, answer.label, answer.said, shares, answer.tokens_in, answer.tokens_out)
+    add_answers(folder, teacher, [answer])
+
+
+def add_answers(folder: Path, teacher: str, answers: Sequence[Answer]) -> None:
+    """Store answers, all of them or none."""
+    rows = [_stored(teacher, answer) for answer in answers]
     with _open(folder) as connection:
-        connection.execute("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, str(answer.money)))
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        connection.execute("COMMIT")
+
+
+def _stored(teacher: str, answer: Answer) -> tuple[object, ...]:
+    shares = None if answer.probabilities is None else array("f", answer.probabilities).tobytes()
+    paid = (answer.tokens_in, answer.tokens_out, str(answer.money), answer.model, answer.cached)
+    return (teacher, answer.digest, answer.label, answer.said, shares, *paid)
 
 
 def answered(folder: Path, teacher: str) -> set[str]:
@@ -79,6 +98,34 @@ def answers(folder: Path, teacher: str) -> dict[str, tuple[str | None, list[floa
     return {digest: (label, array("f", blob).tolist() if blob is not None else None) for digest, label, blob in rows}
 
 
+def models(folder: Path, teacher: str) -> dict[str, int]:
+    """Count the answers of each model that the provider resolved the teacher's name to; most answers first."""
+    query = "SELECT model, count(*) FROM answer WHERE teacher = ? AND model <> '' GROUP BY model ORDER BY 2 DESC, 1"
+    return dict(_rows(folder, query, teacher))
+
+
+def mark_exported(folder: Path, teacher: str, digests: Iterable[str]) -> None:
+    """Remember inputs that a batch file asks this teacher about."""
+    with _open(folder) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        rows = ((teacher, digest) for digest in digests)
+        connection.executemany("INSERT OR IGNORE INTO exported VALUES (?, ?)", rows)
+        connection.execute("COMMIT")
+
+
+def unmark_exported(folder: Path, teacher: str, digest: str) -> None:
+    """Forget that a batch file asks about an input: its request failed."""
+    with _open(folder) as connection:
+        connection.execute("DELETE FROM exported WHERE teacher = ? AND input = ?", (teacher, digest))
+
+
+def exported(folder: Path, teacher: str) -> set[str]:
+    """Return the digests of the inputs that batch files ask this teacher about."""
+    if not (folder / TEACHER_CACHE).exists():
+        return set()
+    return {digest for (digest,) in _rows(folder, "SELECT input FROM exported WHERE teacher = ?", teacher)}
+
+
 def probe_name(teacher: str, day: str) -> str:
     """Return the teacher name under which a day's answers to the probe are kept, apart from those for labels."""
     return f"{teacher} probe {day}"
@@ -88,6 +135,18 @@ def said(folder: Path, teacher: str) -> dict[str, str]:
     return dict(_rows(folder, "SELECT input, said FROM answer WHERE teacher = ?", teacher))
 
 
+def outputs(folder: Path, teacher: str) -> dict[str, list[float]]:
+    """Return the probabilities of a teacher that chooses among labels, by input digest."""
+    rows = _rows(folder, "SELECT input, probabilities FROM output WHERE teacher = ? ORDER BY input", teacher)
+    return {digest: array("f", blob).tolist() for digest, blob in rows}
+
+
+def texts(folder: Path, teacher: str) -> list[tuple[str, str | None, str, int, int]]:
+    """Return what a teacher wrote: input digest, what was read of it, the text, tokens in and out."""
+    query = "SELECT input, label, said, tokens_in, tokens_out FROM answer WHERE teacher = ? ORDER BY input"
+    return [tuple(row) for row in _rows(folder, query, teacher)]
+
+
 @dataclass(frozen=True)
 class Ledger:
     """How often an endpoint was asked, and what that cost."""
@@ -95,24 +154,29 @@ class Ledger:
     calls: int
     tokens_in: int
     tokens_out: int
+    cached: int  # input tokens that the provider read from its cache
     money: Decimal
     unread: int  # answers that name none of the labels
 
 
 def ledger(folder: Path, *teachers: str) -> Ledger:
     """Sum what these teachers were asked, their probes included."""
-    query = "SELECT tokens_in, tokens_out, money, label IS NULL FROM answer WHERE teacher = ? OR teacher GLOB ?"
+    query = "SELECT tokens_in, tokens_out, cached, label IS NULL, money FROM answer WHERE teacher = ? OR teacher GLOB ?"
     rows = [row for each in teachers for row in _rows(folder, query, each, probe_name(each, "*"))]
-    tokens_in, tokens_out, unread = (sum(row[at] for row in rows) for at in (0, 1, 3))
-    return Ledger(len(rows), tokens_in, tokens_out, sum((Decimal(row[2]) for row in rows), Decimal(0)), unread)
+    tokens_in, tokens_out, cached, unread = (sum(row[at] for row in rows) for at in range(4))
+    money = sum((Decimal(row[4]) for row in rows), Decimal(0))
+    return Ledger(len(rows), tokens_in, tokens_out, cached, money, unread)
 
 
 def labelled(
-    folder: Path, source: TeacherSource, teacher: str, labels: tuple[str, ...]
+    folder: Path, source: TeacherSource, teacher: str, labels: tuple[str, ...], *, several: bool = False
 ) -> Mapping[str, tuple[str | None, list[float] | None]]:
-    """Return what the teacher answered, by input digest: the label, or None where none is named, and probabilities."""
+    """Return what the teacher answered, by input digest: the label, or None where none is named, and probabilities.
+
+    With `several` the answer is the set of labels that are likelier than not.
+    """
     if source is TeacherSource.ENDPOINT or not labels:
         return answers(folder, teacher)
-    rows = _rows(folder, "SELECT input, probabilities FROM output WHERE teacher = ?", teacher)
-    outputs = {digest: array("f", blob).tolist() for digest, blob in rows}
-    return {digest: (labels[shares.index(max(shares))], shares) for digest, shares in outputs.items()}
+    if several:
+        return {digest: (likely(labels, shares), shares) for digest, shares in outputs(folder, teacher).items()}
+    return {digest: (labels[shares.index(max(shares))], shares) for digest, shares in outputs(folder, teacher).items()}

@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -61,7 +60,7 @@ def run_identity(spec: str, description: str, *rows: object) -> str:
     return hashlib.sha256(json.dumps(parts, default=_array_digest).encode()).hexdigest()
 
 
-def _array_digest(array: NDArray[Any]) -> str:
+def _array_digest(array: NDArray[np.generic]) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 

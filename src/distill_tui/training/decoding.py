@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,7 +15,14 @@ import transformers
 
 from distill_tui.training import models
 
+if TYPE_CHECKING:
+    from distill_tui.training.models import Model
+
 MIN_PREFIX = 16  # tokens; reading fewer again takes less time than sharing them
+
+
+class NotFinite(ValueError):
+    """A model's outputs are NaN or infinite."""
 
 
 def left_padded(rows: Sequence[Sequence[int]], padding: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -27,8 +34,12 @@ def left_padded(rows: Sequence[Sequence[int]], padding: int) -> tuple[torch.Tens
 
 
 def forward(
-    model: Any, ids: torch.Tensor | None, mask: torch.Tensor | None, positions: torch.Tensor | None, **more: Any
-) -> Any:
+    model: Model,
+    ids: torch.Tensor | None,
+    mask: torch.Tensor | None,
+    positions: torch.Tensor | None,
+    **more: object,
+) -> transformers.utils.ModelOutput:
     """Run a model on left-padded rows, on the model's device."""
     ids, mask, positions = (each if each is None else each.to(model.device) for each in (ids, mask, positions))
     parameters = _parameters(type(model).forward)
@@ -44,14 +55,14 @@ class Prefix:
     """The tokens that all prompts begin with, read once: a template with examples takes longer to read than a text."""
 
     tokens: tuple[int, ...] = ()
-    cache: Any = None
+    cache: transformers.DynamicCache | None = None
 
     def cut(self, rows: Sequence[Sequence[int]], padding: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Left-pad what follows the prefix: ids, the mask of prefix and rest, and positions in the whole."""
         ids, mask, positions = left_padded([row[len(self.tokens) :] for row in rows], padding)
         return ids, torch.nn.functional.pad(mask, (len(self.tokens), 0), value=1), positions + len(self.tokens)
 
-    def cache_for(self, rows: int) -> Any:
+    def cache_for(self, rows: int) -> transformers.DynamicCache | None:
         """Return the key-value cache of the prefix, repeated for each row; None where it is empty."""
         if self.cache is None:
             return None
@@ -61,7 +72,7 @@ class Prefix:
 
 
 @torch.inference_mode()
-def shared_prefix(model: Any, rows: Sequence[list[int]]) -> Prefix:
+def shared_prefix(model: Model, rows: Sequence[list[int]]) -> Prefix:
     """Read the common prefix of all rows; empty where it is short, or where the model's cache cannot be repeated."""
     first, last = min(rows, default=[]), max(rows, default=[])
     same = next((at for at, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
@@ -75,7 +86,7 @@ def shared_prefix(model: Any, rows: Sequence[list[int]]) -> Prefix:
 
 @torch.inference_mode()
 def write(
-    model: Any,
+    model: Model,
     rows: Sequence[Sequence[int]],
     max_tokens: int,
     stops: Sequence[int],
@@ -94,6 +105,8 @@ def write(
         needed = None if bool(mask.all()) else mask  # no mask is faster than one that masks nothing
         result = forward(model, ids, needed, positions, logits_to_keep=1, use_cache=True, **{argument: cache})
         log, token = result.logits[:, -1].float().log_softmax(dim=-1).max(dim=-1)
+        if not bool(torch.isfinite(log).all()):
+            raise NotFinite("The model gives NaN or infinite outputs; save it again in float32.")
         logs[running] += log.cpu()
         cache, going = result[argument], (~torch.isin(token, stop_ids)).nonzero().flatten()
         if len(going) < len(token):
@@ -109,11 +122,11 @@ def write(
     return answers, logs.tolist()
 
 
-def cache_argument(model: Any) -> str:
+def cache_argument(model: Model) -> str:
     """Return the name of the model's key-value cache argument."""
     return "cache" if "cache" in _parameters(type(model).forward) else "past_key_values"  # in older releases
 
 
 @lru_cache
-def _parameters(function: Callable[..., Any]) -> frozenset[str]:
+def _parameters(function: Callable[..., object]) -> frozenset[str]:
     return frozenset(inspect.signature(function).parameters)

@@ -10,22 +10,25 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from safetensors.torch import save_file
 
 from distill_tui.training import models
-from distill_tui.training.folders import ONNX
+from distill_tui.training.folders import ONNX, READING
+
+if TYPE_CHECKING:
+    from distill_tui.training.models import Model, Tokenizer
 
 
-def write(model: Any, tokenizer: Any, out: Path) -> None:
+def write(model: Model, tokenizer: Tokenizer, out: Path) -> None:
     """Write config.json, model.safetensors and the tokenizer to `out`, as plain transformers reads them."""
     replace_folder(out, lambda folder: save(model, tokenizer, folder))
 
 
-def save(model: Any, tokenizer: Any, folder: Path) -> None:
+def save(model: Model, tokenizer: Tokenizer, folder: Path) -> None:
     """Write a transformers model and its tokenizer into a folder that is there."""
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(folder)
@@ -35,7 +38,7 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
     _set_tokenizer_class(folder / "tokenizer_config.json")
 
 
-def weights(model: Any) -> dict[str, torch.Tensor]:
+def weights(model: Model) -> dict[str, torch.Tensor]:
     """Return a model's tensors by name; tied tensors under the first of their names only."""
     found: dict[int, str] = {}
     tensors: dict[str, torch.Tensor] = model.state_dict()
@@ -63,6 +66,8 @@ def onnx_int8(source: Path, out: Path) -> None:
         model.config.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         _set_tokenizer_class(folder / "tokenizer_config.json")
+        if (source / READING).is_file():
+            shutil.copyfile(source / READING, folder / READING)
 
     replace_folder(out, fill)
 
@@ -70,7 +75,7 @@ def onnx_int8(source: Path, out: Path) -> None:
 class _Logits(torch.nn.Module):
     """A classifier as a function of two tensors, as ONNX needs it."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Model) -> None:
         super().__init__()
         self.model = model
 
@@ -79,7 +84,7 @@ class _Logits(torch.nn.Module):
         return logits
 
 
-def _is_static(model: Any) -> bool:
+def _is_static(model: Model) -> bool:
     return bool(model.config.model_type == "eurobert" and model.config.num_hidden_layers == 0)
 
 
@@ -89,7 +94,7 @@ class _Averaged(torch.nn.Module):
     The norm is of one token alone, and a linear layer commutes with the mean, so the result is exact.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Model) -> None:
         super().__init__()
         with torch.no_grad():
             alone = model.model.norm(model.get_input_embeddings().weight) @ model.dense.weight.T
@@ -103,7 +108,7 @@ class _Averaged(torch.nn.Module):
         return logits
 
 
-def _trace(model: Any, whole: torch.nn.Module, path: Path) -> None:
+def _trace(model: Model, whole: torch.nn.Module, path: Path) -> None:
     """Write a model as ONNX in 32 bits, for batches of any size and texts of any length."""
     ids, mask = models.pad([[1, 2, 3], [1, 2]], model.config.pad_token_id or 0)
     axes = {0: "rows", 1: "tokens"}

@@ -1,4 +1,4 @@
-"""What the files of a model folder say about it, read before anything is loaded.
+"""Facts about a model folder from its files, read before anything is loaded.
 
 Standard library only, so that screens and commands can check a folder without waiting for torch. Nothing here runs code
 from a folder: no pickle is opened and no custom class is imported.
@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from distill_tui.gates.label_sets import LIKELY
+from distill_tui.gates.scale import is_range
 from distill_tui.tasks.loaders import FORMS
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib")
 ONNX, NGRAMS, ANSWER = FORMS["onnx"].marker, FORMS["ngram"].marker, "answer.json"
+SEVERAL = "multi_label_classification"  # the problem_type of a model with a probability of its own for each label
+OF_SCALE = "of_scale"  # in config.json: the labels are levels of a scale, or points of a range
+READING = "reading.json"  # how a model is to read: tokens at once, fewer than it can; longer texts in windows
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json")
 
 
@@ -35,6 +40,47 @@ def check_model_folder(folder: Path) -> str | None:
     Only plain transformers folders pass: config.json with labels, weights as safetensors, a tokenizer, no code.
     """
     return _trouble(folder, _classifier)
+
+
+def set_settings(folder: Path, settings: Mapping[str, object]) -> None:
+    """Write settings into a folder's config.json, over those that are there."""
+    path = folder / "config.json"
+    path.write_text(json.dumps({**_read(path), **settings}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def several(folder: Path) -> bool:
+    """Whether a classifier gives each label a probability of its own, so that an answer is a set of labels."""
+    return _read(folder / "config.json").get("problem_type") == SEVERAL
+
+
+def of_scale(folder: Path) -> bool:
+    """Whether a student gives scores, so that its labels are the levels of a scale or the points of a range."""
+    return _read(folder / "config.json").get(OF_SCALE) is True
+
+
+def scale_form(folder: Path) -> str:
+    """Return whether a student's scores are "levels" or of a "range"; empty for a student of labels."""
+    return ("range" if is_range(teacher_labels(folder)) else "levels") if of_scale(folder) else ""
+
+
+def thresholds(folder: Path) -> tuple[float, ...]:
+    """Read from which probability on each label is in an answer."""
+    found, labels = _read(folder / "config.json").get("thresholds"), teacher_labels(folder)
+    if isinstance(found, list) and len(found) == len(labels):
+        return tuple(float(str(each)) for each in found)
+    return (LIKELY,) * len(labels)
+
+
+def check_answers(folder: Path, *, sets: bool) -> str | None:
+    """Return in one sentence why the answers of a classifier folder are not of a play's kind, or None."""
+    if several(folder) is sets:
+        return None
+    if sets:
+        return (
+            f"{folder} gives one label for each text, and this play's answers are sets of labels; take a model whose "
+            f"config.json has problem_type {SEVERAL}."
+        )
+    return f"{folder} does {SEVERAL}, and this play's answers are one label each; open a play with --task multilabel."
 
 
 def _trouble(folder: Path, *checks: Callable[[Path, dict[str, object]], str | None]) -> str | None:
@@ -81,6 +127,19 @@ def answer_settings(folder: Path) -> dict[str, object]:
 def tokens_read(folder: Path) -> int:
     """Read how many tokens the folder's tokenizer cuts a text to."""
     return int(str(_read(folder / "tokenizer_config.json")["model_max_length"]))
+
+
+def reads_windows(folder: Path) -> bool:
+    """Whether longer texts are read in windows, whose logits are averaged."""
+    return (folder / READING).is_file() and _read(folder / READING).get("windows") is True
+
+
+def tokens_at_once(folder: Path) -> int | None:
+    """Read how many tokens a model is to read at once, None for as many as it can. Raises ValueError."""
+    asked = _read(folder / READING).get("max_tokens") if (folder / READING).is_file() else None
+    if asked is not None and (not isinstance(asked, int) or asked < 1):
+        raise ValueError(f"{folder / READING} asks for {str(asked)[:20]} tokens; it is a whole number of 1 or more.")
+    return asked
 
 
 def stated_parameters(folder: Path) -> int:
@@ -185,8 +244,8 @@ def _classifier(folder: Path, config: dict[str, object]) -> str | None:
     names = _architectures(config)
     if names and not any(name.endswith("ForSequenceClassification") for name in names):
         return f"{folder} is a {names[0]}, not a sequence classifier; give it a classification head first."
-    if config.get("problem_type") in ("multi_label_classification", "regression"):
-        return f"{folder} does {config['problem_type']}; only one label for each text is supported."
+    if config.get("problem_type") == "regression":
+        return f"{folder} does regression; only one label for each text, or a set of labels, is supported."
     if not _labels(config):
         return f"{folder / 'config.json'} names no labels; add id2label with one name for each output."
     return None

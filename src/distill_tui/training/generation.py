@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from distill_tui.gates.gate import ORDERED
 from distill_tui.spec import Spec
 from distill_tui.tasks.answer_text import spelled
 from distill_tui.teachers.description import GIVEN_ALONE, Described
-from distill_tui.terms import Control, Task
-from distill_tui.training import models, students
+from distill_tui.terms import Control
+from distill_tui.training import calibration, models, students
 from distill_tui.training.folders import check_causal_folder
 from distill_tui.training.loop import Places, Step, fit
 from distill_tui.training.predictor import Predictor, WrittenAnswer
@@ -30,10 +31,16 @@ class Pairs:
     inputs: tuple[str, ...]
     outputs: tuple[str | None, ...]  # None: unknown
     weights: NDArray[np.float32]  # (n,)
+    lists: str = ORDERED  # how lists in the answers are compared
 
     def known(self) -> list[int]:
         """Return the numbers of the rows that have an answer and a weight."""
         return [row for row, output in enumerate(self.outputs) if output is not None and self.weights[row] > 0]
+
+    def of(self, rows: Sequence[int]) -> Pairs:
+        """Return some of the rows."""
+        inputs, outputs = tuple(self.inputs[row] for row in rows), tuple(self.outputs[row] for row in rows)
+        return Pairs(inputs, outputs, self.weights[list(rows)], self.lists)
 
 
 def rows_problem(spec: Spec, training: Pairs, validation: Pairs) -> str | None:
@@ -42,7 +49,7 @@ def rows_problem(spec: Spec, training: Pairs, validation: Pairs) -> str | None:
         problem = _shape_problem(name, rows)
         if problem:
             return problem
-    if spec.task is not Task.GENERATION:
+    if not spec.writes:
         return f"A {spec.student} student chooses labels; a generation task takes student=tagger or student=causal."
     if not training.inputs:
         return "There are no training rows."
@@ -73,13 +80,16 @@ class ExactMatch:
     def __init__(self, validation: Pairs, student: Predictor[WrittenAnswer]) -> None:
         known = validation.known()
         self.student, self.rows = student, student.prepare([validation.inputs[row] for row in known])
-        self.wanted = [spelled(str(validation.outputs[row])) for row in known]
+        self.lists = validation.lists
+        self.wanted = [spelled(str(validation.outputs[row]), self.lists) for row in known]
 
     def score(self) -> float | None:
         if not self.wanted:
             return None
         answers = self.student.run_all(self.rows)
-        return _share([(spelled(one.text), wanted) for one, wanted in zip(answers, self.wanted, strict=True)])
+        return _share(
+            [(spelled(one.text, self.lists), wanted) for one, wanted in zip(answers, self.wanted, strict=True)]
+        )
 
 
 def _vocabulary_problem(spec: Spec, teacher: Path | None, start: Path | None) -> str | None:
@@ -131,8 +141,13 @@ class AnswerRows:
     @property
     def teacher_score(self) -> float | None:
         """The share of the validation rows that the teacher gets right; None where it is unknown."""
-        both = zip(self.teacher, self.truth, strict=True)
-        return _share([(answer, truth) for answer, truth in both if answer is not None])
+        both = zip(self.teacher, self.truth, self._aside, strict=True)
+        return _share([(answer, truth) for answer, truth, away in both if answer is not None and not away])
+
+    @property
+    def _aside(self) -> NDArray[np.bool_]:
+        """Mark the validation rows that neither stop the training nor choose the student."""
+        return calibration.calibrates(self.validation.inputs)
 
     @property
     def counted(self) -> int:
@@ -149,11 +164,13 @@ class AnswerRows:
         return {each: found[each] for each in spec.controls if each in found and any(found[each].outputs)}
 
     def train(self, spec: Spec, part: Pairs, places: Places) -> Iterator[Step]:
-        return train(spec, part, self.validation, places, self.asked)
+        kept = [row for row, away in enumerate(self._aside) if not away]
+        return train(spec, part, self.validation.of(kept), places, self.asked)
 
     def score(self, predictions: Sequence[WrittenAnswer]) -> float | None:
-        answers = [spelled(each.text) for each in predictions]
-        return _share(list(zip(answers, self.truth, strict=True)))
+        answers = [spelled(each.text, self.validation.lists) for each in predictions]
+        kept = zip(answers, self.truth, self._aside, strict=True)
+        return _share([(answer, truth) for answer, truth, away in kept if not away])
 
 
 def _share(pairs: Sequence[tuple[str, str | None]]) -> float | None:

@@ -1,4 +1,4 @@
-"""One run, several trainings: rungs cheapest first, then the control arms of the kept student, then the probe.
+"""One run, several trainings: rungs cheapest first, then the kept student's control arms, other seeds and probe.
 
 A climb stops at the first student that is good enough on the *validation* rows, which builders may look at freely. It
 never reads a held-out row: the gate counts looks at those. Good enough is a point estimate and proves nothing; the gate
@@ -15,7 +15,7 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
-from distill_tui.spec import STUDENTS, Spec
+from distill_tui.spec import Spec
 from distill_tui.terms import Control, Export
 from distill_tui.training import export, predict, processes
 from distill_tui.training.loop import Places, Step
@@ -68,19 +68,30 @@ class Arm(Generic[Predictions]):
 
 
 class Climb(Generic[Part, Predictions]):
-    """A run: iterate `steps`; afterwards `kept` is its student, next to `rungs`, `controls` and `probe`."""
+    """A run: iterate `steps`; afterwards `kept` is its student, next to `rungs`, `controls`, `seeds` and `probe`."""
 
     def __init__(
-        self, spec: Spec, rows: ArmRows[Part, Predictions], *, teacher: Path | None, start: Path | None, folder: Path
+        self,
+        spec: Spec,
+        rows: ArmRows[Part, Predictions],
+        *,
+        teacher: Path | None,
+        start: Path | None,
+        folder: Path,
+        trained: Path | None = None,
     ) -> None:
-        """Plan the run. Raises ValueError with one sentence where no rung could learn anything."""
+        """Plan the run; `trained` is a student that stands in the place of the rungs.
+
+        Raises ValueError with one sentence where no rung could learn anything.
+        """
         problem = spec.problem() or rows.problem(spec)
         if problem:
             raise ValueError(problem)
         self.spec, self.rows, self.folder = spec, rows, folder
-        self.teacher, self.start = teacher, start
+        self.teacher, self.start, self.trained = teacher, start, trained
         self.rungs: list[Arm[Predictions]] = []
         self.controls: dict[Control, Arm[Predictions]] = {}
+        self.seeds: dict[int, Arm[Predictions]] = {}
         self.probe: dict[str, Arm[Predictions]] = {}
         self.before = 0  # steps planned for the arms before the present one, however early those stopped
         self._planned = 0
@@ -102,7 +113,10 @@ class Climb(Generic[Part, Predictions]):
 
     def steps(self) -> Generator[tuple[str, Step], None, None]:
         """Train arm after arm, yielding its name and each step. Arms that were trained before a kill are kept."""
-        for rung in self.spec.rungs():
+        if self.trained is not None:
+            found = predict.predictions(self.trained, self.rows.validation.inputs, self.spec)
+            self.rungs.append(Arm(self.spec, self.trained, found, self.rows.score(found), 0.0, ()))
+        for rung in self.spec.rungs() if self.trained is None else ():
             arm = yield from self._train(rung.rung, rung, self.rows.training)
             self.rungs.append(arm)
             if self.good_enough(arm):
@@ -110,6 +124,9 @@ class Climb(Generic[Part, Predictions]):
         spec = self.kept.spec
         for control, part in self.rows.control_arms(spec).items():
             self.controls[control] = yield from self._train(f"control {control}", spec.control(control), part)
+        for seed in range(spec.seed + 1, spec.seed + 1 + spec.seeds):
+            other = replace(spec, seed=seed)
+            self.seeds[seed] = yield from self._train(f"seed {seed}", other, self.rows.training)
         for name, one_in in PROBES.items() if spec.probe else ():
             longer = replace(spec, epochs=spec.epochs * one_in, patience=spec.patience * one_in)
             part = nested_sample(self.rows.training, one_in, spec.seed)
@@ -117,12 +134,14 @@ class Climb(Generic[Part, Predictions]):
 
     def total(self) -> int:
         rungs = self.spec.rungs()
-        arms = len(self.rows.control_arms(self.spec)) + (len(PROBES) if self.spec.probe else 0)
-        return sum(_steps(rung, self.rows.training) for rung in rungs) + arms * _steps(rungs[-1], self.rows.training)
+        arms = len(self.rows.control_arms(self.spec)) + self.spec.seeds + (len(PROBES) if self.spec.probe else 0)
+        climbed = () if self.trained is not None else rungs
+        return sum(_steps(rung, self.rows.training) for rung in climbed) + arms * _steps(rungs[-1], self.rows.training)
 
     def _train(self, name: str, spec: Spec, training: Part) -> Generator[tuple[str, Step], None, Arm[Predictions]]:
         """Train one arm, export it and predict the validation rows; the arm is the generator's return value."""
-        place, started = self.folder / name.replace(" ", "-"), time.monotonic()
+        place = self.folder / name.replace(" ", "-")
+        clock = Clock(place / "seconds")
         epochs: dict[int, list[LossTerms]] = {}
         self.before, self._planned = self._planned, self._planned + _steps(spec, training)
         if not (place / "student").exists():
@@ -132,18 +151,41 @@ class Climb(Generic[Part, Predictions]):
                 for step in steps:
                     epochs.setdefault(step.epoch, []).append(step.terms)
                     yield name, step
+                    clock.note()
             finally:
-                steps.close()  # type: ignore[attr-defined]
+                steps.close()  # type: ignore[attr-defined]  # the last checkpoint is written by now, and its folder
+                clock.note(always=True)
         with processes.join().main_first():
             shipped = ship(place / "student", spec, place / "shipped")
         predictions = predict.predictions(shipped, self.rows.validation.inputs, spec)
         means = tuple(_mean(terms) for terms in epochs.values())
-        return Arm(spec, shipped, predictions, self.rows.score(predictions), time.monotonic() - started, means)
+        return Arm(spec, shipped, predictions, self.rows.score(predictions), clock.seconds, means)
+
+
+class Clock:
+    """The seconds that an arm took, in this process and in those before it, kept in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._began, self._noted = path, time.monotonic(), 0.0
+        try:
+            self._before = float(path.read_text())
+        except (OSError, ValueError):
+            self._before = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return self._before + time.monotonic() - self._began
+
+    def note(self, *, always: bool = False) -> None:
+        """Write the seconds down, about once in one; only the first of several processes does."""
+        if (always or self.seconds - self._noted >= 1) and processes.join().is_main and self._path.parent.is_dir():
+            self._noted = self.seconds
+            self._path.write_text(f"{self.seconds:.1f}\n")
 
 
 def ship(student: Path, spec: Spec, out: Path) -> Path:
     """Export a trained student to the form that its spec ships, where its kind has that form."""
-    if spec.export is Export.SAFETENSORS or spec.export not in STUDENTS[spec.student].exports:
+    if spec.ships is Export.SAFETENSORS:
         return student
     if not out.exists():
         export.onnx_int8(student, out)

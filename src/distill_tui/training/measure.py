@@ -20,8 +20,9 @@ import transformers
 from safetensors import safe_open
 
 from distill_tui.tasks.loaders import FORMS
+from distill_tui.text import pair_of
 from distill_tui.training import students
-from distill_tui.training.folders import form, stated_parameters
+from distill_tui.training.folders import form, scale_form, several, stated_parameters
 from distill_tui.training.models import Floats
 
 RUNS, PER_RUN = 5, 200  # passes, and requests in each
@@ -32,7 +33,7 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def latencies(
-    folder: Path, texts: Sequence[str], *, threads: int = 1, max_tokens: int = 96, **passes: int
+    folder: Path, texts: Sequence[str], *, threads: int = 1, max_tokens: int | None = None, **passes: int
 ) -> list[list[int]]:
     """Time single requests, tokenising included: see `_timed`. Sets torch's threads for the process."""
     return _timed(lambda: students.open_folder(folder, threads=threads, max_tokens=max_tokens).ask, texts, **passes)
@@ -92,7 +93,7 @@ def _timed(
     return timed
 
 
-def running(folder: Path, texts: Sequence[str], *, threads: int = 1, max_tokens: int = 96) -> dict[str, int]:
+def running(folder: Path, texts: Sequence[str], *, threads: int = 1, max_tokens: int | None = None) -> dict[str, int]:
     """Measure cold start, memory and throughput, in whole numbers.
 
     `cold_start_us` is from the start of Python to the first answer, and `peak_kb` the memory of that process, both of
@@ -115,10 +116,23 @@ def running(folder: Path, texts: Sequence[str], *, threads: int = 1, max_tokens:
     return found
 
 
+# the peak of the program alone: the system's own count begins with that of the process which started it
+PEAK = """\
+import os, resource
+most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+if os.path.exists("/proc/self/status"):
+    most = next((line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")), most)
+print(most)"""
+
+
 def _first_answer(folder: Path, text: str, threads: int) -> dict[str, int]:
-    program = FORMS[form(folder)].program.replace('"model"', repr(str(folder.absolute())))
-    asked = json.dumps(text.encode("utf-8", "replace").decode())
-    code = f"{program}\npredict({asked})\nimport resource\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    of = FORMS[form(folder)]
+    labels = not of.writes
+    program = of.program_for(several=labels and several(folder), scale=scale_form(folder) if labels else "")
+    program = program.replace('"model"', repr(str(folder.absolute())))
+    parts = [part.encode("utf-8", "replace").decode() for part in pair_of(text) or (text,)]
+    asked = ", ".join(map(json.dumps, parts))
+    code = f"{program}\npredict({asked})\n{PEAK}"
     environment = os.environ | {name: str(threads) for name in THREADS}
     started = time.perf_counter_ns()
     done = subprocess.run(

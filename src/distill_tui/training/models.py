@@ -5,23 +5,39 @@ The one place that loads weights. Only local files, only safetensors, never code
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import chain
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
 import torch
 import transformers
-from numpy.typing import NDArray
 
-from distill_tui.training.folders import check_encoder_folder, check_model_folder
+from distill_tui.gates.cut import Cut
+from distill_tui.training.arrays import Floats as Floats
+from distill_tui.training.arrays import Window as Window
+from distill_tui.training.arrays import by_length as by_length
+from distill_tui.training.arrays import side_by_side as side_by_side
+from distill_tui.training.arrays import softmax as softmax
+from distill_tui.training.arrays import speakable as speakable
+from distill_tui.training.arrays import spoken_pair
+from distill_tui.training.folders import check_encoder_folder, check_model_folder, reads_windows, tokens_at_once
 
-Floats = NDArray[np.float32]
+if TYPE_CHECKING:
+    Config: TypeAlias = transformers.PreTrainedConfig
+    Model: TypeAlias = transformers.PreTrainedModel
+    Tokenizer: TypeAlias = transformers.PreTrainedTokenizerBase
+
+TYPES = "token_type_ids"
 LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}  # for every load
 
 
-def load(folder: Path) -> tuple[Any, Any]:
+class TypedRow(list[int]):
+    """The token ids of a pair, for a model with token types: those from `second` on have type 1."""
+
+    second: int
+
+
+def load(folder: Path) -> tuple[Model, Tokenizer]:
     """Load a classifier and its tokenizer with plain transformers, ready to predict.
 
     Raises ValueError with one sentence where the folder is not a local safetensors classifier.
@@ -29,10 +45,17 @@ def load(folder: Path) -> tuple[Any, Any]:
     return load_for(transformers.AutoModelForSequenceClassification, folder, check_model_folder)
 
 
-def load_for(kind: Any, folder: Path, check: Callable[[Path], str | None] = check_encoder_folder) -> tuple[Any, Any]:
-    """Load a folder by a class of transformers; a head that the folder lacks gets random weights.
+def load_for(
+    kind: type[transformers.AutoModel],
+    folder: Path,
+    check: Callable[[Path], str | None] = check_encoder_folder,
+    *,
+    new_head: bool = False,
+) -> tuple[Model, Tokenizer]:
+    """Load a folder by a class of transformers. With `new_head`, a head that the folder lacks gets random weights.
 
-    Raises ValueError with one sentence where the folder does not pass the check.
+    Raises ValueError with one sentence where the folder does not pass the check, or lacks other weights: transformers
+    itself would fill them with random numbers.
     """
     problem = check(folder)
     if problem:
@@ -41,14 +64,67 @@ def load_for(kind: Any, folder: Path, check: Callable[[Path], str | None] = chec
     transformers.utils.logging.disable_progress_bar()
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **LOCAL)
-        model = kind.from_pretrained(folder, use_safetensors=True, dtype=torch.float32, **LOCAL)
+        how = {"use_safetensors": True, "dtype": torch.float32, "ignore_mismatched_sizes": True}
+        model, report = kind.from_pretrained(folder, **LOCAL, **how, output_loading_info=True)
     except Exception as error:  # transformers raises a dozen types for one bad folder
-        raise ValueError(f"{folder} does not load: {' '.join(str(error).split())[:200]}") from error
-    tokenizer.model_max_length = min(tokenizer.model_max_length, positions(model.config))
-    return model.eval(), tokenizer
+        said = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"{folder.name} does not load: {said}. Save model and tokenizer again with save_pretrained()."
+        ) from error
+    problem = _lacking(folder.name, model, report, new_head=new_head)
+    if problem:
+        raise ValueError(problem)
+    return model.eval(), _bounded(tokenizer, model.config, folder)
 
 
-def tokenizer_of(folder: Path) -> Any:
+def _bounded(tokenizer: Tokenizer, config: Config, folder: Path) -> Tokenizer:
+    """Have a tokenizer cut texts to what its model reads at once, and give token types only where its model has two."""
+    if getattr(config, "type_vocab_size", 0) < 2:
+        without_types(tokenizer)
+    asked = tokens_at_once(folder)
+    tokenizer.model_max_length = min(tokenizer.model_max_length, positions(config), asked or 1_000_000)
+    return tokenizer
+
+
+def without_types(tokenizer: Tokenizer) -> None:
+    """Have a tokenizer give no token types: a pair is then told apart by its separator alone."""
+    names = [name for name in tokenizer.model_input_names if name != TYPES]
+    tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = names
+
+
+def reader(folder: Path) -> tuple[Tokenizer, Config]:
+    """Load a folder's tokenizer, which cuts texts to what the model reads at once, and its config; no weights."""
+    tokenizer, config = tokenizer_of(folder), transformers.AutoConfig.from_pretrained(folder, **LOCAL)
+    return _bounded(tokenizer, config, folder), config
+
+
+def _lacking(name: str, model: Model, report: Mapping[str, Any], *, new_head: bool) -> str | None:
+    """Word the part of the loading report about weights that the folder lacks, or has in another shape."""
+    base = f"{model.base_model_prefix}."
+    missing = [key for key in sorted(report["missing_keys"]) if not (new_head and _is_head(key, base))]
+    other = [each for each in sorted(report["mismatched_keys"]) if not (new_head and _is_head(each[0], base))]
+    if other:
+        key, stored, wanted = other[0]
+        return (
+            f"{name} does not fit its config.json: {key} is {tuple(stored)} in the file and must be {tuple(wanted)}. "
+            "Save model and config.json together with save_pretrained()."
+        )
+    if not missing:
+        return None
+    extra = sorted(report["unexpected_keys"])
+    unused = f" The file has {', '.join(extra[:2])} instead, which nothing reads." if extra else ""
+    return (
+        f"{name} lacks {', '.join(missing[:3])}{' and others' if missing[3:] else ''}: these weights would be random, "
+        f"so its answers too.{unused} Train the model for this task first, or name the folder of one that is trained."
+    )
+
+
+def _is_head(key: str, base: str) -> bool:
+    """Whether a weight belongs to the head: it is outside of the encoder, or pools its output."""
+    return not key.startswith(base) or ".pooler." in key
+
+
+def tokenizer_of(folder: Path) -> Tokenizer:
     """Load a folder's tokenizer alone. Raises ValueError with one sentence."""
     try:
         return transformers.AutoTokenizer.from_pretrained(folder, **LOCAL)
@@ -56,32 +132,81 @@ def tokenizer_of(folder: Path) -> Any:
         raise ValueError(f"The tokenizer of {folder} does not load: {' '.join(str(error).split())[:200]}") from error
 
 
-def positions(config: Any) -> int:
+def positions(config: Config) -> int:
     """Return the most tokens that a model can read at once."""
     first = 2 if "roberta" in config.model_type else 0  # RoBERTa's family counts from 2
     return int(config.max_position_embeddings) - first if hasattr(config, "max_position_embeddings") else 1_000_000
 
 
-def tokenise(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
+def window_of(folder: Path, tokenizer: Tokenizer) -> Window | None:
+    """Return how a folder's model reads texts that are too long for it; None where they are cut."""
+    return window(tokenizer) if reads_windows(folder) else None
+
+
+def window(tokenizer: Tokenizer) -> Window:
+    """Make windows as long as the tokenizer's model reads at once."""
+    return Window.of(int(tokenizer.model_max_length), tokenizer("")["input_ids"], tokenizer("a")["input_ids"])
+
+
+def whole(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """Tokenise texts without cutting them; one without any token becomes one padding token."""
+    spoken = [speakable(text) for text in texts]
+    ids = tokenizer(spoken, truncation=False, return_attention_mask=False)["input_ids"] if spoken else []
+    return [row or [tokenizer.pad_token_id or 0] for row in ids]
+
+
+def pairs_up(tokenizer: Tokenizer) -> bool:
+    """Whether a tokenizer has a form for two texts, with a separator between them."""
+    return bool(tokenizer.num_special_tokens_to_add(True) > tokenizer.num_special_tokens_to_add(False))
+
+
+def _ids(tokenizer: Tokenizer, texts: Sequence[str], **how: Any) -> list[list[int]]:
+    """Tokenise texts, a pair in the tokenizer's form for pairs where it has one."""
+    both = {at: pair for at, text in enumerate(texts) if (pair := spoken_pair(text))} if pairs_up(tokenizer) else {}
+    found: list[list[int]] = [[] for _ in texts]
+    single = [at for at in range(len(texts)) if at not in both]
+    how |= {"return_attention_mask": False, "padding": False}
+    if single:
+        rows = tokenizer([speakable(texts[at]) for at in single], **how)["input_ids"]
+        for at, row in zip(single, rows, strict=True):
+            found[at] = row
+    if both:
+        made = tokenizer(*map(list, zip(*both.values(), strict=True)), **how)
+        types = made.get(TYPES) or [None] * len(both)
+        for at, row, kinds in zip(both, made["input_ids"], types, strict=True):
+            found[at] = row if kinds is None else _typed(row, kinds)
+    return found
+
+
+def _typed(ids: list[int], types: list[int]) -> TypedRow:
+    row = TypedRow(ids)
+    row.second = types.index(1) if 1 in types else len(types)
+    return row
+
+
+def tokenise(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int | None = None) -> list[list[int]]:
     """Cut each text into at most `max_tokens` token ids, special tokens included; nothing is padded.
 
     Never more than the tokenizer's model can read, and never none: a text without any token becomes one padding token.
     """
-    if not texts:
-        return []
-    ids: list[list[int]] = tokenizer(
-        [speakable(text) for text in texts],
-        truncation=True,
-        max_length=min(max_tokens, tokenizer.model_max_length),
-        padding=False,
-        return_attention_mask=False,
-    )["input_ids"]
+    most = min(max_tokens or tokenizer.model_max_length, tokenizer.model_max_length)
+    ids = _ids(tokenizer, texts, truncation=True, max_length=most)
     return [row or [tokenizer.pad_token_id or 0] for row in ids]
 
 
-def speakable(text: str) -> str:
-    """Replace half a surrogate pair, which JSON can carry and UTF-8 cannot, by a question mark."""
-    return text.encode("utf-8", "replace").decode()
+def lengths(tokenizer: Tokenizer, texts: Sequence[str]) -> list[int]:
+    """Count the tokens of each whole text, special tokens included."""
+    return [*map(len, _ids(tokenizer, texts, truncation=False))]
+
+
+def cut(tokenizer: Tokenizer, texts: Sequence[str], most: int | None = None, *, windows: bool = False) -> Cut:
+    """Count what is not read of texts that are cut to `most` tokens, by default to what the tokenizer's model reads.
+
+    Nothing is cut where they are read in windows.
+    """
+    room = min(most or tokenizer.model_max_length, tokenizer.model_max_length)
+    found = [length for at in range(0, len(texts), 1024) for length in lengths(tokenizer, texts[at : at + 1024])]
+    return Cut.of(found, [0 if windows else max(0, length - room) for length in found])
 
 
 def pad(rows: Sequence[Sequence[int]], padding: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -89,39 +214,38 @@ def pad(rows: Sequence[Sequence[int]], padding: int) -> tuple[torch.Tensor, torc
     return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
-def side_by_side(rows: Sequence[Sequence[int]], padding: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pad token rows on the right: ids and mask, both (rows, longest), int64; the mask is 1 on real tokens."""
-    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
-    mask = np.arange(lengths.max()) < lengths[:, None]
-    ids = np.full(mask.shape, padding, np.int64)
-    ids[mask] = np.fromiter(chain.from_iterable(rows), np.int64, int(lengths.sum()))
-    return ids, mask.astype(np.int64)
-
-
-def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
-    """Group positions into batches of similar length, longest first: little padding, and peak memory comes first."""
-    order = sorted(range(len(lengths)), key=lambda position: -lengths[position])
-    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-
-
-def logits(model: Any, rows: Sequence[Sequence[int]]) -> torch.Tensor:
+def logits(model: Model, rows: Sequence[Sequence[int]]) -> torch.Tensor:
     """Run one batch of token rows through a classifier: (rows, labels)."""
     ids, mask = (tensor.to(model.device) for tensor in pad(rows, model.config.pad_token_id or 0))
-    result: torch.Tensor = model(input_ids=ids, attention_mask=mask).logits
+    result: torch.Tensor = model(input_ids=ids, attention_mask=mask, **types(rows, mask)).logits
     return result
 
 
-def states(model: Any, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+def types(rows: Sequence[Sequence[int]], mask: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return the token types of a batch as its model takes them; empty where no row has any."""
+    if not any(isinstance(row, TypedRow) for row in rows):
+        return {}
+    begins = [row.second if isinstance(row, TypedRow) else len(row) for row in rows]
+    places = torch.arange(mask.shape[1], device=mask.device)
+    return {TYPES: (places >= torch.tensor(begins, device=mask.device)[:, None]).long() * mask}
+
+
+def pooled(model: Model, rows: Sequence[Sequence[int]], window: Window | None) -> torch.Tensor:
+    """Run one batch of rows of any length: the mean of the logits of a row's windows, (rows, labels)."""
+    parts = [[[*row]] if window is None else window.parts(row) for row in rows]
+    counts = torch.tensor([len(each) for each in parts])
+    if int(counts.max()) == 1:
+        return logits(model, rows)
+    found = logits(model, [part for each in parts for part in each])
+    which = torch.repeat_interleave(torch.arange(len(rows)), counts).to(found.device)
+    summed = torch.zeros(len(rows), found.shape[1], device=found.device).index_add(0, which, found)
+    return summed / counts[:, None].to(found.device)
+
+
+def states(model: Model, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
     """Run one batch: logits (rows, labels), and each layer's output averaged over a text, (rows, layers, width)."""
     ids, mask = (tensor.to(model.device) for tensor in pad(rows, model.config.pad_token_id or 0))
-    result = model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+    result = model(input_ids=ids, attention_mask=mask, output_hidden_states=True, **types(rows, mask))
     share = (mask / mask.sum(dim=1, keepdim=True))[:, :, None]
     means = [(hidden * share).sum(dim=1) for hidden in result.hidden_states[1:]]  # the first is before any layer
     return result.logits, torch.stack(means, dim=1)
-
-
-def softmax(logits: Floats) -> Floats:
-    """Compute probabilities in plain numpy, (rows, labels)."""
-    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-    summed: Floats = shares / shares.sum(axis=1, keepdims=True)
-    return summed

@@ -61,9 +61,7 @@ def distillation_loss(
     log_q = F.log_softmax(logits / temperature, dim=1)
     divergence = (log_p.exp() * (log_p - log_q)).sum(dim=1) * temperature**2
     cross_entropy = F.cross_entropy(logits, labels.clamp_min(0), reduction="none")
-    share = weights / weights.sum()
-    soft_term = (share * has_soft * divergence).sum()
-    hard_term = (share * has_hard * cross_entropy).sum()
+    soft_term, hard_term = _mean(divergence, weights, has_soft), _mean(cross_entropy, weights, has_hard)
     return alpha * soft_term + (1 - alpha) * hard_term, soft_term, hard_term
 
 
@@ -76,7 +74,48 @@ def logit_loss(logits: torch.Tensor, soft: torch.Tensor, weights: torch.Tensor) 
     known = ~soft.isnan().any(dim=1)
     teacher = soft.masked_fill(~known[:, None], 1.0).clamp_min(MIN_PROBABILITY).log()
     centred = [each - each.mean(dim=1, keepdim=True) for each in (logits, teacher)]
-    return (weights / weights.sum() * known * (centred[0] - centred[1]).square().mean(dim=1)).sum()
+    return _mean((centred[0] - centred[1]).square().mean(dim=1), weights, known)
+
+
+def set_distillation_loss(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    soft: torch.Tensor,
+    weights: torch.Tensor,
+    temperature: float,
+    alpha: float,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Compute (loss, soft term, hard term) where each label has a probability of its own: no softmax over labels.
+
+    soft term: T^2 times the mean over labels of the divergence of two Bernoulli distributions, p^T against
+    sigmoid(logit / T), with p^T = sigmoid(logit(p) / T). hard term: the mean over labels of binary cross-entropy.
+    logits (n, k); labels (n, k) 0 or 1, -1 in a row that has none; soft (n, k), NaN where unknown; weights (n,).
+    """
+    has_soft, has_hard = ~soft.isnan().any(dim=1), (labels >= 0).all(dim=1)
+    p = torch.sigmoid(_log_odds(soft, has_soft) / temperature)
+    divergence = F.binary_cross_entropy_with_logits(logits / temperature, p, reduction="none")
+    divergence = (divergence - torch.special.entr(p) - torch.special.entr(1 - p)).mean(dim=1) * temperature**2
+    targets = labels.clamp_min(0).to(logits.dtype)
+    cross_entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=1)
+    soft_term, hard_term = _mean(divergence, weights, has_soft), _mean(cross_entropy, weights, has_hard)
+    return alpha * soft_term + (1 - alpha) * hard_term, soft_term, hard_term
+
+
+def set_logit_loss(logits: torch.Tensor, soft: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Compute the weighted mean over rows of the squared distance from the teacher's log-odds of each label."""
+    known = ~soft.isnan().any(dim=1)
+    return _mean((logits - _log_odds(soft, known)).square().mean(dim=1), weights, known)
+
+
+def _mean(each: torch.Tensor, weights: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """Compute the weighted mean over rows, in which a row that is not known is 0."""
+    return (weights / weights.sum() * known * each).sum()
+
+
+def _log_odds(soft: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """Return log(p / (1 - p)), finite; 0 in rows that are not known."""
+    p = soft.masked_fill(~known[:, None], 0.5).clamp(MIN_PROBABILITY, 1 - MIN_PROBABILITY)
+    return torch.logit(p)
 
 
 def hidden_loss(student: torch.Tensor, teacher: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

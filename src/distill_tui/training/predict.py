@@ -9,22 +9,23 @@ from typing import Any
 
 import numpy as np
 
+from distill_tui.gates.scale import Scale, median
 from distill_tui.spec import Spec
 from distill_tui.tasks.answer_text import spelled
 from distill_tui.tasks.loaders import FORMS
 from distill_tui.training import students
-from distill_tui.training.folders import ANSWER, form, teacher_labels
-from distill_tui.training.models import Floats
-from distill_tui.training.predictor import WrittenAnswer
+from distill_tui.training.arrays import Floats, near
+from distill_tui.training.folders import ANSWER, form, of_scale, several, teacher_labels, thresholds
+from distill_tui.training.predictor import SetShares, WrittenAnswer
 
 
-def probabilities(folder: Path, texts: Sequence[str], *, threads: int, max_tokens: int = 96) -> Floats:
+def probabilities(folder: Path, texts: Sequence[str], *, threads: int, max_tokens: int | None = None) -> Floats:
     """Compute label probabilities, (texts, labels) float32, in the order of `teacher_labels(folder)`."""
     rows = students.open_folder(folder, threads=threads, max_tokens=max_tokens).ask_all(texts)
     return np.array(rows, dtype=np.float32).reshape(len(texts), len(teacher_labels(folder)))
 
 
-def answers(folder: Path, texts: Sequence[str], *, threads: int, max_tokens: int) -> list[WrittenAnswer]:
+def answers(folder: Path, texts: Sequence[str], *, threads: int, max_tokens: int | None = None) -> list[WrittenAnswer]:
     """Write answers to texts. Raises ValueError with one sentence where the folder's student chooses labels."""
     if not FORMS[form(folder)].writes:
         raise ValueError(f"{folder} does not hold a student that writes answers: it has no {ANSWER}.")
@@ -32,9 +33,37 @@ def answers(folder: Path, texts: Sequence[str], *, threads: int, max_tokens: int
 
 
 def predictions(folder: Path, texts: Sequence[str], spec: Spec) -> Any:
-    """Compute label probabilities, or write answers, by the form of the student."""
-    ask = answers if FORMS[form(folder)].writes else probabilities
-    return ask(folder, texts, threads=spec.threads, max_tokens=spec.max_tokens)
+    """Compute label probabilities, of sets as `SetShares`, or write answers, by the form of the student."""
+    if FORMS[form(folder)].writes:
+        return answers(folder, texts, threads=spec.threads)
+    found = probabilities(folder, texts, threads=spec.threads)
+    return sets(folder, found) if several(folder) else found
+
+
+def sets(folder: Path, shares: Floats) -> SetShares:
+    """Return the answers of a folder's student to these probabilities, (texts, labels)."""
+    return SetShares(shares, np.array(thresholds(folder), dtype=np.float32))
+
+
+def answered(folder: Path, found: Sequence[Any]) -> tuple[list[str], list[float]]:
+    """Return what a student says to texts, as answers are compared, and its confidence in each."""
+    if FORMS[form(folder)].writes:
+        return [spelled(each.text) for each in found], [each.confidence for each in found]
+    labels = teacher_labels(folder)
+    if several(folder):
+        of = sets(folder, np.array(found, dtype=np.float32).reshape(len(found), len(labels)))
+        return of.answers(labels), [*map(float, of.confidence)]
+    if of_scale(folder):
+        scale, shares = Scale.of(labels), np.array(found, dtype=np.float32).reshape(len(found), len(labels))
+        return [scale.answer(row) for row in shares.tolist()], [*map(float, sureness(scale, shares))]
+    return [labels[int(row.argmax())] for row in found], [float(row.max()) for row in found]
+
+
+def sureness(scale: Scale, shares: Floats) -> Floats:
+    """Return how sure scores are, (rows,): the share of the level, or of a range what is near the likeliest point."""
+    if scale.ranged:
+        return near(shares)
+    return np.array([row[median(row.tolist())] for row in shares], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -46,13 +75,9 @@ class Outputs:
     embeddings: Floats  # (n, width)
 
 
-def outputs(folder: Path, texts: Sequence[str], *, threads: int, max_tokens: int) -> Outputs:
+def outputs(folder: Path, texts: Sequence[str], *, threads: int, max_tokens: int | None = None) -> Outputs:
     """Ask a student and embed the texts. Raises ValueError with one sentence where the folder holds none."""
     opened = students.open_folder(folder, threads=threads, max_tokens=max_tokens)
     found = opened.ask_all(texts)
-    if FORMS[form(folder)].writes:
-        answers, confidence = [spelled(each.text) for each in found], [each.confidence for each in found]
-    else:
-        labels = teacher_labels(folder)
-        answers, confidence = [labels[int(row.argmax())] for row in found], [row.max() for row in found]
+    answers, confidence = answered(folder, found)
     return Outputs(tuple(answers), np.array(confidence, dtype=np.float32), opened.embed(texts))

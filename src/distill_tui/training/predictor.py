@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from distill_tui.training.models import Floats, by_length
+from distill_tui.gates.cut import Cut
+from distill_tui.gates.label_sets import LIKELY, written
+from distill_tui.training.arrays import Floats, by_length
 
 HASH_COLUMNS = 64  # width of a text's embedding where the student has none
 HASH_LETTERS = 3  # letters in each piece that is hashed
@@ -41,11 +44,38 @@ class WrittenAnswer:
 
 
 @dataclass(frozen=True)
+class SetShares:
+    """The probability of each label, each by itself, and from which one on a label is in the answer."""
+
+    shares: Floats  # (texts, labels)
+    thresholds: Floats  # (labels,)
+
+    @classmethod
+    def same(cls, shares: Floats, texts: int) -> SetShares:
+        """Answer so many texts alike, with the labels that are likelier than not; shares are (labels,)."""
+        return cls(np.tile(shares, (texts, 1)), np.full(len(shares), LIKELY, dtype=np.float32))
+
+    @property
+    def chosen(self) -> NDArray[np.bool_]:
+        return self.shares >= self.thresholds
+
+    @property
+    def confidence(self) -> Floats:
+        """The probability of the label that each answer is least sure of, in the answer or not, (texts,)."""
+        sure: Floats = np.where(self.chosen, self.shares, 1 - self.shares).min(axis=1).astype(np.float32)
+        return sure
+
+    def answers(self, labels: Sequence[str]) -> list[str]:
+        return [written(label for label, has in zip(labels, row, strict=True) if has) for row in self.chosen]
+
+
+@dataclass(frozen=True)
 class Predictor(Generic[Output]):
     """A student that answers: texts are prepared as rows, and rows are run in batches."""
 
     prepare: Callable[[Sequence[str]], Rows]
     run: Callable[[Rows], Iterable[Output]]  # of each row the probabilities of the labels, or a `WrittenAnswer`
+    cut: Callable[[Sequence[str]], Cut]  # how much of texts it does not read
     embed: Callable[[Sequence[str]], Floats] = hashed  # (texts, width)
     one_by_one: bool = False  # whether an output depends on the batch that a text is in, so that batches are of one
 

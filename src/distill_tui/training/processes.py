@@ -74,7 +74,7 @@ class ProcessGroup:
         group = self.accelerator
         return list(batch[group.process_index :: group.num_processes] if self.is_distributed else batch)
 
-    def autocast(self) -> AbstractContextManager[Any]:
+    def autocast(self) -> AbstractContextManager[object]:
         """Compute in half precision where the launch asks for it (`--mixed_precision bf16`)."""
         return nullcontext() if self.accelerator is None else self.accelerator.autocast()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 import transformers
@@ -14,8 +14,10 @@ from distill_tui.teachers.description import Described
 from distill_tui.training import checkpoints, decoding, local_teachers, models
 from distill_tui.training.objective import IGNORED
 
+if TYPE_CHECKING:
+    from distill_tui.training.models import Model
+
 TOP = 64  # the largest of the teacher's probabilities of one token are learnt, and the sum of the rest as one
-MAX_INPUT_TOKENS = 512  # of an input, that a teacher reads
 NEVER = -1e9  # the log-probability of an impossible token
 TINY = 1e-9  # probabilities below count as this
 
@@ -65,7 +67,7 @@ def _all(
 ) -> dict[str, torch.Tensor]:
     model, tokenizer = models.load_for(transformers.AutoModelForCausalLM, teacher)
     room = replace(asked, max_tokens=max(map(len, answers)))
-    prompts = local_teachers.prompts(model, tokenizer, texts, room, MAX_INPUT_TOKENS)
+    prompts = local_teachers.prompts(model, tokenizer, texts, room)
     prefix = decoding.shared_prefix(model, prompts)
     stops = local_teachers.stop_tokens(model, tokenizer, asked)
     rows = [prompt + answer for prompt, answer in zip(prompts, answers, strict=True)]
@@ -78,7 +80,7 @@ def _all(
 
 @torch.inference_mode()
 def _batch(
-    model: Any,
+    model: Model,
     positions: Sequence[int],
     rows: Sequence[list[int]],
     answers: Sequence[list[int]],

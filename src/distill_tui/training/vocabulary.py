@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tokenizers
 import transformers
 from tokenizers import decoders, normalizers, pre_tokenizers, processors, trainers
+
+if TYPE_CHECKING:
+    from distill_tui.training.models import Tokenizer
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 ASKED = "asked"  # the token between a prompt and its answer
@@ -21,12 +24,12 @@ WRITING = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", ASKED:
 ROLES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
 
 
-def is_word_piece(tokenizer: Any) -> bool:
+def is_word_piece(tokenizer: Tokenizer) -> bool:
     """Whether a tokenizer is of the kind that can be pruned by leaving out pieces."""
     return bool(_description(tokenizer)["model"]["type"] == "WordPiece")
 
 
-def prune(tokenizer: Any, texts: Sequence[str], size: int) -> tuple[Any, list[int]]:
+def prune(tokenizer: Tokenizer, texts: Sequence[str], size: int) -> tuple[Tokenizer, list[int]]:
     """Keep the pieces that the texts use most: (tokenizer, the old id of each new id).
 
     Special tokens and every single character of ASCII or of the texts are always kept, so that words still decompose;
@@ -45,7 +48,7 @@ def prune(tokenizer: Any, texts: Sequence[str], size: int) -> tuple[Any, list[in
     return _wrap(tokenizers.Tokenizer.from_str(json.dumps(description)), _roles(tokenizer)), kept
 
 
-def train(texts: Sequence[str], size: int, *, literal: bool = False) -> Any:
+def train(texts: Sequence[str], size: int, *, literal: bool = False) -> Tokenizer:
     """Train a lower-case WordPiece tokenizer of about `size` pieces, as BERT's was (Devlin et al. 2019).
 
     A `literal` one keeps case and accents, and each digit is a piece: they distinguish the parts of an address, say.
@@ -71,7 +74,7 @@ def train(texts: Sequence[str], size: int, *, literal: bool = False) -> Any:
     return _wrap(tokenizer, dict(zip(ROLES, SPECIAL, strict=True)))
 
 
-def train_writing(texts: Sequence[str], size: int) -> Any:
+def train_writing(texts: Sequence[str], size: int) -> Tokenizer:
     """Train a byte-level BPE tokenizer (Radford et al. 2019) that reads and writes any text; each digit is a piece.
 
     The same texts give the same tokenizer.
@@ -90,7 +93,7 @@ def train_writing(texts: Sequence[str], size: int) -> Any:
     return _wrap(tokenizer, {role: token for role, token in WRITING.items() if role != ASKED})
 
 
-def _splitter(model: Any, literal: bool) -> tokenizers.Tokenizer:
+def _splitter(model: tokenizers.models.Model, literal: bool) -> tokenizers.Tokenizer:
     tokenizer = tokenizers.Tokenizer(model)
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=not literal, strip_accents=False if literal else None)
     words = pre_tokenizers.BertPreTokenizer()
@@ -99,22 +102,22 @@ def _splitter(model: Any, literal: bool) -> tokenizers.Tokenizer:
     return tokenizer
 
 
-def _description(tokenizer: Any) -> Any:
+def _description(tokenizer: Tokenizer) -> Any:
     return json.loads(tokenizer.backend_tokenizer.to_str())
 
 
-def _wrap(tokenizer: tokenizers.Tokenizer, roles: dict[str, str]) -> Any:
+def _wrap(tokenizer: tokenizers.Tokenizer, roles: dict[str, str]) -> Tokenizer:
     """Wrap in transformers' interface; without token types, which no student uses."""
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, model_input_names=["input_ids", "attention_mask"], model_max_length=512, **roles
     )
 
 
-def _roles(tokenizer: Any) -> dict[str, str]:
+def _roles(tokenizer: Tokenizer) -> dict[str, str]:
     return {role: str(getattr(tokenizer, role)) for role in ROLES if getattr(tokenizer, role, None) is not None}
 
 
-def _counts(tokenizer: Any, texts: Sequence[str]) -> Counter[int]:
+def _counts(tokenizer: Tokenizer, texts: Sequence[str]) -> Counter[int]:
     counts: Counter[int] = Counter()
     if texts:
         for ids in tokenizer(list(texts), add_special_tokens=False, padding=False, truncation=False)["input_ids"]:

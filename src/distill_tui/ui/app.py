@@ -9,21 +9,24 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from rich.text import Text
+from textual import events
 from textual.actions import ActionParseResult
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 from textual.dom import DOMNode
 from textual.filter import LineFilter
-from textual.screen import Screen
-from textual.worker import get_current_worker
+from textual.screen import ModalScreen, Screen
+from textual.worker import WorkerFailed
 
-from distill_tui.people import remembered
+from distill_tui.people import practice_keys, remembered
 from distill_tui.rules.actor import Actor
 from distill_tui.store import glance, sqlite
 from distill_tui.ui import file_watch, terminal, themes
@@ -31,15 +34,19 @@ from distill_tui.ui.board.screen import BoardScreen
 from distill_tui.ui.messages import ProjectChanged
 from distill_tui.ui.widgets import show
 from distill_tui.ui.widgets.frame import Heading, MessageLine, why_dimmed
-from distill_tui.ui.widgets.output import OutputSheet
 
 if TYPE_CHECKING:
     from textual.command import Provider
 
     from distill_tui.store.project import Project
     from distill_tui.ui.play.view import View
+    from distill_tui.ui.screens import Screens
+    from distill_tui.ui.work import Work
 
 T = TypeVar("T")
+STILL_OPENING = "The project is still being opened. Try again in a moment."
+AFTER_FIRST_FRAME = 0.03  # seconds; `call_after_refresh` is lost with its screen, if that goes before it is drawn again
+MOST_KEYS = 200  # typed ahead of a form
 TURN = 0.001  # seconds a loading thread may delay a key; Python's default is 0.005
 
 
@@ -65,6 +72,7 @@ class DistillApp(App[int]):
         Binding("colon", "command_line", "Command", key_display=":", show=False),
         Binding("question_mark", "keys", "Help", key_display="?", show=True),
         Binding("J", "jobs", "Jobs: follow, stop", show=False),
+        Binding("at", "act_as", "Act as another person (practice projects)", key_display="@", show=False),
     ]
 
     def __init__(
@@ -81,10 +89,14 @@ class DistillApp(App[int]):
         self.set_class(show.ascii_only(), "-ascii")
         self.path, self.key, self.first_play, self.restricted = path, key, play, restricted
         self.commands = commands
-        self.project: Project | None = None
+        self.practice = {} if restricted else practice_keys.near(path)  # the keys that `@` may use
+        self.work: Work | None = None  # once the project is open
         self.header = glance.header(path)
         self.actor = actor or Actor(None, f"account uid {os.getuid()}")
         self.file_watch = file_watch.FileWatch(self)
+        self.read_only = ""  # why nothing can be decided in this file
+        self.pressed_at = time.monotonic()  # when a key or the mouse was used last
+        self._typed_at: dict[int, Screen[Any]] = {}  # by key event: the screen that was open
         self.views: dict[int, View] = {}  # of the plays opened last, by number
         self._clean = terminal.VisibleOnly()
         if os.environ.get("SSH_CONNECTION"):
@@ -112,6 +124,19 @@ class DistillApp(App[int]):
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
         yield SystemCommand("Quit", "Leave; runs continue", self.action_quit)
 
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.InputEvent):
+            self.pressed_at = time.monotonic()
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            self._typed_at = {id(event): self.screen, **dict(list(self._typed_at.items())[:MOST_KEYS])}
+        await super().on_event(event)
+
+    async def on_key(self, event: events.Key) -> None:
+        """Pass a key that was typed ahead on to the form that opened meanwhile."""
+        screen = self._typed_at.pop(id(event), self.screen)
+        if screen is not self.screen and isinstance(self.screen, ModalScreen):
+            self.screen.post_message(events.Key(event.key, event.character))
+
     # --- start and end
 
     def get_default_screen(self) -> Screen[Any]:
@@ -128,8 +153,9 @@ class DistillApp(App[int]):
             terminal.watch_signals(self._leave)
             if self._driver is not None:
                 terminal.watch_stops(self._driver, partial(self.refresh, layout=True))
-            self.set_interval(1, self._leave_with_terminal)
-        self.call_after_refresh(self.run_worker, self._open, thread=True, group="open")
+            if not terminal.in_browser():
+                self.set_interval(1, self._leave_with_terminal)
+        self.set_timer(AFTER_FIRST_FRAME, partial(self.run_worker, self._open, thread=True, group="open"))
 
     def _leave(self, code: int) -> None:
         self.remember()
@@ -141,17 +167,10 @@ class DistillApp(App[int]):
 
     def remember(self) -> None:
         """Save the state of the screens for the next start: filter, order, cursor, open play and tab."""
-        from distill_tui.ui.play.screen import PlayScreen
-
-        board = next((screen for screen in self.screen_stack if isinstance(screen, BoardScreen)), None)
-        play = next((screen for screen in reversed(self.screen_stack) if isinstance(screen, PlayScreen)), None)
-        if board is None:
-            return
-        shelf = board.board.shelf
-        at = play.play_id if play is not None else shelf.selected.id if shelf.selected else 0
-        tab = play.tab if play is not None else self.left.tab if self.left is not None else 1
-        self.left = remembered.Left(shelf.words, shelf.order, shelf.killed, at, play is not None, tab)
-        remembered.leave(self.path, self.actor.person, self.left)
+        left = self.screens.left(self.left.tab if self.left is not None else 1)
+        if left is not None:
+            self.left = left
+            remembered.leave(self.path, self.actor.person, left)
 
     def _leave_with_terminal(self) -> None:
         if terminal.gone():
@@ -163,36 +182,34 @@ class DistillApp(App[int]):
         return not (self.restricted and action in ("suspend_process", "screenshot", "command_line"))
 
     def _open(self) -> None:
+        from distill_tui.ui import work
+
         try:
-            self._open_project()
+            work.open_project(self)
         finally:
             gc.freeze()  # the collector skips what exists now, so that it does not pause between two keys
             gc.enable()
 
-    def _open_project(self) -> None:
-        from distill_tui.store import queries
-        from distill_tui.store.project import Project
-
-        try:
-            project = Project.open(self.path)
-            seen = project.version()
-            header = glance.header(self.path, self.header)  # changes since the first frame
-            trouble = queries.look_back(project)
-        except answers() as error:
-            self.call_from_thread(self.say, sqlite.sentence(error), "error")
-            return
-        self.call_from_thread(self._opened, project, header, seen)
-        if trouble:
-            self.call_from_thread(self.say, trouble, "error")
-
-    def _opened(self, project: Project, header: glance.Header, seen: int) -> None:
-        self.project, self.header = project, header
+    def opened(self, work: Work, header: glance.Header, seen: int) -> None:
+        """Have the screens load; the project file is open from now on."""
+        self.work, self.header = work, header
         self.file_watch.begin(seen)
         self.changed()
+
+    @property
+    def project(self) -> Project | None:
+        """The project file, once it is open."""
+        return self.work.project if self.work is not None else None
 
     def on_unmount(self) -> None:
         if self.project is not None:
             self.project.close()
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Fail, unless what still loads for a screen finds it gone because the app is being left."""
+        if self._exit and isinstance(error, WorkerFailed) and isinstance(error.error, NoMatches):
+            return
+        super()._handle_exception(error)
 
     def _fatal_error(self) -> None:
         self.panic(Text(terminal.what_broke(self._exception, restricted=self.restricted)))
@@ -215,67 +232,37 @@ class DistillApp(App[int]):
                 return
         self.notify(text, markup=False)
 
+    def warn(self, trouble: str) -> None:
+        """Show why nothing can be decided in this file, and keep it in the headings until it is over."""
+        if trouble != self.read_only:
+            self.read_only = trouble
+            if trouble:
+                self.say(trouble, "error")
+            for heading in self.screen.query(Heading):
+                heading.draw()
+
     def unreadable(self, error: Exception) -> None:
         """Show, from a thread, that the file cannot be read."""
         self.call_from_thread(self.say, file_watch.unreadable(error), "error")
 
     def load(self, screen: Screen[Any], read: Callable[[Project], T], then: Callable[[T], object]) -> None:
         """Read in a thread what a screen shows, and call `then` with it; a later call replaces an earlier one."""
-        if self.project is not None:  # until then its opening is followed by a change
-            work = partial(self._load, self.project, screen, read, then)
-            screen.run_worker(work, thread=True, exclusive=True, group="load")
-
-    def _load(
-        self, project: Project, screen: Screen[Any], read: Callable[[Project], T], then: Callable[[T], object]
-    ) -> None:
-        try:
-            found = read(project)
-        except sqlite.errors() as error:
-            self.unreadable(error)
-            return
-        if not get_current_worker().is_cancelled and screen.is_mounted:
-            self.call_from_thread(then, found)
+        if self.work is not None:  # until then its opening is followed by a change
+            self.work.load(screen, read, then)
 
     def perform(self, work: Callable[[Project], T], then: Callable[[T], object] | None = None, done: str = "") -> None:
         """Run `work` in a thread, then show `done` and call `then` with its result; or show why it was refused."""
-        if self.project is None:
-            self.say("The project is still being opened. Try again in a moment.", "warning")
-            return
-        self.run_worker(partial(self._perform, self.project, work, then, done), thread=True)
-
-    def _perform(
-        self, project: Project, work: Callable[[Project], T], then: Callable[[T], object] | None, done: str
-    ) -> None:
-        try:
-            result = work(project)
-        except answers() as error:
-            self.call_from_thread(self.say, sqlite.sentence(error) or type(error).__name__, "error")
-            return
-        self.call_from_thread(self._performed, result, then, done)
-
-    def _performed(self, result: T, then: Callable[[T], object] | None, done: str) -> None:
-        before = self.screen
-        if done:
-            self.say(done, "success")
-        if then is not None:
-            then(result)
-        if done and self.screen is not before:
-            self.call_after_refresh(self.say, done, "success")
-        self.file_watch.poll()
+        if self.work is None:
+            self.say(STILL_OPENING, "warning")
+        else:
+            self.work.perform(work, then, done)
 
     def run_command(self, *words: str) -> None:
         """Run a command as a child process, then show its last line, and all that it printed if that is more."""
-        self.say(f"{' '.join(words[:3])} {show.glyph('dots')} is running", "running")
-        self.run_worker(self._run_command(words), group="command")
-
-    async def _run_command(self, words: tuple[str, ...]) -> None:
-        from distill_tui.ui import command_line
-
-        well, data, last = await command_line.run(self.path, self.key, words)
-        self.say(last, "success" if well else "error")
-        if len(data) > 1:
-            self.push_screen(OutputSheet(f"distill-tui {' '.join(words)}", data))
-        self.file_watch.poll()
+        if self.work is None:
+            self.say(STILL_OPENING, "warning")
+        else:
+            self.work.run_command(words)
 
     async def run_action(
         self,
@@ -294,82 +281,72 @@ class DistillApp(App[int]):
 
     # --- screens
 
-    def via(self, code: str) -> str:
+    def via(self, code: str, approves: bool = True) -> str:
         """Return the command that signs this on another machine; only a session over SSH has one."""
         return ""
 
-    def open_play(self, play: int, tab: int = 1) -> None:
-        from distill_tui.ui.play.screen import PlayScreen
+    @cached_property
+    def screens(self) -> Screens:
+        """What opens over the board."""
+        from distill_tui.ui.screens import Screens
 
-        self.push_screen(PlayScreen(play, tab))
+        return Screens(self)
+
+    def open_play(self, play: int, tab: int = 1) -> None:
+        self.screens.play(play, tab)
 
     def new_play(self) -> None:
-        from distill_tui.ui.forms import gate
-
-        gate.new_play(self).take(self, None)
+        self.screens.new_play()
 
     def action_keys(self) -> None:
-        from distill_tui.ui.help import HelpScreen
-
-        if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen(self.screen))
+        self.screens.keys()
 
     def action_jobs(self) -> None:
-        from distill_tui.ui.jobs import JobsScreen
+        self.screens.jobs()
 
-        self.push_screen(JobsScreen())
+    def action_act_as(self) -> None:
+        """Choose whom to act as; only a practice project has keys for that."""
+        if not self.practice or self.project is None:
+            self.say("Only a practice project has keys to act as another person. `--key FILE` proves who you are.")
+        else:
+            self.screens.act_as()
+
+    def become(self, actor: Actor, key: Path | None) -> None:
+        """Act as another person from now on."""
+        self.actor, self.key = actor, key
+        self.changed(everything=True)
 
     def action_people(self) -> None:
-        from distill_tui.ui.roster import RosterScreen
-
-        self.push_screen(RosterScreen())
+        self.screens.people()
 
     def action_checkup(self) -> None:
-        from distill_tui.ui.checkup import CheckupScreen
+        self.screens.checkup()
 
-        self.push_screen(CheckupScreen())
-
-    def action_command_line(self, begun: str = "") -> None:
-        """Ask for a command, as in a shell, with `begun` already typed."""
-        from distill_tui.ui.command_line import CommandLine
-
-        dossiers = (getattr(screen, "dossier", None) for screen in reversed(self.screen_stack))
-        code = next((dossier.code for dossier in dossiers if dossier is not None), "")
-        self.push_screen(CommandLine(begun, code), lambda words: self.run_command(*words) if words else None)
-
-
-def answers() -> tuple[type[Exception], ...]:
-    """Return the errors that are answers to show, not faults: a refusal, bad input, an unusable file."""
-    from distill_tui.rules.objection import Refused
-    from distill_tui.store.project import ProjectError
-
-    return (Refused, ProjectError, ValueError, *sqlite.errors())
+    def action_command_line(self, begun: str = "", wrong: str = "") -> None:
+        """Ask for a command, as in a shell, with `begun` already typed and what is `wrong` with it below."""
+        self.screens.command_line(begun, wrong)
 
 
 def run(path: Path, *, key: Path | None = None, play: int | None = None, commands: Commands = tuple) -> int:
     """Show a project file until the person leaves; return the exit code. Raises ProjectError, BadSignature."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
+    on_a_terminal = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    if not (on_a_terminal or terminal.in_browser()):
         sys.stderr.write("The screens need a terminal; `distill-tui list` and the other commands do not.\n")
         return 2
     sys.setswitchinterval(TURN)
     actor = None
-    if key is not None:  # before the screens take the terminal: ssh-keygen may ask for a passphrase
-        from distill_tui.people import identity
-        from distill_tui.store.project import Project
+    if key is not None or not _readable(path):  # before the screens take the terminal
+        from distill_tui.ui import work
 
-        project = Project.open(path)
-        actor = identity.by_key(project.project_dossier(), key)
-        project.close()
-    else:
-        _check(path)
+        actor = work.identify(path, key)
     remembered.opened(path)
     app = DistillApp(path, key=key, actor=actor, play=play, commands=commands)
     code = app.run(mouse=os.environ.get("DISTILL_MOUSE", "1") != "0")
     return code if isinstance(code, int) else (app.return_code or 0)
 
 
-def _check(path: Path) -> None:
-    """Check the file's format. Raises ProjectError with the reason where the screens cannot read it."""
+def _readable(path: Path) -> bool:
+    """Check that a file has the format that the screens read."""
     from distill_tui.store import migrations
 
     try:
@@ -380,8 +357,5 @@ def _check(path: Path) -> None:
         finally:
             connection.close()
     except sqlite.DatabaseErrors:
-        version, application = None, None
-    if (version, application) != (migrations.VERSION, migrations.APPLICATION_ID):
-        from distill_tui.store.project import Project
-
-        Project.open(path).close()
+        return False
+    return (version, application) == (migrations.VERSION, migrations.APPLICATION_ID)

@@ -6,6 +6,7 @@ import asyncio
 import shlex
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -15,10 +16,15 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.suggester import SuggestFromList
-from textual.widgets import Input
+from textual.widgets import Input, Static
+
+from distill_tui.ui.widgets import show
 
 if TYPE_CHECKING:
     from distill_tui.ui.app import DistillApp
+
+
+USAGE = 2  # the exit code of a command that is wrong as it was typed
 
 
 class CommandLine(ModalScreen[list[str] | None]):
@@ -32,9 +38,9 @@ class CommandLine(ModalScreen[list[str] | None]):
     ]
     history: ClassVar[list[str]] = []
 
-    def __init__(self, begun: str, code: str) -> None:
+    def __init__(self, begun: str, code: str, wrong: str = "") -> None:
         super().__init__()
-        self.begun, self.code, self.back = begun, code, 0
+        self.begun, self.code, self.wrong, self.back = begun, code, wrong, 0
 
     def compose(self) -> ComposeResult:
         with Vertical(id="command-line"):
@@ -45,6 +51,7 @@ class CommandLine(ModalScreen[list[str] | None]):
                 select_on_focus=False,
                 compact=True,
             )
+            yield Static(show.visible(self.wrong), id="command-wrong", markup=False)
 
     def on_mount(self) -> None:
         box = self.query_one(Input)
@@ -66,11 +73,35 @@ class CommandLine(ModalScreen[list[str] | None]):
         try:
             words = shlex.split(text)
         except ValueError as error:
-            self.notify(f"{error}", markup=False, severity="warning")
+            self._say(f"{error}: close the quotation.")
+            return
+        known = [begun.split() for begun, _ in commands(self.app)]
+        if words and known and (wrong := unknown(words, known)):
+            self._say(wrong)
             return
         if words:
             self.history.append(event.value)
         self.dismiss(words or None)
+
+    def _say(self, text: str) -> None:
+        self.query_one("#command-wrong", Static).update(show.visible(text))
+
+
+def unknown(words: Sequence[str], known: Sequence[Sequence[str]]) -> str:
+    """Return that no command begins so, with those that are written most alike; empty where one does."""
+    bare = [[word for word in each if word != "PLAY"] for each in known]
+    if words[0].startswith("-") or any(list(words[: len(each)]) == each for each in bare):
+        return ""
+    two = " ".join(words[:2])
+    if any(each[0] == words[0] for each in bare):  # the first of two words
+        alike = [" ".join(each) for each in bare if each[0] == words[0]]
+    else:
+        alike = get_close_matches(two, [" ".join(each) for each in bare], 3, 0.5)
+        alike += get_close_matches(words[0], [" ".join(each) for each in bare], 3, 0.6)
+    proposed = ", ".join(dict.fromkeys(alike))
+    return (
+        f"“{two}” is not a command. {f'Did you mean: {proposed}?' if proposed else '? lists the keys, help the words.'}"
+    )
 
 
 def commands(app: App[Any], code: str = "") -> list[tuple[str, str]]:
@@ -80,8 +111,8 @@ def commands(app: App[Any], code: str = "") -> list[tuple[str, str]]:
     return sorted((f"{words.replace(' PLAY', play)} ", sentence) for words, sentence in listed)
 
 
-async def run(path: Path, key: Path | None, words: Sequence[str]) -> tuple[bool, list[str], str]:
-    """Run `distill-tui --project PATH words…`; return whether it succeeded, the data it printed, and its last line."""
+async def run(path: Path, key: Path | None, words: Sequence[str]) -> tuple[int, list[str], str]:
+    """Run `distill-tui --project PATH words…`; return its exit code, the data it printed, and its last line."""
     prove = ("--key", str(key)) if key is not None else ()
     child = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -93,8 +124,8 @@ async def run(path: Path, key: Path | None, words: Sequence[str]) -> tuple[bool,
     )
     output, errors = await child.communicate()
     data, talk = _lines(output), _lines(errors)
-    well = child.returncode == 0
-    return well, data, ["Done." if well else f"It ended with code {child.returncode}.", *data, *talk][-1]
+    code = child.returncode if child.returncode is not None else 1
+    return code, data, ["Done." if not code else f"It ended with code {code}.", *data, *talk][-1]
 
 
 def _lines(output: bytes) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
     from distill_tui.ui.app import DistillApp
 
 POLL, REAP = 0.5, 2.0  # seconds
+REST = 3.0  # seconds between two looks at runs, while no key is pressed
+AWAKE = 5.0  # seconds after a key in which every report is shown at once
 RESULTS = {  # what a person who started a run waits for, around the run's own message
     RunKind.IMPORT: "Imported {}.",
+    RunKind.TEACHER: "The teacher is {}.",
     RunKind.BUILD: "Built a draft of {}.",
     RunKind.FREEZE: "The data set is {}.",
 }
@@ -30,6 +34,7 @@ class FileWatch:
         self.app = app
         self.seen: int | None = None  # the version of the file that was read last
         self.everything = False  # whether all is to be read again
+        self.read_at = self.reaped_at = 0.0  # when the file was read last, and when runs were
         self.awaited: set[int] = set()  # runs whose result is shown when they end
 
     def begin(self, seen: int) -> None:
@@ -56,9 +61,20 @@ class FileWatch:
         except sqlite.errors() as error:
             app.say(unreadable(error), "error")
             return
-        if version != self.seen:
-            self.seen = version
+        if version != self.seen and not self._can_wait():
+            self.seen, self.read_at = version, time.monotonic()
             self._read()
+
+    def _can_wait(self) -> bool:
+        """Whether only runs reported, and no key was pressed lately: a run that trains reports twice a second."""
+        app, now = self.app, time.monotonic()
+        if now - self.read_at >= REST or self._awake() or not app.header.active:
+            return False
+        assert app.project is not None
+        return app.project.newest_entry() == app.header.head
+
+    def _awake(self) -> bool:
+        return time.monotonic() - self.app.pressed_at < AWAKE
 
     def await_run(self, run: int) -> None:
         """Show the result of a run when it ends."""
@@ -87,20 +103,13 @@ class FileWatch:
                 header = glance.header(app.path)
             if everything or header.head != before.head:
                 self.look_up()
-            runs = [self._run(number) for number in sorted(self.awaited - set(header.active))]
+            ended = sorted(self.awaited - set(header.active))
+            runs = [app.work.run(number) for number in ended if app.work is not None]
         except sqlite.errors() as error:
             app.unreadable(error)
             return
         if not worker.is_cancelled:
             app.call_from_thread(self._found, header, everything, [run for run in runs if not run.status.active])
-
-    def _run(self, number: int) -> Run:
-        from distill_tui.store import queries
-
-        assert self.app.project is not None
-        run = queries.run(self.app.project, number)
-        assert run is not None
-        return run
 
     def _found(self, header: glance.Header, everything: bool, ended: list[Run]) -> None:
         self.app.header, self.everything = header, False
@@ -110,15 +119,17 @@ class FileWatch:
             self.app.say(*result(run))
 
     def reap(self) -> None:
-        """Mark runs whose worker is gone as lost."""
+        """Mark runs whose worker is gone as lost; less often while no key is pressed."""
+        now = time.monotonic()
+        if not self._awake() and now - self.reaped_at < 2 * REST:
+            return
+        self.reaped_at = now
         self.app.run_worker(self._reap_in_thread, thread=True, group="reap", exclusive=True)
 
     def _reap_in_thread(self) -> None:
-        from distill_tui.runs.executors import local
-
-        assert self.app.project is not None
+        assert self.app.work is not None
         try:
-            local.reap(self.app.project)
+            self.app.work.reap()
         except sqlite.errors() as error:
             self.app.call_from_thread(self.app.say, f"Runs cannot be watched now: {sqlite.sentence(error)}", "warning")
 

@@ -34,7 +34,7 @@ class KeyHelp:
 
 def keys_of(screen: Screen[Any]) -> list[KeyHelp]:
     """Return the keys of a screen in its present state, each once."""
-    sentences = {action.key: action.sentence for action in Action if action.key}
+    sentences = {f"take('{action.value}')": action.sentence for action in Action if action.key}
     found: dict[tuple[str, str], KeyHelp] = {}
     bindings = sorted(screen.active_bindings.items(), key=lambda item: item[1].node is not screen)  # its own first
     for key, active in bindings:
@@ -46,8 +46,7 @@ def keys_of(screen: Screen[Any]) -> list[KeyHelp]:
         if not active.enabled:
             _, name, parameters = screen.app._parse_action(binding.action, node)
             blocked = why_dimmed(node, screen, name, parameters)
-        is_action = binding.action.startswith(("take(", "act("))
-        does = sentences.get(key, binding.description) if is_action else binding.description
+        does = sentences.get(binding.action, binding.description)
         same = (binding.action, binding.description)
         if same in found:
             first = found[same]
@@ -139,5 +138,5 @@ def _line(help_: KeyHelp, width: int) -> Content:
 def legend() -> Content:
     words = ("holds", "misses", "look", "waiting", "running", "paused")
     marks = Content("   ").join([show.state(word) for word in words])
-    cards = f"on a card: q quality on validation rows, {show.glyph('most')} most it saves a month"
+    cards = "card: val = best on validation; amount = most it saves a month"
     return marks + f"\n{cards}\nkeys open forms; only enter in a form changes the project"

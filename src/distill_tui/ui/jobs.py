@@ -5,8 +5,8 @@ A run is followed here, its log is read, it is stopped, and its play is opened.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,6 +17,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 
+from distill_tui.reports import pace
 from distill_tui.rules.permission import objections
 from distill_tui.rules.requests import ForRun
 from distill_tui.rules.training import OF_DATA
@@ -42,7 +43,7 @@ TRAIN_TAB = 4
 
 @dataclass(frozen=True)
 class Job:
-    """One run as it was loaded: of which play, how fast, what its log says last, and why it cannot be stopped."""
+    """One run as it was loaded: of which play, how fast, the last lines of its log, and why it cannot be stopped."""
 
     run: entities.Run
     play: str
@@ -50,37 +51,34 @@ class Job:
     log: tuple[str, ...] = ()
     keeps: str = ""
 
+    steps_per_second: float | None = None
+
     @property
     def left(self) -> str:
-        from distill_tui.ui.play.evidence import time_left
-
-        return time_left(self.run, self.rows_per_second) if self.rows_per_second else show.glyph("dash")
+        return pace.left(self.run, self.steps_per_second).removesuffix(" left") or show.glyph("dash")
 
 
-def load(project: Project, actor: Actor) -> list[Job]:
+def load(project: Project, actor: Actor, seen: pace.Pace) -> list[Job]:
     """Read the runs, active ones first; of those the rate and what the rules have against a stop."""
-    return [_job(project, actor, run, play) for run, play in queries.jobs(project, LAST)]
+    return [_job(project, actor, run, play, seen) for run, play in queries.jobs(project, LAST)]
 
 
-def _job(project: Project, actor: Actor, run: entities.Run, play: str) -> Job:
+def _job(project: Project, actor: Actor, run: entities.Run, play: str, seen: pace.Pace) -> Job:
+    from distill_tui.ui.play import evidence
+
     assert run.id is not None
     log = tail(project.artifacts.run_folder(run.id) / "worker.log")
     if not run.status.active:
         return Job(run, play, log=log, keeps=f"Run {run.id} is already {run.status.value}.")
     objects = objections(Action.STOP_RUN, project.dossier(run.play_id), actor, ForRun(run.id or 0))
-    curve = queries.curve(project, run.id)
-    rate = None
-    if run.status is RunStatus.RUNNING:
-        rate = curve[-1].rows_per_second if curve else _rows_per_second(run)
-    return Job(run, play, rate, log, objects[0].sentence if objects else "")
-
-
-def _rows_per_second(run: entities.Run) -> float | None:
-    """Return the rate since the worker claimed the run, of a run whose steps are rows."""
-    if run.kind not in (RunKind.LABEL, *OF_DATA) or not run.step or not run.claimed_at or not run.heartbeat_at:
-        return None
-    took = datetime.fromisoformat(run.heartbeat_at) - datetime.fromisoformat(run.claimed_at)
-    return run.step / took.total_seconds() if took.total_seconds() else None
+    steps, rows = seen.rate(run, time.monotonic()), None
+    if run.kind is RunKind.TRAIN and run.status is RunStatus.RUNNING:
+        curve = queries.curve(project, run.id)
+        rows = curve[-1].rows_per_second if curve else None
+        steps = evidence.steps_per_second(run, rows) if rows else steps
+    elif pace.unit(run.kind) == "rows":
+        rows = steps
+    return Job(run, play, rows, log, objects[0].sentence if objects else "", steps)
 
 
 def tail(file: Path) -> tuple[str, ...]:
@@ -111,7 +109,7 @@ def table(jobs: list[Job], width: int) -> Lines:
     for job in jobs:
         run, dash = job.run, show.glyph("dash")
         status = f"{show.mark(run.status.value)} {run.status.value}"
-        done = f"{100 * min(1.0, run.step / run.total):.0f}%" if run.total else dash
+        done = pace.share(run) or dash
         rate = f"{job.rows_per_second:,.0f}" if job.rows_per_second else dash
         rows.append(
             (
@@ -126,6 +124,9 @@ def detail(job: Job, width: int, height: int) -> Lines:
     run = job.run
     bar = f"  {page.progress(run.step, run.total, 24)} {run.step:,}/{run.total:,}" if run.total else ""
     lines = page.sentence(f"run {run.id} of {job.play}{bar}", width, word=run.status.value, style="bold")
+    if run.status is RunStatus.QUEUED and not run.message:
+        waited = show.ago(run.heartbeat_at or run.created_at)
+        lines += page.sentence(f"waits for its worker to start, for {waited}", width, word="waiting")
     if run.error:
         lines += page.sentence(run.error, width, word="error")
     elif run.message:
@@ -162,6 +163,7 @@ class JobsScreen(ModalScreen[None]):
     def __init__(self) -> None:
         super().__init__()
         self.jobs: list[Job] | None = None
+        self.pace = pace.Pace()
 
     @property
     def selected(self) -> Job | None:
@@ -183,7 +185,7 @@ class JobsScreen(ModalScreen[None]):
         self.set_interval(1.0, self.on_project_changed)
 
     def on_project_changed(self, _: ProjectChanged | None = None) -> None:
-        self.app.load(self, lambda project: load(project, self.app.actor), self._loaded)
+        self.app.load(self, lambda project: load(project, self.app.actor, self.pace), self._loaded)
 
     def _loaded(self, jobs: list[Job]) -> None:
         if jobs == self.jobs:

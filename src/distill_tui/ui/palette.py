@@ -18,6 +18,7 @@ from distill_tui.store import glance, sqlite
 from distill_tui.terms import Action
 from distill_tui.ui.board.screen import BoardScreen
 from distill_tui.ui.command_line import commands
+from distill_tui.ui.play.view import OF_THE_HOST
 from distill_tui.ui.widgets import show
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ class Palette(Provider):
         """Yield the lines of the palette for the play that is open or selected."""
         dossier = getattr(self.screen, "dossier", None) or getattr(self.screen, "project_dossier", None)
         code = dossier.code if isinstance(dossier, PlayDossier) else ""
-        verbs = [self._verb(dossier, code, action) for action in Action if action.key]
+        closed = OF_THE_HOST if self._distill.restricted else ()
+        verbs = [self._verb(dossier, code, action) for action in Action if action.key and action not in closed]
         yield from sorted(verbs, key=lambda entry: entry.weight < 1)
         for title, help_, runs, _ in sorted(self._distill.get_system_commands(self.screen)):
             yield Entry(title, help_, runs)
@@ -91,7 +93,15 @@ class Palette(Provider):
             return
         if isinstance(self.screen, BoardScreen) and self.screen.dossier is not None:
             self._distill.open_play(self.screen.dossier.play_id)
-        self.app.call_later(self.app.simulate_key, action.key)
+        self.app.call_later(self._begin, action)
+
+    def _begin(self, action: Action) -> None:
+        from distill_tui.ui.play.screen import PlayScreen
+
+        if isinstance(self.app.screen, PlayScreen):
+            self.app.screen.begin(action)
+        else:
+            self.app.simulate_key(action.key)
 
     async def discover(self) -> Hits:
         for entry in self.entries():

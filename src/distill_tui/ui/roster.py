@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import getters, on
@@ -12,7 +13,7 @@ from textual.widgets import OptionList, Static
 
 from distill_tui.rules.dossier import ProjectDossier
 from distill_tui.rules.requests import RevokeKey
-from distill_tui.store import glance
+from distill_tui.store import glance, queries
 from distill_tui.terms import Action, Role, Stage
 from distill_tui.ui.forms import people
 from distill_tui.ui.forms.form import objection
@@ -33,6 +34,7 @@ KEYS = {  # keys of this screen alone; on a play they mean something else
     "R": (Action.REVOKE_KEY, "revoke key"),
 }
 BY_NAME = {action.value: action for action, _ in KEYS.values()}
+Enrolled = Mapping[str, tuple[str, str]]  # by person, account and key: who enrolled it, and when
 DETAIL = 8  # lines below the list that show the person under the cursor
 COLUMNS = (
     Column("PERSON", 16),
@@ -66,13 +68,17 @@ def _held(cards: list[Card], person: str) -> str:
     return ", ".join(f"{role.value} {count}" for role, count in counts.items() if count) or show.glyph("dash")
 
 
-def detail(dossier: ProjectDossier, cards: list[Card], person: str, width: int) -> Lines:
+def detail(dossier: ProjectDossier, cards: list[Card], enrolled: Enrolled, person: str, width: int) -> Lines:
     lines = [page.heading(person.upper(), dossier.people[person].name)]
-    lines += page.fact("accounts", _accounts(dossier, person), width)
+    lines += page.fact("enrolled", _by(enrolled, person) or show.glyph("dash"), width)
+    uids = [f"uid {account.uid}" for account in dossier.accounts if account.person_id == person]
+    for uid in uids or [show.glyph("dash")]:
+        lines += page.fact("account", f"{uid} {_by(enrolled, uid)}".rstrip(), width)
     keys = [key for key in dossier.keys if key.person_id == person]
     for key in keys:
         gone = f", revoked {key.revoked_at[:10]}" if key.revoked_at else ""
-        lines += page.fact("key", f"{key.fingerprint} ({key.kind}){gone}", width)
+        added = f"{key.fingerprint} ({key.kind}) {_by(enrolled, key.fingerprint)}".rstrip()
+        lines += page.fact("key", f"{added}{gone}", width)
     if not keys:
         lines += page.fact("key", "none: can sign by account only", width)
     for card in cards:
@@ -81,6 +87,12 @@ def detail(dossier: ProjectDossier, cards: list[Card], person: str, width: int) 
         if roles:
             lines += page.fact(card.code, f"{card.name}: {', '.join(sorted(roles))}{waits}", width)
     return lines
+
+
+def _by(enrolled: Enrolled, what: str) -> str:
+    """Return who enrolled a person, an account or a key, and when, by the log."""
+    by, at = enrolled.get(what, ("", ""))
+    return f"by {by}, {at[:10]}" if by else ""
 
 
 class RosterScreen(Screen[None]):
@@ -105,6 +117,7 @@ class RosterScreen(Screen[None]):
         super().__init__()
         self.project_dossier: ProjectDossier | None = None
         self.cards: list[Card] = []
+        self.enrolled: Enrolled = {}
 
     @property
     def selected(self) -> str | None:
@@ -125,11 +138,12 @@ class RosterScreen(Screen[None]):
 
     def on_project_changed(self, _: ProjectChanged | None = None) -> None:
         path = self.app.path
-        self.app.load(self, lambda project: (project.project_dossier(), glance.cards(path)), self._loaded)
+        read = lambda project: (project.project_dossier(), glance.cards(path), queries.enrolments(project))  # noqa: E731
+        self.app.load(self, read, self._loaded)
 
-    def _loaded(self, found: tuple[ProjectDossier, list[Card]]) -> None:
+    def _loaded(self, found: tuple[ProjectDossier, list[Card], Enrolled]) -> None:
         held = self.selected
-        self.project_dossier, self.cards = found
+        self.project_dossier, self.cards, self.enrolled = found
         self._draw(held or self.app.actor.person)
 
     def on_resize(self) -> None:
@@ -148,7 +162,7 @@ class RosterScreen(Screen[None]):
     def _draw_person(self) -> None:
         person = self.selected
         if self.project_dossier is not None and person is not None:
-            lines = detail(self.project_dossier, self.cards, person, self.size.width - 2)
+            lines = detail(self.project_dossier, self.cards, self.enrolled, person, self.size.width - 2)
             if len(lines) > DETAIL:
                 lines[DETAIL - 1 :] = [page.muted(f"  and {len(lines) - DETAIL + 1:,} more")]
             self.query_one("#person", Static).update(page.page(lines))

@@ -27,10 +27,11 @@ from textual.widgets import Input, TextArea
 
 from distill_tui.rules.actor import Actor
 from distill_tui.store import glance
-from distill_tui.terms import Stage
+from distill_tui.terms import Action, Stage
 from distill_tui.ui.app import DistillApp
+from distill_tui.ui.board import preview
 
-CLOSED = ("suspend_process", "screenshot", "command_line", "people", "checkup", "new_play")
+CLOSED = ("suspend_process", "screenshot", "command_line", "people", "checkup", "act_as")
 DECIDE_TAB = 6
 WIDEST, TALLEST = 500, 200  # cells: no terminal is larger, and a larger size would be drawn all the same
 ASK, SILENCE = 10.0, 30.0  # seconds: between two questions, and without an answer before the session ends
@@ -83,7 +84,8 @@ class SessionApp(DistillApp):
 
     def __init__(self, path: Path, actor: Actor, *, key: Path | None = None, idle_minutes: float = 30) -> None:
         self._idle, self._touched = idle_minutes * 60, time.monotonic()
-        self.waiting = [card for card in glance.cards(path) if actor.person and card.waits_for == actor.person]
+        self.cards = glance.cards(path)
+        self.waiting = [card for card in self.cards if actor.person and card.waits_for == actor.person]
         first = self.waiting[0].id if self.waiting else None
         super().__init__(path, key=key, actor=actor, play=first, restricted=True)
         self.driver_class = FarEnd
@@ -96,12 +98,16 @@ class SessionApp(DistillApp):
         self.set_interval(ASK, self._ask)
         codes = ", ".join(card.code for card in self.waiting)
         text = f"These plays wait for you: {codes}." if self.waiting else "Nothing waits for you."
-        if any(card.stage is Stage.DECIDE for card in self.waiting) and self.key is None:
-            text += f" To sign on your own machine: {self.via(codes.split(', ')[0])}"
+        to_sign = next((card.code for card in self.waiting if card.next_step is Action.SIGN_OFF), "")
+        if to_sign and self.key is None:
+            text += f" To sign on your own machine: {self.via(to_sign)}"
+        objected = [card.code for card in self.cards if card.objection_concerns(self.actor.person)]
+        if objected:
+            text += f" The validator objects to {', '.join(objected)}."
         self.call_after_refresh(self.say, text)
 
-    def via(self, code: str) -> str:
-        return f"distill-tui sign --via {self.actor.address or 'ssh://HOST'} {code} --approve -m TEXT --key FILE"
+    def via(self, code: str, approves: bool = True) -> str:
+        return preview.elsewhere(Action.SIGN_OFF if approves else Action.REFUSE, code, self.actor.address)
 
     def open_play(self, play: int, tab: int = 1) -> None:
         """Open a play that waits for a decision on the tab Decide."""

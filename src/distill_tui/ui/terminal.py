@@ -78,6 +78,11 @@ def what_broke(error: BaseException | None, *, restricted: bool) -> str:
     return "\n".join(map(show.visible, lines))
 
 
+def in_browser() -> bool:
+    """Whether textual-serve shows the screens in a browser: then there is no terminal, and no one to leave with."""
+    return "TEXTUAL_DRIVER" in os.environ
+
+
 def gone() -> bool:
     """Whether the terminal was taken away without a signal."""
     try:

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from distill_tui import tasks
 from distill_tui.dataset import frozen
+from distill_tui.dataset.counted import Usable
+from distill_tui.gates.gate import ALL, Gate
+from distill_tui.gates.usable import Need, SegmentRows, need_of, total, usable
 from distill_tui.rules.results import Cell, Finding
-from distill_tui.terms import FindingLevel, Split
+from distill_tui.tasks.definition import Definition
+from distill_tui.tasks.label_map import MOST_UNMATCHED, SHOWN, LabelMap
+from distill_tui.terms import FindingLevel, Metric, Split
 
 
 @dataclass(frozen=True)
 class Counts:
     """The counts of a data set."""
 
-    cells: tuple[Cell, ...]  # by split, then segment, then label; for a generation task one cell for all gold texts
+    cells: tuple[Cell, ...]  # by split, then segment, then label; of texts and sets one cell for all gold
     groups: int
     tally: Mapping[str, int]  # rows, without_teacher, without_gold, and the fields of `build.Tally`
-    findings: tuple[Finding, ...]  # about rows left out and labels dropped
+    findings: tuple[Finding, ...]  # about rows left out, and what stands for no label
+    usable: tuple[SegmentRows, ...]  # of the held-out rows
+    trained: tuple[str, ...]  # the labels that occur among the training rows
 
     def of(self, split: Split) -> int:
         """Return the rows of a split."""
@@ -31,13 +41,15 @@ class Counts:
 GIVEN = "(gold)"  # the label of a cell that counts gold texts of a generation task
 
 
-def count(path: Path) -> Counts:
+def count(path: Path, gate: Gate) -> Counts:
     """Count the rows of a data set. Raises BadInput."""
-    labels = frozen.labels_of(path)
+    labels, task = frozen.labels_of(path), tasks.of(frozen.task_of(path))
     table = pq.read_table(
         path, columns=["split", "segment", "gold", "group", "teacher_output", "teacher_probabilities"]
     )
-    gold = table["gold"] if labels else pc.if_else(pc.is_valid(table["gold"]), GIVEN, None)
+    gold = pc.if_else(pc.is_valid(table["gold"]), GIVEN, None)
+    if task.one_label:
+        gold = pa.array([task.cell_label(each, labels) for each in table["gold"].to_pylist()])
     cells = table.select(["split", "segment"]).append_column("label", gold.cast("string"))
     counted = cells.group_by(["split", "segment", "label"]).aggregate([([], "count_all")]).to_pylist()
     order = list(Split)
@@ -52,20 +64,104 @@ def count(path: Path) -> Counts:
         "without_gold": table["gold"].null_count,
         **frozen.tally_of(path),
     }
-    groups = pc.count_distinct(table["group"]).as_py()
-    return Counts(tuple(found), groups, tally, tuple(_findings(found, tally)))
+    usable = _usable(table)
+    findings = [*_unmatched(path, table, tally), *_short(gate, usable), *_bounded(gate, usable, tally)]
+    findings += _findings(tally)
+    return Counts(
+        cells=tuple(found),
+        groups=pc.count_distinct(table["group"]).as_py(),
+        tally=tally,
+        findings=tuple(findings),
+        usable=usable,
+        trained=_trained(table, labels, task),
+    )
 
 
-def _findings(cells: Sequence[Cell], tally: Mapping[str, int]) -> Iterator[Finding]:
-    ungraded = sum(cell.rows for cell in cells if cell.split is Split.HELD_OUT and cell.label is None)
+def _usable(table: pa.Table) -> tuple[SegmentRows, ...]:
+    """Count what the held-out rows have, by segment."""
+    rows = table.filter(pc.equal(table["split"], str(Split.HELD_OUT)))
+    found = Usable()
+    has = {name: pc.is_valid(rows[name]).to_pylist() for name in ("gold", "teacher_output", "teacher_probabilities")}
+    for segment, gold, said, soft in zip(rows["segment"].to_pylist(), *has.values(), strict=True):
+        found.add(segment, gold=gold, teacher=said or soft, soft=soft)
+    return found.segments()
+
+
+def _trained(table: pa.Table, labels: Sequence[str], task: Definition) -> tuple[str, ...]:
+    """Return the labels that occur among the training rows, in gold or as the teacher's answer."""
+    rows = table.filter(pc.equal(table["split"], str(Split.TRAIN)))
+    answers = {*pc.unique(rows["gold"]).to_pylist(), *pc.unique(rows["teacher_output"]).to_pylist()} - {None}
+    named = LabelMap(tuple(labels))
+    answers = {task.label_of(named, each) or each for each in answers} if task.one_label else answers
+    there = {name for answer in answers for name in task.names_in(answer)}
+    return tuple(label for label in labels if label in there)
+
+
+def _unmatched(path: Path, table: pa.Table, tally: Mapping[str, int]) -> Iterator[Finding]:
+    """Report gold and answers that stand for none of the labels; more than a few are accepted by name."""
+    labels = frozen.labels_of(path)
+    answers = Counter(table["teacher_output"].drop_null().to_pylist()) if labels else Counter[str]()
+    task, known = tasks.of(frozen.task_of(path)), {*labels}
+    strange = {name: count for name, count in answers.items() if not known.issuperset(task.names_in(name))}
+    gold = len(table) - tally["without_gold"] + tally["unknown_gold"]
+    for kind, rows, of, names, sentence in (
+        ("gold", tally["unknown_gold"], gold, frozen.unmatched_gold(path),
+         "gold labels stand for none of the task's labels, so these rows have no gold"),
+        ("answer", tally["unknown_outputs"], len(table) - tally["without_teacher"], strange,
+         "answers of the teacher stand for none of the task's labels, and count as wrong"),
+    ):  # fmt: skip
+        if rows:
+            most = sorted(names.items(), key=lambda each: (-each[1], each[0]))
+            told = ", ".join(f"“{name[:40]}” ({count:,})" for name, count in most[:SHOWN])
+            more = f" and {len(most) - SHOWN:,} more" if len(most) > SHOWN else ""
+            level = FindingLevel.MUST if rows > MOST_UNMATCHED * of else FindingLevel.NOTE
+            says = f"{rows:,} of {of:,} {sentence}: {told}{more}. `labels` shows them and matches them."
+            yield Finding.of(kind, level, "unknown", says)
+
+
+def _short(gate: Gate, found: Sequence[SegmentRows]) -> Iterator[Finding]:
+    """Report the criteria that can use fewer rows than the gate promised."""
+    promised, there = gate.held_out_rows, total(found)
+    for need in dict.fromkeys(need_of(each) for each in gate.criteria if need_of(each) is not Need.NOTHING):
+        asked = [each for each in gate.criteria if need_of(each) is need]
+        rows = usable(found, asked[0], ALL)
+        if rows < min(promised, there):
+            counts = any(each.counts for each in asked)
+            level = (
+                FindingLevel.MUST
+                if counts and rows < (1 - MOST_UNMATCHED) * min(promised, there)
+                else FindingLevel.NOTE
+            )
+            words = ", ".join(dict.fromkeys(each.words for each in asked))
+            yield Finding.of(
+                "ungraded", level, need.value,
+                f"Only {rows:,} of the {there:,} held-out rows have {need.words}, and the gate promised {promised:,} "
+                f"rows to judge by: {words}.",
+            )  # fmt: skip
+
+
+def _bounded(gate: Gate, found: Sequence[SegmentRows], tally: Mapping[str, int]) -> Iterator[Finding]:
+    """Report accuracy that can only be bounded, because the rows with gold are in the other splits."""
+    elsewhere = tally["rows"] - tally["without_gold"]
+    compared = [each for each in gate.criteria if each.metric is Metric.ACCURACY and need_of(each) is Need.BOTH]
+    if elsewhere and compared and total(found) and not total(found, Need.GOLD):
+        level = FindingLevel.MUST if any(each.counts for each in compared) else FindingLevel.NOTE
+        yield Finding.of(
+            "ungraded", level, "bounded",
+            f"None of the {total(found):,} held-out rows has gold, and {elsewhere:,} other rows have: accuracy is not "
+            "measured, only bounded by how often student and teacher differ.",
+        )  # fmt: skip
+
+
+def _findings(tally: Mapping[str, int]) -> Iterator[Finding]:
     have, were = ("row has", "rows have"), ("row was", "rows were")
     for kind, about, rows, sentence, one, many in (
-        ("ungraded", "held_out", ungraded, "{} no gold label: only agreement with the teacher can be measured there.",
-         "held-out row has", "held-out rows have"),
         ("silent", "teacher", tally["without_teacher"], "{} no teacher output. Label before training.", *have),
         ("gold", "ties", tally["gold_ties"], "{} a tie between gold labels; the label was dropped.", *have),
-        ("gold", "unknown", tally["unknown_gold"], "{} a gold label that the task does not have.", *have),
-        ("answer", "unknown", tally["unknown_outputs"], "{} a teacher output that is not a label.", *have),
+        ("answer", "contradicts", tally.get("contradictions", 0),
+         "{} probabilities that contradict the teacher's answer; the answer counts.", *have),
+        ("answer", "partial", tally.get("partial_probabilities", 0),
+         "{} probabilities of some labels only; they are not used.", *have),
         ("close", "held_out", tally["contaminated"], "{} left out: too close to held-out rows.", *were),
         ("period", "held_out", tally["straddling"], "{} left out: in the held-out period.", *were),
     ):  # fmt: skip

@@ -12,20 +12,24 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from distill_tui import tasks
-from distill_tui.dataset.audit import language, privacy, topics
+from distill_tui.dataset import words
+from distill_tui.dataset.audit import label_sets, language, privacy, scores, topics
 from distill_tui.dataset.build import Row
+from distill_tui.dataset.counted import Usable
 from distill_tui.dataset.duplicates import label_conflicts
 from distill_tui.gates import statistics
 from distill_tui.gates.gate import Gate
 from distill_tui.gates.power import power
+from distill_tui.gates.usable import total
 from distill_tui.rules.results import AxisValue, Finding, Screened
-from distill_tui.terms import FindingLevel, Split
+from distill_tui.terms import FindingLevel, Split, Task
 
 THIN_TRAIN, THIN_HELD_OUT = 30, 30  # rows of a value, below which it is hardly learned, or hardly measured
 COMMON = 0.02  # the share of the traffic from which a value's absence matters
 LENGTHS = ((4, "1-4 words"), (12, "5-12 words"), (30, "13-30 words"), (80, "31-80 words"))
 HOT_ROWS = 20  # rows of a cell from which its disagreement is judged
-MOST_VALUES = 40  # of one axis that are shown and judged, the most frequent first
+MOST_LISTED = 40  # values of one axis that are kept for tables; of labels all are
+MOST_JUDGED = 200  # values of one axis that are judged one by one, the most frequent first
 ALPHA = 0.025
 
 
@@ -34,6 +38,7 @@ class Audit:
     """The coverage tables, the personal data and the findings of an audit."""
 
     axes: Mapping[str, tuple[AxisValue, ...]]
+    more: Mapping[str, int]  # axis → values that are not listed
     pii: tuple[Screened, ...]
     findings: tuple[Finding, ...]
 
@@ -44,31 +49,37 @@ def audit(
     gate: Gate,
     labels: Sequence[str],
     written: Collection[str] = (),
+    task: Task = Task.CLASSIFICATION,
 ) -> Audit:
     """Audit the rows of a data set before weighting: a row's weight is the number of its calls.
 
     Rows that a teacher wrote (`written`, by input digest) are not calls.
     """
+    of = tasks.of(task)
     own, names = topics.clusters([row.input for row in rows])
     read: dict[str, Callable[[int], str | None]] = {
-        "label": lambda at: rows[at].gold or rows[at].teacher_output if labels else None,
+        "label": lambda at: of.cell_label(rows[at].gold or rows[at].answer, labels),
         "segment": lambda at: rows[at].segment,
         "length": lambda at: _length(rows[at].input),
         "language": lambda at: language.guess(rows[at].input),
         "month": lambda at: (since[at] or "")[:7] or None,
         "topic": lambda at: names[own[at]],
     }
-    differs = tasks.of_labels(labels).differ
-    axes = {axis: _axis(rows, of, written, differs) for axis, of in read.items()}
+    axes = {axis: _axis(rows, value_of, written, of.differ) for axis, value_of in read.items()}
+    if of.several:
+        axes = {"label": label_sets.axis(rows, written)} | {k: values for k, values in axes.items() if k != "label"}
     pii = tuple(privacy.screen(row.input for row in rows if row.split is not Split.HELD_OUT))
     found = [
         *_covered(axes, labels),
         *_needed(rows, gate),
-        *_hot(rows, labels),
+        *(label_sets.findings(rows, labels) if of.several else _hot(rows, labels)),
+        *(scores.findings(rows, labels) if task is Task.SCORE else ()),
         *(_conflicts(rows) if labels else ()),
         *_private(pii),
     ]
-    return Audit({axis: values for axis, values in axes.items() if values}, pii, tuple(found))
+    listed = {axis: values if axis == "label" else values[:MOST_LISTED] for axis, values in axes.items() if values}
+    more = {axis: left for axis, values in listed.items() if (left := len(axes[axis]) - len(values))}
+    return Audit(listed, more, pii, tuple(found))
 
 
 def written(rows: Sequence[Row], written: Collection[str], varied: Collection[str]) -> Iterator[Finding]:
@@ -86,8 +97,8 @@ def _note(kind: str, about: str, says: str) -> Finding:
 
 
 def _length(text: str) -> str:
-    words = len(text.split())
-    return next((name for most, name in LENGTHS if words <= most), "over 80 words")
+    count = words.count(text)
+    return next((name for most, name in LENGTHS if count <= most), "over 80 words")
 
 
 def _axis(
@@ -96,7 +107,7 @@ def _axis(
     written: Collection[str],
     differ: Callable[[str, str], bool],
 ) -> tuple[AxisValue, ...]:
-    """Return the most frequent values of an axis, with their share of the traffic and their rows."""
+    """Return the values of an axis, the most frequent first, with their share of the traffic and their rows."""
     found: dict[str, list[Row]] = defaultdict(list)
     for at, row in enumerate(rows):
         if (value := of(at)) is not None:
@@ -106,7 +117,7 @@ def _axis(
     }
     total = sum(calls.values())
     values = []
-    for value in sorted(found, key=lambda value: (-calls[value], value))[:MOST_VALUES]:
+    for value in sorted(found, key=lambda value: (-calls[value], value)):
         splits = Counter(row.split for row in found[value])
         pairs = [row.compared for row in found[value] if row.compared is not None]
         values.append(
@@ -130,10 +141,19 @@ def _covered(axes: Mapping[str, Sequence[AxisValue]], labels: Sequence[str]) -> 
         if label not in present:
             yield _note("missing", f"label={label}", f"Label {label} has no row in any split.")
     for axis, values in axes.items():
-        for value in values:
+        for value in values[:MOST_JUDGED]:
             if axis not in ("label", "segment") and (value.traffic < COMMON or value.value == "unknown"):
                 continue
             yield from _thin(axis, value)
+        yield from _unjudged(axis, values[MOST_JUDGED:])
+
+
+def _unjudged(axis: str, rest: Sequence[AxisValue]) -> Iterator[Finding]:
+    few = [value for value in rest if min(value.train, value.held_out) < THIN_TRAIN]
+    if few and axis in ("label", "segment"):
+        share = 100 * sum(value.traffic for value in few)
+        says = f"{len(few):,} more {axis}s ({share:.1f}% of the traffic) are rare and not judged one by one: each has"
+        yield _note("thin", f"{axis}s", f"{says} fewer than {THIN_TRAIN} training rows or held-out rows.")
 
 
 def _thin(axis: str, value: AxisValue) -> Iterator[Finding]:
@@ -149,14 +169,19 @@ def _thin(axis: str, value: AxisValue) -> Iterator[Finding]:
 
 
 def _needed(rows: Sequence[Row], gate: Gate) -> Iterator[Finding]:
-    """Compare the held-out rows with those that the gate's criteria of single segments need."""
-    there = Counter(row.segment for row in rows if row.split is Split.HELD_OUT)
-    total = there.total()
-    if not total:
+    """Compare the held-out rows that the gate's criteria of single segments can use with those that they need."""
+    there = Usable()
+    for row in rows:
+        if row.split is Split.HELD_OUT:
+            soft = row.teacher_probabilities is not None
+            answered = soft or row.teacher_output is not None
+            there.add(row.segment, gold=row.gold is not None, teacher=answered, soft=soft)
+        else:
+            there.counts.setdefault(row.segment, [0] * 5)
+    found = there.segments()
+    if not total(found):
         return
-    shares = {row.segment: there[row.segment] / total for row in rows}
-    sized = dataclasses.replace(gate, held_out_rows=total)
-    for note in power(sized, segment_shares=shares):
+    for note in power(dataclasses.replace(gate, held_out_rows=total(found)), held_out=found):
         if note.scope.startswith("segment: ") and note.enough is False and note.criterion.counts:
             level = FindingLevel.MUST if not note.rows else FindingLevel.NOTE
             yield Finding.of("gate", level, f"{note.criterion.words} {note.scope}", note.sentence)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import AddressValueError, IPv4Address
 
 from distill_tui.rules.results import Screened
@@ -49,6 +49,26 @@ def find(text: str) -> Iterator[tuple[str, str]]:
                 rest.append(text[last : match.start()])
                 last = match.end()
         text = "\n".join([*rest, text[last:]]) if last else text
+
+
+def scrub(text: str) -> tuple[str, dict[str, int]]:
+    """Replace personal data by typed placeholders, like `[mail address]`; return the text and the counts by kind.
+
+    A second pass changes nothing. Import, observing and serving use this one function.
+    """
+    counted: dict[str, int] = {}
+    if not any(c.isdigit() or c == "@" for c in text):
+        return text, counted
+    for kind, pattern, sound in _KINDS:
+
+        def replaced(match: re.Match[str], kind: str = kind, sound: Callable[[str], bool] = sound) -> str:
+            if not sound(match[0]):
+                return match[0]
+            counted[kind] = counted.get(kind, 0) + 1
+            return f"[{kind}]"
+
+        text = pattern.sub(replaced, text)
+    return text, counted
 
 
 def mask(value: str) -> str:

@@ -9,7 +9,8 @@ from sklearn.cluster import KMeans
 from sklearn.feature_extraction.text import TfidfVectorizer
 from threadpoolctl import threadpool_limits
 
-from distill_tui.dataset.duplicates import input_digest
+from distill_tui.dataset.row_identity import input_digest
+from distill_tui.dataset.words import distinctive
 
 SAMPLE = 5_000  # rows to fit on: those of the smallest digests, independent of the order of rows
 WORDS, WORDS_IN_A_NAME = 2_000, 3
@@ -22,12 +23,13 @@ def clusters(texts: Sequence[str], count: int = 8) -> tuple[list[int], list[str]
     if count < 2:
         return [0] * len(texts), ["all"]
     sample = heapq.nsmallest(SAMPLE, texts, key=input_digest)
-    words = TfidfVectorizer(
-        binary=True, token_pattern=r"[^\W\d_]{3,}", min_df=2, max_df=FRAME, max_features=WORDS, strip_accents=None
-    )
+    words = TfidfVectorizer(binary=True, analyzer=distinctive, min_df=2, max_df=FRAME, max_features=WORDS)
     try:
         fitted = words.fit_transform(sample)
     except ValueError:  # no word is left: each is in one text, or in all
+        return [0] * len(texts), ["all"]
+    count = min(count, len({fitted.getrow(at).indices.tobytes() for at in range(fitted.shape[0])}))  # of distinct rows
+    if count < 2:
         return [0] * len(texts), ["all"]
     with threadpool_limits(1):  # the order in which threads add up changes the last digit
         means = KMeans(count, n_init=1, random_state=0).fit(fitted)

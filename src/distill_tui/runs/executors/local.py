@@ -14,11 +14,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from distill_tui.rules import entities
+from distill_tui.runs.executors import cores
 from distill_tui.store import queries
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import RunKind, RunStatus
@@ -26,6 +27,10 @@ from distill_tui.text import visible
 
 LAUNCHER = "DISTILL_LAUNCH"  # what starts the processes of a training, like: accelerate launch --num_processes 2
 GRACE = 60  # seconds that a queued run's worker has to take its lock
+LOG, READY = "worker.log", "--ready"
+WORKER = ("-m", "distill_tui.runs.worker")
+QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+_ready: dict[RunKind, subprocess.Popen[str]] = {}  # by the kind of run that each waits for
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -36,16 +41,55 @@ def start(project: Project, run_id: int) -> None:
     run = queries.run(project, run_id)
     if run is not None:
         _waited(folder, run)
-    quiet = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    with (folder / "worker.log").open("ab") as log:
+    try:
+        cores.limit()
+    except ValueError as error:
+        raise ProjectError(f"{error} Then resume the run.") from None
+    about = [str(project.path.absolute()), str(run_id)]
+    if run is not None and _hand_over(run.kind, about):
+        return
+    with (folder / LOG).open("ab") as log:
         subprocess.Popen(
-            [*_launcher(run), "-m", "distill_tui.runs.worker", str(project.path.absolute()), str(run_id)],
+            [*_launcher(run), *WORKER, *about],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=os.environ | quiet,
+            env=os.environ | QUIET,
         )
+
+
+@contextmanager
+def prepared(kind: RunKind) -> Iterator[None]:
+    """Have a process import what the next run of a kind needs, while that run is being queued; unused, it is ended."""
+    process = subprocess.Popen(
+        [sys.executable, *WORKER, READY, kind.value],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env=os.environ | QUIET,
+        text=True,
+    )
+    _ready[kind] = process
+    try:
+        yield
+    finally:
+        if _ready.pop(kind, None) is not None:
+            process.kill()  # it has imported, and nothing else
+            process.communicate()
+
+
+def _hand_over(kind: RunKind, about: list[str]) -> bool:
+    """Name the run to a process that waits for one of its kind; return whether there was one."""
+    process = _ready.pop(kind, None)
+    if process is None or process.stdin is None or process.poll() is not None:
+        return False
+    with suppress(BrokenPipeError), process.stdin:
+        process.stdin.write(json.dumps(about) + "\n")
+        process.stdin.flush()
+        return True
+    return False
 
 
 def _launcher(run: entities.Run | None) -> list[str]:
@@ -121,12 +165,14 @@ def _boot() -> str:
 
 
 def wait(project: Project, run_id: int, report: Callable[[entities.Run], None]) -> entities.Run:
-    """Follow a run to its end, passing it to `report` about twice a second."""
+    """Follow a run to its end, passing it to `report` about twice a second, at first more often: it may be short."""
+    pause = 0.05
     while True:
         run = queries.run(project, run_id)
         assert run is not None
         report(run)
         if not run.status.active:
             return run
-        time.sleep(0.5)
+        time.sleep(pause)
+        pause = min(0.5, 1.1 * pause)  # a tenth of the time that was waited
         reap(project)

@@ -3,7 +3,7 @@
 A kind that chooses labels has `build(spec, labels, texts, teacher, start)`, which makes the untrained student. A kind
 that writes answers has `objective(spec, training, validation, places, asked)`, which makes what the
 loop minimises, and `problem(training)`, why it could not learn some answers. A kind with a form of its own has
-`open_folder(folder, threads, max_tokens)` too: see `loaders.Form`.
+`open_folder(folder, threads, max_tokens)` too: see `loaders.Form`. What answers as ONNX or n-grams imports no torch.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
-
 from distill_tui.spec import Spec
 from distill_tui.tasks.loaders import FORMS
 from distill_tui.training import folders
 from distill_tui.training.predictor import Predictor
 
 if TYPE_CHECKING:
+    import torch
+
     from distill_tui.teachers.description import Described
     from distill_tui.training.generation import Pairs
     from distill_tui.training.loop import Places
@@ -32,7 +32,9 @@ class LabelStudent(Protocol):
 
     @property
     def model(self) -> torch.nn.Module: ...
-    def tokenise(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]: ...
+    @property
+    def max_tokens(self) -> int: ...  # of a text that it reads; longer ones are cut
+    def tokenise(self, texts: Sequence[str], max_tokens: int | None = None) -> list[list[int]]: ...
     def logits(self, rows: Sequence[Sequence[int]]) -> torch.Tensor: ...
     def description(self) -> str: ...  # distinguishes its tokenizer, or its vocabulary, from any other
     def save(self, folder: Path) -> None: ...
@@ -46,6 +48,8 @@ def build(
     `texts` are the training rows: they choose the vocabulary. `start` is the folder that a student of kind folder
     starts from. Raises ValueError with one sentence where a folder cannot give what the spec asks for.
     """
+    import torch  # a student that only answers may do without
+
     torch.manual_seed(spec.seed)
     student: LabelStudent = _module(spec.student).build(spec, labels, texts, teacher, start)
     return student
@@ -62,12 +66,12 @@ def answers_problem(spec: Spec, training: Pairs) -> str | None:
     return problem
 
 
-def open_folder(folder: Path, *, threads: int, max_tokens: int = 512) -> Predictor[Any]:
+def open_folder(folder: Path, *, threads: int, max_tokens: int | None = None) -> Predictor[Any]:
     """Open a student's, or a local teacher's, folder, in whatever form it ships.
 
-    `max_tokens` cuts inputs, never later than in training. Raises ValueError with one sentence. Sets torch's threads.
+    Inputs are cut where training cut them, by the folder, or where a teacher ends; `max_tokens` cuts sooner.
+    Raises ValueError with one sentence. A form that runs in torch sets its threads.
     """
-    torch.set_num_threads(threads)
     opened: Predictor[Any] = _module(FORMS[folders.form(folder)].module).open_folder(folder, threads, max_tokens)
     return opened
 

@@ -11,17 +11,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tokenizers
 import torch
 import transformers
 
+from distill_tui.gates.cut import Cut
 from distill_tui.spec import Spec
 from distill_tui.tasks.answer_text import spelled
 from distill_tui.teachers.description import Described
-from distill_tui.training import decoding, export, models, processes, vocabulary
+from distill_tui.training import decoding, export, lengths, models, processes, vocabulary
 from distill_tui.training.checkpoints import run_identity
 from distill_tui.training.folders import ANSWER, answer_settings, check_causal_folder
 from distill_tui.training.generation import ExactMatch, Pairs, notes
@@ -30,6 +31,9 @@ from distill_tui.training.objective import IGNORED, token_loss
 from distill_tui.training.predictor import Predictor, WrittenAnswer
 from distill_tui.training.students.encoder import attention_heads
 from distill_tui.training.token_distributions import distributions
+
+if TYPE_CHECKING:
+    from distill_tui.training.models import Model, Tokenizer
 
 FORM = "causal"
 HOLE = "{input}"
@@ -41,8 +45,8 @@ LINE = "\n"  # ends the prompt of a model that has no token of its own for that
 class Writer:
     """A causal language model and its prompt."""
 
-    model: Any
-    tokenizer: Any
+    model: Model
+    tokenizer: Tokenizer
     cutter: (
         tokenizers.Tokenizer
     )  # the same tokenizer without transformers' wrapping; special tokens in a text are plain text
@@ -64,6 +68,10 @@ class Writer:
         before, after = self.frame
         return [before + ids[: self.max_tokens] + after for ids in self.plain(texts)]
 
+    def cut(self, texts: Sequence[str]) -> Cut:
+        lengths = [*map(len, self.plain(texts))]
+        return Cut.of(lengths, [max(0, length - self.max_tokens) for length in lengths])
+
     def plain(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokenise each text as plain text, special tokens included."""
         spoken = [models.speakable(text) for text in texts]
@@ -80,7 +88,7 @@ class Writer:
 
     @property
     def predictor(self) -> Predictor[WrittenAnswer]:
-        return Predictor(self.prompts, self.answer)
+        return Predictor(self.prompts, self.answer, self.cut)
 
     def save(self, folder: Path, **more: object) -> None:
         """Write what plain transformers loads as a causal language model, and answer.json."""
@@ -90,44 +98,50 @@ class Writer:
         (folder / ANSWER).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
-def build(spec: Spec, texts: Sequence[str], start: Path | None, teacher: Path | None) -> Writer:
+def build(
+    spec: Spec, texts: Sequence[str], start: Path | None, teacher: Path | None, answers: Sequence[str] = ()
+) -> Writer:
     """Make the untrained writer of a spec: from random weights, or from the layers of a causal model in `start`.
 
-    With random weights its tokenizer is trained on the `texts`; where it learns the teacher's probabilities, it is the
-    teacher's. Raises ValueError with one sentence where a folder cannot give what the spec asks for.
+    `texts` are the inputs of its training rows, which it is made to read, and `answers` what it is to write. With
+    random weights its tokenizer is trained on both; where it learns the teacher's probabilities, it is the teacher's.
+    Raises ValueError with one sentence where a folder cannot give what the spec asks for.
     """
     torch.manual_seed(spec.seed)
     if start is not None:
-        model, tokenizer = _from_folder(spec, start)
+        model, tokenizer, spec = _from_folder(spec, start, texts)
         return _open(model, tokenizer, _template(tokenizer), spec.max_tokens, spec.answer_tokens)
     tokenizer = (
         models.tokenizer_of(teacher)
         if teacher is not None and spec.alpha > 0
-        else vocabulary.train_writing([*map(models.speakable, texts)], spec.vocabulary)
+        else vocabulary.train_writing([*map(models.speakable, [*texts, *answers])], spec.vocabulary)
     )
     template = _template(tokenizer)
+    spec = lengths.settled(spec, lambda: models.lengths(tokenizer, texts), lengths.MOST)
     room = spec.max_tokens + spec.answer_tokens + sum(map(len, frame(tokenizer, template)))
     return _open(_small(spec, tokenizer, room), tokenizer, template, spec.max_tokens, spec.answer_tokens)
 
 
-def load(folder: Path, max_tokens: int) -> Writer:
+def load(folder: Path, max_tokens: int | None = None) -> Writer:
     """Load a writer's folder; inputs are cut where training cut them, or sooner. Raises ValueError in one sentence."""
     model, tokenizer = models.load_for(transformers.AutoModelForCausalLM, folder, check_causal_folder)
     settings = answer_settings(folder)
     template, sizes = settings.get("template"), [settings.get(name) for name in ("max_tokens", "answer_tokens")]
     if not isinstance(template, str) or HOLE not in template or not all(isinstance(size, int) for size in sizes):
         raise ValueError(f"{folder / ANSWER} has no prompt template for the model.")
-    return _open(model, tokenizer, template, min(max_tokens, int(str(sizes[0]))), int(str(sizes[1])))
+    return _open(
+        model, tokenizer, template, min(max_tokens or int(str(sizes[0])), int(str(sizes[0]))), int(str(sizes[1]))
+    )
 
 
-def frame(tokenizer: Any, template: str) -> tuple[list[int], list[int]]:
+def frame(tokenizer: Tokenizer, template: str) -> tuple[list[int], list[int]]:
     """Tokenise the template before its input and after it."""
     before, after = template.split(HOLE, 1)
     cut = [list(tokenizer(part, add_special_tokens=False)["input_ids"]) if part else [] for part in (before, after)]
     return cut[0], cut[1]
 
 
-def _open(model: Any, tokenizer: Any, template: str, max_tokens: int, answer_tokens: int) -> Writer:
+def _open(model: Model, tokenizer: Tokenizer, template: str, max_tokens: int, answer_tokens: int) -> Writer:
     cutter = tokenizers.Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     cutter.no_padding()
     cutter.no_truncation()
@@ -136,13 +150,13 @@ def _open(model: Any, tokenizer: Any, template: str, max_tokens: int, answer_tok
     return Writer(model, tokenizer, cutter, template, frame(tokenizer, template), max_tokens, answer_tokens)
 
 
-def _template(tokenizer: Any) -> str:
+def _template(tokenizer: Tokenizer) -> str:
     """Prompt in the fewest tokens: the student learns the task, so that no instruction is needed."""
     own = vocabulary.WRITING[vocabulary.ASKED]
     return f"{tokenizer.bos_token or ''}{HOLE}{own if own in tokenizer.get_vocab() else LINE}"
 
 
-def _small(spec: Spec, tokenizer: Any, room: int) -> Any:
+def _small(spec: Spec, tokenizer: Tokenizer, room: int) -> Model:
     """Make a Llama with random weights of the spec's width and depth, for `room` tokens of prompt and answer."""
     config = transformers.LlamaConfig(
         vocab_size=len(tokenizer),
@@ -159,21 +173,23 @@ def _small(spec: Spec, tokenizer: Any, room: int) -> Any:
     return transformers.LlamaForCausalLM(config)
 
 
-def _from_folder(spec: Spec, folder: Path) -> tuple[Any, Any]:
+def _from_folder(spec: Spec, folder: Path, texts: Sequence[str]) -> tuple[Model, Tokenizer, Spec]:
     """Start from all layers of a local causal model, or from some of them."""
     whole, tokenizer = models.load_for(transformers.AutoModelForCausalLM, folder, check_causal_folder)
     if tokenizer.eos_token_id is None or not tokenizer.is_fast:
         raise ValueError(f"The tokenizer of {folder.name} has no token that ends a text; choose another folder.")
-    room = spec.max_tokens + spec.answer_tokens + sum(map(len, frame(tokenizer, _template(tokenizer))))
+    ends = spec.answer_tokens + sum(map(len, frame(tokenizer, _template(tokenizer))))
+    spec = lengths.settled(spec, lambda: models.lengths(tokenizer, texts), models.positions(whole.config) - ends)
+    room = spec.max_tokens + ends
     if room > models.positions(whole.config):
         raise ValueError(
             f"max_tokens and answer_tokens make {room} tokens, and {folder.name} reads at most "
             f"{models.positions(whole.config)}."
         )
-    return (_some_layers(whole, spec.layers, folder.name) if spec.layers else whole), tokenizer
+    return (_some_layers(whole, spec.layers, folder.name) if spec.layers else whole), tokenizer, spec
 
 
-def _some_layers(whole: Any, layers: Sequence[int], name: str) -> Any:
+def _some_layers(whole: Model, layers: Sequence[int], name: str) -> Model:
     """Make the same model with fewer layers; all other weights are copied."""
     there = whole.config.num_hidden_layers
     absent = [layer for layer in layers if not 0 <= layer < there]
@@ -197,7 +213,8 @@ def problem(training: Pairs) -> str | None:
     return None
 
 
-def open_folder(folder: Path, threads: int, max_tokens: int) -> Predictor[WrittenAnswer]:
+def open_folder(folder: Path, threads: int, max_tokens: int | None = None) -> Predictor[WrittenAnswer]:
+    torch.set_num_threads(threads)
     return load(folder, max_tokens).predictor
 
 
@@ -207,7 +224,7 @@ class WriterObjective:
     def __init__(self, spec: Spec, training: Pairs, validation: Pairs, places: Places, asked: Described) -> None:
         self.spec, known = spec, training.known()
         texts, answers = [training.inputs[row] for row in known], [str(training.outputs[row]) for row in known]
-        self.writer = build(spec, [*texts, *answers], places.start, places.teacher)
+        self.writer = build(spec, texts, places.start, places.teacher, answers)
         self.model, self.term_weights = self.writer.model, {"hard": 1 - spec.alpha, "soft": spec.alpha}
         tokens = self.writer.plain(answers)
         decoded = self.writer.decode(tokens)

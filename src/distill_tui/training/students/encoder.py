@@ -3,44 +3,64 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import transformers
 
+from distill_tui.gates.cut import Cut
 from distill_tui.spec import Spec
-from distill_tui.training import export, models, vocabulary
-from distill_tui.training.models import Floats
+from distill_tui.training import export, lengths, models, vocabulary
+from distill_tui.training.folders import READING, several
+from distill_tui.training.models import Floats, Window
 from distill_tui.training.predictor import Predictor
+
+if TYPE_CHECKING:
+    from distill_tui.training.models import Config, Model, Tokenizer
 
 # their layers are named "layer.N" and their word embeddings "word_embeddings"
 FAMILIES = ("bert", "electra", "roberta", "xlm-roberta", "distilbert")
 WORDS = "word_embeddings.weight"
+NEAR = 16  # tokens that a layer sees, half of them before
 
 
 @dataclass(frozen=True)
 class Student:
     """A transformers model and the tokenizer that belongs to it."""
 
-    model: Any
-    tokenizer: Any
+    model: Model
+    tokenizer: Tokenizer
+    windows: bool = False  # whether a longer text is read in windows, whose logits are averaged
 
-    def tokenise(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
-        return models.tokenise(self.tokenizer, texts, max_tokens)
+    @property
+    def window(self) -> Window | None:
+        return models.window(self.tokenizer) if self.windows else None
+
+    @property
+    def max_tokens(self) -> int:
+        return int(self.tokenizer.model_max_length)
+
+    def tokenise(self, texts: Sequence[str], max_tokens: int | None = None) -> list[list[int]]:
+        return (
+            models.whole(self.tokenizer, texts) if self.windows else models.tokenise(self.tokenizer, texts, max_tokens)
+        )
 
     def logits(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
-        return models.logits(self.model, rows)
+        return models.pooled(self.model, rows, self.window)
 
     def description(self) -> str:
         return str(self.tokenizer.backend_tokenizer.to_str())
 
     def save(self, folder: Path) -> None:
         export.save(self.model, self.tokenizer, folder)
+        if self.windows:
+            (folder / READING).write_text(json.dumps({"windows": True}) + "\n", encoding="utf-8")
 
 
 def from_layers(
@@ -48,9 +68,9 @@ def from_layers(
     labels: tuple[str, ...],
     layers: tuple[int, ...],
     texts: Sequence[str],
-    teacher: Any,
-    tokenizer: Any,
-    kind: Any = transformers.AutoModelForSequenceClassification,
+    teacher: Model,
+    tokenizer: Tokenizer,
+    kind: type[transformers.AutoModel] = transformers.AutoModelForSequenceClassification,
 ) -> Student:
     """Make a classifier of texts, or of tokens, from some layers of a teacher.
 
@@ -58,7 +78,8 @@ def from_layers(
     """
     kept = None
     if vocabulary.is_word_piece(tokenizer) and teacher.config.model_type in FAMILIES:
-        tokenizer, kept = vocabulary.prune(tokenizer, texts, spec.vocabulary)
+        tokenizer, kept = vocabulary.prune(tokenizer, [*map(models.speakable, texts)], spec.vocabulary)
+    spec = lengths.settled(spec, lambda: models.lengths(tokenizer, texts), models.positions(teacher.config))
     config = copy.deepcopy(teacher.config)
     config.num_hidden_layers = len(layers)
     config.vocab_size = len(kept) if kept else config.vocab_size
@@ -68,8 +89,11 @@ def from_layers(
     return student
 
 
-def small(spec: Spec, labels: tuple[str, ...], tokenizer: Any, kind: Any) -> Student:
+def small(
+    spec: Spec, labels: tuple[str, ...], texts: Sequence[str], tokenizer: Tokenizer, kind: Callable[[Config], Model]
+) -> Student:
     """Make a BERT with random weights of the spec's width and depth, that classifies texts or tokens."""
+    spec = lengths.settled(spec, lambda: models.lengths(tokenizer, texts), lengths.MOST)
     config = transformers.BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=spec.hidden,
@@ -81,7 +105,37 @@ def small(spec: Spec, labels: tuple[str, ...], tokenizer: Any, kind: Any) -> Stu
     return fresh(spec, labels, tokenizer, config, kind)
 
 
-def fresh(spec: Spec, labels: tuple[str, ...], tokenizer: Any, config: Any, make: Callable[[Any], Any]) -> Student:
+def near(
+    spec: Spec, labels: tuple[str, ...], texts: Sequence[str], tokenizer: Tokenizer, kind: Callable[[Config], Model]
+) -> Student:
+    """Make a ModernBERT (Warner et al. 2024) with random weights that classifies tokens.
+
+    Its positions are relative, and every second layer sees `NEAR` tokens around each: some hundred rows teach it which
+    words stand before a value, which a BERT of this size learns from thousands.
+    """
+    spec = lengths.settled(spec, lambda: models.lengths(tokenizer, texts), lengths.MOST)
+    width = spec.hidden + spec.hidden % 2
+    config = transformers.ModernBertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        num_hidden_layers=spec.depth,
+        num_attention_heads=attention_heads(width, parts=2),
+        intermediate_size=2 * width,
+        max_position_embeddings=max(spec.max_tokens, 128),
+        global_attn_every_n_layers=2,
+        local_attention=NEAR,
+        **dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id")),
+    )
+    return fresh(spec, labels, tokenizer, config, kind)
+
+
+def fresh(
+    spec: Spec,
+    labels: tuple[str, ...],
+    tokenizer: Tokenizer,
+    config: Config,
+    make: Callable[[Config], Model],
+) -> Student:
     """Make a model of a config with random weights, with its labels and the ids of the tokenizer's special tokens.
 
     The folder cuts texts where training did, whatever program loads it.
@@ -94,7 +148,8 @@ def fresh(spec: Spec, labels: tuple[str, ...], tokenizer: Any, config: Any, make
     config.label2id = {label: number for number, label in enumerate(labels)}
     config.problem_type = "single_label_classification"
     tokenizer.model_max_length = spec.max_tokens
-    return Student(make(config), tokenizer)
+    models.without_types(tokenizer)
+    return Student(make(config), tokenizer, spec.windows)
 
 
 def _inherited(
@@ -120,55 +175,67 @@ def _is_output(name: str) -> bool:
     return name in ("classifier.weight", "classifier.bias", "classifier.out_proj.weight", "classifier.out_proj.bias")
 
 
-def _head_rows(config: Any, labels: tuple[str, ...]) -> list[int] | None:
+def _head_rows(config: Config, labels: tuple[str, ...]) -> list[int] | None:
     """Return the teacher's output for each label; None where the two do not have the same labels."""
     theirs = [config.id2label[number] for number in range(config.num_labels)]
     return [theirs.index(label) for label in labels] if sorted(theirs) == sorted(labels) else None
 
 
-def attention_heads(hidden: int) -> int:
-    """Choose heads of about 32 columns: the largest number that divides the width."""
-    return next(heads for heads in range(max(1, hidden // 32), 0, -1) if hidden % heads == 0)
+def attention_heads(hidden: int, parts: int = 1) -> int:
+    """Choose heads of about 32 columns: the largest number that divides the width into heads of so many equal parts."""
+    return next(heads for heads in range(max(1, hidden // 32), 0, -1) if hidden % (heads * parts) == 0)
 
 
-def student_tokenizer(spec: Spec, texts: Sequence[str], source: tuple[Any, Any] | None) -> tuple[Any, list[int] | None]:
+def student_tokenizer(
+    spec: Spec,
+    texts: Sequence[str],
+    source: tuple[Model, Tokenizer] | None,
+) -> tuple[Tokenizer, list[int] | None]:
     """Prune the teacher's tokenizer where it can be pruned; otherwise train one on the rows."""
+    texts = [*map(models.speakable, texts)]
     if source is not None and vocabulary.is_word_piece(source[1]):
         return vocabulary.prune(source[1], texts, spec.vocabulary)
     return vocabulary.train(texts, spec.vocabulary), None
 
 
-def load_start(spec: Spec, start: Path) -> tuple[Any, Any]:
+def load_start(spec: Spec, start: Path) -> tuple[Model, Tokenizer]:
     """Load the encoder that a student starts from. Raises ValueError where it reads fewer tokens than the spec asks."""
-    model, tokenizer = models.load_for(transformers.AutoModelForSequenceClassification, start)
+    model, tokenizer = models.load_for(transformers.AutoModelForSequenceClassification, start, new_head=True)
     most = models.positions(model.config)
     if spec.max_tokens > most:
         raise ValueError(f"max_tokens is {spec.max_tokens}, and {start.name} reads at most {most} tokens.")
     return model, tokenizer
 
 
-def open_folder(folder: Path, threads: int, max_tokens: int) -> Predictor[Floats]:
+def open_folder(folder: Path, threads: int, max_tokens: int | None = None) -> Predictor[Floats]:
     """Open a classifier with plain transformers."""
+    torch.set_num_threads(threads)
     model, tokenizer = models.load(folder)
+    window, sets = models.window_of(folder, tokenizer), several(folder)
 
     def prepare(texts: Sequence[str]) -> list[list[int]]:
-        return models.tokenise(tokenizer, texts, max_tokens)
+        return models.tokenise(tokenizer, texts, max_tokens) if window is None else models.whole(tokenizer, texts)
 
     def run(rows: Sequence[Sequence[int]]) -> Floats:
         with torch.inference_mode():
-            probabilities: Floats = torch.softmax(models.logits(model, rows), dim=-1).numpy()
+            logits = models.pooled(model, rows, window)
+            probabilities: Floats = (torch.sigmoid(logits) if sets else torch.softmax(logits, dim=-1)).numpy()
         return probabilities
 
     def embed(texts: Sequence[str]) -> Floats:
         """Average the input of the classification head over the tokens of a text."""
-        rows = prepare(texts)
+        rows = models.tokenise(tokenizer, texts, max_tokens)  # of a longer text, its beginning
         embeddings = np.zeros((len(texts), model.config.hidden_size), dtype=np.float32)
         for positions in models.by_length([len(row) for row in rows], 64):
             ids, mask = models.pad([rows[position] for position in positions], model.config.pad_token_id or 0)
+            typed = models.types([rows[position] for position in positions], mask)
             with torch.inference_mode():
-                states = model.base_model(input_ids=ids, attention_mask=mask)[0]
+                states = model.base_model(input_ids=ids, attention_mask=mask, **typed)[0]
                 weights = mask[:, :, None].float()
                 embeddings[positions] = ((states * weights).sum(dim=1) / weights.sum(dim=1)).numpy()
         return embeddings
 
-    return Predictor(prepare, run, embed)
+    def cut(texts: Sequence[str]) -> Cut:
+        return models.cut(tokenizer, texts, max_tokens, windows=window is not None)
+
+    return Predictor(prepare, run, cut, embed)

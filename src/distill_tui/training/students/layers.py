@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-
-import transformers
+from typing import TYPE_CHECKING
 
 from distill_tui.spec import Spec
 from distill_tui.training import models
 from distill_tui.training.students.encoder import FAMILIES, Student, from_layers
+
+if TYPE_CHECKING:
+    from distill_tui.training.models import Config
 
 NO_TEACHER = "A student from the teacher's layers needs the teacher's folder; choose scratch, static or ngram."
 
@@ -27,7 +29,7 @@ def build(
     return from_layers(spec, labels, spec.layers, texts, model, tokenizer)
 
 
-def _problem(config: transformers.PreTrainedConfig, spec: Spec) -> str | None:
+def _problem(config: Config, spec: Spec) -> str | None:
     if config.model_type not in FAMILIES:
         return (
             f"The teacher is a {config.model_type}; layers can be taken from {', '.join(FAMILIES)}: "

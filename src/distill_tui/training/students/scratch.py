@@ -18,4 +18,4 @@ def build(
     """Make the model of the spec's width and depth; its tokenizer is the teacher's, pruned, where there is one."""
     source = models.load(teacher) if teacher else None
     tokenizer, _ = student_tokenizer(spec, texts, source)
-    return small(spec, labels, tokenizer, transformers.BertForSequenceClassification)
+    return small(spec, labels, texts, tokenizer, transformers.BertForSequenceClassification)

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 import transformers
 
 from distill_tui.spec import Spec
-from distill_tui.training import models
+from distill_tui.training import lengths, models
 from distill_tui.training.students.encoder import Student, fresh, student_tokenizer
+
+if TYPE_CHECKING:
+    from distill_tui.training.models import Model, Tokenizer
 
 RARE = 1e-3  # a token with this share of all tokens counts half (the `a` of Arora et al. 2017)
 FLAT = 1e3  # an RMS norm with eps = FLAT^2 and weight FLAT passes short vectors on unchanged
@@ -30,6 +33,7 @@ def build(
     source = models.load(teacher) if teacher else None
     tokenizer, kept = student_tokenizer(spec, texts, source)
     encoded = source is not None and kept is not None
+    spec = lengths.settled(spec, lambda: models.lengths(tokenizer, texts), lengths.MOST)
     config = transformers.EuroBertConfig(
         vocab_size=len(tokenizer),
         hidden_size=spec.hidden,
@@ -51,7 +55,7 @@ def build(
 
 
 @torch.inference_mode()
-def _encode_alone(teacher: Any, tokenizer: Any, kept: Sequence[int]) -> torch.Tensor:
+def _encode_alone(teacher: Model, tokenizer: Tokenizer, kept: Sequence[int]) -> torch.Tensor:
     """Compute the mean hidden state of each kept token, encoded alone by the teacher: (tokens, width).
 
     The encoder's output makes far better static embeddings than its input (model2vec's ablations).
@@ -72,7 +76,7 @@ def _principal_components(words: torch.Tensor, width: int) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _start_embeddings(model: Any, words: torch.Tensor, counts: torch.Tensor) -> None:
+def _start_embeddings(model: Model, words: torch.Tensor, counts: torch.Tensor) -> None:
     """Initialise the embeddings from words (tokens, width), frequent tokens short (Arora et al. 2017)."""
     share = counts / counts.sum().clamp_min(1)
     target = model.get_input_embeddings().weight

@@ -1,7 +1,8 @@
 """A token classifier that extracts: it marks where each value of the answer occurs in the input.
 
-The labels are O, B-field and I-field (Ramshaw and Marcus 1995), and answer.json says how an answer is put together. Its
-answers can only hold what the input holds; they cost one pass over the input, however long the answer.
+The labels are O, B-field and I-field (Ramshaw and Marcus 1995), and answer.json defines how an answer is assembled. A
+field of a closed set has a label for each of its values: every token votes. A day, a time, a number or a phone
+number begins and ends only where one stands in the input, and is normalised. An answer costs one pass over the input.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import tokenizers
 import torch
 import transformers
 
+from distill_tui.gates.cut import Cut
 from distill_tui.spec import Spec
+from distill_tui.tasks.normalise import found_in
 from distill_tui.teachers.description import Described
 from distill_tui.training import export, models, vocabulary
 from distill_tui.training.checkpoints import run_identity
@@ -26,8 +29,11 @@ from distill_tui.training.loop import Places
 from distill_tui.training.objective import IGNORED, token_loss
 from distill_tui.training.predictor import Predictor, WrittenAnswer
 from distill_tui.training.students import fields
-from distill_tui.training.students.encoder import FAMILIES, Student, from_layers, load_start, small
+from distill_tui.training.students.encoder import FAMILIES, Student, from_layers, load_start, near
 from distill_tui.training.students.fields import Shape, Span, splits
+
+if TYPE_CHECKING:
+    from distill_tui.training.models import Model, Tokenizer
 
 FORM = "tagger"
 TINY = 1e-9  # probabilities below count as this
@@ -52,8 +58,8 @@ class Tokens:
 class Tagger:
     """A token classifier and what its labels mean."""
 
-    model: Any
-    tokenizer: Any
+    model: Model
+    tokenizer: Tokenizer
     shape: Shape
     cutter: tokenizers.Tokenizer  # the same tokenizer without transformers' wrapping, which is slower
 
@@ -68,30 +74,60 @@ class Tagger:
             for text, one in zip(spoken, self.cutter.encode_batch(spoken), strict=True)
         ]
 
+    def cut(self, texts: Sequence[str]) -> Cut:
+        return models.cut(self.tokenizer, texts, self.max_tokens)
+
+    @property
+    def max_tokens(self) -> int:
+        return int((self.cutter.truncation or {})["max_length"])
+
     def answer(self, rows: Sequence[Tokens]) -> list[WrittenAnswer]:
         self.model.eval()
-        ends = [self._ends(row) for row in rows]
-        real, opens, closes = (models.pad(each, False)[0].bool() for each in zip(*ends, strict=True))
+        real, there = models.pad([row.real for row in rows], False)
+        opens, closes = self._ends(rows, real.shape[1])
         with torch.inference_mode():
             logits = models.logits(self.model, [row.ids for row in rows])
-            found = decode(logits, real, opens, closes, [each.always for each in self.shape.fields])
-        columns = [each.tolist() for each in (found.first, found.last, found.there, found.confidence)]
+            always = [self.shape.fields[at].always for at in self.shape.marked]
+            found = decode(logits[:, :, : 1 + 2 * len(always)], real.bool(), opens, closes, always)
+            picks, sure = choose(votes(logits, there), self.shape)
+        columns = [each.tolist() for each in (found.first, found.last, found.there, picks, found.confidence * sure)]
         return [
-            WrittenAnswer(self.shape.write(_values(row, *spans)), confidence)
+            WrittenAnswer(self.shape.write(self._values(row, *spans)), confidence)
             for row, *spans, confidence in zip(rows, *columns, strict=True)
         ]
 
+    def _values(
+        self, row: Tokens, first: list[int], last: list[int], there: list[bool], picks: list[int]
+    ) -> list[str | None]:
+        found: dict[int, str | None] = {}
+        for at, a, b, is_there in zip(self.shape.marked, first, last, there, strict=True):
+            span = (row.offsets[a][0], row.offsets[b][1]) if is_there else None
+            found[at] = self.shape.value(at, row.text, span)
+        for at, pick in zip(self.shape.chosen, picks, strict=True):
+            found[at] = self.shape.fields[at].choices[pick - 1] if pick else None
+        return [found[at] for at in range(len(self.shape.fields))]
+
     @property
     def predictor(self) -> Predictor[WrittenAnswer]:
-        return Predictor(self.tokenise, self.answer)
+        return Predictor(self.tokenise, self.answer, self.cut)
 
-    def _ends(self, row: Tokens) -> tuple[list[bool], list[bool], list[bool]]:
-        """Mark the tokens that are in the text, at which a value may begin, and at which it may end."""
-        if not self.shape.whole:
-            return row.real, row.real, row.real
-        pairs = list(zip(row.real, row.offsets, strict=True))
-        opens = [real and not splits(row.text, first) for real, (first, _) in pairs]
-        return row.real, opens, [real and not splits(row.text, last) for real, (_, last) in pairs]
+    def _ends(self, rows: Sequence[Tokens], longest: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mark the tokens at which a value of each field may begin, and at which it may end: (rows, tokens, fields)."""
+        found = torch.zeros(2, len(rows), longest, len(self.shape.marked), dtype=torch.bool)
+        for at, row in enumerate(rows):
+            for side in (0, 1):
+                real = [
+                    real and not (self.shape.whole and splits(row.text, ends[side]))
+                    for real, ends in zip(row.real, row.offsets, strict=True)
+                ]
+                found[side, at, : len(row)] = torch.tensor(real)[:, None]
+            for column, number in enumerate(self.shape.marked):
+                field = self.shape.fields[number]
+                if field.reads:
+                    spans = found_in(row.text, field.reads, field.form)
+                    for side in (0, 1):
+                        found[side, at, : len(row), column] &= torch.tensor(_at_ends(row.offsets, spans, side))
+        return found[0], found[1]
 
     def save(self, folder: Path, **more: object) -> None:
         """Write what plain transformers loads as a token classifier, and answer.json."""
@@ -107,28 +143,68 @@ def build(spec: Spec, shape: Shape, texts: Sequence[str], start: Path | None) ->
     """
     torch.manual_seed(spec.seed)
     if start is None:
-        tokenizer = vocabulary.train([*map(models.speakable, texts)], spec.vocabulary, literal=True)
-        made = small(spec, tags(shape), tokenizer, transformers.BertForTokenClassification)
+        spoken = [*map(models.speakable, texts)]
+        tokenizer = vocabulary.train(spoken, spec.vocabulary, literal=True)
+        made = near(spec, tags(shape), spoken, tokenizer, transformers.ModernBertForTokenClassification)
     else:
         made = _from_folder(spec, shape, texts, start)
-    return _open(made.model, made.tokenizer, shape, spec.max_tokens)
+    return _open(made.model, made.tokenizer, shape, made.max_tokens)
 
 
-def load(folder: Path, max_tokens: int) -> Tagger:
+def load(folder: Path, max_tokens: int | None = None) -> Tagger:
     """Load a tagger's folder. Raises ValueError with one sentence."""
     model, tokenizer = models.load_for(transformers.AutoModelForTokenClassification, folder)
     try:
         shape = Shape.from_dict(answer_settings(folder))
     except (KeyError, TypeError):
         raise ValueError(f"{folder / ANSWER} does not say what the fields of an answer are.") from None
-    if model.config.num_labels != 1 + 2 * len(shape.fields):
+    if model.config.num_labels != len(tags(shape)):
         raise ValueError(f"{folder / ANSWER} names {len(shape.fields)} fields, and the model marks others.")
-    return _open(model, tokenizer, shape, min(max_tokens, tokenizer.model_max_length))
+    return _open(model, tokenizer, shape, min(max_tokens or tokenizer.model_max_length, tokenizer.model_max_length))
 
 
 def tags(shape: Shape) -> tuple[str, ...]:
-    """Return the labels of tokens: outside, then the beginning and the inside of each field."""
-    return ("O", *(f"{part}-{each.name}" for each in shape.fields for part in "BI"))
+    """Return the labels: outside, the beginning and the inside of each marked field, each value of a closed set."""
+    marked = [f"{part}-{shape.fields[at].name}" for at in shape.marked for part in "BI"]
+    sets = [shape.fields[at] for at in shape.chosen]
+    return ("O", *marked, *(f"{each.name}={value}" for each in sets for value in ("", *each.choices)))
+
+
+def columns_of(shape: Shape) -> list[slice]:
+    """Return where the values of each closed set stand among the labels, that of no value first."""
+    start, found = 1 + 2 * len(shape.marked), []
+    for at in shape.chosen:
+        end = start + 1 + len(shape.fields[at].choices)
+        found.append(slice(start, end))
+        start = end
+    return found
+
+
+def _at_ends(offsets: Sequence[Span], spans: Sequence[tuple[int, int, str]], side: int) -> list[bool]:
+    """Mark the tokens that hold the first character of a span (side 0), or its last (side 1)."""
+    ends = {span[0] if side == 0 else span[1] - 1 for span in spans}
+    return [not ends.isdisjoint(range(*each)) for each in offsets]
+
+
+def votes(logits: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+    """Pool the logits (rows, tokens, labels) of the tokens that are there, so that the surest of them count most."""
+    return logits.masked_fill(~there.bool()[:, :, None].to(logits.device), NEVER).logsumexp(dim=1)
+
+
+def choose(logits: torch.Tensor, shape: Shape) -> tuple[torch.Tensor, torch.Tensor]:
+    """Choose from each closed set by the votes of a row's tokens, (rows, labels): picks (rows, sets), confidence.
+
+    A field that `always` has a value gets one.
+    """
+    picks, sure = [], torch.ones(len(logits), dtype=torch.float64, device=logits.device)
+    for at, columns in zip(shape.chosen, columns_of(shape), strict=True):
+        shares = logits[:, columns].double().softmax(dim=-1)
+        if shape.fields[at].always:
+            shares = torch.cat([torch.zeros_like(shares[:, :1]), shares[:, 1:]], dim=1)
+        best, pick = shares.max(dim=-1)
+        picks.append(pick)
+        sure = sure * best
+    return (torch.stack(picks, dim=1) if picks else torch.zeros(len(logits), 0, dtype=torch.int64)), sure
 
 
 def targets(row: Tokens, spans: Sequence[Span | None]) -> list[int] | None:
@@ -166,7 +242,7 @@ def decode(
 ) -> Spans:
     """Find the likeliest span of each field, if any: logits (rows, tokens, 1 + 2 fields), real (rows, tokens).
 
-    A span begins only at tokens that open, and ends only at those that close, (rows, tokens) each.
+    A span begins only at tokens that open, and ends only at those that close, (rows, tokens, fields) each.
 
     A field by itself is a token's first, inside or neither, with the probabilities that the model gives it. Of all ways
     to mark one span at most, the likeliest begins at i and ends at j with the largest log(first_i / neither_i) +
@@ -174,7 +250,7 @@ def decode(
     likelier than this one; a field that `always` has a value gets it still.
     """
     shares = logits.double().softmax(dim=-1).clamp_min(TINY)
-    real, opens, closes = (each[:, :, None].to(logits.device) for each in (real, opens, closes))
+    real, opens, closes = (each.to(logits.device) for each in (real[:, :, None], opens, closes))
     first, inside = shares[:, :, 1::2], shares[:, :, 2::2]
     neither = (1 - first - inside).clamp_min(TINY)
     begin, on = (first / neither).log().masked_fill(~opens, NEVER), (inside / neither).log().cumsum(dim=1)
@@ -186,13 +262,7 @@ def decode(
     return Spans(start.gather(1, last[:, None])[:, 0], last, there, sure)
 
 
-def _values(row: Tokens, first: list[int], last: list[int], there: list[bool]) -> list[str | None]:
-    ends = zip(first, last, there, strict=True)
-    cut = [row.text[row.offsets[a][0] : row.offsets[b][1]].strip() if is_there else None for a, b, is_there in ends]
-    return [value or None for value in cut]
-
-
-def _open(model: Any, tokenizer: Any, shape: Shape, max_tokens: int) -> Tagger:
+def _open(model: Model, tokenizer: Tokenizer, shape: Shape, max_tokens: int) -> Tagger:
     cutter = tokenizers.Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     cutter.no_padding()
     cutter.enable_truncation(max_tokens)
@@ -216,12 +286,14 @@ def _from_folder(spec: Spec, shape: Shape, texts: Sequence[str], start: Path) ->
 
 def problem(training: Pairs) -> str | None:
     """Return why a tagger could not learn these answers, in one sentence, or None."""
-    if any(spans and any(spans) for spans in _marked(training).spans):
+    marked = _marked(training)
+    if marked.shape.chosen or any(spans and any(spans) for spans in marked.spans):
         return None
     return "No answer holds a value that stands in its input, so a tagger has nothing to mark; train student=causal."
 
 
-def open_folder(folder: Path, threads: int, max_tokens: int) -> Predictor[WrittenAnswer]:
+def open_folder(folder: Path, threads: int, max_tokens: int | None = None) -> Predictor[WrittenAnswer]:
+    torch.set_num_threads(threads)
     return load(folder, max_tokens).predictor
 
 
@@ -234,13 +306,21 @@ class TaggerObjective:
         self.tagger = build(spec, marked.shape, texts, places.start)
         self.model, self.term_weights = self.tagger.model, {"hard": 1.0}
         rows = self.tagger.tokenise(texts)
-        found = [None if spans is None else targets(row, spans) for row, spans in zip(rows, marked.spans, strict=True)]
+        in_text = marked.shape.marked
+        found = [
+            None if spans is None else targets(row, [spans[at] for at in in_text])
+            for row, spans in zip(rows, marked.spans, strict=True)
+        ]
         taught = [at for at, labels in enumerate(found) if labels is not None]
         if not taught:
-            raise ValueError(f"No answer stands in the first {spec.max_tokens} tokens of its input; raise max_tokens.")
+            raise ValueError(
+                f"No answer stands in the first {self.tagger.max_tokens} tokens of its input; raise max_tokens."
+            )
         self.rows = [rows[at].ids for at in taught]
         self.lengths = [len(row) for row in self.rows]
         self.targets = [labels for labels in found if labels is not None]
+        self.picks = torch.tensor([marked.picks[at] for at in taught], dtype=torch.int64)  # (rows, closed sets)
+        self.columns = columns_of(marked.shape)
         self.weights = torch.from_numpy(training.weights[[known[at] for at in taught]])
         self.notes = notes(len(taught), len(known), marked.left_out)
         self.validate = ExactMatch(validation, self.tagger.predictor).score
@@ -249,8 +329,15 @@ class TaggerObjective:
 
     def terms(self, batch: list[int]) -> dict[str, torch.Tensor]:
         logits = models.logits(self.model, [self.rows[row] for row in batch])
-        targets, _ = models.pad([self.targets[row] for row in batch], IGNORED)
-        return {"hard": token_loss(logits, targets, self.weights[batch])}
+        targets, there = models.pad([self.targets[row] for row in batch], IGNORED)
+        marked = self.columns[0].start if self.columns else logits.shape[-1]
+        loss, weights = token_loss(logits[:, :, :marked], targets, self.weights[batch]), self.weights[batch]
+        voted = votes(logits, there)
+        for at, columns in enumerate(self.columns):
+            picks, shares = self.picks[batch, at].to(logits.device), weights.to(logits.device)
+            each = torch.nn.functional.cross_entropy(voted[:, columns], picks, reduction="none")
+            loss = loss + (each * shares).sum() / shares.sum().clamp_min(TINY)
+        return {"hard": loss}
 
     def batch_weight(self, batch: list[int]) -> float:
         return sum(float(self.weights[row]) * sum(label != IGNORED for label in self.targets[row]) for row in batch)

@@ -19,33 +19,40 @@ def card_line(card: Card, line: int, width: int) -> list[tuple[str, str]]:
     if line == 0:
         return [(show.fit(f"{card.code} {card.name}", width), "name")]
     if line == 1:
-        return [(show.fit(worth(card), width), "muted")]
+        return [(show.fit(card.served or worth(card, width), width), "muted")]
     word, text = card.state
     sign = f"{show.mark(word)} "
     return [(sign, show.tone(word)), (show.fit(text + _since(card), width - cell_len(sign)), "name")]
 
 
 def _since(card: Card) -> str:
+    if card.per_minute is not None:
+        return f" {card.per_minute:,}/min"
     return f" {show.ago(card.stage_since)}" if card.stage is Stage.LIVE else ""
 
 
-def worth(card: Card) -> str:
-    """Return what a play gains: quality and savings of a cost play, else its kind and quality."""
-    dot = show.glyph("dot")
+def worth(card: Card, width: int) -> str:
+    """Return what a play gains: quality on validation rows and savings of a cost play, else its kind and quality."""
+    quality = f"{show.percent(card.quality)} val" if card.quality is not None else f"val {show.glyph('dash')}"
     if card.kind is PlayKind.COST:
-        return f"q {show.percent(card.quality)} {_saves(card)}/mo"
+        whole = f"{quality} {show.glyph('dot')} {_saves(card)}/mo"
+        short = f"{quality} {_saves(card)}"
+        return next((text for text in (whole, short) if cell_len(text) <= width), short.replace(show.glyph("most"), ""))
     if card.quality is not None:
-        return f"{_SHORT.get(card.kind, card.kind.value)} {dot} q {show.percent(card.quality)}"
-    return card.kind.value if card.round == 1 else f"{_SHORT.get(card.kind, card.kind.value)} {dot} round {card.round}"
+        return f"{quality} {show.glyph('dot')} {_SHORT.get(card.kind, card.kind.value)}"
+    kind = _SHORT.get(card.kind, card.kind.value)
+    return card.kind.value if card.round == 1 else f"{kind} {show.glyph('dot')} round {card.round}"
 
 
 def _saves(card: Card) -> str:
     """Return what it can save per month at most."""
-    return show.glyph("dash") if card.saves is None else show.glyph("most") + show.money(card.saves, short=True)
+    if card.saves is None:
+        return show.glyph("dash")
+    return show.glyph("most") + show.money(card.saves, card.currency)
 
 
-_LIST = (("ID", 6), ("PLAY", 0), ("KIND", 9), ("QUALITY", 8), ("SAVES/MO", 9), ("DRIVER", 8), ("STATUS", 21))
-_NUMBERS = ("QUALITY", "SAVES/MO")
+_LIST = (("ID", 6), ("PLAY", 0), ("KIND", 9), ("VAL", 7), ("SAVES/MO", 11), ("DRIVER", 8), ("STATUS", 21))
+_NUMBERS = ("VAL", "SAVES/MO")
 
 
 def _list_cells(texts: Sequence[str], width: int) -> list[str]:

@@ -1,20 +1,30 @@
-"""Below the board: the selected play in five lines, with its one next step and why it cannot be taken yet. Pure."""
+"""Below the board: the selected play in five lines, with its one next step and why it cannot be taken yet."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from textwrap import wrap
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 
 from distill_tui.reports import text as report
 from distill_tui.review import headline
+from distill_tui.rules import entities
 from distill_tui.rules import next_step as next_step_rules
 from distill_tui.rules.actor import Actor
-from distill_tui.rules.dossier import PlayDossier
+from distill_tui.rules.dossier import PlayDossier, read_object
 from distill_tui.rules.next_step import waits_for
 from distill_tui.rules.permission import objections
-from distill_tui.terms import Role
+from distill_tui.store import gateway, queries
+from distill_tui.terms import Action, Role
+from distill_tui.ui import act_as
+from distill_tui.ui.play.log_tab import action_words
 from distill_tui.ui.widgets import show
+
+if TYPE_CHECKING:
+    from distill_tui.store.project import Project
 
 
 def next_step(dossier: PlayDossier, actor: Actor) -> tuple[str, str]:
@@ -27,28 +37,77 @@ def next_step(dossier: PlayDossier, actor: Actor) -> tuple[str, str]:
     return action.sentence.rstrip("."), f"{reasons[0].sentence}{more}" if reasons else ""
 
 
-def shell_twin(dossier: PlayDossier) -> str:
-    """Return the command that does the next step, or shows the play where nothing is due."""
+def shell_twin(dossier: PlayDossier, actor: Actor) -> str:
+    """Return the command that does the next step, or shows the play where nothing is due.
+
+    A person in a session over SSH has no shell on the host, so theirs is one for their own machine.
+    """
     action, play = next_step_rules.next_step(dossier), dossier.play
+    if actor.over_ssh:
+        return elsewhere(action, play.code, actor.address)
     return report.command_line(action, play.code) if action else f"{report.PROGRAM} show {play.code}"
 
 
-def lines(dossier: PlayDossier, actor: Actor, last_event: str, width: int, *, wide: bool) -> list[Content]:
-    """Return the preview in at most five lines: what it is and is worth, what comes next, why not, and the command."""
-    play = dossier.play
-    dot = f" {show.glyph('dot')} "
-    head = Content.assemble(" ", (f"{play.code} {show.visible(play.name)}", "bold"), dot, dot.join(_title(dossier)))
-    does, blocked = next_step(dossier, actor)
-    found = [head]
-    if wide:
-        found.append(_labelled("worth", dot.join(headline.of(dossier).lines(play.kind))))
-    step = Content.assemble(("a", "bold $accent"), f" {does}") if does else Content("nothing is due")
-    found.append(Content.assemble((f"   {'next step':<12}", "$tone-muted"), step))
-    if blocked:
-        found += _blocked(blocked, width, lines=1 if wide else 2)
-    event = f"{dot}last: {show.visible(last_event)}" if last_event and wide else ""
-    found.append(_labelled("CLI", f"{shell_twin(dossier)}{event}"))
-    return found
+def elsewhere(action: Action | None, code: str, address: str) -> str:
+    """Return the command on one's own machine: a signature is made there, anything else in another session."""
+    host = address or "ssh://HOST"
+    if action in (Action.SIGN_OFF, Action.REFUSE):
+        opinion = "approve" if action is Action.SIGN_OFF else "refuse"
+        return f"{report.PROGRAM} sign --via {host} {code} --{opinion} -m TEXT --key FILE"
+    return f"ssh -t {host}"
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The selected play as it was loaded, and what happened to it last."""
+
+    dossier: PlayDossier
+    last_event: str = ""
+    served: str = ""  # what its gateway does now
+
+    def twin(self, actor: Actor) -> str:
+        return shell_twin(self.dossier, actor)
+
+    def lines(self, actor: Actor, width: int, *, wide: bool, keys: dict[str, Path]) -> list[Content]:
+        """Return at most five lines: what it is and is worth, what comes next, why not, and the command.
+
+        `keys` are those of a practice project: with one of them the person may take the next step.
+        """
+        play, dossier = self.dossier.play, self.dossier
+        dot = f" {show.glyph('dot')} "
+        head = Content.assemble(" ", (f"{play.code} {show.visible(play.name)}", "bold"), dot, dot.join(_title(dossier)))
+        does, blocked = next_step(dossier, actor)
+        found = [head]
+        if wide:
+            worth = headline.of(dossier).lines(play.kind)
+            found.append(_labelled("worth", dot.join([*worth, *([f"gateway {self.served}"] if self.served else [])])))
+        step = Content.assemble(("a", "bold $accent"), f" {does}") if does else Content("nothing is due")
+        found.append(Content.assemble((f"   {'next step':<12}", "$tone-muted"), step))
+        if blocked:
+            found += _blocked(blocked, width, lines=1 if wide else 2)
+        event = f"{dot}last: {show.visible(self.last_event)}" if self.last_event and wide else ""
+        practice = act_as.hint(keys, actor, waits_for(dossier))
+        if practice:
+            found.append(Content.assemble(" " * 15, (practice, "bold $accent"), (event, "$tone-muted")))
+        else:
+            found.append(_labelled("CLI", f"{self.twin(actor)}{event}"))
+        return found
+
+
+def load(project: Project, play: int) -> Preview:
+    """Read a play and the last entry of its log."""
+    entries = queries.entries(project, play, last=1)
+    events = (f"{each.at[5:16].replace('T', ' ')} {each.person_id or ''} {_event(each)}" for each in entries)
+    dossier = project.dossier(play)
+    now = gateway.read(project.path, dossier.code)
+    served = f"{now.per_minute:,}/min, {now.words}" if now is not None and now.running else ""
+    return Preview(dossier, " ".join(events), served)
+
+
+def _event(entry: entities.AuditEntry) -> str:
+    """Return what an entry of the log is about; of a comment, its text."""
+    text = read_object(entry.detail).get("text") if entry.action is Action.COMMENT else None
+    return f"“{text}”" if text else action_words(entry.action)
 
 
 def _labelled(label: str, text: str) -> Content:

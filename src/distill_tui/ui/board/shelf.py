@@ -13,6 +13,7 @@ from distill_tui.rules.card import Card
 from distill_tui.terms import Role, Stage
 
 COLUMNS = (Stage.QUALIFY, Stage.GATE, Stage.DATA, Stage.TRAIN, Stage.DECIDE, Stage.LIVE)
+WAITS = "waits:me"  # the filter of what waits for the person at the screen
 FILTER_WORDS = ("kind", "stage", "waits", *(role.value for role in Role))
 
 
@@ -84,6 +85,7 @@ class Shelf:
         self.order = "number"
         self.stages: tuple[Stage, ...] = COLUMNS
         self.columns: dict[Stage, list[Card]] = {stage: [] for stage in Stage}
+        self.marked: set[int] = set()  # plays, by number
         self.column = 0
         self.rows: dict[Stage, int] = dict.fromkeys(Stage, 0)
         self.tops: dict[Stage, int] = dict.fromkeys(Stage, 0)
@@ -106,6 +108,12 @@ class Shelf:
         column = self.columns[self.stage]
         return column[self.row] if column else None
 
+    @property
+    def meant(self) -> list[Card]:
+        """The plays that a key for several acts on: those that are marked, else the one under the cursor."""
+        marked = [card for card in self.cards if card.id in self.marked]
+        return marked or ([self.selected] if self.selected is not None else [])
+
     def count(self, stage: Stage) -> int:
         """How many plays its column has."""
         return len(self.columns[stage]) + (0 if self.words else self.unread.get(stage, 0))
@@ -125,7 +133,7 @@ class Shelf:
         self.sort()
 
     def renew(self, cards: Iterable[Card]) -> bool:
-        """Put cards that changed in the places they had; say False, and do nothing, where one belongs elsewhere now."""
+        """Put changed cards in their places; return False, and do nothing, where one belongs elsewhere now."""
         places = [(bisect_left(self.cards, card.id, key=lambda each: each.id), card) for card in cards]
         if not all(place < len(self.cards) and self._stays(self.cards[place], card) for place, card in places):
             return False
@@ -165,7 +173,7 @@ class Shelf:
     def filters(self) -> list[tuple[str, int]]:
         """Return the filter words that apply to some play, each with how many it shows."""
         shown = [card for card in self.cards if self.killed or card.stage is not Stage.KILLED]
-        found = [("waits:me", sum(self.me is not None and card.waits_for == self.me for card in shown))]
+        found = [(WAITS, sum(self.me is not None and card.waits_for == self.me for card in shown))]
         found += [(f"stage:{stage.value}", sum(card.stage is stage for card in shown)) for stage in self.stages]
         kinds = Counter(card.kind.value for card in shown)
         drivers = Counter(card.roles.get(Role.DRIVER, "") for card in shown)
@@ -211,7 +219,7 @@ class Shelf:
         self.follow(slots)
 
     def follow(self, slots: int) -> bool:
-        """Scroll the column by half pages until the cursor is in view; say whether it scrolled."""
+        """Scroll the column by half pages until the cursor is in view; return whether it scrolled."""
         stage, slots = self.stage, max(1, slots)
         top, last_top = self.tops[stage], max(0, len(self.columns[stage]) - slots)
         if not top <= self.row < top + slots or top > last_top:

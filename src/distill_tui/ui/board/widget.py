@@ -106,7 +106,7 @@ class Board(Widget, can_focus=True):
         self._settle(before)
 
     def renew(self, cards: list[Card]) -> bool:
-        """Put cards that changed in their places; say False, and do nothing, where one belongs elsewhere now."""
+        """Put cards that changed in their places; return False, and do nothing, where one belongs elsewhere now."""
         before = self._in_view()
         if not self.shelf.renew(cards):
             return False
@@ -124,6 +124,17 @@ class Board(Widget, can_focus=True):
         self.shelf.order = name
         self.shelf.sort()
         self._settle()
+
+    def mark(self) -> None:
+        """Mark the play under the cursor, or take its mark away, and go to the next one."""
+        if self.shelf.selected is not None:
+            self.shelf.marked ^= {self.shelf.selected.id}
+            self.refresh(self._region(self.shelf.column, self.shelf.row))
+            self.action_step(1)
+
+    def unmark(self) -> None:
+        self.shelf.marked.clear()
+        self.refresh()
 
     def toggle_killed(self) -> None:
         """Show or hide the killed plays, in a column of their own."""
@@ -174,7 +185,7 @@ class Board(Widget, can_focus=True):
             regions = [self._region(column, row), self._region(self.shelf.column, self.shelf.row)]
             if column != self.shelf.column:
                 heads = (self._column_region(each) for each in (column, self.shelf.column))
-                regions += [head._replace(y=0, height=1) for head in heads]
+                regions += [Region(head.x, 0, head.width, 1) for head in heads]
             if scrolled:
                 regions.append(self._column_region(self.shelf.column))
             self.refresh(*regions)
@@ -309,8 +320,10 @@ class Board(Widget, can_focus=True):
         if row >= len(column):
             return [Segment(" " * width, self._style(""))]
         selected = here and row == self.shelf.row
+        card = column[row]
         lead = show.glyph("cursor") if selected else " "
-        pieces = [(lead, "run"), *card_line(column[row], line, width - 1)]
+        mark = [(f"{show.glyph('marked')} ", "run")] if line == 0 and card.id in self.shelf.marked else []
+        pieces = [(lead, "run"), *mark, *card_line(card, line, width - 1 - 2 * len(mark))]
         return self._painted(pieces, width, selected)
 
     def _narrow_line(self, y: int) -> list[Segment]:
@@ -330,7 +343,10 @@ class Board(Widget, can_focus=True):
             return []
         selected = row == self.shelf.row
         lead = show.glyph("cursor") if selected else " "
-        return self._painted([(lead, "run"), *list_line(column[row], width - 1)], width, selected)
+        pieces = list_line(column[row], width - 1)
+        if column[row].id in self.shelf.marked:
+            pieces[0] = (show.glyph("marked"), "run")
+        return self._painted([(lead, "run"), *pieces], width, selected)
 
     def _painted(self, pieces: list[tuple[str, str]], width: int, selected: bool) -> list[Segment]:
         """Paint pieces of text in their tones; those of the selected card keep theirs on the cursor's ground."""

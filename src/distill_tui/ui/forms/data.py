@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from distill_tui import actions
 from distill_tui.rules.data import open_findings
+from distill_tui.rules.findings import folded
 from distill_tui.rules.requests import AcceptFindings
 from distill_tui.terms import Action, FindingLevel
+from distill_tui.ui.forms.drafts import UNDO
 from distill_tui.ui.forms.form import Form, Step, call, opens, plain, worker
 from distill_tui.ui.forms.sheet import Field, Values
 from distill_tui.ui.play.view import View
@@ -36,26 +38,27 @@ def freeze_data(app: DistillApp, view: View) -> Step:
 
 @opens(Action.ACCEPT_FINDINGS)
 def accept_findings(app: DistillApp, view: View) -> Step:
-    found = sorted(open_findings(view.dossier), key=lambda each: each.level is not FindingLevel.MUST)
+    found = folded(open_findings(view.dossier))
     word = {FindingLevel.MUST: "misses", FindingLevel.NOTE: "look"}
-    choices = ("all", *(each.id for each in found))
+    choices = ("notes", *(each.name for each in found))
+    must = " ".join(each.name for each in found if each.level is FindingLevel.MUST)
 
     def read(values: Values) -> AcceptFindings:
         if not values["which"]:
-            raise ValueError("Write “all”, or finding ids separated by spaces.")
-        return AcceptFindings([] if values["which"] == "all" else values["which"].split(), values["reason"])
+            raise ValueError("Write “notes” for all notes, or ids or kinds separated by spaces.")
+        return AcceptFindings([] if values["which"] == "notes" else values["which"].split(), values["reason"])
 
     def submit(asked: AcceptFindings) -> Step:
-        done = "Accepted, and recorded in the log."
+        done = f"Accepted, and recorded in the log. {UNDO}"
         return call(view, done, actions.accept_findings, asked.findings, asked.reason)
 
     return Form(
         Action.ACCEPT_FINDINGS,
         "accept",
         submit,
-        [(word[each.level], f"{each.id}: {each.says}") for each in found],
+        [(word[each.level], f"{each.name}: {each.says}") for each in found],
         (
-            Field("which", "which", "all", "all, or finding ids. Fix the others and build again.", choices),
+            Field("which", "which", must or "notes", "IDs or kinds of findings, or “notes”: all of these.", choices),
             Field("reason", "reason", hint="It is kept in the log and printed on the model card."),
         ),
         read,

@@ -14,7 +14,7 @@ from distill_tui.dataset import play_data
 from distill_tui.digests import canonical, digest_of
 from distill_tui.people import statements
 from distill_tui.reports import text
-from distill_tui.review import controls, headline
+from distill_tui.review import controls, headline, sections
 from distill_tui.rules import decide, spot_checks
 from distill_tui.rules.decide import counting_sign_off
 from distill_tui.rules.dossier import PlayDossier
@@ -65,7 +65,7 @@ def refuse(app: DistillApp, view: View) -> Step:
     return opinion(app, view, Opinion.REFUSE)
 
 
-def intent(code: str, covers: Mapping[str, Any]) -> str:
+def intent(code: str, covers: Mapping[str, object]) -> str:
     """Return what is typed to sign: the play's code, and the last digits of all that a sign-off covers."""
     return f"{code} {digest_of(canonical(covers))[-6:]}"
 
@@ -107,7 +107,8 @@ def opinion(app: DistillApp, view: View, given: Opinion, notice: str = "") -> St
         read,
         title=f"{'Sign off' if approves else 'Reject'} {view.play.code} {view.play.name}",
         typed=intent(view.play.code, covers),
-        command=app.via(view.play.code) or command + (" --approve -m TEXT" if approves else " -m TEXT"),
+        command=command + (" --approve -m TEXT" if approves else ""),
+        elsewhere=app.via(view.play.code, approves),
         deaf=True,
     )
 
@@ -121,9 +122,10 @@ def evidence(app: DistillApp, view: View, given: Opinion) -> Iterator[str | tupl
     yield f"1 Judged blind: {_judged(covers['spot_check'])}."
     held = "held" if dossier.passed else "not held"
     yield f"2 The gate is {held}: {holding} of {len(counting)} judgements hold."
-    yield from ((each.verdict.value, each.sentence) for each in dossier.judgements)
+    yield from ((each.word, each.text.removeprefix("binding: ")) for each in sections.folded(dossier.judgements))
     built = [f"{who} ({', '.join(parts)})".replace("_", " ") for who, parts in sorted(dossier.builders.items())]
     yield f"3 Built by {'; '.join(built)}."
+    yield from (f"  {note}" for note in covers["separation"])
     row = dossier.gate_row
     locked = f"by {row.locked_by}, {page.when(row.locked_at)}" if row else "by no one"
     yield f"4 The gate {page.short(covers['gate'])} was locked {locked}."
@@ -159,8 +161,7 @@ def _left_out(dossier: PlayDossier) -> Iterator[str]:
 def withdraw(app: DistillApp, view: View) -> Step:
     done, verb = "Your sign-off is withdrawn.", actions.withdraw
     body = ("Your newest sign-off or rejection no longer counts. It stays in the log.",)
-    more = " -m TEXT"
-    return filled(view, Action.WITHDRAW, "withdraw it", verb, done, Withdraw, body=body, more=more, key=app.key)
+    return filled(view, Action.WITHDRAW, "withdraw it", verb, done, Withdraw, body=body, key=app.key)
 
 
 # --- the end of a round ------------------------------------------------------------------------------------------
@@ -227,4 +228,4 @@ def kill(app: DistillApp, view: View) -> Step:
 @opens(Action.COMMENT)
 def comment(app: DistillApp, view: View) -> Step:
     done, title, fields = "The comment is in the log.", f"Comment on {view.play.code}", (Field("text", "comment"),)
-    return filled(view, Action.COMMENT, "add it", actions.comment, done, Comment, fields, title=title, more=" TEXT")
+    return filled(view, Action.COMMENT, "add it", actions.comment, done, Comment, fields, title=title)

@@ -17,6 +17,7 @@ from distill_tui.actions.failures import Failure, Failures
 from distill_tui.terms import Split
 from distill_tui.ui.play.view import View
 from distill_tui.ui.widgets import page, show
+from distill_tui.ui.widgets.foot import Foot
 
 if TYPE_CHECKING:
     from distill_tui.ui.app import DistillApp
@@ -64,7 +65,7 @@ class FailureSheet(ModalScreen[None]):
             yield Static("", classes="form-title", markup=False)
             with VerticalScroll(can_focus=False):
                 yield Static(" loading", id="row", markup=False)
-            yield Static(f"j k next, back   esc leaves   {sealed}", classes="form-foot", markup=False)
+            yield Foot(("j", "j next"), ("k", "k back"), ("escape", "esc leaves"), sealed)
 
     def on_mount(self) -> None:
         self._open()

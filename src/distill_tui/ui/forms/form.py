@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, Protocol, Typ
 from textual.screen import ModalScreen
 
 from distill_tui.reports import text
+from distill_tui.rules import typed
 from distill_tui.rules.dossier import PlayDossier, ProjectDossier
 from distill_tui.rules.permission import objections
 from distill_tui.rules.requests import Request
 from distill_tui.terms import Action
-from distill_tui.ui.forms.sheet import Body, Field, Sheet, Values
-from distill_tui.ui.play.view import View
+from distill_tui.ui.forms.sheet import Body, Field, Live, Sheet, Values, Wrong
+from distill_tui.ui.play.view import OF_THE_HOST, View
 
 if TYPE_CHECKING:
     from distill_tui.rules.actor import Actor
@@ -40,6 +41,14 @@ class Step(Protocol):
     """What happens next: a form, a call, another sheet, or a message."""
 
     def take(self, app: DistillApp, dossier: About) -> None: ...
+
+
+class WrongField(ValueError):
+    """What is wrong with what was typed into one field."""
+
+    def __init__(self, sentence: str, field: str) -> None:
+        super().__init__(sentence)
+        self.field = field
 
 
 def nothing(values: Values) -> None:
@@ -64,8 +73,10 @@ class Form(Generic[R]):
     typed: str = ""  # what has to be typed
     command: str = ""  # the same from a shell; else the action's command
     more: str = ""  # behind the action's command
+    elsewhere: str = ""  # the same from one's own machine, which a session over SSH shows instead
     deaf: bool = False  # ignores what was typed before it was seen
     asks: Callable[[R], Request] | None = None  # the request, where more is read than the rules are asked about
+    live: Live | None = None  # what the body shows about the typed values
 
     def take(self, app: DistillApp, dossier: About) -> None:
         code = dossier.play.code if isinstance(dossier, PlayDossier) else ""
@@ -80,8 +91,9 @@ class Form(Generic[R]):
             does=self.does,
             check=lambda values: self.problem(values, app, dossier),
             typed=self.typed,
-            twin=command,
+            twin=self.elsewhere if app.restricted else command,
             deaf=self.deaf,
+            live=self.live,
         )
         Ask(sheet, lambda values: self.submit(self.read(values))).take(app, dossier)
 
@@ -90,7 +102,7 @@ class Form(Generic[R]):
         try:
             asked = self.read(values)
         except ValueError as error:
-            return str(error)
+            return Wrong(str(error), getattr(error, "field", ""))
         if self.action is None or dossier is None:
             return ""
         request = self.asks(asked) if self.asks is not None else asked if isinstance(asked, Request) else None
@@ -152,11 +164,20 @@ class Say:
         app.say(self.text, self.severity)
 
 
+@dataclass(frozen=True)
+class Show:
+    """A sheet to read."""
+
+    screen: ModalScreen[None]
+
+    def take(self, app: DistillApp, dossier: About) -> None:
+        app.push_screen(self.screen)
+
+
 # --- the forms of a play's actions -------------------------------------------------------------------------------
 
 Opens = Callable[["DistillApp", View], Step]
 FIRST: dict[Action, Opens] = {}  # the step that an action's key begins with
-OF_THE_HOST = (Action.IMPORT_TRAFFIC, Action.SET_TEACHER, Action.OBSERVE)  # their forms read files of the host
 
 
 def opens(action: Action) -> Callable[[Opens], Opens]:
@@ -170,12 +191,16 @@ def opens(action: Action) -> Callable[[Opens], Opens]:
 
 
 def take(app: DistillApp, action: Action, view: View) -> None:
+    if app.restricted and action is Action.OPEN_PLAY:
+        app.new_play()  # shows where one is opened
+        return
     if app.restricted and action in OF_THE_HOST:
         command = f"distill-tui {action.command} {view.play.code}"
         app.say(f"A session over SSH reads no file of the host. Run `{command}` there.", "warning")
         return
     if action not in FIRST:
-        app.say(f"Run `{text.command_line(action, view.play.code)}` in a shell.", "warning")
+        where = "on the host" if app.restricted else "in a shell"
+        app.say(f"Run `{text.command_line(action, view.play.code)}` {where}.", "warning")
         return
     FIRST[action](app, view).take(app, view.dossier)
 
@@ -252,9 +277,12 @@ def parsed(request: type[Request], values: Values) -> Request:
 def whole(values: Values, name: str, what: str = "") -> int:
     """Read a whole number above 0. Raises ValueError with `what`."""
     text = values[name]
-    if not (text.isascii() and text.isdecimal() and int(text)):
-        raise ValueError(what or f"“{text}” is not a whole number above 0, which {name.replace('_', ' ')} must be.")
-    return int(text)
+    number = typed.number(text)
+    if number is None or number <= 0 or number != int(number):
+        raise WrongField(
+            what or f"“{text}” is not a whole number above 0, which {name.replace('_', ' ')} must be.", name
+        )
+    return int(number)
 
 
 def file_text(name: str, cure: str) -> str:

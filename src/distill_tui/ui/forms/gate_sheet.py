@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -12,10 +12,11 @@ from textual.screen import ModalScreen
 from textual.widgets import Static, TextArea
 
 from distill_tui import tasks
-from distill_tui.gates.gate import METHODS_NOW, Gate
+from distill_tui.gates.gate import Gate
 from distill_tui.gates.written import from_toml
 from distill_tui.terms import PlayKind, Task
 from distill_tui.ui.widgets import page
+from distill_tui.ui.widgets.foot import Foot
 
 
 class GateSheet(ModalScreen[Gate | None]):
@@ -41,11 +42,17 @@ class GateSheet(ModalScreen[Gate | None]):
             yield TextArea(self.text, show_line_numbers=True, tab_behavior="indent")
             yield Static("", classes="form-error", markup=False)
             yield Static(self._words(), classes="form-foot", markup=False)
-            yield Static("ctrl+s saves the draft   esc back, nothing is saved", classes="form-foot", markup=False)
+            yield Foot(("ctrl+s", "ctrl+s saves the draft"), ("escape", "esc back, nothing is saved"))
 
     def on_mount(self) -> None:
         self.query_one(TextArea).focus()
         self._judge()
+
+    def on_key(self, event: events.Key) -> None:
+        """Pass on what was typed before the text had the cursor: afterwards it takes such keys itself."""
+        if event.is_printable or event.key == "enter":
+            event.stop()
+            self.query_one(TextArea).post_message(event)
 
     def _words(self) -> str:
         task = tasks.of(self.is_for)
@@ -56,7 +63,7 @@ class GateSheet(ModalScreen[Gate | None]):
     def _judge(self) -> None:
         self._warned = False
         try:
-            gate = from_toml(self.query_one(TextArea).text, METHODS_NOW)
+            gate = from_toml(self.query_one(TextArea).text)
             found = tasks.gate_problems(gate, self.kind, self.is_for)
         except ValueError as error:
             self._say(str(error), "error")
@@ -69,7 +76,7 @@ class GateSheet(ModalScreen[Gate | None]):
 
     def action_save(self) -> None:
         try:
-            gate = from_toml(self.query_one(TextArea).text, METHODS_NOW)
+            gate = from_toml(self.query_one(TextArea).text)
         except ValueError as error:
             self._say(f"Not saved: {error}", "error")
             return

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 
 from distill_tui import actions
 from distill_tui.people import signatures
-from distill_tui.people.keys import PublicKey
+from distill_tui.people.keys import BadSignature, PublicKey
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.requests import Enrol, RevokeKey
 from distill_tui.terms import Action
-from distill_tui.ui.forms.form import Call, Form, Step, file_text
+from distill_tui.ui.forms.form import Call, Form, Step, WrongField, file_text
+from distill_tui.ui.forms.paths import PathSuggester
 from distill_tui.ui.forms.sheet import Field, Values
 
 UID = Field("uid", "uid", hint="The number that `id -u` prints in their shell.")
-KEY = Field("key", "public key file", hint="Like ~/.ssh/id_ed25519.pub; never a private key.")
+KEY = Field("key", "public key file", hint="Like ~/.ssh/id_ed25519.pub; never a private key.", completes=PathSuggester)
 Enrolment = tuple[str, str, int | None, PublicKey | None]  # id, name, account, key
 
 
@@ -38,7 +39,7 @@ def enrol(actor: Actor) -> Step:
             Field("person", "id", hint="Their name in this project, like vera: a-z, 0-9, - and _."),
             Field("name", "name", hint="For display. Optional."),
             Field("uid", "uid of their account", hint=f"{UID.hint} Optional."),
-            Field("key", KEY.label, hint=f"{KEY.hint} Optional."),
+            Field("key", KEY.label, hint=f"{KEY.hint} Optional.", completes=PathSuggester),
         ),
         read,
         asks=lambda asked: Enrol(asked[0], asked[2], asked[3].fingerprint if asked[3] else None),
@@ -109,9 +110,12 @@ def revoke_key(actor: Actor, person: str, keys: Sequence[str]) -> Step:
 
 def uid_of(text: str) -> int | None:
     if text and not (text.isascii() and text.isdigit()):
-        raise ValueError(f"“{text}” is not a uid. Write the whole number that `id -u` prints.")
+        raise WrongField(f"“{text}” is not a uid. Write the whole number that `id -u` prints.", "uid")
     return int(text) if text else None
 
 
 def key_of(name: str) -> PublicKey | None:
-    return signatures.read_public_key(file_text(name, "Name the .pub file.")) if name else None
+    try:
+        return signatures.read_public_key(file_text(name, "Name the .pub file.")) if name else None
+    except (ValueError, BadSignature) as error:
+        raise WrongField(str(error), "key") from None

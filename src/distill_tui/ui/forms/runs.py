@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distill_tui import actions, tasks
-from distill_tui.rules.requests import ForRun, StartRun
+from distill_tui.rules.measurable import rows_used
+from distill_tui.rules.requests import ForRun, Repeat, StartRun
 from distill_tui.rules.training import OF_DATA, resumable, suits, trained
 from distill_tui.spec import Spec
-from distill_tui.terms import Action, Export, StudentKind
-from distill_tui.ui.forms.form import Call, Form, Say, Step, call, opens, plain
+from distill_tui.terms import Action, Export
+from distill_tui.ui.forms.form import Call, Form, Say, Step, call, filled, opens, plain
+from distill_tui.ui.forms.paths import PathSuggester
 from distill_tui.ui.forms.sheet import Field, Values
+from distill_tui.ui.play import evidence
 from distill_tui.ui.play.view import View
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ HINTS = {  # the fields of a spec in the form's order
     "threads": "Torch threads. Recorded, because latency and exact weights depend on it.",
     "ladder": "Students to try instead, like ngram, static, layers 0 5. A run stops at the first that is good enough.",
     "controls": "Trained for comparison, to show what distillation is worth: hard, gold, both, or empty.",
+    "seeds": "Further trainings with other seeds, to show how much of a score is the seed's; 0 for none.",
     "probe": "True also trains on 25% and 50% of the rows, to show whether more rows would help.",
     "export": "The form that ships and that the gate judges.",
 }
@@ -49,9 +53,9 @@ GENERATION_HINTS = {
 @opens(Action.START_RUN)
 def start_run(app: DistillApp, view: View) -> Step:
     usual = Spec.from_mapping({"student": suits(view.dossier)})
-    kinds = tuple(kind for kind in StudentKind if kind.task is usual.task)
+    kinds = tasks.of(view.play.task).students
     hints = HINTS | {"student": f"One of {', '.join(kinds)}, cheapest first."}
-    hints |= {} if tasks.of(usual.task).has_labels else GENERATION_HINTS
+    hints |= GENERATION_HINTS if usual.writes else {}
     choices = {"student": kinds, "export": tuple(Export), "probe": ("False", "True")}
     if app.restricted:
         del hints["folder"]  # a session over SSH reads no file of the host
@@ -71,7 +75,17 @@ def start_run(app: DistillApp, view: View) -> Step:
         "start it",
         lambda asked: call(view, "The run is queued.", actions.start_run, asked.spec),
         ("A background worker trains it, also after you leave. K stops it and keeps the checkpoint.",),
-        [Field(name, name, text(name), hint, choices.get(name, ())) for name, hint in hints.items()],
+        [
+            Field(
+                name,
+                name,
+                text(name),
+                hint,
+                choices.get(name, ()),
+                completes=PathSuggester if name == "folder" else None,
+            )
+            for name, hint in hints.items()
+        ],
         read,
         title=f"Train a student for {view.play.code}",
     )
@@ -113,18 +127,25 @@ def resume_run(app: DistillApp, view: View) -> Step:
 
 @opens(Action.EVALUATE)
 def evaluate(app: DistillApp, view: View) -> Step:
-    best, gate = trained(view.dossier)[0].id or 0, view.dossier.gate
+    chosen, gate = evidence.chosen_student(view), view.dossier.gate
+    best = trained(view.dossier)[0]
+    number = (chosen or best).id or 0
+    which = "the best on validation" if number == best.id else f"chosen on the tab Eval; run {best.id} is better on it"
     looks = f"{gate.rounds} looks in all, one a round" if gate else "one look a round"
     return plain(
         view,
         Action.EVALUATE,
         "spend the look",
-        call(view, "A worker evaluates.", actions.evaluate, best),
-        f"The student of run {best}, the best on validation, is judged on the sealed held-out rows ({looks}).",
-        "The look is spent whatever the result. For another run: `distill-tui eval … --run N`.",
-        title=f"Evaluate the student of run {best} by the locked gate",
+        call(view, "A worker evaluates.", actions.evaluate, number),
+        f"The student of run {number} ({which}) is judged on the sealed held-out rows ({looks}).",
+        "The look is spent whatever the result. j and k on the tab Eval choose another student.",
+        *(
+            ("look" if used < rows else "holds", f"{words}: {used:,} of the {rows:,} held-out rows can be used.")
+            for words, used, rows in rows_used(view.dossier)
+        ),
+        title=f"Evaluate the student of run {number} by the locked gate",
         typed=True,
-        request=ForRun(best),
+        request=ForRun(number),
     )
 
 
@@ -133,6 +154,20 @@ def reproduce(app: DistillApp, view: View) -> Step:
     start = call(view, "A worker reproduces the evaluation.", actions.reproduce)
     body = "A worker evaluates the same student again on the same rows. This does not make you a builder."
     return plain(view, Action.REPRODUCE, "start it", start, body)
+
+
+@opens(Action.REPEAT)
+def repeat(app: DistillApp, view: View) -> Step:
+    return filled(
+        view,
+        Action.REPEAT,
+        "start it",
+        actions.repeat,
+        "A worker trains it with other seeds.",
+        Repeat,
+        (Field("seeds", "further seeds", "3", "Each takes about as long as the student did."),),
+        ("Shows how much of a difference is the seed's, on the validation rows. It spends no look.",),
+    )
 
 
 @opens(Action.REHEARSE)

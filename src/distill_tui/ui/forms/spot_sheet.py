@@ -14,12 +14,16 @@ from textual.widgets import Static
 
 from distill_tui.terms import Judged
 from distill_tui.ui.widgets import page, show
+from distill_tui.ui.widgets.foot import Foot
 
 if TYPE_CHECKING:
     from distill_tui.dataset.play_data import ToJudge
 
 WORDS = {Judged.A: "only A", Judged.B: "only B", Judged.BOTH: "both", Judged.NEITHER: "neither"}
-_KEYS = "1 only A   2 only B   3 both right   4 neither   j k next, back"
+_KEYS = (
+    *(("1", "1 only A"), ("2", "2 only B"), ("3", "3 both right"), ("4", "4 neither")),
+    *(("j", "j next"), ("k", "k back")),
+)
 SAID = {"1": Judged.A, "2": Judged.B, "3": Judged.BOTH, "4": Judged.NEITHER}
 
 
@@ -50,8 +54,8 @@ class SpotSheet(ModalScreen[list[Judged] | None]):
             with VerticalScroll(can_focus=False):
                 yield Static("", id="answers", markup=False)
             yield Static("", classes="form-error", markup=False)
-            yield Static(_KEYS, classes="form-foot", markup=False)
-            yield Static("", id="then", classes="form-foot", markup=False)
+            yield Foot(*_KEYS)
+            yield Foot(id="then")
 
     def on_resize(self) -> None:
         self.draw()
@@ -78,8 +82,9 @@ class SpotSheet(ModalScreen[list[Judged] | None]):
         said = self.said.get(self.at)
         self._say(f"Your judgement: {WORDS[said]} right." if said else "", "done" if said else "")
         whole = len(self.said) == len(self.items)
-        then = "enter submits, then shows which answer was whose" if whole else "judge all of them first"
-        self.query_one("#then", Static).update(f"{then}   esc back, nothing is recorded")
+        submits = ("enter", "enter submits, then shows which answer was whose")
+        then = submits if whole else "judge all of them first"
+        self.query_one("#then", Foot).put(then, ("escape", "esc back, nothing is recorded"))
 
     def _say(self, text: str, word: str = "") -> None:
         self.query_one(".form-error", Static).update(page.page(page.sentence(text, self._width, word=word)[:2]))

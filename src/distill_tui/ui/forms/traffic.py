@@ -5,21 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distill_tui import actions
-from distill_tui.reports.data import clipped
+from distill_tui import actions, tasks
+from distill_tui.dataset.traces import call_mapping
+from distill_tui.reports.data import clipped, gold_proposal
 from distill_tui.review import controls
+from distill_tui.rules import labels
 from distill_tui.rules.requests import Label
+from distill_tui.serving import feed
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import Action, TeacherSource
-from distill_tui.ui.forms import teacher
+from distill_tui.ui.forms import calls, teacher
+from distill_tui.ui.forms.calls import Looked
 from distill_tui.ui.forms.form import Call, Form, Say, Step, call, objection, opens, whole, worker
+from distill_tui.ui.forms.paths import PathSuggester, listing
 from distill_tui.ui.forms.sheet import Body, Field, Values
 from distill_tui.ui.play.view import View
 
 if TYPE_CHECKING:
-    from distill_tui.dataset.readers import ColumnMapping, Preview
+    from distill_tui.dataset.previews import Preview
+    from distill_tui.dataset.readers import ColumnMapping
     from distill_tui.rounds.variations import Waiting
     from distill_tui.ui.app import DistillApp
+
+GATEWAY = "gateway"  # typed in the place of a file
+SAMPLED = 5_000  # rows that are read before an import
 
 # --- a file, and then which of its columns holds what -----------------------------------------------------------
 
@@ -38,76 +47,131 @@ def import_traffic(app: DistillApp, view: View) -> Step:
         return values
 
     def submit(asked: Values) -> Step:
-        path = Path(asked["file"])
-        return Call(lambda project: look(path), then=lambda found: columns(app, view, path, asked["most"], *found))
+        if asked["file"].strip() == GATEWAY and view.gateway is not None:
+            return captured(app, view)
+        path = Path(asked["file"]).expanduser()
 
+        def follow(found: Looked) -> Step:
+            return columns(app, view, found, asked["most"], scrub=asked["scrub"].casefold() in ("y", "yes"))
+
+        def found(looked: Looked) -> Step:
+            return calls.form(view, looked, follow) if looked.first else follow(looked)
+
+        return Call(lambda project: look(project, view, path), then=found, before=f"Reading {path.name} …")
+
+    about = (
+        "A file, a folder or a pattern like logs/*.gz: JSONL, JSON, CSV, Parquet, packed or not, and the logs of "
+        "Langfuse, LangSmith, Phoenix, OpenTelemetry, LiteLLM, Helicone, Bedrock, batch files and chats. You "
+        "become a builder.",
+        "The next sheet shows what was recognised, before anything is stored.",
+    )
     return Form(
         None,
         "look into it",
         submit,
-        (
-            "JSONL, CSV, Parquet, a chat log, any of them gzipped, or a folder that `datasets` saved. You become a "
-            "builder.",
-            "The next sheet shows what the file holds, before anything is stored.",
-        ),
+        about,
         [
-            Field("file", "file", hint="A path on this machine."),
+            Field("file", "file or folder", hint=_hint(view), completes=PathSuggester),
+            Field(
+                "scrub",
+                "replace personal data",
+                "no",
+                "yes: a mail address becomes [mail address], and so on.",
+            ),
             Field("most", "share of bad rows", "0.05", "With more unusable rows than this the import is rejected."),
         ],
         read,
         title=f"Import traffic into {view.play.code}",
         command=f"distill-tui import {view.play.code} FILE --preview",
+        live=lambda values: listing(values["file"]) if values["file"] else about,
     )
 
 
-def look(path: Path) -> tuple[ColumnMapping | None, list[str], Preview | None]:
+def _hint(view: View) -> str:
+    more = f", or {GATEWAY}: the calls that the gateway captured" if view.gateway is not None else ""
+    return f"A path on this machine; tab completes it{more}."
+
+
+def captured(app: DistillApp, view: View) -> Step:
+    """Import what the play's gateway captured since the last import."""
+
+    def taken(project: Project) -> feed.Captured:
+        return feed.capture(project, view.play_id, view.play.code, view.actor)
+
+    def follow(found: feed.Captured) -> Step:
+        if not found.run:
+            return Say(found.waits or "The gateway has captured no new calls with whole answers.", "warning")
+        app.file_watch.await_run(found.run)
+        return Say(f"{found.rows:,} captured calls are being imported. J shows the run.")
+
+    return Call(taken, then=follow)
+
+
+def look(project: Project, view: View, path: Path) -> Looked:
     """Guess the columns and read sample rows; where no column looks like the input, return the names alone."""
-    from distill_tui.dataset import readers, records  # pyarrow, only in this thread
+    from distill_tui.dataset import opening, previews, readers  # pyarrow, only in this thread
+    from distill_tui.dataset.traces import stream
+    from distill_tui.rounds import call_mappings
 
-    names = records.column_names(path)
+    names = readers.column_names(path)
     try:
-        mapping = readers.guess_mapping(path)
-    except records.BadInput:
-        return None, names, None
-    return mapping, names, readers.preview(path, mapping)
+        mapping = readers.guess_mapping(path, call_mappings.template_of(project.dossier(view.play_id)))
+        how = {"several": tasks.of(view.play.task).several, "scale": labels.scale_text(view.play)}
+        mapping = readers.with_answers(mapping, path, **how)  # type: ignore[arg-type]
+    except opening.BadInput:
+        return Looked(path, names, None, None)
+    dossier = project.dossier(view.play_id)
+    made = call_mappings.calls_of(dossier, path, mapping.teacher_output)
+    sample = previews.preview(path, mapping, made or call_mapping.DEFAULT, sampled=SAMPLED)
+    first = stream.sample_calls(stream.recognise(path), calls.SHOWN) if made is not None else []
+    return Looked(path, names, mapping, sample, made, tuple(first), currency=dossier.project.currency)
 
 
-def columns(
-    app: DistillApp,
-    view: View,
-    path: Path,
-    most: str,
-    mapping: ColumnMapping | None,
-    names: list[str],
-    sample: Preview | None,
-) -> Step:
+def columns(app: DistillApp, view: View, looked: Looked, most: str, *, scrub: bool = False) -> Step:
     """Ask which column holds what; the guess is filled in."""
     from distill_tui.dataset import readers  # loaded by `look`
 
-    parts = list(readers.ColumnMapping.__dataclass_fields__)
+    path, names, mapping, sample = looked.path, looked.names, looked.mapping, looked.sample
+    parts = list(readers.MEANINGS)
 
     def asked_for(part: str) -> Field:
-        like = f"Like: {clipped(sample.rows[0][part], 50)}" if sample and sample.rows and part in sample.rows[0] else ""
         guessed = (getattr(mapping, part) if mapping else None) or ""
+        values = f"{sample.values[guessed]:,} values. " if sample and guessed in sample.values else ""
+        like = f"{values}Like: {clipped(sample.rows[0][part], 50)}" if sample and part in _first(sample) else ""
         return Field(part, part.replace("_", " "), guessed, like or "Optional. → completes a name.", tuple(names))
 
     def read(values: Values) -> Values:
         if not values["input"]:
             raise ValueError("Name the column of the input.")
-        unknown = next((column for column in values.values() if column and column not in names), None)
+        wrong = call_mapping.template_problem(values["input"]) if "{" in values["input"] else None
+        if wrong:
+            raise ValueError(wrong)
+        holes = call_mapping.columns_in(values["input"])
+        used = [*(holes or [values["input"]]), *(column for part, column in values.items() if part != "input")]
+        unknown = next((column for column in used if column and column not in names), None)
         if unknown:
             raise ValueError(f"The file has no column “{unknown}”. Its columns: {', '.join(names[:12])}.")
         return values
 
     def submit(asked: Values) -> Step:
         chosen = readers.ColumnMapping(**{part: asked[part] or None for part in parts})  # type: ignore[arg-type]
-        return worker(app, view, actions.import_traffic, path, chosen, most_rejects=float(most))
+        return worker(
+            app,
+            view,
+            actions.import_traffic,
+            path,
+            chosen,
+            calls=looked.calls,
+            answers_of=looked.answers_of,
+            scrub=scrub,
+            most_rejects=float(most),
+        )
 
     return Form(
         None,
         "import it",
         submit,
-        held(names, sample),
+        held(names, sample, mapping, looked.calls.answer if looked.calls is not None and not looked.first else ""),
         [asked_for(part) for part in parts],
         read,
         title=f"Columns of {path.name}",
@@ -115,9 +179,13 @@ def columns(
     )
 
 
-def held(names: list[str], sample: Preview | None) -> Body:
-    """List the columns, two rows, and the first row that cannot be used."""
-    listed = f"Columns: {', '.join(names[:20])}{' …' if len(names) > 20 else ''}."
+def _first(sample: Preview) -> dict[str, object]:
+    return sample.rows[0] if sample.rows else {}
+
+
+def held(names: list[str], sample: Preview | None, mapping: ColumnMapping | None, part: str = "") -> Body:
+    """List the columns, two rows, the first row that cannot be used, and which column is read as gold by its values."""
+    listed = f"Columns: {', '.join(names[:20])}{f' and {len(names) - 20} more' if len(names) > 20 else ''}."
     if sample is None:
         return [("look", f"No column looks like the input. {listed}")]
     rows = [
@@ -125,10 +193,17 @@ def held(names: list[str], sample: Preview | None) -> Body:
         + "  ".join(f"{name}: {clipped(value, 40)}" for name, value in row.items() if name != "line")
         for row in sample.rows[:2]
     ]
+    proposal = (
+        gold_proposal(sample.values, mapping.named(), "The field gold", "left empty") if mapping is not None else ""
+    )
+    notes: Body = [("look", proposal)] if proposal else []
+    notes = [*notes, ("look", f"Answers are JSON, and {part} of them counts.")] if part else notes
+    notes = [*notes, *(("look", f"{count:,} times are {form}.") for form, count in sample.time_forms)]
+    notes += [("look", doubt) for doubt in sample.doubts]
     if not sample.rejects:
-        return [listed, *rows]
+        return [*notes, listed, *rows]
     first, count = sample.rejects[0], f"{len(sample.rejects):,} of the first {sample.sampled:,} rows"
-    return [("look", f"{count} cannot be used; line {first.line}: {first.reason}."), listed, *rows]
+    return [("look", f"{count} cannot be used; line {first.line}: {first.reason}."), *notes, listed, *rows]
 
 
 # --- variations ---------------------------------------------------------------------------------------------------
@@ -165,7 +240,7 @@ def write(view: View) -> Step:
 
     def submit(asked: tuple[int, int, Values]) -> Step:
         each, rows, limits = asked
-        done = "A worker has the teacher write. v shows what it wrote."
+        done = "A worker has the teacher write. V shows what it wrote."
         work = call(view, done, actions.vary, each, rows, (), limits)
         if not paid:
             return work
@@ -180,19 +255,19 @@ def write(view: View) -> Step:
 
     return Form(
         Action.LABEL,
-        "try one row" if paid else "start it",
+        "try a few rows" if paid else "start it",
         submit,
         (
             "Of validation rows that the last student gets wrong and the teacher gets right, at most a quarter of all. "
             "They are used for training, never for evaluation. No held-out row is shown to the teacher.",
-            "What it writes is filtered and waits until you have read it: press v again.",
+            "What it writes is filtered and waits until you have read it: press V again.",
             *controls.before_paying(view.dossier),
             *((teacher.TRIED_FIRST, teacher.KEY) if paid else ()),
         ),
         [
             Field("each", "variations of a row", "3", "1 to 20."),
             Field("rows", "rows at most", "50", "Of the failures on validation."),
-            *(teacher.LIMITS if paid else ()),
+            *(teacher.limit_fields(view) if paid else ()),
         ],
         read,
         asks=lambda asked: Label(asked[2], vary=True),

@@ -5,7 +5,14 @@ It shows counts and never a held-out row.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from distill_tui import tasks
+from distill_tui.reports import labels as label_reports
+from distill_tui.reports import pace
 from distill_tui.rules.data import counts, findings, labelled
+from distill_tui.rules.findings import Fold, folded
+from distill_tui.rules.labels import reading
 from distill_tui.rules.results import AxisValue, ImportReport, known
 from distill_tui.terms import FindingLevel, RunKind, RunStatus, Split
 from distill_tui.ui.play.view import View
@@ -14,19 +21,34 @@ from distill_tui.ui.widgets.page import WIDE, Column, Lines
 from distill_tui.ui.widgets.show import read
 
 MOST_CELLS = 200  # rows of the coverage table that are shown
-MOST_FINDINGS = 12  # open findings that are written out; all of them are in the sheet and the command
 
 
 def data(view: View, width: int) -> Lines:
     return page.stacked(
+        _running(view, width),
         traffic(view, width),
         _teacher(view, width),
+        _labels(view, width),
         _splits(view, width),
         _weights(view, width),
         _findings(view, width),
         _audit(view, width),
         _coverage(view, width),
     )
+
+
+DOES = {RunKind.IMPORT: "imports traffic", RunKind.BUILD: "builds the data set", RunKind.FREEZE: "freezes it"}
+
+
+def _running(view: View, width: int) -> Lines:
+    """Show the run that changes the data now, or waits to: how far it is and what it does."""
+    lines: Lines = []
+    for run in view.dossier.runs:
+        if run.kind in DOES and run.status.active:
+            bar = page.progress(run.step, run.total, 20)
+            parts = (f"run {run.id} {DOES[run.kind]}", bar, pace.share(run), pace.left(run, None), run.message)
+            lines += page.sentence("  ".join(part for part in parts if part), width, word=run.status.value)
+    return lines
 
 
 def traffic(view: View, width: int) -> Lines:
@@ -51,9 +73,38 @@ def traffic(view: View, width: int) -> Lines:
     lines += page.table(columns, rows, width)
     for each in view.dossier.traffic:
         report = known(ImportReport, each.report)
-        for reject in report.first_rejects[:2] if report is not None else ():
-            lines += page.sentence(f"{each.name} line {reject.line}: {reject.reason}", width, word="look")
+        if report is not None:
+            lines += _rejects(each.name, each.rejects, report, width)
+            for doubt in filter(None, [*report.doubts, report.contradictions]):
+                lines += page.sentence(f"{each.name}: {doubt}", width, word="look")
+            lines += [page.muted(f"  {text}") for text in _logged(report)]
     return lines
+
+
+def _logged(report: ImportReport) -> Iterator[str]:
+    """Show what a log of calls was recognised as, who answered, and what was not traffic in it."""
+    if report.models:
+        kinds = ", ".join(name for name, _ in report.formats)
+        yield f"{kinds}: answered by " + ", ".join(f"{name} ({count:,})" for name, count in report.models[:3])
+    for reason, count in report.passed_over[:MOST_REASONS]:
+        yield f"passed over {count:,}: {reason}"
+    left = sum(count for _, count in report.passed_over[MOST_REASONS:])
+    if left:
+        yield f"passed over {left:,} more for other reasons"
+    if report.scrubbed:
+        yield "personal data replaced: " + ", ".join(f"{kind} {count:,}" for kind, count in report.scrubbed.items())
+
+
+def _rejects(name: str, rejects: int, report: ImportReport, width: int) -> Lines:
+    """Write the reasons with their counts, the most frequent first."""
+    lines: Lines = []
+    for reason, count in report.reasons[:MOST_REASONS]:
+        lines += page.sentence(f"{name}: {count:,} rows left out: {reason}", width, word="look")
+    left = rejects - sum(count for _, count in report.reasons[:MOST_REASONS])
+    return [*lines, page.muted(f"  and {left:,} more for other reasons")] if left > 0 and lines else lines
+
+
+MOST_REASONS = 3
 
 
 def _teacher(view: View, width: int) -> Lines:
@@ -69,7 +120,7 @@ def _teacher(view: View, width: int) -> Lines:
     if writer is not None and writer.status is RunStatus.FINISHED:
         count = read(writer.result).get("variations", 0)
         lines += page.sentence(
-            f"run {writer.id} wrote {count:,} variations. v shows and imports them", width, word="information"
+            f"run {writer.id} wrote {count:,} variations. V shows and imports them", width, word="information"
         )
     if run is not None and run.status.active:
         bar = page.progress(run.step, run.total, 20)
@@ -81,6 +132,20 @@ def _teacher(view: View, width: int) -> Lines:
     return [*lines, *page.sentence(f"labels: {text}", width, word=run.status.value if run else "waiting")]
 
 
+def _labels(view: View, width: int) -> Lines:
+    """Show how many rows stand for a label, and what the names in gold and in answers leave to settle."""
+    if not tasks.of(view.play.task).has_labels:
+        return []
+    found = reading(view.dossier)
+    if not any(each.gold or each.answers for each in found.names):
+        return []
+    meets = not found.proposed and not found.unmatched
+    lines: Lines = []
+    for line in label_reports.counted(found):
+        lines += page.sentence(line.removeprefix("! "), width, word="holds" if meets else "look")
+    return [page.heading("LABELS", "" if meets else "m confirms what the names stand for"), *lines]
+
+
 def _terms(view: View, width: int) -> Lines:
     terms = view.dossier.terms
     if terms is not None:
@@ -89,7 +154,7 @@ def _terms(view: View, width: int) -> Lines:
         return page.sentence(text, width, word="done" if terms.permits else "misses")
     if not view.play.teacher_source:
         return []
-    return page.sentence("terms: not recorded. p records what they permit.", width, word="look")
+    return page.sentence("terms: not recorded. P records what they permit.", width, word="look")
 
 
 def _splits(view: View, width: int) -> Lines:
@@ -134,14 +199,14 @@ MOST_WEIGHTS = 12  # cells whose weights are written out
 
 
 def _findings(view: View, width: int) -> Lines:
+    """Write findings by what they cost the verdict, those of one kind in one line until z opens them."""
     found = findings(view.dossier)
-    still = sorted((each for each in found if not each.accepted), key=lambda each: each.level is not FindingLevel.MUST)
+    still = [each for each in found if not each.accepted]
+    folds = [Fold(each.id, (each,)) for each in still] if view.opened else folded(still)
     lines: Lines = []
-    for each in still[:MOST_FINDINGS]:
-        word = "misses" if each.level is FindingLevel.MUST else "look"
-        lines += page.sentence(f"{each.says}  ({each.id})", width, word=word)
-    if len(still) > MOST_FINDINGS:
-        lines.append(page.muted(f"  and {len(still) - MOST_FINDINGS:,} more: `distill-tui data show {view.play.code}`"))
+    for fold in folds:
+        word = "misses" if fold.level is FindingLevel.MUST else "look"
+        lines += page.sentence(f"{fold.says}  ({fold.name})", width, word=word)
     accepted = len(found) - len(still)
     if accepted:
         lines += page.sentence(
@@ -152,7 +217,12 @@ def _findings(view: View, width: int) -> Lines:
     counted = [f"{name.replace('_', ' ')} {value:,}" for name, value in tally.items() if value]
     if counted:
         lines += page.sentence(f" {show.glyph('dot')} ".join(counted), width, label="counted: ")
-    return [page.heading("FINDINGS", "D accepts, with a reason" if still else ""), *lines] if lines else []
+    if not lines:
+        return []
+    note = "D accepts, with a reason" if still else ""
+    if len(folds) < len(still) or view.opened:
+        note = f"{len(still):,} in {len(folds):,} lines; z {'folds' if view.opened else 'opens'} them. {note}"
+    return [page.heading("FINDINGS", note), *lines]
 
 
 def _audit(view: View, width: int) -> Lines:
@@ -174,12 +244,15 @@ def _audit(view: View, width: int) -> Lines:
     )
     rows: list[tuple[str | tuple[str, str], ...]] = []
     for axis, values in found.axes.items():
-        for number, each in enumerate(values[:MOST_VALUES]):
-            rows.append(_value_row("" if number else axis, each))
+        listed = values if view.opened else values[:MOST_VALUES]
+        rows += [_value_row("" if number else axis, each) for number, each in enumerate(listed)]
+        left = len(values) - len(listed) + found.more.get(axis, 0)
+        if left:
+            rows.append(("", (f"and {left:,} more", "$tone-muted"), "", "", "", "", ""))
     return [*lines, *page.table(columns, rows, min(width, WIDE + 20))]
 
 
-MOST_VALUES = 6  # of an axis that the tab shows
+MOST_VALUES = 6  # of an axis that the tab shows until z opens it
 
 
 def _value_row(axis: str, each: AxisValue) -> tuple[str | tuple[str, str], ...]:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from distill_tui.gates.judgement import Judgement
-from distill_tui.review import headline, sections
+from distill_tui.reports import pace
+from distill_tui.review import climb, headline, sections
 from distill_tui.review.review import Review
+from distill_tui.rules import separation
 from distill_tui.rules.decide import gate_holds, ship, sign_off_troubles
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.next_step import advice
@@ -43,7 +45,9 @@ def train(view: View, width: int) -> Lines:
     head = run_head(view, run, width)
     if width < WIDE:
         curve = loss(view, run, width, 9)
-        return page.stacked(head, curve, validation(view, run, width), ladder(view, width), runs(view, width))
+        return page.stacked(
+            head, climb_of(run, width), curve, validation(view, run, width), ladder(view, width), runs(view, width)
+        )
     left = width * 2 // 3
     right = width - left - page.GAP
     middle = page.side_by_side(
@@ -52,7 +56,13 @@ def train(view: View, width: int) -> Lines:
         width,
         left,
     )
-    return page.stacked(head, middle, ladder(view, width), runs(view, width))
+    return page.stacked(head, middle, climb_of(run, width), ladder(view, width), runs(view, width))
+
+
+def climb_of(run: entities.Run, width: int) -> Lines:
+    """Show what a finished run tried, which student it kept, and why."""
+    result = train_result(run)
+    return errors_tab.section(climb.section(run, result), width) if result is not None else []
 
 
 def ladder(view: View, width: int) -> Lines:
@@ -60,18 +70,18 @@ def ladder(view: View, width: int) -> Lines:
     for run in trained(view.dossier):
         result, one = train_result(run), spec_of(run)
         if result is not None and result.validation_score is not None:
-            name = f"run {run.id}, {one.student.value}, seed {one.seed}"
+            name = f"run {run.id}, {result.rung}, seed {one.seed}"
             rungs.append(plots.Rung(name, result.bytes / 1e6, result.validation_score))
     return plots.ladder(rungs, "MB", width, 6)
 
 
 def run_head(view: View, run: entities.Run, width: int) -> Lines:
     bar = page.progress(run.step, run.total, 24 if width >= WIDE else 12)
-    parts = [f"run {run.id} {run.status.value} {share_of(run.step, run.total)}", bar, f"{run.step:,}/{run.total:,}"]
+    parts = [f"run {run.id} {run.status.value} {pace.share(run)}", bar, f"{run.step:,}/{run.total:,}"]
     if run.status is RunStatus.RUNNING and view.curve:
         rate = view.curve[-1].rows_per_second
-        parts.append(f"{rate:,.0f} rows/s")
-        parts.append(f"{time_left(run, rate)} left")
+        parts += [f"{rate:,.0f} rows/s"] if not pace.at_its_end(run) else []
+        parts.append(pace.left(run, steps_per_second(run, rate)))
     lines = page.sentence("  ".join(parts), width, word=run.status.value)
     if run.stop_requested and run.status.active:
         lines += page.sentence("stopping after this step; the checkpoint is kept", width, word="look")
@@ -84,16 +94,8 @@ def run_head(view: View, run: entities.Run, width: int) -> Lines:
     return lines
 
 
-def time_left(run: entities.Run, rows_per_second: float) -> str:
-    if rows_per_second <= 0 or run.total <= run.step:
-        return show.glyph("dash")
-    rows = spec_of(run).batch_size if run.kind is RunKind.TRAIN else 1  # of one step
-    seconds = int((run.total - run.step) * rows / rows_per_second)
-    return (
-        f"{seconds // 3600} h {seconds % 3600 // 60} min"
-        if seconds >= 3600
-        else f"{seconds // 60}:{seconds % 60:02d} min"
-    )
+def steps_per_second(run: entities.Run, rows_per_second: float) -> float:
+    return rows_per_second / (spec_of(run).batch_size if run.kind is RunKind.TRAIN else 1)
 
 
 def spec_of(run: entities.Run) -> Spec:
@@ -128,11 +130,13 @@ def validation(view: View, run: entities.Run, width: int) -> Lines:
         until = run.total if run.status.active else None
         drawn = chart.curve(points, width - 2, 7, until=until, unit=" steps" if width >= WIDE // 2 else "")
         lines += [Content.assemble((f" {line}", "$tone-run")) for line in drawn]
-        now = f"now {scored[-1][1]:.4f}, best {best[1]:.4f} at step {best[0]:,}"
+        now = f"now {show.percent(scored[-1][1])}, best {show.percent(best[1])} at step {best[0]:,}"
         return lines + page.sentence(now, width, word="done")
     for step, score in scored:
         word = "done" if step == best[0] else "todo"
-        lines += page.sentence(f"step {step:>7,}  {score:.4f}{'  best' if step == best[0] else ''}", width, word=word)
+        lines += page.sentence(
+            f"step {step:>7,}  {show.percent(score)}{'  best' if step == best[0] else ''}", width, word=word
+        )
     return lines
 
 
@@ -154,7 +158,7 @@ def runs(view: View, width: int) -> Lines:
         Column("KIND", 10),
         Column("STATUS", 11),
         Column("ROUND", 5, 2, right=True),
-        Column("SCORE", 7, right=True),
+        Column("VALIDATION", 10, 1, right=True),
         Column("SECONDS", 8, 1, right=True),
         Column("BY", 10, 3),
         Column("STARTED", 16, 4),
@@ -171,7 +175,7 @@ def runs(view: View, width: int) -> Lines:
                 run.kind.value,
                 status,
                 str(run.round),
-                f"{score:.4f}" if score is not None else show.glyph("dash"),
+                show.percent(score),
                 f"{took:,.0f}" if took is not None else show.glyph("dash"),
                 run.started_by,
                 page.when(run.created_at),
@@ -194,14 +198,18 @@ def evaluation(view: View, width: int) -> Lines:
             text = f"run {run.id} evaluates: {share_of(run.step, run.total)} {run.message}"
             return page.sentence(text, width, word="running")
         text = "No evaluation in this round yet; R spends its one look at the held-out split on a trained student."
+        if len(trained(dossier)) > 1:
+            text = f"{text[:-1]}: that under the cursor (j k move it)."
         return page.stacked(page.sentence(text, width, word="waiting"), _students(view, width), live_now(view, width))
+    if view.partial:
+        return page.sentence("The evaluation is being read.", width, word="waiting")
     if view.review is None:
         text = "The record of this evaluation cannot be used, so nothing is judged."
         return page.stacked(page.sentence(text, width, word="error"), live_now(view, width))
     drawn = [verdict(view.review, width)]
     for part in sections.of(view.review):
         if part.name != "verdict":
-            drawn.append(errors_tab.section(part, width))
+            drawn.append(errors_tab.section(part, width, every=view.opened))
         if part.name == "segments":
             drawn.append(plots.segments(view.review.segments, min(width, 110)))
     return page.stacked(*drawn, live_now(view, width))
@@ -213,25 +221,36 @@ def live_now(view: View, width: int) -> Lines:
     if live is None or live.round == view.play.round:
         return []
     lines = [page.heading("LIVE NOW", f"bundle {live.id} of round {live.round}; 7 shows its life")]
-    if dossier.judgements_live:
-        return lines + judgements(dossier.judgements_live, width)
+    if dossier.of_live.judgements:
+        return lines + judgements(dossier.of_live.judgements, width)
     lost = "The record that it went live with cannot be used; `distill-tui verify` shows what is wrong."
     return lines + page.sentence(lost, width, word="error")
 
 
+def chosen_student(view: View) -> entities.Run | None:
+    """Return the student under the cursor; the best on validation until it is moved."""
+    found = trained(view.dossier)
+    return next((run for run in found if run.id == view.student), found[0] if found else None)
+
+
 def _students(view: View, width: int) -> Lines:
     columns = (
+        Column("", 1),
         Column("STUDENT", 8),
         Column("VALIDATION", 10, right=True),
         Column("MB", 8, right=True),
         Column("SPEC", 0),
     )
-    rows = []
+    rows, chosen = [], chosen_student(view)
     for run in trained(view.dossier):
         result, one = train_result(run), spec_of(run)
-        about = f"{result.rung if result is not None else one.rung}, {one.export.value}, seed {one.seed}"
-        score = f"{result.score:.4f}" if result is not None else show.glyph("dash")
-        rows.append((f"run {run.id}", score, megabytes(result.bytes if result is not None else None), about))
+        about = f"{result.rung if result is not None else one.rung}, {one.ships.value}, seed {one.seed}"
+        score = show.percent(result.validation_score) if result is not None else show.glyph("dash")
+        size = megabytes(result.bytes if result is not None else None)
+        here = run is chosen
+        style = "bold $accent" if here else ""
+        cells = (show.glyph("cursor") if here else "", f"run {run.id}", score, size, about)
+        rows.append(tuple((cell, style) for cell in cells))
     return [page.heading("STUDENTS", "best on validation first"), *page.table(columns, rows, width)] if rows else []
 
 
@@ -251,19 +270,22 @@ def verdict(review: Review, width: int) -> Lines:
 
 
 def judgements(found: Sequence[Judgement], width: int) -> Lines:
-    return errors_tab.sentences(map(sections.judgement, found), width)
+    return errors_tab.sentences(sections.folded(found), width)
 
 
 # --- 6 decide ----------------------------------------------------------------------------------------------------
 
 
 def decide(view: View, width: int) -> Lines:
+    if view.partial:
+        return page.sentence("The evaluation is being read.", width, word="waiting")
     return page.stacked(
         recommendation(view, width),
         blockers(view, width),
         sign_offs(view, width),
         maintenance(view, width),
         builders(view, width),
+        separated(view, width),
     )
 
 
@@ -316,12 +338,14 @@ def sign_offs(view: View, width: int) -> Lines:
     validator = dossier.holder(Role.VALIDATOR)
     lines = [page.heading("SIGN-OFFS", f"validator {validator}")]
     if not dossier.sign_offs:
-        return [*lines, *page.sentence("none yet; S signs, X refuses", width, word="waiting")]
+        return [*lines, *page.sentence("none yet; S signs, X rejects", width, word="waiting")]
     for facts in reversed(dossier.sign_offs):
         row = facts.row
         text = f"{row.person_id} {row.opinion.value}d" if row.opinion is Opinion.REFUSE else f"{row.person_id} approved"
         text += f", round {row.round}, {page.when(row.recorded_at)} UTC, proved by {row.assurance.value}"
         lines += page.sentence(text, width, word=row.opinion.value)
+        if facts.revoked:
+            lines += page.sentence(facts.revoked, width, word="look")
         if row.comment:
             lines += page.sentence(f"“{row.comment}”", width, label="  ")
         troubles = [o.sentence for o in sign_off_troubles(dossier, facts)]
@@ -329,6 +353,22 @@ def sign_offs(view: View, width: int) -> Lines:
             lines += page.sentence(f"does not count: {trouble}", width, word="stale")
         if not troubles:
             lines += page.sentence("counts now", width, label="  ")
+    for signed in dossier.statements:
+        if signed.revoked:
+            says = f"{signed.row.person_id} signed a {signed.row.kind.value}, {page.when(signed.row.recorded_at)} UTC"
+            lines += page.sentence(f"{says}: {signed.revoked}", width, word="look")
+    return lines
+
+
+def separated(view: View, width: int) -> Lines:
+    """List what weakens the separation of builders and validator, as the statement of a sign-off names it."""
+    found = separation.found(view.dossier)
+    forbids = ", ".join(sorted(view.dossier.project.forbids))
+    lines = [page.heading("SEPARATION", f"this project forbids {forbids}" if forbids else "signed with a sign-off")]
+    if not found:
+        return [*lines, *page.sentence("nothing known weakens it", width, label="")]
+    for note in found:
+        lines += page.sentence(note.says, width, word="misses" if note.kind in view.dossier.project.forbids else "look")
     return lines
 
 

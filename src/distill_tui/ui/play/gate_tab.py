@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from distill_tui import tasks
@@ -11,13 +10,8 @@ from distill_tui.gates.gate import Criterion, Gate
 from distill_tui.gates.power import PowerNote, power
 from distill_tui.review import deferral
 from distill_tui.rules.dossier import PlayDossier
-from distill_tui.rules.gate import (
-    can_validate,
-    locked_facts,
-    priced,
-    provable,
-    segment_shares,
-)
+from distill_tui.rules.gate import can_validate, locked_facts, priced, provable, warnings
+from distill_tui.rules.measurable import held_out_rows, lockable
 from distill_tui.terms import Reference, Role
 from distill_tui.ui.play.view import View
 from distill_tui.ui.widgets import page, show
@@ -39,7 +33,7 @@ def gate(view: View, width: int) -> Lines:
         [] if view.dossier.locked else _gate_problems(view, gate, width),
         _locked_facts(view, width),
         goalposts(view, gate, width),
-        power_notes(gate, width, locked=view.dossier.locked, shares=_shares(view.dossier)),
+        power_notes(gate, width, view.dossier),
     )
 
 
@@ -116,8 +110,15 @@ def _gate_problems(view: View, gate: Gate, width: int) -> Lines:
     lines: Lines = []
     for problem in tasks.gate_problems(gate, view.play.kind, view.play.task):
         lines += page.sentence(problem, width, word="misses")
-    for objection in (*can_validate(view.dossier), *provable(view.dossier), *priced(view.dossier)):
+    for objection in (
+        *can_validate(view.dossier),
+        *lockable(view.dossier),
+        *provable(view.dossier),
+        *priced(view.dossier),
+    ):
         lines += page.sentence(objection.sentence, width, word="misses")
+    for sentence in warnings(view.dossier):
+        lines += page.sentence(sentence, width, word="misses")
     if view.repeats is not None:
         lines += page.sentence(f"{view.repeats.sentence} The gate editor proposes it.", width, word="look")
     validator = view.dossier.roles.get(Role.VALIDATOR)
@@ -128,32 +129,24 @@ def _gate_problems(view: View, gate: Gate, width: int) -> Lines:
     return [page.heading("BEFORE THE LOCK"), *lines]
 
 
-def _shares(dossier: PlayDossier) -> dict[str, float] | None:
-    """Return the segments' shares: of a draft as the traffic has them now, else as the lock recorded them."""
-    if not dossier.locked:
-        return segment_shares(dossier)
-    fixed = locked_facts(dossier).get("segments")
-    return {name: float(share) for name, share in fixed.items()} if isinstance(fixed, dict) and fixed else None
+def _locked_shares(dossier: PlayDossier) -> dict[str, float] | None:
+    """Return the segments' shares as the lock recorded them."""
+    facts = locked_facts(dossier)
+    return {name: float(share) for name, share in facts.segments.items()} if facts and facts.segments else None
 
 
 def _locked_facts(view: View, width: int) -> Lines:
     facts = locked_facts(view.dossier)
-    if not facts:
+    if facts is None:
         return []
-    lines = [page.heading("FIXED BY THE LOCK")]
-    teacher = facts.get("teacher") or {}
-    lines += page.fact(
-        "teacher",
-        f"{teacher.get('name')} {page.short(teacher.get('digest'))}" if teacher else "not chosen at the lock",
-        width,
-    )
-    lines += page.fact("segments", ", ".join(facts.get("segments") or {}) or "unknown at the lock", width)
-    for metric, method in (facts.get("methods") or {}).items():
+    lines, teacher = [page.heading("FIXED BY THE LOCK")], facts.teacher
+    chosen = "not chosen at the lock" if teacher is None else f"{teacher.name} {page.short(teacher.digest)}"
+    lines += page.fact("teacher", chosen, width)
+    lines += page.fact("segments", ", ".join(facts.segments) or "unknown at the lock", width)
+    for metric, method in facts.methods.items():
         lines += page.fact(metric, method, width, 16)
     columns = (Column("NUMBER", 24), Column("VALUE", 11, right=True), Column("FILLED IN", 16, 1), Column("FROM", 0, 2))
-    rows = [
-        (name, value, page.when(at) if at else "", source) for name, (value, source, at) in facts["numbers"].items()
-    ]
+    rows = [(name, value, page.when(at) if at else "", source) for name, (value, source, at) in facts.numbers.items()]
     return [*lines, *page.table(columns, rows, width)] if rows else lines
 
 
@@ -168,9 +161,15 @@ def goalposts(view: View, gate: Gate, width: int) -> Lines:
     return [page.heading("GOALPOSTS", f"compared with {view.predecessor}"), *page.table(columns, rows, width)]
 
 
-def power_notes(gate: Gate, width: int, *, locked: bool = False, shares: Mapping[str, float] | None = None) -> Lines:
-    lines = [page.heading("WHAT THE ROWS CAN PROVE", "as known at the lock" if locked else "before the lock")]
-    for note in power(gate, segment_shares=shares):
+def power_notes(gate: Gate, width: int, dossier: PlayDossier) -> Lines:
+    """Show what the rows can prove: of a draft and of a built data set by the rows there are, else as at the lock."""
+    built = dossier.data_set is not None
+    there = held_out_rows(dossier) if built or not dossier.locked else ()
+    known = (
+        "with the held-out rows there are" if built else "as known at the lock" if dossier.locked else "before the lock"
+    )
+    lines = [page.heading("WHAT THE ROWS CAN PROVE", known)]
+    for note in power(gate, held_out=there) if there else power(gate, segment_shares=_locked_shares(dossier)):
         lines += page.sentence(note.sentence, width, word=power_word(note))
     return lines
 

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from distill_tui.gates.wording import money
 from distill_tui.monitor import plan
 from distill_tui.review import headline
-from distill_tui.terms import PlayKind, Remedy, Role, RunKind, Standing
+from distill_tui.rules.next_step import answer_to_alarm
+from distill_tui.terms import Action, PlayKind, Remedy, Role, RunKind, Standing
+from distill_tui.ui.play import gateway
 from distill_tui.ui.play.view import View
 from distill_tui.ui.widgets import chart, page, show
 from distill_tui.ui.widgets.page import WIDE, Column, Lines
@@ -27,13 +30,16 @@ MONTH = Decimal("30.4")  # days
 
 
 def live(view: View, width: int) -> Lines:
+    if view.partial:
+        return page.sentence("What was observed is being read.", width, word="waiting")
     seen = view.life
     if seen is None:
         nothing = page.sentence("Nothing has shipped. H ships, on tab 6 Decide.", width, word="waiting")
-        return page.stacked(nothing, maintenance(view, width))
+        return page.stacked(nothing, *_gateway(view, width), maintenance(view, width))
     if width < WIDE:
         return page.stacked(
             standing(view, seen, width),
+            *_gateway(view, width),
             segments(view, seen, width),
             curve(view, seen, width, 9),
             worst(seen, width),
@@ -46,7 +52,11 @@ def live(view: View, width: int) -> Lines:
     right = width - left - page.GAP
     return page.side_by_side(
         page.stacked(
-            standing(view, seen, left), segments(view, seen, left), worst(seen, left), noticing(view, seen, left)
+            standing(view, seen, left),
+            *_gateway(view, left),
+            segments(view, seen, left),
+            worst(seen, left),
+            noticing(view, seen, left),
         ),
         page.stacked(
             curve(view, seen, right, 11), worth(view, seen, right), maintenance(view, right), bundles(view, right)
@@ -56,10 +66,16 @@ def live(view: View, width: int) -> Lines:
     )
 
 
+def _gateway(view: View, width: int) -> tuple[Lines, ...]:
+    parts = (gateway.served, gateway.by_threshold, gateway.unsure, gateway.disagreements)
+    return tuple(part(view, width) for part in parts)
+
+
 def standing(view: View, seen: LiveView, width: int) -> Lines:
     dossier, bundle = view.dossier, view.dossier.live
     assert bundle is not None
     word, state = {
+        Standing.UNLABELLED: ("look", "UNLABELLED"),
         Standing.STEADY: ("live", "STEADY"),
         Standing.LOOK: ("look", "LOOK"),
         Standing.ALARM: ("drift", "DRIFT"),
@@ -72,8 +88,22 @@ def standing(view: View, seen: LiveView, width: int) -> Lines:
         lines += page.sentence(note, width, word="information")
     for finding in seen.findings:
         lines += page.sentence(finding.sentence, width, word="drift" if finding.red else "look")
-    if dossier.standing is not Standing.STEADY:
-        lines += page.sentence("w acknowledges, N opens a refresh, b rolls back.", width, label="  ")
+    for sentence in seen.drift.sentences if seen.drift else ():
+        lines += page.sentence(sentence, width, label="  ", style="$tone-muted")
+    if seen.people_line:
+        lines += page.sentence(seen.people_line, width, label="  ", style="$tone-muted")
+    if dossier.interim_line:
+        lines += page.sentence(dossier.interim_line, width, word="look")
+    if dossier.suspended is not None:
+        who = (
+            f"suspended by {dossier.suspended.person_id}: “{dossier.suspended.reason}”. `resume` switches it on again."
+        )
+        lines += page.sentence(who, width, word="look")
+    if dossier.standing is Standing.ALARM:
+        lines += page.sentence(answer_to_alarm(dossier)[1], width, label="  ")
+    if dossier.standing in (Standing.LOOK, Standing.ALARM):
+        keys = "W acknowledges, S suspends, N opens a refresh, O rolls back."
+        lines += page.sentence(keys, width, label="  ")
     if dossier.refreshing:
         text = (
             f"A refresh is under way (round {view.play.round}, {view.play.stage.value}); bundle {bundle.id} stays live."
@@ -88,9 +118,25 @@ def standing(view: View, seen: LiveView, width: int) -> Lines:
         lines += page.sentence(f"run {run.id} observes: {run.message}", width, word="running")
     elif run is not None and run.error:
         lines += page.sentence(f"run {run.id} {run.status.value}: {run.error}", width, word=run.status.value)
+    bad = dossier.feeds[-1] if dossier.feeds else None
+    if bad is not None and bad.rejects:
+        text = f"{bad.name}: {bad.rejects:,} of {bad.rows + bad.rejects:,} rows could not be used"
+        lines += page.sentence(text, width, word="look")
     if not dossier.feeds:
-        lines += page.sentence("Nothing was observed. o reads a sample of production.", width, word="waiting")
+        lines += page.sentence(
+            f"Nothing was observed. {Action.OBSERVE.key} reads a sample of production.", width, word="waiting"
+        )
     return lines
+
+
+SHIPPED = "S"  # the marks below the curve
+SIGNS = {
+    Remedy.REFRESH: "N",
+    Remedy.ROLL_BACK: "b",
+    Remedy.ACKNOWLEDGE: "a",
+    Remedy.SUSPEND: "x",
+    Remedy.RESUME: "o",
+}
 
 
 def next_window(window: int) -> int:
@@ -108,14 +154,18 @@ def segments(view: View, seen: LiveView, width: int) -> Lines:
         Column("CEILING", 7, right=True),
     )
     rows = []
-    for each in seen.within(view.window):
+    within = seen.within(view.window)
+    alone = {each.name for each in within} <= {"", "all"}  # rows without a segment are all rows
+    for each in within:
+        if alone and each.name:
+            continue
         rate = each.differ / each.rows if each.rows else None
         above = rate is not None and each.ceiling is not None and rate > each.ceiling
         style = "$tone-warn" if above else ""
         shown = [show.percent(share) for share in (rate, each.at_gate, each.ceiling)]
         rows.append((each.name or "all", f"{each.rows:,}", (shown[0], style), shown[1], shown[2]))
     return [
-        page.heading("DISAGREEMENT", f"{_period(view, seen)}; z: 7, 30, 90 days"),
+        page.heading("DISAGREEMENT", f"{_period(view, seen)}; w: 7, 30, 90 days"),
         *page.table(columns, rows, width),
     ]
 
@@ -144,8 +194,8 @@ def curve(view: View, seen: LiveView, width: int, height: int) -> Lines:
     lines = [page.heading(f"DISAGREEMENT BY {what}", "%, dotted: its ceiling")]
     if not lives:
         return [*lines, *page.sentence(f"no labelled {what.lower()} yet", width, word="waiting")]
-    signs = {Remedy.REFRESH: "N", Remedy.ROLL_BACK: "b", Remedy.ACKNOWLEDGE: "w"}
-    marks = [(b.shipped_at, "S") for b in view.dossier.bundles] + [(r.at, signs[r.kind]) for r in view.dossier.remedies]
+    marks = [(b.shipped_at, SHIPPED) for b in view.dossier.bundles]
+    marks += [(r.at, SIGNS[r.kind]) for r in view.dossier.remedies]
     levels = [
         (points[0][0], points[-1][0] + (6 if what == "WEEK" else 0), 100 * seen.ceilings[bundle])
         for bundle, points in lives.items()
@@ -159,7 +209,14 @@ def curve(view: View, seen: LiveView, width: int, height: int) -> Lines:
         marks=[(_day(at), sign) for at, sign in marks if at[:10] >= since],
     )
     lines += [Content.assemble((f" {line}", "$tone-run")) for line in drawn]
-    return [*lines, page.muted("S ship  N refresh  b roll back  w acknowledge")]
+    there = {sign for _, sign in marks}
+    named = [(SHIPPED, "ship"), *((sign, kind.value.replace("_", " ")) for kind, sign in SIGNS.items())]
+    return [
+        *lines,
+        *page.sentence(
+            "  ".join(f"{sign} {word}" for sign, word in named if sign in there), width, style="$tone-muted"
+        ),
+    ]
 
 
 def _points(view: View, seen: LiveView) -> dict[int, list[chart.Point]]:
@@ -202,15 +259,15 @@ def worth(view: View, seen: LiveView, width: int) -> Lines:
 def saved(view: View) -> str:
     dossier, live = view.dossier, view.dossier.live
     if live is not None and live.round != view.play.round:  # another round is open: its record is not what is live
-        dossier = replace(dossier, record=dossier.record_live)
+        dossier = replace(dossier, looked=dossier.of_live)
     found, first = headline.of(dossier), view.dossier.bundles[0]
     if found.saves is None:
         return "unknown: the worksheet has no prices"
     now = view.dossier.project.now or first.shipped_at
     days = Decimal((datetime.fromisoformat(now) - datetime.fromisoformat(first.shipped_at)).days)
     most = "" if found.measured else "at most "
-    whole = show.money(found.saves * days / MONTH)
-    return f"{most}{show.money(found.saves)} a month; at that, {whole} in {days:f} days since the first launch"
+    month, whole = (money(each, found.currency) for each in (found.saves, found.saves * days / MONTH))
+    return f"{most}{month} a month; at that, {whole} in {days:f} days since the first launch"
 
 
 def maintenance(view: View, width: int) -> Lines:
@@ -229,7 +286,7 @@ def maintenance(view: View, width: int) -> Lines:
 
 def bundles(view: View, width: int) -> Lines:
     now = view.dossier.live
-    lines = [page.heading("BUNDLES", "check one with `distill-tui verify BUNDLE`")]
+    lines = [page.heading("BUNDLES", "`distill-tui verify BUNDLE` checks one")]
     for bundle in reversed(view.dossier.bundles):
         is_live = now is not None and bundle.id == now.id
         text = f"{bundle.id}: round {bundle.round}, shipped {page.when(bundle.shipped_at)} by {bundle.shipped_by}"
@@ -248,7 +305,7 @@ def _about(view: View, bundle: entities.Bundle) -> Iterator[str]:
     if signed is not None:
         comment = f": “{signed.row.comment}”" if signed.row.comment else ""
         yield f"signed by {signed.row.person_id} ({signed.row.assurance.value}){comment}"
-    judged = next((e for e in dossier.evaluations if e.round == bundle.round and not e.reproduced), None)
+    judged = dossier.evaluation_of(bundle)
     opened = next((r for r in dossier.remedies if r.kind is Remedy.REFRESH and r.round <= bundle.round), None)
     why = f"refresh: {opened.reason}" if opened is not None and bundle.round >= opened.round else "first launch"
     yield f"gate {'held' if judged is not None and judged.passed else 'not known'}; {why}"

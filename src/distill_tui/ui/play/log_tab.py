@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from distill_tui.gates import economics
+from distill_tui.rules import entities
+from distill_tui.store import audit_log
 from distill_tui.terms import Action, Role
 from distill_tui.ui.play.view import View
 from distill_tui.ui.widgets import page, show
@@ -22,10 +24,15 @@ def log(view: View, width: int) -> Lines:
         Column("DETAIL", 0, 1),
     )
     rows = [
-        (f"{e.seq}", page.when(e.at), e.person_id or "", action_words(e.action), (detail(e.detail), "$tone-muted"))
+        (f"{e.seq}", page.when(e.at), e.person_id or "", action_words(e.action), (_detail(view, e), "$tone-muted"))
         for e in view.entries
     ]
     return page.table(columns, rows, width)
+
+
+def _detail(view: View, entry: entities.AuditEntry) -> str:
+    revoked = audit_log.revocation(view.revoked.get(entry.proof.rpartition("key ")[2]), entry.seq)
+    return f"{revoked}  {detail(entry.detail)}" if revoked else detail(entry.detail)
 
 
 def action_words(action: Action) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from textual.content import Content
 
-from distill_tui.gates import economics, wording
+from distill_tui.gates import alternatives, economics, wording
 from distill_tui.gates.record import SUBJECTS
 from distill_tui.review import headline
 from distill_tui.rules.decide import counting_sign_off, maintained
@@ -23,10 +23,12 @@ from distill_tui.ui.widgets import page, plots, show
 from distill_tui.ui.widgets.page import WIDE, Column, Lines
 from distill_tui.ui.widgets.show import share_of
 
+READING = "The evaluation is being read."
+
 
 def overview(view: View, width: int) -> Lines:
     if width < WIDE:
-        worth = headline.of(view.dossier).lines(view.play.kind)
+        worth = headline.of(view.dossier).lines(view.play.kind) if not view.partial else [READING]
         return page.stacked(
             [*what(view, width), *(page.muted(line) for line in worth)],
             people(view, width),
@@ -86,7 +88,7 @@ def people(view: View, width: int) -> Lines:
 
 
 def worksheet(view: View, width: int) -> Lines:
-    kind, rows = view.play.kind, view.dossier.worksheet
+    kind, rows, currency = view.play.kind, view.dossier.worksheet, view.dossier.project.currency
     reasons = [o.sentence for o in trigger(view.dossier)]
     note = "locked with the gate" if view.dossier.locked else "e fills it in"
     lines = [page.heading("TRIGGER", note)]
@@ -96,7 +98,7 @@ def worksheet(view: View, width: int) -> Lines:
     for question in (*economics.WORKSHEET[kind], *optional):
         row = rows.get(question.name)
         value = row.value if row else show.glyph("dash")
-        cells.append((question.name, value, question.unit, (row.source if row else "", "$tone-muted")))
+        cells.append((question.name, value, question.unit_in(currency), (row.source if row else "", "$tone-muted")))
     lines += page.table(columns, cells, width)
     if not reasons:
         lines += page.sentence("The trigger holds.", width, word="holds")
@@ -104,17 +106,26 @@ def worksheet(view: View, width: int) -> Lines:
         lines += page.sentence(reason, width, word="look")
     if len(reasons) > 3:
         lines.append(page.muted(f"  and {len(reasons) - 3} more"))
+    for sentence in alternatives.sentences(worksheet_numbers(view.dossier), view.dossier.project.currency):
+        lines += page.sentence(sentence, width, word="look")
     return lines
 
 
 def numbers(view: View, width: int) -> Lines:
+    if view.partial:
+        return [page.heading("NUMBERS"), *page.sentence(READING, width, word="waiting")]
     found = headline.of(view.dossier)
-    columns = [Column("NUMBERS", 0), *(Column(name, 9, right=True) for name in SUBJECTS)]
-    rows = [(found.measure, *map(show.percent, (found.student, found.teacher, found.baseline)))]
+    columns = [Column("NUMBERS", 0), *(Column(name, 8, right=True) for name in SUBJECTS)]
+    rows = [
+        (
+            f"held-out {found.measure}" if found.held_out else found.measure,
+            *map(show.percent, (found.student, found.teacher, found.baseline)),
+        )
+    ]
     if view.review is not None:
         sides = {each.name: each for each in view.review.costs}
         three = [sides.get(name) for name in SUBJECTS]
-        rows.append(("p95 latency", *(wording.milliseconds(each.p95_ms if each else None) for each in three)))
+        rows.append(("p95, median run", *(wording.milliseconds(each.p95_ms if each else None) for each in three)))
         rows.append(("size", *(wording.megabytes(each.bytes if each else None) for each in three)))
     lines = page.table(columns, rows, width)
     if view.play.kind is PlayKind.COST:
@@ -125,9 +136,15 @@ def numbers(view: View, width: int) -> Lines:
 def earned(view: View, width: int) -> Lines:
     """Draw when a cost play pays back. Its student must have been evaluated: only then is its cost measured."""
     found, build = headline.of(view.dossier), worksheet_numbers(view.dossier).get("build_cost")
-    if view.play.kind is not PlayKind.COST or not found.measured or found.saves is None or build is None:
+    if (
+        view.partial
+        or view.play.kind is not PlayKind.COST
+        or not found.measured
+        or found.saves is None
+        or build is None
+    ):
         return []
-    return plots.payback(float(build), float(found.saves), min(width, 76), 8)
+    return plots.payback(float(build), float(found.saves), found.currency, min(width, 76), 8)
 
 
 def checks(view: View, width: int) -> Lines:

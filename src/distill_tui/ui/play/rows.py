@@ -22,6 +22,9 @@ from textual.worker import get_current_worker
 
 from distill_tui.dataset import play_data
 from distill_tui.dataset.browse import CONFLICTS, Filter, OpenRows
+from distill_tui.reports.data import clipped
+from distill_tui.rules import permission
+from distill_tui.terms import Action
 from distill_tui.ui.forms.sheet import Field, Sheet, Values
 from distill_tui.ui.widgets import page, show
 from distill_tui.ui.widgets.frame import Heading, KeyLine, MessageLine
@@ -30,6 +33,7 @@ from distill_tui.ui.widgets.page import Lines
 if TYPE_CHECKING:
     from distill_tui.ui.app import DistillApp
 
+MOST_SHARES = 8  # probabilities that are shown of a row, the highest first
 DETAIL = 8  # lines below the list that show the row under the cursor
 _HEAD = ("ROW", 7), ("SPLIT", 10), ("SEGMENT", 14), ("GOLD", 14), ("TEACHER", 14), ("P", 4)
 
@@ -54,10 +58,10 @@ class RowsScreen(Screen[None]):
         Binding("f", "filter", "filter"),
         Binding("n", "conflict(1)", "next conflict"),
         Binding("N", "conflict(-1)", "Conflict before", show=False),
-        Binding("x", "clear", "all rows"),
+        Binding("x", "drop", "drop row"),
         Binding("question_mark", "app.keys", "help", key_display="?"),
         Binding("q", "back", "back"),
-        Binding("escape", "back", "Back", show=False),
+        Binding("escape", "clear", "All rows, or back", show=False),
     ]
 
     def __init__(self, play_id: int, code: str) -> None:
@@ -123,11 +127,15 @@ class RowsScreen(Screen[None]):
 
     def _detail(self, width: int) -> Lines:
         if self.rows is None or self.found is None or not len(self.found):
-            return page.sentence("No row matches. x shows all.", width, word="waiting")
+            return page.sentence("No row matches. esc shows all.", width, word="waiting")
         row = self.rows.at(int(self.found[self.cursor]))
         lines = page.sentence(row["input"], width - 1)[: DETAIL - 2]
         shares = row["teacher_probabilities"] or ()
-        said = "  ".join(f"{label} {share:.2f}" for label, share in zip(self.rows.labels, shares, strict=False))
+        ranked = [*zip(self.rows.labels, shares, strict=False)]
+        if len(ranked) > MOST_SHARES:
+            ranked.sort(key=lambda pair: -pair[1])
+        more = f"  and {len(ranked) - MOST_SHARES:,} less likely" if len(ranked) > MOST_SHARES else ""
+        said = "  ".join(f"{label} {share:.2f}" for label, share in ranked[:MOST_SHARES]) + more
         group = f"  group {row['group']}" if row["group"] else ""
         none = show.glyph("dash")
         about = f"gold {row['gold'] or none}  teacher {row['teacher_output'] or none}  {said}  weight {row['weight']:g}"
@@ -192,8 +200,24 @@ class RowsScreen(Screen[None]):
         return replace(self.wanted or Filter(), **words, **numbers)  # type: ignore[arg-type]
 
     def action_clear(self) -> None:
-        if self.rows is not None:
+        """Show all rows; where all are shown, go back."""
+        if self.rows is None or self.wanted in (None, Filter()):
+            self.dismiss()
+        else:
             self._want(Filter())
+
+    def action_drop(self) -> None:
+        """Leave the row under the cursor out of the data sets, with a reason."""
+        if self.rows is None or self.found is None or not len(self.found):
+            return
+        from distill_tui.ui.forms import drafts
+
+        view, row = self.app.views.get(self.play_id), self.rows.at(int(self.found[self.cursor]))
+        why = permission.objections(Action.DROP_ROW, view.dossier, self.app.actor) if view is not None else []
+        if view is None or why:
+            self.app.say(why[0].sentence if why else "The play is still being loaded.", "warning")
+            return
+        drafts.drop_row(view, int(row["row"]), clipped(row["input"], 200)).take(self.app, view.dossier)
 
     def action_back(self) -> None:
         self.dismiss()

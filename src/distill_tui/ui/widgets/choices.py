@@ -15,6 +15,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from distill_tui.ui.widgets import show
+from distill_tui.ui.widgets.foot import Foot
 from distill_tui.ui.widgets.page import Lines
 
 Entries = Sequence[tuple[str, str, bool]]  # id, text, whether it is chosen now
@@ -53,11 +54,11 @@ class Menu(ModalScreen[None]):
         self.heading, self.entries, self.picked, self.stays = title, entries, picked, stays
 
     def compose(self) -> ComposeResult:
-        foot = "selects or unselects   esc done" if self.stays else "selects   esc back"
+        foot = ("selects or unselects", "esc done") if self.stays else ("selects", "esc back")
         with Vertical():
             yield Static(self.heading, classes="form-title", markup=False)
             yield Choices(markup=False, compact=True)
-            yield Static(f"{show.glyph('enter')} {foot}", classes="form-foot", markup=False)
+            yield Foot(("enter", f"{show.glyph('enter')} {foot[0]}"), ("escape", foot[1]))
 
     def on_mount(self) -> None:
         self._list()

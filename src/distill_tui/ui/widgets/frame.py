@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,6 +12,7 @@ from rich.cells import cell_len
 from textual import events
 from textual.content import Content
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widgets import Static
 
 from distill_tui.rules.actor import Actor
@@ -60,7 +62,7 @@ class Heading(Static):
     def draw(self) -> None:
         app = cast("DistillApp", self.app)
         width = self.size.width or app.size.width
-        parts = [who(app.actor)]
+        parts = [*(["READ-ONLY"] if app.read_only else []), who(app.actor)]
         if app.header.active:
             parts.append(f"{show.mark('running')} {app.header.active_runs} running")
         parts.append(clock())
@@ -72,14 +74,23 @@ class Heading(Static):
             self.update(line)
 
 
+SHOWN = {"information": 10.0, "success": 10.0, "warning": 20.0}  # seconds; an error, and what runs, stay
+
+
 class MessageLine(Static):
-    """The last result, or why a key is dimmed: one line, or up to three for a long reason."""
+    """The last result, or why a key is dimmed: one line, or up to three for a long reason. It goes after its time."""
 
     def __init__(self) -> None:
         super().__init__("", markup=False, classes="message-line")
         self.text = ""
+        self._going: Timer | None = None
 
     def say(self, text: str, severity: str = "information") -> None:
+        if self._going is not None:
+            self._going.stop()
+            self._going = None
+        if text and severity in SHOWN:
+            self._going = self.set_timer(SHOWN[severity], partial(self.say, ""))
         self.text = show.visible(" ".join(text.split()))
         word, room = SEVERITIES.get(severity, "information"), max(20, (self.size.width or self.app.size.width) - 4)
         first, *more = wrap(self.text, room) or [""]

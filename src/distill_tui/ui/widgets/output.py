@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from distill_tui.ui.widgets import show
+from distill_tui.ui.widgets.foot import Foot
 
 if TYPE_CHECKING:
     from distill_tui.ui.app import DistillApp
@@ -35,6 +36,8 @@ class Scrolled(ScrollableContainer):
     ]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("by", "scroll_up", "scroll_down") and getattr(self.screen, "has_cursor", False):
+            return False  # the screen moves its own cursor
         return action != "sideways" or self.allow_horizontal_scroll
 
     def action_by(self, lines: int) -> None:
@@ -64,12 +67,12 @@ class OutputSheet(ModalScreen[None]):
         self.left_out = len(lines) - len(self.lines)
 
     def compose(self) -> ComposeResult:
-        more = f"{self.left_out:,} lines are not shown; run the command in a shell.  " if self.left_out else ""
+        more = [f"{self.left_out:,} lines are not shown; run the command in a shell."] if self.left_out else []
         with Vertical():
             yield Static(show.visible(self.heading), classes="form-title", markup=False)
             with Scrolled():
                 yield Static(Content("\n".join(self.lines)), id="output", markup=False)
-            yield Static(f"{more}hjkl move   y copies the text   esc back", classes="form-foot", markup=False)
+            yield Foot(*more, "hjkl move", ("y", "y copies the text"), ("escape", "esc back"))
 
     def action_copy(self) -> None:
         self.app.copy_to_clipboard("\n".join(self.lines))

@@ -80,7 +80,7 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str | tuple[str, st
     """Lay out a table. A cell is text, or text with a style. Columns that do not fit are dropped, not wrapped."""
     kept = _kept(columns, width)
     spare = width - 1 - sum(columns[i].width + 2 for i in kept)
-    sizes = {i: columns[i].width or max(6, spare) for i in kept}
+    sizes = {i: columns[i].width or max(6, cell_len(columns[i].title), spare) for i in kept}
     lines = [_row([(columns[i].title, "$tone-muted") for i in kept], [columns[i] for i in kept], sizes, kept)]
     for row in rows:
         lines.append(_row([row[i] for i in kept], [columns[i] for i in kept], sizes, kept))
@@ -131,6 +131,20 @@ def stacked(*parts: Lines) -> Lines:
         if part:
             lines += [*([Content("")] if lines else []), *part]
     return lines
+
+
+def fitted(lines: Lines, width: int) -> Lines:
+    """Cut what is wider between two words, like a heading with a long note; a word that is wider alone is cut."""
+    return [line if line.cell_length <= width else _cut(line, width) for line in lines]
+
+
+def _cut(line: Content, width: int) -> Content:
+    dots = show.glyph("dots")
+    kept = line.truncate(max(1, width - len(dots)))
+    at = kept.plain.rstrip().rfind(" ")
+    whole = line.plain[len(kept.plain) : len(kept.plain) + 1] in ("", " ")
+    kept = kept if whole or at < width // 2 else kept[:at]
+    return Content.assemble(kept.rstrip(), (dots, "$tone-muted"))
 
 
 def page(lines: Lines) -> Content:

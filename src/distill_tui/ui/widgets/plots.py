@@ -102,7 +102,7 @@ def ladder(rungs: Sequence[Rung], unit: str, width: int, height: int) -> Lines:
     lines.append(page.muted(f"{' ' * margin} {corner}{rule * room}"))
     lines.append(page.muted(f"{' ' * margin}  {ends[0]}{ends[1].rjust(room - cell_len(ends[0]))}"))
     for letter, rung in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", rungs, strict=False):
-        text = f"{letter}  {rung.quality:.4f}  {rung.cost:>8,.3g} {unit}  {rung.name}"
+        text = f"{letter}  {show.percent(rung.quality):>6}  {rung.cost:>8,.3g} {unit}  {rung.name}"
         lines.append(Content(f" {show.clip(text, width - 1)}"))
     return lines
 
@@ -111,7 +111,7 @@ def _place(value: float, low: float, high: float, cells: int) -> int:
     return (cells - 1) // 2 if high <= low else round((value - low) / (high - low) * (cells - 1))
 
 
-def payback(build: float, saves: float, width: int, height: int) -> Lines:
+def payback(build: float, saves: float, currency: str, width: int, height: int) -> Lines:
     """Draw what a student has earned month by month: it begins at minus its build cost, and pays back at 0."""
     if saves <= 0 or build <= 0 or width < 30 or height < 5:
         return []
@@ -120,4 +120,5 @@ def payback(build: float, saves: float, width: int, height: int) -> Lines:
     points = [(months * step / 60, saves * months * step / 60 - build) for step in range(61)]
     when = f"0 is reached after {after:.1f} months" if after <= months else f"not within {months:.0f} months"
     drawn = chart.curve(points, width - 2, height, level=0.0, unit=" months")
-    return [_heading("EARNED SO FAR", when, width), *(Content.assemble((f" {line}", "$tone-run")) for line in drawn)]
+    heading = _heading("EARNED SO FAR", f"{currency}, {when}", width)
+    return [heading, *(Content.assemble((f" {line}", "$tone-run")) for line in drawn)]

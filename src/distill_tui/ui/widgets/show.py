@@ -11,7 +11,6 @@ import os
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
@@ -52,7 +51,7 @@ def ascii_only() -> bool:
     return "utf" not in locale.lower() and locale not in ("C", "POSIX")
 
 
-def read(text: str) -> dict[str, Any]:
+def read(text: str) -> dict[str, object]:
     """Parse a JSON column that holds an object; anything else is an empty one."""
     try:
         value = json.loads(text)
@@ -89,6 +88,7 @@ _GLYPHS = {
     "bar": ("│", "|"),
     "rule": ("─", "-"),
     "cursor": ("▌", ">"),
+    "marked": ("●", "*"),
     "dots": ("…", ".."),
     "dash": ("–", "-"),
     "most": ("≤", "<="),
@@ -125,17 +125,15 @@ def share_of(step: int, total: int) -> str:
     return f"{100 * step / total:.0f}%" if total else "queued"
 
 
-def money(amount: float | Decimal | None, *, short: bool = False) -> str:
-    """Write an amount in the project's one currency, which has no name here: 2,160, or 2.2k when `short`."""
+def money(amount: float | Decimal | None, currency: str) -> str:
+    """Write an amount as short as it can be read: USD 2.2k. None is a dash."""
     if amount is None:
         return glyph("dash")
     value = float(amount)
-    if short:
-        for size, unit in ((1e9, "bn"), (1e6, "M"), (1e3, "k")):
-            if abs(value) >= size:
-                return f"{value / size:.1f}{unit}" if abs(value) < 100 * size else f"{value / size:.0f}{unit}"
-        return f"{value:,.0f}"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.2f}"
+    for size, unit in ((1e9, "bn"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{currency} {value / size:.{1 if abs(value) < 100 * size else 0}f}{unit}"
+    return f"{currency} {value:,.0f}"
 
 
 def ago(at: str | None, now: datetime | None = None) -> str:

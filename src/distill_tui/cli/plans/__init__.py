@@ -1,0 +1,1 @@
+"""A plan of plays as one file: read and checked whole, carried out, driven to its verdict."""

@@ -1,0 +1,203 @@
+"""Commands that answer with a student: `predict` from a bundle alone, the mode of a gateway, folders of bundles."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from distill_tui import actions
+from distill_tui.bundles import export
+from distill_tui.cli.call import Call, InputError, UsageError, reading
+from distill_tui.cli.exits import BAD_INPUT, DONE, PROGRAM
+from distill_tui.cli.options import AT_LEAST_1, FILE, OneOf, command, play, stacked
+from distill_tui.rules import requests, restored
+from distill_tui.rules.objection import Refused
+from distill_tui.serving import command as command_of
+from distill_tui.terms import Action, KeptContent, OnObjection, ServingMode, TeacherFault
+from distill_tui.text import visible
+
+if TYPE_CHECKING:
+    from distill_tui.serving.server import Served
+
+settings = stacked(
+    click.option("--percent", metavar="N", type=int, default=0, show_default=False, help="of requests, in a canary"),
+    click.option("--content", type=OneOf(KeptContent), default=KeptContent.FULL, help="what the served log keeps"),
+    click.option(
+        "--audit-share",
+        metavar="SHARE",
+        default="0.02",
+        help="of the student's requests, also to the teacher",
+    ),
+    click.option(
+        "--on-fault", type=OneOf(TeacherFault), default=TeacherFault.FAIL, help="what answers where the teacher fails"
+    ),
+    click.option(
+        "--on-objection",
+        type=OneOf(OnObjection),
+        default=OnObjection.FALL_BACK,
+        help="what happens where the validator objects to the live student",
+    ),
+)
+
+
+def asked(
+    mode: ServingMode,
+    reason: str,
+    *,
+    percent: int,
+    content: KeptContent,
+    audit_share: str,
+    on_fault: TeacherFault,
+    on_objection: OnObjection,
+) -> requests.ServeMode:
+    """Return the mode that the options ask for. Raises UsageError."""
+    try:
+        share = Decimal(audit_share)
+    except InvalidOperation:
+        raise UsageError("--audit-share is a share like 0.02.") from None
+    return requests.ServeMode(mode, percent, content, share, on_fault, reason, on_objection)
+
+
+# --- answer from a bundle --------------------------------------------------------------------------------------------
+
+
+@command("predict", "Answer one text, or every input of a file, with a bundle's student: no project is needed.")
+@click.argument("bundle", metavar="BUNDLE", type=FILE, help="the bundle's folder")
+@click.argument("text", metavar="TEXT|FILE", help="a text; or a file: .txt, a text a line, or one that `import` reads")
+def predict(call: Call, bundle: str, text: str) -> int:
+    """Open the model in a process of its own. One line an input; with --json one JSON object a line."""
+    if not Path(bundle).is_dir():
+        raise InputError(f"{Path(bundle).name} is not a folder; name the folder of a bundle.")
+    what = [text] if _is_file(text) else ["--text", text]
+    words = [sys.executable, "-m", "distill_tui.bundles.predict", bundle, *what]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if call.json:
+                sys.stdout.write(line)
+                continue
+            found = json.loads(line)
+            said = found["answer"]
+            said = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
+            sys.stdout.write(f"{visible(said)}\t{100 * found['confidence']:.1f}%\n")
+    return BAD_INPUT if process.returncode else DONE
+
+
+def _is_file(word: str) -> bool:
+    try:
+        return Path(word).is_file()
+    except (OSError, ValueError):  # a text that no file could be named by
+        return False
+
+
+# --- the gateway -----------------------------------------------------------------------------------------------------
+
+
+@command("serve", "Serve plays, or one bundle, at an HTTP address: OpenAI's formats, typed decisions, TEI.")
+@click.argument("what", metavar="PLAY…|BUNDLE", nargs=-1, required=True, help="codes of plays, or a bundle's folder")
+@click.option("--mode", type=OneOf(ServingMode), help="set this mode first; of a bundle alone: what it does")
+@settings
+@click.option("--teacher", metavar="URL", help="the teacher's base URL, ending in /v1; its key: DISTILL_TEACHER_KEY")
+@click.option("--teacher-timeout", metavar="SECONDS", type=float, default=60.0, help="how long to wait for the teacher")
+@click.option("--signer", metavar="FINGERPRINT", help="of a bundle alone: the key that must have signed it")
+@click.option("--host", metavar="ADDRESS", default="127.0.0.1", help="the address; any other needs tokens")
+@click.option("--port", metavar="N", type=click.IntRange(1, 65535), default=8080, help="the port")
+@click.option("--tokens", metavar="FILE", type=FILE, help="tokens, one a line, mode 600 (or DISTILL_GATEWAY_TOKENS)")
+@click.option("--processes", metavar="N", type=AT_LEAST_1, default=1, help="processes of each student")
+@click.option(
+    "--observe-every",
+    metavar="SECONDS",
+    type=click.FloatRange(min=1),
+    default=86_400.0,
+    help="hand the audit channel's new pairs to `observe` this often",
+)
+@click.option("--max-body", metavar="BYTES", type=AT_LEAST_1, default=4_000_000, help="the largest request")
+@click.option("--served-log", metavar="DIR", type=FILE, help="of a bundle alone: where requests are recorded")
+def serve(
+    call: Call,
+    what: tuple[str, ...],
+    mode: ServingMode | None,
+    teacher: str | None,
+    signer: str | None,
+    served_log: str | None,
+    **more: Any,
+) -> None:
+    own = {name: more.pop(name) for name in ("percent", "content", "audit_share", "on_fault", "on_objection")}
+    with reading():
+        if len(what) == 1 and (Path(what[0]) / "manifest.json").is_file():
+            wanted = asked(mode or ServingMode.CASCADE, "", **own)
+            served = [command_of.bundle(Path(what[0]), signer, wanted, Path(served_log) if served_log else None)]
+        elif signer or served_log:
+            raise UsageError("--signer and --served-log are for a bundle alone.")
+        else:
+            served = [_of_play(call, each, asked(mode, "", **own) if mode is not None else None) for each in what]
+            teacher = teacher or command_of.teacher_of(call.project, call.dossier())
+        call.close()
+        command_of.run(served, teacher or "", more, call.talk)
+
+
+def _of_play(call: Call, code: str, wanted: requests.ServeMode | None) -> Served:
+    """Return a play as it is served, in the mode that is asked for."""
+    call.play = code
+    call.__dict__.pop("play_id", None)
+    reasons = list(restored.read_only(Action.SERVE_MODE, call.dossier().project))
+    if reasons:
+        raise Refused(reasons)
+    if wanted is not None:
+        actions.set_mode(*call.about, wanted)
+    return command_of.play(call.path, call.dossier().code)
+
+
+# --- the mode of a gateway -------------------------------------------------------------------------------------------
+
+
+@command(Action.SERVE_MODE)
+@play
+@click.argument(
+    "mode",
+    metavar="MODE",
+    type=OneOf(ServingMode),
+    help="capture, shadow, canary, cascade, or suspended (the off switch: the teacher answers all)",
+)
+@settings
+@click.option("-m", "--message", metavar="TEXT", default="", show_default=False, help="the reason, for the log")
+def serve_mode(call: Call, mode: ServingMode, message: str, **words: Any) -> None:
+    actions.set_mode(*call.about, asked(mode, message, **words))
+    serving = call.dossier().serving
+    assert serving is not None
+    call.done(f"{call.play} is served as {serving.words}.", [serving.words], mode=mode.value, entry=serving.seq)
+
+
+# --- a bundle's folder -----------------------------------------------------------------------------------------------
+
+
+@command("bundle export", "Copy a shipped bundle into a folder with a human name: its play and its round.")
+@play
+@click.argument("folder", metavar="DIR", type=FILE, help="where the folder is made, like `bundles`")
+@click.option("--bundle", metavar="N", type=int, help="its number, as `live` shows it (default: the live one)")
+def bundle_export(call: Call, folder: str, bundle: int | None) -> None:
+    exported(call, Path(folder), bundle)
+
+
+def exported(call: Call, into: Path, number: int | None = None) -> None:
+    """Copy a bundle of the play and print where it is. Raises InputError, UsageError."""
+    dossier = call.dossier()
+    wanted = dossier.live if number is None else next((b for b in dossier.bundles if b.id == number), None)
+    if wanted is None and number is None:
+        raise InputError(f"No student of {call.play} has shipped yet; `{PROGRAM} ship {call.play}` ships one.")
+    if wanted is None:
+        raise UsageError(f"Bundle {number} does not exist; bundles: {', '.join(str(b.id) for b in dossier.bundles)}.")
+    trouble = call.project.artifacts.trouble(wanted.digest)
+    if trouble:
+        raise InputError(trouble)
+    name = export.name_of(dossier.play.name, wanted.round)
+    with reading():
+        target = export.export(call.project.artifacts.path(wanted.digest), into, name)
+    call.talk(f"Answer with it: `{PROGRAM} predict {target} TEXT`.")
+    call.data({"bundle": wanted.id, "digest": wanted.digest, "folder": str(target)}, [visible(str(target))])

@@ -1,0 +1,54 @@
+"""What a training run tried, which student it kept, and why: one printer for screens and commands. Pure."""
+
+from __future__ import annotations
+
+from distill_tui.gates.wording import DASH, megabytes, percent
+from distill_tui.review.sections import Column, Line, Section
+from distill_tui.rules import entities
+from distill_tui.rules.results import TrainedArm, TrainResult
+from distill_tui.spec import Spec
+
+COLUMNS = tuple(map(Column, ("rung", "validation", "size", "parameters", "seconds", ""), (0, 0, 1, 3, 2, 0)))
+
+
+def section(run: entities.Run, result: TrainResult) -> Section:
+    """Describe a finished run: its rungs in the order in which they were tried, those that it did not need, and why."""
+    planned = _planned(run)
+    tried = [each.rung for each in result.rungs]
+    rows = [_row(each, "kept" if each.rung == result.rung else "") for each in result.rungs]
+    rows += [(rung, DASH, DASH, DASH, DASH, "not needed") for rung in planned if rung not in tried]
+    rows += [_row(arm, f"control: {name} labels") for name, arm in sorted(result.controls.items())]
+    note = f"run {run.id}, cheapest first; {result.score_name} on {result.validation_rows:,} validation rows"
+    return Section("climb", "What it tried", note, (Line(why(result), "done"),), COLUMNS, tuple(rows))
+
+
+def why(result: TrainResult) -> str:
+    """Return why this student was kept."""
+    kept = next((each for each in result.rungs if each.rung == result.rung), None)
+    score = percent(result.validation_score)
+    if result.enough is None:
+        return f"Kept {result.rung} ({score}): no teacher's score to compare with, so the best was kept."
+    enough = f"{percent(result.enough)}, the spec's share of the teacher's own score"
+    if kept is not None and kept.good_enough:
+        first = "the only rung" if len(result.rungs) == 1 else "the cheapest rung"
+        return f"Kept {result.rung} ({score}): {first} that reaches {enough}."
+    best = "the only rung" if len(result.rungs) == 1 else "the best of all rungs"
+    return f"Kept {result.rung} ({score}), {best}: none reaches {enough}."
+
+
+def _planned(run: entities.Run) -> list[str]:
+    try:
+        return [each.rung for each in Spec.from_json(run.spec).rungs()]
+    except (ValueError, TypeError, AttributeError):
+        return []
+
+
+def _row(arm: TrainedArm, says: str) -> tuple[str, ...]:
+    return (
+        arm.rung,
+        percent(arm.score),
+        megabytes(arm.bytes),
+        f"{arm.parameters:,}",
+        f"{arm.seconds:,.0f}",
+        says,
+    )

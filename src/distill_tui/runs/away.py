@@ -1,0 +1,149 @@
+"""`python -m distill_tui.runs.away SHARD`: work on one shard of a run, without its project file.
+
+Training and labelling are the code that works on this machine too. Progress is written to `progress.json`, and what
+came of it to `outcome.json`, last. A shard that is started again continues from its checkpoint, or from the answers it
+has. Runs in workers only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from distill_tui.digests import digest_of, file_digest
+from distill_tui.gates import written
+from distill_tui.rules import entities, results
+from distill_tui.rules.dossier import PlayDossier, ProjectDossier
+from distill_tui.rules.results import decode, encode
+from distill_tui.runs import label, train
+from distill_tui.runs.claim import EVERY, Stopped
+from distill_tui.runs.executors import files
+from distill_tui.store.artifacts import Artifacts, write_whole
+from distill_tui.teachers import cache
+from distill_tui.terms import RunKind
+
+
+@dataclass(frozen=True)
+class AwayHost:
+    """The part of the project that a shard brings along."""
+
+    artifacts: Artifacts
+    shard: files.Shard
+
+    def dossier(self, play_id: int) -> PlayDossier:
+        shard = self.shard
+        return PlayDossier(
+            project=ProjectDossier(uid=shard.project, name="", keeper=""),
+            play=shard.play,
+            gate=written.from_json(shard.gate) if shard.gate else None,
+            data_sets=(shard.data_set,) if shard.data_set is not None else (),
+            traffic=shard.traffic,
+            runs=(shard.run,),
+        )
+
+
+class Away:
+    """A run that works on a shard: reports and results are files."""
+
+    def __init__(self, where: Path, attempt: str) -> None:
+        self.where, self.attempt = where, attempt
+        text = (where / files.SHARD).read_bytes()
+        self.digest, self.shard = digest_of(text), decode(files.Shard, text.decode())
+        self.run, self.id, self.folder = self.shard.run, self.shard.run.id, where / "work"
+        self.project = AwayHost(Artifacts(where / "artifacts"), self.shard)
+        self.given, self._last = set(self.shard.artifacts), 0.0
+        self.folder.mkdir(exist_ok=True)
+
+    def report(
+        self, step: int, total: int, message: str, *, point: entities.RunPoint | None = None, always: bool = False
+    ) -> None:
+        """Write how far it is. Raises Stopped where a stop was requested, or another attempt has begun."""
+        if not (time.monotonic() - self._last >= EVERY or always):
+            return
+        self._last, job = time.monotonic(), self.where.parent
+        if (job / files.STOP).exists() or (self.attempt and _text(job / files.ATTEMPT) != self.attempt):
+            raise Stopped
+        if point is not None:
+            with (self.where / files.POINTS).open("a", encoding="utf-8") as file:
+                file.write(encode(point) + "\n")
+        now = files.Progress(step=step, total=total, message=message)
+        write_whole(self.where / files.PROGRESS, encode(now).encode())
+
+    def finish(self, result: results.Result, steps: int, artifact: str | None) -> None:
+        """Write the outcome; nothing is taken in before this file is there."""
+        answers = self._answers() if self.run.kind is RunKind.LABEL else ""
+        folder = self.project.artifacts.folder
+        made = [f"sha256:{each.name}" for each in folder.iterdir() if len(each.name) == 64]
+        outcome = files.Outcome(
+            shard=self.digest,
+            result=results.encode(result),
+            steps=steps,
+            artifact=artifact,
+            artifacts=tuple(sorted(set(made) - self.given)),
+            answers=answers,
+        )
+        write_whole(self.where / files.OUTCOME, encode(outcome).encode())
+
+    def _answers(self) -> str:
+        """Write the answers as JSONL, by input digest; return the digest of the file."""
+        folder, teacher = self.project.artifacts.folder, self.shard.play.teacher_digest
+        lines = [
+            json.dumps({"input": digest, "probabilities": row})
+            for digest, row in cache.outputs(folder, teacher).items()
+        ]
+        for digest, read, said, tokens_in, tokens_out in cache.texts(folder, teacher):
+            value = {"input": digest, "label": read, "said": said, "tokens_in": tokens_in, "tokens_out": tokens_out}
+            lines.append(json.dumps(value, ensure_ascii=False))
+        write_whole(self.where / files.ANSWERS, "".join(f"{line}\n" for line in lines).encode())
+        return file_digest(self.where / files.ANSWERS)
+
+
+def _text(path: Path) -> str:
+    with suppress(OSError):
+        return path.read_text(encoding="utf-8")
+    return ""
+
+
+def work(where: Path, attempt: str = "") -> None:
+    """Work on a shard to its end. Raises ValueError with one sentence, and Stopped."""
+    if (where / files.OUTCOME).exists():
+        return
+    away = Away(where, attempt)
+    if away.shard.format != files.FORMAT:
+        raise ValueError(f"{where.name} is of format “{away.shard.format}”; this release reads “{files.FORMAT}”.")
+    for digest in away.shard.artifacts:
+        if trouble := away.project.artifacts.trouble(digest):
+            raise ValueError(trouble)
+    dossier = away.project.dossier(away.run.play_id)
+    if away.run.kind is RunKind.TRAIN:
+        train.run(away, dossier)
+    else:
+        done = label.label(away, dossier)
+        away.finish(done, done.new, None)
+
+
+def main(arguments: list[str]) -> int:
+    """Work on a shard; exit code 0 done, 1 failed, 3 stopped."""
+    where = Path(arguments[0])
+    os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+    with suppress(FileNotFoundError):
+        (where / files.FAILED).unlink()
+    try:
+        work(where, arguments[1] if len(arguments) > 1 else "")
+    except Stopped:
+        return 3
+    except Exception as error:
+        sentence = str(error) if isinstance(error, ValueError) else " ".join(f"{type(error).__name__}: {error}".split())
+        write_whole(where / files.FAILED, json.dumps({"error": sentence}).encode())
+        sys.stderr.write(f"{sentence}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,158 @@
+"""The served log: one line of JSON a request, in segments that only grow.
+
+A record is handed to the operating system before its reply leaves, so that a kill of the gateway loses none; a thread
+syncs to the disk by batches, outside any request. A full disk stops the recording, never the answers: what was not
+written is counted. The names of fields are those that `import` knows, so a segment is a file of traffic.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from distill_tui.store.artifacts import sync_folder
+from distill_tui.store.gateway import folder_of as folder_of
+
+SEGMENT = 64_000_000  # bytes after which the next segment begins
+SYNC_EVERY = 0.5  # seconds
+TRY_AGAIN = 2.0  # seconds after a write that failed
+
+
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode  # made once: it takes as long as writing a record
+
+
+def segments(folder: Path) -> list[Path]:
+    """List the segments of a log, oldest first."""
+    return sorted(folder.glob("[0-9]*.jsonl"))
+
+
+class ServedLog:
+    """A log that is open for writing, by one process."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.written = 0  # by this process
+        self.unlogged = 0  # records that could not be written
+        self.trouble = ""
+        self._failed_at = 0.0
+        self._file = -1
+        self._size = 0
+        self._unsynced = False
+        self._closing = threading.Event()
+        self._number = int(segments(folder)[-1].stem) if segments(folder) else 0
+        if self._number:
+            _mend(segments(folder)[-1])
+        self._lock = _only_writer(folder)
+        self._syncing = threading.Thread(target=self._sync, name="served-log", daemon=True)
+        self._syncing.start()
+
+    def write(self, record: Mapping[str, object]) -> bool:
+        """Append a record; False where the disk does not take it, which is counted."""
+        if self.trouble and time.monotonic() - self._failed_at < TRY_AGAIN:
+            self.unlogged += 1
+            return False
+        line = _ENCODE(record).encode() + b"\n"
+        try:
+            if self._file < 0 or self._size >= SEGMENT:
+                self._next_segment()
+            if os.write(self._file, line) != len(line):
+                raise OSError("the disk took only a part")
+        except OSError as error:
+            self._give_up(error)
+            return False
+        self._size += len(line)
+        self.written += 1
+        self.trouble, self._unsynced = "", True
+        return True
+
+    def _give_up(self, error: OSError) -> None:
+        self.unlogged += 1
+        self.trouble = f"The served log cannot be written ({error.strerror or error}); requests go unrecorded."
+        self._failed_at = time.monotonic()
+        if self._file >= 0:
+            with suppress(OSError):
+                os.ftruncate(self._file, self._size)  # no half record
+
+    def _next_segment(self) -> None:
+        if self._file >= 0:
+            os.fsync(self._file)
+            os.close(self._file)
+            self._file = -1
+        self._number += 1
+        path = self.folder / f"{self._number:08d}.jsonl"
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._size = 0
+        sync_folder(self.folder)
+
+    def _sync(self) -> None:
+        while not self._closing.wait(SYNC_EVERY):
+            self._sync_now()
+
+    def _sync_now(self) -> None:
+        if self._unsynced and self._file >= 0:
+            self._unsynced = False
+            with suppress(OSError):
+                os.fdatasync(self._file)
+
+    def close(self) -> None:
+        self._closing.set()
+        self._syncing.join()
+        self._sync_now()
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+        os.close(self._lock)
+
+
+def _only_writer(folder: Path) -> int:
+    """Take the log for this process. Raises ValueError where another gateway has it."""
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise ValueError(f"Another gateway serves {folder.name} and writes its log; stop it first.") from None
+    return descriptor
+
+
+def _mend(path: Path) -> None:
+    """Cut a record that a crash of the machine left half-written off the end of a segment."""
+    with path.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        at = size
+        while at > 0:
+            begin = max(0, at - 65_536)
+            file.seek(begin)
+            end = file.read(at - begin).rfind(b"\n")
+            if end >= 0:
+                at = begin + end + 1
+                break
+            at = begin
+        if at < size:
+            file.truncate(at)
+
+
+def read(folder: Path, after: tuple[int, int] = (0, 0)) -> Iterator[tuple[tuple[int, int], dict[str, object]]]:
+    """Yield the records after a place, each with the place behind it: (segment, byte). A half record is not one yet."""
+    for path in segments(folder):
+        number, offset = int(path.stem), 0
+        if number < after[0]:
+            continue
+        with path.open("rb") as file:
+            if number == after[0]:
+                offset = file.seek(after[1])
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                offset += len(line)
+                with suppress(ValueError):
+                    record = json.loads(line)
+                    if isinstance(record, dict):
+                        yield (number, offset), record

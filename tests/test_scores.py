@@ -1,0 +1,302 @@
+"""Plays of scores, of levels and of a range, from the first traffic to a watched student: refusals, then what works."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from distill_tui import actions
+from distill_tui.bundles import predict, retrain
+from distill_tui.bundles import student as bundled
+from distill_tui.bundles.student import BundledStudent
+from distill_tui.bundles.verify import verify_bundle
+from distill_tui.cli.app import main
+from distill_tui.dataset.audit import scores as audit
+from distill_tui.dataset.build import Row
+from distill_tui.gates.gate import Criterion, Gate
+from distill_tui.gates.scale import Scale
+from distill_tui.review import review
+from distill_tui.rules.actor import Actor
+from distill_tui.rules.objection import Refused
+from distill_tui.rules.results import Finding
+from distill_tui.serving import recorder
+from distill_tui.serving.stand import Stand
+from distill_tui.store.project import Project
+from distill_tui.tasks import loaders
+from distill_tui.terms import (
+    Control,
+    FindingLevel,
+    Metric,
+    Opinion,
+    PlayKind,
+    Reference,
+    RunStatus,
+    ServingMode,
+    Split,
+    Standing,
+    Task,
+    Verdict,
+)
+from distill_tui.ui.play import data_tab, evidence, gate_tab
+from distill_tui.ui.play.view import load
+from support import gateway, scores
+from support.live_play import DANA, NUMBERS, OLGA, ROLES, SAM, VERA, shipped_with_keys, workers_here
+
+GATE = Gate(
+    (
+        Criterion(Metric.MAE, Reference.TEACHER, margin=Decimal("0.1"), binding=True),
+        Criterion(Metric.KAPPA, threshold=Decimal("0.6")),
+        Criterion(Metric.SPEARMAN, Reference.TEACHER, margin=Decimal("0.2")),
+        Criterion(Metric.WITHIN_ONE, threshold=Decimal("0.7")),
+        Criterion(Metric.MAE, Reference.BASELINE, margin=Decimal("0.1")),
+    ),
+    rounds=2,
+    held_out_rows=250,
+    validation_share=Decimal("0.3"),
+)
+SPEC = ("student=ngram", "epochs=12", "learning_rate=0.05")
+BEST, WORST = "clear correct baran complete polite", "rude wrong baran vague padded"
+FORMS = {"levels": "1,2,3,4,5", "range": "0..1"}
+
+
+def opened(folder: Path, scale: str, gate: Gate = GATE) -> tuple[Project, int]:
+    """Open a play of scores and write its gate."""
+    project = Project.create(folder / "play.distill", "judge", "dana", "Dana", Actor(None, DANA.proof))
+    for person in (SAM, VERA, OLGA):
+        actions.enrol_person(project, DANA, person.person or "", "", uid=int(person.proof.split()[-1]))
+    play = actions.open_play(project, DANA, "judge", PlayKind.STABILITY, task=Task.SCORE, scale=scale)
+    for role, actor in ROLES.items():
+        actions.assign_role(project, play, DANA, role, actor.person or "")
+    actions.fill_worksheet(project, play, DANA, NUMBERS, "made up")
+    actions.confirm_terms(project, play, DANA, "Acme", "3.1", "2026-01-01", True)
+    actions.qualify(project, play, DANA)
+    actions.edit_gate(project, play, DANA, gate)
+    return project, play
+
+
+@pytest.fixture(autouse=True)
+def here() -> Iterator[None]:
+    with workers_here():
+        yield
+
+
+@pytest.fixture(params=FORMS)
+def form(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def command(project: Path, *words: str) -> None:
+    assert main(["--project", str(project), *words]) == 0, words
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A play of each form at `decide`: what the driver does is done by command."""
+    made = {}
+    for form, scale in FORMS.items():
+        made[form] = folder = tmp_path_factory.mktemp(form) / "made"
+        folder.mkdir()
+        project, play = opened(folder, scale)
+        actions.lock_gate(project, play, SAM)
+        project.close()
+        rows = scores.rows(1000, 1, ranged=form == "range", noise=0.25, twice=80)
+        file, at = scores.write(folder / "first.jsonl", rows), folder / "play.distill"
+        with workers_here():
+            for words in (
+                ("import", "P-001", str(file)),
+                ("teacher", "P-001", "--recorded"),
+                ("data", "build", "P-001"),
+                ("data", "freeze", "P-001"),
+                ("train", "P-001", *SPEC),
+                ("eval", "P-001"),
+            ):
+                command(at, *words)
+        project = Project.open(at)
+        actions.set_maintenance(project, play, OLGA, 600, 60)
+        project.close()
+    return made
+
+
+@pytest.fixture
+def decided(judged: dict[str, Path], form: str, tmp_path: Path) -> Iterator[Project]:
+    shutil.copytree(judged[form], tmp_path / "copy")
+    made = Project.open(tmp_path / "copy" / "play.distill")
+    yield made
+    made.close()
+
+
+# --- a play and its scale --------------------------------------------------------------------------------------------
+
+
+def test_a_play_of_scores_needs_a_scale_and_no_other_play_has_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project, _ = opened(tmp_path, "1,2,3,4,5")
+    for task, scale, why in ((Task.SCORE, "", "needs its scale"), (Task.SCORE, "1,2", "two levels are labels of a"),
+                             (Task.CLASSIFICATION, "1,2,3", "has no levels")):  # fmt: skip
+        with pytest.raises(Refused, match=why):
+            actions.open_play(project, DANA, "other", PlayKind.COST, task=task, scale=scale)
+    project.close()
+    at = ["--project", str(tmp_path / "play.distill")]
+    assert main([*at, "new", "third", "--kind", "cost", "--task", "score"]) == 3
+    assert "--levels" in capsys.readouterr().err
+    assert main([*at, "new", "third", "--kind", "cost", "--task", "score", "--levels", "0..1"]) == 0
+
+
+def test_levels_are_fixed_and_names_may_stand_for_them(tmp_path: Path) -> None:
+    project, play = opened(tmp_path, "1,2,3,4,5")
+    rows = [{"input": f"text {at}", "gold": 1 + at % 2} for at in range(6)]
+    actions.import_traffic(project, play, DANA, scores.write(tmp_path / "a.jsonl", rows))
+    with pytest.raises(Refused, match="are 1,2,3,4,5 for good"):
+        actions.map_labels(project, play, DANA, {"1": "low"})
+    with pytest.raises(Refused, match="for good"):
+        actions.map_labels(project, play, DANA, {"2": None})
+    ranged, number = opened(tmp_path / "range", "0..1") if (tmp_path / "range").mkdir() is None else (project, play)
+    with pytest.raises(Refused, match="need no map"):
+        actions.map_labels(ranged, number, DANA, {"0.5": "~0.5"})
+    with pytest.raises(Refused, match="take --recorded"):
+        actions.try_teacher(ranged, number, DANA, tmp_path)
+    ranged.close()
+    project.close()
+
+
+# --- the verdict -----------------------------------------------------------------------------------------------------
+
+
+def test_a_student_is_judged_by_how_far_off_it_is(decided: Project, form: str) -> None:
+    dossier = decided.dossier(1)
+    record = dossier.record
+    assert record is not None and record.task is Task.SCORE
+    verdicts = {each.sentence: each.verdict for each in dossier.judgements}
+    assert len(verdicts) == 5 and set(verdicts.values()) == {Verdict.HOLDS}, verdicts
+    assert record.controls.keys() == {Control.HARD}
+    assert {"mae", "within_one"} <= record.scores.keys()
+    assert ("brier_score" in record.scores) is (form == "levels")
+    found = review.of(dossier)
+    assert found is not None and sum(each.rows for each in found.by_level) == 250
+    assert (
+        [float(each.level) for each in found.by_level] == [1, 2, 3, 4, 5]
+        if form == "levels"
+        else [0, 0.25, 0.5, 0.75, 1]
+    )
+    lowest, highest = found.by_level[0], found.by_level[-1]
+    assert lowest.student < highest.student and lowest.student_off >= 0
+    words = " ".join(found.of_scale)
+    assert "Quadratic weighted kappa with gold: student" in words and "of 80 repeated inputs" in words
+    off = {name: sum(column) / len(column) for name, column in record.scores["mae"].items()}
+    assert off["student"] < 1500 and off["teacher"] < 1000, off
+
+
+def test_the_rest_of_the_way_ship_predict_and_retrain(decided: Project, form: str, tmp_path: Path) -> None:
+    actions.rehearse(decided, 1, OLGA)
+    assert json.loads(decided.dossier(1).runs[-1].result)["same"] is True
+    actions.sign_off(decided, 1, VERA, Opinion.APPROVE, "Looked.")
+    there = actions.ship(decided, 1, DANA)
+    assert [each.rule for each in verify_bundle(there).problems] == ["sign_off.unsigned", "bundle.unsigned"]
+    student = bundled.read(there)
+    best, worst = predict.answers(student, [BEST, WORST])
+    high, low = float(best["answer"]), float(worst["answer"])
+    assert (high, low) == (5, 1) if form == "levels" else (high > 0.8 and low < 0.2)
+    names: dict[str, object] = {}
+    program = loaders.FORMS[student.form].program_for(several=False, scale="levels" if form == "levels" else "range")
+    exec(program.replace('"model"', repr(str(student.folder))), names)
+    assert names["predict"](BEST) == pytest.approx(best["probabilities"], abs=1e-5)  # type: ignore[operator]
+    for said in predict.answers(student, [BEST, WORST, "baran clear rude"]):
+        answer = names["answer"](said["input"])  # type: ignore[operator]
+        assert float(answer) == pytest.approx(float(str(said["answer"])), abs=1e-3)
+    card = (there / "MODEL_CARD.md").read_text()
+    assert FORMS[form] in card
+    data = decided.artifacts.path(decided.dossier(1).data_sets[-1].artifact)
+    made = retrain.make(there, data, tmp_path / "again", None, None, None)
+    assert made["same_student"] and made["same_data"]
+    feed = scores.rows(300, 3, ranged=form == "range", noise=0.25, start="2026-02")
+    actions.observe(decided, 1, OLGA, scores.write(tmp_path / "feb.jsonl", feed), any_time=True)
+    run = decided.dossier(1).runs[-1]
+    assert run.status is RunStatus.FINISHED, run.error
+    assert decided.dossier(1).standing is Standing.STEADY
+    assert not json.loads(run.result).get("outside")
+
+
+def test_what_the_judge_says_twice_is_shown_before_the_lock(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project, play = opened(tmp_path, "1,2,3,4,5")
+    file = scores.write(tmp_path / "a.jsonl", scores.rows(200, 4, twice=60))
+    command(project.path, "import", "P-001", str(file))
+    command(project.path, "teacher", "P-001", "--recorded")
+    capsys.readouterr()
+    command(project.path, "gate", "power", "P-001")
+    shown = capsys.readouterr().out
+    assert "Asked twice, the teacher is 0." in shown and "60 repeated inputs" in shown
+    assert "Spearman's correlation" in shown and "Quadratic weighted kappa" in shown
+    lines = [line.plain for line in gate_tab.gate(load(project, play, SAM), 78)]
+    assert any("Asked twice" in line for line in lines) and max(map(cell_len, lines)) <= 78
+    project.close()
+
+
+def rows_of(pairs: list[tuple[str | None, str]]) -> list[Row]:
+    return [
+        Row(at, f"d{at}", f"text {at}", gold, "all", None, Split.TRAIN, 1.0, said, None)
+        for at, (gold, said) in enumerate(pairs)
+    ]
+
+
+def kind_of(finding: Finding) -> str:
+    return finding.id.partition("-")[0]
+
+
+def test_the_audit_finds_unused_levels_constant_scores_and_a_judge_that_is_off() -> None:
+    labels = Scale.read("1,2,3,4,5").labels
+    same = [*audit.findings(rows_of([(None, "5")] * 99 + [(None, "4")]), labels)]
+    assert [(kind_of(each), each.level) for each in same] == [
+        ("unused", FindingLevel.NOTE),
+        ("constant", FindingLevel.MUST),
+    ]
+    assert "never gives 1, 2, 3" in same[0].says and "gives 5 to 99 of 100" in same[1].says
+    higher = [*audit.findings(rows_of([(str(1 + at % 4), str(2 + at % 4)) for at in range(60)]), labels)]
+    assert "scores 1.00 higher than gold" in higher[-1].says
+    fine = [*audit.findings(rows_of([(str(1 + at % 5), str(1 + at % 5)) for at in range(60)]), labels)]
+    assert fine == []
+    points = Scale.read("0..1").labels
+    assert [kind_of(each) for each in audit.findings(rows_of([(None, "0.5"), (None, "0.56")] * 30), points)] == [
+        "unused"
+    ]
+
+
+def test_both_sizes_of_screen_show_an_evaluation_of_scores(decided: Project) -> None:
+    view = load(decided, 1, VERA)
+    for width in (78, 118):
+        for draw in (data_tab.data, gate_tab.gate, evidence.evaluation, evidence.decide):
+            assert [line.plain for line in draw(view, width) if cell_len(line.plain) > width] == [], draw
+    assert any("By level" in line.plain or "BY LEVEL" in line.plain for line in evidence.evaluation(view, 118))
+
+
+# --- the gateway -----------------------------------------------------------------------------------------------------
+
+
+def test_a_bundle_that_is_served_answers_with_scores_over_http(decided: Project, form: str, tmp_path: Path) -> None:
+    there, signer = shipped_with_keys(decided, 1, tmp_path / "keys")
+    words = (str(there), "--signer", signer, "--mode", "cascade", "--served-log", str(tmp_path / "log"))
+    with gateway.process(*words, folder=tmp_path / "log") as (found, _):
+        found.until(lambda: found.health()["status"] == "ok", 60)
+        said = found.chat(BEST)
+        assert said.headers["x-distill-route"] == "student"
+        answer = said.json()["choices"][0]["message"]["content"]
+        assert answer == "5" if form == "levels" else float(answer) > 0.8
+        first = found.http.post("/predict", json={"inputs": WORST}).json()[0]
+        assert first["label"] == "1" if form == "levels" else float(first["label"]) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("scale", "teacher", "student", "agrees"),
+    [("1,2,3,4,5", "4.0", "4", True), ("1,2,3,4,5", "4", "5", True), ("1,2,3,4,5", "3", "5", False),
+     ("1,2,3,4,5", "none", "5", False), ("0..1", "0.4", "0.49", True), ("0..1", "0.4", "0.51", False)],
+)  # fmt: skip
+def test_student_and_teacher_agree_within_one_level(scale: str, teacher: str, student: str, agrees: bool) -> None:
+    scorer = BundledStudent(Path(), "", Task.SCORE, "ngram", Scale.read(scale).labels, 1, 64, 0.0)
+    stand = Stand("judge", ServingMode.SHADOW, student=scorer)
+    assert recorder.agree(stand, recorder.stands_for(stand, teacher), student) is agrees

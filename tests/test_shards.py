@@ -1,0 +1,345 @@
+"""Runs that work elsewhere: shards that anything can run, and Slurm. What comes back is believed by digest only."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from distill_tui import actions
+from distill_tui.cli import exits
+from distill_tui.cli.app import main
+from distill_tui.rules import entities
+from distill_tui.runs.executors import files, local, place
+from distill_tui.runs.executors.place import Place
+from distill_tui.spec import Spec
+from distill_tui.store import queries
+from distill_tui.store.project import Project, ProjectError
+from distill_tui.teachers import cache
+from distill_tui.terms import Executor, RunKind, RunStatus
+from support import latency_play, slurm
+from support.latency_play import DAN, QUICK
+from support.live_play import workers_here
+from support.training import teacher as tiny_teacher  # noqa: F401
+from support.unlabelled_play import unlabelled  # noqa: F401
+
+TORN = 9  # shards that came back doubled, cut or changed
+LONG = replace(latency_play.LONG, epochs=4, patience=4)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A play with a frozen data set, and the same student trained on this machine."""
+    folder = tmp_path_factory.mktemp("frozen")
+    with workers_here():
+        project, play = latency_play.frozen(folder)
+        actions.start_run(project, play, DAN, QUICK)
+    project.close()
+    return folder
+
+
+@pytest.fixture
+def project(made: Path, tmp_path: Path) -> Iterator[Project]:
+    shutil.copytree(made, tmp_path / "work")
+    opened = Project.open(tmp_path / "work" / "team.distill")
+    with workers_here():
+        yield opened
+    opened.close()
+
+
+def newest(project: Project) -> entities.Run:
+    return project.dossier(1).runs[-1]
+
+
+def away(shard: Path) -> subprocess.Popen[str]:
+    """Work on a shard as an engine would: a process that knows the shard and nothing else."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "distill_tui.runs.away", str(shard)], stderr=subprocess.PIPE, text=True
+    )
+
+
+def done(shard: Path) -> None:
+    process = away(shard)
+    _, told = process.communicate()
+    assert process.returncode == 0, told
+
+
+def exported(project: Project, folder: Path, spec: Spec = QUICK) -> int:
+    run = actions.start_run(project, 1, DAN, spec, Place(on=Executor.FILES, folder=str(folder)))
+    assert newest(project).status is RunStatus.STOPPED and "1 shard written to" in newest(project).message
+    return run
+
+
+def back(project: Project, run: int, folder: Path) -> entities.Run:
+    actions.resume_run(project, 1, DAN, run, Place(on=Executor.FILES, folder=str(folder)))
+    return newest(project)
+
+
+# --- what is rejected ------------------------------------------------------------------------------------------------
+
+
+def test_only_training_and_labelling_leave_this_machine() -> None:
+    for kind in RunKind:
+        refused = Place(on=Executor.SLURM).problem(kind)
+        assert bool(refused) is (kind not in (RunKind.TRAIN, RunKind.LABEL)), kind
+    assert "needs a folder" in Place(on=Executor.FILES).problem(RunKind.TRAIN)
+    assert "one shard" in Place(on=Executor.SLURM, shards=2).problem(RunKind.TRAIN)
+    for bad in ({"queue": "x"}, {"minutes": "soon"}):
+        with pytest.raises(ValueError, match="Slurm setting"):
+            Place(on=Executor.SLURM).with_settings(bad)
+
+
+def test_a_run_that_cannot_leave_is_not_queued(project: Project) -> None:
+    before = len(project.dossier(1).runs)
+    with pytest.raises(ProjectError, match="needs a folder"):
+        actions.start_run(project, 1, DAN, QUICK, Place(on=Executor.FILES))
+    assert len(project.dossier(1).runs) == before
+
+
+def test_a_folder_with_something_in_it_takes_no_shards(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    actions.start_run(project, 1, DAN, QUICK, Place(on=Executor.FILES, folder=str(tmp_path / "full")))
+    assert newest(project).status is RunStatus.FAILED and "full is not empty" in (newest(project).error or "")
+
+
+def altered(shard: Path) -> None:
+    (student,) = [
+        each for each in (shard / "artifacts").iterdir() if each.is_dir() and (each / "config.json").exists()
+    ][:1]
+    (student / "config.json").write_text("{}")
+
+
+def of_another_shard(shard: Path) -> None:
+    value = json.loads((shard / files.OUTCOME).read_text())
+    (shard / files.OUTCOME).write_text(json.dumps(value | {"shard": "sha256:" + "0" * 64}))
+
+
+def half_written(shard: Path) -> None:
+    text = (shard / files.OUTCOME).read_text()
+    (shard / files.OUTCOME).write_text(text[: len(text) // 2])
+
+
+def other_work(shard: Path) -> None:
+    (shard / files.SHARD).write_text((shard / files.SHARD).read_text().replace('"seed":0', '"seed":1') + " ")
+
+
+def test_what_was_altered_on_the_way_is_rejected_and_leaves_nothing(project: Project, tmp_path: Path) -> None:
+    folder = tmp_path / "shards"
+    run = exported(project, folder)
+    done(folder / "shard-0001")
+    kept = {path.name for path in project.artifacts.folder.iterdir()}
+    for spoil in (altered, of_another_shard, half_written, other_work):
+        shutil.copytree(folder, tmp_path / spoil.__name__)
+        spoil(tmp_path / spoil.__name__ / "shard-0001")
+        ended = back(project, run, tmp_path / spoil.__name__)
+        assert ended.status is RunStatus.FAILED and "shard-0001" in (ended.error or ""), spoil.__name__
+        assert {path.name for path in project.artifacts.folder.iterdir()} == kept
+    assert back(project, run, folder).status is RunStatus.FINISHED
+
+
+def torn(shard: Path, chance: random.Random) -> str:
+    """Cut a file of a shard that came back, or change one byte of it; return what was done."""
+    path = shard / chance.choice((files.SHARD, files.OUTCOME, files.ANSWERS))
+    content = bytearray(path.read_bytes())
+    at = chance.randrange(len(content.rstrip()))
+    if chance.random() < 0.5 or path.name == files.OUTCOME:
+        del content[at:]
+    else:
+        content[at] ^= chance.randrange(1, 256)
+    path.write_bytes(content)
+    return f"{path.name} at {at}"
+
+
+def test_a_doubled_or_torn_shard_is_one_line_and_nothing_counts_twice(unlabelled: Project, tmp_path: Path) -> None:
+    folder, chance = tmp_path / "shards", random.Random(1)
+    run = actions.label(unlabelled, 1, DAN, where=Place(on=Executor.FILES, folder=str(folder), shards=2))
+    for number in (1, 2):
+        done(folder / f"shard-000{number}")
+    teacher = unlabelled.dossier(1).play.teacher_digest
+    for trial in range(TORN):
+        copy = shutil.copytree(folder, tmp_path / f"torn-{trial}")
+        if trial == 0:
+            shutil.rmtree(copy / "shard-0002")
+            shutil.copytree(copy / "shard-0001", copy / "shard-0002")
+        how = "doubled" if trial == 0 else torn(copy / "shard-0002", chance)
+        ended = back(unlabelled, run, copy)
+        assert ended.status is RunStatus.FAILED and "shard-0002" in (ended.error or ""), (how, ended.error)
+        assert "\n" not in (ended.error or "")
+    assert back(unlabelled, run, folder).status is RunStatus.FINISHED
+    once = cache.outputs(unlabelled.artifacts.folder, teacher)
+    result = json.loads(newest(unlabelled).result)
+    assert result["rows"] == len(once) == len(cache.answered(unlabelled.artifacts.folder, teacher)), result
+
+
+def test_shards_of_another_run_or_project_are_rejected_before_a_run_is_resumed(
+    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = exported(project, tmp_path / "shards")
+    assert main(["--project", str(project.path), "runs", "import", "P-001", str(tmp_path / "none"), "--run", str(run)])
+    assert "has no job.json" in capsys.readouterr().err
+    words = ["--project", str(project.path), "runs", "import", "P-001", str(tmp_path / "shards"), "--run", "1"]
+    assert main(words) == exits.BAD_INPUT and "not of run 1" in capsys.readouterr().err
+
+
+# --- what comes back -------------------------------------------------------------------------------------------------
+
+
+def test_a_student_trained_elsewhere_is_the_same_to_the_bit(project: Project, tmp_path: Path) -> None:
+    here = newest(project)
+    assert here.status is RunStatus.FINISHED
+    run = exported(project, tmp_path / "shards")
+    early = back(project, run, tmp_path / "shards")
+    assert early.status is RunStatus.STOPPED and "missing: shard-0001 (no outcome yet)" in early.message
+    done(tmp_path / "shards" / "shard-0001")
+    there = back(project, run, tmp_path / "shards")
+    assert there.status is RunStatus.FINISHED and there.artifact == here.artifact and there.result != "{}"
+    curves = [[p for p in queries.curve(project, each) if p.validation is not None] for each in (run, here.id)]
+    steps = [[(point.step, point.loss, point.validation) for point in curve] for curve in curves]
+    assert steps[0] == steps[1] != [], "the curve came along"
+
+
+def test_a_shard_that_was_killed_goes_on_and_gives_the_same_student(project: Project, tmp_path: Path) -> None:
+    outcomes = []
+    for name, kills in (("whole", 0), ("killed", 1)):
+        exported(project, tmp_path / name, LONG)
+        shard = tmp_path / name / "shard-0001"
+        for _ in range(kills):
+            process = away(shard)
+            _until(lambda: any((shard / "work").rglob("state.safetensors")), process)  # noqa: B023
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            assert not (shard / files.OUTCOME).exists()
+        done(shard)
+        outcomes.append(json.loads((shard / files.OUTCOME).read_text()))
+    assert outcomes[0]["artifact"] == outcomes[1]["artifact"]
+
+
+def _until(reached: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not reached() and process.poll() is None:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_answers_of_shards_are_those_of_one_worker_and_what_is_poison_or_missing_is_named(
+    unlabelled: Project, tmp_path: Path
+) -> None:
+    folder = tmp_path / "shards"
+    run = actions.label(unlabelled, 1, DAN, where=Place(on=Executor.FILES, folder=str(folder), shards=3))
+    assert "3 shards written" in newest(unlabelled).message
+    for number in (1, 3):
+        done(folder / f"shard-000{number}")
+    poisoned = folder / "shard-0003"
+    lines = (poisoned / files.ANSWERS).read_text().splitlines()
+    lines[0] = json.dumps({"input": json.loads(lines[0])["input"], "probabilities": [float("nan")] * 3})
+    lines.append(lines[1])  # twice
+    (poisoned / files.ANSWERS).write_text("".join(f"{line}\n" for line in lines))
+    ended = back(unlabelled, run, folder)
+    assert ended.status is RunStatus.FAILED and "missing or altered" in (ended.error or "")
+    outcome = json.loads((poisoned / files.OUTCOME).read_text())
+    digest = files.file_digest(poisoned / files.ANSWERS)
+    (poisoned / files.OUTCOME).write_text(json.dumps(outcome | {"answers": digest}))
+    ended = back(unlabelled, run, folder)
+    assert ended.status is RunStatus.STOPPED and "2 of 3 shards came back with 59 answers" in ended.message
+    assert "2 put into quarantine.jsonl" in ended.message and "missing: shard-0002" in ended.message
+    done(folder / "shard-0002")
+    ended = back(unlabelled, run, folder)
+    assert "export the run again for the inputs that lack one" in ended.message
+    actions.resume_run(unlabelled, 1, DAN, run, Place(on=Executor.FILES, folder=str(tmp_path / "rest")))
+    done(tmp_path / "rest" / "shard-0001")
+    assert back(unlabelled, run, tmp_path / "rest").status is RunStatus.FINISHED
+    teacher = unlabelled.dossier(1).play.teacher_digest
+    there = cache.outputs(unlabelled.artifacts.folder, teacher)
+    (unlabelled.artifacts.folder / cache.TEACHER_CACHE).unlink()
+    actions.label(unlabelled, 1, DAN)
+    assert newest(unlabelled).status is RunStatus.FINISHED
+    assert there.keys() == (here := cache.outputs(unlabelled.artifacts.folder, teacher)).keys()
+    assert all(there[digest] == pytest.approx(here[digest], abs=1e-5) for digest in here)
+
+
+# --- Slurm -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("slurm")
+    with slurm.running(folder):
+        yield folder
+
+
+def on_slurm(project: Project, spec: Spec, **settings: str) -> int:
+    """Queue a training run for Slurm, its worker a process of its own."""
+    return actions.start_run(
+        project, 1, DAN, spec, Place(on=Executor.SLURM).with_settings({"memory_gb": "2", **settings})
+    )
+
+
+@pytest.fixture
+def real(made: Path, tmp_path: Path) -> Iterator[Project]:
+    """The same project with workers that are processes."""
+    shutil.copytree(made, tmp_path / "work")
+    opened = Project.open(tmp_path / "work" / "team.distill")
+    yield opened
+    for run in queries.active_runs(opened):
+        if run.pid is not None:
+            os.kill(run.pid, signal.SIGKILL)
+    opened.close()
+
+
+def ended(project: Project, run_id: int, reached: Callable[[entities.Run], bool] | None = None) -> entities.Run:
+    end = time.monotonic() + 180
+    while time.monotonic() < end:
+        run = queries.run(project, run_id)
+        assert run is not None
+        if reached(run) if reached else not run.status.active:
+            return run
+        local.reap(project)
+        time.sleep(0.1)
+    raise AssertionError(f"run {run_id}: {run}")
+
+
+def test_slurm_that_does_not_take_the_job_is_one_line_and_the_run_can_be_resumed(cluster: Path, real: Project) -> None:
+    run = ended(real, on_slurm(real, QUICK, partition="nowhere"))
+    assert run.status is RunStatus.FAILED and "Slurm does not take the job" in (run.error or "")
+    again = actions.resume_run(real, 1, DAN, run.id, Place(on=Executor.LOCAL))
+    assert ended(real, again).status is RunStatus.FINISHED
+
+
+def test_a_job_gives_the_same_student_is_stopped_with_the_run_and_requeued_from_its_checkpoint(
+    cluster: Path, real: Project
+) -> None:
+    here = newest(real)
+    run = ended(real, on_slurm(real, QUICK))
+    assert run.status is RunStatus.FINISHED and run.artifact == here.artifact, run
+
+    stopped = on_slurm(real, replace(LONG, epochs=40, patience=40))
+    ended(real, stopped, lambda each: each.step > 0)
+    actions.stop_run(real, 1, DAN, stopped)
+    run = ended(real, stopped)
+    assert run.status is RunStatus.STOPPED
+    left = subprocess.run(["squeue", "-h", "-n", f"distill-{stopped}"], capture_output=True, text=True, check=True)
+    assert not left.stdout.split() or "CG" in left.stdout, "the job was cancelled with the run"
+
+    requeued = on_slurm(real, LONG)
+    folder = real.artifacts.run_folder(requeued) / "shards"
+    ended(real, requeued, lambda each: any(folder.rglob("state.safetensors")) or not each.status.active)
+    (job, *_) = json.loads((folder / "slurm.json").read_text())
+    subprocess.run(["scontrol", "requeue", job], check=True)
+    ended(real, requeued, lambda each: "pending" in each.message or not each.status.active)
+    subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], check=True)  # Slurm would wait two minutes
+    run = ended(real, requeued)
+    assert run.status is RunStatus.FINISHED, run
+    local_run = ended(real, actions.start_run(real, 1, DAN, LONG))
+    assert run.artifact == local_run.artifact, "pre-emption changes nothing"
+    assert place.read(real.artifacts.run_folder(requeued)).on is Executor.SLURM
