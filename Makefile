@@ -53,8 +53,12 @@ demo-scores: $(READY)  ## make the sample of scores: a small scorer learns from 
 demo-tags: $(READY)  ## make the sample of several labels: a student that tags Debian's packages (ARGS=--headless: figures)
 	@$(BIN)/python sample_projects/package_tags/tag.py demo-tags $(ARGS)
 
+# A test of a real terminal, socket or worker can miss its time on a machine that is busy with the other tests: what
+# failed runs once more with nothing beside it. What fails again fails the run; what then passes was told twice above.
 test: $(READY)   ## the tests; REQUIRE_ALL=1: fail where a program is missing that some of them use
-	@$(BIN)/python -m pytest -n $(WORKERS) --durations=25 $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --durations=25 $(ARGS) || { [ $$? = 1 ] && \
+	  echo "Tests failed. Each of these runs once more, alone:" && \
+	  $(BIN)/python -m pytest --last-failed --last-failed-no-failures=none -n 0 -v $(ARGS); }
 
 slow: $(READY)   ## the proofs that take minutes
 	@$(BIN)/python -m pytest -m slow --hypothesis-profile=default $(ARGS)
@@ -64,7 +68,7 @@ check: $(READY)  ## ruff, mypy, the import contracts, and the tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/python -m pytest -n $(WORKERS) --durations=25 $(ARGS)
+	@$(MAKE) --no-print-directory test
 
 .PHONY: house
 house: $(READY)  ## figures of the code: lines, import cycles, deferred imports, largest files

@@ -69,8 +69,16 @@ def test_a_session_that_nobody_touches_writes_only_its_question(session: Callabl
     it.read(3.0)
     it.press(b"?")  # a sheet with a line to type in
     it.shows(b"search")
-    it.read(1.0)
-    assert len(it.read(1.2)) <= len(CURSOR_POSITION)
+    it.until(lambda: written_in(it, 1.5) <= len(CURSOR_POSITION))  # once it is drawn; a cursor blinks within a second
+    assert written_in(it, 3.0) <= 2 * len(CURSOR_POSITION)
+
+
+def written_in(it: Terminal, seconds: float) -> int:
+    """Return how many bytes come within a time."""
+    before, end = len(it.written), time.monotonic() + seconds
+    while time.monotonic() < end:
+        it.read(0.1)
+    return len(it.written) - before
 
 
 def test_a_size_that_no_terminal_has_is_brought_within_bounds() -> None:

@@ -290,7 +290,7 @@ FAULTS = {"429": 429, "500": 500, "drop": 502, "half": 502, "not json": 502, "ha
 def test_a_teacher_that_fails(play: real_play.Play, teacher: TeacherServer, policy: TeacherFault) -> None:
     asked = ServeMode(ServingMode.CANARY, 1, on_fault=policy)
     mode(play, asked)
-    with serving(gateway.of_play(play.path), teacher=teacher.url, teacher_timeout=1.0, key="sk-secret") as found:
+    with serving(gateway.of_play(play.path), teacher=teacher.url, teacher_timeout=2.0, key="sk-secret") as found:
         texts = iter(f"refund number {number}" for number in range(1000))
 
         def of_teacher() -> str:
