@@ -735,6 +735,7 @@ def test_every_run_must_have_its_bound_below_the_target() -> None:
 def test_a_latency_at_the_target_is_not_below_it() -> None:
     assert only(judge(one_look(at_least("50", P95)), timed([50_000] * 100))).verdict is Verdict.MISSES
     assert only(judge(one_look(at_least("50", P95)), timed([49_999] * 100))).verdict is Verdict.HOLDS
+    assert "bound: 50 ms at best)" in only(judge(one_look(at_least("50", P95)), timed([50_000] * 100))).sentence
 
 
 def test_a_p95_is_shown_with_the_teachers() -> None:
@@ -762,6 +763,8 @@ def test_payback_carries_the_interval_of_the_latency() -> None:
     assert judgement.lower is not None and judgement.upper is not None and judgement.estimate is not None
     assert judgement.lower < judgement.estimate < judgement.upper
     assert judgement.sentence.startswith("The student pays the build back in 2.7 months (95% bound: 2.7)")
+    missed = only(judge(one_look(at_least("1", Metric.PAYBACK)), timed(*runs, payback_inputs=PRICES)))
+    assert "in 2.7 months (95% bound: 2.7 at best)" in missed.sentence
 
 
 def test_payback_over_locked_ranges_is_judged_by_its_chance() -> None:

@@ -16,6 +16,8 @@ from distill_tui.gates.statistics import Scores
 from distill_tui.gates.wording import count, distance, lead, points, trim
 from distill_tui.terms import Metric, Reference, Verdict
 
+AT_BEST = " at best"  # behind the bound of a criterion that is missed
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -150,7 +152,7 @@ def _disagreement(found: Judgement) -> str:
 def _difference(found: Judgement) -> str:
     estimate, lower, upper, allowed = _numbers(found)
     low, high = lead(lower, -allowed), lead(upper, -allowed)
-    bounds = {Verdict.HOLDS: f"bound: {low}", Verdict.MISSES: f"bound: {high} at best"}
+    bounds = {Verdict.HOLDS: f"bound: {low}", Verdict.MISSES: f"bound: {high}{AT_BEST}"}
     bound = bounds.get(found.verdict, f"bounds: {low} to {high}")
     asked = f"allows {points(allowed)}" if allowed > 0 else "asks for a lead"
     asked += f" of {points(-allowed)}" if allowed < 0 else ""
@@ -185,12 +187,13 @@ def _score(found: Judgement) -> str:
 
 
 def _latency(found: Judgement) -> str:
-    bound = found.upper if found.upper is None or found.verdict is not Verdict.MISSES else found.lower
+    misses = found.upper is not None and found.verdict is Verdict.MISSES
+    bound = found.lower if misses else found.upper
     runs = "its only run" if found.groups == 1 else f"the slowest of {found.groups} runs"
+    said = "none" if bound is None else f"{_three(bound)} ms{AT_BEST if misses else ''}"
     return (
-        f"the student's p95 latency is {_three(found.estimate or 0.0)} ms in {runs} ({_level(found)} bound: "
-        f"{'none' if bound is None else f'{_three(bound)} ms'}); the gate asks for less than "
-        f"{decimal_text(bar_of(found.criterion))} ms"
+        f"the student's p95 latency is {_three(found.estimate or 0.0)} ms in {runs} ({_level(found)} bound: {said}); "
+        f"the gate asks for less than {decimal_text(bar_of(found.criterion))} ms"
     )
 
 
@@ -198,7 +201,9 @@ def _payback(found: Judgement) -> str:
     never = "never pays the build back"
     pays = never if found.estimate is None else f"pays the build back in {_months(found.estimate)} months"
     pays += "" if found.sent_back is None else f" with {points(found.sent_back)}% of calls sent back to the teacher"
-    bound = _months(found.lower if found.verdict is Verdict.MISSES else found.upper)
+    misses = found.verdict is Verdict.MISSES
+    months = found.lower if misses else found.upper
+    bound = _months(months) + (AT_BEST if misses and months is not None else "")
     allowed = f"the gate allows {decimal_text(bar_of(found.criterion))}"
     if found.chance is not None and found.chance_asked is not None:
         allowed += (
