@@ -20,8 +20,11 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
-def environment(name: str, packages: Sequence[str]) -> Path:
-    """Return the environment of a peer, below `build/`; the first call creates it."""
+def environment(name: str, packages: Sequence[str], *, ours: bool = False) -> Path:
+    """Return the environment of a peer, below `build/`; the first call creates it.
+
+    With `ours` it sees the packages of this environment too, after its own.
+    """
     home = PEERS / name
     if not (home / "ready").exists():
         print(f"installing {name} below {PEERS}", flush=True)
@@ -29,5 +32,8 @@ def environment(name: str, packages: Sequence[str]) -> Path:
         subprocess.run(
             [str(home / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", *packages], check=True
         )
+        if ours:
+            (own,) = home.glob("lib/python*/site-packages")
+            (own / "ours.pth").write_text("".join(f"{path}\n" for path in sys.path if path.endswith("site-packages")))
         (home / "ready").touch()
     return home

@@ -24,6 +24,8 @@ class StudentTraits:
     takes_layers: bool = False  # whether a rung may name layers
     reads_windows: bool = True  # whether it can read a longer input in windows
     learns_probabilities: bool = True  # whether the teacher's probabilities can be learnt, not only its answers
+    takes_folder: bool = False  # whether it can start from a local model folder
+    needs_folder: bool = False  # whether it can start from nothing else
     fastest: Export = Export.SAFETENSORS  # of its forms, the one that answers fastest
 
 
@@ -33,12 +35,23 @@ STUDENTS: dict[StudentKind, StudentTraits] = {  # cheapest first
     StudentKind.NGRAM: StudentTraits(
         {"learning_rate": 0.01, "epochs": 8, "batch_size": 64, "temperature": 1.0}, exports=(), reads_windows=False
     ),
-    StudentKind.STATIC: StudentTraits({"learning_rate": 3e-3, "epochs": 6, "hidden": 256}, fastest=Export.ONNX_INT8),
+    StudentKind.STATIC: StudentTraits(
+        {"learning_rate": 3e-3, "epochs": 6, "hidden": 256}, takes_folder=True, fastest=Export.ONNX_INT8
+    ),
     StudentKind.SCRATCH: StudentTraits({"learning_rate": 1e-3, "epochs": 4}),
     StudentKind.LAYERS: StudentTraits(takes_layers=True),
-    StudentKind.FOLDER: StudentTraits(),
-    StudentKind.TAGGER: StudentTraits(_WRITES | {"vocabulary": 512}, (), True, False, learns_probabilities=False),
-    StudentKind.CAUSAL: StudentTraits(_WRITES | {"vocabulary": 2048}, (), True, False),
+    StudentKind.FROZEN: StudentTraits(
+        {"learning_rate": 1e-3, "epochs": 30, "patience": 5, "batch_size": 64, "temperature": 1.0, "hidden": 256},
+        reads_windows=False,
+        takes_folder=True,
+        needs_folder=True,
+        fastest=Export.ONNX_INT8,
+    ),
+    StudentKind.FOLDER: StudentTraits(takes_folder=True, needs_folder=True),
+    StudentKind.TAGGER: StudentTraits(
+        _WRITES | {"vocabulary": 512}, (), True, False, learns_probabilities=False, takes_folder=True
+    ),
+    StudentKind.CAUSAL: StudentTraits(_WRITES | {"vocabulary": 2048}, (), True, False, takes_folder=True),
 }
 _COST = list(STUDENTS)
 LAYERED = [kind for kind, student in STUDENTS.items() if student.takes_layers]
@@ -56,10 +69,10 @@ class Spec:
     """How one student is trained, and which students are trained to compare it with."""
 
     student: StudentKind = StudentKind.LAYERS
-    folder: str = ""  # the model that a student of kind folder starts from: its digest, once the run is queued
+    folder: str = ""  # the local model that a student starts from: its digest, once the run is queued
     layers: tuple[int, ...] = (0, 5)  # which of the teacher's layers the student starts from (student = layers)
-    hidden: int = 128  # width of a student that starts from scratch, or of static embeddings
-    depth: int = 2  # layers of a student that starts from scratch
+    hidden: int = 128  # width of a student that starts from scratch, of static embeddings, or of a frozen one's head
+    depth: int = 2  # layers of a student that starts from scratch, or of a frozen one's head
     vocabulary: int = 8192  # the most tokens kept of the teacher's tokenizer, by count in the training rows
     max_tokens: int = 0  # longer inputs are cut; 0: what 99% of the training rows need, as far as the student can read
     windows: bool = False  # longer inputs are read in windows of max_tokens, whose logits are averaged; nothing is cut
@@ -163,9 +176,10 @@ class Spec:
         return _COST.index(self.student), bool(self.folder) and not self.layers, len(self.layers)
 
     def kept(self, rung: str) -> Spec:
-        """Return the spec of the one student that a run kept, by its rung; without the other arms."""
+        """Return the spec of the one student that a run kept, by its rung; without the other arms' fields."""
         chosen = next((one for one in self.rungs() if one.rung == rung), self.rungs()[0])
-        return replace(chosen, controls=(), seeds=0, probe=False)
+        folder = chosen.folder if STUDENTS[chosen.student].takes_folder else ""
+        return replace(chosen, folder=folder, controls=(), seeds=0, probe=False)
 
     def control(self, control: Control) -> Spec:
         """Return the spec of a control arm: the same student on hard labels only; the rows choose which."""
@@ -200,8 +214,10 @@ class Spec:
     def _contradiction(self) -> str | None:
         if self.student is StudentKind.LAYERS and not self.layers:
             return "layers is empty; name at least one layer of the teacher, like 0,5."
-        if self.student is StudentKind.FOLDER and not self.folder:
-            return "A student of kind folder starts from a local model; name its folder, like folder=models/mini."
+        if STUDENTS[self.student].needs_folder and not self.folder:
+            return (
+                f"A student of kind {self.student} starts from a local model; name its folder, like folder=models/mini."
+            )
         if self.windows and not self.ladder and not STUDENTS[self.student].reads_windows:
             return (
                 f"A {self.student} student cannot read in windows; give windows=false and raise max_tokens, or train "

@@ -131,6 +131,7 @@ class StudentKind(StrEnum):
     STATIC = "static"  # token embeddings, averaged, and a small head: no attention
     SCRATCH = "scratch"  # a transformer that starts from random weights
     LAYERS = "layers"  # a transformer that starts from chosen layers of the teacher
+    FROZEN = "frozen"  # a small head on a local encoder that stays as it is
     FOLDER = "folder"  # a transformer that starts from a local model folder
     TAGGER = "tagger"  # generation: a transformer that marks the answer in the input
     CAUSAL = "causal"  # generation: a small language model that writes the answer
@@ -146,7 +147,7 @@ class Export(StrEnum):
 
     SAFETENSORS = "safetensors"
     ONNX_INT8 = "onnx-int8"  # 8-bit weights, run by ONNX Runtime
-    FASTEST = "fastest"  # 8-bit ONNX for a static student, for any other as it was trained
+    FASTEST = "fastest"  # 8-bit ONNX for a static and a frozen student, for any other as it was trained
 
 
 class Control(StrEnum):

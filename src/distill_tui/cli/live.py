@@ -445,7 +445,9 @@ def probe(call: Call) -> None:
 )
 @click.option("--out", metavar="FOLDER", type=FILE, required=True, help="a new folder for the student")
 @click.option("--teacher", metavar="FOLDER", type=FILE, help="the teacher's folder, if the recipe names a local one")
-@click.option("--start", metavar="FOLDER", type=FILE, help="the model that a student of kind folder starts from")
+@click.option(
+    "--start", metavar="FOLDER", type=FILE, help="the model that the student starts from, if the recipe names one"
+)
 @click.option("--threads", metavar="N", type=int, help="torch threads (default: the recipe's; others give other bits)")
 def retrain(
     call: Call, bundle: str, data: str, out: str, teacher: str | None, start: str | None, threads: int | None

@@ -22,7 +22,7 @@ from distill_tui.terms import Action, Executor, StudentKind
 
 _FIELDS = {
     "student": "the kind of student",
-    "folder": "the model folder that a student of kind folder starts from",
+    "folder": "the local model that a frozen, folder, static, tagger or causal student starts from",
     "layers": "the teacher's layers that the student starts from",
     "hidden": "hidden width of a student trained from scratch, or of static embeddings",
     "depth": "layers of a student trained from scratch",

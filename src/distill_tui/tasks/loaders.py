@@ -111,6 +111,30 @@ def predict(text, second=""):
     return dict(zip([names[str(number)] for number in range(len(names))], (shares / shares.sum()).tolist()))
 '''
 
+FROZEN = """\
+import json, pathlib
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModel, AutoTokenizer
+
+folder = pathlib.Path("model")
+tokenizer = AutoTokenizer.from_pretrained(folder)
+encoder = AutoModel.from_pretrained(folder)
+head = load_file(folder / "head.safetensors")
+config = json.loads((folder / "config.json").read_text())
+labels = [config["id2label"][str(number)] for number in range(len(config["id2label"]))]
+
+
+def predict(text, second=None):
+    with torch.inference_mode():
+        states = encoder(**tokenizer(text, second, truncation=True, return_tensors="pt"))[0][0]  # (tokens, width)
+        vector = states[0] if config["reads_first_token"] else states.mean(0)
+        if "dense.weight" in head:
+            vector = torch.nn.functional.gelu(head["dense.weight"] @ vector + head["dense.bias"])
+        logits = head["classifier.weight"] @ vector + head["classifier.bias"]
+    return dict(zip(labels, logits.softmax(0).tolist()))
+"""
+
 TAGGER = (
     inspect.getsource(normalise).partition('"""\n\n')[2]
     + """
@@ -260,6 +284,7 @@ class Form:
 FORMS = {
     "onnx": Form("onnx", ONNX, marker="model.onnx"),
     "ngram": Form("ngram_vocabulary", NGRAM, marker="ngrams.json"),
+    "frozen": Form("frozen", FROZEN, marker="head.safetensors"),
     "transformers": Form("encoder", TRANSFORMERS, marker="config.json"),
     "tagger": Form("tagger", TAGGER),
     "causal": Form("causal", CAUSAL),

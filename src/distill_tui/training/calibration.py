@@ -20,7 +20,7 @@ from distill_tui.gates.aside import LEAST, aside, key
 from distill_tui.training import predict, thresholds
 from distill_tui.training.arrays import Floats
 from distill_tui.training.export import replace_folder
-from distill_tui.training.folders import NGRAMS, set_settings
+from distill_tui.training.folders import HEAD, NGRAMS, set_settings
 
 WIDEST = 4.0  # the natural logarithm of the largest temperature, and of one over the smallest
 _ENDS = ("classifier.weight", "classifier.bias", "classifier.out_proj.weight", "classifier.out_proj.bias")
@@ -92,13 +92,14 @@ def calibrated(raw: Path, out: Path, texts: Sequence[str], truth: NDArray[np.int
 def _divide(folder: Path, divisor: float) -> None:
     """Divide the last layer's weights and bias, and state in config.json by what."""
     names = ("weight", "bias") if (folder / NGRAMS).is_file() else _ENDS
-    tensors = load_file(folder / "model.safetensors")
+    file = folder / (HEAD if (folder / HEAD).is_file() else "model.safetensors")
+    tensors = load_file(file)
     ends = [name for name in names if name in tensors]
     if not ends:  # a kind of model whose last layer has another name stays as it is, and states no temperature
         return
     for name in ends:
         tensors[name] = (tensors[name] / np.float32(divisor)).astype(tensors[name].dtype)
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(tensors, file, metadata={"format": "pt"})
     settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     settings["calibrated_by"] = divisor
     (folder / "config.json").write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")

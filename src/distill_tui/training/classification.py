@@ -29,6 +29,7 @@ from distill_tui.training.objective import (
     set_logit_loss,
 )
 from distill_tui.training.predictor import SetShares
+from distill_tui.training.students.frozen import FrozenStudent
 from distill_tui.training.students.layers import NO_TEACHER
 
 
@@ -183,6 +184,9 @@ class ClassificationObjective:
         self.soft = torch.from_numpy(_soft(training, len(labels))[useful])
         self.weights = torch.from_numpy(training.weights[useful])
         self.validation_rows, self.validation_targets = self._validation(validation)
+        if isinstance(self.student, FrozenStudent):
+            with processes.join().main_first():
+                self.student.read(self.rows, self.validation_rows, places.shared or places.checkpoints)
         self.term_weights = {
             "soft": spec.alpha,
             "hard": 1 - spec.alpha,

@@ -16,8 +16,8 @@ import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from safetensors.torch import save_file
 
-from distill_tui.training import models
-from distill_tui.training.folders import ONNX, READING
+from distill_tui.training import heads, models
+from distill_tui.training.folders import HEAD, ONNX, READING
 
 if TYPE_CHECKING:
     from distill_tui.training.models import Model, Tokenizer
@@ -51,18 +51,18 @@ def onnx_int8(source: Path, out: Path) -> None:
     Matrices and embeddings are rounded to 8 bits with a scale for each; activations are rounded at run time (dynamic
     quantisation), so no calibration rows are needed. The float weights are left out: what ships is what was judged.
     """
-    model, tokenizer = models.load(source)
+    model, tokenizer, whole = _as_function(source)
 
     def fill(folder: Path) -> None:
         static = _is_static(model)
-        _trace(model, _Averaged(model) if static else _Logits(model), folder / "float.onnx")
+        _trace(model, whole, folder / "float.onnx")
         kinds = ["Gather"] if static else None  # the rest of a static student is a few hundred numbers
         with _quiet():
             quantize_dynamic(
                 folder / "float.onnx", folder / ONNX, op_types_to_quantize=kinds, weight_type=QuantType.QInt8
             )
         (folder / "float.onnx").unlink()
-        model.config.parameters = sum(weight.numel() for weight in model.parameters())
+        model.config.parameters = sum(weight.numel() for weight in (model if static else whole).parameters())
         model.config.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         _set_tokenizer_class(folder / "tokenizer_config.json")
@@ -70,6 +70,15 @@ def onnx_int8(source: Path, out: Path) -> None:
             shutil.copyfile(source / READING, folder / READING)
 
     replace_folder(out, fill)
+
+
+def _as_function(source: Path) -> tuple[Model, Tokenizer, torch.nn.Module]:
+    """Load a student's folder: its model, its tokenizer, and its logits as a function of two tensors."""
+    if (source / HEAD).is_file():
+        headed = heads.load(source)
+        return headed.encoder, headed.tokenizer, heads.Whole(headed)
+    model, tokenizer = models.load(source)
+    return model, tokenizer, _Averaged(model) if _is_static(model) else _Logits(model)
 
 
 class _Logits(torch.nn.Module):

@@ -16,7 +16,9 @@ from distill_tui.gates.scale import is_range
 from distill_tui.tasks.loaders import FORMS
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib")
-ONNX, NGRAMS, ANSWER = FORMS["onnx"].marker, FORMS["ngram"].marker, "answer.json"
+ONNX, NGRAMS, HEAD = (FORMS[name].marker for name in ("onnx", "ngram", "frozen"))
+ANSWER = "answer.json"
+READS_FIRST = "reads_first_token"  # in config.json: the head reads the first token's vector, not the mean of all
 SEVERAL = "multi_label_classification"  # the problem_type of a model with a probability of its own for each label
 OF_SCALE = "of_scale"  # in config.json: the labels are levels of a scale, or points of a range
 READING = "reading.json"  # how a model is to read: tokens at once, fewer than it can; longer texts in windows
@@ -132,6 +134,17 @@ def tokens_read(folder: Path) -> int:
 def reads_windows(folder: Path) -> bool:
     """Whether longer texts are read in windows, whose logits are averaged."""
     return (folder / READING).is_file() and _read(folder / READING).get("windows") is True
+
+
+def first_token(folder: Path) -> bool:
+    """Whether an encoder's vector of a text is that of its first token; else it is the mean over its tokens.
+
+    A student states it; the folder of a sentence encoder has it in the file of its pooling.
+    """
+    stated, pooling = _read(folder / "config.json").get(READS_FIRST), folder / "1_Pooling" / "config.json"
+    if stated is None and pooling.is_file():
+        stated = _read(pooling).get("pooling_mode_cls_token")
+    return stated is True
 
 
 def tokens_at_once(folder: Path) -> int | None:

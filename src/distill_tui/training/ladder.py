@@ -145,7 +145,7 @@ class Climb(Generic[Part, Predictions]):
         epochs: dict[int, list[LossTerms]] = {}
         self.before, self._planned = self._planned, self._planned + _steps(spec, training)
         if not (place / "student").exists():
-            places = Places(self.teacher, place / "checkpoints", place / "student", self.start)
+            places = Places(self.teacher, place / "checkpoints", place / "student", self.start, self.folder / "shared")
             steps = self.rows.train(spec, training, places)
             try:
                 for step in steps:

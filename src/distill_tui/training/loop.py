@@ -49,6 +49,7 @@ class Places:
     checkpoints: Path
     out: Path
     start: Path | None = None  # the model that the student starts from
+    shared: Path | None = None  # what the arms of a run compute once; None: each for itself, next to its checkpoints
 
 
 def fit(spec: Spec, make: Callable[[], Objective], places: Places) -> Iterator[Step]:

@@ -45,8 +45,8 @@ def build(
 ) -> LabelStudent:
     """Make the untrained student of a spec; a pure function of its arguments (and of the files in the folders).
 
-    `texts` are the training rows: they choose the vocabulary. `start` is the folder that a student of kind folder
-    starts from. Raises ValueError with one sentence where a folder cannot give what the spec asks for.
+    `texts` are the training rows: they choose the vocabulary. `start` is the folder that the spec names to
+    start from. Raises ValueError with one sentence where a folder cannot give what the spec asks for.
     """
     import torch  # a student that only answers may do without
 

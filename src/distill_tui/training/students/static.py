@@ -1,9 +1,9 @@
 """Token embeddings, averaged, and a small head: no attention, and word order does not matter.
 
 EuroBERT with no layers is just that, in stock transformers: embeddings, RMS norm, mean, dense, GELU, linear.
-(ModernBERT looks the same but divides by the number of its layers when it starts.) With a teacher, each token starts
-as the output of the teacher's encoder for that token alone, and the norm is set to have no effect, because a token's
-length then encodes its importance.
+(ModernBERT looks the same but divides by the number of its layers when it starts.) With a local encoder, which is the
+folder that the spec names or else the teacher, each token starts as the encoder's output for that token alone, and the
+norm is set to have no effect, because a token's length then encodes its importance.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 import transformers
 
 from distill_tui.spec import Spec
-from distill_tui.training import lengths, models
+from distill_tui.training import lengths, models, vocabulary
 from distill_tui.training.students.encoder import Student, fresh, student_tokenizer
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ FLAT = 1e3  # an RMS norm with eps = FLAT^2 and weight FLAT passes short vectors
 def build(
     spec: Spec, labels: tuple[str, ...], texts: Sequence[str], teacher: Path | None, start: Path | None
 ) -> Student:
-    """Make the student, with the teacher's embeddings of single tokens where there is a teacher with WordPiece."""
-    source = models.load(teacher) if teacher else None
+    """Make the student, with the encoder's embeddings of single tokens where there is an encoder with WordPiece."""
+    source = _encoder(start, teacher)
     tokenizer, kept = student_tokenizer(spec, texts, source)
     encoded = source is not None and kept is not None
     spec = lengths.settled(spec, lambda: models.lengths(tokenizer, texts), lengths.MOST)
@@ -52,6 +52,19 @@ def build(
         counts = torch.bincount(torch.tensor([i for row in models.tokenise(tokenizer, texts, 512) for i in row]))
         _start_embeddings(student.model, words, torch.nn.functional.pad(counts, (0, len(kept) - len(counts))))
     return student
+
+
+def _encoder(start: Path | None, teacher: Path | None) -> tuple[Model, Tokenizer] | None:
+    """Load the folder to start from, or else the teacher. Raises ValueError where its vocabulary cannot be taken."""
+    if start is None:
+        return models.load(teacher) if teacher else None
+    source = models.load_for(transformers.AutoModel, start, new_head=True)
+    if vocabulary.is_word_piece(source[1]):
+        return source
+    raise ValueError(
+        f"{start.name} has no WordPiece vocabulary, so a static student cannot take its tokens; name another encoder, "
+        "or leave static out of the ladder."
+    )
 
 
 @torch.inference_mode()

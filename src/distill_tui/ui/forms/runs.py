@@ -26,7 +26,7 @@ AUTO = "Empty: the student's default."
 BY_KIND = ("epochs", "temperature", "learning_rate", "batch_size")  # empty: the student's default
 HINTS = {  # the fields of a spec in the form's order
     "student": "",
-    "folder": "A local model to start from, which is copied in. Empty: random weights.",
+    "folder": "A local model that a frozen, folder or static student starts from; it is copied in.",
     "layers": "Of a layers student: the teacher's layers it starts from, like 0,5.",
     "epochs": AUTO,
     "temperature": f"Softens both distributions; above 0. {AUTO}",
