@@ -104,7 +104,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (
             {"ladder": "tagger, ngram"},
-            "A ladder has rungs of one task: ngram, static, scratch, layers, folder give labels; tagger",
+            "A ladder has rungs of one task: ngram, static, scratch, layers, frozen, folder give labels; tagger",
         ),
         ({"ladder": "causal 0 5"}, "name its folder"),
         ({"student": "tagger", "layers": "0,1"}, "name its folder"),
