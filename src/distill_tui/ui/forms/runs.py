@@ -54,7 +54,7 @@ GENERATION_HINTS = {
 def start_run(app: DistillApp, view: View) -> Step:
     usual = Spec.from_mapping({"student": suits(view.dossier)})
     kinds = tasks.of(view.play.task).students
-    hints = HINTS | {"student": f"One of {', '.join(kinds)}, cheapest first."}
+    hints = HINTS | {"student": f"Cheapest first: {', '.join(kinds)}."}
     hints |= GENERATION_HINTS if usual.writes else {}
     choices = {"student": kinds, "export": tuple(Export), "probe": ("False", "True")}
     if app.restricted:
