@@ -26,6 +26,7 @@ from distill_tui.store import glance, tables
 from distill_tui.store.project import Project, now
 from distill_tui.terms import Action, Assurance, PlayKind, Role, RunKind, RunStatus, Stage, Task
 from distill_tui.ui.app import DistillApp
+from distill_tui.ui.board import below
 from distill_tui.ui.board.below import REST
 from distill_tui.ui.board.card_text import card_line, list_line
 from distill_tui.ui.board.screen import BoardScreen
@@ -333,6 +334,19 @@ async def test_below_the_board_stands_the_next_step_and_why_it_is_blocked(projec
         assert Action.IMPORT_TRAFFIC.sentence.rstrip(".") in text
         assert "blocked" in text and "Only the driver (dan) may do this; you are dana." in text
         assert "distill-tui import P-001" in text
+
+
+async def test_how_long_a_play_has_stood_is_told_anew_though_nothing_else_changes(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(below, "AGES", 0.1)
+    add_play(project, "refund-intent", Stage.DATA)
+    app = an_app(project)
+    async with app.run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        first = text_of(app).partition("data for ")[2][:5]
+        await pilot.pause(1.2)
+        assert first and text_of(app).partition("data for ")[2][:5] not in ("", first)
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW])

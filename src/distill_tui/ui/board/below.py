@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from distill_tui.ui.board.preview import Preview
 
 REST = 0.08  # seconds that the cursor must rest on a play before it is loaded
+AGES = 30  # seconds between two looks at how long the play has stood
 
 
 class Below(Vertical):
@@ -47,6 +48,9 @@ class Below(Vertical):
     def compose(self) -> ComposeResult:
         yield from (Line() for _ in range(self.LINES))
 
+    def on_mount(self) -> None:
+        self.set_interval(AGES, self._draw)
+
     def forget(self) -> None:
         """Have the next look load the play again, changed or not."""
         self._shown = None, None
@@ -59,6 +63,7 @@ class Below(Vertical):
         if self.dossier is not None and (card is None or self.dossier.play.id != card.id):
             self.preview = None
         if self.preview is not None and self._shown[0] is card and self._shown[1] == seen:
+            self._draw()
             return False
         self._card = card
         if self._resting is not None:
@@ -90,9 +95,14 @@ class Below(Vertical):
     def _loaded(self, card: Card, seen: int | None, found: Preview) -> None:
         if self._card is None or card.id != self._card.id:
             return
-        app, width = cast("DistillApp", self.app), self.app.size.width
         self.preview, self._shown = found, (self._card, seen)
-        self.show(found.lines(app.actor, width, wide=width >= WIDE, keys=app.practice))
+        self._draw()
+
+    def _draw(self) -> None:
+        """Show what is loaded, with ages as of now."""
+        app, width = cast("DistillApp", self.app), self.app.size.width
+        if self.preview is not None:
+            self.show(self.preview.lines(app.actor, width, wide=width >= WIDE, keys=app.practice))
 
     def show(self, lines: list[Content]) -> None:
         for number, widget in enumerate(self.query(Line)):
