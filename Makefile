@@ -187,6 +187,15 @@ bench-rows: $(READY)     ## browse a million rows, compared with pandas
 bench-size: $(READY)     ## a 5 GB import and a million rows built by the real commands: seconds and peak memory
 	@$(BIN)/python benchmarks/size.py $(ARGS)
 
+.PHONY: bench-people
+bench-people: $(READY)   ## an hour of 50 plays, 10 boards, 4 gateways, 8 workers and 8 writers on one project file
+	@$(BIN)/python benchmarks/people.py $(ARGS)
+
+.PHONY: bench-scale
+bench-scale: $(READY)    ## import, label, build, freeze and browse of 10^5 and 10^6 rows: seconds, CPU, memory, growth; duplicates and their peers
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@$(BIN)/python benchmarks/scale.py $(ARGS)
+
 bench-drift: $(READY)  ## false alarms and delays of the drift monitor, compared with river's on the same streams
 	@$(BIN)/python benchmarks/drift.py $(ARGS)
 

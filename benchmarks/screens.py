@@ -241,12 +241,13 @@ def a_project(folder: Path, plays: int) -> Path:
     return path
 
 
-def train_in(path: Path, folder: Path) -> tuple[int, int]:
+def train_in(path: Path, folder: Path, name: str = "trains") -> tuple[int, int]:
     """Take one more play to a real training run that outlasts the measurement; give the play's and the run's number."""
     project = Project.open(path)
     dana = Actor("dana", ME)
-    actions.add_account(project, dana, "vera", 4_002)
-    play = actions.open_play(project, dana, "trains", PlayKind.COST)
+    if 4_002 not in {each.uid for each in project.project_dossier().accounts}:
+        actions.add_account(project, dana, "vera", 4_002)
+    play = actions.open_play(project, dana, name, PlayKind.COST)
     for role in Role:
         actions.assign_role(project, play, dana, role, "vera" if role is Role.VALIDATOR else "dana")
     actions.fill_worksheet(project, play, dana, NUMBERS, "bench")

@@ -61,20 +61,27 @@ def write(path: Path, seed: int, words_a_row: int, *, most_bytes: int = 0, most_
 
 def command(project: Path, *words: str) -> tuple[float, float, str]:
     """Run a command and its worker; return seconds, the larger peak in MiB, and the output. Raises where it failed."""
+    seconds, peak, _, output = measured(project, *words)
+    return seconds, peak, output
+
+
+def measured(project: Path, *words: str) -> tuple[float, float, float, str]:
+    """Run a command and its worker; return seconds, the larger peak in MiB, seconds of CPU of both, and the output."""
     code = (
         "import os, resource, sys; from distill_tui.cli.app import main; code = main(sys.argv[1:])\n"
         "try:\n while os.wait(): pass\n"
         "except ChildProcessError: pass\n"
-        "peaks = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]\n"
-        "print('PEAK', max(peaks), file=sys.stderr); sys.exit(code)"
+        "both = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]\n"
+        "used = sum(each.ru_utime + each.ru_stime for each in both)\n"
+        "print('PEAK', max(each.ru_maxrss for each in both), used, file=sys.stderr); sys.exit(code)"
     )
     line = [sys.executable, "-c", code, "--project", str(project), *words]
     began = time.perf_counter()
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(words)} failed: {done.stderr[-2000:]}")
-    peak = int(done.stderr.rsplit("PEAK", 1)[1])
-    return time.perf_counter() - began, peak / 1024, done.stdout.strip()
+    peak, used = done.stderr.rsplit("PEAK", 1)[1].split()
+    return time.perf_counter() - began, int(peak) / 1024, float(used), done.stdout.strip()
 
 
 def imported(folder: Path, gigabytes: float) -> None:

@@ -36,9 +36,9 @@ from kit import Bench, Row
 HERE = Path(__file__).resolve().parent
 SUBJECTS = (
     *("people", "kills", "concurrency", "damage", "disk", "clocks", "hostile_input", "sessions", "guards"),
-    *("gateway", "wire_formats"),
+    *("gateway", "wire_formats", "shards"),
 )
-WORKERS = ("gateway", "wire_formats")  # of a play that real workers made; the others start from stages
+WORKERS = ("gateway", "wire_formats", "shards")  # of a play that real workers made; the others start from stages
 PRELOADS = {"disk": "failing_disk.c", "clocks": "moved_clock.c"}  # loaded before libc
 HEADER = ("proof", "times", "lost", "minutes", "commit", "detail")
 

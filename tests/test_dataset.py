@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import io
 import json
@@ -406,6 +407,35 @@ def test_the_order_of_rows_makes_no_other_clusters():
     for a in range(80):
         for b in range(80):
             assert (one[shuffled[a]] == one[shuffled[b]]) == (other[a] == other[b])
+
+
+MIXED = [
+    "", "a", "!!", "\x00", "short", "a sentence of more than eight characters",
+    "Ünïcode, café and naïve: ﬁnally?",
+    "今天天气很好我们去公园散步吧",
+    "これは日本語の文です。", "한국어 문장입니다",
+    "e\u0301 combining a\u0308", "x" * 2_000,
+]  # fmt: skip
+
+
+def test_the_rule_of_near_duplicates_is_that_of_every_release():
+    keys = duplicates._band_keys(duplicates._minima(*duplicates._sketches(MIXED, np.empty(0, np.uint64))))
+    assert (
+        hashlib.sha256(keys.tobytes()).hexdigest() == "a6c9cb9580217a1cd27824e8cab0802594e46a27845cacc67c985cfa0e0e44d9"
+    )
+
+
+@pytest.mark.parametrize("limit", ["IN_MEMORY", "BATCH", "BATCH_CHARACTERS", "AT_ONCE"])
+def test_the_clusters_do_not_depend_on_how_many_rows_are_in_memory(monkeypatch, limit):
+    frame = "Name the sentiment of the following message: "
+    texts = [
+        *MIXED,
+        *[frame + sentence(n % 60) + " " * (n // 60) for n in range(90)],
+        " ".join(map(sentence, range(90))),
+    ]
+    whole = duplicates.near_duplicates(texts)
+    monkeypatch.setattr(duplicates, limit, 8)
+    assert duplicates.near_duplicates(texts) == whole and len(set(whole)) < len(texts)
 
 
 def test_a_long_text_costs_no_more_than_its_sketch():

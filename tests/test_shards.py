@@ -16,10 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from distill_tui import actions
+from distill_tui import actions, digests
 from distill_tui.cli import exits
 from distill_tui.cli.app import main
 from distill_tui.rules import entities
+from distill_tui.runs import label
 from distill_tui.runs.executors import files, local, place
 from distill_tui.runs.executors.place import Place
 from distill_tui.spec import Spec
@@ -27,9 +28,10 @@ from distill_tui.store import queries
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.teachers import cache
 from distill_tui.terms import Executor, RunKind, RunStatus
-from support import latency_play, slurm
+from support import data_runs, latency_play, slurm, small_disk
 from support.latency_play import DAN, QUICK
 from support.live_play import workers_here
+from support.training import spoilt
 from support.training import teacher as tiny_teacher  # noqa: F401
 from support.unlabelled_play import unlabelled  # noqa: F401
 
@@ -61,10 +63,10 @@ def newest(project: Project) -> entities.Run:
     return project.dossier(1).runs[-1]
 
 
-def away(shard: Path) -> subprocess.Popen[str]:
+def away(shard: Path, *attempt: str) -> subprocess.Popen[str]:
     """Work on a shard as an engine would: a process that knows the shard and nothing else."""
     return subprocess.Popen(
-        [sys.executable, "-m", "distill_tui.runs.away", str(shard)], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "distill_tui.runs.away", str(shard), *attempt], stderr=subprocess.PIPE, text=True
     )
 
 
@@ -82,7 +84,9 @@ def exported(project: Project, folder: Path, spec: Spec = QUICK) -> int:
 
 def back(project: Project, run: int, folder: Path) -> entities.Run:
     actions.resume_run(project, 1, DAN, run, Place(on=Executor.FILES, folder=str(folder)))
-    return newest(project)
+    ended = project.dossier(1).run(run)
+    assert ended is not None
+    return ended
 
 
 # --- what is rejected ------------------------------------------------------------------------------------------------
@@ -182,6 +186,86 @@ def test_a_doubled_or_torn_shard_is_one_line_and_nothing_counts_twice(unlabelled
     assert result["rows"] == len(once) == len(cache.answered(unlabelled.artifacts.folder, teacher)), result
 
 
+def test_a_shard_that_another_version_of_the_teacher_answered_is_rejected_and_counts_nothing(
+    unlabelled: Project, tiny_teacher: Path, tmp_path: Path
+) -> None:
+    folder, teacher = tmp_path / "shards", unlabelled.dossier(1).play.teacher_digest
+    run = actions.label(unlabelled, 1, DAN, where=Place(on=Executor.FILES, folder=str(folder), shards=2))
+    for number in (1, 2):
+        done(folder / f"shard-000{number}")
+    data_runs.try_teacher(unlabelled, 1, DAN, spoilt(tiny_teacher, tmp_path / "newer", initializer_range=0.5))
+    newer = unlabelled.dossier(1).play.teacher_digest
+    ended = back(unlabelled, run, folder)
+    assert newer != teacher and ended.status is RunStatus.FAILED
+    assert "shard-0001 was answered by another teacher than P-001 has now; export again" in (ended.error or "")
+    tried = {each: len(cache.outputs(unlabelled.artifacts.folder, each)) for each in (teacher, newer)}
+    assert max(tried.values()) < 90, "nothing was taken in, for neither of them"
+    data_runs.try_teacher(unlabelled, 1, DAN, tiny_teacher)
+    ended = back(unlabelled, run, folder)
+    assert ended.status is RunStatus.FINISHED
+    assert len(cache.outputs(unlabelled.artifacts.folder, teacher)) == json.loads(ended.result)["rows"]
+
+
+def test_a_full_disk_is_one_line_and_the_run_goes_on_where_there_is_room(unlabelled: Project, tmp_path: Path) -> None:
+    with small_disk.mounted(tmp_path / "spool", 200) as disk:
+        folder = disk.folder / "shards"
+        run = actions.label(unlabelled, 1, DAN, where=Place(on=Executor.FILES, folder=str(folder)))
+        ended = newest(unlabelled)
+        assert ended.status is RunStatus.FAILED and not any(folder.iterdir())
+        assert f"The shards cannot be written to {folder}: No space left on device. Free" in (ended.error or "")
+        disk.resize(20_000)
+        assert "1 shard written" in back(unlabelled, run, folder).message
+        disk.fill()
+        process = away(folder / "shard-0001")
+        _, told = process.communicate()
+        assert process.returncode == 1 and not (folder / "shard-0001" / files.OUTCOME).exists()
+        assert len(told.splitlines()) == 1 and ("No space left on device" in told or "disk is full" in told), told
+        ended = back(unlabelled, run, folder)
+        assert ended.status is RunStatus.STOPPED and "0 of 1 shards came back with 0 answers" in ended.message
+        disk.empty()
+        done(folder / "shard-0001")
+        assert back(unlabelled, run, folder).status is RunStatus.FINISHED
+    teacher = unlabelled.dossier(1).play.teacher_digest
+    assert len(cache.outputs(unlabelled.artifacts.folder, teacher)) == json.loads(newest(unlabelled).result)["rows"]
+
+
+def test_an_export_that_was_killed_is_written_again_and_no_other_folder_is_touched(
+    project: Project, tmp_path: Path
+) -> None:
+    folder = tmp_path / "shards"
+    run = exported(project, folder)
+    (folder / files.JOB).unlink()  # as a kill before the last file leaves it
+    assert "is not empty" in (back(project, run, folder).error or ""), "its mark is gone: it may be someone's"
+    (folder / files.BEGUN).write_text(f"{project.dossier(1).project.uid} {run}")
+    assert "1 shard written" in back(project, run, folder).message
+    assert not (folder / files.BEGUN).exists()
+
+
+def test_a_job_that_was_taken_over_reports_nothing_more(project: Project, tmp_path: Path) -> None:
+    folder = tmp_path / "shards"
+    run, shard = exported(project, folder, LONG), folder / "shard-0001"
+    late = away(shard, files.begin(folder))
+    _until(lambda: any((shard / "work").rglob("state.safetensors")), late)
+    late.send_signal(signal.SIGSTOP)
+    process = away(shard, files.begin(folder))
+    assert process.wait() == 0
+    outcome, points = (shard / files.OUTCOME).read_bytes(), (shard / files.POINTS).read_bytes()
+    late.send_signal(signal.SIGCONT)
+    assert late.wait() == 3
+    assert ((shard / files.OUTCOME).read_bytes(), (shard / files.POINTS).read_bytes()) == (outcome, points)
+    assert back(project, run, folder).status is RunStatus.FINISHED
+
+
+def test_a_shard_whose_answers_were_altered_is_made_whole_by_its_command(unlabelled: Project, tmp_path: Path) -> None:
+    folder = tmp_path / "shards"
+    run = actions.label(unlabelled, 1, DAN, where=Place(on=Executor.FILES, folder=str(folder)))
+    done(folder / "shard-0001")
+    (folder / "shard-0001" / files.ANSWERS).write_text("")
+    assert "answers.jsonl is missing or altered; run this shard again" in (back(unlabelled, run, folder).error or "")
+    done(folder / "shard-0001")
+    assert back(unlabelled, run, folder).status is RunStatus.FINISHED
+
+
 def test_shards_of_another_run_or_project_are_rejected_before_a_run_is_resumed(
     project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -266,6 +350,40 @@ def test_answers_of_shards_are_those_of_one_worker_and_what_is_poison_or_missing
     assert newest(unlabelled).status is RunStatus.FINISHED
     assert there.keys() == (here := cache.outputs(unlabelled.artifacts.folder, teacher)).keys()
     assert all(there[digest] == pytest.approx(here[digest], abs=1e-5) for digest in here)
+
+
+def test_in_parts_labels_and_shards_are_the_same(
+    unlabelled: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifacts, exports = [], []
+    for name, at_once in (("whole", 10_000), ("parts", 13)):
+        monkeypatch.setattr(files, "AT_ONCE", at_once)
+        folder = tmp_path / name
+        actions.label(unlabelled, 1, DAN, where=Place(on=Executor.FILES, folder=str(folder), shards=3))
+        exports.append(folder)
+        shards = [json.loads((folder / f"shard-000{number}" / files.SHARD).read_text()) for number in (1, 2, 3)]
+        artifacts.append([(shard["traffic"][0]["artifact"], shard["traffic"][0]["rows"]) for shard in shards])
+    assert artifacts[0] == artifacts[1]
+    results, answers = [], []
+    teacher, folder = unlabelled.dossier(1).play.teacher_digest, unlabelled.artifacts.folder
+    tried = (folder / cache.TEACHER_CACHE).read_bytes()
+    for at_once in (10_000, 13):
+        monkeypatch.setattr(label, "AT_ONCE", at_once)
+        actions.label(unlabelled, 1, DAN)
+        assert newest(unlabelled).status is RunStatus.FINISHED, newest(unlabelled).error
+        results.append(json.loads(newest(unlabelled).result) | {"seconds": 0})
+        answers.append(cache.outputs(folder, teacher))
+        (folder / cache.TEACHER_CACHE).write_bytes(tried)
+    assert results[0] == results[1]
+    assert all(answers[0][digest] == pytest.approx(row, abs=1e-5) for digest, row in answers[1].items())
+
+
+@pytest.mark.parametrize("rows", [0, 1, 100, 12_345_678])
+def test_parts_hold_every_digest_once_and_in_order(rows: int) -> None:
+    found = digests.parts(rows, 1_000)
+    assert [part.start for part in found[1:]] == [part.end for part in found[:-1]]
+    assert found[0].start == "" and found[-1].end > "f" * 64 and len(found) == max(1, -(-rows // 1_000))
+    assert [part.start for part in found] == sorted({part.start for part in found})
 
 
 # --- Slurm -----------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 
 def canonical(value: object) -> bytes:
@@ -70,3 +71,21 @@ def folder_manifest(folder: Path) -> dict[str, str]:
 def folder_digest(folder: Path) -> str:
     """Return the digest of a folder: that of its manifest."""
     return digest_of(canonical(folder_manifest(folder)))
+
+
+class Part(NamedTuple):
+    """The digests from one, included, to another, not included."""
+
+    start: str = ""
+    end: str = "g"  # after every hexadecimal digit
+
+
+EVERY_ROW = Part()
+DIGITS = 4  # of a digest that divide parts
+
+
+def parts(rows: int, most: int) -> list[Part]:
+    """Divide all digests into equal parts, so that each has about so many of the rows at most, in their order."""
+    count = min(max(1, -(-rows // most)), 16**DIGITS)
+    bounds = [f"{16**DIGITS * number // count:0{DIGITS}x}" for number in range(1, count)]
+    return [Part(start, end) for start, end in zip(("", *bounds), (*bounds, "g"), strict=True)]

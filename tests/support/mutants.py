@@ -94,7 +94,7 @@ def damaged_value(body: Any, chance: random.Random) -> Any:
     """Damage a parsed body: other types, missing, renamed, wrapped, doubled and deeply nested values."""
     places = list(_places(body))
     if not places:
-        return chance.choice(HOSTILE)
+        return copy.deepcopy(chance.choice(HOSTILE))
     *path, name = chance.choice(places)
     if name == "segment":  # the client's word for its kind of request, which every policy keeps
         return body

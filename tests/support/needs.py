@@ -20,6 +20,7 @@ PACKAGES = {  # of Debian and its kin
     "zsh": "zsh",
     "sbatch": "slurm-wlm",
     "munged": "munge",
+    "mount": "mount",
     "chromium": "chromium",
 }
 MARK = "missing here: "

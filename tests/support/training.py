@@ -73,7 +73,11 @@ def digests(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny BERT of random weights with a tokenizer of its own."""
+    return made_teacher(tmp_path_factory.mktemp("models") / "teacher")
+
+
+def made_teacher(folder: Path) -> Path:
+    """Make a tiny BERT of random weights with a tokenizer of its own."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     tokenizer = vocabulary.train(examples(400, seed=2).inputs, 300)
@@ -87,7 +91,6 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
         id2label=dict(enumerate(reversed(LABELS))),  # in another order than the play's, on purpose
         label2id={label: number for number, label in enumerate(reversed(LABELS))},
     )
-    folder = tmp_path_factory.mktemp("models") / "teacher"
     export.write(transformers.BertForSequenceClassification(config).eval(), tokenizer, folder)
     return folder
 

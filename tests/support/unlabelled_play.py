@@ -15,10 +15,16 @@ from support.live_play import workers_here
 
 @pytest.fixture
 def unlabelled(tmp_path: Path, tiny_teacher: Path) -> Iterator[Project]:
-    (tmp_path / "label").mkdir()
     with workers_here():
-        project, play = latency_play.locked(tmp_path / "label")
-        latency_play.imported(project, play, 90, answered=False)
-        data_runs.try_teacher(project, play, DAN, tiny_teacher)
+        project = made(tmp_path / "label", tiny_teacher)
         yield project
     project.close()
+
+
+def made(folder: Path, teacher: Path) -> Project:
+    """Take the play to its tried teacher; runs must work in this process (`workers_here`)."""
+    folder.mkdir()
+    project, play = latency_play.locked(folder)
+    latency_play.imported(project, play, 90, answered=False)
+    data_runs.try_teacher(project, play, DAN, teacher)
+    return project

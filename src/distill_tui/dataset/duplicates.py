@@ -13,9 +13,11 @@ match only shares a split: no row is removed. Paraphrases are not found.
 from __future__ import annotations
 
 import heapq
+import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import IO
 
 import numpy as np
 import regex
@@ -27,15 +29,19 @@ from distill_tui.dataset.row_identity import normalise
 
 SHINGLE = 8  # characters
 BANDS, BAND_MINIMA = 40, 6
-BATCH = 1_000
+BATCH, BATCH_CHARACTERS = 1_000, 1_000_000  # texts whose shingles are hashed together: some 50 bytes a character
+AT_ONCE = 32_768  # hashes of which minima are computed together
+IN_MEMORY = 200_000  # rows whose band keys, 320 bytes each, are kept in memory
 SKETCH = 512  # smallest shingle hashes kept of a long text: bounds the cost of one row
 BOILERPLATE_SHARE = 0.5  # a shingle in over half of the rows belongs to a prompt's frame
 BOILERPLATE_ROWS = 50  # in fewer rows over half is too few to be a frame
 BOILERPLATE_SAMPLE = 2_000
 
 Hashes = NDArray[np.uint64]
+Places = NDArray[np.int64]
 
 _PUNCTUATION = regex.compile(r"(?:[^\w\p{M}]|_)+")
+_NO_WORD = {code: " " for code in range(128) if not chr(code).isalnum()}
 _DENSE = regex.compile(r"(\p{Script=Han})|[\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]")
 _GOLDEN = 0x9E3779B97F4A7C15  # the step of splitmix64: spreads neighbouring numbers over all 64 bits
 
@@ -72,17 +78,69 @@ def near_duplicates(texts: Sequence[str], progress: Progress = no_progress) -> l
     """Return each text's cluster: the position of the cluster's first text."""
     together = Together(len(texts))
     frame = _boilerplate(texts)
-    keys = np.empty((len(texts), BANDS), dtype=np.uint64)
-    for start in range(0, len(texts), BATCH):
-        minima = np.stack([_minima(_sketch(text, frame)) for text in texts[start : start + BATCH]])
-        keys[start : start + BATCH] = _band_keys(minima)
-        progress("near duplicates", min(start + BATCH, len(texts)), len(texts))
-    for band in range(BANDS):
-        order = np.argsort(keys[:, band], kind="stable")
-        sorted_keys = keys[order, band]
-        for place in np.flatnonzero(sorted_keys[1:] == sorted_keys[:-1]):
-            together.join(int(order[place]), int(order[place + 1]))
+    with _BandKeys(len(texts)) as keys:
+        for start, end in _batches(texts):
+            keys.add(_band_keys(_minima(*_sketches(texts[start:end], frame))))
+            progress("near duplicates", end, len(texts))
+        for band in range(BANDS):
+            own = keys.of(band)
+            order = np.argsort(own)
+            own = own[order]
+            for place in np.flatnonzero(own[1:] == own[:-1]).tolist():
+                together.join(int(order[place]), int(order[place + 1]))
     return together.roots()
+
+
+def _batches(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Yield where batches begin and end: so many texts, or fewer where they are long."""
+    start = size = 0
+    for at, text in enumerate(texts):
+        if at > start and (at - start == BATCH or size + len(text) > BATCH_CHARACTERS):
+            yield start, at
+            start, size = at, 0
+        size += len(text)
+    if texts:
+        yield start, len(texts)
+
+
+class _BandKeys:
+    """The band keys of many texts, one band at a time: beyond `IN_MEMORY` rows they wait in a file."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows, self._parts = rows, list[Hashes]()
+        self._file: IO[bytes] | None = tempfile.TemporaryFile() if rows > IN_MEMORY else None  # noqa: SIM115
+        self._sizes = list[int]()  # rows of each part of the file, in which each band is in one piece
+
+    def __enter__(self) -> _BandKeys:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def add(self, keys: Hashes) -> None:
+        self._parts.append(keys)
+        if self._file is not None and sum(map(len, self._parts)) >= IN_MEMORY // 4:
+            self._write(self._file)
+
+    def _write(self, file: IO[bytes]) -> None:
+        part = np.concatenate(self._parts)
+        file.write(np.ascontiguousarray(part.T).tobytes())
+        self._sizes.append(len(part))
+        self._parts = []
+
+    def of(self, band: int) -> Hashes:
+        """Return a band's key of every row."""
+        if self._file is None:
+            return np.concatenate([part[:, band] for part in self._parts] or [np.empty(0, np.uint64)])
+        if self._parts:
+            self._write(self._file)
+        found, before = np.empty(self._rows, np.uint64), 0
+        for size in self._sizes:
+            self._file.seek(8 * (BANDS * before + band * size))
+            found[before : before + size] = np.frombuffer(self._file.read(8 * size), np.uint64)
+            before += size
+        return found
 
 
 def label_conflicts(texts: Sequence[str], labels: Sequence[str | None]) -> tuple[list[int], set[int]]:
@@ -109,7 +167,7 @@ def border(texts: Sequence[str], around: float = 0.5, width: float = 0.2) -> lis
     """Find pairs with a similarity near a value, nearest first: the border of the rule."""
     frame = _boilerplate(texts)
     sketches = [_sketch(text, frame) for text in texts]
-    minima = np.stack([_minima(sketch) for sketch in sketches]) if sketches else np.empty((0, 240), np.uint32)
+    minima = _minima(*_joined(sketches)) if sketches else np.empty((0, BANDS * BAND_MINIMA), np.uint32)
     clusters = near_duplicates(texts)
     seen: dict[tuple[int, int], float] = {}
     for band in range(0, minima.shape[1], LOOSE_MINIMA):
@@ -136,16 +194,37 @@ def _similarity(one: Hashes, other: Hashes) -> float:
 
 
 def _shingles(text: str) -> Hashes:
-    """Hash every run of eight characters; a shorter text is one shingle."""
-    words = _PUNCTUATION.sub(" ", normalise(text)).strip() or normalise(text)
-    codes = np.frombuffer(_spread(words).encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
-    width = min(SHINGLE, len(codes))
-    starts = len(codes) - width + 1
-    scrambled = _mix(codes)
-    sums = np.full(starts, width, dtype=np.uint64)
-    for offset in range(width):  # an odd factor for each place: the order of the characters counts
-        sums += scrambled[offset : offset + starts] * _PLACE_FACTORS[offset]
-    return np.unique(_mix(sums))
+    """Return the hashes of a text's shingles, sorted, each once."""
+    return np.unique(_hashes([text])[0])
+
+
+def _hashes(texts: Sequence[str]) -> tuple[Hashes, Places]:
+    """Hash every run of eight characters of each text; a shorter text is one run.
+
+    Returns the hashes of all texts, one text after the other, and the place of each text's first.
+    """
+    runs = [_spread(_words(text)) for text in texts]
+    lengths = np.array([len(run) for run in runs], dtype=np.int64)
+    padded = np.maximum(lengths, SHINGLE)
+    codes = np.frombuffer("".join([run.ljust(SHINGLE) for run in runs]).encode("utf-32-le"), dtype=np.uint32)
+    place = np.arange(len(codes)) - np.repeat(np.cumsum(padded) - padded, padded)  # of each character in its text
+    scrambled = _mix(codes.astype(np.uint64))
+    if len(runs) and lengths.min() < SHINGLE:
+        scrambled[place >= np.repeat(lengths, padded)] = 0
+    counts = padded - (SHINGLE - 1)
+    sums = np.zeros(len(codes) - (SHINGLE - 1) if len(codes) else 0, dtype=np.uint64)
+    for offset in range(SHINGLE):  # an odd factor for each place: the order of the characters counts
+        sums += scrambled[offset : offset + len(sums)] * _PLACE_FACTORS[offset]
+    sums = sums[(place < np.repeat(counts, padded))[: len(sums)]]
+    sums += np.repeat(np.minimum(lengths, SHINGLE), counts).astype(np.uint64)
+    return _mix(sums), np.cumsum(counts) - counts
+
+
+def _words(text: str) -> str:
+    """Return the normalised text without its punctuation."""
+    if text.isascii():  # the same, several times as fast
+        return " ".join(text.lower().translate(_NO_WORD).split()) or normalise(text)
+    return _PUNCTUATION.sub(" ", normalise(text)).strip() or normalise(text)
 
 
 def _spread(text: str) -> str:
@@ -162,11 +241,32 @@ def _mix(values: Hashes) -> Hashes:
 
 
 def _sketch(text: str, frame: Hashes) -> Hashes:
+    """Return the smallest hashes of a text, without those of the frame where others are left."""
     hashes = _shingles(text)
     if len(frame):
         own = hashes[~np.isin(hashes, frame)]
         hashes = own if len(own) else hashes
     return hashes[:SKETCH]  # np.unique sorted them
+
+
+def _sketches(texts: Sequence[str], frame: Hashes) -> tuple[Hashes, Places]:
+    """Return the sketches of texts, one after the other and unsorted, and the place of each one's first hash."""
+    hashes, starts = _hashes(texts)
+    counts = np.diff(starts, append=len(hashes))
+    if not len(frame) and counts.max(initial=0) <= SKETCH:
+        return hashes, starts
+    if counts.max() <= SKETCH:
+        own = ~np.isin(hashes, frame)
+        left = np.add.reduceat(own, starts, dtype=np.int64)
+        own |= np.repeat(left == 0, counts)  # a text that is nothing but frame keeps it
+        left = np.where(left == 0, counts, left)
+        return hashes[own], np.cumsum(left) - left
+    return _joined([_sketch(text, frame) for text in texts])
+
+
+def _joined(sketches: Sequence[Hashes]) -> tuple[Hashes, Places]:
+    counts = np.array([len(sketch) for sketch in sketches], dtype=np.int64)
+    return np.concatenate(sketches), np.cumsum(counts) - counts
 
 
 def _boilerplate(texts: Sequence[str]) -> Hashes:
@@ -186,13 +286,21 @@ _MULTIPLIERS = (_mix(_PLACES) >> np.uint64(32)).astype(np.uint32) | np.uint32(1)
 _OFFSETS = (_mix(_PLACES + np.uint64(1_000_000)) >> np.uint64(32)).astype(np.uint32)
 
 
-def _minima(sketch: Hashes) -> NDArray[np.uint32]:
-    """Return the 240 MinHash values of a text."""
-    short = (sketch & np.uint64(0xFFFFFFFF)).astype(np.uint32)
-    products = _MULTIPLIERS[:, None] * short[None, :]
-    products += _OFFSETS[:, None]
-    minima: NDArray[np.uint32] = products.min(axis=1)
-    return minima
+def _minima(hashes: Hashes, starts: Places) -> NDArray[np.uint32]:
+    """Return the 240 MinHash values of each text: (texts, 240)."""
+    minima = np.empty((BANDS * BAND_MINIMA, len(starts)), dtype=np.uint32)
+    short = hashes.astype(np.uint32)  # the lower half
+    first = 0
+    while first < len(starts):  # as many texts at once as fit the processor's cache
+        last = max(first + 1, int(np.searchsorted(starts, starts[first] + AT_ONCE)))
+        own = short[starts[first] : starts[last] if last < len(starts) else len(short)]
+        places, product = starts[first:last] - starts[first], np.empty_like(own)
+        for at, (factor, offset) in enumerate(zip(_MULTIPLIERS, _OFFSETS, strict=True)):
+            np.multiply(own, factor, out=product)
+            np.add(product, offset, out=product)
+            minima[at, first:last] = np.minimum.reduceat(product, places)
+        first = last
+    return np.ascontiguousarray(minima.T)
 
 
 def _band_keys(minima: NDArray[np.uint32]) -> Hashes:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from distill_tui.dataset.counted import Names, Usable, p95
@@ -32,6 +33,7 @@ from distill_tui.dataset.row_identity import input_digest
 from distill_tui.dataset.row_identity import sealed as sealed
 from distill_tui.dataset.traces import stream
 from distill_tui.dataset.traces.call_mapping import DEFAULT, CallMapping
+from distill_tui.digests import EVERY_ROW, Part
 from distill_tui.gates.usable import SegmentRows
 from distill_tui.rules.results import ImportReport, Reject
 from distill_tui.tasks.label_map import Vocabulary, alike
@@ -111,10 +113,11 @@ def pick(files: Sequence[Path], wanted: Callable[[Mapping[str, Any]], bool], out
 
 def write_inputs(inputs: Iterable[tuple[str, str]], out: Path) -> None:
     """Write inputs alone, (digest, text), as imported traffic."""
-    nothing = dict.fromkeys(COLUMNS)
+    found = list(inputs)
+    columns: dict[str, list[str | None]] = dict.fromkeys(COLUMNS, [None] * len(found))
+    columns |= {"input_digest": [digest for digest, _ in found], "input": [text for _, text in found]}
     with replacing(out) as draft, pq.ParquetWriter(draft, SCHEMA, **WRITING) as writer:
-        found = [nothing | {"input_digest": digest, "input": text} for digest, text in inputs]
-        writer.write_table(pa.Table.from_pylist(found, SCHEMA))
+        writer.write_table(pa.Table.from_pydict(columns, SCHEMA))
 
 
 @dataclass
@@ -368,9 +371,27 @@ def counted(files: Sequence[Path], *, several: bool = False) -> tuple[Vocabulary
     return names.vocabulary(), usable.segments()
 
 
-def distinct_inputs(files: Sequence[Path]) -> dict[str, str]:
+def rows_in(files: Sequence[Path]) -> int:
+    """Count the rows of imported files. Raises BadInput."""
+    found = 0
+    for path in files:
+        with _opened(path, COLUMNS) as file:
+            found += file.metadata.num_rows
+    return found
+
+
+def distinct_inputs(files: Sequence[Path], part: Part = EVERY_ROW) -> dict[str, str]:
     """Return every distinct input: digest → text, the smallest of the texts that normalise alike."""
     found: dict[str, str] = {}
-    for row in rows(files, ("input_digest", "input")):
-        found[row["input_digest"]] = min(row["input"], found.get(row["input_digest"], row["input"]))
+    for path in files:
+        with _opened(path, ("input_digest", "input")) as file:
+            for batch in file.iter_batches(batch_size=BATCH, columns=["input_digest", "input"]):
+                own = batch if part == EVERY_ROW else _of_part(batch, part)
+                for digest, text in zip(*(column.to_pylist() for column in own.columns), strict=True):
+                    found[digest] = min(text, found.get(digest, text))
     return found
+
+
+def _of_part(batch: pa.RecordBatch, part: Part) -> pa.RecordBatch:
+    digests = batch.column("input_digest")
+    return batch.filter(pc.and_(pc.greater_equal(digests, part.start), pc.less(digests, part.end)))

@@ -22,6 +22,10 @@ class Cut:
         """Count from the length of each whole text and how much of it was cut, in tokens."""
         return cls(texts=len(whole), texts_cut=sum(each > 0 for each in cut), tokens=sum(whole), tokens_cut=sum(cut))
 
+    def __add__(self, other: Cut) -> Cut:
+        """Add what is counted of other texts."""
+        return Cut(*(one + more for one, more in zip(self.numbers, other.numbers, strict=True)))
+
     @property
     def share(self) -> float:
         return self.texts_cut / self.texts if self.texts else 0.0

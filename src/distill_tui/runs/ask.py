@@ -12,6 +12,7 @@ import numpy as np
 
 from distill_tui import tasks
 from distill_tui.dataset.counted import Names
+from distill_tui.digests import EVERY_ROW, Part
 from distill_tui.gates.cut import Cut
 from distill_tui.gates.wording import money
 from distill_tui.rules import entities
@@ -49,13 +50,16 @@ def ask(
     limits: Limits = FREE,
     spent: Decimal = Decimal(0),
     step: tuple[int, int] | None = None,
+    before: int = 0,
+    of: int | None = None,
 ) -> int:
     """Ask about (input digest, text) pairs, keep the answers under `name` or the teacher's, and count the retries.
 
-    `limits` and what was `spent` before are an endpoint's. `step` is what is reported instead of the rows done. Raises
-    ValueError with one sentence.
+    `limits` and what was `spent` before are an endpoint's. `step` is what is reported instead of the rows done;
+    `before` and `of` count the inputs of other calls in. Raises ValueError with one sentence.
     """
     artifacts, name, started = claimed.project.artifacts, name or teacher, time.monotonic()
+    all_inputs = len(todo) if of is None else of
 
     def tell(done: int, retries: int, spent: Decimal) -> None:
         paid = ""
@@ -63,8 +67,8 @@ def ask(
             budget = f" of {money(limits.budget, limits.currency)}" if limits.budget.is_finite() else ""
             paid = f", {money(spent, limits.currency)}{budget} spent, {retries:,} retries"
         speed = f"{done / max(time.monotonic() - started, 1e-9):.0f} a second"
-        message = f"the teacher answered {done:,} of {len(todo):,} inputs, {speed}{paid}"
-        claimed.report(*(step or (done, len(todo))), message)
+        message = f"the teacher answered {before + done:,} of {all_inputs:,} inputs, {speed}{paid}"
+        claimed.report(*(step or (before + done, all_inputs)), message)
 
     described = None if source is TeacherSource.LOCAL else Described.from_json(artifacts.text(teacher))
     if described is not None and source is TeacherSource.ENDPOINT:
@@ -140,13 +144,20 @@ def cut_of(artifacts: Artifacts, play: entities.Play, texts: Sequence[str]) -> C
 
 def answer_names(artifacts: Artifacts, play: entities.Play, inputs: Collection[str]) -> Vocabulary:
     """Count the names that a teacher with labels answered these inputs with, as written where it names no label."""
-    names, folder = Names(tasks.of(play.task).several), artifacts.folder
     if not tasks.of(play.task).has_labels:
         return NO_NAMES
-    own, several = labels_of(artifacts, play), tasks.of(play.task).several
-    answers = cache.labelled(folder, play.teacher_source, play.teacher_digest, own, several=several)
-    said = cache.said(folder, play.teacher_digest) if play.teacher_source.can_write else {}
+    names = Names(tasks.of(play.task).several)
+    add_names(names, artifacts, play, inputs)
+    return names.vocabulary()
+
+
+def add_names(
+    names: Names, artifacts: Artifacts, play: entities.Play, inputs: Collection[str], part: Part = EVERY_ROW
+) -> None:
+    """Count the names of the answers to the inputs of a part."""
+    folder, own = artifacts.folder, labels_of(artifacts, play)
+    answers = cache.labelled(folder, play.teacher_source, play.teacher_digest, own, several=names.several, part=part)
+    said = cache.said(folder, play.teacher_digest, part) if play.teacher_source.can_write else {}
     for digest in inputs:
         label, _ = answers.get(digest, (None, None))
         names.add(None, label if label is not None else said.get(digest) or None, None)
-    return names.vocabulary()

@@ -23,6 +23,7 @@ from distill_tui.rules.results import decode, encode
 from distill_tui.runs import label, train
 from distill_tui.runs.claim import EVERY, Stopped
 from distill_tui.runs.executors import files
+from distill_tui.runs.worker import in_a_line
 from distill_tui.store.artifacts import Artifacts, write_whole
 from distill_tui.teachers import cache
 from distill_tui.terms import RunKind
@@ -58,6 +59,7 @@ class Away:
         self.project = AwayHost(Artifacts(where / "artifacts"), self.shard)
         self.given, self._last = set(self.shard.artifacts), 0.0
         self.folder.mkdir(exist_ok=True)
+        _cut_half_line(where / files.POINTS)
 
     def report(
         self, step: int, total: int, message: str, *, point: entities.RunPoint | None = None, always: bool = False
@@ -65,17 +67,23 @@ class Away:
         """Write how far it is. Raises Stopped where a stop was requested, or another attempt has begun."""
         if not (time.monotonic() - self._last >= EVERY or always):
             return
-        self._last, job = time.monotonic(), self.where.parent
-        if (job / files.STOP).exists() or (self.attempt and _text(job / files.ATTEMPT) != self.attempt):
-            raise Stopped
+        self._last = time.monotonic()
+        self._still_ours()
         if point is not None:
             with (self.where / files.POINTS).open("a", encoding="utf-8") as file:
                 file.write(encode(point) + "\n")
         now = files.Progress(step=step, total=total, message=message)
         write_whole(self.where / files.PROGRESS, encode(now).encode())
 
+    def _still_ours(self) -> None:
+        """Raise Stopped where a stop was requested, or another attempt has begun."""
+        job = self.where.parent
+        if (job / files.STOP).exists() or (self.attempt and _text(job / files.ATTEMPT) != self.attempt):
+            raise Stopped
+
     def finish(self, result: results.Result, steps: int, artifact: str | None) -> None:
-        """Write the outcome; nothing is taken in before this file is there."""
+        """Write the outcome; nothing is taken in before this file is there. Raises Stopped."""
+        self._still_ours()
         answers = self._answers() if self.run.kind is RunKind.LABEL else ""
         folder = self.project.artifacts.folder
         made = [f"sha256:{each.name}" for each in folder.iterdir() if len(each.name) == 64]
@@ -103,6 +111,13 @@ class Away:
         return file_digest(self.where / files.ANSWERS)
 
 
+def _cut_half_line(path: Path) -> None:
+    """Cut the last line of a file where a kill or a full disk left only a part of it."""
+    with suppress(FileNotFoundError), path.open("r+b") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)
+
+
 def _text(path: Path) -> str:
     with suppress(OSError):
         return path.read_text(encoding="utf-8")
@@ -111,9 +126,11 @@ def _text(path: Path) -> str:
 
 def work(where: Path, attempt: str = "") -> None:
     """Work on a shard to its end. Raises ValueError with one sentence, and Stopped."""
-    if (where / files.OUTCOME).exists():
-        return
     away = Away(where, attempt)
+    if (where / files.OUTCOME).exists():
+        if files.is_done(where, away.digest):
+            return
+        (where / files.OUTCOME).unlink()  # it was altered on the way; the work is done again
     if away.shard.format != files.FORMAT:
         raise ValueError(f"{where.name} is of format “{away.shard.format}”; this release reads “{files.FORMAT}”.")
     for digest in away.shard.artifacts:
@@ -138,8 +155,9 @@ def main(arguments: list[str]) -> int:
     except Stopped:
         return 3
     except Exception as error:
-        sentence = str(error) if isinstance(error, ValueError) else " ".join(f"{type(error).__name__}: {error}".split())
-        write_whole(where / files.FAILED, json.dumps({"error": sentence}).encode())
+        sentence = str(error) if isinstance(error, ValueError) else in_a_line(error, "run this shard again")
+        with suppress(OSError):  # a full disk does not take it either
+            write_whole(where / files.FAILED, json.dumps({"error": sentence}).encode())
         sys.stderr.write(f"{sentence}\n")
         return 1
     return 0

@@ -29,7 +29,7 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
     path = artifacts.path(data.artifact)
     leaks = [*frozen.leaks(path, claimed.progress()), *time_leaks(artifacts, dossier, path)]
 
-    rows = len(frozen.splits_of(path))
+    rows = frozen.row_count(path)
 
     def edit(change: Change, run: entities.Run) -> None:
         row = change.session.get(tables.DataSet, data.id)

@@ -8,18 +8,24 @@ from __future__ import annotations
 import time
 from decimal import Decimal
 
-from distill_tui.dataset.traffic import distinct_inputs
+from distill_tui import tasks
+from distill_tui.dataset.counted import Names
+from distill_tui.dataset.traffic import distinct_inputs, rows_in
+from distill_tui.digests import EVERY_ROW
+from distill_tui.digests import parts as parts_of
 from distill_tui.rounds import teacher_calls, variations
 from distill_tui.rules.dossier import PlayDossier
-from distill_tui.rules.results import LabelResult, VariationResult, VariationsSpec
+from distill_tui.rules.results import NO_NAMES, LabelResult, VariationResult, VariationsSpec
 from distill_tui.runs import label_batch
-from distill_tui.runs.ask import answer_names, ask, cut_of
+from distill_tui.runs.ask import add_names, ask, cut_of
 from distill_tui.runs.claim import Claim, Work
 from distill_tui.store.json_columns import stored
 from distill_tui.teachers import cache
 from distill_tui.teachers.description import Described
 from distill_tui.teachers.limits import Limits
 from distill_tui.terms import TeacherSource
+
+AT_ONCE = 200_000  # rows of traffic whose inputs, tokens and answers are in memory at once
 
 
 def run(claimed: Claim, dossier: PlayDossier) -> None:
@@ -58,41 +64,54 @@ def vary(claimed: Claim, dossier: PlayDossier, wanted: VariationsSpec) -> Variat
 
 
 def label(claimed: Work, dossier: PlayDossier) -> LabelResult:
-    """Ask the play's teacher for every input that it has not answered yet."""
+    """Ask the play's teacher for every input that it has not answered yet, in parts that fit the memory."""
     artifacts, play, started = claimed.project.artifacts, dossier.play, time.monotonic()
     files = [traffic.artifact for traffic in dossier.traffic]
-    inputs = distinct_inputs([artifacts.path(artifact) for artifact in files])
-    known = cache.answered(artifacts.folder, play.teacher_digest)
-    todo = [(digest, text) for digest, text in inputs.items() if digest not in known]
-    claimed.report(0, len(todo), f"{len(inputs) - len(todo):,} inputs were answered before", always=True)
-    retries, money = _ask(claimed, dossier, play.teacher_digest, todo)
+    paths = [artifacts.path(artifact) for artifact in files]
+    of_labels, names = tasks.of(play.task).has_labels, Names(tasks.of(play.task).several)
+    rows = new = 0
+    retries, money, cut = None, None, None
+    all_rows = rows_in(paths)
+    parts = parts_of(all_rows, AT_ONCE) if play.teacher_source is not TeacherSource.ENDPOINT else [EVERY_ROW]
+    for part in parts:
+        inputs = distinct_inputs(paths, part)
+        known = cache.answered(artifacts.folder, play.teacher_digest, part)
+        todo = [(digest, text) for digest, text in inputs.items() if digest not in known]
+        of = len(todo) if len(parts) == 1 else all_rows
+        claimed.report(rows, of, f"{len(inputs) - len(todo):,} inputs were answered before", always=True)
+        retries, money = _ask(claimed, dossier, play.teacher_digest, todo, rows, of)
+        rows, new = rows + len(inputs), new + len(todo)
+        if of_labels:
+            add_names(names, artifacts, play, inputs.keys(), part)
+        found = cut_of(artifacts, play, list(inputs.values()))
+        cut = found if cut is None or found is None else cut + found
     described = None
     if play.teacher_source is not TeacherSource.LOCAL:
         described = Described.from_json(artifacts.text(play.teacher_digest))
     reads = described is not None and (described.writes or play.teacher_source is TeacherSource.ENDPOINT)
     return LabelResult(
-        rows=len(inputs),
-        new=len(todo),
-        cached=len(inputs) - len(todo),
+        rows=rows,
+        new=new,
+        cached=rows - new,
         seconds=round(time.monotonic() - started, 1),
         teacher=play.teacher_digest,
         traffic=tuple(files),
         retries=retries,
         money=money,
         unread=cache.ledger(artifacts.folder, play.teacher_digest).unread if reads else None,
-        names=answer_names(artifacts, play, inputs.keys()),
+        names=names.vocabulary() if of_labels else NO_NAMES,
         models=cache.models(artifacts.folder, play.teacher_digest),
-        cut=cut_of(artifacts, play, list(inputs.values())),
+        cut=cut,
     )
 
 
 def _ask(
-    claimed: Work, dossier: PlayDossier, teacher: str, todo: list[tuple[str, str]]
+    claimed: Work, dossier: PlayDossier, teacher: str, todo: list[tuple[str, str]], rows: int = 0, of: int | None = None
 ) -> tuple[int | None, Decimal | None]:
     """Ask, and return an endpoint's retries and cost; labels and variations count against one budget."""
     source, folder = dossier.play.teacher_source, claimed.project.artifacts.folder
     if source is not TeacherSource.ENDPOINT:
-        ask(claimed, source, teacher, todo)
+        ask(claimed, source, teacher, todo, before=rows, of=of)
         return None, None
     limits = Limits.read(stored(claimed.run.spec, f"the spec of run {claimed.id}"))
     before = teacher_calls.paid(folder, dossier, teacher).money

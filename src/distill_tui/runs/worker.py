@@ -69,15 +69,15 @@ def carry_out(claimed: Claim) -> None:
         raise
 
 
-def in_a_line(error: BaseException) -> str:
-    """Word an unexpected error in one line; the run's log has the traceback."""
+def in_a_line(error: BaseException, then: str = "resume the run") -> str:
+    """Word an unexpected error in one line, and what to do `then`; the run's log has the traceback."""
     if isinstance(error, sqlite.errors()):
         return f"The project file cannot be used: {sqlite.sentence(error)}; `distill-tui doctor` shows more."
     if isinstance(error, OSError) and error.strerror:
         where = f"{Path(os.fsdecode(error.filename)).name}: " if error.filename else ""
-        return f"{where}{error.strerror}; see that the disk and the folder can be used, and resume the run."
+        return f"{where}{error.strerror}; see that the disk and the folder can be used, and {then}."
     if of_rust := OF_RUST.search(str(error)):
-        return in_a_line(OSError(int(of_rust[1]), os.strerror(int(of_rust[1]))))
+        return in_a_line(OSError(int(of_rust[1]), os.strerror(int(of_rust[1]))), then)
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 

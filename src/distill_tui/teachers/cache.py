@@ -14,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill_tui.digests import EVERY_ROW, Part
 from distill_tui.gates.label_sets import likely
 from distill_tui.store import sqlite
 from distill_tui.store.artifacts import TEACHER_CACHE
@@ -86,15 +87,18 @@ def _stored(teacher: str, answer: Answer) -> tuple[object, ...]:
     return (teacher, answer.digest, answer.label, answer.said, shares, *paid)
 
 
-def answered(folder: Path, teacher: str) -> set[str]:
+OWN = "WHERE teacher = ?1 AND input >= ?2 AND input < ?3"  # a range of the primary key
+
+
+def answered(folder: Path, teacher: str, part: Part = EVERY_ROW) -> set[str]:
     """Return the digests of the inputs that this teacher has answered, readably or not."""
-    query = "SELECT input FROM answer WHERE teacher = ?1 UNION SELECT input FROM output WHERE teacher = ?1"
-    return {digest for (digest,) in _rows(folder, query, teacher)}
+    query = f"SELECT input FROM answer {OWN} UNION SELECT input FROM output {OWN}"
+    return {digest for (digest,) in _rows(folder, query, teacher, *part)}
 
 
-def answers(folder: Path, teacher: str) -> dict[str, tuple[str | None, list[float] | None]]:
+def answers(folder: Path, teacher: str, part: Part = EVERY_ROW) -> dict[str, tuple[str | None, list[float] | None]]:
     """Return every answer: input digest → the label that it names, or None; and its probabilities, or None."""
-    rows = _rows(folder, "SELECT input, label, probabilities FROM answer WHERE teacher = ?", teacher)
+    rows = _rows(folder, f"SELECT input, label, probabilities FROM answer {OWN}", teacher, *part)
     return {digest: (label, array("f", blob).tolist() if blob is not None else None) for digest, label, blob in rows}
 
 
@@ -131,13 +135,13 @@ def probe_name(teacher: str, day: str) -> str:
     return f"{teacher} probe {day}"
 
 
-def said(folder: Path, teacher: str) -> dict[str, str]:
-    return dict(_rows(folder, "SELECT input, said FROM answer WHERE teacher = ?", teacher))
+def said(folder: Path, teacher: str, part: Part = EVERY_ROW) -> dict[str, str]:
+    return dict(_rows(folder, f"SELECT input, said FROM answer {OWN}", teacher, *part))
 
 
-def outputs(folder: Path, teacher: str) -> dict[str, list[float]]:
+def outputs(folder: Path, teacher: str, part: Part = EVERY_ROW) -> dict[str, list[float]]:
     """Return the probabilities of a teacher that chooses among labels, by input digest."""
-    rows = _rows(folder, "SELECT input, probabilities FROM output WHERE teacher = ? ORDER BY input", teacher)
+    rows = _rows(folder, f"SELECT input, probabilities FROM output {OWN} ORDER BY input", teacher, *part)
     return {digest: array("f", blob).tolist() for digest, blob in rows}
 
 
@@ -169,14 +173,21 @@ def ledger(folder: Path, *teachers: str) -> Ledger:
 
 
 def labelled(
-    folder: Path, source: TeacherSource, teacher: str, labels: tuple[str, ...], *, several: bool = False
+    folder: Path,
+    source: TeacherSource,
+    teacher: str,
+    labels: tuple[str, ...],
+    *,
+    several: bool = False,
+    part: Part = EVERY_ROW,
 ) -> Mapping[str, tuple[str | None, list[float] | None]]:
     """Return what the teacher answered, by input digest: the label, or None where none is named, and probabilities.
 
     With `several` the answer is the set of labels that are likelier than not.
     """
     if source is TeacherSource.ENDPOINT or not labels:
-        return answers(folder, teacher)
+        return answers(folder, teacher, part)
+    found = outputs(folder, teacher, part)
     if several:
-        return {digest: (likely(labels, shares), shares) for digest, shares in outputs(folder, teacher).items()}
-    return {digest: (labels[shares.index(max(shares))], shares) for digest, shares in outputs(folder, teacher).items()}
+        return {digest: (likely(labels, shares), shares) for digest, shares in found.items()}
+    return {digest: (labels[shares.index(max(shares))], shares) for digest, shares in found.items()}

@@ -61,8 +61,10 @@ def _follow(claimed: Claim, job: files.Job, folder: Path, place: Place) -> None:
         raise
     slurm.forget(folder)
     ended = [state for state in states if not state.completed]
-    if ended and files.unfinished(folder, job):
-        raise ValueError(f"Slurm ended job {ended[0].job}: {ended[0].reason}. Resume the run to submit it again.")
+    left = files.unfinished(folder, job)
+    if ended and left:
+        what = f"Slurm ended job {ended[0].job}: {ended[0].reason} ({left[0].rstrip('.')})"
+        raise ValueError(f"{what}. Resume the run to submit it again.")
 
 
 def _take_in(claimed: Claim, dossier: PlayDossier, job: files.Job, folder: Path) -> bool:

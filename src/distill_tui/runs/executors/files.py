@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from distill_tui import tasks
 from distill_tui.dataset import traffic
-from distill_tui.digests import digest_of, file_digest
+from distill_tui.digests import digest_of, file_digest, parts
 from distill_tui.gates import written
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
@@ -35,9 +37,10 @@ from distill_tui.teachers.endpoint import Answer
 from distill_tui.terms import RunKind, TeacherSource
 
 FORMAT = "distill-tui shard 1"
-JOB, SHARD, OUTCOME, FAILED, PROGRESS, POINTS, ANSWERS, STOP, ATTEMPT = (
+AT_ONCE = 500_000  # rows of traffic whose inputs are in memory at once
+JOB, SHARD, OUTCOME, FAILED, PROGRESS, POINTS, ANSWERS, STOP, ATTEMPT, BEGUN = (
     "job.json", "shard.json", "outcome.json", "failed.json", "progress.json", "points.jsonl", "answers.jsonl", "stop",
-    "attempt",
+    "attempt", "export.begun",
 )  # fmt: skip
 
 
@@ -95,23 +98,56 @@ class Progress:
 
 def export(project: Project, run: entities.Run, dossier: PlayDossier, folder: Path, shards: int) -> Job:
     """Write a run as shards. Raises ValueError with one sentence."""
+    name = f"{dossier.project.uid} {run.id}"
+    _clear(folder, name)
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder.name} is not empty; name a new folder for the shards.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / BEGUN, name.encode())
+        job = _export(project, run, dossier, folder, shards)
+        (folder / BEGUN).unlink()
+    except OSError as error:
+        _clear(folder, name)
+        raise ValueError(
+            f"The shards cannot be written to {folder}: {_reason(error)}. Free the disk or name another folder with "
+            "--to, and resume the run."
+        ) from None
+    return job
+
+
+def _clear(folder: Path, name: str) -> None:
+    """Remove what an export of this run that did not come to its end left in a folder."""
+    with suppress(OSError):
+        if (folder / BEGUN).read_text(encoding="utf-8") == name and not (folder / JOB).exists():
+            for where in folder.glob("shard-*"):
+                shutil.rmtree(where, ignore_errors=True)
+            (folder / BEGUN).unlink()
+
+
+def _reason(error: OSError) -> str:
+    """Word what the system says; a copied folder has the reasons of its files."""
+    if isinstance(error, shutil.Error):
+        return " ".join(str(error.args[0][-1][-1]).split())
+    return os.strerror(error.errno) if error.errno else " ".join(str(error).split())
+
+
+def _export(project: Project, run: entities.Run, dossier: PlayDossier, folder: Path, shards: int) -> Job:
     needed = _needed(project.artifacts, run, dossier)
     for digest in needed:
         if trouble := project.artifacts.trouble(digest):
             raise ValueError(trouble)
-    parts: list[tuple[entities.Traffic, ...]] = [()]
+    split: list[tuple[entities.Traffic, ...]] = [()]
     if run.kind is RunKind.LABEL:
-        parts = [(part,) for part in _split(project, run, dossier, shards, folder)]
+        split = [(part,) for part in _split(project, run, dossier, shards, folder)]
     digests = []
-    for number, part in enumerate(parts, 1):
+    for number, part in enumerate(split, 1):
         where = folder / f"shard-{number:04}"
         shard = Shard(
             format=FORMAT,
             project=dossier.project.uid,
             number=number,
-            of=len(parts),
+            of=len(split),
             run=run,
             play=dossier.play,
             gate=written.to_json(dossier.gate) if dossier.gate is not None else "",
@@ -155,17 +191,16 @@ def _split(
     project: Project, run: entities.Run, dossier: PlayDossier, shards: int, folder: Path
 ) -> Iterator[entities.Traffic]:
     """Yield the traffic of each shard: what the teacher has not answered yet, in equal parts."""
-    files = [project.artifacts.path(each.artifact) for each in dossier.traffic]
-    inputs = traffic.distinct_inputs(files)
-    todo = sorted(inputs.keys() - cache.answered(project.artifacts.folder, dossier.play.teacher_digest))
-    if not todo:
+    count = sum(len(part) for part in _unanswered(project, dossier))
+    if not count:
         raise ValueError("The teacher has answered all the traffic; there is nothing to export.")
-    shards = min(shards, len(todo))
+    shards = min(shards, count)
+    todo = (each for part in _unanswered(project, dossier) for each in part)
     for number in range(shards):
-        wanted = todo[number * len(todo) // shards : (number + 1) * len(todo) // shards]
+        wanted = list(islice(todo, (number + 1) * count // shards - number * count // shards))
         own = Artifacts(folder / f"shard-{number + 1:04}" / "artifacts")
         with own.scratch() as scratch:
-            traffic.write_inputs([(digest, inputs[digest]) for digest in wanted], scratch / "inputs.parquet")
+            traffic.write_inputs(wanted, scratch / "inputs.parquet")
             artifact = own.store(scratch / "inputs.parquet")
         yield entities.Traffic(
             id=number + 1,
@@ -180,6 +215,15 @@ def _split(
             report="{}",
             imported_at=run.created_at,
         )
+
+
+def _unanswered(project: Project, dossier: PlayDossier) -> Iterator[list[tuple[str, str]]]:
+    """Yield what the teacher has not answered, (digest, text) in the order of digests, in parts that fit the memory."""
+    paths = [project.artifacts.path(each.artifact) for each in dossier.traffic]
+    for part in parts(traffic.rows_in(paths), AT_ONCE):
+        inputs = traffic.distinct_inputs(paths, part)
+        known = cache.answered(project.artifacts.folder, dossier.play.teacher_digest, part)
+        yield sorted((digest, text) for digest, text in inputs.items() if digest not in known)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -290,9 +334,18 @@ def take(project: Project, dossier: PlayDossier, job: Job, folder: Path, quarant
     return Taken(len(job.shards), tuple(missing), rows, len(poison), None)
 
 
-def unfinished(folder: Path, job: Job) -> list[Path]:
-    """Return the shards without an outcome."""
-    return [where for where in _folders(folder, job) if not (where / OUTCOME).exists()]
+def unfinished(folder: Path, job: Job) -> list[str]:
+    """Name the shards without an outcome, and why each has none."""
+    return [f"{where.name}: {_why(where)}" for where in _folders(folder, job) if not (where / OUTCOME).exists()]
+
+
+def is_done(where: Path, digest: str) -> bool:
+    """Whether a shard has an outcome that can be taken in."""
+    try:
+        _outcome(where, digest)
+    except ValueError:
+        return False
+    return True
 
 
 def _folders(folder: Path, job: Job) -> list[Path]:
@@ -344,6 +397,9 @@ def _answers(
     if shard.play.teacher_digest != dossier.play.teacher_digest:
         raise ValueError(f"{where.name} was answered by another teacher than {dossier.code} has now; export again.")
     own = Artifacts(where / "artifacts")
+    for each in shard.traffic:
+        if trouble := own.trouble(each.artifact):
+            raise ValueError(f"{where.name}: {trouble.removesuffix('; restore the original.')} Export the run again.")
     asked = set(traffic.distinct_inputs([own.path(each.artifact) for each in shard.traffic]))
     shares: Shares = []
     answers: list[Answer] = []

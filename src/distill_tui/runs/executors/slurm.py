@@ -60,13 +60,19 @@ def submit(folder: Path, job: Job, place: Place, attempt: str) -> tuple[str, ...
         ids = tuple(each.job_id for each in executor.map_array(_shard, folders, [attempt] * len(folders)))
     except (RuntimeError, OSError, subprocess.SubprocessError, submitit.core.utils.FailedJobError) as error:
         raise ValueError(f"Slurm does not take the job: {_line(error)}. Check `sinfo` and the settings.") from None
-    write_whole(folder / JOBS, json.dumps(ids).encode())
+    try:
+        write_whole(folder / JOBS, json.dumps(ids).encode())
+    except OSError as error:
+        cancel(folder, ids)
+        raise ValueError(f"The jobs were cancelled: {JOBS} cannot be written ({_line(error)}).") from None
     return ids
 
 
 def _shard(where: str, attempt: str) -> int:
     """Work on a shard, in a job."""
     done = subprocess.run([sys.executable, "-m", "distill_tui.runs.away", where, attempt], check=False)
+    if done.returncode < 0:
+        raise RuntimeError(f"the shard's process was killed by signal {-done.returncode}")
     if done.returncode == 1:
         raise RuntimeError("the shard failed; its failed.json has the reason")
     return done.returncode

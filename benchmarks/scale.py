@@ -1,0 +1,82 @@
+"""Short rows at size through the real commands: seconds, CPU and peak memory of each step, and how they grow.
+
+    python benchmarks/scale.py [--rows 100000 1000000] [--folder PATH] [--without-label]
+
+Rows of a dozen words with gold, a segment and a time are imported, labelled by a tiny model on this machine, built
+(duplicates, splits, audit) and frozen by the commands that a driver types; then a page of rows is shown. Each command
+is a process of its own; its CPU and its peak memory are its own and its worker's. The last column is how the CPU of a
+row grew from the size before: 1 is linear. At last near duplicates are compared with datasketch and rensa.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import shared
+
+# isort: split
+import duplicates
+import size
+
+from distill_tui.rules.actor import Actor
+from distill_tui.store.project import Project
+from support import data_runs
+from support.training import made_teacher
+
+LIMIT = 4096  # MiB
+HELD_OUT = 5_000
+PEER_ROWS = 20_000
+
+
+def main() -> int:
+    parser = shared.parser(__doc__)
+    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
+    parser.add_argument("--folder", type=Path, help="where the files go (default: a temporary folder)")
+    parser.add_argument("--without-label", action="store_true", help="leave the labelling out: it takes the longest")
+    given = parser.parse_args()
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}\n")
+    print(
+        "| step | rows | seconds | CPU s | CPU µs a row | peak MiB | growth |\n|---|---|---|---|---|---|---|",
+        flush=True,
+    )
+    before: dict[str, float] = {}
+    most = 0.0
+    for count in given.rows:
+        with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+            for name, (seconds, peak, cpu) in steps(Path(folder), count, label=not given.without_label):
+                each = 1e6 * cpu / count
+                grown = f"{each / before[name]:.2f}" if name in before else ""
+                before[name], most = each, max(most, peak)
+                figures = f"{seconds:,.1f} | {cpu:,.1f} | {each:,.1f} | {peak:,.0f} | {grown}"
+                print(f"| {name} | {count:,} | {figures} |", flush=True)
+    print(f"\nlargest peak {most:,.0f} MiB, limit {LIMIT:,} MiB\n", flush=True)
+    for name in duplicates.CONTESTANTS:
+        duplicates.again(name, PEER_ROWS)
+    return int(most > LIMIT)
+
+
+def steps(folder: Path, count: int, *, label: bool) -> Iterator[tuple[str, tuple[float, float, float]]]:
+    """Run the steps of a play's data; yield what each took: seconds, peak MiB, seconds of CPU."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    project, file = size.a_play(folder / "scale.distill", HELD_OUT), folder / "short.jsonl"
+    size.write(file, 8, 10, most_rows=count)
+    yield "import", size.measured(project, "import", "P-001", str(file))[:3]
+    if label:
+        opened = Project.open(project)
+        me = Actor("mia", f"account uid {os.getuid()}")
+        data_runs.try_teacher(opened, 1, me, made_teacher(folder / "teacher"))
+        opened.close()
+        yield "label", size.measured(project, "label", "P-001")[:3]
+    yield "build", size.measured(project, "data", "build", "P-001")[:3]
+    size.measured(project, *size.ACCEPT)
+    yield "freeze", size.measured(project, "data", "freeze", "P-001")[:3]
+    yield "a page of rows", size.measured(project, "rows", "P-001")[:3]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
