@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from distill_tui.rules.requests import ServeMode
 from distill_tui.serving import served_log
 from distill_tui.store import queries
 from distill_tui.store.project import Project
-from distill_tui.terms import RunStatus, ServingMode
+from distill_tui.terms import PlayKind, RunStatus, ServingMode
 from kit import Child, Row, Send, failures, print_losses
 from operations import query, trouble
 from support import gateway
@@ -76,8 +76,10 @@ def main() -> int:
 
 def run(folder: Path, stack: ExitStack, given) -> list[Row]:  # type: ignore[no-untyped-def]
     """Set all up, let it run for the time given, and look at what came of it."""
-    path = screens.a_project(folder, given.plays - given.workers)
+    path = project_of(folder, given.plays - given.workers)
     writers = [Child(comments(path, number, given.plays)) for number in range(given.writers)]  # forked before threads
+    for writer in writers:
+        stack.callback(_end, writer)
     runs = []
     for number in range(given.workers):
         play, run_id = screens.train_in(path, folder, f"trains-{number}")
@@ -95,6 +97,22 @@ def run(folder: Path, stack: ExitStack, given) -> list[Row]:  # type: ignore[no-
     for requests in asked:
         requests.stop.set()
     return [written(path, sent, given.minutes), looked(keys, shown), served(path, runs, asked), worked(path, runs)]
+
+
+def project_of(folder: Path, plays: int) -> Path:
+    """Make a project with so many plays that were just opened."""
+    project = Project.create(folder / "team.distill", "team", "dana", "Dana", Actor(None, screens.ME))
+    actions.enrol_person(project, DANA, "vera", "Vera", uid=4_002)
+    for number in range(1, plays + 1):
+        actions.open_play(project, DANA, f"play-{number:05d}", PlayKind.COST)
+    project.close()
+    return project.path
+
+
+def _end(writer: Child) -> None:
+    """End a writer where something else went wrong before."""
+    with suppress(ProcessLookupError):
+        writer.kill()
 
 
 # --- who is there ----------------------------------------------------------------------------------------------------
