@@ -274,7 +274,11 @@ def _boilerplate(texts: Sequence[str]) -> Hashes:
     if len(texts) < BOILERPLATE_ROWS:
         return np.empty(0, dtype=np.uint64)
     sample = heapq.nsmallest(BOILERPLATE_SAMPLE, texts, key=input_digest)
-    hashes, counts = np.unique(np.concatenate([_shingles(text) for text in sample]), return_counts=True)
+    found: list[Hashes] = []
+    for start, end in _batches(sample):
+        batch, starts = _hashes(sample[start:end])
+        found += [np.unique(one) for one in np.split(batch, starts[1:])]
+    hashes, counts = np.unique(np.concatenate(found), return_counts=True)
     frame: Hashes = hashes[counts > BOILERPLATE_SHARE * len(sample)]
     return frame
 
