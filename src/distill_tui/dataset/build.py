@@ -43,6 +43,9 @@ GROUP = 20_000  # rows in a row group of the file
 NEEDED = ("input_digest", "input", "teacher_output", "teacher_probabilities", "gold", "segment", "group", "time")
 
 
+Key = tuple[str | None, str, str | None]  # gold, segment, group of a row
+
+
 @dataclass(frozen=True, slots=True)
 class TeacherOutput:
     """The teacher's output for one input: an answer, probabilities (by label, or in the order of labels), or both."""
@@ -119,38 +122,49 @@ class _Merged:
 
     digest: str
     input: str
-    seen: dict[tuple[str | None, str, str | None], int] = field(default_factory=dict)  # (gold, segment, group): rows
+    key: Key  # of the first row: there are millions of these objects, and most have one key
+    times: int = 0  # rows of this key
+    others: dict[Key, int] | None = None  # rows of each other key
     since: str | None = None
     answer: tuple[str, str, str] = ("", "", "")  # time, probabilities as JSON, output: the latest counts
 
     @property
+    def seen(self) -> tuple[tuple[Key, int], ...]:
+        """Each (gold, segment, group) with its rows."""
+        return (self.key, self.times), *(self.others or {}).items()
+
+    @property
     def golds(self) -> Counter[str]:
         votes: Counter[str] = Counter()
-        for (gold, _, _), rows in self.seen.items():
+        for (gold, _, _), rows in self.seen:
             if gold is not None:
                 votes[gold] += rows
         return votes
 
     @property
     def groups(self) -> set[str]:
-        return {group for _, _, group in self.seen if group is not None}
+        return {group for (_, _, group), _ in self.seen if group is not None}
 
-    def add(self, row: Mapping[str, Any]) -> None:
+    def add(self, row: Mapping[str, Any], key: Key) -> None:
         self.input = min(self.input, row["input"])
-        gold, output = row["gold"], row["teacher_output"] or ""
-        key = (gold and sys.intern(gold), sys.intern(row["segment"] or EVERYTHING), row["group"])
-        self.seen[key] = self.seen.get(key, 0) + 1
+        output = row["teacher_output"] or ""
+        if key == self.key:
+            self.times += 1
+        else:
+            self.others = self.others or {}
+            self.others[key] = self.others.get(key, 0) + 1
         if row["time"] is not None:
             self.since = min(row["time"], self.since or row["time"])
         answer = (row["time"] or "", row["teacher_probabilities"] or "", sys.intern(output))
         if answer[1:] != ("", ""):
             self.answer = max(answer, self.answer)
 
-    def candidate(self) -> Candidate:
+    def candidate(self, judged: bool) -> Candidate:
         segments: Counter[str] = Counter()
-        for (_, segment, _), rows in self.seen.items():
+        for (_, segment, _), rows in self.seen:
             segments[segment] += rows
-        return Candidate(self.digest, self.input, most_common(segments), tuple(sorted(self.groups)), self.since)
+        groups = tuple(sorted(self.groups))
+        return Candidate(self.digest, self.input, most_common(segments), groups, self.since, judged)
 
     def recorded(self) -> TeacherOutput:
         _, probabilities, output = self.answer
@@ -181,7 +195,8 @@ def build(
     merged, tally = _merge(traffic_files, rule, kept, partial(of.renamed, names), frozenset(without), progress)
     tally = replace(tally, gold_ties=sum(len(one.golds) > 1 and of.settled(one.golds) is None for one in merged))
     named = _label_map(labels, merged, outputs, of)
-    candidates = _judged([one.candidate() for one in merged], merged, outputs, named, rule.needs, of)
+    judged = _judged(merged, outputs, named, rule.needs, of)
+    candidates = [one.candidate(mark) for one, mark in zip(merged, judged, strict=True)]
     places = assign(candidates, rule, kept, progress)
     counted = Counter(places)
     if not counted[Split.TRAIN]:
@@ -252,6 +267,7 @@ def _merge(
     """Merge equal inputs, their gold by the label map; held-out rows of the round before count as in the window."""
     held_out = {digest for digest, split in keep.items() if split is Split.HELD_OUT}
     merged: dict[str, _Merged] = {}
+    keys: dict[Key, Key] = {}  # each is kept once
     read = outside = dropped = 0
     for row in traffic.rows(files, NEEDED, progress):
         read += 1
@@ -262,8 +278,14 @@ def _merge(
         if digest not in held_out and not rule.in_window(row["time"]):
             outside += 1
             continue
-        row["gold"] = None if row["gold"] is None else renamed(row["gold"])
-        merged.setdefault(digest, _Merged(digest, row["input"])).add(row)
+        gold = None if row["gold"] is None else renamed(row["gold"])
+        key = (gold, row["segment"] or EVERYTHING, row["group"])
+        if key[2] is None:
+            key = keys.setdefault(key, key)
+        one = merged.get(digest)
+        if one is None:
+            one = merged[digest] = _Merged(digest, row["input"], key)
+        one.add(row, key)
     missing = len(held_out - merged.keys())
     if missing:
         raise BadInput(f"{missing:,} held-out rows of the round before are not in the traffic. Give its files as well.")
@@ -292,13 +314,12 @@ def _label_map(
 
 
 def _judged(
-    candidates: Sequence[Candidate],
     merged: Sequence[_Merged],
     outputs: Mapping[str, TeacherOutput],
     named: LabelMap,
     need: Need,
     of: Definition,
-) -> list[Candidate]:
+) -> Sequence[bool]:
     """Mark the rows that have what the gate's criteria need; where no row has gold and an answer, those with one."""
     golds = [of.settled(one.golds) for one in merged]
     gold = [name is not None and (not named.labels or of.label_of(named, name) is not None) for name in golds]
@@ -312,8 +333,7 @@ def _judged(
         Need.BOTH: both if any(both) else answered,
         Need.SOFT: soft,
     }
-    marks = has.get(need, [True] * len(candidates))
-    return [replace(each, judged=mark) for each, mark in zip(candidates, marks, strict=True)]
+    return has.get(need, [True] * len(merged))
 
 
 def _guessed_labels(merged: Sequence[_Merged], outputs: Mapping[str, TeacherOutput], of: Definition) -> tuple[str, ...]:
@@ -364,7 +384,7 @@ def _row(
         segment=segment,
         group=min(one.groups, default=None),
         split=split,
-        weight=float(sum(one.seen.values())),
+        weight=float(sum(times for _, times in one.seen)),
         teacher_output=output,
         teacher_probabilities=probabilities,
         outside=outside,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 
+import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.feature_extraction.text import TfidfVectorizer
 from threadpoolctl import threadpool_limits
@@ -12,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from distill_tui.dataset.row_identity import input_digest
 from distill_tui.dataset.words import distinctive
 
+AT_ONCE = 20_000  # rows of which words are counted at once
 SAMPLE = 5_000  # rows to fit on: those of the smallest digests, independent of the order of rows
 WORDS, WORDS_IN_A_NAME = 2_000, 3
 FRAME = 0.8  # a word in a larger share of the texts belongs to the frame of a prompt
@@ -33,7 +35,8 @@ def clusters(texts: Sequence[str], count: int = 8) -> tuple[list[int], list[str]
         return [0] * len(texts), ["all"]
     with threadpool_limits(1):  # the order in which threads add up changes the last digit
         means = KMeans(count, n_init=1, random_state=0).fit(fitted)
-        own = means.predict(words.transform(texts))
+        parts = range(0, len(texts), AT_ONCE)
+        own = np.concatenate([means.predict(words.transform(texts[at : at + AT_ONCE])) for at in parts])
     apart, names = means.cluster_centers_ - means.cluster_centers_.mean(axis=0), words.get_feature_names_out()
     best = [[names[at] for at in (-row).argsort(kind="stable")[:WORDS_IN_A_NAME] if row[at] > 0] for row in apart]
     return own.tolist(), [f"{number}: {' '.join(chosen) or 'mixed'}" for number, chosen in enumerate(best, 1)]
