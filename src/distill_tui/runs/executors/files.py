@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -126,10 +127,10 @@ def _clear(folder: Path, name: str) -> None:
 
 
 def _reason(error: OSError) -> str:
-    """Word what the system says; a copied folder has the reasons of its files."""
-    if isinstance(error, shutil.Error):
-        return " ".join(str(error.args[0][-1][-1]).split())
-    return os.strerror(error.errno) if error.errno else " ".join(str(error).split())
+    """Word what the system says; the number may stand in the text, as where a folder is copied."""
+    found = re.search(r"\[Errno (\d+)\]", str(error), re.IGNORECASE)
+    number = error.errno or (int(found[1]) if found else 0)
+    return os.strerror(number) if number else " ".join(str(error).split())
 
 
 def _export(project: Project, run: entities.Run, dossier: PlayDossier, folder: Path, shards: int) -> Job:
