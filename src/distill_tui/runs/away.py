@@ -77,8 +77,7 @@ class Away:
 
     def _still_ours(self) -> None:
         """Raise Stopped where a stop was requested, or another attempt has begun."""
-        job = self.where.parent
-        if (job / files.STOP).exists() or (self.attempt and _text(job / files.ATTEMPT) != self.attempt):
+        if (self.where.parent / files.STOP).exists() or _taken_over(self.where, self.attempt):
             raise Stopped
 
     def finish(self, result: results.Result, steps: int, artifact: str | None) -> None:
@@ -118,6 +117,10 @@ def _cut_half_line(path: Path) -> None:
         file.truncate(content.rfind(b"\n") + 1)
 
 
+def _taken_over(where: Path, attempt: str) -> bool:
+    return bool(attempt) and _text(where.parent / files.ATTEMPT) != attempt
+
+
 def _text(path: Path) -> str:
     with suppress(OSError):
         return path.read_text(encoding="utf-8")
@@ -150,11 +153,14 @@ def main(arguments: list[str]) -> int:
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
     with suppress(FileNotFoundError):
         (where / files.FAILED).unlink()
+    attempt = arguments[1] if len(arguments) > 1 else ""
     try:
-        work(where, arguments[1] if len(arguments) > 1 else "")
+        work(where, attempt)
     except Stopped:
         return 3
     except Exception as error:
+        if _taken_over(where, attempt):  # the newer attempt may have removed what this one wanted to write to
+            return 3
         sentence = str(error) if isinstance(error, ValueError) else in_a_line(error, "run this shard again")
         with suppress(OSError):  # a full disk does not take it either
             write_whole(where / files.FAILED, json.dumps({"error": sentence}).encode())
