@@ -21,7 +21,7 @@ import numpy as np
 from distill_tui.digests import folder_digest
 from distill_tui.spec import Spec
 from distill_tui.training import classification
-from distill_tui.training.classification import Examples
+from distill_tui.training.examples import Examples
 from distill_tui.training.loop import Places
 
 KINDS = {"ngram": 10, "static": 10, "scratch": 3}  # and how many epochs

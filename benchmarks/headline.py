@@ -49,7 +49,8 @@ from distill_tui.dataset.row_identity import input_digest
 from distill_tui.spec import STUDENTS, Spec
 from distill_tui.terms import Control, Export, StudentKind
 from distill_tui.training import ladder, measure, predict
-from distill_tui.training.classification import Examples, LabelRows
+from distill_tui.training.classification import LabelRows
+from distill_tui.training.examples import Examples
 from distill_tui.training.loop import Places
 
 TASKS: dict[str, Any] = {"sentiment": fetch, "spam": spam_mails}

@@ -16,7 +16,7 @@ import numpy as np
 
 from distill_tui.spec import Spec
 from distill_tui.training import classification, predict
-from distill_tui.training.classification import Examples
+from distill_tui.training.examples import Examples
 from distill_tui.training.loop import Places
 
 OF_TEACHER = 20  # rows of each intent that the teacher learns from

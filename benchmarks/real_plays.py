@@ -40,7 +40,8 @@ from distill_tui.spec import Spec
 from distill_tui.tasks import row_scores
 from distill_tui.terms import Control, Metric, Reference, Verdict
 from distill_tui.training import baseline, predict
-from distill_tui.training.classification import Examples, LabelRows
+from distill_tui.training.classification import LabelRows
+from distill_tui.training.examples import Examples
 from distill_tui.training.ladder import Climb
 
 TEACHER, TRAINING, VALIDATION, HELD_OUT = 4_000, 1_500, 600, 400

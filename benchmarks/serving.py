@@ -132,7 +132,8 @@ def trained(kind: str, folder: Path) -> Path:
     """Train a student of a kind on made-up rows; what it answers does not matter here."""
     import numpy as np
 
-    from distill_tui.training.classification import Examples, train
+    from distill_tui.training.classification import train
+    from distill_tui.training.examples import Examples
     from distill_tui.training.export import onnx_int8
     from distill_tui.training.loop import Places
 

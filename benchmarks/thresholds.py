@@ -34,7 +34,8 @@ from distill_tui.gates.statistics import share_at_least, share_at_most
 from distill_tui.spec import Spec
 from distill_tui.terms import Control
 from distill_tui.training import predict
-from distill_tui.training.classification import Examples, LabelRows
+from distill_tui.training.classification import LabelRows
+from distill_tui.training.examples import Examples
 from distill_tui.training.ladder import Climb
 
 CHANCE, NEXT = 0.95, 1_000

@@ -211,7 +211,7 @@ def limit(options: argparse.Namespace) -> dict[str, Any]:
 def ours(options: argparse.Namespace) -> dict[str, Any]:
     """The loop of this package; its clock starts before anything is tokenised."""
     from distill_tui.training import classification, loop
-    from distill_tui.training.classification import Examples
+    from distill_tui.training.examples import Examples
 
     def examples(count: int, seed: int) -> Examples:
         texts, labels, soft = rows(count, seed)

@@ -40,7 +40,7 @@ from distill_tui.store import (
     whole_check,
 )
 from distill_tui.teachers import cache
-from distill_tui.training import checkpoints, export, folders
+from distill_tui.training import checkpoints, folders, replace
 from kit import Bench, Row
 from support.story import GATE
 
@@ -157,7 +157,7 @@ NO_LOCK = (project, "write_lock", no_lock)
 SEPARATE = ((audit_log, "append", separate_entry),)
 IN_PLACE = ((artifacts.Artifacts, "store", in_place),)
 STEPS = (project, "migrate", step_by_step)
-FILE_BY_FILE = tuple((module, "move_into_place", file_by_file) for module in (checkpoints, export))
+FILE_BY_FILE = tuple((module, "move_into_place", file_by_file) for module in (checkpoints, replace))
 NO_FINDING = (doctor, "file", lambda path: iter(()))
 LOOSE = classmethod(lambda cls, text: cls(**json.loads(text)))
 ANY_FOLDER = tuple((folders, name, lambda *_: None) for name in ("_strange", "_custom_code", "_weights"))

@@ -16,7 +16,8 @@ from distill_tui.review import errors
 from distill_tui.spec import Spec
 from distill_tui.terms import Control, Task
 from distill_tui.training import calibration, predict
-from distill_tui.training.classification import Examples, LabelRows
+from distill_tui.training.classification import LabelRows
+from distill_tui.training.examples import Examples
 from distill_tui.training.export import onnx_int8
 from distill_tui.training.loop import Places
 from support import records

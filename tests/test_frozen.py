@@ -36,7 +36,8 @@ from distill_tui.training import (
     predict,
     students,
 )
-from distill_tui.training.classification import Examples, LabelRows
+from distill_tui.training.classification import LabelRows
+from distill_tui.training.examples import Examples
 from distill_tui.training.heads import Head, Headed
 from distill_tui.training.loop import Places
 from support import latency_play

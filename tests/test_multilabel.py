@@ -44,7 +44,7 @@ from distill_tui.terms import (
     Verdict,
 )
 from distill_tui.training import classification, folders
-from distill_tui.training.classification import Examples
+from distill_tui.training.examples import Examples
 from distill_tui.training.loop import Places
 from distill_tui.ui.play import data_tab, evidence, gate_tab
 from distill_tui.ui.play.view import load

@@ -38,7 +38,7 @@ from distill_tui.teachers.description import Described
 from distill_tui.terms import PlayKind, Role, RunStatus, StudentKind, TeacherSource
 from distill_tui.text import PAIR, in_a_row, pair_of
 from distill_tui.training import classification, export, folders, local_teachers, models, students
-from distill_tui.training.classification import Examples
+from distill_tui.training.examples import Examples
 from distill_tui.training.loop import Places
 from support import data_runs, live_play
 from support.intake import MIA, MINE

@@ -40,6 +40,7 @@ from distill_tui.training import (
 )
 from distill_tui.training.generation import Pairs
 from distill_tui.training.loop import Places, Step
+from distill_tui.training.replace import replace_folder
 from distill_tui.training.students import causal, fields
 from distill_tui.training.students import tagger as tagging
 from support.training import digests
@@ -404,7 +405,7 @@ def test_a_student_of_a_half_precision_folder_is_in_32_bits_whoever_loads_it(tea
     export.write(model, transformers.AutoTokenizer.from_pretrained(teacher), tmp_path / "half")
     for layers in ((), (0, 2)):
         made = causal.build(replace(CAUSAL, folder="its digest", layers=layers), (), tmp_path / "half", None)
-        export.replace_folder(tmp_path / "made", made.save)
+        replace_folder(tmp_path / "made", made.save)
         loaded = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "made")
         assert {weight.dtype for weight in loaded.parameters()} == {torch.float32}
 

@@ -16,7 +16,8 @@ from distill_tui.spec import Spec
 from distill_tui.terms import Control, StudentKind
 from distill_tui.training import calibration, folders, predict, thresholds
 from distill_tui.training.baseline import fit_sets
-from distill_tui.training.classification import Examples, LabelRows, agreed, known
+from distill_tui.training.classification import LabelRows, agreed
+from distill_tui.training.examples import Examples, known
 from distill_tui.training.loop import Places
 from distill_tui.training.objective import set_distillation_loss, set_logit_loss
 from distill_tui.training.predictor import SetShares

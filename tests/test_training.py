@@ -44,7 +44,7 @@ from distill_tui.training import (
     students,
     vocabulary,
 )
-from distill_tui.training.classification import Examples
+from distill_tui.training.examples import Examples
 
 LABELLING = [kind for kind in StudentKind if not kind.writes]
 

@@ -15,7 +15,7 @@ import numpy as np
 from distill_tui.spec import Spec
 from distill_tui.terms import StudentKind
 from distill_tui.training import classification, loop, ranks
-from distill_tui.training.classification import Examples
+from distill_tui.training.examples import Examples
 
 WORDS = {0: ("awful", "broken", "hate"), 1: ("lovely", "superb", "adore")}
 FILLERS = [f"w{number}" for number in range(60)]

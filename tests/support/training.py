@@ -13,7 +13,7 @@ import transformers
 
 from distill_tui.spec import Spec
 from distill_tui.training import classification, export, vocabulary
-from distill_tui.training.classification import Examples
+from distill_tui.training.examples import Examples
 from distill_tui.training.loop import Places, Step
 
 LABELS = ("bad", "fine", "good")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,13 +14,18 @@ from distill_tui.tasks import row_scores
 from distill_tui.teachers.description import Described
 from distill_tui.terms import Control
 from distill_tui.training import baseline
-from distill_tui.training.classification import Examples, LabelRows
-from distill_tui.training.models import Floats
+from distill_tui.training.arrays import Floats
+from distill_tui.training.examples import Examples
+
+if TYPE_CHECKING:
+    from distill_tui.training.classification import LabelRows
 
 NO_LABEL = "(none of the labels)"
 
 
 def arm_rows(training: Rows, validation: Rows, asked: Described) -> LabelRows:
+    from distill_tui.training.classification import LabelRows  # what is judged does not wait for torch
+
     has_gold = bool((validation.gold >= 0).any())
     weights, hard = training.weights.astype(np.float32), _hard_labels(training)
     return LabelRows(

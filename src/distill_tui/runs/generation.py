@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,18 +19,25 @@ from distill_tui.tasks.answer_text import spelled
 from distill_tui.teachers.description import Described
 from distill_tui.terms import Task
 from distill_tui.training import baseline
-from distill_tui.training.generation import AnswerRows, Pairs
 from distill_tui.training.predictor import WrittenAnswer
+
+if TYPE_CHECKING:
+    from distill_tui.training.generation import AnswerRows
 
 Texts = Sequence[str | None]
 
 
 def arm_rows(training: Rows, validation: Rows, asked: Described) -> AnswerRows:
+    from distill_tui.training.generation import AnswerRows, Pairs  # what is judged does not wait for torch
+
+    def pairs(rows: Rows, outputs: Texts) -> Pairs:
+        return Pairs(rows.inputs, tuple(outputs), rows.weights.astype(np.float32), rows.lists)
+
     has_gold = any(text is not None for text in validation.gold_texts)
     return AnswerRows(
-        training=_pairs(training, _taught(training)),
-        gold=_pairs(training, training.gold_texts),
-        validation=_pairs(validation, _taught(validation)),
+        training=pairs(training, _taught(training)),
+        gold=pairs(training, training.gold_texts),
+        validation=pairs(validation, _taught(validation)),
         truth=_spelled(validation.gold_texts if has_gold else validation.teacher_texts, validation.lists),
         teacher=_spelled(validation.teacher_texts, validation.lists),
         has_gold=has_gold,
@@ -88,7 +95,3 @@ def _taught(rows: Rows) -> list[str | None]:
     """Return what each row teaches: gold, or where there is none the teacher's answer."""
     both = zip(rows.gold_texts, rows.teacher_texts, strict=True)
     return [teacher if gold is None else gold for gold, teacher in both]
-
-
-def _pairs(rows: Rows, outputs: Texts) -> Pairs:
-    return Pairs(rows.inputs, tuple(outputs), rows.weights.astype(np.float32), rows.lists)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,18 @@ from distill_tui.tasks import row_scores
 from distill_tui.teachers.description import Described
 from distill_tui.terms import Control, Task
 from distill_tui.training import baseline
-from distill_tui.training.classification import Examples, LabelRows, known
+from distill_tui.training.examples import Examples, known
 from distill_tui.training.predictor import SetShares
+
+if TYPE_CHECKING:
+    from distill_tui.training.classification import LabelRows
 
 Marks = NDArray[np.int64]  # (rows, labels): whether each label is in the answer; -1 throughout where there is none
 
 
 def arm_rows(training: Rows, validation: Rows, asked: Described) -> LabelRows:
+    from distill_tui.training.classification import LabelRows  # what is judged does not wait for torch
+
     gold, teacher = (_marks(texts, training.labels) for texts in (training.gold_texts, training.teacher_texts))
     truth, theirs = (_marks(texts, training.labels) for texts in (validation.gold_texts, validation.teacher_texts))
     has_gold, weights = bool(known(truth).any()), training.weights.astype(np.float32)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,8 +20,10 @@ from distill_tui.tasks import row_scores
 from distill_tui.teachers.description import Described
 from distill_tui.terms import Task
 from distill_tui.training import baseline, predict
-from distill_tui.training.classification import LabelRows
-from distill_tui.training.models import Floats
+from distill_tui.training.arrays import Floats
+
+if TYPE_CHECKING:
+    from distill_tui.training.classification import LabelRows
 
 
 def arm_rows(training: Rows, validation: Rows, asked: Described) -> LabelRows:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from distill_tui.dataset import frozen
 from distill_tui.dataset.duplicates import Together, near_duplicates
@@ -16,8 +16,10 @@ from distill_tui.gates.aside import key
 from distill_tui.spec import Spec
 from distill_tui.teachers.description import Described
 from distill_tui.terms import Split, Task
-from distill_tui.training.ladder import ArmRows
-from distill_tui.training.loop import Places, Step
+
+if TYPE_CHECKING:  # what is judged does not wait for torch
+    from distill_tui.training.ladder import ArmRows
+    from distill_tui.training.loop import Places, Step
 
 Output = TypeVar("Output")
 

@@ -19,8 +19,8 @@ from distill_tui.dataset.row_identity import input_digest
 from distill_tui.gates.aside import LEAST, aside, key
 from distill_tui.training import predict, thresholds
 from distill_tui.training.arrays import Floats
-from distill_tui.training.export import replace_folder
 from distill_tui.training.folders import HEAD, NGRAMS, set_settings
+from distill_tui.training.replace import replace_folder
 
 WIDEST = 4.0  # the natural logarithm of the largest temperature, and of one over the smallest
 _ENDS = ("classifier.weight", "classifier.bias", "classifier.out_proj.weight", "classifier.out_proj.bias")

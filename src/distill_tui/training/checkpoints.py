@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from distill_tui.training.export import move_into_place
+from distill_tui.training.replace import move_into_place
 
 KEEP = 2  # the newest may be damaged by the disk, so the one before it stays
 
@@ -49,6 +49,13 @@ def newest(folder: Path, identity: str) -> tuple[dict[str, torch.Tensor], dict[s
         if facts is not None and facts["identity"] == identity:
             return load_file(path / "state.safetensors"), facts
     return None
+
+
+def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Return a model's tensors by name; tied tensors under the first of their names only."""
+    found: dict[int, str] = {}
+    tensors: dict[str, torch.Tensor] = model.state_dict()
+    return {name: tensor for name, tensor in tensors.items() if found.setdefault(tensor.data_ptr(), name) == name}
 
 
 def run_identity(spec: str, description: str, *rows: object) -> str:

@@ -6,10 +6,11 @@ The answer of a row is one label, which is a number, or a set of labels, which i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -17,10 +18,11 @@ from numpy.typing import NDArray
 
 from distill_tui.spec import Spec
 from distill_tui.terms import Control, StudentKind
-from distill_tui.training import calibration, checkpoints, models, processes, students, thresholds
+from distill_tui.training import calibration, checkpoints, processes, students, thresholds
+from distill_tui.training.arrays import Floats, by_length
+from distill_tui.training.examples import Examples, known
 from distill_tui.training.folders import OF_SCALE, SEVERAL, set_settings, teacher_labels
 from distill_tui.training.loop import Places, Step, fit
-from distill_tui.training.models import Floats
 from distill_tui.training.objective import (
     distillation_loss,
     hidden_loss,
@@ -29,29 +31,10 @@ from distill_tui.training.objective import (
     set_logit_loss,
 )
 from distill_tui.training.predictor import SetShares
-from distill_tui.training.students.frozen import FrozenStudent
-from distill_tui.training.students.layers import NO_TEACHER
+from distill_tui.training.students import NO_TEACHER
 
-
-@dataclass(frozen=True)
-class Examples:
-    """`n` training rows with their targets."""
-
-    inputs: tuple[str, ...]
-    labels: NDArray[np.int64]  # (n,) hard label, or (n, k) whether each label is in the answer; -1 where unknown
-    soft: NDArray[np.float32] | None  # (n, k) the teacher's probabilities, NaN in rows without any
-    weights: NDArray[np.float32]  # (n,)
-
-    @property
-    def hard(self) -> NDArray[np.bool_]:
-        """The rows with a hard label, or a set of them, (n,)."""
-        return known(self.labels)
-
-
-def known(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Mark the rows whose answer is known, (n,)."""
-    there: NDArray[np.bool_] = labels >= 0
-    return there if there.ndim == 1 else np.asarray(there.all(axis=1), dtype=np.bool_)
+if TYPE_CHECKING:
+    from distill_tui.training.students.frozen import FrozenStudent
 
 
 HALF = 0.5 - 1e-6  # of a distribution over levels, at which its median is reached
@@ -184,9 +167,11 @@ class ClassificationObjective:
         self.soft = torch.from_numpy(_soft(training, len(labels))[useful])
         self.weights = torch.from_numpy(training.weights[useful])
         self.validation_rows, self.validation_targets = self._validation(validation)
-        if isinstance(self.student, FrozenStudent):
+        if spec.student is StudentKind.FROZEN:
             with processes.join().main_first():
-                self.student.read(self.rows, self.validation_rows, places.shared or places.checkpoints)
+                cast("FrozenStudent", self.student).read(
+                    self.rows, self.validation_rows, places.shared or places.checkpoints
+                )
         self.term_weights = {
             "soft": spec.alpha,
             "hard": 1 - spec.alpha,
@@ -196,11 +181,13 @@ class ClassificationObjective:
         described = json.dumps(labels) + self.student.description()
         self.identity = checkpoints.run_identity(spec.to_json(), described, training, validation)
         with processes.join().main_first():
-            self.states = None
+            self.states: torch.Tensor | None = None
             if spec.hidden_cosine > 0:
                 kept = places.checkpoints / f"teacher-{self.identity[:16]}.safetensors"
+                hidden = import_module("distill_tui.training.hidden_states")  # other students do without transformers
+                self.outputs = hidden.states
                 self.states = checkpoints.kept(
-                    kept, lambda: _teacher_states(places.teacher, texts, spec, self.student.max_tokens)
+                    kept, lambda: hidden.of_teacher(places.teacher, texts, spec.layers, self.student.max_tokens)
                 )["states"]
 
     def terms(self, batch: list[int]) -> dict[str, torch.Tensor]:
@@ -209,7 +196,7 @@ class ClassificationObjective:
         if self.states is None:
             logits, states = self.student.logits(rows), None
         else:
-            logits, states = models.states(self.model, rows)
+            logits, states = self.outputs(self.model, rows)
         labels, soft, weights = (of[batch].to(logits.device) for of in (self.labels, self.soft, self.weights))
         loss = set_distillation_loss if self.several else distillation_loss
         _, divergence, cross_entropy = loss(logits, labels, soft, weights, self.spec.temperature, self.spec.alpha)
@@ -228,7 +215,7 @@ class ClassificationObjective:
         if not self.validation_rows:
             return None
         self.model.eval()
-        batches = models.by_length([len(row) for row in self.validation_rows], 2 * self.spec.batch_size)
+        batches = by_length([len(row) for row in self.validation_rows], 2 * self.spec.batch_size)
         logits = torch.zeros(len(self.validation_rows), self.soft.shape[1])
         for positions in batches:
             with torch.inference_mode():
@@ -264,19 +251,6 @@ class ClassificationObjective:
         chosen = np.flatnonzero(known(targets))
         texts = [validation.inputs[row] for row in chosen]
         return self.student.tokenise(texts), targets[chosen]
-
-
-def _teacher_states(teacher: Path | None, texts: Sequence[str], spec: Spec, most: int) -> dict[str, torch.Tensor]:
-    """Compute the teacher's hidden states of the student's layers, (rows, layers, width)."""
-    assert teacher is not None  # a student of its layers was built from it
-    model, tokenizer = models.load(teacher)
-    rows = models.tokenise(tokenizer, texts, most)
-    found = torch.zeros(len(rows), len(spec.layers), model.config.hidden_size)
-    for positions in models.by_length([len(row) for row in rows], 64):
-        with torch.inference_mode():
-            _, states = models.states(model, [rows[position] for position in positions])
-        found[positions] = states[:, list(spec.layers)]
-    return {"states": found}
 
 
 @dataclass(frozen=True)

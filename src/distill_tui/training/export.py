@@ -1,13 +1,12 @@
-"""A student's folder on disk, written whole or not at all: plain transformers files, or ONNX with 8-bit weights."""
+"""A student's folder on disk: plain transformers files, or ONNX with 8-bit weights."""
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,9 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from safetensors.torch import save_file
 
 from distill_tui.training import heads, models
+from distill_tui.training.checkpoints import weights
 from distill_tui.training.folders import HEAD, ONNX, READING
+from distill_tui.training.replace import replace_folder
 
 if TYPE_CHECKING:
     from distill_tui.training.models import Model, Tokenizer
@@ -36,13 +37,6 @@ def save(model: Model, tokenizer: Tokenizer, folder: Path) -> None:
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer.save_pretrained(folder)
     _set_tokenizer_class(folder / "tokenizer_config.json")
-
-
-def weights(model: Model) -> dict[str, torch.Tensor]:
-    """Return a model's tensors by name; tied tensors under the first of their names only."""
-    found: dict[int, str] = {}
-    tensors: dict[str, torch.Tensor] = model.state_dict()
-    return {name: tensor for name, tensor in tensors.items() if found.setdefault(tensor.data_ptr(), name) == name}
 
 
 def onnx_int8(source: Path, out: Path) -> None:
@@ -145,42 +139,6 @@ def _quiet() -> Iterator[None]:
             yield
         finally:
             logging.getLogger().setLevel(level)
-
-
-def replace_folder(out: Path, fill: Callable[[Path], None]) -> None:
-    """Write a folder atomically, in the place of what was there.
-
-    The files are written next to `out`, synced and renamed, so that a crash leaves the old one, the new one, or none.
-    """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    for left in [*out.parent.glob(f".{out.name}.tmp-*"), *out.parent.glob(f".{out.name}.old-*")]:
-        shutil.rmtree(left)  # of a process that was killed
-    fresh = out.with_name(f".{out.name}.tmp-{os.getpid()}")
-    fresh.mkdir()
-    fill(fresh)
-    move_into_place(fresh, out)
-
-
-def move_into_place(fresh: Path, target: Path) -> None:
-    """Sync a finished folder and rename it to `target`, replacing what is there."""
-    for path in fresh.iterdir():
-        sync(path)
-    sync(fresh)
-    old = target.with_name(f".{target.name}.old-{os.getpid()}")
-    if target.exists():
-        target.rename(old)
-    fresh.rename(target)
-    sync(target.parent)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def sync(path: Path) -> None:
-    """Force a file, or a folder's list of names, to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _set_tokenizer_class(path: Path) -> None:

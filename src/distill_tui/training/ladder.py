@@ -17,7 +17,7 @@ import numpy as np
 
 from distill_tui.spec import Spec
 from distill_tui.terms import Control, Export
-from distill_tui.training import export, predict, processes
+from distill_tui.training import predict, processes
 from distill_tui.training.loop import Places, Step
 from distill_tui.training.objective import LossTerms
 
@@ -188,6 +188,8 @@ def ship(student: Path, spec: Spec, out: Path) -> Path:
     if spec.ships is Export.SAFETENSORS:
         return student
     if not out.exists():
+        from distill_tui.training import export  # a kind that ships as it was trained does without ONNX's tools
+
         export.onnx_int8(student, out)
     return out
 

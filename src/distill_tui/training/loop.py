@@ -16,8 +16,9 @@ import numpy as np
 import torch
 
 from distill_tui.spec import Spec
-from distill_tui.training import checkpoints, export, processes
+from distill_tui.training import checkpoints, processes
 from distill_tui.training.objective import LossTerms, Objective
+from distill_tui.training.replace import replace_folder
 
 CHECKPOINT_SECONDS = 10.0  # work that a kill may cost
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
@@ -71,7 +72,7 @@ def fit(spec: Spec, make: Callable[[], Objective], places: Places) -> Iterator[S
     objective.model.load_state_dict(run.best, strict=False)  # a tied weight is there under one of its names
     objective.model.to("cpu").eval()
     if group.is_main:
-        export.replace_folder(places.out, objective.save)
+        replace_folder(places.out, objective.save)
     group.barrier()
 
 
@@ -197,7 +198,7 @@ class _Run:
         progress, score = self.progress, self.group.broadcast(self.objective.validate())
         if score is None or not progress.best or score > progress.best:  # a score of 0 does not stop early
             progress.best, progress.stale = score, 0
-            self.best = {name: tensor.clone() for name, tensor in export.weights(self.objective.model).items()}
+            self.best = {name: tensor.clone() for name, tensor in checkpoints.weights(self.objective.model).items()}
         else:
             progress.stale += 1
         progress.epoch, progress.cursor = progress.epoch + 1, 0
@@ -208,7 +209,7 @@ class _Run:
         """Write all that the next step depends on, and return the checkpoint's name; only the main process writes."""
         if not self.group.is_main:
             return ""
-        tensors = {f"model.{name}": tensor for name, tensor in export.weights(self.objective.model).items()}
+        tensors = {f"model.{name}": tensor for name, tensor in checkpoints.weights(self.objective.model).items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
         for number, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in state.items()}

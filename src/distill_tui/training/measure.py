@@ -12,18 +12,17 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import torch
-import transformers
 from safetensors import safe_open
 
 from distill_tui.tasks.loaders import FORMS
 from distill_tui.text import pair_of
 from distill_tui.training import students
+from distill_tui.training.arrays import Floats
 from distill_tui.training.folders import form, scale_form, several, stated_parameters
-from distill_tui.training.models import Floats
 
 RUNS, PER_RUN = 5, 200  # passes, and requests in each
 BATCHES = (1, 8, 32)
@@ -35,7 +34,7 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 def latencies(
     folder: Path, texts: Sequence[str], *, threads: int = 1, max_tokens: int | None = None, **passes: int
 ) -> list[list[int]]:
-    """Time single requests, tokenising included: see `_timed`. Sets torch's threads for the process."""
+    """Time single requests, tokenising included: see `_timed`. A form that runs in torch sets its threads."""
     return _timed(lambda: students.open_folder(folder, threads=threads, max_tokens=max_tokens).ask, texts, **passes)
 
 
@@ -161,8 +160,8 @@ def machine(threads: int) -> dict[str, str | int]:
         "cores": os.cpu_count() or 1,
         "load_x100": round(os.getloadavg()[0] * 100),
         "threads": threads,
-        "torch": str(torch.__version__),
-        "transformers": str(transformers.__version__),
+        "torch": version("torch"),
+        "transformers": version("transformers"),
         "python": platform.python_version(),
     }
 

@@ -240,12 +240,3 @@ def pooled(model: Model, rows: Sequence[Sequence[int]], window: Window | None) -
     which = torch.repeat_interleave(torch.arange(len(rows)), counts).to(found.device)
     summed = torch.zeros(len(rows), found.shape[1], device=found.device).index_add(0, which, found)
     return summed / counts[:, None].to(found.device)
-
-
-def states(model: Model, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Run one batch: logits (rows, labels), and each layer's output averaged over a text, (rows, layers, width)."""
-    ids, mask = (tensor.to(model.device) for tensor in pad(rows, model.config.pad_token_id or 0))
-    result = model(input_ids=ids, attention_mask=mask, output_hidden_states=True, **types(rows, mask))
-    share = (mask / mask.sum(dim=1, keepdim=True))[:, :, None]
-    means = [(hidden * share).sum(dim=1) for hidden in result.hidden_states[1:]]  # the first is before any layer
-    return result.logits, torch.stack(means, dim=1)

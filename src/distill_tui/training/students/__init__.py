@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from distill_tui.training.loop import Places
     from distill_tui.training.objective import Objective
 
+NO_TEACHER = "A student from the teacher's layers needs the teacher's folder; choose scratch, static or ngram."
+
 
 class LabelStudent(Protocol):
     """What training asks of a student that chooses labels, whatever it is made of."""

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from distill_tui.spec import Spec
 from distill_tui.training import models
+from distill_tui.training.students import NO_TEACHER
 from distill_tui.training.students.encoder import FAMILIES, Student, from_layers
 
 if TYPE_CHECKING:
     from distill_tui.training.models import Config
-
-NO_TEACHER = "A student from the teacher's layers needs the teacher's folder; choose scratch, static or ngram."
 
 
 def build(

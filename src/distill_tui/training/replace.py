@@ -1,0 +1,44 @@
+"""Folders that are written whole or not at all, in the place of what was there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+
+def replace_folder(out: Path, fill: Callable[[Path], None]) -> None:
+    """Write a folder atomically, in the place of what was there.
+
+    The files are written next to `out`, synced and renamed, so that a crash leaves the old one, the new one, or none.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for left in [*out.parent.glob(f".{out.name}.tmp-*"), *out.parent.glob(f".{out.name}.old-*")]:
+        shutil.rmtree(left)  # of a process that was killed
+    fresh = out.with_name(f".{out.name}.tmp-{os.getpid()}")
+    fresh.mkdir()
+    fill(fresh)
+    move_into_place(fresh, out)
+
+
+def move_into_place(fresh: Path, target: Path) -> None:
+    """Sync a finished folder and rename it to `target`, replacing what is there."""
+    for path in fresh.iterdir():
+        sync(path)
+    sync(fresh)
+    old = target.with_name(f".{target.name}.old-{os.getpid()}")
+    if target.exists():
+        target.rename(old)
+    fresh.rename(target)
+    sync(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def sync(path: Path) -> None:
+    """Force a file, or a folder's list of names, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
