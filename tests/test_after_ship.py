@@ -24,6 +24,7 @@ from distill_tui.ui.app import DistillApp
 from support import gateway, real_play, served
 from support.at_the_screen import settled, text_of
 from support.gateway import Gateway, serving
+from support.live_play import workers_here
 from support.teacher_server import TeacherServer
 
 EVERY = ServeMode(ServingMode.CANARY, 100)
@@ -152,7 +153,8 @@ def test_54_the_board_shows_no_approval_that_does_not_count(tmp_path: Path, chan
     play.sign()
     assert glance.cards(play.path)[0].signed_off
     if change == "evaluation":
-        real_play.finished(play.project, actions.reproduce(play.project, play.id, play.by("vera")))
+        with workers_here():
+            real_play.finished(play.project, actions.reproduce(play.project, play.id, play.by("vera")))
     elif change == "role":
         actions.assign_role(play.project, play.id, play.by("sam"), Role.VALIDATOR, "bob")
     elif change == "key":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -13,9 +14,12 @@ from textual.pilot import Pilot
 
 from distill_tui.cli import demo
 from distill_tui.cli.app import main
+from distill_tui.cli.plans import drive, plan_file
 from distill_tui.dataset import practice
 from distill_tui.people import practice_keys
-from distill_tui.store.project import Project
+from distill_tui.rules import entities
+from distill_tui.runs.executors import local
+from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import RunKind, Stage
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.forms.sheet import DEAF
@@ -73,6 +77,28 @@ def test_the_driver_is_a_process_of_its_own_that_goes_on_where_the_play_is(folde
     assert [run.kind for run in dossier.runs][:2] == [RunKind.IMPORT, RunKind.BUILD]
     assert len([run for run in dossier.runs if run.kind is RunKind.IMPORT]) == 1
     assert "held-out" in again.stderr or again.returncode == 0  # 120 rows are too few to seal 600
+    project.close()
+
+
+def test_the_workers_of_coming_runs_start_ahead_and_those_that_get_no_run_end(folder: Path, tmp_path: Path) -> None:
+    where, ready = tmp_path / "demo", dict[RunKind, list[subprocess.Popen[str]]]()
+    shutil.copytree(folder, where)
+    practice.write_traffic(where / "traffic.jsonl", rows=120)
+
+    def follow(project: Project, run_id: int) -> entities.Run:
+        for kind, waiting in local._ready.items():
+            ready.setdefault(kind, [*waiting])
+        return local.wait(project, run_id, lambda run: None)
+
+    project = Project.open(where / demo.FILE_NAME)
+    whole, who = plan_file.read(demo.PLAN, where), drive.people_here(project)
+    with pytest.raises(ProjectError, match="held-out"):  # 120 rows are too few to seal 600
+        drive.Driver(project, 1, whole, who, lambda text: None, follow).drive()
+    imported, built = project.dossier(1).runs
+    assert (imported.kind, built.kind) == (RunKind.IMPORT, RunKind.BUILD)
+    (used,), (unused,) = ready[RunKind.BUILD], ready[RunKind.FREEZE]
+    assert used.wait(60) == 1  # as a worker ends whose run failed
+    assert unused.poll() == -signal.SIGKILL and not any(local._ready.values())
     project.close()
 
 

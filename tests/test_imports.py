@@ -10,7 +10,7 @@ import pytest
 from distill_tui import actions
 from distill_tui.cli.app import COMMANDS, SECTIONS
 from distill_tui.runs.executors import local
-from distill_tui.terms import Opinion
+from distill_tui.terms import Opinion, Task
 from support import house, stories
 from support.story import actor
 
@@ -47,6 +47,18 @@ def test_the_rules_touch_nothing() -> None:
 
 def test_a_glance_is_cheap() -> None:
     stays_away("import distill_tui.store.glance", "sqlmodel", "sqlalchemy", "textual", "pyarrow", *HEAVY)
+
+
+def test_a_worker_imports_what_its_run_needs() -> None:
+    def of(*modules: str) -> str:
+        return "\n".join(f"import distill_tui.{name}" for name in ("runs.worker", *modules))
+
+    for kind in ("import_traffic", "build", "freeze"):
+        stays_away(of(f"runs.{kind}"), *HEAVY)
+    tasks = [f"runs.{task}" for task in Task]
+    stays_away(of("runs.evaluate", *tasks, "training.students.onnx", "training.students.ngram_vocabulary"), *HEAVY)
+    ngram = of("runs.train", "runs.classification", "training.classification", "training.students.ngram")
+    stays_away(ngram, "transformers", "onnxruntime", "datasets")
 
 
 def test_training_knows_no_play_and_no_role() -> None:

@@ -323,13 +323,13 @@ def test_a_worker_that_was_ready_takes_the_run_and_one_that_is_not_needed_ends(a
 
 def _a_ready_worker_takes_it(alarmed: Project) -> None:
     with local.prepared(RunKind.OBSERVE):
-        unused = local._ready[RunKind.OBSERVE]
+        (unused,) = local._ready[RunKind.OBSERVE]
     assert unused.poll() is not None
     path = write(alarmed.path.parent / "april.jsonl", rows(40, 78, start=APRIL))
     with local.prepared(RunKind.OBSERVE):
-        ready = local._ready[RunKind.OBSERVE]
+        (ready,) = local._ready[RunKind.OBSERVE]
         run_id = actions.observe(alarmed, 1, OLGA, path, any_time=True)
-    assert ready.wait(120) == 0 and not local._ready
+    assert ready.wait(120) == 0 and not local._ready[RunKind.OBSERVE]
     run = next(each for each in alarmed.dossier(1).runs if each.id == run_id)
     assert run.status is RunStatus.FINISHED, run.error
     assert (alarmed.artifacts.run_folder(run_id) / local.LOG).exists()

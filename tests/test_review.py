@@ -34,7 +34,6 @@ from distill_tui.rules.permission import objections
 from distill_tui.rules.requests import SetTeacher
 from distill_tui.rules.results import LockedTeacher
 from distill_tui.rules.state_machine import NEXT_STAGE
-from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
 from distill_tui.store import queries, verdicts
 from distill_tui.store.project import Project
@@ -45,7 +44,6 @@ from distill_tui.terms import (
     PlayKind,
     Reference,
     Role,
-    RunStatus,
     Split,
     StudentKind,
     TeacherSource,
@@ -56,7 +54,8 @@ from distill_tui.ui.play import gate_tab
 from distill_tui.ui.play.screen import PlayScreen
 from distill_tui.ui.play.view import load
 from support import data_runs
-from support.real_play import NUMBERS
+from support.live_play import workers_here
+from support.real_play import NUMBERS, finished
 
 SPEC = Spec(
     student=StudentKind.STATIC,
@@ -253,12 +252,9 @@ def evaluated(made: Project) -> Project:
 
 
 def one_round(project: Project) -> None:
-    for started in (
-        lambda: actions.start_run(project, 1, by("dan"), SPEC),
-        lambda: actions.evaluate(project, 1, by("dan")),
-    ):
-        run = local.wait(project, started(), lambda run: None)
-        assert run.status is RunStatus.FINISHED, run.error
+    with workers_here():
+        finished(project, actions.start_run(project, 1, by("dan"), SPEC))
+        finished(project, actions.evaluate(project, 1, by("dan")))
 
 
 def test_the_validators_look_is_logged_and_burns_nothing_and_a_builders_does(evaluated: Project) -> None:

@@ -20,7 +20,7 @@ import threading
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,8 @@ from distill_tui import actions
 from distill_tui.bundles.verify import verify_bundle
 from distill_tui.cli import deferred
 from distill_tui.cli.follow import Progress
+from distill_tui.cli.plans import ahead, plan_file
 from distill_tui.cli.plans import drive as drives
-from distill_tui.cli.plans import plan_file
 from distill_tui.cli.plans import steps as plans
 from distill_tui.cli.plans.plan_file import MaintenancePlan, Plan, PlayPlan, TeacherPlan, TrafficPlan
 from distill_tui.dataset.records import BadInput
@@ -61,6 +61,7 @@ from distill_tui.terms import (
     PlayKind,
     Reference,
     Role,
+    RunKind,
     RunStatus,
     Task,
 )
@@ -71,6 +72,7 @@ PEOPLE = {
     "olga": (Role.OPERATOR, "Olga Operator"),
 }
 TEACHER_ROWS, PLAY_ROWS, HELD_OUT = 2_400, 6_000, 1_800
+FASTER = "feedback-as-you-type"  # the play that is driven first
 
 COST = {  # no bill comes with the data: these are the sample's assumptions, and are stored as such
     "calls_per_month": "900000",
@@ -225,22 +227,40 @@ def get_traffic(sample: Sample, tell: Callable[[str], None] = say) -> tuple[list
 
 def get_teacher(sample: Sample, rows: list[dict[str, Any]]) -> Path:
     """Make the teacher, and wait for it."""
-    if begin_teacher(sample, rows).wait():
+    process = TeacherProcess(sample)
+    process.begin(rows)
+    if process.wait():
         raise SystemExit(f"The teacher could not be made: {(sample.folder / 'teacher.log').read_text()[-500:]}")
     return sample.folder / "minilm-sentiment"
 
 
-def begin_teacher(sample: Sample, rows: list[dict[str, Any]]) -> subprocess.Popen[bytes]:
-    """Start to make the teacher in a process of its own, which gives its memory back."""
-    (sample.folder / "teacher_rows.json").write_text(json.dumps(rows))
-    program = (
-        "import json, sys, teacher; from pathlib import Path; folder = Path(sys.argv[1]);"
-        " teacher.make_teacher(json.loads((folder / 'teacher_rows.json').read_text()), folder / 'minilm-sentiment',"
-        " threads=int(sys.argv[2]), progress=lambda text: print('   ', text, flush=True))"
+class TeacherProcess:
+    """The making of the teacher, in a process of its own, which gives its memory back.
+
+    It imports torch while the texts are fetched.
+    """
+
+    PROGRAM = (
+        "import json, sys, teacher; from pathlib import Path; folder = Path(sys.argv[1]); rows = sys.stdin.read();"
+        " rows and teacher.make_teacher(json.loads(rows), folder / 'minilm-sentiment', threads=int(sys.argv[2]),"
+        " progress=lambda text: print('   ', text, flush=True))"
     )
-    command = [sys.executable, "-c", program, str(sample.folder), str(threads())]
-    with (sample.folder / "teacher.log").open("wb") as log:
-        return subprocess.Popen(command, cwd=Path(__file__).parent, stdout=log, stderr=log)
+
+    def __init__(self, sample: Sample) -> None:
+        command = [sys.executable, "-c", self.PROGRAM, str(sample.folder), str(threads())]
+        with (sample.folder / "teacher.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                command, cwd=Path(__file__).parent, stdin=subprocess.PIPE, stdout=log, stderr=log
+            )
+
+    def begin(self, rows: list[dict[str, Any]]) -> None:
+        """Give it the rows to learn from."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError), self._process.stdin as file:
+            file.write(json.dumps(rows).encode())
+
+    def wait(self) -> int:
+        return self._process.wait()
 
 
 def found(sample: Sample, title: str = "Feedback sentiment") -> None:
@@ -399,7 +419,7 @@ def plan_of_sample(folder: Path) -> Plan:
         "maintenance": MaintenancePlan(400, 90),
     }
     faster = PlayPlan(
-        "feedback-as-you-type", PlayKind.LATENCY, summary=f"{about} Asked while one types.", worksheet={**LATENCY},
+        FASTER, PlayKind.LATENCY, summary=f"{about} Asked while one types.", worksheet={**LATENCY},
         gate=tomllib.loads(to_toml(LATENCY_GATE), parse_float=Decimal), students=(STATIC,), **brought,
     )  # fmt: skip
     cheaper = PlayPlan(
@@ -426,7 +446,9 @@ def drive(folder: Path, tell: Callable[[str], None], follow: plans.Follow) -> No
     os.environ["DISTILL_THREADS"] = str(threads())
     sample = Sample(folder)
     sample.open()
-    plays = {play.name: queries.find_play(sample.project, play.name) for play in plan_of_sample(folder).plays}
+    whole = plan_of_sample(folder)
+    plays = {play.name: queries.find_play(sample.project, play.name) for play in whole.plays}
+    first, *others = sorted(plays, key=lambda name: name != FASTER)
 
     def note(text: str) -> None:
         tell(text)
@@ -435,25 +457,29 @@ def drive(folder: Path, tell: Callable[[str], None], follow: plans.Follow) -> No
 
     try:
         note("Fetching the rated texts.")
+        teacher = TeacherProcess(sample)
         teacher_rows, _ = get_traffic(sample, tell)
         note(f"Training the teacher on {len(teacher_rows):,} texts, in a process of its own: about a minute.")
-        teacher = begin_teacher(sample, teacher_rows)
+        teacher.begin(teacher_rows)
         for number in plays.values():
-            plans.bring(
-                sample.project, number, sample.dana, plan_of_sample(folder), TrafficPlan("traffic.jsonl"), follow
-            )
-        if teacher.wait():
-            raise SystemExit("The teacher could not be trained; teacher.log has the reason.")
-        note("The teacher is trained.")
-        first, *others = sorted(plays, reverse=True)  # each answer is asked once: the others find them in the cache
-        label(sample, plays[first], follow)
-        os.environ["DISTILL_THREADS"] = "1"
-        deferred.load()  # two threads must not load one module at once
-        drivers = [threading.Thread(target=to_decide, args=(folder, name, tell, follow)) for name in (first, *others)]
-        for each in drivers:
-            each.start()
-        for each in drivers:
-            each.join()
+            plans.bring(sample.project, number, sample.dana, whole, TrafficPlan("traffic.jsonl"), follow)
+        with ExitStack() as ready:  # workers that import what they need meanwhile
+            for kind in (RunKind.TEACHER, RunKind.LABEL):
+                ready.enter_context(local.prepared(kind, ahead.LOCAL_TEACHER))
+            if teacher.wait():
+                raise SystemExit("The teacher could not be trained; teacher.log has the reason.")
+            note("The teacher is trained.")
+            ready.enter_context(local.prepared(RunKind.BUILD))
+            label(sample, plays[first], follow)  # each answer is asked once: the others find them in the cache
+            os.environ["DISTILL_THREADS"] = "1"
+            deferred.load()  # two threads must not load one module at once
+            drivers = [
+                threading.Thread(target=to_decide, args=(folder, name, tell, follow)) for name in (first, *others)
+            ]
+            for each in drivers:
+                each.start()
+            for each in drivers:
+                each.join()
     except (BadInput, ProjectError, SystemExit) as error:
         note(f"The work stopped: {error}")
         raise SystemExit(1) from None

@@ -1,4 +1,4 @@
-"""A play at `decide` that was made by real work, once a session: real files, real keys, real workers, a real student.
+"""A play at `decide` that was made by real work, once a session: real files, real keys, a real student.
 
 Ada keeps the project by the account that runs the tests and holds no role. Dan drives, Vera validates, Sam sponsors and
 Olga operates, each by a key. The teacher's recorded answers are wrong on every tenth row, so that student and teacher
@@ -33,6 +33,7 @@ from distill_tui.store.project import Project
 from distill_tui.store.sqlite import module as sqlite3
 from distill_tui.terms import Assurance, Metric, Opinion, PlayKind, Reference, Role, RunStatus, StudentKind
 from support import data_runs
+from support.live_play import workers_here
 
 ROLES = {Role.SPONSOR: "sam", Role.DRIVER: "dan", Role.VALIDATOR: "vera", Role.OPERATOR: "olga"}
 PEOPLE = (*ROLES.values(), "bob")  # bob is enrolled and holds no role
@@ -155,8 +156,9 @@ def _made(spec: Spec, soft: bool, gate: Gate) -> Path:
     actions.set_teacher(project, play.id, dan, None)
     data_runs.build_data(project, play.id, dan)
     data_runs.freeze_data(project, play.id, dan)
-    finished(project, actions.start_run(project, play.id, dan, spec))
-    finished(project, actions.evaluate(project, play.id, dan))
+    with workers_here():
+        finished(project, actions.start_run(project, play.id, dan, spec))
+        finished(project, actions.evaluate(project, play.id, dan))
     actions.set_maintenance(project, play.id, play.by("olga"), 400, 90)
     assert project.dossier(play.id).passed, [j.sentence for j in project.dossier(play.id).judgements]
     project.close()

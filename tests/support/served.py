@@ -15,6 +15,7 @@ from distill_tui.store.project import now
 from distill_tui.store.sqlite import module as sqlite3
 from distill_tui.terms import Export
 from support import data_runs, real_play
+from support.live_play import workers_here
 
 SPEC = replace(real_play.SPEC, export=Export.ONNX_INT8)
 
@@ -53,9 +54,10 @@ def with_two_bundles(folder: Path) -> real_play.Play:
     data_runs.import_traffic(project, number, dan, folder / "more.jsonl")
     data_runs.build_data(project, number, dan)
     data_runs.freeze_data(project, number, dan)
-    real_play.finished(project, actions.start_run(project, number, dan, SPEC))
-    real_play.finished(project, actions.evaluate(project, number, dan))
-    real_play.finished(project, actions.rehearse(project, number, play.by("olga")))
+    with workers_here():
+        real_play.finished(project, actions.start_run(project, number, dan, SPEC))
+        real_play.finished(project, actions.evaluate(project, number, dan))
+        real_play.finished(project, actions.rehearse(project, number, play.by("olga")))
     play.sign(comment="Read 30 more; fine.")
     play.ship()
     return play

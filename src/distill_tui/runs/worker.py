@@ -97,9 +97,9 @@ def _wait_for_cores(project: Project, run: entities.Run) -> None:
     cores.take(cores.needed(run, dossier) if here else 0, name, partial(wait_on, project, run.id))
 
 
-def _awaited(kind: RunKind) -> list[str]:
+def _awaited(kind: RunKind, more: list[str]) -> list[str]:
     """Import what a run of this kind needs, then wait for its project and number; nothing where none comes."""
-    for module in (f"distill_tui.runs.{MODULES[kind]}", "distill_tui.store.sessions", "scipy.special"):
+    for module in (f"distill_tui.runs.{MODULES[kind]}", "distill_tui.store.sessions", "scipy.special", *more):
         import_module(module)
     line = sys.stdin.readline()
     if not line:
@@ -116,7 +116,7 @@ def _awaited(kind: RunKind) -> list[str]:
 def main(arguments: list[str]) -> int:
     """Work on one run, and return how it ended as the exit code: 0 finished, 1 failed, 3 not ours or stopped."""
     if arguments[0] == local.READY:
-        arguments = _awaited(RunKind(arguments[1]))
+        arguments = _awaited(RunKind(arguments[1]), arguments[2:])
         if not arguments:
             return 0
     project = Project.open(Path(arguments[0]))

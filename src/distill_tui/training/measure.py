@@ -92,7 +92,9 @@ def _timed(
     return timed
 
 
-def running(folder: Path, texts: Sequence[str], *, threads: int = 1, max_tokens: int | None = None) -> dict[str, int]:
+def running(
+    folder: Path, texts: Sequence[str], *, threads: int = 1, max_tokens: int | None = None, rounds: int = ROUNDS
+) -> dict[str, int]:
     """Measure cold start, memory and throughput, in whole numbers.
 
     `cold_start_us` is from the start of Python to the first answer, and `peak_kb` the memory of that process, both of
@@ -106,7 +108,7 @@ def running(folder: Path, texts: Sequence[str], *, threads: int = 1, max_tokens:
         opened.run(opened.prepare(some))
 
     for batch in BATCHES:
-        some = [texts[at % len(texts)] for at in range(max(BATCHES) * ROUNDS)]
+        some = [texts[at % len(texts)] for at in range(max(BATCHES) * rounds)]
         ask(some[:batch])
         started = time.perf_counter()
         for at in range(0, len(some), batch):

@@ -11,13 +11,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from distill_tui.actions import data, decide, gate, runs
 from distill_tui.cli.plans import steps
+from distill_tui.cli.plans.ahead import Ahead
 from distill_tui.cli.plans.plan_file import Plan, PlayPlan, read
 from distill_tui.gates import written
 from distill_tui.people import identity, practice_keys
+from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.data import open_findings
 from distill_tui.rules.dossier import PlayDossier
@@ -38,19 +41,24 @@ class Driver:
     def __init__(
         self, project: Project, play_id: int, whole: Plan, who: Who, say: steps.Say, follow: steps.Follow
     ) -> None:
-        self.project, self.play_id, self.whole, self.who, self.say, self.follow = (
-            project,
-            play_id,
-            whole,
-            who,
-            say,
-            follow,
-        )
+        self.project, self.play_id, self.whole, self.who, self.say = project, play_id, whole, who, say
         name = project.dossier(play_id).play.name
         self.planned: PlayPlan = next(each for each in whole.plays if each.name == name)
+        self.ahead, self._follow = Ahead.of(self.planned), follow
+
+    def follow(self, project: Project, run_id: int) -> entities.Run:
+        """Wait for a run, while the workers of the next ones start."""
+        run = queries.run(project, run_id)
+        assert run is not None
+        self.ahead.begun(run.kind)
+        return self._follow(project, run_id)
 
     def drive(self) -> PlayDossier:
         """Take the next step until none is left that can be taken here; return how the play stands then."""
+        with closing(self.ahead):
+            return self._drive()
+
+    def _drive(self) -> PlayDossier:
         while True:
             dossier = self.project.dossier(self.play_id)
             active = next((run for run in dossier.runs if run.status.active), None)

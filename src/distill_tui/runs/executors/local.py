@@ -30,7 +30,7 @@ GRACE = 60  # seconds that a queued run's worker has to take its lock
 LOG, READY = "worker.log", "--ready"
 WORKER = ("-m", "distill_tui.runs.worker")
 QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-_ready: dict[RunKind, subprocess.Popen[str]] = {}  # by the kind of run that each waits for
+_ready: dict[RunKind, list[subprocess.Popen[str]]] = {}  # by the kind of run that they wait for
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -46,11 +46,12 @@ def start(project: Project, run_id: int) -> None:
     except ValueError as error:
         raise ProjectError(f"{error} Then resume the run.") from None
     about = [str(project.path.absolute()), str(run_id)]
-    if run is not None and _hand_over(run.kind, about):
+    launcher = _launcher(run)
+    if run is not None and launcher == [sys.executable] and _hand_over(run.kind, about):
         return
     with (folder / LOG).open("ab") as log:
         subprocess.Popen(
-            [*_launcher(run), *WORKER, *about],
+            [*launcher, *WORKER, *about],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -60,10 +61,10 @@ def start(project: Project, run_id: int) -> None:
 
 
 @contextmanager
-def prepared(kind: RunKind) -> Iterator[None]:
-    """Have a process import what the next run of a kind needs, while that run is being queued; unused, it is ended."""
+def prepared(kind: RunKind, *modules: str) -> Iterator[None]:
+    """Have a process import what a coming run of a kind needs, and `modules`; it is ended where no run came."""
     process = subprocess.Popen(
-        [sys.executable, *WORKER, READY, kind.value],
+        [sys.executable, *WORKER, READY, kind.value, *modules],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -71,19 +72,24 @@ def prepared(kind: RunKind) -> Iterator[None]:
         env=os.environ | QUIET,
         text=True,
     )
-    _ready[kind] = process
+    waiting = _ready.setdefault(kind, [])
+    waiting.append(process)
     try:
         yield
     finally:
-        if _ready.pop(kind, None) is not None:
+        with suppress(ValueError):  # one that has a run is not in the list
+            waiting.remove(process)
             process.kill()  # it has imported, and nothing else
             process.communicate()
 
 
 def _hand_over(kind: RunKind, about: list[str]) -> bool:
     """Name the run to a process that waits for one of its kind; return whether there was one."""
-    process = _ready.pop(kind, None)
-    if process is None or process.stdin is None or process.poll() is not None:
+    try:
+        process = _ready.get(kind, []).pop(0)
+    except IndexError:
+        return False
+    if process.stdin is None or process.poll() is not None:
         return False
     with suppress(BrokenPipeError), process.stdin:
         process.stdin.write(json.dumps(about) + "\n")

@@ -8,6 +8,8 @@ norm is set to have no effect, because a token's length then encodes its importa
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,7 +50,7 @@ def build(
     )
     student = fresh(spec, labels, tokenizer, config, transformers.EuroBertForSequenceClassification)
     if source is not None and kept is not None:
-        words = _principal_components(_encode_alone(*source, kept), spec.hidden)
+        words = _principal_components(_encoded(source, kept), spec.hidden)
         counts = torch.bincount(torch.tensor([i for row in models.tokenise(tokenizer, texts, 512) for i in row]))
         _start_embeddings(student.model, words, torch.nn.functional.pad(counts, (0, len(kept) - len(counts))))
     return student
@@ -65,6 +67,23 @@ def _encoder(start: Path | None, teacher: Path | None) -> tuple[Model, Tokenizer
         f"{start.name} has no WordPiece vocabulary, so a static student cannot take its tokens; name another encoder, "
         "or leave static out of the ladder."
     )
+
+
+_last: dict[str, torch.Tensor] = {}  # of a run's arms, all but the first start from the same words
+
+
+def _encoded(source: tuple[Model, Tokenizer], kept: Sequence[int]) -> torch.Tensor:
+    """Encode the kept tokens, or return what was computed last if it was of the same tokens by the same weights."""
+    content = hashlib.sha256(json.dumps([*kept]).encode())
+    for name, weight in source[0].state_dict().items():
+        content.update(name.encode())
+        content.update(weight.reshape(-1).view(torch.uint8).numpy())
+    digest = content.hexdigest()
+    if digest not in _last:
+        found = _encode_alone(*source, kept)
+        _last.clear()
+        _last[digest] = found
+    return _last[digest]
 
 
 @torch.inference_mode()
