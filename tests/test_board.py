@@ -411,6 +411,19 @@ async def test_a_dimmed_key_says_why(project: Project) -> None:
         assert message(app) == why
 
 
+async def test_an_empty_stage_is_not_an_empty_board(project: Project) -> None:
+    add_play(project, "refund-intent")
+    app = an_app(project)
+    async with app.run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        await pilot.press("6", "enter")
+        assert message(app) == "No play stands in this stage; h, l or the stage's number goes to another."
+        await pilot.press("i")
+        assert message(app).startswith("Choose a play first; then")
+        await pilot.press("1", "i")
+        assert message(app).startswith("Open the play and press i there, or")
+
+
 async def test_a_person_who_is_nobody_may_look_and_is_told_why_not_more(project: Project) -> None:
     add_play(project, "refund-intent")
     app = an_app(project, actor=Actor(None, "key SHA256:unknown", Assurance.SIGNED))

@@ -254,7 +254,7 @@ class TeacherProcess:
             )
 
     def begin(self, rows: list[dict[str, Any]]) -> None:
-        """Give it the rows to learn from."""
+        """Send the rows to learn from."""
         assert self._process.stdin is not None
         with suppress(BrokenPipeError), self._process.stdin as file:
             file.write(json.dumps(rows).encode())

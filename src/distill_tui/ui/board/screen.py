@@ -232,6 +232,8 @@ class BoardScreen(Screen[None]):
         """Return why a key does nothing now."""
         marked = action == "several" and self.is_mounted and self.board.shelf.marked
         if action in OF_A_PLAY and not marked and self.is_mounted and self.selected is None:
+            if self.board.shelf.shown:
+                return "No play stands in this stage; h, l or the stage's number goes to another."
             if self.board.shelf.words:
                 return f"The filter “{self.board.shelf.words}” hides every play. esc clears it."
             return "There is no play to open" + ("." if self._app.restricted else "; n opens a new one.")
@@ -271,7 +273,8 @@ class BoardScreen(Screen[None]):
         """Show how traffic is imported."""
         card = self.selected
         code = card.code if card is not None else "P-001"
-        lead = "Open a play with n first; then" if card is None else "Open the play and press i there, or"
+        first = "Choose a play first; then" if self.board.shelf.shown else "Open a play with n first; then"
+        lead = first if card is None else "Open the play and press i there, or"
         self._app.say(f"{lead} `distill-tui import {code} FILE.jsonl` (JSONL, CSV or Parquet).")
 
     def action_filter(self) -> None:
