@@ -63,6 +63,7 @@ def main() -> int:
 def steps(folder: Path, count: int, *, label: bool) -> Iterator[tuple[str, tuple[float, float, float]]]:
     """Run the steps of a play's data; yield what each took: seconds, peak MiB, seconds of CPU."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.environ["XDG_STATE_HOME"] = str(folder / "state")  # waits for the cores of no other project
     project, file = size.a_play(folder / "scale.distill", HELD_OUT), folder / "short.jsonl"
     size.write(file, 8, 10, most_rows=count)
     yield "import", size.measured(project, "import", "P-001", str(file))[:3]
