@@ -45,6 +45,7 @@ class Labelling:
     """A play to label, and what its teacher answers when it is asked by one worker."""
 
     def __init__(self, folder: Path) -> None:
+        os.environ["XDG_STATE_HOME"] = "/dev/null/nothing"  # each trial is a copy of one project
         with workers_here():
             project = unlabelled_play.made(folder / "play", made_teacher(folder / "teacher"))
             self.tried = self.answers(project)

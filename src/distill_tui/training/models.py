@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Tokenizer: TypeAlias = transformers.PreTrainedTokenizerBase
 
 TYPES = "token_type_ids"
+AT_ONCE = 2_000  # texts that are tokenised together
 LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}  # for every load
 
 
@@ -161,6 +162,12 @@ def pairs_up(tokenizer: Tokenizer) -> bool:
 
 
 def _ids(tokenizer: Tokenizer, texts: Sequence[str], **how: Any) -> list[list[int]]:
+    """Tokenise texts, so many at once: what a tokenizer returns takes several times the memory of its ids."""
+    parts = (texts[at : at + AT_ONCE] for at in range(0, len(texts), AT_ONCE))
+    return [row for part in parts for row in _ids_of(tokenizer, part, **how)]
+
+
+def _ids_of(tokenizer: Tokenizer, texts: Sequence[str], **how: Any) -> list[list[int]]:
     """Tokenise texts, a pair in the tokenizer's form for pairs where it has one."""
     both = {at: pair for at, text in enumerate(texts) if (pair := spoken_pair(text))} if pairs_up(tokenizer) else {}
     found: list[list[int]] = [[] for _ in texts]
