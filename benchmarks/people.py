@@ -80,13 +80,13 @@ def run(folder: Path, stack: ExitStack, given) -> list[Row]:  # type: ignore[no-
     writers = [Child(comments(path, number, given.plays)) for number in range(given.writers)]  # forked before threads
     for writer in writers:
         stack.callback(_end, writer)
-    runs = []
-    for number in range(given.workers):
-        play, run_id = screens.train_in(path, folder, f"trains-{number}")
-        runs.append((play, run_id))
-        stack.callback(screens.stop, path, play, run_id)
-    asked = [stack.enter_context(serving(path, f"P-{play:03d}")) for play, _ in runs[: given.gateways]]
+    plays = [screens.play_to_train(path, folder, f"trains-{number}") for number in range(given.workers)]
+    asked = [stack.enter_context(serving(path, f"P-{play:03d}")) for play in plays[: given.gateways]]
     boards = [stack.enter_context(board(path)) for _ in range(given.sessions)]
+    runs = []
+    for play in plays:  # last: from here on the machine is busy
+        runs.append((play, screens.training_of(path, play)))
+        stack.callback(screens.stop, path, *runs[-1])
     for writer in writers:
         writer.go()
     print(f"all at work, load {os.getloadavg()[0]:.1f}", flush=True)

@@ -241,8 +241,14 @@ def a_project(folder: Path, plays: int) -> Path:
     return path
 
 
-def train_in(path: Path, folder: Path, name: str = "trains") -> tuple[int, int]:
+def train_in(path: Path, folder: Path) -> tuple[int, int]:
     """Take one more play to a real training run that outlasts the measurement; give the play's and the run's number."""
+    play = play_to_train(path, folder, "trains")
+    return play, training_of(path, play)
+
+
+def play_to_train(path: Path, folder: Path, name: str) -> int:
+    """Take one more play to its frozen data set; give its number."""
     project = Project.open(path)
     dana = Actor("dana", ME)
     if 4_002 not in {each.uid for each in project.project_dossier().accounts}:
@@ -265,11 +271,18 @@ def train_in(path: Path, folder: Path, name: str = "trains") -> tuple[int, int]:
     actions.set_teacher(project, play, dana, None)
     data_runs.build_data(project, play, dana)
     data_runs.freeze_data(project, play, dana)
+    project.close()
+    return play
+
+
+def training_of(path: Path, play: int) -> int:
+    """Start a training run that outlasts the measurement, and wait for its first step; give its number."""
+    project, dana = Project.open(path), Actor("dana", ME)
     spec = Spec(student=StudentKind.SCRATCH, epochs=100_000, patience=100_000, hidden=128, depth=2, alpha=0.0)
     run = actions.start_run(project, play, dana, spec)
     _wait(project, play, run, lambda found: found.step > 0)
     project.close()
-    return play, run
+    return run
 
 
 def stop(path: Path, play: int, run: int) -> None:
