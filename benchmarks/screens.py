@@ -214,11 +214,13 @@ class Program:
 def a_project(folder: Path, plays: int) -> Path:
     """Make a project file with so many plays, spread over the stages, with their people and numbers."""
     path = folder / f"bench-{plays}.distill"
-    Project.create(path, "bench", "dana", "Dana", Actor(None, ME)).close()
+    project = Project.create(path, "bench", "dana", "Dana", Actor(None, ME))
+    for uid, person in enumerate(("dan", "vera", "olga"), 4_001):
+        actions.enrol_person(project, Actor("dana", ME), person, person, uid=uid)
+    project.close()
     stages, kinds = [stage for stage in Stage if stage is not Stage.KILLED], list(PlayKind)
     connection, at = sqlite.connect(path), now()
     connection.execute("BEGIN IMMEDIATE")
-    connection.executemany("INSERT INTO person VALUES (?, ?, ?)", [(p, p, at) for p in ("dan", "vera", "olga")])
     rows = [
         (n, f"play-{n:05d}", kinds[n % 4].value, "classification", stages[(n - 1) % len(stages)].value, at, at)
         for n in range(1, plays + 1)
