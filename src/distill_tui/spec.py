@@ -26,6 +26,7 @@ class StudentTraits:
     learns_probabilities: bool = True  # whether the teacher's probabilities can be learnt, not only its answers
     takes_folder: bool = False  # whether it can start from a local model folder
     needs_folder: bool = False  # whether it can start from nothing else
+    takes_adapters: bool = False  # whether low-rank adapters of a folder's model can be trained instead of its weights
     fastest: Export = Export.SAFETENSORS  # of its forms, the one that answers fastest
 
 
@@ -48,11 +49,24 @@ STUDENTS: dict[StudentKind, StudentTraits] = {  # cheapest first
         fastest=Export.ONNX_INT8,
     ),
     StudentKind.FOLDER: StudentTraits(takes_folder=True, needs_folder=True),
+    StudentKind.CAUSAL_LABELS: StudentTraits(
+        {"layers": (), "learning_rate": 1e-4, "batch_size": 16, "epochs": 3},
+        exports=(),
+        reads_windows=False,
+        takes_folder=True,
+        needs_folder=True,
+        takes_adapters=True,
+    ),
     StudentKind.TAGGER: StudentTraits(
         _WRITES | {"vocabulary": 512}, (), True, False, learns_probabilities=False, takes_folder=True
     ),
-    StudentKind.CAUSAL: StudentTraits(_WRITES | {"vocabulary": 2048}, (), True, False, takes_folder=True),
+    StudentKind.CAUSAL: StudentTraits(
+        _WRITES | {"vocabulary": 2048}, (), True, False, takes_folder=True, takes_adapters=True
+    ),
 }
+# adapters start at no change of a model that is trained already: they need few epochs
+LORA: dict[str, object] = {"learning_rate": 5e-4, "batch_size": 16, "epochs": 3, "patience": 1}
+MOST_RANK = 256
 _COST = list(STUDENTS)
 LAYERED = [kind for kind, student in STUDENTS.items() if student.takes_layers]
 COUNTS = (
@@ -60,7 +74,7 @@ COUNTS = (
     *("batch_size", "epochs", "patience", "threads"),
 )
 # fields that the first release did not have, with their defaults
-LATER: dict[str, object] = {"answer_tokens": 64, "windows": False, "seeds": 0}
+LATER: dict[str, object] = {"answer_tokens": 64, "windows": False, "seeds": 0, "lora": 0}
 MOST_SEEDS = 20
 
 
@@ -71,6 +85,7 @@ class Spec:
     student: StudentKind = StudentKind.LAYERS
     folder: str = ""  # the local model that a student starts from: its digest, once the run is queued
     layers: tuple[int, ...] = (0, 5)  # which of the teacher's layers the student starts from (student = layers)
+    lora: int = 0  # rank of adapters that are trained instead of the folder's weights, and merged at the end; 0: none
     hidden: int = 128  # width of a student that starts from scratch, of static embeddings, or of a frozen one's head
     depth: int = 2  # layers of a student that starts from scratch, or of a frozen one's head
     vocabulary: int = 8192  # the most tokens kept of the teacher's tokenizer, by count in the training rows
@@ -122,7 +137,8 @@ class Spec:
         first = _kinds(read.get("ladder", ()))[:1] or [cls.student]  # type: ignore[arg-type]
         read.setdefault("export", Export.FASTEST)
         kind = read.setdefault("student", first[0] if first[0].writes is not cls.student.writes else cls.student)
-        spec = cls(**(dict(STUDENTS[kind].recipe) | read))  # type: ignore[arg-type, index]
+        usual = dict(STUDENTS[kind].recipe) | (LORA if read.get("lora") else {})  # type: ignore[index]
+        spec = cls(**(usual | read))  # type: ignore[arg-type]
         problem = spec.problem()
         if problem:
             raise ValueError(problem)
@@ -206,6 +222,8 @@ class Spec:
             return f"max_tokens is {self.max_tokens}; it must be 1 or more, or 0 to fit the training rows."
         if not 0 <= self.seeds <= MOST_SEEDS:
             return f"seeds is {self.seeds}; it is a number of further trainings from 0 to {MOST_SEEDS}."
+        if not 0 <= self.lora <= MOST_RANK:
+            return f"lora is {self.lora}; it is the rank of adapters from 1 to {MOST_RANK}, or 0 to train all weights."
         for name in COUNTS:
             if getattr(self, name) < 1:
                 return f"{name} is {getattr(self, name)}; it must be 1 or more."
@@ -225,12 +243,25 @@ class Spec:
             )
         if self.windows and self.hidden_cosine > 0:
             return "Hidden states are of whole inputs, and windows=true reads them in parts; give hidden_cosine=0."
+        if self.lora and not self.ladder and (problem := self._adapter_problem()):
+            return problem
         if self.student.writes:
             return self._writing_problem()
         if self.hidden_cosine > 0 and self.student is not StudentKind.LAYERS and not self.ladder:
             return (
                 f"hidden_cosine is {self.hidden_cosine:g}, and no layer of a {self.student} student corresponds to one "
                 "of the teacher's; give hidden_cosine=0, or train a student of the teacher's layers."
+            )
+        return None
+
+    def _adapter_problem(self) -> str | None:
+        if not STUDENTS[self.student].takes_adapters:
+            kinds = " or ".join(f"student={kind}" for kind, traits in STUDENTS.items() if traits.takes_adapters)
+            return f"lora is {self.lora}, and a {self.student} has no adapters; give lora=0, or {kinds} with a folder."
+        if not self.folder:
+            return (
+                f"Adapters are trained next to the weights of a model, and a {self.student} without a folder starts "
+                "from random weights; name its folder, or give lora=0."
             )
         return None
 
@@ -275,6 +306,10 @@ def _rung(spec: Spec, words: str) -> Spec:
         chosen["hidden_cosine"] = 0.0
     if not STUDENTS[kind].reads_windows:
         chosen["windows"] = False
+    if spec.lora and STUDENTS[kind].takes_adapters and chosen.get("folder", spec.folder):
+        chosen |= LORA
+    else:
+        chosen["lora"] = 0
     return replace(spec, **chosen)  # type: ignore[arg-type]
 
 
@@ -290,6 +325,11 @@ def _ladder_problem(spec: Spec) -> str | None:
         problem = rung._out_of_range() or rung._contradiction()
         if problem:
             return f"The rung '{words}' cannot be trained: {problem}"
+    if spec.ladder and spec.lora and not any(rung.lora for rung in spec.rungs()):
+        return (
+            f"lora is {spec.lora}, and no rung of this ladder has adapters; give lora=0, or name a folder and a rung "
+            "that starts from it, like 'causal folder'."
+        )
     if len({kind.writes for kind in _kinds(spec.ladder)}) > 1:
         choosing, writing = (", ".join(kind for kind in STUDENTS if kind.writes is writes) for writes in (False, True))
         return f"A ladder has rungs of one task: {choosing} give labels; {writing} write texts."

@@ -133,6 +133,7 @@ class StudentKind(StrEnum):
     LAYERS = "layers"  # a transformer that starts from chosen layers of the teacher
     FROZEN = "frozen"  # a small head on a local encoder that stays as it is
     FOLDER = "folder"  # a transformer that starts from a local model folder
+    CAUSAL_LABELS = "causal_labels"  # a language model that starts from a local folder: an answer is a label's text
     TAGGER = "tagger"  # generation: a transformer that marks the answer in the input
     CAUSAL = "causal"  # generation: a small language model that writes the answer
 

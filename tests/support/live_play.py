@@ -26,7 +26,7 @@ from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
 from distill_tui.store.project import Project
 from distill_tui.teachers.description import Described
-from distill_tui.terms import Metric, Opinion, PlayKind, Role, StudentKind
+from distill_tui.terms import Metric, Opinion, PlayKind, Role, StudentKind, Task
 from support import data_runs
 
 DANA = Actor("dana", f"account uid {os.getuid()}")
@@ -121,12 +121,13 @@ def shipped(
     limits: dict[str, str] = {},  # noqa: B006
     calls: list[dict[str, str]] | None = None,
     spec: Spec = SPEC,
+    task: Task = Task.CLASSIFICATION,
 ) -> tuple[Project, int]:
     """Take a play from nothing to live; its teacher is recorded, or described and asked within limits."""
     project = Project.create(folder / "live.distill", "live", "dana", "Dana", Actor(None, DANA.proof))
     for person in (SAM, VERA, OLGA):
         actions.enrol_person(project, DANA, person.person or "", "", uid=int(person.proof.split()[-1]))
-    play = actions.open_play(project, DANA, "intent", PlayKind.STABILITY)
+    play = actions.open_play(project, DANA, "intent", PlayKind.STABILITY, task=task)
     for role, actor in ROLES.items():
         actions.assign_role(project, play, DANA, role, actor.person or "")
     actions.fill_worksheet(project, play, DANA, NUMBERS, "made up")

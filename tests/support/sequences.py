@@ -29,6 +29,8 @@ TAGGER = Spec.from_mapping({"student": "tagger", "hidden": 48, "depth": 1, "epoc
 CAUSAL = Spec.from_mapping({"student": "causal", "hidden": 48, "depth": 2, "epochs": 16, "learning_rate": 6e-3,
                             "max_tokens": 32, "answer_tokens": 12, "vocabulary": 300})  # fmt: skip
 
+ADAPTED = replace(CAUSAL, folder="its digest", lora=8, epochs=8, learning_rate=5e-3, batch_size=16)
+
 
 def addresses(count: int, seed: int) -> Pairs:
     """Lines of an address, and of each what a teacher would extract; some have no zip, which it writes as null."""
@@ -43,11 +45,13 @@ def addresses(count: int, seed: int) -> Pairs:
     return Pairs(tuple(inputs), tuple(outputs), np.ones(count, dtype=np.float32))
 
 
-def colours(count: int, seed: int) -> Pairs:
-    """Questions with an answer that does not stand in them."""
+def colours(count: int, seed: int, turn: int = 0) -> Pairs:
+    """Questions with an answer that does not stand in them; with a turn, each has the answer of another."""
     random = np.random.default_rng(seed)
     things = {"grass": "it is green", "snow": "it is white", "coal": "it is black", "blood": "it is red"}
     names = [str(name) for name in random.choice(list(things), count)]
+    answers = [*things.values()]
+    things = dict(zip(things, answers[turn:] + answers[:turn], strict=True))
     inputs = tuple(f"{random.choice(('say', 'tell', 'so'))} what {name} is like {random.integers(9)}" for name in names)
     return Pairs(inputs, tuple(things[name] for name in names), np.ones(count, dtype=np.float32))
 
@@ -67,4 +71,5 @@ def tiny_causal(folder: Path, texts: tuple[str, ...]) -> Path:
 QUICK = {
     "tagger": (replace(TAGGER, epochs=3), addresses(100, 0), addresses(20, 1)),
     "causal": (replace(CAUSAL, epochs=3), colours(100, 0), colours(20, 1)),
+    "adapted": (replace(ADAPTED, epochs=3), colours(100, 0), colours(20, 1)),
 }

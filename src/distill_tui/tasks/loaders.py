@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass
 
-from distill_tui.tasks import normalise
+from distill_tui.tasks import json_shape, normalise
 
 TRANSFORMERS = """\
 import json, pathlib
@@ -195,8 +195,12 @@ def predict(*texts):
 """
 )
 
-CAUSAL = """\
-import json, pathlib
+CAUSAL = (
+    inspect.getsource(json_shape).partition("import annotations\n\n")[2]
+    + """
+
+import pathlib
+
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -205,6 +209,14 @@ tokenizer = AutoTokenizer.from_pretrained(folder)
 model = AutoModelForCausalLM.from_pretrained(folder)
 asked = json.loads((folder / "answer.json").read_text())
 before, after = asked["template"].split("{input}", 1)
+shape, end = asked.get("shape"), tokenizer.eos_token_id  # the shape of JSON answers, which every answer keeps to
+grammar = Grammar(shape) if shape else None
+printed = [*range(33, 127), *range(161, 173), *range(174, 256)]  # bytes that the vocabulary writes as they are
+hidden = [byte for byte in range(256) if byte not in printed]
+known = {**{chr(byte): byte for byte in printed}, **{chr(256 + at): byte for at, byte in enumerate(hidden)}}
+special, kept = tokenizer.added_tokens_decoder, {}
+pieces = {token: bytes(map(known.get, piece)) for piece, token in tokenizer.get_vocab().items()
+          if shape and piece and token not in special}
 
 
 def tokens(text, **how):
@@ -215,11 +227,54 @@ def predict(*texts):
     text = "\\n".join(texts).encode("utf-8", "replace").decode()
     middle = tokens(text, split_special_tokens=True)[: asked["max_tokens"]]  # special tokens are plain text
     ids = torch.tensor([[*tokens(before), *middle, *tokens(after)]])
-    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.eos_token_id}
+
+    def possible(row, said):
+        state = grammar.walk(grammar.start, b"".join(pieces.get(int(token), b"") for token in said[ids.shape[1] :]))
+        if state not in kept:
+            found = [token for token, piece in pieces.items() if grammar.walk(state, piece) is not None]
+            kept[state] = found or [end]
+        return kept[state]
+
+    ends = {"eos_token_id": end, "pad_token_id": end, **({"prefix_allowed_tokens_fn": possible} if shape else {})}
     said = model.generate(
         ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=asked["answer_tokens"], **ends
     )
     return tokenizer.decode(said[0, ids.shape[1] :], skip_special_tokens=True).strip()
+"""
+)
+
+CAUSAL_LABELS = """\
+import json, pathlib
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+folder = pathlib.Path("model")
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForCausalLM.from_pretrained(folder)
+asked = json.loads((folder / "labels.json").read_text())
+before, after = asked["template"].split("{input}", 1)
+
+
+def tokens(text, **how):
+    return tokenizer(text, add_special_tokens=False, **how)["input_ids"] if text else []
+
+
+def predict(*texts):
+    text = "\\n".join(texts).encode("utf-8", "replace").decode()
+    middle = tokens(text, split_special_tokens=True)[: asked["max_tokens"]]  # special tokens are plain text
+    prompt, logits, logs = [*tokens(before), *middle, *tokens(after)], {}, []
+    for label in asked["tokens"]:
+        log = 0.0
+        for at in range(len(label)):  # only tokens on the way to a label are possible
+            path, possible = label[:at], {each[at] for each in asked["tokens"] if each[:at] == label[:at]}
+            if len(possible) > 1:
+                if tuple(path) not in logits:
+                    logits[tuple(path)] = model(torch.tensor([[*prompt, *path]])).logits[0, -1].detach()
+                next_one = sorted(possible)
+                log += logits[tuple(path)][next_one].log_softmax(0)[next_one.index(label[at])].item()
+        logs.append(log / asked["temperature"])
+    shares = torch.tensor(logs).softmax(0).tolist()
+    return {model.config.id2label[number]: share for number, share in enumerate(shares)}
 """
 
 
@@ -285,6 +340,7 @@ FORMS = {
     "onnx": Form("onnx", ONNX, marker="model.onnx"),
     "ngram": Form("ngram_vocabulary", NGRAM, marker="ngrams.json"),
     "frozen": Form("frozen", FROZEN, marker="head.safetensors"),
+    "causal_labels": Form("causal_labels", CAUSAL_LABELS, marker="labels.json"),
     "transformers": Form("encoder", TRANSFORMERS, marker="config.json"),
     "tagger": Form("tagger", TAGGER),
     "causal": Form("causal", CAUSAL),

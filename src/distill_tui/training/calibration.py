@@ -19,7 +19,7 @@ from distill_tui.dataset.row_identity import input_digest
 from distill_tui.gates.aside import LEAST, aside, key
 from distill_tui.training import predict, thresholds
 from distill_tui.training.arrays import Floats
-from distill_tui.training.folders import HEAD, NGRAMS, set_settings
+from distill_tui.training.folders import HEAD, LABELS, NGRAMS, set_settings
 from distill_tui.training.replace import replace_folder
 
 WIDEST = 4.0  # the natural logarithm of the largest temperature, and of one over the smallest
@@ -77,8 +77,7 @@ def calibrated(raw: Path, out: Path, texts: Sequence[str], truth: NDArray[np.int
         divisor = (temperature_of_sets if several else temperature)(found[known], truth[known])
 
     def fill(folder: Path) -> None:
-        for path in raw.iterdir():
-            shutil.copyfile(path, folder / path.name)
+        shutil.copytree(raw, folder, copy_function=shutil.copyfile, dirs_exist_ok=True)
         if enough:
             _divide(folder, divisor)
         if enough and several:
@@ -90,7 +89,15 @@ def calibrated(raw: Path, out: Path, texts: Sequence[str], truth: NDArray[np.int
 
 
 def _divide(folder: Path, divisor: float) -> None:
-    """Divide the last layer's weights and bias, and state in config.json by what."""
+    """Divide the last layer's weights and bias, and state in config.json by what.
+
+    A language model's last layer gives all tokens, and is often that of its first: labels.json has the temperature.
+    """
+    if (folder / LABELS).is_file():
+        asked = json.loads((folder / LABELS).read_text(encoding="utf-8")) | {"temperature": divisor}
+        (folder / LABELS).write_text(json.dumps(asked, indent=2) + "\n", encoding="utf-8")
+        set_settings(folder, {"calibrated_by": divisor})
+        return
     names = ("weight", "bias") if (folder / NGRAMS).is_file() else _ENDS
     file = folder / (HEAD if (folder / HEAD).is_file() else "model.safetensors")
     tensors = load_file(file)

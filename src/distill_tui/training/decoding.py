@@ -16,6 +16,7 @@ import transformers
 from distill_tui.training import models
 
 if TYPE_CHECKING:
+    from distill_tui.training.guide import Guide
     from distill_tui.training.models import Model
 
 MIN_PREFIX = 16  # tokens; reading fewer again takes less time than sharing them
@@ -92,19 +93,26 @@ def write(
     stops: Sequence[int],
     padding: int,
     prefix: Prefix = Prefix(),
+    guide: Guide | None = None,
 ) -> tuple[list[list[int]], list[float]]:
     """Continue each row greedily: the answers without their stop token, and their log-probabilities, stop included.
 
-    Rows that have ended leave the batch. An answer is cut off after `max_tokens`.
+    Rows that have ended leave the batch. An answer is cut off after `max_tokens`. With a guide, each token is the
+    likeliest of those that it allows; its log-probability is that among all.
     """
     argument, stop_ids = cache_argument(model), torch.tensor([*stops], device=model.device)
     ids, mask, positions = (each.to(model.device) for each in prefix.cut(rows, padding))
     answers: list[list[int]] = [[] for _ in rows]
     logs, running, cache = torch.zeros(len(rows)), torch.arange(len(rows)), prefix.cache_for(len(rows))
+    states = [] if guide is None else [guide.grammar.start] * len(rows)
     for _ in range(max_tokens):
         needed = None if bool(mask.all()) else mask  # no mask is faster than one that masks nothing
         result = forward(model, ids, needed, positions, logits_to_keep=1, use_cache=True, **{argument: cache})
-        log, token = result.logits[:, -1].float().log_softmax(dim=-1).max(dim=-1)
+        shares = result.logits[:, -1].float().log_softmax(dim=-1)
+        log, token = shares.max(dim=-1)
+        if guide is not None:
+            allowed = guide.allowed([states[row] for row in running.tolist()]).to(shares.device)
+            log, token = shares.masked_fill(~allowed, -torch.inf).max(dim=-1)
         if not bool(torch.isfinite(log).all()):
             raise NotFinite("The model gives NaN or infinite outputs; save it again in float32.")
         logs[running] += log.cpu()
@@ -117,6 +125,8 @@ def write(
             token, mask, positions = token[going], mask[going], positions[going]
         for row, chosen in zip(running.tolist(), token.tolist(), strict=True):
             answers[row].append(chosen)
+            if guide is not None:
+                states[row] = guide.after(states[row], chosen)
         mask = torch.nn.functional.pad(mask, (0, 1), value=1)
         ids, positions = token[:, None], positions[:, -1:] + 1
     return answers, logs.tolist()

@@ -19,6 +19,7 @@ PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib")
 ONNX, NGRAMS, HEAD = (FORMS[name].marker for name in ("onnx", "ngram", "frozen"))
 ANSWER = "answer.json"
 READS_FIRST = "reads_first_token"  # in config.json: the head reads the first token's vector, not the mean of all
+LABELS = FORMS["causal_labels"].marker
 SEVERAL = "multi_label_classification"  # the problem_type of a model with a probability of its own for each label
 OF_SCALE = "of_scale"  # in config.json: the labels are levels of a scale, or points of a range
 READING = "reading.json"  # how a model is to read: tokens at once, fewer than it can; longer texts in windows
@@ -124,6 +125,18 @@ def form(folder: Path) -> str:
 def answer_settings(folder: Path) -> dict[str, object]:
     """Read the answer.json of a student that writes: its form, and its prompt or the fields of its answers."""
     return _read(folder / ANSWER)
+
+
+def label_settings(folder: Path) -> dict[str, object]:
+    """Read the labels.json of a language model that chooses labels. Raises ValueError with one sentence."""
+    found, names = _read(folder / LABELS), teacher_labels(folder)
+    texts = found.get("tokens")
+    lists = texts if isinstance(texts, list) and all(isinstance(text, list) and text for text in texts) else []
+    numbers = all(isinstance(token, int) for text in lists for token in text)
+    sizes = isinstance(found.get("max_tokens"), int) and isinstance(found.get("temperature"), (int, float))
+    if not sizes or not numbers or len(lists) != len(names):
+        raise ValueError(f"{folder / LABELS} does not say how the labels of config.json are spelled; train it again.")
+    return found
 
 
 def tokens_read(folder: Path) -> int:

@@ -116,7 +116,7 @@ class _Run:
         self.group = processes.join()
         objective.model.to(self.group.device)
         self.identity = objective.identity + self.group.fingerprint
-        self.weights = list(objective.model.parameters())
+        self.weights = [weight for weight in objective.model.parameters() if weight.requires_grad]
         self.optimizer = torch.optim.AdamW(_parameter_groups(objective.model), lr=spec.learning_rate, fused=True)
         self.best: dict[str, torch.Tensor] = {}
         self.progress = _Progress()
@@ -129,8 +129,7 @@ class _Run:
         for name, term in self.objective.terms(batch).items():
             if name == "hard" or not self.objective.term_weights[name]:
                 continue
-            weights = list(self.objective.model.parameters())
-            gradients = torch.autograd.grad(term, weights, allow_unused=True, retain_graph=True)
+            gradients = torch.autograd.grad(term, self.weights, allow_unused=True, retain_graph=True)
             if not any(gradient is not None and gradient.abs().max() > ROUNDING for gradient in gradients):
                 raise ValueError(
                     f"The {name} term has no gradient on the first batch, so it would teach nothing: teacher and "
@@ -198,7 +197,7 @@ class _Run:
         progress, score = self.progress, self.group.broadcast(self.objective.validate())
         if score is None or not progress.best or score > progress.best:  # a score of 0 does not stop early
             progress.best, progress.stale = score, 0
-            self.best = {name: tensor.clone() for name, tensor in checkpoints.weights(self.objective.model).items()}
+            self.best = {name: tensor.clone() for name, tensor in _learnt(self.objective.model).items()}
         else:
             progress.stale += 1
         progress.epoch, progress.cursor = progress.epoch + 1, 0
@@ -209,7 +208,7 @@ class _Run:
         """Write all that the next step depends on, and return the checkpoint's name; only the main process writes."""
         if not self.group.is_main:
             return ""
-        tensors = {f"model.{name}": tensor for name, tensor in checkpoints.weights(self.objective.model).items()}
+        tensors = {f"model.{name}": tensor for name, tensor in _learnt(self.objective.model).items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
         for number, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in state.items()}
@@ -235,9 +234,16 @@ class _Run:
 
 def _parameter_groups(model: torch.nn.Module) -> list[dict[str, object]]:
     """Decay matrices only: a bias or a norm has nothing to gain from being pulled to 0 (Loshchilov and Hutter 2019)."""
-    matrices = [weight for weight in model.parameters() if weight.dim() >= 2]
-    vectors = [weight for weight in model.parameters() if weight.dim() < 2]
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    matrices = [weight for weight in weights if weight.dim() >= 2]
+    vectors = [weight for weight in weights if weight.dim() < 2]
     return [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": vectors, "weight_decay": 0.0}]
+
+
+def _learnt(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Return the tensors that training changes: all but weights that are held fixed, next to which adapters learn."""
+    fixed = {name for name, weight in model.named_parameters(remove_duplicate=False) if not weight.requires_grad}
+    return {name: tensor for name, tensor in checkpoints.weights(model).items() if name not in fixed}
 
 
 def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

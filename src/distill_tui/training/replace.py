@@ -24,7 +24,7 @@ def replace_folder(out: Path, fill: Callable[[Path], None]) -> None:
 
 def move_into_place(fresh: Path, target: Path) -> None:
     """Sync a finished folder and rename it to `target`, replacing what is there."""
-    for path in fresh.iterdir():
+    for path in fresh.rglob("*"):
         sync(path)
     sync(fresh)
     old = target.with_name(f".{target.name}.old-{os.getpid()}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 TOP = 64  # the largest of the teacher's probabilities of one token are learnt, and the sum of the rest as one
 NEVER = -1e9  # the log-probability of an impossible token
-TINY = 1e-9  # probabilities below count as this
+TINY = 1e-30  # a rest below counts as this: that of no tokens has no logarithm
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class TokenDistributions:
             count = len(self.tops[at])
             tops[row, -count:], log_p[row, -count:] = self.tops[at], self.logs[at]
         tops, log_p, targets, weights = (each.to(logits.device) for each in (tops, log_p, targets, weights))
-        log_q = with_rest((logits / self.temperature).log_softmax(dim=-1).gather(2, tops))
+        log_q = with_rest((logits / self.temperature).log_softmax(dim=-1), tops)
         divergence = (log_p.exp() * (log_p - log_q)).sum(dim=2) * self.temperature**2
         shares = weights[:, None] * (targets != IGNORED)
         return (shares * divergence).sum() / shares.sum()
@@ -103,12 +104,16 @@ def _batch(
     stop = answers[positions[0]][-1]
     ended = shares[..., stops].logsumexp(dim=-1) if stop in stops else shares[..., stop]
     shares[..., stops], shares[..., stop] = NEVER, ended
-    logs, tops = shares.topk(min(TOP, shares.shape[-1]), dim=-1)
-    whole = with_rest(logs)
+    tops = shares.topk(min(TOP, shares.shape[-1]), dim=-1).indices
+    whole = with_rest(shares, tops)
     return {at: (tops[row, -len(answers[at]) :], whole[row, -len(answers[at]) :]) for row, at in enumerate(positions)}
 
 
-def with_rest(logs: torch.Tensor) -> torch.Tensor:
-    """Append the log-probability of all other tokens: (..., n) becomes (..., n + 1)."""
-    rest = (1 - logs.exp().sum(dim=-1, keepdim=True)).clamp_min(TINY).log()
-    return torch.cat([logs, rest], dim=-1)
+def with_rest(shares: torch.Tensor, tops: torch.Tensor) -> torch.Tensor:
+    """Return the log-probabilities of some tokens, and of all others as one: (..., tops + 1), which sum to 1.
+
+    shares (..., vocabulary) are log-probabilities of all tokens. None is renormalised. The rest is summed and not
+    subtracted from 1: its gradient lives where a student gives it next to nothing and the teacher does not.
+    """
+    rest = shares.scatter(-1, tops, NEVER).logsumexp(dim=-1, keepdim=True).clamp_min(math.log(TINY))
+    return torch.cat([shares.gather(-1, tops), rest], dim=-1)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tokenizers
@@ -21,12 +22,15 @@ import transformers
 from distill_tui.gates.cut import Cut
 from distill_tui.spec import Spec
 from distill_tui.tasks.answer_text import spelled
+from distill_tui.tasks.json_shape import shape_of
 from distill_tui.teachers.description import Described
-from distill_tui.training import decoding, export, lengths, models, processes, vocabulary
+from distill_tui.training import decoding, export, guide, lengths, models, processes, vocabulary
 from distill_tui.training.checkpoints import run_identity
 from distill_tui.training.folders import ANSWER, answer_settings, check_causal_folder
 from distill_tui.training.generation import ExactMatch, Pairs, notes
+from distill_tui.training.guide import Guide
 from distill_tui.training.loop import Places
+from distill_tui.training.lora import Adapters
 from distill_tui.training.objective import IGNORED, token_loss
 from distill_tui.training.predictor import Predictor, WrittenAnswer
 from distill_tui.training.students.encoder import attention_heads
@@ -54,6 +58,7 @@ class Writer:
     frame: tuple[list[int], list[int]]  # the template's tokens before an input and after it
     max_tokens: int  # of an input; a longer one is cut
     answer_tokens: int  # of an answer
+    shape: dict[str, Any] | None = None  # of its answers, where they are JSON objects
 
     @property
     def stop(self) -> int:
@@ -77,12 +82,22 @@ class Writer:
         spoken = [models.speakable(text) for text in texts]
         return [one.ids for one in self.cutter.encode_batch(spoken, add_special_tokens=False)]
 
+    @cached_property
+    def guide(self) -> Guide | None:
+        """What keeps its answers to their shape; None where they have none, or its vocabulary is not of bytes."""
+        pieces = guide.pieces(self.tokenizer) if self.shape is not None else None
+        if self.shape is None or pieces is None:
+            return None
+        return Guide(self.shape, pieces, int(self.model.get_output_embeddings().weight.shape[0]), self.stop)
+
     def decode(self, answers: Sequence[list[int]]) -> list[str]:
         return [text.strip() for text in self.cutter.decode_batch([*answers], skip_special_tokens=True)]
 
     def answer(self, prompts: Sequence[list[int]]) -> list[WrittenAnswer]:
         self.model.eval()
-        answers, logs = decoding.write(self.model, prompts, self.answer_tokens, [self.stop], self.padding)
+        answers, logs = decoding.write(
+            self.model, prompts, self.answer_tokens, [self.stop], self.padding, guide=self.guide
+        )
         texts = self.decode(answers)
         return [WrittenAnswer(text, float(np.exp(log))) for text, log in zip(texts, logs, strict=True)]
 
@@ -94,7 +109,8 @@ class Writer:
         """Write what plain transformers loads as a causal language model, and answer.json."""
         export.save(self.model, self.tokenizer, folder)
         sizes = {"max_tokens": self.max_tokens, "answer_tokens": self.answer_tokens}
-        values = {"form": FORM, "template": self.template, **sizes, **more}
+        shape = {"shape": self.shape} if self.guide is not None else {}
+        values = {"form": FORM, "template": self.template, **sizes, **shape, **more}
         (folder / ANSWER).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
@@ -122,16 +138,20 @@ def build(
     return _open(_small(spec, tokenizer, room), tokenizer, template, spec.max_tokens, spec.answer_tokens)
 
 
-def load(folder: Path, max_tokens: int | None = None) -> Writer:
-    """Load a writer's folder; inputs are cut where training cut them, or sooner. Raises ValueError in one sentence."""
+def load(folder: Path, max_tokens: int | None = None, settings: Mapping[str, object] | None = None) -> Writer:
+    """Load a writer's folder; inputs are cut where training cut them, or sooner. Raises ValueError in one sentence.
+
+    `settings` stand in the place of those of its answer.json.
+    """
     model, tokenizer = models.load_for(transformers.AutoModelForCausalLM, folder, check_causal_folder)
-    settings = answer_settings(folder)
+    settings = answer_settings(folder) if settings is None else settings
     template, sizes = settings.get("template"), [settings.get(name) for name in ("max_tokens", "answer_tokens")]
     if not isinstance(template, str) or HOLE not in template or not all(isinstance(size, int) for size in sizes):
         raise ValueError(f"{folder / ANSWER} has no prompt template for the model.")
-    return _open(
-        model, tokenizer, template, min(max_tokens or int(str(sizes[0])), int(str(sizes[0]))), int(str(sizes[1]))
-    )
+    most, answer_tokens = (int(str(size)) for size in sizes)
+    shape = settings.get("shape")
+    made = _open(model, tokenizer, template, min(max_tokens or most, most), answer_tokens)
+    return replace(made, shape=shape) if isinstance(shape, dict) else made
 
 
 def frame(tokenizer: Tokenizer, template: str) -> tuple[list[int], list[int]]:
@@ -225,6 +245,7 @@ class WriterObjective:
         self.spec, known = spec, training.known()
         texts, answers = [training.inputs[row] for row in known], [str(training.outputs[row]) for row in known]
         self.writer = build(spec, texts, places.start, places.teacher, answers)
+        self.adapters = Adapters(self.writer.model, spec.lora, spec.seed) if spec.lora else None
         self.model, self.term_weights = self.writer.model, {"hard": 1 - spec.alpha, "soft": spec.alpha}
         tokens = self.writer.plain(answers)
         decoded = self.writer.decode(tokens)
@@ -232,6 +253,7 @@ class WriterObjective:
         taught = [at for at, ids in enumerate(tokens) if whole[at] and len(ids) <= spec.answer_tokens]
         if not taught:
             raise ValueError(f"No answer can be written in {spec.answer_tokens} tokens; raise answer_tokens.")
+        self.writer = replace(self.writer, shape=shape_of(answers[at] for at in taught))
         self.answers = [[*tokens[at], self.writer.stop] for at in taught]
         self.prompts = self.writer.prompts([texts[at] for at in taught])
         self.lengths = [len(ask) + len(answer) for ask, answer in zip(self.prompts, self.answers, strict=True)]
@@ -264,6 +286,8 @@ class WriterObjective:
         return sum(float(self.weights[row]) * len(self.answers[row]) for row in batch)
 
     def save(self, folder: Path) -> None:
+        if self.adapters is not None:
+            self.adapters.save_merged(folder)
         self.writer.save(folder, **self.notes)
 
 

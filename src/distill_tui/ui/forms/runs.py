@@ -28,6 +28,7 @@ HINTS = {  # the fields of a spec in the form's order
     "student": "",
     "folder": "A local model that a frozen, folder or static student starts from; it is copied in.",
     "layers": "Of a layers student: the teacher's layers it starts from, like 0,5.",
+    "lora": "Rank of adapters that are trained instead of a language model's own weights, like 16. 0: none.",
     "epochs": AUTO,
     "temperature": f"Softens both distributions; above 0. {AUTO}",
     "alpha": "Weight of the teacher's soft labels against the hard labels, 0 to 1.",
