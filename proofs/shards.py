@@ -65,7 +65,8 @@ class Labelling:
             return f"more than a line: {run.error}"
         if finished and (run.status is not RunStatus.FINISHED or found.keys() != self.right.keys()):
             return f"the run {run.status.value} with {len(found)} of {len(self.right)} answers: {run.error}"
-        if not finished and (found != self.tried or run.status not in AGAIN or not (run.error or run.message)):
+        partly = run.status is RunStatus.STOPPED and "missing: shard" in run.message  # what is whole is taken in
+        if not finished and (run.status not in AGAIN or not (partly or found == self.tried)):
             return f"the run {run.status.value} and took in {len(found) - len(self.tried)} answers: {run.error}"
         far = [digest for digest, row in found.items() if max(map(_apart, row, self.right[digest])) > 1e-5]
         return f"{len(far)} answers are not the teacher's" if far else ""
@@ -102,8 +103,8 @@ def torn(bench: Bench) -> Row:
             project.close()
             shutil.rmtree(folder.parent)
     row.detail = (
-        f"{row.counts['rejected']} rejected in one line, then the whole ones taken in; {row.counts['accepted']} changed"
-        " nothing that counts"
+        f"{row.counts['rejected']} rejected, or named as missing, in one line, then the whole ones taken in; "
+        f"{row.counts['accepted']} changed nothing that counts"
     )
     return row
 

@@ -24,6 +24,7 @@ from distill_tui.runs import label, train
 from distill_tui.runs.claim import EVERY, Stopped
 from distill_tui.runs.executors import files
 from distill_tui.runs.worker import in_a_line
+from distill_tui.store import sqlite
 from distill_tui.store.artifacts import Artifacts, write_whole
 from distill_tui.teachers import cache
 from distill_tui.terms import RunKind
@@ -147,6 +148,12 @@ def work(where: Path, attempt: str = "") -> None:
         away.finish(done, done.new, None)
 
 
+def _sentence(error: Exception) -> str:
+    if isinstance(error, sqlite.errors()):
+        return f"The answers cannot be kept: {sqlite.sentence(error)}; make room, and run this shard again."
+    return str(error) if isinstance(error, ValueError) else in_a_line(error, "run this shard again")
+
+
 def main(arguments: list[str]) -> int:
     """Work on a shard; exit code 0 done, 1 failed, 3 stopped."""
     where = Path(arguments[0])
@@ -161,7 +168,7 @@ def main(arguments: list[str]) -> int:
     except Exception as error:
         if _taken_over(where, attempt):  # the newer attempt may have removed what this one wanted to write to
             return 3
-        sentence = str(error) if isinstance(error, ValueError) else in_a_line(error, "run this shard again")
+        sentence = _sentence(error)
         with suppress(OSError):  # a full disk does not take it either
             write_whole(where / files.FAILED, json.dumps({"error": sentence}).encode())
         sys.stderr.write(f"{sentence}\n")

@@ -121,9 +121,13 @@ def folder_names(folder: Path) -> Iterable[str]:
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that its name shows the old content or all of the new."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_bytes(content)
-    sync_file(draft)
-    draft.replace(path)
+    try:
+        draft.write_bytes(content)
+        sync_file(draft)
+        draft.replace(path)
+    except OSError:  # what a full disk took of it is in the way
+        draft.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 

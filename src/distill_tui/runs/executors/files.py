@@ -119,6 +119,8 @@ def export(project: Project, run: entities.Run, dossier: PlayDossier, folder: Pa
 
 def _clear(folder: Path, name: str) -> None:
     """Remove what an export of this run that did not come to its end left in a folder."""
+    for draft in folder.glob(f".{BEGUN}.*"):  # killed before its first file was whole
+        draft.unlink(missing_ok=True)
     with suppress(OSError):
         if (folder / BEGUN).read_text(encoding="utf-8") == name and not (folder / JOB).exists():
             for where in folder.glob("shard-*"):
