@@ -31,7 +31,8 @@ from distill_tui.ui.widgets import frame
 
 SIZE = (80, 24)
 PATIENCE = 300.0  # seconds for the driver's work on a busy machine
-SHOWN = 2.0  # seconds for each picture
+SHOWN = 1.7  # seconds for each picture
+PAGES = 12  # that what is signed has at most; it is read to its last line
 
 
 async def until(pilot: Pilot[int], words: str) -> None:
@@ -76,6 +77,9 @@ async def pictures(folder: Path) -> list[str]:
         await settled(pilot)
         await pilot.press("a")
         await pilot.pause(DEAF + 0.5)
+        for _ in range(PAGES):
+            await pilot.press("pagedown")
+            await settled(pilot)
         await pilot.press(*"Read.", "enter")
         await look(words="type P-001")
         await pilot.press(*(_pressed(each) for each in app.screen.typed), "enter")  # type: ignore[attr-defined]
