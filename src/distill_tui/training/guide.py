@@ -66,7 +66,7 @@ def by_first(pieces: Mapping[int, bytes]) -> dict[int, list[tuple[int, bytes]]]:
 
 
 def pieces(tokenizer: Tokenizer) -> dict[int, bytes] | None:
-    """Return the bytes of each token that is no special one; None where the vocabulary is not of bytes."""
+    """Return the bytes of each token that is not a special one; None where the vocabulary is not of bytes."""
     stored = json.loads(tokenizer.backend_tokenizer.to_str())
     decoder = stored.get("decoder") or {}
     if "ByteLevel" not in {decoder.get("type"), *(each["type"] for each in decoder.get("decoders", ()))}:
