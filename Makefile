@@ -136,6 +136,11 @@ bench-writing: $(READY)  ## students of SmolLM2 on real lines, through a project
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@$(BIN)/python benchmarks/writing.py $(ARGS)
 
+.PHONY: bench-lora
+bench-lora: $(READY)  ## SmolLM2 with low-rank adapters on 2,000 real lines, to a verdict (ARGS=CACHE_FOLDER)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@$(BIN)/python benchmarks/lora.py $(ARGS)
+
 .PHONY: bench-extraction
 bench-extraction: $(READY)  ## a student that copies, normalises and chooses next to its teacher, through a play; some minutes
 	@$(BIN)/python benchmarks/extraction.py $(ARGS)
