@@ -304,8 +304,8 @@ def _rung(spec: Spec, words: str) -> Spec:
         chosen["layers"] = tuple(int(layer) for layer in layers)
     if kind is not StudentKind.LAYERS:
         chosen["hidden_cosine"] = 0.0
-    if not STUDENTS[kind].reads_windows:
-        chosen["windows"] = False
+    if spec.windows and not STUDENTS[kind].reads_windows:
+        chosen |= {"windows": False, "max_tokens": 0}  # max_tokens was the length of a window
     if spec.lora and STUDENTS[kind].takes_adapters and chosen.get("folder", spec.folder):
         chosen |= LORA
     else:

@@ -13,6 +13,7 @@ from distill_tui.text import PAIR, pair_of
 
 Floats = NDArray[np.float32]
 OVERLAP = 4  # one part in so many of a window is in the next one too
+TOKENS = 16_384  # run through a model at once, padding included: they bound its memory, however long texts are
 
 
 def speakable(text: str) -> str:

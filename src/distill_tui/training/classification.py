@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from distill_tui.spec import Spec
 from distill_tui.terms import Control, StudentKind
 from distill_tui.training import calibration, checkpoints, processes, students, thresholds
-from distill_tui.training.arrays import Floats, by_length
+from distill_tui.training.arrays import TOKENS, Floats, by_length
 from distill_tui.training.examples import Examples, known
 from distill_tui.training.folders import OF_SCALE, SEVERAL, set_settings, teacher_labels
 from distill_tui.training.loop import Places, Step, fit
@@ -215,7 +215,8 @@ class ClassificationObjective:
         if not self.validation_rows:
             return None
         self.model.eval()
-        batches = by_length([len(row) for row in self.validation_rows], 2 * self.spec.batch_size)
+        lengths = [len(row) for row in self.validation_rows]
+        batches = by_length(lengths, 2 * self.spec.batch_size, 2 * TOKENS)
         logits = torch.zeros(len(self.validation_rows), self.soft.shape[1])
         for positions in batches:
             with torch.inference_mode():

@@ -48,7 +48,7 @@ def onnx_int8(source: Path, out: Path) -> None:
     model, tokenizer, whole = _as_function(source)
 
     def fill(folder: Path) -> None:
-        static = _is_static(model)
+        static = models.is_static(model)
         _trace(model, whole, folder / "float.onnx")
         kinds = ["Gather"] if static else None  # the rest of a static student is a few hundred numbers
         with _quiet():
@@ -72,7 +72,7 @@ def _as_function(source: Path) -> tuple[Model, Tokenizer, torch.nn.Module]:
         headed = heads.load(source)
         return headed.encoder, headed.tokenizer, heads.Whole(headed)
     model, tokenizer = models.load(source)
-    return model, tokenizer, _Averaged(model) if _is_static(model) else _Logits(model)
+    return model, tokenizer, _Averaged(model) if models.is_static(model) else _Logits(model)
 
 
 class _Logits(torch.nn.Module):
@@ -85,10 +85,6 @@ class _Logits(torch.nn.Module):
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
         return logits
-
-
-def _is_static(model: Model) -> bool:
-    return bool(model.config.model_type == "eurobert" and model.config.num_hidden_layers == 0)
 
 
 class _Averaged(torch.nn.Module):

@@ -10,7 +10,7 @@ from distill_tui.spec import Spec
 SHARE = 0.99  # of the training rows are read whole
 STEP, LEAST = 8, 16  # tokens: lengths are rounded up, as hardware and people like them
 MOST = 512  # of a student that starts from random weights
-MOST_WORDS = 4_096  # of an n-gram student: its cost grows with the length alone
+MOST_AVERAGED = 4_096  # words of an n-gram student, tokens of a static one: their cost grows with the length alone
 
 
 def settled(spec: Spec, count: Callable[[], Sequence[int]], most: int) -> Spec:

@@ -17,6 +17,7 @@ import torch
 
 from distill_tui.spec import Spec
 from distill_tui.training import checkpoints, processes
+from distill_tui.training.arrays import TOKENS, by_length
 from distill_tui.training.objective import LossTerms, Objective
 from distill_tui.training.replace import replace_folder
 
@@ -124,7 +125,7 @@ class _Run:
 
     def check_gradients(self) -> None:
         """Raise ValueError where a term of the teacher's has no gradient on the first batch."""
-        batch = epoch_batches(self.objective.lengths, self.spec.batch_size, self.spec.seed, 0)[0]
+        batch = self.pieces(epoch_batches(self.objective.lengths, self.spec.batch_size, self.spec.seed, 0)[0])[0]
         self.objective.model.train()
         for name, term in self.objective.terms(batch).items():
             if name == "hard" or not self.objective.term_weights[name]:
@@ -179,18 +180,27 @@ class _Run:
 
     def backward(self, batch: list[int]) -> tuple[float, LossTerms]:
         """Compute the gradient of this process's shard of a batch, and return loss and terms of the whole batch."""
-        objective, shard = self.objective, self.group.shard(batch)
+        objective = self.objective
         sizes = dict.fromkeys(("loss", *objective.term_weights), 0.0)
         self.group.seed_step(self.spec.seed, self.progress.step)
-        if shard:
+        for piece in self.pieces(self.group.shard(batch)):
             with self.group.autocast():
-                terms = objective.terms(shard)
-            share = objective.batch_weight(shard) / objective.batch_weight(batch) if self.group.is_distributed else 1.0
+                terms = objective.terms(piece)
+            whole = len(piece) == len(batch)
+            share = 1.0 if whole else objective.batch_weight(piece) / objective.batch_weight(batch)
             loss = torch.stack([objective.term_weights[name] * term for name, term in terms.items()]).sum()
-            (loss if share == 1 else share * loss).backward()
-            sizes |= {name: share * term.item() for name, term in terms.items()} | {"loss": share * loss.item()}
+            (loss if whole else share * loss).backward()
+            for name, term in {**terms, "loss": loss}.items():
+                sizes[name] += share * term.item()
         total_loss, *totals = self.group.sum_numbers(list(sizes.values()))
         return total_loss, LossTerms(**dict(zip(objective.term_weights, totals, strict=True)))
+
+    def pieces(self, batch: list[int]) -> list[list[int]]:
+        """Split a batch of long rows, whose gradients are then added: its memory does not grow with their length."""
+        lengths = [self.objective.lengths[row] for row in batch]
+        if not batch or len(batch) * max(lengths) <= TOKENS:
+            return [batch] if batch else []
+        return [[batch[at] for at in places] for places in by_length(lengths, len(batch), TOKENS)]
 
     def end_epoch(self) -> float | None:
         """Validate, keep the weights if they are the best so far, and move to the next epoch."""

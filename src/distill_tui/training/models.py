@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 import transformers
+from torch.utils.checkpoint import checkpoint
 
 from distill_tui.gates.cut import Cut
+from distill_tui.training.arrays import TOKENS as TOKENS
 from distill_tui.training.arrays import Floats as Floats
 from distill_tui.training.arrays import Window as Window
 from distill_tui.training.arrays import by_length as by_length
@@ -224,7 +226,22 @@ def pad(rows: Sequence[Sequence[int]], padding: int) -> tuple[torch.Tensor, torc
 def logits(model: Model, rows: Sequence[Sequence[int]]) -> torch.Tensor:
     """Run one batch of token rows through a classifier: (rows, labels)."""
     ids, mask = (tensor.to(model.device) for tensor in pad(rows, model.config.pad_token_id or 0))
+    if is_static(model):
+        return _averaged(model, ids, mask)
     result: torch.Tensor = model(input_ids=ids, attention_mask=mask, **types(rows, mask)).logits
+    return result
+
+
+def is_static(model: Model) -> bool:
+    """Whether a model averages its token embeddings and has no layer that lets tokens see each other."""
+    return bool(model.config.model_type == "eurobert" and model.config.num_hidden_layers == 0)
+
+
+def _averaged(model: Model, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Run a static student without the attention mask of (rows, tokens, tokens), which none of its layers reads."""
+    hidden, shares = model.model.norm(model.get_input_embeddings()(ids)), mask[:, :, None]
+    mean = (hidden * shares).sum(dim=1) / shares.sum(dim=1)
+    result: torch.Tensor = model.classifier(model.activation(model.dense(mean)))
     return result
 
 
@@ -243,7 +260,16 @@ def pooled(model: Model, rows: Sequence[Sequence[int]], window: Window | None) -
     counts = torch.tensor([len(each) for each in parts])
     if int(counts.max()) == 1:
         return logits(model, rows)
-    found = logits(model, [part for each in parts for part in each])
+    found = _in_pieces(model, [part for each in parts for part in each])
     which = torch.repeat_interleave(torch.arange(len(rows)), counts).to(found.device)
     summed = torch.zeros(len(rows), found.shape[1], device=found.device).index_add(0, which, found)
     return summed / counts[:, None].to(found.device)
+
+
+def _in_pieces(model: Model, parts: Sequence[list[int]]) -> torch.Tensor:
+    """Run any number of windows; of many, activations are not kept but computed again for the gradient."""
+    at_once = max(1, TOKENS // max(map(len, parts)))
+    pieces = [parts[start : start + at_once] for start in range(0, len(parts), at_once)]
+    if len(pieces) == 1 or not torch.is_grad_enabled():
+        return torch.cat([logits(model, piece) for piece in pieces])
+    return torch.cat([checkpoint(logits, model, piece, use_reentrant=False) for piece in pieces])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from distill_tui.gates.cut import Cut
 from distill_tui.gates.label_sets import LIKELY, written
-from distill_tui.training.arrays import Floats, by_length
+from distill_tui.training.arrays import TOKENS, Floats, by_length
 
 HASH_COLUMNS = 64  # width of a text's embedding where the student has none
 HASH_LETTERS = 3  # letters in each piece that is hashed
@@ -88,6 +88,6 @@ class Predictor(Generic[Output]):
 
     def run_all(self, rows: Rows, batch_size: int = 64) -> list[Output]:
         found = dict[int, Output]()
-        for positions in by_length([len(row) for row in rows], 1 if self.one_by_one else batch_size):
+        for positions in by_length([len(row) for row in rows], 1 if self.one_by_one else batch_size, 4 * TOKENS):
             found |= zip(positions, self.run([rows[position] for position in positions]), strict=True)
         return [found[position] for position in range(len(rows))]

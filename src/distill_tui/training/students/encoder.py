@@ -223,17 +223,20 @@ def open_folder(folder: Path, threads: int, max_tokens: int | None = None) -> Pr
         return probabilities
 
     def embed(texts: Sequence[str]) -> Floats:
-        """Average the input of the classification head over the tokens of a text."""
-        rows = models.tokenise(tokenizer, texts, max_tokens)  # of a longer text, its beginning
-        embeddings = np.zeros((len(texts), model.config.hidden_size), dtype=np.float32)
-        for positions in models.by_length([len(row) for row in rows], 64):
-            ids, mask = models.pad([rows[position] for position in positions], model.config.pad_token_id or 0)
-            typed = models.types([rows[position] for position in positions], mask)
+        """Average the input of the classification head over the tokens of a text, in windows over those of each."""
+        whole = prepare(texts)
+        parts = [(at, part) for at, row in enumerate(whole) for part in (window.parts(row) if window else [row])]
+        summed = np.zeros((len(texts), model.config.hidden_size), dtype=np.float32)
+        counts = np.zeros((len(texts), 1), dtype=np.float32)
+        for positions in models.by_length([len(part) for _, part in parts], 64, models.TOKENS):
+            places, rows = [parts[position][0] for position in positions], [parts[each][1] for each in positions]
+            ids, mask = models.pad(rows, model.config.pad_token_id or 0)
             with torch.inference_mode():
-                states = model.base_model(input_ids=ids, attention_mask=mask, **typed)[0]
+                states = model.base_model(input_ids=ids, attention_mask=mask, **models.types(rows, mask))[0]
                 weights = mask[:, :, None].float()
-                embeddings[positions] = ((states * weights).sum(dim=1) / weights.sum(dim=1)).numpy()
-        return embeddings
+            np.add.at(summed, places, (states * weights).sum(dim=1).numpy())
+            np.add.at(counts, places, weights.sum(dim=1).numpy())
+        return np.divide(summed, counts, out=summed)
 
     def cut(texts: Sequence[str]) -> Cut:
         return models.cut(tokenizer, texts, max_tokens, windows=window is not None)

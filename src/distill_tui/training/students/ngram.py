@@ -109,7 +109,7 @@ def build(
     spec: Spec, labels: tuple[str, ...], texts: Sequence[str], teacher: Path | None = None, start: Path | None = None
 ) -> NGramStudent:
     """Make the untrained student; a pure function of its arguments. Raises ValueError where no n-gram repeats."""
-    spec = lengths.settled(spec, lambda: words_in(texts), lengths.MOST_WORDS)
+    spec = lengths.settled(spec, lambda: words_in(texts), lengths.MOST_AVERAGED)
     vocabulary = fit(texts, spec.max_tokens)
     if not vocabulary.numbers:
         raise ValueError("No n-gram occurs in two training rows, so an ngram student would learn nothing; add rows.")

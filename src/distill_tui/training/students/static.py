@@ -35,7 +35,7 @@ def build(
     source = _encoder(start, teacher)
     tokenizer, kept = student_tokenizer(spec, texts, source)
     encoded = source is not None and kept is not None
-    spec = lengths.settled(spec, lambda: models.lengths(tokenizer, texts), lengths.MOST)
+    spec = lengths.settled(spec, lambda: models.lengths(tokenizer, texts), lengths.MOST_AVERAGED)
     config = transformers.EuroBertConfig(
         vocab_size=len(tokenizer),
         hidden_size=spec.hidden,
