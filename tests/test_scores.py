@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
+import threading
 from collections.abc import Iterator
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.cells import cell_len
 
@@ -23,10 +27,14 @@ from distill_tui.gates.gate import Criterion, Gate
 from distill_tui.gates.scale import Scale
 from distill_tui.review import review
 from distill_tui.rules.actor import Actor
+from distill_tui.rules.data import open_findings
+from distill_tui.rules.labels import scale_text
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.results import Finding
 from distill_tui.serving import recorder
 from distill_tui.serving.stand import Stand
+from distill_tui.spec import Spec
+from distill_tui.store import glance
 from distill_tui.store.project import Project
 from distill_tui.tasks import loaders
 from distill_tui.terms import (
@@ -43,9 +51,14 @@ from distill_tui.terms import (
     Task,
     Verdict,
 )
-from distill_tui.ui.play import data_tab, evidence, gate_tab
+from distill_tui.training import classification
+from distill_tui.training.classification import Examples
+from distill_tui.training.loop import Places
+from distill_tui.ui.app import DistillApp
+from distill_tui.ui.play import data_tab, evidence, gate_tab, overview_tab
 from distill_tui.ui.play.view import load
 from support import gateway, scores
+from support.at_the_screen import settled, text_of
 from support.live_play import DANA, NUMBERS, OLGA, ROLES, SAM, VERA, shipped_with_keys, workers_here
 
 GATE = Gate(
@@ -273,6 +286,214 @@ def test_both_sizes_of_screen_show_an_evaluation_of_scores(decided: Project) -> 
         for draw in (data_tab.data, gate_tab.gate, evidence.evaluation, evidence.decide):
             assert [line.plain for line in draw(view, width) if cell_len(line.plain) > width] == [], draw
     assert any("By level" in line.plain or "BY LEVEL" in line.plain for line in evidence.evaluation(view, 118))
+    trained = view.dossier.runs[-2]
+    words = " ".join(line.plain for line in evidence.climb_of(trained, 118, Task.SCORE))
+    (rung,) = json.loads(trained.result)["rungs"]
+    assert "one minus the mean distance" in words and f"Kept ngram ({100 * rung['score']:.1f}%)" in words
+    assert f"score {scale_text(view.play)}" in overview_tab.what(view, 78)[0].plain
+
+
+# --- teachers that are asked, and encoders ---------------------------------------------------------------------------
+
+
+def unscored(folder: Path, count: int, seed: int, gold: float = 0.8) -> Path:
+    """Write calls without the judge's scores; most have gold."""
+    rows = [row | {"teacher_output": None, "teacher_probabilities": None}
+            for row in scores.rows(count, seed, gold=gold)]  # fmt: skip
+    return scores.write(folder / "calls.jsonl", rows)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model with the levels as its labels, as `save_pretrained` leaves it."""
+    folder = tmp_path_factory.mktemp("judge")
+    taught = scores.rows(700, 9)
+    texts = tuple(row["input"] for row in taught)
+    gold = np.array([row["gold"] - 1 for row in taught], dtype=np.int64)
+    part, rest = (Examples(texts[at], gold[at], None, np.ones(len(gold[at]), dtype=np.float32))
+                  for at in (slice(600), slice(600, None)))  # fmt: skip
+    spec = Spec.from_mapping(
+        {"student": "static", "hidden": 48, "epochs": 15, "learning_rate": 1e-2, "alpha": 0}
+        | {"vocabulary": 400, "patience": 15, "batch_size": 8}
+    )
+    list(classification.train(spec, scores.LEVELS, part, rest, Places(None, folder / "checkpoints", folder / "model")))
+    return folder / "model"
+
+
+def off(project: Project) -> dict[str, float]:
+    """Return the mean distance from gold of student and teacher, as a share of the scale."""
+    record = project.dossier(1).record
+    assert record is not None
+    return {name: sum(column) / len(column) / 10_000 for name, column in record.scores["mae"].items()}
+
+
+def test_encoders_learn_scores_from_a_local_model(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project, play = opened(tmp_path, FORMS["levels"])
+    actions.lock_gate(project, play, SAM)
+    command(project.path, "import", "P-001", str(unscored(tmp_path, 700, 2)))
+    command(project.path, "teacher", "P-001", str(model))
+    command(project.path, "label", "P-001")
+    command(project.path, "data", "build", "P-001")
+    command(project.path, "data", "accept", "P-001", "--all", "-m", "small")
+    command(project.path, "data", "freeze", "P-001")
+    small = ("epochs=10", "learning_rate=5e-3", "controls=", "hidden=32", "depth=1", "batch_size=8")
+    for kind in ("scratch", "static"):
+        command(project.path, "train", "P-001", f"student={kind}", *small)
+        score = json.loads(project.dossier(1).runs[-1].result)["validation_score"]
+        assert score > 0.75, "0.7 is what the median of all gets"
+    command(project.path, "eval", "P-001")
+    found = off(project)
+    assert found["student"] < 0.15 and found["teacher"] < 0.1, found
+    record = project.dossier(1).record
+    assert record is not None and record.task is Task.SCORE and set(record.labels) == set(scores.LEVELS)
+    project.close()
+
+
+class Judge(ThreadingHTTPServer):
+    """An endpoint that counts the good words of a text, and gives the log-probability of each level."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Judging)
+        self.asked = 0
+
+
+class Judging(BaseHTTPRequestHandler):
+    server: Judge
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.server.asked += 1
+        words = body["messages"][0]["content"].rsplit("\n\n", 1)[-1].split()
+        good = sum(word in scores.GOOD for word in words)
+        weights = [math.exp(-((at - good) ** 2)) for at in range(5)]
+        top = [{"token": level, "logprob": math.log(weight / sum(weights)), "bytes": None}
+               for level, weight in zip(scores.LEVELS, weights, strict=True)]  # fmt: skip
+        message = {"role": "assistant", "content": f"{good + 1}"}
+        choice = {"index": 0, "finish_reason": "stop", "message": message,
+                  "logprobs": {"content": [top[good] | {"top_logprobs": top}]}}  # fmt: skip
+        usage = {"prompt_tokens": 40, "completion_tokens": 1, "total_tokens": 41}
+        whole = {"id": "x", "object": "chat.completion", "created": 1, "model": body["model"]}
+        content = json.dumps(whole | {"choices": [choice], "usage": usage}).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+@pytest.fixture
+def judge() -> Iterator[Judge]:
+    pytest.importorskip("openai")
+    made = Judge()
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+def test_an_endpoint_scores_with_a_distribution_over_the_levels(judge: Judge, tmp_path: Path) -> None:
+    project, play = opened(tmp_path, FORMS["levels"])
+    actions.lock_gate(project, play, SAM)
+    command(project.path, "import", "P-001", str(unscored(tmp_path, 600, 3)))
+    asked = ("--endpoint", f"http://127.0.0.1:{judge.server_port}/v1", "--model", "large")
+    command(project.path, "teacher", "P-001", *asked, "--labels", FORMS["levels"])
+    paid = ("--budget", "5", "--price-in", "1", "--price-out", "2")
+    command(project.path, "label", "P-001", "--estimate", *paid)
+    command(project.path, "label", "P-001", *paid)
+    assert judge.asked >= 590
+    command(project.path, "data", "build", "P-001")
+    command(project.path, "data", "accept", "P-001", "--all", "-m", "small")
+    command(project.path, "data", "freeze", "P-001")
+    command(project.path, "train", "P-001", *SPEC)
+    command(project.path, "eval", "P-001")
+    found = off(project)
+    assert found["teacher"] == 0 and found["student"] < 0.15, found
+    record = project.dossier(1).record
+    assert record is not None
+    assert max(record.scores["brier_score"]["teacher"]) > 0, "the distribution was kept, not the level alone"
+    project.close()
+
+
+# --- keys, a trial, a refresh ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("typed", "scale"), [("score 1,2,3,4,5", "1,2,3,4,5"), ("score 0..1", "0..1")])
+async def test_a_play_of_scores_is_opened_by_keys(tmp_path: Path, typed: str, scale: str) -> None:
+    project = Project.create(tmp_path / "play.distill", "judge", "dana", "Dana", Actor(None, DANA.proof))
+    app = DistillApp(project.path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("n", *"judge", "enter", "enter", "ctrl+u", *"score", "enter", "enter")
+        await settled(pilot)
+        assert "Write the scale after the word" in text_of(app), "the form stays, the cursor is on its field"
+        assert glance.cards(project.path) == []
+        await pilot.press("ctrl+u", *typed, "enter", "enter")
+        await settled(pilot)
+        assert "P-001 judge" in text_of(app)
+    play = project.dossier(1).play
+    assert play.task is Task.SCORE and scale_text(play) == scale
+    project.close()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_file_of_scores_is_tried_and_its_plan_makes_a_play_of_scores(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    scores.write(tmp_path / "calls.jsonl", scores.rows(400, 6, ranged=form == "range", noise=0.25))
+    assert main(["try", "calls.jsonl", "--levels", "1,2"]) == 4
+    assert "two levels are labels" in capsys.readouterr().err
+    assert main(["try", "calls.jsonl", "--levels", FORMS[form]]) == 0
+    shown = capsys.readouterr().out
+    assert "mean absolute error" in shown and "By level" in shown and "Answerable at" in shown
+    assert main(["init", "calls.distill", "--from", "calls.plan.toml"]) == 0
+    project = Project.open(tmp_path / "calls.distill")
+    play = project.dossier(1).play
+    assert play.task is Task.SCORE and scale_text(play) == FORMS[form]
+    project.close()
+
+
+def test_numbers_of_a_range_without_gold_cannot_be_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    scores.write(tmp_path / "calls.jsonl", scores.rows(200, 6, ranged=True, gold=0))
+    assert main(["try", "calls.jsonl", "--levels", "0..1"]) == 4
+    assert "name the column of gold" in capsys.readouterr().err
+
+
+def test_a_refresh_learns_what_the_judge_says_of_new_words(decided: Project, form: str, tmp_path: Path) -> None:
+    actions.rehearse(decided, 1, OLGA)
+    actions.sign_off(decided, 1, VERA, Opinion.APPROVE, "Looked.")
+    actions.ship(decided, 1, DANA)
+    swapped = {word: f"new{word[::-1]}" for word in (*scores.GOOD, *scores.BAD)}  # words that the student never saw
+
+    def later(count: int, seed: int, start: str) -> list[dict]:
+        rows = scores.rows(count, seed, ranged=form == "range", noise=0.25, start=start)
+        return [row | {"input": " ".join(swapped.get(word, word) for word in row["input"].split())} for row in rows]
+
+    actions.observe(decided, 1, OLGA, scores.write(tmp_path / "feb.jsonl", later(1500, 7, "2026-02")), any_time=True)
+    assert decided.dossier(1).standing is Standing.ALARM
+    actions.refresh(decided, 1, OLGA, "The judge's words changed.")
+    command(decided.path, "data", "build", "P-001")
+    if open_findings(decided.dossier(1)):
+        command(decided.path, "data", "accept", "P-001", "--all", "-m", "new words")
+    command(decided.path, "data", "freeze", "P-001")
+    command(decided.path, "train", "P-001", *SPEC)
+    command(decided.path, "eval", "P-001")
+    assert off(decided)["student"] < 0.15, "the student that is live is near 0.3 on these words"
+    actions.rehearse(decided, 1, OLGA)
+    actions.sign_off(decided, 1, VERA, Opinion.APPROVE, "Looked.")
+    actions.ship(decided, 1, DANA)
+    actions.observe(decided, 1, OLGA, scores.write(tmp_path / "mar.jsonl", later(400, 8, "2026-03")), any_time=True)
+    assert decided.dossier(1).standing is not Standing.ALARM
 
 
 # --- the gateway -----------------------------------------------------------------------------------------------------

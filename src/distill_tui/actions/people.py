@@ -10,12 +10,12 @@ from pathlib import Path
 from distill_tui import tasks
 from distill_tui.actions import signed_decisions
 from distill_tui.digests import canonical, digest_of
-from distill_tui.gates.scale import Scale
 from distill_tui.gates.written import to_json
 from distill_tui.people.keys import PublicKey
 from distill_tui.rules import entities
 from distill_tui.rules import who as who_rules
 from distill_tui.rules.actor import Actor
+from distill_tui.rules.labels import first_map
 from distill_tui.rules.requests import (
     AcceptRestored,
     AssignRole,
@@ -181,13 +181,12 @@ def open_play(
     """
     before = project.dossier(predecessor).play if predecessor is not None else None
     with project.change(Action.OPEN_PLAY, None, actor, OpenPlay(name.strip(), before, task, scale)) as change:
-        levels = Scale.read(scale).labels if scale else ()
         play = tables.Play(
             name=name.strip(),
             summary=summary,
             kind=kind,
             task=task,
-            label_map=json.dumps({level: level for level in levels}, sort_keys=True),
+            label_map=first_map(scale),
             stage=Stage.QUALIFY,
             predecessor=predecessor,
             opened_at=change.at,

@@ -128,7 +128,7 @@ def train_show(call: Call, run: int | None) -> None:
         raise InputError("No such training run has finished; `train status` lists the runs.")
     result = results.train_result(done[-1])
     assert result is not None
-    found = climb.section(done[-1], result)
+    found = climb.section(done[-1], result, dossier.play.task)
     call.data({"run": done[-1].id, **dataclasses.asdict(result)}, text.parts([found], plain=call.plain))
 
 

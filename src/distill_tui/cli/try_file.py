@@ -22,15 +22,16 @@ from distill_tui.reports import html, text, tryout_page
     "file", metavar="FILE", type=FILE, help="traffic: an input and the teacher's answer a row, gold for some"
 )
 @traffic.columns
+@click.option("--levels", metavar="SCALE", default="", help="the answers are scores: 1,2,3,4,5, or a range like 0..1")
 @click.option("--rows", metavar="N", type=click.IntRange(min=60), default=6000, help="the most rows; a random sample")
 @click.option("--html", "page", metavar="OUT.html", type=FILE, help="also write one self-contained page")
-def try_(call: Call, file: str, rows: int, page: str | None, **columns: str | None) -> None:
+def try_(call: Call, file: str, levels: str, rows: int, page: str | None, **columns: str | None) -> None:
     path, began = Path(file).absolute(), time.monotonic()
     if page and Path(page).exists():
         raise InputError(f"{Path(page).name} exists already; name a new file.")
     follow = plan_option.narrated(call, began)
     with tempfile.TemporaryDirectory(prefix="distill-try-") as folder, reading():
-        found = tryout.run(path, traffic.mapping(path, columns), Path(folder), call.talk, follow, rows)
+        found = tryout.run(path, traffic.mapping(path, columns), Path(folder), call.talk, follow, rows, levels)
     found = dataclasses.replace(found, seconds=round(time.monotonic() - began, 1))
     made = _plan(path, found.plan)
     ends = f"{PROGRAM} init {path.name.partition('.')[0]}.distill --from {made.name}"

@@ -18,7 +18,7 @@ from distill_tui.rounds.weights import cell
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.labels import scale_of
-from distill_tui.rules.results import ImportReport, encode
+from distill_tui.rules.results import NO_NAMES, ImportReport, encode
 from distill_tui.store import tables
 from distill_tui.store.project import Project
 from distill_tui.terms import Remedy
@@ -49,13 +49,14 @@ def take_in(project: Project, dossier: PlayDossier, out: Path, at: str) -> entit
     gold = sum(row["gold"] is not None for row in traffic.rows([out]))
     segments = Counter(row["segment"] or "all" for row in traffic.rows([out]))
     names, usable = traffic.counted([out], several=tasks.of(dossier.play.task).several)
+    scale = scale_of(dossier.play)
     report = ImportReport(
         observed=True,
         rows=rows,
         rejects=0,
         gold_share=gold / rows,
         segments=tuple(segments.most_common(1000)),
-        names=names,
+        names=NO_NAMES if scale is not None and scale.ranged else names,  # numbers are no names of labels
         usable=usable,
     )
     artifact, round = project.artifacts.store(out), dossier.play.round + 1

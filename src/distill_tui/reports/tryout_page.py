@@ -10,6 +10,7 @@ from distill_tui.dataset.window import Measured
 from distill_tui.gates import power
 from distill_tui.gates.gate import QUALITY
 from distill_tui.gates.record import Record
+from distill_tui.gates.scale import Scale, apart
 from distill_tui.gates.statistics import wilson_interval
 from distill_tui.gates.wording import DASH, money, percent, points
 from distill_tui.review import review, sections
@@ -21,7 +22,7 @@ from distill_tui.rules.gate import segment_shares
 from distill_tui.rules.results import ImportReport, known, train_result
 from distill_tui.rules.training import trained
 from distill_tui.spec import Spec
-from distill_tui.terms import Split, StudentKind
+from distill_tui.terms import Split, StudentKind, Task
 
 WORDS = {StudentKind.NGRAM: "n-grams (hashed words, linear)", StudentKind.STATIC: "static embeddings"}
 AGREEMENT = 0.98
@@ -63,9 +64,9 @@ def of(trial: Trial) -> Iterator[Section]:
     yield from (_answerable(trial), _savings(trial), _promise(trial))
     if found is not None:
         yield sections.costs(found)
-        confused = sections.confusions(found)
-        if confused.rows:
-            yield confused
+        where = sections.by_level(found) if found.by_level else sections.confusions(found)
+        if where.rows:
+            yield where
     yield from (_labels(trial), _findings(trial))
 
 
@@ -100,11 +101,12 @@ def _students(trial: Trial) -> Section:
     rows = []
     for run in trained(trial.dossier):
         result = train_result(run)
-        score = result.validation_score if result is not None else None
+        share = result.validation_score if result is not None else None
         size = DASH if result is None or not result.bytes else f"{result.bytes / 1e6:.1f} MB"
         kind = Spec.from_json(run.spec).student
-        rows.append((WORDS.get(kind, kind.value), percent(score), size))
-    note = "accuracy on the validation rows; the first is the one that was judged"
+        rows.append((WORDS.get(kind, kind.value), percent(share), size))
+    score = "share of equal scores" if trial.record.task is Task.SCORE else "accuracy"
+    note = f"{score} on the validation rows; the first is the one that was judged"
     columns = (Column("student"), Column("validation"), Column("size"))
     return Section("students", "Students tried", note, (), columns, tuple(rows))
 
@@ -112,15 +114,18 @@ def _students(trial: Trial) -> Section:
 def answerable(record: Record, least: float = AGREEMENT) -> tuple[int, int, float]:
     """Return how many of the rows the student may answer, the surest first, with that agreement with the teacher.
 
-    Returns the rows answered, the rows with a teacher's answer, and the lower 95% bound of their agreement.
+    Returns the rows answered, the rows with a teacher's answer, and the lower 95% bound of their agreement. Scores
+    agree within one level, or a tenth of a range.
     """
+    labels = record.labels
+    scale = Scale.of(labels) if record.task is Task.SCORE else None
     rows = [row for row in range(len(record.rows)) if record.teacher[row] >= 0]
     if not record.confidence or not rows:
         return 0, len(rows), 0.0
     rows.sort(key=lambda row: -record.confidence[row])
     agreed, best, hits = 0, 0, 0
     for number, row in enumerate(rows, 1):
-        agreed += record.student[row] == record.teacher[row]
+        agreed += not apart(scale, labels[record.student[row]], labels[record.teacher[row]])
         if agreed >= least * number and (
             number == len(rows) or record.confidence[rows[number]] < record.confidence[row]
         ):
@@ -190,7 +195,7 @@ def _labels(trial: Trial) -> Section:
     ordered = sorted(sums.items(), key=lambda each: -each[1])
     more = f"and {len(ordered) - MOST_LABELS:,} more" if len(ordered) > MOST_LABELS else ""
     rows = tuple((label, f"{count:,}") for label, count in ordered[:MOST_LABELS])
-    columns = (Column("gold label"), Column("rows"))
+    columns = (Column("gold level" if trial.record.task is Task.SCORE else "gold label"), Column("rows"))
     return Section("labels", "Labels", more or "rows after duplicates were merged", (), columns, rows)
 
 

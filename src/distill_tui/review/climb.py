@@ -7,25 +7,33 @@ from distill_tui.review.sections import Column, Line, Section
 from distill_tui.rules import entities
 from distill_tui.rules.results import TrainedArm, TrainResult
 from distill_tui.spec import Spec
+from distill_tui.terms import Task
 
 COLUMNS = tuple(map(Column, ("rung", "validation", "size", "parameters", "seconds", ""), (0, 0, 1, 3, 2, 0)))
 
 
-def section(run: entities.Run, result: TrainResult) -> Section:
+MEASURES = {  # by which rungs are compared, where it is not the share of right answers
+    Task.SCORE: "one minus the mean distance, of the scale,",
+    Task.MULTILABEL: "F1 of all labels together",
+}
+
+
+def section(run: entities.Run, result: TrainResult, task: Task = Task.CLASSIFICATION) -> Section:
     """Describe a finished run: its rungs in the order in which they were tried, those that it did not need, and why."""
     planned = _planned(run)
     tried = [each.rung for each in result.rungs]
     rows = [_row(each, "kept" if each.rung == result.rung else "") for each in result.rungs]
     rows += [(rung, DASH, DASH, DASH, DASH, "not needed") for rung in planned if rung not in tried]
     rows += [_row(arm, f"control: {name} labels") for name, arm in sorted(result.controls.items())]
-    note = f"run {run.id}, cheapest first; {result.score_name} on {result.validation_rows:,} validation rows"
-    return Section("climb", "What it tried", note, (Line(why(result), "done"),), COLUMNS, tuple(rows))
+    measure = MEASURES.get(task, result.score_name)
+    note = f"run {run.id}, cheapest first; {measure} on {result.validation_rows:,} validation rows"
+    return Section("climb", "What it tried", note, (Line(why(result, task), "done"),), COLUMNS, tuple(rows))
 
 
-def why(result: TrainResult) -> str:
+def why(result: TrainResult, task: Task = Task.CLASSIFICATION) -> str:
     """Return why this student was kept."""
     kept = next((each for each in result.rungs if each.rung == result.rung), None)
-    score = percent(result.validation_score)
+    score = percent(kept.score if kept is not None and task in MEASURES else result.validation_score)
     if result.enough is None:
         return f"Kept {result.rung} ({score}): no teacher's score to compare with, so the best was kept."
     enough = f"{percent(result.enough)}, the spec's share of the teacher's own score"

@@ -35,11 +35,22 @@ def vocabulary(dossier: PlayDossier) -> Vocabulary:
     return replace(found, named=(), answers=answered.answers, more_answers=answered.more_answers)
 
 
+def first_map(scale: str) -> str:
+    """Return the label map that a play begins with: the levels of its scale; none where it is no scale."""
+    try:
+        levels = Scale.read(scale).labels if scale else ()
+    except ValueError:
+        levels = ()
+    return json.dumps({level: level for level in levels}, sort_keys=True)
+
+
 def scale_of(play: entities.Play) -> Scale | None:
     """Return the scale of a play of scores, which was fixed when it was opened; None for any other play."""
     if play.task is not Task.SCORE:
         return None
     levels = {name for name, label in read_object(play.label_map).items() if name == label}
+    if not levels:
+        return None  # of a plan whose scale is none
     return Scale.of(sorted(levels, key=lambda level: float(level.removeprefix(NEAR))))
 
 

@@ -24,6 +24,7 @@ from distill_tui.people.signatures import read_public_key
 from distill_tui.rules import entities, who
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier, ProjectDossier
+from distill_tui.rules.labels import first_map
 from distill_tui.rules.objection import Objection
 from distill_tui.rules.permission import objections
 from distill_tui.rules.requests import AssignRole, Enrol, FillWorksheet, OpenPlay, SetTeacher
@@ -320,6 +321,7 @@ def _of_files(plan: Plan, play: PlayPlan) -> Iterator[str]:
 def _imagined(play: PlayPlan, project: ProjectDossier) -> PlayDossier:
     """Return the play as the plan will have made it, for the rules to look at."""
     about = {"name": play.name, "summary": play.summary, "kind": play.kind, "task": play.task}
+    about["label_map"] = first_map(play.levels)
     opened = entities.Play(id=0, **about, stage=Stage.QUALIFY, opened_at="", stage_since="")  # type: ignore[arg-type]
     numbers = {
         name: entities.WorksheetValue(play_id=0, name=name, value=value, source=play.worksheet_source)

@@ -16,12 +16,13 @@ from pathlib import Path
 from distill_tui.actions import gate, people
 from distill_tui.cli.plans import drive, of_play, steps
 from distill_tui.cli.plans.plan_file import Plan, PlayPlan, TeacherPlan, TrafficPlan, write
-from distill_tui.dataset.readers import ColumnMapping, TrafficRow, answers_in, read_rows
+from distill_tui.dataset.readers import ColumnMapping, TrafficRow, answers_in, read_rows, with_answers
 from distill_tui.dataset.records import BadInput
 from distill_tui.dataset.traces import proposal, stream
 from distill_tui.dataset.traces.call_mapping import DEFAULT
 from distill_tui.dataset.window import Measured
 from distill_tui.gates.gate import ALL, EVERY_SEGMENT, Criterion, Gate
+from distill_tui.gates.scale import Scale
 from distill_tui.people import identity, practice_keys, signatures
 from distill_tui.reports.tryout_page import Trial
 from distill_tui.rounds import play_traffic
@@ -29,7 +30,7 @@ from distill_tui.rules.actor import Actor
 from distill_tui.rules.gate import provable
 from distill_tui.rules.results import ImportReport, Reject, known
 from distill_tui.store.project import Project
-from distill_tui.terms import Assurance, Metric, PlayKind, Reference, Role
+from distill_tui.terms import Assurance, Metric, PlayKind, Reference, Role, Task
 
 NAME, ME = "trial", "you"
 OTHERS = {Role.SPONSOR: "sponsor", Role.VALIDATOR: "validator", Role.OPERATOR: "operator"}
@@ -42,13 +43,25 @@ STUDENTS: tuple[dict[str, object], ...] = (
 
 
 def run(
-    path: Path, columns: ColumnMapping, folder: Path, say: steps.Say, follow: steps.Follow, most: int = MOST_ROWS
+    path: Path,
+    columns: ColumnMapping,
+    folder: Path,
+    say: steps.Say,
+    follow: steps.Follow,
+    most: int = MOST_ROWS,
+    scale: str = "",
 ) -> Trial:
-    """Judge two cheap students on a file, in a project in `folder`. Raises BadInput, ProjectError."""
+    """Judge two cheap students on a file, in a project in `folder`; answers on a `scale` are scores.
+
+    Raises BadInput, ProjectError.
+    """
+    task = Task.SCORE if scale else Task.CLASSIFICATION
+    if scale:
+        _check(scale)
     say("Reading the file.")
-    rows, rejects, sample = _sampled(path, columns, most, folder)
+    rows, rejects, sample = _sampled(path, with_answers(columns, path, scale=scale), most, folder)
     project, me = _project(folder)
-    play = people.open_play(project, me, NAME, PlayKind.COST)
+    play = people.open_play(project, me, NAME, PlayKind.COST, task=task, scale=scale)
     for role, person in {Role.DRIVER: ME, **OTHERS}.items():
         people.assign_role(project, play, me, role, person)
     planned = Plan(NAME, folder=folder)
@@ -62,9 +75,15 @@ def run(
     window, _ = play_traffic.window(project, play)
     gate.fill_worksheet(project, play, me, _worksheet(window), "this trial")
     gate.qualify(project, play, me)
-    trial_gate = _lockable(project, play, me, _gate(report))
+    trial_gate = _lockable(project, play, me, _gate(report, scale))
     students = PlayPlan(
-        NAME, PlayKind.COST, teacher=TeacherPlan(recorded=True), students=STUDENTS, gate=of_play.gate_table(trial_gate)
+        NAME,
+        PlayKind.COST,
+        task=task,
+        levels=scale,
+        teacher=TeacherPlan(recorded=True),
+        students=STUDENTS,
+        gate=of_play.gate_table(trial_gate),
     )
     whole, who = replace(planned, plays=(students,)), drive.people_here(project)
     gate.lock_gate(project, play, _must(who, OTHERS[Role.SPONSOR]), cannot_pass=True)  # few rows are tried, too
@@ -74,8 +93,15 @@ def run(
     if judged.record is None:
         raise BadInput("These rows could not be judged; the lines above show why.")
     named = {name: value for name, value in asdict(columns).items() if value}
-    written = _plan(path, named, trial_gate)
+    written = _plan(path, named, trial_gate, scale)
     return Trial(judged, path.name, named, rows, report.rows, rejects or report.reasons, window, written)
+
+
+def _check(scale: str) -> None:
+    try:
+        Scale.read(scale)
+    except ValueError as error:
+        raise BadInput(str(error)) from None
 
 
 def _must(who: drive.Who, person: str) -> Actor:
@@ -156,15 +182,18 @@ def _worksheet(window: Measured) -> dict[str, str]:
     }
 
 
-def _gate(report: ImportReport) -> Gate:
+def _gate(report: ImportReport, scale: str = "") -> Gate:
     """Return the gate of the trial: a quarter of the rows, and as the quality what these rows can measure."""
     rows = max(20, min(1000, report.rows // 4))
     payback = Criterion(Metric.PAYBACK, threshold=Decimal(6))
+    if not report.gold_share and scale and Scale.read(scale).ranged:
+        raise BadInput("Numbers of a range are hardly ever equal: name the column of gold with --gold COLUMN.")
     if not report.gold_share:
-        agrees = Criterion(Metric.AGREEMENT, threshold=Decimal("0.9"), binding=True)
+        agrees = Criterion(Metric.AGREEMENT, threshold=Decimal("0.7" if scale else "0.9"), binding=True)
         return Gate((agrees, payback), rounds=1, held_out_rows=rows)
-    within = Criterion(Metric.ACCURACY, Reference.TEACHER, ALL, margin=Decimal("0.05"), binding=True)
-    each = Criterion(Metric.ACCURACY, Reference.TEACHER, EVERY_SEGMENT, margin=Decimal("0.1"))
+    metric = Metric.MAE if scale else Metric.ACCURACY
+    within = Criterion(metric, Reference.TEACHER, ALL, margin=Decimal("0.05"), binding=True)
+    each = Criterion(metric, Reference.TEACHER, EVERY_SEGMENT, margin=Decimal("0.1"))
     quality = (within, each) if len(report.segments) > 1 else (within,)
     return Gate((*quality, payback), rounds=1, held_out_rows=rows)
 
@@ -178,12 +207,14 @@ def _lockable(project: Project, play: int, me: Actor, wanted: Gate) -> Gate:
     return _lockable(project, play, me, replace(wanted, criteria=tuple(shown)))
 
 
-def _plan(path: Path, columns: dict[str, str], found: Gate) -> str:
+def _plan(path: Path, columns: dict[str, str], found: Gate, scale: str) -> str:
     """Write a plan for a real play of this file, driven by this account; what it cannot know is left to its people."""
     name = path.name.partition(".")[0][:80] or NAME
     play = PlayPlan(
         name=name,
         kind=PlayKind.COST,
+        task=Task.SCORE if scale else Task.CLASSIFICATION,
+        levels=scale,
         roles={Role.DRIVER: identity.account_name() or "driver"},
         gate=of_play.gate_table(replace(found, rounds=3)),
         traffic=(TrafficPlan(str(path.absolute()), columns),),

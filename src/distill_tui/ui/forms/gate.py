@@ -99,6 +99,8 @@ def new_play(app: DistillApp) -> Step:
         for name, what, known in (("kind", "kind of play", PlayKind), ("task", "task", Task)):
             if values[name] not in list(known):
                 raise ValueError(f"“{values[name]}” is not a {what}. The {name}s are {', '.join(known)}.")
+        if task == Task.SCORE and not values["scale"]:
+            raise ValueError("Scores need their scale. Write the scale after the word: score 1,2,3,4,5 or score 0..1.")
         asked = OpenPlay(values["name"], None, Task(task), values["scale"])
         for wrong in who.open_play(_named(app), app.actor, asked):
             raise ValueError(wrong.sentence)

@@ -20,7 +20,7 @@ from distill_tui.rules.objection import Objection
 from distill_tui.rules.results import seconds, train_result
 from distill_tui.rules.training import findings_of, trained
 from distill_tui.spec import Spec
-from distill_tui.terms import Advice, Opinion, PlayKind, Role, RunKind, RunStatus, Stage
+from distill_tui.terms import Advice, Opinion, PlayKind, Role, RunKind, RunStatus, Stage, Task
 from distill_tui.ui.play import errors_tab
 from distill_tui.ui.play.live_tab import maintenance
 from distill_tui.ui.play.view import View, shown_run
@@ -46,7 +46,12 @@ def train(view: View, width: int) -> Lines:
     if width < WIDE:
         curve = loss(view, run, width, 9)
         return page.stacked(
-            head, climb_of(run, width), curve, validation(view, run, width), ladder(view, width), runs(view, width)
+            head,
+            climb_of(run, width, view.play.task),
+            curve,
+            validation(view, run, width),
+            ladder(view, width),
+            runs(view, width),
         )
     left = width * 2 // 3
     right = width - left - page.GAP
@@ -56,13 +61,13 @@ def train(view: View, width: int) -> Lines:
         width,
         left,
     )
-    return page.stacked(head, middle, climb_of(run, width), ladder(view, width), runs(view, width))
+    return page.stacked(head, middle, climb_of(run, width, view.play.task), ladder(view, width), runs(view, width))
 
 
-def climb_of(run: entities.Run, width: int) -> Lines:
+def climb_of(run: entities.Run, width: int, task: Task) -> Lines:
     """Show what a finished run tried, which student it kept, and why."""
     result = train_result(run)
-    return errors_tab.section(climb.section(run, result), width) if result is not None else []
+    return errors_tab.section(climb.section(run, result, task), width) if result is not None else []
 
 
 def ladder(view: View, width: int) -> Lines:

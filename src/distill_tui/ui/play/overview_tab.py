@@ -15,6 +15,7 @@ from distill_tui.rules.gate import (
     trigger,
     worksheet_numbers,
 )
+from distill_tui.rules.labels import scale_text
 from distill_tui.rules.training import trained
 from distill_tui.terms import PlayKind, Role, Stage
 from distill_tui.ui.play.log_tab import action_words, detail
@@ -48,7 +49,8 @@ def overview(view: View, width: int) -> Lines:
 
 def what(view: View, width: int) -> Lines:
     play = view.play
-    lines = [page.heading(f"{play.kind.value} play", f"{play.task.value}, round {play.round}")]
+    task = f"{play.task.value} {scale_text(play)}".strip()
+    lines = [page.heading(f"{play.kind.value} play", f"{task}, round {play.round}")]
     lines += page.sentence(play.summary or "No summary was written.", width)
     traffic = sum(t.rows for t in view.dossier.traffic)
     teacher = f"{play.teacher_name} ({play.teacher_source})" if play.teacher_source else "not chosen"
