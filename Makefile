@@ -126,6 +126,10 @@ bench-training: $(READY)  ## the training loop compared with transformers.Traine
 bench-answering: $(READY)  ## labelling and evaluation compared with transformers.pipeline
 	@$(BIN)/python benchmarks/answering.py $(ARGS)
 
+.PHONY: bench-lengths
+bench-lengths: $(READY)  ## seconds and memory of every student and local teacher by the length of a text; some ten minutes
+	@$(BIN)/python benchmarks/long_texts.py $(ARGS)
+
 .PHONY: bench-generation
 bench-generation: $(READY)  ## students that generate: training and answering, compared with transformers' Trainer and pipeline
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'

@@ -1,6 +1,6 @@
 """How often would the gate pass a student that is exactly at the margin? At most as often as it promises.
 
-    python benchmarks/gate_errors.py [--sims 2000] [--many 200000] [--seed 1]
+    python benchmarks/gate_errors.py [--sims 2000] [--many 200000] [--seed 1] [--only "20 labels"]
 
 Each line is one setting: the share of simulated evaluations on which the rule passes though the truth is at the margin,
 at the floor or at the target, next to what a common wrong rule does on the same samples. Nominal: 5%. Then what the
@@ -9,7 +9,9 @@ gate promises besides: false ships over the rounds, power, and what the kill adv
 
 from __future__ import annotations
 
+import argparse
 import math
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,11 +43,19 @@ def main() -> None:
     parser.add_argument("--sims", type=int, default=2000, help="simulations of a setting whose rule takes long")
     parser.add_argument("--many", type=int, default=200_000, help="simulations of a setting whose rule is quick")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="", help="only settings of labels and scores whose line matches this pattern")
     options = parser.parse_args()
-    random = np.random.default_rng(options.seed)
+    random, only = np.random.default_rng(options.seed), re.compile(options.only)
     for sims in (options.many, options.sims):
         error = math.sqrt(ALPHA * (1 - ALPHA) / sims)
         print(f"with {sims:,} simulations the standard error of a 5% rate is {100 * error:.2f} points")
+    if not options.only:
+        of_rows(random, options)
+    of_labels(random, options.sims // 4, only)
+    of_scores(random, options.sims // 4, only)
+
+
+def of_rows(random: np.random.Generator, options: argparse.Namespace) -> None:
     paired(random, options.many)
     rounds(random, options.many)
     power(random, options.many)
@@ -54,13 +64,11 @@ def main() -> None:
     scored(random, options.sims)
     floors(random, options.sims)
     latency(random, options.sims)
-    of_labels(random, options.sims // 4)
-    of_scores(random, options.sims)
 
 
 def line(setting: str, gate: float, other: float | None, name: str = "") -> None:
     next_to_it = "" if other is None else f"   {name} {100 * other:5.1f}%"
-    print(f"  {setting:<46} gate {100 * gate:5.1f}%{next_to_it}")
+    print(f"  {setting:<46} gate {100 * gate:5.1f}%{next_to_it}", flush=True)
 
 
 def paired(random: np.random.Generator, sims: int) -> None:
@@ -305,7 +313,7 @@ def _t(degrees: int) -> float:
     return statistics.t_quantile(1 - ALPHA, degrees)
 
 
-def of_labels(random: np.random.Generator, sims: int) -> None:
+def of_labels(random: np.random.Generator, sims: int, only: re.Pattern[str]) -> None:
     """Judge F1 of students whose true F1 is exactly at the bar, or exactly `margin` behind the teacher's."""
     print("\nF1 of labels, at the bar or exactly at the margin (next to it: a percentile bootstrap of groups)")
     for rows, sizes, labels, rare in (
@@ -319,9 +327,11 @@ def of_labels(random: np.random.Generator, sims: int) -> None:
         for metric in (Metric.MICRO_F1, Metric.MACRO_F1, Metric.LABEL_F1):
             scope = "label: L2" if metric is Metric.LABEL_F1 else ALL
             for paired_with in (False, True):
-                gate, other = _at_the_bar(random, rows, sizes, rates, metric, scope, paired_with, sims)
                 setting = f"{metric}{', paired' if paired_with else ''}, {labels} labels, {rows} rows"
-                line(f"{setting}{', groups' if len(sizes) > 1 else ''}", gate, other, "bootstrap")
+                setting += ", groups" if len(sizes) > 1 else ""
+                if only.search(setting):
+                    shares = _at_the_bar(random, rows, sizes, rates, metric, scope, paired_with, sims)
+                    line(setting, *shares, "bootstrap")
 
 
 def _at_the_bar(
@@ -453,10 +463,10 @@ def _bootstrap(
     draws: int = 200,
 ) -> float:
     groups = int(group.max()) + 1
-    weights = random.multinomial(groups, np.full(groups, 1 / groups), size=draws)[:, group]
+    weights = random.multinomial(groups, np.full(groups, 1 / groups), size=draws)[:, group].astype(np.float32)
 
     def score(said: np.ndarray) -> np.ndarray:
-        both, either = weights @ (gold & said), weights @ (gold.astype(int) + said)
+        both, either = (weights @ marks.astype(np.float32) for marks in (gold & said, gold.astype(int) + said))
         if metric is Metric.MICRO_F1:
             return 2 * both.sum(axis=1) / either.sum(axis=1)
         ratio = np.where(weights @ gold > 0, 2 * both / np.maximum(1, either), np.nan)
@@ -495,7 +505,7 @@ class Judges:
         return gold, said[0], said[1]
 
 
-def of_scores(random: np.random.Generator, sims: int) -> None:
+def of_scores(random: np.random.Generator, sims: int, only: re.Pattern[str]) -> None:
     """Judge scores of students exactly at the bar, or exactly as far behind the teacher as the margin."""
     print("\nscores, at the bar or exactly at the margin (next to it: a percentile bootstrap of 200 draws of groups)")
     for name, judges in (
@@ -507,9 +517,11 @@ def of_scores(random: np.random.Generator, sims: int) -> None:
         for rows, sizes in ((100, (1,)), (300, (1,)), (1000, (1,)), (300, (1, 1, 1, 8))):
             for metric in (Metric.KAPPA, Metric.SPEARMAN, Metric.MAE, Metric.WITHIN_ONE):
                 for paired_with in (False, True):
-                    gate, other = _scores_at_the_bar(random, rows, sizes, judges, truth, metric, paired_with, sims // 4)
                     setting = f"{metric}{', paired' if paired_with else ''}, {name}, {rows} rows"
-                    line(f"{setting}{', groups' if len(sizes) > 1 else ''}", gate, other, "bootstrap")
+                    setting += ", groups" if len(sizes) > 1 else ""
+                    if only.search(setting):
+                        shares = _scores_at_the_bar(random, rows, sizes, judges, truth, metric, paired_with, sims)
+                        line(setting, *shares, "bootstrap")
 
 
 def _scores_at_the_bar(
