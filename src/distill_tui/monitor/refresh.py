@@ -56,7 +56,7 @@ def take_in(project: Project, dossier: PlayDossier, out: Path, at: str) -> entit
         rejects=0,
         gold_share=gold / rows,
         segments=tuple(segments.most_common(1000)),
-        names=NO_NAMES if scale is not None and scale.ranged else names,  # numbers are no names of labels
+        names=NO_NAMES if scale is not None and scale.ranged else names,  # numbers do not name labels
         usable=usable,
     )
     artifact, round = project.artifacts.store(out), dossier.play.round + 1

@@ -36,7 +36,7 @@ def vocabulary(dossier: PlayDossier) -> Vocabulary:
 
 
 def first_map(scale: str) -> str:
-    """Return the label map that a play begins with: the levels of its scale; none where it is no scale."""
+    """Return the label map that a play begins with: the levels of its scale; an empty map where it is not one."""
     try:
         levels = Scale.read(scale).labels if scale else ()
     except ValueError:
