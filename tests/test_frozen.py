@@ -123,6 +123,17 @@ def test_a_head_with_its_scale_folded_in_answers_as_before() -> None:
         torch.testing.assert_close(plain(vectors), head(vectors), atol=1e-5, rtol=1e-5)
 
 
+def test_a_column_that_hardly_varies_is_not_blown_up() -> None:
+    """MiniLM has three dead ones: eight bits move them by more than they vary, and every text then got one label."""
+    torch.manual_seed(1)
+    head, vectors = Head(7, 5, 3), torch.randn(50, 7)
+    vectors[:, 3] = 0.5 + 1e-7 * torch.randn(50)
+    head.fit_scale(vectors)
+    moved = vectors.clone()
+    moved[:, 3] += 0.01
+    assert float((head(moved) - head(vectors)).abs().max()) < 0.05
+
+
 def test_each_text_is_read_once_for_all_arms_of_a_run(
     teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +207,15 @@ def test_sets_of_labels_and_pairs_are_learnt_too(teacher: Path, tmp_path: Path) 
     for at in range(5):
         shares = names["predict"](*pairs[at].split(PAIR))  # type: ignore[operator]
         np.testing.assert_allclose([*shares.values()], said[at], atol=1e-5)
+
+
+def test_levels_of_a_scale_are_learnt_too(teacher: Path, tmp_path: Path) -> None:
+    levels, ahead = (0.0, 0.5, 1.0), examples(100, seed=1)
+    places = Places(None, tmp_path / "checkpoints", tmp_path / "student", teacher)
+    for _ in classification.train(FROZEN, ("1", "2", "3"), examples(), ahead, places, levels):
+        pass
+    said = (predict.probabilities(places.out, ahead.inputs, threads=1).cumsum(axis=1) < 0.5).sum(axis=1)
+    assert folders.scale_form(places.out) == "levels" and classification.agreed(said, ahead.labels, levels) > 0.9
 
 
 # --- how it ships -----------------------------------------------------------------------------------------------------

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from distill_tui.training.models import Model, Tokenizer
 
 
+LEAST = 0.25  # of the mean deviation of all columns: no column is divided by less
+
+
 class Head(torch.nn.Module):
     """A linear layer, or a dense layer with GELU before it, on vectors whose columns are brought to one scale."""
 
@@ -41,9 +44,13 @@ class Head(torch.nn.Module):
 
     @torch.no_grad()
     def fit_scale(self, vectors: torch.Tensor) -> None:
-        """Bring each column of vectors like these (rows, width) to mean 0 and standard deviation 1."""
+        """Bring each column of vectors like these (rows, width) to mean 0 and standard deviation 1.
+
+        A column that hardly varies stays small: brought to 1, the rounding of 8-bit weights in it would drown the rest.
+        """
+        deviations = vectors.std(dim=0, correction=0)
         self.centre.copy_(vectors.mean(dim=0))
-        self.scale.copy_(vectors.std(dim=0, correction=0).clamp_min(1e-6))
+        self.scale.copy_(deviations.clamp_min(float(deviations.mean()) * LEAST + 1e-6))
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return its weights with the scale folded into the first layer, so that a program needs no scale."""
