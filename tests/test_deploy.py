@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,19 @@ def test_compose_starts_commands_that_parse_and_mounts_files_that_there_are() ->
         assert "DISTILL_GATEWAY_TOKENS" in compose["services"][name]["environment"]
     with pytest.raises(click.UsageError):
         parsed(["serve", "P-001", "--mode", "everything"])
+
+
+def test_an_image_is_made_of_what_the_package_is_built_from_and_nothing_else() -> None:
+    root = DEPLOY.parent
+    lines = (line for line in (root / ".dockerignore").read_text().splitlines() if line and not line.startswith("#"))
+    first, *rest = lines
+    taken = {line.removeprefix("!") for line in rest if line.startswith("!")}
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    needed = {"src", "pyproject.toml", project["readme"], *project["license-files"]}
+    copied = re.findall(r"/src/([\w.]+)", (DEPLOY / "Dockerfile").read_text())
+    assert first == "*" and taken == needed | {*copied} and all((root / each).exists() for each in taken)
+    extras = re.findall(r"/src\[([\w,]+)\]", (DEPLOY / "Dockerfile").read_text())
+    assert {*extras[0].split(",")} <= set(project["optional-dependencies"])
 
 
 def test_the_systemd_unit_starts_a_command_that_parses_and_may_write_only_its_data() -> None:
