@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -36,6 +37,7 @@ from distill_tui.terms import ServingMode, Task
 from distill_tui.training import students
 
 WORDS = ("refund", "invoice", "charge", "parcel", "courier", "delivery", "please", "where", "late", "my", "the", "is")
+PAUSE = 0.0007  # seconds: as long as a student at the gateway waits for one client's next request
 KEY = "sk-bench-5d41402abc4b2a76b9719d911017c592"  # of LiteLLM's own door, which it insists on
 LUA = """
 wrk.method = "POST"
@@ -161,6 +163,57 @@ def wrk(port: int, clients: int, seconds: int, script: Path) -> dict[str, float]
     return {"rps": count / (took / 1e6), "p50_ms": p50 / 1000, "p99_ms": p99 / 1000}
 
 
+class Paced(asyncio.Protocol):
+    """A connection of a client that asks when it is told to, and measures from when it should have asked."""
+
+    def __init__(self, free: deque[Paced], took: list[float]) -> None:
+        self.free, self.took, self.rest, self.due = free, took, b"", 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.free.append(self)
+
+    def ask(self, text: str, due: float) -> None:
+        body = json.dumps({"model": "big", "messages": [{"role": "user", "content": text}]}).encode()
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(body)
+        self.due = due
+        self.transport.write(head + body)  # type: ignore[attr-defined]
+
+    def data_received(self, data: bytes) -> None:
+        self.rest += data
+        end = self.rest.find(b"\r\n\r\n")
+        found = re.search(rb"content-length: *(\d+)", self.rest[: max(0, end)], re.IGNORECASE)
+        if end >= 0 and found is not None and len(self.rest) >= end + 4 + int(found[1]):
+            assert self.rest.startswith(b"HTTP/1.1 200"), self.rest
+            self.took.append(1000 * (time.perf_counter() - self.due))
+            self.rest = b""
+            self.free.append(self)
+
+
+def paced(port: int, rate: float, seconds: int, clients: int = 64) -> dict[str, float]:
+    """Ask at a fixed rate, whether the gateway keeps up or not; milliseconds from when each request was due."""
+    import uvloop
+
+    took, some = list[float](), texts(5000)
+
+    async def ask() -> None:
+        loop, free = asyncio.get_running_loop(), deque[Paced]()
+        for _ in range(clients):
+            await loop.create_connection(lambda: Paced(free, took), "127.0.0.1", port)
+        begun, asked = time.perf_counter(), 0
+        while asked < rate * seconds:
+            while free and asked <= (time.perf_counter() - begun) * rate:
+                free.popleft().ask(some[asked % len(some)], begun + asked / rate)
+                asked += 1
+            await asyncio.sleep(0.0005)
+        while len(free) < clients:
+            await asyncio.sleep(0.001)
+
+    uvloop.run(ask())
+    ranked = sorted(took)
+    return {"rps": rate, "p50_ms": ranked[len(ranked) // 2], "p99_ms": ranked[int(0.99 * len(ranked))]}
+
+
 @contextmanager
 def running(words: list[str], port: int, path: str) -> Iterator[int]:
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -184,21 +237,24 @@ def middle(measure: Callable[[], dict[str, float]], times: int = 3) -> dict[str,
 
 
 def alone(folder: Path) -> dict[str, float]:
-    """The student in this process: one text at a time, and 32 at a time."""
+    """The student in this process: one text at a time, the same after a pause each, and 32 at a time."""
     opened, some = students.open_folder(folder, threads=1, max_tokens=64), texts(2000)
     for text in some[:50]:
         opened.ask(text)
-    took = []
-    for text in some:
-        started = time.perf_counter()
-        opened.ask(text)
-        took.append(1000 * (time.perf_counter() - started))
+    took, paused = [], []
+    for times, pause in ((took, 0.0), (paused, PAUSE)):
+        for text in some:
+            time.sleep(pause)
+            started = time.perf_counter()
+            opened.ask(text)
+            times.append(1000 * (time.perf_counter() - started))
     started = time.perf_counter()
     for at in range(0, len(some), 32):
         opened.ask_all(some[at : at + 32])
-    ranked = sorted(took)
     batched = len(some) / (time.perf_counter() - started)
-    return {"p50_ms": ranked[1000], "p99_ms": ranked[1980], "rps": 1000 / statistics.mean(took), "batched_rps": batched}
+    ranked, waited = sorted(took), sorted(paused)
+    found = {"p50_ms": ranked[1000], "p99_ms": ranked[1980], "p50_after_a_pause_ms": waited[1000]}
+    return found | {"rps": 1000 / statistics.mean(took), "batched_rps": batched}
 
 
 def memory(pid: int) -> int:
@@ -278,6 +334,10 @@ def main() -> None:
                 many = middle(partial(wrk, port, 32, given.seconds, script))
                 over = one["p50_ms"] - own["p50_ms"], one["p99_ms"] - own["p99_ms"]
                 print(f"{kind} at the gateway, 1 client: {one}; overhead p50 {over[0]:.2f} ms, p99 {over[1]:.2f} ms")
+                paused = one["p50_ms"] - own["p50_after_a_pause_ms"]
+                print(f"{kind}: over its own time after a pause of {1000 * PAUSE} ms, p50 {paused:.2f} ms")
+                half = middle(partial(paced, port, many["rps"] / 2, given.seconds))
+                print(f"{kind} at half load: {half}; overhead p99 {half['p99_ms'] - own['p99_ms']:.2f} ms")
                 print(f"{kind} at the gateway, 32 clients: {many}; memory {before} to {memory(pid)} MB")
                 print(f"{kind}: {many['rps'] / own['rps']:.2f} of one at a time without a gateway")
 
