@@ -85,15 +85,17 @@ def test_deferred_and_unkept_rows_are_left_out_and_counted(play: real_play.Play,
         {"kind": "audit", "input": "c", "teacher_output": "post", "student": "money", "mode": "cascade"},
         {"kind": "audit", "digest": "sha256:0"},
         known | {"mode": "shadow", "audited": True, "input": "d", "teacher_output": "post"},
+        known | {"input": "e", "teacher_output": "post", "why": "unsure", "audited": True},  # by the digest, as "c"
+        known | {"input": "f", "teacher_output": "post", "why": "frame", "audited": True},  # the student was not asked
     ]
     (folder / "00000001.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     with feed.taken(folder, feed.IMPORT) as found:
-        assert found.rows == 2 and sum(found.left_out.values()) == 2
+        assert found.rows == 3 and sum(found.left_out.values()) == 3
     with pytest.raises(RuntimeError), feed.taken(folder, feed.OBSERVE) as found:
-        assert [json.loads(line)["input"] for line in found.path.read_text().splitlines()] == ["c", "d"]
+        assert [json.loads(line)["input"] for line in found.path.read_text().splitlines()] == ["c", "d", "e"]
         raise RuntimeError
     with feed.taken(folder, feed.OBSERVE) as found:  # what failed is taken again
-        assert found.rows == 2 and found.left_out.total() == 1
+        assert found.rows == 3 and found.left_out.total() == 1
     with feed.taken(folder, feed.OBSERVE) as found:
         assert found.rows == 0
 

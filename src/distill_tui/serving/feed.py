@@ -1,7 +1,7 @@
 """What the served log gives back: captured calls for `import`, and the audit channel's pairs for `observe`.
 
 A place in the log is remembered for each use, so that nothing is taken twice. What was sent back to the teacher because
-the student was unsure is not a fair sample, and goes into neither.
+the student was unsure is not a fair sample: `import` takes none of it, and `observe` only what the digest chose.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from distill_tui import actions
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.objection import Refused
 from distill_tui.serving import served_log
+from distill_tui.store.gateway import IMPORT as IMPORT
+from distill_tui.store.gateway import OBSERVE as OBSERVE
+from distill_tui.store.gateway import TAKEN, place
 from distill_tui.store.project import Project
 from distill_tui.terms import Route, ServingMode
 
-IMPORT, OBSERVE, PREVIEW = "import", "observe", "preview"
-TAKEN = "taken.json"  # next to the segments: the place up to which each use has read
+PREVIEW = "preview"
 _PLAIN = ("segment", "group", "time", "cost", "latency_ms", "tokens_in", "tokens_out")
 
 
@@ -47,7 +49,7 @@ def taken(folder: Path, use: str) -> Iterator[Taken]:
     with tempfile.TemporaryDirectory() as scratch:
         found = Taken(Path(scratch) / f"gateway-{datetime.now(UTC):%Y%m%dT%H%M%S}.jsonl")
         with found.path.open("w", encoding="utf-8") as file:
-            for found._until, record in served_log.read(folder, _place(folder, IMPORT if use == PREVIEW else use)):
+            for found._until, record in served_log.read(folder, place(folder, IMPORT if use == PREVIEW else use)):
                 row = _for_observe(record, found) if use == OBSERVE else _for_import(record, found)
                 if row is not None:
                     file.write(json.dumps(row) + "\n")
@@ -78,22 +80,19 @@ def _for_import(record: Mapping[str, object], found: Taken) -> dict[str, object]
 
 
 def _for_observe(record: Mapping[str, object], found: Taken) -> dict[str, object] | None:
-    """Return a pair of the audit channel, or of a shadow's share that the same rule chose."""
-    shadow = record.get("kind") == "request" and record.get("mode") == ServingMode.SHADOW and record.get("audited")
-    if record.get("kind") != "audit" and not shadow:
+    """Return a pair of the audit channel: of what the student answered, of what it sent back, or of a shadow.
+
+    The digest chose each, whatever was done with it. Without what was sent back the sample would be of the inputs that
+    the student is sure of, and these differ from the inputs at the gate.
+    """
+    sent_back = record.get("why") == "unsure" or record.get("mode") == ServingMode.SHADOW
+    if record.get("kind") != "audit" and not (record.get("kind") == "request" and record.get("audited") and sent_back):
         return None
     if not isinstance(record.get("input"), str) or not isinstance(record.get("teacher_output"), str):
         found.left_out["without text, which the log does not keep"] += 1
         return None
     wanted = ("input", "teacher_output", "segment", "group", "time")
     return {name: record[name] for name in wanted if name in record}
-
-
-def _place(folder: Path, use: str) -> tuple[int, int]:
-    with suppress(OSError, ValueError, TypeError, KeyError):
-        segment, at = json.loads((folder / TAKEN).read_text(encoding="utf-8"))[use]
-        return int(segment), int(at)
-    return 0, 0
 
 
 def _remember(folder: Path, use: str, until: tuple[int, int]) -> None:
