@@ -63,12 +63,16 @@ class Gateway:
 
 @contextmanager
 def serving(
-    *plays: server.Served, teacher: str = "", limits: guard.Limits | None = None, **more: Any
+    *plays: server.Served,
+    teacher: str = "",
+    limits: guard.Limits | None = None,
+    say: Callable[[str], None] = lambda sentence: None,
+    **more: Any,
 ) -> Iterator[Gateway]:
     """Run a gateway in a thread of this process."""
     port = free_port()
     setup = server.Setup(plays, port=port, teacher=teacher, limits=limits or guard.Limits(), **more)
-    running = server.made(setup, lambda sentence: None)
+    running = server.made(setup, say)
     thread = threading.Thread(target=running.run, daemon=True)
     thread.start()
     started = time.monotonic()

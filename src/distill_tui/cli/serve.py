@@ -23,6 +23,7 @@ from distill_tui.terms import Action, KeptContent, OnObjection, ServingMode, Tea
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
+    from distill_tui.serving.retention import Keep
     from distill_tui.serving.server import Served
 
 settings = stacked(
@@ -119,6 +120,18 @@ def _is_file(word: str) -> bool:
 )
 @click.option("--max-body", metavar="BYTES", type=AT_LEAST_1, default=4_000_000, help="the largest request")
 @click.option("--served-log", metavar="DIR", type=FILE, help="of a bundle alone: where requests are recorded")
+@click.option(
+    "--keep-days",
+    metavar="N",
+    type=click.FloatRange(min=0),
+    help="delete segments of the served log that are older, once taken (default 90, of a bundle alone none; 0: none)",
+)
+@click.option(
+    "--keep-gb",
+    metavar="N",
+    type=click.FloatRange(min=0),
+    help="delete the oldest beyond this size, once taken (default 20, of a bundle alone none; 0: none)",
+)
 def serve(
     call: Call,
     what: tuple[str, ...],
@@ -126,23 +139,29 @@ def serve(
     teacher: str | None,
     signer: str | None,
     served_log: str | None,
+    keep_days: float | None,
+    keep_gb: float | None,
     **more: Any,
 ) -> None:
     own = {name: more.pop(name) for name in ("percent", "content", "audit_share", "on_fault", "on_objection")}
     with reading():
         if len(what) == 1 and (Path(what[0]) / "manifest.json").is_file():
             wanted = asked(mode or ServingMode.CASCADE, "", **own)
-            served = [command_of.bundle(Path(what[0]), signer, wanted, Path(served_log) if served_log else None)]
+            kept = command_of.keep(keep_days, keep_gb, alone=True)
+            log = Path(served_log) if served_log else None
+            served = [command_of.bundle(Path(what[0]), signer, wanted, log, kept)]
         elif signer or served_log:
             raise UsageError("--signer and --served-log are for a bundle alone.")
         else:
-            served = [_of_play(call, each, asked(mode, "", **own) if mode is not None else None) for each in what]
+            kept = command_of.keep(keep_days, keep_gb, alone=False)
+            first = asked(mode, "", **own) if mode is not None else None
+            served = [_of_play(call, each, first, kept) for each in what]
             teacher = teacher or command_of.teacher_of(call.project, call.dossier())
         call.close()
         command_of.run(served, teacher or "", more, call.talk)
 
 
-def _of_play(call: Call, code: str, wanted: requests.ServeMode | None) -> Served:
+def _of_play(call: Call, code: str, wanted: requests.ServeMode | None, kept: Keep) -> Served:
     """Return a play as it is served, in the mode that is asked for."""
     call.play = code
     call.__dict__.pop("play_id", None)
@@ -151,7 +170,7 @@ def _of_play(call: Call, code: str, wanted: requests.ServeMode | None) -> Served
         raise Refused(reasons)
     if wanted is not None:
         actions.set_mode(*call.about, wanted)
-    return command_of.play(call.path, call.dossier().code)
+    return command_of.play(call.path, call.dossier().code, kept)
 
 
 # --- the mode of a gateway -------------------------------------------------------------------------------------------

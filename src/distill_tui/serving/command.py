@@ -14,7 +14,7 @@ from distill_tui.teachers.endpoint import key_for
 from distill_tui.terms import ServingMode, TeacherSource
 
 try:
-    from distill_tui.serving import guard, server
+    from distill_tui.serving import guard, retention, server
     from distill_tui.serving.served_log import folder_of
     from distill_tui.serving.stand import BundleSource, ProjectSource, Stand
 except ModuleNotFoundError as missing:  # an extra, because only a host that serves needs it
@@ -25,12 +25,21 @@ except ModuleNotFoundError as missing:  # an extra, because only a host that ser
     ) from None
 
 
-def play(path: Path, code: str) -> server.Served:
+def keep(days: float | None, gigabytes: float | None, *, alone: bool) -> retention.Keep:
+    """Return how long a served log is kept; nothing takes from that of a bundle alone, so only limits count there."""
+    usual = retention.Keep(0, 0) if alone else retention.Keep()
+    size = usual.bytes if gigabytes is None else int(gigabytes * 1e9)
+    return retention.Keep(usual.days if days is None else days, size)
+
+
+def play(path: Path, code: str, kept: retention.Keep | None = None) -> server.Served:
     """Return a play of a project file as it is served."""
-    return server.Served(code, ProjectSource(path, code), folder_of(path, code))
+    return server.Served(code, ProjectSource(path, code), folder_of(path, code), kept or keep(None, None, alone=False))
 
 
-def bundle(folder: Path, signer: str | None, asked: ServeMode, log: Path | None) -> server.Served:
+def bundle(
+    folder: Path, signer: str | None, asked: ServeMode, log: Path | None, kept: retention.Keep | None = None
+) -> server.Served:
     """Return a bundle alone as it is served. Raises ValueError without a signer, and in a mode that needs a project."""
     if not signer:
         raise ValueError("A bundle alone is served for a signer that you know: name the key with --signer FINGERPRINT.")
@@ -49,7 +58,8 @@ def bundle(folder: Path, signer: str | None, asked: ServeMode, log: Path | None)
         wrong="The bundle is being verified.",
     )
     source = BundleSource(folder, signer, stand)
-    return server.Served(name, source, log or folder.with_name(f"{name}.served"))
+    log = log or folder.with_name(f"{name}.served")
+    return server.Served(name, source, log, kept or keep(None, None, alone=True))
 
 
 def teacher_of(project: Project, dossier: PlayDossier) -> str:

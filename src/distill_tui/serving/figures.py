@@ -60,6 +60,12 @@ class Meters:
         self.unlogged = prometheus.Counter(
             "distill_unlogged", "Requests that the served log could not take", names, registry=registry
         )
+        self.log_bytes = prometheus.Gauge(
+            "distill_served_log_bytes", "Size of the served log", names, registry=registry
+        )
+        self.removed = prometheus.Counter(
+            "distill_served_log_removed", "Segments of the served log that were deleted", names, registry=registry
+        )
         self.cost = prometheus.Counter(
             "distill_teacher_cost", "Cost of the teacher's answers, by the worksheet", names, registry=registry
         )

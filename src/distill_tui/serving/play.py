@@ -10,7 +10,7 @@ from pathlib import Path
 from starlette.responses import Response, StreamingResponse
 
 from distill_tui.digests import digest_of
-from distill_tui.serving import figures, replies, wire
+from distill_tui.serving import figures, replies, retention, wire
 from distill_tui.serving.loaded import Loaded
 from distill_tui.serving.recorder import Recorder
 from distill_tui.serving.request import PARTS, Request, part
@@ -33,11 +33,13 @@ class Play:
         meters: figures.Meters,
         processes: int,
         spans: Spans | None = None,
+        keep: retention.Keep | None = None,
     ) -> None:
         self.code, self.folder, self.teacher, self.meters = code, folder, teacher, meters
         self.stand: Stand | None = None
         self.loaded = Loaded(processes)
         self.recorder = Recorder(code, folder, meters, spans)
+        self.retention = retention.Retention(self.recorder.log, keep or retention.Keep())
         self.unseen = Unseen(self.recorder, teacher)
         self.notes: list[str] = []  # what an operator should know and no request depends on
         self.begun = time.time()
@@ -58,7 +60,8 @@ class Play:
         if stand is None:
             return {"play": self.code, "status": "starting"}
         ready, student = self.loaded.ready(stand), stand.student
-        wrong = [each for each in (stand.wrong, self.loaded.trouble, log.trouble, *self.notes) if each]
+        wrong = [each for each in (stand.wrong, self.loaded.trouble, log.trouble) if each]
+        wrong += [*self.retention.wrong, *self.notes]
         if self.teacher is None:
             wrong += [] if stand.mode.by_student else ["There is no teacher: every request gets 503."]
         return {
@@ -80,6 +83,7 @@ class Play:
             "wrong": wrong,
             "logged": log.written,
             "unlogged": log.unlogged,
+            "log": self.retention.values(),
             "audit_share": stand.audit_share,
             "figures": self.recorder.figures.values(),
         }

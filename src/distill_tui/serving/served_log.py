@@ -2,7 +2,8 @@
 
 A record is handed to the operating system before its reply leaves, so that a kill of the gateway loses none; a thread
 syncs to the disk by batches, outside any request. A full disk stops the recording, never the answers: what was not
-written is counted. The names of fields are those that `import` knows, so a segment is a file of traffic.
+written is counted. The names of fields are those that `import` knows, so a segment is a file of traffic. `retention`
+deletes old segments.
 """
 
 from __future__ import annotations
@@ -12,24 +13,23 @@ import json
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from distill_tui.store.artifacts import sync_folder
+from distill_tui.store.gateway import IMPORT, OBSERVE, Place, place
 from distill_tui.store.gateway import folder_of as folder_of
+from distill_tui.store.gateway import segments as segments
 
 SEGMENT = 64_000_000  # bytes after which the next segment begins
+SEGMENT_AGE = 86_400.0  # seconds after which it begins too, so that a quiet play's records can go by their age
 SYNC_EVERY = 0.5  # seconds
 TRY_AGAIN = 2.0  # seconds after a write that failed
 
 
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode  # made once: it takes as long as writing a record
-
-
-def segments(folder: Path) -> list[Path]:
-    """List the segments of a log, oldest first."""
-    return sorted(folder.glob("[0-9]*.jsonl"))
 
 
 class ServedLog:
@@ -44,12 +44,17 @@ class ServedLog:
         self._failed_at = 0.0
         self._file = -1
         self._size = 0
-        self._unsynced = False
+        self._begun = 0.0
+        self._full: deque[int] = deque()  # descriptors of segments that are full, for the thread to sync and close
+        self._unsynced, self._synced = False, 0  # whether records wait for the disk; the segment whose name is on it
+        self._writing = threading.Lock()  # requests and `retention` write from threads of their own
         self._closing = threading.Event()
-        self._number = int(segments(folder)[-1].stem) if segments(folder) else 0
-        if self._number:
-            _mend(segments(folder)[-1])
         self._lock = _only_writer(folder)
+        there = segments(folder)
+        if there:
+            _mend(there[-1])
+        taken = (place(folder, use)[0] for use in (IMPORT, OBSERVE))
+        self.number = max(*taken, int(there[-1].stem) if there else 0)  # what was taken is never written again
         self._syncing = threading.Thread(target=self._sync, name="served-log", daemon=True)
         self._syncing.start()
 
@@ -58,48 +63,68 @@ class ServedLog:
         if self.trouble and time.monotonic() - self._failed_at < TRY_AGAIN:
             self.unlogged += 1
             return False
-        line = _ENCODE(record).encode() + b"\n"
         try:
-            if self._file < 0 or self._size >= SEGMENT:
-                self._next_segment()
-            if os.write(self._file, line) != len(line):
-                raise OSError("the disk took only a part")
+            self._append(record)
         except OSError as error:
-            self._give_up(error)
+            self.unlogged += 1
+            self.trouble = f"The served log cannot be written ({error.strerror or error}); requests go unrecorded."
+            self._failed_at = time.monotonic()
             return False
-        self._size += len(line)
         self.written += 1
-        self.trouble, self._unsynced = "", True
+        self.trouble = ""
         return True
 
-    def _give_up(self, error: OSError) -> None:
-        self.unlogged += 1
-        self.trouble = f"The served log cannot be written ({error.strerror or error}); requests go unrecorded."
-        self._failed_at = time.monotonic()
-        if self._file >= 0:
-            with suppress(OSError):
-                os.ftruncate(self._file, self._size)  # no half record
+    def note(self, record: Mapping[str, object]) -> bool:
+        """Append a record that is of no request; False where the disk does not take it."""
+        try:
+            self._append(record)
+        except OSError:
+            return False
+        return True
+
+    def _append(self, record: Mapping[str, object]) -> None:
+        """Write a record whole or not at all. Raises OSError."""
+        line = _ENCODE(record).encode() + b"\n"
+        with self._writing:
+            if self._file < 0 or self._size >= SEGMENT or time.monotonic() - self._begun >= SEGMENT_AGE:
+                self._next_segment()
+            try:
+                if os.write(self._file, line) != len(line):
+                    raise OSError("the disk took only a part")
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(self._file, self._size)  # no half record
+                raise
+            self._size += len(line)
+            self._unsynced = True
 
     def _next_segment(self) -> None:
+        path = self.folder / f"{self.number + 1:08d}.jsonl"
+        fresh = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         if self._file >= 0:
-            os.fsync(self._file)
-            os.close(self._file)
-            self._file = -1
-        self._number += 1
-        path = self.folder / f"{self._number:08d}.jsonl"
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._size = 0
-        sync_folder(self.folder)
+            self._full.append(self._file)
+        self._file, self._size, self._begun = fresh, 0, time.monotonic()
+        self.number += 1
 
     def _sync(self) -> None:
         while not self._closing.wait(SYNC_EVERY):
             self._sync_now()
 
     def _sync_now(self) -> None:
-        if self._unsynced and self._file >= 0:
-            self._unsynced = False
+        if not self._unsynced:
+            return
+        self._unsynced = False
+        if self._synced < self.number:  # a segment's name is in its folder
+            self._synced = self.number
             with suppress(OSError):
-                os.fdatasync(self._file)
+                sync_folder(self.folder)
+        while self._full:
+            full = self._full.popleft()
+            with suppress(OSError):
+                os.fdatasync(full)
+            os.close(full)
+        with suppress(OSError):
+            os.fdatasync(self._file)
 
     def close(self) -> None:
         self._closing.set()
@@ -139,13 +164,13 @@ def _mend(path: Path) -> None:
             file.truncate(at)
 
 
-def read(folder: Path, after: tuple[int, int] = (0, 0)) -> Iterator[tuple[tuple[int, int], dict[str, object]]]:
-    """Yield the records after a place, each with the place behind it: (segment, byte). A half record is not one yet."""
+def read(folder: Path, after: Place = (0, 0)) -> Iterator[tuple[Place, dict[str, object]]]:
+    """Yield the records after a place, each with the place behind it. A half record is not one yet."""
     for path in segments(folder):
         number, offset = int(path.stem), 0
         if number < after[0]:
             continue
-        with path.open("rb") as file:
+        with suppress(FileNotFoundError), path.open("rb") as file:  # one that retention removed meanwhile
             if number == after[0]:
                 offset = file.seek(after[1])
             for line in file:

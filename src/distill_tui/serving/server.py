@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from starlette.types import ASGIApp
 from distill_tui.people import identity
 from distill_tui.rules.objection import Refused
 from distill_tui.serving import app as routes
-from distill_tui.serving import feed, figures, guard, spans
+from distill_tui.serving import feed, figures, guard, retention, spans
 from distill_tui.serving.play import Play
 from distill_tui.serving.stand import BundleSource, ProjectSource, Stand, Watch
 from distill_tui.serving.teacher import Teacher
@@ -22,15 +23,17 @@ from distill_tui.store import queries
 from distill_tui.store.project import Project, ProjectError
 
 KEEPS_EVERY = 1.0  # seconds between two writings of the figures
+DELETES_EVERY = 600.0  # seconds between two looks for segments of the served log that may go
 
 
 @dataclass(frozen=True)
 class Served:
-    """One play to serve, and where its log lies."""
+    """One play to serve, where its log lies, and how long that is kept."""
 
     code: str
     source: BundleSource | ProjectSource
     folder: Path
+    keep: retention.Keep = field(default_factory=retention.Keep)
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ def made(setup: Setup, say: Callable[[str], None]) -> uvicorn.Server:
 def run(setup: Setup, say: Callable[[str], None]) -> None:
     """Serve until the process is asked to end. Raises ValueError with one sentence where it cannot begin."""
     server = made(setup, say)
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays: no collection has to walk through it while a request waits
     with contextlib.suppress(KeyboardInterrupt, SystemExit):
         server.run()
     if not server.started:
@@ -91,7 +96,7 @@ def run(setup: Setup, say: Callable[[str], None]) -> None:
 
 def _play(served: Served, setup: Setup, meters: figures.Meters, sends: spans.Spans | None) -> Play:
     teacher = Teacher(setup.teacher, setup.key, setup.teacher_timeout) if setup.teacher else None
-    return Play(served.code, served.folder, teacher, meters, setup.processes, sends)
+    return Play(served.code, served.folder, teacher, meters, setup.processes, sends, served.keep)
 
 
 class _Lifespan:
@@ -156,7 +161,7 @@ class _Lifespan:
                 self.say(f"{served.code} has no teacher: where its student may not answer, requests get 503.")
         if not self._troubles:
             self.say(f"http://{self.setup.host}:{self.setup.port}/v1")
-        tasks = [loop.create_task(self._keep()), loop.create_task(self._observe())]
+        tasks = [loop.create_task(each) for each in (self._keep(), self._observe(), self._delete())]
         try:
             yield
         finally:
@@ -177,6 +182,17 @@ class _Lifespan:
                 play = self.plays[served.code]
                 if isinstance(served.source, ProjectSource) and play.stand is not None:
                     play.notes = await asyncio.to_thread(_handed_over, served.source.path, served.code)
+
+    async def _delete(self) -> None:
+        """Delete what the served logs need not keep, and tell of it."""
+        while True:
+            for play in self.plays.values():
+                if play.stand is not None:
+                    for each in await asyncio.to_thread(play.retention.run, play.stand.uses):
+                        play.meters.removed.labels(play.code).inc()
+                        self.say(f"{play.code}: {retention.sentence(each)}")
+                    play.meters.log_bytes.labels(play.code).set(play.retention.found.bytes)
+            await asyncio.sleep(DELETES_EVERY)
 
     async def _keep(self) -> None:
         """Write each play's figures for the screens, once a second."""

@@ -31,6 +31,7 @@ from distill_tui.rules.requests import AUDIT_SHARE
 from distill_tui.rules.training import trained
 from distill_tui.spec import Spec
 from distill_tui.store import project_file, queries
+from distill_tui.store.gateway import IMPORT, OBSERVE
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import KeptContent, ServingMode, TeacherFault
 from distill_tui.training.folders import form, teacher_labels
@@ -58,6 +59,7 @@ class Stand:
     mapping: CallMapping = call_mapping.DEFAULT  # of calls to inputs and answers, as at import
     names: Mapping[str, str] = field(default_factory=dict)  # the teacher's words that stand for a label → the label
     words: Mapping[str, str] = field(default_factory=dict)  # a label → the teacher's own word for it
+    uses: tuple[str, ...] = ()  # that take segments of the served log, and must have before one may go
 
     @property
     def answers(self) -> bool:
@@ -180,6 +182,7 @@ class ProjectSource:
             seq=serving.seq,
             wrong=wrong or (serving.reason if serving.fell_back else ""),
             cost_per_call=_cost(dossier),
+            uses=(OBSERVE,) if dossier.live is not None else (OBSERVE, IMPORT),
             mapping=call_mapping.of_traffic(each.mapping for each in dossier.traffic) or call_mapping.DEFAULT,
         )
         if serving.mode.by_student and not wrong and dossier.live is not None:

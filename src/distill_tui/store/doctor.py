@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from distill_tui.store import cards, disks, exposure, migrations, sqlite, whole_check
+from distill_tui.store import cards, disks, exposure, gateway, migrations, sqlite, whole_check
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.store.project_file import check
@@ -81,6 +81,7 @@ def file(path: Path) -> Iterator[Finding]:
         connection.close()
     exposed = exposure.trouble(path)
     yield Finding("who may write", not exposed, exposed or "no other account of this machine")
+    yield from _served(path)
     yield from _log(path)
 
 
@@ -181,6 +182,24 @@ def _artifacts(connection: Connection, path: Path) -> Iterator[Finding]:
         writable = not artifacts.folder.exists() or os.access(artifacts.folder, os.W_OK)
         says = f"{len(digests)} whole" if writable else f"{artifacts.folder.name} is read-only for you"
         yield Finding("artifacts", writable, says)
+
+
+def _served(path: Path) -> Iterator[Finding]:
+    """Check the served logs next to the file: their size, what was taken, and what waits for it before it may go."""
+    for folder in sorted(gateway.folder_of(path, "").glob("P-*")):
+        there = [(int(each.stem), each.stat()) for each in gateway.segments(folder)]
+        if not there:
+            continue
+        taken = [
+            f"{use} took {sum((number, state.st_size) <= gateway.place(folder, use) for number, state in there)}"
+            for use in (gateway.OBSERVE, gateway.IMPORT)
+        ]
+        size, since = sum(state.st_size for _, state in there), datetime.fromtimestamp(there[0][1].st_mtime, UTC).date()
+        says = f"{len(there)} segments, {disks.in_words(size)}, the oldest of {since}; {', '.join(taken)}"
+        now = gateway.read(path, folder.name)
+        waits = now.waits if now is not None else 0
+        late = f"; {waits} are past what the gateway keeps: run `observe {folder.name} --from-gateway`"
+        yield Finding(f"served log {folder.name}", not waits, says + late if waits else says)
 
 
 def _log(path: Path) -> Iterator[Finding]:

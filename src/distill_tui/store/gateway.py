@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 FRESH = 15.0  # seconds after which a gateway that writes nothing is taken for stopped
-
+IMPORT, OBSERVE = "import", "observe"  # what takes records out of a served log
+TAKEN = "taken.json"  # next to the segments: the place up to which each use has read
+Place = tuple[int, int]  # in a served log: segment, byte
 
 EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # of confidence, that routes are counted by
 CELLS, WORST = 50, 5  # segments and answers that are counted apart; disagreements that are kept to show
@@ -86,6 +89,7 @@ class GatewayNow:
     saved: Decimal
     since: str
     unlogged: int
+    waits: int = 0  # segments of the served log that it would delete, were they taken
     routing: Routes | None = None  # of the bundle that answers, or is computed in a shadow
 
     @property
@@ -107,6 +111,19 @@ class GatewayNow:
 def folder_of(project: Path, code: str) -> Path:
     """Return where a play's served log lies: next to its project file."""
     return project.with_name(f"{project.name}.served") / code
+
+
+def segments(folder: Path) -> list[Path]:
+    """List the segments of a served log, oldest first."""
+    return sorted(folder.glob("[0-9]*.jsonl"))
+
+
+def place(folder: Path, use: str) -> Place:
+    """Return up to where a use has taken a served log; (0, 0) where it has taken nothing."""
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        segment, at = json.loads((folder / TAKEN).read_text(encoding="utf-8"))[use]
+        return int(segment), int(at)
+    return 0, 0
 
 
 def any_served(project: Path) -> bool:
@@ -132,6 +149,7 @@ def read(project: Path, code: str) -> GatewayNow | None:
             saved=Decimal(figures["saved"]),
             since=str(figures["since"]),
             unlogged=int(found["unlogged"]),
+            waits=int(found["log"]["waits"]) if "log" in found else 0,
             routing=read_routes(figures["routing"]),
         )
     except (OSError, ValueError, TypeError, KeyError, AttributeError, InvalidOperation):
