@@ -205,6 +205,10 @@ bench-scale: $(READY)    ## import, label, build, freeze and browse of 10^5 and 
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@$(BIN)/python benchmarks/scale.py $(ARGS)
 
+.PHONY: bench-monitoring
+bench-monitoring: $(READY)  ## the audit channel over a year of hourly looks: false alarms, delays, what its share costs
+	@$(BIN)/python benchmarks/monitoring.py $(ARGS)
+
 bench-drift: $(READY)  ## false alarms and delays of the drift monitor, compared with river's on the same streams
 	@$(BIN)/python benchmarks/drift.py $(ARGS)
 

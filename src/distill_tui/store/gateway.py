@@ -115,7 +115,7 @@ def folder_of(project: Path, code: str) -> Path:
 
 def segments(folder: Path) -> list[Path]:
     """List the segments of a served log, oldest first."""
-    return sorted(folder.glob("[0-9]*.jsonl"))
+    return sorted(path for path in folder.glob("*.jsonl") if path.stem.isdecimal())
 
 
 def place(folder: Path, use: str) -> Place:
