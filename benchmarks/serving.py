@@ -290,7 +290,7 @@ def main() -> None:
     parser.add_argument("--litellm", help="the program `litellm` of an environment of its own")
     parser.add_argument("--seconds", type=int, default=6)
     parser.add_argument("--soak", type=int, default=0, help="only this: seconds under load, memory and log by tenths")
-    parser.add_argument("--students", default="ngram,static-onnx,scratch")
+    parser.add_argument("--students", default="ngram,static-onnx,scratch-onnx,scratch")
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="bench-serving-"))
     script = folder / "chat.lua"

@@ -12,11 +12,12 @@ import pytest
 from distill_tui import actions
 from distill_tui.bundles import student
 from distill_tui.digests import digest_of
+from distill_tui.gates.gate import Criterion
 from distill_tui.rules.requests import ServeMode
 from distill_tui.serving import feed
 from distill_tui.serving.request import PARTS, part
 from distill_tui.store import glance
-from distill_tui.terms import Role, ServingMode
+from distill_tui.terms import Metric, Role, ServingMode
 from support import gateway, live_play, real_play, served
 from support.gateway import Gateway, serving
 from support.teacher_server import TeacherServer
@@ -53,7 +54,8 @@ def chosen(text: str) -> str:
 def test_what_the_gate_would_send_back_goes_to_the_teacher_and_is_no_fair_sample(
     tmp_path: Path, teacher: TeacherServer
 ) -> None:
-    gate = real_play.gate_with(deferral=Decimal("0.2"))
+    bound = Criterion(Metric.DEFERRED_SHARE, threshold=Decimal("0.4"))
+    gate = real_play.gate_with(criteria=(*real_play.GATE.criteria, bound), deferral=Decimal("0.15"))
     play = real_play.copy_to(tmp_path, served.SPEC, gate=gate)
     play.sign(comment="Read 30 cases; fine.")
     play.ship()

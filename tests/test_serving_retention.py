@@ -223,3 +223,23 @@ def test_a_gateway_waits_for_observe_then_deletes_and_says_so(
         assert 'distill_served_log_removed_total{play="P-001"}' in metrics and "distill_served_log_bytes" in metrics
         assert any("of the served log was deleted by its size" in each for each in said)
         found.until(lambda: all(each.ok for each in doctor.file(play.path) if each.name == "served log P-001"))
+
+
+def test_a_shadow_before_the_first_ship_holds_back_no_segment(
+    tmp_path: Path, teacher: TeacherServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "DELETES_EVERY", 0.05)
+    monkeypatch.setattr(served_log, "SEGMENT", 5_000)
+    play = real_play.copy_to(tmp_path, served.SPEC)
+    actions.set_mode(play.project, play.id, play.by("dan"), ServeMode(ServingMode.SHADOW, audit_share=Decimal("0.5")))
+    one = command.play(play.path, "P-001", Keep(days=0, bytes=1))
+    with serving(one, teacher=teacher.url, observe_every=0.2) as found:
+        for number in range(40):
+            found.chat(f"a refund number {number}")
+        found.until(lambda: found.health()["log"]["waits"] > 2)
+        found.until(lambda: standing.place(found.folder, standing.OBSERVE)[0] > 2)
+        assert not removed(found)  # what was captured is still to be imported
+        with feed.taken(found.folder, feed.IMPORT) as rows:
+            assert rows.rows > 30
+        found.until(lambda: found.health()["log"]["removed"] > 2)
+    play.project.close()

@@ -137,6 +137,12 @@ def capture(project: Project, play_id: int, code: str, actor: Actor) -> Captured
         return Captured(rows, 0, str(error))
 
 
+def pass_over(project: Project, code: str) -> None:
+    """Count the pairs as taken: those of a shadow before the first ship are dated too early for any watch."""
+    with taken(served_log.folder_of(project.path, code), OBSERVE):
+        pass
+
+
 def observe(project: Project, play_id: int, code: str, actor: Actor) -> tuple[int, int]:
     """Hand new pairs of the audit channel to `observe`; return how many, and the run. Raises Refused."""
     with taken(served_log.folder_of(project.path, code), OBSERVE) as found:

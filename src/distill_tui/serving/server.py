@@ -207,11 +207,14 @@ def _handed_over(path: Path, code: str) -> list[str]:
     """Observe what is new in the audit channel; return what an operator should know."""
     project = Project.open(path)
     try:
-        actor = identity.by_account(project.project_dossier())
-        feed.observe(project, queries.find_play(project, code), code, actor)
+        play_id = queries.find_play(project, code)
+        if project.dossier(play_id).live is None:
+            feed.pass_over(project, code)
+            return []
+        feed.observe(project, play_id, code, identity.by_account(project.project_dossier()))
         return []
     except Refused as refused:
-        if {each.rule for each in refused.objections} <= {"run.observes", "live.none"}:
+        if {each.rule for each in refused.objections} <= {"run.observes"}:
             return []  # the next time
         return [f"The audit channel waits for `observe {code} --from-gateway`: {refused.objections[0].sentence}"]
     except (ValueError, OSError, ProjectError) as error:
