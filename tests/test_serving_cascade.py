@@ -54,7 +54,7 @@ def chosen(text: str) -> str:
 def test_what_the_gate_would_send_back_goes_to_the_teacher_and_is_no_fair_sample(
     tmp_path: Path, teacher: TeacherServer
 ) -> None:
-    bound = Criterion(Metric.DEFERRED_SHARE, threshold=Decimal("0.4"))
+    bound = Criterion(Metric.DEFERRED, threshold=Decimal("0.4"))
     gate = real_play.gate_with(criteria=(*real_play.GATE.criteria, bound), deferral=Decimal("0.15"))
     play = real_play.copy_to(tmp_path, served.SPEC, gate=gate)
     play.sign(comment="Read 30 cases; fine.")
