@@ -62,9 +62,11 @@ def test_what_the_gate_would_send_back_goes_to_the_teacher_and_is_no_fair_sample
     below = student.read(served.bundle_of(play)).defers_below
     assert 0 < below < 1
     mode(play, ServeMode(ServingMode.CASCADE, audit_share=Decimal("0.5")))
-    known, strange = (chosen(text) for text in ("please refund the invoice", "quite unlike what it read before"))
+    known, mixed = (
+        chosen(text) for text in ("please refund the invoice", "a refund of the parcel, an invoice of the courier")
+    )
     with serving(gateway.of_play(play.path), teacher=teacher.url) as found:
-        sure, unsure = found.chat(known), found.chat(strange)
+        sure, unsure = found.chat(known), found.chat(mixed)
         assert sure.headers["x-distill-route"] == "student" and float(sure.headers["x-distill-confidence"]) >= below
         assert unsure.headers["x-distill-route"] == "teacher" and float(unsure.headers["x-distill-confidence"]) < below
         assert [record.get("why") for record in found.records("request")] == [None, "unsure"]
