@@ -1,4 +1,4 @@
-"""A cascade at work: what is unsure goes back, a withdrawal and a rollback end it, and the loop closes by itself."""
+"""A cascade at work: what is unsure goes back, a rollback changes the bundle, and the loop closes by itself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from distill_tui.gates.gate import Criterion
 from distill_tui.rules.requests import ServeMode
 from distill_tui.serving import feed
 from distill_tui.serving.request import PARTS, part
-from distill_tui.store import glance
 from distill_tui.terms import Metric, Role, ServingMode
 from support import gateway, live_play, real_play, served
 from support.gateway import Gateway, serving
@@ -77,17 +76,6 @@ def test_what_the_gate_would_send_back_goes_to_the_teacher_and_is_no_fair_sample
         with feed.taken(found.folder, feed.IMPORT) as rows:
             assert rows.rows == 0 and rows.left_out == {"sent back by the student: no fair sample": 1}
     play.project.close()
-
-
-def test_a_withdrawn_sign_off_ends_it_within_a_second(play: real_play.Play, teacher: TeacherServer) -> None:
-    mode(play, EVERY)
-    with serving(gateway.of_play(play.path), teacher=teacher.url) as found:
-        found.until(lambda: route(found) == "student")
-        actions.withdraw(play.project, play.id, play.by("vera"), "I read it wrongly.", key=play.key("vera"))
-        assert found.until(lambda: route(found) == "teacher") < 1
-        found.until(lambda: bool(found.health()["wrong"]))
-        found.until(lambda: bool((s := play.project.dossier(1).serving) and s.fell_back))
-        assert glance.cards(play.path)[0].state == ("drift", "fell back to teacher")
 
 
 def test_a_rollback_changes_the_bundle_under_load_and_nothing_later_comes_from_the_one_before(
