@@ -620,7 +620,7 @@ def test_every_acknowledged_request_is_in_the_log_after_a_kill(play: real_play.P
             clients = [threading.Thread(target=client, args=(name,)) for name in range(4)]
             for each in clients:
                 each.start()
-            time.sleep(0.4)
+            found.until(lambda: len(acknowledged) > 10, 60)
             running.kill()
             for each in clients:
                 each.join()
