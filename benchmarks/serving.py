@@ -164,7 +164,7 @@ def wrk(port: int, clients: int, seconds: int, script: Path) -> dict[str, float]
 
 
 class Paced(asyncio.Protocol):
-    """A connection of a client that asks when it is told to, and measures from when it should have asked."""
+    """A connection of a client that asks at its time, and measures from when it should have asked."""
 
     def __init__(self, free: deque[Paced], took: list[float]) -> None:
         self.free, self.took, self.rest, self.due = free, took, b"", 0.0

@@ -1,7 +1,7 @@
 """How long a served log is kept: its oldest segments go beyond an age or a size, once they were taken.
 
 A segment goes only after `observe` has read it to its end, and before a student is live only after `import` has too.
-The newest always stays. What goes is told by a record in the log, which is written before the segment is deleted.
+The newest always stays. A record in the log names what goes; it is written before the segment is deleted.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class Retention:
         self.trouble = ""
 
     def run(self, uses: Sequence[str]) -> list[dict[str, object]]:
-        """Delete what may go; return the records of it. What cannot be deleted is told by `trouble`."""
+        """Delete what may go; return the records of it. `trouble` names what cannot be deleted."""
         removed: list[dict[str, object]] = []
         try:
             removed += remove(self.log, look(self.log.folder, self.keep, uses, time.time()))
