@@ -184,7 +184,7 @@ class _Lifespan:
                     play.notes = await asyncio.to_thread(_handed_over, served.source.path, served.code)
 
     async def _delete(self) -> None:
-        """Delete what the served logs need not keep, and tell of it."""
+        """Delete what the served logs need not keep, and print what went."""
         while True:
             for play in self.plays.values():
                 if play.stand is not None:
