@@ -29,14 +29,14 @@ AT_ONCE = 256  # inputs that are read, answered and printed together
 def answers(student: BundledStudent, texts: Iterable[str]) -> Iterator[dict[str, object]]:
     """Answer texts, in their order: the answer, its confidence, and of labels every probability."""
     opened = students.open_folder(student.folder, threads=student.threads, max_tokens=student.max_tokens)
-    waiting = iter(texts)
+    read, waiting = predict.reading(student.folder), iter(texts)
     while some := list(islice(waiting, AT_ONCE)):
         for text, found in zip(some, opened.ask_all(some), strict=True):
             if student.writes:
                 yield {"input": text, "answer": found.text, "confidence": round(found.confidence, 6)}
                 continue
             shares = {label: round(float(share), 6) for label, share in zip(student.labels, found, strict=True)}
-            (said,), (sure,) = predict.answered(student.folder, [found])
+            (said,), (sure,) = read([found])
             answer = [*members(said)] if tasks.of(student.task).several else said
             yield {"input": text, "answer": answer, "confidence": round(sure, 6), "probabilities": shares}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,18 +45,33 @@ def sets(folder: Path, shares: Floats) -> SetShares:
     return SetShares(shares, np.array(thresholds(folder), dtype=np.float32))
 
 
-def answered(folder: Path, found: Sequence[Any]) -> tuple[list[str], list[float]]:
-    """Return what a student says to texts, as answers are compared, and its confidence in each."""
+Answered = tuple[list[str], list[float]]  # what a student says to texts, as answers are compared; its confidence
+
+
+def reading(folder: Path) -> Callable[[Sequence[Any]], Answered]:
+    """Return what reads a student's outputs; the folder's files are read now, and not again for each request."""
     if FORMS[form(folder)].writes:
-        return [spelled(each.text) for each in found], [each.confidence for each in found]
+        return lambda found: ([spelled(each.text) for each in found], [each.confidence for each in found])
     labels = teacher_labels(folder)
     if several(folder):
-        of = sets(folder, np.array(found, dtype=np.float32).reshape(len(found), len(labels)))
-        return of.answers(labels), [*map(float, of.confidence)]
+        least = np.array(thresholds(folder), dtype=np.float32)
+        return lambda found: _of_sets(labels, SetShares(_stacked(found, labels), least))
     if of_scale(folder):
-        scale, shares = Scale.of(labels), np.array(found, dtype=np.float32).reshape(len(found), len(labels))
-        return [scale.answer(row) for row in shares.tolist()], [*map(float, sureness(scale, shares))]
-    return [labels[int(row.argmax())] for row in found], [float(row.max()) for row in found]
+        scale = Scale.of(labels)
+        return lambda found: _of_scale(scale, _stacked(found, labels))
+    return lambda found: ([labels[int(row.argmax())] for row in found], [float(row.max()) for row in found])
+
+
+def _stacked(found: Sequence[Any], labels: Sequence[str]) -> Floats:
+    return np.array(found, dtype=np.float32).reshape(len(found), len(labels))
+
+
+def _of_sets(labels: Sequence[str], found: SetShares) -> Answered:
+    return found.answers(labels), [*map(float, found.confidence)]
+
+
+def _of_scale(scale: Scale, shares: Floats) -> Answered:
+    return [scale.answer(row) for row in shares.tolist()], [*map(float, sureness(scale, shares))]
 
 
 def sureness(scale: Scale, shares: Floats) -> Floats:
@@ -79,5 +94,5 @@ def outputs(folder: Path, texts: Sequence[str], *, threads: int, max_tokens: int
     """Ask a student and embed the texts. Raises ValueError with one sentence where the folder holds none."""
     opened = students.open_folder(folder, threads=threads, max_tokens=max_tokens)
     found = opened.ask_all(texts)
-    answers, confidence = answered(folder, found)
+    answers, confidence = reading(folder)(found)
     return Outputs(tuple(answers), np.array(confidence, dtype=np.float32), opened.embed(texts))

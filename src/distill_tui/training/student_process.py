@@ -7,6 +7,7 @@ first frame out is the list of labels. It ends when its standard input does.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -24,7 +25,10 @@ def main(folder: Path, threads: int, max_tokens: int) -> None:
     writes = FORMS[form(folder)].writes
     labels = () if writes else teacher_labels(folder)
     opened = students.open_folder(folder, threads=threads, max_tokens=max_tokens)
-    opened.ask("warm up")
+    read = predict.reading(folder)
+    opened.ask_all(["warm up"])
+    gc.collect()
+    gc.freeze()  # a collection that walks through all of torch would hold up a request
     send(taken, list(labels))
     while (texts := receive(sys.stdin.buffer)) is not None:
         try:
@@ -34,7 +38,7 @@ def main(folder: Path, threads: int, max_tokens: int) -> None:
             continue
         shares = [[]] * len(found) if writes else [[round(float(share), 6) for share in each] for each in found]
         said = [each.text for each in found] if writes else None
-        answers, confidence = predict.answered(folder, found)
+        answers, confidence = read(found)
         send(taken, [list(each) for each in zip(said or answers, confidence, shares, strict=True)])
 
 
