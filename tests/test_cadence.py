@@ -216,7 +216,7 @@ async def freezes_data(dana: Person) -> None:
 async def trains(dana: Person) -> None:
     await dana.press("a")  # a static student is suggested, since the teacher's outputs are recorded
     await dana.until("Train a student for")
-    await dana.press("down", "down", "down")  # past student, folder and layers, to epochs
+    await dana.press("down", "down", "down", "down")  # past student, folder, layers and lora, to epochs
     await dana.type("12", "enter")
     await dana.press("down", "down")  # past temperature and alpha, to learning_rate
     await dana.type("0.01")

@@ -60,6 +60,8 @@ def test_work_files_go_and_all_that_the_project_names_stays(
     trained, imported = of(play, RunKind.TRAIN), of(play, RunKind.IMPORT)
     (trained / "link").symlink_to(outside)
     (imported / "source.jsonl").write_text("{}\n")
+    for name in ("queued", "worker.log"):  # as a worker leaves them
+        (trained / name).write_text("x")
     kept = {name for name in names(play) if not name.startswith("runs/")}
     assert any(trained.rglob("*.safetensors"))
     assert pruned(play, "--delete") == 0

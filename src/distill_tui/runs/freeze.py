@@ -11,7 +11,7 @@ from distill_tui.rules.data import open_findings
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.objection import Objection, Refused
 from distill_tui.rules.requests import FreezeData
-from distill_tui.runs.claim import Claim
+from distill_tui.runs.claim import Claim, Stopped
 from distill_tui.store import tables
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.project import Change
@@ -32,6 +32,8 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
     rows = frozen.row_count(path)
 
     def edit(change: Change, run: entities.Run) -> None:
+        if run.stop_requested:  # since the last report: what is frozen stays frozen
+            raise Stopped
         row = change.session.get(tables.DataSet, data.id)
         if row is None or row.digest != data.digest:
             raise _moved()
