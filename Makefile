@@ -53,6 +53,10 @@ demo-scores: $(READY)  ## make the sample of scores: a small scorer learns from 
 demo-tags: $(READY)  ## make the sample of several labels: a student that tags Debian's packages (ARGS=--headless: figures)
 	@$(BIN)/python sample_projects/package_tags/tag.py demo-tags $(ARGS)
 
+.PHONY: demo-licences
+demo-licences: $(READY)  ## make the sample of long texts: a student that sorts licences of 2,600 tokens (ARGS=--headless: figures)
+	@$(BIN)/python sample_projects/licence_texts/sort.py demo-licences $(ARGS)
+
 # A test of a real terminal, socket or worker can miss its time on a machine that is busy with the other tests: what
 # failed runs once more with nothing beside it. What fails again fails the run; what then passes was told twice above.
 test: $(READY)   ## the tests; REQUIRE_ALL=1: fail where a program is missing that some of them use

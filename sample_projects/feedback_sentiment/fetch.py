@@ -75,16 +75,17 @@ def fetch(folder: Path, report: Callable[[str], None]) -> Path:
     return traffic
 
 
-def download(package: str = PACKAGE, digest: str = PACKAGE_DIGEST) -> bytes:
-    """Return a source package, checked against its pinned digest before anything in it is run or read."""
+def download(package: str = PACKAGE, digest: str = PACKAGE_DIGEST, *, wheel: bool = False) -> bytes:
+    """Return a source package or a wheel, checked against its pinned digest before anything in it is run or read."""
     with tempfile.TemporaryDirectory() as folder:
         wanted = Path(folder) / "wanted.txt"
         wanted.write_text(f"{package} --hash=sha256:{digest}\n", encoding="utf-8")
         name = package.partition("==")[0]  # of this one alone: what it is built with may come built
-        options = ["--no-deps", "--no-binary", name, "--require-hashes", "-r", str(wanted), "-d", folder]
+        form = "--only-binary" if wheel else "--no-binary"
+        options = ["--no-deps", form, name, "--require-hashes", "-r", str(wanted), "-d", folder]
         command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", *options]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-        found = list(Path(folder).glob("*.tar.gz"))
+        found = list(Path(folder).glob("*.whl" if wheel else "*.tar.gz"))
         if done.returncode or not found:
             said = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")] or [done.stderr.strip()]
             reason = said[-1].removeprefix("ERROR:").strip()[-300:].rstrip(".")
