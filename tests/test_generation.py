@@ -28,7 +28,6 @@ from distill_tui.reports import html as sponsor_page
 from distill_tui.reports import model_card
 from distill_tui.reports import text as report
 from distill_tui.review import controls, errors, rates, review
-from distill_tui.rules.actor import Actor
 from distill_tui.rules.data import findings
 from distill_tui.rules.objection import Refused
 from distill_tui.spec import Spec
@@ -51,8 +50,8 @@ from distill_tui.terms import (
 )
 from distill_tui.ui.play import evidence, gate_tab
 from distill_tui.ui.play.view import load
-from support import data_runs
-from support.live_play import DANA, NUMBERS, OLGA, ROLES, SAM, VERA, replay, workers_here, write
+from support import data_runs, live_play
+from support.live_play import DANA, OLGA, SAM, VERA, replay, workers_here, write
 from support.sequences import CITIES, STATES, STREETS, colours, tiny_causal
 
 GATE = Gate(
@@ -87,17 +86,7 @@ def calls(count: int, seed: int, start: str = "2026-01-01", wrong: float = 0.1) 
 
 def opened(folder: Path, gate: Gate = GATE) -> tuple[Project, int]:
     """Open a generation play and lock its gate."""
-    project = Project.create(folder / "play.distill", "parts", "dana", "Dana", Actor(None, DANA.proof))
-    for person in (SAM, VERA, OLGA):
-        actions.enrol_person(project, DANA, person.person or "", "", uid=int(person.proof.split()[-1]))
-    play = actions.open_play(project, DANA, "parts", PlayKind.STABILITY, task=Task.GENERATION)
-    for role, actor in ROLES.items():
-        actions.assign_role(project, play, DANA, role, actor.person or "")
-    actions.fill_worksheet(project, play, DANA, NUMBERS, "made up")
-    actions.confirm_terms(project, play, DANA, "Acme", "3.1", "2026-01-01", True)
-    actions.qualify(project, play, DANA)
-    actions.edit_gate(project, play, DANA, gate)
-    return project, play
+    return live_play.opened(folder, "parts", Task.GENERATION, gate)
 
 
 @pytest.fixture(autouse=True)

@@ -26,7 +26,6 @@ from distill_tui.gates import label_scores
 from distill_tui.gates.gate import Criterion, Gate
 from distill_tui.monitor import history
 from distill_tui.review import review
-from distill_tui.rules.actor import Actor
 from distill_tui.serving import wire
 from distill_tui.serving.students import Students
 from distill_tui.spec import Spec
@@ -48,8 +47,8 @@ from distill_tui.training.examples import Examples
 from distill_tui.training.loop import Places
 from distill_tui.ui.play import data_tab, evidence, gate_tab
 from distill_tui.ui.play.view import load
-from support import gateway, sets
-from support.live_play import DANA, NUMBERS, OLGA, ROLES, SAM, VERA, shipped_with_keys, workers_here
+from support import gateway, live_play, sets
+from support.live_play import DANA, OLGA, SAM, VERA, shipped_with_keys, workers_here
 
 GATE = Gate(
     (
@@ -72,17 +71,7 @@ ASKED = "baran invoice dosel refund password kitim locked luvok"  # as the traff
 
 def opened(folder: Path, gate: Gate = GATE) -> tuple[Project, int]:
     """Open a multilabel play and write its gate."""
-    project = Project.create(folder / "play.distill", "tags", "dana", "Dana", Actor(None, DANA.proof))
-    for person in (SAM, VERA, OLGA):
-        actions.enrol_person(project, DANA, person.person or "", "", uid=int(person.proof.split()[-1]))
-    play = actions.open_play(project, DANA, "tags", PlayKind.STABILITY, task=Task.MULTILABEL)
-    for role, actor in ROLES.items():
-        actions.assign_role(project, play, DANA, role, actor.person or "")
-    actions.fill_worksheet(project, play, DANA, NUMBERS, "made up")
-    actions.confirm_terms(project, play, DANA, "Acme", "3.1", "2026-01-01", True)
-    actions.qualify(project, play, DANA)
-    actions.edit_gate(project, play, DANA, gate)
-    return project, play
+    return live_play.opened(folder, "tags", Task.MULTILABEL, gate)
 
 
 @pytest.fixture(autouse=True)

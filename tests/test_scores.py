@@ -57,9 +57,9 @@ from distill_tui.training.loop import Places
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.play import data_tab, evidence, gate_tab, overview_tab
 from distill_tui.ui.play.view import load
-from support import gateway, scores
+from support import gateway, live_play, scores
 from support.at_the_screen import settled, text_of
-from support.live_play import DANA, NUMBERS, OLGA, ROLES, SAM, VERA, shipped_with_keys, workers_here
+from support.live_play import DANA, OLGA, SAM, VERA, shipped_with_keys, workers_here
 
 GATE = Gate(
     (
@@ -80,17 +80,7 @@ FORMS = {"levels": "1,2,3,4,5", "range": "0..1"}
 
 def opened(folder: Path, scale: str, gate: Gate = GATE) -> tuple[Project, int]:
     """Open a play of scores and write its gate."""
-    project = Project.create(folder / "play.distill", "judge", "dana", "Dana", Actor(None, DANA.proof))
-    for person in (SAM, VERA, OLGA):
-        actions.enrol_person(project, DANA, person.person or "", "", uid=int(person.proof.split()[-1]))
-    play = actions.open_play(project, DANA, "judge", PlayKind.STABILITY, task=Task.SCORE, scale=scale)
-    for role, actor in ROLES.items():
-        actions.assign_role(project, play, DANA, role, actor.person or "")
-    actions.fill_worksheet(project, play, DANA, NUMBERS, "made up")
-    actions.confirm_terms(project, play, DANA, "Acme", "3.1", "2026-01-01", True)
-    actions.qualify(project, play, DANA)
-    actions.edit_gate(project, play, DANA, gate)
-    return project, play
+    return live_play.opened(folder, "judge", Task.SCORE, gate, scale)
 
 
 @pytest.fixture(autouse=True)

@@ -47,7 +47,7 @@ from distill_tui.training import (
 from distill_tui.training.examples import Examples
 
 # those that read labels off an encoder; a language model that chooses them has `test_causal_labels`
-LABELLING = [kind for kind in StudentKind if not kind.writes and kind is not StudentKind.CAUSAL_LABELS]
+LABELLING = [kind for kind in StudentKind if kind.reads]
 
 
 @pytest.fixture(scope="module")

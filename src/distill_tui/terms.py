@@ -142,6 +142,11 @@ class StudentKind(StrEnum):
         """Return whether it writes its answers; the others have a probability for each label."""
         return self in (StudentKind.TAGGER, StudentKind.CAUSAL)
 
+    @property
+    def reads(self) -> bool:
+        """Return whether it has an output for each label; a language model has only the labels' texts."""
+        return not self.writes and self is not StudentKind.CAUSAL_LABELS
+
 
 class Export(StrEnum):
     """The form in which a student ships. The gate judges that form."""

@@ -114,6 +114,25 @@ def workers_here() -> Iterator[None]:
         yield
 
 
+def opened(folder: Path, name: str, task: Task, gate: Gate, scale: str = "") -> tuple[Project, int]:
+    """Open a play of a task in a new project, qualify it, and write its gate."""
+    project = Project.create(folder / "play.distill", name, "dana", "Dana", Actor(None, DANA.proof))
+    return project, _gated(project, name, task, gate, scale)
+
+
+def _gated(project: Project, name: str, task: Task, gate: Gate, scale: str = "") -> int:
+    for person in (SAM, VERA, OLGA):
+        actions.enrol_person(project, DANA, person.person or "", "", uid=int(person.proof.split()[-1]))
+    play = actions.open_play(project, DANA, name, PlayKind.STABILITY, task=task, scale=scale)
+    for role, actor in ROLES.items():
+        actions.assign_role(project, play, DANA, role, actor.person or "")
+    actions.fill_worksheet(project, play, DANA, NUMBERS, "made up")
+    actions.confirm_terms(project, play, DANA, "Acme", "3.1", "2026-01-01", True)
+    actions.qualify(project, play, DANA)
+    actions.edit_gate(project, play, DANA, gate)
+    return play
+
+
 def shipped(
     folder: Path,
     gate: Gate = GATE,
@@ -125,15 +144,7 @@ def shipped(
 ) -> tuple[Project, int]:
     """Take a play from nothing to live; its teacher is recorded, or described and asked within limits."""
     project = Project.create(folder / "live.distill", "live", "dana", "Dana", Actor(None, DANA.proof))
-    for person in (SAM, VERA, OLGA):
-        actions.enrol_person(project, DANA, person.person or "", "", uid=int(person.proof.split()[-1]))
-    play = actions.open_play(project, DANA, "intent", PlayKind.STABILITY, task=task)
-    for role, actor in ROLES.items():
-        actions.assign_role(project, play, DANA, role, actor.person or "")
-    actions.fill_worksheet(project, play, DANA, NUMBERS, "made up")
-    actions.confirm_terms(project, play, DANA, "Acme", "3.1", "2026-01-01", True)
-    actions.qualify(project, play, DANA)
-    actions.edit_gate(project, play, DANA, gate)
+    play = _gated(project, "intent", task, gate)
     actions.lock_gate(project, play, SAM)
     data_runs.import_traffic(project, play, DANA, write(folder / "first.jsonl", calls or rows(900, 1)))
     actions.set_teacher(project, play, DANA, teacher)

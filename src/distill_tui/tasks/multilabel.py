@@ -53,7 +53,7 @@ DEFINITION = Definition(
     teacher_problem=(
         "{code} is a multi-label play, and this teacher was given no labels; name them with --labels a,b,c."
     ),
-    students=tuple(kind for kind in StudentKind if not kind.writes and kind is not StudentKind.CAUSAL_LABELS),
+    students=tuple(kind for kind in StudentKind if kind.reads),
     metrics=tuple(metric for metric in Metric if metric not in _OTHERS),
     metrics_note=(
         "Answers are sets of labels: accuracy is the share of rows whose whole set is gold's, agreement the same with "

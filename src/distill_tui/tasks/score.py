@@ -47,7 +47,7 @@ DEFINITION = Definition(
     teacher_problem=(
         "{code} is a play of scores, and this teacher was given no levels; name them as the play does: --labels 1,2,3."
     ),
-    students=tuple(kind for kind in StudentKind if not kind.writes and kind is not StudentKind.CAUSAL_LABELS),
+    students=tuple(kind for kind in StudentKind if kind.reads),
     metrics=tuple(metric for metric in Metric if metric not in _OTHERS),
     metrics_note=(
         "Answers are scores: mae is the mean distance from gold as a share of the scale (0 is best), within_one the "
