@@ -18,6 +18,8 @@ from decimal import Decimal
 from itertools import chain, islice
 from typing import IO, Any, BinaryIO, NoReturn, cast
 
+import ijson
+
 from distill_tui.dataset import encodings
 from distill_tui.dataset.opening import (
     OTHER_OTLP,
@@ -123,8 +125,6 @@ def _json_records(part: Part) -> Iterator[Record]:
 
 def _items(part: Part) -> Iterator[Record]:
     """Stream the records inside one JSON text: the items of a list, the spans of OTLP, the data of a page."""
-    import ijson
-
     with reading(part) as file:
         prefix = part.inside or item_prefix(file.read(PEEKED).removeprefix(b"\xef\xbb\xbf").lstrip()) or ""
     name = b"" if part.inside else OTHER_OTLP.get(prefix, (b"",))[0]
@@ -168,8 +168,6 @@ class _Watched:
 
 def outer_values(part: Part, name: str) -> Iterator[object]:
     """Stream the values of one entry of the outer objects of a JSON text, as far as it can be read."""
-    import ijson
-
     with reading(part) as file:
         try:
             yield from ijson.items(file, name, multiple_values=True)

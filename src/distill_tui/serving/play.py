@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from starlette.responses import Response, StreamingResponse
 
@@ -14,12 +15,14 @@ from distill_tui.serving import figures, replies, retention, wire
 from distill_tui.serving.loaded import Loaded
 from distill_tui.serving.recorder import Recorder
 from distill_tui.serving.request import PARTS, Request, part
-from distill_tui.serving.spans import Spans
 from distill_tui.serving.stand import Stand
 from distill_tui.serving.students import StudentGone, Students
 from distill_tui.serving.teacher import Fault, Teacher
 from distill_tui.serving.unseen import Unseen
 from distill_tui.terms import Route, ServingMode, TeacherFault
+
+if TYPE_CHECKING:
+    from distill_tui.serving.otlp import Spans
 
 
 class Play:

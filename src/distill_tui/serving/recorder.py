@@ -6,6 +6,7 @@ import random
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from distill_tui import tasks
 from distill_tui.bundles.student import BundledStudent
@@ -14,11 +15,13 @@ from distill_tui.gates.scale import Scale, apart
 from distill_tui.serving import figures, routing, wire
 from distill_tui.serving.request import Request
 from distill_tui.serving.served_log import ServedLog
-from distill_tui.serving.spans import Spans
 from distill_tui.serving.stand import Stand
 from distill_tui.serving.students import Answer
 from distill_tui.tasks.set_text import labels_in
 from distill_tui.terms import KeptContent, Route, ServingMode, Task
+
+if TYPE_CHECKING:
+    from distill_tui.serving.otlp import Spans
 
 
 class Recorder:

@@ -8,6 +8,7 @@ import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -21,6 +22,9 @@ from distill_tui.serving.stand import BundleSource, ProjectSource, Stand, Watch
 from distill_tui.serving.teacher import Teacher
 from distill_tui.store import queries
 from distill_tui.store.project import Project, ProjectError
+
+if TYPE_CHECKING:
+    from distill_tui.serving.otlp import Spans
 
 KEEPS_EVERY = 1.0  # seconds between two writings of the figures
 DELETES_EVERY = 600.0  # seconds between two looks for segments of the served log that may go
@@ -94,7 +98,7 @@ def run(setup: Setup, say: Callable[[str], None]) -> None:
         raise ValueError(trouble or f"Port {setup.port} on {setup.host} cannot be used; name another with --port.")
 
 
-def _play(served: Served, setup: Setup, meters: figures.Meters, sends: spans.Spans | None) -> Play:
+def _play(served: Served, setup: Setup, meters: figures.Meters, sends: Spans | None) -> Play:
     teacher = Teacher(setup.teacher, setup.key, setup.teacher_timeout) if setup.teacher else None
     return Play(served.code, served.folder, teacher, meters, setup.processes, sends, served.keep)
 
@@ -107,7 +111,7 @@ class _Lifespan:
         app: ASGIApp,
         setup: Setup,
         plays: dict[str, Play],
-        sends: spans.Spans | None,
+        sends: Spans | None,
         say: Callable[[str], None],
     ) -> None:
         self.app, self.setup, self.plays, self.sends, self.say = app, setup, plays, sends, say
