@@ -849,6 +849,17 @@ def test_the_order_of_rows_never_matters(measured: Record, random) -> None:
     assert segment_rates(replace(measured, **shuffled)) == segment_rates(measured)
 
 
+def test_a_student_at_its_bar_is_not_advised_to_wait_for_millions_of_rows() -> None:
+    """It trails by 2 points, as the gate allows to within a thousandth of a point."""
+    student = [0] * 20 + [1] * 980
+    judgement = only(judge(one_look(close_to_teacher("0.02001")), record(student)))
+    assert judgement.verdict is Verdict.UNPROVEN
+    assert judgement.rows_needed is not None and judgement.rows_needed > 10**6
+    assert judgement.sentence.endswith(
+        "so near the bar that it would take over 100,000 more held-out rows with gold to decide."
+    )
+
+
 def test_a_segment_that_would_miss_alone_is_told_how_many_of_its_own_rows_would_decide() -> None:
     """Five segments are accused at once; one is just bad enough to miss were it alone."""
     names = tuple("abcde")

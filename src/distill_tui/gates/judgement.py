@@ -17,6 +17,7 @@ from distill_tui.gates.wording import count, distance, lead, points, trim
 from distill_tui.terms import Metric, Reference, Verdict
 
 AT_BEST = " at best"  # behind the bound of a criterion that is missed
+MOST_ROWS = 100_000  # more rows than these are no advice: the student stands at the bar
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,7 @@ def _more(found: Judgement) -> str:
     if found.rows_needed is not None and found.criterion.metric is Metric.P95_LATENCY:
         text += f", and about {found.rows_needed:,} requests in each run would decide"
     elif found.rows_needed is not None:
-        more = count(found.rows_needed - found.n, "more held-out row")
-        text += f", and about {more}{_rows_of(found)} would decide"
+        text += _rows_wanted(found, found.rows_needed - found.n)
     elif found.verdict is Verdict.UNPROVEN and found.criterion.metric is Metric.PAYBACK:
         text += ", and more timed runs would decide"
     if found.rough:
@@ -120,6 +120,12 @@ def _more(found: Judgement) -> str:
         text += f" (its rows come from {groups}, so the bound is rough)"
     back = found.sent_back if found.criterion.metric is not Metric.PAYBACK else None
     return text if back is None else f"{text}, with {points(back)}% of requests sent back to the teacher"
+
+
+def _rows_wanted(found: Judgement, more: int) -> str:
+    rows = count(min(more, MOST_ROWS), "more held-out row") + _rows_of(found)
+    near = f", so near the bar that it would take over {rows} to decide"
+    return near if more > MOST_ROWS else f", and about {rows} would decide"
 
 
 def _rows_of(found: Judgement) -> str:
