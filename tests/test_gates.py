@@ -594,7 +594,18 @@ def test_one_group_never_holds_however_many_rows_it_has() -> None:
     for criterion in (close_to_teacher("0.5"), at_least("0.5")):
         judgement = only(judge(one_look(criterion), measured))
         assert judgement.verdict is Verdict.UNPROVEN
-        assert "its rows come from a single group" in judgement.sentence
+        assert "from a single group, so the bound is rough: rows of other groups would help most" in judgement.sentence
+
+
+def test_of_rows_in_groups_it_is_told_how_many_more_groups_would_decide() -> None:
+    """Four rows a group, and one row in ten is lost to the teacher."""
+    student, groups = [0 if row % 40 == 0 else 1 for row in range(200)], tuple(row // 4 for row in range(200))
+    judgement = only(judge(one_look(close_to_teacher("0.05")), record(student, group=groups)))
+    assert judgement.verdict is Verdict.UNPROVEN and judgement.rows_needed is not None
+    more = judgement.rows_needed - 200
+    assert (
+        f"about {more} more held-out rows with gold, of {-(-more // 4)} more groups, would decide" in judgement.sentence
+    )
 
 
 def test_fewer_than_twenty_groups_are_warned_of() -> None:

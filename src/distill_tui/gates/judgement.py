@@ -13,10 +13,11 @@ from distill_tui.gates.economics import DRAWS
 from distill_tui.gates.gate import ALL, LABEL, NOT_MEANS, ROW_SCORES, SCORED, SEGMENT, Criterion, bar_of
 from distill_tui.gates.ratios import Ratios
 from distill_tui.gates.statistics import Scores
-from distill_tui.gates.wording import count, distance, lead, points, trim
+from distill_tui.gates.wording import ceil, count, distance, lead, points, trim
 from distill_tui.terms import Metric, Reference, Verdict
 
 AT_BEST = " at best"  # behind the bound of a criterion that is missed
+GROUPED = 1.1  # rows to a group from which on a sentence counts groups too
 MOST_ROWS = 100_000  # more rows than these are no advice: the student stands at the bar
 
 
@@ -117,13 +118,16 @@ def _more(found: Judgement) -> str:
         text += ", and more timed runs would decide"
     if found.rough:
         groups = "a single group" if found.groups == 1 else f"only {found.groups} groups"
-        text += f" (its rows come from {groups}, so the bound is rough)"
+        most = ": rows of other groups would help most" if found.verdict is Verdict.UNPROVEN else ""
+        text += f" (its rows come from {groups}, so the bound is rough{most})"
     back = found.sent_back if found.criterion.metric is not Metric.PAYBACK else None
     return text if back is None else f"{text}, with {points(back)}% of requests sent back to the teacher"
 
 
 def _rows_wanted(found: Judgement, more: int) -> str:
     rows = count(min(more, MOST_ROWS), "more held-out row") + _rows_of(found)
+    if 0 < GROUPED * found.groups < found.n and found.criterion.metric not in NOT_MEANS:
+        rows += f", of {count(ceil(min(more, MOST_ROWS) * found.groups / found.n), 'more group')},"
     near = f", so near the bar that it would take over {rows} to decide"
     return near if more > MOST_ROWS else f", and about {rows} would decide"
 
