@@ -402,7 +402,7 @@ async def test_a_dimmed_key_says_why(project: Project) -> None:
         await settled(pilot)
         assert not app.screen.active_bindings["enter"].enabled
         assert "Open –" in text_of(app)
-        why = "There is no play to open; n opens a new one."
+        why = "There are no plays yet; n opens the first."
         await pilot.press("enter")
         assert message(app) == why
         app.say("")

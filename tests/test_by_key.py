@@ -199,6 +199,68 @@ def test_a_pasted_path_loses_what_was_put_around_it() -> None:
     assert [as_path(text) for text in ("'/a b'", "/a\\ b", "file:///a%20b", "/a")] == ["/a b"] * 3 + ["/a"]
 
 
+async def test_a_form_comes_back_with_what_was_typed_where_its_verb_rejects_it(project: Project) -> None:
+    play = screens.at_data(project)
+    app = screens.an_app(project, play, DAN)
+    async with app.run_test(size=NARROW) as pilot:
+        await settled(pilot)
+        await pilot.press("i")
+        await settled(pilot)
+        await typed(pilot, "/no/such/calls.jsonl")
+        app.screen.query_one("#field-most", Input).value = "5%"
+        await pilot.press("ctrl+s")
+        await shows(pilot, "calls.jsonl is not a file.")
+        await settled(pilot)
+        assert isinstance(app.screen, Sheet), text_of(app)
+        field = app.screen.query_one("#field-file", Input)
+        assert field.value == "/no/such/calls.jsonl" and field.has_focus
+        assert app.screen.query_one("#field-most", Input).value == "5%"
+        await pilot.press("x")
+        assert field.value == "x", "what is typed next replaces the path; the screen behind does not take it"
+
+
+async def test_roles_without_a_name_are_not_called_assigned(project: Project) -> None:
+    play = screens.at_gate(project)
+    app = screens.an_app(project, play)
+    async with app.run_test(size=NARROW) as pilot:
+        await settled(pilot)
+        await pilot.press("A", "ctrl+s")
+        await shows(pilot, "Name a person for a role")
+        assert isinstance(app.screen, Sheet)
+        field = app.screen.query_one("#field-operator", Input)
+        field.value = "stranger"
+        await pilot.press("ctrl+s")
+        await shows(pilot, "“stranger” is not enrolled")
+        assert field.has_focus
+
+
+async def test_pasted_line_breaks_and_control_characters_become_blanks(project: Project) -> None:
+    app = screens.an_app(project, None)
+    async with app.run_test(size=NARROW) as pilot:
+        await settled(pilot)
+        await pilot.press("n")
+        await settled(pilot)
+        app.screen.focused.post_message(events.Paste("first\rsecond\r\nthird\tline \x07"))  # type: ignore[union-attr]
+        await settled(pilot)
+        assert app.screen.query_one("#field-name", Input).value == "first second third line"
+
+
+async def test_a_number_out_of_its_range_is_rejected_where_it_is_typed(project: Project) -> None:
+    play = screens.at_gate(project)
+    app = screens.an_app(project, play, DAN)
+    async with app.run_test(size=NARROW) as pilot:
+        await settled(pilot)
+        await pilot.press("e")
+        await settled(pilot)
+        field = app.screen.query_one("#field-calls_per_month", Input)
+        for wrong, said in (("-5", "cannot be below 0"), ("1e400", "more than 18 digits"), ("٤٠", "is not a number")):
+            field.value = wrong
+            app.screen.query_one("#field-source", Input).focus()
+            await pilot.press("ctrl+s")
+            await shows(pilot, said)
+            assert isinstance(app.screen, Sheet) and field.has_focus
+
+
 async def test_the_import_form_completes_takes_a_paste_and_puts_the_cursor_on_what_is_wrong(
     project: Project, tmp_path: Path
 ) -> None:

@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from distill_tui import actions
 from distill_tui.cli import demo
 from distill_tui.cli.app import main
 from distill_tui.cli.plans import drive, plan_file
 from distill_tui.dataset import practice
 from distill_tui.people import practice_keys
 from distill_tui.rules import entities
+from distill_tui.rules.actor import Actor
 from distill_tui.runs.executors import local
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import RunKind, Stage
@@ -99,6 +101,25 @@ def test_the_workers_of_coming_runs_start_ahead_and_those_that_get_no_run_end(fo
     (used,), (unused,) = ready[RunKind.BUILD], ready[RunKind.FREEZE]
     assert used.wait(60) == 1  # as a worker ends whose run failed
     assert unused.poll() == -signal.SIGKILL and not any(local._ready.values())
+    project.close()
+
+
+def test_who_watches_may_take_a_step_before_the_driver_does(folder: Path, tmp_path: Path) -> None:
+    where = tmp_path / "demo"
+    shutil.copytree(folder, where)
+    practice.write_traffic(where / "traffic.jsonl", rows=120)
+    project = Project.open(where / demo.FILE_NAME)
+    whole, prove = plan_file.read(demo.PLAN, where), drive.people_here(project)
+
+    def who(person: str) -> Actor | None:  # asked for between the driver's look at the play and its step
+        actor, dossier = prove(person), project.dossier(1)
+        if person == "sam" and dossier.gate_row is not None and not dossier.gate_row.locked_at:
+            actions.lock_gate(project, 1, actor, key=where / practice_keys.FOLDER / "sam")  # type: ignore[arg-type]
+        return actor
+
+    with pytest.raises(ProjectError, match="held-out"):  # it went on to the build: 120 rows are too few to seal 600
+        drive.Driver(project, 1, whole, who, lambda text: None, lambda *run: local.wait(*run, lambda run: None)).drive()
+    assert [run.kind for run in project.dossier(1).runs] == [RunKind.IMPORT, RunKind.BUILD]
     project.close()
 
 

@@ -75,10 +75,13 @@ def adapted(start: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"student": "causal", "lora": "8"}, "a causal without a folder starts from random weights; name its folder"),
         ({"student": "causal", "folder": "f", "lora": "-1"}, "lora is -1; it is the rank of adapters from 1 to 256"),
         ({"student": "causal", "folder": "f", "lora": "300"}, "lora is 300"),
-        ({"student": "static", "lora": "8"}, "a static has no adapters; give lora=0, or student="),
+        ({"student": "static", "lora": "8"}, "students of kind static have no adapters; give lora=0"),
         ({"ladder": "ngram, static", "lora": "8"}, "no rung of this ladder has adapters; give lora=0"),
         ({"ladder": "causal", "folder": "f", "lora": "8"}, "no rung of this ladder has adapters; give lora=0"),
-        ({"student": "tagger", "folder": "f", "lora": "8"}, "a tagger has no adapters; give lora=0, or student="),
+        (
+            {"student": "tagger", "folder": "f", "lora": "8"},
+            "students of kind tagger have no adapters; give lora=0, or student=",
+        ),
     ],
 )
 def test_a_student_that_can_have_no_adapters_is_refused(asked: dict[str, object], says: str) -> None:

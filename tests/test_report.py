@@ -55,3 +55,11 @@ def test_the_curve_rises_to_the_right_where_sending_back_helps() -> None:
 def test_every_plot_has_a_section_to_stand_under() -> None:
     source = inspect.getsource(sections)
     assert html.PLOTS and all(f'Section("{name}"' in source for name in html.PLOTS)
+
+
+def test_a_table_breaks_before_an_interval_and_words_stand_to_the_left() -> None:
+    """No figure is cut off at the edge of the page, and none is broken inside."""
+    made = html._table(("segment", "student", "taken for"), [("de (small)", "66.7% (40.3–93.0)", "billing")])
+    assert "<td>66.7% <wbr>(40.3–93.0)</td>" in made
+    assert '<th class="words">taken for</th>' in made and '<td class="words">billing</td>' in made
+    assert "<th>student</th>" in made

@@ -371,6 +371,8 @@ def cases() -> list[Case]:
              {"values": {"price_change": "1"}}),
         Case("worksheet.number", a.FILL_WORKSHEET, DAN, Q, Q,
              {"values": {"price_change": "NaN"}}, {"values": {"price_change": "0"}}),
+        Case("worksheet.range", a.FILL_WORKSHEET, DAN, Q, Q,
+             {"values": {"price_change": "-1"}}, {"values": {"price_change": "0"}}),
         Case("trigger.holds", a.QUALIFY, DAN, at(Stage.QUALIFY, worksheet={}), Q),
         Case("roles.missing", a.LOCK_GATE, SAM, at(Stage.GATE, roles=without(ROLES, Role.OPERATOR)), G),
         Case("gate.unreadable", a.LOCK_GATE, SAM, at(Stage.GATE, gate=None), G),

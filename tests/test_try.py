@@ -46,8 +46,23 @@ def test_rows_without_an_answer_of_the_teacher_cannot_be_tried(here: Path, capsy
     lines = (json.dumps({"input": f"text number {n}", "gold": "ab"[n % 2]}) for n in range(100))
     (here / "calls.jsonl").write_text("\n".join(lines))
     assert main(["try", "calls.jsonl"]) == 4
-    assert "name its column with --teacher-output" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "name its column with --teacher-output COLUMN. Its columns: input, gold." in said
     assert sorted(each.name for each in here.iterdir()) == ["calls.jsonl"]
+
+
+def test_a_file_of_a_few_texts_in_many_copies_is_rejected_without_a_word_of_a_gate(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    letters = [" ".join(f"word{letter * 50 + k}" for k in range(40)) for letter in range(6)]
+    texts = [f"{letter} number {n}" for letter in letters for n in range(20)]
+    rows = ({"input": text, "teacher_output": "ab"[n % 2]} for n, text in enumerate(texts))
+    (here / "calls.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert main(["try", "calls.jsonl"]) == 4
+    said = capsys.readouterr().err
+    assert (
+        "can be sealed for a verdict: near duplicates stay together. Give more traffic" in said and "gate" not in said
+    )
 
 
 def test_the_surest_answers_are_those_that_agree_often_enough() -> None:

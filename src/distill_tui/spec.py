@@ -257,7 +257,8 @@ class Spec:
     def _adapter_problem(self) -> str | None:
         if not STUDENTS[self.student].takes_adapters:
             kinds = " or ".join(f"student={kind}" for kind, traits in STUDENTS.items() if traits.takes_adapters)
-            return f"lora is {self.lora}, and a {self.student} has no adapters; give lora=0, or {kinds} with a folder."
+            none = f"lora is {self.lora}, and students of kind {self.student} have no adapters"
+            return f"{none}; give lora=0, or {kinds} with a folder."
         if not self.folder:
             return (
                 f"Adapters are trained next to the weights of a model, and a {self.student} without a folder starts "

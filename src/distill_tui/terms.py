@@ -213,6 +213,12 @@ class Assurance(StrEnum):
     HARDWARE = "hardware"  # an OpenSSH signature by a hardware key, with touch
 
     @property
+    def by(self) -> str:
+        """What proved it, in words."""
+        words = {"account": "an OS account", "session": "an SSH session", "signed": "an SSH signature"}
+        return words.get(self.value, "a signature of a hardware key")
+
+    @property
     def strength(self) -> int:
         """Return a number to compare by: higher is stronger."""
         return list(Assurance).index(self)

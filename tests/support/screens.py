@@ -255,7 +255,7 @@ async def settled(pilot: Any) -> None:
     await pilot.pause()
 
 
-def an_app(project: Project, play: int, actor: Actor = DANA) -> DistillApp:
+def an_app(project: Project, play: int | None, actor: Actor = DANA) -> DistillApp:
     app = DistillApp(project.path, play=play, commands=COMMANDS.typed)
     app.actor = actor
     app.file_watch.reap = lambda: None  # type: ignore[method-assign]  # no worker stands behind the runs made here

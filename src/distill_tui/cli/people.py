@@ -26,7 +26,7 @@ from distill_tui.text import visible
 
 @command(Action.OPEN_PROJECT)
 @click.argument("file", metavar="FILE", type=FILE, help="the project file to make, like team.distill")
-@click.option("--name", metavar="TEXT", help="the project's name (default: that of the plan)")
+@click.option("--name", metavar="TEXT", help="the project's name (default: that of the plan, else of the file)")
 @click.option("--me", metavar="ID", help="your id in the project (default: the name of your OS account)")
 @click.option("--my-name", metavar="TEXT", help="your name, for display")
 @click.option("--currency", metavar="CODE", help="of every amount, by ISO 4217 (default: that of the plan, else USD)")
@@ -45,9 +45,7 @@ def init(
     uid = os.getuid()
     me = me or _account_name(uid)
     read = plan_option.read(plan) if plan else None
-    name = name or (read.name if read is not None else None)
-    if not name:
-        raise UsageError("Name the project with --name TEXT.")
+    name = name or (read.name if read is not None else Path(file).stem)
     actor = Actor(me, f"account uid {uid}", Assurance.ACCOUNT)
     if read is not None:
         plan_option.check_first(read, actor)

@@ -46,7 +46,7 @@ class Prices:
             raise ValueError(f"Payback needs {_and(missing)} too: fill in the worksheet.")
         picked = {name: values[name] for name in wanted if name in values}
         for name, value in picked.items():
-            wrong = _out_of_range(name, value)
+            wrong = out_of_range(name, value)
             if wrong:
                 raise ValueError(wrong)
         return cls(**picked)
@@ -316,9 +316,9 @@ def trigger_holds(kind: PlayKind, values: Mapping[str, Decimal], currency: str =
         if question.name not in values:
             unsound.append(f"{question.name} is missing: {question.sentence} (for example {question.example}).")
         else:
-            unsound.append(_out_of_range(question.name, values[question.name]))
+            unsound.append(out_of_range(question.name, values[question.name]))
     unsound += [
-        _out_of_range(question.name, values[question.name]) for question in BESIDES[kind] if question.name in values
+        out_of_range(question.name, values[question.name]) for question in BESIDES[kind] if question.name in values
     ]
     reasons = [sentence for sentence in unsound if sentence]
     return reasons or list(_cost(values, currency) if kind is PlayKind.COST else _TRIGGERS[kind](values))
@@ -401,7 +401,8 @@ _TRIGGERS: dict[PlayKind, Callable[[Mapping[str, Decimal]], Iterator[str]]] = {
 }
 
 
-def _out_of_range(name: str, value: Decimal) -> str:
+def out_of_range(name: str, value: Decimal) -> str:
+    """Return why a number of a worksheet cannot be what it is called, or nothing."""
     if not value.is_finite():
         return f"{name} is {value}; give a finite number."
     if value != 0 and not -_DIGITS <= value.adjusted() < _DIGITS:

@@ -32,6 +32,12 @@ def megabytes(size: int | None) -> str:
     return DASH if size is None else f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e6:.3f} MB"
 
 
+def in_points(share: float) -> str:
+    """Write a share in points with their unit: 1 point, 7.7 points."""
+    text = points(share)
+    return f"{text} {'point' if text in ('1', '-1') else 'points'}"
+
+
 def points(share: float, unlike: float | None = None) -> str:
     """Write a share in points; with as many places as it takes to differ from a number that it does differ from."""
     for places in (1, 2, 3, 4):

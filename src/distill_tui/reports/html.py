@@ -7,6 +7,7 @@ images and anything that would be fetched. Held-out rows are counted here and ne
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from distill_tui.gates.wording import DASH, estimate, milliseconds, money, percent
@@ -32,7 +33,8 @@ p { margin: .4rem 0 } .soft { color: #5b6675 }
 .holds { color: var(--good) } .misses { color: var(--bad) } .unproven, .unmeasured { color: var(--warn) }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .92rem }
 th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top }
-th:first-child, td:first-child { text-align: left; max-width: 24rem; overflow-wrap: break-word }
+.words, th:first-child, td:first-child { text-align: left }
+th:first-child, td:first-child { max-width: 24rem; overflow-wrap: break-word }
 th { font-weight: 600; color: #5b6675 } th, td:not(:first-child) { white-space: nowrap }
 ul { padding-left: 1.2rem } li { margin: .25rem 0; overflow-wrap: anywhere }
 .scroll { overflow-x: auto } .scroll + .scroll, ul + .scroll { margin-top: 1.2rem }
@@ -130,9 +132,23 @@ def _line(line: Line) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    top = "".join(f"<th>{_said(each)}</th>" for each in head)
-    body = "".join(f"<tr>{''.join(f'<td>{_said(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    columns = list(zip(head, *rows, strict=True))
+    kinds = ["" if _DIGIT.search(" ".join(cells)) else ' class="words"' for _, *cells in columns]
+    top, *lines = zip(*columns, strict=True)
+    heads = "".join(f"<th{kind}>{_said(each)}</th>" for kind, each in zip(kinds, top, strict=True))
+    body = "".join(
+        f"<tr>{''.join(f'<td{kind}>{_cell(each)}</td>' for kind, each in zip(kinds, line, strict=True))}</tr>"
+        for line in lines
+    )
+    return f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+_DIGIT = re.compile(r"\d")
+
+
+def _cell(text: str) -> str:
+    """Return a cell; it may be broken before a bracket only, so that an interval moves below its value."""
+    return _said(text).replace(" (", " <wbr>(")
 
 
 def _about(review: Review) -> str:

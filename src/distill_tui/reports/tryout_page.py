@@ -12,7 +12,7 @@ from distill_tui.gates.gate import QUALITY
 from distill_tui.gates.record import Record
 from distill_tui.gates.scale import Scale, apart
 from distill_tui.gates.statistics import wilson_interval
-from distill_tui.gates.wording import DASH, money, percent, points
+from distill_tui.gates.wording import DASH, megabytes, money, percent, points
 from distill_tui.review import review, sections
 from distill_tui.review.sections import Column, Line, Section
 from distill_tui.rules.data import counts, findings
@@ -102,7 +102,7 @@ def _students(trial: Trial) -> Section:
     for run in trained(trial.dossier):
         result = train_result(run)
         share = result.validation_score if result is not None else None
-        size = DASH if result is None or not result.bytes else f"{result.bytes / 1e6:.1f} MB"
+        size = megabytes(result.bytes or None) if result is not None else DASH
         kind = Spec.from_json(run.spec).student
         rows.append((WORDS.get(kind, kind.value), percent(share), size))
     score = "share of equal scores" if trial.record.task is Task.SCORE else "accuracy"

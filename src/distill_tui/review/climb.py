@@ -26,14 +26,21 @@ def section(run: entities.Run, result: TrainResult, task: Task = Task.CLASSIFICA
     rows += [(rung, DASH, DASH, DASH, DASH, "not needed") for rung in planned if rung not in tried]
     rows += [_row(arm, f"control: {name} labels") for name, arm in sorted(result.controls.items())]
     measure = MEASURES.get(task, result.score_name)
-    note = f"run {run.id}, cheapest first; {measure} on {result.validation_rows:,} validation rows"
-    return Section("climb", "What it tried", note, (Line(why(result, task), "done"),), COLUMNS, tuple(rows))
+    note = f"run {run.id}, cheapest first; {measure} on {_rows(result)}"
+    return Section("climb", "What it tried", note, (Line(why(result), "done"),), COLUMNS, tuple(rows))
 
 
-def why(result: TrainResult, task: Task = Task.CLASSIFICATION) -> str:
+def _rows(result: TrainResult) -> str:
+    """Return which rows compare the rungs: those that calibrate the student are left out."""
+    if result.compared in (0, result.validation_rows):
+        return f"{result.validation_rows:,} validation rows"
+    return f"{result.compared:,} of {result.validation_rows:,} validation rows; the others do not choose"
+
+
+def why(result: TrainResult) -> str:
     """Return why this student was kept."""
     kept = next((each for each in result.rungs if each.rung == result.rung), None)
-    score = percent(kept.score if kept is not None and task in MEASURES else result.validation_score)
+    score = percent(kept.score if kept is not None else result.validation_score)
     if result.enough is None:
         return f"Kept {result.rung} ({score}): no teacher's score to compare with, so the best was kept."
     enough = f"{percent(result.enough)}, the spec's share of the teacher's own score"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from distill_tui.gates.record import Record
 from distill_tui.gates.statistics import Scores
-from distill_tui.gates.wording import points
+from distill_tui.gates.wording import in_points, points
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.training import findings_of
 from distill_tui.terms import Control, RunKind
@@ -54,10 +54,10 @@ class Comparison:
         measure = "accuracy" if self.by_gold else "agreement with the teacher"
         words, interval = WORDS[Control(self.arm)], f"({self.interval}, {self.rows:,} rows)"
         if self.beats:
-            return f"Distillation gains {points(self.lead)} points of {measure} over {words} {interval}."
+            return f"Distillation gains {in_points(self.lead)} of {measure} over {words} {interval}."
         if self.upper < 0:
-            return f"Distillation does harm: {words} leads by {points(-self.lead)} points of {measure} {interval}."
-        return f"Distillation does not beat {words}: {points(self.lead)} points of {measure}, within noise {interval}."
+            return f"Distillation does harm: {words} leads by {in_points(-self.lead)} of {measure} {interval}."
+        return f"Distillation does not beat {words}: {in_points(self.lead)} of {measure}, within noise {interval}."
 
 
 def comparisons(record: Record) -> tuple[Comparison, ...]:
@@ -108,7 +108,7 @@ def seeds(record: Record) -> str:
     return (
         f"{SEEDS} {len(scores)} seeds, {points(min(scores))} to {points(max(scores))}% of {others[0].rows:,} rows are "
         f"right, and another seed answers {points(sum(changed) / len(changed))}% of the rows differently: a difference "
-        f"below {points(spread)} points is no more than the seed's."
+        f"below {in_points(spread)} is no more than the seed's."
     )
 
 
@@ -126,7 +126,7 @@ def probe(record: Record) -> str:
         return ""
     quarter, half = (_compared(record, name) for name in (QUARTER, HALF))
     shares = f"{points(quarter.other)}, {points(half.other)} and {points(half.student)}%"
-    gain = f"the second half adds {points(half.lead)} points ({half.interval})"
+    gain = f"the second half adds {in_points(half.lead)} ({half.interval})"
     if half.beats:
         outlook = "so more rows of this kind would help"
     elif half.upper < 0:

@@ -16,7 +16,7 @@ from distill_tui.gates.judgement import Judgement
 from distill_tui.gates.label_scores import labels_in_gold
 from distill_tui.gates.paired import Gain
 from distill_tui.gates.record import CERTAIN, Record, rows_in
-from distill_tui.gates.wording import count, points
+from distill_tui.gates.wording import count, in_points, points
 from distill_tui.review.rates import SegmentRates
 from distill_tui.terms import Metric, Task, Verdict
 
@@ -171,7 +171,7 @@ def _cure(record: Record, error: float, validation: Record | None) -> str:
     """Return what helps against a confidence that is far off; empty where it is near, or nothing is known."""
     if error <= FAR_OFF or validation is None:
         return ""
-    off = f"Confidence is off by {points(error)} points on average"
+    off = f"Confidence is off by {in_points(error)} on average"
     if record.task is Task.GENERATION:
         return f"{off}. No temperature is fitted to a student that writes: use its confidence as an order only."
     known = sum(validation.truth[row] >= 0 for row in aside(validation.key))
@@ -225,7 +225,7 @@ class Change:
         noise = "" if self.lower > 0 or self.upper < 0 else ", within noise"
         return (
             f"Since the round before, on {rows} that both students answered: {self.fixed:,} fixed, {self.broken:,} "
-            f"broken, {points(self.gain)} points ({bounds}){noise}."
+            f"broken, {in_points(self.gain)} ({bounds}){noise}."
         )
 
 

@@ -119,9 +119,16 @@ class Card:
     @property
     def state(self) -> tuple[str, str]:
         """How the play stands: a word that has a mark (`holds`, `misses`, `waiting`, `running` …), and a few words."""
-        if self.run is not None and self.run.status.active and self.stage not in (Stage.LIVE, Stage.KILLED):
-            return self.run.state
-        return self.settled
+        return self.run.state if self.run is not None and self.is_under_way else self.settled
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a run is active that the next step has to wait for."""
+        return self.run is not None and self.run.status.active and self.stage not in (Stage.LIVE, Stage.KILLED)
+
+    def is_turn_of(self, person: str | None) -> bool:
+        """Whether the play waits for this person, and for no run."""
+        return person is not None and self.waits_for == person and not self.is_under_way
 
     def objection_concerns(self, person: str | None) -> bool:
         """Whether a validator's objection is this person's to settle: the operator and the sponsor decide about it."""

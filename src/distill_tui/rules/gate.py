@@ -36,10 +36,12 @@ def fill_worksheet(dossier: PlayDossier, actor: Actor, request: FillWorksheet | 
                 "worksheet.unknown",
                 f"The worksheet of a {kind.value} play has no “{name}”; its numbers: {', '.join(sorted(known))}.",
             )
-        elif typed.number(value) is None:
+        elif (number := typed.number(value)) is None:
             yield Objection(
                 "worksheet.number", f"{name}: “{value}” is not a number; write it like 1200, 400,000, 2.5k, 0.45 or 1%."
             )
+        elif wrong := economics.out_of_range(name, number):
+            yield Objection("worksheet.range", wrong)
 
 
 def as_decimal(value: object) -> Decimal | None:

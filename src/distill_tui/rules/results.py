@@ -74,6 +74,7 @@ class TrainResult(Validation):
     terms: tuple[Mapping[str, float], ...]  # for each epoch: the mean of each term of the loss
     controls: Mapping[str, TrainedArm]
     cut: Cut | None = None  # what the student does not read of the training and validation rows
+    compared: int = 0  # validation rows that chose among the rungs; 0 in a result from before it was recorded
 
     @property
     def score(self) -> float:

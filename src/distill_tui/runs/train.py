@@ -64,6 +64,7 @@ def run(claimed: Work, dossier: PlayDossier) -> None:
         form=form(kept.folder),
         rungs=tuple(arm_result(arm, trained.good_enough(arm)) for arm in trained.rungs),
         enough=trained.target,
+        compared=trained.rows.compared,
         terms=tuple(vars(terms) for terms in kept.epochs),
         controls={
             name: arm_result(arm, False, project.artifacts.store_copy(arm.folder)) for name, arm in control_arms.items()
@@ -149,7 +150,7 @@ def _point(run_id: int, number: int, step: Step) -> entities.RunPoint:
 
 def _step_message(name: str, step: Step) -> str:
     terms = ", ".join(f"{term} {size:.3f}" for term, size in vars(step.terms).items() if size)
-    return f"{name} · epoch {step.epoch} · loss {step.loss:.3f} ({terms}) · {step.rows_per_second:.0f} rows/s"
+    return f"{name} · epoch {step.epoch} · loss {step.loss:.3f} ({terms})"
 
 
 def arm_result(arm: Arm[Any], good_enough: bool, artifact: str = "") -> TrainedArm:

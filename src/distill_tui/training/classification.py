@@ -282,6 +282,10 @@ class LabelRows:
     def counted(self) -> int:
         return int(known(self.truth).sum())
 
+    @property
+    def compared(self) -> int:
+        return int((known(self.truth) & ~self.aside).sum())
+
     def problem(self, spec: Spec) -> str | None:
         return rows_problem(spec, self.labels, self.training, self.validation)
 

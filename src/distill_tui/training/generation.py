@@ -153,6 +153,10 @@ class AnswerRows:
     def counted(self) -> int:
         return sum(text is not None for text in self.truth)
 
+    @property
+    def compared(self) -> int:
+        return sum(text is not None and not away for text, away in zip(self.truth, self._aside, strict=True))
+
     def problem(self, spec: Spec) -> str | None:
         return rows_problem(spec, self.training, self.validation)
 

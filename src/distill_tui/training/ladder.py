@@ -49,6 +49,8 @@ class ArmRows(Protocol[Part, Predicted]):
     def has_gold(self) -> bool: ...  # whether the truth of the validation rows is gold, else the teacher's answers
     @property
     def counted(self) -> int: ...  # validation rows with a truth
+    @property
+    def compared(self) -> int: ...  # those of them that choose the student; the others calibrate it
     def problem(self, spec: Spec) -> str | None: ...  # why the rows could teach nothing
     def control_arms(self, spec: Spec) -> Mapping[Control, Part]: ...
     def train(self, spec: Spec, part: Part, places: Places) -> Iterator[Step]: ...

@@ -250,12 +250,21 @@ class DistillApp(App[int]):
         if self.work is not None:  # until then its opening is followed by a change
             self.work.load(screen, read, then)
 
-    def perform(self, work: Callable[[Project], T], then: Callable[[T], object] | None = None, done: str = "") -> None:
-        """Run `work` in a thread, then show `done` and call `then` with its result; or show why it was refused."""
+    def perform(
+        self,
+        work: Callable[[Project], T],
+        then: Callable[[T], object] | None = None,
+        done: str = "",
+        rejected: Callable[[str], object] | None = None,
+    ) -> None:
+        """Run `work` in a thread, then show `done` and call `then` with its result; or show why it was rejected.
+
+        `rejected` is called with that reason too.
+        """
         if self.work is None:
             self.say(STILL_OPENING, "warning")
         else:
-            self.work.perform(work, then, done)
+            self.work.perform(work, then, done, rejected)
 
     def run_command(self, *words: str) -> None:
         """Run a command as a child process, then show its last line, and all that it printed if that is more."""

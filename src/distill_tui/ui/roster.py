@@ -57,6 +57,10 @@ def table(dossier: ProjectDossier, cards: list[Card], width: int) -> Lines:
     return page.table(COLUMNS, rows, width)
 
 
+NO_KEY = "none: can sign by account only"
+NO_PROOF = "none, and no account: cannot act here yet. U adds an account, P a public key"
+
+
 def _accounts(dossier: ProjectDossier, person: str) -> str:
     uids = [f"uid {account.uid}" for account in dossier.accounts if account.person_id == person]
     return ", ".join(uids) or show.glyph("dash")
@@ -80,10 +84,10 @@ def detail(dossier: ProjectDossier, cards: list[Card], enrolled: Enrolled, perso
         added = f"{key.fingerprint} ({key.kind}) {_by(enrolled, key.fingerprint)}".rstrip()
         lines += page.fact("key", f"{added}{gone}", width)
     if not keys:
-        lines += page.fact("key", "none: can sign by account only", width)
+        lines += page.fact("key", NO_KEY if uids else NO_PROOF, width)
     for card in cards:
         roles = [role.value for role, holder in card.roles.items() if holder == person]
-        waits = "; waits for them" if card.waits_for == person else ""
+        waits = "; waits for them" if card.is_turn_of(person) else ""
         if roles:
             lines += page.fact(card.code, f"{card.name}: {', '.join(sorted(roles))}{waits}", width)
     return lines

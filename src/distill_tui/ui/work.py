@@ -76,14 +76,29 @@ class Work:
         if not get_current_worker().is_cancelled and screen.is_mounted:
             self.app.call_from_thread(then, found)
 
-    def perform(self, work: Callable[[Project], T], then: Callable[[T], object] | None, done: str) -> None:
-        self.app.run_worker(partial(self._perform, work, then, done), thread=True)
+    def perform(
+        self,
+        work: Callable[[Project], T],
+        then: Callable[[T], object] | None,
+        done: str,
+        rejected: Callable[[str], object] | None = None,
+    ) -> None:
+        self.app.run_worker(partial(self._perform, work, then, done, rejected), thread=True)
 
-    def _perform(self, work: Callable[[Project], T], then: Callable[[T], object] | None, done: str) -> None:
+    def _perform(
+        self,
+        work: Callable[[Project], T],
+        then: Callable[[T], object] | None,
+        done: str,
+        rejected: Callable[[str], object] | None,
+    ) -> None:
         try:
             result = work(self.project)
         except answers() as error:
-            self.app.call_from_thread(self.app.say, sqlite.sentence(error) or type(error).__name__, "error")
+            said = sqlite.sentence(error) or type(error).__name__
+            self.app.call_from_thread(self.app.say, said, "error")
+            if rejected is not None:
+                self.app.call_from_thread(rejected, said)
             return
         self.app.call_from_thread(self._performed, result, then, done)
 

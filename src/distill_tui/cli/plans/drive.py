@@ -25,6 +25,7 @@ from distill_tui.rules.actor import Actor
 from distill_tui.rules.data import open_findings
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.next_step import next_step, waits_for
+from distill_tui.rules.objection import Refused
 from distill_tui.runs.executors import local
 from distill_tui.spec import Spec
 from distill_tui.store import queries
@@ -67,8 +68,17 @@ class Driver:
                 continue
             step = self._step(dossier)
             actor = self.who(waits_for(dossier) or "") if step is not None else None
-            if step is None or actor is None or not self._take(step, dossier, actor):
-                return dossier
+            try:
+                if step is None or actor is None or not self._take(step, dossier, actor):
+                    return dossier
+            except Refused:
+                if not self._moved(step):
+                    raise
+
+    def _moved(self, step: Action | None) -> bool:
+        """Whether a person who watches took this step first: they may act on the play at any time."""
+        dossier = self.project.dossier(self.play_id)
+        return any(run.status.active for run in dossier.runs) or self._step(dossier) is not step
 
     def _step(self, dossier: PlayDossier) -> Action | None:
         return (

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
 from distill_tui.actions import gate, people
 from distill_tui.cli.plans import drive, of_play, steps
 from distill_tui.cli.plans.plan_file import Plan, PlayPlan, TeacherPlan, TrafficPlan, write
-from distill_tui.dataset.readers import ColumnMapping, TrafficRow, answers_in, read_rows, with_answers
+from distill_tui.dataset.readers import ColumnMapping, TrafficRow, answers_in, column_names, read_rows, with_answers
 from distill_tui.dataset.records import BadInput
 from distill_tui.dataset.traces import proposal, stream
 from distill_tui.dataset.traces.call_mapping import DEFAULT
@@ -27,14 +27,19 @@ from distill_tui.people import identity, practice_keys, signatures
 from distill_tui.reports.tryout_page import Trial
 from distill_tui.rounds import play_traffic
 from distill_tui.rules.actor import Actor
+from distill_tui.rules.data import counts
+from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import provable
+from distill_tui.rules.objection import Refused
 from distill_tui.rules.results import ImportReport, Reject, known
 from distill_tui.store.project import Project
-from distill_tui.terms import Assurance, Metric, PlayKind, Reference, Role, Task
+from distill_tui.terms import Assurance, Metric, PlayKind, Reference, Role, Split, Task
 
 NAME, ME = "trial", "you"
 OTHERS = {Role.SPONSOR: "sponsor", Role.VALIDATOR: "validator", Role.OPERATOR: "operator"}
 MOST_ROWS, LEAST_ROWS = 6000, 60
+LEAST_HELD_OUT = 20
+CURE = "Give more traffic, or texts that vary more."
 FEW = "Too few rows in a segment: shown, not judged."
 STUDENTS: tuple[dict[str, object], ...] = (
     {"student": "ngram", "controls": []},
@@ -61,40 +66,91 @@ def run(
     say("Reading the file.")
     rows, rejects, sample = _sampled(path, with_answers(columns, path, scale=scale), most, folder)
     project, me = _project(folder)
-    play = people.open_play(project, me, NAME, PlayKind.COST, task=task, scale=scale)
-    for role, person in {Role.DRIVER: ME, **OTHERS}.items():
-        people.assign_role(project, play, me, role, person)
-    planned = Plan(NAME, folder=folder)
-    steps.bring(project, play, me, planned, TrafficPlan(str(sample), _named(columns, sample != path), 1.0), follow)
-    dossier = project.dossier(play)
-    report = known(ImportReport, dossier.traffic[0].report)
-    if report is None or not report.teacher_share:
-        raise BadInput("No row has an answer of the teacher; name its column with --teacher-output COLUMN.")
-    if report.rows < LEAST_ROWS:
-        raise BadInput(f"{report.rows} usable rows are too few to try; {LEAST_ROWS} are the least.")
-    window, _ = play_traffic.window(project, play)
-    gate.fill_worksheet(project, play, me, _worksheet(window), "this trial")
-    gate.qualify(project, play, me)
-    trial_gate = _lockable(project, play, me, _gate(report, scale))
-    students = PlayPlan(
-        NAME,
-        PlayKind.COST,
-        task=task,
-        levels=scale,
-        teacher=TeacherPlan(recorded=True),
-        students=STUDENTS,
-        gate=of_play.gate_table(trial_gate),
-    )
-    whole, who = replace(planned, plays=(students,)), drive.people_here(project)
-    gate.lock_gate(project, play, _must(who, OTHERS[Role.SPONSOR]), cannot_pass=True)  # few rows are tried, too
-    drive.Driver(project, play, whole, who, lambda line: None, follow).drive()
-    judged = project.dossier(play, thorough=True)
+    source = TrafficPlan(str(sample), _named(columns, sample != path), 1.0)
+    trial = _Trial(project, me, source, task, scale, follow)
+    try:
+        judged, report, window, trial_gate = trial.judged(NAME)
+    except Refused:
+        there = trial.sealable()
+        if there is None:
+            raise
+        held, rows_there = there
+        only = f"Of {rows_there:,} distinct rows only {held:,} can be sealed for a verdict"
+        if held * 3 // 4 < LEAST_HELD_OUT:
+            raise BadInput(f"{only}: near duplicates stay together. {CURE}") from None
+        say(f"{only}; most of them are.")
+        judged, report, window, trial_gate = trial.judged(f"{NAME} again", held * 3 // 4)
     project.close()
     if judged.record is None:
         raise BadInput("These rows could not be judged; the lines above show why.")
     named = {name: value for name, value in asdict(columns).items() if value}
     written = _plan(path, named, trial_gate, scale)
     return Trial(judged, path.name, named, rows, report.rows, rejects or report.reasons, window, written)
+
+
+@dataclass
+class _Trial:
+    """A play for a file; a second one where the gate of the first asked for more held-out rows than can be sealed."""
+
+    project: Project
+    me: Actor
+    source: TrafficPlan
+    task: Task
+    scale: str
+    follow: steps.Follow
+    play: int = 0
+
+    def judged(self, name: str, rows: int = 0) -> tuple[PlayDossier, ImportReport, Measured, Gate]:
+        """Drive a play to its verdict; `rows` are held out, else a quarter of all."""
+        project, me = self.project, self.me
+        play = self.play = people.open_play(project, me, name, PlayKind.COST, task=self.task, scale=self.scale)
+        for role, person in {Role.DRIVER: ME, **OTHERS}.items():
+            people.assign_role(project, play, me, role, person)
+        planned = Plan(NAME, folder=project.path.parent)
+        steps.bring(project, play, me, planned, self.source, self.follow)
+        dossier = project.dossier(play)
+        report = known(ImportReport, dossier.traffic[0].report)
+        if report is None or not report.teacher_share:
+            raise BadInput(_no_answers(Path(self.source.file)))
+        if report.rows < LEAST_ROWS:
+            raise BadInput(f"{report.rows} usable rows are too few to try; {LEAST_ROWS} are the least.")
+        window, _ = play_traffic.window(project, play)
+        gate.fill_worksheet(project, play, me, _worksheet(window), "this trial")
+        gate.qualify(project, play, me)
+        trial_gate = _lockable(project, play, me, _gate(report, rows, self.scale))
+        students = PlayPlan(
+            name,
+            PlayKind.COST,
+            task=self.task,
+            levels=self.scale,
+            teacher=TeacherPlan(recorded=True),
+            students=STUDENTS,
+            gate=of_play.gate_table(trial_gate),
+        )
+        whole, who = replace(planned, plays=(students,)), drive.people_here(project)
+        sponsor = _must(who, OTHERS[Role.SPONSOR])
+        gate.lock_gate(project, play, sponsor, cannot_pass=True)  # few rows are tried, too
+        drive.Driver(project, play, whole, who, lambda line: None, self.follow).drive()
+        return project.dossier(play, thorough=True), report, window, trial_gate
+
+    def sealable(self) -> tuple[int, int] | None:
+        """Return the held-out and all rows of a draft with too few to seal; None where something else is wrong."""
+        dossier = self.project.dossier(self.play)
+        counted = counts(dossier)
+        if counted is None or dossier.gate is None:
+            return None
+        held = counted.splits.get(Split.HELD_OUT, 0)
+        return (held, sum(counted.splits.values())) if held < dossier.gate.held_out_rows else None
+
+
+def _no_answers(path: Path) -> str:
+    """Return that the file has no answers, with the columns that it has."""
+    try:
+        names = column_names(path)
+    except (BadInput, OSError):
+        names = []
+    there = f" Its columns: {', '.join(names[:12])}." if names else ""
+    return f"No row has an answer of the teacher; name its column with --teacher-output COLUMN.{there}"
 
 
 def _check(scale: str) -> None:
@@ -182,9 +238,9 @@ def _worksheet(window: Measured) -> dict[str, str]:
     }
 
 
-def _gate(report: ImportReport, scale: str = "") -> Gate:
+def _gate(report: ImportReport, rows: int, scale: str = "") -> Gate:
     """Return the gate of the trial: a quarter of the rows, and as the quality what these rows can measure."""
-    rows = max(20, min(1000, report.rows // 4))
+    rows = rows or max(LEAST_HELD_OUT, min(1000, report.rows // 4))
     payback = Criterion(Metric.PAYBACK, threshold=Decimal(6))
     if not report.gold_share and scale and Scale.read(scale).ranged:
         raise BadInput("Numbers of a range are hardly ever equal: name the column of gold with --gold COLUMN.")

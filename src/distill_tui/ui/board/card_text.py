@@ -86,7 +86,10 @@ def list_line(card: Card, width: int) -> list[tuple[str, str]]:
     ]
     cells = _list_cells(texts, width)[:-1]
     pieces = [(cell, "name" if number < 2 else "muted") for number, cell in enumerate(cells)]
-    return [(" ", "name"), *pieces, (f"{show.mark(word)} ", show.tone(word)), (text + _since(card), "name")]
+    room = width - 1 - sum(cell_len(cell) for cell in cells) - 2
+    whole = text + _since(card)
+    says = whole if cell_len(whole) <= room else show.clip(text, room)  # a time that is cut says another time
+    return [(" ", "name"), *pieces, (f"{show.mark(word)} ", show.tone(word)), (says, "name")]
 
 
 def stage_strip(shelf: Shelf, width: int) -> list[str]:

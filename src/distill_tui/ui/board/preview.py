@@ -7,6 +7,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from textual.content import Content
 
 from distill_tui.reports import text as report
@@ -75,7 +76,10 @@ class Preview:
         """
         play, dossier = self.dossier.play, self.dossier
         dot = f" {show.glyph('dot')} "
-        head = Content.assemble(" ", (f"{play.code} {show.visible(play.name)}", "bold"), dot, dot.join(_title(dossier)))
+        name, words = f"{play.code} {show.visible(play.name)}", _title(dossier)
+        while len(words) > 1 and cell_len(dot.join((name, *words))) > width - 2:
+            words = words[:-1]  # a date that is cut shows nothing
+        head = Content.assemble(" ", (name, "bold"), dot, dot.join(words))
         does, blocked = next_step(dossier, actor)
         found = [head]
         if wide:
@@ -130,8 +134,10 @@ def _title(dossier: PlayDossier) -> list[str]:
     words.append(f"{play.stage.value} for {show.ago(play.stage_since)}")
     if play.round > 1:
         words.append(f"round {play.round}")
+    waits = waits_for(dossier) if not any(run.status.active for run in dossier.runs) else None
+    if waits:
+        words.append(f"waits for {waits}")
     if dossier.gate_row is not None and dossier.gate_row.locked_at and dossier.gate_row.digest:
         digest = dossier.gate_row.digest.removeprefix("sha256:")[:8]
         words.append(f"gate locked {dossier.gate_row.locked_at[:10]} ({digest})")
-    waits = waits_for(dossier)
-    return [show.visible(word) for word in (*words, *([f"waits for {waits}"] if waits else []))]
+    return [show.visible(word) for word in words]

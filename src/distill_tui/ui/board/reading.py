@@ -52,4 +52,4 @@ def at_first(cards: list[Card], me: str | None) -> Left:
     mine = [card for card in cards if me is not None and me in card.roles.values()]
     held = {role for card in mine for role, person in card.roles.items() if person == me}
     approves = bool(held & {Role.SPONSOR, Role.VALIDATOR}) and Role.DRIVER not in held
-    return Left(words=WAITS) if approves and any(card.waits_for == me for card in mine) else Left()
+    return Left(words=WAITS) if approves and any(card.is_turn_of(me) for card in mine) else Left()

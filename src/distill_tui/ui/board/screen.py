@@ -175,7 +175,7 @@ class BoardScreen(Screen[None]):
         self._header = header
         if before != (header, len(cards), me):  # a run that reports changes no turn
             self._mine = (
-                sum(card.waits_for == me for card in cards) if me is not None and len(cards) >= header.plays else 0
+                sum(card.is_turn_of(me) for card in cards) if me is not None and len(cards) >= header.plays else 0
             )
         self.board.fill(cards, me, header.stages)
         empty = not cards
@@ -236,7 +236,7 @@ class BoardScreen(Screen[None]):
                 return "No play stands in this stage; h, l or the stage's number goes to another."
             if self.board.shelf.words:
                 return f"The filter “{self.board.shelf.words}” hides every play. esc clears it."
-            return "There is no play to open" + ("." if self._app.restricted else "; n opens a new one.")
+            return "There are no plays yet" + ("." if self._app.restricted else "; n opens the first.")
         if action == "new_play":
             return self._why_not_new()
         if action == "killed" and self._header is not None and not self._header.killed:

@@ -34,7 +34,7 @@ class Order:
 ORDERS = {
     "number": Order("by number, the oldest play first", lambda card, me: card.id),
     "newest": Order("by number, the newest play first", lambda card, me: card.id, most_first=True),
-    "waits": Order("what waits for me first", lambda card, me: me is None or card.waits_for != me),
+    "waits": Order("what waits for me first", lambda card, me: me is None or not card.is_turn_of(me)),
     "still": Order("longest in its stage first", lambda card, me: card.stage_since),
     "name": Order("by name", lambda card, me: card.name.casefold()),
     "quality": Order("best student first", lambda card, me: _least(card.quality), most_first=True),
@@ -69,7 +69,7 @@ def _matches(card: Card, word: str, me: str | None) -> bool:
     if not wanted:  # half typed, or no person
         return colon == "" or word != f"{field}:me"
     if field == "waits":
-        return (card.waits_for or "").lower() == wanted
+        return card.is_turn_of(card.waits_for) and (card.waits_for or "").lower() == wanted
     if field in ("kind", "stage"):
         return (card.kind if field == "kind" else card.stage).value.startswith(wanted)
     return card.roles.get(Role(field), "").lower().startswith(wanted)
@@ -173,7 +173,7 @@ class Shelf:
     def filters(self) -> list[tuple[str, int]]:
         """Return the filter words that apply to some play, each with how many it shows."""
         shown = [card for card in self.cards if self.killed or card.stage is not Stage.KILLED]
-        found = [(WAITS, sum(self.me is not None and card.waits_for == self.me for card in shown))]
+        found = [(WAITS, sum(self.me is not None and card.is_turn_of(self.me) for card in shown))]
         found += [(f"stage:{stage.value}", sum(card.stage is stage for card in shown)) for stage in self.stages]
         kinds = Counter(card.kind.value for card in shown)
         drivers = Counter(card.roles.get(Role.DRIVER, "") for card in shown)

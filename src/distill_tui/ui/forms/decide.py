@@ -189,7 +189,7 @@ def set_maintenance(app: DistillApp, view: View) -> Step:
 @opens(Action.SHIP)
 def ship(app: DistillApp, view: View) -> Step:
     signed = counting_sign_off(view.dossier)
-    by = f"Signed off by {signed.row.person_id}, {signed.row.assurance.value}. " if signed else ""
+    by = f"Signed off by {signed.row.person_id}, proved by {signed.row.assurance.by}. " if signed else ""
 
     def write(project: Project) -> object:
         return actions.ship(project, view.play_id, view.actor, key=app.key)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import unquote, urlsplit
 
 from textual import events
 from textual.widgets import Input
+
+_BREAKS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")  # line breaks, tabs and control characters
 
 
 class Entry(Input):
@@ -14,7 +17,7 @@ class Entry(Input):
     is_path = False
 
     def _on_paste(self, event: events.Paste) -> None:
-        text = " ".join(event.text.split("\n")).replace("\r", "").strip()
+        text = _BREAKS.sub(" ", event.text).strip()  # a terminal sends a line break as a carriage return
         if text:
             self.replace(as_path(text) if self.is_path else text, *self.selection)
         event.stop()

@@ -80,6 +80,10 @@ class Form(Generic[R]):
 
     def take(self, app: DistillApp, dossier: About) -> None:
         code = dossier.play.code if isinstance(dossier, PlayDossier) else ""
+        self._ask(app, dossier, code, {}, "")
+
+    def _ask(self, app: DistillApp, dossier: About, code: str, before: Values, wrong: str) -> None:
+        """Show the sheet; again, with what was typed `before` and what was `wrong` with it, where a verb rejects it."""
         title, command = self.title, self.command
         if self.action is not None:
             title = title or f"{self.action.sentence.rstrip('.')}: {code}"
@@ -87,15 +91,23 @@ class Form(Generic[R]):
         sheet = Sheet(
             title,
             self.body,
-            self.fields,
+            [dataclasses.replace(field, value=before.get(field.name, field.value)) for field in self.fields],
             does=self.does,
             check=lambda values: self.problem(values, app, dossier),
             typed=self.typed,
             twin=self.elsewhere if app.restricted else command,
             deaf=self.deaf,
             live=self.live,
+            wrong=wrong,
         )
-        Ask(sheet, lambda values: self.submit(self.read(values))).take(app, dossier)
+
+        def then(values: Values) -> Step:
+            step = self.submit(self.read(values))
+            if self.fields and isinstance(step, Call):
+                return dataclasses.replace(step, again=lambda said: self._ask(app, dossier, code, values, said))
+            return step
+
+        Ask(sheet, then).take(app, dossier)
 
     def problem(self, values: Values, app: DistillApp, dossier: About) -> str:
         """Return the first thing wrong with what was typed, or the rules' first objection to it."""
@@ -141,6 +153,7 @@ class Call(Generic[T]):
     done: str = ""
     then: Callable[[T], Step | None] | None = None
     before: str = ""
+    again: Callable[[str], object] | None = None  # asks once more, with why the verb rejected it
 
     def take(self, app: DistillApp, dossier: About) -> None:
         def follow(found: T) -> None:
@@ -150,7 +163,13 @@ class Call(Generic[T]):
 
         if self.before:
             app.say(self.before, "running")
-        app.perform(self.work, follow, self.done)
+        seen = app.screen
+
+        def rejected(said: str) -> None:
+            if self.again is not None and app.screen is seen:  # else the person went on to something else
+                self.again(said)
+
+        app.perform(self.work, follow, self.done, rejected)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from distill_tui.rules.requests import AssignRole, FillWorksheet, LockGate, Open
 from distill_tui.store import glance, sqlite
 from distill_tui.terms import Action, PlayKind, Role, Stage, Task
 from distill_tui.ui.forms.drafts import UNDO
-from distill_tui.ui.forms.form import Ask, Call, Form, Say, Show, Step, call, objection, opens, plain
+from distill_tui.ui.forms.form import Ask, Call, Form, Say, Show, Step, WrongField, call, objection, opens, plain
 from distill_tui.ui.forms.gate_sheet import GateSheet
 from distill_tui.ui.forms.sheet import Field, Values
 from distill_tui.ui.play.gate_tab import power_word
@@ -149,8 +149,10 @@ def assign_role(app: DistillApp, view: View) -> Step:
         seen = view.dossier
         for role, person in changed.items():  # each as it stands after those before it
             if wrong := objection(Action.ASSIGN_ROLE, seen, app.actor, AssignRole(role, person)):
-                raise ValueError(wrong)
+                raise WrongField(wrong, role.value)
             seen = replace(seen, roles={**seen.roles, role: person})
+        if not changed:
+            raise ValueError("Name a person for a role; nothing was changed.")
         return changed
 
     def submit(changed: Mapping[Role, str]) -> Step:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distill_tui import actions
@@ -10,7 +11,7 @@ from distill_tui.rules.requests import RollBack, WithReason
 from distill_tui.serving import feed
 from distill_tui.store.project import Project
 from distill_tui.terms import Action
-from distill_tui.ui.forms.form import REASON, About, Call, Form, Say, Step, filled, opens
+from distill_tui.ui.forms.form import REASON, About, Call, Form, Say, Step, WrongField, filled, opens
 from distill_tui.ui.forms.paths import PathSuggester
 from distill_tui.ui.forms.sheet import Field, Values
 from distill_tui.ui.play.view import View
@@ -36,6 +37,8 @@ def observe(app: DistillApp, view: View) -> Step:
     def read(values: Values) -> str:
         if not values["file"]:
             raise ValueError("Name a file or a folder.")
+        if not Path(values["file"]).expanduser().exists():
+            raise WrongField(f"{Path(values['file']).name} is not a file or a folder on this machine.", "file")
         return values["file"]
 
     bundle = view.dossier.live

@@ -9,7 +9,7 @@ from distill_tui import actions
 from distill_tui.rules import typed
 from distill_tui.rules.requests import ServeMode
 from distill_tui.terms import Action, KeptContent, ServingMode, TeacherFault
-from distill_tui.ui.forms.form import REASON, Form, Step, call, opens, whole
+from distill_tui.ui.forms.form import REASON, Form, Step, WrongField, call, opens, whole
 from distill_tui.ui.forms.sheet import Body, Field, Values
 from distill_tui.ui.play.view import View
 
@@ -63,8 +63,8 @@ def says(values: Values) -> Body:
 def read(values: Values) -> ServeMode:
     """Read the fields. Raises ValueError with one sentence."""
     share = typed.number(values["audit_share"])
-    if share is None:
-        raise ValueError(f"“{values['audit_share']}” is not a share. Write a number like 0.02.")
+    if share is None or not 0 <= share <= 1:
+        raise WrongField(f"“{values['audit_share']}” is not a share. Write a number like 0.02 or 2%.", "audit_share")
     return ServeMode(
         _word(ServingMode, values["mode"]),
         whole(values, "percent") if values["percent"] else 0,

@@ -114,6 +114,7 @@ class Sheet(ModalScreen[Values | None]):
         twin: str = "",
         deaf: bool = False,
         live: Live | None = None,
+        wrong: str = "",
     ) -> None:
         super().__init__()
         if typed:
@@ -125,6 +126,7 @@ class Sheet(ModalScreen[Values | None]):
         self.last, self.longer = True, False  # whether the last field has the cursor; whether pgdn shows more text
         self._patience: Timer | None = None
         self._wrong = Wrong("")  # shown until its field is left
+        self._rejected = wrong  # why what is typed here was rejected before, shown at first
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -209,6 +211,9 @@ class Sheet(ModalScreen[Values | None]):
         if boxes:
             boxes[0].focus()
         self._say("")
+        if self._rejected:
+            self._follow()
+            self._show(Wrong(self._rejected), self.values)
 
     def on_key(self, event: events.Key) -> None:
         if self.deaf:
@@ -283,12 +288,16 @@ class Sheet(ModalScreen[Values | None]):
         if not wrong and self.typed and values[CONFIRM] != self.typed:
             wrong = Wrong(f"Nothing was done: type {self.typed} to {self.does}, or press esc.", CONFIRM)
         if wrong:
-            self._wrong = Wrong(wrong, getattr(wrong, "field", "") or self._meant(wrong, values))
-            for box in self.query(f"#field-{self._wrong.field}") if self._wrong.field else ():
-                box.focus()
-            self._say(wrong, "error")
+            self._show(wrong, values)
         else:
             self.dismiss(values)
+
+    def _show(self, wrong: str, values: Values) -> None:
+        """Show what is wrong, with the cursor in its field."""
+        self._wrong = Wrong(wrong, getattr(wrong, "field", "") or self._meant(wrong, values))
+        for box in self.query(f"#field-{self._wrong.field}") if self._wrong.field else ():
+            box.focus()
+        self._say(wrong, "error")
 
     def _meant(self, sentence: str, values: Values) -> str:
         """Return the field that a sentence is about: the one that it names first, or whose value it quotes."""

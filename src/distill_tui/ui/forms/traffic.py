@@ -9,14 +9,14 @@ from distill_tui import actions, tasks
 from distill_tui.dataset.traces import call_mapping
 from distill_tui.reports.data import clipped, gold_proposal
 from distill_tui.review import controls
-from distill_tui.rules import labels
+from distill_tui.rules import labels, typed
 from distill_tui.rules.requests import Label
 from distill_tui.serving import feed
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import Action, TeacherSource
 from distill_tui.ui.forms import calls, teacher
 from distill_tui.ui.forms.calls import Looked
-from distill_tui.ui.forms.form import Call, Form, Say, Step, call, objection, opens, whole, worker
+from distill_tui.ui.forms.form import Call, Form, Say, Step, WrongField, call, objection, opens, whole, worker
 from distill_tui.ui.forms.paths import PathSuggester, listing
 from distill_tui.ui.forms.sheet import Body, Field, Values
 from distill_tui.ui.play.view import View
@@ -38,13 +38,10 @@ def import_traffic(app: DistillApp, view: View) -> Step:
     def read(values: Values) -> Values:
         if not values["file"]:
             raise ValueError("Name a file.")
-        try:
-            share = float(values["most"])
-        except ValueError:
-            share = -1.0
-        if not 0 <= share <= 1:
-            raise ValueError(f"“{values['most']}” is not a share. Write a number from 0 to 1, like 0.05.")
-        return values
+        share = typed.number(values["most"])
+        if share is None or not 0 <= share <= 1:
+            raise WrongField(f"“{values['most']}” is not a share. Write a number like 0.05 or 5%.", "most")
+        return {**values, "most": f"{share:f}"}
 
     def submit(asked: Values) -> Step:
         if asked["file"].strip() == GATEWAY and view.gateway is not None:

@@ -82,7 +82,8 @@ def ladder(view: View, width: int) -> Lines:
 
 def run_head(view: View, run: entities.Run, width: int) -> Lines:
     bar = page.progress(run.step, run.total, 24 if width >= WIDE else 12)
-    parts = [f"run {run.id} {run.status.value} {pace.share(run)}", bar, f"{run.step:,}/{run.total:,}"]
+    parts = [f"run {run.id} {run.status.value} {pace.share(run)}".rstrip()]
+    parts += [bar, f"{run.step:,}/{run.total:,}"] if run.total else []
     if run.status is RunStatus.RUNNING and view.curve:
         rate = view.curve[-1].rows_per_second
         parts += [f"{rate:,.0f} rows/s"] if not pace.at_its_end(run) else []
@@ -115,7 +116,7 @@ def loss(view: View, run: entities.Run, width: int, height: int) -> Lines:
     points = [(float(point.step), point.loss) for point in view.curve]
     over = max(1, len(points) // 30)
     mean = f", mean of {over} points" if over > 1 else ""
-    now = f"{points[-1][1]:.4f} at step {points[-1][0]:,.0f}{mean}" if points else "no points yet"
+    now = f"{points[-1][1]:.4f} at step {points[-1][0]:,.0f}{mean}" if points else ""
     smooth = chart.smoothed([(x, y) for x, y in points if isfinite(y)], over)
     drawn = chart.curve(smooth, width - 2, height, until=run.total if run.status.active else None, unit=" steps")
     return [page.heading("LOSS", now), *(Content.assemble((f" {line}", "$tone-run")) for line in drawn)]
@@ -347,7 +348,7 @@ def sign_offs(view: View, width: int) -> Lines:
     for facts in reversed(dossier.sign_offs):
         row = facts.row
         text = f"{row.person_id} {row.opinion.value}d" if row.opinion is Opinion.REFUSE else f"{row.person_id} approved"
-        text += f", round {row.round}, {page.when(row.recorded_at)} UTC, proved by {row.assurance.value}"
+        text += f", round {row.round}, {page.when(row.recorded_at)} UTC, proved by {row.assurance.by}"
         lines += page.sentence(text, width, word=row.opinion.value)
         if facts.revoked:
             lines += page.sentence(facts.revoked, width, word="look")

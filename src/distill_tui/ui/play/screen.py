@@ -214,7 +214,7 @@ class PlayScreen(Screen[None]):
             return
         width = self.size.width
         head = self.query_one(Heading)
-        head.title = _title(view)
+        head.title, head.short = _title(view), f"{view.play.code} {view.play.name}"
         head.draw()
         self.query_one("#stages", Static).update(stage_strip(view.dossier, width))
         lines = TABS[self.tab - 1][1](view, width - 2)

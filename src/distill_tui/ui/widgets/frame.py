@@ -51,6 +51,7 @@ class Heading(Static):
     def __init__(self, title: str = "", *, id: str | None = None) -> None:
         super().__init__("", id=id, markup=False)
         self.title = title
+        self.short = ""  # of the title, where it does not fit
 
     def on_mount(self) -> None:
         self.draw()
@@ -68,7 +69,10 @@ class Heading(Static):
         parts.append(clock())
         right = "   ".join(parts)
         name = self.title or f"distill-tui  {app.header.project}"
-        left = show.fit(f" {name}", width - cell_len(right) - 2)
+        room = width - cell_len(right) - 2
+        if self.short and cell_len(name) >= room:
+            name = self.short
+        left = show.fit(f" {name}", room)
         line = Content.assemble((left, "bold"), " ", right, " ")
         if line != self.content:  # drawn every few seconds: do not send the same line again
             self.update(line)
