@@ -54,8 +54,9 @@ def test_rows_without_an_answer_of_the_teacher_cannot_be_tried(here: Path, capsy
 def test_a_file_of_a_few_texts_in_many_copies_is_rejected_without_a_word_of_a_gate(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    letters = [" ".join(f"word{letter * 50 + k}" for k in range(40)) for letter in range(6)]
-    texts = [f"{letter} number {n}" for letter in letters for n in range(20)]
+    letters = [" ".join(f"word{letter * 50 + k}" for k in range(40)) for letter in range(2)]
+    others = [" ".join(f"other{n * 31 + k * 7}" for k in range(12)) for n in range(12)]
+    texts = [*(f"{letter} number {n}" for letter in letters for n in range(54)), *others]
     rows = ({"input": text, "teacher_output": "ab"[n % 2]} for n, text in enumerate(texts))
     (here / "calls.jsonl").write_text("\n".join(map(json.dumps, rows)))
     assert main(["try", "calls.jsonl"]) == 4

@@ -55,6 +55,7 @@ def _choose_recent(call: Call) -> str | None:
     call.talk("No project is named. Recent projects, newest first:")
     for number, path in enumerate(found, start=1):
         call.talk(f"  {number}  {path}")
+    call.talk(f"A new one: `{PROGRAM} init FILE.distill`, or `{PROGRAM} demo` for practice.")
     sys.stderr.write("Which one? [1] ")
     sys.stderr.flush()
     answer = sys.stdin.readline()

@@ -107,8 +107,9 @@ def gate_holds(dossier: PlayDossier) -> Iterator[Objection]:
     if dossier.evaluation is None or not dossier.judgements:
         yield Objection(
             "gate.unmeasured",
-            "This round has no evaluation to judge the gate by.",
-            *MISSES,
+            "This round has no evaluation to judge the gate by; train a student and evaluate it.",
+            (Role.DRIVER,),
+            (Action.EVALUATE,),
         )
         return
     for judgement in () if dossier.interim else dossier.judgements:

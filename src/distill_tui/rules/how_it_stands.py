@@ -64,7 +64,7 @@ def stored_card(dossier: PlayDossier) -> Card:
         saves=_saves(dossier),
         currency=dossier.project.currency,
         passed=dossier.passed if dossier.evaluation is not None else None,
-        signed_off=play.stage is Stage.DECIDE and counting_sign_off(dossier) is not None,
+        signed_off=play.stage in (Stage.DECIDE, Stage.LIVE) and counting_sign_off(dossier) is not None,
         settled=_settled(dossier, step),
         next_step=step,
         waits_for=waits_for(dossier),
