@@ -11,7 +11,7 @@ import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from starlette.responses import JSONResponse
@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from distill_tui.serving import wire
 
 TOKENS = "DISTILL_GATEWAY_TOKENS"
+CONNECTION, WHOLE = "distill.connection", "distill.whole"  # of a request: its connection, and that all of it is there
 HEAD = 64_000  # bytes of a request line and its headers
 
 
@@ -146,8 +147,11 @@ class Guard:
             await self._refuse(413, sentence, "too_large", scope, receive, send)
             return
         try:
-            async with asyncio.timeout(self.limits.seconds):
+            if scope.get(WHOLE):  # a timer costs more than reading what is there
                 body = await self._body(receive)
+            else:
+                async with asyncio.timeout(self.limits.seconds):
+                    body = await self._body(receive)
         except TimeoutError:
             await self._refuse(408, "The body did not come in time.", "slow", scope, receive, send)
             return
@@ -162,7 +166,13 @@ class Guard:
         if self.tokens.any:  # the gateway's token is not the teacher's key
             scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"authorization"]
 
+        connection: Connection | None = scope.get(CONNECTION)
+
         async def hurried(message: Message) -> None:
+            if connection is not None and not connection.flow.write_paused:
+                connection.gathers(scope, message)
+                await send(message)
+                return
             async with asyncio.timeout(self.limits.seconds):
                 await send(message)
 
@@ -185,10 +195,55 @@ class Guard:
                 return b"".join(parts)
 
 
-def impatient(limits: Limits) -> type[HttpToolsProtocol]:
+class Gathered:
+    """A transport that keeps the head of a reply until its body is written, so that both leave in one piece."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+        self.gathers = False  # whether the next piece waits for the one after it
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, piece: bytes) -> None:
+        if self.gathers:
+            self.gathers, self._head = False, piece
+        else:
+            head, self._head = self._head, b""
+            self._transport.write(head + piece)
+
+    def close(self) -> None:
+        if self._head:
+            self.write(b"")
+        self._transport.close()
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's protocol with what the guard has to know of it."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(cast(asyncio.Transport, Gathered(transport)))
+
+    def gathers(self, scope: Scope, message: Message) -> None:
+        """Keep back the head of a reply whose body follows at once."""
+        if message["type"] == "http.response.start" and scope["method"] != "HEAD":
+            whole = any(name == b"content-length" for name, _ in message["headers"])
+            cast(Gathered, self.transport).gathers = whole
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        cast(Scope, self.scope)[CONNECTION] = self
+
+    def on_message_complete(self) -> None:
+        cast(Scope, self.scope)[WHOLE] = True
+        super().on_message_complete()
+
+
+def impatient(limits: Limits) -> type[Connection]:
     """Make uvicorn's protocol close a connection whose head is too large or does not come to its end in time."""
 
-    class Impatient(HttpToolsProtocol):
+    class Impatient(Connection):
         _head = 0
         _hurry: asyncio.TimerHandle | None = None
 

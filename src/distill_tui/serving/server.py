@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from distill_tui.serving.otlp import Spans
 
 KEEPS_EVERY = 1.0  # seconds between two writings of the figures
+HANDS_OVER = (
+    0.0005  # seconds after which a thread that looks or writes lets the requests go on; Python's default is 5 ms
+)
 DELETES_EVERY = 600.0  # seconds between two looks for segments of the served log that may go
 
 
@@ -91,6 +95,7 @@ def run(setup: Setup, say: Callable[[str], None]) -> None:
     server = made(setup, say)
     gc.collect()
     gc.freeze()  # what is loaded by now stays: no collection has to walk through it while a request waits
+    sys.setswitchinterval(HANDS_OVER)
     with contextlib.suppress(KeyboardInterrupt, SystemExit):
         server.run()
     if not server.started:

@@ -11,8 +11,11 @@ import json
 import os
 import sys
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from typing import cast
 
 from distill_tui.bundles.student import BundledStudent
 
@@ -35,6 +38,48 @@ class Answer:
     probabilities: tuple[float, ...]  # in the order of the labels; empty for a student that writes
 
 
+Waiting = tuple[str, asyncio.Future[Answer]]  # a text, and where its answer goes
+
+
+class _Process(asyncio.SubprocessProtocol):
+    """One process of a student. Its frames are read where they arrive: no task waits between a text and its answer."""
+
+    def __init__(self, got: Callable[[_Process, bytes], None], gone: Callable[[_Process], None]) -> None:
+        self._got, self._gone = got, gone
+        self._rest = bytearray()
+        self.taken: list[Waiting] = []  # what it answers now
+        self.ended = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.SubprocessTransport, transport)
+        self._texts = cast(asyncio.WriteTransport, self._transport.get_pipe_transport(0))
+
+    def send(self, taken: list[Waiting]) -> None:
+        self.taken = taken
+        content = json.dumps([text for text, _ in taken]).encode()
+        if not self._texts.is_closing():  # else its end is about to be seen
+            self._texts.write(len(content).to_bytes(4, "big") + content)
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self._rest += data
+        while len(self._rest) >= 4 and len(self._rest) >= (end := 4 + int.from_bytes(self._rest[:4], "big")):
+            content = bytes(self._rest[4:end])
+            del self._rest[:end]
+            self._got(self, content)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        self.kill()
+
+    def process_exited(self) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
+            self._gone(self)
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            self._transport.kill()
+
+
 class Students:
     """The processes of one bundle's student."""
 
@@ -42,96 +87,124 @@ class Students:
         self.student = student
         self.labels: tuple[str, ...] = ()
         self.processes = processes
-        self._waiting: deque[tuple[str, asyncio.Future[Answer]]] = deque()
-        self._wake = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._running: list[asyncio.subprocess.Process] = []
+        self._waiting: deque[Waiting] = deque()
+        self._due = False  # whether what waits is handed out in the next turn of the event loop
+        self._running: list[_Process] = []
+        self._free: deque[_Process] = deque()
+        self._starting: dict[_Process, asyncio.Future[bytes]] = {}  # those that load their model
+        self._again: set[asyncio.Task[None]] = set()
+        self._closed = False
         self.restarts = 0
 
     async def start(self) -> None:
         """Start the processes and wait until each has its model loaded. Raises StudentGone."""
         try:
-            started = await asyncio.gather(*(self._spawn() for _ in range(self.processes)))
+            await asyncio.gather(*(self._spawn() for _ in range(self.processes)))
         except BaseException:
             await self.close()
             raise
-        self._tasks = [asyncio.create_task(self._serve(process)) for process in started]
 
-    async def _spawn(self) -> asyncio.subprocess.Process:
+    async def _spawn(self) -> None:
         folder, threads, most = self.student.folder, self.student.threads, self.student.max_tokens
         words = ["-m", "distill_tui.training.student_process", str(folder), str(threads), str(most)]
-        process = await asyncio.create_subprocess_exec(
+        loop = asyncio.get_running_loop()
+        _, process = await loop.subprocess_exec(
+            partial(_Process, self._got, self._gone),
             sys.executable,
             *words,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
+            stderr=None,
             env=os.environ | QUIET,
             start_new_session=True,  # a Ctrl-C ends the gateway, which then ends its students
         )
         self._running.append(process)
+        started = self._starting[process] = loop.create_future()
+        if process.ended.done():  # before it was known here
+            started.set_exception(StudentGone("It ended."))
         try:
-            labels = await asyncio.wait_for(_receive(process), STARTS_WITHIN)
-        except (asyncio.IncompleteReadError, TimeoutError, ValueError):
+            labels = json.loads(await asyncio.wait_for(asyncio.shield(started), STARTS_WITHIN))
+        except (StudentGone, TimeoutError, ValueError):
+            process.kill()
+            if process in self._running:
+                self._running.remove(process)
             raise StudentGone(f"The student in {folder.name} does not start; its error is above.") from None
+        finally:
+            self._starting.pop(process, None)
         self.labels = tuple(map(str, labels)) if isinstance(labels, list) else ()
-        return process
+        self._free.append(process)
+        self._hand_out()
 
     async def ask(self, text: str) -> Answer:
         """Answer one text. Raises StudentGone."""
         if len(self._waiting) >= LONGEST_QUEUE:
             raise StudentGone("Too many requests wait for the student.")
-        if not self._tasks:
+        if not self.alive:
             raise StudentGone("The student was closed.")
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Answer] = loop.create_future()
         self._waiting.append((text, future))
-        self._wake.set()
+        if self._free and not self._due:  # what else came in this turn goes along
+            self._due = True
+            loop.call_soon(self._hand_out)
         return await future
 
-    async def _serve(self, process: asyncio.subprocess.Process) -> None:
-        while True:
-            while not self._waiting:
-                self._wake.clear()
-                await self._wake.wait()
+    def _hand_out(self) -> None:
+        self._due = False
+        while self._free and self._waiting:
             taken = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
             taken = [(text, future) for text, future in taken if not future.done()]  # its client may be gone
-            if not taken:
-                continue
-            try:
-                found = await _exchange(process, [text for text, _ in taken])
-            except (OSError, asyncio.IncompleteReadError, ValueError):
-                process = await self._again(process, taken)
-                continue
-            except asyncio.CancelledError:
-                _fail(taken, "The student was closed.")
-                raise
-            if not isinstance(found, list):
-                _fail(taken, str(found))
-                continue
-            for (_, future), (answer, confidence, shares) in zip(taken, found, strict=True):
-                if not future.done():
-                    future.set_result(Answer(answer, confidence, tuple(shares)))
+            if taken:
+                self._free.popleft().send(taken)
 
-    async def _again(
-        self, gone: asyncio.subprocess.Process, taken: list[tuple[str, asyncio.Future[Answer]]]
-    ) -> asyncio.subprocess.Process:
-        """Start another process in the place of one that ended; what it had taken is asked again."""
-        self._waiting.extendleft(reversed(taken))
-        with suppress(ProcessLookupError):
-            gone.kill()
-        await gone.wait()
-        self._running.remove(gone)
-        self.restarts += 1
+    def _got(self, process: _Process, content: bytes) -> None:
+        """Take a frame of a process: its labels at first, then its answers."""
+        started = self._starting.get(process)
+        if started is not None:
+            if not started.done():
+                started.set_result(content)
+            return
         try:
-            return await self._spawn()
+            found = json.loads(content)
+        except ValueError:
+            process.kill()
+            return
+        taken, process.taken = process.taken, []
+        self._free.append(process)
+        self._hand_out()
+        if not isinstance(found, list) or len(found) != len(taken):
+            _fail(taken, str(found))
+            return
+        for (_, future), (answer, confidence, shares) in zip(taken, found, strict=True):
+            if not future.done():
+                future.set_result(Answer(answer, confidence, tuple(shares)))
+
+    def _gone(self, process: _Process) -> None:
+        """Start another process in the place of one that ended; what it had taken is asked again."""
+        started = self._starting.get(process)
+        if started is not None and not started.done():
+            started.set_exception(StudentGone("It ended."))
+        if process not in self._running:
+            return
+        self._running.remove(process)
+        if process in self._free:
+            self._free.remove(process)
+        self._waiting.extendleft(reversed(process.taken))
+        if started is None and not self._closed:
+            self.restarts += 1
+            task = asyncio.get_running_loop().create_task(self._replace())
+            self._again.add(task)
+            task.add_done_callback(self._again.discard)
+
+    async def _replace(self) -> None:
+        try:
+            await self._spawn()
         except StudentGone as error:
             _fail(list(self._waiting), str(error))
             self._waiting.clear()
-            raise
 
     @property
     def alive(self) -> bool:
         """Whether a process answers, or is being started again."""
-        return any(not task.done() for task in self._tasks)
+        return not self._closed and bool(self._running or self._again)
 
     @property
     def waiting(self) -> int:
@@ -139,34 +212,19 @@ class Students:
 
     async def close(self) -> None:
         """End the processes. Waiting requests get StudentGone."""
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
+        self._closed = True
+        for task in self._again:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._again, return_exceptions=True)
+        ending = list(self._running)
+        for process in ending:
+            process.kill()
+        await asyncio.gather(*(process.ended for process in ending))
         _fail(list(self._waiting), "The student was closed.")
         self._waiting.clear()
-        for process in self._running:
-            with suppress(ProcessLookupError):
-                process.kill()
-        await asyncio.gather(*(process.wait() for process in self._running))
-        self._running.clear()
 
 
-def _fail(taken: list[tuple[str, asyncio.Future[Answer]]], why: str) -> None:
+def _fail(taken: list[Waiting], why: str) -> None:
     for _, future in taken:
         if not future.done():
             future.set_exception(StudentGone(why))
-
-
-async def _exchange(process: asyncio.subprocess.Process, texts: list[str]) -> object:
-    assert process.stdin is not None
-    content = json.dumps(texts).encode()
-    process.stdin.write(len(content).to_bytes(4, "big") + content)
-    await process.stdin.drain()
-    return await _receive(process)
-
-
-async def _receive(process: asyncio.subprocess.Process) -> object:
-    assert process.stdout is not None
-    head = await process.stdout.readexactly(4)
-    return json.loads(await process.stdout.readexactly(int.from_bytes(head, "big")))
