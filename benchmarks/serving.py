@@ -22,13 +22,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import httpx
+from paced import texts
 
 from distill_tui.bundles.student import BundledStudent
 from distill_tui.serving import guard, server
@@ -37,7 +37,6 @@ from distill_tui.spec import Spec
 from distill_tui.terms import ServingMode, Task
 from distill_tui.training import students
 
-WORDS = ("refund", "invoice", "charge", "parcel", "courier", "delivery", "please", "where", "late", "my", "the", "is")
 PAUSE = 0.0007  # seconds: as long as a student at the gateway waits for one client's next request
 KEY = "sk-bench-5d41402abc4b2a76b9719d911017c592"  # of LiteLLM's own door, which it insists on
 LUA = """
@@ -63,12 +62,6 @@ REPLY = json.dumps(
         "usage": {"prompt_tokens": 11, "completion_tokens": 1, "total_tokens": 12},
     }
 ).encode()  # fmt: skip
-
-
-def texts(count: int) -> list[str]:
-    return [
-        " ".join(WORDS[(number * step) % len(WORDS)] for step in range(1, 12)) + f" {number}" for number in range(count)
-    ]
 
 
 # --- what is measured ------------------------------------------------------------------------------------------------
@@ -164,58 +157,11 @@ def wrk(port: int, clients: int, seconds: int, script: Path) -> dict[str, float]
     return {"rps": count / (took / 1e6), "p50_ms": p50 / 1000, "p99_ms": p99 / 1000}
 
 
-class Paced(asyncio.Protocol):
-    """A connection of a client that asks at its time, and measures from when it should have asked."""
-
-    def __init__(self, free: deque[Paced], took: list[float]) -> None:
-        self.free, self.took, self.rest, self.due = free, took, b"", 0.0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-        self.free.append(self)
-
-    def ask(self, text: str, due: float) -> None:
-        body = json.dumps({"model": "big", "messages": [{"role": "user", "content": text}]}).encode()
-        head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(body)
-        self.due = due
-        self.transport.write(head + body)  # type: ignore[attr-defined]
-
-    def data_received(self, data: bytes) -> None:
-        self.rest += data
-        end = self.rest.find(b"\r\n\r\n")
-        found = re.search(rb"content-length: *(\d+)", self.rest[: max(0, end)], re.IGNORECASE)
-        if end >= 0 and found is not None and len(self.rest) >= end + 4 + int(found[1]):
-            assert self.rest.startswith(b"HTTP/1.1 200"), self.rest
-            self.took.append(1000 * (time.perf_counter() - self.due))
-            self.rest = b""
-            self.free.append(self)
-
-
-def paced(port: int, rate: float, seconds: int, clients: int = 64) -> dict[str, float]:
-    """Ask at a fixed rate, whether the gateway keeps up or not; milliseconds from when each request was due.
-
-    Without a limit (`inf`) each client asks again once it is answered: the most that client and gateway do together.
-    """
-    import uvloop
-
-    took, some = list[float](), texts(5000)
-
-    async def ask() -> None:
-        loop, free = asyncio.get_running_loop(), deque[Paced]()
-        for _ in range(clients):
-            await loop.create_connection(lambda: Paced(free, took), "127.0.0.1", port)
-        begun, asked = time.perf_counter(), 0
-        while (now := time.perf_counter() - begun) < seconds:
-            while free and asked <= now * rate:
-                free.popleft().ask(some[asked % len(some)], begun + (asked / rate or now))
-                asked += 1
-            await asyncio.sleep(0.0005)
-        while len(free) < clients:
-            await asyncio.sleep(0.001)
-
-    uvloop.run(ask())
-    ranked = sorted(took)
-    return {"rps": len(ranked) / seconds, "p50_ms": ranked[len(ranked) // 2], "p99_ms": ranked[int(0.99 * len(ranked))]}
+def paced(port: int, rate: float, seconds: int) -> dict[str, float]:
+    """Ask by a process of its own (`paced.py`) at a fixed rate, or as quick as 64 clients are answered (`inf`)."""
+    words = [sys.executable, str(Path(__file__).with_name("paced.py")), str(port), str(rate), str(seconds)]
+    found: dict[str, float] = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+    return found
 
 
 @contextmanager
@@ -340,10 +286,15 @@ def main() -> None:
                 print(f"{kind} at the gateway, 1 client: {one}; overhead p50 {over[0]:.2f} ms, p99 {over[1]:.2f} ms")
                 paused = one["p50_ms"] - own["p50_after_a_pause_ms"]
                 print(f"{kind}: over its own time after a pause of {1000 * PAUSE} ms, p50 {paused:.2f} ms")
-                most = middle(partial(paced, port, math.inf, given.seconds))["rps"]  # this client is dearer than wrk
+                most = middle(partial(paced, port, math.inf, given.seconds))["rps"]
                 half = middle(partial(paced, port, most / 2, given.seconds))
-                over_p99 = half["p99_ms"] - own["p99_ms"]
-                print(f"{kind} at half of {most:.0f} a second: {half}; overhead p99 {over_p99:.2f} ms")
+                over_half = half["p50_ms"] - own["p50_ms"], half["p99_ms"] - own["p99_ms"]
+                print(
+                    f"{kind} at half of {most:.0f} a second: {half}; overhead p50 {over_half[0]:.2f} ms, "
+                    f"p99 {over_half[1]:.2f} ms"
+                )
+                bare = middle(partial(paced, upstream, most / 2, given.seconds), 1)
+                print(f"{kind}: of this, the client and the machine in front of a server that answers at once: {bare}")
                 print(f"{kind} at the gateway, 32 clients: {many}; memory {before} to {memory(pid)} MB")
                 print(f"{kind}: {many['rps'] / own['rps']:.2f} of one at a time without a gateway")
 

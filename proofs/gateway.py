@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -23,13 +24,16 @@ from support import gateway, real_play, served
 from support.teacher_server import TeacherServer
 
 CLIENTS = 4
+PART = 25  # rollbacks of one play
+PAUSE = 0.005  # seconds between a client's requests, so that the load is of the gateway and not of the machine
 FAULTS = ("429", "500", "503", "drop", "half", "not json", "cut", "")
 
 
 class Load:
-    """Clients that ask without a pause; what each reply said, and when its request began and its reply came."""
+    """Clients that ask one request at a time; what each reply said, and when its request began and its reply came."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, pause: float = 0.0) -> None:
+        self.pause = pause
         self.answers: list[tuple[float, float, str, str, int, str]] = []  # begun, ended, text, route, status, bundle
         self.broken = 0  # connections that ended without a reply
         self._stop = threading.Event()
@@ -38,7 +42,7 @@ class Load:
     def _ask(self, url: str, name: int) -> None:
         with httpx.Client(base_url=url, timeout=10) as http:
             number = 0
-            while not self._stop.is_set():
+            while not self._stop.wait(self.pause) if self.pause else not self._stop.is_set():
                 number += 1
                 text, begun = f"a refund {name} {time.monotonic_ns()} {number}", time.monotonic()
                 body = {"model": "big", "messages": [{"role": "user", "content": text}]}
@@ -152,34 +156,45 @@ def suspensions(bench: Bench) -> Row:
 
 def rollbacks(bench: Bench) -> Row:
     """Roll back and forth under load: a second later nothing comes from the bundle before, and no request is lost."""
-    row, longest = Row("a rollback under load"), 0.0
+    row, whole = bench.row("a rollback under load"), bench.empty()
+    with workers():
+        served.with_two_bundles(whole).project.close()
     with TeacherServer() as teacher:
-        with workers():
-            play = served.with_two_bundles(bench.empty())
-        actions.set_mode(play.project, play.id, play.by("olga"), EVERY)
-        try:
-            with gateway.serving(gateway.of_play(play.path), teacher=teacher.url) as found, Load(found.url) as load:
-                for _ in range(bench.times(1000)):
-                    row.times += 1
-                    dossier = play.project.dossier(play.id)
-                    before = dossier.live
-                    other = next(each for each in dossier.bundles if before is not None and each.id != before.id)
-                    assert before is not None
-                    actions.roll_back(play.project, play.id, play.by("olga"), other.id, "proof")
-                    at, seen = time.monotonic(), len(load.answers)
-                    found.until(lambda other=other: bool(load.answers) and load.answers[-1][5] == other.digest, 60)
-                    time.sleep(max(0.0, at + 1.2 - time.monotonic()))
-                    late = [end - at for _, end, _, _, _, bundle in load.answers[seen:] if bundle == before.digest]
-                    longest = max([longest, *late])
-                    row.check(
-                        f"bundle {before.id} answered {max(late):.2f} s later" if late and max(late) > 1 else None
-                    )
-            row.require(all(status == 200 for _, _, _, _, status, _ in load.answers), "a request had no answer")
-            row.require(load.broken == 0, "a connection broke")
-        finally:
-            play.project.close()
-    row.detail = f"{len(load.answers):,} requests; the last answer of the bundle before came {longest:.2f} s after"
+        while bench.goes_on(row, bench.times(1000)):
+            folder = Path(shutil.copytree(whole / "team", bench.empty() / "team"))
+            play = real_play.opened(folder)  # each part begins on a fresh copy
+            try:
+                _roll(row, play, teacher.url, min(PART, bench.times(1000) - row.times))
+            finally:
+                play.project.close()
+                shutil.rmtree(folder)
+            bench.keep(row)
+    row.detail = (
+        f"{row.counts['requests']:,} requests, each answered; the last answer of the bundle before came "
+        f"{row.counts['longest, ms'] / 1000:.2f} s after"
+    )
     return row
+
+
+def _roll(row: Row, play: real_play.Play, teacher: str, times: int) -> None:
+    actions.set_mode(play.project, play.id, play.by("olga"), EVERY)
+    with gateway.serving(gateway.of_play(play.path), teacher=teacher) as found, Load(found.url, PAUSE) as load:
+        for _ in range(times):
+            dossier = play.project.dossier(play.id)
+            before = dossier.live
+            other = next(each for each in dossier.bundles if before is not None and each.id != before.id)
+            assert before is not None
+            actions.roll_back(play.project, play.id, play.by("olga"), other.id, "proof")
+            at, seen = time.monotonic(), len(load.answers)
+            found.until(lambda other=other: bool(load.answers) and load.answers[-1][5] == other.digest, 60)
+            time.sleep(max(0.0, at + 1.2 - time.monotonic()))
+            late = [end - at for _, end, _, _, _, bundle in load.answers[seen:] if bundle == before.digest]
+            row.counts["longest, ms"] = max([row.counts["longest, ms"], *(round(1000 * each) for each in late)])
+            row.check(f"bundle {before.id} answered {max(late):.2f} s later" if late and max(late) > 1 else None)
+            row.times += 1
+    row.counts["requests"] += len(load.answers)
+    row.require(all(status == 200 for _, _, _, _, status, _ in load.answers), "a request had no answer")
+    row.require(load.broken == 0, "a connection broke")
 
 
 def faults(bench: Bench) -> Row:

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import repeat
+from math import inf
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -34,6 +36,7 @@ class Row:
     detail: str = ""
     lost: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    stopped: bool = False  # before all of its parts were done
 
     def check(self, wrong: str | None, where: object = "") -> None:
         """Add a loss, where there is one."""
@@ -56,9 +59,30 @@ class Bench:
     first: bool  # stop at the first loss
     without: Callable[..., tuple[list[str], str]]  # runs another proof without a guard; returns its losses and output
     finally_: ExitStack
+    before: dict[str, Any] = field(default_factory=dict)  # the parts of a proof that an earlier run has done
+    until: float = inf  # when a proof in parts stops
+    part_done: Callable[[dict[str, Any]], None] = lambda part: None  # keeps them
 
     def __post_init__(self) -> None:
         self.chance = Random(self.seed)
+        self._begun = time.monotonic()
+
+    def row(self, name: str) -> Row:
+        """Begin a row that is proved in parts, or go on with it where an earlier run of this commit was stopped."""
+        done = self.before
+        return Row(name, done.get("times", 0), lost=list(done.get("lost", ())), counts=Counter(done.get("counts", {})))
+
+    def goes_on(self, row: Row, times: int) -> bool:
+        """Whether another part of a row is to be proved now."""
+        if row.times >= times or (self.first and row.lost):
+            return False
+        row.stopped = time.monotonic() > self.until
+        return not row.stopped
+
+    def keep(self, row: Row) -> None:
+        """Keep what a row has reached."""
+        seconds = self.before.get("seconds", 0.0) + time.monotonic() - self._begun
+        self.part_done({"times": row.times, "lost": row.lost, "counts": row.counts, "seconds": seconds})
 
     def times(self, full: int, least: int = 3) -> int:
         """Scale a full count."""

@@ -90,25 +90,36 @@ def prove(given: argparse.Namespace) -> int:
         if not stages.exists() and given.subject not in WORKERS:
             stages.mkdir()
             assert forked(lambda: operations.make_stages(stages)) == 0
-        started, nothing = time.monotonic(), "ended without a result"
+        started, nothing, parts = time.monotonic(), "ended without a result", done_before(given, name)
         keep(given, name, subject=given.subject, commit=commit(), times=0, lost=[], detail=nothing, code=1, seconds=0)
-        ended = forked(lambda name=name, proof=proof: once(given, name, proof))
-        keep(given, name, code=ended, seconds=round(time.monotonic() - started, 1))
+        keep(given, name, parts=parts)
+        ended = forked(lambda name=name, proof=proof, parts=parts: once(given, name, proof, parts))
+        seconds = parts.get("seconds", 0.0) + time.monotonic() - started
+        keep(given, name, code=ended, seconds=round(seconds, 1), **({} if ended else {"parts": {}}))
         code = code or ended
     return code
 
 
-def once(given: argparse.Namespace, name: str, proof: Callable[[Bench], Row]) -> int:
+def done_before(given: argparse.Namespace, name: str) -> dict[str, Any]:
+    """Return the parts of a proof that a run of the same commit did before it was stopped."""
+    known = load(given.kept).get(str(given.scale), {}).get(name, {})
+    same = known.get("commit") == commit() and not given.again
+    return dict(known.get("parts", {})) if same else {}
+
+
+def once(given: argparse.Namespace, name: str, proof: Callable[[Bench], Row], parts: dict[str, Any]) -> int:
     """Run one proof in this process; without a guard the first loss is enough."""
     if given.without:
         import_module("guards").GUARDS[given.without].take_away()
     with tempfile.TemporaryDirectory(dir=given.folder) as folder, ExitStack() as stack:
         stages = given.folder / "stages"
-        bench = Bench(Path(folder), stages, given.scale, given.seed, bool(given.without), without, stack)
+        until = time.monotonic() + 60 * given.minutes
+        bench = Bench(Path(folder), stages, given.scale, given.seed, bool(given.without), without, stack, parts, until)
+        bench.part_done = lambda part: keep(given, name, parts=part)
         row = proof(bench)
     keep(given, name, times=row.times, lost=row.lost, detail=row.detail)
     kit.print_losses([row])
-    return int(bool(row.lost))
+    return int(bool(row.lost) or row.stopped)
 
 
 def forked(do: Callable[[], object]) -> int:
@@ -175,6 +186,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=1e6, help="of a proof in parts; the next run goes on with it")
     parser.add_argument("--only", default="", help="the proofs whose name contains this word")
     parser.add_argument("--again", action="store_true", help="also run what held already")
     parser.add_argument("--list", action="store_true", help="only the names")
