@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -9,11 +10,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 import httpx
 
+import kit
 from distill_tui import actions
 from distill_tui.rules.requests import ServeMode
 from distill_tui.runs.executors import local
@@ -24,7 +27,7 @@ from support import gateway, real_play, served
 from support.teacher_server import TeacherServer
 
 CLIENTS = 4
-PART = 25  # rollbacks of one play
+PART, GATEWAYS = 25, 2  # rollbacks of one copy of the play; gateways at once, each of its copy
 PAUSE = 0.005  # seconds between a client's requests, so that the load is of the gateway and not of the machine
 FAULTS = ("429", "500", "503", "drop", "half", "not json", "cut", "")
 
@@ -156,24 +159,37 @@ def suspensions(bench: Bench) -> Row:
 
 def rollbacks(bench: Bench) -> Row:
     """Roll back and forth under load: a second later nothing comes from the bundle before, and no request is lost."""
-    row, whole = bench.row("a rollback under load"), bench.empty()
+    row, whole, full = bench.row("a rollback under load"), bench.empty(), bench.times(1000)
     with workers():
         served.with_two_bundles(whole).project.close()
-    with TeacherServer() as teacher:
-        while bench.goes_on(row, bench.times(1000)):
-            folder = Path(shutil.copytree(whole / "team", bench.empty() / "team"))
-            play = real_play.opened(folder)  # each part begins on a fresh copy
-            try:
-                _roll(row, play, teacher.url, min(PART, bench.times(1000) - row.times))
-            finally:
-                play.project.close()
-                shutil.rmtree(folder)
-            bench.keep(row)
+    while bench.goes_on(row, full):
+        times = min(PART, max(1, (full - row.times) // GATEWAYS))
+        copies = [Path(shutil.copytree(whole / "team", bench.empty() / "team")) for _ in range(GATEWAYS)]
+        for lines in kit.at_once(*(partial(_part, folder, times) for folder in copies)):
+            row.require(lines and not kit.failures(lines), f"a gateway ended without a result: {kit.failures(lines)}")
+            for part in map(json.loads, () if kit.failures(lines) else lines):
+                row.times, row.lost = row.times + part["times"], row.lost + part["lost"]
+                row.counts["requests"] += part["requests"]
+                row.counts["longest, ms"] = max(row.counts["longest, ms"], part["longest, ms"])
+        for folder in copies:
+            shutil.rmtree(folder)
+        bench.keep(row)
     row.detail = (
         f"{row.counts['requests']:,} requests, each answered; the last answer of the bundle before came "
         f"{row.counts['longest, ms'] / 1000:.2f} s after"
     )
     return row
+
+
+def _part(folder: Path, times: int, send: kit.Send) -> None:
+    """Roll one play back and forth, in a process of its own."""
+    row, play = Row("a part"), real_play.opened(folder)
+    try:
+        with TeacherServer() as teacher:
+            _roll(row, play, teacher.url, times)
+    finally:
+        play.project.close()
+    send(json.dumps({"times": row.times, "lost": row.lost} | row.counts))
 
 
 def _roll(row: Row, play: real_play.Play, teacher: str, times: int) -> None:
