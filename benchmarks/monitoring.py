@@ -96,38 +96,39 @@ def begun(random: np.random.Generator, setting: Setting) -> tuple[observe.Monito
 
 
 def year(random: np.random.Generator, setting: Setting, below: float) -> Iterator[tuple[int, list[Observation]]]:
-    """Yield what the audit channel brings, hour by hour: the day, and its observations."""
-    number = 0
-    for day in range(YEAR):
-        share = max(at for at in setting.growth if at[0] <= day)[1]
+    """Yield what the audit channel brings, hour by hour: the day, and its observations. All is drawn beforehand."""
+    days = np.repeat(np.arange(YEAR), 24)
+    burst = (random.random(24 * YEAR) < BURST_CHANCE) & setting.bursts
+    requests = random.poisson(PER_DAY * np.tile(HOURS, YEAR) * np.where(burst, BURST_SIZE, 1))
+    shares = np.array([max(at for at in setting.growth if at[0] <= day)[1] for day in range(YEAR)])
+    counts = random.binomial(requests, shares[days] * setting.audit)
+    begins = np.concatenate([[0], np.cumsum(counts)])
+    unsure, distance, length, said, segment = rows(random, begins[-1])
+    changed = np.repeat(days, counts) >= CHANGE
+    chance = unsure * np.where(changed, setting.rise, 1.0)
+    for hour in np.flatnonzero(burst) if setting.like else ():  # of one source: all of it is harder, or easier
+        here, spread = slice(begins[hour], begins[hour + 1]), 1 / setting.like - 1
+        chance[here] *= random.beta(0.06 * spread, 0.94 * spread) / 0.06
+        segment[here] = random.choice(3, p=SHARES)
+    differs = random.random(len(unsure)) < chance
+    differs ^= changed & (random.random(len(unsure)) < setting.teacher)
+    seen = np.ones(len(unsure), dtype=bool) if setting.sent_back_too else 1 - unsure >= below
+    columns = (each.tolist() for each in (said, differs, segment, unsure, distance, length, seen))
+    drawn = list(zip(*columns, strict=True))
+    for hour in range(24 * YEAR):
+        day = hour // 24
         name = (FIRST + timedelta(day)).isoformat()
-        if setting.teacher and day % PROBE_EVERY == 0:
-            changed = day >= CHANGE
-            answers = random.random(observe.PROBE_ROWS) < (setting.teacher if changed else 0.0)
+        if setting.teacher and hour % (24 * PROBE_EVERY) == 0:
+            answers = random.random(observe.PROBE_ROWS) < (setting.teacher if day >= CHANGE else 0.0)
             yield day, [_probe(name, at, bool(other)) for at, other in enumerate(answers)]
-        for hour in range(24):
-            burst = setting.bursts and random.random() < BURST_CHANCE
-            requests = random.poisson(PER_DAY * HOURS[hour] * (BURST_SIZE if burst else 1))
-            count = int(random.binomial(requests, share * setting.audit))
-            unsure, distance, length, said, segment = rows(random, count)
-            chance = unsure * (setting.rise if day >= CHANGE else 1.0)
-            if burst and setting.like:  # of one source: all of it is harder, or easier, in one segment
-                spread = 1 / setting.like - 1
-                chance = chance * random.beta(0.06 * spread, 0.94 * spread) / 0.06
-                segment = np.full(count, random.choice(3, p=SHARES))
-            differs = random.random(count) < chance
-            if day >= CHANGE and setting.teacher:
-                differs ^= random.random(count) < setting.teacher
-            seen = np.ones(count, dtype=bool) if setting.sent_back_too else 1 - unsure >= below
-            hourly = []
-            for at in np.flatnonzero(seen).tolist():
-                number += 1
-                answer, other = LABELS[said[at]], LABELS[(said[at] + 1) % 4]
-                hourly.append(
-                    _row(name, f"{number:x}", answer, other if differs[at] else answer, SEGMENTS[segment[at]])
-                    | {"uncertainty": float(unsure[at]), "distance": float(distance[at]), "length": int(length[at])}
-                )
-            yield day, [Observation(**each) for each in hourly]
+        hourly = []
+        for number in range(begins[hour], begins[hour + 1]):
+            answer, other, place, doubt, far, long, is_seen = drawn[number]
+            if is_seen:
+                said_by = LABELS[(answer + 1) % 4 if other else answer]
+                row = _row(name, f"{number:x}", LABELS[answer], said_by, SEGMENTS[place])
+                hourly.append(Observation(**row | {"uncertainty": doubt, "distance": far, "length": long}))  # type: ignore[arg-type]
+        yield day, hourly
 
 
 def _row(day: str, digest: str, answer: str, teacher: str, segment: str, probe: int = 0) -> dict[str, object]:

@@ -27,7 +27,7 @@ from support import gateway, real_play, served
 from support.teacher_server import TeacherServer
 
 CLIENTS = 4
-PART, GATEWAYS = 25, 2  # rollbacks of one copy of the play; gateways at once, each of its copy
+PART, GATEWAYS = 25, 3  # rollbacks of one copy of the play; gateways at once, each of its copy
 PAUSE = 0.005  # seconds between a client's requests, so that the load is of the gateway and not of the machine
 FAULTS = ("429", "500", "503", "drop", "half", "not json", "cut", "")
 
@@ -183,6 +183,7 @@ def rollbacks(bench: Bench) -> Row:
 
 def _part(folder: Path, times: int, send: kit.Send) -> None:
     """Roll one play back and forth, in a process of its own."""
+    os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="state-")  # the other copies are of the same project
     row, play = Row("a part"), real_play.opened(folder)
     try:
         with TeacherServer() as teacher:

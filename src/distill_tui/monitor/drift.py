@@ -223,9 +223,11 @@ def input_factors(p: float) -> tuple[float, ...]:
 
     Each integrates to 1 over (0, 1), so that each is fair while the p-values are uniform.
     """
-    root = sqrt(p)
-    tilts = tuple(1 + tilt * (p - 0.5) for tilt in (-1.9, -1.0, -0.5, 0.5, 1.0, 1.9))
-    return (*tilts, 0.5 / root, 0.25 / (root * sqrt(root)), 2 * abs(2 * p - 1))
+    root, away = sqrt(p), p - 0.5
+    return (
+        *(1 + -1.9 * away, 1 + -away, 1 + -0.5 * away, 1 + 0.5 * away, 1 + away, 1 + 1.9 * away),
+        *(0.5 / root, 0.25 / (root * sqrt(root)), 2 * abs(2 * p - 1)),
+    )
 
 
 class Inputs:
