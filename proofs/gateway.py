@@ -27,7 +27,7 @@ from support import gateway, real_play, served
 from support.teacher_server import TeacherServer
 
 CLIENTS = 4
-PART, GATEWAYS = 25, 2  # rollbacks of one copy of the play; gateways at once, each of its copy
+PART, GATEWAYS = 25, 1  # rollbacks of one copy of the play; gateways at once, each of its copy, where cores are free
 PAUSE = 0.005  # seconds between a client's requests, so that the load is of the gateway and not of the machine
 FAULTS = ("429", "500", "503", "drop", "half", "not json", "cut", "")
 
