@@ -26,6 +26,7 @@ from distill_tui.ui.board.widget import Board
 from distill_tui.ui.forms.gate_sheet import GateSheet
 from distill_tui.ui.forms.sheet import Sheet
 from distill_tui.ui.widgets.frame import MessageLine
+from support.forked import workers
 
 NUMBERS = ("900000", "2.40", "1000", "60", "0.08", "60", "4000", "0.01")
 WORDS = {  # which words tell which label
@@ -127,6 +128,11 @@ async def test_the_whole_cadence_by_keys_alone_with_two_people(made: tuple[Path,
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     path, key = made
     monkeypatch.chdir(path.parent)
+    with workers():
+        await the_cadence(path, key)
+
+
+async def the_cadence(path: Path, key: Path) -> None:
     async with DistillApp(path).run_test(size=(120, 36)) as pilot:
         dana = Person(pilot)
         await opens_a_play(dana)

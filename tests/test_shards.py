@@ -8,7 +8,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -29,6 +28,7 @@ from distill_tui.store.project import Project, ProjectError
 from distill_tui.teachers import cache
 from distill_tui.terms import Executor, RunKind, RunStatus
 from support import data_runs, latency_play, slurm, small_disk
+from support.forked import AWAY, Forked, workers
 from support.latency_play import DAN, QUICK
 from support.live_play import workers_here
 from support.training import spoilt
@@ -63,11 +63,9 @@ def newest(project: Project) -> entities.Run:
     return project.dossier(1).runs[-1]
 
 
-def away(shard: Path, *attempt: str) -> subprocess.Popen[str]:
+def away(shard: Path, *attempt: str) -> Forked:
     """Work on a shard as an engine would: a process that knows the shard and nothing else."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "distill_tui.runs.away", str(shard), *attempt], stderr=subprocess.PIPE, text=True
-    )
+    return Forked(AWAY, str(shard), *attempt)
 
 
 def done(shard: Path) -> None:
@@ -309,7 +307,7 @@ def test_a_shard_that_was_killed_goes_on_and_gives_the_same_student(project: Pro
     assert outcomes[0]["artifact"] == outcomes[1]["artifact"]
 
 
-def _until(reached: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 120) -> None:
+def _until(reached: Callable[[], bool], process: Forked, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not reached() and process.poll() is None:
         assert time.monotonic() < end
@@ -407,7 +405,8 @@ def real(made: Path, tmp_path: Path) -> Iterator[Project]:
     """The same project with workers that are processes."""
     shutil.copytree(made, tmp_path / "work")
     opened = Project.open(tmp_path / "work" / "team.distill")
-    yield opened
+    with workers():
+        yield opened
     for run in queries.active_runs(opened):
         if run.pid is not None:
             os.kill(run.pid, signal.SIGKILL)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from distill_tui.store import queries, tables
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.terms import Action, Control, RunKind, RunStatus, Stage
 from support import latency_play
+from support.forked import workers
 from support.latency_play import DAN, GATE, LONG, QUICK, VERA
 from support.runs import seen, until
 
@@ -46,14 +48,36 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def project(made: Path, tmp_path: Path) -> Iterator[Project]:
-    shutil.copytree(made, tmp_path / "work")
-    opened = Project.open(tmp_path / "work" / "team.distill")
-    yield opened
+@pytest.fixture(scope="module")
+def taught(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same play with a trained student."""
+    folder = tmp_path_factory.mktemp("taught") / "work"
+    with opened_copy(made, folder) as project:
+        assert ended(project, actions.start_run(project, 1, DAN, QUICK)).status is RunStatus.FINISHED
+    return folder
+
+
+@contextmanager
+def opened_copy(folder: Path, copy: Path) -> Iterator[Project]:
+    shutil.copytree(folder, copy)
+    opened = Project.open(copy / "team.distill")
+    with workers():
+        yield opened
     for run in queries.active_runs(opened):
         kill(opened, run.id or 0)
     opened.close()
+
+
+@pytest.fixture
+def project(made: Path, tmp_path: Path) -> Iterator[Project]:
+    with opened_copy(made, tmp_path / "work") as opened:
+        yield opened
+
+
+@pytest.fixture
+def with_student(taught: Path, tmp_path: Path) -> Iterator[Project]:
+    with opened_copy(taught, tmp_path / "work") as opened:
+        yield opened
 
 
 def kill(project: Project, run_id: int, how: int = signal.SIGKILL) -> None:
@@ -112,9 +136,10 @@ def test_a_stopped_run_keeps_a_checkpoint_and_goes_on(project: Project) -> None:
     assert ended(project, run).status is RunStatus.FINISHED
 
 
-def test_a_disk_that_fails_is_told_in_a_line_and_the_run_goes_on_once_it_is_well(project: Project) -> None:
-    never = ended(project, actions.start_run(project, 1, DAN, QUICK))
-    folder = project.artifacts.run_folder(never.id + 1)  # type: ignore[operator]
+def test_a_disk_that_fails_is_told_in_a_line_and_the_run_goes_on_once_it_is_well(with_student: Project) -> None:
+    project = with_student
+    never = project.dossier(1).runs[-1]
+    folder = project.artifacts.run_folder(never.id + 1)
     folder.mkdir(parents=True)
     (folder / "static").touch()  # where the folder of checkpoints would be
     run = actions.start_run(project, 1, DAN, QUICK)
@@ -249,6 +274,7 @@ def test_neither_worker_nor_command_speaks_to_any_host(
     (tmp_path / "sitecustomize.py").write_text(LISTENER)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, sys.path)]))
     monkeypatch.setenv("HEARD", str(tmp_path / "heard"))
+    monkeypatch.setattr(local, "_ready", {})  # each worker starts with the listener
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
     ended(project, actions.start_run(project, 1, DAN, QUICK))
@@ -265,8 +291,9 @@ def test_neither_worker_nor_command_speaks_to_any_host(
     assert "socket.getaddrinfo ('localhost'" in (tmp_path / "heard").read_text()  # who speaks would be heard
 
 
-def test_a_student_that_was_altered_is_not_evaluated(project: Project) -> None:
-    run = ended(project, actions.start_run(project, 1, DAN, QUICK))
+def test_a_student_that_was_altered_is_not_evaluated(with_student: Project) -> None:
+    project = with_student
+    run = project.dossier(1).runs[-1]
     assert run.artifact is not None
     weights = project.artifacts.path(run.artifact) / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
@@ -279,8 +306,8 @@ def test_a_student_that_was_altered_is_not_evaluated(project: Project) -> None:
     assert project.dossier(1).play.stage is Stage.TRAIN  # type: ignore[union-attr]
 
 
-def test_a_round_has_one_look_and_a_validators_own_look_builds_nothing(project: Project) -> None:
-    ended(project, actions.start_run(project, 1, DAN, QUICK))
+def test_a_round_has_one_look_and_a_validators_own_look_builds_nothing(with_student: Project) -> None:
+    project = with_student
     ended(project, actions.evaluate(project, 1, DAN))
     dossier = project.dossier(1)
     assert dossier.play.stage is Stage.DECIDE and dossier.passed
