@@ -18,7 +18,7 @@ from distill_tui.terms import Metric, Reference, Verdict
 
 AT_BEST = " at best"  # behind the bound of a criterion that is missed
 GROUPED = 1.1  # rows to a group from which on a sentence counts groups too
-MOST_ROWS = 100_000  # more rows than these are no advice: the student stands at the bar
+MOST_ROWS = 100_000  # more rows than these are not advised: the student stands at the bar
 
 
 @dataclass(frozen=True)
