@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import shutil
@@ -23,14 +24,19 @@ from distill_tui.bundles.verify import verify_bundle
 from distill_tui.cli.app import main
 from distill_tui.dataset.audit import scores as audit
 from distill_tui.dataset.build import Row
-from distill_tui.gates.gate import Criterion, Gate
+from distill_tui.gates import wording
+from distill_tui.gates.gate import ROW_SCORES, Criterion, Gate
+from distill_tui.gates.headline import metric_in, metric_of
 from distill_tui.gates.scale import Scale
-from distill_tui.review import review
+from distill_tui.gates.written import from_json, to_json
+from distill_tui.reports import html as sponsor_page
+from distill_tui.review import headline, review
 from distill_tui.rules.actor import Actor
+from distill_tui.rules.card import LOWER_IS_BETTER
 from distill_tui.rules.data import open_findings
 from distill_tui.rules.labels import scale_text
 from distill_tui.rules.objection import Refused
-from distill_tui.rules.results import Finding
+from distill_tui.rules.results import Finding, train_result
 from distill_tui.serving import recorder
 from distill_tui.serving.stand import Stand
 from distill_tui.spec import Spec
@@ -75,6 +81,7 @@ GATE = Gate(
 )
 SPEC = ("student=ngram", "epochs=12", "learning_rate=0.05")
 BEST, WORST = "clear correct baran complete polite", "rude wrong baran vague padded"
+PAGES = (overview_tab.numbers, gate_tab.gate)
 FORMS = {"levels": "1,2,3,4,5", "range": "0..1"}
 
 
@@ -194,6 +201,63 @@ def test_a_student_is_judged_by_how_far_off_it_is(decided: Project, form: str) -
     assert "Quadratic weighted kappa with gold: student" in words and "of 80 repeated inputs" in words
     off = {name: sum(column) / len(column) for name, column in record.scores["mae"].items()}
     assert off["student"] < 1500 and off["teacher"] < 1000, off
+
+
+def test_the_headline_is_what_the_gate_judges_on_every_surface(
+    decided: Project, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exact accuracy says little of a score: card, board, tabs, commands and report show the binding metric."""
+    dossier = decided.dossier(1)
+    record = dossier.record
+    assert record is not None
+    means = {name: sum(column) / len(column) / 10_000 for name, column in record.scores["mae"].items()}
+    words = [wording.trim(f"{means[name]:.3f}") for name in ("student", "teacher", "baseline")]
+    line = f"held-out mae  student {words[0]}  teacher {words[1]}  baseline {words[2]}"
+    found = headline.of(dossier, interval=True)
+    assert (found.quality, found.metric) == (line, "mae")
+    assert found.interval is not None and found.interval[0] == 250
+    assert found.interval[1] < means["student"] < found.interval[2]
+    view = load(decided, 1, VERA)
+    drawn = {draw: " ".join(" ".join(each.plain for each in draw(view, 200)).split()) for draw in PAGES}
+    assert line in " ".join(each.plain for each in overview_tab.overview(view, 78))
+    assert "held-out mae" in drawn[overview_tab.numbers]
+    whole = review.of(dossier)
+    assert whole is not None and f"held-out mae {words[0]} (" in html.unescape(sponsor_page.page(whole))
+    card = next(iter(glance.cards(decided.path)))
+    result = train_result(dossier.runs[-2])
+    assert result is not None and (result.judged, card.measure) == ("mae", "mae")
+    assert card.quality == result.judged_score and card.score == f"mae {result.judged_score:.3f}"
+    assert card.best == 1 - card.quality == result.score
+    command(decided.path, "list")
+    assert card.score in capsys.readouterr().out
+    command(decided.path, "show", "P-001")
+    assert line in capsys.readouterr().out
+    baselines = [each.sentence for each in dossier.judgements if each.criterion.reference is Reference.BASELINE]
+    assert baselines and all("the ridge regression baseline" in each for each in baselines), baselines
+    assert "baseline ridge regression" in drawn[gate_tab.gate]
+    assert from_json(to_json(GATE)).baseline == "tfidf", "a gate stores the name that older gates have"
+
+
+@pytest.mark.parametrize(
+    ("criteria", "metric"),
+    [
+        ((Criterion(Metric.KAPPA, binding=True), Criterion(Metric.MAE)), Metric.KAPPA),
+        ((Criterion(Metric.SPEARMAN), Criterion(Metric.P95_LATENCY, binding=True)), Metric.SPEARMAN),
+        ((Criterion(Metric.ACCURACY, binding=True), Criterion(Metric.MAE)), Metric.ACCURACY),
+        ((Criterion(Metric.WITHIN_ONE, watch_only="to see"), Criterion(Metric.P95_LATENCY, binding=True)), Metric.MAE),
+    ],
+)
+def test_the_binding_metric_is_the_headline_else_the_first_that_counts(
+    criteria: tuple[Criterion, ...], metric: Metric
+) -> None:
+    gate = Gate(criteria)
+    assert metric_of(gate, Task.SCORE) is metric
+    assert metric_in(json.loads(to_json(gate))["criteria"], Task.SCORE) is metric, "as the board reads it"
+    assert metric_of(gate, Task.CLASSIFICATION) is Metric.ACCURACY
+
+
+def test_the_card_knows_which_metrics_are_better_when_lower() -> None:
+    assert {metric for metric, score in ROW_SCORES.items() if score.lower_is_better} == {*LOWER_IS_BETTER}
 
 
 def test_the_rest_of_the_way_ship_predict_and_retrain(decided: Project, form: str, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from distill_tui.gates.economics import Range
-from distill_tui.terms import Assurance, Metric, PlayKind, Reference
+from distill_tui.terms import Assurance, Metric, PlayKind, Reference, Task
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ EVERY_SEGMENT = "every segment"
 SEGMENT = "segment: "  # and its name
 EVERY_LABEL = "every label"
 LABEL = "label: "  # and its name
-BASELINES = ("tfidf", "majority")
+BASELINES = ("tfidf", "majority")  # as a gate stores them; `baseline_name` has what they are
+_OF_SCORES = {"tfidf": "ridge regression", "majority": "median"}
 QUALITY = (Metric.ACCURACY, Metric.AGREEMENT)
 ROW_SCORES = {
     Metric.BRIER: RowScore("the Brier score", lower_is_better=True),
@@ -149,6 +150,12 @@ class Gate:
     interim: Interim | None = field(default=None, metadata=_SILENT)
     lists: str = field(default=ORDERED, metadata=_SILENT)  # in JSON answers: how two lists are compared
     methods: int = METHODS_NOW  # how verdicts are computed, see `judging.methods`
+
+
+def baseline_name(gate: Gate, task: Task | None = None) -> str:
+    """Name a gate's baseline as what it is: of scores, neither is a classifier. Without a task the metrics tell."""
+    of_scores = task is Task.SCORE or (task is None and any(each.metric in OF_SCORES for each in gate.criteria))
+    return _OF_SCORES.get(gate.baseline, gate.baseline) if of_scores else gate.baseline
 
 
 DEFAULT_P95 = Decimal(50)  # ms, until the worksheet has a target

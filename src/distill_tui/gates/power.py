@@ -19,6 +19,7 @@ from distill_tui.gates.gate import (
     Criterion,
     Gate,
     bar_of,
+    baseline_name,
 )
 from distill_tui.gates.judgement import name_of
 from distill_tui.gates.problems import criterion_problems
@@ -214,7 +215,7 @@ def _margin_power(asked: _Asked, margin: float) -> PowerNote:
 
 
 def _lead_power(asked: _Asked, lead: float) -> PowerNote:
-    rows, rival = asked.rows, f"the {asked.gate.baseline} baseline"
+    rows, rival = asked.rows, f"the {baseline_name(asked.gate)} baseline"
     if rows is None:
         text = f"what lead over {rival} can be proven depends on the rows of each segment, not known yet"
         return asked.note(text, None)

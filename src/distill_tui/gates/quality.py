@@ -18,6 +18,7 @@ from distill_tui.gates.gate import (
     Criterion,
     Gate,
     bar_of,
+    baseline_name,
 )
 from distill_tui.gates.judgement import Judgement, decided, unmeasured
 from distill_tui.gates.label_scores import labels_in_gold
@@ -77,7 +78,7 @@ class Picked:
         against_teacher = criterion.metric is Metric.ACCURACY and criterion.reference is Reference.TEACHER
         by_disagreement = against_teacher and not any(record.gold[row] >= 0 for row in rows)
         truth = record.teacher if by_disagreement or criterion.metric is Metric.AGREEMENT else record.gold
-        rival, name = _answers_of(criterion, gate, record), _rival(criterion, gate)
+        rival, name = _answers_of(criterion, gate, record), _rival(criterion, gate, record)
         paired = not by_disagreement and criterion.metric is Metric.ACCURACY and bool(name)
         usable = tuple(row for row in rows if truth[row] >= 0 and (not paired or rival[row] >= 0))
         needs = f"gold and an output of {name}" if paired else "gold"
@@ -93,8 +94,8 @@ class Picked:
         )
 
 
-def _rival(criterion: Criterion, gate: Gate) -> str:
-    names = {Reference.TEACHER: "the teacher", Reference.BASELINE: f"the {gate.baseline} baseline"}
+def _rival(criterion: Criterion, gate: Gate, record: Record) -> str:
+    names = {Reference.TEACHER: "the teacher", Reference.BASELINE: f"the {baseline_name(gate, record.task)} baseline"}
     return names.get(criterion.reference, "")
 
 
@@ -176,7 +177,11 @@ class Sample:
 
     @classmethod
     def _scored(cls, criterion: Criterion, gate: Gate, record: Record, scope: str) -> Sample:
-        found, bar, rival = row_scores(criterion, record, scope), float(bar_of(criterion)), _rival(criterion, gate)
+        found, bar, rival = (
+            row_scores(criterion, record, scope),
+            float(bar_of(criterion)),
+            _rival(criterion, gate, record),
+        )
         alone, falls = criterion.reference is Reference.NONE, ROW_SCORES[criterion.metric].lower_is_better
         totals = [sum(CERTAIN - pair[side] if falls else pair[side] for pair in found.values()) for side in (0, 1)]
         student, other = (total / CERTAIN / max(1, len(found)) for total in totals)
@@ -198,7 +203,11 @@ class Sample:
 
     @classmethod
     def _not_mean(cls, criterion: Criterion, gate: Gate, record: Record, scope: str) -> Sample:
-        alone, bar, name = criterion.reference is Reference.NONE, float(bar_of(criterion)), _rival(criterion, gate)
+        alone, bar, name = (
+            criterion.reference is Reference.NONE,
+            float(bar_of(criterion)),
+            _rival(criterion, gate, record),
+        )
         evidence = scale_scores.evidence if criterion.metric in SCALE_SCORES else label_scores.evidence
         found = evidence(criterion, record, scope, None if alone else _answers_of(criterion, gate, record), name)
         return cls(

@@ -10,7 +10,7 @@ import html
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from distill_tui.gates.wording import DASH, estimate, milliseconds, money, percent
+from distill_tui.gates.wording import DASH, milliseconds, money
 from distill_tui.reports import svg
 from distill_tui.reports.text import MARKS
 from distill_tui.review import sections
@@ -100,10 +100,9 @@ def _boxes(review: Review) -> str:
     """Quality, and for a cost play the savings next to it; never one without the other."""
     found, boxes = review.headline, []
     if found.interval is not None:
-        rate = found.interval
-        teacher = "" if found.teacher is None else f"; the teacher {percent(found.teacher)}"
-        note = f"{found.on} {found.measure} {estimate(rate.share, rate.lower, rate.upper)}, {rate.n:,} rows{teacher}"
-        boxes.append(("Quality", percent(found.student), note))
+        teacher = "" if found.teacher is None else f"; the teacher {found.worded(found.teacher)}"
+        note = f"{found.on} {found.measure} {found.estimate}, {found.interval[0]:,} rows{teacher}"
+        boxes.append(("Quality", found.worded(found.student), note))
     if review.play.kind is PlayKind.COST:
         boxes.append(
             ("Savings per month", DASH if found.saves is None else money(found.saves, found.currency), found.savings)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from distill_tui import tasks
 from distill_tui.gates import alternatives, economics
-from distill_tui.gates.gate import Criterion
+from distill_tui.gates.gate import Criterion, baseline_name
 from distill_tui.gates.judgement import Judgement
-from distill_tui.gates.wording import money, percent
+from distill_tui.gates.wording import DASH, money
 from distill_tui.reports import pace
 from distill_tui.review import deferral, headline, sections
 from distill_tui.review.sections import Section
@@ -85,7 +85,7 @@ def cards(found: Sequence[Card], *, plain: bool = False) -> list[str]:
             card.round,
             card.state[1],
             card.waits_for or "–",
-            percent(card.quality),
+            card.score or DASH,
             "–" if card.saves is None else f"≤ {money(card.saves, card.currency)}",
         )
         for card in found
@@ -108,6 +108,7 @@ def card_json(card: Card) -> dict[str, object]:
         "saves_per_month_at_most": None if card.saves is None else str(card.saves),
         "currency": card.currency,
         "validation_quality": card.quality,
+        "validation_measure": card.measure,
         "passed": card.passed,
         "run": None if card.run is None else {"run": card.run.id, "kind": card.run.kind, "status": card.run.status},
     }
@@ -249,7 +250,7 @@ def gate(dossier: PlayDossier, *, plain: bool = False) -> Iterator[str]:
             ("confidence", f"{is_.confidence} of the whole gate over {is_.rounds} rounds"),
             ("held-out", f"{is_.held_out_rows:,} rows; validation share {is_.validation_share}, seed {is_.seed}"),
             ("window", f"{is_.window_from or 'any'} to {is_.window_to or 'any'}"),
-            ("baseline", is_.baseline),
+            ("baseline", baseline_name(is_, dossier.play.task)),
             ("assurance", f"{is_.minimum_assurance.value} or stronger"),
             *([("sent back", deferral.asked(is_))] if is_.deferral is not None else []),
             *([("predecessor", is_.predecessor)] if is_.predecessor else []),
@@ -317,7 +318,7 @@ def runs(found: Sequence[entities.Run], *, plain: bool = False) -> list[str]:
             run.kind.value,
             run.status.value,
             f"{run.step}/{run.total}" if run.total else run.step,
-            percent(_score(run)),
+            _score(run),
             run.created_at,
             run.started_by,
             run.error or run.message,
@@ -327,9 +328,9 @@ def runs(found: Sequence[entities.Run], *, plain: bool = False) -> list[str]:
     return table(head, rows, plain=plain)
 
 
-def _score(run: entities.Run) -> float | None:
+def _score(run: entities.Run) -> str:
     finished = run.kind is RunKind.TRAIN and run.status is RunStatus.FINISHED
-    return result_of(TrainResult, run).validation_score if finished else None
+    return result_of(TrainResult, run).shown if finished else DASH
 
 
 _RUN_COLUMNS = (

@@ -98,14 +98,14 @@ def _answer(trial: Trial) -> Section:
 
 
 def _students(trial: Trial) -> Section:
-    rows = []
+    rows, judged = [], ""
     for run in trained(trial.dossier):
         result = train_result(run)
-        share = result.validation_score if result is not None else None
         size = megabytes(result.bytes or None) if result is not None else DASH
         kind = Spec.from_json(run.spec).student
-        rows.append((WORDS.get(kind, kind.value), percent(share), size))
-    score = "share of equal scores" if trial.record.task is Task.SCORE else "accuracy"
+        rows.append((WORDS.get(kind, kind.value), DASH if result is None else result.shown, size))
+        judged = result.judged if result is not None else ""
+    score = judged or ("share of equal scores" if trial.record.task is Task.SCORE else "accuracy")
     note = f"{score} on the validation rows; the first is the one that was judged"
     columns = (Column("student"), Column("validation"), Column("size"))
     return Section("students", "Students tried", note, (), columns, tuple(rows))

@@ -13,7 +13,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from zlib import crc32
 
-from distill_tui.terms import Action, PlayKind, Role, RunKind, RunStatus, Stage
+from distill_tui.terms import Action, Metric, PlayKind, Role, RunKind, RunStatus, Stage
 
 _DOING = {
     RunKind.IMPORT: "importing",
@@ -31,6 +31,8 @@ _DOING = {
 
 PACKAGE = Path(__file__).parents[1]
 COMPUTED_BY = ("terms.py", "rules/*.py", "gates/*.py", "tasks/*.py", "people/*.py", "store/*.py")
+
+LOWER_IS_BETTER = (Metric.BRIER, Metric.HAMMING, Metric.MAE)
 
 
 @cache
@@ -105,6 +107,23 @@ class Card:
     currency: str = ""  # of `saves`
     per_minute: int | None = None  # requests at its gateway; None where no gateway serves it now
     served: str = ""  # of that gateway: who answers, how quickly, what it costs and saves
+    measure: str = ""  # the metric that `quality` is, where it is not the share of right answers
+
+    @property
+    def score(self) -> str:
+        """Return `quality` as words: a share as percent, another metric by name on its own scale; empty for None."""
+        if self.quality is None:
+            return ""
+        if not self.measure:
+            return f"{100 * self.quality:.1f}%"
+        share = self.measure == Metric.WITHIN_ONE
+        return f"{self.measure} {100 * self.quality:.1f}%" if share else f"{self.measure} {self.quality:.3f}"
+
+    @property
+    def best(self) -> float | None:
+        """Return `quality` so that more is better."""
+        falls = self.measure in LOWER_IS_BETTER and self.quality is not None
+        return 1 - self.quality if falls and self.quality is not None else self.quality
 
     @cached_property
     def code(self) -> str:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 from distill_tui.gates import economics
+from distill_tui.gates.gate import QUALITY
+from distill_tui.gates.headline import metric_of
 from distill_tui.rules.card import OBJECTS, Card, CardRun
 from distill_tui.rules.decide import counting_sign_off, standing_refusals
 from distill_tui.rules.dossier import PlayDossier, SignOffFacts
@@ -61,6 +63,7 @@ def stored_card(dossier: PlayDossier) -> Card:
         summary=play.summary,
         roles=dict(dossier.roles),
         quality=_quality(dossier),
+        measure=measure(dossier),
         saves=_saves(dossier),
         currency=dossier.project.currency,
         passed=dossier.passed if dossier.evaluation is not None else None,
@@ -77,8 +80,18 @@ def _quality(dossier: PlayDossier) -> float | None:
     """Return the validation score of this round's best student."""
     best = next(iter(trained(dossier)), None)
     result = train_result(best) if best is not None else None
-    score = result.validation_score if result is not None else None
+    name, score = result.quality if result is not None else ("", None)
+    if name != (measure(dossier) or name):
+        return None  # of a run of before the gate's metric was kept
     return float(score) if isinstance(score, int | float) else None
+
+
+def measure(dossier: PlayDossier) -> str:
+    """Return the metric of the validation score, where it is not the share of right answers."""
+    if dossier.gate is None:
+        return ""
+    metric = metric_of(dossier.gate, dossier.play.task)
+    return "" if metric in QUALITY else metric.value
 
 
 def _saves(dossier: PlayDossier) -> Decimal | None:

@@ -19,6 +19,7 @@ from types import UnionType
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from distill_tui.gates.cut import Cut
+from distill_tui.gates.headline import lower_is_better, worded
 from distill_tui.gates.usable import SegmentRows
 from distill_tui.rules import entities
 from distill_tui.rules.drifted import Drift
@@ -57,6 +58,17 @@ class Validation:
     findings: tuple[str, ...]
     validation: str  # digest of the record with every answer
     deferred_below: int = 0  # in 1/10,000: requests with less confidence go back to the teacher
+    judged: str = ""  # of sets and scores: the metric that the gate judges, where the rows have gold
+    judged_score: float | None = None  # on that metric's own scale
+
+    @property
+    def quality(self) -> tuple[str, float | None]:
+        """The name of the score to show, and the score: what the gate judges, else the share of right answers."""
+        return (self.judged, self.judged_score) if self.judged else (self.score_name, self.validation_score)
+
+    @property
+    def shown(self) -> str:
+        return worded(*self.quality)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +90,9 @@ class TrainResult(Validation):
 
     @property
     def score(self) -> float:
-        """The score by which students are ranked."""
-        return self.validation_score or 0.0
+        """The score by which students are ranked: more is better."""
+        name, score = self.quality
+        return 0.0 if score is None else 1 - score if lower_is_better(name) else score
 
 
 @dataclass(frozen=True, kw_only=True)

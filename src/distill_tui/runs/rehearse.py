@@ -10,9 +10,9 @@ from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.results import RehearsalResult, TrainResult
 from distill_tui.runs import task_rows
 from distill_tui.runs.claim import Claim
-from distill_tui.runs.train import local_teacher
 from distill_tui.spec import Spec
 from distill_tui.store.json_columns import result_of
+from distill_tui.teachers.folder import local_teacher
 from distill_tui.training.ladder import ship
 from distill_tui.training.loop import Places
 

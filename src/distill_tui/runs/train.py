@@ -13,8 +13,11 @@ from distill_tui import tasks
 from distill_tui.dataset import frozen
 from distill_tui.gates.aside import LEAST, aside, key
 from distill_tui.gates.deferred import chosen, too_few
+from distill_tui.gates.gate import QUALITY
+from distill_tui.gates.headline import metric_of
 from distill_tui.gates.record import Record
 from distill_tui.review import controls
+from distill_tui.review.headline import values
 from distill_tui.rounds.weights import cell
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
@@ -23,10 +26,10 @@ from distill_tui.runs import task_rows
 from distill_tui.runs.claim import Companion, Host, Work
 from distill_tui.spec import Spec
 from distill_tui.store import queries, tables
-from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.project import Project
-from distill_tui.teachers.description import GIVEN_ALONE, Described
-from distill_tui.terms import RunKind, Split, TeacherSource
+from distill_tui.teachers.description import Described
+from distill_tui.teachers.folder import local_teacher
+from distill_tui.terms import RunKind, Split
 from distill_tui.training import measure, students
 from distill_tui.training.folders import form
 from distill_tui.training.ladder import Arm, Climb
@@ -94,16 +97,6 @@ class Material:
         play, data = dossier.play, next(d for d in dossier.data_sets if d.id == run.data_set_id)
         path, teacher = project.artifacts.path(data.artifact), local_teacher(project.artifacts, play)
         return cls(data, frozen.load(path, Split.TRAIN), frozen.load(path, Split.VALIDATION), *teacher)
-
-
-def local_teacher(artifacts: Artifacts, play: entities.Play) -> tuple[Path | None, Described]:
-    """Return the folder of a teacher that is a model on this machine, and its prompt if it writes."""
-    if play.teacher_source is TeacherSource.LOCAL:
-        return artifacts.path(play.teacher_digest), GIVEN_ALONE
-    if play.teacher_source is not TeacherSource.PROMPTED or tasks.of(play.task).has_labels:
-        return None, GIVEN_ALONE
-    described = Described.from_json(artifacts.text(play.teacher_digest))
-    return artifacts.path(described.model), described
 
 
 def train_shard(project: Project, run_id: int) -> int:
@@ -187,6 +180,8 @@ def validated(claimed: Work, kept: Arm[Any], others: dict[str, Arm[Any]], materi
         failed, total = failures.get(where, (0, 0))
         failures[where] = failed + int(record.student[at] != record.truth[at]), total + 1
     right = sum(record.student[at] == record.truth[at] for at in counted)
+    metric = metric_of(gate, record.task)
+    by_gate = metric not in QUALITY and gate is not None and record.truth is record.gold
     agrees = [
         student == teacher for student, teacher in zip(record.student, record.teacher, strict=True) if teacher >= 0
     ]
@@ -198,6 +193,8 @@ def validated(claimed: Work, kept: Arm[Any], others: dict[str, Arm[Any]], materi
         failures=failures,
         findings=(*controls.findings(record), *_same_rows(record)),
         deferred_below=record.deferred_below,
+        judged=metric.value if by_gate else "",
+        judged_score=values(metric, gate, record).student if by_gate and gate is not None else None,
         validation=claimed.project.artifacts.store_bytes(record.to_json().encode()),
     )
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from distill_tui.rules.card import Card, CardRun, edition
 from distill_tui.store import gateway
 from distill_tui.store.artifacts import Artifacts
 from distill_tui.store.sqlite import Connection, Words, reading
-from distill_tui.terms import ABOUT_THE_ROSTER, Action, PlayKind, Role, RunKind, RunStatus, Stage
+from distill_tui.terms import ABOUT_THE_ROSTER, Action, Metric, PlayKind, Role, RunKind, RunStatus, Stage, Task
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,9 @@ _CARDS = f"""
 SELECT {AGE},
     play.id, name, play.kind, stage, play.round, stage_since, summary, roles, quality, saves, passed, signed_off, word,
     words, next_step, waits_for, refresh_due, run.id, run.kind, run.status, run.step, run.total,
-    (SELECT currency FROM project)
+    (SELECT currency FROM project),
+    CASE WHEN quality IS NOT NULL AND play.task IN ('multilabel', 'score') THEN
+        (SELECT play.task || ' ' || json_extract(content, '$.criteria') FROM gate WHERE gate.play_id = play.id) END
 FROM play
 LEFT JOIN play_card ON play_card.play_id = play.id
 LEFT JOIN run ON run.id = coalesce(
@@ -195,7 +199,7 @@ _RUN_KIND, _RUN_STATUS = Words(RunKind), Words(RunStatus)
 
 def _card(row: tuple[Any, ...], known: dict[str, dict[Role, str]]) -> Card:
     id, name, kind, stage, number, since, summary, written, quality, saves, passed, signed_off = row[:12]
-    word, words, step, waits_for, due, run_id, run_kind, status, done, total, currency = row[12:]
+    word, words, step, waits_for, due, run_id, run_kind, status, done, total, currency, judged = row[12:]
     roles = known.get(written)
     if roles is None:
         roles = known[written] = {_ROLE[role]: person for role, person in json.loads(written).items()}
@@ -218,4 +222,14 @@ def _card(row: tuple[Any, ...], known: dict[str, dict[Role, str]]) -> Card:
         due,
         None if run_id is None else CardRun(run_id, _RUN_KIND[run_kind], _RUN_STATUS[status], done, total),
         currency,
+        measure="" if judged is None else _measure(judged),
     )
+
+
+@lru_cache
+def _measure(judged: str) -> str:
+    """Return the metric of a play, by its task and the criteria of its gate; empty for the share of right answers."""
+    headline = import_module("distill_tui.gates.headline")  # a board without sets and scores does without the gate
+    task, _, criteria = judged.partition(" ")
+    metric = headline.metric_in(json.loads(criteria), Task(task))
+    return "" if metric in (Metric.ACCURACY, Metric.AGREEMENT) else str(metric)

@@ -7,6 +7,7 @@ from functools import partial
 
 from distill_tui.gates import gate as gates
 from distill_tui.gates.gate import Gate
+from distill_tui.gates.headline import FIRST
 from distill_tui.gates.problems import problems
 from distill_tui.tasks import answer_text, classification, generation, multilabel, score
 from distill_tui.tasks.definition import Definition
@@ -15,7 +16,6 @@ from distill_tui.terms import Metric, PlayKind, Task
 _TASKS: dict[Task, Definition] = {
     each.DEFINITION.task: each.DEFINITION for each in (classification, multilabel, score, generation)
 }
-_MEASURED_BY = {Task.MULTILABEL: Metric.MICRO_F1, Task.SCORE: Metric.MAE}  # where accuracy means little
 
 
 def of(task: Task) -> Definition:
@@ -33,7 +33,7 @@ def compared(task: Task, lists: str) -> Definition:
 
 def default_gate(kind: PlayKind, task: Task) -> Gate:
     """Suggest a gate for a play; of sets of labels micro-F1 takes the place of accuracy, of scores their distance."""
-    gate, metric = gates.default_gate(kind), _MEASURED_BY.get(task, Metric.ACCURACY)
+    gate, metric = gates.default_gate(kind), FIRST.get(task, Metric.ACCURACY)
     criteria = (replace(each, metric=metric) if each.metric is Metric.ACCURACY else each for each in gate.criteria)
     return replace(gate, criteria=tuple(criteria))
 

@@ -33,7 +33,7 @@ def _since(card: Card) -> str:
 
 def worth(card: Card, width: int) -> str:
     """Return what a play gains: quality on validation rows and savings of a cost play, else its kind and quality."""
-    quality = f"{show.percent(card.quality)} val" if card.quality is not None else f"val {show.glyph('dash')}"
+    quality = f"{card.score} val" if card.quality is not None else f"val {show.glyph('dash')}"
     if card.kind is PlayKind.COST:
         whole = f"{quality} {show.glyph('dot')} {_saves(card)}/mo"
         short = f"{quality} {_saves(card)}"
@@ -79,7 +79,7 @@ def list_line(card: Card, width: int) -> list[tuple[str, str]]:
         card.code,
         card.name,
         _SHORT.get(card.kind, card.kind.value),
-        show.percent(card.quality) if cost or card.quality is not None else "",
+        card.score or (show.glyph("dash") if cost else ""),
         _saves(card) if cost else "",
         card.roles.get(Role.DRIVER, show.glyph("dash")),
         "",

@@ -37,7 +37,7 @@ ORDERS = {
     "waits": Order("what waits for me first", lambda card, me: me is None or not card.is_turn_of(me)),
     "still": Order("longest in its stage first", lambda card, me: card.stage_since),
     "name": Order("by name", lambda card, me: card.name.casefold()),
-    "quality": Order("best student first", lambda card, me: _least(card.quality), most_first=True),
+    "quality": Order("best student first", lambda card, me: _least(card.best), most_first=True),
     "saves": Order("most saved first", lambda card, me: _least(card.saves), most_first=True),
 }
 

@@ -74,9 +74,9 @@ def ladder(view: View, width: int) -> Lines:
     rungs = []
     for run in trained(view.dossier):
         result, one = train_result(run), spec_of(run)
-        if result is not None and result.validation_score is not None:
+        if result is not None and result.quality[1] is not None:
             name = f"run {run.id}, {result.rung}, seed {one.seed}"
-            rungs.append(plots.Rung(name, result.bytes / 1e6, result.validation_score))
+            rungs.append(plots.Rung(name, result.bytes / 1e6, result.score, result.shown))
     return plots.ladder(rungs, "MB", width, 6)
 
 
@@ -173,7 +173,7 @@ def runs(view: View, width: int) -> Lines:
     rows = []
     for run in reversed(view.dossier.runs):
         result = train_result(run)
-        score, took = result.validation_score if result is not None else None, seconds(run)
+        score, took = result.shown if result is not None else show.glyph("dash"), seconds(run)
         status = (f"{show.mark(run.status.value)} {run.status.value}", f"$tone-{show.tone(run.status.value)}")
         rows.append(
             (
@@ -181,7 +181,7 @@ def runs(view: View, width: int) -> Lines:
                 run.kind.value,
                 status,
                 str(run.round),
-                show.percent(score),
+                score,
                 f"{took:,.0f}" if took is not None else show.glyph("dash"),
                 run.started_by,
                 page.when(run.created_at),
@@ -251,7 +251,7 @@ def _students(view: View, width: int) -> Lines:
     for run in trained(view.dossier):
         result, one = train_result(run), spec_of(run)
         about = f"{result.rung if result is not None else one.rung}, {one.ships.value}, seed {one.seed}"
-        score = show.percent(result.validation_score) if result is not None else show.glyph("dash")
+        score = result.shown if result is not None else show.glyph("dash")
         size = megabytes(result.bytes if result is not None else None)
         here = run is chosen
         style = "bold $accent" if here else ""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from distill_tui import tasks
 from distill_tui.gates.compare import compare
-from distill_tui.gates.gate import Criterion, Gate
+from distill_tui.gates.gate import Criterion, Gate, baseline_name
 from distill_tui.gates.power import PowerNote, power
 from distill_tui.review import deferral
 from distill_tui.rules.dossier import PlayDossier
@@ -93,7 +93,9 @@ def _gate_facts(gate: Gate, width: int, burnt: int) -> Lines:
         lines += page.sentence(text, width, word="look")
     if gate.by_time:
         lines += page.fact("time", "the latest rows are held out; training rows are older", width)
-    lines += page.fact("rounds", f"{gate.rounds}, one look at the held-out split each; baseline {gate.baseline}", width)
+    lines += page.fact(
+        "rounds", f"{gate.rounds}, one look at the held-out split each; baseline {baseline_name(gate)}", width
+    )
     lines += page.fact("sign-off", f"{gate.minimum_assurance.value} or stronger", width)
     if gate.teacher_agreement is not None:
         lines += page.fact("teacher", f"agrees with itself on {show.percent(float(gate.teacher_agreement))}", width)

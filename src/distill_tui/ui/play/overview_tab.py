@@ -121,7 +121,7 @@ def numbers(view: View, width: int) -> Lines:
     rows = [
         (
             f"held-out {found.measure}" if found.held_out else found.measure,
-            *map(show.percent, (found.student, found.teacher, found.baseline)),
+            *map(found.worded, (found.student, found.teacher, found.baseline)),
         )
     ]
     if view.review is not None:

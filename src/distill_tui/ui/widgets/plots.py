@@ -75,7 +75,8 @@ class Rung:
 
     name: str
     cost: float
-    quality: float
+    quality: float  # more is better
+    shown: str = ""  # its score as words, where that is not its share
 
 
 def ladder(rungs: Sequence[Rung], unit: str, width: int, height: int) -> Lines:
@@ -102,7 +103,7 @@ def ladder(rungs: Sequence[Rung], unit: str, width: int, height: int) -> Lines:
     lines.append(page.muted(f"{' ' * margin} {corner}{rule * room}"))
     lines.append(page.muted(f"{' ' * margin}  {ends[0]}{ends[1].rjust(room - cell_len(ends[0]))}"))
     for letter, rung in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", rungs, strict=False):
-        text = f"{letter}  {show.percent(rung.quality):>6}  {rung.cost:>8,.3g} {unit}  {rung.name}"
+        text = f"{letter}  {rung.shown or show.percent(rung.quality):>6}  {rung.cost:>8,.3g} {unit}  {rung.name}"
         lines.append(Content(f" {show.clip(text, width - 1)}"))
     return lines
 
