@@ -73,6 +73,8 @@ def main() -> None:
     parser.add_argument("--model2vec", type=int, nargs="*", default=[], metavar="COLUMNS")
     parser.add_argument("--rows", type=int, default=0, help="rows besides the teacher's; 0: all")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0, help="so that two processes can train a seed each")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="over each rung's recipe")
     parser.add_argument("--gold", type=int, default=2_500, help="training rows that have gold")
     parser.add_argument("--held-out", type=int, default=4_000)
     parser.add_argument("--rungs", default=RUNGS)
@@ -174,14 +176,18 @@ def run(
 ) -> None:
     """Train and judge every student that is not in the results yet, the cheap rungs of all seeds first."""
     base = Spec.from_mapping({"ladder": options.rungs, "folder": "minilm"})
+    changed = dict(each.split("=", 1) for each in options.set)
+    of = Spec.from_mapping({"folder": "minilm", **changed})
     arms = [arm for arm in options.arms.split(",") if options.gold or arm != "gold"]
-    for rung in base.rungs():
+    for recipe in base.rungs():
+        rung = replace(recipe, **{name: getattr(of, name) for name in changed})
+        name = " ".join([rung.rung, *options.set])
         for arm in arms:
-            for seed in range(options.seeds):
-                if not is_done(results, rung.rung, arm, seed):
+            for seed in range(options.first_seed, options.first_seed + options.seeds):
+                if not is_done(results, name, arm, seed):
                     spec = replace(rung, seed=seed, export=Export.ONNX_INT8, alpha=rung.alpha * (arm == "distilled"))
-                    line = {"rung": rung.rung, "arm": arm, "seed": seed}
-                    note(results, line | judged(spec, arm, options, splits, teacher, labels))
+                    line = {"rung": name, "arm": arm, "seed": seed}
+                    note(results, line | judged(spec, line, options, splits, teacher, labels))
 
 
 def is_done(results: Path, rung: str, arm: str, seed: int) -> bool:
@@ -196,14 +202,15 @@ def note(results: Path, line: dict[str, Any]) -> None:
 
 def judged(
     spec: Spec,
-    arm: str,
+    line: dict[str, Any],
     options: argparse.Namespace,
     splits: dict[str, dict[str, Any]],
     teacher: Path,
     labels: tuple[str, ...],
 ) -> dict[str, Any]:
     """Train one student, calibrate and export it, and ask and time it, and the teacher next to it."""
-    place = options.cache / "students" / f"{spec.rung.replace(' ', '-')}-{arm}-{spec.seed}"
+    arm = line["arm"]
+    place = options.cache / "students" / f"{line['rung'].replace(' ', '-')}-{arm}-{spec.seed}"
     shutil.rmtree(place, ignore_errors=True)
     started = time.monotonic()
     recorded = options.task == "intents"

@@ -74,7 +74,6 @@ def chooser(start: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("asked", "says"),
     [
         ({}, "A student of kind causal_labels starts from a local model; name its folder"),
-        ({"folder": "f", "windows": "true"}, "cannot read in windows"),
         ({"folder": "f", "hidden_cosine": "1"}, "give hidden_cosine=0"),
     ],
 )

@@ -75,7 +75,6 @@ def trained(teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
         ({"student": "frozen"}, "A student of kind frozen starts from a local model; name its folder"),
         ({"ladder": "ngram, frozen"}, "The rung 'frozen' cannot be trained: A student of kind frozen"),
         ({"ladder": "frozen 3", "folder": "mini"}, "only layers, tagger, causal take numbers"),
-        ({"student": "frozen", "folder": "mini", "windows": "true"}, "A frozen student cannot read in windows"),
         ({"student": "frozen", "folder": "mini", "hidden_cosine": "1"}, "no layer of a frozen student corresponds"),
     ],
 )

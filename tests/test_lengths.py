@@ -272,7 +272,7 @@ def test_a_teacher_can_read_in_windows_too(in_windows: Path, tmp_path: Path) -> 
     ("changes", "says"),
     [
         ({"student": "ngram"}, "cannot read in windows"),
-        ({"student": "tagger"}, "cannot read in windows"),
+        ({"student": "causal"}, "cannot read in windows"),
         ({"student": "layers", "hidden_cosine": 0.5}, "give hidden_cosine=0"),
     ],
 )

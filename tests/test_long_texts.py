@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from hypothesis import given
+from hypothesis import strategies as st
 
 from distill_tui import actions
 from distill_tui.bundles import predict as bundled_answers
@@ -25,14 +27,17 @@ from distill_tui.spec import Spec
 from distill_tui.store.json_columns import result_of
 from distill_tui.store.project import Project
 from distill_tui.tasks import loaders
+from distill_tui.tasks.answer_text import spelled
 from distill_tui.teachers.description import TEMPLATES, Described
 from distill_tui.terms import Export, Metric, PlayKind, StudentKind, TeacherSource
-from distill_tui.training import arrays, export, local_teachers, loop, models, students
+from distill_tui.training import arrays, export, generation, heads, local_teachers, loop, models, students
 from distill_tui.training.classification import ClassificationObjective
 from distill_tui.training.folders import READING, SEVERAL, set_settings
+from distill_tui.training.generation import Pairs
 from distill_tui.training.loop import Places
 from support import gateway
 from support.live_play import DANA, NUMBERS, OLGA, ROLES, SAM, VERA, shipped_with_keys, workers_here
+from support.sequences import TAGGER, addresses, tiny_causal
 from support.training import FILLERS, LABELS, SPEC, WORDS, Examples, run, teacher  # noqa: F401
 
 WORDS_OF_A_DOCUMENT = 1_600  # some 2,000 tokens
@@ -176,6 +181,133 @@ def test_every_kind_of_encoder_reads_a_document_in_windows_in_every_form(
         np.testing.assert_allclose([*names["predict"](each).values()], row, atol=1e-4)  # type: ignore[operator]
         expected = logits_by_stock_transformers(in_windows, each).softmax(0).numpy()
         np.testing.assert_allclose(row, expected, atol=1e-5 if form is Export.SAFETENSORS else 0.03)
+
+
+# --- students that stay as they are, and language models -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("form", list(Export)[:2])
+def test_a_frozen_student_reads_a_document_in_windows_in_every_form(
+    teacher: Path, tmp_path: Path, form: Export, depth: int
+) -> None:
+    rows = documents(40, 20, 120)
+    spec = replace(WINDOWS, student=StudentKind.FROZEN, folder="here", depth=depth, epochs=8, learning_rate=1e-2)
+    run(spec, tmp_path, None, rows, teacher)
+    folder = plain = tmp_path / "student"
+    if form is Export.ONNX_INT8:
+        export.onnx_int8(plain, tmp_path / "onnx")
+        folder = tmp_path / "onnx"
+    text, short = documents(1, 21, 400).inputs[0], "the product"
+    opened = students.open_folder(folder, threads=1)
+    assert opened.cut([text, short]).texts_cut == 0 and json.loads((folder / READING).read_text())["windows"]
+    shares = np.array(opened.ask_all([text, short]))
+    names: dict[str, object] = {}
+    program = loaders.FORMS["onnx" if form is Export.ONNX_INT8 else "frozen"].program
+    exec(program.replace('"model"', repr(str(folder))), names)
+    headed = heads.load(plain)
+    for each, row in zip((text, short), shares, strict=True):
+        np.testing.assert_allclose([*names["predict"](each).values()], row, atol=1e-4)  # type: ignore[operator]
+        how = {"truncation": True, "stride": (48 - 2) // 4, "return_overflowing_tokens": True}
+        parts = headed.tokenizer(each, max_length=48, **how)["input_ids"]
+        with torch.inference_mode():
+            expected = torch.stack([headed.head(headed.vectors_of([part]))[0] for part in parts]).mean(0).softmax(0)
+        np.testing.assert_allclose(row, expected.numpy(), atol=1e-5 if form is Export.SAFETENSORS else 0.05)
+    if form is Export.SAFETENSORS:
+        one, other = opened.embed([text, text + " lovely superb adore lovely superb adore"])
+        assert np.abs(one - other).max() > 1e-6
+
+
+def test_a_frozen_student_learns_what_stands_at_the_end_of_a_document(teacher: Path, tmp_path: Path) -> None:
+    """The same recipe without windows reads only the beginning, where nothing decides."""
+    rows, fresh = documents(150, 22, 60), documents(60, 23, 60)
+    right = {}
+    for windows in (True, False):
+        spec = replace(WINDOWS, student=StudentKind.FROZEN, folder="here", windows=windows, epochs=60, patience=60)
+        place = tmp_path / str(windows)
+        run(replace(spec, learning_rate=1e-2, depth=1, max_tokens=32), place, None, rows, teacher)
+        said = np.array(students.open_folder(place / "student", threads=1).ask_all(fresh.inputs)).argmax(axis=1)
+        right[windows] = float((said == fresh.labels).mean())
+    assert right[True] > right[False] + 0.2, right
+
+
+def test_a_language_model_averages_the_log_probabilities_of_labels_over_windows(tmp_path: Path) -> None:
+    rows = documents(12, 24, 60)
+    start = tiny_causal(tmp_path / "start", rows.inputs)
+    spec = replace(WINDOWS, student=StudentKind.CAUSAL_LABELS, folder="here", export=Export.SAFETENSORS)
+    run(spec, tmp_path, None, rows, start)
+    text, short = documents(1, 25, 100).inputs[0], "the product"
+    opened = students.open_folder(tmp_path / "student", threads=1)
+    assert opened.cut([text, short]).texts_cut == 0
+    shares = np.array(opened.ask_all([text, short]))
+    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
+    names: dict[str, object] = {}
+    exec(loaders.FORMS["causal_labels"].program.replace('"model"', repr(str(tmp_path / "student"))), names)
+    for each, row in zip((text, short), shares, strict=True):
+        np.testing.assert_allclose([*names["predict"](each).values()], row, atol=1e-4)  # type: ignore[operator]
+    changed = np.array(opened.ask_all([text + " lovely" * 10]))
+    assert np.abs(changed[0] - shares[0]).max() > 1e-6, "the end counts"
+    settings = json.loads((tmp_path / "student" / "labels.json").read_text())
+    (tmp_path / "student" / "labels.json").write_text(json.dumps({**settings, "windows": False}))
+    cut = students.open_folder(tmp_path / "student", threads=1)
+    assert cut.cut([text, short]).texts_cut == 1
+    np.testing.assert_allclose(np.array(cut.ask_all([short]))[0], shares[1], atol=1e-6)
+
+
+def long_addresses(count: int, seed: int) -> Pairs:
+    """Addresses that stand after, or between, some dozens of words."""
+    rows, random = addresses(count, seed), np.random.default_rng(seed)
+    sides = [random.choice(FILLERS, 40) for _ in range(count)]
+    texts = (" ".join([*words[: (cut := int(random.integers(20, 41)))], text, *words[cut:]])
+             for words, text in zip(sides, rows.inputs, strict=True))  # fmt: skip
+    return replace(rows, inputs=tuple(texts))
+
+
+def test_a_tagger_reads_a_document_in_windows_and_finds_what_stands_late(tmp_path: Path) -> None:
+    rows, fresh = long_addresses(240, 26), long_addresses(40, 27)
+    right = {}
+    for windows in (True, False):
+        spec = replace(TAGGER, max_tokens=32, windows=windows)
+        place = tmp_path / str(windows)
+        places = Places(None, place / "checkpoints", place / "student")
+        list(generation.train(spec, rows, rows.of(range(30)), places))
+        opened = students.open_folder(place / "student", threads=1)
+        assert (opened.cut(fresh.inputs).texts_cut == 0) is windows
+        said = opened.ask_all(fresh.inputs)
+        right[windows] = sum(
+            spelled(one.text) == spelled(str(wanted)) for one, wanted in zip(said, fresh.outputs, strict=True)
+        ) / len(said)
+        names: dict[str, object] = {}
+        exec(loaders.FORMS["tagger"].program.replace('"model"', repr(str(place / "student"))), names)
+        for text, one in zip(fresh.inputs[:8], said, strict=False):
+            assert names["predict"](text) == one.text  # type: ignore[operator]
+    assert right[True] > right[False] + 0.3, right
+
+
+@given(st.integers(4, 30), st.integers(0, 2), st.integers(0, 2), st.integers(0, 200))
+def test_the_places_of_windows_are_those_of_their_parts(tokens: int, head: int, tail: int, length: int) -> None:
+    window, row = models.Window(tokens + head + tail, head, tail), list(range(length + head + tail))
+    assert [[row[place] for place in where] for where in window.places(len(row))] == window.parts(row)
+    assert {place for where in window.places(len(row)) for place in where} == {*row}
+
+
+def test_a_token_in_several_windows_has_the_mean_of_its_logits() -> None:
+    window, rows = models.Window(8, 1, 1), [[0, *range(2, 22), 1], [0, 5, 6, 1]]
+
+    def run(parts: Sequence[Sequence[int]]) -> torch.Tensor:
+        """A model whose logits are the token, and where in its window it stands."""
+        longest = max(map(len, parts))
+        found = [[[float(token), float(at)] for at, token in enumerate(part)] for part in parts]
+        return torch.tensor([each + [[-1.0, -1.0]] * (longest - len(each)) for each in found])
+
+    found = models.by_token(run, rows, window)
+    assert found.shape == (2, 22, 2)
+    assert found[0, :, 0].tolist() == rows[0] and found[1, :4, 0].tolist() == rows[1]
+    stands: dict[int, list[int]] = {}
+    for where in window.places(22):
+        for at, place in enumerate(where):
+            stands.setdefault(place, []).append(at)
+    assert found[0, :, 1].tolist() == pytest.approx([sum(stands[at]) / len(stands[at]) for at in range(22)])
 
 
 def test_where_a_document_lies_depends_on_its_last_window_too(in_windows: Path) -> None:

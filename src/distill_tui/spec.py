@@ -43,7 +43,6 @@ STUDENTS: dict[StudentKind, StudentTraits] = {  # cheapest first
     StudentKind.LAYERS: StudentTraits(takes_layers=True),
     StudentKind.FROZEN: StudentTraits(
         {"learning_rate": 1e-3, "epochs": 30, "patience": 5, "batch_size": 64, "temperature": 1.0, "hidden": 256},
-        reads_windows=False,
         takes_folder=True,
         needs_folder=True,
         fastest=Export.ONNX_INT8,
@@ -52,13 +51,12 @@ STUDENTS: dict[StudentKind, StudentTraits] = {  # cheapest first
     StudentKind.CAUSAL_LABELS: StudentTraits(
         {"layers": (), "learning_rate": 1e-4, "batch_size": 16, "epochs": 3},
         exports=(),
-        reads_windows=False,
         takes_folder=True,
         needs_folder=True,
         takes_adapters=True,
     ),
     StudentKind.TAGGER: StudentTraits(
-        _WRITES | {"vocabulary": 512}, (), True, False, learns_probabilities=False, takes_folder=True
+        _WRITES | {"vocabulary": 512}, (), takes_layers=True, learns_probabilities=False, takes_folder=True
     ),
     StudentKind.CAUSAL: StudentTraits(
         _WRITES | {"vocabulary": 2048}, (), True, False, takes_folder=True, takes_adapters=True

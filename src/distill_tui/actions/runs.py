@@ -22,10 +22,13 @@ from distill_tui.spec import Spec
 from distill_tui.store import tables
 from distill_tui.store.project import Change, Project, ProjectError
 from distill_tui.teachers import cache
+from distill_tui.teachers.folder import local_teacher
 from distill_tui.teachers.limits import Limits
 from distill_tui.terms import Action, RunKind, RunStatus, TeacherSource
+from distill_tui.training import starts
 from distill_tui.training.folders import check_encoder_folder
 
+DIGEST = "sha256:"  # begins the name of a model that is stored already
 Start = Callable[[Project, int], None]  # starts a queued run; by default in a worker on this machine
 
 
@@ -163,31 +166,42 @@ def fitting(project: Project, play_id: int, named: Mapping[str, object]) -> tupl
 
 
 def start_run(project: Project, play_id: int, actor: Actor, spec: Spec, where: Place = HERE) -> int:
-    """Queue a training run; return its number. A model folder to start from is copied in."""
+    """Queue a training run; return its number. A model folder to start from is copied in.
+
+    Raises ProjectError where its files, or those of a local teacher, show that the worker could not train the student.
+    """
     from distill_tui.dataset import frozen
 
     seen = project.ask_first(Action.START_RUN, play_id, actor, StartRun(spec))
     assert seen.data_set is not None
     path = project.artifacts.path(seen.data_set.artifact)
     request = StartRun(spec, frozen.soft_rows(path) if spec.soft_terms and path.exists() else None)
-    if spec.folder:
-        spec = dataclasses.replace(spec, folder=_model(project, spec.folder))
+    start = _checked(project, spec.folder) if spec.folder else None
+    teacher, _ = local_teacher(project.artifacts, seen.play)
+    labels = json.loads(seen.data_set.labels)
+    if (teacher is None or teacher.is_dir()) and (trouble := starts.problem(spec, start, teacher, labels)):
+        raise ProjectError(trouble)
+    if start is not None:
+        spec = dataclasses.replace(spec, folder=_kept(project, spec.folder))
     data, kind = seen.data_set.id, RunKind.TRAIN
     return queue(
         project, play_id, actor, Action.START_RUN, kind, request, spec=spec.to_json(), data_set_id=data, where=where
     )
 
 
-def _model(project: Project, folder: str) -> str:
-    """Return the digest of a stored model, or copy its folder in."""
-    if folder.startswith("sha256:"):
-        trouble = project.artifacts.trouble(folder)
-        if trouble:
-            raise ProjectError(trouble)
-        return folder
-    trouble = check_encoder_folder(Path(folder))
+def _checked(project: Project, folder: str) -> Path:
+    """Return where a stored model, or a model folder, is. Raises ProjectError where it is not sound."""
+    stored = folder.startswith(DIGEST)
+    trouble = project.artifacts.trouble(folder) if stored else check_encoder_folder(Path(folder))
     if trouble:
         raise ProjectError(trouble)
+    return project.artifacts.path(folder) if stored else Path(folder)
+
+
+def _kept(project: Project, folder: str) -> str:
+    """Return the digest of a stored model, or copy its folder in."""
+    if folder.startswith(DIGEST):
+        return folder
     return project.artifacts.store_copy(Path(folder), ignore=lambda name: name.startswith("."))
 
 

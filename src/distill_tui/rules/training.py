@@ -64,12 +64,13 @@ def start_run(dossier: PlayDossier, actor: Actor, request: StartRun | None) -> I
     spec, problem = request.spec, request.spec.problem()
     if problem:
         yield Objection("spec.problem", problem)
-    elif spec.student not in tasks.of(dossier.play.task).students:
+    elif other := _of_another_task(spec, tasks.of(dossier.play.task).students):
         kinds = ", ".join(f"student={kind}" for kind in tasks.of(dossier.play.task).students)
-        does = "writes its answers" if spec.writes else "chooses among labels"
+        does = "writes its answers" if other.writes else "chooses among labels"
+        does = does if other.writes or other.reads else "chooses one label by its text"
         yield Objection(
             "spec.task",
-            f"{dossier.code} is a {dossier.play.task.value} play, and a student of kind {spec.student} "
+            f"{dossier.code} is a {dossier.play.task.value} play, and a student of kind {other} "
             f"{does}; use one of {kinds}.",
         )
     elif spec.writes:
@@ -82,6 +83,11 @@ def start_run(dossier: PlayDossier, actor: Actor, request: StartRun | None) -> I
         )
     elif request.soft_rows is not None:
         yield from _fed(spec, request.soft_rows, dossier)
+
+
+def _of_another_task(spec: Spec, kinds: Collection[StudentKind]) -> StudentKind | None:
+    """Return the first kind of a spec, or of a rung of its ladder, that is not among those of the play's task."""
+    return next((rung.student for rung in spec.rungs() if rung.student not in kinds), None)
 
 
 def _fed(spec: Spec, soft_rows: int, dossier: PlayDossier) -> Iterator[Objection]:

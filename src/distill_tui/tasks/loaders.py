@@ -123,16 +123,27 @@ encoder = AutoModel.from_pretrained(folder)
 head = load_file(folder / "head.safetensors")
 config = json.loads((folder / "config.json").read_text())
 labels = [config["id2label"][str(number)] for number in range(len(config["id2label"]))]
+reading = folder / "reading.json"  # where it says so, a longer text is read in windows, and their logits are averaged
+windows = reading.is_file() and json.loads(reading.read_text()).get("windows")
+room = tokenizer.model_max_length - len(tokenizer("")["input_ids"])
+more = {"stride": room // 4, "return_overflowing_tokens": True} if windows else {}
 
 
 def predict(text, second=None):
+    if second and windows:
+        text, second = f"{text}\\n{second}", None
+    parts = tokenizer(text, second, truncation=True, return_token_type_ids=False, **more)["input_ids"]
     with torch.inference_mode():
-        states = encoder(**tokenizer(text, second, truncation=True, return_tensors="pt"))[0][0]  # (tokens, width)
-        vector = states[0] if config["reads_first_token"] else states.mean(0)
-        if "dense.weight" in head:
-            vector = torch.nn.functional.gelu(head["dense.weight"] @ vector + head["dense.bias"])
-        logits = head["classifier.weight"] @ vector + head["classifier.bias"]
+        logits = torch.stack([logits_of(ids) for ids in (parts if windows else [parts])]).mean(0)
     return dict(zip(labels, logits.softmax(0).tolist()))
+
+
+def logits_of(ids):
+    states = encoder(torch.tensor([ids]))[0][0]  # (tokens, width)
+    vector = states[0] if config["reads_first_token"] else states.mean(0)
+    if "dense.weight" in head:
+        vector = torch.nn.functional.gelu(head["dense.weight"] @ vector + head["dense.bias"])
+    return head["classifier.weight"] @ vector + head["classifier.bias"]
 """
 
 TAGGER = (
@@ -152,14 +163,28 @@ chosen = [field for field in shape["fields"] if field["reads"] == "choice"]  # f
 marked = [field for field in shape["fields"] if field["reads"] != "choice"]
 
 
+def read(ids, special):  # the logits of each token; of one that stands in several windows, their mean
+    own = (~special).nonzero()[:, 0].tolist()
+    head, end = (own[0], own[-1] + 1) if own else (0, len(ids))
+    room, starts = tokenizer.model_max_length - head - len(ids) + end if shape.get("windows") else end, [head]
+    while starts[-1] + room < end:
+        starts.append(starts[-1] + room - room // 4)
+    summed, times = torch.zeros(len(ids), model.config.num_labels), torch.zeros(len(ids), 1)
+    for start in starts:
+        where = [*range(head), *range(start, min(start + room, end)), *range(end, len(ids))]
+        summed[where] += model(ids[where][None]).logits[0]
+        times[where] += 1
+    return summed / times
+
+
 def predict(*texts):
     text, values = "\\n".join(texts).encode("utf-8", "replace").decode(), {}
-    how = {"truncation": True, "split_special_tokens": True, "return_tensors": "pt"}  # special tokens are plain text
-    cut = tokenizer(text, **how, return_offsets_mapping=True, return_special_tokens_mask=True)
+    how = {"split_special_tokens": True, "return_tensors": "pt", "truncation": not shape.get("windows")}
+    cut = tokenizer(text, **how, return_offsets_mapping=True, return_special_tokens_mask=True)  # none are in a text
     at, special = cut.pop("offset_mapping")[0].tolist(), cut.pop("special_tokens_mask")[0].bool()
     inside = {end for end in range(1, len(text)) if shape["whole"] and text[end - 1 : end + 1].isalnum()}  # of words
     opens, closes = (~special & torch.tensor([ends[side] not in inside for ends in at]) for side in (0, 1))
-    logits = model(**cut).logits[0].double()
+    logits = read(cut["input_ids"][0], special).double()
     column = 1 + 2 * len(marked)
     shares = logits[:, :column].softmax(-1).clamp_min(1e-9)  # 0: outside; 2k + 1: marked field k begins
     for field in chosen:
@@ -261,7 +286,15 @@ def tokens(text, **how):
 
 def predict(*texts):
     text = "\\n".join(texts).encode("utf-8", "replace").decode()
-    middle = tokens(text, split_special_tokens=True)[: asked["max_tokens"]]  # special tokens are plain text
+    middle, most = tokens(text, split_special_tokens=True), asked["max_tokens"]  # special tokens are plain text
+    starts = [0]
+    while asked.get("windows") and starts[-1] + most < len(middle):  # else what is longer is cut
+        starts.append(starts[-1] + most - most // 4)
+    logs = torch.tensor([logs_of(middle[start : start + most]) for start in starts]).mean(0) / asked["temperature"]
+    return {model.config.id2label[number]: share for number, share in enumerate(logs.softmax(0).tolist())}
+
+
+def logs_of(middle):
     prompt, logits, logs = [*tokens(before), *middle, *tokens(after)], {}, []
     for label in asked["tokens"]:
         log = 0.0
@@ -272,9 +305,8 @@ def predict(*texts):
                     logits[tuple(path)] = model(torch.tensor([[*prompt, *path]])).logits[0, -1].detach()
                 next_one = sorted(possible)
                 log += logits[tuple(path)][next_one].log_softmax(0)[next_one.index(label[at])].item()
-        logs.append(log / asked["temperature"])
-    shares = torch.tensor(logs).softmax(0).tolist()
-    return {model.config.id2label[number]: share for number, share in enumerate(shares)}
+        logs.append(log)
+    return logs
 """
 
 

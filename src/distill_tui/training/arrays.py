@@ -76,6 +76,17 @@ class Window:
             starts.append(starts[-1] + size - size // OVERLAP)
         return [[*first, *body[at : at + size], *last] for at in starts]
 
+    def places(self, length: int) -> list[list[int]]:
+        """Return where in a row of a length each token of its parts stands."""
+        if length <= self.tokens:
+            return [[*range(length)]]
+        end, size = length - self.tail, self.tokens - self.head - self.tail
+        starts = [self.head]
+        while starts[-1] + size < end:
+            starts.append(starts[-1] + size - size // OVERLAP)
+        ends = range(end, length)
+        return [[*range(self.head), *range(start, min(start + size, end)), *ends] for start in starts]
+
 
 def sigmoid(logits: Floats) -> Floats:
     """Compute the probability of each label by itself, (rows, labels)."""

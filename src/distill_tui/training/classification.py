@@ -21,7 +21,7 @@ from distill_tui.terms import Control, StudentKind
 from distill_tui.training import calibration, checkpoints, processes, students, thresholds
 from distill_tui.training.arrays import TOKENS, Floats, by_length
 from distill_tui.training.examples import Examples, known
-from distill_tui.training.folders import OF_SCALE, SEVERAL, set_settings, teacher_labels
+from distill_tui.training.folders import OF_SCALE, SEVERAL, set_settings
 from distill_tui.training.loop import Places, Step, fit
 from distill_tui.training.objective import (
     distillation_loss,
@@ -31,6 +31,7 @@ from distill_tui.training.objective import (
     set_logit_loss,
 )
 from distill_tui.training.predictor import SetShares
+from distill_tui.training.starts import labels_problems
 from distill_tui.training.students import NO_TEACHER
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def train(
     if problem is None and teacher is None:
         problem = NO_TEACHER if spec.student is StudentKind.LAYERS else None
     if problem is None and teacher is not None:
-        problem = _labels_problem(spec, labels, teacher)
+        problem = next(labels_problems(spec, labels, teacher), None)
     if problem:
         raise ValueError(problem)
     return fit(spec, lambda: ClassificationObjective(spec, labels, training, validation, places, levels), places)
@@ -108,16 +109,6 @@ def _silent_term(spec: Spec, training: Examples) -> str | None:
                 f"would have no gradient; label the rows, or give {name}=0 to train on labels alone."
             )
     return None
-
-
-def _labels_problem(spec: Spec, labels: tuple[str, ...], teacher: Path) -> str | None:
-    theirs = teacher_labels(teacher)
-    if not spec.distils or sorted(theirs) == sorted(labels):
-        return None
-    return (
-        f"The teacher's labels are {', '.join(theirs)}, and the data set's are {', '.join(labels)}; a student cannot "
-        "learn one from the other: import gold with the teacher's labels, or choose another teacher."
-    )
 
 
 def _shape_problem(name: str, classes: int, rows: Examples) -> str | None:

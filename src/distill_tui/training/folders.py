@@ -10,6 +10,7 @@ import json
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from distill_tui.gates.label_sets import LIKELY
 from distill_tui.gates.scale import is_range
@@ -184,6 +185,17 @@ def check_encoder_folder(folder: Path) -> str | None:
 def check_causal_folder(folder: Path) -> str | None:
     """Return in one sentence why a folder cannot be used as a local causal language model, or None."""
     return _trouble(folder, _causal)
+
+
+def architecture(folder: Path) -> str:
+    """Name what the model of a folder is, as its config.json does."""
+    config = _read(folder / "config.json")
+    return next(iter(_architectures(config)), str(config.get("model_type") or "model of an unnamed type"))
+
+
+def settings_of(folder: Path) -> dict[str, Any]:
+    """Read a folder's config.json. Raises ValueError with one sentence."""
+    return _read(folder / "config.json")
 
 
 def _causal(folder: Path, config: dict[str, object]) -> str | None:

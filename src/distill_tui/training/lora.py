@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from distill_tui.training.starts import NO_PEFT
+
 if TYPE_CHECKING:
     from distill_tui.training.models import Model
 
@@ -27,7 +29,7 @@ class Adapters:
         try:
             import peft  # an extra
         except ImportError:
-            raise ValueError("LoRA needs peft; install it: `pip install 'distill-tui[lora]'`.") from None
+            raise ValueError(NO_PEFT) from None
         torch.manual_seed(seed)
         how = peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
         self.tuned: Any = peft.get_peft_model(model, how)

@@ -6,6 +6,7 @@ The one place that loads weights. Only local files, only safetensors, never code
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     Model: TypeAlias = transformers.PreTrainedModel
     Tokenizer: TypeAlias = transformers.PreTrainedTokenizerBase
 
+Run: TypeAlias = Callable[[Sequence[Sequence[int]]], torch.Tensor]
 TYPES = "token_type_ids"
 AT_ONCE = 2_000  # texts that are tokenised together
 LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}  # for every load
@@ -256,20 +258,48 @@ def types(rows: Sequence[Sequence[int]], mask: torch.Tensor) -> dict[str, torch.
 
 def pooled(model: Model, rows: Sequence[Sequence[int]], window: Window | None) -> torch.Tensor:
     """Run one batch of rows of any length: the mean of the logits of a row's windows, (rows, labels)."""
+    return averaged(partial(logits, model), rows, window)
+
+
+def averaged(run: Run, rows: Sequence[Sequence[int]], window: Window | None) -> torch.Tensor:
+    """Run the windows of one batch of rows, and average what each row's give, (rows, columns)."""
     parts = [[[*row]] if window is None else window.parts(row) for row in rows]
     counts = torch.tensor([len(each) for each in parts])
     if int(counts.max()) == 1:
-        return logits(model, rows)
-    found = _in_pieces(model, [part for each in parts for part in each])
+        return run(rows)
+    found = _in_pieces(run, [part for each in parts for part in each])
     which = torch.repeat_interleave(torch.arange(len(rows)), counts).to(found.device)
     summed = torch.zeros(len(rows), found.shape[1], device=found.device).index_add(0, which, found)
     return summed / counts[:, None].to(found.device)
 
 
-def _in_pieces(model: Model, parts: Sequence[list[int]]) -> torch.Tensor:
+def by_token(run: Run, rows: Sequence[Sequence[int]], window: Window | None) -> torch.Tensor:
+    """Run one batch of rows of any length through a model of tokens: (rows, tokens, labels).
+
+    A token that stands in several windows of its row has the mean of its logits there.
+    """
+    longest = max(map(len, rows))
+    if window is None or longest <= window.tokens:
+        return run(rows)
+    placed = [(at, where) for at, row in enumerate(rows) for where in window.places(len(row))]
+    parts = [[rows[at][place] for place in where] for at, where in placed]
+    places = torch.tensor([at * longest + place for at, where in placed for place in where])
+
+    def flat(piece: Sequence[Sequence[int]]) -> torch.Tensor:
+        found = run(piece)
+        return torch.cat([found[at, : len(part)] for at, part in enumerate(piece)])
+
+    found = _in_pieces(flat, parts)
+    places = places.to(found.device)
+    summed = torch.zeros(len(rows) * longest, found.shape[1], device=found.device).index_add(0, places, found)
+    counts = torch.zeros(len(rows) * longest, device=found.device).index_add(0, places, torch.ones_like(found[:, 0]))
+    return (summed / counts.clamp_min(1)[:, None]).reshape(len(rows), longest, -1)
+
+
+def _in_pieces(run: Run, parts: Sequence[list[int]]) -> torch.Tensor:
     """Run any number of windows; of many, activations are not kept but computed again for the gradient."""
     at_once = max(1, TOKENS // max(map(len, parts)))
     pieces = [parts[start : start + at_once] for start in range(0, len(parts), at_once)]
     if len(pieces) == 1 or not torch.is_grad_enabled():
-        return torch.cat([logits(model, piece) for piece in pieces])
-    return torch.cat([checkpoint(logits, model, piece, use_reentrant=False) for piece in pieces])
+        return torch.cat([run(piece) for piece in pieces])
+    return torch.cat([checkpoint(run, piece, use_reentrant=False) for piece in pieces])

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from distill_tui.gates.cut import Cut
 from distill_tui.spec import Spec
-from distill_tui.training import decoding, export
-from distill_tui.training.arrays import Floats
+from distill_tui.training import decoding, export, models
+from distill_tui.training.arrays import Floats, Window
 from distill_tui.training.folders import LABELS, label_settings, teacher_labels
 from distill_tui.training.label_tree import LabelTree
 from distill_tui.training.lora import Adapters
@@ -36,6 +37,13 @@ class Chooser:
     labels: tuple[str, ...]
     tree: LabelTree
     adapters: Adapters | None = None
+    windows: bool = False  # whether a longer text is read in windows; labels' log-probabilities are averaged
+
+    @property
+    def window(self) -> Window | None:
+        """Windows of the input; the template is whole in each of them."""
+        before, after = map(len, self.writer.frame)
+        return Window(before + self.max_tokens + after, before, after) if self.windows else None
 
     @property
     def model(self) -> Model:
@@ -46,9 +54,19 @@ class Chooser:
         return self.writer.max_tokens
 
     def tokenise(self, texts: Sequence[str], max_tokens: int | None = None) -> list[list[int]]:
-        return self.writer.prompts(texts)
+        if not self.windows:
+            return self.writer.prompts(texts)
+        before, after = self.writer.frame
+        return [before + ids + after for ids in self.writer.plain(texts)]
+
+    def cut(self, texts: Sequence[str]) -> Cut:
+        whole = [len(ids) for ids in self.writer.plain(texts)] if self.windows else []
+        return Cut.of(whole, [0] * len(whole)) if self.windows else self.writer.cut(texts)
 
     def logits(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
+        return models.averaged(self._log_probabilities, rows, self.window)
+
+    def _log_probabilities(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
         return self.tree.log_probabilities(after_nodes(self.model, self.tree, rows, self.writer.padding))
 
     def description(self) -> str:
@@ -63,7 +81,7 @@ class Chooser:
         config.label2id = {label: number for number, label in enumerate(self.labels)}
         export.save(self.model, self.writer.tokenizer, folder)
         asked = {"template": self.writer.template, "max_tokens": self.max_tokens, "temperature": 1.0}
-        values = {**asked, "tokens": self.tree.texts}
+        values = {**asked, "tokens": self.tree.texts} | ({"windows": True} if self.windows else {})
         (folder / LABELS).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
@@ -76,7 +94,8 @@ def build(
     writer = causal.build(replace(spec, layers=(), answer_tokens=1), texts, start, teacher)
     tree = LabelTree.of(labels, writer.plain(labels), writer.stop)
     _check(writer, tree)
-    return Chooser(writer, labels, tree, Adapters(writer.model, spec.lora, spec.seed) if spec.lora else None)
+    adapters = Adapters(writer.model, spec.lora, spec.seed) if spec.lora else None
+    return Chooser(writer, labels, tree, adapters, spec.windows)
 
 
 def open_folder(folder: Path, threads: int, max_tokens: int | None = None) -> Predictor[Floats]:
@@ -87,14 +106,14 @@ def open_folder(folder: Path, threads: int, max_tokens: int | None = None) -> Pr
     texts = asked["tokens"]
     assert isinstance(texts, list)  # `label_settings` checked it
     tree, temperature = LabelTree(tuple(map(tuple, texts))), float(str(asked["temperature"]))
-    student = Chooser(writer, teacher_labels(folder), tree)
+    student = Chooser(writer, teacher_labels(folder), tree, windows=asked.get("windows") is True)
 
     def run(rows: Sequence[Sequence[int]]) -> Floats:
         with torch.inference_mode():
             shares: Floats = (student.logits(rows) / temperature).softmax(dim=1).numpy()
         return shares
 
-    return Predictor(writer.prompts, run, writer.cut)
+    return Predictor(student.tokenise, run, student.cut)
 
 
 def after_nodes(model: Model, tree: LabelTree, rows: Sequence[Sequence[int]], padding: int) -> torch.Tensor:

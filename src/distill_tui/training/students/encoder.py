@@ -20,12 +20,11 @@ from distill_tui.training import export, lengths, models, vocabulary
 from distill_tui.training.folders import READING, several
 from distill_tui.training.models import Floats, Window
 from distill_tui.training.predictor import Predictor
+from distill_tui.training.starts import FAMILIES, too_long
 
 if TYPE_CHECKING:
     from distill_tui.training.models import Config, Model, Tokenizer
 
-# their layers are named "layer.N" and their word embeddings "word_embeddings"
-FAMILIES = ("bert", "electra", "roberta", "xlm-roberta", "distilbert")
 WORDS = "word_embeddings.weight"
 NEAR = 16  # tokens that a layer sees, half of them before
 
@@ -201,9 +200,8 @@ def student_tokenizer(
 def load_start(spec: Spec, start: Path) -> tuple[Model, Tokenizer]:
     """Load the encoder that a student starts from. Raises ValueError where it reads fewer tokens than the spec asks."""
     model, tokenizer = models.load_for(transformers.AutoModelForSequenceClassification, start, new_head=True)
-    most = models.positions(model.config)
-    if spec.max_tokens > most:
-        raise ValueError(f"max_tokens is {spec.max_tokens}, and {start.name} reads at most {most} tokens.")
+    for problem in too_long(spec, start, models.positions(model.config)):
+        raise ValueError(problem)
     return model, tokenizer
 
 

@@ -19,6 +19,7 @@ import transformers
 
 from distill_tui.spec import Spec
 from distill_tui.training import lengths, models, vocabulary
+from distill_tui.training.starts import no_word_piece
 from distill_tui.training.students.encoder import Student, fresh, student_tokenizer
 
 if TYPE_CHECKING:
@@ -63,10 +64,7 @@ def _encoder(start: Path | None, teacher: Path | None) -> tuple[Model, Tokenizer
     source = models.load_for(transformers.AutoModel, start, new_head=True)
     if vocabulary.is_word_piece(source[1]):
         return source
-    raise ValueError(
-        f"{start.name} has no WordPiece vocabulary, so a static student cannot take its tokens; name another encoder, "
-        "or leave static out of the ladder."
-    )
+    raise ValueError(no_word_piece(start))
 
 
 _last: dict[str, torch.Tensor] = {}  # of a run's arms, all but the first start from the same words

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,14 +23,16 @@ from distill_tui.spec import Spec
 from distill_tui.tasks.normalise import found_in
 from distill_tui.teachers.description import Described
 from distill_tui.training import export, models, vocabulary
+from distill_tui.training.arrays import Window
 from distill_tui.training.checkpoints import run_identity
 from distill_tui.training.folders import ANSWER, answer_settings
 from distill_tui.training.generation import ExactMatch, Pairs, notes
 from distill_tui.training.loop import Places
 from distill_tui.training.objective import IGNORED, token_loss
 from distill_tui.training.predictor import Predictor, WrittenAnswer
+from distill_tui.training.starts import FAMILIES
 from distill_tui.training.students import fields
-from distill_tui.training.students.encoder import FAMILIES, Student, from_layers, load_start, near
+from distill_tui.training.students.encoder import Student, from_layers, load_start, near
 from distill_tui.training.students.fields import Shape, Span, splits
 
 if TYPE_CHECKING:
@@ -62,6 +65,18 @@ class Tagger:
     tokenizer: Tokenizer
     shape: Shape
     cutter: tokenizers.Tokenizer  # the same tokenizer without transformers' wrapping, which is slower
+    max_tokens: int  # that are read at once
+    windows: bool = False  # whether a longer text is read in windows; a token in several has the mean of its logits
+
+    @property
+    def window(self) -> Window | None:
+        if not self.windows:
+            return None
+        ids = (self.cutter.encode(text).ids for text in ("", "a"))
+        return Window.of(self.max_tokens, *ids)
+
+    def logits(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
+        return models.by_token(partial(models.logits, self.model), rows, self.window)
 
     def tokenise(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokenise texts; one without any token becomes one padding token."""
@@ -75,18 +90,14 @@ class Tagger:
         ]
 
     def cut(self, texts: Sequence[str]) -> Cut:
-        return models.cut(self.tokenizer, texts, self.max_tokens)
-
-    @property
-    def max_tokens(self) -> int:
-        return int((self.cutter.truncation or {})["max_length"])
+        return models.cut(self.tokenizer, texts, self.max_tokens, windows=self.windows)
 
     def answer(self, rows: Sequence[Tokens]) -> list[WrittenAnswer]:
         self.model.eval()
         real, there = models.pad([row.real for row in rows], False)
         opens, closes = self._ends(rows, real.shape[1])
         with torch.inference_mode():
-            logits = models.logits(self.model, [row.ids for row in rows])
+            logits = self.logits([row.ids for row in rows])
             always = [self.shape.fields[at].always for at in self.shape.marked]
             found = decode(logits[:, :, : 1 + 2 * len(always)], real.bool(), opens, closes, always)
             picks, sure = choose(votes(logits, there), self.shape)
@@ -132,7 +143,8 @@ class Tagger:
     def save(self, folder: Path, **more: object) -> None:
         """Write what plain transformers loads as a token classifier, and answer.json."""
         export.save(self.model, self.tokenizer, folder)
-        values = {"form": FORM, **self.shape.to_dict(), **more}
+        windows = {"windows": True} if self.windows else {}
+        values = {"form": FORM, **self.shape.to_dict(), **windows, **more}
         (folder / ANSWER).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
@@ -148,7 +160,7 @@ def build(spec: Spec, shape: Shape, texts: Sequence[str], start: Path | None) ->
         made = near(spec, tags(shape), spoken, tokenizer, transformers.ModernBertForTokenClassification)
     else:
         made = _from_folder(spec, shape, texts, start)
-    return _open(made.model, made.tokenizer, shape, made.max_tokens)
+    return _open(made.model, made.tokenizer, shape, made.max_tokens, spec.windows)
 
 
 def load(folder: Path, max_tokens: int | None = None) -> Tagger:
@@ -160,7 +172,8 @@ def load(folder: Path, max_tokens: int | None = None) -> Tagger:
         raise ValueError(f"{folder / ANSWER} does not say what the fields of an answer are.") from None
     if model.config.num_labels != len(tags(shape)):
         raise ValueError(f"{folder / ANSWER} names {len(shape.fields)} fields, and the model marks others.")
-    return _open(model, tokenizer, shape, min(max_tokens or tokenizer.model_max_length, tokenizer.model_max_length))
+    most = min(max_tokens or tokenizer.model_max_length, tokenizer.model_max_length)
+    return _open(model, tokenizer, shape, most, answer_settings(folder).get("windows") is True)
 
 
 def tags(shape: Shape) -> tuple[str, ...]:
@@ -262,12 +275,15 @@ def decode(
     return Spans(start.gather(1, last[:, None])[:, 0], last, there, sure)
 
 
-def _open(model: Model, tokenizer: Tokenizer, shape: Shape, max_tokens: int) -> Tagger:
+def _open(model: Model, tokenizer: Tokenizer, shape: Shape, max_tokens: int, windows: bool) -> Tagger:
     cutter = tokenizers.Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     cutter.no_padding()
-    cutter.enable_truncation(max_tokens)
+    if windows:
+        cutter.no_truncation()
+    else:
+        cutter.enable_truncation(max_tokens)
     cutter.encode_special_tokens = True  # special tokens in a text are plain text
-    return Tagger(model, tokenizer, shape, cutter)
+    return Tagger(model, tokenizer, shape, cutter, max_tokens, windows)
 
 
 def _from_folder(spec: Spec, shape: Shape, texts: Sequence[str], start: Path) -> Student:
@@ -328,7 +344,7 @@ class TaggerObjective:
         self.identity = run_identity(spec.to_json(), description, training, validation)
 
     def terms(self, batch: list[int]) -> dict[str, torch.Tensor]:
-        logits = models.logits(self.model, [self.rows[row] for row in batch])
+        logits = self.tagger.logits([self.rows[row] for row in batch])
         targets, there = models.pad([self.targets[row] for row in batch], IGNORED)
         marked = self.columns[0].start if self.columns else logits.shape[-1]
         loss, weights = token_loss(logits[:, :, :marked], targets, self.weights[batch]), self.weights[batch]
