@@ -48,7 +48,9 @@ class _Process(asyncio.SubprocessProtocol):
         self._got, self._gone = got, gone
         self._rest = bytearray()
         self.taken: list[Waiting] = []  # what it answers now
-        self.ended = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.started: asyncio.Future[bytes] = loop.create_future()  # its first frame, which may come before it is known
+        self.ended = loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.SubprocessTransport, transport)
@@ -91,7 +93,6 @@ class Students:
         self._due = False  # whether what waits is handed out in the next turn of the event loop
         self._running: list[_Process] = []
         self._free: deque[_Process] = deque()
-        self._starting: dict[_Process, asyncio.Future[bytes]] = {}  # those that load their model
         self._again: set[asyncio.Task[None]] = set()
         self._closed = False
         self.restarts = 0
@@ -117,21 +118,17 @@ class Students:
             start_new_session=True,  # a Ctrl-C ends the gateway, which then ends its students
         )
         self._running.append(process)
-        started = self._starting[process] = loop.create_future()
-        if process.ended.done():  # before it was known here
-            started.set_exception(StudentGone("It ended."))
         try:
-            labels = json.loads(await asyncio.wait_for(asyncio.shield(started), STARTS_WITHIN))
+            labels = json.loads(await asyncio.wait_for(asyncio.shield(process.started), STARTS_WITHIN))
         except (StudentGone, TimeoutError, ValueError):
             process.kill()
             if process in self._running:
                 self._running.remove(process)
             raise StudentGone(f"The student in {folder.name} does not start; its error is above.") from None
-        finally:
-            self._starting.pop(process, None)
         self.labels = tuple(map(str, labels)) if isinstance(labels, list) else ()
-        self._free.append(process)
-        self._hand_out()
+        if not process.ended.done():
+            self._free.append(process)
+            self._hand_out()
 
     async def ask(self, text: str) -> Answer:
         """Answer one text. Raises StudentGone."""
@@ -157,10 +154,8 @@ class Students:
 
     def _got(self, process: _Process, content: bytes) -> None:
         """Take a frame of a process: its labels at first, then its answers."""
-        started = self._starting.get(process)
-        if started is not None:
-            if not started.done():
-                started.set_result(content)
+        if not process.started.done():
+            process.started.set_result(content)
             return
         try:
             found = json.loads(content)
@@ -179,16 +174,16 @@ class Students:
 
     def _gone(self, process: _Process) -> None:
         """Start another process in the place of one that ended; what it had taken is asked again."""
-        started = self._starting.get(process)
-        if started is not None and not started.done():
-            started.set_exception(StudentGone("It ended."))
+        started = process.started.done()
+        if not started:
+            process.started.set_exception(StudentGone("It ended."))
         if process not in self._running:
             return
         self._running.remove(process)
         if process in self._free:
             self._free.remove(process)
         self._waiting.extendleft(reversed(process.taken))
-        if started is None and not self._closed:
+        if started and not self._closed:
             self.restarts += 1
             task = asyncio.get_running_loop().create_task(self._replace())
             self._again.add(task)
