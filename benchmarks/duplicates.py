@@ -62,7 +62,7 @@ def datasketch(texts: list[str]) -> Clusters:
         for other in index.query(minima):
             together.join(other, at)
         index.insert(at, minima)
-    return together.roots()
+    return together.roots().tolist()
 
 
 def rensa(texts: list[str]) -> Clusters:
@@ -77,7 +77,7 @@ def rensa(texts: list[str]) -> Clusters:
         for other in index.query(minima):
             together.join(other, at)
         index.insert(at, minima)
-    return together.roots()
+    return together.roots().tolist()
 
 
 CONTESTANTS: dict[str, Callable[[list[str]], Clusters]] = {"ours": ours, "datasketch": datasketch, "rensa": rensa}

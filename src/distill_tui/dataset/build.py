@@ -1,32 +1,49 @@
 """Build a data set from imported traffic: apply the window, merge equal inputs, attach the teacher, split, write.
 
-The same traffic gives the same data set, whatever the order of its files and rows. All distinct rows are held in
-memory.
+The same traffic gives the same data set, whatever the order of its files and rows. Distinct rows wait in files; of each
+some 60 bytes are held in memory (`split`).
 """
 
 from __future__ import annotations
 
 import json
 import math
-import sys
+import shutil
+import tempfile
+import weakref
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from distill_tui import tasks
-from distill_tui.dataset import frozen, traffic
+from distill_tui.dataset import frozen, merge, traffic
+from distill_tui.dataset.columns import Column, ColumnFile
 from distill_tui.dataset.contradictions import Compared, by_label
-from distill_tui.dataset.counted import EVERYTHING
+from distill_tui.dataset.duplicates import Texts
+from distill_tui.dataset.merge import Merged, Merging, Wanted
 from distill_tui.dataset.progress import Progress, no_progress
 from distill_tui.dataset.records import BadInput
-from distill_tui.dataset.split import Candidate, LeftOut, SplitRule, assign, most_common
+from distill_tui.dataset.split import (
+    CONTAMINATED,
+    HELD_OUT,
+    STRADDLING,
+    TRAIN,
+    Candidates,
+    Numbers,
+    SplitRule,
+    assigned,
+)
 from distill_tui.dataset.traces.call_mapping import CallMapping
+from distill_tui.digests import Part
 from distill_tui.gates.gate import ORDERED
 from distill_tui.gates.label_sets import LIKELY, likely
 from distill_tui.gates.scale import Scale, is_range
@@ -40,10 +57,14 @@ MOST_LABELS = 1_000  # that are guessed from traffic
 FEW_LABELS = 100  # beyond this, as many labels as half of the answered rows are taken for free text
 MOST_UNMATCHED = 100  # names in gold without a label that are listed
 GROUP = 20_000  # rows in a row group of the file
-NEEDED = ("input_digest", "input", "teacher_output", "teacher_probabilities", "gold", "segment", "group", "time")
-
-
-Key = tuple[str | None, str, str | None]  # gold, segment, group of a row
+SETTLED = pa.schema(
+    [
+        *(each for each in frozen.SCHEMA if each.name != "teacher_probabilities"),
+        ("teacher_probabilities", pa.list_(pa.float64())),
+        ("outside", pa.bool_()),
+        ("since", pa.string()),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,78 +123,66 @@ class Row:
         return self.gold, self.teacher_output
 
 
+class Rows(Protocol):
+    """Rows that can be read more than once, in their order."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Row]: ...
+
+
+class StoredRows:
+    """The settled rows, in a file for each split; the files go when this goes."""
+
+    def __init__(self, files: Sequence[ColumnFile], folder: str) -> None:
+        self._files = files
+        self.beat: Callable[[], None] = lambda: None  # called at every batch of rows that is read
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._files))
+
+    def __iter__(self) -> Iterator[Row]:
+        for split, file in zip(Split, self._files, strict=True):
+            for batch in file.batches(_OF_ROWS):
+                self.beat()
+                for row, digest, text, gold, segment, group, weight, output, shares, outside in zip(
+                    *(each.to_pylist() for each in batch.columns), strict=True
+                ):
+                    known = None if shares is None else tuple(shares)
+                    yield Row(row, digest, text, gold, segment, group, split, weight, output, known, outside)
+
+    def column(self, name: str) -> Column:
+        return Column(self._files, name)
+
+
+_OF_ROWS = tuple(name for name in SETTLED.names if name not in ("split", "since"))
+
+
+def inputs_of(rows: Rows) -> Texts:
+    """Return the inputs of rows, to be read more than once."""
+    return rows.column("input") if isinstance(rows, StoredRows) else [row.input for row in rows]
+
+
 @dataclass(frozen=True)
 class DataSet:
     """A data set before it is written."""
 
     task: Task
     labels: tuple[str, ...]  # empty where the answers are texts
-    rows: tuple[Row, ...]
+    rows: StoredRows
     tally: Tally
     names: Mapping[str, str] = field(default_factory=dict)  # the label map: as written → label
     unmatched_gold: Mapping[str, int] = field(default_factory=dict)  # names in gold that stand for no label → rows
-    since: tuple[str | None, ...] = ()  # when each row first came (ISO 8601, UTC); not written
+    since: Iterable[str | None] = ()  # when each row first came (ISO 8601, UTC); not written
     lists: str = ORDERED  # how lists in written answers are compared, by the gate
 
 
-@dataclass(slots=True)
-class _Merged:
-    """All rows of one normalised input. Every choice among them depends on the rows and not on their order."""
-
-    digest: str
-    input: str
-    key: Key  # of the first row: there are millions of these objects, and most have one key
-    times: int = 0  # rows of this key
-    others: dict[Key, int] | None = None  # rows of each other key
-    since: str | None = None
-    answer: tuple[str, str, str] = ("", "", "")  # time, probabilities as JSON, output: the latest counts
-
-    @property
-    def seen(self) -> tuple[tuple[Key, int], ...]:
-        """Each (gold, segment, group) with its rows."""
-        return (self.key, self.times), *(self.others or {}).items()
-
-    @property
-    def golds(self) -> Counter[str]:
-        votes: Counter[str] = Counter()
-        for (gold, _, _), rows in self.seen:
-            if gold is not None:
-                votes[gold] += rows
-        return votes
-
-    @property
-    def groups(self) -> set[str]:
-        return {group for (_, _, group), _ in self.seen if group is not None}
-
-    def add(self, row: Mapping[str, Any], key: Key) -> None:
-        self.input = min(self.input, row["input"])
-        output = row["teacher_output"] or ""
-        if key == self.key:
-            self.times += 1
-        else:
-            self.others = self.others or {}
-            self.others[key] = self.others.get(key, 0) + 1
-        if row["time"] is not None:
-            self.since = min(row["time"], self.since or row["time"])
-        answer = (row["time"] or "", row["teacher_probabilities"] or "", sys.intern(output))
-        if answer[1:] != ("", ""):
-            self.answer = max(answer, self.answer)
-
-    def candidate(self, judged: bool) -> Candidate:
-        segments: Counter[str] = Counter()
-        for (_, segment, _), rows in self.seen:
-            segments[segment] += rows
-        groups = tuple(sorted(self.groups))
-        return Candidate(self.digest, self.input, most_common(segments), groups, self.since, judged)
-
-    def recorded(self) -> TeacherOutput:
-        _, probabilities, output = self.answer
-        return TeacherOutput(output or None, json.loads(probabilities) if probabilities else None)
+Outputs = Callable[[Part], Mapping[str, TeacherOutput]]  # a teacher's answers to the inputs of a part, by digest
 
 
 def build(
     traffic_files: Sequence[Path],
-    outputs: Mapping[str, TeacherOutput],
+    outputs: Mapping[str, TeacherOutput] | Outputs,
     rule: SplitRule,
     labels: Sequence[str] | LabelMap | None = None,
     *,
@@ -181,59 +190,256 @@ def build(
     keep: Mapping[str, Split] | None = None,
     without: Collection[str] = (),
     progress: Progress = no_progress,
+    scratch: Path | None = None,
 ) -> DataSet:
     """Build a data set from imported traffic. Raises BadInput.
 
     `outputs` holds the teacher's answers by input digest; they replace what the traffic recorded. `labels` is the
     task's list, or the label map (None: taken from gold and probabilities; empty: the answers are texts). `keep` holds
-    the splits of the round before by input digest (`frozen.splits_of`), `without` the digests of dropped rows.
+    the splits of the round before by input digest (`frozen.splits_of`), `without` the digests of dropped rows. Rows
+    wait in files under `scratch`.
     """
     if problem := rule.problem():
         raise BadInput(problem)
-    kept = keep or {}
-    names, of = labels.names if isinstance(labels, LabelMap) else {}, tasks.of(task)
-    merged, tally = _merge(traffic_files, rule, kept, partial(of.renamed, names), frozenset(without), progress)
-    tally = replace(tally, gold_ties=sum(len(one.golds) > 1 and of.settled(one.golds) is None for one in merged))
-    named = _label_map(labels, merged, outputs, of)
-    judged = _judged(merged, outputs, named, rule.needs, of)
-    candidates = [one.candidate(mark) for one, mark in zip(merged, judged, strict=True)]
-    places = assign(candidates, rule, kept, progress)
-    counted = Counter(places)
-    if not counted[Split.TRAIN]:
-        raise BadInput("No row is left to train on. Import more traffic, or ask for fewer held-out rows.")
-    order = [at for split in Split for at, place in enumerate(places) if place is split]  # by split, then by digest
-    rows: list[Row] = []
-    lost: Counter[str] = Counter()
-    partly = 0
-    recorded, computed = Compared(of.several), Compared(of.several)
-    for at in order:
-        one = merged[at]
-        output = outputs.get(one.digest) or one.recorded()
-        compared = computed if one.digest in outputs else recorded
+    answers: Outputs = outputs if callable(outputs) else lambda _: outputs
+    kept, of = keep or {}, tasks.of(task)
+    folder = tempfile.mkdtemp(dir=scratch, prefix="rows-")
+    try:
+        distinct = _distinct(traffic_files, answers, rule, labels, of, kept, frozenset(without), Path(folder), progress)
+        first = Split.HELD_OUT not in kept.values()
+        places = assigned(distinct.candidates, rule, first=first, progress=progress)
+        if not (places == TRAIN).any():
+            raise BadInput("No row is left to train on. Import more traffic, or ask for fewer held-out rows.")
+        return _settled(distinct, places, answers, task, Path(folder), progress)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+@dataclass(frozen=True)
+class _Distinct:
+    """The distinct rows of traffic, in the order of their digests."""
+
+    file: ColumnFile  # of `merge.SCHEMA`
+    candidates: Candidates
+    named: LabelMap
+    tally: Tally
+
+
+def _distinct(
+    files: Sequence[Path],
+    outputs: Outputs,
+    rule: SplitRule,
+    labels: Sequence[str] | LabelMap | None,
+    of: Definition,
+    keep: Mapping[str, Split],
+    without: frozenset[str],
+    folder: Path,
+    progress: Progress,
+) -> _Distinct:
+    """Merge equal inputs, their gold by the label map; held-out rows of the round before count as in the window."""
+    names = labels.names if isinstance(labels, LabelMap) else {}
+    wanted = Wanted(
+        rule.in_window,
+        lambda digest: keep.get(digest) is Split.HELD_OUT,
+        without,
+        partial(of.renamed, names),
+        of.settled,
+    )
+    merging, file = Merging(wanted), ColumnFile(folder / "distinct.parquet", merge.SCHEMA)
+    rows, guess = Candidates(rule.seed, Column([file], "input")), _Guess(of)
+    answered, soft = bytearray(), bytearray()
+    for part, merged in merging.merge(files, folder, file, progress):
+        answers = outputs(part)
+        for one, candidate in merged:
+            given = answers.get(one.digest)
+            _, shares, output = one.answer
+            soft.append(bool(shares) if given is None else given.probabilities is not None)
+            answered.append(soft[-1] or (bool(output) if given is None else given.output is not None))
+            rows.add(candidate, keep.get(one.digest))
+            if labels is None:
+                guess.add(one, given or _recorded(output, shares))
+    file.close()
+    counts = merging.counts
+    missing = sum(split is Split.HELD_OUT for split in keep.values()) - counts.held_out
+    if missing:
+        raise BadInput(f"{missing:,} held-out rows of the round before are not in the traffic. Give its files as well.")
+    if not len(rows):
+        raise BadInput(
+            f"None of the {counts.read:,} rows of traffic is in the window. Widen it, or import more traffic."
+        )
+    named = labels if isinstance(labels, LabelMap) else LabelMap(guess.labels() if labels is None else tuple(labels))
+    rows.judge(_judged(file, named, _marks(answered), _marks(soft), rule.needs, of))
+    tally = Tally(
+        rows_read=counts.read,
+        outside_window=counts.outside,
+        duplicates_merged=counts.read - counts.outside - counts.dropped - len(rows),
+        gold_conflicts=counts.conflicts,
+        gold_ties=counts.ties,
+        dropped=counts.dropped,
+    )
+    return _Distinct(file, rows, named, tally)
+
+
+def _recorded(output: str | None, probabilities: str | None) -> TeacherOutput:
+    return TeacherOutput(output or None, json.loads(probabilities) if probabilities else None)
+
+
+def _marks(marks: bytearray) -> NDArray[np.bool_]:
+    return np.frombuffer(marks, np.bool_)
+
+
+def _judged(
+    file: ColumnFile,
+    named: LabelMap,
+    answered: NDArray[np.bool_],
+    soft: NDArray[np.bool_],
+    need: Need,
+    of: Definition,
+) -> NDArray[np.bool_]:
+    """Mark the rows that have what the gate's criteria need; where no row has gold and an answer, those with one."""
+    if need is Need.NOTHING:
+        return np.ones(len(file), np.bool_)
+    golds = (
+        name is not None and (not named.labels or of.label_of(named, name) is not None)
+        for name in Column([file], "gold")
+    )
+    gold = np.fromiter(golds, np.bool_, len(file))
+    both = gold & answered
+    if need is Need.BOTH:
+        return both if both.any() else answered
+    return {Need.GOLD: gold, Need.TEACHER: answered, Need.SOFT: gold & soft}[need]
+
+
+@dataclass
+class _Guess:
+    """The labels of gold and of named probabilities; where there are none, the teacher's answers."""
+
+    of: Definition
+    named: set[str] = field(default_factory=set)
+    answers: set[str] = field(default_factory=set)
+    answered: int = 0
+
+    def add(self, one: Merged, teacher: TeacherOutput) -> None:
+        golds, names_in = one.golds, self.of.names_in
+        self.named.update(name for gold in golds for name in names_in(gold))
+        self.named.update(teacher.probabilities if isinstance(teacher.probabilities, Mapping) else ())
+        if teacher.output is not None:
+            self.answers.update(names_in(teacher.output))
+        self.answered += bool(golds or teacher.output or teacher.probabilities)
+
+    def labels(self) -> tuple[str, ...]:
+        found = self.named or self.answers
+        if len(found) > MOST_LABELS or len(found) > max(FEW_LABELS, self.answered // 2):
+            raise BadInput(
+                f"The traffic has {len(found):,} different labels on {self.answered:,} rows, like free text. If they "
+                "are labels, name them: `distill-tui teacher PLAY --recorded --labels FILE`, one a line. For free text "
+                "open a play with --task generation."
+            )
+        return tuple(sorted(found))
+
+
+@dataclass
+class _Side:
+    """The settled rows of one split, and what is counted of them."""
+
+    split: Split
+    file: ColumnFile
+    number: int  # of the next row
+    recorded: Compared
+    computed: Compared
+    lost: Counter[str] = field(default_factory=Counter)  # names in gold that stand for none of the labels
+    partial: int = 0
+    outside: int = 0
+    failed: BadInput | None = None  # the first
+    waiting: list[tuple[object, ...]] = field(default_factory=list)
+
+    def add(self, row: Mapping[str, Any], computed: TeacherOutput | None, named: LabelMap, of: Definition) -> None:
+        """Settle one row, with what the teacher computed or the traffic recorded."""
+        output = computed or _recorded(row["output"], row["probabilities"])
+        compared = self.recorded if computed is None else self.computed
         stands = None if output.output is None or not named.labels else of.label_of(named, output.output)
         if compared.add(stands, by_label(output.probabilities, named.labels, named.of)):
             output = replace(output, probabilities=None)
-        row = _row(len(rows), one, candidates[at].segment, Split(places[at]), output, named, lost, of)
-        partly += output.probabilities is not None and row.teacher_probabilities is None and not row.outside
-        rows.append(row)
+        gold, (answer, shares, outside) = row["gold"], (output.output, None, False)
+        if named.labels:
+            label = None if gold is None else of.label_of(named, gold)
+            if gold is not None and label is None:
+                self.lost[gold] += 1
+            gold = Scale.of(named.labels).known(gold) if is_range(named.labels) else label
+            answer, shares, outside = _answered(output, named, of)
+        self.partial += output.probabilities is not None and shares is None and not outside
+        self.outside += outside
+        about = (self.number, row["input_digest"], row["input"], gold, row["segment"], row["group"], str(self.split))
+        self.waiting.append((*about, float(row["rows"]), answer, shares, outside, row["since"]))
+        self.number += 1
+
+    def write(self) -> None:
+        self.file.write(self.waiting)
+        self.waiting = []
+
+
+def _settled(
+    distinct: _Distinct, places: Numbers, outputs: Outputs, task: Task, folder: Path, progress: Progress
+) -> DataSet:
+    """Settle the rows of each split, and count what is left of them."""
+    of, named, number, sides = tasks.of(task), distinct.named, 0, list[_Side]()
+    for place, split in enumerate(Split):
+        file = ColumnFile(folder / f"{split}.parquet", SETTLED)
+        sides.append(_Side(split, file, number, Compared(of.several), Compared(of.several)))
+        number += int((places == place).sum())
+    done = 0
+    for batch in distinct.file.batches():
+        own = places[done : done + batch.num_rows]
+        inside = own <= HELD_OUT
+        rows = batch.filter(pa.array(inside)).to_pylist()
+        answers = outputs(Part(rows[0]["input_digest"], f"{rows[-1]['input_digest']}g")) if rows else {}
+        for row, place in zip(rows, own[inside].tolist(), strict=True):
+            side = sides[place]
+            try:
+                if side.failed is None:
+                    side.add(row, answers.get(row["input_digest"]), named, of)
+            except BadInput as problem:
+                side.failed = problem
+        done += batch.num_rows
+        for side in sides:
+            side.write()
+        progress("answers", done, len(places))
+    for side in sides:
+        side.file.close()
+    if failed := next((side.failed for side in sides if side.failed is not None), None):
+        raise failed
+    recorded, computed = (_joined([getattr(side, name) for side in sides]) for name in ("recorded", "computed"))
     recorded.check("the traffic")
+    lost: Counter[str] = Counter()
+    for side in sides:
+        lost.update(side.lost)
     tally = replace(
-        tally,
+        distinct.tally,
         contradictions=recorded.contradict + computed.contradict,
         unknown_gold=lost.total(),
-        unknown_outputs=sum(row.outside for row in rows),
-        partial_probabilities=partly,
-        contaminated=counted[LeftOut.CONTAMINATED],
-        straddling=counted[LeftOut.STRADDLING],
+        unknown_outputs=sum(side.outside for side in sides),
+        partial_probabilities=sum(side.partial for side in sides),
+        contaminated=int((places == CONTAMINATED).sum()),
+        straddling=int((places == STRADDLING).sum()),
     )
-    since = tuple(merged[at].since for at in order)
-    return DataSet(task, named.labels, tuple(rows), tally, named.names, dict(lost.most_common(MOST_UNMATCHED)), since)
+    stored = StoredRows([side.file for side in sides], str(folder))
+    unmatched = dict(lost.most_common(MOST_UNMATCHED))
+    return DataSet(task, named.labels, stored, tally, named.names, unmatched, stored.column("since"))
 
 
-def write(dataset: DataSet, out: Path, calls: CallMapping | None = None) -> str:
+def _joined(compared: Sequence[Compared]) -> Compared:
+    first = next((each.first for each in compared if each.first), "")
+    counts = (sum(each.rows for each in compared), sum(each.contradict for each in compared))
+    return Compared(compared[0].several, *counts, first)
+
+
+def write(
+    dataset: DataSet, out: Path, calls: CallMapping | None = None, weighted: Callable[[Row], Row] | None = None
+) -> str:
     """Write a data set, whole or not at all, and return its digest (`frozen.content_digest`).
 
-    `calls` made the inputs of logged calls, and is part of the data set.
+    `calls` made the inputs of logged calls, and is part of the data set. `weighted` gives a row its weight.
     """
     about = {
         "task": str(dataset.task),
@@ -249,146 +455,11 @@ def write(dataset: DataSet, out: Path, calls: CallMapping | None = None) -> str:
     schema = frozen.SCHEMA.with_metadata(about)
     with traffic.replacing(out) as draft:
         with pq.ParquetWriter(draft, schema, **traffic.WRITING) as writer:
-            for start in range(0, len(dataset.rows), GROUP):
-                rows = dataset.rows[start : start + GROUP]
+            left = iter(dataset.rows) if weighted is None else map(weighted, dataset.rows)
+            while rows := list(islice(left, GROUP)):
                 columns = {name: [getattr(row, name) for row in rows] for name in frozen.COLUMNS}
                 writer.write_table(pa.Table.from_pydict(columns, schema), row_group_size=GROUP)
         return frozen.content_digest(draft)
-
-
-def _merge(
-    files: Sequence[Path],
-    rule: SplitRule,
-    keep: Mapping[str, Split],
-    renamed: Callable[[str], str],
-    without: frozenset[str],
-    progress: Progress,
-) -> tuple[list[_Merged], Tally]:
-    """Merge equal inputs, their gold by the label map; held-out rows of the round before count as in the window."""
-    held_out = {digest for digest, split in keep.items() if split is Split.HELD_OUT}
-    merged: dict[str, _Merged] = {}
-    keys: dict[Key, Key] = {}  # each is kept once
-    read = outside = dropped = 0
-    for row in traffic.rows(files, NEEDED, progress):
-        read += 1
-        digest = row["input_digest"]
-        if digest in without:
-            dropped += 1
-            continue
-        if digest not in held_out and not rule.in_window(row["time"]):
-            outside += 1
-            continue
-        gold = None if row["gold"] is None else renamed(row["gold"])
-        key = (gold, row["segment"] or EVERYTHING, row["group"])
-        if key[2] is None:
-            key = keys.setdefault(key, key)
-        one = merged.get(digest)
-        if one is None:
-            one = merged[digest] = _Merged(digest, row["input"], key)
-        one.add(row, key)
-    missing = len(held_out - merged.keys())
-    if missing:
-        raise BadInput(f"{missing:,} held-out rows of the round before are not in the traffic. Give its files as well.")
-    if not merged:
-        raise BadInput(f"None of the {read:,} rows of traffic is in the window. Widen it, or import more traffic.")
-    distinct = [merged[digest] for digest in sorted(merged)]
-    conflicts = [one.golds for one in distinct if len(one.golds) > 1]
-    return distinct, Tally(
-        rows_read=read,
-        outside_window=outside,
-        duplicates_merged=read - outside - dropped - len(distinct),
-        gold_conflicts=len(conflicts),
-        dropped=dropped,
-    )
-
-
-def _label_map(
-    labels: Sequence[str] | LabelMap | None,
-    merged: Sequence[_Merged],
-    outputs: Mapping[str, TeacherOutput],
-    of: Definition,
-) -> LabelMap:
-    if isinstance(labels, LabelMap):
-        return labels
-    return LabelMap(tuple(labels) if labels is not None else _guessed_labels(merged, outputs, of))
-
-
-def _judged(
-    merged: Sequence[_Merged],
-    outputs: Mapping[str, TeacherOutput],
-    named: LabelMap,
-    need: Need,
-    of: Definition,
-) -> Sequence[bool]:
-    """Mark the rows that have what the gate's criteria need; where no row has gold and an answer, those with one."""
-    golds = [of.settled(one.golds) for one in merged]
-    gold = [name is not None and (not named.labels or of.label_of(named, name) is not None) for name in golds]
-    given = [outputs.get(one.digest) or one.recorded() for one in merged]
-    answered = [each.output is not None or each.probabilities is not None for each in given]
-    both = [a and b for a, b in zip(gold, answered, strict=True)]
-    soft = [a and each.probabilities is not None for a, each in zip(both, given, strict=True)]
-    has: dict[Need, list[bool]] = {
-        Need.GOLD: gold,
-        Need.TEACHER: answered,
-        Need.BOTH: both if any(both) else answered,
-        Need.SOFT: soft,
-    }
-    return has.get(need, [True] * len(merged))
-
-
-def _guessed_labels(merged: Sequence[_Merged], outputs: Mapping[str, TeacherOutput], of: Definition) -> tuple[str, ...]:
-    """Return the labels of gold and of named probabilities; where there are none, the teacher's answers."""
-    named: set[str] = set()
-    answers: set[str] = set()
-    answered = 0
-    for one in merged:
-        teacher = outputs.get(one.digest) or one.recorded()
-        named.update(name for gold in one.golds for name in of.names_in(gold))
-        named.update(teacher.probabilities if isinstance(teacher.probabilities, Mapping) else ())
-        if teacher.output is not None:
-            answers.update(of.names_in(teacher.output))
-        answered += bool(one.golds or teacher.output or teacher.probabilities)
-    found = named or answers
-    if len(found) > MOST_LABELS or len(found) > max(FEW_LABELS, answered // 2):
-        raise BadInput(
-            f"The traffic has {len(found):,} different labels on {answered:,} rows, like free text. If they are labels,"
-            " name them: `distill-tui teacher PLAY --recorded --labels FILE`, one a line. For free text open a play"
-            " with --task generation."
-        )
-    return tuple(sorted(found))
-
-
-def _row(
-    number: int,
-    one: _Merged,
-    segment: str,
-    split: Split,
-    teacher: TeacherOutput,
-    named: LabelMap,
-    lost: Counter[str],
-    of: Definition,
-) -> Row:
-    """Settle one row; counts the names in gold that stand for none of the labels in `lost`."""
-    gold, output, probabilities, outside = of.settled(one.golds), teacher.output, None, False
-    if named.labels:
-        stands = None if gold is None else of.label_of(named, gold)
-        if gold is not None and stands is None:
-            lost[gold] += 1
-        gold = Scale.of(named.labels).known(gold) if is_range(named.labels) else stands
-        output, probabilities, outside = _answered(teacher, named, of)
-    return Row(
-        row=number,
-        input_digest=one.digest,
-        input=one.input,
-        gold=gold,
-        segment=segment,
-        group=min(one.groups, default=None),
-        split=split,
-        weight=float(sum(times for _, times in one.seen)),
-        teacher_output=output,
-        teacher_probabilities=probabilities,
-        outside=outside,
-    )
 
 
 def _answered(

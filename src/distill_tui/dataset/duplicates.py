@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import heapq
 import tempfile
-from collections import Counter
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Protocol
 
 import numpy as np
 import regex
@@ -46,11 +46,18 @@ _DENSE = regex.compile(r"(\p{Script=Han})|[\p{Script=Hiragana}\p{Script=Katakana
 _GOLDEN = 0x9E3779B97F4A7C15  # the step of splitmix64: spreads neighbouring numbers over all 64 bits
 
 
+class Texts(Protocol):
+    """Texts that can be read more than once, in one order: a list, or a column of a file."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[str]: ...
+
+
 class Together:
-    """Union-find over the numbers 0 to n - 1; the root of a set is its smallest member."""
+    """Union-find over the numbers 0 to n - 1, eight bytes each; the root of a set is its smallest member."""
 
     def __init__(self, size: int) -> None:
-        self._parent = list(range(size))
+        self._parent = array("q", range(size))
 
     def root(self, member: int) -> int:
         parent = self._parent
@@ -70,37 +77,51 @@ class Together:
             if key is not None:
                 self.join(first.setdefault(key, member), member)
 
-    def roots(self) -> list[int]:
-        return [self.root(member) for member in range(len(self._parent))]
+    def roots(self) -> Places:
+        parent = np.frombuffer(self._parent, np.int64) if self._parent else np.empty(0, np.int64)
+        found = parent.copy()
+        while (parent[found] != found).any():
+            found = parent[found]
+        return found
 
 
-def near_duplicates(texts: Sequence[str], progress: Progress = no_progress) -> list[int]:
+def near_duplicates(texts: Texts, progress: Progress = no_progress) -> list[int]:
     """Return each text's cluster: the position of the cluster's first text."""
+    found: list[int] = clusters(texts, progress).roots().tolist()
+    return found
+
+
+def clusters(texts: Texts, progress: Progress = no_progress) -> Together:
+    """Put near duplicates together."""
     together = Together(len(texts))
     frame = _boilerplate(texts)
     with _BandKeys(len(texts)) as keys:
-        for start, end in _batches(texts):
-            keys.add(_band_keys(_minima(*_sketches(texts[start:end], frame))))
-            progress("near duplicates", end, len(texts))
+        done = 0
+        for batch in _batches(texts):
+            keys.add(_band_keys(_minima(*_sketches(batch, frame))))
+            done += len(batch)
+            progress("near duplicates", done, len(texts))
         for band in range(BANDS):
             own = keys.of(band)
             order = np.argsort(own)
             own = own[order]
             for place in np.flatnonzero(own[1:] == own[:-1]).tolist():
                 together.join(int(order[place]), int(order[place + 1]))
-    return together.roots()
+    return together
 
 
-def _batches(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Yield where batches begin and end: so many texts, or fewer where they are long."""
-    start = size = 0
-    for at, text in enumerate(texts):
-        if at > start and (at - start == BATCH or size + len(text) > BATCH_CHARACTERS):
-            yield start, at
-            start, size = at, 0
+def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Yield batches of texts: so many of them, or fewer where they are long."""
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        if batch and (len(batch) == BATCH or size + len(text) > BATCH_CHARACTERS):
+            yield batch
+            batch, size = [], 0
+        batch.append(text)
         size += len(text)
-    if texts:
-        yield start, len(texts)
+    if batch:
+        yield batch
 
 
 class _BandKeys:
@@ -143,11 +164,15 @@ class _BandKeys:
         return found
 
 
-def label_conflicts(texts: Sequence[str], labels: Sequence[str | None]) -> tuple[list[int], set[int]]:
+def label_conflicts(texts: Texts, labels: Iterable[str | None]) -> tuple[Places, Places]:
     """Return each text's cluster of near duplicates, and the clusters with more than one label."""
-    clusters = near_duplicates(texts)
-    distinct = Counter(cluster for cluster, label in set(zip(clusters, labels, strict=True)) if label is not None)
-    return clusters, {cluster for cluster, count in distinct.items() if count > 1}
+    roots, number = clusters(texts).roots(), dict[str | None, int]({None: -1})
+    of = np.fromiter((number.setdefault(label, len(number)) for label in labels), np.int64, len(roots))
+    known = np.stack([roots[of >= 0], of[of >= 0]])
+    known = known[:, np.lexsort((known[1], known[0]))]
+    apart = (known[:, 1:] != known[:, :-1]).any(axis=0)
+    homes = known[0, np.concatenate([[True], apart])] if known.size else known[0]  # once for each label of a cluster
+    return roots, np.unique(homes[1:][homes[1:] == homes[:-1]])
 
 
 @dataclass(frozen=True)
@@ -269,15 +294,15 @@ def _joined(sketches: Sequence[Hashes]) -> tuple[Hashes, Places]:
     return np.concatenate(sketches), np.cumsum(counts) - counts
 
 
-def _boilerplate(texts: Sequence[str]) -> Hashes:
+def _boilerplate(texts: Texts) -> Hashes:
     """Find the shingles of over half of the rows, on a sample that is independent of the order of rows."""
     if len(texts) < BOILERPLATE_ROWS:
         return np.empty(0, dtype=np.uint64)
     sample = heapq.nsmallest(BOILERPLATE_SAMPLE, texts, key=input_digest)
     found: list[Hashes] = []
-    for start, end in _batches(sample):
-        batch, starts = _hashes(sample[start:end])
-        found += [np.unique(one) for one in np.split(batch, starts[1:])]
+    for batch in _batches(sample):
+        hashes, starts = _hashes(batch)
+        found += [np.unique(one) for one in np.split(hashes, starts[1:])]
     hashes, counts = np.unique(np.concatenate(found), return_counts=True)
     frame: Hashes = hashes[counts > BOILERPLATE_SHARE * len(sample)]
     return frame

@@ -8,8 +8,10 @@ held-out rows by the same rule, from fresh rows that no person has seen; the old
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from distill_tui import tasks
@@ -21,6 +23,7 @@ from distill_tui.dataset.progress import Progress, no_progress
 from distill_tui.dataset.records import BadInput
 from distill_tui.dataset.split import SplitRule, TooFewRows
 from distill_tui.dataset.traces import call_mapping
+from distill_tui.digests import Part
 from distill_tui.rounds import teacher_calls, weights
 from distill_tui.rules import entities, labels
 from distill_tui.rules.data import sources
@@ -50,7 +53,7 @@ from distill_tui.terms import Action, FindingLevel, RunStatus, Split, Task, Teac
 from distill_tui.training.students import fields
 
 MOST_MARKED = 2_000  # training answers of which the fields are inferred
-PHASES = ("reading", "near duplicates", "audit", "writing")
+PHASES = ("reading", "near duplicates", "answers", "audit", "writing")
 
 
 @dataclass(frozen=True)
@@ -123,25 +126,36 @@ def build(artifacts: Artifacts, dossier: PlayDossier, out: Path, progress: Progr
     named = labels.reading(dossier).map if tasks.of(play.task).has_labels else LabelMap(())
     for few in labels.enough(named.labels, dossier):
         raise BadInput(few.sentence)
-    outputs = _outputs(artifacts, play, named) if play.teacher_source.computes else {}
+    outputs = partial(_outputs, artifacts, play, named) if play.teacher_source.computes else _no_outputs
     drawn = _drawn(artifacts, dossier, out.parent)
     dropped = sorted(each.input_digest for each in dossier.dropped)
     rule = SplitRule.of(gate, refresh=dossier.first_round > 1)
     try:
         data = building.build(
-            drawn.files, outputs, rule, named, task=play.task, keep=drawn.keep, without=dropped, progress=progress
+            drawn.files,
+            outputs,
+            rule,
+            named,
+            task=play.task,
+            keep=drawn.keep,
+            without=dropped,
+            progress=progress,
+            scratch=out.parent,
         )
     except TooFewRows as few:
         raise BadInput(str(few) if drawn.fresh is None else drawn.fresh.too_few(few)) from None
-    progress("audit", 0, len(data.rows))
+    data.rows.beat = lambda: progress("audit", 0, len(data.rows))
     found = coverage.audit(data.rows, data.since, gate, data.labels, drawn.written, play.task)
     teacher = headroom.measure(data.rows, data.labels, gate.seed, play.task, gate.lists)
     factors = weights.cell_factors(weights.failures_of(dossier))
-    if factors:
-        data = replace(data, rows=tuple(weights.weighted(row, factors, data.task, data.labels) for row in data.rows))
-    progress("writing", 0, len(data.rows))
+    data.rows.beat = lambda: progress("writing", 0, len(data.rows))
     data = replace(data, lists=gate.lists)
-    digest = building.write(data, out, call_mapping.of_traffic(each.mapping for each in dossier.traffic))
+    digest = building.write(
+        data,
+        out,
+        call_mapping.of_traffic(each.mapping for each in dossier.traffic),
+        partial(weights.weighted, factors=factors, task=data.task, labels=data.labels) if factors else None,
+    )
     counted = counts.count(out, gate)
     of_rows = [*headroom.findings(teacher, gate), *found.findings, *counted.findings]
     report = DataCounts(
@@ -209,9 +223,10 @@ def _asked_twice(artifacts: Artifacts, dossier: PlayDossier) -> str:
     return found.sentence if found is not None else ""
 
 
-def _taught(rows: Sequence[building.Row]) -> Iterator[Finding]:
+def _taught(rows: building.Rows) -> Iterator[Finding]:
     """Return for each field of a JSON answer how a tagger can learn it, or that it cannot."""
-    pairs = [(row.input, row.gold or row.answer) for row in rows if row.split is Split.TRAIN][:MOST_MARKED]
+    trained = (row for row in rows if row.split is Split.TRAIN)
+    pairs = [(row.input, row.gold or row.answer) for row in islice(trained, MOST_MARKED)]
     known = [(text, answer) for text, answer in pairs if answer is not None]
     if not known:
         return
@@ -223,12 +238,18 @@ def _taught(rows: Sequence[building.Row]) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _outputs(artifacts: Artifacts, play: entities.Play, named: LabelMap) -> dict[str, building.TeacherOutput]:
+def _no_outputs(_: Part) -> dict[str, building.TeacherOutput]:
+    return {}
+
+
+def _outputs(
+    artifacts: Artifacts, play: entities.Play, named: LabelMap, part: Part
+) -> dict[str, building.TeacherOutput]:
     """Return what a teacher that computes answered, by input digest; what names no label as it is written."""
     own, folder, teacher = labels_of(artifacts, play), artifacts.folder, play.teacher_digest
     several = tasks.of(play.task).several
-    answers = cache.labelled(folder, play.teacher_source, teacher, own, several=several)
-    unread = cache.said(folder, teacher) if own and any(label is None for label, _ in answers.values()) else {}
+    answers = cache.labelled(folder, play.teacher_source, teacher, own, several=several, part=part)
+    unread = cache.said(folder, teacher, part) if own and any(label is None for label, _ in answers.values()) else {}
     moved = own != named.labels
     return {
         digest: building.TeacherOutput(

@@ -6,6 +6,7 @@ words, is not worth training. Findings are accepted before the data set is froze
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill_tui import tasks
-from distill_tui.dataset.build import Row
+from distill_tui.dataset.build import Rows
 from distill_tui.gates import statistics
 from distill_tui.gates.gate import ALL, ORDERED, Gate
 from distill_tui.gates.label_sets import members
@@ -30,27 +31,33 @@ FOLDS = 5
 
 
 def measure(
-    rows: Sequence[Row], labels: Sequence[str], seed: int, task: Task = Task.CLASSIFICATION, lists: str = ORDERED
+    rows: Rows, labels: Sequence[str], seed: int, task: Task = Task.CLASSIFICATION, lists: str = ORDERED
 ) -> dict[str, int] | None:
     """Compare teacher and baseline on the rows outside the held-out split that have both; None where too few do.
 
     An answer that is none of the labels is wrong. Without labels the answers are texts, and each spelling has a number
     as a label has.
     """
-    of, named = tasks.compared(task, lists), LabelMap(tuple(labels))
-    read = (lambda text: of.label_of(named, text) or text) if task is Task.SCORE else of.spelled
-    both = [
-        (row.input_digest, row.input, read(row.gold), read(row.teacher_output))
-        for row in rows
-        if row.split is not Split.HELD_OUT and row.gold is not None and row.teacher_output is not None
-    ]
-    names = labels if tasks.of(task).one_label else sorted({answer for _, _, *answers in both for answer in answers})
-    index = {name: at for at, name in enumerate(names)}
-    known = sorted(each for each in both if each[2] in index)[:MOST]
+    of, label_map = tasks.compared(task, lists), LabelMap(tuple(labels))
+    read = (lambda text: of.label_of(label_map, text) or text) if task is Task.SCORE else of.spelled
+
+    def both() -> Iterator[tuple[str, str, str, str]]:
+        for row in rows:
+            if row.split is not Split.HELD_OUT and row.gold is not None and row.teacher_output is not None:
+                yield row.input_digest, row.input, read(row.gold), read(row.teacher_output)
+
+    several, named = tasks.of(task).several, set(labels)
+    if not tasks.of(task).one_label:  # of written answers those of the rows that are compared suffice
+        known = heapq.nsmallest(MOST, both())
+        named = {answer for _, _, *answers in (both() if several else known) for answer in answers}
+    else:
+        known = heapq.nsmallest(MOST, (each for each in both() if each[2] in named))
     if len(known) < LEAST:
         return None
+    names = labels if tasks.of(task).one_label else sorted(named)
+    index = {name: at for at, name in enumerate(names)}
     gold, said = ([index.get(each[at], -1) for each in known] for at in (2, 3))
-    sets = names if tasks.of(task).several else ()
+    sets = names if several else ()
     return compare([each[1] for each in known], gold, said, seed, of_answers=task is Task.GENERATION, sets=sets)
 
 

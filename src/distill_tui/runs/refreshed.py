@@ -7,13 +7,13 @@ last days. What came before, what a person may have seen, and what was looked at
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from distill_tui.dataset import frozen
 from distill_tui.dataset import traffic as imported
-from distill_tui.dataset.build import Row
+from distill_tui.dataset.build import Rows
 from distill_tui.dataset.split import TooFewRows
 from distill_tui.rules import entities
 from distill_tui.rules.dossier import PlayDossier
@@ -50,7 +50,7 @@ class Fresh:
             f"more are needed. {self.reasons} Import or observe traffic{since}."
         )
 
-    def findings(self, rows: Sequence[Row]) -> Iterator[Finding]:
+    def findings(self, rows: Rows) -> Iterator[Finding]:
         """Show from when the rows of each split are."""
         if not self.judged_from:
             return

@@ -81,4 +81,4 @@ def _groups(rows: Rows, clusters: Sequence[int]) -> tuple[int, ...]:
     together = Together(len(rows))
     together.join_equal(rows.groups)
     together.join_equal(clusters)
-    return tuple(together.roots())
+    return tuple(together.roots().tolist())

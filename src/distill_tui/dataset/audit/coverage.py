@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from distill_tui import tasks
 from distill_tui.dataset import words
 from distill_tui.dataset.audit import label_sets, language, privacy, scores, topics
-from distill_tui.dataset.build import Row
+from distill_tui.dataset.build import Row, Rows, inputs_of
 from distill_tui.dataset.counted import Usable
 from distill_tui.dataset.duplicates import label_conflicts
 from distill_tui.gates import statistics
@@ -44,8 +44,8 @@ class Audit:
 
 
 def audit(
-    rows: Sequence[Row],
-    since: Sequence[str | None],
+    rows: Rows,
+    since: Iterable[str | None],
     gate: Gate,
     labels: Sequence[str],
     written: Collection[str] = (),
@@ -56,20 +56,22 @@ def audit(
     Rows that a teacher wrote (`written`, by input digest) are not calls.
     """
     of = tasks.of(task)
-    own, names = topics.clusters([row.input for row in rows])
-    read: dict[str, Callable[[int], str | None]] = {
-        "label": lambda at: of.cell_label(rows[at].gold or rows[at].answer, labels),
-        "segment": lambda at: rows[at].segment,
-        "length": lambda at: _length(rows[at].input),
-        "language": lambda at: language.guess(rows[at].input),
-        "month": lambda at: (since[at] or "")[:7] or None,
-        "topic": lambda at: names[own[at]],
-    }
-    axes = {axis: _axis(rows, value_of, written, of.differ) for axis, value_of in read.items()}
+    own, names = topics.clusters(inputs_of(rows))
+    kinds = ("label", "segment", "length", "language", "month", "topic")
+    found = {axis: _Axis() for axis in kinds}
+    for row, when, topic in zip(rows, since, own, strict=True):
+        label = of.cell_label(row.gold or row.answer, labels)
+        month = (when or "")[:7] or None
+        values = (label, row.segment, _length(row.input), language.guess(row.input), month, names[topic])
+        calls = 0.0 if row.input_digest in written else row.weight
+        differs = None if row.compared is None else of.differ(*row.compared)
+        for axis, value in zip(found.values(), values, strict=True):
+            axis.add(value, row.split, calls, differs)
+    axes = {axis: each.values() for axis, each in found.items()}
     if of.several:
         axes = {"label": label_sets.axis(rows, written)} | {k: values for k, values in axes.items() if k != "label"}
     pii = tuple(privacy.screen(row.input for row in rows if row.split is not Split.HELD_OUT))
-    found = [
+    findings = [
         *_covered(axes, labels),
         *_needed(rows, gate),
         *(label_sets.findings(rows, labels) if of.several else _hot(rows, labels)),
@@ -79,16 +81,18 @@ def audit(
     ]
     listed = {axis: values if axis == "label" else values[:MOST_LISTED] for axis, values in axes.items() if values}
     more = {axis: left for axis, values in listed.items() if (left := len(axes[axis]) - len(values))}
-    return Audit(listed, more, pii, tuple(found))
+    return Audit(listed, more, pii, tuple(findings))
 
 
-def written(rows: Sequence[Row], written: Collection[str], varied: Collection[str]) -> Iterator[Finding]:
+def written(rows: Rows, written: Collection[str], varied: Collection[str]) -> Iterator[Finding]:
     """Report the rows that a teacher wrote, and those that it varied, which left the validation split."""
-    trained = [row for row in rows if row.split is Split.TRAIN]
-    count = sum(row.input_digest in written for row in trained)
-    moved = sum(row.input_digest in varied for row in trained)
+    trained = count = moved = 0
+    for row in rows if written else ():
+        trained += row.split is Split.TRAIN
+        count += row.split is Split.TRAIN and row.input_digest in written
+        moved += row.split is Split.TRAIN and row.input_digest in varied
     if count:
-        says = f"{count:,} of the {len(trained):,} training rows are variations that the teacher wrote."
+        says = f"{count:,} of the {trained:,} training rows are variations that the teacher wrote."
         yield _note("written", "variations", f"{says} The {moved:,} rows that they vary are training rows as well.")
 
 
@@ -101,37 +105,39 @@ def _length(text: str) -> str:
     return next((name for most, name in LENGTHS if count <= most), "over 80 words")
 
 
-def _axis(
-    rows: Sequence[Row],
-    of: Callable[[int], str | None],
-    written: Collection[str],
-    differ: Callable[[str, str], bool],
-) -> tuple[AxisValue, ...]:
-    """Return the values of an axis, the most frequent first, with their share of the traffic and their rows."""
-    found: dict[str, list[Row]] = defaultdict(list)
-    for at, row in enumerate(rows):
-        if (value := of(at)) is not None:
-            found[value].append(row)
-    calls = {
-        value: sum(row.weight for row in chosen if row.input_digest not in written) for value, chosen in found.items()
-    }
-    total = sum(calls.values())
-    values = []
-    for value in sorted(found, key=lambda value: (-calls[value], value)):
-        splits = Counter(row.split for row in found[value])
-        pairs = [row.compared for row in found[value] if row.compared is not None]
-        values.append(
+class _Axis:
+    """What is counted of each value of an axis: calls, rows by split, and those on which teacher and gold differ."""
+
+    def __init__(self) -> None:
+        self._calls: dict[str, float] = defaultdict(float)
+        self._splits: dict[str, Counter[Split]] = defaultdict(Counter)
+        self._judged, self._apart = Counter[str](), Counter[str]()
+
+    def add(self, value: str | None, split: Split, calls: float, differs: bool | None) -> None:
+        if value is None:
+            return
+        self._calls[value] += calls
+        self._splits[value][split] += 1
+        if differs is not None:
+            self._judged[value] += 1
+            self._apart[value] += differs
+
+    def values(self) -> tuple[AxisValue, ...]:
+        """Return the values, the most frequent first, with their share of the traffic and their rows."""
+        calls, splits = self._calls, self._splits
+        total = sum(calls.values())
+        return tuple(
             AxisValue(
                 value,
                 calls[value] / total if total else 0.0,
-                splits[Split.TRAIN],
-                splits[Split.VALIDATION],
-                splits[Split.HELD_OUT],
-                len(pairs),
-                sum(differ(gold, teacher) for gold, teacher in pairs),
+                splits[value][Split.TRAIN],
+                splits[value][Split.VALIDATION],
+                splits[value][Split.HELD_OUT],
+                self._judged[value],
+                self._apart[value],
             )
+            for value in sorted(splits, key=lambda value: (-calls[value], value))
         )
-    return tuple(values)
 
 
 def _covered(axes: Mapping[str, Sequence[AxisValue]], labels: Sequence[str]) -> Iterator[Finding]:
@@ -168,7 +174,7 @@ def _thin(axis: str, value: AxisValue) -> Iterator[Finding]:
         yield _note("unproven", about, f"{few}: its rate will be too uncertain to use.")
 
 
-def _needed(rows: Sequence[Row], gate: Gate) -> Iterator[Finding]:
+def _needed(rows: Rows, gate: Gate) -> Iterator[Finding]:
     """Compare the held-out rows that the gate's criteria of single segments can use with those that they need."""
     there = Usable()
     for row in rows:
@@ -187,13 +193,16 @@ def _needed(rows: Sequence[Row], gate: Gate) -> Iterator[Finding]:
             yield Finding.of("gate", level, f"{note.criterion.words} {note.scope}", note.sentence)
 
 
-def _hot(rows: Sequence[Row], labels: Sequence[str]) -> Iterator[Finding]:
+def _hot(rows: Rows, labels: Sequence[str]) -> Iterator[Finding]:
     """Report the cells in which the teacher is wrong significantly more often than overall."""
-    pairs = [(row.segment, *row.compared) for row in rows if labels and row.compared]
-    judged = Counter((segment, gold) for segment, gold, _ in pairs)
-    wrong = Counter((segment, gold) for segment, gold, teacher in pairs if gold != teacher)
+    judged, wrong = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for row in rows if labels else ():
+        if row.compared:
+            gold, teacher = row.compared
+            judged[row.segment, gold] += 1
+            wrong[row.segment, gold] += gold != teacher
     for (segment, label), count in sorted(judged.items()):
-        differ, overall = wrong[segment, label], wrong.total() / len(pairs)
+        differ, overall = wrong[segment, label], wrong.total() / judged.total()
         if count < HOT_ROWS or statistics.wilson_interval(differ, count, ALPHA / len(judged))[0] <= overall:
             continue
         where = f"on {100 * differ / count:.0f}% of the {count:,} rows of {segment} / {label}"
@@ -201,13 +210,30 @@ def _hot(rows: Sequence[Row], labels: Sequence[str]) -> Iterator[Finding]:
         yield _note("hot", f"{segment}/{label}", says)
 
 
-def _conflicts(rows: Sequence[Row]) -> Iterator[Finding]:
+def _conflicts(rows: Rows) -> Iterator[Finding]:
     """Count near duplicates with different gold labels; of equal texts the build took the majority."""
-    known = [row for row in rows if row.split is not Split.HELD_OUT and row.gold is not None]
-    _, conflicts = label_conflicts([row.input for row in known], [row.gold for row in known])
-    if conflicts:
+    known = _OpenGold(rows)
+    _, conflicts = label_conflicts(known, (row.gold for row in known.rows()))
+    if len(conflicts):
         says = f"{len(conflicts):,} sets of near duplicates have more than one gold label."
         yield _note("conflict", "near", f"{says} `rows --conflicts near` shows them.")
+
+
+class _OpenGold:
+    """The inputs of the open rows with gold."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._count = sum(1 for _ in self.rows())
+
+    def rows(self) -> Iterator[Row]:
+        return (row for row in self._rows if row.split is not Split.HELD_OUT and row.gold is not None)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[str]:
+        return (row.input for row in self.rows())
 
 
 def _private(pii: Sequence[Screened]) -> Iterator[Finding]:

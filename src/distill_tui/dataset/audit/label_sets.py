@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from itertools import combinations
 
-from distill_tui.dataset.build import Row
+from distill_tui.dataset.build import Row, Rows
 from distill_tui.gates import statistics
 from distill_tui.gates.label_sets import members
 from distill_tui.rules.results import AxisValue, Finding
@@ -24,7 +24,7 @@ def labels_of(row: Row) -> tuple[str, ...]:
     return () if answer is None else members(answer)
 
 
-def axis(rows: Sequence[Row], written: Collection[str] = ()) -> tuple[AxisValue, ...]:
+def axis(rows: Rows, written: Collection[str] = ()) -> tuple[AxisValue, ...]:
     """Return how the labels are covered, the most frequent first; a row counts for each label that it has.
 
     Teacher and gold differ about a label where only one of them has it.
@@ -56,30 +56,31 @@ def axis(rows: Sequence[Row], written: Collection[str] = ()) -> tuple[AxisValue,
     )
 
 
-def findings(rows: Sequence[Row], labels: Sequence[str]) -> Iterator[Finding]:
+def findings(rows: Rows, labels: Sequence[str]) -> Iterator[Finding]:
     """Report labels that nearly every row has, pairs that come together, sets of one, and where the teacher errs."""
-    known = [{*labels_of(row)} for row in rows if row.gold is not None or row.answer is not None]
-    counted = Counter(label for found in known for label in found)
+    known = most = empty = 0
+    counted, pairs = Counter[str](), Counter[tuple[str, str]]()
+    for row in rows:
+        if row.gold is not None or row.answer is not None:
+            found = {*labels_of(row)}
+            known, most, empty = known + 1, max(most, len(found)), empty + (not found)
+            counted.update(found)
+            pairs.update(combinations(sorted(found), 2))
     for label in labels:
-        if known and counted[label] >= ALWAYS * len(known):
-            yield _note(
-                "always",
-                label,
-                f"Label {label} is in {counted[label]:,} of {len(known):,} rows: it distinguishes none.",
-            )
-    yield from _together(known, counted)
-    if known and max(map(len, known)) <= 1:
+        if known and counted[label] >= ALWAYS * known:
+            says = f"Label {label} is in {counted[label]:,} of {known:,} rows: it distinguishes none."
+            yield _note("always", label, says)
+    yield from _together(pairs, counted)
+    if known and most <= 1:
         yield _note(
             "sets", "one", "No row has more than one label. A play of the task classification suits such data better."
         )
-    empty = sum(not found for found in known)
     if empty:
-        yield _note("sets", "empty", f"{empty:,} of {len(known):,} rows have none of the labels.")
+        yield _note("sets", "empty", f"{empty:,} of {known:,} rows have none of the labels.")
     yield from _hot(rows)
 
 
-def _together(known: Sequence[set[str]], counted: Counter[str]) -> Iterator[Finding]:
-    pairs = Counter(pair for found in known for pair in combinations(sorted(found), 2))
+def _together(pairs: Counter[tuple[str, str]], counted: Counter[str]) -> Iterator[Finding]:
     found = [
         (one, other, both)
         for (one, other), both in sorted(pairs.items(), key=lambda each: (-each[1], each[0]))
@@ -95,7 +96,7 @@ def _together(known: Sequence[set[str]], counted: Counter[str]) -> Iterator[Find
         )
 
 
-def _hot(rows: Sequence[Row]) -> Iterator[Finding]:
+def _hot(rows: Rows) -> Iterator[Finding]:
     """Report the labels of a segment about which teacher and gold differ significantly more often than overall."""
     judged, wrong = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for row in rows:

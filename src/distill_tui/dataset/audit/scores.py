@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from distill_tui.dataset.build import Row
+from distill_tui.dataset.build import Rows
 from distill_tui.gates import statistics
 from distill_tui.gates.scale import Scale
 from distill_tui.rules.results import Finding
@@ -19,33 +20,33 @@ SHIFT = 0.05  # of the scale: a mean difference from which on a judge is off
 ALPHA = 0.025
 
 
-def findings(rows: Sequence[Row], labels: Sequence[str]) -> Iterator[Finding]:
+def findings(rows: Rows, labels: Sequence[str]) -> Iterator[Finding]:
     """Report unused levels, one score for nearly all rows, and a mean difference of the teacher from gold."""
     scale = Scale.of(labels)
-    for who, scores in (("Gold", [row.gold for row in rows]), ("The teacher", [row.answer for row in rows])):
-        known = [each for each in map(scale.known, scores) if each is not None]
-        counted = Counter(scale.nearest(each) for each in known)
+    for who, scores in (("Gold", (row.gold for row in rows)), ("The teacher", (row.answer for row in rows))):
+        counted = Counter(scale.nearest(each) for each in map(scale.known, scores) if each is not None)
+        known = counted.total()
         if not known:
             continue
         unused = [label for at, label in enumerate(scale.labels) if not counted[at]]
         if unused and (not scale.ranged or len(unused) >= MOST_UNUSED * len(scale.labels)):
             named = f"{', '.join(unused[:10])}{' and more' if len(unused) > 10 else ''}"
-            yield _note("unused", who.lower(), f"{who} never gives {named}, in {len(known):,} rows with a score.")
+            yield _note("unused", who.lower(), f"{who} never gives {named}, in {known:,} rows with a score.")
         commonest, most = counted.most_common(1)[0]
-        if most >= ALWAYS * len(known):
+        if most >= ALWAYS * known:
             yield Finding.of(
                 "constant", FindingLevel.MUST, who.lower(),
-                f"{who} gives {scale.labels[commonest]} to {most:,} of {len(known):,} rows: such scores tell nothing "
+                f"{who} gives {scale.labels[commonest]} to {most:,} of {known:,} rows: such scores tell nothing "
                 "apart. Check the column and the scale, or import other traffic.",
             )  # fmt: skip
     yield from _off(rows, scale)
 
 
-def _off(rows: Sequence[Row], scale: Scale) -> Iterator[Finding]:
+def _off(rows: Rows, scale: Scale) -> Iterator[Finding]:
     """Report where the teacher's mean differs from gold's by more than a twentieth of the scale, beyond chance."""
-    pairs = [row.compared for row in rows if row.compared is not None]
-    both = [(scale.known(gold), scale.known(said)) for gold, said in pairs]
-    apart = [float(said) - float(gold) for gold, said in both if gold is not None and said is not None]
+    pairs = (row.compared for row in rows if row.compared is not None)
+    both = ((scale.known(gold), scale.known(said)) for gold, said in pairs)
+    apart = array("d", (float(said) - float(gold) for gold, said in both if gold is not None and said is not None))
     if len(apart) < LEAST:
         return
     mean = math.fsum(apart) / len(apart)
