@@ -9,22 +9,22 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from distill_tui.dataset.duplicates import near_duplicates
+from distill_tui.dataset.duplicates import clusters
 from distill_tui.dataset.progress import Progress, no_progress
 from distill_tui.dataset.records import BadInput
 from distill_tui.dataset.row_identity import input_digest
-from distill_tui.dataset.split import components
+from distill_tui.dataset.split import Keys, components
 from distill_tui.dataset.traces.call_mapping import CallMapping
 from distill_tui.gates.gate import ORDERED
 from distill_tui.gates.label_sets import read
@@ -49,6 +49,8 @@ SCHEMA = pa.schema(
 COLUMNS = tuple(SCHEMA.names)
 AT_ONCE = 10_000  # rows of a column that are made at once
 DIGEST_VERSION = "distill-tui data set 3"
+
+Homes = NDArray[np.int8]  # the place of each row's split in `Split`
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,14 @@ def stored(path: Path) -> Iterator[dict[str, Any]]:
             yield from batch.to_pylist()
 
 
+def tables(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Stream columns of a frozen data set in tables of many rows."""
+    _metadata(path)
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=AT_ONCE, columns=list(columns)):
+            yield pa.Table.from_batches([batch])
+
+
 def row_of(path: Path, number: int) -> dict[str, Any] | None:
     """Return one row as it is stored; None where the data set has no row of this number."""
     found: list[dict[str, Any]] = _table(path, COLUMNS, ("row", "=", number)).to_pylist()
@@ -233,51 +243,61 @@ def without(rows: Rows, digests: Collection[str]) -> Rows:
 
 def leaks(path: Path, progress: Progress = no_progress) -> list[str]:
     """List inputs, groups and near duplicates that cross the splits, as counts; empty for a set as it was built."""
-    table = _table(path, ("split", "input_digest", "group", "input"))
-    splits, digests, texts = table["split"], table["input_digest"], Texts(table["input"])
+    inputs, groups, splits = Keys(), Keys(), array("b")
+    order, mistaken, total = {split.value: at for at, split in enumerate(Split)}, 0, row_count(path)
+    for table in tables(path, ("split", "input_digest", "group", "input")):
+        columns = (table[name].to_pylist() for name in ("split", "input_digest", "group", "input"))
+        for split, digest, group, text in zip(*columns, strict=True):
+            inputs.add(len(splits), digest)
+            if group is not None:
+                groups.add(len(splits), group)
+            splits.append(order[split])
+            mistaken += input_digest(text) != digest
+        progress("reading", len(splits), total)
+    homes = np.frombuffer(splits, np.int8) if splits else np.empty(0, np.int8)
     found = [
-        *_crossings("input is", "inputs are", digests, splits),
-        *_crossings("group is", "groups are", table["group"], splits),
-        *_crossings(
-            "set of near duplicates is", "sets of near duplicates are", [near_duplicates(texts, progress)], splits
-        ),
+        *_crossings("input is", "inputs are", *inputs.numbered(), homes),
+        *_crossings("group is", "groups are", *groups.numbered(), homes),
     ]
-    mistaken = sum(input_digest(text) != digest for text, digest in zip(texts, Texts(digests), strict=True))
+    del inputs, groups
+    near = clusters(Inputs(path), progress).roots()
+    found += _crossings("set of near duplicates is", "sets of near duplicates are", np.arange(len(near)), near, homes)
     if mistaken:
         found.append(f"{mistaken:,} rows do not have the digest of their input. Build the data set again.")
     return found
 
 
-class Texts(Sequence[str]):
-    """The texts of a column, made when they are asked for: a column takes a third of the memory of a list."""
+@dataclass(frozen=True)
+class Inputs:
+    """The inputs of a data set, read when they are asked for."""
 
-    def __init__(self, column: pa.ChunkedArray) -> None:
-        self._column = column
+    path: Path
 
     def __len__(self) -> int:
-        return len(self._column)
-
-    @overload
-    def __getitem__(self, at: int) -> str: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[str]: ...
-    def __getitem__(self, at: int | slice) -> str | list[str]:
-        found: Any = self._column[at]
-        text: str | list[str] = found.to_pylist() if isinstance(at, slice) else found.as_py()
-        return text
+        return row_count(self.path)
 
     def __iter__(self) -> Iterator[str]:
-        for start in range(0, len(self), AT_ONCE):
-            yield from self[start : start + AT_ONCE]
+        for table in tables(self.path, ("input",)):
+            yield from table["input"].to_pylist()
 
 
-def _crossings(one: str, many: str, keys: Any, splits: pa.ChunkedArray) -> Iterator[str]:
-    """Report the keys that are in more than one split; rows without a key are skipped."""
-    pairs = pa.table({"key": pa.chunked_array(keys), "split": splits}).drop_null()
-    homes = pairs.group_by("key").aggregate([("split", "distinct")])["split_distinct"]
-    crossing = homes.filter(pc.greater(pc.list_value_length(homes), 1)).to_pylist()
-    if crossing:
-        where = " and ".join(split for split in Split if any(split in splits for splits in crossing))
+def groups_in(path: Path) -> int:
+    """Count the groups."""
+    keys = Keys()
+    for table in tables(path, ("group",)):
+        for group in table["group"].drop_null().to_pylist():
+            keys.add(0, group)
+    return len(keys.runs()[1])
+
+
+def _crossings(one: str, many: str, rows: NDArray[np.int64], keys: NDArray[np.int64], homes: Homes) -> Iterator[str]:
+    """Report the keys that are in more than one split."""
+    splits = len(Split)
+    pairs = np.unique(keys * splits + homes[rows])
+    crossing = np.flatnonzero(np.bincount(pairs // splits) > 1)
+    if len(crossing):
+        there = set((pairs[np.isin(pairs // splits, crossing)] % splits).tolist())
+        where = " and ".join(split for at, split in enumerate(Split) if at in there)
         what = one if len(crossing) == 1 else many
         yield f"{len(crossing):,} {what} in more than one split ({where}). Build the data set again."
 

@@ -134,14 +134,24 @@ class Keys:
         self._rows.append(row)
         self._keys += hashlib.blake2b(key.encode(), digest_size=16).digest()
 
+    def runs(self) -> tuple[Places, Places]:
+        """Return the rows by their keys, and where each key begins among them."""
+        if not self._rows:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        keys = np.frombuffer(self._keys, np.uint64).reshape(-1, 2)
+        order = np.lexsort((keys[:, 0], keys[:, 1]))
+        keys = keys[order]
+        begins = np.flatnonzero(np.concatenate([[True], (keys[1:] != keys[:-1]).any(axis=1)]))
+        return np.frombuffer(self._rows, np.int64)[order], begins
+
+    def numbered(self) -> tuple[Places, Places]:
+        """Return the rows by their keys, and the number of each one's key."""
+        rows, begins = self.runs()
+        return rows, np.repeat(np.arange(len(begins)), np.diff(begins, append=len(rows)))
+
     def join(self, together: Together, most: int | None = None) -> None:
         """Join the rows of each key, unless there are more than `most` of them."""
-        if not self._rows:
-            return
-        rows, keys = np.frombuffer(self._rows, np.int64), np.frombuffer(self._keys, np.uint64).reshape(-1, 2)
-        order = np.lexsort((keys[:, 0], keys[:, 1]))
-        rows, keys = rows[order], keys[order]
-        begins = np.flatnonzero(np.concatenate([[True], (keys[1:] != keys[:-1]).any(axis=1)]))
+        rows, begins = self.runs()
         sizes = np.diff(begins, append=len(rows))
         for begin, size in zip(begins[sizes > 1].tolist(), sizes[sizes > 1].tolist(), strict=True):
             for at in range(begin + 1, begin + size) if most is None or size <= most else ():

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from distill_tui import tasks
 from distill_tui.dataset import frozen
@@ -44,70 +43,84 @@ GIVEN = "(gold)"  # the label of a cell that counts gold texts of a generation t
 def count(path: Path, gate: Gate) -> Counts:
     """Count the rows of a data set. Raises BadInput."""
     labels, task = frozen.labels_of(path), tasks.of(frozen.task_of(path))
-    table = pq.read_table(
-        path, columns=["split", "segment", "gold", "group", "teacher_output", "teacher_probabilities"]
-    )
-    gold = pc.if_else(pc.is_valid(table["gold"]), GIVEN, None)
-    if task.one_label:
-        gold = pa.array([task.cell_label(each, labels) for each in table["gold"].to_pylist()])
-    cells = table.select(["split", "segment"]).append_column("label", gold.cast("string"))
-    counted = cells.group_by(["split", "segment", "label"]).aggregate([([], "count_all")]).to_pylist()
+    rows = silent = without_gold = 0
+    cells, answers, usable, trained = Counter[tuple[str, str, str | None]](), Counter[str](), Usable(), set[str]()
+    for table in frozen.tables(path, _COLUMNS):
+        rows += table.num_rows
+        without_gold += table["gold"].null_count
+        silent += pc.sum(
+            pc.and_(pc.is_null(table["teacher_output"]), pc.is_null(table["teacher_probabilities"]))
+        ).as_py()
+        cells.update(_cells(table, labels, task))
+        _add_usable(table, usable)
+        if labels:
+            answers.update(table["teacher_output"].drop_null().to_pylist())
+            _add_trained(table, trained)
     order = list(Split)
     found = sorted(
-        (Cell(Split(each["split"]), each["label"], each["segment"], each["count_all"]) for each in counted),
+        (Cell(Split(split), label, segment, count) for (split, segment, label), count in cells.items()),
         key=lambda cell: (order.index(cell.split), cell.segment, cell.label or ""),
     )
-    silent = pc.and_(pc.is_null(table["teacher_output"]), pc.is_null(table["teacher_probabilities"]))
-    tally = {
-        "rows": table.num_rows,
-        "without_teacher": pc.sum(silent).as_py() or 0,
-        "without_gold": table["gold"].null_count,
-        **frozen.tally_of(path),
-    }
-    usable = _usable(table)
-    findings = [*_unmatched(path, table, tally), *_short(gate, usable), *_bounded(gate, usable, tally)]
+    tally = {"rows": rows, "without_teacher": silent, "without_gold": without_gold, **frozen.tally_of(path)}
+    segments = usable.segments()
+    findings = [*_unmatched(path, answers, tally), *_short(gate, segments), *_bounded(gate, segments, tally)]
     findings += _findings(tally)
     return Counts(
         cells=tuple(found),
-        groups=pc.count_distinct(table["group"]).as_py(),
+        groups=frozen.groups_in(path),
         tally=tally,
         findings=tuple(findings),
-        usable=usable,
-        trained=_trained(table, labels, task),
+        usable=segments,
+        trained=_labels_in(trained, labels, task),
     )
 
 
-def _usable(table: pa.Table) -> tuple[SegmentRows, ...]:
+_COLUMNS = ("split", "segment", "gold", "teacher_output", "teacher_probabilities")
+
+
+def _cells(table: pa.Table, labels: Sequence[str], task: Definition) -> Counter[tuple[str, str, str | None]]:
+    """Count rows by split, segment and label."""
+    gold = table["gold"] if task.one_label else pc.if_else(pc.is_valid(table["gold"]), GIVEN, None).cast("string")
+    columns = table.select(["split", "segment"]).append_column("gold", gold)
+    counted: Counter[tuple[str, str, str | None]] = Counter()
+    for each in columns.group_by(["split", "segment", "gold"]).aggregate([([], "count_all")]).to_pylist():
+        label = task.cell_label(each["gold"], labels) if task.one_label else each["gold"]
+        counted[each["split"], each["segment"], label] += each["count_all"]
+    return counted
+
+
+def _add_usable(table: pa.Table, found: Usable) -> None:
     """Count what the held-out rows have, by segment."""
     rows = table.filter(pc.equal(table["split"], str(Split.HELD_OUT)))
-    found = Usable()
-    has = {name: pc.is_valid(rows[name]).to_pylist() for name in ("gold", "teacher_output", "teacher_probabilities")}
-    for segment, gold, said, soft in zip(rows["segment"].to_pylist(), *has.values(), strict=True):
+    has = [pc.is_valid(rows[name]).to_pylist() for name in ("gold", "teacher_output", "teacher_probabilities")]
+    for segment, gold, said, soft in zip(rows["segment"].to_pylist(), *has, strict=True):
         found.add(segment, gold=gold, teacher=said or soft, soft=soft)
-    return found.segments()
 
 
-def _trained(table: pa.Table, labels: Sequence[str], task: Definition) -> tuple[str, ...]:
-    """Return the labels that occur among the training rows, in gold or as the teacher's answer."""
+def _add_trained(table: pa.Table, answers: set[str]) -> None:
+    """Add the answers of the training rows, of gold and of the teacher."""
     rows = table.filter(pc.equal(table["split"], str(Split.TRAIN)))
-    answers = {*pc.unique(rows["gold"]).to_pylist(), *pc.unique(rows["teacher_output"]).to_pylist()} - {None}
+    for name in ("gold", "teacher_output"):
+        answers.update(pc.unique(rows[name].drop_null()).to_pylist())
+
+
+def _labels_in(answers: set[str], labels: Sequence[str], task: Definition) -> tuple[str, ...]:
+    """Return the labels that occur in answers."""
     named = LabelMap(tuple(labels))
     answers = {task.label_of(named, each) or each for each in answers} if task.one_label else answers
     there = {name for answer in answers for name in task.names_in(answer)}
     return tuple(label for label in labels if label in there)
 
 
-def _unmatched(path: Path, table: pa.Table, tally: Mapping[str, int]) -> Iterator[Finding]:
+def _unmatched(path: Path, answers: Counter[str], tally: Mapping[str, int]) -> Iterator[Finding]:
     """Report gold and answers that stand for none of the labels; more than a few are accepted by name."""
-    labels = frozen.labels_of(path)
-    answers = Counter(table["teacher_output"].drop_null().to_pylist()) if labels else Counter[str]()
-    task, known = tasks.of(frozen.task_of(path)), {*labels}
+    task, known = tasks.of(frozen.task_of(path)), {*frozen.labels_of(path)}
     strange = {name: count for name, count in answers.items() if not known.issuperset(task.names_in(name))}
-    gold = len(table) - tally["without_gold"] + tally["unknown_gold"]
+    gold = tally["rows"] - tally["without_gold"] + tally["unknown_gold"]
     for kind, rows, of, names, sentence in (
         ("gold", tally["unknown_gold"], gold, frozen.unmatched_gold(path),
          "gold labels stand for none of the task's labels, so these rows have no gold"),
-        ("answer", tally["unknown_outputs"], len(table) - tally["without_teacher"], strange,
+        ("answer", tally["unknown_outputs"], tally["rows"] - tally["without_teacher"], strange,
          "answers of the teacher stand for none of the task's labels, and count as wrong"),
     ):  # fmt: skip
         if rows:
