@@ -7,13 +7,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from textual.widgets import Input
 
 from distill_tui.cli.app import main
 from distill_tui.dataset import browse, build, split
 from distill_tui.dataset.browse import Filter
+from distill_tui.dataset.records import BadInput
 from distill_tui.rules.actor import Actor
 from distill_tui.store import tables
 from distill_tui.store.project import Project
@@ -222,5 +223,26 @@ def test_a_row_without_probabilities_has_no_confidence(tmp_path: Path) -> None:
     rule = split.SplitRule(seed=3, held_out_rows=5, validation_share=0.2)
     build.write(build.build([imported(tmp_path, plain)], {}, rule, LABELS), tmp_path / "d.parquet")
     bare = browse.OpenRows(tmp_path / "d.parquet")
-    assert np.isnan(bare.confidence).all() and bare.at(0)["confidence"] is None
+    assert all(bare.at(place)["confidence"] is None for place in range(len(bare)))
     assert not len(bare.find(Filter(below=1.0))) and not len(bare.find(Filter(above=0.0)))
+
+
+def test_a_screen_of_rows_needs_no_more_than_the_row_groups_that_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "GROUP", 7)
+    monkeypatch.setattr(browse, "KEPT", 2)
+    rule = split.SplitRule(seed=3, held_out_rows=20, validation_share=0.2)
+    build.write(build.build([imported(tmp_path, lines())], {}, rule, LABELS), tmp_path / "d.parquet")
+    table = pq.read_table(tmp_path / "d.parquet").to_pylist()
+    wanted = [row for row in table if row["split"] != "held-out"]
+    found = browse.OpenRows(tmp_path / "d.parquet")
+    assert (len(found), found.sealed) == (len(wanted), len(table) - len(wanted))
+    for place in [*range(len(found)), *reversed(range(len(found)))]:
+        row = found.at(place)
+        assert {name: row[name] for name in wanted[place]} == wanted[place] and len(found._groups) <= 2
+    with pytest.raises(BadInput, match="is held out, and sealed"):
+        found.at(len(table) - 1)
+    for split_name in ("train", "validation"):
+        places = [at for at, row in enumerate(wanted) if row["split"] == split_name]
+        assert found.find(Filter(split=split_name)).tolist() == places
