@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import importlib.util
 import io
@@ -9,6 +10,7 @@ import json
 import random
 import tarfile
 import time
+import tracemalloc
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -23,13 +25,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from distill_tui.dataset import duplicates, frozen, split, traffic
+from distill_tui.dataset import columns, duplicates, frozen, merge, split, traffic
 from distill_tui.dataset.audit import counts as counting
 from distill_tui.dataset.build import TeacherOutput, build, write
 from distill_tui.dataset.readers import ColumnMapping, TrafficRow, guess_mapping, read_rows
 from distill_tui.dataset.records import BadInput
 from distill_tui.dataset.split import Candidate, LeftOut, SplitRule
+from distill_tui.digests import Part
 from distill_tui.gates.gate import default_gate
+from distill_tui.gates.usable import Need
 from distill_tui.rounds import weights
 from distill_tui.rules.results import Reject
 from distill_tui.terms import PlayKind, Split, Task
@@ -738,6 +742,69 @@ def test_a_task_with_free_text_has_no_labels(tmp_path):
     found = frozen.load(tmp_path / "d.parquet", Split.HELD_OUT)
     assert found.labels == () and found.soft.shape == (10, 0)
     assert found.teacher_texts[0] is not None and set(found.teacher) == {-1}
+
+
+SMALL = ((merge, "AT_ONCE", 7), (merge, "BATCH", 11), (columns, "BATCH", 5), (duplicates, "IN_MEMORY", 8))
+
+
+def test_in_parts_the_data_set_is_the_same_and_no_file_is_left(tmp_path, monkeypatch):
+    chance = random.Random(5)
+    rows = [
+        {
+            "input": f"{sentence(chance.randrange(70))}{chance.choice(['', ' ', ' indeed'])}",
+            "gold": chance.choice(["bad", "good", None]),
+            "teacher_output": chance.choice(["bad", "good", "strange", None]),
+            "segment": chance.choice(["web", "app", None]),
+            "group": chance.choice([None, f"g{n % 9}"]),
+            "time": f"2026-0{chance.randint(1, 9)}-11",
+        }
+        for n in range(220)
+    ]
+    files = [imported(tmp_path, rows[:70], "one"), imported(tmp_path, rows[70:], "two")]
+    outputs = {duplicates.input_digest(sentence(n)): TeacherOutput("good", (0.25, 0.75)) for n in range(0, 70, 3)}
+    asked: list[Part] = []
+
+    def of_part(part):
+        asked.append(part)
+        return {digest: output for digest, output in outputs.items() if part.start <= digest < part.end}
+
+    def made(name, of):
+        data = build(files, of, replace(RULE, needs=Need.BOTH), ("bad", "good"), scratch=tmp_path / "scratch")
+        return write(data, tmp_path / name), data.tally, data.labels, list(data.rows), list(data.since)
+
+    (tmp_path / "scratch").mkdir()
+    whole = made("whole.parquet", outputs)
+    for module, limit, count in SMALL:
+        monkeypatch.setattr(module, limit, count)
+    assert made("parts.parquet", of_part) == whole and len(set(asked)) > 20
+    assert (tmp_path / "parts.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    with pytest.raises(BadInput, match="asks for 900 held-out rows"):
+        build(files, outputs, replace(RULE, held_out_rows=900), ("bad", "good"), scratch=tmp_path / "scratch")
+    gc.collect()
+    assert not list((tmp_path / "scratch").iterdir())
+
+
+def test_a_build_holds_at_most_300_bytes_a_row(tmp_path, monkeypatch):
+    limits = (
+        (merge, "AT_ONCE", 500),
+        (columns, "BATCH", 200),
+        (duplicates, "IN_MEMORY", 400),
+        (duplicates, "BATCH", 100),
+    )
+    for module, limit, count in (*limits, (duplicates, "BOILERPLATE_SAMPLE", 100)):
+        monkeypatch.setattr(module, limit, count)
+    peaks = []
+    for count in (200, 1_000, 3_000):  # the first loads what is loaded once
+        rows = [{"input": sentence(n), "gold": "ab"[n % 2], "group": f"g{n}", "segment": "web"} for n in range(count)]
+        path = imported(tmp_path, rows, f"{count}")
+        del rows
+        gc.collect()
+        tracemalloc.start()
+        write(build([path], {}, RULE, ("a", "b")), tmp_path / f"{count}.parquet")
+        assert frozen.leaks(tmp_path / f"{count}.parquet") == []
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert (peaks[2] - peaks[1]) / 2_000 < 300
 
 
 def test_shuffled_traffic_gives_the_same_bytes_and_digest(tmp_path):

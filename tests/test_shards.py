@@ -26,8 +26,8 @@ from distill_tui.spec import Spec
 from distill_tui.store import queries
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.teachers import cache
-from distill_tui.terms import Executor, RunKind, RunStatus
-from support import data_runs, latency_play, slurm, small_disk
+from distill_tui.terms import Action, Executor, RunKind, RunStatus
+from support import data_runs, latency_play, needs, slurm, small_disk
 from support.forked import AWAY, Forked, workers
 from support.latency_play import DAN, QUICK
 from support.live_play import workers_here
@@ -430,6 +430,30 @@ def test_slurm_that_does_not_take_the_job_is_one_line_and_the_run_can_be_resumed
     assert run.status is RunStatus.FAILED and "Slurm does not take the job" in (run.error or "")
     again = actions.resume_run(real, 1, DAN, run.id, Place(on=Executor.LOCAL))
     assert ended(real, again).status is RunStatus.FINISHED
+
+
+def test_slurm_that_is_down_is_one_line_and_the_run_can_be_resumed(
+    real: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs.program("sbatch")
+    monkeypatch.setenv("SLURM_CONF", str(slurm.configured(tmp_path)))
+    run = ended(real, on_slurm(real, QUICK))
+    assert run.status is RunStatus.FAILED and "Slurm does not take the job" in (run.error or "")
+    assert "Unable to contact slurm controller" in (run.error or "") and "\n" not in (run.error or "")
+    assert ended(real, actions.resume_run(real, 1, DAN, run.id, Place(on=Executor.LOCAL))).status is RunStatus.FINISHED
+
+
+def test_a_job_outlives_a_slurm_that_is_down_for_a_while(cluster: Path, real: Project) -> None:
+    run = on_slurm(real, LONG)
+    ended(real, run, lambda each: each.step > 0 or not each.status.active)
+    slurm.stop(cluster, "slurmctld", "KILL")
+    down = ended(real, run, lambda each: "Unable to contact slurm controller" in each.message or not each.status.active)
+    assert down.status is RunStatus.RUNNING, down
+    subprocess.run([needs.program("slurmctld")], check=True, capture_output=True)
+    found, here = ended(real, run), ended(real, actions.start_run(real, 1, DAN, LONG))
+    assert found.status is RunStatus.FINISHED and found.artifact == here.artifact, found
+    ends = [each for each in queries.entries(real, 1) if each.action is Action.FINISH_RUN]
+    assert sum(json.loads(each.detail)["run"] == run for each in ends) == 1
 
 
 def test_a_job_gives_the_same_student_is_stopped_with_the_run_and_requeued_from_its_checkpoint(

@@ -41,6 +41,14 @@ PartitionName=main Nodes={node} Default=YES MaxTime=INFINITE State=UP
 """
 
 
+def configured(folder: Path) -> Path:
+    """Write the configuration of a Slurm on free ports; nothing of it runs yet."""
+    port, node = random.randrange(20_000, 40_000), socket.gethostname().split(".")[0]
+    conf = folder / "slurm.conf"
+    conf.write_text(CONF.format(node=node, port=port, slurmd=port + 1, folder=folder, cpus=os.cpu_count()))
+    return conf
+
+
 @contextmanager
 def running(folder: Path) -> Iterator[Path]:
     """Run slurmctld and slurmd, with SLURM_CONF set for this process and its children; yield the configuration."""
@@ -55,9 +63,7 @@ def running(folder: Path) -> Iterator[Path]:
         subprocess.run(["runuser", "-u", "munge", "--", needs.program("munged")], check=True)
     for name in ("state", "spool"):
         (folder / name).mkdir(parents=True)
-    port, node = random.randrange(20_000, 40_000), socket.gethostname().split(".")[0]
-    conf = folder / "slurm.conf"
-    conf.write_text(CONF.format(node=node, port=port, slurmd=port + 1, folder=folder, cpus=os.cpu_count()))
+    conf = configured(folder)
     before = os.environ.get("SLURM_CONF")
     os.environ["SLURM_CONF"] = str(conf)
     try:
