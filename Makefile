@@ -205,7 +205,7 @@ bench-people: $(READY)   ## an hour of 50 plays, 10 boards, 4 gateways, 8 worker
 	@$(BIN)/python benchmarks/people.py $(ARGS)
 
 .PHONY: bench-scale
-bench-scale: $(READY)    ## import, label, build, freeze and browse of 10^5 and 10^6 rows: seconds, CPU, memory, growth; duplicates and their peers
+bench-scale: $(READY)    ## import, label, build, freeze and browse of 10^5, 3·10^5 and 10^6 rows: seconds, CPU, memory, growth; duplicates and their peers
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@$(BIN)/python benchmarks/scale.py $(ARGS)
 

@@ -1,11 +1,12 @@
 """Short rows at size through the real commands: seconds, CPU and peak memory of each step, and how they grow.
 
-    python benchmarks/scale.py [--rows 100000 1000000] [--folder PATH] [--without-label]
+    python benchmarks/scale.py [--rows 100000 300000 1000000] [--ahead 10000000] [--folder PATH] [--without-label]
 
 Rows of a dozen words with gold, a segment and a time are imported, labelled by a tiny model on this machine, built
 (duplicates, splits, audit) and frozen by the commands that a driver types; then a page of rows is shown. Each command
-is a process of its own; its CPU and its peak memory are its own and its worker's. The last column is how the CPU of a
-row grew from the size before: 1 is linear. At last near duplicates are compared with datasketch and rensa.
+is a process of its own; its CPU and its peak memory are its own and its worker's. The last two columns compare with
+the size before: how the CPU of a row grew (1 is linear), and the bytes of memory for each further row. What `--ahead`
+rows would take is extrapolated from the last two sizes. At last near duplicates are compared with datasketch and rensa.
 """
 
 from __future__ import annotations
@@ -36,25 +37,36 @@ PEER_ROWS = 20_000
 
 def main() -> int:
     parser = shared.parser(__doc__)
-    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
+    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 300_000, 1_000_000])
+    parser.add_argument("--ahead", type=int, default=10_000_000, help="rows to extrapolate to")
     parser.add_argument("--folder", type=Path, help="where the files go (default: a temporary folder)")
     parser.add_argument("--without-label", action="store_true", help="leave the labelling out: it takes the longest")
     given = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}\n")
     print(
-        "| step | rows | seconds | CPU s | CPU µs a row | peak MiB | growth |\n|---|---|---|---|---|---|---|",
+        "| step | rows | seconds | CPU s | CPU µs a row | peak MiB | growth | bytes a row |\n"
+        "|---|---|---|---|---|---|---|---|",
         flush=True,
     )
-    before: dict[str, float] = {}
+    before: dict[str, tuple[int, float, float]] = {}  # step → rows, microseconds a row, peak
+    ahead: dict[str, tuple[float, float]] = {}
     most = 0.0
     for count in given.rows:
         with tempfile.TemporaryDirectory(dir=given.folder) as folder:
             for name, (seconds, peak, cpu) in steps(Path(folder), count, label=not given.without_label):
-                each = 1e6 * cpu / count
-                grown = f"{each / before[name]:.2f}" if name in before else ""
-                before[name], most = each, max(most, peak)
-                figures = f"{seconds:,.1f} | {cpu:,.1f} | {each:,.1f} | {peak:,.0f} | {grown}"
+                each, grown, bytes_a_row = 1e6 * cpu / count, "", ""
+                if name in before:
+                    rows, microseconds, less = before[name]
+                    further = (peak - less) / (count - rows)
+                    grown, bytes_a_row = f"{each / microseconds:.2f}", f"{further * size.MIB:,.0f}"
+                    ahead[name] = peak + further * (given.ahead - count), each * given.ahead / 60e6
+                before[name], most = (count, each, peak), max(most, peak)
+                figures = f"{seconds:,.1f} | {cpu:,.1f} | {each:,.1f} | {peak:,.0f} | {grown} | {bytes_a_row}"
                 print(f"| {name} | {count:,} | {figures} |", flush=True)
+    for name, (peak, minutes) in ahead.items():
+        print(
+            f"{name}: {given.ahead:,} rows would take {peak:,.0f} MiB and {minutes:,.0f} minutes of CPU (extrapolated)"
+        )
     print(f"\nlargest peak {most:,.0f} MiB, limit {LIMIT:,} MiB\n", flush=True)
     for name in duplicates.CONTESTANTS:
         duplicates.again(name, PEER_ROWS)

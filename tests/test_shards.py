@@ -443,6 +443,7 @@ def test_slurm_that_is_down_is_one_line_and_the_run_can_be_resumed(
     assert ended(real, actions.resume_run(real, 1, DAN, run.id, Place(on=Executor.LOCAL))).status is RunStatus.FINISHED
 
 
+@pytest.mark.slow
 def test_a_job_outlives_a_slurm_that_is_down_for_a_while(cluster: Path, real: Project) -> None:
     run = on_slurm(real, LONG)
     ended(real, run, lambda each: each.step > 0 or not each.status.active)
