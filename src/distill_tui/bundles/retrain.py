@@ -141,7 +141,8 @@ def _built(recipe: Recipe, data: Path, teacher: Path | None, scratch: Path) -> P
     outputs = _answers(file, teacher, recipe.asked) if teacher is not None and report.teacher_share < 1 else {}
     held_out = max(1, min(recipe.held_out_rows, report.rows // 5))
     rule = SplitRule(recipe.seed, held_out, float(recipe.validation_share))
-    build.write(build.build([file], outputs, rule, recipe.label_map, task=recipe.task), out, recipe.calls)
+    made = build.build([file], outputs, rule, recipe.label_map, task=recipe.task, scratch=scratch)
+    build.write(made, out, recipe.calls)
     return out
 
 

@@ -6,7 +6,6 @@ there are. The distinct rows go to a file, and what decides their splits to colu
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -196,8 +195,3 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
         for batch in reader:
             yield from batch.to_pylist()
     path.unlink()
-
-
-def probabilities_of(text: str | None) -> Any:
-    """Return recorded probabilities: by label, or in the order of the labels."""
-    return json.loads(text) if text else None
