@@ -793,18 +793,25 @@ def test_a_build_holds_at_most_300_bytes_a_row(tmp_path, monkeypatch):
     )
     for module, limit, count in (*limits, (duplicates, "BOILERPLATE_SAMPLE", 100)):
         monkeypatch.setattr(module, limit, count)
-    peaks = []
-    for count in (200, 1_000, 3_000):  # the first loads what is loaded once
-        rows = [{"input": sentence(n), "gold": "ab"[n % 2], "group": f"g{n}", "segment": "web"} for n in range(count)]
-        path = imported(tmp_path, rows, f"{count}")
-        del rows
+    peaks: dict[int, tuple[int, int]] = {}
+
+    def peak(do):
         gc.collect()
         tracemalloc.start()
-        write(build([path], {}, RULE, ("a", "b")), tmp_path / f"{count}.parquet")
-        assert frozen.leaks(tmp_path / f"{count}.parquet") == []
-        peaks.append(tracemalloc.get_traced_memory()[1])
+        found = do()
+        most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    assert (peaks[2] - peaks[1]) / 2_000 < 300
+        return most, found
+
+    for count in (200, 3_000, 6_000):  # the first loads what is loaded once
+        rows = [{"input": sentence(n), "gold": "ab"[n % 2], "group": f"g{n}", "segment": "web"} for n in range(count)]
+        path, out = imported(tmp_path, rows, f"{count}"), tmp_path / f"{count}.parquet"
+        del rows
+        built, data = peak(partial(build, [path], {}, RULE, ("a", "b")))
+        write(data, out)
+        peaks[count] = built, peak(partial(frozen.leaks, out))[0]
+    for fewer, more in zip(peaks[3_000], peaks[6_000], strict=True):
+        assert 0 < (more - fewer) / 3_000 < 300
 
 
 def test_shuffled_traffic_gives_the_same_bytes_and_digest(tmp_path):
