@@ -10,7 +10,6 @@ import json
 import random
 import tarfile
 import time
-import tracemalloc
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -782,36 +781,6 @@ def test_in_parts_the_data_set_is_the_same_and_no_file_is_left(tmp_path, monkeyp
         build(files, outputs, replace(RULE, held_out_rows=900), ("bad", "good"), scratch=tmp_path / "scratch")
     gc.collect()
     assert not list((tmp_path / "scratch").iterdir())
-
-
-def test_a_build_holds_at_most_300_bytes_a_row(tmp_path, monkeypatch):
-    limits = (
-        (merge, "AT_ONCE", 500),
-        (columns, "BATCH", 200),
-        (duplicates, "IN_MEMORY", 400),
-        (duplicates, "BATCH", 100),
-    )
-    for module, limit, count in (*limits, (duplicates, "BOILERPLATE_SAMPLE", 100)):
-        monkeypatch.setattr(module, limit, count)
-    peaks: dict[int, tuple[int, int]] = {}
-
-    def peak(do):
-        gc.collect()
-        tracemalloc.start()
-        found = do()
-        most = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return most, found
-
-    for count in (200, 3_000, 6_000):  # the first loads what is loaded once
-        rows = [{"input": sentence(n), "gold": "ab"[n % 2], "group": f"g{n}", "segment": "web"} for n in range(count)]
-        path, out = imported(tmp_path, rows, f"{count}"), tmp_path / f"{count}.parquet"
-        del rows
-        built, data = peak(partial(build, [path], {}, RULE, ("a", "b")))
-        write(data, out)
-        peaks[count] = built, peak(partial(frozen.leaks, out))[0]
-    for fewer, more in zip(peaks[3_000], peaks[6_000], strict=True):
-        assert 0 < (more - fewer) / 3_000 < 300
 
 
 def test_shuffled_traffic_gives_the_same_bytes_and_digest(tmp_path):
