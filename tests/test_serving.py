@@ -21,6 +21,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from distill_tui import actions
+from distill_tui.bundles import student as students_of
 from distill_tui.cli import exits
 from distill_tui.cli.app import main
 from distill_tui.rules.objection import Refused
@@ -28,6 +29,7 @@ from distill_tui.rules.requests import ServeMode
 from distill_tui.serving import command, guard, server
 from distill_tui.serving import served_log as logs
 from distill_tui.serving import teacher as teachers
+from distill_tui.serving.students import Answer, StudentGone, Students
 from distill_tui.store import glance
 from distill_tui.terms import KeptContent, PlayKind, ServingMode, TeacherFault
 from support import gateway, real_play, served
@@ -424,6 +426,35 @@ def test_a_bundle_alone_whose_bytes_change_stops_answering(play: real_play.Play,
         (folder / "model" / "config.json").write_text("{}")
         assert found.until(lambda: found.chat("a refund").status_code == 503) < 1
         found.until(lambda: "model/config.json was changed" in str(found.health()["wrong"]))
+
+
+async def test_a_student_that_is_ready_before_its_gateway_looks_answers(play: real_play.Play) -> None:
+    students = Students(students_of.read(served.bundle_of(play)), 1)
+    starting = asyncio.create_task(students.start())
+    while not students._running:
+        await asyncio.sleep(0)
+        time.sleep(0.05)  # the event loop stands still, as on a machine that is overloaded
+    time.sleep(5)
+    await asyncio.wait_for(starting, 30)
+    assert (await asyncio.wait_for(students.ask("a refund"), 10)).text in students.labels
+    await students.close()
+
+
+async def test_a_request_under_way_is_not_lost_where_the_next_stand_interrupts_the_end_of_a_student(
+    play: real_play.Play,
+) -> None:
+    students = Students(students_of.read(served.bundle_of(play)), 1)
+    await students.start()
+    asked = [asyncio.create_task(students.ask(f"a refund {number}")) for number in range(40)]  # more than one batch
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    ending = asyncio.create_task(students.close())
+    await asyncio.sleep(0)
+    ending.cancel()
+    found = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 10)
+    assert all(isinstance(each, StudentGone | Answer) for each in found)
+    assert any(isinstance(each, StudentGone) for each in found)
+    await students.close()
 
 
 # --- limits and hostile clients --------------------------------------------------------------------------------------

@@ -163,8 +163,9 @@ class Students:
             process.kill()
             return
         taken, process.taken = process.taken, []
-        self._free.append(process)
-        self._hand_out()
+        if not process.ended.done():  # its last frame may come after its end
+            self._free.append(process)
+            self._hand_out()
         if not isinstance(found, list) or len(found) != len(taken):
             _fail(taken, str(found))
             return
@@ -206,17 +207,21 @@ class Students:
         return len(self._waiting)
 
     async def close(self) -> None:
-        """End the processes. Waiting requests get StudentGone."""
+        """End the processes. Requests get StudentGone at once, also where a later change of the stand cancels this."""
         self._closed = True
-        for task in self._again:
-            task.cancel()
-        await asyncio.gather(*self._again, return_exceptions=True)
         ending = list(self._running)
         for process in ending:
             process.kill()
-        await asyncio.gather(*(process.ended for process in ending))
+            taken, process.taken = process.taken, []
+            self._waiting.extend(taken)
         _fail(list(self._waiting), "The student was closed.")
         self._waiting.clear()
+        for task in self._again:
+            task.cancel()
+        await asyncio.gather(*self._again, return_exceptions=True)
+        for process in self._running:  # one that was being started again
+            process.kill()
+        await asyncio.gather(*(asyncio.shield(process.ended) for process in {*ending, *self._running}))
 
 
 def _fail(taken: list[Waiting], why: str) -> None:
