@@ -33,7 +33,11 @@ from support.latency_play import DAN
 ROWS = 30_000
 GATE = replace(latency_play.GATE, rounds=3)
 WORDS = ("the", "product", "arrived", "today", "and", "it", "was", "really", "quite", "something", "indeed", "box")
-KILLABLE = {RunKind.IMPORT: "importing", RunKind.BUILD: "near duplicates", RunKind.FREEZE: "near duplicates"}
+KILLABLE = {  # what a worker reports in the middle of its rows
+    RunKind.IMPORT: ("importing",),
+    RunKind.BUILD: ("near duplicates", "answers", "audit"),
+    RunKind.FREEZE: ("near duplicates",),
+}
 
 
 def calls(file: Path) -> Path:

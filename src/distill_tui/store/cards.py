@@ -77,9 +77,9 @@ def verdicts(connection: Connection, artifacts: Artifacts, play_id: int) -> Stor
     return None
 
 
-def write_deciding(connection: Connection, artifacts: Artifacts, logs: Logs | None = None) -> None:
-    """Write the cards at `decide`: who has which key, and how strongly, decides whether a sign-off counts."""
-    for (play_id,) in connection.execute("SELECT id FROM play WHERE stage = 'decide'").fetchall():
+def write_signed(connection: Connection, artifacts: Artifacts, logs: Logs | None = None) -> None:
+    """Write the cards at `decide` and live: who has which key, and how strongly, decides whether a sign-off counts."""
+    for (play_id,) in connection.execute("SELECT id FROM play WHERE stage IN ('decide', 'live')").fetchall():
         write(connection, artifacts, play_id, logs)
 
 

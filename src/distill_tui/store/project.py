@@ -270,7 +270,7 @@ class Project:
             if logged is not None:
                 cards.write(connection, self.artifacts, logged, self._logs)
             if action in ABOUT_THE_ROSTER:
-                cards.write_deciding(connection, self.artifacts, self._logs)
+                cards.write_signed(connection, self.artifacts, self._logs)
         lineage.wrote(seen, entry)
 
     @contextmanager
