@@ -182,6 +182,10 @@ bench-arms: $(READY)  ## two arms of one run one after the other, and as two pro
 bench-plays: $(READY)  ## verdicts on real data whose truth is known, and of the same student with another seed (ARGS=CACHE_FOLDER)
 	@$(BIN)/python benchmarks/real_plays.py $(ARGS)
 
+.PHONY: bench-tasks
+bench-tasks: $(READY)  ## the same for plays of scores and of several labels, and a judge that is asked twice (ARGS=CACHE_FOLDER)
+	@$(BIN)/python benchmarks/real_tasks.py $(ARGS)
+
 .PHONY: licences
 licences: $(READY)  ## write docs/licences.md: what the program is built on, and under which licences
 	@$(BIN)/python tests/support/licences.py

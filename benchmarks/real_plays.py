@@ -35,6 +35,7 @@ from distill_tui.dataset.row_identity import input_digest
 from distill_tui.gates import aside, judging
 from distill_tui.gates.deferred import chosen
 from distill_tui.gates.gate import ALL, Criterion, Gate
+from distill_tui.gates.judgement import Judgement
 from distill_tui.gates.record import CERTAIN, Record
 from distill_tui.spec import Spec
 from distill_tui.tasks import row_scores
@@ -79,6 +80,7 @@ def main() -> None:
         with options.kept.open("a") as file:
             file.write(json.dumps(done[-1]) + "\n")
         print(f"play {number + 1} of {options.plays}", flush=True)
+    print()
     table(done)
 
 
@@ -106,7 +108,7 @@ def reserve(rows: Rows, number: int) -> Reserve:
             pass
         other = climb.seeds[spec.seed + 1]
         first, again = (predict.predictions(arm.folder, texts(left), arm.spec) for arm in (climb.kept, other))
-        sends_back = Gate((_margin(Metric.ACCURACY, 0.0),), deferral=DEFERRED, held_out_rows=HELD_OUT)
+        sends_back = Gate((margin(Metric.ACCURACY, 0.0),), deferral=DEFERRED, held_out_rows=HELD_OUT)
         below = chosen(sends_back, record_of(validation, climb.kept.predictions, checked))
     return _reserve(left, answers(left), first, again, below)
 
@@ -122,9 +124,7 @@ def _reserve(left: Rows, taught: np.ndarray, first: np.ndarray, again: np.ndarra
     names = {name: number for number, name in enumerate(dict.fromkeys(row["group"] or row["id"] for row in left))}
     columns["group"] = np.array([names[row["group"] or row["id"]] for row in left])
     columns["key"] = np.array([aside.key(input_digest(row["input"] + row["id"])) for row in left])
-    order = np.argsort(columns["group"], kind="stable")
-    documents = np.split(order, np.flatnonzero(np.diff(columns["group"][order])) + 1)
-    return Reserve(left, documents, columns, segments, below)
+    return Reserve(left, by_document(columns["group"]), columns, segments, below)
 
 
 def parts(rows: Rows, random: np.random.Generator, *wanted: int) -> list[Rows]:
@@ -203,19 +203,19 @@ def judged(play: Reserve, random: np.random.Generator, splits: int) -> dict[str,
     counts: dict[str, dict[str, int]] = {}
     bars = list(_bars(play))
     for _ in range(splits):
-        rows = split(play, random)
+        rows = split(play.documents, random)
         plain, flipped = record(play, rows), record(play, rows, student="again")
         for name, criterion, deferral in bars:
             for moved in (Decimal(0), EASIER, -EASIER):
-                verdict = _verdict(_moved(criterion, moved), plain, deferral)
-                _count(counts, f"{name} {moved:+}", verdict.value)
+                verdict = _verdict(eased(criterion, moved), plain, deferral)
+                count(counts, f"{name} {moved:+}", verdict.value)
                 if name == "overall" and moved == EASIER:
-                    same = verdict == _verdict(_moved(criterion, moved), flipped, None)
-                    _count(counts, "another seed: verdict", "same" if same else "differs")
+                    same = verdict == _verdict(eased(criterion, moved), flipped, None)
+                    count(counts, "another seed: verdict", "same" if same else "differs")
         for name, one, other in (("leads", "again", "student"), ("is led", "student", "again")):
             criterion = Criterion(Metric.ACCURACY, Reference.BASELINE, margin=Decimal(0))
             verdict = _verdict(criterion, record(play, rows, student=one, other=other), None)
-            _count(counts, f"another seed {name}, margin 0", verdict.value)
+            count(counts, f"another seed {name}, margin 0", verdict.value)
     right = {name: play.columns[name] == play.columns["gold"] for name in ("student", "again", "teacher")}
     truth = {name: float(each.mean()) for name, each in right.items()}
     changed = float((play.columns["student"] != play.columns["again"]).mean())
@@ -223,18 +223,24 @@ def judged(play: Reserve, random: np.random.Generator, splits: int) -> dict[str,
     return counts
 
 
-def _count(counts: dict[str, dict[str, int]], name: str, verdict: str) -> None:
+def count(counts: dict[str, dict[str, int]], name: str, verdict: str) -> None:
     counts.setdefault(name, {})[verdict] = counts.get(name, {}).get(verdict, 0) + 1
 
 
-def split(play: Reserve, random: np.random.Generator) -> np.ndarray:
+def split(documents: Sequence[np.ndarray], random: np.random.Generator, enough: int = HELD_OUT) -> np.ndarray:
     """Draw whole documents until there are enough rows."""
     found: list[np.ndarray] = []
-    for at in random.permutation(len(play.documents)):
-        found.append(play.documents[at])
-        if sum(map(len, found)) >= HELD_OUT:
+    for at in random.permutation(len(documents)):
+        found.append(documents[at])
+        if sum(map(len, found)) >= enough:
             break
     return np.concatenate(found)
+
+
+def by_document(groups: np.ndarray) -> list[np.ndarray]:
+    """Return the numbers of each document's rows."""
+    order = np.argsort(groups, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
 
 
 def _bars(play: Reserve) -> Iterator[tuple[str, Criterion, Decimal | None]]:
@@ -242,20 +248,20 @@ def _bars(play: Reserve) -> Iterator[tuple[str, Criterion, Decimal | None]]:
     columns = play.columns
     right = {name: (columns[name] == columns["gold"]).astype(float) for name in ("student", "teacher")}
     behind = right["teacher"] - right["student"]
-    yield "overall", _margin(Metric.ACCURACY, behind.mean()), None
+    yield "overall", margin(Metric.ACCURACY, behind.mean()), None
     for number, name in enumerate(play.segments):
         rows = columns["segment"] == number
-        yield "segment", _margin(Metric.ACCURACY, behind[rows].mean(), f"segment: {name}"), None
+        yield "segment", margin(Metric.ACCURACY, behind[rows].mean(), f"segment: {name}"), None
     floor = math.floor(10_000 * right["student"].mean() + 1) / 10_000
     yield "floor", Criterion(Metric.ACCURACY, threshold=_decimal(floor), binding=True), None
     worse = (columns["brier student"] - columns["brier teacher"]) / CERTAIN
-    yield "Brier score", _margin(Metric.BRIER, worse.mean()), None
+    yield "Brier score", margin(Metric.BRIER, worse.mean()), None
     if play.deferred_below:
         answered = np.where(columns["confidence"] < play.deferred_below, right["teacher"], right["student"])
-        yield "cascade", _margin(Metric.ACCURACY, (right["teacher"] - answered).mean()), DEFERRED
+        yield "cascade", margin(Metric.ACCURACY, (right["teacher"] - answered).mean()), DEFERRED
 
 
-def _margin(metric: Metric, behind: float, scope: str = ALL) -> Criterion:
+def margin(metric: Metric, behind: float, scope: str = ALL) -> Criterion:
     harder = math.floor(10_000 * behind) / 10_000  # the student is a little further behind than the margin
     return Criterion(metric, Reference.BASELINE, scope, margin=_decimal(harder), binding=True)
 
@@ -264,7 +270,7 @@ def _decimal(value: float) -> Decimal:
     return Decimal(f"{value:.4f}")
 
 
-def _moved(criterion: Criterion, easier: Decimal) -> Criterion:
+def eased(criterion: Criterion, easier: Decimal) -> Criterion:
     if criterion.margin is not None:
         return replace(criterion, margin=criterion.margin + easier)
     assert criterion.threshold is not None
@@ -272,9 +278,14 @@ def _moved(criterion: Criterion, easier: Decimal) -> Criterion:
 
 
 def _verdict(criterion: Criterion, measured: Record, deferral: Decimal | None) -> Verdict:
+    return judgement(criterion, measured, deferral).verdict
+
+
+def judgement(criterion: Criterion, measured: Record, deferral: Decimal | None = None) -> Judgement:
+    """Judge one criterion in its one scope."""
     gate = Gate((criterion,), rounds=1, held_out_rows=HELD_OUT, deferral=deferral)
     (found,) = judging.judge(gate, measured)
-    return found.verdict
+    return found
 
 
 # --- the table -----------------------------------------------------------------------------------------------------
@@ -282,8 +293,8 @@ def _verdict(criterion: Criterion, measured: Record, deferral: Decimal | None) -
 
 def table(done: Sequence[dict[str, Any]]) -> None:
     """Print the share of each verdict, with the standard error over plays."""
-    print(f"\n{len(done)} plays; shares with two standard errors over plays")
     names = list(dict.fromkeys(name for play in done for name in play["counts"] if name != "truth"))
+    print(f"{len(done)} plays; shares with two standard errors over plays")
     for name in names:
         plays = [play["counts"][name] for play in done if name in play["counts"]]
         total = sum(sum(each.values()) for each in plays)
@@ -291,7 +302,7 @@ def table(done: Sequence[dict[str, Any]]) -> None:
             shares = [each.get(verdict, 0) / sum(each.values()) for each in plays]
             error = 2 * float(np.std(shares, ddof=1)) / math.sqrt(len(shares)) if len(shares) > 1 else float("nan")
             print(f"  {name:<36} {verdict:<10} {100 * np.mean(shares):5.1f}% ± {100 * error:.1f}  of {total:,}")
-    for name in ("teacher", "student", "again", "changed"):
+    for name in dict.fromkeys(name for play in done for name in play["counts"].get("truth", {})):
         values = [play["counts"]["truth"][name] / 100 for play in done]
         print(f"  {name}: {np.mean(values):.1f}% on the reserve, {min(values):.1f} to {max(values):.1f}")
 
