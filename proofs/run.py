@@ -164,7 +164,8 @@ def table(kept: dict[str, dict[str, Any]]) -> list[tuple[str, ...]]:
     """Lay out the results in the order of the subjects."""
     lines = []
     for name, proof in sorted(kept.items(), key=lambda item: SUBJECTS.index(item[1]["subject"])):
-        detail = proof["detail"] if proof["code"] == 0 else f"DID NOT HOLD; {proof['detail']}"
+        unfinished = "to be continued" if proof.get("parts") and not proof["lost"] else "DID NOT HOLD"
+        detail = proof["detail"] if proof["code"] == 0 else f"{unfinished}; {proof['detail']}"
         counts = (f"{proof['times']:,}", str(len(proof["lost"])), f"{proof['seconds'] / 60:,.1f}")
         lines.append((name, *counts, proof["commit"], detail))
     return lines
