@@ -30,7 +30,7 @@ from support import data_runs, latency_play
 from support.by_hand import by_hand
 from support.latency_play import DAN
 
-ROWS = 30_000
+ROWS = 80_000
 GATE = replace(latency_play.GATE, rounds=3)
 WORDS = ("the", "product", "arrived", "today", "and", "it", "was", "really", "quite", "something", "indeed", "box")
 KILLABLE = {  # what a worker reports in the middle of its rows
