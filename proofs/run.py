@@ -92,7 +92,7 @@ def prove(given: argparse.Namespace) -> int:
             assert forked(lambda: operations.make_stages(stages)) == 0
         started, nothing, parts = time.monotonic(), "ended without a result", done_before(given, name)
         keep(given, name, subject=given.subject, commit=commit(), times=0, lost=[], detail=nothing, code=1, seconds=0)
-        keep(given, name, parts=parts)
+        keep(given, name, parts=parts, stopped=False)
         ended = forked(lambda name=name, proof=proof, parts=parts: once(given, name, proof, parts))
         seconds = parts.get("seconds", 0.0) + time.monotonic() - started
         keep(given, name, code=ended, seconds=round(seconds, 1), **({} if ended else {"parts": {}}))
@@ -117,7 +117,7 @@ def once(given: argparse.Namespace, name: str, proof: Callable[[Bench], Row], pa
         bench = Bench(Path(folder), stages, given.scale, given.seed, bool(given.without), without, stack, parts, until)
         bench.part_done = lambda part: keep(given, name, parts=part)
         row = proof(bench)
-    keep(given, name, times=row.times, lost=row.lost, detail=row.detail)
+    keep(given, name, times=row.times, lost=row.lost, detail=row.detail, stopped=row.stopped)
     kit.print_losses([row])
     return int(bool(row.lost) or row.stopped)
 
@@ -164,7 +164,7 @@ def table(kept: dict[str, dict[str, Any]]) -> list[tuple[str, ...]]:
     """Lay out the results in the order of the subjects."""
     lines = []
     for name, proof in sorted(kept.items(), key=lambda item: SUBJECTS.index(item[1]["subject"])):
-        unfinished = "to be continued" if proof.get("parts") and not proof["lost"] else "DID NOT HOLD"
+        unfinished = "to be continued" if proof.get("stopped") and not proof["lost"] else "DID NOT HOLD"
         detail = proof["detail"] if proof["code"] == 0 else f"{unfinished}; {proof['detail']}"
         counts = (f"{proof['times']:,}", str(len(proof["lost"])), f"{proof['seconds'] / 60:,.1f}")
         lines.append((name, *counts, proof["commit"], detail))

@@ -59,11 +59,10 @@ def get_traffic(sample: Sample) -> Path:
         for path, rows in zip(files, (lessons, play), strict=False):
             path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
         subprocess.run([sys.executable, str(HERE / "teacher.py"), *map(str, files)], check=True)
-    traffic = sample.folder / "traffic.jsonl"
-    with traffic.open("w", encoding="utf-8") as file:
-        for row, line in zip(play, files[2].read_text(encoding="utf-8").splitlines(), strict=True):
-            file.write(json.dumps(row | {"teacher_output": json.loads(line)}, ensure_ascii=False) + "\n")
-    return traffic
+    answers = files[2].read_text(encoding="utf-8").splitlines()
+    return base.write_traffic(
+        sample, (row | {"teacher_output": json.loads(line)} for row, line in zip(play, answers, strict=True))
+    )
 
 
 def make(sample: Sample) -> int:

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
@@ -217,12 +217,16 @@ def get_traffic(sample: Sample, tell: Callable[[str], None] = say) -> tuple[list
     source = fetch.fetch(sample.folder / "source", tell)
     rows = [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()]
     teacher_rows, play_rows = divided(rows)
+    kept = ({name: row[name] for name in ("input", "gold", "segment", "group")} for row in play_rows)
+    return teacher_rows, write_traffic(sample, kept)
+
+
+def write_traffic(sample: Sample, rows: Iterable[dict[str, Any]]) -> Path:
+    """Write rows as the sample's file of traffic."""
     traffic = sample.folder / "traffic.jsonl"
     with traffic.open("w", encoding="utf-8") as file:
-        for row in play_rows:
-            kept = {name: row[name] for name in ("input", "gold", "segment", "group")}
-            file.write(json.dumps(kept, ensure_ascii=False) + "\n")
-    return teacher_rows, traffic
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    return traffic
 
 
 def get_teacher(sample: Sample, rows: list[dict[str, Any]]) -> Path:

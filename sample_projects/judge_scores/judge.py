@@ -95,11 +95,7 @@ def calls(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def get_traffic(sample: Sample) -> Path:
     with sample.timed("fetch the rated texts"):
-        traffic = sample.folder / "traffic.jsonl"
-        with traffic.open("w", encoding="utf-8") as file:
-            for row in calls([*rated(fetch.download())]):
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    return traffic
+        return base.write_traffic(sample, calls([*rated(fetch.download())]))
 
 
 def make(sample: Sample) -> int:

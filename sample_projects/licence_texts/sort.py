@@ -10,7 +10,6 @@ calls to a large model would be. The students read every text whole; before, the
 
 from __future__ import annotations
 
-import json
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -78,11 +77,7 @@ def answered(lessons: list[dict[str, Any]], play: list[dict[str, Any]]) -> list[
 def get_traffic(sample: Sample) -> Path:
     with sample.timed("fetch the licences, and have the teacher learn and answer"):
         lessons, play = base.grouped(licences.rows(licences.download()), LESSONS, MARKED)
-        traffic = sample.folder / "traffic.jsonl"
-        with traffic.open("w", encoding="utf-8") as file:
-            for row in answered(lessons, play):
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    return traffic
+        return base.write_traffic(sample, answered(lessons, play))
 
 
 def make(sample: Sample) -> int:

@@ -9,7 +9,6 @@ would be. People tagged every third package of the play.
 
 from __future__ import annotations
 
-import json
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -86,11 +85,7 @@ def answered(lessons: list[dict[str, Any]], play: list[dict[str, Any]]) -> list[
 def get_traffic(sample: Sample) -> Path:
     with sample.timed("read the packages, and have the teacher learn and answer"):
         lessons, play = base.grouped(packages.rows(packages.dumped()), LESSONS, MARKED, CALLS)
-        traffic = sample.folder / "traffic.jsonl"
-        with traffic.open("w", encoding="utf-8") as file:
-            for row in answered(lessons, play):
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    return traffic
+        return base.write_traffic(sample, answered(lessons, play))
 
 
 def make(sample: Sample) -> int:

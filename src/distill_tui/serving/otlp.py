@@ -122,8 +122,8 @@ def _content(request: Request, route: Route, said: wire.Said | None) -> Attribut
     if others:
         found["gen_ai.input.messages"] = json.dumps(others)
     if answer is not None:
-        told = {"role": ASSISTANT, "parts": [_part(request, answer)], "finish_reason": "stop"}
-        found |= {"gen_ai.output.messages": json.dumps([told]), "gen_ai.response.finish_reasons": ["stop"]}
+        answered = {"role": ASSISTANT, "parts": [_part(request, answer)], "finish_reason": "stop"}
+        found |= {"gen_ai.output.messages": json.dumps([answered]), "gen_ai.response.finish_reasons": ["stop"]}
     return found
 
 

@@ -18,7 +18,7 @@ from distill_tui.spec import Spec
 from distill_tui.tasks.answer_text import spelled
 from distill_tui.teachers.description import GIVEN_ALONE, Described
 from distill_tui.terms import Control
-from distill_tui.training import calibration, models, students
+from distill_tui.training import calibration, models, starts, students
 from distill_tui.training.folders import check_causal_folder
 from distill_tui.training.loop import Places, Step, fit
 from distill_tui.training.predictor import Predictor, WrittenAnswer
@@ -94,19 +94,13 @@ class ExactMatch:
 
 def _vocabulary_problem(spec: Spec, teacher: Path | None, start: Path | None) -> str | None:
     """Return in one sentence why the teacher's probabilities cannot be learnt, or None."""
-    cure = "give alpha=0 to learn from its answers alone."
     if teacher is None:
-        return f"alpha is {spec.alpha:g}, and there is no local teacher whose probabilities could be learnt; {cure}"
+        return starts.no_teacher(spec)
     problem = check_causal_folder(teacher) or (check_causal_folder(start) if start is not None else None)
     if problem or start is None:
         return problem
     theirs, ours = (models.tokenizer_of(folder).get_vocab() for folder in (teacher, start))
-    if theirs != ours:
-        return (
-            f"alpha is {spec.alpha:g}, and the student's vocabulary of {len(ours):,} tokens is not the teacher's of "
-            f"{len(theirs):,}, so their probabilities cannot be compared; {cure}"
-        )
-    return None
+    return next(starts.unlike(spec, theirs, ours), None)
 
 
 def _shape_problem(name: str, rows: Pairs) -> str | None:

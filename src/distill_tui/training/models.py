@@ -15,6 +15,7 @@ import transformers
 from torch.utils.checkpoint import checkpoint
 
 from distill_tui.gates.cut import Cut
+from distill_tui.training import starts
 from distill_tui.training.arrays import TOKENS as TOKENS
 from distill_tui.training.arrays import Floats as Floats
 from distill_tui.training.arrays import Window as Window
@@ -139,8 +140,8 @@ def tokenizer_of(folder: Path) -> Tokenizer:
 
 def positions(config: Config) -> int:
     """Return the most tokens that a model can read at once."""
-    first = 2 if "roberta" in config.model_type else 0  # RoBERTa's family counts from 2
-    return int(config.max_position_embeddings) - first if hasattr(config, "max_position_embeddings") else 1_000_000
+    found = starts.positions(config.to_dict())
+    return 1_000_000 if found is None else found
 
 
 def window_of(folder: Path, tokenizer: Tokenizer) -> Window | None:

@@ -7,7 +7,7 @@ can show is left to the worker.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ FAMILIES = ("bert", "electra", "roberta", "xlm-roberta", "distilbert")
 NO_PEFT = "LoRA needs peft; install it: `pip install 'distill-tui[lora]'`."
 CAUSAL = (StudentKind.CAUSAL, StudentKind.CAUSAL_LABELS)
 READERS = (StudentKind.STATIC, StudentKind.FROZEN, StudentKind.FOLDER)
+ALONE = "give alpha=0 to learn from its answers alone."
 PROMPT = 1  # a prompt has at least one token besides its input
 
 
@@ -141,16 +142,25 @@ def positions(config: dict[str, Any]) -> int | None:
 
 def _unlike(spec: Spec, teacher: Path | None, start: Path | None) -> Iterator[str]:
     """Yield why the probabilities of a teacher that writes cannot be learnt, as far as the files tell."""
-    cure = "give alpha=0 to learn from its answers alone."
     if teacher is None:
-        yield f"alpha is {spec.alpha:g}, and there is no local teacher whose probabilities could be learnt; {cure}"
+        yield no_teacher(spec)
     elif start is not None:
         theirs, ours = _vocabulary(teacher), _vocabulary(start)
-        if theirs and ours and theirs != ours:
-            yield (
-                f"alpha is {spec.alpha:g}, and the student's vocabulary of {len(ours):,} tokens is not the teacher's "
-                f"of {len(theirs):,}, so their probabilities cannot be compared; {cure}"
-            )
+        if theirs and ours:
+            yield from unlike(spec, theirs, ours)
+
+
+def no_teacher(spec: Spec) -> str:
+    return f"alpha is {spec.alpha:g}, and there is no local teacher whose probabilities could be learnt; {ALONE}"
+
+
+def unlike(spec: Spec, theirs: Mapping[str, int], ours: Mapping[str, int]) -> Iterator[str]:
+    """Yield that the probabilities of the teacher's tokens and of the student's are of different vocabularies."""
+    if theirs != ours:
+        yield (
+            f"alpha is {spec.alpha:g}, and the student's vocabulary of {len(ours):,} tokens is not the teacher's of "
+            f"{len(theirs):,}, so their probabilities cannot be compared; {ALONE}"
+        )
 
 
 def _vocabulary(folder: Path) -> dict[str, int]:

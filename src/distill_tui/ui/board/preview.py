@@ -15,6 +15,7 @@ from distill_tui.review import headline
 from distill_tui.rules import entities
 from distill_tui.rules import next_step as next_step_rules
 from distill_tui.rules.actor import Actor
+from distill_tui.rules.card import is_under_way
 from distill_tui.rules.dossier import PlayDossier, read_object
 from distill_tui.rules.next_step import waits_for
 from distill_tui.rules.permission import objections
@@ -134,7 +135,8 @@ def _title(dossier: PlayDossier) -> list[str]:
     words.append(f"{play.stage.value} for {show.ago(play.stage_since)}")
     if play.round > 1:
         words.append(f"round {play.round}")
-    waits = waits_for(dossier) if not any(run.status.active for run in dossier.runs) else None
+    busy = any(is_under_way(play.stage, run.status) for run in dossier.runs)
+    waits = None if busy else waits_for(dossier)
     if waits:
         words.append(f"waits for {waits}")
     if dossier.gate_row is not None and dossier.gate_row.locked_at and dossier.gate_row.digest:
