@@ -40,7 +40,7 @@ from distill_tui.training.classification import LabelRows
 from distill_tui.training.examples import Examples
 from distill_tui.training.heads import Head, Headed
 from distill_tui.training.loop import Places
-from support import latency_play
+from support import card_program, latency_play
 from support.latency_play import DAN, VERA
 from support.live_play import workers_here
 from support.training import LABELS, digests, examples, run, spoilt, teacher, texts_and_labels
@@ -201,10 +201,9 @@ def test_sets_of_labels_and_pairs_are_learnt_too(teacher: Path, tmp_path: Path) 
         pass
     said = predict.probabilities(places.out, pairs, threads=1)
     assert folders.several(places.out) and classification.agreed(said >= 0.5, marks) > 0.9
-    names: dict[str, object] = {}
-    exec(loaders.FORMS["frozen"].program_for(several=True).replace('"model"', repr(str(places.out))), names)
+    names = card_program.run(loaders.FORMS["frozen"].program_for(several=True), places.out)
     for at in range(5):
-        shares = names["predict"](*pairs[at].split(PAIR))  # type: ignore[operator]
+        shares = names["predict"](*pairs[at].split(PAIR))
         np.testing.assert_allclose([*shares.values()], said[at], atol=1e-5)
 
 

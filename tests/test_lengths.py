@@ -44,7 +44,7 @@ from distill_tui.terms import (
 )
 from distill_tui.training import export, lengths, local_teachers, models, students, vocabulary
 from distill_tui.training.folders import READING, tokens_read
-from support import data_runs
+from support import card_program, data_runs
 from support.by_hand import by_hand
 from support.live_play import DANA, NUMBERS, OLGA, SAM, VERA, workers_here
 from support.sequences import colours, tiny_causal
@@ -254,10 +254,9 @@ def test_a_student_that_reads_in_windows_knows_what_stands_at_the_end(in_windows
 def test_the_program_of_the_card_reads_in_windows_as_we_do(in_windows: Path) -> None:
     texts = [*long_rows(4, 22)[0], "the product", ""]
     ours = students.open_folder(in_windows, threads=1).ask_all(texts)
-    names: dict[str, object] = {}
-    exec(loaders.FORMS["transformers"].program.replace('"model"', repr(str(in_windows))), names)
+    names = card_program.run(loaders.FORMS["transformers"].program, in_windows)
     for text, expected in zip(texts, ours, strict=True):
-        np.testing.assert_allclose([*names["predict"](text).values()], expected, atol=1e-5)  # type: ignore[operator]
+        np.testing.assert_allclose([*names["predict"](text).values()], expected, atol=1e-5)
 
 
 def test_a_teacher_can_read_in_windows_too(in_windows: Path, tmp_path: Path) -> None:
@@ -303,10 +302,9 @@ def test_an_onnx_student_reads_in_windows_as_it_was_trained(onnx_in_windows: Pat
 def test_the_program_of_an_onnx_card_reads_in_windows_as_we_do(onnx_in_windows: Path) -> None:
     texts = [*long_rows(4, 22)[0], "the product", ""]
     ours = students.open_folder(onnx_in_windows, threads=1).ask_all(texts)
-    names: dict[str, object] = {}
-    exec(loaders.FORMS["onnx"].program.replace('"model"', repr(str(onnx_in_windows))), names)
+    names = card_program.run(loaders.FORMS["onnx"].program, onnx_in_windows)
     for text, expected in zip(texts, ours, strict=True):
-        np.testing.assert_allclose([*names["predict"](text).values()], expected, atol=1e-5)  # type: ignore[operator]
+        np.testing.assert_allclose([*names["predict"](text).values()], expected, atol=1e-5)
 
 
 def test_a_recipe_of_windows_may_ship_as_onnx() -> None:

@@ -35,7 +35,7 @@ from distill_tui.training.classification import ClassificationObjective
 from distill_tui.training.folders import READING, SEVERAL, set_settings
 from distill_tui.training.generation import Pairs
 from distill_tui.training.loop import Places
-from support import gateway
+from support import card_program, gateway
 from support.live_play import DANA, NUMBERS, OLGA, ROLES, SAM, VERA, shipped_with_keys, workers_here
 from support.sequences import TAGGER, addresses, tiny_causal
 from support.training import FILLERS, LABELS, SPEC, WORDS, Examples, run, teacher  # noqa: F401
@@ -174,11 +174,10 @@ def test_every_kind_of_encoder_reads_a_document_in_windows_in_every_form(
     opened = students.open_folder(folder, threads=1)
     assert opened.cut([text, short]).texts_cut == 0 and json.loads((folder / READING).read_text())["windows"]
     shares = np.array(opened.ask_all([text, short]))
-    names: dict[str, object] = {}
     shipped = loaders.FORMS["onnx" if form is Export.ONNX_INT8 else "transformers"].program
-    exec(shipped.replace('"model"', repr(str(folder))), names)
+    names = card_program.run(shipped, folder)
     for each, row in zip((text, short), shares, strict=True):
-        np.testing.assert_allclose([*names["predict"](each).values()], row, atol=1e-4)  # type: ignore[operator]
+        np.testing.assert_allclose([*names["predict"](each).values()], row, atol=1e-4)
         expected = logits_by_stock_transformers(in_windows, each).softmax(0).numpy()
         np.testing.assert_allclose(row, expected, atol=1e-5 if form is Export.SAFETENSORS else 0.03)
 
@@ -202,12 +201,11 @@ def test_a_frozen_student_reads_a_document_in_windows_in_every_form(
     opened = students.open_folder(folder, threads=1)
     assert opened.cut([text, short]).texts_cut == 0 and json.loads((folder / READING).read_text())["windows"]
     shares = np.array(opened.ask_all([text, short]))
-    names: dict[str, object] = {}
     program = loaders.FORMS["onnx" if form is Export.ONNX_INT8 else "frozen"].program
-    exec(program.replace('"model"', repr(str(folder))), names)
+    names = card_program.run(program, folder)
     headed = heads.load(plain)
     for each, row in zip((text, short), shares, strict=True):
-        np.testing.assert_allclose([*names["predict"](each).values()], row, atol=1e-4)  # type: ignore[operator]
+        np.testing.assert_allclose([*names["predict"](each).values()], row, atol=1e-4)
         how = {"truncation": True, "stride": (48 - 2) // 4, "return_overflowing_tokens": True}
         parts = headed.tokenizer(each, max_length=48, **how)["input_ids"]
         with torch.inference_mode():
@@ -241,10 +239,9 @@ def test_a_language_model_averages_the_log_probabilities_of_labels_over_windows(
     assert opened.cut([text, short]).texts_cut == 0
     shares = np.array(opened.ask_all([text, short]))
     np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
-    names: dict[str, object] = {}
-    exec(loaders.FORMS["causal_labels"].program.replace('"model"', repr(str(tmp_path / "student"))), names)
+    names = card_program.run(loaders.FORMS["causal_labels"].program, tmp_path / "student")
     for each, row in zip((text, short), shares, strict=True):
-        np.testing.assert_allclose([*names["predict"](each).values()], row, atol=1e-4)  # type: ignore[operator]
+        np.testing.assert_allclose([*names["predict"](each).values()], row, atol=1e-4)
     changed = np.array(opened.ask_all([text + " lovely" * 10]))
     assert np.abs(changed[0] - shares[0]).max() > 1e-6, "the end counts"
     settings = json.loads((tmp_path / "student" / "labels.json").read_text())
@@ -277,10 +274,9 @@ def test_a_tagger_reads_a_document_in_windows_and_finds_what_stands_late(tmp_pat
         right[windows] = sum(
             spelled(one.text) == spelled(str(wanted)) for one, wanted in zip(said, fresh.outputs, strict=True)
         ) / len(said)
-        names: dict[str, object] = {}
-        exec(loaders.FORMS["tagger"].program.replace('"model"', repr(str(place / "student"))), names)
+        names = card_program.run(loaders.FORMS["tagger"].program, place / "student")
         for text, one in zip(fresh.inputs[:8], said, strict=False):
-            assert names["predict"](text) == one.text  # type: ignore[operator]
+            assert names["predict"](text) == one.text
     assert right[True] > right[False] + 0.3, right
 
 

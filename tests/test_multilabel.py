@@ -47,7 +47,7 @@ from distill_tui.training.examples import Examples
 from distill_tui.training.loop import Places
 from distill_tui.ui.play import data_tab, evidence, gate_tab
 from distill_tui.ui.play.view import load
-from support import gateway, live_play, sets
+from support import card_program, gateway, live_play, sets
 from support.live_play import DANA, OLGA, SAM, VERA, shipped_with_keys, workers_here
 
 GATE = Gate(
@@ -143,13 +143,12 @@ def test_the_rest_of_the_way_ship_predict_and_retrain(decided: Project, tmp_path
     said = json.loads(subprocess.run(words, capture_output=True, text=True, check=True, cwd=tmp_path).stdout)
     assert said["answer"] == ["billing", "login"] and set(said["probabilities"]) == set(sets.LABELS)
     student = bundled.read(there)
-    names: dict[str, object] = {}
     program = loaders.FORMS[student.form].program_for(several=True)
-    exec(program.replace('"model"', repr(str(student.folder))), names)
+    names = card_program.run(program, student.folder)
     for text in (ASKED, "bakiran", "thanks, my parcel came late"):
         (own,) = predict.answers(student, [text])
-        assert names["answer"](text) == own["answer"]  # type: ignore[operator]
-        assert names["predict"](text) == pytest.approx(own["probabilities"], abs=1e-5)  # type: ignore[operator]
+        assert names["answer"](text) == own["answer"]
+        assert names["predict"](text) == pytest.approx(own["probabilities"], abs=1e-5)
     assert len(set(folders.thresholds(student.folder))) > 1, "thresholds were fitted"
     card = (there / "MODEL_CARD.md").read_text()
     assert "Labels: billing, delivery, login, praise." in card and "def answer(text)" in card

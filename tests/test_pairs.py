@@ -40,7 +40,7 @@ from distill_tui.text import PAIR, in_a_row, pair_of
 from distill_tui.training import classification, export, folders, local_teachers, models, students
 from distill_tui.training.examples import Examples
 from distill_tui.training.loop import Places
-from support import data_runs, live_play
+from support import card_program, data_runs, live_play
 from support.intake import MIA, MINE
 from support.training import teacher  # noqa: F401
 
@@ -266,11 +266,10 @@ def test_an_ngram_student_sees_what_the_parts_have_in_common(trained: dict[str, 
 
 @pytest.mark.parametrize("form", ["ngram", "static", "scratch", "onnx"])
 def test_what_ships_answers_to_both_parts_as_the_printed_program_does(trained: dict[str, Path], form: str) -> None:
-    names: dict[str, object] = {}
-    exec(loaders.FORMS[folders.form(trained[form])].program.replace('"model"', repr(str(trained[form]))), names)
+    names = card_program.run(loaders.FORMS[folders.form(trained[form])].program, trained[form])
     opened = students.open_folder(trained[form], threads=1)
     for text in (*pairs(5, 3).inputs, f"{'garden ' * 40}{PAIR}a garden", f"garden{PAIR}{'a garden ' * 40}"):
-        said = names["predict"](*text.split(PAIR))  # type: ignore[operator]
+        said = names["predict"](*text.split(PAIR))
         assert list(said.values()) == pytest.approx(list(opened.ask(text)), abs=1e-5)
     first, second = pairs(1, 4).inputs[0].split(PAIR)
     other = opened.ask(f"{first}{PAIR}{second} garden pepper")

@@ -63,7 +63,7 @@ from distill_tui.training.loop import Places
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.play import data_tab, evidence, gate_tab, overview_tab
 from distill_tui.ui.play.view import load
-from support import gateway, live_play, scores
+from support import card_program, gateway, live_play, scores
 from support.at_the_screen import settled, text_of
 from support.live_play import DANA, OLGA, SAM, VERA, shipped_with_keys, workers_here
 
@@ -270,12 +270,11 @@ def test_the_rest_of_the_way_ship_predict_and_retrain(decided: Project, form: st
     best, worst = predict.answers(student, [BEST, WORST])
     high, low = float(best["answer"]), float(worst["answer"])
     assert (high, low) == (5, 1) if form == "levels" else (high > 0.8 and low < 0.2)
-    names: dict[str, object] = {}
     program = loaders.FORMS[student.form].program_for(several=False, scale="levels" if form == "levels" else "range")
-    exec(program.replace('"model"', repr(str(student.folder))), names)
-    assert names["predict"](BEST) == pytest.approx(best["probabilities"], abs=1e-5)  # type: ignore[operator]
+    names = card_program.run(program, student.folder)
+    assert names["predict"](BEST) == pytest.approx(best["probabilities"], abs=1e-5)
     for said in predict.answers(student, [BEST, WORST, "baran clear rude"]):
-        answer = names["answer"](said["input"])  # type: ignore[operator]
+        answer = names["answer"](said["input"])
         assert float(answer) == pytest.approx(float(str(said["answer"])), abs=1e-3)
     card = (there / "MODEL_CARD.md").read_text()
     assert FORMS[form] in card
