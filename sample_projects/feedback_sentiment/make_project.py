@@ -252,7 +252,8 @@ class TeacherProcess:
 
     def __init__(self, sample: Sample) -> None:
         command = [sys.executable, "-c", self.PROGRAM, str(sample.folder), str(threads())]
-        with (sample.folder / "teacher.log").open("wb") as log:
+        self._log = sample.folder / "teacher.log"
+        with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 command, cwd=Path(__file__).parent, stdin=subprocess.PIPE, stdout=log, stderr=log
             )
@@ -263,7 +264,16 @@ class TeacherProcess:
         with suppress(BrokenPipeError), self._process.stdin as file:
             file.write(json.dumps(rows).encode())
 
-    def wait(self) -> int:
+    def wait(self, tell: Callable[[str], None] | None = None, seconds: float = 15) -> int:
+        """Wait for its end; `tell` is given what it wrote last, every so many seconds."""
+        said = ""
+        while tell is not None:
+            with suppress(subprocess.TimeoutExpired):
+                return self._process.wait(seconds)
+            last = self._log.read_text(encoding="utf-8").strip().rpartition("\n")[2].strip()
+            if last.startswith("Teacher:") and last != said:
+                said = last
+                tell(last)
         return self._process.wait()
 
 
@@ -470,7 +480,7 @@ def drive(folder: Path, tell: Callable[[str], None], follow: plans.Follow) -> No
         with ExitStack() as ready:  # workers that import what they need meanwhile
             for kind in (RunKind.TEACHER, RunKind.LABEL):
                 ready.enter_context(local.prepared(kind, ahead.LOCAL_TEACHER))
-            if teacher.wait():
+            if teacher.wait(note):
                 raise SystemExit("The teacher could not be trained; teacher.log has the reason.")
             note("The teacher is trained.")
             ready.enter_context(local.prepared(RunKind.BUILD))

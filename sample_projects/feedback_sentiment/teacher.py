@@ -62,7 +62,7 @@ def make_teacher(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        if step % 50 == 49:
+        if step % 10 == 9:
             progress(f"Teacher: step {step + 1:,} of {total:,}, loss {loss.item():.3f}.")
     export.write(model.eval(), tokenizer, out_folder)
 
@@ -91,8 +91,8 @@ def _lower_outputs(model: Any, rows: list[list[int]], progress: Callable[[str], 
             hidden = model.eval().bert(input_ids=ids, attention_mask=mask).last_hidden_state
         for place, position in enumerate(positions):
             outputs[position] = hidden[place, : len(rows[position])].clone()
-        if number % 25 == 24:
-            progress(f"Teacher: read {64 * (number + 1):,} of {len(rows):,} texts.")
+        if number % 5 == 4:
+            progress(f"Teacher: read {min(64 * (number + 1), len(rows)):,} of {len(rows):,} texts.")
     model.bert.encoder.layer = layers
     return outputs
 

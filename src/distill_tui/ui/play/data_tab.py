@@ -56,6 +56,7 @@ def traffic(view: View, width: int) -> Lines:
     if not view.dossier.traffic:
         return [*lines, *page.sentence("No traffic is imported.", width, word="waiting")]
     columns = (
+        Column("N", 2, right=True),
         Column("FILE", 0),
         Column("ROWS", 10, right=True),
         Column("REJECTS", 8, right=True),
@@ -64,12 +65,12 @@ def traffic(view: View, width: int) -> Lines:
         Column("DIGEST", 12, 3),
     )
     rows = []
-    for each in view.dossier.traffic:
+    for place, each in enumerate(view.dossier.traffic, 1):  # the numbers that `import drop` takes
         rejects = (f"{each.rejects:,}", "$tone-warn" if each.rejects else "")
         report = known(ImportReport, each.report)
         share = show.percent(report.gold_share, 0) if report is not None else show.glyph("dash")
         digest = page.short(each.source_digest)
-        rows.append((each.name, f"{each.rows:,}", rejects, share, page.when(each.imported_at), digest))
+        rows.append((str(place), each.name, f"{each.rows:,}", rejects, share, page.when(each.imported_at), digest))
     lines += page.table(columns, rows, width)
     for each in view.dossier.traffic:
         report = known(ImportReport, each.report)
